@@ -1,0 +1,77 @@
+"""See, search and end the sessions that applications opened.
+
+    errors      every way to say no            settings    where things are
+    model       the values passed about        registry/   the use cases: `Registry`
+    lifetimes   when sessions end              store/      the database behind a protocol
+    instants    times and lengths of time      render      values to table, text, JSON, CSV
+    names       users, notes, ids, matching    cli/        the commands
+    profiles    profiles.yaml, strictly        importing   other systems' exports
+    tokens      mint and read; keys, audit, files, yamlfile and validation beside them
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from authctl.version import __version__
+
+if TYPE_CHECKING:
+    from authctl.errors import (
+        AuthctlError,
+        IntegrityFailure,
+        InvalidFile,
+        InvalidInput,
+        NotFound,
+        Refused,
+        RegistryUnavailable,
+        TokenEnded,
+        TokenExpired,
+        TokenInvalid,
+        TokenMisused,
+        TokenRevoked,
+        TokenUnknown,
+    )
+    from authctl.instants import NEVER, datetime_of
+    from authctl.model import AuditEvent, Kind, Profile, ProfileSet, Session, SessionFilter, Status
+    from authctl.registry import Registry
+    from authctl.store.base import EventFilter
+
+__all__ = [
+    "NEVER",
+    "AuditEvent",
+    "AuthctlError",
+    "EventFilter",
+    "IntegrityFailure",
+    "InvalidFile",
+    "InvalidInput",
+    "Kind",
+    "NotFound",
+    "Profile",
+    "ProfileSet",
+    "Refused",
+    "Registry",
+    "RegistryUnavailable",
+    "Session",
+    "SessionFilter",
+    "Status",
+    "TokenEnded",
+    "TokenExpired",
+    "TokenInvalid",
+    "TokenMisused",
+    "TokenRevoked",
+    "TokenUnknown",
+    "__version__",
+    "datetime_of",
+]
+
+_HOMES = ("errors", "model", "instants", "store.base", "registry")
+
+
+def __getattr__(name: str) -> object:
+    """Find a public name when it is first asked for, so that no command pays for what it does not use."""
+    if name in __all__:
+        for home in _HOMES:
+            module = import_module(f"authctl.{home}")
+            if hasattr(module, name):
+                globals()[name] = getattr(module, name)
+                return globals()[name]
+    raise AttributeError(f"module 'authctl' has no attribute {name!r}")

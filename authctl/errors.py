@@ -1,0 +1,90 @@
+"""Every way authctl can say no, each with the exit code the command line gives it.
+
+Worded once, where the fault is found: lower case, no full stop, quoting what was typed.
+A hint is the next command to type. Only the outermost boundary catches these.
+"""
+
+
+class AuthctlError(Exception):
+    """The root of the tree: a message for a person, perhaps a hint, and an exit code."""
+
+    exit_code = 1
+
+    def __init__(self, message: str, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class InvalidInput(AuthctlError):
+    """What was given cannot be accepted as it stands: wrong usage, a bad name, a bad file."""
+
+    exit_code = 2
+
+
+class InvalidFile(InvalidInput):
+    """A file with faults; `faults` names each of them as `file:line:column: what`."""
+
+    def __init__(self, faults: tuple[str, ...]) -> None:
+        super().__init__("\n".join(faults))
+        self.faults = faults
+
+
+class NotFound(AuthctlError):
+    """No such session, user, profile or event."""
+
+    exit_code = 3
+
+
+class Refused(AuthctlError):
+    """Understood and not done: no note, declined, over a limit, or the target exists already."""
+
+    exit_code = 4
+
+
+class TokenInvalid(AuthctlError):
+    """The token does not let its bearer in; the children say why.
+
+    `action` is what the application owes besides signing out: None, or "wipe".
+    """
+
+    exit_code = 5
+
+    def __init__(self, message: str, action: str | None = None) -> None:
+        super().__init__(message)
+        self.action = action
+
+
+class TokenUnknown(TokenInvalid):
+    """Malformed, forged, or of a session that this registry does not hold: one answer for all."""
+
+    def __init__(self) -> None:
+        super().__init__("this registry did not issue that token")
+
+
+class TokenExpired(TokenInvalid):
+    """The session's deadline has passed."""
+
+
+class TokenEnded(TokenInvalid):
+    """The session was ended before its deadline: signed out, user disabled, and so on."""
+
+
+class TokenRevoked(TokenInvalid):
+    """An administrator revoked the session."""
+
+
+class TokenMisused(TokenInvalid):
+    """The token is good, but not for the application that presents it."""
+
+
+class RegistryUnavailable(AuthctlError):
+    """The registry or key ring cannot be used now; nothing was changed."""
+
+    exit_code = 6
+
+
+class IntegrityFailure(AuthctlError):
+    """The registry, key ring or audit log is damaged, foreign or tampered with."""
+
+    exit_code = 7

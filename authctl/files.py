@@ -1,0 +1,64 @@
+"""Files that only their owner may touch: made so from the first byte, and refused when they are not."""
+
+import os
+import stat
+from pathlib import Path
+from typing import BinaryIO
+
+from authctl.errors import Refused, RegistryUnavailable
+
+
+def open_private(path: Path, what: str) -> BinaryIO:
+    """Open for reading what only its owner can touch; `what` is its name in errors.
+
+    As ssh does with its keys: no access for group or others. And a regular file with one name: SQLite's log
+    is named after the file, so that a registry with two names would be corrupted.
+    Raises RegistryUnavailable.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except FileNotFoundError:
+        raise RegistryUnavailable(f"there is no {what} at {path}", "to create one: authctl init") from None
+    except OSError as error:
+        raise RegistryUnavailable(f"cannot read the {what} at {path}: {error.strerror}") from None
+    file = open(descriptor, "rb") if stat.S_ISREG(os.fstat(descriptor).st_mode) else None
+    if file is None:
+        os.close(descriptor)
+        raise RegistryUnavailable(f"the {what} at {path} is not a regular file")
+    try:
+        _check(os.fstat(descriptor), path, what)
+    except BaseException:
+        file.close()
+        raise
+    return file
+
+
+def _check(found: os.stat_result, path: Path, what: str) -> None:
+    mode = stat.S_IMODE(found.st_mode)
+    if mode & 0o077:
+        raise RegistryUnavailable(f"the {what} at {path} is open to others (mode {mode:04o})", f"chmod 600 {path}")
+    if found.st_nlink != 1:
+        raise RegistryUnavailable(f"the {what} at {path} has a second name (a hard link)", f"see: ls -li {path}")
+
+
+def create_private(path: Path, content: bytes) -> None:
+    """Create a file of mode 0600, whatever the umask, and make it last. Raises Refused when one is there."""
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    except FileExistsError:
+        raise Refused(f"it exists already: {path}") from None
+    with open(descriptor, "wb") as file:
+        os.fchmod(descriptor, 0o600)
+        file.write(content)
+        file.flush()
+        os.fsync(descriptor)
+    sync_directory(path.parent)
+
+
+def sync_directory(path: Path) -> None:
+    """Make the names in a directory last."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

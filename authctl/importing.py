@@ -1,0 +1,304 @@
+"""Reading another system's export: a mapping file says where each field is, and rows become details.
+
+Pure: bytes in, values out. What becomes of the details is the registry's business.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Any, BinaryIO
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from authctl import names
+from authctl.errors import AuthctlError, InvalidInput
+from authctl.instants import instant_of, parse_instant
+from authctl.validation import invalid, validated
+from authctl.yamlfile import load
+
+LONGEST_LINE = 16 * 1024 * 1024
+"""Bytes; a longer line is no row of an export."""
+
+_INSTANTS = ("at", "expires_at")
+_PICK = re.compile(r"\[([^=\]]+)=([^\]]*)\]")
+_UNIX = {"unix": 1, "unix_ms": 1_000}
+_LATEST = 253_402_300_799
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One used row: what it says about the session of its key."""
+
+    key: bytes
+    at: int
+    details: dict[str, str | int]
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """A row that the mapping does not ask for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """A row that cannot be used, and why."""
+
+    reason: str
+
+
+class _Unusable(Exception):
+    """Why a row is rejected."""
+
+
+def _paths(value: Any) -> list[str]:
+    listed = value if isinstance(value, list) else [value]
+    if not listed or not all(isinstance(one, str) and one.strip() for one in listed):
+        raise invalid("write a path into the row, or a list of them")
+    return listed
+
+
+def _instant_source(value: Any) -> Any:
+    return value if isinstance(value, dict) else {"path": value}
+
+
+def _wanted(value: Any) -> Any:
+    if value == {"present": True}:
+        return None
+    listed = value if isinstance(value, list) else [value]
+    if not listed or not all(isinstance(one, str | int) for one in listed):
+        raise invalid("write a value, a list of values, or {present: true}")
+    return [_as_text(one) for one in listed]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+Paths = Annotated[list[str], BeforeValidator(_paths)]
+
+
+class _Instant(_Strict):
+    path: Paths
+    format: str | None = None
+
+
+InstantSource = Annotated[_Instant, BeforeValidator(_instant_source)]
+
+
+class _Fields(_Strict):
+    username: Paths
+    application: Paths | None = None
+    application_version: Paths | None = None
+    platform: Paths | None = None
+    device: Paths | None = None
+    ip: Paths | None = None
+    user_agent: Paths | None = None
+    referrer: Paths | None = None
+    at: InstantSource
+    expires_at: InstantSource | None = None
+
+
+class _File(_Strict):
+    where: dict[str, Annotated[list[str] | None, BeforeValidator(_wanted)]] = {}
+    blank: list[str] = []
+    fields: _Fields
+    key: Annotated[list[str], Field(min_length=1)]
+    event_id: str | None = None
+
+
+class Mapping:
+    """Where the fields of an export are."""
+
+    def __init__(self, file: _File) -> None:
+        self._file = file
+        self._blank = {"", *file.blank}
+        texts = {name: getattr(file.fields, name) for name in _Fields.model_fields if name not in _INSTANTS}
+        self._texts: dict[str, list[str]] = {name: paths for name, paths in texts.items() if paths}
+
+    def interpret(self, row: Any) -> Row | Skipped | Rejected:
+        """What a row means."""
+        if not isinstance(row, dict):
+            return Rejected("not an object with named fields")
+        try:
+            if not self._is_wanted(row):
+                return Skipped()
+            return self._used(row)
+        except _Unusable as reason:
+            return Rejected(str(reason))
+        except AuthctlError as error:
+            return Rejected(error.message)
+
+    def event_id(self, row: Any) -> str | None:
+        """The row's own id, when the mapping names one and the row has it."""
+        return self._first(row, [self._file.event_id]) if self._file.event_id else None
+
+    def _is_wanted(self, row: dict[str, Any]) -> bool:
+        for path, wanted in self._file.where.items():
+            found = _at_path(row, path)
+            if found is None or wanted is not None and _as_text(found) not in wanted:
+                return False
+        return True
+
+    def _used(self, row: dict[str, Any]) -> Row:
+        details: dict[str, str | int] = {}
+        for name, paths in self._texts.items():
+            if (text := self._first(row, paths)) is not None:
+                details[name] = names.field(text, name.replace("_", " "))
+        if "username" not in details:
+            raise _Unusable("the username is blank")
+        details["username"] = names.username(str(details["username"]))
+        at = self._instant(row, "at", self._file.fields.at)
+        if at is None:
+            raise _Unusable("the time is blank")
+        expires = self._file.fields.expires_at
+        if expires and (until := self._instant(row, "expires_at", expires)) is not None:
+            details["expires_at"] = until
+        return Row(self._key(row, details), at, details)
+
+    def _key(self, row: dict[str, Any], details: dict[str, str | int]) -> bytes:
+        parts: list[str | None] = []
+        for part in self._file.key:
+            if part in _Fields.model_fields:
+                said = details.get(part)
+                parts.append(None if said is None else names.fold(str(said)))
+            else:
+                parts.append(self._first(row, [part]))
+        return json.dumps(parts).encode()
+
+    def _first(self, row: Any, paths: Iterable[str]) -> str | None:
+        for path in paths:
+            found = _at_path(row, path)
+            if isinstance(found, dict | list):
+                raise _Unusable(f"{names.quoted(path)} is not a plain value")
+            text = None if found is None else _as_text(found)
+            if text is not None and text.strip() and text not in self._blank:
+                return text
+        return None
+
+    def _instant(self, row: dict[str, Any], name: str, source: _Instant) -> int | None:
+        text = self._first(row, source.path)
+        if text is None:
+            return None
+        try:
+            return _parsed(text.strip(), source.format)
+        except (ValueError, OverflowError, InvalidInput):
+            raise _Unusable(f"{name} is not a time of the expected form: {names.quoted(text)}") from None
+
+
+def _parsed(text: str, form: str | None) -> int:
+    if form is None:
+        return parse_instant(text)
+    if form in _UNIX:
+        seconds = float(text) / _UNIX[form]
+        if not 0 <= seconds <= _LATEST:
+            raise ValueError(text)
+        return instant_of(seconds)
+    return parse_instant(datetime.strptime(text, form).isoformat())
+
+
+def _as_text(value: object) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value)
+
+
+def _at_path(row: Any, path: str) -> Any:
+    """What stands at a dotted path: names, list positions and [Name=Value] picks; texts of JSON are entered."""
+    found = row
+    steps = _PICK.sub(lambda pick: "." + pick[0].replace(".", "\0"), path).lstrip(".").split(".")
+    for index, step in enumerate(steps):
+        if isinstance(found, str):
+            found = _entered(found)
+        rest = ".".join(steps[index:]).replace("\0", ".")
+        if isinstance(found, dict) and rest in found:
+            return found[rest]
+        found = _step(found, step.replace("\0", "."))
+        if found is None:
+            return None
+    return found
+
+
+def _step(found: Any, step: str) -> Any:
+    if isinstance(found, dict):
+        return found.get(step)
+    if not isinstance(found, list):
+        return None
+    if pick := _PICK.fullmatch(step):
+        return next((one for one in found if isinstance(one, dict) and _as_text(one.get(pick[1])) == pick[2]), None)
+    return found[int(step)] if step.isdecimal() and step.isascii() and int(step) < len(found) else None
+
+
+def _entered(text: str) -> Any:
+    if text.lstrip()[:1] not in ("{", "["):
+        return None
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+
+
+def read_mapping(raw: bytes, name: str) -> Mapping:
+    """Read the bytes of a mapping file; `name` is how its faults call it. Raises InvalidFile."""
+    return Mapping(validated(_File, load(raw, name)))
+
+
+def rows(file: BinaryIO, name: str) -> Iterator[tuple[int, Any | Rejected]]:
+    """The rows of JSON lines, or of one JSON list or object, each with its line number (or position in the list).
+
+    A line that is no JSON is a rejected row. Raises InvalidInput when the file cannot be read to its end: not
+    UTF-8, a line beyond 16 MiB, or a last row that breaks off.
+    """
+    lines = _lines(file, name)
+    first = next(((number, line) for number, line in lines if line.strip()), None)
+    if first is None:
+        return
+    number, line = first
+    if _is_row(line):
+        yield from _json_lines(first, lines, name)
+        return
+    whole = "".join([line, *(line for _, line in lines)])
+    try:
+        document = json.loads(whole)
+    except RecursionError:
+        raise InvalidInput(f"{name}: nested too deeply") from None
+    except ValueError as error:
+        at = error if isinstance(error, json.JSONDecodeError) else None
+        where = f"line {number - 1 + at.lineno}: {at.msg}" if at else str(error)
+        raise InvalidInput(f"{name}: neither JSON lines nor JSON: {where}") from None
+    yield from enumerate(document if isinstance(document, list) else [document], 1)
+
+
+def _json_lines(first: tuple[int, str], lines: Iterator[tuple[int, str]], name: str) -> Iterator[tuple[int, Any]]:
+    yield first[0], json.loads(first[1])
+    for number, line in lines:
+        if not line.strip():
+            continue
+        try:
+            yield number, json.loads(line)
+        except (ValueError, RecursionError):
+            if not line.endswith("\n"):
+                raise InvalidInput(f"{name}: the file breaks off in line {number}") from None
+            yield number, Rejected("not JSON")
+
+
+def _is_row(line: str) -> bool:
+    try:
+        return isinstance(json.loads(line), dict)
+    except (ValueError, RecursionError):
+        return False
+
+
+def _lines(file: BinaryIO, name: str) -> Iterator[tuple[int, str]]:
+    number = 0
+    try:
+        while raw := file.readline(LONGEST_LINE + 1):
+            number += 1
+            if len(raw) > LONGEST_LINE:
+                raise InvalidInput(f"{name}: line {number} is longer than {LONGEST_LINE:,} bytes")
+            yield number, raw.decode("utf-8-sig" if number == 1 else "utf-8")
+    except UnicodeDecodeError as error:
+        raise InvalidInput(f"{name}: line {number} is not UTF-8, at byte {error.start + 1} of the line") from None
+    except OSError as error:
+        raise InvalidInput(f"cannot read {name}: {error.strerror}") from None

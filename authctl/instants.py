@@ -1,0 +1,185 @@
+"""Instants and durations: text to integers and back, and the calendar.
+
+An instant is an integer: microseconds since 1970-01-01T00:00:00Z. A `Duration` is a number of
+calendar months and a fixed number of microseconds. Nothing here reads the clock but `utc_now`.
+"""
+
+import re
+import time
+from calendar import monthrange
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from authctl.errors import InvalidInput
+from authctl.names import quoted
+
+Clock = Callable[[], "datetime | float | int"]
+
+SECOND = 1_000_000
+MINUTE = 60 * SECOND
+HOUR = 60 * MINUTE
+DAY = 24 * HOUR
+WEEK = 7 * DAY
+
+NEVER = 253_402_300_800 * SECOND
+"""The instant, and the length of time, that never comes: 10000-01-01T00:00:00Z."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_EARLIEST = -62_135_596_800 * SECOND
+_MICROSECOND = timedelta(microseconds=1)
+_INSTANT = re.compile(
+    r"\d{4}-\d\d-\d\d(?:[Tt ]\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?(?:[Zz]|[+-]\d\d:?\d\d)?)?", re.ASCII
+)
+_PART = re.compile(r"(\d+)\s*([a-z]+)(?:\s*,?\s*|$)", re.ASCII)
+_MICROSECONDS = {
+    unit: size
+    for units, size in (
+        ("s sec secs second seconds", SECOND),
+        ("m min mins minute minutes", MINUTE),
+        ("h hr hrs hour hours", HOUR),
+        ("d day days", DAY),
+        ("w week weeks", WEEK),
+    )
+    for unit in units.split()
+}
+_MONTHS = {"mo": 1, "month": 1, "months": 1, "y": 12, "year": 12, "years": 12}
+_UNITS = "write a number and a unit: 90s, 30m, 36h, 7d, 2w, 6 months, 1 year"
+
+
+@dataclass(frozen=True, slots=True)
+class Duration:
+    """A length of time: calendar months, and microseconds besides."""
+
+    months: int = 0
+    microseconds: int = 0
+
+    def __str__(self) -> str:
+        years, months = divmod(self.months, 12)
+        named = [(years, "year"), (months, "month")]
+        parts = [f"{n} {unit}{'s' * (n != 1)}" for n, unit in named if n]
+        return " ".join([*parts, *_fixed_parts(self.microseconds)]) or "0s"
+
+    def before(self, instant: int) -> int:
+        """The instant this long before `instant`, months counted in the UTC calendar.
+
+        A day that the month does not have becomes its last one (31 August less 6 months is
+        28 or 29 February), so the answer is at most three days early and never late.
+        """
+        return months_before(instant, self.months) - self.microseconds
+
+    def after(self, instant: int) -> int:
+        """The instant this long after `instant`, months counted in the UTC calendar."""
+        return min(NEVER, months_before(instant, -self.months) + self.microseconds)
+
+
+def _fixed_parts(microseconds: int) -> list[str]:
+    parts = []
+    for size, unit in ((DAY, "d"), (HOUR, "h"), (MINUTE, "m"), (SECOND, "s")):
+        count, microseconds = divmod(microseconds, size)
+        if count:
+            parts.append(f"{count}{unit}")
+    return parts
+
+
+def months_before(instant: int, months: int) -> int:
+    """The same time of day `months` calendar months earlier, clamped to the month's last day."""
+    day, time_of_day = divmod(instant, DAY)
+    date = _EPOCH + timedelta(days=day)
+    year, month = divmod(date.year * 12 + date.month - 1 - months, 12)
+    last = monthrange(year, month + 1)[1]
+    moved = date.replace(year=year, month=month + 1, day=min(date.day, last))
+    return (moved - _EPOCH).days * DAY + time_of_day
+
+
+def parse_duration(text: str) -> Duration:
+    """Read "7d", "36h", "1h30m" or "6 months"; `m` is minutes, `mo` months.
+
+    Raises InvalidInput for bare numbers, clock notation, signs, fractions, zero and whatever is
+    longer than 1,000 years.
+    """
+    lowered = text.strip().lower()
+    months = microseconds = position = 0
+    while position < len(lowered):
+        part = _PART.match(lowered, position)
+        unit = part and part[2]
+        if part is None or unit not in _MICROSECONDS and unit not in _MONTHS:
+            raise InvalidInput(f"not a length of time: {quoted(text)}", _UNITS)
+        count = int(part[1][:18])
+        microseconds += count * _MICROSECONDS.get(part[2], 0)
+        months += count * _MONTHS.get(part[2], 0)
+        position = part.end()
+    if not months and not microseconds:
+        raise InvalidInput(f"not a length of time above zero: {quoted(text)}", _UNITS)
+    if months * 31 * DAY + microseconds > 366_000 * DAY:
+        raise InvalidInput(f"longer than 1,000 years: {quoted(text)}")
+    return Duration(months, microseconds)
+
+
+def parse_timeout(text: str) -> int:
+    """Read a fixed length of time, or "never", as microseconds.
+
+    Raises InvalidInput; for calendar months, too, since they have no fixed length.
+    """
+    if text.strip().lower() == "never":
+        return NEVER
+    duration = parse_duration(text)
+    if duration.months:
+        raise InvalidInput(f"a timeout needs a fixed length, not calendar months: {quoted(text)}", "write 180d")
+    return duration.microseconds
+
+
+def format_timeout(microseconds: int) -> str:
+    """The inverse of `parse_timeout`."""
+    return "never" if microseconds >= NEVER else str(Duration(0, microseconds))
+
+
+def parse_instant(text: str) -> int:
+    """Read ISO 8601 / RFC 3339: a date (midnight UTC) or a date and time; no zone means UTC.
+
+    Digits beyond the microsecond are dropped. Raises InvalidInput.
+    """
+    stripped = text.strip()
+    if _INSTANT.fullmatch(stripped):
+        try:
+            instant = instant_of(datetime.fromisoformat(stripped.upper()))
+            if _EARLIEST <= instant < NEVER:
+                return instant
+        except ValueError:
+            pass
+    raise InvalidInput(
+        f"not a date or time: {quoted(text)}", "write 2026-11-01 or 2026-11-01T09:30:00Z"
+    )
+
+
+def parse_when(text: str, now: int, ahead: bool = False) -> int:
+    """Read a date, a time, or an age such as 7d: so long before `now`, or `ahead` of it."""
+    if re.match(r"\d{4}-", text.strip()):
+        return parse_instant(text)
+    duration = parse_duration(text)
+    return duration.after(now) if ahead else duration.before(now)
+
+
+def instant_of(moment: datetime | float) -> int:
+    """The instant of a datetime (naive means UTC) or of a number of Unix seconds."""
+    if isinstance(moment, datetime):
+        aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        return (aware - _EPOCH) // _MICROSECOND
+    return round(moment * SECOND)
+
+
+def datetime_of(instant: int) -> datetime | None:
+    """The instant as an aware UTC datetime; None for `NEVER`."""
+    return None if instant >= NEVER else _EPOCH + timedelta(microseconds=instant)
+
+
+def format_instant(instant: int) -> str:
+    """RFC 3339 in UTC with `Z`; no fraction of a second, or three digits of it, or six."""
+    moment = (_EPOCH + timedelta(microseconds=instant)).replace(tzinfo=None)
+    timespec = "microseconds" if instant % 1000 else "milliseconds" if instant % SECOND else "seconds"
+    return moment.isoformat(timespec=timespec) + "Z"
+
+
+def utc_now() -> int:
+    """The operating system's clock."""
+    return time.time_ns() // 1000

@@ -1,0 +1,142 @@
+"""What a user name, a note, a session id and any other text may be, and how names are matched.
+
+Pure text: nothing here knows sessions or the store. Names are compared by their *key*, so that a
+revocation of `alice` also meets `Ａlice`: a revocation that misses is worse than two names that meet.
+"""
+
+import re
+import secrets
+from unicodedata import category, normalize
+
+from authctl.errors import InvalidInput, Refused
+
+NOTE_LENGTH = 4_000
+FIELD_LENGTH = 1_000
+SHORTEST_PREFIX = 6
+
+_ID_LETTERS = "abcdefghjkmnpqrstvwxyz"
+_ID_CHARACTERS = _ID_LETTERS + "23456789"
+_ID_LENGTH = 16
+_ID_PREFIX = re.compile(f"[{_ID_LETTERS}][{_ID_CHARACTERS}]{{0,{_ID_LENGTH - 1}}}")
+
+_UNSEEN_CATEGORIES = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
+_UNSEEN_RANGES = (
+    (0x034F, 0x034F),  # combining grapheme joiner
+    (0x115F, 0x1160),  # Hangul fillers
+    (0x17B4, 0x17B5),  # Khmer inherent vowels
+    (0x180B, 0x180F),  # Mongolian variation selectors
+    (0x2800, 0x2800),  # braille pattern blank
+    (0x3164, 0x3164),  # Hangul filler
+    (0xFE00, 0xFE0F),  # variation selectors
+    (0xFFA0, 0xFFA0),  # halfwidth Hangul filler
+    (0xE0000, 0xE0FFF),  # tags and further variation selectors
+)
+
+
+def is_unseen(character: str) -> bool:
+    """Whether a character is a control, a format or bidi character, or draws nothing.
+
+    General categories of the Unicode Character Database, and Default_Ignorable_Code_Point beside
+    them for those that are called letters or marks there.
+    """
+    if category(character) in _UNSEEN_CATEGORIES:
+        return True
+    code = ord(character)
+    return any(first <= code <= last for first, last in _UNSEEN_RANGES)
+
+
+def visible(text: str) -> str:
+    """The text with every control, bidi, zero-width and unprintable character as an escape.
+
+    What comes out is safe for a terminal: one line, nothing invisible, nothing reordered.
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(
+        c if c.isprintable() and not is_unseen(c) else c.encode("unicode_escape").decode() for c in text
+    )
+
+
+def fold(text: str) -> str:
+    """What two spellings of one text have in common: case, width, composition and blanks apart.
+
+    NFKC, case folding, NFKC again (Unicode 3.13, D146), and runs of white space as one blank.
+    """
+    if text.isascii():
+        return " ".join(text.lower().split())
+    return " ".join(normalize("NFKC", normalize("NFKC", text).casefold()).split())
+
+
+def username_key(name: str) -> str:
+    """The key that a user name is stored and found by. Raises InvalidInput as `username`."""
+    return fold(username(name))
+
+
+def username(name: str) -> str:
+    """A user name as it will be stored. Raises InvalidInput: blank, too long, or unseen characters."""
+    return _name(name, "user name")
+
+
+def profile_name(name: str) -> str:
+    """A profile's name. Raises InvalidInput: blank, too long, or unseen characters."""
+    return _name(name, "profile name")
+
+
+def _name(name: str, what: str) -> str:
+    for character in name:
+        if is_unseen(character):
+            raise InvalidInput(f"{what} {quoted(name)} has an invisible character, U+{ord(character):04X}")
+    stripped = field(name, what).strip()
+    if not stripped:
+        raise InvalidInput(f"{what} is blank: {quoted(name)}")
+    return stripped
+
+
+def field(text: str, what: str, length: int = FIELD_LENGTH) -> str:
+    """Any other text, as given. Raises InvalidInput for NUL, lone surrogates and too great a length."""
+    if len(text) > length:
+        raise InvalidInput(f"{what} is longer than {length:,} characters: it has {len(text):,}")
+    for character in text if not text.isascii() or "\0" in text else "":
+        if character == "\0" or category(character) == "Cs":
+            raise InvalidInput(f"{what} has a character that cannot be stored, U+{ord(character):04X}")
+    return text
+
+
+def note(text: str | None) -> str:
+    """An audit note, as given.
+
+    Raises Refused when it says nothing: fewer than three letters or digits once normalised to NFKC;
+    InvalidInput when it is longer than 4,000 characters or cannot be stored.
+    """
+    if text is None:
+        raise Refused("a note is required", 'say why: --note "lost device"')
+    checked = field(text, "note", NOTE_LENGTH)
+    said = sum(1 for c in normalize("NFKC", checked) if c.isalnum() and not is_unseen(c))
+    if said < 3:
+        raise Refused(
+            f"the note says nothing: {quoted(text)}", "a note needs at least three letters or digits"
+        )
+    return checked
+
+
+def new_id() -> str:
+    """A fresh session id: a public handle of 78 random bits, no part of any secret."""
+    rest = (secrets.choice(_ID_CHARACTERS) for _ in range(_ID_LENGTH - 1))
+    return secrets.choice(_ID_LETTERS) + "".join(rest)
+
+
+def id_prefix(text: str) -> str | None:
+    """The id, or beginning of one, that a text could be, in lower case; None when it can be none."""
+    lowered = text.strip().lower()
+    return lowered if _ID_PREFIX.fullmatch(lowered) else None
+
+
+def is_whole_id(prefix: str) -> bool:
+    """Whether a prefix has the full length of an id."""
+    return len(prefix) == _ID_LENGTH
+
+
+def quoted(text: str, length: int = 60) -> str:
+    """What was typed, for an error message: visible, in quotes, cut to `length`."""
+    shown = visible(text if len(text) <= length else text[: length - 1] + "…")
+    return f"'{shown}'"

@@ -1,0 +1,60 @@
+"""Reading the audit log and walking its chain."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from authctl import names
+from authctl.audit import Verifier
+from authctl.errors import IntegrityFailure, NotFound
+from authctl.model import AuditEvent
+from authctl.registry.core import Core
+from authctl.store.base import EventFilter
+
+_BATCH = 1_000
+_BEFORE_ALL = -(2**63)
+
+
+@dataclass(frozen=True, slots=True)
+class ChainHead:
+    """The last event of a chain that was found whole."""
+
+    seq: int
+    hash: str
+
+
+def events(core: Core, selection: EventFilter) -> Iterator[AuditEvent]:
+    """See `Registry.events`."""
+    if selection.username is not None:
+        names.username(selection.username)
+    before = None
+    while True:
+        with core.store.view() as view:
+            found = view.events(selection, _BATCH, before)
+        yield from found
+        if len(found) < _BATCH:
+            return
+        before = found[-1].seq
+
+
+def event(core: Core, seq: int) -> AuditEvent:
+    """See `Registry.event`."""
+    with core.store.view() as view:
+        found = view.event(seq)
+    if found is None:
+        raise NotFound(f"no audit event {seq}", "to see them: authctl audit list")
+    return found
+
+
+def verify(core: Core) -> ChainHead:
+    """See `Registry.verify_audit`."""
+    verifier = Verifier()
+    while True:
+        with core.store.view() as view:
+            found = view.chain(verifier.last.seq if verifier.last else _BEFORE_ALL, _BATCH)
+        if not verifier.walk(found):
+            raise IntegrityFailure(f"the audit log was tampered with: {verifier.bad}")
+        if len(found) < _BATCH:
+            break
+    if verifier.last is None:
+        raise IntegrityFailure("the audit log was tampered with: it is empty")
+    return ChainHead(verifier.last.seq, verifier.last.hash)

@@ -1,0 +1,95 @@
+"""Removing sessions whose retention is over: the only thing that ever removes one."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from time import perf_counter
+
+from authctl.errors import InvalidInput, Refused
+from authctl.instants import Duration, format_instant
+from authctl.lifetimes import retention_cutoff
+from authctl.model import Status
+from authctl.registry.core import Core, actor_name
+from authctl.store.base import View
+
+Progress = Callable[[int, int], None]
+"""Told, after every batch, how many are done of how many."""
+
+_FIRST_BATCH = 500
+_LARGEST_BATCH = 20_000
+_LOCK_SECONDS = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class CleanupOutcome:
+    """What was removed, by the status it had, or would be."""
+
+    cutoff: int
+    """Sessions whose end lies before this instant are removed."""
+    retention: str
+    removed: int
+    expired: int
+    revoked: int
+    dry_run: bool
+
+
+def clean_up(
+    core: Core,
+    *,
+    older_than: Duration | None,
+    dry_run: bool,
+    batch_size: int | None,
+    actor: str | None,
+    progress: Progress,
+) -> CleanupOutcome:
+    """See `Registry.clean_up`."""
+    if batch_size is not None and batch_size < 1:
+        raise InvalidInput(f"a batch needs at least one session, not {batch_size}")
+    actor_name(actor)
+    with core.look() as (view, now):
+        cutoff = _cutoff(view, now, older_than)
+        due = view.ended_before(cutoff)
+        retention = str(view.profiles().retention)
+    if not dry_run:
+        due = _remove(core, cutoff, sum(due.values()), batch_size, actor, progress)
+    return CleanupOutcome(cutoff, retention, sum(due.values()), due[Status.EXPIRED], due[Status.REVOKED], dry_run)
+
+
+def _cutoff(view: View, now: int, older_than: Duration | None) -> int:
+    retention = view.profiles().retention
+    kept_since = retention_cutoff(retention, now)
+    if older_than is None:
+        return kept_since
+    cutoff = retention_cutoff(older_than, now)
+    if cutoff > kept_since:
+        raise Refused(
+            f"'{older_than}' is shorter than the retention in force, {retention}",
+            "--older-than may only lengthen; the retention is changed in profiles.yaml",
+        )
+    return cutoff
+
+
+def _remove(
+    core: Core, cutoff: int, due: int, batch_size: int | None, actor: str | None, progress: Progress
+) -> dict[Status, int]:
+    with core.change(actor) as unit:
+        unit.record("cleanup.run", detail={"cutoff": format_instant(cutoff), "due": due})
+    removed = {Status.EXPIRED: 0, Status.REVOKED: 0}
+    size = batch_size or _FIRST_BATCH
+    while True:
+        with core.change(actor) as unit:
+            began = perf_counter()
+            allowed = min(cutoff, retention_cutoff(unit.tx.profiles().retention, unit.now))
+            batch = unit.tx.remove_ended(allowed, size)
+            took = perf_counter() - began
+        for status, count in batch.items():
+            removed[status] += count
+        progress(sum(removed.values()), due)
+        if sum(batch.values()) < size:
+            break
+        if batch_size is None:
+            size = max(1, min(_LARGEST_BATCH, int(size * _LOCK_SECONDS / max(took, 1e-6))))
+    with core.change(actor) as unit:
+        unit.tx.remove_unnamed_revocations()
+        counts = {status.value: count for status, count in removed.items()}
+        unit.record("cleanup.done", detail={"cutoff": format_instant(cutoff), "removed": counts})
+    return removed

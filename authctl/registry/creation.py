@@ -1,0 +1,55 @@
+"""Making an installation: key ring first, registry last, and nothing left behind when it fails."""
+
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from authctl import keys
+from authctl.errors import Refused, RegistryUnavailable
+from authctl.files import create_private
+from authctl.instants import Clock
+from authctl.model import ProfileSet
+from authctl.registry.core import Core, actor_name
+from authctl.settings import Home
+from authctl.store import create_store
+
+
+def create(
+    place: Home, profiles: ProfileSet, profiles_text: bytes, *, actor: str | None = None, clock: Clock | None = None
+) -> None:
+    """Make the folder, key ring, `profiles.yaml` and registry of an installation, with the profiles in force.
+
+    The registry appears last, and whole. Raises Refused when any of the files is there, and changes nothing then;
+    RegistryUnavailable when they cannot be written.
+    """
+    actor = actor_name(actor)
+    for path in (place.registry, place.keys, place.profiles):
+        if path.exists() or path.is_symlink():
+            raise Refused(f"it exists already: {path}", "to use another folder: authctl --home DIR init")
+    registry_id = secrets.token_hex(8)
+    try:
+        place.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with _removed_on_failure() as made, create_store(place.registry, registry_id, profiles) as store:
+            core = Core(place, store, clock)
+            keys.create(place.keys, core.now())
+            made.append(place.keys)
+            create_private(place.profiles, profiles_text)
+            made.append(place.profiles)
+            with core.change(actor) as unit:
+                document = profiles.to_document()
+                unit.record("registry.init", subject=registry_id, detail={"in_force": document})
+    except OSError as error:
+        where = error.filename or place.folder
+        raise RegistryUnavailable(f"cannot create {where}: {error.strerror}") from None
+
+
+@contextmanager
+def _removed_on_failure() -> Iterator[list[Path]]:
+    made: list[Path] = []
+    try:
+        yield made
+    except BaseException:
+        for path in made:
+            path.unlink(missing_ok=True)
+        raise

@@ -1,0 +1,80 @@
+"""Putting profiles in force, and what that does to living sessions."""
+
+from dataclasses import dataclass, replace
+
+from authctl import names
+from authctl.errors import Refused
+from authctl.model import ProfileSet
+from authctl.registry.core import Core, actor_name
+from authctl.store.base import DeadlineChanges, View
+
+
+@dataclass(frozen=True, slots=True)
+class ApplyOutcome:
+    """What applying profiles changed, or would; counts are of living sessions."""
+
+    profiles: tuple[str, ...]
+    added: tuple[str, ...]
+    changed: tuple[str, ...]
+    withdrawn: tuple[str, ...]
+    shortened: int
+    lengthened: int
+    ended: int
+    dry_run: bool
+
+
+def in_force(core: Core) -> ProfileSet:
+    """See `Registry.profiles`."""
+    with core.look() as (view, _now):
+        return view.profiles()
+
+
+def apply(
+    core: Core,
+    wanted: ProfileSet,
+    *,
+    note: str | None,
+    actor: str | None,
+    dry_run: bool,
+    may_end: int | None,
+) -> ApplyOutcome:
+    """See `Registry.apply_profiles`."""
+    if dry_run:
+        actor_name(actor)
+        with core.look() as (view, now):
+            complete = _with_withdrawn(wanted, view.profiles())
+            return _outcome(view, complete, view.deadline_changes(complete, now), dry_run=True)
+    note = names.note(note)
+    with core.change(actor) as unit:
+        complete = _with_withdrawn(wanted, unit.tx.profiles())
+        outcome = _outcome(unit.tx, complete, unit.tx.deadline_changes(complete, unit.now), dry_run=False)
+        if may_end is not None and outcome.ended > may_end:
+            raise Refused(f"{outcome.ended:,} living sessions would end", "to accept that: --yes")
+        unit.tx.recompute_deadlines(complete, unit.now)
+        unit.tx.save_profiles(complete)
+        ended = {"shortened": outcome.shortened, "lengthened": outcome.lengthened, "ended": outcome.ended}
+        unit.record("profile.apply", note=note, detail={"in_force": complete.to_document(), **ended})
+    return outcome
+
+
+def _with_withdrawn(wanted: ProfileSet, before: ProfileSet) -> ProfileSet:
+    """Profiles that left the file go on ruling the sessions they have, and take no new ones."""
+    old = {**before.withdrawn, **before.profiles}
+    return replace(wanted, withdrawn={name: p for name, p in old.items() if name not in wanted.profiles})
+
+
+def _outcome(
+    view: View, complete: ProfileSet, changes: dict[str, DeadlineChanges], *, dry_run: bool
+) -> ApplyOutcome:
+    before = view.profiles()
+    known = {name: before.profiles[name] for name in complete.profiles if name in before.profiles}
+    return ApplyOutcome(
+        profiles=tuple(complete.profiles),
+        added=tuple(name for name in complete.profiles if name not in known),
+        changed=tuple(name for name, profile in known.items() if complete.profiles[name] != profile),
+        withdrawn=tuple(name for name in before.profiles if name not in complete.profiles),
+        shortened=sum(c.shortened for c in changes.values()),
+        lengthened=sum(c.lengthened for c in changes.values()),
+        ended=sum(c.ended for c in changes.values()),
+        dry_run=dry_run,
+    )

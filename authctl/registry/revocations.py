@@ -1,0 +1,158 @@
+"""Revoking: one selection, one note, one transaction, one audit event, and what happened to each session."""
+
+import json
+from dataclasses import dataclass, replace
+
+from authctl import names
+from authctl.errors import InvalidInput, Refused
+from authctl.model import Session, SessionFilter, Status
+from authctl.registry.core import Core, Unit, actor_name
+from authctl.registry.sessions import with_whole_ids
+from authctl.store.base import View
+
+MOST_LISTED = 1_000
+"""How many sessions an outcome and its audit event name."""
+
+_ATTEMPTS = 2
+_UNREVOKED = (Status.ACTIVE, Status.EXPIRED)
+
+
+@dataclass(frozen=True, slots=True)
+class RevokedSession:
+    """One session of a revocation, and what it was before."""
+
+    id: str
+    username: str
+    application: str | None
+    status_before: Status
+
+
+@dataclass(frozen=True, slots=True)
+class RevokeOutcome:
+    """What a revocation found and did; `revocation_id` is None when nothing was newly revoked."""
+
+    revocation_id: int | None
+    at: int
+    actor: str
+    note: str | None
+    selected: int
+    revoked: int
+    already_revoked: int
+    not_found: tuple[str, ...]
+    dry_run: bool
+    sessions: tuple[RevokedSession, ...]
+    """Up to 1,000 of those selected, newest use first."""
+
+
+def revoke(
+    core: Core,
+    selection: SessionFilter,
+    *,
+    note: str | None,
+    actor: str | None,
+    dry_run: bool,
+    max_affected: int | None,
+) -> RevokeOutcome:
+    """See `Registry.revoke`."""
+    if not (dry_run and note is None):
+        note = names.note(note)
+    _check_target(selection)
+    if dry_run:
+        with core.look() as (view, now):
+            meant, not_found = with_whole_ids(view, selection)
+            _check_limit(view, meant, now, max_affected)
+            outcome = RevokeOutcome(None, now, actor_name(actor), note, 0, 0, 0, not_found, True, ())
+            return _counted(view, meant, outcome)
+    with core.change(actor, attempts=_ATTEMPTS) as unit:
+        meant, not_found = with_whole_ids(unit.tx, selection)
+        _check_limit(unit.tx, meant, unit.now, max_affected)
+        outcome = RevokeOutcome(None, unit.now, unit.actor, note, 0, 0, 0, not_found, False, ())
+        if _is_everything(meant):
+            outcome = _close_open(unit, meant, outcome)
+        else:
+            outcome = _assign(unit, meant, _counted(unit.tx, meant, outcome))
+    return _counted_afterwards(core, outcome) if _is_everything(meant) else outcome
+
+
+def _check_target(selection: SessionFilter) -> None:
+    given = set(selection.criteria()) - {"except_ids", "everything"}
+    if selection.everything and given - {"status"}:
+        raise InvalidInput("--all cannot be combined with a filter", "leave out --all, or the filter")
+    if not given and not selection.everything:
+        raise InvalidInput("nothing says which sessions to revoke", "give ids, --user, another filter, or --all")
+
+
+def _is_everything(selection: SessionFilter) -> bool:
+    return selection.everything and not selection.statuses
+
+
+def _check_limit(view: View, meant: SessionFilter, now: int, max_affected: int | None) -> None:
+    if max_affected is None:
+        return
+    if _count(view, meant, _UNREVOKED, now, max_affected + 1) > max_affected:
+        raise Refused(f"more than {max_affected:,} sessions would be revoked", "raise --max-affected, or select fewer")
+
+
+def _count(
+    view: View, meant: SessionFilter, statuses: tuple[Status, ...], now: int, at_most: int | None = None
+) -> int:
+    asked = tuple(s for s in statuses if not meant.statuses or s in meant.statuses)
+    return view.count(meant.narrowed(status=asked), now, at_most) if asked else 0
+
+
+def _counted(view: View, meant: SessionFilter, outcome: RevokeOutcome) -> RevokeOutcome:
+    revoked = _count(view, meant, _UNREVOKED, outcome.at)
+    already = _count(view, meant, (Status.REVOKED,), outcome.at)
+    page = view.page(meant, outcome.at, MOST_LISTED)
+    listed = tuple(RevokedSession(s.id, s.username, s.application, s.status) for s in page.sessions)
+    return replace(outcome, selected=revoked + already, revoked=revoked, already_revoked=already, sessions=listed)
+
+
+def _assign(unit: Unit, meant: SessionFilter, outcome: RevokeOutcome) -> RevokeOutcome:
+    if not outcome.revoked:
+        return outcome
+    assert outcome.note is not None
+    selector = meant.criteria()
+    revocation_id = unit.tx.add_revocation(unit.now, unit.actor, outcome.note, json.dumps(selector))
+    revoked = unit.tx.assign(meant, unit.now, revocation_id)
+    detail = {
+        "selector": selector,
+        "revoked": revoked,
+        "sessions": [s.id for s in outcome.sessions if s.status_before is not Status.REVOKED],
+    }
+    if meant.username is not None:
+        detail["username_key"] = names.fold(meant.username)
+    unit.record("session.revoke", subject=str(revocation_id), note=outcome.note, detail=detail)
+    return replace(outcome, revocation_id=revocation_id, revoked=revoked)
+
+
+def _close_open(unit: Unit, meant: SessionFilter, outcome: RevokeOutcome) -> RevokeOutcome:
+    if not _count(unit.tx, meant, _UNREVOKED, unit.now, at_most=1):
+        return outcome
+    assert outcome.note is not None
+    spared = [s for s in (unit.tx.session(one, unit.now) for one in meant.except_ids) if s]
+    selector = meant.criteria()
+    closed = unit.tx.close_open_revocation(unit.now, unit.actor, outcome.note, json.dumps(selector))
+    unit.tx.spare([s.number for s in spared], closed)
+    unit.record("session.revoke", subject=str(closed), note=outcome.note, detail={"selector": selector})
+    return replace(outcome, revocation_id=closed)
+
+
+def _counted_afterwards(core: Core, outcome: RevokeOutcome) -> RevokeOutcome:
+    """What a revocation of everything found, counted outside the lock that it no longer holds."""
+    with core.look() as (view, now):
+        revoked = view.covered(outcome.revocation_id) if outcome.revocation_id else 0
+        all_revoked = SessionFilter(status=Status.REVOKED)
+        already = view.count(all_revoked, now) - revoked
+        page = view.page(all_revoked, outcome.at, MOST_LISTED)
+    listed = tuple(
+        RevokedSession(s.id, s.username, s.application, _status_before(s, outcome))
+        for s in page.sessions
+    )
+    return replace(outcome, selected=revoked + already, revoked=revoked, already_revoked=already, sessions=listed)
+
+
+def _status_before(session: Session, outcome: RevokeOutcome) -> Status:
+    if session.revocation_id != outcome.revocation_id:
+        return Status.REVOKED
+    return Status.ACTIVE if session.is_alive(outcome.at) else Status.EXPIRED

@@ -1,0 +1,165 @@
+"""Finding, listing and ending sessions."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from authctl import names
+from authctl.errors import InvalidInput, NotFound, TokenInvalid
+from authctl.model import Session, SessionFilter, Status
+from authctl.registry.core import Core
+from authctl.registry.tokens import TokenReader
+from authctl.store.base import View
+from authctl.tokens import looks_like_token
+
+_BATCH = 1_000
+_CANDIDATES = 10
+
+
+@dataclass(frozen=True, slots=True)
+class EndOutcome:
+    """What `end` found and did."""
+
+    ended: int
+    already_ended: int
+    not_found: tuple[str, ...]
+    sessions: tuple[Session, ...]
+
+
+def resolve(view: View, text: str) -> str | None:
+    """The whole id that a text abbreviates; None when no session has it.
+
+    Raises InvalidInput, naming the candidates, when it is shorter than six characters or not unique.
+    """
+    prefix = names.id_prefix(text)
+    if prefix is None:
+        return None
+    found = view.ids_beginning(prefix, _CANDIDATES + 1)
+    short = len(prefix) < names.SHORTEST_PREFIX
+    if short or len(found) > 1:
+        listed = ", ".join(found[:_CANDIDATES]) + (", …" if len(found) > _CANDIDATES else "")
+        what = "needs six characters or more" if short else "is not unique"
+        raise InvalidInput(f"the id {names.quoted(text)} {what}", f"it could be: {listed}" if found else None)
+    return found[0] if found else None
+
+
+def resolve_all(view: View, texts: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The whole ids that the texts abbreviate, each once, and the texts that are unknown."""
+    found: dict[str, None] = {}
+    unknown: dict[str, None] = {}
+    for text in texts:
+        session_id = resolve(view, text)
+        if session_id is None:
+            unknown[text] = None
+        else:
+            found[session_id] = None
+    return tuple(found), tuple(unknown)
+
+
+def show(core: Core, session_id: str) -> Session:
+    """See `Registry.session`."""
+    with core.look() as (view, now):
+        whole = resolve(view, session_id)
+        session = whole and view.session(whole, now)
+    if not session:
+        raise NotFound(f"no session {names.quoted(session_id)}", "to find it: authctl sessions list --search TEXT")
+    return session
+
+
+def stream(core: Core, selection: SessionFilter) -> Iterator[Session]:
+    """See `Registry.sessions`."""
+    with core.look() as (view, now):
+        selection = with_whole_ids(view, selection)[0]
+    listed = _Numbers()
+    for session in _pages(core, selection, now):
+        listed.add(session.number)
+        yield session
+    if len(listed) < _BATCH or selection.statuses in ((Status.EXPIRED,), (Status.REVOKED,)):
+        return
+    used_since = max(now, selection.used_since or now)  # type: ignore[type-var]
+    for session in _pages(core, selection.narrowed(used_since=used_since), now):
+        if session.number not in listed:
+            yield session
+
+
+def _pages(core: Core, selection: SessionFilter, now: int) -> Iterator[Session]:
+    after = None
+    while True:
+        with core.store.view() as view:
+            page = view.page(selection, now, _BATCH, after)
+        yield from page.sessions
+        after = page.after
+        if after is None:
+            return
+
+
+class _Numbers:
+    """A set of session numbers, one bit each."""
+
+    def __init__(self) -> None:
+        self._bits = bytearray()
+        self._count = 0
+
+    def add(self, number: int) -> None:
+        byte, bit = divmod(number, 8)
+        if byte >= len(self._bits):
+            self._bits.extend(bytes(byte + 1 - len(self._bits)))
+        self._bits[byte] |= 1 << bit
+        self._count += 1
+
+    def __contains__(self, number: int) -> bool:
+        byte, bit = divmod(number, 8)
+        return byte < len(self._bits) and bool(self._bits[byte] >> bit & 1)
+
+    def __len__(self) -> int:
+        return self._count
+
+
+def count(core: Core, selection: SessionFilter) -> int:
+    """See `Registry.count`."""
+    with core.look() as (view, now):
+        return view.count(with_whole_ids(view, selection)[0], now)
+
+
+def with_whole_ids(view: View, selection: SessionFilter) -> tuple[SessionFilter, tuple[str, ...]]:
+    """The filter with whole ids in place of abbreviated ones, and the ids that no session has.
+
+    Raises NotFound for an unknown exception: sparing nobody by a typing error would end the wrong session.
+    """
+    excepted, unknown = resolve_all(view, selection.except_ids)
+    if unknown:
+        raise NotFound(f"no session {names.quoted(unknown[0])} to except")
+    found, not_found = resolve_all(view, selection.ids)
+    ids = found or not_found  # unknown ids select nothing; no ids would select everything
+    return selection.narrowed(ids=ids, except_ids=excepted), not_found
+
+
+def end(core: Core, reader: TokenReader, targets: Sequence[str], actor: str | None) -> EndOutcome:
+    """See `Registry.end`."""
+    ended: list[Session] = []
+    already: list[Session] = []
+    not_found: list[str] = []
+    with core.change(actor) as unit:
+        for position, target in enumerate(targets, 1):
+            session = _target(unit.tx, reader, target, unit.now)
+            if session is None:
+                not_found.append(f"token {position}" if looks_like_token(target) else target)
+            elif session.status is not Status.ACTIVE:
+                already.append(session)
+            else:
+                unit.tx.end_session(session.number, unit.now, "signed_out")
+                detail = {"username_key": names.fold(session.username), "reason": "signed_out"}
+                unit.record("session.end", subject=session.id, detail=detail)
+                found = unit.tx.session(session.id, unit.now)
+                ended += [found] if found else []
+    return EndOutcome(len(ended), len(already), tuple(not_found), (*ended, *already))
+
+
+def _target(view: View, reader: TokenReader, target: str, now: int) -> Session | None:
+    if not looks_like_token(target):
+        whole = resolve(view, target)
+        return view.session(whole, now) if whole else None
+    try:
+        found = reader.session(target, now)
+    except TokenInvalid:
+        return None
+    return view.session(found.id, now)

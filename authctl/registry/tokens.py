@@ -1,0 +1,174 @@
+"""Issuing and verifying tokens."""
+
+import secrets
+from dataclasses import dataclass
+from hmac import compare_digest
+from hashlib import sha256
+
+from authctl import names
+from authctl.errors import (
+    InvalidInput,
+    NotFound,
+    RegistryUnavailable,
+    TokenEnded,
+    TokenExpired,
+    TokenMisused,
+    TokenRevoked,
+    TokenUnknown,
+)
+from authctl.keys import load
+from authctl.model import SIGN_IN_METHODS, Kind, NewSession, Profile, ProfileSet, Session
+from authctl.registry.core import Core
+from authctl.tokens import SECRET_BYTES, Claims, TokenKind, TokenMint
+
+
+@dataclass(frozen=True, slots=True)
+class Issued:
+    """A registered session with its tokens, which are shown this once and kept nowhere."""
+
+    session: Session
+    access_token: str
+    expires_at: int
+    """When the access token ends, in microseconds since 1970 UTC; `NEVER` for no end."""
+    refresh_token: str | None = None
+
+
+class TokenReader:
+    """Turns tokens into claims and sessions; reads the key ring when the first one comes."""
+
+    def __init__(self, core: Core) -> None:
+        self.core = core
+        self._mint: TokenMint | None = None
+
+    def mint(self) -> TokenMint:
+        """The mint of the key ring as it was when last read."""
+        if self._mint is None:
+            self._mint = TokenMint(load(self.core.home.keys))
+        return self._mint
+
+    def claims(self, token: str) -> Claims:
+        """What a token says. Raises TokenUnknown, or as `keys.load`."""
+        return self.mint().read(token)
+
+    def session(self, token: str, now: int) -> Session:
+        """The session that an access token opens, whatever its status. Raises TokenUnknown."""
+        return self.judged(self.claims(token), now)
+
+    def judged(self, claims: Claims, now: int) -> Session:
+        """The session of the claims, when the registry agrees that they are its own. Raises TokenUnknown."""
+        found = self.core.store.by_number(claims.number, now)
+        if found is None or claims.kind is not TokenKind.ACCESS:
+            raise TokenUnknown
+        session, secret_hash = found
+        if secret_hash is None or not compare_digest(secret_hash, sha256(claims.secret).digest()):
+            raise TokenUnknown
+        if session.generation != claims.generation or session.key_id is None:
+            raise TokenUnknown
+        return session
+
+
+def issue(
+    core: Core,
+    reader: TokenReader,
+    *,
+    username: str,
+    application: str,
+    profile: str | None,
+    kind: str,
+    signed_in_with: str | None,
+    details: dict[str, str | None],
+    actor: str | None,
+) -> Issued:
+    """See `Registry.issue`."""
+    username = names.username(username)
+    _check_application(application)
+    for name, text in details.items():
+        if text is not None:
+            names.field(text, name.replace("_", " "))
+    if kind not in tuple(Kind):
+        raise InvalidInput(f"no such kind: {names.quoted(kind)}", "one of: application, web")
+    if signed_in_with is not None and signed_in_with not in SIGN_IN_METHODS:
+        raise InvalidInput(f"no such way to sign in: {names.quoted(signed_in_with)}", f"one of: {', '.join(SIGN_IN_METHODS)}")
+    mint = reader.mint()
+    secret = secrets.token_bytes(SECRET_BYTES)
+    key_id = mint.ring.signing.id
+    with core.change(actor) as unit:
+        chosen = choose_profile(unit.tx.profiles(), profile, username, application)
+        session = unit.tx.add_session(
+            NewSession(
+                id=names.new_id(),
+                username=username,
+                application=application,
+                profile=chosen.name,
+                kind=kind,
+                signed_in_with=signed_in_with,
+                created_at=unit.now,
+                last_used_at=unit.now,
+                deadlines=chosen.deadlines(unit.now, unit.now),
+                secret_hash=sha256(secret).digest(),
+                key_id=key_id,
+                **details,
+            )
+        )
+        detail = {"username_key": names.fold(username), "application": application, "profile": chosen.name}
+        unit.record("session.issue", subject=session.id, detail=detail)
+        token = mint.mint(TokenKind.ACCESS, key_id, session.number, session.generation, secret)
+    return Issued(session, token, session.expires_at)
+
+
+def _check_application(application: str) -> None:
+    if not names.field(application, "application").strip():
+        raise InvalidInput("the application is blank")
+
+
+def choose_profile(profiles: ProfileSet, wanted: str | None, username: str, application: str) -> Profile:
+    """The profile that the caller names, else the assigned one. Raises NotFound for a name not in force."""
+    if wanted is None:
+        return profiles.assigned(username, application)
+    key = names.fold(names.profile_name(wanted))
+    for name, profile in profiles.profiles.items():
+        if names.fold(name) == key:
+            return profile
+    raise NotFound(f"no profile {names.quoted(wanted)} in force", "to see them: authctl profiles list")
+
+
+def verify(core: Core, reader: TokenReader, token: str, application: str | None) -> Session:
+    """See `Registry.verify`."""
+    claims = reader.claims(token)
+    now = core.now()
+    session = reader.judged(claims, now)
+    _admit(session, application, now)
+    if now < session.use_due_at or _used(core, session, now):
+        return session
+    return _verified_again(core, reader, claims, application)
+
+
+def _verified_again(core: Core, reader: TokenReader, claims: Claims, application: str | None) -> Session:
+    now = core.now()
+    session = reader.judged(claims, now)
+    _admit(session, application, now)
+    return session
+
+
+def _admit(session: Session, application: str | None, now: int) -> None:
+    if session.revoked_at is not None:
+        raise TokenRevoked("the session was revoked")
+    if session.ended_at is not None:
+        raise TokenEnded(f"the session was ended: {(session.ended_by or '').replace('_', ' ')}")
+    if now >= session.expires_at:
+        raise TokenExpired("the session has expired")
+    if application is not None and names.fold(application) != names.fold(session.application or ""):
+        raise TokenMisused(f"the token belongs to another application than {names.quoted(application)}")
+
+
+def _used(core: Core, session: Session, now: int) -> bool:
+    """Write the use; False when the session turned out to be over. What cannot be written is let go."""
+    try:
+        with core.store.change(wait=False) as tx:
+            profile = tx.profiles().get(session.profile)
+            used_at = max(now, session.last_used_at)
+            if profile is None:
+                return True
+            return tx.record_use(session.number, used_at, profile.deadlines(session.created_at, used_at))
+    except RegistryUnavailable:
+        return True

@@ -1,0 +1,54 @@
+"""Where things are: option, then environment, then the platform's default. None of it is secret."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """One installation: a folder, and the registry in it or elsewhere."""
+
+    folder: Path
+    registry: Path
+
+    @property
+    def keys(self) -> Path:
+        """The key ring file."""
+        return self.folder / "keys.json"
+
+    @property
+    def profiles(self) -> Path:
+        """The profiles as people edit them; what is in force is in the registry."""
+        return self.folder / "profiles.yaml"
+
+
+def find_home(
+    home: str | Path | None = None,
+    registry: str | Path | None = None,
+    environment: Mapping[str, str] = os.environ,
+) -> Home:
+    """The installation that is meant: AUTHCTL_HOME and AUTHCTL_REGISTRY stand in for what is not given."""
+    folder = Path(home or environment.get("AUTHCTL_HOME") or _default_folder())
+    database = registry or environment.get("AUTHCTL_REGISTRY") or folder / "registry.db"
+    return Home(folder, Path(database))
+
+
+def _default_folder() -> str:
+    from platformdirs import user_data_dir
+
+    return user_data_dir("authctl", appauthor=False)
+
+
+def default_actor(environment: Mapping[str, str] = os.environ) -> str:
+    """Who is acting, as claimed: AUTHCTL_ACTOR, the user behind sudo, LOGNAME, the passwd name, or uid:N."""
+    for variable in ("AUTHCTL_ACTOR", "SUDO_USER", "LOGNAME"):
+        if name := environment.get(variable, "").strip():
+            return name
+    import pwd
+
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return f"uid:{os.getuid()}"

@@ -1,0 +1,207 @@
+"""What a store owes, method by method: the docstrings are the contract, tests/test_store_contract.py its proof.
+
+Absent is `None`, an empty list or zero. A method raises only when the database fails:
+RegistryUnavailable (6) when it cannot be used now, IntegrityFailure (7) when what it holds makes no sense.
+Statuses are judged at the `now` that is passed in. To add a store, implement these three protocols and
+name its factory in the contract suite.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+from authctl.lifetimes import Deadlines
+from authctl.model import AuditEvent, NewSession, ProfileSet, Session, SessionFilter, Status
+
+
+class Cursor(NamedTuple):
+    """Where a page of sessions ended, so that the next one goes on from there."""
+
+    key: tuple[int, ...]
+
+
+class Page(NamedTuple):
+    """Some sessions in the order of their list, and where to go on; no cursor after the last."""
+
+    sessions: list[Session]
+    after: Cursor | None
+
+
+@dataclass(frozen=True, slots=True)
+class EventFilter:
+    """Which audit events are meant: every criterion that is given must hold."""
+
+    since: int | None = None
+    until: int | None = None
+    actor: str | None = None
+    action: str | None = None
+    username: str | None = None
+    session_id: str | None = None
+    search: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DeadlineChanges:
+    """How many living sessions of a profile its new deadlines would shorten, lengthen and end."""
+
+    shortened: int
+    lengthened: int
+    ended: int
+
+
+class Imported(NamedTuple):
+    """A session as an import knows it: the key of its rows, and the instant of the row that each detail is from."""
+
+    key: bytes
+    session: NewSession
+    said_at: dict[str, int]
+    revocation_id: int | None
+    """A closed revocation to register it under, or None."""
+
+
+class ImportedDetail(NamedTuple):
+    """A session that an import registered, and the instant of the row that each detail is from."""
+
+    session: Session
+    said_at: dict[str, int]
+
+
+class View(Protocol):
+    """Reading, from one consistent snapshot."""
+
+    def session(self, session_id: str, now: int) -> Session | None:
+        """The session of that whole id."""
+
+    def ids_beginning(self, prefix: str, limit: int) -> list[str]:
+        """Up to `limit` ids that begin with the prefix, in order."""
+
+    def page(self, selection: SessionFilter, now: int, limit: int, after: Cursor | None = None) -> Page:
+        """The next `limit` sessions: newest use first; expired alone newest end first;
+        revoked alone newest revocation first. Every session that does not change meanwhile is on one page."""
+
+    def count(self, selection: SessionFilter, now: int, at_most: int | None = None) -> int:
+        """How many sessions the selection has; no more than `at_most` are counted."""
+
+    def count_by_status(self, selection: SessionFilter, now: int) -> dict[Status, int]:
+        """The same, for each status."""
+
+    def covered(self, revocation_id: int) -> int:
+        """How many sessions name that revocation."""
+
+    def latest_revoke_all(self) -> tuple[int, int] | None:
+        """The id and instant of the newest revocation of everything."""
+
+    def profiles(self) -> ProfileSet:
+        """The profiles in force."""
+
+    def deadline_changes(self, profiles: ProfileSet, now: int) -> dict[str, DeadlineChanges]:
+        """What `recompute_deadlines` would do, by profile name, for profiles with living sessions."""
+
+    def events(self, selection: EventFilter, limit: int, before: int | None = None) -> list[AuditEvent]:
+        """Up to `limit` events, newest first, of those with a sequence number below `before`."""
+
+    def event(self, seq: int) -> AuditEvent | None:
+        """The event of that number."""
+
+    def chain(self, after: int, limit: int) -> list[AuditEvent]:
+        """Up to `limit` events in the order of their numbers, of those above `after`, as they stand."""
+
+    def last_event(self) -> AuditEvent | None:
+        """The newest event."""
+
+    def ended_before(self, cutoff: int) -> dict[Status, int]:
+        """How many sessions' end lies before the cutoff, by the status they then have."""
+
+    def imported(self, key: bytes, now: int) -> list[ImportedDetail]:
+        """Every session that an import registered for a key, oldest first."""
+
+
+class Change(View, Protocol):
+    """Reading and writing, alone, until the block is left: then everything is kept, or nothing."""
+
+    def add_session(self, session: NewSession, revocation_id: int | None = None) -> Session:
+        """Register a session, not revoked unless a closed revocation is named; its number never comes back."""
+
+    def record_use(self, number: int, used_at: int, deadlines: Deadlines) -> bool:
+        """Write a use and the deadlines it leads to; False when the session is no longer active."""
+
+    def end_session(self, number: int, at: int, reason: str) -> None:
+        """Make a hard end: the session ends at that instant, for that reason."""
+
+    def add_revocation(self, at: int, actor: str, note: str, selector: str) -> int:
+        """A closed revocation that no session names yet; its id."""
+
+    def close_open_revocation(self, at: int, actor: str, note: str, selector: str) -> int:
+        """Revoke every session that is not, by closing the open revocation; the closed one's id."""
+
+    def assign(self, selection: SessionFilter, now: int, revocation_id: int) -> int:
+        """Revoke the selection's sessions that are not revoked yet; how many that were."""
+
+    def spare(self, numbers: Sequence[int], revocation_id: int) -> int:
+        """Move those sessions from a revocation to the open one; how many that were."""
+
+    def save_profiles(self, profiles: ProfileSet) -> None:
+        """Put profiles in force."""
+
+    def recompute_deadlines(self, profiles: ProfileSet, now: int) -> dict[str, DeadlineChanges]:
+        """Judge every living session anew under its profile; one whose deadline would lie in the past ends now.
+
+        Nothing that is revoked, ended or expired changes, nor a deadline that was fixed with its session.
+        """
+
+    def add_event(self, event: AuditEvent) -> None:
+        """Append to the audit log, which takes only the next number and never changes."""
+
+    def remove_ended(self, cutoff: int, limit: int) -> dict[Status, int]:
+        """Remove up to `limit` sessions whose end lies before the cutoff; how many, by status."""
+
+    def remove_unnamed_revocations(self) -> int:
+        """Remove closed revocations that no session names, the latest of everything apart; how many that were."""
+
+    def add_imported(self, sessions: Sequence[Imported]) -> None:
+        """Register imported sessions."""
+
+    def update_imported(self, number: int, session: Imported) -> None:
+        """Replace what is known of an imported session; its id and its revocation stay."""
+
+
+class Staging(Protocol):
+    """Room outside the registry where an import's rows wait, sorted by key, until the whole file was read."""
+
+    def seen(self, event_id: str) -> bool:
+        """Whether that event id was staged before; remembers it."""
+
+    def add(self, key: bytes, at: int, details: dict[str, Any]) -> None:
+        """Stage one row."""
+
+    def by_key(self) -> Iterator[tuple[bytes, list[tuple[int, dict[str, Any]]]]]:
+        """Each key with its rows, oldest first and in an order that does not depend on the file's."""
+
+    def keys(self) -> int:
+        """How many keys were staged."""
+
+    def close(self) -> None:
+        """Give the room back."""
+
+
+class Store(Protocol):
+    """One registry's database; safe to share between threads, not across a fork."""
+
+    def view(self) -> AbstractContextManager[View]:
+        """A snapshot to read from. Keep it short: copy what is needed and leave."""
+
+    def change(self, *, wait: bool = True, attempts: int = 1) -> AbstractContextManager[Change]:
+        """A transaction to write in; waits for its turn, up to 30 s an attempt, or hardly at all without `wait`.
+
+        Raises RegistryUnavailable when the turn does not come, or the database cannot be written.
+        """
+
+    def by_number(self, number: int, now: int) -> tuple[Session, bytes | None] | None:
+        """The session of that number with the hash of its secret: the hot path's one look-up."""
+
+    def staging(self) -> Staging:
+        """Fresh room for an import."""
+
+    def close(self) -> None:
+        """Let go of the database; closing twice is no error."""

@@ -1,0 +1,140 @@
+"""The SQLite schema, as migrations: plain CREATE and ALTER, each applied once and recorded.
+
+The design behind the tables: status is never stored; every session names the revocation that
+ends it, and exactly one revocation is open (no instant, no note), which all others name. So revoking
+everything closes one row, and "not revoked" is an equality that leads an index.
+"""
+
+import sqlite3
+
+from sqlite_utils import Database
+from sqlite_utils.migrations import Migrations
+
+from authctl.store.format import SCHEMA_VERSION
+
+migrations = Migrations("authctl")
+
+_TABLES = (
+    """
+    CREATE TABLE registry (
+        only INTEGER PRIMARY KEY CHECK (only = 1),
+        id TEXT NOT NULL,
+        profiles TEXT NOT NULL
+    ) STRICT
+    """,
+    """
+    CREATE TABLE revocations (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        at INTEGER,
+        actor TEXT,
+        note TEXT,
+        note_key TEXT,
+        selector TEXT,
+        everything INTEGER NOT NULL DEFAULT 0 CHECK (everything IN (0, 1)),
+        CHECK ((at IS NULL) = (note IS NULL)),
+        CHECK ((at IS NULL) = (actor IS NULL))
+    ) STRICT
+    """,
+    "CREATE UNIQUE INDEX revocations_open ON revocations ((at IS NULL)) WHERE at IS NULL",
+    "CREATE UNIQUE INDEX revocations_by_time ON revocations (at, id)",
+    """
+    CREATE TABLE sessions (
+        number INTEGER PRIMARY KEY AUTOINCREMENT,
+        id TEXT NOT NULL UNIQUE CHECK (length(id) = 16),
+        username TEXT NOT NULL,
+        username_key TEXT NOT NULL,
+        application TEXT,
+        application_key TEXT,
+        application_version TEXT,
+        platform TEXT,
+        platform_key TEXT,
+        device TEXT,
+        device_key TEXT,
+        ip TEXT,
+        user_agent TEXT,
+        kind TEXT NOT NULL CHECK (kind IN ('application', 'web')),
+        profile TEXT NOT NULL,
+        profile_key TEXT NOT NULL,
+        signed_in_with TEXT,
+        referrer TEXT,
+        created_at INTEGER NOT NULL,
+        last_used_at INTEGER NOT NULL,
+        slid_at INTEGER NOT NULL,
+        use_due_at INTEGER NOT NULL,
+        idle_expires_at INTEGER NOT NULL,
+        absolute_expires_at INTEGER NOT NULL,
+        fixed_expires_at INTEGER,
+        expires_at INTEGER NOT NULL,
+        ended_at INTEGER,
+        ended_reason TEXT,
+        secret_hash BLOB CHECK (length(secret_hash) = 32),
+        generation INTEGER NOT NULL DEFAULT 0,
+        key_id TEXT,
+        revocation_id INTEGER NOT NULL,
+        CHECK ((ended_at IS NULL) = (ended_reason IS NULL)),
+        CHECK (created_at <= last_used_at)
+    ) STRICT
+    """,
+    "CREATE INDEX sessions_by_user ON sessions (username_key, last_used_at)",
+    "CREATE INDEX sessions_by_use ON sessions (kind, last_used_at)",
+    "CREATE INDEX sessions_by_revocation ON sessions (revocation_id, kind, last_used_at)",
+    "CREATE INDEX sessions_by_expiry ON sessions (revocation_id, kind, expires_at)",
+    "CREATE INDEX sessions_by_end ON sessions (ended_at) WHERE ended_at IS NOT NULL",
+    """
+    CREATE TABLE imported (
+        number INTEGER PRIMARY KEY,
+        key BLOB NOT NULL,
+        said_at TEXT NOT NULL
+    ) STRICT
+    """,
+    "CREATE INDEX imported_by_key ON imported (key)",
+    """
+    CREATE TABLE audit_events (
+        seq INTEGER PRIMARY KEY,
+        at INTEGER NOT NULL,
+        actor TEXT NOT NULL,
+        action TEXT NOT NULL,
+        subject TEXT,
+        note TEXT,
+        detail TEXT NOT NULL,
+        prev_hash TEXT NOT NULL,
+        hash TEXT NOT NULL
+    ) STRICT
+    """,
+    "CREATE INDEX audit_events_by_subject ON audit_events (subject) WHERE subject IS NOT NULL",
+    """
+    CREATE TRIGGER audit_events_next BEFORE INSERT ON audit_events
+    WHEN NEW.seq IS NOT (SELECT coalesce(max(seq), 0) + 1 FROM audit_events)
+    BEGIN SELECT RAISE(ABORT, 'the audit log takes only its next event'); END
+    """,
+    """
+    CREATE TRIGGER audit_events_no_update BEFORE UPDATE ON audit_events
+    BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END
+    """,
+    """
+    CREATE TRIGGER audit_events_no_delete BEFORE DELETE ON audit_events
+    BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END
+    """,
+    "INSERT INTO revocations (at) VALUES (NULL)",
+)
+
+
+@migrations()
+def founding(db: Database) -> None:
+    """Sessions, revocations, the audit log, and what imports remember."""
+    for statement in _TABLES:
+        db.conn.execute(statement)
+
+
+def migrate(connection: sqlite3.Connection) -> None:
+    """Apply what is pending, in one transaction that excludes every other writer."""
+    database = Database(connection, execute_plugins=False)
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        migrations.apply(database)
+        connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise

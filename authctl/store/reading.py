@@ -1,0 +1,235 @@
+"""Reading the SQLite registry: `View` of `base`, one method a question."""
+
+import json
+import sqlite3
+from collections.abc import Sequence
+from typing import Any
+
+from authctl.instants import NEVER
+from authctl.lifetimes import write_interval
+from authctl.model import AuditEvent, ProfileSet, Session, SessionFilter, Status
+from authctl.names import fold
+from authctl.store import rows
+from authctl.store.base import Cursor, DeadlineChanges, EventFilter, ImportedDetail, Page
+from authctl.store.selection import (
+    BY_REVOCATION,
+    JOINED,
+    OPEN,
+    Selection,
+    compiled,
+    kinds,
+)
+
+BY_NUMBER = f"SELECT {rows.SESSION}, s.secret_hash FROM sessions AS s {JOINED} WHERE s.number = :number"
+
+LATEST_REVOKE_ALL = (
+    "SELECT id FROM revocations INDEXED BY revocations_by_time WHERE everything AND at IS NOT NULL"
+    " ORDER BY at DESC, id DESC LIMIT 1"
+)
+
+# What recomputing a profile's deadlines looks at, and the deadlines that its timeouts lead to.
+LIVING = (
+    f"s.revocation_id = {OPEN} AND s.kind IN ('application', 'web') AND s.expires_at > :now"
+    " AND s.ended_at IS NULL AND s.fixed_expires_at IS NULL AND s.profile = :profile"
+)
+NEW_IDLE = "min(:never, s.slid_at + :idle)"
+NEW_ABSOLUTE = "min(:never, s.created_at + :absolute)"
+NEW_DEADLINE = f"min({NEW_IDLE}, {NEW_ABSOLUTE})"
+
+# A revocation is an event's subject by its number; which sessions it covers is what they say themselves.
+_COVERING = f"SELECT CAST(s.revocation_id AS TEXT) FROM sessions AS s WHERE s.revocation_id <> {OPEN} AND"
+_ABOUT_SESSION = (
+    "(subject = :session OR action = 'session.revoke'"
+    f" AND (subject IN ({_COVERING} s.id = :session) OR instr(detail, :session)))"
+)
+_ABOUT_USER = (
+    "(json_extract(detail, '$.username_key') = :username OR action = 'session.revoke'"
+    f" AND subject IN ({_COVERING} s.username_key = :username))"
+)
+_EVENT_TEXT = "folded(coalesce(note, '') || ' ' || coalesce(subject, '') || ' ' || actor || ' ' || action || ' ' || detail)"
+
+
+class SqliteView:
+    """A snapshot of one connection's open transaction."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self.connection = connection
+
+    def _all(self, sql: str, parameters: Any = ()) -> list[tuple[Any, ...]]:
+        return self.connection.execute(sql, parameters).fetchall()
+
+    def _one(self, sql: str, parameters: Any = ()) -> tuple[Any, ...] | None:
+        found: tuple[Any, ...] | None = self.connection.execute(sql, parameters).fetchone()
+        return found
+
+    def _number(self, sql: str, parameters: Any = ()) -> int:
+        found = self._one(sql, parameters)
+        return int(found[0] or 0) if found else 0
+
+    def session(self, session_id: str, now: int) -> Session | None:
+        sql = f"SELECT {rows.SESSION} FROM sessions AS s {JOINED} WHERE s.id = :id"
+        found = self._one(sql, {"id": session_id, "now": now})
+        return found and rows.session(found)
+
+    def ids_beginning(self, prefix: str, limit: int) -> list[str]:
+        after = prefix[:-1] + chr(ord(prefix[-1]) + 1)
+        sql = "SELECT id FROM sessions WHERE id >= ? AND id < ? ORDER BY id LIMIT ?"
+        return [row[0] for row in self._all(sql, (prefix, after, limit))]
+
+    def page(self, selection: SessionFilter, now: int, limit: int, after: Cursor | None = None) -> Page:
+        chosen = compiled(selection, now)
+        found: list[tuple[Any, ...]] = []
+        for kind in kinds(chosen):
+            found += self._lane(chosen, kind, limit, after)
+        width = len(chosen.order.columns)
+        found.sort(key=lambda row: row[-width:], reverse=True)
+        sessions = [rows.session(row) for row in found[:limit]]
+        more = len(found) >= limit
+        return Page(sessions, Cursor(found[limit - 1][-width:]) if more else None)
+
+    def _lane(self, chosen: Selection, kind: str | None, limit: int, after: Cursor | None) -> list[tuple[Any, ...]]:
+        conditions = [chosen.where] if kind is None else [chosen.where, f"s.kind = '{kind}'"]
+        if after is None:
+            return self._stretch(chosen, conditions, limit, {})
+        key = {f"after_{index}": value for index, value in enumerate(after.key)}
+        if chosen.order is not BY_REVOCATION:
+            beyond = f"({', '.join(chosen.order.columns)}) < (:after_0, :after_1)"
+            return self._stretch(chosen, [*conditions, beyond], limit, key)
+        within = "s.revocation_id = :after_1 AND (s.last_used_at, s.number) < (:after_2, :after_3)"
+        found = self._stretch(chosen, [*conditions, within], limit, key)
+        if len(found) < limit:
+            beyond = "(r.at, r.id) < (:after_0, :after_1)"
+            found += self._stretch(chosen, [*conditions, beyond], limit - len(found), key)
+        return found
+
+    def _stretch(
+        self, chosen: Selection, conditions: Sequence[str], limit: int, key: dict[str, int]
+    ) -> list[tuple[Any, ...]]:
+        columns = chosen.order.columns
+        sql = (
+            f"SELECT {rows.SESSION}, {', '.join(columns)} FROM {chosen.source} WHERE {' AND '.join(conditions)}"
+            f" ORDER BY {', '.join(f'{column} DESC' for column in columns)} LIMIT :limit"
+        )
+        return self._all(sql, {**chosen.parameters, **key, "limit": limit})
+
+    def count(self, selection: SessionFilter, now: int, at_most: int | None = None) -> int:
+        chosen = compiled(selection, now)
+        everywhere = " AND s.kind IN ('application', 'web')" if chosen.by_kind else ""
+        limit = "" if at_most is None else " LIMIT :at_most"
+        sql = f"SELECT count(*) FROM (SELECT 1 FROM {chosen.source} WHERE {chosen.where}{everywhere}{limit})"
+        return self._number(sql, {**chosen.parameters, "at_most": at_most})
+
+    def count_by_status(self, selection: SessionFilter, now: int) -> dict[Status, int]:
+        asked = selection.statuses or tuple(Status)
+        return {status: self.count(selection.narrowed(status=status), now) for status in asked}
+
+    def covered(self, revocation_id: int) -> int:
+        sql = "SELECT count(*) FROM sessions INDEXED BY sessions_by_revocation WHERE revocation_id = ?"
+        return self._number(sql, (revocation_id,))
+
+    def latest_revoke_all(self) -> tuple[int, int] | None:
+        found = self._one(f"SELECT id, at FROM revocations WHERE id = ({LATEST_REVOKE_ALL})")
+        return found and (found[0], found[1])
+
+    def profiles(self) -> ProfileSet:
+        found = self._one("SELECT profiles FROM registry")
+        return rows.profiles(found and found[0])
+
+    def deadline_changes(self, profiles: ProfileSet, now: int) -> dict[str, DeadlineChanges]:
+        sql = (
+            f"SELECT sum({NEW_DEADLINE} < s.expires_at AND {NEW_DEADLINE} > :now),"
+            f" sum({NEW_DEADLINE} > s.expires_at), sum({NEW_DEADLINE} <= :now)"
+            f" FROM sessions AS s INDEXED BY sessions_by_expiry WHERE {LIVING}"
+        )
+        changes = {}
+        for name, parameters in recomputations(profiles, now):
+            found = self._one(sql, parameters)
+            if found and found[0] is not None:
+                changes[name] = DeadlineChanges(*found)
+        return changes
+
+    def events(self, selection: EventFilter, limit: int, before: int | None = None) -> list[AuditEvent]:
+        conditions, parameters = _event_conditions(selection)
+        if before is not None:
+            conditions.append("seq < :before")
+        sql = (
+            f"SELECT {rows.EVENT} FROM audit_events WHERE {' AND '.join(conditions) or 'TRUE'}"
+            " ORDER BY seq DESC LIMIT :limit"
+        )
+        return [rows.event(row) for row in self._all(sql, {**parameters, "before": before, "limit": limit})]
+
+    def event(self, seq: int) -> AuditEvent | None:
+        found = self._one(f"SELECT {rows.EVENT} FROM audit_events WHERE seq = ?", (seq,))
+        return found and rows.event(found)
+
+    def chain(self, after: int, limit: int) -> list[AuditEvent]:
+        sql = f"SELECT {rows.EVENT} FROM audit_events WHERE seq > ? ORDER BY seq LIMIT ?"
+        return [rows.event(row) for row in self._all(sql, (after, limit))]
+
+    def last_event(self) -> AuditEvent | None:
+        found = self._one(f"SELECT {rows.EVENT} FROM audit_events ORDER BY seq DESC LIMIT 1")
+        return found and rows.event(found)
+
+    def ended_before(self, cutoff: int) -> dict[Status, int]:
+        return {
+            status: self._number(f"SELECT count(*) FROM {source}", {"cutoff": cutoff})
+            for status, source in REMOVABLE.items()
+        }
+
+    def imported(self, key: bytes, now: int) -> list[ImportedDetail]:
+        sql = (
+            f"SELECT {rows.SESSION}, i.said_at FROM imported AS i INDEXED BY imported_by_key"
+            f" JOIN sessions AS s ON s.number = i.number {JOINED} WHERE i.key = :key ORDER BY s.number"
+        )
+        found = self._all(sql, {"key": key, "now": now})
+        return [ImportedDetail(rows.session(row), json.loads(row[-1])) for row in found]
+
+
+REMOVABLE = {
+    Status.EXPIRED: (
+        "sessions AS s INDEXED BY sessions_by_expiry"
+        f" WHERE s.revocation_id = {OPEN} AND s.kind IN ('application', 'web') AND s.expires_at < :cutoff"
+    ),
+    Status.REVOKED: (
+        "revocations AS r INDEXED BY revocations_by_time CROSS JOIN sessions AS s INDEXED BY sessions_by_revocation"
+        " ON s.revocation_id = r.id WHERE r.at IS NOT NULL AND r.at < :cutoff"
+    ),
+}
+"""The sessions whose end lies before a cutoff, by the status they then have."""
+
+
+def recomputations(profiles: ProfileSet, now: int) -> list[tuple[str, dict[str, Any]]]:
+    """For each profile, the parameters that `LIVING` and `NEW_DEADLINE` take."""
+    return [
+        (
+            name,
+            {
+                "profile": name,
+                "now": now,
+                "never": NEVER,
+                "idle": profile.idle_timeout,
+                "absolute": profile.absolute_timeout,
+                "interval": write_interval(profile.idle_timeout),
+            },
+        )
+        for name, profile in profiles.profiles.items()
+    ]
+
+
+def _event_conditions(selection: EventFilter) -> tuple[list[str], dict[str, Any]]:
+    conditions: list[str] = []
+    parameters: dict[str, Any] = {}
+
+    def add(condition: str, name: str, value: Any) -> None:
+        if value is not None:
+            conditions.append(condition)
+            parameters[name] = value
+
+    add("at >= :since", "since", selection.since)
+    add("at < :until", "until", selection.until)
+    add("actor = :actor", "actor", selection.actor)
+    add("action = :action", "action", selection.action)
+    add(_ABOUT_SESSION, "session", selection.session_id)
+    add(_ABOUT_USER, "username", selection.username and fold(selection.username))
+    add(f"instr({_EVENT_TEXT}, :search)", "search", selection.search and fold(selection.search))
+    return conditions, parameters

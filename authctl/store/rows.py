@@ -1,0 +1,74 @@
+"""Rows of the SQLite tables to values and back; a row that makes no sense is an integrity failure."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from authctl.errors import IntegrityFailure
+from authctl.model import AuditEvent, NewSession, ProfileSet, Session
+from authctl.names import fold
+
+SESSION = (
+    "s.number, s.id, s.username, s.application, s.application_version, s.platform, s.device, s.ip,"
+    " s.user_agent, s.kind, s.profile, s.signed_in_with, s.referrer, s.created_at, s.last_used_at, s.slid_at,"
+    " s.use_due_at, s.idle_expires_at, s.absolute_expires_at, s.fixed_expires_at, s.expires_at, s.ended_at,"
+    " s.ended_reason, s.generation, s.key_id, s.revocation_id, r.at, r.actor, r.note, :now"
+)
+EVENT = "seq, at, actor, action, subject, note, detail, prev_hash, hash"
+
+_WIDTH = len(Session._fields)
+
+
+def session(row: Sequence[Any]) -> Session:
+    """The session of a row that `SESSION` selected; columns after it are left alone."""
+    found = Session._make(row[:_WIDTH])
+    if not (type(found.expires_at) is type(found.last_used_at) is type(found.created_at) is int and type(found.id) is str):
+        raise IntegrityFailure("the registry is damaged: a session's row makes no sense")
+    return found
+
+
+def event(row: Sequence[Any]) -> AuditEvent:
+    """The event of a row that `EVENT` selected, as it stands: judging it is the chain's business."""
+    return AuditEvent(*row)
+
+
+def profiles(text: Any) -> ProfileSet:
+    """The profiles in force, from the registry's own JSON."""
+    try:
+        return ProfileSet.from_document(json.loads(text))
+    except Exception as error:
+        raise IntegrityFailure("the registry is damaged: its profiles cannot be read") from error
+
+
+def columns(new: NewSession) -> dict[str, Any]:
+    """What a session's row says, its number and revocation apart."""
+    deadlines = new.deadlines
+    return {
+        "id": new.id,
+        "username": new.username,
+        "username_key": fold(new.username),
+        "application": new.application,
+        "application_key": new.application and fold(new.application),
+        "application_version": new.application_version,
+        "platform": new.platform,
+        "platform_key": new.platform and fold(new.platform),
+        "device": new.device,
+        "device_key": new.device and fold(new.device),
+        "ip": new.ip,
+        "user_agent": new.user_agent,
+        "kind": new.kind,
+        "profile": new.profile,
+        "profile_key": fold(new.profile),
+        "signed_in_with": new.signed_in_with,
+        "referrer": new.referrer,
+        "created_at": new.created_at,
+        "last_used_at": new.last_used_at,
+        "slid_at": new.last_used_at,
+        "use_due_at": deadlines.use_due_at,
+        "idle_expires_at": deadlines.idle_expires_at,
+        "absolute_expires_at": deadlines.absolute_expires_at,
+        "fixed_expires_at": new.fixed_expires_at,
+        "expires_at": deadlines.expires_at if new.fixed_expires_at is None else new.fixed_expires_at,
+        "secret_hash": new.secret_hash,
+        "key_id": new.key_id,
+    }

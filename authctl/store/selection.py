@@ -1,0 +1,139 @@
+"""A `SessionFilter` as SQL: where to enter the tables, in which order, and what must hold.
+
+Every query names its index: without statistics SQLite chooses badly, and a missing index fails loudly.
+`r` is the revocation that a session `s` names.
+"""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from authctl.model import Kind, SessionFilter, Status
+from authctl.names import fold, username_key
+
+OPEN = "(SELECT id FROM revocations INDEXED BY revocations_open WHERE at IS NULL)"
+JOINED = "JOIN revocations AS r ON r.id = s.revocation_id"
+
+# A hard end pulls expires_at to its own instant, so a clock that is behind it needs no other bound.
+_EXPIRED_BY = (
+    "max(:now, coalesce((SELECT max(ended_at) FROM sessions INDEXED BY sessions_by_end"
+    " WHERE ended_at IS NOT NULL), 0))"
+)
+STATUS = {
+    Status.ACTIVE: f"(s.revocation_id = {OPEN} AND s.expires_at > :now AND s.ended_at IS NULL)",
+    Status.EXPIRED: f"(s.revocation_id = {OPEN} AND (s.expires_at <= :now OR s.ended_at IS NOT NULL))",
+    Status.REVOKED: f"(s.revocation_id <> {OPEN})",
+}
+_UNREVOKED = {Status.ACTIVE, Status.EXPIRED}
+_SEARCHED = ("s.username_key", "s.application_key", "s.device_key", "s.platform_key", "lower(s.ip)", "r.note_key")
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """The columns a list is sorted by, every one descending, ending in one that is unique."""
+
+    columns: tuple[str, ...]
+
+
+BY_USE = Order(("s.last_used_at", "s.number"))
+BY_EXPIRY = Order(("s.expires_at", "s.number"))
+BY_REVOCATION = Order(("r.at", "r.id", "s.last_used_at", "s.number"))
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """A filter, compiled: `source` is what to put after FROM, `where` what after WHERE."""
+
+    source: str
+    order: Order
+    conditions: tuple[str, ...]
+    parameters: dict[str, Any]
+    by_kind: bool
+    """Whether `source` yields its order only within one kind."""
+
+    @property
+    def where(self) -> str:
+        return " AND ".join(self.conditions) or "TRUE"
+
+
+def compiled(selection: SessionFilter, now: int) -> Selection:
+    """The SQL of a filter. Raises InvalidInput for a user name that cannot be one."""
+    conditions, parameters = _criteria(selection)
+    parameters["now"] = now
+    statuses = set(selection.statuses)
+    source, order, by_kind = _entrance(selection, statuses)
+    if statuses and len(statuses) < len(Status):
+        conditions.append(_status(statuses, order))
+    if selection.kind is not None:
+        conditions.append("s.kind = :kind")
+        parameters["kind"] = selection.kind
+    return Selection(source, order, tuple(conditions), parameters, by_kind and selection.kind is None)
+
+
+def _entrance(selection: SessionFilter, statuses: set[Status]) -> tuple[str, Order, bool]:
+    order = BY_USE
+    if statuses == {Status.REVOKED}:
+        order = BY_REVOCATION
+    elif statuses == {Status.EXPIRED}:
+        order = BY_EXPIRY
+    if selection.ids:
+        return f"sessions AS s {JOINED}", order, False
+    if selection.username is not None:
+        return f"sessions AS s INDEXED BY sessions_by_user {JOINED}", order, False
+    if order is BY_REVOCATION:
+        return (
+            "revocations AS r INDEXED BY revocations_by_time CROSS JOIN sessions AS s"
+            " INDEXED BY sessions_by_revocation ON s.revocation_id = r.id",
+            order,
+            True,
+        )
+    if order is BY_EXPIRY:
+        return f"sessions AS s INDEXED BY sessions_by_expiry {JOINED}", order, True
+    index = "sessions_by_revocation" if statuses and statuses <= _UNREVOKED else "sessions_by_use"
+    return f"sessions AS s INDEXED BY {index} {JOINED}", order, True
+
+
+def _status(statuses: set[Status], order: Order) -> str:
+    if order is BY_REVOCATION:
+        return "r.at IS NOT NULL"
+    if order is BY_EXPIRY:
+        return f"{STATUS[Status.EXPIRED]} AND s.expires_at <= {_EXPIRED_BY}"
+    if statuses == _UNREVOKED:
+        return f"s.revocation_id = {OPEN}"
+    if statuses == {Status.ACTIVE}:
+        return STATUS[Status.ACTIVE]
+    return "(" + " OR ".join(STATUS[status] for status in sorted(statuses)) + ")"
+
+
+def _criteria(selection: SessionFilter) -> tuple[list[str], dict[str, Any]]:
+    conditions: list[str] = []
+    parameters: dict[str, Any] = {}
+
+    def add(condition: str, name: str, value: Any) -> None:
+        if value is not None:
+            conditions.append(condition)
+            parameters[name] = value
+
+    if selection.ids:
+        add("s.id IN (SELECT value FROM json_each(:ids))", "ids", json.dumps(selection.ids))
+    if selection.except_ids:
+        add("s.id NOT IN (SELECT value FROM json_each(:except_ids))", "except_ids", json.dumps(selection.except_ids))
+    if selection.username is not None:
+        add("s.username_key = :username", "username", username_key(selection.username))
+    for name in ("application", "device", "platform", "profile"):
+        text = getattr(selection, name)
+        add(f"s.{name}_key = :{name}", name, None if text is None else fold(text))
+    add("s.created_at >= :created_since", "created_since", selection.created_since)
+    add("s.created_at < :created_before", "created_before", selection.created_before)
+    add("s.last_used_at >= :used_since", "used_since", selection.used_since)
+    add("s.last_used_at <= :unused_since", "unused_since", selection.unused_since)
+    add("s.expires_at < :expires_before", "expires_before", selection.expires_before)
+    if selection.search and (term := fold(selection.search)):
+        found = " OR ".join(f"instr({column}, :search)" for column in _SEARCHED)
+        add(f"({found})", "search", term)
+    return conditions, parameters
+
+
+def kinds(selection: Selection) -> tuple[str | None, ...]:
+    """The kinds to ask for one after another, so that each answer comes in order from its index."""
+    return tuple(Kind) if selection.by_kind else (None,)

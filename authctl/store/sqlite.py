@@ -1,0 +1,232 @@
+"""The SQLite store: connections, transactions, and what SQLite's errors mean to the user.
+
+Three connections at the most, each with its own lock: one for the hot look-up by number, one for
+other reading, one for writing, so that a long list or a wait for the writers' turn holds up no `verify`.
+"""
+
+import json
+import os
+import sqlite3
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from urllib.parse import quote
+
+from authctl.errors import IntegrityFailure, Refused, RegistryUnavailable
+from authctl.model import ProfileSet, Session
+from authctl.names import fold
+from authctl.store import rows
+from authctl.store.base import Staging
+from authctl.store.format import APPLICATION_ID, SCHEMA_VERSION, check_file, has_log
+from authctl.store.reading import BY_NUMBER, SqliteView
+from authctl.store.writing import SqliteChange
+
+PATIENCE = 30.0
+"""Seconds that a write waits for its turn."""
+
+_IMPATIENCE = 0.02
+
+_DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT}
+_UNAVAILABLE = {
+    sqlite3.SQLITE_BUSY: "it is locked by another process",
+    sqlite3.SQLITE_LOCKED: "it is locked by another process",
+    sqlite3.SQLITE_READONLY: "it is read-only",
+    sqlite3.SQLITE_CANTOPEN: "it, or its write-ahead log, cannot be opened",
+    sqlite3.SQLITE_FULL: "the disk is full",
+    sqlite3.SQLITE_IOERR: "the disk failed",
+    sqlite3.SQLITE_PERM: "access to it was denied",
+    sqlite3.SQLITE_PROTOCOL: "its locks are too busy",
+}
+
+
+@contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """Turn what SQLite raises into our own errors; a defect of ours goes through as it is."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        code = getattr(error, "sqlite_errorcode", None)
+        primary = None if code is None else code & 0xFF
+        if primary in _UNAVAILABLE:
+            raise RegistryUnavailable(f"the registry at {path} cannot be used: {_UNAVAILABLE[primary]}") from error
+        undecodable = code is None and isinstance(error, sqlite3.OperationalError)
+        tampered = code == sqlite3.SQLITE_CONSTRAINT_TRIGGER or "no such" in str(error)
+        if primary in _DAMAGED or undecodable or tampered:
+            raise IntegrityFailure(f"the registry at {path} is damaged: {error}") from error
+        raise
+
+
+def connect(path: Path, *, writing: bool = False) -> sqlite3.Connection:
+    """A connection with every pragma set and read back. Raises RegistryUnavailable or IntegrityFailure."""
+    check_file(path)
+    frozen = bool(os.statvfs(path).f_flag & os.ST_RDONLY)
+    if frozen and has_log(path):
+        raise RegistryUnavailable(f"the registry at {path} is read-only, and its write-ahead log is not empty")
+    mode = "mode=ro&immutable=1" if frozen else "mode=rw"
+    connection = sqlite3.connect(
+        f"file:{quote(str(path))}?{mode}",
+        uri=True,
+        timeout=PATIENCE,
+        isolation_level=None,
+        check_same_thread=False,
+    )
+    try:
+        _set_up(connection, path, frozen=frozen, writing=writing)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _set_up(connection: sqlite3.Connection, path: Path, *, frozen: bool, writing: bool) -> None:
+    version = _pragma(connection, "user_version")
+    if version > SCHEMA_VERSION:
+        raise RegistryUnavailable(
+            f"the registry at {path} was written by a newer authctl (schema {version}, this one knows {SCHEMA_VERSION})",
+            "upgrade authctl",
+        )
+    if version < SCHEMA_VERSION:
+        raise IntegrityFailure(f"the registry at {path} was never finished")
+    owed = {"synchronous": 2, "trusted_schema": 0, "cell_size_check": 1, "query_only": int(not writing)}
+    for name, value in owed.items():
+        connection.execute(f"PRAGMA {name} = {value}")
+        if _pragma(connection, name) != value:
+            raise RegistryUnavailable(f"the registry at {path} cannot be used: {name} stays {_pragma(connection, name)}")
+    if not frozen and _pragma(connection, "journal_mode") != "wal":
+        raise RegistryUnavailable(f"the registry at {path} cannot be used: its journal mode is not WAL")
+    connection.create_function("folded", 1, fold, deterministic=True)
+
+
+def _pragma(connection: sqlite3.Connection, name: str) -> int | str:
+    value: int | str = connection.execute(f"PRAGMA {name}").fetchone()[0]
+    return value
+
+
+class _Channel:
+    """A connection, opened when first needed, and the lock that lets one thread at a time use it."""
+
+    def __init__(self, path: Path, *, writing: bool = False) -> None:
+        self.path = path
+        self.writing = writing
+        self.lock = threading.RLock()
+        self._connection: sqlite3.Connection | None = None
+
+    def connection(self) -> sqlite3.Connection:
+        if self._connection is None:
+            self._connection = connect(self.path, writing=self.writing)
+        return self._connection
+
+    def close(self) -> None:
+        with self.lock:
+            if self._connection is not None:
+                self._connection.close()
+                self._connection = None
+
+
+class SqliteStore:
+    """`Store` of `base` over one SQLite file."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path.resolve()
+        self._hot = _Channel(self.path)
+        self._reader = _Channel(self.path)
+        self._writer = _Channel(self.path, writing=True)
+        self._process = os.getpid()
+
+    def _check_process(self) -> None:
+        if os.getpid() != self._process:
+            raise RegistryUnavailable("a registry cannot be used across a fork: open one in the child")
+
+    def by_number(self, number: int, now: int) -> tuple[Session, bytes | None] | None:
+        self._check_process()
+        with self._hot.lock, explained(self.path):
+            found = self._hot.connection().execute(BY_NUMBER, {"number": number, "now": now}).fetchone()
+        return found and (rows.session(found), found[-1])
+
+    @contextmanager
+    def view(self) -> Iterator[SqliteView]:
+        self._check_process()
+        with self._reader.lock, explained(self.path):
+            connection = self._reader.connection()
+            connection.execute("BEGIN")
+            try:
+                yield SqliteView(connection)
+            finally:
+                connection.execute("ROLLBACK")
+
+    @contextmanager
+    def change(self, *, wait: bool = True, attempts: int = 1) -> Iterator[SqliteChange]:
+        self._check_process()
+        if not self._writer.lock.acquire(blocking=wait):
+            raise RegistryUnavailable("another thread is writing")
+        try:
+            with explained(self.path):
+                connection = self._writer.connection()
+                _begin(connection, PATIENCE if wait else _IMPATIENCE, attempts)
+                try:
+                    yield SqliteChange(connection)
+                    connection.execute("COMMIT")
+                except BaseException:
+                    if connection.in_transaction:
+                        connection.execute("ROLLBACK")
+                    raise
+        finally:
+            self._writer.lock.release()
+
+    def staging(self) -> Staging:
+        from authctl.store.staging import SqliteStaging
+
+        return SqliteStaging()
+
+    def close(self) -> None:
+        for channel in (self._hot, self._reader, self._writer):
+            channel.close()
+
+
+def _begin(connection: sqlite3.Connection, patience: float, attempts: int) -> None:
+    connection.execute(f"PRAGMA busy_timeout = {int(patience * 1000)}")
+    for remaining in reversed(range(attempts)):
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or not remaining:
+                raise
+
+
+@contextmanager
+def creating(path: Path, registry_id: str, profiles: ProfileSet) -> Iterator[SqliteStore]:
+    """A new registry, private from its first byte, that appears at `path` when the block has succeeded.
+
+    Raises Refused when something is there already; what is there is never touched.
+    """
+    from authctl.store.migrations import migrate
+
+    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".new", dir=path.parent)
+    os.close(descriptor)
+    draft = Path(name)
+    try:
+        with explained(path):
+            connection = sqlite3.connect(draft, isolation_level=None)
+            connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
+            connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+            connection.execute("PRAGMA journal_mode = WAL")
+            migrate(connection)
+            document = json.dumps(profiles.to_document(), ensure_ascii=False)
+            connection.execute("INSERT INTO registry VALUES (1, ?, ?)", (registry_id, document))
+            connection.close()
+        store = SqliteStore(draft)
+        try:
+            yield store
+        finally:
+            store.close()
+        try:
+            os.link(draft, path)
+        except FileExistsError:
+            raise Refused(f"there is a registry already: {path}") from None
+    finally:
+        for leftover in (draft, Path(f"{draft}-wal"), Path(f"{draft}-shm")):
+            with suppress(FileNotFoundError):
+                leftover.unlink()

@@ -1,0 +1,35 @@
+"""Where an import's rows wait: a temporary SQLite database of its own, in memory or on disk as SQLite sees fit."""
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from itertools import groupby
+from typing import Any
+
+
+class SqliteStaging:
+    """`Staging` of `base`."""
+
+    def __init__(self) -> None:
+        self.connection = sqlite3.connect("", isolation_level=None)
+        self.connection.execute("PRAGMA journal_mode = OFF")
+        self.connection.execute("CREATE TABLE seen (event_id TEXT PRIMARY KEY) WITHOUT ROWID")
+        self.connection.execute("CREATE TABLE staged (key BLOB, at INTEGER, details TEXT)")
+        self.connection.execute("BEGIN")
+
+    def seen(self, event_id: str) -> bool:
+        return not self.connection.execute("INSERT OR IGNORE INTO seen VALUES (?)", (event_id,)).rowcount
+
+    def add(self, key: bytes, at: int, details: dict[str, Any]) -> None:
+        self.connection.execute("INSERT INTO staged VALUES (?, ?, ?)", (key, at, json.dumps(details, sort_keys=True)))
+
+    def keys(self) -> int:
+        return int(self.connection.execute("SELECT count(DISTINCT key) FROM staged").fetchone()[0])
+
+    def by_key(self) -> Iterator[tuple[bytes, list[tuple[int, dict[str, Any]]]]]:
+        found = self.connection.execute("SELECT key, at, details FROM staged ORDER BY key, at, details")
+        for key, rows in groupby(found, key=lambda row: row[0]):
+            yield key, [(at, json.loads(details)) for _, at, details in rows]
+
+    def close(self) -> None:
+        self.connection.close()

@@ -1,0 +1,163 @@
+"""Writing the SQLite registry: `Change` of `base`, inside a transaction that is already open."""
+
+import json
+from collections.abc import Sequence
+
+from authctl.lifetimes import Deadlines
+from authctl.model import AuditEvent, NewSession, ProfileSet, Session, SessionFilter, Status
+from authctl.names import fold
+from authctl.store import rows
+from authctl.store.base import DeadlineChanges, Imported
+from authctl.store.reading import (
+    BY_NUMBER,
+    LATEST_REVOKE_ALL,
+    LIVING,
+    NEW_ABSOLUTE,
+    NEW_DEADLINE,
+    NEW_IDLE,
+    REMOVABLE,
+    SqliteView,
+    recomputations,
+)
+from authctl.store.selection import OPEN, compiled
+
+
+class SqliteChange(SqliteView):
+    """The one writer of a connection's open transaction."""
+
+    def add_session(self, session: NewSession, revocation_id: int | None = None) -> Session:
+        values = rows.columns(session)
+        sql = (
+            f"INSERT INTO sessions ({', '.join(values)}, revocation_id)"
+            f" VALUES ({', '.join(f':{name}' for name in values)}, coalesce(:revocation_id, {OPEN}))"
+        )
+        number = self.connection.execute(sql, {**values, "revocation_id": revocation_id}).lastrowid
+        found = self._one(BY_NUMBER, {"number": number, "now": session.last_used_at})
+        assert found is not None
+        return rows.session(found)
+
+    def record_use(self, number: int, used_at: int, deadlines: Deadlines) -> bool:
+        sql = (
+            "UPDATE sessions SET last_used_at = :used_at, slid_at = :used_at, use_due_at = :due,"
+            " idle_expires_at = :idle, absolute_expires_at = :absolute,"
+            " expires_at = coalesce(fixed_expires_at, :expires)"
+            f" WHERE number = :number AND revocation_id = {OPEN} AND ended_at IS NULL AND expires_at > :used_at"
+        )
+        parameters = {
+            "number": number,
+            "used_at": used_at,
+            "due": deadlines.use_due_at,
+            "idle": deadlines.idle_expires_at,
+            "absolute": deadlines.absolute_expires_at,
+            "expires": deadlines.expires_at,
+        }
+        return self.connection.execute(sql, parameters).rowcount == 1
+
+    def end_session(self, number: int, at: int, reason: str) -> None:
+        sql = "UPDATE sessions SET ended_at = ?, ended_reason = ?, expires_at = ? WHERE number = ?"
+        self.connection.execute(sql, (at, reason, at, number))
+
+    def add_revocation(self, at: int, actor: str, note: str, selector: str) -> int:
+        sql = "INSERT INTO revocations (at, actor, note, note_key, selector) VALUES (?, ?, ?, ?, ?) RETURNING id"
+        return self._number(sql, (at, actor, note, fold(note), selector))
+
+    def close_open_revocation(self, at: int, actor: str, note: str, selector: str) -> int:
+        sql = (
+            "UPDATE revocations SET at = ?, actor = ?, note = ?, note_key = ?, selector = ?, everything = 1"
+            f" WHERE id = {OPEN} RETURNING id"
+        )
+        closed = self._number(sql, (at, actor, note, fold(note), selector))
+        self.connection.execute("INSERT INTO revocations (at) VALUES (NULL)")
+        return closed
+
+    def assign(self, selection: SessionFilter, now: int, revocation_id: int) -> int:
+        chosen = compiled(selection, now)
+        sql = (
+            f"UPDATE sessions SET revocation_id = :revocation_id WHERE revocation_id = {OPEN}"
+            f" AND number IN (SELECT s.number FROM {chosen.source} WHERE {chosen.where})"
+        )
+        return self.connection.execute(sql, {**chosen.parameters, "revocation_id": revocation_id}).rowcount
+
+    def spare(self, numbers: Sequence[int], revocation_id: int) -> int:
+        sql = (
+            f"UPDATE sessions SET revocation_id = {OPEN} WHERE revocation_id = ?"
+            " AND number IN (SELECT value FROM json_each(?))"
+        )
+        return self.connection.execute(sql, (revocation_id, json.dumps(numbers))).rowcount
+
+    def save_profiles(self, profiles: ProfileSet) -> None:
+        document = json.dumps(profiles.to_document(), ensure_ascii=False)
+        self.connection.execute("UPDATE registry SET profiles = ?", (document,))
+
+    def recompute_deadlines(self, profiles: ProfileSet, now: int) -> dict[str, DeadlineChanges]:
+        changes = self.deadline_changes(profiles, now)
+        sql = (
+            f"UPDATE sessions AS s INDEXED BY sessions_by_expiry SET expires_at = max(:now, {NEW_DEADLINE}),"
+            f" idle_expires_at = {NEW_IDLE}, absolute_expires_at = {NEW_ABSOLUTE},"
+            f" use_due_at = s.last_used_at + :interval WHERE {LIVING}"
+        )
+        for name, parameters in recomputations(profiles, now):
+            if name in changes:
+                self.connection.execute(sql, parameters)
+        return changes
+
+    def add_event(self, event: AuditEvent) -> None:
+        sql = f"INSERT INTO audit_events ({rows.EVENT}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+        values = (
+            event.seq,
+            event.at,
+            event.actor,
+            event.action,
+            event.subject,
+            event.note,
+            event.detail,
+            event.prev_hash,
+            event.hash,
+        )
+        self.connection.execute(sql, values)
+
+    def remove_ended(self, cutoff: int, limit: int) -> dict[Status, int]:
+        removed = dict.fromkeys(REMOVABLE, 0)
+        for status, source in REMOVABLE.items():
+            sql = f"SELECT s.number FROM {source} LIMIT :limit"
+            chosen = self._all(sql, {"cutoff": cutoff, "limit": limit - sum(removed.values())})
+            numbers = json.dumps(sorted(row[0] for row in chosen))
+            for table in ("imported", "sessions"):
+                sql = f"DELETE FROM {table} WHERE number IN (SELECT value FROM json_each(?))"
+                self.connection.execute(sql, (numbers,))
+            removed[status] = len(chosen)
+        return removed
+
+    def remove_unnamed_revocations(self) -> int:
+        sql = (
+            "DELETE FROM revocations WHERE at IS NOT NULL AND NOT EXISTS"
+            " (SELECT 1 FROM sessions INDEXED BY sessions_by_revocation WHERE revocation_id = revocations.id)"
+            f" AND id IS NOT ({LATEST_REVOKE_ALL})"
+        )
+        return self.connection.execute(sql).rowcount
+
+    def add_imported(self, sessions: Sequence[Imported]) -> None:
+        from sqlite_utils import Database
+
+        if not sessions:
+            return
+        open_id = self._number(f"SELECT {OPEN}")
+        first = self._number("SELECT seq FROM sqlite_sequence WHERE name = 'sessions'") + 1
+        database = Database(self.connection, execute_plugins=False)
+        numbered = list(enumerate(sessions, first))
+        database.table("sessions").insert_all(
+            {"number": number, **rows.columns(one.session), "revocation_id": one.revocation_id or open_id}
+            for number, one in numbered
+        )
+        database.table("imported").insert_all(
+            {"number": number, "key": one.key, "said_at": json.dumps(one.said_at)} for number, one in numbered
+        )
+
+    def update_imported(self, number: int, session: Imported) -> None:
+        values = {**rows.columns(session.session), "number": number}
+        for fixed in ("id", "secret_hash", "key_id"):
+            del values[fixed]
+        changes = ", ".join(f"{name} = :{name}" for name in values if name != "number")
+        self.connection.execute(f"UPDATE sessions SET {changes} WHERE number = :number", values)
+        said_at = json.dumps(session.said_at)
+        self.connection.execute("UPDATE imported SET said_at = ? WHERE number = ?", (said_at, number))

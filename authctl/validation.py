@@ -1,0 +1,72 @@
+"""Checks plain data against a pydantic model, and words what is wrong in our own terms."""
+
+from difflib import get_close_matches
+from typing import Annotated, Any, TypeVar
+
+from pydantic import AfterValidator, BaseModel, ValidationError
+from pydantic_core import ErrorDetails, PydanticCustomError
+
+from authctl import names
+from authctl.errors import AuthctlError
+from authctl.yamlfile import Document, Path
+
+Model = TypeVar("Model", bound=BaseModel)
+
+_WORDING = {
+    "string_type": "must be text: put it in quotes",
+    "dict_type": "must be a mapping, `name: value` on lines of its own",
+    "model_type": "must be a mapping, `name: value` on lines of its own",
+    "list_type": "must be a list",
+    "bool_type": "must be true or false",
+    "too_short": "must not be empty",
+}
+
+
+def invalid(message: str) -> PydanticCustomError:
+    """A validator's own complaint, worded for the reader of the file."""
+    return PydanticCustomError("authctl", "{message}", {"message": message})  # type: ignore[arg-type]
+
+
+def _text(value: str) -> str:
+    try:
+        return names.field(value, "this text")
+    except AuthctlError as error:
+        raise invalid(error.message) from None
+
+
+Text = Annotated[str, AfterValidator(_text)]
+
+
+def validated(model: type[Model], document: Document) -> Model:
+    """The document as a value of the model. Raises InvalidFile naming every fault's line and column."""
+    try:
+        return model.model_validate(document.data)
+    except ValidationError as error:
+        for detail in error.errors(include_url=False):
+            _fault(document, detail, model)
+    document.raise_faults()
+    raise AssertionError("a validation error without faults")
+
+
+def _fault(document: Document, detail: ErrorDetails, model: type[BaseModel]) -> None:
+    path: Path = tuple(part for part in detail["loc"] if part != "[key]")
+    last = names.quoted(str(path[-1])) if path else "the file"
+    if detail["type"] == "extra_forbidden":
+        document.fault(document.key_position(path), f"unknown field {last}{_suggestion(str(path[-1]), model)}")
+    elif detail["type"] == "missing":
+        document.fault(document.value_position(path[:-1]), f"{last} is missing")
+    elif detail["type"] == "literal_error":
+        document.fault(document.value_position(path), f"{last} must be {detail['ctx']['expected']}")
+    else:
+        document.fault(document.value_position(path), f"{last}: {_WORDING.get(detail['type'], detail['msg'])}")
+
+
+def _suggestion(typed: str, model: type[BaseModel]) -> str:
+    close = get_close_matches(typed, _field_names(model), 1)
+    return f"; did you mean '{close[0]}'?" if close else ""
+
+
+def _field_names(model: type[BaseModel]) -> set[str]:
+    schema: dict[str, Any] = model.model_json_schema()
+    parts = [schema, *schema.get("$defs", {}).values()]
+    return {name for part in parts for name in part.get("properties", {})}

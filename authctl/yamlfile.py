@@ -1,0 +1,183 @@
+"""The one strict YAML loader: text to plain data, with the line and column of every part.
+
+It takes mappings, lists, text, whole numbers, true, false and null, and nothing else of YAML 1.1: no
+tags, anchors, aliases, merge keys, duplicate keys or second documents, and no plain text
+that YAML 1.1 would silently turn into something else (`yes`, `1:30`, `010`, `.nan`, a date).
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import yaml
+
+from authctl.errors import InvalidFile
+from authctl.names import quoted
+
+Path = tuple[str | int, ...]
+Position = tuple[int, int]
+
+_LARGEST = 1_048_576
+_DEEPEST = 12
+_MOST_FAULTS = 50
+_WHOLE_NUMBER = re.compile(r"0|-?[1-9][0-9]{0,17}", re.ASCII)
+_WORDS = {"true": True, "false": False, "null": None, "~": None, "": None}
+
+
+@dataclass
+class Document:
+    """Plain data, and where each part of it stands; faults are collected and raised together."""
+
+    name: str
+    data: Any = None
+    keys: dict[Path, Position] = field(default_factory=dict)
+    values: dict[Path, Position] = field(default_factory=dict)
+    faults: list[tuple[Position, str]] = field(default_factory=list)
+
+    def fault(self, position: Position, what: str) -> None:
+        """Note a fault at a line and column, both from 1."""
+        self.faults.append((position, what))
+
+    def key_position(self, path: Path) -> Position:
+        """Where a key stands, or the nearest thing around it."""
+        return self.keys.get(path) or self.value_position(path)
+
+    def value_position(self, path: Path) -> Position:
+        """Where a value begins, or the nearest thing around it."""
+        while path and path not in self.values:
+            path = path[:-1]
+        return self.values.get(path, (1, 1))
+
+    def raise_faults(self) -> None:
+        """Raise InvalidFile when there are faults: each once, in the order of the file."""
+        if not self.faults:
+            return
+        ordered = sorted(set(self.faults))
+        lines = [f"{self.name}:{line}:{column}: {what}" for (line, column), what in ordered[:_MOST_FAULTS]]
+        if len(ordered) > _MOST_FAULTS:
+            lines.append(f"{self.name}: and {len(ordered) - _MOST_FAULTS} more faults")
+        raise InvalidFile(tuple(lines))
+
+
+def load(raw: bytes, name: str) -> Document:
+    """Read a YAML file's bytes; `name` is what its faults are reported under. Raises InvalidFile."""
+    document = Document(name)
+    text = _decode(raw, document)
+    document.raise_faults()
+    try:
+        events = yaml.parse(text, Loader=yaml.CSafeLoader)
+        document.data = _Builder(document, events).document()
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        document.fault((mark.line + 1, mark.column + 1) if mark else (1, 1), error.problem or "not YAML")
+    except yaml.YAMLError as error:
+        document.fault(_unprintable(text), f"not YAML: {str(error).splitlines()[0]}")
+    document.raise_faults()
+    return document
+
+
+def _decode(raw: bytes, document: Document) -> str:
+    if len(raw) > _LARGEST:
+        document.fault((1, 1), f"larger than {_LARGEST:,} bytes")
+        return ""
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        before = raw[: error.start].decode("utf-8-sig", "replace")
+        document.fault(_position(before), f"not UTF-8: byte 0x{raw[error.start]:02x}")
+        return ""
+
+
+def _position(before: str) -> Position:
+    return before.count("\n") + 1, len(before) - before.rfind("\n")
+
+
+def _unprintable(text: str) -> Position:
+    found = yaml.reader.Reader.NON_PRINTABLE.search(text)
+    return _position(text[: found.start()]) if found else (1, 1)
+
+
+class _Builder:
+    """Turns the parser's events into data; stops going deeper at the first sign of a bomb."""
+
+    def __init__(self, document: Document, events: Iterator[Any]) -> None:
+        self.into = document
+        self.events = events
+
+    def document(self) -> Any:
+        next(self.events)  # the stream's start
+        if isinstance(next(self.events), yaml.StreamEndEvent):
+            return None
+        data = self.node(next(self.events), ())
+        next(self.events)  # the document's end
+        extra = next(self.events)
+        if not isinstance(extra, yaml.StreamEndEvent):
+            self.fault(extra, "a second document")
+        return data
+
+    def fault(self, event: Any, what: str) -> None:
+        self.into.fault(_at(event), what)
+
+    def node(self, event: Any, path: Path) -> Any:
+        self.into.values[path] = _at(event)
+        if isinstance(event, yaml.AliasEvent):
+            self.fault(event, f"an alias, *{event.anchor}: write the value out")
+            return None
+        if event.anchor is not None:
+            self.fault(event, f"an anchor, &{event.anchor}: write values out where they are needed")
+        if event.tag is not None:
+            self.fault(event, f"a tag, {quoted(event.tag)}: only plain data is read")
+        if isinstance(event, yaml.ScalarEvent):
+            return self.scalar(event)
+        if len(path) >= _DEEPEST:
+            self.fault(event, f"nested deeper than {_DEEPEST} levels")
+            self.into.raise_faults()
+        return self.mapping(path) if isinstance(event, yaml.MappingStartEvent) else self.sequence(path)
+
+    def mapping(self, path: Path) -> dict[str, Any]:
+        data: dict[str, Any] = {}
+        while not isinstance(event := next(self.events), yaml.MappingEndEvent):
+            if not isinstance(event, yaml.ScalarEvent):
+                self.fault(event, "a key must be plain text")
+                self.node(event, (*path, "?"))
+                self.node(next(self.events), (*path, "?"))
+                continue
+            key = event.value
+            if key in data:
+                self.fault(event, f"{quoted(key)} is there twice")
+            if key == "<<" and not event.style:
+                self.fault(event, "a merge key: write the values out")
+            here = (*path, key)
+            self.into.keys[here] = _at(event)
+            data[key] = self.node(next(self.events), here)
+        return data
+
+    def sequence(self, path: Path) -> list[Any]:
+        data: list[Any] = []
+        while not isinstance(event := next(self.events), yaml.SequenceEndEvent):
+            data.append(self.node(event, (*path, len(data))))
+        return data
+
+    def scalar(self, event: Any) -> Any:
+        text = event.value
+        if event.style:
+            return text
+        if text in _WORDS:
+            return _WORDS[text]
+        if _WHOLE_NUMBER.fullmatch(text):
+            return int(text)
+        if _yaml_1_1_tag(text) != "tag:yaml.org,2002:str":
+            self.fault(event, f"{quoted(text)} means different things to different readers: put it in quotes")
+        return text
+
+
+def _yaml_1_1_tag(text: str) -> str:
+    for tag, pattern in yaml.SafeLoader.yaml_implicit_resolvers.get(text[:1], ()):
+        if pattern.match(text):
+            return str(tag)
+    return "tag:yaml.org,2002:str"
+
+
+def _at(event: Any) -> Position:
+    return event.start_mark.line + 1, event.start_mark.column + 1
