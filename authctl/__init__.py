@@ -1,12 +1,12 @@
 """See, search and end the sessions that applications opened.
 
-    errors      every way to say no            settings    where things are
-    model       the values passed about        registry/   the use cases: `Registry`
-    lifetimes   when sessions end              store/      the database behind a protocol
-    instants    times and lengths of time      render      values to table, text, JSON, CSV
-    names       users, notes, ids, matching    cli/        the commands
-    profiles    profiles.yaml, strictly        importing   other systems' exports
-    tokens      mint and read; keys, audit, files, yamlfile and validation beside them
+errors      every way to say no            settings    where things are
+model       the values passed about        registry/   the use cases: `Registry`
+lifetimes   when sessions end              store/      the database behind a protocol
+instants    times and lengths of time      render      values to table, text, JSON, CSV
+names       users, notes, ids, matching    cli/        the commands
+profiles    profiles.yaml, strictly        importing   other systems' exports
+tokens      mint and read; keys, audit, files, yamlfile and validation beside them
 """
 
 from importlib import import_module

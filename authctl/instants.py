@@ -28,9 +28,7 @@ NEVER = 253_402_300_800 * SECOND
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _EARLIEST = -62_135_596_800 * SECOND
 _MICROSECOND = timedelta(microseconds=1)
-_INSTANT = re.compile(
-    r"\d{4}-\d\d-\d\d(?:[Tt ]\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?(?:[Zz]|[+-]\d\d:?\d\d)?)?", re.ASCII
-)
+_INSTANT = re.compile(r"\d{4}-\d\d-\d\d(?:[Tt ]\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?(?:[Zz]|[+-]\d\d:?\d\d)?)?", re.ASCII)
 _PART = re.compile(r"(\d+)\s*([a-z]+)(?:\s*,?\s*|$)", re.ASCII)
 _MICROSECONDS = {
     unit: size
@@ -147,9 +145,7 @@ def parse_instant(text: str) -> int:
                 return instant
         except ValueError:
             pass
-    raise InvalidInput(
-        f"not a date or time: {quoted(text)}", "write 2026-11-01 or 2026-11-01T09:30:00Z"
-    )
+    raise InvalidInput(f"not a date or time: {quoted(text)}", "write 2026-11-01 or 2026-11-01T09:30:00Z")
 
 
 def parse_when(text: str, now: int, ahead: bool = False) -> int:

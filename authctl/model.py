@@ -12,8 +12,9 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 
 from authctl import lifetimes
+from authctl.errors import NotFound
 from authctl.instants import NEVER, Duration, format_timeout, instant_of, parse_duration, parse_timeout
-from authctl.names import fold
+from authctl.names import fold, profile_name, quoted
 
 
 class Status(StrEnum):
@@ -108,6 +109,14 @@ class ProfileSet:
     def get(self, name: str) -> Profile | None:
         """The profile of that exact name, in force or withdrawn."""
         return self.profiles.get(name) or self.withdrawn.get(name)
+
+    def named(self, name: str) -> Profile:
+        """The profile in force of that name, however it is spelled. Raises NotFound."""
+        key = fold(profile_name(name))
+        for profile in self.profiles.values():
+            if fold(profile.name) == key:
+                return profile
+        raise NotFound(f"no profile {quoted(name)} in force", "to see them: authctl profiles list")
 
     def assigned(self, username: str, application: str) -> Profile:
         """The profile of a new session: the most specific assignment's, the first of equals, or the default."""

@@ -52,9 +52,7 @@ def visible(text: str) -> str:
     """
     if text.isascii() and text.isprintable():
         return text
-    return "".join(
-        c if c.isprintable() and not is_unseen(c) else c.encode("unicode_escape").decode() for c in text
-    )
+    return "".join(c if c.isprintable() and not is_unseen(c) else c.encode("unicode_escape").decode() for c in text)
 
 
 def fold(text: str) -> str:
@@ -113,9 +111,7 @@ def note(text: str | None) -> str:
     checked = field(text, "note", NOTE_LENGTH)
     said = sum(1 for c in normalize("NFKC", checked) if c.isalnum() and not is_unseen(c))
     if said < 3:
-        raise Refused(
-            f"the note says nothing: {quoted(text)}", "a note needs at least three letters or digits"
-        )
+        raise Refused(f"the note says nothing: {quoted(text)}", "a note needs at least three letters or digits")
     return checked
 
 

@@ -67,7 +67,9 @@ class TokenMint:
         signature = bytes.fromhex(token[-_SIGNATURE:])
         if not self._algorithm.verify_signature(self._key(kind, key_id), token[:-_SIGNATURE].encode(), signature):
             raise TokenUnknown
-        return Claims(TokenKind(kind), key_id, int(token[13:25], 16), int(token[25:33], 16), bytes.fromhex(token[33:65]))
+        return Claims(
+            TokenKind(kind), key_id, int(token[13:25], 16), int(token[25:33], 16), bytes.fromhex(token[33:65])
+        )
 
     def _key(self, kind: str, key_id: str) -> bytes:
         derived = self._derived.get((kind, key_id))

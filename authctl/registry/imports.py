@@ -15,7 +15,6 @@ from authctl.importing import Mapping, Rejected, Skipped, rows
 from authctl.model import NewSession, ProfileSet, Session
 from authctl.registry.cleanup import Progress
 from authctl.registry.core import Core, actor_name
-from authctl.registry.tokens import choose_profile
 from authctl.store.base import Imported, ImportedDetail, Staging, View
 
 _KEYS_PER_BATCH = 500
@@ -74,18 +73,15 @@ def import_sessions(
     try:
         counts, rejections = _stage(file, mapping, name, staging)
         with core.look() as (view, _now):
-            profiles = view.profiles()
             if profile is not None:
-                profile = choose_profile(profiles, profile, "", "").name
+                profile = view.profiles().named(profile).name
         done = _registered(core, staging, profile, dry_run, actor, progress, {"file": name, "rows": counts.read})
     finally:
         staging.close()
     return ImportOutcome(counts, *done, tuple(rejections), dry_run)
 
 
-def _stage(
-    file: BinaryIO, mapping: Mapping, name: str, staging: Staging
-) -> tuple[RowCounts, list[tuple[int, str]]]:
+def _stage(file: BinaryIO, mapping: Mapping, name: str, staging: Staging) -> tuple[RowCounts, list[tuple[int, str]]]:
     counts = RowCounts()
     rejections: list[tuple[int, str]] = []
     for line, raw in rows(file, name):
@@ -248,7 +244,10 @@ def _detail(session: Session, name: str) -> Any:
 
 def _says_more(merged: Imported, known: ImportedDetail) -> bool:
     new, old = merged.session, known.session
-    same = all(_detail(old, name) == getattr(new, "fixed_expires_at" if name == "expires_at" else name) for name in merged.said_at)
+    same = all(
+        _detail(old, name) == getattr(new, "fixed_expires_at" if name == "expires_at" else name)
+        for name in merged.said_at
+    )
     return not (
         same
         and merged.said_at == known.said_at

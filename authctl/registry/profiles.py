@@ -63,9 +63,7 @@ def _with_withdrawn(wanted: ProfileSet, before: ProfileSet) -> ProfileSet:
     return replace(wanted, withdrawn={name: p for name, p in old.items() if name not in wanted.profiles})
 
 
-def _outcome(
-    view: View, complete: ProfileSet, changes: dict[str, DeadlineChanges], *, dry_run: bool
-) -> ApplyOutcome:
+def _outcome(view: View, complete: ProfileSet, changes: dict[str, DeadlineChanges], *, dry_run: bool) -> ApplyOutcome:
     before = view.profiles()
     known = {name: before.profiles[name] for name in complete.profiles if name in before.profiles}
     return ApplyOutcome(

@@ -93,9 +93,7 @@ def _check_limit(view: View, meant: SessionFilter, now: int, max_affected: int |
         raise Refused(f"more than {max_affected:,} sessions would be revoked", "raise --max-affected, or select fewer")
 
 
-def _count(
-    view: View, meant: SessionFilter, statuses: tuple[Status, ...], now: int, at_most: int | None = None
-) -> int:
+def _count(view: View, meant: SessionFilter, statuses: tuple[Status, ...], now: int, at_most: int | None = None) -> int:
     asked = tuple(s for s in statuses if not meant.statuses or s in meant.statuses)
     return view.count(meant.narrowed(status=asked), now, at_most) if asked else 0
 
@@ -145,10 +143,7 @@ def _counted_afterwards(core: Core, outcome: RevokeOutcome) -> RevokeOutcome:
         all_revoked = SessionFilter(status=Status.REVOKED)
         already = view.count(all_revoked, now) - revoked
         page = view.page(all_revoked, outcome.at, MOST_LISTED)
-    listed = tuple(
-        RevokedSession(s.id, s.username, s.application, _status_before(s, outcome))
-        for s in page.sessions
-    )
+    listed = tuple(RevokedSession(s.id, s.username, s.application, _status_before(s, outcome)) for s in page.sessions)
     return replace(outcome, selected=revoked + already, revoked=revoked, already_revoked=already, sessions=listed)
 
 

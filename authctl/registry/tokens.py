@@ -8,7 +8,6 @@ from hashlib import sha256
 from authctl import names
 from authctl.errors import (
     InvalidInput,
-    NotFound,
     RegistryUnavailable,
     TokenEnded,
     TokenExpired,
@@ -17,7 +16,7 @@ from authctl.errors import (
     TokenUnknown,
 )
 from authctl.keys import load
-from authctl.model import SIGN_IN_METHODS, Kind, NewSession, Profile, ProfileSet, Session
+from authctl.model import SIGN_IN_METHODS, Kind, NewSession, Session
 from authctl.registry.core import Core
 from authctl.tokens import SECRET_BYTES, Claims, TokenKind, TokenMint
 
@@ -88,12 +87,15 @@ def issue(
     if kind not in tuple(Kind):
         raise InvalidInput(f"no such kind: {names.quoted(kind)}", "one of: application, web")
     if signed_in_with is not None and signed_in_with not in SIGN_IN_METHODS:
-        raise InvalidInput(f"no such way to sign in: {names.quoted(signed_in_with)}", f"one of: {', '.join(SIGN_IN_METHODS)}")
+        raise InvalidInput(
+            f"no such way to sign in: {names.quoted(signed_in_with)}", f"one of: {', '.join(SIGN_IN_METHODS)}"
+        )
     mint = reader.mint()
     secret = secrets.token_bytes(SECRET_BYTES)
     key_id = mint.ring.signing.id
     with core.change(actor) as unit:
-        chosen = choose_profile(unit.tx.profiles(), profile, username, application)
+        profiles = unit.tx.profiles()
+        chosen = profiles.named(profile) if profile is not None else profiles.assigned(username, application)
         session = unit.tx.add_session(
             NewSession(
                 id=names.new_id(),
@@ -119,17 +121,6 @@ def issue(
 def _check_application(application: str) -> None:
     if not names.field(application, "application").strip():
         raise InvalidInput("the application is blank")
-
-
-def choose_profile(profiles: ProfileSet, wanted: str | None, username: str, application: str) -> Profile:
-    """The profile that the caller names, else the assigned one. Raises NotFound for a name not in force."""
-    if wanted is None:
-        return profiles.assigned(username, application)
-    key = names.fold(names.profile_name(wanted))
-    for name, profile in profiles.profiles.items():
-        if names.fold(name) == key:
-            return profile
-    raise NotFound(f"no profile {names.quoted(wanted)} in force", "to see them: authctl profiles list")
 
 
 def verify(core: Core, reader: TokenReader, token: str, application: str | None) -> Session:

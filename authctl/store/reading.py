@@ -46,7 +46,9 @@ _ABOUT_USER = (
     "(json_extract(detail, '$.username_key') = :username OR action = 'session.revoke'"
     f" AND subject IN ({_COVERING} s.username_key = :username))"
 )
-_EVENT_TEXT = "folded(coalesce(note, '') || ' ' || coalesce(subject, '') || ' ' || actor || ' ' || action || ' ' || detail)"
+_EVENT_TEXT = (
+    "folded(coalesce(note, '') || ' ' || coalesce(subject, '') || ' ' || actor || ' ' || action || ' ' || detail)"
+)
 
 
 class SqliteView:

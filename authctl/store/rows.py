@@ -22,7 +22,9 @@ _WIDTH = len(Session._fields)
 def session(row: Sequence[Any]) -> Session:
     """The session of a row that `SESSION` selected; columns after it are left alone."""
     found = Session._make(row[:_WIDTH])
-    if not (type(found.expires_at) is type(found.last_used_at) is type(found.created_at) is int and type(found.id) is str):
+    if not (
+        type(found.expires_at) is type(found.last_used_at) is type(found.created_at) is int and type(found.id) is str
+    ):
         raise IntegrityFailure("the registry is damaged: a session's row makes no sense")
     return found
 

@@ -16,8 +16,7 @@ JOINED = "JOIN revocations AS r ON r.id = s.revocation_id"
 
 # A hard end pulls expires_at to its own instant, so a clock that is behind it needs no other bound.
 _EXPIRED_BY = (
-    "max(:now, coalesce((SELECT max(ended_at) FROM sessions INDEXED BY sessions_by_end"
-    " WHERE ended_at IS NOT NULL), 0))"
+    "max(:now, coalesce((SELECT max(ended_at) FROM sessions INDEXED BY sessions_by_end WHERE ended_at IS NOT NULL), 0))"
 )
 STATUS = {
     Status.ACTIVE: f"(s.revocation_id = {OPEN} AND s.expires_at > :now AND s.ended_at IS NULL)",

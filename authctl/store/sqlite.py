@@ -93,7 +93,9 @@ def _set_up(connection: sqlite3.Connection, path: Path, *, frozen: bool, writing
     for name, value in owed.items():
         connection.execute(f"PRAGMA {name} = {value}")
         if _pragma(connection, name) != value:
-            raise RegistryUnavailable(f"the registry at {path} cannot be used: {name} stays {_pragma(connection, name)}")
+            raise RegistryUnavailable(
+                f"the registry at {path} cannot be used: {name} stays {_pragma(connection, name)}"
+            )
     if not frozen and _pragma(connection, "journal_mode") != "wal":
         raise RegistryUnavailable(f"the registry at {path} cannot be used: its journal mode is not WAL")
     connection.create_function("folded", 1, fold, deterministic=True)

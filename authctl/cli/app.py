@@ -1,0 +1,136 @@
+"""From `main` to exit: the tree of commands, and the one place where errors become messages and exit codes."""
+
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+from typer.main import get_command
+
+from authctl.cli.context import Cli, talk
+from authctl.errors import AuthctlError, InvalidFile
+from authctl.version import __version__
+
+COMMANDS = {
+    "init": "setup",
+    "demo": "demo",
+    "sessions": "sessions",
+    "revoke": "revoke",
+    "tokens": "tokens",
+    "audit": "audit",
+    "profiles": "profiles",
+    "cleanup": "cleanup",
+}
+"""Every command, and the module beside this one that holds it; only the one that runs is loaded."""
+
+
+class _Tree(TyperGroup):
+    def list_commands(self, ctx: Any) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        if cmd_name not in COMMANDS:
+            return None
+        command = get_command(import_module(f"authctl.cli.{COMMANDS[cmd_name]}").app)
+        command.name = cmd_name
+        return command
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        self.commands = dict.fromkeys(COMMANDS)  # type: ignore[arg-type]  # names only, for "did you mean"
+        return super().resolve_command(ctx, args)
+
+
+app = typer.Typer(
+    cls=_Tree,
+    rich_markup_mode=None,
+    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"authctl {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    ctx: typer.Context,
+    home: Annotated[
+        str | None, typer.Option("--home", metavar="DIR", envvar="AUTHCTL_HOME", help="The installation to work on.")
+    ] = None,
+    registry: Annotated[
+        str | None,
+        typer.Option("--registry", metavar="PATH", envvar="AUTHCTL_REGISTRY", help="A registry elsewhere."),
+    ] = None,
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_print_version, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """See, search and end the sessions that your applications opened."""
+    ctx.obj = Cli(home, registry)
+    ctx.call_on_close(ctx.obj.close)
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command line and return its exit code; nothing is raised."""
+    try:
+        code = get_command(app).main(list(arguments) or ["--help"], prog_name="authctl", standalone_mode=False)
+        return code if isinstance(code, int) else 0
+    except InvalidFile as error:
+        for fault in error.faults:
+            _complain(fault)
+        return error.exit_code
+    except AuthctlError as error:
+        _complain(error.message, error.hint)
+        return error.exit_code
+    except typer.TyperException as error:
+        _complain(_usage_message(error), _usage_hint(error))
+        return error.exit_code
+    except typer.Abort:
+        _complain("not done: interrupted")
+        return 4
+    except Exception as error:
+        _complain(
+            f"unexpected failure: {type(error).__name__}: {error}", "this is a defect in authctl; please report it"
+        )
+        return 1
+
+
+def _complain(message: str, hint: str | None = None) -> None:
+    if message:
+        talk(f"error: {message}")
+    if hint:
+        talk(f"hint: {hint}")
+
+
+def _usage_message(error: typer.TyperException) -> str:
+    message = " ".join(error.format_message().split()).rstrip(".")
+    return message[:1].lower() + message[1:]
+
+
+def _usage_hint(error: typer.TyperException) -> str | None:
+    context = getattr(error, "ctx", None)
+    return f"{context.command_path} --help" if context else None
+
+
+def main() -> None:
+    """The `authctl` command."""
+    for descriptor in range(3):
+        _keep_open(descriptor)
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:
+            stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    sys.exit(run(sys.argv[1:]))
+
+
+def _keep_open(descriptor: int) -> None:
+    """Fill a standard descriptor that the caller closed, so that no file of ours can take its number."""
+    try:
+        os.fstat(descriptor)
+    except OSError:
+        os.open(os.devnull, os.O_RDWR)

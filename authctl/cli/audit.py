@@ -1,0 +1,76 @@
+"""`authctl audit`: list, show, verify."""
+
+from itertools import islice
+from typing import Annotated
+
+import typer
+
+from authctl import records, render
+from authctl.cli.context import start
+from authctl.cli.options import Output, Quiet
+from authctl.instants import parse_when
+from authctl.render import Format
+from authctl.store.base import EventFilter
+
+app = typer.Typer(help="See who did what, and prove that it is all there.", rich_markup_mode=None, add_completion=False)
+
+_SCREENFUL = 50
+
+
+@app.command("list")
+def list_(
+    ctx: typer.Context,
+    since: Annotated[
+        str | None, typer.Option("--since", metavar="TIME", help="Only events since: a date, a time, or an age.")
+    ] = None,
+    until: Annotated[str | None, typer.Option("--until", metavar="TIME", help="Only events before.")] = None,
+    actor: Annotated[str | None, typer.Option("--actor", metavar="NAME", help="Only what this one did.")] = None,
+    action: Annotated[str | None, typer.Option("--action", metavar="NOUN.VERB", help="Only this action.")] = None,
+    user: Annotated[
+        str | None, typer.Option("--user", metavar="NAME", help="Only about this user, revocations included.")
+    ] = None,
+    session: Annotated[
+        str | None, typer.Option("--session", metavar="ID", help="Only about this session, revocations included.")
+    ] = None,
+    search: Annotated[str | None, typer.Option("--search", metavar="TEXT", help="Only events with this text.")] = None,
+    limit: Annotated[
+        int | None, typer.Option("--limit", metavar="N", min=1, help="At most so many; 50 on a terminal, else all.")
+    ] = None,
+    output: Output = None,
+    quiet: Quiet = False,
+) -> None:
+    """List audit events, newest first."""
+    cli = start(ctx, output, quiet)
+    now = cli.registry.now()
+    selection = EventFilter(
+        since=since and parse_when(since, now),  # type: ignore[arg-type]
+        until=until and parse_when(until, now),  # type: ignore[arg-type]
+        actor=actor,
+        action=action,
+        username=user,
+        session_id=session,
+        search=search,
+    )
+    screenful = _SCREENFUL if cli.on_terminal and cli.form_or_table is Format.TABLE else None
+    listed = islice(cli.registry.events(selection), limit or screenful)
+    cli.show_many((records.event(event) for event in listed), render.EVENTS)
+
+
+@app.command()
+def show(
+    ctx: typer.Context,
+    seq: Annotated[int, typer.Argument(metavar="SEQ", help="The event's number.")],
+    output: Output = None,
+    quiet: Quiet = False,
+) -> None:
+    """Show an audit event, with its detail and hashes."""
+    cli = start(ctx, output, quiet)
+    cli.show(records.event(cli.registry.event(seq)))
+
+
+@app.command()
+def verify(ctx: typer.Context, output: Output = None, quiet: Quiet = False) -> None:
+    """Walk the audit chain from its first event; exit 7, naming the first bad one, when it does not hold."""
+    cli = start(ctx, output, quiet)
+    head = cli.registry.verify_audit()
+    cli.report({"seq": head.seq, "hash": head.hash}, f"the audit chain holds, {head.seq:,} events")

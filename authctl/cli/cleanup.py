@@ -1,0 +1,44 @@
+"""`authctl cleanup`."""
+
+from typing import Annotated
+
+import typer
+
+from authctl import records
+from authctl.cli.context import start
+from authctl.cli.options import Actor, DryRun, Output, Quiet
+from authctl.instants import parse_duration
+
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
+
+
+@app.command()
+def cleanup(
+    ctx: typer.Context,
+    older_than: Annotated[
+        str | None,
+        typer.Option("--older-than", metavar="AGE", help="Keep ended sessions longer than the retention says."),
+    ] = None,
+    dry_run: DryRun = False,
+    batch_size: Annotated[
+        int | None,
+        typer.Option(
+            "--batch-size", metavar="N", min=1, help="Sessions a transaction; by default as many as take 50 ms."
+        ),
+    ] = None,
+    actor: Actor = None,
+    output: Output = None,
+    quiet: Quiet = False,
+) -> None:
+    """Remove sessions that ended longer ago than the retention; for cron, asks nothing."""
+    cli = start(ctx, output, quiet)
+    age = None if older_than is None else parse_duration(older_than)
+    with cli.progress("removing") as progress:
+        outcome = cli.registry.clean_up(
+            older_than=age, dry_run=dry_run, batch_size=batch_size, actor=actor, progress=progress
+        )
+    done = "dry run, nothing was changed: would remove" if dry_run else "removed"
+    cli.report(
+        records.cleanup(outcome),
+        f"{done} {outcome.removed:,} sessions ({outcome.expired:,} expired, {outcome.revoked:,} revoked)",
+    )

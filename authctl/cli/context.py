@@ -1,0 +1,196 @@
+"""What every command shares: where the registry is, how to print, how to ask, and where progress goes."""
+
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TextIO
+
+import typer
+
+from authctl import render
+from authctl.errors import AuthctlError, Refused
+from authctl.names import visible
+from authctl.records import Record
+from authctl.render import Format, Shape
+
+if TYPE_CHECKING:
+    from authctl.registry import Registry
+    from authctl.registry.cleanup import Progress
+    from authctl.settings import Home
+
+
+class OutputFailed(AuthctlError):
+    """The deed is done, or there was none to do, but the result could not be written out."""
+
+    exit_code = 8
+
+
+@dataclass
+class Cli:
+    """One run of the command line: the global options, and what a command says about its output."""
+
+    home: str | None = None
+    registry_path: str | None = None
+    form: Format | None = None
+    quiet: bool = False
+    _opened: "list[Registry]" = field(default_factory=list)
+
+    @property
+    def place(self) -> "Home":
+        """The installation that is meant."""
+        from authctl.settings import find_home
+
+        return find_home(self.home, self.registry_path)
+
+    @property
+    def registry(self) -> "Registry":
+        """The registry, opened when a command first needs it."""
+        if not self._opened:
+            from authctl.registry import Registry
+
+            self._opened.append(Registry.open(self.home, registry=self.registry_path))
+        return self._opened[0]
+
+    def close(self) -> None:
+        """Let go of the registry."""
+        for registry in self._opened:
+            registry.close()
+
+    # What a command prints
+
+    @property
+    def on_terminal(self) -> bool:
+        """Whether standard output is a terminal."""
+        return _is_terminal(sys.stdout)
+
+    @property
+    def form_or_table(self) -> Format:
+        """The format asked for, or a table."""
+        return self.form or Format.TABLE
+
+    def show_many(self, records: Iterable[Record], shape: Shape) -> None:
+        """Print a list on standard output."""
+        with _writing() as out:
+            render.many(out, records, shape, self.form_or_table, terminal=self.on_terminal)
+
+    def show(self, record: Record) -> None:
+        """Print one record on standard output."""
+        with _writing() as out:
+            render.one(out, record, self.form_or_table, terminal=self.on_terminal)
+
+    def show_line(self, text: str) -> None:
+        """Print one line of data on standard output."""
+        with _writing() as out:
+            out.write(text + "\n")
+
+    def report(self, record: Record, said: str) -> None:
+        """Show what a deed came to, in words and as a record; quietly, only the record that was asked for."""
+        self.say(said)
+        if self.form or not self.quiet:
+            self.show(record)
+
+    # What a command says
+
+    def say(self, text: str) -> None:
+        """A message of success, on standard error."""
+        if not self.quiet:
+            talk(text)
+
+    def warn(self, text: str) -> None:
+        """A warning, on standard error, quiet or not."""
+        talk(f"warning: {text}")
+
+    # What a command asks
+
+    @property
+    def can_ask(self) -> bool:
+        """Whether a person is there to answer."""
+        return _is_terminal(sys.stdin) and _is_terminal(sys.stderr)
+
+    def ask(self, question: str) -> str:
+        """Ask a person. The answer is blank when none comes."""
+        sys.stderr.write(question)
+        sys.stderr.flush()
+        return sys.stdin.readline().strip("\r\n")
+
+    def note(self, given: str | None, *, may_ask: bool = True) -> str | None:
+        """The note that was given, or asked for where a person can answer."""
+        if given is None and may_ask and self.can_ask:
+            return self.ask("authctl: why? (the note is kept with each session): ")
+        return given
+
+    def confirm(self, question: str, owed: str, yes: bool) -> None:
+        """Go on only when the person types what is owed, or said `--yes`. Raises Refused."""
+        if yes:
+            return
+        if not self.can_ask:
+            raise Refused("not done: this asks first, and nobody is there to answer", "to do it all the same: --yes")
+        if self.ask(f"authctl: {question} ").strip().lower() != owed:
+            raise Refused("not done: declined")
+
+    # Standard input
+
+    def lines(self) -> Iterator[str]:
+        """The lines of standard input: what stands before the first tab, blank lines left out."""
+        for raw in sys.stdin.buffer if sys.stdin else ():
+            line = raw.decode(errors="surrogateescape").rstrip("\r\n").split("\t", 1)[0].strip()
+            if line:
+                yield line
+
+    @contextmanager
+    def progress(self, what: str) -> "Iterator[Progress]":
+        """Where long work tells how far it is: a bar when standard error is a terminal, else nowhere."""
+        if self.quiet or not _is_terminal(sys.stderr):
+            yield lambda _done, _total: None
+            return
+        from rich.console import Console
+        from rich.progress import Progress as Bar
+
+        with Bar(console=Console(stderr=True), transient=True) as bar:
+            task = bar.add_task(what, total=None)
+            yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def start(ctx: typer.Context, output: Format | None = None, quiet: bool = False) -> Cli:
+    """The run that a command belongs to, with what it says about its output."""
+    cli: Cli = ctx.find_root().obj
+    cli.form = output
+    cli.quiet = quiet
+    return cli
+
+
+def talk(text: str) -> None:
+    """Say a line on standard error; nobody listening is no failure."""
+    try:
+        sys.stderr.write(f"authctl: {visible(text)}\n")
+        sys.stderr.flush()
+    except (OSError, ValueError, AttributeError):
+        pass
+
+
+def _is_terminal(stream: TextIO | None) -> bool:
+    return stream is not None and not stream.closed and stream.isatty()
+
+
+@contextmanager
+def _writing() -> Iterator[TextIO]:
+    """Standard output; whatever keeps a result from getting there is one kind of failure."""
+    if sys.stdout is None:
+        raise OutputFailed("the result could not be written: standard output is closed")
+    try:
+        yield sys.stdout
+        sys.stdout.flush()
+    except OSError as error:
+        _discard_stdout()
+        if isinstance(error, BrokenPipeError):
+            raise OutputFailed("") from None
+        raise OutputFailed(f"the result could not be written: {error.strerror}") from None
+
+
+def _discard_stdout() -> None:
+    """Keep the interpreter from trying once more, and complaining, at its exit."""
+    sink = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(sink, sys.stdout.fileno())
+    os.close(sink)

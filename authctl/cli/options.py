@@ -1,0 +1,40 @@
+"""The options that several commands share, each said once."""
+
+from typing import Annotated
+
+import typer
+
+from authctl.model import Status
+from authctl.render import Format
+
+Output = Annotated[
+    Format | None,
+    typer.Option("--output", "-o", envvar="AUTHCTL_OUTPUT", help="How to print: table, json, ndjson, csv or id."),
+]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing about success.")]
+Actor = Annotated[
+    str | None,
+    typer.Option("--actor", metavar="NAME", help="Who does this, as the audit log records it [env: AUTHCTL_ACTOR]."),
+]
+Yes = Annotated[bool, typer.Option("--yes", help="Do it without asking.")]
+Note = Annotated[str | None, typer.Option("--note", metavar="TEXT", help="Why; kept and shown later.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be done, and change nothing.")]
+
+Statuses = Annotated[
+    list[Status] | None, typer.Option("--status", help="Only sessions of this status; may be given again.")
+]
+User = Annotated[str | None, typer.Option("--user", metavar="NAME", help="Only this user's sessions.")]
+Application = Annotated[str | None, typer.Option("--application", metavar="NAME", help="Only this application's.")]
+Device = Annotated[str | None, typer.Option("--device", metavar="NAME", help="Only this device's.")]
+Platform = Annotated[str | None, typer.Option("--platform", metavar="NAME", help="Only on this platform.")]
+ProfileName = Annotated[str | None, typer.Option("--profile", metavar="NAME", help="Only under this profile.")]
+CreatedBefore = Annotated[
+    str | None,
+    typer.Option("--created-before", metavar="TIME", help="Only those registered before: a date, a time, or an age."),
+]
+UnusedFor = Annotated[
+    str | None, typer.Option("--unused-for", metavar="AGE", help="Only those not used for so long: 7d, 36h, 6 months.")
+]
+Token = Annotated[
+    str | None, typer.Argument(metavar="[TOKEN|-]", help="The token; by default, and with -, from standard input.")
+]

@@ -1,0 +1,80 @@
+"""`authctl profiles`: list, show, check, apply."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from authctl import records, render
+from authctl.cli.context import start
+from authctl.cli.files import read_file
+from authctl.cli.options import Actor, DryRun, Note, Output, Quiet, Yes
+
+app = typer.Typer(help="See and change how long sessions live.", rich_markup_mode=None, add_completion=False)
+
+
+@app.command("list")
+def list_(ctx: typer.Context, output: Output = None, quiet: Quiet = False) -> None:
+    """List the profiles in force."""
+    cli = start(ctx, output, quiet)
+    profiles = cli.registry.profiles()
+    cli.show_many((records.profile(one, profiles) for one in profiles.profiles.values()), render.PROFILES)
+
+
+@app.command()
+def show(
+    ctx: typer.Context,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The profile's name.")],
+    output: Output = None,
+    quiet: Quiet = False,
+) -> None:
+    """Show a profile in force, with the assignments that lead to it."""
+    cli = start(ctx, output, quiet)
+    profiles = cli.registry.profiles()
+    cli.show(records.profile(profiles.named(name), profiles))
+
+
+@app.command()
+def check(
+    ctx: typer.Context,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The profiles file.")],
+    quiet: Quiet = False,
+) -> None:
+    """Read a profiles file and name the line and column of every fault; changes nothing."""
+    from authctl.profiles import read
+
+    cli = start(ctx, quiet=quiet)
+    profiles = read(read_file(file), str(file))
+    cli.say(f"{file}: {len(profiles.profiles)} profiles, no faults")
+
+
+@app.command()
+def apply(
+    ctx: typer.Context,
+    file: Annotated[Path | None, typer.Argument(metavar="[FILE]", help="By default profiles.yaml in the home.")] = None,
+    note: Note = None,
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    actor: Actor = None,
+    output: Output = None,
+    quiet: Quiet = False,
+) -> None:
+    """Put a profiles file in force; living sessions get new deadlines at once, and nothing revives."""
+    from authctl import names
+    from authctl.profiles import read
+
+    cli = start(ctx, output, quiet)
+    path = file or cli.place.profiles
+    wanted = read(read_file(path), str(path))
+    note = cli.note(note, may_ask=not dry_run)
+    if not dry_run:
+        names.note(note)
+    found = cli.registry.apply_profiles(wanted, note=note, actor=actor, dry_run=True)
+    if found.ended and not dry_run:
+        cli.confirm(f"{found.ended:,} living sessions would end. Apply? [y/N]", "y", yes)
+    done = "dry run, nothing was changed: would apply"
+    if not dry_run:
+        found = cli.registry.apply_profiles(wanted, note=note, actor=actor, may_end=None if yes else found.ended)
+        done = "applied"
+    living = f"{found.shortened:,} living sessions shortened, {found.lengthened:,} lengthened, {found.ended:,} ended"
+    cli.report(records.application_of_profiles(found), f"{done} {path}: {living}")

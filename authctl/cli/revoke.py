@@ -1,0 +1,121 @@
+"""`authctl revoke`."""
+
+from typing import Annotated
+
+import typer
+
+from authctl import records, render
+from authctl.cli.context import Cli, start
+from authctl.cli.options import (
+    Actor,
+    Application,
+    CreatedBefore,
+    Device,
+    DryRun,
+    Note,
+    Output,
+    Platform,
+    ProfileName,
+    Quiet,
+    Statuses,
+    UnusedFor,
+    User,
+    Yes,
+)
+from authctl.cli.selecting import named, selected
+from authctl.errors import NotFound
+from authctl.model import SessionFilter
+from authctl.registry.revocations import RevokeOutcome
+from authctl.render import Format
+
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
+
+
+@app.command()
+def revoke(
+    ctx: typer.Context,
+    ids: Annotated[
+        list[str] | None, typer.Argument(metavar="[ID...|-]", help="Sessions; with -, an id a line.")
+    ] = None,
+    user: User = None,
+    application: Application = None,
+    device: Device = None,
+    platform: Platform = None,
+    profile: ProfileName = None,
+    unused_for: UnusedFor = None,
+    created_before: CreatedBefore = None,
+    status: Statuses = None,
+    everything: Annotated[bool, typer.Option("--all", help="Every session of everybody.")] = False,
+    excepted: Annotated[
+        list[str] | None, typer.Option("--except", metavar="ID", help="Spare this one; may be given again.")
+    ] = None,
+    note: Note = None,
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    max_affected: Annotated[
+        int | None, typer.Option("--max-affected", metavar="N", min=0, help="Refuse when more would be newly revoked.")
+    ] = None,
+    actor: Actor = None,
+    output: Output = None,
+    quiet: Quiet = False,
+) -> None:
+    """Revoke sessions for good, with a note that says why. Users and ids act at once; filters and --all ask first."""
+    cli = start(ctx, output, quiet)
+    targets = named(cli, ids or ())
+    if ids and not targets:
+        raise NotFound("no ids on standard input")
+    selection = selected(
+        cli.registry.now(),
+        status=status,
+        ids=tuple(targets),
+        username=user,
+        application=application,
+        device=device,
+        platform=platform,
+        profile=profile,
+        unused_for=unused_for,
+        created_before=created_before,
+        except_ids=tuple(excepted or ()),
+        everything=everything,
+    )
+    note = cli.note(note, may_ask=not dry_run and "-" not in (ids or ()))
+    if not (dry_run or targets or user):
+        _ask(cli, selection, note, yes)
+    outcome = cli.registry.revoke(selection, note=note, actor=actor, dry_run=dry_run, max_affected=max_affected)
+    _show(cli, outcome)
+
+
+def _ask(cli: Cli, selection: SessionFilter, note: str | None, yes: bool) -> None:
+    """Show what a filter hits, and go on only when the person agrees."""
+    from authctl import names
+
+    names.note(note)
+    found = cli.registry.revoke(selection, note=note, dry_run=True)
+    if not found.selected:
+        raise NotFound("no session matches")
+    web = cli.registry.count(selection.narrowed(kind="web", everything=False))
+    shown = ", ".join(f"{s.username} on {s.application or '?'}" for s in found.sessions[:5])
+    more = ", …" if found.selected > 5 else ""
+    cli.say(f"this would revoke {_sessions(found.revoked)}, {web} of them web sessions: {shown}{more}")
+    if selection.everything:
+        cli.confirm(f"everybody has to sign in again. Type {found.revoked} to revoke them:", str(found.revoked), yes)
+    else:
+        cli.confirm(f"revoke {_sessions(found.revoked)}? [y/N]", "y", yes)
+
+
+def _show(cli: Cli, outcome: RevokeOutcome) -> None:
+    done = "dry run, nothing was changed: would revoke" if outcome.dry_run else "revoked"
+    cli.say(f"{done} {_sessions(outcome.revoked)}; {outcome.already_revoked} revoked before")
+    record = records.revocation(outcome)
+    if cli.form in (Format.JSON, Format.NDJSON):
+        cli.show(record)
+    elif cli.form or not cli.quiet:
+        cli.show_many(record["sessions"], render.REVOKED)
+    if outcome.not_found:
+        raise NotFound(f"no session {', '.join(outcome.not_found)}", "to find it: authctl sessions list")
+    if not outcome.selected:
+        raise NotFound("no session matches", "to see them: authctl sessions list")
+
+
+def _sessions(count: int) -> str:
+    return f"{count:,} session{'s' * (count != 1)}"

@@ -1,0 +1,51 @@
+"""Options to a `SessionFilter`: what the person typed, read once."""
+
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import Any
+
+from authctl.cli.context import Cli
+from authctl.instants import parse_duration, parse_when
+from authctl.model import Kind, SessionFilter, Status
+
+
+class KindChoice(StrEnum):
+    """Which kinds a list shows."""
+
+    APPLICATION = "application"
+    WEB = "web"
+    ALL = "all"
+
+
+def selected(
+    now: int,
+    *,
+    status: Sequence[Status] | None,
+    kind: KindChoice = KindChoice.ALL,
+    created_since: str | None = None,
+    created_before: str | None = None,
+    used_since: str | None = None,
+    unused_for: str | None = None,
+    expires_before: str | None = None,
+    **texts: Any,
+) -> SessionFilter:
+    """The filter that the options say. Raises InvalidInput for a time or age that is none."""
+
+    def when(text: str | None, *, ahead: bool = False) -> int | None:
+        return None if text is None else parse_when(text, now, ahead)
+
+    return SessionFilter(
+        status=tuple(status or ()),
+        kind=None if kind is KindChoice.ALL else Kind(kind.value),
+        created_since=when(created_since),
+        created_before=when(created_before),
+        used_since=when(used_since),
+        unused_since=None if unused_for is None else parse_duration(unused_for).before(now),
+        expires_before=when(expires_before, ahead=True),
+        **texts,
+    )
+
+
+def named(cli: Cli, targets: Sequence[str]) -> list[str]:
+    """The targets as given, with the lines of standard input in the place of `-`."""
+    return [one for target in targets for one in (cli.lines() if target == "-" else (target,))]

@@ -1,0 +1,162 @@
+"""`authctl sessions`: list, show, import, end."""
+
+from itertools import islice
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from authctl import records, render
+from authctl.cli.context import start
+from authctl.cli.options import (
+    Actor,
+    Application,
+    CreatedBefore,
+    Device,
+    DryRun,
+    Output,
+    Platform,
+    ProfileName,
+    Quiet,
+    Statuses,
+    UnusedFor,
+    User,
+)
+from authctl.cli.selecting import KindChoice, selected
+from authctl.render import Format
+
+app = typer.Typer(help="See and end sessions.", rich_markup_mode=None, add_completion=False)
+
+_SCREENFUL = 50
+
+
+@app.command("list")
+def list_(
+    ctx: typer.Context,
+    status: Statuses = None,
+    user: User = None,
+    application: Application = None,
+    device: Device = None,
+    platform: Platform = None,
+    profile: ProfileName = None,
+    kind: Annotated[KindChoice, typer.Option("--kind", help="Which kind of sessions.")] = KindChoice.APPLICATION,
+    search: Annotated[
+        str | None,
+        typer.Option("--search", metavar="TEXT", help="Only those with this text in any of their fields or note."),
+    ] = None,
+    created_since: Annotated[
+        str | None,
+        typer.Option("--created-since", metavar="TIME", help="Only those registered since: a date, a time, or an age."),
+    ] = None,
+    created_before: CreatedBefore = None,
+    used_since: Annotated[
+        str | None,
+        typer.Option("--used-since", metavar="TIME", help="Only those used since: a date, a time, or an age."),
+    ] = None,
+    unused_for: UnusedFor = None,
+    expires_before: Annotated[
+        str | None,
+        typer.Option(
+            "--expires-before",
+            metavar="TIME",
+            help="Only those whose deadline is before: a date, a time, or so far ahead.",
+        ),
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option("--limit", metavar="N", min=1, help="At most so many; 50 on a terminal, else all.")
+    ] = None,
+    count: Annotated[bool, typer.Option("--count", help="Only how many.")] = False,
+    output: Output = None,
+    quiet: Quiet = False,
+) -> None:
+    """List sessions, newest use first; expired alone by newest end, revoked alone by newest revocation."""
+    cli = start(ctx, output, quiet)
+    selection = selected(
+        cli.registry.now(),
+        status=status,
+        username=user,
+        application=application,
+        device=device,
+        platform=platform,
+        profile=profile,
+        kind=kind,
+        search=search,
+        created_since=created_since,
+        created_before=created_before,
+        used_since=used_since,
+        unused_for=unused_for,
+        expires_before=expires_before,
+    )
+    if count:
+        found = cli.registry.count(selection)
+        as_json = cli.form in (Format.JSON, Format.NDJSON)
+        cli.show_line(f'{{"count": {found}}}' if as_json else str(found))
+        return
+    screenful = _SCREENFUL if cli.on_terminal and cli.form_or_table is Format.TABLE else None
+    listed = cli.registry.sessions(selection)
+    cli.show_many((records.session(s) for s in islice(listed, limit or screenful)), render.SESSIONS)
+    if limit is None and screenful and next(listed, None):
+        cli.say(f"these are the first {screenful}; for more: --limit N")
+
+
+@app.command()
+def show(
+    ctx: typer.Context,
+    session_id: Annotated[str, typer.Argument(metavar="ID", help="The session's id, or a unique beginning of it.")],
+    output: Output = None,
+    quiet: Quiet = False,
+) -> None:
+    """Show every field of a session, and for a revoked one who, when and why."""
+    cli = start(ctx, output, quiet)
+    cli.show(records.session(cli.registry.session(session_id)))
+
+
+@app.command("import")
+def import_(
+    ctx: typer.Context,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The export: JSON lines or JSON.")],
+    mapping: Annotated[Path, typer.Option("--map", metavar="MAP.yaml", help="Where the export has each field.")],
+    profile: Annotated[
+        str | None,
+        typer.Option(
+            "--profile", metavar="NAME", help="The profile of what is registered, instead of the assigned one."
+        ),
+    ] = None,
+    dry_run: DryRun = False,
+    actor: Actor = None,
+    output: Output = None,
+    quiet: Quiet = False,
+) -> None:
+    """Register sessions from another system's export; again, or in any order, it comes to the same."""
+    from authctl.cli.files import opened, read_file
+    from authctl.importing import read_mapping
+
+    cli = start(ctx, output, quiet)
+    fields = read_mapping(read_file(mapping), str(mapping))
+    with opened(file) as rows, cli.progress("registering") as progress:
+        outcome = cli.registry.import_sessions(
+            rows, fields, name=str(file), profile=profile, dry_run=dry_run, actor=actor, progress=progress
+        )
+    for line, reason in outcome.rejections:
+        cli.warn(f"{file}: line {line}: {reason}")
+    done = "dry run, nothing was changed: would register" if dry_run else "registered"
+    cli.report(records.imported(outcome), f"{done} {outcome.registered:,} sessions, update {outcome.updated:,}")
+
+
+@app.command()
+def end(
+    ctx: typer.Context,
+    targets: Annotated[list[str], typer.Argument(metavar="ID...|-", help="Sessions; with -, an id or a token a line.")],
+    actor: Actor = None,
+    output: Output = None,
+    quiet: Quiet = False,
+) -> None:
+    """Sign out: the user left or closed the browser, and the session ends now."""
+    from authctl.cli.selecting import named
+    from authctl.errors import NotFound
+
+    cli = start(ctx, output, quiet)
+    outcome = cli.registry.end(named(cli, targets), actor=actor)
+    cli.report(records.ending(outcome), f"ended {outcome.ended}; {outcome.already_ended} had ended before")
+    if outcome.not_found:
+        raise NotFound(f"no session {', '.join(outcome.not_found)}")

@@ -1,0 +1,33 @@
+"""`authctl init`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from authctl.cli.context import start
+from authctl.cli.files import read_file
+from authctl.cli.options import Actor, Quiet
+
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
+
+
+@app.command()
+def init(
+    ctx: typer.Context,
+    profiles: Annotated[
+        Path | None, typer.Option("--profiles", metavar="FILE", help="The profiles to begin with.")
+    ] = None,
+    actor: Actor = None,
+    quiet: Quiet = False,
+) -> None:
+    """Create an installation: folder, key ring, profiles and registry."""
+    from authctl.profiles import DEFAULT_FILE, read
+    from authctl.registry.creation import create
+
+    cli = start(ctx, quiet=quiet)
+    text = read_file(profiles) if profiles else DEFAULT_FILE.encode()
+    create(cli.place, read(text, str(profiles or "profiles.yaml")), text, actor=actor)
+    cli.say(f"created {cli.place.folder}")
+    if cli.place.registry.parent != cli.place.folder:
+        cli.say(f"created {cli.place.registry}")

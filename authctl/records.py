@@ -1,0 +1,188 @@
+"""Values to records: what a JSON reader sees, field by field in the documented order; blank is null."""
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from authctl.instants import NEVER, SECOND, format_instant, format_timeout
+from authctl.model import AuditEvent, Profile, ProfileSet, Session
+from authctl.names import username_key
+
+if TYPE_CHECKING:
+    from authctl.registry.cleanup import CleanupOutcome
+    from authctl.registry.imports import ImportOutcome
+    from authctl.registry.profiles import ApplyOutcome
+    from authctl.registry.revocations import RevokeOutcome
+    from authctl.registry.sessions import EndOutcome
+    from authctl.registry.tokens import Issued
+
+Record = dict[str, Any]
+
+
+def instant(value: int | None) -> str | None:
+    """RFC 3339, or None for no instant and for never."""
+    return None if value is None or value >= NEVER else format_instant(value)
+
+
+def session(s: Session) -> Record:
+    """A session, every field."""
+    return {
+        "id": s.id,
+        "username": s.username,
+        "application": s.application,
+        "application_version": s.application_version,
+        "platform": s.platform,
+        "device": s.device,
+        "ip": s.ip,
+        "user_agent": s.user_agent,
+        "kind": s.kind,
+        "profile": s.profile,
+        "status": s.status.value,
+        "created_at": instant(s.created_at),
+        "last_used_at": instant(s.last_used_at),
+        "expires_at": instant(s.expires_at),
+        "idle_expires_at": instant(s.idle_expires_at),
+        "absolute_expires_at": instant(s.absolute_expires_at),
+        "ended_at": instant(s.ended_at),
+        "ended_reason": s.ended_reason,
+        "revoked_at": instant(s.revoked_at),
+        "revoked_by": s.revoked_by,
+        "revocation_id": None if s.revoked_at is None else s.revocation_id,
+        "note": s.note,
+        "signed_in_with": s.signed_in_with,
+        "referrer": s.referrer,
+        "wipe": None,
+    }
+
+
+def issued(i: "Issued") -> Record:
+    """A registered session and its tokens."""
+    return {
+        "session": session(i.session),
+        "access_token": i.access_token,
+        "token_type": "Bearer",
+        "expires_at": instant(i.expires_at),
+        "refresh_token": i.refresh_token,
+    }
+
+
+def introspection(s: Session) -> Record:
+    """A verified session as RFC 7662, section 2.2: times in whole seconds; no exp when there is no end."""
+    answer = {
+        "active": True,
+        "sub": username_key(s.username),
+        "username": s.username,
+        "client_id": s.application,
+        "token_type": "Bearer",
+        "iat": s.created_at // SECOND,
+        "exp": s.expires_at // SECOND,
+        "jti": s.id,
+    }
+    if s.expires_at >= NEVER:
+        del answer["exp"]
+    return answer
+
+
+def revocation(o: "RevokeOutcome") -> Record:
+    """What a revocation found and did."""
+    return {
+        "revocation_id": o.revocation_id,
+        "at": instant(o.at),
+        "actor": o.actor,
+        "note": o.note,
+        "selected": o.selected,
+        "revoked": o.revoked,
+        "already_revoked": o.already_revoked,
+        "not_found": list(o.not_found),
+        "dry_run": o.dry_run,
+        "sessions": [
+            {"id": s.id, "username": s.username, "application": s.application, "status_before": s.status_before.value}
+            for s in o.sessions
+        ],
+    }
+
+
+def ending(o: "EndOutcome") -> Record:
+    """What `sessions end` found and did."""
+    return {
+        "ended": o.ended,
+        "already_ended": o.already_ended,
+        "not_found": list(o.not_found),
+        "sessions": [session(s) for s in o.sessions],
+    }
+
+
+def event(e: AuditEvent) -> Record:
+    """An audit event; its detail as an object, or as it stands where it was tampered with."""
+    return {
+        "seq": e.seq,
+        "at": instant(e.at),
+        "actor": e.actor,
+        "action": e.action,
+        "subject": e.subject,
+        "note": e.note,
+        "detail": _parsed(e.detail),
+        "hash": e.hash,
+        "prev_hash": e.prev_hash,
+    }
+
+
+def _parsed(detail: str) -> Any:
+    try:
+        return json.loads(detail)
+    except ValueError:
+        return detail
+
+
+def cleanup(o: "CleanupOutcome") -> Record:
+    """What was cleaned up."""
+    return {
+        "removed": o.removed,
+        "expired": o.expired,
+        "revoked": o.revoked,
+        "cutoff": instant(o.cutoff),
+        "retention": o.retention,
+        "dry_run": o.dry_run,
+    }
+
+
+def profile(p: Profile, profiles: ProfileSet) -> Record:
+    """A profile in force, with the assignments that lead to it."""
+    return {
+        "name": p.name,
+        "default": p.name == profiles.default_profile,
+        "idle_timeout": format_timeout(p.idle_timeout),
+        "absolute_timeout": format_timeout(p.absolute_timeout),
+        "description": p.description,
+        "assignments": [a.to_document() for a in profiles.assignments if a.profile == p.name],
+        "retention": str(profiles.retention),
+    }
+
+
+def application_of_profiles(o: "ApplyOutcome") -> Record:
+    """What applying profiles changed."""
+    return {
+        "profiles": list(o.profiles),
+        "added": list(o.added),
+        "changed": list(o.changed),
+        "withdrawn": list(o.withdrawn),
+        "shortened": o.shortened,
+        "lengthened": o.lengthened,
+        "ended": o.ended,
+        "dry_run": o.dry_run,
+    }
+
+
+def imported(o: "ImportOutcome") -> Record:
+    """What an import read and registered."""
+    return {
+        "read": o.rows.read,
+        "used": o.rows.used,
+        "duplicates": o.rows.duplicates,
+        "skipped": o.rows.skipped,
+        "rejected": o.rows.rejected,
+        "registered": o.registered,
+        "updated": o.updated,
+        "unchanged": o.unchanged,
+        "dry_run": o.dry_run,
+        "rejections": [{"line": line, "reason": reason} for line, reason in o.rejections],
+    }

@@ -1,0 +1,143 @@
+"""Records to text: table, JSON, CSV, ids. The only module that builds rich objects, and only for a terminal.
+
+Foreign text never gets out raw: in tables and CSV what cannot be seen is an escape, in JSON everything beyond ASCII is.
+"""
+
+import csv
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, TextIO
+from unicodedata import normalize
+
+from authctl.names import visible
+from authctl.records import Record
+
+
+class Format(StrEnum):
+    """How records are printed."""
+
+    TABLE = "table"
+    JSON = "json"
+    NDJSON = "ndjson"
+    CSV = "csv"
+    ID = "id"
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """How one kind of record is laid out: every field, in order, and the columns of its table, its id first."""
+
+    fields: tuple[str, ...]
+    columns: tuple[str, ...]
+
+
+def _shape(fields: str, columns: str) -> Shape:
+    return Shape(tuple(fields.split()), tuple(columns.split()))
+
+
+SESSIONS = _shape(
+    "id username application application_version platform device ip user_agent kind profile status created_at"
+    " last_used_at expires_at idle_expires_at absolute_expires_at ended_at ended_reason revoked_at revoked_by"
+    " revocation_id note signed_in_with referrer wipe",
+    "id username application device platform status last_used_at",
+)
+REVOKED = _shape("id username application status_before", "id username application status_before")
+EVENTS = _shape("seq at actor action subject note detail hash prev_hash", "seq at actor action subject note")
+PROFILES = _shape(
+    "name default idle_timeout absolute_timeout description assignments retention",
+    "name default idle_timeout absolute_timeout description",
+)
+
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_COLOURS = {"active": "green", "expired": "yellow", "revoked": "red"}
+
+
+def cell(value: Any) -> str:
+    """One value for a table: blank for nothing, JSON for what has parts, and nothing that cannot be seen."""
+    if value is None:
+        return ""
+    if isinstance(value, bool | list | dict):
+        return json.dumps(value)
+    return visible(str(value))
+
+
+def csv_cell(value: Any) -> str:
+    """The same for CSV; what a spreadsheet would run as a formula is made text by an apostrophe."""
+    shown = cell(value)
+    runs = isinstance(value, str) and normalize("NFKC", value[:1]).startswith(_FORMULA)
+    return f"'{shown}" if runs else shown
+
+
+def many(out: TextIO, records: Iterable[Record], shape: Shape, form: Format, *, terminal: bool) -> None:
+    """Print a list; rows go out as they come, except for a table on a terminal."""
+    if form is Format.JSON:
+        _json_list(out, records)
+    elif form is Format.NDJSON:
+        out.writelines(json.dumps(record) + "\n" for record in records)
+    elif form is Format.ID:
+        out.writelines(f"{record[shape.columns[0]]}\n" for record in records)
+    elif form is Format.CSV:
+        _csv(out, records, shape.fields)
+    elif terminal:
+        _drawn(out, records, shape.columns)
+    else:
+        out.write("\t".join(shape.columns) + "\n")
+        out.writelines("\t".join(cell(record[name]) for name in shape.columns) + "\n" for record in records)
+
+
+def one(out: TextIO, record: Record, form: Format, *, terminal: bool) -> None:
+    """Print a single record: in a table a line a field, its id first."""
+    if form is Format.JSON:
+        out.write(json.dumps(record, indent=2) + "\n")
+    elif form is Format.NDJSON:
+        out.write(json.dumps(record) + "\n")
+    elif form is Format.ID:
+        out.write(f"{next(iter(record.values()))}\n")
+    elif form is Format.CSV:
+        _csv(out, [record], tuple(record))
+    elif terminal:
+        width = max(map(len, record))
+        out.writelines(f"{name:<{width}}  {cell(value)}".rstrip() + "\n" for name, value in record.items())
+    else:
+        out.writelines(f"{name}\t{cell(value)}\n" for name, value in record.items())
+
+
+def _json_list(out: TextIO, records: Iterable[Record]) -> None:
+    separator = "[\n"
+    for record in records:
+        out.write(separator + json.dumps(record))
+        separator = ",\n"
+    out.write("[]\n" if separator == "[\n" else "\n]\n")
+
+
+def _csv(out: TextIO, records: Iterable[Record], fields: tuple[str, ...]) -> None:
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(fields)
+    writer.writerows([csv_cell(record[name]) for name in fields] for record in records)
+
+
+def _drawn(out: TextIO, records: Iterable[Record], columns: tuple[str, ...]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console(file=out, markup=False, highlight=False, emoji=False)
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for index, name in enumerate(columns):
+        table.add_column(
+            name.replace("_", " "),
+            no_wrap=True,
+            overflow="fold" if index == 0 else "ellipsis",
+            min_width=16 if name == "id" else 4,
+        )
+    for record in records:
+        table.add_row(
+            *(Text(_short(name, record[name]), style=_COLOURS.get(str(record[name]), "")) for name in columns)
+        )
+    console.print(table)
+
+
+def _short(name: str, value: Any) -> str:
+    return f"{value[:10]} {value[11:16]}" if name.endswith("at") and isinstance(value, str) else cell(value)
