@@ -21,19 +21,17 @@ def open_private(path: Path, what: str) -> BinaryIO:
         raise RegistryUnavailable(f"there is no {what} at {path}", "to create one: authctl init") from None
     except OSError as error:
         raise RegistryUnavailable(f"cannot read the {what} at {path}: {error.strerror}") from None
-    file = open(descriptor, "rb") if stat.S_ISREG(os.fstat(descriptor).st_mode) else None
-    if file is None:
-        os.close(descriptor)
-        raise RegistryUnavailable(f"the {what} at {path} is not a regular file")
     try:
         _check(os.fstat(descriptor), path, what)
     except BaseException:
-        file.close()
+        os.close(descriptor)
         raise
-    return file
+    return os.fdopen(descriptor, "rb")
 
 
 def _check(found: os.stat_result, path: Path, what: str) -> None:
+    if not stat.S_ISREG(found.st_mode):
+        raise RegistryUnavailable(f"the {what} at {path} is not a regular file")
     mode = stat.S_IMODE(found.st_mode)
     if mode & 0o077:
         raise RegistryUnavailable(f"the {what} at {path} is open to others (mode {mode:04o})", f"chmod 600 {path}")
@@ -47,7 +45,7 @@ def create_private(path: Path, content: bytes) -> None:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     except FileExistsError:
         raise Refused(f"it exists already: {path}") from None
-    with open(descriptor, "wb") as file:
+    with os.fdopen(descriptor, "wb") as file:
         os.fchmod(descriptor, 0o600)
         file.write(content)
         file.flush()

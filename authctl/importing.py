@@ -137,7 +137,7 @@ class Mapping:
     def _is_wanted(self, row: dict[str, Any]) -> bool:
         for path, wanted in self._file.where.items():
             found = _at_path(row, path)
-            if found is None or wanted is not None and _as_text(found) not in wanted:
+            if found is None or (wanted is not None and _as_text(found) not in wanted):
                 return False
         return True
 
@@ -195,7 +195,7 @@ def _parsed(text: str, form: str | None) -> int:
         if not 0 <= seconds <= _LATEST:
             raise ValueError(text)
         return instant_of(seconds)
-    return parse_instant(datetime.strptime(text, form).isoformat())
+    return parse_instant(datetime.strptime(text, form).isoformat())  # noqa: DTZ007  # no zone means UTC
 
 
 def _as_text(value: object) -> str:

@@ -101,7 +101,7 @@ def parse_duration(text: str) -> Duration:
     while position < len(lowered):
         part = _PART.match(lowered, position)
         unit = part and part[2]
-        if part is None or unit not in _MICROSECONDS and unit not in _MONTHS:
+        if part is None or (unit not in _MICROSECONDS and unit not in _MONTHS):
             raise InvalidInput(f"not a length of time: {quoted(text)}", _UNITS)
         count = int(part[1][:18])
         microseconds += count * _MICROSECONDS.get(part[2], 0)

@@ -10,7 +10,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from authctl.errors import IntegrityFailure
+from authctl.errors import IntegrityFailure, RegistryUnavailable
 from authctl.files import create_private, open_private
 from authctl.instants import format_instant, parse_instant
 
@@ -66,11 +66,11 @@ def load(path: Path) -> KeyRing:
         raw = file.read()
     try:
         document = json.loads(raw)
-        ring = KeyRing(tuple(_key(entry) for entry in document["keys"]))
-        if document["version"] != 1:
-            raise ValueError("unknown version")
-    except Exception:
+        version, ring = document["version"], KeyRing(tuple(_key(entry) for entry in document["keys"]))
+    except Exception:  # noqa: BLE001  # whatever is wrong with it, it is damaged
         raise IntegrityFailure(f"the key ring at {path} is damaged") from None
+    if version != 1:
+        raise RegistryUnavailable(f"the key ring at {path} was written by a newer authctl", "upgrade authctl")
     signing = sum(key.state is KeyState.SIGNING for key in ring.keys)
     if signing != 1 or len({key.id for key in ring.keys}) != len(ring.keys):
         raise IntegrityFailure(f"the key ring at {path} is damaged: it needs one signing key, and ids only once")
@@ -80,7 +80,7 @@ def load(path: Path) -> KeyRing:
 def _key(entry: Any) -> Key:
     secret = bytes.fromhex(entry["secret"])
     key_id = entry["id"]
-    if len(secret) < KEY_BYTES or len(set(secret)) < 2 or len(key_id) != _ID_LENGTH:
+    if len(secret) < KEY_BYTES or set(secret) == {secret[0]} or len(key_id) != _ID_LENGTH:
         raise ValueError("a key of the wrong size")
     int(key_id, 16)
     return Key(key_id, KeyState(entry["state"]), parse_instant(entry["created_at"]), secret)

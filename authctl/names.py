@@ -1,7 +1,7 @@
 """What a user name, a note, a session id and any other text may be, and how names are matched.
 
 Pure text: nothing here knows sessions or the store. Names are compared by their *key*, so that a
-revocation of `alice` also meets `Ａlice`: a revocation that misses is worse than two names that meet.
+revocation of `alice` also meets `ALICE`: a revocation that misses is worse than two names that meet.
 """
 
 import re
@@ -11,6 +11,7 @@ from unicodedata import category, normalize
 from authctl.errors import InvalidInput, Refused
 
 NOTE_LENGTH = 4_000
+LEAST_SAID = 3
 FIELD_LENGTH = 1_000
 SHORTEST_PREFIX = 6
 
@@ -110,7 +111,7 @@ def note(text: str | None) -> str:
         raise Refused("a note is required", 'say why: --note "lost device"')
     checked = field(text, "note", NOTE_LENGTH)
     said = sum(1 for c in normalize("NFKC", checked) if c.isalnum() and not is_unseen(c))
-    if said < 3:
+    if said < LEAST_SAID:
         raise Refused(f"the note says nothing: {quoted(text)}", "a note needs at least three letters or digits")
     return checked
 

@@ -24,7 +24,7 @@ _WORDING = {
 
 def invalid(message: str) -> PydanticCustomError:
     """A validator's own complaint, worded for the reader of the file."""
-    return PydanticCustomError("authctl", "{message}", {"message": message})  # type: ignore[arg-type]
+    return PydanticCustomError("authctl", "{message}", {"message": message})
 
 
 def _text(value: str) -> str:

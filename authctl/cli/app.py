@@ -28,10 +28,10 @@ COMMANDS = {
 
 
 class _Tree(TyperGroup):
-    def list_commands(self, ctx: Any) -> list[str]:
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002
         return list(COMMANDS)
 
-    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002
         if cmd_name not in COMMANDS:
             return None
         command = get_command(import_module(f"authctl.cli.{COMMANDS[cmd_name]}").app)
@@ -39,7 +39,7 @@ class _Tree(TyperGroup):
         return command
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        self.commands = dict.fromkeys(COMMANDS)  # type: ignore[arg-type]  # names only, for "did you mean"
+        self.commands = dict.fromkeys(COMMANDS)  # type: ignore[assignment]  # names only, for "did you mean"
         return super().resolve_command(ctx, args)
 
 
@@ -67,7 +67,7 @@ def root(
         str | None,
         typer.Option("--registry", metavar="PATH", envvar="AUTHCTL_REGISTRY", help="A registry elsewhere."),
     ] = None,
-    version: Annotated[
+    version: Annotated[  # noqa: ARG001  # its callback has done it
         bool, typer.Option("--version", is_eager=True, callback=_print_version, help="Show the version and exit.")
     ] = False,
 ) -> None:
@@ -94,7 +94,7 @@ def run(arguments: Sequence[str]) -> int:
     except typer.Abort:
         _complain("not done: interrupted")
         return 4
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001  # the boundary: nobody sees a traceback
         _complain(
             f"unexpected failure: {type(error).__name__}: {error}", "this is a defect in authctl; please report it"
         )

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import typer
 
-from authctl.cli.context import start, talk
+from authctl.cli.context import start
 from authctl.errors import AuthctlError
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
@@ -27,58 +27,56 @@ def demo(ctx: typer.Context) -> None:
     """Show the main job from beginning to end on made-up sessions; touches nothing of yours."""
     cli = start(ctx)
     with tempfile.TemporaryDirectory(prefix="authctl-demo-") as folder:
-        stage = _Stage(Path(folder) / "home")
-        cli.show_line("A registry of sessions, in a throw-away home.\n")
-        stage.run("init", "-q")
-        tokens = [
-            stage.run(
-                "tokens",
-                "issue",
-                "--user",
-                user,
-                "--application",
-                application,
-                "--device",
-                device,
-                "--platform",
-                platform,
-                "-q",
-                shown=False,
-            )
-            for user, application, device, platform in _SIGN_INS
-        ]
+        stage = _Stage(Path(folder))
+        cli.show_line("Four sign-ins, in a registry that is thrown away afterwards.\n")
+        stage.run("init")
+        for number, (user, application, device, platform) in enumerate(_SIGN_INS):
+            named = ("--user", user, "--application", application, "--device", device, "--platform", platform)
+            stage.run("tokens", "issue", *named, "-q", keep=f"token{number}")
         stage.run("sessions", "list")
-        cli.show_line("\nAlice lost her phone. Everything of hers is revoked, and the note says why.\n")
+        cli.show_line("\nAlice lost her phone: everything of hers is revoked, and the note says why.\n")
         stage.run("revoke", "--user", "alice", "--note", "lost device")
         stage.run("sessions", "list", "--status", "revoked")
-        cli.show_line("\nHer token is refused from now on; bob's is not.\n")
-        stage.run("tokens", "verify", "-q", stdin=tokens[0], owed=5)
-        stage.run("tokens", "verify", "-o", "json", stdin=tokens[2])
-        cli.show_line("\nThe note is kept with the session, and the audit trail holds.\n")
-        revoked = stage.run("sessions", "list", "--user", "alice", "-o", "id", shown=False).split()[0]
-        stage.run("sessions", "show", revoked)
+        cli.show_line("\nHer token is refused from now on; bob's is good.\n")
+        stage.run("tokens", "verify", read="token0", owed=5)
+        stage.run("tokens", "verify", "-o", "json", read="token2")
+        cli.show_line("\nThe note stays with the session, and the audit trail holds.\n")
+        stage.run("sessions", "list", "--user", "alice", "--limit", "1", "-o", "id", keep="id")
+        stage.run("sessions", "show", stage.kept("id"))
         stage.run("audit", "list", "--action", "session.revoke")
-        stage.run("audit", "verify", "-q")
+        stage.run("audit", "verify")
 
 
 class _Stage:
-    """Runs authctl as a person would, in a process of its own, and shows what it is given and says."""
+    """Runs authctl as a person would, in a process of its own, and shows what it is given and what it says."""
 
-    def __init__(self, home: Path) -> None:
-        self.environment = {**os.environ, "AUTHCTL_HOME": str(home), "AUTHCTL_ACTOR": "demo"}
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.environment = {**os.environ, "AUTHCTL_HOME": str(folder / "home"), "AUTHCTL_ACTOR": "demo"}
         for variable in ("AUTHCTL_REGISTRY", "AUTHCTL_OUTPUT"):
             self.environment.pop(variable, None)
 
-    def run(self, *arguments: str, stdin: str = "", owed: int = 0, shown: bool = True) -> str:
-        """Run one command; its output too is shown, unless it is a secret or plumbing."""
-        if shown:
-            sys.stdout.write(f"$ authctl {shlex.join(arguments)}{' < token' if stdin else ''}\n")
-            sys.stdout.flush()
+    def run(self, *arguments: str, read: str | None = None, keep: str | None = None, owed: int = 0) -> None:
+        """Run one command, with standard input from what was kept, or keeping what it prints."""
+        redirected = f" < {read}" if read else f" > {keep}" if keep else ""
+        sys.stdout.write(f"$ authctl {shlex.join(arguments)}{redirected}\n")
+        sys.stdout.flush()
         command = [sys.executable, "-P", "-m", "authctl", *arguments]
-        stdout = None if shown else subprocess.PIPE
-        done = subprocess.run(command, input=stdin.encode(), stdout=stdout, env=self.environment, check=False)
+        done = subprocess.run(
+            command,
+            input=self.kept(read).encode() if read else b"",
+            stdout=subprocess.PIPE if keep else None,
+            stderr=subprocess.STDOUT if not keep else None,
+            env=self.environment,
+            check=False,
+        )
         if done.returncode != owed:
             raise AuthctlError(f"the demo failed: authctl {arguments[0]} exited {done.returncode}, not {owed}")
+        if keep:
+            (self.folder / keep).write_bytes(done.stdout)
         if owed:
-            talk(f"(exit code {owed})")
-        return (done.stdout or b"").decode()
+            sys.stdout.write(f"(exit code {owed})\n")
+
+    def kept(self, name: str) -> str:
+        """What a command printed."""
+        return (self.folder / name).read_text().strip()

@@ -1,7 +1,7 @@
 """Files that the person at the terminal names."""
 
-from contextlib import contextmanager
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 

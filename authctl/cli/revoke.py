@@ -28,6 +28,8 @@ from authctl.model import SessionFilter
 from authctl.registry.revocations import RevokeOutcome
 from authctl.render import Format
 
+_PREVIEWED = 5
+
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 
@@ -80,22 +82,22 @@ def revoke(
     )
     note = cli.note(note, may_ask=not dry_run and "-" not in (ids or ()))
     if not (dry_run or targets or user):
-        _ask(cli, selection, note, yes)
+        _ask(cli, selection, note, max_affected, yes)
     outcome = cli.registry.revoke(selection, note=note, actor=actor, dry_run=dry_run, max_affected=max_affected)
     _show(cli, outcome)
 
 
-def _ask(cli: Cli, selection: SessionFilter, note: str | None, yes: bool) -> None:
+def _ask(cli: Cli, selection: SessionFilter, note: str | None, max_affected: int | None, yes: bool) -> None:
     """Show what a filter hits, and go on only when the person agrees."""
     from authctl import names
 
     names.note(note)
-    found = cli.registry.revoke(selection, note=note, dry_run=True)
+    found = cli.registry.revoke(selection, note=note, dry_run=True, max_affected=max_affected)
     if not found.selected:
         raise NotFound("no session matches")
     web = cli.registry.count(selection.narrowed(kind="web", everything=False))
-    shown = ", ".join(f"{s.username} on {s.application or '?'}" for s in found.sessions[:5])
-    more = ", …" if found.selected > 5 else ""
+    shown = ", ".join(f"{s.username} on {s.application or '?'}" for s in found.sessions[:_PREVIEWED])
+    more = ", …" if found.selected > _PREVIEWED else ""
     cli.say(f"this would revoke {_sessions(found.revoked)}, {web} of them web sessions: {shown}{more}")
     if selection.everything:
         cli.confirm(f"everybody has to sign in again. Type {found.revoked} to revoke them:", str(found.revoked), yes)

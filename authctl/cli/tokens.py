@@ -73,10 +73,10 @@ def verify(
     ctx: typer.Context,
     token: Token = None,
     application: Annotated[str | None, _said("--application", "The application that presents it.")] = None,
-    application_version: Annotated[str | None, _said("--application-version", "Its version.")] = None,
-    platform: Annotated[str | None, _said("--platform", "Its operating system.")] = None,
-    ip: Annotated[str | None, _said("--ip", "The address it comes from.")] = None,
-    referrer: Annotated[str | None, typer.Option("--referrer", metavar="URL", help="The page it comes from.")] = None,
+    application_version: Annotated[str | None, _said("--application-version", "Its version.")] = None,  # noqa: ARG001
+    platform: Annotated[str | None, _said("--platform", "Its operating system.")] = None,  # noqa: ARG001
+    ip: Annotated[str | None, _said("--ip", "The address it comes from.")] = None,  # noqa: ARG001
+    referrer: Annotated[str | None, typer.Option("--referrer", metavar="URL", help="The page it comes from.")] = None,  # noqa: ARG001
     output: Output = None,
     quiet: Quiet = False,
 ) -> None:

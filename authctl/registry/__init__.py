@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, BinaryIO, Self
 
 from authctl.instants import Clock, Duration
 from authctl.model import AuditEvent, ProfileSet, Session, SessionFilter
-from authctl.registry import cleanup, profiles, revocations, sessions, tokens
 from authctl.registry import audit as audit_log
+from authctl.registry import cleanup, profiles, revocations, sessions, tokens
 from authctl.registry.audit import ChainHead
 from authctl.registry.cleanup import CleanupOutcome, Progress
 from authctl.registry.core import Core

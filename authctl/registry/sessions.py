@@ -75,7 +75,7 @@ def stream(core: Core, selection: SessionFilter) -> Iterator[Session]:
         yield session
     if len(listed) < _BATCH or selection.statuses in ((Status.EXPIRED,), (Status.REVOKED,)):
         return
-    used_since = max(now, selection.used_since or now)  # type: ignore[type-var]
+    used_since = max(now, selection.used_since or now)
     for session in _pages(core, selection.narrowed(used_since=used_since), now):
         if session.number not in listed:
             yield session

@@ -2,8 +2,9 @@
 
 import secrets
 from dataclasses import dataclass
-from hmac import compare_digest
 from hashlib import sha256
+from hmac import compare_digest
+from typing import Any
 
 from authctl import names
 from authctl.errors import (
@@ -75,7 +76,7 @@ def issue(
     profile: str | None,
     kind: str,
     signed_in_with: str | None,
-    details: dict[str, str | None],
+    details: dict[str, Any],
     actor: str | None,
 ) -> Issued:
     """See `Registry.issue`."""

@@ -27,13 +27,13 @@ def check_file(path: Path) -> None:
         raise IntegrityFailure(f"not an authctl registry: {path}")
     page_size = int.from_bytes(header[16:18], "big")
     owed = int.from_bytes(header[28:32], "big") * (65536 if page_size == 1 else page_size)
-    if size < owed and not has_log(path) and os.stat(path).st_size < owed:
+    if size < owed and not has_log(path) and path.stat().st_size < owed:
         raise IntegrityFailure(f"the registry is cut short: {path} has {size:,} of {owed:,} bytes")
 
 
 def has_log(path: Path) -> bool:
     """Whether a write-ahead log with anything in it lies beside the registry."""
     try:
-        return os.stat(f"{path}-wal").st_size > 0
+        return Path(f"{path}-wal").stat().st_size > 0
     except OSError:
         return False

@@ -71,7 +71,7 @@ class SqliteView:
     def session(self, session_id: str, now: int) -> Session | None:
         sql = f"SELECT {rows.SESSION} FROM sessions AS s {JOINED} WHERE s.id = :id"
         found = self._one(sql, {"id": session_id, "now": now})
-        return found and rows.session(found)
+        return rows.session(found) if found else None
 
     def ids_beginning(self, prefix: str, limit: int) -> list[str]:
         after = prefix[:-1] + chr(ord(prefix[-1]) + 1)
@@ -162,7 +162,7 @@ class SqliteView:
 
     def event(self, seq: int) -> AuditEvent | None:
         found = self._one(f"SELECT {rows.EVENT} FROM audit_events WHERE seq = ?", (seq,))
-        return found and rows.event(found)
+        return rows.event(found) if found else None
 
     def chain(self, after: int, limit: int) -> list[AuditEvent]:
         sql = f"SELECT {rows.EVENT} FROM audit_events WHERE seq > ? ORDER BY seq LIMIT ?"
@@ -170,7 +170,7 @@ class SqliteView:
 
     def last_event(self) -> AuditEvent | None:
         found = self._one(f"SELECT {rows.EVENT} FROM audit_events ORDER BY seq DESC LIMIT 1")
-        return found and rows.event(found)
+        return rows.event(found) if found else None
 
     def ended_before(self, cutoff: int) -> dict[Status, int]:
         return {

@@ -18,6 +18,10 @@ JOINED = "JOIN revocations AS r ON r.id = s.revocation_id"
 _EXPIRED_BY = (
     "max(:now, coalesce((SELECT max(ended_at) FROM sessions INDEXED BY sessions_by_end WHERE ended_at IS NOT NULL), 0))"
 )
+_REVOKED_SOURCE = (
+    "revocations AS r INDEXED BY revocations_by_time CROSS JOIN sessions AS s INDEXED BY sessions_by_revocation"
+    " ON s.revocation_id = r.id"
+)
 STATUS = {
     Status.ACTIVE: f"(s.revocation_id = {OPEN} AND s.expires_at > :now AND s.ended_at IS NULL)",
     Status.EXPIRED: f"(s.revocation_id = {OPEN} AND (s.expires_at <= :now OR s.ended_at IS NOT NULL))",
@@ -80,12 +84,7 @@ def _entrance(selection: SessionFilter, statuses: set[Status]) -> tuple[str, Ord
     if selection.username is not None:
         return f"sessions AS s INDEXED BY sessions_by_user {JOINED}", order, False
     if order is BY_REVOCATION:
-        return (
-            "revocations AS r INDEXED BY revocations_by_time CROSS JOIN sessions AS s"
-            " INDEXED BY sessions_by_revocation ON s.revocation_id = r.id",
-            order,
-            True,
-        )
+        return _REVOKED_SOURCE, order, True
     if order is BY_EXPIRY:
         return f"sessions AS s INDEXED BY sessions_by_expiry {JOINED}", order, True
     index = "sessions_by_revocation" if statuses and statuses <= _UNREVOKED else "sessions_by_use"

@@ -12,6 +12,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 from authctl.errors import IntegrityFailure, Refused, RegistryUnavailable
@@ -101,9 +102,8 @@ def _set_up(connection: sqlite3.Connection, path: Path, *, frozen: bool, writing
     connection.create_function("folded", 1, fold, deterministic=True)
 
 
-def _pragma(connection: sqlite3.Connection, name: str) -> int | str:
-    value: int | str = connection.execute(f"PRAGMA {name}").fetchone()[0]
-    return value
+def _pragma(connection: sqlite3.Connection, name: str) -> Any:
+    return connection.execute(f"PRAGMA {name}").fetchone()[0]
 
 
 class _Channel:
