@@ -1,0 +1,135 @@
+"""What tests share: an installation in a temporary folder, a clock to turn, and the real command line.
+
+Everything goes through the real store and the real `main`; nothing of ours is replaced.
+"""
+
+import io
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import settings
+
+from authctl import Registry, profiles
+from authctl.cli.app import run
+from authctl.registry.creation import create
+from authctl.settings import find_home
+
+START = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
+EXPORTS = Path(__file__).parents[2] / "shared" / "data"
+"""Real exports that do not come with the project; tests of them skip where they are absent."""
+
+settings.register_profile("ci", max_examples=60, deadline=None, derandomize=True)
+settings.register_profile("full", max_examples=2_000, deadline=None)
+settings.load_profile(os.environ.get("AUTHCTL_TEST_PROFILE", "ci"))
+
+
+class Clock:
+    """A clock that moves only when it is told to."""
+
+    def __init__(self, now: datetime = START) -> None:
+        self.now = now
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def forward(self, **lengths: float) -> None:
+        """Let time pass: `days=3`, `hours=1`, and so on."""
+        self.now += timedelta(**lengths)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """The time that the registry under test goes by."""
+    return Clock()
+
+
+Install = Callable[..., Registry]
+
+
+@pytest.fixture
+def install(tmp_path: Path, clock: Clock) -> Iterator[Install]:
+    """Make an installation with the given profiles text, and open it."""
+    opened: list[Registry] = []
+
+    def make(text: str = profiles.DEFAULT_FILE, folder: str = "home") -> Registry:
+        home = tmp_path / folder
+        raw = text.encode()
+        create(find_home(home, home / "registry.db"), profiles.read(raw, "profiles.yaml"), raw, actor="founder", clock=clock)
+        registry = Registry.open(home, registry=home / "registry.db", clock=clock)
+        opened.append(registry)
+        return registry
+
+    yield make
+    for registry in opened:
+        registry.close()
+
+
+@pytest.fixture
+def registry(install: Install) -> Registry:
+    """A registry with the default profiles and a clock that stands still."""
+    return install()
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """Where `registry` and `authctl` keep their installation."""
+    return tmp_path / "home"
+
+
+@dataclass(frozen=True)
+class Ran:
+    """How a command ended, and what it said."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        """Standard output, read as JSON."""
+        return json.loads(self.out)
+
+
+Authctl = Callable[..., Ran]
+
+
+@pytest.fixture
+def authctl(home: Path, monkeypatch: pytest.MonkeyPatch) -> Authctl:
+    """Run the real command line in this process, on `home`, with pipes for standard streams."""
+    for variable in ("AUTHCTL_OUTPUT", "AUTHCTL_REGISTRY", "AUTHCTL_ACTOR", "SUDO_USER"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("AUTHCTL_HOME", str(home))
+    monkeypatch.setenv("LOGNAME", "tester")
+
+    def command(*arguments: str, stdin: str | bytes = "") -> Ran:
+        raw = stdin if isinstance(stdin, bytes) else stdin.encode()
+        streams = {
+            "stdin": io.TextIOWrapper(io.BytesIO(raw), encoding="utf-8", errors="surrogateescape"),
+            "stdout": io.TextIOWrapper(io.BytesIO(), encoding="utf-8", errors="backslashreplace"),
+            "stderr": io.TextIOWrapper(io.BytesIO(), encoding="utf-8", errors="backslashreplace"),
+        }
+        with pytest.MonkeyPatch.context() as patch:
+            for name, stream in streams.items():
+                patch.setattr(sys, name, stream)
+            code = run(arguments)
+        said = []
+        for name in ("stdout", "stderr"):
+            streams[name].flush()
+            said.append(streams[name].buffer.getvalue().decode())  # type: ignore[attr-defined]
+        return Ran(code, *said)
+
+    return command
+
+
+@pytest.fixture
+def installed(authctl: Authctl) -> Authctl:
+    """The command line on an installation that `authctl init` made."""
+    assert authctl("init", "-q").code == 0
+    return authctl
