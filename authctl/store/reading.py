@@ -169,7 +169,7 @@ class SqliteView:
         return [rows.event(row) for row in self._all(sql, (after, limit))]
 
     def last_event(self) -> AuditEvent | None:
-        found = self._one(f"SELECT {rows.EVENT} FROM audit_events ORDER BY seq DESC LIMIT 1")
+        found = self._one(f"SELECT {rows.EVENT} FROM audit_events WHERE seq = (SELECT max(seq) FROM audit_events)")
         return rows.event(found) if found else None
 
     def ended_before(self, cutoff: int) -> dict[Status, int]:

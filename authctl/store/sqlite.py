@@ -47,6 +47,8 @@ def explained(path: Path) -> Iterator[None]:
     """Turn what SQLite raises into our own errors; a defect of ours goes through as it is."""
     try:
         yield
+    except UnicodeDecodeError as error:  # of SQLite's own message, quoting a damaged schema
+        raise IntegrityFailure(f"the registry at {path} is damaged: its text is not UTF-8") from error
     except sqlite3.Error as error:
         code = getattr(error, "sqlite_errorcode", None)
         primary = None if code is None else code & 0xFF
@@ -207,6 +209,7 @@ def creating(path: Path, registry_id: str, profiles: ProfileSet) -> Iterator[Sql
     from authctl.store.migrations import migrate
 
     descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".new", dir=path.parent)
+    os.fchmod(descriptor, 0o600)
     os.close(descriptor)
     draft = Path(name)
     try:

@@ -1,0 +1,488 @@
+"""The contract of `authctl.store.base`, run against every store there is.
+
+To add a store, add a way to make one to `STORES`.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from itertools import count as numbers
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from authctl import IntegrityFailure, ProfileSet, Session, SessionFilter, Status, audit, names, profiles
+from authctl.instants import DAY, NEVER, Duration
+from authctl.model import NewSession, Profile
+from authctl.store import create_store, open_store
+from authctl.store.base import EventFilter, Imported, Store
+
+NOW = 1_800_000_000_000_000
+DEFAULTS = profiles.read(profiles.DEFAULT_FILE.encode(), "profiles.yaml")
+
+
+def sqlite(folder: Path) -> Store:
+    """A fresh SQLite registry in a file."""
+    path = folder / "registry.db"
+    with create_store(path, "0" * 16, DEFAULTS):
+        pass
+    return open_store(path)
+
+
+STORES: dict[str, Callable[[Path], Store]] = {"sqlite": sqlite}
+
+
+@pytest.fixture(params=STORES)
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+    """An empty store of each kind."""
+    made = STORES[request.param](tmp_path)
+    yield made
+    made.close()
+
+
+def new(username: str = "alice", used_at: int = NOW, **changes) -> NewSession:
+    """A session to be registered, under a profile of three days idle."""
+    values = {
+        "id": names.new_id(),
+        "username": username,
+        "profile": "default",
+        "created_at": used_at,
+        "last_used_at": used_at,
+        "deadlines": Profile("default").deadlines(used_at, used_at),
+        "application": "Outlook",
+    }
+    return NewSession(**{**values, **changes})
+
+
+def add(store: Store, *sessions: NewSession, revocation_id: int | None = None) -> list[Session]:
+    """Register sessions."""
+    with store.change() as tx:
+        return [tx.add_session(session, revocation_id) for session in sessions]
+
+
+def ids(store: Store, now: int = NOW, **criteria) -> list[str]:
+    """The ids of a selection, page by page of two."""
+    found: list[str] = []
+    after = None
+    while True:
+        with store.view() as view:
+            page = view.page(SessionFilter(**criteria), now, 2, after)
+        found += [session.id for session in page.sessions]
+        if (after := page.after) is None:
+            return found
+
+
+def revoke(store: Store, at: int = NOW, note: str = "lost device", **criteria) -> int:
+    """Revoke a selection, and return the revocation."""
+    with store.change() as tx:
+        revocation = tx.add_revocation(at, "bob", note, "{}")
+        tx.assign(SessionFilter(**criteria), at, revocation)
+        return revocation
+
+
+def test_absent_is_none_or_empty(store: Store):
+    """What is not there is None, an empty list or zero; only a failing database raises."""
+    with store.view() as view:
+        assert view.session("a" * 16, NOW) is None
+        assert view.ids_beginning("aaaaaa", 5) == []
+        assert view.page(SessionFilter(), NOW, 5) == ([], None)
+        assert view.count(SessionFilter(), NOW) == 0
+        assert view.event(1) is None
+        assert view.last_event() is None
+        assert view.latest_revoke_all() is None
+        assert view.imported(b"key", NOW) == []
+        assert view.chain(0, 5) == []
+        assert view.ended_before(NOW) == {Status.EXPIRED: 0, Status.REVOKED: 0}
+    assert store.by_number(1, NOW) is None
+
+
+def test_a_session_comes_back_as_it_was_registered(store: Store):
+    """Every field is kept, blank ones too, and the number finds the secret's hash."""
+    session = new(device="AL-PC", ip="10.0.0.1", secret_hash=b"s" * 32, key_id="01234567")
+    (added,) = add(store, session)
+    with store.view() as view:
+        found = view.session(session.id, NOW)
+    assert found == added
+    assert found is not None
+    assert (found.device, found.ip, found.platform, found.status) == ("AL-PC", "10.0.0.1", None, "active")
+    assert store.by_number(found.number, NOW) == (found, b"s" * 32)
+
+
+def test_a_number_never_comes_back(store: Store):
+    """The number of a removed session is not given again, so that no new session answers to an old token."""
+    (first,) = add(store, new(used_at=NOW - 400 * DAY))
+    with store.change() as tx:
+        assert tx.remove_ended(NOW, 10)[Status.EXPIRED] == 1
+    (second,) = add(store, new())
+    assert second.number > first.number
+
+
+def test_what_fails_leaves_nothing(store: Store):
+    """A change that raises is as if it had never been."""
+    with pytest.raises(RuntimeError), store.change() as tx:
+        tx.add_session(new())
+        raise RuntimeError
+    assert ids(store) == []
+
+
+def test_orders(store: Store):
+    """Newest use first; expired alone newest end first; revoked alone newest revocation first."""
+    day = [NOW - n * DAY for n in range(12)]
+    sessions = add(store, *(new(used_at=at) for at in day))
+    by_id = [session.id for session in sessions]
+    assert ids(store) == by_id
+    assert ids(store, status="active") == by_id[:3]
+    assert ids(store, status="expired") == by_id[3:]
+    revoke(store, NOW, ids=(by_id[9], by_id[1]))
+    revoke(store, NOW + 5, ids=(by_id[7], by_id[4]))
+    assert ids(store, status="revoked") == [by_id[4], by_id[7], by_id[1], by_id[9]]
+    assert ids(store, status=("active", "revoked")) == [by_id[n] for n in (0, 1, 2, 4, 7, 9)]
+    with store.change() as tx:
+        tx.end_session(sessions[0].number, NOW + 1, "signed_out")
+    assert ids(store, NOW + 1, status="expired")[0] == by_id[0]
+
+
+def test_ties_are_on_one_page_each(store: Store):
+    """Sessions of the same instant and kind come once each, however small the pages."""
+    sessions = add(store, *(new(kind=kind) for kind in ["application", "web"] * 6))
+    wanted = {session.id for session in sessions}
+    for criteria in ({}, {"status": "active"}, {"username": "alice"}, {"kind": "web"}):
+        found = ids(store, **criteria)
+        assert len(found) == len(set(found))
+        assert set(found) <= wanted
+    assert set(ids(store)) == wanted
+    revoke(store, username="alice")
+    assert len(ids(store, status="revoked")) == len(set(ids(store, status="revoked"))) == 12
+
+
+FILTERS = [
+    ({"username": "ＡＬＩＣＥ "}, {0, 1, 2}),
+    ({"username": "a%"}, set()),
+    ({"application": "OUTLOOK"}, {0, 3}),
+    ({"application": "out_ook"}, set()),
+    ({"device": "al-pc"}, {0}),
+    ({"platform": "WINDOWS 11"}, {0, 1}),
+    ({"profile": "Default"}, {0, 1, 2, 3}),
+    ({"profile": "other"}, set()),
+    ({"kind": "web"}, {2}),
+    ({"search": "OUTL"}, {0, 3}),
+    ({"search": "10.1"}, {1}),
+    ({"search": "100%_a"}, {3}),
+    ({"search": "%"}, {3}),
+    ({"search": "straße"}, {2}),
+    ({"search": "STRASSE"}, {2}),
+    ({"created_since": NOW - 2 * DAY}, {0, 1, 2}),
+    ({"created_before": NOW - 2 * DAY}, {3}),
+    ({"used_since": NOW}, {0}),
+    ({"unused_since": NOW - 1}, {1, 2, 3}),
+    ({"expires_before": NOW + 1}, {3}),
+    ({"username": "alice", "application": "Outlook"}, {0}),
+    ({"status": "expired", "username": "bob"}, {3}),
+    ({"status": ("active", "expired"), "kind": "application"}, {0, 1, 3}),
+]
+
+
+@pytest.mark.parametrize(("criteria", "expected"), FILTERS)
+def test_filters(store: Store, criteria: dict, expected: set[int]):
+    """Every criterion is equality on the folded key, or a literal substring; they narrow each other."""
+    sessions = add(
+        store,
+        new("alice", device="AL-PC", platform="Windows 11"),
+        new("Alice", NOW - DAY, application="ArcGIS", platform="windows  11", ip="10.1.2.3"),
+        new("ａｌｉｃｅ", NOW - 2 * DAY, application="Portal", device="Hauptstraße", kind="web"),
+        new("bob", NOW - 3 * DAY, device="100%_a"),
+    )
+    wanted = [session.id for n, session in enumerate(sessions) if n in expected]
+    assert ids(store, **criteria) == wanted
+    with store.view() as view:
+        assert view.count(SessionFilter(**criteria), NOW) == len(wanted)
+        assert sum(view.count_by_status(SessionFilter(**criteria), NOW).values()) == len(wanted)
+
+
+def test_search_finds_the_note(store: Store):
+    """The note of a revocation is searched, of one session or of all."""
+    first, second = add(store, new(), new("bob"))
+    revoke(store, note="Verlorenes GERÄT", ids=(first.id,))
+    assert ids(store, search="gerät") == [first.id]
+    with store.change() as tx:
+        tx.close_open_revocation(NOW, "bob", "breach drill", "{}")
+    assert ids(store, search="breach") == [second.id]
+
+
+def test_ids_and_exceptions(store: Store):
+    """Ids select, exceptions spare, and the other criteria narrow them."""
+    first, second, third = add(store, new(used_at=NOW + 2), new(used_at=NOW + 1), new("bob"))
+    assert ids(store, ids=(third.id, first.id)) == [first.id, third.id]
+    assert ids(store, ids=(third.id, first.id), username="bob") == [third.id]
+    assert ids(store, except_ids=(second.id,)) == [first.id, third.id]
+    with store.view() as view:
+        assert view.ids_beginning(first.id[:6], 5) == [first.id]
+
+
+def test_count_at_most(store: Store):
+    """Counting stops where nobody needs to know more."""
+    add(store, *(new() for _ in range(5)))
+    with store.view() as view:
+        assert view.count(SessionFilter(), NOW, at_most=3) == 3
+
+
+def test_recording_a_use(store: Store):
+    """A use moves the deadlines of an active session, and of no other."""
+    living, ended, expired, revoked = add(store, new(), new(), new(used_at=NOW - 3 * DAY), new())
+    revoke(store, ids=(revoked.id,))
+    later = NOW + DAY
+    moved = Profile("default").deadlines(NOW, later)
+    with store.change() as tx:
+        tx.end_session(ended.number, NOW, "signed_out")
+        assert tx.record_use(living.number, later, moved)
+        for other in (ended, expired, revoked):
+            assert not tx.record_use(other.number, later, moved)
+        found = tx.session(living.id, later)
+    assert found is not None
+    assert (found.last_used_at, found.slid_at, found.expires_at) == (later, later, later + 3 * DAY)
+    assert found.use_due_at == moved.use_due_at
+
+
+def test_one_revocation_is_always_open(store: Store):
+    """Closing the open revocation revokes all that was not, leaves the rest, and opens the next."""
+    first, second, third = add(store, new(), new(), new())
+    one = revoke(store, ids=(first.id,), note="lost device")
+    with store.change() as tx:
+        closed = tx.close_open_revocation(NOW + 1, "eve", "breach drill", "{}")
+        assert tx.spare([third.number], closed) == 1
+    (later,) = add(store, new())
+    with store.view() as view:
+        found = {s.id: (s.revocation_id, s.note) for s in view.page(SessionFilter(), NOW, 9).sessions if s.revoked_at}
+        assert found == {first.id: (one, "lost device"), second.id: (closed, "breach drill")}
+        assert view.latest_revoke_all() == (closed, NOW + 1)
+        assert view.covered(closed) == 1
+        for living in (third, later):
+            session = view.session(living.id, NOW)
+            assert session is not None
+            assert session.status is Status.ACTIVE
+
+
+def test_the_first_revocation_wins(store: Store):
+    """A session that is revoked keeps its revocation."""
+    (session,) = add(store, new())
+    first = revoke(store, ids=(session.id,))
+    with store.change() as tx:
+        second = tx.add_revocation(NOW + 1, "eve", "another", "{}")
+        assert tx.assign(SessionFilter(username="alice"), NOW, second) == 0
+        found = tx.session(session.id, NOW)
+    assert found is not None
+    assert found.revocation_id == first
+
+
+def test_removal_takes_what_lies_before_the_cutoff(store: Store):
+    """Ends before the cutoff go, in batches, by status; an end equal to it stays; a named revocation stays."""
+    add(store, *(new(used_at=NOW - n * DAY) for n in range(3, 13)))  # ends at NOW, NOW - 1 day, …
+    revoked = add(store, new(), new())
+    early = revoke(store, NOW - 8 * DAY, ids=(revoked[0].id,))
+    revoke(store, NOW, ids=(revoked[1].id,))
+    cutoff = NOW - 4 * DAY
+    with store.view() as view:
+        assert view.ended_before(cutoff) == {Status.EXPIRED: 5, Status.REVOKED: 1}
+    with store.change() as tx:
+        assert tx.remove_unnamed_revocations() == 0
+        assert sum(tx.remove_ended(cutoff, 4).values()) == 4
+        assert sum(tx.remove_ended(cutoff, 4).values()) == 2
+        assert sum(tx.remove_ended(cutoff, 4).values()) == 0
+        assert tx.covered(early) == 0
+        assert tx.remove_unnamed_revocations() == 1
+    assert len(ids(store)) == 6
+
+
+def test_the_latest_revoke_all_is_remembered(store: Store):
+    """Late imports need it even when no session names it any more."""
+    add(store, new())
+    with store.change() as tx:
+        tx.close_open_revocation(NOW - 500 * DAY, "eve", "breach drill", "{}")
+        tx.close_open_revocation(NOW - 400 * DAY, "eve", "breach again", "{}")
+        tx.remove_ended(NOW, 10)
+        assert tx.remove_unnamed_revocations() == 1
+        assert tx.latest_revoke_all() is not None
+
+
+def test_profiles_come_back(store: Store):
+    """What was put in force is what is read."""
+    tight = ProfileSet(
+        Duration(months=12), "tight", {"tight": Profile("tight", DAY, 2 * DAY, "why")}, withdrawn=DEFAULTS.profiles
+    )
+    with store.view() as view:
+        assert view.profiles() == DEFAULTS
+    with store.change() as tx:
+        tx.save_profiles(tight)
+    with store.view() as view:
+        assert view.profiles() == tight
+
+
+def test_recomputing_deadlines(store: Store):
+    """Living sessions are judged anew from their own instants; one that is past its deadline ends now; no other changes."""
+    fresh, stale, fixed, ended, revoked, gone = add(
+        store,
+        new(),
+        new(used_at=NOW - 2 * DAY),
+        new(fixed_expires_at=NOW + 9 * DAY),
+        new(),
+        new(),
+        new(used_at=NOW - 5 * DAY),
+    )
+    revoke(store, ids=(revoked.id,))
+    day = replace(DEFAULTS, profiles={"default": Profile("default", DAY, NEVER)})
+    with store.change() as tx:
+        tx.end_session(ended.number, NOW, "signed_out")
+        expected = tx.deadline_changes(day, NOW)
+        assert tx.recompute_deadlines(day, NOW) == expected
+        now = {one.id: tx.session(one.id, NOW) for one in (fresh, stale, fixed, ended, revoked, gone)}
+    assert [(c.shortened, c.lengthened, c.ended) for c in expected.values()] == [(1, 0, 1)]
+    expiries = {one: found.expires_at for one, found in now.items() if found}
+    assert expiries == {
+        fresh.id: NOW + DAY,
+        stale.id: NOW,
+        fixed.id: NOW + 9 * DAY,
+        ended.id: NOW,
+        revoked.id: NOW + 3 * DAY,
+        gone.id: NOW - 2 * DAY,
+    }
+    assert {one: found.status.value for one, found in now.items() if found}[stale.id] == "expired"
+
+
+def event(store: Store, action: str, **values):
+    """Append an event to the log."""
+    with store.change() as tx:
+        said = {"at": NOW, "actor": "bob", "subject": None, "note": None, "detail": {}, **values}
+        tx.add_event(audit.sealed(tx.last_event(), action=action, **said))
+
+
+def test_events(store: Store):
+    """The log is read newest first by each criterion, and in order as a chain."""
+    (session,) = add(store, new("Álice"))
+    event(store, "session.issue", subject=session.id, detail={"username_key": "álice"})
+    number = revoke(store, ids=(session.id,))
+    event(store, "session.revoke", subject=str(number), note="Lost DEVICE", actor="eve", at=NOW + 5)
+    event(store, "cleanup.run", detail={"due": 3}, at=NOW + 9)
+    with store.view() as view:
+
+        def found(**criteria) -> list[int]:
+            return [one.seq for one in view.events(EventFilter(**criteria), 9)]
+
+        assert found() == [3, 2, 1]
+        assert found(since=NOW + 5) == [3, 2]
+        assert found(until=NOW + 5) == [1]
+        assert found(actor="eve") == [2]
+        assert found(action="cleanup.run") == [3]
+        assert found(session_id=session.id) == [2, 1]
+        assert found(username="ÁLICE") == [2, 1]
+        assert found(username="bob") == []
+        assert found(search="lost device") == [2]
+        assert found(search="DUE") == [3]
+        assert [one.seq for one in view.events(EventFilter(), 2, before=3)] == [2, 1]
+        assert [one.seq for one in view.chain(0, 2)] == [1, 2]
+        assert audit.Verifier().walk(view.chain(0, 9))
+        last = view.last_event()
+        assert last is not None
+        assert view.event(3) == last
+
+
+def test_the_log_takes_only_its_next_event(store: Store):
+    """An event out of turn is refused by the database itself."""
+    event(store, "registry.init")
+    with store.view() as view:
+        last = view.last_event()
+    assert last is not None
+    with pytest.raises(IntegrityFailure), store.change() as tx:
+        tx.add_event(replace(last, seq=5))
+
+
+def test_imported_sessions(store: Store):
+    """They are found by their key, oldest first, can be registered under a revocation, and change in place."""
+    with store.change() as tx:
+        closed = tx.close_open_revocation(NOW, "eve", "breach drill", "{}")
+        old, fresh = new(used_at=NOW - DAY), new(device="AL-PC", fixed_expires_at=NOW + 7)
+        tx.add_imported([Imported(b"k", old, {"username": 1}, closed), Imported(b"k", fresh, {"device": 2}, None)])
+        tx.add_imported([])
+        first, second = tx.imported(b"k", NOW)
+        assert (first.session.id, first.session.revocation_id, first.said_at) == (old.id, closed, {"username": 1})
+        assert (second.session.status.value, second.session.expires_at) == ("active", NOW + 7)
+        changed = new("alice", NOW + 1, device="AL-PHONE")
+        tx.update_imported(second.session.number, Imported(b"k", changed, {"device": 3}, None))
+        _, third = tx.imported(b"k", NOW)
+    assert (third.session.id, third.session.device, third.said_at) == (fresh.id, "AL-PHONE", {"device": 3})
+    assert third.session.expires_at == NOW + 1 + 3 * DAY
+    (issued,) = add(store, new())
+    assert issued.number > third.session.number
+
+
+instants = st.integers(0, 20).map(lambda n: NOW + n * DAY)
+life = st.fixed_dictionaries(
+    {
+        "used_at": instants,
+        "kind": st.sampled_from(["application", "web"]),
+        "fixed": st.none() | instants,
+        "ended": st.none() | instants,
+        "revoked": st.sampled_from(["no", "itself", "all"]),
+    }
+)
+fresh_folders = numbers()
+
+
+@contextmanager
+def lived(make: Callable[[Path], Store], folder: Path, lives: list[dict]) -> Iterator[Store]:
+    """A store with sessions that went through all that can happen to one."""
+    folder.mkdir()
+    store = make(folder)
+    added = []
+    for one in lives:
+        (session,) = add(store, new(used_at=one["used_at"], kind=one["kind"], fixed_expires_at=one["fixed"]))
+        added.append(session)
+    for session, one in zip(added, lives, strict=True):
+        if one["ended"] is not None:
+            with store.change() as tx:
+                tx.end_session(session.number, max(one["ended"], session.created_at), "signed_out")
+        if one["revoked"] == "itself":
+            revoke(store, NOW + 30 * DAY, ids=(session.id,))
+    spared = [s.number for s, one in zip(added, lives, strict=True) if one["revoked"] == "no"]
+    with store.change() as tx:
+        tx.spare(spared, tx.close_open_revocation(NOW + 31 * DAY, "eve", "breach drill", "{}"))
+    yield store
+    store.close()
+
+
+@pytest.mark.parametrize("kind", STORES)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(lives=st.lists(life, max_size=8), now=instants)
+def test_one_status_in_python_and_in_the_database(tmp_path: Path, kind: str, lives: list[dict], now: int):
+    """For every circumstance and at every instant, a clock set back included, both say the same of each session."""
+    with lived(STORES[kind], tmp_path / str(next(fresh_folders)), lives) as store:
+        with store.view() as view:
+            everything = view.page(SessionFilter(), now, 99).sessions
+        for status in Status:
+            judged = {s.id for s in everything if s.status_at(now) is status}
+            assert set(ids(store, now, status=status)) == judged
+            assert set(ids(store, now, status=status, username="alice")) == judged
+            for shape in (None, "application", "web"):
+                of_kind = {s.id for s in everything if s.id in judged and shape in (None, s.kind)}
+                with store.view() as view:
+                    assert view.count(SessionFilter(status=status, kind=shape), now) == len(of_kind)
+        for pair in ((Status.ACTIVE, Status.EXPIRED), (Status.EXPIRED, Status.REVOKED), (Status.ACTIVE, Status.REVOKED)):
+            judged = {s.id for s in everything if s.status_at(now) in pair}
+            assert set(ids(store, now, status=pair)) == judged
+
+
+@pytest.mark.parametrize("kind", STORES)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(lives=st.lists(life, max_size=8), cutoff=st.integers(0, 40).map(lambda n: NOW + n * DAY))
+def test_removal_agrees_with_the_session_s_own_end(tmp_path: Path, kind: str, lives: list[dict], cutoff: int):
+    """What is removed is exactly what `Session.end` puts before the cutoff."""
+    with lived(STORES[kind], tmp_path / str(next(fresh_folders)), lives) as store:
+        with store.view() as view:
+            everything = view.page(SessionFilter(), NOW, 99).sessions
+            due = sum(view.ended_before(cutoff).values())
+        kept = {s.id for s in everything if s.end >= cutoff}
+        with store.change() as tx:
+            removed = sum(tx.remove_ended(cutoff, 99).values())
+        assert set(ids(store)) == kept
+        assert due == removed == len(everything) - len(kept)
