@@ -1,0 +1,554 @@
+"""The use cases through the real store: issue, verify, end, revoke, profiles, cleanup, audit."""
+
+import json
+import sqlite3
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from authctl import (
+    NEVER,
+    EventFilter,
+    IntegrityFailure,
+    InvalidInput,
+    NotFound,
+    Refused,
+    Registry,
+    SessionFilter,
+    TokenEnded,
+    TokenExpired,
+    TokenInvalid,
+    TokenMisused,
+    TokenRevoked,
+    TokenUnknown,
+    datetime_of,
+    profiles,
+)
+from authctl.instants import DAY, HOUR, SECOND, instant_of, parse_duration
+from authctl.registry import sessions as listing
+from tests.conftest import START, Clock, Install
+
+
+def issue(registry: Registry, *users: str, **details) -> list[str]:
+    """Issue a session for each user, a second apart where the clock is ours; the ids."""
+    return [registry.issue(username=user, application="Outlook", **details).session.id for user in users]
+
+
+def apply(registry: Registry, text: str, **options):
+    """Put a profiles text in force."""
+    return registry.apply_profiles(profiles.read(text.encode(), "p.yaml"), note="tightened", **options)
+
+
+def actions(registry: Registry) -> list[str]:
+    """The actions of the audit log, newest first."""
+    return [event.action for event in registry.events()]
+
+
+# Issuing and verifying
+
+
+def test_a_token_opens_its_own_session(registry: Registry):
+    """What verify returns is the session that was issued, and nothing in the token names the user."""
+    issued = registry.issue(username="alice", application="Outlook", device="AL-PC", ip="10.0.0.1", signed_in_with="saml")
+    found = registry.verify(issued.access_token)
+    assert (found.id, found.username, found.device, found.signed_in_with) == (issued.session.id, "alice", "AL-PC", "saml")
+    assert issued.refresh_token is None
+    assert issued.expires_at == issued.session.expires_at
+    assert "alice" not in issued.access_token
+    assert issued.session.id not in issued.access_token
+
+
+@pytest.mark.parametrize(
+    ("details", "error"),
+    [
+        ({"username": "al\u200bice"}, "U\\+200B"),
+        ({"username": " "}, "blank"),
+        ({"application": ""}, "blank"),
+        ({"device": "x" * 1001}, "longer than 1,000"),
+        ({"user_agent": "a\0b"}, "U\\+0000"),
+        ({"kind": "robot"}, "no such kind"),
+        ({"signed_in_with": "magic"}, "no such way"),
+    ],
+)
+def test_what_cannot_be_accepted_registers_nothing(registry: Registry, details: dict, error: str):
+    """A bad name or an over-long field is refused, and no trace of it is left."""
+    with pytest.raises(InvalidInput, match=error):
+        registry.issue(**{"username": "alice", "application": "Outlook", **details})
+    assert registry.count() == 0
+    assert actions(registry) == ["registry.init"]
+
+
+def test_an_unknown_profile_is_not_found(registry: Registry):
+    """A profile that is not in force gives no session."""
+    with pytest.raises(NotFound):
+        registry.issue(username="alice", application="Outlook", profile="nope")
+
+
+def test_every_reason_to_refuse_a_token(registry: Registry, clock: Clock):
+    """Each way for a session to be over has its own error; all are TokenInvalid, exit code 5, with no order to wipe."""
+    tokens = [registry.issue(username=u, application="Outlook").access_token for u in ("alice", "bob", "carol")]
+    registry.revoke(SessionFilter(username="alice"), note="lost device")
+    registry.end([tokens[1]])
+    for token, error in zip(tokens[:2], (TokenRevoked, TokenEnded), strict=True):
+        with pytest.raises(error) as caught:
+            registry.verify(token)
+        assert (caught.value.exit_code, caught.value.action) == (5, None)
+    with pytest.raises(TokenMisused):
+        registry.verify(tokens[2], application="Evil")
+    assert registry.verify(tokens[2], application="OUTLOOK").username == "carol"
+    clock.forward(days=3)
+    with pytest.raises(TokenExpired):
+        registry.verify(tokens[2])
+    with pytest.raises(TokenUnknown):
+        registry.verify("acat_" + "0" * 124)
+
+
+def test_a_use_is_written_when_it_matters(install: Install, clock: Clock, home: Path):
+    """A profile of 10 minutes writes after 6 seconds, one without end after 60; nothing is written in between."""
+    registry = install("version: 1\ndefault_profile: a\nprofiles: {a: {idle_timeout: 10m}, b: {idle_timeout: never}}")
+    for profile, interval in (("a", 6), ("b", 60)):
+        issued = registry.issue(username="alice", application="Outlook", profile=profile)
+        clock.forward(seconds=interval - 0.001)
+        registry.verify(issued.access_token)
+        assert registry.session(issued.session.id).last_used_at == issued.session.created_at
+        clock.forward(seconds=0.001)
+        registry.verify(issued.access_token)
+        assert registry.session(issued.session.id).last_used_at == issued.session.created_at + interval * SECOND
+
+
+def test_the_absolute_timeout_caps_every_use(install: Install, clock: Clock):
+    """However often it is used, a session ends at its absolute timeout, and says so."""
+    registry = install("version: 1\nprofiles: {day: {idle_timeout: 10h, absolute_timeout: 24h}}")
+    issued = registry.issue(username="alice", application="Outlook")
+    for _ in range(4):
+        clock.forward(hours=5)
+        registry.verify(issued.access_token)
+    assert registry.session(issued.session.id).expires_at == issued.session.created_at + DAY
+    clock.forward(hours=4)
+    session = registry.session(issued.session.id)
+    assert (session.status.value, session.ended_reason) == ("expired", "absolute")
+    with pytest.raises(TokenExpired):
+        registry.verify(issued.access_token)
+
+
+def test_neither_the_key_nor_the_database_alone_forges(registry: Registry, home: Path, install: Install):
+    """Tokens of another registry's key are unknown, and so are this one's when its registry is another."""
+    token = registry.issue(username="alice", application="Outlook").access_token
+    other = install(folder="other")
+    theirs = other.issue(username="alice", application="Outlook").access_token
+    for one, foreign in ((registry, theirs), (other, token)):
+        with pytest.raises(TokenUnknown):
+            one.verify(foreign)
+    (home / "keys.json").write_bytes((home.parent / "other" / "keys.json").read_bytes())
+    with Registry.open(home, registry=home / "registry.db") as reopened, pytest.raises(TokenUnknown):
+        reopened.verify(theirs)
+
+
+def test_revoking_needs_no_key_ring(registry: Registry, home: Path):
+    """Revoke is built to succeed: without profiles.yaml and without the key file."""
+    issue(registry, "alice")
+    registry.close()
+    (home / "keys.json").unlink()
+    (home / "profiles.yaml").unlink()
+    with Registry.open(home, registry=home / "registry.db") as reopened:
+        assert reopened.revoke(SessionFilter(username="alice"), note="lost device").revoked == 1
+
+
+# Ending
+
+
+def test_ending_is_final_and_told_apart(registry: Registry, clock: Clock):
+    """Ids and tokens end; what had ended stays as it was; what is unknown is named, but never a token."""
+    issued = registry.issue(username="alice", application="Outlook")
+    outcome = registry.end([issued.session.id[:8], "nosuchsession", "acat_123"], actor="bob")
+    assert (outcome.ended, outcome.already_ended, outcome.not_found) == (1, 0, ("nosuchsession", "token 3"))
+    session = registry.session(issued.session.id)
+    assert (session.status.value, session.ended_reason, session.ended_at) == ("expired", "signed_out", instant_of(START))
+    clock.forward(hours=1)
+    assert registry.end([issued.access_token]).already_ended == 1
+    assert registry.session(issued.session.id).ended_at == instant_of(START)
+    assert actions(registry).count("session.end") == 1
+
+
+# Revoking
+
+
+def test_what_happened_to_each(registry: Registry, clock: Clock):
+    """The outcome says what each session was before, and what was unknown; the rest is done."""
+    expired, ended, active = issue(registry, "alice", "alice", "alice")
+    registry.end([ended])
+    clock.forward(days=3)
+    active = issue(registry, "alice")[0]
+    revoked = issue(registry, "alice")[0]
+    registry.revoke(SessionFilter(ids=(revoked,)), note="first note", actor="eve")
+    chosen = (expired, ended, active, revoked, "unknown-id")
+    outcome = registry.revoke(SessionFilter(ids=chosen), note="second note", actor="bob")
+    assert (outcome.selected, outcome.revoked, outcome.already_revoked) == (4, 3, 1)
+    assert outcome.not_found == ("unknown-id",)
+    before = {session.id: session.status_before.value for session in outcome.sessions}
+    assert before == {expired: "expired", ended: "expired", active: "active", revoked: "revoked"}
+    assert registry.session(revoked).note == "first note"
+
+
+def test_expired_sessions_are_revoked_too(registry: Registry, clock: Clock):
+    """A lost phone still holds its data: expired and ended sessions are revoked, unless the status narrows."""
+    issue(registry, "alice")
+    clock.forward(days=4)
+    issue(registry, "alice")
+    assert registry.revoke(SessionFilter(username="alice", status="active"), note="lost device").revoked == 1
+    assert registry.revoke(SessionFilter(username="alice"), note="lost device").revoked == 1
+
+
+def test_a_dry_run_finds_what_the_deed_does(registry: Registry):
+    """Same counts and sessions, and nothing is written; a limit refuses both."""
+    issue(registry, "alice", "bob", "alice")
+    selection = SessionFilter(username="alice")
+    preview = registry.revoke(selection, note=None, dry_run=True)
+    assert actions(registry)[0] == "session.issue"
+    with pytest.raises(Refused, match="more than 1"):
+        registry.revoke(selection, note="lost device", max_affected=1)
+    assert registry.count(SessionFilter(status="revoked")) == 0
+    outcome = registry.revoke(selection, note="lost device", max_affected=2)
+    assert preview.dry_run
+    assert preview.revocation_id is None
+    assert (preview.selected, preview.revoked, preview.sessions) == (outcome.selected, outcome.revoked, outcome.sessions)
+
+
+def test_newly_revoking_nothing_writes_nothing(registry: Registry):
+    """No revocation and no event, for a selection and for everything."""
+    issue(registry, "alice")
+    registry.revoke(SessionFilter(username="alice"), note="lost device")
+    written = actions(registry)
+    for selection in (SessionFilter(username="alice"), SessionFilter(everything=True), SessionFilter(username="nobody")):
+        outcome = registry.revoke(selection, note="once more")
+        assert (outcome.revoked, outcome.revocation_id) == (0, None)
+    assert actions(registry) == written
+
+
+def test_everything_with_exceptions_and_limits(registry: Registry):
+    """Exceptions are spared and stay active; a limit counts without them; an unknown exception stops everything."""
+    mine, *others = issue(registry, "alice", "bob", "carol")
+    with pytest.raises(NotFound):
+        registry.revoke(SessionFilter(everything=True, except_ids=("abcdefgh",)), note="breach drill")
+    with pytest.raises(Refused):
+        registry.revoke(SessionFilter(everything=True, except_ids=(mine,)), note="breach drill", max_affected=1)
+    selection = SessionFilter(everything=True, except_ids=(mine[:7],))
+    outcome = registry.revoke(selection, note="breach drill", max_affected=2)
+    assert (outcome.revoked, outcome.already_revoked, {s.id for s in outcome.sessions}) == (2, 0, set(others))
+    assert registry.session(mine).status == "active"
+    assert registry.revoke(selection, note="breach again").revocation_id is None
+    assert registry.revoke(SessionFilter(everything=True), note="the last one").revoked == 1
+
+
+def test_everything_by_status(registry: Registry, clock: Clock):
+    """`--all --status active` leaves the expired alone."""
+    issue(registry, "alice")
+    clock.forward(days=3)
+    issue(registry, "bob")
+    outcome = registry.revoke(SessionFilter(everything=True, status="active"), note="breach drill")
+    assert [s.username for s in outcome.sessions] == ["bob"]
+    assert registry.count(SessionFilter(status="expired")) == 1
+
+
+@pytest.mark.parametrize(
+    "selection",
+    [SessionFilter(), SessionFilter(except_ids=()), SessionFilter(everything=True, username="alice")],
+)
+def test_without_a_target_nothing_is_revoked(registry: Registry, selection: SessionFilter):
+    """No criterion is never everything, and everything takes no filter beside it."""
+    issue(registry, "alice")
+    with pytest.raises(InvalidInput):
+        registry.revoke(selection, note="lost device")
+    assert registry.count(SessionFilter(status="active")) == 1
+
+
+def test_unknown_ids_alone_select_nothing(registry: Registry):
+    """Not one id known is nothing selected, not everything."""
+    issue(registry, "alice")
+    outcome = registry.revoke(SessionFilter(ids=("zzzzzzzzzzzzzzzz", "?")), note="lost device")
+    assert (outcome.selected, outcome.not_found) == (0, ("zzzzzzzzzzzzzzzz", "?"))
+
+
+def test_abbreviated_ids(registry: Registry, home: Path):
+    """Six characters or more, unique, in any case; a shorter or ambiguous one is refused and lists the candidates."""
+    (one,) = issue(registry, "alice")
+    twins = ("abcdefgh22222222", "abcdefgh33333333")
+    with closing(sqlite3.connect(home / "registry.db")) as connection:
+        for twin in twins:
+            issue(registry, "bob")
+            connection.execute("UPDATE sessions SET id = ? WHERE number = (SELECT max(number) FROM sessions)", (twin,))
+            connection.commit()
+    assert registry.session(f" {one[:6].upper()} ").id == one
+    for typed in ("abcdefgh", "ABCDEF", "abc"):
+        with pytest.raises(InvalidInput) as caught:
+            registry.session(typed)
+        assert all(twin in (caught.value.hint or "") for twin in twins)
+    for unknown in ("alice", "", "abcdefgh4", "abcdefgh222222222", "a%", "zzzzzz"):
+        with pytest.raises(NotFound):
+            registry.session(unknown)
+
+
+def test_a_long_list_misses_nobody_who_is_busy(registry: Registry, clock: Clock, monkeypatch: pytest.MonkeyPatch):
+    """A session that is used while a list streams moves to its front, and still comes once."""
+    monkeypatch.setattr(listing, "_BATCH", 4)
+    tokens = []
+    for n in range(12):
+        clock.forward(seconds=1)
+        tokens.append(registry.issue(username=f"user{n}", application="Outlook").access_token)
+    clock.forward(hours=1)
+    streamed = registry.sessions(SessionFilter(status="active"))
+    first = [session.username for session in islice(streamed, 4)]
+    for token in (tokens[0], tokens[11]):
+        registry.verify(token)
+    rest = [session.username for session in streamed]
+    assert sorted(first + rest) == sorted(f"user{n}" for n in range(12))
+
+
+# Profiles
+
+
+def test_applying_a_tighter_profile_acts_at_once(registry: Registry, clock: Clock):
+    """Living sessions are shortened or end, in the transaction of the event; what ends does not revive."""
+    (stale,) = issue(registry, "alice")
+    clock.forward(days=2)
+    (fresh,) = issue(registry, "bob")
+    tight = "version: 1\nprofiles: {default: {idle_timeout: 1d}}"
+    assert apply(registry, tight, dry_run=True).ended == 1
+    with pytest.raises(Refused):
+        apply(registry, tight, may_end=0)
+    assert registry.session(stale).status == "active"
+    outcome = apply(registry, tight, actor="bob")
+    assert (outcome.shortened, outcome.lengthened, outcome.ended, outcome.changed) == (1, 0, 1, ("default",))
+    ended = registry.session(stale)
+    assert (ended.status.value, ended.ended_reason, ended.expires_at) == ("expired", "idle", instant_of(clock.now))
+    assert registry.session(fresh).expires_at == instant_of(clock.now) + DAY
+    longer = apply(registry, "version: 1\nprofiles: {default: {idle_timeout: 30d}}")
+    assert (longer.lengthened, longer.ended) == (1, 0)
+    assert registry.session(stale).status == "expired"
+    assert registry.verify_audit().seq == 5
+
+
+def test_a_session_that_applying_ended_is_listed_its_six_months(install: Install, clock: Clock):
+    """Its end is the instant it was ended, not a deadline far back that it never had."""
+    registry = install("version: 1\nprofiles: {default: {idle_timeout: never}}")
+    issue(registry, "alice")
+    clock.forward(days=300)
+    assert apply(registry, "version: 1\nprofiles: {default: {idle_timeout: 3d}}").ended == 1
+    assert registry.clean_up().removed == 0
+
+
+def test_a_withdrawn_profile_rules_the_sessions_it_has(registry: Registry, clock: Clock):
+    """It takes no new sessions, but those it has slide as ever, and come back under it when it returns."""
+    issued = registry.issue(username="alice", application="Outlook")
+    outcome = apply(registry, "version: 1\nprofiles: {other: {idle_timeout: 1h}}")
+    assert (outcome.added, outcome.withdrawn, outcome.ended) == (("other",), ("default",), 0)
+    clock.forward(days=2)
+    registry.verify(issued.access_token)
+    assert registry.session(issued.session.id).expires_at == instant_of(clock.now) + 3 * DAY
+    with pytest.raises(NotFound):
+        registry.issue(username="alice", application="Outlook", profile="default")
+    assert registry.issue(username="alice", application="Outlook").session.profile == "other"
+    back = apply(registry, "version: 1\nprofiles: {default: {idle_timeout: 1d}}")
+    assert (back.added, back.shortened) == (("default",), 1)
+
+
+def test_another_process_sees_a_profile_at_once(registry: Registry, home: Path, clock: Clock):
+    """Every registry on the same file goes by the profile in force, however long it has been open."""
+    with Registry.open(home, registry=home / "registry.db", clock=clock) as second:
+        issued = second.issue(username="alice", application="Outlook")
+        apply(registry, "version: 1\nprofiles: {default: {idle_timeout: 10m}}")
+        clock.forward(seconds=6)
+        second.verify(issued.access_token)
+        assert second.session(issued.session.id).expires_at == instant_of(clock.now) + 10 * 60 * SECOND
+
+
+# Cleaning up
+
+
+def test_cleanup_says_what_it_does(registry: Registry, clock: Clock):
+    """An event with what is about to happen, one with what did; counts by status; a dry run writes nothing."""
+    issue(registry, "alice", "bob", "carol")
+    registry.revoke(SessionFilter(username="bob"), note="lost device")
+    clock.forward(days=400)
+    issue(registry, "dora")
+    before = actions(registry)
+    dry = registry.clean_up(dry_run=True)
+    assert actions(registry) == before
+    told: list[tuple[int, int]] = []
+    done = registry.clean_up(batch_size=2, progress=lambda one, of: told.append((one, of)))
+    assert (dry.removed, dry.expired, dry.revoked) == (done.removed, done.expired, done.revoked) == (3, 2, 1)
+    assert told[-1] == (3, 3)
+    assert actions(registry)[:2] == ["cleanup.done", "cleanup.run"]
+    newest = next(registry.events())
+    assert json.loads(newest.detail)["removed"] == {"expired": 2, "revoked": 1}
+    assert [s.username for s in registry.sessions()] == ["dora"]
+    assert registry.verify_audit()
+
+
+def test_older_than_may_only_lengthen(registry: Registry, clock: Clock):
+    """A shorter age than the retention in force is refused; a longer one keeps more."""
+    issue(registry, "alice")
+    clock.forward(days=250)
+    for shorter in ("5 months", "30d"):
+        with pytest.raises(Refused, match="shorter than the retention"):
+            registry.clean_up(older_than=parse_duration(shorter))
+    assert registry.clean_up(older_than=parse_duration("9 months")).removed == 0
+    assert registry.clean_up(older_than=parse_duration("6 months")).removed == 1
+
+
+def test_the_retention_is_the_applied_one(registry: Registry, clock: Clock):
+    """Cleanup goes by the retention in force, not by the file."""
+    issue(registry, "alice")
+    clock.forward(days=40)
+    apply(registry, "version: 1\nretention: 30 days\nprofiles: {default: {idle_timeout: 3d}}")
+    assert registry.clean_up().removed == 1
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=20)
+@given(day=st.dates(datetime(2026, 1, 1).date(), datetime(2036, 1, 1).date()))  # noqa: DTZ001
+def test_never_removed_before_six_months(registry: Registry, clock: Clock, day):
+    """Whatever the day, a session that ended six calendar months ago less an instant is still there."""
+    clock.now = datetime(day.year, day.month, day.day, 12, tzinfo=UTC)
+    (one,) = issue(registry, "alice")
+    registry.end([one])
+    clock.now += timedelta(days=181) - timedelta(microseconds=1)
+    registry.clean_up()
+    assert registry.session(one)
+    clock.now += timedelta(days=7)
+    registry.clean_up()
+    with pytest.raises(NotFound):
+        registry.session(one)
+
+
+# Audit
+
+
+def test_every_change_has_its_event(registry: Registry):
+    """Issue, end, revoke, apply and clean up are in the log with actor, subject and note; reading is not."""
+    issued = registry.issue(username="alice", application="Outlook", actor="app")
+    registry.verify(issued.access_token)
+    registry.end([issued.session.id], actor="app")
+    outcome = registry.revoke(SessionFilter(username="ALICE"), note="lost device", actor="bob")
+    apply(registry, "version: 1\nprofiles: {default: {idle_timeout: 1d}}", actor="eve")
+    registry.clean_up(actor="cron")
+    list(registry.sessions())
+    told = [(e.action, e.actor, e.subject, e.note) for e in registry.events()]
+    assert told[::-1][1:] == [
+        ("session.issue", "app", issued.session.id, None),
+        ("session.end", "app", issued.session.id, None),
+        ("session.revoke", "bob", str(outcome.revocation_id), "lost device"),
+        ("profile.apply", "eve", None, "tightened"),
+        ("cleanup.run", "cron", None, None),
+        ("cleanup.done", "cron", None, None),
+    ]
+
+
+def test_events_about_a_user_and_a_session(registry: Registry, clock: Clock):
+    """They are found with every revocation that covers them, revoke-all included, and a single one after cleanup."""
+    alice, bob = issue(registry, "alice", "bob")
+    registry.revoke(SessionFilter(ids=(alice,)), note="lost device")
+    registry.revoke(SessionFilter(everything=True), note="breach drill")
+
+    def found(**criteria) -> list[str]:
+        return [event.note or event.action for event in registry.events(EventFilter(**criteria))]
+
+    assert found(username="Alice") == ["lost device", "session.issue"]
+    assert found(session_id=alice) == ["lost device", "session.issue"]
+    assert found(username="bob") == ["breach drill", "session.issue"]
+    assert found(session_id=bob) == ["breach drill", "session.issue"]
+    clock.forward(days=400)
+    registry.clean_up()
+    assert found(session_id=alice) == ["lost device", "session.issue"]
+
+
+@pytest.mark.parametrize("column", ["at", "actor", "action", "subject", "note", "detail", "prev_hash", "hash"])
+def test_a_tampered_event_is_named(registry: Registry, home: Path, column: str):
+    """Any column of any event changed behind authctl's back is found, and the first bad event named."""
+    issue(registry, "alice", "bob")
+    registry.revoke(SessionFilter(username="bob"), note="lost device")
+    registry.close()
+    for seq in (1, 2, 4):
+        with closing(sqlite3.connect(home / "registry.db")) as connection:
+            connection.execute("DROP TRIGGER IF EXISTS audit_events_no_update")
+            (before,) = connection.execute(f"SELECT {column} FROM audit_events WHERE seq = ?", (seq,)).fetchone()
+            changed = before + 1 if isinstance(before, int) else f"{before or ''}x"
+            connection.execute(f"UPDATE audit_events SET {column} = ? WHERE seq = ?", (changed, seq))
+            connection.commit()
+            with Registry.open(home, registry=home / "registry.db") as reopened:
+                with pytest.raises(IntegrityFailure, match=f"event {seq} "):
+                    reopened.verify_audit()
+                list(reopened.events())
+            connection.execute(f"UPDATE audit_events SET {column} = ? WHERE seq = ?", (before, seq))
+            connection.commit()
+    with Registry.open(home, registry=home / "registry.db") as reopened:
+        assert reopened.verify_audit().seq == 4
+
+
+@pytest.mark.parametrize(
+    ("statement", "bad"),
+    [
+        ("DELETE FROM audit_events WHERE seq = 2", "event 2 is missing"),
+        ("DELETE FROM audit_events", "it is empty"),
+        ("UPDATE audit_events SET seq = seq + 1 WHERE seq = 4", "event 4 is missing"),
+        ("INSERT INTO audit_events SELECT 0, at, actor, action, subject, note, detail, prev_hash, hash FROM audit_events LIMIT 1", "event 1 is missing"),
+    ],
+)
+def test_a_log_with_gaps_or_strangers_is_found(registry: Registry, home: Path, statement: str, bad: str):
+    """Deleting, moving and inserting events break the chain."""
+    issue(registry, "alice", "bob", "carol")
+    with closing(sqlite3.connect(home / "registry.db")) as connection:
+        for trigger in ("no_update", "no_delete", "next"):
+            connection.execute(f"DROP TRIGGER audit_events_{trigger}")
+        connection.execute(statement)
+        connection.commit()
+    with pytest.raises(IntegrityFailure, match=bad):
+        registry.verify_audit()
+
+
+def test_an_event_that_is_not_there(registry: Registry):
+    """No such event is not found."""
+    assert registry.event(1).action == "registry.init"
+    with pytest.raises(NotFound):
+        registry.event(2)
+
+
+# The library's edges
+
+
+def test_instants_and_clocks(install: Install, home: Path):
+    """Instants are microseconds, datetimes are taken too, and a clock may give Unix seconds."""
+    registry = install()
+    with Registry.open(home, registry=home / "registry.db", clock=lambda: 1_800_000_000) as opened:
+        session = opened.issue(username="alice", application="Outlook").session
+    assert session.created_at == 1_800_000_000 * SECOND
+    assert datetime_of(session.created_at) == datetime.fromtimestamp(1_800_000_000, UTC)
+    assert datetime_of(NEVER) is None
+    moment = datetime.fromtimestamp(1_800_000_000, UTC)
+    assert registry.count(SessionFilter(created_since=moment)) == 1
+    assert registry.count(SessionFilter(created_since=moment + timedelta(seconds=1))) == 0
+    assert HOUR == 3_600 * SECOND
+
+
+def test_the_library_s_own_example(registry: Registry, home: Path):
+    """The lines at the end of the contract work as they stand."""
+    with Registry.open(home, registry=home / "registry.db") as opened:
+        issued = opened.issue(username="alice", application="Outlook", device="AL-PC", platform="Windows 11")
+        assert opened.verify(issued.access_token).id == issued.session.id
+        outcome = opened.revoke(SessionFilter(username="alice"), note="lost device", actor="bob")
+        assert (outcome.revoked, outcome.already_revoked) == (1, 0)
+        assert list(opened.sessions(SessionFilter(status="active"))) == []
+        with pytest.raises(TokenInvalid):
+            opened.verify(issued.access_token)
+    opened.close()
+
+
+@pytest.mark.parametrize("actor", ["", "  ", "a\0b", "x" * 1001])
+def test_an_actor_who_says_nothing_is_refused(registry: Registry, actor: str):
+    """Who did it is part of the record."""
+    with pytest.raises(InvalidInput):
+        registry.revoke(SessionFilter(username="alice"), note="lost device", actor=actor)
