@@ -22,7 +22,7 @@ LONGEST_LINE = 16 * 1024 * 1024
 """Bytes; a longer line is no row of an export."""
 
 _INSTANTS = ("at", "expires_at")
-_PICK = re.compile(r"\[([^=\]]+)=([^\]]*)\]")
+_PICK = re.compile(r"\.?\[([^=\]]+)=([^\]]*)\]")
 _UNIX = {"unix": 1, "unix_ms": 1_000}
 _LATEST = 253_402_300_799
 
@@ -207,7 +207,11 @@ def _as_text(value: object) -> str:
 def _at_path(row: Any, path: str) -> Any:
     """What stands at a dotted path: names, list positions and [Name=Value] picks; texts of JSON are entered."""
     found = row
-    steps = _PICK.sub(lambda pick: "." + pick[0].replace(".", "\0"), path).lstrip(".").split(".")
+    steps = (
+        _PICK.sub(lambda pick: f".[{pick[1]}={pick[2]}]".replace(".", "\0").replace("\0", ".", 1), path)
+        .lstrip(".")
+        .split(".")
+    )
     for index, step in enumerate(steps):
         if isinstance(found, str):
             found = _entered(found)

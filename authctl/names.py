@@ -20,6 +20,8 @@ _ID_CHARACTERS = _ID_LETTERS + "23456789"
 _ID_LENGTH = 16
 _ID_PREFIX = re.compile(f"[{_ID_LETTERS}][{_ID_CHARACTERS}]{{0,{_ID_LENGTH - 1}}}")
 
+_TOKEN = re.compile(r"(ac[ar]t_)[0-9a-fA-F]{16,}", re.ASCII)
+
 _UNSEEN_CATEGORIES = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 _UNSEEN_RANGES = (
     (0x034F, 0x034F),  # combining grapheme joiner
@@ -133,7 +135,13 @@ def is_whole_id(prefix: str) -> bool:
     return len(prefix) == _ID_LENGTH
 
 
+def without_tokens(text: str) -> str:
+    """The text with every token in it cut down to its readable beginning, for whatever is shown or kept."""
+    return _TOKEN.sub(r"\1...", text)
+
+
 def quoted(text: str, length: int = 60) -> str:
-    """What was typed, for an error message: visible, in quotes, cut to `length`."""
-    shown = visible(text if len(text) <= length else text[: length - 1] + "…")
+    """What was typed, for an error message: visible, in quotes, cut to `length`, and without tokens."""
+    text = without_tokens(text)
+    shown = visible(text if len(text) <= length else text[: length - 3] + "...")
     return f"'{shown}'"

@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import chain, islice
 from typing import Any, TextIO
 from unicodedata import normalize
 
@@ -44,6 +45,7 @@ SESSIONS = _shape(
     "id username application device platform status last_used_at",
 )
 REVOKED = _shape("id username application status_before", "id username application status_before")
+ENDED = _shape(" ".join(SESSIONS.fields), "id username application status ended_reason")
 EVENTS = _shape("seq at actor action subject note detail hash prev_hash", "seq at actor action subject note")
 PROFILES = _shape(
     "name default idle_timeout absolute_timeout description assignments retention",
@@ -71,7 +73,9 @@ def csv_cell(value: Any) -> str:
 
 
 def many(out: TextIO, records: Iterable[Record], shape: Shape, form: Format, *, terminal: bool) -> None:
-    """Print a list; rows go out as they come, except for a table on a terminal."""
+    """Print a list; rows go out as they come, except for a table on a terminal. Nothing does when the first one fails."""
+    rest = iter(records)
+    records = chain(list(islice(rest, 1)), rest)
     if form is Format.JSON:
         _json_list(out, records)
     elif form is Format.NDJSON:

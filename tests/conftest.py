@@ -37,6 +37,7 @@ class Clock:
         self.now = now
 
     def __call__(self) -> datetime:
+        """The time it stands at."""
         return self.now
 
     def forward(self, **lengths: float) -> None:
@@ -61,7 +62,13 @@ def install(tmp_path: Path, clock: Clock) -> Iterator[Install]:
     def make(text: str = profiles.DEFAULT_FILE, folder: str = "home") -> Registry:
         home = tmp_path / folder
         raw = text.encode()
-        create(find_home(home, home / "registry.db"), profiles.read(raw, "profiles.yaml"), raw, actor="founder", clock=clock)
+        create(
+            find_home(home, home / "registry.db"),
+            profiles.read(raw, "profiles.yaml"),
+            raw,
+            actor="founder",
+            clock=clock,
+        )
         registry = Registry.open(home, registry=home / "registry.db", clock=clock)
         opened.append(registry)
         return registry

@@ -467,7 +467,11 @@ def test_one_status_in_python_and_in_the_database(tmp_path: Path, kind: str, liv
                 of_kind = {s.id for s in everything if s.id in judged and shape in (None, s.kind)}
                 with store.view() as view:
                     assert view.count(SessionFilter(status=status, kind=shape), now) == len(of_kind)
-        for pair in ((Status.ACTIVE, Status.EXPIRED), (Status.EXPIRED, Status.REVOKED), (Status.ACTIVE, Status.REVOKED)):
+        for pair in (
+            (Status.ACTIVE, Status.EXPIRED),
+            (Status.EXPIRED, Status.REVOKED),
+            (Status.ACTIVE, Status.REVOKED),
+        ):
             judged = {s.id for s in everything if s.status_at(now) in pair}
             assert set(ids(store, now, status=pair)) == judged
 

@@ -113,7 +113,12 @@ def test_every_pragma_is_read_back(registry: Registry, home: Path):
                 name: connection.execute(f"PRAGMA {name}").fetchone()[0]
                 for name in ("journal_mode", "synchronous", "query_only", "trusted_schema")
             }
-            assert read == {"journal_mode": "wal", "synchronous": 2, "query_only": int(not writing), "trusted_schema": 0}
+            assert read == {
+                "journal_mode": "wal",
+                "synchronous": 2,
+                "query_only": int(not writing),
+                "trusted_schema": 0,
+            }
 
 
 def test_another_journal_mode_is_refused(registry: Registry, home: Path):
@@ -254,8 +259,8 @@ def test_read_only_file_system(installed: Authctl, home: Path):
         export AUTHCTL_HOME={home}
         run="{sys.executable} -P -m authctl"
         $run sessions list --count || exit 1
-        $run sessions show {issued['session']['id']} >/dev/null || exit 2
-        echo {issued['access_token']} | $run tokens verify -q || exit 3
+        $run sessions show {issued["session"]["id"]} >/dev/null || exit 2
+        echo {issued["access_token"]} | $run tokens verify -q || exit 3
         $run audit verify -q || exit 4
         $run revoke --user alice --note 'lost device'; [ $? = 6 ] || exit 5
     """
@@ -347,7 +352,10 @@ def test_threads_share_a_registry(registry: Registry):
 @pytest.mark.parametrize("statement", ["UPDATE audit_events SET note = 'x'", "DELETE FROM audit_events"])
 def test_the_log_is_append_only(registry: Registry, home: Path, statement: str):
     """The database itself refuses to change or remove an event."""
-    with closing(sqlite3.connect(home / "registry.db")) as connection, pytest.raises(sqlite3.IntegrityError, match="append-only"):
+    with (
+        closing(sqlite3.connect(home / "registry.db")) as connection,
+        pytest.raises(sqlite3.IntegrityError, match="append-only"),
+    ):
         connection.execute(statement)
 
 

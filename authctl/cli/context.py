@@ -11,7 +11,7 @@ import typer
 
 from authctl import render
 from authctl.errors import AuthctlError, Refused
-from authctl.names import visible
+from authctl.names import visible, without_tokens
 from authctl.records import Record
 from authctl.render import Format, Shape
 
@@ -91,6 +91,13 @@ class Cli:
         if self.form or not self.quiet:
             self.show(record)
 
+    def show_outcome(self, record: Record, shape: Shape) -> None:
+        """Show what a deed came to: as JSON all of it, else its sessions; quietly, only where a format was asked for."""
+        if self.form in (Format.JSON, Format.NDJSON):
+            self.show(record)
+        elif self.form or not self.quiet:
+            self.show_many(record["sessions"], shape)
+
     # What a command says
 
     def say(self, text: str) -> None:
@@ -164,7 +171,7 @@ def start(ctx: typer.Context, output: Format | None = None, quiet: bool = False)
 def talk(text: str) -> None:
     """Say a line on standard error; nobody listening is no failure."""
     try:
-        sys.stderr.write(f"authctl: {visible(text)}\n")
+        sys.stderr.write(f"authctl: {visible(without_tokens(text))}\n")
         sys.stderr.flush()
     except (OSError, ValueError, AttributeError):
         pass

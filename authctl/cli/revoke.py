@@ -26,7 +26,6 @@ from authctl.cli.selecting import named, selected
 from authctl.errors import NotFound
 from authctl.model import SessionFilter
 from authctl.registry.revocations import RevokeOutcome
-from authctl.render import Format
 
 _PREVIEWED = 5
 
@@ -108,11 +107,7 @@ def _ask(cli: Cli, selection: SessionFilter, note: str | None, max_affected: int
 def _show(cli: Cli, outcome: RevokeOutcome) -> None:
     done = "dry run, nothing was changed: would revoke" if outcome.dry_run else "revoked"
     cli.say(f"{done} {_sessions(outcome.revoked)}; {outcome.already_revoked} revoked before")
-    record = records.revocation(outcome)
-    if cli.form in (Format.JSON, Format.NDJSON):
-        cli.show(record)
-    elif cli.form or not cli.quiet:
-        cli.show_many(record["sessions"], render.REVOKED)
+    cli.show_outcome(records.revocation(outcome), render.REVOKED)
     if outcome.not_found:
         raise NotFound(f"no session {', '.join(outcome.not_found)}", "to find it: authctl sessions list")
     if not outcome.selected:

@@ -157,6 +157,7 @@ def end(
 
     cli = start(ctx, output, quiet)
     outcome = cli.registry.end(named(cli, targets), actor=actor)
-    cli.report(records.ending(outcome), f"ended {outcome.ended}; {outcome.already_ended} had ended before")
+    cli.say(f"ended {outcome.ended}; {outcome.already_ended} had ended before")
+    cli.show_outcome(records.ending(outcome), render.ENDED)
     if outcome.not_found:
         raise NotFound(f"no session {', '.join(outcome.not_found)}")

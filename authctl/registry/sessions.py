@@ -49,7 +49,7 @@ def resolve_all(view: View, texts: Sequence[str]) -> tuple[tuple[str, ...], tupl
     for text in texts:
         session_id = resolve(view, text)
         if session_id is None:
-            unknown[text] = None
+            unknown[names.without_tokens(text)] = None
         else:
             found[session_id] = None
     return tuple(found), tuple(unknown)
@@ -139,10 +139,10 @@ def end(core: Core, reader: TokenReader, targets: Sequence[str], actor: str | No
     already: list[Session] = []
     not_found: list[str] = []
     with core.change(actor) as unit:
-        for position, target in enumerate(targets, 1):
+        for target in targets:
             session = _target(unit.tx, reader, target, unit.now)
             if session is None:
-                not_found.append(f"token {position}" if looks_like_token(target) else target)
+                not_found.append(names.without_tokens(target))
             elif session.status is not Status.ACTIVE:
                 already.append(session)
             else:

@@ -1,0 +1,459 @@
+"""The command line as a contract: formats, exit codes, what goes where, and acting safely."""
+
+import csv
+import io
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from authctl import Registry, SessionFilter, names, render
+from authctl.cli.app import COMMANDS
+from tests.conftest import Authctl
+
+FIELDS = [
+    "id",
+    "username",
+    "application",
+    "application_version",
+    "platform",
+    "device",
+    "ip",
+    "user_agent",
+    "kind",
+    "profile",
+    "status",
+    "created_at",
+    "last_used_at",
+    "expires_at",
+    "idle_expires_at",
+    "absolute_expires_at",
+    "ended_at",
+    "ended_reason",
+    "revoked_at",
+    "revoked_by",
+    "revocation_id",
+    "note",
+    "signed_in_with",
+    "referrer",
+    "wipe",
+]
+INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{3}|\.\d{6})?Z")
+
+
+def issue(authctl: Authctl, *users: str, **options: str) -> list[dict]:
+    """Issue a session for each user through the command."""
+    flags = [part for name, value in options.items() for part in (f"--{name.replace('_', '-')}", value)]
+    issued = []
+    for user in users:
+        ran = authctl("tokens", "issue", "--user", user, "--application", "Outlook", *flags, "-o", "json")
+        assert ran.code == 0, ran.err
+        issued.append(ran.json)
+    return issued
+
+
+def test_session_json(installed: Authctl):
+    """Every field, in the documented order; blank is null, never is null, instants are RFC 3339 with Z."""
+    (issued,) = issue(installed, "alice", device="AL-PC")
+    assert list(issued) == ["session", "access_token", "token_type", "expires_at", "refresh_token"]
+    assert (issued["token_type"], issued["refresh_token"]) == ("Bearer", None)
+    session = issued["session"]
+    assert list(session) == FIELDS
+    assert tuple(FIELDS) == render.SESSIONS.fields
+    assert installed("sessions", "show", session["id"], "-o", "json").json == session
+    assert installed("sessions", "list", "-o", "json").json == [session]
+    assert INSTANT.fullmatch(session["created_at"])
+    assert (session["absolute_expires_at"], session["ended_reason"], session["revocation_id"]) == (None, None, None)
+
+
+def test_every_format_of_a_list(installed: Authctl):
+    """Table in a pipe is tab-separated with a header, id first; csv has every field; id is one a line."""
+    issued = issue(installed, "alice", "bob")
+    ids = [one["session"]["id"] for one in reversed(issued)]
+    table = [line.split("\t") for line in installed("sessions", "list").out.splitlines()]
+    assert table[0] == ["id", "username", "application", "device", "platform", "status", "last_used_at"]
+    assert [line[0] for line in table[1:]] == ids
+    rows = list(csv.DictReader(io.StringIO(installed("sessions", "list", "-o", "csv").out)))
+    assert [list(one) for one in rows] == [FIELDS, FIELDS]
+    assert [one["id"] for one in rows] == ids
+    assert installed("sessions", "list", "-o", "id").out.split() == ids
+    lines = installed("sessions", "list", "-o", "ndjson").out.splitlines()
+    assert [json.loads(line)["id"] for line in lines] == ids
+    assert [one["id"] for one in installed("sessions", "list", "-o", "json").json] == ids
+
+
+def test_every_format_of_an_empty_list(installed: Authctl):
+    """A list with no rows is exit 0: a header where there is one, an empty array, or nothing."""
+    expected = {
+        "json": "[]\n",
+        "ndjson": "",
+        "id": "",
+        "csv": ",".join(FIELDS) + "\n",
+        "table": "\t".join(render.SESSIONS.columns) + "\n",
+    }
+    for form, out in expected.items():
+        ran = installed("sessions", "list", "--user", "nobody", "-o", form)
+        assert (ran.code, ran.out, ran.err) == (0, out, "")
+
+
+def test_the_output_variable(installed: Authctl, monkeypatch: pytest.MonkeyPatch):
+    """AUTHCTL_OUTPUT says how to print; the option beats it; nonsense is a usage error."""
+    monkeypatch.setenv("AUTHCTL_OUTPUT", "json")
+    assert installed("sessions", "list").out == "[]\n"
+    assert installed("sessions", "list", "-o", "id").out == ""
+    monkeypatch.setenv("AUTHCTL_OUTPUT", "xml")
+    assert installed("sessions", "list").code == 2
+
+
+def test_count(installed: Authctl):
+    """The bare integer, or an object."""
+    issue(installed, "alice", "bob")
+    for form in ("table", "csv", "id"):
+        assert installed("sessions", "list", "--count", "-o", form).out == "2\n"
+    assert installed("sessions", "list", "--count", "-o", "json").json == {"count": 2}
+    assert installed("sessions", "list", "--user", "ALICE", "--count").out == "1\n"
+
+
+def test_limit(installed: Authctl):
+    """At most so many; none in a pipe; zero is no limit."""
+    issue(installed, *["alice"] * 3)
+    assert len(installed("sessions", "list", "-o", "id", "--limit", "2").out.split()) == 2
+    assert installed("sessions", "list", "--limit", "0").code == 2
+
+
+def test_a_token_is_alone_on_standard_output(installed: Authctl):
+    """The session goes to standard error, and quietly nowhere."""
+    ran = installed("tokens", "issue", "--user", "alice", "--application", "Outlook")
+    assert re.fullmatch(r"acat_[0-9a-f]{124}\n", ran.out)
+    assert re.match(r"authctl: registered session [a-z0-9]{16} of alice", ran.err)
+    ran = installed("tokens", "issue", "--user", "alice", "--application", "Outlook", "-q")
+    assert ran.err == ""
+    assert installed("tokens", "verify", stdin=ran.out).code == 0
+
+
+def test_a_token_among_the_arguments_is_warned_of(installed: Authctl):
+    """It works, with a warning; from standard input and with `-` there is none."""
+    token = issue(installed, "alice")[0]["access_token"]
+    ran = installed("tokens", "verify", token)
+    assert ran.code == 0
+    assert "warning" in ran.err
+    for arguments in ((), ("-",)):
+        ran = installed("tokens", "verify", *arguments, stdin=token + "\r\n")
+        assert (ran.code, ran.err) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("token", "code"),
+    [
+        ("", 5),
+        ("nonsense", 5),
+        ("acat_" + "0" * 124, 5),
+        ("\x1b[31mred", 5),
+        ("ÿ" * 50, 5),
+        (b"\xff\x00\xfe", 5),
+        ("x" * 4096, 5),
+        ("x" * 4097, 2),
+        ("x" * 1_000_000, 2),
+    ],
+)
+def test_tokens_of_any_shape(installed: Authctl, token: str | bytes, code: int):
+    """Whatever stands on standard input is a refusal, or too long: nothing else."""
+    ran = installed("tokens", "verify", stdin=token)
+    assert (ran.code, ran.out) == (code, "")
+    assert ran.err.startswith("authctl: error: ")
+
+
+def test_quiet(installed: Authctl):
+    """Deeds are silent; what was asked for with -o is still printed; errors always are."""
+    issue(installed, "alice", "bob")
+    for command in (("revoke", "--user", "alice", "--note", "lost device"), ("cleanup",), ("audit", "verify")):
+        ran = installed(*command, "-q")
+        assert (ran.code, ran.out, ran.err) == (0, "", "")
+    assert installed("cleanup", "-q", "-o", "json").json["removed"] == 0
+    assert installed("revoke", "--user", "nobody", "--note", "lost device", "-q").err.startswith("authctl: error: ")
+
+
+def test_revoke_json(installed: Authctl):
+    """The documented fields, what happened to each, and exit 3 when some ids were unknown."""
+    issued = issue(installed, "alice", "alice", "bob")
+    ids = [one["session"]["id"] for one in issued]
+    installed("revoke", ids[0], "--note", "first note")
+    ran = installed("revoke", *ids, "nosuch", "--note", "second note", "--actor", "eve", "-o", "json")
+    assert ran.code == 3
+    assert list(ran.json) == [
+        "revocation_id", "at", "actor", "note", "selected", "revoked", "already_revoked", "not_found", "dry_run", "sessions",
+    ]  # fmt: skip
+    assert (ran.json["selected"], ran.json["revoked"], ran.json["already_revoked"]) == (3, 2, 1)
+    assert (ran.json["not_found"], ran.json["dry_run"], ran.json["actor"]) == (["nosuch"], False, "eve")
+    assert list(ran.json["sessions"][0]) == ["id", "username", "application", "status_before"]
+    shown = installed("sessions", "show", ids[2], "-o", "json").json
+    assert (shown["revoked_by"], shown["note"], shown["revocation_id"]) == (
+        "eve",
+        "second note",
+        ran.json["revocation_id"],
+    )
+    again = installed("revoke", *ids, "--note", "third note", "-o", "json")
+    assert (again.code, again.json["revoked"], again.json["revocation_id"]) == (0, 0, None)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (("revoke", "--note", "lost device"), 2),
+        (("revoke", "--except", "abcdefgh", "--note", "lost device"), 2),
+        (("revoke", "--all", "--user", "alice", "--note", "lost device", "--yes"), 2),
+        (("revoke", "--all", "--application", "Outlook", "--note", "lost device", "--yes"), 2),
+        (("revoke", "--user", "nobody", "--note", "lost device"), 3),
+        (("revoke", "--application", "Nothing", "--note", "lost device", "--yes"), 3),
+        (("revoke", "zzzzzzzz", "--note", "lost device"), 3),
+        (("revoke", "-", "--note", "lost device"), 3),
+        (("revoke", "abc", "--note", "lost device"), 2),
+        (("revoke", "--user", "alice"), 4),
+        (("revoke", "--user", "alice", "--note", "\u200b \u3164"), 4),
+        (("revoke", "--user", "alice", "--note", "x" * 4001), 2),
+        (("revoke", "--user", "al\u200bice", "--note", "lost device"), 2),
+        (("revoke", "--all", "--note", "lost device"), 4),
+        (("revoke", "--application", "Outlook", "--note", "lost device"), 4),
+        (("revoke", "--user", "alice", "--note", "lost device", "--max-affected", "0"), 4),
+        (("revoke", "--unused-for", "90", "--note", "lost device", "--yes"), 2),
+        (("revoke", "--created-before", "yesterday", "--note", "lost device", "--yes"), 2),
+        (("sessions", "show", "nobody"), 3),
+        (("sessions", "show", "abc"), 2),
+        (("sessions", "end", "nobody"), 3),
+        (("sessions", "list", "--user", "a\u202eb"), 2),
+        (("sessions", "list", "--status", "gone"), 2),
+        (("sessions", "list", "--nonsense"), 2),
+        (("sessions",), 2),
+        (("nonsense",), 2),
+        (("tokens", "issue", "--user", "bob"), 2),
+        (("tokens", "issue", "--user", "bob", "--application", "Outlook", "--profile", "none"), 3),
+        (("tokens", "issue", "--user", "bob", "--application", "Outlook", "--kind", "robot"), 2),
+        (("audit", "show", "99"), 3),
+        (("audit", "show", "x"), 2),
+        (("profiles", "show", "none"), 3),
+        (("profiles", "check", "/nonexistent"), 2),
+        (("profiles", "apply"), 4),
+        (("cleanup", "--older-than", "5 months"), 4),
+        (("cleanup", "--older-than", "6"), 2),
+        (("init",), 4),
+        (("--home", "/nonexistent/home", "sessions", "list"), 6),
+        (("--registry", "/dev/null", "sessions", "list"), 6),
+    ],
+)  # fmt: skip
+def test_exit_codes(installed: Authctl, arguments: tuple[str, ...], code: int):
+    """Each refusal has its documented code, one clear error, nothing on standard output, and changes nothing."""
+    issue(installed, "alice")
+    before = installed("audit", "list", "-o", "id").out
+    ran = installed(*arguments)
+    assert ran.code == code, ran.err
+    assert ran.out in ("", "\t".join(render.REVOKED.columns) + "\n", "\t".join(render.ENDED.columns) + "\n")
+    first = next(line for line in ran.err.splitlines() if "error" in line)
+    assert re.match(r"authctl: error: [^A-Z]", first)
+    assert not first.endswith(".")
+    assert "Traceback" not in ran.err
+    assert installed("audit", "list", "-o", "id").out == before
+    assert installed("sessions", "list", "--status", "active", "--count").out == "1\n"
+
+
+def test_revoke_reads_ids_from_a_list(installed: Authctl):
+    """A piped list of any shape will do: the first tab-separated field counts, blank lines are ignored."""
+    issued = issue(installed, "alice", "bob", "carol")
+    listed = installed("sessions", "list", "--user", "alice").out.splitlines()[1]
+    stdin = f"\n{listed}\n  \n{issued[1]['session']['id'].upper()}\r\n"
+    ran = installed("revoke", "-", "--note", "lost device", "-o", "json", stdin=stdin)
+    assert (ran.code, ran.json["revoked"]) == (0, 2)
+    assert installed("revoke", "-", "--note", "lost device", stdin=b"\xff\xfe\n").code == 3
+
+
+def test_filters_need_yes_without_a_terminal(installed: Authctl):
+    """What a filter hits is done with --yes, and in a dry run nothing is asked and nothing written."""
+    issue(installed, "alice", "bob")
+    issue(installed, "carol", kind="web")
+    dry = installed("revoke", "--application", "outlook", "--dry-run", "-o", "json")
+    assert (dry.code, dry.json["revoked"], dry.json["dry_run"], dry.json["note"]) == (0, 3, True, None)
+    assert "nothing was changed" in dry.err
+    assert (
+        installed("revoke", "--application", "outlook", "--note", "blank", "--dry-run", "--max-affected", "2").code == 4
+    )
+    ran = installed("revoke", "--application", "outlook", "--note", "product retired", "--yes")
+    assert "1 of them web" in ran.err
+    assert ran.code == 0
+    assert installed("sessions", "list", "--kind", "all", "--status", "revoked", "--count").out == "3\n"
+
+
+def test_end_by_id_and_token(installed: Authctl):
+    """`sessions end -` takes an id or a token a line, and never repeats a token."""
+    one, two, three = issue(installed, "alice", "bob", "carol")
+    stdin = f"{one['session']['id']}\n{two['access_token']}\nacat_{'0' * 124}\n"
+    ran = installed("sessions", "end", "-", "-o", "json", stdin=stdin)
+    assert (ran.code, ran.json["ended"], ran.json["not_found"]) == (3, 2, ["acat_..."])
+    assert "acat_0" not in ran.out + ran.err
+    again = installed("sessions", "end", one["session"]["id"], "-o", "json")
+    assert (again.code, again.json["already_ended"]) == (0, 1)
+    assert installed("sessions", "list", "--status", "active", "-o", "id").out.split() == [three["session"]["id"]]
+
+
+def test_times_and_ages(installed: Authctl):
+    """Dates, RFC 3339 and ages select; an age of --expires-before counts ahead."""
+    issue(installed, "alice")
+    counts = {
+        ("--created-since", "1h"): 1,
+        ("--created-since", "2100-01-01"): 0,
+        ("--created-before", "2100-01-01T00:00:00Z"): 1,
+        ("--created-before", "1h"): 0,
+        ("--used-since", "36h"): 1,
+        ("--unused-for", "7d"): 0,
+        ("--expires-before", "4d"): 1,
+        ("--expires-before", "2d"): 0,
+        ("--expires-before", "6 months"): 1,
+    }
+    for (option, value), count in counts.items():
+        assert installed("sessions", "list", option, value, "--count").out == f"{count}\n", (option, value)
+
+
+def test_who_did_it(installed: Authctl, monkeypatch: pytest.MonkeyPatch):
+    """--actor, else AUTHCTL_ACTOR, else the user behind sudo, else LOGNAME."""
+
+    def actor(*arguments: str) -> str:
+        assert installed("tokens", "issue", "--user", "alice", "--application", "Outlook", *arguments).code == 0
+        return installed("audit", "list", "--limit", "1", "-o", "json").json[0]["actor"]
+
+    assert actor() == "tester"
+    monkeypatch.setenv("SUDO_USER", "sudoer")
+    assert actor() == "sudoer"
+    monkeypatch.setenv("AUTHCTL_ACTOR", "variable")
+    assert actor() == "variable"
+    assert actor("--actor", "option") == "option"
+
+
+def test_audit_json(installed: Authctl):
+    """The documented fields, newest first, and one event by its number."""
+    issue(installed, "alice")
+    installed("revoke", "--user", "alice", "--note", "lost device")
+    events = installed("audit", "list", "-o", "json").json
+    assert [event["action"] for event in events] == ["session.revoke", "session.issue", "registry.init"]
+    assert list(events[0]) == ["seq", "at", "actor", "action", "subject", "note", "detail", "hash", "prev_hash"]
+    assert events[0]["prev_hash"] == events[1]["hash"]
+    assert installed("audit", "show", "3", "-o", "json").json == events[0]
+    assert installed("audit", "verify", "-o", "json").json == {"seq": 3, "hash": events[0]["hash"]}
+    assert tuple(events[0]) == render.EVENTS.fields
+
+
+def test_profiles(installed: Authctl, home: Path, tmp_path: Path):
+    """Listed, shown, checked and applied; a change that ends living sessions needs --yes."""
+    issue(installed, "alice")
+    listed = installed("profiles", "list", "-o", "json").json
+    assert tuple(listed[0]) == render.PROFILES.fields
+    shown = {"name": "default", "default": True, "idle_timeout": "3d", "absolute_timeout": "never"}
+    assert {name: listed[0][name] for name in shown} == shown
+    assert installed("profiles", "show", "DEFAULT", "-o", "json").json == listed[0]
+    broken = tmp_path / "broken.yaml"
+    broken.write_text("version: 1\nprofiles:\n  default:\n    idle_timeout: 90\n    tokens: pair\n")
+    ran = installed("profiles", "check", str(broken))
+    assert ran.code == 2
+    assert f"authctl: error: {broken}:4:19: " in ran.err
+    assert f"authctl: error: {broken}:5:5: unknown field 'tokens'" in ran.err
+    assert installed("profiles", "apply", str(broken), "--note", "tightened").code == 2
+    (home / "profiles.yaml").write_text("version: 1\nprofiles: {default: {idle_timeout: 1s}}\n")
+    assert installed("profiles", "check", str(home / "profiles.yaml")).code == 0
+    import time
+
+    time.sleep(1.1)
+    dry = installed("profiles", "apply", "--dry-run", "-o", "json")
+    assert (dry.code, dry.json["ended"], dry.json["dry_run"]) == (0, 1, True)
+    assert installed("profiles", "apply", "--note", "tightened").code == 4
+    done = installed("profiles", "apply", "--note", "tightened", "--yes", "-o", "json")
+    assert (done.code, done.json["ended"], done.json["changed"]) == (0, 1, ["default"])
+    assert installed("profiles", "list", "-o", "json").json[0]["idle_timeout"] == "1s"
+
+
+def test_init(authctl: Authctl, home: Path, tmp_path: Path):
+    """An empty folder is used, the given profiles are in force, and a second time is refused."""
+    home.mkdir()
+    (home / "lost+found").mkdir()
+    mine = tmp_path / "mine.yaml"
+    mine.write_text("version: 1\nprofiles: {mine: {idle_timeout: 1d}}\n")
+    assert authctl("init", "--profiles", str(tmp_path / "none.yaml")).code == 2
+    ran = authctl("init", "--profiles", str(mine))
+    assert (ran.code, ran.err) == (0, f"authctl: created {home}\n")
+    assert (home / "profiles.yaml").read_text() == mine.read_text()
+    assert authctl("profiles", "list", "-o", "id").out == "mine\n"
+    assert authctl("init").code == 4
+
+
+def test_a_registry_elsewhere(authctl: Authctl, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """--registry names the database alone; the option beats the variable."""
+    elsewhere = tmp_path / "elsewhere.db"
+    assert authctl("--registry", str(elsewhere), "init", "-q").code == 0
+    assert not (home / "registry.db").exists()
+    assert authctl("sessions", "list").code == 6
+    monkeypatch.setenv("AUTHCTL_REGISTRY", str(elsewhere))
+    assert authctl("sessions", "list").code == 0
+    assert authctl("--registry", str(tmp_path / "none.db"), "sessions", "list").code == 6
+
+
+def test_csv_neutralises_formulas(installed: Authctl):
+    """A cell that a spreadsheet would run is text there, and exact in JSON."""
+    devices = ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "＝1", "plain"]
+    for device in devices:
+        issue(installed, "alice", device=device)
+    rows = list(csv.DictReader(io.StringIO(installed("sessions", "list", "-o", "csv").out)))
+    assert [row["device"][0] for row in rows] == ["p"] + ["'"] * 7
+    exact = [row["device"] for row in installed("sessions", "list", "-o", "json").json]
+    assert exact == devices[::-1]
+
+
+def test_help_of_everything(authctl: Authctl):
+    """Every command and every option has help; the version is one line; nothing at all is help."""
+    assert authctl("--version").out.startswith("authctl ")
+    assert authctl().out == authctl("--help").out
+    for command in COMMANDS:
+        ran = authctl(command, "--help")
+        assert ran.code == 0
+        assert "Usage: authctl" in ran.out
+
+
+def test_a_defect_is_exit_1_without_a_traceback(installed: Authctl, monkeypatch: pytest.MonkeyPatch):
+    """Even what nobody foresaw is one line."""
+
+    def broken(*_: object, **__: object) -> None:
+        raise ZeroDivisionError("division \x1b by zero")
+
+    monkeypatch.setattr(Registry, "count", broken)
+    ran = installed("sessions", "list", "--count")
+    assert (ran.code, ran.err.splitlines()[0]) == (
+        1,
+        "authctl: error: unexpected failure: ZeroDivisionError: division \\x1b by zero",
+    )
+
+
+def test_no_secret_is_shown_or_kept(installed: Authctl, home: Path):
+    """A full run leaves neither the token, nor its secret, nor a key in any output or in the registry's files."""
+    said = []
+    issued = issue(installed, "alice")[0]
+    token = issued["access_token"]
+    for command in (
+        ("tokens", "verify"), ("sessions", "list", "-o", "json"), ("sessions", "end", "-"), ("audit", "list", "-o", "json"),
+        ("revoke", "--user", "alice", "--note", "lost device", "-o", "json"), ("tokens", "verify"), ("tokens", "verify", token + "x"),
+        ("revoke", token, "--note", "lost device"), ("cleanup",), ("sessions", "show", token),
+    ):  # fmt: skip
+        ran = installed(*command, stdin=token)
+        said.append(ran.out + ran.err)
+    keys = json.loads((home / "keys.json").read_bytes())["keys"]
+    secrets = [token[33:65], token[65:], keys[0]["secret"]]
+    stored = b"".join(path.read_bytes() for path in home.iterdir() if path.name.startswith("registry"))
+    for secret in secrets:
+        assert secret not in "".join(said)
+        assert bytes.fromhex(secret) not in stored
+        assert secret.encode() not in stored
+
+
+def test_names_are_what_the_registry_matches(installed: Authctl, home: Path):
+    """`%`, `_` and `*` are literal in users, filters and searches."""
+    issue(installed, "a%", "a_", "a*", "ab")
+    for user in ("a%", "a_", "a*"):
+        assert installed("sessions", "list", "--user", user, "--count").out == "1\n"
+        assert installed("sessions", "list", "--search", user, "--count").out == "1\n"
+    with Registry.open(home) as registry:
+        assert registry.count(SessionFilter(username=names.username("A%"))) == 1

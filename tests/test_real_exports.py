@@ -1,0 +1,99 @@
+"""Real exports, with the mappings that the documentation ships. They do not come with the project."""
+
+import random
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import EXPORTS, Authctl
+
+MAPPINGS = Path(__file__).parents[1] / "docs" / "mappings"
+WINDOWS = ("windows_logon/security_4624_4634.jsonl", "windows-logon.yaml")
+OKTA = ("panther_samples/okta_systemlog.jsonl", "okta-system-log.yaml")
+ONEPASSWORD = ("panther_samples/onepassword_signin.jsonl", "1password-sign-in-attempts.yaml")
+COUNTS = {
+    WINDOWS: {"read": 318, "used": 170, "skipped": 148, "duplicates": 0, "rejected": 0, "registered": 169},
+    OKTA: {"read": 66, "used": 1, "skipped": 63, "duplicates": 0, "rejected": 2, "registered": 1},
+    ONEPASSWORD: {"read": 2, "used": 2, "skipped": 0, "duplicates": 0, "rejected": 0, "registered": 2},
+}
+
+
+def paths(export: tuple[str, str]) -> tuple[Path, Path]:
+    """An export and its mapping; the test is skipped, visibly, where the export is absent."""
+    file = EXPORTS / export[0]
+    if not file.exists():
+        pytest.skip(f"the real export {export[0]} is not here")
+    return file, MAPPINGS / export[1]
+
+
+def load(authctl: Authctl, file: Path, fields: Path):
+    """Import a file through the command."""
+    ran = authctl("sessions", "import", str(file), "--map", str(fields), "-o", "json")
+    assert ran.code == 0, ran.err
+    return ran.json
+
+
+def content(authctl: Authctl) -> list[dict]:
+    """Everything registered, ids apart."""
+    found = authctl("sessions", "list", "--kind", "all", "-o", "json").json
+    return sorted(({**one, "id": None} for one in found), key=str)
+
+
+@pytest.mark.parametrize("export", COUNTS, ids=lambda export: export[1])
+def test_counts(installed: Authctl, export: tuple[str, str]):
+    """So many rows used, skipped, rejected; the second time nothing is new."""
+    file, fields = paths(export)
+    outcome = load(installed, file, fields)
+    assert {name: outcome[name] for name in COUNTS[export]} == COUNTS[export]
+    again = load(installed, file, fields)
+    assert (again["registered"], again["updated"], again["unchanged"]) == (0, 0, outcome["registered"])
+
+
+@pytest.mark.parametrize("export", COUNTS, ids=lambda export: export[1])
+def test_order_and_cuts_do_not_matter(
+    authctl: Authctl, tmp_path: Path, home: Path, monkeypatch, export: tuple[str, str]
+):
+    """Shuffled, and cut into two overlapping files in either order, the registry is the same."""
+    file, fields = paths(export)
+    rows = file.read_bytes().splitlines(keepends=True)
+    shuffled = random.Random(7).sample(rows, len(rows))
+    half = len(rows) // 2
+    orders = {"whole": [rows], "shuffled": [shuffled], "cut": [rows[half - 9 :], rows[: half + 9]]}
+    found = {}
+    for name, parts in orders.items():
+        monkeypatch.setenv("AUTHCTL_HOME", str(tmp_path / name))
+        authctl("init")
+        for number, part in enumerate(parts):
+            piece = tmp_path / f"{name}{number}.jsonl"
+            piece.write_bytes(b"".join(one if one.endswith(b"\n") else one + b"\n" for one in part))
+            load(authctl, piece, fields)
+        found[name] = content(authctl)
+    assert found["shuffled"] == found["whole"]
+    assert found["cut"] == found["whole"]
+
+
+def test_blank_detail_stays_blank(installed: Authctl):
+    """Where Windows logged `-`, the field is null: nothing is invented."""
+    load(installed, *paths(WINDOWS))
+    found = installed("sessions", "list", "-o", "json").json
+    assert sum(one["ip"] is None for one in found) == 73  # 74 rows, two of them of one session
+    assert not [one for one in found if "-" in one.values() or "" in one.values()]
+    assert all(one["platform"] is None and one["application_version"] is None for one in found)
+
+
+def test_the_main_job_on_it(installed: Authctl):
+    """List by status, search, revoke with a note, show, and clean up, on rows that nobody here wrote."""
+    load(installed, *paths(WINDOWS))
+    load(installed, *paths(ONEPASSWORD))
+    assert installed("sessions", "list", "--status", "active", "--count").out == "0\n"
+    assert installed("sessions", "list", "--status", "expired", "--count").out == "171\n"
+    assert installed("sessions", "list", "--search", "healthmailbox", "--count").out == "5\n"
+    revoked = installed("revoke", "--user", "mordordc$", "--note", "domain controller rebuilt", "-o", "json").json
+    assert (revoked["revoked"], len(revoked["sessions"])) == (77, 77)
+    one = installed("sessions", "show", revoked["sessions"][0]["id"], "-o", "json").json
+    assert (one["status"], one["note"], one["username"]) == ("revoked", "domain controller rebuilt", "MORDORDC$")
+    assert installed("sessions", "list", "--search", "rebuilt", "--count").out == "77\n"
+    cleaned = installed("cleanup", "-o", "json").json
+    assert (cleaned["removed"], cleaned["expired"], cleaned["revoked"]) == (94, 94, 0)
+    assert installed("sessions", "list", "--count").out == "77\n"
+    assert installed("audit", "verify").code == 0
