@@ -12,9 +12,10 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 
 from authctl import lifetimes
-from authctl.errors import NotFound
+from authctl.errors import InvalidInput, NotFound
 from authctl.instants import NEVER, Duration, format_timeout, instant_of, parse_duration, parse_timeout
-from authctl.names import fold, profile_name, quoted
+from authctl.names import field as checked_field
+from authctl.names import fold, profile_name, quoted, username
 
 
 class Status(StrEnum):
@@ -248,6 +249,7 @@ class SessionFilter:
     One value drives list, count, dry run and revoke, so what was previewed is what is revoked.
     Texts are compared by their folded key and never as patterns; `search` is a literal substring of
     user, application, device, platform, address or note. Instants may be given as datetimes.
+    Raises InvalidInput for a text that no session could have.
     `kind` None means every kind. `ids` are whole ids or unique beginnings of one, and where there are any,
     the others narrow them. With no criterion at all it lists everything, but revokes only with `everything`.
     """
@@ -271,8 +273,14 @@ class SessionFilter:
 
     def __post_init__(self) -> None:
         given = (self.status,) if isinstance(self.status, str) else self.status
-        statuses = tuple(s for s in Status if s in {Status(one) for one in given})
-        object.__setattr__(self, "status", statuses)
+        for value, choices in (*((one, Status) for one in given), (self.kind, Kind)):
+            if value is not None and value not in tuple(choices):
+                raise InvalidInput(f"{quoted(value)} is none of: {', '.join(choices)}")
+        object.__setattr__(self, "status", tuple(s for s in Status if s in given))
+        if self.username is not None:
+            username(self.username)
+        for name in ("application", "device", "platform", "profile", "search"):
+            checked_field(getattr(self, name) or "", name)
         for name in ("created_since", "created_before", "used_since", "unused_since", "expires_before"):
             object.__setattr__(self, name, _instant(getattr(self, name)))
 

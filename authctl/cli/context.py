@@ -173,7 +173,9 @@ def talk(text: str) -> None:
     try:
         sys.stderr.write(f"authctl: {visible(without_tokens(text))}\n")
         sys.stderr.flush()
-    except (OSError, ValueError, AttributeError):
+    except OSError:
+        _discard(sys.stderr)
+    except (ValueError, AttributeError):
         pass
 
 
@@ -190,14 +192,14 @@ def _writing() -> Iterator[TextIO]:
         yield sys.stdout
         sys.stdout.flush()
     except OSError as error:
-        _discard_stdout()
+        _discard(sys.stdout)
         if isinstance(error, BrokenPipeError):
             raise OutputFailed("") from None
         raise OutputFailed(f"the result could not be written: {error.strerror}") from None
 
 
-def _discard_stdout() -> None:
+def _discard(stream: TextIO) -> None:
     """Keep the interpreter from trying once more, and complaining, at its exit."""
     sink = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(sink, sys.stdout.fileno())
+    os.dup2(sink, stream.fileno())
     os.close(sink)

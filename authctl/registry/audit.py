@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from authctl import names
 from authctl.audit import Verifier
 from authctl.errors import IntegrityFailure, NotFound
 from authctl.model import AuditEvent
@@ -24,8 +23,6 @@ class ChainHead:
 
 def events(core: Core, selection: EventFilter) -> Iterator[AuditEvent]:
     """See `Registry.events`."""
-    if selection.username is not None:
-        names.username(selection.username)
     before = None
     while True:
         with core.store.view() as view:

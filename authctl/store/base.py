@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
+from authctl import names
 from authctl.lifetimes import Deadlines
 from authctl.model import AuditEvent, NewSession, ProfileSet, Session, SessionFilter, Status
 
@@ -39,6 +40,13 @@ class EventFilter:
     username: str | None = None
     session_id: str | None = None
     search: str | None = None
+
+    def __post_init__(self) -> None:
+        """Raise InvalidInput for a text that no event could have."""
+        if self.username is not None:
+            names.username(self.username)
+        for name in ("actor", "action", "session_id", "search"):
+            names.field(getattr(self, name) or "", name.replace("_", " "))
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from authctl.model import Kind, SessionFilter, Status
-from authctl.names import fold, username_key
+from authctl.names import fold
 
 OPEN = "(SELECT id FROM revocations INDEXED BY revocations_open WHERE at IS NULL)"
 JOINED = "JOIN revocations AS r ON r.id = s.revocation_id"
@@ -60,7 +60,7 @@ class Selection:
 
 
 def compiled(selection: SessionFilter, now: int) -> Selection:
-    """The SQL of a filter. Raises InvalidInput for a user name that cannot be one."""
+    """The SQL of a filter."""
     conditions, parameters = _criteria(selection)
     parameters["now"] = now
     statuses = set(selection.statuses)
@@ -117,7 +117,7 @@ def _criteria(selection: SessionFilter) -> tuple[list[str], dict[str, Any]]:
     if selection.except_ids:
         add("s.id NOT IN (SELECT value FROM json_each(:except_ids))", "except_ids", json.dumps(selection.except_ids))
     if selection.username is not None:
-        add("s.username_key = :username", "username", username_key(selection.username))
+        add("s.username_key = :username", "username", fold(selection.username))
     for name in ("application", "device", "platform", "profile"):
         text = getattr(selection, name)
         add(f"s.{name}_key = :{name}", name, None if text is None else fold(text))
