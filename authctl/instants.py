@@ -28,7 +28,9 @@ NEVER = 253_402_300_800 * SECOND
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _EARLIEST = -62_135_596_800 * SECOND
 _MICROSECOND = timedelta(microseconds=1)
-_INSTANT = re.compile(r"\d{4}-\d\d-\d\d(?:[Tt ]\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?(?:[Zz]|[+-]\d\d:?\d\d)?)?", re.ASCII)
+_INSTANT = re.compile(
+    r"\d{4}-\d\d-\d\d(?:[Tt ]\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?(?:[Zz]|[+-](?:[01]\d|2[0-3]):?[0-5]\d)?)?", re.ASCII
+)
 _PART = re.compile(r"(\d+)\s*([a-z]+)(?:\s*,?\s*|$)", re.ASCII)
 _MICROSECONDS = {
     unit: size
@@ -42,6 +44,8 @@ _MICROSECONDS = {
     for unit in units.split()
 }
 _MONTHS = {"mo": 1, "month": 1, "months": 1, "y": 12, "year": 12, "years": 12}
+_MOST_DIGITS = 12
+_AVERAGE_MONTH = 2_629_746 * SECOND  # of the 400 Gregorian years
 _UNITS = "write a number and a unit: 90s, 30m, 36h, 7d, 2w, 6 months, 1 year"
 
 
@@ -67,8 +71,10 @@ class Duration:
         return months_before(instant, self.months) - self.microseconds
 
     def after(self, instant: int) -> int:
-        """The instant this long after `instant`, months counted in the UTC calendar."""
-        return min(NEVER, months_before(instant, -self.months) + self.microseconds)
+        """The instant this long after `instant`, months counted in the UTC calendar; `NEVER` at the latest."""
+        if instant + self.months * 31 * DAY + self.microseconds >= NEVER:
+            return NEVER
+        return months_before(instant, -self.months) + self.microseconds
 
 
 def _fixed_parts(microseconds: int) -> list[str]:
@@ -103,13 +109,16 @@ def parse_duration(text: str) -> Duration:
         unit = part and part[2]
         if part is None or (unit not in _MICROSECONDS and unit not in _MONTHS):
             raise InvalidInput(f"not a length of time: {quoted(text)}", _UNITS)
-        count = int(part[1][:18])
+        digits = part[1].lstrip("0") or "0"
+        if len(digits) > _MOST_DIGITS:
+            raise InvalidInput(f"longer than 1,000 years: {quoted(text)}")
+        count = int(digits)
         microseconds += count * _MICROSECONDS.get(part[2], 0)
         months += count * _MONTHS.get(part[2], 0)
         position = part.end()
     if not months and not microseconds:
         raise InvalidInput(f"not a length of time above zero: {quoted(text)}", _UNITS)
-    if months * 31 * DAY + microseconds > 366_000 * DAY:
+    if months * _AVERAGE_MONTH + microseconds > 12_000 * _AVERAGE_MONTH:
         raise InvalidInput(f"longer than 1,000 years: {quoted(text)}")
     return Duration(months, microseconds)
 

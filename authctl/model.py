@@ -4,7 +4,6 @@ Instants are integers, microseconds since 1970 UTC; `NEVER` stands for no end. T
 give these values their meaning are in `lifetimes`.
 """
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -32,6 +31,8 @@ class Kind(StrEnum):
     APPLICATION = "application"
     WEB = "web"
 
+
+_ANY = "\ue000"  # stands for `*` while a pattern is folded, so that a full-width asterisk stays a literal
 
 SIGN_IN_METHODS = ("password", "key", "saml", "other")
 
@@ -91,10 +92,25 @@ def _fit(pattern: str | None, text: str) -> tuple[int, int] | None:
     """How closely a pattern fits: without `*` closest, then by its literal length; (-1, 0) for no pattern."""
     if pattern is None:
         return (-1, 0)
-    literal = [re.escape(fold(part)) if part.strip() else part for part in pattern.split("*")]
-    if not re.fullmatch(".*".join(literal), fold(text), re.DOTALL):
+    first, *rest = fold(pattern.replace("*", _ANY)).split(_ANY)
+    if not _matches(first, rest, fold(text)):
         return None
-    return ("*" not in pattern, sum(map(len, literal)))
+    return (not rest, len(first) + sum(map(len, rest)))
+
+
+def _matches(first: str, rest: list[str], text: str) -> bool:
+    """Whether a text is `first`, anything, and so on through `rest`; in one pass, whatever the pattern."""
+    if not rest:
+        return text == first
+    *middle, last = rest
+    if not text.startswith(first):
+        return False
+    position = len(first)
+    for part in middle:
+        position = text.find(part, position) + len(part)
+        if position < len(part):
+            return False
+    return text.endswith(last) and len(text) - len(last) >= position
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ What is in force is in the registry, not here; this is read when profiles are ch
 The fields, with unit, default and limits, are listed in `docs/profiles.md`.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
@@ -52,9 +52,16 @@ def _name(value: Any) -> str:
     if not isinstance(value, str):
         raise invalid("a name must be text: put it in quotes")
     try:
-        return names.profile_name(value)
+        names.profile_name(value)
     except AuthctlError as error:
         raise invalid(error.message) from None
+    return value
+
+
+def _version(value: Any) -> int:
+    if type(value) is not int or value != 1:
+        raise invalid("must be 1")
+    return value
 
 
 Timeout = Annotated[int, BeforeValidator(_timeout)]
@@ -78,7 +85,7 @@ class _Assignment(_Strict):
 
 
 class _File(_Strict):
-    version: Literal[1]
+    version: Annotated[int, BeforeValidator(_version)]
     retention: Annotated[Duration, BeforeValidator(_retention)] = lifetimes.DEFAULT_RETENTION
     default_profile: Name | None = None
     assignments: list[_Assignment] = []
@@ -89,13 +96,18 @@ def read(raw: bytes, name: str) -> ProfileSet:
     """Read the bytes of a profiles file; `name` is how its faults call it. Raises InvalidFile."""
     document = load(raw, name)
     file = validated(_File, document)
-    _contradictions(file, document)
+    _Contradictions(file, document).note()
     document.raise_faults()
+    spellings = {names.fold(name): name.strip() for name in file.profiles}
+
+    def spelled(name: str) -> str:
+        return spellings[names.fold(name)]
+
     return ProfileSet(
         retention=file.retention,
-        default_profile=file.default_profile or next(iter(file.profiles)),
-        profiles={name: _profile(name, written) for name, written in file.profiles.items()},
-        assignments=tuple(Assignment(a.profile, a.user, a.application) for a in file.assignments),
+        default_profile=spelled(file.default_profile or next(iter(file.profiles))),
+        profiles={name.strip(): _profile(name.strip(), written) for name, written in file.profiles.items()},
+        assignments=tuple(Assignment(spelled(a.profile), a.user, a.application) for a in file.assignments),
     )
 
 
@@ -106,37 +118,50 @@ def _profile(name: str, written: _Profile) -> Profile:
     return Profile(name, idle, written.absolute_timeout, written.description)
 
 
-def _contradictions(file: _File, document: Document) -> None:
-    def fault(path: Path, what: str) -> None:
-        document.fault(document.value_position(path), what)
+class _Contradictions:
+    """What no single field can get wrong, noted in the document."""
 
-    spellings: dict[str, str] = {}
-    for name, profile in file.profiles.items():
-        first = spellings.setdefault(names.fold(name), name)
-        if first != name:
-            document.fault(
-                document.key_position(("profiles", name)),
-                f"profiles {names.quoted(first)} and {names.quoted(name)} have the same name",
-            )
-        idle = profile.idle_timeout
-        if idle is not None and idle != NEVER and profile.absolute_timeout <= idle:
-            fault(("profiles", name, "absolute_timeout"), "absolute_timeout must be longer than idle_timeout")
-    if file.default_profile is None and len(file.profiles) > 1:
-        fault((), "default_profile is missing: with several profiles, one must be named")
-    elif file.default_profile is not None:
-        _defined(file.default_profile, file, document, ("default_profile",))
-    seen: set[tuple[str | None, str | None]] = set()
-    for index, assignment in enumerate(file.assignments):
-        here: Path = ("assignments", index)
-        _defined(assignment.profile, file, document, (*here, "profile"))
-        if assignment.user is None and assignment.application is None:
-            fault(here, "an assignment needs a user, an application or both")
-        meant = tuple(text and names.fold(text) for text in (assignment.user, assignment.application))
-        if meant in seen:
-            fault(here, "the same user and application are assigned above")
-        seen.add(meant)  # type: ignore[arg-type]
+    def __init__(self, file: _File, document: Document) -> None:
+        self.file = file
+        self.document = document
+        self.keys = {names.fold(name) for name in file.profiles}
 
+    def note(self) -> None:
+        self.same_names()
+        for name, profile in self.file.profiles.items():
+            idle = profile.idle_timeout
+            if idle is not None and idle != NEVER and profile.absolute_timeout <= idle:
+                where: Path = ("profiles", name, "absolute_timeout")
+                self.fault(where, "absolute_timeout must be longer than idle_timeout")
+        if self.file.default_profile is not None:
+            self.defined(self.file.default_profile, ("default_profile",))
+        elif len(self.file.profiles) > 1:
+            self.fault((), "default_profile is missing: with several profiles, one must be named")
+        self.assignments()
 
-def _defined(name: str, file: _File, document: Document, path: Path) -> None:
-    if name not in file.profiles:
-        document.fault(document.value_position(path), f"no profile is called {names.quoted(name)}")
+    def fault(self, path: Path, what: str) -> None:
+        self.document.fault(self.document.value_position(path), what)
+
+    def same_names(self) -> None:
+        first: dict[str, str] = {}
+        for name in self.file.profiles:
+            other = first.setdefault(names.fold(name), name)
+            if other != name:
+                what = f"profiles {names.quoted(other)} and {names.quoted(name)} have the same name"
+                self.document.fault(self.document.key_position(("profiles", name)), what)
+
+    def assignments(self) -> None:
+        seen: set[tuple[str | None, ...]] = set()
+        for index, assignment in enumerate(self.file.assignments):
+            here: Path = ("assignments", index)
+            self.defined(assignment.profile, (*here, "profile"))
+            meant = tuple(text and names.fold(text) for text in (assignment.user, assignment.application))
+            if meant == (None, None):
+                self.fault(here, "an assignment needs a user, an application or both")
+            elif meant in seen:
+                self.fault(here, "the same user and application are assigned above")
+            seen.add(meant)
+
+    def defined(self, name: str, path: Path) -> None:
+        if names.fold(name) not in self.keys:
+            self.fault(path, f"no profile is called {names.quoted(name)}")

@@ -1,6 +1,7 @@
 """Checks plain data against a pydantic model, and words what is wrong in our own terms."""
 
 from difflib import get_close_matches
+from functools import cache
 from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ValidationError
@@ -8,7 +9,7 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 
 from authctl import names
 from authctl.errors import AuthctlError
-from authctl.yamlfile import Document, Path
+from authctl.yamlfile import MOST_FAULTS, Document, Path
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -42,23 +43,24 @@ def validated(model: type[Model], document: Document) -> Model:
     try:
         return model.model_validate(document.data)
     except ValidationError as error:
-        for detail in error.errors(include_url=False):
+        for detail in error.errors(include_url=False)[: MOST_FAULTS + 1]:
             _fault(document, detail, model)
     document.raise_faults()
     raise AssertionError("a validation error without faults")
 
 
 def _fault(document: Document, detail: ErrorDetails, model: type[BaseModel]) -> None:
+    is_key = "[key]" in detail["loc"]
     path: Path = tuple(part for part in detail["loc"] if part != "[key]")
     last = names.quoted(str(path[-1])) if path else "the file"
     if detail["type"] == "extra_forbidden":
         document.fault(document.key_position(path), f"unknown field {last}{_suggestion(str(path[-1]), model)}")
     elif detail["type"] == "missing":
         document.fault(document.value_position(path[:-1]), f"{last} is missing")
-    elif detail["type"] == "literal_error":
-        document.fault(document.value_position(path), f"{last} must be {detail['ctx']['expected']}")
     else:
-        document.fault(document.value_position(path), f"{last}: {_WORDING.get(detail['type'], detail['msg'])}")
+        position = document.key_position(path) if is_key else document.value_position(path)
+        wording = _WORDING.get(detail["type"], detail["msg"])
+        document.fault(position, f"{last} {wording}" if wording.startswith("must") else f"{last}: {wording}")
 
 
 def _suggestion(typed: str, model: type[BaseModel]) -> str:
@@ -66,6 +68,7 @@ def _suggestion(typed: str, model: type[BaseModel]) -> str:
     return f"; did you mean '{close[0]}'?" if close else ""
 
 
+@cache
 def _field_names(model: type[BaseModel]) -> set[str]:
     schema: dict[str, Any] = model.model_json_schema()
     parts = [schema, *schema.get("$defs", {}).values()]

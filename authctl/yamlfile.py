@@ -18,9 +18,9 @@ from authctl.names import quoted
 Path = tuple[str | int, ...]
 Position = tuple[int, int]
 
-_LARGEST = 1_048_576
+_LARGEST = 131_072
 _DEEPEST = 12
-_MOST_FAULTS = 50
+MOST_FAULTS = 50
 _WHOLE_NUMBER = re.compile(r"0|-?[1-9][0-9]{0,17}", re.ASCII)
 _WORDS = {"true": True, "false": False, "null": None, "~": None, "": None}
 
@@ -54,9 +54,9 @@ class Document:
         if not self.faults:
             return
         ordered = sorted(set(self.faults))
-        lines = [f"{self.name}:{line}:{column}: {what}" for (line, column), what in ordered[:_MOST_FAULTS]]
-        if len(ordered) > _MOST_FAULTS:
-            lines.append(f"{self.name}: and {len(ordered) - _MOST_FAULTS} more faults")
+        lines = [f"{self.name}:{line}:{column}: {what}" for (line, column), what in ordered[:MOST_FAULTS]]
+        if len(ordered) > MOST_FAULTS:
+            lines.append(f"{self.name}: and more faults")
         raise InvalidFile(tuple(lines))
 
 
@@ -65,14 +65,16 @@ def load(raw: bytes, name: str) -> Document:
     document = Document(name)
     text = _decode(raw, document)
     document.raise_faults()
+    builder = _Builder(document, yaml.parse(text, Loader=yaml.CSafeLoader))
     try:
-        events = yaml.parse(text, Loader=yaml.CSafeLoader)
-        document.data = _Builder(document, events).document()
+        document.data = builder.document()
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         document.fault((mark.line + 1, mark.column + 1) if mark else (1, 1), error.problem or "not YAML")
     except yaml.YAMLError as error:
         document.fault(_unprintable(text), f"not YAML: {str(error).splitlines()[0]}")
+    except UnicodeDecodeError:
+        document.fault(builder.position, "a tag that is not UTF-8")
     document.raise_faults()
     return document
 
@@ -84,8 +86,8 @@ def _decode(raw: bytes, document: Document) -> str:
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        before = raw[: error.start].decode("utf-8-sig", "replace")
-        document.fault(_position(before), f"not UTF-8: byte 0x{raw[error.start]:02x}")
+        before = error.object[: error.start].decode("utf-8", "replace")
+        document.fault(_position(before), f"not UTF-8: byte 0x{error.object[error.start]:02x}")
         return ""
 
 
@@ -104,30 +106,35 @@ class _Builder:
     def __init__(self, document: Document, events: Iterator[Any]) -> None:
         self.into = document
         self.events = events
+        self.position = (1, 1)
+
+    def next(self) -> Any:
+        event = next(self.events)
+        self.position = _at(event)
+        return event
 
     def document(self) -> Any:
-        next(self.events)  # the stream's start
-        if isinstance(next(self.events), yaml.StreamEndEvent):
+        self.next()  # the stream's start
+        if isinstance(self.next(), yaml.StreamEndEvent):
             return None
-        data = self.node(next(self.events), ())
-        next(self.events)  # the document's end
-        extra = next(self.events)
+        data = self.node(self.next(), ())
+        self.next()  # the document's end
+        extra = self.next()
         if not isinstance(extra, yaml.StreamEndEvent):
             self.fault(extra, "a second document")
         return data
 
     def fault(self, event: Any, what: str) -> None:
         self.into.fault(_at(event), what)
+        if len(self.into.faults) > MOST_FAULTS:
+            self.into.raise_faults()
 
     def node(self, event: Any, path: Path) -> Any:
         self.into.values[path] = _at(event)
         if isinstance(event, yaml.AliasEvent):
             self.fault(event, f"an alias, *{event.anchor}: write the value out")
             return None
-        if event.anchor is not None:
-            self.fault(event, f"an anchor, &{event.anchor}: write values out where they are needed")
-        if event.tag is not None:
-            self.fault(event, f"a tag, {quoted(event.tag)}: only plain data is read")
+        self.check_plain(event)
         if isinstance(event, yaml.ScalarEvent):
             return self.scalar(event)
         if len(path) >= _DEEPEST:
@@ -135,27 +142,40 @@ class _Builder:
             self.into.raise_faults()
         return self.mapping(path) if isinstance(event, yaml.MappingStartEvent) else self.sequence(path)
 
+    def check_plain(self, event: Any) -> None:
+        if event.anchor is not None:
+            self.fault(event, f"an anchor, &{event.anchor}: write values out where they are needed")
+        if event.tag is not None:
+            self.fault(event, f"a tag, {quoted(event.tag)}: only plain data is read")
+
     def mapping(self, path: Path) -> dict[str, Any]:
         data: dict[str, Any] = {}
-        while not isinstance(event := next(self.events), yaml.MappingEndEvent):
-            if not isinstance(event, yaml.ScalarEvent):
-                self.fault(event, "a key must be plain text")
-                self.node(event, (*path, "?"))
-                self.node(next(self.events), (*path, "?"))
-                continue
-            key = event.value
+        while not isinstance(event := self.next(), yaml.MappingEndEvent):
+            key = self.key(event, path)
             if key in data:
                 self.fault(event, f"{quoted(key)} is there twice")
-            if key == "<<" and not event.style:
-                self.fault(event, "a merge key: write the values out")
             here = (*path, key)
             self.into.keys[here] = _at(event)
-            data[key] = self.node(next(self.events), here)
+            data[key] = self.node(self.next(), here)
         return data
+
+    def key(self, event: Any, path: Path) -> str:
+        if not isinstance(event, yaml.ScalarEvent):
+            self.fault(event, "a key must be plain text")
+            if not isinstance(event, yaml.AliasEvent):
+                self.node(event, (*path, "?"))
+            return "?"
+        self.check_plain(event)
+        key = str(event.value)
+        if key == "<<" and not event.style:
+            self.fault(event, "a merge key: write the values out")
+        elif not event.style and not isinstance(self.scalar(event), str):
+            self.fault(event, f"a key must be text: put {quoted(key)} in quotes")
+        return key
 
     def sequence(self, path: Path) -> list[Any]:
         data: list[Any] = []
-        while not isinstance(event := next(self.events), yaml.SequenceEndEvent):
+        while not isinstance(event := self.next(), yaml.SequenceEndEvent):
             data.append(self.node(event, (*path, len(data))))
         return data
 

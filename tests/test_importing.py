@@ -154,7 +154,7 @@ def test_the_key_goes_by_the_folded_field():
         ("", "map.yaml:1:1: "),
         ("fields: {username: user}\nkey: [username]", "map.yaml:1:9: 'at' is missing"),
         ("fields: {username: user, at: time}", "map.yaml:1:1: 'key' is missing"),
-        ("fields: {username: user, at: time}\nkey: []", "map.yaml:2:6: 'key': must not be empty"),
+        ("fields: {username: user, at: time}\nkey: []", "map.yaml:2:6: 'key' must not be empty"),
         ("fields: {username: user, at: time, color: red}\nkey: [username]", "map.yaml:1:36: unknown field 'color'"),
         ("fields: {username: 7, at: time}\nkey: [username]", "map.yaml:1:20: 'username': write a path"),
         ("fields: {username: user, at: {format: unix}}\nkey: [username]", "map.yaml:1:30: 'path' is missing"),

@@ -87,7 +87,7 @@ def hides(text: str) -> list[str]:
         ("\u1ed3ng", "o\u0302\u0300ng", "\xf4\u0300ng", "\u1ed2NG"),
         ("bj\xf6rn \xe5s", "BJO\u0308RN A\u030aS", "bj\xf6rn\xa0\u212bs"),
         ("anna maria", "Anna  Maria", "anna\xa0maria", "ANNA\u2003MARIA", "anna\u3000maria", "anna \u2009 maria"),
-        ("ofﬁce", "office", "OFFICE", "of\ufb01ce"),
+        ("o\ufb03ce", "office", "OFFICE", "of\ufb01ce"),
         ("\u03c3\u03af\u03c3\u03c5\u03c6\u03bf\u03c2", "\u03a3\u038a\u03a3\u03a5\u03a6\u039f\u03a3"),
         ("\u0438\u0433\u043e\u0440\u044c", "\u0418\u0413\u041e\u0420\u042c"),
         ("\uac00", "\u1100\u1161"),

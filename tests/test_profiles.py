@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from authctl import NEVER, InvalidFile, NotFound, Profile, ProfileSet
 from authctl.instants import DAY, HOUR, SECOND, Duration
 from authctl.model import Assignment
-from authctl.names import fold, is_unseen
+from authctl.names import fold
 from authctl.profiles import DEFAULT_FILE, read
 
 EXAMPLE = """\
@@ -39,6 +39,9 @@ profiles:
 HEAD = "version: 1\ndefault_profile: a\nprofiles:\n"
 TAIL = "profiles: {a: {}}\n"
 GOOD = "version: 1\nprofiles: {a: {}}\n"
+LARGEST = 131_072
+"""Bytes of the largest file that is read at all."""
+
 BUDGET = 0.05
 """Seconds in which a hostile file is to be refused."""
 
@@ -146,7 +149,7 @@ def test_other_files_that_are_read(text: str, expected: ProfileSet):
         (HEAD + "  a: {idle_timeout: 3}\n", "4:21", "with a unit, such as 3d"),
         (HEAD + "  a: {idle_timeout: '3'}\n", "4:21", "not a length of time: '3'"),
         (HEAD + "  a: {idle_timeout: true}\n", "4:21", "with a unit"),
-        (HEAD + "  a: {absolute_timeout: }\n", "4:24", "with a unit"),
+        (HEAD + "  a: {absolute_timeout: }\n", "4:25", "with a unit"),
         (HEAD + "  a: {idle_timeout: [3d]}\n", "4:21", "with a unit"),
         (HEAD + "  a: {idle_timeout: 1:30}\n", "4:21", "'1:30' means different things"),
         (HEAD + "  a: {idle_timeout: '1:30'}\n", "4:21", "not a length of time: '1:30'"),
@@ -191,7 +194,6 @@ def test_other_files_that_are_read(text: str, expected: ProfileSet):
         (HEAD + "  a: {<<: {idle_timeout: 3d}}\n", "4:7", "a merge key"),
         (GOOD + "---\n" + GOOD, "3:1", "a second document"),
         (GOOD + "? [a, b]\n: c\n", "3:3", "a key must be plain text"),
-        (GOOD + "? *a\n: c\n", "3:3", "a key must be plain text"),
         (GOOD + "extra: " + "[" * 13 + "]" * 13 + "\n", "3:19", "nested deeper than 12 levels"),
         (HEAD + "  a: {idle_timeout: 3d, absolute_timeout: 3d}\n", "4:43", "must be longer than idle_timeout"),
         (HEAD + "  a:\n    idle_timeout: 3d\n    absolute_timeout: 1d\n", "6:23", "must be longer than idle_timeout"),
@@ -233,7 +235,7 @@ def test_other_files_that_are_read(text: str, expected: ProfileSet):
         (GOOD + "# nul \0\n", "3:7", "not YAML"),
         (GOOD + "# escape \x1b[31m\n", "3:10", "not YAML"),
         (GOOD + "# delete \x7f\n", "3:10", "not YAML"),
-        (b" " * 1_048_577, "1:1", "larger than 1,048,576 bytes"),
+        (b" " * (LARGEST + 1), "1:1", f"larger than {LARGEST:,} bytes"),
     ],
 )
 def test_a_fault_is_named_with_its_line_and_column(text: str | bytes, place: str, words: str):
@@ -257,10 +259,10 @@ def test_every_fault_is_named_in_the_order_of_the_file():
 
 
 def test_a_long_list_of_faults_is_cut():
-    """Fifty faults are enough to read; how many more there are is said."""
+    """Fifty faults are enough to read; that there are more is said."""
     found = faults(HEAD + "".join(f"  a{i}: {{idle_timeout: {i}}}\n" for i in range(60)) + "  a: {}\n")
     assert len(found) == 51
-    assert found[-1] == "profiles.yaml: and 10 more faults"
+    assert found[-1] == "profiles.yaml: and more faults"
 
 
 @pytest.mark.parametrize(
@@ -301,7 +303,7 @@ def test_strange_files_are_refused(text: str):
 
 
 def filled(part: str) -> str:
-    """As much of a part, again and again, as the largest file holds."""
+    """A mebibyte of a part, again and again."""
     return part * (1_048_576 // len(part.encode()))
 
 
@@ -336,10 +338,11 @@ HOSTILE = {
 }
 
 
+@pytest.mark.parametrize("most", [LARGEST, None], ids=["as much as is read", "all of it"])
 @pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
-def test_hostile_files_are_refused_at_once(text: str):
-    """Bombs and floods are refused with a place, a short message, and within fifty milliseconds."""
-    raw, taken = text.encode(), []
+def test_hostile_files_are_refused_at_once(text: str, most: int | None):
+    """Bombs and floods, cut to what is just read or not, are refused with a place and within fifty milliseconds."""
+    raw, taken = text.encode()[:most], []
     for _ in range(2):
         gc.collect()
         start = process_time()
@@ -367,7 +370,7 @@ def test_mutations_of_a_good_file_are_read_or_refused():
     """Two thousand damaged copies: each is read or a faulty file, and what is read can be written and read again."""
     chance = random.Random(20_260_302)
     signs = [bytes([byte]) for byte in range(256)] + [b"&a ", b"*a", b"!t ", b"- ", b": ", b"\n  ", b"[", b"{", b"<<: "]
-    accepted = 0
+    accepted, misplaced = 0, []
     for _ in range(2000):
         raw = bytearray(EXAMPLE.encode())
         for _ in range(chance.randint(1, 4)):
@@ -377,10 +380,11 @@ def test_mutations_of_a_good_file_are_read_or_refused():
         try:
             made = read(bytes(raw), "profiles.yaml")
         except InvalidFile as refused:
-            assert all(fault.startswith("profiles.yaml:") for fault in refused.faults)
+            misplaced += [fault for fault in refused.faults if not fault.startswith("profiles.yaml:")]
         else:
             accepted += 1
             assert ProfileSet.from_document(made.to_document()) == made
+    assert misplaced == []
     assert 0 < accepted < 2000
 
 
@@ -519,8 +523,3 @@ def test_a_pattern_costs_little_whatever_the_name():
     start = process_time()
     assert profile_of({("*a*a*a*b", None): "p"}, "a" * 400, "x") == "default"
     assert process_time() - start < BUDGET
-
-
-def test_the_words_of_these_tests_are_names():
-    """Nothing that the properties above are tried with would be refused as a name."""
-    assert not any(map(is_unseen, "abcXYZ 0123456789.-_*%äß\u4e22"))
