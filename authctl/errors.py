@@ -5,6 +5,12 @@ A hint is the next command to type. Only the outermost boundary catches these.
 """
 
 
+def reason(error: OSError) -> str:
+    """Why the operating system failed, as part of a sentence."""
+    text = error.strerror or str(error)
+    return text[:1].lower() + text[1:]
+
+
 class AuthctlError(Exception):
     """The root of the tree: a message for a person, perhaps a hint, and an exit code."""
 

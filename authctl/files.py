@@ -5,7 +5,7 @@ import stat
 from pathlib import Path
 from typing import BinaryIO
 
-from authctl.errors import Refused, RegistryUnavailable
+from authctl.errors import Refused, RegistryUnavailable, reason
 
 
 def open_private(path: Path, what: str) -> BinaryIO:
@@ -18,11 +18,13 @@ def open_private(path: Path, what: str) -> BinaryIO:
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except FileNotFoundError:
-        raise RegistryUnavailable(f"there is no {what} at {path}", "to create one: authctl init") from None
+        missing = "restore it from a backup" if path.parent.exists() and any(path.parent.iterdir()) else "authctl init"
+        raise RegistryUnavailable(f"there is no {what} at {path}", missing) from None
     except OSError as error:
-        raise RegistryUnavailable(f"cannot read the {what} at {path}: {error.strerror}") from None
+        raise RegistryUnavailable(f"cannot read the {what} at {path}: {reason(error)}") from None
     try:
         _check(os.fstat(descriptor), path, what)
+        _check_folder(path.parent)
     except BaseException:
         os.close(descriptor)
         raise
@@ -37,6 +39,14 @@ def _check(found: os.stat_result, path: Path, what: str) -> None:
         raise RegistryUnavailable(f"the {what} at {path} is open to others (mode {mode:04o})", f"chmod 600 {path}")
     if found.st_nlink != 1:
         raise RegistryUnavailable(f"the {what} at {path} has a second name (a hard link)", f"see: ls -li {path}")
+
+
+def _check_folder(folder: Path) -> None:
+    mode = folder.stat().st_mode
+    if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
+        raise RegistryUnavailable(
+            f"everybody can write to {folder} (mode {stat.S_IMODE(mode):04o})", f"chmod 700 {folder}"
+        )
 
 
 def create_private(path: Path, content: bytes) -> None:

@@ -7,13 +7,14 @@ import json
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
+from hashlib import sha256
 from typing import Annotated, Any, BinaryIO
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from authctl import names
-from authctl.errors import AuthctlError, InvalidInput
+from authctl.errors import AuthctlError, InvalidInput, reason
 from authctl.instants import instant_of, parse_instant
 from authctl.validation import invalid, validated
 from authctl.yamlfile import load
@@ -23,7 +24,9 @@ LONGEST_LINE = 16 * 1024 * 1024
 
 _INSTANTS = ("at", "expires_at")
 _PICK = re.compile(r"\.?\[([^=\]]+)=([^\]]*)\]")
+_BETWEEN = re.compile(r"[ \t\r\n,]*")
 _UNIX = {"unix": 1, "unix_ms": 1_000}
+_SAMPLE = datetime(2001, 2, 3, 4, 5, 6, tzinfo=UTC)
 _LATEST = 253_402_300_799
 
 
@@ -32,6 +35,7 @@ class Row:
     """One used row: what it says about the session of its key."""
 
     key: bytes
+    """The same for all rows of one session; a digest, which can outlive what it stands for."""
     at: int
     details: dict[str, str | int]
 
@@ -56,7 +60,22 @@ def _paths(value: Any) -> list[str]:
     listed = value if isinstance(value, list) else [value]
     if not listed or not all(isinstance(one, str) and one.strip() for one in listed):
         raise invalid("write a path into the row, or a list of them")
+    for path in listed:
+        if set(_PICK.sub("", path)) & {"[", "]"}:
+            raise invalid(f"a pick is written [Name=Value]: {names.quoted(path)}")
     return listed
+
+
+def _format(value: Any) -> Any:
+    if not isinstance(value, str) or value in _UNIX:
+        return value
+    try:
+        parsed = datetime.strptime(_SAMPLE.strftime(value), value)  # noqa: DTZ007
+    except ValueError:
+        parsed = None
+    if parsed is None or parsed.date() != _SAMPLE.date():
+        raise invalid(f"write unix, unix_ms, or a strptime format with a whole date: {names.quoted(value)}")
+    return value
 
 
 def _instant_source(value: Any) -> Any:
@@ -81,7 +100,7 @@ Paths = Annotated[list[str], BeforeValidator(_paths)]
 
 class _Instant(_Strict):
     path: Paths
-    format: str | None = None
+    format: Annotated[str | None, BeforeValidator(_format)] = None
 
 
 InstantSource = Annotated[_Instant, BeforeValidator(_instant_source)]
@@ -115,6 +134,7 @@ class Mapping:
         self._file = file
         self._blank = {"", *file.blank}
         texts = {name: getattr(file.fields, name) for name in _Fields.model_fields if name not in _INSTANTS}
+        self._said: set[str] = set()
         self._texts: dict[str, list[str]] = {name: paths for name, paths in texts.items() if paths}
 
     def interpret(self, row: Any) -> Row | Skipped | Rejected:
@@ -129,6 +149,10 @@ class Mapping:
             return Rejected(str(reason))
         except AuthctlError as error:
             return Rejected(error.message)
+
+    def blank_parts(self) -> list[str]:
+        """The parts of the key that said nothing in any row so far: a misspelled one, perhaps."""
+        return [part for part in self._file.key if part not in self._said]
 
     def event_id(self, row: Any) -> str | None:
         """The row's own id, when the mapping names one and the row has it."""
@@ -165,7 +189,10 @@ class Mapping:
                 parts.append(None if said is None else names.fold(str(said)))
             else:
                 parts.append(self._first(row, [part]))
-        return json.dumps(parts).encode()
+        self._said.update(part for part, said in zip(self._file.key, parts, strict=True) if said)
+        if not any(parts):
+            raise _Unusable("every part of its key is blank")
+        return sha256(json.dumps(parts).encode()).digest()
 
     def _first(self, row: Any, paths: Iterable[str]) -> str | None:
         for path in paths:
@@ -249,7 +276,7 @@ def read_mapping(raw: bytes, name: str) -> Mapping:
 
 
 def rows(file: BinaryIO, name: str) -> Iterator[tuple[int, Any | Rejected]]:
-    """The rows of JSON lines, or of one JSON list or object, each with its line number (or position in the list).
+    """The rows of JSON lines, or of one JSON list or object, each with the number of the line it begins on.
 
     A line that is no JSON is a rejected row. Raises InvalidInput when the file cannot be read to its end: not
     UTF-8, a line beyond 16 MiB, or a last row that breaks off.
@@ -271,7 +298,18 @@ def rows(file: BinaryIO, name: str) -> Iterator[tuple[int, Any | Rejected]]:
         at = error if isinstance(error, json.JSONDecodeError) else None
         where = f"line {number - 1 + at.lineno}: {at.msg}" if at else str(error)
         raise InvalidInput(f"{name}: neither JSON lines nor JSON: {where}") from None
-    yield from enumerate(document if isinstance(document, list) else [document], 1)
+    yield from _elements(document, whole, number) if isinstance(document, list) else [(number, document)]
+
+
+def _elements(document: list[Any], text: str, number: int) -> Iterator[tuple[int, Any]]:
+    """The elements of a JSON list that was read already, each with the line it begins on."""
+    decoder = json.JSONDecoder()
+    counted, position = 0, text.index("[") + 1
+    for element in document:
+        begins = _BETWEEN.match(text, position).end()  # type: ignore[union-attr]
+        number += text.count("\n", counted, begins)
+        yield number, element
+        counted, position = begins, decoder.raw_decode(text, begins)[1]
 
 
 def _json_lines(first: tuple[int, str], lines: Iterator[tuple[int, str]], name: str) -> Iterator[tuple[int, Any]]:
@@ -305,4 +343,4 @@ def _lines(file: BinaryIO, name: str) -> Iterator[tuple[int, str]]:
     except UnicodeDecodeError as error:
         raise InvalidInput(f"{name}: line {number} is not UTF-8, at byte {error.start + 1} of the line") from None
     except OSError as error:
-        raise InvalidInput(f"cannot read {name}: {error.strerror}") from None
+        raise InvalidInput(f"cannot read {name}: {reason(error)}") from None

@@ -26,7 +26,7 @@ NEVER = 253_402_300_800 * SECOND
 """The instant, and the length of time, that never comes: 10000-01-01T00:00:00Z."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_EARLIEST = -62_135_596_800 * SECOND
+EARLIEST = -62_135_596_800 * SECOND
 _MICROSECOND = timedelta(microseconds=1)
 _INSTANT = re.compile(
     r"\d{4}-\d\d-\d\d(?:[Tt ]\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?(?:[Zz]|[+-](?:[01]\d|2[0-3]):?[0-5]\d)?)?", re.ASCII
@@ -150,7 +150,7 @@ def parse_instant(text: str) -> int:
     if _INSTANT.fullmatch(stripped):
         try:
             instant = instant_of(datetime.fromisoformat(stripped.upper()))
-            if _EARLIEST <= instant < NEVER:
+            if EARLIEST <= instant < NEVER:
                 return instant
         except ValueError:
             pass
@@ -161,7 +161,11 @@ def parse_when(text: str, now: int, ahead: bool = False) -> int:
     """Read a date, a time, or an age such as 7d: so long before `now`, or `ahead` of it."""
     if re.match(r"\d{4}-", text.strip()):
         return parse_instant(text)
-    duration = parse_duration(text)
+    try:
+        duration = parse_duration(text)
+    except InvalidInput as error:
+        hint = "write 2026-11-01, 2026-11-01T09:30:00Z, or an age such as 7d"
+        raise InvalidInput(error.message.replace("a length of time", "a time or an age"), hint) from None
     return duration.after(now) if ahead else duration.before(now)
 
 

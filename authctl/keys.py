@@ -4,6 +4,7 @@ Never in the database, an argument, the environment or a log. One key signs; the
 """
 
 import json
+import re
 import secrets
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -15,7 +16,8 @@ from authctl.files import create_private, open_private
 from authctl.instants import format_instant, parse_instant
 
 KEY_BYTES = 32
-_ID_LENGTH = 8
+_VERSION = 1
+_ID = re.compile("[0-9a-f]{8}", re.ASCII)
 
 
 class KeyState(StrEnum):
@@ -54,7 +56,7 @@ class KeyRing:
 
 def create(path: Path, now: int) -> KeyRing:
     """Make a key ring file with one fresh key. Raises Refused when there is one."""
-    key = Key(secrets.token_hex(_ID_LENGTH // 2), KeyState.SIGNING, now, secrets.token_bytes(KEY_BYTES))
+    key = Key(secrets.token_hex(4), KeyState.SIGNING, now, secrets.token_bytes(KEY_BYTES))
     ring = KeyRing((key,))
     create_private(path, _dump(ring))
     return ring
@@ -66,10 +68,11 @@ def load(path: Path) -> KeyRing:
         raw = file.read()
     try:
         document = json.loads(raw)
-        version, ring = document["version"], KeyRing(tuple(_key(entry) for entry in document["keys"]))
+        newer = type(document["version"]) is int and document["version"] > _VERSION
+        ring = None if newer else KeyRing(tuple(_key(entry) for entry in document["keys"]))
     except Exception:  # noqa: BLE001  # whatever is wrong with it, it is damaged
         raise IntegrityFailure(f"the key ring at {path} is damaged") from None
-    if version != 1:
+    if ring is None:
         raise RegistryUnavailable(f"the key ring at {path} was written by a newer authctl", "upgrade authctl")
     signing = sum(key.state is KeyState.SIGNING for key in ring.keys)
     if signing != 1 or len({key.id for key in ring.keys}) != len(ring.keys):
@@ -80,9 +83,8 @@ def load(path: Path) -> KeyRing:
 def _key(entry: Any) -> Key:
     secret = bytes.fromhex(entry["secret"])
     key_id = entry["id"]
-    if len(secret) < KEY_BYTES or set(secret) == {secret[0]} or len(key_id) != _ID_LENGTH:
-        raise ValueError("a key of the wrong size")
-    int(key_id, 16)
+    if len(secret) < KEY_BYTES or set(secret) == {secret[0]} or not _ID.fullmatch(key_id):
+        raise ValueError("no key of ours")
     return Key(key_id, KeyState(entry["state"]), parse_instant(entry["created_at"]), secret)
 
 
@@ -91,4 +93,4 @@ def _dump(ring: KeyRing) -> bytes:
         {"id": k.id, "state": k.state, "created_at": format_instant(k.created_at), "secret": k.secret.hex()}
         for k in ring.keys
     ]
-    return json.dumps({"version": 1, "keys": keys}, indent=2).encode() + b"\n"
+    return json.dumps({"version": _VERSION, "keys": keys}, indent=2).encode() + b"\n"

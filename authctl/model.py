@@ -32,7 +32,7 @@ class Kind(StrEnum):
     WEB = "web"
 
 
-_ANY = "\ue000"  # stands for `*` while a pattern is folded, so that a full-width asterisk stays a literal
+_ANY = "\0"  # stands for `*` while a pattern is folded, so that a full-width asterisk stays a literal
 
 SIGN_IN_METHODS = ("password", "key", "saml", "other")
 
@@ -295,7 +295,9 @@ class SessionFilter:
         object.__setattr__(self, "status", tuple(s for s in Status if s in given))
         if self.username is not None:
             username(self.username)
-        for name in ("application", "device", "platform", "profile", "search"):
+        if self.profile is not None:
+            profile_name(self.profile)
+        for name in ("application", "device", "platform", "search"):
             checked_field(getattr(self, name) or "", name)
         for name in ("created_since", "created_before", "used_since", "unused_since", "expires_before"):
             object.__setattr__(self, name, _instant(getattr(self, name)))

@@ -84,10 +84,10 @@ def profile_name(name: str) -> str:
 
 
 def _name(name: str, what: str) -> str:
+    stripped = field(name, what).strip()
     for character in name:
         if is_unseen(character):
             raise InvalidInput(f"{what} {quoted(name)} has an invisible character, U+{ord(character):04X}")
-    stripped = field(name, what).strip()
     if not stripped:
         raise InvalidInput(f"{what} is blank: {quoted(name)}")
     return stripped

@@ -6,7 +6,7 @@ The fields, with unit, default and limits, are listed in `docs/profiles.md`.
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from authctl import lifetimes, names
 from authctl.errors import AuthctlError
@@ -58,6 +58,19 @@ def _name(value: Any) -> str:
     return value
 
 
+def _user(value: Any) -> Any:
+    try:
+        return names.username(value) if isinstance(value, str) else value
+    except AuthctlError as error:
+        raise invalid(error.message) from None
+
+
+def _not_blank(value: str | None) -> str | None:
+    if value is not None and not value.strip():
+        raise invalid("is blank")
+    return value
+
+
 def _version(value: Any) -> int:
     if type(value) is not int or value != 1:
         raise invalid("must be 1")
@@ -79,8 +92,8 @@ class _Profile(_Strict):
 
 
 class _Assignment(_Strict):
-    user: Name | None = None
-    application: Text | None = None
+    user: Annotated[str | None, BeforeValidator(_user)] = None
+    application: Annotated[Text | None, AfterValidator(_not_blank)] = None
     profile: Name
 
 

@@ -3,7 +3,8 @@
 import json
 from typing import TYPE_CHECKING, Any
 
-from authctl.instants import NEVER, SECOND, format_instant, format_timeout
+from authctl.instants import EARLIEST, NEVER, SECOND, format_instant, format_timeout
+from authctl.lifetimes import deadline_reason
 from authctl.model import AuditEvent, Profile, ProfileSet, Session
 from authctl.names import username_key
 
@@ -52,6 +53,13 @@ def session(s: Session) -> Record:
         "referrer": s.referrer,
         "wipe": None,
     }
+
+
+def shown_session(s: Session) -> Record:
+    """A session by itself, with which of its deadlines comes first."""
+    ended = s.expires_at >= NEVER or s.ended_by is not None
+    first = None if ended else deadline_reason(s.idle_expires_at, s.absolute_expires_at, s.fixed_expires_at)
+    return {**session(s), "expires_by": first}
 
 
 def issued(i: "Issued") -> Record:
@@ -115,7 +123,7 @@ def event(e: AuditEvent) -> Record:
     """An audit event; its detail as an object, or as it stands where it was tampered with."""
     return {
         "seq": e.seq,
-        "at": instant(e.at),
+        "at": instant(e.at) if EARLIEST <= e.at <= NEVER else str(e.at),
         "actor": e.actor,
         "action": e.action,
         "subject": e.subject,

@@ -52,6 +52,7 @@ PROFILES = _shape(
     "name default idle_timeout absolute_timeout description",
 )
 
+_IDS = ("id", "seq", "name")
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _COLOURS = {"active": "green", "expired": "yellow", "revoked": "red"}
 
@@ -98,7 +99,8 @@ def one(out: TextIO, record: Record, form: Format, *, terminal: bool) -> None:
     elif form is Format.NDJSON:
         out.write(json.dumps(record) + "\n")
     elif form is Format.ID:
-        out.write(f"{next(iter(record.values()))}\n")
+        name, value = next(iter(record.items()))
+        out.write(f"{value}\n" if name in _IDS else "")
     elif form is Format.CSV:
         _csv(out, [record], tuple(record))
     elif terminal:

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from authctl.errors import InvalidInput
+
 
 @dataclass(frozen=True, slots=True)
 class Home:
@@ -29,7 +31,15 @@ def find_home(
     registry: str | Path | None = None,
     environment: Mapping[str, str] = os.environ,
 ) -> Home:
-    """The installation that is meant: AUTHCTL_HOME and AUTHCTL_REGISTRY stand in for what is not given."""
+    """The installation that is meant: AUTHCTL_HOME and AUTHCTL_REGISTRY stand in for what is not given.
+
+    Raises InvalidInput for a blank path: an unset variable in a script must not mean the default installation.
+    """
+    for given, option in ((home, "--home"), (registry, "--registry")):
+        if given is not None and not str(given).strip():
+            raise InvalidInput(f"{option} is blank")
+    if "://" in str(registry or environment.get("AUTHCTL_REGISTRY") or ""):
+        raise InvalidInput("a registry is a path to a file: databases behind a URL cannot be used yet")
     folder = Path(home or environment.get("AUTHCTL_HOME") or _default_folder())
     database = registry or environment.get("AUTHCTL_REGISTRY") or folder / "registry.db"
     return Home(folder, Path(database))

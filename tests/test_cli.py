@@ -61,7 +61,7 @@ def test_session_json(installed: Authctl):
     session = issued["session"]
     assert list(session) == FIELDS
     assert tuple(FIELDS) == render.SESSIONS.fields
-    assert installed("sessions", "show", session["id"], "-o", "json").json == session
+    assert installed("sessions", "show", session["id"], "-o", "json").json == {**session, "expires_by": "idle"}
     assert installed("sessions", "list", "-o", "json").json == [session]
     assert INSTANT.fullmatch(session["created_at"])
     assert (session["absolute_expires_at"], session["ended_reason"], session["revocation_id"]) == (None, None, None)
@@ -231,6 +231,16 @@ def test_revoke_json(installed: Authctl):
         (("tokens", "issue", "--user", "bob", "--application", "Outlook", "--kind", "robot"), 2),
         (("audit", "show", "99"), 3),
         (("audit", "show", "x"), 2),
+        (("audit", "show", "9" * 30), 2),
+        (("audit", "list", "--limit", "9" * 30), 2),
+        (("audit", "list", "--session", "abc"), 2),
+        (("sessions", "list", "--limit", "9" * 30), 2),
+        (("sessions", "list", "--profile", "a\u200b"), 2),
+        (("cleanup", "--batch-size", "9" * 30), 2),
+        (("revoke",), 2),
+        (("--home", "", "sessions", "list"), 2),
+        (("--registry", "postgresql://host/db", "sessions", "list"), 2),
+        (("--home", "/tmp/" + "x" * 300, "init"), 6),
         (("profiles", "show", "none"), 3),
         (("profiles", "check", "/nonexistent"), 2),
         (("profiles", "apply"), 4),
@@ -263,6 +273,10 @@ def test_revoke_reads_ids_from_a_list(installed: Authctl):
     stdin = f"\n{listed}\n  \n{issued[1]['session']['id'].upper()}\r\n"
     ran = installed("revoke", "-", "--note", "lost device", "-o", "json", stdin=stdin)
     assert (ran.code, ran.json["revoked"]) == (0, 2)
+    table = installed("sessions", "list").out
+    assert table.startswith("id\t")
+    assert installed("revoke", "-", "--note", "lost device", stdin=table).code == 0
+    assert installed("sessions", "list", "--status", "active", "--count").out == "0\n"
     assert installed("revoke", "-", "--note", "lost device", stdin=b"\xff\xfe\n").code == 3
 
 
@@ -368,6 +382,16 @@ def test_profiles(installed: Authctl, home: Path, tmp_path: Path):
     assert installed("profiles", "list", "-o", "json").json[0]["idle_timeout"] == "1s"
 
 
+def test_ids_of_deeds(installed: Authctl):
+    """`-o id` is ids and nothing else: of what has none, nothing."""
+    ids = [one["session"]["id"] for one in issue(installed, "alice", "bob")]
+    assert installed("cleanup", "-o", "id").out == ""
+    assert installed("profiles", "apply", "--note", "as it was", "-o", "id").out == ""
+    assert installed("audit", "verify", "-o", "id").out == "6\n"
+    assert installed("sessions", "end", ids[0], "-o", "id").out == f"{ids[0]}\n"
+    assert installed("revoke", "--user", "bob", "--note", "lost device", "-o", "id").out == f"{ids[1]}\n"
+
+
 def test_init(authctl: Authctl, home: Path, tmp_path: Path):
     """An empty folder is used, the given profiles are in force, and a second time is refused."""
     home.mkdir()
@@ -380,6 +404,11 @@ def test_init(authctl: Authctl, home: Path, tmp_path: Path):
     assert (home / "profiles.yaml").read_text() == mine.read_text()
     assert authctl("profiles", "list", "-o", "id").out == "mine\n"
     assert authctl("init").code == 4
+    for name in ("audit.head", "registry.db-wal"):
+        other = tmp_path / name
+        other.mkdir()
+        (other / name).touch()
+        assert authctl("--home", str(other), "init").code == 4
 
 
 def test_a_registry_elsewhere(authctl: Authctl, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -191,14 +191,14 @@ def read(raw: bytes) -> list:
         (b"\n \n", []),
         (b'{"a": 1}\n{"a": 2}\n', [(1, {"a": 1}), (2, {"a": 2})]),
         (b'\xef\xbb\xbf{"a": 1}\n\n{"a": 2}', [(1, {"a": 1}), (3, {"a": 2})]),
-        (b'[{"a": 1}, {"a": 2}]', [(1, {"a": 1}), (2, {"a": 2})]),
-        (b'\n[\n{"a": 1},\n7\n]\n', [(1, {"a": 1}), (2, 7)]),
+        (b'[{"a": 1}, {"a": 2}]', [(1, {"a": 1}), (1, {"a": 2})]),
+        (b'\n[\n{"a": 1},\n7\n]\n', [(3, {"a": 1}), (4, 7)]),
         (b'{\n"a": 1\n}\n', [(1, {"a": 1})]),
         (b'{"a": 1}\nnonsense\n{"a": 2}\n', [(1, {"a": 1}), (2, Rejected("not JSON")), (3, {"a": 2})]),
     ],
 )
 def test_json_lines_and_json(raw: bytes, found: list):
-    """Rows of either form; blank lines are none, and a line that is no JSON is a rejected row."""
+    """Rows of either form, with their lines; blank lines are none, and a line that is no JSON is a rejected row."""
     assert read(raw) == found
 
 

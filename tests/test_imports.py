@@ -118,10 +118,47 @@ def test_a_revoked_session_is_final(registry: Registry, clock: Clock):
     outcome = load(registry, row(5), row(9, device="late news"))
     assert (outcome.registered, outcome.updated, outcome.unchanged) == (0, 0, 1)
     assert content(registry) == before
+    clock.forward(days=1)
     later = {**row(5), "time": "2026-03-03T12:00:00Z"}
     assert load(registry, later, row(9)).registered == 1
     assert [s.status.value for s in registry.sessions()] == ["active", "revoked"]
     assert load(registry, later).unchanged == 1
+
+
+@pytest.mark.parametrize("how", ["revoked", "ended"])
+def test_what_was_final_stays_so_after_cleanup(install: Install, clock: Clock, how: str):
+    """A session that was revoked or ended, and has been removed, does not come back by importing its rows again."""
+    registry = install("version: 1\nprofiles: {forever: {idle_timeout: never}}")
+    rows = [row(5), row(6, device="AL-PC")]
+    load(registry, *rows)
+    (found,) = registry.sessions()
+    if how == "revoked":
+        registry.revoke(SessionFilter(username="alice"), note="stolen laptop")
+    else:
+        registry.end([found.id])
+    clock.forward(days=400)
+    assert registry.clean_up().removed == 1
+    assert load(registry, *rows).unchanged == 1
+    assert registry.count() == 0
+    assert load(registry, {**row(5), "time": "2027-01-01T12:00:00Z"}).registered == 1
+
+
+def test_times_ahead_are_rejected(registry: Registry):
+    """A row from the future would make a session that outlives its profile."""
+    outcome = load(
+        registry, {**row(1), "time": "9999-12-31T23:59:59Z"}, {**row(1, "bob"), "time": "2026-03-03T08:59:59Z"}
+    )
+    assert (outcome.registered, outcome.rejections) == (1, ((1, "its time is more than a day ahead"),))
+
+
+def test_a_misspelled_key_is_noticed(registry: Registry):
+    """Rows with nothing in their key are rejected, so that users are not merged; a part that never says anything is named."""
+    fields = b"fields: {username: user, at: time}\nkey: [%s]\n"
+    blank = read_mapping(fields % b"usernme", "map.yaml")
+    assert load(registry, row(1), row(2, "bob"), mapping=blank).rows.rejected == 2
+    partly = read_mapping(fields % b"username, aplication", "map.yaml")
+    assert load(registry, row(1), row(2, "bob"), mapping=partly).registered == 2
+    assert partly.blank_parts() == ["aplication"]
 
 
 def test_an_ended_session_is_final(registry: Registry):

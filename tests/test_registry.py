@@ -221,7 +221,7 @@ def test_a_dry_run_finds_what_the_deed_does(registry: Registry):
     selection = SessionFilter(username="alice")
     preview = registry.revoke(selection, note=None, dry_run=True)
     assert actions(registry)[0] == "session.issue"
-    with pytest.raises(Refused, match="more than 1"):
+    with pytest.raises(Refused, match="than the limit of 1"):
         registry.revoke(selection, note="lost device", max_affected=1)
     assert registry.count(SessionFilter(status="revoked")) == 0
     outcome = registry.revoke(selection, note="lost device", max_affected=2)
@@ -480,6 +480,10 @@ def test_events_about_a_user_and_a_session(registry: Registry, clock: Clock):
     assert found(session_id=alice) == ["lost device", "session.issue"]
     assert found(username="bob") == ["breach drill", "session.issue"]
     assert found(session_id=bob) == ["breach drill", "session.issue"]
+    assert found(session_id=bob[:8].upper()) == ["breach drill", "session.issue"]
+    for unknown, error in (("alice", NotFound), ("abcdefgh", NotFound), (bob[:3], InvalidInput)):
+        with pytest.raises(error):
+            found(session_id=unknown)
     clock.forward(days=400)
     registry.clean_up()
     assert found(session_id=alice) == ["lost device", "session.issue"]

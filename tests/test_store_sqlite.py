@@ -46,7 +46,6 @@ def statements(registry: Registry, home: Path, monkeypatch: pytest.MonkeyPatch) 
         connection.set_trace_callback(traced.append)
         return connection
 
-    registry.close()
     monkeypatch.setattr(sqlite, "connect", tracing)
     return traced
 
@@ -127,7 +126,7 @@ def test_another_journal_mode_is_refused(registry: Registry, home: Path):
     with closing(sqlite3.connect(home / "registry.db")) as connection:
         connection.execute("PRAGMA journal_mode = DELETE")
     with pytest.raises(RegistryUnavailable, match="journal mode"):
-        registry.count()
+        open_and_read(home)
 
 
 @pytest.mark.parametrize("umask", [0o000, 0o022, 0o077, 0o777])
@@ -162,6 +161,22 @@ def test_missing_is_unavailable_and_stays_missing(tmp_path: Path):
     with pytest.raises(RegistryUnavailable, match="no registry"):
         open_and_read(tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_home_that_everybody_can_write_to_is_refused(registry: Registry, home: Path):
+    """Whoever may rename its files could put others in their place."""
+    registry.close()
+    home.chmod(0o777)
+    with pytest.raises(RegistryUnavailable, match="everybody can write"):
+        open_and_read(home)
+
+
+def test_a_closed_registry_stays_closed(registry: Registry):
+    """What comes after the end of the block is a mistake, and is told."""
+    registry.close()
+    registry.close()
+    with pytest.raises(RegistryUnavailable, match="closed"):
+        registry.count()
 
 
 @pytest.mark.parametrize("what", ["loose", "hard link", "folder", "pipe"])

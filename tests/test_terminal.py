@@ -160,7 +160,11 @@ def test_a_result_that_cannot_be_written_is_exit_8(installed: Authctl, home: Pat
     ran = run(home, "revoke", "--user", "alice", "--note", "lost device", shell=shell)
     assert (ran.returncode, b"could not be written" in ran.stderr, b"Traceback" in ran.stderr) == (8, True, False)
     assert installed("sessions", "list", "--status", "revoked", "--count").out == "1\n"
-    assert run(home, "sessions", "list", shell=shell).returncode == 8
+    for arguments in (("sessions", "list"), ("audit", "verify"), ("profiles", "list", "-o", "csv")):
+        assert run(home, *arguments, shell=shell).returncode == 8
+    if shell != ">&-":
+        assert run(home, "--help", shell=shell).returncode == 8
+        assert run(home, "--version", shell=shell).returncode == 8
 
 
 @pytest.mark.parametrize("shell", ["2>&-", "2>/dev/full", "<&-", "<&- >&- 2>&-"])

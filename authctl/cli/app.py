@@ -10,8 +10,8 @@ import typer
 from typer.core import TyperGroup
 from typer.main import get_command
 
-from authctl.cli.context import Cli, talk
-from authctl.errors import AuthctlError, InvalidFile
+from authctl.cli.context import Cli, talk, writing
+from authctl.errors import AuthctlError, Refused
 from authctl.version import __version__
 
 COMMANDS = {
@@ -79,37 +79,42 @@ def root(
 def run(arguments: Sequence[str]) -> int:
     """Run one command line and return its exit code; nothing is raised."""
     try:
-        code = get_command(app).main(list(arguments) or ["--help"], prog_name="authctl", standalone_mode=False)
-        return code if isinstance(code, int) else 0
-    except InvalidFile as error:
-        for fault in error.faults:
-            _complain(fault)
-        return error.exit_code
+        return _dispatched(arguments)
     except AuthctlError as error:
         _complain(error.message, error.hint)
-        return error.exit_code
+        code = error.exit_code
     except typer.TyperException as error:
         _complain(_usage_message(error), _usage_hint(error))
-        return error.exit_code
+        code = error.exit_code
     except typer.Abort:
         _complain("not done: interrupted")
-        return 4
+        code = Refused.exit_code
     except Exception as error:  # noqa: BLE001  # the boundary: nobody sees a traceback
-        _complain(
-            f"unexpected failure: {type(error).__name__}: {error}", "this is a defect in authctl; please report it"
-        )
-        return 1
+        what = f"{type(error).__name__}: {error}"
+        _complain(f"unexpected failure: {what}", "this is a defect in authctl; please report it")
+        code = AuthctlError.exit_code
+    return code
+
+
+def _dispatched(arguments: Sequence[str]) -> int:
+    with writing():  # what Typer prints by itself
+        try:
+            code = get_command(app).main(list(arguments) or ["--help"], prog_name="authctl", standalone_mode=False)
+        except SystemExit:  # its answer to a reader of its help that stopped
+            raise BrokenPipeError from None
+    return code if isinstance(code, int) else 0
 
 
 def _complain(message: str, hint: str | None = None) -> None:
-    if message:
-        talk(f"error: {message}")
+    for line in filter(None, message.splitlines()):
+        talk(f"error: {line}")
     if hint:
         talk(f"hint: {hint}")
 
 
 def _usage_message(error: typer.TyperException) -> str:
     message = " ".join(error.format_message().split()).rstrip(".")
+    message = message.replace(". Did you mean", "; did you mean")
     return message[:1].lower() + message[1:]
 
 

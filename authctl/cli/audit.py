@@ -6,8 +6,8 @@ from typing import Annotated
 import typer
 
 from authctl import records, render
-from authctl.cli.context import start
-from authctl.cli.options import Output, Quiet
+from authctl.cli.context import counted, start
+from authctl.cli.options import LARGEST, Output, Quiet
 from authctl.instants import parse_when
 from authctl.render import Format
 from authctl.store.base import EventFilter
@@ -34,7 +34,8 @@ def list_(
     ] = None,
     search: Annotated[str | None, typer.Option("--search", metavar="TEXT", help="Only events with this text.")] = None,
     limit: Annotated[
-        int | None, typer.Option("--limit", metavar="N", min=1, help="At most so many; 50 on a terminal, else all.")
+        int | None,
+        typer.Option("--limit", metavar="N", min=1, max=LARGEST, help="At most so many; 50 on a terminal, else all."),
     ] = None,
     output: Output = None,
     quiet: Quiet = False,
@@ -59,7 +60,7 @@ def list_(
 @app.command()
 def show(
     ctx: typer.Context,
-    seq: Annotated[int, typer.Argument(metavar="SEQ", help="The event's number.")],
+    seq: Annotated[int, typer.Argument(metavar="SEQ", min=0, max=LARGEST, help="The event's number.")],
     output: Output = None,
     quiet: Quiet = False,
 ) -> None:
@@ -73,4 +74,4 @@ def verify(ctx: typer.Context, output: Output = None, quiet: Quiet = False) -> N
     """Walk the audit chain from its first event; exit 7, naming the first bad one, when it does not hold."""
     cli = start(ctx, output, quiet)
     head = cli.registry.verify_audit()
-    cli.report({"seq": head.seq, "hash": head.hash}, f"the audit chain holds, {head.seq:,} events")
+    cli.report({"seq": head.seq, "hash": head.hash}, f"the audit chain holds, {counted(head.seq, 'event')}")

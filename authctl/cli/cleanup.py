@@ -5,8 +5,8 @@ from typing import Annotated
 import typer
 
 from authctl import records
-from authctl.cli.context import start
-from authctl.cli.options import Actor, DryRun, Output, Quiet
+from authctl.cli.context import counted, start
+from authctl.cli.options import LARGEST, Actor, DryRun, Output, Quiet
 from authctl.instants import parse_duration
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
@@ -23,7 +23,11 @@ def cleanup(
     batch_size: Annotated[
         int | None,
         typer.Option(
-            "--batch-size", metavar="N", min=1, help="Sessions a transaction; by default as many as take 50 ms."
+            "--batch-size",
+            metavar="N",
+            min=1,
+            max=LARGEST,
+            help="Sessions a transaction; by default as many as take 50 ms.",
         ),
     ] = None,
     actor: Actor = None,
@@ -40,5 +44,5 @@ def cleanup(
     done = "dry run, nothing was changed: would remove" if dry_run else "removed"
     cli.report(
         records.cleanup(outcome),
-        f"{done} {outcome.removed:,} sessions ({outcome.expired:,} expired, {outcome.revoked:,} revoked)",
+        f"{done} {counted(outcome.removed, 'session')} ({outcome.expired:,} expired, {outcome.revoked:,} revoked)",
     )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TextIO
 import typer
 
 from authctl import render
-from authctl.errors import AuthctlError, Refused
+from authctl.errors import AuthctlError, Refused, reason
 from authctl.names import visible, without_tokens
 from authctl.records import Record
 from authctl.render import Format, Shape
@@ -72,17 +72,17 @@ class Cli:
 
     def show_many(self, records: Iterable[Record], shape: Shape) -> None:
         """Print a list on standard output."""
-        with _writing() as out:
+        with _printing() as out:
             render.many(out, records, shape, self.form_or_table, terminal=self.on_terminal)
 
     def show(self, record: Record) -> None:
         """Print one record on standard output."""
-        with _writing() as out:
+        with _printing() as out:
             render.one(out, record, self.form_or_table, terminal=self.on_terminal)
 
     def show_line(self, text: str) -> None:
         """Print one line of data on standard output."""
-        with _writing() as out:
+        with _printing() as out:
             out.write(text + "\n")
 
     def report(self, record: Record, said: str) -> None:
@@ -133,17 +133,17 @@ class Cli:
         if yes:
             return
         if not self.can_ask:
-            raise Refused("not done: this asks first, and nobody is there to answer", "to do it all the same: --yes")
+            raise Refused("not done: this asks first, and nobody is there to answer", "to do it without asking: --yes")
         if self.ask(f"authctl: {question} ").strip().lower() != owed:
             raise Refused("not done: declined")
 
     # Standard input
 
     def lines(self) -> Iterator[str]:
-        """The lines of standard input: what stands before the first tab, blank lines left out."""
-        for raw in sys.stdin.buffer if sys.stdin else ():
+        """The lines of standard input: what stands before the first tab; blank lines and a list's header left out."""
+        for number, raw in enumerate(sys.stdin.buffer if sys.stdin else ()):
             line = raw.decode(errors="surrogateescape").rstrip("\r\n").split("\t", 1)[0].strip()
-            if line:
+            if line and not (number == 0 and line == "id"):
                 yield line
 
     @contextmanager
@@ -158,6 +158,11 @@ class Cli:
         with Bar(console=Console(stderr=True), transient=True) as bar:
             task = bar.add_task(what, total=None)
             yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def counted(count: int, what: str) -> str:
+    """So many of something."""
+    return f"{count:,} {what}{'s' * (count != 1)}"
 
 
 def start(ctx: typer.Context, output: Format | None = None, quiet: bool = False) -> Cli:
@@ -184,18 +189,26 @@ def _is_terminal(stream: TextIO | None) -> bool:
 
 
 @contextmanager
-def _writing() -> Iterator[TextIO]:
-    """Standard output; whatever keeps a result from getting there is one kind of failure."""
-    if sys.stdout is None:
-        raise OutputFailed("the result could not be written: standard output is closed")
+def writing() -> Iterator[TextIO | None]:
+    """Standard output; whatever keeps a result from getting there is one kind of failure. Raises OutputFailed."""
     try:
         yield sys.stdout
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except OSError as error:
+        if error.filename is not None:
+            raise
         _discard(sys.stdout)
-        if isinstance(error, BrokenPipeError):
-            raise OutputFailed("") from None
-        raise OutputFailed(f"the result could not be written: {error.strerror}") from None
+        quietly = isinstance(error, BrokenPipeError)
+        raise OutputFailed("" if quietly else f"the result could not be written: {reason(error)}") from None
+
+
+@contextmanager
+def _printing() -> Iterator[TextIO]:
+    with writing() as out:
+        if out is None:
+            raise OutputFailed("the result could not be written: standard output is closed")
+        yield out
 
 
 def _discard(stream: TextIO) -> None:

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from authctl.errors import InvalidInput
+from authctl.errors import InvalidInput, reason
 from authctl.names import quoted
 
 
@@ -15,7 +15,7 @@ def opened(path: Path) -> Iterator[BinaryIO]:
     try:
         file = path.open("rb")
     except OSError as error:
-        raise InvalidInput(f"cannot read {quoted(str(path))}: {error.strerror}") from None
+        raise InvalidInput(f"cannot read {quoted(str(path))}: {reason(error)}") from None
     with file:
         yield file
 
@@ -26,4 +26,4 @@ def read_file(path: Path) -> bytes:
         try:
             return file.read()
         except OSError as error:
-            raise InvalidInput(f"cannot read {quoted(str(path))}: {error.strerror}") from None
+            raise InvalidInput(f"cannot read {quoted(str(path))}: {reason(error)}") from None

@@ -7,6 +7,9 @@ import typer
 from authctl.model import Status
 from authctl.render import Format
 
+LARGEST = 2**63 - 1
+"""The largest number that an option takes."""
+
 Output = Annotated[
     Format | None,
     typer.Option("--output", "-o", envvar="AUTHCTL_OUTPUT", help="How to print: table, json, ndjson, csv or id."),

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from authctl import records, render
-from authctl.cli.context import start
+from authctl.cli.context import counted, start, talk
 from authctl.cli.files import read_file
 from authctl.cli.options import Actor, DryRun, Note, Output, Quiet, Yes
 
@@ -45,7 +45,7 @@ def check(
 
     cli = start(ctx, quiet=quiet)
     profiles = read(read_file(file), str(file))
-    cli.say(f"{file}: {len(profiles.profiles)} profiles, no faults")
+    cli.say(f"{file}: {counted(len(profiles.profiles), 'profile')}, no faults")
 
 
 @app.command()
@@ -71,7 +71,8 @@ def apply(
         names.note(note)
     found = cli.registry.apply_profiles(wanted, note=note, actor=actor, dry_run=True)
     if found.ended and not dry_run:
-        cli.confirm(f"{found.ended:,} living sessions would end. Apply? [y/N]", "y", yes)
+        talk(f"this would end {counted(found.ended, 'living session')}")
+        cli.confirm("apply? [y/N]", "y", yes)
     done = "dry run, nothing was changed: would apply"
     if not dry_run:
         found = cli.registry.apply_profiles(wanted, note=note, actor=actor, may_end=None if yes else found.ended)

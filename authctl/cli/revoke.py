@@ -5,8 +5,9 @@ from typing import Annotated
 import typer
 
 from authctl import records, render
-from authctl.cli.context import Cli, start
+from authctl.cli.context import Cli, counted, start, talk
 from authctl.cli.options import (
+    LARGEST,
     Actor,
     Application,
     CreatedBefore,
@@ -25,7 +26,7 @@ from authctl.cli.options import (
 from authctl.cli.selecting import named, selected
 from authctl.errors import NotFound
 from authctl.model import SessionFilter
-from authctl.registry.revocations import RevokeOutcome
+from authctl.registry.revocations import RevokeOutcome, check_target
 
 _PREVIEWED = 5
 
@@ -54,7 +55,10 @@ def revoke(
     dry_run: DryRun = False,
     yes: Yes = False,
     max_affected: Annotated[
-        int | None, typer.Option("--max-affected", metavar="N", min=0, help="Refuse when more would be newly revoked.")
+        int | None,
+        typer.Option(
+            "--max-affected", metavar="N", min=0, max=LARGEST, help="Refuse when more would be newly revoked."
+        ),
     ] = None,
     actor: Actor = None,
     output: Output = None,
@@ -79,6 +83,7 @@ def revoke(
         except_ids=tuple(excepted or ()),
         everything=everything,
     )
+    check_target(selection)
     note = cli.note(note, may_ask=not dry_run and "-" not in (ids or ()))
     if not (dry_run or targets or user):
         _ask(cli, selection, note, max_affected, yes)
@@ -94,25 +99,27 @@ def _ask(cli: Cli, selection: SessionFilter, note: str | None, max_affected: int
     found = cli.registry.revoke(selection, note=note, dry_run=True, max_affected=max_affected)
     if not found.selected:
         raise NotFound("no session matches")
+    if not found.revoked:
+        return
     web = cli.registry.count(selection.narrowed(kind="web", everything=False))
     shown = ", ".join(f"{s.username} on {s.application or '?'}" for s in found.sessions[:_PREVIEWED])
     more = ", …" if found.selected > _PREVIEWED else ""
-    cli.say(f"this would revoke {_sessions(found.revoked)}, {web} of them web sessions: {shown}{more}")
+    if not (yes and cli.quiet):
+        talk(f"this would revoke {counted(found.revoked, 'session')}, {web} of them web sessions: {shown}{more}")
     if selection.everything:
-        cli.confirm(f"everybody has to sign in again. Type {found.revoked} to revoke them:", str(found.revoked), yes)
+        question = f"everybody has to sign in again. Type {found.revoked} to revoke them:"
+        cli.confirm(question, str(found.revoked), yes)
     else:
-        cli.confirm(f"revoke {_sessions(found.revoked)}? [y/N]", "y", yes)
+        cli.confirm(f"revoke {counted(found.revoked, 'session')}? [y/N]", "y", yes)
 
 
 def _show(cli: Cli, outcome: RevokeOutcome) -> None:
     done = "dry run, nothing was changed: would revoke" if outcome.dry_run else "revoked"
-    cli.say(f"{done} {_sessions(outcome.revoked)}; {outcome.already_revoked} revoked before")
+    cli.say(f"{done} {counted(outcome.revoked, 'session')}; {outcome.already_revoked} revoked before")
+    if outcome.selected > len(outcome.sessions):
+        cli.warn(f"only {len(outcome.sessions):,} of the {outcome.selected:,} sessions are listed")
     cli.show_outcome(records.revocation(outcome), render.REVOKED)
     if outcome.not_found:
         raise NotFound(f"no session {', '.join(outcome.not_found)}", "to find it: authctl sessions list")
     if not outcome.selected:
         raise NotFound("no session matches", "to see them: authctl sessions list")
-
-
-def _sessions(count: int) -> str:
-    return f"{count:,} session{'s' * (count != 1)}"

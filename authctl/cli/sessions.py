@@ -7,8 +7,9 @@ from typing import Annotated
 import typer
 
 from authctl import records, render
-from authctl.cli.context import start
+from authctl.cli.context import counted, start
 from authctl.cli.options import (
+    LARGEST,
     Actor,
     Application,
     CreatedBefore,
@@ -63,7 +64,8 @@ def list_(
         ),
     ] = None,
     limit: Annotated[
-        int | None, typer.Option("--limit", metavar="N", min=1, help="At most so many; 50 on a terminal, else all.")
+        int | None,
+        typer.Option("--limit", metavar="N", min=1, max=LARGEST, help="At most so many; 50 on a terminal, else all."),
     ] = None,
     count: Annotated[bool, typer.Option("--count", help="Only how many.")] = False,
     output: Output = None,
@@ -108,7 +110,7 @@ def show(
 ) -> None:
     """Show every field of a session, and for a revoked one who, when and why."""
     cli = start(ctx, output, quiet)
-    cli.show(records.session(cli.registry.session(session_id)))
+    cli.show(records.shown_session(cli.registry.session(session_id)))
 
 
 @app.command("import")
@@ -137,10 +139,16 @@ def import_(
         outcome = cli.registry.import_sessions(
             rows, fields, name=str(file), profile=profile, dry_run=dry_run, actor=actor, progress=progress
         )
+    for part in fields.blank_parts():
+        cli.warn(f"{mapping}: key part '{part}' was blank in every row")
     for line, reason in outcome.rejections:
         cli.warn(f"{file}: line {line}: {reason}")
-    done = "dry run, nothing was changed: would register" if dry_run else "registered"
-    cli.report(records.imported(outcome), f"{done} {outcome.registered:,} sessions, update {outcome.updated:,}")
+    done = "dry run, nothing was changed: would be" if dry_run else "done:"
+    told = f"{counted(outcome.registered, 'session')} registered, {outcome.updated:,} updated, {outcome.unchanged:,} unchanged"
+    record = records.imported(outcome)
+    if cli.form in (None, Format.TABLE):
+        del record["rejections"]
+    cli.report(record, f"{done} {told}; {counted(outcome.rows.rejected, 'row')} rejected")
 
 
 @app.command()

@@ -96,13 +96,17 @@ def verify(
         cli.show(records.session(session))
 
 
+def _piped() -> bytes:
+    return sys.stdin.buffer.read(LONGEST_TOKEN + 3) if sys.stdin else b""
+
+
 def _read_token(cli: Cli, given: str | None) -> str:
     """The token as given, or the one line of standard input. Raises InvalidInput beyond 4 KiB."""
     if given is not None and given != "-":
         cli.warn("a token among the arguments can be seen by others (ps) and stays in the shell's history")
         token = given.encode(errors="surrogateescape")
     else:
-        token = sys.stdin.buffer.read(LONGEST_TOKEN + 3) if sys.stdin else b""
+        token = cli.ask("authctl: token: ").encode() if cli.can_ask else _piped()
         token = token.removesuffix(b"\n").removesuffix(b"\r")
     if len(token) > LONGEST_TOKEN:
         raise InvalidInput(f"a token has at most {LONGEST_TOKEN:,} bytes")

@@ -1,13 +1,15 @@
 """Reading the audit log and walking its chain."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from authctl import names
 from authctl.audit import Verifier
 from authctl.errors import IntegrityFailure, NotFound
 from authctl.model import AuditEvent
 from authctl.registry.core import Core
-from authctl.store.base import EventFilter
+from authctl.registry.sessions import resolve
+from authctl.store.base import EventFilter, View
 
 _BATCH = 1_000
 _BEFORE_ALL = -(2**63)
@@ -23,6 +25,9 @@ class ChainHead:
 
 def events(core: Core, selection: EventFilter) -> Iterator[AuditEvent]:
     """See `Registry.events`."""
+    if selection.session_id is not None:
+        with core.store.view() as view:
+            selection = replace(selection, session_id=_whole_id(view, selection.session_id))
     before = None
     while True:
         with core.store.view() as view:
@@ -31,6 +36,15 @@ def events(core: Core, selection: EventFilter) -> Iterator[AuditEvent]:
         if len(found) < _BATCH:
             return
         before = found[-1].seq
+
+
+def _whole_id(view: View, text: str) -> str:
+    """The id that a text abbreviates; a whole one may be of a session that was removed."""
+    prefix = names.id_prefix(text)
+    whole = prefix if prefix and names.is_whole_id(prefix) else resolve(view, text)
+    if whole is None:
+        raise NotFound(f"no session {names.quoted(text)}")
+    return whole
 
 
 def event(core: Core, seq: int) -> AuditEvent:

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from authctl import keys
-from authctl.errors import Refused, RegistryUnavailable
+from authctl.errors import Refused, RegistryUnavailable, reason
 from authctl.files import create_private
 from authctl.instants import Clock
 from authctl.model import ProfileSet
@@ -24,12 +24,12 @@ def create(
     RegistryUnavailable when they cannot be written.
     """
     actor = actor_name(actor)
-    for path in (place.registry, place.keys, place.profiles):
-        if path.exists() or path.is_symlink():
-            raise Refused(f"it exists already: {path}", "to use another folder: authctl --home DIR init")
     registry_id = secrets.token_hex(8)
     try:
-        place.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _check_vacant(place)
+        if not place.folder.exists():
+            place.folder.mkdir(mode=0o700, parents=True)
+            place.folder.chmod(0o700)
         with _removed_on_failure() as made, create_store(place.registry, registry_id, profiles) as store:
             core = Core(place, store, clock)
             keys.create(place.keys, core.now())
@@ -41,7 +41,14 @@ def create(
                 unit.record("registry.init", subject=registry_id, detail={"in_force": document})
     except OSError as error:
         where = error.filename or place.folder
-        raise RegistryUnavailable(f"cannot create {where}: {error.strerror}") from None
+        raise RegistryUnavailable(f"cannot create {where}: {reason(error)}") from None
+
+
+def _check_vacant(place: Home) -> None:
+    logs = [Path(f"{place.registry}{suffix}") for suffix in ("-wal", "-shm", "-journal")]
+    for path in (place.registry, place.keys, place.profiles, place.folder / "audit.head", *logs):
+        if path.exists() or path.is_symlink():
+            raise Refused(f"it exists already: {path}", "to use another folder: authctl --home DIR init")
 
 
 @contextmanager

@@ -11,7 +11,8 @@ from itertools import islice
 from typing import Any, BinaryIO
 
 from authctl import names
-from authctl.importing import Mapping, Rejected, Skipped, rows
+from authctl.importing import Mapping, Rejected, Row, Skipped, rows
+from authctl.instants import DAY
 from authctl.model import NewSession, ProfileSet, Session
 from authctl.registry.cleanup import Progress
 from authctl.registry.core import Core, actor_name
@@ -71,7 +72,7 @@ def import_sessions(
     actor_name(actor)
     staging = core.store.staging()
     try:
-        counts, rejections = _stage(file, mapping, name, staging)
+        counts, rejections = _stage(file, mapping, name, staging, core.now() + DAY)
         with core.look() as (view, _now):
             if profile is not None:
                 profile = view.profiles().named(profile).name
@@ -81,12 +82,16 @@ def import_sessions(
     return ImportOutcome(counts, *done, tuple(rejections), dry_run)
 
 
-def _stage(file: BinaryIO, mapping: Mapping, name: str, staging: Staging) -> tuple[RowCounts, list[tuple[int, str]]]:
+def _stage(
+    file: BinaryIO, mapping: Mapping, name: str, staging: Staging, latest: int
+) -> tuple[RowCounts, list[tuple[int, str]]]:
     counts = RowCounts()
     rejections: list[tuple[int, str]] = []
     for line, raw in rows(file, name):
         counts.read += 1
         meant = raw if isinstance(raw, Rejected) else mapping.interpret(raw)
+        if isinstance(meant, Row) and meant.at > latest:
+            meant = Rejected("its time is more than a day ahead")
         if isinstance(meant, Skipped):
             counts.skipped += 1
         elif isinstance(meant, Rejected):
@@ -143,7 +148,7 @@ def _planned(view: View, batch: Sequence[Staged], profile: str | None, now: int)
     revoke_all = view.latest_revoke_all()
     plan = _Plan([], [])
     for key, staged in batch:
-        _plan_key(plan, key, staged, view.imported(key, now), profiles, profile, revoke_all)
+        _plan_key(plan, key, staged, view.imported(key, now), view.imported_final(key), profiles, profile, revoke_all)
     return plan
 
 
@@ -152,11 +157,13 @@ def _plan_key(
     key: bytes,
     staged: list[tuple[int, dict[str, Any]]],
     known: list[ImportedDetail],
+    removed: int | None,
     profiles: ProfileSet,
     profile: str | None,
     revoke_all: tuple[int, int] | None,
 ) -> None:
-    final = max((end for one in known if (end := _final_end(one.session)) is not None), default=None)
+    ends = [_final_end(one.session) for one in known]
+    final = max((end for end in (*ends, removed) if end is not None), default=None)
     open_ones = [one for one in known if _final_end(one.session) is None]
     fresh = [row for row in staged if final is None or row[0] > final]
     if any(revoke_all and one.session.created_at <= revoke_all[1] for one in open_ones):

@@ -54,9 +54,9 @@ def revoke(
     max_affected: int | None,
 ) -> RevokeOutcome:
     """See `Registry.revoke`."""
+    check_target(selection)
     if not (dry_run and note is None):
         note = names.note(note)
-    _check_target(selection)
     if dry_run:
         with core.look() as (view, now):
             meant, not_found = with_whole_ids(view, selection)
@@ -74,7 +74,8 @@ def revoke(
     return _counted_afterwards(core, outcome) if _is_everything(meant) else outcome
 
 
-def _check_target(selection: SessionFilter) -> None:
+def check_target(selection: SessionFilter) -> None:
+    """Raise InvalidInput when a selection says nothing, or everything and something else."""
     given = set(selection.criteria()) - {"except_ids", "everything"}
     if selection.everything and given - {"status"}:
         raise InvalidInput("--all cannot be combined with a filter", "leave out --all, or the filter")
@@ -90,7 +91,10 @@ def _check_limit(view: View, meant: SessionFilter, now: int, max_affected: int |
     if max_affected is None:
         return
     if _count(view, meant, _UNREVOKED, now, max_affected + 1) > max_affected:
-        raise Refused(f"more than {max_affected:,} sessions would be revoked", "raise --max-affected, or select fewer")
+        raise Refused(
+            f"more sessions would be newly revoked than the limit of {max_affected:,}",
+            "raise --max-affected, or select fewer",
+        )
 
 
 def _count(view: View, meant: SessionFilter, statuses: tuple[Status, ...], now: int, at_most: int | None = None) -> int:

@@ -62,7 +62,7 @@ class TokenReader:
         session, secret_hash = found
         if secret_hash is None or not compare_digest(secret_hash, sha256(claims.secret).digest()):
             raise TokenUnknown
-        if session.generation != claims.generation or session.key_id is None:
+        if session.generation != claims.generation or session.key_id != claims.key_id:
             raise TokenUnknown
         return session
 

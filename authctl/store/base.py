@@ -124,6 +124,9 @@ class View(Protocol):
     def imported(self, key: bytes, now: int) -> list[ImportedDetail]:
         """Every session that an import registered for a key, oldest first."""
 
+    def imported_final(self, key: bytes) -> int | None:
+        """The latest instant at which a removed session of that key was revoked or ended."""
+
 
 class Change(View, Protocol):
     """Reading and writing, alone, until the block is left: then everything is kept, or nothing."""
@@ -162,7 +165,10 @@ class Change(View, Protocol):
         """Append to the audit log, which takes only the next number and never changes."""
 
     def remove_ended(self, cutoff: int, limit: int) -> dict[Status, int]:
-        """Remove up to `limit` sessions whose end lies before the cutoff; how many, by status."""
+        """Remove up to `limit` sessions whose end lies before the cutoff; how many, by status.
+
+        Of an imported one that was revoked or ended, the key and that instant are kept for `imported_final`.
+        """
 
     def remove_unnamed_revocations(self) -> int:
         """Remove closed revocations that no session names, the latest of everything apart; how many that were."""

@@ -89,6 +89,12 @@ _TABLES = (
     """,
     "CREATE INDEX imported_by_key ON imported (key)",
     """
+    CREATE TABLE imported_finals (
+        key BLOB PRIMARY KEY,
+        at INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID
+    """,
+    """
     CREATE TABLE audit_events (
         seq INTEGER PRIMARY KEY,
         at INTEGER NOT NULL,

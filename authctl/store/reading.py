@@ -71,7 +71,7 @@ class SqliteView:
     def session(self, session_id: str, now: int) -> Session | None:
         sql = f"SELECT {rows.SESSION} FROM sessions AS s {JOINED} WHERE s.id = :id"
         found = self._one(sql, {"id": session_id, "now": now})
-        return rows.session(found) if found else None
+        return rows.checked_session(found) if found else None
 
     def ids_beginning(self, prefix: str, limit: int) -> list[str]:
         after = prefix[:-1] + chr(ord(prefix[-1]) + 1)
@@ -85,7 +85,7 @@ class SqliteView:
             found += self._lane(chosen, kind, limit, after)
         width = len(chosen.order.columns)
         found.sort(key=lambda row: row[-width:], reverse=True)
-        sessions = [rows.session(row) for row in found[:limit]]
+        sessions = [rows.checked_session(row) for row in found[:limit]]
         more = len(found) >= limit
         return Page(sessions, Cursor(found[limit - 1][-width:]) if more else None)
 
@@ -184,7 +184,11 @@ class SqliteView:
             f" JOIN sessions AS s ON s.number = i.number {JOINED} WHERE i.key = :key ORDER BY s.number"
         )
         found = self._all(sql, {"key": key, "now": now})
-        return [ImportedDetail(rows.session(row), json.loads(row[-1])) for row in found]
+        return [ImportedDetail(rows.checked_session(row), json.loads(row[-1])) for row in found]
+
+    def imported_final(self, key: bytes) -> int | None:
+        found = self._one("SELECT at FROM imported_finals WHERE key = ?", (key,))
+        return found[0] if found else None
 
 
 REMOVABLE = {

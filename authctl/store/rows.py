@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from authctl.errors import IntegrityFailure
+from authctl.instants import EARLIEST, NEVER
 from authctl.model import AuditEvent, NewSession, ProfileSet, Session
 from authctl.names import fold
 
@@ -17,15 +18,23 @@ SESSION = (
 EVENT = "seq, at, actor, action, subject, note, detail, prev_hash, hash"
 
 _WIDTH = len(Session._fields)
+_INSTANTS = [Session._fields.index(name) for name in Session._fields if name.endswith("_at")]
 
 
 def session(row: Sequence[Any]) -> Session:
     """The session of a row that `SESSION` selected; columns after it are left alone."""
     found = Session._make(row[:_WIDTH])
-    if not (
-        type(found.expires_at) is type(found.last_used_at) is type(found.created_at) is int and type(found.id) is str
-    ):
+    if not type(found.expires_at) is type(found.use_due_at) is int:
         raise IntegrityFailure("the registry is damaged: a session's row makes no sense")
+    return found
+
+
+def checked_session(row: Sequence[Any]) -> Session:
+    """The same, for showing: every text is text, and every instant one that can be written."""
+    found = session(row)
+    instants = [value for index in _INSTANTS if (value := row[index]) is not None]
+    if not all(type(value) is int and EARLIEST <= value <= NEVER for value in instants):
+        raise IntegrityFailure(f"the registry is damaged: the instants of session {found.number} make no sense")
     return found
 
 

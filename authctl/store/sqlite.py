@@ -55,7 +55,7 @@ def explained(path: Path) -> Iterator[None]:
         if primary in _UNAVAILABLE:
             raise RegistryUnavailable(f"the registry at {path} cannot be used: {_UNAVAILABLE[primary]}") from error
         undecodable = code is None and isinstance(error, sqlite3.OperationalError)
-        tampered = code == sqlite3.SQLITE_CONSTRAINT_TRIGGER or "no such" in str(error)
+        tampered = code in (sqlite3.SQLITE_CONSTRAINT_TRIGGER, sqlite3.SQLITE_ERROR)  # our own SQL makes no errors
         if primary in _DAMAGED or undecodable or tampered:
             raise IntegrityFailure(f"the registry at {path} is damaged: {error}") from error
         raise
@@ -65,11 +65,13 @@ def connect(path: Path, *, writing: bool = False) -> sqlite3.Connection:
     """A connection with every pragma set and read back. Raises RegistryUnavailable or IntegrityFailure."""
     check_file(path)
     frozen = bool(os.statvfs(path).f_flag & os.ST_RDONLY)
+    if not frozen and not os.access(path, os.W_OK):
+        raise RegistryUnavailable(f"the registry at {path} is read-only", f"chmod 600 {path}")
     if frozen and has_log(path):
         raise RegistryUnavailable(f"the registry at {path} is read-only, and its write-ahead log is not empty")
     mode = "mode=ro&immutable=1" if frozen else "mode=rw"
     connection = sqlite3.connect(
-        f"file:{quote(str(path))}?{mode}",
+        f"file:{quote(os.fsencode(path))}?{mode}",
         uri=True,
         timeout=PATIENCE,
         isolation_level=None,
@@ -138,20 +140,23 @@ class SqliteStore:
         self._reader = _Channel(self.path)
         self._writer = _Channel(self.path, writing=True)
         self._process = os.getpid()
+        self._closed = False
 
-    def _check_process(self) -> None:
+    def _check_usable(self) -> None:
+        if self._closed:
+            raise RegistryUnavailable("this registry was closed")
         if os.getpid() != self._process:
             raise RegistryUnavailable("a registry cannot be used across a fork: open one in the child")
 
     def by_number(self, number: int, now: int) -> tuple[Session, bytes | None] | None:
-        self._check_process()
+        self._check_usable()
         with self._hot.lock, explained(self.path):
             found = self._hot.connection().execute(BY_NUMBER, {"number": number, "now": now}).fetchone()
         return found and (rows.session(found), found[-1])
 
     @contextmanager
     def view(self) -> Iterator[SqliteView]:
-        self._check_process()
+        self._check_usable()
         with self._reader.lock, explained(self.path):
             connection = self._reader.connection()
             connection.execute("BEGIN")
@@ -162,7 +167,7 @@ class SqliteStore:
 
     @contextmanager
     def change(self, *, wait: bool = True, attempts: int = 1) -> Iterator[SqliteChange]:
-        self._check_process()
+        self._check_usable()
         if not self._writer.lock.acquire(blocking=wait):
             raise RegistryUnavailable("another thread is writing")
         try:
@@ -185,6 +190,7 @@ class SqliteStore:
         return SqliteStaging()
 
     def close(self) -> None:
+        self._closed = True
         for channel in (self._hot, self._reader, self._writer):
             channel.close()
 

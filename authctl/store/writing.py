@@ -19,7 +19,14 @@ from authctl.store.reading import (
     SqliteView,
     recomputations,
 )
-from authctl.store.selection import OPEN, compiled
+from authctl.store.selection import JOINED, OPEN, compiled
+
+_KEEP_FINALS = (
+    "INSERT INTO imported_finals (key, at) SELECT i.key, max(coalesce(r.at, s.ended_at)) FROM json_each(?) AS gone"
+    f" JOIN imported AS i ON i.number = gone.value JOIN sessions AS s ON s.number = i.number {JOINED}"
+    " WHERE coalesce(r.at, s.ended_at) IS NOT NULL GROUP BY i.key"
+    " ON CONFLICT (key) DO UPDATE SET at = max(at, excluded.at)"
+)
 
 
 class SqliteChange(SqliteView):
@@ -122,6 +129,7 @@ class SqliteChange(SqliteView):
             sql = f"SELECT s.number FROM {source} LIMIT :limit"
             chosen = self._all(sql, {"cutoff": cutoff, "limit": limit - sum(removed.values())})
             numbers = json.dumps(sorted(row[0] for row in chosen))
+            self.connection.execute(_KEEP_FINALS, (numbers,))
             for table in ("imported", "sessions"):
                 sql = f"DELETE FROM {table} WHERE number IN (SELECT value FROM json_each(?))"
                 self.connection.execute(sql, (numbers,))
