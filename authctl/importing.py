@@ -272,7 +272,10 @@ def _entered(text: str) -> Any:
 
 def read_mapping(raw: bytes, name: str) -> Mapping:
     """Read the bytes of a mapping file; `name` is how its faults call it. Raises InvalidFile."""
-    return Mapping(validated(_File, load(raw, name)))
+    document = load(raw, name)
+    file = validated(_File, document)
+    document.raise_faults()
+    return Mapping(file)
 
 
 def rows(file: BinaryIO, name: str) -> Iterator[tuple[int, Any | Rejected]]:

@@ -1,5 +1,7 @@
 """Checks plain data against a pydantic model, and words what is wrong in our own terms."""
 
+from collections.abc import Sequence
+from copy import deepcopy
 from difflib import get_close_matches
 from functools import cache
 from typing import Annotated, Any, TypeVar
@@ -12,6 +14,9 @@ from authctl.errors import AuthctlError
 from authctl.yamlfile import MOST_FAULTS, Document, Path
 
 Model = TypeVar("Model", bound=BaseModel)
+
+_ENTRY = 2
+"""How deep an entry of a mapping stands; what stands deeper is a field of one."""
 
 _WORDING = {
     "string_type": "must be text: put it in quotes",
@@ -39,14 +44,42 @@ Text = Annotated[str, AfterValidator(_text)]
 
 
 def validated(model: type[Model], document: Document) -> Model:
-    """The document as a value of the model. Raises InvalidFile naming every fault's line and column."""
-    try:
-        return model.model_validate(document.data)
-    except ValidationError as error:
-        for detail in error.errors(include_url=False)[: MOST_FAULTS + 1]:
+    """The document as a value of the model, its faults noted in the document.
+
+    Fields that are wrong by themselves are left out of the value, so that the caller can look for what is wrong
+    between the others before it raises all faults. Raises InvalidFile where too little is left for that.
+    """
+    data = document.data
+    while True:
+        try:
+            return model.model_validate(data)
+        except ValidationError as error:
+            details = error.errors(include_url=False)[: MOST_FAULTS + 1]
+        for detail in details:
             _fault(document, detail, model)
-    document.raise_faults()
-    raise AssertionError("a validation error without faults")
+        if not all(map(_can_go, details)):
+            document.raise_faults()
+        data = _without(data, [detail["loc"] for detail in details])
+
+
+def _can_go(detail: ErrorDetails) -> bool:
+    alone = detail["type"] == "extra_forbidden" or len(detail["loc"]) > _ENTRY
+    return (
+        alone
+        and detail["type"] != "missing"
+        and "[key]" not in detail["loc"]
+        and not any(isinstance(part, int) for part in detail["loc"])
+    )
+
+
+def _without(data: Any, paths: Sequence[Path]) -> Any:
+    pruned = deepcopy(data)
+    for path in paths:
+        place = pruned
+        for part in path[:-1]:
+            place = place[part]
+        place.pop(path[-1], None)
+    return pruned
 
 
 def _fault(document: Document, detail: ErrorDetails, model: type[BaseModel]) -> None:

@@ -523,3 +523,25 @@ def test_a_pattern_costs_little_whatever_the_name():
     start = process_time()
     assert profile_of({("*a*a*a*b", None): "p"}, "a" * 400, "x") == "default"
     assert process_time() - start < BUDGET
+
+
+def test_faults_of_fields_and_contradictions_are_found_together():
+    """A field that is wrong by itself does not hide what is wrong between the others."""
+    text = """\
+version: 1
+default_profile: nope
+assignments: [{user: alice, profile: gone}]
+profiles:
+  a:
+    idle_timeout: 3d
+    absolute_timeout: 1d
+    foo: 1
+  b: {idle_timeout: 90}
+"""
+    assert [fault.split(": ", 1)[0] for fault in faults(text)] == [
+        "profiles.yaml:2:18",
+        "profiles.yaml:3:38",
+        "profiles.yaml:7:23",
+        "profiles.yaml:8:5",
+        "profiles.yaml:9:21",
+    ]
