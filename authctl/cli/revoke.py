@@ -116,7 +116,7 @@ def _ask(cli: Cli, selection: SessionFilter, note: str | None, max_affected: int
 def _show(cli: Cli, outcome: RevokeOutcome) -> None:
     done = "dry run, nothing was changed: would revoke" if outcome.dry_run else "revoked"
     cli.say(f"{done} {counted(outcome.revoked, 'session')}; {outcome.already_revoked} revoked before")
-    if outcome.selected > len(outcome.sessions):
+    if outcome.selected > len(outcome.sessions) and (cli.form or not cli.quiet):
         cli.warn(f"only {len(outcome.sessions):,} of the {outcome.selected:,} sessions are listed")
     cli.show_outcome(records.revocation(outcome), render.REVOKED)
     if outcome.not_found:

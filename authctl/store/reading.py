@@ -15,6 +15,7 @@ from authctl.store.selection import (
     BY_REVOCATION,
     JOINED,
     OPEN,
+    REVOKED,
     Selection,
     compiled,
     kinds,
@@ -118,7 +119,7 @@ class SqliteView:
         chosen = compiled(selection, now)
         everywhere = " AND s.kind IN ('application', 'web')" if chosen.by_kind else ""
         limit = "" if at_most is None else " LIMIT :at_most"
-        sql = f"SELECT count(*) FROM (SELECT 1 FROM {chosen.source} WHERE {chosen.where}{everywhere}{limit})"
+        sql = f"SELECT count(*) FROM (SELECT 1 FROM {chosen.counted} WHERE {chosen.where}{everywhere}{limit})"
         return self._number(sql, {**chosen.parameters, "at_most": at_most})
 
     def count_by_status(self, selection: SessionFilter, now: int) -> dict[Status, int]:
@@ -196,10 +197,7 @@ REMOVABLE = {
         "sessions AS s INDEXED BY sessions_by_expiry"
         f" WHERE s.revocation_id = {OPEN} AND s.kind IN ('application', 'web') AND s.expires_at < :cutoff"
     ),
-    Status.REVOKED: (
-        "revocations AS r INDEXED BY revocations_by_time CROSS JOIN sessions AS s INDEXED BY sessions_by_revocation"
-        " ON s.revocation_id = r.id WHERE r.at IS NOT NULL AND r.at < :cutoff"
-    ),
+    Status.REVOKED: f"{REVOKED} WHERE r.at IS NOT NULL AND r.at < :cutoff",
 }
 """The sessions whose end lies before a cutoff, by the status they then have."""
 

@@ -18,7 +18,7 @@ JOINED = "JOIN revocations AS r ON r.id = s.revocation_id"
 _EXPIRED_BY = (
     "max(:now, coalesce((SELECT max(ended_at) FROM sessions INDEXED BY sessions_by_end WHERE ended_at IS NOT NULL), 0))"
 )
-_REVOKED_SOURCE = (
+REVOKED = (
     "revocations AS r INDEXED BY revocations_by_time CROSS JOIN sessions AS s INDEXED BY sessions_by_revocation"
     " ON s.revocation_id = r.id"
 )
@@ -47,12 +47,22 @@ BY_REVOCATION = Order(("r.at", "r.id", "s.last_used_at", "s.number"))
 class Selection:
     """A filter, compiled: `source` is what to put after FROM, `where` what after WHERE."""
 
-    source: str
+    table: str
     order: Order
     conditions: tuple[str, ...]
     parameters: dict[str, Any]
     by_kind: bool
-    """Whether `source` yields its order only within one kind."""
+    """Whether the index yields its order only within one kind."""
+
+    @property
+    def source(self) -> str:
+        """The sessions, each joined with its revocation."""
+        return self.table if self.table is REVOKED else f"{self.table} {JOINED}"
+
+    @property
+    def counted(self) -> str:
+        """The sessions, joined only where the criteria ask about the revocation."""
+        return self.source if "r." in self.where else self.table
 
     @property
     def where(self) -> str:
@@ -64,13 +74,13 @@ def compiled(selection: SessionFilter, now: int) -> Selection:
     conditions, parameters = _criteria(selection)
     parameters["now"] = now
     statuses = set(selection.statuses)
-    source, order, by_kind = _entrance(selection, statuses)
+    table, order, by_kind = _entrance(selection, statuses)
     if statuses and len(statuses) < len(Status):
         conditions.append(_status(statuses, order))
     if selection.kind is not None:
         conditions.append("s.kind = :kind")
         parameters["kind"] = selection.kind
-    return Selection(source, order, tuple(conditions), parameters, by_kind and selection.kind is None)
+    return Selection(table, order, tuple(conditions), parameters, by_kind and selection.kind is None)
 
 
 def _entrance(selection: SessionFilter, statuses: set[Status]) -> tuple[str, Order, bool]:
@@ -80,15 +90,15 @@ def _entrance(selection: SessionFilter, statuses: set[Status]) -> tuple[str, Ord
     elif statuses == {Status.EXPIRED}:
         order = BY_EXPIRY
     if selection.ids:
-        return f"sessions AS s {JOINED}", order, False
+        return "sessions AS s", order, False
     if selection.username is not None:
-        return f"sessions AS s INDEXED BY sessions_by_user {JOINED}", order, False
+        return "sessions AS s INDEXED BY sessions_by_user", order, False
     if order is BY_REVOCATION:
-        return _REVOKED_SOURCE, order, True
+        return REVOKED, order, True
     if order is BY_EXPIRY:
-        return f"sessions AS s INDEXED BY sessions_by_expiry {JOINED}", order, True
+        return "sessions AS s INDEXED BY sessions_by_expiry", order, True
     index = "sessions_by_revocation" if statuses and statuses <= _UNREVOKED else "sessions_by_use"
-    return f"sessions AS s INDEXED BY {index} {JOINED}", order, True
+    return f"sessions AS s INDEXED BY {index}", order, True
 
 
 def _status(statuses: set[Status], order: Order) -> str:

@@ -81,7 +81,7 @@ class SqliteChange(SqliteView):
         chosen = compiled(selection, now)
         sql = (
             f"UPDATE sessions SET revocation_id = :revocation_id WHERE revocation_id = {OPEN}"
-            f" AND number IN (SELECT s.number FROM {chosen.source} WHERE {chosen.where})"
+            f" AND number IN (SELECT s.number FROM {chosen.counted} WHERE {chosen.where})"
         )
         return self.connection.execute(sql, {**chosen.parameters, "revocation_id": revocation_id}).rowcount
 
