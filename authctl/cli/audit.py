@@ -12,7 +12,7 @@ from authctl.instants import parse_when
 from authctl.render import Format
 from authctl.store.base import EventFilter
 
-app = typer.Typer(help="See who did what, and prove that it is all there.", rich_markup_mode=None, add_completion=False)
+app = typer.Typer(help="See who did what.", rich_markup_mode=None, add_completion=False)
 
 _SCREENFUL = 50
 
@@ -64,14 +64,14 @@ def show(
     output: Output = None,
     quiet: Quiet = False,
 ) -> None:
-    """Show an audit event, with its detail and hashes."""
+    """Show an audit event. With its detail and hashes."""
     cli = start(ctx, output, quiet)
     cli.show(records.event(cli.registry.event(seq)))
 
 
 @app.command()
 def verify(ctx: typer.Context, output: Output = None, quiet: Quiet = False) -> None:
-    """Walk the audit chain from its first event; exit 7, naming the first bad one, when it does not hold."""
+    """Walk the audit chain. Exit 7, naming the first bad event, when it does not hold."""
     cli = start(ctx, output, quiet)
     head = cli.registry.verify_audit()
     cli.report({"seq": head.seq, "hash": head.hash}, f"the audit chain holds, {counted(head.seq, 'event')}")

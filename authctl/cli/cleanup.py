@@ -34,7 +34,7 @@ def cleanup(
     output: Output = None,
     quiet: Quiet = False,
 ) -> None:
-    """Remove sessions that ended longer ago than the retention; for cron, asks nothing."""
+    """Remove what ended long ago. Made for cron: goes by the retention in force and asks nothing."""
     cli = start(ctx, output, quiet)
     age = None if older_than is None else parse_duration(older_than)
     with cli.progress("removing") as progress:

@@ -24,7 +24,7 @@ _SIGN_INS = (
 
 @app.command()
 def demo(ctx: typer.Context) -> None:
-    """Show the main job from beginning to end on made-up sessions; touches nothing of yours."""
+    """Show the main job on made-up sessions. Touches nothing of yours."""
     cli = start(ctx)
     with tempfile.TemporaryDirectory(prefix="authctl-demo-") as folder:
         stage = _Stage(Path(folder))

@@ -28,7 +28,7 @@ def show(
     output: Output = None,
     quiet: Quiet = False,
 ) -> None:
-    """Show a profile in force, with the assignments that lead to it."""
+    """Show a profile in force. With the assignments that lead to it."""
     cli = start(ctx, output, quiet)
     profiles = cli.registry.profiles()
     cli.show(records.profile(profiles.named(name), profiles))
@@ -40,7 +40,7 @@ def check(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="The profiles file.")],
     quiet: Quiet = False,
 ) -> None:
-    """Read a profiles file and name the line and column of every fault; changes nothing."""
+    """Find faults in a file. Each with its line and column; changes nothing."""
     from authctl.profiles import read
 
     cli = start(ctx, quiet=quiet)
@@ -59,7 +59,7 @@ def apply(
     output: Output = None,
     quiet: Quiet = False,
 ) -> None:
-    """Put a profiles file in force; living sessions get new deadlines at once, and nothing revives."""
+    """Put a file in force. Living sessions get new deadlines at once, and nothing revives."""
     from authctl import names
     from authctl.profiles import read
 

@@ -64,7 +64,7 @@ def revoke(
     output: Output = None,
     quiet: Quiet = False,
 ) -> None:
-    """Revoke sessions for good, with a note that says why. Users and ids act at once; filters and --all ask first."""
+    """Revoke sessions, with a note. It is for good. Ids and --user act at once; filters and --all ask first."""
     cli = start(ctx, output, quiet)
     targets = named(cli, ids or ())
     if ids and not targets:

@@ -71,7 +71,7 @@ def list_(
     output: Output = None,
     quiet: Quiet = False,
 ) -> None:
-    """List sessions, newest use first; expired alone by newest end, revoked alone by newest revocation."""
+    """List sessions. Newest use first; expired alone by newest end, revoked alone by newest revocation."""
     cli = start(ctx, output, quiet)
     selection = selected(
         cli.registry.now(),
@@ -108,7 +108,7 @@ def show(
     output: Output = None,
     quiet: Quiet = False,
 ) -> None:
-    """Show every field of a session, and for a revoked one who, when and why."""
+    """Show a session. Every field, which deadline comes first, and for a revoked one who, when and why."""
     cli = start(ctx, output, quiet)
     cli.show(records.shown_session(cli.registry.session(session_id)))
 
@@ -129,7 +129,7 @@ def import_(
     output: Output = None,
     quiet: Quiet = False,
 ) -> None:
-    """Register sessions from another system's export; again, or in any order, it comes to the same."""
+    """Register another system's sessions. Importing again, or in any order, comes to the same."""
     from authctl.cli.files import opened, read_file
     from authctl.importing import read_mapping
 
@@ -159,7 +159,7 @@ def end(
     output: Output = None,
     quiet: Quiet = False,
 ) -> None:
-    """Sign out: the user left or closed the browser, and the session ends now."""
+    """Sign out sessions. The user left or closed the browser, and the session ends now."""
     from authctl.cli.selecting import named
     from authctl.errors import NotFound
 

@@ -21,7 +21,7 @@ def init(
     actor: Actor = None,
     quiet: Quiet = False,
 ) -> None:
-    """Create an installation: folder, key ring, profiles and registry."""
+    """Create an installation. Its folder, key ring, profiles and registry."""
     from authctl.profiles import DEFAULT_FILE, read
     from authctl.registry.creation import create
 

@@ -41,7 +41,7 @@ def issue(
     output: Output = None,
     quiet: Quiet = False,
 ) -> None:
-    """Register a session and print its token, which is shown this once."""
+    """Register a session. Prints its token, which is shown this once."""
     cli = start(ctx, output, quiet)
     issued = cli.registry.issue(
         username=user,
@@ -80,7 +80,7 @@ def verify(
     output: Output = None,
     quiet: Quiet = False,
 ) -> None:
-    """Say whether a token is good now, and for whom; counts as use. As JSON this is RFC 7662."""
+    """Say whether a token is good. It counts as use; as JSON the answer is that of RFC 7662."""
     cli = start(ctx, output, quiet)
     as_json = cli.form in (Format.JSON, Format.NDJSON)
     try:

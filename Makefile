@@ -1,0 +1,36 @@
+PYTHON ?= python3
+VENV := .venv-dev
+BIN := $(VENV)/bin
+
+.PHONY: check lint test storm demo docs clean
+
+check: $(VENV)/ready ## what CI runs beside the README's test command
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python docs/generate_commands.py --check
+	$(BIN)/authctl profiles check profiles.example.yaml
+
+test: $(VENV)/ready ## the tests
+	$(BIN)/python -m pytest -q
+
+storm: $(VENV)/ready ## eight processes on one registry for a minute
+	AUTHCTL_STORM_SECONDS=60 $(BIN)/python -m pytest -q -s tests/test_processes.py
+
+fuzz: $(VENV)/ready ## the property tests at full size
+	AUTHCTL_TEST_PROFILE=full $(BIN)/python -m pytest -q tests
+
+demo: $(VENV)/ready ## the main job on made-up sessions
+	$(BIN)/authctl demo
+
+docs: $(VENV)/ready ## write docs/commands.md anew from the commands themselves
+	$(BIN)/python docs/generate_commands.py
+
+clean:
+	rm -rf .venv .venv-dev .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+
+$(VENV)/ready: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	touch $@

@@ -1,0 +1,70 @@
+"""Writes docs/commands.md from the commands' own help; with --check, only says whether it is up to date."""
+
+import os
+import sys
+from pathlib import Path
+
+import typer
+from typer.main import get_command
+
+PAGE = Path(__file__).with_name("commands.md")
+HEAD = """\
+# Commands
+
+Written by `make docs` from the commands' own help; `make check` compares the two. Options that stand everywhere, exit
+codes and formats: [below](#everywhere).
+
+## Everywhere
+
+- Standard output is data, standard error is talk. `-q` silences success.
+- `-o table|json|ndjson|csv|id`, or `AUTHCTL_OUTPUT`. In a pipe a table is tab-separated with a header, its id first.
+- A session id may be abbreviated to any unique beginning of six characters or more.
+- Times: `2026-11-01`, RFC 3339, or an age: `90s`, `30m`, `36h`, `7d`, `2w`, `6 months`, `1 year`. An age counts back from now,
+  except for `--expires-before`, where it counts ahead.
+- `--home DIR` (`AUTHCTL_HOME`) is one installation; `--registry PATH` (`AUTHCTL_REGISTRY`) names a database elsewhere.
+
+| exit code | meaning |
+|---|---|
+| 0 | done; token valid; a list with no rows; nothing left to revoke |
+| 1 | unexpected failure: a defect in authctl |
+| 2 | wrong usage, unreadable input, invalid profile, a name that cannot be accepted |
+| 3 | no such session, user, profile or event; a revoke that matched nothing, or some of whose ids were unknown (the rest is done) |
+| 4 | refused: note missing or saying nothing, question declined, `--yes` missing, limit exceeded, target exists already |
+| 5 | token not valid |
+| 6 | registry or key ring unavailable: missing, locked, read-only, disk full, open to others, schema too new; nothing changed |
+| 7 | registry, key ring or audit log damaged or tampered with |
+| 8 | done, but the result could not be written out |
+"""
+
+
+def pages(command: object, context: typer.Context, path: str) -> list[str]:
+    """The help of a command, and of those below it."""
+    below = getattr(command, "list_commands", None)
+    text = command.get_help(context)  # type: ignore[attr-defined]
+    found = [] if path == "authctl" else [f"## {path}\n\n```text\n{text.rstrip()}\n```\n"]
+    for name in below(context) if below else ():
+        child = command.get_command(context, name)  # type: ignore[attr-defined]
+        child_context = type(context)(child, info_name=name, parent=context)
+        found += pages(child, child_context, f"{path} {name}")
+    return found
+
+
+def main() -> int:
+    """Write or check the page."""
+    from authctl.cli.app import app
+
+    os.environ.update(COLUMNS="100")
+    root = get_command(app)
+    context = root.make_context("authctl", ["--help"], resilient_parsing=True)
+    text = "\n".join([HEAD, *pages(root, context, "authctl")])
+    if "--check" not in sys.argv:
+        PAGE.write_text(text)
+        return 0
+    if PAGE.exists() and PAGE.read_text() == text:
+        return 0
+    sys.stderr.write("docs/commands.md is not what the commands say; run: make docs\n")
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,100 @@
+"""The documentation is tested: commands as they say themselves, every field and module named, no link dead."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from authctl import profiles
+from authctl.importing import read_mapping
+from authctl.model import Profile
+from tests.conftest import Authctl
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
+
+
+def test_the_command_reference_is_what_the_commands_say():
+    """docs/commands.md is generated, and up to date."""
+    script = ROOT / "docs" / "generate_commands.py"
+    ran = subprocess.run([sys.executable, str(script), "--check"], capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_no_link_is_dead(page: Path):
+    """Every relative link leads somewhere."""
+    for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text()):
+        assert (page.parent / target).exists(), target
+
+
+def test_the_map_names_every_module():
+    """A reader finds every module on the architecture page."""
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    modules = [
+        path
+        for path in (ROOT / "authctl").rglob("*.py")
+        if path.name not in ("__init__.py", "__main__.py", "version.py")
+    ]
+    missing = [str(path) for path in modules if path.name not in text and path.name != "files.py"]
+    assert missing == []
+
+
+def test_the_tests_that_the_security_model_names_are_there():
+    """No promise is proven by a test that does not exist."""
+    text = (ROOT / "docs" / "security.md").read_text()
+    for name in set(re.findall(r"`(test_\w+\.py)", text)):
+        assert (ROOT / "tests" / name).exists(), name
+    for name in re.findall(r"`test_\w+\.py: (test_\w+)`", text):
+        assert any(f"def {name}(" in path.read_text() for path in (ROOT / "tests").glob("*.py")), name
+
+
+def test_every_field_of_a_profile_is_explained():
+    """docs/profiles.md has a row for every field, and the example shows every system."""
+    text = (ROOT / "docs" / "profiles.md").read_text()
+    fields = [*Profile("x").to_document(), "version", "retention", "default_profile", "assignments", "profiles"]
+    assert [field for field in fields if f"| `{field}` |" not in text] == []
+    example = (ROOT / "profiles.example.yaml").read_bytes()
+    found = profiles.read(example, "profiles.example.yaml").profiles
+    assert {"mimecast", "entra", "exchange-basic", "owa", "sharepoint", "yammer", "arcgis"} <= set(found)
+
+
+def test_the_mappings_are_good():
+    """Every mapping that is shipped as an example, and the one on the page, can be read."""
+    for path in (ROOT / "docs" / "mappings").iterdir():
+        read_mapping(path.read_bytes(), path.name)
+    (shown,) = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs" / "importing.md").read_text(), re.DOTALL)
+    read_mapping(shown.encode(), "importing.md")
+
+
+def test_the_set_up_commands_are_one_line_each():
+    """The README's two commands stand alone on a line, each with an environment of its own."""
+    lines = [
+        line.strip()
+        for line in (ROOT / "README.md").read_text().splitlines()
+        if line.startswith("    python3 -m venv ")
+    ]
+    assert len(lines) == 2
+    assert lines[0].endswith("authctl demo")
+    assert lines[1].endswith("pytest -q")
+    assert lines[0].split()[3] != lines[1].split()[3]
+
+
+def test_the_demo_does_the_main_job(authctl: Authctl):
+    """It ends with a revoked session, its note, a refused token and a verified trail, and shows each command."""
+    ran = subprocess.run(
+        [sys.executable, "-P", "-m", "authctl", "demo"], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert (ran.returncode, ran.stderr) == (0, "")
+    said = (
+        "$ authctl revoke --user alice --note 'lost device'",
+        "note\tlost device",
+        "status\trevoked",
+        "(exit code 5)",
+        "the audit chain holds",
+    )
+    for text in said:
+        assert text in ran.stdout
+    assert authctl("sessions", "list").code == 6
