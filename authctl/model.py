@@ -14,7 +14,7 @@ from authctl import lifetimes
 from authctl.errors import InvalidInput, NotFound
 from authctl.instants import NEVER, Duration, format_timeout, instant_of, parse_duration, parse_timeout
 from authctl.names import field as checked_field
-from authctl.names import fold, profile_name, quoted, username
+from authctl.names import fold, pattern_fit, profile_name, quoted, username
 
 
 class Status(StrEnum):
@@ -31,8 +31,6 @@ class Kind(StrEnum):
     APPLICATION = "application"
     WEB = "web"
 
-
-_ANY = "\0"  # stands for `*` while a pattern is folded, so that a full-width asterisk stays a literal
 
 SIGN_IN_METHODS = ("password", "key", "saml", "other")
 
@@ -79,38 +77,13 @@ class Assignment:
 
     def specificity(self, username: str, application: str) -> tuple[tuple[int, int], ...] | None:
         """How closely this fits, greater is closer; None when it does not. A user outweighs an application."""
-        fits = (_fit(self.user, username), _fit(self.application, application))
+        fits = (pattern_fit(self.user, username), pattern_fit(self.application, application))
         return None if None in fits else fits  # type: ignore[return-value]
 
     def to_document(self) -> dict[str, Any]:
         """The assignment as `profiles.yaml` would say it."""
         said = {"user": self.user, "application": self.application, "profile": self.profile}
         return {key: value for key, value in said.items() if value is not None}
-
-
-def _fit(pattern: str | None, text: str) -> tuple[int, int] | None:
-    """How closely a pattern fits: without `*` closest, then by its literal length; (-1, 0) for no pattern."""
-    if pattern is None:
-        return (-1, 0)
-    first, *rest = fold(pattern.replace("*", _ANY)).split(_ANY)
-    if not _matches(first, rest, fold(text)):
-        return None
-    return (not rest, len(first) + sum(map(len, rest)))
-
-
-def _matches(first: str, rest: list[str], text: str) -> bool:
-    """Whether a text is `first`, anything, and so on through `rest`; in one pass, whatever the pattern."""
-    if not rest:
-        return text == first
-    *middle, last = rest
-    if not text.startswith(first):
-        return False
-    position = len(first)
-    for part in middle:
-        position = text.find(part, position) + len(part)
-        if position < len(part):
-            return False
-    return text.endswith(last) and len(text) - len(last) >= position
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,8 @@ _ID_PREFIX = re.compile(f"[{_ID_LETTERS}][{_ID_CHARACTERS}]{{0,{_ID_LENGTH - 1}}
 
 _TOKEN = re.compile(r"(ac[ar]t_)[0-9a-fA-F]{16,}", re.ASCII)
 
+_ANY = "\0"  # stands for `*` while a pattern is folded, so that a full-width asterisk stays a literal
+
 _UNSEEN_CATEGORIES = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 _UNSEEN_RANGES = (
     (0x034F, 0x034F),  # combining grapheme joiner
@@ -66,6 +68,31 @@ def fold(text: str) -> str:
     if text.isascii():
         return " ".join(text.lower().split())
     return " ".join(normalize("NFKC", normalize("NFKC", text).casefold()).split())
+
+
+def pattern_fit(pattern: str | None, text: str) -> tuple[int, int] | None:
+    """How closely a pattern fits: without `*` closest, then by its literal length; (-1, 0) for no pattern."""
+    if pattern is None:
+        return (-1, 0)
+    first, *rest = fold(pattern.replace("*", _ANY)).split(_ANY)
+    if not _matches(first, rest, fold(text)):
+        return None
+    return (not rest, len(first) + sum(map(len, rest)))
+
+
+def _matches(first: str, rest: list[str], text: str) -> bool:
+    """Whether a text is `first`, anything, and so on through `rest`; in one pass, whatever the pattern."""
+    if not rest:
+        return text == first
+    *middle, last = rest
+    if not text.startswith(first):
+        return False
+    position = len(first)
+    for part in middle:
+        position = text.find(part, position) + len(part)
+        if position < len(part):
+            return False
+    return text.endswith(last) and len(text) - len(last) >= position
 
 
 def username_key(name: str) -> str:

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from authctl import InvalidFile, InvalidInput
-from authctl.importing import Mapping, Rejected, Row, Skipped, read_mapping, rows
+from authctl.exports import Rejected, rows
+from authctl.importing import Mapping, Row, Skipped, read_mapping
 from authctl.instants import parse_instant
 
 PLAIN = """\

@@ -11,7 +11,8 @@ from itertools import islice
 from typing import Any, BinaryIO
 
 from authctl import names
-from authctl.importing import Mapping, Rejected, Row, Skipped, rows
+from authctl.exports import Rejected, rows
+from authctl.importing import Mapping, Row, Skipped
 from authctl.instants import DAY
 from authctl.model import NewSession, ProfileSet, Session
 from authctl.registry.cleanup import Progress

@@ -60,7 +60,7 @@ class TokenReader:
         if found is None or claims.kind is not TokenKind.ACCESS:
             raise TokenUnknown
         session, secret_hash = found
-        if secret_hash is None or not compare_digest(secret_hash, sha256(claims.secret).digest()):
+        if secret_hash is None or not compare_digest(secret_hash, claims.secret_hash()):
             raise TokenUnknown
         if session.generation != claims.generation or session.key_id != claims.key_id:
             raise TokenUnknown
@@ -81,16 +81,8 @@ def issue(
 ) -> Issued:
     """See `Registry.issue`."""
     username = names.username(username)
-    _check_application(application)
-    for name, text in details.items():
-        if text is not None:
-            names.field(text, name.replace("_", " "))
-    if kind not in tuple(Kind):
-        raise InvalidInput(f"no such kind: {names.quoted(kind)}", "one of: application, web")
-    if signed_in_with is not None and signed_in_with not in SIGN_IN_METHODS:
-        raise InvalidInput(
-            f"no such way to sign in: {names.quoted(signed_in_with)}", f"one of: {', '.join(SIGN_IN_METHODS)}"
-        )
+    details = {name: text or None for name, text in details.items()}
+    _check(application, kind, signed_in_with, details)
     mint = reader.mint()
     secret = secrets.token_bytes(SECRET_BYTES)
     key_id = mint.ring.signing.id
@@ -119,9 +111,16 @@ def issue(
     return Issued(session, token, session.expires_at)
 
 
-def _check_application(application: str) -> None:
+def _check(application: str, kind: str, signed_in_with: str | None, details: dict[str, str | None]) -> None:
     if not names.field(application, "application").strip():
         raise InvalidInput("the application is blank")
+    for name, text in details.items():
+        names.field(text or "", name.replace("_", " "))
+    if kind not in tuple(Kind):
+        raise InvalidInput(f"no such kind: {names.quoted(kind)}", f"one of: {', '.join(Kind)}")
+    if signed_in_with not in (None, *SIGN_IN_METHODS):
+        how = names.quoted(str(signed_in_with))
+        raise InvalidInput(f"no such way to sign in: {how}", f"one of: {', '.join(SIGN_IN_METHODS)}")
 
 
 def verify(core: Core, reader: TokenReader, token: str, application: str | None) -> Session:

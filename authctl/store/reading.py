@@ -8,7 +8,6 @@ from typing import Any
 from authctl.instants import NEVER
 from authctl.lifetimes import write_interval
 from authctl.model import AuditEvent, ProfileSet, Session, SessionFilter, Status
-from authctl.names import fold
 from authctl.store import rows
 from authctl.store.base import Cursor, DeadlineChanges, EventFilter, ImportedDetail, Page
 from authctl.store.selection import (
@@ -16,6 +15,7 @@ from authctl.store.selection import (
     JOINED,
     OPEN,
     REVOKED,
+    Criteria,
     Selection,
     compiled,
     kinds,
@@ -152,14 +152,13 @@ class SqliteView:
         return changes
 
     def events(self, selection: EventFilter, limit: int, before: int | None = None) -> list[AuditEvent]:
-        conditions, parameters = _event_conditions(selection)
-        if before is not None:
-            conditions.append("seq < :before")
+        asked = _event_criteria(selection)
+        asked.add("seq < :before", "before", before)
         sql = (
-            f"SELECT {rows.EVENT} FROM audit_events WHERE {' AND '.join(conditions) or 'TRUE'}"
+            f"SELECT {rows.EVENT} FROM audit_events WHERE {' AND '.join(asked.conditions) or 'TRUE'}"
             " ORDER BY seq DESC LIMIT :limit"
         )
-        return [rows.event(row) for row in self._all(sql, {**parameters, "before": before, "limit": limit})]
+        return [rows.event(row) for row in self._all(sql, {**asked.parameters, "limit": limit})]
 
     def event(self, seq: int) -> AuditEvent | None:
         found = self._one(f"SELECT {rows.EVENT} FROM audit_events WHERE seq = ?", (seq,))
@@ -220,20 +219,13 @@ def recomputations(profiles: ProfileSet, now: int) -> list[tuple[str, dict[str, 
     ]
 
 
-def _event_conditions(selection: EventFilter) -> tuple[list[str], dict[str, Any]]:
-    conditions: list[str] = []
-    parameters: dict[str, Any] = {}
-
-    def add(condition: str, name: str, value: Any) -> None:
-        if value is not None:
-            conditions.append(condition)
-            parameters[name] = value
-
-    add("at >= :since", "since", selection.since)
-    add("at < :until", "until", selection.until)
-    add("actor = :actor", "actor", selection.actor)
-    add("action = :action", "action", selection.action)
-    add(_ABOUT_SESSION, "session", selection.session_id)
-    add(_ABOUT_USER, "username", selection.username and fold(selection.username))
-    add(f"instr({_EVENT_TEXT}, :search)", "search", selection.search and fold(selection.search))
-    return conditions, parameters
+def _event_criteria(selection: EventFilter) -> Criteria:
+    asked = Criteria()
+    asked.add("at >= :since", "since", selection.since)
+    asked.add("at < :until", "until", selection.until)
+    asked.add("actor = :actor", "actor", selection.actor)
+    asked.add("action = :action", "action", selection.action)
+    asked.add(_ABOUT_SESSION, "session", selection.session_id)
+    asked.add_text(_ABOUT_USER, "username", selection.username)
+    asked.add_text(f"instr({_EVENT_TEXT}, :search)", "search", selection.search)
+    return asked

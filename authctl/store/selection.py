@@ -71,16 +71,13 @@ class Selection:
 
 def compiled(selection: SessionFilter, now: int) -> Selection:
     """The SQL of a filter."""
-    conditions, parameters = _criteria(selection)
-    parameters["now"] = now
+    asked = _criteria(selection)
+    asked.parameters["now"] = now
     statuses = set(selection.statuses)
     table, order, by_kind = _entrance(selection, statuses)
     if statuses and len(statuses) < len(Status):
-        conditions.append(_status(statuses, order))
-    if selection.kind is not None:
-        conditions.append("s.kind = :kind")
-        parameters["kind"] = selection.kind
-    return Selection(table, order, tuple(conditions), parameters, by_kind and selection.kind is None)
+        asked.conditions.append(_status(statuses, order))
+    return Selection(table, order, tuple(asked.conditions), asked.parameters, by_kind and selection.kind is None)
 
 
 def _entrance(selection: SessionFilter, statuses: set[Status]) -> tuple[str, Order, bool]:
@@ -113,33 +110,42 @@ def _status(statuses: set[Status], order: Order) -> str:
     return "(" + " OR ".join(STATUS[status] for status in sorted(statuses)) + ")"
 
 
-def _criteria(selection: SessionFilter) -> tuple[list[str], dict[str, Any]]:
-    conditions: list[str] = []
-    parameters: dict[str, Any] = {}
+class Criteria:
+    """The conditions of a WHERE, each with its parameter; what was not asked for adds none."""
 
-    def add(condition: str, name: str, value: Any) -> None:
+    def __init__(self) -> None:
+        self.conditions: list[str] = []
+        self.parameters: dict[str, Any] = {}
+
+    def add(self, condition: str, name: str, value: Any) -> None:
+        """Ask for something, unless the value is None."""
         if value is not None:
-            conditions.append(condition)
-            parameters[name] = value
+            self.conditions.append(condition)
+            self.parameters[name] = value
 
+    def add_text(self, condition: str, name: str, text: str | None) -> None:
+        """Ask for something by the folded key of a text, unless there is none."""
+        self.add(condition, name, None if text is None else fold(text))
+
+
+def _criteria(selection: SessionFilter) -> Criteria:
+    asked = Criteria()
     if selection.ids:
-        add("s.id IN (SELECT value FROM json_each(:ids))", "ids", json.dumps(selection.ids))
+        asked.add("s.id IN (SELECT value FROM json_each(:ids))", "ids", json.dumps(selection.ids))
     if selection.except_ids:
-        add("s.id NOT IN (SELECT value FROM json_each(:except_ids))", "except_ids", json.dumps(selection.except_ids))
-    if selection.username is not None:
-        add("s.username_key = :username", "username", fold(selection.username))
-    for name in ("application", "device", "platform", "profile"):
-        text = getattr(selection, name)
-        add(f"s.{name}_key = :{name}", name, None if text is None else fold(text))
-    add("s.created_at >= :created_since", "created_since", selection.created_since)
-    add("s.created_at < :created_before", "created_before", selection.created_before)
-    add("s.last_used_at >= :used_since", "used_since", selection.used_since)
-    add("s.last_used_at <= :unused_since", "unused_since", selection.unused_since)
-    add("s.expires_at < :expires_before", "expires_before", selection.expires_before)
-    if selection.search and (term := fold(selection.search)):
-        found = " OR ".join(f"instr({column}, :search)" for column in _SEARCHED)
-        add(f"({found})", "search", term)
-    return conditions, parameters
+        spared = json.dumps(selection.except_ids)
+        asked.add("s.id NOT IN (SELECT value FROM json_each(:except_ids))", "except_ids", spared)
+    for name in ("username", "application", "device", "platform", "profile"):
+        asked.add_text(f"s.{name}_key = :{name}", name, getattr(selection, name))
+    asked.add("s.created_at >= :created_since", "created_since", selection.created_since)
+    asked.add("s.created_at < :created_before", "created_before", selection.created_before)
+    asked.add("s.last_used_at >= :used_since", "used_since", selection.used_since)
+    asked.add("s.last_used_at <= :unused_since", "unused_since", selection.unused_since)
+    asked.add("s.expires_at < :expires_before", "expires_before", selection.expires_before)
+    found = " OR ".join(f"instr({column}, :search)" for column in _SEARCHED)
+    asked.add_text(f"({found})", "search", selection.search or None)
+    asked.add("s.kind = :kind", "kind", selection.kind)
+    return asked
 
 
 def kinds(selection: Selection) -> tuple[str | None, ...]:
