@@ -5,7 +5,7 @@ Foreign text never gets out raw: in tables and CSV what cannot be seen is an esc
 
 import csv
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import chain, islice
@@ -54,6 +54,7 @@ PROFILES = _shape(
 
 _IDS = ("id", "seq", "name")
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_NARROWEST = 6
 _COLOURS = {"active": "green", "expired": "yellow", "revoked": "red"}
 
 
@@ -125,24 +126,40 @@ def _csv(out: TextIO, records: Iterable[Record], fields: tuple[str, ...]) -> Non
 
 
 def _drawn(out: TextIO, records: Iterable[Record], columns: tuple[str, ...]) -> None:
+    from rich.cells import cell_len
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
+    rows = [[_short(name, record[name]) for name in columns] for record in records]
     console = Console(file=out, markup=False, highlight=False, emoji=False)
     table = Table(box=None, header_style="bold", pad_edge=False)
-    for index, name in enumerate(columns):
-        table.add_column(
-            name.replace("_", " "),
-            no_wrap=True,
-            overflow="fold" if index == 0 else "ellipsis",
-            min_width=16 if name == "id" else 4,
-        )
-    for record in records:
-        table.add_row(
-            *(Text(_short(name, record[name]), style=_COLOURS.get(str(record[name]), "")) for name in columns)
-        )
+    cells = [columns, *rows]
+    natural = [max(cell_len(row[index]) for row in cells) for index in range(len(columns))]
+    widths = _fitted(natural, columns, console.width - 2 * (len(columns) - 1))
+    for name, width in zip(columns, widths, strict=True):
+        table.add_column(name.replace("_", " "), no_wrap=True, overflow="ellipsis", width=width)
+    for row in rows:
+        table.add_row(*(Text(text, style=_COLOURS.get(text, "")) for text in row))
+    console.width = max(console.width, sum(widths) + 2 * len(widths))
     console.print(table)
+
+
+def _fitted(natural: Sequence[int], columns: Sequence[str], available: int) -> list[int]:
+    """Column widths for a terminal: the widest of those that may be cut give way first, down to a few characters."""
+    widths = list(natural)
+    may_be_cut = [index for index, name in enumerate(columns) if not _is_whole(name, index)]
+    while sum(widths) > available and may_be_cut:
+        widest = max(may_be_cut, key=lambda index: widths[index])
+        if widths[widest] <= _NARROWEST:
+            break
+        widths[widest] -= 1
+    return widths
+
+
+def _is_whole(name: str, index: int) -> bool:
+    """Whether a column is never cut: what identifies a record, its status, and instants."""
+    return index == 0 or name == "status" or name.endswith("at")
 
 
 def _short(name: str, value: Any) -> str:

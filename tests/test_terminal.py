@@ -123,7 +123,10 @@ def test_a_table_is_drawn_and_never_cuts_an_id(installed: Authctl, on_terminal: 
     for columns in (40, 80, 200):
         screen = on_terminal("sessions", "list", columns=columns)
         assert session["id"] in screen.text
+        assert "active" in screen.text
+        assert session["last_used_at"][:16].replace("T", " ") in screen.text
         assert "\x1b[" in screen.text
+    assert "default" in on_terminal("profiles", "list", columns=40).text
     for variables in ({"NO_COLOR": "1"}, {"TERM": "dumb"}):
         plain = on_terminal("sessions", "list", **variables).text
         assert "\x1b[3" not in plain

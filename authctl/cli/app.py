@@ -27,6 +27,10 @@ COMMANDS = {
 """Every command, and the module beside this one that holds it; only the one that runs is loaded."""
 
 
+INTERRUPTED = 130
+"""The exit code after Ctrl-C, as shells have it: 128 and the signal's number."""
+
+
 class _Tree(TyperGroup):
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002
         return list(COMMANDS)
@@ -102,6 +106,8 @@ def _dispatched(arguments: Sequence[str]) -> int:
             code = get_command(app).main(list(arguments) or ["--help"], prog_name="authctl", standalone_mode=False)
         except SystemExit:  # its answer to a reader of its help that stopped
             raise BrokenPipeError from None
+    if code == INTERRUPTED:
+        talk("interrupted; what was done before stays done, and nothing is half done")
     return code if isinstance(code, int) else 0
 
 

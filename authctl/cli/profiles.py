@@ -38,14 +38,17 @@ def show(
 def check(
     ctx: typer.Context,
     file: Annotated[Path, typer.Argument(metavar="FILE", help="The profiles file.")],
+    output: Output = None,
     quiet: Quiet = False,
 ) -> None:
     """Find faults in a file. Each with its line and column; changes nothing."""
     from authctl.profiles import read
 
-    cli = start(ctx, quiet=quiet)
+    cli = start(ctx, output, quiet)
     profiles = read(read_file(file), str(file))
     cli.say(f"{file}: {counted(len(profiles.profiles), 'profile')}, no faults")
+    if cli.form:
+        cli.show_many((records.profile(one, profiles) for one in profiles.profiles.values()), render.PROFILES)
 
 
 @app.command()

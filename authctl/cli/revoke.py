@@ -25,7 +25,7 @@ from authctl.cli.options import (
 )
 from authctl.cli.selecting import named, selected
 from authctl.errors import NotFound
-from authctl.model import SessionFilter
+from authctl.model import Kind, SessionFilter, Status
 from authctl.registry.revocations import RevokeOutcome, check_target
 
 _PREVIEWED = 5
@@ -97,11 +97,10 @@ def _ask(cli: Cli, selection: SessionFilter, note: str | None, max_affected: int
 
     names.note(note)
     found = cli.registry.revoke(selection, note=note, dry_run=True, max_affected=max_affected)
-    if not found.selected:
-        raise NotFound("no session matches")
     if not found.revoked:
         return
-    web = cli.registry.count(selection.narrowed(kind="web", everything=False))
+    unrevoked = selection.statuses or (Status.ACTIVE, Status.EXPIRED)
+    web = cli.registry.count(selection.narrowed(kind=Kind.WEB, status=unrevoked, everything=False))
     shown = ", ".join(f"{s.username} on {s.application or '?'}" for s in found.sessions[:_PREVIEWED])
     more = ", …" if found.selected > _PREVIEWED else ""
     if not (yes and cli.quiet):
@@ -115,7 +114,8 @@ def _ask(cli: Cli, selection: SessionFilter, note: str | None, max_affected: int
 
 def _show(cli: Cli, outcome: RevokeOutcome) -> None:
     done = "dry run, nothing was changed: would revoke" if outcome.dry_run else "revoked"
-    cli.say(f"{done} {counted(outcome.revoked, 'session')}; {outcome.already_revoked} revoked before")
+    before = f"; {outcome.already_revoked:,} revoked before" if outcome.already_revoked else ""
+    cli.say(f"{done} {counted(outcome.revoked, 'session')}{before}")
     if outcome.selected > len(outcome.sessions) and (cli.form or not cli.quiet):
         cli.warn(f"only {len(outcome.sessions):,} of the {outcome.selected:,} sessions are listed")
     cli.show_outcome(records.revocation(outcome), render.REVOKED)

@@ -7,7 +7,7 @@ import typer
 
 from authctl.cli.context import start
 from authctl.cli.files import read_file
-from authctl.cli.options import Actor, Quiet
+from authctl.cli.options import Actor, Output, Quiet
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -19,15 +19,18 @@ def init(
         Path | None, typer.Option("--profiles", metavar="FILE", help="The profiles to begin with.")
     ] = None,
     actor: Actor = None,
+    output: Output = None,
     quiet: Quiet = False,
 ) -> None:
     """Create an installation. Its folder, key ring, profiles and registry."""
     from authctl.profiles import DEFAULT_FILE, read
     from authctl.registry.creation import create
 
-    cli = start(ctx, quiet=quiet)
+    cli = start(ctx, output, quiet)
     text = read_file(profiles) if profiles else DEFAULT_FILE.encode()
     create(cli.place, read(text, str(profiles or "profiles.yaml")), text, actor=actor)
     cli.say(f"created {cli.place.folder}")
     if cli.place.registry.parent != cli.place.folder:
         cli.say(f"created {cli.place.registry}")
+    if cli.form:
+        cli.show({"home": str(cli.place.folder), "registry": str(cli.place.registry)})
