@@ -3,35 +3,24 @@
 import os
 import stat
 from pathlib import Path
-from typing import BinaryIO
 
 from authctl.errors import Refused, RegistryUnavailable, reason
 
 
-def open_private(path: Path, what: str) -> BinaryIO:
-    """Open for reading what only its owner can touch; `what` is its name in errors.
+def check_private(path: Path, what: str) -> os.stat_result:
+    """Look at what only its owner can touch; `what` is its name in errors.
 
     As ssh does with its keys: no access for group or others. And a regular file with one name: SQLite's log
     is named after the file, so that a registry with two names would be corrupted.
     Raises RegistryUnavailable.
     """
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        found = path.stat()
     except FileNotFoundError:
         missing = "restore it from a backup" if path.parent.exists() and any(path.parent.iterdir()) else "authctl init"
         raise RegistryUnavailable(f"there is no {what} at {path}", missing) from None
     except OSError as error:
         raise RegistryUnavailable(f"cannot read the {what} at {path}: {reason(error)}") from None
-    try:
-        _check(os.fstat(descriptor), path, what)
-        _check_folder(path.parent)
-    except BaseException:
-        os.close(descriptor)
-        raise
-    return os.fdopen(descriptor, "rb")
-
-
-def _check(found: os.stat_result, path: Path, what: str) -> None:
     if not stat.S_ISREG(found.st_mode):
         raise RegistryUnavailable(f"the {what} at {path} is not a regular file")
     mode = stat.S_IMODE(found.st_mode)
@@ -39,6 +28,17 @@ def _check(found: os.stat_result, path: Path, what: str) -> None:
         raise RegistryUnavailable(f"the {what} at {path} is open to others (mode {mode:04o})", f"chmod 600 {path}")
     if found.st_nlink != 1:
         raise RegistryUnavailable(f"the {what} at {path} has a second name (a hard link)", f"see: ls -li {path}")
+    _check_folder(path.parent)
+    return found
+
+
+def read_private(path: Path, what: str) -> bytes:
+    """All of such a file. Raises as `check_private`."""
+    check_private(path, what)
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise RegistryUnavailable(f"cannot read the {what} at {path}: {reason(error)}") from None
 
 
 def _check_folder(folder: Path) -> None:

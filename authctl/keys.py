@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from authctl.errors import IntegrityFailure, RegistryUnavailable
-from authctl.files import create_private, open_private
+from authctl.files import create_private, read_private
 from authctl.instants import format_instant, parse_instant
 
 KEY_BYTES = 32
@@ -64,8 +64,7 @@ def create(path: Path, now: int) -> KeyRing:
 
 def load(path: Path) -> KeyRing:
     """Read the key ring. Raises RegistryUnavailable (missing, open to others) or IntegrityFailure (damaged)."""
-    with open_private(path, "key ring") as file:
-        raw = file.read()
+    raw = read_private(path, "key ring")
     try:
         document = json.loads(raw)
         newer = type(document["version"]) is int and document["version"] > _VERSION

@@ -386,3 +386,16 @@ def test_creation_that_fails_leaves_nothing(tmp_path: Path, authctl: Authctl, ho
         (home / name).unlink()
     assert authctl("init").code == Refused.exit_code
     assert [path.name for path in home.iterdir()] == ["keys.json"]
+
+
+def test_another_process_never_takes_itself_for_the_last_one(registry: Registry, home: Path):
+    """However many connections this process has opened, one that comes and goes leaves its write-ahead log alone."""
+    environment = {"PATH": os.environ["PATH"], "AUTHCTL_HOME": str(home)}
+    command = [sys.executable, "-P", "-m", "authctl", "sessions", "list", "--count"]
+    counts = []
+    for _ in range(3):
+        registry.verify(registry.issue(username="alice", application="Outlook").access_token)
+        registry.count()
+        counts.append(subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout)
+    assert counts == ["1\n", "2\n", "3\n"]
+    assert (home / "registry.db-wal").exists()

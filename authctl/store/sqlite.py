@@ -86,6 +86,8 @@ def connect(path: Path, *, writing: bool = False) -> sqlite3.Connection:
 
 
 def _set_up(connection: sqlite3.Connection, path: Path, *, frozen: bool, writing: bool) -> None:
+    if _pragma(connection, "application_id") != APPLICATION_ID:
+        raise IntegrityFailure(f"not an authctl registry: {path}")
     version = _pragma(connection, "user_version")
     if version > SCHEMA_VERSION:
         raise RegistryUnavailable(
