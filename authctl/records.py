@@ -11,7 +11,7 @@ from authctl.names import username_key
 if TYPE_CHECKING:
     from authctl.registry.cleanup import CleanupOutcome
     from authctl.registry.imports import ImportOutcome
-    from authctl.registry.profiles import ApplyOutcome
+    from authctl.registry.profiles import ApplyOutcome, ProfileDifference
     from authctl.registry.revocations import RevokeOutcome
     from authctl.registry.sessions import EndOutcome
     from authctl.registry.tokens import Issued
@@ -164,6 +164,17 @@ def profile(p: Profile, profiles: ProfileSet) -> Record:
         "assignments": [a.to_document() for a in profiles.assignments if a.profile == p.name],
         "retention": str(profiles.retention),
     }
+
+
+def profile_difference(d: "ProfileDifference") -> Record:
+    """What applying a file would mean for one profile."""
+    timeouts: Record = {}
+    for field in ("idle_timeout", "absolute_timeout"):
+        old, new = (getattr(one, field) if one else None for one in (d.before, d.after))
+        said = [None if length is None else format_timeout(length) for length in (old, new)]
+        timeouts |= {f"{field}_before": said[0], f"{field}_after": said[1]}
+    living = {"shortened": d.shortened, "lengthened": d.lengthened, "ended": d.ended}
+    return {"name": d.name, "change": d.change, **living, **timeouts}
 
 
 def application_of_profiles(o: "ApplyOutcome") -> Record:

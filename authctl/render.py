@@ -51,6 +51,11 @@ PROFILES = _shape(
     "name default idle_timeout absolute_timeout description assignments retention",
     "name default idle_timeout absolute_timeout description",
 )
+DIFFERENCES = _shape(
+    "name change shortened lengthened ended idle_timeout_before idle_timeout_after absolute_timeout_before"
+    " absolute_timeout_after",
+    "name change shortened lengthened ended",
+)
 
 _IDS = ("id", "seq", "name")
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")

@@ -374,6 +374,10 @@ def test_profiles(installed: Authctl, home: Path, tmp_path: Path):
     import time
 
     time.sleep(1.1)
+    (difference,) = installed("profiles", "diff", "-o", "json").json
+    assert tuple(difference) == render.DIFFERENCES.fields
+    assert (difference["change"], difference["ended"]) == ("changed", 1)
+    assert (difference["idle_timeout_before"], difference["idle_timeout_after"]) == ("3d", "1s")
     dry = installed("profiles", "apply", "--dry-run", "-o", "json")
     assert (dry.code, dry.json["ended"], dry.json["dry_run"]) == (0, 1, True)
     assert installed("profiles", "apply", "--note", "tightened").code == 4

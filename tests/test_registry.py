@@ -352,6 +352,29 @@ def test_applying_a_tighter_profile_acts_at_once(registry: Registry, clock: Cloc
     assert registry.verify_audit().seq == 5
 
 
+def test_a_difference_is_what_applying_does(registry: Registry, clock: Clock):
+    """By profile: added, changed, withdrawn or unchanged, and the counts that applying then has; nothing is written."""
+    issue(registry, "alice")
+    clock.forward(days=2)
+    issue(registry, "bob")
+    wanted = profiles.read(b"version: 1\ndefault_profile: new\nprofiles: {new: {}, default: {idle_timeout: 1d}}", "p")
+    found = {one.name: one for one in registry.diff_profiles(wanted)}
+    assert {name: one.change for name, one in found.items()} == {"new": "added", "default": "changed"}
+    assert actions(registry)[0] == "session.issue"
+    done = registry.apply_profiles(wanted, note="tightened")
+    changed = found["default"]
+    assert (
+        (changed.shortened, changed.lengthened, changed.ended)
+        == (done.shortened, done.lengthened, done.ended)
+        == (1, 0, 1)
+    )
+    back = profiles.read(b"version: 1\nprofiles: {default: {idle_timeout: 1d}}", "p")
+    assert [(one.name, one.change) for one in registry.diff_profiles(back)] == [
+        ("default", "unchanged"),
+        ("new", "withdrawn"),
+    ]
+
+
 def test_a_session_that_applying_ended_is_listed_its_six_months(install: Install, clock: Clock):
     """Its end is the instant it was ended, not a deadline far back that it never had."""
     registry = install("version: 1\nprofiles: {default: {idle_timeout: never}}")

@@ -1,4 +1,4 @@
-"""`authctl profiles`: list, show, check, apply."""
+"""`authctl profiles`: list, show, check, diff, apply."""
 
 from pathlib import Path
 from typing import Annotated
@@ -9,6 +9,8 @@ from authctl import records, render
 from authctl.cli.context import counted, start, talk
 from authctl.cli.files import read_file
 from authctl.cli.options import Actor, DryRun, Note, Output, Quiet, Yes
+
+File = Annotated[Path | None, typer.Argument(metavar="[FILE]", help="By default profiles.yaml in the home.")]
 
 app = typer.Typer(help="See and change how long sessions live.", rich_markup_mode=None, add_completion=False)
 
@@ -52,9 +54,25 @@ def check(
 
 
 @app.command()
+def diff(
+    ctx: typer.Context,
+    file: File = None,
+    output: Output = None,
+    quiet: Quiet = False,
+) -> None:
+    """Show what applying would change. By profile, with how many living sessions it would shorten, lengthen or end."""
+    from authctl.profiles import read
+
+    cli = start(ctx, output, quiet)
+    path = file or cli.place.profiles
+    differences = cli.registry.diff_profiles(read(read_file(path), str(path)))
+    cli.show_many(map(records.profile_difference, differences), render.DIFFERENCES)
+
+
+@app.command()
 def apply(
     ctx: typer.Context,
-    file: Annotated[Path | None, typer.Argument(metavar="[FILE]", help="By default profiles.yaml in the home.")] = None,
+    file: File = None,
     note: Note = None,
     dry_run: DryRun = False,
     yes: Yes = False,

@@ -13,7 +13,7 @@ from authctl.registry import cleanup, profiles, revocations, sessions, tokens
 from authctl.registry.audit import ChainHead
 from authctl.registry.cleanup import CleanupOutcome, Progress
 from authctl.registry.core import Core
-from authctl.registry.profiles import ApplyOutcome
+from authctl.registry.profiles import ApplyOutcome, ProfileDifference
 from authctl.registry.revocations import RevokeOutcome
 from authctl.registry.sessions import EndOutcome
 from authctl.registry.tokens import Issued
@@ -191,6 +191,10 @@ class Registry:
     def profiles(self) -> ProfileSet:
         """The profiles in force."""
         return profiles.in_force(self._core)
+
+    def diff_profiles(self, wanted: ProfileSet) -> tuple[ProfileDifference, ...]:
+        """What putting profiles in force would change, by profile, and how many living sessions it would touch."""
+        return profiles.diff(self._core, wanted)
 
     def apply_profiles(
         self,

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 from authctl import names
 from authctl.errors import Refused
-from authctl.model import ProfileSet
+from authctl.model import Profile, ProfileSet
 from authctl.registry.core import Core, actor_name
 from authctl.store.base import DeadlineChanges, View
 
@@ -21,6 +21,23 @@ class ApplyOutcome:
     lengthened: int
     ended: int
     dry_run: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ProfileDifference:
+    """What applying a file would mean for one profile; counts are of living sessions."""
+
+    name: str
+    change: str
+    """added, changed, unchanged or withdrawn"""
+    before: Profile | None
+    after: Profile | None
+    shortened: int
+    lengthened: int
+    ended: int
+
+
+_NOTHING = DeadlineChanges(0, 0, 0)
 
 
 def in_force(core: Core) -> ProfileSet:
@@ -55,6 +72,27 @@ def apply(
         ended = {"shortened": outcome.shortened, "lengthened": outcome.lengthened, "ended": outcome.ended}
         unit.record("profile.apply", note=note, detail={"in_force": complete.to_document(), **ended})
     return outcome
+
+
+def diff(core: Core, wanted: ProfileSet) -> tuple[ProfileDifference, ...]:
+    """See `Registry.diff_profiles`."""
+    with core.look() as (view, now):
+        before = view.profiles()
+        complete = _with_withdrawn(wanted, before)
+        changes = view.deadline_changes(complete, now)
+    names_of_all = dict.fromkeys((*wanted.profiles, *before.profiles))
+    return tuple(_difference(name, before, wanted, changes.get(name, _NOTHING)) for name in names_of_all)
+
+
+def _difference(name: str, before: ProfileSet, wanted: ProfileSet, living: DeadlineChanges) -> ProfileDifference:
+    old, new = before.profiles.get(name), wanted.profiles.get(name)
+    if new is None:
+        change = "withdrawn"
+    elif old is None:
+        change = "added"
+    else:
+        change = "unchanged" if old == new else "changed"
+    return ProfileDifference(name, change, old, new, living.shortened, living.lengthened, living.ended)
 
 
 def _with_withdrawn(wanted: ProfileSet, before: ProfileSet) -> ProfileSet:
