@@ -4,8 +4,8 @@ Pure text: nothing here knows sessions or the store. Names are compared by their
 revocation of `alice` also meets `ALICE`: a revocation that misses is worse than two names that meet.
 """
 
+import os
 import re
-import secrets
 from unicodedata import category, normalize
 
 from authctl.errors import InvalidInput, Refused
@@ -112,7 +112,7 @@ def profile_name(name: str) -> str:
 
 def _name(name: str, what: str) -> str:
     stripped = field(name, what).strip()
-    for character in name:
+    for character in "" if name.isascii() and name.isprintable() else name:
         if is_unseen(character):
             raise InvalidInput(f"{what} {quoted(name)} has an invisible character, U+{ord(character):04X}")
     if not stripped:
@@ -147,8 +147,13 @@ def note(text: str | None) -> str:
 
 def new_id() -> str:
     """A fresh session id: a public handle of 78 random bits, no part of any secret."""
-    rest = (secrets.choice(_ID_CHARACTERS) for _ in range(_ID_LENGTH - 1))
-    return secrets.choice(_ID_LETTERS) + "".join(rest)
+    chance = int.from_bytes(os.urandom(_ID_LENGTH + 8))  # so many more than are used that none is likelier
+    chance, first = divmod(chance, len(_ID_LETTERS))
+    characters = [_ID_LETTERS[first]]
+    while len(characters) < _ID_LENGTH:
+        chance, next_one = divmod(chance, len(_ID_CHARACTERS))
+        characters.append(_ID_CHARACTERS[next_one])
+    return "".join(characters)
 
 
 def id_prefix(text: str) -> str | None:
