@@ -27,9 +27,7 @@ def create(
     registry_id = secrets.token_hex(8)
     try:
         _check_vacant(place)
-        if not place.folder.exists():
-            place.folder.mkdir(mode=0o700, parents=True)
-            place.folder.chmod(0o700)
+        _make_folder(place.folder)
         with _removed_on_failure() as made, create_store(place.registry, registry_id, profiles) as store:
             core = Core(place, store, clock)
             keys.create(place.keys, core.now())
@@ -42,6 +40,14 @@ def create(
     except OSError as error:
         where = error.filename or place.folder
         raise RegistryUnavailable(f"cannot create {where}: {reason(error)}") from None
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(mode=0o700, parents=True)
+    except FileExistsError:
+        return
+    folder.chmod(0o700)
 
 
 def _check_vacant(place: Home) -> None:

@@ -1,0 +1,653 @@
+"""Many real processes on one registry, and processes that are killed: what was acknowledged stands, and nothing else."""
+
+import io
+import json
+import os
+import random
+import re
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from authctl import AuditEvent, Registry, Session, SessionFilter
+from authctl.instants import SECOND, format_instant
+from authctl.profiles import read
+from authctl.registry.creation import create
+from authctl.settings import find_home
+from tests.conftest import Authctl
+from tests.storm import MAP, VARIANTS, microseconds, rows
+
+STORM_SECONDS = float(os.environ.get("AUTHCTL_STORM_SECONDS", "4"))
+PROCESSES = 8
+KILLS = 10
+LONGEST_START = 0.15
+PATIENCE = 60
+RETENTION = 2 * SECOND
+LONG_AGO = int(datetime(2020, 5, 4, tzinfo=UTC).timestamp()) * SECOND
+
+ACKNOWLEDGED = re.compile("^authctl: (revoked|removed|applied|done:|registered) ", re.MULTILINE)
+
+Start = Callable[..., subprocess.Popen]
+
+
+@pytest.fixture
+def start(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
+    """Start `python ARGUMENT...` with pipes and `AUTHCTL_HOME`; whatever still runs is ended with the test."""
+    for variable in ("AUTHCTL_OUTPUT", "AUTHCTL_REGISTRY", "AUTHCTL_ACTOR", "SUDO_USER"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("AUTHCTL_HOME", str(home))
+    monkeypatch.setenv("LOGNAME", "tester")
+    started: list[subprocess.Popen] = []
+
+    def one(*arguments: str, **options: Any) -> subprocess.Popen:
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
+        process = subprocess.Popen([sys.executable, "-P", *arguments], text=True, **pipes)
+        started.append(process)
+        return process
+
+    yield one
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+Together = Callable[..., list[Any]]
+
+
+@pytest.fixture
+def together(start: Start) -> Together:
+    """Let several processes play parts of `storm.py` from the same instant on; what each of them came to."""
+
+    def play(parts: list[tuple[str, ...]], timeout: float = PATIENCE) -> list[Any]:
+        processes = [start(str(Path(__file__).with_name("storm.py")), *map(str, part)) for part in parts]
+        for process in processes:
+            assert process.stdout.readline() == "ready\n", process.communicate()
+        at = time.monotonic() + 0.1
+        for process in processes:
+            process.stdin.write(f"{at}\n")
+            process.stdin.flush()
+        said = [process.communicate(timeout=timeout) for process in processes]
+        assert [process.returncode for process in processes] == [0] * len(processes), said
+        return [json.loads(out) for out, _ in said]
+
+    return play
+
+
+@pytest.fixture
+def found(home: Path) -> Path:
+    """A registry that nobody opened yet, which keeps what ended for two seconds."""
+    raw = VARIANTS[0].encode()
+    create(find_home(home, home / "registry.db"), read(raw, "profiles.yaml"), raw, actor="founder")
+    (home / "issued").touch()
+    return home
+
+
+def check_whole(home: Path) -> list[AuditEvent]:
+    """The registry's audit events, oldest first, once SQLite and the audit chain found nothing wrong."""
+    with closing(sqlite3.connect(home / "registry.db")) as database:
+        assert database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        assert database.execute("PRAGMA foreign_key_check").fetchall() == []
+        unknown = "SELECT count(*) FROM sessions WHERE revocation_id NOT IN (SELECT id FROM revocations)"
+        assert database.execute(unknown).fetchone() == (0,)
+    with Registry.open(home) as registry:
+        events = list(registry.events())[::-1]
+        assert registry.verify_audit().seq == len(events)
+    return events
+
+
+# The storm
+
+
+@dataclass
+class Life:
+    """What became of an issued session, by the audit log."""
+
+    user: str
+    issued_at: int
+    ended_at: int | None = None
+    revocation: AuditEvent | None = None
+    over_at: int | None = None
+    """Since when it is over; cleanup may remove it when the retention has passed."""
+
+    def may_be_gone(self, now: int) -> bool:
+        """Whether cleanup may have removed it by then."""
+        return self.over_at is not None and self.over_at + RETENTION < now
+
+
+class History:
+    """The lives of all sessions as the audit log tells them, and each deed's place in it."""
+
+    def __init__(self, events: list[AuditEvent], deeds: list[dict]) -> None:
+        assert [event.at for event in events] == sorted(event.at for event in events)
+        self.lives: dict[str, Life] = {}
+        self.by_user: dict[str, list[str]] = {}
+        self.everything: list[AuditEvent] = []
+        self.place: dict[tuple[str, str | None], AuditEvent] = {}
+        self.revoked = {str(d["revocation"]): d["acked"] for d in deeds if d.get("revocation")}
+        self.ended = {d["id"]: d["acked"] for d in deeds if d.get("ended")}
+        for event in events:
+            tell = {"session.issue": self.issue, "session.end": self.end, "session.revoke": self.revoke}.get(
+                event.action
+            )
+            if tell:
+                assert (event.action, event.subject) not in self.place, f"twice in the audit log: {event}"
+                self.place[event.action, event.subject] = event
+                tell(event, json.loads(event.detail))
+
+    def issue(self, event: AuditEvent, detail: dict) -> None:
+        """A session begins."""
+        user = detail["username_key"]
+        limit = {"brief": SECOND, "busy": 20 * SECOND}.get(user.split("-")[0])
+        self.lives[event.subject] = Life(user, event.at, over_at=limit and event.at + limit)
+        self.by_user.setdefault(user, []).append(event.subject)
+
+    def end(self, event: AuditEvent, _detail: dict) -> None:
+        """A session that lived is signed out."""
+        life = self.lives[event.subject]
+        assert life.revocation is None
+        assert life.ended_at is None
+        life.ended_at = life.over_at = event.at
+
+    def revoke(self, event: AuditEvent, detail: dict) -> None:
+        """Exactly the sessions that are meant and not revoked yet are revoked."""
+        meant = detail["selector"]
+        if meant.get("everything"):
+            self.revoke_everything(event, meant.get("except_ids", ()))
+            return
+        assert detail["revoked"] == len(detail["sessions"]) > 0
+        candidates = meant.get("ids") or self.by_user[detail["username_key"]]
+        assert set(detail["sessions"]) <= set(candidates)
+        for session_id in candidates:
+            life = self.lives[session_id]
+            if session_id in detail["sessions"]:
+                assert life.revocation is None, f"revoked twice: {session_id}, {event}"
+                life.revocation, life.over_at = event, event.at
+            else:
+                assert life.revocation or life.may_be_gone(event.at), f"left out: {session_id}, {life}, {event}"
+
+    def revoke_everything(self, event: AuditEvent, spared: list[str]) -> None:
+        """All that are not revoked yet are, the spared ones apart; those that may be gone by then stay so."""
+        self.everything.append(event)
+        for session_id, life in self.lives.items():
+            if life.revocation is None and session_id not in spared:
+                life.over_at = life.over_at if life.may_be_gone(event.at) else event.at
+                life.revocation = event
+
+    def was_over(self, session_id: str, began: int) -> bool:
+        """Whether the session's revocation or end had been acknowledged by then."""
+        revocation = self.lives[session_id].revocation
+        revoked = revocation and self.revoked[revocation.subject] < began
+        return bool(revoked) or self.ended.get(session_id, began) < began
+
+    def check_deed(self, deed: dict) -> None:
+        """What a process was told or saw is what the audit log says, and in the order of real time."""
+        judge = getattr(self, f"check_{deed['kind']}", None)
+        if "error" in deed or (judge and not judge(deed)):
+            pytest.fail(f"{deed}\n{self.lives.get(deed.get('id', ''))}")
+
+    def check_issue(self, deed: dict) -> bool:
+        """Its event lies within the time that it took."""
+        return deed["began"] <= self.place["session.issue", deed["id"]].at <= deed["acked"]
+
+    def check_verify(self, deed: dict) -> bool:
+        """Good only if no end was acknowledged before it began; refused only for a reason that existed by its end."""
+        life = self.lives[deed["id"]]
+        revoked_at = life.revocation and life.revocation.at
+        return {
+            "good": not self.was_over(deed["id"], deed["began"])
+            and not (life.user.startswith("brief") and life.issued_at + SECOND <= deed["began"]),
+            "TokenRevoked": bool(revoked_at and revoked_at <= deed["acked"]),
+            "TokenEnded": bool(life.ended_at and life.ended_at <= deed["acked"]),
+            "TokenExpired": life.user.startswith(("brief", "busy")) and life.issued_at + SECOND <= deed["acked"],
+            "TokenUnknown": life.may_be_gone(deed["acked"]),
+        }[deed["answer"]]
+
+    def check_revoke_ids(self, deed: dict) -> bool:
+        """It revoked what its event says; what it found revoked has an earlier revocation, and what it missed is gone."""
+        gone = all(self.lives[one].may_be_gone(deed["acked"]) for one in deed["unknown"])
+        before = all(self.was_revoked(one, deed) for one in deed["over"])
+        if deed["revocation"] is None:
+            return gone and before and deed["newly"] == [] and deed["counts"][1] == 0
+        event = self.place["session.revoke", str(deed["revocation"])]
+        told = json.loads(event.detail)["sessions"] == deed["newly"] and deed["counts"][1] == len(deed["newly"])
+        return gone and before and told and self.is_event_of(event, deed)
+
+    check_revoke_user = check_revoke_ids
+
+    def check_revoke_all(self, deed: dict) -> bool:
+        """It has its event, or the session to spare was gone, or nothing was left to revoke."""
+        if deed["revocation"] is None:
+            return "gone" not in deed or self.lives[deed["gone"]].may_be_gone(deed["acked"])
+        return self.is_event_of(self.place["session.revoke", str(deed["revocation"])], deed)
+
+    def is_event_of(self, event: AuditEvent, deed: dict) -> bool:
+        """Whether note, actor and instant are the deed's own."""
+        told = (event.note, event.actor, event.at) == (deed["note"], deed["by"], deed["at"])
+        return told and deed["began"] <= event.at <= deed["acked"]
+
+    def was_revoked(self, session_id: str, deed: dict) -> bool:
+        """Whether a session had been revoked before a deed's own revocation."""
+        revocation = self.lives[session_id].revocation
+        return bool(revocation and revocation.note != deed["note"] and revocation.at <= deed["at"])
+
+    def check_end(self, deed: dict) -> bool:
+        """It ended the session, or that was over or gone."""
+        life = self.lives[deed["id"]]
+        if deed["ended"]:
+            event = self.place["session.end", deed["id"]]
+            return event.actor == deed["by"] and deed["began"] <= event.at <= deed["acked"]
+        over = life.over_at is not None or life.revocation is not None
+        return over if deed["over"] else deed["gone"] and life.may_be_gone(deed["acked"])
+
+    def check_import_rows(self, deed: dict) -> bool:
+        """New rows are registered, and the same ones once more change nothing."""
+        return deed["counts"] == ([0, 0, 20] if deed["again"] else [20, 0, 0])
+
+    def check_list_some(self, deed: dict) -> bool:
+        """Each session that was seen is as the audit log has it."""
+        return all(self.was_so(deed, *seen) for seen in deed["seen"])
+
+    def check_show(self, deed: dict) -> bool:
+        """The session that was seen is as the audit log has it, or lawfully gone."""
+        return self.lives[deed["gone"]].may_be_gone(deed["acked"]) if "gone" in deed else self.check_list_some(deed)
+
+    def was_so(self, deed: dict, session_id: str, user: str, status: str, note: str | None) -> bool:
+        """Whether a session can have been seen like that."""
+        if session_id not in self.lives:
+            notes = {event.note for event in self.everything}
+            return user.startswith(("import-", "old-")) and ((note in notes) if status == "revoked" else note is None)
+        life = self.lives[session_id]
+        if status == "revoked":
+            return bool(life.revocation and life.revocation.note == note and life.revocation.at <= deed["acked"])
+        over = self.was_over(session_id, deed["began"])
+        return note is None and not (over and (status == "active" or life.ended_at is None))
+
+    def check_imported(self, deed: dict, now: int, present: dict[str, Session]) -> None:
+        """Imported sessions are there unless a revocation of everything came after their row."""
+        revoked = [event for event in self.everything if event.at >= deed["row"]]
+        for user in deed["users"]:
+            session = present.get(user)
+            if session is None:
+                assert revoked, f"lost: {user}"
+                assert revoked[0].at + RETENTION < now, f"removed too early: {user}"
+            elif revoked:
+                assert session.note in {event.note for event in revoked}, session
+            else:
+                assert session.status == "active", session
+
+    def check_present(self, now: int, present: dict[str, Session]) -> None:
+        """Every issued session is there as the audit log has it, or lawfully gone."""
+        for session_id, life in self.lives.items():
+            session = present.get(session_id)
+            if session is None:
+                assert life.may_be_gone(now), f"lost: {session_id}, {life}"
+                continue
+            assert session.ended_at == life.ended_at, (session, life)
+            if life.revocation is None:
+                assert session.revoked_at is None, (session, life)
+                alive = life.over_at is None or (life.user.startswith("busy") and life.ended_at is None)
+                assert not alive or life.user.startswith("busy") or session.status == "active", (session, life)
+            else:
+                told = (session.note, session.revoked_by, session.revoked_at, str(session.revocation_id))
+                own = life.revocation
+                assert told == (own.note, own.actor, own.at, own.subject), (session, life)
+
+
+def owed_events(deeds: list[dict]) -> Counter:
+    """The events that acknowledged deeds must have left, by action and actor."""
+    owed: Counter = Counter({("registry.init", "founder"): 1, ("session.import", "founder"): 2})
+    actions = {
+        "issue": ("session.issue",),
+        "import_rows": ("session.import",) * 2,
+        "apply": ("profile.apply",),
+        "clean_up": ("cleanup.run", "cleanup.done"),
+    }
+    for deed in deeds:
+        owed.update((action, deed["by"]) for action in actions.get(deed["kind"], ()))
+        owed["session.end", deed["by"]] += deed.get("ended", 0)
+        owed["session.revoke", deed["by"]] += deed.get("revocation") is not None
+    return +owed
+
+
+def waits(deeds: list[dict]) -> str:
+    """How often each deed was done, and the slowest of each kind, in milliseconds."""
+    kinds = sorted({deed["kind"] for deed in deeds})
+    took = {kind: [(d["acked"] - d["began"]) / 1000 for d in deeds if d["kind"] == kind] for kind in kinds}
+    return "; ".join(f"{kind} {len(times):,}, slowest {max(times):,.0f} ms" for kind, times in took.items())
+
+
+def test_eight_processes_at_once(found: Path, together: Together):
+    """What eight processes are told while they do everything at once is true, in force, in order and audited once."""
+    with Registry.open(found) as registry:
+        old = [f"old-{number}" for number in range(1_000)]
+        registry.import_sessions(rows(old, LONG_AGO), MAP, actor="founder")
+    parts = [("storm", found, number, STORM_SECONDS) for number in range(PROCESSES)]
+    deeds = [deed for said in together(parts, STORM_SECONDS + PATIENCE) for deed in said]
+    said = f"{len(deeds):,} deeds in {STORM_SECONDS:g} s: {waits(deeds)}"
+    sys.stdout.write(f"\n{said}\n")
+    errors = Counter(deed["error"] for deed in deeds if "error" in deed)
+    assert not errors, f"{errors}; {said}"
+
+    events = check_whole(found)
+    history = History(events, deeds)
+    for deed in deeds:
+        history.check_deed(deed)
+    assert Counter((event.action, event.actor) for event in events) == owed_events(deeds)
+    with Registry.open(found) as registry:
+        sessions = list(registry.sessions())
+    now = microseconds()
+    history.check_present(now, {session.id: session for session in sessions})
+    imports = [deed for deed in deeds if deed["kind"] == "import_rows" and not deed["again"]]
+    by_user = {session.username: session for session in sessions}
+    for deed in imports:
+        history.check_imported(deed, now, by_user)
+    removed = sum(deed["removed"] for deed in deeds if deed["kind"] == "clean_up")
+    assert removed == len(old) + len(history.lives) + 20 * len(imports) - len(sessions)
+
+
+# Several at the same moment
+
+
+def test_two_cleanups_at_once(found: Path, together: Together):
+    """Together they remove exactly what may go, and each says how much of it was its own."""
+    with Registry.open(found) as registry:
+        registry.import_sessions(rows([f"old-{number}" for number in range(3_000)], LONG_AGO), MAP)
+        registry.import_sessions(rows([f"kept-{number}" for number in range(500)], microseconds()), MAP)
+    removed = together([("clean_up", found, 10)] * 2)
+    assert sum(removed) == 3_000
+    with Registry.open(found) as registry:
+        assert {s.username for s in registry.sessions()} == {f"kept-{number}" for number in range(500)}
+    done = [json.loads(event.detail)["removed"] for event in check_whole(found) if event.action == "cleanup.done"]
+    assert sorted(sum(counts.values()) for counts in done) == sorted(removed)
+
+
+def test_first_use_by_six_processes_at_once(found: Path, together: Together):
+    """A registry that nobody used yet serves six processes that open it at the same moment."""
+    used = together([("first_use", found)] * 6)
+    with Registry.open(found) as registry:
+        assert {session.id for session in registry.sessions()} == set(used)
+    assert len(check_whole(found)) == 7
+
+
+def test_two_inits_of_one_home_at_once(tmp_path: Path, together: Together):
+    """Exactly one of two `authctl init` makes the installation, the other is refused, and what was made works."""
+    rounds = 20
+    codes = together([("init", tmp_path, rounds)] * 2)
+    assert [sorted(pair) for pair in zip(*codes, strict=True)] == [[0, 4]] * rounds
+    for number in range(rounds):
+        made = tmp_path / str(number)
+        assert {path.name for path in made.iterdir()} == {"registry.db", "keys.json", "profiles.yaml"}
+        with Registry.open(made, registry=made / "registry.db") as registry:
+            registry.verify(registry.issue(username="alice", application="Outlook").access_token)
+        assert len(check_whole(made)) == 2
+
+
+# A list left open
+
+
+def check_unhindered(home: Path) -> None:
+    """Writing is quick, and no reader keeps the write-ahead log from being emptied."""
+    with Registry.open(home) as registry:
+        began = time.monotonic()
+        token = registry.issue(username="alice", application="Outlook").access_token
+        registry.verify(token)
+        assert registry.revoke(SessionFilter(username="user-1"), note="lost device").revoked == 1
+        assert registry.revoke(SessionFilter(everything=True), note="breach drill").revoked == 2_500
+        registry.clean_up()
+        assert time.monotonic() - began < 5
+    with closing(sqlite3.connect(home / "registry.db", timeout=0)) as database:
+        assert database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0] == 0
+
+
+@pytest.fixture
+def populated(installed: Authctl, home: Path) -> Path:
+    """A registry with 2,500 sessions."""
+    with Registry.open(home) as registry:
+        registry.import_sessions(rows([f"user-{number}" for number in range(2_500)], microseconds()), MAP)
+    return home
+
+
+def test_a_list_that_is_not_read_to_its_end_blocks_nobody(populated: Path, start: Start):
+    """A process that stopped in the middle of a list holds up no writer, and goes on with its list afterwards."""
+    reader = start(str(Path(__file__).with_name("storm.py")), "leave_open", str(populated))
+    assert reader.stdout.readline() == "ready\n"
+    reader.stdin.write("0\n")
+    reader.stdin.flush()
+    assert reader.stdout.readline() == "reading\n"
+    check_unhindered(populated)
+    out, err = reader.communicate("\n", timeout=PATIENCE)
+    assert (reader.returncode, err) == (0, "")
+    assert int(out) >= 2_500
+
+
+def test_a_list_in_a_pipe_that_nobody_empties_blocks_nobody(populated: Path, start: Start):
+    """`authctl sessions list | less`, left open, holds up no writer."""
+    reader = start("-m", "authctl", "sessions", "list", "-o", "ndjson", stdin=subprocess.DEVNULL)
+    assert json.loads(reader.stdout.readline())["username"].startswith("user-")
+    time.sleep(0.2)
+    assert reader.poll() is None
+    check_unhindered(populated)
+    assert reader.poll() is None
+    out, err = reader.communicate(timeout=PATIENCE)
+    assert (reader.returncode, err) == (0, "")
+    assert len(out.splitlines()) >= 2_499
+
+
+# Killed
+
+
+@dataclass(frozen=True)
+class Round:
+    """One run of a command that is killed, or was in time; `events` are those since it began."""
+
+    registry: Registry
+    folder: Path
+    number: int
+    events: tuple[AuditEvent, ...] = ()
+    out: str = ""
+
+    @property
+    def note(self) -> str:
+        """A text of this round's own."""
+        return f"kill-{self.number}"
+
+    def has_event(self, action: str) -> bool:
+        """Whether the event is there."""
+        return any(event.action == action for event in self.events)
+
+    def sessions(self, prefix: str) -> list[Session]:
+        """The sessions of this round's users whose names begin like that."""
+        return [one for one in self.registry.sessions() if one.username.startswith(f"{prefix}-{self.number}-")]
+
+    def add(self, prefix: str, count: int, at: int) -> None:
+        """Import sessions for so many users of this round, last used at an instant."""
+        users = [f"{prefix}-{self.number}-{one}" for one in range(count)]
+        self.registry.import_sessions(rows(users, at), MAP)
+
+
+def revoke_user(this: Round) -> list[str]:
+    """Revoke two hundred sessions of a user, and not another's."""
+    at = format_instant(microseconds())
+    written = [json.dumps({"user": f"user-{this.number}-0", "app": f"app {one}", "time": at}) for one in range(200)]
+    this.registry.import_sessions(io.BytesIO("\n".join(written).encode()), MAP)
+    this.add("other", 1, microseconds())
+    return ["revoke", "--user", f"user-{this.number}-0", "--note", this.note]
+
+
+def revoked_user(this: Round) -> bool:
+    """All of the user's sessions are revoked and there is the event, or neither."""
+    assert [session.revoked_at for session in this.sessions("other")] == [None]
+    return revoked(this, 200)
+
+
+def revoke_all(this: Round) -> list[str]:
+    """Revoke everything: three hundred new sessions and those of former rounds."""
+    this.add("user", 300, microseconds())
+    return ["revoke", "--all", "--yes", "--note", this.note]
+
+
+def revoked_all(this: Round) -> bool:
+    """All sessions are revoked and there is the event, or neither."""
+    done = revoked(this, 300)
+    left = this.registry.count(SessionFilter(status=("active", "expired")))
+    assert left == (0 if done else 300)
+    return done
+
+
+def revoked(this: Round, count: int) -> bool:
+    """Whether this round's sessions are revoked with its note and its event; they are alike."""
+    sessions = this.sessions("user")
+    assert len(sessions) == count
+    (note,) = {session.note for session in sessions}
+    assert note in (None, this.note)
+    assert [event.note for event in this.events if event.action == "session.revoke"] == ([note] if note else [])
+    return note is not None
+
+
+def clean_up(this: Round) -> list[str]:
+    """Remove six hundred sessions in batches, and not twenty others."""
+    this.add("old", 600, LONG_AGO)
+    this.add("kept", 20, microseconds())
+    return ["cleanup", "--batch-size", "50"]
+
+
+def cleaned_up(this: Round) -> bool:
+    """Whole batches are gone, none before the first event, all before the last; what is to be kept is there."""
+    old = len(this.sessions("old"))
+    assert len(this.sessions("kept")) == 20
+    assert old % 50 == 0
+    assert old == 600 or this.has_event("cleanup.run")
+    assert old == 0 or not this.has_event("cleanup.done")
+    return this.has_event("cleanup.done")
+
+
+def import_sessions(this: Round) -> list[str]:
+    """Import twelve hundred sessions, which takes three batches."""
+    (this.folder / "map.yaml").write_text("fields: {username: user, application: app, at: time}\nkey: [username]\n")
+    users = [f"user-{this.number}-{one}" for one in range(1_200)]
+    (this.folder / this.note).write_bytes(rows(users, microseconds()).getvalue())
+    return ["sessions", "import", str(this.folder / this.note), "--map", str(this.folder / "map.yaml")]
+
+
+def imported(this: Round) -> bool:
+    """Whole batches are registered, none before the first event, all before the last, and nothing twice."""
+    users = [session.username for session in this.sessions("user")]
+    stages = {json.loads(event.detail)["stage"] for event in this.events if event.action == "session.import"}
+    assert len(set(users)) == len(users)
+    assert len(users) in ((0, 500, 1_000, 1_200) if stages else (0,))
+    assert "done" not in stages or len(users) == 1_200
+    return "done" in stages
+
+
+def apply_profiles(this: Round) -> list[str]:
+    """Shorten the deadlines of three hundred sessions and end a hundred; every other round, lengthen them."""
+    hours = 72 if this.number % 2 else 3
+    this.add("user", 300, microseconds() - 2 * 3_600 * SECOND)
+    this.add("idle", 100, microseconds() - 5 * 3_600 * SECOND)
+    text = f"version: 1\nprofiles: {{default: {{idle_timeout: {hours}h, description: {this.note}}}}}\n"
+    (this.folder / this.note).write_text(text)
+    return ["profiles", "apply", str(this.folder / this.note), "--yes", "--note", this.note]
+
+
+def applied(this: Round) -> bool:
+    """Profiles in force, every deadline and the event are new, or all of them old."""
+    profile = this.registry.profiles().profiles["default"]
+    done = profile.description == this.note
+    sessions = this.sessions("user")
+    assert len(sessions) == 300
+    assert {one.idle_expires_at - one.last_used_at for one in sessions} == {profile.idle_timeout}
+    (status,) = {one.status for one in this.sessions("idle")}
+    assert status == ("active" if this.number % 2 == 0 and not done else "expired")
+    assert this.has_event("profile.apply") == done
+    return done
+
+
+def issue(this: Round) -> list[str]:
+    """Issue a token."""
+    return ["tokens", "issue", "--user", f"user-{this.number}-0", "--application", "Outlook"]
+
+
+def issued(this: Round) -> bool:
+    """There is the session and its event, or neither; a token that was printed is good."""
+    ids = {session.id for session in this.sessions("user")}
+    assert ids == {event.subject for event in this.events if event.action == "session.issue"}
+    if this.out:
+        assert this.registry.verify(this.out.strip()).id in ids
+    return bool(ids)
+
+
+def run_and_kill(start: Start, log: Path, command: list[str], delay: float, *, once_opened: bool) -> tuple:
+    """Start a command, kill it after a delay, which counts from when it opened the registry if asked.
+
+    How long it lived from there on, and what it said.
+    """
+    process = start("-m", "authctl", *command, stdin=subprocess.DEVNULL)
+    deadline = time.monotonic() + PATIENCE
+    while once_opened and not log.exists() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.0002)
+    began = time.monotonic()
+    try:
+        said = process.communicate(timeout=delay)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        said = process.communicate(timeout=PATIENCE)
+    assert process.returncode in (0, -signal.SIGKILL), said
+    return time.monotonic() - began, *said
+
+
+@pytest.mark.parametrize(
+    ("prepare", "was_done"),
+    [
+        (revoke_user, revoked_user),
+        (revoke_all, revoked_all),
+        (clean_up, cleaned_up),
+        (import_sessions, imported),
+        (apply_profiles, applied),
+        (issue, issued),
+    ],
+)
+def test_killed_at_any_moment(
+    prepare: Callable[[Round], list[str]],
+    was_done: Callable[[Round], bool],
+    installed: Authctl,
+    start: Start,
+    home: Path,
+    tmp_path: Path,
+):
+    """Killed anywhere, each transaction happened with its event or not at all; what was said to be done is in force,
+    and the same command succeeds afterwards.
+    """
+    chance = random.Random(prepare.__name__)
+    took = 0.0
+    outcomes: Counter = Counter()
+    for number in range(1 + KILLS):
+        with Registry.open(home) as registry:
+            command = prepare(Round(registry, tmp_path, number))
+        before = len(check_whole(home))
+        once_opened = number % 5 != 4
+        delay = chance.uniform(0, took if once_opened else LONGEST_START) if number else PATIENCE
+        lived, out, err = run_and_kill(start, home / "registry.db-wal", command, delay, once_opened=once_opened)
+        took = took or lived
+        events = check_whole(home)[before:]
+        with Registry.open(home) as registry:
+            done = was_done(Round(registry, tmp_path, number, tuple(events), out))
+        acknowledged = bool(out or ACKNOWLEDGED.search(err))
+        assert done or not acknowledged, (out, err)
+        outcomes["acknowledged" if acknowledged else "done" if done else "begun" if events else "not done"] += 1
+        ran = installed(*command)
+        assert ran.code == 0, ran
+        events = check_whole(home)[before:]
+        with Registry.open(home) as registry:
+            assert was_done(Round(registry, tmp_path, number, tuple(events))), ran
+    sys.stdout.write(f"\n{prepare.__name__}: {dict(outcomes)}\n")
