@@ -84,8 +84,14 @@ class TokenMisused(TokenInvalid):
     """The token is good, but not for the application that presents it."""
 
 
+class OutcomeUnknown(AuthctlError):
+    """Done and in force, but what it came to could not be found out."""
+
+    exit_code = 8
+
+
 class RegistryUnavailable(AuthctlError):
-    """The registry or key ring cannot be used now; nothing was changed."""
+    """The registry or key ring cannot be used now; the transaction that was due has changed nothing."""
 
     exit_code = 6
 

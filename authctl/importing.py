@@ -35,6 +35,7 @@ class Row:
     """The same for all rows of one session; a digest, which can outlive what it stands for."""
     at: int
     details: dict[str, str | int]
+    event_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +64,10 @@ def _format(value: Any) -> Any:
         parsed = datetime.strptime(_SAMPLE.strftime(value), value)  # noqa: DTZ007
     except ValueError:
         parsed = None
-    if parsed is None or parsed.date() != _SAMPLE.date():
-        raise invalid(f"write unix, unix_ms, or a strptime format with a whole date: {names.quoted(value)}")
+    if parsed is None or parsed.date() != _SAMPLE.date() or "%Z" in value:
+        raise invalid(
+            f"write unix, unix_ms, or a strptime format with a whole date, and zones as %z: {names.quoted(value)}"
+        )
     return value
 
 
@@ -144,10 +147,6 @@ class Mapping:
         """The parts of the key that said nothing in any row so far: a misspelled one, perhaps."""
         return [part for part in self._file.key if part not in self._said]
 
-    def event_id(self, row: Any) -> str | None:
-        """The row's own id, when the mapping names one and the row has it."""
-        return self._first(row, [self._file.event_id]) if self._file.event_id else None
-
     def _is_wanted(self, row: dict[str, Any]) -> bool:
         for path, wanted in self._file.where.items():
             found = _at_path(row, path)
@@ -169,7 +168,9 @@ class Mapping:
         expires = self._file.fields.expires_at
         if expires and (until := self._instant(row, "expires_at", expires)) is not None:
             details["expires_at"] = until
-        return Row(self._key(row, details), at, details)
+        event_id = self._first(row, [self._file.event_id]) if self._file.event_id else None
+        names.field(event_id or "", "event id")
+        return Row(self._key(row, details), at, details, event_id)
 
     def _key(self, row: dict[str, Any], details: dict[str, str | int]) -> bytes:
         parts: list[str | None] = []

@@ -97,15 +97,16 @@ class ProfileSet:
     withdrawn: Mapping[str, Profile] = field(default_factory=dict)
 
     def get(self, name: str) -> Profile | None:
-        """The profile of that exact name, in force or withdrawn."""
-        return self.profiles.get(name) or self.withdrawn.get(name)
+        """The profile of that name, however it is spelled, in force or withdrawn."""
+        key = fold(name)
+        known = (*self.profiles.values(), *self.withdrawn.values())
+        return next((profile for profile in known if fold(profile.name) == key), None)
 
     def named(self, name: str) -> Profile:
         """The profile in force of that name, however it is spelled. Raises NotFound."""
-        key = fold(profile_name(name))
-        for profile in self.profiles.values():
-            if fold(profile.name) == key:
-                return profile
+        found = self.get(profile_name(name))
+        if found and found.name in self.profiles:
+            return found
         raise NotFound(f"no profile {quoted(name)} in force", "to see them: authctl profiles list")
 
     def assigned(self, username: str, application: str) -> Profile:
@@ -270,6 +271,8 @@ class SessionFilter:
             username(self.username)
         if self.profile is not None:
             profile_name(self.profile)
+        if self.search is not None and not fold(self.search):
+            raise InvalidInput("the search is blank")
         for name in ("application", "device", "platform", "search"):
             checked_field(getattr(self, name) or "", name)
         for name in ("created_since", "created_before", "used_since", "unused_since", "expires_before"):

@@ -20,7 +20,7 @@ _ID_CHARACTERS = _ID_LETTERS + "23456789"
 _ID_LENGTH = 16
 _ID_PREFIX = re.compile(f"[{_ID_LETTERS}][{_ID_CHARACTERS}]{{0,{_ID_LENGTH - 1}}}")
 
-_TOKEN = re.compile(r"(ac[ar]t_)[0-9a-fA-F]{16,}", re.ASCII)
+_TOKEN = re.compile(r"(ac[ar]t_)[0-9a-f]*|[0-9a-f]{32,}", re.ASCII | re.IGNORECASE)
 
 _ANY = "\0"  # stands for `*` while a pattern is folded, so that a full-width asterisk stays a literal
 
@@ -168,8 +168,8 @@ def is_whole_id(prefix: str) -> bool:
 
 
 def without_tokens(text: str) -> str:
-    """The text with every token in it cut down to its readable beginning, for whatever is shown or kept."""
-    return _TOKEN.sub(r"\1...", text)
+    """The text with every token in it, whole or broken, cut down to its readable beginning."""
+    return _TOKEN.sub(lambda found: f"{found[1] or ''}...", text)
 
 
 def quoted(text: str, length: int = 60) -> str:

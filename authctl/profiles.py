@@ -17,7 +17,6 @@ from authctl.yamlfile import Document, Path, load
 
 DEFAULT_FILE = """\
 # How long sessions live. After a change: authctl profiles check, then authctl profiles apply --note "why".
-# Every field is explained in docs/profiles.md.
 version: 1
 retention: 6 months                  # how long ended sessions stay listed
 default_profile: default

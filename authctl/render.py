@@ -1,4 +1,4 @@
-"""Records to text: table, JSON, CSV, ids. The only module that builds rich objects, and only for a terminal.
+"""Records to text: table, JSON, CSV, ids. The only module that builds rich tables, and only for a terminal.
 
 Foreign text never gets out raw: in tables and CSV what cannot be seen is an escape, in JSON everything beyond ASCII is.
 """

@@ -35,13 +35,15 @@ def find_home(
 
     Raises InvalidInput for a blank path: an unset variable in a script must not mean the default installation.
     """
-    for given, option in ((home, "--home"), (registry, "--registry")):
+    home = environment.get("AUTHCTL_HOME") if home is None else home
+    registry = environment.get("AUTHCTL_REGISTRY") if registry is None else registry
+    for given, what in ((home, "home (--home, AUTHCTL_HOME)"), (registry, "registry (--registry, AUTHCTL_REGISTRY)")):
         if given is not None and not str(given).strip():
-            raise InvalidInput(f"{option} is blank")
-    if "://" in str(registry or environment.get("AUTHCTL_REGISTRY") or ""):
+            raise InvalidInput(f"the {what} is blank")
+    if "://" in str(registry):
         raise InvalidInput("a registry is a path to a file: databases behind a URL cannot be used yet")
-    folder = Path(home or environment.get("AUTHCTL_HOME") or _default_folder())
-    database = registry or environment.get("AUTHCTL_REGISTRY") or folder / "registry.db"
+    folder = Path(_default_folder() if home is None else home)
+    database = folder / "registry.db" if registry is None else registry
     return Home(folder, Path(database))
 
 

@@ -22,7 +22,7 @@ from authctl.registry.creation import create
 from authctl.settings import find_home
 
 START = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
-EXPORTS = Path(__file__).parents[2] / "shared" / "data"
+EXPORTS = Path(os.environ.get("AUTHCTL_TEST_EXPORTS") or Path(__file__).parents[2] / "shared" / "data")
 """Real exports that do not come with the project; tests of them skip where they are absent."""
 
 settings.register_profile("ci", max_examples=60, deadline=None, derandomize=True)

@@ -20,7 +20,7 @@ from typing import Any
 
 import pytest
 
-from authctl import AuditEvent, Registry, Session, SessionFilter
+from authctl import AuditEvent, Registry, Session, SessionFilter, names
 from authctl.instants import SECOND, format_instant
 from authctl.profiles import read
 from authctl.registry.creation import create
@@ -166,7 +166,7 @@ class History:
             self.revoke_everything(event, meant.get("except_ids", ()))
             return
         assert detail["revoked"] == len(detail["sessions"]) > 0
-        candidates = meant.get("ids") or self.by_user[detail["username_key"]]
+        candidates = meant.get("ids") or self.by_user[names.fold(meant["username"])]
         assert set(detail["sessions"]) <= set(candidates)
         for session_id in candidates:
             life = self.lives[session_id]

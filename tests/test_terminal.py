@@ -14,6 +14,7 @@ from unicodedata import category
 
 import pytest
 
+from authctl import names
 from authctl.cli.app import COMMANDS
 from tests.conftest import EXPORTS, Authctl
 
@@ -345,12 +346,14 @@ def test_naughty_strings(installed: Authctl):
         devices = installed("tokens", "issue", "--user=alice", "--application=A", f"--device={text}", "-q")
         searches = installed("sessions", "list", f"--search={text}", "--limit", "2")
         notes = installed("revoke", "--user=nobody", f"--note={text}")
-        assert (users.code in (0, 2), devices.code, searches.code, notes.code in (2, 3, 4)) == (True, 0, 0, True), text
+        found = (0,) if names.fold(text) else (2,)
+        assert (users.code in (0, 2), devices.code, notes.code in (2, 3, 4)) == (True, 0, True), text
+        assert searches.code in found, text
         for ran in (users, devices, searches, notes):
             assert unseen(ran.out + ran.err) == []
         if users.code == 0:
             assert installed("sessions", "list", f"--user={text}", "--count").out != "0\n", text
-        if text.strip():
+        if names.fold(text):
             assert installed("sessions", "list", f"--search={text}", "--count").out != "0\n", text
     assert installed("audit", "verify").code == 0
 

@@ -44,8 +44,8 @@ def list_(
     cli = start(ctx, output, quiet)
     now = cli.registry.now()
     selection = EventFilter(
-        since=since and parse_when(since, now),  # type: ignore[arg-type]
-        until=until and parse_when(until, now),  # type: ignore[arg-type]
+        since=None if since is None else parse_when(since, now),
+        until=None if until is None else parse_when(until, now),
         actor=actor,
         action=action,
         username=user,

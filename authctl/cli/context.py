@@ -125,7 +125,7 @@ class Cli:
     def note(self, given: str | None, *, may_ask: bool = True) -> str | None:
         """The note that was given, or asked for where a person can answer."""
         if given is None and may_ask and self.can_ask:
-            return self.ask("authctl: why? (the note is kept with each session): ")
+            return self.ask("authctl: why? (the note is kept and shown later): ")
         return given
 
     def confirm(self, question: str, owed: str, yes: bool) -> None:
@@ -135,7 +135,7 @@ class Cli:
         if not self.can_ask:
             raise Refused("not done: this asks first, and nobody is there to answer", "to do it without asking: --yes")
         if self.ask(f"authctl: {question} ").strip().lower() != owed:
-            raise Refused("not done: declined")
+            raise Refused(f"not done: the answer was not '{owed}'")
 
     # Standard input
 

@@ -7,7 +7,7 @@ import typer
 from authctl.model import Status
 from authctl.render import Format
 
-LARGEST = 2**63 - 1
+LARGEST = 2**62
 """The largest number that an option takes."""
 
 Output = Annotated[
@@ -20,7 +20,12 @@ Actor = Annotated[
     typer.Option("--actor", metavar="NAME", help="Who does this, as the audit log records it [env: AUTHCTL_ACTOR]."),
 ]
 Yes = Annotated[bool, typer.Option("--yes", help="Do it without asking.")]
-Note = Annotated[str | None, typer.Option("--note", metavar="TEXT", help="Why; kept and shown later.")]
+Note = Annotated[
+    str | None,
+    typer.Option(
+        "--note", metavar="TEXT", help="Why; kept and shown later. Required: at least three letters or digits."
+    ),
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be done, and change nothing.")]
 
 Statuses = Annotated[

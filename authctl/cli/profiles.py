@@ -39,7 +39,7 @@ def show(
 @app.command()
 def check(
     ctx: typer.Context,
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="The profiles file.")],
+    file: File = None,
     output: Output = None,
     quiet: Quiet = False,
 ) -> None:
@@ -47,8 +47,9 @@ def check(
     from authctl.profiles import read
 
     cli = start(ctx, output, quiet)
-    profiles = read(read_file(file), str(file))
-    cli.say(f"{file}: {counted(len(profiles.profiles), 'profile')}, no faults")
+    path = file or cli.place.profiles
+    profiles = read(read_file(path), str(path))
+    cli.say(f"{path}: {counted(len(profiles.profiles), 'profile')}, no faults")
     if cli.form:
         cli.show_many((records.profile(one, profiles) for one in profiles.profiles.values()), render.PROFILES)
 

@@ -86,23 +86,24 @@ def revoke(
     check_target(selection)
     note = cli.note(note, may_ask=not dry_run and "-" not in (ids or ()))
     if not (dry_run or targets or user):
-        _ask(cli, selection, note, max_affected, yes)
+        max_affected = _ask(cli, selection, note, max_affected, yes)
     outcome = cli.registry.revoke(selection, note=note, actor=actor, dry_run=dry_run, max_affected=max_affected)
     _show(cli, outcome)
 
 
-def _ask(cli: Cli, selection: SessionFilter, note: str | None, max_affected: int | None, yes: bool) -> None:
-    """Show what a filter hits, and go on only when the person agrees."""
+def _ask(cli: Cli, selection: SessionFilter, note: str | None, max_affected: int | None, yes: bool) -> int | None:
+    """Show what a filter hits, and go on only when the person agrees; the most that may then be revoked."""
     from authctl import names
 
     names.note(note)
     found = cli.registry.revoke(selection, note=note, dry_run=True, max_affected=max_affected)
     if not found.revoked:
-        return
-    unrevoked = selection.statuses or (Status.ACTIVE, Status.EXPIRED)
+        return max_affected if yes else 0
+    unrevoked = tuple(set(selection.statuses or Status) - {Status.REVOKED})
     web = cli.registry.count(selection.narrowed(kind=Kind.WEB, status=unrevoked, everything=False))
-    shown = ", ".join(f"{s.username} on {s.application or '?'}" for s in found.sessions[:_PREVIEWED])
-    more = ", …" if found.selected > _PREVIEWED else ""
+    hit = [one for one in found.sessions if one.status_before is not Status.REVOKED]
+    shown = ", ".join(f"{one.username} on {one.application or '?'}" for one in hit[:_PREVIEWED])
+    more = ", …" if found.revoked > _PREVIEWED else ""
     if not (yes and cli.quiet):
         talk(f"this would revoke {counted(found.revoked, 'session')}, {web} of them web sessions: {shown}{more}")
     if selection.everything:
@@ -110,15 +111,19 @@ def _ask(cli: Cli, selection: SessionFilter, note: str | None, max_affected: int
         cli.confirm(question, str(found.revoked), yes)
     else:
         cli.confirm(f"revoke {counted(found.revoked, 'session')}? [y/N]", "y", yes)
+    return max_affected
 
 
 def _show(cli: Cli, outcome: RevokeOutcome) -> None:
     done = "dry run, nothing was changed: would revoke" if outcome.dry_run else "revoked"
     before = f"; {outcome.already_revoked:,} revoked before" if outcome.already_revoked else ""
-    cli.say(f"{done} {counted(outcome.revoked, 'session')}{before}")
+    if outcome.selected:
+        unsaid = "" if outcome.revoked or outcome.dry_run else "; the note was not recorded"
+        cli.say(f"{done} {counted(outcome.revoked, 'session')}{before}{unsaid}")
     if outcome.selected > len(outcome.sessions) and (cli.form or not cli.quiet):
         cli.warn(f"only {len(outcome.sessions):,} of the {outcome.selected:,} sessions are listed")
-    cli.show_outcome(records.revocation(outcome), render.REVOKED)
+    if outcome.selected or cli.form:
+        cli.show_outcome(records.revocation(outcome), render.REVOKED)
     if outcome.not_found:
         raise NotFound(f"no session {', '.join(outcome.not_found)}", "to find it: authctl sessions list")
     if not outcome.selected:

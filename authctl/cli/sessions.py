@@ -43,7 +43,11 @@ def list_(
     kind: Annotated[KindChoice, typer.Option("--kind", help="Which kind of sessions.")] = KindChoice.APPLICATION,
     search: Annotated[
         str | None,
-        typer.Option("--search", metavar="TEXT", help="Only those with this text in any of their fields or note."),
+        typer.Option(
+            "--search",
+            metavar="TEXT",
+            help="Only those with this text in user, application, device, platform, address or note.",
+        ),
     ] = None,
     created_since: Annotated[
         str | None,
@@ -139,7 +143,7 @@ def import_(
         outcome = cli.registry.import_sessions(
             rows, fields, name=str(file), profile=profile, dry_run=dry_run, actor=actor, progress=progress
         )
-    for part in fields.blank_parts():
+    for part in fields.blank_parts() if outcome.rows.used else ():
         cli.warn(f"{mapping}: key part '{part}' was blank in every row")
     for line, reason in outcome.rejections:
         cli.warn(f"{file}: line {line}: {reason}")
@@ -165,7 +169,7 @@ def end(
 
     cli = start(ctx, output, quiet)
     outcome = cli.registry.end(named(cli, targets), actor=actor)
-    cli.say(f"ended {outcome.ended}; {outcome.already_ended} had ended before")
+    cli.say(f"ended {counted(outcome.ended, 'session')}; {outcome.already_ended:,} had ended before")
     cli.show_outcome(records.ending(outcome), render.ENDED)
     if outcome.not_found:
         raise NotFound(f"no session {', '.join(outcome.not_found)}")

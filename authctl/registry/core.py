@@ -12,9 +12,6 @@ from authctl.model import AuditEvent
 from authctl.settings import Home, default_actor
 from authctl.store.base import Change, Store, View
 
-ITSELF = "authctl"
-"""The actor of what authctl does by itself."""
-
 
 @dataclass(frozen=True, slots=True)
 class Unit:
@@ -55,7 +52,7 @@ class Core:
 
     @contextmanager
     def change(self, actor: str | None, *, attempts: int = 1) -> Iterator[Unit]:
-        """Change the registry: all of the block with its event, or nothing. The time is taken once the turn has come."""
+        """Change the registry: all of the block and what it records, or nothing. The time is taken once the turn has come."""
         who = actor_name(actor)
         with self.store.change(attempts=attempts) as tx:
             yield Unit(tx, self.now(), who)

@@ -28,7 +28,7 @@ def create(
     try:
         _check_vacant(place)
         _make_folder(place.folder)
-        with _removed_on_failure() as made, create_store(place.registry, registry_id, profiles) as store:
+        with _removed_on_failure(place.registry) as made, create_store(place.registry, registry_id, profiles) as store:
             core = Core(place, store, clock)
             keys.create(place.keys, core.now())
             made.append(place.keys)
@@ -58,11 +58,11 @@ def _check_vacant(place: Home) -> None:
 
 
 @contextmanager
-def _removed_on_failure() -> Iterator[list[Path]]:
+def _removed_on_failure(registry: Path) -> Iterator[list[Path]]:
     made: list[Path] = []
     try:
         yield made
     except BaseException:
-        for path in made:
+        for path in made if not registry.exists() else ():
             path.unlink(missing_ok=True)
         raise

@@ -6,7 +6,7 @@ or was revoked is final: rows up to that instant change nothing, and rows after 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any, BinaryIO
 
@@ -77,7 +77,9 @@ def import_sessions(
         with core.look() as (view, _now):
             if profile is not None:
                 profile = view.profiles().named(profile).name
-        done = _registered(core, staging, profile, dry_run, actor, progress, {"file": name, "rows": counts.read})
+        done = _registered(
+            core, staging, profile, dry_run, actor, progress, {"file": names.visible(name), "rows": counts.read}
+        )
     finally:
         staging.close()
     return ImportOutcome(counts, *done, tuple(rejections), dry_run)
@@ -99,7 +101,7 @@ def _stage(
             counts.rejected += 1
             if len(rejections) < _MOST_NAMED:
                 rejections.append((line, meant.reason))
-        elif (event_id := mapping.event_id(raw)) is not None and staging.seen(event_id):
+        elif meant.event_id is not None and staging.seen(meant.event_id):
             counts.duplicates += 1
         else:
             counts.used += 1
@@ -186,9 +188,9 @@ def _plan_key(
 
 
 def _final_end(session: Session) -> int | None:
-    if session.revoked_at is not None:
-        return session.revoked_at
-    return session.ended_at
+    """Up to when the rows of a session's key are settled: its end, or its last use where a clock was ahead."""
+    end = session.ended_at if session.revoked_at is None else session.revoked_at
+    return None if end is None else max(end, session.last_used_at)
 
 
 def _divided(
@@ -219,12 +221,16 @@ def _imported(
     else:
         chosen = profiles.assigned(details["username"], details.get("application", ""))
     assert chosen is not None
+    deadlines = chosen.deadlines(created_at, last_used_at)
+    if known and known.session.expires_at > min(known.session.idle_expires_at, known.session.absolute_expires_at):
+        # applying a profile ended it at that instant, which is not taken back
+        deadlines = replace(deadlines, expires_at=max(deadlines.expires_at, known.session.expires_at))
     new = NewSession(
         id=known.session.id if known else names.new_id(),
         profile=chosen.name,
         created_at=created_at,
         last_used_at=last_used_at,
-        deadlines=chosen.deadlines(created_at, last_used_at),
+        deadlines=deadlines,
         fixed_expires_at=fixed,
         **details,
     )

@@ -80,12 +80,12 @@ def diff(core: Core, wanted: ProfileSet) -> tuple[ProfileDifference, ...]:
         before = view.profiles()
         complete = _with_withdrawn(wanted, before)
         changes = view.deadline_changes(complete, now)
-    names_of_all = dict.fromkeys((*wanted.profiles, *before.profiles))
-    return tuple(_difference(name, before, wanted, changes.get(name, _NOTHING)) for name in names_of_all)
+    gone = (name for name in before.profiles if name in complete.withdrawn)
+    return tuple(_difference(name, before, wanted, changes.get(name, _NOTHING)) for name in (*wanted.profiles, *gone))
 
 
 def _difference(name: str, before: ProfileSet, wanted: ProfileSet, living: DeadlineChanges) -> ProfileDifference:
-    old, new = before.profiles.get(name), wanted.profiles.get(name)
+    old, new = _before(before, name), wanted.profiles.get(name)
     if new is None:
         change = "withdrawn"
     elif old is None:
@@ -98,17 +98,28 @@ def _difference(name: str, before: ProfileSet, wanted: ProfileSet, living: Deadl
 def _with_withdrawn(wanted: ProfileSet, before: ProfileSet) -> ProfileSet:
     """Profiles that left the file go on ruling the sessions they have, and take no new ones."""
     old = {**before.withdrawn, **before.profiles}
-    return replace(wanted, withdrawn={name: p for name, p in old.items() if name not in wanted.profiles})
+    return replace(wanted, withdrawn={name: p for name, p in old.items() if not _has(wanted, name)})
+
+
+def _has(profiles: ProfileSet, name: str) -> bool:
+    found = profiles.get(name)
+    return found is not None and found.name in profiles.profiles
+
+
+def _before(before: ProfileSet, name: str) -> Profile | None:
+    """The profile in force until now of that name, as it would be called from now on."""
+    found = before.get(name)
+    return replace(found, name=name) if found and found.name in before.profiles else None
 
 
 def _outcome(view: View, complete: ProfileSet, changes: dict[str, DeadlineChanges], *, dry_run: bool) -> ApplyOutcome:
     before = view.profiles()
-    known = {name: before.profiles[name] for name in complete.profiles if name in before.profiles}
+    known = {name: old for name in complete.profiles if (old := _before(before, name))}
     return ApplyOutcome(
         profiles=tuple(complete.profiles),
         added=tuple(name for name in complete.profiles if name not in known),
         changed=tuple(name for name, profile in known.items() if complete.profiles[name] != profile),
-        withdrawn=tuple(name for name in before.profiles if name not in complete.profiles),
+        withdrawn=tuple(name for name in before.profiles if name in complete.withdrawn),
         shortened=sum(c.shortened for c in changes.values()),
         lengthened=sum(c.lengthened for c in changes.values()),
         ended=sum(c.ended for c in changes.values()),

@@ -4,7 +4,7 @@ import json
 from dataclasses import dataclass, replace
 
 from authctl import names
-from authctl.errors import InvalidInput, Refused
+from authctl.errors import AuthctlError, InvalidInput, OutcomeUnknown, Refused
 from authctl.model import Session, SessionFilter, Status
 from authctl.registry.core import Core, Unit, actor_name
 from authctl.registry.sessions import with_whole_ids
@@ -71,7 +71,12 @@ def revoke(
             outcome = _close_open(unit, meant, outcome)
         else:
             outcome = _assign(unit, meant, _counted(unit.tx, meant, outcome))
-    return _counted_afterwards(core, outcome) if _is_everything(meant) else outcome
+    if not _is_everything(meant):
+        return outcome
+    try:
+        return _counted_afterwards(core, meant, outcome)
+    except AuthctlError as error:
+        raise OutcomeUnknown(f"everything is revoked, but it could not be counted: {error.message}") from error
 
 
 def check_target(selection: SessionFilter) -> None:
@@ -98,8 +103,12 @@ def _check_limit(view: View, meant: SessionFilter, now: int, max_affected: int |
 
 
 def _count(view: View, meant: SessionFilter, statuses: tuple[Status, ...], now: int, at_most: int | None = None) -> int:
-    asked = tuple(s for s in statuses if not meant.statuses or s in meant.statuses)
+    asked = _asked(meant, statuses)
     return view.count(meant.narrowed(status=asked), now, at_most) if asked else 0
+
+
+def _asked(meant: SessionFilter, statuses: tuple[Status, ...]) -> tuple[Status, ...]:
+    return tuple(s for s in statuses if not meant.statuses or s in meant.statuses)
 
 
 def _counted(view: View, meant: SessionFilter, outcome: RevokeOutcome) -> RevokeOutcome:
@@ -115,15 +124,15 @@ def _assign(unit: Unit, meant: SessionFilter, outcome: RevokeOutcome) -> RevokeO
         return outcome
     assert outcome.note is not None
     selector = meant.criteria()
+    newly = unit.tx.page(meant.narrowed(status=_asked(meant, _UNREVOKED)), unit.now, MOST_LISTED).sessions
     revocation_id = unit.tx.add_revocation(unit.now, unit.actor, outcome.note, json.dumps(selector))
     revoked = unit.tx.assign(meant, unit.now, revocation_id)
     detail = {
         "selector": selector,
         "revoked": revoked,
-        "sessions": [s.id for s in outcome.sessions if s.status_before is not Status.REVOKED],
+        "sessions": [s.id for s in newly],
+        "username_keys": sorted({names.fold(s.username) for s in newly}),
     }
-    if meant.username is not None:
-        detail["username_key"] = names.fold(meant.username)
     unit.record("session.revoke", subject=str(revocation_id), note=outcome.note, detail=detail)
     return replace(outcome, revocation_id=revocation_id, revoked=revoked)
 
@@ -140,11 +149,11 @@ def _close_open(unit: Unit, meant: SessionFilter, outcome: RevokeOutcome) -> Rev
     return replace(outcome, revocation_id=closed)
 
 
-def _counted_afterwards(core: Core, outcome: RevokeOutcome) -> RevokeOutcome:
+def _counted_afterwards(core: Core, meant: SessionFilter, outcome: RevokeOutcome) -> RevokeOutcome:
     """What a revocation of everything found, counted outside the lock that it no longer holds."""
     with core.look() as (view, now):
         revoked = view.covered(outcome.revocation_id) if outcome.revocation_id else 0
-        all_revoked = SessionFilter(status=Status.REVOKED)
+        all_revoked = SessionFilter(status=Status.REVOKED, except_ids=meant.except_ids)
         already = view.count(all_revoked, now) - revoked
         page = view.page(all_revoked, outcome.at, MOST_LISTED)
     listed = tuple(RevokedSession(s.id, s.username, s.application, _status_before(s, outcome)) for s in page.sessions)

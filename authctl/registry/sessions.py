@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from authctl import names
 from authctl.errors import InvalidInput, NotFound, TokenInvalid
+from authctl.instants import MINUTE
 from authctl.model import Session, SessionFilter, Status
 from authctl.registry.core import Core
 from authctl.registry.tokens import TokenReader
@@ -13,6 +14,8 @@ from authctl.tokens import looks_like_token
 
 _BATCH = 1_000
 _CANDIDATES = 10
+_OVERTAKEN = MINUTE
+"""How much earlier than a list began a use may have been judged that is written while it streams."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,10 +78,14 @@ def stream(core: Core, selection: SessionFilter) -> Iterator[Session]:
         yield session
     if len(listed) < _BATCH or selection.statuses in ((Status.EXPIRED,), (Status.REVOKED,)):
         return
-    used_since = max(now, selection.used_since or now)
-    for session in _pages(core, selection.narrowed(used_since=used_since), now):
-        if session.number not in listed:
-            yield session
+    recently = max(now - _OVERTAKEN, selection.used_since or 0)
+    before = -1
+    while before < len(listed):
+        before = len(listed)
+        for session in _pages(core, selection.narrowed(used_since=recently), now):
+            if session.number not in listed:
+                listed.add(session.number)
+                yield session
 
 
 def _pages(core: Core, selection: SessionFilter, now: int) -> Iterator[Session]:

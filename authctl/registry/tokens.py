@@ -1,5 +1,6 @@
 """Issuing and verifying tokens."""
 
+import os
 import secrets
 from dataclasses import dataclass
 from hashlib import sha256
@@ -39,11 +40,17 @@ class TokenReader:
     def __init__(self, core: Core) -> None:
         self.core = core
         self._mint: TokenMint | None = None
+        self._version: tuple[int, int, int] | None = None
 
     def mint(self) -> TokenMint:
-        """The mint of the key ring as it was when last read."""
-        if self._mint is None:
-            self._mint = TokenMint(load(self.core.home.keys))
+        """The mint of the key ring as it stands: read again when its file was changed or replaced."""
+        try:
+            found = os.stat(self.core.home.keys)  # noqa: PTH116  # half of what Path.stat takes
+            version = (found.st_mtime_ns, found.st_ino, found.st_size)
+        except OSError:
+            version = None
+        if self._mint is None or version != self._version:
+            self._mint, self._version = TokenMint(load(self.core.home.keys)), version
         return self._mint
 
     def claims(self, token: str) -> Claims:
@@ -129,9 +136,9 @@ def verify(core: Core, reader: TokenReader, token: str, application: str | None)
     now = core.now()
     session = reader.judged(claims, now)
     _admit(session, application, now)
-    if now < session.use_due_at or _used(core, session, now):
+    if now < session.use_due_at:
         return session
-    return _verified_again(core, reader, claims, application)
+    return _used(core, session, now) or _verified_again(core, reader, claims, application)
 
 
 def _verified_again(core: Core, reader: TokenReader, claims: Claims, application: str | None) -> Session:
@@ -152,14 +159,17 @@ def _admit(session: Session, application: str | None, now: int) -> None:
         raise TokenMisused(f"the token belongs to another application than {names.quoted(application)}")
 
 
-def _used(core: Core, session: Session, now: int) -> bool:
-    """Write the use; False when the session turned out to be over. What cannot be written is let go."""
+def _used(core: Core, session: Session, now: int) -> Session | None:
+    """Write the use, and return the session as it now stands; None when it has to be judged again.
+
+    What cannot be written is let go: the answer stands.
+    """
     try:
         with core.store.change(wait=False) as tx:
             profile = tx.profiles().get(session.profile)
-            used_at = max(now, session.last_used_at)
             if profile is None:
-                return True
-            return tx.record_use(session.number, used_at, profile.deadlines(session.created_at, used_at))
+                return session
+            written = tx.record_use(session.number, now, profile.deadlines(session.created_at, now))
+            return tx.session(session.id, now) if written else None
     except RegistryUnavailable:
-        return True
+        return session

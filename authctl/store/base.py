@@ -2,7 +2,7 @@
 
 Absent is `None`, an empty list or zero. A method raises only when the database fails:
 RegistryUnavailable (6) when it cannot be used now, IntegrityFailure (7) when what it holds makes no sense.
-Statuses are judged at the `now` that is passed in. To add a store, implement these three protocols and
+Statuses are judged at the `now` that is passed in. To add a store, implement these protocols and
 name its factory in the contract suite.
 """
 
@@ -91,9 +91,6 @@ class View(Protocol):
     def count(self, selection: SessionFilter, now: int, at_most: int | None = None) -> int:
         """How many sessions the selection has; no more than `at_most` are counted."""
 
-    def count_by_status(self, selection: SessionFilter, now: int) -> dict[Status, int]:
-        """The same, for each status."""
-
     def covered(self, revocation_id: int) -> int:
         """How many sessions name that revocation."""
 
@@ -135,7 +132,7 @@ class Change(View, Protocol):
         """Register a session, not revoked unless a closed revocation is named; its number never comes back."""
 
     def record_use(self, number: int, used_at: int, deadlines: Deadlines) -> bool:
-        """Write a use and the deadlines it leads to; False when the session is no longer active."""
+        """Write a use and the deadlines it leads to; False when the session is no longer active, or a later use is written."""
 
     def end_session(self, number: int, at: int, reason: str) -> None:
         """Make a hard end: the session ends at that instant, for that reason."""

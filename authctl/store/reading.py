@@ -8,6 +8,7 @@ from typing import Any
 from authctl.instants import NEVER
 from authctl.lifetimes import write_interval
 from authctl.model import AuditEvent, ProfileSet, Session, SessionFilter, Status
+from authctl.names import fold
 from authctl.store import rows
 from authctl.store.base import Cursor, DeadlineChanges, EventFilter, ImportedDetail, Page
 from authctl.store.selection import (
@@ -31,7 +32,7 @@ LATEST_REVOKE_ALL = (
 # What recomputing a profile's deadlines looks at, and the deadlines that its timeouts lead to.
 LIVING = (
     f"s.revocation_id = {OPEN} AND s.kind IN ('application', 'web') AND s.expires_at > :now"
-    " AND s.ended_at IS NULL AND s.fixed_expires_at IS NULL AND s.profile = :profile"
+    " AND s.ended_at IS NULL AND s.fixed_expires_at IS NULL AND s.profile_key = :profile"
 )
 NEW_IDLE = "min(:never, s.slid_at + :idle)"
 NEW_ABSOLUTE = "min(:never, s.created_at + :absolute)"
@@ -41,11 +42,13 @@ NEW_DEADLINE = f"min({NEW_IDLE}, {NEW_ABSOLUTE})"
 _COVERING = f"SELECT CAST(s.revocation_id AS TEXT) FROM sessions AS s WHERE s.revocation_id <> {OPEN} AND"
 _ABOUT_SESSION = (
     "(subject = :session OR action = 'session.revoke'"
-    f" AND (subject IN ({_COVERING} s.id = :session) OR instr(detail, :session)))"
+    f" AND (subject IN ({_COVERING} s.id = :session)"
+    " OR :session IN (SELECT value FROM json_each(detail, '$.sessions'))))"
 )
 _ABOUT_USER = (
     "(json_extract(detail, '$.username_key') = :username OR action = 'session.revoke'"
-    f" AND subject IN ({_COVERING} s.username_key = :username))"
+    f" AND (subject IN ({_COVERING} s.username_key = :username)"
+    " OR :username IN (SELECT value FROM json_each(detail, '$.username_keys'))))"
 )
 _EVENT_TEXT = (
     "folded(coalesce(note, '') || ' ' || coalesce(subject, '') || ' ' || actor || ' ' || action || ' ' || detail)"
@@ -121,10 +124,6 @@ class SqliteView:
         limit = "" if at_most is None else " LIMIT :at_most"
         sql = f"SELECT count(*) FROM (SELECT 1 FROM {chosen.counted} WHERE {chosen.where}{everywhere}{limit})"
         return self._number(sql, {**chosen.parameters, "at_most": at_most})
-
-    def count_by_status(self, selection: SessionFilter, now: int) -> dict[Status, int]:
-        asked = selection.statuses or tuple(Status)
-        return {status: self.count(selection.narrowed(status=status), now) for status in asked}
 
     def covered(self, revocation_id: int) -> int:
         sql = "SELECT count(*) FROM sessions INDEXED BY sessions_by_revocation WHERE revocation_id = ?"
@@ -207,7 +206,7 @@ def recomputations(profiles: ProfileSet, now: int) -> list[tuple[str, dict[str, 
         (
             name,
             {
-                "profile": name,
+                "profile": fold(name),
                 "now": now,
                 "never": NEVER,
                 "idle": profile.idle_timeout,

@@ -143,7 +143,7 @@ def _criteria(selection: SessionFilter) -> Criteria:
     asked.add("s.last_used_at <= :unused_since", "unused_since", selection.unused_since)
     asked.add("s.expires_at < :expires_before", "expires_before", selection.expires_before)
     found = " OR ".join(f"instr({column}, :search)" for column in _SEARCHED)
-    asked.add_text(f"({found})", "search", selection.search or None)
+    asked.add_text(f"({found})", "search", selection.search)
     asked.add("s.kind = :kind", "kind", selection.kind)
     return asked
 

@@ -16,6 +16,7 @@ from typing import Any
 from urllib.parse import quote
 
 from authctl.errors import IntegrityFailure, Refused, RegistryUnavailable
+from authctl.files import sync_directory
 from authctl.model import ProfileSet, Session
 from authctl.names import fold
 from authctl.store import rows
@@ -161,11 +162,11 @@ class SqliteStore:
         self._check_usable()
         with self._reader.lock, explained(self.path):
             connection = self._reader.connection()
-            connection.execute("BEGIN")
             try:
+                connection.execute("BEGIN")
                 yield SqliteView(connection)
             finally:
-                connection.execute("ROLLBACK")
+                _roll_back(connection)
 
     @contextmanager
     def change(self, *, wait: bool = True, attempts: int = 1) -> Iterator[SqliteChange]:
@@ -174,15 +175,14 @@ class SqliteStore:
             raise RegistryUnavailable("another thread is writing")
         try:
             with explained(self.path):
+                self._check_usable()  # it may have been closed while this thread waited
                 connection = self._writer.connection()
-                _begin(connection, PATIENCE if wait else _IMPATIENCE, attempts)
-                try:
+                try:  # a signal during the wait is raised once the transaction has begun
+                    _begin(connection, PATIENCE if wait else _IMPATIENCE, attempts)
                     yield SqliteChange(connection)
                     connection.execute("COMMIT")
-                except BaseException:
-                    if connection.in_transaction:
-                        connection.execute("ROLLBACK")
-                    raise
+                finally:
+                    _roll_back(connection)
         finally:
             self._writer.lock.release()
 
@@ -193,8 +193,16 @@ class SqliteStore:
 
     def close(self) -> None:
         self._closed = True
+        if os.getpid() != self._process:
+            return  # the parent's connections, and locks that nobody here will ever release
         for channel in (self._hot, self._reader, self._writer):
             channel.close()
+
+
+def _roll_back(connection: sqlite3.Connection) -> None:
+    """Undo what was not committed; nothing to undo is fine."""
+    if connection.in_transaction:
+        connection.execute("ROLLBACK")
 
 
 def _begin(connection: sqlite3.Connection, patience: float, attempts: int) -> None:
@@ -239,6 +247,8 @@ def creating(path: Path, registry_id: str, profiles: ProfileSet) -> Iterator[Sql
             os.link(draft, path)
         except FileExistsError:
             raise Refused(f"there is a registry already: {path}") from None
+        draft.unlink()
+        sync_directory(path.parent)
     finally:
         for leftover in (draft, Path(f"{draft}-wal"), Path(f"{draft}-shm")):
             with suppress(FileNotFoundError):

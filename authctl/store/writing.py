@@ -22,7 +22,7 @@ from authctl.store.reading import (
 from authctl.store.selection import JOINED, OPEN, compiled
 
 _KEEP_FINALS = (
-    "INSERT INTO imported_finals (key, at) SELECT i.key, max(coalesce(r.at, s.ended_at)) FROM json_each(?) AS gone"
+    "INSERT INTO imported_finals (key, at) SELECT i.key, max(max(coalesce(r.at, s.ended_at), s.last_used_at)) FROM json_each(?) AS gone"
     f" JOIN imported AS i ON i.number = gone.value JOIN sessions AS s ON s.number = i.number {JOINED}"
     " WHERE coalesce(r.at, s.ended_at) IS NOT NULL GROUP BY i.key"
     " ON CONFLICT (key) DO UPDATE SET at = max(at, excluded.at)"
@@ -49,6 +49,7 @@ class SqliteChange(SqliteView):
             " idle_expires_at = :idle, absolute_expires_at = :absolute,"
             " expires_at = coalesce(fixed_expires_at, :expires)"
             f" WHERE number = :number AND revocation_id = {OPEN} AND ended_at IS NULL AND expires_at > :used_at"
+            " AND last_used_at <= :used_at"
         )
         parameters = {
             "number": number,
