@@ -237,6 +237,8 @@ def test_revoke_json(installed: Authctl):
         (("sessions", "list", "--limit", "9" * 30), 2),
         (("sessions", "list", "--profile", "a\u200b"), 2),
         (("cleanup", "--batch-size", "9" * 30), 2),
+        (("audit", "list", "--since", ""), 2),
+        (("sessions", "list", "--search", " "), 2),
         (("revoke",), 2),
         (("--home", "", "sessions", "list"), 2),
         (("--registry", "postgresql://host/db", "sessions", "list"), 2),
@@ -300,6 +302,10 @@ def test_end_by_id_and_token(installed: Authctl):
     """`sessions end -` takes an id or a token a line, and never repeats a token."""
     one, two, three = issue(installed, "alice", "bob", "carol")
     stdin = f"{one['session']['id']}\n{two['access_token']}\nacat_{'0' * 124}\n"
+    broken = f"{three['access_token'][:60]}\n{three['access_token'][60:]}\n{three['access_token'].upper()}\n"
+    ran = installed("sessions", "end", "-", stdin=broken)
+    assert ran.code == 3
+    assert three["access_token"][40:58] not in (ran.out + ran.err).lower()
     ran = installed("sessions", "end", "-", "-o", "json", stdin=stdin)
     assert (ran.code, ran.json["ended"], ran.json["not_found"]) == (3, 2, ["acat_..."])
     assert "acat_0" not in ran.out + ran.err

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from authctl import InvalidInput, NotFound, Registry, SessionFilter
+from authctl import InvalidInput, NotFound, Registry, SessionFilter, profiles
 from authctl.importing import Mapping, read_mapping
 from authctl.instants import DAY, parse_instant
 from authctl.records import session as as_record
@@ -283,3 +283,40 @@ def test_through_the_command(installed: Authctl, tmp_path: Path):
     ran = installed("sessions", "import", str(export), "--map", str(fields))
     assert (ran.code, ran.err) == (2, f"authctl: error: {fields}:1:9: 'at' is missing\n")
     assert installed("sessions", "import", str(tmp_path / "none"), "--map", str(fields)).code == 2
+
+
+@pytest.mark.parametrize("how", ["user", "everything", "ended"])
+def test_rows_ahead_of_the_clock_are_settled_by_what_ended_them(registry: Registry, clock: Clock, how: str):
+    """A row of a log that is two hours ahead does not bring back what was revoked or ended after it was imported."""
+    ahead = {**row(5), "time": "2026-03-02T11:00:00Z"}
+    load(registry, ahead)
+    (found,) = registry.sessions()
+    if how == "ended":
+        registry.end([found.id])
+    else:
+        chosen = SessionFilter(username="alice") if how == "user" else SessionFilter(everything=True)
+        registry.revoke(chosen, note="stolen laptop")
+    assert load(registry, ahead).unchanged == 1
+    assert registry.count(SessionFilter(status="active")) == 0
+    clock.forward(days=400)
+    registry.clean_up()
+    load(registry, ahead)
+    assert registry.count(SessionFilter(status="active")) == 0
+
+
+def test_an_import_does_not_take_back_when_a_profile_ended_a_session(install: Install, clock: Clock):
+    """A session that applying a profile ended stays listed for six months from then, whatever older rows turn up."""
+    registry = install("version: 1\nprofiles: {default: {idle_timeout: never}}")
+    load(registry, {**row(5), "time": "2025-03-05T12:00:00Z"})
+    tight = profiles.read(b"version: 1\nprofiles: {default: {idle_timeout: 3d}}", "p.yaml")
+    assert registry.apply_profiles(tight, note="tightened").ended == 1
+    clock.forward(days=2)
+    assert load(registry, {**row(5), "time": "2025-03-01T12:00:00Z"}).updated == 1
+    assert registry.clean_up().removed == 0
+
+
+@pytest.mark.parametrize("event_id", [{"a": 1}, "\ud800", "x" * 2000])
+def test_a_bad_event_id_is_one_row_s_fault(registry: Registry, event_id: object):
+    """The row is rejected with its reason, and the others are registered."""
+    outcome = load(registry, row(1, id=event_id), row(2, "bob", id="e1"))
+    assert (outcome.registered, outcome.rows.rejected) == (1, 1)

@@ -1,7 +1,9 @@
 """The use cases through the real store: issue, verify, end, revoke, profiles, cleanup, audit."""
 
 import json
+import signal
 import sqlite3
+import threading
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from itertools import islice
@@ -29,6 +31,7 @@ from authctl import (
     datetime_of,
     profiles,
 )
+from authctl.errors import OutcomeUnknown
 from authctl.instants import DAY, HOUR, SECOND, instant_of, parse_duration
 from authctl.registry import sessions as listing
 from tests.conftest import START, Clock, Install
@@ -601,3 +604,133 @@ def test_an_actor_who_says_nothing_is_refused(registry: Registry, actor: str):
     """Who did it is part of the record."""
     with pytest.raises(InvalidInput):
         registry.revoke(SessionFilter(username="alice"), note="lost device", actor=actor)
+
+
+# What once went wrong
+
+
+def test_a_signal_while_waiting_for_the_turn_leaves_no_transaction_open(registry: Registry, home: Path):
+    """Interrupted in the wait for the writers' turn, a revocation is not done, and the next one is."""
+    issue(registry, "alice")
+    registry.count()
+
+    class Interrupted(Exception):
+        """Raised by the signal's handler."""
+
+    def interrupt(*_: object) -> None:
+        raise Interrupted
+
+    hog = sqlite3.connect(home / "registry.db", isolation_level=None, check_same_thread=False)
+    hog.execute("BEGIN IMMEDIATE")
+    release = threading.Timer(0.6, lambda: hog.execute("ROLLBACK"))
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        release.start()
+        signal.setitimer(signal.ITIMER_REAL, 0.2)
+        with pytest.raises(Interrupted):
+            registry.revoke(SessionFilter(username="alice"), note="lost device")
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+        release.join()
+        hog.close()
+    with closing(sqlite3.connect(home / "registry.db", timeout=0, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+    assert registry.revoke(SessionFilter(username="alice"), note="lost device").revoked == 1
+
+
+@pytest.mark.parametrize("search", ["", " ", "\u00a0\t"])
+def test_a_blank_search_is_no_criterion(registry: Registry, search: str):
+    """A search that finds everything is not a way to revoke everything."""
+    issue(registry, "alice")
+    with pytest.raises(InvalidInput, match="blank"):
+        registry.revoke(SessionFilter(search=search), note="lost device")
+
+
+def test_a_key_ring_that_changed_is_read_again(registry: Registry, home: Path):
+    """A process that has been open for long goes by the keys as they are now."""
+    old = registry.issue(username="alice", application="Outlook").access_token
+    ring = json.loads((home / "keys.json").read_bytes())
+    ring["keys"][0]["state"] = "retired"
+    ring["keys"].append(
+        {"id": "0badcafe", "state": "signing", "created_at": "2026-03-02T09:00:00Z", "secret": "ab" * 31 + "cd"}
+    )
+    (home / "keys.json").write_text(json.dumps(ring))
+    with pytest.raises(TokenUnknown):
+        registry.verify(old)
+    new = registry.issue(username="alice", application="Outlook").access_token
+    assert new[5:13] == "0badcafe"
+    assert registry.verify(new).username == "alice"
+
+
+def test_verify_returns_the_deadline_that_is_enforced(registry: Registry, clock: Clock):
+    """The session comes back as it stands after the use was written."""
+    issued = registry.issue(username="alice", application="Outlook")
+    clock.forward(hours=1)
+    found = registry.verify(issued.access_token)
+    assert found.expires_at == registry.session(found.id).expires_at == issued.session.expires_at + HOUR
+
+
+def test_a_profile_respelled_is_the_same_profile(registry: Registry, clock: Clock):
+    """`Default` in the next file rules the sessions of `default`, and nothing is withdrawn."""
+    (one,) = issue(registry, "alice")
+    clock.forward(hours=5)
+    outcome = apply(registry, "version: 1\nprofiles: {Default: {idle_timeout: 1h}}")
+    assert (outcome.changed, outcome.withdrawn, outcome.ended) == (("Default",), (), 1)
+    assert registry.session(one).status == "expired"
+
+
+def test_the_event_names_what_was_newly_revoked(registry: Registry, clock: Clock):
+    """However many of the selection had been revoked before; and a user is found by it after cleanup."""
+    (old,) = issue(registry, "alice")
+    clock.forward(seconds=1)
+    newer = issue(registry, *["alice"] * 3)
+    registry.revoke(SessionFilter(ids=tuple(newer)), note="first note")
+    registry.revoke(SessionFilter(application="outlook"), note="second note")
+    newest = next(registry.events())
+    assert json.loads(newest.detail)["sessions"] == [old]
+    clock.forward(days=400)
+    registry.clean_up()
+    assert [e.note for e in registry.events(EventFilter(username="ALICE", action="session.revoke"))] == [
+        "second note",
+        "first note",
+    ]
+
+
+def test_a_session_that_was_spared_has_no_event_of_it(registry: Registry):
+    """`--except` keeps a session out of a revoke-all, and out of its history."""
+    spared, _ = issue(registry, "alice", "bob")
+    dry = registry.revoke(SessionFilter(everything=True, except_ids=(spared,)), note=None, dry_run=True)
+    done = registry.revoke(SessionFilter(everything=True, except_ids=(spared,)), note="breach drill")
+    assert (dry.selected, dry.revoked, dry.already_revoked) == (done.selected, done.revoked, done.already_revoked)
+    assert [e.action for e in registry.events(EventFilter(session_id=spared))] == ["session.issue"]
+
+
+def test_a_revoke_all_that_cannot_be_counted_is_still_told_as_done(registry: Registry, home: Path):
+    """Everything is revoked; only its count is unknown, and that is exit 8, not "nothing changed"."""
+    issue(registry, "alice", "bob")
+    with closing(sqlite3.connect(home / "registry.db")) as connection:
+        connection.execute("UPDATE sessions SET created_at = -9000000000000000000 WHERE username = 'bob'")
+        connection.commit()
+    with pytest.raises(OutcomeUnknown) as caught:
+        registry.revoke(SessionFilter(everything=True), note="breach drill")
+    assert caught.value.exit_code == 8
+    assert registry.count(SessionFilter(status="revoked")) == 2
+
+
+def test_a_long_list_misses_nobody_whose_use_was_judged_before_it_began(
+    registry: Registry, home: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+):
+    """A use may be written after the list began with an instant from before: it is listed all the same."""
+    monkeypatch.setattr(listing, "_BATCH", 4)
+    tokens = []
+    for n in range(12):
+        clock.forward(seconds=1)
+        tokens.append(registry.issue(username=f"user{n}", application="Outlook").access_token)
+    clock.forward(hours=1)
+    behind = Clock(clock.now - timedelta(milliseconds=15))
+    with Registry.open(home, registry=home / "registry.db", clock=behind) as other:
+        streamed = registry.sessions(SessionFilter(status="active"))
+        first = [session.username for session in islice(streamed, 4)]
+        other.verify(tokens[0])
+        assert sorted(first + [session.username for session in streamed]) == sorted(f"user{n}" for n in range(12))
