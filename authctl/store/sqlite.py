@@ -206,8 +206,9 @@ def _roll_back(connection: sqlite3.Connection) -> None:
 
 
 def _begin(connection: sqlite3.Connection, patience: float, attempts: int) -> None:
-    connection.execute(f"PRAGMA busy_timeout = {int(patience * 1000)}")
     for remaining in reversed(range(attempts)):
+        connection.execute(f"PRAGMA busy_timeout = {int(patience * 1000)}")
+        patience /= 2
         try:
             connection.execute("BEGIN IMMEDIATE")
             return
