@@ -83,6 +83,15 @@ def test_every_format_of_a_list(installed: Authctl):
     assert [one["id"] for one in installed("sessions", "list", "-o", "json").json] == ids
 
 
+def test_a_list_of_revoked_sessions_shows_the_note(installed: Authctl):
+    """Where only revoked sessions are listed, the table says when, by whom and why."""
+    issue(installed, "alice")
+    installed("revoke", "--user", "alice", "--note", "lost\tdevice", "--actor", "bob")
+    header, line = (one.split("\t") for one in installed("sessions", "list", "--status", "revoked").out.splitlines())
+    assert header == list(render.REVOKED_SESSIONS.columns)
+    assert (line[4], line[6:]) == ("revoked", ["bob", "lost\\tdevice"])
+
+
 def test_every_format_of_an_empty_list(installed: Authctl):
     """A list with no rows is exit 0: a header where there is one, an empty array, or nothing."""
     expected = {

@@ -24,6 +24,7 @@ from authctl.cli.options import (
     User,
 )
 from authctl.cli.selecting import KindChoice, selected
+from authctl.model import Status
 from authctl.render import Format
 
 app = typer.Typer(help="See and end sessions.", rich_markup_mode=None, add_completion=False)
@@ -100,7 +101,8 @@ def list_(
         return
     screenful = _SCREENFUL if cli.on_terminal and cli.form_or_table is Format.TABLE else None
     listed = cli.registry.sessions(selection)
-    cli.show_many((records.session(s) for s in islice(listed, limit or screenful)), render.SESSIONS)
+    shape = render.REVOKED_SESSIONS if selection.statuses == (Status.REVOKED,) else render.SESSIONS
+    cli.show_many((records.session(s) for s in islice(listed, limit or screenful)), shape)
     if limit is None and screenful and next(listed, None):
         cli.say(f"these are the first {screenful}; for more: --limit N")
 
