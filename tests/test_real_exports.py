@@ -11,7 +11,9 @@ MAPPINGS = Path(__file__).parents[1] / "docs" / "mappings"
 WINDOWS = ("windows_logon/security_4624_4634.jsonl", "windows-logon.yaml")
 OKTA = ("panther_samples/okta_systemlog.jsonl", "okta-system-log.yaml")
 ONEPASSWORD = ("panther_samples/onepassword_signin.jsonl", "1password-sign-in-attempts.yaml")
+AWS = ("aws_cloudtrail/sts_signin_events.jsonl", "aws-cloudtrail.yaml")
 COUNTS = {
+    AWS: {"read": 67, "used": 36, "skipped": 31, "duplicates": 0, "rejected": 0, "registered": 36},
     WINDOWS: {"read": 318, "used": 170, "skipped": 148, "duplicates": 0, "rejected": 0, "registered": 169},
     OKTA: {"read": 66, "used": 1, "skipped": 63, "duplicates": 0, "rejected": 2, "registered": 1},
     ONEPASSWORD: {"read": 2, "used": 2, "skipped": 0, "duplicates": 0, "rejected": 0, "registered": 2},
@@ -79,6 +81,14 @@ def test_blank_detail_stays_blank(installed: Authctl):
     assert sum(one["ip"] is None for one in found) == 73  # 74 rows, two of them of one session
     assert not [one for one in found if "-" in one.values() or "" in one.values()]
     assert all(one["platform"] is None and one["application_version"] is None for one in found)
+
+
+def test_an_expiry_of_its_own(installed: Authctl):
+    """Assumed roles end when their credentials do, whatever the profile says."""
+    load(installed, *paths(AWS))
+    found = installed("sessions", "list", "-o", "json").json
+    assert {one["ended_reason"] for one in found} == {"lifetime"}
+    assert {one["created_at"]: one["expires_at"] for one in found}["2023-07-10T11:54:47Z"] == "2023-07-10T12:09:47Z"
 
 
 def test_the_main_job_on_it(installed: Authctl):
