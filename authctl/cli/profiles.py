@@ -6,9 +6,10 @@ from typing import Annotated
 import typer
 
 from authctl import records, render
-from authctl.cli.context import counted, start, talk
+from authctl.cli.context import Cli, counted, start, talk
 from authctl.cli.files import read_file
 from authctl.cli.options import Actor, DryRun, Note, Output, Quiet, Yes
+from authctl.model import ProfileSet
 
 File = Annotated[Path | None, typer.Argument(metavar="[FILE]", help="By default profiles.yaml in the home.")]
 
@@ -44,11 +45,8 @@ def check(
     quiet: Quiet = False,
 ) -> None:
     """Find faults in a file. Each with its line and column; changes nothing."""
-    from authctl.profiles import read
-
     cli = start(ctx, output, quiet)
-    path = file or cli.place.profiles
-    profiles = read(read_file(path), str(path))
+    path, profiles = _read(cli, file)
     cli.say(f"{path}: {counted(len(profiles.profiles), 'profile')}, no faults")
     if cli.form:
         cli.show_many((records.profile(one, profiles) for one in profiles.profiles.values()), render.PROFILES)
@@ -62,11 +60,9 @@ def diff(
     quiet: Quiet = False,
 ) -> None:
     """Show what applying would change. By profile, with how many living sessions it would shorten, lengthen or end."""
-    from authctl.profiles import read
-
     cli = start(ctx, output, quiet)
-    path = file or cli.place.profiles
-    differences = cli.registry.diff_profiles(read(read_file(path), str(path)))
+    _, wanted = _read(cli, file)
+    differences = cli.registry.diff_profiles(wanted)
     cli.show_many(map(records.profile_difference, differences), render.DIFFERENCES)
 
 
@@ -83,11 +79,9 @@ def apply(
 ) -> None:
     """Put a file in force. Living sessions get new deadlines at once, and nothing revives."""
     from authctl import names
-    from authctl.profiles import read
 
     cli = start(ctx, output, quiet)
-    path = file or cli.place.profiles
-    wanted = read(read_file(path), str(path))
+    path, wanted = _read(cli, file)
     note = cli.note(note, may_ask=not dry_run)
     if not dry_run:
         names.note(note)
@@ -101,3 +95,11 @@ def apply(
         done = "applied"
     living = f"{found.shortened:,} living sessions shortened, {found.lengthened:,} lengthened, {found.ended:,} ended"
     cli.report(records.application_of_profiles(found), f"{done} {path}: {living}")
+
+
+def _read(cli: Cli, file: Path | None) -> tuple[Path, ProfileSet]:
+    """The file that is named, or the home's own, and what it says."""
+    from authctl.profiles import read
+
+    path = file or cli.place.profiles
+    return path, read(read_file(path), str(path))
