@@ -252,6 +252,8 @@ def test_revoke_json(installed: Authctl):
         (("--home", "", "sessions", "list"), 2),
         (("--registry", "postgresql://host/db", "sessions", "list"), 2),
         (("--home", "/tmp/" + "x" * 300, "init"), 6),
+        (("--home", "/tmp/" + "x" * 300, "sessions", "list"), 6),
+        (("--home", "/dev/null/home", "sessions", "list"), 6),
         (("profiles", "show", "none"), 3),
         (("profiles", "check", "/nonexistent"), 2),
         (("profiles", "apply"), 4),

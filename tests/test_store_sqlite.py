@@ -374,6 +374,15 @@ def test_the_log_is_append_only(registry: Registry, home: Path, statement: str):
         connection.execute(statement)
 
 
+def test_a_creation_that_was_killed_at_its_last_moment_is_finished(registry: Registry, home: Path):
+    """The registry has two names for an instant; the next command takes the first one away."""
+    registry.close()
+    draft = home / ".registry.db.k1ll3d.new"
+    os.link(home / "registry.db", draft)
+    assert open_and_read(home) == 0
+    assert not draft.exists()
+
+
 def test_creation_that_fails_leaves_nothing(tmp_path: Path, authctl: Authctl, home: Path):
     """An init that cannot finish takes back what it made; one that finds anything touches nothing."""
     assert authctl("--registry", str(tmp_path / "nowhere" / "registry.db"), "init").code == 6

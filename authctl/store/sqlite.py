@@ -21,7 +21,7 @@ from authctl.model import ProfileSet, Session
 from authctl.names import fold
 from authctl.store import rows
 from authctl.store.base import Staging
-from authctl.store.format import APPLICATION_ID, SCHEMA_VERSION, check_file, has_log
+from authctl.store.format import APPLICATION_ID, SCHEMA_VERSION, check_file, draft_name, has_log
 from authctl.store.reading import BY_NUMBER, SqliteView
 from authctl.store.writing import SqliteChange
 
@@ -225,7 +225,8 @@ def creating(path: Path, registry_id: str, profiles: ProfileSet) -> Iterator[Sql
     """
     from authctl.store.migrations import migrate
 
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".new", dir=path.parent)
+    beginning, end = draft_name(path)
+    descriptor, name = tempfile.mkstemp(prefix=beginning, suffix=end, dir=path.parent)
     os.fchmod(descriptor, 0o600)
     os.close(descriptor)
     draft = Path(name)
