@@ -96,16 +96,17 @@ class ProfileSet:
     assignments: tuple[Assignment, ...] = ()
     withdrawn: Mapping[str, Profile] = field(default_factory=dict)
 
+    def in_force(self, name: str) -> Profile | None:
+        """The profile in force of that name, however it is spelled."""
+        return _spelled(name, self.profiles)
+
     def get(self, name: str) -> Profile | None:
         """The profile of that name, however it is spelled, in force or withdrawn."""
-        key = fold(name)
-        known = (*self.profiles.values(), *self.withdrawn.values())
-        return next((profile for profile in known if fold(profile.name) == key), None)
+        return self.in_force(name) or _spelled(name, self.withdrawn)
 
     def named(self, name: str) -> Profile:
         """The profile in force of that name, however it is spelled. Raises NotFound."""
-        found = self.get(profile_name(name))
-        if found and found.name in self.profiles:
+        if found := self.in_force(profile_name(name)):
             return found
         raise NotFound(f"no profile {quoted(name)} in force", "to see them: authctl profiles list")
 
@@ -135,6 +136,11 @@ class ProfileSet:
         assignments = tuple(Assignment(**one) for one in document["assignments"])
         retention = parse_duration(document["retention"])
         return cls(retention, document["default_profile"], profiles, assignments, withdrawn)
+
+
+def _spelled(name: str, profiles: Mapping[str, Profile]) -> Profile | None:
+    key = fold(name)
+    return next((profile for profile in profiles.values() if fold(profile.name) == key), None)
 
 
 class Session(NamedTuple):

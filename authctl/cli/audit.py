@@ -7,14 +7,11 @@ import typer
 
 from authctl import records, render
 from authctl.cli.context import counted, start
-from authctl.cli.options import LARGEST, Output, Quiet
+from authctl.cli.options import LARGEST, Limit, Output, Quiet
 from authctl.instants import parse_when
-from authctl.render import Format
 from authctl.store.base import EventFilter
 
 app = typer.Typer(help="See who did what.", rich_markup_mode=None, add_completion=False)
-
-_SCREENFUL = 50
 
 
 @app.command("list")
@@ -33,10 +30,7 @@ def list_(
         str | None, typer.Option("--session", metavar="ID", help="Only about this session, revocations included.")
     ] = None,
     search: Annotated[str | None, typer.Option("--search", metavar="TEXT", help="Only events with this text.")] = None,
-    limit: Annotated[
-        int | None,
-        typer.Option("--limit", metavar="N", min=1, max=LARGEST, help="At most so many; 50 on a terminal, else all."),
-    ] = None,
+    limit: Limit = None,
     output: Output = None,
     quiet: Quiet = False,
 ) -> None:
@@ -52,8 +46,7 @@ def list_(
         session_id=session,
         search=search,
     )
-    screenful = _SCREENFUL if cli.on_terminal and cli.form_or_table is Format.TABLE else None
-    listed = islice(cli.registry.events(selection), limit or screenful)
+    listed = islice(cli.registry.events(selection), limit or cli.screenful)
     cli.show_many((records.event(event) for event in listed), render.EVENTS)
 
 

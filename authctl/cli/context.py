@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from authctl.settings import Home
 
 
+_SCREENFUL = 50
+
+
 class OutputFailed(AuthctlError):
     """The deed is done, or there was none to do, but the result could not be written out."""
 
@@ -69,6 +72,11 @@ class Cli:
     def form_or_table(self) -> Format:
         """The format asked for, or a table."""
         return self.form or Format.TABLE
+
+    @property
+    def screenful(self) -> int | None:
+        """How many records of a list a terminal shows unless told; None where all are printed."""
+        return _SCREENFUL if self.on_terminal and self.form_or_table is Format.TABLE else None
 
     def show_many(self, records: Iterable[Record], shape: Shape) -> None:
         """Print a list on standard output."""

@@ -43,6 +43,10 @@ CreatedBefore = Annotated[
 UnusedFor = Annotated[
     str | None, typer.Option("--unused-for", metavar="AGE", help="Only those not used for so long: 7d, 36h, 6 months.")
 ]
+Limit = Annotated[
+    int | None,
+    typer.Option("--limit", metavar="N", min=1, max=LARGEST, help="At most so many; 50 on a terminal, else all."),
+]
 Token = Annotated[
     str | None, typer.Argument(metavar="[TOKEN|-]", help="The token; by default, and with -, from standard input.")
 ]

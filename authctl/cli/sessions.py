@@ -9,12 +9,12 @@ import typer
 from authctl import records, render
 from authctl.cli.context import counted, start
 from authctl.cli.options import (
-    LARGEST,
     Actor,
     Application,
     CreatedBefore,
     Device,
     DryRun,
+    Limit,
     Output,
     Platform,
     ProfileName,
@@ -28,8 +28,6 @@ from authctl.model import Status
 from authctl.render import Format
 
 app = typer.Typer(help="See and end sessions.", rich_markup_mode=None, add_completion=False)
-
-_SCREENFUL = 50
 
 
 @app.command("list")
@@ -68,10 +66,7 @@ def list_(
             help="Only those whose deadline is before: a date, a time, or so far ahead.",
         ),
     ] = None,
-    limit: Annotated[
-        int | None,
-        typer.Option("--limit", metavar="N", min=1, max=LARGEST, help="At most so many; 50 on a terminal, else all."),
-    ] = None,
+    limit: Limit = None,
     count: Annotated[bool, typer.Option("--count", help="Only how many.")] = False,
     output: Output = None,
     quiet: Quiet = False,
@@ -99,12 +94,11 @@ def list_(
         as_json = cli.form in (Format.JSON, Format.NDJSON)
         cli.show_line(f'{{"count": {found}}}' if as_json else str(found))
         return
-    screenful = _SCREENFUL if cli.on_terminal and cli.form_or_table is Format.TABLE else None
     listed = cli.registry.sessions(selection)
     shape = render.REVOKED_SESSIONS if selection.statuses == (Status.REVOKED,) else render.SESSIONS
-    cli.show_many((records.session(s) for s in islice(listed, limit or screenful)), shape)
-    if limit is None and screenful and next(listed, None):
-        cli.say(f"these are the first {screenful}; for more: --limit N")
+    cli.show_many((records.session(s) for s in islice(listed, limit or cli.screenful)), shape)
+    if limit is None and cli.screenful and next(listed, None):
+        cli.say(f"these are the first {cli.screenful}; for more: --limit N")
 
 
 @app.command()

@@ -8,7 +8,6 @@ from typing import Any
 from authctl import audit, names
 from authctl.errors import InvalidInput
 from authctl.instants import Clock, instant_of, utc_now
-from authctl.model import AuditEvent
 from authctl.settings import Home, default_actor
 from authctl.store.base import Change, Store, View
 
@@ -23,7 +22,7 @@ class Unit:
 
     def record(
         self, action: str, *, subject: str | None = None, note: str | None = None, detail: dict[str, Any]
-    ) -> AuditEvent:
+    ) -> None:
         """Append the event of what this transaction does to the audit chain."""
         event = audit.sealed(
             self.tx.last_event(),
@@ -35,7 +34,6 @@ class Unit:
             detail=detail,
         )
         self.tx.add_event(event)
-        return event
 
 
 class Core:

@@ -6,7 +6,7 @@ from authctl import names
 from authctl.errors import Refused
 from authctl.model import Profile, ProfileSet
 from authctl.registry.core import Core, actor_name
-from authctl.store.base import DeadlineChanges, View
+from authctl.store.base import DeadlineChanges
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,15 +59,16 @@ def apply(
     if dry_run:
         actor_name(actor)
         with core.look() as (view, now):
-            complete = _with_withdrawn(wanted, view.profiles())
-            return _outcome(view, complete, view.deadline_changes(complete, now), dry_run=True)
+            before = view.profiles()
+            complete = _with_withdrawn(wanted, before)
+            return _outcome(before, complete, view.deadline_changes(complete, now), dry_run=True)
     note = names.note(note)
     with core.change(actor) as unit:
-        complete = _with_withdrawn(wanted, unit.tx.profiles())
-        outcome = _outcome(unit.tx, complete, unit.tx.deadline_changes(complete, unit.now), dry_run=False)
+        before = unit.tx.profiles()
+        complete = _with_withdrawn(wanted, before)
+        outcome = _outcome(before, complete, unit.tx.recompute_deadlines(complete, unit.now), dry_run=False)
         if may_end is not None and outcome.ended > may_end:
             raise Refused(f"{outcome.ended:,} living sessions would end", "to accept that: --yes")
-        unit.tx.recompute_deadlines(complete, unit.now)
         unit.tx.save_profiles(complete)
         ended = {"shortened": outcome.shortened, "lengthened": outcome.lengthened, "ended": outcome.ended}
         unit.record("profile.apply", note=note, detail={"in_force": complete.to_document(), **ended})
@@ -98,22 +99,18 @@ def _difference(name: str, before: ProfileSet, wanted: ProfileSet, living: Deadl
 def _with_withdrawn(wanted: ProfileSet, before: ProfileSet) -> ProfileSet:
     """Profiles that left the file go on ruling the sessions they have, and take no new ones."""
     old = {**before.withdrawn, **before.profiles}
-    return replace(wanted, withdrawn={name: p for name, p in old.items() if not _has(wanted, name)})
-
-
-def _has(profiles: ProfileSet, name: str) -> bool:
-    found = profiles.get(name)
-    return found is not None and found.name in profiles.profiles
+    return replace(wanted, withdrawn={name: p for name, p in old.items() if not wanted.in_force(name)})
 
 
 def _before(before: ProfileSet, name: str) -> Profile | None:
     """The profile in force until now of that name, as it would be called from now on."""
-    found = before.get(name)
-    return replace(found, name=name) if found and found.name in before.profiles else None
+    found = before.in_force(name)
+    return replace(found, name=name) if found else None
 
 
-def _outcome(view: View, complete: ProfileSet, changes: dict[str, DeadlineChanges], *, dry_run: bool) -> ApplyOutcome:
-    before = view.profiles()
+def _outcome(
+    before: ProfileSet, complete: ProfileSet, changes: dict[str, DeadlineChanges], *, dry_run: bool
+) -> ApplyOutcome:
     known = {name: old for name in complete.profiles if (old := _before(before, name))}
     return ApplyOutcome(
         profiles=tuple(complete.profiles),

@@ -1,6 +1,7 @@
 """Revoking: one selection, one note, one transaction, one audit event, and what happened to each session."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from authctl import names
@@ -124,7 +125,9 @@ def _assign(unit: Unit, meant: SessionFilter, outcome: RevokeOutcome) -> RevokeO
         return outcome
     assert outcome.note is not None
     selector = meant.criteria()
-    newly = unit.tx.page(meant.narrowed(status=_asked(meant, _UNREVOKED)), unit.now, MOST_LISTED).sessions
+    newly: Sequence[RevokedSession | Session] = outcome.sessions
+    if outcome.already_revoked:  # they may fill the page that was read
+        newly = unit.tx.page(meant.narrowed(status=_asked(meant, _UNREVOKED)), unit.now, MOST_LISTED).sessions
     revocation_id = unit.tx.add_revocation(unit.now, unit.actor, outcome.note, json.dumps(selector))
     revoked = unit.tx.assign(meant, unit.now, revocation_id)
     detail = {

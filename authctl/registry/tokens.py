@@ -133,33 +133,26 @@ def _check(application: str, kind: str, signed_in_with: str | None, details: dic
 def verify(core: Core, reader: TokenReader, token: str, application: str | None) -> Session:
     """See `Registry.verify`."""
     claims = reader.claims(token)
-    now = core.now()
-    session = reader.judged(claims, now)
-    _admit(session, application, now)
-    if now < session.use_due_at:
+    session = _admitted(core, reader, claims, application)
+    if session.read_at < session.use_due_at:
         return session
-    return _used(core, session, now) or _verified_again(core, reader, claims, application)
+    return _used(core, session) or _admitted(core, reader, claims, application)
 
 
-def _verified_again(core: Core, reader: TokenReader, claims: Claims, application: str | None) -> Session:
-    now = core.now()
-    session = reader.judged(claims, now)
-    _admit(session, application, now)
-    return session
-
-
-def _admit(session: Session, application: str | None, now: int) -> None:
+def _admitted(core: Core, reader: TokenReader, claims: Claims, application: str | None) -> Session:
+    session = reader.judged(claims, core.now())
     if session.revoked_at is not None:
         raise TokenRevoked("the session was revoked")
     if session.ended_at is not None:
         raise TokenEnded(f"the session was ended: {(session.ended_by or '').replace('_', ' ')}")
-    if now >= session.expires_at:
+    if session.read_at >= session.expires_at:
         raise TokenExpired("the session has expired")
     if application is not None and names.fold(application) != names.fold(session.application or ""):
         raise TokenMisused(f"the token belongs to another application than {names.quoted(application)}")
+    return session
 
 
-def _used(core: Core, session: Session, now: int) -> Session | None:
+def _used(core: Core, session: Session) -> Session | None:
     """Write the use, and return the session as it now stands; None when it has to be judged again.
 
     What cannot be written is let go: the answer stands.
@@ -169,6 +162,7 @@ def _used(core: Core, session: Session, now: int) -> Session | None:
             profile = tx.profiles().get(session.profile)
             if profile is None:
                 return session
+            now = session.read_at
             written = tx.record_use(session.number, now, profile.deadlines(session.created_at, now))
             return tx.session(session.id, now) if written else None
     except RegistryUnavailable:
