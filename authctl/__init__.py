@@ -27,19 +27,34 @@ if TYPE_CHECKING:
         TokenExpired,
         TokenInvalid,
         TokenMisused,
+        TokenReused,
         TokenRevoked,
         TokenUnknown,
     )
     from authctl.instants import NEVER, datetime_of
-    from authctl.model import AuditEvent, Kind, Profile, ProfileSet, Session, SessionFilter, Status
+    from authctl.model import (
+        AuditEvent,
+        Group,
+        Grouping,
+        Kind,
+        Profile,
+        ProfileSet,
+        Session,
+        SessionFilter,
+        Status,
+        User,
+    )
     from authctl.registry import Registry
     from authctl.store.base import EventFilter
+    from authctl.tokens import read_sealed
 
 __all__ = [
     "NEVER",
     "AuditEvent",
     "AuthctlError",
     "EventFilter",
+    "Group",
+    "Grouping",
     "IntegrityFailure",
     "InvalidFile",
     "InvalidInput",
@@ -57,13 +72,16 @@ __all__ = [
     "TokenExpired",
     "TokenInvalid",
     "TokenMisused",
+    "TokenReused",
     "TokenRevoked",
     "TokenUnknown",
+    "User",
     "__version__",
     "datetime_of",
+    "read_sealed",
 ]
 
-_HOMES = ("errors", "model", "instants", "store.base", "registry")
+_HOMES = ("errors", "model", "instants", "store.base", "tokens", "registry")
 
 
 def __getattr__(name: str) -> object:

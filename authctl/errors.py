@@ -69,11 +69,11 @@ class TokenUnknown(TokenInvalid):
 
 
 class TokenExpired(TokenInvalid):
-    """The session's deadline has passed."""
+    """The session's deadline has passed, or that of its access token."""
 
 
 class TokenEnded(TokenInvalid):
-    """The session was ended before its deadline: signed out, user disabled, and so on."""
+    """The session was ended before its deadline (signed out, user disabled, and so on), or the token was replaced."""
 
 
 class TokenRevoked(TokenInvalid):
@@ -81,7 +81,11 @@ class TokenRevoked(TokenInvalid):
 
 
 class TokenMisused(TokenInvalid):
-    """The token is good, but not for the application that presents it."""
+    """The token is good, but not for the application that presents it, or not where it comes from."""
+
+
+class TokenReused(TokenInvalid):
+    """A refresh token that was exchanged already: unless its profile only refuses, its session is now revoked."""
 
 
 class OutcomeUnknown(AuthctlError):

@@ -102,9 +102,16 @@ def parse_duration(text: str) -> Duration:
     Raises InvalidInput for bare numbers, clock notation, signs, fractions, zero and whatever is
     longer than 1,000 years.
     """
+    duration = _duration(text)
+    if duration == Duration():
+        raise InvalidInput(f"not a length of time above zero: {quoted(text)}", _UNITS)
+    return duration
+
+
+def _duration(text: str) -> Duration:
     lowered = text.strip().lower()
     months = microseconds = position = 0
-    while position < len(lowered):
+    while position < len(lowered) or not lowered:
         part = _PART.match(lowered, position)
         unit = part and part[2]
         if part is None or (unit not in _MICROSECONDS and unit not in _MONTHS):
@@ -116,8 +123,6 @@ def parse_duration(text: str) -> Duration:
         microseconds += count * _MICROSECONDS.get(part[2], 0)
         months += count * _MONTHS.get(part[2], 0)
         position = part.end()
-    if not months and not microseconds:
-        raise InvalidInput(f"not a length of time above zero: {quoted(text)}", _UNITS)
     if months * _AVERAGE_MONTH + microseconds > 12_000 * _AVERAGE_MONTH:
         raise InvalidInput(f"longer than 1,000 years: {quoted(text)}")
     return Duration(months, microseconds)
@@ -128,16 +133,27 @@ def parse_timeout(text: str) -> int:
 
     Raises InvalidInput; for calendar months, too, since they have no fixed length.
     """
-    if text.strip().lower() == "never":
-        return NEVER
-    duration = parse_duration(text)
+    return NEVER if text.strip().lower() == "never" else parse_lifetime(text)
+
+
+def parse_lifetime(text: str) -> int:
+    """Read a fixed length of time above zero, as microseconds. Raises InvalidInput."""
+    return _fixed(parse_duration(text), text)
+
+
+def parse_length(text: str) -> int:
+    """Read a fixed length of time, which may be zero, as microseconds. Raises InvalidInput."""
+    return _fixed(_duration(text), text)
+
+
+def _fixed(duration: Duration, text: str) -> int:
     if duration.months:
         raise InvalidInput(f"a timeout needs a fixed length, not calendar months: {quoted(text)}", "write 180d")
     return duration.microseconds
 
 
 def format_timeout(microseconds: int) -> str:
-    """The inverse of `parse_timeout`."""
+    """The inverse of `parse_timeout`, and of `parse_length`."""
     return "never" if microseconds >= NEVER else str(Duration(0, microseconds))
 
 
@@ -175,6 +191,11 @@ def instant_of(moment: datetime | float) -> int:
         aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
         return (aware - _EPOCH) // _MICROSECOND
     return round(moment * SECOND)
+
+
+def microseconds(length: timedelta | int | None) -> int | None:
+    """A length of time that is given as a timedelta, or in microseconds."""
+    return length // _MICROSECOND if isinstance(length, timedelta) else length
 
 
 def datetime_of(instant: int) -> datetime | None:

@@ -4,11 +4,19 @@
 """
 
 from dataclasses import dataclass
+from enum import StrEnum
 
-from authctl.instants import DAY, NEVER, SECOND, Duration
+from authctl.instants import DAY, HOUR, NEVER, SECOND, Duration
 
 DEFAULT_IDLE_TIMEOUT = 3 * DAY
 """Mimecast's default authentication TTL for registered applications."""
+
+DEFAULT_ACCESS_LIFETIME = HOUR
+"""Microsoft Entra's default lifetime of an access token."""
+
+DEFAULT_REQUESTED_LIFETIME = HOUR
+LONGEST_REQUESTED_LIFETIME = DAY
+"""ArcGIS Server's defaults: a token that asks for nothing gets 60 minutes, and none gets more than a day."""
 
 DEFAULT_RETENTION = Duration(months=6)
 """How long Mimecast lists applications after they expired or were revoked."""
@@ -16,21 +24,56 @@ DEFAULT_RETENTION = Duration(months=6)
 _LONGEST_WRITE_INTERVAL = 60 * SECOND
 
 
+class PasswordRule(StrEnum):
+    """Which sessions of a user end when the password changes."""
+
+    ALL = "all"
+    PASSWORD = "password"  # noqa: S105
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """How long sessions live: longest inactivity, longest age, and how often a use may move the idle deadline."""
+
+    idle: int = DEFAULT_IDLE_TIMEOUT
+    absolute: int = NEVER
+    slide_after: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class Deadlines:
-    """The stored consequences of a use."""
+    """The stored consequences of a registration or a use."""
 
+    slid_at: int
+    """The use that last moved the idle deadline."""
     idle_expires_at: int
     absolute_expires_at: int
     expires_at: int
     use_due_at: int
 
 
-def deadlines(idle_timeout: int, absolute_timeout: int, created_at: int, used_at: int) -> Deadlines:
-    """The deadlines of a session created and last used then, and when its next use is written."""
-    idle = min(NEVER, used_at + idle_timeout)
-    absolute = min(NEVER, created_at + absolute_timeout)
-    return Deadlines(idle, absolute, min(idle, absolute), used_at + write_interval(idle_timeout))
+def deadlines(
+    timeouts: Timeouts, created_at: int, slid_at: int, used_at: int, requested_end: int | None = None
+) -> Deadlines:
+    """The deadlines of a session, and when its next use is written.
+
+    `requested_end` is the end of a lifetime that was asked for: use does not move it, and no profile lengthens it.
+    """
+    absolute = after(created_at, timeouts.absolute)
+    idle = after(slid_at, timeouts.idle) if requested_end is None else NEVER
+    expires = min(idle, absolute, NEVER if requested_end is None else requested_end)
+    return Deadlines(slid_at, idle, absolute, expires, used_at + write_interval(timeouts.idle))
+
+
+def after(instant: int, length: int) -> int:
+    """The instant so much later; `NEVER` at the latest."""
+    return min(NEVER, instant + length)
+
+
+def slid_at(slide_after: int, slid_before: int, used_at: int) -> int:
+    """The use that the idle deadline counts from: this one, once `slide_after` has passed since the last that moved it."""
+    return used_at if used_at - slid_before >= slide_after else slid_before
 
 
 def write_interval(idle_timeout: int) -> int:
@@ -43,11 +86,31 @@ def is_alive(ended_at: int | None, expires_at: int, now: int) -> bool:
     return ended_at is None and now < expires_at
 
 
-def deadline_reason(idle: int, absolute: int, fixed: int | None) -> str:
-    """Which deadline comes first: `idle`, `absolute` or `lifetime` (one fixed with the session)."""
-    if fixed is not None:
+def deadline_reason(idle: int, absolute: int, fixed: int | None, expires: int) -> str:
+    """Which deadline comes first: `idle`, `absolute` or `lifetime` (one given with the session)."""
+    if fixed is not None and fixed <= expires:
         return "lifetime"
     return "absolute" if absolute <= idle else "idle"
+
+
+def is_in_grace(grace: int, refreshed_at: int, seen_at: int, now: int) -> bool:
+    """Whether a refresh token that was spent at `refreshed_at` may still be answered with its successor.
+
+    `seen_at` is the latest instant that the registry has recorded: behind it the clock was set back, and how long ago
+    the token was spent cannot be known, so that no grace is left.
+    """
+    return max(refreshed_at, seen_at) <= now < refreshed_at + grace
+
+
+def ends_on_password_change(rule: PasswordRule, signed_in_with: str | None) -> bool:
+    """Whether a session ends when its user's password changes; how it was opened counts, not how it was refreshed.
+
+    Microsoft Entra ends what a password opened and leaves what a key opened. Where nobody said how, it may have been
+    a password.
+    """
+    if rule is PasswordRule.PASSWORD:
+        return signed_in_with in (None, "password")
+    return rule is PasswordRule.ALL
 
 
 def default_idle_timeout(absolute_timeout: int) -> int:

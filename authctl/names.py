@@ -20,7 +20,7 @@ _ID_CHARACTERS = _ID_LETTERS + "23456789"
 _ID_LENGTH = 16
 _ID_PREFIX = re.compile(f"[{_ID_LETTERS}][{_ID_CHARACTERS}]{{0,{_ID_LENGTH - 1}}}")
 
-_TOKEN = re.compile(r"(ac[ar]t_)[0-9a-f]*|[0-9a-f]{32,}", re.ASCII | re.IGNORECASE)
+_TOKEN = re.compile(r"(ac[ars]t_)[0-9a-f]*|[0-9a-f]{32,}", re.ASCII | re.IGNORECASE)
 
 _ANY = "\0"  # stands for `*` while a pattern is folded, so that a full-width asterisk stays a literal
 

@@ -4,8 +4,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from authctl.instants import EARLIEST, NEVER, SECOND, format_instant, format_timeout
-from authctl.lifetimes import deadline_reason
-from authctl.model import AuditEvent, Profile, ProfileSet, Session
+from authctl.model import AuditEvent, Group, Profile, ProfileSet, Session
 from authctl.names import username_key
 
 if TYPE_CHECKING:
@@ -15,8 +14,27 @@ if TYPE_CHECKING:
     from authctl.registry.revocations import RevokeOutcome
     from authctl.registry.sessions import EndOutcome
     from authctl.registry.tokens import Issued
+    from authctl.registry.users import UserOutcome, UserSessions
 
 Record = dict[str, Any]
+
+PROFILE_FIELDS = (
+    "description",
+    "idle_timeout",
+    "absolute_timeout",
+    "slide_after",
+    "browser",
+    "authentication",
+    "tokens",
+    "access_lifetime",
+    "refresh",
+    "default_lifetime",
+    "max_lifetime",
+    "sealed",
+    "bind",
+    "ends_on_password_change",
+)
+"""Every field of a profile, in the order of the documentation."""
 
 
 def instant(value: int | None) -> str | None:
@@ -56,10 +74,17 @@ def session(s: Session) -> Record:
 
 
 def shown_session(s: Session) -> Record:
-    """A session by itself, with which of its deadlines comes first."""
+    """A session by itself, with which of its deadlines comes first, and what its tokens are."""
     ended = s.expires_at >= NEVER or s.ended_by is not None
-    first = None if ended else deadline_reason(s.idle_expires_at, s.absolute_expires_at, s.fixed_expires_at)
-    return {**session(s), "expires_by": first}
+    return {
+        **session(s),
+        "expires_by": None if ended else s.first_deadline,
+        "tokens": s.tokens,
+        "sealed": bool(s.sealed),
+        "bound_to": s.bound_to,
+        "refreshed_at": instant(s.refreshed_at),
+        "access_expires_at": instant(s.access_expires_at),
+    }
 
 
 def issued(i: "Issued") -> Record:
@@ -81,11 +106,11 @@ def introspection(s: Session) -> Record:
         "username": s.username,
         "client_id": s.application,
         "token_type": "Bearer",
-        "iat": s.created_at // SECOND,
-        "exp": s.expires_at // SECOND,
+        "iat": s.token_issued_at // SECOND,
+        "exp": s.token_expires_at // SECOND,
         "jti": s.id,
     }
-    if s.expires_at >= NEVER:
+    if s.token_expires_at >= NEVER:
         del answer["exp"]
     return answer
 
@@ -115,6 +140,50 @@ def ending(o: "EndOutcome") -> Record:
         "ended": o.ended,
         "already_ended": o.already_ended,
         "not_found": list(o.not_found),
+        "sessions": [session(s) for s in o.sessions],
+    }
+
+
+def group(g: Group) -> Record:
+    """Sessions that have something in common, counted."""
+    return {"group": g.group, **_counts(g)}
+
+
+def _counts(g: Group) -> Record:
+    return {
+        "active": g.active,
+        "expired": g.expired,
+        "revoked": g.revoked,
+        "total": g.total,
+        "last_used_at": instant(g.last_used_at),
+    }
+
+
+def user(u: "UserSessions") -> Record:
+    """A user, with sessions counted."""
+    return {
+        "username": u.user.username,
+        "disabled": u.user.disabled_at is not None,
+        "disabled_at": instant(u.user.disabled_at),
+        "disabled_by": u.user.disabled_by,
+        "note": u.user.note,
+        "password_changed_at": instant(u.user.password_changed_at),
+        **_counts(u.sessions),
+    }
+
+
+def user_change(o: "UserOutcome") -> Record:
+    """What a change to a user came to."""
+    return {
+        "username": o.user.username,
+        "at": instant(o.at),
+        "actor": o.actor,
+        "note": o.note,
+        "changed": o.changed,
+        "disabled": o.user.disabled_at is not None,
+        "ended": o.ended,
+        "kept": o.kept,
+        "dry_run": o.dry_run,
         "sessions": [session(s) for s in o.sessions],
     }
 
@@ -154,13 +223,12 @@ def cleanup(o: "CleanupOutcome") -> Record:
 
 
 def profile(p: Profile, profiles: ProfileSet) -> Record:
-    """A profile in force, with the assignments that lead to it."""
+    """A profile, every field, with the assignments that lead to it."""
+    document = dict.fromkeys(PROFILE_FIELDS) | p.to_document()
     return {
         "name": p.name,
         "default": p.name == profiles.default_profile,
-        "idle_timeout": format_timeout(p.idle_timeout),
-        "absolute_timeout": format_timeout(p.absolute_timeout),
-        "description": p.description,
+        **document,
         "assignments": [a.to_document() for a in profiles.assignments if a.profile == p.name],
         "retention": str(profiles.retention),
     }
@@ -174,7 +242,7 @@ def profile_difference(d: "ProfileDifference") -> Record:
         said = [None if length is None else format_timeout(length) for length in (old, new)]
         timeouts |= {f"{field}_before": said[0], f"{field}_after": said[1]}
     living = {"shortened": d.shortened, "lengthened": d.lengthened, "ended": d.ended}
-    return {"name": d.name, "change": d.change, **living, **timeouts}
+    return {"name": d.name, "change": d.change, **living, **timeouts, "fields": d.fields()}
 
 
 def application_of_profiles(o: "ApplyOutcome") -> Record:

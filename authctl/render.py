@@ -13,7 +13,7 @@ from typing import Any, TextIO
 from unicodedata import normalize
 
 from authctl.names import visible
-from authctl.records import Record
+from authctl.records import PROFILE_FIELDS, Record
 
 
 class Format(StrEnum):
@@ -48,17 +48,22 @@ REVOKED_SESSIONS = _shape(" ".join(SESSIONS.fields), "id username application de
 REVOKED = _shape("id username application status_before", "id username application status_before")
 ENDED = _shape(" ".join(SESSIONS.fields), "id username application status ended_reason")
 EVENTS = _shape("seq at actor action subject note detail hash prev_hash", "seq at actor action subject note")
+GROUPS = _shape("group active expired revoked total last_used_at", "group active expired revoked total last_used_at")
+USERS = _shape(
+    "username disabled disabled_at disabled_by note password_changed_at active expired revoked total last_used_at",
+    "username disabled active expired revoked total last_used_at",
+)
 PROFILES = _shape(
-    "name default idle_timeout absolute_timeout description assignments retention",
-    "name default idle_timeout absolute_timeout description",
+    f"name default {' '.join(PROFILE_FIELDS)} assignments retention",
+    "name default tokens idle_timeout absolute_timeout description",
 )
 DIFFERENCES = _shape(
     "name change shortened lengthened ended idle_timeout_before idle_timeout_after absolute_timeout_before"
-    " absolute_timeout_after",
-    "name change shortened lengthened ended",
+    " absolute_timeout_after fields",
+    "name change shortened lengthened ended fields",
 )
 
-_IDS = ("id", "seq", "name")
+_IDS = ("id", "seq", "name", "username")
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _NARROWEST = 6
 _COLOURS = {"active": "green", "expired": "yellow", "revoked": "red"}

@@ -3,18 +3,25 @@
 A token is `acat_` (access) or `acrt_` (refresh) and 124 lower-case hexadecimal digits: the id of the key that signed it
 (8), the session's number (12), its generation (8), the session's secret (32), and the signature (64), HMAC-SHA-256 by
 itsdangerous over all that stands before it, the kind included, with a key derived for that kind. It says nothing about
-the user. A double click takes all of it. It is read strictly first: one spelling, one length, then cryptography.
+the user. The third kind, `acst_`, is an access token with user and expiry sealed inside: the key's id (8), a nonce (24), and
+what `sealing` makes of it. A double click takes all of a token. It is read strictly first: one spelling, one length, then
+cryptography.
 """
 
 import re
 from dataclasses import dataclass
 from enum import StrEnum
 from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from itsdangerous import HMACAlgorithm, Signer
 
-from authctl.errors import TokenUnknown
-from authctl.keys import KeyRing
+from authctl.errors import InvalidInput, TokenUnknown
+from authctl.keys import KeyRing, load
+
+if TYPE_CHECKING:
+    from authctl.sealing import Sealed
 
 SECRET_BYTES = 16
 LONGEST_TOKEN = 4_096
@@ -22,6 +29,8 @@ LONGEST_TOKEN = 4_096
 _SIGNATURE = 64
 _SHAPE = re.compile(r"(?:acat|acrt)_[0-9a-f]{124}", re.ASCII)
 _LENGTH = 129
+_HEAD = 13
+_SEALED_SHAPE = re.compile(r"acst_[0-9a-f]{8}(?:[0-9a-f]{2}){28,}", re.ASCII)
 
 
 class TokenKind(StrEnum):
@@ -29,6 +38,8 @@ class TokenKind(StrEnum):
 
     ACCESS = "acat"
     REFRESH = "acrt"
+    SEALED = "acst"
+    """An access token that carries user and expiry inside."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +58,7 @@ class Claims:
 
 
 class TokenMint:
-    """Signs and verifies with the keys of one ring; each kind's key is derived once."""
+    """Signs, seals and verifies with the keys of one ring; each kind's key is derived once."""
 
     def __init__(self, ring: KeyRing) -> None:
         self.ring = ring
@@ -59,10 +70,21 @@ class TokenMint:
         claims = f"{kind}_{key_id}{number:012x}{generation:08x}{secret.hex()}"
         return claims + self._algorithm.get_signature(self._key(kind, key_id), claims.encode()).hex()
 
+    def seal(self, key_id: str, content: "Sealed") -> str:
+        """A sealed token with that content. Raises InvalidInput when it would be longer than 4 KiB."""
+        from authctl.sealing import seal
+
+        token = seal(f"{TokenKind.SEALED}_{key_id}", content, self._key(TokenKind.SEALED, key_id))
+        if len(token) > LONGEST_TOKEN:
+            raise InvalidInput(
+                f"user, application and what it is bound to do not fit into a token of {LONGEST_TOKEN:,} bytes"
+            )
+        return token
+
     def read(self, token: str) -> Claims:
-        """The claims of a token that one of the keys signed. Raises TokenUnknown, and nothing else."""
+        """The claims of a token that one of the keys signed or sealed. Raises TokenUnknown, and nothing else."""
         if not isinstance(token, str) or len(token) != _LENGTH or not _SHAPE.fullmatch(token):
-            raise TokenUnknown
+            return self._read_sealed(token)
         kind, key_id = token[:4], token[5:13]
         signature = bytes.fromhex(token[-_SIGNATURE:])
         if not self._algorithm.verify_signature(self._key(kind, key_id), token[:-_SIGNATURE].encode(), signature):
@@ -70,6 +92,18 @@ class TokenMint:
         return Claims(
             TokenKind(kind), key_id, int(token[13:25], 16), int(token[25:33], 16), bytes.fromhex(token[33:65])
         )
+
+    def unseal(self, token: str) -> "Sealed":
+        """What a sealed token says. Raises TokenUnknown."""
+        if not isinstance(token, str) or len(token) > LONGEST_TOKEN or not _SEALED_SHAPE.fullmatch(token):
+            raise TokenUnknown
+        from authctl.sealing import unseal
+
+        return unseal(token[:_HEAD], bytes.fromhex(token[_HEAD:]), self._key(TokenKind.SEALED, token[5:_HEAD]))
+
+    def _read_sealed(self, token: str) -> Claims:
+        inside = self.unseal(token)
+        return Claims(TokenKind.SEALED, token[5:_HEAD], inside.number, 0, bytes.fromhex(inside.secret))
 
     def _key(self, kind: str, key_id: str) -> bytes:
         derived = self._derived.get((kind, key_id))
@@ -80,6 +114,17 @@ class TokenMint:
             signer = Signer(key.secret, salt=f"authctl token {kind}", key_derivation="hmac", digest_method=sha256)
             derived = self._derived[kind, key_id] = signer.derive_key()
         return derived
+
+
+def read_sealed(token: str, key_ring: str | Path) -> "Sealed":
+    """Read a sealed token offline: with the key ring file that sealed it, and without the registry.
+
+    It trusts the key alone: the session may have been revoked or ended since, and whoever holds the key could have
+    made the token. The reader compares `expires_at` with the time, and what it is bound to with where it comes from;
+    `Registry.verify` does all of that, and asks the registry. Raises TokenUnknown, or RegistryUnavailable or
+    IntegrityFailure for the key ring.
+    """
+    return TokenMint(load(Path(key_ring))).unseal(token)
 
 
 def looks_like_token(text: str) -> bool:

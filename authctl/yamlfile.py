@@ -6,7 +6,7 @@ that YAML 1.1 would silently turn into something else (`yes`, `1:30`, `010`, `.n
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -53,11 +53,14 @@ class Document:
         """Raise InvalidFile when there are faults: each once, in the order of the file."""
         if not self.faults:
             return
-        ordered = sorted(set(self.faults))
-        lines = [f"{self.name}:{line}:{column}: {what}" for (line, column), what in ordered[:MOST_FAULTS]]
-        if len(ordered) > MOST_FAULTS:
-            lines.append(f"{self.name}: and more faults")
+        lines = self.said(self.faults)
+        if len(lines) > MOST_FAULTS:
+            lines[MOST_FAULTS:] = [f"{self.name}: and more faults"]
         raise InvalidFile(tuple(lines))
+
+    def said(self, found: Iterable[tuple[Position, str]]) -> list[str]:
+        """What was found, as `file:line:column: what`: each once, in the order of the file."""
+        return [f"{self.name}:{line}:{column}: {what}" for (line, column), what in sorted(set(found))]
 
 
 def load(raw: bytes, name: str) -> Document:

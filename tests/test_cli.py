@@ -61,7 +61,15 @@ def test_session_json(installed: Authctl):
     session = issued["session"]
     assert list(session) == FIELDS
     assert tuple(FIELDS) == render.SESSIONS.fields
-    assert installed("sessions", "show", session["id"], "-o", "json").json == {**session, "expires_by": "idle"}
+    shown = installed("sessions", "show", session["id"], "-o", "json").json
+    assert shown == session | {
+        "expires_by": "idle",
+        "tokens": "single",
+        "sealed": False,
+        "bound_to": None,
+        "refreshed_at": None,
+        "access_expires_at": None,
+    }
     assert installed("sessions", "list", "-o", "json").json == [session]
     assert INSTANT.fullmatch(session["created_at"])
     assert (session["absolute_expires_at"], session["ended_reason"], session["revocation_id"]) == (None, None, None)
@@ -380,11 +388,11 @@ def test_profiles(installed: Authctl, home: Path, tmp_path: Path):
     assert {name: listed[0][name] for name in shown} == shown
     assert installed("profiles", "show", "DEFAULT", "-o", "json").json == listed[0]
     broken = tmp_path / "broken.yaml"
-    broken.write_text("version: 1\nprofiles:\n  default:\n    idle_timeout: 90\n    tokens: pair\n")
+    broken.write_text("version: 1\nprofiles:\n  default:\n    idle_timeout: 90\n    colour: red\n")
     ran = installed("profiles", "check", str(broken))
     assert ran.code == 2
     assert f"authctl: error: {broken}:4:19: " in ran.err
-    assert f"authctl: error: {broken}:5:5: unknown field 'tokens'" in ran.err
+    assert f"authctl: error: {broken}:5:5: unknown field 'colour'" in ran.err
     assert installed("profiles", "apply", str(broken), "--note", "tightened").code == 2
     (home / "profiles.yaml").write_text("version: 1\nprofiles: {default: {idle_timeout: 1s}}\n")
     assert installed("profiles", "check", str(home / "profiles.yaml")).code == 0

@@ -11,13 +11,19 @@ from authctl.instants import DAY, HOUR, MINUTE, SECOND, Duration, format_instant
 from authctl.lifetimes import (
     DEFAULT_IDLE_TIMEOUT,
     DEFAULT_RETENTION,
+    PasswordRule,
+    Timeouts,
     deadline_reason,
     deadlines,
     default_idle_timeout,
+    ends_on_password_change,
     is_alive,
+    is_in_grace,
     retention_cutoff,
+    slid_at,
     write_interval,
 )
+from authctl.model import SIGN_IN_METHODS
 
 instants = st.integers(0, NEVER - 1)
 timeouts = st.one_of(st.just(NEVER), st.integers(1, 1000 * 366 * DAY), st.integers(1, 90 * DAY))
@@ -28,7 +34,7 @@ waits = st.one_of(st.integers(0, 400 * DAY), st.integers(0, NEVER))
 def test_a_session_ends_at_the_earlier_of_its_two_deadlines(idle: int, absolute: int, created: int, wait: int):
     """Idle counts from the last use, absolute from the registration; neither is later than never."""
     used = created + wait
-    found = deadlines(idle, absolute, created, used)
+    found = deadlines(Timeouts(idle, absolute), created, used, used)
     assert found.idle_expires_at == (min(NEVER, used + idle))
     assert found.absolute_expires_at == (min(NEVER, created + absolute))
     assert found.expires_at in (found.idle_expires_at, found.absolute_expires_at)
@@ -39,8 +45,9 @@ def test_a_session_ends_at_the_earlier_of_its_two_deadlines(idle: int, absolute:
 @given(timeouts, timeouts, instants, waits, waits)
 def test_a_later_use_never_ends_a_session_sooner(idle: int, absolute: int, created: int, first: int, more: int):
     """A use moves the idle deadline on and leaves the absolute one where it is."""
-    before = deadlines(idle, absolute, created, created + first)
-    after = deadlines(idle, absolute, created, created + first + more)
+    before = deadlines(Timeouts(idle, absolute), created, created + first, created + first)
+    used = created + first + more
+    after = deadlines(Timeouts(idle, absolute), created, used, used)
     assert after.idle_expires_at >= before.idle_expires_at
     assert after.absolute_expires_at == before.absolute_expires_at
     assert after.expires_at >= before.expires_at
@@ -49,7 +56,7 @@ def test_a_later_use_never_ends_a_session_sooner(idle: int, absolute: int, creat
 @given(timeouts, instants)
 def test_a_use_is_written_before_the_session_ends(idle: int, used: int):
     """After 60 s, or after 1 % of the idle timeout where that is shorter, and so never too late."""
-    due = deadlines(idle, NEVER, used, used).use_due_at
+    due = deadlines(Timeouts(idle), used, used, used).use_due_at
     assert due == used + write_interval(idle)
     assert 0 <= due - used <= 60 * SECOND
     assert (due - used) * 100 <= idle
@@ -89,25 +96,66 @@ def test_what_was_ended_is_never_alive(ended: int, expires: int, now: int):
 
 def test_never_does_not_come():
     """Without timeouts a session is alive at the last instant of the calendar."""
-    found = deadlines(NEVER, NEVER, 0, 0)
+    found = deadlines(Timeouts(NEVER), 0, 0, 0)
     assert found.expires_at == NEVER
     assert is_alive(None, found.expires_at, NEVER - 1)
 
 
 @pytest.mark.parametrize(
-    ("idle", "absolute", "fixed", "reason"),
+    ("idle", "absolute", "fixed", "expires", "reason"),
     [
-        (1, 2, None, "idle"),
-        (2, 1, None, "absolute"),
-        (2, 2, None, "absolute"),
-        (1, NEVER, None, "idle"),
-        (NEVER, 1, None, "absolute"),
-        (1, 2, 5, "lifetime"),
+        (1, 2, None, 1, "idle"),
+        (2, 1, None, 1, "absolute"),
+        (2, 2, None, 2, "absolute"),
+        (1, NEVER, None, 1, "idle"),
+        (NEVER, 1, None, 1, "absolute"),
+        (1, 2, 5, 5, "lifetime"),
+        (NEVER, 5, 5, 5, "lifetime"),
+        (NEVER, 3, 5, 3, "absolute"),
+        (NEVER, 3, 5, 4, "absolute"),
     ],
 )
-def test_which_deadline_ended_it(idle: int, absolute: int, fixed: int | None, reason: str):
-    """The one that came first; the absolute of two equal ones, since no use could have moved it."""
-    assert deadline_reason(idle, absolute, fixed) == reason
+def test_which_deadline_ended_it(idle: int, absolute: int, fixed: int | None, expires: int, reason: str):
+    """The one that came first; the absolute of two equal ones, since no use could have moved it. An end that was given
+    with the session, unless a tighter profile was sooner."""
+    assert deadline_reason(idle, absolute, fixed, expires) == reason
+
+
+@given(timeouts, timeouts, instants, waits, st.integers(0, 90 * DAY))
+def test_a_requested_end_is_not_extended_by_use(idle: int, absolute: int, created: int, wait: int, lifetime: int):
+    """It ends when it was to end, or when the longest age is reached, however late it was used."""
+    found = deadlines(Timeouts(idle, absolute), created, created + wait, created + wait, created + lifetime)
+    assert found.expires_at == min(created + lifetime, created + absolute, NEVER)
+    assert found.idle_expires_at == NEVER
+
+
+@given(st.integers(0, 90 * DAY), instants, waits)
+def test_a_use_moves_the_deadline_once_enough_time_has_passed(slide_after: int, before: int, wait: int):
+    """Exactly from `slide_after` on; a use that the clock puts before the last one never moves it back."""
+    assert slid_at(slide_after, before, before + wait) == (before + wait if wait >= slide_after else before)
+    assert slid_at(slide_after, before, before - 1) == before
+
+
+@given(st.integers(0, DAY), instants, waits, waits)
+def test_grace_ends_in_time_and_is_not_extended(grace: int, refreshed: int, wait: int, seen: int):
+    """From the exchange until the grace is over; never at an instant before the latest that was recorded."""
+    now = refreshed + wait
+    assert is_in_grace(grace, refreshed, refreshed, now) == (wait < grace)
+    assert is_in_grace(grace, refreshed, refreshed + seen, now) == (seen <= wait < grace)
+    assert not is_in_grace(grace, refreshed, refreshed, refreshed - 1)
+
+
+@pytest.mark.parametrize(
+    ("rule", "ending"),
+    [
+        (PasswordRule.ALL, {None, *SIGN_IN_METHODS}),
+        (PasswordRule.PASSWORD, {None, "password"}),
+        (PasswordRule.NONE, set()),
+    ],
+)
+def test_what_a_changed_password_ends(rule: PasswordRule, ending: set):
+    """Everything, what a password opened or may have opened, or nothing."""
+    assert {how for how in (None, *SIGN_IN_METHODS) if ends_on_password_change(rule, how)} == ending
 
 
 @pytest.mark.parametrize(
@@ -144,7 +192,8 @@ def test_the_defaults_are_mimecasts():
 def test_a_profile_gives_its_own_deadlines(idle: int, absolute: int, created: int, wait: int):
     """A profile's deadlines are those of its two timeouts."""
     profile = Profile("any", idle, absolute)
-    assert profile.deadlines(created, created + wait) == deadlines(idle, absolute, created, created + wait)
+    used = created + wait
+    assert profile.deadlines(created, used) == deadlines(Timeouts(idle, absolute), created, used, used)
 
 
 @pytest.mark.parametrize(

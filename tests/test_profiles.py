@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from authctl import NEVER, InvalidFile, NotFound, Profile, ProfileSet
 from authctl.instants import DAY, HOUR, SECOND, Duration
-from authctl.model import Assignment
+from authctl.lifetimes import PasswordRule, default_idle_timeout
+from authctl.model import Assignment, Binding, OnReuse, PairRules, RequestRules, Tokens
 from authctl.names import fold
 from authctl.profiles import DEFAULT_FILE, read
 
@@ -144,7 +145,7 @@ def test_other_files_that_are_read(text: str, expected: ProfileSet):
         ("version: 1\nprofiles: {a: 3d}\n", "2:15", "must be a mapping"),
         (GOOD + "retension: 6 months\n", "3:1", "unknown field 'retension'; did you mean 'retention'?"),
         (HEAD + "  a: {idle_timout: 3d}\n", "4:7", "unknown field 'idle_timout'; did you mean 'idle_timeout'?"),
-        (HEAD + "  a:\n    tokens: pair\n", "5:5", "unknown field 'tokens'"),
+        (HEAD + "  a:\n    colour: red\n", "5:5", "unknown field 'colour'"),
         (GOOD + "assignments: [{usr: x, profile: a}]\n", "3:16", "unknown field 'usr'; did you mean 'user'?"),
         (HEAD + "  a: {idle_timeout: 3}\n", "4:21", "with a unit, such as 3d"),
         (HEAD + "  a: {idle_timeout: '3'}\n", "4:21", "not a length of time: '3'"),
@@ -389,17 +390,55 @@ def test_mutations_of_a_good_file_are_read_or_refused():
 
 
 @st.composite
+def written_profiles(draw: st.DrawFn, name: str) -> Profile:
+    """A profile as a file could state it, of every kind of tokens."""
+    lengths = st.integers(1, 360_000 * 86_400).map(lambda seconds: seconds * SECOND)
+    common = {
+        "description": draw(st.none() | words),
+        "bind": draw(st.none() | st.sampled_from(Binding)),
+        "ends_on_password_change": draw(st.sampled_from(PasswordRule)),
+        "two_step": draw(st.booleans()),
+        "saml": draw(st.booleans()),
+    }
+    tokens = draw(st.sampled_from(Tokens))
+    if tokens is Tokens.REQUESTED:
+        longest = draw(lengths)
+        default = draw(lengths.filter(lambda length: length <= longest)) if draw(st.booleans()) else longest
+        return Profile(name, NEVER, longest, requested=RequestRules(default, longest, draw(st.booleans())), **common)
+    browser = draw(st.booleans())
+    absolute = draw(lengths if browser else durations)
+    idle = draw(durations)
+    if browser or absolute <= idle:
+        idle = NEVER
+    elif common["two_step"] or common["saml"]:
+        idle = default_idle_timeout(absolute)
+    if idle == NEVER and (common["two_step"] or common["saml"]):
+        common |= {"two_step": False, "saml": False}
+    slide_after = 0 if idle == NEVER else draw(st.integers(0, idle // SECOND - 1)) * SECOND
+    pair = None
+    if tokens is Tokens.PAIR:
+        access = min(draw(lengths), idle, absolute)
+        pair = PairRules(access, draw(st.integers(0, 10**6)) * SECOND, draw(st.sampled_from(OnReuse)))
+    return Profile(name, idle, absolute, slide_after=slide_after, browser=browser, pair=pair, **common)
+
+
+def as_written(document: dict) -> dict:
+    """A profile's document without the fields that a file may not state, since they follow from others."""
+    written = {name: value for name, value in document.items() if (name, value) != ("bind", None)}
+    enforced = any(document["authentication"].values())
+    if document["browser"] or document["tokens"] == "requested" or enforced:
+        del written["idle_timeout"]
+    if document["tokens"] == "requested":
+        del written["absolute_timeout"], written["slide_after"]
+    return written
+
+
+@st.composite
 def profile_sets(draw: st.DrawFn) -> ProfileSet:
     """Profile sets as a file could state them, with or without withdrawn profiles."""
 
     def named(names: list[str]) -> dict[str, Profile]:
-        made = {}
-        for name in names:
-            idle, absolute = draw(durations), draw(durations)
-            if absolute <= idle:
-                idle = NEVER
-            made[name] = Profile(name, idle, absolute, draw(st.none() | words))
-        return made
+        return {name: draw(written_profiles(name)) for name in names}
 
     names = draw(unique_words)
     assignments = draw(
@@ -426,6 +465,7 @@ def test_a_profile_set_is_a_file(made: ProfileSet):
     """What the registry holds, written as `profiles.yaml`, says the same."""
     document = {"version": 1, **made.to_document()}
     del document["withdrawn"]
+    document["profiles"] = {name: as_written(one) for name, one in document["profiles"].items()}
     for text in (
         yaml.safe_dump(document, allow_unicode=True, sort_keys=False),
         json.dumps(document, ensure_ascii=False),

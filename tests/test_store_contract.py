@@ -53,7 +53,10 @@ def new(username: str = "alice", used_at: int = NOW, **changes) -> NewSession:
         "deadlines": Profile("default").deadlines(used_at, used_at),
         "application": "Outlook",
     }
-    return NewSession(**{**values, **changes})
+    values |= changes
+    if changes.get("fixed_expires_at") is not None:
+        values["deadlines"] = replace(values["deadlines"], expires_at=changes["fixed_expires_at"])
+    return NewSession(**values)
 
 
 def add(store: Store, *sessions: NewSession, revocation_id: int | None = None) -> list[Session]:
@@ -140,7 +143,7 @@ def test_orders(store: Store):
     assert ids(store, status="revoked") == [by_id[4], by_id[7], by_id[1], by_id[9]]
     assert ids(store, status=("active", "revoked")) == [by_id[n] for n in (0, 1, 2, 4, 7, 9)]
     with store.change() as tx:
-        tx.end_session(sessions[0].number, NOW + 1, "signed_out")
+        assert tx.end_sessions([sessions[0].number, sessions[4].number], NOW + 1, "signed_out") == 1
     assert ids(store, NOW + 1, status="expired")[0] == by_id[0]
 
 
@@ -234,7 +237,7 @@ def test_recording_a_use(store: Store):
     later = NOW + DAY
     moved = Profile("default").deadlines(NOW, later)
     with store.change() as tx:
-        tx.end_session(ended.number, NOW, "signed_out")
+        tx.end_sessions([ended.number], NOW, "signed_out")
         assert tx.record_use(living.number, later, moved)
         for other in (ended, expired, revoked):
             assert not tx.record_use(other.number, later, moved)
@@ -332,7 +335,7 @@ def test_recomputing_deadlines(store: Store):
     revoke(store, ids=(revoked.id,))
     day = replace(DEFAULTS, profiles={"default": Profile("default", DAY, NEVER)})
     with store.change() as tx:
-        tx.end_session(ended.number, NOW, "signed_out")
+        tx.end_sessions([ended.number], NOW, "signed_out")
         expected = tx.deadline_changes(day, NOW)
         assert tx.recompute_deadlines(day, NOW) == expected
         now = {one.id: tx.session(one.id, NOW) for one in (fresh, stale, fixed, ended, revoked, gone)}
@@ -440,7 +443,7 @@ def lived(make: Callable[[Path], Store], folder: Path, lives: list[dict]) -> Ite
     for session, one in zip(added, lives, strict=True):
         if one["ended"] is not None:
             with store.change() as tx:
-                tx.end_session(session.number, max(one["ended"], session.created_at), "signed_out")
+                tx.end_sessions([session.number], max(one["ended"], session.created_at), "signed_out")
         if one["revoked"] == "itself":
             revoke(store, NOW + 30 * DAY, ids=(session.id,))
     spared = [s.number for s, one in zip(added, lives, strict=True) if one["revoked"] == "no"]

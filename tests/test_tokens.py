@@ -30,6 +30,7 @@ RING = KeyRing((key("0123abcd"), key("89abcdef", KeyState.VERIFYING), key("deadb
 MINT = TokenMint(RING)
 TOKEN = MINT.mint(TokenKind.ACCESS, "0123abcd", 7, 1, SECRET)
 
+SIGNED = (TokenKind.ACCESS, TokenKind.REFRESH)
 numbers = st.integers(0, 2**48 - 1)
 generations = st.integers(0, 2**32 - 1)
 session_secrets = st.binary(min_size=SECRET_BYTES, max_size=SECRET_BYTES)
@@ -44,7 +45,7 @@ def is_read(token: object, mint: TokenMint = MINT) -> bool:
     return True
 
 
-@given(st.sampled_from(TokenKind), st.sampled_from(["0123abcd", "89abcdef"]), numbers, generations, session_secrets)
+@given(st.sampled_from(SIGNED), st.sampled_from(["0123abcd", "89abcdef"]), numbers, generations, session_secrets)
 def test_what_was_minted_is_read(kind: TokenKind, key_id: str, number: int, generation: int, secret: bytes):
     """The claims come back exactly, from a signing and from a verifying key."""
     token = MINT.mint(kind, key_id, number, generation, secret)
@@ -53,7 +54,7 @@ def test_what_was_minted_is_read(kind: TokenKind, key_id: str, number: int, gene
     assert len(token) == 129 < LONGEST_TOKEN
 
 
-@given(st.sampled_from(TokenKind), numbers, generations, session_secrets)
+@given(st.sampled_from(SIGNED), numbers, generations, session_secrets)
 def test_a_token_can_be_clicked_and_pasted(kind: TokenKind, number: int, generation: int, secret: bytes):
     """A double click takes all of it, no shell changes it, and it begins with its kind."""
     token = MINT.mint(kind, "0123abcd", number, generation, secret)
@@ -167,7 +168,7 @@ def test_random_input_is_unknown(thing: object):
 
 def test_every_kind_is_signed_for_itself():
     """An access token made into a refresh token by its prefix, or the reverse, is unknown."""
-    for made, claimed in product(TokenKind, repeat=2):
+    for made, claimed in product(SIGNED, TokenKind):
         token = MINT.mint(made, "0123abcd", 7, 1, SECRET)
         relabelled = claimed.value + token[4:]
         assert is_read(relabelled) == (made is claimed)

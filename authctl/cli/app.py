@@ -20,6 +20,7 @@ COMMANDS = {
     "sessions": "sessions",
     "revoke": "revoke",
     "tokens": "tokens",
+    "users": "users",
     "audit": "audit",
     "profiles": "profiles",
     "cleanup": "cleanup",

@@ -47,6 +47,13 @@ Limit = Annotated[
     int | None,
     typer.Option("--limit", metavar="N", min=1, max=LARGEST, help="At most so many; 50 on a terminal, else all."),
 ]
+SeenApplication = Annotated[
+    str | None, typer.Option("--application", metavar="TEXT", help="The application that presents it.")
+]
+SeenVersion = Annotated[str | None, typer.Option("--application-version", metavar="TEXT", help="Its version.")]
+SeenPlatform = Annotated[str | None, typer.Option("--platform", metavar="TEXT", help="Its operating system.")]
+SeenAddress = Annotated[str | None, typer.Option("--ip", metavar="TEXT", help="The address it comes from.")]
+SeenReferrer = Annotated[str | None, typer.Option("--referrer", metavar="URL", help="The page it comes from.")]
 Token = Annotated[
     str | None, typer.Argument(metavar="[TOKEN|-]", help="The token; by default, and with -, from standard input.")
 ]

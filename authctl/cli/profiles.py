@@ -44,9 +44,11 @@ def check(
     output: Output = None,
     quiet: Quiet = False,
 ) -> None:
-    """Find faults in a file. Each with its line and column; changes nothing."""
+    """Find faults in a file. Each with its line and column, and warnings with their source; changes nothing."""
     cli = start(ctx, output, quiet)
-    path, profiles = _read(cli, file)
+    path, profiles, warnings = _checked(cli, file)
+    for warning in warnings:
+        cli.warn(warning)
     cli.say(f"{path}: {counted(len(profiles.profiles), 'profile')}, no faults")
     if cli.form:
         cli.show_many((records.profile(one, profiles) for one in profiles.profiles.values()), render.PROFILES)
@@ -61,7 +63,7 @@ def diff(
 ) -> None:
     """Show what applying would change. By profile, with how many living sessions it would shorten, lengthen or end."""
     cli = start(ctx, output, quiet)
-    _, wanted = _read(cli, file)
+    _, wanted, _ = _checked(cli, file)
     differences = cli.registry.diff_profiles(wanted)
     cli.show_many(map(records.profile_difference, differences), render.DIFFERENCES)
 
@@ -81,7 +83,7 @@ def apply(
     from authctl import names
 
     cli = start(ctx, output, quiet)
-    path, wanted = _read(cli, file)
+    path, wanted, _ = _checked(cli, file)
     note = cli.note(note, may_ask=not dry_run)
     if not dry_run:
         names.note(note)
@@ -97,9 +99,9 @@ def apply(
     cli.report(records.application_of_profiles(found), f"{done} {path}: {living}")
 
 
-def _read(cli: Cli, file: Path | None) -> tuple[Path, ProfileSet]:
-    """The file that is named, or the home's own, and what it says."""
-    from authctl.profiles import read
+def _checked(cli: Cli, file: Path | None) -> tuple[Path, ProfileSet, tuple[str, ...]]:
+    """The file that is named, or the home's own, what it says, and what is advised against in it."""
+    from authctl import profiles
 
     path = file or cli.place.profiles
-    return path, read(read_file(path), str(path))
+    return path, *profiles.check(read_file(path), str(path))

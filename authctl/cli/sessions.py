@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from authctl import records, render
-from authctl.cli.context import counted, start
+from authctl.cli.context import Cli, counted, start
 from authctl.cli.options import (
     Actor,
     Application,
@@ -24,7 +24,7 @@ from authctl.cli.options import (
     User,
 )
 from authctl.cli.selecting import KindChoice, selected
-from authctl.model import Status
+from authctl.model import Grouping, Status
 from authctl.render import Format
 
 app = typer.Typer(help="See and end sessions.", rich_markup_mode=None, add_completion=False)
@@ -66,6 +66,10 @@ def list_(
             help="Only those whose deadline is before: a date, a time, or so far ahead.",
         ),
     ] = None,
+    group_by: Annotated[
+        Grouping | None,
+        typer.Option("--group-by", help="Count them by status, for each user, application or platform."),
+    ] = None,
     limit: Limit = None,
     count: Annotated[bool, typer.Option("--count", help="Only how many.")] = False,
     output: Output = None,
@@ -89,15 +93,25 @@ def list_(
         unused_for=unused_for,
         expires_before=expires_before,
     )
+    groups = None if group_by is None else cli.registry.groups(group_by, selection)
     if count:
-        found = cli.registry.count(selection)
+        found = cli.registry.count(selection) if groups is None else len(groups)
         as_json = cli.form in (Format.JSON, Format.NDJSON)
         cli.show_line(f'{{"count": {found}}}' if as_json else str(found))
+        return
+    if groups is not None:
+        cli.show_many(map(records.group, groups[: limit or cli.screenful]), render.GROUPS)
+        _say_cut(cli, limit, cut=len(groups) > (cli.screenful or 0))
         return
     listed = cli.registry.sessions(selection)
     shape = render.REVOKED_SESSIONS if selection.statuses == (Status.REVOKED,) else render.SESSIONS
     cli.show_many((records.session(s) for s in islice(listed, limit or cli.screenful)), shape)
-    if limit is None and cli.screenful and next(listed, None):
+    _say_cut(cli, limit, cut=bool(limit is None and cli.screenful and next(listed, None)))
+
+
+def _say_cut(cli: Cli, limit: int | None, *, cut: bool) -> None:
+    """Say that a terminal was shown a screenful only."""
+    if limit is None and cli.screenful and cut:
         cli.say(f"these are the first {cli.screenful}; for more: --limit N")
 
 

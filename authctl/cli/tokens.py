@@ -1,18 +1,33 @@
-"""`authctl tokens`: issue, verify."""
+"""`authctl tokens`: issue, verify, refresh, revoke."""
 
 import sys
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from authctl import records
-from authctl.cli.context import Cli, start
-from authctl.cli.options import Actor, Output, Quiet, Token
+from authctl import records, render
+from authctl.cli.context import Cli, counted, start
+from authctl.cli.options import (
+    Actor,
+    Note,
+    Output,
+    Quiet,
+    SeenAddress,
+    SeenApplication,
+    SeenPlatform,
+    SeenReferrer,
+    SeenVersion,
+    Token,
+)
 from authctl.errors import InvalidInput, TokenInvalid
+from authctl.instants import parse_lifetime
 from authctl.render import Format
 from authctl.tokens import LONGEST_TOKEN
 
-app = typer.Typer(help="Issue and verify tokens.", rich_markup_mode=None, add_completion=False)
+if TYPE_CHECKING:
+    from authctl.registry.tokens import Issued
+
+app = typer.Typer(help="Issue, verify, refresh and revoke tokens.", rich_markup_mode=None, add_completion=False)
 
 
 def _said(flag: str, what: str) -> object:
@@ -37,11 +52,15 @@ def issue(
     signed_in_with: Annotated[
         str | None, typer.Option("--signed-in-with", metavar="HOW", help="password, key, saml or other.")
     ] = None,
+    lifetime: Annotated[
+        str | None,
+        typer.Option("--lifetime", metavar="AGE", help="For how long, where the profile lets that be requested."),
+    ] = None,
     actor: Actor = None,
     output: Output = None,
     quiet: Quiet = False,
 ) -> None:
-    """Register a session. Prints its token, which is shown this once."""
+    """Register a session. Prints its access token, which is shown this once; as JSON with the refresh token of a pair."""
     cli = start(ctx, output, quiet)
     issued = cli.registry.issue(
         username=user,
@@ -55,28 +74,21 @@ def issue(
         referrer=referrer,
         kind=kind,
         signed_in_with=signed_in_with,
+        lifetime=None if lifetime is None else parse_lifetime(lifetime),
         actor=actor,
     )
-    cli.say(
-        f"registered session {issued.session.id} of {issued.session.username} under profile {issued.session.profile}"
-    )
-    if cli.form_or_table is Format.TABLE:
-        cli.show_line(issued.access_token)
-    elif cli.form is Format.ID:
-        cli.show_line(issued.session.id)
-    else:
-        cli.show(records.issued(issued))
+    _show_issued(cli, issued, "registered")
 
 
 @app.command()
 def verify(
     ctx: typer.Context,
     token: Token = None,
-    application: Annotated[str | None, _said("--application", "The application that presents it.")] = None,
-    application_version: Annotated[str | None, _said("--application-version", "Its version.")] = None,  # noqa: ARG001
-    platform: Annotated[str | None, _said("--platform", "Its operating system.")] = None,  # noqa: ARG001
-    ip: Annotated[str | None, _said("--ip", "The address it comes from.")] = None,  # noqa: ARG001
-    referrer: Annotated[str | None, typer.Option("--referrer", metavar="URL", help="The page it comes from.")] = None,  # noqa: ARG001
+    application: SeenApplication = None,
+    application_version: SeenVersion = None,  # noqa: ARG001
+    platform: SeenPlatform = None,  # noqa: ARG001
+    ip: SeenAddress = None,
+    referrer: SeenReferrer = None,
     output: Output = None,
     quiet: Quiet = False,
 ) -> None:
@@ -84,7 +96,7 @@ def verify(
     cli = start(ctx, output, quiet)
     as_json = cli.form in (Format.JSON, Format.NDJSON)
     try:
-        session = cli.registry.verify(_read_token(cli, token), application=application)
+        session = cli.registry.verify(_read_token(cli, token), application=application, ip=ip, referrer=referrer)
     except TokenInvalid:
         if as_json:
             cli.show_line('{"active": false}')
@@ -94,6 +106,59 @@ def verify(
         cli.show(records.introspection(session))
     elif cli.form or not cli.quiet:
         cli.show(records.session(session))
+
+
+@app.command()
+def refresh(
+    ctx: typer.Context,
+    token: Token = None,
+    application: SeenApplication = None,
+    application_version: SeenVersion = None,  # noqa: ARG001
+    platform: SeenPlatform = None,  # noqa: ARG001
+    ip: SeenAddress = None,
+    referrer: SeenReferrer = None,
+    actor: Actor = None,
+    output: Output = None,
+    quiet: Quiet = False,
+) -> None:
+    """Exchange a refresh token for the next pair. The old pair is over at once; a spent token that comes back is refused."""
+    cli = start(ctx, output, quiet)
+    issued = cli.registry.refresh(
+        _read_token(cli, token), application=application, ip=ip, referrer=referrer, actor=actor
+    )
+    _show_issued(cli, issued, "refreshed")
+
+
+@app.command()
+def revoke(
+    ctx: typer.Context,
+    token: Token = None,
+    note: Note = None,
+    actor: Actor = None,
+    output: Output = None,
+    quiet: Quiet = False,
+) -> None:
+    """Revoke the session of a token, with a note. As RFC 7009 has it, one that is unknown or over is no error."""
+    cli = start(ctx, output, quiet)
+    note = cli.note(note, may_ask=cli.can_ask)
+    outcome = cli.registry.revoke_token(_read_token(cli, token), note=note, actor=actor)
+    before = "" if outcome.revoked else "; the note was not recorded"
+    cli.say(f"revoked {counted(outcome.revoked, 'session')}{before}")
+    cli.show_outcome(records.revocation(outcome), render.REVOKED)
+
+
+def _show_issued(cli: Cli, issued: "Issued", done: str) -> None:
+    """The access token alone, or everything as JSON; the session in words."""
+    session = issued.session
+    cli.say(f"{done} session {session.id} of {session.username} under profile {session.profile}")
+    if cli.form_or_table is Format.TABLE:
+        if issued.refresh_token:
+            cli.warn("this is the access token alone; the refresh token beside it is shown with -o json only")
+        cli.show_line(issued.access_token)
+    elif cli.form is Format.ID:
+        cli.show_line(session.id)
+    else:
+        cli.show(records.issued(issued))
 
 
 def _piped() -> bytes:

@@ -2,21 +2,23 @@
 use case with its transaction, worked out in the module of its noun."""
 
 from collections.abc import Iterator, Sequence
+from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, BinaryIO, Self
 
 from authctl.instants import Clock, Duration
-from authctl.model import AuditEvent, ProfileSet, Session, SessionFilter
+from authctl.model import AuditEvent, Group, Grouping, ProfileSet, Session, SessionFilter
 from authctl.registry import audit as audit_log
-from authctl.registry import cleanup, profiles, revocations, sessions, tokens
+from authctl.registry import cleanup, profiles, refreshing, revocations, sessions, tokens, users
 from authctl.registry.audit import ChainHead
 from authctl.registry.cleanup import CleanupOutcome, Progress
 from authctl.registry.core import Core
 from authctl.registry.profiles import ApplyOutcome, ProfileDifference
 from authctl.registry.revocations import RevokeOutcome
 from authctl.registry.sessions import EndOutcome
-from authctl.registry.tokens import Issued
+from authctl.registry.tokens import Facts, Issued
+from authctl.registry.users import UserOutcome, UserSessions
 from authctl.settings import find_home
 from authctl.store import open_store
 from authctl.store.base import EventFilter
@@ -81,6 +83,10 @@ class Registry:
         """How many sessions are selected."""
         return sessions.count(self._core, selection)
 
+    def groups(self, by: Grouping | str, selection: SessionFilter = SessionFilter()) -> list[Group]:  # noqa: B008
+        """The selected sessions counted by user, application or platform; the group that was used last comes first."""
+        return sessions.groups(self._core, selection, Grouping(by))
+
     def session(self, session_id: str) -> Session:
         """The session of an id, which may be abbreviated to a unique beginning of six characters or more.
 
@@ -89,7 +95,7 @@ class Registry:
         return sessions.show(self._core, session_id)
 
     def end(self, targets: Sequence[str], *, actor: str | None = None) -> EndOutcome:
-        """Sign out the sessions of those ids or access tokens, now; one that is over already stays as it is."""
+        """Sign out the sessions of those ids or tokens, now; one that is over already stays as it is."""
         return sessions.end(self._core, self._tokens, targets, actor)
 
     def import_sessions(
@@ -135,6 +141,13 @@ class Registry:
             self._core, selection, note=note, actor=actor, dry_run=dry_run, max_affected=max_affected
         )
 
+    def revoke_token(self, token: str, *, note: str | None, actor: str | None = None) -> RevokeOutcome:
+        """Revoke the session of a token of any kind, spent or expired ones included, with a note.
+
+        A token that is unknown here selects nothing, and that is no error (RFC 7009, section 2.2). Raises Refused without a note.
+        """
+        return revocations.revoke_token(self._core, self._tokens, token, note=note, actor=actor)
+
     # Tokens
 
     def issue(
@@ -151,11 +164,15 @@ class Registry:
         referrer: str | None = None,
         kind: str = "application",
         signed_in_with: str | None = None,
+        lifetime: int | timedelta | None = None,
         actor: str | None = None,
     ) -> Issued:
-        """Register a session and mint its token; the profile is the one named, or else the assigned one.
+        """Register a session and mint its tokens; the profile is the one named, or else the assigned one.
 
-        Raises InvalidInput for a text that cannot be accepted, NotFound for a profile not in force.
+        `signed_in_with` is password, key, saml or other: a changed password may end only what a password opened.
+        `lifetime`, as a timedelta or in microseconds, is for profiles that let it be requested. Raises InvalidInput for
+        what cannot be accepted, a missing fact that the profile binds to included; NotFound for a profile not in force;
+        Refused when the user is disabled, or the profile does not grant that lifetime.
         """
         details = {
             "device": device,
@@ -173,18 +190,69 @@ class Registry:
             profile=profile,
             kind=kind,
             signed_in_with=signed_in_with,
+            lifetime=lifetime,
             details=details,
             actor=actor,
         )
 
-    def verify(self, token: str, *, application: str | None = None) -> Session:
+    def verify(
+        self, token: str, *, application: str | None = None, ip: str | None = None, referrer: str | None = None
+    ) -> Session:
         """The session of an access token that is good now; counts as use, which moves the idle deadline.
 
-        `application` is the one that presents the token, where the caller knows it. Raises TokenInvalid, whose
-        children say why; RegistryUnavailable or IntegrityFailure when it could not be judged. A use that cannot
+        Of a pair or a requested lifetime it does not: there only a refresh does, or nothing. The facts are what the
+        caller saw of whoever presents the token; a token that is bound to one is refused without it. Raises TokenInvalid,
+        whose children say why; RegistryUnavailable or IntegrityFailure when it could not be judged. A use that cannot
         be written is let go.
         """
-        return tokens.verify(self._core, self._tokens, token, application)
+        return tokens.verify(self._core, self._tokens, token, Facts(application, ip, referrer))
+
+    def refresh(
+        self,
+        token: str,
+        *,
+        application: str | None = None,
+        ip: str | None = None,
+        referrer: str | None = None,
+        actor: str | None = None,
+    ) -> Issued:
+        """Exchange a refresh token for the next pair: the old pair is over at once, and the idle deadline moves.
+
+        A spent token is answered again with the same pair within the profile's grace, while the pair's own refresh token was
+        not used. Otherwise it is reuse: TokenReused, and unless the profile only refuses, the session is revoked,
+        which is committed before it is raised. Raises as `verify`; RegistryUnavailable when nothing could be written.
+        """
+        return refreshing.refresh(self._core, self._tokens, token, Facts(application, ip, referrer), actor)
+
+    # Users
+
+    def users(self) -> Iterator[UserSessions]:
+        """Every user with a session, or of whom something was recorded, with sessions counted; used last comes first."""
+        return users.users(self._core)
+
+    def user(self, username: str) -> UserSessions:
+        """What is known of a user, however the name is spelled. Raises NotFound."""
+        return users.user(self._core, username)
+
+    def disable_user(
+        self, username: str, *, note: str | None, actor: str | None = None, dry_run: bool = False
+    ) -> UserOutcome:
+        """End every living session of a user, and register no new one until the user is enabled.
+
+        One disabled before keeps the first note. Raises Refused without a note, InvalidInput for a name that cannot be.
+        """
+        return users.disable(self._core, username, note=note, actor=actor, dry_run=dry_run)
+
+    def enable_user(self, username: str, *, note: str | None, actor: str | None = None) -> UserOutcome:
+        """Let a disabled user sign in again; no session comes back. Raises Refused without a note, NotFound."""
+        return users.enable(self._core, username, note=note, actor=actor)
+
+    def password_changed(self, username: str, *, note: str | None, actor: str | None = None) -> UserOutcome:
+        """End the living sessions of a user whose password was changed or reset, as their profiles say; later ones are untouched.
+
+        Raises Refused without a note.
+        """
+        return users.password_changed(self._core, username, note=note, actor=actor)
 
     # Profiles
 

@@ -11,6 +11,9 @@ from authctl.instants import Clock, instant_of, utc_now
 from authctl.settings import Home, default_actor
 from authctl.store.base import Change, Store, View
 
+AUTHCTL = "authctl"
+"""The actor of what authctl does by itself."""
+
 
 @dataclass(frozen=True, slots=True)
 class Unit:

@@ -1,6 +1,7 @@
 """Putting profiles in force, and what that does to living sessions."""
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 from authctl import names
 from authctl.errors import Refused
@@ -35,6 +36,12 @@ class ProfileDifference:
     shortened: int
     lengthened: int
     ended: int
+
+    def fields(self) -> dict[str, list[Any]]:
+        """The fields that differ, each with what it was and what it would be."""
+        old, new = ({} if one is None else one.to_document() for one in (self.before, self.after))
+        names_of = dict.fromkeys([*old, *new])
+        return {name: [old.get(name), new.get(name)] for name in names_of if old.get(name) != new.get(name)}
 
 
 _NOTHING = DeadlineChanges(0, 0, 0)

@@ -9,6 +9,7 @@ from authctl.errors import AuthctlError, InvalidInput, OutcomeUnknown, Refused
 from authctl.model import Session, SessionFilter, Status
 from authctl.registry.core import Core, Unit, actor_name
 from authctl.registry.sessions import with_whole_ids
+from authctl.registry.tokens import TokenReader
 from authctl.store.base import View
 
 MOST_LISTED = 1_000
@@ -78,6 +79,18 @@ def revoke(
         return _counted_afterwards(core, meant, outcome)
     except AuthctlError as error:
         raise OutcomeUnknown(f"everything is revoked, but it could not be counted: {error.message}") from error
+
+
+def revoke_token(core: Core, reader: TokenReader, token: str, *, note: str | None, actor: str | None) -> RevokeOutcome:
+    """See `Registry.revoke_token`."""
+    note = names.note(note)
+    with core.change(actor, attempts=_ATTEMPTS) as unit:
+        outcome = RevokeOutcome(None, unit.now, unit.actor, note, 0, 0, 0, (), False, ())
+        session = reader.owner(unit.tx, token, unit.now)
+        if session is None:
+            return outcome
+        meant = SessionFilter(ids=(session.id,))
+        return _assign(unit, meant, _counted(unit.tx, meant, outcome))
 
 
 def check_target(selection: SessionFilter) -> None:

@@ -4,9 +4,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from authctl import names
-from authctl.errors import InvalidInput, NotFound, TokenInvalid
+from authctl.errors import InvalidInput, NotFound
 from authctl.instants import MINUTE
-from authctl.model import Session, SessionFilter, Status
+from authctl.model import Group, Grouping, Session, SessionFilter, Status
 from authctl.registry.core import Core
 from authctl.registry.tokens import TokenReader
 from authctl.store.base import View
@@ -127,6 +127,12 @@ def count(core: Core, selection: SessionFilter) -> int:
         return view.count(with_whole_ids(view, selection)[0], now)
 
 
+def groups(core: Core, selection: SessionFilter, by: Grouping) -> list[Group]:
+    """See `Registry.groups`."""
+    with core.look() as (view, now):
+        return view.groups(with_whole_ids(view, selection)[0], by, now)
+
+
 def with_whole_ids(view: View, selection: SessionFilter) -> tuple[SessionFilter, tuple[str, ...]]:
     """The filter with whole ids in place of abbreviated ones, and the ids that no session has.
 
@@ -153,7 +159,7 @@ def end(core: Core, reader: TokenReader, targets: Sequence[str], actor: str | No
             elif session.status is not Status.ACTIVE:
                 already.append(session)
             else:
-                unit.tx.end_session(session.number, unit.now, "signed_out")
+                unit.tx.end_sessions([session.number], unit.now, "signed_out")
                 detail = {"username_key": names.fold(session.username), "reason": "signed_out"}
                 unit.record("session.end", subject=session.id, detail=detail)
                 found = unit.tx.session(session.id, unit.now)
@@ -162,11 +168,7 @@ def end(core: Core, reader: TokenReader, targets: Sequence[str], actor: str | No
 
 
 def _target(view: View, reader: TokenReader, target: str, now: int) -> Session | None:
-    if not looks_like_token(target):
-        whole = resolve(view, target)
-        return view.session(whole, now) if whole else None
-    try:
-        found = reader.session(target, now)
-    except TokenInvalid:
-        return None
-    return view.session(found.id, now)
+    if looks_like_token(target):
+        return reader.owner(view, target, now)
+    whole = resolve(view, target)
+    return view.session(whole, now) if whole else None

@@ -1,15 +1,17 @@
-"""Issuing and verifying tokens."""
+"""Issuing and verifying tokens, and whose they are."""
 
 import os
 import secrets
 from dataclasses import dataclass
+from datetime import timedelta
 from hashlib import sha256
 from hmac import compare_digest
 from typing import Any
 
-from authctl import names
+from authctl import lifetimes, names
 from authctl.errors import (
     InvalidInput,
+    Refused,
     RegistryUnavailable,
     TokenEnded,
     TokenExpired,
@@ -17,15 +19,17 @@ from authctl.errors import (
     TokenRevoked,
     TokenUnknown,
 )
+from authctl.instants import microseconds
 from authctl.keys import load
-from authctl.model import SIGN_IN_METHODS, Kind, NewSession, Session
-from authctl.registry.core import Core
+from authctl.model import SIGN_IN_METHODS, Binding, Kind, NewSession, Profile, Session, Tokens
+from authctl.registry.core import Core, Unit
+from authctl.store.base import View
 from authctl.tokens import SECRET_BYTES, Claims, TokenKind, TokenMint
 
 
 @dataclass(frozen=True, slots=True)
 class Issued:
-    """A registered session with its tokens, which are shown this once and kept nowhere."""
+    """A session with its present tokens, which are shown this once and kept nowhere."""
 
     session: Session
     access_token: str
@@ -34,8 +38,17 @@ class Issued:
     refresh_token: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the caller saw of whoever presents a token; None for what it did not see."""
+
+    application: str | None = None
+    ip: str | None = None
+    referrer: str | None = None
+
+
 class TokenReader:
-    """Turns tokens into claims and sessions; reads the key ring when the first one comes."""
+    """Turns tokens into claims; reads the key ring when the first one comes."""
 
     def __init__(self, core: Core) -> None:
         self.core = core
@@ -57,21 +70,38 @@ class TokenReader:
         """What a token says. Raises TokenUnknown, or as `keys.load`."""
         return self.mint().read(token)
 
-    def session(self, token: str, now: int) -> Session:
-        """The session that an access token opens, whatever its status. Raises TokenUnknown."""
-        return self.judged(self.claims(token), now)
+    def owner(self, view: View, token: str, now: int) -> Session | None:
+        """The session that a token was issued to, whatever its kind and generation; None for any other text."""
+        try:
+            claims = self.claims(token)
+            return owned(view.by_number(claims.number, now), claims)
+        except TokenUnknown:
+            return None
 
-    def judged(self, claims: Claims, now: int) -> Session:
-        """The session of the claims, when the registry agrees that they are its own. Raises TokenUnknown."""
-        found = self.core.store.by_number(claims.number, now)
-        if found is None or claims.kind is not TokenKind.ACCESS:
-            raise TokenUnknown
-        session, secret_hash = found
-        if secret_hash is None or not compare_digest(secret_hash, claims.secret_hash()):
-            raise TokenUnknown
-        if session.generation != claims.generation or session.key_id != claims.key_id:
-            raise TokenUnknown
-        return session
+
+def owned(found: tuple[Session, bytes | None] | None, claims: Claims) -> Session:
+    """The session of that number, when the registry agrees that the claims are its own. Raises TokenUnknown.
+
+    The claims may be of an earlier generation.
+    """
+    if found is None:
+        raise TokenUnknown
+    session, secret_hash = found
+    if secret_hash is None or not compare_digest(secret_hash, claims.secret_hash()):
+        raise TokenUnknown
+    if claims.kind is TokenKind.REFRESH:
+        has_kind = session.tokens == Tokens.PAIR
+    else:
+        has_kind = claims.kind is _access_kind(session)
+    if not has_kind or claims.generation > session.generation:
+        raise TokenUnknown
+    if claims.generation == session.generation and claims.key_id != session.key_id:
+        raise TokenUnknown
+    return session
+
+
+def _access_kind(session: Session) -> TokenKind:
+    return TokenKind.SEALED if session.sealed else TokenKind.ACCESS
 
 
 def issue(
@@ -83,6 +113,7 @@ def issue(
     profile: str | None,
     kind: str,
     signed_in_with: str | None,
+    lifetime: int | timedelta | None,
     details: dict[str, Any],
     actor: str | None,
 ) -> Issued:
@@ -92,10 +123,12 @@ def issue(
     _check(application, kind, signed_in_with, details)
     mint = reader.mint()
     secret = secrets.token_bytes(SECRET_BYTES)
-    key_id = mint.ring.signing.id
     with core.change(actor) as unit:
+        _check_enabled(unit, username)
         profiles = unit.tx.profiles()
         chosen = profiles.named(profile) if profile is not None else profiles.assigned(username, application)
+        _check_bindable(chosen, details)
+        new = _new_session(chosen, unit.now, microseconds(lifetime))
         session = unit.tx.add_session(
             NewSession(
                 id=names.new_id(),
@@ -104,18 +137,64 @@ def issue(
                 profile=chosen.name,
                 kind=kind,
                 signed_in_with=signed_in_with,
-                created_at=unit.now,
-                last_used_at=unit.now,
-                deadlines=chosen.deadlines(unit.now, unit.now),
                 secret_hash=sha256(secret).digest(),
-                key_id=key_id,
+                key_id=mint.ring.signing.id,
                 **details,
+                **new,
             )
         )
         detail = {"username_key": names.fold(username), "application": application, "profile": chosen.name}
         unit.record("session.issue", subject=session.id, detail=detail)
-        token = mint.mint(TokenKind.ACCESS, key_id, session.number, session.generation, secret)
-    return Issued(session, token, session.expires_at)
+        return minted(mint, session, secret)
+
+
+def _new_session(profile: Profile, now: int, asked: int | None) -> dict[str, Any]:
+    """What a session gets of its profile when it is registered."""
+    lifetime = profile.granted_lifetime(asked)
+    end = None if lifetime is None else lifetimes.after(now, lifetime)
+    return {
+        "created_at": now,
+        "last_used_at": now,
+        "deadlines": lifetimes.deadlines(profile.timeouts, now, now, now, end),
+        "fixed_expires_at": end,
+        "tokens": profile.tokens,
+        "sealed": profile.requested is not None and profile.requested.sealed,
+        "bound_to": profile.bind,
+        "access_expires_at": lifetimes.after(now, profile.pair.access_lifetime) if profile.pair else None,
+    }
+
+
+def minted(mint: TokenMint, session: Session, secret: bytes) -> Issued:
+    """The tokens of a session's present generation: the same each time, a sealed one's nonce apart."""
+    assert session.key_id is not None
+
+    def mint_one(kind: TokenKind) -> str:
+        return mint.mint(kind, session.key_id or "", session.number, session.generation, secret)
+
+    access = _sealed(mint, session, secret) if session.sealed else mint_one(TokenKind.ACCESS)
+    refresh = mint_one(TokenKind.REFRESH) if session.tokens == Tokens.PAIR else None
+    return Issued(session, access, session.token_expires_at, refresh)
+
+
+def _sealed(mint: TokenMint, session: Session, secret: bytes) -> str:
+    from authctl.sealing import Sealed
+
+    content = Sealed(
+        session.number,
+        session.id,
+        secret.hex(),
+        session.username,
+        session.application or "",
+        session.created_at,
+        session.token_expires_at,
+        session.bound_to,
+        _bound_value(session),
+    )
+    return mint.seal(session.key_id or "", content)
+
+
+def _bound_value(session: Session) -> str | None:
+    return {Binding.ADDRESS: session.ip, Binding.REFERRER: session.referrer}.get(session.bound_to)  # type: ignore[call-overload,no-any-return]
 
 
 def _check(application: str, kind: str, signed_in_with: str | None, details: dict[str, str | None]) -> None:
@@ -130,26 +209,67 @@ def _check(application: str, kind: str, signed_in_with: str | None, details: dic
         raise InvalidInput(f"no such way to sign in: {how}", f"one of: {', '.join(SIGN_IN_METHODS)}")
 
 
-def verify(core: Core, reader: TokenReader, token: str, application: str | None) -> Session:
+def _check_enabled(unit: Unit, username: str) -> None:
+    user = unit.tx.user(username)
+    if user is not None and user.disabled_at is not None:
+        raise Refused(f"user {names.quoted(username)} is disabled", "to see why: authctl users show USER")
+
+
+def _check_bindable(profile: Profile, details: dict[str, str | None]) -> None:
+    fact = {Binding.ADDRESS: "ip", Binding.REFERRER: "referrer"}.get(profile.bind)  # type: ignore[arg-type]
+    if fact and not (details[fact] or "").strip():
+        what = f"profile {names.quoted(profile.name)} binds tokens to the {profile.bind}, which is not given"
+        raise InvalidInput(what, f"give --{fact}")
+
+
+def verify(core: Core, reader: TokenReader, token: str, facts: Facts) -> Session:
     """See `Registry.verify`."""
     claims = reader.claims(token)
-    session = _admitted(core, reader, claims, application)
+    session = _verified(core, claims, facts)
     if session.read_at < session.use_due_at:
         return session
-    return _used(core, session) or _admitted(core, reader, claims, application)
+    return _used(core, session) or _verified(core, claims, facts)
 
 
-def _admitted(core: Core, reader: TokenReader, claims: Claims, application: str | None) -> Session:
-    session = reader.judged(claims, core.now())
+def _verified(core: Core, claims: Claims, facts: Facts) -> Session:
+    if claims.kind is TokenKind.REFRESH:
+        raise TokenUnknown
+    session = owned(core.store.by_number(claims.number, core.now()), claims)
+    check_alive(session)
+    if claims.generation != session.generation:
+        raise TokenEnded("the access token was replaced when its session was refreshed")
+    if session.read_at >= session.token_expires_at:
+        raise TokenExpired("the access token has expired")
+    check_bearer(session, facts)
+    return session
+
+
+def check_alive(session: Session) -> None:
+    """Raise TokenRevoked, TokenEnded or TokenExpired when a session is over."""
     if session.revoked_at is not None:
         raise TokenRevoked("the session was revoked")
     if session.ended_at is not None:
         raise TokenEnded(f"the session was ended: {(session.ended_by or '').replace('_', ' ')}")
     if session.read_at >= session.expires_at:
         raise TokenExpired("the session has expired")
+
+
+def check_bearer(session: Session, facts: Facts) -> None:
+    """Raise TokenMisused when a token is presented by another application, or from elsewhere than it is bound to."""
+    application = facts.application
     if application is not None and names.fold(application) != names.fold(session.application or ""):
         raise TokenMisused(f"the token belongs to another application than {names.quoted(application)}")
-    return session
+    if session.bound_to is None:
+        return
+    from authctl import binding
+
+    if session.bound_to == Binding.ADDRESS:
+        holds, given = binding.same_address(session.ip or "", facts.ip), facts.ip
+    else:
+        holds, given = binding.within_referrer(session.referrer or "", facts.referrer), facts.referrer
+    if not holds:
+        where = "which is not given" if given is None else f"not to {names.quoted(given)}"
+        raise TokenMisused(f"the token is bound to the {session.bound_to} of its sign-in, {where}")
 
 
 def _used(core: Core, session: Session) -> Session | None:
@@ -157,13 +277,21 @@ def _used(core: Core, session: Session) -> Session | None:
 
     What cannot be written is let go: the answer stands.
     """
+    now = session.read_at
     try:
         with core.store.change(wait=False) as tx:
+            present = tx.session(session.id, now)
             profile = tx.profiles().get(session.profile)
-            if profile is None:
-                return session
-            now = session.read_at
-            written = tx.record_use(session.number, now, profile.deadlines(session.created_at, now))
+            if present is None or profile is None:
+                return None if present is None else session
+            moves = present.tokens == Tokens.SINGLE
+            written = tx.record_use(present.number, now, deadlines_after(profile, present, now, moves=moves))
             return tx.session(session.id, now) if written else None
     except RegistryUnavailable:
         return session
+
+
+def deadlines_after(profile: Profile, session: Session, now: int, *, moves: bool) -> lifetimes.Deadlines:
+    """A session's deadlines after a use; one that does not move the idle deadline is only recorded."""
+    slid = lifetimes.slid_at(profile.slide_after, session.slid_at, now) if moves else session.slid_at
+    return lifetimes.deadlines(profile.timeouts, session.created_at, slid, now, session.fixed_expires_at)

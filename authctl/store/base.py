@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, Protocol
 
 from authctl import names
 from authctl.lifetimes import Deadlines
-from authctl.model import AuditEvent, NewSession, ProfileSet, Session, SessionFilter, Status
+from authctl.model import AuditEvent, Group, Grouping, NewSession, ProfileSet, Session, SessionFilter, Status, User
 
 
 class Cursor(NamedTuple):
@@ -81,6 +81,9 @@ class View(Protocol):
     def session(self, session_id: str, now: int) -> Session | None:
         """The session of that whole id."""
 
+    def by_number(self, number: int, now: int) -> tuple[Session, bytes | None] | None:
+        """The session of that number with the hash of its secret."""
+
     def ids_beginning(self, prefix: str, limit: int) -> list[str]:
         """Up to `limit` ids that begin with the prefix, in order."""
 
@@ -90,6 +93,15 @@ class View(Protocol):
 
     def count(self, selection: SessionFilter, now: int, at_most: int | None = None) -> int:
         """How many sessions the selection has; no more than `at_most` are counted."""
+
+    def groups(self, selection: SessionFilter, by: Grouping, now: int) -> list[Group]:
+        """The selection's sessions counted by user, application or platform, that used last first."""
+
+    def user(self, username: str) -> User | None:
+        """What was recorded of a user, however the name is spelled."""
+
+    def users(self) -> list[User]:
+        """Every user of whom something was recorded, in the order of their keys."""
 
     def covered(self, revocation_id: int) -> int:
         """How many sessions name that revocation."""
@@ -134,8 +146,15 @@ class Change(View, Protocol):
     def record_use(self, number: int, used_at: int, deadlines: Deadlines) -> bool:
         """Write a use and the deadlines it leads to; False when the session is no longer active, or a later use is written."""
 
-    def end_session(self, number: int, at: int, reason: str) -> None:
-        """Make a hard end: the session ends at that instant, for that reason."""
+    def rotate(self, number: int, generation: int, at: int, deadlines: Deadlines, access: int, key_id: str) -> bool:
+        """Begin the next generation of a session's tokens: a use, with the end of the new access token and the key that
+        signs it. False when the session is no longer active, or that generation is not its present one."""
+
+    def end_sessions(self, numbers: Sequence[int], at: int, reason: str) -> int:
+        """Make a hard end of those that are active: they end at that instant, for that reason. How many that were."""
+
+    def save_user(self, user: User) -> None:
+        """Record a user, in the place of what was recorded before."""
 
     def add_revocation(self, at: int, actor: str, note: str, selector: str) -> int:
         """A closed revocation that no session names yet; its id."""
@@ -155,7 +174,8 @@ class Change(View, Protocol):
     def recompute_deadlines(self, profiles: ProfileSet, now: int) -> dict[str, DeadlineChanges]:
         """Judge every living session anew under its profile; one whose deadline would lie in the past ends now.
 
-        Nothing that is revoked, ended or expired changes, nor a deadline that was fixed with its session.
+        Nothing that is revoked, ended or expired changes, nor a deadline that was imported with its session. A requested
+        one and the end of an access token are only ever shortened.
         """
 
     def add_event(self, event: AuditEvent) -> None:
@@ -211,7 +231,7 @@ class Store(Protocol):
         """
 
     def by_number(self, number: int, now: int) -> tuple[Session, bytes | None] | None:
-        """The session of that number with the hash of its secret: the hot path's one look-up."""
+        """As `View.by_number`, by a connection of its own: the hot path's one look-up."""
 
     def staging(self) -> Staging:
         """Fresh room for an import."""

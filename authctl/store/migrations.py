@@ -125,6 +125,31 @@ _TABLES = (
 )
 
 
+_LIFETIMES = (
+    """
+    ALTER TABLE sessions ADD COLUMN tokens TEXT NOT NULL DEFAULT 'single'
+        CHECK (tokens IN ('single', 'pair', 'requested'))
+    """,
+    "ALTER TABLE sessions ADD COLUMN sealed INTEGER NOT NULL DEFAULT 0 CHECK (sealed IN (0, 1))",
+    "ALTER TABLE sessions ADD COLUMN bound_to TEXT CHECK (bound_to IN ('address', 'referrer'))",
+    "ALTER TABLE sessions ADD COLUMN refreshed_at INTEGER",
+    "ALTER TABLE sessions ADD COLUMN access_expires_at INTEGER",
+    """
+    CREATE TABLE users (
+        username_key TEXT PRIMARY KEY,
+        username TEXT NOT NULL,
+        disabled_at INTEGER,
+        disabled_by TEXT,
+        disabled_note TEXT,
+        ended_at INTEGER,
+        password_changed_at INTEGER,
+        CHECK ((disabled_at IS NULL) = (disabled_note IS NULL)),
+        CHECK ((disabled_at IS NULL) = (disabled_by IS NULL))
+    ) STRICT, WITHOUT ROWID
+    """,
+)
+
+
 @migrations()
 def founding(db: Database) -> None:
     """Sessions, revocations, the audit log, and what imports remember."""
@@ -132,8 +157,16 @@ def founding(db: Database) -> None:
         db.conn.execute(statement)
 
 
+@migrations()
+def lifetimes(db: Database) -> None:
+    """Token pairs, requested lifetimes, bound and sealed tokens, and users."""
+    for statement in _LIFETIMES:
+        db.conn.execute(statement)
+
+
 def migrate(connection: sqlite3.Connection) -> None:
     """Apply what is pending, in one transaction that excludes every other writer."""
+    connection.execute("PRAGMA synchronous = FULL")
     database = Database(connection, execute_plugins=False)
     connection.execute("BEGIN IMMEDIATE")
     try:

@@ -7,7 +7,7 @@ from typing import Any
 
 from authctl.instants import NEVER
 from authctl.lifetimes import write_interval
-from authctl.model import AuditEvent, ProfileSet, Session, SessionFilter, Status
+from authctl.model import AuditEvent, Group, Grouping, PairRules, ProfileSet, Session, SessionFilter, Status, User
 from authctl.names import fold
 from authctl.store import rows
 from authctl.store.base import Cursor, DeadlineChanges, EventFilter, ImportedDetail, Page
@@ -16,6 +16,7 @@ from authctl.store.selection import (
     JOINED,
     OPEN,
     REVOKED,
+    STATUS,
     Criteria,
     Selection,
     compiled,
@@ -32,18 +33,21 @@ LATEST_REVOKE_ALL = (
 # What recomputing a profile's deadlines looks at, and the deadlines that its timeouts lead to.
 LIVING = (
     f"s.revocation_id = {OPEN} AND s.kind IN ('application', 'web') AND s.expires_at > :now"
-    " AND s.ended_at IS NULL AND s.fixed_expires_at IS NULL AND s.profile_key = :profile"
+    " AND s.ended_at IS NULL AND (s.fixed_expires_at IS NULL OR s.tokens = 'requested') AND s.profile_key = :profile"
 )
-NEW_IDLE = "min(:never, s.slid_at + :idle)"
+NEW_IDLE = "iif(s.tokens = 'requested', :never, min(:never, s.slid_at + :idle))"
 NEW_ABSOLUTE = "min(:never, s.created_at + :absolute)"
-NEW_DEADLINE = f"min({NEW_IDLE}, {NEW_ABSOLUTE})"
+NEW_DEADLINE = f"min({NEW_IDLE}, {NEW_ABSOLUTE}, coalesce(s.fixed_expires_at, :never))"
+NEW_ACCESS = "min(s.access_expires_at, coalesce(s.refreshed_at, s.created_at) + :access)"
 
 # A revocation is an event's subject by its number; which sessions it covers is what they say themselves.
 _COVERING = f"SELECT CAST(s.revocation_id AS TEXT) FROM sessions AS s WHERE s.revocation_id <> {OPEN} AND"
 _ABOUT_SESSION = (
     "(subject = :session OR action = 'session.revoke'"
     f" AND (subject IN ({_COVERING} s.id = :session)"
-    " OR :session IN (SELECT value FROM json_each(detail, '$.sessions'))))"
+    " OR :session IN (SELECT value FROM json_each(detail, '$.sessions')))"
+    " OR action IN ('user.disable', 'user.password')"
+    " AND :session IN (SELECT value FROM json_each(detail, '$.sessions')))"
 )
 _ABOUT_USER = (
     "(json_extract(detail, '$.username_key') = :username OR action = 'session.revoke'"
@@ -53,6 +57,12 @@ _ABOUT_USER = (
 _EVENT_TEXT = (
     "folded(coalesce(note, '') || ' ' || coalesce(subject, '') || ' ' || actor || ' ' || action || ' ' || detail)"
 )
+
+
+def by_number(connection: sqlite3.Connection, number: int, now: int) -> tuple[Session, bytes | None] | None:
+    """The session of that number with the hash of its secret."""
+    found = connection.execute(BY_NUMBER, {"number": number, "now": now}).fetchone()
+    return found and (rows.session(found), found[-1])
 
 
 class SqliteView:
@@ -76,6 +86,9 @@ class SqliteView:
         sql = f"SELECT {rows.SESSION} FROM sessions AS s {JOINED} WHERE s.id = :id"
         found = self._one(sql, {"id": session_id, "now": now})
         return rows.checked_session(found) if found else None
+
+    def by_number(self, number: int, now: int) -> tuple[Session, bytes | None] | None:
+        return by_number(self.connection, number, now)
 
     def ids_beginning(self, prefix: str, limit: int) -> list[str]:
         after = prefix[:-1] + chr(ord(prefix[-1]) + 1)
@@ -124,6 +137,24 @@ class SqliteView:
         limit = "" if at_most is None else " LIMIT :at_most"
         sql = f"SELECT count(*) FROM (SELECT 1 FROM {chosen.counted} WHERE {chosen.where}{everywhere}{limit})"
         return self._number(sql, {**chosen.parameters, "at_most": at_most})
+
+    def groups(self, selection: SessionFilter, by: Grouping, now: int) -> list[Group]:
+        chosen = compiled(selection, now)
+        everywhere = " AND s.kind IN ('application', 'web')" if chosen.by_kind else ""
+        name = _GROUPED[by]
+        counts = ", ".join(f"sum({STATUS[status]})" for status in Status)
+        sql = (  # SQLite takes a bare column from the row that has the maximum
+            f"SELECT s.{name}, {counts}, max(s.last_used_at) AS used FROM {chosen.counted}"
+            f" WHERE {chosen.where}{everywhere} GROUP BY s.{name}_key ORDER BY used DESC, s.{name}_key"
+        )
+        return [Group(*row) for row in self._all(sql, chosen.parameters)]
+
+    def user(self, username: str) -> User | None:
+        found = self._one(f"SELECT {rows.USER} FROM users WHERE username_key = ?", (fold(username),))
+        return rows.user(found) if found else None
+
+    def users(self) -> list[User]:
+        return [rows.user(row) for row in self._all(f"SELECT {rows.USER} FROM users ORDER BY username_key")]
 
     def covered(self, revocation_id: int) -> int:
         sql = "SELECT count(*) FROM sessions INDEXED BY sessions_by_revocation WHERE revocation_id = ?"
@@ -190,6 +221,8 @@ class SqliteView:
         return found[0] if found else None
 
 
+_GROUPED = {Grouping.USER: "username", Grouping.APPLICATION: "application", Grouping.PLATFORM: "platform"}
+
 REMOVABLE = {
     Status.EXPIRED: (
         "sessions AS s INDEXED BY sessions_by_expiry"
@@ -211,6 +244,7 @@ def recomputations(profiles: ProfileSet, now: int) -> list[tuple[str, dict[str, 
                 "never": NEVER,
                 "idle": profile.idle_timeout,
                 "absolute": profile.absolute_timeout,
+                "access": (profile.pair or PairRules()).access_lifetime,
                 "interval": write_interval(profile.idle_timeout),
             },
         )

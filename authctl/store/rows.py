@@ -6,15 +6,17 @@ from typing import Any
 
 from authctl.errors import IntegrityFailure
 from authctl.instants import EARLIEST, NEVER
-from authctl.model import AuditEvent, NewSession, ProfileSet, Session
+from authctl.model import AuditEvent, NewSession, ProfileSet, Session, User
 from authctl.names import fold
 
 SESSION = (
     "s.number, s.id, s.username, s.application, s.application_version, s.platform, s.device, s.ip,"
     " s.user_agent, s.kind, s.profile, s.signed_in_with, s.referrer, s.created_at, s.last_used_at, s.slid_at,"
     " s.use_due_at, s.idle_expires_at, s.absolute_expires_at, s.fixed_expires_at, s.expires_at, s.ended_at,"
-    " s.ended_reason, s.generation, s.key_id, s.revocation_id, r.at, r.actor, r.note, :now"
+    " s.ended_reason, s.tokens, s.sealed, s.bound_to, s.generation, s.refreshed_at, s.access_expires_at, s.key_id,"
+    " s.revocation_id, r.at, r.actor, r.note, :now"
 )
+USER = "username, disabled_at, disabled_by, disabled_note, ended_at, password_changed_at"
 EVENT = "seq, at, actor, action, subject, note, detail, prev_hash, hash"
 
 _WIDTH = len(Session._fields)
@@ -41,6 +43,11 @@ def checked_session(row: Sequence[Any]) -> Session:
 def event(row: Sequence[Any]) -> AuditEvent:
     """The event of a row that `EVENT` selected, as it stands: judging it is the chain's business."""
     return AuditEvent(*row)
+
+
+def user(row: Sequence[Any]) -> User:
+    """The user of a row that `USER` selected."""
+    return User(*row)
 
 
 def profiles(text: Any) -> ProfileSet:
@@ -74,12 +81,18 @@ def columns(new: NewSession) -> dict[str, Any]:
         "referrer": new.referrer,
         "created_at": new.created_at,
         "last_used_at": new.last_used_at,
-        "slid_at": new.last_used_at,
+        "slid_at": deadlines.slid_at,
         "use_due_at": deadlines.use_due_at,
         "idle_expires_at": deadlines.idle_expires_at,
         "absolute_expires_at": deadlines.absolute_expires_at,
         "fixed_expires_at": new.fixed_expires_at,
-        "expires_at": deadlines.expires_at if new.fixed_expires_at is None else new.fixed_expires_at,
+        "expires_at": deadlines.expires_at if new.ended_at is None else new.ended_at,
+        "ended_at": new.ended_at,
+        "ended_reason": new.ended_by,
+        "tokens": new.tokens,
+        "sealed": int(new.sealed),
+        "bound_to": new.bound_to,
+        "access_expires_at": new.access_expires_at,
         "secret_hash": new.secret_hash,
         "key_id": new.key_id,
     }

@@ -19,10 +19,9 @@ from authctl.errors import IntegrityFailure, Refused, RegistryUnavailable
 from authctl.files import sync_directory
 from authctl.model import ProfileSet, Session
 from authctl.names import fold
-from authctl.store import rows
 from authctl.store.base import Staging
 from authctl.store.format import APPLICATION_ID, SCHEMA_VERSION, check_file, draft_name, has_log
-from authctl.store.reading import BY_NUMBER, SqliteView
+from authctl.store.reading import SqliteView, by_number
 from authctl.store.writing import SqliteChange
 
 PATIENCE = 30.0
@@ -95,8 +94,10 @@ def _set_up(connection: sqlite3.Connection, path: Path, *, frozen: bool, writing
             f"the registry at {path} was written by a newer authctl (schema {version}, this one knows {SCHEMA_VERSION})",
             "upgrade authctl",
         )
-    if version < SCHEMA_VERSION:
+    if version < 1:
         raise IntegrityFailure(f"the registry at {path} was never finished")
+    if version < SCHEMA_VERSION:
+        _upgrade(connection, path, frozen=frozen)
     owed = {"synchronous": 2, "trusted_schema": 0, "cell_size_check": 1, "query_only": int(not writing)}
     for name, value in owed.items():
         connection.execute(f"PRAGMA {name} = {value}")
@@ -107,6 +108,18 @@ def _set_up(connection: sqlite3.Connection, path: Path, *, frozen: bool, writing
     if not frozen and _pragma(connection, "journal_mode") != "wal":
         raise RegistryUnavailable(f"the registry at {path} cannot be used: its journal mode is not WAL")
     connection.create_function("folded", 1, fold, deterministic=True)
+
+
+def _upgrade(connection: sqlite3.Connection, path: Path, *, frozen: bool) -> None:
+    """Bring an older registry to the present schema; what it holds means what it meant."""
+    if frozen:
+        raise RegistryUnavailable(
+            f"the registry at {path} was written by an older authctl, and its file system is read-only",
+            "open it once where it can be written, to upgrade it",
+        )
+    from authctl.store.migrations import migrate
+
+    migrate(connection)
 
 
 def _pragma(connection: sqlite3.Connection, name: str) -> Any:
@@ -154,8 +167,7 @@ class SqliteStore:
     def by_number(self, number: int, now: int) -> tuple[Session, bytes | None] | None:
         self._check_usable()
         with self._hot.lock, explained(self.path):
-            found = self._hot.connection().execute(BY_NUMBER, {"number": number, "now": now}).fetchone()
-        return found and (rows.session(found), found[-1])
+            return by_number(self._hot.connection(), number, now)
 
     @contextmanager
     def view(self) -> Iterator[SqliteView]:

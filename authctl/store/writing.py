@@ -2,9 +2,11 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import astuple
+from typing import Any
 
 from authctl.lifetimes import Deadlines
-from authctl.model import AuditEvent, NewSession, ProfileSet, Session, SessionFilter, Status
+from authctl.model import AuditEvent, NewSession, ProfileSet, Session, SessionFilter, Status, User
 from authctl.names import fold
 from authctl.store import rows
 from authctl.store.base import DeadlineChanges, Imported
@@ -13,6 +15,7 @@ from authctl.store.reading import (
     LATEST_REVOKE_ALL,
     LIVING,
     NEW_ABSOLUTE,
+    NEW_ACCESS,
     NEW_DEADLINE,
     NEW_IDLE,
     REMOVABLE,
@@ -27,6 +30,11 @@ _KEEP_FINALS = (
     " WHERE coalesce(r.at, s.ended_at) IS NOT NULL GROUP BY i.key"
     " ON CONFLICT (key) DO UPDATE SET at = max(at, excluded.at)"
 )
+
+
+_ALIVE = f"number = :number AND revocation_id = {OPEN} AND ended_at IS NULL AND expires_at > :used_at"
+_USABLE = f"{_ALIVE} AND last_used_at <= :used_at"
+_NEW_DEADLINES = "slid_at = :slid_at, use_due_at = :due, idle_expires_at = :idle, absolute_expires_at = :absolute, expires_at = :expires"
 
 
 class SqliteChange(SqliteView):
@@ -44,26 +52,35 @@ class SqliteChange(SqliteView):
         return rows.session(found)
 
     def record_use(self, number: int, used_at: int, deadlines: Deadlines) -> bool:
+        sql = f"UPDATE sessions SET last_used_at = :used_at, {_NEW_DEADLINES} WHERE {_USABLE}"
+        return self.connection.execute(sql, _use(number, used_at, deadlines)).rowcount == 1
+
+    def rotate(self, number: int, generation: int, at: int, deadlines: Deadlines, access: int, key_id: str) -> bool:
         sql = (
-            "UPDATE sessions SET last_used_at = :used_at, slid_at = :used_at, use_due_at = :due,"
-            " idle_expires_at = :idle, absolute_expires_at = :absolute,"
-            " expires_at = coalesce(fixed_expires_at, :expires)"
-            f" WHERE number = :number AND revocation_id = {OPEN} AND ended_at IS NULL AND expires_at > :used_at"
-            " AND last_used_at <= :used_at"
+            f"UPDATE sessions SET last_used_at = max(last_used_at, :used_at), {_NEW_DEADLINES}, refreshed_at = :used_at,"
+            " generation = generation + 1, access_expires_at = :access, key_id = :key_id"
+            f" WHERE {_ALIVE} AND generation = :generation"
         )
-        parameters = {
-            "number": number,
-            "used_at": used_at,
-            "due": deadlines.use_due_at,
-            "idle": deadlines.idle_expires_at,
-            "absolute": deadlines.absolute_expires_at,
-            "expires": deadlines.expires_at,
-        }
+        parameters = {**_use(number, at, deadlines), "generation": generation, "access": access, "key_id": key_id}
         return self.connection.execute(sql, parameters).rowcount == 1
 
-    def end_session(self, number: int, at: int, reason: str) -> None:
-        sql = "UPDATE sessions SET ended_at = ?, ended_reason = ?, expires_at = ? WHERE number = ?"
-        self.connection.execute(sql, (at, reason, at, number))
+    def end_sessions(self, numbers: Sequence[int], at: int, reason: str) -> int:
+        sql = (
+            "UPDATE sessions SET ended_at = :at, ended_reason = :reason, expires_at = :at"
+            f" WHERE number IN (SELECT value FROM json_each(:numbers)) AND revocation_id = {OPEN}"
+            " AND ended_at IS NULL AND expires_at > :at"
+        )
+        parameters = {"numbers": json.dumps(numbers), "at": at, "reason": reason}
+        return self.connection.execute(sql, parameters).rowcount
+
+    def save_user(self, user: User) -> None:
+        sql = (
+            f"INSERT INTO users (username_key, {rows.USER}) VALUES (?, ?, ?, ?, ?, ?, ?)"
+            " ON CONFLICT (username_key) DO UPDATE SET username = excluded.username, disabled_at = excluded.disabled_at,"
+            " disabled_by = excluded.disabled_by, disabled_note = excluded.disabled_note, ended_at = excluded.ended_at,"
+            " password_changed_at = excluded.password_changed_at"
+        )
+        self.connection.execute(sql, (fold(user.username), *astuple(user)))
 
     def add_revocation(self, at: int, actor: str, note: str, selector: str) -> int:
         sql = "INSERT INTO revocations (at, actor, note, note_key, selector) VALUES (?, ?, ?, ?, ?) RETURNING id"
@@ -102,7 +119,7 @@ class SqliteChange(SqliteView):
         sql = (
             f"UPDATE sessions AS s INDEXED BY sessions_by_expiry SET expires_at = max(:now, {NEW_DEADLINE}),"
             f" idle_expires_at = {NEW_IDLE}, absolute_expires_at = {NEW_ABSOLUTE},"
-            f" use_due_at = s.last_used_at + :interval WHERE {LIVING}"
+            f" access_expires_at = {NEW_ACCESS}, use_due_at = s.last_used_at + :interval WHERE {LIVING}"
         )
         for name, parameters in recomputations(profiles, now):
             if name in changes:
@@ -170,3 +187,16 @@ class SqliteChange(SqliteView):
         self.connection.execute(f"UPDATE sessions SET {changes} WHERE number = :number", values)
         said_at = json.dumps(session.said_at)
         self.connection.execute("UPDATE imported SET said_at = ? WHERE number = ?", (said_at, number))
+
+
+def _use(number: int, used_at: int, deadlines: Deadlines) -> dict[str, Any]:
+    """The parameters of a statement that writes a use."""
+    return {
+        "number": number,
+        "used_at": used_at,
+        "slid_at": deadlines.slid_at,
+        "due": deadlines.use_due_at,
+        "idle": deadlines.idle_expires_at,
+        "absolute": deadlines.absolute_expires_at,
+        "expires": deadlines.expires_at,
+    }

@@ -1,0 +1,58 @@
+"""Whether a token is presented from where it is bound to: the address or the referrer of its sign-in.
+
+Pure. A fact that is not given holds nothing: a bound token is refused where nobody says where it comes from.
+"""
+
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from urllib.parse import urlsplit
+
+from authctl.names import fold
+
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+def same_address(registered: str, presented: str | None) -> bool:
+    """Whether two texts name one address: IPv4 or IPv6 in any spelling, IPv4-mapped included; else the same text."""
+    if presented is None:
+        return False
+    one, other = _address(registered), _address(presented)
+    return fold(registered) == fold(presented) if one is None else one == other
+
+
+def _address(text: str) -> IPv4Address | IPv6Address | None:
+    try:
+        address = ip_address(text.strip())
+    except ValueError:
+        return None
+    return getattr(address, "ipv4_mapped", None) or address
+
+
+def within_referrer(registered: str, presented: str | None) -> bool:
+    """Whether a page is the registered one or below it: the same scheme, host and port, and the path or one under it.
+
+    ArcGIS binds a token to the web application that asked for it; its pages send their own addresses as `Referer`.
+    """
+    if presented is None:
+        return False
+    one, other = _page(registered), _page(presented)
+    if one is None or other is None:
+        return registered.strip() == presented.strip()
+    (origin, path), (presented_origin, presented_path) = one, other
+    return origin == presented_origin and f"{presented_path}/".startswith(f"{path.rstrip('/')}/")
+
+
+def _page(text: str) -> tuple[tuple[str, str, int | None], str] | None:
+    """Origin and path of an absolute URL; None for any other text, and where dots in the path could lead elsewhere."""
+    try:
+        url = urlsplit(text.strip())
+        port = url.port or _DEFAULT_PORTS.get(url.scheme)
+    except ValueError:
+        return None
+    if (
+        not url.scheme
+        or not url.hostname
+        or url.username is not None
+        or not {".", ".."}.isdisjoint(url.path.split("/"))
+    ):
+        return None
+    return (url.scheme, url.hostname, port), url.path

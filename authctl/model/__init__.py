@@ -1,0 +1,41 @@
+"""The values that everything passes about: frozen, comparable, and with no way to the store.
+
+Instants are integers, microseconds since 1970 UTC; `NEVER` stands for no end. The rules that
+give these values their meaning are in `lifetimes`.
+"""
+
+from authctl.model.audit import AuditEvent
+from authctl.model.filters import SessionFilter
+from authctl.model.profiles import (
+    Assignment,
+    Binding,
+    OnReuse,
+    PairRules,
+    Profile,
+    ProfileSet,
+    RequestRules,
+    Tokens,
+)
+from authctl.model.sessions import SIGN_IN_METHODS, Kind, NewSession, Session, Status
+from authctl.model.users import Group, Grouping, User
+
+__all__ = [
+    "SIGN_IN_METHODS",
+    "Assignment",
+    "AuditEvent",
+    "Binding",
+    "Group",
+    "Grouping",
+    "Kind",
+    "NewSession",
+    "OnReuse",
+    "PairRules",
+    "Profile",
+    "ProfileSet",
+    "RequestRules",
+    "Session",
+    "SessionFilter",
+    "Status",
+    "Tokens",
+    "User",
+]

@@ -1,0 +1,75 @@
+"""Which sessions are meant: one value for list, count, dry run and revoke."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from authctl.errors import InvalidInput
+from authctl.instants import instant_of
+from authctl.model.sessions import Kind, Status
+from authctl.names import field as checked_field
+from authctl.names import fold, profile_name, quoted, username
+
+
+def _instant(value: "int | datetime | None") -> int | None:
+    return instant_of(value) if isinstance(value, datetime) else value
+
+
+@dataclass(frozen=True, slots=True)
+class SessionFilter:
+    """Which sessions are meant: every criterion that is given must hold.
+
+    One value drives list, count, dry run and revoke, so what was previewed is what is revoked.
+    Texts are compared by their folded key and never as patterns; `search` is a literal substring of
+    user, application, device, platform, address or note. Instants may be given as datetimes.
+    Raises InvalidInput for a text that no session could have.
+    `kind` None means every kind. `ids` are whole ids or unique beginnings of one, and where there are any,
+    the others narrow them. With no criterion at all it lists everything, but revokes only with `everything`.
+    """
+
+    ids: tuple[str, ...] = ()
+    status: tuple[Status, ...] | str = ()
+    username: str | None = None
+    application: str | None = None
+    device: str | None = None
+    platform: str | None = None
+    profile: str | None = None
+    kind: str | None = None
+    search: str | None = None
+    created_since: int | datetime | None = None
+    created_before: int | datetime | None = None
+    used_since: int | datetime | None = None
+    unused_since: int | datetime | None = None
+    expires_before: int | datetime | None = None
+    except_ids: tuple[str, ...] = ()
+    everything: bool = False
+
+    def __post_init__(self) -> None:
+        given = (self.status,) if isinstance(self.status, str) else self.status
+        for value, choices in (*((one, Status) for one in given), (self.kind, Kind)):
+            if value is not None and value not in tuple(choices):
+                raise InvalidInput(f"{quoted(value)} is none of: {', '.join(choices)}")
+        object.__setattr__(self, "status", tuple(s for s in Status if s in given))
+        if self.username is not None:
+            username(self.username)
+        if self.profile is not None:
+            profile_name(self.profile)
+        if self.search is not None and not fold(self.search):
+            raise InvalidInput("the search is blank")
+        for name in ("application", "device", "platform", "search"):
+            checked_field(getattr(self, name) or "", name)
+        for name in ("created_since", "created_before", "used_since", "unused_since", "expires_before"):
+            object.__setattr__(self, name, _instant(getattr(self, name)))
+
+    @property
+    def statuses(self) -> tuple[Status, ...]:
+        """The statuses asked for, each once, in a fixed order; empty means all three."""
+        return self.status  # type: ignore[return-value]
+
+    def narrowed(self, **changes: object) -> "SessionFilter":
+        """The same filter with some criteria replaced."""
+        return replace(self, **changes)  # type: ignore[arg-type]
+
+    def criteria(self) -> dict[str, object]:
+        """What is given, for the audit log: only the criteria that say something."""
+        values = {name: getattr(self, name) for name in self.__slots__}
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in values.items() if v not in (None, (), False)}

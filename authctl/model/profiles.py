@@ -1,0 +1,245 @@
+"""Profiles: how long the sessions live that are registered under a name, and what their tokens are."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from authctl import lifetimes
+from authctl.errors import InvalidInput, NotFound, Refused
+from authctl.instants import NEVER, Duration, format_timeout, parse_duration, parse_length, parse_timeout
+from authctl.lifetimes import Deadlines, PasswordRule, Timeouts
+from authctl.names import fold, pattern_fit, profile_name, quoted
+
+
+class Tokens(StrEnum):
+    """What a session is registered with, and keeps."""
+
+    SINGLE = "single"
+    """One access token, as good as its session; use moves the idle deadline."""
+    PAIR = "pair"
+    """A short-lived access token, and a refresh token that is exchanged for the next pair."""
+    REQUESTED = "requested"
+    """One access token for as long as was asked for; use does not extend it."""
+
+
+class OnReuse(StrEnum):
+    """What happens when a spent refresh token comes back."""
+
+    REVOKE = "revoke"
+    REFUSE = "refuse"
+
+
+class Binding(StrEnum):
+    """From where alone a token is good: the address or the referrer it was issued to."""
+
+    ADDRESS = "address"
+    REFERRER = "referrer"
+
+
+@dataclass(frozen=True, slots=True)
+class PairRules:
+    """Access and refresh tokens; lengths in microseconds."""
+
+    access_lifetime: int = lifetimes.DEFAULT_ACCESS_LIFETIME
+    grace: int = 0
+    """How long a spent refresh token is still answered with its successor."""
+    on_reuse: OnReuse = OnReuse.REVOKE
+
+
+@dataclass(frozen=True, slots=True)
+class RequestRules:
+    """Lifetimes that are asked for; in microseconds."""
+
+    default_lifetime: int = lifetimes.DEFAULT_REQUESTED_LIFETIME
+    max_lifetime: int = lifetimes.LONGEST_REQUESTED_LIFETIME
+    sealed: bool = False
+    """Whether tokens carry user and expiry inside, encrypted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """How long sessions live that are registered under this name; lengths in microseconds."""
+
+    name: str
+    idle_timeout: int = lifetimes.DEFAULT_IDLE_TIMEOUT
+    absolute_timeout: int = NEVER
+    """Of a profile with requested lifetimes, the longest of them."""
+    description: str | None = None
+    slide_after: int = 0
+    browser: bool = False
+    two_step: bool = False
+    saml: bool = False
+    pair: PairRules | None = None
+    requested: RequestRules | None = None
+    bind: Binding | None = None
+    ends_on_password_change: PasswordRule = PasswordRule.ALL
+
+    @property
+    def tokens(self) -> Tokens:
+        """What its sessions are registered with."""
+        if self.pair:
+            return Tokens.PAIR
+        return Tokens.REQUESTED if self.requested else Tokens.SINGLE
+
+    @property
+    def timeouts(self) -> Timeouts:
+        """What its sessions' deadlines follow from."""
+        return Timeouts(self.idle_timeout, self.absolute_timeout, self.slide_after)
+
+    def deadlines(self, created_at: int, used_at: int) -> Deadlines:
+        """When a session of this profile ends that was created and last used then."""
+        return lifetimes.deadlines(self.timeouts, created_at, used_at, used_at)
+
+    def granted_lifetime(self, asked: int | None) -> int | None:
+        """The lifetime of a new session; None where its timeouts decide.
+
+        Raises InvalidInput for one that is not above zero; Refused where none can be asked for, and above the maximum:
+        ArcGIS shortens silently, and the application would believe in an expiry that is not so.
+        """
+        if asked is not None and asked <= 0:
+            raise InvalidInput("a lifetime must be above zero")
+        if self.requested is None:
+            if asked is not None:
+                what = f"profile {quoted(self.name)} does not take a lifetime"
+                raise Refused(what, "leave out --lifetime, or give the profile tokens: requested")
+            return None
+        if asked is None:
+            return self.requested.default_lifetime
+        if asked > self.requested.max_lifetime:
+            longest = format_timeout(self.requested.max_lifetime)
+            raise Refused(f"profile {quoted(self.name)} grants {longest} at the most, not {format_timeout(asked)}")
+        return asked
+
+    def to_document(self) -> dict[str, Any]:
+        """The profile in the fields of `profiles.yaml`, every one that applies written out."""
+        document: dict[str, Any] = {
+            "description": self.description,
+            "idle_timeout": format_timeout(self.idle_timeout),
+            "absolute_timeout": format_timeout(self.absolute_timeout),
+            "slide_after": format_timeout(self.slide_after),
+            "browser": self.browser,
+            "authentication": {"two_step": self.two_step, "saml": self.saml},
+            "tokens": self.tokens.value,
+            "bind": self.bind and self.bind.value,
+            "ends_on_password_change": self.ends_on_password_change.value,
+        }
+        if self.pair:
+            document["access_lifetime"] = format_timeout(self.pair.access_lifetime)
+            refresh = {"grace": format_timeout(self.pair.grace), "on_reuse": self.pair.on_reuse.value}
+            document["refresh"] = refresh
+        if self.requested:
+            document["default_lifetime"] = format_timeout(self.requested.default_lifetime)
+            document["max_lifetime"] = format_timeout(self.requested.max_lifetime)
+            document["sealed"] = self.requested.sealed
+        return document
+
+    @classmethod
+    def from_document(cls, name: str, document: Mapping[str, Any]) -> "Profile":
+        """The inverse of `to_document`; of a field that is younger than the document, its default."""
+        tokens = Tokens(document.get("tokens", Tokens.SINGLE))
+        authentication = document.get("authentication", {})
+        bind = document.get("bind")
+        return cls(
+            name,
+            parse_timeout(document["idle_timeout"]),
+            parse_timeout(document["absolute_timeout"]),
+            document["description"],
+            parse_length(document.get("slide_after", "0s")),
+            document.get("browser", False),
+            authentication.get("two_step", False),
+            authentication.get("saml", False),
+            _pair_rules(document) if tokens is Tokens.PAIR else None,
+            _request_rules(document) if tokens is Tokens.REQUESTED else None,
+            bind and Binding(bind),
+            PasswordRule(document.get("ends_on_password_change", PasswordRule.ALL)),
+        )
+
+
+def _pair_rules(document: Mapping[str, Any]) -> PairRules:
+    refresh = document["refresh"]
+    return PairRules(
+        parse_timeout(document["access_lifetime"]), parse_length(refresh["grace"]), OnReuse(refresh["on_reuse"])
+    )
+
+
+def _request_rules(document: Mapping[str, Any]) -> RequestRules:
+    return RequestRules(
+        parse_timeout(document["default_lifetime"]), parse_timeout(document["max_lifetime"]), document["sealed"]
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """Which profile a new session gets; `*` in user or application stands for any text."""
+
+    profile: str
+    user: str | None = None
+    application: str | None = None
+
+    def specificity(self, username: str, application: str) -> tuple[tuple[int, int], ...] | None:
+        """How closely this fits, greater is closer; None when it does not. A user outweighs an application."""
+        fits = (pattern_fit(self.user, username), pattern_fit(self.application, application))
+        return None if None in fits else fits  # type: ignore[return-value]
+
+    def to_document(self) -> dict[str, Any]:
+        """The assignment as `profiles.yaml` would say it."""
+        said = {"user": self.user, "application": self.application, "profile": self.profile}
+        return {key: value for key, value in said.items() if value is not None}
+
+
+@dataclass(frozen=True, slots=True)
+class ProfileSet:
+    """Everything `profiles.yaml` says; `withdrawn` profiles still rule the sessions they have."""
+
+    retention: Duration
+    default_profile: str
+    profiles: Mapping[str, Profile]
+    assignments: tuple[Assignment, ...] = ()
+    withdrawn: Mapping[str, Profile] = field(default_factory=dict)
+
+    def in_force(self, name: str) -> Profile | None:
+        """The profile in force of that name, however it is spelled."""
+        return _spelled(name, self.profiles)
+
+    def get(self, name: str) -> Profile | None:
+        """The profile of that name, however it is spelled, in force or withdrawn."""
+        return self.in_force(name) or _spelled(name, self.withdrawn)
+
+    def named(self, name: str) -> Profile:
+        """The profile in force of that name, however it is spelled. Raises NotFound."""
+        if found := self.in_force(profile_name(name)):
+            return found
+        raise NotFound(f"no profile {quoted(name)} in force", "to see them: authctl profiles list")
+
+    def assigned(self, username: str, application: str) -> Profile:
+        """The profile of a new session: the most specific assignment's, the first of equals, or the default."""
+        fitting = [(a.specificity(username, application), a.profile) for a in self.assignments]
+        closest = max((f for f in fitting if f[0]), key=lambda f: f[0] or (), default=(None, self.default_profile))
+        return self.profiles[closest[1]]
+
+    def to_document(self) -> dict[str, Any]:
+        """Everything in the shape of `profiles.yaml`, with `withdrawn` beside it; JSON can carry it."""
+        return {
+            "retention": str(self.retention),
+            "default_profile": self.default_profile,
+            "assignments": [assignment.to_document() for assignment in self.assignments],
+            "profiles": {name: profile.to_document() for name, profile in self.profiles.items()},
+            "withdrawn": {name: profile.to_document() for name, profile in self.withdrawn.items()},
+        }
+
+    @classmethod
+    def from_document(cls, document: Mapping[str, Any]) -> "ProfileSet":
+        """The inverse of `to_document`. Raises KeyError, TypeError, ValueError or AuthctlError for a damaged one."""
+        profiles, withdrawn = (
+            {name: Profile.from_document(name, one) for name, one in document[part].items()}
+            for part in ("profiles", "withdrawn")
+        )
+        assignments = tuple(Assignment(**one) for one in document["assignments"])
+        retention = parse_duration(document["retention"])
+        return cls(retention, document["default_profile"], profiles, assignments, withdrawn)
+
+
+def _spelled(name: str, profiles: Mapping[str, Profile]) -> Profile | None:
+    key = fold(name)
+    return next((profile for profile in profiles.values() if fold(profile.name) == key), None)

@@ -1,0 +1,148 @@
+"""Sessions: what is known of one, and what is given to register one."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import NamedTuple
+
+from authctl import lifetimes
+from authctl.model.profiles import Tokens
+
+
+class Status(StrEnum):
+    """What a session is at an instant; derived, never stored."""
+
+    ACTIVE = "active"
+    EXPIRED = "expired"
+    REVOKED = "revoked"
+
+
+class Kind(StrEnum):
+    """What holds the session: a registered application, or a web application or portal."""
+
+    APPLICATION = "application"
+    WEB = "web"
+
+
+SIGN_IN_METHODS = ("password", "key", "saml", "other")
+
+
+class Session(NamedTuple):
+    """One user, application and device that was authenticated, as read at `read_at`."""
+
+    number: int
+    id: str
+    username: str
+    application: str | None
+    application_version: str | None
+    platform: str | None
+    device: str | None
+    ip: str | None
+    user_agent: str | None
+    kind: str
+    profile: str
+    signed_in_with: str | None
+    referrer: str | None
+    created_at: int
+    last_used_at: int
+    slid_at: int
+    use_due_at: int
+    """From this instant on, a use is written."""
+    idle_expires_at: int
+    absolute_expires_at: int
+    fixed_expires_at: int | None
+    """A deadline that was given with the session: requested, so that no profile lengthens it, or imported."""
+    expires_at: int
+    ended_at: int | None
+    ended_by: str | None
+    """Why a hard end was made; `ended_reason` covers deadlines, too."""
+    tokens: str
+    """What it was registered with, a value of `Tokens`; no profile changes it."""
+    sealed: int
+    """Whether its access token is a sealed one."""
+    bound_to: str | None
+    """From where alone its tokens are good, a value of `Binding`: its `ip` or its `referrer`."""
+    generation: int
+    """How often its tokens were refreshed; tokens of earlier generations are spent."""
+    refreshed_at: int | None
+    access_expires_at: int | None
+    """When the access token of a pair ends; None where it is as good as its session."""
+    key_id: str | None
+    revocation_id: int
+    revoked_at: int | None
+    revoked_by: str | None
+    note: str | None
+    read_at: int
+
+    def status_at(self, now: int) -> Status:
+        """Active, expired or revoked at `now`."""
+        if self.revoked_at is not None:
+            return Status.REVOKED
+        return Status.ACTIVE if self.is_alive(now) else Status.EXPIRED
+
+    def is_alive(self, now: int) -> bool:
+        """Whether neither a deadline nor a hard end has come, revoked or not."""
+        return lifetimes.is_alive(self.ended_at, self.expires_at, now)
+
+    @property
+    def status(self) -> Status:
+        """The status when this was read."""
+        return self.status_at(self.read_at)
+
+    @property
+    def ended_reason(self) -> str | None:
+        """Why the session is over, its revocation apart; None while it lives."""
+        if self.is_alive(self.read_at):
+            return None
+        return self.ended_by or self.first_deadline
+
+    @property
+    def first_deadline(self) -> str:
+        """Which of its deadlines comes first: `idle`, `absolute` or `lifetime`."""
+        return lifetimes.deadline_reason(
+            self.idle_expires_at, self.absolute_expires_at, self.fixed_expires_at, self.expires_at
+        )
+
+    @property
+    def end(self) -> int:
+        """The instant that retention counts from: revoked, else ended, else expired."""
+        return self.revoked_at if self.revoked_at is not None else self.expires_at
+
+    @property
+    def token_issued_at(self) -> int:
+        """When its present tokens were minted."""
+        return self.created_at if self.refreshed_at is None else self.refreshed_at
+
+    @property
+    def token_expires_at(self) -> int:
+        """When its present access token ends: with the session, or before."""
+        return self.expires_at if self.access_expires_at is None else min(self.access_expires_at, self.expires_at)
+
+
+@dataclass(frozen=True, slots=True)
+class NewSession:
+    """A session to be registered; the store gives it its number."""
+
+    id: str
+    username: str
+    profile: str
+    created_at: int
+    last_used_at: int
+    deadlines: lifetimes.Deadlines
+    application: str | None = None
+    application_version: str | None = None
+    platform: str | None = None
+    device: str | None = None
+    ip: str | None = None
+    user_agent: str | None = None
+    kind: str = Kind.APPLICATION
+    signed_in_with: str | None = None
+    referrer: str | None = None
+    fixed_expires_at: int | None = None
+    tokens: str = Tokens.SINGLE
+    sealed: bool = False
+    bound_to: str | None = None
+    access_expires_at: int | None = None
+    ended_at: int | None = None
+    ended_by: str | None = None
+    secret_hash: bytes | None = None
+    key_id: str | None = None

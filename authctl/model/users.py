@@ -1,0 +1,44 @@
+"""Users: what the registry remembers of one besides sessions, and sessions counted by what they have in common."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Grouping(StrEnum):
+    """What a grouped view of sessions counts by."""
+
+    USER = "user"
+    APPLICATION = "application"
+    PLATFORM = "platform"
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """The sessions that have one user, application or platform in common, counted by status."""
+
+    group: str | None
+    """As the session used last spells it; None for those that have none."""
+    active: int
+    expired: int
+    revoked: int
+    last_used_at: int | None
+
+    @property
+    def total(self) -> int:
+        """How many they are."""
+        return self.active + self.expired + self.revoked
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """What was recorded of a user."""
+
+    username: str
+    disabled_at: int | None = None
+    """Since when no new session is registered; None where the user is enabled."""
+    disabled_by: str | None = None
+    note: str | None = None
+    """Why the user is disabled."""
+    ended_at: int | None = None
+    """When disabling last ended every session; kept when the user is enabled again."""
+    password_changed_at: int | None = None

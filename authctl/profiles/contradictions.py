@@ -1,0 +1,121 @@
+"""What no single field of `profiles.yaml` can get wrong: fields that contradict each other, and names that lead nowhere."""
+
+from collections.abc import Iterator
+
+from authctl import names
+from authctl.instants import NEVER, format_timeout
+from authctl.model import Tokens
+from authctl.profiles.fields import File, WrittenProfile
+from authctl.yamlfile import Document, Path
+
+_Found = Iterator[tuple[str, str]]
+"""A field of a profile, and what is wrong with it."""
+
+
+def note_contradictions(file: File, document: Document) -> None:
+    """Note each of them in the document, where it stands."""
+    _same_names(file, document)
+    for name, profile in file.profiles.items():
+        for find in (_timeouts, _authentication, _browser, _pair, _requested):
+            for field, what in find(profile):
+                document.fault(document.value_position(("profiles", name, field)), what)
+    keys = {names.fold(name) for name in file.profiles}
+    _default_profile(file, document, keys)
+    _assignments(file, document, keys)
+
+
+def _timeouts(profile: WrittenProfile) -> _Found:
+    idle = profile.idle_timeout
+    if idle is not None and idle != NEVER and profile.absolute_timeout <= idle:
+        yield "absolute_timeout", "absolute_timeout must be longer than idle_timeout"
+    if profile.slide_after and profile.idle >= NEVER and profile.tokens is not Tokens.REQUESTED:
+        yield "slide_after", "slide_after needs an idle_timeout: there is no deadline to move"
+    elif profile.slide_after >= profile.idle:
+        yield "slide_after", "slide_after must be shorter than idle_timeout, or no use moves the deadline"
+
+
+def _authentication(profile: WrittenProfile) -> _Found:
+    enforced = profile.authentication.two_step or profile.authentication.saml
+    if enforced and profile.idle_timeout is not None:
+        yield (
+            "idle_timeout",
+            "idle_timeout may not be set where two-step authentication or SAML is enforced: the default of 3 days applies",
+        )
+
+
+def _browser(profile: WrittenProfile) -> _Found:
+    if not profile.browser:
+        return
+    if profile.tokens is Tokens.REQUESTED:
+        yield "browser", "browser does not go with tokens: requested, whose end is fixed"
+    elif profile.absolute >= NEVER:
+        yield (
+            "browser",
+            "a browser session needs an absolute_timeout, or a lost message would leave it open for ever",
+        )
+    if profile.idle_timeout is not None:
+        yield "idle_timeout", "idle_timeout does not go with browser: the session ends when the browser closes"
+
+
+def _pair(profile: WrittenProfile) -> _Found:
+    if profile.tokens is not Tokens.PAIR:
+        for field in ("access_lifetime", "refresh"):
+            if field in profile.model_fields_set:
+                yield field, f"{field} needs tokens: pair"
+        return
+    for field, timeout in (("idle_timeout", profile.idle), ("absolute_timeout", profile.absolute)):
+        if (profile.access_lifetime or 0) > timeout:
+            said = f"{field}, {format_timeout(timeout)}"
+            yield (
+                "access_lifetime",
+                f"access_lifetime must not be longer than {said}: its refresh token would end first",
+            )
+
+
+def _requested(profile: WrittenProfile) -> _Found:
+    if profile.tokens is not Tokens.REQUESTED:
+        for field in ("default_lifetime", "max_lifetime", "sealed"):
+            if field in profile.model_fields_set:
+                yield field, f"{field} needs tokens: requested"
+        return
+    for field in ("idle_timeout", "absolute_timeout", "slide_after"):
+        if field in profile.model_fields_set:
+            yield field, f"{field} does not go with tokens: requested, where max_lifetime is the limit"
+    if (profile.default_lifetime or 0) > profile.absolute:
+        longest = format_timeout(profile.absolute)
+        yield "default_lifetime", f"default_lifetime must not be longer than max_lifetime, {longest}"
+
+
+def _same_names(file: File, document: Document) -> None:
+    first: dict[str, str] = {}
+    for name in file.profiles:
+        other = first.setdefault(names.fold(name), name)
+        if other != name:
+            what = f"profiles {names.quoted(other)} and {names.quoted(name)} have the same name"
+            document.fault(document.key_position(("profiles", name)), what)
+
+
+def _default_profile(file: File, document: Document, keys: set[str]) -> None:
+    if file.default_profile is not None:
+        _check_defined(file.default_profile, ("default_profile",), document, keys)
+    elif len(file.profiles) > 1:
+        what = "default_profile is missing: with several profiles, one must be named"
+        document.fault(document.value_position(()), what)
+
+
+def _assignments(file: File, document: Document, keys: set[str]) -> None:
+    seen: set[tuple[str | None, ...]] = set()
+    for index, assignment in enumerate(file.assignments):
+        here: Path = ("assignments", index)
+        _check_defined(assignment.profile, (*here, "profile"), document, keys)
+        meant = tuple(text and names.fold(text) for text in (assignment.user, assignment.application))
+        if meant == (None, None):
+            document.fault(document.value_position(here), "an assignment needs a user, an application or both")
+        elif meant in seen:
+            document.fault(document.value_position(here), "the same user and application are assigned above")
+        seen.add(meant)
+
+
+def _check_defined(name: str, path: Path, document: Document, keys: set[str]) -> None:
+    if names.fold(name) not in keys:
+        document.fault(document.value_position(path), f"no profile is called {names.quoted(name)}")

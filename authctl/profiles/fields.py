@@ -1,0 +1,168 @@
+"""The fields of `profiles.yaml`, each checked by itself, and the profile they come to."""
+
+from collections.abc import Callable
+from enum import StrEnum
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+
+from authctl import lifetimes, names
+from authctl.errors import AuthctlError
+from authctl.instants import NEVER, Duration, parse_duration, parse_length, parse_lifetime, parse_timeout
+from authctl.lifetimes import PasswordRule
+from authctl.model import Binding, OnReuse, PairRules, Profile, RequestRules, Tokens
+from authctl.validation import Text, invalid
+
+
+def _length(parse: Callable[[str], Any]) -> BeforeValidator:
+    """A length of time, read from text by `parse`."""
+
+    def parsed(value: Any) -> Any:
+        if not isinstance(value, str):
+            raise invalid("write a length of time with a unit, such as 3d")
+        try:
+            return parse(value)
+        except AuthctlError as error:
+            raise invalid(error.message) from None
+
+    return BeforeValidator(parsed)
+
+
+def _choice(choices: type[StrEnum]) -> BeforeValidator:
+    """One of a few words."""
+
+    def chosen(value: Any) -> StrEnum:
+        if value not in tuple(choices):
+            raise invalid(f"must be one of: {', '.join(choices)}")
+        return choices(value)
+
+    return BeforeValidator(chosen)
+
+
+def _name(value: Any) -> str:
+    if not isinstance(value, str):
+        raise invalid("a name must be text: put it in quotes")
+    try:
+        names.profile_name(value)
+    except AuthctlError as error:
+        raise invalid(error.message) from None
+    return value
+
+
+def _user(value: Any) -> Any:
+    try:
+        return names.username(value) if isinstance(value, str) else value
+    except AuthctlError as error:
+        raise invalid(error.message) from None
+
+
+def _not_blank(value: str | None) -> str | None:
+    if value is not None and not value.strip():
+        raise invalid("is blank")
+    return value
+
+
+def _version(value: Any) -> int:
+    if type(value) is not int or value != 1:
+        raise invalid("must be 1")
+    return value
+
+
+Timeout = Annotated[int, _length(parse_timeout)]
+Lifetime = Annotated[int | None, _length(parse_lifetime)]
+Length = Annotated[int, _length(parse_length)]
+Name = Annotated[str, BeforeValidator(_name)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, arbitrary_types_allowed=True)
+
+
+class WrittenAuthentication(_Strict):
+    """How strongly the applications' users are authenticated."""
+
+    two_step: bool = False
+    saml: bool = False
+
+
+class WrittenRefresh(_Strict):
+    """What becomes of a spent refresh token."""
+
+    grace: Length = PairRules().grace
+    on_reuse: Annotated[OnReuse, _choice(OnReuse)] = OnReuse.REVOKE
+
+
+class WrittenProfile(_Strict):
+    """A profile as it is written; what is not, is None."""
+
+    description: Text | None = None
+    idle_timeout: Timeout | None = None
+    absolute_timeout: Timeout = NEVER
+    slide_after: Length = 0
+    browser: bool = False
+    authentication: WrittenAuthentication = WrittenAuthentication()
+    tokens: Annotated[Tokens, _choice(Tokens)] = Tokens.SINGLE
+    access_lifetime: Lifetime = None
+    refresh: WrittenRefresh = WrittenRefresh()
+    default_lifetime: Lifetime = None
+    max_lifetime: Lifetime = None
+    sealed: bool = False
+    bind: Annotated[Binding | None, _choice(Binding)] = None
+    ends_on_password_change: Annotated[PasswordRule, _choice(PasswordRule)] = PasswordRule.ALL
+
+    @property
+    def absolute(self) -> int:
+        """The longest age of its sessions: of requested lifetimes, the longest of them."""
+        if self.tokens is Tokens.REQUESTED:
+            return self.max_lifetime or RequestRules().max_lifetime
+        return self.absolute_timeout
+
+    @property
+    def idle(self) -> int:
+        """The longest inactivity; none for a browser session, nor for a requested lifetime."""
+        if self.browser or self.tokens is Tokens.REQUESTED:
+            return NEVER
+        return lifetimes.default_idle_timeout(self.absolute) if self.idle_timeout is None else self.idle_timeout
+
+    def profile(self, name: str) -> Profile:
+        """The profile that these fields come to."""
+        return Profile(
+            name=name,
+            idle_timeout=self.idle,
+            absolute_timeout=self.absolute,
+            description=self.description,
+            slide_after=self.slide_after,
+            browser=self.browser,
+            two_step=self.authentication.two_step,
+            saml=self.authentication.saml,
+            pair=self._pair_rules() if self.tokens is Tokens.PAIR else None,
+            requested=self._request_rules() if self.tokens is Tokens.REQUESTED else None,
+            bind=self.bind,
+            ends_on_password_change=self.ends_on_password_change,
+        )
+
+    def _pair_rules(self) -> PairRules:
+        access = self.access_lifetime or min(PairRules().access_lifetime, self.idle, self.absolute)
+        return PairRules(access, self.refresh.grace, self.refresh.on_reuse)
+
+    def _request_rules(self) -> RequestRules:
+        default = self.default_lifetime or min(RequestRules().default_lifetime, self.absolute)
+        return RequestRules(default, self.absolute, self.sealed)
+
+
+class WrittenAssignment(_Strict):
+    """Which profile a new session gets."""
+
+    user: Annotated[str | None, BeforeValidator(_user)] = None
+    application: Annotated[Text | None, AfterValidator(_not_blank)] = None
+    profile: Name
+
+
+class File(_Strict):
+    """The whole file."""
+
+    version: Annotated[int, BeforeValidator(_version)]
+    retention: Annotated[Duration, _length(parse_duration)] = lifetimes.DEFAULT_RETENTION
+    default_profile: Name | None = None
+    assignments: list[WrittenAssignment] = []
+    profiles: Annotated[dict[Name, WrittenProfile], Field(min_length=1)]

@@ -1,0 +1,90 @@
+"""Exchanging a refresh token for the next pair, and what happens when a spent one comes back.
+
+A session has one present generation of tokens. A refresh begins the next and spends the token that asked for it, so that of
+two bearers of one token the second is found out. Rotation and reuse detection as RFC 9700, section 4.14.2, describes them.
+"""
+
+import json
+from dataclasses import replace
+
+from authctl import lifetimes, names
+from authctl.errors import IntegrityFailure, TokenReused, TokenUnknown
+from authctl.model import OnReuse, PairRules, Profile, Session, SessionFilter
+from authctl.registry.core import AUTHCTL, Core, Unit
+from authctl.registry.tokens import (
+    Facts,
+    Issued,
+    TokenReader,
+    check_alive,
+    check_bearer,
+    deadlines_after,
+    minted,
+    owned,
+)
+from authctl.tokens import Claims, TokenKind
+
+_REUSE_NOTE = "refresh token reuse detected"
+
+
+def refresh(core: Core, reader: TokenReader, token: str, facts: Facts, actor: str | None) -> Issued:
+    """See `Registry.refresh`."""
+    mint = reader.mint()
+    claims = mint.read(token)
+    if claims.kind is not TokenKind.REFRESH:
+        raise TokenUnknown
+    with core.change(actor) as unit:
+        session = owned(unit.tx.by_number(claims.number, unit.now), claims)
+        check_alive(session)
+        check_bearer(session, facts)
+        profile = _ruling(unit, session)
+        rules = profile.pair or PairRules()
+        reused = False
+        if claims.generation == session.generation:
+            session = _rotated(unit, session, profile, rules, mint.ring.signing.id)
+        elif not _is_retry(unit, session, rules, claims):
+            reused = True
+            if rules.on_reuse is OnReuse.REVOKE:
+                _revoke(unit, session, claims)
+    if reused:  # said after the commit: raised within the transaction, it would undo the revocation
+        raise TokenReused("the refresh token was used before")
+    return minted(mint, session, claims.secret)
+
+
+def _ruling(unit: Unit, session: Session) -> Profile:
+    profile = unit.tx.profiles().get(session.profile)
+    if profile is None:
+        raise IntegrityFailure(f"the registry is damaged: there is no profile {names.quoted(session.profile)}")
+    return profile
+
+
+def _rotated(unit: Unit, session: Session, profile: Profile, rules: PairRules, key_id: str) -> Session:
+    """The session with its next generation of tokens, which the key that now signs is to sign."""
+    deadlines = deadlines_after(profile, session, unit.now, moves=True)
+    access = lifetimes.after(unit.now, rules.access_lifetime)
+    unit.tx.rotate(session.number, session.generation, unit.now, deadlines, access, key_id)
+    rotated = unit.tx.session(session.id, unit.now)
+    assert rotated is not None
+    detail = {"username_key": names.fold(session.username), "generation": rotated.generation}
+    unit.record("token.refresh", subject=session.id, detail=detail)
+    return rotated
+
+
+def _is_retry(unit: Unit, session: Session, rules: PairRules, claims: Claims) -> bool:
+    """Whether a spent token asks once more for its own successor, whose answer may have been lost."""
+    last = unit.tx.last_event()
+    if claims.generation != session.generation - 1 or session.refreshed_at is None or last is None:
+        return False
+    return lifetimes.is_in_grace(rules.grace, session.refreshed_at, last.at, unit.now)
+
+
+def _revoke(unit: Unit, session: Session, claims: Claims) -> None:
+    selection = SessionFilter(ids=(session.id,))
+    revocation_id = unit.tx.add_revocation(unit.now, AUTHCTL, _REUSE_NOTE, json.dumps(selection.criteria()))
+    unit.tx.assign(selection, unit.now, revocation_id)
+    detail = {
+        "username_key": names.fold(session.username),
+        "revocation_id": revocation_id,
+        "generation": claims.generation,
+        "present_generation": session.generation,
+    }
+    replace(unit, actor=AUTHCTL).record("token.reuse", subject=session.id, note=_REUSE_NOTE, detail=detail)
