@@ -5,7 +5,7 @@ Pure: bytes in, values out. What becomes of the details is the registry's busine
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -15,7 +15,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from authctl import names
 from authctl.errors import AuthctlError, InvalidInput
-from authctl.exports import Rejected
+from authctl.exports import Rejected, known_encoding
 from authctl.instants import instant_of, parse_instant
 from authctl.validation import invalid, validated
 from authctl.yamlfile import load
@@ -25,6 +25,7 @@ _PICK = re.compile(r"\.?\[([^=\]]+)=([^\]]*)\]")
 _UNIX = {"unix": 1, "unix_ms": 1_000}
 _SAMPLE = datetime(2001, 2, 3, 4, 5, 6, tzinfo=UTC)
 _LATEST = 253_402_300_799
+_COLUMNS_NAMED = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +72,15 @@ def _format(value: Any) -> Any:
     return value
 
 
+def _encoding(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    try:
+        return known_encoding(value)
+    except AuthctlError as error:
+        raise invalid(f"{error.message}; {error.hint}") from None
+
+
 def _instant_source(value: Any) -> Any:
     return value if isinstance(value, dict) else {"path": value}
 
@@ -113,6 +123,7 @@ class _Fields(_Strict):
 
 
 class _File(_Strict):
+    encoding: Annotated[str | None, BeforeValidator(_encoding)] = None
     where: dict[str, Annotated[list[str] | None, BeforeValidator(_wanted)]] = {}
     blank: list[str] = []
     fields: _Fields
@@ -125,6 +136,8 @@ class Mapping:
 
     def __init__(self, file: _File) -> None:
         self._file = file
+        self.encoding = file.encoding
+        """How the export is encoded where no byte order mark says it; None for UTF-8."""
         self._blank = {"", *file.blank}
         texts = {name: getattr(file.fields, name) for name in _Fields.model_fields if name not in _INSTANTS}
         self._said: set[str] = set()
@@ -142,6 +155,25 @@ class Mapping:
             return Rejected(str(reason))
         except AuthctlError as error:
             return Rejected(error.message)
+
+    def check_columns(self, columns: Sequence[str]) -> None:
+        """Raise InvalidInput when a CSV file has no column for what every row needs, or two of one that is read."""
+        for name, paths in (("username", self._file.fields.username), ("at", self._file.fields.at.path)):
+            if not any(_column(path, columns) for path in paths):
+                there = ", ".join(map(names.quoted, columns[:_COLUMNS_NAMED]))
+                more = ", …" if len(columns) > _COLUMNS_NAMED else ""
+                wanted = " or ".join(map(names.quoted, paths))
+                raise InvalidInput(f"no column {wanted} for {name}; the header has {there}{more}")
+        for path in self._paths_read():
+            column = _column(path, columns)
+            if column is not None and columns.count(column) > 1:
+                raise InvalidInput(f"the header has column {names.quoted(column)} twice")
+
+    def _paths_read(self) -> list[str]:
+        instants = [source.path for source in (self._file.fields.at, self._file.fields.expires_at) if source]
+        event_id = [self._file.event_id] if self._file.event_id else []
+        fields = [path for paths in (*self._texts.values(), *instants) for path in paths]
+        return [*fields, *event_id, *self._file.where, *self._file.key]
 
     def blank_parts(self) -> list[str]:
         """The parts of the key that said nothing in any row so far: a misspelled one, perhaps."""
@@ -203,6 +235,11 @@ class Mapping:
             return _parsed(text.strip(), source.format)
         except (ValueError, OverflowError, InvalidInput):
             raise _Unusable(f"{name} is not a time of the expected form: {names.quoted(text)}") from None
+
+
+def _column(path: str, columns: Sequence[str]) -> str | None:
+    """The column that a path begins in: the one of its whole name, or the one whose cells it enters."""
+    return next((name for name in (path, path.split(".", maxsplit=1)[0]) if name in columns), None)
 
 
 def _parsed(text: str, form: str | None) -> int:

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from authctl import InvalidFile, InvalidInput
-from authctl.exports import Rejected, rows
+from authctl import InvalidFile, InvalidInput, exports
+from authctl.exports import Rejected
 from authctl.importing import Mapping, Row, Skipped, read_mapping
 from authctl.instants import parse_instant
 
@@ -182,7 +182,7 @@ def test_broken_mapping_files(text: str, fault: str):
 
 def read(raw: bytes) -> list:
     """The rows of a file, with their line numbers."""
-    return list(rows(io.BytesIO(raw), "export"))
+    return list(exports.read(io.BytesIO(raw), "export").rows)
 
 
 @pytest.mark.parametrize(
@@ -208,9 +208,9 @@ def test_json_lines_and_json(raw: bytes, found: list):
     [
         (b'{"a": 1}\n{"a": 2', "breaks off in line 2"),
         (b'[{"a": 1}, {"a"', "neither JSON lines nor JSON"),
-        (b"nonsense", "neither JSON lines nor JSON: line 1"),
+        (b'{"a": 1\nnonsense\n', "neither JSON lines nor JSON: line 2"),
         (b'{"a": 1}\n{"a": "\xff"}\n', "line 2 is not UTF-8"),
-        ('{"a": 1}\n'.encode("utf-16"), "not UTF-8"),
+        ('{"a": 1}\n'.encode("utf-16-le"), "neither JSON lines nor JSON"),
         (b"[" * 100_000, "nested too deeply"),
         (b'{"a": "' + b"x" * 17 * 1024 * 1024, "longer than"),
     ],

@@ -130,12 +130,20 @@ def show(
 @app.command("import")
 def import_(
     ctx: typer.Context,
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="The export: JSON lines or JSON.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The export: JSON lines, JSON or CSV.")],
     mapping: Annotated[Path, typer.Option("--map", metavar="MAP.yaml", help="Where the export has each field.")],
     profile: Annotated[
         str | None,
         typer.Option(
             "--profile", metavar="NAME", help="The profile of what is registered, instead of the assigned one."
+        ),
+    ] = None,
+    encoding: Annotated[
+        str | None,
+        typer.Option(
+            "--encoding",
+            metavar="NAME",
+            help="Where no byte order mark says it: UTF-8 (by default), UTF-16, UTF-16LE, UTF-16BE or Windows-1252.",
         ),
     ] = None,
     dry_run: DryRun = False,
@@ -151,7 +159,14 @@ def import_(
     fields = read_mapping(read_file(mapping), str(mapping))
     with opened(file) as rows, cli.progress("registering") as progress:
         outcome = cli.registry.import_sessions(
-            rows, fields, name=str(file), profile=profile, dry_run=dry_run, actor=actor, progress=progress
+            rows,
+            fields,
+            name=str(file),
+            encoding=encoding,
+            profile=profile,
+            dry_run=dry_run,
+            actor=actor,
+            progress=progress,
         )
     for part in fields.blank_parts() if outcome.rows.used else ():
         cli.warn(f"{mapping}: key part '{part}' was blank in every row")

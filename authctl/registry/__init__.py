@@ -104,20 +104,30 @@ class Registry:
         mapping: "Mapping",
         *,
         name: str = "import",
+        encoding: str | None = None,
         profile: str | None = None,
         dry_run: bool = False,
         actor: str | None = None,
         progress: Progress = _silent,
     ) -> "ImportOutcome":
-        """Register the sessions of another system's export, JSON lines or JSON, as the mapping reads them.
+        """Register the sessions of another system's export, JSON lines, JSON or CSV, as the mapping reads them.
 
-        Importing again, or overlapping files in any order, gives the same registry. Nothing is written before the
+        `encoding` names how its text is encoded where no byte order mark says it; by default as the mapping says, or
+        UTF-8. Importing again, or overlapping files in any order, gives the same registry. Nothing is written before the
         whole file was read. Raises InvalidInput when it cannot be, NotFound for a profile not in force.
         """
         from authctl.registry.imports import import_sessions
 
         return import_sessions(
-            self._core, file, mapping, name=name, profile=profile, dry_run=dry_run, actor=actor, progress=progress
+            self._core,
+            file,
+            mapping,
+            name=name,
+            encoding=encoding,
+            profile=profile,
+            dry_run=dry_run,
+            actor=actor,
+            progress=progress,
         )
 
     # Revocations

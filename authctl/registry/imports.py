@@ -6,7 +6,7 @@ from itertools import islice
 from typing import Any, BinaryIO
 
 from authctl import names
-from authctl.exports import Rejected, rows
+from authctl.exports import Export, Rejected, read
 from authctl.importing import Mapping, Row, Skipped
 from authctl.instants import DAY
 from authctl.registry.cleanup import Progress
@@ -50,6 +50,7 @@ def import_sessions(
     mapping: Mapping,
     *,
     name: str,
+    encoding: str | None,
     profile: str | None,
     dry_run: bool,
     actor: str | None,
@@ -59,7 +60,10 @@ def import_sessions(
     actor_name(actor)
     staging = core.store.staging()
     try:
-        counts, rejections = _stage(file, mapping, name, staging, core.now() + DAY)
+        export = read(file, name, encoding or mapping.encoding)
+        if export.columns is not None:
+            mapping.check_columns(export.columns)
+        counts, rejections = _stage(export, mapping, staging, core.now() + DAY)
         with core.look() as (view, _now):
             if profile is not None:
                 profile = view.profiles().named(profile).name
@@ -71,12 +75,10 @@ def import_sessions(
     return ImportOutcome(counts, *done, tuple(rejections), dry_run)
 
 
-def _stage(
-    file: BinaryIO, mapping: Mapping, name: str, staging: Staging, latest: int
-) -> tuple[RowCounts, list[tuple[int, str]]]:
+def _stage(export: Export, mapping: Mapping, staging: Staging, latest: int) -> tuple[RowCounts, list[tuple[int, str]]]:
     counts = RowCounts()
     rejections: list[tuple[int, str]] = []
-    for line, raw in rows(file, name):
+    for line, raw in export.rows:
         counts.read += 1
         meant = raw if isinstance(raw, Rejected) else mapping.interpret(raw)
         if isinstance(meant, Row) and meant.at > latest:
