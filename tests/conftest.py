@@ -6,6 +6,7 @@ Everything goes through the real store and the real `main`; nothing of ours is r
 import io
 import json
 import os
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -140,3 +141,27 @@ def installed(authctl: Authctl) -> Authctl:
     """The command line on an installation that `authctl init` made."""
     assert authctl("init", "-q").code == 0
     return authctl
+
+
+Start = Callable[..., subprocess.Popen]
+
+
+@pytest.fixture
+def start(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
+    """Start `python ARGUMENT...` with pipes and `AUTHCTL_HOME`; whatever still runs is ended with the test."""
+    for variable in ("AUTHCTL_OUTPUT", "AUTHCTL_REGISTRY", "AUTHCTL_ACTOR", "SUDO_USER"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("AUTHCTL_HOME", str(home))
+    monkeypatch.setenv("LOGNAME", "tester")
+    started: list[subprocess.Popen] = []
+
+    def one(*arguments: str, **options: Any) -> subprocess.Popen:
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
+        process = subprocess.Popen([sys.executable, "-P", *arguments], text=True, **pipes)
+        started.append(process)
+        return process
+
+    yield one
+    for process in started:
+        process.kill()
+        process.communicate()

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -25,7 +25,7 @@ from authctl.instants import SECOND, format_instant
 from authctl.profiles import read
 from authctl.registry.creation import create
 from authctl.settings import find_home
-from tests.conftest import Authctl
+from tests.conftest import Authctl, Start
 from tests.storm import MAP, VARIANTS, microseconds, rows
 
 STORM_SECONDS = float(os.environ.get("AUTHCTL_STORM_SECONDS", "4"))
@@ -37,30 +37,6 @@ RETENTION = 2 * SECOND
 LONG_AGO = int(datetime(2020, 5, 4, tzinfo=UTC).timestamp()) * SECOND
 
 ACKNOWLEDGED = re.compile("^authctl: (revoked|removed|applied|done:|registered) ", re.MULTILINE)
-
-Start = Callable[..., subprocess.Popen]
-
-
-@pytest.fixture
-def start(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
-    """Start `python ARGUMENT...` with pipes and `AUTHCTL_HOME`; whatever still runs is ended with the test."""
-    for variable in ("AUTHCTL_OUTPUT", "AUTHCTL_REGISTRY", "AUTHCTL_ACTOR", "SUDO_USER"):
-        monkeypatch.delenv(variable, raising=False)
-    monkeypatch.setenv("AUTHCTL_HOME", str(home))
-    monkeypatch.setenv("LOGNAME", "tester")
-    started: list[subprocess.Popen] = []
-
-    def one(*arguments: str, **options: Any) -> subprocess.Popen:
-        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
-        process = subprocess.Popen([sys.executable, "-P", *arguments], text=True, **pipes)
-        started.append(process)
-        return process
-
-    yield one
-    for process in started:
-        process.kill()
-        process.communicate()
-
 
 Together = Callable[..., list[Any]]
 

@@ -61,7 +61,7 @@ def _rotated(unit: Unit, session: Session, profile: Profile, rules: PairRules, k
     """The session with its next generation of tokens, which the key that now signs is to sign."""
     deadlines = deadlines_after(profile, session, unit.now, moves=True)
     access = lifetimes.after(unit.now, rules.access_lifetime)
-    unit.tx.rotate(session.number, session.generation, unit.now, deadlines, access, key_id)
+    unit.tx.rotate(session.number, unit.now, deadlines, access, key_id)
     rotated = unit.tx.session(session.id, unit.now)
     assert rotated is not None
     detail = {"username_key": names.fold(session.username), "generation": rotated.generation}

@@ -146,9 +146,9 @@ class Change(View, Protocol):
     def record_use(self, number: int, used_at: int, deadlines: Deadlines) -> bool:
         """Write a use and the deadlines it leads to; False when the session is no longer active, or a later use is written."""
 
-    def rotate(self, number: int, generation: int, at: int, deadlines: Deadlines, access: int, key_id: str) -> bool:
+    def rotate(self, number: int, at: int, deadlines: Deadlines, access_expires_at: int, key_id: str) -> None:
         """Begin the next generation of a session's tokens: a use, with the end of the new access token and the key that
-        signs it. False when the session is no longer active, or that generation is not its present one."""
+        signs the tokens."""
 
     def end_sessions(self, numbers: Sequence[int], at: int, reason: str) -> int:
         """Make a hard end of those that are active: they end at that instant, for that reason. How many that were."""
@@ -174,8 +174,8 @@ class Change(View, Protocol):
     def recompute_deadlines(self, profiles: ProfileSet, now: int) -> dict[str, DeadlineChanges]:
         """Judge every living session anew under its profile; one whose deadline would lie in the past ends now.
 
-        Nothing that is revoked, ended or expired changes, nor a deadline that was imported with its session. A requested
-        one and the end of an access token are only ever shortened.
+        Nothing that is revoked, ended or expired changes, nor a deadline that was imported with its session. No requested
+        lifetime becomes longer than what was asked for, and an access token's only shorter: it may have expired.
         """
 
     def add_event(self, event: AuditEvent) -> None:

@@ -32,8 +32,6 @@ _KEEP_FINALS = (
 )
 
 
-_ALIVE = f"number = :number AND revocation_id = {OPEN} AND ended_at IS NULL AND expires_at > :used_at"
-_USABLE = f"{_ALIVE} AND last_used_at <= :used_at"
 _NEW_DEADLINES = "slid_at = :slid_at, use_due_at = :due, idle_expires_at = :idle, absolute_expires_at = :absolute, expires_at = :expires"
 
 
@@ -52,17 +50,18 @@ class SqliteChange(SqliteView):
         return rows.session(found)
 
     def record_use(self, number: int, used_at: int, deadlines: Deadlines) -> bool:
-        sql = f"UPDATE sessions SET last_used_at = :used_at, {_NEW_DEADLINES} WHERE {_USABLE}"
+        sql = (
+            f"UPDATE sessions SET last_used_at = :used_at, {_NEW_DEADLINES} WHERE number = :number"
+            f" AND revocation_id = {OPEN} AND ended_at IS NULL AND expires_at > :used_at AND last_used_at <= :used_at"
+        )
         return self.connection.execute(sql, _use(number, used_at, deadlines)).rowcount == 1
 
-    def rotate(self, number: int, generation: int, at: int, deadlines: Deadlines, access: int, key_id: str) -> bool:
+    def rotate(self, number: int, at: int, deadlines: Deadlines, access_expires_at: int, key_id: str) -> None:
         sql = (
             f"UPDATE sessions SET last_used_at = max(last_used_at, :used_at), {_NEW_DEADLINES}, refreshed_at = :used_at,"
-            " generation = generation + 1, access_expires_at = :access, key_id = :key_id"
-            f" WHERE {_ALIVE} AND generation = :generation"
+            " generation = generation + 1, access_expires_at = :access, key_id = :key_id WHERE number = :number"
         )
-        parameters = {**_use(number, at, deadlines), "generation": generation, "access": access, "key_id": key_id}
-        return self.connection.execute(sql, parameters).rowcount == 1
+        self.connection.execute(sql, {**_use(number, at, deadlines), "access": access_expires_at, "key_id": key_id})
 
     def end_sessions(self, numbers: Sequence[int], at: int, reason: str) -> int:
         sql = (

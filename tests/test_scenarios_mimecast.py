@@ -1,4 +1,4 @@
-"""The lifetime scenarios that the first release owes, each a test named after its row.
+"""The lifetimes of Mimecast's registered applications, each scenario a test named after its row.
 
 Figures and facts from Mimecast's documentation of registered applications.
 """
@@ -7,10 +7,22 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from authctl import Refused, Registry, SessionFilter, TokenExpired, TokenInvalid, TokenRevoked
+from authctl import (
+    EventFilter,
+    InvalidFile,
+    Refused,
+    Registry,
+    SessionFilter,
+    TokenEnded,
+    TokenExpired,
+    TokenInvalid,
+    TokenRevoked,
+    profiles,
+)
+from authctl.instants import DAY, HOUR
+from authctl.model import SIGN_IN_METHODS
 from tests.conftest import Authctl, Clock, Install
 
-STATUSES = ("active", "expired", "revoked")
 TWO_PROFILES = """\
 version: 1
 default_profile: usual
@@ -160,6 +172,65 @@ def test_m9_web_sessions_are_not_in_the_list_of_applications(installed: Authctl)
     assert installed("revoke", "--user", "alice", "--note", "left", "-o", "json").json["revoked"] == 2
 
 
+def test_m10_disabling_a_user_closes_the_gap(install: Install, clock: Clock):
+    """Disabled elsewhere, the tokens would live until they expire; disabled here, they end at once, and none is issued."""
+    registry = install("version: 1\nprofiles: {forever: {idle_timeout: never}}")
+    issued = [
+        registry.issue(username="alice", application=a, kind=k)
+        for a, k in (("Outlook", "application"), ("Portal", "web"))
+    ]
+    other = registry.issue(username="bob", application="Outlook")
+    clock.forward(days=400)
+    assert registry.verify(issued[0].access_token).status == "active"
+    outcome = registry.disable_user("ＡＬＩＣＥ", note="left the company", actor="bob")
+    assert (outcome.changed, outcome.ended, outcome.kept) == (True, 2, 0)
+    assert {session.id for session in outcome.sessions} == {one.session.id for one in issued}
+    for one in issued:
+        with pytest.raises(TokenEnded, match="user disabled"):
+            registry.verify(one.access_token)
+        assert registry.session(one.session.id).ended_reason == "user_disabled"
+    with pytest.raises(Refused, match="user 'Alice' is disabled"):
+        registry.issue(username="Alice", application="Outlook")
+    assert registry.verify(other.access_token).status == "active"
+    clock.forward(days=1)
+    registry.enable_user("alice", note="came back", actor="bob")
+    assert [s.status.value for s in registry.sessions(SessionFilter(username="alice", kind="application"))] == [
+        "expired"
+    ]
+    assert registry.verify(registry.issue(username="alice", application="Outlook").access_token).status == "active"
+
+
+def test_m10_through_the_commands(installed: Authctl):
+    """`users disable` needs a note, says what it ended, and a sign-in is refused with exit 4 until `users enable`."""
+    token = installed("tokens", "issue", "--user", "alice", "--application", "Outlook").out
+    assert installed("users", "disable", "alice").code == 4
+    ran = installed("users", "disable", "alice", "--note", "left the company")
+    assert ran.code == 0
+    assert "disabled alice: 1 living session ended; no new token is issued until enabled" in ran.err
+    assert "user_disabled" in ran.out
+    assert installed("tokens", "verify", stdin=token).code == 5
+    assert installed("tokens", "issue", "--user", "ALICE", "--application", "Outlook").code == 4
+    shown = installed("users", "show", "Alice", "-o", "json").json
+    assert (shown["disabled"], shown["disabled_by"], shown["note"]) == (True, "tester", "left the company")
+    assert installed("users", "enable", "alice", "--note", "came back").code == 0
+    assert installed("tokens", "verify", stdin=token).code == 5
+    assert installed("tokens", "issue", "--user", "alice", "--application", "Outlook").code == 0
+
+
+@pytest.mark.parametrize("enforced", ["two_step", "saml"])
+def test_m12_two_step_or_saml_leaves_no_idle_timeout_to_set(install: Install, enforced: str):
+    """Where either is enforced a configured idle timeout is an error that says why, and the default of 3 days applies."""
+    text = f"version: 1\nprofiles:\n  strong:\n    authentication: {{{enforced}: true}}\n"
+    with pytest.raises(InvalidFile) as refused:
+        profiles.read(f"{text}    idle_timeout: 8h\n".encode(), "profiles.yaml")
+    (fault,) = refused.value.faults
+    assert fault.startswith("profiles.yaml:5:19: idle_timeout may not be set where two-step authentication or SAML is")
+    session = install(text).issue(username="alice", application="Outlook").session
+    assert session.expires_at - session.created_at == 3 * DAY
+    off = f"version: 1\nprofiles: {{weak: {{authentication: {{{enforced}: false}}, idle_timeout: 8h}}}}"
+    assert profiles.read(off.encode(), "profiles.yaml").profiles["weak"].idle_timeout == 8 * HOUR
+
+
 def test_m13_never_expires_but_can_be_revoked(install: Install, clock: Clock):
     """A profile with no timeouts gives sessions that only a revocation ends."""
     registry = install("version: 1\nprofiles: {forever: {idle_timeout: never}}")
@@ -171,6 +242,57 @@ def test_m13_never_expires_but_can_be_revoked(install: Install, clock: Clock):
     registry.revoke(SessionFilter(username="alice"), note="left the company", actor="bob")
     with pytest.raises(TokenInvalid):
         registry.verify(issued.access_token)
+
+
+def test_m14_a_new_password_ends_everything(registry: Registry, clock: Clock):
+    """All of the user's sessions end, whatever they signed in with; nobody else's do, nor a later sign-in."""
+    ways = (None, *SIGN_IN_METHODS)
+    issued = [registry.issue(username="alice", application="Outlook", signed_in_with=how) for how in ways]
+    other = registry.issue(username="bob", application="Outlook", signed_in_with="password")
+    clock.forward(hours=1)
+    outcome = registry.password_changed("Alice", note="reset by the help desk", actor="bob")
+    assert (outcome.ended, outcome.kept) == (len(ways), 0)
+    for one in issued:
+        with pytest.raises(TokenEnded, match="password changed"):
+            registry.verify(one.access_token)
+    assert registry.verify(other.access_token).status == "active"
+    assert registry.verify(registry.issue(username="alice", application="Outlook").access_token).status == "active"
+    assert registry.user("alice").user.password_changed_at == outcome.at
+    (event,) = registry.events(EventFilter(action="user.password"))
+    assert (event.subject, event.note, event.actor) == ("Alice", "reset by the help desk", "bob")
+
+
+def test_m15_views_by_user_platform_and_application(installed: Authctl):
+    """Grouped by any of the three, with the status filter and the search; and each is a filter of its own."""
+    for user, application, platform in (
+        ("alice", "Outlook", "iOS"),
+        ("ALICE", "Outlook", "Windows"),
+        ("bob", "ArcGIS", "windows"),
+        ("carol", "Outlook", None),
+    ):
+        given = ("--platform", platform) if platform else ()
+        installed("tokens", "issue", "--user", user, "--application", application, *given)
+    installed("tokens", "issue", "--user", "alice", "--application", "Portal", "--kind", "web")
+    installed("revoke", "--user", "bob", "--note", "lost device")
+
+    def grouped(by: str, *options: str) -> dict:
+        ran = installed("sessions", "list", "--group-by", by, "-o", "json", *options)
+        assert all(list(one) == ["group", "active", "expired", "revoked", "total", "last_used_at"] for one in ran.json)
+        return {one["group"]: [one[name] for name in ("active", "expired", "revoked", "total")] for one in ran.json}
+
+    assert grouped("user") == {"carol": [1, 0, 0, 1], "bob": [0, 0, 1, 1], "ALICE": [2, 0, 0, 2]}
+    assert list(grouped("user")) == ["carol", "bob", "ALICE"]  # used last comes first
+    assert grouped("application") == {"Outlook": [3, 0, 0, 3], "ArcGIS": [0, 0, 1, 1]}
+    assert grouped("platform") == {None: [1, 0, 0, 1], "windows": [1, 0, 1, 2], "iOS": [1, 0, 0, 1]}
+    assert grouped("application", "--kind", "all")["Portal"] == [1, 0, 0, 1]
+    assert grouped("user", "--status", "revoked") == {"bob": [0, 0, 1, 1]}
+    assert grouped("application", "--user", "alice") == {"Outlook": [2, 0, 0, 2]}
+    assert grouped("user", "--search", "lost device") == {"bob": [0, 0, 1, 1]}
+    assert installed("sessions", "list", "--group-by", "user", "--count").out == "3\n"
+    piped = installed("sessions", "list", "--group-by", "platform", "--limit", "1").out.splitlines()
+    assert piped[0] == "group\tactive\texpired\trevoked\ttotal\tlast_used_at"
+    assert piped[1].startswith("\t1\t0\t0\t1\t")
+    assert installed("sessions", "list", "--platform", "WINDOWS", "--count").out == "2\n"
 
 
 @pytest.mark.parametrize(
