@@ -96,8 +96,8 @@ def deadline_reason(idle: int, absolute: int, fixed: int | None, expires: int) -
 def is_in_grace(grace: int, refreshed_at: int, seen_at: int, now: int) -> bool:
     """Whether a refresh token that was spent at `refreshed_at` may still be answered with its successor.
 
-    `seen_at` is the latest instant that the registry has recorded: behind it the clock was set back, and how long ago
-    the token was spent cannot be known, so that no grace is left.
+    `seen_at` is the latest instant that the registry has recorded since: behind it the clock was set back, and how long
+    ago the token was spent cannot be known, so that no grace is left.
     """
     return max(refreshed_at, seen_at) <= now < refreshed_at + grace
 

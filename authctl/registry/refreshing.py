@@ -71,10 +71,10 @@ def _rotated(unit: Unit, session: Session, profile: Profile, rules: PairRules, k
 
 def _is_retry(unit: Unit, session: Session, rules: PairRules, claims: Claims) -> bool:
     """Whether a spent token asks once more for its own successor, whose answer may have been lost."""
-    last = unit.tx.last_event()
-    if claims.generation != session.generation - 1 or session.refreshed_at is None or last is None:
+    if claims.generation != session.generation - 1 or session.refreshed_at is None:
         return False
-    return lifetimes.is_in_grace(rules.grace, session.refreshed_at, last.at, unit.now)
+    seen_at = unit.tx.latest_since("token.refresh", session.id) or session.refreshed_at
+    return lifetimes.is_in_grace(rules.grace, session.refreshed_at, seen_at, unit.now)
 
 
 def _revoke(unit: Unit, session: Session, claims: Claims) -> None:

@@ -33,7 +33,7 @@ class UserOutcome:
     actor: str
     note: str | None
     changed: bool
-    """False when the user was disabled, or enabled, before: then nothing is written."""
+    """False when the user was disabled, or enabled, before; then the note is not recorded as the reason."""
     ended: int
     kept: int
     """Living sessions that the change does not end."""
@@ -84,10 +84,14 @@ def disable(core: Core, username: str, *, note: str | None, actor: str | None, d
     assert note is not None
     with core.change(actor) as unit:
         before = unit.tx.user(username) or User(username)
-        if before.disabled_at is not None:  # nothing lives then: issuing and importing see to that
+        if before.disabled_at is None:
+            after = replace(before, disabled_at=unit.now, disabled_by=unit.actor, note=note, ended_at=unit.now)
+        elif _living(unit.tx, username, unit.now):  # a clock that was set back can let what had expired live again
+            after = replace(before, ended_at=unit.now)
+        else:
             return _outcome(before, unit.now, unit.actor, note, [], changed=False)
-        after = replace(before, disabled_at=unit.now, disabled_by=unit.actor, note=note, ended_at=unit.now)
-        return _changed(unit, "user.disable", after, note, "user_disabled", lambda _session: True)
+        outcome = _changed(unit, "user.disable", after, note, "user_disabled", lambda _session: True)
+        return replace(outcome, changed=before.disabled_at is None)
 
 
 def enable(core: Core, username: str, *, note: str | None, actor: str | None) -> UserOutcome:

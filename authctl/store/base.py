@@ -127,6 +127,9 @@ class View(Protocol):
     def last_event(self) -> AuditEvent | None:
         """The newest event."""
 
+    def latest_since(self, action: str, subject: str) -> int | None:
+        """The latest instant of any event, from the newest one of that action and subject on."""
+
     def ended_before(self, cutoff: int) -> dict[Status, int]:
         """How many sessions' end lies before the cutoff, by the status they then have."""
 

@@ -202,6 +202,11 @@ class SqliteView:
         found = self._one(f"SELECT {rows.EVENT} FROM audit_events WHERE seq = (SELECT max(seq) FROM audit_events)")
         return rows.event(found) if found else None
 
+    def latest_since(self, action: str, subject: str) -> int | None:
+        newest = "SELECT max(seq) FROM audit_events WHERE subject = ? AND action = ?"
+        found = self._one(f"SELECT max(at) FROM audit_events WHERE seq >= ({newest})", (subject, action))
+        return found and found[0]
+
     def ended_before(self, cutoff: int) -> dict[Status, int]:
         return {
             status: self._number(f"SELECT count(*) FROM {source}", {"cutoff": cutoff})

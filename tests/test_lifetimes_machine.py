@@ -1,0 +1,429 @@
+"""Random histories through the real registry, against a small model of the rules that knows nothing of the code.
+
+The model keeps what a reader of docs/profiles.md would write down of each session, and judges it by the text: when it
+ends, which of its tokens are good, and what each deed does. After every step the registry must say the same, in Python
+and in SQL.
+"""
+
+import os
+import shutil
+import tempfile
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from authctl import Refused, Registry, SessionFilter, TokenInvalid, profiles
+from authctl.registry.creation import create
+from authctl.settings import find_home
+
+SECOND, MINUTE, HOUR, DAY = 1, 60, 3_600, 86_400
+FOREVER = 10**12
+START = int(datetime(2026, 3, 2, 9, tzinfo=UTC).timestamp())
+USERS = ("alice", "bob")
+WAYS = ("password", "key", None)
+STEPS = int(os.environ.get("AUTHCTL_MACHINE_STEPS", "40"))
+EXAMPLES = int(os.environ.get("AUTHCTL_MACHINE_EXAMPLES", "60"))
+
+
+@dataclass(frozen=True)
+class Rules:
+    """A profile as its text says it, in seconds."""
+
+    idle: int = FOREVER
+    absolute: int = FOREVER
+    slide_after: int = 0
+    access: int = HOUR
+    grace: int = 0
+    on_reuse: str = "revoke"
+    default: int = 0
+    tokens: str = "single"
+    on_password: str = "all"
+
+    def text(self) -> str:
+        """The profile as `profiles.yaml` has it."""
+        said = {"ends_on_password_change": self.on_password, "tokens": self.tokens}
+        if self.tokens == "requested":
+            said |= {"default_lifetime": f"{self.default}s", "max_lifetime": f"{self.absolute}s"}
+        else:
+            said["idle_timeout"] = "never" if self.idle == FOREVER else f"{self.idle}s"
+            said["absolute_timeout"] = "never" if self.absolute == FOREVER else f"{self.absolute}s"
+            said["slide_after"] = f"{self.slide_after}s"
+        if self.tokens == "pair":
+            said["access_lifetime"] = f"{self.access}s"
+            said["refresh"] = f"{{grace: {self.grace}s, on_reuse: {self.on_reuse}}}"
+        return "{" + ", ".join(f"{name}: {value}" for name, value in said.items()) + "}"
+
+
+CHOICES = {
+    "sliding": (
+        Rules(idle=3 * DAY),
+        Rules(idle=3 * DAY, absolute=10 * DAY),
+        Rules(idle=DAY, slide_after=6 * HOUR, on_password="none"),
+        Rules(idle=5 * HOUR, absolute=6 * HOUR, on_password="password"),
+        Rules(),
+    ),
+    "paired": (
+        Rules(tokens="pair", idle=2 * DAY, absolute=9 * DAY, access=HOUR, grace=30),
+        Rules(tokens="pair", idle=2 * DAY, access=30 * MINUTE, on_password="password"),
+        Rules(tokens="pair", idle=DAY, absolute=3 * DAY, access=2 * HOUR, grace=600, on_reuse="refuse"),
+        Rules(tokens="pair", absolute=2 * DAY, access=HOUR, grace=HOUR),
+    ),
+    "asked": (
+        Rules(tokens="requested", default=HOUR, absolute=DAY),
+        Rules(tokens="requested", default=5 * MINUTE, absolute=2 * HOUR, on_password="password"),
+        Rules(idle=4 * HOUR, absolute=8 * HOUR),
+    ),
+}
+
+
+@dataclass
+class Known:
+    """What the model knows of a session; instants in seconds."""
+
+    id: str
+    user: str
+    profile: str
+    way: str | None
+    tokens: str
+    created: int
+    slid: int
+    used: int
+    expires: int
+    asked_end: int | None = None
+    access_end: int = FOREVER
+    generation: int = 0
+    refreshed: int | None = None
+    seen: int = 0
+    ended: str | None = None
+    note: str | None = None
+    access_tokens: list[str] = field(default_factory=list)
+    refresh_tokens: list[str] = field(default_factory=list)
+
+    def status(self, now: int) -> str:
+        """What it is at an instant."""
+        if self.note is not None:
+            return "revoked"
+        return "active" if self.ended is None and now < self.expires else "expired"
+
+
+class Lifetimes(RuleBasedStateMachine):
+    """Deeds in any order; the registry and the model must agree."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.folder = Path(tempfile.mkdtemp())
+        self.now = START
+        self.rules = {name: choices[0] for name, choices in CHOICES.items()}
+        self.known: list[Known] = []
+        self.disabled: set[str] = set()
+        self.notes = 0
+        place = find_home(self.folder / "home", self.folder / "home" / "registry.db")
+        create(place, self.read(), b"", actor="founder", clock=self.clock)
+        self.registry = Registry.open(self.folder / "home", clock=self.clock)
+
+    def clock(self) -> int:
+        """The time, for the registry."""
+        return self.now
+
+    def read(self) -> Any:
+        """The present rules, as the registry takes them."""
+        lines = "".join(f"  {name}: {rules.text()}\n" for name, rules in self.rules.items())
+        return profiles.read(f"version: 1\ndefault_profile: sliding\nprofiles:\n{lines}".encode(), "profiles.yaml")
+
+    def teardown(self) -> None:
+        """The audit trail holds; nothing is left behind."""
+        self.registry.verify_audit()
+        self.registry.close()
+        shutil.rmtree(self.folder)
+
+    # The rules, as the model has them
+
+    def deadline(self, one: Known) -> int:
+        """When a session ends by its profile as it is now."""
+        rules = self.rules[one.profile]
+        if one.tokens == "requested":
+            assert one.asked_end is not None
+            return min(one.asked_end, one.created + rules.absolute)
+        return min(one.slid + rules.idle, one.created + rules.absolute)
+
+    def used(self, one: Known, *, moves: bool) -> None:
+        """A use happened, and was written."""
+        if moves and self.now - one.slid >= self.rules[one.profile].slide_after:
+            one.slid = self.now
+        one.used = self.now
+        one.expires = self.deadline(one)
+
+    def write_is_due(self, one: Known) -> bool:
+        """Whether a use is written: 60 s, or 1 % of the idle timeout, after the last."""
+        return self.now >= one.used + min(60, self.rules[one.profile].idle / 100)
+
+    def recorded(self) -> None:
+        """Something was written with the present instant."""
+        for one in self.known:
+            one.seen = max(one.seen, self.now)
+
+    def note(self) -> str:
+        """A note of its own for each deed."""
+        self.notes += 1
+        return f"deed number {self.notes}"
+
+    # Deeds
+
+    @rule(
+        user=st.sampled_from(USERS),
+        profile=st.sampled_from(sorted(CHOICES)),
+        way=st.sampled_from(WAYS),
+        lifetime=st.sampled_from([None, None, 1, 10 * MINUTE, 2 * HOUR, DAY, 30 * DAY]),
+    )
+    def issue(self, user: str, profile: str, way: str | None, lifetime: int | None) -> None:
+        """A sign-in; refused for a disabled user, and where no such lifetime is granted."""
+        rules = self.rules[profile]
+        refused = user in self.disabled or (lifetime and (rules.tokens != "requested" or lifetime > rules.absolute))
+        try:
+            issued = self.registry.issue(
+                username=user.upper(),
+                application="app",
+                profile=profile,
+                signed_in_with=way,
+                lifetime=lifetime and timedelta(seconds=lifetime),
+            )
+        except Refused:
+            assert refused
+            return
+        assert not refused
+        self.recorded()
+        asked = self.now + (lifetime or rules.default) if rules.tokens == "requested" else None
+        access = self.now + rules.access if rules.tokens == "pair" else FOREVER
+        one = Known(issued.session.id, user, profile, way, rules.tokens, self.now, self.now, self.now, 0, asked, access)
+        one.expires = self.deadline(one)
+        one.access_tokens.append(issued.access_token)
+        if issued.refresh_token:
+            one.refresh_tokens.append(issued.refresh_token)
+        assert (issued.refresh_token is not None) == (rules.tokens == "pair")
+        self.known.append(one)
+
+    @precondition(lambda self: self.known)
+    @rule(data=st.data())
+    def use(self, data: st.DataObject) -> None:
+        """An access token that was ever given, presented: mostly the last one of a session."""
+        one = data.draw(st.sampled_from(self.known))
+        token = one.access_tokens[-min(len(one.access_tokens), data.draw(st.sampled_from([1, 1, 1, 2, 3])))]
+        present = token == one.access_tokens[-1]
+        good = one.status(self.now) == "active" and present and self.now < one.access_end
+        try:
+            session = self.registry.verify(token)
+        except TokenInvalid:
+            assert not good
+            return
+        assert good
+        assert session.id == one.id
+        if self.write_is_due(one) and self.now >= one.used:
+            self.used(one, moves=one.tokens == "single")
+
+    @precondition(lambda self: any(one.refresh_tokens for one in self.known))
+    @rule(data=st.data())
+    def refresh(self, data: st.DataObject) -> None:
+        """A refresh token that was ever given, presented: the present one, its predecessor, or one before."""
+        one = data.draw(st.sampled_from([one for one in self.known if one.refresh_tokens]))
+        generation = max(0, one.generation - data.draw(st.sampled_from([0, 0, 0, 1, 1, 2])))
+        rules = self.rules[one.profile] if self.rules[one.profile].tokens == "pair" else Rules(tokens="pair")
+        alive = one.status(self.now) == "active"
+        present = generation == one.generation
+        in_grace = (
+            generation == one.generation - 1
+            and one.refreshed is not None
+            and max(one.seen, one.refreshed) <= self.now < one.refreshed + rules.grace
+        )
+        try:
+            issued = self.registry.refresh(one.refresh_tokens[generation])
+        except TokenInvalid:
+            assert not alive or not (present or in_grace)
+            if alive and rules.on_reuse == "revoke":
+                one.note = "refresh token reuse detected"
+                self.recorded()
+            return
+        assert alive
+        assert present or in_grace
+        if not present:
+            assert issued.access_token == one.access_tokens[-1]
+            assert issued.refresh_token == one.refresh_tokens[-1]
+            return
+        self.recorded()
+        one.generation += 1
+        one.refreshed = one.seen = self.now
+        used_before = one.used
+        self.used(one, moves=True)
+        one.used = max(used_before, self.now)
+        one.access_end = self.now + rules.access
+        one.access_tokens.append(issued.access_token)
+        assert issued.refresh_token is not None
+        one.refresh_tokens.append(issued.refresh_token)
+
+    @precondition(lambda self: self.known)
+    @rule(data=st.data(), deed=st.sampled_from(["revoke", "end", "disable", "enable", "password_changed"]))
+    def administer(self, data: st.DataObject, deed: str) -> None:
+        """One of the deeds that end sessions: one rule of several, so that sessions live long enough."""
+        getattr(self, deed)(data, data.draw(st.sampled_from(self.known)))
+
+    def revoke(self, data: st.DataObject, one: Known) -> None:
+        """An administrator's deed, with a note; the first one stays."""
+        by = data.draw(st.sampled_from(["id", "token", "user", "all", "all but one"]))
+        note = self.note()
+        if by == "id":
+            hit = [one]
+            outcome = self.registry.revoke(SessionFilter(ids=(one.id,)), note=note)
+        elif by == "token":
+            hit = [one]
+            token = data.draw(st.sampled_from(one.access_tokens + one.refresh_tokens))
+            outcome = self.registry.revoke_token(token, note=note)
+        elif by == "user":
+            hit = [other for other in self.known if other.user == one.user]
+            outcome = self.registry.revoke(SessionFilter(username=one.user), note=note)
+        else:
+            spared = () if by == "all" else (one.id,)
+            hit = [other for other in self.known if other.id not in spared]
+            outcome = self.registry.revoke(SessionFilter(everything=True, except_ids=spared), note=note)
+        newly = [other for other in hit if other.note is None]
+        assert (outcome.revoked, outcome.already_revoked) == (len(newly), len(hit) - len(newly))
+        for other in newly:
+            other.note = note
+        if newly:
+            self.recorded()
+
+    def end(self, data: st.DataObject, one: Known) -> None:
+        """The user signs out, or closes the browser; by id, or by any of the session's tokens."""
+        target = data.draw(st.sampled_from([one.id, *one.access_tokens, *one.refresh_tokens]))
+        alive = one.status(self.now) == "active"
+        assert self.registry.end([target]).ended == alive
+        if alive:
+            self.hard_end([one], "signed_out")
+
+    def hard_end(self, sessions: list[Known], reason: str) -> None:
+        """Sessions end now."""
+        for one in sessions:
+            one.ended, one.expires = reason, self.now
+        self.recorded()
+
+    def disable(self, _data: st.DataObject, one: Known) -> None:
+        """Everything of theirs that lives ends."""
+        user = one.user
+        outcome = self.registry.disable_user(user, note=self.note())
+        living = [one for one in self.known if one.user == user and one.status(self.now) == "active"]
+        assert (outcome.changed, outcome.ended) == (user not in self.disabled, len(living))
+        if outcome.changed or living:
+            self.disabled.add(user)
+            self.hard_end(living, "user_disabled")
+
+    def enable(self, _data: st.DataObject, one: Known) -> None:
+        """They may sign in again; nothing comes back."""
+        changed = self.registry.enable_user(one.user, note=self.note()).changed
+        assert changed == (one.user in self.disabled)
+        if changed:
+            self.disabled.remove(one.user)
+            self.recorded()
+
+    def password_changed(self, _data: st.DataObject, one: Known) -> None:
+        """What the profiles say ends."""
+        user = one.user
+        living = [one for one in self.known if one.user == user and one.status(self.now) == "active"]
+        ending = []
+        for other in living:
+            how = self.rules[other.profile].on_password
+            if how == "all" or (how == "password" and other.way != "key"):
+                ending.append(other)
+        outcome = self.registry.password_changed(user, note=self.note())
+        assert (outcome.ended, outcome.kept) == (len(ending), len(living) - len(ending))
+        self.hard_end(ending, "password_changed")
+
+    @rule(data=st.data(), name=st.sampled_from(sorted(CHOICES)))
+    def apply(self, data: st.DataObject, name: str) -> None:
+        """Another profile is put in force; living sessions are judged anew, and nothing revives."""
+        self.rules[name] = data.draw(st.sampled_from(CHOICES[name]))
+        wanted = self.read()
+        predicted = self.registry.diff_profiles(wanted)
+        outcome = self.registry.apply_profiles(wanted, note=self.note())
+        counts = {"shortened": 0, "lengthened": 0, "ended": 0}
+        for one in self.known:
+            if one.status(self.now) != "active":
+                continue
+            wants = self.deadline(one)
+            if wants <= self.now:
+                counts["ended"] += 1
+            elif wants != one.expires:
+                counts["shortened" if wants < one.expires else "lengthened"] += 1
+            one.expires = max(self.now, wants)
+            if one.tokens == "pair":
+                rules = self.rules[one.profile] if self.rules[one.profile].tokens == "pair" else Rules()
+                one.access_end = min(one.access_end, (one.refreshed or one.created) + rules.access)
+        for name_of, count in counts.items():
+            assert getattr(outcome, name_of) == count, name_of
+            assert sum(getattr(one, name_of) for one in predicted) == count, name_of
+        self.recorded()
+
+    @rule(
+        seconds=st.sampled_from(
+            [1, 29, 30, 59, 60, 61, 10 * MINUTE, 30 * MINUTE, HOUR - 1, HOUR, HOUR + 1, 5 * HOUR, DAY - 1, DAY, 3 * DAY]
+        )
+    )
+    def time_passes(self, seconds: int) -> None:
+        """The clock goes on."""
+        self.now += seconds
+
+    @precondition(lambda self: self.known)
+    @rule(data=st.data(), late=st.sampled_from([-1, 0, 1]))
+    def until(self, data: st.DataObject, late: int) -> None:
+        """The clock goes to an instant that matters to a session, or to the second before or after."""
+        one = data.draw(st.sampled_from(self.known))
+        rules = self.rules[one.profile]
+        matters = [one.expires, one.access_end, one.slid + rules.slide_after, one.used + 60, one.seen]
+        matters += [] if one.refreshed is None else [one.refreshed + rules.grace]
+        ahead = [at + late for at in matters if self.now < at + late < START + 1_000 * DAY]
+        if ahead:
+            self.now = data.draw(st.sampled_from(ahead))
+
+    @rule(seconds=st.sampled_from([1, 30, 90, HOUR, 2 * DAY]))
+    def clock_is_set_back(self, seconds: int) -> None:
+        """The clock is put right, or wrong; never before the first deed."""
+        self.now = max(START, self.now - seconds)
+
+    # What must be so
+
+    @initialize()
+    def begin(self) -> None:
+        """Nothing is there yet."""
+        assert self.registry.count() == 0
+
+    @invariant()
+    def one_answer(self) -> None:
+        """Every session as the model has it: listed by status, counted, shown with its reason, note and deadline."""
+        listed = {status: set() for status in ("active", "expired", "revoked")}
+        for one in self.known:
+            listed[one.status(self.now)].add(one.id)
+        for status, ids in listed.items():
+            assert {session.id for session in self.registry.sessions(SessionFilter(status=status))} == ids, status
+            assert self.registry.count(SessionFilter(status=status)) == len(ids), status
+        for group in self.registry.groups("user"):
+            mine = [one.status(self.now) for one in self.known if one.user.upper() == group.group]
+            counts = [mine.count(status) for status in ("active", "expired", "revoked")]
+            assert [group.active, group.expired, group.revoked] == counts
+        found = {session.id: session for session in self.registry.sessions()}
+        for one in self.known:
+            session = found[one.id]
+            assert session.status == one.status(self.now)
+            assert session.expires_at == min(one.expires, 253_402_300_800) * 10**6
+            assert (session.note, session.ended_by, session.generation) == (one.note, one.ended, one.generation)
+            assert session.last_used_at == one.used * 10**6
+
+
+Lifetimes.TestCase.settings = settings(
+    max_examples=EXAMPLES,
+    stateful_step_count=STEPS,
+    deadline=None,
+    derandomize="AUTHCTL_MACHINE_STEPS" not in os.environ,
+)
+TestLifetimes = Lifetimes.TestCase
