@@ -94,7 +94,7 @@ def many(out: TextIO, records: Iterable[Record], shape: Shape, form: Format, *, 
     elif form is Format.NDJSON:
         out.writelines(json.dumps(record) + "\n" for record in records)
     elif form is Format.ID:
-        out.writelines(f"{record[shape.columns[0]]}\n" for record in records)
+        out.writelines(f"{cell(record[shape.columns[0]])}\n" for record in records)
     elif form is Format.CSV:
         _csv(out, records, shape.fields)
     elif terminal:
@@ -112,7 +112,7 @@ def one(out: TextIO, record: Record, form: Format, *, terminal: bool) -> None:
         out.write(json.dumps(record) + "\n")
     elif form is Format.ID:
         name, value = next(iter(record.items()))
-        out.write(f"{value}\n" if name in _IDS else "")
+        out.write(f"{cell(value)}\n" if name in _IDS else "")
     elif form is Format.CSV:
         _csv(out, [record], tuple(record))
     elif terminal:

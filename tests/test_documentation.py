@@ -1,5 +1,6 @@
 """The documentation is tested: commands as they say themselves, every field and module named, no link dead."""
 
+import os
 import re
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import pytest
 from authctl import profiles
 from authctl.importing import read_mapping
 from authctl.model import Profile
+from authctl.records import PROFILE_FIELDS
 from tests.conftest import Authctl
 
 ROOT = Path(__file__).parents[1]
@@ -54,11 +56,38 @@ def test_the_tests_that_the_security_model_names_are_there():
 def test_every_field_of_a_profile_is_explained():
     """docs/profiles.md has a row for every field, and the example shows every system."""
     text = (ROOT / "docs" / "profiles.md").read_text()
-    fields = [*Profile("x").to_document(), "version", "retention", "default_profile", "assignments", "profiles"]
+    fields = [*PROFILE_FIELDS, "version", "retention", "default_profile", "assignments", "profiles"]
+    fields += ["refresh.grace", "refresh.on_reuse"]
     assert [field for field in fields if f"| `{field}` |" not in text] == []
     example = (ROOT / "profiles.example.yaml").read_bytes()
     found = profiles.read(example, "profiles.example.yaml").profiles
     assert {"mimecast", "entra", "exchange-basic", "owa", "sharepoint", "yammer", "arcgis"} <= set(found)
+    plain = Profile("x").to_document()
+    shown = {field for one in found.values() for field, value in one.to_document().items() if value != plain.get(field)}
+    assert shown == set(PROFILE_FIELDS), "the example shows every field at work"
+
+
+def test_each_system_is_set_up_as_the_page_says(home: Path, tmp_path: Path):
+    """Every command of docs/systems.md, one after another, in a shell, as a reader would type them."""
+    text = (ROOT / "docs" / "systems.md").read_text()
+    typed = re.findall(r"^\$ (.*)$", text, re.MULTILINE)
+    assert len(typed) > 20
+    program = tmp_path / "bin" / "authctl"
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/sh\nexec {sys.executable} -P -m authctl "$@"\n')
+    program.chmod(0o700)
+    (tmp_path / "profiles.example.yaml").write_bytes((ROOT / "profiles.example.yaml").read_bytes())
+    environment = {
+        "PATH": f"{program.parent}:{os.environ['PATH']}",
+        "AUTHCTL_HOME": str(home),
+        "LOGNAME": "tester",
+        "PYTHONPATH": str(ROOT),
+    }
+    script = "\n".join(["set -ex", *typed])
+    ran = subprocess.run(
+        ["sh", "-c", script], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+    assert ran.returncode == 0, ran.stderr
 
 
 def test_the_mappings_are_good():

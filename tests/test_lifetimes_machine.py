@@ -386,10 +386,11 @@ class Lifetimes(RuleBasedStateMachine):
         if ahead:
             self.now = data.draw(st.sampled_from(ahead))
 
-    @rule(seconds=st.sampled_from([1, 30, 90, HOUR, 2 * DAY]))
-    def clock_is_set_back(self, seconds: int) -> None:
-        """The clock is put right, or wrong; never before the first deed."""
-        self.now = max(START, self.now - seconds)
+    @rule(data=st.data(), seconds=st.sampled_from([1, 30, 90, HOUR, 2 * DAY]))
+    def clock_is_set_back(self, data: st.DataObject, seconds: int) -> None:
+        """The clock is put right, or wrong, by so much or to just after a refresh; never before the first deed."""
+        refreshed = [one.refreshed + 1 for one in self.known if one.refreshed and one.refreshed + 1 < self.now]
+        self.now = max(START, data.draw(st.sampled_from([self.now - seconds, *refreshed])))
 
     # What must be so
 

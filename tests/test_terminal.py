@@ -276,8 +276,10 @@ def test_hostile_text_in_every_field(installed: Authctl, home: Path, tmp_path: P
     (tmp_path / "evil.yaml").write_bytes(
         'version: 1\nprofiles: {"\\e[31m": {idle_timeout: "\\e[31m"}}\n\u202e: 1\n'.encode()
     )
+    (tmp_path / "evil.csv").write_text(f"{HOSTILE[0]};{HOSTILE[1]}\n1;2\n")
     (tmp_path / "evil.jsonl").write_text(json.dumps({"u": HOSTILE[0], "t": HOSTILE[1]}) + "\n")
     (tmp_path / "map.yaml").write_text("fields: {username: u, at: t}\nkey: [username]\n")
+    (tmp_path / "choice.yaml").write_bytes(b'version: 1\nprofiles: {a: {tokens: "\\e[31m", bind: "\\e[31m"}}\n')
     evil = HOSTILE[0] + "\u202e"
     for form in ("table", "json", "ndjson", "csv", "id"):
         for command in (
@@ -297,6 +299,21 @@ def test_hostile_text_in_every_field(installed: Authctl, home: Path, tmp_path: P
             ("tokens", "verify", evil),
             ("sessions", "import", str(tmp_path / "evil.jsonl"), "--map", str(tmp_path / "map.yaml")),
             ("sessions", "import", evil, "--map", evil),
+            ("sessions", "import", str(tmp_path / "evil.csv"), "--map", str(tmp_path / "map.yaml")),
+            ("sessions", "import", str(tmp_path / "evil.csv"), "--map", str(tmp_path / "map.yaml"), "--encoding", evil),
+            ("sessions", "list", "--group-by", "platform"),
+            ("sessions", "list", "--group-by", "application"),
+            ("users", "list"),
+            ("users", "show", evil),
+            ("users", "show", "bob"),
+            ("users", "disable", evil, "--note", "lost device"),
+            ("users", "disable", "bob", "--note", "note " + "".join(HOSTILE), "--actor", "actor " + HOSTILE[0]),
+            ("users", "enable", evil, "--note", "lost device"),
+            ("users", "password-changed", "bob", "--note", evil + "why"),
+            ("tokens", "refresh", evil),
+            ("tokens", "revoke", evil, "--note", "lost device"),
+            ("tokens", "issue", "--user", "bob", "--application", "A", f"--lifetime={evil}"),
+            ("tokens", "issue", "--user", evil, "--application", "A"),
         ):
             ran = installed(*command, "-o", form)
             assert ran.code != 1, (command, ran.err)
@@ -304,6 +321,7 @@ def test_hostile_text_in_every_field(installed: Authctl, home: Path, tmp_path: P
         assert len(installed("sessions", "list", "-o", "csv").out.splitlines()) == len(HOSTILE) + 1
     for command in (
         ("profiles", "check", str(tmp_path / "evil.yaml")),
+        ("profiles", "check", str(tmp_path / "choice.yaml")),
         ("profiles", "check", evil),
         (evil,),
         ("--home", evil, "cleanup"),
@@ -320,14 +338,19 @@ def test_hostile_text_on_a_terminal(installed: Authctl, on_terminal: OnTerminal)
     import re
 
     for text in HOSTILE:
-        issue(installed, device=text)
+        issue(installed, device=text, platform=text)
     installed("revoke", "--user", "alice", "--note", "note " + "".join(HOSTILE))
+    installed("users", "disable", "bob", "--note", "note " + "".join(HOSTILE))
     (first, *_) = installed("sessions", "list", "-o", "id").out.split()
     for command in (
         ("sessions", "list"),
         ("sessions", "show", first),
         ("audit", "list"),
         ("sessions", "show", HOSTILE[0]),
+        ("sessions", "list", "--group-by", "platform"),
+        ("users", "show", HOSTILE[0]),
+        ("users", "list"),
+        ("users", "password-changed", "alice", "--note", "note " + "".join(HOSTILE)),
     ):
         text = re.sub(r"\x1b\[[0-9;]*m", "", on_terminal(*command, columns=300).text)
         assert unseen(text) == []
@@ -360,4 +383,4 @@ def test_naughty_strings(installed: Authctl):
 
 def test_every_command_was_met_here_or_in_the_contract():
     """A new command must be added to the tests of hostile text."""
-    assert set(COMMANDS) == {"init", "demo", "sessions", "revoke", "tokens", "audit", "profiles", "cleanup"}
+    assert set(COMMANDS) == {"init", "demo", "sessions", "revoke", "tokens", "users", "audit", "profiles", "cleanup"}

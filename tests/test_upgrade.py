@@ -1,0 +1,106 @@
+"""Registries that an older authctl made: upgraded when they are opened, and meaning what they meant.
+
+`data/schema-1.sql` is the registry of a real installation of schema 1, dumped; `data/schema-1.json` has its key ring and
+the tokens that it issued.
+"""
+
+import json
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from authctl import NEVER, Registry, RegistryUnavailable, SessionFilter, TokenEnded, TokenRevoked
+from authctl.store import sqlite
+from authctl.store.format import SCHEMA_VERSION
+from tests.conftest import Authctl, Start
+
+DATA = Path(__file__).parent / "data"
+TOKENS = json.loads((DATA / "schema-1.json").read_text())["tokens"]
+
+
+@pytest.fixture
+def old(home: Path) -> Path:
+    """An installation as schema 1 had it; its folder."""
+    home.mkdir(0o700)
+    (home / "registry.db").touch(0o600)
+    with closing(sqlite3.connect(home / "registry.db", isolation_level=None)) as connection:
+        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.executescript((DATA / "schema-1.sql").read_text())
+    (home / "keys.json").touch(0o600)
+    (home / "keys.json").write_text(json.dumps(json.loads((DATA / "schema-1.json").read_text())["keys"]))
+    return home
+
+
+def schema(home: Path) -> int:
+    """The schema that a registry says it has."""
+    with closing(sqlite3.connect(home / "registry.db")) as connection:
+        return connection.execute("PRAGMA user_version").fetchone()[0]
+
+
+def test_what_was_there_means_what_it_meant(old: Path):
+    """Tokens verify, what was revoked or ended is, with its note, profiles are in force, and the audit trail holds."""
+    assert schema(old) == 1
+    with Registry.open(old) as registry:
+        for user in ("alice", "bob"):
+            assert registry.verify(TOKENS[user]).username.lower() == user
+        with pytest.raises(TokenRevoked):
+            registry.verify(TOKENS["carol"])
+        with pytest.raises(TokenEnded):
+            registry.verify(TOKENS["dora"])
+        carol, erin = (next(registry.sessions(SessionFilter(username=user))) for user in ("carol", "erin"))
+        assert (carol.note, carol.revoked_by, carol.tokens, carol.refreshed_at) == (
+            "lost device",
+            "founder",
+            "single",
+            None,
+        )
+        assert (erin.created_at == erin.last_used_at, erin.status.value) == (True, "active")
+        profiles = registry.profiles().profiles
+        assert (profiles["default"].idle_timeout, profiles["default"].description) == (NEVER, "As schema 1 had it")
+        assert (profiles["day"].pair, profiles["day"].requested, profiles["day"].slide_after) == (None, None, 0)
+        assert registry.verify_audit().seq == 9
+        assert registry.disable_user("alice", note="left the company").ended == 1
+        assert registry.revoke(SessionFilter(username="bob"), note="lost device").revoked == 1
+    assert schema(old) == SCHEMA_VERSION
+
+
+def test_six_processes_open_it_at_once(old: Path, start: Start):
+    """Each of them succeeds; one upgrades, and the others wait for it."""
+    started = [start("-m", "authctl", "sessions", "list", "--kind", "all", "--count") for _ in range(6)]
+    answers = [process.communicate(timeout=60) for process in started]
+    assert answers == [("5\n", "")] * 6
+    assert schema(old) == SCHEMA_VERSION
+
+
+def test_an_upgrade_that_fails_changes_nothing(old: Path, monkeypatch: pytest.MonkeyPatch):
+    """It is one transaction: killed or failed, the registry is as it was, and the next opening upgrades it."""
+    from authctl.store import migrations
+
+    monkeypatch.setattr(migrations, "_LIFETIMES", (*migrations._LIFETIMES, "nonsense"))
+    with pytest.raises(sqlite3.Error):
+        sqlite.connect(old / "registry.db")
+    assert schema(old) == 1
+    monkeypatch.undo()
+    with Registry.open(old) as registry:
+        assert registry.verify(TOKENS["alice"]).username == "Alice"
+
+
+def test_where_it_cannot_be_written_it_is_unavailable(old: Path, monkeypatch: pytest.MonkeyPatch):
+    """On a read-only file system the reason is said, and the registry stays as it is."""
+    with closing(sqlite3.connect(old / "registry.db")) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    with (
+        closing(sqlite3.connect(f"file:{old}/registry.db?mode=ro&immutable=1", uri=True)) as connection,
+        pytest.raises(RegistryUnavailable, match="written by an older authctl, and its file system is read-only"),
+    ):
+        sqlite._set_up(connection, old / "registry.db", frozen=True, writing=False)
+    assert schema(old) == 1
+
+
+def test_through_the_command(old: Path, authctl: Authctl):
+    """The first command after an upgrade of authctl just works."""
+    ran = authctl("sessions", "list", "--status", "revoked", "-o", "json")
+    assert (ran.code, ran.err, ran.json[0]["note"]) == (0, "", "lost device")
