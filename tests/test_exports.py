@@ -15,6 +15,7 @@ from authctl.exports import Rejected, known_encoding, read
 from authctl.importing import read_mapping
 from tests.conftest import Authctl
 
+ROOT = Path(__file__).parents[1]
 MAP = "fields: {username: User, at: Time, application: App, device: Device}\nkey: [username, application]\n"
 CSV = "User,Time,App,Device\nalice,2026-02-01T09:00:00Z,Outlook,AL-PC\nbjörn,2026-02-02,Größe,BJ-PC\n"
 
@@ -180,6 +181,32 @@ def test_a_cell_that_holds_json_is_entered(registry: Registry):
     text = f'who,event.time\n"{cell}",2026-02-01\n'
     assert registry.import_sessions(io.BytesIO(text.encode()), mapping).registered == 1
     assert [session.username for session in registry.sessions()] == ["alice"]
+
+
+ENTRA = """\
+Date (UTC),Request ID,User agent,User ID,User,Username,Application,Application ID ,IP address,Status,Device ID,Operating System
+2026-02-01T09:00:00Z,r1,Mozilla/5.0,u1,Alice,alice@example.org,Microsoft Teams,a1,203.0.113.7,Success,d1,Windows 11
+2026-02-01T09:30:00Z,r2,"Mozilla/5.0 (X11; ""Linux"")",u1,Alice,Alice@example.org,Microsoft Teams,a1,203.0.113.8,Success,d1,Windows 11
+2026-02-01T09:30:00Z,r2,Mozilla/5.0,u1,Alice,alice@example.org,Microsoft Teams,a1,203.0.113.8,Success,d1,Windows 11
+2026-02-01T10:00:00Z,r3,Mozilla/5.0,u2,Bob,bob@example.org,Office 365,a2,203.0.113.9,Failure,,iOS
+2026-02-01T10:01:00Z,r4,Mozilla/5.0,u2,Bob,bob@example.org,Office 365,a2,203.0.113.9,Success,,
+"""
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_the_shipped_mapping_of_a_csv_export(registry: Registry, encoding: str):
+    """Microsoft Entra's sign-in log in the columns of its download: failures skipped, duplicates counted, blank stays blank."""
+    mapping = read_mapping((ROOT / "docs/mappings/entra-sign-ins.yaml").read_bytes(), "entra-sign-ins.yaml")
+    outcome = registry.import_sessions(io.BytesIO(ENTRA.encode(encoding)), mapping)
+    counts = outcome.rows
+    assert (counts.read, counts.used, counts.skipped, counts.duplicates, counts.rejected) == (5, 3, 1, 1, 0)
+    bob, alice = sorted(registry.sessions(), key=lambda session: session.username, reverse=True)
+    assert (alice.application, alice.ip, alice.user_agent) == (
+        "Microsoft Teams",
+        "203.0.113.8",
+        'Mozilla/5.0 (X11; "Linux")',
+    )
+    assert (bob.device, bob.platform, bob.ip) == (None, None, "203.0.113.9")
 
 
 def test_through_the_command(installed: Authctl, tmp_path: Path):

@@ -118,13 +118,19 @@ class Lifetimes(RuleBasedStateMachine):
         super().__init__()
         self.folder = Path(tempfile.mkdtemp())
         self.now = START
-        self.rules = {name: choices[0] for name, choices in CHOICES.items()}
+        self.rules: dict[str, Rules] = {}
         self.known: list[Known] = []
         self.disabled: set[str] = set()
         self.notes = 0
+
+    @initialize(rules=st.fixed_dictionaries({name: st.sampled_from(choices) for name, choices in CHOICES.items()}))
+    def begin(self, rules: dict[str, Rules]) -> None:
+        """An installation under any of the rules."""
+        self.rules = rules
         place = find_home(self.folder / "home", self.folder / "home" / "registry.db")
         create(place, self.read(), b"", actor="founder", clock=self.clock)
         self.registry = Registry.open(self.folder / "home", clock=self.clock)
+        assert self.registry.count() == 0
 
     def clock(self) -> int:
         """The time, for the registry."""
@@ -137,8 +143,9 @@ class Lifetimes(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         """The audit trail holds; nothing is left behind."""
-        self.registry.verify_audit()
-        self.registry.close()
+        if self.rules:
+            self.registry.verify_audit()
+            self.registry.close()
         shutil.rmtree(self.folder)
 
     # The rules, as the model has them
@@ -226,11 +233,23 @@ class Lifetimes(RuleBasedStateMachine):
             self.used(one, moves=one.tokens == "single")
 
     @precondition(lambda self: any(one.refresh_tokens for one in self.known))
-    @rule(data=st.data())
-    def refresh(self, data: st.DataObject) -> None:
+    @rule(data=st.data(), back=st.sampled_from([0, 0, 0, 1, 1, 2]))
+    def refresh(self, data: st.DataObject, back: int) -> None:
         """A refresh token that was ever given, presented: the present one, its predecessor, or one before."""
         one = data.draw(st.sampled_from([one for one in self.known if one.refresh_tokens]))
-        generation = max(0, one.generation - data.draw(st.sampled_from([0, 0, 0, 1, 1, 2])))
+        self.present(one, max(0, one.generation - back))
+
+    @precondition(lambda self: any(one.generation for one in self.known))
+    @rule(data=st.data(), late=st.sampled_from([0, 0, -1, 1, -DAY]))
+    def retry(self, data: st.DataObject, late: int) -> None:
+        """A refresh whose answer was lost, tried again about when its grace is over, or at once."""
+        one = data.draw(st.sampled_from([one for one in self.known if one.generation]))
+        assert one.refreshed is not None
+        self.now = max(self.now, one.refreshed + self.rules[one.profile].grace + late)
+        self.present(one, one.generation - 1)
+
+    def present(self, one: Known, generation: int) -> None:
+        """Exchange a session's refresh token of that generation."""
         rules = self.rules[one.profile] if self.rules[one.profile].tokens == "pair" else Rules(tokens="pair")
         alive = one.status(self.now) == "active"
         present = generation == one.generation
@@ -375,7 +394,7 @@ class Lifetimes(RuleBasedStateMachine):
         self.now += seconds
 
     @precondition(lambda self: self.known)
-    @rule(data=st.data(), late=st.sampled_from([-1, 0, 1]))
+    @rule(data=st.data(), late=st.sampled_from([0, 0, -1, 1]))
     def until(self, data: st.DataObject, late: int) -> None:
         """The clock goes to an instant that matters to a session, or to the second before or after."""
         one = data.draw(st.sampled_from(self.known))
@@ -391,13 +410,6 @@ class Lifetimes(RuleBasedStateMachine):
         """The clock is put right, or wrong, by so much or to just after a refresh; never before the first deed."""
         refreshed = [one.refreshed + 1 for one in self.known if one.refreshed and one.refreshed + 1 < self.now]
         self.now = max(START, data.draw(st.sampled_from([self.now - seconds, *refreshed])))
-
-    # What must be so
-
-    @initialize()
-    def begin(self) -> None:
-        """Nothing is there yet."""
-        assert self.registry.count() == 0
 
     @invariant()
     def one_answer(self) -> None:
@@ -418,7 +430,8 @@ class Lifetimes(RuleBasedStateMachine):
             assert session.status == one.status(self.now)
             assert session.expires_at == min(one.expires, 253_402_300_800) * 10**6
             assert (session.note, session.ended_by, session.generation) == (one.note, one.ended, one.generation)
-            assert session.last_used_at == one.used * 10**6
+            assert (session.last_used_at, session.slid_at) == (one.used * 10**6, one.slid * 10**6)
+            assert session.access_expires_at == (None if one.tokens != "pair" else one.access_end * 10**6)
 
 
 Lifetimes.TestCase.settings = settings(

@@ -3,6 +3,7 @@
 import gc
 import json
 import random
+from pathlib import Path
 from time import process_time
 
 import pytest
@@ -15,7 +16,7 @@ from authctl.instants import DAY, HOUR, SECOND, Duration
 from authctl.lifetimes import PasswordRule, default_idle_timeout
 from authctl.model import Assignment, Binding, OnReuse, PairRules, RequestRules, Tokens
 from authctl.names import fold
-from authctl.profiles import DEFAULT_FILE, read
+from authctl.profiles import DEFAULT_FILE, check, read
 
 EXAMPLE = """\
 version: 1
@@ -585,3 +586,109 @@ profiles:
         "profiles.yaml:8:5",
         "profiles.yaml:9:21",
     ]
+
+
+EXAMPLE_FILE = (Path(__file__).parents[1] / "profiles.example.yaml").read_text()
+BROKEN = [
+    # what stands in the example, what takes its place, where in that the fault is, and what is said of it
+    ("idle_timeout: 3d\n", "idle_timeout: 90\n", "90", "with a unit"),
+    ("idle_timeout: 3d\n", "idle_timeout: 3 months\n", "3 months", "calendar months"),
+    ("idle_timeout: 3d\n", "idle_timout: 3d\n", "idle_timout", "did you mean 'idle_timeout'"),
+    ("retention: 6 months ", "retention: 1:30 ", "1:30", "different things to different readers"),
+    ("default_profile: mimecast\n", "default_profile: minecast\n", "minecast", "no profile is called 'minecast'"),
+    ("profile: owa}\n", "profile: outlook}\n", "outlook", "no profile is called 'outlook'"),
+    ("{two_step: true}", "{two_step: yes}", "yes", "put it in quotes"),
+    ("{two_step: true}", '{two_step: "yes"}', '"yes"', "must be true or false"),
+    ("authentication: {two_step: true}\n", "authentication: {two_step: true}\n    idle_timeout: 8h\n", "8h", "two-step"),
+    ("    tokens: pair\n    access_lifetime: 1h\n    idle_timeout: 14d", "    access_lifetime: 1h\n    idle_timeout: 14d",
+     "1h", "access_lifetime needs tokens: pair"),
+    ("    access_lifetime: 1h\n    idle_timeout: 14d", "    access_lifetime: 15d\n    idle_timeout: 14d", "15d",
+     "must not be longer than idle_timeout, 14d"),
+    ("    tokens: pair\n    absolute_timeout: 12h", "    tokens: pair\n    access_lifetime: 13h\n    absolute_timeout: 12h",
+     "13h", "must not be longer than absolute_timeout, 12h"),
+    ("absolute_timeout: 90d", "absolute_timeout: 14d", "14d", "must be longer than idle_timeout"),
+    ("grace: 30s  ", "grace: never  ", "never", "not a length of time"),
+    ("on_reuse: revoke\n", "on_reuse: ignore\n", "ignore", "must be one of: revoke, refuse"),
+    ("ends_on_password_change: password\n", "ends_on_password_change: sometimes\n", "sometimes", "must be one of: all"),
+    ("slide_after: 24h", "slide_after: 5d", "5d", "shorter than idle_timeout"),
+    ("    idle_timeout: 5d\n    slide_after: 24h", "    idle_timeout: never\n    slide_after: 24h", "24h", "no deadline to move"),
+    ("    browser: true\n    absolute_timeout: 24h\n", "    browser: true\n", "true", "needs an absolute_timeout"),
+    ("    browser: true\n", "    browser: true\n    idle_timeout: 1h\n", "1h", "does not go with browser"),
+    ("    browser: true\n", "    browser: true\n    tokens: requested\n", "true", "does not go with tokens: requested"),
+    ("default_lifetime: 60m", "default_lifetime: 2d", "2d", "must not be longer than max_lifetime, 1d"),
+    ("default_lifetime: 60m", "default_lifetime: 0s", "0s", "above zero"),
+    ("max_lifetime: 1d", "max_lifetime: never", "never", "not a length of time"),
+    ("    max_lifetime: 1d\n", "    max_lifetime: 1d\n    absolute_timeout: 2d\n", "2d", "does not go with tokens: requested"),
+    ("    tokens: requested\n    default_lifetime: 60m\n", "    default_lifetime: 60m\n", "60m", "needs tokens: requested"),
+    ("bind: address", "bind: elsewhere", "elsewhere", "must be one of: address, referrer"),
+    ("bind: address", "bind: ~", "~", "must be one of"),
+    ("sealed: true", "sealed: 1", "1", "must be true or false"),
+    ("    tokens: requested\n    bind: referrer", "    tokens: [requested]\n    bind: referrer", "[requested]", "must be one of"),
+    ("  yammer:\n", "  owa:\n", "owa", "is there twice"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("old", "new", "where", "said"), BROKEN, ids=lambda value: value.strip().split("\n")[-1][:30])
+def test_a_broken_example_names_line_and_column(old: str, new: str, where: str, said: str):
+    """The project's own example, broken in thirty ways; the first fault is at the very character."""
+    begins = EXAMPLE_FILE.index(old)
+    text = EXAMPLE_FILE[:begins] + new + EXAMPLE_FILE[begins + len(old) :]
+    at = begins + new.rindex(where)
+    line, column = text.count("\n", 0, at) + 1, at - text.rfind("\n", 0, at)
+    fault = next(one for one in faults(text) if said in one)
+    assert fault.startswith(f"profiles.yaml:{line}:{column}: "), fault
+
+
+def test_the_example_has_no_faults_and_no_warnings():
+    """What the project recommends follows its own advice."""
+    assert check(EXAMPLE_FILE.encode(), "profiles.example.yaml")[1] == ()
+
+
+@pytest.mark.parametrize(
+    ("fields", "where", "said"),
+    [
+        ("idle_timeout: never", "never", "OWASP ASVS 5.0, 7.3.1 and 7.3.2"),
+        ("ends_on_password_change: none", "none", "OWASP ASVS 5.0, 7.4.3"),
+        ("tokens: pair, access_lifetime: 9m", "9m", "10 minutes to a day (Microsoft Entra"),
+        ("tokens: pair, access_lifetime: 25h", "25h", "10 minutes to a day (Microsoft Entra"),
+        ("tokens: pair, idle_timeout: 91d", "91d", "10 minutes to 90 days (Microsoft Entra"),
+        ("tokens: pair, idle_timeout: never, absolute_timeout: 91d", "never", "10 minutes to 90 days (Microsoft Entra"),
+        ("tokens: pair, absolute_timeout: 366d", "366d", "365 days at the most (Microsoft Entra"),
+        ("tokens: pair, refresh: {grace: 61s}", "61s", "Okta grants 60 seconds"),
+        ("tokens: pair, refresh: {on_reuse: refuse}", "refuse", "RFC 9700, section 4.14.2"),
+    ],
+)
+def test_what_is_advised_against_is_named_with_its_source(fields: str, where: str, said: str):
+    """A warning at the field, and the file is read all the same."""
+    text = f"version: 1\nprofiles:\n  a: {{{fields}}}\n"
+    made, warnings = check(text.encode(), "profiles.yaml")
+    assert list(made.profiles) == ["a"]
+    (warning,) = warnings
+    assert warning.startswith(f"profiles.yaml:3:{text.splitlines()[2].rindex(where) + 1}: ")
+    assert said in warning
+
+
+def test_a_pair_that_never_ends_is_advised_against_twice():
+    """As every session that never ends, and as a refresh token that lives on unused."""
+    raw = b"version: 1\nprofiles:\n  a: {tokens: pair, idle_timeout: never}\n"
+    assert [said.rsplit("(", 1)[1] for said in check(raw, "profiles.yaml")[1]] == [
+        "RFC 9700, section 4.14.2)",
+        "OWASP ASVS 5.0, 7.3.1 and 7.3.2)",
+    ]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        "",
+        "absolute_timeout: never",
+        "idle_timeout: never, absolute_timeout: 1d",
+        "tokens: pair, access_lifetime: 10m, idle_timeout: 90d, absolute_timeout: 365d, refresh: {grace: 60s}",
+        "tokens: pair, access_lifetime: 1d, ends_on_password_change: password",
+        "tokens: requested, max_lifetime: 500d",
+        "browser: true, absolute_timeout: 24h",
+    ],
+)
+def test_what_is_not_advised_against(fields: str):
+    """The limits themselves, and the defaults, are fine."""
+    assert check(f"version: 1\nprofiles:\n  a: {{{fields}}}\n".encode(), "profiles.yaml")[1] == ()

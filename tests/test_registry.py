@@ -29,11 +29,13 @@ from authctl import (
     TokenRevoked,
     TokenUnknown,
     datetime_of,
+    keys,
     profiles,
 )
 from authctl.errors import OutcomeUnknown
 from authctl.instants import DAY, HOUR, SECOND, instant_of, parse_duration
 from authctl.registry import sessions as listing
+from authctl.tokens import TokenKind, TokenMint
 from tests.conftest import START, Clock, Install
 
 
@@ -157,6 +159,34 @@ def test_neither_the_key_nor_the_database_alone_forges(registry: Registry, home:
     (home / "keys.json").write_bytes((home.parent / "other" / "keys.json").read_bytes())
     with Registry.open(home, registry=home / "registry.db") as reopened, pytest.raises(TokenUnknown):
         reopened.verify(theirs)
+
+
+def test_revoking_by_token(registry: Registry, clock: Clock):
+    """One that is unknown or over is no error (RFC 7009); an expired or ended one's session is revoked, a revoked one's stays."""
+    issued, expired = (registry.issue(username="alice", application="Outlook") for _ in range(2))
+    with pytest.raises(Refused):
+        registry.revoke_token(issued.access_token, note=None)
+    unknown = registry.revoke_token("nonsense", note="signed out by the client")
+    assert (unknown.selected, unknown.revoked, unknown.revocation_id) == (0, 0, None)
+    outcome = registry.revoke_token(issued.access_token, note="signed out by the client", actor="gateway")
+    assert (outcome.revoked, outcome.sessions[0].id) == (1, issued.session.id)
+    found = registry.session(issued.session.id)
+    assert (found.status.value, found.note, found.revoked_by) == ("revoked", "signed out by the client", "gateway")
+    again = registry.revoke_token(issued.access_token, note="once more")
+    assert (again.selected, again.revoked, again.already_revoked, again.revocation_id) == (1, 0, 1, None)
+    clock.forward(days=4)
+    assert registry.revoke_token(expired.access_token, note="lost device").revoked == 1
+    assert [event.action for event in registry.events()].count("session.revoke") == 2
+
+
+def test_revoking_by_token_needs_its_secret(registry: Registry, home: Path):
+    """A holder of the key alone revokes nothing with a token of his own making."""
+    issued = registry.issue(username="alice", application="Outlook")
+    ring = keys.load(home / "keys.json")
+    forged = TokenMint(ring).mint(TokenKind.ACCESS, ring.signing.id, issued.session.number, 0, b"\0" * 16)
+    assert registry.revoke_token(forged, note="lost device").selected == 0
+    assert registry.end([forged]).not_found != ()
+    assert registry.verify(issued.access_token).status == "active"
 
 
 def test_revoking_needs_no_key_ring(registry: Registry, home: Path):

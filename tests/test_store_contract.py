@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from authctl import IntegrityFailure, ProfileSet, Session, SessionFilter, Status, audit, names, profiles
 from authctl.instants import DAY, NEVER, Duration
-from authctl.model import NewSession, Profile
+from authctl.model import Group, Grouping, NewSession, PairRules, Profile, User
 from authctl.store import create_store, open_store
 from authctl.store.base import EventFilter, Imported, Store
 
@@ -245,6 +245,150 @@ def test_recording_a_use(store: Store):
     assert found is not None
     assert (found.last_used_at, found.slid_at, found.expires_at) == (later, later, later + 3 * DAY)
     assert found.use_due_at == moved.use_due_at
+
+
+def test_ending_ends_what_is_active(store: Store):
+    """A hard end of those that live, and of no other; how many that were."""
+    living, expired, revoked, other = add(store, new(), new(used_at=NOW - 3 * DAY), new(), new("bob"))
+    revoke(store, ids=(revoked.id,))
+    with store.change() as tx:
+        assert tx.end_sessions([living.number, expired.number, revoked.number], NOW + 5, "user_disabled") == 1
+        assert tx.end_sessions([living.number], NOW + 9, "signed_out") == 0
+        assert tx.end_sessions([], NOW + 9, "signed_out") == 0
+        found = {one.id: tx.session(one.id, NOW + 5) for one in (living, expired, revoked, other)}
+    ended = {one.id: (s.ended_at, s.ended_by, s.expires_at) for one in (living,) if (s := found[one.id])}
+    assert ended == {living.id: (NOW + 5, "user_disabled", NOW + 5)}
+    assert all(s and s.ended_at is None for one, s in found.items() if one != living.id)
+
+
+def test_rotating_begins_the_next_generation(store: Store):
+    """A use with new deadlines, the end of the access token and the key; the last use never goes back."""
+    (session,) = add(store, new(tokens="pair", access_expires_at=NOW + 60))
+    later = NOW + DAY
+    moved = Profile("default").deadlines(NOW, later)
+    with store.change() as tx:
+        tx.rotate(session.number, later, moved, later + 60, "89abcdef")
+        found = tx.session(session.id, later)
+    assert found is not None
+    assert (found.generation, found.refreshed_at, found.access_expires_at, found.key_id) == (
+        1,
+        later,
+        later + 60,
+        "89abcdef",
+    )
+    assert (found.last_used_at, found.slid_at, found.expires_at) == (later, later, later + 3 * DAY)
+    with store.change() as tx:
+        tx.rotate(session.number, NOW + 5, replace(moved, slid_at=later), NOW + 65, "89abcdef")
+        found = tx.session(session.id, later)
+    assert found is not None
+    assert (found.generation, found.refreshed_at, found.last_used_at) == (2, NOW + 5, later)
+
+
+def test_what_a_session_is_registered_with_comes_back(store: Store):
+    """Its tokens, what it is bound to, its ends; by number with the hash of its secret, in a transaction, too."""
+    session = new(
+        tokens="requested",
+        sealed=True,
+        bound_to="address",
+        fixed_expires_at=NOW + 60,
+        access_expires_at=NOW + 50,
+        secret_hash=b"s" * 32,
+    )
+    ended = new(ended_at=NOW + 7, ended_by="password_changed")
+    first, second = add(store, session, ended)
+    assert (first.tokens, bool(first.sealed), first.bound_to) == ("requested", True, "address")
+    assert (first.fixed_expires_at, first.expires_at, first.token_expires_at) == (NOW + 60, NOW + 60, NOW + 50)
+    assert (second.ended_at, second.ended_by, second.expires_at) == (NOW + 7, "password_changed", NOW + 7)
+    with store.view() as view:
+        assert (
+            view.by_number(first.number, NOW)
+            == store.by_number(first.number, NOW)
+            == (
+                first._replace(read_at=NOW),
+                b"s" * 32,
+            )
+        )
+        assert view.by_number(99, NOW) is None
+
+
+def test_users_are_recorded(store: Store):
+    """Found however the name is spelled, in the order of their keys; recording again replaces what was recorded."""
+    with store.change() as tx:
+        assert tx.user("alice") is None
+        assert tx.users() == []
+        for one in (User("Bob"), User("Ａlice", NOW, "eve", "left", NOW, NOW - 5), User("STRASSE")):
+            tx.save_user(one)
+        assert tx.user("ALICE") == User("Ａlice", NOW, "eve", "left", NOW, NOW - 5)
+        tx.save_user(User("alice", password_changed_at=NOW))
+        assert [one.username for one in tx.users()] == ["alice", "Bob", "STRASSE"]
+        assert tx.user("straße") == User("STRASSE")
+        assert tx.user("alice") == User("alice", password_changed_at=NOW)
+
+
+def test_groups(store: Store):
+    """Counted by status over the selection, spelled as the session used last, that group first."""
+    sessions = add(
+        store,
+        new("alice", NOW, platform="iOS"),
+        new("ALICE", NOW + 5, platform="ios"),
+        new("alice", NOW - 9 * DAY),
+        new("bob", NOW + 3, platform="iOS", kind="web"),
+        new("carol", NOW - 1, application=None),
+    )
+    revoke(store, ids=(sessions[4].id,))
+    with store.view() as view:
+
+        def found(by: str, **criteria) -> list[Group]:
+            return view.groups(SessionFilter(**criteria), Grouping(by), NOW + 5)
+
+        assert found("user") == [
+            Group("ALICE", 2, 1, 0, NOW + 5),
+            Group("bob", 1, 0, 0, NOW + 3),
+            Group("carol", 0, 0, 1, NOW - 1),
+        ]
+        assert found("platform") == [Group("ios", 3, 0, 0, NOW + 5), Group(None, 0, 1, 1, NOW - 1)]
+        assert found("application", kind="application") == [
+            Group("Outlook", 2, 1, 0, NOW + 5),
+            Group(None, 0, 0, 1, NOW - 1),
+        ]
+        assert found("user", status="active", kind="application") == [Group("ALICE", 2, 0, 0, NOW + 5)]
+        assert found("user", status="revoked") == [Group("carol", 0, 0, 1, NOW - 1)]
+        assert found("user", status="expired") == [Group("alice", 0, 1, 0, NOW - 9 * DAY)]
+        assert found("user", search="lost") == [Group("carol", 0, 0, 1, NOW - 1)]
+        assert found("user", username="nobody") == []
+
+
+def test_the_latest_instant_since_an_event(store: Store):
+    """Of the newest event of that action and subject and all after it, whatever their order in time."""
+    event(store, "token.refresh", subject="a", at=NOW + 50)
+    event(store, "token.refresh", subject="a", at=NOW + 10)
+    event(store, "session.issue", subject="a", at=NOW + 30)
+    event(store, "token.refresh", subject="b", at=NOW + 20)
+    with store.view() as view:
+        assert view.latest_since("token.refresh", "a") == NOW + 30
+        assert view.latest_since("token.refresh", "b") == NOW + 20
+        assert view.latest_since("token.refresh", "c") is None
+
+
+def test_recomputing_never_gives_more_than_was_asked_for(store: Store):
+    """A requested lifetime is capped by the longest age, never lengthened beyond itself; an access token's only shortens."""
+    asked, capped, pair = add(
+        store,
+        new(tokens="requested", fixed_expires_at=NOW + 2 * DAY),
+        new(tokens="requested", fixed_expires_at=NOW + 9 * DAY),
+        new(tokens="pair", access_expires_at=NOW + 3600),
+    )
+    for absolute, access, expected in (
+        (5 * DAY, 7200, (NOW + 2 * DAY, NOW + 5 * DAY, NOW + 3600)),
+        (DAY, 1800, (NOW + DAY, NOW + DAY, NOW + 1800)),
+        (99 * DAY, 7200, (NOW + 2 * DAY, NOW + 9 * DAY, NOW + 1800)),
+    ):
+        profile = Profile("default", NEVER, absolute, pair=PairRules(access))
+        with store.change() as tx:
+            tx.recompute_deadlines(replace(DEFAULTS, profiles={"default": profile}), NOW + 1)
+            found = [tx.session(one.id, NOW + 1) for one in (asked, capped, pair)]
+        assert (found[0].expires_at, found[1].expires_at, found[2].access_expires_at) == expected
+        assert found[0].idle_expires_at == NEVER
 
 
 def test_one_revocation_is_always_open(store: Store):

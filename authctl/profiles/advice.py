@@ -28,9 +28,10 @@ def advice(profile: Profile) -> Iterator[tuple[Path, str]]:
 def _pair_advice(profile: Profile, pair: PairRules) -> Iterator[tuple[Path, str]]:
     if not 10 * MINUTE <= pair.access_lifetime <= DAY:
         yield ("access_lifetime",), f"access tokens live for 10 minutes to a day ({_ENTRA})"
-    if profile.idle_timeout >= NEVER:
+    unused = min(profile.idle_timeout, profile.absolute_timeout)
+    if unused >= NEVER:
         yield ("idle_timeout",), f"refresh tokens should end when they are not used for some time ({_RFC_9700})"
-    elif not 10 * MINUTE <= profile.idle_timeout <= 90 * DAY:
+    elif not 10 * MINUTE <= unused <= 90 * DAY:
         yield ("idle_timeout",), f"refresh tokens may be unused for 10 minutes to 90 days ({_ENTRA})"
     if 365 * DAY < profile.absolute_timeout < NEVER:
         yield ("absolute_timeout",), f"refresh tokens live for 365 days at the most ({_ENTRA})"
