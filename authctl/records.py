@@ -9,6 +9,7 @@ from authctl.names import username_key
 
 if TYPE_CHECKING:
     from authctl.registry.cleanup import CleanupOutcome
+    from authctl.registry.continuity import ContinuityState
     from authctl.registry.imports import ImportOutcome
     from authctl.registry.profiles import ApplyOutcome, ProfileDifference
     from authctl.registry.revocations import RevokeOutcome
@@ -33,6 +34,7 @@ PROFILE_FIELDS = (
     "sealed",
     "bind",
     "ends_on_password_change",
+    "continuity",
 )
 """Every field of a profile, in the order of the documentation."""
 
@@ -84,6 +86,8 @@ def shown_session(s: Session) -> Record:
         "bound_to": s.bound_to,
         "refreshed_at": instant(s.refreshed_at),
         "access_expires_at": instant(s.access_expires_at),
+        "held": s.is_held,
+        "held_until": instant(s.ends_at) if s.is_held else None,
     }
 
 
@@ -100,6 +104,7 @@ def issued(i: "Issued") -> Record:
 
 def introspection(s: Session) -> Record:
     """A verified session as RFC 7662, section 2.2: times in whole seconds; no exp when there is no end."""
+    expires = s.token_expires_at if s.read_at < s.token_expires_at else s.token_ends_at
     answer = {
         "active": True,
         "sub": username_key(s.username),
@@ -107,10 +112,10 @@ def introspection(s: Session) -> Record:
         "client_id": s.application,
         "token_type": "Bearer",
         "iat": s.token_issued_at // SECOND,
-        "exp": s.token_expires_at // SECOND,
+        "exp": expires // SECOND,
         "jti": s.id,
     }
-    if s.token_expires_at >= NEVER:
+    if expires >= NEVER:
         del answer["exp"]
     return answer
 
@@ -185,6 +190,20 @@ def user_change(o: "UserOutcome") -> Record:
         "kept": o.kept,
         "dry_run": o.dry_run,
         "sessions": [session(s) for s in o.sessions],
+    }
+
+
+def continuity(s: "ContinuityState") -> Record:
+    """A continuity event, and how many sessions it holds beyond their time."""
+    return {
+        "profile": s.event.profile,
+        "started_at": instant(s.event.started_at),
+        "until": instant(s.event.ends_at),
+        "held": s.held,
+        "actor": s.event.actor,
+        "note": s.event.note,
+        "ended_by": s.event.ended_by,
+        "end_note": s.event.end_note,
     }
 
 

@@ -49,6 +49,9 @@ REVOKED = _shape("id username application status_before", "id username applicati
 ENDED = _shape(" ".join(SESSIONS.fields), "id username application status ended_reason")
 EVENTS = _shape("seq at actor action subject note detail hash prev_hash", "seq at actor action subject note")
 GROUPS = _shape("group active expired revoked total last_used_at", "group active expired revoked total last_used_at")
+CONTINUITY = _shape(
+    "profile started_at until held actor note ended_by end_note", "profile started_at until held actor note"
+)
 USERS = _shape(
     "username disabled disabled_at disabled_by note password_changed_at active expired revoked total last_used_at",
     "username disabled active expired revoked total last_used_at",

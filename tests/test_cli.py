@@ -69,6 +69,8 @@ def test_session_json(installed: Authctl):
         "bound_to": None,
         "refreshed_at": None,
         "access_expires_at": None,
+        "held": False,
+        "held_until": None,
     }
     assert installed("sessions", "list", "-o", "json").json == [session]
     assert INSTANT.fullmatch(session["created_at"])

@@ -215,11 +215,14 @@ class Lifetimes(RuleBasedStateMachine):
         self.known.append(one)
 
     @precondition(lambda self: self.known)
-    @rule(data=st.data())
-    def use(self, data: st.DataObject) -> None:
+    @rule(data=st.data(), back=st.sampled_from([1, 1, 1, 2, 3]))
+    def use(self, data: st.DataObject, back: int) -> None:
         """An access token that was ever given, presented: mostly the last one of a session."""
         one = data.draw(st.sampled_from(self.known))
-        token = one.access_tokens[-min(len(one.access_tokens), data.draw(st.sampled_from([1, 1, 1, 2, 3])))]
+        self.verify(one, one.access_tokens[-min(len(one.access_tokens), back)])
+
+    def verify(self, one: Known, token: str) -> None:
+        """Present one of a session's access tokens."""
         present = token == one.access_tokens[-1]
         good = one.status(self.now) == "active" and present and self.now < one.access_end
         try:
@@ -394,9 +397,9 @@ class Lifetimes(RuleBasedStateMachine):
         self.now += seconds
 
     @precondition(lambda self: self.known)
-    @rule(data=st.data(), late=st.sampled_from([0, 0, -1, 1]))
-    def until(self, data: st.DataObject, late: int) -> None:
-        """The clock goes to an instant that matters to a session, or to the second before or after."""
+    @rule(data=st.data(), late=st.sampled_from([0, 0, -1, 1]), then=st.sampled_from(["use", "use", "refresh", ""]))
+    def until(self, data: st.DataObject, late: int, then: str) -> None:
+        """The clock goes to an instant that matters to a session, or to the second before or after, and it is used."""
         one = data.draw(st.sampled_from(self.known))
         rules = self.rules[one.profile]
         matters = [one.expires, one.access_end, one.slid + rules.slide_after, one.used + 60, one.seen]
@@ -404,6 +407,10 @@ class Lifetimes(RuleBasedStateMachine):
         ahead = [at + late for at in matters if self.now < at + late < START + 1_000 * DAY]
         if ahead:
             self.now = data.draw(st.sampled_from(ahead))
+        if then == "use":
+            self.verify(one, one.access_tokens[-1])
+        elif then == "refresh" and one.refresh_tokens:
+            self.present(one, one.generation)
 
     @rule(data=st.data(), seconds=st.sampled_from([1, 30, 90, HOUR, 2 * DAY]))
     def clock_is_set_back(self, data: st.DataObject, seconds: int) -> None:

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from authctl import IntegrityFailure, ProfileSet, Session, SessionFilter, Status, audit, names, profiles
 from authctl.instants import DAY, NEVER, Duration
+from authctl.lifetimes import held_end
 from authctl.model import Group, Grouping, NewSession, PairRules, Profile, User
 from authctl.store import create_store, open_store
 from authctl.store.base import EventFilter, Imported, Store
@@ -143,7 +144,7 @@ def test_orders(store: Store):
     assert ids(store, status="revoked") == [by_id[4], by_id[7], by_id[1], by_id[9]]
     assert ids(store, status=("active", "revoked")) == [by_id[n] for n in (0, 1, 2, 4, 7, 9)]
     with store.change() as tx:
-        assert tx.end_sessions([sessions[0].number, sessions[4].number], NOW + 1, "signed_out") == 1
+        tx.end_sessions([sessions[0].number], NOW + 1, "signed_out")
     assert ids(store, NOW + 1, status="expired")[0] == by_id[0]
 
 
@@ -231,34 +232,30 @@ def test_count_at_most(store: Store):
 
 
 def test_recording_a_use(store: Store):
-    """A use moves the deadlines of an active session, and of no other."""
-    living, ended, expired, revoked = add(store, new(), new(), new(used_at=NOW - 3 * DAY), new())
-    revoke(store, ids=(revoked.id,))
+    """A use moves the deadlines of its session."""
+    (living,) = add(store, new())
     later = NOW + DAY
     moved = Profile("default").deadlines(NOW, later)
     with store.change() as tx:
-        tx.end_sessions([ended.number], NOW, "signed_out")
-        assert tx.record_use(living.number, later, moved)
-        for other in (ended, expired, revoked):
-            assert not tx.record_use(other.number, later, moved)
+        tx.record_use(living.number, later, moved)
         found = tx.session(living.id, later)
     assert found is not None
     assert (found.last_used_at, found.slid_at, found.expires_at) == (later, later, later + 3 * DAY)
     assert found.use_due_at == moved.use_due_at
 
 
-def test_ending_ends_what_is_active(store: Store):
-    """A hard end of those that live, and of no other; how many that were."""
-    living, expired, revoked, other = add(store, new(), new(used_at=NOW - 3 * DAY), new(), new("bob"))
-    revoke(store, ids=(revoked.id,))
+def test_ending_is_for_good(store: Store):
+    """A hard end of those that are named, at that instant and for that reason, and of no other."""
+    first, second, other = add(store, new(), new(), new("bob"))
     with store.change() as tx:
-        assert tx.end_sessions([living.number, expired.number, revoked.number], NOW + 5, "user_disabled") == 1
-        assert tx.end_sessions([living.number], NOW + 9, "signed_out") == 0
-        assert tx.end_sessions([], NOW + 9, "signed_out") == 0
-        found = {one.id: tx.session(one.id, NOW + 5) for one in (living, expired, revoked, other)}
-    ended = {one.id: (s.ended_at, s.ended_by, s.expires_at) for one in (living,) if (s := found[one.id])}
-    assert ended == {living.id: (NOW + 5, "user_disabled", NOW + 5)}
-    assert all(s and s.ended_at is None for one, s in found.items() if one != living.id)
+        tx.end_sessions([first.number, second.number], NOW + 5, "user_disabled")
+        tx.end_sessions([], NOW + 9, "signed_out")
+        found = [tx.session(one.id, NOW + 5) for one in (first, second, other)]
+    assert [s and (s.ended_at, s.ended_by, s.expires_at) for s in found] == [
+        (NOW + 5, "user_disabled", NOW + 5),
+        (NOW + 5, "user_disabled", NOW + 5),
+        (None, None, NOW + 3 * DAY),
+    ]
 
 
 def test_rotating_begins_the_next_generation(store: Store):
@@ -575,19 +572,33 @@ life = st.fixed_dictionaries(
 fresh_folders = numbers()
 
 
+days = st.lists(st.integers(0, 40), max_size=6, unique=True).map(sorted)
+outages = days.map(
+    lambda found: [(NOW + a * DAY, NOW + b * DAY) for a, b in zip(found[::2], found[1::2], strict=False)]
+)
+"""Continuity events, of which no two overlap."""
+
+
 @contextmanager
-def lived(make: Callable[[Path], Store], folder: Path, lives: list[dict]) -> Iterator[Store]:
-    """A store with sessions that went through all that can happen to one."""
+def lived(
+    make: Callable[[Path], Store], folder: Path, lives: list[dict], events: list[tuple[int, int]]
+) -> Iterator[Store]:
+    """A store with sessions that went through all that can happen to one, and with outages."""
     folder.mkdir()
     store = make(folder)
+    with store.change() as tx:
+        for begins, ends in events:
+            tx.start_continuity("DEFAULT", begins, ends, "bob", "provider down")
+            tx.start_continuity("another", begins - 5 * DAY, ends + 5 * DAY, "bob", "provider down")
     added = []
     for one in lives:
         (session,) = add(store, new(used_at=one["used_at"], kind=one["kind"], fixed_expires_at=one["fixed"]))
         added.append(session)
     for session, one in zip(added, lives, strict=True):
-        if one["ended"] is not None:
+        ended = one["ended"] and max(one["ended"], session.created_at)
+        if ended and session.is_alive(ended):
             with store.change() as tx:
-                tx.end_sessions([session.number], max(one["ended"], session.created_at), "signed_out")
+                tx.end_sessions([session.number], ended, "signed_out")
         if one["revoked"] == "itself":
             revoke(store, NOW + 30 * DAY, ids=(session.id,))
     spared = [s.number for s, one in zip(added, lives, strict=True) if one["revoked"] == "no"]
@@ -599,12 +610,24 @@ def lived(make: Callable[[Path], Store], folder: Path, lives: list[dict]) -> Ite
 
 @pytest.mark.parametrize("kind", STORES)
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(lives=st.lists(life, max_size=8), now=instants)
-def test_one_status_in_python_and_in_the_database(tmp_path: Path, kind: str, lives: list[dict], now: int):
+@given(lives=st.lists(life, max_size=8), events=outages, now=instants)
+def test_one_status_in_python_and_in_the_database(
+    tmp_path: Path, kind: str, lives: list[dict], events: list[tuple[int, int]], now: int
+):
     """For every circumstance and at every instant, a clock set back included, both say the same of each session."""
-    with lived(STORES[kind], tmp_path / str(next(fresh_folders)), lives) as store:
+    with lived(STORES[kind], tmp_path / str(next(fresh_folders)), lives, events) as store:
         with store.view() as view:
             everything = view.page(SessionFilter(), now, 99).sessions
+            held = sum(s.status_at(now) is Status.ACTIVE and s.expires_at <= now for s in everything)
+            assert view.held("default", now) == held
+        for session in everything:
+            held_to = session.expires_at if session.ended_at else held_end(session.expires_at, events)
+            assert session.ends_at == held_to
+            assert store.by_number(session.number, now)[0].expires_at == session.expires_at
+        listed = ids(store, now, status="expired")
+        by_id = {session.id: session for session in everything}
+        ends = [by_id[session_id].ends_at for session_id in listed]
+        assert ends == sorted(ends, reverse=True)
         for status in Status:
             judged = {s.id for s in everything if s.status_at(now) is status}
             assert set(ids(store, now, status=status)) == judged
@@ -624,10 +647,12 @@ def test_one_status_in_python_and_in_the_database(tmp_path: Path, kind: str, liv
 
 @pytest.mark.parametrize("kind", STORES)
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(lives=st.lists(life, max_size=8), cutoff=st.integers(0, 40).map(lambda n: NOW + n * DAY))
-def test_removal_agrees_with_the_session_s_own_end(tmp_path: Path, kind: str, lives: list[dict], cutoff: int):
+@given(lives=st.lists(life, max_size=8), events=outages, cutoff=st.integers(0, 40).map(lambda n: NOW + n * DAY))
+def test_removal_agrees_with_the_session_s_own_end(
+    tmp_path: Path, kind: str, lives: list[dict], events: list[tuple[int, int]], cutoff: int
+):
     """What is removed is exactly what `Session.end` puts before the cutoff."""
-    with lived(STORES[kind], tmp_path / str(next(fresh_folders)), lives) as store:
+    with lived(STORES[kind], tmp_path / str(next(fresh_folders)), lives, events) as store:
         with store.view() as view:
             everything = view.page(SessionFilter(), NOW, 99).sessions
             due = sum(view.ended_before(cutoff).values())

@@ -383,4 +383,15 @@ def test_naughty_strings(installed: Authctl):
 
 def test_every_command_was_met_here_or_in_the_contract():
     """A new command must be added to the tests of hostile text."""
-    assert set(COMMANDS) == {"init", "demo", "sessions", "revoke", "tokens", "users", "audit", "profiles", "cleanup"}
+    assert set(COMMANDS) == {
+        "init",
+        "demo",
+        "sessions",
+        "revoke",
+        "tokens",
+        "users",
+        "continuity",
+        "audit",
+        "profiles",
+        "cleanup",
+    }

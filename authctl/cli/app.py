@@ -21,6 +21,7 @@ COMMANDS = {
     "revoke": "revoke",
     "tokens": "tokens",
     "users": "users",
+    "continuity": "continuity",
     "audit": "audit",
     "profiles": "profiles",
     "cleanup": "cleanup",

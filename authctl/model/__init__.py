@@ -5,6 +5,7 @@ give these values their meaning are in `lifetimes`.
 """
 
 from authctl.model.audit import AuditEvent
+from authctl.model.continuity import ContinuityEvent
 from authctl.model.filters import SessionFilter
 from authctl.model.profiles import (
     Assignment,
@@ -24,6 +25,7 @@ __all__ = [
     "Assignment",
     "AuditEvent",
     "Binding",
+    "ContinuityEvent",
     "Group",
     "Grouping",
     "Kind",

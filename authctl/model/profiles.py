@@ -74,6 +74,8 @@ class Profile:
     requested: RequestRules | None = None
     bind: Binding | None = None
     ends_on_password_change: PasswordRule = PasswordRule.ALL
+    continuity: bool = False
+    """Whether a continuity event holds its sessions."""
 
     @property
     def tokens(self) -> Tokens:
@@ -123,6 +125,7 @@ class Profile:
             "tokens": self.tokens.value,
             "bind": self.bind and self.bind.value,
             "ends_on_password_change": self.ends_on_password_change.value,
+            "continuity": self.continuity,
         }
         if self.pair:
             document["access_lifetime"] = format_timeout(self.pair.access_lifetime)
@@ -153,6 +156,7 @@ class Profile:
             _request_rules(document) if tokens is Tokens.REQUESTED else None,
             bind and Binding(bind),
             PasswordRule(document.get("ends_on_password_change", PasswordRule.ALL)),
+            document.get("continuity", False),
         )
 
 

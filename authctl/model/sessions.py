@@ -52,6 +52,8 @@ class Session(NamedTuple):
     fixed_expires_at: int | None
     """A deadline that was given with the session: requested, so that no profile lengthens it, or imported."""
     expires_at: int
+    ends_at: int
+    """When it really ends: `expires_at`, or the end of the continuity event that holds or held it."""
     ended_at: int | None
     ended_by: str | None
     """Why a hard end was made; `ended_reason` covers deadlines, too."""
@@ -66,6 +68,8 @@ class Session(NamedTuple):
     refreshed_at: int | None
     access_expires_at: int | None
     """When the access token of a pair ends; None where it is as good as its session."""
+    access_ends_at: int | None
+    """When it really ends, as `ends_at`."""
     key_id: str | None
     revocation_id: int
     revoked_at: int | None
@@ -81,7 +85,7 @@ class Session(NamedTuple):
 
     def is_alive(self, now: int) -> bool:
         """Whether neither a deadline nor a hard end has come, revoked or not."""
-        return lifetimes.is_alive(self.ended_at, self.expires_at, now)
+        return lifetimes.is_alive(self.ended_at, self.ends_at, now)
 
     @property
     def status(self) -> Status:
@@ -93,7 +97,7 @@ class Session(NamedTuple):
         """Why the session is over, its revocation apart; None while it lives."""
         if self.is_alive(self.read_at):
             return None
-        return self.ended_by or self.first_deadline
+        return self.ended_by or ("continuity_ended" if self.ends_at > self.expires_at else self.first_deadline)
 
     @property
     def first_deadline(self) -> str:
@@ -104,8 +108,13 @@ class Session(NamedTuple):
 
     @property
     def end(self) -> int:
-        """The instant that retention counts from: revoked, else ended, else expired."""
-        return self.revoked_at if self.revoked_at is not None else self.expires_at
+        """The instant that retention counts from: revoked, else ended, else expired or no longer held."""
+        return self.revoked_at if self.revoked_at is not None else self.ends_at
+
+    @property
+    def is_held(self) -> bool:
+        """Whether it lived beyond its deadline when this was read, by a continuity event."""
+        return self.status is Status.ACTIVE and self.read_at >= self.expires_at
 
     @property
     def token_issued_at(self) -> int:
@@ -114,8 +123,13 @@ class Session(NamedTuple):
 
     @property
     def token_expires_at(self) -> int:
-        """When its present access token ends: with the session, or before."""
+        """When its present access token ends: with the session, or before. A continuity event may hold it beyond."""
         return self.expires_at if self.access_expires_at is None else min(self.access_expires_at, self.expires_at)
+
+    @property
+    def token_ends_at(self) -> int:
+        """When its present access token really ends."""
+        return self.ends_at if self.access_ends_at is None else min(self.access_ends_at, self.ends_at)
 
 
 @dataclass(frozen=True, slots=True)

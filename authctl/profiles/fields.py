@@ -109,6 +109,7 @@ class WrittenProfile(_Strict):
     sealed: bool = False
     bind: Annotated[Binding | None, _choice(Binding)] = None
     ends_on_password_change: Annotated[PasswordRule, _choice(PasswordRule)] = PasswordRule.ALL
+    continuity: bool = False
 
     @property
     def absolute(self) -> int:
@@ -139,6 +140,7 @@ class WrittenProfile(_Strict):
             requested=self._request_rules() if self.tokens is Tokens.REQUESTED else None,
             bind=self.bind,
             ends_on_password_change=self.ends_on_password_change,
+            continuity=self.continuity,
         )
 
     def _pair_rules(self) -> PairRules:

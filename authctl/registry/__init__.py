@@ -2,17 +2,18 @@
 use case with its transaction, worked out in the module of its noun."""
 
 from collections.abc import Iterator, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, BinaryIO, Self
 
-from authctl.instants import Clock, Duration
+from authctl.instants import Clock, Duration, instant_of
 from authctl.model import AuditEvent, Group, Grouping, ProfileSet, Session, SessionFilter
 from authctl.registry import audit as audit_log
-from authctl.registry import cleanup, profiles, refreshing, revocations, sessions, tokens, users
+from authctl.registry import cleanup, continuity, profiles, refreshing, revocations, sessions, tokens, users
 from authctl.registry.audit import ChainHead
 from authctl.registry.cleanup import CleanupOutcome, Progress
+from authctl.registry.continuity import ContinuityState
 from authctl.registry.core import Core
 from authctl.registry.profiles import ApplyOutcome, ProfileDifference
 from authctl.registry.revocations import RevokeOutcome
@@ -263,6 +264,38 @@ class Registry:
         Raises Refused without a note.
         """
         return users.password_changed(self._core, username, note=note, actor=actor)
+
+    # Continuity
+
+    def continuity(self) -> tuple[ContinuityState, ...]:
+        """The continuity events that are running, with how many sessions each holds beyond their time."""
+        return continuity.status(self._core)
+
+    def start_continuity(
+        self,
+        profiles: Sequence[str] = (),
+        *,
+        note: str | None,
+        until: int | datetime | None = None,
+        actor: str | None = None,
+    ) -> tuple[ContinuityState, ...]:
+        """Hold the sessions of those profiles, or of all that allow it, until the event ends: then, or when it is ended.
+
+        What is active now, or is registered meanwhile, stays so whatever its deadlines; revocations and hard ends win.
+        Raises Refused without a note, where a profile does not allow it, or where an event holds it already; NotFound for a
+        profile that rules no session; InvalidInput for an `until` that has passed.
+        """
+        until = instant_of(until) if isinstance(until, datetime) else until
+        return continuity.start(self._core, profiles, until=until, note=note, actor=actor)
+
+    def end_continuity(
+        self, profiles: Sequence[str] = (), *, note: str | None, actor: str | None = None
+    ) -> tuple[ContinuityState, ...]:
+        """End the events of those profiles, or all: sessions held beyond their time expire now.
+
+        Raises Refused without a note, NotFound where none is running.
+        """
+        return continuity.end(self._core, profiles, note=note, actor=actor)
 
     # Profiles
 

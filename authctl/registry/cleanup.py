@@ -90,6 +90,7 @@ def _remove(
             size = max(1, min(_LARGEST_BATCH, int(size * _LOCK_SECONDS / max(took, 1e-6))))
     with core.change(actor) as unit:
         unit.tx.remove_unnamed_revocations()
+        unit.tx.remove_continuity(min(cutoff, retention_cutoff(unit.tx.profiles().retention, unit.now)))
         counts = {status.value: count for status, count in removed.items()}
         unit.record("cleanup.done", detail={"cutoff": format_instant(cutoff), "removed": counts})
     return removed

@@ -6,6 +6,7 @@ from typing import Any
 from authctl import names
 from authctl.errors import Refused
 from authctl.model import Profile, ProfileSet
+from authctl.registry.continuity import let_go
 from authctl.registry.core import Core, actor_name
 from authctl.store.base import DeadlineChanges
 
@@ -77,8 +78,11 @@ def apply(
         if may_end is not None and outcome.ended > may_end:
             raise Refused(f"{outcome.ended:,} living sessions would end", "to accept that: --yes")
         unit.tx.save_profiles(complete)
-        ended = {"shortened": outcome.shortened, "lengthened": outcome.lengthened, "ended": outcome.ended}
-        unit.record("profile.apply", note=note, detail={"in_force": complete.to_document(), **ended})
+        detail: dict[str, Any] = {"in_force": complete.to_document()}
+        detail |= {"shortened": outcome.shortened, "lengthened": outcome.lengthened, "ended": outcome.ended}
+        if gone := let_go(unit, complete, note):
+            detail["continuity_ended"] = gone
+        unit.record("profile.apply", note=note, detail=detail)
     return outcome
 
 

@@ -2,7 +2,7 @@
 
 import os
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from hashlib import sha256
 from hmac import compare_digest
@@ -21,7 +21,7 @@ from authctl.errors import (
 )
 from authctl.instants import microseconds
 from authctl.keys import load
-from authctl.model import SIGN_IN_METHODS, Binding, Kind, NewSession, Profile, Session, Tokens
+from authctl.model import SIGN_IN_METHODS, Binding, Kind, NewSession, Profile, Session, Status, Tokens
 from authctl.registry.core import Core, Unit
 from authctl.store.base import View
 from authctl.tokens import SECRET_BYTES, Claims, TokenKind, TokenMint
@@ -235,13 +235,21 @@ def _verified(core: Core, claims: Claims, facts: Facts) -> Session:
     if claims.kind is TokenKind.REFRESH:
         raise TokenUnknown
     session = owned(core.store.by_number(claims.number, core.now()), claims)
+    if session.read_at >= session.token_expires_at:
+        session = _with_continuity(core, claims)
     check_alive(session)
     if claims.generation != session.generation:
         raise TokenEnded("the access token was replaced when its session was refreshed")
-    if session.read_at >= session.token_expires_at:
+    if session.read_at >= session.token_ends_at:
         raise TokenExpired("the access token has expired")
     check_bearer(session, facts)
     return session
+
+
+def _with_continuity(core: Core, claims: Claims) -> Session:
+    """The session of the claims, with what a continuity event makes of deadlines that have passed."""
+    with core.look() as (view, now):
+        return owned(view.by_number(claims.number, now), claims)
 
 
 def check_alive(session: Session) -> None:
@@ -250,7 +258,7 @@ def check_alive(session: Session) -> None:
         raise TokenRevoked("the session was revoked")
     if session.ended_at is not None:
         raise TokenEnded(f"the session was ended: {(session.ended_by or '').replace('_', ' ')}")
-    if session.read_at >= session.expires_at:
+    if session.read_at >= session.ends_at:
         raise TokenExpired("the session has expired")
 
 
@@ -282,11 +290,13 @@ def _used(core: Core, session: Session) -> Session | None:
         with core.store.change(wait=False) as tx:
             present = tx.session(session.id, now)
             profile = tx.profiles().get(session.profile)
-            if present is None or profile is None:
-                return None if present is None else session
+            if profile is None:
+                return session
+            if present is None or present.status is not Status.ACTIVE or present.last_used_at > now:
+                return None
             moves = present.tokens == Tokens.SINGLE
-            written = tx.record_use(present.number, now, deadlines_after(profile, present, now, moves=moves))
-            return tx.session(session.id, now) if written else None
+            tx.record_use(present.number, now, deadlines_after(profile, present, now, moves=moves))
+            return tx.session(session.id, now)
     except RegistryUnavailable:
         return session
 
@@ -294,4 +304,9 @@ def _used(core: Core, session: Session) -> Session | None:
 def deadlines_after(profile: Profile, session: Session, now: int, *, moves: bool) -> lifetimes.Deadlines:
     """A session's deadlines after a use; one that does not move the idle deadline is only recorded."""
     slid = lifetimes.slid_at(profile.slide_after, session.slid_at, now) if moves else session.slid_at
-    return lifetimes.deadlines(profile.timeouts, session.created_at, slid, now, session.fixed_expires_at)
+    found = lifetimes.deadlines(profile.timeouts, session.created_at, slid, now, session.fixed_expires_at)
+    if found.expires_at > now:
+        return found
+    return replace(
+        found, expires_at=max(found.expires_at, session.expires_at)
+    )  # held: what holds it must go on doing so

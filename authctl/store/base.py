@@ -13,7 +13,18 @@ from typing import Any, NamedTuple, Protocol
 
 from authctl import names
 from authctl.lifetimes import Deadlines
-from authctl.model import AuditEvent, Group, Grouping, NewSession, ProfileSet, Session, SessionFilter, Status, User
+from authctl.model import (
+    AuditEvent,
+    ContinuityEvent,
+    Group,
+    Grouping,
+    NewSession,
+    ProfileSet,
+    Session,
+    SessionFilter,
+    Status,
+    User,
+)
 
 
 class Cursor(NamedTuple):
@@ -103,6 +114,12 @@ class View(Protocol):
     def users(self) -> list[User]:
         """Every user of whom something was recorded, in the order of their keys."""
 
+    def continuity_events(self) -> list[ContinuityEvent]:
+        """Every continuity event, the earliest first."""
+
+    def held(self, profile: str, now: int) -> int:
+        """How many sessions of that profile are active at `now` only because a continuity event holds them."""
+
     def covered(self, revocation_id: int) -> int:
         """How many sessions name that revocation."""
 
@@ -146,15 +163,24 @@ class Change(View, Protocol):
     def add_session(self, session: NewSession, revocation_id: int | None = None) -> Session:
         """Register a session, not revoked unless a closed revocation is named; its number never comes back."""
 
-    def record_use(self, number: int, used_at: int, deadlines: Deadlines) -> bool:
-        """Write a use and the deadlines it leads to; False when the session is no longer active, or a later use is written."""
+    def record_use(self, number: int, used_at: int, deadlines: Deadlines) -> None:
+        """Write a use and the deadlines it leads to."""
 
     def rotate(self, number: int, at: int, deadlines: Deadlines, access_expires_at: int, key_id: str) -> None:
         """Begin the next generation of a session's tokens: a use, with the end of the new access token and the key that
         signs the tokens."""
 
-    def end_sessions(self, numbers: Sequence[int], at: int, reason: str) -> int:
-        """Make a hard end of those that are active: they end at that instant, for that reason. How many that were."""
+    def end_sessions(self, numbers: Sequence[int], at: int, reason: str) -> None:
+        """Make a hard end: those sessions end at that instant, for that reason."""
+
+    def start_continuity(self, profile: str, at: int, ends_at: int, actor: str, note: str) -> None:
+        """Record a continuity event of a profile, for as long as that."""
+
+    def end_continuity(self, event_id: int, at: int, actor: str, note: str) -> None:
+        """Let a continuity event end then, or where it began if that is later."""
+
+    def remove_continuity(self, cutoff: int) -> int:
+        """Forget the continuity events that ended before the cutoff; how many that were."""
 
     def save_user(self, user: User) -> None:
         """Record a user, in the place of what was recorded before."""
@@ -177,7 +203,7 @@ class Change(View, Protocol):
     def recompute_deadlines(self, profiles: ProfileSet, now: int) -> dict[str, DeadlineChanges]:
         """Judge every living session anew under its profile; one whose deadline would lie in the past ends now.
 
-        Nothing that is revoked, ended or expired changes, nor a deadline that was imported with its session. No requested
+        What a continuity event holds lives, and goes on being held. Nothing that is revoked, ended or expired changes, nor a deadline that was imported with its session. No requested
         lifetime becomes longer than what was asked for, and an access token's only shorter: it may have expired.
         """
 

@@ -150,6 +150,24 @@ _LIFETIMES = (
 )
 
 
+_OUTAGES = (
+    """
+    CREATE TABLE continuity (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        profile TEXT NOT NULL,
+        started_at INTEGER NOT NULL,
+        ends_at INTEGER NOT NULL,
+        actor TEXT NOT NULL,
+        note TEXT NOT NULL,
+        ended_by TEXT,
+        end_note TEXT,
+        CHECK (started_at <= ends_at),
+        CHECK ((ended_by IS NULL) = (end_note IS NULL))
+    ) STRICT
+    """,
+)
+
+
 @migrations()
 def founding(db: Database) -> None:
     """Sessions, revocations, the audit log, and what imports remember."""
@@ -161,6 +179,13 @@ def founding(db: Database) -> None:
 def lifetimes(db: Database) -> None:
     """Token pairs, requested lifetimes, bound and sealed tokens, and users."""
     for statement in _LIFETIMES:
+        db.conn.execute(statement)
+
+
+@migrations()
+def outages(db: Database) -> None:
+    """Continuity events."""
+    for statement in _OUTAGES:
         db.conn.execute(statement)
 
 

@@ -7,32 +7,46 @@ from typing import Any
 
 from authctl.instants import NEVER
 from authctl.lifetimes import write_interval
-from authctl.model import AuditEvent, Group, Grouping, PairRules, ProfileSet, Session, SessionFilter, Status, User
+from authctl.model import (
+    AuditEvent,
+    ContinuityEvent,
+    Group,
+    Grouping,
+    PairRules,
+    ProfileSet,
+    Session,
+    SessionFilter,
+    Status,
+    User,
+)
 from authctl.names import fold
 from authctl.store import rows
 from authctl.store.base import Cursor, DeadlineChanges, EventFilter, ImportedDetail, Page
+from authctl.store.holding import Holding
 from authctl.store.selection import (
     BY_REVOCATION,
     JOINED,
     OPEN,
     REVOKED,
-    STATUS,
     Criteria,
     Selection,
     compiled,
     kinds,
+    status_sql,
 )
 
-BY_NUMBER = f"SELECT {rows.SESSION}, s.secret_hash FROM sessions AS s {JOINED} WHERE s.number = :number"
+_BY_NUMBER = f"SELECT {{columns}}, s.secret_hash FROM sessions AS s {JOINED} WHERE s.number = :number"
+BY_NUMBER = _BY_NUMBER.format(columns=rows.session_columns())
 
 LATEST_REVOKE_ALL = (
     "SELECT id FROM revocations INDEXED BY revocations_by_time WHERE everything AND at IS NOT NULL"
     " ORDER BY at DESC, id DESC LIMIT 1"
 )
 
-# What recomputing a profile's deadlines looks at, and the deadlines that its timeouts lead to.
+# What recomputing a profile's deadlines looks at, and the deadlines that its timeouts lead to. Sessions live whose deadline
+# lies after `since`: now, or the start of the continuity event that holds them.
 LIVING = (
-    f"s.revocation_id = {OPEN} AND s.kind IN ('application', 'web') AND s.expires_at > :now"
+    f"s.revocation_id = {OPEN} AND s.kind IN ('application', 'web') AND s.expires_at > :since"
     " AND s.ended_at IS NULL AND (s.fixed_expires_at IS NULL OR s.tokens = 'requested') AND s.profile_key = :profile"
 )
 NEW_IDLE = "iif(s.tokens = 'requested', :never, min(:never, s.slid_at + :idle))"
@@ -60,7 +74,7 @@ _EVENT_TEXT = (
 
 
 def by_number(connection: sqlite3.Connection, number: int, now: int) -> tuple[Session, bytes | None] | None:
-    """The session of that number with the hash of its secret."""
+    """The session of that number with the hash of its secret, as if no continuity event held it."""
     found = connection.execute(BY_NUMBER, {"number": number, "now": now}).fetchone()
     return found and (rows.session(found), found[-1])
 
@@ -70,6 +84,21 @@ class SqliteView:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self.connection = connection
+        self._holding: Holding | None = None
+
+    @property
+    def holding(self) -> Holding:
+        """The continuity events of this snapshot."""
+        if self._holding is None:
+            self._holding = Holding(self.continuity_events())
+        return self._holding
+
+    @property
+    def _session_columns(self) -> str:
+        return rows.session_columns(self.holding.end("s.expires_at"), self.holding.end("s.access_expires_at"))
+
+    def continuity_events(self) -> list[ContinuityEvent]:
+        return [rows.continuity(row) for row in self._all(f"SELECT {rows.CONTINUITY} FROM continuity ORDER BY id")]
 
     def _all(self, sql: str, parameters: Any = ()) -> list[tuple[Any, ...]]:
         return self.connection.execute(sql, parameters).fetchall()
@@ -83,12 +112,14 @@ class SqliteView:
         return int(found[0] or 0) if found else 0
 
     def session(self, session_id: str, now: int) -> Session | None:
-        sql = f"SELECT {rows.SESSION} FROM sessions AS s {JOINED} WHERE s.id = :id"
-        found = self._one(sql, {"id": session_id, "now": now})
+        sql = f"SELECT {self._session_columns} FROM sessions AS s {JOINED} WHERE s.id = :id"
+        found = self._one(sql, {"id": session_id, "now": now, **self.holding.parameters})
         return rows.checked_session(found) if found else None
 
     def by_number(self, number: int, now: int) -> tuple[Session, bytes | None] | None:
-        return by_number(self.connection, number, now)
+        sql = _BY_NUMBER.format(columns=self._session_columns)
+        found = self._one(sql, {"number": number, "now": now, **self.holding.parameters})
+        return found and (rows.session(found), found[-1])
 
     def ids_beginning(self, prefix: str, limit: int) -> list[str]:
         after = prefix[:-1] + chr(ord(prefix[-1]) + 1)
@@ -96,53 +127,61 @@ class SqliteView:
         return [row[0] for row in self._all(sql, (prefix, after, limit))]
 
     def page(self, selection: SessionFilter, now: int, limit: int, after: Cursor | None = None) -> Page:
-        chosen = compiled(selection, now)
+        chosen = compiled(selection, now, self.holding)
         found: list[tuple[Any, ...]] = []
         for kind in kinds(chosen):
-            found += self._lane(chosen, kind, limit, after)
+            for lane, end in chosen.lanes:
+                within = [chosen.where, lane] if kind is None else [chosen.where, lane, f"s.kind = '{kind}'"]
+                found += self._lane(chosen, within, end, limit, after)
         width = len(chosen.order.columns)
         found.sort(key=lambda row: row[-width:], reverse=True)
         sessions = [rows.checked_session(row) for row in found[:limit]]
         more = len(found) >= limit
         return Page(sessions, Cursor(found[limit - 1][-width:]) if more else None)
 
-    def _lane(self, chosen: Selection, kind: str | None, limit: int, after: Cursor | None) -> list[tuple[Any, ...]]:
-        conditions = [chosen.where] if kind is None else [chosen.where, f"s.kind = '{kind}'"]
+    def _lane(
+        self, chosen: Selection, conditions: Sequence[str], end: int | None, limit: int, after: Cursor | None
+    ) -> list[tuple[Any, ...]]:
+        columns = chosen.order.ending("s.expires_at" if end is None else str(end))
         if after is None:
-            return self._stretch(chosen, conditions, limit, {})
+            return self._stretch(chosen, columns, conditions, limit, {})
         key = {f"after_{index}": value for index, value in enumerate(after.key)}
         if chosen.order is not BY_REVOCATION:
-            beyond = f"({', '.join(chosen.order.columns)}) < (:after_0, :after_1)"
-            return self._stretch(chosen, [*conditions, beyond], limit, key)
+            beyond = f"({', '.join(columns)}) < ({', '.join(f':{name}' for name in key)})"
+            return self._stretch(chosen, columns, [*conditions, beyond], limit, key)
         within = "s.revocation_id = :after_1 AND (s.last_used_at, s.number) < (:after_2, :after_3)"
-        found = self._stretch(chosen, [*conditions, within], limit, key)
+        found = self._stretch(chosen, columns, [*conditions, within], limit, key)
         if len(found) < limit:
             beyond = "(r.at, r.id) < (:after_0, :after_1)"
-            found += self._stretch(chosen, [*conditions, beyond], limit - len(found), key)
+            found += self._stretch(chosen, columns, [*conditions, beyond], limit - len(found), key)
         return found
 
     def _stretch(
-        self, chosen: Selection, conditions: Sequence[str], limit: int, key: dict[str, int]
+        self,
+        chosen: Selection,
+        columns: Sequence[str],
+        conditions: Sequence[str],
+        limit: int,
+        key: dict[str, int],
     ) -> list[tuple[Any, ...]]:
-        columns = chosen.order.columns
         sql = (
-            f"SELECT {rows.SESSION}, {', '.join(columns)} FROM {chosen.source} WHERE {' AND '.join(conditions)}"
-            f" ORDER BY {', '.join(f'{column} DESC' for column in columns)} LIMIT :limit"
+            f"SELECT {self._session_columns}, {', '.join(columns)} FROM {chosen.source} WHERE {' AND '.join(conditions)}"
+            f" ORDER BY {', '.join(f'{column} DESC' for column in _varying(columns))} LIMIT :limit"
         )
         return self._all(sql, {**chosen.parameters, **key, "limit": limit})
 
     def count(self, selection: SessionFilter, now: int, at_most: int | None = None) -> int:
-        chosen = compiled(selection, now)
+        chosen = compiled(selection, now, self.holding)
         everywhere = " AND s.kind IN ('application', 'web')" if chosen.by_kind else ""
         limit = "" if at_most is None else " LIMIT :at_most"
         sql = f"SELECT count(*) FROM (SELECT 1 FROM {chosen.counted} WHERE {chosen.where}{everywhere}{limit})"
         return self._number(sql, {**chosen.parameters, "at_most": at_most})
 
     def groups(self, selection: SessionFilter, by: Grouping, now: int) -> list[Group]:
-        chosen = compiled(selection, now)
+        chosen = compiled(selection, now, self.holding)
         everywhere = " AND s.kind IN ('application', 'web')" if chosen.by_kind else ""
         name = _GROUPED[by]
-        counts = ", ".join(f"sum({STATUS[status]})" for status in Status)
+        counts = ", ".join(f"sum({status_sql(status, self.holding, now)})" for status in Status)
         sql = (  # SQLite takes a bare column from the row that has the maximum
             f"SELECT s.{name}, {counts}, max(s.last_used_at) AS used FROM {chosen.counted}"
             f" WHERE {chosen.where}{everywhere} GROUP BY s.{name}_key ORDER BY used DESC, s.{name}_key"
@@ -170,16 +209,31 @@ class SqliteView:
 
     def deadline_changes(self, profiles: ProfileSet, now: int) -> dict[str, DeadlineChanges]:
         sql = (
-            f"SELECT sum({NEW_DEADLINE} < s.expires_at AND {NEW_DEADLINE} > :now),"
-            f" sum({NEW_DEADLINE} > s.expires_at), sum({NEW_DEADLINE} <= :now)"
+            f"SELECT sum({NEW_DEADLINE} < s.expires_at AND ({NEW_DEADLINE} > :now OR :since < :now)),"
+            f" sum({NEW_DEADLINE} > s.expires_at), sum({NEW_DEADLINE} <= :now AND :since = :now)"
             f" FROM sessions AS s INDEXED BY sessions_by_expiry WHERE {LIVING}"
         )
         changes = {}
-        for name, parameters in recomputations(profiles, now):
-            found = self._one(sql, parameters)
-            if found and found[0] is not None:
-                changes[name] = DeadlineChanges(*found)
+        for name, parameters in recomputations(profiles, now, self.continuity_events()):
+            found = self._one(sql, parameters) or ()
+            let_go = 0 if profiles.profiles[name].continuity else self.held(name, now)
+            counts = [count or 0 for count in found]
+            if let_go or any(count is not None for count in found):
+                changes[name] = DeadlineChanges(counts[0], counts[1], counts[2] + let_go)
         return changes
+
+    def held(self, profile: str, now: int) -> int:
+        event = next(
+            (e for e in self.continuity_events() if fold(e.profile) == fold(profile) and e.is_running(now)), None
+        )
+        if event is None:
+            return 0
+        sql = (
+            "SELECT count(*) FROM sessions AS s INDEXED BY sessions_by_expiry"
+            f" WHERE s.revocation_id = {OPEN} AND s.kind IN ('application', 'web') AND s.expires_at > :since"
+            " AND s.expires_at <= :now AND s.ended_at IS NULL AND s.profile_key = :profile"
+        )
+        return self._number(sql, {"since": event.started_at, "now": now, "profile": fold(profile)})
 
     def events(self, selection: EventFilter, limit: int, before: int | None = None) -> list[AuditEvent]:
         asked = _event_criteria(selection)
@@ -205,20 +259,20 @@ class SqliteView:
     def latest_since(self, action: str, subject: str) -> int | None:
         newest = "SELECT max(seq) FROM audit_events WHERE subject = ? AND action = ?"
         found = self._one(f"SELECT max(at) FROM audit_events WHERE seq >= ({newest})", (subject, action))
-        return found and found[0]
+        return found[0] if found else None
 
     def ended_before(self, cutoff: int) -> dict[Status, int]:
         return {
-            status: self._number(f"SELECT count(*) FROM {source}", {"cutoff": cutoff})
-            for status, source in REMOVABLE.items()
+            status: self._number(f"SELECT count(*) FROM {source}", {"cutoff": cutoff, **self.holding.parameters})
+            for status, source in removable(self.holding, cutoff).items()
         }
 
     def imported(self, key: bytes, now: int) -> list[ImportedDetail]:
         sql = (
-            f"SELECT {rows.SESSION}, i.said_at FROM imported AS i INDEXED BY imported_by_key"
+            f"SELECT {self._session_columns}, i.said_at FROM imported AS i INDEXED BY imported_by_key"
             f" JOIN sessions AS s ON s.number = i.number {JOINED} WHERE i.key = :key ORDER BY s.number"
         )
-        found = self._all(sql, {"key": key, "now": now})
+        found = self._all(sql, {"key": key, "now": now, **self.holding.parameters})
         return [ImportedDetail(rows.checked_session(row), json.loads(row[-1])) for row in found]
 
     def imported_final(self, key: bytes) -> int | None:
@@ -228,24 +282,36 @@ class SqliteView:
 
 _GROUPED = {Grouping.USER: "username", Grouping.APPLICATION: "application", Grouping.PLATFORM: "platform"}
 
-REMOVABLE = {
-    Status.EXPIRED: (
-        "sessions AS s INDEXED BY sessions_by_expiry"
-        f" WHERE s.revocation_id = {OPEN} AND s.kind IN ('application', 'web') AND s.expires_at < :cutoff"
-    ),
-    Status.REVOKED: f"{REVOKED} WHERE r.at IS NOT NULL AND r.at < :cutoff",
-}
-"""The sessions whose end lies before a cutoff, by the status they then have."""
+
+def removable(holding: Holding, cutoff: int) -> dict[Status, str]:
+    """The sessions whose end lies before a cutoff, the parameter of that name, by the status they then have."""
+    return {
+        Status.EXPIRED: (
+            "sessions AS s INDEXED BY sessions_by_expiry"
+            f" WHERE s.revocation_id = {OPEN} AND s.kind IN ('application', 'web') AND s.expires_at < :cutoff"
+            f" AND NOT {holding.kept(cutoff)}"
+        ),
+        Status.REVOKED: f"{REVOKED} WHERE r.at IS NOT NULL AND r.at < :cutoff",
+    }
 
 
-def recomputations(profiles: ProfileSet, now: int) -> list[tuple[str, dict[str, Any]]]:
+def _varying(columns: Sequence[str]) -> list[str]:
+    """The columns, each once, without those that are a number: one that all rows have in common orders nothing."""
+    return [column for column in dict.fromkeys(columns) if not column.isdecimal()]
+
+
+def recomputations(
+    profiles: ProfileSet, now: int, events: Sequence[ContinuityEvent]
+) -> list[tuple[str, dict[str, Any]]]:
     """For each profile, the parameters that `LIVING` and `NEW_DEADLINE` take."""
+    since = {fold(event.profile): event.started_at for event in events if event.is_running(now)}
     return [
         (
             name,
             {
                 "profile": fold(name),
                 "now": now,
+                "since": since.get(fold(name), now) if profile.continuity else now,
                 "never": NEVER,
                 "idle": profile.idle_timeout,
                 "absolute": profile.absolute_timeout,

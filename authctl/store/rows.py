@@ -6,16 +6,17 @@ from typing import Any
 
 from authctl.errors import IntegrityFailure
 from authctl.instants import EARLIEST, NEVER
-from authctl.model import AuditEvent, NewSession, ProfileSet, Session, User
+from authctl.model import AuditEvent, ContinuityEvent, NewSession, ProfileSet, Session, User
 from authctl.names import fold
 
-SESSION = (
+_SESSION = (
     "s.number, s.id, s.username, s.application, s.application_version, s.platform, s.device, s.ip,"
     " s.user_agent, s.kind, s.profile, s.signed_in_with, s.referrer, s.created_at, s.last_used_at, s.slid_at,"
-    " s.use_due_at, s.idle_expires_at, s.absolute_expires_at, s.fixed_expires_at, s.expires_at, s.ended_at,"
-    " s.ended_reason, s.tokens, s.sealed, s.bound_to, s.generation, s.refreshed_at, s.access_expires_at, s.key_id,"
-    " s.revocation_id, r.at, r.actor, r.note, :now"
+    " s.use_due_at, s.idle_expires_at, s.absolute_expires_at, s.fixed_expires_at, s.expires_at, {end},"
+    " s.ended_at, s.ended_reason, s.tokens, s.sealed, s.bound_to, s.generation, s.refreshed_at, s.access_expires_at,"
+    " {access_end}, s.key_id, s.revocation_id, r.at, r.actor, r.note, :now"
 )
+CONTINUITY = "id, profile, started_at, ends_at, actor, note, ended_by, end_note"
 USER = "username, disabled_at, disabled_by, disabled_note, ended_at, password_changed_at"
 EVENT = "seq, at, actor, action, subject, note, detail, prev_hash, hash"
 
@@ -23,8 +24,13 @@ _WIDTH = len(Session._fields)
 _INSTANTS = [Session._fields.index(name) for name in Session._fields if name.endswith("_at")]
 
 
+def session_columns(end: str = "s.expires_at", access_end: str = "s.access_expires_at") -> str:
+    """What to select for a session, with the SQL for when it and its access token really end."""
+    return _SESSION.format(end=end, access_end=access_end)
+
+
 def session(row: Sequence[Any]) -> Session:
-    """The session of a row that `SESSION` selected; columns after it are left alone."""
+    """The session of a row of `session_columns`; columns after them are left alone."""
     found = Session._make(row[:_WIDTH])
     if not type(found.expires_at) is type(found.use_due_at) is int:
         raise IntegrityFailure("the registry is damaged: a session's row makes no sense")
@@ -43,6 +49,11 @@ def checked_session(row: Sequence[Any]) -> Session:
 def event(row: Sequence[Any]) -> AuditEvent:
     """The event of a row that `EVENT` selected, as it stands: judging it is the chain's business."""
     return AuditEvent(*row)
+
+
+def continuity(row: Sequence[Any]) -> ContinuityEvent:
+    """The continuity event of a row that `CONTINUITY` selected."""
+    return ContinuityEvent(*row)
 
 
 def user(row: Sequence[Any]) -> User:

@@ -10,6 +10,7 @@ from typing import Any
 
 from authctl.model import Kind, SessionFilter, Status
 from authctl.names import fold
+from authctl.store.holding import Holding
 
 OPEN = "(SELECT id FROM revocations INDEXED BY revocations_open WHERE at IS NULL)"
 JOINED = "JOIN revocations AS r ON r.id = s.revocation_id"
@@ -22,11 +23,6 @@ REVOKED = (
     "revocations AS r INDEXED BY revocations_by_time CROSS JOIN sessions AS s INDEXED BY sessions_by_revocation"
     " ON s.revocation_id = r.id"
 )
-STATUS = {
-    Status.ACTIVE: f"(s.revocation_id = {OPEN} AND s.expires_at > :now AND s.ended_at IS NULL)",
-    Status.EXPIRED: f"(s.revocation_id = {OPEN} AND (s.expires_at <= :now OR s.ended_at IS NOT NULL))",
-    Status.REVOKED: f"(s.revocation_id <> {OPEN})",
-}
 _UNREVOKED = {Status.ACTIVE, Status.EXPIRED}
 _SEARCHED = ("s.username_key", "s.application_key", "s.device_key", "s.platform_key", "lower(s.ip)", "r.note_key")
 
@@ -37,9 +33,15 @@ class Order:
 
     columns: tuple[str, ...]
 
+    def ending(self, end: str) -> tuple[str, ...]:
+        """The columns, with the SQL for when a session really ends."""
+        return tuple(column.format(end=end) for column in self.columns)
+
 
 BY_USE = Order(("s.last_used_at", "s.number"))
-BY_EXPIRY = Order(("s.expires_at", "s.number"))
+BY_END = Order(("{end}", "s.expires_at", "s.number"))
+"""By when they really ended; what a continuity event held ended with that, whatever its deadline."""
+
 BY_REVOCATION = Order(("r.at", "r.id", "s.last_used_at", "s.number"))
 
 
@@ -53,6 +55,8 @@ class Selection:
     parameters: dict[str, Any]
     by_kind: bool
     """Whether the index yields its order only within one kind."""
+    lanes: tuple[tuple[str, int | None], ...] = (("TRUE", None),)
+    """Parts that the index yields in order, each with the end that all of it has in common, if any."""
 
     @property
     def source(self) -> str:
@@ -69,15 +73,34 @@ class Selection:
         return " AND ".join(self.conditions) or "TRUE"
 
 
-def compiled(selection: SessionFilter, now: int) -> Selection:
+def status_sql(status: Status, holding: Holding, now: int) -> str:
+    """Whether a session has a status at `now`, the parameter of that name."""
+    if status is Status.REVOKED:
+        return f"(s.revocation_id <> {OPEN})"
+    held = holding.held(now)
+    if status is Status.ACTIVE:
+        alive = f"(s.expires_at > :now OR {held})" if held else "s.expires_at > :now"
+        return f"(s.revocation_id = {OPEN} AND {alive} AND s.ended_at IS NULL)"
+    past = f"(s.expires_at <= :now AND NOT {held})" if held else "s.expires_at <= :now"
+    return f"(s.revocation_id = {OPEN} AND ({past} OR s.ended_at IS NOT NULL))"
+
+
+def compiled(selection: SessionFilter, now: int, holding: Holding) -> Selection:
     """The SQL of a filter."""
     asked = _criteria(selection)
-    asked.parameters["now"] = now
+    asked.parameters |= {"now": now, **holding.parameters}
     statuses = set(selection.statuses)
     table, order, by_kind = _entrance(selection, statuses)
     if statuses and len(statuses) < len(Status):
-        asked.conditions.append(_status(statuses, order))
-    return Selection(table, order, tuple(asked.conditions), asked.parameters, by_kind and selection.kind is None)
+        asked.conditions.append(_status(statuses, order, {s: status_sql(s, holding, now) for s in Status}))
+    return Selection(
+        table,
+        order,
+        tuple(asked.conditions),
+        asked.parameters,
+        by_kind and selection.kind is None,
+        tuple(holding.lanes(now)) if order is BY_END else (("TRUE", None),),
+    )
 
 
 def _entrance(selection: SessionFilter, statuses: set[Status]) -> tuple[str, Order, bool]:
@@ -85,29 +108,29 @@ def _entrance(selection: SessionFilter, statuses: set[Status]) -> tuple[str, Ord
     if statuses == {Status.REVOKED}:
         order = BY_REVOCATION
     elif statuses == {Status.EXPIRED}:
-        order = BY_EXPIRY
+        order = BY_END
     if selection.ids:
         return "sessions AS s", order, False
     if selection.username is not None:
         return "sessions AS s INDEXED BY sessions_by_user", order, False
     if order is BY_REVOCATION:
         return REVOKED, order, True
-    if order is BY_EXPIRY:
+    if order is BY_END:
         return "sessions AS s INDEXED BY sessions_by_expiry", order, True
     index = "sessions_by_revocation" if statuses and statuses <= _UNREVOKED else "sessions_by_use"
     return f"sessions AS s INDEXED BY {index}", order, True
 
 
-def _status(statuses: set[Status], order: Order) -> str:
+def _status(statuses: set[Status], order: Order, conditions: dict[Status, str]) -> str:
     if order is BY_REVOCATION:
         return "r.at IS NOT NULL"
-    if order is BY_EXPIRY:
-        return f"{STATUS[Status.EXPIRED]} AND s.expires_at <= {_EXPIRED_BY}"
+    if order is BY_END:
+        return f"{conditions[Status.EXPIRED]} AND s.expires_at <= {_EXPIRED_BY}"
     if statuses == _UNREVOKED:
         return f"s.revocation_id = {OPEN}"
     if statuses == {Status.ACTIVE}:
-        return STATUS[Status.ACTIVE]
-    return "(" + " OR ".join(STATUS[status] for status in sorted(statuses)) + ")"
+        return conditions[Status.ACTIVE]
+    return "(" + " OR ".join(conditions[status] for status in sorted(statuses)) + ")"
 
 
 class Criteria:

@@ -18,9 +18,9 @@ from authctl.store.reading import (
     NEW_ACCESS,
     NEW_DEADLINE,
     NEW_IDLE,
-    REMOVABLE,
     SqliteView,
     recomputations,
+    removable,
 )
 from authctl.store.selection import JOINED, OPEN, compiled
 
@@ -49,12 +49,9 @@ class SqliteChange(SqliteView):
         assert found is not None
         return rows.session(found)
 
-    def record_use(self, number: int, used_at: int, deadlines: Deadlines) -> bool:
-        sql = (
-            f"UPDATE sessions SET last_used_at = :used_at, {_NEW_DEADLINES} WHERE number = :number"
-            f" AND revocation_id = {OPEN} AND ended_at IS NULL AND expires_at > :used_at AND last_used_at <= :used_at"
-        )
-        return self.connection.execute(sql, _use(number, used_at, deadlines)).rowcount == 1
+    def record_use(self, number: int, used_at: int, deadlines: Deadlines) -> None:
+        sql = f"UPDATE sessions SET last_used_at = :used_at, {_NEW_DEADLINES} WHERE number = :number"
+        self.connection.execute(sql, _use(number, used_at, deadlines))
 
     def rotate(self, number: int, at: int, deadlines: Deadlines, access_expires_at: int, key_id: str) -> None:
         sql = (
@@ -63,14 +60,27 @@ class SqliteChange(SqliteView):
         )
         self.connection.execute(sql, {**_use(number, at, deadlines), "access": access_expires_at, "key_id": key_id})
 
-    def end_sessions(self, numbers: Sequence[int], at: int, reason: str) -> int:
+    def end_sessions(self, numbers: Sequence[int], at: int, reason: str) -> None:
         sql = (
             "UPDATE sessions SET ended_at = :at, ended_reason = :reason, expires_at = :at"
-            f" WHERE number IN (SELECT value FROM json_each(:numbers)) AND revocation_id = {OPEN}"
-            " AND ended_at IS NULL AND expires_at > :at"
+            " WHERE number IN (SELECT value FROM json_each(:numbers))"
         )
-        parameters = {"numbers": json.dumps(numbers), "at": at, "reason": reason}
-        return self.connection.execute(sql, parameters).rowcount
+        self.connection.execute(sql, {"numbers": json.dumps(numbers), "at": at, "reason": reason})
+
+    def start_continuity(self, profile: str, at: int, ends_at: int, actor: str, note: str) -> None:
+        sql = "INSERT INTO continuity (profile, started_at, ends_at, actor, note) VALUES (?, ?, ?, ?, ?)"
+        self.connection.execute(sql, (profile, at, ends_at, actor, note))
+        self._holding = None
+
+    def end_continuity(self, event_id: int, at: int, actor: str, note: str) -> None:
+        sql = "UPDATE continuity SET ends_at = max(started_at, ?), ended_by = ?, end_note = ? WHERE id = ?"
+        self.connection.execute(sql, (at, actor, note, event_id))
+        self._holding = None
+
+    def remove_continuity(self, cutoff: int) -> int:
+        removed = self.connection.execute("DELETE FROM continuity WHERE ends_at < ?", (cutoff,)).rowcount
+        self._holding = None
+        return removed
 
     def save_user(self, user: User) -> None:
         sql = (
@@ -95,7 +105,7 @@ class SqliteChange(SqliteView):
         return closed
 
     def assign(self, selection: SessionFilter, now: int, revocation_id: int) -> int:
-        chosen = compiled(selection, now)
+        chosen = compiled(selection, now, self.holding)
         sql = (
             f"UPDATE sessions SET revocation_id = :revocation_id WHERE revocation_id = {OPEN}"
             f" AND number IN (SELECT s.number FROM {chosen.counted} WHERE {chosen.where})"
@@ -116,11 +126,12 @@ class SqliteChange(SqliteView):
     def recompute_deadlines(self, profiles: ProfileSet, now: int) -> dict[str, DeadlineChanges]:
         changes = self.deadline_changes(profiles, now)
         sql = (
-            f"UPDATE sessions AS s INDEXED BY sessions_by_expiry SET expires_at = max(:now, {NEW_DEADLINE}),"
+            "UPDATE sessions AS s INDEXED BY sessions_by_expiry"
+            f" SET expires_at = iif({NEW_DEADLINE} > :since, {NEW_DEADLINE}, :now),"
             f" idle_expires_at = {NEW_IDLE}, absolute_expires_at = {NEW_ABSOLUTE},"
             f" access_expires_at = {NEW_ACCESS}, use_due_at = s.last_used_at + :interval WHERE {LIVING}"
         )
-        for name, parameters in recomputations(profiles, now):
+        for name, parameters in recomputations(profiles, now, self.continuity_events()):
             if name in changes:
                 self.connection.execute(sql, parameters)
         return changes
@@ -141,10 +152,12 @@ class SqliteChange(SqliteView):
         self.connection.execute(sql, values)
 
     def remove_ended(self, cutoff: int, limit: int) -> dict[Status, int]:
-        removed = dict.fromkeys(REMOVABLE, 0)
-        for status, source in REMOVABLE.items():
+        sources = removable(self.holding, cutoff)
+        removed = dict.fromkeys(sources, 0)
+        for status, source in sources.items():
             sql = f"SELECT s.number FROM {source} LIMIT :limit"
-            chosen = self._all(sql, {"cutoff": cutoff, "limit": limit - sum(removed.values())})
+            left = limit - sum(removed.values())
+            chosen = self._all(sql, {"cutoff": cutoff, "limit": left, **self.holding.parameters})
             numbers = json.dumps(sorted(row[0] for row in chosen))
             self.connection.execute(_KEEP_FINALS, (numbers,))
             for table in ("imported", "sessions"):

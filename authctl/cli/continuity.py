@@ -1,0 +1,68 @@
+"""`authctl continuity`: start, end, status."""
+
+from typing import Annotated
+
+import typer
+
+from authctl import records, render
+from authctl.cli.context import counted
+from authctl.cli.context import start as begin
+from authctl.cli.options import Actor, Note, Output, Quiet
+from authctl.instants import parse_when
+
+Profiles = Annotated[
+    list[str] | None, typer.Option("--profile", metavar="NAME", help="Only this profile; may be given again.")
+]
+
+app = typer.Typer(help="Hold sessions through an outage.", rich_markup_mode=None, add_completion=False)
+
+
+@app.command()
+def start(
+    ctx: typer.Context,
+    profiles: Profiles = None,
+    until: Annotated[
+        str | None, typer.Option("--until", metavar="TIME", help="Until then: a date, a time, or so far ahead.")
+    ] = None,
+    note: Note = None,
+    actor: Actor = None,
+    output: Output = None,
+    quiet: Quiet = False,
+) -> None:
+    """Hold what is active. Sessions of profiles that allow it stay so until the event ends; what had expired stays so, too."""
+    cli = begin(ctx, output, quiet)
+    when = None if until is None else parse_when(until, cli.registry.now(), ahead=True)
+    states = cli.registry.start_continuity(profiles or (), until=when, note=cli.note(note), actor=actor)
+    cli.say(f"holding {', '.join(state.event.profile for state in states)}; to end it: authctl continuity end")
+    if cli.form:
+        cli.show_many(map(records.continuity, states), render.CONTINUITY)
+
+
+@app.command()
+def end(
+    ctx: typer.Context,
+    profiles: Profiles = None,
+    note: Note = None,
+    actor: Actor = None,
+    output: Output = None,
+    quiet: Quiet = False,
+) -> None:
+    """End what holds sessions. Those beyond their time expire now."""
+    cli = begin(ctx, output, quiet)
+    states = cli.registry.end_continuity(profiles or (), note=cli.note(note), actor=actor)
+    over = sum(state.held for state in states)
+    cli.say(
+        f"no longer holding {', '.join(state.event.profile for state in states)}; {counted(over, 'session')} expired"
+    )
+    if cli.form:
+        cli.show_many(map(records.continuity, states), render.CONTINUITY)
+
+
+@app.command()
+def status(ctx: typer.Context, output: Output = None, quiet: Quiet = False) -> None:
+    """Show what holds sessions now. With how many it holds beyond their time: they expire when it ends."""
+    cli = begin(ctx, output, quiet)
+    states = cli.registry.continuity()
+    if not states:
+        cli.say("no continuity event is running")
+    cli.show_many(map(records.continuity, states), render.CONTINUITY)

@@ -1,0 +1,107 @@
+"""Continuity: holding the sessions of profiles that allow it through an outage."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from authctl import names
+from authctl.errors import InvalidInput, NotFound, Refused
+from authctl.instants import NEVER, format_instant
+from authctl.model import ContinuityEvent, Profile, ProfileSet
+from authctl.registry.core import Core, Unit
+from authctl.store.base import View
+
+
+@dataclass(frozen=True, slots=True)
+class ContinuityState:
+    """A continuity event, and what it holds."""
+
+    event: ContinuityEvent
+    held: int
+    """How many sessions are active only because of it: those that end when it does, unless they are used before."""
+
+
+def start(
+    core: Core, profiles: Sequence[str], *, until: int | None, note: str | None, actor: str | None
+) -> tuple[ContinuityState, ...]:
+    """See `Registry.start_continuity`."""
+    note = names.note(note)
+    with core.change(actor) as unit:
+        if until is not None and until <= unit.now:
+            raise InvalidInput(f"a continuity event cannot end before it begins: {format_instant(until)}")
+        running = running_events(unit.tx, unit.now)
+        chosen = _allowing(unit.tx.profiles(), profiles)
+        for profile in chosen:
+            if event := running.get(names.fold(profile.name)):
+                since = format_instant(event.started_at)
+                what = f"a continuity event holds profile {names.quoted(profile.name)} since {since}"
+                raise Refused(what, "to see it: authctl continuity status")
+        for profile in chosen:
+            unit.tx.start_continuity(profile.name, unit.now, until or NEVER, unit.actor, note)
+        detail = {"profiles": [p.name for p in chosen], "until": format_instant(until) if until else None}
+        unit.record("continuity.start", note=note, detail=detail)
+        begun = running_events(unit.tx, unit.now)
+    return tuple(ContinuityState(begun[names.fold(profile.name)], 0) for profile in chosen)
+
+
+def _allowing(profiles: ProfileSet, wanted: Sequence[str]) -> list[Profile]:
+    """The profiles that are meant: those named, or all that allow it; withdrawn ones rule sessions, too."""
+    every = {**profiles.withdrawn, **profiles.profiles}
+    if not wanted:
+        chosen = [profile for profile in every.values() if profile.continuity]
+        if not chosen:
+            raise Refused("no profile allows continuity", "give a profile continuity: true, and apply it")
+        return chosen
+    chosen = []
+    for name in wanted:
+        profile = profiles.get(names.profile_name(name))
+        if profile is None:
+            raise NotFound(f"no profile {names.quoted(name)}", "to see them: authctl profiles list")
+        if not profile.continuity:
+            what = f"profile {names.quoted(profile.name)} does not allow continuity"
+            raise Refused(what, "give it continuity: true, and apply it")
+        chosen += [profile] if profile not in chosen else []
+    return chosen
+
+
+def end(core: Core, profiles: Sequence[str], *, note: str | None, actor: str | None) -> tuple[ContinuityState, ...]:
+    """See `Registry.end_continuity`."""
+    note = names.note(note)
+    keys = {names.fold(names.profile_name(name)): name for name in profiles}
+    with core.change(actor) as unit:
+        running = running_events(unit.tx, unit.now)
+        for key, name in keys.items():
+            if key not in running:
+                raise NotFound(f"no continuity event holds profile {names.quoted(name)}")
+        ending = [event for key, event in running.items() if not keys or key in keys]
+        if not ending:
+            raise NotFound("no continuity event is running")
+        states = tuple(ContinuityState(event, unit.tx.held(event.profile, unit.now)) for event in ending)
+        for event in ending:
+            unit.tx.end_continuity(event.id, unit.now, unit.actor, note)
+        detail: dict[str, Any] = {"profiles": {state.event.profile: state.held for state in states}}
+        unit.record("continuity.end", note=note, detail=detail)
+        ended = {event.id: event for event in unit.tx.continuity_events()}
+    return tuple(ContinuityState(ended[state.event.id], state.held) for state in states)
+
+
+def status(core: Core) -> tuple[ContinuityState, ...]:
+    """See `Registry.continuity`."""
+    with core.look() as (view, now):
+        return tuple(ContinuityState(e, view.held(e.profile, now)) for e in running_events(view, now).values())
+
+
+def running_events(view: View, now: int) -> dict[str, ContinuityEvent]:
+    """The events that hold sessions at `now`, by the key of their profile."""
+    return {names.fold(event.profile): event for event in view.continuity_events() if event.is_running(now)}
+
+
+def let_go(unit: Unit, profiles: ProfileSet, note: str) -> list[str]:
+    """End the events of profiles that no longer allow one; the names of those."""
+    gone = []
+    for key, event in running_events(unit.tx, unit.now).items():
+        profile = profiles.get(key)
+        if profile is not None and not profile.continuity:
+            unit.tx.end_continuity(event.id, unit.now, unit.actor, note)
+            gone.append(event.profile)
+    return gone
