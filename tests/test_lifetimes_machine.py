@@ -43,10 +43,12 @@ class Rules:
     default: int = 0
     tokens: str = "single"
     on_password: str = "all"
+    continuity: bool = False
 
     def text(self) -> str:
         """The profile as `profiles.yaml` has it."""
         said = {"ends_on_password_change": self.on_password, "tokens": self.tokens}
+        said["continuity"] = str(self.continuity).lower()
         if self.tokens == "requested":
             said |= {"default_lifetime": f"{self.default}s", "max_lifetime": f"{self.absolute}s"}
         else:
@@ -61,20 +63,20 @@ class Rules:
 
 CHOICES = {
     "sliding": (
-        Rules(idle=3 * DAY),
+        Rules(idle=3 * DAY, continuity=True),
         Rules(idle=3 * DAY, absolute=10 * DAY),
         Rules(idle=DAY, slide_after=6 * HOUR, on_password="none"),
         Rules(idle=5 * HOUR, absolute=6 * HOUR, on_password="password"),
         Rules(),
     ),
     "paired": (
-        Rules(tokens="pair", idle=2 * DAY, absolute=9 * DAY, access=HOUR, grace=30),
+        Rules(tokens="pair", idle=2 * DAY, absolute=9 * DAY, access=HOUR, grace=30, continuity=True),
         Rules(tokens="pair", idle=2 * DAY, access=30 * MINUTE, on_password="password"),
         Rules(tokens="pair", idle=DAY, absolute=3 * DAY, access=2 * HOUR, grace=600, on_reuse="refuse"),
         Rules(tokens="pair", absolute=2 * DAY, access=HOUR, grace=HOUR),
     ),
     "asked": (
-        Rules(tokens="requested", default=HOUR, absolute=DAY),
+        Rules(tokens="requested", default=HOUR, absolute=DAY, continuity=True),
         Rules(tokens="requested", default=5 * MINUTE, absolute=2 * HOUR, on_password="password"),
         Rules(idle=4 * HOUR, absolute=8 * HOUR),
     ),
@@ -101,6 +103,7 @@ class Known:
     seen: int = 0
     ended: str | None = None
     note: str | None = None
+    outages: list[list[int]] = field(default_factory=list)
     access_tokens: list[str] = field(default_factory=list)
     refresh_tokens: list[str] = field(default_factory=list)
 
@@ -108,7 +111,14 @@ class Known:
         """What it is at an instant."""
         if self.note is not None:
             return "revoked"
-        return "active" if self.ended is None and now < self.expires else "expired"
+        return "active" if self.ended is None and now < self.held(self.expires) else "expired"
+
+    def held(self, deadline: int) -> int:
+        """When a deadline really ends it: with the outage in whose course it lies."""
+        for start, end in self.outages:
+            if start < deadline < end:
+                return end
+        return deadline
 
 
 class Lifetimes(RuleBasedStateMachine):
@@ -121,6 +131,7 @@ class Lifetimes(RuleBasedStateMachine):
         self.rules: dict[str, Rules] = {}
         self.known: list[Known] = []
         self.disabled: set[str] = set()
+        self.outages: dict[str, list[list[int]]] = {name: [] for name in CHOICES}
         self.notes = 0
 
     @initialize(rules=st.fixed_dictionaries({name: st.sampled_from(choices) for name, choices in CHOICES.items()}))
@@ -163,7 +174,8 @@ class Lifetimes(RuleBasedStateMachine):
         if moves and self.now - one.slid >= self.rules[one.profile].slide_after:
             one.slid = self.now
         one.used = self.now
-        one.expires = self.deadline(one)
+        wants = self.deadline(one)
+        one.expires = wants if wants > self.now else max(wants, one.expires)
 
     def write_is_due(self, one: Known) -> bool:
         """Whether a use is written: 60 s, or 1 % of the idle timeout, after the last."""
@@ -208,6 +220,7 @@ class Lifetimes(RuleBasedStateMachine):
         access = self.now + rules.access if rules.tokens == "pair" else FOREVER
         one = Known(issued.session.id, user, profile, way, rules.tokens, self.now, self.now, self.now, 0, asked, access)
         one.expires = self.deadline(one)
+        one.outages = self.outages[profile]
         one.access_tokens.append(issued.access_token)
         if issued.refresh_token:
             one.refresh_tokens.append(issued.refresh_token)
@@ -224,7 +237,7 @@ class Lifetimes(RuleBasedStateMachine):
     def verify(self, one: Known, token: str) -> None:
         """Present one of a session's access tokens."""
         present = token == one.access_tokens[-1]
-        good = one.status(self.now) == "active" and present and self.now < one.access_end
+        good = one.status(self.now) == "active" and present and self.now < one.held(one.access_end)
         try:
             session = self.registry.verify(token)
         except TokenInvalid:
@@ -373,18 +386,60 @@ class Lifetimes(RuleBasedStateMachine):
         for one in self.known:
             if one.status(self.now) != "active":
                 continue
+            running = self.running(one.profile) if self.rules[one.profile].continuity else None
+            if running is None and one.expires <= self.now:
+                counts["ended"] += 1  # held until now, by an event that its profile no longer allows
+                continue
+            since = running[0] if running else self.now
             wants = self.deadline(one)
-            if wants <= self.now:
+            if wants <= self.now and running is None:
                 counts["ended"] += 1
             elif wants != one.expires:
                 counts["shortened" if wants < one.expires else "lengthened"] += 1
-            one.expires = max(self.now, wants)
+            one.expires = wants if wants > since else self.now
             if one.tokens == "pair":
                 rules = self.rules[one.profile] if self.rules[one.profile].tokens == "pair" else Rules()
                 one.access_end = min(one.access_end, (one.refreshed or one.created) + rules.access)
+        if not self.rules[name].continuity and (running := self.running(name)):
+            running[1] = self.now
         for name_of, count in counts.items():
             assert getattr(outcome, name_of) == count, name_of
             assert sum(getattr(one, name_of) for one in predicted) == count, name_of
+        self.recorded()
+
+    def running(self, profile: str) -> list[int] | None:
+        """The outage that holds a profile's sessions now."""
+        return next((one for one in self.outages[profile] if one[0] <= self.now < one[1]), None)
+
+    @rule(name=st.sampled_from(sorted(CHOICES)), length=st.sampled_from([FOREVER, FOREVER, HOUR, 5 * DAY]))
+    def outage(self, name: str, length: int) -> None:
+        """A continuity event begins, unless one holds or the profile does not allow it."""
+        may = self.rules[name].continuity and self.running(name) is None
+        until = None if length == FOREVER else (self.now + length) * 10**6
+        try:
+            self.registry.start_continuity([name], until=until, note=self.note())
+        except Refused:
+            assert not may
+            return
+        assert may
+        self.outages[name].append([self.now, self.now + length])
+        self.recorded()
+
+    @precondition(lambda self: any(self.running(name) for name in CHOICES))
+    @rule()
+    def outage_is_over(self) -> None:
+        """Every event ends; what was beyond its time expires."""
+        let_go = {name: 0 for name in CHOICES if self.running(name)}
+        for one in self.known:
+            if one.profile in let_go and one.status(self.now) == "active" and one.expires <= self.now:
+                let_go[one.profile] += 1
+        before = {state.event.profile: state.held for state in self.registry.continuity()}
+        ended = {state.event.profile: state.held for state in self.registry.end_continuity(note=self.note())}
+        assert ended == before == let_go
+        for name in let_go:
+            running = self.running(name)
+            assert running is not None
+            running[1] = self.now
         self.recorded()
 
     @rule(
