@@ -26,8 +26,8 @@ FOREVER = 10**12
 START = int(datetime(2026, 3, 2, 9, tzinfo=UTC).timestamp())
 USERS = ("alice", "bob")
 WAYS = ("password", "key", None)
-STEPS = int(os.environ.get("AUTHCTL_MACHINE_STEPS", "40"))
-EXAMPLES = int(os.environ.get("AUTHCTL_MACHINE_EXAMPLES", "60"))
+STEPS = int(os.environ.get("AUTHCTL_MACHINE_STEPS", "50"))
+EXAMPLES = int(os.environ.get("AUTHCTL_MACHINE_EXAMPLES", "150"))
 
 
 @dataclass(frozen=True)

@@ -279,6 +279,8 @@ def test_hostile_text_in_every_field(installed: Authctl, home: Path, tmp_path: P
     (tmp_path / "evil.csv").write_text(f"{HOSTILE[0]};{HOSTILE[1]}\n1;2\n")
     (tmp_path / "evil.jsonl").write_text(json.dumps({"u": HOSTILE[0], "t": HOSTILE[1]}) + "\n")
     (tmp_path / "map.yaml").write_text("fields: {username: u, at: t}\nkey: [username]\n")
+    (tmp_path / "held.yaml").write_text("version: 1\nprofiles: {default: {idle_timeout: 3d, continuity: true}}")
+    assert installed("profiles", "apply", str(tmp_path / "held.yaml"), "--note", "for outages").code == 0
     (tmp_path / "choice.yaml").write_bytes(b'version: 1\nprofiles: {a: {tokens: "\\e[31m", bind: "\\e[31m"}}\n')
     evil = HOSTILE[0] + "\u202e"
     for form in ("table", "json", "ndjson", "csv", "id"):
@@ -310,6 +312,12 @@ def test_hostile_text_in_every_field(installed: Authctl, home: Path, tmp_path: P
             ("users", "disable", "bob", "--note", "note " + "".join(HOSTILE), "--actor", "actor " + HOSTILE[0]),
             ("users", "enable", evil, "--note", "lost device"),
             ("users", "password-changed", "bob", "--note", evil + "why"),
+            ("continuity", "start", "--profile", evil, "--note", "lost device"),
+            ("continuity", "start", "--until", evil, "--note", "lost device"),
+            ("continuity", "start", "--note", "note " + "".join(HOSTILE), "--actor", "actor " + HOSTILE[0]),
+            ("continuity", "status"),
+            ("continuity", "end", "--profile", evil, "--note", "lost device"),
+            ("continuity", "end", "--note", "note " + "".join(HOSTILE)),
             ("tokens", "refresh", evil),
             ("tokens", "revoke", evil, "--note", "lost device"),
             ("tokens", "issue", "--user", "bob", "--application", "A", f"--lifetime={evil}"),
