@@ -4,7 +4,7 @@ Pure. A fact that is not given holds nothing: a bound token is refused where nob
 """
 
 from ipaddress import IPv4Address, IPv6Address, ip_address
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from authctl.names import fold
 
@@ -45,14 +45,14 @@ def _page(text: str) -> tuple[tuple[str, str, int | None], str] | None:
     """Origin and path of an absolute URL; None for any other text, and where dots in the path could lead elsewhere."""
     try:
         url = urlsplit(text.strip())
-        port = url.port or _DEFAULT_PORTS.get(url.scheme)
+        port = _DEFAULT_PORTS.get(url.scheme) if url.port is None else url.port
     except ValueError:
         return None
     if (
         not url.scheme
         or not url.hostname
         or url.username is not None
-        or not {".", ".."}.isdisjoint(url.path.split("/"))
+        or not {".", ".."}.isdisjoint(unquote(url.path).split("/"))
     ):
         return None
     return (url.scheme, url.hostname, port), url.path

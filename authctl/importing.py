@@ -22,6 +22,7 @@ from authctl.yamlfile import load
 
 _INSTANTS = ("at", "expires_at")
 _PICK = re.compile(r"\.?\[([^=\]]+)=([^\]]*)\]")
+_POSITION = re.compile(r"\d{1,9}", re.ASCII)
 _UNIX = {"unix": 1, "unix_ms": 1_000}
 _SAMPLE = datetime(2001, 2, 3, 4, 5, 6, tzinfo=UTC)
 _LATEST = 253_402_300_799
@@ -63,7 +64,7 @@ def _format(value: Any) -> Any:
         return value
     try:
         parsed = datetime.strptime(_SAMPLE.strftime(value), value)  # noqa: DTZ007
-    except ValueError:
+    except (ValueError, re.error):
         parsed = None
     if parsed is None or parsed.date() != _SAMPLE.date() or "%Z" in value:
         raise invalid(
@@ -173,7 +174,8 @@ class Mapping:
         instants = [source.path for source in (self._file.fields.at, self._file.fields.expires_at) if source]
         event_id = [self._file.event_id] if self._file.event_id else []
         fields = [path for paths in (*self._texts.values(), *instants) for path in paths]
-        return [*fields, *event_id, *self._file.where, *self._file.key]
+        key = [part for part in self._file.key if part not in _Fields.model_fields]
+        return [*fields, *event_id, *self._file.where, *key]
 
     def blank_parts(self) -> list[str]:
         """The parts of the key that said nothing in any row so far: a misspelled one, perhaps."""
@@ -239,7 +241,7 @@ class Mapping:
 
 def _column(path: str, columns: Sequence[str]) -> str | None:
     """The column that a path begins in: the one of its whole name, or the one whose cells it enters."""
-    return next((name for name in (path, path.split(".", maxsplit=1)[0]) if name in columns), None)
+    return next((name for name in (path, re.split(r"[.\[]", path, maxsplit=1)[0]) if name in columns), None)
 
 
 def _parsed(text: str, form: str | None) -> int:
@@ -286,7 +288,8 @@ def _step(found: Any, step: str) -> Any:
         return None
     if pick := _PICK.fullmatch(step):
         return next((one for one in found if isinstance(one, dict) and _as_text(one.get(pick[1])) == pick[2]), None)
-    return found[int(step)] if step.isdecimal() and step.isascii() and int(step) < len(found) else None
+    position = int(step) if _POSITION.fullmatch(step) else len(found)
+    return found[position] if position < len(found) else None
 
 
 def _entered(text: str) -> Any:

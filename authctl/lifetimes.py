@@ -55,16 +55,26 @@ class Deadlines:
 
 
 def deadlines(
-    timeouts: Timeouts, created_at: int, slid_at: int, used_at: int, requested_end: int | None = None
+    timeouts: Timeouts,
+    created_at: int,
+    slid_at: int,
+    used_at: int,
+    requested_end: int | None = None,
+    *,
+    use_moves: bool = True,
 ) -> Deadlines:
-    """The deadlines of a session, and when its next use is written.
+    """The deadlines of a session, and when its next use is written: at the latest when it would move the idle deadline.
 
     `requested_end` is the end of a lifetime that was asked for: use does not move it, and no profile lengthens it.
     """
     absolute = after(created_at, timeouts.absolute)
     idle = after(slid_at, timeouts.idle) if requested_end is None else NEVER
     expires = min(idle, absolute, NEVER if requested_end is None else requested_end)
-    return Deadlines(slid_at, idle, absolute, expires, used_at + write_interval(timeouts.idle))
+    interval = write_interval(timeouts.idle)
+    due = used_at + interval
+    if use_moves and requested_end is None:
+        due = min(due, slid_at + max(timeouts.slide_after, interval))
+    return Deadlines(slid_at, idle, absolute, expires, due)
 
 
 def after(instant: int, length: int) -> int:

@@ -6,7 +6,7 @@ application, the instants of issue and expiry, and what the token is bound to.
 
 import json
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -23,7 +23,7 @@ class Sealed:
 
     number: int
     session_id: str
-    secret: str
+    secret: str = field(repr=False)
     """Proves to the registry that the token is of that session; hexadecimal."""
     username: str
     application: str

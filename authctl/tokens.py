@@ -9,7 +9,7 @@ cryptography.
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from hashlib import sha256
 from pathlib import Path
@@ -50,7 +50,7 @@ class Claims:
     key_id: str
     number: int
     generation: int
-    secret: bytes
+    secret: bytes = field(repr=False)
 
     def secret_hash(self) -> bytes:
         """What the registry keeps of the secret."""

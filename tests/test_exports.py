@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from authctl import InvalidInput, Registry
+from authctl import InvalidFile, InvalidInput, Registry
 from authctl.exports import Rejected, known_encoding, read
 from authctl.importing import read_mapping
 from tests.conftest import Authctl
@@ -172,6 +172,31 @@ def test_a_file_that_is_not_the_export_changes_nothing(registry: Registry, text:
         registry.import_sessions(io.BytesIO(text.encode()), read_mapping(MAP.encode(), "map.yaml"))
     assert registry.count() == 0
     assert len(list(registry.events())) == 1
+
+
+def test_a_pick_begins_in_a_column_and_a_key_field_is_no_column(registry: Registry):
+    """A list in a cell is entered by a pick; a column that nothing reads may stand twice."""
+    mapping = read_mapping(b"fields: {username: 'who[Name=User].Value', at: t}\nkey: [username]\n", "map.yaml")
+    cell = json.dumps([{"Name": "User", "Value": "alice"}]).replace('"', '""')
+    text = f'who,t,username,username\n"{cell}",2026-02-01,x,y\n'
+    assert registry.import_sessions(io.BytesIO(text.encode()), mapping).registered == 1
+    assert [session.username for session in registry.sessions()] == ["alice"]
+
+
+@pytest.mark.parametrize("form", ["%Y-%m-%d %Y", "%Y-%m-%d%z%z"])
+def test_a_format_that_python_cannot_read_is_a_fault(form: str):
+    """With its place, like any other."""
+    with pytest.raises(InvalidFile, match=r"map\.yaml:1:45: 'format': write unix"):
+        read_mapping(
+            f'fields: {{username: u, at: {{path: t, format: "{form}"}}}}\nkey: [username]\n'.encode(), "map.yaml"
+        )
+
+
+def test_a_position_that_no_list_has(registry: Registry):
+    """However long it is written, it is blank."""
+    mapping = read_mapping(f"fields: {{username: u.{'1' * 5_000}, at: t}}\nkey: [username]\n".encode(), "map.yaml")
+    outcome = registry.import_sessions(io.BytesIO(b'{"u": ["alice"], "t": "2026-02-01"}'), mapping)
+    assert outcome.rejections == ((1, "the username is blank"),)
 
 
 def test_a_cell_that_holds_json_is_entered(registry: Registry):

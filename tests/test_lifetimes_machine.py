@@ -178,8 +178,11 @@ class Lifetimes(RuleBasedStateMachine):
         one.expires = wants if wants > self.now else max(wants, one.expires)
 
     def write_is_due(self, one: Known) -> bool:
-        """Whether a use is written: 60 s, or 1 % of the idle timeout, after the last."""
-        return self.now >= one.used + min(60, self.rules[one.profile].idle / 100)
+        """Whether a use is written: 60 s, or 1 % of the idle timeout, after the last; sooner where it moves the deadline."""
+        rules = self.rules[one.profile]
+        interval = min(60, rules.idle / 100)
+        slides = one.tokens == "single" and self.now >= one.slid + max(rules.slide_after, interval)
+        return slides or self.now >= one.used + interval
 
     def recorded(self) -> None:
         """Something was written with the present instant."""
@@ -272,7 +275,7 @@ class Lifetimes(RuleBasedStateMachine):
         in_grace = (
             generation == one.generation - 1
             and one.refreshed is not None
-            and max(one.seen, one.refreshed) <= self.now < one.refreshed + rules.grace
+            and max(one.seen, one.refreshed, one.used) <= self.now < one.refreshed + rules.grace
         )
         try:
             issued = self.registry.refresh(one.refresh_tokens[generation])

@@ -588,6 +588,12 @@ profiles:
     ]
 
 
+def test_a_typing_error_in_tokens_is_one_fault():
+    """The fields beside it are not judged by what it was not meant to be."""
+    text = HEAD + "  a: {tokens: pairs, access_lifetime: 1h, refresh: {grace: 30s}}\n"
+    assert faults(text) == ("profiles.yaml:4:15: 'tokens' must be one of: single, pair, requested",)
+
+
 EXAMPLE_FILE = (Path(__file__).parents[1] / "profiles.example.yaml").read_text()
 BROKEN = [
     # what stands in the example, what takes its place, where in that the fault is, and what is said of it

@@ -87,7 +87,7 @@ def test_g4_above_the_maximum(arcgis: Registry, over: int):
     assert arcgis.count() == 0
 
 
-@pytest.mark.parametrize("lifetime", [0, -1, timedelta(0), timedelta(seconds=-1), -(2**63)])
+@pytest.mark.parametrize("lifetime", [0, -1, timedelta(0), timedelta(seconds=-1), -(2**63), 1.5, True])
 def test_g5_no_lifetime_at_all(arcgis: Registry, lifetime: int | timedelta):
     """Zero and negative are wrong usage."""
     with pytest.raises(InvalidInput, match="above zero"):
@@ -194,6 +194,14 @@ def test_g9_a_sealed_token_shows_nothing(arcgis: Registry, home: Path):
     assert (inside.issued_at, inside.expires_at) == (issued.session.created_at, issued.expires_at)
     assert (inside.bound_to, inside.bound_value) == ("address", "10.1.2.3")
     assert sign_in(arcgis, "address", ip="10.1.2.3").access_token[5:] != issued.access_token[5:]
+
+
+def test_no_secret_in_what_a_log_would_show(arcgis: Registry, home: Path):
+    """Neither tokens nor the session's secret are in the text of what was issued or read."""
+    issued = sign_in(arcgis, "sealed")
+    inside = read_sealed(issued.access_token, home / "keys.json")
+    assert issued.access_token not in repr(issued)
+    assert inside.secret not in repr(inside)
 
 
 def test_g9_every_byte_changed_is_refused(arcgis: Registry, home: Path):
@@ -309,6 +317,8 @@ def test_g10_bound_to_an_address(arcgis: Registry, registered: str, good: list[s
                 "https://gis.example.org/",
                 "https://gis.example.org/viewers",
                 "https://gis.example.org/viewer/../admin",
+                "https://gis.example.org/viewer/%2e%2e/admin",
+                "https://gis.example.org:0/viewer",
                 "https://gis.example.org.evil.test/viewer",
                 "https://gis.example.org@evil.test/viewer",
                 "https://gis.example.org:8443/viewer",

@@ -240,15 +240,33 @@ def test_r1_a_refresh_gives_a_new_pair(entra: Registry, clock: Clock):
     assert [event.action for event in entra.events()][:2] == ["token.refresh", "session.issue"]
 
 
+def test_r1_a_verify_that_a_refresh_overtakes_is_judged_again(
+    entra: Registry, clock: Clock, home: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Refreshed between the look-up and the writing of the use: the token that was presented is over."""
+    issued = sign_in(entra)
+    clock.forward(minutes=50)
+    look_up = entra._core.store.by_number
+
+    def overtaken(number: int, now: int):
+        found = look_up(number, now)
+        monkeypatch.undo()
+        with Registry.open(home, clock=clock) as elsewhere:
+            elsewhere.refresh(issued.refresh_token)
+        return found
+
+    monkeypatch.setattr(entra._core.store, "by_number", overtaken)
+    with pytest.raises(TokenEnded, match="replaced"):
+        entra.verify(issued.access_token)
+
+
 def test_r1_through_the_commands(authctl: Authctl, tmp_path: Path):
     """`tokens refresh` answers as `tokens issue` does: the access token alone, or with its pair as JSON."""
     (tmp_path / "entra.yaml").write_text(ENTRA)
     authctl("init", "--profiles", str(tmp_path / "entra.yaml"))
     plain = authctl("tokens", "issue", "--user", "bob", "--application", "Teams")
     assert plain.out.startswith("acat_")
-    assert (
-        "warning: this is the access token alone; the refresh token beside it is shown with -o json only" in plain.err
-    )
+    assert "warning: this is the access token alone; the refresh token beside it comes with -o json" in plain.err
     issued = authctl("tokens", "issue", "--user", "alice", "--application", "Teams", "-o", "json").json
     assert list(issued) == ["session", "access_token", "token_type", "expires_at", "refresh_token"]
     assert issued["expires_at"] < issued["session"]["expires_at"]
@@ -471,6 +489,16 @@ def test_r11_grace_is_not_extended_by_a_clock_set_back(entra: Registry, clock: C
     clock.forward(seconds=-back)
     assert is_refused(entra, issued.refresh_token, TokenReused)
     assert entra.session(issued.session.id).status == "revoked"
+
+
+def test_r11_a_later_use_that_was_written_counts_too(entra: Registry, clock: Clock):
+    """The successor's access token was used after the grace; set back into it, the clock gives none."""
+    issued = sign_in(entra, "graceful")
+    refreshed = entra.refresh(issued.refresh_token)
+    clock.forward(minutes=30)
+    entra.verify(refreshed.access_token)
+    clock.forward(minutes=-30, seconds=5)
+    assert is_refused(entra, issued.refresh_token, TokenReused)
 
 
 def test_a_refresh_token_is_no_access_token_and_the_reverse(entra: Registry):

@@ -59,6 +59,16 @@ def test_o2_sharepoint_online_as_it_is_today(office: Registry, clock: Clock):
     assert office.session(issued.session.id).slid_at == office.now()
 
 
+def test_o2_a_use_that_moves_the_deadline_is_written_however_shortly_after_another(office: Registry, clock: Clock):
+    """Written at 23:59:30, which moves nothing; used again at 24:00:10, which does."""
+    issued = office.issue(username="alice", application="SharePoint", profile="sharepoint-daily")
+    clock.forward(hours=23, minutes=59, seconds=30)
+    office.verify(issued.access_token)
+    clock.forward(seconds=40)
+    office.verify(issued.access_token)
+    assert ends_after(office, issued.session.id) == timedelta(days=6, seconds=10)
+
+
 def test_o3_outlook_web_app_is_adjustable(office: Registry, clock: Clock):
     """Six hours without use; adjusted, living sessions follow at once."""
     issued = office.issue(username="alice", application="Outlook Web App")

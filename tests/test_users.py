@@ -2,13 +2,14 @@
 
 import io
 import json
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from authctl import EventFilter, InvalidInput, NotFound, Refused, Registry, SessionFilter
+from authctl import EventFilter, InvalidInput, NotFound, Refused, Registry, SessionFilter, profiles
 from authctl.importing import read_mapping
 from authctl.instants import DAY, HOUR
-from tests.conftest import Authctl, Clock, Install
+from tests.conftest import START, Authctl, Clock, Install
 
 MAP = read_mapping(b"fields: {username: user, at: time}\nkey: [username]\n", "map.yaml")
 
@@ -249,3 +250,82 @@ def test_only_what_a_profile_ends_by_password(authctl: Authctl, tmp_path):
         authctl("tokens", "issue", "--user", "alice", "--application", "Outlook", "--signed-in-with", how)
     ran = authctl("users", "password-changed", "alice", "--note", "reset by the help desk")
     assert ran.err == "authctl: recorded for alice: 1 living session ended; 1 session kept, as their profiles say\n"
+
+
+def test_rows_before_a_revoke_all_are_revoked_however_the_file_is_cut(install: Install, clock: Clock):
+    """What was over before, by a user's hard end, does not spare its key from a later revocation of everything."""
+    found = []
+    for order in ([["01T10", "39T23"]], [["01T10"], ["39T23"]], [["39T23"], ["01T10"]]):
+        clock.now = START
+        registry = install(folder=f"home{len(found)}")
+        sign_in(registry, "bob")
+        clock.forward(days=30)
+        registry.disable_user("alice", note="left the company")
+        registry.enable_user("alice", note="came back")
+        clock.forward(days=10)
+        registry.revoke(SessionFilter(everything=True), note="breach drill")
+        clock.forward(days=1)
+        times = {"01T10": "2026-03-03T10:00:00Z", "39T23": "2026-04-11T08:00:00Z"}
+        for part in order:
+            load(registry, *(times[one] for one in part))
+        found.append(registry.count(SessionFilter(username="alice", status="active")))
+    assert found == [0, 0, 0]
+
+
+@pytest.mark.parametrize(("usual", "special", "ends"), [("none", "all", True), ("all", "none", False)])
+def test_the_password_rule_is_that_of_the_profile_the_session_gets(
+    install: Install, clock: Clock, usual: str, special: str, ends: bool
+):
+    """The profile follows from all that is known of a key, not from its last row."""
+    registry = install(f"""\
+version: 1
+default_profile: usual
+assignments: [{{application: X, profile: special}}]
+profiles:
+  usual: {{ends_on_password_change: {usual}}}
+  special: {{ends_on_password_change: {special}}}
+""")
+    clock.forward(days=1)
+    registry.password_changed("alice", note="reset by the help desk")
+    mapping = read_mapping(b"fields: {username: u, application: a, at: t}\nkey: [username]\n", "map.yaml")
+    rows = [{"u": "alice", "a": "X", "t": "2026-03-02T10:00:00Z"}, {"u": "alice", "t": "2026-03-02T11:00:00Z"}]
+    registry.import_sessions(io.BytesIO("\n".join(map(json.dumps, rows)).encode()), mapping)
+    (session,) = registry.sessions()
+    assert (session.profile, session.ended_by == "password_changed") == ("special", ends)
+
+
+def test_an_older_row_revives_nothing(install: Install, clock: Clock):
+    """A session that was over under a shorter timeout stays over, unless a row says a later use."""
+    registry = install("version: 1\nprofiles: {default: {idle_timeout: 1d}}")
+    load(registry, "2026-02-27T10:00:00Z")
+    longer = profiles.read(b"version: 1\nprofiles: {default: {idle_timeout: 30d}}", "profiles.yaml")
+    registry.apply_profiles(longer, note="longer")
+    load(registry, "2026-02-27T09:00:00Z")
+    (session,) = registry.sessions()
+    assert (session.status.value, session.created_at) == ("expired", session.last_used_at - HOUR)
+    load(registry, "2026-03-01T09:00:00Z")
+    assert [session.status.value for session in registry.sessions()] == ["active"]
+
+
+def test_deeds_do_not_go_back_with_the_clock(registry: Registry, clock: Clock):
+    """What a changed password ended stays ended for late rows, though the clock was set back and it changed again."""
+    clock.forward(days=10)
+    registry.password_changed("alice", note="reset by the help desk")
+    clock.forward(days=-5)
+    registry.password_changed("alice", note="reset once more")
+    clock.forward(days=6)
+    load(registry, "2026-03-11T10:00:00Z")
+    assert [session.ended_by for session in registry.sessions()] == ["password_changed"]
+
+
+def test_disabling_again_says_what_it_ended(installed: Authctl, home, clock: Clock):
+    """A session that a clock set back lets live again ends, and the command says so."""
+    clock.now = datetime.now(UTC) + timedelta(days=40)
+    with Registry.open(home, clock=clock) as ahead:
+        sign_in(ahead)
+        clock.forward(days=4)
+        assert ahead.disable_user("alice", note="left the company").ended == 0
+    dry = installed("users", "disable", "alice", "--dry-run")
+    assert "would disable alice and end 1 living session" in dry.err
+    ran = installed("users", "disable", "alice", "--note", "once more")
+    assert ran.err == "authctl: alice was disabled before: 1 living session ended\n"

@@ -153,7 +153,7 @@ def _show_issued(cli: Cli, issued: "Issued", done: str) -> None:
     cli.say(f"{done} session {session.id} of {session.username} under profile {session.profile}")
     if cli.form_or_table is Format.TABLE:
         if issued.refresh_token:
-            cli.warn("this is the access token alone; the refresh token beside it is shown with -o json only")
+            cli.warn("this is the access token alone; the refresh token beside it comes with -o json")
         cli.show_line(issued.access_token)
     elif cli.form is Format.ID:
         cli.show_line(session.id)

@@ -56,12 +56,13 @@ def disable(
     note = cli.note(note, may_ask=not dry_run)
     outcome = cli.registry.disable_user(user, note=note, actor=actor, dry_run=dry_run)
     name = outcome.user.username
-    if not outcome.changed:
+    if not outcome.changed and not outcome.ended:
         cli.say(f"{name} was disabled before{'' if dry_run else '; the note was not recorded'}")
     elif dry_run:
-        cli.say(
-            f"dry run, nothing was changed: would disable {name} and end {counted(outcome.ended, 'living session')}"
-        )
+        would_end = counted(outcome.ended, "living session")
+        cli.say(f"dry run, nothing was changed: would disable {name} and end {would_end}")
+    elif not outcome.changed:
+        cli.say(f"{name} was disabled before: {_ended(outcome)}")
     else:
         cli.say(f"disabled {name}: {_ended(outcome)}; no new token is issued until enabled")
     _show(cli, outcome)

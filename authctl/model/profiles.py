@@ -99,8 +99,8 @@ class Profile:
         Raises InvalidInput for one that is not above zero; Refused where none can be asked for, and above the maximum:
         ArcGIS shortens silently, and the application would believe in an expiry that is not so.
         """
-        if asked is not None and asked <= 0:
-            raise InvalidInput("a lifetime must be above zero")
+        if asked is not None and (type(asked) is not int or asked <= 0):
+            raise InvalidInput("a lifetime must be above zero, in whole microseconds")
         if self.requested is None:
             if asked is not None:
                 what = f"profile {quoted(self.name)} does not take a lifetime"

@@ -16,12 +16,18 @@ def note_contradictions(file: File, document: Document) -> None:
     """Note each of them in the document, where it stands."""
     _same_names(file, document)
     for name, profile in file.profiles.items():
-        for find in (_timeouts, _authentication, _browser, _pair, _requested):
+        by_tokens = (_browser, _pair, _requested) if _has_known_tokens(document, name) else ()
+        for find in (_timeouts, _authentication, *by_tokens):
             for field, what in find(profile):
                 document.fault(document.value_position(("profiles", name, field)), what)
     keys = {names.fold(name) for name in file.profiles}
     _default_profile(file, document, keys)
     _assignments(file, document, keys)
+
+
+def _has_known_tokens(document: Document, name: str) -> bool:
+    """Whether what is written for `tokens` can be judged: a typing error is one fault, not one for every field beside it."""
+    return document.data["profiles"][name].get("tokens", Tokens.SINGLE) in tuple(Tokens)
 
 
 def _timeouts(profile: WrittenProfile) -> _Found:

@@ -63,38 +63,45 @@ class Merger:
         if not fresh:
             self.plan.unchanged += 1
             return
-        user = self.view.user(fresh[-1][1]["username"])
+        latest = open_ones[-1] if open_ones else None
+        whole = _merged(fresh, latest)[0]
+        user = self.view.user(whole["username"])
+        profile = self._profile(latest, whole)
         since = _BEFORE_ALL
-        for cut in [*self._cuts(fresh, open_ones, user), _Cut(NEVER)]:
+        for cut in [*self._cuts(profile, open_ones, user), _Cut(NEVER)]:
             part = [row for row in fresh if since < row[0] <= cut.at]
             there = [one for one in open_ones if since < one.session.created_at <= cut.at]
             if part:
-                self._add_part(key, part, there[-1] if there else None, cut, user)
+                self._add_part(key, part, there[-1] if there else None, profile, cut, user)
             since = cut.at
 
-    def _cuts(self, rows: Sequence[StagedRow], open_ones: Sequence[ImportedDetail], user: User | None) -> list[_Cut]:
-        """When sessions of this key ended, earliest first."""
+    def _cuts(self, profile: Profile, open_ones: Sequence[ImportedDetail], user: User | None) -> list[_Cut]:
+        """When sessions of this key ended, earliest first; what was over before a revoke-all is revoked by it, too."""
         cuts = []
+        if user and user.ended_at is not None:
+            cuts.append(_Cut(user.ended_at, reason="user_disabled"))
+        if user and user.password_changed_at is not None and password_ends(self.profiles, profile.name, None):
+            cuts.append(_Cut(user.password_changed_at, reason="password_changed"))
         if self.revoke_all:
             revocation_id, at = self.revoke_all
             if all(
                 one.session.created_at > at for one in open_ones
             ):  # else it was spared, and so is what is added to it
+                cuts = [replace(cut, revocation_id=revocation_id) if cut.at <= at else cut for cut in cuts]
                 cuts.append(_Cut(at, revocation_id))
-        if user and user.ended_at is not None:
-            cuts.append(_Cut(user.ended_at, reason="user_disabled"))
-        if user and user.password_changed_at is not None:
-            profile = self._profile(open_ones[-1] if open_ones else None, rows[-1][1])
-            if password_ends(self.profiles, profile.name, None):
-                cuts.append(_Cut(user.password_changed_at, reason="password_changed"))
         return sorted(cuts, key=lambda cut: cut.at)
 
     def _add_part(
-        self, key: bytes, rows: Sequence[StagedRow], known: ImportedDetail | None, cut: _Cut, user: User | None
+        self,
+        key: bytes,
+        rows: Sequence[StagedRow],
+        known: ImportedDetail | None,
+        profile: Profile,
+        cut: _Cut,
+        user: User | None,
     ) -> None:
         details, said_at = _merged(rows, known)
-        session = self._session(details, rows, known)
-        session = _ended(session, cut, user, self.now)
+        session = _ended(_session(details, rows, known, profile), cut, user, self.now)
         merged = Imported(key, session, said_at, cut.revocation_id)
         if known is None:
             self.plan.new.append(merged)
@@ -102,23 +109,6 @@ class Merger:
             self.plan.changed.append((known.session.number, merged))
         else:
             self.plan.unchanged += 1
-
-    def _session(self, details: dict[str, Any], rows: Sequence[StagedRow], known: ImportedDetail | None) -> NewSession:
-        created_at, last_used_at = rows[0][0], rows[-1][0]
-        if known:
-            created_at = min(created_at, known.session.created_at)
-            last_used_at = max(last_used_at, known.session.last_used_at)
-        profile = self._profile(known, details)
-        fixed = details.pop("expires_at", None)
-        return NewSession(
-            id=known.session.id if known else names.new_id(),
-            profile=profile.name,
-            created_at=created_at,
-            last_used_at=last_used_at,
-            deadlines=_deadlines(profile, created_at, last_used_at, fixed, known),
-            fixed_expires_at=fixed,
-            **details,
-        )
 
     def _profile(self, known: ImportedDetail | None, details: dict[str, Any]) -> Profile:
         if known:
@@ -131,6 +121,25 @@ class Merger:
         return chosen
 
 
+def _session(
+    details: dict[str, Any], rows: Sequence[StagedRow], known: ImportedDetail | None, profile: Profile
+) -> NewSession:
+    created_at, last_used_at = rows[0][0], rows[-1][0]
+    if known:
+        created_at = min(created_at, known.session.created_at)
+        last_used_at = max(last_used_at, known.session.last_used_at)
+    fixed = details.pop("expires_at", None)
+    return NewSession(
+        id=known.session.id if known else names.new_id(),
+        profile=profile.name,
+        created_at=created_at,
+        last_used_at=last_used_at,
+        deadlines=_deadlines(profile, created_at, last_used_at, fixed, known),
+        fixed_expires_at=fixed,
+        **details,
+    )
+
+
 def _final_end(session: Session) -> int | None:
     """Up to when the rows of a session's key are settled: its end, or its last use where a clock was ahead."""
     end = session.ended_at if session.revoked_at is None else session.revoked_at
@@ -141,6 +150,10 @@ def _deadlines(
     profile: Profile, created_at: int, last_used_at: int, fixed: int | None, known: ImportedDetail | None
 ) -> Deadlines:
     deadlines = profile.deadlines(created_at, last_used_at)
+    if known and fixed == known.session.fixed_expires_at and last_used_at == known.session.last_used_at:
+        old = known.session
+        if not old.is_alive(old.read_at):  # an older row is no use that could revive it
+            return Deadlines(old.slid_at, old.idle_expires_at, old.absolute_expires_at, old.expires_at, old.use_due_at)
     if fixed is not None:
         return replace(deadlines, expires_at=fixed)
     if known and known.session.expires_at > min(known.session.idle_expires_at, known.session.absolute_expires_at):

@@ -71,10 +71,13 @@ def _rotated(unit: Unit, session: Session, profile: Profile, rules: PairRules, k
 
 def _is_retry(unit: Unit, session: Session, rules: PairRules, claims: Claims) -> bool:
     """Whether a spent token asks once more for its own successor, whose answer may have been lost."""
-    if claims.generation != session.generation - 1 or session.refreshed_at is None:
+    refreshed_at = session.refreshed_at
+    if claims.generation != session.generation - 1 or refreshed_at is None:
         return False
-    seen_at = unit.tx.latest_since("token.refresh", session.id) or session.refreshed_at
-    return lifetimes.is_in_grace(rules.grace, session.refreshed_at, seen_at, unit.now)
+    if not lifetimes.is_in_grace(rules.grace, refreshed_at, refreshed_at, unit.now):
+        return False
+    seen_at = unit.tx.latest_since("token.refresh", session.id) or refreshed_at
+    return lifetimes.is_in_grace(rules.grace, refreshed_at, max(seen_at, session.last_used_at), unit.now)
 
 
 def _revoke(unit: Unit, session: Session, claims: Claims) -> None:

@@ -2,7 +2,7 @@
 
 import os
 import secrets
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from hashlib import sha256
 from hmac import compare_digest
@@ -32,10 +32,10 @@ class Issued:
     """A session with its present tokens, which are shown this once and kept nowhere."""
 
     session: Session
-    access_token: str
+    access_token: str = field(repr=False)
     expires_at: int
     """When the access token ends, in microseconds since 1970 UTC; `NEVER` for no end."""
-    refresh_token: str | None = None
+    refresh_token: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +155,9 @@ def _new_session(profile: Profile, now: int, asked: int | None) -> dict[str, Any
     return {
         "created_at": now,
         "last_used_at": now,
-        "deadlines": lifetimes.deadlines(profile.timeouts, now, now, now, end),
+        "deadlines": lifetimes.deadlines(
+            profile.timeouts, now, now, now, end, use_moves=profile.tokens is Tokens.SINGLE
+        ),
         "fixed_expires_at": end,
         "tokens": profile.tokens,
         "sealed": profile.requested is not None and profile.requested.sealed,
@@ -294,6 +296,8 @@ def _used(core: Core, session: Session) -> Session | None:
                 return session
             if present is None or present.status is not Status.ACTIVE or present.last_used_at > now:
                 return None
+            if present.generation != session.generation:
+                return None  # refreshed meanwhile: the token that was presented is over
             moves = present.tokens == Tokens.SINGLE
             tx.record_use(present.number, now, deadlines_after(profile, present, now, moves=moves))
             return tx.session(session.id, now)
@@ -304,7 +308,14 @@ def _used(core: Core, session: Session) -> Session | None:
 def deadlines_after(profile: Profile, session: Session, now: int, *, moves: bool) -> lifetimes.Deadlines:
     """A session's deadlines after a use; one that does not move the idle deadline is only recorded."""
     slid = lifetimes.slid_at(profile.slide_after, session.slid_at, now) if moves else session.slid_at
-    found = lifetimes.deadlines(profile.timeouts, session.created_at, slid, now, session.fixed_expires_at)
+    found = lifetimes.deadlines(
+        profile.timeouts,
+        session.created_at,
+        slid,
+        now,
+        session.fixed_expires_at,
+        use_moves=session.tokens == Tokens.SINGLE,
+    )
     if found.expires_at > now:
         return found
     return replace(

@@ -33,7 +33,7 @@ class UserOutcome:
     actor: str
     note: str | None
     changed: bool
-    """False when the user was disabled, or enabled, before; then the note is not recorded as the reason."""
+    """False when the user was disabled, or enabled, before; the reason stays the first one's, then."""
     ended: int
     kept: int
     """Living sessions that the change does not end."""
@@ -85,9 +85,15 @@ def disable(core: Core, username: str, *, note: str | None, actor: str | None, d
     with core.change(actor) as unit:
         before = unit.tx.user(username) or User(username)
         if before.disabled_at is None:
-            after = replace(before, disabled_at=unit.now, disabled_by=unit.actor, note=note, ended_at=unit.now)
+            after = replace(
+                before,
+                disabled_at=unit.now,
+                disabled_by=unit.actor,
+                note=note,
+                ended_at=_latest(before.ended_at, unit.now),
+            )
         elif _living(unit.tx, username, unit.now):  # a clock that was set back can let what had expired live again
-            after = replace(before, ended_at=unit.now)
+            after = replace(before, ended_at=_latest(before.ended_at, unit.now))
         else:
             return _outcome(before, unit.now, unit.actor, note, [], changed=False)
         outcome = _changed(unit, "user.disable", after, note, "user_disabled", lambda _session: True)
@@ -120,7 +126,7 @@ def password_changed(core: Core, username: str, *, note: str | None, actor: str 
     note = names.note(note)
     with core.change(actor) as unit:
         before = unit.tx.user(username) or User(username)
-        after = replace(before, password_changed_at=unit.now)
+        after = replace(before, password_changed_at=_latest(before.password_changed_at, unit.now))
         profiles = unit.tx.profiles()
         return _changed(
             unit,
@@ -130,6 +136,11 @@ def password_changed(core: Core, username: str, *, note: str | None, actor: str 
             "password_changed",
             lambda s: password_ends(profiles, s.profile, s.signed_in_with),
         )
+
+
+def _latest(before: int | None, now: int) -> int:
+    """The later of two instants: what a deed ended stays ended when the clock was set back."""
+    return now if before is None else max(before, now)
 
 
 def password_ends(profiles: ProfileSet, profile: str, signed_in_with: str | None) -> bool:

@@ -52,6 +52,10 @@ LIVING = (
 NEW_IDLE = "iif(s.tokens = 'requested', :never, min(:never, s.slid_at + :idle))"
 NEW_ABSOLUTE = "min(:never, s.created_at + :absolute)"
 NEW_DEADLINE = f"min({NEW_IDLE}, {NEW_ABSOLUTE}, coalesce(s.fixed_expires_at, :never))"
+NEW_DUE = (
+    "iif(s.tokens = 'single', min(s.last_used_at + :interval, s.slid_at + max(:slide_after, :interval)),"
+    " s.last_used_at + :interval)"
+)
 NEW_ACCESS = "min(s.access_expires_at, coalesce(s.refreshed_at, s.created_at) + :access)"
 
 # A revocation is an event's subject by its number; which sessions it covers is what they say themselves.
@@ -316,6 +320,7 @@ def recomputations(
                 "idle": profile.idle_timeout,
                 "absolute": profile.absolute_timeout,
                 "access": (profile.pair or PairRules()).access_lifetime,
+                "slide_after": profile.slide_after,
                 "interval": write_interval(profile.idle_timeout),
             },
         )

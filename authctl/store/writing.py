@@ -17,6 +17,7 @@ from authctl.store.reading import (
     NEW_ABSOLUTE,
     NEW_ACCESS,
     NEW_DEADLINE,
+    NEW_DUE,
     NEW_IDLE,
     SqliteView,
     recomputations,
@@ -129,7 +130,7 @@ class SqliteChange(SqliteView):
             "UPDATE sessions AS s INDEXED BY sessions_by_expiry"
             f" SET expires_at = iif({NEW_DEADLINE} > :since, {NEW_DEADLINE}, :now),"
             f" idle_expires_at = {NEW_IDLE}, absolute_expires_at = {NEW_ABSOLUTE},"
-            f" access_expires_at = {NEW_ACCESS}, use_due_at = s.last_used_at + :interval WHERE {LIVING}"
+            f" access_expires_at = {NEW_ACCESS}, use_due_at = {NEW_DUE} WHERE {LIVING}"
         )
         for name, parameters in recomputations(profiles, now, self.continuity_events()):
             if name in changes:
