@@ -48,11 +48,11 @@ def _page(text: str) -> tuple[tuple[str, str, int | None], str] | None:
         port = _DEFAULT_PORTS.get(url.scheme) if url.port is None else url.port
     except ValueError:
         return None
-    if (
-        not url.scheme
-        or not url.hostname
-        or url.username is not None
-        or not {".", ".."}.isdisjoint(unquote(url.path).split("/"))
-    ):
+    if not url.scheme or not url.hostname or url.username is not None or _leads_elsewhere(url.path):
         return None
     return (url.scheme, url.hostname, port), url.path
+
+
+def _leads_elsewhere(path: str) -> bool:
+    """Whether a segment of a path is dots, encoded or with parameters: readers resolve those, each in its own way."""
+    return any(segment.split(";")[0] in (".", "..") for segment in unquote(path).split("/"))

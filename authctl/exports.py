@@ -82,6 +82,9 @@ def read(file: BinaryIO, name: str, encoding: str | None = None) -> Export:
     first = next((line for line in lines if line[1].strip()), None)
     if first is None:
         return Export(iter(()))
+    if "\0" in first[1]:
+        what = f"{name}: line {first[0]} has NUL characters, which no text has"
+        raise InvalidInput(what, "if it is UTF-16 without a byte order mark, name it: --encoding UTF-16LE")
     if first[1].lstrip()[0] not in "{[":
         return _csv(first, lines, name)
     return Export(_json_lines(first, lines, name) if _is_row(first[1]) else _json(first, lines, name))

@@ -437,6 +437,21 @@ def test_profiles(installed: Authctl, home: Path, tmp_path: Path):
     assert installed("profiles", "list", "-o", "json").json[0]["idle_timeout"] == "1s"
 
 
+def test_profiles_diff_says_what_else_changes(installed: Authctl, tmp_path: Path):
+    """Retention, default profile and assignments decide as much as timeouts do."""
+    wanted = tmp_path / "wanted.yaml"
+    wanted.write_text(
+        'version: 1\nretention: 1 year\ndefault_profile: b\nassignments: [{user: "*", profile: b}]\n'
+        "profiles: {default: {idle_timeout: 3d}, b: {}}\n"
+    )
+    for command in (("diff",), ("apply", "--note", "as decided")):
+        said = installed("profiles", *command[:1], str(wanted), *command[1:]).err
+        assert 'authctl: retention: "6 months" becomes "1 year"\n' in said
+        assert 'authctl: default_profile: "default" becomes "b"\n' in said
+        assert 'authctl: assignments: [] becomes [{"user": "*", "profile": "b"}]\n' in said
+    assert "becomes" not in installed("profiles", "diff", str(wanted)).err
+
+
 def test_ids_of_deeds(installed: Authctl):
     """`-o id` is ids and nothing else: of what has none, nothing."""
     ids = [one["session"]["id"] for one in issue(installed, "alice", "bob")]

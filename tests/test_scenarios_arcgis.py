@@ -318,6 +318,7 @@ def test_g10_bound_to_an_address(arcgis: Registry, registered: str, good: list[s
                 "https://gis.example.org/viewers",
                 "https://gis.example.org/viewer/../admin",
                 "https://gis.example.org/viewer/%2e%2e/admin",
+                "https://gis.example.org/viewer/..;/admin",
                 "https://gis.example.org:0/viewer",
                 "https://gis.example.org.evil.test/viewer",
                 "https://gis.example.org@evil.test/viewer",

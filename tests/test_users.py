@@ -329,3 +329,16 @@ def test_disabling_again_says_what_it_ended(installed: Authctl, home, clock: Clo
     assert "would disable alice and end 1 living session" in dry.err
     ran = installed("users", "disable", "alice", "--note", "once more")
     assert ran.err == "authctl: alice was disabled before: 1 living session ended\n"
+
+
+def test_an_import_under_requested_lifetimes_gets_the_default(install: Install, clock: Clock):
+    """As a sign-in that asks for nothing, and no profile gives it more."""
+    text = "version: 1\nprofiles: {gis: {tokens: requested, max_lifetime: 1d}}"
+    registry = install(text)
+    clock.forward(minutes=30)
+    load(registry, "2026-03-02T09:00:00Z")
+    (session,) = registry.sessions()
+    assert session.expires_at == session.created_at + HOUR
+    registry.apply_profiles(profiles.read(text.replace("1d", "30d").encode(), "profiles.yaml"), note="longer")
+    assert registry.session(session.id).expires_at == session.created_at + HOUR
+    assert load(registry, "2026-03-02T09:00:00Z").unchanged == 1

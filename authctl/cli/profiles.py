@@ -1,5 +1,6 @@
 """`authctl profiles`: list, show, check, diff, apply."""
 
+import json
 from pathlib import Path
 from typing import Annotated
 
@@ -64,6 +65,7 @@ def diff(
     """Show what applying would change. By profile, with how many living sessions it would shorten, lengthen or end."""
     cli = start(ctx, output, quiet)
     _, wanted, _ = _checked(cli, file)
+    _say_settings(cli, wanted)
     differences = cli.registry.diff_profiles(wanted)
     cli.show_many(map(records.profile_difference, differences), render.DIFFERENCES)
 
@@ -88,8 +90,10 @@ def apply(
     if not dry_run:
         names.note(note)
     found = cli.registry.apply_profiles(wanted, note=note, actor=actor, dry_run=True)
+    _say_settings(cli, wanted)
     if found.ended and not dry_run:
-        talk(f"this would end {counted(found.ended, 'living session')}")
+        if not (yes and cli.quiet):
+            talk(f"this would end {counted(found.ended, 'living session')}")
         cli.confirm("apply? [y/N]", "y", yes)
     done = "dry run, nothing was changed: would apply"
     if not dry_run:
@@ -97,6 +101,12 @@ def apply(
         done = "applied"
     living = f"{found.shortened:,} living sessions shortened, {found.lengthened:,} lengthened, {found.ended:,} ended"
     cli.report(records.application_of_profiles(found), f"{done} {path}: {living}")
+
+
+def _say_settings(cli: Cli, wanted: ProfileSet) -> None:
+    """Say what would change besides the profiles: how long ended sessions are kept, and which profile new ones get."""
+    for name, (before, after) in cli.registry.diff_settings(wanted).items():
+        cli.say(f"{name}: {json.dumps(before)} becomes {json.dumps(after)}")
 
 
 def _checked(cli: Cli, file: Path | None) -> tuple[Path, ProfileSet, tuple[str, ...]]:

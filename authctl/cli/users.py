@@ -57,7 +57,7 @@ def disable(
     outcome = cli.registry.disable_user(user, note=note, actor=actor, dry_run=dry_run)
     name = outcome.user.username
     if not outcome.changed and not outcome.ended:
-        cli.say(f"{name} was disabled before{'' if dry_run else '; the note was not recorded'}")
+        cli.say(f"{name} was disabled before; {'this is a dry run' if dry_run else 'the note was not recorded'}")
     elif dry_run:
         would_end = counted(outcome.ended, "living session")
         cli.say(f"dry run, nothing was changed: would disable {name} and end {would_end}")

@@ -5,10 +5,12 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, BinaryIO, Self
+from typing import TYPE_CHECKING, Any, BinaryIO, Self
 
+from authctl.errors import InvalidInput
 from authctl.instants import Clock, Duration, instant_of
 from authctl.model import AuditEvent, Group, Grouping, ProfileSet, Session, SessionFilter
+from authctl.names import quoted
 from authctl.registry import audit as audit_log
 from authctl.registry import cleanup, continuity, profiles, refreshing, revocations, sessions, tokens, users
 from authctl.registry.audit import ChainHead
@@ -86,6 +88,8 @@ class Registry:
 
     def groups(self, by: Grouping | str, selection: SessionFilter = SessionFilter()) -> list[Group]:  # noqa: B008
         """The selected sessions counted by user, application or platform; the group that was used last comes first."""
+        if by not in tuple(Grouping):
+            raise InvalidInput(f"sessions are grouped by {', '.join(Grouping)}, not by {quoted(by)}")
         return sessions.groups(self._core, selection, Grouping(by))
 
     def session(self, session_id: str) -> Session:
@@ -306,6 +310,10 @@ class Registry:
     def diff_profiles(self, wanted: ProfileSet) -> tuple[ProfileDifference, ...]:
         """What putting profiles in force would change, by profile, and how many living sessions it would touch."""
         return profiles.diff(self._core, wanted)
+
+    def diff_settings(self, wanted: ProfileSet) -> dict[str, tuple[Any, Any]]:
+        """What else would change: retention, default profile and assignments, each as it is and as it would be."""
+        return profiles.changed_settings(self._core, wanted)
 
     def apply_profiles(
         self,

@@ -12,10 +12,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from authctl import names
+from authctl import lifetimes, names
 from authctl.instants import EARLIEST, NEVER
 from authctl.lifetimes import Deadlines
-from authctl.model import NewSession, Profile, ProfileSet, Session, User
+from authctl.model import NewSession, Profile, ProfileSet, Session, Tokens, User
 from authctl.registry.users import password_ends
 from authctl.store.base import Imported, ImportedDetail, View
 
@@ -129,6 +129,9 @@ def _session(
         created_at = min(created_at, known.session.created_at)
         last_used_at = max(last_used_at, known.session.last_used_at)
     fixed = details.pop("expires_at", None)
+    asked = None
+    if fixed is None and profile.requested:  # nothing is known of what was asked for: the default, as for a sign-in
+        fixed = asked = lifetimes.after(created_at, profile.requested.default_lifetime)
     return NewSession(
         id=known.session.id if known else names.new_id(),
         profile=profile.name,
@@ -136,6 +139,7 @@ def _session(
         last_used_at=last_used_at,
         deadlines=_deadlines(profile, created_at, last_used_at, fixed, known),
         fixed_expires_at=fixed,
+        tokens=Tokens.SINGLE if asked is None else Tokens.REQUESTED,
         **details,
     )
 

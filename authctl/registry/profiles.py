@@ -54,6 +54,15 @@ def in_force(core: Core) -> ProfileSet:
         return view.profiles()
 
 
+def changed_settings(core: Core, wanted: ProfileSet) -> dict[str, tuple[Any, Any]]:
+    """See `Registry.diff_settings`."""
+    with core.look() as (view, _now):
+        before = view.profiles().to_document()
+    after = wanted.to_document()
+    settings = ("retention", "default_profile", "assignments")
+    return {name: (before[name], after[name]) for name in settings if before[name] != after[name]}
+
+
 def apply(
     core: Core,
     wanted: ProfileSet,
