@@ -17,10 +17,11 @@ from authctl.registry.audit import ChainHead
 from authctl.registry.cleanup import CleanupOutcome, Progress
 from authctl.registry.continuity import ContinuityState
 from authctl.registry.core import Core
+from authctl.registry.judging import Facts
 from authctl.registry.profiles import ApplyOutcome, ProfileDifference
 from authctl.registry.revocations import RevokeOutcome
 from authctl.registry.sessions import EndOutcome
-from authctl.registry.tokens import Facts, Issued
+from authctl.registry.tokens import Issued
 from authctl.registry.users import UserOutcome, UserSessions
 from authctl.settings import find_home
 from authctl.store import open_store

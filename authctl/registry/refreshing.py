@@ -11,16 +11,8 @@ from authctl import lifetimes, names
 from authctl.errors import IntegrityFailure, TokenReused, TokenUnknown
 from authctl.model import OnReuse, PairRules, Profile, Session, SessionFilter
 from authctl.registry.core import AUTHCTL, Core, Unit
-from authctl.registry.tokens import (
-    Facts,
-    Issued,
-    TokenReader,
-    check_alive,
-    check_bearer,
-    deadlines_after,
-    minted,
-    owned,
-)
+from authctl.registry.judging import Facts, check_alive, check_bearer, deadlines_after, owned
+from authctl.registry.tokens import Issued, TokenReader, minted
 from authctl.tokens import Claims, TokenKind
 
 _REUSE_NOTE = "refresh token reuse detected"

@@ -2,10 +2,9 @@
 
 import os
 import secrets
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import timedelta
 from hashlib import sha256
-from hmac import compare_digest
 from typing import Any
 
 from authctl import lifetimes, names
@@ -15,14 +14,13 @@ from authctl.errors import (
     RegistryUnavailable,
     TokenEnded,
     TokenExpired,
-    TokenMisused,
-    TokenRevoked,
     TokenUnknown,
 )
 from authctl.instants import microseconds
 from authctl.keys import load
-from authctl.model import SIGN_IN_METHODS, Binding, Kind, NewSession, Profile, Session, Status, Tokens
+from authctl.model import SIGN_IN_METHODS, Kind, NewSession, Profile, Session, Status, Tokens
 from authctl.registry.core import Core, Unit
+from authctl.registry.judging import Facts, bound_value, check_alive, check_bearer, deadlines_after, owned
 from authctl.store.base import View
 from authctl.tokens import SECRET_BYTES, Claims, TokenKind, TokenMint
 
@@ -36,15 +34,6 @@ class Issued:
     expires_at: int
     """When the access token ends, in microseconds since 1970 UTC; `NEVER` for no end."""
     refresh_token: str | None = field(default=None, repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """What the caller saw of whoever presents a token; None for what it did not see."""
-
-    application: str | None = None
-    ip: str | None = None
-    referrer: str | None = None
 
 
 class TokenReader:
@@ -77,31 +66,6 @@ class TokenReader:
             return owned(view.by_number(claims.number, now), claims)
         except TokenUnknown:
             return None
-
-
-def owned(found: tuple[Session, bytes | None] | None, claims: Claims) -> Session:
-    """The session of that number, when the registry agrees that the claims are its own. Raises TokenUnknown.
-
-    The claims may be of an earlier generation.
-    """
-    if found is None:
-        raise TokenUnknown
-    session, secret_hash = found
-    if secret_hash is None or not compare_digest(secret_hash, claims.secret_hash()):
-        raise TokenUnknown
-    if claims.kind is TokenKind.REFRESH:
-        has_kind = session.tokens == Tokens.PAIR
-    else:
-        has_kind = claims.kind is _access_kind(session)
-    if not has_kind or claims.generation > session.generation:
-        raise TokenUnknown
-    if claims.generation == session.generation and claims.key_id != session.key_id:
-        raise TokenUnknown
-    return session
-
-
-def _access_kind(session: Session) -> TokenKind:
-    return TokenKind.SEALED if session.sealed else TokenKind.ACCESS
 
 
 def issue(
@@ -190,13 +154,9 @@ def _sealed(mint: TokenMint, session: Session, secret: bytes) -> str:
         session.created_at,
         session.token_expires_at,
         session.bound_to,
-        _bound_value(session),
+        bound_value(session.bound_to, session.ip, session.referrer),
     )
     return mint.seal(session.key_id or "", content)
-
-
-def _bound_value(session: Session) -> str | None:
-    return {Binding.ADDRESS: session.ip, Binding.REFERRER: session.referrer}.get(session.bound_to)  # type: ignore[call-overload,no-any-return]
 
 
 def _check(application: str, kind: str, signed_in_with: str | None, details: dict[str, str | None]) -> None:
@@ -218,7 +178,7 @@ def _check_enabled(unit: Unit, username: str) -> None:
 
 
 def _check_bindable(profile: Profile, details: dict[str, str | None]) -> None:
-    fact = {Binding.ADDRESS: "ip", Binding.REFERRER: "referrer"}.get(profile.bind)  # type: ignore[arg-type]
+    fact = bound_value(profile.bind, "ip", "referrer")
     if fact and not (details[fact] or "").strip():
         what = f"profile {names.quoted(profile.name)} binds tokens to the {profile.bind}, which is not given"
         raise InvalidInput(what, f"give --{fact}")
@@ -254,34 +214,6 @@ def _with_continuity(core: Core, claims: Claims) -> Session:
         return owned(view.by_number(claims.number, now), claims)
 
 
-def check_alive(session: Session) -> None:
-    """Raise TokenRevoked, TokenEnded or TokenExpired when a session is over."""
-    if session.revoked_at is not None:
-        raise TokenRevoked("the session was revoked")
-    if session.ended_at is not None:
-        raise TokenEnded(f"the session was ended: {(session.ended_by or '').replace('_', ' ')}")
-    if session.read_at >= session.ends_at:
-        raise TokenExpired("the session has expired")
-
-
-def check_bearer(session: Session, facts: Facts) -> None:
-    """Raise TokenMisused when a token is presented by another application, or from elsewhere than it is bound to."""
-    application = facts.application
-    if application is not None and names.fold(application) != names.fold(session.application or ""):
-        raise TokenMisused(f"the token belongs to another application than {names.quoted(application)}")
-    if session.bound_to is None:
-        return
-    from authctl import binding
-
-    if session.bound_to == Binding.ADDRESS:
-        holds, given = binding.same_address(session.ip or "", facts.ip), facts.ip
-    else:
-        holds, given = binding.within_referrer(session.referrer or "", facts.referrer), facts.referrer
-    if not holds:
-        where = "which is not given" if given is None else f"not to {names.quoted(given)}"
-        raise TokenMisused(f"the token is bound to the {session.bound_to} of its sign-in, {where}")
-
-
 def _used(core: Core, session: Session) -> Session | None:
     """Write the use, and return the session as it now stands; None when it has to be judged again.
 
@@ -303,21 +235,3 @@ def _used(core: Core, session: Session) -> Session | None:
             return tx.session(session.id, now)
     except RegistryUnavailable:
         return session
-
-
-def deadlines_after(profile: Profile, session: Session, now: int, *, moves: bool) -> lifetimes.Deadlines:
-    """A session's deadlines after a use; one that does not move the idle deadline is only recorded."""
-    slid = lifetimes.slid_at(profile.slide_after, session.slid_at, now) if moves else session.slid_at
-    found = lifetimes.deadlines(
-        profile.timeouts,
-        session.created_at,
-        slid,
-        now,
-        session.fixed_expires_at,
-        use_moves=session.tokens == Tokens.SINGLE,
-    )
-    if found.expires_at > now:
-        return found
-    return replace(
-        found, expires_at=max(found.expires_at, session.expires_at)
-    )  # held: what holds it must go on doing so

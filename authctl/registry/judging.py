@@ -1,0 +1,94 @@
+"""Whether a token lets its bearer in: whose it is, whether that session lives, and where it comes from."""
+
+from dataclasses import dataclass, replace
+from hmac import compare_digest
+
+from authctl import lifetimes, names
+from authctl.errors import TokenEnded, TokenExpired, TokenMisused, TokenRevoked, TokenUnknown
+from authctl.model import Binding, Profile, Session, Tokens
+from authctl.tokens import Claims, TokenKind
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the caller saw of whoever presents a token; None for what it did not see."""
+
+    application: str | None = None
+    ip: str | None = None
+    referrer: str | None = None
+
+
+def owned(found: tuple[Session, bytes | None] | None, claims: Claims) -> Session:
+    """The session of that number, when the registry agrees that the claims are its own. Raises TokenUnknown.
+
+    The claims may be of an earlier generation.
+    """
+    if found is None:
+        raise TokenUnknown
+    session, secret_hash = found
+    if secret_hash is None or not compare_digest(secret_hash, claims.secret_hash()):
+        raise TokenUnknown
+    if claims.kind is TokenKind.REFRESH:
+        has_kind = session.tokens == Tokens.PAIR
+    else:
+        has_kind = claims.kind is _access_kind(session)
+    if not has_kind or claims.generation > session.generation:
+        raise TokenUnknown
+    if claims.generation == session.generation and claims.key_id != session.key_id:
+        raise TokenUnknown
+    return session
+
+
+def _access_kind(session: Session) -> TokenKind:
+    return TokenKind.SEALED if session.sealed else TokenKind.ACCESS
+
+
+def check_alive(session: Session) -> None:
+    """Raise TokenRevoked, TokenEnded or TokenExpired when a session is over."""
+    if session.revoked_at is not None:
+        raise TokenRevoked("the session was revoked")
+    if session.ended_at is not None:
+        raise TokenEnded(f"the session was ended: {(session.ended_by or '').replace('_', ' ')}")
+    if session.read_at >= session.ends_at:
+        raise TokenExpired("the session has expired")
+
+
+def check_bearer(session: Session, facts: Facts) -> None:
+    """Raise TokenMisused when a token is presented by another application, or from elsewhere than it is bound to."""
+    application = facts.application
+    if application is not None and names.fold(application) != names.fold(session.application or ""):
+        raise TokenMisused(f"the token belongs to another application than {names.quoted(application)}")
+    if session.bound_to is None:
+        return
+    from authctl import binding
+
+    fits = binding.same_address if session.bound_to == Binding.ADDRESS else binding.within_referrer
+    registered = bound_value(session.bound_to, session.ip, session.referrer)
+    given = bound_value(session.bound_to, facts.ip, facts.referrer)
+    holds = fits(registered or "", given)
+    if not holds:
+        where = "which is not given" if given is None else f"not to {names.quoted(given)}"
+        raise TokenMisused(f"the token is bound to the {session.bound_to} of its sign-in, {where}")
+
+
+def bound_value(bound_to: str | None, address: str | None, referrer: str | None) -> str | None:
+    """Of an address and a referrer the one that tokens are bound to; None for tokens that are good from anywhere."""
+    return {Binding.ADDRESS: address, Binding.REFERRER: referrer}[Binding(bound_to)] if bound_to else None
+
+
+def deadlines_after(profile: Profile, session: Session, now: int, *, moves: bool) -> lifetimes.Deadlines:
+    """A session's deadlines after a use; one that does not move the idle deadline is only recorded."""
+    slid = lifetimes.slid_at(profile.slide_after, session.slid_at, now) if moves else session.slid_at
+    found = lifetimes.deadlines(
+        profile.timeouts,
+        session.created_at,
+        slid,
+        now,
+        session.fixed_expires_at,
+        use_moves=session.tokens == Tokens.SINGLE,
+    )
+    if found.expires_at > now:
+        return found
+    return replace(
+        found, expires_at=max(found.expires_at, session.expires_at)
+    )  # held: what holds it must go on doing so
