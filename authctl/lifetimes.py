@@ -3,7 +3,6 @@
 `now >= expires_at` is expired: one boundary, here and in every store. "Never" is a large number.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -90,15 +89,6 @@ def slid_at(slide_after: int, slid_before: int, used_at: int) -> int:
 def write_interval(idle_timeout: int) -> int:
     """How much later than the last written use the next one is written: 60 s or 1 % of the timeout."""
     return min(_LONGEST_WRITE_INTERVAL, idle_timeout // 100)
-
-
-def held_end(expires_at: int, events: Iterable[tuple[int, int]]) -> int:
-    """When a deadline really ends a session: with the continuity event in whose course it lies, or as it stands.
-
-    `events` are start and end of those of its profile, of which no two overlap. What was over when one began is not held,
-    and what it held ends with it (Mimecast: a continuity event extends the life of tokens until it ends).
-    """
-    return next((end for start, end in events if start < expires_at < end), expires_at)
 
 
 def is_alive(ended_at: int | None, expires_at: int, now: int) -> bool:

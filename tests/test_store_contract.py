@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 
 from authctl import IntegrityFailure, ProfileSet, Session, SessionFilter, Status, audit, names, profiles
 from authctl.instants import DAY, NEVER, Duration
-from authctl.lifetimes import held_end
 from authctl.model import Group, Grouping, NewSession, PairRules, Profile, User
 from authctl.store import create_store, open_store
 from authctl.store.base import EventFilter, Imported, Store
@@ -570,6 +569,11 @@ life = st.fixed_dictionaries(
     }
 )
 fresh_folders = numbers()
+
+
+def held_end(expires_at: int, events: list[tuple[int, int]]) -> int:
+    """When a deadline really ends a session: with the event in whose course it lies, or as it stands."""
+    return next((end for start, end in events if start < expires_at < end), expires_at)
 
 
 days = st.lists(st.integers(0, 40), max_size=6, unique=True).map(sorted)

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TextIO
@@ -112,6 +112,11 @@ class Cli:
         """A message of success, on standard error."""
         if not self.quiet:
             talk(text)
+
+    def say_cut(self, limit: int | None, more: Callable[[], bool]) -> None:
+        """Say that a terminal was shown a screenful only, where nobody set a limit and there is more."""
+        if limit is None and self.screenful and more():
+            self.say(f"these are the first {self.screenful}; for more: --limit N")
 
     def warn(self, text: str) -> None:
         """A warning, on standard error, quiet or not."""

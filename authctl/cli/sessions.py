@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from authctl import records, render
-from authctl.cli.context import Cli, counted, start
+from authctl.cli.context import counted, start
 from authctl.cli.options import (
     Actor,
     Application,
@@ -101,18 +101,12 @@ def list_(
         return
     if groups is not None:
         cli.show_many(map(records.group, groups[: limit or cli.screenful]), render.GROUPS)
-        _say_cut(cli, limit, cut=len(groups) > (cli.screenful or 0))
+        cli.say_cut(limit, more=lambda: len(groups) > (cli.screenful or 0))
         return
     listed = cli.registry.sessions(selection)
     shape = render.REVOKED_SESSIONS if selection.statuses == (Status.REVOKED,) else render.SESSIONS
     cli.show_many((records.session(s) for s in islice(listed, limit or cli.screenful)), shape)
-    _say_cut(cli, limit, cut=bool(limit is None and cli.screenful and next(listed, None)))
-
-
-def _say_cut(cli: Cli, limit: int | None, *, cut: bool) -> None:
-    """Say that a terminal was shown a screenful only."""
-    if limit is None and cli.screenful and cut:
-        cli.say(f"these are the first {cli.screenful}; for more: --limit N")
+    cli.say_cut(limit, more=lambda: next(listed, None) is not None)
 
 
 @app.command()

@@ -30,8 +30,7 @@ def list_(
     found = (user for user in cli.registry.users() if not disabled or user.user.disabled_at is not None)
     listed = islice(found, limit or cli.screenful)
     cli.show_many(map(records.user, listed), render.USERS)
-    if limit is None and cli.screenful and next(found, None):
-        cli.say(f"these are the first {cli.screenful}; for more: --limit N")
+    cli.say_cut(limit, more=lambda: next(found, None) is not None)
 
 
 @app.command()

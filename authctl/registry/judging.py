@@ -89,6 +89,5 @@ def deadlines_after(profile: Profile, session: Session, now: int, *, moves: bool
     )
     if found.expires_at > now:
         return found
-    return replace(
-        found, expires_at=max(found.expires_at, session.expires_at)
-    )  # held: what holds it must go on doing so
+    # it is held beyond its deadline, and what holds it must go on doing so
+    return replace(found, expires_at=max(found.expires_at, session.expires_at))

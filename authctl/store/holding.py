@@ -1,8 +1,7 @@
 """Continuity as SQL: which sessions an event holds, or held, beyond their deadline.
 
 An event holds the sessions of its profile whose deadline lies after its start, until it ends; one that was registered
-since has such a deadline. So a session ends with its deadline, or, where that lies within an event, with the event:
-`lifetimes.held_end` says the same in Python. Nothing is written to a session when an event begins or ends. Events are
+since has such a deadline. So a session ends with its deadline, or, where that lies within an event, with the event. Nothing is written to a session when an event begins or ends. Events are
 few, and stand in the SQL as numbers; without any, the SQL is what it would be without continuity.
 """
 
@@ -18,6 +17,10 @@ class Holding:
     def __init__(self, events: Sequence[ContinuityEvent]) -> None:
         self._events = [(f"held_{index}", event) for index, event in enumerate(events)]
         self.parameters = {name: fold(event.profile) for name, event in self._events}
+
+    def running(self, now: int) -> dict[str, ContinuityEvent]:
+        """The events that hold sessions at `now`, by the key of their profile."""
+        return {self.parameters[name]: event for name, event in self._events if event.is_running(now)}
 
     def end(self, column: str) -> str:
         """When what that column puts a deadline to really ends; a hard end stays where it is."""

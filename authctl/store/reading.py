@@ -218,7 +218,7 @@ class SqliteView:
             f" FROM sessions AS s INDEXED BY sessions_by_expiry WHERE {LIVING}"
         )
         changes = {}
-        for name, parameters in recomputations(profiles, now, self.continuity_events()):
+        for name, parameters in recomputations(profiles, now, self.holding):
             found = self._one(sql, parameters) or ()
             let_go = 0 if profiles.profiles[name].continuity else self.held(name, now)
             counts = [count or 0 for count in found]
@@ -227,9 +227,7 @@ class SqliteView:
         return changes
 
     def held(self, profile: str, now: int) -> int:
-        event = next(
-            (e for e in self.continuity_events() if fold(e.profile) == fold(profile) and e.is_running(now)), None
-        )
+        event = self.holding.running(now).get(fold(profile))
         if event is None:
             return 0
         sql = (
@@ -304,11 +302,9 @@ def _varying(columns: Sequence[str]) -> list[str]:
     return [column for column in dict.fromkeys(columns) if not column.isdecimal()]
 
 
-def recomputations(
-    profiles: ProfileSet, now: int, events: Sequence[ContinuityEvent]
-) -> list[tuple[str, dict[str, Any]]]:
+def recomputations(profiles: ProfileSet, now: int, holding: Holding) -> list[tuple[str, dict[str, Any]]]:
     """For each profile, the parameters that `LIVING` and `NEW_DEADLINE` take."""
-    since = {fold(event.profile): event.started_at for event in events if event.is_running(now)}
+    since = {key: event.started_at for key, event in holding.running(now).items()}
     return [
         (
             name,

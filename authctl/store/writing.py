@@ -132,7 +132,7 @@ class SqliteChange(SqliteView):
             f" idle_expires_at = {NEW_IDLE}, absolute_expires_at = {NEW_ABSOLUTE},"
             f" access_expires_at = {NEW_ACCESS}, use_due_at = {NEW_DUE} WHERE {LIVING}"
         )
-        for name, parameters in recomputations(profiles, now, self.continuity_events()):
+        for name, parameters in recomputations(profiles, now, self.holding):
             if name in changes:
                 self.connection.execute(sql, parameters)
         return changes
