@@ -17,9 +17,12 @@ from authctl.version import __version__
 if TYPE_CHECKING:
     from authctl.errors import (
         AuthctlError,
+        AuthenticatorUnavailable,
+        ConditionNotMet,
         IntegrityFailure,
         InvalidFile,
         InvalidInput,
+        LoginRefused,
         NotFound,
         Refused,
         RegistryUnavailable,
@@ -43,6 +46,7 @@ if TYPE_CHECKING:
         SessionFilter,
         Status,
         User,
+        Wipe,
     )
     from authctl.registry import Registry
     from authctl.store.base import EventFilter
@@ -52,6 +56,8 @@ __all__ = [
     "NEVER",
     "AuditEvent",
     "AuthctlError",
+    "AuthenticatorUnavailable",
+    "ConditionNotMet",
     "EventFilter",
     "Group",
     "Grouping",
@@ -59,6 +65,7 @@ __all__ = [
     "InvalidFile",
     "InvalidInput",
     "Kind",
+    "LoginRefused",
     "NotFound",
     "Profile",
     "ProfileSet",
@@ -76,6 +83,7 @@ __all__ = [
     "TokenRevoked",
     "TokenUnknown",
     "User",
+    "Wipe",
     "__version__",
     "datetime_of",
     "read_sealed",

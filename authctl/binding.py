@@ -15,11 +15,12 @@ def same_address(registered: str, presented: str | None) -> bool:
     """Whether two texts name one address: IPv4 or IPv6 in any spelling, IPv4-mapped included; else the same text."""
     if presented is None:
         return False
-    one, other = _address(registered), _address(presented)
+    one, other = read_address(registered), read_address(presented)
     return fold(registered) == fold(presented) if one is None else one == other
 
 
-def _address(text: str) -> IPv4Address | IPv6Address | None:
+def read_address(text: str) -> IPv4Address | IPv6Address | None:
+    """The address that a text names, an IPv4-mapped one as the IPv4 address; None for any other text."""
     try:
         address = ip_address(text.strip())
     except ValueError:

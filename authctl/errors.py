@@ -48,6 +48,14 @@ class Refused(AuthctlError):
     exit_code = 4
 
 
+class LoginRefused(Refused):
+    """The authenticator says that the password is not the user's."""
+
+
+class AuthenticatorUnavailable(Refused):
+    """Whether the password is the user's could not be found out."""
+
+
 class TokenInvalid(AuthctlError):
     """The token does not let its bearer in; the children say why.
 
@@ -82,6 +90,14 @@ class TokenRevoked(TokenInvalid):
 
 class TokenMisused(TokenInvalid):
     """The token is good, but not for the application that presents it, or not where it comes from."""
+
+
+class ConditionNotMet(TokenInvalid):
+    """The token is good, but a condition of its session's profile is not met; `rule` names it."""
+
+    def __init__(self, message: str, rule: str) -> None:
+        super().__init__(message)
+        self.rule = rule
 
 
 class TokenReused(TokenInvalid):

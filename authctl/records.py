@@ -3,6 +3,7 @@
 import json
 from typing import TYPE_CHECKING, Any
 
+from authctl.errors import TokenInvalid
 from authctl.instants import EARLIEST, NEVER, SECOND, format_instant, format_timeout
 from authctl.model import AuditEvent, Group, Profile, ProfileSet, Session
 from authctl.names import username_key
@@ -35,6 +36,10 @@ PROFILE_FIELDS = (
     "bind",
     "ends_on_password_change",
     "continuity",
+    "on_revoke",
+    "conditions",
+    "authenticator",
+    "cache",
 )
 """Every field of a profile, in the order of the documentation."""
 
@@ -71,7 +76,7 @@ def session(s: Session) -> Record:
         "note": s.note,
         "signed_in_with": s.signed_in_with,
         "referrer": s.referrer,
-        "wipe": None,
+        "wipe": s.wipe and s.wipe.value,
     }
 
 
@@ -84,6 +89,10 @@ def shown_session(s: Session) -> Record:
         "tokens": s.tokens,
         "sealed": bool(s.sealed),
         "bound_to": s.bound_to,
+        "conditioned": bool(s.conditioned),
+        "wipes": bool(s.wipes),
+        "wipe_delivered_at": instant(s.wipe_delivered_at),
+        "wipe_acknowledged_at": instant(s.wipe_acknowledged_at),
         "refreshed_at": instant(s.refreshed_at),
         "access_expires_at": instant(s.access_expires_at),
         "held": s.is_held,
@@ -118,6 +127,11 @@ def introspection(s: Session) -> Record:
     if expires >= NEVER:
         del answer["exp"]
     return answer
+
+
+def refusal(error: TokenInvalid) -> Record:
+    """A token that is not active: as RFC 7662, section 2.2, has it, no reason; what the application owes, where it owes something."""
+    return {"active": False} | ({"action": error.action} if error.action else {})
 
 
 def revocation(o: "RevokeOutcome") -> Record:
@@ -235,6 +249,7 @@ def cleanup(o: "CleanupOutcome") -> Record:
         "removed": o.removed,
         "expired": o.expired,
         "revoked": o.revoked,
+        "unacknowledged": o.unacknowledged,
         "cutoff": instant(o.cutoff),
         "retention": o.retention,
         "dry_run": o.dry_run,

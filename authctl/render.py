@@ -45,6 +45,7 @@ SESSIONS = _shape(
     "id username application device platform status last_used_at",
 )
 REVOKED_SESSIONS = _shape(" ".join(SESSIONS.fields), "id username application device status revoked_at revoked_by note")
+WIPED_SESSIONS = _shape(" ".join(SESSIONS.fields), "id username application device wipe revoked_at revoked_by note")
 REVOKED = _shape("id username application status_before", "id username application status_before")
 ENDED = _shape(" ".join(SESSIONS.fields), "id username application status ended_reason")
 EVENTS = _shape("seq at actor action subject note detail hash prev_hash", "seq at actor action subject note")

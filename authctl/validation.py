@@ -73,19 +73,24 @@ def _can_go(detail: ErrorDetails) -> bool:
 
 
 def _without(data: Any, paths: Sequence[Path]) -> Any:
+    """The data without those parts, and without fields that have nothing left: they were not written empty."""
     pruned = deepcopy(data)
     for path in paths:
-        place = pruned
+        places = [pruned]
         for part in path[:-1]:
-            place = place[part]
-        place.pop(path[-1], None)
+            places.append(places[-1][part])
+        places[-1].pop(path[-1], None)
+        for depth in range(len(path) - 1, _ENTRY, -1):
+            if not places[depth]:
+                places[depth - 1].pop(path[depth - 1], None)
     return pruned
 
 
 def _fault(document: Document, detail: ErrorDetails, model: type[BaseModel]) -> None:
     is_key = "[key]" in detail["loc"]
     path: Path = tuple(part for part in detail["loc"] if part != "[key]")
-    last = names.quoted(str(path[-1])) if path else "the file"
+    named = [part for part in path if isinstance(part, str)]
+    last = names.quoted(named[-1]) if named else "the file"
     if detail["type"] == "extra_forbidden":
         document.fault(document.key_position(path), f"unknown field {last}{_suggestion(str(path[-1]), model)}")
     elif detail["type"] == "missing":

@@ -71,6 +71,10 @@ def test_session_json(installed: Authctl):
         "access_expires_at": None,
         "held": False,
         "held_until": None,
+        "conditioned": False,
+        "wipes": False,
+        "wipe_delivered_at": None,
+        "wipe_acknowledged_at": None,
     }
     assert installed("sessions", "list", "-o", "json").json == [session]
     assert INSTANT.fullmatch(session["created_at"])

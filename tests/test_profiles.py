@@ -3,6 +3,7 @@
 import gc
 import json
 import random
+from ipaddress import ip_network
 from pathlib import Path
 from time import process_time
 
@@ -14,7 +15,17 @@ from hypothesis import strategies as st
 from authctl import NEVER, InvalidFile, NotFound, Profile, ProfileSet
 from authctl.instants import DAY, HOUR, SECOND, Duration
 from authctl.lifetimes import PasswordRule, default_idle_timeout
-from authctl.model import Assignment, Binding, OnReuse, PairRules, RequestRules, Tokens
+from authctl.model import (
+    Assignment,
+    Binding,
+    CacheRules,
+    Conditions,
+    OnReuse,
+    OnRevoke,
+    PairRules,
+    RequestRules,
+    Tokens,
+)
 from authctl.names import fold
 from authctl.profiles import DEFAULT_FILE, check, read
 
@@ -390,6 +401,18 @@ def test_mutations_of_a_good_file_are_read_or_refused():
     assert 0 < accepted < 2000
 
 
+networks = st.builds(ip_network, st.ip_addresses()).map(str) | st.sampled_from(["10.0.0.0/8", "2001:db8::/32"])
+versions = st.lists(st.integers(0, 99), min_size=1, max_size=4).map(lambda parts: ".".join(map(str, parts)))
+patterns = st.lists(words, min_size=1, max_size=3).map(tuple)
+conditions = st.builds(
+    Conditions,
+    st.lists(networks, max_size=2).map(tuple),
+    st.just(()) | patterns,
+    st.dictionaries(words, versions, max_size=2).filter(lambda minimum: len(set(map(fold, minimum))) == len(minimum)),
+    patterns,
+)
+
+
 @st.composite
 def written_profiles(draw: st.DrawFn, name: str) -> Profile:
     """A profile as a file could state it, of every kind of tokens."""
@@ -400,7 +423,13 @@ def written_profiles(draw: st.DrawFn, name: str) -> Profile:
         "ends_on_password_change": draw(st.sampled_from(PasswordRule)),
         "two_step": draw(st.booleans()),
         "saml": draw(st.booleans()),
+        "continuity": draw(st.booleans()),
+        "on_revoke": draw(st.sampled_from(OnRevoke)),
+        "conditions": draw(st.none() | conditions),
     }
+    if draw(st.booleans()):
+        common["authenticator"] = draw(words)
+        common["cache"] = draw(st.none() | st.builds(CacheRules, lengths, st.integers(1, 10**6)))
     tokens = draw(st.sampled_from(Tokens))
     if tokens is Tokens.REQUESTED:
         longest = draw(lengths)
@@ -425,7 +454,8 @@ def written_profiles(draw: st.DrawFn, name: str) -> Profile:
 
 def as_written(document: dict) -> dict:
     """A profile's document without the fields that a file may not state, since they follow from others."""
-    written = {name: value for name, value in document.items() if (name, value) != ("bind", None)}
+    optional = ("bind", "conditions", "authenticator", "cache")
+    written = {name: value for name, value in document.items() if name not in optional or value is not None}
     enforced = any(document["authentication"].values())
     if document["browser"] or document["tokens"] == "requested" or enforced:
         del written["idle_timeout"]

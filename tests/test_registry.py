@@ -460,7 +460,7 @@ def test_cleanup_says_what_it_does(registry: Registry, clock: Clock):
     assert told[-1] == (3, 3)
     assert actions(registry)[:2] == ["cleanup.done", "cleanup.run"]
     newest = next(registry.events())
-    assert json.loads(newest.detail)["removed"] == {"expired": 2, "revoked": 1}
+    assert json.loads(newest.detail)["removed"] == {"expired": 2, "revoked": 1, "unacknowledged": 0}
     assert [s.username for s in registry.sessions()] == ["dora"]
     assert registry.verify_audit()
 

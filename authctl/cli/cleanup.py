@@ -30,6 +30,10 @@ def cleanup(
             help="Sessions a transaction; by default as many as take 50 ms.",
         ),
     ] = None,
+    keep_unacknowledged: Annotated[
+        bool,
+        typer.Option("--keep-unacknowledged", help="Leave revoked sessions whose wipe was not acknowledged."),
+    ] = False,
     actor: Actor = None,
     output: Output = None,
     quiet: Quiet = False,
@@ -39,10 +43,16 @@ def cleanup(
     age = None if older_than is None else parse_duration(older_than)
     with cli.progress("removing") as progress:
         outcome = cli.registry.clean_up(
-            older_than=age, dry_run=dry_run, batch_size=batch_size, actor=actor, progress=progress
+            older_than=age,
+            dry_run=dry_run,
+            batch_size=batch_size,
+            keep_unacknowledged=keep_unacknowledged,
+            actor=actor,
+            progress=progress,
         )
     done = "dry run, nothing was changed: would remove" if dry_run else "removed"
+    unacknowledged = f"; {outcome.unacknowledged:,} never acknowledged their wipe" if outcome.unacknowledged else ""
     cli.report(
         records.cleanup(outcome),
-        f"{done} {counted(outcome.removed, 'session')} ({outcome.expired:,} expired, {outcome.revoked:,} revoked)",
+        f"{done} {counted(outcome.removed, 'session')} ({outcome.expired:,} expired, {outcome.revoked:,} revoked{unacknowledged})",
     )

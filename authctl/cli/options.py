@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from authctl.model import Status
+from authctl.model import Status, Wipe
 from authctl.render import Format
 
 LARGEST = 2**62
@@ -54,6 +54,10 @@ SeenVersion = Annotated[str | None, typer.Option("--application-version", metava
 SeenPlatform = Annotated[str | None, typer.Option("--platform", metavar="TEXT", help="Its operating system.")]
 SeenAddress = Annotated[str | None, typer.Option("--ip", metavar="TEXT", help="The address it comes from.")]
 SeenReferrer = Annotated[str | None, typer.Option("--referrer", metavar="URL", help="The page it comes from.")]
+WipeState = Annotated[
+    Wipe | None,
+    typer.Option("--wipe", help="Only revoked ones whose application was told to remove its data, and so far."),
+]
 Token = Annotated[
     str | None, typer.Argument(metavar="[TOKEN|-]", help="The token; by default, and with -, from standard input.")
 ]

@@ -22,6 +22,7 @@ from authctl.cli.options import (
     Statuses,
     UnusedFor,
     User,
+    WipeState,
 )
 from authctl.cli.selecting import KindChoice, selected
 from authctl.model import Grouping, Status
@@ -70,6 +71,7 @@ def list_(
         Grouping | None,
         typer.Option("--group-by", help="Count them by status, for each user, application or platform."),
     ] = None,
+    wipe: WipeState = None,
     limit: Limit = None,
     count: Annotated[bool, typer.Option("--count", help="Only how many.")] = False,
     output: Output = None,
@@ -92,6 +94,7 @@ def list_(
         used_since=used_since,
         unused_for=unused_for,
         expires_before=expires_before,
+        wipe=wipe,
     )
     groups = None if group_by is None else cli.registry.groups(group_by, selection)
     if count:
@@ -105,6 +108,7 @@ def list_(
         return
     listed = cli.registry.sessions(selection)
     shape = render.REVOKED_SESSIONS if selection.statuses == (Status.REVOKED,) else render.SESSIONS
+    shape = shape if wipe is None else render.WIPED_SESSIONS
     cli.show_many((records.session(s) for s in islice(listed, limit or cli.screenful)), shape)
     cli.say_cut(limit, more=lambda: next(listed, None) is not None)
 

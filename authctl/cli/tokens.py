@@ -1,5 +1,6 @@
-"""`authctl tokens`: issue, verify, refresh, revoke."""
+"""`authctl tokens`: issue, verify, refresh, revoke, wipe-done."""
 
+import json
 import sys
 from typing import TYPE_CHECKING, Annotated
 
@@ -85,8 +86,8 @@ def verify(
     ctx: typer.Context,
     token: Token = None,
     application: SeenApplication = None,
-    application_version: SeenVersion = None,  # noqa: ARG001
-    platform: SeenPlatform = None,  # noqa: ARG001
+    application_version: SeenVersion = None,
+    platform: SeenPlatform = None,
     ip: SeenAddress = None,
     referrer: SeenReferrer = None,
     output: Output = None,
@@ -96,11 +97,17 @@ def verify(
     cli = start(ctx, output, quiet)
     as_json = cli.form in (Format.JSON, Format.NDJSON)
     try:
-        session = cli.registry.verify(_read_token(cli, token), application=application, ip=ip, referrer=referrer)
-    except TokenInvalid:
+        session = cli.registry.verify(
+            _read_token(cli, token),
+            application=application,
+            application_version=application_version,
+            platform=platform,
+            ip=ip,
+            referrer=referrer,
+        )
+    except TokenInvalid as refusal:
         if as_json:
-            cli.show_line('{"active": false}')
-            raise typer.Exit(TokenInvalid.exit_code) from None
+            cli.show_line(json.dumps(records.refusal(refusal)))
         raise
     if as_json:
         cli.show(records.introspection(session))
@@ -113,8 +120,8 @@ def refresh(
     ctx: typer.Context,
     token: Token = None,
     application: SeenApplication = None,
-    application_version: SeenVersion = None,  # noqa: ARG001
-    platform: SeenPlatform = None,  # noqa: ARG001
+    application_version: SeenVersion = None,
+    platform: SeenPlatform = None,
     ip: SeenAddress = None,
     referrer: SeenReferrer = None,
     actor: Actor = None,
@@ -123,9 +130,20 @@ def refresh(
 ) -> None:
     """Exchange a refresh token for the next pair. The old pair is over at once; a spent token that comes back is refused."""
     cli = start(ctx, output, quiet)
-    issued = cli.registry.refresh(
-        _read_token(cli, token), application=application, ip=ip, referrer=referrer, actor=actor
-    )
+    try:
+        issued = cli.registry.refresh(
+            _read_token(cli, token),
+            application=application,
+            application_version=application_version,
+            platform=platform,
+            ip=ip,
+            referrer=referrer,
+            actor=actor,
+        )
+    except TokenInvalid as refusal:
+        if refusal.action and cli.form in (Format.JSON, Format.NDJSON):
+            cli.show_line(json.dumps(records.refusal(refusal)))
+        raise
     _show_issued(cli, issued, "refreshed")
 
 
@@ -145,6 +163,18 @@ def revoke(
     before = "" if outcome.revoked else "; the note was not recorded"
     cli.say(f"revoked {counted(outcome.revoked, 'session')}{before}")
     cli.show_outcome(records.revocation(outcome), render.REVOKED)
+
+
+@app.command("wipe-done")
+def wipe_done(
+    ctx: typer.Context, token: Token = None, actor: Actor = None, output: Output = None, quiet: Quiet = False
+) -> None:
+    """Record that an application removed its data. As it was told to when its session was revoked; any token of the session will do."""
+    cli = start(ctx, output, quiet)
+    session = cli.registry.wipe_done(_read_token(cli, token), actor=actor)
+    cli.say(f"recorded: {session.application} of {session.username} has removed its data")
+    if cli.form:
+        cli.show(records.session(session))
 
 
 def _show_issued(cli: Cli, issued: "Issued", done: str) -> None:

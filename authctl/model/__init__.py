@@ -7,15 +7,18 @@ give these values their meaning are in `lifetimes`.
 from authctl.model.audit import AuditEvent
 from authctl.model.continuity import ContinuityEvent
 from authctl.model.filters import SessionFilter
-from authctl.model.profiles import (
-    Assignment,
+from authctl.model.logins import CachedLogin
+from authctl.model.profiles import Assignment, Profile, ProfileSet
+from authctl.model.rules import (
     Binding,
+    CacheRules,
+    Conditions,
     OnReuse,
+    OnRevoke,
     PairRules,
-    Profile,
-    ProfileSet,
     RequestRules,
     Tokens,
+    Wipe,
 )
 from authctl.model.sessions import SIGN_IN_METHODS, Kind, NewSession, Session, Status
 from authctl.model.users import Group, Grouping, User
@@ -25,12 +28,16 @@ __all__ = [
     "Assignment",
     "AuditEvent",
     "Binding",
+    "CacheRules",
+    "CachedLogin",
+    "Conditions",
     "ContinuityEvent",
     "Group",
     "Grouping",
     "Kind",
     "NewSession",
     "OnReuse",
+    "OnRevoke",
     "PairRules",
     "Profile",
     "ProfileSet",
@@ -40,4 +47,5 @@ __all__ = [
     "Status",
     "Tokens",
     "User",
+    "Wipe",
 ]

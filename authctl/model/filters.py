@@ -5,6 +5,7 @@ from datetime import datetime
 
 from authctl.errors import InvalidInput
 from authctl.instants import instant_of
+from authctl.model.rules import Wipe
 from authctl.model.sessions import Kind, Status
 from authctl.names import field as checked_field
 from authctl.names import fold, profile_name, quoted, username
@@ -22,7 +23,7 @@ class SessionFilter:
     Texts are compared by their folded key and never as patterns; `search` is a literal substring of
     user, application, device, platform, address or note. Instants may be given as datetimes.
     Raises InvalidInput for a text that no session could have.
-    `kind` None means every kind. `ids` are whole ids or unique beginnings of one, and where there are any,
+    `wipe` is how far an order to remove data has come, and means revoked sessions alone. `kind` None means every kind. `ids` are whole ids or unique beginnings of one, and where there are any,
     the others narrow them. With no criterion at all it lists everything, but revokes only with `everything`.
     """
 
@@ -40,14 +41,16 @@ class SessionFilter:
     used_since: int | datetime | None = None
     unused_since: int | datetime | None = None
     expires_before: int | datetime | None = None
+    wipe: str | None = None
     except_ids: tuple[str, ...] = ()
     everything: bool = False
 
     def __post_init__(self) -> None:
         given = (self.status,) if isinstance(self.status, str) else self.status
-        for value, choices in (*((one, Status) for one in given), (self.kind, Kind)):
+        for value, choices in (*((one, Status) for one in given), (self.kind, Kind), (self.wipe, Wipe)):
             if value is not None and value not in tuple(choices):
                 raise InvalidInput(f"{quoted(value)} is none of: {', '.join(choices)}")
+        given = (Status.REVOKED,) if self.wipe is not None and not given else given
         object.__setattr__(self, "status", tuple(s for s in Status if s in given))
         if self.username is not None:
             username(self.username)

@@ -2,59 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import Any
 
 from authctl import lifetimes
 from authctl.errors import InvalidInput, NotFound, Refused
 from authctl.instants import NEVER, Duration, format_timeout, parse_duration, parse_length, parse_timeout
 from authctl.lifetimes import Deadlines, PasswordRule, Timeouts
+from authctl.model.rules import Binding, CacheRules, Conditions, OnRevoke, PairRules, RequestRules, Tokens
 from authctl.names import fold, pattern_fit, profile_name, quoted
-
-
-class Tokens(StrEnum):
-    """What a session is registered with, and keeps."""
-
-    SINGLE = "single"
-    """One access token, as good as its session; use moves the idle deadline."""
-    PAIR = "pair"
-    """A short-lived access token, and a refresh token that is exchanged for the next pair."""
-    REQUESTED = "requested"
-    """One access token for as long as was asked for; use does not extend it."""
-
-
-class OnReuse(StrEnum):
-    """What happens when a spent refresh token comes back."""
-
-    REVOKE = "revoke"
-    REFUSE = "refuse"
-
-
-class Binding(StrEnum):
-    """From where alone a token is good: the address or the referrer it was issued to."""
-
-    ADDRESS = "address"
-    REFERRER = "referrer"
-
-
-@dataclass(frozen=True, slots=True)
-class PairRules:
-    """Access and refresh tokens; lengths in microseconds."""
-
-    access_lifetime: int = lifetimes.DEFAULT_ACCESS_LIFETIME
-    grace: int = 0
-    """How long a spent refresh token is still answered with its successor."""
-    on_reuse: OnReuse = OnReuse.REVOKE
-
-
-@dataclass(frozen=True, slots=True)
-class RequestRules:
-    """Lifetimes that are asked for; in microseconds."""
-
-    default_lifetime: int = lifetimes.DEFAULT_REQUESTED_LIFETIME
-    max_lifetime: int = lifetimes.LONGEST_REQUESTED_LIFETIME
-    sealed: bool = False
-    """Whether tokens carry user and expiry inside, encrypted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +31,11 @@ class Profile:
     ends_on_password_change: PasswordRule = PasswordRule.ALL
     continuity: bool = False
     """Whether a continuity event holds its sessions."""
+    on_revoke: OnRevoke = OnRevoke.SIGN_OUT
+    conditions: Conditions | None = None
+    authenticator: str | None = None
+    """Who is asked whether a password is right: a name from `authenticators.yaml`."""
+    cache: CacheRules | None = None
 
     @property
     def tokens(self) -> Tokens:
@@ -126,15 +86,13 @@ class Profile:
             "bind": self.bind and self.bind.value,
             "ends_on_password_change": self.ends_on_password_change.value,
             "continuity": self.continuity,
+            "on_revoke": self.on_revoke.value,
+            "conditions": self.conditions and self.conditions.to_document(),
+            "authenticator": self.authenticator,
+            "cache": self.cache and self.cache.to_document(),
         }
-        if self.pair:
-            document["access_lifetime"] = format_timeout(self.pair.access_lifetime)
-            refresh = {"grace": format_timeout(self.pair.grace), "on_reuse": self.pair.on_reuse.value}
-            document["refresh"] = refresh
-        if self.requested:
-            document["default_lifetime"] = format_timeout(self.requested.default_lifetime)
-            document["max_lifetime"] = format_timeout(self.requested.max_lifetime)
-            document["sealed"] = self.requested.sealed
+        for rules in (self.pair, self.requested):
+            document |= rules.to_document() if rules else {}
         return document
 
     @classmethod
@@ -142,7 +100,7 @@ class Profile:
         """The inverse of `to_document`; of a field that is younger than the document, its default."""
         tokens = Tokens(document.get("tokens", Tokens.SINGLE))
         authentication = document.get("authentication", {})
-        bind = document.get("bind")
+        bind, conditions, cache = (document.get(name) for name in ("bind", "conditions", "cache"))
         return cls(
             name,
             parse_timeout(document["idle_timeout"]),
@@ -152,25 +110,16 @@ class Profile:
             document.get("browser", False),
             authentication.get("two_step", False),
             authentication.get("saml", False),
-            _pair_rules(document) if tokens is Tokens.PAIR else None,
-            _request_rules(document) if tokens is Tokens.REQUESTED else None,
+            PairRules.from_document(document) if tokens is Tokens.PAIR else None,
+            RequestRules.from_document(document) if tokens is Tokens.REQUESTED else None,
             bind and Binding(bind),
             PasswordRule(document.get("ends_on_password_change", PasswordRule.ALL)),
             document.get("continuity", False),
+            OnRevoke(document.get("on_revoke", OnRevoke.SIGN_OUT)),
+            conditions and Conditions.from_document(conditions),
+            document.get("authenticator"),
+            cache and CacheRules.from_document(cache),
         )
-
-
-def _pair_rules(document: Mapping[str, Any]) -> PairRules:
-    refresh = document["refresh"]
-    return PairRules(
-        parse_timeout(document["access_lifetime"]), parse_length(refresh["grace"]), OnReuse(refresh["on_reuse"])
-    )
-
-
-def _request_rules(document: Mapping[str, Any]) -> RequestRules:
-    return RequestRules(
-        parse_timeout(document["default_lifetime"]), parse_timeout(document["max_lifetime"]), document["sealed"]
-    )
 
 
 @dataclass(frozen=True, slots=True)

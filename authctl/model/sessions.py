@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from authctl import lifetimes
-from authctl.model.profiles import Tokens
+from authctl.model.rules import Tokens, Wipe
 
 
 class Status(StrEnum):
@@ -71,6 +71,14 @@ class Session(NamedTuple):
     access_ends_at: int | None
     """When it really ends, as `ends_at`."""
     key_id: str | None
+    conditioned: int
+    """Whether its profile has conditions."""
+    wipes: int
+    """Whether its application must remove its data when it is revoked."""
+    wipe_delivered_at: int | None
+    """When the application was first told."""
+    wipe_acknowledged_at: int | None
+    """When it said that its data is removed."""
     revocation_id: int
     revoked_at: int | None
     revoked_by: str | None
@@ -117,6 +125,15 @@ class Session(NamedTuple):
         return self.status is Status.ACTIVE and self.read_at >= self.expires_at
 
     @property
+    def wipe(self) -> Wipe | None:
+        """How far the order has come to remove the application's data; None where there is none."""
+        if self.revoked_at is None or not self.wipes:
+            return None
+        if self.wipe_acknowledged_at is not None:
+            return Wipe.ACKNOWLEDGED
+        return Wipe.PENDING if self.wipe_delivered_at is None else Wipe.DELIVERED
+
+    @property
     def token_issued_at(self) -> int:
         """When its present tokens were minted."""
         return self.created_at if self.refreshed_at is None else self.refreshed_at
@@ -160,3 +177,5 @@ class NewSession:
     ended_by: str | None = None
     secret_hash: bytes | None = None
     key_id: str | None = None
+    conditioned: bool = False
+    wipes: bool = False

@@ -17,7 +17,7 @@ def note_contradictions(file: File, document: Document) -> None:
     _same_names(file, document)
     for name, profile in file.profiles.items():
         by_tokens = (_browser, _pair, _requested) if _has_known_tokens(document, name) else ()
-        for find in (_timeouts, _authentication, *by_tokens):
+        for find in (_timeouts, _authentication, _conditions, _cache, *by_tokens):
             for field, what in find(profile):
                 document.fault(document.value_position(("profiles", name, field)), what)
     keys = {names.fold(name) for name in file.profiles}
@@ -47,6 +47,22 @@ def _authentication(profile: WrittenProfile) -> _Found:
             "idle_timeout",
             "idle_timeout may not be set where two-step authentication or SAML is enforced: the default of 3 days applies",
         )
+
+
+def _conditions(profile: WrittenProfile) -> _Found:
+    first: dict[str, str] = {}
+    for name in profile.conditions.minimum_versions:
+        other = first.setdefault(names.fold(name), name)
+        if other != name:
+            yield (
+                "conditions",
+                f"minimum_versions has {names.quoted(other)} and {names.quoted(name)}, which are the same",
+            )
+
+
+def _cache(profile: WrittenProfile) -> _Found:
+    if profile.cache is not None and profile.authenticator is None:
+        yield "cache", "cache needs an authenticator, whose answers it remembers"
 
 
 def _browser(profile: WrittenProfile) -> _Found:

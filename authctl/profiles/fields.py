@@ -7,10 +7,11 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from authctl import lifetimes, names
+from authctl.conditions import check_version, read_network
 from authctl.errors import AuthctlError
 from authctl.instants import NEVER, Duration, parse_duration, parse_length, parse_lifetime, parse_timeout
 from authctl.lifetimes import PasswordRule
-from authctl.model import Binding, OnReuse, PairRules, Profile, RequestRules, Tokens
+from authctl.model import Binding, CacheRules, Conditions, OnReuse, OnRevoke, PairRules, Profile, RequestRules, Tokens
 from authctl.validation import Text, invalid
 
 
@@ -56,8 +57,14 @@ def _user(value: Any) -> Any:
         raise invalid(error.message) from None
 
 
-def _not_blank(value: str | None) -> str | None:
-    if value is not None and not value.strip():
+def _not_blank(value: str) -> str:
+    if not value.strip():
+        raise invalid("is blank")
+    return value
+
+
+def _given(value: Any) -> Any:
+    if value is None:
         raise invalid("is blank")
     return value
 
@@ -68,6 +75,20 @@ def _version(value: Any) -> int:
     return value
 
 
+def _checked(check: Callable[[str], object]) -> AfterValidator:
+    """A text that `check` finds nothing wrong with, as written."""
+
+    def checked(value: str) -> str:
+        try:
+            check(value)
+        except AuthctlError as error:
+            raise invalid(error.message) from None
+        return value
+
+    return AfterValidator(checked)
+
+
+Pattern = Annotated[Text, AfterValidator(_not_blank)]
 Timeout = Annotated[int, _length(parse_timeout)]
 Lifetime = Annotated[int | None, _length(parse_lifetime)]
 Length = Annotated[int, _length(parse_length)]
@@ -92,6 +113,22 @@ class WrittenRefresh(_Strict):
     on_reuse: Annotated[OnReuse, _choice(OnReuse)] = OnReuse.REVOKE
 
 
+class WrittenConditions(_Strict):
+    """From where and with what alone sessions may be used."""
+
+    networks: Annotated[list[Annotated[Text, _checked(read_network)]], Field(min_length=1)] = []
+    platforms: Annotated[list[Pattern], Field(min_length=1)] = []
+    minimum_versions: Annotated[dict[Pattern, Annotated[Text, _checked(check_version)]], Field(min_length=1)] = {}
+    blocked_applications: Annotated[list[Pattern], Field(min_length=1)] = []
+
+
+class WrittenCache(_Strict):
+    """For how long an authenticator's yes is remembered, and for how many users."""
+
+    max_age: Annotated[int, _length(parse_lifetime)] = CacheRules().max_age
+    capacity: Annotated[int, Field(ge=1, le=1_000_000)] = CacheRules().capacity
+
+
 class WrittenProfile(_Strict):
     """A profile as it is written; what is not, is None."""
 
@@ -110,6 +147,10 @@ class WrittenProfile(_Strict):
     bind: Annotated[Binding | None, _choice(Binding)] = None
     ends_on_password_change: Annotated[PasswordRule, _choice(PasswordRule)] = PasswordRule.ALL
     continuity: bool = False
+    on_revoke: Annotated[OnRevoke, _choice(OnRevoke)] = OnRevoke.SIGN_OUT
+    conditions: WrittenConditions = WrittenConditions()
+    authenticator: Annotated[str | None, BeforeValidator(_name)] = None
+    cache: Annotated[WrittenCache | None, BeforeValidator(_given)] = None
 
     @property
     def absolute(self) -> int:
@@ -141,7 +182,21 @@ class WrittenProfile(_Strict):
             bind=self.bind,
             ends_on_password_change=self.ends_on_password_change,
             continuity=self.continuity,
+            on_revoke=self.on_revoke,
+            conditions=self._conditions(),
+            authenticator=self.authenticator,
+            cache=None if self.cache is None else CacheRules(self.cache.max_age, self.cache.capacity),
         )
+
+    def _conditions(self) -> Conditions | None:
+        written = self.conditions
+        conditions = Conditions(
+            tuple(written.networks),
+            tuple(written.platforms),
+            written.minimum_versions,
+            tuple(written.blocked_applications),
+        )
+        return conditions if conditions.to_document() else None
 
     def _pair_rules(self) -> PairRules:
         access = self.access_lifetime or min(PairRules().access_lifetime, self.idle, self.absolute)
@@ -156,7 +211,7 @@ class WrittenAssignment(_Strict):
     """Which profile a new session gets."""
 
     user: Annotated[str | None, BeforeValidator(_user)] = None
-    application: Annotated[Text | None, AfterValidator(_not_blank)] = None
+    application: Pattern | None = None
     profile: Name
 
 

@@ -12,7 +12,18 @@ from authctl.instants import Clock, Duration, instant_of
 from authctl.model import AuditEvent, Group, Grouping, ProfileSet, Session, SessionFilter
 from authctl.names import quoted
 from authctl.registry import audit as audit_log
-from authctl.registry import cleanup, continuity, profiles, refreshing, revocations, sessions, tokens, users
+from authctl.registry import (
+    cleanup,
+    continuity,
+    profiles,
+    refreshing,
+    revocations,
+    sessions,
+    tokens,
+    users,
+    verifying,
+    wiping,
+)
 from authctl.registry.audit import ChainHead
 from authctl.registry.cleanup import CleanupOutcome, Progress
 from authctl.registry.continuity import ContinuityState
@@ -188,7 +199,7 @@ class Registry:
         `signed_in_with` is password, key, saml or other: a changed password may end only what a password opened.
         `lifetime`, as a timedelta or in microseconds, is for profiles that let it be requested. Raises InvalidInput for
         what cannot be accepted, a missing fact that the profile binds to included; NotFound for a profile not in force;
-        Refused when the user is disabled, or the profile does not grant that lifetime.
+        Refused when the user is disabled, a condition of the profile is not met, or it does not grant that lifetime.
         """
         details = {
             "device": device,
@@ -212,22 +223,32 @@ class Registry:
         )
 
     def verify(
-        self, token: str, *, application: str | None = None, ip: str | None = None, referrer: str | None = None
+        self,
+        token: str,
+        *,
+        application: str | None = None,
+        application_version: str | None = None,
+        platform: str | None = None,
+        ip: str | None = None,
+        referrer: str | None = None,
     ) -> Session:
         """The session of an access token that is good now; counts as use, which moves the idle deadline.
 
         Of a pair or a requested lifetime it does not: there only a refresh does, or nothing. The facts are what the
-        caller saw of whoever presents the token; a token that is bound to one is refused without it. Raises TokenInvalid,
-        whose children say why; RegistryUnavailable or IntegrityFailure when it could not be judged. A use that cannot
-        be written is let go.
+        caller saw of whoever presents the token; one that it is bound to, or that its profile has a condition about, has to be
+        given. Raises TokenInvalid, whose children say why, and whose `action` is "wipe" where the application must remove its
+        data; RegistryUnavailable or IntegrityFailure when it could not be judged. A use that cannot be written is let go.
         """
-        return tokens.verify(self._core, self._tokens, token, Facts(application, ip, referrer))
+        facts = Facts(application, application_version, platform, ip, referrer)
+        return verifying.verify(self._core, self._tokens, token, facts)
 
     def refresh(
         self,
         token: str,
         *,
         application: str | None = None,
+        application_version: str | None = None,
+        platform: str | None = None,
         ip: str | None = None,
         referrer: str | None = None,
         actor: str | None = None,
@@ -238,7 +259,15 @@ class Registry:
         not used. Otherwise it is reuse: TokenReused, and unless the profile only refuses, the session is revoked,
         which is committed before it is raised. Raises as `verify`; RegistryUnavailable when nothing could be written.
         """
-        return refreshing.refresh(self._core, self._tokens, token, Facts(application, ip, referrer), actor)
+        facts = Facts(application, application_version, platform, ip, referrer)
+        return refreshing.refresh(self._core, self._tokens, token, facts, actor)
+
+    def wipe_done(self, token: str, *, actor: str | None = None) -> Session:
+        """Record that the application of a token, of any kind and however old, has removed its data as it was told.
+
+        Once is enough: the first instant stays. Raises TokenInvalid where nothing was ordered.
+        """
+        return wiping.done(self._core, self._tokens, token, actor)
 
     # Users
 
@@ -354,16 +383,24 @@ class Registry:
         older_than: Duration | None = None,
         dry_run: bool = False,
         batch_size: int | None = None,
+        keep_unacknowledged: bool = False,
         actor: str | None = None,
         progress: Progress = _silent,
     ) -> CleanupOutcome:
         """Remove sessions whose end lies further back than the retention in force, or than a longer `older_than`.
 
         In batches that hold the lock for about 50 ms; safe when two run at once, and the next run completes one that was
-        killed. Raises Refused when `older_than` is shorter than the retention.
+        killed. `keep_unacknowledged` leaves revoked sessions whose applications have not said that their data is removed.
+        Raises Refused when `older_than` is shorter than the retention.
         """
         return cleanup.clean_up(
-            self._core, older_than=older_than, dry_run=dry_run, batch_size=batch_size, actor=actor, progress=progress
+            self._core,
+            older_than=older_than,
+            dry_run=dry_run,
+            batch_size=batch_size,
+            keep_unacknowledged=keep_unacknowledged,
+            actor=actor,
+            progress=progress,
         )
 
     def now(self) -> int:

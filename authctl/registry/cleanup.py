@@ -7,9 +7,8 @@ from time import perf_counter
 from authctl.errors import InvalidInput, Refused
 from authctl.instants import Duration, format_instant
 from authctl.lifetimes import retention_cutoff
-from authctl.model import Status
 from authctl.registry.core import Core, actor_name
-from authctl.store.base import View
+from authctl.store.base import Removable, View
 
 Progress = Callable[[int, int], None]
 """Told, after every batch, how many are done of how many."""
@@ -29,6 +28,8 @@ class CleanupOutcome:
     removed: int
     expired: int
     revoked: int
+    unacknowledged: int
+    """How many of the revoked were to be wiped, and their applications have not said that they were."""
     dry_run: bool
 
 
@@ -38,6 +39,7 @@ def clean_up(
     older_than: Duration | None,
     dry_run: bool,
     batch_size: int | None,
+    keep_unacknowledged: bool,
     actor: str | None,
     progress: Progress,
 ) -> CleanupOutcome:
@@ -47,11 +49,11 @@ def clean_up(
     actor_name(actor)
     with core.look() as (view, now):
         cutoff = _cutoff(view, now, older_than)
-        due = view.ended_before(cutoff)
+        due = view.ended_before(cutoff, keep_unacknowledged=keep_unacknowledged)
         retention = str(view.profiles().retention)
     if not dry_run:
-        due = _remove(core, cutoff, sum(due.values()), batch_size, actor, progress)
-    return CleanupOutcome(cutoff, retention, sum(due.values()), due[Status.EXPIRED], due[Status.REVOKED], dry_run)
+        due = _remove(core, cutoff, due.total, batch_size, actor, progress, keep_unacknowledged=keep_unacknowledged)
+    return CleanupOutcome(cutoff, retention, due.total, *due, dry_run)
 
 
 def _cutoff(view: View, now: int, older_than: Duration | None) -> int:
@@ -69,28 +71,33 @@ def _cutoff(view: View, now: int, older_than: Duration | None) -> int:
 
 
 def _remove(
-    core: Core, cutoff: int, due: int, batch_size: int | None, actor: str | None, progress: Progress
-) -> dict[Status, int]:
+    core: Core,
+    cutoff: int,
+    due: int,
+    batch_size: int | None,
+    actor: str | None,
+    progress: Progress,
+    *,
+    keep_unacknowledged: bool,
+) -> Removable:
     with core.change(actor) as unit:
         unit.record("cleanup.run", detail={"cutoff": format_instant(cutoff), "due": due})
-    removed = {Status.EXPIRED: 0, Status.REVOKED: 0}
+    removed = Removable(0, 0, 0)
     size = batch_size or _FIRST_BATCH
     while True:
         with core.change(actor) as unit:
             began = perf_counter()
             allowed = min(cutoff, retention_cutoff(unit.tx.profiles().retention, unit.now))
-            batch = unit.tx.remove_ended(allowed, size)
+            batch = unit.tx.remove_ended(allowed, size, keep_unacknowledged=keep_unacknowledged)
             took = perf_counter() - began
-        for status, count in batch.items():
-            removed[status] += count
-        progress(sum(removed.values()), due)
-        if sum(batch.values()) < size:
+        removed = Removable(*map(sum, zip(removed, batch, strict=True)))
+        progress(removed.total, due)
+        if batch.total < size:
             break
         if batch_size is None:
             size = max(1, min(_LARGEST_BATCH, int(size * _LOCK_SECONDS / max(took, 1e-6))))
     with core.change(actor) as unit:
         unit.tx.remove_unnamed_revocations()
         unit.tx.remove_continuity(min(cutoff, retention_cutoff(unit.tx.profiles().retention, unit.now)))
-        counts = {status.value: count for status, count in removed.items()}
-        unit.record("cleanup.done", detail={"cutoff": format_instant(cutoff), "removed": counts})
+        unit.record("cleanup.done", detail={"cutoff": format_instant(cutoff), "removed": removed._asdict()})
     return removed

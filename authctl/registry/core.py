@@ -52,10 +52,10 @@ class Core:
         return utc_now() if self._clock is None else instant_of(self._clock())
 
     @contextmanager
-    def change(self, actor: str | None, *, attempts: int = 1) -> Iterator[Unit]:
+    def change(self, actor: str | None, *, wait: bool = True, attempts: int = 1) -> Iterator[Unit]:
         """Change the registry: all of the block and what it records, or nothing. The time is taken once the turn has come."""
         who = actor_name(actor)
-        with self.store.change(attempts=attempts) as tx:
+        with self.store.change(wait=wait, attempts=attempts) as tx:
             yield Unit(tx, self.now(), who)
 
     @contextmanager

@@ -4,8 +4,17 @@ from dataclasses import dataclass, replace
 from hmac import compare_digest
 
 from authctl import lifetimes, names
-from authctl.errors import TokenEnded, TokenExpired, TokenMisused, TokenRevoked, TokenUnknown
-from authctl.model import Binding, Profile, Session, Tokens
+from authctl.conditions import Seen, unmet
+from authctl.errors import (
+    ConditionNotMet,
+    IntegrityFailure,
+    TokenEnded,
+    TokenExpired,
+    TokenMisused,
+    TokenRevoked,
+    TokenUnknown,
+)
+from authctl.model import Binding, Profile, ProfileSet, Session, Tokens, Wipe
 from authctl.tokens import Claims, TokenKind
 
 
@@ -14,6 +23,8 @@ class Facts:
     """What the caller saw of whoever presents a token; None for what it did not see."""
 
     application: str | None = None
+    application_version: str | None = None
+    platform: str | None = None
     ip: str | None = None
     referrer: str | None = None
 
@@ -43,10 +54,15 @@ def _access_kind(session: Session) -> TokenKind:
     return TokenKind.SEALED if session.sealed else TokenKind.ACCESS
 
 
-def check_alive(session: Session) -> None:
-    """Raise TokenRevoked, TokenEnded or TokenExpired when a session is over."""
+def check_alive(session: Session, facts: Facts) -> None:
+    """Raise TokenRevoked, TokenEnded or TokenExpired when a session is over.
+
+    A revoked session's own application is told to remove its data, wherever it is, until it says that it has.
+    """
     if session.revoked_at is not None:
-        raise TokenRevoked("the session was revoked")
+        if session.wipe in (None, Wipe.ACKNOWLEDGED) or _is_another(facts.application, session):
+            raise TokenRevoked("the session was revoked")
+        raise TokenRevoked("the session was revoked, and its application must remove its data", action="wipe")
     if session.ended_at is not None:
         raise TokenEnded(f"the session was ended: {(session.ended_by or '').replace('_', ' ')}")
     if session.read_at >= session.ends_at:
@@ -55,9 +71,8 @@ def check_alive(session: Session) -> None:
 
 def check_bearer(session: Session, facts: Facts) -> None:
     """Raise TokenMisused when a token is presented by another application, or from elsewhere than it is bound to."""
-    application = facts.application
-    if application is not None and names.fold(application) != names.fold(session.application or ""):
-        raise TokenMisused(f"the token belongs to another application than {names.quoted(application)}")
+    if _is_another(facts.application, session):
+        raise TokenMisused(f"the token belongs to another application than {names.quoted(facts.application or '')}")
     if session.bound_to is None:
         return
     from authctl import binding
@@ -69,6 +84,33 @@ def check_bearer(session: Session, facts: Facts) -> None:
     if not holds:
         where = "which is not given" if given is None else f"not to {names.quoted(given)}"
         raise TokenMisused(f"the token is bound to the {session.bound_to} of its sign-in, {where}")
+
+
+def _is_another(application: str | None, session: Session) -> bool:
+    return application is not None and names.fold(application) != names.fold(session.application or "")
+
+
+def check_conditions(profiles: ProfileSet, session: Session, facts: Facts) -> None:
+    """Raise ConditionNotMet when the session's profile does not let it be used from there, or with that."""
+    seen = Seen(session.application, facts.application_version, facts.platform, facts.ip)
+    if found := unmet_condition(ruling(profiles, session), seen):
+        raise ConditionNotMet(*found)
+
+
+def unmet_condition(profile: Profile, seen: Seen) -> tuple[str, str] | None:
+    """Why a profile does not let a session be used, with the name of the rule; None where it does."""
+    found = profile.conditions and unmet(profile.conditions, seen)
+    if not found:
+        return None
+    return f"refused by {found.rule}, a condition of profile {names.quoted(profile.name)}: {found.why}", found.rule
+
+
+def ruling(profiles: ProfileSet, session: Session) -> Profile:
+    """The profile that rules a session. Raises IntegrityFailure where there is none."""
+    profile = profiles.get(session.profile)
+    if profile is None:
+        raise IntegrityFailure(f"the registry is damaged: there is no profile {names.quoted(session.profile)}")
+    return profile
 
 
 def bound_value(bound_to: str | None, address: str | None, referrer: str | None) -> str | None:

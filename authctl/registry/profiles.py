@@ -5,7 +5,7 @@ from typing import Any
 
 from authctl import names
 from authctl.errors import Refused
-from authctl.model import Profile, ProfileSet
+from authctl.model import OnRevoke, Profile, ProfileSet
 from authctl.registry.continuity import let_go
 from authctl.registry.core import Core, actor_name
 from authctl.store.base import DeadlineChanges
@@ -87,12 +87,20 @@ def apply(
         if may_end is not None and outcome.ended > may_end:
             raise Refused(f"{outcome.ended:,} living sessions would end", "to accept that: --yes")
         unit.tx.save_profiles(complete)
+        unit.tx.mark(
+            [profile for name, profile in complete.profiles.items() if _marks(profile) != _marks(before.get(name))]
+        )
         detail: dict[str, Any] = {"in_force": complete.to_document()}
         detail |= {"shortened": outcome.shortened, "lengthened": outcome.lengthened, "ended": outcome.ended}
         if gone := let_go(unit, complete, note):
             detail["continuity_ended"] = gone
         unit.record("profile.apply", note=note, detail=detail)
     return outcome
+
+
+def _marks(profile: Profile | None) -> tuple[bool, OnRevoke] | None:
+    """What the sessions of a profile carry of it."""
+    return None if profile is None else (profile.conditions is not None, profile.on_revoke)
 
 
 def diff(core: Core, wanted: ProfileSet) -> tuple[ProfileDifference, ...]:

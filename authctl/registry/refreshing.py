@@ -8,12 +8,13 @@ import json
 from dataclasses import replace
 
 from authctl import lifetimes, names
-from authctl.errors import IntegrityFailure, TokenReused, TokenUnknown
+from authctl.errors import TokenReused, TokenRevoked, TokenUnknown
 from authctl.model import OnReuse, PairRules, Profile, Session, SessionFilter
+from authctl.registry import wiping
 from authctl.registry.core import AUTHCTL, Core, Unit
-from authctl.registry.judging import Facts, check_alive, check_bearer, deadlines_after, owned
+from authctl.registry.judging import Facts, check_alive, check_bearer, check_conditions, deadlines_after, owned, ruling
 from authctl.registry.tokens import Issued, TokenReader, minted
-from authctl.tokens import Claims, TokenKind
+from authctl.tokens import Claims, TokenKind, TokenMint
 
 _REUSE_NOTE = "refresh token reuse detected"
 
@@ -24,11 +25,21 @@ def refresh(core: Core, reader: TokenReader, token: str, facts: Facts, actor: st
     claims = mint.read(token)
     if claims.kind is not TokenKind.REFRESH:
         raise TokenUnknown
+    try:
+        return _refreshed(core, mint, claims, facts, actor)
+    except TokenRevoked as refusal:
+        wiping.delivered(core, claims, refusal)
+        raise
+
+
+def _refreshed(core: Core, mint: TokenMint, claims: Claims, facts: Facts, actor: str | None) -> Issued:
     with core.change(actor) as unit:
         session = owned(unit.tx.by_number(claims.number, unit.now), claims)
-        check_alive(session)
+        check_alive(session, facts)
         check_bearer(session, facts)
-        profile = _ruling(unit, session)
+        profiles = unit.tx.profiles()
+        check_conditions(profiles, session, facts)
+        profile = ruling(profiles, session)
         rules = profile.pair or PairRules()
         reused = False
         if claims.generation == session.generation:
@@ -40,13 +51,6 @@ def refresh(core: Core, reader: TokenReader, token: str, facts: Facts, actor: st
     if reused:  # said after the commit: raised within the transaction, it would undo the revocation
         raise TokenReused("the refresh token was used before")
     return minted(mint, session, claims.secret)
-
-
-def _ruling(unit: Unit, session: Session) -> Profile:
-    profile = unit.tx.profiles().get(session.profile)
-    if profile is None:
-        raise IntegrityFailure(f"the registry is damaged: there is no profile {names.quoted(session.profile)}")
-    return profile
 
 
 def _rotated(unit: Unit, session: Session, profile: Profile, rules: PairRules, key_id: str) -> Session:

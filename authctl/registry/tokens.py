@@ -1,4 +1,4 @@
-"""Issuing and verifying tokens, and whose they are."""
+"""Issuing tokens, and whose they are."""
 
 import os
 import secrets
@@ -8,19 +8,13 @@ from hashlib import sha256
 from typing import Any
 
 from authctl import lifetimes, names
-from authctl.errors import (
-    InvalidInput,
-    Refused,
-    RegistryUnavailable,
-    TokenEnded,
-    TokenExpired,
-    TokenUnknown,
-)
+from authctl.conditions import Seen
+from authctl.errors import InvalidInput, Refused, TokenUnknown
 from authctl.instants import microseconds
 from authctl.keys import load
-from authctl.model import SIGN_IN_METHODS, Kind, NewSession, Profile, Session, Status, Tokens
+from authctl.model import SIGN_IN_METHODS, Kind, NewSession, OnRevoke, Profile, Session, Tokens
 from authctl.registry.core import Core, Unit
-from authctl.registry.judging import Facts, bound_value, check_alive, check_bearer, deadlines_after, owned
+from authctl.registry.judging import bound_value, owned, unmet_condition
 from authctl.store.base import View
 from authctl.tokens import SECRET_BYTES, Claims, TokenKind, TokenMint
 
@@ -92,6 +86,7 @@ def issue(
         profiles = unit.tx.profiles()
         chosen = profiles.named(profile) if profile is not None else profiles.assigned(username, application)
         _check_bindable(chosen, details)
+        _check_usable(chosen, application, details)
         new = _new_session(chosen, unit.now, microseconds(lifetime))
         session = unit.tx.add_session(
             NewSession(
@@ -127,6 +122,8 @@ def _new_session(profile: Profile, now: int, asked: int | None) -> dict[str, Any
         "sealed": profile.requested is not None and profile.requested.sealed,
         "bound_to": profile.bind,
         "access_expires_at": lifetimes.after(now, profile.pair.access_lifetime) if profile.pair else None,
+        "conditioned": profile.conditions is not None,
+        "wipes": profile.on_revoke is OnRevoke.WIPE,
     }
 
 
@@ -184,54 +181,7 @@ def _check_bindable(profile: Profile, details: dict[str, str | None]) -> None:
         raise InvalidInput(what, f"give --{fact}")
 
 
-def verify(core: Core, reader: TokenReader, token: str, facts: Facts) -> Session:
-    """See `Registry.verify`."""
-    claims = reader.claims(token)
-    session = _verified(core, claims, facts)
-    if session.read_at < session.use_due_at:
-        return session
-    return _used(core, session) or _verified(core, claims, facts)
-
-
-def _verified(core: Core, claims: Claims, facts: Facts) -> Session:
-    if claims.kind is TokenKind.REFRESH:
-        raise TokenUnknown
-    session = owned(core.store.by_number(claims.number, core.now()), claims)
-    if session.read_at >= session.token_expires_at:
-        session = _with_continuity(core, claims)
-    check_alive(session)
-    if claims.generation != session.generation:
-        raise TokenEnded("the access token was replaced when its session was refreshed")
-    if session.read_at >= session.token_ends_at:
-        raise TokenExpired("the access token has expired")
-    check_bearer(session, facts)
-    return session
-
-
-def _with_continuity(core: Core, claims: Claims) -> Session:
-    """The session of the claims, with what a continuity event makes of deadlines that have passed."""
-    with core.look() as (view, now):
-        return owned(view.by_number(claims.number, now), claims)
-
-
-def _used(core: Core, session: Session) -> Session | None:
-    """Write the use, and return the session as it now stands; None when it has to be judged again.
-
-    What cannot be written is let go: the answer stands.
-    """
-    now = session.read_at
-    try:
-        with core.store.change(wait=False) as tx:
-            present = tx.session(session.id, now)
-            profile = tx.profiles().get(session.profile)
-            if profile is None:
-                return session
-            if present is None or present.status is not Status.ACTIVE or present.last_used_at > now:
-                return None
-            if present.generation != session.generation:
-                return None  # refreshed meanwhile: the token that was presented is over
-            moves = present.tokens == Tokens.SINGLE
-            tx.record_use(present.number, now, deadlines_after(profile, present, now, moves=moves))
-            return tx.session(session.id, now)
-    except RegistryUnavailable:
-        return session
+def _check_usable(profile: Profile, application: str, details: dict[str, str | None]) -> None:
+    seen = Seen(application, details["application_version"], details["platform"], details["ip"])
+    if found := unmet_condition(profile, seen):
+        raise Refused(found[0])

@@ -6,7 +6,7 @@ Statuses are judged at the `now` that is passed in. To add a store, implement th
 name its factory in the contract suite.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
@@ -15,14 +15,15 @@ from authctl import names
 from authctl.lifetimes import Deadlines
 from authctl.model import (
     AuditEvent,
+    CachedLogin,
     ContinuityEvent,
     Group,
     Grouping,
     NewSession,
+    Profile,
     ProfileSet,
     Session,
     SessionFilter,
-    Status,
     User,
 )
 
@@ -67,6 +68,20 @@ class DeadlineChanges:
     shortened: int
     lengthened: int
     ended: int
+
+
+class Removable(NamedTuple):
+    """Sessions whose retention is over, counted by the status they then have."""
+
+    expired: int
+    revoked: int
+    unacknowledged: int
+    """How many of the revoked were to be wiped, and their applications have not said that they were."""
+
+    @property
+    def total(self) -> int:
+        """How many they are."""
+        return self.expired + self.revoked
 
 
 class Imported(NamedTuple):
@@ -147,8 +162,14 @@ class View(Protocol):
     def latest_since(self, action: str, subject: str) -> int | None:
         """The latest instant of any event, from the newest one of that action and subject on."""
 
-    def ended_before(self, cutoff: int) -> dict[Status, int]:
-        """How many sessions' end lies before the cutoff, by the status they then have."""
+    def ended_before(self, cutoff: int, *, keep_unacknowledged: bool = False) -> Removable:
+        """How many sessions' end lies before the cutoff; without those whose wipe was not acknowledged, if asked for."""
+
+    def cached_login(self, profile: str, username: str) -> CachedLogin | None:
+        """The success that is remembered of a user under a profile, however old."""
+
+    def cached_logins(self, username: str | None = None) -> list[CachedLogin]:
+        """Every success that is remembered, or a user's; that used last comes first."""
 
     def imported(self, key: bytes, now: int) -> list[ImportedDetail]:
         """Every session that an import registered for a key, oldest first."""
@@ -172,6 +193,30 @@ class Change(View, Protocol):
 
     def end_sessions(self, numbers: Sequence[int], at: int, reason: str) -> None:
         """Make a hard end: those sessions end at that instant, for that reason."""
+
+    def mark(self, profiles: Sequence[Profile]) -> None:
+        """Bring what the sessions of those profiles carry of them in line: whether they have conditions, and order wipes.
+
+        Only of sessions that are not revoked, and that have tokens.
+        """
+
+    def deliver_wipe(self, number: int, at: int) -> None:
+        """Record that a session's application was told to remove its data."""
+
+    def acknowledge_wipe(self, number: int, at: int) -> None:
+        """Record that a session's application has removed its data; it was told by then, too."""
+
+    def save_login(self, login: CachedLogin, capacity: int) -> None:
+        """Remember a success, in the place of the user's last one; those of its profile used longest ago beyond so many go."""
+
+    def use_login(self, login: CachedLogin, at: int) -> None:
+        """Record that a remembered success was relied on."""
+
+    def forget_logins(self, username: str | None = None) -> int:
+        """Forget every success that is remembered, or a user's; how many that were."""
+
+    def forget_old_logins(self, kept_since: Mapping[str, int]) -> None:
+        """Forget what succeeded before the instant that its profile is mapped to, and everything of any other profile."""
 
     def start_continuity(self, profile: str, at: int, ends_at: int, actor: str, note: str) -> None:
         """Record a continuity event of a profile, for as long as that."""
@@ -210,8 +255,8 @@ class Change(View, Protocol):
     def add_event(self, event: AuditEvent) -> None:
         """Append to the audit log, which takes only the next number and never changes."""
 
-    def remove_ended(self, cutoff: int, limit: int) -> dict[Status, int]:
-        """Remove up to `limit` sessions whose end lies before the cutoff; how many, by status.
+    def remove_ended(self, cutoff: int, limit: int, *, keep_unacknowledged: bool = False) -> Removable:
+        """Remove up to `limit` sessions of those that `ended_before` counts.
 
         Of an imported one that was revoked or ended, the key and that instant are kept for `imported_final`.
         """
@@ -261,6 +306,9 @@ class Store(Protocol):
 
     def by_number(self, number: int, now: int) -> tuple[Session, bytes | None] | None:
         """As `View.by_number`, by a connection of its own: the hot path's one look-up."""
+
+    def profiles(self) -> ProfileSet:
+        """As `View.profiles`, by the same connection."""
 
     def staging(self) -> Staging:
         """Fresh room for an import."""

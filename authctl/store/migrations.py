@@ -168,6 +168,30 @@ _OUTAGES = (
 )
 
 
+_CONTACT = (
+    "ALTER TABLE sessions ADD COLUMN conditioned INTEGER NOT NULL DEFAULT 0 CHECK (conditioned IN (0, 1))",
+    "ALTER TABLE sessions ADD COLUMN wipes INTEGER NOT NULL DEFAULT 0 CHECK (wipes IN (0, 1))",
+    "ALTER TABLE sessions ADD COLUMN wipe_delivered_at INTEGER",
+    "ALTER TABLE sessions ADD COLUMN wipe_acknowledged_at INTEGER",
+    """
+    CREATE TABLE cached_logins (
+        profile_key TEXT NOT NULL,
+        username_key TEXT NOT NULL,
+        username TEXT NOT NULL,
+        profile TEXT NOT NULL,
+        authenticator TEXT NOT NULL,
+        authenticated_at INTEGER NOT NULL,
+        last_used_at INTEGER NOT NULL,
+        key_id TEXT NOT NULL,
+        salt BLOB NOT NULL CHECK (length(salt) = 16),
+        verifier BLOB NOT NULL CHECK (length(verifier) = 32),
+        PRIMARY KEY (profile_key, username_key)
+    ) STRICT, WITHOUT ROWID
+    """,
+    "CREATE INDEX cached_logins_by_use ON cached_logins (profile_key, last_used_at)",
+)
+
+
 @migrations()
 def founding(db: Database) -> None:
     """Sessions, revocations, the audit log, and what imports remember."""
@@ -186,6 +210,13 @@ def lifetimes(db: Database) -> None:
 def outages(db: Database) -> None:
     """Continuity events."""
     for statement in _OUTAGES:
+        db.conn.execute(statement)
+
+
+@migrations()
+def contact(db: Database) -> None:
+    """Orders to wipe, conditions, and the authentication cache."""
+    for statement in _CONTACT:
         db.conn.execute(statement)
 
 

@@ -5,14 +5,12 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Any
 
-from authctl.instants import NEVER
-from authctl.lifetimes import write_interval
 from authctl.model import (
     AuditEvent,
+    CachedLogin,
     ContinuityEvent,
     Group,
     Grouping,
-    PairRules,
     ProfileSet,
     Session,
     SessionFilter,
@@ -21,13 +19,15 @@ from authctl.model import (
 )
 from authctl.names import fold
 from authctl.store import rows
-from authctl.store.base import Cursor, DeadlineChanges, EventFilter, ImportedDetail, Page
+from authctl.store.base import Cursor, DeadlineChanges, EventFilter, ImportedDetail, Page, Removable
+from authctl.store.deadlines import LIVING, NEW_DEADLINE, recomputations
 from authctl.store.holding import Holding
 from authctl.store.selection import (
     BY_REVOCATION,
     JOINED,
     OPEN,
     REVOKED,
+    UNACKNOWLEDGED,
     Criteria,
     Selection,
     compiled,
@@ -42,21 +42,6 @@ LATEST_REVOKE_ALL = (
     "SELECT id FROM revocations INDEXED BY revocations_by_time WHERE everything AND at IS NOT NULL"
     " ORDER BY at DESC, id DESC LIMIT 1"
 )
-
-# What recomputing a profile's deadlines looks at, and the deadlines that its timeouts lead to. Sessions live whose deadline
-# lies after `since`: now, or the start of the continuity event that holds them.
-LIVING = (
-    f"s.revocation_id = {OPEN} AND s.kind IN ('application', 'web') AND s.expires_at > :since"
-    " AND s.ended_at IS NULL AND (s.fixed_expires_at IS NULL OR s.tokens = 'requested') AND s.profile_key = :profile"
-)
-NEW_IDLE = "iif(s.tokens = 'requested', :never, min(:never, s.slid_at + :idle))"
-NEW_ABSOLUTE = "min(:never, s.created_at + :absolute)"
-NEW_DEADLINE = f"min({NEW_IDLE}, {NEW_ABSOLUTE}, coalesce(s.fixed_expires_at, :never))"
-NEW_DUE = (
-    "iif(s.tokens = 'single', min(s.last_used_at + :interval, s.slid_at + max(:slide_after, :interval)),"
-    " s.last_used_at + :interval)"
-)
-NEW_ACCESS = "min(s.access_expires_at, coalesce(s.refreshed_at, s.created_at) + :access)"
 
 # A revocation is an event's subject by its number; which sessions it covers is what they say themselves.
 _COVERING = f"SELECT CAST(s.revocation_id AS TEXT) FROM sessions AS s WHERE s.revocation_id <> {OPEN} AND"
@@ -81,6 +66,12 @@ def by_number(connection: sqlite3.Connection, number: int, now: int) -> tuple[Se
     """The session of that number with the hash of its secret, as if no continuity event held it."""
     found = connection.execute(BY_NUMBER, {"number": number, "now": now}).fetchone()
     return found and (rows.session(found), found[-1])
+
+
+def profiles_in_force(connection: sqlite3.Connection) -> ProfileSet:
+    """The profiles in force."""
+    found = connection.execute("SELECT profiles FROM registry").fetchone()
+    return rows.profiles(found and found[0])
 
 
 class SqliteView:
@@ -208,8 +199,7 @@ class SqliteView:
         return found and (found[0], found[1])
 
     def profiles(self) -> ProfileSet:
-        found = self._one("SELECT profiles FROM registry")
-        return rows.profiles(found and found[0])
+        return profiles_in_force(self.connection)
 
     def deadline_changes(self, profiles: ProfileSet, now: int) -> dict[str, DeadlineChanges]:
         sql = (
@@ -263,11 +253,23 @@ class SqliteView:
         found = self._one(f"SELECT max(at) FROM audit_events WHERE seq >= ({newest})", (subject, action))
         return found[0] if found else None
 
-    def ended_before(self, cutoff: int) -> dict[Status, int]:
-        return {
-            status: self._number(f"SELECT count(*) FROM {source}", {"cutoff": cutoff, **self.holding.parameters})
-            for status, source in removable(self.holding, cutoff).items()
-        }
+    def ended_before(self, cutoff: int, *, keep_unacknowledged: bool = False) -> Removable:
+        expired, revoked = removable(self.holding, cutoff, keep_unacknowledged=keep_unacknowledged)
+        parameters = {"cutoff": cutoff, **self.holding.parameters}
+        found = self._one(f"SELECT count(*), sum({UNACKNOWLEDGED}) FROM {revoked}", parameters) or (0, 0)
+        return Removable(self._number(f"SELECT count(*) FROM {expired}", parameters), found[0], found[1] or 0)
+
+    def cached_login(self, profile: str, username: str) -> CachedLogin | None:
+        sql = f"SELECT {rows.LOGIN} FROM cached_logins WHERE profile_key = ? AND username_key = ?"
+        found = self._one(sql, (fold(profile), fold(username)))
+        return rows.login(found) if found else None
+
+    def cached_logins(self, username: str | None = None) -> list[CachedLogin]:
+        sql = (
+            f"SELECT {rows.LOGIN} FROM cached_logins WHERE username_key = coalesce(:username, username_key)"
+            " ORDER BY last_used_at DESC, username_key, profile_key"
+        )
+        return [rows.login(row) for row in self._all(sql, {"username": username and fold(username)})]
 
     def imported(self, key: bytes, now: int) -> list[ImportedDetail]:
         sql = (
@@ -285,43 +287,20 @@ class SqliteView:
 _GROUPED = {Grouping.USER: "username", Grouping.APPLICATION: "application", Grouping.PLATFORM: "platform"}
 
 
-def removable(holding: Holding, cutoff: int) -> dict[Status, str]:
-    """The sessions whose end lies before a cutoff, the parameter of that name, by the status they then have."""
-    return {
-        Status.EXPIRED: (
-            "sessions AS s INDEXED BY sessions_by_expiry"
-            f" WHERE s.revocation_id = {OPEN} AND s.kind IN ('application', 'web') AND s.expires_at < :cutoff"
-            f" AND NOT {holding.kept(cutoff)}"
-        ),
-        Status.REVOKED: f"{REVOKED} WHERE r.at IS NOT NULL AND r.at < :cutoff",
-    }
+def removable(holding: Holding, cutoff: int, *, keep_unacknowledged: bool) -> tuple[str, str]:
+    """The expired and the revoked sessions whose end lies before a cutoff, the parameter of that name."""
+    kept = f" AND NOT ({UNACKNOWLEDGED})" if keep_unacknowledged else ""
+    expired = (
+        "sessions AS s INDEXED BY sessions_by_expiry"
+        f" WHERE s.revocation_id = {OPEN} AND s.kind IN ('application', 'web') AND s.expires_at < :cutoff"
+        f" AND NOT {holding.kept(cutoff)}"
+    )
+    return expired, f"{REVOKED} WHERE r.at IS NOT NULL AND r.at < :cutoff{kept}"
 
 
 def _varying(columns: Sequence[str]) -> list[str]:
     """The columns, each once, without those that are a number: one that all rows have in common orders nothing."""
     return [column for column in dict.fromkeys(columns) if not column.isdecimal()]
-
-
-def recomputations(profiles: ProfileSet, now: int, holding: Holding) -> list[tuple[str, dict[str, Any]]]:
-    """For each profile, the parameters that `LIVING` and `NEW_DEADLINE` take."""
-    since = {key: event.started_at for key, event in holding.running(now).items()}
-    return [
-        (
-            name,
-            {
-                "profile": fold(name),
-                "now": now,
-                "since": since.get(fold(name), now) if profile.continuity else now,
-                "never": NEVER,
-                "idle": profile.idle_timeout,
-                "absolute": profile.absolute_timeout,
-                "access": (profile.pair or PairRules()).access_lifetime,
-                "slide_after": profile.slide_after,
-                "interval": write_interval(profile.idle_timeout),
-            },
-        )
-        for name, profile in profiles.profiles.items()
-    ]
 
 
 def _event_criteria(selection: EventFilter) -> Criteria:

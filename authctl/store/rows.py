@@ -2,11 +2,12 @@
 
 import json
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 from authctl.errors import IntegrityFailure
 from authctl.instants import EARLIEST, NEVER
-from authctl.model import AuditEvent, ContinuityEvent, NewSession, ProfileSet, Session, User
+from authctl.model import AuditEvent, CachedLogin, ContinuityEvent, NewSession, ProfileSet, Session, User
 from authctl.names import fold
 
 _SESSION = (
@@ -14,9 +15,11 @@ _SESSION = (
     " s.user_agent, s.kind, s.profile, s.signed_in_with, s.referrer, s.created_at, s.last_used_at, s.slid_at,"
     " s.use_due_at, s.idle_expires_at, s.absolute_expires_at, s.fixed_expires_at, s.expires_at, {end},"
     " s.ended_at, s.ended_reason, s.tokens, s.sealed, s.bound_to, s.generation, s.refreshed_at, s.access_expires_at,"
-    " {access_end}, s.key_id, s.revocation_id, r.at, r.actor, r.note, :now"
+    " {access_end}, s.key_id, s.conditioned, s.wipes, s.wipe_delivered_at, s.wipe_acknowledged_at, s.revocation_id, r.at, r.actor, r.note, :now"
 )
 CONTINUITY = "id, profile, started_at, ends_at, actor, note, ended_by, end_note"
+LOGIN = "profile, username, authenticator, authenticated_at, last_used_at, key_id, salt, verifier"
+LOGIN_GIVEN = ", ".join(f"excluded.{column}" for column in LOGIN.split(", "))
 USER = "username, disabled_at, disabled_by, disabled_note, ended_at, password_changed_at"
 EVENT = "seq, at, actor, action, subject, note, detail, prev_hash, hash"
 
@@ -56,13 +59,19 @@ def continuity(row: Sequence[Any]) -> ContinuityEvent:
     return ContinuityEvent(*row)
 
 
+def login(row: Sequence[Any]) -> CachedLogin:
+    """The remembered success of a row that `LOGIN` selected."""
+    return CachedLogin(*row)
+
+
 def user(row: Sequence[Any]) -> User:
     """The user of a row that `USER` selected."""
     return User(*row)
 
 
+@lru_cache(maxsize=4)
 def profiles(text: Any) -> ProfileSet:
-    """The profiles in force, from the registry's own JSON."""
+    """The profiles in force, from the registry's own JSON; as they seldom change, read once for each text."""
     try:
         return ProfileSet.from_document(json.loads(text))
     except Exception as error:
@@ -106,4 +115,6 @@ def columns(new: NewSession) -> dict[str, Any]:
         "access_expires_at": new.access_expires_at,
         "secret_hash": new.secret_hash,
         "key_id": new.key_id,
+        "conditioned": int(new.conditioned),
+        "wipes": int(new.wipes),
     }

@@ -8,7 +8,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from authctl.model import Kind, SessionFilter, Status
+from authctl.model import Kind, SessionFilter, Status, Wipe
 from authctl.names import fold
 from authctl.store.holding import Holding
 
@@ -24,6 +24,12 @@ REVOKED = (
     " ON s.revocation_id = r.id"
 )
 _UNREVOKED = {Status.ACTIVE, Status.EXPIRED}
+UNACKNOWLEDGED = "s.wipes AND s.wipe_acknowledged_at IS NULL"
+_WIPES = {
+    Wipe.PENDING: f"{UNACKNOWLEDGED} AND s.wipe_delivered_at IS NULL",
+    Wipe.DELIVERED: f"{UNACKNOWLEDGED} AND s.wipe_delivered_at IS NOT NULL",
+    Wipe.ACKNOWLEDGED: "s.wipes AND s.wipe_acknowledged_at IS NOT NULL",
+}
 _SEARCHED = ("s.username_key", "s.application_key", "s.device_key", "s.platform_key", "lower(s.ip)", "r.note_key")
 
 
@@ -168,6 +174,8 @@ def _criteria(selection: SessionFilter) -> Criteria:
     found = " OR ".join(f"instr({column}, :search)" for column in _SEARCHED)
     asked.add_text(f"({found})", "search", selection.search)
     asked.add("s.kind = :kind", "kind", selection.kind)
+    if selection.wipe is not None:
+        asked.conditions.append(f"s.revocation_id <> {OPEN} AND {_WIPES[Wipe(selection.wipe)]}")
     return asked
 
 

@@ -21,7 +21,7 @@ from authctl.model import ProfileSet, Session
 from authctl.names import fold
 from authctl.store.base import Staging
 from authctl.store.format import APPLICATION_ID, SCHEMA_VERSION, check_file, draft_name, has_log
-from authctl.store.reading import SqliteView, by_number
+from authctl.store.reading import SqliteView, by_number, profiles_in_force
 from authctl.store.writing import SqliteChange
 
 PATIENCE = 30.0
@@ -168,6 +168,11 @@ class SqliteStore:
         self._check_usable()
         with self._hot.lock, explained(self.path):
             return by_number(self._hot.connection(), number, now)
+
+    def profiles(self) -> ProfileSet:
+        self._check_usable()
+        with self._hot.lock, explained(self.path):
+            return profiles_in_force(self._hot.connection())
 
     @contextmanager
     def view(self) -> Iterator[SqliteView]:

@@ -1,29 +1,37 @@
 """Writing the SQLite registry: `Change` of `base`, inside a transaction that is already open."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import astuple
 from typing import Any
 
+from authctl.instants import NEVER
 from authctl.lifetimes import Deadlines
-from authctl.model import AuditEvent, NewSession, ProfileSet, Session, SessionFilter, Status, User
+from authctl.model import (
+    AuditEvent,
+    CachedLogin,
+    NewSession,
+    OnRevoke,
+    Profile,
+    ProfileSet,
+    Session,
+    SessionFilter,
+    User,
+)
 from authctl.names import fold
 from authctl.store import rows
-from authctl.store.base import DeadlineChanges, Imported
-from authctl.store.reading import (
-    BY_NUMBER,
-    LATEST_REVOKE_ALL,
+from authctl.store.base import DeadlineChanges, Imported, Removable
+from authctl.store.deadlines import (
     LIVING,
     NEW_ABSOLUTE,
     NEW_ACCESS,
     NEW_DEADLINE,
     NEW_DUE,
     NEW_IDLE,
-    SqliteView,
     recomputations,
-    removable,
 )
-from authctl.store.selection import JOINED, OPEN, compiled
+from authctl.store.reading import BY_NUMBER, LATEST_REVOKE_ALL, SqliteView, removable
+from authctl.store.selection import JOINED, OPEN, UNACKNOWLEDGED, compiled
 
 _KEEP_FINALS = (
     "INSERT INTO imported_finals (key, at) SELECT i.key, max(max(coalesce(r.at, s.ended_at), s.last_used_at)) FROM json_each(?) AS gone"
@@ -67,6 +75,56 @@ class SqliteChange(SqliteView):
             " WHERE number IN (SELECT value FROM json_each(:numbers))"
         )
         self.connection.execute(sql, {"numbers": json.dumps(numbers), "at": at, "reason": reason})
+
+    def mark(self, profiles: Sequence[Profile]) -> None:
+        wanted = {fold(p.name): [int(bool(p.conditions)), int(p.on_revoke is OnRevoke.WIPE)] for p in profiles}
+        sql = (
+            "UPDATE sessions AS s INDEXED BY sessions_by_revocation SET (conditioned, wipes) = (new.conditioned, new.wipes)"
+            " FROM (SELECT key, json_extract(value, '$[0]') AS conditioned, json_extract(value, '$[1]') AS wipes"
+            f" FROM json_each(:wanted)) AS new WHERE s.revocation_id = {OPEN} AND s.profile_key = new.key"
+            " AND s.secret_hash IS NOT NULL AND (s.conditioned, s.wipes) IS NOT (new.conditioned, new.wipes)"
+        )
+        self.connection.execute(sql, {"wanted": json.dumps(wanted)})
+
+    def deliver_wipe(self, number: int, at: int) -> None:
+        self.connection.execute("UPDATE sessions SET wipe_delivered_at = ? WHERE number = ?", (at, number))
+
+    def acknowledge_wipe(self, number: int, at: int) -> None:
+        sql = (
+            "UPDATE sessions SET wipe_acknowledged_at = :at, wipe_delivered_at = coalesce(wipe_delivered_at, :at)"
+            " WHERE number = :number"
+        )
+        self.connection.execute(sql, {"at": at, "number": number})
+
+    def save_login(self, login: CachedLogin, capacity: int) -> None:
+        keys = {"profile": fold(login.profile), "username": fold(login.username)}
+        sql = (
+            f"INSERT INTO cached_logins (profile_key, username_key, {rows.LOGIN}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+            f" ON CONFLICT DO UPDATE SET ({rows.LOGIN}) = ({rows.LOGIN_GIVEN})"
+        )
+        self.connection.execute(sql, (*keys.values(), *astuple(login)))
+        sql = (
+            "DELETE FROM cached_logins WHERE profile_key = :profile AND username_key IN (SELECT username_key"
+            " FROM cached_logins WHERE profile_key = :profile"
+            " ORDER BY username_key = :username DESC, last_used_at DESC, username_key LIMIT -1 OFFSET :capacity)"
+        )
+        self.connection.execute(sql, {**keys, "capacity": capacity})
+
+    def use_login(self, login: CachedLogin, at: int) -> None:
+        sql = "UPDATE cached_logins SET last_used_at = max(last_used_at, ?) WHERE profile_key = ? AND username_key = ?"
+        self.connection.execute(sql, (at, fold(login.profile), fold(login.username)))
+
+    def forget_logins(self, username: str | None = None) -> int:
+        sql = "DELETE FROM cached_logins WHERE username_key = coalesce(:username, username_key)"
+        return self.connection.execute(sql, {"username": username and fold(username)}).rowcount
+
+    def forget_old_logins(self, kept_since: Mapping[str, int]) -> None:
+        sql = (
+            "DELETE FROM cached_logins WHERE authenticated_at <"
+            " coalesce((SELECT value FROM json_each(:since) WHERE key = profile_key), :ever)"
+        )
+        since = json.dumps({fold(profile): since for profile, since in kept_since.items()})
+        self.connection.execute(sql, {"since": since, "ever": NEVER})
 
     def start_continuity(self, profile: str, at: int, ends_at: int, actor: str, note: str) -> None:
         sql = "INSERT INTO continuity (profile, started_at, ends_at, actor, note) VALUES (?, ?, ?, ?, ?)"
@@ -152,20 +210,22 @@ class SqliteChange(SqliteView):
         )
         self.connection.execute(sql, values)
 
-    def remove_ended(self, cutoff: int, limit: int) -> dict[Status, int]:
-        sources = removable(self.holding, cutoff)
-        removed = dict.fromkeys(sources, 0)
-        for status, source in sources.items():
-            sql = f"SELECT s.number FROM {source} LIMIT :limit"
-            left = limit - sum(removed.values())
-            chosen = self._all(sql, {"cutoff": cutoff, "limit": left, **self.holding.parameters})
-            numbers = json.dumps(sorted(row[0] for row in chosen))
-            self.connection.execute(_KEEP_FINALS, (numbers,))
-            for table in ("imported", "sessions"):
-                sql = f"DELETE FROM {table} WHERE number IN (SELECT value FROM json_each(?))"
-                self.connection.execute(sql, (numbers,))
-            removed[status] = len(chosen)
-        return removed
+    def remove_ended(self, cutoff: int, limit: int, *, keep_unacknowledged: bool = False) -> Removable:
+        expired, revoked = removable(self.holding, cutoff, keep_unacknowledged=keep_unacknowledged)
+        gone = self._remove(expired, cutoff, limit)
+        gone_revoked = self._remove(revoked, cutoff, limit - len(gone))
+        return Removable(len(gone), len(gone_revoked), sum(unacknowledged for _, unacknowledged in gone_revoked))
+
+    def _remove(self, source: str, cutoff: int, limit: int) -> list[tuple[int, int]]:
+        """Remove up to so many sessions; their numbers, and whether a wipe of each was not acknowledged."""
+        sql = f"SELECT s.number, {UNACKNOWLEDGED} FROM {source} LIMIT :limit"
+        chosen = self._all(sql, {"cutoff": cutoff, "limit": limit, **self.holding.parameters})
+        numbers = json.dumps(sorted(number for number, _ in chosen))
+        self.connection.execute(_KEEP_FINALS, (numbers,))
+        for table in ("imported", "sessions"):
+            sql = f"DELETE FROM {table} WHERE number IN (SELECT value FROM json_each(?))"
+            self.connection.execute(sql, (numbers,))
+        return [(number, unacknowledged) for number, unacknowledged in chosen]
 
     def remove_unnamed_revocations(self) -> int:
         sql = (

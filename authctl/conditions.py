@@ -1,0 +1,116 @@
+"""Whether a session may be used from where and with what it is: the network, platform, version and application.
+
+Pure. Conditional access as Microsoft Entra has it: nothing is revoked, and what is refused now works again
+once the condition is met. A fact that is not given meets nothing.
+"""
+
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from typing import NamedTuple
+
+from authctl.binding import read_address
+from authctl.errors import InvalidInput
+from authctl.model import Conditions
+from authctl.names import pattern_fit, quoted
+
+_MAPPED = ip_network("::ffff:0:0/96")
+
+Network = IPv4Network | IPv6Network
+
+
+class Seen(NamedTuple):
+    """What is known of whoever uses a session; None for what is not."""
+
+    application: str | None
+    application_version: str | None
+    platform: str | None
+    ip: str | None
+
+
+class Unmet(NamedTuple):
+    """A condition that is not met: the field of `profiles.yaml`, and why."""
+
+    rule: str
+    why: str
+
+
+def unmet(conditions: Conditions, seen: Seen) -> Unmet | None:
+    """The first condition that is not met; None when all are."""
+    return next(_unmet(conditions, seen), None)
+
+
+def _unmet(conditions: Conditions, seen: Seen) -> Iterator[Unmet]:
+    blocked = conditions.blocked_applications
+    if blocked and (seen.application is None or _fits_any(blocked, seen.application)):
+        yield Unmet("blocked_applications", _said("the application", seen.application, "is blocked"))
+    if conditions.networks and not _is_within(conditions.networks, seen.ip):
+        yield Unmet("networks", _said("the address", seen.ip, "is in none of them"))
+    if conditions.platforms and (seen.platform is None or not _fits_any(conditions.platforms, seen.platform)):
+        yield Unmet("platforms", _said("the platform", seen.platform, "is none of them"))
+    minimum = _minimum(conditions.minimum_versions, seen.application)
+    if minimum is not None and not is_at_least(seen.application_version, minimum):
+        why = f"is not known to be {minimum} or later"
+        yield Unmet("minimum_versions", _said("the version", seen.application_version, why))
+
+
+def _said(what: str, fact: str | None, why: str) -> str:
+    return f"{what} is not given" if fact is None else f"{what} {quoted(fact)} {why}"
+
+
+def _fits_any(patterns: tuple[str, ...], text: str) -> bool:
+    return any(pattern_fit(pattern, text) is not None for pattern in patterns)
+
+
+def _is_within(networks: tuple[str, ...], presented: str | None) -> bool:
+    address = None if presented is None else read_address(presented)
+    return address is not None and any(address in network for network in _read(networks))
+
+
+@lru_cache(maxsize=64)
+def _read(networks: tuple[str, ...]) -> tuple[Network, ...]:
+    return tuple(map(read_network, networks))
+
+
+def read_network(text: str) -> Network:
+    """A network as `10.0.0.0/8` or `2001:db8::/32`; one of IPv4-mapped addresses is the IPv4 network that they stand for.
+
+    Raises InvalidInput, also where bits are set beyond its length: that was meant as an address, or as another network.
+    """
+    try:
+        network = ip_network(text.strip())
+    except ValueError:
+        raise InvalidInput(f"{quoted(text)} is no network, such as 10.0.0.0/8 or 2001:db8::/32") from None
+    if isinstance(network, IPv6Network) and network.subnet_of(_MAPPED):  # type: ignore[arg-type]
+        return ip_network((int(network.network_address) & 0xFFFFFFFF, network.prefixlen - 96))
+    return network
+
+
+def _minimum(minimum_versions: Mapping[str, str], application: str | None) -> str | None:
+    """The oldest version of an application that may be used: the most specific pattern's."""
+    fitting = [(pattern_fit(name, application or ""), minimum) for name, minimum in minimum_versions.items()]
+    return max(((fit, minimum) for fit, minimum in fitting if fit), default=(None, None))[1]
+
+
+def is_at_least(version: str | None, minimum: str) -> bool:
+    """Whether a version is that one or a later one, by the rules of PEP 440 (16.0.10 is later than 16.0.9, 2.0rc1 earlier than 2.0).
+
+    One that these cannot read, such as `16.0 (Build 5000)`, is not known to be, and neither is one that is not given.
+    """
+    from packaging.version import InvalidVersion, Version
+
+    try:
+        return version is not None and Version(version) >= Version(minimum)
+    except InvalidVersion:
+        return False
+
+
+def check_version(text: str) -> str:
+    """The version as written. Raises InvalidInput for one that cannot be compared."""
+    from packaging.version import InvalidVersion, Version
+
+    try:
+        Version(text)
+    except InvalidVersion:
+        raise InvalidInput(f"{quoted(text)} is no version that can be compared, such as 16.0.5000") from None
+    return text

@@ -1,0 +1,147 @@
+"""The parts of a profile: what tokens its sessions get, where these are good, and what the application owes."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from authctl import lifetimes
+from authctl.instants import DAY, format_timeout, parse_length, parse_timeout
+
+
+class Tokens(StrEnum):
+    """What a session is registered with, and keeps."""
+
+    SINGLE = "single"
+    """One access token, as good as its session; use moves the idle deadline."""
+    PAIR = "pair"
+    """A short-lived access token, and a refresh token that is exchanged for the next pair."""
+    REQUESTED = "requested"
+    """One access token for as long as was asked for; use does not extend it."""
+
+
+class OnReuse(StrEnum):
+    """What happens when a spent refresh token comes back."""
+
+    REVOKE = "revoke"
+    REFUSE = "refuse"
+
+
+class Binding(StrEnum):
+    """From where alone a token is good: the address or the referrer it was issued to."""
+
+    ADDRESS = "address"
+    REFERRER = "referrer"
+
+
+class OnRevoke(StrEnum):
+    """What an application owes when its session is revoked."""
+
+    SIGN_OUT = "sign_out"
+    WIPE = "wipe"
+    """To remove its data, too, and to say when it has."""
+
+
+class Wipe(StrEnum):
+    """How far an order to remove an application's data has come."""
+
+    PENDING = "pending"
+    """The application has not been in contact since the revocation."""
+    DELIVERED = "delivered"
+    """It was told, and has not answered."""
+    ACKNOWLEDGED = "acknowledged"
+    """It says that its data is removed."""
+
+
+@dataclass(frozen=True, slots=True)
+class PairRules:
+    """Access and refresh tokens; lengths in microseconds."""
+
+    access_lifetime: int = lifetimes.DEFAULT_ACCESS_LIFETIME
+    grace: int = 0
+    """How long a spent refresh token is still answered with its successor."""
+    on_reuse: OnReuse = OnReuse.REVOKE
+
+    def to_document(self) -> dict[str, Any]:
+        """The fields of `profiles.yaml` that they are."""
+        refresh = {"grace": format_timeout(self.grace), "on_reuse": self.on_reuse.value}
+        return {"access_lifetime": format_timeout(self.access_lifetime), "refresh": refresh}
+
+    @classmethod
+    def from_document(cls, document: Mapping[str, Any]) -> "PairRules":
+        """The inverse of `to_document`."""
+        refresh = document["refresh"]
+        grace, on_reuse = parse_length(refresh["grace"]), OnReuse(refresh["on_reuse"])
+        return cls(parse_timeout(document["access_lifetime"]), grace, on_reuse)
+
+
+@dataclass(frozen=True, slots=True)
+class RequestRules:
+    """Lifetimes that are asked for; in microseconds."""
+
+    default_lifetime: int = lifetimes.DEFAULT_REQUESTED_LIFETIME
+    max_lifetime: int = lifetimes.LONGEST_REQUESTED_LIFETIME
+    sealed: bool = False
+    """Whether tokens carry user and expiry inside, encrypted."""
+
+    def to_document(self) -> dict[str, Any]:
+        """The fields of `profiles.yaml` that they are."""
+        lengths = {name: format_timeout(getattr(self, name)) for name in ("default_lifetime", "max_lifetime")}
+        return {**lengths, "sealed": self.sealed}
+
+    @classmethod
+    def from_document(cls, document: Mapping[str, Any]) -> "RequestRules":
+        """The inverse of `to_document`."""
+        default, longest = (parse_timeout(document[name]) for name in ("default_lifetime", "max_lifetime"))
+        return cls(default, longest, document["sealed"])
+
+
+@dataclass(frozen=True, slots=True)
+class Conditions:
+    """From where and with what alone a session may be used; each that is given must be met."""
+
+    networks: tuple[str, ...] = ()
+    """Of which one contains the address."""
+    platforms: tuple[str, ...] = ()
+    """Of which one is the operating system; `*` stands for any text."""
+    minimum_versions: Mapping[str, str] = field(default_factory=dict)
+    """The oldest version of an application that may be used, by its name; `*` stands for any text."""
+    blocked_applications: tuple[str, ...] = ()
+    """Applications that may not be used; `*` stands for any text."""
+
+    def to_document(self) -> dict[str, Any]:
+        """The conditions that are given, in the fields of `profiles.yaml`."""
+        said = {
+            "networks": list(self.networks),
+            "platforms": list(self.platforms),
+            "minimum_versions": dict(self.minimum_versions),
+            "blocked_applications": list(self.blocked_applications),
+        }
+        return {name: value for name, value in said.items() if value}
+
+    @classmethod
+    def from_document(cls, document: Mapping[str, Any]) -> "Conditions":
+        """The inverse of `to_document`."""
+        networks, platforms, blocked = (
+            tuple(document.get(name, ())) for name in ("networks", "platforms", "blocked_applications")
+        )
+        return cls(networks, platforms, document.get("minimum_versions", {}), blocked)
+
+
+@dataclass(frozen=True, slots=True)
+class CacheRules:
+    """For how long an authenticator's yes is remembered, and for how many users."""
+
+    max_age: int = DAY
+    """From the success, in microseconds; use does not extend it."""
+    capacity: int = 10_000
+    """Beyond it, those used longest ago go."""
+
+    def to_document(self) -> dict[str, Any]:
+        """The cache in the fields of `profiles.yaml`."""
+        return {"max_age": format_timeout(self.max_age), "capacity": self.capacity}
+
+    @classmethod
+    def from_document(cls, document: Mapping[str, Any]) -> "CacheRules":
+        """The inverse of `to_document`."""
+        return cls(parse_timeout(document["max_age"]), document["capacity"])

@@ -1,0 +1,68 @@
+"""Verifying access tokens: one look-up, what it comes to, and the use that it is."""
+
+from authctl.errors import RegistryUnavailable, TokenEnded, TokenExpired, TokenRevoked, TokenUnknown
+from authctl.model import Session, Status, Tokens
+from authctl.registry import wiping
+from authctl.registry.core import Core
+from authctl.registry.judging import Facts, check_alive, check_bearer, check_conditions, deadlines_after, owned
+from authctl.registry.tokens import TokenReader
+from authctl.tokens import Claims, TokenKind
+
+
+def verify(core: Core, reader: TokenReader, token: str, facts: Facts) -> Session:
+    """See `Registry.verify`."""
+    claims = reader.claims(token)
+    try:
+        session = _verified(core, claims, facts)
+        if session.read_at < session.use_due_at:
+            return session
+        return _used(core, session) or _verified(core, claims, facts)
+    except TokenRevoked as refusal:
+        wiping.delivered(core, claims, refusal)
+        raise
+
+
+def _verified(core: Core, claims: Claims, facts: Facts) -> Session:
+    session = owned(core.store.by_number(claims.number, core.now()), claims)
+    if session.read_at >= session.token_expires_at:
+        session = _with_continuity(core, claims)
+    check_alive(session, facts)
+    if claims.kind is TokenKind.REFRESH:
+        raise TokenUnknown
+    if claims.generation != session.generation:
+        raise TokenEnded("the access token was replaced when its session was refreshed")
+    if session.read_at >= session.token_ends_at:
+        raise TokenExpired("the access token has expired")
+    check_bearer(session, facts)
+    if session.conditioned:
+        check_conditions(core.store.profiles(), session, facts)
+    return session
+
+
+def _with_continuity(core: Core, claims: Claims) -> Session:
+    """The session of the claims, with what a continuity event makes of deadlines that have passed."""
+    with core.look() as (view, now):
+        return owned(view.by_number(claims.number, now), claims)
+
+
+def _used(core: Core, session: Session) -> Session | None:
+    """Write the use, and return the session as it now stands; None when it has to be judged again.
+
+    What cannot be written is let go: the answer stands.
+    """
+    now = session.read_at
+    try:
+        with core.store.change(wait=False) as tx:
+            present = tx.session(session.id, now)
+            profile = tx.profiles().get(session.profile)
+            if profile is None:
+                return session
+            if present is None or present.status is not Status.ACTIVE or present.last_used_at > now:
+                return None
+            if present.generation != session.generation:
+                return None  # refreshed meanwhile: the token that was presented is over
+            moves = present.tokens == Tokens.SINGLE
+            tx.record_use(present.number, now, deadlines_after(profile, present, now, moves=moves))
+            return tx.session(session.id, now)
+    except RegistryUnavailable:
+        return session

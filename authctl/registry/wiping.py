@@ -1,0 +1,51 @@
+"""Orders to remove an application's data: when they were delivered, and that they were carried out.
+
+Mimecast: a revoked application is signed out and removes its data at its next contact. The order is part of every
+refusal until it is acknowledged (`judging.check_alive`); here it is recorded.
+"""
+
+from contextlib import suppress
+
+from authctl import names
+from authctl.errors import RegistryUnavailable, TokenInvalid, TokenRevoked
+from authctl.model import Session, Wipe
+from authctl.registry.core import AUTHCTL, Core, Unit
+from authctl.registry.judging import owned
+from authctl.registry.tokens import TokenReader
+from authctl.tokens import Claims
+
+
+def delivered(core: Core, claims: Claims, refusal: TokenRevoked) -> None:
+    """Record the first refusal that told an application to remove its data.
+
+    What cannot be written is let go: the order is repeated.
+    """
+    if refusal.action is None:
+        return
+    with suppress(RegistryUnavailable):
+        with core.look() as (view, now):
+            if owned(view.by_number(claims.number, now), claims).wipe is not Wipe.PENDING:
+                return
+        with core.change(AUTHCTL, wait=False) as unit:
+            session = owned(unit.tx.by_number(claims.number, unit.now), claims)
+            if session.wipe is Wipe.PENDING:
+                unit.tx.deliver_wipe(session.number, unit.now)
+                _record(unit, "wipe.delivered", session)
+
+
+def done(core: Core, reader: TokenReader, token: str, actor: str | None) -> Session:
+    """See `Registry.wipe_done`."""
+    claims = reader.claims(token)
+    with core.change(actor) as unit:
+        session = owned(unit.tx.by_number(claims.number, unit.now), claims)
+        if session.wipe is None:
+            raise TokenInvalid("nothing was ordered to be wiped for that token")
+        if session.wipe is Wipe.ACKNOWLEDGED:
+            return session
+        unit.tx.acknowledge_wipe(session.number, unit.now)
+        _record(unit, "wipe.done", session)
+        return owned(unit.tx.by_number(claims.number, unit.now), claims)
+
+
+def _record(unit: Unit, action: str, session: Session) -> None:
+    unit.record(action, subject=session.id, detail={"username_key": names.fold(session.username)})
