@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from authctl.registry.cleanup import CleanupOutcome
     from authctl.registry.continuity import ContinuityState
     from authctl.registry.imports import ImportOutcome
+    from authctl.registry.logins import ClearOutcome, Remembered
     from authctl.registry.profiles import ApplyOutcome, ProfileDifference
     from authctl.registry.revocations import RevokeOutcome
     from authctl.registry.sessions import EndOutcome
@@ -218,6 +219,29 @@ def continuity(s: "ContinuityState") -> Record:
         "note": s.event.note,
         "ended_by": s.event.ended_by,
         "end_note": s.event.end_note,
+    }
+
+
+def cached_login(r: "Remembered") -> Record:
+    """A successful login that still counts; nothing of the password."""
+    return {
+        "username": r.login.username,
+        "profile": r.login.profile,
+        "authenticator": r.login.authenticator,
+        "authenticated_at": instant(r.login.authenticated_at),
+        "last_used_at": instant(r.login.last_used_at),
+        "expires_at": instant(r.expires_at),
+    }
+
+
+def cleared(o: "ClearOutcome") -> Record:
+    """What clearing the authentication cache came to."""
+    return {
+        "at": instant(o.at),
+        "actor": o.actor,
+        "note": o.note,
+        "username": o.username,
+        "forgotten": o.forgotten,
     }
 
 

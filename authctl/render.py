@@ -53,6 +53,10 @@ GROUPS = _shape("group active expired revoked total last_used_at", "group active
 CONTINUITY = _shape(
     "profile started_at until held actor note ended_by end_note", "profile started_at until held actor note"
 )
+CACHED_LOGINS = _shape(
+    "username profile authenticator authenticated_at last_used_at expires_at",
+    "username profile authenticator authenticated_at last_used_at expires_at",
+)
 USERS = _shape(
     "username disabled disabled_at disabled_by note password_changed_at active expired revoked total last_used_at",
     "username disabled active expired revoked total last_used_at",

@@ -21,6 +21,11 @@ class Home:
         return self.folder / "keys.json"
 
     @property
+    def authenticators(self) -> Path:
+        """Who knows passwords, as people edit it; needed only where users log in here."""
+        return self.folder / "authenticators.yaml"
+
+    @property
     def profiles(self) -> Path:
         """The profiles as people edit them; what is in force is in the registry."""
         return self.folder / "profiles.yaml"

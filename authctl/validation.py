@@ -1,16 +1,17 @@
 """Checks plain data against a pydantic model, and words what is wrong in our own terms."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from copy import deepcopy
 from difflib import get_close_matches
 from functools import cache
 from typing import Annotated, Any, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from authctl import names
 from authctl.errors import AuthctlError
+from authctl.instants import parse_length, parse_lifetime, parse_timeout
 from authctl.yamlfile import MOST_FAULTS, Document, Path
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -40,7 +41,48 @@ def _text(value: str) -> str:
         raise invalid(error.message) from None
 
 
+def length(parse: Callable[[str], Any]) -> BeforeValidator:
+    """A length of time, read from text by `parse`."""
+
+    def parsed(value: Any) -> Any:
+        if not isinstance(value, str):
+            raise invalid("write a length of time with a unit, such as 3d")
+        try:
+            return parse(value)
+        except AuthctlError as error:
+            raise invalid(error.message) from None
+
+    return BeforeValidator(parsed)
+
+
+def _name(value: Any) -> str:
+    if not isinstance(value, str):
+        raise invalid("a name must be text: put it in quotes")
+    try:
+        names.profile_name(value)
+    except AuthctlError as error:
+        raise invalid(error.message) from None
+    return value
+
+
+def _version(value: Any) -> int:
+    if type(value) is not int or value != 1:
+        raise invalid("must be 1")
+    return value
+
+
+class Strict(BaseModel):
+    """Fields of a file: no others, and no type for another."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, arbitrary_types_allowed=True)
+
+
 Text = Annotated[str, AfterValidator(_text)]
+Name = Annotated[str, BeforeValidator(_name)]
+Version = Annotated[int, BeforeValidator(_version)]
+Timeout = Annotated[int, length(parse_timeout)]
+Lifetime = Annotated[int, length(parse_lifetime)]
+Length = Annotated[int, length(parse_length)]
 
 
 def validated(model: type[Model], document: Document) -> Model:

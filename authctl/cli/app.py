@@ -22,6 +22,8 @@ COMMANDS = {
     "tokens": "tokens",
     "users": "users",
     "continuity": "continuity",
+    "login": "login",
+    "cache": "cache",
     "audit": "audit",
     "profiles": "profiles",
     "cleanup": "cleanup",

@@ -47,6 +47,24 @@ Limit = Annotated[
     int | None,
     typer.Option("--limit", metavar="N", min=1, max=LARGEST, help="At most so many; 50 on a terminal, else all."),
 ]
+SignInUser = Annotated[str, typer.Option("--user", metavar="NAME", help="Who signed in.")]
+SignInApplication = Annotated[str, typer.Option("--application", metavar="NAME", help="With which application.")]
+SignInProfile = Annotated[str | None, typer.Option("--profile", metavar="NAME", help="Instead of the assigned one.")]
+SignInDevice = Annotated[str | None, typer.Option("--device", metavar="TEXT", help="On which device.")]
+SignInPlatform = Annotated[str | None, typer.Option("--platform", metavar="TEXT", help="Its operating system.")]
+SignInVersion = Annotated[
+    str | None, typer.Option("--application-version", metavar="TEXT", help="The application's version.")
+]
+SignInAddress = Annotated[str | None, typer.Option("--ip", metavar="TEXT", help="From which address.")]
+SignInAgent = Annotated[
+    str | None, typer.Option("--user-agent", metavar="TEXT", help="What the application calls itself.")
+]
+SignInReferrer = Annotated[str | None, typer.Option("--referrer", metavar="URL", help="From which page.")]
+SignInKind = Annotated[str, typer.Option("--kind", metavar="KIND", help="application or web.")]
+SignInLifetime = Annotated[
+    str | None,
+    typer.Option("--lifetime", metavar="AGE", help="For how long, where the profile lets that be requested."),
+]
 SeenApplication = Annotated[
     str | None, typer.Option("--application", metavar="TEXT", help="The application that presents it.")
 ]

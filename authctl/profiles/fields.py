@@ -4,29 +4,15 @@ from collections.abc import Callable
 from enum import StrEnum
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from authctl import lifetimes, names
 from authctl.conditions import check_version, read_network
 from authctl.errors import AuthctlError
-from authctl.instants import NEVER, Duration, parse_duration, parse_length, parse_lifetime, parse_timeout
+from authctl.instants import NEVER, Duration, parse_duration
 from authctl.lifetimes import PasswordRule
 from authctl.model import Binding, CacheRules, Conditions, OnReuse, OnRevoke, PairRules, Profile, RequestRules, Tokens
-from authctl.validation import Text, invalid
-
-
-def _length(parse: Callable[[str], Any]) -> BeforeValidator:
-    """A length of time, read from text by `parse`."""
-
-    def parsed(value: Any) -> Any:
-        if not isinstance(value, str):
-            raise invalid("write a length of time with a unit, such as 3d")
-        try:
-            return parse(value)
-        except AuthctlError as error:
-            raise invalid(error.message) from None
-
-    return BeforeValidator(parsed)
+from authctl.validation import Length, Lifetime, Name, Strict, Text, Timeout, Version, invalid, length
 
 
 def _choice(choices: type[StrEnum]) -> BeforeValidator:
@@ -38,16 +24,6 @@ def _choice(choices: type[StrEnum]) -> BeforeValidator:
         return choices(value)
 
     return BeforeValidator(chosen)
-
-
-def _name(value: Any) -> str:
-    if not isinstance(value, str):
-        raise invalid("a name must be text: put it in quotes")
-    try:
-        names.profile_name(value)
-    except AuthctlError as error:
-        raise invalid(error.message) from None
-    return value
 
 
 def _user(value: Any) -> Any:
@@ -69,12 +45,6 @@ def _given(value: Any) -> Any:
     return value
 
 
-def _version(value: Any) -> int:
-    if type(value) is not int or value != 1:
-        raise invalid("must be 1")
-    return value
-
-
 def _checked(check: Callable[[str], object]) -> AfterValidator:
     """A text that `check` finds nothing wrong with, as written."""
 
@@ -89,47 +59,41 @@ def _checked(check: Callable[[str], object]) -> AfterValidator:
 
 
 Pattern = Annotated[Text, AfterValidator(_not_blank)]
-Timeout = Annotated[int, _length(parse_timeout)]
-Lifetime = Annotated[int | None, _length(parse_lifetime)]
-Length = Annotated[int, _length(parse_length)]
-Name = Annotated[str, BeforeValidator(_name)]
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, arbitrary_types_allowed=True)
-
-
-class WrittenAuthentication(_Strict):
+class WrittenAuthentication(Strict):
     """How strongly the applications' users are authenticated."""
 
     two_step: bool = False
     saml: bool = False
 
 
-class WrittenRefresh(_Strict):
+class WrittenRefresh(Strict):
     """What becomes of a spent refresh token."""
 
     grace: Length = PairRules().grace
     on_reuse: Annotated[OnReuse, _choice(OnReuse)] = OnReuse.REVOKE
 
 
-class WrittenConditions(_Strict):
+class WrittenConditions(Strict):
     """From where and with what alone sessions may be used."""
 
-    networks: Annotated[list[Annotated[Text, _checked(read_network)]], Field(min_length=1)] = []
-    platforms: Annotated[list[Pattern], Field(min_length=1)] = []
-    minimum_versions: Annotated[dict[Pattern, Annotated[Text, _checked(check_version)]], Field(min_length=1)] = {}
-    blocked_applications: Annotated[list[Pattern], Field(min_length=1)] = []
+    networks: list[Annotated[Text, _checked(read_network)]] = Field(default_factory=list, min_length=1)
+    platforms: list[Pattern] = Field(default_factory=list, min_length=1)
+    minimum_versions: dict[Pattern, Annotated[Text, _checked(check_version)]] = Field(
+        default_factory=dict, min_length=1
+    )
+    blocked_applications: list[Pattern] = Field(default_factory=list, min_length=1)
 
 
-class WrittenCache(_Strict):
+class WrittenCache(Strict):
     """For how long an authenticator's yes is remembered, and for how many users."""
 
-    max_age: Annotated[int, _length(parse_lifetime)] = CacheRules().max_age
+    max_age: Lifetime = CacheRules().max_age
     capacity: Annotated[int, Field(ge=1, le=1_000_000)] = CacheRules().capacity
 
 
-class WrittenProfile(_Strict):
+class WrittenProfile(Strict):
     """A profile as it is written; what is not, is None."""
 
     description: Text | None = None
@@ -139,17 +103,17 @@ class WrittenProfile(_Strict):
     browser: bool = False
     authentication: WrittenAuthentication = WrittenAuthentication()
     tokens: Annotated[Tokens, _choice(Tokens)] = Tokens.SINGLE
-    access_lifetime: Lifetime = None
+    access_lifetime: Lifetime | None = None
     refresh: WrittenRefresh = WrittenRefresh()
-    default_lifetime: Lifetime = None
-    max_lifetime: Lifetime = None
+    default_lifetime: Lifetime | None = None
+    max_lifetime: Lifetime | None = None
     sealed: bool = False
     bind: Annotated[Binding | None, _choice(Binding)] = None
     ends_on_password_change: Annotated[PasswordRule, _choice(PasswordRule)] = PasswordRule.ALL
     continuity: bool = False
     on_revoke: Annotated[OnRevoke, _choice(OnRevoke)] = OnRevoke.SIGN_OUT
     conditions: WrittenConditions = WrittenConditions()
-    authenticator: Annotated[str | None, BeforeValidator(_name)] = None
+    authenticator: Annotated[Name | None, BeforeValidator(_given)] = None
     cache: Annotated[WrittenCache | None, BeforeValidator(_given)] = None
 
     @property
@@ -207,7 +171,7 @@ class WrittenProfile(_Strict):
         return RequestRules(default, self.absolute, self.sealed)
 
 
-class WrittenAssignment(_Strict):
+class WrittenAssignment(Strict):
     """Which profile a new session gets."""
 
     user: Annotated[str | None, BeforeValidator(_user)] = None
@@ -215,11 +179,11 @@ class WrittenAssignment(_Strict):
     profile: Name
 
 
-class File(_Strict):
+class File(Strict):
     """The whole file."""
 
-    version: Annotated[int, BeforeValidator(_version)]
-    retention: Annotated[Duration, _length(parse_duration)] = lifetimes.DEFAULT_RETENTION
+    version: Version
+    retention: Annotated[Duration, length(parse_duration)] = lifetimes.DEFAULT_RETENTION
     default_profile: Name | None = None
-    assignments: list[WrittenAssignment] = []
+    assignments: list[WrittenAssignment] = Field(default_factory=list)
     profiles: Annotated[dict[Name, WrittenProfile], Field(min_length=1)]

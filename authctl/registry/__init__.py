@@ -15,6 +15,7 @@ from authctl.registry import audit as audit_log
 from authctl.registry import (
     cleanup,
     continuity,
+    logins,
     profiles,
     refreshing,
     revocations,
@@ -29,6 +30,7 @@ from authctl.registry.cleanup import CleanupOutcome, Progress
 from authctl.registry.continuity import ContinuityState
 from authctl.registry.core import Core
 from authctl.registry.judging import Facts
+from authctl.registry.logins import ClearOutcome, Remembered
 from authctl.registry.profiles import ApplyOutcome, ProfileDifference
 from authctl.registry.revocations import RevokeOutcome
 from authctl.registry.sessions import EndOutcome
@@ -209,18 +211,42 @@ class Registry:
             "user_agent": user_agent,
             "referrer": referrer,
         }
-        return tokens.issue(
-            self._core,
-            self._tokens,
-            username=username,
-            application=application,
-            profile=profile,
-            kind=kind,
-            signed_in_with=signed_in_with,
-            lifetime=lifetime,
-            details=details,
-            actor=actor,
-        )
+        sign_in = tokens.SignIn(username, application, profile, kind, signed_in_with, lifetime, details)
+        return tokens.issue(self._core, self._tokens, sign_in, actor)
+
+    def login(
+        self,
+        *,
+        username: str,
+        application: str,
+        password: str,
+        profile: str | None = None,
+        device: str | None = None,
+        platform: str | None = None,
+        application_version: str | None = None,
+        ip: str | None = None,
+        user_agent: str | None = None,
+        referrer: str | None = None,
+        kind: str = "application",
+        lifetime: int | timedelta | None = None,
+        actor: str | None = None,
+    ) -> Issued:
+        """The same for whoever knows the password, by the authentication cache or else the profile's authenticator.
+
+        A success is remembered for as long as the profile's `cache` says. Raises as `issue`; LoginRefused for a password that is
+        not the user's; AuthenticatorUnavailable where that could not be found out; Refused where the profile has no
+        authenticator; NotFound, InvalidFile or RegistryUnavailable where `authenticators.yaml` does not say who that is.
+        """
+        details = {
+            "device": device,
+            "platform": platform,
+            "application_version": application_version,
+            "ip": ip,
+            "user_agent": user_agent,
+            "referrer": referrer,
+        }
+        sign_in = tokens.SignIn(username, application, profile, kind, "password", lifetime, details)
+        return logins.login(self._core, self._tokens, sign_in, password, actor)
 
     def verify(
         self,
@@ -268,6 +294,16 @@ class Registry:
         Once is enough: the first instant stays. Raises TokenInvalid where nothing was ordered.
         """
         return wiping.done(self._core, self._tokens, token, actor)
+
+    # The authentication cache
+
+    def cached_logins(self, username: str | None = None) -> list[Remembered]:
+        """The successful logins that still count, everybody's or a user's, each with until when; used last comes first."""
+        return logins.remembered(self._core, username)
+
+    def clear_cache(self, username: str | None = None, *, note: str | None, actor: str | None = None) -> ClearOutcome:
+        """Forget successful logins, everybody's or a user's, so that the authenticator is asked again. Raises Refused without a note."""
+        return logins.clear(self._core, username, note=note, actor=actor)
 
     # Users
 

@@ -4,7 +4,6 @@ from dataclasses import dataclass, replace
 from hmac import compare_digest
 
 from authctl import lifetimes, names
-from authctl.conditions import Seen, unmet
 from authctl.errors import (
     ConditionNotMet,
     IntegrityFailure,
@@ -92,15 +91,21 @@ def _is_another(application: str | None, session: Session) -> bool:
 
 def check_conditions(profiles: ProfileSet, session: Session, facts: Facts) -> None:
     """Raise ConditionNotMet when the session's profile does not let it be used from there, or with that."""
-    seen = Seen(session.application, facts.application_version, facts.platform, facts.ip)
-    if found := unmet_condition(ruling(profiles, session), seen):
+    seen = (session.application, facts.application_version, facts.platform, facts.ip)
+    if found := unmet_condition(ruling(profiles, session), *seen):
         raise ConditionNotMet(*found)
 
 
-def unmet_condition(profile: Profile, seen: Seen) -> tuple[str, str] | None:
-    """Why a profile does not let a session be used, with the name of the rule; None where it does."""
-    found = profile.conditions and unmet(profile.conditions, seen)
-    if not found:
+def unmet_condition(
+    profile: Profile, application: str | None, application_version: str | None, platform: str | None, ip: str | None
+) -> tuple[str, str] | None:
+    """Why a profile does not let a session be used from there or with that, and the rule's name; None where it does."""
+    if profile.conditions is None:
+        return None
+    from authctl.conditions import Seen, unmet
+
+    found = unmet(profile.conditions, Seen(application, application_version, platform, ip))
+    if found is None:
         return None
     return f"refused by {found.rule}, a condition of profile {names.quoted(profile.name)}: {found.why}", found.rule
 

@@ -2,13 +2,13 @@
 
 import os
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from hashlib import sha256
 from typing import Any
 
 from authctl import lifetimes, names
-from authctl.conditions import Seen
 from authctl.errors import InvalidInput, Refused, TokenUnknown
 from authctl.instants import microseconds
 from authctl.keys import load
@@ -62,49 +62,69 @@ class TokenReader:
             return None
 
 
-def issue(
-    core: Core,
-    reader: TokenReader,
-    *,
-    username: str,
-    application: str,
-    profile: str | None,
-    kind: str,
-    signed_in_with: str | None,
-    lifetime: int | timedelta | None,
-    details: dict[str, Any],
-    actor: str | None,
-) -> Issued:
+@dataclass(frozen=True, slots=True)
+class SignIn:
+    """Who signs in, with what and from where; raises InvalidInput for what cannot be accepted."""
+
+    username: str
+    application: str
+    profile: str | None
+    """The one that was named, or None for the assigned one."""
+    kind: str
+    signed_in_with: str | None
+    lifetime: int | timedelta | None
+    details: Mapping[str, str | None]
+    """device, platform, application_version, ip, user_agent and referrer; None for what is not known."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "username", names.username(self.username))
+        object.__setattr__(self, "details", {name: text or None for name, text in self.details.items()})
+        _check(self)
+
+
+def issue(core: Core, reader: TokenReader, sign_in: SignIn, actor: str | None) -> Issued:
     """See `Registry.issue`."""
-    username = names.username(username)
-    details = {name: text or None for name, text in details.items()}
-    _check(application, kind, signed_in_with, details)
+    reader.mint()
+    with core.change(actor) as unit:
+        return register(unit, reader, sign_in, admitting(unit.tx, sign_in))
+
+
+def admitting(view: View, sign_in: SignIn) -> Profile:
+    """The profile that somebody may sign in under, as things are. Raises Refused, InvalidInput or NotFound."""
+    _check_enabled(view, sign_in.username)
+    profiles = view.profiles()
+    if sign_in.profile is not None:
+        chosen = profiles.named(sign_in.profile)
+    else:
+        chosen = profiles.assigned(sign_in.username, sign_in.application)
+    _check_bindable(chosen, sign_in.details)
+    _check_usable(chosen, sign_in.application, sign_in.details)
+    chosen.granted_lifetime(microseconds(sign_in.lifetime))
+    return chosen
+
+
+def register(unit: Unit, reader: TokenReader, sign_in: SignIn, profile: Profile, **how: str) -> Issued:
+    """Register a session under a profile, with its event, and mint its tokens; `how` goes into the event."""
     mint = reader.mint()
     secret = secrets.token_bytes(SECRET_BYTES)
-    with core.change(actor) as unit:
-        _check_enabled(unit, username)
-        profiles = unit.tx.profiles()
-        chosen = profiles.named(profile) if profile is not None else profiles.assigned(username, application)
-        _check_bindable(chosen, details)
-        _check_usable(chosen, application, details)
-        new = _new_session(chosen, unit.now, microseconds(lifetime))
-        session = unit.tx.add_session(
-            NewSession(
-                id=names.new_id(),
-                username=username,
-                application=application,
-                profile=chosen.name,
-                kind=kind,
-                signed_in_with=signed_in_with,
-                secret_hash=sha256(secret).digest(),
-                key_id=mint.ring.signing.id,
-                **details,
-                **new,
-            )
+    session = unit.tx.add_session(
+        NewSession(
+            id=names.new_id(),
+            username=sign_in.username,
+            application=sign_in.application,
+            profile=profile.name,
+            kind=sign_in.kind,
+            signed_in_with=sign_in.signed_in_with,
+            secret_hash=sha256(secret).digest(),
+            key_id=mint.ring.signing.id,
+            **_new_session(profile, unit.now, microseconds(sign_in.lifetime)),
+            **dict[str, Any](sign_in.details),
         )
-        detail = {"username_key": names.fold(username), "application": application, "profile": chosen.name}
-        unit.record("session.issue", subject=session.id, detail=detail)
-        return minted(mint, session, secret)
+    )
+    key = names.fold(sign_in.username)
+    detail = {"username_key": key, "application": sign_in.application, "profile": profile.name, **how}
+    unit.record("session.issue", subject=session.id, detail=detail)
+    return minted(mint, session, secret)
 
 
 def _new_session(profile: Profile, now: int, asked: int | None) -> dict[str, Any]:
@@ -156,32 +176,32 @@ def _sealed(mint: TokenMint, session: Session, secret: bytes) -> str:
     return mint.seal(session.key_id or "", content)
 
 
-def _check(application: str, kind: str, signed_in_with: str | None, details: dict[str, str | None]) -> None:
-    if not names.field(application, "application").strip():
+def _check(sign_in: SignIn) -> None:
+    if not names.field(sign_in.application, "application").strip():
         raise InvalidInput("the application is blank")
-    for name, text in details.items():
+    for name, text in sign_in.details.items():
         names.field(text or "", name.replace("_", " "))
-    if kind not in tuple(Kind):
-        raise InvalidInput(f"no such kind: {names.quoted(kind)}", f"one of: {', '.join(Kind)}")
-    if signed_in_with not in (None, *SIGN_IN_METHODS):
-        how = names.quoted(str(signed_in_with))
+    if sign_in.kind not in tuple(Kind):
+        raise InvalidInput(f"no such kind: {names.quoted(sign_in.kind)}", f"one of: {', '.join(Kind)}")
+    if sign_in.signed_in_with not in (None, *SIGN_IN_METHODS):
+        how = names.quoted(str(sign_in.signed_in_with))
         raise InvalidInput(f"no such way to sign in: {how}", f"one of: {', '.join(SIGN_IN_METHODS)}")
 
 
-def _check_enabled(unit: Unit, username: str) -> None:
-    user = unit.tx.user(username)
+def _check_enabled(view: View, username: str) -> None:
+    user = view.user(username)
     if user is not None and user.disabled_at is not None:
         raise Refused(f"user {names.quoted(username)} is disabled", "to see why: authctl users show USER")
 
 
-def _check_bindable(profile: Profile, details: dict[str, str | None]) -> None:
+def _check_bindable(profile: Profile, details: Mapping[str, str | None]) -> None:
     fact = bound_value(profile.bind, "ip", "referrer")
     if fact and not (details[fact] or "").strip():
         what = f"profile {names.quoted(profile.name)} binds tokens to the {profile.bind}, which is not given"
         raise InvalidInput(what, f"give --{fact}")
 
 
-def _check_usable(profile: Profile, application: str, details: dict[str, str | None]) -> None:
-    seen = Seen(application, details["application_version"], details["platform"], details["ip"])
-    if found := unmet_condition(profile, seen):
+def _check_usable(profile: Profile, application: str, details: Mapping[str, str | None]) -> None:
+    found = unmet_condition(profile, application, details["application_version"], details["platform"], details["ip"])
+    if found:
         raise Refused(found[0])

@@ -157,10 +157,12 @@ def _changed(
     ending = [session for session in living if ends(session)]
     unit.tx.save_user(after)
     unit.tx.end_sessions([session.number for session in ending], unit.now, reason)
+    forgotten = unit.tx.forget_logins(after.username)
     detail = {
         "username_key": names.fold(after.username),
         "ended": len(ending),
         "sessions": [session.id for session in ending[:MOST_LISTED]],
+        "forgotten": forgotten,
     }
     unit.record(action, subject=after.username, note=note, detail=detail)
     ended = [found for session in ending[:MOST_LISTED] if (found := unit.tx.session(session.id, unit.now))]

@@ -1,0 +1,38 @@
+"""Who is asked whether a password is the user's: an interface of one method, and what `authenticators.yaml` makes of it.
+
+The file is in the home and its owner's alone (0600): what is run, read or connected to is never taken from a profile, which
+only names an entry. It is read when somebody has to be asked.
+"""
+
+from pathlib import Path
+from typing import Protocol
+
+from authctl import names
+from authctl.authenticators.fields import File
+from authctl.errors import NotFound
+from authctl.files import read_private
+from authctl.validation import validated
+from authctl.yamlfile import load
+
+
+class Authenticator(Protocol):
+    """Something that knows passwords."""
+
+    def authenticate(self, username: str, password: str) -> bool:
+        """Whether the password is that user's. Raises AuthenticatorUnavailable when that could not be found out."""
+
+
+def find(name: str, file: Path) -> Authenticator:
+    """The authenticator of that name.
+
+    Raises NotFound where the file has none, InvalidFile for one with faults, RegistryUnavailable where it is missing or
+    open to others.
+    """
+    document = load(read_private(file, "authenticators file"), file.name)
+    written = validated(File, document)
+    document.raise_faults()
+    key = names.fold(name)
+    for entry, authenticator in written.authenticators.items():
+        if names.fold(entry) == key:
+            return authenticator.made()
+    raise NotFound(f"no authenticator {names.quoted(name)} in {file}")

@@ -1,0 +1,42 @@
+"""`authctl cache`: list, clear."""
+
+from itertools import islice
+from typing import Annotated
+
+import typer
+
+from authctl import records, render
+from authctl.cli.context import counted, start
+from authctl.cli.options import Actor, Limit, Note, Output, Quiet
+
+User = Annotated[str | None, typer.Option("--user", metavar="NAME", help="Only this user's.")]
+
+app = typer.Typer(help="See and clear the authentication cache.", rich_markup_mode=None, add_completion=False)
+
+
+@app.command("list")
+def list_(
+    ctx: typer.Context, user: User = None, limit: Limit = None, output: Output = None, quiet: Quiet = False
+) -> None:
+    """List successful logins that still count. Until they expire, the authenticator is not asked again; used last comes first."""
+    cli = start(ctx, output, quiet)
+    found = iter(cli.registry.cached_logins(user))
+    cli.show_many(map(records.cached_login, islice(found, limit or cli.screenful)), render.CACHED_LOGINS)
+    cli.say_cut(limit, more=lambda: next(found, None) is not None)
+
+
+@app.command()
+def clear(
+    ctx: typer.Context,
+    user: User = None,
+    note: Note = None,
+    actor: Actor = None,
+    output: Output = None,
+    quiet: Quiet = False,
+) -> None:
+    """Forget successful logins. New rules at the identity provider reach users at their next login; sessions stay as they are."""
+    cli = start(ctx, output, quiet)
+    outcome = cli.registry.clear_cache(user, note=cli.note(note), actor=actor)
+    cli.say(f"forgot {counted(outcome.forgotten, 'login')}; sessions stay as they are")
+    if cli.form:
+        cli.show(records.cleared(outcome))

@@ -1,0 +1,58 @@
+"""What commands that issue tokens or take one share: the secret that goes in, and the token that comes out."""
+
+import sys
+from typing import TYPE_CHECKING
+
+from authctl import records
+from authctl.cli.context import Cli
+from authctl.errors import InvalidInput
+from authctl.passwords import LONGEST_PASSWORD
+from authctl.render import Format
+from authctl.tokens import LONGEST_TOKEN
+
+if TYPE_CHECKING:
+    from authctl.registry.tokens import Issued
+
+
+def show_issued(cli: Cli, issued: "Issued", done: str) -> None:
+    """The access token alone, or everything as JSON; the session in words."""
+    session = issued.session
+    cli.say(f"{done} session {session.id} of {session.username} under profile {session.profile}")
+    if cli.form_or_table is Format.TABLE:
+        if issued.refresh_token:
+            cli.warn("this is the access token alone; the refresh token beside it comes with -o json")
+        cli.show_line(issued.access_token)
+    elif cli.form is Format.ID:
+        cli.show_line(session.id)
+    else:
+        cli.show(records.issued(issued))
+
+
+def _piped(limit: int) -> bytes:
+    return sys.stdin.buffer.read(limit + 3) if sys.stdin else b""
+
+
+def read_token(cli: Cli, given: str | None) -> str:
+    """The token as given, or the one line of standard input. Raises InvalidInput beyond 4 KiB."""
+    if given is not None and given != "-":
+        cli.warn("a token among the arguments can be seen by others (ps) and stays in the shell's history")
+        token = given.encode(errors="surrogateescape")
+    else:
+        token = cli.ask("authctl: token: ").encode() if cli.can_ask else _piped(LONGEST_TOKEN)
+        token = token.removesuffix(b"\n").removesuffix(b"\r")
+    if len(token) > LONGEST_TOKEN:
+        raise InvalidInput(f"a token has at most {LONGEST_TOKEN:,} bytes")
+    return token.decode("ascii", "replace")
+
+
+def read_password(cli: Cli) -> str:
+    """The password: asked for without showing it where a person can answer, else the one line of standard input."""
+    if cli.can_ask:
+        from getpass import getpass
+
+        return getpass("authctl: password: ", stream=sys.stderr)
+    raw = _piped(4 * LONGEST_PASSWORD).removesuffix(b"\n").removesuffix(b"\r")
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        raise InvalidInput("the password is not UTF-8") from None

@@ -1,0 +1,152 @@
+"""Signing in with a name and a password: the authentication cache, else the authenticator of the profile.
+
+Exchange Online's basic authentication: a success counts for up to 24 hours, so that the identity provider is not asked at
+every request; use does not extend it, and under pressure the least recently used successes go first.
+"""
+
+import secrets
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from hmac import compare_digest
+
+from authctl import names, passwords
+from authctl.errors import AuthenticatorUnavailable, LoginRefused, Refused
+from authctl.keys import Key, KeyRing
+from authctl.model import CachedLogin, Profile, ProfileSet
+from authctl.registry.core import Core, Unit
+from authctl.registry.tokens import Issued, SignIn, TokenReader, admitting, register
+from authctl.store.base import View
+
+_FORGETTING = {"cache.clear", "user.disable", "user.password"}
+"""The events after which an answer that was asked for before them is not remembered."""
+
+_BATCH = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """A success in the authentication cache, and until when it counts."""
+
+    login: CachedLogin
+    expires_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class ClearOutcome:
+    """What clearing the authentication cache came to."""
+
+    at: int
+    actor: str
+    note: str
+    username: str | None
+    """Whose successes; None for everybody's."""
+    forgotten: int
+
+
+def login(core: Core, reader: TokenReader, sign_in: SignIn, password: str, actor: str | None) -> Issued:
+    """See `Registry.login`."""
+    passwords.check(password)
+    ring = reader.mint().ring
+    with core.look() as (view, now):
+        profile = admitting(view, sign_in)
+        if profile.authenticator is None:
+            what = f"profile {names.quoted(profile.name)} has no authenticator to ask for a password"
+            raise Refused(
+                what, "name one in its authenticator field; to issue a token without asking: authctl tokens issue"
+            )
+        cached = view.cached_login(profile.name, sign_in.username)
+        last = view.last_event()
+    if cached and _counts(cached, profile, now) and _fits(cached, password, ring):
+        with core.change(actor) as unit:
+            present = unit.tx.cached_login(profile.name, sign_in.username)
+            if present and present.verifier == cached.verifier:
+                unit.tx.use_login(present, unit.now)
+                return _registered(unit, reader, sign_in, profile, "cache")
+    _ask(core, profile.authenticator, sign_in.username, password)
+    success = _success(profile, sign_in.username, now, password, ring)
+    with core.change(actor) as unit:
+        issued = _registered(unit, reader, sign_in, profile, profile.authenticator)
+        if profile.cache and not _is_overtaken(unit.tx, last.seq if last else 0):
+            unit.tx.save_login(success, profile.cache.capacity)
+        return issued
+
+
+def _registered(unit: Unit, reader: TokenReader, sign_in: SignIn, profile: Profile, authenticated_by: str) -> Issued:
+    if admitting(unit.tx, sign_in) != profile:
+        raise Refused(f"profile {names.quoted(profile.name)} was changed meanwhile", "try again")
+    return register(unit, reader, sign_in, profile, authenticated_by=authenticated_by)
+
+
+def _ask(core: Core, authenticator: str, username: str, password: str) -> None:
+    """Raise LoginRefused where the authenticator says no, AuthenticatorUnavailable where it says nothing."""
+    from authctl import authenticators
+
+    found = authenticators.find(authenticator, core.home.authenticators)
+    try:
+        is_right = found.authenticate(username, password)
+    except AuthenticatorUnavailable as error:
+        what = f"authenticator {names.quoted(authenticator)} could not be asked: {error.message}"
+        raise AuthenticatorUnavailable(what) from None
+    if not is_right:
+        raise LoginRefused(f"authenticator {names.quoted(authenticator)} does not accept that name and password")
+
+
+def _is_overtaken(view: View, seq: int) -> bool:
+    """Whether anything since that event made what an authenticator said before it too old to be remembered."""
+    while events := view.chain(seq, _BATCH):
+        if any(event.action in _FORGETTING for event in events):
+            return True
+        seq = events[-1].seq
+    return False
+
+
+def _success(profile: Profile, username: str, now: int, password: str, ring: KeyRing) -> CachedLogin:
+    salt = secrets.token_bytes(passwords.SALT_BYTES)
+    key = ring.signing
+    login = CachedLogin(profile.name, username, profile.authenticator or "", now, now, key.id, salt, b"")
+    return replace(login, verifier=_verifier(login, password, key))
+
+
+def _fits(login: CachedLogin, password: str, ring: KeyRing) -> bool:
+    """Whether a password is the one that succeeded; never where the key that could tell was retired."""
+    key = ring.verifying(login.key_id)
+    return key is not None and compare_digest(login.verifier, _verifier(login, password, key))
+
+
+def _verifier(login: CachedLogin, password: str, key: Key) -> bytes:
+    whose = names.fold(login.profile), names.fold(login.username)
+    return passwords.verifier(password, login.salt, key, *whose, login.authenticator, login.authenticated_at)
+
+
+def _counts(login: CachedLogin, profile: Profile, now: int) -> bool:
+    """Whether a success is still relied on, by the profile as it is now; one from the future is of a clock that was set back."""
+    if profile.cache is None or login.authenticator != profile.authenticator:
+        return False
+    return login.authenticated_at <= now < login.authenticated_at + profile.cache.max_age
+
+
+def remembered(core: Core, username: str | None) -> list[Remembered]:
+    """See `Registry.cached_logins`."""
+    username = username and names.username(username)
+    with core.look() as (view, now):
+        profiles = view.profiles()
+        found = view.cached_logins(username)
+    return list(_counting(found, profiles, now))
+
+
+def _counting(found: Iterable[CachedLogin], profiles: ProfileSet, now: int) -> Iterable[Remembered]:
+    for login in found:
+        profile = profiles.get(login.profile)
+        if profile and profile.cache and _counts(login, profile, now):
+            yield Remembered(login, login.authenticated_at + profile.cache.max_age)
+
+
+def clear(core: Core, username: str | None, *, note: str | None, actor: str | None) -> ClearOutcome:
+    """See `Registry.clear_cache`."""
+    username = username and names.username(username)
+    note = names.note(note)
+    with core.change(actor) as unit:
+        forgotten = unit.tx.forget_logins(username)
+        key = {"username_key": names.fold(username)} if username else {}
+        unit.record("cache.clear", subject=username, note=note, detail={**key, "forgotten": forgotten})
+        return ClearOutcome(unit.now, unit.actor, note, username, forgotten)
