@@ -12,7 +12,7 @@ from typing import NamedTuple
 from authctl.binding import read_address
 from authctl.errors import InvalidInput
 from authctl.model import Conditions
-from authctl.names import pattern_fit, quoted
+from authctl.names import is_unseen, pattern_fit, quoted
 
 _MAPPED = ip_network("::ffff:0:0/96")
 
@@ -36,22 +36,23 @@ class Unmet(NamedTuple):
 
 
 def unmet(conditions: Conditions, seen: Seen) -> Unmet | None:
-    """The first condition that is not met; None when all are."""
-    return next(_unmet(conditions, seen), None)
+    """The first condition that is not met; None when all are. A blank fact is none."""
+    given = Seen(*(fact if fact and fact.strip() else None for fact in seen))
+    return next(_unmet(conditions, given), None)
 
 
 def _unmet(conditions: Conditions, seen: Seen) -> Iterator[Unmet]:
     blocked = conditions.blocked_applications
-    if blocked and (seen.application is None or _fits_any(blocked, seen.application)):
+    if blocked and (seen.application is None or any(_fit(pattern, seen.application) for pattern in blocked)):
         yield Unmet("blocked_applications", _said("the application", seen.application, "is blocked"))
     if conditions.networks and not _is_within(conditions.networks, seen.ip):
         yield Unmet("networks", _said("the address", seen.ip, "is in none of them"))
     if conditions.platforms and (seen.platform is None or not _fits_any(conditions.platforms, seen.platform)):
         yield Unmet("platforms", _said("the platform", seen.platform, "is none of them"))
-    minimum = _minimum(conditions.minimum_versions, seen.application)
-    if minimum is not None and not is_at_least(seen.application_version, minimum):
-        why = f"is not known to be {minimum} or later"
-        yield Unmet("minimum_versions", _said("the version", seen.application_version, why))
+    for minimum in _minima(conditions.minimum_versions, seen.application or ""):
+        if not is_at_least(seen.application_version, minimum):
+            why = f"is not known to be {minimum} or later"
+            yield Unmet("minimum_versions", _said("the version", seen.application_version, why))
 
 
 def _said(what: str, fact: str | None, why: str) -> str:
@@ -60,6 +61,11 @@ def _said(what: str, fact: str | None, why: str) -> str:
 
 def _fits_any(patterns: tuple[str, ...], text: str) -> bool:
     return any(pattern_fit(pattern, text) is not None for pattern in patterns)
+
+
+def _fit(pattern: str, application: str) -> tuple[int, int] | None:
+    """How closely a pattern fits what a person sees of an application's name: `POP3` with an invisible sign in it is POP3."""
+    return pattern_fit(pattern, "".join(c for c in application if not is_unseen(c)))
 
 
 def _is_within(networks: tuple[str, ...], presented: str | None) -> bool:
@@ -86,10 +92,11 @@ def read_network(text: str) -> Network:
     return network
 
 
-def _minimum(minimum_versions: Mapping[str, str], application: str | None) -> str | None:
-    """The oldest version of an application that may be used: the most specific pattern's."""
-    fitting = [(pattern_fit(name, application or ""), minimum) for name, minimum in minimum_versions.items()]
-    return max(((fit, minimum) for fit, minimum in fitting if fit), default=(None, None))[1]
+def _minima(minimum_versions: Mapping[str, str], application: str) -> list[str]:
+    """The oldest version of an application that may be used: the most specific pattern's, and of equals every one."""
+    fitting = [(_fit(name, application), minimum) for name, minimum in minimum_versions.items()]
+    closest = max((fit for fit, _ in fitting if fit), default=None)
+    return [minimum for fit, minimum in fitting if fit and fit == closest]
 
 
 def is_at_least(version: str | None, minimum: str) -> bool:
@@ -97,20 +104,20 @@ def is_at_least(version: str | None, minimum: str) -> bool:
 
     One that these cannot read, such as `16.0 (Build 5000)`, is not known to be, and neither is one that is not given.
     """
-    from packaging.version import InvalidVersion, Version
+    from packaging.version import Version
 
     try:
         return version is not None and Version(version) >= Version(minimum)
-    except InvalidVersion:
+    except ValueError:  # no version, or numbers of more digits than Python reads
         return False
 
 
 def check_version(text: str) -> str:
     """The version as written. Raises InvalidInput for one that cannot be compared."""
-    from packaging.version import InvalidVersion, Version
+    from packaging.version import Version
 
     try:
         Version(text)
-    except InvalidVersion:
+    except ValueError:
         raise InvalidInput(f"{quoted(text)} is no version that can be compared, such as 16.0.5000") from None
     return text

@@ -1,6 +1,9 @@
 """Conditional access: from where and with what a session may be used; each scenario a test named after its row."""
 
 import json
+import sqlite3
+from contextlib import closing
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -222,6 +225,8 @@ VERSIONS = [
     ("16,1", "16.0", False),
     ("16.0.", "15", False),
     ("१६.०", "1", False),
+    ("1" * 5000, "1", False),
+    ("1." + "2" * 5000, "1", False),
     ("", "1", False),
     (None, "0", False),
 ]
@@ -248,6 +253,44 @@ def test_e9_the_most_specific_name_says_the_minimum():
     assert met("teams", "1.0")
     assert not met("teams", "0.9")
     assert unmet(Conditions(minimum_versions={"Outlook": "16"}), Seen("teams", None, None, None)) is None
+    for equals in ({"Out*": "9.0", "*ook": "10.0"}, {"*ook": "10.0", "Out*": "9.0"}):
+        assert unmet(Conditions(minimum_versions=equals), Seen("Outlook", "9.5", None, None)) is not None
+        assert unmet(Conditions(minimum_versions=equals), Seen("Outlook", "10.0", None, None)) is None
+
+
+@pytest.mark.parametrize("sign", ["\u200b", "\u00ad", "\u200d", "\x01", "\u3164", "\ufe0f"])
+def test_e9_an_invisible_sign_makes_no_other_application(strict: Registry, sign: str):
+    """What a person reads as POP3 is blocked as POP3, and has the minimum of what it reads as."""
+    for name in (f"POP3{sign}", f"P{sign}OP3", f"{sign}IMAP"):
+        with pytest.raises(Refused, match="refused by blocked_applications"):
+            issue(strict, name)
+    with pytest.raises(Refused, match="refused by minimum_versions"):
+        issue(strict, f"Out{sign}look", application_version="1")
+
+
+@pytest.mark.parametrize("blank", ["", " ", "\t"])
+def test_e9_a_blank_fact_is_none(install: Install, blank: str):
+    """It meets nothing, not even a rule that anything meets."""
+    registry = install('version: 1\nprofiles: {a: {conditions: {platforms: ["*"]}}}\n')
+    with pytest.raises(Refused, match="the platform is not given"):
+        registry.issue(username="alice", application="Outlook", platform=blank)
+    issued = registry.issue(username="alice", application="Outlook", platform="iOS")
+    with pytest.raises(ConditionNotMet, match="the platform is not given"):
+        registry.verify(issued.access_token, platform=blank)
+
+
+@pytest.mark.parametrize(
+    "damage", ['{"networks": [5]}', '{"networks": ["zz"]}', '{"minimum_versions": ["x"]}', '{"platforms": 5}', '["x"]']
+)
+def test_damaged_conditions_fail_closed(strict: Registry, home: Path, damage: str):
+    """Conditions that make no sense are damage, whatever the facts."""
+    issued = issue(strict)
+    with closing(sqlite3.connect(home / "registry.db")) as other, other:
+        other.execute(
+            "UPDATE registry SET profiles = json_set(profiles, '$.profiles.strict.conditions', json(?))", (damage,)
+        )
+    with pytest.raises(IntegrityFailure):
+        strict.verify(issued.access_token, **MET)
 
 
 def test_e9_platforms_are_literal_but_for_the_star():

@@ -1,6 +1,8 @@
 """Wipe: a revoked application is told to remove its data until it says that it has; each scenario a test named after its row."""
 
 import json
+import sqlite3
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 
@@ -8,6 +10,7 @@ import pytest
 
 from authctl import (
     EventFilter,
+    IntegrityFailure,
     InvalidInput,
     Registry,
     SessionFilter,
@@ -123,7 +126,7 @@ def test_m7_any_token_of_the_session_is_a_contact(wiping: Registry):
     second = wiping.refresh(first.refresh_token)
     assert isinstance(refusal(wiping, second.refresh_token), TokenUnknown)
     wiping.revoke(SessionFilter(everything=True), note="breach")
-    for token in (first.refresh_token, second.refresh_token):
+    for token in (first.refresh_token, second.refresh_token, second.access_token):
         with pytest.raises(TokenRevoked) as refused:
             wiping.refresh(token)
         assert refused.value.action == "wipe"
@@ -138,9 +141,11 @@ def test_m7_a_reused_refresh_token_orders_a_wipe(wiping: Registry):
     """What authctl revokes by itself is wiped like what an administrator revokes."""
     first = wiping.issue(username="alice", application="Outlook", profile="paired")
     second = wiping.refresh(first.refresh_token)
-    with pytest.raises(TokenReused):
+    with pytest.raises(TokenReused) as refused:
         wiping.refresh(first.refresh_token)
-    assert wiping.session(first.session.id).wipe is Wipe.PENDING
+    assert refused.value.action == "wipe"
+    assert wiping.session(first.session.id).wipe is Wipe.DELIVERED
+    assert actions(wiping, "token") + actions(wiping) == ["token.reuse", "token.refresh", "wipe.delivered"]
     assert refusal(wiping, second.access_token).action == "wipe"
 
 
@@ -150,6 +155,7 @@ def test_m7_another_application_is_not_told(wiping: Registry):
     wiping.revoke(SessionFilter(username="alice"), note="lost phone")
     assert refusal(wiping, issued.access_token, application="Teams").action is None
     assert wiping.session(issued.session.id).wipe is Wipe.PENDING
+    assert refusal(wiping, issued.access_token, application="").action == "wipe"
     assert refusal(wiping, issued.access_token, application="OUTLOOK", ip="203.0.113.9").action == "wipe"
     assert wiping.session(issued.session.id).wipe is Wipe.DELIVERED
 
@@ -215,18 +221,31 @@ def test_m7_lists_by_how_far_it_has_come(wiping: Registry, clock: Clock):
 
 def test_m7_what_cannot_be_recorded_is_told_all_the_same(wiping: Registry, home: Path):
     """While another process writes, the order goes out; a later contact records it."""
-    import sqlite3
-    from contextlib import closing
-
-    issued = wiping.issue(username="alice", application="Outlook")
+    issued = wiping.issue(username="alice", application="Outlook", profile="paired")
     wiping.revoke(SessionFilter(username="alice"), note="lost phone")
     with closing(sqlite3.connect(home / "registry.db", isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         assert refusal(wiping, issued.access_token).action == "wipe"
+        with pytest.raises(TokenRevoked) as refused:
+            wiping.refresh(issued.refresh_token)
+        assert refused.value.action == "wipe"
         other.execute("ROLLBACK")
     assert wiping.session(issued.session.id).wipe is Wipe.PENDING
     assert refusal(wiping, issued.access_token).action == "wipe"
     assert wiping.session(issued.session.id).wipe is Wipe.DELIVERED
+
+
+@pytest.mark.parametrize("damage", ["seq = 9223372036854775807", "hash = CAST(x'ff' AS TEXT)"])
+def test_m7_a_damaged_audit_log_holds_no_order_back(wiping: Registry, home: Path, damage: str):
+    """What cannot be recorded is told; the damage is somebody else's to find."""
+    issued = wiping.issue(username="alice", application="Outlook")
+    wiping.revoke(SessionFilter(username="alice"), note="lost phone")
+    with closing(sqlite3.connect(home / "registry.db", isolation_level=None)) as other:
+        other.execute("DROP TRIGGER audit_events_no_update")
+        other.execute(f"UPDATE audit_events SET {damage} WHERE seq = (SELECT max(seq) FROM audit_events)")
+    assert refusal(wiping, issued.access_token).action == "wipe"
+    with pytest.raises(IntegrityFailure):
+        wiping.wipe_done(issued.access_token)
 
 
 def test_m7_an_imported_session_has_no_token_to_be_told_by(wiping: Registry, tmp_path: Path):

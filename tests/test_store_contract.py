@@ -15,7 +15,17 @@ from hypothesis import strategies as st
 
 from authctl import IntegrityFailure, ProfileSet, Session, SessionFilter, Status, audit, names, profiles
 from authctl.instants import DAY, NEVER, Duration
-from authctl.model import Group, Grouping, NewSession, PairRules, Profile, User
+from authctl.model import (
+    CachedLogin,
+    Conditions,
+    Group,
+    Grouping,
+    NewSession,
+    OnRevoke,
+    PairRules,
+    Profile,
+    User,
+)
 from authctl.store import create_store, open_store
 from authctl.store.base import EventFilter, Imported, Store
 
@@ -117,7 +127,7 @@ def test_a_number_never_comes_back(store: Store):
     """The number of a removed session is not given again, so that no new session answers to an old token."""
     (first,) = add(store, new(used_at=NOW - 400 * DAY))
     with store.change() as tx:
-        assert tx.remove_ended(NOW, 10).expired == 1
+        assert tx.remove_ended(NOW, 10).sessions.expired == 1
     (second,) = add(store, new())
     assert second.number > first.number
 
@@ -429,12 +439,101 @@ def test_removal_takes_what_lies_before_the_cutoff(store: Store):
         assert view.ended_before(cutoff) == (5, 1, 0)
     with store.change() as tx:
         assert tx.remove_unnamed_revocations() == 0
-        assert tx.remove_ended(cutoff, 4).total == 4
-        assert tx.remove_ended(cutoff, 4).total == 2
-        assert tx.remove_ended(cutoff, 4).total == 0
+        first = tx.remove_ended(cutoff, 4)
+        second = tx.remove_ended(cutoff, 4, first.after)
+        assert (first.sessions, second.sessions, second.after) == ((4, 0, 0), (1, 1, 0), None)
+        assert tx.remove_ended(cutoff, 4) == ((0, 0, 0), None)
         assert tx.covered(early) == 0
         assert tx.remove_unnamed_revocations() == 1
     assert len(ids(store)) == 6
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 100])
+def test_what_is_kept_is_looked_at_once(store: Store, size: int):
+    """Wipes that are not acknowledged are counted, or passed over: each batch looks at the next so many sessions."""
+    sessions = add(store, *(new(wipes=n % 3 != 0, secret_hash=bytes(32)) for n in range(12)))
+    for n in range(3):
+        revoke(store, NOW - 10 + n, ids=tuple(s.id for s in sessions[n * 4 : n * 4 + 4]))
+    acknowledged = {s.id for s in sessions[1::3]}
+    with store.change() as tx:
+        for session in sessions[1::3]:
+            tx.acknowledge_wipe(session.number, NOW)
+        tx.deliver_wipe(sessions[2].number, NOW)
+    add(store, *(new(used_at=NOW - 400 * DAY) for _ in range(2)))
+    with store.view() as view:
+        assert view.ended_before(NOW) == (2, 12, 4)
+        assert view.ended_before(NOW, keep_unacknowledged=True) == (2, 8, 0)
+    removed, after, looks = [0, 0, 0], None, 0
+    while True:
+        with store.change() as tx:
+            batch, after = tx.remove_ended(NOW, size, after, keep_unacknowledged=True)
+        removed = [a + b for a, b in zip(removed, batch, strict=True)]
+        looks += 1
+        if after is None:
+            break
+    assert removed == [2, 8, 0]
+    assert looks <= 14 // size + 1
+    kept = {s.id for n, s in enumerate(sessions) if n % 3 == 2}
+    assert set(ids(store)) == kept
+    assert not kept & acknowledged
+    with store.change() as tx:
+        assert tx.remove_ended(NOW, 100) == ((0, 4, 4), None)
+
+
+def test_marks_follow_the_profile(store: Store):
+    """What sessions carry of their profile, on those that are not revoked and have tokens; other profiles' stay."""
+    mine, imported, revoked = add(store, new(secret_hash=bytes(32)), new(), new(secret_hash=bytes(32)))
+    (other,) = add(store, new(profile="other", secret_hash=bytes(32), wipes=True))
+    revoke(store, ids=(revoked.id,))
+    marked = Profile("DEFAULT", conditions=Conditions(platforms=("iOS",)), on_revoke=OnRevoke.WIPE)
+    with store.change() as tx:
+        tx.mark([marked])
+
+        def marks(session: Session) -> tuple[int, int]:
+            found = tx.session(session.id, NOW)
+            assert found is not None
+            return found.conditioned, found.wipes
+
+        assert [marks(s) for s in (mine, imported, revoked, other)] == [(1, 1), (0, 0), (0, 0), (0, 1)]
+        tx.mark([Profile("default"), Profile("other")])
+        assert [marks(s) for s in (mine, other)] == [(0, 0), (0, 0)]
+        tx.mark([])
+
+
+def test_the_cache_of_logins(store: Store):
+    """One success a user and profile, however the names are spelled; those used longest ago go; each is forgotten as asked."""
+
+    def login(profile: str, username: str, at: int) -> CachedLogin:
+        return CachedLogin(profile, username, "staff", at, at, "01234567", bytes(16), bytes(32))
+
+    with store.change() as tx:
+        assert tx.cached_login("basic", "alice") is None
+        assert tx.cached_logins() == []
+        for n, name in enumerate(["alice", "bob", "carol"]):
+            tx.save_login(login("basic", name, NOW + n), 3)
+        tx.save_login(login("other", "alice", NOW - 1), 3)
+        tx.save_login(login("BASIC", "ALICE", NOW + 5), 3)
+        assert tx.cached_login("basic", "alice") == login("BASIC", "ALICE", NOW + 5)
+        assert [(one.profile, one.username) for one in tx.cached_logins()] == [
+            ("BASIC", "ALICE"),
+            ("basic", "carol"),
+            ("basic", "bob"),
+            ("other", "alice"),
+        ]
+        tx.use_login(login("basic", "bob", NOW), NOW + 9)
+        tx.use_login(login("basic", "bob", NOW), NOW + 3)
+        tx.save_login(login("basic", "dora", NOW - 99), 3)
+        assert [one.username for one in tx.cached_logins()] == ["bob", "ALICE", "alice", "dora"]
+        tx.save_login(login("basic", "erin", NOW + 10), 1)
+        assert [one.username for one in tx.cached_logins()] == ["erin", "alice"]
+        assert len(tx.cached_logins("Alice")) == 1
+        tx.forget_old_logins({"Basic": NOW + 10, "third": 0})
+        assert [one.username for one in tx.cached_logins()] == ["erin"]
+        tx.forget_old_logins({"basic": NOW + 11})
+        assert tx.cached_logins() == []
+        for name in ("alice", "bob"):
+            tx.save_login(login("basic", name, NOW), 3)
+        assert (tx.forget_logins("ALICE"), tx.forget_logins("nobody"), tx.forget_logins()) == (1, 0, 1)
 
 
 def test_the_latest_revoke_all_is_remembered(store: Store):
@@ -662,6 +761,6 @@ def test_removal_agrees_with_the_session_s_own_end(
             due = view.ended_before(cutoff).total
         kept = {s.id for s in everything if s.end >= cutoff}
         with store.change() as tx:
-            removed = tx.remove_ended(cutoff, 99).total
+            removed = tx.remove_ended(cutoff, 99).sessions.total
         assert set(ids(store)) == kept
         assert due == removed == len(everything) - len(kept)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from authctl import names
-from authctl.authenticators.fields import File
+from authctl.authenticators.fields import File, note_contradictions
 from authctl.errors import NotFound
 from authctl.files import read_private
 from authctl.validation import validated
@@ -30,6 +30,7 @@ def find(name: str, file: Path) -> Authenticator:
     """
     document = load(read_private(file, "authenticators file"), file.name)
     written = validated(File, document)
+    note_contradictions(written, document)
     document.raise_faults()
     key = names.fold(name)
     for entry, authenticator in written.authenticators.items():

@@ -3,10 +3,12 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field
 
 from authctl.instants import SECOND
+from authctl.names import quoted
 from authctl.validation import Lifetime, Name, Strict, Text, Version, invalid
+from authctl.yamlfile import Document
 
 if TYPE_CHECKING:
     from authctl.authenticators import Authenticator
@@ -18,6 +20,12 @@ def _absolute(value: str) -> str:
     """A path that does not depend on where authctl is run."""
     if not value.startswith("/"):
         raise invalid("must be an absolute path")
+    return value
+
+
+def _program(value: list[str]) -> list[str]:
+    if not value[0].startswith("/"):
+        raise invalid("the program must be an absolute path")
     return value
 
 
@@ -38,31 +46,19 @@ class WrittenDirectory(Strict):
     start_tls: bool = False
     ca_file: AbsolutePath | None = None
 
-    @model_validator(mode="after")
-    def _keeps_passwords_private(self) -> "WrittenDirectory":
-        private = self.url.startswith(("ldaps://", "ldapi://"))
-        if not private and not (self.url.startswith("ldap://") and self.start_tls):
-            raise invalid(
-                "the password must not cross the network in clear: ldaps://, ldapi://, or ldap:// with start_tls"
-            )
-        return self
+    @property
+    def is_private(self) -> bool:
+        """Whether passwords cross no network in clear."""
+        return self.url.startswith(("ldaps://", "ldapi://")) or (self.url.startswith("ldap://") and self.start_tls)
 
 
 class WrittenAuthenticator(Strict):
     """One of the kinds, and how long it may take."""
 
     htpasswd: AbsolutePath | None = None
-    command: Annotated[list[Text], Field(min_length=1)] | None = None
+    command: Annotated[list[Text], Field(min_length=1), AfterValidator(_program)] | None = None
     ldap: WrittenDirectory | None = None
     timeout: Lifetime = DEFAULT_TIMEOUT
-
-    @model_validator(mode="after")
-    def _is_one_kind(self) -> "WrittenAuthenticator":
-        if sum(kind is not None for kind in (self.htpasswd, self.command, self.ldap)) != 1:
-            raise invalid("needs one of htpasswd, command and ldap")
-        if self.command is not None:
-            _absolute(self.command[0])
-        return self
 
     def made(self) -> "Authenticator":
         """The authenticator that these fields come to."""
@@ -79,6 +75,17 @@ class WrittenAuthenticator(Strict):
 
         assert self.ldap is not None
         return Directory(self.ldap.url, self.ldap.bind_dn, self.ldap.start_tls, self.ldap.ca_file, seconds)
+
+
+def note_contradictions(file: "File", document: Document) -> None:
+    """Note in the document what no single field can get wrong."""
+    for name, written in file.authenticators.items():
+        here = ("authenticators", name)
+        if len({"htpasswd", "command", "ldap"}.intersection(document.data["authenticators"][name])) != 1:
+            document.fault(document.value_position(here), f"{quoted(name)} needs one of htpasswd, command and ldap")
+        if written.ldap is not None and not written.ldap.is_private:
+            what = "the password must not cross the network in clear: ldaps://, ldapi://, or ldap:// with start_tls"
+            document.fault(document.value_position((*here, "ldap", "url")), what)
 
 
 class File(Strict):

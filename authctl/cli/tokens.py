@@ -170,6 +170,6 @@ def wipe_done(
     """Record that an application removed its data. As it was told to when its session was revoked; any token of the session will do."""
     cli = start(ctx, output, quiet)
     session = cli.registry.wipe_done(read_token(cli, token), actor=actor)
-    cli.say(f"recorded: {session.application} of {session.username} has removed its data")
+    cli.say(f"wipe acknowledged: {session.application} of {session.username} has removed its data")
     if cli.form:
         cli.show(records.session(session))

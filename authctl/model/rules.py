@@ -123,9 +123,16 @@ class Conditions:
     def from_document(cls, document: Mapping[str, Any]) -> "Conditions":
         """The inverse of `to_document`."""
         networks, platforms, blocked = (
-            tuple(document.get(name, ())) for name in ("networks", "platforms", "blocked_applications")
+            tuple(map(_text, document.get(name, ()))) for name in ("networks", "platforms", "blocked_applications")
         )
-        return cls(networks, platforms, document.get("minimum_versions", {}), blocked)
+        minimum = {_text(name): _text(version) for name, version in document.get("minimum_versions", {}).items()}
+        return cls(networks, platforms, minimum, blocked)
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(value)
+    return value
 
 
 @dataclass(frozen=True, slots=True)

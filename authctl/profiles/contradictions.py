@@ -17,7 +17,8 @@ def note_contradictions(file: File, document: Document) -> None:
     _same_names(file, document)
     for name, profile in file.profiles.items():
         by_tokens = (_browser, _pair, _requested) if _has_known_tokens(document, name) else ()
-        for find in (_timeouts, _authentication, _conditions, _cache, *by_tokens):
+        asks = () if "authenticator" in document.data["profiles"][name] else (_cache,)
+        for find in (_timeouts, _authentication, _conditions, *asks, *by_tokens):
             for field, what in find(profile):
                 document.fault(document.value_position(("profiles", name, field)), what)
     keys = {names.fold(name) for name in file.profiles}
@@ -61,7 +62,7 @@ def _conditions(profile: WrittenProfile) -> _Found:
 
 
 def _cache(profile: WrittenProfile) -> _Found:
-    if profile.cache is not None and profile.authenticator is None:
+    if profile.cache is not None:
         yield "cache", "cache needs an authenticator, whose answers it remembers"
 
 

@@ -91,15 +91,16 @@ def _remove(
         unit.record("cleanup.run", detail={"cutoff": format_instant(cutoff), "due": due})
     removed = Removable(0, 0, 0)
     size = batch_size or _FIRST_BATCH
+    after = None
     while True:
         with core.change(actor) as unit:
             began = perf_counter()
             allowed = min(cutoff, retention_cutoff(unit.tx.profiles().retention, unit.now))
-            batch = unit.tx.remove_ended(allowed, size, keep_unacknowledged=keep_unacknowledged)
+            batch, after = unit.tx.remove_ended(allowed, size, after, keep_unacknowledged=keep_unacknowledged)
             took = perf_counter() - began
         removed = Removable(*map(sum, zip(removed, batch, strict=True)))
         progress(removed.total, due)
-        if batch.total < size:
+        if after is None:
             break
         if batch_size is None:
             size = max(1, min(_LARGEST_BATCH, int(size * _LOCK_SECONDS / max(took, 1e-6))))

@@ -7,6 +7,7 @@ from authctl import lifetimes, names
 from authctl.errors import (
     ConditionNotMet,
     IntegrityFailure,
+    InvalidInput,
     TokenEnded,
     TokenExpired,
     TokenMisused,
@@ -59,13 +60,19 @@ def check_alive(session: Session, facts: Facts) -> None:
     A revoked session's own application is told to remove its data, wherever it is, until it says that it has.
     """
     if session.revoked_at is not None:
-        if session.wipe in (None, Wipe.ACKNOWLEDGED) or _is_another(facts.application, session):
-            raise TokenRevoked("the session was revoked")
-        raise TokenRevoked("the session was revoked, and its application must remove its data", action="wipe")
+        if owes_wipe(session, facts):
+            raise TokenRevoked("the session was revoked, and its application must remove its data", action="wipe")
+        raise TokenRevoked("the session was revoked")
     if session.ended_at is not None:
         raise TokenEnded(f"the session was ended: {(session.ended_by or '').replace('_', ' ')}")
     if session.read_at >= session.ends_at:
         raise TokenExpired("the session has expired")
+
+
+def owes_wipe(session: Session, facts: Facts) -> bool:
+    """Whether who presents a token is to be told to remove the session's data: its own application is, wherever it is."""
+    ordered = session.wipe in (Wipe.PENDING, Wipe.DELIVERED)
+    return ordered and not (facts.application and _is_another(facts.application, session))
 
 
 def check_bearer(session: Session, facts: Facts) -> None:
@@ -104,7 +111,11 @@ def unmet_condition(
         return None
     from authctl.conditions import Seen, unmet
 
-    found = unmet(profile.conditions, Seen(application, application_version, platform, ip))
+    try:
+        found = unmet(profile.conditions, Seen(application, application_version, platform, ip))
+    except InvalidInput:
+        what = f"the registry is damaged: the conditions of profile {names.quoted(profile.name)} make no sense"
+        raise IntegrityFailure(what) from None
     if found is None:
         return None
     return f"refused by {found.rule}, a condition of profile {names.quoted(profile.name)}: {found.why}", found.rule

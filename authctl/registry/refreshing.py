@@ -12,7 +12,16 @@ from authctl.errors import TokenReused, TokenRevoked, TokenUnknown
 from authctl.model import OnReuse, PairRules, Profile, Session, SessionFilter
 from authctl.registry import wiping
 from authctl.registry.core import AUTHCTL, Core, Unit
-from authctl.registry.judging import Facts, check_alive, check_bearer, check_conditions, deadlines_after, owned, ruling
+from authctl.registry.judging import (
+    Facts,
+    check_alive,
+    check_bearer,
+    check_conditions,
+    deadlines_after,
+    owes_wipe,
+    owned,
+    ruling,
+)
 from authctl.registry.tokens import Issued, TokenReader, minted
 from authctl.tokens import Claims, TokenKind, TokenMint
 
@@ -23,11 +32,14 @@ def refresh(core: Core, reader: TokenReader, token: str, facts: Facts, actor: st
     """See `Registry.refresh`."""
     mint = reader.mint()
     claims = mint.read(token)
-    if claims.kind is not TokenKind.REFRESH:
-        raise TokenUnknown
     try:
+        found = owned(core.store.by_number(claims.number, core.now()), claims)
+        if found.revoked_at is not None:  # which nothing changes any more, so that it needs no turn to write
+            check_alive(found, facts)
+        if claims.kind is not TokenKind.REFRESH:
+            raise TokenUnknown
         return _refreshed(core, mint, claims, facts, actor)
-    except TokenRevoked as refusal:
+    except (TokenRevoked, TokenReused) as refusal:
         wiping.delivered(core, claims, refusal)
         raise
 
@@ -41,15 +53,17 @@ def _refreshed(core: Core, mint: TokenMint, claims: Claims, facts: Facts, actor:
         check_conditions(profiles, session, facts)
         profile = ruling(profiles, session)
         rules = profile.pair or PairRules()
-        reused = False
+        reused, action = False, None
         if claims.generation == session.generation:
             session = _rotated(unit, session, profile, rules, mint.ring.signing.id)
         elif not _is_retry(unit, session, rules, claims):
             reused = True
             if rules.on_reuse is OnReuse.REVOKE:
                 _revoke(unit, session, claims)
+                revoked = owned(unit.tx.by_number(claims.number, unit.now), claims)
+                action = "wipe" if owes_wipe(revoked, facts) else None
     if reused:  # said after the commit: raised within the transaction, it would undo the revocation
-        raise TokenReused("the refresh token was used before")
+        raise TokenReused("the refresh token was used before", action)
     return minted(mint, session, claims.secret)
 
 

@@ -7,7 +7,7 @@ refusal until it is acknowledged (`judging.check_alive`); here it is recorded.
 from contextlib import suppress
 
 from authctl import names
-from authctl.errors import RegistryUnavailable, TokenInvalid, TokenRevoked
+from authctl.errors import AuthctlError, TokenInvalid
 from authctl.model import Session, Wipe
 from authctl.registry.core import AUTHCTL, Core, Unit
 from authctl.registry.judging import owned
@@ -15,14 +15,14 @@ from authctl.registry.tokens import TokenReader
 from authctl.tokens import Claims
 
 
-def delivered(core: Core, claims: Claims, refusal: TokenRevoked) -> None:
+def delivered(core: Core, claims: Claims, refusal: TokenInvalid) -> None:
     """Record the first refusal that told an application to remove its data.
 
-    What cannot be written is let go: the order is repeated.
+    What cannot be recorded is let go: the order stands, and is repeated.
     """
     if refusal.action is None:
         return
-    with suppress(RegistryUnavailable):
+    with suppress(AuthctlError):
         with core.look() as (view, now):
             if owned(view.by_number(claims.number, now), claims).wipe is not Wipe.PENDING:
                 return

@@ -31,7 +31,7 @@ from authctl.model import (
 class Cursor(NamedTuple):
     """Where a page of sessions ended, so that the next one goes on from there."""
 
-    key: tuple[int, ...]
+    key: tuple[Any, ...]
 
 
 class Page(NamedTuple):
@@ -82,6 +82,13 @@ class Removable(NamedTuple):
     def total(self) -> int:
         """How many they are."""
         return self.expired + self.revoked
+
+
+class Removed(NamedTuple):
+    """A batch of sessions that were removed, and where to go on; no cursor after the last."""
+
+    sessions: Removable
+    after: Cursor | None
 
 
 class Imported(NamedTuple):
@@ -255,8 +262,10 @@ class Change(View, Protocol):
     def add_event(self, event: AuditEvent) -> None:
         """Append to the audit log, which takes only the next number and never changes."""
 
-    def remove_ended(self, cutoff: int, limit: int, *, keep_unacknowledged: bool = False) -> Removable:
-        """Remove up to `limit` sessions of those that `ended_before` counts.
+    def remove_ended(
+        self, cutoff: int, limit: int, after: Cursor | None = None, *, keep_unacknowledged: bool = False
+    ) -> Removed:
+        """Look at the next `limit` sessions whose end lies before the cutoff, and remove those that `ended_before` counts.
 
         Of an imported one that was revoked or ended, the key and that instant are kept for `imported_final`.
         """

@@ -254,10 +254,12 @@ class SqliteView:
         return found[0] if found else None
 
     def ended_before(self, cutoff: int, *, keep_unacknowledged: bool = False) -> Removable:
-        expired, revoked = removable(self.holding, cutoff, keep_unacknowledged=keep_unacknowledged)
+        expired, revoked = removable(self.holding, cutoff)
         parameters = {"cutoff": cutoff, **self.holding.parameters}
         found = self._one(f"SELECT count(*), sum({UNACKNOWLEDGED}) FROM {revoked}", parameters) or (0, 0)
-        return Removable(self._number(f"SELECT count(*) FROM {expired}", parameters), found[0], found[1] or 0)
+        every, unacknowledged = found[0], found[1] or 0
+        gone = (every - unacknowledged, 0) if keep_unacknowledged else (every, unacknowledged)
+        return Removable(self._number(f"SELECT count(*) FROM {expired}", parameters), *gone)
 
     def cached_login(self, profile: str, username: str) -> CachedLogin | None:
         sql = f"SELECT {rows.LOGIN} FROM cached_logins WHERE profile_key = ? AND username_key = ?"
@@ -287,15 +289,14 @@ class SqliteView:
 _GROUPED = {Grouping.USER: "username", Grouping.APPLICATION: "application", Grouping.PLATFORM: "platform"}
 
 
-def removable(holding: Holding, cutoff: int, *, keep_unacknowledged: bool) -> tuple[str, str]:
+def removable(holding: Holding, cutoff: int) -> tuple[str, str]:
     """The expired and the revoked sessions whose end lies before a cutoff, the parameter of that name."""
-    kept = f" AND NOT ({UNACKNOWLEDGED})" if keep_unacknowledged else ""
     expired = (
         "sessions AS s INDEXED BY sessions_by_expiry"
         f" WHERE s.revocation_id = {OPEN} AND s.kind IN ('application', 'web') AND s.expires_at < :cutoff"
         f" AND NOT {holding.kept(cutoff)}"
     )
-    return expired, f"{REVOKED} WHERE r.at IS NOT NULL AND r.at < :cutoff{kept}"
+    return expired, f"{REVOKED} WHERE r.at IS NOT NULL AND r.at < :cutoff"
 
 
 def _varying(columns: Sequence[str]) -> list[str]:

@@ -49,6 +49,10 @@ def explained(path: Path) -> Iterator[None]:
         yield
     except UnicodeDecodeError as error:  # of SQLite's own message, quoting a damaged schema
         raise IntegrityFailure(f"the registry at {path} is damaged: its text is not UTF-8") from error
+    except (
+        OverflowError
+    ) as error:  # a number that is beyond the largest, such as the next of an audit log that was tampered with
+        raise IntegrityFailure(f"the registry at {path} is damaged: {error}") from error
     except sqlite3.Error as error:
         code = getattr(error, "sqlite_errorcode", None)
         primary = None if code is None else code & 0xFF

@@ -20,7 +20,7 @@ from authctl.model import (
 )
 from authctl.names import fold
 from authctl.store import rows
-from authctl.store.base import DeadlineChanges, Imported, Removable
+from authctl.store.base import Cursor, DeadlineChanges, Imported, Removable, Removed
 from authctl.store.deadlines import (
     LIVING,
     NEW_ABSOLUTE,
@@ -210,22 +210,41 @@ class SqliteChange(SqliteView):
         )
         self.connection.execute(sql, values)
 
-    def remove_ended(self, cutoff: int, limit: int, *, keep_unacknowledged: bool = False) -> Removable:
-        expired, revoked = removable(self.holding, cutoff, keep_unacknowledged=keep_unacknowledged)
-        gone = self._remove(expired, cutoff, limit)
-        gone_revoked = self._remove(revoked, cutoff, limit - len(gone))
-        return Removable(len(gone), len(gone_revoked), sum(unacknowledged for _, unacknowledged in gone_revoked))
+    def remove_ended(
+        self, cutoff: int, limit: int, after: Cursor | None = None, *, keep_unacknowledged: bool = False
+    ) -> Removed:
+        expired, revoked = removable(self.holding, cutoff)
+        parameters = {"cutoff": cutoff, **self.holding.parameters}
+        numbers = [
+            row[0] for row in self._all(f"SELECT s.number FROM {expired} LIMIT :limit", {**parameters, "limit": limit})
+        ]
+        seen = self._revoked(revoked, {**parameters, "limit": limit - len(numbers)}, after)
+        gone = [row for row in seen if not (keep_unacknowledged and row[-1])]
+        self._remove(numbers + [row[-2] for row in gone])
+        more = len(numbers) + len(seen) == limit
+        last = Cursor(seen[-1][:-1]) if seen else after or Cursor((0, 0, "", 0, 0))
+        return Removed(Removable(len(numbers), len(gone), sum(row[-1] for row in gone)), last if more else None)
 
-    def _remove(self, source: str, cutoff: int, limit: int) -> list[tuple[int, int]]:
-        """Remove up to so many sessions; their numbers, and whether a wipe of each was not acknowledged."""
-        sql = f"SELECT s.number, {UNACKNOWLEDGED} FROM {source} LIMIT :limit"
-        chosen = self._all(sql, {"cutoff": cutoff, "limit": limit, **self.holding.parameters})
-        numbers = json.dumps(sorted(number for number, _ in chosen))
-        self.connection.execute(_KEEP_FINALS, (numbers,))
+    def _revoked(self, source: str, parameters: dict[str, Any], after: Cursor | None) -> list[tuple[Any, ...]]:
+        """The next sessions of a source of revoked ones, in the order of its index, each with whether its wipe is unacknowledged."""
+        sql = (
+            f"SELECT r.at, r.id, s.kind, s.last_used_at, s.number, {UNACKNOWLEDGED} FROM {source}{{beyond}}"
+            " ORDER BY r.at, r.id, s.kind, s.last_used_at, s.number LIMIT :limit"
+        )
+        if after is None:
+            return self._all(sql.format(beyond=""), parameters)
+        parameters |= {f"after_{index}": value for index, value in enumerate(after.key)}
+        within = " AND r.id = :after_1 AND (s.kind, s.last_used_at, s.number) > (:after_2, :after_3, :after_4)"
+        found = self._all(sql.format(beyond=within), parameters)
+        parameters["limit"] -= len(found)
+        return found + self._all(sql.format(beyond=" AND (r.at, r.id) > (:after_0, :after_1)"), parameters)
+
+    def _remove(self, numbers: Sequence[int]) -> None:
+        given = json.dumps(sorted(numbers))
+        self.connection.execute(_KEEP_FINALS, (given,))
         for table in ("imported", "sessions"):
             sql = f"DELETE FROM {table} WHERE number IN (SELECT value FROM json_each(?))"
-            self.connection.execute(sql, (numbers,))
-        return [(number, unacknowledged) for number, unacknowledged in chosen]
+            self.connection.execute(sql, (given,))
 
     def remove_unnamed_revocations(self) -> int:
         sql = (
