@@ -299,7 +299,7 @@ def profile_difference(d: "ProfileDifference") -> Record:
         old, new = (getattr(one, field) if one else None for one in (d.before, d.after))
         said = [None if length is None else format_timeout(length) for length in (old, new)]
         timeouts |= {f"{field}_before": said[0], f"{field}_after": said[1]}
-    living = {"shortened": d.shortened, "lengthened": d.lengthened, "ended": d.ended}
+    living = {"shortened": d.shortened, "lengthened": d.lengthened, "ended": d.ended, "unmet": d.unmet}
     return {"name": d.name, "change": d.change, **living, **timeouts, "fields": d.fields()}
 
 

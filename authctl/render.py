@@ -66,9 +66,9 @@ PROFILES = _shape(
     "name default tokens idle_timeout absolute_timeout description",
 )
 DIFFERENCES = _shape(
-    "name change shortened lengthened ended idle_timeout_before idle_timeout_after absolute_timeout_before"
+    "name change shortened lengthened ended unmet idle_timeout_before idle_timeout_after absolute_timeout_before"
     " absolute_timeout_after fields",
-    "name change shortened lengthened ended fields",
+    "name change shortened lengthened ended unmet fields",
 )
 
 _IDS = ("id", "seq", "name", "username")

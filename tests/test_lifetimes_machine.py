@@ -23,6 +23,8 @@ from authctl.settings import find_home
 
 SECOND, MINUTE, HOUR, DAY = 1, 60, 3_600, 86_400
 FOREVER = 10**12
+OFFICE = "10.1.2.3"
+PLACES = (OFFICE, OFFICE, OFFICE, "203.0.113.9", None)
 START = int(datetime(2026, 3, 2, 9, tzinfo=UTC).timestamp())
 USERS = ("alice", "bob")
 WAYS = ("password", "key", None)
@@ -44,11 +46,16 @@ class Rules:
     tokens: str = "single"
     on_password: str = "all"
     continuity: bool = False
+    wipe: bool = False
+    office: bool = False
 
     def text(self) -> str:
         """The profile as `profiles.yaml` has it."""
         said = {"ends_on_password_change": self.on_password, "tokens": self.tokens}
         said["continuity"] = str(self.continuity).lower()
+        said["on_revoke"] = "wipe" if self.wipe else "sign_out"
+        if self.office:
+            said["conditions"] = "{networks: [10.0.0.0/8]}"
         if self.tokens == "requested":
             said |= {"default_lifetime": f"{self.default}s", "max_lifetime": f"{self.absolute}s"}
         else:
@@ -63,20 +70,20 @@ class Rules:
 
 CHOICES = {
     "sliding": (
-        Rules(idle=3 * DAY, continuity=True),
-        Rules(idle=3 * DAY, absolute=10 * DAY),
+        Rules(idle=3 * DAY, continuity=True, wipe=True),
+        Rules(idle=3 * DAY, absolute=10 * DAY, office=True),
         Rules(idle=DAY, slide_after=6 * HOUR, on_password="none"),
         Rules(idle=5 * HOUR, absolute=6 * HOUR, on_password="password"),
         Rules(),
     ),
     "paired": (
-        Rules(tokens="pair", idle=2 * DAY, absolute=9 * DAY, access=HOUR, grace=30, continuity=True),
-        Rules(tokens="pair", idle=2 * DAY, access=30 * MINUTE, on_password="password"),
+        Rules(tokens="pair", idle=2 * DAY, absolute=9 * DAY, access=HOUR, grace=30, continuity=True, office=True),
+        Rules(tokens="pair", idle=2 * DAY, access=30 * MINUTE, on_password="password", wipe=True),
         Rules(tokens="pair", idle=DAY, absolute=3 * DAY, access=2 * HOUR, grace=600, on_reuse="refuse"),
-        Rules(tokens="pair", absolute=2 * DAY, access=HOUR, grace=HOUR),
+        Rules(tokens="pair", absolute=2 * DAY, access=HOUR, grace=HOUR, wipe=True, office=True),
     ),
     "asked": (
-        Rules(tokens="requested", default=HOUR, absolute=DAY, continuity=True),
+        Rules(tokens="requested", default=HOUR, absolute=DAY, continuity=True, wipe=True, office=True),
         Rules(tokens="requested", default=5 * MINUTE, absolute=2 * HOUR, on_password="password"),
         Rules(idle=4 * HOUR, absolute=8 * HOUR),
     ),
@@ -103,6 +110,9 @@ class Known:
     seen: int = 0
     ended: str | None = None
     note: str | None = None
+    wipes: bool = False
+    delivered: int | None = None
+    acknowledged: int | None = None
     outages: list[list[int]] = field(default_factory=list)
     access_tokens: list[str] = field(default_factory=list)
     refresh_tokens: list[str] = field(default_factory=list)
@@ -112,6 +122,14 @@ class Known:
         if self.note is not None:
             return "revoked"
         return "active" if self.ended is None and now < self.held(self.expires) else "expired"
+
+    def wipe(self) -> str | None:
+        """How far an order to wipe has come."""
+        if self.note is None or not self.wipes:
+            return None
+        if self.acknowledged is not None:
+            return "acknowledged"
+        return "pending" if self.delivered is None else "delivered"
 
     def held(self, deadline: int) -> int:
         """When a deadline really ends it: with the outage in whose course it lies."""
@@ -201,11 +219,13 @@ class Lifetimes(RuleBasedStateMachine):
         profile=st.sampled_from(sorted(CHOICES)),
         way=st.sampled_from(WAYS),
         lifetime=st.sampled_from([None, None, 1, 10 * MINUTE, 2 * HOUR, DAY, 30 * DAY]),
+        place=st.sampled_from(PLACES),
     )
-    def issue(self, user: str, profile: str, way: str | None, lifetime: int | None) -> None:
+    def issue(self, user: str, profile: str, way: str | None, lifetime: int | None, place: str | None) -> None:
         """A sign-in; refused for a disabled user, and where no such lifetime is granted."""
         rules = self.rules[profile]
         refused = user in self.disabled or (lifetime and (rules.tokens != "requested" or lifetime > rules.absolute))
+        refused = refused or not self.is_met(profile, place)
         try:
             issued = self.registry.issue(
                 username=user.upper(),
@@ -213,6 +233,7 @@ class Lifetimes(RuleBasedStateMachine):
                 profile=profile,
                 signed_in_with=way,
                 lifetime=lifetime and timedelta(seconds=lifetime),
+                ip=place,
             )
         except Refused:
             assert refused
@@ -224,6 +245,7 @@ class Lifetimes(RuleBasedStateMachine):
         one = Known(issued.session.id, user, profile, way, rules.tokens, self.now, self.now, self.now, 0, asked, access)
         one.expires = self.deadline(one)
         one.outages = self.outages[profile]
+        one.wipes = rules.wipe
         one.access_tokens.append(issued.access_token)
         if issued.refresh_token:
             one.refresh_tokens.append(issued.refresh_token)
@@ -231,20 +253,34 @@ class Lifetimes(RuleBasedStateMachine):
         self.known.append(one)
 
     @precondition(lambda self: self.known)
-    @rule(data=st.data(), back=st.sampled_from([1, 1, 1, 2, 3]))
-    def use(self, data: st.DataObject, back: int) -> None:
+    @rule(data=st.data(), back=st.sampled_from([1, 1, 1, 2, 3]), place=st.sampled_from(PLACES))
+    def use(self, data: st.DataObject, back: int, place: str | None) -> None:
         """An access token that was ever given, presented: mostly the last one of a session."""
         one = data.draw(st.sampled_from(self.known))
-        self.verify(one, one.access_tokens[-min(len(one.access_tokens), back)])
+        self.verify(one, one.access_tokens[-min(len(one.access_tokens), back)], place)
 
-    def verify(self, one: Known, token: str) -> None:
+    def is_met(self, profile: str, place: str | None) -> bool:
+        """Whether a profile's conditions let a session be used from there."""
+        return place == OFFICE or not self.rules[profile].office
+
+    def told(self, one: Known, refusal: TokenInvalid) -> None:
+        """A refusal orders a wipe where one is owed, and the first that does is recorded."""
+        owed = one.wipe() in ("pending", "delivered")
+        assert refusal.action == ("wipe" if owed else None)
+        if one.wipe() == "pending":
+            one.delivered = self.now
+            self.recorded()
+
+    def verify(self, one: Known, token: str, place: str | None = OFFICE) -> None:
         """Present one of a session's access tokens."""
         present = token == one.access_tokens[-1]
         good = one.status(self.now) == "active" and present and self.now < one.held(one.access_end)
+        good = good and self.is_met(one.profile, place)
         try:
-            session = self.registry.verify(token)
-        except TokenInvalid:
+            session = self.registry.verify(token, ip=place)
+        except TokenInvalid as refusal:
             assert not good
+            self.told(one, refusal)
             return
         assert good
         assert session.id == one.id
@@ -252,11 +288,11 @@ class Lifetimes(RuleBasedStateMachine):
             self.used(one, moves=one.tokens == "single")
 
     @precondition(lambda self: any(one.refresh_tokens for one in self.known))
-    @rule(data=st.data(), back=st.sampled_from([0, 0, 0, 1, 1, 2]))
-    def refresh(self, data: st.DataObject, back: int) -> None:
+    @rule(data=st.data(), back=st.sampled_from([0, 0, 0, 1, 1, 2]), place=st.sampled_from(PLACES))
+    def refresh(self, data: st.DataObject, back: int, place: str | None) -> None:
         """A refresh token that was ever given, presented: the present one, its predecessor, or one before."""
         one = data.draw(st.sampled_from([one for one in self.known if one.refresh_tokens]))
-        self.present(one, max(0, one.generation - back))
+        self.present(one, max(0, one.generation - back), place)
 
     @precondition(lambda self: any(one.generation for one in self.known))
     @rule(data=st.data(), late=st.sampled_from([0, 0, -1, 1, -DAY]))
@@ -267,7 +303,7 @@ class Lifetimes(RuleBasedStateMachine):
         self.now = max(self.now, one.refreshed + self.rules[one.profile].grace + late)
         self.present(one, one.generation - 1)
 
-    def present(self, one: Known, generation: int) -> None:
+    def present(self, one: Known, generation: int, place: str | None = OFFICE) -> None:
         """Exchange a session's refresh token of that generation."""
         rules = self.rules[one.profile] if self.rules[one.profile].tokens == "pair" else Rules(tokens="pair")
         alive = one.status(self.now) == "active"
@@ -278,14 +314,17 @@ class Lifetimes(RuleBasedStateMachine):
             and max(one.seen, one.refreshed, one.used) <= self.now < one.refreshed + rules.grace
         )
         try:
-            issued = self.registry.refresh(one.refresh_tokens[generation])
-        except TokenInvalid:
-            assert not alive or not (present or in_grace)
-            if alive and rules.on_reuse == "revoke":
+            issued = self.registry.refresh(one.refresh_tokens[generation], ip=place)
+        except TokenInvalid as refusal:
+            met = self.is_met(one.profile, place)
+            assert not alive or not met or not (present or in_grace)
+            if alive and met and rules.on_reuse == "revoke":
                 one.note = "refresh token reuse detected"
                 self.recorded()
+            self.told(one, refusal)
             return
         assert alive
+        assert self.is_met(one.profile, place)
         assert present or in_grace
         if not present:
             assert issued.access_token == one.access_tokens[-1]
@@ -301,6 +340,23 @@ class Lifetimes(RuleBasedStateMachine):
         one.access_tokens.append(issued.access_token)
         assert issued.refresh_token is not None
         one.refresh_tokens.append(issued.refresh_token)
+
+    @precondition(lambda self: any(one.note for one in self.known))
+    @rule(data=st.data())
+    def wiped(self, data: st.DataObject) -> None:
+        """An application says that its data is removed, by any token it ever had; only where that was ordered."""
+        one = data.draw(st.sampled_from([one for one in self.known if one.note]))
+        token = data.draw(st.sampled_from(one.access_tokens + one.refresh_tokens))
+        try:
+            session = self.registry.wipe_done(token)
+        except TokenInvalid:
+            assert one.wipe() is None
+            return
+        assert session.id == one.id
+        if one.wipe() != "acknowledged":
+            one.acknowledged = self.now
+            one.delivered = self.now if one.delivered is None else one.delivered
+            self.recorded()
 
     @precondition(lambda self: self.known)
     @rule(data=st.data(), deed=st.sampled_from(["revoke", "end", "disable", "enable", "password_changed"]))
@@ -387,6 +443,8 @@ class Lifetimes(RuleBasedStateMachine):
         outcome = self.registry.apply_profiles(wanted, note=self.note())
         counts = {"shortened": 0, "lengthened": 0, "ended": 0}
         for one in self.known:
+            if one.note is None:
+                one.wipes = self.rules[one.profile].wipe
             if one.status(self.now) != "active":
                 continue
             running = self.running(one.profile) if self.rules[one.profile].continuity else None
@@ -485,6 +543,10 @@ class Lifetimes(RuleBasedStateMachine):
         for status, ids in listed.items():
             assert {session.id for session in self.registry.sessions(SessionFilter(status=status))} == ids, status
             assert self.registry.count(SessionFilter(status=status)) == len(ids), status
+        for state in ("pending", "delivered", "acknowledged"):
+            owed = {one.id for one in self.known if one.wipe() == state}
+            assert {session.id for session in self.registry.sessions(SessionFilter(wipe=state))} == owed, state
+            assert self.registry.count(SessionFilter(wipe=state)) == len(owed), state
         for group in self.registry.groups("user"):
             mine = [one.status(self.now) for one in self.known if one.user.upper() == group.group]
             counts = [mine.count(status) for status in ("active", "expired", "revoked")]
@@ -495,6 +557,9 @@ class Lifetimes(RuleBasedStateMachine):
             assert session.status == one.status(self.now)
             assert session.expires_at == min(one.expires, 253_402_300_800) * 10**6
             assert (session.note, session.ended_by, session.generation) == (one.note, one.ended, one.generation)
+            assert session.wipe == one.wipe()
+            told = [at and at // 10**6 for at in (session.wipe_delivered_at, session.wipe_acknowledged_at)]
+            assert told == [one.delivered, one.acknowledged]
             assert (session.last_used_at, session.slid_at) == (one.used * 10**6, one.slid * 10**6)
             assert session.access_expires_at == (None if one.tokens != "pair" else one.access_end * 10**6)
 

@@ -5,10 +5,12 @@ from typing import Any
 
 from authctl import names
 from authctl.errors import Refused
-from authctl.model import OnRevoke, Profile, ProfileSet
+from authctl.model import OnRevoke, Profile, ProfileSet, SessionFilter, Status
 from authctl.registry.continuity import let_go
 from authctl.registry.core import Core, actor_name
-from authctl.store.base import DeadlineChanges
+from authctl.registry.judging import unmet_condition
+from authctl.registry.sessions import pages
+from authctl.store.base import DeadlineChanges, View
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,8 @@ class ProfileDifference:
     shortened: int
     lengthened: int
     ended: int
+    unmet: int
+    """Those whose sign-in would not meet conditions that are new; they are refused while they come from there, with that."""
 
     def fields(self) -> dict[str, list[Any]]:
         """The fields that differ, each with what it was and what it would be."""
@@ -109,11 +113,28 @@ def diff(core: Core, wanted: ProfileSet) -> tuple[ProfileDifference, ...]:
         before = view.profiles()
         complete = _with_withdrawn(wanted, before)
         changes = view.deadline_changes(complete, now)
+        unmet = {name: _unmet(view, now, before.get(name), profile) for name, profile in wanted.profiles.items()}
     gone = (name for name in before.profiles if name in complete.withdrawn)
-    return tuple(_difference(name, before, wanted, changes.get(name, _NOTHING)) for name in (*wanted.profiles, *gone))
+    return tuple(
+        _difference(name, before, wanted, changes.get(name, _NOTHING), unmet.get(name, 0))
+        for name in (*wanted.profiles, *gone)
+    )
 
 
-def _difference(name: str, before: ProfileSet, wanted: ProfileSet, living: DeadlineChanges) -> ProfileDifference:
+def _unmet(view: View, now: int, before: Profile | None, profile: Profile) -> int:
+    """How many living sessions' sign-in would not meet the conditions of their profile, where these are new."""
+    if profile.conditions is None or (before is not None and before.conditions == profile.conditions):
+        return 0
+    living = SessionFilter(profile=profile.name, status=Status.ACTIVE)
+    return sum(
+        unmet_condition(profile, s.application, s.application_version, s.platform, s.ip) is not None
+        for s in pages(view, living, now)
+    )
+
+
+def _difference(
+    name: str, before: ProfileSet, wanted: ProfileSet, living: DeadlineChanges, unmet: int
+) -> ProfileDifference:
     old, new = _before(before, name), wanted.profiles.get(name)
     if new is None:
         change = "withdrawn"
@@ -121,7 +142,7 @@ def _difference(name: str, before: ProfileSet, wanted: ProfileSet, living: Deadl
         change = "added"
     else:
         change = "unchanged" if old == new else "changed"
-    return ProfileDifference(name, change, old, new, living.shortened, living.lengthened, living.ended)
+    return ProfileDifference(name, change, old, new, living.shortened, living.lengthened, living.ended, unmet)
 
 
 def _with_withdrawn(wanted: ProfileSet, before: ProfileSet) -> ProfileSet:

@@ -99,6 +99,17 @@ def _pages(core: Core, selection: SessionFilter, now: int) -> Iterator[Session]:
             return
 
 
+def pages(view: View, selection: SessionFilter, now: int) -> Iterator[Session]:
+    """Every selected session of one snapshot."""
+    after = None
+    while True:
+        page = view.page(selection, now, _BATCH, after)
+        yield from page.sessions
+        after = page.after
+        if after is None:
+            return
+
+
 class _Numbers:
     """A set of session numbers, one bit each."""
 

@@ -8,12 +8,11 @@ from authctl.errors import NotFound
 from authctl.lifetimes import PasswordRule, ends_on_password_change
 from authctl.model import Group, Grouping, ProfileSet, Session, SessionFilter, Status, User
 from authctl.registry.core import Core, Unit, actor_name
+from authctl.registry.sessions import pages
 from authctl.store.base import View
 
 MOST_LISTED = 1_000
 """How many sessions an outcome names."""
-
-_BATCH = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,15 +170,7 @@ def _changed(
 
 
 def _living(view: View, username: str, now: int) -> list[Session]:
-    living: list[Session] = []
-    selection = SessionFilter(username=username, status=Status.ACTIVE)
-    after = None
-    while True:
-        page = view.page(selection, now, _BATCH, after)
-        living += page.sessions
-        after = page.after
-        if after is None:
-            return living
+    return list(pages(view, SessionFilter(username=username, status=Status.ACTIVE), now))
 
 
 def _outcome(
