@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv-dev
 BIN := $(VENV)/bin
 
-.PHONY: check test storm fuzz demo docs clean
+.PHONY: check test storm fuzz ldap demo docs clean
 
 check: $(VENV)/ready ## what CI runs beside the README's test command
 	$(BIN)/ruff format --check .
@@ -20,6 +20,11 @@ storm: $(VENV)/ready ## eight processes on one registry for a minute
 
 fuzz: $(VENV)/ready ## the property tests at full size
 	AUTHCTL_TEST_PROFILE=full AUTHCTL_MACHINE_STEPS=100 AUTHCTL_MACHINE_EXAMPLES=2000 $(BIN)/python -m pytest -q tests
+
+ldap: $(VENV)/ready ## LDAP against a real slapd, where one can be installed
+	tests/install_slapd.sh && $(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[ldap]' \
+		&& $(BIN)/python -m pytest -q -rs tests/test_ldap.py \
+		|| [ $$? = 77 ]
 
 demo: $(VENV)/ready ## the main job on made-up sessions
 	$(BIN)/authctl demo

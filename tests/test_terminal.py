@@ -279,7 +279,13 @@ def test_hostile_text_in_every_field(installed: Authctl, home: Path, tmp_path: P
     (tmp_path / "evil.csv").write_text(f"{HOSTILE[0]};{HOSTILE[1]}\n1;2\n")
     (tmp_path / "evil.jsonl").write_text(json.dumps({"u": HOSTILE[0], "t": HOSTILE[1]}) + "\n")
     (tmp_path / "map.yaml").write_text("fields: {username: u, at: t}\nkey: [username]\n")
-    (tmp_path / "held.yaml").write_text("version: 1\nprofiles: {default: {idle_timeout: 3d, continuity: true}}")
+    (tmp_path / "held.yaml").write_text(
+        "version: 1\ndefault_profile: default\nprofiles:\n  default: {idle_timeout: 3d, continuity: true, on_revoke: wipe}\n"
+        "  strict: {conditions: {networks: [10.0.0.0/8]}}\n  elsewhere: {authenticator: nowhere}\n"
+        "  asking: {authenticator: staff, cache: {}}\n"
+    )
+    (home / "authenticators.yaml").touch(0o600)
+    (home / "authenticators.yaml").write_text("version: 1\nauthenticators: {staff: {command: [/bin/true]}}\n")
     assert installed("profiles", "apply", str(tmp_path / "held.yaml"), "--note", "for outages").code == 0
     (tmp_path / "choice.yaml").write_bytes(b'version: 1\nprofiles: {a: {tokens: "\\e[31m", bind: "\\e[31m"}}\n')
     evil = HOSTILE[0] + "\u202e"
@@ -318,12 +324,23 @@ def test_hostile_text_in_every_field(installed: Authctl, home: Path, tmp_path: P
             ("continuity", "status"),
             ("continuity", "end", "--profile", evil, "--note", "lost device"),
             ("continuity", "end", "--note", "note " + "".join(HOSTILE)),
+            ("tokens", "wipe-done", evil),
+            ("tokens", "verify", evil, "--ip", evil, "--platform", evil),
+            ("tokens", "issue", "--user", "erin", "--application", evil, "--profile", "strict", "--ip", evil),
+            ("sessions", "list", "--wipe", evil),
+            ("sessions", "list", "--wipe", "pending"),
+            ("login", "--user", evil, "--application", "A"),
+            ("login", "--user", "erin", "--application", evil, "--profile", "asking", "--kind", "web"),
+            ("login", "--user", "erin", "--application", evil, "--profile", "elsewhere"),
+            ("cache", "list"),
+            ("cache", "list", "--user", evil),
+            ("cache", "clear", "--user", "nobody", "--note", "note " + "".join(HOSTILE)),
             ("tokens", "refresh", evil),
             ("tokens", "revoke", evil, "--note", "lost device"),
             ("tokens", "issue", "--user", "bob", "--application", "A", f"--lifetime={evil}"),
             ("tokens", "issue", "--user", evil, "--application", "A"),
         ):
-            ran = installed(*command, "-o", form)
+            ran = installed(*command, "-o", form, stdin="secret\n" if command[0] == "login" else "")
             assert ran.code != 1, (command, ran.err)
             assert unseen(ran.out + ran.err) == [], (command, form)
         assert len(installed("sessions", "list", "-o", "csv").out.splitlines()) == len(HOSTILE) + 1
@@ -399,6 +416,8 @@ def test_every_command_was_met_here_or_in_the_contract():
         "tokens",
         "users",
         "continuity",
+        "login",
+        "cache",
         "audit",
         "profiles",
         "cleanup",

@@ -127,7 +127,7 @@ def _counts(login: CachedLogin, profile: Profile, now: int) -> bool:
 
 def remembered(core: Core, username: str | None) -> list[Remembered]:
     """See `Registry.cached_logins`."""
-    username = username and names.username(username)
+    username = None if username is None else names.username(username)
     with core.look() as (view, now):
         profiles = view.profiles()
         found = view.cached_logins(username)
@@ -143,10 +143,10 @@ def _counting(found: Iterable[CachedLogin], profiles: ProfileSet, now: int) -> I
 
 def clear(core: Core, username: str | None, *, note: str | None, actor: str | None) -> ClearOutcome:
     """See `Registry.clear_cache`."""
-    username = username and names.username(username)
+    username = None if username is None else names.username(username)
     note = names.note(note)
     with core.change(actor) as unit:
         forgotten = unit.tx.forget_logins(username)
-        key = {"username_key": names.fold(username)} if username else {}
+        key = {} if username is None else {"username_key": names.fold(username)}
         unit.record("cache.clear", subject=username, note=note, detail={**key, "forgotten": forgotten})
         return ClearOutcome(unit.now, unit.actor, note, username, forgotten)

@@ -271,7 +271,7 @@ class SqliteView:
             f"SELECT {rows.LOGIN} FROM cached_logins WHERE username_key = coalesce(:username, username_key)"
             " ORDER BY last_used_at DESC, username_key, profile_key"
         )
-        return [rows.login(row) for row in self._all(sql, {"username": username and fold(username)})]
+        return [rows.login(row) for row in self._all(sql, {"username": None if username is None else fold(username)})]
 
     def imported(self, key: bytes, now: int) -> list[ImportedDetail]:
         sql = (

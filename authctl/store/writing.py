@@ -116,7 +116,7 @@ class SqliteChange(SqliteView):
 
     def forget_logins(self, username: str | None = None) -> int:
         sql = "DELETE FROM cached_logins WHERE username_key = coalesce(:username, username_key)"
-        return self.connection.execute(sql, {"username": username and fold(username)}).rowcount
+        return self.connection.execute(sql, {"username": None if username is None else fold(username)}).rowcount
 
     def forget_old_logins(self, kept_since: Mapping[str, int]) -> None:
         sql = (
