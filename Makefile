@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv-dev
 BIN := $(VENV)/bin
 
-.PHONY: check test storm fuzz ldap demo docs clean
+.PHONY: check test storm fuzz ldap bench demo docs clean
 
 check: $(VENV)/ready ## what CI runs beside the README's test command
 	$(BIN)/ruff format --check .
@@ -23,6 +23,9 @@ fuzz: $(VENV)/ready ## the property tests at full size
 
 ldap: $(VENV)/ready ## LDAP against a real slapd, where one can be installed
 	tests/install_slapd.sh $(BIN)/python && $(BIN)/python -m pytest -q -rs tests/test_ldap.py || [ $$? = 77 ]
+
+bench: $(VENV)/ready ## what a continuity event costs, side by side with none
+	$(BIN)/python benchmarks/continuity.py
 
 demo: $(VENV)/ready ## the main job on made-up sessions
 	$(BIN)/authctl demo

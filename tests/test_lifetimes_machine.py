@@ -461,8 +461,8 @@ class Lifetimes(RuleBasedStateMachine):
             if one.tokens == "pair":
                 rules = self.rules[one.profile] if self.rules[one.profile].tokens == "pair" else Rules()
                 one.access_end = min(one.access_end, (one.refreshed or one.created) + rules.access)
-        if not self.rules[name].continuity and (running := self.running(name)):
-            running[1] = self.now
+        for other in [other for other in CHOICES if not self.rules[other].continuity]:
+            self.end_outages(other)
         for name_of, count in counts.items():
             assert getattr(outcome, name_of) == count, name_of
             assert sum(getattr(one, name_of) for one in predicted) == count, name_of
@@ -475,7 +475,7 @@ class Lifetimes(RuleBasedStateMachine):
     @rule(name=st.sampled_from(sorted(CHOICES)), length=st.sampled_from([FOREVER, FOREVER, HOUR, 5 * DAY]))
     def outage(self, name: str, length: int) -> None:
         """A continuity event begins, unless one holds or the profile does not allow it."""
-        may = self.rules[name].continuity and self.running(name) is None
+        may = self.rules[name].continuity and not self.unended(name)
         until = None if length == FOREVER else (self.now + length) * 10**6
         try:
             self.registry.start_continuity([name], until=until, note=self.note())
@@ -486,21 +486,31 @@ class Lifetimes(RuleBasedStateMachine):
         self.outages[name].append([self.now, self.now + length])
         self.recorded()
 
-    @precondition(lambda self: any(self.running(name) for name in CHOICES))
+    def unended(self, profile: str) -> list[list[int]]:
+        """The outages of a profile that are not over: several where the clock was set back behind the end of one."""
+        return [one for one in self.outages[profile] if self.now < one[1] and one[0] < one[1]]
+
+    def end_outages(self, profile: str) -> None:
+        """They are over now; one that lies ahead of the clock never was."""
+        for one in self.unended(profile):
+            one[1] = max(one[0], self.now)
+
+    @precondition(lambda self: any(self.unended(name) for name in CHOICES))
     @rule()
     def outage_is_over(self) -> None:
         """Every event ends; what was beyond its time expires."""
-        let_go = {name: 0 for name in CHOICES if self.running(name)}
+        let_go = {name: 0 for name in CHOICES if self.unended(name)}
         for one in self.known:
             if one.profile in let_go and one.status(self.now) == "active" and one.expires <= self.now:
                 let_go[one.profile] += 1
-        before = {state.event.profile: state.held for state in self.registry.continuity()}
-        ended = {state.event.profile: state.held for state in self.registry.end_continuity(note=self.note())}
+        before, ended = dict.fromkeys(let_go, 0), dict.fromkeys(let_go, 0)
+        for state in self.registry.continuity():
+            before[state.event.profile] += state.held
+        for state in self.registry.end_continuity(note=self.note()):
+            ended[state.event.profile] += state.held
         assert ended == before == let_go
         for name in let_go:
-            running = self.running(name)
-            assert running is not None
-            running[1] = self.now
+            self.end_outages(name)
         self.recorded()
 
     @rule(

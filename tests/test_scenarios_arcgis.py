@@ -388,7 +388,7 @@ def test_every_profile_of_the_example_issues_what_it_says(install: Install):
     """Each of them registers a session whose tokens verify."""
     registry = install((Path(__file__).parents[1] / "profiles.example.yaml").read_text())
     for name, profile in registry.profiles().profiles.items():
-        facts = {"ip": "10.1.2.3", "referrer": "https://gis.example.org"}
+        facts = {"ip": "10.1.2.3", "referrer": "https://gis.example.org", "platform": "Windows 11"}
         issued = registry.issue(username="alice", application="any", profile=name, **facts)
         assert registry.verify(issued.access_token, **facts).profile == name
         assert (issued.refresh_token is not None) == (profile.pair is not None)

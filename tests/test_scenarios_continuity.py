@@ -347,3 +347,20 @@ def test_introspection_of_a_held_session(held: Registry, clock: Clock):
     held.start_continuity(["capped"], note="planned work")
     clock.forward(days=2)
     assert "exp" not in introspection(held.verify(capped.access_token))
+
+
+def test_m11_one_event_at_a_time_whatever_the_clock(held: Registry, clock: Clock):
+    """A clock that was set back before an event's start begins no second one beside it, and ending ends it."""
+    held.start_continuity(["mimecast"], note="provider down")
+    clock.forward(hours=-1)
+    with pytest.raises(Refused, match="a continuity event holds profile"):
+        held.start_continuity(["mimecast"], note="provider down")
+    (state,) = held.continuity()
+    assert state.held == 0
+    held.end_continuity(note="the clock was wrong")
+    assert held.continuity() == ()
+    held.start_continuity(["mimecast"], note="provider down")
+    clock.forward(hours=2)
+    assert len(held.continuity()) == 1
+    assert len(held.end_continuity(note="it is back")) == 1
+    assert held.continuity() == ()

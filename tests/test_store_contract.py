@@ -726,7 +726,9 @@ def test_one_status_in_python_and_in_the_database(
         for session in everything:
             held_to = session.expires_at if session.ended_at else held_end(session.expires_at, events)
             assert session.ends_at == held_to
-            assert store.by_number(session.number, now)[0].expires_at == session.expires_at
+            found = store.by_number(session.number, now)[0]
+            assert (found.expires_at, found.status_at(now)) == (session.expires_at, session.status_at(now))
+            assert now < found.expires_at or found.ends_at == held_to
         listed = ids(store, now, status="expired")
         by_id = {session.id: session for session in everything}
         ends = [by_id[session_id].ends_at for session_id in listed]

@@ -1,6 +1,9 @@
 """Continuity events: for how long the sessions of a profile are held beyond their deadlines."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+from authctl.names import fold
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,3 +23,15 @@ class ContinuityEvent:
     def is_running(self, now: int) -> bool:
         """Whether it holds sessions at `now`."""
         return self.started_at <= now < self.ends_at
+
+    def is_over(self, now: int) -> bool:
+        """Whether it will hold none any more; one that began ahead of a clock that was set back is not over."""
+        return self.ends_at <= now or self.ends_at <= self.started_at
+
+
+def held_until(deadline: int, profile: str, events: Sequence[ContinuityEvent]) -> int:
+    """When a deadline of a session of that profile really ends it: with the event in whose course it lies, if any."""
+    for event in events:
+        if event.started_at < deadline < event.ends_at and fold(event.profile) == fold(profile):
+            return event.ends_at
+    return deadline

@@ -1,10 +1,12 @@
 """Sessions: what is known of one, and what is given to register one."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
 from authctl import lifetimes
+from authctl.model.continuity import ContinuityEvent, held_until
 from authctl.model.rules import Tokens, Wipe
 
 
@@ -94,6 +96,16 @@ class Session(NamedTuple):
     def is_alive(self, now: int) -> bool:
         """Whether neither a deadline nor a hard end has come, revoked or not."""
         return lifetimes.is_alive(self.ended_at, self.ends_at, now)
+
+    def held_by(self, events: Sequence[ContinuityEvent]) -> "Session":
+        """The same with what continuity events make of its deadlines; a hard end stays where it is."""
+        if self.ended_at is not None:
+            return self
+        access = self.access_expires_at
+        return self._replace(
+            ends_at=held_until(self.expires_at, self.profile, events),
+            access_ends_at=None if access is None else held_until(access, self.profile, events),
+        )
 
     @property
     def status(self) -> Status:

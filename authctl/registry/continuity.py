@@ -29,7 +29,7 @@ def start(
     with core.change(actor) as unit:
         if until is not None and until <= unit.now:
             raise InvalidInput(f"a continuity event cannot end before it begins: {format_instant(until)}")
-        running = running_events(unit.tx, unit.now)
+        running = {names.fold(event.profile): event for event in _unended(unit.tx, unit.now)}
         chosen = _allowing(unit.tx.profiles(), profiles)
         for profile in chosen:
             if event := running.get(names.fold(profile.name)):
@@ -40,7 +40,7 @@ def start(
             unit.tx.start_continuity(profile.name, unit.now, until or NEVER, unit.actor, note)
         detail = {"profiles": [p.name for p in chosen], "until": format_instant(until) if until else None}
         unit.record("continuity.start", note=note, detail=detail)
-        begun = running_events(unit.tx, unit.now)
+        begun = {names.fold(event.profile): event for event in _unended(unit.tx, unit.now)}
     return tuple(ContinuityState(begun[names.fold(profile.name)], 0) for profile in chosen)
 
 
@@ -69,14 +69,14 @@ def end(core: Core, profiles: Sequence[str], *, note: str | None, actor: str | N
     note = names.note(note)
     keys = {names.fold(names.profile_name(name)): name for name in profiles}
     with core.change(actor) as unit:
-        running = running_events(unit.tx, unit.now)
+        unended = _unended(unit.tx, unit.now)
         for key, name in keys.items():
-            if key not in running:
+            if key not in {names.fold(event.profile) for event in unended}:
                 raise NotFound(f"no continuity event holds profile {names.quoted(name)}")
-        ending = [event for key, event in running.items() if not keys or key in keys]
+        ending = [event for event in unended if not keys or names.fold(event.profile) in keys]
         if not ending:
             raise NotFound("no continuity event is running")
-        states = tuple(ContinuityState(event, unit.tx.held(event.profile, unit.now)) for event in ending)
+        states = _states(unit.tx, ending, unit.now)
         for event in ending:
             unit.tx.end_continuity(event.id, unit.now, unit.actor, note)
         detail: dict[str, Any] = {"profiles": {state.event.profile: state.held for state in states}}
@@ -88,19 +88,23 @@ def end(core: Core, profiles: Sequence[str], *, note: str | None, actor: str | N
 def status(core: Core) -> tuple[ContinuityState, ...]:
     """See `Registry.continuity`."""
     with core.look() as (view, now):
-        return tuple(ContinuityState(e, view.held(e.profile, now)) for e in running_events(view, now).values())
+        return _states(view, _unended(view, now), now)
 
 
-def running_events(view: View, now: int) -> dict[str, ContinuityEvent]:
-    """The events that hold sessions at `now`, by the key of their profile."""
-    return {names.fold(event.profile): event for event in view.continuity_events() if event.is_running(now)}
+def _unended(view: View, now: int) -> list[ContinuityEvent]:
+    """The events that are not over: of each profile one, unless the clock was set back behind the end of an earlier one."""
+    return [event for event in view.continuity_events() if not event.is_over(now)]
+
+
+def _states(view: View, events: Sequence[ContinuityEvent], now: int) -> tuple[ContinuityState, ...]:
+    return tuple(ContinuityState(e, view.held(e.profile, now) if e.is_running(now) else 0) for e in events)
 
 
 def let_go(unit: Unit, profiles: ProfileSet, note: str) -> list[str]:
     """End the events of profiles that no longer allow one; the names of those."""
     gone = []
-    for key, event in running_events(unit.tx, unit.now).items():
-        profile = profiles.get(key)
+    for event in _unended(unit.tx, unit.now):
+        profile = profiles.get(event.profile)
         if profile is not None and not profile.continuity:
             unit.tx.end_continuity(event.id, unit.now, unit.actor, note)
             gone.append(event.profile)

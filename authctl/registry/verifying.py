@@ -24,8 +24,6 @@ def verify(core: Core, reader: TokenReader, token: str, facts: Facts) -> Session
 
 def _verified(core: Core, claims: Claims, facts: Facts) -> Session:
     session = owned(core.store.by_number(claims.number, core.now()), claims)
-    if session.read_at >= session.token_expires_at:
-        session = _with_continuity(core, claims)
     check_alive(session, facts)
     if claims.kind is TokenKind.REFRESH:
         raise TokenUnknown
@@ -37,12 +35,6 @@ def _verified(core: Core, claims: Claims, facts: Facts) -> Session:
     if session.conditioned:
         check_conditions(core.store.profiles(), session, facts)
     return session
-
-
-def _with_continuity(core: Core, claims: Claims) -> Session:
-    """The session of the claims, with what a continuity event makes of deadlines that have passed."""
-    with core.look() as (view, now):
-        return owned(view.by_number(claims.number, now), claims)
 
 
 def _used(core: Core, session: Session) -> Session | None:

@@ -63,15 +63,25 @@ _EVENT_TEXT = (
 
 
 def by_number(connection: sqlite3.Connection, number: int, now: int) -> tuple[Session, bytes | None] | None:
-    """The session of that number with the hash of its secret, as if no continuity event held it."""
+    """The session of that number with the hash of its secret; continuity events are asked for once a deadline has passed."""
     found = connection.execute(BY_NUMBER, {"number": number, "now": now}).fetchone()
-    return found and (rows.session(found), found[-1])
+    if found is None:
+        return None
+    session = rows.session(found)
+    if now >= session.token_expires_at:
+        session = session.held_by(continuity_events(connection))
+    return session, found[-1]
 
 
 def profiles_in_force(connection: sqlite3.Connection) -> ProfileSet:
     """The profiles in force."""
     found = connection.execute("SELECT profiles FROM registry").fetchone()
     return rows.profiles(found and found[0])
+
+
+def continuity_events(connection: sqlite3.Connection) -> list[ContinuityEvent]:
+    """Every continuity event, the earliest first."""
+    return [rows.continuity(row) for row in connection.execute(f"SELECT {rows.CONTINUITY} FROM continuity ORDER BY id")]
 
 
 class SqliteView:
@@ -93,7 +103,7 @@ class SqliteView:
         return rows.session_columns(self.holding.end("s.expires_at"), self.holding.end("s.access_expires_at"))
 
     def continuity_events(self) -> list[ContinuityEvent]:
-        return [rows.continuity(row) for row in self._all(f"SELECT {rows.CONTINUITY} FROM continuity ORDER BY id")]
+        return continuity_events(self.connection)
 
     def _all(self, sql: str, parameters: Any = ()) -> list[tuple[Any, ...]]:
         return self.connection.execute(sql, parameters).fetchall()
