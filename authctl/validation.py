@@ -1,6 +1,6 @@
 """Checks plain data against a pydantic model, and words what is wrong in our own terms."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from copy import deepcopy
 from difflib import get_close_matches
 from functools import cache
@@ -85,6 +85,16 @@ Lifetime = Annotated[int, length(parse_lifetime)]
 Length = Annotated[int, length(parse_length)]
 
 
+def note_same_names(found: Iterable[str], what: str, document: Document) -> None:
+    """Note a fault for every name of a mapping that is another spelling of one above it."""
+    first: dict[str, str] = {}
+    for name in found:
+        other = first.setdefault(names.fold(name), name)
+        if other != name:
+            said = f"{what} {names.quoted(other)} and {names.quoted(name)} have the same name"
+            document.fault(document.key_position((what, name)), said)
+
+
 def validated(model: type[Model], document: Document) -> Model:
     """The document as a value of the model, its faults noted in the document.
 
@@ -92,15 +102,18 @@ def validated(model: type[Model], document: Document) -> Model:
     between the others before it raises all faults. Raises InvalidFile where too little is left for that.
     """
     data = document.data
+    gone: set[Path] = set()
     while True:
         try:
             return model.model_validate(data)
         except ValidationError as error:
             details = error.errors(include_url=False)[: MOST_FAULTS + 1]
+        details = [detail for detail in details if detail["loc"] not in gone]
         for detail in details:
             _fault(document, detail, model)
-        if not all(map(_can_go, details)):
+        if not details or not all(map(_can_go, details)):
             document.raise_faults()
+        gone.update(detail["loc"] for detail in details)
         data = _without(data, [detail["loc"] for detail in details])
 
 

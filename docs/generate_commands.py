@@ -31,7 +31,7 @@ codes and formats: [below](#everywhere).
 | 3 | no such session, user, profile or event; a revoke that matched nothing, or some of whose ids were unknown (the rest is done) |
 | 4 | refused: note missing or saying nothing, question declined, `--yes` missing, limit exceeded, user disabled, condition not met, password not accepted or authenticator not to be asked, target exists already |
 | 5 | token not valid |
-| 6 | registry or key ring unavailable: missing, locked, read-only, disk full, open to others, schema too new; nothing changed (of an import or cleanup, nothing since its last whole batch) |
+| 6 | registry, key ring or authenticators file unavailable: missing, locked, read-only, disk full, open to others, schema too new; nothing changed (of an import or cleanup, nothing since its last whole batch) |
 | 7 | registry, key ring or audit log damaged or tampered with |
 | 8 | done, but the result could not be found out or written out |
 | 130 | interrupted (Ctrl-C); nothing is half done |

@@ -15,7 +15,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from authctl import AuthenticatorUnavailable, LoginRefused, Registry
+from authctl import AuthenticatorUnavailable, LoginRefused, Refused, Registry
 from tests.conftest import Install
 
 SLAPD = shutil.which("slapd", path="/usr/sbin:/usr/libexec:/usr/local/libexec:/usr/bin")
@@ -193,6 +193,29 @@ def test_a_name_stays_a_name(registry: Registry, name: str):
     """Whatever signs of a distinguished name it has, it names one entry below the base, or none."""
     with pytest.raises(LoginRefused):
         log_in(registry, name, "correct horse")
+
+
+def test_a_name_that_the_server_takes_for_another_is_no_answer(registry: Registry):
+    """OpenLDAP takes I with a dot above for i, and authctl does not: alice, disabled, must not come back by that."""
+    registry.disable_user("alice", note="left the company")
+    with pytest.raises(AuthenticatorUnavailable, match="takes that name for another"):
+        log_in(registry, "al\u0130ce", "correct horse")
+    with pytest.raises(Refused, match="is disabled"):
+        log_in(registry, "ALICE", "correct horse")
+    assert registry.count() == 0
+
+
+@pytest.mark.parametrize("url", ["ldaps", "ldap"])
+def test_x5_a_server_that_says_nothing_is_waited_for_no_longer_than_that(registry: Registry, home: Path, url: str):
+    """The time-out covers everything, TLS included."""
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        where = f"{url}://127.0.0.1:{silent.getsockname()[1]}"
+        entry = f"{{timeout: 1s, ldap: {{url: '{where}', start_tls: {str(url == 'ldap').lower()}, bind_dn: 'cn={{username}}'}}}}"
+        (home / "authenticators.yaml").write_text(f"version: 1\nauthenticators: {{socket: {entry}}}\n")
+        with pytest.raises(AuthenticatorUnavailable):
+            log_in(registry, "alice", "correct horse")
 
 
 @pytest.mark.parametrize("profile", ["untrusted", "nowhere"])

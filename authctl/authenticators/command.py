@@ -9,10 +9,12 @@ import signal
 import subprocess
 from contextlib import suppress
 from dataclasses import dataclass
+from time import monotonic, sleep
 
 from authctl.errors import AuthenticatorUnavailable, reason
 
 _ENVIRONMENT = {"PATH": os.defpath, "LANG": "C.UTF-8"}
+_PAUSE = 0.005
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,17 +28,15 @@ class Command:
     def authenticate(self, username: str, password: str) -> bool:
         """As `Authenticator.authenticate`."""
         try:
-            code = self._run(f"{username}\n{password}\n".encode())
+            code = self._answer(f"{username}\n{password}\n".encode())
         except OSError as error:
             raise AuthenticatorUnavailable(reason(error)) from None
-        except subprocess.TimeoutExpired:
-            raise AuthenticatorUnavailable(f"no answer within {self.timeout:g} s") from None
         if code in (0, 1):
             return code == 0
         raise AuthenticatorUnavailable(f"it exited with {code}" if code > 0 else f"signal {-code} ended it")
 
-    def _run(self, credentials: bytes) -> int:
-        with subprocess.Popen(
+    def _answer(self, credentials: bytes) -> int:
+        process = subprocess.Popen(
             self.arguments,
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
@@ -44,11 +44,30 @@ class Command:
             cwd="/",
             env=_ENVIRONMENT,
             start_new_session=True,
-        ) as process:
+        )
+        try:
+            assert process.stdin is not None
+            with suppress(BrokenPipeError), process.stdin as given:
+                given.write(credentials)
+            return self._exit_code(process)
+        finally:
+            if process.returncode is None:
+                with suppress(ProcessLookupError):  # its whole session, unless it began another
+                    os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+
+    def _exit_code(self, process: "subprocess.Popen[bytes]") -> int:
+        """The program's own exit code. Popen's is 0, too, where somebody else was told, or nobody: that would be a yes."""
+        until = monotonic() + self.timeout
+        while True:
             try:
-                process.communicate(credentials, timeout=self.timeout)
-            finally:
-                if process.poll() is None:
-                    with suppress(ProcessLookupError):  # what it started goes with it
-                        os.killpg(process.pid, signal.SIGKILL)
-            return process.returncode
+                ended, status = os.waitpid(process.pid, os.WNOHANG)
+            except ChildProcessError:
+                process.returncode = -1  # unknown; and the number may be another's by now
+                raise AuthenticatorUnavailable("somebody else took its answer (is SIGCHLD ignored?)") from None
+            if ended:
+                process.returncode = os.waitstatus_to_exitcode(status)
+                return process.returncode
+            if monotonic() >= until:
+                raise AuthenticatorUnavailable(f"no answer within {self.timeout:g} s")
+            sleep(_PAUSE)

@@ -1,13 +1,17 @@
 """An LDAP server that is asked by a simple bind with the user's name and password (RFC 4513, section 5.1.3).
 
 Needs the extra `ldap` (python-ldap). A bind without a password succeeds on many servers and proves nothing (section 5.1.2):
-blank passwords never get here.
+blank passwords never get here. Directories compare names in their own way, and some take a name for another: whom it let in it is
+asked (RFC 4532), and where that is not who authctl would register, it is no answer.
 """
 
 from dataclasses import dataclass
+from queue import Empty, SimpleQueue
+from threading import Thread
+from typing import Any
 
 from authctl.errors import AuthenticatorUnavailable
-from authctl.names import visible
+from authctl.names import fold, visible
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,32 +29,72 @@ class Directory:
     def authenticate(self, username: str, password: str) -> bool:
         """As `Authenticator.authenticate`."""
         try:
-            import ldap
-            from ldap.dn import escape_dn_chars
+            import ldap  # noqa: F401
         except ImportError:
-            raise AuthenticatorUnavailable("python-ldap is not installed: pip install 'authctl[ldap]'") from None
+            what = "python-ldap is not installed: pip install 'authctl[ldap]'"
+            raise AuthenticatorUnavailable(what) from None
+        answer: SimpleQueue[bool | AuthenticatorUnavailable] = SimpleQueue()
+        # libldap's own time-outs do not cover TLS, and nothing can call it back
+        Thread(target=lambda: answer.put(self._answer(username, password)), daemon=True).start()
+        try:
+            said = answer.get(timeout=self.timeout)
+        except Empty:
+            raise AuthenticatorUnavailable(f"no answer within {self.timeout:g} s") from None
+        if isinstance(said, AuthenticatorUnavailable):
+            raise said
+        return said
+
+    def _answer(self, username: str, password: str) -> bool | AuthenticatorUnavailable:
+        import ldap
+        from ldap.dn import escape_dn_chars
+
         who = self.bind_dn.replace("{username}", escape_dn_chars(username))
         try:
-            connection = ldap.initialize(self.url)
-            connection.set_option(ldap.OPT_PROTOCOL_VERSION, 3)
-            connection.set_option(ldap.OPT_REFERRALS, 0)
-            connection.set_option(ldap.OPT_NETWORK_TIMEOUT, self.timeout)
-            connection.set_option(ldap.OPT_TIMEOUT, self.timeout)
-            connection.set_option(ldap.OPT_X_TLS_REQUIRE_CERT, ldap.OPT_X_TLS_DEMAND)
-            if self.ca_file is not None:
-                connection.set_option(ldap.OPT_X_TLS_CACERTFILE, self.ca_file)
-            connection.set_option(ldap.OPT_X_TLS_NEWCTX, 0)
-            if self.start_tls:
-                connection.start_tls_s()
+            connection = self._connected()
             try:
                 connection.simple_bind_s(who, password)
+                if not _is_meant(connection.whoami_s(), who, username):
+                    return AuthenticatorUnavailable("it takes that name for another, or does not say for whose")
             finally:
                 connection.unbind_ext_s()
         except (ldap.INVALID_CREDENTIALS, ldap.NO_SUCH_OBJECT):
             return False
         except (ldap.LDAPError, ValueError) as error:
-            raise AuthenticatorUnavailable(_said(error)) from None
+            return AuthenticatorUnavailable(_said(error))
         return True
+
+    def _connected(self) -> Any:
+        import ldap
+
+        connection = ldap.initialize(self.url)
+        connection.set_option(ldap.OPT_PROTOCOL_VERSION, 3)
+        connection.set_option(ldap.OPT_REFERRALS, 0)
+        connection.set_option(ldap.OPT_NETWORK_TIMEOUT, self.timeout)
+        connection.set_option(ldap.OPT_TIMEOUT, self.timeout)
+        connection.set_option(ldap.OPT_X_TLS_REQUIRE_CERT, ldap.OPT_X_TLS_DEMAND)
+        if self.ca_file is not None:
+            connection.set_option(ldap.OPT_X_TLS_CACERTFILE, self.ca_file)
+        connection.set_option(ldap.OPT_X_TLS_NEWCTX, 0)
+        if self.start_tls:
+            connection.start_tls_s()
+        return connection
+
+
+def _is_meant(identity: str, bind_dn: str, username: str) -> bool:
+    """Whether whom a server let in is who was meant, as authctl compares names.
+
+    Where it answers with no distinguished name, as Active Directory does, only a name that no server could take for
+    another of authctl's users is safe: one in ASCII.
+    """
+    from ldap.dn import str2dn
+
+    if not identity.startswith("dn:"):
+        return username.isascii()
+    try:
+        one, other = ([fold(part[1]) for rdn in str2dn(dn) for part in rdn] for dn in (identity[3:], bind_dn))
+    except Exception:  # noqa: BLE001  # no distinguished name, in the library's many ways
+        return False
+    return one == other
 
 
 def _said(error: Exception) -> str:

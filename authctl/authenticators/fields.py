@@ -5,15 +5,16 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import AfterValidator, Field
 
-from authctl.instants import SECOND
+from authctl.instants import MINUTE, SECOND
 from authctl.names import quoted
-from authctl.validation import Lifetime, Name, Strict, Text, Version, invalid
+from authctl.validation import Lifetime, Name, Strict, Text, Version, invalid, note_same_names
 from authctl.yamlfile import Document
 
 if TYPE_CHECKING:
     from authctl.authenticators import Authenticator
 
 DEFAULT_TIMEOUT = 10 * SECOND
+_LONGEST_TIMEOUT = 5 * MINUTE
 
 
 def _absolute(value: str) -> str:
@@ -26,6 +27,12 @@ def _absolute(value: str) -> str:
 def _program(value: list[str]) -> list[str]:
     if not value[0].startswith("/"):
         raise invalid("the program must be an absolute path")
+    return value
+
+
+def _short(value: int) -> int:
+    if value > _LONGEST_TIMEOUT:
+        raise invalid("must be 5 minutes at the most")
     return value
 
 
@@ -49,7 +56,9 @@ class WrittenDirectory(Strict):
     @property
     def is_private(self) -> bool:
         """Whether passwords cross no network in clear."""
-        return self.url.startswith(("ldaps://", "ldapi://")) or (self.url.startswith("ldap://") and self.start_tls)
+        several = any(sign.isspace() or sign == "," for sign in self.url)  # libldap tries one after another
+        private = self.url.startswith(("ldaps://", "ldapi://")) or (self.url.startswith("ldap://") and self.start_tls)
+        return private and not several
 
 
 class WrittenAuthenticator(Strict):
@@ -58,7 +67,7 @@ class WrittenAuthenticator(Strict):
     htpasswd: AbsolutePath | None = None
     command: Annotated[list[Text], Field(min_length=1), AfterValidator(_program)] | None = None
     ldap: WrittenDirectory | None = None
-    timeout: Lifetime = DEFAULT_TIMEOUT
+    timeout: Annotated[Lifetime, AfterValidator(_short)] = DEFAULT_TIMEOUT
 
     def made(self) -> "Authenticator":
         """The authenticator that these fields come to."""
@@ -79,12 +88,16 @@ class WrittenAuthenticator(Strict):
 
 def note_contradictions(file: "File", document: Document) -> None:
     """Note in the document what no single field can get wrong."""
+    note_same_names(file.authenticators, "authenticators", document)
     for name, written in file.authenticators.items():
         here = ("authenticators", name)
-        if len({"htpasswd", "command", "ldap"}.intersection(document.data["authenticators"][name])) != 1:
+        kinds = [document.data["authenticators"][name].get(kind) for kind in ("htpasswd", "command", "ldap")]
+        if kinds.count(None) != len(kinds) - 1:
             document.fault(document.value_position(here), f"{quoted(name)} needs one of htpasswd, command and ldap")
         if written.ldap is not None and not written.ldap.is_private:
-            what = "the password must not cross the network in clear: ldaps://, ldapi://, or ldap:// with start_tls"
+            what = (
+                "the password must not cross the network in clear: one ldaps:// or ldapi://, or ldap:// with start_tls"
+            )
             document.fault(document.value_position((*here, "ldap", "url")), what)
 
 

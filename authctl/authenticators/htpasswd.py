@@ -6,11 +6,18 @@ ours, such as `alice:!`, lets nobody in.
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from authctl.errors import AuthenticatorUnavailable, reason
-from authctl.names import quoted
+from authctl.names import quoted, visible
+
+if TYPE_CHECKING:
+    from passlib.apache import HtpasswdFile
 
 _SCHEMES = ["bcrypt", "sha512_crypt", "sha256_crypt", "apr_md5_crypt"]
+_BCRYPT = b"$2"
+_BCRYPT_BYTES = 72
+"""How much of a password bcrypt looks at: of a longer one, any other with the same beginning would do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,20 +28,36 @@ class Htpasswd:
 
     def authenticate(self, username: str, password: str) -> bool:
         """As `Authenticator.authenticate`; names are compared exactly, as Apache compares them."""
+        file = self._file()
+        found = _hash_of(file, username)
+        # who is unknown takes about as long to refuse as who is not
+        against = found if found is not None else next((_hash_of(file, other) for other in file.users()), None)
+        try:
+            fits = against is not None and bool(file.context.verify(password, against))
+        except ValueError:  # a password that bcrypt does not take, or a hash that is none
+            fits = False
+            if found is not None and not file.context.identify(found):
+                what = f"{self.path} has no usable entry for {quoted(username)}"
+                raise AuthenticatorUnavailable(what) from None
+        too_long = against is not None and against.startswith(_BCRYPT) and len(password.encode()) > _BCRYPT_BYTES
+        return fits and found is not None and not too_long
+
+    def _file(self) -> "HtpasswdFile":
         from passlib.apache import HtpasswdFile
         from passlib.context import CryptContext
 
-        context = CryptContext(schemes=_SCHEMES)
         try:
-            file = HtpasswdFile.from_string(self.path.read_bytes(), context=context)
-            found = file.get_hash(username)
-            if found is None:
-                context.dummy_verify()  # who is unknown takes as long to refuse as who is not
-                return False
-            return bool(context.verify(password, found))
+            return HtpasswdFile.from_string(self.path.read_bytes(), context=CryptContext(schemes=_SCHEMES))
         except OSError as error:
             raise AuthenticatorUnavailable(f"cannot read {self.path}: {reason(error)}") from None
         except ValueError as error:
-            if "72 bytes" in str(error):
-                return False
-            raise AuthenticatorUnavailable(f"{self.path} has no usable entry for {quoted(username)}") from None
+            raise AuthenticatorUnavailable(f"cannot read {self.path}: {visible(str(error))}") from None
+
+
+def _hash_of(file: "HtpasswdFile", username: str) -> bytes | None:
+    """The hash on a user's line; None for a name that is not there, or that no line could have."""
+    try:
+        found: bytes | None = file.get_hash(username)
+    except ValueError:
+        return None
+    return found

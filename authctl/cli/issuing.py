@@ -1,6 +1,8 @@
 """What commands that issue tokens or take one share: the secret that goes in, and the token that comes out."""
 
 import sys
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from authctl import records
@@ -47,12 +49,14 @@ def read_token(cli: Cli, given: str | None) -> str:
 
 def read_password(cli: Cli) -> str:
     """The password: asked for without showing it where a person can answer, else the one line of standard input."""
+    ask: Callable[[], str]
     if cli.can_ask:
         from getpass import getpass
 
-        return getpass("authctl: password: ", stream=sys.stderr)
-    raw = _piped(4 * LONGEST_PASSWORD).removesuffix(b"\n").removesuffix(b"\r")
+        ask = partial(getpass, "authctl: password: ", stream=sys.stderr)
+    else:
+        ask = _piped(4 * LONGEST_PASSWORD).removesuffix(b"\n").removesuffix(b"\r").decode
     try:
-        return raw.decode()
+        return ask()
     except UnicodeDecodeError:
         raise InvalidInput("the password is not UTF-8") from None

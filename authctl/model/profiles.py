@@ -171,6 +171,11 @@ class ProfileSet:
         closest = max((f for f in fitting if f[0]), key=lambda f: f[0] or (), default=(None, self.default_profile))
         return self.profiles[closest[1]]
 
+    def logins_since(self, now: int) -> dict[str, int]:
+        """The profiles that remember successful logins, and since when one still counts."""
+        every = {**self.withdrawn, **self.profiles}
+        return {name: now - profile.cache.max_age for name, profile in every.items() if profile.cache}
+
     def to_document(self) -> dict[str, Any]:
         """Everything in the shape of `profiles.yaml`, with `withdrawn` beside it; JSON can carry it."""
         return {

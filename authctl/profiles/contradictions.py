@@ -6,6 +6,7 @@ from authctl import names
 from authctl.instants import NEVER, format_timeout
 from authctl.model import Tokens
 from authctl.profiles.fields import File, WrittenProfile
+from authctl.validation import note_same_names
 from authctl.yamlfile import Document, Path
 
 _Found = Iterator[tuple[str, str]]
@@ -14,7 +15,7 @@ _Found = Iterator[tuple[str, str]]
 
 def note_contradictions(file: File, document: Document) -> None:
     """Note each of them in the document, where it stands."""
-    _same_names(file, document)
+    note_same_names(file.profiles, "profiles", document)
     for name, profile in file.profiles.items():
         by_tokens = (_browser, _pair, _requested) if _has_known_tokens(document, name) else ()
         asks = () if "authenticator" in document.data["profiles"][name] else (_cache,)
@@ -107,15 +108,6 @@ def _requested(profile: WrittenProfile) -> _Found:
     if (profile.default_lifetime or 0) > profile.absolute:
         longest = format_timeout(profile.absolute)
         yield "default_lifetime", f"default_lifetime must not be longer than max_lifetime, {longest}"
-
-
-def _same_names(file: File, document: Document) -> None:
-    first: dict[str, str] = {}
-    for name in file.profiles:
-        other = first.setdefault(names.fold(name), name)
-        if other != name:
-            what = f"profiles {names.quoted(other)} and {names.quoted(name)} have the same name"
-            document.fault(document.key_position(("profiles", name)), what)
 
 
 def _default_profile(file: File, document: Document, keys: set[str]) -> None:

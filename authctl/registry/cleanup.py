@@ -7,7 +7,6 @@ from time import perf_counter
 from authctl.errors import InvalidInput, Refused
 from authctl.instants import Duration, format_instant
 from authctl.lifetimes import retention_cutoff
-from authctl.model import ProfileSet
 from authctl.registry.core import Core, actor_name
 from authctl.store.base import Removable, View
 
@@ -71,12 +70,6 @@ def _cutoff(view: View, now: int, older_than: Duration | None) -> int:
     return cutoff
 
 
-def _kept_logins(profiles: ProfileSet, now: int) -> dict[str, int]:
-    """Since when a successful login counts, by profile."""
-    every = {**profiles.withdrawn, **profiles.profiles}
-    return {name: now - profile.cache.max_age for name, profile in every.items() if profile.cache}
-
-
 def _remove(
     core: Core,
     cutoff: int,
@@ -107,6 +100,6 @@ def _remove(
     with core.change(actor) as unit:
         unit.tx.remove_unnamed_revocations()
         unit.tx.remove_continuity(min(cutoff, retention_cutoff(unit.tx.profiles().retention, unit.now)))
-        unit.tx.forget_old_logins(_kept_logins(unit.tx.profiles(), unit.now))
+        unit.tx.forget_old_logins(unit.tx.profiles().logins_since(unit.now))
         unit.record("cleanup.done", detail={"cutoff": format_instant(cutoff), "removed": removed._asdict()})
     return removed

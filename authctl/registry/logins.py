@@ -15,7 +15,6 @@ from authctl.keys import Key, KeyRing
 from authctl.model import CachedLogin, Profile, ProfileSet
 from authctl.registry.core import Core, Unit
 from authctl.registry.tokens import Issued, SignIn, TokenReader, admitting, register
-from authctl.store.base import View
 
 _FORGETTING = {"cache.clear", "user.disable", "user.password"}
 """The events after which an answer that was asked for before them is not remembered."""
@@ -56,7 +55,8 @@ def login(core: Core, reader: TokenReader, sign_in: SignIn, password: str, actor
             )
         cached = view.cached_login(profile.name, sign_in.username)
         last = view.last_event()
-    if cached and _counts(cached, profile, now) and _fits(cached, password, ring):
+    whose = names.fold(profile.name), names.fold(sign_in.username)
+    if cached and _counts(cached, profile, now) and _fits(cached, whose, password, ring):
         with core.change(actor) as unit:
             present = unit.tx.cached_login(profile.name, sign_in.username)
             if present and present.verifier == cached.verifier:
@@ -66,7 +66,7 @@ def login(core: Core, reader: TokenReader, sign_in: SignIn, password: str, actor
     success = _success(profile, sign_in.username, now, password, ring)
     with core.change(actor) as unit:
         issued = _registered(unit, reader, sign_in, profile, profile.authenticator)
-        if profile.cache and not _is_overtaken(unit.tx, last.seq if last else 0):
+        if profile.cache and not _is_overtaken(unit, success, last.seq if last else 0):
             unit.tx.save_login(success, profile.cache.capacity)
         return issued
 
@@ -91,9 +91,12 @@ def _ask(core: Core, authenticator: str, username: str, password: str) -> None:
         raise LoginRefused(f"authenticator {names.quoted(authenticator)} does not accept that name and password")
 
 
-def _is_overtaken(view: View, seq: int) -> bool:
-    """Whether anything since that event made what an authenticator said before it too old to be remembered."""
-    while events := view.chain(seq, _BATCH):
+def _is_overtaken(unit: Unit, success: CachedLogin, seq: int) -> bool:
+    """Whether a later success, or anything since that event, made this one too old to be remembered."""
+    present = unit.tx.cached_login(success.profile, success.username)
+    if present and success.authenticated_at < present.authenticated_at <= unit.now:
+        return True
+    while events := unit.tx.chain(seq, _BATCH):
         if any(event.action in _FORGETTING for event in events):
             return True
         seq = events[-1].seq
@@ -104,17 +107,17 @@ def _success(profile: Profile, username: str, now: int, password: str, ring: Key
     salt = secrets.token_bytes(passwords.SALT_BYTES)
     key = ring.signing
     login = CachedLogin(profile.name, username, profile.authenticator or "", now, now, key.id, salt, b"")
-    return replace(login, verifier=_verifier(login, password, key))
+    whose = names.fold(profile.name), names.fold(username)
+    return replace(login, verifier=_verifier(login, whose, password, key))
 
 
-def _fits(login: CachedLogin, password: str, ring: KeyRing) -> bool:
-    """Whether a password is the one that succeeded; never where the key that could tell was retired."""
+def _fits(login: CachedLogin, whose: tuple[str, str], password: str, ring: KeyRing) -> bool:
+    """Whether a password is the one that succeeded, for that profile and user; never where the key that could tell was retired."""
     key = ring.verifying(login.key_id)
-    return key is not None and compare_digest(login.verifier, _verifier(login, password, key))
+    return key is not None and compare_digest(login.verifier, _verifier(login, whose, password, key))
 
 
-def _verifier(login: CachedLogin, password: str, key: Key) -> bytes:
-    whose = names.fold(login.profile), names.fold(login.username)
+def _verifier(login: CachedLogin, whose: tuple[str, str], password: str, key: Key) -> bytes:
     return passwords.verifier(password, login.salt, key, *whose, login.authenticator, login.authenticated_at)
 
 

@@ -94,6 +94,7 @@ def apply(
         unit.tx.mark(
             [profile for name, profile in complete.profiles.items() if _marks(profile) != _marks(before.get(name))]
         )
+        unit.tx.forget_old_logins(complete.logins_since(unit.now))
         detail: dict[str, Any] = {"in_force": complete.to_document()}
         detail |= {"shortened": outcome.shortened, "lengthened": outcome.lengthened, "ended": outcome.ended}
         if gone := let_go(unit, complete, note):
