@@ -7,8 +7,8 @@ from pathlib import Path
 from authctl.errors import Refused, RegistryUnavailable, reason
 
 
-def check_private(path: Path, what: str) -> os.stat_result:
-    """Look at what only its owner can touch; `what` is its name in errors.
+def check_private(path: Path, what: str, missing: str | None = None) -> os.stat_result:
+    """Look at what only its owner can touch; `what` is its name in errors, `missing` the hint where it is not there.
 
     As ssh does with its keys: no access for group or others. And a regular file with one name: SQLite's log
     is named after the file, so that a registry with two names would be corrupted.
@@ -17,8 +17,9 @@ def check_private(path: Path, what: str) -> os.stat_result:
     try:
         found = path.stat()
     except FileNotFoundError:
-        missing = "restore it from a backup" if path.parent.exists() and any(path.parent.iterdir()) else "authctl init"
-        raise RegistryUnavailable(f"there is no {what} at {path}", missing) from None
+        began = path.parent.exists() and any(path.parent.iterdir())
+        hint = missing or ("restore it from a backup" if began else "authctl init")
+        raise RegistryUnavailable(f"there is no {what} at {path}", hint) from None
     except OSError as error:
         raise RegistryUnavailable(f"cannot read the {what} at {path}: {reason(error)}") from None
     if not stat.S_ISREG(found.st_mode):
@@ -32,9 +33,9 @@ def check_private(path: Path, what: str) -> os.stat_result:
     return found
 
 
-def read_private(path: Path, what: str) -> bytes:
+def read_private(path: Path, what: str, missing: str | None = None) -> bytes:
     """All of such a file. Raises as `check_private`."""
-    check_private(path, what)
+    check_private(path, what, missing)
     try:
         return path.read_bytes()
     except OSError as error:

@@ -313,6 +313,7 @@ def application_of_profiles(o: "ApplyOutcome") -> Record:
         "shortened": o.shortened,
         "lengthened": o.lengthened,
         "ended": o.ended,
+        "unmet": o.unmet,
         "dry_run": o.dry_run,
     }
 

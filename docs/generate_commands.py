@@ -20,7 +20,7 @@ codes and formats: [below](#everywhere).
 - `-o table|json|ndjson|csv|id`, or `AUTHCTL_OUTPUT`. In a pipe a table is tab-separated with a header, its id first.
 - A session id may be abbreviated to any unique beginning of six characters or more.
 - Times: `2026-11-01`, RFC 3339, or an age: `90s`, `30m`, `36h`, `7d`, `2w`, `6 months`, `1 year`. An age counts back from now,
-  except for `--expires-before`, where it counts ahead.
+  except for `--expires-before` and `--until`, where it counts ahead.
 - `--home DIR` (`AUTHCTL_HOME`) is one installation; `--registry PATH` (`AUTHCTL_REGISTRY`) names a database elsewhere.
 
 | exit code | meaning |

@@ -28,7 +28,7 @@ def find(name: str, file: Path) -> Authenticator:
     Raises NotFound where the file has none, InvalidFile for one with faults, RegistryUnavailable where it is missing or
     open to others.
     """
-    document = load(read_private(file, "authenticators file"), file.name)
+    document = load(read_private(file, "authenticators file", "write it, mode 0600: docs/profiles.md"), file.name)
     written = validated(File, document)
     note_contradictions(written, document)
     document.raise_faults()
@@ -36,4 +36,4 @@ def find(name: str, file: Path) -> Authenticator:
     for entry, authenticator in written.authenticators.items():
         if names.fold(entry) == key:
             return authenticator.made()
-    raise NotFound(f"no authenticator {names.quoted(name)} in {file}")
+    raise NotFound(f"no authenticator {names.quoted(name)} in {file}", "add it there, or name another in the profile")

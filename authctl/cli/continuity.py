@@ -9,6 +9,7 @@ from authctl.cli.context import counted
 from authctl.cli.context import start as begin
 from authctl.cli.options import Actor, Note, Output, Quiet
 from authctl.instants import parse_when
+from authctl.names import quoted
 
 Profiles = Annotated[
     list[str] | None, typer.Option("--profile", metavar="NAME", help="Only this profile; may be given again.")
@@ -33,7 +34,9 @@ def start(
     cli = begin(ctx, output, quiet)
     when = None if until is None else parse_when(until, cli.registry.now(), ahead=True)
     states = cli.registry.start_continuity(profiles or (), until=when, note=cli.note(note), actor=actor)
-    cli.say(f"holding {', '.join(state.event.profile for state in states)}; to end it: authctl continuity end")
+    only = "".join(f" --profile {quoted(name)}" for name in profiles or ())
+    held = ", ".join(state.event.profile for state in states)
+    cli.say(f"holding {held}; to end it: authctl continuity end{only}")
     if cli.form:
         cli.show_many(map(records.continuity, states), render.CONTINUITY)
 

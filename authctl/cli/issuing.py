@@ -37,7 +37,7 @@ def _piped(limit: int) -> bytes:
 def read_token(cli: Cli, given: str | None) -> str:
     """The token as given, or the one line of standard input. Raises InvalidInput beyond 4 KiB."""
     if given is not None and given != "-":
-        cli.warn("a token among the arguments can be seen by others (ps) and stays in the shell's history")
+        warn_of_argument(cli)
         token = given.encode(errors="surrogateescape")
     else:
         token = cli.ask("authctl: token: ").encode() if cli.can_ask else _piped(LONGEST_TOKEN)
@@ -45,6 +45,11 @@ def read_token(cli: Cli, given: str | None) -> str:
     if len(token) > LONGEST_TOKEN:
         raise InvalidInput(f"a token has at most {LONGEST_TOKEN:,} bytes")
     return token.decode("ascii", "replace")
+
+
+def warn_of_argument(cli: Cli) -> None:
+    """Warn of a token that was given as an argument."""
+    cli.warn("a token among the arguments can be seen by others (ps) and stays in the shell's history")
 
 
 def read_password(cli: Cli) -> str:

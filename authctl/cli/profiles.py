@@ -100,6 +100,8 @@ def apply(
         found = cli.registry.apply_profiles(wanted, note=note, actor=actor, may_end=None if yes else found.ended)
         done = "applied"
     living = f"{found.shortened:,} living sessions shortened, {found.lengthened:,} lengthened, {found.ended:,} ended"
+    if found.unmet:
+        living += f", {found.unmet:,} whose sign-in does not meet new conditions"
     cli.report(records.application_of_profiles(found), f"{done} {path}: {living}")
 
 

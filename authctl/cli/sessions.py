@@ -187,10 +187,14 @@ def end(
     quiet: Quiet = False,
 ) -> None:
     """Sign out sessions. The user left or closed the browser, and the session ends now."""
+    from authctl.cli.issuing import warn_of_argument
     from authctl.cli.selecting import named
     from authctl.errors import NotFound
+    from authctl.tokens import looks_like_token
 
     cli = start(ctx, output, quiet)
+    if any(map(looks_like_token, targets)):
+        warn_of_argument(cli)
     outcome = cli.registry.end(named(cli, targets), actor=actor)
     cli.say(f"ended {counted(outcome.ended, 'session')}; {outcome.already_ended:,} had ended before")
     cli.show_outcome(records.ending(outcome), render.ENDED)

@@ -24,6 +24,8 @@ class ApplyOutcome:
     shortened: int
     lengthened: int
     ended: int
+    unmet: int
+    """Those whose sign-in does not meet conditions that are new; they are refused while they come from there, with that."""
     dry_run: bool
 
 
@@ -82,12 +84,15 @@ def apply(
         with core.look() as (view, now):
             before = view.profiles()
             complete = _with_withdrawn(wanted, before)
-            return _outcome(before, complete, view.deadline_changes(complete, now), dry_run=True)
+            cut_off = _all_unmet(view, now, before, wanted)
+            return _outcome(before, complete, view.deadline_changes(complete, now), cut_off, dry_run=True)
     note = names.note(note)
+    with core.look() as (view, now):  # outside the lock, since it reads every session that is concerned
+        cut_off = _all_unmet(view, now, view.profiles(), wanted)
     with core.change(actor) as unit:
         before = unit.tx.profiles()
         complete = _with_withdrawn(wanted, before)
-        outcome = _outcome(before, complete, unit.tx.recompute_deadlines(complete, unit.now), dry_run=False)
+        outcome = _outcome(before, complete, unit.tx.recompute_deadlines(complete, unit.now), cut_off, dry_run=False)
         if may_end is not None and outcome.ended > may_end:
             raise Refused(f"{outcome.ended:,} living sessions would end", "to accept that: --yes")
         unit.tx.save_profiles(complete)
@@ -114,12 +119,16 @@ def diff(core: Core, wanted: ProfileSet) -> tuple[ProfileDifference, ...]:
         before = view.profiles()
         complete = _with_withdrawn(wanted, before)
         changes = view.deadline_changes(complete, now)
-        unmet = {name: _unmet(view, now, before.get(name), profile) for name, profile in wanted.profiles.items()}
+        unmet = _all_unmet(view, now, before, wanted)
     gone = (name for name in before.profiles if name in complete.withdrawn)
     return tuple(
         _difference(name, before, wanted, changes.get(name, _NOTHING), unmet.get(name, 0))
         for name in (*wanted.profiles, *gone)
     )
+
+
+def _all_unmet(view: View, now: int, before: ProfileSet, wanted: ProfileSet) -> dict[str, int]:
+    return {name: _unmet(view, now, before.get(name), profile) for name, profile in wanted.profiles.items()}
 
 
 def _unmet(view: View, now: int, before: Profile | None, profile: Profile) -> int:
@@ -159,7 +168,12 @@ def _before(before: ProfileSet, name: str) -> Profile | None:
 
 
 def _outcome(
-    before: ProfileSet, complete: ProfileSet, changes: dict[str, DeadlineChanges], *, dry_run: bool
+    before: ProfileSet,
+    complete: ProfileSet,
+    changes: dict[str, DeadlineChanges],
+    unmet: dict[str, int],
+    *,
+    dry_run: bool,
 ) -> ApplyOutcome:
     known = {name: old for name in complete.profiles if (old := _before(before, name))}
     return ApplyOutcome(
@@ -170,5 +184,6 @@ def _outcome(
         shortened=sum(c.shortened for c in changes.values()),
         lengthened=sum(c.lengthened for c in changes.values()),
         ended=sum(c.ended for c in changes.values()),
+        unmet=sum(unmet.values()),
         dry_run=dry_run,
     )

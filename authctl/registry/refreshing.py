@@ -63,7 +63,8 @@ def _refreshed(core: Core, mint: TokenMint, claims: Claims, facts: Facts, actor:
                 revoked = owned(unit.tx.by_number(claims.number, unit.now), claims)
                 action = "wipe" if owes_wipe(revoked, facts) else None
     if reused:  # said after the commit: raised within the transaction, it would undo the revocation
-        raise TokenReused("the refresh token was used before", action)
+        also = ", and its application must remove its data" if action else ""
+        raise TokenReused(f"the refresh token was used before{also}", action)
     return minted(mint, session, claims.secret)
 
 
