@@ -5,10 +5,36 @@ since has such a deadline. So a session ends with its deadline, or, where that l
 few, and stand in the SQL as numbers; without any, the SQL is what it would be without continuity.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from authctl.model import ContinuityEvent
 from authctl.names import fold
+
+BY_HARD_END = "sessions AS s INDEXED BY sessions_by_end"
+
+# By when what is over ended: now, or a hard end that a clock was set back behind; that pulls expires_at to its own instant.
+OVER_BY = (
+    "max(:now, coalesce((SELECT max(ended_at) FROM sessions INDEXED BY sessions_by_end WHERE ended_at IS NOT NULL), 0))"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """A part of a selection that an index yields in order."""
+
+    condition: str = "TRUE"
+    end: str = "s.expires_at"
+    """The SQL for when its sessions really end."""
+    deadline: str = "s.expires_at"
+    table: str | None = None
+    """Where to enter, if not where the selection enters."""
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+
+    def of_profile(self, key: str) -> "Lane":
+        """What of it is of one profile."""
+        return replace(self, condition=f"s.profile_key = :lane AND {self.condition}", parameters={"lane": key})
 
 
 class Holding:
@@ -32,13 +58,21 @@ class Holding:
         running = [self._within(name, event, "s.expires_at") for name, event in self._events if event.is_running(now)]
         return f"({' OR '.join(running)})" if running else None
 
-    def lanes(self, now: int) -> list[tuple[str, int | None]]:
-        """Sessions that are over, parted by what their end goes by: their own deadline (None), or a past event's."""
-        past = [
-            (self._within(name, event, "s.expires_at"), event) for name, event in self._events if event.ends_at <= now
-        ]
-        apart = " AND ".join(f"NOT {within}" for within, _ in past)
-        return [(apart or "TRUE", None), *((within, event.ends_at) for within, event in past)]
+    def lanes(self, now: int, key: str | None = None) -> list[Lane]:
+        """Sessions that are over, parted by what their end goes by: their own deadline, or a past event's.
+
+        Of one profile, and then without those that an event holds now: a deadline since its start ends nothing, so that
+        such sessions are over only by a hard end.
+        """
+        events = [(name, event) for name, event in self._events if key in (None, self.parameters[name])]
+        past = [(self._within(name, event, "s.expires_at"), event) for name, event in events if event.ends_at <= now]
+        apart = [f"NOT {within}" for within, _ in past]
+        held = [event.started_at for _, event in events if event.is_running(now)] if key is not None else []
+        if key is not None:  # one bound: of two, SQLite may enter the index by the wider
+            apart += [f"s.expires_at <= {start}" for start in held] or [f"s.expires_at <= {OVER_BY}"]
+        lanes = [Lane(" AND ".join(apart) or "TRUE"), *(Lane(within, str(event.ends_at)) for within, event in past)]
+        lanes += [Lane(f"s.ended_at > {start}", "s.ended_at", "s.ended_at", BY_HARD_END) for start in held]
+        return lanes if key is None else [lane.of_profile(key) for lane in lanes]
 
     def kept(self, cutoff: int) -> str:
         """Whether a session whose deadline lies before the cutoff ended later, with an event."""

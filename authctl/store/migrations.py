@@ -189,6 +189,8 @@ _CONTACT = (
     ) STRICT, WITHOUT ROWID
     """,
     "CREATE INDEX cached_logins_by_use ON cached_logins (profile_key, last_used_at)",
+    "DROP INDEX sessions_by_expiry",
+    "CREATE INDEX sessions_by_expiry ON sessions (revocation_id, kind, profile_key, expires_at)",
 )
 
 
@@ -215,7 +217,7 @@ def outages(db: Database) -> None:
 
 @migrations()
 def contact(db: Database) -> None:
-    """Orders to wipe, conditions, and the authentication cache."""
+    """Orders to wipe, conditions, the authentication cache, and expiry by profile, as profiles and continuity judge it."""
     for statement in _CONTACT:
         db.conn.execute(statement)
 

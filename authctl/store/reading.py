@@ -11,6 +11,7 @@ from authctl.model import (
     ContinuityEvent,
     Group,
     Grouping,
+    Kind,
     ProfileSet,
     Session,
     SessionFilter,
@@ -21,8 +22,9 @@ from authctl.names import fold
 from authctl.store import rows
 from authctl.store.base import Cursor, DeadlineChanges, EventFilter, ImportedDetail, Page, Removable
 from authctl.store.deadlines import LIVING, NEW_DEADLINE, recomputations
-from authctl.store.holding import Holding
+from authctl.store.holding import Holding, Lane
 from authctl.store.selection import (
+    AMONG_PROFILES,
     BY_REVOCATION,
     JOINED,
     OPEN,
@@ -132,12 +134,11 @@ class SqliteView:
         return [row[0] for row in self._all(sql, (prefix, after, limit))]
 
     def page(self, selection: SessionFilter, now: int, limit: int, after: Cursor | None = None) -> Page:
-        chosen = compiled(selection, now, self.holding)
+        chosen = compiled(selection, now, self.holding, self.profile_keys)
         found: list[tuple[Any, ...]] = []
         for kind in kinds(chosen):
-            for lane, end in chosen.lanes:
-                within = [chosen.where, lane] if kind is None else [chosen.where, lane, f"s.kind = '{kind}'"]
-                found += self._lane(chosen, within, end, limit, after)
+            for lane in chosen.lanes:
+                found += self._lane(chosen, lane, kind, limit, after)
         width = len(chosen.order.columns)
         found.sort(key=lambda row: row[-width:], reverse=True)
         sessions = [rows.checked_session(row) for row in found[:limit]]
@@ -145,51 +146,67 @@ class SqliteView:
         return Page(sessions, Cursor(found[limit - 1][-width:]) if more else None)
 
     def _lane(
-        self, chosen: Selection, conditions: Sequence[str], end: int | None, limit: int, after: Cursor | None
+        self, chosen: Selection, lane: Lane, kind: str | None, limit: int, after: Cursor | None
     ) -> list[tuple[Any, ...]]:
-        columns = chosen.order.ending("s.expires_at" if end is None else str(end))
+        conditions = [chosen.where, lane.condition] + ([] if kind is None else [f"s.kind = '{kind}'"])
+        columns = chosen.order.along(lane)
         if after is None:
-            return self._stretch(chosen, columns, conditions, limit, {})
+            return self._stretch(chosen, lane, conditions, limit, {})
         key = {f"after_{index}": value for index, value in enumerate(after.key)}
         if chosen.order is not BY_REVOCATION:
             beyond = f"({', '.join(columns)}) < ({', '.join(f':{name}' for name in key)})"
-            return self._stretch(chosen, columns, [*conditions, beyond], limit, key)
+            return self._stretch(chosen, lane, [*conditions, beyond], limit, key)
         within = "s.revocation_id = :after_1 AND (s.last_used_at, s.number) < (:after_2, :after_3)"
-        found = self._stretch(chosen, columns, [*conditions, within], limit, key)
+        found = self._stretch(chosen, lane, [*conditions, within], limit, key)
         if len(found) < limit:
             beyond = "(r.at, r.id) < (:after_0, :after_1)"
-            found += self._stretch(chosen, columns, [*conditions, beyond], limit - len(found), key)
+            found += self._stretch(chosen, lane, [*conditions, beyond], limit - len(found), key)
         return found
 
     def _stretch(
         self,
         chosen: Selection,
-        columns: Sequence[str],
+        lane: Lane,
         conditions: Sequence[str],
         limit: int,
         key: dict[str, int],
     ) -> list[tuple[Any, ...]]:
+        columns = chosen.order.along(lane)
         sql = (
-            f"SELECT {self._session_columns}, {', '.join(columns)} FROM {chosen.source} WHERE {' AND '.join(conditions)}"
+            f"SELECT {self._session_columns}, {', '.join(columns)} FROM {chosen.source(lane)} WHERE {' AND '.join(conditions)}"
             f" ORDER BY {', '.join(f'{column} DESC' for column in _varying(columns))} LIMIT :limit"
         )
-        return self._all(sql, {**chosen.parameters, **key, "limit": limit})
+        return self._all(sql, {**chosen.parameters, **lane.parameters, **key, "limit": limit})
 
     def count(self, selection: SessionFilter, now: int, at_most: int | None = None) -> int:
-        chosen = compiled(selection, now, self.holding)
+        chosen = compiled(selection, now, self.holding, self.profile_keys)
         everywhere = " AND s.kind IN ('application', 'web')" if chosen.by_kind else ""
         limit = "" if at_most is None else " LIMIT :at_most"
-        sql = f"SELECT count(*) FROM (SELECT 1 FROM {chosen.counted} WHERE {chosen.where}{everywhere}{limit})"
-        return self._number(sql, {**chosen.parameters, "at_most": at_most})
+        counted = 0
+        for lane in chosen.lanes:
+            within = f"{chosen.where} AND {lane.condition}{everywhere}{limit}"
+            sql = f"SELECT count(*) FROM (SELECT 1 FROM {chosen.counted(lane)} WHERE {within})"
+            parameters = {**chosen.parameters, **lane.parameters}
+            counted += self._number(sql, {**parameters, "at_most": at_most and max(0, at_most - counted)})
+        return counted
+
+    def profile_keys(self) -> list[str]:
+        """The keys of the profiles that have sessions which are not revoked, each found by one look into the index."""
+        least = f"SELECT min(profile_key) FROM sessions INDEXED BY sessions_by_expiry WHERE revocation_id = {OPEN} AND kind = :kind"
+        sql = (
+            f"WITH RECURSIVE found (key) AS ({least} UNION ALL SELECT ({least} AND profile_key > key) FROM found"
+            " WHERE key IS NOT NULL) SELECT key FROM found WHERE key IS NOT NULL"
+        )
+        return sorted({row[0] for kind in Kind for row in self._all(sql, {"kind": kind.value})})
 
     def groups(self, selection: SessionFilter, by: Grouping, now: int) -> list[Group]:
-        chosen = compiled(selection, now, self.holding)
+        chosen = compiled(selection, now, self.holding, self.profile_keys)
         everywhere = " AND s.kind IN ('application', 'web')" if chosen.by_kind else ""
         name = _GROUPED[by]
         counts = ", ".join(f"sum({status_sql(status, self.holding, now)})" for status in Status)
         sql = (  # SQLite takes a bare column from the row that has the maximum
-            f"SELECT s.{name}, {counts}, max(s.last_used_at) AS used FROM {chosen.counted}"
-            f" WHERE {chosen.where}{everywhere} GROUP BY s.{name}_key ORDER BY used DESC, s.{name}_key"
+            f"SELECT s.{name}, {counts}, max(s.last_used_at) AS used FROM {chosen.counted()}"
+            f" WHERE {chosen.where_at_all}{everywhere} GROUP BY s.{name}_key ORDER BY used DESC, s.{name}_key"
         )
         return [Group(*row) for row in self._all(sql, chosen.parameters)]
 
@@ -265,7 +282,7 @@ class SqliteView:
 
     def ended_before(self, cutoff: int, *, keep_unacknowledged: bool = False) -> Removable:
         expired, revoked = removable(self.holding, cutoff)
-        parameters = {"cutoff": cutoff, **self.holding.parameters}
+        parameters = {"cutoff": cutoff, "profiles": json.dumps(self.profile_keys()), **self.holding.parameters}
         found = self._one(f"SELECT count(*), sum({UNACKNOWLEDGED}) FROM {revoked}", parameters) or (0, 0)
         every, unacknowledged = found[0], found[1] or 0
         gone = (every - unacknowledged, 0) if keep_unacknowledged else (every, unacknowledged)
@@ -303,7 +320,7 @@ def removable(holding: Holding, cutoff: int) -> tuple[str, str]:
     """The expired and the revoked sessions whose end lies before a cutoff, the parameter of that name."""
     expired = (
         "sessions AS s INDEXED BY sessions_by_expiry"
-        f" WHERE s.revocation_id = {OPEN} AND s.kind IN ('application', 'web') AND s.expires_at < :cutoff"
+        f" WHERE s.revocation_id = {OPEN} AND s.kind IN ('application', 'web') AND {AMONG_PROFILES} AND s.expires_at < :cutoff"
         f" AND NOT {holding.kept(cutoff)}"
     )
     return expired, f"{REVOKED} WHERE r.at IS NOT NULL AND r.at < :cutoff"

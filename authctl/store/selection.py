@@ -5,24 +5,23 @@ Every query names its index: without statistics SQLite chooses badly, and a miss
 """
 
 import json
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from authctl.model import Kind, SessionFilter, Status, Wipe
 from authctl.names import fold
-from authctl.store.holding import Holding
+from authctl.store.holding import OVER_BY, Holding, Lane
 
 OPEN = "(SELECT id FROM revocations INDEXED BY revocations_open WHERE at IS NULL)"
 JOINED = "JOIN revocations AS r ON r.id = s.revocation_id"
 
-# A hard end pulls expires_at to its own instant, so a clock that is behind it needs no other bound.
-_EXPIRED_BY = (
-    "max(:now, coalesce((SELECT max(ended_at) FROM sessions INDEXED BY sessions_by_end WHERE ended_at IS NOT NULL), 0))"
-)
 REVOKED = (
     "revocations AS r INDEXED BY revocations_by_time CROSS JOIN sessions AS s INDEXED BY sessions_by_revocation"
     " ON s.revocation_id = r.id"
 )
+BY_EXPIRY = "sessions AS s INDEXED BY sessions_by_expiry"
+AMONG_PROFILES = "s.profile_key IN (SELECT value FROM json_each(:profiles))"
 _UNREVOKED = {Status.ACTIVE, Status.EXPIRED}
 UNACKNOWLEDGED = "s.wipes AND s.wipe_acknowledged_at IS NULL"
 _WIPES = {
@@ -39,13 +38,13 @@ class Order:
 
     columns: tuple[str, ...]
 
-    def ending(self, end: str) -> tuple[str, ...]:
-        """The columns, with the SQL for when a session really ends."""
-        return tuple(column.format(end=end) for column in self.columns)
+    def along(self, lane: Lane) -> tuple[str, ...]:
+        """The columns, as they are in a lane."""
+        return tuple(column.format(end=lane.end, deadline=lane.deadline) for column in self.columns)
 
 
 BY_USE = Order(("s.last_used_at", "s.number"))
-BY_END = Order(("{end}", "s.expires_at", "s.number"))
+BY_END = Order(("{end}", "{deadline}", "s.number"))
 """By when they really ended; what a continuity event held ended with that, whatever its deadline."""
 
 BY_REVOCATION = Order(("r.at", "r.id", "s.last_used_at", "s.number"))
@@ -61,22 +60,27 @@ class Selection:
     parameters: dict[str, Any]
     by_kind: bool
     """Whether the index yields its order only within one kind."""
-    lanes: tuple[tuple[str, int | None], ...] = (("TRUE", None),)
-    """Parts that the index yields in order, each with the end that all of it has in common, if any."""
+    lanes: tuple[Lane, ...] = (Lane(),)
+    """Parts that their index yields in order."""
 
-    @property
-    def source(self) -> str:
-        """The sessions, each joined with its revocation."""
-        return self.table if self.table is REVOKED else f"{self.table} {JOINED}"
+    def source(self, lane: Lane = Lane()) -> str:  # noqa: B008
+        """The sessions of a lane, each joined with its revocation."""
+        table = lane.table or self.table
+        return table if table is REVOKED else f"{table} {JOINED}"
 
-    @property
-    def counted(self) -> str:
-        """The sessions, joined only where the criteria ask about the revocation."""
-        return self.source if "r." in self.where else self.table
+    def counted(self, lane: Lane = Lane()) -> str:  # noqa: B008
+        """The same, joined only where the criteria ask about the revocation."""
+        return self.source(lane) if "r." in self.where else lane.table or self.table
 
     @property
     def where(self) -> str:
+        """What must hold, whatever the lane."""
         return " AND ".join(self.conditions) or "TRUE"
+
+    @property
+    def where_at_all(self) -> str:
+        """What must hold where the lanes are not told apart."""
+        return f"{self.where} AND s.expires_at <= {OVER_BY}" if self.table is BY_EXPIRY else self.where
 
 
 def status_sql(status: Status, holding: Holding, now: int) -> str:
@@ -91,12 +95,21 @@ def status_sql(status: Status, holding: Holding, now: int) -> str:
     return f"(s.revocation_id = {OPEN} AND ({past} OR s.ended_at IS NOT NULL))"
 
 
-def compiled(selection: SessionFilter, now: int, holding: Holding) -> Selection:
-    """The SQL of a filter."""
+def compiled(
+    selection: SessionFilter, now: int, holding: Holding, profile_keys: Callable[[], Sequence[str]]
+) -> Selection:
+    """The SQL of a filter; `profile_keys` are of the profiles that have sessions, and asked for where they matter."""
     asked = _criteria(selection)
     asked.parameters |= {"now": now, **holding.parameters}
     statuses = set(selection.statuses)
     table, order, by_kind = _entrance(selection, statuses)
+    lanes: Sequence[Lane] = (Lane(),)
+    if table is BY_EXPIRY:
+        keys = profile_keys() if selection.profile is None else [fold(selection.profile)]
+        asked.add(AMONG_PROFILES, "profiles", json.dumps(keys))
+        lanes = [lane for key in keys for lane in holding.lanes(now, key)]
+    elif order is BY_END:
+        lanes = holding.lanes(now)
     if statuses and len(statuses) < len(Status):
         asked.conditions.append(_status(statuses, order, {s: status_sql(s, holding, now) for s in Status}))
     return Selection(
@@ -105,7 +118,7 @@ def compiled(selection: SessionFilter, now: int, holding: Holding) -> Selection:
         tuple(asked.conditions),
         asked.parameters,
         by_kind and selection.kind is None,
-        tuple(holding.lanes(now)) if order is BY_END else (("TRUE", None),),
+        tuple(lanes),
     )
 
 
@@ -122,7 +135,7 @@ def _entrance(selection: SessionFilter, statuses: set[Status]) -> tuple[str, Ord
     if order is BY_REVOCATION:
         return REVOKED, order, True
     if order is BY_END:
-        return "sessions AS s INDEXED BY sessions_by_expiry", order, True
+        return BY_EXPIRY, order, True
     index = "sessions_by_revocation" if statuses and statuses <= _UNREVOKED else "sessions_by_use"
     return f"sessions AS s INDEXED BY {index}", order, True
 
@@ -131,7 +144,7 @@ def _status(statuses: set[Status], order: Order, conditions: dict[Status, str]) 
     if order is BY_REVOCATION:
         return "r.at IS NOT NULL"
     if order is BY_END:
-        return f"{conditions[Status.EXPIRED]} AND s.expires_at <= {_EXPIRED_BY}"
+        return conditions[Status.EXPIRED]
     if statuses == _UNREVOKED:
         return f"s.revocation_id = {OPEN}"
     if statuses == {Status.ACTIVE}:

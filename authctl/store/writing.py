@@ -164,10 +164,10 @@ class SqliteChange(SqliteView):
         return closed
 
     def assign(self, selection: SessionFilter, now: int, revocation_id: int) -> int:
-        chosen = compiled(selection, now, self.holding)
+        chosen = compiled(selection, now, self.holding, self.profile_keys)
         sql = (
             f"UPDATE sessions SET revocation_id = :revocation_id WHERE revocation_id = {OPEN}"
-            f" AND number IN (SELECT s.number FROM {chosen.counted} WHERE {chosen.where})"
+            f" AND number IN (SELECT s.number FROM {chosen.counted()} WHERE {chosen.where_at_all})"
         )
         return self.connection.execute(sql, {**chosen.parameters, "revocation_id": revocation_id}).rowcount
 
@@ -214,7 +214,7 @@ class SqliteChange(SqliteView):
         self, cutoff: int, limit: int, after: Cursor | None = None, *, keep_unacknowledged: bool = False
     ) -> Removed:
         expired, revoked = removable(self.holding, cutoff)
-        parameters = {"cutoff": cutoff, **self.holding.parameters}
+        parameters = {"cutoff": cutoff, "profiles": json.dumps(self.profile_keys()), **self.holding.parameters}
         numbers = [
             row[0] for row in self._all(f"SELECT s.number FROM {expired} LIMIT :limit", {**parameters, "limit": limit})
         ]
