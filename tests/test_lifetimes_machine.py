@@ -342,10 +342,27 @@ class Lifetimes(RuleBasedStateMachine):
         one.refresh_tokens.append(issued.refresh_token)
 
     @precondition(lambda self: any(one.note for one in self.known))
-    @rule(data=st.data())
-    def wiped(self, data: st.DataObject) -> None:
+    @rule(
+        data=st.data(),
+        deed=st.sampled_from(["verify", "refresh", "wiped", "wiped twice"]),
+        place=st.sampled_from(PLACES),
+    )
+    def contact(self, data: st.DataObject, deed: str, place: str | None) -> None:
+        """The application of a revoked session is in contact, most often one that has data to remove."""
+        revoked = [one for one in self.known if one.note]
+        one = data.draw(st.sampled_from([one for one in revoked if one.wipes] or revoked))
+        if deed == "verify":
+            self.verify(one, data.draw(st.sampled_from(one.access_tokens)), place)
+        elif deed == "refresh" and one.refresh_tokens:
+            self.present(one, data.draw(st.integers(0, one.generation)), place)
+        elif deed.startswith("wiped"):
+            self.wiped(data, one)
+            if deed == "wiped twice":
+                self.now += 1
+                self.wiped(data, one)
+
+    def wiped(self, data: st.DataObject, one: Known) -> None:
         """An application says that its data is removed, by any token it ever had; only where that was ordered."""
-        one = data.draw(st.sampled_from([one for one in self.known if one.note]))
         token = data.draw(st.sampled_from(one.access_tokens + one.refresh_tokens))
         try:
             session = self.registry.wipe_done(token)
