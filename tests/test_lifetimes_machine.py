@@ -342,15 +342,17 @@ class Lifetimes(RuleBasedStateMachine):
         one.refresh_tokens.append(issued.refresh_token)
 
     @precondition(lambda self: any(one.note for one in self.known))
-    @rule(
-        data=st.data(),
-        deed=st.sampled_from(["verify", "refresh", "wiped", "wiped twice"]),
-        place=st.sampled_from(PLACES),
-    )
-    def contact(self, data: st.DataObject, deed: str, place: str | None) -> None:
+    @rule(data=st.data())
+    def contact(self, data: st.DataObject) -> None:
         """The application of a revoked session is in contact, most often one that has data to remove."""
         revoked = [one for one in self.known if one.note]
-        one = data.draw(st.sampled_from([one for one in revoked if one.wipes] or revoked))
+        self.in_contact(data, [one for one in revoked if one.wipes] or revoked)
+
+    def in_contact(self, data: st.DataObject, revoked: list[Known]) -> None:
+        """One of those asks, or says that it is done."""
+        one = data.draw(st.sampled_from(revoked))
+        deed = data.draw(st.sampled_from(["wiped", "verify", "refresh", "wiped twice"]))
+        place = data.draw(st.sampled_from(PLACES))
         if deed == "verify":
             self.verify(one, data.draw(st.sampled_from(one.access_tokens)), place)
         elif deed == "refresh" and one.refresh_tokens:
@@ -405,6 +407,8 @@ class Lifetimes(RuleBasedStateMachine):
             other.note = note
         if newly:
             self.recorded()
+            if wiping := [other for other in newly if other.wipes]:
+                self.in_contact(data, wiping)
 
     def end(self, data: st.DataObject, one: Known) -> None:
         """The user signs out, or closes the browser; by id, or by any of the session's tokens."""
