@@ -2,6 +2,7 @@
 
 import os
 import stat
+import tempfile
 from pathlib import Path
 
 from authctl.errors import Refused, RegistryUnavailable, reason
@@ -62,6 +63,30 @@ def create_private(path: Path, content: bytes) -> None:
         file.flush()
         os.fsync(descriptor)
     sync_directory(path.parent)
+
+
+def replace_private(path: Path, content: bytes) -> None:
+    """Put a file of mode 0600 in the place of one: after a crash it is the old one or the new one, and whole.
+
+    Raises RegistryUnavailable when it cannot be written; the old one stands then.
+    """
+    for leftover in path.parent.glob(f".{path.name}.*.new"):  # of a write that was killed; it may hold secrets
+        leftover.unlink(missing_ok=True)
+    try:
+        descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".new", dir=path.parent)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                os.fchmod(descriptor, 0o600)
+                file.write(content)
+                file.flush()
+                os.fsync(descriptor)
+            Path(name).replace(path)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
+        sync_directory(path.parent)
+    except OSError as error:
+        raise RegistryUnavailable(f"cannot write {path}: {reason(error)}") from None
 
 
 def sync_directory(path: Path) -> None:

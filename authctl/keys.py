@@ -1,22 +1,26 @@
 """The key ring: one private file with the keys that sign tokens, each with an id and a state.
 
-Never in the database, an argument, the environment or a log. One key signs; the others still verify.
+Never in the database, an argument, the environment or a log. One key signs; others still verify. Of a retired one its id is
+kept, and its secret is gone.
 """
 
 import json
 import re
 import secrets
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 from authctl.errors import IntegrityFailure, RegistryUnavailable
-from authctl.files import create_private, read_private
+from authctl.files import create_private, read_private, replace_private
 from authctl.instants import format_instant, parse_instant
 
 KEY_BYTES = 32
-_VERSION = 1
+_VERSION = 2
+_OLDER = 1
+"""Which kept the secrets of retired keys; it is read, and never written."""
+
 _ID = re.compile("[0-9a-f]{8}", re.ASCII)
 
 
@@ -36,6 +40,8 @@ class Key:
     state: KeyState
     created_at: int
     secret: bytes = field(repr=False)
+    """Blank once the key is retired."""
+    retired_at: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +55,24 @@ class KeyRing:
         """The key for new tokens."""
         return next(key for key in self.keys if key.state is KeyState.SIGNING)
 
+    def find(self, key_id: str) -> Key | None:
+        """The key of that id, whatever its state."""
+        return next((key for key in self.keys if key.id == key_id), None)
+
+    def rotated(self, now: int) -> "KeyRing":
+        """The ring with a fresh key that signs; the one that did still verifies."""
+        old = (replace(k, state=KeyState.VERIFYING) if k.state is KeyState.SIGNING else k for k in self.keys)
+        return KeyRing((*old, _fresh(now)))
+
+    def without(self, key_id: str, now: int) -> "KeyRing":
+        """The ring with that key retired: what it signed is good no longer."""
+        return KeyRing(
+            tuple(
+                replace(k, state=KeyState.RETIRED, secret=b"", retired_at=now) if k.id == key_id else k
+                for k in self.keys
+            )
+        )
+
     def verifying(self, key_id: str) -> Key | None:
         """The key that a token names, unless it is unknown or retired."""
         return next((k for k in self.keys if k.id == key_id and k.state is not KeyState.RETIRED), None)
@@ -56,10 +80,18 @@ class KeyRing:
 
 def create(path: Path, now: int) -> KeyRing:
     """Make a key ring file with one fresh key. Raises Refused when there is one."""
-    key = Key(secrets.token_hex(4), KeyState.SIGNING, now, secrets.token_bytes(KEY_BYTES))
-    ring = KeyRing((key,))
+    ring = KeyRing((_fresh(now),))
     create_private(path, _dump(ring))
     return ring
+
+
+def save(path: Path, ring: KeyRing) -> None:
+    """Put a key ring in the place of the one in the file. Raises RegistryUnavailable; the old one stands then."""
+    replace_private(path, _dump(ring))
+
+
+def _fresh(now: int) -> Key:
+    return Key(secrets.token_hex(4), KeyState.SIGNING, now, secrets.token_bytes(KEY_BYTES))
 
 
 def load(path: Path) -> KeyRing:
@@ -68,9 +100,12 @@ def load(path: Path) -> KeyRing:
     try:
         document = json.loads(raw)
         newer = type(document["version"]) is int and document["version"] > _VERSION
-        ring = None if newer else KeyRing(tuple(_key(entry) for entry in document["keys"]))
+        known = type(document["version"]) is int and document["version"] in (_OLDER, _VERSION)
+        ring = None if newer or not known else KeyRing(tuple(_key(entry) for entry in document["keys"]))
     except Exception:  # noqa: BLE001  # whatever is wrong with it, it is damaged
         raise IntegrityFailure(f"the key ring at {path} is damaged") from None
+    if ring is None and not newer:
+        raise IntegrityFailure(f"the key ring at {path} is damaged")
     if ring is None:
         raise RegistryUnavailable(f"the key ring at {path} was written by a newer authctl", "upgrade authctl")
     signing = sum(key.state is KeyState.SIGNING for key in ring.keys)
@@ -80,16 +115,20 @@ def load(path: Path) -> KeyRing:
 
 
 def _key(entry: Any) -> Key:
-    secret = bytes.fromhex(entry["secret"])
-    key_id = entry["id"]
-    if len(secret) < KEY_BYTES or set(secret) == {secret[0]} or not _ID.fullmatch(key_id):
+    key_id, state = entry["id"], KeyState(entry["state"])
+    secret = bytes.fromhex(entry.get("secret", "") if state is KeyState.RETIRED else entry["secret"])
+    is_weak = len(secret) < KEY_BYTES or set(secret) == {secret[0]}
+    if not _ID.fullmatch(key_id) or (is_weak and state is not KeyState.RETIRED):
         raise ValueError("no key of ours")
-    return Key(key_id, KeyState(entry["state"]), parse_instant(entry["created_at"]), secret)
+    retired_at = parse_instant(entry["retired_at"]) if "retired_at" in entry else None
+    return Key(key_id, state, parse_instant(entry["created_at"]), secret, retired_at)
 
 
 def _dump(ring: KeyRing) -> bytes:
     keys = [
-        {"id": k.id, "state": k.state, "created_at": format_instant(k.created_at), "secret": k.secret.hex()}
+        {"id": k.id, "state": k.state, "created_at": format_instant(k.created_at)}
+        | ({} if k.retired_at is None else {"retired_at": format_instant(k.retired_at)})
+        | ({"secret": k.secret.hex()} if k.secret else {})
         for k in ring.keys
     ]
     return json.dumps({"version": _VERSION, "keys": keys}, indent=2).encode() + b"\n"

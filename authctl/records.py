@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from authctl.errors import TokenInvalid
 from authctl.instants import EARLIEST, NEVER, SECOND, format_instant, format_timeout
+from authctl.keys import KeyState
 from authctl.model import AuditEvent, Group, Profile, ProfileSet, Session
 from authctl.names import username_key
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from authctl.registry.profiles import ApplyOutcome, ProfileDifference
     from authctl.registry.revocations import RevokeOutcome
     from authctl.registry.sessions import EndOutcome
+    from authctl.registry.signing import KeyUse, RetireOutcome
     from authctl.registry.tokens import Issued
     from authctl.registry.users import UserOutcome, UserSessions
 
@@ -219,6 +221,34 @@ def continuity(s: "ContinuityState") -> Record:
         "note": s.event.note,
         "ended_by": s.event.ended_by,
         "end_note": s.event.end_note,
+    }
+
+
+def key(u: "KeyUse") -> Record:
+    """A key, and what it still signs; never its secret."""
+    return {
+        "id": u.key.id,
+        "state": u.key.state.value,
+        "created_at": instant(u.key.created_at),
+        "retired_at": instant(u.key.retired_at),
+        "sessions": u.sessions,
+        "retire_after": instant(u.until),
+        "retirable": u.sessions == 0 and u.key.state is KeyState.VERIFYING,
+    }
+
+
+def retirement(o: "RetireOutcome") -> Record:
+    """What retiring a key came to."""
+    return {
+        "id": o.key_id,
+        "at": instant(o.at),
+        "actor": o.actor,
+        "note": o.note,
+        "changed": o.changed,
+        "ended": o.ended,
+        "reason": o.reason,
+        "dry_run": o.dry_run,
+        "sessions": [session(s) for s in o.sessions],
     }
 
 

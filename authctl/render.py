@@ -57,6 +57,10 @@ CACHED_LOGINS = _shape(
     "username profile authenticator authenticated_at last_used_at expires_at",
     "username profile authenticator authenticated_at last_used_at expires_at",
 )
+KEYS = _shape(
+    "id state created_at retired_at sessions retire_after retirable",
+    "id state created_at sessions retire_after retirable",
+)
 USERS = _shape(
     "username disabled disabled_at disabled_by note password_changed_at active expired revoked total last_used_at",
     "username disabled active expired revoked total last_used_at",

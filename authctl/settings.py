@@ -7,6 +7,9 @@ from pathlib import Path
 
 from authctl.errors import InvalidInput
 
+CREDENTIAL = "authctl-keys"
+"""What a key ring is called among the credentials of a systemd service."""
+
 
 @dataclass(frozen=True, slots=True)
 class Home:
@@ -14,11 +17,8 @@ class Home:
 
     folder: Path
     registry: Path
-
-    @property
-    def keys(self) -> Path:
-        """The key ring file."""
-        return self.folder / "keys.json"
+    keys: Path
+    """The key ring file."""
 
     @property
     def authenticators(self) -> Path:
@@ -34,22 +34,37 @@ class Home:
 def find_home(
     home: str | Path | None = None,
     registry: str | Path | None = None,
+    keys: str | Path | None = None,
     environment: Mapping[str, str] = os.environ,
 ) -> Home:
-    """The installation that is meant: AUTHCTL_HOME and AUTHCTL_REGISTRY stand in for what is not given.
+    """The installation that is meant: AUTHCTL_HOME, AUTHCTL_REGISTRY and AUTHCTL_KEYS stand in for what is not given.
+
+    The key ring is else a systemd service's credential `authctl-keys`, or `keys.json` in the home.
 
     Raises InvalidInput for a blank path: an unset variable in a script must not mean the default installation.
     """
     home = environment.get("AUTHCTL_HOME") if home is None else home
     registry = environment.get("AUTHCTL_REGISTRY") if registry is None else registry
-    for given, what in ((home, "home (--home, AUTHCTL_HOME)"), (registry, "registry (--registry, AUTHCTL_REGISTRY)")):
+    keys = environment.get("AUTHCTL_KEYS") if keys is None else keys
+    for given, what in (
+        (home, "home (--home, AUTHCTL_HOME)"),
+        (registry, "registry (--registry, AUTHCTL_REGISTRY)"),
+        (keys, "key ring (--keys, AUTHCTL_KEYS)"),
+    ):
         if given is not None and not str(given).strip():
             raise InvalidInput(f"the {what} is blank")
     if "://" in str(registry):
         raise InvalidInput("a registry is a path to a file: databases behind a URL cannot be used yet")
     folder = Path(_default_folder() if home is None else home)
     database = folder / "registry.db" if registry is None else registry
-    return Home(folder, Path(database))
+    return Home(folder, Path(database), Path(keys or _credential(environment) or folder / "keys.json"))
+
+
+def _credential(environment: Mapping[str, str]) -> Path | None:
+    """The key ring that systemd hands to a service (`LoadCredential=authctl-keys:...`), where there is one."""
+    handed = environment.get("CREDENTIALS_DIRECTORY", "").strip()
+    found = Path(handed) / CREDENTIAL if handed else None
+    return found if found and found.exists() else None
 
 
 def _default_folder() -> str:

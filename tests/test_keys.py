@@ -297,7 +297,7 @@ def test_one_key_signs_and_ids_are_unique(path: Path, entries: list[dict[str, An
 def test_a_newer_key_ring_is_unavailable(path: Path):
     """Written by a later authctl it is not damaged: exit 6 says to upgrade."""
     with pytest.raises(RegistryUnavailable, match="newer") as refused:
-        keys.load(write(path, {"version": 2, "keys": [entry()]}))
+        keys.load(write(path, {"version": 3, "keys": [entry()]}))
     assert refused.value.exit_code == 6
 
 

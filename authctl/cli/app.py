@@ -24,6 +24,7 @@ COMMANDS = {
     "continuity": "continuity",
     "login": "login",
     "cache": "cache",
+    "keys": "keys",
     "audit": "audit",
     "profiles": "profiles",
     "cleanup": "cleanup",
@@ -75,12 +76,15 @@ def root(
         str | None,
         typer.Option("--registry", metavar="PATH", envvar="AUTHCTL_REGISTRY", help="A registry elsewhere."),
     ] = None,
+    keys: Annotated[
+        str | None, typer.Option("--keys", metavar="PATH", envvar="AUTHCTL_KEYS", help="A key ring elsewhere.")
+    ] = None,
     version: Annotated[  # noqa: ARG001  # its callback has done it
         bool, typer.Option("--version", is_eager=True, callback=_print_version, help="Show the version and exit.")
     ] = False,
 ) -> None:
     """See, search and end the sessions that your applications opened."""
-    ctx.obj = Cli(home, registry)
+    ctx.obj = Cli(home, registry, keys)
     ctx.call_on_close(ctx.obj.close)
 
 

@@ -36,6 +36,7 @@ class Cli:
 
     home: str | None = None
     registry_path: str | None = None
+    keys_path: str | None = None
     form: Format | None = None
     quiet: bool = False
     _opened: "list[Registry]" = field(default_factory=list)
@@ -45,7 +46,7 @@ class Cli:
         """The installation that is meant."""
         from authctl.settings import find_home
 
-        return find_home(self.home, self.registry_path)
+        return find_home(self.home, self.registry_path, self.keys_path)
 
     @property
     def registry(self) -> "Registry":
@@ -53,7 +54,7 @@ class Cli:
         if not self._opened:
             from authctl.registry import Registry
 
-            self._opened.append(Registry.open(self.home, registry=self.registry_path))
+            self._opened.append(Registry.open(self.home, registry=self.registry_path, keys=self.keys_path))
         return self._opened[0]
 
     def close(self) -> None:

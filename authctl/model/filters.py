@@ -23,7 +23,7 @@ class SessionFilter:
     Texts are compared by their folded key and never as patterns; `search` is a literal substring of
     user, application, device, platform, address or note. Instants may be given as datetimes.
     Raises InvalidInput for a text that no session could have.
-    `wipe` is how far an order to remove data has come, and means revoked sessions alone. `kind` None means every kind. `ids` are whole ids or unique beginnings of one, and where there are any,
+    `key_id` is of the key that signed the present tokens. `wipe` is how far an order to remove data has come, and means revoked sessions alone. `kind` None means every kind. `ids` are whole ids or unique beginnings of one, and where there are any,
     the others narrow them. With no criterion at all it lists everything, but revokes only with `everything`.
     """
 
@@ -42,6 +42,7 @@ class SessionFilter:
     unused_since: int | datetime | None = None
     expires_before: int | datetime | None = None
     wipe: str | None = None
+    key_id: str | None = None
     except_ids: tuple[str, ...] = ()
     everything: bool = False
 

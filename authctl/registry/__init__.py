@@ -20,6 +20,7 @@ from authctl.registry import (
     refreshing,
     revocations,
     sessions,
+    signing,
     tokens,
     users,
     verifying,
@@ -34,6 +35,7 @@ from authctl.registry.logins import ClearOutcome, Remembered
 from authctl.registry.profiles import ApplyOutcome, ProfileDifference
 from authctl.registry.revocations import RevokeOutcome
 from authctl.registry.sessions import EndOutcome
+from authctl.registry.signing import KeyUse, RetireOutcome
 from authctl.registry.tokens import Issued
 from authctl.registry.users import UserOutcome, UserSessions
 from authctl.settings import find_home
@@ -64,14 +66,19 @@ class Registry:
 
     @classmethod
     def open(
-        cls, home: str | Path | None = None, *, registry: str | Path | None = None, clock: Clock | None = None
+        cls,
+        home: str | Path | None = None,
+        *,
+        registry: str | Path | None = None,
+        keys: str | Path | None = None,
+        clock: Clock | None = None,
     ) -> Self:
         """Open an installation that `authctl init` made.
 
-        `home` is its folder, by default as for the command line; `registry` names a database elsewhere.
+        `home` is its folder, by default as for the command line; `registry` names a database elsewhere, `keys` a key ring.
         `clock` returns the time, as a datetime or in Unix seconds; tests pass one.
         """
-        place = find_home(home, registry)
+        place = find_home(home, registry, keys)
         return cls(Core(place, open_store(place.registry), clock))
 
     def __enter__(self) -> Self:
@@ -396,6 +403,44 @@ class Registry:
         than `may_end` living sessions would end.
         """
         return profiles.apply(self._core, wanted, note=note, actor=actor, dry_run=dry_run, may_end=may_end)
+
+    # Keys
+
+    def signing_keys(self) -> list[KeyUse]:
+        """The keys of the ring, the oldest first, each with the living sessions that it still signs, and until when."""
+        return signing.listed(self._core)
+
+    def rotate_keys(self, *, note: str | None, actor: str | None = None) -> KeyUse:
+        """Sign from now on with a fresh key; the one that did still verifies. Raises Refused without a note."""
+        return signing.rotate(self._core, note=note, actor=actor)
+
+    def retire_key(
+        self,
+        key_id: str,
+        *,
+        sign_out: bool = False,
+        compromised: bool = False,
+        note: str | None,
+        actor: str | None = None,
+        dry_run: bool = False,
+        may_end: int | None = None,
+    ) -> RetireOutcome:
+        """Let a key verify no more, and forget its secret; what it signed is refused from now on.
+
+        While living sessions depend on it, say how they end: `sign_out` as a matter of routine, or `compromised`.
+        Raises Refused otherwise, for the key that signs, without a note, or when more than `may_end` sessions would end;
+        NotFound for an unknown key.
+        """
+        return signing.retire(
+            self._core,
+            key_id,
+            sign_out=sign_out,
+            compromised=compromised,
+            note=note,
+            actor=actor,
+            dry_run=dry_run,
+            may_end=may_end,
+        )
 
     # Audit
 

@@ -20,6 +20,8 @@ def create(
 ) -> None:
     """Make the folder, key ring, `profiles.yaml` and registry of an installation, with the profiles in force.
 
+    A key ring elsewhere is used as it is, or made where there is none.
+
     The registry appears last, and whole. Raises Refused when any of the files is there, and changes nothing then;
     RegistryUnavailable when they cannot be written.
     """
@@ -30,8 +32,11 @@ def create(
         _make_folder(place.folder)
         with _removed_on_failure(place.registry) as made, create_store(place.registry, registry_id, profiles) as store:
             core = Core(place, store, clock)
-            keys.create(place.keys, core.now())
-            made.append(place.keys)
+            if place.keys.parent != place.folder and place.keys.exists():
+                keys.load(place.keys)  # it was made elsewhere, and is only used
+            else:
+                keys.create(place.keys, core.now())
+                made.append(place.keys)
             create_private(place.profiles, profiles_text)
             made.append(place.profiles)
             with core.change(actor) as unit:
@@ -52,7 +57,7 @@ def _make_folder(folder: Path) -> None:
 
 def _check_vacant(place: Home) -> None:
     logs = [Path(f"{place.registry}{suffix}") for suffix in ("-wal", "-shm", "-journal")]
-    for path in (place.registry, place.keys, place.profiles, place.folder / "audit.head", *logs):
+    for path in (place.registry, place.folder / "keys.json", place.profiles, place.folder / "audit.head", *logs):
         if path.exists() or path.is_symlink():
             raise Refused(f"it exists already: {path}", "to use another folder: authctl --home DIR init")
 

@@ -23,29 +23,29 @@ from authctl.registry.judging import (
     ruling,
 )
 from authctl.registry.tokens import Issued, TokenReader, minted
-from authctl.tokens import Claims, TokenKind, TokenMint
+from authctl.tokens import Claims, TokenKind
 
 _REUSE_NOTE = "refresh token reuse detected"
 
 
 def refresh(core: Core, reader: TokenReader, token: str, facts: Facts, actor: str | None) -> Issued:
     """See `Registry.refresh`."""
-    mint = reader.mint()
-    claims = mint.read(token)
+    claims = reader.claims(token)
     try:
         found = owned(core.store.by_number(claims.number, core.now()), claims)
         if found.revoked_at is not None:  # which nothing changes any more, so that it needs no turn to write
             check_alive(found, facts)
         if claims.kind is not TokenKind.REFRESH:
             raise TokenUnknown
-        return _refreshed(core, mint, claims, facts, actor)
+        return _refreshed(core, reader, claims, facts, actor)
     except (TokenRevoked, TokenReused) as refusal:
         wiping.delivered(core, claims, refusal)
         raise
 
 
-def _refreshed(core: Core, mint: TokenMint, claims: Claims, facts: Facts, actor: str | None) -> Issued:
+def _refreshed(core: Core, reader: TokenReader, claims: Claims, facts: Facts, actor: str | None) -> Issued:
     with core.change(actor) as unit:
+        mint = reader.mint()  # as it is now that the turn has come: the key that signed may have been retired
         session = owned(unit.tx.by_number(claims.number, unit.now), claims)
         check_alive(session, facts)
         check_bearer(session, facts)

@@ -70,6 +70,14 @@ class DeadlineChanges:
     ended: int
 
 
+class Signed(NamedTuple):
+    """The living sessions whose present tokens one key signed."""
+
+    sessions: int
+    until: int
+    """When the last of those tokens ends, whatever is used meanwhile; `NEVER` where one may live on for ever."""
+
+
 class Removable(NamedTuple):
     """Sessions whose retention is over, counted by the status they then have."""
 
@@ -142,6 +150,9 @@ class View(Protocol):
     def held(self, profile: str, now: int) -> int:
         """How many sessions of that profile are active at `now` only because a continuity event holds them."""
 
+    def signed(self, now: int) -> dict[str, Signed]:
+        """What living sessions each key signs, by its id."""
+
     def covered(self, revocation_id: int) -> int:
         """How many sessions name that revocation."""
 
@@ -197,6 +208,9 @@ class Change(View, Protocol):
     def rotate(self, number: int, at: int, deadlines: Deadlines, access_expires_at: int, key_id: str) -> None:
         """Begin the next generation of a session's tokens: a use, with the end of the new access token and the key that
         signs the tokens."""
+
+    def end_signed(self, key_id: str, at: int, reason: str) -> int:
+        """Make a hard end of the living sessions whose present tokens that key signed; how many that were."""
 
     def end_sessions(self, numbers: Sequence[int], at: int, reason: str) -> None:
         """Make a hard end: those sessions end at that instant, for that reason."""

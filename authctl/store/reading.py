@@ -20,7 +20,7 @@ from authctl.model import (
 )
 from authctl.names import fold
 from authctl.store import rows
-from authctl.store.base import Cursor, DeadlineChanges, EventFilter, ImportedDetail, Page, Removable
+from authctl.store.base import Cursor, DeadlineChanges, EventFilter, ImportedDetail, Page, Removable, Signed
 from authctl.store.deadlines import LIVING, NEW_DEADLINE, recomputations
 from authctl.store.holding import Holding, Lane
 from authctl.store.selection import (
@@ -51,13 +51,14 @@ _ABOUT_SESSION = (
     "(subject = :session OR action = 'session.revoke'"
     f" AND (subject IN ({_COVERING} s.id = :session)"
     " OR :session IN (SELECT value FROM json_each(detail, '$.sessions')))"
-    " OR action IN ('user.disable', 'user.password')"
+    " OR action IN ('user.disable', 'user.password', 'key.retire')"
     " AND :session IN (SELECT value FROM json_each(detail, '$.sessions')))"
 )
 _ABOUT_USER = (
     "(json_extract(detail, '$.username_key') = :username OR action = 'session.revoke'"
-    f" AND (subject IN ({_COVERING} s.username_key = :username)"
-    " OR :username IN (SELECT value FROM json_each(detail, '$.username_keys'))))"
+    f" AND subject IN ({_COVERING} s.username_key = :username)"
+    " OR action IN ('session.revoke', 'key.retire')"
+    " AND :username IN (SELECT value FROM json_each(detail, '$.username_keys')))"
 )
 _EVENT_TEXT = (
     "folded(coalesce(note, '') || ' ' || coalesce(subject, '') || ' ' || actor || ' ' || action || ' ' || detail)"
@@ -216,6 +217,17 @@ class SqliteView:
 
     def users(self) -> list[User]:
         return [rows.user(row) for row in self._all(f"SELECT {rows.USER} FROM users ORDER BY username_key")]
+
+    def signed(self, now: int) -> dict[str, Signed]:
+        end = self.holding.end("s.expires_at")
+        # a refresh gives the session tokens of another key; use moves a single one's deadline up to its absolute one
+        until = "iif(s.tokens = 'single' AND s.fixed_expires_at IS NULL, s.absolute_expires_at, s.expires_at)"
+        sql = (
+            f"SELECT s.key_id, count(*), max(max({until}, {end})) FROM sessions AS s INDEXED BY sessions_by_revocation"
+            f" WHERE {status_sql(Status.ACTIVE, self.holding, now)} AND s.key_id IS NOT NULL GROUP BY s.key_id"
+        )
+        found = self._all(sql, {"now": now, **self.holding.parameters})
+        return {key_id: Signed(sessions, last) for key_id, sessions, last in found}
 
     def covered(self, revocation_id: int) -> int:
         sql = "SELECT count(*) FROM sessions INDEXED BY sessions_by_revocation WHERE revocation_id = ?"

@@ -187,6 +187,7 @@ def _criteria(selection: SessionFilter) -> Criteria:
     found = " OR ".join(f"instr({column}, :search)" for column in _SEARCHED)
     asked.add_text(f"({found})", "search", selection.search)
     asked.add("s.kind = :kind", "kind", selection.kind)
+    asked.add("s.key_id = :key_id", "key_id", selection.key_id)
     if selection.wipe is not None:
         asked.conditions.append(f"s.revocation_id <> {OPEN} AND {_WIPES[Wipe(selection.wipe)]}")
     return asked

@@ -16,6 +16,7 @@ from authctl.model import (
     ProfileSet,
     Session,
     SessionFilter,
+    Status,
     User,
 )
 from authctl.names import fold
@@ -31,7 +32,7 @@ from authctl.store.deadlines import (
     recomputations,
 )
 from authctl.store.reading import BY_NUMBER, LATEST_REVOKE_ALL, SqliteView, removable
-from authctl.store.selection import JOINED, OPEN, UNACKNOWLEDGED, compiled
+from authctl.store.selection import JOINED, OPEN, UNACKNOWLEDGED, compiled, status_sql
 
 _KEEP_FINALS = (
     "INSERT INTO imported_finals (key, at) SELECT i.key, max(max(coalesce(r.at, s.ended_at), s.last_used_at)) FROM json_each(?) AS gone"
@@ -125,6 +126,14 @@ class SqliteChange(SqliteView):
         )
         since = json.dumps({fold(profile): since for profile, since in kept_since.items()})
         self.connection.execute(sql, {"since": since, "ever": NEVER})
+
+    def end_signed(self, key_id: str, at: int, reason: str) -> int:
+        sql = (
+            "UPDATE sessions AS s INDEXED BY sessions_by_revocation SET ended_at = :at, ended_reason = :reason, expires_at = :at"
+            f" WHERE {status_sql(Status.ACTIVE, self.holding, at)} AND s.key_id = :key_id"
+        )
+        parameters = {"at": at, "now": at, "reason": reason, "key_id": key_id, **self.holding.parameters}
+        return self.connection.execute(sql, parameters).rowcount
 
     def start_continuity(self, profile: str, at: int, ends_at: int, actor: str, note: str) -> None:
         sql = "INSERT INTO continuity (profile, started_at, ends_at, actor, note) VALUES (?, ?, ?, ?, ?)"

@@ -1,0 +1,77 @@
+"""`authctl keys`: list, rotate, retire."""
+
+from functools import partial
+from typing import Annotated
+
+import typer
+
+from authctl import records, render
+from authctl.cli.context import counted, start, talk
+from authctl.cli.options import Actor, DryRun, Note, Output, Quiet, Yes
+
+app = typer.Typer(help="See, rotate and retire signing keys.", rich_markup_mode=None, add_completion=False)
+
+
+@app.command("list")
+def list_(ctx: typer.Context, output: Output = None, quiet: Quiet = False) -> None:
+    """List keys. With how many living sessions each still signs, and after when it can be retired with no loss."""
+    cli = start(ctx, output, quiet)
+    cli.show_many(map(records.key, cli.registry.signing_keys()), render.KEYS)
+
+
+@app.command()
+def rotate(
+    ctx: typer.Context, note: Note = None, actor: Actor = None, output: Output = None, quiet: Quiet = False
+) -> None:
+    """Sign with a fresh key from now on. The one that did still verifies, until it is retired."""
+    cli = start(ctx, output, quiet)
+    use = cli.registry.rotate_keys(note=cli.note(note), actor=actor)
+    cli.say(f"key {use.key.id} signs from now on; nobody is signed out")
+    if cli.form:
+        cli.show(records.key(use))
+
+
+@app.command()
+def retire(
+    ctx: typer.Context,
+    key_id: Annotated[str, typer.Argument(metavar="ID", help="The key, as `keys list` shows it.")],
+    sign_out: Annotated[
+        bool, typer.Option("--sign-out", help="End the living sessions that it signs, as a matter of routine.")
+    ] = False,
+    compromised: Annotated[
+        bool, typer.Option("--compromised", help="End them because somebody else may have the key.")
+    ] = False,
+    note: Note = None,
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    actor: Actor = None,
+    output: Output = None,
+    quiet: Quiet = False,
+) -> None:
+    """Let a key verify no more. Its secret is forgotten, and what it signed is refused."""
+    from authctl import names
+
+    cli = start(ctx, output, quiet)
+    note = cli.note(note, may_ask=not dry_run)
+    if not dry_run:
+        names.note(note)
+    retired = partial(
+        cli.registry.retire_key, key_id, sign_out=sign_out, compromised=compromised, note=note, actor=actor
+    )
+    outcome = retired(dry_run=True)
+    if not dry_run:
+        if outcome.ended:
+            if not (yes and cli.quiet):
+                talk(f"this would end {counted(outcome.ended, 'living session')}")
+            cli.confirm("retire? [y/N]", "y", yes)
+        outcome = retired(may_end=None if yes else outcome.ended)
+    ended = f"{counted(outcome.ended, 'living session')} {'would end' if dry_run else 'ended'}"
+    done = "dry run, nothing was changed: would retire" if dry_run else "retired"
+    if outcome.changed:
+        cli.say(f"{done} key {outcome.key_id}; {ended}")
+    else:
+        cli.say(f"key {outcome.key_id} was retired before; {ended}")
+    if outcome.ended > len(outcome.sessions) and (cli.form or not cli.quiet):
+        cli.warn(f"only {len(outcome.sessions):,} of the {outcome.ended:,} sessions are listed")
+    if outcome.sessions or cli.form:
+        cli.show_outcome(records.retirement(outcome), render.ENDED)

@@ -1,0 +1,146 @@
+"""Rotating and retiring signing keys: what each still signs, and whom its end signs out.
+
+The file is written before the registry's transaction commits: a key that is gone from the ring fails closed, and one that is in it
+has signed nothing yet.
+"""
+
+from dataclasses import dataclass
+
+from authctl import keys, names
+from authctl.errors import NotFound, Refused
+from authctl.instants import NEVER, format_instant
+from authctl.keys import Key, KeyRing, KeyState
+from authctl.model import Session, SessionFilter, Status
+from authctl.registry.core import Core, Unit, actor_name
+from authctl.store.base import Signed, View
+
+MOST_LISTED = 1_000
+_NOTHING = Signed(0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class KeyUse:
+    """A key, and the living sessions whose present tokens it signed."""
+
+    key: Key
+    sessions: int
+    until: int | None
+    """After which instant it can be retired with no loss; None where nothing lives that it signed, `NEVER` where a
+    session may live on for ever."""
+
+
+@dataclass(frozen=True, slots=True)
+class RetireOutcome:
+    """What retiring a key came to, or would."""
+
+    key_id: str
+    at: int
+    actor: str
+    note: str | None
+    changed: bool
+    """False where it was retired before."""
+    ended: int
+    reason: str | None
+    """Why sessions ended: `signed_out` or `key_compromised`; None where none had to."""
+    sessions: tuple[Session, ...]
+    """Up to 1,000 of those that ended, newest use first."""
+    dry_run: bool
+
+
+def listed(core: Core) -> list[KeyUse]:
+    """See `Registry.signing_keys`."""
+    ring = keys.load(core.home.keys)
+    with core.look() as (view, now):
+        signed = view.signed(now)
+    return [_use(key, signed.get(key.id, _NOTHING)) for key in ring.keys]
+
+
+def _use(key: Key, signed: Signed) -> KeyUse:
+    return KeyUse(key, signed.sessions, signed.until if signed.sessions else None)
+
+
+def rotate(core: Core, *, note: str | None, actor: str | None) -> KeyUse:
+    """See `Registry.rotate_keys`."""
+    note = names.note(note)
+    with core.change(actor) as unit:
+        ring = keys.load(core.home.keys)
+        rotated = ring.rotated(unit.now)
+        keys.save(core.home.keys, rotated)
+        detail = {"signing": rotated.signing.id, "verifying": ring.signing.id}
+        unit.record("key.rotate", subject=rotated.signing.id, note=note, detail=detail)
+    return _use(rotated.signing, _NOTHING)
+
+
+def retire(
+    core: Core,
+    key_id: str,
+    *,
+    sign_out: bool,
+    compromised: bool,
+    note: str | None,
+    actor: str | None,
+    dry_run: bool,
+    may_end: int | None,
+) -> RetireOutcome:
+    """See `Registry.retire_key`."""
+    reason = "key_compromised" if compromised else "signed_out" if sign_out else None
+    if not (dry_run and note is None):
+        note = names.note(note)
+    if dry_run:
+        with core.look() as (view, now):
+            ring, key = _retirable(core, view, key_id, reason, now)
+            ending = _ending(view, key, now)
+            signed = view.signed(now).get(key.id, _NOTHING).sessions
+        changed = key.state is not KeyState.RETIRED
+        return RetireOutcome(
+            key.id, now, actor_name(actor), note, changed, signed, reason if signed else None, ending, True
+        )
+    with core.change(actor) as unit:
+        ring, key = _retirable(core, unit.tx, key_id, reason, unit.now)
+        return _retired(core, unit, ring, key, reason, names.note(note), may_end)
+
+
+def _retired(
+    core: Core, unit: Unit, ring: KeyRing, key: Key, reason: str | None, note: str, may_end: int | None
+) -> RetireOutcome:
+    ending = _ending(unit.tx, key, unit.now)
+    ended = unit.tx.end_signed(key.id, unit.now, reason) if reason else 0
+    if may_end is not None and ended > may_end:
+        raise Refused(f"{ended:,} living sessions would end", "to accept that: --yes")
+    changed = key.state is not KeyState.RETIRED
+    if changed:
+        keys.save(core.home.keys, ring.without(key.id, unit.now))
+    sessions = tuple(found for s in ending if (found := unit.tx.session(s.id, unit.now))) if ended else ()
+    if changed or ended:
+        detail = {"reason": reason if ended else "routine", "ended": ended, "sessions": [s.id for s in sessions]}
+        detail["username_keys"] = sorted({names.fold(s.username) for s in sessions})
+        unit.record("key.retire", subject=key.id, note=note, detail=detail)
+    return RetireOutcome(
+        key.id, unit.now, unit.actor, note, changed, ended, reason if ended else None, sessions, dry_run=False
+    )
+
+
+def _retirable(core: Core, view: View, key_id: str, reason: str | None, now: int) -> tuple[KeyRing, Key]:
+    """The ring, and the key that is meant. Raises NotFound, or Refused where it may not be retired so."""
+    ring = keys.load(core.home.keys)
+    key = ring.find(key_id.strip().lower())
+    if key is None:
+        raise NotFound(f"no key {names.quoted(key_id)}", "to see them: authctl keys list")
+    if key.state is KeyState.SIGNING:
+        raise Refused(f"key {key.id} signs new tokens", "first: authctl keys rotate")
+    signed = view.signed(now).get(key.id, _NOTHING)
+    if signed.sessions and reason is None:
+        until = (
+            "no date is known on which none will be"
+            if signed.until >= NEVER
+            else f"none will be after {format_instant(signed.until)}"
+        )
+        what = f"key {key.id} still signs {signed.sessions:,} living session{'s' * (signed.sessions != 1)}; {until}"
+        raise Refused(
+            what, "--sign-out ends them as a matter of routine, --compromised because the key is not to be trusted"
+        )
+    return ring, key
+
+
+def _ending(view: View, key: Key, now: int) -> tuple[Session, ...]:
+    return tuple(view.page(SessionFilter(key_id=key.id, status=Status.ACTIVE), now, MOST_LISTED).sessions)

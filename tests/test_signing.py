@@ -1,0 +1,313 @@
+"""The key ring at work: rotated, retired, and whom that signs out; through the real registry and the real command line."""
+
+import json
+import os
+import stat
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from authctl import (
+    NEVER,
+    IntegrityFailure,
+    NotFound,
+    Refused,
+    Registry,
+    RegistryUnavailable,
+    SessionFilter,
+    Status,
+    TokenEnded,
+    TokenUnknown,
+    keys,
+)
+from authctl.instants import DAY, HOUR
+from authctl.keys import KeyState
+from tests.conftest import Authctl, Clock, Install
+
+TEXT = """\
+version: 1
+default_profile: single
+profiles:
+  single: {idle_timeout: 3d}
+  capped: {idle_timeout: 3d, absolute_timeout: 10d}
+  pair: {tokens: pair, idle_timeout: 14d, absolute_timeout: 90d}
+  asked: {tokens: requested, default_lifetime: 1h, sealed: true}
+"""
+
+
+@pytest.fixture
+def ring(install: Install) -> Registry:
+    """A registry with a profile of each kind of tokens."""
+    return install(TEXT)
+
+
+def issue(registry: Registry, profile: str = "single", user: str = "alice"):
+    """A sign-in."""
+    return registry.issue(username=user, application="Outlook", profile=profile)
+
+
+def ids(registry: Registry) -> list[str]:
+    """The keys' ids, the oldest first."""
+    return [use.key.id for use in registry.signing_keys()]
+
+
+def actions(registry: Registry) -> list[str]:
+    """The audit actions about keys, newest first."""
+    return [event.action for event in registry.events() if event.action.startswith("key.")]
+
+
+def test_a_rotation_signs_nobody_out(ring: Registry):
+    """New tokens come from the fresh key, old ones are good until theirs is retired; refreshed pairs move to the fresh one."""
+    before = {name: issue(ring, name) for name in ("single", "pair", "asked")}
+    use = ring.rotate_keys(note="every year", actor="bob")
+    (old, new) = ring.signing_keys()
+    assert (old.key.state, new.key.state, new.key.id) == (KeyState.VERIFYING, KeyState.SIGNING, use.key.id)
+    assert (old.sessions, new.sessions) == (3, 0)
+    for issued in before.values():
+        assert ring.verify(issued.access_token).key_id == old.key.id
+    assert issue(ring).access_token[5:13] == new.key.id
+    refreshed = ring.refresh(before["pair"].refresh_token)
+    assert refreshed.access_token[5:13] == new.key.id
+    assert [use.sessions for use in ring.signing_keys()] == [2, 2]
+    event = next(ring.events())
+    while event.action != "key.rotate":
+        event = ring.event(event.seq - 1)
+    assert (event.subject, event.note, event.actor) == (new.key.id, "every year", "bob")
+    assert ring.verify_audit()
+
+
+def test_until_when_a_key_is_needed(ring: Registry, clock: Clock):
+    """Use moves a single session's end up to its absolute one; a pair moves to the fresh key, or ends unrefreshed."""
+    now = int(clock().timestamp()) * 10**6
+    (use,) = ring.signing_keys()
+    assert (use.sessions, use.until) == (0, None)
+    issue(ring, "asked")
+    assert ring.signing_keys()[0].until == now + HOUR
+    issue(ring, "capped")
+    assert ring.signing_keys()[0].until == now + 10 * DAY
+    issue(ring, "pair")
+    assert ring.signing_keys()[0].until == now + 14 * DAY
+    issue(ring, "single")
+    assert (ring.signing_keys()[0].until, ring.signing_keys()[0].sessions) == (NEVER, 4)
+    ring.revoke(SessionFilter(profile="single"), note="lost device")
+    clock.forward(days=13)
+    assert (ring.signing_keys()[0].until, ring.signing_keys()[0].sessions) == (now + 14 * DAY, 1)
+
+
+def test_nothing_is_lost_after_that_date(ring: Registry, clock: Clock):
+    """A key that signs nothing living is retired without another word; its secret is gone, and so is what it signed."""
+    old = issue(ring, "asked")
+    (key_id,) = ids(ring)
+    ring.rotate_keys(note="every year")
+    with pytest.raises(Refused, match="still signs 1 living session; none will be after 2026-03-02T10:00:00Z"):
+        ring.retire_key(key_id, note="every year")
+    clock.forward(hours=1)
+    outcome = ring.retire_key(key_id, note="every year")
+    assert (outcome.changed, outcome.ended, outcome.reason, outcome.sessions) == (True, 0, None, ())
+    with pytest.raises(TokenUnknown):
+        ring.verify(old.access_token)
+    (retired, _) = ring.signing_keys()
+    assert (retired.key.state, retired.key.secret, retired.key.retired_at) == (KeyState.RETIRED, b"", outcome.at)
+    assert ring.retire_key(key_id, note="once more").changed is False
+    assert actions(ring) == ["key.retire", "key.rotate"]
+
+
+@pytest.mark.parametrize("way", ["sign_out", "compromised"])
+def test_retiring_a_key_that_is_in_use(ring: Registry, way: str):
+    """Routine and compromise are different words: both end what lives on the key, at once, and say who; others go on."""
+    mine = [issue(ring, name) for name in ("single", "pair", "asked")]
+    over = issue(ring, user="bob")
+    ring.end([over.session.id])
+    (key_id,) = ids(ring)
+    ring.rotate_keys(note="key was copied")
+    moved = ring.refresh(issue(ring, "pair").refresh_token)
+    dry = ring.retire_key(key_id, **{way: True}, note=None, dry_run=True)
+    assert (dry.ended, dry.changed, dry.dry_run) == (3, True, True)
+    with pytest.raises(Refused, match="3 living sessions would end"):
+        ring.retire_key(key_id, **{way: True}, note="key was copied", may_end=2)
+    assert all(ring.verify(one.access_token) for one in mine)
+    outcome = ring.retire_key(key_id, **{way: True}, note="key was copied", actor="bob")
+    reason = {"sign_out": "signed_out", "compromised": "key_compromised"}[way]
+    assert (outcome.ended, outcome.reason, {s.ended_reason for s in outcome.sessions}) == (3, reason, {reason})
+    assert {s.id for s in outcome.sessions} == {one.session.id for one in mine}
+    for one in mine:
+        with pytest.raises(TokenUnknown):
+            ring.verify(one.access_token)
+        assert ring.session(one.session.id).status is Status.EXPIRED
+    assert ring.session(over.session.id).ended_reason == "signed_out"
+    assert ring.verify(moved.access_token)
+    event = next(ring.events())
+    assert (event.action, event.subject, event.note, event.actor) == ("key.retire", key_id, "key was copied", "bob")
+    detail = json.loads(event.detail)
+    assert (detail["reason"], detail["ended"], detail["username_keys"]) == (reason, 3, ["alice"])
+    assert next(ring.events(ring_filter(username="alice"))).action == "key.retire"
+    assert next(ring.events(ring_filter(session_id=mine[0].session.id))).action == "key.retire"
+
+
+def ring_filter(**criteria: str):
+    """Which events are meant."""
+    from authctl import EventFilter
+
+    return EventFilter(**criteria)
+
+
+def test_a_held_session_keeps_its_key(install: Install, clock: Clock):
+    """What a continuity event holds beyond its time still needs its key."""
+    ring = install(TEXT.replace("capped: {", "capped: {continuity: true, "))
+    issue(ring, "capped")
+    ring.start_continuity(note="provider down")
+    clock.forward(days=30)
+    assert (ring.signing_keys()[0].sessions, ring.signing_keys()[0].until) == (1, NEVER)
+    ring.rotate_keys(note="every year")
+    outcome = ring.retire_key(ids(ring)[0], sign_out=True, note="every year")
+    assert outcome.ended == 1
+    assert ring.count(SessionFilter(status="active")) == 0
+
+
+def test_what_may_not_be_retired(ring: Registry):
+    """The key that signs, an unknown one, anything without a note; nothing changes then."""
+    before = ring.signing_keys()
+    for deed, error in (
+        (lambda: ring.retire_key(ids(ring)[0], compromised=True, note="why not"), Refused),
+        (lambda: ring.retire_key("ffffffff", note="why not"), NotFound),
+        (lambda: ring.retire_key("\x1b[31m", note="why not"), NotFound),
+        (lambda: ring.retire_key(ids(ring)[0], note=None), Refused),
+        (lambda: ring.rotate_keys(note=None), Refused),
+        (lambda: ring.rotate_keys(note="--"), Refused),
+    ):
+        with pytest.raises(error):
+            deed()
+    assert ring.signing_keys() == before
+
+
+def test_a_key_retired_in_the_file_alone_is_ended_by_the_next_try(ring: Registry, home: Path):
+    """A kill between file and registry fails closed: its tokens are refused, and retiring it again ends what is left."""
+    one = issue(ring)
+    (key_id,) = ids(ring)
+    ring.rotate_keys(note="every year")
+    keys.save(home / "keys.json", keys.load(home / "keys.json").without(key_id, 0))
+    with pytest.raises(TokenUnknown):
+        ring.verify(one.access_token)
+    outcome = ring.retire_key(key_id, compromised=True, note="once more")
+    assert (outcome.changed, outcome.ended) == (False, 1)
+    assert ring.session(one.session.id).ended_reason == "key_compromised"
+
+
+def test_another_process_sees_the_ring_as_it_is(ring: Registry, home: Path, clock: Clock):
+    """A back end that has the old ring in memory signs with the fresh key at once, and refuses a retired one's tokens."""
+    with Registry.open(home, clock=clock) as other:
+        before = issue(other)
+        (key_id,) = ids(ring)
+        ring.rotate_keys(note="every year")
+        assert issue(other).access_token[5:13] != key_id
+        ring.retire_key(key_id, sign_out=True, note="every year")
+        with pytest.raises((TokenUnknown, TokenEnded)):
+            other.verify(before.access_token)
+
+
+def test_the_file_is_replaced_whole_and_private(ring: Registry, home: Path):
+    """Mode 0600 whatever the umask, no draft left, and one that a kill left behind is removed with its secrets."""
+    (home / ".keys.json.abc.new").write_text("a draft of a killed write")
+    before = os.umask(0o000)
+    try:
+        ring.rotate_keys(note="every year")
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((home / "keys.json").stat().st_mode) == 0o600
+    assert [path.name for path in home.iterdir() if "keys.json" in path.name] == ["keys.json"]
+    assert json.loads((home / "keys.json").read_text())["version"] == 2
+
+
+def test_a_ring_of_the_older_form_is_read(ring: Registry, home: Path):
+    """Version 1 kept the secrets of retired keys, which do not count; anything else that it is not is damage."""
+    document = json.loads((home / "keys.json").read_text())
+    document["keys"].append({**document["keys"][0], "id": "01234567", "state": "retired", "secret": ""})
+    (home / "keys.json").write_text(json.dumps({**document, "version": 1}))
+    assert [use.key.state.value for use in ring.signing_keys()] == ["signing", "retired"]
+    for version, error in (
+        (0, IntegrityFailure),
+        (True, IntegrityFailure),
+        ("1", IntegrityFailure),
+        (3, RegistryUnavailable),
+    ):
+        (home / "keys.json").write_text(json.dumps({**document, "version": version}))
+        with pytest.raises(error):
+            ring.signing_keys()
+
+
+@pytest.mark.parametrize("secret", ["", "00" * 31, "00" * 32, "41" * 32, "5a" * 16, "zz" * 32])
+def test_a_weak_key_is_refused(ring: Registry, home: Path, secret: str):
+    """Empty, short, of one character, or no key at all: damage, and no token is made or believed."""
+    document = json.loads((home / "keys.json").read_text())
+    document["keys"][0]["secret"] = secret
+    (home / "keys.json").write_text(json.dumps(document))
+    with pytest.raises(IntegrityFailure):
+        issue(ring)
+
+
+def test_a_key_ring_elsewhere(tmp_path: Path, authctl: Authctl, monkeypatch: pytest.MonkeyPatch, home: Path):
+    """By option, by environment, or as the credential of a systemd service; init makes one where there is none."""
+    elsewhere = tmp_path / "secrets"
+    elsewhere.mkdir(0o700)
+    assert authctl("--keys", str(elsewhere / "ring"), "init", "-q").code == 0
+    assert not (home / "keys.json").exists()
+    who = ("tokens", "issue", "--user", "alice", "--application", "Outlook")
+    assert authctl(*who).code == 6
+    token = authctl("--keys", str(elsewhere / "ring"), *who).out
+    monkeypatch.setenv("AUTHCTL_KEYS", str(elsewhere / "ring"))
+    assert authctl("tokens", "verify", stdin=token).code == 0
+    monkeypatch.delenv("AUTHCTL_KEYS")
+    (elsewhere / "ring").rename(elsewhere / "authctl-keys")
+    (elsewhere / "authctl-keys").chmod(0o400)
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(elsewhere))
+    assert authctl("tokens", "verify", stdin=token).code == 0
+    other = tmp_path / "other"
+    assert authctl("--home", str(other), "init", "-q").code == 0
+    assert not (other / "keys.json").exists()
+    monkeypatch.setenv("AUTHCTL_KEYS", " ")
+    assert authctl("keys", "list").code == 2
+
+
+def test_keys_by_command(ring: Registry, authctl: Authctl, home: Path):
+    """What is shown, asked and refused; a pipe has nobody to ask."""
+    registry = Registry.open(home)
+    issue(registry)
+    issue(registry, "pair", "bob")
+    listed = authctl("keys", "list", "-o", "json").json
+    assert [list(one) for one in listed] == [
+        ["id", "state", "created_at", "retired_at", "sessions", "retire_after", "retirable"]
+    ]
+    assert (listed[0]["sessions"], listed[0]["retire_after"], listed[0]["state"]) == (2, None, "signing")
+    assert authctl("keys", "rotate").code == 4
+    rotated = authctl("keys", "rotate", "--note", "every year", "-o", "json")
+    assert (rotated.code, rotated.json["state"]) == (0, "signing")
+    key_id = listed[0]["id"]
+    refused = authctl("keys", "retire", key_id, "--note", "every year")
+    assert (refused.code, refused.out) == (4, "")
+    assert "still signs 2 living sessions; no date is known" in refused.err
+    assert "--sign-out" in refused.err
+    assert authctl("keys", "retire", key_id, "--sign-out").code == 4
+    unasked = authctl("keys", "retire", key_id, "--sign-out", "--note", "every year")
+    assert (unasked.code, "this would end 2 living sessions" in unasked.err) == (4, True)
+    dry = authctl("keys", "retire", key_id, "--compromised", "--dry-run", "-o", "json")
+    assert (dry.code, dry.json["ended"], dry.json["dry_run"]) == (0, 2, True)
+    done = authctl("keys", "retire", key_id, "--compromised", "--note", "copied", "--yes", "-o", "json")
+    assert (done.code, done.json["ended"], done.json["reason"]) == (0, 2, "key_compromised")
+    assert sorted(s["username"] for s in done.json["sessions"]) == ["alice", "bob"]
+    assert {s["ended_reason"] for s in done.json["sessions"]} == {"key_compromised"}
+    again = authctl("keys", "retire", key_id, "--note", "copied")
+    assert (again.code, "was retired before" in again.err) == (0, True)
+    assert authctl("keys", "retire", "nothing", "--note", "copied").code == 3
+    assert authctl("audit", "verify").code == 0
+    shown = authctl("keys", "list").out + authctl("keys", "list", "-o", "csv").out
+    for key in keys.load(home / "keys.json").keys:
+        assert not key.secret or key.secret.hex() not in shown
+    registry.close()
+
+
+def test_the_clock_does_not_matter_to_a_session_s_key(ring: Registry, clock: Clock):
+    """An expired session is nobody that could be signed out."""
+    issue(ring, "capped")
+    clock.now += timedelta(days=11)
+    assert ring.signing_keys()[0].sessions == 0
