@@ -10,6 +10,7 @@ from authctl.model import AuditEvent, Group, Profile, ProfileSet, Session
 from authctl.names import username_key
 
 if TYPE_CHECKING:
+    from authctl.registry.audit import AcceptOutcome
     from authctl.registry.cleanup import CleanupOutcome
     from authctl.registry.continuity import ContinuityState
     from authctl.registry.imports import ImportOutcome
@@ -249,6 +250,19 @@ def retirement(o: "RetireOutcome") -> Record:
         "reason": o.reason,
         "dry_run": o.dry_run,
         "sessions": [session(s) for s in o.sessions],
+    }
+
+
+def acceptance(o: "AcceptOutcome") -> Record:
+    """What taking the present chain as true came to."""
+    return {
+        "seq": o.seq,
+        "hash": o.hash,
+        "at": instant(o.at),
+        "actor": o.actor,
+        "note": o.note,
+        "known": o.known,
+        "ended": o.ended,
     }
 
 

@@ -21,6 +21,11 @@ class Home:
     """The key ring file."""
 
     @property
+    def audit_head(self) -> Path:
+        """What is known of the audit log outside the registry."""
+        return self.folder / "audit.head"
+
+    @property
     def authenticators(self) -> Path:
         """Who knows passwords, as people edit it; needed only where users log in here."""
         return self.folder / "authenticators.yaml"

@@ -107,7 +107,6 @@ class Known:
     access_end: int = FOREVER
     generation: int = 0
     refreshed: int | None = None
-    seen: int = 0
     ended: str | None = None
     note: str | None = None
     wipes: bool = False
@@ -145,7 +144,8 @@ class Lifetimes(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.folder = Path(tempfile.mkdtemp())
-        self.now = START
+        self.ticks = START
+        self.seen = START
         self.rules: dict[str, Rules] = {}
         self.known: list[Known] = []
         self.disabled: set[str] = set()
@@ -163,7 +163,17 @@ class Lifetimes(RuleBasedStateMachine):
 
     def clock(self) -> int:
         """The time, for the registry."""
-        return self.now
+        return self.ticks
+
+    @property
+    def now(self) -> int:
+        """What is gone by: the clock, or what was recorded last where it was set back behind that."""
+        return max(self.ticks, self.seen)
+
+    @property
+    def is_far_behind(self) -> bool:
+        """Whether the clock is so far behind that nothing is begun."""
+        return self.seen - self.ticks > 5 * MINUTE
 
     def read(self) -> Any:
         """The present rules, as the registry takes them."""
@@ -192,6 +202,7 @@ class Lifetimes(RuleBasedStateMachine):
         if moves and self.now - one.slid >= self.rules[one.profile].slide_after:
             one.slid = self.now
         one.used = self.now
+        self.recorded()
         wants = self.deadline(one)
         one.expires = wants if wants > self.now else max(wants, one.expires)
 
@@ -204,8 +215,7 @@ class Lifetimes(RuleBasedStateMachine):
 
     def recorded(self) -> None:
         """Something was written with the present instant."""
-        for one in self.known:
-            one.seen = max(one.seen, self.now)
+        self.seen = self.now
 
     def note(self) -> str:
         """A note of its own for each deed."""
@@ -225,7 +235,7 @@ class Lifetimes(RuleBasedStateMachine):
         """A sign-in; refused for a disabled user, and where no such lifetime is granted."""
         rules = self.rules[profile]
         refused = user in self.disabled or (lifetime and (rules.tokens != "requested" or lifetime > rules.absolute))
-        refused = refused or not self.is_met(profile, place)
+        refused = refused or not self.is_met(profile, place) or self.is_far_behind
         try:
             issued = self.registry.issue(
                 username=user.upper(),
@@ -300,7 +310,7 @@ class Lifetimes(RuleBasedStateMachine):
         """A refresh whose answer was lost, tried again about when its grace is over, or at once."""
         one = data.draw(st.sampled_from([one for one in self.known if one.generation]))
         assert one.refreshed is not None
-        self.now = max(self.now, one.refreshed + self.rules[one.profile].grace + late)
+        self.ticks = max(self.ticks, one.refreshed + self.rules[one.profile].grace + late)
         self.present(one, one.generation - 1)
 
     def present(self, one: Known, generation: int, place: str | None = OFFICE) -> None:
@@ -311,7 +321,7 @@ class Lifetimes(RuleBasedStateMachine):
         in_grace = (
             generation == one.generation - 1
             and one.refreshed is not None
-            and max(one.seen, one.refreshed, one.used) <= self.now < one.refreshed + rules.grace
+            and self.seen <= self.ticks < one.refreshed + rules.grace
         )
         try:
             issued = self.registry.refresh(one.refresh_tokens[generation], ip=place)
@@ -323,6 +333,11 @@ class Lifetimes(RuleBasedStateMachine):
                 self.recorded()
             self.told(one, refusal)
             return
+        except Refused:
+            assert alive
+            assert present
+            assert self.is_far_behind
+            return
         assert alive
         assert self.is_met(one.profile, place)
         assert present or in_grace
@@ -332,7 +347,7 @@ class Lifetimes(RuleBasedStateMachine):
             return
         self.recorded()
         one.generation += 1
-        one.refreshed = one.seen = self.now
+        one.refreshed = self.now
         used_before = one.used
         self.used(one, moves=True)
         one.used = max(used_before, self.now)
@@ -360,7 +375,7 @@ class Lifetimes(RuleBasedStateMachine):
         elif deed.startswith("wiped"):
             self.wiped(data, one)
             if deed == "wiped twice":
-                self.now += 1
+                self.ticks += 1
                 self.wiped(data, one)
 
     def wiped(self, data: st.DataObject, one: Known) -> None:
@@ -541,7 +556,7 @@ class Lifetimes(RuleBasedStateMachine):
     )
     def time_passes(self, seconds: int) -> None:
         """The clock goes on."""
-        self.now += seconds
+        self.ticks += seconds
 
     @precondition(lambda self: self.known)
     @rule(data=st.data(), late=st.sampled_from([0, 0, -1, 1]), then=st.sampled_from(["use", "use", "refresh", ""]))
@@ -549,11 +564,11 @@ class Lifetimes(RuleBasedStateMachine):
         """The clock goes to an instant that matters to a session, or to the second before or after, and it is used."""
         one = data.draw(st.sampled_from(self.known))
         rules = self.rules[one.profile]
-        matters = [one.expires, one.access_end, one.slid + rules.slide_after, one.used + 60, one.seen]
+        matters = [one.expires, one.access_end, one.slid + rules.slide_after, one.used + 60, self.seen]
         matters += [] if one.refreshed is None else [one.refreshed + rules.grace]
         ahead = [at + late for at in matters if self.now < at + late < START + 1_000 * DAY]
         if ahead:
-            self.now = data.draw(st.sampled_from(ahead))
+            self.ticks = data.draw(st.sampled_from(ahead))
         if then == "use":
             self.verify(one, one.access_tokens[-1])
         elif then == "refresh" and one.refresh_tokens:
@@ -563,7 +578,7 @@ class Lifetimes(RuleBasedStateMachine):
     def clock_is_set_back(self, data: st.DataObject, seconds: int) -> None:
         """The clock is put right, or wrong, by so much or to just after a refresh; never before the first deed."""
         refreshed = [one.refreshed + 1 for one in self.known if one.refreshed and one.refreshed + 1 < self.now]
-        self.now = max(START, data.draw(st.sampled_from([self.now - seconds, *refreshed])))
+        self.ticks = max(START, data.draw(st.sampled_from([self.ticks - seconds, *refreshed])))
 
     @invariant()
     def one_answer(self) -> None:

@@ -93,7 +93,7 @@ def test_m11_what_was_valid_stays_valid_until_it_ends(held: Registry, clock: Clo
         session = held.session(one.session.id)
         assert (session.ended_reason, session.end) == ("continuity_ended", held.now())
     clock.now -= timedelta(microseconds=held.now() - begun)
-    assert held.session(before.session.id).status == "active"
+    assert held.session(before.session.id).status == "expired"
 
 
 def test_m11_a_use_slides_as_ever(held: Registry, clock: Clock):

@@ -364,16 +364,45 @@ def test_groups(store: Store):
         assert found("user", username="nobody") == []
 
 
-def test_the_latest_instant_since_an_event(store: Store):
-    """Of the newest event of that action and subject and all after it, whatever their order in time."""
-    event(store, "token.refresh", subject="a", at=NOW + 50)
-    event(store, "token.refresh", subject="a", at=NOW + 10)
-    event(store, "session.issue", subject="a", at=NOW + 30)
-    event(store, "token.refresh", subject="b", at=NOW + 20)
+def test_the_latest_instant_that_was_seen(store: Store):
+    """It never goes back, unless it is told to; the look-up by number is read no earlier."""
+    (session,) = add(store, new(secret_hash=bytes(32)))
+    with store.change() as tx:
+        assert tx.seen_at() == 0
+        for at in (NOW, NOW + 30, NOW + 20):
+            tx.saw(at)
+        assert tx.seen_at() == NOW + 30
+    for asked, read_at in ((NOW, NOW + 30), (NOW + 31, NOW + 31)):
+        found = store.by_number(session.number, asked)
+        assert found is not None
+        assert found[0].read_at == read_at
+    with store.change() as tx:
+        tx.set_seen(NOW)
+        assert tx.seen_at() == NOW
     with store.view() as view:
-        assert view.latest_since("token.refresh", "a") == NOW + 30
-        assert view.latest_since("token.refresh", "b") == NOW + 20
-        assert view.latest_since("token.refresh", "c") is None
+        assert view.seen_at() == NOW
+        assert view.registry_id() == "0" * 16
+
+
+def test_ending_everything_and_what_a_key_signed(store: Store):
+    """Living sessions alone: those of one key, or all; what is over or revoked stays as it is."""
+    mine, other, over, revoked = add(
+        store,
+        new(key_id="01234567", secret_hash=bytes(32)),
+        new(key_id="89abcdef", secret_hash=bytes(32)),
+        new(used_at=NOW - 9 * DAY, key_id="01234567", secret_hash=bytes(32)),
+        new(key_id="01234567", secret_hash=bytes(32)),
+    )
+    revoke(store, ids=(revoked.id,))
+    with store.change() as tx:
+        assert tx.signed(NOW) == {"01234567": (1, NEVER), "89abcdef": (1, NEVER)}
+        assert tx.end_signed("01234567", NOW, "key_compromised") == 1
+        assert tx.signed(NOW) == {"89abcdef": (1, NEVER)}
+        assert tx.end_all(NOW, "restored") == 1
+        found = {s.id: s for s in tx.page(SessionFilter(), NOW, 9).sessions}
+    reasons = [found[s.id].ended_by for s in (mine, other, over, revoked)]
+    assert reasons == ["key_compromised", "restored", None, None]
+    assert ids(store, status="active") == []
 
 
 def test_recomputing_never_gives_more_than_was_asked_for(store: Store):

@@ -54,7 +54,9 @@ class Cli:
         if not self._opened:
             from authctl.registry import Registry
 
-            self._opened.append(Registry.open(self.home, registry=self.registry_path, keys=self.keys_path))
+            self._opened.append(
+                Registry.open(self.home, registry=self.registry_path, keys=self.keys_path, warn=self.warn)
+            )
         return self._opened[0]
 
     def close(self) -> None:

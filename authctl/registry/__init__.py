@@ -26,10 +26,10 @@ from authctl.registry import (
     verifying,
     wiping,
 )
-from authctl.registry.audit import ChainHead
+from authctl.registry.audit import AcceptOutcome, ChainHead
 from authctl.registry.cleanup import CleanupOutcome, Progress
 from authctl.registry.continuity import ContinuityState
-from authctl.registry.core import Core
+from authctl.registry.core import Core, Warn
 from authctl.registry.judging import Facts
 from authctl.registry.logins import ClearOutcome, Remembered
 from authctl.registry.profiles import ApplyOutcome, ProfileDifference
@@ -72,14 +72,16 @@ class Registry:
         registry: str | Path | None = None,
         keys: str | Path | None = None,
         clock: Clock | None = None,
+        warn: Warn | None = None,
     ) -> Self:
         """Open an installation that `authctl init` made.
 
         `home` is its folder, by default as for the command line; `registry` names a database elsewhere, `keys` a key ring.
-        `clock` returns the time, as a datetime or in Unix seconds; tests pass one.
+        `clock` returns the time, as a datetime or in Unix seconds; tests pass one. `warn` is told what keeps no deed
+        from being done (a clock that was set back, an audit head that cannot be written); by default the logger `authctl` is.
         """
         place = find_home(home, registry, keys)
-        return cls(Core(place, open_store(place.registry), clock))
+        return cls(Core(place, open_store(place.registry), clock, warn))
 
     def __enter__(self) -> Self:
         return self
@@ -453,8 +455,19 @@ class Registry:
         return audit_log.event(self._core, seq)
 
     def verify_audit(self) -> ChainHead:
-        """Walk the audit chain from its first event. Raises IntegrityFailure naming the first bad one."""
-        return audit_log.verify(self._core)
+        """Walk the audit chain from its first event, up to the head that is kept outside the registry.
+
+        Raises IntegrityFailure naming the first bad event.
+        """
+        return audit_log.verify_against_head(self._core)
+
+    def accept_audit(self, *, note: str | None, actor: str | None = None) -> AcceptOutcome:
+        """Take the present chain as true, after an old registry was put back, and end every session issued before.
+
+        What happened between is not known: what was revoked then would live again. Raises Refused without a note, IntegrityFailure
+        where the chain is not whole in itself.
+        """
+        return audit_log.accept(self._core, note=note, actor=actor)
 
     # Cleaning up
 

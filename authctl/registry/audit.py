@@ -23,6 +23,21 @@ class ChainHead:
     hash: str
 
 
+@dataclass(frozen=True, slots=True)
+class AcceptOutcome:
+    """What taking the present chain as true came to."""
+
+    seq: int
+    hash: str
+    at: int
+    actor: str
+    note: str
+    known: int | None
+    """The event that the head outside knew last."""
+    ended: int
+    """How many living sessions that ended."""
+
+
 def events(core: Core, selection: EventFilter) -> Iterator[AuditEvent]:
     """See `Registry.events`."""
     if selection.session_id is not None:
@@ -57,7 +72,7 @@ def event(core: Core, seq: int) -> AuditEvent:
 
 
 def verify(core: Core) -> ChainHead:
-    """See `Registry.verify_audit`."""
+    """Walk the chain alone. Raises IntegrityFailure naming the first bad event."""
     verifier = Verifier()
     while True:
         with core.store.view() as view:
@@ -69,3 +84,31 @@ def verify(core: Core) -> ChainHead:
     if verifier.last is None:
         raise IntegrityFailure("the audit log was tampered with: it is empty")
     return ChainHead(verifier.last.seq, verifier.last.hash)
+
+
+def verify_against_head(core: Core) -> ChainHead:
+    """See `Registry.verify_audit`."""
+    found = verify(core)
+    core.check_trusted(again=True)
+    return found
+
+
+def accept(core: Core, *, note: str | None, actor: str | None) -> AcceptOutcome:
+    """See `Registry.accept_audit`."""
+    note = names.note(note)
+    verify(core)
+    with core.change(actor, attempts=2, anchored=False) as unit:
+        known = core.outside_head()
+        last = unit.tx.last_event()
+        ended = unit.tx.end_all(unit.now, "restored")
+        forgotten = unit.tx.forget_logins()
+        detail = {
+            "known": known.seq if known else None,
+            "taken": last.seq if last else 0,
+            "ended": ended,
+            "forgotten": forgotten,
+        }
+        unit.record("audit.accept", note=note, detail=detail)
+        accepted = unit.recorded[-1]
+    core.take_head(accepted)
+    return AcceptOutcome(accepted.seq, accepted.hash, unit.now, unit.actor, note, known.seq if known else None, ended)

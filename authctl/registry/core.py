@@ -1,27 +1,41 @@
-"""What every use case needs: the store, the clock, and a transaction that writes its audit event with the deed."""
+"""What every use case needs: the store, the clock, and a transaction that writes its audit event with the deed.
 
-from collections.abc import Iterator
+And what nobody should have to believe: the clock, which never goes behind what the registry has seen, and the registry
+itself, whose audit chain must reach the head that is kept outside it.
+"""
+
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from authctl import audit, names
-from authctl.errors import InvalidInput
-from authctl.instants import Clock, instant_of, utc_now
+from authctl import anchor, audit, names
+from authctl.anchor import Head
+from authctl.errors import AuthctlError, IntegrityFailure, InvalidInput, OutcomeUnknown, Refused, reason
+from authctl.instants import MINUTE, Clock, format_instant, instant_of, utc_now
+from authctl.model import AuditEvent
 from authctl.settings import Home, default_actor
 from authctl.store.base import Change, Store, View
 
 AUTHCTL = "authctl"
 """The actor of what authctl does by itself."""
 
+TOLERANCE = 5 * MINUTE
+"""How far behind what the registry has seen the clock may be without a word."""
 
-@dataclass(frozen=True, slots=True)
+Warn = Callable[[str], None]
+
+
+@dataclass(slots=True)
 class Unit:
     """One transaction: what to change, the one instant it happens at, and who does it."""
 
     tx: Change
     now: int
     actor: str
+    clock: int
+    """What the clock says: `now`, or less where it was set back."""
+    recorded: list[AuditEvent] = field(default_factory=list)
 
     def record(
         self, action: str, *, subject: str | None = None, note: str | None = None, detail: dict[str, Any]
@@ -37,32 +51,137 @@ class Unit:
             detail=detail,
         )
         self.tx.add_event(event)
+        self.recorded.append(event)
+
+    def check_clock(self) -> None:
+        """Raise Refused where the clock is too far behind to begin anything that counts from now."""
+        if self.now - self.clock > TOLERANCE:
+            what = f"the clock says {format_instant(self.clock)}, and the registry has seen {format_instant(self.now)}"
+            raise Refused(what, "set it right; if it was ahead before: authctl doctor --accept-clock --note WHY")
 
 
 class Core:
     """A registry's parts, shared by the use cases."""
 
-    def __init__(self, home: Home, store: Store, clock: Clock | None) -> None:
+    def __init__(self, home: Home, store: Store, clock: Clock | None, warn: Warn | None = None) -> None:
         self.home = home
         self.store = store
         self._clock = clock
+        self._warn = warn or _logged
+        self._warned: set[str] = set()
+        self._is_anchored = False
 
     def now(self) -> int:
-        """The present instant."""
+        """What the clock says."""
         return utc_now() if self._clock is None else instant_of(self._clock())
 
+    def warn(self, text: str) -> None:
+        """Say something that does not keep the deed from being done; once each."""
+        if text not in self._warned:
+            self._warned.add(text)
+            self._warn(text)
+
     @contextmanager
-    def change(self, actor: str | None, *, wait: bool = True, attempts: int = 1) -> Iterator[Unit]:
+    def change(
+        self, actor: str | None, *, wait: bool = True, attempts: int = 1, anchored: bool = True
+    ) -> Iterator[Unit]:
         """Change the registry: all of the block and what it records, or nothing. The time is taken once the turn has come."""
         who = actor_name(actor)
         with self.store.change(wait=wait, attempts=attempts) as tx:
-            yield Unit(tx, self.now(), who)
+            clock = self.now()
+            unit = Unit(tx, self._instant(tx, clock), who, clock)
+            yield unit
+            if unit.recorded:
+                tx.saw(unit.now)
+        if unit.recorded and anchored:
+            self._anchor(unit.recorded[-1])
 
     @contextmanager
     def look(self) -> Iterator[tuple[View, int]]:
         """Read one snapshot of the registry, with the instant it is judged at."""
         with self.store.view() as view:
-            yield view, self.now()
+            yield view, self._instant(view, self.now())
+
+    def _instant(self, view: View, clock: int) -> int:
+        """The present instant: what the clock says, or the latest that the registry has seen where that is later."""
+        seen = view.seen_at()
+        if seen - clock > TOLERANCE:
+            self.warn(
+                f"the clock is behind what the registry has seen, {format_instant(seen)}: that is gone by instead"
+            )
+        return max(seen, clock)
+
+    # The head outside
+
+    def outside_head(self) -> Head | None:
+        """The head that is kept outside; None where there is none, or it cannot be read, which is a warning."""
+        try:
+            return anchor.read(self.home.audit_head, self._registry_id())
+        except OSError as error:
+            self.warn(f"cannot read {self.home.audit_head}: {reason(error)}")
+            return None
+
+    def take_head(self, last: AuditEvent) -> None:
+        """Keep that event as the head outside, whatever is there: the chain was accepted."""
+        try:
+            anchor.replace(self.home.audit_head, self._registry_id(), Head(last.seq, last.hash))
+        except OSError as error:
+            raise OutcomeUnknown(f"accepted, but {self.home.audit_head} cannot be written: {reason(error)}") from None
+        self._is_anchored = True
+
+    def check_trusted(self, *, again: bool = False) -> None:
+        """Raise IntegrityFailure where the registry is behind the head that is kept outside it, or has another chain.
+
+        Compared until it agrees once; a registry that is put in the place of one that is open is met when it is opened next.
+        """
+        if self._is_anchored and not again:
+            return
+        head = self.outside_head()
+        with self.store.view() as view:  # begun after the head was read, so that it has whatever that one knows
+            found = view.event(head.seq) if head else None
+            last = view.last_event()
+        if head is None and last is not None:
+            self.warn(f"{self.home.audit_head} does not know this registry; the next change mends that")
+        if head is not None and (found is None or found.hash != head.hash):
+            raise behind(head, last.seq if last else 0)
+        self._is_anchored = True
+
+    def _anchor(self, last: AuditEvent) -> None:
+        """Write the head of what was committed. What cannot be written is a warning: the deed stands."""
+        try:
+            head = Head(last.seq, last.hash)
+            agrees = anchor.advance(self.home.audit_head, self._registry_id(), head, self._hash_of)
+        except (OSError, AuthctlError) as error:
+            said = reason(error) if isinstance(error, OSError) else error.message
+            self.warn(f"done, but the head of the audit log could not be written: {said}")
+            return
+        if not agrees:
+            self._is_anchored = False
+            self.warn("the audit log does not reach the head that is kept outside it: see authctl audit verify")
+
+    def _registry_id(self) -> str:
+        with self.store.view() as view:
+            return view.registry_id()
+
+    def _hash_of(self, seq: int) -> str | None:
+        with self.store.view() as view:
+            found = view.event(seq)
+        return None if found is None else found.hash
+
+
+def behind(head: Head, last: int) -> IntegrityFailure:
+    """What is wrong where a chain does not have its own head."""
+    missing = f"it ends with event {last}" if last < head.seq else f"event {head.seq} is another"
+    what = f"the audit log was cut off or replaced, or an old registry put back: {missing}, and audit.head knows {head.seq}"
+    return IntegrityFailure(
+        what, "restore the newest registry, or take this one as it is: authctl audit accept --note WHY"
+    )
+
+
+def _logged(text: str) -> None:
+    import logging
+
+    logging.getLogger("authctl").warning(text)
 
 
 def actor_name(actor: str | None) -> str:

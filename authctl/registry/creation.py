@@ -39,6 +39,7 @@ def create(
                 made.append(place.keys)
             create_private(place.profiles, profiles_text)
             made.append(place.profiles)
+            made.append(place.audit_head)
             with core.change(actor) as unit:
                 document = profiles.to_document()
                 unit.record("registry.init", subject=registry_id, detail={"in_force": document})
@@ -57,7 +58,7 @@ def _make_folder(folder: Path) -> None:
 
 def _check_vacant(place: Home) -> None:
     logs = [Path(f"{place.registry}{suffix}") for suffix in ("-wal", "-shm", "-journal")]
-    for path in (place.registry, place.folder / "keys.json", place.profiles, place.folder / "audit.head", *logs):
+    for path in (place.registry, place.folder / "keys.json", place.profiles, place.audit_head, *logs):
         if path.exists() or path.is_symlink():
             raise Refused(f"it exists already: {path}", "to use another folder: authctl --home DIR init")
 

@@ -45,6 +45,7 @@ class ClearOutcome:
 def login(core: Core, reader: TokenReader, sign_in: SignIn, password: str, actor: str | None) -> Issued:
     """See `Registry.login`."""
     passwords.check(password)
+    core.check_trusted()
     ring = reader.mint().ring
     with core.look() as (view, now):
         profile = admitting(view, sign_in)

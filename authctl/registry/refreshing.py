@@ -30,6 +30,7 @@ _REUSE_NOTE = "refresh token reuse detected"
 
 def refresh(core: Core, reader: TokenReader, token: str, facts: Facts, actor: str | None) -> Issued:
     """See `Registry.refresh`."""
+    core.check_trusted()
     claims = reader.claims(token)
     try:
         found = owned(core.store.by_number(claims.number, core.now()), claims)
@@ -70,6 +71,7 @@ def _refreshed(core: Core, reader: TokenReader, claims: Claims, facts: Facts, ac
 
 def _rotated(unit: Unit, session: Session, profile: Profile, rules: PairRules, key_id: str) -> Session:
     """The session with its next generation of tokens, which the key that now signs is to sign."""
+    unit.check_clock()
     deadlines = deadlines_after(profile, session, unit.now, moves=True)
     access = lifetimes.after(unit.now, rules.access_lifetime)
     unit.tx.rotate(session.number, unit.now, deadlines, access, key_id)
@@ -85,10 +87,7 @@ def _is_retry(unit: Unit, session: Session, rules: PairRules, claims: Claims) ->
     refreshed_at = session.refreshed_at
     if claims.generation != session.generation - 1 or refreshed_at is None:
         return False
-    if not lifetimes.is_in_grace(rules.grace, refreshed_at, refreshed_at, unit.now):
-        return False
-    seen_at = unit.tx.latest_since("token.refresh", session.id) or refreshed_at
-    return lifetimes.is_in_grace(rules.grace, refreshed_at, max(seen_at, session.last_used_at), unit.now)
+    return lifetimes.is_in_grace(rules.grace, refreshed_at, unit.now, unit.clock)
 
 
 def _revoke(unit: Unit, session: Session, claims: Claims) -> None:

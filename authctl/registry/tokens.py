@@ -84,6 +84,7 @@ class SignIn:
 
 def issue(core: Core, reader: TokenReader, sign_in: SignIn, actor: str | None) -> Issued:
     """See `Registry.issue`."""
+    core.check_trusted()
     reader.mint()
     with core.change(actor) as unit:
         return register(unit, reader, sign_in, admitting(unit.tx, sign_in))
@@ -105,6 +106,7 @@ def admitting(view: View, sign_in: SignIn) -> Profile:
 
 def register(unit: Unit, reader: TokenReader, sign_in: SignIn, profile: Profile, **how: str) -> Issued:
     """Register a session under a profile, with its event, and mint its tokens; `how` goes into the event."""
+    unit.check_clock()
     mint = reader.mint()
     secret = secrets.token_bytes(SECRET_BYTES)
     session = unit.tx.add_session(

@@ -11,6 +11,7 @@ from authctl.tokens import Claims, TokenKind
 
 def verify(core: Core, reader: TokenReader, token: str, facts: Facts) -> Session:
     """See `Registry.verify`."""
+    core.check_trusted()
     claims = reader.claims(token)
     try:
         session = _verified(core, claims, facts)
@@ -54,6 +55,7 @@ def _used(core: Core, session: Session) -> Session | None:
             if present.generation != session.generation:
                 return None  # refreshed meanwhile: the token that was presented is over
             moves = present.tokens == Tokens.SINGLE
+            tx.saw(now)
             tx.record_use(present.number, now, deadlines_after(profile, present, now, moves=moves))
             return tx.session(session.id, now)
     except RegistryUnavailable:

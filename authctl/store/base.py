@@ -119,6 +119,12 @@ class ImportedDetail(NamedTuple):
 class View(Protocol):
     """Reading, from one consistent snapshot."""
 
+    def registry_id(self) -> str:
+        """What tells this registry from every other."""
+
+    def seen_at(self) -> int:
+        """The latest instant that any change was made at."""
+
     def session(self, session_id: str, now: int) -> Session | None:
         """The session of that whole id."""
 
@@ -177,9 +183,6 @@ class View(Protocol):
     def last_event(self) -> AuditEvent | None:
         """The newest event."""
 
-    def latest_since(self, action: str, subject: str) -> int | None:
-        """The latest instant of any event, from the newest one of that action and subject on."""
-
     def ended_before(self, cutoff: int, *, keep_unacknowledged: bool = False) -> Removable:
         """How many sessions' end lies before the cutoff; without those whose wipe was not acknowledged, if asked for."""
 
@@ -201,6 +204,15 @@ class Change(View, Protocol):
 
     def add_session(self, session: NewSession, revocation_id: int | None = None) -> Session:
         """Register a session, not revoked unless a closed revocation is named; its number never comes back."""
+
+    def saw(self, at: int) -> None:
+        """Record that a change is made at that instant; the latest one stays."""
+
+    def set_seen(self, at: int) -> None:
+        """Record that instant as the latest, whatever was seen before."""
+
+    def end_all(self, at: int, reason: str) -> int:
+        """Make a hard end of every living session; how many that were."""
 
     def record_use(self, number: int, used_at: int, deadlines: Deadlines) -> None:
         """Write a use and the deadlines it leads to."""
@@ -328,7 +340,7 @@ class Store(Protocol):
         """
 
     def by_number(self, number: int, now: int) -> tuple[Session, bytes | None] | None:
-        """As `View.by_number`, by a connection of its own: the hot path's one look-up."""
+        """As `View.by_number`, by a connection of its own, read at `now` or what was seen later: the hot path's one look-up."""
 
     def profiles(self) -> ProfileSet:
         """As `View.profiles`, by the same connection."""

@@ -6,7 +6,7 @@ from authctl.errors import IntegrityFailure
 from authctl.files import check_private
 
 APPLICATION_ID = 0x61637431
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 
 
 def check_file(path: Path) -> None:

@@ -194,6 +194,17 @@ _CONTACT = (
 )
 
 
+_TRUST = (
+    """
+    CREATE TABLE clock (
+        only INTEGER PRIMARY KEY CHECK (only = 1),
+        seen_at INTEGER NOT NULL
+    ) STRICT
+    """,
+    "INSERT INTO clock SELECT 1, coalesce(max(at), 0) FROM audit_events",
+)
+
+
 @migrations()
 def founding(db: Database) -> None:
     """Sessions, revocations, the audit log, and what imports remember."""
@@ -219,6 +230,13 @@ def outages(db: Database) -> None:
 def contact(db: Database) -> None:
     """Orders to wipe, conditions, the authentication cache, and expiry by profile, as profiles and continuity judge it."""
     for statement in _CONTACT:
+        db.conn.execute(statement)
+
+
+@migrations()
+def trust(db: Database) -> None:
+    """The latest instant that was seen; of an older registry, what its audit log has."""
+    for statement in _TRUST:
         db.conn.execute(statement)
 
 

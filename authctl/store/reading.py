@@ -38,7 +38,7 @@ from authctl.store.selection import (
 )
 
 _BY_NUMBER = f"SELECT {{columns}}, s.secret_hash FROM sessions AS s {JOINED} WHERE s.number = :number"
-BY_NUMBER = _BY_NUMBER.format(columns=rows.session_columns())
+BY_NUMBER = _BY_NUMBER.format(columns=rows.session_columns(now="max(:now, (SELECT seen_at FROM clock))"))
 
 LATEST_REVOKE_ALL = (
     "SELECT id FROM revocations INDEXED BY revocations_by_time WHERE everything AND at IS NOT NULL"
@@ -71,7 +71,7 @@ def by_number(connection: sqlite3.Connection, number: int, now: int) -> tuple[Se
     if found is None:
         return None
     session = rows.session(found)
-    if now >= session.token_expires_at:
+    if session.read_at >= session.token_expires_at:
         session = session.held_by(continuity_events(connection))
     return session, found[-1]
 
@@ -104,6 +104,13 @@ class SqliteView:
     @property
     def _session_columns(self) -> str:
         return rows.session_columns(self.holding.end("s.expires_at"), self.holding.end("s.access_expires_at"))
+
+    def registry_id(self) -> str:
+        found = self._one("SELECT id FROM registry")
+        return str(found and found[0])
+
+    def seen_at(self) -> int:
+        return self._number("SELECT seen_at FROM clock")
 
     def continuity_events(self) -> list[ContinuityEvent]:
         return continuity_events(self.connection)
@@ -286,11 +293,6 @@ class SqliteView:
     def last_event(self) -> AuditEvent | None:
         found = self._one(f"SELECT {rows.EVENT} FROM audit_events WHERE seq = (SELECT max(seq) FROM audit_events)")
         return rows.event(found) if found else None
-
-    def latest_since(self, action: str, subject: str) -> int | None:
-        newest = "SELECT max(seq) FROM audit_events WHERE subject = ? AND action = ?"
-        found = self._one(f"SELECT max(at) FROM audit_events WHERE seq >= ({newest})", (subject, action))
-        return found[0] if found else None
 
     def ended_before(self, cutoff: int, *, keep_unacknowledged: bool = False) -> Removable:
         expired, revoked = removable(self.holding, cutoff)

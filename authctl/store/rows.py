@@ -15,7 +15,7 @@ _SESSION = (
     " s.user_agent, s.kind, s.profile, s.signed_in_with, s.referrer, s.created_at, s.last_used_at, s.slid_at,"
     " s.use_due_at, s.idle_expires_at, s.absolute_expires_at, s.fixed_expires_at, s.expires_at, {end},"
     " s.ended_at, s.ended_reason, s.tokens, s.sealed, s.bound_to, s.generation, s.refreshed_at, s.access_expires_at,"
-    " {access_end}, s.key_id, s.conditioned, s.wipes, s.wipe_delivered_at, s.wipe_acknowledged_at, s.revocation_id, r.at, r.actor, r.note, :now"
+    " {access_end}, s.key_id, s.conditioned, s.wipes, s.wipe_delivered_at, s.wipe_acknowledged_at, s.revocation_id, r.at, r.actor, r.note, {now}"
 )
 CONTINUITY = "id, profile, started_at, ends_at, actor, note, ended_by, end_note"
 LOGIN = "profile, username, authenticator, authenticated_at, last_used_at, key_id, salt, verifier"
@@ -27,9 +27,9 @@ _WIDTH = len(Session._fields)
 _INSTANTS = [Session._fields.index(name) for name in Session._fields if name.endswith("_at")]
 
 
-def session_columns(end: str = "s.expires_at", access_end: str = "s.access_expires_at") -> str:
-    """What to select for a session, with the SQL for when it and its access token really end."""
-    return _SESSION.format(end=end, access_end=access_end)
+def session_columns(end: str = "s.expires_at", access_end: str = "s.access_expires_at", now: str = ":now") -> str:
+    """What to select for a session, with the SQL for when it and its access token really end, and when it is read."""
+    return _SESSION.format(end=end, access_end=access_end, now=now)
 
 
 def session(row: Sequence[Any]) -> Session:

@@ -59,6 +59,20 @@ class SqliteChange(SqliteView):
         assert found is not None
         return rows.session(found)
 
+    def saw(self, at: int) -> None:
+        self.connection.execute("UPDATE clock SET seen_at = max(seen_at, ?)", (at,))
+
+    def set_seen(self, at: int) -> None:
+        self.connection.execute("UPDATE clock SET seen_at = ?", (at,))
+
+    def end_all(self, at: int, reason: str) -> int:
+        sql = (
+            "UPDATE sessions AS s INDEXED BY sessions_by_revocation SET ended_at = :at, ended_reason = :reason, expires_at = :at"
+            f" WHERE {status_sql(Status.ACTIVE, self.holding, at)}"
+        )
+        parameters = {"at": at, "now": at, "reason": reason, **self.holding.parameters}
+        return self.connection.execute(sql, parameters).rowcount
+
     def record_use(self, number: int, used_at: int, deadlines: Deadlines) -> None:
         sql = f"UPDATE sessions SET last_used_at = :used_at, {_NEW_DEADLINES} WHERE number = :number"
         self.connection.execute(sql, _use(number, used_at, deadlines))

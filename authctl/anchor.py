@@ -1,0 +1,91 @@
+"""The head of the audit chain, kept outside the registry: `audit.head` in the home, a line for each registry.
+
+Whoever cuts the log's tail off, or puts an old registry back, cannot do the same to a file elsewhere unnoticed. It may lag behind
+the chain, by a crash or a full disk, and never leads: it is written after the commit. Lines have one width and are written in
+place under a lock, so that a crash leaves the old one or the new one.
+"""
+
+import fcntl
+import os
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from authctl.files import check_private
+
+_LINE = re.compile(rb"([0-9a-f]{16}) ([0-9]{19}) ([0-9a-f]{64})\n")
+_WIDTH = 102
+
+
+class Head(NamedTuple):
+    """The last event that was known of a chain."""
+
+    seq: int
+    hash: str
+
+
+def read(path: Path, registry_id: str) -> Head | None:
+    """What the file says of a registry; None where it says nothing, or is not there.
+
+    Raises OSError where it cannot be read, RegistryUnavailable where others can touch it.
+    """
+    if not path.exists():
+        return None
+    check_private(path, "audit head")
+    with _opened(path, os.O_RDONLY, fcntl.LOCK_SH) as descriptor:
+        found = _find(descriptor, registry_id)
+    return found[1] if found else None
+
+
+def advance(path: Path, registry_id: str, head: Head, hash_of: Callable[[int], str | None]) -> bool:
+    """Write a newer head; False, and nothing is written, where the chain does not have the one in the file.
+
+    `hash_of` gives the hash of an event of the chain by its number, or None, as the chain is when it is asked. Raises OSError.
+    """
+    with _opened(path, os.O_RDWR | os.O_CREAT, fcntl.LOCK_EX) as descriptor:
+        found = _find(descriptor, registry_id)
+        if found is not None:
+            _, known = found
+            if hash_of(known.seq) != known.hash:
+                return False
+            if known.seq >= head.seq:
+                return True
+        _write(descriptor, registry_id, head, found[0] if found else None)
+    return True
+
+
+def replace(path: Path, registry_id: str, head: Head) -> None:
+    """Write a head whatever the file says: the chain was accepted. Raises OSError."""
+    with _opened(path, os.O_RDWR | os.O_CREAT, fcntl.LOCK_EX) as descriptor:
+        found = _find(descriptor, registry_id)
+        _write(descriptor, registry_id, head, found[0] if found else None)
+        os.fsync(descriptor)
+
+
+@contextmanager
+def _opened(path: Path, flags: int, lock: int) -> Iterator[int]:
+    descriptor = os.open(path, flags | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        if os.fstat(descriptor).st_size == 0 and flags & os.O_CREAT:
+            os.fchmod(descriptor, 0o600)  # whatever the umask
+        fcntl.flock(descriptor, lock)
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _find(descriptor: int, registry_id: str) -> tuple[int, Head] | None:
+    """Where the registry's line stands, and what it says; lines that make no sense say nothing."""
+    content = os.pread(descriptor, os.fstat(descriptor).st_size, 0)
+    for match in _LINE.finditer(content):
+        if match[1].decode() == registry_id and match.start() % _WIDTH == 0:
+            return match.start(), Head(int(match[2]), match[3].decode())
+    return None
+
+
+def _write(descriptor: int, registry_id: str, head: Head, position: int | None) -> None:
+    line = f"{registry_id} {head.seq:019d} {head.hash}\n".encode()
+    end = -(-os.fstat(descriptor).st_size // _WIDTH) * _WIDTH
+    os.pwrite(descriptor, line, end if position is None else position)
