@@ -6,10 +6,9 @@ from typing import Annotated
 import typer
 
 from authctl import records, render
-from authctl.cli.context import counted, start, talk
-from authctl.cli.options import LARGEST, Actor, Limit, Note, Output, Quiet, Yes
+from authctl.cli.context import counted, start
+from authctl.cli.options import LARGEST, Actor, Limit, Note, Output, Quiet
 from authctl.instants import parse_when
-from authctl.model import SessionFilter, Status
 from authctl.store.base import EventFilter
 
 app = typer.Typer(help="See who did what.", rich_markup_mode=None, add_completion=False)
@@ -73,23 +72,11 @@ def verify(ctx: typer.Context, output: Output = None, quiet: Quiet = False) -> N
 
 @app.command()
 def accept(
-    ctx: typer.Context,
-    note: Note = None,
-    yes: Yes = False,
-    actor: Actor = None,
-    output: Output = None,
-    quiet: Quiet = False,
+    ctx: typer.Context, note: Note = None, actor: Actor = None, output: Output = None, quiet: Quiet = False
 ) -> None:
     """Take the present chain as true. After an old registry was put back; ends every session issued before."""
-    from authctl import names
-
     cli = start(ctx, output, quiet)
-    note = names.note(cli.note(note))
-    living = cli.registry.count(SessionFilter(status=Status.ACTIVE))
-    if living:
-        talk(f"this would end {counted(living, 'living session')}")
-        cli.confirm("accept? [y/N]", "y", yes)
-    outcome = cli.registry.accept_audit(note=note, actor=actor)
+    outcome = cli.registry.accept_audit(note=cli.note(note), actor=actor)
     said = (
         f"accepted: the audit chain now ends with event {outcome.seq}; {counted(outcome.ended, 'living session')} ended"
     )

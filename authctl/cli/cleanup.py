@@ -34,6 +34,9 @@ def cleanup(
         bool,
         typer.Option("--keep-unacknowledged", help="Leave revoked sessions whose wipe was not acknowledged."),
     ] = False,
+    accept_clock_jump: Annotated[
+        bool, typer.Option("--accept-clock-jump", help="The clock is right, though nothing happened for months.")
+    ] = False,
     actor: Actor = None,
     output: Output = None,
     quiet: Quiet = False,
@@ -47,6 +50,7 @@ def cleanup(
             dry_run=dry_run,
             batch_size=batch_size,
             keep_unacknowledged=keep_unacknowledged,
+            accept_clock_jump=accept_clock_jump,
             actor=actor,
             progress=progress,
         )

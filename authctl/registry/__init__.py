@@ -464,8 +464,8 @@ class Registry:
     def accept_audit(self, *, note: str | None, actor: str | None = None) -> AcceptOutcome:
         """Take the present chain as true, after an old registry was put back, and end every session issued before.
 
-        What happened between is not known: what was revoked then would live again. Raises Refused without a note, IntegrityFailure
-        where the chain is not whole in itself.
+        What happened between is not known: what was revoked then would live again. Raises Refused without a note, or where there is
+        nothing to accept; IntegrityFailure where the chain is not whole in itself.
         """
         return audit_log.accept(self._core, note=note, actor=actor)
 
@@ -478,6 +478,7 @@ class Registry:
         dry_run: bool = False,
         batch_size: int | None = None,
         keep_unacknowledged: bool = False,
+        accept_clock_jump: bool = False,
         actor: str | None = None,
         progress: Progress = _silent,
     ) -> CleanupOutcome:
@@ -485,7 +486,8 @@ class Registry:
 
         In batches that hold the lock for about 50 ms; safe when two run at once, and the next run completes one that was
         killed. `keep_unacknowledged` leaves revoked sessions whose applications have not said that their data is removed.
-        Raises Refused when `older_than` is shorter than the retention.
+        Raises Refused when `older_than` is shorter than the retention, and, unless `accept_clock_jump`, when more than half of all
+        sessions would go though nothing was recorded for seven months: the clock may be ahead.
         """
         return cleanup.clean_up(
             self._core,
@@ -493,6 +495,7 @@ class Registry:
             dry_run=dry_run,
             batch_size=batch_size,
             keep_unacknowledged=keep_unacknowledged,
+            accept_clock_jump=accept_clock_jump,
             actor=actor,
             progress=progress,
         )

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from authctl import names
 from authctl.audit import Verifier
-from authctl.errors import IntegrityFailure, NotFound
+from authctl.errors import IntegrityFailure, NotFound, Refused
 from authctl.model import AuditEvent
 from authctl.registry.core import Core
 from authctl.registry.sessions import resolve
@@ -97,8 +97,10 @@ def accept(core: Core, *, note: str | None, actor: str | None) -> AcceptOutcome:
     """See `Registry.accept_audit`."""
     note = names.note(note)
     verify(core)
+    if core.is_trusted():
+        raise Refused("the audit log reaches the head that is kept outside it: there is nothing to accept")
+    known = core.outside_head()
     with core.change(actor, attempts=2, anchored=False) as unit:
-        known = core.outside_head()
         last = unit.tx.last_event()
         ended = unit.tx.end_all(unit.now, "restored")
         forgotten = unit.tx.forget_logins()

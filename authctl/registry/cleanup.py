@@ -7,6 +7,7 @@ from time import perf_counter
 from authctl.errors import InvalidInput, Refused
 from authctl.instants import Duration, format_instant
 from authctl.lifetimes import retention_cutoff
+from authctl.model import SessionFilter
 from authctl.registry.core import Core, actor_name
 from authctl.store.base import Removable, View
 
@@ -16,6 +17,8 @@ Progress = Callable[[int, int], None]
 _FIRST_BATCH = 500
 _LARGEST_BATCH = 20_000
 _LOCK_SECONDS = 0.05
+_LONGEST_QUIET = Duration(months=7)
+"""How long after the last event a cleanup of most sessions is believed without a word."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +43,7 @@ def clean_up(
     dry_run: bool,
     batch_size: int | None,
     keep_unacknowledged: bool,
+    accept_clock_jump: bool,
     actor: str | None,
     progress: Progress,
 ) -> CleanupOutcome:
@@ -50,10 +54,24 @@ def clean_up(
     with core.look() as (view, now):
         cutoff = _cutoff(view, now, older_than)
         due = view.ended_before(cutoff, keep_unacknowledged=keep_unacknowledged)
+        if not accept_clock_jump:
+            _check_clock(view, now, due.total)
         retention = str(view.profiles().retention)
     if not dry_run:
         due = _remove(core, cutoff, due.total, batch_size, actor, progress, keep_unacknowledged=keep_unacknowledged)
     return CleanupOutcome(cutoff, retention, due.total, *due, dry_run)
+
+
+def _check_clock(view: View, now: int, due: int) -> None:
+    """Raise Refused where the clock may have jumped ahead: nothing happened for long, and most sessions would go."""
+    last = view.last_event()
+    quiet_since = None if last is None else last.at
+    if quiet_since is None or quiet_since >= _LONGEST_QUIET.before(now):
+        return
+    everything = view.count(SessionFilter(), now)
+    if due * 2 > everything:
+        what = f"{due:,} of {everything:,} sessions would go, and the clock is {_LONGEST_QUIET} and more ahead of the last event"
+        raise Refused(what, "set the clock right; if it is: authctl cleanup --accept-clock-jump")
 
 
 def _cutoff(view: View, now: int, older_than: Duration | None) -> int:

@@ -129,6 +129,14 @@ class Core:
             raise OutcomeUnknown(f"accepted, but {self.home.audit_head} cannot be written: {reason(error)}") from None
         self._is_anchored = True
 
+    def is_trusted(self) -> bool:
+        """Whether the registry reaches the head that is kept outside it."""
+        try:
+            self.check_trusted(again=True)
+        except IntegrityFailure:
+            return False
+        return True
+
     def check_trusted(self, *, again: bool = False) -> None:
         """Raise IntegrityFailure where the registry is behind the head that is kept outside it, or has another chain.
 

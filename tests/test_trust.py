@@ -1,0 +1,420 @@
+"""What nobody should have to believe: the registry after somebody had it in hand, and the clock; see the threats by their letters."""
+
+import json
+import random
+import shutil
+import sqlite3
+import stat
+from collections.abc import Callable
+from contextlib import closing
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from authctl import (
+    IntegrityFailure,
+    Refused,
+    Registry,
+    RegistryUnavailable,
+    SessionFilter,
+    Status,
+    TokenExpired,
+    TokenInvalid,
+    profiles,
+)
+from authctl.registry.core import AUTHCTL
+from tests.conftest import Authctl, Clock, Install
+
+
+@pytest.fixture
+def said() -> list[str]:
+    """What a registry warned of."""
+    return []
+
+
+@pytest.fixture
+def reopened(registry: Registry, home: Path, clock: Clock, said: list[str]) -> Callable[[], Registry]:
+    """Open the installation anew, as another process would."""
+    opened: list[Registry] = []
+
+    def again() -> Registry:
+        one = Registry.open(home, registry=home / "registry.db", clock=clock, warn=said.append)
+        opened.append(one)
+        return one
+
+    yield again
+    for one in opened:
+        one.close()
+
+
+def issue(registry: Registry, name: str = "alice"):
+    """A sign-in."""
+    return registry.issue(username=name, application="Outlook")
+
+
+def head(home: Path) -> list[str]:
+    """The one line of audit.head."""
+    (line,) = (home / "audit.head").read_text().splitlines()
+    return line.split()
+
+
+def saved(registry: Registry, home: Path) -> Path:
+    """A copy of the registry as it is now, taken by SQLite's own backup."""
+    copy = home.parent / "old.db"
+    with closing(sqlite3.connect(home / "registry.db")) as here, closing(sqlite3.connect(copy)) as there:
+        here.backup(there)
+    return copy
+
+
+def put_back(registry: Registry, home: Path, copy: Path) -> None:
+    """The copy in the place of the registry, as whoever restores a file does it."""
+    registry.close()
+    for name in ("registry.db", "registry.db-wal", "registry.db-shm"):
+        (home / name).unlink(missing_ok=True)
+    shutil.copy(copy, home / "registry.db")
+    (home / "registry.db").chmod(0o600)
+
+
+def tampered(home: Path, sql: str) -> None:
+    """Change the audit log as somebody who has the file can."""
+    with closing(sqlite3.connect(home / "registry.db", isolation_level=None)) as connection:
+        for trigger in ("next", "no_update", "no_delete"):
+            connection.execute(f"DROP TRIGGER audit_events_{trigger}")
+        connection.executescript(sql)
+
+
+# A8: the head outside
+
+
+def test_the_head_follows_the_chain(registry: Registry, home: Path):
+    """Each change moves it on; reading and uses do not. It is private, and one line for each registry."""
+    assert stat.S_IMODE((home / "audit.head").stat().st_mode) == 0o600
+    for _ in range(3):
+        token = issue(registry).access_token
+        last = next(registry.events())
+        assert head(home)[1:] == [f"{last.seq:019d}", last.hash]
+    registry.verify(token)
+    list(registry.sessions())
+    assert head(home)[2] == last.hash
+
+
+def test_a8_an_old_registry_that_is_put_back_is_not_believed(
+    registry: Registry, home: Path, reopened: Callable[[], Registry], said: list[str]
+):
+    """Sessions that were revoked since would live again: verify, issue, refresh and login answer 7; revoking works throughout."""
+    bob = issue(registry, "bob")
+    copy = saved(registry, home)
+    alice = issue(registry)
+    registry.revoke(SessionFilter(username="bob"), note="lost device")
+    known = head(home)
+    put_back(registry, home, copy)
+    again = reopened()
+    for deed in (
+        lambda: again.verify(bob.access_token),
+        lambda: again.verify(alice.access_token),
+        lambda: again.refresh("nonsense"),
+        lambda: issue(again, "carol"),
+        lambda: again.login(username="carol", application="x", password="y"),
+        again.verify_audit,
+    ):
+        with pytest.raises(IntegrityFailure, match=r"it ends with event 2, and audit.head knows 4") as refused:
+            deed()
+        assert refused.value.hint is not None
+        assert "audit accept" in refused.value.hint
+    assert again.session(bob.session.id).status is Status.ACTIVE
+    assert said == []
+    assert again.revoke(SessionFilter(username="bob"), note="lost device").revoked == 1
+    assert head(home) == known, "never written while it disagrees"
+    assert "does not reach the head" in said[0]
+
+
+def test_a8_accepting_ends_what_was_issued_before(registry: Registry, home: Path, reopened: Callable[[], Registry]):
+    """The present chain is true from then on, and starts with nobody signed in; later sign-ins are good."""
+    bob = issue(registry, "bob")
+    copy = saved(registry, home)
+    issue(registry)
+    put_back(registry, home, copy)
+    again = reopened()
+    with pytest.raises(Refused, match="note is required"):
+        again.accept_audit(note=None)
+    outcome = again.accept_audit(note="restored the backup of Monday", actor="eve")
+    assert (outcome.known, outcome.seq, outcome.ended) == (3, 3, 1)
+    with pytest.raises(TokenInvalid):
+        again.verify(bob.access_token)
+    assert again.session(bob.session.id).ended_reason == "restored"
+    assert again.verify(issue(again, "carol").access_token)
+    event = again.event(3)
+    assert (event.action, event.actor, event.note) == ("audit.accept", "eve", "restored the backup of Monday")
+    assert again.verify_audit().seq == 4
+    assert head(home)[1] == f"{4:019d}"
+    with pytest.raises(Refused, match="there is nothing to accept"):
+        again.accept_audit(note="once more")
+    with pytest.raises(TokenInvalid):
+        reopened().verify(bob.access_token)
+
+
+def test_a8_accepted_elsewhere_is_seen(registry: Registry, home: Path, reopened: Callable[[], Registry]):
+    """A back end that found the registry behind goes on by itself once it was accepted."""
+    copy = saved(registry, home)
+    issue(registry)
+    put_back(registry, home, copy)
+    waiting = reopened()
+    with pytest.raises(IntegrityFailure):
+        issue(waiting)
+    reopened().accept_audit(note="restored")
+    assert waiting.verify(issue(waiting).access_token)
+
+
+def test_a8_a_missing_head_is_a_warning_that_the_next_change_mends(
+    registry: Registry, home: Path, reopened: Callable[[], Registry], said: list[str]
+):
+    """As it is for a registry of an older authctl, or a home that lost the file; garbage is nothing."""
+    issued = issue(registry)
+    for content in (None, b"", b"garbage\n", b"\xff" * 500):
+        (home / "audit.head").unlink()
+        if content is not None:
+            (home / "audit.head").touch(0o600)
+            (home / "audit.head").write_bytes(content)
+        again = reopened()
+        assert again.verify(issued.access_token)
+        assert "does not know this registry" in said.pop()
+        issue(again)
+        last = next(again.events())
+        assert f"{last.seq:019d} {last.hash}\n".encode() in (home / "audit.head").read_bytes()
+        assert said == []
+        reopened().verify(issued.access_token)
+        assert said == []
+
+
+def test_a8_a_head_that_cannot_be_written_is_a_warning(
+    registry: Registry, home: Path, reopened: Callable[[], Registry], said: list[str]
+):
+    """The deed stands, and the head lags; it never leads, and goes on when it can be written again."""
+    issue(registry)
+    before = (home / "audit.head").read_bytes()
+    (home / "audit.head").unlink()
+    (home / "audit.head").mkdir()
+    again = reopened()
+    with pytest.raises(RegistryUnavailable, match=r"audit head at .* is not a regular file"):
+        issue(again)
+    assert again.revoke(SessionFilter(username="alice"), note="lost device").revoked == 1
+    assert "the head of the audit log could not be written" in said[0]
+    (home / "audit.head").rmdir()
+    (home / "audit.head").touch(0o600)
+    (home / "audit.head").write_bytes(before)
+    issue(again, "bob")
+    assert head(home)[2] == next(again.events()).hash
+
+
+def test_a8_a_head_that_others_can_touch_is_refused(registry: Registry, home: Path, reopened: Callable[[], Registry]):
+    """As the key ring is."""
+    token = issue(registry).access_token
+    (home / "audit.head").chmod(0o644)
+    with pytest.raises(RegistryUnavailable, match="open to others"):
+        reopened().verify(token)
+
+
+def test_a8_several_registries_have_a_line_each(registry: Registry, home: Path, clock: Clock, tmp_path: Path):
+    """One home may work on several registries: each is compared with its own."""
+    issue(registry)
+    other = tmp_path / "second"
+    place = tmp_path / "second.db"
+    from authctl.registry.creation import create
+    from authctl.settings import find_home
+
+    create(find_home(other, place), profiles.read(profiles.DEFAULT_FILE.encode(), "p"), b"", clock=clock)
+    with Registry.open(home, registry=place, keys=other / "keys.json", clock=clock) as second:
+        issue(second)
+        issue(registry)
+        issue(second)
+        lines = [line.split() for line in (home / "audit.head").read_text().splitlines()]
+        assert [int(line[1]) for line in lines] == [3, 3]
+        assert {line[2] for line in lines} == {next(one.events()).hash for one in (registry, second)}
+
+
+def test_j3_a_head_that_lags_is_caught_up(registry: Registry, home: Path, reopened: Callable[[], Registry]):
+    """A crash between commit and head leaves it behind: nothing is wrong, and the next change mends it."""
+    issue(registry)
+    before = (home / "audit.head").read_bytes()
+    token = issue(registry).access_token
+    (home / "audit.head").write_bytes(before)
+    again = reopened()
+    assert again.verify(token)
+    assert again.verify_audit().seq == 3
+    issue(again)
+    assert int(head(home)[1]) == 4
+
+
+# J1, J2: six attacks on the log
+
+ATTACKS = {
+    "an event is edited": "UPDATE audit_events SET note = 'nothing' WHERE seq = 4",
+    "an event is deleted": "DELETE FROM audit_events WHERE seq = 4",
+    "two events change places": (
+        "UPDATE audit_events SET seq = -1 WHERE seq = 4; UPDATE audit_events SET seq = 4 WHERE seq = 5;"
+        "UPDATE audit_events SET seq = 5 WHERE seq = -1"
+    ),
+    "the tail is cut off": "DELETE FROM audit_events WHERE seq >= 5",
+}
+
+
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_j2_an_attack_on_the_log_is_found(
+    registry: Registry, home: Path, reopened: Callable[[], Registry], authctl: Authctl, attack: str
+):
+    """7, and the first bad event named; also where the chain alone is whole."""
+    for name in ("a", "b", "c", "d"):
+        issue(registry, name)
+    registry.revoke(SessionFilter(username="a"), note="lost device")
+    registry.close()
+    tampered(home, ATTACKS[attack])
+    with pytest.raises(IntegrityFailure) as refused:
+        reopened().verify_audit()
+    named = "it ends with event 4, and audit.head knows 6" if "tail" in attack else "event 4"
+    assert named in refused.value.message
+    ran = authctl("audit", "verify")
+    assert (ran.code, ran.out) == (7, "")
+    assert named in ran.err
+
+
+def test_j2_a_log_that_was_made_anew_is_found(registry: Registry, home: Path, reopened: Callable[[], Registry]):
+    """Somebody who can compute hashes writes a whole chain without the event; only the head outside knows better."""
+    from authctl.audit import sealed
+
+    for name in ("a", "b", "c"):
+        issue(registry, name)
+    kept = [event for event in reversed(list(registry.events())) if event.seq != 3]
+    registry.close()
+    made, previous = [], None
+    for event in [*kept, kept[-1]]:
+        previous = sealed(
+            previous,
+            at=event.at,
+            actor=event.actor,
+            action=event.action,
+            subject=event.subject,
+            note=event.note,
+            detail=json.loads(event.detail),
+        )
+        made.append(previous)
+    with closing(sqlite3.connect(home / "registry.db", isolation_level=None)) as connection:
+        for trigger in ("next", "no_update", "no_delete"):
+            connection.execute(f"DROP TRIGGER audit_events_{trigger}")
+        connection.execute("DELETE FROM audit_events")
+        for e in made:
+            values = (e.seq, e.at, e.actor, e.action, e.subject, e.note, e.detail, e.prev_hash, e.hash)
+            connection.execute("INSERT INTO audit_events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", values)
+    with pytest.raises(IntegrityFailure, match=r"event 4 is another, and audit.head knows 4"):
+        reopened().verify_audit()
+
+
+# T1, T2: the clock
+
+
+def test_t1_a_clock_set_back_revives_nothing(registry: Registry, clock: Clock, said: list[str], reopened):
+    """What was seen last is gone by: an expired session stays so in every list, and its token is refused."""
+    again = reopened()
+    issued = issue(again)
+    clock.forward(days=4)
+    issue(again, "bob")
+    for back in (timedelta(minutes=4), timedelta(minutes=6), timedelta(days=3), timedelta(days=400)):
+        clock.now -= back
+        assert again.session(issued.session.id).status is Status.EXPIRED
+        assert [s.username for s in again.sessions(SessionFilter(status="active"))] == ["bob"]
+        with pytest.raises(TokenExpired):
+            again.verify(issued.access_token)
+        clock.now += back
+    assert [text for text in said if "the clock is behind" in text] == said
+    assert len(said) == 1
+
+
+def test_t1_a_little_behind_time_stands_still(registry: Registry, clock: Clock, said: list[str], reopened):
+    """Up to five minutes, as a clock that is put right goes back: nothing is refused, nothing is said."""
+    again = reopened()
+    before = issue(again)
+    clock.forward(minutes=-5)
+    after = issue(again)
+    assert after.session.created_at == before.session.created_at
+    assert again.verify(before.access_token)
+    assert said == []
+
+
+def test_t1_far_behind_nothing_begins(install: Install, clock: Clock):
+    """Issue and refresh are refused (4); verify goes by what was seen; revoking, ending and disabling never depend on the clock."""
+    registry = install("version: 1\nprofiles: {pair: {tokens: pair, idle_timeout: 14d}}\n")
+    pair = issue(registry)
+    clock.forward(minutes=-6)
+    with pytest.raises(Refused, match="the clock says 2026-03-02T08:54:00Z, and the registry has seen") as refused:
+        issue(registry)
+    assert "doctor --accept-clock" in str(refused.value.hint)
+    with pytest.raises(Refused, match="the clock says"):
+        registry.refresh(pair.refresh_token)
+    assert registry.verify(pair.access_token)
+    assert registry.end([pair.session.id]).ended == 1
+    assert registry.revoke(SessionFilter(username="alice"), note="lost device").revoked == 1
+    assert registry.disable_user("alice", note="left the company").changed
+    last = next(registry.events())
+    assert last.at == (clock() + timedelta(minutes=6)).timestamp() * 10**6
+    clock.forward(minutes=6)
+    assert issue(registry, "bob")
+
+
+def test_t1_every_write_counts(registry: Registry, clock: Clock, home: Path, reopened):
+    """A use is a write; another process sees what was seen by this one."""
+    issued = issue(registry)
+    clock.forward(hours=2)
+    registry.verify(issued.access_token)
+    clock.forward(hours=-2)
+    with pytest.raises(Refused, match="the clock says"):
+        issue(reopened())
+
+
+def test_t2_a_cleanup_by_a_clock_that_jumped_is_refused(registry: Registry, clock: Clock, authctl: Authctl):
+    """More than half of all, and nothing recorded for seven months: 4, unless it is said that the clock is right."""
+    for name in ("a", "b", "c"):
+        issue(registry, name)
+    clock.forward(days=400)
+    with pytest.raises(Refused, match="3 of 3 sessions would go, and the clock is 7 months and more ahead") as refused:
+        registry.clean_up()
+    assert "--accept-clock-jump" in str(refused.value.hint)
+    with pytest.raises(Refused):
+        registry.clean_up(dry_run=True)
+    assert registry.count() == 3
+    assert registry.clean_up(accept_clock_jump=True).removed == 3
+
+
+def test_t2_an_ordinary_cleanup_is_not(registry: Registry, clock: Clock):
+    """Where less than half would go, or something was recorded within seven months, whatever the clock."""
+    for name in ("a", "b"):
+        issue(registry, name)
+    clock.forward(days=205)
+    for name in ("c", "d", "e"):
+        issue(registry, name)
+    assert registry.clean_up().removed == 2
+    clock.forward(days=205)
+    registry.clean_up()
+    assert registry.count() == 0
+
+
+def test_the_actor_of_what_nobody_did(registry: Registry):
+    """What authctl does by itself is recorded as its own."""
+    assert AUTHCTL == "authctl"
+    assert registry.verify_audit()
+
+
+def test_random_histories_of_heads_never_lead(registry: Registry, home: Path):
+    """After any deed the head is an event of the chain, and the last one."""
+    chance = random.Random(5)
+    for n in range(30):
+        deed = chance.choice(["issue", "revoke", "end"])
+        if deed == "issue":
+            issue(registry, f"user{n}")
+        elif deed == "revoke":
+            registry.revoke(SessionFilter(username=f"user{chance.randrange(30)}"), note="lost device")
+        else:
+            found = [s.id for s in registry.sessions()]
+            registry.end([chance.choice(found)] if found else [])
+        seq, digest = int(head(home)[1]), head(home)[2]
+        last = next(registry.events())
+        assert (last.seq, last.hash) == (seq, digest)
