@@ -11,6 +11,7 @@ from authctl.names import username_key
 
 if TYPE_CHECKING:
     from authctl.registry.audit import AcceptOutcome
+    from authctl.registry.backups import BackupOutcome, RestoreOutcome
     from authctl.registry.cleanup import CleanupOutcome
     from authctl.registry.continuity import ContinuityState
     from authctl.registry.imports import ImportOutcome
@@ -258,6 +259,25 @@ def acceptance(o: "AcceptOutcome") -> Record:
     return {
         "seq": o.seq,
         "hash": o.hash,
+        "at": instant(o.at),
+        "actor": o.actor,
+        "note": o.note,
+        "known": o.known,
+        "ended": o.ended,
+    }
+
+
+def backup(o: "BackupOutcome") -> Record:
+    """A copy that was taken."""
+    return {"file": str(o.file), "registry_id": o.registry_id, "seq": o.seq, "hash": o.hash}
+
+
+def restoration(o: "RestoreOutcome") -> Record:
+    """What putting a backup back came to."""
+    return {
+        "file": str(o.file),
+        "registry_id": o.registry_id,
+        "seq": o.seq,
         "at": instant(o.at),
         "actor": o.actor,
         "note": o.note,

@@ -28,6 +28,8 @@ COMMANDS = {
     "audit": "audit",
     "profiles": "profiles",
     "cleanup": "cleanup",
+    "backup": "backups",
+    "restore": "backups",
 }
 """Every command, and the module beside this one that holds it; only the one that runs is loaded."""
 
@@ -43,7 +45,8 @@ class _Tree(TyperGroup):
     def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002
         if cmd_name not in COMMANDS:
             return None
-        command = get_command(import_module(f"authctl.cli.{COMMANDS[cmd_name]}").app)
+        module = import_module(f"authctl.cli.{COMMANDS[cmd_name]}")
+        command = get_command(getattr(module, f"{cmd_name}_app", None) or module.app)
         command.name = cmd_name
         return command
 

@@ -13,6 +13,7 @@ from authctl.model import AuditEvent, Group, Grouping, ProfileSet, Session, Sess
 from authctl.names import quoted
 from authctl.registry import audit as audit_log
 from authctl.registry import (
+    backups,
     cleanup,
     continuity,
     logins,
@@ -27,6 +28,7 @@ from authctl.registry import (
     wiping,
 )
 from authctl.registry.audit import AcceptOutcome, ChainHead
+from authctl.registry.backups import BackupOutcome
 from authctl.registry.cleanup import CleanupOutcome, Progress
 from authctl.registry.continuity import ContinuityState
 from authctl.registry.core import Core, Warn
@@ -468,6 +470,16 @@ class Registry:
         nothing to accept; IntegrityFailure where the chain is not whole in itself.
         """
         return audit_log.accept(self._core, note=note, actor=actor)
+
+    # Backups
+
+    def back_up(self, file: str | Path) -> BackupOutcome:
+        """Copy the registry as it is now to a new file of mode 0600, while others write.
+
+        Raises Refused when something is there, IntegrityFailure where the registry is behind the head that is kept outside it. The
+        key ring is not part of it: keep that elsewhere.
+        """
+        return backups.back_up(self._core, Path(file))
 
     # Cleaning up
 

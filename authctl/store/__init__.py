@@ -1,7 +1,7 @@
 """The database behind a protocol; nothing outside this package knows which one it is."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from authctl.model import ProfileSet
@@ -15,6 +15,28 @@ def open_store(path: Path) -> Store:
 
     check_file(path)
     return SqliteStore(path)
+
+
+@contextmanager
+def restored_store(backup: Path, path: Path) -> Iterator[Store]:
+    """A copy of a backup as a store to make ready, which is put in the place of the one at the path when the block has succeeded.
+
+    No number that either has given comes back. Raises RegistryUnavailable or IntegrityFailure where the backup, or what is at
+    the path, cannot be used; nothing has changed then.
+    """
+    from authctl.store.copying import draft_beside, give_no_less, numbers_given, put, take
+    from authctl.store.sqlite import SqliteStore
+
+    with draft_beside(path) as draft:
+        take(backup, draft)
+        given = {}
+        if path.exists():
+            with closing(SqliteStore(path)) as present:
+                given = numbers_given(present)
+        with closing(SqliteStore(draft)) as store:
+            give_no_less(store, given)
+            yield store
+        put(draft, path)
 
 
 @contextmanager

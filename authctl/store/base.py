@@ -9,6 +9,7 @@ name its factory in the contract suite.
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from authctl import names
@@ -344,6 +345,9 @@ class Store(Protocol):
 
     def profiles(self) -> ProfileSet:
         """As `View.profiles`, by the same connection."""
+
+    def back_up(self, path: Path) -> None:
+        """Copy everything as it is now to a new file, private and whole, while others write. Raises Refused when one is there."""
 
     def staging(self) -> Staging:
         """Fresh room for an import."""

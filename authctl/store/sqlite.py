@@ -207,6 +207,20 @@ class SqliteStore:
         finally:
             self._writer.lock.release()
 
+    def back_up(self, path: Path) -> None:
+        from authctl.store.copying import back_up
+
+        self._check_usable()
+        with self._reader.lock, explained(self.path):
+            back_up(self._reader.connection(), path)
+
+    @contextmanager
+    def exclusively(self) -> Iterator[sqlite3.Connection]:
+        """The connection that writes, for SQLite's own backup to write to."""
+        self._check_usable()
+        with self._writer.lock, explained(self.path):
+            yield self._writer.connection()
+
     def staging(self) -> Staging:
         from authctl.store.staging import SqliteStaging
 

@@ -1,0 +1,107 @@
+"""Backups, and putting one back: what was revoked since would live again, so that everybody signs in anew."""
+
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from authctl import names
+from authctl.errors import IntegrityFailure, Refused
+from authctl.instants import Clock
+from authctl.registry import audit as audit_log
+from authctl.registry.core import Core, Warn, actor_name
+from authctl.settings import Home
+from authctl.store import open_store, restored_store
+
+
+@dataclass(frozen=True, slots=True)
+class BackupOutcome:
+    """A copy that was taken, and where its audit chain ends."""
+
+    file: Path
+    registry_id: str
+    seq: int
+    hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class RestoreOutcome:
+    """What putting a backup back came to."""
+
+    file: Path
+    registry_id: str
+    seq: int
+    at: int
+    actor: str
+    note: str
+    known: int | None
+    """The event that the head outside knew last."""
+    ended: int
+    """How many sessions of the backup were living, and are ended now."""
+
+
+def back_up(core: Core, file: Path) -> BackupOutcome:
+    """See `Registry.back_up`."""
+    core.check_trusted(again=True)
+    core.store.back_up(file.absolute())
+    with closing(open_store(file.absolute())) as copy, copy.view() as view:
+        last = view.last_event()
+        registry_id = view.registry_id()
+    return BackupOutcome(file, registry_id, last.seq if last else 0, last.hash if last else "")
+
+
+def restore(
+    place: Home,
+    file: Path,
+    *,
+    note: str | None,
+    actor: str | None = None,
+    clock: Clock | None = None,
+    warn: Warn | None = None,
+) -> RestoreOutcome:
+    """Put a backup in the place of the registry, or where it is missing, and end every session that it has.
+
+    Its audit chain goes on with the event of that, and is what is kept as the head outside; what happened since the
+    backup was taken is lost, and is not known. Whoever has the registry open goes on with what was put there. Raises Refused without a note, or where the
+    backup is of another registry; RegistryUnavailable or IntegrityFailure where either cannot be used. Nothing has changed then.
+    """
+    note = names.note(note)
+    who = actor_name(actor)
+    seen_at = _check_same(place, file)
+    with restored_store(file.absolute(), place.registry) as store:
+        core = Core(place, store, clock, warn)
+        chain = audit_log.verify(core)
+        known = core.outside_head()
+        with store.change() as tx:
+            tx.saw(seen_at)
+        with core.change(who, anchored=False) as unit:
+            ended = unit.tx.end_all(unit.now, "restored")
+            unit.tx.forget_logins()
+            detail = {"file": names.visible(str(file)), "taken": chain.seq, "known": known.seq if known else None}
+            unit.record("registry.restore", note=note, detail={**detail, "ended": ended})
+            registry_id = unit.tx.registry_id()
+            last, at = unit.recorded[-1], unit.now
+    with closing(open_store(place.registry)) as present:
+        Core(place, present, clock, warn).take_head(last)
+    return RestoreOutcome(file, registry_id, last.seq, at, who, note, known.seq if known else None, ended)
+
+
+def _check_same(place: Home, file: Path) -> int:
+    """The latest instant that the registry has seen which is there now. Raises Refused where the backup is of another."""
+    if not place.registry.exists():
+        return 0
+    ids = []
+    seen_at = 0
+    for path in (place.registry, file.absolute()):
+        try:
+            store = open_store(path)
+            with closing(store), store.view() as view:
+                ids.append(view.registry_id())
+                seen_at = max(seen_at, view.seen_at())
+        except IntegrityFailure as error:
+            if path == file.absolute():
+                raise
+            what = f"the registry that is there cannot be replaced while it is damaged: {error.message}"
+            raise Refused(what, f"move {path} away, and what lies beside it as {path.name}-wal and -shm") from None
+    if len(set(ids)) > 1:
+        raise Refused(f"{file} is a backup of another registry", "to use it all the same, move the present one away")
+    return seen_at

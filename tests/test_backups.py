@@ -1,0 +1,229 @@
+"""Backups, taken while others write, and put back while others have the registry open; through the real store and command line."""
+
+import os
+import shutil
+import sqlite3
+import stat
+import threading
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from authctl import (
+    IntegrityFailure,
+    Refused,
+    Registry,
+    RegistryUnavailable,
+    SessionFilter,
+    Status,
+    TokenEnded,
+    TokenInvalid,
+    profiles,
+)
+from authctl.registry.backups import restore
+from authctl.registry.creation import create
+from authctl.settings import find_home
+from tests.conftest import Authctl, Clock
+
+
+def issue(registry: Registry, name: str = "alice"):
+    """A sign-in."""
+    return registry.issue(username=name, application="Outlook")
+
+
+@pytest.fixture
+def put_back(home: Path, clock: Clock) -> Callable[..., object]:
+    """Restore a backup into the home."""
+    place = find_home(home, home / "registry.db")
+    return lambda file, note="restored the backup of Monday", **how: restore(place, file, note=note, clock=clock, **how)
+
+
+def test_a9_a_backup_is_whole_and_private(registry: Registry, tmp_path: Path, clock: Clock):
+    """One file, 0600 whatever the umask, with everything up to an event; it never takes another file's place."""
+    token = issue(registry).access_token
+    before = os.umask(0o000)
+    try:
+        outcome = registry.back_up(tmp_path / "copy.db")
+    finally:
+        os.umask(before)
+    last = next(registry.events())
+    assert (outcome.seq, outcome.hash) == (last.seq, last.hash)
+    assert stat.S_IMODE((tmp_path / "copy.db").stat().st_mode) == 0o600
+    assert sorted(path.name for path in tmp_path.iterdir() if path.name.startswith((".copy", "copy"))) == ["copy.db"]
+    with pytest.raises(Refused, match="it exists already"):
+        registry.back_up(tmp_path / "copy.db")
+    with pytest.raises(RegistryUnavailable):
+        registry.back_up(tmp_path / "nowhere" / "copy.db")
+    assert registry.verify(token)
+
+
+def test_a9_taken_while_others_write(registry: Registry, home: Path, tmp_path: Path):
+    """Every copy's chain is whole, and ends where it says; no writer fails meanwhile."""
+    stop = threading.Event()
+    failed: list[Exception] = []
+
+    def write() -> None:
+        with Registry.open(home, registry=home / "registry.db") as other:
+            while not stop.is_set():
+                try:
+                    other.revoke(SessionFilter(ids=(issue(other).session.id,)), note="lost device")
+                except Exception as error:  # noqa: BLE001
+                    failed.append(error)
+
+    threads = [threading.Thread(target=write) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    try:
+        for n in range(5):
+            outcome = registry.back_up(tmp_path / f"{n}.db")
+            with closing(sqlite3.connect(tmp_path / f"{n}.db")) as copy:
+                assert copy.execute("PRAGMA integrity_check").fetchone()[0] == "ok"
+                seq, digest = copy.execute("SELECT seq, hash FROM audit_events ORDER BY seq DESC LIMIT 1").fetchone()
+                assert (seq, digest) == (outcome.seq, outcome.hash)
+                revoked = copy.execute("SELECT count(*) FROM audit_events WHERE action = 'session.revoke'").fetchone()
+                assert copy.execute("SELECT count(*) - 1 FROM revocations").fetchone() == revoked
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+    assert failed == []
+
+
+def test_a8_what_is_put_back_signs_everybody_out(
+    registry: Registry, home: Path, tmp_path: Path, put_back: Callable, clock: Clock
+):
+    """What was revoked since would live again; who signs in after it is good; the chain goes on, and so does the head."""
+    bob = issue(registry, "bob")
+    registry.back_up(tmp_path / "copy.db")
+    clock.forward(hours=1)
+    later = issue(registry)
+    registry.revoke(SessionFilter(username="bob"), note="lost device")
+    with pytest.raises(Refused, match="note is required"):
+        put_back(tmp_path / "copy.db", note=None)
+    outcome = put_back(tmp_path / "copy.db", actor="eve")
+    assert (outcome.seq, outcome.known, outcome.ended, outcome.actor) == (3, 4, 1, "eve")
+    with pytest.raises(TokenEnded, match="restored"):
+        registry.verify(bob.access_token)
+    with pytest.raises(TokenInvalid):
+        registry.verify(later.access_token)
+    carol = issue(registry, "carol")
+    assert registry.verify(carol.access_token)
+    assert registry.session(bob.session.id).status is Status.EXPIRED
+    assert registry.verify_audit().seq == 4
+    event = registry.event(3)
+    assert (event.action, event.note, event.actor) == ("registry.restore", "restored the backup of Monday", "eve")
+    with Registry.open(home, registry=home / "registry.db", clock=clock) as other:
+        assert other.verify(carol.access_token)
+
+
+def test_numbers_that_were_given_never_come_back(registry: Registry, tmp_path: Path, put_back: Callable):
+    """No session after the restore answers to a token from before it, nor does a revocation take another's number."""
+    registry.back_up(tmp_path / "copy.db")
+    lost = [issue(registry).session.number for _ in range(3)]
+    revocation = registry.revoke(SessionFilter(username="alice"), note="lost device").revocation_id
+    put_back(tmp_path / "copy.db")
+    assert issue(registry).session.number > max(lost)
+    assert (registry.revoke(SessionFilter(username="alice"), note="lost device").revocation_id or 0) > (revocation or 0)
+
+
+def test_who_has_it_open_goes_on_with_what_was_put_there(
+    registry: Registry, home: Path, tmp_path: Path, put_back: Callable, clock: Clock
+):
+    """Other connections, in the middle of a list too, see the one or the other, and never a mixture."""
+    for n in range(50):
+        issue(registry, f"user{n}")
+    registry.back_up(tmp_path / "copy.db")
+    issue(registry, "late")
+    with Registry.open(home, registry=home / "registry.db", clock=clock) as other:
+        listed = other.sessions()
+        first = next(listed)
+        put_back(tmp_path / "copy.db")
+        assert first.username == "late"
+        assert other.count() == 50
+        assert {s.ended_reason for s in other.sessions()} == {"restored"}
+        assert issue(other, "new").session.status is Status.ACTIVE
+    assert registry.count() == 51
+
+
+def test_a_missing_registry_is_put_back(registry: Registry, home: Path, tmp_path: Path, put_back: Callable):
+    """Where the file is gone the backup takes its place, private."""
+    issue(registry)
+    registry.back_up(tmp_path / "copy.db")
+    registry.close()
+    for name in ("registry.db", "registry.db-wal", "registry.db-shm"):
+        (home / name).unlink(missing_ok=True)
+    assert put_back(tmp_path / "copy.db").ended == 1
+    assert stat.S_IMODE((home / "registry.db").stat().st_mode) == 0o600
+    with Registry.open(home, registry=home / "registry.db") as again:
+        assert again.verify_audit().seq == 3
+    assert sorted(p.name for p in home.iterdir() if not p.name.startswith("registry.db-")) == [
+        "audit.head",
+        "keys.json",
+        "profiles.yaml",
+        "registry.db",
+    ]
+
+
+def test_what_cannot_be_put_back(registry: Registry, home: Path, tmp_path: Path, put_back: Callable, clock: Clock):
+    """Another registry's backup, a damaged or loose one, none, something else; and nothing has changed then."""
+    issue(registry)
+    copy = tmp_path / "copy.db"
+    registry.back_up(copy)
+    other = tmp_path / "other"
+    create(
+        find_home(other, other / "registry.db"), profiles.read(profiles.DEFAULT_FILE.encode(), "p"), b"", clock=clock
+    )
+    with Registry.open(other, registry=other / "registry.db", clock=clock) as second:
+        second.back_up(tmp_path / "second.db")
+    (tmp_path / "text.db").touch(0o600)
+    (tmp_path / "text.db").write_text("not a database at all, but long enough to be looked at" * 20)
+    damaged = bytearray(copy.read_bytes())
+    for at in range(5000, len(damaged), 4096):
+        damaged[at : at + 400] = b"\x00" * len(damaged[at : at + 400])
+    (tmp_path / "damaged.db").touch(0o600)
+    (tmp_path / "damaged.db").write_bytes(damaged)
+    shutil.copy(copy, tmp_path / "loose.db")
+    (tmp_path / "loose.db").chmod(0o644)
+    shutil.copy(copy, tmp_path / "edited.db")
+    (tmp_path / "edited.db").chmod(0o600)
+    with closing(sqlite3.connect(tmp_path / "edited.db", isolation_level=None)) as edited:
+        edited.execute("DROP TRIGGER audit_events_no_update")
+        edited.execute("UPDATE audit_events SET note = 'x' WHERE seq = 2")
+    count, last = registry.count(), next(registry.events())
+    for name, error in {
+        "second.db": Refused,
+        "text.db": IntegrityFailure,
+        "damaged.db": IntegrityFailure,
+        "loose.db": RegistryUnavailable,
+        "edited.db": IntegrityFailure,
+        "nowhere.db": RegistryUnavailable,
+    }.items():
+        with pytest.raises(error):
+            put_back(tmp_path / name)
+        assert (registry.count(), next(registry.events())) == (count, last), name
+    assert [p.name for p in home.iterdir() if p.name.startswith(".")] == []
+
+
+def test_backup_and_restore_by_command(installed: Authctl, tmp_path: Path, home: Path):
+    """What is said and shown; the note is required; a damaged registry has to be moved away first."""
+    token = installed("tokens", "issue", "--user", "alice", "--application", "Outlook").out
+    taken = installed("backup", str(tmp_path / "copy.db"), "-o", "json")
+    assert (taken.code, list(taken.json)) == (0, ["file", "registry_id", "seq", "hash"])
+    assert installed("backup", str(tmp_path / "copy.db")).code == 4
+    assert installed("restore", str(tmp_path / "copy.db")).code == 4
+    assert installed("restore", str(tmp_path / "nowhere.db"), "--note", "disk failed").code == 6
+    assert installed("tokens", "verify", stdin=token).code == 0
+    done = installed("restore", str(tmp_path / "copy.db"), "--note", "disk failed", "-o", "json")
+    assert (done.code, done.json["ended"], done.json["note"]) == (0, 1, "disk failed")
+    assert installed("tokens", "verify", stdin=token).code == 5
+    assert installed("audit", "verify").code == 0
+    for name in ("registry.db-wal", "registry.db-shm"):
+        (home / name).unlink(missing_ok=True)
+    (home / "registry.db").write_bytes(b"damage" * 5000)
+    refused = installed("restore", str(tmp_path / "copy.db"), "--note", "disk failed")
+    assert (refused.code, "move" in refused.err) == (4, True)
+    (home / "registry.db").unlink()
+    assert installed("restore", str(tmp_path / "copy.db"), "--note", "disk failed").code == 0
+    assert installed("tokens", "verify", stdin=token).code == 5
