@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from authctl.registry.backups import BackupOutcome, RestoreOutcome
     from authctl.registry.cleanup import CleanupOutcome
     from authctl.registry.continuity import ContinuityState
+    from authctl.registry.doctor import Finding
     from authctl.registry.imports import ImportOutcome
     from authctl.registry.logins import ClearOutcome, Remembered
     from authctl.registry.profiles import ApplyOutcome, ProfileDifference
@@ -284,6 +285,11 @@ def restoration(o: "RestoreOutcome") -> Record:
         "known": o.known,
         "ended": o.ended,
     }
+
+
+def finding(f: "Finding") -> Record:
+    """What one look of the doctor found."""
+    return {"check": f.check, "ok": f.ok, "found": f.found, "next": f.next}
 
 
 def cached_login(r: "Remembered") -> Record:

@@ -61,6 +61,7 @@ KEYS = _shape(
     "id state created_at retired_at sessions retire_after retirable",
     "id state created_at sessions retire_after retirable",
 )
+FINDINGS = _shape("check ok found next", "check ok found next")
 USERS = _shape(
     "username disabled disabled_at disabled_by note password_changed_at active expired revoked total last_used_at",
     "username disabled active expired revoked total last_used_at",

@@ -34,6 +34,7 @@ codes and formats: [below](#everywhere).
 | 6 | registry, key ring or authenticators file unavailable: missing, locked, read-only, disk full, open to others, schema too new; nothing changed (of an import or cleanup, nothing since its last whole batch) |
 | 7 | registry, key ring or audit log damaged or tampered with |
 | 8 | done, but the result could not be found out or written out |
+| 9 | `doctor` found something to mend |
 | 130 | interrupted (Ctrl-C); nothing is half done |
 """
 

@@ -2,7 +2,6 @@
 
 import io
 import json
-from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -316,19 +315,6 @@ def test_deeds_do_not_go_back_with_the_clock(registry: Registry, clock: Clock):
     clock.forward(days=6)
     load(registry, "2026-03-11T10:00:00Z")
     assert [session.ended_by for session in registry.sessions()] == ["password_changed"]
-
-
-def test_disabling_again_says_what_it_ended(installed: Authctl, home, clock: Clock):
-    """A session that a clock set back lets live again ends, and the command says so."""
-    clock.now = datetime.now(UTC) + timedelta(days=40)
-    with Registry.open(home, clock=clock) as ahead:
-        sign_in(ahead)
-        clock.forward(days=4)
-        assert ahead.disable_user("alice", note="left the company").ended == 0
-    dry = installed("users", "disable", "alice", "--dry-run")
-    assert "would disable alice and end 1 living session" in dry.err
-    ran = installed("users", "disable", "alice", "--note", "once more")
-    assert ran.err == "authctl: alice was disabled before: 1 living session ended\n"
 
 
 def test_an_import_under_requested_lifetimes_gets_the_default(install: Install, clock: Clock):

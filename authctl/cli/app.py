@@ -28,6 +28,7 @@ COMMANDS = {
     "audit": "audit",
     "profiles": "profiles",
     "cleanup": "cleanup",
+    "doctor": "doctor",
     "backup": "backups",
     "restore": "backups",
 }

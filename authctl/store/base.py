@@ -346,6 +346,9 @@ class Store(Protocol):
     def profiles(self) -> ProfileSet:
         """As `View.profiles`, by the same connection."""
 
+    def engine(self) -> tuple[str, str | None]:
+        """The database's name and version, and what is known to be wrong with that, if anything."""
+
     def back_up(self, path: Path) -> None:
         """Copy everything as it is now to a new file, private and whole, while others write. Raises Refused when one is there."""
 

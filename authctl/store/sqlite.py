@@ -130,6 +130,12 @@ def _pragma(connection: sqlite3.Connection, name: str) -> Any:
     return connection.execute(f"PRAGMA {name}").fetchone()[0]
 
 
+def has_wal_reset_bug(version: tuple[int, ...]) -> bool:
+    """Whether an SQLite can corrupt a write-ahead log that several connections reset and write at once (sqlite.org/wal.html)."""
+    mended = {(3, 44): (3, 44, 6), (3, 50): (3, 50, 7)}
+    return (3, 7, 0) <= version < mended.get((version[0], version[1]), (3, 51, 3))
+
+
 class _Channel:
     """A connection, opened when first needed, and the lock that lets one thread at a time use it."""
 
@@ -206,6 +212,10 @@ class SqliteStore:
                     _roll_back(connection)
         finally:
             self._writer.lock.release()
+
+    def engine(self) -> tuple[str, str | None]:
+        flaw = "its write-ahead log can be corrupted when it is reset (mended in 3.51.3, 3.50.7 and 3.44.6)"
+        return f"SQLite {sqlite3.sqlite_version}", flaw if has_wal_reset_bug(sqlite3.sqlite_version_info) else None
 
     def back_up(self, path: Path) -> None:
         from authctl.store.copying import back_up

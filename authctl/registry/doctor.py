@@ -1,0 +1,194 @@
+"""Looking an installation over: what is in order, and what should be mended, each with the next command."""
+
+import os
+import stat
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from authctl import keys, names, profiles
+from authctl.errors import AuthctlError, Refused
+from authctl.instants import DAY, format_instant
+from authctl.keys import KeyState
+from authctl.lifetimes import retention_cutoff
+from authctl.registry.core import TOLERANCE, Core
+from authctl.settings import Home
+from authctl.store import open_store
+from authctl.store.base import EventFilter
+
+_OLDEST_KEY = 365 * DAY
+_CLEANUP_DUE = 2 * DAY
+_NETWORKED = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "glusterfs", "lustre", "ocfs2", "fuse.sshfs"}
+_MOUNTS = Path("/proc/self/mountinfo")
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What one look found."""
+
+    check: str
+    ok: bool
+    found: str
+    next: str | None = None
+    """What to do, a command where one exists; None where nothing has to be done."""
+
+
+def examine(place: Home, core: Core | None = None) -> list[Finding]:
+    """Every look, in a fixed order; those that need the registry are left out where it cannot be opened."""
+    found = [*_files(place), _file_system(place.registry)]
+    try:
+        core = core or Core(place, open_store(place.registry), None, lambda _text: None)
+        with core.look():
+            pass
+    except AuthctlError as error:
+        return [*found, Finding("registry", ok=False, found=error.message, next=error.hint)]
+    found.append(Finding("registry", ok=True, found=str(place.registry)))
+    looks = {
+        "engine": _engine,
+        "clock": _clock,
+        "audit_head": _head,
+        "keys": _keys,
+        "profiles": _profiles,
+        "cleanup": _cleanup,
+    }
+    return found + [_looked(check, look, core) for check, look in looks.items()]
+
+
+def _looked(check: str, look: Callable[[Core], Finding], core: Core) -> Finding:
+    try:
+        return look(core)
+    except AuthctlError as error:
+        return Finding(check, ok=False, found=error.message, next=error.hint)
+
+
+def accept_clock(core: Core, *, note: str | None, actor: str | None) -> int:
+    """See `Registry.accept_clock`."""
+    note = names.note(note)
+    with core.change(actor) as unit:
+        seen = unit.now
+        if unit.clock >= seen:
+            raise Refused("the clock is not behind what the registry has seen: there is nothing to accept")
+        unit.tx.set_seen(unit.clock)
+        unit.now = unit.clock
+        unit.record(
+            "clock.accept", note=note, detail={"seen": format_instant(seen), "accepted": format_instant(unit.clock)}
+        )
+        return seen
+
+
+def _files(place: Home) -> Iterator[Finding]:
+    for path in (place.registry, place.keys, place.profiles, place.audit_head, place.authenticators):
+        try:
+            found = path.stat()
+        except OSError:
+            continue
+        mode = stat.S_IMODE(found.st_mode)
+        if found.st_uid != os.geteuid():
+            yield Finding(
+                "files", ok=False, found=f"{path} belongs to uid {found.st_uid}", next=f"chown {os.geteuid()} {path}"
+            )
+        elif mode & 0o077:
+            yield Finding(
+                "files", ok=False, found=f"{path} is open to others (mode {mode:04o})", next=f"chmod 600 {path}"
+            )
+        else:
+            yield Finding("files", ok=True, found=str(path))
+
+
+def _file_system(path: Path) -> Finding:
+    kind = _kind_of_file_system(path)
+    if kind in _NETWORKED:
+        what = f"{path} is on a network file system ({kind}), where SQLite's write-ahead log does not work"
+        return Finding("file_system", ok=False, found=what, next="move the registry to a local disk")
+    return Finding("file_system", ok=True, found=kind or "not known")
+
+
+def _kind_of_file_system(path: Path) -> str | None:
+    try:
+        mounts = [line.split() for line in _MOUNTS.read_text().splitlines()]
+    except OSError:
+        return None
+    here = path.resolve()
+    above = [(len(m[4]), m[m.index("-") + 1]) for m in mounts if here.is_relative_to(m[4])]
+    return max(above, default=(0, None))[1]
+
+
+def _engine(core: Core) -> Finding:
+    name, flaw = core.store.engine()
+    return Finding(
+        "engine",
+        ok=flaw is None,
+        found=f"{name}: {flaw}" if flaw else name,
+        next="install a newer one" if flaw else None,
+    )
+
+
+def _clock(core: Core) -> Finding:
+    with core.store.view() as view:
+        seen = view.seen_at()
+    clock = core.now()
+    if seen - clock > TOLERANCE:
+        what = f"the clock says {format_instant(clock)}, and the registry has seen {format_instant(seen)}"
+        return Finding(
+            "clock",
+            ok=False,
+            found=what,
+            next="set it right; if it was ahead before: authctl doctor --accept-clock --note WHY",
+        )
+    return Finding("clock", ok=True, found=format_instant(clock))
+
+
+def _head(core: Core) -> Finding:
+    head = core.outside_head()
+    core.check_trusted(again=True)
+    if head is None:
+        return Finding(
+            "audit_head", ok=False, found="audit.head does not know this registry", next="any change mends that"
+        )
+    return Finding("audit_head", ok=True, found=f"the audit log has event {head.seq}, as audit.head knows")
+
+
+def _keys(core: Core) -> Finding:
+    ring = keys.load(core.home.keys)
+    now = core.now()
+    with core.look() as (view, at):
+        signed = view.signed(at)
+    if now - ring.signing.created_at > _OLDEST_KEY:
+        what = f"key {ring.signing.id} has signed since {format_instant(ring.signing.created_at)}"
+        return Finding("keys", ok=False, found=what, next="authctl keys rotate --note WHY")
+    idle = [key.id for key in ring.keys if key.state is KeyState.VERIFYING and key.id not in signed]
+    if idle:
+        what = f"key {idle[0]} signs no living session any more"
+        return Finding("keys", ok=False, found=what, next=f"authctl keys retire {idle[0]} --note WHY")
+    return Finding("keys", ok=True, found=f"key {ring.signing.id} signs")
+
+
+def _profiles(core: Core) -> Finding:
+    path = core.home.profiles
+    try:
+        raw = path.read_bytes()
+    except OSError:
+        return Finding("profiles", ok=True, found=f"what is in force; there is no {path}")
+    wanted = profiles.read(raw, path.name)
+    with core.look() as (view, _now):
+        in_force = view.profiles()
+    before, after = in_force.to_document(), wanted.to_document()
+    del before["withdrawn"], after["withdrawn"]
+    if before != after:
+        what = f"{path} is not what is in force"
+        return Finding(
+            "profiles", ok=False, found=what, next="authctl profiles diff, then authctl profiles apply --note WHY"
+        )
+    return Finding("profiles", ok=True, found=f"{path} is in force")
+
+
+def _cleanup(core: Core) -> Finding:
+    with core.look() as (view, now):
+        due = view.ended_before(retention_cutoff(view.profiles().retention, now)).total
+        done = view.events(EventFilter(action="cleanup.done"), 1)
+    last = done[0].at if done else None
+    said = "never" if last is None else format_instant(last)
+    if due and (last is None or now - last > _CLEANUP_DUE):
+        what = f"{due:,} sessions are past the retention; last cleaned up: {said}"
+        return Finding("cleanup", ok=False, found=what, next="authctl cleanup, and a cron line for it")
+    return Finding("cleanup", ok=True, found=f"last cleaned up: {said}")
