@@ -19,7 +19,7 @@ storm: $(VENV)/ready ## eight processes on one registry for a minute
 	AUTHCTL_STORM_SECONDS=60 $(BIN)/python -m pytest -q -s tests/test_processes.py
 
 fuzz: $(VENV)/ready ## the property tests at full size
-	AUTHCTL_TEST_PROFILE=full AUTHCTL_MACHINE_STEPS=100 AUTHCTL_MACHINE_EXAMPLES=2000 $(BIN)/python -m pytest -q tests
+	AUTHCTL_TEST_PROFILE=full AUTHCTL_TEST_MUTATIONS=1000000 AUTHCTL_MACHINE_STEPS=100 AUTHCTL_MACHINE_EXAMPLES=2000 $(BIN)/python -m pytest -q tests
 
 ldap: $(VENV)/ready ## LDAP against a real slapd, where one can be installed
 	tests/install_slapd.sh $(BIN)/python && $(BIN)/python -m pytest -q -rs tests/test_ldap.py || [ $$? = 77 ]
