@@ -1,5 +1,6 @@
 """Backups, taken while others write, and put back while others have the registry open; through the real store and command line."""
 
+import gzip
 import os
 import shutil
 import sqlite3
@@ -7,6 +8,7 @@ import stat
 import threading
 from collections.abc import Callable
 from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -227,3 +229,43 @@ def test_backup_and_restore_by_command(installed: Authctl, tmp_path: Path, home:
     (home / "registry.db").unlink()
     assert installed("restore", str(tmp_path / "copy.db"), "--note", "disk failed").code == 0
     assert installed("tokens", "verify", stdin=token).code == 5
+
+
+# What cleanup removes, kept elsewhere
+
+
+def test_what_is_removed_is_archived_first(registry: Registry, authctl: Authctl, tmp_path: Path, clock: Clock):
+    """Every field of every session, as the list has it, in batches; nothing else, and nothing twice."""
+    clock.now = datetime.now(UTC) - timedelta(days=400)
+    with registry._core.store.change() as tx:
+        tx.set_seen(0)
+    for n in range(5):
+        issue(registry, f"user{n}")
+    registry.revoke(SessionFilter(username="user1"), note="lost device")
+    clock.now = datetime.now(UTC)
+    issue(registry, "fresh")
+    listed = authctl("sessions", "list", "-o", "ndjson").out.splitlines()
+    old = sorted(line for line in listed if "fresh" not in line)
+    dry = authctl("cleanup", "--archive", str(tmp_path / "gone.jsonl.gz"), "--dry-run", "-o", "json")
+    assert (dry.code, dry.json["removed"], (tmp_path / "gone.jsonl.gz").exists()) == (0, 5, False)
+    done = authctl("cleanup", "--archive", str(tmp_path / "gone.jsonl.gz"), "--batch-size", "2", "-o", "json")
+    assert (done.code, done.json["removed"]) == (0, 5)
+    with gzip.open(tmp_path / "gone.jsonl.gz", "rt") as file:
+        assert sorted(file.read().splitlines()) == old
+    assert stat.S_IMODE((tmp_path / "gone.jsonl.gz").stat().st_mode) == 0o600
+    assert authctl("cleanup", "--archive", str(tmp_path / "gone.jsonl.gz")).code == 4
+    assert authctl("cleanup", "--archive", "/nowhere/gone.jsonl.gz").code == 6
+
+
+def test_what_cannot_be_archived_stays(registry: Registry, authctl: Authctl, clock: Clock):
+    """A full disk under the archive: 6, and the batch is still there."""
+    for n in range(3):
+        issue(registry, f"user{n}")
+    clock.forward(days=200)
+
+    def full(_sessions: object) -> None:
+        raise RegistryUnavailable("cannot write: no space left on device")
+
+    with pytest.raises(RegistryUnavailable):
+        registry.clean_up(archive=full)
+    assert registry.count() == 3

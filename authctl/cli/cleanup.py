@@ -1,11 +1,13 @@
 """`authctl cleanup`."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from authctl import records
 from authctl.cli.context import counted, start
+from authctl.cli.files import archived
 from authctl.cli.options import LARGEST, Actor, DryRun, Output, Quiet
 from authctl.instants import parse_duration
 
@@ -34,6 +36,12 @@ def cleanup(
         bool,
         typer.Option("--keep-unacknowledged", help="Leave revoked sessions whose wipe was not acknowledged."),
     ] = False,
+    archive: Annotated[
+        Path | None,
+        typer.Option(
+            "--archive", metavar="FILE.jsonl.gz", help="Write what is removed there first; nothing may be there."
+        ),
+    ] = None,
     accept_clock_jump: Annotated[
         bool, typer.Option("--accept-clock-jump", help="The clock is right, though nothing happened for months.")
     ] = False,
@@ -44,13 +52,14 @@ def cleanup(
     """Remove what ended long ago. Made for cron: goes by the retention in force and asks nothing."""
     cli = start(ctx, output, quiet)
     age = None if older_than is None else parse_duration(older_than)
-    with cli.progress("removing") as progress:
+    with cli.progress("removing") as progress, archived(None if dry_run else archive) as write:
         outcome = cli.registry.clean_up(
             older_than=age,
             dry_run=dry_run,
             batch_size=batch_size,
             keep_unacknowledged=keep_unacknowledged,
             accept_clock_jump=accept_clock_jump,
+            archive=write,
             actor=actor,
             progress=progress,
         )

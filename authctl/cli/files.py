@@ -1,12 +1,19 @@
 """Files that the person at the terminal names."""
 
-from collections.abc import Iterator
+import gzip
+import json
+import os
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
-from authctl.errors import InvalidInput, reason
+from authctl.errors import InvalidInput, Refused, RegistryUnavailable, reason
 from authctl.names import quoted
+
+if TYPE_CHECKING:
+    from authctl.model import Session
+    from authctl.store.base import Archive
 
 
 @contextmanager
@@ -27,3 +34,34 @@ def read_file(path: Path) -> bytes:
             return file.read()
         except OSError as error:
             raise InvalidInput(f"cannot read {quoted(str(path))}: {reason(error)}") from None
+
+
+@contextmanager
+def archived(path: Path | None) -> "Iterator[Archive | None]":
+    """Where removed sessions are written, as JSON lines in gzip, each batch for good before it is removed.
+
+    Raises Refused where something is there, RegistryUnavailable where it cannot be written.
+    """
+    if path is None:
+        yield None
+        return
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    except FileExistsError:
+        raise Refused(f"it exists already: {path}") from None
+    except OSError as error:
+        raise RegistryUnavailable(f"cannot write {path}: {reason(error)}") from None
+    from authctl import records
+
+    with os.fdopen(descriptor, "wb") as file:
+
+        def write(sessions: "Sequence[Session]") -> None:
+            lines = "".join(json.dumps(records.session(one)) + "\n" for one in sessions)
+            try:
+                file.write(gzip.compress(lines.encode()))
+                file.flush()
+                os.fsync(descriptor)
+            except OSError as error:
+                raise RegistryUnavailable(f"cannot write {path}: {reason(error)}") from None
+
+        yield write

@@ -44,7 +44,7 @@ from authctl.registry.tokens import Issued
 from authctl.registry.users import UserOutcome, UserSessions
 from authctl.settings import find_home
 from authctl.store import open_store
-from authctl.store.base import EventFilter
+from authctl.store.base import Archive, EventFilter
 
 if TYPE_CHECKING:
     from authctl.importing import Mapping
@@ -507,6 +507,7 @@ class Registry:
         batch_size: int | None = None,
         keep_unacknowledged: bool = False,
         accept_clock_jump: bool = False,
+        archive: Archive | None = None,
         actor: str | None = None,
         progress: Progress = _silent,
     ) -> CleanupOutcome:
@@ -514,6 +515,7 @@ class Registry:
 
         In batches that hold the lock for about 50 ms; safe when two run at once, and the next run completes one that was
         killed. `keep_unacknowledged` leaves revoked sessions whose applications have not said that their data is removed.
+        `archive` is given each batch before it is removed, inside the transaction: what it raises keeps the batch.
         Raises Refused when `older_than` is shorter than the retention, and, unless `accept_clock_jump`, when more than half of all
         sessions would go though nothing was recorded for seven months: the clock may be ahead.
         """
@@ -524,6 +526,7 @@ class Registry:
             batch_size=batch_size,
             keep_unacknowledged=keep_unacknowledged,
             accept_clock_jump=accept_clock_jump,
+            archive=archive,
             actor=actor,
             progress=progress,
         )

@@ -9,7 +9,7 @@ from authctl.instants import Duration, format_instant
 from authctl.lifetimes import retention_cutoff
 from authctl.model import SessionFilter
 from authctl.registry.core import Core, actor_name
-from authctl.store.base import Removable, View
+from authctl.store.base import Archive, Removable, View
 
 Progress = Callable[[int, int], None]
 """Told, after every batch, how many are done of how many."""
@@ -44,6 +44,7 @@ def clean_up(
     batch_size: int | None,
     keep_unacknowledged: bool,
     accept_clock_jump: bool,
+    archive: Archive | None,
     actor: str | None,
     progress: Progress,
 ) -> CleanupOutcome:
@@ -58,7 +59,16 @@ def clean_up(
             _check_clock(view, now, due.total)
         retention = str(view.profiles().retention)
     if not dry_run:
-        due = _remove(core, cutoff, due.total, batch_size, actor, progress, keep_unacknowledged=keep_unacknowledged)
+        due = _remove(
+            core,
+            cutoff,
+            due.total,
+            batch_size,
+            actor,
+            progress,
+            keep_unacknowledged=keep_unacknowledged,
+            archive=archive,
+        )
     return CleanupOutcome(cutoff, retention, due.total, *due, dry_run)
 
 
@@ -97,6 +107,7 @@ def _remove(
     progress: Progress,
     *,
     keep_unacknowledged: bool,
+    archive: Archive | None,
 ) -> Removable:
     with core.change(actor) as unit:
         unit.record("cleanup.run", detail={"cutoff": format_instant(cutoff), "due": due})
@@ -107,7 +118,9 @@ def _remove(
         with core.change(actor) as unit:
             began = perf_counter()
             allowed = min(cutoff, retention_cutoff(unit.tx.profiles().retention, unit.now))
-            batch, after = unit.tx.remove_ended(allowed, size, after, keep_unacknowledged=keep_unacknowledged)
+            batch, after = unit.tx.remove_ended(
+                allowed, size, after, keep_unacknowledged=keep_unacknowledged, archive=archive
+            )
             took = perf_counter() - began
         removed = Removable(*map(sum, zip(removed, batch, strict=True)))
         progress(removed.total, due)

@@ -6,7 +6,7 @@ Statuses are judged at the `now` that is passed in. To add a store, implement th
 name its factory in the contract suite.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -115,6 +115,10 @@ class ImportedDetail(NamedTuple):
 
     session: Session
     said_at: dict[str, int]
+
+
+Archive = Callable[[Sequence[Session]], None]
+"""Is given sessions before they are removed, and has written them for good when it returns."""
 
 
 class View(Protocol):
@@ -290,7 +294,13 @@ class Change(View, Protocol):
         """Append to the audit log, which takes only the next number and never changes."""
 
     def remove_ended(
-        self, cutoff: int, limit: int, after: Cursor | None = None, *, keep_unacknowledged: bool = False
+        self,
+        cutoff: int,
+        limit: int,
+        after: Cursor | None = None,
+        *,
+        keep_unacknowledged: bool = False,
+        archive: Archive | None = None,
     ) -> Removed:
         """Look at the next `limit` sessions whose end lies before the cutoff, and remove those that `ended_before` counts.
 

@@ -21,7 +21,7 @@ from authctl.model import (
 )
 from authctl.names import fold
 from authctl.store import rows
-from authctl.store.base import Cursor, DeadlineChanges, Imported, Removable, Removed
+from authctl.store.base import Archive, Cursor, DeadlineChanges, Imported, Removable, Removed
 from authctl.store.deadlines import (
     LIVING,
     NEW_ABSOLUTE,
@@ -234,7 +234,13 @@ class SqliteChange(SqliteView):
         self.connection.execute(sql, values)
 
     def remove_ended(
-        self, cutoff: int, limit: int, after: Cursor | None = None, *, keep_unacknowledged: bool = False
+        self,
+        cutoff: int,
+        limit: int,
+        after: Cursor | None = None,
+        *,
+        keep_unacknowledged: bool = False,
+        archive: Archive | None = None,
     ) -> Removed:
         expired, revoked = removable(self.holding, cutoff)
         parameters = {"cutoff": cutoff, "profiles": json.dumps(self.profile_keys()), **self.holding.parameters}
@@ -243,7 +249,10 @@ class SqliteChange(SqliteView):
         ]
         seen = self._revoked(revoked, {**parameters, "limit": limit - len(numbers)}, after)
         gone = [row for row in seen if not (keep_unacknowledged and row[-1])]
-        self._remove(numbers + [row[-2] for row in gone])
+        removed = numbers + [row[-2] for row in gone]
+        if archive and removed:
+            archive(self._numbered(removed, cutoff))
+        self._remove(removed)
         more = len(numbers) + len(seen) == limit
         last = Cursor(seen[-1][:-1]) if seen else after or Cursor((0, 0, "", 0, 0))
         return Removed(Removable(len(numbers), len(gone), sum(row[-1] for row in gone)), last if more else None)
@@ -261,6 +270,14 @@ class SqliteChange(SqliteView):
         found = self._all(sql.format(beyond=within), parameters)
         parameters["limit"] -= len(found)
         return found + self._all(sql.format(beyond=" AND (r.at, r.id) > (:after_0, :after_1)"), parameters)
+
+    def _numbered(self, numbers: Sequence[int], now: int) -> list[Session]:
+        sql = (
+            f"SELECT {self._session_columns} FROM json_each(:numbers) AS n JOIN sessions AS s ON s.number = n.value {JOINED}"
+            " ORDER BY s.number"
+        )
+        found = self._all(sql, {"numbers": json.dumps(numbers), "now": now, **self.holding.parameters})
+        return [rows.checked_session(row) for row in found]
 
     def _remove(self, numbers: Sequence[int]) -> None:
         given = json.dumps(sorted(numbers))
