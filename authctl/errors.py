@@ -116,6 +116,10 @@ class RegistryUnavailable(AuthctlError):
     exit_code = 6
 
 
+class DiskFull(RegistryUnavailable):
+    """There was no room for what was to be written; nothing has changed."""
+
+
 class IntegrityFailure(AuthctlError):
     """The registry, key ring or audit log is damaged, foreign or tampered with."""
 

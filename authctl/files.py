@@ -3,6 +3,7 @@
 import os
 import stat
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 from authctl.errors import Refused, RegistryUnavailable, reason
@@ -87,6 +88,33 @@ def replace_private(path: Path, content: bytes) -> None:
         sync_directory(path.parent)
     except OSError as error:
         raise RegistryUnavailable(f"cannot write {path}: {reason(error)}") from None
+
+
+def keep_reserve(path: Path, size: int) -> None:
+    """Keep so much room, or what there is, in a file that `release` gives back; one that is there stays. Never fails."""
+    if path.exists():
+        return
+    try:
+        here = os.statvfs(path.parent)
+        room = min(size, here.f_bavail * here.f_frsize)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
+            os.fchmod(descriptor, 0o600)
+            os.posix_fallocate(descriptor, 0, max(1, room))
+        finally:
+            os.close(descriptor)
+    except OSError:
+        with suppress(OSError):
+            path.unlink(missing_ok=True)
+
+
+def release(path: Path) -> bool:
+    """Give a reserve's room back; whether there was any."""
+    try:
+        path.unlink()
+    except OSError:
+        return False
+    return True
 
 
 def sync_directory(path: Path) -> None:

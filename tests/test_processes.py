@@ -363,7 +363,13 @@ def test_two_inits_of_one_home_at_once(tmp_path: Path, together: Together):
     assert [sorted(pair) for pair in zip(*codes, strict=True)] == [[0, 4]] * rounds
     for number in range(rounds):
         made = tmp_path / str(number)
-        assert {path.name for path in made.iterdir()} == {"registry.db", "keys.json", "profiles.yaml", "audit.head"}
+        assert {path.name for path in made.iterdir()} == {
+            "registry.db",
+            "registry.db-reserve",
+            "keys.json",
+            "profiles.yaml",
+            "audit.head",
+        }
         with Registry.open(made, registry=made / "registry.db") as registry:
             registry.verify(registry.issue(username="alice", application="Outlook").access_token)
         assert len(check_whole(made)) == 2

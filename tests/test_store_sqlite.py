@@ -419,7 +419,7 @@ def test_creation_that_fails_leaves_nothing(tmp_path: Path, authctl: Authctl, ho
     before = {path: path.read_bytes() for path in home.iterdir()}
     assert authctl("init").code == 4
     assert {path: path.read_bytes() for path in home.iterdir()} == before
-    for name in ("registry.db", "profiles.yaml", "audit.head"):
+    for name in ("registry.db", "registry.db-reserve", "profiles.yaml", "audit.head"):
         (home / name).unlink()
     assert authctl("init").code == Refused.exit_code
     assert [path.name for path in home.iterdir()] == ["keys.json"]

@@ -1,10 +1,13 @@
 """What nobody should have to believe: the registry after somebody had it in hand, and the clock; see the threats by their letters."""
 
 import json
+import os
 import random
 import shutil
 import sqlite3
 import stat
+import subprocess
+import sys
 from collections.abc import Callable
 from contextlib import closing
 from datetime import timedelta
@@ -25,6 +28,8 @@ from authctl import (
 )
 from authctl.registry.core import AUTHCTL
 from tests.conftest import Authctl, Clock, Install
+
+ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture
@@ -418,3 +423,58 @@ def test_random_histories_of_heads_never_lead(registry: Registry, home: Path):
         seq, digest = int(head(home)[1]), head(home)[2]
         last = next(registry.events())
         assert (last.seq, last.hash) == (seq, digest)
+
+
+# A4: a full disk
+
+FULL = """\
+mount -t tmpfs -o size=12m tmpfs {disk} || exit 99
+mkdir -m 700 {disk}/home
+set -e
+export AUTHCTL_HOME={disk}/home
+authctl init -q
+for user in alice bob carol; do
+    authctl tokens issue -q --user $user --application Outlook > {disk}/$user
+done
+dd if=/dev/zero of={disk}/filler bs=4096 2> /dev/null || true
+set +e
+n=0
+while authctl tokens issue -q --user late --application Outlook > /dev/null 2> {out}/refused; do
+    n=$((n+1)); [ $n -lt 60 ] || exit 98
+done
+authctl tokens issue -q --user late --application Outlook > /dev/null 2> {out}/refused; echo $? > {out}/issue
+authctl sessions list --count > {out}/count
+authctl revoke --user alice --note "lost device" > {out}/revoked 2> {out}/said; echo $? > {out}/revoke
+authctl revoke --all --yes --note "breach" > /dev/null 2>> {out}/said; echo $? > {out}/all
+authctl tokens verify < {disk}/alice > /dev/null 2>&1; echo $? > {out}/verify
+authctl sessions list --user alice --status revoked -o json > {out}/alice
+authctl audit verify -q > /dev/null; echo $? > {out}/chain
+rm {disk}/filler
+authctl tokens issue -q --user dora --application Outlook > /dev/null 2>&1; echo $? > {out}/after
+"""
+
+
+def test_a4_on_a_full_disk_a_revocation_still_goes_through(tmp_path: Path):
+    """Everything else is 6 and changes nothing; a user's sessions, and then everybody's, are revoked, with their notes."""
+    disk, out, binaries = tmp_path / "disk", tmp_path / "out", tmp_path / "bin"
+    for folder in (disk, out, binaries):
+        folder.mkdir()
+    (binaries / "authctl").write_text(f'#!/bin/sh\nexec {sys.executable} -P -m authctl "$@"\n')
+    (binaries / "authctl").chmod(0o700)
+    environment = {"PATH": f"{binaries}:{os.environ['PATH']}", "LOGNAME": "tester", "PYTHONPATH": str(ROOT)}
+    command = ["unshare", "-rm", "sh", "-c", FULL.format(disk=disk, out=out)]
+    try:
+        ran = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=120)
+    except FileNotFoundError:
+        pytest.skip("needs unshare")
+    if ran.returncode == 99 or "unshare" in ran.stderr:
+        pytest.skip("needs to mount a file system of its own")
+    said = {path.name: path.read_text().strip() for path in out.iterdir()}
+    assert said["issue"] == "6", (said, ran.stderr)
+    assert "the disk is full" in said["refused"]
+    assert (said["revoke"], said["all"], said["verify"], said["chain"], said["after"]) == ("0", "0", "5", "0", "0"), (
+        said
+    )
+    assert "room that is kept for revocations" in said["said"]
+    (alice,) = json.loads(said["alice"])
+    assert (alice["note"], alice["status"]) == ("lost device", "revoked")

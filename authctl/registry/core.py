@@ -12,6 +12,7 @@ from typing import Any
 from authctl import anchor, audit, names
 from authctl.anchor import Head
 from authctl.errors import AuthctlError, IntegrityFailure, InvalidInput, OutcomeUnknown, Refused, reason
+from authctl.files import keep_reserve
 from authctl.instants import MINUTE, Clock, format_instant, instant_of, utc_now
 from authctl.model import AuditEvent
 from authctl.settings import Home, default_actor
@@ -22,6 +23,9 @@ AUTHCTL = "authctl"
 
 TOLERANCE = 5 * MINUTE
 """How far behind what the registry has seen the clock may be without a word."""
+
+RESERVE = 2 * 2**20
+"""How much room is kept for revocations on a full disk, in bytes: that of everybody's, or of a hundred sessions and more."""
 
 Warn = Callable[[str], None]
 
@@ -94,6 +98,7 @@ class Core:
             if unit.recorded:
                 tx.saw(unit.now)
         if unit.recorded and anchored:
+            keep_reserve(self.home.reserve, RESERVE)
             self._anchor(unit.recorded[-1])
 
     @contextmanager

@@ -39,7 +39,7 @@ def create(
                 made.append(place.keys)
             create_private(place.profiles, profiles_text)
             made.append(place.profiles)
-            made.append(place.audit_head)
+            made += [place.audit_head, place.reserve]
             with core.change(actor) as unit:
                 document = profiles.to_document()
                 unit.record("registry.init", subject=registry_id, detail={"in_force": document})

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from authctl.errors import IntegrityFailure, Refused, RegistryUnavailable
+from authctl.errors import DiskFull, IntegrityFailure, Refused, RegistryUnavailable
 from authctl.files import sync_directory
 from authctl.model import ProfileSet, Session
 from authctl.names import fold
@@ -30,6 +30,7 @@ PATIENCE = 30.0
 _IMPATIENCE = 0.02
 
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT}
+_NO_ROOM = {sqlite3.SQLITE_IOERR_SHMSIZE, sqlite3.SQLITE_IOERR_SHMOPEN}
 _UNAVAILABLE = {
     sqlite3.SQLITE_BUSY: "it is locked by another process",
     sqlite3.SQLITE_LOCKED: "it is locked by another process",
@@ -56,6 +57,8 @@ def explained(path: Path) -> Iterator[None]:
     except sqlite3.Error as error:
         code = getattr(error, "sqlite_errorcode", None)
         primary = None if code is None else code & 0xFF
+        if primary == sqlite3.SQLITE_FULL or code in _NO_ROOM:
+            raise DiskFull(f"the registry at {path} cannot be used: {_UNAVAILABLE[sqlite3.SQLITE_FULL]}") from error
         if primary in _UNAVAILABLE:
             raise RegistryUnavailable(f"the registry at {path} cannot be used: {_UNAVAILABLE[primary]}") from error
         undecodable = code is None and isinstance(error, sqlite3.OperationalError)
