@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv-dev
 BIN := $(VENV)/bin
 
-.PHONY: check test storm fuzz ldap bench demo docs clean
+.PHONY: check test storm fuzz crash ldap bench demo docs clean
 
 check: $(VENV)/ready ## what CI runs beside the README's test command
 	$(BIN)/ruff format --check .
@@ -20,6 +20,9 @@ storm: $(VENV)/ready ## eight processes on one registry for a minute
 
 fuzz: $(VENV)/ready ## the property tests at full size
 	AUTHCTL_TEST_PROFILE=full AUTHCTL_TEST_MUTATIONS=1000000 AUTHCTL_MACHINE_STEPS=100 AUTHCTL_MACHINE_EXAMPLES=2000 $(BIN)/python -m pytest -q tests
+
+crash: $(VENV)/ready ## commands killed, and failed, at every file system call that they make
+	AUTHCTL_CRASH_STEP=1 $(BIN)/python -m pytest -q tests/test_crash.py
 
 ldap: $(VENV)/ready ## LDAP against a real slapd, where one can be installed
 	tests/install_slapd.sh $(BIN)/python && $(BIN)/python -m pytest -q -rs tests/test_ldap.py || [ $$? = 77 ]
