@@ -15,8 +15,10 @@ check: $(VENV)/ready ## what CI runs beside the README's test command
 test: $(VENV)/ready ## the tests
 	$(BIN)/python -m pytest -q
 
-storm: $(VENV)/ready ## eight processes on one registry for a minute
+storm: $(VENV)/ready ## eight processes on one registry for a minute, then sixteen and sixty-four
 	AUTHCTL_STORM_SECONDS=60 $(BIN)/python -m pytest -q -s tests/test_processes.py
+	for n in 16 64; do AUTHCTL_STORM_SECONDS=20 AUTHCTL_STORM_PROCESSES=$$n \
+		$(BIN)/python -m pytest -q -s tests/test_processes.py -k many_processes || exit 1; done
 
 fuzz: $(VENV)/ready ## the property tests at full size
 	AUTHCTL_TEST_PROFILE=full AUTHCTL_TEST_MUTATIONS=1000000 AUTHCTL_MACHINE_STEPS=100 AUTHCTL_MACHINE_EXAMPLES=2000 $(BIN)/python -m pytest -q tests

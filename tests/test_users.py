@@ -328,3 +328,35 @@ def test_an_import_under_requested_lifetimes_gets_the_default(install: Install, 
     registry.apply_profiles(profiles.read(text.replace("1d", "30d").encode(), "profiles.yaml"), note="longer")
     assert registry.session(session.id).expires_at == session.created_at + HOUR
     assert load(registry, "2026-03-02T09:00:00Z").unchanged == 1
+
+
+@pytest.mark.parametrize(
+    ("meant", "other", "code"),
+    [
+        ("alice", "\u0430lice", "U+0430"),
+        ("\u0430lice", "alice", "plain letters"),
+        ("Alice", "al\u0456ce", "U+0456"),
+        ("bob", "b\u043eb", "U+043E"),
+        ("\u0430lice", "al\u0456\u0441e", "U+0456 U+0441"),
+    ],
+)
+def test_f3_names_of_other_scripts_that_look_the_same(installed: Authctl, meant: str, other: str, code: str):
+    """Never merged; revoking and disabling the one warns of the other, naming what cannot be seen, and leaves it alone."""
+    for name in (meant, other):
+        installed("tokens", "issue", "-q", "--user", name, "--application", "Outlook")
+    for command in (("revoke", "--user", meant, "--dry-run"), ("revoke", "--user", meant, "--note", "lost device")):
+        ran = installed(*command)
+        assert ran.code == 0
+        assert f"warning: another user looks the same, and is not meant: '{other}' ({code})" in ran.err
+    assert installed("sessions", "list", "--status", "active", "-o", "json").json[0]["username"] == other
+    assert "looks the same" in installed("users", "disable", meant, "--note", "left the company").err
+    missed = installed("revoke", "--user", f"{meant}x", "--note", "lost device")
+    assert (missed.code, "looks the same" in missed.err) == (3, False)
+
+
+def test_f3_other_names_are_not_warned_of(installed: Authctl):
+    """Names with letters beyond ASCII that look like nothing else, or differ otherwise."""
+    for name in ("jos\u00e9", "\u674e\u96f7", "\u0438\u0432\u0430\u043d", "alice2"):
+        installed("tokens", "issue", "-q", "--user", name, "--application", "Outlook")
+    installed("tokens", "issue", "-q", "--user", "alice", "--application", "Outlook")
+    assert "looks the same" not in installed("revoke", "--user", "alice", "--note", "lost device").err

@@ -23,7 +23,7 @@ from authctl.cli.options import (
     User,
     Yes,
 )
-from authctl.cli.selecting import named, selected
+from authctl.cli.selecting import named, selected, warn_of_similar
 from authctl.errors import NotFound
 from authctl.model import Kind, SessionFilter, Status
 from authctl.registry.revocations import RevokeOutcome, check_target
@@ -88,6 +88,8 @@ def revoke(
     if not (dry_run or targets or user):
         max_affected = _ask(cli, selection, note, max_affected, yes)
     outcome = cli.registry.revoke(selection, note=note, actor=actor, dry_run=dry_run, max_affected=max_affected)
+    if user is not None:
+        warn_of_similar(cli, user)
     _show(cli, outcome)
 
 

@@ -1,12 +1,15 @@
 """Options to a `SessionFilter`: what the person typed, read once."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from enum import StrEnum
 from typing import Any
 
 from authctl.cli.context import Cli
+from authctl.errors import AuthctlError
 from authctl.instants import parse_duration, parse_when
 from authctl.model import Kind, SessionFilter, Status
+from authctl.names import quoted
 
 
 class KindChoice(StrEnum):
@@ -44,6 +47,17 @@ def selected(
         expires_before=when(expires_before, ahead=True),
         **texts,
     )
+
+
+def warn_of_similar(cli: Cli, user: str) -> None:
+    """Warn of users whose names look like the one that is meant; looking for them keeps nothing from being done."""
+    from authctl.lookalikes import codes
+
+    with suppress(AuthctlError):
+        for other in cli.registry.similar_users(user):
+            cli.warn(
+                f"another user looks the same, and is not meant: {quoted(other)} ({codes(other) or 'plain letters'})"
+            )
 
 
 def named(cli: Cli, targets: Sequence[str]) -> list[str]:

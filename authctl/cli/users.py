@@ -8,6 +8,7 @@ import typer
 from authctl import records, render
 from authctl.cli.context import Cli, counted, start
 from authctl.cli.options import Actor, DryRun, Limit, Note, Output, Quiet
+from authctl.cli.selecting import warn_of_similar
 
 if TYPE_CHECKING:
     from authctl.registry.users import UserOutcome
@@ -54,6 +55,7 @@ def disable(
     cli = start(ctx, output, quiet)
     note = cli.note(note, may_ask=not dry_run)
     outcome = cli.registry.disable_user(user, note=note, actor=actor, dry_run=dry_run)
+    warn_of_similar(cli, user)
     name = outcome.user.username
     if not outcome.changed and not outcome.ended:
         cli.say(f"{name} was disabled before; {'this is a dry run' if dry_run else 'the note was not recorded'}")

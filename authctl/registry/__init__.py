@@ -328,6 +328,10 @@ class Registry:
         """What is known of a user, however the name is spelled. Raises NotFound."""
         return users.user(self._core, username)
 
+    def similar_users(self, username: str) -> list[str]:
+        """The keys of users with sessions whose names look the same, and are not: with letters of other scripts."""
+        return users.similar(self._core, username)
+
     def disable_user(
         self, username: str, *, note: str | None, actor: str | None = None, dry_run: bool = False
     ) -> UserOutcome:

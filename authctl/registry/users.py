@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from authctl import names
 from authctl.errors import NotFound
 from authctl.lifetimes import PasswordRule, ends_on_password_change
+from authctl.lookalikes import skeleton
 from authctl.model import Group, Grouping, ProfileSet, Session, SessionFilter, Status, User
 from authctl.registry.core import Core, Unit, actor_name
 from authctl.registry.sessions import pages
@@ -67,6 +68,20 @@ def user(core: Core, username: str) -> UserSessions:
 
 def _no_sessions(user: User) -> Group:
     return Group(user.username, 0, 0, 0, None)
+
+
+def similar(core: Core, username: str) -> list[str]:
+    """See `Registry.similar_users`."""
+    key = names.username_key(username)
+    with core.look() as (view, now):
+        others = view.user_keys_beyond_ascii()
+        if key.isascii() and not others:
+            return []
+        looks = skeleton(key)
+        found = [other for other in others if other != key and skeleton(other) == looks]
+        if looks != key and view.count(SessionFilter(username=looks), now, at_most=1):
+            found.append(looks)
+    return found
 
 
 def disable(core: Core, username: str, *, note: str | None, actor: str | None, dry_run: bool) -> UserOutcome:

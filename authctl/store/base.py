@@ -149,6 +149,9 @@ class View(Protocol):
     def groups(self, selection: SessionFilter, by: Grouping, now: int) -> list[Group]:
         """The selection's sessions counted by user, application or platform, that used last first."""
 
+    def user_keys_beyond_ascii(self) -> list[str]:
+        """The keys of the users with sessions, of those that have a letter beyond ASCII."""
+
     def user(self, username: str) -> User | None:
         """What was recorded of a user, however the name is spelled."""
 

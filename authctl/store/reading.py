@@ -218,6 +218,14 @@ class SqliteView:
         )
         return [Group(*row) for row in self._all(sql, chosen.parameters)]
 
+    def user_keys_beyond_ascii(self) -> list[str]:
+        least = "SELECT min(username_key) FROM sessions INDEXED BY sessions_by_user"
+        sql = (
+            f"WITH RECURSIVE found (key) AS ({least} UNION ALL SELECT ({least} WHERE username_key > key) FROM found"
+            " WHERE key IS NOT NULL) SELECT key FROM found WHERE key GLOB '*[^ -~]*'"
+        )
+        return [row[0] for row in self._all(sql)]
+
     def user(self, username: str) -> User | None:
         found = self._one(f"SELECT {rows.USER} FROM users WHERE username_key = ?", (fold(username),))
         return rows.user(found) if found else None
