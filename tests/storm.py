@@ -176,7 +176,7 @@ class Process:
         """Register twenty imported sessions, or the same ones once more."""
         again = self.imported is not None and self.random.random() < 0.4
         if not again:
-            users = [f"import-{self.name[-1]}-{len(self.deeds)}-{number}" for number in range(20)]
+            users = [f"import-{self.name.split()[-1]}-{len(self.deeds)}-{number}" for number in range(20)]
             self.imported = (users, microseconds())
         assert self.imported
         outcome = self.registry.import_sessions(rows(*self.imported), MAP, actor=self.name)
