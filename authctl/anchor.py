@@ -40,7 +40,7 @@ def read(path: Path, registry_id: str) -> Head | None:
 
 
 def advance(path: Path, registry_id: str, head: Head, hash_of: Callable[[int], str | None]) -> bool:
-    """Write a newer head; False, and nothing is written, where the chain does not have the one in the file.
+    """Write a newer head; False, and nothing is written, where the chain does not have the one in the file, or that one any more.
 
     `hash_of` gives the hash of an event of the chain by its number, or None, as the chain is when it is asked. Raises OSError.
     """
@@ -48,7 +48,7 @@ def advance(path: Path, registry_id: str, head: Head, hash_of: Callable[[int], s
         found = _find(descriptor, registry_id)
         if found is not None:
             _, known = found
-            if hash_of(known.seq) != known.hash:
+            if hash_of(known.seq) != known.hash or hash_of(head.seq) != head.hash:
                 return False
             if known.seq >= head.seq:
                 return True
@@ -66,7 +66,7 @@ def replace(path: Path, registry_id: str, head: Head) -> None:
 
 @contextmanager
 def _opened(path: Path, flags: int, lock: int) -> Iterator[int]:
-    descriptor = os.open(path, flags | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    descriptor = os.open(path.resolve(), flags | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
         if os.fstat(descriptor).st_size == 0 and flags & os.O_CREAT:
             os.fchmod(descriptor, 0o600)  # whatever the umask

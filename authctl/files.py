@@ -1,9 +1,11 @@
 """Files that only their owner may touch: made so from the first byte, and refused when they are not."""
 
+import fcntl
 import os
 import stat
 import tempfile
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from authctl.errors import Refused, RegistryUnavailable, reason
@@ -71,9 +73,10 @@ def replace_private(path: Path, content: bytes) -> None:
 
     Raises RegistryUnavailable when it cannot be written; the old one stands then.
     """
-    for leftover in path.parent.glob(f".{path.name}.*.new"):  # of a write that was killed; it may hold secrets
-        leftover.unlink(missing_ok=True)
+    path = path.resolve()
     try:
+        for leftover in path.parent.glob(f".{path.name}.*.new"):  # of a write that was killed; it may hold secrets
+            leftover.unlink(missing_ok=True)
         descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".new", dir=path.parent)
         try:
             with os.fdopen(descriptor, "wb") as file:
@@ -94,18 +97,17 @@ def keep_reserve(path: Path, size: int) -> None:
     """Keep so much room, or what there is, in a file that `release` gives back; one that is there stays. Never fails."""
     if path.exists():
         return
-    try:
+    with suppress(OSError):
         here = os.statvfs(path.parent)
         room = min(size, here.f_bavail * here.f_frsize)
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
             os.fchmod(descriptor, 0o600)
             os.posix_fallocate(descriptor, 0, max(1, room))
+        except OSError:
+            path.unlink(missing_ok=True)
         finally:
             os.close(descriptor)
-    except OSError:
-        with suppress(OSError):
-            path.unlink(missing_ok=True)
 
 
 def release(path: Path) -> bool:
@@ -115,6 +117,20 @@ def release(path: Path) -> bool:
     except OSError:
         return False
     return True
+
+
+@contextmanager
+def locked_folder(path: Path) -> Iterator[None]:
+    """Alone among those who replace files in a folder. Raises RegistryUnavailable."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as error:
+        raise RegistryUnavailable(f"cannot open {path}: {reason(error)}") from None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def sync_directory(path: Path) -> None:

@@ -27,6 +27,7 @@ from authctl import (
 from authctl.registry.backups import restore
 from authctl.registry.creation import create
 from authctl.settings import find_home
+from authctl.store import copying
 from tests.conftest import Authctl, Clock
 
 
@@ -208,6 +209,55 @@ def test_what_cannot_be_put_back(registry: Registry, home: Path, tmp_path: Path,
     assert [p.name for p in home.iterdir() if p.name.startswith(".")] == []
 
 
+def test_a_log_that_was_left_is_not_taken_for_another_s(
+    registry: Registry, home: Path, tmp_path: Path, put_back: Callable
+):
+    """A write-ahead log beside a registry that is gone would be played into whatever is put there: refused, for copies too."""
+    issue(registry)
+    registry.back_up(tmp_path / "copy.db")
+    (tmp_path / "other.db-wal").write_bytes(b"a log of something else")
+    with pytest.raises(Refused, match=r"it exists already: .*other.db-wal"):
+        registry.back_up(tmp_path / "other.db")
+    assert not (tmp_path / "other.db").exists()
+    log = (home / "registry.db-wal").read_bytes()
+    registry.close()
+    for name in ("registry.db", "registry.db-wal", "registry.db-shm"):
+        (home / name).unlink(missing_ok=True)
+    (home / "registry.db-wal").write_bytes(log)
+    with pytest.raises(Refused, match=r"it exists already: .*registry.db-wal"):
+        put_back(tmp_path / "copy.db")
+    assert not (home / "registry.db").exists()
+    (home / "registry.db-wal").unlink()
+    assert put_back(tmp_path / "copy.db").ended == 1
+
+
+def test_a_backup_is_not_touched_by_a_restore(registry: Registry, tmp_path: Path, put_back: Callable):
+    """Not a byte of it, and nothing is left beside it."""
+    registry.back_up(tmp_path / "copy.db")
+    before = (tmp_path / "copy.db").read_bytes()
+    put_back(tmp_path / "copy.db")
+    assert (tmp_path / "copy.db").read_bytes() == before
+    assert sorted(path.name for path in tmp_path.iterdir() if "copy" in path.name) == ["copy.db"]
+
+
+def test_a_restore_waits_no_longer_than_any_writer(
+    registry: Registry, home: Path, tmp_path: Path, put_back: Callable, monkeypatch: pytest.MonkeyPatch
+):
+    """A registry that stays locked is unavailable (6), and as it was; nothing is left in the home."""
+    issue(registry)
+    registry.back_up(tmp_path / "copy.db")
+    issue(registry, "late")
+    monkeypatch.setattr(copying, "PATIENCE", 0.2)
+    with closing(sqlite3.connect(home / "registry.db", isolation_level=None)) as hog:
+        hog.execute("BEGIN IMMEDIATE")
+        with pytest.raises(RegistryUnavailable, match="locked by another process"):
+            put_back(tmp_path / "copy.db")
+        hog.execute("ROLLBACK")
+    assert registry.count() == 2
+    assert registry.verify_audit().seq == 3
+    assert [path.name for path in home.iterdir() if path.name.startswith(".")] == []
+
+
 def test_backup_and_restore_by_command(installed: Authctl, tmp_path: Path, home: Path):
     """What is said and shown; the note is required; a damaged registry has to be moved away first."""
     token = installed("tokens", "issue", "--user", "alice", "--application", "Outlook").out
@@ -246,9 +296,20 @@ def test_what_is_removed_is_archived_first(registry: Registry, authctl: Authctl,
     issue(registry, "fresh")
     listed = authctl("sessions", "list", "-o", "ndjson").out.splitlines()
     old = sorted(line for line in listed if "fresh" not in line)
-    dry = authctl("cleanup", "--archive", str(tmp_path / "gone.jsonl.gz"), "--dry-run", "-o", "json")
+    dry = authctl(
+        "cleanup", "--archive", str(tmp_path / "gone.jsonl.gz"), "--dry-run", "--accept-clock-jump", "-o", "json"
+    )
     assert (dry.code, dry.json["removed"], (tmp_path / "gone.jsonl.gz").exists()) == (0, 5, False)
-    done = authctl("cleanup", "--archive", str(tmp_path / "gone.jsonl.gz"), "--batch-size", "2", "-o", "json")
+    done = authctl(
+        "cleanup",
+        "--archive",
+        str(tmp_path / "gone.jsonl.gz"),
+        "--batch-size",
+        "2",
+        "--accept-clock-jump",
+        "-o",
+        "json",
+    )
     assert (done.code, done.json["removed"]) == (0, 5)
     with gzip.open(tmp_path / "gone.jsonl.gz", "rt") as file:
         assert sorted(file.read().splitlines()) == old

@@ -3,6 +3,7 @@
 import json
 import os
 import stat
+import threading
 from datetime import timedelta
 from pathlib import Path
 
@@ -20,9 +21,12 @@ from authctl import (
     TokenEnded,
     TokenUnknown,
     keys,
+    profiles,
 )
 from authctl.instants import DAY, HOUR
 from authctl.keys import KeyState
+from authctl.registry.creation import create
+from authctl.settings import find_home
 from tests.conftest import Authctl, Clock, Install
 
 TEXT = """\
@@ -311,3 +315,45 @@ def test_the_clock_does_not_matter_to_a_session_s_key(ring: Registry, clock: Clo
     issue(ring, "capped")
     clock.now += timedelta(days=11)
     assert ring.signing_keys()[0].sessions == 0
+
+
+def test_a_ring_that_two_registries_share_loses_no_deed(ring: Registry, home: Path, tmp_path: Path, clock: Clock):
+    """Rotations and retirements of both come one after another: none brings back what the other retired."""
+    other = tmp_path / "other"
+    create(
+        find_home(other, other / "registry.db", home / "keys.json"), profiles.read(TEXT.encode(), "p"), b"", clock=clock
+    )
+
+    def rotate(registry: Registry) -> None:
+        for _ in range(20):
+            registry.rotate_keys(note="again and again")
+
+    with Registry.open(other, registry=other / "registry.db", keys=home / "keys.json", clock=clock) as second:
+        threads = [threading.Thread(target=rotate, args=(one,)) for one in (ring, second)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        states = [use.key.state.value for use in second.signing_keys()]
+    assert (len(states), states.count("signing")) == (41, 1)
+
+
+def test_a_ring_behind_a_link_is_replaced_where_it_is(ring: Registry, home: Path, tmp_path: Path):
+    """The link stays, and the secret of a retired key is gone from the file itself."""
+    (home / "keys.json").rename(tmp_path / "real.json")
+    (home / "keys.json").symlink_to(tmp_path / "real.json")
+    old = ring.signing_keys()[0].key
+    ring.rotate_keys(note="every year")
+    ring.retire_key(old.id, note="every year")
+    assert (home / "keys.json").is_symlink()
+    assert old.secret.hex() not in (tmp_path / "real.json").read_text()
+
+
+def test_a_retirement_that_a_kill_left_out_of_the_log_is_recorded_by_the_next(ring: Registry, home: Path):
+    """File first, then the event: the next try finds the key retired and writes what is missing, once."""
+    old = ring.signing_keys()[0].key.id
+    ring.rotate_keys(note="every year")
+    keys.save(home / "keys.json", keys.load(home / "keys.json").without(old, 0))
+    for _ in range(2):
+        ring.retire_key(old, note="once more")
+    assert actions(ring) == ["key.retire", "key.rotate"]

@@ -251,6 +251,31 @@ def test_j3_a_head_that_lags_is_caught_up(registry: Registry, home: Path, reopen
     assert int(head(home)[1]) == 4
 
 
+def test_j3_a_late_writer_does_not_bring_an_old_head_back(registry: Registry, home: Path):
+    """One whose event is no longer in the chain, since a backup was put back meanwhile, writes nothing."""
+    from authctl import anchor
+
+    issue(registry)
+    before = (home / "audit.head").read_bytes()
+    registry_id = before.split()[0].decode()
+    lost = anchor.Head(9, "f" * 64)
+    assert not anchor.advance(home / "audit.head", registry_id, lost, registry._core._hash_of)
+    assert (home / "audit.head").read_bytes() == before
+
+
+@pytest.mark.parametrize("says", [1.77e12, float("nan"), float("inf"), -1e18, "no time"])
+def test_t1_a_clock_that_says_what_is_no_time(registry: Registry, home: Path, says: object):
+    """Verify, issue and refresh cannot be judged; revoking goes by what was seen."""
+    token = issue(registry).access_token
+    with Registry.open(home, registry=home / "registry.db", clock=lambda: says, warn=lambda _text: None) as broken:
+        with pytest.raises(RegistryUnavailable, match="no time"):
+            broken.verify(token)
+        with pytest.raises(Refused, match="the clock says"):
+            issue(broken)
+        assert broken.revoke(SessionFilter(username="alice"), note="lost device").revoked == 1
+    assert issue(registry).session
+
+
 # J1, J2: six attacks on the log
 
 ATTACKS = {
@@ -380,13 +405,59 @@ def test_t2_a_cleanup_by_a_clock_that_jumped_is_refused(registry: Registry, cloc
     for name in ("a", "b", "c"):
         issue(registry, name)
     clock.forward(days=400)
-    with pytest.raises(Refused, match="3 of 3 sessions would go, and the clock is 7 months and more ahead") as refused:
+    with pytest.raises(Refused, match="3 of 3 sessions would go, and the clock went ahead") as refused:
         registry.clean_up()
     assert "--accept-clock-jump" in str(refused.value.hint)
     with pytest.raises(Refused):
         registry.clean_up(dry_run=True)
     assert registry.count() == 3
+    issue(registry, "late")
+    with pytest.raises(Refused, match="3 of 4 sessions would go"):
+        registry.clean_up()
     assert registry.clean_up(accept_clock_jump=True).removed == 3
+    clock.forward(days=200)
+    assert registry.clean_up().removed == 1
+
+
+def test_t2_a_clock_that_was_ahead_lets_nothing_go(registry: Registry, clock: Clock):
+    """Put right again it is behind what was seen: no cleanup until that is settled, and then nothing was lost."""
+    token = issue(registry).access_token
+    clock.forward(days=3_650)
+    issue(registry, "late")
+    clock.forward(days=-3_650)
+    with pytest.raises(Refused, match="the clock says"):
+        registry.clean_up()
+    registry.accept_clock(note="the battery was empty")
+    assert registry.clean_up().removed == 0
+    assert registry.verify(token)
+
+
+@pytest.mark.parametrize("deed", ["disable", "password", "end", "accept"])
+def test_t1_what_is_ended_under_a_wrong_mark_stays_ended(
+    registry: Registry, clock: Clock, home: Path, reopened, deed: str
+):
+    """A session that only looks expired, since the clock was ahead, is ended like one that lives: accepting the clock brings none back."""
+    issued = issue(registry)
+    copy = saved(registry, home)
+    clock.forward(days=3_650)
+    issue(registry, "late")
+    if deed == "accept":
+        put_back(registry, home, copy)
+    registry = reopened()
+    clock.forward(days=-3_650)
+    if deed == "disable":
+        registry.disable_user("alice", note="left the company")
+    elif deed == "password":
+        registry.password_changed("alice", note="reset")
+    elif deed == "end":
+        registry.end([issued.session.id])
+    else:
+        registry.accept_audit(note="restored")
+    if deed != "accept":
+        registry.accept_clock(note="the battery was empty")
+    with pytest.raises(TokenInvalid):
+        registry.verify(issued.access_token)
+    assert registry.session(issued.session.id).ended_at is not None
 
 
 def test_t2_an_ordinary_cleanup_is_not(registry: Registry, clock: Clock):

@@ -66,15 +66,13 @@ def restore(
     """
     note = names.note(note)
     who = actor_name(actor)
-    seen_at = _check_same(place, file)
+    _check_whole(place)
     with restored_store(file.absolute(), place.registry) as store:
         core = Core(place, store, clock, warn)
         chain = audit_log.verify(core)
         known = core.outside_head()
-        with store.change() as tx:
-            tx.saw(seen_at)
         with core.change(who, anchored=False) as unit:
-            ended = unit.tx.end_all(unit.now, "restored")
+            ended = unit.tx.end_all(unit.now, "restored", alive_at=unit.clock)
             unit.tx.forget_logins()
             detail = {"file": names.visible(str(file)), "taken": chain.seq, "known": known.seq if known else None}
             unit.record("registry.restore", note=note, detail={**detail, "ended": ended})
@@ -85,23 +83,13 @@ def restore(
     return RestoreOutcome(file, registry_id, last.seq, at, who, note, known.seq if known else None, ended)
 
 
-def _check_same(place: Home, file: Path) -> int:
-    """The latest instant that the registry has seen which is there now. Raises Refused where the backup is of another."""
-    if not place.registry.exists():
-        return 0
-    ids = []
-    seen_at = 0
-    for path in (place.registry, file.absolute()):
-        try:
-            store = open_store(path)
-            with closing(store), store.view() as view:
-                ids.append(view.registry_id())
-                seen_at = max(seen_at, view.seen_at())
-        except IntegrityFailure as error:
-            if path == file.absolute():
-                raise
-            what = f"the registry that is there cannot be replaced while it is damaged: {error.message}"
-            raise Refused(what, f"move {path} away, and what lies beside it as {path.name}-wal and -shm") from None
-    if len(set(ids)) > 1:
-        raise Refused(f"{file} is a backup of another registry", "to use it all the same, move the present one away")
-    return seen_at
+def _check_whole(place: Home) -> None:
+    """Raise Refused where the registry that is there is damaged: it is not written over, and may be needed."""
+    try:
+        if place.registry.exists():
+            with closing(open_store(place.registry)) as store, store.view() as view:
+                view.registry_id()
+    except IntegrityFailure as error:
+        what = f"the registry that is there cannot be replaced while it is damaged: {error.message}"
+        beside = f"{place.registry.name}-wal and -shm"
+        raise Refused(what, f"move {place.registry} away, and what lies beside it as {beside}") from None

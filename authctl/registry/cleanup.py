@@ -8,8 +8,8 @@ from authctl.errors import InvalidInput, Refused
 from authctl.instants import Duration, format_instant
 from authctl.lifetimes import retention_cutoff
 from authctl.model import SessionFilter
-from authctl.registry.core import Core, actor_name
-from authctl.store.base import Archive, Removable, View
+from authctl.registry.core import TOLERANCE, Core, actor_name
+from authctl.store.base import LEAP, Archive, Removable, View
 
 Progress = Callable[[int, int], None]
 """Told, after every batch, how many are done of how many."""
@@ -17,8 +17,6 @@ Progress = Callable[[int, int], None]
 _FIRST_BATCH = 500
 _LARGEST_BATCH = 20_000
 _LOCK_SECONDS = 0.05
-_LONGEST_QUIET = Duration(months=7)
-"""How long after the last event a cleanup of most sessions is believed without a word."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +54,7 @@ def clean_up(
         cutoff = _cutoff(view, now, older_than)
         due = view.ended_before(cutoff, keep_unacknowledged=keep_unacknowledged)
         if not accept_clock_jump:
-            _check_clock(view, now, due.total)
+            _check_clock(view, core.now(), now, due.total)
         retention = str(view.profiles().retention)
     if not dry_run:
         due = _remove(
@@ -67,20 +65,22 @@ def clean_up(
             actor,
             progress,
             keep_unacknowledged=keep_unacknowledged,
+            accept_clock_jump=accept_clock_jump,
             archive=archive,
         )
     return CleanupOutcome(cutoff, retention, due.total, *due, dry_run)
 
 
-def _check_clock(view: View, now: int, due: int) -> None:
-    """Raise Refused where the clock may have jumped ahead: nothing happened for long, and most sessions would go."""
-    last = view.last_event()
-    quiet_since = None if last is None else last.at
-    if quiet_since is None or quiet_since >= _LONGEST_QUIET.before(now):
+def _check_clock(view: View, clock: int, now: int, due: int) -> None:
+    """Raise Refused where the clock is behind, or may have jumped ahead: after a long quiet most sessions would go."""
+    if now - clock > TOLERANCE:
+        what = f"the clock says {format_instant(clock)}, and the registry has seen {format_instant(now)}"
+        raise Refused(what, "set it right; if it was ahead before: authctl doctor --accept-clock --note WHY")
+    if now - view.seen_at() <= LEAP and view.leapt_at() is None:
         return
     everything = view.count(SessionFilter(), now)
     if due * 2 > everything:
-        what = f"{due:,} of {everything:,} sessions would go, and the clock is {_LONGEST_QUIET} and more ahead of the last event"
+        what = f"{due:,} of {everything:,} sessions would go, and the clock went ahead by seven months and more at once"
         raise Refused(what, "set the clock right; if it is: authctl cleanup --accept-clock-jump")
 
 
@@ -107,9 +107,12 @@ def _remove(
     progress: Progress,
     *,
     keep_unacknowledged: bool,
+    accept_clock_jump: bool,
     archive: Archive | None,
 ) -> Removable:
     with core.change(actor) as unit:
+        if accept_clock_jump:
+            unit.tx.set_seen(unit.now)
         unit.record("cleanup.run", detail={"cutoff": format_instant(cutoff), "due": due})
     removed = Removable(0, 0, 0)
     size = batch_size or _FIRST_BATCH

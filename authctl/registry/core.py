@@ -7,13 +7,22 @@ itself, whose audit chain must reach the head that is kept outside it.
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from authctl import anchor, audit, names
 from authctl.anchor import Head
-from authctl.errors import AuthctlError, IntegrityFailure, InvalidInput, OutcomeUnknown, Refused, reason
-from authctl.files import keep_reserve
-from authctl.instants import MINUTE, Clock, format_instant, instant_of, utc_now
+from authctl.errors import (
+    AuthctlError,
+    DiskFull,
+    IntegrityFailure,
+    InvalidInput,
+    OutcomeUnknown,
+    Refused,
+    RegistryUnavailable,
+    reason,
+)
+from authctl.files import keep_reserve, release
+from authctl.instants import EARLIEST, MINUTE, NEVER, Clock, format_instant, instant_of, utc_now
 from authctl.model import AuditEvent
 from authctl.settings import Home, default_actor
 from authctl.store.base import Change, Store, View
@@ -26,6 +35,8 @@ TOLERANCE = 5 * MINUTE
 
 RESERVE = 2 * 2**20
 """How much room is kept for revocations on a full disk, in bytes: that of everybody's, or of a hundred sessions and more."""
+
+Done = TypeVar("Done")
 
 Warn = Callable[[str], None]
 
@@ -76,8 +87,32 @@ class Core:
         self._is_anchored = False
 
     def now(self) -> int:
-        """What the clock says."""
-        return utc_now() if self._clock is None else instant_of(self._clock())
+        """What the clock says. Raises RegistryUnavailable for what is no time."""
+        try:
+            now = utc_now() if self._clock is None else instant_of(self._clock())
+        except (ValueError, OverflowError, TypeError):
+            now = NEVER
+        if not EARLIEST <= now < NEVER:
+            raise RegistryUnavailable("the clock says what is no time")
+        return now
+
+    def _clock_or_nothing(self) -> int:
+        """The same for what never depends on the clock: far behind everything where it says nothing."""
+        try:
+            return self.now()
+        except RegistryUnavailable as error:
+            self.warn(f"{error.message}: what the registry has seen is gone by instead")
+            return EARLIEST
+
+    def with_room(self, deed: Callable[[], Done]) -> Done:
+        """Do what must be possible on a full disk, too: once more with the room that is kept for it."""
+        try:
+            return deed()
+        except DiskFull:
+            if not release(self.home.reserve):
+                raise
+            self.warn("the disk is full: the room that is kept for revocations was used")
+            return deed()
 
     def warn(self, text: str) -> None:
         """Say something that does not keep the deed from being done; once each."""
@@ -92,7 +127,7 @@ class Core:
         """Change the registry: all of the block and what it records, or nothing. The time is taken once the turn has come."""
         who = actor_name(actor)
         with self.store.change(wait=wait, attempts=attempts) as tx:
-            clock = self.now()
+            clock = self._clock_or_nothing()
             unit = Unit(tx, self._instant(tx, clock), who, clock)
             yield unit
             if unit.recorded:
@@ -105,7 +140,7 @@ class Core:
     def look(self) -> Iterator[tuple[View, int]]:
         """Read one snapshot of the registry, with the instant it is judged at."""
         with self.store.view() as view:
-            yield view, self._instant(view, self.now())
+            yield view, self._instant(view, self._clock_or_nothing())
 
     def _instant(self, view: View, clock: int) -> int:
         """The present instant: what the clock says, or the latest that the registry has seen where that is later."""
@@ -119,12 +154,11 @@ class Core:
     # The head outside
 
     def outside_head(self) -> Head | None:
-        """The head that is kept outside; None where there is none, or it cannot be read, which is a warning."""
+        """The head that is kept outside; None where there is none. Raises RegistryUnavailable where it cannot be read."""
         try:
             return anchor.read(self.home.audit_head, self._registry_id())
         except OSError as error:
-            self.warn(f"cannot read {self.home.audit_head}: {reason(error)}")
-            return None
+            raise RegistryUnavailable(f"cannot read {self.home.audit_head}: {reason(error)}") from None
 
     def take_head(self, last: AuditEvent) -> None:
         """Keep that event as the head outside, whatever is there: the chain was accepted."""

@@ -166,8 +166,10 @@ def _keys(core: Core) -> Finding:
 def _profiles(core: Core) -> Finding:
     path = core.home.profiles
     try:
-        raw = path.read_bytes()
+        raw = path.read_bytes() if path.is_file() else None
     except OSError:
+        raw = None
+    if raw is None:
         return Finding("profiles", ok=True, found=f"what is in force; there is no {path}")
     wanted = profiles.read(raw, path.name)
     with core.look() as (view, _now):

@@ -1,13 +1,11 @@
 """Revoking: one selection, one note, one transaction, one audit event, and what happened to each session."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TypeVar
 
 from authctl import names
-from authctl.errors import AuthctlError, DiskFull, InvalidInput, OutcomeUnknown, Refused
-from authctl.files import release
+from authctl.errors import AuthctlError, InvalidInput, OutcomeUnknown, Refused
 from authctl.model import Session, SessionFilter, Status
 from authctl.registry.core import Core, Unit, actor_name
 from authctl.registry.sessions import with_whole_ids
@@ -16,8 +14,6 @@ from authctl.store.base import View
 
 MOST_LISTED = 1_000
 """How many sessions an outcome and its audit event name."""
-
-Done = TypeVar("Done")
 
 _ATTEMPTS = 2
 _UNREVOKED = (Status.ACTIVE, Status.EXPIRED)
@@ -69,7 +65,7 @@ def revoke(
             _check_limit(view, meant, now, max_affected)
             outcome = RevokeOutcome(None, now, actor_name(actor), note, 0, 0, 0, not_found, True, ())
             return _counted(view, meant, outcome)
-    meant, outcome = _with_room(core, lambda: _revoked(core, selection, note, actor, max_affected))
+    meant, outcome = core.with_room(lambda: _revoked(core, selection, note, actor, max_affected))
     if not _is_everything(meant):
         return outcome
     try:
@@ -81,7 +77,7 @@ def revoke(
 def revoke_token(core: Core, reader: TokenReader, token: str, *, note: str | None, actor: str | None) -> RevokeOutcome:
     """See `Registry.revoke_token`."""
     note = names.note(note)
-    return _with_room(core, lambda: _token_revoked(core, reader, token, note, actor))
+    return core.with_room(lambda: _token_revoked(core, reader, token, note, actor))
 
 
 def _token_revoked(core: Core, reader: TokenReader, token: str, note: str, actor: str | None) -> RevokeOutcome:
@@ -104,17 +100,6 @@ def _revoked(
         if _is_everything(meant):
             return meant, _close_open(unit, meant, outcome)
         return meant, _assign(unit, meant, _counted(unit.tx, meant, outcome))
-
-
-def _with_room(core: Core, deed: Callable[[], Done]) -> Done:
-    """Do it, on a full disk once more with the room that is kept for revocations."""
-    try:
-        return deed()
-    except DiskFull:
-        if not release(core.home.reserve):
-            raise
-        core.warn("the disk is full: the room that is kept for revocations was used")
-        return deed()
 
 
 def check_target(selection: SessionFilter) -> None:

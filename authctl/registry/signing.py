@@ -8,11 +8,12 @@ from dataclasses import dataclass
 
 from authctl import keys, names
 from authctl.errors import NotFound, Refused
+from authctl.files import locked_folder
 from authctl.instants import NEVER, format_instant
 from authctl.keys import Key, KeyRing, KeyState
 from authctl.model import Session, SessionFilter, Status
 from authctl.registry.core import Core, Unit, actor_name
-from authctl.store.base import Signed, View
+from authctl.store.base import EventFilter, Signed, View
 
 MOST_LISTED = 1_000
 _NOTHING = Signed(0, 0)
@@ -62,7 +63,7 @@ def _use(key: Key, signed: Signed) -> KeyUse:
 def rotate(core: Core, *, note: str | None, actor: str | None) -> KeyUse:
     """See `Registry.rotate_keys`."""
     note = names.note(note)
-    with core.change(actor) as unit:
+    with core.change(actor) as unit, locked_folder(core.home.keys.resolve().parent):
         ring = keys.load(core.home.keys)
         rotated = ring.rotated(unit.now)
         keys.save(core.home.keys, rotated)
@@ -88,36 +89,47 @@ def retire(
         note = names.note(note)
     if dry_run:
         with core.look() as (view, now):
-            ring, key = _retirable(core, view, key_id, reason, now)
+            _, key = _retirable(core, view, key_id, reason, now)
             ending = _ending(view, key, now)
             signed = view.signed(now).get(key.id, _NOTHING).sessions
         changed = key.state is not KeyState.RETIRED
         return RetireOutcome(
             key.id, now, actor_name(actor), note, changed, signed, reason if signed else None, ending, True
         )
-    with core.change(actor) as unit:
-        ring, key = _retirable(core, unit.tx, key_id, reason, unit.now)
-        return _retired(core, unit, ring, key, reason, names.note(note), may_end)
+    said = names.note(note)
+
+    def deed() -> RetireOutcome:
+        with core.change(actor) as unit, locked_folder(core.home.keys.resolve().parent):
+            ring, key = _retirable(core, unit.tx, key_id, reason, unit.now)
+            return _retired(core, unit, ring, key, reason, said, may_end)
+
+    return core.with_room(deed)
 
 
 def _retired(
     core: Core, unit: Unit, ring: KeyRing, key: Key, reason: str | None, note: str, may_end: int | None
 ) -> RetireOutcome:
     ending = _ending(unit.tx, key, unit.now)
-    ended = unit.tx.end_signed(key.id, unit.now, reason) if reason else 0
+    ended = unit.tx.end_signed(key.id, unit.now, reason, alive_at=unit.clock) if reason else 0
     if may_end is not None and ended > may_end:
         raise Refused(f"{ended:,} living sessions would end", "to accept that: --yes")
     changed = key.state is not KeyState.RETIRED
     if changed:
         keys.save(core.home.keys, ring.without(key.id, unit.now))
     sessions = tuple(found for s in ending if (found := unit.tx.session(s.id, unit.now))) if ended else ()
-    if changed or ended:
+    if changed or ended or not _is_recorded(unit, key):
         detail = {"reason": reason if ended else "routine", "ended": ended, "sessions": [s.id for s in sessions]}
         detail["username_keys"] = sorted({names.fold(s.username) for s in sessions})
         unit.record("key.retire", subject=key.id, note=note, detail=detail)
     return RetireOutcome(
         key.id, unit.now, unit.actor, note, changed, ended, reason if ended else None, sessions, dry_run=False
     )
+
+
+def _is_recorded(unit: Unit, key: Key) -> bool:
+    """Whether the log has the key's retirement; a kill between file and registry leaves it out."""
+    found = unit.tx.events(EventFilter(action="key.retire"), MOST_LISTED)
+    return any(event.subject == key.id for event in found)
 
 
 def _retirable(core: Core, view: View, key_id: str, reason: str | None, now: int) -> tuple[KeyRing, Key]:

@@ -95,7 +95,11 @@ def disable(core: Core, username: str, *, note: str | None, actor: str | None, d
             living = _living(view, username, now)
             changed = found.disabled_at is None
             return _outcome(found, now, actor_name(actor), note, living, changed=changed, dry_run=True)
-    assert note is not None
+    said = names.note(note)
+    return core.with_room(lambda: _disabled(core, username, said, actor))
+
+
+def _disabled(core: Core, username: str, note: str, actor: str | None) -> UserOutcome:
     with core.change(actor) as unit:
         before = unit.tx.user(username) or User(username)
         if before.disabled_at is None:
@@ -106,7 +110,7 @@ def disable(core: Core, username: str, *, note: str | None, actor: str | None, d
                 note=note,
                 ended_at=_latest(before.ended_at, unit.now),
             )
-        elif _living(unit.tx, username, unit.now):  # a clock that was set back can let what had expired live again
+        elif _living(unit.tx, username, unit.clock):  # what a clock that is put right may let live again
             after = replace(before, ended_at=_latest(before.ended_at, unit.now))
         else:
             return _outcome(before, unit.now, unit.actor, note, [], changed=False)
@@ -167,7 +171,7 @@ def _changed(
     unit: Unit, action: str, after: User, note: str, reason: str, ends: Callable[[Session], bool]
 ) -> UserOutcome:
     """Record a user, and end the living sessions that the change ends, with the event of both."""
-    living = _living(unit.tx, after.username, unit.now)
+    living = _living(unit.tx, after.username, unit.clock)
     ending = [session for session in living if ends(session)]
     unit.tx.save_user(after)
     unit.tx.end_sessions([session.number for session in ending], unit.now, reason)

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+from authctl.errors import Refused
 from authctl.model import ProfileSet
 from authctl.store.base import Store
 
@@ -21,20 +22,30 @@ def open_store(path: Path) -> Store:
 def restored_store(backup: Path, path: Path) -> Iterator[Store]:
     """A copy of a backup as a store to make ready, which is put in the place of the one at the path when the block has succeeded.
 
-    No number that either has given comes back. Raises RegistryUnavailable or IntegrityFailure where the backup, or what is at
-    the path, cannot be used; nothing has changed then.
+    No number that either has given comes back, nor an instant before what either has seen. Raises Refused where the backup is of
+    another registry, or a log lies where none is; RegistryUnavailable or IntegrityFailure where the backup, or what is at the
+    path, cannot be used. Nothing has changed then.
     """
-    from authctl.store.copying import draft_beside, give_no_less, numbers_given, put, take
+    from authctl.store.copying import check_vacant, draft_beside, give_no_less, numbers_given, put, take
     from authctl.store.sqlite import SqliteStore
 
     with draft_beside(path) as draft:
         take(backup, draft)
-        given = {}
+        given: dict[str, int] = {}
+        seen_at, present_id = 0, None
         if path.exists():
-            with closing(SqliteStore(path)) as present:
-                given = numbers_given(present)
+            with closing(SqliteStore(path)) as present, present.view() as view:
+                given = numbers_given(view)
+                seen_at, present_id = view.seen_at(), view.registry_id()
+        else:
+            check_vacant(path)
         with closing(SqliteStore(draft)) as store:
-            give_no_less(store, given)
+            with store.change() as tx:
+                if present_id not in (None, tx.registry_id()):
+                    what = f"{backup} is a backup of another registry"
+                    raise Refused(what, "to use it all the same, move the present one away")
+                tx.saw(seen_at)
+                give_no_less(tx, given)
             yield store
         put(draft, path)
 

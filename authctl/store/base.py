@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from authctl import names
+from authctl.instants import DAY
 from authctl.lifetimes import Deadlines
 from authctl.model import (
     AuditEvent,
@@ -117,6 +118,9 @@ class ImportedDetail(NamedTuple):
     said_at: dict[str, int]
 
 
+LEAP = 7 * 31 * DAY
+"""How far apart two changes are between which a clock may have jumped."""
+
 Archive = Callable[[Sequence[Session]], None]
 """Is given sessions before they are removed, and has written them for good when it returns."""
 
@@ -129,6 +133,9 @@ class View(Protocol):
 
     def seen_at(self) -> int:
         """The latest instant that any change was made at."""
+
+    def leapt_at(self) -> int | None:
+        """When that last went ahead by more than `LEAP` at once, unless it was set since; the clock may have been wrong."""
 
     def session(self, session_id: str, now: int) -> Session | None:
         """The session of that whole id."""
@@ -219,8 +226,8 @@ class Change(View, Protocol):
     def set_seen(self, at: int) -> None:
         """Record that instant as the latest, whatever was seen before."""
 
-    def end_all(self, at: int, reason: str) -> int:
-        """Make a hard end of every living session; how many that were."""
+    def end_all(self, at: int, reason: str, *, alive_at: int) -> int:
+        """Make a hard end, then, of every session that lives at the other instant; how many that were."""
 
     def record_use(self, number: int, used_at: int, deadlines: Deadlines) -> None:
         """Write a use and the deadlines it leads to."""
@@ -229,8 +236,8 @@ class Change(View, Protocol):
         """Begin the next generation of a session's tokens: a use, with the end of the new access token and the key that
         signs the tokens."""
 
-    def end_signed(self, key_id: str, at: int, reason: str) -> int:
-        """Make a hard end of the living sessions whose present tokens that key signed; how many that were."""
+    def end_signed(self, key_id: str, at: int, reason: str, *, alive_at: int) -> int:
+        """The same for those alone whose present tokens that key signed."""
 
     def end_sessions(self, numbers: Sequence[int], at: int, reason: str) -> None:
         """Make a hard end: those sessions end at that instant, for that reason."""

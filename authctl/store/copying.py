@@ -6,23 +6,31 @@ SQLite's own backup, in one step: a snapshot of the source, and one transaction 
 import os
 import sqlite3
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
+from time import monotonic, time
 from urllib.parse import quote
 
 from authctl.errors import IntegrityFailure, Refused, RegistryUnavailable, reason
 from authctl.files import check_private, sync_directory
-from authctl.store.format import draft_name
-from authctl.store.sqlite import SqliteStore, explained
+from authctl.store.format import draft_name, has_log
+from authctl.store.reading import SqliteView
+from authctl.store.sqlite import PATIENCE, SqliteStore, explained
+from authctl.store.writing import SqliteChange
 
 _COUNTED = ("sessions", "revocations")
+_STALE = 86_400
 
 
 @contextmanager
 def draft_beside(path: Path) -> Iterator[Path]:
     """An empty private file beside a path, under a name of its own, that is removed afterwards."""
     beginning, end = draft_name(path)
+    for leftover in path.parent.glob(f"{beginning}*{end}*"):  # of a process that was killed long ago
+        with suppress(OSError):
+            if time() - leftover.stat().st_mtime > _STALE:
+                leftover.unlink()
     try:
         descriptor, name = tempfile.mkstemp(prefix=beginning, suffix=end, dir=path.parent)
     except OSError as error:
@@ -51,7 +59,8 @@ def take(source: Path, draft: Path) -> None:
     """Copy a backup into a draft. Raises RegistryUnavailable where others can touch it, IntegrityFailure where it is damaged."""
     check_private(source, "backup")
     with explained(source):
-        address = f"file:{quote(os.fsencode(source))}?mode=ro"
+        frozen = "" if has_log(source) else "&immutable=1"  # so that nothing is left beside it
+        address = f"file:{quote(os.fsencode(source))}?mode=ro{frozen}"
         with (
             closing(sqlite3.connect(address, uri=True, isolation_level=None)) as connection,
             closing(sqlite3.connect(draft, isolation_level=None)) as target,
@@ -77,29 +86,43 @@ def put(draft: Path, path: Path) -> None:
         closing(sqlite3.connect(draft, isolation_level=None)) as source,
         store.exclusively() as target,
     ):
-        source.backup(target)
+        target.execute("PRAGMA busy_timeout = 100")
+        source.backup(target, progress=_patience(path), sleep=0.05)
 
 
-def numbers_given(store: SqliteStore) -> dict[str, int]:
+def _patience(path: Path) -> Callable[[int, int, int], None]:
+    """Gives up where the target stays locked: SQLite's backup would wait for ever."""
+    until = monotonic() + PATIENCE
+
+    def waited(status: int, _remaining: int, _total: int) -> None:
+        if status in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED) and monotonic() > until:
+            raise RegistryUnavailable(f"the registry at {path} cannot be used: it is locked by another process")
+
+    return waited
+
+
+def numbers_given(view: SqliteView) -> dict[str, int]:
     """The largest numbers that a registry has given to sessions and revocations."""
-    with store.view() as view:
-        found = view.connection.execute("SELECT name, seq FROM sqlite_sequence").fetchall()
+    found = view.connection.execute("SELECT name, seq FROM sqlite_sequence").fetchall()
     return {name: seq for name, seq in found if name in _COUNTED}
 
 
-def give_no_less(store: SqliteStore, given: dict[str, int]) -> None:
+def give_no_less(tx: SqliteChange, given: dict[str, int]) -> None:
     """Let a registry go on behind those numbers, so that none that was given comes back."""
-    with store.change() as tx:
-        for name, seq in given.items():
-            present = tx.connection.execute(
-                "DELETE FROM sqlite_sequence WHERE name = ? RETURNING seq", (name,)
-            ).fetchall()
-            tx.connection.execute(
-                "INSERT INTO sqlite_sequence VALUES (?, ?)", (name, max([seq, *(n for (n,) in present)]))
-            )
+    for name, seq in given.items():
+        present = tx.connection.execute("DELETE FROM sqlite_sequence WHERE name = ? RETURNING seq", (name,)).fetchall()
+        tx.connection.execute("INSERT INTO sqlite_sequence VALUES (?, ?)", (name, max([seq, *(n for (n,) in present)])))
+
+
+def check_vacant(path: Path) -> None:
+    """Raise Refused where something is, or the log of something that was: it would be taken for that of what is put there."""
+    for there in (path, *(Path(f"{path}{suffix}") for suffix in ("-wal", "-shm", "-journal"))):
+        if there.exists() or there.is_symlink():
+            raise Refused(f"it exists already: {there}", f"move {there} away")
 
 
 def _appear(draft: Path, path: Path) -> None:
+    check_vacant(path)
     descriptor = os.open(draft, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)

@@ -198,10 +198,11 @@ _TRUST = (
     """
     CREATE TABLE clock (
         only INTEGER PRIMARY KEY CHECK (only = 1),
-        seen_at INTEGER NOT NULL
+        seen_at INTEGER NOT NULL,
+        leapt_at INTEGER
     ) STRICT
     """,
-    "INSERT INTO clock SELECT 1, coalesce(max(at), 0) FROM audit_events",
+    "INSERT INTO clock SELECT 1, coalesce(max(at), 0), NULL FROM audit_events",
 )
 
 

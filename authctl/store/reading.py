@@ -112,6 +112,10 @@ class SqliteView:
     def seen_at(self) -> int:
         return self._number("SELECT seen_at FROM clock")
 
+    def leapt_at(self) -> int | None:
+        found = self._one("SELECT leapt_at FROM clock")
+        return found[0] if found else None
+
     def continuity_events(self) -> list[ContinuityEvent]:
         return continuity_events(self.connection)
 

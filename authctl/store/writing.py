@@ -21,7 +21,7 @@ from authctl.model import (
 )
 from authctl.names import fold
 from authctl.store import rows
-from authctl.store.base import Archive, Cursor, DeadlineChanges, Imported, Removable, Removed
+from authctl.store.base import LEAP, Archive, Cursor, DeadlineChanges, Imported, Removable, Removed
 from authctl.store.deadlines import (
     LIVING,
     NEW_ABSOLUTE,
@@ -60,17 +60,18 @@ class SqliteChange(SqliteView):
         return rows.session(found)
 
     def saw(self, at: int) -> None:
-        self.connection.execute("UPDATE clock SET seen_at = max(seen_at, ?)", (at,))
+        sql = "UPDATE clock SET leapt_at = iif(seen_at BETWEEN 1 AND :at - :leap, :at, leapt_at), seen_at = max(seen_at, :at)"
+        self.connection.execute(sql, {"at": at, "leap": LEAP})
 
     def set_seen(self, at: int) -> None:
-        self.connection.execute("UPDATE clock SET seen_at = ?", (at,))
+        self.connection.execute("UPDATE clock SET seen_at = ?, leapt_at = NULL", (at,))
 
-    def end_all(self, at: int, reason: str) -> int:
+    def end_all(self, at: int, reason: str, *, alive_at: int) -> int:
         sql = (
             "UPDATE sessions AS s INDEXED BY sessions_by_revocation SET ended_at = :at, ended_reason = :reason, expires_at = :at"
-            f" WHERE {status_sql(Status.ACTIVE, self.holding, at)}"
+            f" WHERE {status_sql(Status.ACTIVE, self.holding, alive_at)}"
         )
-        parameters = {"at": at, "now": at, "reason": reason, **self.holding.parameters}
+        parameters = {"at": at, "now": alive_at, "reason": reason, **self.holding.parameters}
         return self.connection.execute(sql, parameters).rowcount
 
     def record_use(self, number: int, used_at: int, deadlines: Deadlines) -> None:
@@ -141,12 +142,12 @@ class SqliteChange(SqliteView):
         since = json.dumps({fold(profile): since for profile, since in kept_since.items()})
         self.connection.execute(sql, {"since": since, "ever": NEVER})
 
-    def end_signed(self, key_id: str, at: int, reason: str) -> int:
+    def end_signed(self, key_id: str, at: int, reason: str, *, alive_at: int) -> int:
         sql = (
             "UPDATE sessions AS s INDEXED BY sessions_by_revocation SET ended_at = :at, ended_reason = :reason, expires_at = :at"
-            f" WHERE {status_sql(Status.ACTIVE, self.holding, at)} AND s.key_id = :key_id"
+            f" WHERE {status_sql(Status.ACTIVE, self.holding, alive_at)} AND s.key_id = :key_id"
         )
-        parameters = {"at": at, "now": at, "reason": reason, "key_id": key_id, **self.holding.parameters}
+        parameters = {"at": at, "now": alive_at, "reason": reason, "key_id": key_id, **self.holding.parameters}
         return self.connection.execute(sql, parameters).rowcount
 
     def start_continuity(self, profile: str, at: int, ends_at: int, actor: str, note: str) -> None:
