@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from authctl.keys import load
 from tests.crash import PROFILES, Bench, Deed, faults
 
 STEP = int(os.environ.get("AUTHCTL_CRASH_STEP", "29"))
@@ -37,6 +38,12 @@ DEEDS = {
         files={"new.yaml": PROFILES.replace("idle_timeout: 3d", "idle_timeout: 2d")},
     ),
     "continuity": Deed(("continuity", "start", "--note", "provider down"), "holding default", again=(0, 4)),
+    "refresh": Deed(("tokens", "refresh"), "refreshed session", stdin="{refresh}", again=(0, 5)),
+    "sign out": Deed(("sessions", "end", "-"), "ended 1 session", stdin="{bob}"),
+    "acknowledge a wipe": Deed(("tokens", "wipe-done"), "wipe acknowledged", stdin="{carol}"),
+    "retire a key": Deed(
+        ("keys", "retire", "{key}", "--compromised", "--yes", "--note", "copied"), "retired key", halfway=("keys",)
+    ),
     "rotate a key": Deed(("keys", "rotate", "--note", "once more"), "signs from now on", halfway=("keys",)),
 }
 
@@ -50,8 +57,12 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
 def placed(bench: Bench, name: str) -> Deed:
     """A deed whose files are where they are."""
     deed = DEEDS[name]
-    arguments = tuple(part.replace("{folder}", str(bench.folder)) for part in deed.arguments)
-    return Deed(arguments, deed.said, deed.stdin, deed.again, deed.halfway, deed.files)
+    known = {"folder": bench.folder, "key": load(bench.template / "keys.json").keys[0].id, **bench.tokens}
+    arguments, stdin = list(deed.arguments), deed.stdin
+    for word, value in known.items():
+        arguments = [part.replace(f"{{{word}}}", str(value)) for part in arguments]
+        stdin = stdin.replace(f"{{{word}}}", str(value))
+    return Deed(tuple(arguments), deed.said, stdin, deed.again, deed.halfway, deed.files)
 
 
 @pytest.mark.parametrize("name", DEEDS)
