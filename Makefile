@@ -24,7 +24,7 @@ fuzz: $(VENV)/ready ## the property tests at full size
 	AUTHCTL_TEST_PROFILE=full AUTHCTL_TEST_MUTATIONS=1000000 AUTHCTL_MACHINE_STEPS=100 AUTHCTL_MACHINE_EXAMPLES=2000 $(BIN)/python -m pytest -q tests
 
 crash: $(VENV)/ready ## commands killed, and failed, at every file system call that they make
-	AUTHCTL_CRASH_STEP=1 $(BIN)/python -m pytest -q tests/test_crash.py
+	AUTHCTL_CRASH_STEP=1 AUTHCTL_POWER_CUTS=600 $(BIN)/python -m pytest -q tests/test_crash.py tests/test_power_cut.py
 
 ldap: $(VENV)/ready ## LDAP against a real slapd, where one can be installed
 	tests/install_slapd.sh $(BIN)/python && $(BIN)/python -m pytest -q -rs tests/test_ldap.py || [ $$? = 77 ]

@@ -2,7 +2,7 @@
 
 Whoever cuts the log's tail off, or puts an old registry back, cannot do the same to a file elsewhere unnoticed. It may lag behind
 the chain, by a crash or a full disk, and never leads: it is written after the commit. Lines have one width and are written in
-place under a lock, so that a crash leaves the old one or the new one.
+place under a lock, each within a sector of the disk, so that a crash leaves the old one or the new one.
 """
 
 import fcntl
@@ -15,8 +15,9 @@ from typing import NamedTuple
 
 from authctl.files import check_private
 
-_LINE = re.compile(rb"([0-9a-f]{16}) ([0-9]{19}) ([0-9a-f]{64})\n")
-_WIDTH = 102
+_LINE = re.compile(rb"([0-9a-f]{16}) ([0-9]{19}) ([0-9a-f]{64}) *\n")
+_WIDTH = 128
+"""A line never crosses a sector of 512 bytes, which disks write whole."""
 
 
 class Head(NamedTuple):
@@ -86,6 +87,6 @@ def _find(descriptor: int, registry_id: str) -> tuple[int, Head] | None:
 
 
 def _write(descriptor: int, registry_id: str, head: Head, position: int | None) -> None:
-    line = f"{registry_id} {head.seq:019d} {head.hash}\n".encode()
+    line = f"{registry_id} {head.seq:019d} {head.hash}".ljust(_WIDTH - 1).encode() + b"\n"
     end = -(-os.fstat(descriptor).st_size // _WIDTH) * _WIDTH
     os.pwrite(descriptor, line, end if position is None else position)

@@ -186,7 +186,7 @@ def test_a8_a_missing_head_is_a_warning_that_the_next_change_mends(
         assert "does not know this registry" in said.pop()
         issue(again)
         last = next(again.events())
-        assert f"{last.seq:019d} {last.hash}\n".encode() in (home / "audit.head").read_bytes()
+        assert f"{last.seq:019d} {last.hash} ".encode() in (home / "audit.head").read_bytes()
         assert said == []
         reopened().verify(issued.access_token)
         assert said == []
