@@ -8,7 +8,7 @@ from authctl.errors import InvalidInput, Refused
 from authctl.instants import Duration, format_instant
 from authctl.lifetimes import retention_cutoff
 from authctl.model import SessionFilter
-from authctl.registry.core import TOLERANCE, Core, actor_name
+from authctl.registry.core import Core, actor_name, check_clock
 from authctl.store.base import LEAP, Archive, Removable, View
 
 Progress = Callable[[int, int], None]
@@ -54,7 +54,7 @@ def clean_up(
         cutoff = _cutoff(view, now, older_than)
         due = view.ended_before(cutoff, keep_unacknowledged=keep_unacknowledged)
         if not accept_clock_jump:
-            _check_clock(view, core.now(), now, due.total)
+            _check_leap(view, core.now(), now, due.total)
         retention = str(view.profiles().retention)
     if not dry_run:
         due = _remove(
@@ -71,11 +71,9 @@ def clean_up(
     return CleanupOutcome(cutoff, retention, due.total, *due, dry_run)
 
 
-def _check_clock(view: View, clock: int, now: int, due: int) -> None:
+def _check_leap(view: View, clock: int, now: int, due: int) -> None:
     """Raise Refused where the clock is behind, or may have jumped ahead: after a long quiet most sessions would go."""
-    if now - clock > TOLERANCE:
-        what = f"the clock says {format_instant(clock)}, and the registry has seen {format_instant(now)}"
-        raise Refused(what, "set it right; if it was ahead before: authctl doctor --accept-clock --note WHY")
+    check_clock(clock, now)
     if now - view.seen_at() <= LEAP and view.leapt_at() is None:
         return
     everything = view.count(SessionFilter(), now)

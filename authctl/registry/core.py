@@ -36,6 +36,9 @@ TOLERANCE = 5 * MINUTE
 RESERVE = 2 * 2**20
 """How much room is kept for revocations on a full disk, in bytes: that of everybody's, or of a hundred sessions and more."""
 
+MOST_LISTED = 1_000
+"""How many sessions an outcome and its audit event name."""
+
 Done = TypeVar("Done")
 
 Warn = Callable[[str], None]
@@ -70,9 +73,14 @@ class Unit:
 
     def check_clock(self) -> None:
         """Raise Refused where the clock is too far behind to begin anything that counts from now."""
-        if self.now - self.clock > TOLERANCE:
-            what = f"the clock says {format_instant(self.clock)}, and the registry has seen {format_instant(self.now)}"
-            raise Refused(what, "set it right; if it was ahead before: authctl doctor --accept-clock --note WHY")
+        check_clock(self.clock, self.now)
+
+
+def check_clock(clock: int, seen: int) -> None:
+    """Raise Refused where the clock is too far behind what the registry has seen."""
+    if seen - clock > TOLERANCE:
+        what = f"the clock says {format_instant(clock)}, and the registry has seen {format_instant(seen)}"
+        raise Refused(what, "set it right; if it was ahead before: authctl doctor --accept-clock --note WHY")
 
 
 class Core:

@@ -11,7 +11,7 @@ from authctl.errors import AuthctlError, Refused
 from authctl.instants import DAY, format_instant
 from authctl.keys import KeyState
 from authctl.lifetimes import retention_cutoff
-from authctl.registry.core import TOLERANCE, Core
+from authctl.registry.core import Core, check_clock
 from authctl.settings import Home
 from authctl.store import open_store
 from authctl.store.base import EventFilter
@@ -127,14 +127,10 @@ def _clock(core: Core) -> Finding:
     with core.store.view() as view:
         seen = view.seen_at()
     clock = core.now()
-    if seen - clock > TOLERANCE:
-        what = f"the clock says {format_instant(clock)}, and the registry has seen {format_instant(seen)}"
-        return Finding(
-            "clock",
-            ok=False,
-            found=what,
-            next="set it right; if it was ahead before: authctl doctor --accept-clock --note WHY",
-        )
+    try:
+        check_clock(clock, seen)
+    except Refused as error:
+        return Finding("clock", ok=False, found=error.message, next=error.hint)
     return Finding("clock", ok=True, found=format_instant(clock))
 
 

@@ -7,13 +7,10 @@ from dataclasses import dataclass, replace
 from authctl import names
 from authctl.errors import AuthctlError, InvalidInput, OutcomeUnknown, Refused
 from authctl.model import Session, SessionFilter, Status
-from authctl.registry.core import Core, Unit, actor_name
+from authctl.registry.core import MOST_LISTED, Core, Unit, actor_name
 from authctl.registry.sessions import with_whole_ids
 from authctl.registry.tokens import TokenReader
 from authctl.store.base import View
-
-MOST_LISTED = 1_000
-"""How many sessions an outcome and its audit event name."""
 
 _ATTEMPTS = 2
 _UNREVOKED = (Status.ACTIVE, Status.EXPIRED)

@@ -12,10 +12,9 @@ from authctl.files import locked_folder
 from authctl.instants import NEVER, format_instant
 from authctl.keys import Key, KeyRing, KeyState
 from authctl.model import Session, SessionFilter, Status
-from authctl.registry.core import Core, Unit, actor_name
+from authctl.registry.core import MOST_LISTED, Core, Unit, actor_name
 from authctl.store.base import EventFilter, Signed, View
 
-MOST_LISTED = 1_000
 _NOTHING = Signed(0, 0)
 
 
@@ -85,13 +84,11 @@ def retire(
 ) -> RetireOutcome:
     """See `Registry.retire_key`."""
     reason = "key_compromised" if compromised else "signed_out" if sign_out else None
-    if not (dry_run and note is None):
-        note = names.note(note)
     if dry_run:
+        note = names.note(note) if note is not None else None
         with core.look() as (view, now):
-            _, key = _retirable(core, view, key_id, reason, now)
+            _, key, signed = _retirable(core, view, key_id, reason, now)
             ending = _ending(view, key, now)
-            signed = view.signed(now).get(key.id, _NOTHING).sessions
         changed = key.state is not KeyState.RETIRED
         return RetireOutcome(
             key.id, now, actor_name(actor), note, changed, signed, reason if signed else None, ending, True
@@ -100,7 +97,7 @@ def retire(
 
     def deed() -> RetireOutcome:
         with core.change(actor) as unit, locked_folder(core.home.keys.resolve().parent):
-            ring, key = _retirable(core, unit.tx, key_id, reason, unit.now)
+            ring, key, _ = _retirable(core, unit.tx, key_id, reason, unit.now)
             return _retired(core, unit, ring, key, reason, said, may_end)
 
     return core.with_room(deed)
@@ -132,8 +129,11 @@ def _is_recorded(unit: Unit, key: Key) -> bool:
     return any(event.subject == key.id for event in found)
 
 
-def _retirable(core: Core, view: View, key_id: str, reason: str | None, now: int) -> tuple[KeyRing, Key]:
-    """The ring, and the key that is meant. Raises NotFound, or Refused where it may not be retired so."""
+def _retirable(core: Core, view: View, key_id: str, reason: str | None, now: int) -> tuple[KeyRing, Key, int]:
+    """The ring, the key that is meant, and how many living sessions it signed.
+
+    Raises NotFound, or Refused where it may not be retired so.
+    """
     ring = keys.load(core.home.keys)
     key = ring.find(key_id.strip().lower())
     if key is None:
@@ -151,7 +151,7 @@ def _retirable(core: Core, view: View, key_id: str, reason: str | None, now: int
         raise Refused(
             what, "--sign-out ends them as a matter of routine, --compromised because the key is not to be trusted"
         )
-    return ring, key
+    return ring, key, signed.sessions
 
 
 def _ending(view: View, key: Key, now: int) -> tuple[Session, ...]:

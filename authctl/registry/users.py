@@ -8,12 +8,9 @@ from authctl.errors import NotFound
 from authctl.lifetimes import PasswordRule, ends_on_password_change
 from authctl.lookalikes import skeleton
 from authctl.model import Group, Grouping, ProfileSet, Session, SessionFilter, Status, User
-from authctl.registry.core import Core, Unit, actor_name
+from authctl.registry.core import MOST_LISTED, Core, Unit, actor_name
 from authctl.registry.sessions import pages
 from authctl.store.base import View
-
-MOST_LISTED = 1_000
-"""How many sessions an outcome names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +84,8 @@ def similar(core: Core, username: str) -> list[str]:
 def disable(core: Core, username: str, *, note: str | None, actor: str | None, dry_run: bool) -> UserOutcome:
     """See `Registry.disable_user`."""
     username = names.username(username)
-    if not (dry_run and note is None):
-        note = names.note(note)
     if dry_run:
+        note = names.note(note) if note is not None else None
         with core.look() as (view, now):
             found = view.user(username) or User(username)
             living = _living(view, username, now)

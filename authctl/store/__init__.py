@@ -26,7 +26,8 @@ def restored_store(backup: Path, path: Path) -> Iterator[Store]:
     another registry, or a log lies where none is; RegistryUnavailable or IntegrityFailure where the backup, or what is at the
     path, cannot be used. Nothing has changed then.
     """
-    from authctl.store.copying import check_vacant, draft_beside, give_no_less, numbers_given, put, take
+    from authctl.store.copying import check_vacant, give_no_less, numbers_given, put, take
+    from authctl.store.format import draft_beside
     from authctl.store.sqlite import SqliteStore
 
     with draft_beside(path) as draft:

@@ -5,45 +5,20 @@ SQLite's own backup, in one step: a snapshot of the source, and one transaction 
 
 import os
 import sqlite3
-import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
-from time import monotonic, time
+from time import monotonic
 from urllib.parse import quote
 
 from authctl.errors import IntegrityFailure, Refused, RegistryUnavailable, reason
 from authctl.files import check_private, sync_directory
-from authctl.store.format import draft_name, has_log
+from authctl.store.format import draft_beside, has_log
 from authctl.store.reading import SqliteView
 from authctl.store.sqlite import PATIENCE, SqliteStore, explained
 from authctl.store.writing import SqliteChange
 
 _COUNTED = ("sessions", "revocations")
-_STALE = 86_400
-
-
-@contextmanager
-def draft_beside(path: Path) -> Iterator[Path]:
-    """An empty private file beside a path, under a name of its own, that is removed afterwards."""
-    beginning, end = draft_name(path)
-    for leftover in path.parent.glob(f"{beginning}*{end}*"):  # of a process that was killed long ago
-        with suppress(OSError):
-            if time() - leftover.stat().st_mtime > _STALE:
-                leftover.unlink()
-    try:
-        descriptor, name = tempfile.mkstemp(prefix=beginning, suffix=end, dir=path.parent)
-    except OSError as error:
-        raise RegistryUnavailable(f"cannot write {path}: {reason(error)}") from None
-    os.fchmod(descriptor, 0o600)
-    os.close(descriptor)
-    draft = Path(name)
-    try:
-        yield draft
-    finally:
-        for leftover in (draft, Path(f"{draft}-wal"), Path(f"{draft}-shm"), Path(f"{draft}-journal")):
-            with suppress(FileNotFoundError):
-                leftover.unlink()
 
 
 def back_up(source: sqlite3.Connection, path: Path) -> None:

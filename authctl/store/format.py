@@ -1,12 +1,19 @@
 """What marks a file as a registry, and how it must be kept."""
 
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from time import time
 
-from authctl.errors import IntegrityFailure
+from authctl.errors import IntegrityFailure, RegistryUnavailable, reason
 from authctl.files import check_private
 
 APPLICATION_ID = 0x61637431
 SCHEMA_VERSION = 5
+
+_STALE = 86_400
 
 
 def check_file(path: Path) -> None:
@@ -21,9 +28,32 @@ def check_file(path: Path) -> None:
         raise IntegrityFailure(f"the registry is empty: {path}")
 
 
-def draft_name(path: Path) -> tuple[str, str]:
+def _draft_name(path: Path) -> tuple[str, str]:
     """Between which beginning and end the name of a registry stands that is still being made."""
     return f".{path.name}.", ".new"
+
+
+@contextmanager
+def draft_beside(path: Path) -> Iterator[Path]:
+    """An empty private file beside a path, under a name of its own, that is removed afterwards."""
+    beginning, end = _draft_name(path)
+    for leftover in path.parent.glob(f"{beginning}*{end}*"):  # of a process that was killed long ago
+        with suppress(OSError):
+            if time() - leftover.stat().st_mtime > _STALE:
+                leftover.unlink()
+    try:
+        descriptor, name = tempfile.mkstemp(prefix=beginning, suffix=end, dir=path.parent)
+    except OSError as error:
+        raise RegistryUnavailable(f"cannot write {path}: {reason(error)}") from None
+    os.fchmod(descriptor, 0o600)
+    os.close(descriptor)
+    draft = Path(name)
+    try:
+        yield draft
+    finally:
+        for leftover in (draft, Path(f"{draft}-wal"), Path(f"{draft}-shm"), Path(f"{draft}-journal")):
+            with suppress(FileNotFoundError):
+                leftover.unlink()
 
 
 def _finish_creation(path: Path) -> None:
@@ -33,7 +63,7 @@ def _finish_creation(path: Path) -> None:
             return
     except OSError:
         return  # what is wrong is said by whoever looks closer
-    beginning, end = draft_name(path)
+    beginning, end = _draft_name(path)
     for draft in path.parent.iterdir():
         if draft.name.startswith(beginning) and draft.name.endswith(end) and draft.samefile(path):
             draft.unlink(missing_ok=True)

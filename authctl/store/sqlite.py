@@ -7,10 +7,9 @@ other reading, one for writing, so that a long list or a wait for the writers' t
 import json
 import os
 import sqlite3
-import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -20,7 +19,7 @@ from authctl.files import sync_directory
 from authctl.model import ProfileSet, Session
 from authctl.names import fold
 from authctl.store.base import Staging
-from authctl.store.format import APPLICATION_ID, SCHEMA_VERSION, check_file, draft_name, has_log
+from authctl.store.format import APPLICATION_ID, SCHEMA_VERSION, check_file, draft_beside, has_log
 from authctl.store.reading import SqliteView, by_number, profiles_in_force
 from authctl.store.writing import SqliteChange
 
@@ -273,12 +272,7 @@ def creating(path: Path, registry_id: str, profiles: ProfileSet) -> Iterator[Sql
     """
     from authctl.store.migrations import migrate
 
-    beginning, end = draft_name(path)
-    descriptor, name = tempfile.mkstemp(prefix=beginning, suffix=end, dir=path.parent)
-    os.fchmod(descriptor, 0o600)
-    os.close(descriptor)
-    draft = Path(name)
-    try:
+    with draft_beside(path) as draft:
         with explained(path):
             connection = sqlite3.connect(draft, isolation_level=None)
             connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
@@ -299,7 +293,3 @@ def creating(path: Path, registry_id: str, profiles: ProfileSet) -> Iterator[Sql
             raise Refused(f"there is a registry already: {path}") from None
         draft.unlink()
         sync_directory(path.parent)
-    finally:
-        for leftover in (draft, Path(f"{draft}-wal"), Path(f"{draft}-shm")):
-            with suppress(FileNotFoundError):
-                leftover.unlink()
