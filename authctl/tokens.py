@@ -9,11 +9,10 @@ cryptography.
 """
 
 import re
-from dataclasses import dataclass, field
 from enum import StrEnum
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from itsdangerous import HMACAlgorithm, Signer
 
@@ -42,15 +41,20 @@ class TokenKind(StrEnum):
     """An access token that carries user and expiry inside."""
 
 
-@dataclass(frozen=True, slots=True)
-class Claims:
+_KINDS = {kind.value: kind for kind in TokenKind}
+
+
+class Claims(NamedTuple):
     """What a token says, once its signature was found good."""
 
     kind: TokenKind
     key_id: str
     number: int
     generation: int
-    secret: bytes = field(repr=False)
+    secret: bytes
+
+    def __repr__(self) -> str:
+        return f"Claims({self.kind.value}, key {self.key_id}, session {self.number}, generation {self.generation})"
 
     def secret_hash(self) -> bytes:
         """What the registry keeps of the secret."""
@@ -89,9 +93,7 @@ class TokenMint:
         signature = bytes.fromhex(token[-_SIGNATURE:])
         if not self._algorithm.verify_signature(self._key(kind, key_id), token[:-_SIGNATURE].encode(), signature):
             raise TokenUnknown
-        return Claims(
-            TokenKind(kind), key_id, int(token[13:25], 16), int(token[25:33], 16), bytes.fromhex(token[33:65])
-        )
+        return Claims(_KINDS[kind], key_id, int(token[13:25], 16), int(token[25:33], 16), bytes.fromhex(token[33:65]))
 
     def unseal(self, token: str) -> "Sealed":
         """What a sealed token says. Raises TokenUnknown."""

@@ -25,6 +25,7 @@ from authctl.cli.options import (
     WipeState,
 )
 from authctl.cli.selecting import KindChoice, selected
+from authctl.errors import InvalidInput
 from authctl.model import Grouping, Status
 from authctl.render import Format
 
@@ -72,6 +73,18 @@ def list_(
         typer.Option("--group-by", help="Count them by status, for each user, application or platform."),
     ] = None,
     wipe: WipeState = None,
+    sort: Annotated[
+        str | None,
+        typer.Option(
+            "--sort",
+            metavar="FIELD|-FIELD",
+            help="Another order, by any of: id, username, application, platform, device, ip, profile, created_at,"
+            " last_used_at, expires_at, ended_at, revoked_at; with -, the greatest first.",
+        ),
+    ] = None,
+    after: Annotated[
+        str | None, typer.Option("--after", metavar="ID", help="Only what comes after that session in the list.")
+    ] = None,
     limit: Limit = None,
     count: Annotated[bool, typer.Option("--count", help="Only how many.")] = False,
     output: Output = None,
@@ -96,6 +109,8 @@ def list_(
         expires_before=expires_before,
         wipe=wipe,
     )
+    if (sort or after) and (count or group_by):
+        raise InvalidInput("--sort and --after are for a list", "leave out --count or --group-by")
     groups = None if group_by is None else cli.registry.groups(group_by, selection)
     if count:
         found = cli.registry.count(selection) if groups is None else len(groups)
@@ -106,10 +121,11 @@ def list_(
         cli.show_many(map(records.group, groups[: limit or cli.screenful]), render.GROUPS)
         cli.say_cut(limit, more=lambda: len(groups) > (cli.screenful or 0))
         return
-    listed = cli.registry.sessions(selection)
+    wanted = limit or cli.screenful
+    listed = cli.registry.sessions(selection, sort=sort, after=after, limit=wanted and wanted + 1)
     shape = render.REVOKED_SESSIONS if selection.statuses == (Status.REVOKED,) else render.SESSIONS
     shape = shape if wipe is None else render.WIPED_SESSIONS
-    cli.show_many((records.session(s) for s in islice(listed, limit or cli.screenful)), shape)
+    cli.show_many((records.session(s) for s in islice(listed, wanted)), shape)
     cli.say_cut(limit, more=lambda: next(listed, None) is not None)
 
 

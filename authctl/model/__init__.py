@@ -6,7 +6,7 @@ give these values their meaning are in `lifetimes`.
 
 from authctl.model.audit import AuditEvent
 from authctl.model.continuity import ContinuityEvent
-from authctl.model.filters import SessionFilter
+from authctl.model.filters import SessionFilter, Sort, SortField
 from authctl.model.logins import CachedLogin
 from authctl.model.profiles import Assignment, Profile, ProfileSet
 from authctl.model.rules import (
@@ -44,6 +44,8 @@ __all__ = [
     "RequestRules",
     "Session",
     "SessionFilter",
+    "Sort",
+    "SortField",
     "Status",
     "Tokens",
     "User",

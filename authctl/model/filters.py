@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from datetime import datetime
+from enum import StrEnum
 
 from authctl.errors import InvalidInput
 from authctl.instants import instant_of
@@ -9,6 +10,42 @@ from authctl.model.rules import Wipe
 from authctl.model.sessions import Kind, Status
 from authctl.names import field as checked_field
 from authctl.names import fold, profile_name, quoted, username
+
+
+class SortField(StrEnum):
+    """What a list may be sorted by; texts are compared by their folded key, and what is blank comes first."""
+
+    ID = "id"
+    USERNAME = "username"
+    APPLICATION = "application"
+    PLATFORM = "platform"
+    DEVICE = "device"
+    IP = "ip"
+    PROFILE = "profile"
+    CREATED_AT = "created_at"
+    LAST_USED_AT = "last_used_at"
+    EXPIRES_AT = "expires_at"
+    ENDED_AT = "ended_at"
+    REVOKED_AT = "revoked_at"
+
+
+@dataclass(frozen=True, slots=True)
+class Sort:
+    """An order that was asked for instead of a list's own."""
+
+    field: SortField
+    descending: bool = False
+
+    @classmethod
+    def parse(cls, text: str) -> "Sort":
+        """Read FIELD, or -FIELD for the greatest first. Raises InvalidInput."""
+        name = text.removeprefix("-")
+        if name not in tuple(SortField):
+            raise InvalidInput(
+                f"sessions are not sorted by {quoted(text)}",
+                f"one of: {', '.join(SortField)}; with - before it, the greatest first",
+            )
+        return cls(SortField(name), text.startswith("-"))
 
 
 def _instant(value: "int | datetime | None") -> int | None:

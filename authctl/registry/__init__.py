@@ -101,13 +101,23 @@ class Registry:
 
     # Sessions
 
-    def sessions(self, selection: SessionFilter = SessionFilter()) -> Iterator[Session]:  # noqa: B008
+    def sessions(
+        self,
+        selection: SessionFilter = SessionFilter(),  # noqa: B008
+        *,
+        sort: str | None = None,
+        after: str | None = None,
+        limit: int | None = None,
+    ) -> Iterator[Session]:
         """Stream the selected sessions: newest use first; expired alone by newest end, revoked alone by newest revocation.
 
         Nothing is held open between batches, so a consumer may take its time. Whatever was selected at the
-        start comes once; a session used meanwhile may come last instead of in its place.
+        start comes once; a session used meanwhile may come last instead of in its place. `after` is the id of a session to
+        go on after, at the same cost however deep that is. `sort` names another order, a `SortField` or one with `-`
+        before it for the greatest first; that reads every selected session. Raises InvalidInput for another sort, or
+        for a session that is not in the list; NotFound for an id that no session has.
         """
-        return sessions.stream(self._core, selection)
+        return sessions.listed(self._core, selection, sort, after, limit)
 
     def count(self, selection: SessionFilter = SessionFilter()) -> int:  # noqa: B008
         """How many sessions are selected."""

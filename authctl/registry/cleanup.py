@@ -129,9 +129,16 @@ def _remove(
             break
         if batch_size is None:
             size = max(1, min(_LARGEST_BATCH, int(size * _LOCK_SECONDS / max(took, 1e-6))))
+    while _caught_up(core, actor):
+        pass
     with core.change(actor) as unit:
         unit.tx.remove_unnamed_revocations()
         unit.tx.remove_continuity(min(cutoff, retention_cutoff(unit.tx.profiles().retention, unit.now)))
         unit.tx.forget_old_logins(unit.tx.profiles().logins_since(unit.now))
         unit.record("cleanup.done", detail={"cutoff": format_instant(cutoff), "removed": removed._asdict()})
     return removed
+
+
+def _caught_up(core: Core, actor: str | None) -> int:
+    with core.change(actor) as unit:
+        return unit.tx.catch_up()

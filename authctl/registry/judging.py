@@ -1,7 +1,8 @@
 """Whether a token lets its bearer in: whose it is, whether that session lives, and where it comes from."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from hmac import compare_digest
+from typing import NamedTuple
 
 from authctl import lifetimes, names
 from authctl.errors import (
@@ -18,8 +19,7 @@ from authctl.model import Binding, Profile, ProfileSet, Session, Tokens, Wipe
 from authctl.tokens import Claims, TokenKind
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
+class Facts(NamedTuple):
     """What the caller saw of whoever presents a token; None for what it did not see."""
 
     application: str | None = None

@@ -2,16 +2,18 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from authctl import names
 from authctl.errors import InvalidInput, NotFound
 from authctl.instants import MINUTE
-from authctl.model import Group, Grouping, Session, SessionFilter, Status
+from authctl.model import Group, Grouping, Session, SessionFilter, Sort, Status
 from authctl.registry.core import Core
 from authctl.registry.tokens import TokenReader
-from authctl.store.base import View
+from authctl.store.base import Cursor, View
 from authctl.tokens import looks_like_token
 
+_FIRST_BATCH = 64
 _BATCH = 1_000
 _CANDIDATES = 10
 _OVERTAKEN = MINUTE
@@ -61,15 +63,62 @@ def resolve_all(view: View, texts: Sequence[str]) -> tuple[tuple[str, ...], tupl
 def show(core: Core, session_id: str) -> Session:
     """See `Registry.session`."""
     with core.look() as (view, now):
-        whole = resolve(view, session_id)
-        session = whole and view.session(whole, now)
+        return _found(view, session_id, now)
+
+
+def _found(view: View, session_id: str, now: int) -> Session:
+    whole = resolve(view, session_id)
+    session = whole and view.session(whole, now)
     if not session:
         raise NotFound(f"no session {names.quoted(session_id)}", "to find it: authctl sessions list --search TEXT")
     return session
 
 
-def stream(core: Core, selection: SessionFilter) -> Iterator[Session]:
+def listed(
+    core: Core, selection: SessionFilter, sort: str | None, after: str | None, limit: int | None
+) -> Iterator[Session]:
     """See `Registry.sessions`."""
+    order = None if sort is None else Sort.parse(sort)
+    if order is not None:
+        found = _sorted(core, selection, order, after, limit)
+    elif after is not None:
+        found = _after(core, selection, after)
+    else:
+        found = _stream(core, selection)
+    return islice(found, limit)
+
+
+def _after(core: Core, selection: SessionFilter, after: str) -> Iterator[Session]:
+    with core.look() as (view, now):
+        selection = with_whole_ids(view, selection)[0]
+        place = view.place(selection, _found(view, after, now))
+    if place is None:
+        raise _not_listed(after)
+    yield from _pages(core, selection, now, place)
+
+
+def _sorted(
+    core: Core, selection: SessionFilter, sort: Sort, after: str | None, limit: int | None
+) -> Iterator[Session]:
+    with core.look() as (view, now):
+        selection = with_whole_ids(view, selection)[0]
+        numbers = view.in_order(selection, now, sort, limit if after is None else None)
+        if after is not None:
+            number = _found(view, after, now).number
+            if number not in numbers:
+                raise _not_listed(after)
+            numbers = numbers[numbers.index(number) + 1 :]
+    for start in range(0, len(numbers), _BATCH):
+        with core.store.view() as view:
+            batch = view.numbered(numbers[start : start + _BATCH], now)
+        yield from batch
+
+
+def _not_listed(session_id: str) -> InvalidInput:
+    return InvalidInput(f"session {names.quoted(session_id)} is not in this list", "go on after one that is")
+
+
+def _stream(core: Core, selection: SessionFilter) -> Iterator[Session]:
     with core.look() as (view, now):
         selection = with_whole_ids(view, selection)[0]
     listed = _Numbers()
@@ -88,15 +137,16 @@ def stream(core: Core, selection: SessionFilter) -> Iterator[Session]:
                 yield session
 
 
-def _pages(core: Core, selection: SessionFilter, now: int) -> Iterator[Session]:
-    after = None
+def _pages(core: Core, selection: SessionFilter, now: int, after: Cursor | None = None) -> Iterator[Session]:
+    size = _FIRST_BATCH
     while True:
         with core.store.view() as view:
-            page = view.page(selection, now, _BATCH, after)
+            page = view.page(selection, now, size, after)
         yield from page.sessions
         after = page.after
         if after is None:
             return
+        size = _BATCH
 
 
 def pages(view: View, selection: SessionFilter, now: int) -> Iterator[Session]:

@@ -3,9 +3,11 @@
 import os
 import secrets
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from hashlib import sha256
+from time import monotonic
 from typing import Any
 
 from authctl import lifetimes, names
@@ -17,6 +19,9 @@ from authctl.registry.core import Core, Unit
 from authctl.registry.judging import bound_value, owned, unmet_condition
 from authctl.store.base import View
 from authctl.tokens import SECRET_BYTES, Claims, TokenKind, TokenMint
+
+FRESH_SECONDS = 1.0
+"""How long a key ring is gone by before its file is looked at again; who retires a key ends its sessions in the registry."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +42,7 @@ class TokenReader:
         self.core = core
         self._mint: TokenMint | None = None
         self._version: tuple[int, int, int] | None = None
+        self._fresh_until = 0.0
 
     def mint(self) -> TokenMint:
         """The mint of the key ring as it stands: read again when its file was changed or replaced."""
@@ -47,10 +53,17 @@ class TokenReader:
             version = None
         if self._mint is None or version != self._version:
             self._mint, self._version = TokenMint(load(self.core.home.keys)), version
+        self._fresh_until = monotonic() + FRESH_SECONDS
         return self._mint
 
     def claims(self, token: str) -> Claims:
-        """What a token says. Raises TokenUnknown, or as `keys.load`."""
+        """What a token says, by the key ring as it stood within the last second; a key that is new since is looked for.
+
+        Raises TokenUnknown, or as `keys.load`.
+        """
+        if self._mint is not None and monotonic() < self._fresh_until:
+            with suppress(TokenUnknown):
+                return self._mint.read(token)
         return self.mint().read(token)
 
     def owner(self, view: View, token: str, now: int) -> Session | None:

@@ -26,6 +26,7 @@ from authctl.model import (
     ProfileSet,
     Session,
     SessionFilter,
+    Sort,
     User,
 )
 
@@ -34,6 +35,10 @@ class Cursor(NamedTuple):
     """Where a page of sessions ended, so that the next one goes on from there."""
 
     key: tuple[Any, ...]
+    found: Sequence[int] | None = None
+    """The numbers of all sessions of the list, where they were found by what they say and not along an index."""
+    is_many: bool = False
+    """Whether they were looked for that way, and are too many."""
 
 
 class Page(NamedTuple):
@@ -149,6 +154,15 @@ class View(Protocol):
     def page(self, selection: SessionFilter, now: int, limit: int, after: Cursor | None = None) -> Page:
         """The next `limit` sessions: newest use first; expired alone newest end first;
         revoked alone newest revocation first. Every session that does not change meanwhile is on one page."""
+
+    def place(self, selection: SessionFilter, session: Session) -> Cursor | None:
+        """Where `page` goes on after a session; None where its status has no place in that order."""
+
+    def in_order(self, selection: SessionFilter, now: int, sort: Sort, limit: int | None = None) -> Sequence[int]:
+        """The numbers of the selected sessions in an order of their own, or the first so many; equals by their numbers."""
+
+    def numbered(self, numbers: Sequence[int], now: int) -> list[Session]:
+        """The sessions of those numbers that are there, in that order."""
 
     def count(self, selection: SessionFilter, now: int, at_most: int | None = None) -> int:
         """How many sessions the selection has; no more than `at_most` are counted."""
@@ -316,6 +330,9 @@ class Change(View, Protocol):
 
         Of an imported one that was revoked or ended, the key and that instant are kept for `imported_final`.
         """
+
+    def catch_up(self) -> int:
+        """Bring the search index nearer to what it lags behind, by a batch; how many that were."""
 
     def remove_unnamed_revocations(self) -> int:
         """Remove closed revocations that no session names, the latest of everything apart; how many that were."""

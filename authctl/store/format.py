@@ -11,7 +11,7 @@ from authctl.errors import IntegrityFailure, RegistryUnavailable, reason
 from authctl.files import check_private
 
 APPLICATION_ID = 0x61637431
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 
 _STALE = 86_400
 

@@ -206,6 +206,23 @@ _TRUST = (
 )
 
 
+_SEARCH = (
+    """
+    CREATE TABLE search_index (
+        only INTEGER PRIMARY KEY CHECK (only = 1),
+        sessions INTEGER NOT NULL,
+        revocations INTEGER NOT NULL
+    ) STRICT
+    """,
+    "INSERT INTO search_index VALUES (1, 0, 0)",
+    *(
+        f"CREATE VIRTUAL TABLE {name} USING fts5"
+        "(text, content='', tokenize='trigram case_sensitive 1', detail=none, columnsize=0)"
+        for name in ("sessions_found", "notes_found")
+    ),
+)
+
+
 @migrations()
 def founding(db: Database) -> None:
     """Sessions, revocations, the audit log, and what imports remember."""
@@ -238,6 +255,13 @@ def contact(db: Database) -> None:
 def trust(db: Database) -> None:
     """The latest instant that was seen; of an older registry, what its audit log has."""
     for statement in _TRUST:
+        db.conn.execute(statement)
+
+
+@migrations()
+def search(db: Database) -> None:
+    """Trigrams of sessions and of notes; what an older registry holds comes in as others do, and by the next cleanup."""
+    for statement in _SEARCH:
         db.conn.execute(statement)
 
 

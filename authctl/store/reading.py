@@ -2,6 +2,7 @@
 
 import json
 import sqlite3
+from array import array
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,30 +16,34 @@ from authctl.model import (
     ProfileSet,
     Session,
     SessionFilter,
+    Sort,
     Status,
     User,
 )
 from authctl.names import fold
-from authctl.store import rows
+from authctl.store import rows, searching
 from authctl.store.base import Cursor, DeadlineChanges, EventFilter, ImportedDetail, Page, Removable, Signed
+from authctl.store.counting import tally, unended
 from authctl.store.deadlines import LIVING, NEW_DEADLINE, recomputations
-from authctl.store.holding import Holding, Lane
+from authctl.store.holding import Holding
+from authctl.store.paging import Walk
 from authctl.store.selection import (
     AMONG_PROFILES,
-    BY_REVOCATION,
     JOINED,
     OPEN,
     REVOKED,
+    SORTED,
     UNACKNOWLEDGED,
     Criteria,
     Selection,
     compiled,
-    kinds,
+    place,
     status_sql,
 )
 
-_BY_NUMBER = f"SELECT {{columns}}, s.secret_hash FROM sessions AS s {JOINED} WHERE s.number = :number"
-BY_NUMBER = _BY_NUMBER.format(columns=rows.session_columns(now="max(:now, (SELECT seen_at FROM clock))"))
+_BY_NUMBER = f"SELECT {{columns}}, s.secret_hash FROM sessions AS s {JOINED} WHERE s.number = {{number}}"
+BY_NUMBER = _BY_NUMBER.format(columns=rows.session_columns(now="max(?1, (SELECT seen_at FROM clock))"), number="?2")
+"""Takes an instant and the number."""
 
 LATEST_REVOKE_ALL = (
     "SELECT id FROM revocations INDEXED BY revocations_by_time WHERE everything AND at IS NOT NULL"
@@ -67,7 +72,7 @@ _EVENT_TEXT = (
 
 def by_number(connection: sqlite3.Connection, number: int, now: int) -> tuple[Session, bytes | None] | None:
     """The session of that number with the hash of its secret; continuity events are asked for once a deadline has passed."""
-    found = connection.execute(BY_NUMBER, {"number": number, "now": now}).fetchone()
+    found = connection.execute(BY_NUMBER, (now, number)).fetchone()
     if found is None:
         return None
     session = rows.session(found)
@@ -136,7 +141,7 @@ class SqliteView:
         return rows.checked_session(found) if found else None
 
     def by_number(self, number: int, now: int) -> tuple[Session, bytes | None] | None:
-        sql = _BY_NUMBER.format(columns=self._session_columns)
+        sql = _BY_NUMBER.format(columns=self._session_columns, number=":number")
         found = self._one(sql, {"number": number, "now": now, **self.holding.parameters})
         return found and (rows.session(found), found[-1])
 
@@ -146,52 +151,58 @@ class SqliteView:
         return [row[0] for row in self._all(sql, (prefix, after, limit))]
 
     def page(self, selection: SessionFilter, now: int, limit: int, after: Cursor | None = None) -> Page:
-        chosen = compiled(selection, now, self.holding, self.profile_keys)
-        found: list[tuple[Any, ...]] = []
-        for kind in kinds(chosen):
-            for lane in chosen.lanes:
-                found += self._lane(chosen, lane, kind, limit, after)
-        width = len(chosen.order.columns)
-        found.sort(key=lambda row: row[-width:], reverse=True)
-        sessions = [rows.checked_session(row) for row in found[:limit]]
-        more = len(found) >= limit
-        return Page(sessions, Cursor(found[limit - 1][-width:]) if more else None)
+        numbers, is_many = (self.found(selection), False) if after is None else after[1:]
+        walk = self._walk(selection, now, numbers)
+        if walk.chosen.is_sifted and numbers is None and not is_many:
+            if page := walk.near(limit, after):
+                return page
+            numbers = walk.few()
+            is_many = numbers is None
+            walk = self._walk(selection, now, numbers)
+        sessions, last = walk.page(limit, after)
+        return Page(sessions, last and Cursor(last.key, numbers, is_many))
 
-    def _lane(
-        self, chosen: Selection, lane: Lane, kind: str | None, limit: int, after: Cursor | None
-    ) -> list[tuple[Any, ...]]:
-        conditions = [chosen.where, lane.condition] + ([] if kind is None else [f"s.kind = '{kind}'"])
-        columns = chosen.order.along(lane)
-        if after is None:
-            return self._stretch(chosen, lane, conditions, limit, {})
-        key = {f"after_{index}": value for index, value in enumerate(after.key)}
-        if chosen.order is not BY_REVOCATION:
-            beyond = f"({', '.join(columns)}) < ({', '.join(f':{name}' for name in key)})"
-            return self._stretch(chosen, lane, [*conditions, beyond], limit, key)
-        within = "s.revocation_id = :after_1 AND (s.last_used_at, s.number) < (:after_2, :after_3)"
-        found = self._stretch(chosen, lane, [*conditions, within], limit, key)
-        if len(found) < limit:
-            beyond = "(r.at, r.id) < (:after_0, :after_1)"
-            found += self._stretch(chosen, lane, [*conditions, beyond], limit - len(found), key)
-        return found
+    def place(self, selection: SessionFilter, session: Session) -> Cursor | None:
+        key = place(selection, session)
+        return None if key is None else Cursor(key, self.found(selection))
 
-    def _stretch(
-        self,
-        chosen: Selection,
-        lane: Lane,
-        conditions: Sequence[str],
-        limit: int,
-        key: dict[str, int],
-    ) -> list[tuple[Any, ...]]:
-        columns = chosen.order.along(lane)
+    def in_order(self, selection: SessionFilter, now: int, sort: Sort, limit: int | None = None) -> Sequence[int]:
+        chosen = self._compiled(selection, now)
+        direction = "DESC" if sort.descending else "ASC"
         sql = (
-            f"SELECT {self._session_columns}, {', '.join(columns)} FROM {chosen.source(lane)} WHERE {' AND '.join(conditions)}"
-            f" ORDER BY {', '.join(f'{column} DESC' for column in _varying(columns))} LIMIT :limit"
+            f"SELECT s.number FROM {chosen.unordered()} WHERE {chosen.where_at_all}"
+            f" ORDER BY {SORTED[sort.field]} {direction}, s.number {direction} LIMIT :limit"
         )
-        return self._all(sql, {**chosen.parameters, **lane.parameters, **key, "limit": limit})
+        found = self.connection.execute(sql, {**chosen.parameters, "limit": -1 if limit is None else limit})
+        return array("q", (row[0] for row in found))
+
+    def numbered(self, numbers: Sequence[int], now: int) -> list[Session]:
+        sql = (
+            f"SELECT {self._session_columns} FROM json_each(:numbers) AS n CROSS JOIN sessions AS s ON s.number = n.value {JOINED}"
+            " ORDER BY n.id"
+        )
+        found = self._all(sql, {"numbers": json.dumps(list(numbers)), "now": now, **self.holding.parameters})
+        return [rows.checked_session(row) for row in found]
+
+    def _walk(self, selection: SessionFilter, now: int, numbers: Sequence[int] | None) -> Walk:
+        chosen = compiled(selection, now, self.holding, self.profile_keys, numbers)
+        return Walk(self.connection, self._session_columns, chosen)
+
+    def found(self, selection: SessionFilter) -> Sequence[int] | None:
+        """What the index knows of a selection's search; None where there is none, or another criterion leaves less to look at."""
+        if selection.search is None or selection.username is not None or selection.ids:
+            return None
+        return searching.found(self.connection, fold(selection.search))
+
+    def _compiled(self, selection: SessionFilter, now: int) -> Selection:
+        return compiled(selection, now, self.holding, self.profile_keys, self.found(selection))
 
     def count(self, selection: SessionFilter, now: int, at_most: int | None = None) -> int:
-        chosen = compiled(selection, now, self.holding, self.profile_keys)
+        if at_most is None and set(selection.criteria()) <= {"status", "kind"}:
+            held = {key: event.started_at for key, event in self.holding.running(now).items()}
+            living_since = {key: held.get(key, now) for key in self.profile_keys()}
+            return tally(self.connection, selection.statuses, selection.kind, living_since)
+        chosen = self._compiled(selection, now)
         everywhere = " AND s.kind IN ('application', 'web')" if chosen.by_kind else ""
         limit = "" if at_most is None else " LIMIT :at_most"
         counted = 0
@@ -212,7 +223,7 @@ class SqliteView:
         return sorted({row[0] for kind in Kind for row in self._all(sql, {"kind": kind.value})})
 
     def groups(self, selection: SessionFilter, by: Grouping, now: int) -> list[Group]:
-        chosen = compiled(selection, now, self.holding, self.profile_keys)
+        chosen = self._compiled(selection, now)
         everywhere = " AND s.kind IN ('application', 'web')" if chosen.by_kind else ""
         name = _GROUPED[by]
         counts = ", ".join(f"sum({status_sql(status, self.holding, now)})" for status in Status)
@@ -278,12 +289,7 @@ class SqliteView:
         event = self.holding.running(now).get(fold(profile))
         if event is None:
             return 0
-        sql = (
-            "SELECT count(*) FROM sessions AS s INDEXED BY sessions_by_expiry"
-            f" WHERE s.revocation_id = {OPEN} AND s.kind IN ('application', 'web') AND s.expires_at > :since"
-            " AND s.expires_at <= :now AND s.ended_at IS NULL AND s.profile_key = :profile"
-        )
-        return self._number(sql, {"since": event.started_at, "now": now, "profile": fold(profile)})
+        return unended(self.connection, fold(profile), event.started_at, now)
 
     def events(self, selection: EventFilter, limit: int, before: int | None = None) -> list[AuditEvent]:
         asked = _event_criteria(selection)
@@ -350,11 +356,6 @@ def removable(holding: Holding, cutoff: int) -> tuple[str, str]:
         f" AND NOT {holding.kept(cutoff)}"
     )
     return expired, f"{REVOKED} WHERE r.at IS NOT NULL AND r.at < :cutoff"
-
-
-def _varying(columns: Sequence[str]) -> list[str]:
-    """The columns, each once, without those that are a number: one that all rows have in common orders nothing."""
-    return [column for column in dict.fromkeys(columns) if not column.isdecimal()]
 
 
 def _event_criteria(selection: EventFilter) -> Criteria:

@@ -6,12 +6,13 @@ Every query names its index: without statistics SQLite chooses badly, and a miss
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from authctl.model import Kind, SessionFilter, Status, Wipe
+from authctl.model import Kind, Session, SessionFilter, SortField, Status, Wipe
 from authctl.names import fold
 from authctl.store.holding import OVER_BY, Holding, Lane
+from authctl.store.searching import SAYS
 
 OPEN = "(SELECT id FROM revocations INDEXED BY revocations_open WHERE at IS NULL)"
 JOINED = "JOIN revocations AS r ON r.id = s.revocation_id"
@@ -21,6 +22,9 @@ REVOKED = (
     " ON s.revocation_id = r.id"
 )
 BY_EXPIRY = "sessions AS s INDEXED BY sessions_by_expiry"
+ALL_BY_USE = "sessions AS s INDEXED BY sessions_by_use"
+UNREVOKED_BY_USE = "sessions AS s INDEXED BY sessions_by_revocation"
+_WALKS = (ALL_BY_USE, UNREVOKED_BY_USE)
 AMONG_PROFILES = "s.profile_key IN (SELECT value FROM json_each(:profiles))"
 _UNREVOKED = {Status.ACTIVE, Status.EXPIRED}
 UNACKNOWLEDGED = "s.wipes AND s.wipe_acknowledged_at IS NULL"
@@ -29,7 +33,6 @@ _WIPES = {
     Wipe.DELIVERED: f"{UNACKNOWLEDGED} AND s.wipe_delivered_at IS NOT NULL",
     Wipe.ACKNOWLEDGED: "s.wipes AND s.wipe_acknowledged_at IS NOT NULL",
 }
-_SEARCHED = ("s.username_key", "s.application_key", "s.device_key", "s.platform_key", "lower(s.ip)", "r.note_key")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +53,25 @@ BY_END = Order(("{end}", "{deadline}", "s.number"))
 BY_REVOCATION = Order(("r.at", "r.id", "s.last_used_at", "s.number"))
 
 
+_FOLDED = ("username", "application", "device", "platform", "profile")
+SORTED = {field: f"s.{field}_key" if field in _FOLDED else f"s.{field}" for field in SortField} | {
+    SortField.REVOKED_AT: "r.at"
+}
+"""What each order that may be asked for compares."""
+
+
+def place(selection: SessionFilter, session: Session) -> tuple[Any, ...] | None:
+    """Where a session stands in a selection's own order; None where its status has no place there."""
+    statuses = set(selection.statuses)
+    if statuses == {Status.REVOKED}:
+        found = (session.revoked_at, session.revocation_id, session.last_used_at, session.number)
+        return None if session.revoked_at is None else found
+    if statuses == {Status.EXPIRED}:
+        is_alive = session.is_alive(session.read_at)
+        return None if is_alive else (session.ends_at, session.expires_at, session.number)
+    return (session.last_used_at, session.number)
+
+
 @dataclass(frozen=True, slots=True)
 class Selection:
     """A filter, compiled: `source` is what to put after FROM, `where` what after WHERE."""
@@ -62,15 +84,30 @@ class Selection:
     """Whether the index yields its order only within one kind."""
     lanes: tuple[Lane, ...] = (Lane(),)
     """Parts that their index yields in order."""
+    scan: str | None = None
+    """Where to enter to look at all of it in no order, where that may be quicker than along the index."""
+    walked: str = "TRUE"
+    """What of the criteria the index answers without a look at the row."""
 
     def source(self, lane: Lane = Lane()) -> str:  # noqa: B008
         """The sessions of a lane, each joined with its revocation."""
         table = lane.table or self.table
         return table if table is REVOKED else f"{table} {JOINED}"
 
+    def unordered(self) -> str:
+        """The same in no order, all lanes in one."""
+        return f"{self.scan} {JOINED}" if self.scan else self.source()
+
     def counted(self, lane: Lane = Lane()) -> str:  # noqa: B008
-        """The same, joined only where the criteria ask about the revocation."""
-        return self.source(lane) if "r." in self.where else lane.table or self.table
+        """The same of a lane, joined only where the criteria ask about the revocation."""
+        if "r." in self.where:
+            return self.unordered() if self.scan else self.source(lane)
+        return lane.table or self.scan or self.table
+
+    @property
+    def is_sifted(self) -> bool:
+        """Whether a walk along the index may pass sessions that do not meet the criteria."""
+        return self.scan is not None
 
     @property
     def where(self) -> str:
@@ -96,13 +133,20 @@ def status_sql(status: Status, holding: Holding, now: int) -> str:
 
 
 def compiled(
-    selection: SessionFilter, now: int, holding: Holding, profile_keys: Callable[[], Sequence[str]]
+    selection: SessionFilter,
+    now: int,
+    holding: Holding,
+    profile_keys: Callable[[], Sequence[str]],
+    found: Sequence[int] | None = None,
 ) -> Selection:
-    """The SQL of a filter; `profile_keys` are of the profiles that have sessions, and asked for where they matter."""
-    asked = _criteria(selection)
+    """The SQL of a filter; `profile_keys` are of the profiles that have sessions, and asked for where they matter.
+
+    `found` are the numbers of all sessions that have the searched text, where the index knows them.
+    """
+    asked = _criteria(selection, found)
     asked.parameters |= {"now": now, **holding.parameters}
     statuses = set(selection.statuses)
-    table, order, by_kind = _entrance(selection, statuses)
+    table, order, by_kind = _entrance(selection, statuses, is_numbered=found is not None)
     lanes: Sequence[Lane] = (Lane(),)
     if table is BY_EXPIRY:
         keys = profile_keys() if selection.profile is None else [fold(selection.profile)]
@@ -112,7 +156,7 @@ def compiled(
         lanes = holding.lanes(now)
     if statuses and len(statuses) < len(Status):
         asked.conditions.append(_status(statuses, order, {s: status_sql(s, holding, now) for s in Status}))
-    return Selection(
+    chosen = Selection(
         table,
         order,
         tuple(asked.conditions),
@@ -120,15 +164,36 @@ def compiled(
         by_kind and selection.kind is None,
         tuple(lanes),
     )
+    return _sifted(chosen, statuses, now, holding, profile_keys) if table in _WALKS else chosen
 
 
-def _entrance(selection: SessionFilter, statuses: set[Status]) -> tuple[str, Order, bool]:
+def _sifted(
+    chosen: Selection, statuses: set[Status], now: int, holding: Holding, profile_keys: Callable[[], Sequence[str]]
+) -> Selection:
+    """A selection along an index, with how else to come by its sessions where the index does not answer all of its criteria."""
+    of_index = [f"s.revocation_id = {OPEN}"] if chosen.table == UNREVOKED_BY_USE else []
+    answered = {"s.kind = :kind", *of_index}
+    rest = [condition for condition in chosen.conditions if condition not in answered]
+    if not rest:
+        return chosen
+    of_index += [condition for condition in chosen.conditions if condition == "s.kind = :kind"]
+    walked = " AND ".join(of_index) or "TRUE"
+    if statuses != {Status.ACTIVE}:
+        return replace(chosen, walked=walked, scan="sessions AS s NOT INDEXED")
+    since = min([now, *(event.started_at for event in holding.running(now).values())])
+    living = f"s.kind IN ('application', 'web') AND {AMONG_PROFILES} AND s.expires_at > {since}"
+    parameters = {**chosen.parameters, "profiles": json.dumps(profile_keys())}
+    conditions = (*chosen.conditions, living)
+    return replace(chosen, walked=walked, scan=BY_EXPIRY, conditions=conditions, parameters=parameters)
+
+
+def _entrance(selection: SessionFilter, statuses: set[Status], *, is_numbered: bool) -> tuple[str, Order, bool]:
     order = BY_USE
     if statuses == {Status.REVOKED}:
         order = BY_REVOCATION
     elif statuses == {Status.EXPIRED}:
         order = BY_END
-    if selection.ids:
+    if selection.ids or is_numbered:
         return "sessions AS s", order, False
     if selection.username is not None:
         return "sessions AS s INDEXED BY sessions_by_user", order, False
@@ -136,8 +201,7 @@ def _entrance(selection: SessionFilter, statuses: set[Status]) -> tuple[str, Ord
         return REVOKED, order, True
     if order is BY_END:
         return BY_EXPIRY, order, True
-    index = "sessions_by_revocation" if statuses and statuses <= _UNREVOKED else "sessions_by_use"
-    return f"sessions AS s INDEXED BY {index}", order, True
+    return UNREVOKED_BY_USE if statuses and statuses <= _UNREVOKED else ALL_BY_USE, order, True
 
 
 def _status(statuses: set[Status], order: Order, conditions: dict[Status, str]) -> str:
@@ -170,22 +234,24 @@ class Criteria:
         self.add(condition, name, None if text is None else fold(text))
 
 
-def _criteria(selection: SessionFilter) -> Criteria:
+def _criteria(selection: SessionFilter, found: Sequence[int] | None) -> Criteria:
     asked = Criteria()
     if selection.ids:
         asked.add("s.id IN (SELECT value FROM json_each(:ids))", "ids", json.dumps(selection.ids))
     if selection.except_ids:
         spared = json.dumps(selection.except_ids)
         asked.add("s.id NOT IN (SELECT value FROM json_each(:except_ids))", "except_ids", spared)
-    for name in ("username", "application", "device", "platform", "profile"):
+    for name in _FOLDED:
         asked.add_text(f"s.{name}_key = :{name}", name, getattr(selection, name))
     asked.add("s.created_at >= :created_since", "created_since", selection.created_since)
     asked.add("s.created_at < :created_before", "created_before", selection.created_before)
     asked.add("s.last_used_at >= :used_since", "used_since", selection.used_since)
     asked.add("s.last_used_at <= :unused_since", "unused_since", selection.unused_since)
     asked.add("s.expires_at < :expires_before", "expires_before", selection.expires_before)
-    found = " OR ".join(f"instr({column}, :search)" for column in _SEARCHED)
-    asked.add_text(f"({found})", "search", selection.search)
+    if found is not None:
+        asked.add("s.number IN (SELECT value FROM json_each(:found))", "found", json.dumps(found))
+    else:
+        asked.add_text(f"({SAYS} OR instr(r.note_key, :search))", "search", selection.search)
     asked.add("s.kind = :kind", "kind", selection.kind)
     asked.add("s.key_id = :key_id", "key_id", selection.key_id)
     if selection.wipe is not None:

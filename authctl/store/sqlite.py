@@ -11,10 +11,11 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 from urllib.parse import quote
 
-from authctl.errors import DiskFull, IntegrityFailure, Refused, RegistryUnavailable
+from authctl.errors import AuthctlError, DiskFull, IntegrityFailure, Refused, RegistryUnavailable
 from authctl.files import sync_directory
 from authctl.model import ProfileSet, Session
 from authctl.names import fold
@@ -42,29 +43,46 @@ _UNAVAILABLE = {
 }
 
 
-@contextmanager
-def explained(path: Path) -> Iterator[None]:
-    """Turn what SQLite raises into our own errors; a defect of ours goes through as it is."""
-    try:
-        yield
-    except UnicodeDecodeError as error:  # of SQLite's own message, quoting a damaged schema
-        raise IntegrityFailure(f"the registry at {path} is damaged: its text is not UTF-8") from error
-    except (
-        OverflowError
-    ) as error:  # a number that is beyond the largest, such as the next of an audit log that was tampered with
-        raise IntegrityFailure(f"the registry at {path} is damaged: {error}") from error
-    except sqlite3.Error as error:
-        code = getattr(error, "sqlite_errorcode", None)
-        primary = None if code is None else code & 0xFF
-        if primary == sqlite3.SQLITE_FULL or code in _NO_ROOM:
-            raise DiskFull(f"the registry at {path} cannot be used: {_UNAVAILABLE[sqlite3.SQLITE_FULL]}") from error
-        if primary in _UNAVAILABLE:
-            raise RegistryUnavailable(f"the registry at {path} cannot be used: {_UNAVAILABLE[primary]}") from error
-        undecodable = code is None and isinstance(error, sqlite3.OperationalError)
-        tampered = code in (sqlite3.SQLITE_CONSTRAINT_TRIGGER, sqlite3.SQLITE_ERROR)  # our own SQL makes no errors
-        if primary in _DAMAGED or undecodable or tampered:
-            raise IntegrityFailure(f"the registry at {path} is damaged: {error}") from error
-        raise
+class explained:  # noqa: N801  # used as a context manager, and entered for every look-up: a generator costs more
+    """Turns what SQLite raises into our own errors; a defect of ours goes through as it is."""
+
+    __slots__ = ("_path",)
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        ours = None if error is None else _explanation(error, self._path)
+        if ours is not None:
+            raise ours from error
+
+
+def _explanation(error: BaseException, path: Path) -> AuthctlError | None:
+    """What an error of SQLite means; None for what is no error of its."""
+    damaged = f"the registry at {path} is damaged"
+    if isinstance(
+        error, UnicodeDecodeError | OverflowError
+    ):  # of a damaged schema's text; of the number after the largest
+        return IntegrityFailure(f"{damaged}: {error}")
+    if not isinstance(error, sqlite3.Error):
+        return None
+    code = getattr(error, "sqlite_errorcode", None)
+    primary = None if code is None else code & 0xFF
+    unusable = f"the registry at {path} cannot be used"
+    if primary == sqlite3.SQLITE_FULL or code in _NO_ROOM:
+        return DiskFull(f"{unusable}: {_UNAVAILABLE[sqlite3.SQLITE_FULL]}")
+    if primary in _UNAVAILABLE:
+        return RegistryUnavailable(f"{unusable}: {_UNAVAILABLE[primary]}")
+    if str(error).startswith("no such module: fts5"):
+        return RegistryUnavailable(f"{unusable}: this Python's SQLite comes without full-text search (FTS5)")
+    undecodable = code is None and isinstance(error, sqlite3.OperationalError)
+    tampered = code in (sqlite3.SQLITE_CONSTRAINT_TRIGGER, sqlite3.SQLITE_ERROR)  # our own SQL makes no errors
+    return IntegrityFailure(f"{damaged}: {error}") if primary in _DAMAGED or undecodable or tampered else None
 
 
 def connect(path: Path, *, writing: bool = False) -> sqlite3.Connection:
@@ -164,6 +182,7 @@ class SqliteStore:
 
     def __init__(self, path: Path) -> None:
         self.path = path.resolve()
+        self._explained = explained(self.path)
         self._hot = _Channel(self.path)
         self._reader = _Channel(self.path)
         self._writer = _Channel(self.path, writing=True)
@@ -178,18 +197,18 @@ class SqliteStore:
 
     def by_number(self, number: int, now: int) -> tuple[Session, bytes | None] | None:
         self._check_usable()
-        with self._hot.lock, explained(self.path):
+        with self._hot.lock, self._explained:
             return by_number(self._hot.connection(), number, now)
 
     def profiles(self) -> ProfileSet:
         self._check_usable()
-        with self._hot.lock, explained(self.path):
+        with self._hot.lock, self._explained:
             return profiles_in_force(self._hot.connection())
 
     @contextmanager
     def view(self) -> Iterator[SqliteView]:
         self._check_usable()
-        with self._reader.lock, explained(self.path):
+        with self._reader.lock, self._explained:
             connection = self._reader.connection()
             try:
                 connection.execute("BEGIN")
@@ -203,7 +222,7 @@ class SqliteStore:
         if not self._writer.lock.acquire(blocking=wait):
             raise RegistryUnavailable("another thread is writing")
         try:
-            with explained(self.path):
+            with self._explained:
                 self._check_usable()  # it may have been closed while this thread waited
                 connection = self._writer.connection()
                 try:  # a signal during the wait is raised once the transaction has begun
@@ -223,14 +242,14 @@ class SqliteStore:
         from authctl.store.copying import back_up
 
         self._check_usable()
-        with self._reader.lock, explained(self.path):
+        with self._reader.lock, self._explained:
             back_up(self._reader.connection(), path)
 
     @contextmanager
     def exclusively(self) -> Iterator[sqlite3.Connection]:
         """The connection that writes, for SQLite's own backup to write to."""
         self._check_usable()
-        with self._writer.lock, explained(self.path):
+        with self._writer.lock, self._explained:
             yield self._writer.connection()
 
     def staging(self) -> Staging:

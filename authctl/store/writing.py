@@ -20,7 +20,7 @@ from authctl.model import (
     User,
 )
 from authctl.names import fold
-from authctl.store import rows
+from authctl.store import rows, searching
 from authctl.store.base import LEAP, Archive, Cursor, DeadlineChanges, Imported, Removable, Removed
 from authctl.store.deadlines import (
     LIVING,
@@ -32,7 +32,7 @@ from authctl.store.deadlines import (
     recomputations,
 )
 from authctl.store.reading import BY_NUMBER, LATEST_REVOKE_ALL, SqliteView, removable
-from authctl.store.selection import JOINED, OPEN, UNACKNOWLEDGED, compiled, status_sql
+from authctl.store.selection import JOINED, OPEN, UNACKNOWLEDGED, status_sql
 
 _KEEP_FINALS = (
     "INSERT INTO imported_finals (key, at) SELECT i.key, max(max(coalesce(r.at, s.ended_at), s.last_used_at)) FROM json_each(?) AS gone"
@@ -55,8 +55,9 @@ class SqliteChange(SqliteView):
             f" VALUES ({', '.join(f':{name}' for name in values)}, coalesce(:revocation_id, {OPEN}))"
         )
         number = self.connection.execute(sql, {**values, "revocation_id": revocation_id}).lastrowid
-        found = self._one(BY_NUMBER, {"number": number, "now": session.last_used_at})
+        found = self._one(BY_NUMBER, (session.last_used_at, number))
         assert found is not None
+        searching.settle(self.connection, found[0])
         return rows.session(found)
 
     def saw(self, at: int) -> None:
@@ -176,7 +177,9 @@ class SqliteChange(SqliteView):
 
     def add_revocation(self, at: int, actor: str, note: str, selector: str) -> int:
         sql = "INSERT INTO revocations (at, actor, note, note_key, selector) VALUES (?, ?, ?, ?, ?) RETURNING id"
-        return self._number(sql, (at, actor, note, fold(note), selector))
+        added = self._number(sql, (at, actor, note, fold(note), selector))
+        searching.settle(self.connection, added)
+        return added
 
     def close_open_revocation(self, at: int, actor: str, note: str, selector: str) -> int:
         sql = (
@@ -184,11 +187,12 @@ class SqliteChange(SqliteView):
             f" WHERE id = {OPEN} RETURNING id"
         )
         closed = self._number(sql, (at, actor, note, fold(note), selector))
+        searching.put_note(self.connection, closed, fold(note))
         self.connection.execute("INSERT INTO revocations (at) VALUES (NULL)")
         return closed
 
     def assign(self, selection: SessionFilter, now: int, revocation_id: int) -> int:
-        chosen = compiled(selection, now, self.holding, self.profile_keys)
+        chosen = self._compiled(selection, now)
         sql = (
             f"UPDATE sessions SET revocation_id = :revocation_id WHERE revocation_id = {OPEN}"
             f" AND number IN (SELECT s.number FROM {chosen.counted()} WHERE {chosen.where_at_all})"
@@ -252,7 +256,7 @@ class SqliteChange(SqliteView):
         gone = [row for row in seen if not (keep_unacknowledged and row[-1])]
         removed = numbers + [row[-2] for row in gone]
         if archive and removed:
-            archive(self._numbered(removed, cutoff))
+            archive(self.numbered(sorted(removed), cutoff))
         self._remove(removed)
         more = len(numbers) + len(seen) == limit
         last = Cursor(seen[-1][:-1]) if seen else after or Cursor((0, 0, "", 0, 0))
@@ -272,28 +276,25 @@ class SqliteChange(SqliteView):
         parameters["limit"] -= len(found)
         return found + self._all(sql.format(beyond=" AND (r.at, r.id) > (:after_0, :after_1)"), parameters)
 
-    def _numbered(self, numbers: Sequence[int], now: int) -> list[Session]:
-        sql = (
-            f"SELECT {self._session_columns} FROM json_each(:numbers) AS n JOIN sessions AS s ON s.number = n.value {JOINED}"
-            " ORDER BY s.number"
-        )
-        found = self._all(sql, {"numbers": json.dumps(numbers), "now": now, **self.holding.parameters})
-        return [rows.checked_session(row) for row in found]
-
     def _remove(self, numbers: Sequence[int]) -> None:
         given = json.dumps(sorted(numbers))
         self.connection.execute(_KEEP_FINALS, (given,))
+        searching.take_out(self.connection, numbers)
         for table in ("imported", "sessions"):
             sql = f"DELETE FROM {table} WHERE number IN (SELECT value FROM json_each(?))"
             self.connection.execute(sql, (given,))
 
+    def catch_up(self) -> int:
+        return searching.catch_up(self.connection)
+
     def remove_unnamed_revocations(self) -> int:
-        sql = (
-            "DELETE FROM revocations WHERE at IS NOT NULL AND NOT EXISTS"
+        unnamed = (
+            "at IS NOT NULL AND NOT EXISTS"
             " (SELECT 1 FROM sessions INDEXED BY sessions_by_revocation WHERE revocation_id = revocations.id)"
             f" AND id IS NOT ({LATEST_REVOKE_ALL})"
         )
-        return self.connection.execute(sql).rowcount
+        searching.take_out_notes(self.connection, unnamed)
+        return self.connection.execute(f"DELETE FROM revocations WHERE {unnamed}").rowcount
 
     def add_imported(self, sessions: Sequence[Imported]) -> None:
         from sqlite_utils import Database
@@ -311,13 +312,16 @@ class SqliteChange(SqliteView):
         database.table("imported").insert_all(
             {"number": number, "key": one.key, "said_at": json.dumps(one.said_at)} for number, one in numbered
         )
+        searching.catch_up(self.connection)
 
     def update_imported(self, number: int, session: Imported) -> None:
         values = {**rows.columns(session.session), "number": number}
         for fixed in ("id", "secret_hash", "key_id"):
             del values[fixed]
         changes = ", ".join(f"{name} = :{name}" for name in values if name != "number")
+        searching.take_out(self.connection, [number])
         self.connection.execute(f"UPDATE sessions SET {changes} WHERE number = :number", values)
+        searching.put_back(self.connection, number)
         said_at = json.dumps(session.said_at)
         self.connection.execute("UPDATE imported SET said_at = ? WHERE number = ?", (said_at, number))
 

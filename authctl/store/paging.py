@@ -1,0 +1,106 @@
+"""Lists of sessions, page by page, in the order of an index; no page costs more because it is deep, or the registry large.
+
+A list is walked along its index. Where few sessions meet the criteria a walk may pass millions that do not: it stops after a
+stretch, and the sessions are looked for in no order, and sorted, as long as they are few.
+"""
+
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from authctl.store import rows
+from authctl.store.base import Cursor, Page
+from authctl.store.holding import Lane
+from authctl.store.selection import BY_REVOCATION, Selection, kinds
+
+FEW = 10_000
+"""How many sessions are sorted rather than walked to."""
+
+_STRETCH = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class Walk:
+    """A selection on a connection, and the columns that its rows have."""
+
+    connection: sqlite3.Connection
+    columns: str
+    chosen: Selection
+
+    def page(self, limit: int, after: Cursor | None) -> Page:
+        """The next sessions, wherever they lie."""
+        found: list[tuple[Any, ...]] = []
+        for kind in kinds(self.chosen):
+            for lane in self.chosen.lanes:
+                found += self._lane(lane, kind, limit, after)
+        return self._page(found, limit)
+
+    def near(self, limit: int, after: Cursor | None) -> Page | None:
+        """The same where a stretch of the index has them; None where it has fewer than asked for."""
+        found: list[tuple[Any, ...]] = []
+        beyond, key = self._beyond(Lane(), after)
+        order = "s.last_used_at DESC, s.number DESC"
+        for kind in kinds(self.chosen):
+            walked = [self.chosen.walked, *_of_kind(kind), *beyond]
+            stretch = f"SELECT s.number AS near FROM {self.chosen.table} WHERE {' AND '.join(walked)} ORDER BY {order} LIMIT :stretch"
+            sql = (
+                f"SELECT {self.columns}, s.last_used_at, s.number FROM ({stretch}) CROSS JOIN sessions AS s ON s.number = near"
+                f" JOIN revocations AS r ON r.id = s.revocation_id WHERE {self.chosen.where} ORDER BY {order} LIMIT :limit"
+            )
+            bounds = {"limit": limit, "stretch": max(_STRETCH, 2 * limit)}
+            part = self._all(sql, {**self.chosen.parameters, **key, **bounds})
+            if len(part) < limit:
+                return None
+            found += part
+        return self._page(found, limit)
+
+    def few(self) -> list[int] | None:
+        """The numbers of all that are selected; None where they are many."""
+        sql = f"SELECT s.number FROM {self.chosen.counted()} WHERE {self.chosen.where} LIMIT {FEW + 1}"
+        numbers = [row[0] for row in self._all(sql, self.chosen.parameters)]
+        return None if len(numbers) > FEW else numbers
+
+    def _page(self, found: list[tuple[Any, ...]], limit: int) -> Page:
+        width = len(self.chosen.order.columns)
+        found.sort(key=lambda row: row[-width:], reverse=True)
+        sessions = [rows.checked_session(row) for row in found[:limit]]
+        return Page(sessions, Cursor(found[limit - 1][-width:]) if len(found) >= limit else None)
+
+    def _all(self, sql: str, parameters: dict[str, Any]) -> list[tuple[Any, ...]]:
+        return self.connection.execute(sql, parameters).fetchall()
+
+    def _beyond(self, lane: Lane, after: Cursor | None) -> tuple[list[str], dict[str, Any]]:
+        if after is None:
+            return [], {}
+        key = {f"after_{index}": value for index, value in enumerate(after.key)}
+        return [f"({', '.join(self.chosen.order.along(lane))}) < ({', '.join(f':{name}' for name in key)})"], key
+
+    def _lane(self, lane: Lane, kind: str | None, limit: int, after: Cursor | None) -> list[tuple[Any, ...]]:
+        conditions = [self.chosen.where, lane.condition, *_of_kind(kind)]
+        beyond, key = self._beyond(lane, after)
+        if after is None or self.chosen.order is not BY_REVOCATION:
+            return self._part(lane, [*conditions, *beyond], limit, key)
+        within = "s.revocation_id = :after_1 AND (s.last_used_at, s.number) < (:after_2, :after_3)"
+        found = self._part(lane, [*conditions, within], limit, key)
+        if len(found) < limit:
+            earlier = "(r.at, r.id) < (:after_0, :after_1)"
+            found += self._part(lane, [*conditions, earlier], limit - len(found), key)
+        return found
+
+    def _part(self, lane: Lane, conditions: Sequence[str], limit: int, key: dict[str, Any]) -> list[tuple[Any, ...]]:
+        columns = self.chosen.order.along(lane)
+        sql = (
+            f"SELECT {self.columns}, {', '.join(columns)} FROM {self.chosen.source(lane)} WHERE {' AND '.join(conditions)}"
+            f" ORDER BY {', '.join(f'{column} DESC' for column in _varying(columns))} LIMIT :limit"
+        )
+        return self._all(sql, {**self.chosen.parameters, **lane.parameters, **key, "limit": limit})
+
+
+def _of_kind(kind: str | None) -> list[str]:
+    return [] if kind is None else [f"s.kind = '{kind}'"]
+
+
+def _varying(columns: Sequence[str]) -> list[str]:
+    """The columns, each once, without those that are a number: one that all rows have in common orders nothing."""
+    return [column for column in dict.fromkeys(columns) if not column.isdecimal()]

@@ -1,0 +1,134 @@
+"""The search index: trigrams of what sessions say and of the notes of revocations, by SQLite's FTS5.
+
+The index names candidates, the text itself decides. It is written in batches and may lag behind the tables: what is newer than
+its mark is read as it stands, so that a search is honest at any moment. It keeps no text of its own, so that whoever removes or
+changes a row takes it out of the index by what it said.
+"""
+
+import json
+import sqlite3
+from collections.abc import Sequence
+
+_BATCH = 256
+_MOST_INDEXED = 4_000
+_FEW = 10_000
+_TRIGRAM = 3
+_MOST_TRIGRAMS = 64
+
+# No folded text has a full-width bar, which parts the fields: nothing is found across two of them.
+_FIELDS = ("s.username_key", "s.application_key", "s.device_key", "s.platform_key", "lower(s.ip)")
+_SESSION_TEXT = " || char(0xFF5C) || ".join(f"coalesce({field}, '')" for field in _FIELDS)
+SAYS = " OR ".join(f"instr({field}, :search)" for field in _FIELDS)
+"""Whether a session `s` itself has the searched text."""
+
+_INDEXED_SESSIONS = "(SELECT sessions FROM search_index)"
+_INDEXED_NOTES = "(SELECT revocations FROM search_index)"
+_NEW_SESSIONS = f"s.number > {_INDEXED_SESSIONS}"
+_NEW_NOTES = f"r.id > {_INDEXED_NOTES} AND r.at IS NOT NULL"
+_COVERED = "CROSS JOIN sessions AS s INDEXED BY sessions_by_revocation ON s.revocation_id = r.id"
+
+_FOUND = (
+    f"""
+    SELECT number FROM (SELECT s.number FROM sessions_found AS f CROSS JOIN sessions AS s ON s.number = f.rowid
+    WHERE f.sessions_found MATCH :trigrams AND ({SAYS}) LIMIT :most)
+    """,
+    f"SELECT s.number FROM sessions AS s WHERE {_NEW_SESSIONS} AND ({SAYS})",
+    f"""
+    SELECT number FROM (SELECT s.number FROM notes_found AS f CROSS JOIN revocations AS r ON r.id = f.rowid
+    {_COVERED} WHERE f.notes_found MATCH :trigrams AND instr(r.note_key, :search) LIMIT :most)
+    """,
+    f"""
+    SELECT number FROM (SELECT s.number FROM revocations AS r {_COVERED}
+    WHERE {_NEW_NOTES} AND instr(r.note_key, :search) LIMIT :most)
+    """,
+)
+
+
+def found(connection: sqlite3.Connection, text: str) -> tuple[int, ...] | None:
+    """The numbers of the sessions that have a folded text, or whose note has it.
+
+    None where the index is of no help: the text is shorter than a trigram, or too many have it, so that walking a list meets
+    them soon.
+    """
+    if len(text) < _TRIGRAM or _lag(connection) > _MOST_INDEXED:
+        return None
+    parts = dict.fromkeys(text[start : start + _TRIGRAM] for start in range(len(text) - _TRIGRAM + 1))
+    quoted = ['"{}"'.format(part.replace('"', '""')) for part in parts]
+    parameters = {"search": text, "trigrams": " AND ".join(quoted[:_MOST_TRIGRAMS]), "most": _FEW + 1}
+    numbers: set[int] = set()
+    for sql in _FOUND:
+        numbers.update(row[0] for row in connection.execute(sql, parameters))
+        if len(numbers) > _FEW:
+            return None
+    return tuple(numbers)
+
+
+def catch_up(connection: sqlite3.Connection) -> int:
+    """Put the next sessions and notes into the index that it does not have; how many these were."""
+    done = 0
+    for table, sql in _ADDED.items():
+        last = connection.execute(_LAST[table], {"most": _MOST_INDEXED}).fetchone()[0]
+        if last is not None:
+            done += connection.execute(sql, {"last": last}).rowcount
+            connection.execute(f"UPDATE search_index SET {table} = ?", (last,))
+    return done
+
+
+_LAST = {
+    "sessions": f"SELECT max(number) FROM (SELECT number FROM sessions AS s WHERE {_NEW_SESSIONS} ORDER BY number LIMIT :most)",
+    "revocations": f"SELECT max(id) FROM (SELECT id FROM revocations AS r WHERE {_NEW_NOTES} ORDER BY id LIMIT :most)",
+}
+_ADDED = {
+    "sessions": (
+        f"INSERT INTO sessions_found (rowid, text) SELECT s.number, {_SESSION_TEXT} FROM sessions AS s"
+        f" WHERE {_NEW_SESSIONS} AND s.number <= :last ORDER BY s.number"
+    ),
+    "revocations": (
+        "INSERT INTO notes_found (rowid, text) SELECT r.id, r.note_key FROM revocations AS r"
+        f" WHERE {_NEW_NOTES} AND r.id <= :last ORDER BY r.id"
+    ),
+}
+
+
+def _lag(connection: sqlite3.Connection) -> int:
+    sql = f"SELECT max(number) - {_INDEXED_SESSIONS} FROM sessions"
+    return connection.execute(sql).fetchone()[0] or 0
+
+
+def take_out(connection: sqlite3.Connection, numbers: Sequence[int]) -> None:
+    """Take sessions out of the index, before they are removed or changed."""
+    sql = (
+        f"INSERT INTO sessions_found (sessions_found, rowid, text) SELECT 'delete', s.number, {_SESSION_TEXT}"
+        f" FROM json_each(?) AS n JOIN sessions AS s ON s.number = n.value WHERE s.number <= {_INDEXED_SESSIONS}"
+    )
+    connection.execute(sql, (json.dumps(numbers),))
+
+
+def put_back(connection: sqlite3.Connection, number: int) -> None:
+    """Put a session into the index again, after it was changed."""
+    sql = (
+        f"INSERT INTO sessions_found (rowid, text) SELECT s.number, {_SESSION_TEXT} FROM sessions AS s"
+        f" WHERE s.number = ? AND s.number <= {_INDEXED_SESSIONS}"
+    )
+    connection.execute(sql, (number,))
+
+
+def take_out_notes(connection: sqlite3.Connection, condition: str) -> None:
+    """Take the notes of the revocations that meet a condition out of the index, before they are removed."""
+    sql = (
+        "INSERT INTO notes_found (notes_found, rowid, text) SELECT 'delete', id, note_key FROM revocations"
+        f" WHERE {condition} AND id <= {_INDEXED_NOTES}"
+    )
+    connection.execute(sql)
+
+
+def put_note(connection: sqlite3.Connection, revocation_id: int, note_key: str) -> None:
+    """Put the note of a revocation into the index that was open when the index passed it."""
+    sql = f"INSERT INTO notes_found (rowid, text) SELECT :id, :note WHERE :id <= {_INDEXED_NOTES}"
+    connection.execute(sql, {"id": revocation_id, "note": note_key})
+
+
+def settle(connection: sqlite3.Connection, number: int) -> None:
+    """Bring the index up to a session or a revocation of that number, if it is one to do so at."""
+    if number % _BATCH == 0:
+        catch_up(connection)

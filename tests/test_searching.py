@@ -1,0 +1,230 @@
+"""The search index against the plain question of whether a text is there, through everything that changes the texts."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from authctl import Registry, SessionFilter, names
+from authctl.store import paging, searching
+from authctl.store.base import Imported, Store
+from tests.conftest import Authctl
+from tests.test_store_contract import NOW, STORES, add, new, revoke
+
+WORDS = [
+    "Outlook",
+    "OUTBACK",
+    "straße",
+    "ﬁrewall",
+    "東京タワー",
+    "Ünïcode",
+    "100%_off",
+    'say "hi" OR 1',
+    "a-b*c^d",
+    "NEAR(x y)",
+    "ab",
+    "\U0001f600\U0001f601\U0001f602",
+]
+TEXTS = st.one_of(
+    st.sampled_from(WORDS), st.text(st.sampled_from("abAB1%_\"'*東京ßİ\u0301 -"), min_size=1, max_size=12)
+)
+SEARCHES = st.one_of(
+    TEXTS, st.sampled_from(["out", "utl", "tok", "東京", "京タワ", "%_o", '" o', "｜", "strasse", "e\u0301", "k｜o"])
+)
+
+
+ALICE = {"application": "Outlook", "device": None, "platform": None, "ip": None}
+
+
+def meets(row: dict[str, str | None], note: str | None, search: str) -> bool:
+    """Whether one of the texts has the folded search."""
+    said = [names.fold(text) for name in ("username", "application", "device", "platform") if (text := row[name])]
+    said += [(row["ip"] or "").lower(), names.fold(note or "")]
+    return any(names.fold(search) in text for text in said)
+
+
+@st.composite
+def histories(draw) -> list[tuple]:
+    """What happens to sessions, in order."""
+    details = st.fixed_dictionaries({name: st.none() | TEXTS for name in ("application", "device", "platform", "ip")})
+    deeds = [
+        st.tuples(st.just("issue"), details),
+        st.tuples(st.just("import"), st.lists(details, min_size=1, max_size=4)),
+        st.tuples(st.just("update"), st.integers(0, 30), details),
+        st.tuples(st.just("revoke"), st.integers(0, 30), TEXTS),
+        st.tuples(st.just("revoke all"), TEXTS),
+        st.tuples(st.just("clean up"), st.integers(0, 30)),
+        st.tuples(st.just("catch up")),
+    ]
+    return draw(st.lists(st.one_of(deeds), min_size=3, max_size=25))
+
+
+class Model:
+    """What every session says, and the note that covers it, beside the store that is under test."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.rows: dict[str, dict] = {}
+        self.notes: dict[str, str] = {}
+        self.numbers: dict[str, int] = {}
+        self.imported: set[str] = set()
+
+    def nth(self, index: int) -> str | None:
+        """One of the sessions."""
+        return sorted(self.rows)[index % len(self.rows)] if self.rows else None
+
+    def do(self, kind: str, *given) -> None:
+        """Do a deed to the store and to the model."""
+        getattr(self, kind.replace(" ", "_"))(*given)
+
+    def issue(self, details: dict) -> None:
+        """A session signs in."""
+        (session,) = add(self.store, new("alice", **details))
+        self.keep(session.id, session.number, details)
+
+    def keep(self, session_id: str, number: int, details: dict) -> None:
+        """Know what a session says."""
+        self.rows[session_id] = {"username": "alice", **details}
+        self.numbers[session_id] = number
+
+    def import_(self, rows: list[dict]) -> None:
+        """Sessions come from an export."""
+        planned = [new("alice", **details) for details in rows]
+        with self.store.change() as tx:
+            tx.add_imported([Imported(one.id.encode(), one, {}, None) for one in planned])
+            for one, details in zip(planned, rows, strict=True):
+                found = tx.session(one.id, NOW)
+                assert found
+                self.keep(one.id, found.number, details)
+                self.imported.add(one.id)
+
+    def update(self, index: int, details: dict) -> None:
+        """An imported session is known better."""
+        chosen = self.nth(index)
+        if chosen in self.imported:
+            with self.store.change() as tx:
+                tx.update_imported(
+                    self.numbers[chosen], Imported(chosen.encode(), new("alice", id=chosen, **details), {}, None)
+                )
+            self.keep(chosen, self.numbers[chosen], details)
+
+    def revoke(self, index: int, note: str) -> None:
+        """A session is revoked with a note."""
+        chosen = self.nth(index)
+        if chosen and chosen not in self.notes:
+            revoke(self.store, note=note, ids=(chosen,))
+            self.notes[chosen] = note
+
+    def revoke_all(self, note: str) -> None:
+        """Everything is revoked."""
+        with self.store.change() as tx:
+            tx.close_open_revocation(NOW, "bob", note, "{}")
+        self.notes = dict.fromkeys(self.rows, note) | self.notes
+
+    def clean_up(self, limit: int) -> None:
+        """Some of what is over is removed."""
+        with self.store.change() as tx:
+            tx.remove_ended(NOW + 1, limit)
+            tx.remove_unnamed_revocations()
+        with self.store.view() as view:
+            left = {one for one in self.rows if view.session(one, NOW)}
+        self.rows = {one: row for one, row in self.rows.items() if one in left}
+        self.notes = {one: note for one, note in self.notes.items() if one in left}
+
+    def catch_up(self) -> None:
+        """The index is brought up."""
+        with self.store.change() as tx:
+            tx.catch_up()
+
+
+@pytest.mark.parametrize(("batch", "few"), [(1, 10_000), (3, 10_000), (256, 10_000), (2, 1)])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(histories(), st.lists(SEARCHES, min_size=1, max_size=5))
+@example([("issue", ALICE), ("issue", ALICE), ("revoke", 0, "stolen"), ("revoke all", "breach drill")], ["breach"])
+@example([("import", [ALICE, ALICE]), ("catch up",), ("update", 0, {**ALICE, "device": "new laptop"})], ["laptop"])
+def test_a_search_finds_what_has_the_text_whatever_happened(
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
+    batch: int,
+    few: int,
+    history: list,
+    searches: list[str],
+):
+    """However far the index lags behind, and however many meet it: the sessions whose text or note has the search, and no other."""
+    with monkeypatch.context() as patched:
+        patched.setattr(searching, "_BATCH", batch)
+        patched.setattr(searching, "_FEW", few)
+        patched.setattr(paging, "FEW", few)
+        store = STORES["sqlite"](tmp_path_factory.mktemp("search"))
+        model = Model(store)
+        for kind, *given_ in history:
+            model.do("import_" if kind == "import" else kind, *given_)
+        with store.view() as view:
+            for search in filter(names.fold, searches):
+                owed = {one for one, row in model.rows.items() if meets(row, model.notes.get(one), search)}
+                selection = SessionFilter(search=search)
+                assert {one.id for one in view.page(selection, NOW, 100).sessions} == owed
+                assert view.count(selection, NOW) == len(owed)
+        store.close()
+
+
+def test_an_older_registry_is_searched_before_it_is_indexed(
+    registry: Registry, home: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """What the index lacks is read as it stands, little or much of it, and the next cleanup brings it in."""
+    for number in range(20):
+        registry.issue(username=f"user{number}", application="Outlook", device=f"laptop {number:02}")
+    selection = SessionFilter(search="LAPTOP 07")
+    assert [one.username for one in registry.sessions(selection)] == ["user7"]
+    monkeypatch.setattr(searching, "_MOST_INDEXED", 5)
+    assert [one.username for one in registry.sessions(selection)] == ["user7"]
+    registry.clean_up()
+    with registry._core.store.view() as view:
+        assert view._one("SELECT sessions FROM search_index") == (20,)
+    assert [one.username for one in registry.sessions(selection)] == ["user7"]
+
+
+def test_a_search_goes_by_the_index(registry: Registry, home: Path):
+    """No table is scanned for a text of three characters and more that few sessions have."""
+    for number in range(300):
+        registry.issue(username=f"user{number}", application="Outlook", device=f"laptop {number:03}")
+    traced: list[str] = []
+    with registry._core.store.view() as view:
+        view.connection.set_trace_callback(traced.append)
+        assert view.count(SessionFilter(search="laptop 123"), NOW) == 1
+        view.connection.set_trace_callback(None)
+        plans = [
+            row[3]
+            for sql in traced
+            if sql.startswith(("SELECT", "\n"))
+            for row in view.connection.execute(f"EXPLAIN QUERY PLAN {sql}")
+        ]
+    scans = [step for step in plans if step.startswith("SCAN")]
+    assert scans
+    small = {
+        "f",
+        "json_each",
+        "search_index",
+        "continuity",
+        "clock",
+        "registry",
+        "main.sessions_found_config",
+        "main.notes_found_config",
+    }
+    assert {step.split()[1] for step in scans} <= small
+    assert any(step.startswith("SCAN f VIRTUAL TABLE") for step in scans)
+
+
+@pytest.mark.parametrize("text", ["laptop", "lap", "la", "LAPTOP 1", "1"])
+def test_search_combines_with_every_other_criterion(installed: Authctl, text: str):
+    """A search narrows what the other filters leave, in list, count and groups alike."""
+    for number in range(6):
+        user = ("alice", "bob")[number % 2]
+        installed("tokens", "issue", "-q", "--user", user, "--application", "A", "--device", f"Laptop 1{number}")
+    installed("revoke", "--user", "bob", "--note", "lost device")
+    for filters, owed in ((("--user", "bob"), 3), (("--status", "active"), 3), (("--status", "revoked"), 3), ((), 6)):
+        assert len(installed("sessions", "list", "--search", text, *filters, "-o", "id").out.split()) == owed
+        assert installed("sessions", "list", "--search", text, *filters, "--count").out == f"{owed}\n"
+    groups = installed("sessions", "list", "--search", text, "--group-by", "user", "-o", "json").json
+    assert {one["group"]: one["total"] for one in groups} == {"alice": 3, "bob": 3}
