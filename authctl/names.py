@@ -6,6 +6,7 @@ revocation of `alice` also meets `ALICE`: a revocation that misses is worse than
 
 import os
 import re
+from functools import lru_cache
 from unicodedata import category, normalize
 
 from authctl.errors import InvalidInput, Refused
@@ -17,6 +18,7 @@ SHORTEST_PREFIX = 6
 
 _ID_LETTERS = "abcdefghjkmnpqrstvwxyz"
 _ID_CHARACTERS = _ID_LETTERS + "23456789"
+_ID_PARTS = [f"{a}{b}{c}" for a in _ID_CHARACTERS for b in _ID_CHARACTERS for c in _ID_CHARACTERS]
 _ID_LENGTH = 16
 _ID_PREFIX = re.compile(f"[{_ID_LETTERS}][{_ID_CHARACTERS}]{{0,{_ID_LENGTH - 1}}}")
 
@@ -60,6 +62,7 @@ def visible(text: str) -> str:
     return "".join(c if c.isprintable() and not is_unseen(c) else c.encode("unicode_escape").decode() for c in text)
 
 
+@lru_cache(maxsize=4_096)
 def fold(text: str) -> str:
     """What two spellings of one text have in common: case, width, composition and blanks apart.
 
@@ -150,9 +153,9 @@ def new_id() -> str:
     chance = int.from_bytes(os.urandom(_ID_LENGTH + 8))  # so many more than are used that none is likelier
     chance, first = divmod(chance, len(_ID_LETTERS))
     characters = [_ID_LETTERS[first]]
-    while len(characters) < _ID_LENGTH:
-        chance, next_one = divmod(chance, len(_ID_CHARACTERS))
-        characters.append(_ID_CHARACTERS[next_one])
+    for _ in range(_ID_LENGTH // len(_ID_PARTS[0])):
+        chance, part = divmod(chance, len(_ID_PARTS))
+        characters.append(_ID_PARTS[part])
     return "".join(characters)
 
 

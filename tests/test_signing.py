@@ -4,6 +4,7 @@ import json
 import os
 import stat
 import threading
+import time
 from datetime import timedelta
 from pathlib import Path
 
@@ -19,12 +20,14 @@ from authctl import (
     SessionFilter,
     Status,
     TokenEnded,
+    TokenInvalid,
     TokenUnknown,
     keys,
     profiles,
 )
 from authctl.instants import DAY, HOUR
 from authctl.keys import KeyState
+from authctl.registry import tokens
 from authctl.registry.creation import create
 from authctl.settings import find_home
 from tests.conftest import Authctl, Clock, Install
@@ -109,12 +112,30 @@ def test_nothing_is_lost_after_that_date(ring: Registry, clock: Clock):
     clock.forward(hours=1)
     outcome = ring.retire_key(key_id, note="every year")
     assert (outcome.changed, outcome.ended, outcome.reason, outcome.sessions) == (True, 0, None, ())
-    with pytest.raises(TokenUnknown):
+    with pytest.raises(TokenInvalid):
         ring.verify(old.access_token)
     (retired, _) = ring.signing_keys()
     assert (retired.key.state, retired.key.secret, retired.key.retired_at) == (KeyState.RETIRED, b"", outcome.at)
     assert ring.retire_key(key_id, note="once more").changed is False
     assert actions(ring) == ["key.retire", "key.rotate"]
+
+
+def test_a_ring_is_looked_at_again(ring: Registry, home: Path, monkeypatch: pytest.MonkeyPatch):
+    """A registry that is open sees soon that its key ring was changed, and is unavailable where that cannot be read."""
+    monkeypatch.setattr(tokens, "FRESH_SECONDS", 0.05)
+    old = issue(ring)
+    (key_id,) = ids(ring)
+    ring.rotate_keys(note="every year")
+    assert ring.verify(issue(ring).access_token)
+    ring.retire_key(key_id, sign_out=True, note="every year")
+    time.sleep(0.06)
+    with pytest.raises(TokenUnknown):
+        ring.verify(old.access_token)
+    young = issue(ring)
+    (home / "keys.json").chmod(0o644)
+    time.sleep(0.06)
+    with pytest.raises(RegistryUnavailable, match="open to others"):
+        ring.verify(young.access_token)
 
 
 @pytest.mark.parametrize("way", ["sign_out", "compromised"])

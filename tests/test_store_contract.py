@@ -105,7 +105,7 @@ def test_absent_is_none_or_empty(store: Store):
         assert view.event(1) is None
         assert view.last_event() is None
         assert view.latest_revoke_all() is None
-        assert view.imported(b"key", NOW) == []
+        assert view.imported([b"key"], NOW) == {}
         assert view.chain(0, 5) == []
         assert view.ended_before(NOW) == (0, 0, 0)
     assert store.by_number(1, NOW) is None
@@ -674,12 +674,12 @@ def test_imported_sessions(store: Store):
         old, fresh = new(used_at=NOW - DAY), new(device="AL-PC", fixed_expires_at=NOW + 7)
         tx.add_imported([Imported(b"k", old, {"username": 1}, closed), Imported(b"k", fresh, {"device": 2}, None)])
         tx.add_imported([])
-        first, second = tx.imported(b"k", NOW)
+        first, second = tx.imported([b"k"], NOW)[b"k"]
         assert (first.session.id, first.session.revocation_id, first.said_at) == (old.id, closed, {"username": 1})
         assert (second.session.status.value, second.session.expires_at) == ("active", NOW + 7)
         changed = new("alice", NOW + 1, device="AL-PHONE")
         tx.update_imported(second.session.number, Imported(b"k", changed, {"device": 3}, None))
-        _, third = tx.imported(b"k", NOW)
+        _, third = tx.imported([b"k"], NOW)[b"k"]
     assert (third.session.id, third.session.device, third.said_at) == (fresh.id, "AL-PHONE", {"device": 3})
     assert third.session.expires_at == NOW + 1 + 3 * DAY
     (issued,) = add(store, new())

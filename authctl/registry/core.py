@@ -4,7 +4,7 @@ And what nobody should have to believe: the clock, which never goes behind what 
 itself, whose audit chain must reach the head that is kept outside it.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -93,6 +93,7 @@ class Core:
         self._warn = warn or _logged
         self._warned: set[str] = set()
         self._is_anchored = False
+        self._known_id: str | None = None
 
     def now(self) -> int:
         """What the clock says. Raises RegistryUnavailable for what is no time."""
@@ -205,7 +206,7 @@ class Core:
         """Write the head of what was committed. What cannot be written is a warning: the deed stands."""
         try:
             head = Head(last.seq, last.hash)
-            agrees = anchor.advance(self.home.audit_head, self._registry_id(), head, self._hash_of)
+            agrees = anchor.advance(self.home.audit_head, self._registry_id(), head, self._has)
         except (OSError, AuthctlError) as error:
             said = reason(error) if isinstance(error, OSError) else error.message
             self.warn(f"done, but the head of the audit log could not be written: {said}")
@@ -215,13 +216,16 @@ class Core:
             self.warn("the audit log does not reach the head that is kept outside it: see authctl audit verify")
 
     def _registry_id(self) -> str:
-        with self.store.view() as view:
-            return view.registry_id()
+        if self._known_id is None:
+            with self.store.view() as view:
+                self._known_id = view.registry_id()
+        return self._known_id
 
-    def _hash_of(self, seq: int) -> str | None:
+    def _has(self, heads: Sequence[Head]) -> bool:
+        """Whether the audit chain has those events."""
         with self.store.view() as view:
-            found = view.event(seq)
-        return None if found is None else found.hash
+            found = [view.event(head.seq) for head in heads]
+        return all(event and event.hash == head.hash for event, head in zip(found, heads, strict=True))
 
 
 def behind(head: Head, last: int) -> IntegrityFailure:

@@ -135,7 +135,7 @@ def _registered(
 
 
 def _planned(view: View, batch: Sequence[Staged], profile: str | None, now: int) -> Plan:
-    merger = Merger(view, profile, now)
+    merger = Merger(view, batch, profile, now)
     for key, rows_of_key in batch:
         merger.add(key, rows_of_key)
     return merger.plan

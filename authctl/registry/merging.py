@@ -43,10 +43,18 @@ class _Cut:
 
 
 class Merger:
-    """Plans keys by one snapshot of the registry."""
+    """Plans the keys of a batch by one snapshot of the registry."""
 
-    def __init__(self, view: View, profile: str | None, now: int) -> None:
-        self.view = view
+    def __init__(
+        self, view: View, batch: Sequence[tuple[bytes, list[StagedRow]]], profile: str | None, now: int
+    ) -> None:
+        keys = [key for key, _ in batch]
+        self.known = view.imported(keys, now)
+        self.finals = view.imported_finals(keys)
+        self.users = view.users_among(
+            {name for _, rows in batch for _, row in rows for name in [row["username"]]}
+            | {one.session.username for known in self.known.values() for one in known}
+        )
         self.now = now
         self.named = profile
         self.profiles: ProfileSet = view.profiles()
@@ -55,8 +63,8 @@ class Merger:
 
     def add(self, key: bytes, rows: Sequence[StagedRow]) -> None:
         """Plan a key."""
-        known = self.view.imported(key, self.now)
-        ends = [*(_final_end(one.session) for one in known), self.view.imported_final(key)]
+        known = self.known.get(key, [])
+        ends = [*(_final_end(one.session) for one in known), self.finals.get(key)]
         final = max((end for end in ends if end is not None), default=_BEFORE_ALL)
         fresh = [row for row in rows if row[0] > final]
         open_ones = [one for one in known if _final_end(one.session) is None]
@@ -65,7 +73,7 @@ class Merger:
             return
         latest = open_ones[-1] if open_ones else None
         whole = _merged(fresh, latest)[0]
-        user = self.view.user(whole["username"])
+        user = self.users.get(names.fold(whole["username"]))
         profile = self._profile(latest, whole)
         since = _BEFORE_ALL
         for cut in [*self._cuts(profile, open_ones, user), _Cut(NEVER)]:

@@ -3,7 +3,6 @@
 import os
 import secrets
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from hashlib import sha256
@@ -48,7 +47,7 @@ class TokenReader:
         """The mint of the key ring as it stands: read again when its file was changed or replaced."""
         try:
             found = os.stat(self.core.home.keys)  # noqa: PTH116  # half of what Path.stat takes
-            version = (found.st_mtime_ns, found.st_ino, found.st_size)
+            version = (found.st_ctime_ns, found.st_ino, found.st_size)
         except OSError:
             version = None
         if self._mint is None or version != self._version:
@@ -62,8 +61,10 @@ class TokenReader:
         Raises TokenUnknown, or as `keys.load`.
         """
         if self._mint is not None and monotonic() < self._fresh_until:
-            with suppress(TokenUnknown):
+            try:
                 return self._mint.read(token)
+            except TokenUnknown:
+                pass
         return self.mint().read(token)
 
     def owner(self, view: View, token: str, now: int) -> Session | None:

@@ -6,7 +6,7 @@ Statuses are judged at the `now` that is passed in. To add a store, implement th
 name its factory in the contract suite.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -176,6 +176,9 @@ class View(Protocol):
     def user(self, username: str) -> User | None:
         """What was recorded of a user, however the name is spelled."""
 
+    def users_among(self, usernames: Collection[str]) -> dict[str, User]:
+        """What was recorded of those users, by their keys, of each of whom something was."""
+
     def users(self) -> list[User]:
         """Every user of whom something was recorded, in the order of their keys."""
 
@@ -221,11 +224,11 @@ class View(Protocol):
     def cached_logins(self, username: str | None = None) -> list[CachedLogin]:
         """Every success that is remembered, or a user's; that used last comes first."""
 
-    def imported(self, key: bytes, now: int) -> list[ImportedDetail]:
-        """Every session that an import registered for a key, oldest first."""
+    def imported(self, keys: Sequence[bytes], now: int) -> dict[bytes, list[ImportedDetail]]:
+        """The sessions that imports registered, by their keys; of each that has any all of them, oldest first."""
 
-    def imported_final(self, key: bytes) -> int | None:
-        """The latest instant at which a removed session of that key was revoked or ended."""
+    def imported_finals(self, keys: Sequence[bytes]) -> dict[bytes, int]:
+        """The latest instants at which removed sessions of those keys were revoked or ended, of each that has one."""
 
 
 class Change(View, Protocol):
@@ -328,7 +331,7 @@ class Change(View, Protocol):
     ) -> Removed:
         """Look at the next `limit` sessions whose end lies before the cutoff, and remove those that `ended_before` counts.
 
-        Of an imported one that was revoked or ended, the key and that instant are kept for `imported_final`.
+        Of an imported one that was revoked or ended, the key and that instant are kept for `imported_finals`.
         """
 
     def catch_up(self) -> int:

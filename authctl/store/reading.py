@@ -3,7 +3,7 @@
 import json
 import sqlite3
 from array import array
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from authctl.model import (
@@ -245,6 +245,11 @@ class SqliteView:
         found = self._one(f"SELECT {rows.USER} FROM users WHERE username_key = ?", (fold(username),))
         return rows.user(found) if found else None
 
+    def users_among(self, usernames: Collection[str]) -> dict[str, User]:
+        sql = f"SELECT username_key, {rows.USER} FROM users WHERE username_key IN (SELECT value FROM json_each(?))"
+        found = self._all(sql, (json.dumps(list(map(fold, usernames))),))
+        return {key: rows.user(row) for key, *row in found}
+
     def users(self) -> list[User]:
         return [rows.user(row) for row in self._all(f"SELECT {rows.USER} FROM users ORDER BY username_key")]
 
@@ -332,17 +337,25 @@ class SqliteView:
         )
         return [rows.login(row) for row in self._all(sql, {"username": None if username is None else fold(username)})]
 
-    def imported(self, key: bytes, now: int) -> list[ImportedDetail]:
+    def imported(self, keys: Sequence[bytes], now: int) -> dict[bytes, list[ImportedDetail]]:
         sql = (
-            f"SELECT {self._session_columns}, i.said_at FROM imported AS i INDEXED BY imported_by_key"
-            f" JOIN sessions AS s ON s.number = i.number {JOINED} WHERE i.key = :key ORDER BY s.number"
+            f"SELECT {self._session_columns}, i.said_at, i.key FROM imported AS i INDEXED BY imported_by_key"
+            f" JOIN sessions AS s ON s.number = i.number {JOINED} WHERE i.key IN ({_listed('key', keys)}) ORDER BY s.number"
         )
-        found = self._all(sql, {"key": key, "now": now, **self.holding.parameters})
-        return [ImportedDetail(rows.checked_session(row), json.loads(row[-1])) for row in found]
+        given = {f"key_{index}": key for index, key in enumerate(keys)}
+        found: dict[bytes, list[ImportedDetail]] = {}
+        for row in self._all(sql, {**given, "now": now, **self.holding.parameters}):
+            found.setdefault(row[-1], []).append(ImportedDetail(rows.checked_session(row), json.loads(row[-2])))
+        return found
 
-    def imported_final(self, key: bytes) -> int | None:
-        found = self._one("SELECT at FROM imported_finals WHERE key = ?", (key,))
-        return found[0] if found else None
+    def imported_finals(self, keys: Sequence[bytes]) -> dict[bytes, int]:
+        sql = f"SELECT key, at FROM imported_finals WHERE key IN ({_listed('key', keys)})"
+        return dict(self._all(sql, {f"key_{index}": key for index, key in enumerate(keys)}))
+
+
+def _listed(name: str, values: Sequence[object]) -> str:
+    """A parameter for each value: JSON cannot carry the bytes of a key."""
+    return ", ".join(f":{name}_{index}" for index in range(len(values)))
 
 
 _GROUPED = {Grouping.USER: "username", Grouping.APPLICATION: "application", Grouping.PLATFORM: "platform"}

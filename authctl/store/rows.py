@@ -23,6 +23,7 @@ LOGIN_GIVEN = ", ".join(f"excluded.{column}" for column in LOGIN.split(", "))
 USER = "username, disabled_at, disabled_by, disabled_note, ended_at, password_changed_at"
 EVENT = "seq, at, actor, action, subject, note, detail, prev_hash, hash"
 
+_NEW = tuple.__new__
 _WIDTH = len(Session._fields)
 _INSTANTS = [Session._fields.index(name) for name in Session._fields if name.endswith("_at")]
 
@@ -34,7 +35,7 @@ def session_columns(end: str = "s.expires_at", access_end: str = "s.access_expir
 
 def session(row: Sequence[Any]) -> Session:
     """The session of a row of `session_columns`; columns after them are left alone."""
-    found = Session._make(row[:_WIDTH])
+    found: Session = _NEW(Session, row[:_WIDTH])
     if not type(found.expires_at) is type(found.use_due_at) is int:
         raise IntegrityFailure("the registry is damaged: a session's row makes no sense")
     return found

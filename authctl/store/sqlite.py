@@ -43,6 +43,18 @@ _UNAVAILABLE = {
 }
 
 
+_forks = 0
+"""How often this process is a fork of the one that loaded this module."""
+
+
+def _forked() -> None:
+    global _forks  # noqa: PLW0603  # each child counts its own
+    _forks += 1
+
+
+os.register_at_fork(after_in_child=_forked)
+
+
 class explained:  # noqa: N801  # used as a context manager, and entered for every look-up: a generator costs more
     """Turns what SQLite raises into our own errors; a defect of ours goes through as it is."""
 
@@ -163,12 +175,22 @@ class _Channel:
         self.path = path
         self.writing = writing
         self.lock = threading.RLock()
+        self.patience = PATIENCE
+        """Seconds that it waits for a lock."""
         self._connection: sqlite3.Connection | None = None
 
     def connection(self) -> sqlite3.Connection:
         if self._connection is None:
             self._connection = connect(self.path, writing=self.writing)
         return self._connection
+
+    def patient(self, seconds: float) -> sqlite3.Connection:
+        """The connection, waiting for as long as that for a lock."""
+        connection = self.connection()
+        if seconds != self.patience:
+            connection.execute(f"PRAGMA busy_timeout = {int(seconds * 1000)}")
+            self.patience = seconds
+        return connection
 
     def close(self) -> None:
         with self.lock:
@@ -186,13 +208,13 @@ class SqliteStore:
         self._hot = _Channel(self.path)
         self._reader = _Channel(self.path)
         self._writer = _Channel(self.path, writing=True)
-        self._process = os.getpid()
+        self._forks = _forks
         self._closed = False
 
     def _check_usable(self) -> None:
         if self._closed:
             raise RegistryUnavailable("this registry was closed")
-        if os.getpid() != self._process:
+        if self._forks != _forks:
             raise RegistryUnavailable("a registry cannot be used across a fork: open one in the child")
 
     def by_number(self, number: int, now: int) -> tuple[Session, bytes | None] | None:
@@ -226,13 +248,24 @@ class SqliteStore:
                 self._check_usable()  # it may have been closed while this thread waited
                 connection = self._writer.connection()
                 try:  # a signal during the wait is raised once the transaction has begun
-                    _begin(connection, PATIENCE if wait else _IMPATIENCE, attempts)
+                    self._begin(PATIENCE if wait else _IMPATIENCE, attempts)
                     yield SqliteChange(connection)
                     connection.execute("COMMIT")
                 finally:
                     _roll_back(connection)
         finally:
             self._writer.lock.release()
+
+    def _begin(self, patience: float, attempts: int) -> None:
+        for remaining in reversed(range(attempts)):
+            connection = self._writer.patient(patience)
+            patience /= 2
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+                return
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or not remaining:
+                    raise
 
     def engine(self) -> tuple[str, str | None]:
         flaw = "its write-ahead log can be corrupted when it is reset (mended in 3.51.3, 3.50.7 and 3.44.6)"
@@ -259,7 +292,7 @@ class SqliteStore:
 
     def close(self) -> None:
         self._closed = True
-        if os.getpid() != self._process:
+        if self._forks != _forks:
             return  # the parent's connections, and locks that nobody here will ever release
         for channel in (self._hot, self._reader, self._writer):
             channel.close()
@@ -269,18 +302,6 @@ def _roll_back(connection: sqlite3.Connection) -> None:
     """Undo what was not committed; nothing to undo is fine."""
     if connection.in_transaction:
         connection.execute("ROLLBACK")
-
-
-def _begin(connection: sqlite3.Connection, patience: float, attempts: int) -> None:
-    for remaining in reversed(range(attempts)):
-        connection.execute(f"PRAGMA busy_timeout = {int(patience * 1000)}")
-        patience /= 2
-        try:
-            connection.execute("BEGIN IMMEDIATE")
-            return
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or not remaining:
-                raise
 
 
 @contextmanager
