@@ -10,13 +10,12 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from unicodedata import category
 
 import pytest
 
 from authctl import names
 from authctl.cli.app import COMMANDS
-from tests.conftest import EXPORTS, Authctl
+from tests.conftest import EXPORTS, HOSTILE, Authctl, unseen
 
 PROGRAM = [sys.executable, "-P", "-m", "authctl"]
 
@@ -237,33 +236,6 @@ def test_files_in_the_working_directory_are_ignored(installed: Authctl, home: Pa
     for command in ([str(script), "sessions", "list"], [str(script), "profiles", "list"], [str(script), "demo"]):
         ran = subprocess.run(command, cwd=trap, env=environment, capture_output=True, check=False)
         assert (ran.returncode, b"planted" in ran.stdout + ran.stderr) == (0, False)
-
-
-HOSTILE = [
-    "\x1b[31mred\x1b[0m",
-    "\x1b]0;title\x07",
-    "\x9b31m",
-    "a\rb",
-    "a\bb",
-    "a\nb",
-    "a\tb",
-    "a\x7fb",
-    "\u202ereversed",
-    "\u2066isolated\u2069",
-    "zero\u200bwidth",
-    "\ufeffbom",
-    "a\u2028b",
-    "tag\U000e0041",
-    "filler\u3164",
-    "[bold]markup[/bold]",
-    ":smile:",
-    "{a} %s %(b)s",
-]
-
-
-def unseen(text: str) -> list[str]:
-    """What a terminal should never get from us: controls but newline and tab, format characters, other line ends."""
-    return [c for c in text if c not in "\n\t" and category(c) in ("Cc", "Cf", "Zl", "Zp", "Cs")]
 
 
 def test_hostile_text_in_every_field(installed: Authctl, home: Path, tmp_path: Path):

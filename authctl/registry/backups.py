@@ -6,6 +6,7 @@ from pathlib import Path
 
 from authctl import names
 from authctl.errors import IntegrityFailure, Refused
+from authctl.escapes import visible
 from authctl.instants import Clock
 from authctl.registry import audit as audit_log
 from authctl.registry.core import Core, Warn, actor_name
@@ -74,7 +75,7 @@ def restore(
         with core.change(who, anchored=False) as unit:
             ended = unit.tx.end_all(unit.now, "restored", alive_at=unit.clock)
             unit.tx.forget_logins()
-            detail = {"file": names.visible(str(file)), "taken": chain.seq, "known": known.seq if known else None}
+            detail = {"file": visible(str(file)), "taken": chain.seq, "known": known.seq if known else None}
             unit.record("registry.restore", note=note, detail={**detail, "ended": ended})
             registry_id = unit.tx.registry_id()
             last, at = unit.recorded[-1], unit.now
