@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from authctl import names
-from authctl.errors import IntegrityFailure, Refused
+from authctl.errors import IntegrityFailure, Refused, RegistryUnavailable, reason
 from authctl.escapes import visible
 from authctl.instants import Clock
 from authctl.registry import audit as audit_log
@@ -90,6 +90,8 @@ def _check_whole(place: Home) -> None:
         if place.registry.exists():
             with closing(open_store(place.registry)) as store, store.view() as view:
                 view.registry_id()
+    except OSError as error:
+        raise RegistryUnavailable(f"cannot read the registry at {place.registry}: {reason(error)}") from None
     except IntegrityFailure as error:
         what = f"the registry that is there cannot be replaced while it is damaged: {error.message}"
         beside = f"{place.registry.name}-wal and -shm"
