@@ -33,7 +33,7 @@ settings.register_profile("full", max_examples=2_000, deadline=None)
 settings.load_profile(os.environ.get("AUTHCTL_TEST_PROFILE", "ci"))
 
 HOSTILE = [
-    "\x1b[31mred\x1b[0m",
+    "\x1b[5;41mred\x1b[0m",
     "\x1b]0;title\x07",
     "\x9b31m",
     "a\rb",
