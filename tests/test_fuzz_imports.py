@@ -291,7 +291,7 @@ def state(registry: Registry) -> tuple[int, int]:
 
 
 def test_damaged_exports_change_everything_or_nothing(install: Install):
-    """The rows add up, a dry run says what is done, again changes nothing; and an error leaves no session and no event."""
+    """The rows add up, and again, dry or not, changes nothing; an error leaves no session and no event."""
     chance = Random(SEED)
     refused = 0
     for number in range(rounds := max(MUTATIONS // 40, 1)):
