@@ -54,6 +54,11 @@ def _check_folder(folder: Path) -> None:
         )
 
 
+def resolved(path: Path) -> Path:
+    """Where the links of a path lead; links that lead to each other stay as they are, to fail when they are opened."""
+    return Path(os.path.realpath(path))
+
+
 def create_private(path: Path, content: bytes) -> None:
     """Create a file of mode 0600, whatever the umask, and make it last. Raises Refused when one is there."""
     try:
@@ -73,7 +78,7 @@ def replace_private(path: Path, content: bytes) -> None:
 
     Raises RegistryUnavailable when it cannot be written; the old one stands then.
     """
-    path = path.resolve()
+    path = resolved(path)
     try:
         for leftover in path.parent.glob(f".{path.name}.*.new"):  # of a write that was killed; it may hold secrets
             leftover.unlink(missing_ok=True)

@@ -12,7 +12,7 @@ from itertools import chain, islice
 from typing import Any, TextIO
 from unicodedata import normalize
 
-from authctl.names import visible
+from authctl.escapes import visible
 from authctl.records import PROFILE_FIELDS, Record
 
 

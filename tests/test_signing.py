@@ -43,6 +43,12 @@ profiles:
 """
 
 
+@pytest.fixture(autouse=True)
+def _looked_at_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The key ring's file is looked at with each token; else a second may pass."""
+    monkeypatch.setattr(tokens, "FRESH_SECONDS", 0)
+
+
 @pytest.fixture
 def ring(install: Install) -> Registry:
     """A registry with a profile of each kind of tokens."""

@@ -96,8 +96,8 @@ class SessionFilter:
             profile_name(self.profile)
         if self.search is not None and not fold(self.search):
             raise InvalidInput("the search is blank")
-        for name in ("application", "device", "platform", "search"):
-            checked_field(getattr(self, name) or "", name)
+        for name in ("application", "device", "platform", "search", "key_id"):
+            checked_field(getattr(self, name) or "", name.replace("_", " "))
         for name in ("created_since", "created_before", "used_since", "unused_since", "expires_before"):
             object.__setattr__(self, name, _instant(getattr(self, name)))
 
