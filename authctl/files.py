@@ -3,7 +3,6 @@
 import fcntl
 import os
 import stat
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -82,6 +81,8 @@ def replace_private(path: Path, content: bytes) -> None:
     try:
         for leftover in path.parent.glob(f".{path.name}.*.new"):  # of a write that was killed; it may hold secrets
             leftover.unlink(missing_ok=True)
+        import tempfile
+
         descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".new", dir=path.parent)
         try:
             with os.fdopen(descriptor, "wb") as file:

@@ -3,7 +3,6 @@
 Foreign text never gets out raw: in tables and CSV what cannot be seen is an escape, in JSON everything beyond ASCII is.
 """
 
-import csv
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -144,6 +143,8 @@ def _json_list(out: TextIO, records: Iterable[Record]) -> None:
 
 
 def _csv(out: TextIO, records: Iterable[Record], fields: tuple[str, ...]) -> None:
+    import csv
+
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(fields)
     writer.writerows([csv_cell(record[name]) for name in fields] for record in records)

@@ -6,8 +6,7 @@ from enum import StrEnum
 
 from authctl.errors import InvalidInput
 from authctl.instants import instant_of
-from authctl.model.rules import Wipe
-from authctl.model.sessions import Kind, Status
+from authctl.model.sessions import Kind, Status, Wipe
 from authctl.names import field as checked_field
 from authctl.names import fold, profile_name, quoted, username
 

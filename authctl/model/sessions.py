@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from authctl import lifetimes
-from authctl.model.continuity import ContinuityEvent, held_until
-from authctl.model.rules import Tokens, Wipe
+
+if TYPE_CHECKING:
+    from authctl.model.continuity import ContinuityEvent
 
 
 class Status(StrEnum):
@@ -23,6 +24,35 @@ class Kind(StrEnum):
 
     APPLICATION = "application"
     WEB = "web"
+
+
+class Tokens(StrEnum):
+    """What a session is registered with, and keeps."""
+
+    SINGLE = "single"
+    """One access token, as good as its session; use moves the idle deadline."""
+    PAIR = "pair"
+    """A short-lived access token, and a refresh token that is exchanged for the next pair."""
+    REQUESTED = "requested"
+    """One access token for as long as was asked for; use does not extend it."""
+
+
+class Binding(StrEnum):
+    """From where alone a token is good: the address or the referrer it was issued to."""
+
+    ADDRESS = "address"
+    REFERRER = "referrer"
+
+
+class Wipe(StrEnum):
+    """How far an order to remove an application's data has come."""
+
+    PENDING = "pending"
+    """The application has not been in contact since the revocation."""
+    DELIVERED = "delivered"
+    """It was told, and has not answered."""
+    ACKNOWLEDGED = "acknowledged"
+    """It says that its data is removed."""
 
 
 SIGN_IN_METHODS = ("password", "key", "saml", "other")
@@ -97,10 +127,12 @@ class Session(NamedTuple):
         """Whether neither a deadline nor a hard end has come, revoked or not."""
         return lifetimes.is_alive(self.ended_at, self.ends_at, now)
 
-    def held_by(self, events: Sequence[ContinuityEvent]) -> "Session":
+    def held_by(self, events: "Sequence[ContinuityEvent]") -> "Session":
         """The same with what continuity events make of its deadlines; a hard end stays where it is."""
         if self.ended_at is not None:
             return self
+        from authctl.model.continuity import held_until
+
         access = self.access_expires_at
         return self._replace(
             ends_at=held_until(self.expires_at, self.profile, events),

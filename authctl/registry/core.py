@@ -7,9 +7,9 @@ itself, whose audit chain must reach the head that is kept outside it.
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from authctl import anchor, audit, names
+from authctl import anchor, names
 from authctl.anchor import Head
 from authctl.errors import (
     AuthctlError,
@@ -23,9 +23,11 @@ from authctl.errors import (
 )
 from authctl.files import keep_reserve, release
 from authctl.instants import EARLIEST, MINUTE, NEVER, Clock, format_instant, instant_of, utc_now
-from authctl.model import AuditEvent
 from authctl.settings import Home, default_actor
 from authctl.store.base import Change, Store, View
+
+if TYPE_CHECKING:
+    from authctl.model import AuditEvent
 
 AUTHCTL = "authctl"
 """The actor of what authctl does by itself."""
@@ -53,12 +55,14 @@ class Unit:
     actor: str
     clock: int
     """What the clock says: `now`, or less where it was set back."""
-    recorded: list[AuditEvent] = field(default_factory=list)
+    recorded: "list[AuditEvent]" = field(default_factory=list)
 
     def record(
         self, action: str, *, subject: str | None = None, note: str | None = None, detail: dict[str, Any]
     ) -> None:
         """Append the event of what this transaction does to the audit chain."""
+        from authctl import audit
+
         event = audit.sealed(
             self.tx.last_event(),
             at=self.now,
@@ -169,7 +173,7 @@ class Core:
         except OSError as error:
             raise RegistryUnavailable(f"cannot read {self.home.audit_head}: {reason(error)}") from None
 
-    def take_head(self, last: AuditEvent) -> None:
+    def take_head(self, last: "AuditEvent") -> None:
         """Keep that event as the head outside, whatever is there: the chain was accepted."""
         try:
             anchor.replace(self.home.audit_head, self._registry_id(), Head(last.seq, last.hash))
@@ -202,7 +206,7 @@ class Core:
             raise behind(head, last.seq if last else 0)
         self._is_anchored = True
 
-    def _anchor(self, last: AuditEvent) -> None:
+    def _anchor(self, last: "AuditEvent") -> None:
         """Write the head of what was committed. What cannot be written is a warning: the deed stands."""
         try:
             head = Head(last.seq, last.hash)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from authctl import keys, names, profiles
+from authctl import keys, names
 from authctl.errors import AuthctlError, Refused
 from authctl.files import resolved
 from authctl.instants import DAY, format_instant
@@ -161,6 +161,8 @@ def _keys(core: Core) -> Finding:
 
 
 def _profiles(core: Core) -> Finding:
+    from authctl import profiles
+
     path = core.home.profiles
     try:
         raw = path.read_bytes() if path.is_file() else None

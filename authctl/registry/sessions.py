@@ -3,15 +3,18 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from typing import TYPE_CHECKING
 
 from authctl import names
 from authctl.errors import InvalidInput, NotFound
 from authctl.instants import MINUTE
-from authctl.model import Group, Grouping, Session, SessionFilter, Sort, Status
+from authctl.model import Session, SessionFilter, Sort, Status
 from authctl.registry.core import Core
-from authctl.registry.tokens import TokenReader
 from authctl.store.base import Cursor, View
-from authctl.tokens import looks_like_token
+
+if TYPE_CHECKING:
+    from authctl.model import Group, Grouping
+    from authctl.registry.tokens import TokenReader
 
 _FIRST_BATCH = 64
 _BATCH = 1_000
@@ -188,7 +191,7 @@ def count(core: Core, selection: SessionFilter) -> int:
         return view.count(with_whole_ids(view, selection)[0], now)
 
 
-def groups(core: Core, selection: SessionFilter, by: Grouping) -> list[Group]:
+def groups(core: Core, selection: SessionFilter, by: "Grouping") -> "list[Group]":
     """See `Registry.groups`."""
     with core.look() as (view, now):
         return view.groups(with_whole_ids(view, selection)[0], by, now)
@@ -207,7 +210,7 @@ def with_whole_ids(view: View, selection: SessionFilter) -> tuple[SessionFilter,
     return selection.narrowed(ids=ids, except_ids=excepted), not_found
 
 
-def end(core: Core, reader: TokenReader, targets: Sequence[str], actor: str | None) -> EndOutcome:
+def end(core: Core, reader: "TokenReader", targets: Sequence[str], actor: str | None) -> EndOutcome:
     """See `Registry.end`."""
     ended: list[Session] = []
     already: list[Session] = []
@@ -228,7 +231,9 @@ def end(core: Core, reader: TokenReader, targets: Sequence[str], actor: str | No
     return EndOutcome(len(ended), len(already), tuple(not_found), (*ended, *already))
 
 
-def _target(view: View, reader: TokenReader, target: str, now: int) -> Session | None:
+def _target(view: View, reader: "TokenReader", target: str, now: int) -> Session | None:
+    from authctl.tokens import looks_like_token
+
     if looks_like_token(target):
         return reader.owner(view, target, now)
     whole = resolve(view, target)

@@ -6,29 +6,34 @@ Statuses are judged at the `now` that is passed in. To add a store, implement th
 name its factory in the contract suite.
 """
 
+from __future__ import annotations  # the values passed about are imported where they are made
+
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from authctl import names
 from authctl.instants import DAY
 from authctl.lifetimes import Deadlines
-from authctl.model import (
-    AuditEvent,
-    CachedLogin,
-    ContinuityEvent,
-    Group,
-    Grouping,
-    NewSession,
-    Profile,
-    ProfileSet,
-    Session,
-    SessionFilter,
-    Sort,
-    User,
-)
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+    from pathlib import Path
+
+    from authctl.model import (
+        AuditEvent,
+        CachedLogin,
+        ContinuityEvent,
+        Group,
+        Grouping,
+        NewSession,
+        Profile,
+        ProfileSet,
+        Session,
+        SessionFilter,
+        Sort,
+        User,
+    )
 
 
 class Cursor(NamedTuple):
@@ -126,7 +131,7 @@ class ImportedDetail(NamedTuple):
 LEAP = 7 * 31 * DAY
 """How far apart two changes are between which a clock may have jumped."""
 
-Archive = Callable[[Sequence[Session]], None]
+Archive = Callable[["Sequence[Session]"], None]
 """Is given sessions before they are removed, and has written them for good when it returns."""
 
 

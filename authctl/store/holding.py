@@ -7,10 +7,12 @@ few, and stand in the SQL as numbers; without any, the SQL is what it would be w
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from authctl.model import ContinuityEvent
 from authctl.names import fold
+
+if TYPE_CHECKING:
+    from authctl.model import ContinuityEvent
 
 BY_HARD_END = "sessions AS s INDEXED BY sessions_by_end"
 
@@ -40,11 +42,11 @@ class Lane:
 class Holding:
     """The events of a registry, as conditions on a session `s`; its parameters go with each of them."""
 
-    def __init__(self, events: Sequence[ContinuityEvent]) -> None:
+    def __init__(self, events: "Sequence[ContinuityEvent]") -> None:
         self._events = [(f"held_{index}", event) for index, event in enumerate(events)]
         self.parameters = {name: fold(event.profile) for name, event in self._events}
 
-    def running(self, now: int) -> dict[str, ContinuityEvent]:
+    def running(self, now: int) -> "dict[str, ContinuityEvent]":
         """The events that hold sessions at `now`, by the key of their profile."""
         return {self.parameters[name]: event for name, event in self._events if event.is_running(now)}
 
@@ -80,7 +82,7 @@ class Holding:
         return f"({' OR '.join(later)})" if later else "FALSE"
 
     @staticmethod
-    def _within(name: str, event: ContinuityEvent, column: str) -> str:
+    def _within(name: str, event: "ContinuityEvent", column: str) -> str:
         return (
             f"(s.profile_key = :{name} AND {column} > {event.started_at} AND {column} < {event.ends_at}"
             " AND s.ended_at IS NULL)"

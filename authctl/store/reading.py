@@ -1,30 +1,19 @@
 """Reading the SQLite registry: `View` of `base`, one method a question."""
 
+from __future__ import annotations  # what is only named in signatures is imported by whoever makes it
+
 import json
 import sqlite3
 from array import array
 from collections.abc import Collection, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from authctl.model import (
-    AuditEvent,
-    CachedLogin,
-    ContinuityEvent,
-    Group,
-    Grouping,
-    Kind,
-    ProfileSet,
-    Session,
-    SessionFilter,
-    Sort,
-    Status,
-    User,
-)
+from authctl import model
+from authctl.model import Grouping, Kind, Session, SessionFilter, Status
 from authctl.names import fold
 from authctl.store import rows, searching
 from authctl.store.base import Cursor, DeadlineChanges, EventFilter, ImportedDetail, Page, Removable, Signed
 from authctl.store.counting import tally, unended
-from authctl.store.deadlines import LIVING, NEW_DEADLINE, recomputations
 from authctl.store.holding import Holding
 from authctl.store.paging import Walk
 from authctl.store.selection import (
@@ -40,6 +29,9 @@ from authctl.store.selection import (
     place,
     status_sql,
 )
+
+if TYPE_CHECKING:
+    from authctl.model import AuditEvent, CachedLogin, ContinuityEvent, Group, ProfileSet, Sort, User
 
 _BY_NUMBER = f"SELECT {{columns}}, s.secret_hash FROM sessions AS s {JOINED} WHERE s.number = {{number}}"
 BY_NUMBER = _BY_NUMBER.format(columns=rows.session_columns(now="max(?1, (SELECT seen_at FROM clock))"), number="?2")
@@ -231,7 +223,7 @@ class SqliteView:
             f"SELECT s.{name}, {counts}, max(s.last_used_at) AS used FROM {chosen.counted()}"
             f" WHERE {chosen.where_at_all}{everywhere} GROUP BY s.{name}_key ORDER BY used DESC, s.{name}_key"
         )
-        return [Group(*row) for row in self._all(sql, chosen.parameters)]
+        return [model.Group(*row) for row in self._all(sql, chosen.parameters)]
 
     def user_keys_beyond_ascii(self) -> list[str]:
         least = "SELECT min(username_key) FROM sessions INDEXED BY sessions_by_user"
@@ -276,6 +268,8 @@ class SqliteView:
         return profiles_in_force(self.connection)
 
     def deadline_changes(self, profiles: ProfileSet, now: int) -> dict[str, DeadlineChanges]:
+        from authctl.store.deadlines import LIVING, NEW_DEADLINE, recomputations
+
         sql = (
             f"SELECT sum({NEW_DEADLINE} < s.expires_at AND ({NEW_DEADLINE} > :now OR :since < :now)),"
             f" sum({NEW_DEADLINE} > s.expires_at), sum({NEW_DEADLINE} <= :now AND :since = :now)"

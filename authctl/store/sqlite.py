@@ -12,17 +12,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from authctl.errors import AuthctlError, DiskFull, IntegrityFailure, Refused, RegistryUnavailable
 from authctl.files import resolved, sync_directory
-from authctl.model import ProfileSet, Session
 from authctl.names import fold
-from authctl.store.base import Staging
 from authctl.store.format import APPLICATION_ID, SCHEMA_VERSION, check_file, draft_beside, has_log
 from authctl.store.reading import SqliteView, by_number, profiles_in_force
-from authctl.store.writing import SqliteChange
+
+if TYPE_CHECKING:
+    from authctl.model import ProfileSet, Session
+    from authctl.store.base import Staging
+    from authctl.store.writing import SqliteChange
 
 PATIENCE = 30.0
 """Seconds that a write waits for its turn."""
@@ -217,12 +219,12 @@ class SqliteStore:
         if self._forks != _forks:
             raise RegistryUnavailable("a registry cannot be used across a fork: open one in the child")
 
-    def by_number(self, number: int, now: int) -> tuple[Session, bytes | None] | None:
+    def by_number(self, number: int, now: int) -> "tuple[Session, bytes | None] | None":
         self._check_usable()
         with self._hot.lock, self._explained:
             return by_number(self._hot.connection(), number, now)
 
-    def profiles(self) -> ProfileSet:
+    def profiles(self) -> "ProfileSet":
         self._check_usable()
         with self._hot.lock, self._explained:
             return profiles_in_force(self._hot.connection())
@@ -239,8 +241,10 @@ class SqliteStore:
                 _roll_back(connection)
 
     @contextmanager
-    def change(self, *, wait: bool = True, attempts: int = 1) -> Iterator[SqliteChange]:
+    def change(self, *, wait: bool = True, attempts: int = 1) -> "Iterator[SqliteChange]":
         self._check_usable()
+        from authctl.store.writing import SqliteChange
+
         if not self._writer.lock.acquire(blocking=wait):
             raise RegistryUnavailable("another thread is writing")
         try:
@@ -285,7 +289,7 @@ class SqliteStore:
         with self._writer.lock, self._explained:
             yield self._writer.connection()
 
-    def staging(self) -> Staging:
+    def staging(self) -> "Staging":
         from authctl.store.staging import SqliteStaging
 
         return SqliteStaging()
@@ -305,7 +309,7 @@ def _roll_back(connection: sqlite3.Connection) -> None:
 
 
 @contextmanager
-def creating(path: Path, registry_id: str, profiles: ProfileSet) -> Iterator[SqliteStore]:
+def creating(path: Path, registry_id: str, profiles: "ProfileSet") -> Iterator[SqliteStore]:
     """A new registry, private from its first byte, that appears at `path` when the block has succeeded.
 
     Raises Refused when something is there already; what is there is never touched.
