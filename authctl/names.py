@@ -19,7 +19,7 @@ SHORTEST_PREFIX = 6
 
 _ID_LETTERS = "abcdefghjkmnpqrstvwxyz"
 _ID_CHARACTERS = _ID_LETTERS + "23456789"
-_ID_PARTS = [f"{a}{b}{c}" for a in _ID_CHARACTERS for b in _ID_CHARACTERS for c in _ID_CHARACTERS]
+_ID_PAIRS = [a + b for a in _ID_CHARACTERS for b in _ID_CHARACTERS]
 _ID_LENGTH = 16
 _ID_PREFIX = re.compile(f"[{_ID_LETTERS}][{_ID_CHARACTERS}]{{0,{_ID_LENGTH - 1}}}")
 
@@ -118,10 +118,12 @@ def new_id() -> str:
     """A fresh session id: a public handle of 78 random bits, no part of any secret."""
     chance = int.from_bytes(os.urandom(_ID_LENGTH + 8))  # so many more than are used that none is likelier
     chance, first = divmod(chance, len(_ID_LETTERS))
+    chance, last = divmod(chance, len(_ID_CHARACTERS))
     characters = [_ID_LETTERS[first]]
-    for _ in range(_ID_LENGTH // len(_ID_PARTS[0])):
-        chance, part = divmod(chance, len(_ID_PARTS))
-        characters.append(_ID_PARTS[part])
+    for _ in range(_ID_LENGTH // 2 - 1):
+        chance, pair = divmod(chance, len(_ID_PAIRS))
+        characters.append(_ID_PAIRS[pair])
+    characters.append(_ID_CHARACTERS[last])
     return "".join(characters)
 
 

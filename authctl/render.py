@@ -5,10 +5,9 @@ Foreign text never gets out raw: in tables and CSV what cannot be seen is an esc
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from itertools import chain, islice
-from typing import Any, TextIO
+from typing import Any, NamedTuple, TextIO
 from unicodedata import normalize
 
 from authctl.escapes import visible
@@ -25,8 +24,7 @@ class Format(StrEnum):
     ID = "id"
 
 
-@dataclass(frozen=True, slots=True)
-class Shape:
+class Shape(NamedTuple):
     """How one kind of record is laid out: every field, in order, and the columns of its table, its id first."""
 
     fields: tuple[str, ...]

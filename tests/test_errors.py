@@ -9,7 +9,7 @@ import pytest
 
 from authctl import AuthctlError, InvalidFile, Registry, SessionFilter, profiles
 from authctl.importing import read_mapping
-from authctl.store.base import EventFilter
+from authctl.model import EventFilter
 from tests.conftest import HOSTILE, Install, unseen
 
 TEXTS = [*HOSTILE, "\0", "\ud800", "\udcff", "", " ", "x\nauthctl: error: forged", "\x1b" * 1_001, "\x1b" * 4_001]

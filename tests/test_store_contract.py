@@ -18,6 +18,7 @@ from authctl.instants import DAY, NEVER, Duration
 from authctl.model import (
     CachedLogin,
     Conditions,
+    EventFilter,
     Group,
     Grouping,
     NewSession,
@@ -27,7 +28,8 @@ from authctl.model import (
     User,
 )
 from authctl.store import create_store, open_store
-from authctl.store.base import EventFilter, Imported, Store
+from authctl.store.base import Store
+from authctl.store.values import Imported
 
 NOW = 1_800_000_000_000_000
 DEFAULTS = profiles.read(profiles.DEFAULT_FILE.encode(), "profiles.yaml")
@@ -65,7 +67,7 @@ def new(username: str = "alice", used_at: int = NOW, **changes) -> NewSession:
     }
     values |= changes
     if changes.get("fixed_expires_at") is not None:
-        values["deadlines"] = replace(values["deadlines"], expires_at=changes["fixed_expires_at"])
+        values["deadlines"] = values["deadlines"]._replace(expires_at=changes["fixed_expires_at"])
     return NewSession(**values)
 
 
@@ -284,7 +286,7 @@ def test_rotating_begins_the_next_generation(store: Store):
     )
     assert (found.last_used_at, found.slid_at, found.expires_at) == (later, later, later + 3 * DAY)
     with store.change() as tx:
-        tx.rotate(session.number, NOW + 5, replace(moved, slid_at=later), NOW + 65, "89abcdef")
+        tx.rotate(session.number, NOW + 5, moved._replace(slid_at=later), NOW + 65, "89abcdef")
         found = tx.session(session.id, later)
     assert found is not None
     assert (found.generation, found.refreshed_at, found.last_used_at) == (2, NOW + 5, later)

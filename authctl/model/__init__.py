@@ -8,13 +8,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from authctl.model.audit import AuditEvent
+    from authctl.model.audit import AuditEvent, EventFilter
     from authctl.model.continuity import ContinuityEvent
     from authctl.model.filters import SessionFilter, Sort, SortField
     from authctl.model.logins import CachedLogin
     from authctl.model.profiles import Assignment, Profile, ProfileSet
+    from authctl.model.registrations import NewSession
     from authctl.model.rules import CacheRules, Conditions, OnReuse, OnRevoke, PairRules, RequestRules
-    from authctl.model.sessions import SIGN_IN_METHODS, Binding, Kind, NewSession, Session, Status, Tokens, Wipe
+    from authctl.model.sessions import SIGN_IN_METHODS, Binding, Kind, Session, Status, Tokens, Wipe
     from authctl.model.users import Group, Grouping, User
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "CachedLogin",
     "Conditions",
     "ContinuityEvent",
+    "EventFilter",
     "Group",
     "Grouping",
     "Kind",
@@ -47,13 +49,14 @@ __all__ = [
 ]
 
 _MODULES = {
-    "audit": "AuditEvent",
+    "audit": "AuditEvent EventFilter",
     "continuity": "ContinuityEvent",
     "filters": "SessionFilter Sort SortField",
     "logins": "CachedLogin",
     "profiles": "Assignment Profile ProfileSet",
     "rules": "CacheRules Conditions OnReuse OnRevoke PairRules RequestRules",
-    "sessions": "SIGN_IN_METHODS Binding Kind NewSession Session Status Tokens Wipe",
+    "registrations": "NewSession",
+    "sessions": "SIGN_IN_METHODS Binding Kind Session Status Tokens Wipe",
     "users": "Group Grouping User",
 }
 _HOMES = {name: module for module, names in _MODULES.items() for name in names.split()}

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
+from typing import NamedTuple
 
 from authctl.errors import InvalidInput
 from authctl.instants import instant_of
@@ -28,8 +29,7 @@ class SortField(StrEnum):
     REVOKED_AT = "revoked_at"
 
 
-@dataclass(frozen=True, slots=True)
-class Sort:
+class Sort(NamedTuple):
     """An order that was asked for instead of a list's own."""
 
     field: SortField

@@ -1,7 +1,6 @@
 """Sessions: what is known of one, and what is given to register one."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -191,35 +190,3 @@ class Session(NamedTuple):
     def token_ends_at(self) -> int:
         """When its present access token really ends."""
         return self.ends_at if self.access_ends_at is None else min(self.access_ends_at, self.ends_at)
-
-
-@dataclass(frozen=True, slots=True)
-class NewSession:
-    """A session to be registered; the store gives it its number."""
-
-    id: str
-    username: str
-    profile: str
-    created_at: int
-    last_used_at: int
-    deadlines: lifetimes.Deadlines
-    application: str | None = None
-    application_version: str | None = None
-    platform: str | None = None
-    device: str | None = None
-    ip: str | None = None
-    user_agent: str | None = None
-    kind: str = Kind.APPLICATION
-    signed_in_with: str | None = None
-    referrer: str | None = None
-    fixed_expires_at: int | None = None
-    tokens: str = Tokens.SINGLE
-    sealed: bool = False
-    bound_to: str | None = None
-    access_expires_at: int | None = None
-    ended_at: int | None = None
-    ended_by: str | None = None
-    secret_hash: bytes | None = None
-    key_id: str | None = None
-    conditioned: bool = False
-    wipes: bool = False

@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Self
 
 from authctl.errors import InvalidInput
-from authctl.model import Grouping, SessionFilter
+from authctl.model import EventFilter, Grouping, SessionFilter
 from authctl.names import quoted
 from authctl.registry import sessions
 from authctl.registry.core import Core
 from authctl.settings import find_home
 from authctl.store import open_store
-from authctl.store.base import EventFilter
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
 
     from authctl.importing import Mapping
     from authctl.instants import Clock, Duration
-    from authctl.model import AuditEvent, Group, ProfileSet, Session
+    from authctl.model import AuditEvent, EventFilter, Group, ProfileSet, Session
     from authctl.registry.audit import AcceptOutcome, ChainHead
     from authctl.registry.backups import BackupOutcome
     from authctl.registry.cleanup import CleanupOutcome, Progress
@@ -38,7 +37,7 @@ if TYPE_CHECKING:
     from authctl.registry.signing import KeyUse, RetireOutcome
     from authctl.registry.tokens import Issued, TokenReader
     from authctl.registry.users import UserOutcome, UserSessions
-    from authctl.store.base import Archive
+    from authctl.store.values import Archive
 
 
 def _silent(_done: int, _total: int) -> None:
@@ -510,7 +509,7 @@ class Registry:
 
     # Audit
 
-    def events(self, selection: EventFilter = EventFilter()) -> Iterator[AuditEvent]:  # noqa: B008
+    def events(self, selection: EventFilter | None = None) -> Iterator[AuditEvent]:
         """Stream audit events, newest first."""
         from authctl.registry import audit
 

@@ -24,10 +24,10 @@ from authctl.errors import (
 from authctl.files import keep_reserve, release
 from authctl.instants import EARLIEST, MINUTE, NEVER, Clock, format_instant, instant_of, utc_now
 from authctl.settings import Home, default_actor
-from authctl.store.base import Change, Store, View
 
 if TYPE_CHECKING:
     from authctl.model import AuditEvent
+    from authctl.store.base import Change, Store, View
 
 AUTHCTL = "authctl"
 """The actor of what authctl does by itself."""
@@ -50,7 +50,7 @@ Warn = Callable[[str], None]
 class Unit:
     """One transaction: what to change, the one instant it happens at, and who does it."""
 
-    tx: Change
+    tx: "Change"
     now: int
     actor: str
     clock: int
@@ -90,7 +90,7 @@ def check_clock(clock: int, seen: int) -> None:
 class Core:
     """A registry's parts, shared by the use cases."""
 
-    def __init__(self, home: Home, store: Store, clock: Clock | None, warn: Warn | None = None) -> None:
+    def __init__(self, home: Home, store: "Store", clock: Clock | None, warn: Warn | None = None) -> None:
         self.home = home
         self.store = store
         self._clock = clock
@@ -150,12 +150,12 @@ class Core:
             self._anchor(unit.recorded[-1])
 
     @contextmanager
-    def look(self) -> Iterator[tuple[View, int]]:
+    def look(self) -> Iterator[tuple["View", int]]:
         """Read one snapshot of the registry, with the instant it is judged at."""
         with self.store.view() as view:
             yield view, self._instant(view, self._clock_or_nothing())
 
-    def _instant(self, view: View, clock: int) -> int:
+    def _instant(self, view: "View", clock: int) -> int:
         """The present instant: what the clock says, or the latest that the registry has seen where that is later."""
         seen = view.seen_at()
         if seen - clock > TOLERANCE:

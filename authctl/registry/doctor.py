@@ -12,10 +12,10 @@ from authctl.files import resolved
 from authctl.instants import DAY, format_instant
 from authctl.keys import KeyState
 from authctl.lifetimes import retention_cutoff
+from authctl.model import EventFilter
 from authctl.registry.core import Core, check_clock
 from authctl.settings import Home
 from authctl.store import open_store
-from authctl.store.base import EventFilter
 
 _OLDEST_KEY = 365 * DAY
 _CLEANUP_DUE = 2 * DAY

@@ -1,6 +1,5 @@
 """Whether a token lets its bearer in: whose it is, whether that session lives, and where it comes from."""
 
-from dataclasses import replace
 from hmac import compare_digest
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -151,4 +150,4 @@ def deadlines_after(profile: "Profile", session: Session, now: int, *, moves: bo
     if found.expires_at > now:
         return found
     # it is held beyond its deadline, and what holds it must go on doing so
-    return replace(found, expires_at=max(found.expires_at, session.expires_at))
+    return found._replace(expires_at=max(found.expires_at, session.expires_at))

@@ -17,7 +17,8 @@ from authctl.instants import EARLIEST, NEVER
 from authctl.lifetimes import Deadlines
 from authctl.model import NewSession, Profile, ProfileSet, Session, Tokens, User
 from authctl.registry.users import password_ends
-from authctl.store.base import Imported, ImportedDetail, View
+from authctl.store.base import View
+from authctl.store.values import Imported, ImportedDetail
 
 _BEFORE_ALL = EARLIEST - 1
 
@@ -167,10 +168,10 @@ def _deadlines(
         if not old.is_alive(old.read_at):  # an older row is no use that could revive it
             return Deadlines(old.slid_at, old.idle_expires_at, old.absolute_expires_at, old.expires_at, old.use_due_at)
     if fixed is not None:
-        return replace(deadlines, expires_at=fixed)
+        return deadlines._replace(expires_at=fixed)
     if known and known.session.expires_at > min(known.session.idle_expires_at, known.session.absolute_expires_at):
         # applying a profile ended it at that instant, which is not taken back
-        return replace(deadlines, expires_at=max(deadlines.expires_at, known.session.expires_at))
+        return deadlines._replace(expires_at=max(deadlines.expires_at, known.session.expires_at))
     return deadlines
 
 

@@ -10,11 +10,12 @@ from authctl.errors import InvalidInput, NotFound
 from authctl.instants import MINUTE
 from authctl.model import Session, SessionFilter, Sort, Status
 from authctl.registry.core import Core
-from authctl.store.base import Cursor, View
+from authctl.store.values import Cursor
 
 if TYPE_CHECKING:
     from authctl.model import Group, Grouping
     from authctl.registry.tokens import TokenReader
+    from authctl.store.base import View
 
 _FIRST_BATCH = 64
 _BATCH = 1_000
@@ -33,7 +34,7 @@ class EndOutcome:
     sessions: tuple[Session, ...]
 
 
-def resolve(view: View, text: str) -> str | None:
+def resolve(view: "View", text: str) -> str | None:
     """The whole id that a text abbreviates; None when no session has it.
 
     Raises InvalidInput, naming the candidates, when it is shorter than six characters or not unique.
@@ -50,7 +51,7 @@ def resolve(view: View, text: str) -> str | None:
     return found[0] if found else None
 
 
-def resolve_all(view: View, texts: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def resolve_all(view: "View", texts: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The whole ids that the texts abbreviate, each once, and the texts that are unknown."""
     found: dict[str, None] = {}
     unknown: dict[str, None] = {}
@@ -69,7 +70,7 @@ def show(core: Core, session_id: str) -> Session:
         return _found(view, session_id, now)
 
 
-def _found(view: View, session_id: str, now: int) -> Session:
+def _found(view: "View", session_id: str, now: int) -> Session:
     whole = resolve(view, session_id)
     session = whole and view.session(whole, now)
     if not session:
@@ -152,7 +153,7 @@ def _pages(core: Core, selection: SessionFilter, now: int, after: Cursor | None 
         size = _BATCH
 
 
-def pages(view: View, selection: SessionFilter, now: int) -> Iterator[Session]:
+def pages(view: "View", selection: SessionFilter, now: int) -> Iterator[Session]:
     """Every selected session of one snapshot."""
     after = None
     while True:
@@ -197,7 +198,7 @@ def groups(core: Core, selection: SessionFilter, by: "Grouping") -> "list[Group]
         return view.groups(with_whole_ids(view, selection)[0], by, now)
 
 
-def with_whole_ids(view: View, selection: SessionFilter) -> tuple[SessionFilter, tuple[str, ...]]:
+def with_whole_ids(view: "View", selection: SessionFilter) -> tuple[SessionFilter, tuple[str, ...]]:
     """The filter with whole ids in place of abbreviated ones, and the ids that no session has.
 
     Raises NotFound for an unknown exception: sparing nobody by a typing error would end the wrong session.
@@ -231,7 +232,7 @@ def end(core: Core, reader: "TokenReader", targets: Sequence[str], actor: str | 
     return EndOutcome(len(ended), len(already), tuple(not_found), (*ended, *already))
 
 
-def _target(view: View, reader: "TokenReader", target: str, now: int) -> Session | None:
+def _target(view: "View", reader: "TokenReader", target: str, now: int) -> Session | None:
     from authctl.tokens import looks_like_token
 
     if looks_like_token(target):

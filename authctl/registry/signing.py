@@ -11,9 +11,10 @@ from authctl.errors import NotFound, Refused
 from authctl.files import locked_folder, resolved
 from authctl.instants import NEVER, format_instant
 from authctl.keys import Key, KeyRing, KeyState
-from authctl.model import Session, SessionFilter, Status
+from authctl.model import EventFilter, Session, SessionFilter, Status
 from authctl.registry.core import MOST_LISTED, Core, Unit, actor_name
-from authctl.store.base import EventFilter, Signed, View
+from authctl.store.base import View
+from authctl.store.values import Signed
 
 _NOTHING = Signed(0, 0)
 

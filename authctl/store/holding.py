@@ -6,8 +6,8 @@ few, and stand in the SQL as numbers; without any, the SQL is what it would be w
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from authctl.names import fold
 
@@ -22,8 +22,7 @@ OVER_BY = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Lane:
+class Lane(NamedTuple):
     """A part of a selection that an index yields in order."""
 
     condition: str = "TRUE"
@@ -32,11 +31,11 @@ class Lane:
     deadline: str = "s.expires_at"
     table: str | None = None
     """Where to enter, if not where the selection enters."""
-    parameters: Mapping[str, Any] = field(default_factory=dict)
+    parameters: Mapping[str, Any] = MappingProxyType({})
 
     def of_profile(self, key: str) -> "Lane":
         """What of it is of one profile."""
-        return replace(self, condition=f"s.profile_key = :lane AND {self.condition}", parameters={"lane": key})
+        return self._replace(condition=f"s.profile_key = :lane AND {self.condition}", parameters={"lane": key})
 
 
 class Holding:

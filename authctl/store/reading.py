@@ -9,10 +9,9 @@ from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
 from authctl import model
-from authctl.model import Grouping, Kind, Session, SessionFilter, Status
+from authctl.model import EventFilter, Grouping, Kind, Session, SessionFilter, Status
 from authctl.names import fold
 from authctl.store import rows, searching
-from authctl.store.base import Cursor, DeadlineChanges, EventFilter, ImportedDetail, Page, Removable, Signed
 from authctl.store.counting import tally, unended
 from authctl.store.holding import Holding
 from authctl.store.paging import Walk
@@ -29,6 +28,7 @@ from authctl.store.selection import (
     place,
     status_sql,
 )
+from authctl.store.values import Cursor, DeadlineChanges, ImportedDetail, Page, Removable, Signed
 
 if TYPE_CHECKING:
     from authctl.model import AuditEvent, CachedLogin, ContinuityEvent, Group, ProfileSet, Sort, User

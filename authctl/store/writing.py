@@ -21,7 +21,6 @@ from authctl.model import (
 )
 from authctl.names import fold
 from authctl.store import rows, searching
-from authctl.store.base import LEAP, Archive, Cursor, DeadlineChanges, Imported, Removable, Removed
 from authctl.store.deadlines import (
     LIVING,
     NEW_ABSOLUTE,
@@ -33,6 +32,7 @@ from authctl.store.deadlines import (
 )
 from authctl.store.reading import BY_NUMBER, LATEST_REVOKE_ALL, SqliteView, removable
 from authctl.store.selection import JOINED, OPEN, UNACKNOWLEDGED, status_sql
+from authctl.store.values import LEAP, Archive, Cursor, DeadlineChanges, Imported, Removable, Removed
 
 _KEEP_FINALS = (
     "INSERT INTO imported_finals (key, at) SELECT i.key, max(max(coalesce(r.at, s.ended_at), s.last_used_at)) FROM json_each(?) AS gone"
