@@ -6,9 +6,12 @@ Rows go in by bulk statements, as no user would, beyond a million as copies with
 goes through the public paths. Secrets follow from numbers, so that `token` can mint any session's token.
 """
 
+import os
 import random
+import shutil
 import sqlite3
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -34,6 +37,10 @@ profiles:
   apps: {idle_timeout: 40d, absolute_timeout: 300d}
 """
 EXPIRED, REVOKED, WEB = 0.30, 0.05, 0.08
+FOLDER = Path(os.environ.get("AUTHCTL_BENCH_HOMES") or Path(__file__).parents[1] / ".bench")
+_SHAPE = 1
+"""Counted up when what is made changes."""
+_KEPT_SECONDS = 3 * 86_400
 _PER_REVOCATION = 3
 _MADE = 1_000_000
 _LETTERS, _CHARACTERS = "abcdefghjkmnpqrstvwxyz", "abcdefghjkmnpqrstvwxyz23456789"
@@ -177,6 +184,7 @@ def _unindexed(path: Path) -> Iterator[sqlite3.Connection]:
 
 def populate(home: Path, sessions: int) -> Population:
     """Make an installation with so many sessions."""
+    home.mkdir(parents=True, mode=0o700, exist_ok=True)
     now = time.time_ns() // 1000
     place = find_home(home, home / "registry.db")
     create(place, profiles.read(PROFILES, "profiles.yaml"), PROFILES, actor="benchmark")
@@ -217,6 +225,29 @@ def populate(home: Path, sessions: int) -> Population:
         while tx.catch_up():
             pass
     return made
+
+
+def kept(sessions: int) -> Population:
+    """Such an installation, made once and kept for a few days where AUTHCTL_BENCH_HOMES says, or in `.bench`."""
+    home = FOLDER / f"{sessions}-{_SHAPE}"
+    made_at = home.stat().st_mtime if home.exists() else 0
+    if time.time() - made_at > _KEPT_SECONDS:
+        shutil.rmtree(home, ignore_errors=True)
+        draft = home.with_suffix(".new")
+        shutil.rmtree(draft, ignore_errors=True)
+        populate(draft, sessions)
+        draft.rename(home)
+        made_at = time.time()
+    return Population(home, sessions, int(made_at * 1_000_000))
+
+
+@contextmanager
+def copied(source: Population) -> Iterator[Population]:
+    """A copy to change, which goes afterwards."""
+    with tempfile.TemporaryDirectory(dir=FOLDER) as folder:
+        home = Path(folder) / "home"
+        shutil.copytree(source.home, home)
+        yield Population(home, source.sessions, source.now)
 
 
 if __name__ == "__main__":

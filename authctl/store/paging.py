@@ -16,7 +16,8 @@ from authctl.store.values import Cursor, Page
 FEW = 10_000
 """How many sessions are sorted rather than walked to."""
 
-_STRETCH = 2_000
+_STRETCH = 8
+"""How many sessions a walk passes for each that is asked for."""
 
 
 class Walk(NamedTuple):
@@ -46,7 +47,7 @@ class Walk(NamedTuple):
                 f"SELECT {self.columns}, s.last_used_at, s.number FROM ({stretch}) CROSS JOIN sessions AS s ON s.number = near"
                 f" JOIN revocations AS r ON r.id = s.revocation_id WHERE {self.chosen.where} ORDER BY {order} LIMIT :limit"
             )
-            bounds = {"limit": limit, "stretch": max(_STRETCH, 2 * limit)}
+            bounds = {"limit": limit, "stretch": _STRETCH * limit}
             part = self._all(sql, {**self.chosen.parameters, **key, **bounds})
             if len(part) < limit:
                 return None

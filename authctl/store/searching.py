@@ -13,7 +13,10 @@ _BATCH = 256
 _MOST_INDEXED = 4_000
 _FEW = 10_000
 _TRIGRAM = 3
-_MOST_TRIGRAMS = 64
+_PROBED = 12
+_PROBES = (256, 8_192)
+"""How far an index entry is counted, at first and at last, to find out whether few have it."""
+_TOGETHER = 4
 
 # No folded text has a full-width bar, which parts the fields: nothing is found across two of them.
 _FIELDS = ("s.username_key", "s.application_key", "s.device_key", "s.platform_key", "lower(s.ip)")
@@ -27,21 +30,25 @@ _NEW_SESSIONS = f"s.number > {_INDEXED_SESSIONS}"
 _NEW_NOTES = f"r.id > {_INDEXED_NOTES} AND r.at IS NOT NULL"
 _COVERED = "CROSS JOIN sessions AS s INDEXED BY sessions_by_revocation ON s.revocation_id = r.id"
 
-_FOUND = (
-    f"""
-    SELECT number FROM (SELECT s.number FROM sessions_found AS f CROSS JOIN sessions AS s ON s.number = f.rowid
-    WHERE f.sessions_found MATCH :trigrams AND ({SAYS}) LIMIT :most)
-    """,
-    f"SELECT s.number FROM sessions AS s WHERE {_NEW_SESSIONS} AND ({SAYS})",
-    f"""
-    SELECT number FROM (SELECT s.number FROM notes_found AS f CROSS JOIN revocations AS r ON r.id = f.rowid
-    {_COVERED} WHERE f.notes_found MATCH :trigrams AND instr(r.note_key, :search) LIMIT :most)
-    """,
-    f"""
-    SELECT number FROM (SELECT s.number FROM revocations AS r {_COVERED}
-    WHERE {_NEW_NOTES} AND instr(r.note_key, :search) LIMIT :most)
-    """,
-)
+_FOUND = {
+    "sessions_found": (
+        f"""
+        SELECT number FROM (SELECT s.number FROM sessions_found AS f CROSS JOIN sessions AS s ON s.number = f.rowid
+        WHERE f.sessions_found MATCH :trigrams AND ({SAYS}) LIMIT :most)
+        """,
+        f"SELECT s.number FROM sessions AS s WHERE {_NEW_SESSIONS} AND ({SAYS})",
+    ),
+    "notes_found": (
+        f"""
+        SELECT number FROM (SELECT s.number FROM notes_found AS f CROSS JOIN revocations AS r ON r.id = f.rowid
+        {_COVERED} WHERE f.notes_found MATCH :trigrams AND instr(r.note_key, :search) LIMIT :most)
+        """,
+        f"""
+        SELECT number FROM (SELECT s.number FROM revocations AS r {_COVERED}
+        WHERE {_NEW_NOTES} AND instr(r.note_key, :search) LIMIT :most)
+        """,
+    ),
+}
 
 
 def found(connection: sqlite3.Connection, text: str) -> tuple[int, ...] | None:
@@ -52,15 +59,32 @@ def found(connection: sqlite3.Connection, text: str) -> tuple[int, ...] | None:
     """
     if len(text) < _TRIGRAM or _lag(connection) > _MOST_INDEXED:
         return None
-    parts = dict.fromkeys(text[start : start + _TRIGRAM] for start in range(len(text) - _TRIGRAM + 1))
-    quoted = ['"{}"'.format(part.replace('"', '""')) for part in parts]
-    parameters = {"search": text, "trigrams": " AND ".join(quoted[:_MOST_TRIGRAMS]), "most": _FEW + 1}
     numbers: set[int] = set()
-    for sql in _FOUND:
-        numbers.update(row[0] for row in connection.execute(sql, parameters))
-        if len(numbers) > _FEW:
-            return None
+    parameters: dict[str, object] = {"search": text, "most": _FEW + 1}
+    for table, queries in _FOUND.items():
+        parameters["trigrams"] = " AND ".join(map(_quoted, _rarest(connection, table, text)))
+        for sql in queries:
+            numbers.update(row[0] for row in connection.execute(sql, parameters))
+            if len(numbers) > _FEW:
+                return None
     return tuple(numbers)
+
+
+def _rarest(connection: sqlite3.Connection, table: str, text: str) -> list[str]:
+    """Some trigrams of a text that few have, as far as a few looks can tell: to go through those of many costs more than
+    looking closer at what few have."""
+    every = list(dict.fromkeys(text[start : start + _TRIGRAM] for start in range(len(text) - _TRIGRAM + 1)))
+    some = every[:: -(-len(every) // _PROBED)]
+    sql = f"SELECT count(*) FROM (SELECT 1 FROM {table} WHERE {table} MATCH ? LIMIT ?)"
+    for limit in _PROBES:
+        counts = {part: connection.execute(sql, (_quoted(part), limit)).fetchone()[0] for part in some}
+        if rare := [part for part in sorted(some, key=counts.__getitem__) if counts[part] < limit]:
+            return rare[:_TOGETHER]
+    return every[:_PROBED]
+
+
+def _quoted(part: str) -> str:
+    return '"{}"'.format(part.replace('"', '""'))
 
 
 def catch_up(connection: sqlite3.Connection) -> int:

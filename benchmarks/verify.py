@@ -1,0 +1,253 @@
+"""What `Registry.verify` costs beside the least that any verification does, and what it costs while others write.
+
+    python benchmarks/verify.py [SESSIONS]        # 100,000 unless said otherwise
+
+The reference is itsdangerous' `Signer.unsign` with SHA-256 and one SELECT by the session's number: of its whole row, which `verify`
+returns, and of the four columns that the poorest answer needs.
+"""
+
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from hashlib import sha256
+from pathlib import Path
+from statistics import quantiles
+
+from itsdangerous import Signer
+from measuring import compare, compared, seconds
+from population import Population, copied, kept
+
+from authctl import Registry, TokenInvalid
+
+TOKENS = 1_000
+ROUNDS = 15
+STORM_SECONDS = 5.0
+
+
+def living(population: Population, registry: Registry, wanted: int) -> list[int]:
+    """The numbers of some sessions whose tokens are good; their uses are written by that."""
+    found = []
+    step = max(1, population.sessions // (wanted * 3))
+    for number in range(1, population.sessions, step):
+        try:
+            registry.verify(population.token(number))
+        except TokenInvalid:
+            continue
+        found.append(number)
+        if len(found) == wanted:
+            break
+    return found
+
+
+def bare(home: Path, numbers: list[int], columns: str) -> Callable[[], object]:
+    """The reference over those sessions."""
+    connection = sqlite3.connect(home / "registry.db", isolation_level=None)
+    signer = Signer(b"k" * 32, salt="benchmark", key_derivation="hmac", digest_method=sha256)
+    signed = [signer.sign(str(number).encode()) for number in numbers]
+    sql = f"SELECT {columns} FROM sessions WHERE number = ?"
+
+    def all_of_them() -> None:
+        for one in signed:
+            connection.execute(sql, (int(signer.unsign(one)),)).fetchone()
+
+    return all_of_them
+
+
+def throughput(population: Population) -> None:
+    """One process, and last use written as it falls due."""
+    with population.open() as registry:
+        numbers = living(population, registry, TOKENS)
+        tokens = [population.token(number) for number in numbers]
+
+        def ours() -> None:
+            for token in tokens:
+                registry.verify(token)
+
+        table = f"Verify, {population.sessions:,} sessions"
+        whole, least = (
+            bare(population.home, numbers, "*"),
+            bare(population.home, numbers, "id, username, expires_at, revocation_id"),
+        )
+        each = len(tokens)
+        compare(
+            table,
+            "verify",
+            ours,
+            whole,
+            owed="speed >= 0.75",
+            against="unsign, SELECT of the row",
+            rounds=ROUNDS,
+            each=each,
+        )
+        compare(table, "verify", ours, least, against="unsign, SELECT of four columns", rounds=ROUNDS, each=each)
+
+
+def with_uses(population: Population) -> None:
+    """A minute of each session's life: sixty verifications, of which one writes the use."""
+    with copied(population) as copy:
+        late = [0]
+        clock = lambda: time.time() + late[0]  # noqa: E731
+        with Registry.open(copy.home, registry=copy.home / "registry.db", clock=clock) as registry:
+            numbers = living(copy, registry, 200)
+            tokens = [copy.token(number) for number in numbers]
+            reference = bare(copy.home, numbers, "*")
+
+            def ours() -> None:
+                late[0] += 61
+                for _ in range(60):
+                    for token in tokens:
+                        registry.verify(token)
+
+            def sixty() -> None:
+                for _ in range(60):
+                    reference()
+
+            name = "verify, one use in sixty written"
+            table = f"Verify, {population.sessions:,} sessions"
+            compare(
+                table,
+                name,
+                ours,
+                sixty,
+                owed="speed >= 0.75",
+                against="the same without a write",
+                rounds=5,
+                each=60 * len(tokens),
+            )
+
+
+def oldest_of_three_keys(population: Population) -> None:
+    """Tokens name their key: none is tried in vain."""
+    with copied(population) as copy, copy.open() as registry:
+        old = [registry.issue(username="old", application="A").access_token for _ in range(100)]
+        registry.rotate_keys(note="every year")
+        registry.rotate_keys(note="every year")
+        new = [registry.issue(username="new", application="A").access_token for _ in range(100)]
+
+        def verified(tokens: list[str]) -> Callable[[], object]:
+            return lambda: [registry.verify(token) for token in tokens]
+
+        compare(
+            f"Verify, {population.sessions:,} sessions",
+            "oldest of three keys",
+            verified(old),
+            verified(new),
+            owed="<= 1.1",
+            against="the newest",
+            rounds=ROUNDS,
+            each=100,
+        )
+
+
+CHILD = """
+import json, sys, time
+sys.path.insert(0, {here!r})
+from pathlib import Path
+from population import Population
+population = Population(Path({home!r}), {sessions}, 0)
+with population.open() as registry:
+    tokens = [population.token(number) for number in {numbers}]
+    [registry.verify(token) for token in tokens]
+    print("ready", flush=True)
+    while line := sys.stdin.readline():
+        until, done = time.monotonic() + float(line), 0
+        while time.monotonic() < until:
+            for token in tokens:
+                registry.verify(token)
+            done += len(tokens)
+        print(done, flush=True)
+"""
+
+
+def two_processes(population: Population) -> None:
+    """How many more two processes do than one, in turn."""
+    with population.open() as registry:
+        numbers = living(population, registry, 200)
+    code = CHILD.format(
+        here=str(Path(__file__).parent), home=str(population.home), sessions=population.sessions, numbers=numbers
+    )
+    children = [
+        subprocess.Popen([sys.executable, "-P", "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+
+    def done(some: list[subprocess.Popen[str]], length: float) -> int:
+        for child in some:
+            assert child.stdin
+            child.stdin.write(f"{length}\n")
+            child.stdin.flush()
+        return sum(int(child.stdout.readline()) for child in some if child.stdout)
+
+    for child in children:
+        assert child.stdout
+        assert child.stdout.readline() == "ready\n"
+    pairs = [(done(children, 1.0), done(children[:1], 1.0)) for _ in range(7)]
+    compared(
+        f"Verify, {population.sessions:,} sessions",
+        "two processes: time for as many",
+        [1 / both for both, _ in pairs],
+        [1 / one for _, one in pairs],
+        owed="<= 0.556",
+        against="one process (1.8 times as many)",
+    )
+    for child in children:
+        child.communicate()
+
+
+OTHERS = {
+    "nothing": "pass",
+    "revocations": "registry.revoke(SessionFilter(username=f'nobody{n}'), note='lost device'); registry.issue(username=f'nobody{n}', application='A')",
+    "an import": "registry.import_sessions(io.BytesIO(rows(n)), MAP)",
+    "a cleanup": "registry.clean_up(older_than=None)",
+}
+OTHER = """
+import io, json, sys
+from authctl import Registry, SessionFilter
+from authctl.importing import read_mapping
+MAP = read_mapping(b"fields: {{username: u, at: t}}\\nkey: [username]\\n", "map")
+def rows(n):
+    return "".join(json.dumps({{"u": f"import-{{n}}-{{i}}", "t": "2020-01-01"}}) + "\\n" for i in range(5000)).encode()
+with Registry.open({home!r}, registry={home!r} + "/registry.db") as registry:
+    print("ready", flush=True)
+    n = 0
+    while True:
+        n += 1
+        {deed}
+"""
+
+
+def latencies(population: Population) -> None:
+    """How long single verifications take while another process writes without a pause, in percentiles."""
+    print(
+        f"\nVerify while others write, {population.sessions:,} sessions; the use of every session written once a minute\n"
+    )
+    print("| meanwhile | verified | a second | median | 99 % | 99.9 % | longest |")
+    print("|---|---|---|---|---|---|---|")
+    for name, deed in OTHERS.items():
+        with copied(population) as copy, copy.open() as registry:
+            tokens = [copy.token(number) for number in living(copy, registry, 1_000)]
+            code = OTHER.format(home=str(copy.home), deed=deed if name != "nothing" else "import time; time.sleep(60)")
+            other = subprocess.Popen([sys.executable, "-P", "-c", code], stdout=subprocess.PIPE, text=True)
+            assert other.stdout
+            other.stdout.readline()
+            took = []
+            until = time.monotonic() + STORM_SECONDS
+            while time.monotonic() < until:
+                for token in tokens:
+                    took.append(seconds(lambda token=token: registry.verify(token)))
+            other.kill()
+            other.communicate()
+        cuts = quantiles(took, n=1_000)
+        figures = [f"{value * 1e6:,.0f} µs" for value in (cuts[499], cuts[989], cuts[998], max(took))]
+        print(f"| {name} | {len(took):,} | {len(took) / STORM_SECONDS:,.0f} | {' | '.join(figures)} |", flush=True)
+
+
+if __name__ == "__main__":
+    chosen = kept(int(sys.argv[1]) if len(sys.argv) > 1 else 100_000)
+    throughput(chosen)
+    with_uses(chosen)
+    oldest_of_three_keys(chosen)
+    two_processes(chosen)
+    latencies(chosen)
