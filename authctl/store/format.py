@@ -23,7 +23,7 @@ def check_file(path: Path) -> None:
     on it in this process (sqlite.org/howtocorrupt.html, 2.2), and another process may then remove the write-ahead log
     that this one is still writing to. Raises RegistryUnavailable or IntegrityFailure.
     """
-    _finish_creation(path)
+    finish_creation(path)
     if check_private(path, "registry").st_size == 0:
         raise IntegrityFailure(f"the registry is empty: {path}")
 
@@ -56,17 +56,18 @@ def draft_beside(path: Path) -> Iterator[Path]:
                 leftover.unlink()
 
 
-def _finish_creation(path: Path) -> None:
-    """Take away the name that the registry was made under, which a kill at the last moment leaves beside its own."""
+def finish_creation(path: Path) -> None:
+    """Take away the name that a registry or backup was made under, which a kill at the last moment leaves beside its own."""
     try:
         if path.stat().st_nlink == 1:
             return
     except OSError:
         return  # what is wrong is said by whoever looks closer
     beginning, end = _draft_name(path)
-    for draft in path.parent.iterdir():
-        if draft.name.startswith(beginning) and draft.name.endswith(end) and draft.samefile(path):
-            draft.unlink(missing_ok=True)
+    with suppress(OSError):
+        for draft in path.parent.iterdir():
+            if draft.name.startswith(beginning) and draft.name.endswith(end) and draft.samefile(path):
+                draft.unlink(missing_ok=True)
 
 
 def has_log(path: Path) -> bool:
