@@ -99,16 +99,19 @@ def check_vacant(path: Path) -> None:
 
 def _appear(draft: Path, path: Path) -> None:
     check_vacant(path)
-    descriptor = os.open(draft, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-    try:
+        _sync(draft)
         os.link(draft, path)
+        sync_directory(path.parent)
     except FileExistsError:
         raise Refused(f"it exists already: {path}") from None
     except OSError as error:
         raise RegistryUnavailable(f"cannot write {path}: {reason(error)}") from None
-    draft.unlink()
-    sync_directory(path.parent)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -37,22 +37,24 @@ def _draft_name(path: Path) -> tuple[str, str]:
 def draft_beside(path: Path) -> Iterator[Path]:
     """An empty private file beside a path, under a name of its own, that is removed afterwards."""
     beginning, end = _draft_name(path)
-    for leftover in path.parent.glob(f"{beginning}*{end}*"):  # of a process that was killed long ago
-        with suppress(OSError):
+    with suppress(OSError):
+        for leftover in path.parent.glob(f"{beginning}*{end}*"):  # of a process that was killed long ago
             if time() - leftover.stat().st_mtime > _STALE:
                 leftover.unlink()
     try:
         descriptor, name = tempfile.mkstemp(prefix=beginning, suffix=end, dir=path.parent)
+        try:
+            os.fchmod(descriptor, 0o600)
+        finally:
+            os.close(descriptor)
     except OSError as error:
         raise RegistryUnavailable(f"cannot write {path}: {reason(error)}") from None
-    os.fchmod(descriptor, 0o600)
-    os.close(descriptor)
     draft = Path(name)
     try:
         yield draft
     finally:
         for leftover in (draft, Path(f"{draft}-wal"), Path(f"{draft}-shm"), Path(f"{draft}-journal")):
-            with suppress(FileNotFoundError):
+            with suppress(OSError):
                 leftover.unlink()
 
 
