@@ -3,8 +3,20 @@
 import json
 import sqlite3
 from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import groupby
 from typing import Any
+
+from authctl.errors import RegistryUnavailable
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        what = f"the rows of the import cannot be kept in a temporary file: {error}"
+        raise RegistryUnavailable(what, "where there is room: SQLITE_TMPDIR=DIR authctl sessions import ...") from error
 
 
 class SqliteStaging:
@@ -17,19 +29,27 @@ class SqliteStaging:
         self.connection.execute("CREATE TABLE staged (key BLOB, at INTEGER, details TEXT)")
         self.connection.execute("BEGIN")
 
+    @_explained()
     def seen(self, event_id: str) -> bool:
         return not self.connection.execute("INSERT OR IGNORE INTO seen VALUES (?)", (event_id,)).rowcount
 
+    @_explained()
     def add(self, key: bytes, at: int, details: dict[str, Any]) -> None:
         self.connection.execute("INSERT INTO staged VALUES (?, ?, ?)", (key, at, json.dumps(details, sort_keys=True)))
 
+    @_explained()
     def keys(self) -> int:
         return int(self.connection.execute("SELECT count(DISTINCT key) FROM staged").fetchone()[0])
 
     def by_key(self) -> Iterator[tuple[bytes, list[tuple[int, dict[str, Any]]]]]:
-        found = self.connection.execute("SELECT key, at, details FROM staged ORDER BY key, at, details")
-        for key, rows in groupby(found, key=lambda row: row[0]):
+        for key, rows in groupby(self._ordered(), key=lambda row: row[0]):
             yield key, [(at, json.loads(details)) for _, at, details in rows]
+
+    def _ordered(self) -> Iterator[tuple[bytes, int, str]]:
+        with _explained():
+            found = self.connection.execute("SELECT key, at, details FROM staged ORDER BY key, at, details")
+            while rows := found.fetchmany(1_000):
+                yield from rows
 
     def close(self) -> None:
         self.connection.close()
