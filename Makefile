@@ -15,7 +15,7 @@ check: $(VENV)/ready ## what CI runs beside the README's test command
 test: $(VENV)/ready ## the tests
 	$(BIN)/python -m pytest -q
 
-storm: $(VENV)/ready ## eight processes on one registry for a minute, then sixteen and sixty-four
+storm: $(VENV)/ready ## eight processes on one registry for a minute, left alone and killed at random, then sixteen and sixty-four
 	AUTHCTL_STORM_SECONDS=60 $(BIN)/python -m pytest -q -s tests/test_processes.py
 	for n in 16 64; do AUTHCTL_STORM_SECONDS=20 AUTHCTL_STORM_PROCESSES=$$n \
 		$(BIN)/python -m pytest -q -s tests/test_processes.py -k many_processes || exit 1; done

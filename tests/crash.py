@@ -1,6 +1,6 @@
-"""Kills and faults at every file system call that a command makes in its home, by strace; and what must hold afterwards.
+"""Kills and faults at every file system call that a command makes on its files, by strace; and what must hold afterwards.
 
-`Bench.run` runs one command in a fresh copy of a home, undisturbed, or with a signal or an error injected at its n-th call.
+`Bench.run` runs one command in a fresh copy of a place, undisturbed, or with a signal or an error injected at one of its calls.
 """
 
 import json
@@ -8,24 +8,21 @@ import re
 import shutil
 import subprocess
 import sys
+from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from authctl import Registry
+from authctl.errors import OutcomeUnknown
 from authctl.keys import load
+from authctl.registry import audit as audit_log
+from authctl.registry.core import Core
+from authctl.settings import find_home
+from authctl.store import open_store
 
 CALLS = "openat,pwrite64,write,fsync,fdatasync,ftruncate,unlink,rename,link,linkat,fallocate,mkdir,fchmod"
-NAMES = (
-    "",
-    "registry.db",
-    "registry.db-wal",
-    "registry.db-shm",
-    "registry.db-reserve",
-    "keys.json",
-    "profiles.yaml",
-    "audit.head",
-)
 ROOT = Path(__file__).parents[1]
 PROFILES = """\
 version: 1
@@ -36,6 +33,16 @@ profiles:
 """
 
 
+Snapshot = dict[str, Any]
+
+
+class Call(NamedTuple):
+    """One file system call of a command: the n-th of its kind, as strace counts them."""
+
+    kind: str
+    number: int
+
+
 @dataclass(frozen=True)
 class Ran:
     """How a command ended, and what it said."""
@@ -43,12 +50,14 @@ class Ran:
     code: int
     out: str
     err: str
-    trace: str
+    calls: tuple[Call, ...] = ()
+    """Those that had to do with its files."""
+    trace: str = ""
 
-    @property
-    def calls(self) -> int:
-        """How many file system calls in its home it made."""
-        return sum(1 for line in self.trace.splitlines() if re.match(r"^(?:\d+ +)?\w+\(", line))
+
+def nothing(_bench: "Bench", _before: Snapshot, _now: Snapshot) -> list[str]:
+    """Find nothing wrong."""
+    return []
 
 
 @dataclass(frozen=True)
@@ -61,19 +70,36 @@ class Deed:
     again: tuple[int, ...] = (0,)
     """The exit codes of doing it once more, after it was done or not."""
     halfway: tuple[str, ...] = ()
-    """What may have changed without the rest: a part of the snapshot by name, or the beginning of many transactions."""
+    """What may have changed without the rest: a part of the snapshot by name."""
     files: dict[str, str] = field(default_factory=dict)
+    codes: tuple[int, ...] = (0,)
+    """The exit codes of doing it undisturbed."""
+    home: str = "home"
+    prepare: Callable[["Bench"], None] | None = None
+    """What is done to the fresh place first."""
+    prelude: str = ""
+    """Python that runs before the command."""
+    batch: int = 0
+    """How many sessions each transaction changes, where there are many: those between its first event and its last."""
+    retry: tuple[str, ...] = ()
+    """What is said to complete it, if not the same once more."""
+    completes: bool = False
+    """Whether, however far it came, it comes to the same when it was done once more."""
+    left: Callable[["Bench", Snapshot, Snapshot], list[str]] = nothing
+    """What is wrong with what it leaves beside the home, given the snapshot before it and the present one."""
 
 
 class Bench:
-    """A home with something of everything, and room to run commands in copies of it."""
+    """A home with something of everything and a backup beside it, and room to run commands in copies of them."""
 
     def __init__(self, folder: Path, seed: str = "") -> None:
         self.folder = folder
-        self.home = folder / "home"
+        self.place = folder / "place"
+        self.home = self.place / "home"
         self.template = folder / "template"
         self.seed = seed
         (folder / "p.yaml").write_text(PROFILES)
+        self.place.mkdir()
         self.plainly("init", "-q", "--profiles", str(folder / "p.yaml"))
         self.tokens = {}
         for name in ("alice", "bob", "carol"):
@@ -83,40 +109,44 @@ class Bench:
             "tokens", "issue", "--user", "dora", "--application", "A", "--profile", "pair", "-o", "json"
         )
         self.tokens["refresh"] = json.loads(pair.out)["refresh_token"]
+        self.plainly("backup", "-q", str(self.place / "backup.db"))
         self.plainly("revoke", "--user", "carol", "--note", "lost phone")
         self.plainly("keys", "rotate", "--note", "every year")
-        self.home.rename(self.template)
+        self.place.rename(self.template)
 
     def plainly(self, *arguments: str, stdin: str = "") -> Ran:
         """Run a command as it is."""
         command = [sys.executable, "-P", "-m", "authctl", *arguments]
         ran = subprocess.run(command, input=stdin, env=self.environment, capture_output=True, text=True, check=False)
-        return Ran(ran.returncode, ran.stdout, ran.stderr, "")
+        return Ran(ran.returncode, ran.stdout, ran.stderr)
 
     @property
     def environment(self) -> dict[str, str]:
         """What every command runs in."""
         here = {"AUTHCTL_HOME": str(self.home), "LOGNAME": "tester", "PYTHONPATH": str(ROOT)}
-        return {"PATH": "/usr/bin:/bin", "PYTHONDONTWRITEBYTECODE": "1", **here}
+        return {"PATH": "/usr/bin:/bin", "PYTHONDONTWRITEBYTECODE": "1", "SQLITE_TMPDIR": str(self.place), **here}
 
-    def fresh(self) -> None:
-        """The home as it was before the deed."""
-        shutil.rmtree(self.home, ignore_errors=True)
-        shutil.copytree(self.template, self.home)
-
-    def run(self, deed: Deed, inject: str | None = None) -> Ran:
-        """Do it in a fresh copy of the home, under strace."""
-        self.fresh()
-        for name, text in deed.files.items():
+    def fresh(self, deed: Deed | None = None) -> None:
+        """The place as it was before the deed."""
+        shutil.rmtree(self.place, ignore_errors=True)
+        shutil.copytree(self.template, self.place)
+        if deed and deed.prepare:
+            deed.prepare(self)
+        for name, text in (deed.files if deed else {}).items():
             (self.folder / name).write_text(text)
-        paths = [part for name in NAMES for part in ("-P", str(self.home / name) if name else str(self.home))]
+
+    def run(self, deed: Deed, call: Call | None = None, fault: str = "signal=SIGKILL") -> Ran:
+        """Do it in a fresh copy of the place, under strace."""
+        self.fresh(deed)
         trace = self.folder / "trace"
-        strace = ["strace", "-f", "-qq", "-o", str(trace), "-e", f"trace={CALLS}", *paths]
-        if inject is not None:
-            strace += ["-e", f"inject={CALLS}:{inject}"]
-        main = [sys.executable, "-P", "-c", f"{self.seed}\nfrom authctl.cli.app import main\nmain()", *deed.arguments]
+        strace = ["strace", "-f", "-y", "-qq", "-o", str(trace), "-e", f"trace={CALLS}"]
+        if call is None or not fault.startswith("signal"):
+            strace.append("--seccomp-bpf")  # quicker, but delivers no signals
+        if call is not None:
+            strace += ["-e", f"inject={call.kind}:{fault}:when={call.number}"]
+        seeded = f"{self.seed}\n{deed.prelude}\nfrom authctl.cli.app import main\nmain()"
         ran = subprocess.run(
-            [*strace, *main],
+            [*strace, sys.executable, "-P", "-c", seeded, *deed.arguments],
             input=deed.stdin,
             env=self.environment,
             capture_output=True,
@@ -124,48 +154,102 @@ class Bench:
             check=False,
             timeout=120,
         )
-        return Ran(ran.returncode, ran.stdout, ran.stderr, trace.read_text() if trace.exists() else "")
+        lines = trace.read_text(errors="replace") if trace.exists() else ""
+        return Ran(ran.returncode, ran.stdout, ran.stderr, self.calls(lines), lines)
 
-    def snapshot(self) -> dict[str, Any]:
-        """What the home says: by noun, with nothing that differs from run to run."""
-        with Registry.open(self.home, registry=self.home / "registry.db") as registry:
-            head = registry.verify_audit()
-            events = [(e.action, e.note) for e in registry.events()]
+    def calls(self, trace: str, name: str = "") -> tuple[Call, ...]:
+        """The calls on files of the place, or on those with such a name."""
+        counted: Counter[str] = Counter()
+        ours = re.compile(re.escape(str(self.place)) + (f"/{name}" if name else '[/">]'))
+        found = []
+        for line in trace.splitlines():
+            if match := re.match(r"^(?:\d+ +)?(\w+)\(", line):
+                counted[match[1]] += 1
+                if ours.search(line):
+                    found.append(Call(match[1], counted[match[1]]))
+        return tuple(found)
+
+    def snapshot(self, home: str = "home") -> Snapshot:
+        """What a home says, by noun, with nothing that differs from run to run; nothing where it has no registry."""
+        folder = self.place / home
+        place = find_home(folder, folder / "registry.db", folder / "keys.json")
+        if not place.registry.exists():
+            return {}
+        core = Core(place, open_store(place.registry), None, lambda _text: None)
+        with Registry(core) as registry:
+            head = audit_log.verify(core)
+            events = [(e.action, e.note, json.loads(e.detail).get("stage")) for e in registry.events()][::-1]
             sessions = sorted(
                 (s.username, s.status.value, s.note or "", s.ended_by or "", s.generation, s.wipe or "")
                 for s in registry.sessions()
             )
             return {
                 "sessions": sessions,
-                "events": sorted(events, key=str),
-                "keys": [key.state.value for key in load(self.home / "keys.json").keys],
+                "events": events,
+                "keys": [key.state.value for key in load(place.keys).keys],
                 "profiles": registry.profiles().to_document(),
                 "disabled": [u.user.username for u in registry.users() if u.user.disabled_at is not None],
                 "continuity": len(registry.continuity()),
                 "whole": head.seq == len(events),
+                "trusted": core.is_trusted(),
+                "beside": sorted(path.name for path in self.place.iterdir() if path.suffix in (".db", ".gz")),
             }
 
 
-def faults(bench: Bench, deed: Deed, before: dict[str, Any], after: dict[str, Any], ran: Ran) -> list[str]:
+def faults(bench: Bench, deed: Deed, before: Snapshot, after: Snapshot, ran: Ran) -> list[str]:
     """What is wrong after a disturbed run: an acknowledgement without the deed, half of it, or damage that needs repair."""
     found = []
     if "unexpected failure" in ran.err or "Traceback" in ran.err:
         found.append(f"unexpected: {ran.err[-300:]}")
+    open_to_others = [str(path) for path in bench.place.rglob("*") if path.is_file() and path.stat().st_mode & 0o077]
+    found += [f"open to others: {open_to_others}"] if open_to_others else []
     try:
-        now = bench.snapshot()
+        now = bench.snapshot(deed.home)
     except Exception as error:  # noqa: BLE001  # whatever it is, the home needs repair
         return [*found, f"damaged: {error}"]
     acknowledged = deed.said in ran.out + ran.err
     if acknowledged and now != after:
         found.append("acknowledged and not done")
-    rest = {name: part for name, part in now.items() if name not in deed.halfway}
-    if not any(
-        rest == {name: part for name, part in whole.items() if name not in deed.halfway} for whole in (before, after)
-    ):
-        found.append(
-            f"half: {[name for name in rest if rest[name] not in (before[name], after[name])] or 'parts of both'}"
-        )
+    rest, *wholes = (_without(snapshot, deed.halfway) for snapshot in (now, before, after))
+    if rest not in wholes and not (deed.batch and _is_part_of(rest, *wholes, deed.batch)):
+        mixed = [name for name in rest if rest[name] not in (before.get(name), after.get(name))]
+        found.append(f"half: {mixed or 'parts of both'}")
+    if ran.code == OutcomeUnknown.exit_code and rest != wholes[1]:
+        found.append(f"said to be done, and is not: {ran.err[-200:]}")
+    found += deed.left(bench, before, now)
     again = bench.plainly(*deed.arguments, stdin=deed.stdin)
     if again.code not in deed.again:
         found.append(f"once more: {again.code} {again.err[-200:]}")
+    if deed.retry and (retried := bench.plainly(*deed.retry, stdin=deed.stdin)).code != 0:
+        found.append(f"to complete it: {retried.code} {retried.err[-200:]}")
+    if deed.completes:
+        found += _incomplete(bench, deed, before, after)
     return found
+
+
+def _incomplete(bench: Bench, deed: Deed, before: Snapshot, after: Snapshot) -> list[str]:
+    """What is wrong once it was done again."""
+    try:
+        now = bench.snapshot(deed.home)
+    except Exception as error:  # noqa: BLE001
+        return [f"damaged by doing it once more: {error}"]
+    counts = ("events", "beside")
+    same = _without(now, counts) == _without(after, counts)
+    return [*deed.left(bench, before, now), *([] if same else ["once more does not complete it"])]
+
+
+def _without(snapshot: Snapshot, parts: tuple[str, ...]) -> Snapshot:
+    return {name: part for name, part in snapshot.items() if name not in parts}
+
+
+def _is_part_of(now: Snapshot, before: Snapshot, after: Snapshot, batch: int) -> bool:
+    """Whether a deed has begun, with its event, and whole batches of it are done."""
+    changes, done = (_changed(one["sessions"], before["sessions"]) for one in (after, now))
+    begun = now["events"] == after["events"][: len(before["events"]) + 1]
+    rest = ("events", "sessions")
+    return begun and done <= changes and done.total() % batch == 0 and _without(now, rest) == _without(before, rest)
+
+
+def _changed(some: list[Any], others: list[Any]) -> Counter[Any]:
+    here, there = Counter(some), Counter(others)
+    return (here - there) + (there - here)

@@ -1,6 +1,7 @@
 """One process of those that tests/test_processes.py lets loose on one registry: `storm.py PART HOME [ARGUMENT...]`.
 
-It says `ready`, waits for the instant to begin at on standard input, plays its part, and prints what it did as JSON.
+It says `ready`, waits for the instant to begin at on standard input, plays its part, and prints what it came to as JSON.
+What a storm does is in `HOME/deeds-NUMBER`: a line when a deed begins and one when it is acknowledged, so that a kill loses none.
 Instants are microseconds since 1970, as the registry's own.
 """
 
@@ -67,35 +68,47 @@ def rows(users: list[str], at: int) -> io.BytesIO:
     return io.BytesIO("\n".join(lines).encode())
 
 
+def imported_users(by: str, deed: int) -> list[str]:
+    """Whose sessions a deed of a process imports."""
+    return [f"import-{by.rsplit(maxsplit=1)[-1]}-{deed}-{number}" for number in range(20)]
+
+
 class Process:
     """Does one random deed after the other and writes each down; learns of the others' tokens from a common file."""
 
-    def __init__(self, registry: Registry, number: int, common: Path) -> None:
+    def __init__(self, registry: Registry, number: int, home: Path) -> None:
         self.registry = registry
         self.name = f"process {number}"
         self.random = random.Random(number)
-        self.deeds: list[dict] = []
+        self.deeds = 0
+        self.written = (home / f"deeds-{number}").open("ab", buffering=0)
         self.known: deque[tuple[str, str, str]] = deque(maxlen=_KNOWN)
         self.urgent: deque[tuple[str, str, str]] = deque(maxlen=8)
-        self.published = common.open("ab", buffering=0)
-        self.heard = common.open("rb")
+        self.published = (home / "issued").open("ab", buffering=0)
+        self.heard = (home / "issued").open("rb")
         self.half_heard = b""
         self.imported: tuple[list[str], int] | None = None
 
-    def rage(self, seconds: float) -> list[dict]:
-        """Do deeds for so long; what was done."""
+    def rage(self, seconds: float) -> int:
+        """Do deeds for so long; how many."""
         until = time.monotonic() + seconds
         while time.monotonic() < until:
             self.listen()
             (kind,) = self.random.choices([*WEIGHTS], [*WEIGHTS.values()])
-            began = microseconds()
+            deed = {"kind": kind, "by": self.name, "number": self.deeds, "began": microseconds()}
+            self.write_down(deed)
             try:
                 said = getattr(self, kind)()
             except Exception as error:  # noqa: BLE001
                 said = {"error": f"{type(error).__name__}: {error}"}
-            deed = {"kind": kind, "by": self.name, "began": began, "acked": microseconds()}
-            self.deeds += [{**deed, **said}] if said else []
+            acked = microseconds()
+            self.write_down({**deed, "acked": acked, **(said or {"kind": "nothing"})})
+            self.deeds += 1
         return self.deeds
+
+    def write_down(self, deed: dict) -> None:
+        """Write a line that is kept whatever happens to this process."""
+        self.written.write(f"{json.dumps(deed)}\n".encode())
 
     def listen(self) -> None:
         """Learn of tokens that were issued since; a line may be read before it is whole."""
@@ -146,7 +159,7 @@ class Process:
 
     def revoked(self, selection: SessionFilter) -> dict:
         """Revoke with a note of its own."""
-        note = f"{self.name}, deed {len(self.deeds)}"
+        note = f"{self.name}, deed {self.deeds}"
         outcome = self.registry.revoke(selection, note=note, actor=self.name)
         newly = [one.id for one in outcome.sessions if one.status_before != "revoked"]
         over = [one.id for one in outcome.sessions if one.status_before == "revoked"]
@@ -176,8 +189,7 @@ class Process:
         """Register twenty imported sessions, or the same ones once more."""
         again = self.imported is not None and self.random.random() < 0.4
         if not again:
-            users = [f"import-{self.name.split()[-1]}-{len(self.deeds)}-{number}" for number in range(20)]
-            self.imported = (users, microseconds())
+            self.imported = (imported_users(self.name, self.deeds), microseconds())
         assert self.imported
         outcome = self.registry.import_sessions(rows(*self.imported), MAP, actor=self.name)
         return {
@@ -190,7 +202,7 @@ class Process:
     def apply(self) -> dict:
         """Put one of two sets of profiles in force."""
         wanted = read(self.random.choice(VARIANTS).encode(), "profiles.yaml")
-        note = f"{self.name}, deed {len(self.deeds)}"
+        note = f"{self.name}, deed {self.deeds}"
         self.registry.apply_profiles(wanted, note=note, actor=self.name)
         return {"note": note}
 
@@ -221,10 +233,10 @@ class Process:
         return {"seq": self.registry.verify_audit().seq}
 
 
-def storm(home: str, number: str, seconds: str) -> list[dict]:
+def storm(home: str, number: str, seconds: str) -> int:
     """Open the registry and do deeds for so long."""
     with Registry.open(home) as registry:
-        return Process(registry, int(number), Path(home, "issued")).rage(float(seconds))
+        return Process(registry, int(number), Path(home)).rage(float(seconds))
 
 
 def first_use(home: str) -> str:

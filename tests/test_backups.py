@@ -240,6 +240,18 @@ def test_a_backup_is_not_touched_by_a_restore(registry: Registry, tmp_path: Path
     assert sorted(path.name for path in tmp_path.iterdir() if "copy" in path.name) == ["copy.db"]
 
 
+def test_a_backup_that_was_killed_with_both_its_names_is_used(registry: Registry, tmp_path: Path, put_back: Callable):
+    """The name that it was made under goes; another second name is refused as it is."""
+    copy = tmp_path / "copy.db"
+    registry.back_up(copy)
+    os.link(copy, tmp_path / ".copy.db.abc.new")
+    put_back(copy)
+    assert sorted(path.name for path in tmp_path.glob("*copy*")) == ["copy.db"]
+    os.link(copy, tmp_path / "mine.db")
+    with pytest.raises(RegistryUnavailable, match="second name"):
+        put_back(copy)
+
+
 def test_a_restore_waits_no_longer_than_any_writer(
     registry: Registry, home: Path, tmp_path: Path, put_back: Callable, monkeypatch: pytest.MonkeyPatch
 ):

@@ -3,19 +3,32 @@
 A few of the calls in CI; every one by `make crash`. The harness itself has to find seeded bugs.
 """
 
+import gzip
 import os
 import re
 import shutil
 import subprocess
 import sys
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
+from authctl import Registry
+from authctl.instants import SECOND
 from authctl.keys import load
-from tests.crash import PROFILES, Bench, Deed, faults
+from authctl.registry.backups import restore
+from authctl.settings import find_home
+from tests.crash import PROFILES, Bench, Call, Deed, Ran, Snapshot, faults
+from tests.storm import MAP, rows
 
-STEP = int(os.environ.get("AUTHCTL_CRASH_STEP", "29"))
+STEP = int(os.environ.get("AUTHCTL_CRASH_STEP", "47"))
+ERROR_STEP = 1 if STEP == 1 else 3 * STEP
 ERRORS = ("EIO", "ENOSPC", "EROFS")
 
 
@@ -26,6 +39,53 @@ def _traces() -> bool:
 
 
 pytestmark = pytest.mark.skipif(not _traces(), reason="needs strace, and the right to trace")
+
+OLD = [f"old-{number}" for number in range(6)]
+LONG_AGO = int(datetime(2020, 5, 4, tzinfo=UTC).timestamp()) * SECOND
+
+
+def with_old_sessions(bench: Bench) -> None:
+    """Import six sessions that may be cleaned up."""
+    with Registry.open(bench.home, registry=bench.home / "registry.db") as registry:
+        registry.import_sessions(rows(OLD, LONG_AGO), MAP)
+
+
+def with_an_old_registry(bench: Bench) -> None:
+    """Put a backup in the place of the registry, as nobody should."""
+    shutil.copy(bench.place / "backup.db", bench.home / "registry.db")
+
+
+def with_a_clock_that_was_ahead(bench: Bench) -> None:
+    """Issue a token a year ahead."""
+    later = datetime.now(UTC) + timedelta(days=365)
+    with Registry.open(bench.home, registry=bench.home / "registry.db", clock=lambda: later) as registry:
+        registry.issue(username="frank", application="A")
+
+
+def archived(bench: Bench, before: Snapshot, now: Snapshot) -> list[str]:
+    """What was removed and is in no archive."""
+    written = b"".join(gzip.decompress(file.read_bytes()) for file in bench.place.glob("*.gz"))
+    removed = Counter(before["sessions"]) - Counter(now["sessions"])
+    return [f"removed, not archived: {name}" for name, *_ in removed if f'"username": "{name}"' not in written.decode()]
+
+
+def usable(bench: Bench, before: Snapshot, _now: Snapshot) -> list[str]:
+    """What is wrong with a backup that has its name: restored elsewhere, it has every session."""
+    file = bench.place / "copy.db"
+    if not file.exists():
+        return []
+    elsewhere = bench.folder / "elsewhere"
+    shutil.rmtree(elsewhere, ignore_errors=True)
+    elsewhere.mkdir(mode=0o700)
+    place = find_home(elsewhere, elsewhere / "registry.db", bench.home / "keys.json")
+    try:
+        restore(place, file, note="to see whether it can be used")
+        with Registry.open(elsewhere, registry=place.registry, keys=place.keys) as registry:
+            there = sorted(session.username for session in registry.sessions())
+    except Exception as error:  # noqa: BLE001  # whatever it is, the backup is of no use
+        return [f"the backup cannot be used: {error}"]
+    return [] if there == [name for name, *_ in before["sessions"]] else ["the backup is not whole"]
+
 
 DEEDS = {
     "revoke a user": Deed(("revoke", "--user", "alice", "--note", "lost device"), "revoked 1 session", again=(0,)),
@@ -45,7 +105,62 @@ DEEDS = {
         ("keys", "retire", "{key}", "--compromised", "--yes", "--note", "copied"), "retired key", halfway=("keys",)
     ),
     "rotate a key": Deed(("keys", "rotate", "--note", "once more"), "signs from now on", halfway=("keys",)),
+    "init": Deed(("--home", "{place}/new", "init"), "created", again=(0, 4), home="new"),
+    "import": Deed(
+        ("sessions", "import", "{folder}/rows.jsonl", "--map", "{folder}/map.yaml"),
+        "done: 6 sessions registered",
+        files={
+            "rows.jsonl": rows(OLD, LONG_AGO).getvalue().decode(),
+            "map.yaml": "fields: {username: user, application: app, at: time}\nkey: [username, application]\n",
+        },
+        prelude="import authctl.registry.imports as imports; imports._KEYS_PER_BATCH = 2",
+        batch=2,
+        completes=True,
+    ),
+    "cleanup": Deed(
+        ("cleanup", "--batch-size", "2"), "removed 6 sessions", prepare=with_old_sessions, batch=2, completes=True
+    ),
+    "cleanup with an archive": Deed(
+        ("cleanup", "--batch-size", "2", "--archive", "{place}/first.gz"),
+        "removed 6 sessions",
+        again=(0, 4),
+        halfway=("beside",),
+        prepare=with_old_sessions,
+        batch=2,
+        retry=("cleanup", "--archive", "{place}/second.gz"),
+        completes=True,
+        left=archived,
+    ),
+    "backup": Deed(("backup", "{place}/copy.db"), "copied to", again=(0, 4), completes=True, left=usable),
+    "restore": Deed(
+        ("restore", "{place}/backup.db", "--note", "disk failed"), "restored", halfway=("trusted",), completes=True
+    ),
+    "accept an old registry": Deed(
+        ("audit", "accept", "--note", "no newer one"),
+        "accepted: ",
+        again=(0, 4),
+        halfway=("trusted",),
+        prepare=with_an_old_registry,
+        completes=True,
+    ),
+    "accept the clock": Deed(
+        ("doctor", "--accept-clock", "--note", "it was ahead"),
+        "the clock is gone by",
+        again=(0, 4, 9),
+        codes=(0, 9),
+        prepare=with_a_clock_that_was_ahead,
+        completes=True,
+    ),
 }
+FILES = {
+    "init": ("new/registry.db", "new/.registry.db.", "new/keys.json", "new/profiles.yaml", "new/audit.head"),
+    "import": ("home/registry.db-wal", "home/audit.head"),
+    "cleanup": ("home/registry.db-wal", "home/audit.head"),
+    "cleanup with an archive": ("home/registry.db-wal", "home/audit.head", "first.gz"),
+    "backup": ("home/registry.db", ".copy.db.", "copy.db"),
+    "restore": ("home/registry.db-wal", "home/.registry.db.", "home/audit.head", "backup.db"),
+}
+"""What is among the files that a command has to do with; names that begin with a dot are of what is not ready yet."""
 
 
 @pytest.fixture(scope="module")
@@ -57,51 +172,110 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
 def placed(bench: Bench, name: str) -> Deed:
     """A deed whose files are where they are."""
     deed = DEEDS[name]
-    known = {"folder": bench.folder, "key": load(bench.template / "keys.json").keys[0].id, **bench.tokens}
-    arguments, stdin = list(deed.arguments), deed.stdin
-    for word, value in known.items():
-        arguments = [part.replace(f"{{{word}}}", str(value)) for part in arguments]
-        stdin = stdin.replace(f"{{{word}}}", str(value))
-    return Deed(tuple(arguments), deed.said, stdin, deed.again, deed.halfway, deed.files)
+    key = load(bench.template / "home" / "keys.json").keys[0].id
+    known = {"folder": str(bench.folder), "place": str(bench.place), "key": key, **bench.tokens}
+
+    def filled(text: str) -> str:
+        for word, value in known.items():
+            text = text.replace(f"{{{word}}}", value)
+        return text
+
+    arguments, retry = (tuple(map(filled, words)) for words in (deed.arguments, deed.retry))
+    return replace(deed, arguments=arguments, retry=retry, stdin=filled(deed.stdin))
 
 
-@pytest.mark.parametrize("name", DEEDS)
-def test_a_kill_at_any_call_leaves_all_or_nothing(bench: Bench, name: str):
-    """What was acknowledged is done, with its note and event; else it is as if nothing had been asked; and the next try works."""
+class Undisturbed(NamedTuple):
+    """A deed, and what there was before and after it."""
+
+    deed: Deed
+    before: Snapshot
+    ran: Ran
+    after: Snapshot
+
+
+def undisturbed(bench: Bench, name: str) -> Undisturbed:
+    """Do a deed undisturbed."""
     deed = placed(bench, name)
-    bench.fresh()
-    before = bench.snapshot()
-    undisturbed = bench.run(deed)
-    assert (undisturbed.code, deed.said in undisturbed.out + undisturbed.err) == (0, True), undisturbed.err
-    after = bench.snapshot()
+    bench.fresh(deed)
+    before = bench.snapshot(deed.home)
+    ran = bench.run(deed)
+    assert deed.said in ran.out + ran.err, ran.err
+    assert ran.code in deed.codes, ran.err
+    after = bench.snapshot(deed.home)
     assert before != after
-    assert undisturbed.calls > 20
-    found = {}
-    for call in range(1 + len(name) % STEP, undisturbed.calls + 1, STEP):
-        ran = bench.run(deed, f"signal=SIGKILL:when={call}")
-        if wrong := faults(bench, deed, before, after, ran):
-            found[call] = wrong
-    assert found == {}
+    assert deed.left(bench, before, after) == []
+    return Undisturbed(deed, before, ran, after)
 
 
-@pytest.mark.parametrize("error", ERRORS)
-@pytest.mark.parametrize("name", ["revoke a user", "issue", "rotate a key"])
-def test_an_error_at_any_call_is_said_and_leaves_all_or_nothing(bench: Bench, name: str, error: str):
-    """Our own words and exit codes, no traceback; what was acknowledged is done."""
-    deed = placed(bench, name)
-    bench.fresh()
-    before = bench.snapshot()
-    undisturbed = bench.run(deed)
-    after = bench.snapshot()
+@pytest.fixture(scope="module")
+def known(bench: Bench) -> Callable[[str], Undisturbed]:
+    """Every deed done undisturbed, once."""
+    return cache(lambda name: undisturbed(bench, name))
+
+
+def disturbed(bench: Bench, known: Undisturbed, calls: tuple[Call, ...], fault: str) -> dict[Call, list[str]]:
+    """What is wrong after a fault at each of those calls."""
     found = {}
-    for call in range(2, undisturbed.calls + 1, STEP):
-        ran = bench.run(deed, f"error={error}:when={call}")
-        wrong = faults(bench, deed, before, after, ran)
-        if ran.code not in (0, 6, 7, 8):
+    for call in calls:
+        ran = bench.run(known.deed, call, fault)
+        wrong = faults(bench, known.deed, known.before, known.after, ran)
+        if fault.startswith("error") and ran.code not in (0, 6, 7, 8):
             wrong.append(f"exit {ran.code}: {ran.err[-200:]}")
         if wrong:
             found[call] = wrong
-    assert found == {}
+    return found
+
+
+@pytest.mark.parametrize("name", DEEDS)
+def test_a_kill_at_any_call_leaves_all_or_nothing(bench: Bench, known: Callable[[str], Undisturbed], name: str):
+    """What was acknowledged is done, with its note and event; else it is as if nothing had been asked; and the next try works."""
+    calls = known(name).ran.calls
+    assert len(calls) > 20
+    sys.stdout.write(f"\n{name}: {len(calls)} calls\n")
+    assert disturbed(bench, known(name), calls[len(name) % STEP :: STEP], "signal=SIGKILL") == {}
+
+
+@pytest.mark.parametrize("error", ERRORS)
+@pytest.mark.parametrize(
+    "name",
+    ["revoke a user", "issue", "rotate a key", "import", "cleanup", "cleanup with an archive", "backup", "restore"],
+)
+def test_an_error_at_any_call_is_said_and_leaves_all_or_nothing(
+    bench: Bench, known: Callable[[str], Undisturbed], name: str, error: str
+):
+    """Our own words and exit codes, no traceback; what was acknowledged is done."""
+    some = known(name).ran.calls[ERRORS.index(error) * STEP % ERROR_STEP :: ERROR_STEP]
+    assert disturbed(bench, known(name), some, f"error={error}") == {}
+
+
+@pytest.mark.parametrize("error", ["ENOSPC", "EIO"])
+def test_rows_that_cannot_be_kept_for_an_import_change_nothing(bench: Bench, error: str):
+    """A temporary file that cannot be written is said, before any session is registered."""
+    users = [f"{number}-{'long ' * 40}" for number in range(9_000)]
+    deed = placed(bench, "import")
+    deed = replace(deed, files={**deed.files, "rows.jsonl": rows(users, LONG_AGO).getvalue().decode()})
+    trace = bench.run(replace(deed, arguments=(*deed.arguments, "--dry-run"))).trace
+    spilled = bench.calls(trace, "etilqs")
+    bench.fresh()
+    before = bench.snapshot()
+    for call in (spilled[0], spilled[len(spilled) // 2]):
+        ran = bench.run(deed, call, f"error={error}")
+        assert (ran.code, "cannot be kept in a temporary file" in ran.err) == (6, True), ran.err
+        assert bench.snapshot()["sessions"] == before["sessions"]
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_the_faults_reach_every_file(bench: Bench, known: Callable[[str], Undisturbed], name: str):
+    """The calls that are disturbed are on every file that the command writes or reads, drafts included."""
+    ran = known(name).ran
+    touched = "\n".join(line for line in ran.trace.splitlines() if f"{bench.place}/" in line)
+    assert [file for file in FILES[name] if f"{bench.place}/{file}" not in touched] == []
+    assert {call.kind for call in ran.calls} >= {"openat", "pwrite64", "unlink"}
+
+
+def test_a_restored_registry_lets_nobody_in(known: Callable[[str], Undisturbed]):
+    """What was living in the backup is over, what was revoked since included."""
+    assert all(status != "active" for _, status, *_ in known("restore").after["sessions"])
 
 
 def test_nothing_is_acknowledged_before_it_is_on_the_disk(bench: Bench):
@@ -154,19 +328,10 @@ SEEDS = {
 def test_the_harness_finds_seeded_bugs(tmp_path: Path, seed: str):
     """A kill at every call of one revocation shows each of them."""
     bench = Bench(tmp_path)
-    deed = placed(bench, "revoke a user")
-    bench.fresh()
-    before = bench.snapshot()
-    undisturbed = bench.run(deed)
-    after = bench.snapshot()
+    known = undisturbed(bench, "revoke a user")
     bench.seed = SEEDS[seed]
-    found = []
-    for call in range(undisturbed.calls + 6, 0, -5):
-        ran = bench.run(deed, f"signal=SIGKILL:when={call}")
-        found += faults(bench, deed, before, after, ran)
-        if found:
-            break
-    assert found
+    calls = bench.run(known.deed).calls
+    assert any(disturbed(bench, known, (call,), "signal=SIGKILL") for call in calls[::-3])
 
 
 def test_the_harness_finds_a_commit_that_is_not_synced(tmp_path: Path):

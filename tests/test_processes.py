@@ -11,10 +11,11 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -26,17 +27,21 @@ from authctl.profiles import read
 from authctl.registry.creation import create
 from authctl.settings import find_home
 from tests.conftest import Authctl, Start
-from tests.storm import MAP, VARIANTS, microseconds, rows
+from tests.storm import MAP, VARIANTS, imported_users, microseconds, rows
 
 STORM_SECONDS = float(os.environ.get("AUTHCTL_STORM_SECONDS", "4"))
 PROCESSES = int(os.environ.get("AUTHCTL_STORM_PROCESSES", "8"))
 KILLS = 10
+LEAST_KILLED = 4
 LONGEST_START = 0.15
 PATIENCE = 60
 RETENTION = 2 * SECOND
+OLD = [f"old-{number}" for number in range(1_000)]
 LONG_AGO = int(datetime(2020, 5, 4, tzinfo=UTC).timestamp()) * SECOND
 
 ACKNOWLEDGED = re.compile("^authctl: (revoked|removed|applied|done:|registered) ", re.MULTILINE)
+
+PLAY = f"import runpy; runpy.run_path({str(Path(__file__).with_name('storm.py'))!r}, run_name='__main__')"
 
 Together = Callable[..., list[Any]]
 
@@ -45,8 +50,8 @@ Together = Callable[..., list[Any]]
 def together(start: Start) -> Together:
     """Let several processes play parts of `storm.py` from the same instant on; what each of them came to."""
 
-    def play(parts: list[tuple[str, ...]], timeout: float = PATIENCE) -> list[Any]:
-        processes = [start(str(Path(__file__).with_name("storm.py")), *map(str, part)) for part in parts]
+    def play(parts: list[tuple[str, ...]], timeout: float = PATIENCE, seed: str = "") -> list[Any]:
+        processes = [start("-c", f"{seed}\n{PLAY}", *map(str, part)) for part in parts]
         for process in processes:
             assert process.stdout.readline() == "ready\n", process.communicate()
         at = time.monotonic() + 0.1
@@ -104,7 +109,7 @@ class Life:
 class History:
     """The lives of all sessions as the audit log tells them, and each deed's place in it."""
 
-    def __init__(self, events: list[AuditEvent], deeds: list[dict]) -> None:
+    def __init__(self, events: list[AuditEvent], deeds: Iterable[dict]) -> None:
         assert [event.at for event in events] == sorted(event.at for event in events)
         self.lives: dict[str, Life] = {}
         self.by_user: dict[str, list[str]] = {}
@@ -163,7 +168,7 @@ class History:
     def was_over(self, session_id: str, began: int) -> bool:
         """Whether the session's revocation or end had been acknowledged by then."""
         revocation = self.lives[session_id].revocation
-        revoked = revocation and self.revoked[revocation.subject] < began
+        revoked = revocation and self.revoked.get(revocation.subject, began) < began
         return bool(revoked) or self.ended.get(session_id, began) < began
 
     def check_deed(self, deed: dict) -> None:
@@ -280,56 +285,182 @@ class History:
                 assert told == (own.note, own.actor, own.at, own.subject), (session, life)
 
 
-def owed_events(deeds: list[dict]) -> Counter:
+ACTIONS = {
+    "issue": ("session.issue",),
+    "end": ("session.end",),
+    "revoke_ids": ("session.revoke",),
+    "revoke_user": ("session.revoke",),
+    "revoke_all": ("session.revoke",),
+    "import_rows": ("session.import",) * 2,
+    "apply": ("profile.apply",),
+    "clean_up": ("cleanup.run", "cleanup.done"),
+}
+"""The events that a deed leaves where it changes something."""
+
+
+def owed_events(deeds: Iterable[dict]) -> Counter:
     """The events that acknowledged deeds must have left, by action and actor."""
     owed: Counter = Counter({("registry.init", "founder"): 1, ("session.import", "founder"): 2})
-    actions = {
-        "issue": ("session.issue",),
-        "import_rows": ("session.import",) * 2,
-        "apply": ("profile.apply",),
-        "clean_up": ("cleanup.run", "cleanup.done"),
-    }
     for deed in deeds:
-        owed.update((action, deed["by"]) for action in actions.get(deed["kind"], ()))
-        owed["session.end", deed["by"]] += deed.get("ended", 0)
-        owed["session.revoke", deed["by"]] += deed.get("revocation") is not None
-    return +owed
+        if deed.get("ended", True) and deed.get("revocation", True) is not None:
+            owed.update((action, deed["by"]) for action in ACTIONS.get(deed["kind"], ()))
+    return owed
 
 
-def waits(deeds: list[dict]) -> str:
+def waits(deeds: Sequence[dict]) -> str:
     """How often each deed was done, and the slowest of each kind, in milliseconds."""
     kinds = sorted({deed["kind"] for deed in deeds})
     took = {kind: [(d["acked"] - d["began"]) / 1000 for d in deeds if d["kind"] == kind] for kind in kinds}
     return "; ".join(f"{kind} {len(times):,}, slowest {max(times):,.0f} ms" for kind, times in took.items())
 
 
-def test_many_processes_at_once(found: Path, together: Together):
-    """What eight processes and more are told while they do everything at once is true, in force, in order and audited once."""
-    with Registry.open(found) as registry:
-        old = [f"old-{number}" for number in range(1_000)]
-        registry.import_sessions(rows(old, LONG_AGO), MAP, actor="founder")
-    parts = [("storm", found, number, STORM_SECONDS) for number in range(PROCESSES)]
-    deeds = [deed for said in together(parts, STORM_SECONDS + PATIENCE) for deed in said]
-    said = f"{len(deeds):,} deeds in {STORM_SECONDS:g} s: {waits(deeds)}"
-    sys.stdout.write(f"\n{said}\n")
-    errors = Counter(deed["error"] for deed in deeds if "error" in deed)
-    assert not errors, f"{errors}; {said}"
+@dataclass(frozen=True)
+class Storm:
+    """What the processes of a storm wrote down."""
 
-    events = check_whole(found)
-    history = History(events, deeds)
-    for deed in deeds:
-        history.check_deed(deed)
-    assert Counter((event.action, event.actor) for event in events) == owed_events(deeds)
+    home: Path
+    deeds: tuple[dict, ...]
+    """Those that were acknowledged."""
+    unanswered: tuple[dict, ...]
+    """Those that were begun, and killed before they were acknowledged: each happened wholly or not at all."""
+
+    def check(self) -> list[Session]:
+        """Whatever a process was told is true, in force, in order and audited once; the sessions that there are."""
+        errors = Counter(deed["error"] for deed in self.deeds if "error" in deed)
+        assert not errors, errors
+        events = check_whole(self.home)
+        history = History(events, self.deeds)
+        for deed in self.deeds:
+            history.check_deed(deed)
+        self.check_events(Counter((event.action, event.actor) for event in events))
+        with Registry.open(self.home) as registry:
+            sessions = list(registry.sessions())
+        now = microseconds()
+        history.check_present(now, {session.id: session for session in sessions})
+        by_user = {session.username: session for session in sessions}
+        cut_off = [
+            {"users": imported_users(deed["by"], deed["number"]), "row": deed["began"]}
+            for deed in self.unanswered
+            if deed["kind"] == "import_rows"
+        ]
+        for deed in [*self.imports(), *(one for one in cut_off if by_user.keys() & set(one["users"]))]:
+            history.check_imported(deed, now, by_user)
+        return sessions
+
+    def check_events(self, found: Counter) -> None:
+        """Every acknowledged deed has its events, and there are no others but of deeds that were not answered."""
+        owed = owed_events(self.deeds)
+        possible = Counter((action, deed["by"]) for deed in self.unanswered for action in ACTIONS.get(deed["kind"], ()))
+        assert owed <= found, owed - found
+        assert found - owed <= possible, found - owed - possible
+        for deed in self.unanswered:
+            begun, done = ((found - owed)[action, deed["by"]] for action in ("cleanup.run", "cleanup.done"))
+            assert done <= begun, deed
+
+    def imports(self) -> list[dict]:
+        """The acknowledged imports of new rows."""
+        return [deed for deed in self.deeds if deed["kind"] == "import_rows" and not deed["again"]]
+
+
+def written_down(home: Path) -> Storm:
+    """What is in the files of all processes of a storm; the last line of one that was killed may be torn."""
+    deeds: list[dict] = []
+    unanswered = []
+    for file in home.glob("deeds-*"):
+        *lines, _torn = file.read_bytes().split(b"\n")
+        told = [json.loads(line) for line in lines]
+        deeds += [deed for deed in told if "acked" in deed and deed["kind"] != "nothing"]
+        unanswered += [deed for deed in told[-1:] if "acked" not in deed]
+    return Storm(home, tuple(deeds), tuple(unanswered))
+
+
+@pytest.fixture
+def stocked(found: Path) -> Path:
+    """The same with a thousand old sessions."""
     with Registry.open(found) as registry:
-        sessions = list(registry.sessions())
-    now = microseconds()
-    history.check_present(now, {session.id: session for session in sessions})
-    imports = [deed for deed in deeds if deed["kind"] == "import_rows" and not deed["again"]]
-    by_user = {session.username: session for session in sessions}
-    for deed in imports:
-        history.check_imported(deed, now, by_user)
-    removed = sum(deed["removed"] for deed in deeds if deed["kind"] == "clean_up")
-    assert removed == len(old) + len(history.lives) + 20 * len(imports) - len(sessions)
+        registry.import_sessions(rows(OLD, LONG_AGO), MAP, actor="founder")
+    return found
+
+
+def test_many_processes_at_once(stocked: Path, together: Together):
+    """What eight processes and more are told while they do everything at once is true, in force, in order and audited once."""
+    parts = [("storm", stocked, number, STORM_SECONDS) for number in range(PROCESSES)]
+    together(parts, STORM_SECONDS + PATIENCE)
+    storm = written_down(stocked)
+    sys.stdout.write(f"\n{len(storm.deeds):,} deeds in {STORM_SECONDS:g} s: {waits(storm.deeds)}\n")
+    assert storm.unanswered == ()
+    sessions = storm.check()
+    removed = sum(deed["removed"] for deed in storm.deeds if deed["kind"] == "clean_up")
+    issued = sum(deed["kind"] == "issue" for deed in storm.deeds)
+    assert removed == len(OLD) + issued + 20 * len(storm.imports()) - len(sessions)
+
+
+def let_loose_and_kill(home: Path, start: Start, seconds: float) -> int:
+    """Processes that are killed at random moments, each followed by another; how many were killed."""
+    chance = random.Random(PROCESSES)
+    began = time.monotonic()
+    numbers = count()
+
+    def another() -> tuple[subprocess.Popen, Path]:
+        number = next(numbers)
+        left = str(max(1.0, began + seconds - time.monotonic()))
+        process = start("-c", PLAY, "storm", str(home), str(number), left)
+        process.stdin.write("0\n")
+        process.stdin.flush()
+        return process, home / f"deeds-{number}"
+
+    running = [another() for _ in range(PROCESSES)]
+    killed = 0
+    while time.monotonic() < began + seconds or (killed < LEAST_KILLED and time.monotonic() < began + PATIENCE):
+        time.sleep(chance.uniform(0, 0.15))
+        at_work = [place for place, (_, written) in enumerate(running) if written.exists() and written.stat().st_size]
+        if at_work:
+            place = chance.choice(at_work)
+            process, _ = running[place]
+            process.kill()
+            process.communicate(timeout=PATIENCE)
+            killed += process.returncode == -signal.SIGKILL
+            running[place] = another()
+    said = [process.communicate(timeout=PATIENCE) for process, _ in running]
+    assert [process.returncode for process, _ in running] == [0] * len(running), said
+    return killed
+
+
+def test_many_processes_killed_at_random(stocked: Path, start: Start):
+    """Whatever was acknowledged is in force, with its events; what was not happened wholly or not at all; no survivor fails."""
+    killed = let_loose_and_kill(stocked, start, STORM_SECONDS)
+    storm = written_down(stocked)
+    cut_off = Counter(deed["kind"] for deed in storm.unanswered)
+    sys.stdout.write(f"\n{len(storm.deeds):,} deeds, {killed} processes killed, in the middle of {dict(cut_off)}\n")
+    assert killed >= LEAST_KILLED
+    storm.check()
+
+
+SEEDS = {
+    "deferred begin": (
+        "import authctl.store.sqlite as s\n"
+        "def deferred(connection, patience, attempts):\n"
+        "    connection.execute(f'PRAGMA busy_timeout = {int(patience * 1000)}')\n"
+        "    connection.execute('BEGIN')\n"
+        "s._begin = deferred\n"
+    ),
+    "two transactions": (
+        "import authctl.registry.core as c\n"
+        "was = c.Unit.record\n"
+        "def apart(unit, *given, **named):\n"
+        "    unit.tx.connection.execute('COMMIT'); unit.tx.connection.execute('BEGIN IMMEDIATE')\n"
+        "    was(unit, *given, **named)\n"
+        "c.Unit.record = apart\n"
+    ),
+}
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_storm_finds_seeded_bugs(stocked: Path, together: Together, seed: str):
+    """Two seconds of eight processes show each of them."""
+    together([("storm", stocked, number, 2) for number in range(PROCESSES)], seed=SEEDS[seed])
+    with pytest.raises((AssertionError, pytest.fail.Exception)):
+        written_down(stocked).check()
 
 
 # Several at the same moment

@@ -681,7 +681,7 @@ def test_a_blank_search_is_no_criterion(registry: Registry, search: str):
 
 
 def test_a_key_ring_that_changed_is_read_again(registry: Registry, home: Path, monkeypatch: pytest.MonkeyPatch):
-    """A process that has been open for long goes by the keys as they are now, at the latest a second later."""
+    """A process that has been open for long goes by the keys as they are now, at the latest a hundredth of a second later."""
     monkeypatch.setattr(tokens, "FRESH_SECONDS", 0)
     old = registry.issue(username="alice", application="Outlook").access_token
     ring = json.loads((home / "keys.json").read_bytes())

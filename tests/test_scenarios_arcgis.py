@@ -21,6 +21,7 @@ from authctl import (
     read_sealed,
 )
 from authctl.instants import DAY, HOUR, MINUTE, SECOND
+from authctl.registry import tokens
 from tests.conftest import Authctl, Clock, Install
 
 ARCGIS = """\
@@ -34,6 +35,12 @@ profiles:
   bound-pair: {tokens: pair, bind: address, refresh: {grace: 30s}}
   single: {idle_timeout: 3d}
 """
+
+
+@pytest.fixture(autouse=True)
+def _looked_at_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The key ring's file is looked at with each token; else a hundredth of a second may pass."""
+    monkeypatch.setattr(tokens, "FRESH_SECONDS", 0)
 
 
 @pytest.fixture

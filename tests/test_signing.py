@@ -45,7 +45,7 @@ profiles:
 
 @pytest.fixture(autouse=True)
 def _looked_at_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The key ring's file is looked at with each token; else a second may pass."""
+    """The key ring's file is looked at with each token; else a hundredth of a second may pass."""
     monkeypatch.setattr(tokens, "FRESH_SECONDS", 0)
 
 

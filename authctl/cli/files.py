@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from authctl.errors import InvalidInput, Refused, RegistryUnavailable, reason
+from authctl.files import sync_directory
 from authctl.names import quoted
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ def archived(path: Path | None) -> "Iterator[Archive | None]":
         return
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        sync_directory(path.parent)
     except FileExistsError:
         raise Refused(f"it exists already: {path}") from None
     except OSError as error:

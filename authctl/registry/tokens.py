@@ -21,7 +21,7 @@ from authctl.tokens import SECRET_BYTES, Claims, TokenKind, TokenMint
 if TYPE_CHECKING:
     from authctl.store.base import View
 
-FRESH_SECONDS = 1.0
+FRESH_SECONDS = 0.01
 """How long a key ring is gone by before its file is looked at again; who retires a key ends its sessions in the registry."""
 
 
@@ -58,7 +58,7 @@ class TokenReader:
         return self._mint
 
     def claims(self, token: str) -> Claims:
-        """What a token says, by the key ring as it stood within the last second; a key that is new since is looked for.
+        """What a token says, by the key ring as it stood a moment ago; a key that is new since is looked for.
 
         Raises TokenUnknown, or as `keys.load`.
         """

@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from authctl.errors import IntegrityFailure, Refused, RegistryUnavailable, reason
 from authctl.files import check_private, sync_directory
-from authctl.store.format import draft_beside, has_log
+from authctl.store.format import draft_beside, finish_creation, has_log
 from authctl.store.reading import SqliteView
 from authctl.store.sqlite import PATIENCE, SqliteStore, explained
 from authctl.store.writing import SqliteChange
@@ -32,6 +32,7 @@ def back_up(source: sqlite3.Connection, path: Path) -> None:
 
 def take(source: Path, draft: Path) -> None:
     """Copy a backup into a draft. Raises RegistryUnavailable where others can touch it, IntegrityFailure where it is damaged."""
+    finish_creation(source)
     check_private(source, "backup")
     with explained(source):
         frozen = "" if has_log(source) else "&immutable=1"  # so that nothing is left beside it
@@ -98,16 +99,19 @@ def check_vacant(path: Path) -> None:
 
 def _appear(draft: Path, path: Path) -> None:
     check_vacant(path)
-    descriptor = os.open(draft, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-    try:
+        _sync(draft)
         os.link(draft, path)
+        sync_directory(path.parent)
     except FileExistsError:
         raise Refused(f"it exists already: {path}") from None
     except OSError as error:
         raise RegistryUnavailable(f"cannot write {path}: {reason(error)}") from None
-    draft.unlink()
-    sync_directory(path.parent)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

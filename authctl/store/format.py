@@ -22,7 +22,7 @@ def check_file(path: Path) -> None:
     on it in this process (sqlite.org/howtocorrupt.html, 2.2), and another process may then remove the write-ahead log
     that this one is still writing to. Raises RegistryUnavailable or IntegrityFailure.
     """
-    _finish_creation(path)
+    finish_creation(path)
     if check_private(path, "registry").st_size == 0:
         raise IntegrityFailure(f"the registry is empty: {path}")
 
@@ -38,36 +38,39 @@ def draft_beside(path: Path) -> Iterator[Path]:
     import tempfile
 
     beginning, end = _draft_name(path)
-    for leftover in path.parent.glob(f"{beginning}*{end}*"):  # of a process that was killed long ago
-        with suppress(OSError):
+    with suppress(OSError):
+        for leftover in path.parent.glob(f"{beginning}*{end}*"):  # of a process that was killed long ago
             if time() - leftover.stat().st_mtime > _STALE:
                 leftover.unlink()
     try:
         descriptor, name = tempfile.mkstemp(prefix=beginning, suffix=end, dir=path.parent)
+        try:
+            os.fchmod(descriptor, 0o600)
+        finally:
+            os.close(descriptor)
     except OSError as error:
         raise RegistryUnavailable(f"cannot write {path}: {reason(error)}") from None
-    os.fchmod(descriptor, 0o600)
-    os.close(descriptor)
     draft = Path(name)
     try:
         yield draft
     finally:
         for leftover in (draft, Path(f"{draft}-wal"), Path(f"{draft}-shm"), Path(f"{draft}-journal")):
-            with suppress(FileNotFoundError):
+            with suppress(OSError):
                 leftover.unlink()
 
 
-def _finish_creation(path: Path) -> None:
-    """Take away the name that the registry was made under, which a kill at the last moment leaves beside its own."""
+def finish_creation(path: Path) -> None:
+    """Take away the name that a registry or backup was made under, which a kill at the last moment leaves beside its own."""
     try:
         if path.stat().st_nlink == 1:
             return
     except OSError:
         return  # what is wrong is said by whoever looks closer
     beginning, end = _draft_name(path)
-    for draft in path.parent.iterdir():
-        if draft.name.startswith(beginning) and draft.name.endswith(end) and draft.samefile(path):
-            draft.unlink(missing_ok=True)
+    with suppress(OSError):
+        for draft in path.parent.iterdir():
+            if draft.name.startswith(beginning) and draft.name.endswith(end) and draft.samefile(path):
+                draft.unlink(missing_ok=True)
 
 
 def has_log(path: Path) -> bool:
