@@ -206,12 +206,15 @@ def test_a_search_goes_by_the_index(registry: Registry, home: Path):
     small = {
         "f",
         "json_each",
+        "(subquery-1)",
         "search_index",
+        "sessions_found",
+        "notes_found",
+        "main.sessions_found_config",
+        "main.notes_found_config",
         "continuity",
         "clock",
         "registry",
-        "main.sessions_found_config",
-        "main.notes_found_config",
     }
     assert {step.split()[1] for step in scans} <= small
     assert any(step.startswith("SCAN f VIRTUAL TABLE") for step in scans)

@@ -20,7 +20,7 @@ _REVOKED = (
 )
 _UNREVOKED = f"SELECT count(*) FROM sessions INDEXED BY sessions_by_revocation WHERE revocation_id = {OPEN} AND kind IN ({{kinds}})"
 _OF_PROFILE = f"s.revocation_id = {OPEN} AND s.kind IN ({{kinds}}) AND s.profile_key = :profile"
-_LIVING = (
+_UNENDED = (
     f"SELECT (SELECT count(*) FROM {BY_EXPIRY} WHERE {_OF_PROFILE} AND s.expires_at > :since AND s.expires_at <= :until)"
     f" - (SELECT count(*) FROM {BY_HARD_END} WHERE {_OF_PROFILE} AND s.ended_at > :since AND s.ended_at <= :until)"
 )
@@ -73,5 +73,5 @@ def unended(
 ) -> int:
     """How many sessions of a profile that are neither revoked nor ended have their deadline after the one instant, and not
     after the other."""
-    parameters = {"profile": profile_key, "since": since, "until": until}
-    return int(connection.execute(_LIVING.format(kinds=kinds), parameters).fetchone()[0])
+    given = {"profile": profile_key, "since": since, "until": until}
+    return int(connection.execute(_UNENDED.format(kinds=kinds), given).fetchone()[0])

@@ -23,6 +23,7 @@ REVOKED = (
 BY_EXPIRY = "sessions AS s INDEXED BY sessions_by_expiry"
 ALL_BY_USE = "sessions AS s INDEXED BY sessions_by_use"
 UNREVOKED_BY_USE = "sessions AS s INDEXED BY sessions_by_revocation"
+_NUMBERED = "json_each(:found) CROSS JOIN sessions AS s ON s.number = json_each.value"
 _WALKS = (ALL_BY_USE, UNREVOKED_BY_USE)
 AMONG_PROFILES = "s.profile_key IN (SELECT value FROM json_each(:profiles))"
 _UNREVOKED = {Status.ACTIVE, Status.EXPIRED}
@@ -190,7 +191,9 @@ def _entrance(selection: SessionFilter, statuses: set[Status], *, is_numbered: b
         order = BY_REVOCATION
     elif statuses == {Status.EXPIRED}:
         order = BY_END
-    if selection.ids or is_numbered:
+    if is_numbered:
+        return _NUMBERED, order, False
+    if selection.ids:
         return "sessions AS s", order, False
     if selection.username is not None:
         return "sessions AS s INDEXED BY sessions_by_user", order, False
@@ -246,7 +249,7 @@ def _criteria(selection: SessionFilter, found: Sequence[int] | None) -> Criteria
     asked.add("s.last_used_at <= :unused_since", "unused_since", selection.unused_since)
     asked.add("s.expires_at < :expires_before", "expires_before", selection.expires_before)
     if found is not None:
-        asked.add("s.number IN (SELECT value FROM json_each(:found))", "found", json.dumps(found))
+        asked.parameters["found"] = json.dumps(found)
     else:
         asked.add_text(f"({SAYS} OR instr(r.note_key, :search))", "search", selection.search)
     asked.add("s.kind = :kind", "kind", selection.kind)
