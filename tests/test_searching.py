@@ -41,7 +41,7 @@ ALICE = {"application": "Outlook", "device": None, "platform": None, "ip": None}
 def meets(row: dict[str, str | None], note: str | None, search: str) -> bool:
     """Whether one of the texts has the folded search."""
     said = [names.fold(text) for name in ("username", "application", "device", "platform") if (text := row[name])]
-    said += [(row["ip"] or "").lower(), names.fold(note or "")]
+    said += ["".join(c.lower() if c.isascii() else c for c in row["ip"] or ""), names.fold(note or "")]
     return any(names.fold(search) in text for text in said)
 
 

@@ -1,0 +1,279 @@
+"""Bulk paths beside the bare reference: lists as NDJSON, imports, cleanup, and applied profiles; time, memory, and who waits.
+
+    python benchmarks/bulk.py [SESSIONS]          # 100,000 unless said otherwise
+
+Memory is the largest resident size of a process of its own, at that size and at a tenth of it.
+"""
+
+import json
+import random
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from measuring import compare, compared, seconds
+from population import FOLDER, PROFILES, Population, copied, kept
+
+from authctl import Registry, SessionFilter, profiles, records
+from authctl.importing import read_mapping
+from authctl.registry.creation import create
+from authctl.settings import find_home
+
+MAP = b"""\
+where: {eventType: [user.session.start]}
+fields:
+  username: actor.alternateId
+  application: [target.0.displayName, client.app]
+  device: client.device
+  platform: client.userAgent.os
+  ip: client.ipAddress
+  at: published
+key: [username, application, device]
+event_id: uuid
+"""
+
+
+def streaming(population: Population) -> None:
+    """A list as NDJSON, by the library; the reference selects and dumps the same fields."""
+    with population.open() as registry, tempfile.TemporaryFile("w") as sink:
+        connection = sqlite3.connect(population.home / "registry.db")
+        fields = list(records.session(next(registry.sessions())))
+        there = [row[1] for row in connection.execute("PRAGMA table_info(sessions)")]
+        chosen = ", ".join(field for field in fields if field in there)
+        sql = f"SELECT {chosen} FROM sessions INDEXED BY sessions_by_use WHERE kind = 'application' ORDER BY last_used_at DESC"
+
+        def ours() -> None:
+            sink.seek(0)
+            for one in registry.sessions(SessionFilter(kind="application")):
+                sink.write(json.dumps(records.session(one)) + "\n")
+
+        def bare() -> None:
+            sink.seek(0)
+            names = chosen.split(", ")
+            for row in connection.execute(sql):
+                sink.write(json.dumps(dict(zip(names, row, strict=True))) + "\n")
+
+        table = f"Bulk, {population.sessions:,} sessions"
+        compare(
+            table,
+            "stream a list as NDJSON",
+            ours,
+            bare,
+            owed="speed >= 0.5",
+            against="sqlite3 and json.dumps",
+            rounds=3,
+        )
+
+
+def peak(code: str) -> int:
+    """The largest resident size of a process, in KiB."""
+    code += "\nimport resource; print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+    ran = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True)
+    return int(ran.stdout)
+
+
+def memory(what: str, code_at: Callable[[int], str], sizes: tuple[int, int]) -> None:
+    """Peak memory at two sizes, one beside the other."""
+    large, small = (float(peak(code_at(size))) for size in sizes)
+    print(
+        f"\npeak memory, {what}: {large / 1024:.0f} MiB at {sizes[0]:,}, {small / 1024:.0f} MiB at {sizes[1]:,}: {large / small:.2f}"
+    )
+
+
+def listing(size: int) -> str:
+    """Streaming a list of that size to nowhere."""
+    home = kept(size).home
+    return (
+        f"from authctl import Registry\nwith Registry.open({str(home)!r}, registry={str(home / 'registry.db')!r}) as registry:\n"
+        "    for one in registry.sessions(): pass"
+    )
+
+
+def export(rows: int) -> Path:
+    """A file of rows as an identity provider writes them, made once."""
+    path = FOLDER / f"export-{rows}.jsonl"
+    if not path.exists():
+        chance = random.Random(rows)
+        FOLDER.mkdir(exist_ok=True)
+        with path.open("w") as file:
+            for _ in range(rows):
+                day, hour, minute, second = (
+                    chance.randint(1, 24),
+                    chance.randrange(24),
+                    chance.randrange(60),
+                    chance.randrange(60),
+                )
+                row = {
+                    "eventType": "user.session.start",
+                    "uuid": f"{chance.getrandbits(128):032x}",
+                    "published": f"2026-10-{day:02}T{hour:02}:{minute:02}:{second:02}.123Z",
+                    "actor": {"alternateId": f"user{chance.randrange(rows // 5)}.name@example.org"},
+                    "target": [{"displayName": chance.choice(["Outlook", "Teams", "ArcGIS Pro"])}],
+                    "client": {
+                        "device": f"DEV-{chance.randrange(65536):04X}",
+                        "ipAddress": f"10.{chance.randrange(256)}.7.9",
+                        "userAgent": {"os": "Windows 11"},
+                    },
+                }
+                file.write(json.dumps(row) + "\n")
+    return path
+
+
+@contextmanager
+def empty() -> Iterator[Registry]:
+    """A registry with no sessions."""
+    with tempfile.TemporaryDirectory(dir=FOLDER) as folder:
+        home = Path(folder) / "home"
+        create(find_home(home, home / "registry.db"), profiles.read(PROFILES, "p"), PROFILES, actor="benchmark")
+        with Registry.open(home, registry=home / "registry.db") as registry:
+            yield registry
+
+
+def importing(rows: int) -> None:
+    """An export through a mapping; the reference inserts finished rows into the same tables, indexes kept or built after."""
+    path, mapping = export(rows), read_mapping(MAP, "map.yaml")
+    times: dict[str, list[float]] = {"ours": [], "kept": [], "after": []}
+    for _ in range(3):
+        with empty() as registry:
+
+            def ours(registry: Registry = registry) -> None:
+                with path.open("rb") as file:
+                    registry.import_sessions(file, mapping, actor="benchmark")
+
+            times["ours"].append(seconds(ours))
+            connection = sqlite3.connect(registry._core.home.registry)
+            columns = [row[1] for row in connection.execute("PRAGMA table_info(sessions)")]
+            finished = connection.execute(f"SELECT {', '.join(columns)} FROM sessions").fetchall()
+            connection.close()
+        for name in ("kept", "after"):
+            with empty() as registry:
+                times[name].append(
+                    seconds(
+                        lambda registry=registry, name=name: inserted(
+                            registry._core.home.registry, columns, finished, after=name == "after"
+                        )
+                    )
+                )
+    table = f"Bulk, {rows:,} sessions"
+    compared(
+        table, "import", times["ours"], times["kept"], owed="<= 2", against="executemany of finished rows, indexes kept"
+    )
+    compared(
+        table,
+        "import",
+        times["ours"],
+        times["after"],
+        owed="<= 2",
+        against="executemany of finished rows, indexes built after",
+    )
+
+
+def inserted(path: Path, columns: list[str], finished: list[tuple[object, ...]], *, after: bool) -> None:
+    """The reference."""
+    connection = sqlite3.connect(path, isolation_level=None)
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("BEGIN IMMEDIATE")
+    found = "SELECT name, sql FROM sqlite_schema WHERE type = 'index' AND tbl_name = 'sessions' AND sql IS NOT NULL"
+    indexes = connection.execute(found).fetchall() if after else []
+    for name, _ in indexes:
+        connection.execute(f"DROP INDEX {name}")
+    sql = f"INSERT INTO sessions ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})"
+    connection.executemany(sql, finished)
+    for _, sql in indexes:
+        connection.execute(sql)
+    connection.execute("COMMIT")
+    connection.close()
+
+
+def waits(home: Path, during: Callable[[], object]) -> list[float]:
+    """How long another writer waits for each change that it makes meanwhile."""
+    took: list[float] = []
+    is_over = threading.Event()
+
+    def write() -> None:
+        with Registry.open(home, registry=home / "registry.db") as registry:
+            while not is_over.is_set():
+                took.append(seconds(lambda: registry.issue(username="waiting", application="A")))
+                time.sleep(0.02)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    during()
+    is_over.set()
+    writer.join()
+    return took
+
+
+def cleaning(population: Population) -> None:
+    """Half of all sessions removed, in batches; one DELETE that holds the lock is the reference."""
+    ours: list[float] = []
+    bare: list[float] = []
+    longest = 0.0
+    for _ in range(2):
+        with copied(population) as copy:
+            half = halved(copy)
+            bare.append(seconds(lambda home=copy.home, half=half: deleted(home, half)))
+        with copied(population) as copy, copy.open() as registry:
+            halved(copy)
+            took = waits(copy.home, lambda registry=registry: ours.append(seconds(registry.clean_up)))
+            longest = max(longest, *took)
+    table = f"Bulk, {population.sessions:,} sessions"
+    compared(table, "clean up half", ours, bare, owed="<= 4", against="one DELETE, which holds the lock throughout")
+    compared(table, "longest wait of a writer during cleanup", [longest], [0.25], owed="<= 1", against="250 ms")
+
+
+def halved(population: Population) -> int:
+    """Put half of the sessions that nobody revoked far into the past; the number up to which."""
+    half = population.sessions // 2
+    past = population.now - 400 * 86_400_000_000
+    with sqlite3.connect(population.home / "registry.db") as connection:
+        sql = "UPDATE sessions SET created_at = ?1, last_used_at = ?1, slid_at = ?1, expires_at = ?1 + 1 WHERE number <= ?2"
+        connection.execute(sql, (past, half))
+    return half
+
+
+def deleted(home: Path, half: int) -> None:
+    """The reference."""
+    with sqlite3.connect(home / "registry.db") as connection:
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("DELETE FROM sessions WHERE number <= ? AND revocation_id = 1", (half,))
+
+
+def applying(population: Population) -> None:
+    """A shorter timeout for every living session: one transaction, and how long others wait for it."""
+    wanted = profiles.read(PROFILES.replace(b"30d", b"29d").replace(b"40d", b"39d"), "profiles.yaml")
+    with copied(population) as copy, copy.open() as registry:
+        ours: list[float] = []
+        took = waits(copy.home, lambda: ours.append(seconds(lambda: registry.apply_profiles(wanted, note="tighter"))))
+        with copied(population) as other:
+            bare = seconds(lambda: updated(other.home))
+    table = f"Bulk, {population.sessions:,} sessions"
+    compared(
+        table, "apply profiles that move every deadline", ours, [bare], against="one UPDATE of every living session"
+    )
+    print(f"\nlongest wait of a writer while profiles are applied: {max(took) * 1000:.0f} ms")
+
+
+def updated(home: Path) -> None:
+    """The reference."""
+    with sqlite3.connect(home / "registry.db") as connection:
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute(
+            "UPDATE sessions SET expires_at = expires_at - 1, idle_expires_at = idle_expires_at - 1 WHERE revocation_id = 1 AND expires_at > unixepoch() * 1000000"
+        )
+
+
+if __name__ == "__main__":
+    size = int(sys.argv[1]) if len(sys.argv) > 1 else 100_000
+    chosen = kept(size)
+    streaming(chosen)
+    memory("streaming a list", listing, (size, size // 10))
+    importing(min(size, 1_000_000))
+    cleaning(chosen)
+    applying(chosen)

@@ -1,0 +1,108 @@
+"""What starting a command costs: whole processes, bytecode compiled, beside a minimal Typer app of the same version.
+
+python benchmarks/startup.py
+"""
+
+import compileall
+import os
+import pty
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from measuring import compare
+from population import kept
+
+import authctl
+
+MINIMAL = """\
+import typer
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+
+@app.command("list")
+def list_() -> None:
+    print("x")
+
+
+@app.command()
+def verify() -> None:
+    print("x")
+
+
+app()
+"""
+ROUNDS = 31
+
+
+def process(*command: str) -> Callable[[], object]:
+    """Running a command with its output in a pipe."""
+    return lambda: subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=True)
+
+
+def on_terminal(*command: str) -> Callable[[], object]:
+    """Running a command on a pseudo-terminal."""
+
+    def run() -> None:
+        controller, terminal = pty.openpty()
+        child = subprocess.Popen(command, stdin=terminal, stdout=terminal, stderr=terminal)
+        os.close(terminal)
+        try:
+            while os.read(controller, 65536):
+                pass
+        except OSError:
+            pass  # the other end was closed
+        child.wait()
+        os.close(controller)
+
+    return run
+
+
+if __name__ == "__main__":
+    compileall.compile_dir(Path(authctl.__file__).parent, quiet=1)
+    population = kept(10_000)
+    command = (str(Path(sys.executable).with_name("authctl")), "--home", str(population.home))
+    with population.open() as registry, tempfile.TemporaryDirectory() as folder:
+        minimal = Path(folder) / "minimal.py"
+        minimal.write_text(MINIMAL)
+        token = population.token(next(registry.sessions()).number)
+        app = (sys.executable, "-P", str(minimal))
+        table, against = "Whole processes", "a minimal Typer app"
+        compare(
+            table,
+            "sessions list, piped",
+            process(*command, "sessions", "list", "--limit", "10"),
+            process(*app, "list"),
+            owed="<= 1.15",
+            against=against,
+            rounds=ROUNDS,
+        )
+        compare(
+            table,
+            "tokens verify, piped",
+            process(*command, "tokens", "verify", token),
+            process(*app, "verify"),
+            owed="<= 1.15",
+            against=against,
+            rounds=ROUNDS,
+        )
+        compare(
+            table,
+            "sessions list, on a terminal",
+            on_terminal(*command, "sessions", "list", "--limit", "10"),
+            on_terminal(*app, "list"),
+            owed="<= 2",
+            against=against,
+            rounds=ROUNDS,
+        )
+        compare(
+            table,
+            "python -c pass",
+            process(sys.executable, "-P", "-c", "pass"),
+            process(*app, "list"),
+            against=against,
+            rounds=ROUNDS,
+        )
