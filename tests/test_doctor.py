@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from authctl import Refused, Registry, SessionFilter, TokenExpired, keys
+from authctl import Refused, Registry, SessionFilter, TokenEnded, TokenExpired, keys
+from authctl.instants import DAY
 from authctl.registry import doctor
 from authctl.registry.doctor import Finding
 from authctl.store.sqlite import has_wal_reset_bug
@@ -113,7 +114,7 @@ def test_an_audit_log_behind_its_head(registry: Registry, home: Path):
 
 
 def test_t1_a_mark_that_was_wrong_is_reset(registry: Registry, clock: Clock):
-    """The clock was ahead for a while: found, and taken as it is with a note; only what that expired lives again."""
+    """The clock was ahead for a while: found, and taken as it is with a note; what that expired ends for good."""
     issued = registry.issue(username="alice", application="Outlook")
     clock.forward(days=900)
     registry.revoke(SessionFilter(username="bob"), note="nobody there")
@@ -124,11 +125,14 @@ def test_t1_a_mark_that_was_wrong_is_reset(registry: Registry, clock: Clock):
         registry.verify(issued.access_token)
     with pytest.raises(Refused, match="note is required"):
         registry.accept_clock(note=None)
-    registry.accept_clock(note="the battery was empty", actor="eve")
+    outcome = registry.accept_clock(note="the battery was empty", actor="eve")
+    assert (outcome.ended, outcome.actor, outcome.seen - outcome.at) == (2, "eve", 900 * DAY)
     event = next(registry.events())
     assert (event.action, event.actor, event.note) == ("clock.accept", "eve", "the battery was empty")
-    assert json.loads(event.detail)["accepted"] == "2026-03-02T09:00:00Z"
-    assert registry.verify(issued.access_token)
+    detail = json.loads(event.detail)
+    assert (detail["accepted"], detail["ended"]) == ("2026-03-02T09:00:00Z", 2)
+    with pytest.raises(TokenEnded, match="idle"):
+        registry.verify(issued.access_token)
     assert registry.issue(username="carol", application="Outlook")
     with pytest.raises(Refused, match="nothing to accept"):
         registry.accept_clock(note="once more")

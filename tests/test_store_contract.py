@@ -396,9 +396,9 @@ def test_ending_everything_and_what_a_key_signed(store: Store):
     revoke(store, ids=(revoked.id,))
     with store.change() as tx:
         assert tx.signed(NOW) == {"01234567": (1, NEVER), "89abcdef": (1, NEVER)}
-        assert tx.end_signed("01234567", NOW, "key_compromised", alive_at=NOW) == 1
+        assert tx.end_signed("01234567", NOW, "key_compromised") == 1
         assert tx.signed(NOW) == {"89abcdef": (1, NEVER)}
-        assert tx.end_all(NOW, "restored", alive_at=NOW) == 1
+        assert tx.end_all(NOW, "restored") == 1
         found = {s.id: s for s in tx.page(SessionFilter(), NOW, 9).sessions}
     reasons = [found[s.id].ended_by for s in (mine, other, over, revoked)]
     assert reasons == ["key_compromised", "restored", None, None]

@@ -22,11 +22,15 @@ from authctl import (
     RegistryUnavailable,
     SessionFilter,
     Status,
+    TokenEnded,
     TokenExpired,
     TokenInvalid,
     profiles,
 )
+from authctl.model import ProfileSet
+from authctl.registry.backups import restore
 from authctl.registry.core import AUTHCTL
+from authctl.settings import find_home
 from tests.conftest import Authctl, Clock, Install
 
 ROOT = Path(__file__).parents[1]
@@ -226,7 +230,6 @@ def test_a8_several_registries_have_a_line_each(registry: Registry, home: Path, 
     other = tmp_path / "second"
     place = tmp_path / "second.db"
     from authctl.registry.creation import create
-    from authctl.settings import find_home
 
     create(find_home(other, place), profiles.read(profiles.DEFAULT_FILE.encode(), "p"), b"", clock=clock)
     with Registry.open(home, registry=place, keys=other / "keys.json", clock=clock) as second:
@@ -420,8 +423,8 @@ def test_t2_a_cleanup_by_a_clock_that_jumped_is_refused(registry: Registry, cloc
 
 
 def test_t2_a_clock_that_was_ahead_lets_nothing_go(registry: Registry, clock: Clock):
-    """Put right again it is behind what was seen: no cleanup until that is settled, and then nothing was lost."""
-    token = issue(registry).access_token
+    """Put right again it is behind what was seen: no cleanup until that is settled, and then nothing is removed."""
+    issue(registry)
     clock.forward(days=3_650)
     issue(registry, "late")
     clock.forward(days=-3_650)
@@ -429,35 +432,117 @@ def test_t2_a_clock_that_was_ahead_lets_nothing_go(registry: Registry, clock: Cl
         registry.clean_up()
     registry.accept_clock(note="the battery was empty")
     assert registry.clean_up().removed == 0
-    assert registry.verify(token)
+    assert registry.count() == 2
 
 
-@pytest.mark.parametrize("deed", ["disable", "password", "end", "accept"])
-def test_t1_what_is_ended_under_a_wrong_mark_stays_ended(
-    registry: Registry, clock: Clock, home: Path, reopened, deed: str
-):
-    """A session that only looks expired, since the clock was ahead, is ended like one that lives: accepting the clock brings none back."""
+DEEDS: dict[str, Callable[[Registry, str], object]] = {
+    "nothing": lambda _registry, _id: None,
+    "disable": lambda registry, _id: registry.disable_user("alice", note="left the company"),
+    "password": lambda registry, _id: registry.password_changed("alice", note="reset"),
+    "end": lambda registry, session_id: registry.end([session_id]),
+    "apply": lambda registry, _id: registry.apply_profiles(tightened(), note="an hour"),
+}
+
+
+def tightened() -> ProfileSet:
+    """The default profiles with a shorter idle timeout."""
+    return profiles.read(profiles.DEFAULT_FILE.replace("idle_timeout: 3d", "idle_timeout: 1h").encode(), "p")
+
+
+@pytest.mark.parametrize("is_ahead", [True, False])
+@pytest.mark.parametrize("deed", DEEDS)
+def test_t1_an_accepted_clock_brings_nothing_back(registry: Registry, clock: Clock, deed: str, is_ahead: bool):
+    """Whatever was done while the clock was ahead, or before the mark that it left was set right."""
+    issued = issue(registry)
+    clock.forward(days=30)
+    if is_ahead:
+        DEEDS[deed](registry, issued.session.id)
+    late = issue(registry, "late")
+    clock.forward(days=-30)
+    if not is_ahead:
+        DEEDS[deed](registry, issued.session.id)
+    assert registry.accept_clock(note="the battery was empty").ended == 2
+    assert registry.count(SessionFilter(status="active")) == 0
+    for one in (issued, late):
+        with pytest.raises(TokenEnded, match="idle"):
+            registry.verify(one.access_token)
+    fresh = issue(registry, "fresh")
+    assert registry.verify(fresh.access_token)
+
+
+def test_t1_a_sign_out_by_a_wrong_clock(registry: Registry, clock: Clock):
+    """A session that looks expired is over for good once somebody signed out of it, though nothing else was done meanwhile."""
+    issued = issue(registry)
+    clock.forward(days=30)
+    assert registry.end([issued.session.id]).already_ended == 1
+    clock.forward(days=-30)
+    with pytest.raises(TokenExpired):
+        registry.verify(issued.access_token)
+    registry.accept_clock(note="the battery was empty")
+    with pytest.raises(TokenEnded, match="idle"):
+        registry.verify(issued.access_token)
+
+
+def test_t1_an_accepted_clock_and_a_restore(registry: Registry, home: Path, clock: Clock, tmp_path: Path):
+    """What a backup brought back, by a clock that took it for expired, does not live again either."""
+    issued = issue(registry)
+    registry.back_up(tmp_path / "copy.db")
+    registry.revoke(SessionFilter(username="alice"), note="stolen")
+    clock.forward(days=30)
+    assert restore(find_home(home, home / "registry.db"), tmp_path / "copy.db", note="restored", clock=clock).ended == 0
+    clock.forward(days=-30)
+    registry.accept_clock(note="the battery was empty")
+    with pytest.raises(TokenEnded, match="idle"):
+        registry.verify(issued.access_token)
+
+
+def test_t1_an_accepted_clock_and_a_rollback(registry: Registry, home: Path, clock: Clock, reopened):
+    """Nor does what an accepted chain had."""
     issued = issue(registry)
     copy = saved(registry, home)
-    clock.forward(days=3_650)
-    issue(registry, "late")
-    if deed == "accept":
-        put_back(registry, home, copy)
-    registry = reopened()
-    clock.forward(days=-3_650)
-    if deed == "disable":
-        registry.disable_user("alice", note="left the company")
-    elif deed == "password":
-        registry.password_changed("alice", note="reset")
-    elif deed == "end":
-        registry.end([issued.session.id])
-    else:
-        registry.accept_audit(note="restored")
-    if deed != "accept":
-        registry.accept_clock(note="the battery was empty")
-    with pytest.raises(TokenInvalid):
-        registry.verify(issued.access_token)
-    assert registry.session(issued.session.id).ended_at is not None
+    issue(registry)
+    put_back(registry, home, copy)
+    again = reopened()
+    clock.forward(days=30)
+    assert again.accept_audit(note="restored").ended == 0
+    clock.forward(days=-30)
+    again.accept_clock(note="the battery was empty")
+    with pytest.raises(TokenEnded, match="idle"):
+        again.verify(issued.access_token)
+
+
+def test_t1_an_accepted_clock_leaves_what_it_does_not_concern(install: Install, clock: Clock):
+    """Sessions that the wrong instant did not expire, and that were not used by it, live on; what was over keeps its end."""
+    registry = install(
+        "version: 1\ndefault_profile: default\nprofiles: {default: {idle_timeout: 60d}, short: {idle_timeout: 1d}}\n"
+    )
+    living = issue(registry)
+    used = issue(registry, "used")
+    over = registry.issue(username="over", application="Outlook", profile="short")
+    clock.forward(days=2)
+    issue(registry, "mark")
+    clock.forward(days=30)
+    registry.verify(used.access_token)
+    clock.forward(days=-30)
+    assert registry.accept_clock(note="the battery was empty").ended == 1
+    assert registry.verify(living.access_token)
+    assert registry.session(over.session.id).ended_at is None
+    assert registry.session(used.session.id).ended_reason == "idle"
+
+
+def test_t1_an_accepted_clock_and_an_outage(install: Install, clock: Clock):
+    """A continuity event that was ended by the wrong clock stays ended, and so does what it held."""
+    registry = install("version: 1\nprofiles: {default: {idle_timeout: 1d, continuity: true}}\n")
+    held = issue(registry)
+    registry.start_continuity(note="the provider is down")
+    clock.forward(days=30)
+    assert registry.verify(held.access_token)
+    registry.end_continuity(note="it is back")
+    clock.forward(days=-30)
+    assert registry.accept_clock(note="the battery was empty").ended == 1
+    assert registry.session(held.session.id).ended_reason is not None
+    assert registry.continuity() == ()
+    assert registry.start_continuity(note="down once more")
 
 
 def test_t2_an_ordinary_cleanup_is_not(registry: Registry, clock: Clock):

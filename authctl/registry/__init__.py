@@ -33,7 +33,7 @@ from authctl.registry.backups import BackupOutcome
 from authctl.registry.cleanup import CleanupOutcome, Progress
 from authctl.registry.continuity import ContinuityState
 from authctl.registry.core import Core, Warn
-from authctl.registry.doctor import Finding
+from authctl.registry.doctor import ClockOutcome, Finding
 from authctl.registry.judging import Facts
 from authctl.registry.logins import ClearOutcome, Remembered
 from authctl.registry.profiles import ApplyOutcome, ProfileDifference
@@ -503,11 +503,11 @@ class Registry:
         """Look the installation over: what is in order, and what should be mended, each with the next command."""
         return doctor.examine(self._core.home, self._core)
 
-    def accept_clock(self, *, note: str | None, actor: str | None = None) -> int:
-        """Go by the clock as it is, though the registry has seen a later instant, which is returned: it was wrong then.
+    def accept_clock(self, *, note: str | None, actor: str | None = None) -> ClockOutcome:
+        """Go by the clock as it is, though the registry has seen a later instant: it was wrong then.
 
-        What expired by that later instant, and by nothing else, lives again. Raises Refused without a note, or where the clock is not
-        behind.
+        Nothing revives: what had expired by that later instant ends for good, as does what was begun or used after the
+        present one. Raises Refused without a note, or where the clock is not behind.
         """
         return doctor.accept_clock(self._core, note=note, actor=actor)
 

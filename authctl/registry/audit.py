@@ -102,7 +102,7 @@ def accept(core: Core, *, note: str | None, actor: str | None) -> AcceptOutcome:
     known = core.outside_head()
     with core.change(actor, attempts=2, anchored=False) as unit:
         last = unit.tx.last_event()
-        ended = unit.tx.end_all(unit.now, "restored", alive_at=unit.clock)
+        ended = unit.tx.end_all(unit.now, "restored")
         forgotten = unit.tx.forget_logins()
         detail = {
             "known": known.seq if known else None,

@@ -11,7 +11,7 @@ from authctl.errors import AuthctlError, Refused
 from authctl.instants import DAY, format_instant
 from authctl.keys import KeyState
 from authctl.lifetimes import retention_cutoff
-from authctl.registry.core import Core, check_clock
+from authctl.registry.core import Core, Unit, check_clock
 from authctl.settings import Home
 from authctl.store import open_store
 from authctl.store.base import EventFilter
@@ -31,6 +31,19 @@ class Finding:
     found: str
     next: str | None = None
     """What to do, a command where one exists; None where nothing has to be done."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClockOutcome:
+    """What going by the clock as it is came to."""
+
+    seen: int
+    """The later instant that the registry had seen, and that was wrong."""
+    at: int
+    actor: str
+    note: str
+    ended: int
+    """How many sessions ended: those that would live again, and those that were begun or used after `at`."""
 
 
 def examine(place: Home, core: Core | None = None) -> list[Finding]:
@@ -61,19 +74,27 @@ def _looked(check: str, look: Callable[[Core], Finding], core: Core) -> Finding:
         return Finding(check, ok=False, found=error.message, next=error.hint)
 
 
-def accept_clock(core: Core, *, note: str | None, actor: str | None) -> int:
+def accept_clock(core: Core, *, note: str | None, actor: str | None) -> ClockOutcome:
     """See `Registry.accept_clock`."""
     note = names.note(note)
     with core.change(actor) as unit:
-        seen = unit.now
-        if unit.clock >= seen:
+        seen, unit.now = unit.now, unit.clock
+        if unit.now >= seen:
             raise Refused("the clock is not behind what the registry has seen: there is nothing to accept")
-        unit.tx.set_seen(unit.clock)
-        unit.now = unit.clock
-        unit.record(
-            "clock.accept", note=note, detail={"seen": format_instant(seen), "accepted": format_instant(unit.clock)}
-        )
-        return seen
+        unit.tx.set_seen(unit.now)
+        ended = unit.tx.end_dubious(unit.now, seen)
+        unit.tx.forget_old_logins(unit.tx.profiles().logins_since(seen))
+        _keep_ended(unit)
+        detail = {"seen": format_instant(seen), "accepted": format_instant(unit.now), "ended": ended}
+        unit.record("clock.accept", note=note, detail=detail)
+        return ClockOutcome(seen, unit.now, unit.actor, note, ended)
+
+
+def _keep_ended(unit: Unit) -> None:
+    """Let continuity events that somebody ended by the wrong clock be over by the right one, too."""
+    for event in unit.tx.continuity_events():
+        if event.ended_by and event.end_note and not event.is_over(unit.now):
+            unit.tx.end_continuity(event.id, unit.now, event.ended_by, event.end_note)
 
 
 def _files(place: Home) -> Iterator[Finding]:

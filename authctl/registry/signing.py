@@ -107,7 +107,7 @@ def _retired(
     core: Core, unit: Unit, ring: KeyRing, key: Key, reason: str | None, note: str, may_end: int | None
 ) -> RetireOutcome:
     ending = _ending(unit.tx, key, unit.now)
-    ended = unit.tx.end_signed(key.id, unit.now, reason, alive_at=unit.clock) if reason else 0
+    ended = unit.tx.end_signed(key.id, unit.now, reason) if reason else 0
     if may_end is not None and ended > may_end:
         raise Refused(f"{ended:,} living sessions would end", "to accept that: --yes")
     changed = key.state is not KeyState.RETIRED
