@@ -610,23 +610,28 @@ authctl tokens issue -q --user dora --application Outlook > /dev/null 2>&1; echo
 """
 
 
-def test_a4_on_a_full_disk_a_revocation_still_goes_through(tmp_path: Path):
-    """Everything else is 6 and changes nothing; a user's sessions, and then everybody's, are revoked, with their notes."""
+def on_a_small_disk(tmp_path: Path, script: str) -> dict[str, str]:
+    """Run a shell script that mounts `{disk}` and knows `authctl`; what it left in `{out}`, by name."""
     disk, out, binaries = tmp_path / "disk", tmp_path / "out", tmp_path / "bin"
     for folder in (disk, out, binaries):
         folder.mkdir()
     (binaries / "authctl").write_text(f'#!/bin/sh\nexec {sys.executable} -P -m authctl "$@"\n')
     (binaries / "authctl").chmod(0o700)
     environment = {"PATH": f"{binaries}:{os.environ['PATH']}", "LOGNAME": "tester", "PYTHONPATH": str(ROOT)}
-    command = ["unshare", "-rm", "sh", "-c", FULL.format(disk=disk, out=out)]
+    command = ["unshare", "-rm", "sh", "-c", script.format(disk=disk, out=out)]
     try:
         ran = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=120)
     except FileNotFoundError:
         pytest.skip("needs unshare")
     if ran.returncode == 99 or "unshare" in ran.stderr:
         pytest.skip("needs to mount a file system of its own")
-    said = {path.name: path.read_text().strip() for path in out.iterdir()}
-    assert said["issue"] == "6", (said, ran.stderr)
+    return {"err": ran.stderr, **{path.name: path.read_text().strip() for path in out.iterdir()}}
+
+
+def test_a4_on_a_full_disk_a_revocation_still_goes_through(tmp_path: Path):
+    """Everything else is 6 and changes nothing; a user's sessions, and then everybody's, are revoked, with their notes."""
+    said = on_a_small_disk(tmp_path, FULL)
+    assert said["issue"] == "6", said
     assert "the disk is full" in said["refused"]
     assert (said["revoke"], said["all"], said["verify"], said["chain"], said["after"]) == ("0", "0", "5", "0", "0"), (
         said
@@ -634,3 +639,40 @@ def test_a4_on_a_full_disk_a_revocation_still_goes_through(tmp_path: Path):
     assert "room that is kept for revocations" in said["said"]
     (alice,) = json.loads(said["alice"])
     assert (alice["note"], alice["status"]) == ("lost device", "revoked")
+
+
+RESTORED = """\
+import subprocess, sys
+from datetime import UTC, datetime
+from pathlib import Path
+from authctl import Registry
+from authctl.errors import DiskFull
+from authctl.registry.backups import restore
+from authctl.settings import find_home
+
+disk, backup = Path(sys.argv[1]), Path(sys.argv[2])
+place = find_home(disk, disk / "registry.db")
+size = backup.stat().st_size // 1024
+for room in range(size + 80, size + 180, 4):
+    if subprocess.call(["mount", "-t", "tmpfs", "-o", f"size={room}k,mode=700", "tmpfs", disk]):
+        sys.exit(99)
+    try:
+        restore(place, backup, note="disk failed", clock=lambda: datetime(2026, 3, 2, 10, tzinfo=UTC))
+        with Registry.open(disk, registry=place.registry) as registry:
+            registry.verify_audit()
+        print("whole")
+    except DiskFull:
+        print("half" if place.registry.exists() else "none")
+    subprocess.call(["umount", disk])
+"""
+
+
+def test_a4_a_restore_on_a_small_disk_is_whole_or_none(registry: Registry, tmp_path: Path):
+    """Whatever room there is: one whose log found no room in the file never appears."""
+    for n in range(200):
+        issue(registry, f"user{n}")
+    registry.back_up(tmp_path / "copy.db")
+    (tmp_path / "restored.py").write_text(RESTORED)
+    run = f"{sys.executable} -P {tmp_path}/restored.py {{disk}} {tmp_path}/copy.db > {{out}}/found"
+    said = on_a_small_disk(tmp_path, run)
+    assert set(said["found"].split()) == {"whole", "none"}, said

@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from authctl.errors import IntegrityFailure, Refused, RegistryUnavailable, reason
 from authctl.files import check_private, sync_directory
-from authctl.store.format import draft_beside, has_log
+from authctl.store.format import check_complete, draft_beside, has_log
 from authctl.store.reading import SqliteView
 from authctl.store.sqlite import PATIENCE, SqliteStore, explained
 from authctl.store.writing import SqliteChange
@@ -98,6 +98,7 @@ def check_vacant(path: Path) -> None:
 
 def _appear(draft: Path, path: Path) -> None:
     check_vacant(path)
+    check_complete(draft, path)
     descriptor = os.open(draft, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)

@@ -20,7 +20,7 @@ from authctl.files import sync_directory
 from authctl.model import ProfileSet, Session
 from authctl.names import fold
 from authctl.store.base import Staging
-from authctl.store.format import APPLICATION_ID, SCHEMA_VERSION, check_file, draft_beside, has_log
+from authctl.store.format import APPLICATION_ID, SCHEMA_VERSION, check_complete, check_file, draft_beside, has_log
 from authctl.store.reading import SqliteView, by_number, profiles_in_force
 from authctl.store.writing import SqliteChange
 
@@ -306,6 +306,7 @@ def creating(path: Path, registry_id: str, profiles: ProfileSet) -> Iterator[Sql
             yield store
         finally:
             store.close()
+        check_complete(draft, path)
         try:
             os.link(draft, path)
         except FileExistsError:
