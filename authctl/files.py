@@ -1,5 +1,6 @@
 """Files that only their owner may touch: made so from the first byte, and refused when they are not."""
 
+import errno
 import fcntl
 import os
 import stat
@@ -8,7 +9,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from authctl.errors import Refused, RegistryUnavailable, reason
+from authctl.errors import DiskFull, Refused, RegistryUnavailable, reason
+
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
 
 
 def check_private(path: Path, what: str, missing: str | None = None) -> os.stat_result:
@@ -71,7 +74,7 @@ def create_private(path: Path, content: bytes) -> None:
 def replace_private(path: Path, content: bytes) -> None:
     """Put a file of mode 0600 in the place of one: after a crash it is the old one or the new one, and whole.
 
-    Raises RegistryUnavailable when it cannot be written; the old one stands then.
+    Raises RegistryUnavailable when it cannot be written, DiskFull for want of room; the old one stands then.
     """
     path = path.resolve()
     try:
@@ -90,7 +93,8 @@ def replace_private(path: Path, content: bytes) -> None:
             raise
         sync_directory(path.parent)
     except OSError as error:
-        raise RegistryUnavailable(f"cannot write {path}: {reason(error)}") from None
+        kind = DiskFull if error.errno in _NO_ROOM else RegistryUnavailable
+        raise kind(f"cannot write {path}: {reason(error)}") from None
 
 
 def keep_reserve(path: Path, size: int) -> None:

@@ -676,3 +676,27 @@ def test_a4_a_restore_on_a_small_disk_is_whole_or_none(registry: Registry, tmp_p
     run = f"{sys.executable} -P {tmp_path}/restored.py {{disk}} {tmp_path}/copy.db > {{out}}/found"
     said = on_a_small_disk(tmp_path, run)
     assert set(said["found"].split()) == {"whole", "none"}, said
+
+
+ASKING = """\
+mount -t tmpfs -o size=12m tmpfs {disk} || exit 99
+mkdir -m 700 {disk}/home
+export AUTHCTL_HOME={disk}/home
+fill() {{ rm -f {disk}/home/registry.db-shm; dd if=/dev/zero of={disk}/filler bs=4096 2> /dev/null; true; }}
+empty() {{ rm -f {disk}/filler; authctl tokens issue -q --user "$1" --application Outlook > /dev/null 2>&1; }}
+authctl init -q
+empty alice; key=$(authctl keys list -o id); authctl keys rotate -q --note "copied"
+fill; authctl revoke --application Outlook --dry-run > /dev/null 2>&1; echo $? > {out}/dry
+ls {disk}/home > {out}/kept
+authctl revoke --application Outlook --yes --note "lost device" > /dev/null 2> {out}/said; echo $? > {out}/filter
+empty bob; fill; authctl revoke --all --yes --note "breach" > /dev/null 2>&1; echo $? > {out}/all
+empty carol; fill; authctl keys retire $key --compromised --yes --note "copied" > /dev/null 2>&1; echo $? > {out}/retire
+"""
+
+
+def test_a4_what_asks_first_goes_through_on_a_full_disk(tmp_path: Path):
+    """The preview takes the room that is kept, as the deed does; a dry run leaves it alone."""
+    said = on_a_small_disk(tmp_path, ASKING)
+    assert (said["dry"], said["filter"], said["all"], said["retire"]) == ("6", "0", "0", "0"), said
+    assert "registry.db-reserve" in said["kept"].split()
+    assert "room that is kept for revocations" in said["said"]

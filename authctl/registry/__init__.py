@@ -1,7 +1,7 @@
 """The use cases. `Registry` is what the command line and application back ends call; each method is one
 use case with its transaction, worked out in the module of its noun."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from types import TracebackType
@@ -32,7 +32,7 @@ from authctl.registry.audit import AcceptOutcome, ChainHead
 from authctl.registry.backups import BackupOutcome
 from authctl.registry.cleanup import CleanupOutcome, Progress
 from authctl.registry.continuity import ContinuityState
-from authctl.registry.core import Core, Warn
+from authctl.registry.core import Core, Done, Warn
 from authctl.registry.doctor import ClockOutcome, Finding
 from authctl.registry.judging import Facts
 from authctl.registry.logins import ClearOutcome, Remembered
@@ -544,6 +544,10 @@ class Registry:
             actor=actor,
             progress=progress,
         )
+
+    def with_room(self, preview: Callable[[], Done]) -> Done:
+        """Look at what a revocation would do, that is about to be done: with the room that is kept for it, where the disk is full."""
+        return self._core.with_room(preview)
 
     def now(self) -> int:
         """The registry's present instant, by the clock it was opened with."""
