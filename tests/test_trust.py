@@ -163,6 +163,28 @@ def test_a8_accepting_ends_what_was_issued_before(registry: Registry, home: Path
         reopened().verify(bob.access_token)
 
 
+def test_a8_an_old_registry_under_another_id_is_not_believed(
+    registry: Registry, home: Path, reopened: Callable[[], Registry], authctl: Authctl
+):
+    """The head outside is known by the id, so that a registry with another has none: the log's first event knows better."""
+    bob = issue(registry, "bob")
+    copy = saved(registry, home)
+    registry.revoke(SessionFilter(username="bob"), note="lost device")
+    put_back(registry, home, copy)
+    with closing(sqlite3.connect(home / "registry.db", isolation_level=None)) as connection:
+        connection.execute("UPDATE registry SET id = '0123456789abcdef'")
+    again = reopened()
+    for deed in (
+        lambda: again.verify(bob.access_token),
+        again.verify_audit,
+        lambda: again.accept_audit(note="take it as it is"),
+    ):
+        with pytest.raises(IntegrityFailure, match="its audit log begins another"):
+            deed()
+    assert authctl("audit", "verify").code == 7
+    assert again.revoke(SessionFilter(username="bob"), note="lost device").revoked == 1
+
+
 def test_a8_accepted_elsewhere_is_seen(registry: Registry, home: Path, reopened: Callable[[], Registry]):
     """A back end that found the registry behind goes on by itself once it was accepted."""
     copy = saved(registry, home)

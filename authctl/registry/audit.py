@@ -7,7 +7,7 @@ from authctl import names
 from authctl.audit import Verifier
 from authctl.errors import IntegrityFailure, NotFound, Refused
 from authctl.model import AuditEvent
-from authctl.registry.core import Core
+from authctl.registry.core import Core, check_identity
 from authctl.registry.sessions import resolve
 from authctl.store.base import EventFilter, View
 
@@ -72,7 +72,7 @@ def event(core: Core, seq: int) -> AuditEvent:
 
 
 def verify(core: Core) -> ChainHead:
-    """Walk the chain alone. Raises IntegrityFailure naming the first bad event."""
+    """Walk the chain alone. Raises IntegrityFailure naming the first bad event, or where it is of another registry."""
     verifier = Verifier()
     while True:
         with core.store.view() as view:
@@ -83,6 +83,8 @@ def verify(core: Core) -> ChainHead:
             break
     if verifier.last is None:
         raise IntegrityFailure("the audit log was tampered with: it is empty")
+    with core.store.view() as view:
+        check_identity(view)
     return ChainHead(verifier.last.seq, verifier.last.hash)
 
 

@@ -193,6 +193,7 @@ class Core:
             return
         head = self.outside_head()
         with self.store.view() as view:  # begun after the head was read, so that it has whatever that one knows
+            check_identity(view)
             found = view.event(head.seq) if head else None
             last = view.last_event()
         if head is None and last is not None:
@@ -222,6 +223,14 @@ class Core:
         with self.store.view() as view:
             found = view.event(seq)
         return None if found is None else found.hash
+
+
+def check_identity(view: View) -> None:
+    """Raise IntegrityFailure where the registry is not the one that its audit log begins with: the head outside is known by that name."""
+    first, known_as = view.event(1), view.registry_id()
+    if first is not None and first.subject != known_as:
+        what = f"the registry was tampered with: it is {names.quoted(known_as)}, and its audit log begins another"
+        raise IntegrityFailure(what, "restore the newest backup")
 
 
 def behind(head: Head, last: int) -> IntegrityFailure:
