@@ -530,7 +530,7 @@ class Registry:
         In batches that hold the lock for about 50 ms; safe when two run at once, and the next run completes one that was
         killed. `keep_unacknowledged` leaves revoked sessions whose applications have not said that their data is removed.
         `archive` is given each batch before it is removed, inside the transaction: what it raises keeps the batch.
-        Raises Refused when `older_than` is shorter than the retention, and, unless `accept_clock_jump`, when more than half of all
+        Raises Refused when `older_than` is shorter than the retention, where the clock is behind, and, unless `accept_clock_jump`, when more than half of all
         sessions would go though nothing was recorded for seven months: the clock may be ahead.
         """
         return cleanup.clean_up(
