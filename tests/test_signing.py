@@ -4,7 +4,7 @@ import json
 import os
 import stat
 import threading
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -27,7 +27,7 @@ from authctl.instants import DAY, HOUR
 from authctl.keys import KeyState
 from authctl.registry.creation import create
 from authctl.settings import find_home
-from tests.conftest import Authctl, Clock, Install
+from tests.conftest import START, Authctl, Clock, Install
 
 TEXT = """\
 version: 1
@@ -248,6 +248,21 @@ def test_a_weak_key_is_refused(ring: Registry, home: Path, secret: str):
     (home / "keys.json").write_text(json.dumps(document))
     with pytest.raises(IntegrityFailure):
         issue(ring)
+
+
+def test_a_key_ring_elsewhere_stays_when_the_rest_fails(tmp_path: Path, home: Path):
+    """Another process may have begun to use it: of two that make one home at once, the slower leaves the faster its ring."""
+    ring = tmp_path / "secrets" / "ring"
+    ring.parent.mkdir(0o700)
+
+    def overtaken() -> datetime:
+        (home / "profiles.yaml").write_text("of the faster one")
+        return START
+
+    with pytest.raises(Refused, match="it exists already"):
+        create(find_home(home, None, ring), profiles.read(TEXT.encode(), "p"), b"", clock=overtaken)
+    assert keys.load(ring)
+    assert not (home / "registry.db").exists()
 
 
 def test_a_key_ring_elsewhere(tmp_path: Path, authctl: Authctl, monkeypatch: pytest.MonkeyPatch, home: Path):
