@@ -58,16 +58,23 @@ def _check_folder(folder: Path) -> None:
 
 
 def create_private(path: Path, content: bytes) -> None:
-    """Create a file of mode 0600, whatever the umask, and make it last. Raises Refused when one is there."""
+    """Create a file of mode 0600, whatever the umask, and make it last; none where it cannot be written.
+
+    Raises Refused when one is there.
+    """
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     except FileExistsError:
         raise Refused(f"it exists already: {path}") from None
-    with os.fdopen(descriptor, "wb") as file:
-        os.fchmod(descriptor, 0o600)
-        file.write(content)
-        file.flush()
-        os.fsync(descriptor)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            os.fchmod(descriptor, 0o600)
+            file.write(content)
+            file.flush()
+            os.fsync(descriptor)
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
     sync_directory(path.parent)
 
 
