@@ -8,9 +8,14 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from time import monotonic, sleep
 
 from authctl.errors import DiskFull, Refused, RegistryUnavailable, reason
 
+PATIENCE = 5.0
+"""Seconds that a lock on a file is waited for."""
+
+_PAUSE = 0.01
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
 
 
@@ -132,16 +137,36 @@ def release(path: Path) -> bool:
 
 @contextmanager
 def locked_folder(path: Path) -> Iterator[None]:
-    """Alone among those who replace files in a folder. Raises RegistryUnavailable."""
+    """Alone among those who replace files in a folder. Raises RegistryUnavailable, also where others stay in it."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError as error:
         raise RegistryUnavailable(f"cannot open {path}: {reason(error)}") from None
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        try:
+            lock(descriptor, fcntl.LOCK_EX)
+        except OSError as error:
+            raise RegistryUnavailable(f"cannot change files in {path}: {reason(error)}") from None
         yield
     finally:
         os.close(descriptor)
+
+
+def lock(descriptor: int, kind: int) -> None:
+    """Lock an open file as flock does, and wait for that no longer than `PATIENCE`: whoever can read it can hold the lock.
+
+    Raises OSError.
+    """
+    until = monotonic() + PATIENCE
+    while True:
+        try:
+            fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            if monotonic() > until:
+                raise OSError(error.errno, "it is locked by another process") from None
+            sleep(_PAUSE)
+        else:
+            return
 
 
 def sync_directory(path: Path) -> None:

@@ -1,5 +1,6 @@
 """The key ring at work: rotated, retired, and whom that signs out; through the real registry and the real command line."""
 
+import fcntl
 import json
 import os
 import stat
@@ -20,6 +21,7 @@ from authctl import (
     Status,
     TokenEnded,
     TokenUnknown,
+    files,
     keys,
     profiles,
 )
@@ -248,6 +250,30 @@ def test_a_weak_key_is_refused(ring: Registry, home: Path, secret: str):
     (home / "keys.json").write_text(json.dumps(document))
     with pytest.raises(IntegrityFailure):
         issue(ring)
+
+
+def test_who_holds_the_folder_stops_no_revocation(ring: Registry, home: Path, monkeypatch: pytest.MonkeyPatch):
+    """Whoever can read a folder can lock it: a rotation gives up after a while, and nobody waits for it meanwhile."""
+    issue(ring)
+    monkeypatch.setattr(files, "PATIENCE", 2.0)
+    holder = os.open(home, os.O_RDONLY)
+    fcntl.flock(holder, fcntl.LOCK_SH)
+    refused: list[BaseException] = []
+
+    def rotate() -> None:
+        try:
+            ring.rotate_keys(note="every year")
+        except RegistryUnavailable as error:
+            refused.append(error)
+
+    waiting = threading.Thread(target=rotate)
+    waiting.start()
+    assert ring.revoke(SessionFilter(username="alice"), note="lost device").revoked == 1
+    assert waiting.is_alive()
+    waiting.join()
+    os.close(holder)
+    assert "locked by another process" in str(refused[0])
+    assert ring.rotate_keys(note="every year")
 
 
 def test_a_key_ring_elsewhere_stays_when_the_rest_fails(tmp_path: Path, home: Path):

@@ -1,5 +1,6 @@
 """What nobody should have to believe: the registry after somebody had it in hand, and the clock; see the threats by their letters."""
 
+import fcntl
 import json
 import os
 import random
@@ -25,6 +26,7 @@ from authctl import (
     TokenEnded,
     TokenExpired,
     TokenInvalid,
+    files,
     profiles,
 )
 from authctl.model import ProfileSet
@@ -234,6 +236,25 @@ def test_a8_a_head_that_cannot_be_written_is_a_warning(
     (home / "audit.head").rmdir()
     (home / "audit.head").touch(0o600)
     (home / "audit.head").write_bytes(before)
+    issue(again, "bob")
+    assert head(home)[2] == next(again.events()).hash
+
+
+def test_a8_who_holds_the_head_stops_no_revocation(
+    registry: Registry, home: Path, reopened: Callable[[], Registry], said: list[str], monkeypatch: pytest.MonkeyPatch
+):
+    """Its lock is waited for a while: then a deed stands, with a warning, and what cannot be compared is unavailable."""
+    monkeypatch.setattr(files, "PATIENCE", 0.2)
+    token = issue(registry).access_token
+    before = head(home)
+    with (home / "audit.head").open() as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        again = reopened()
+        with pytest.raises(RegistryUnavailable, match=r"audit.head: it is locked by another process"):
+            again.verify(token)
+        assert again.revoke(SessionFilter(username="alice"), note="lost device").revoked == 1
+        assert "could not be written: it is locked by another process" in said[0]
+        assert head(home) == before
     issue(again, "bob")
     assert head(home)[2] == next(again.events()).hash
 

@@ -1,7 +1,7 @@
 """Rotating and retiring signing keys: what each still signs, and whom its end signs out.
 
 The file is written before the registry's transaction commits: a key that is gone from the ring fails closed, and one that is in it
-has signed nothing yet.
+has signed nothing yet. Its folder is locked before that transaction begins, so that whoever holds that lock keeps nobody from revoking.
 """
 
 from dataclasses import dataclass
@@ -62,7 +62,7 @@ def _use(key: Key, signed: Signed) -> KeyUse:
 def rotate(core: Core, *, note: str | None, actor: str | None) -> KeyUse:
     """See `Registry.rotate_keys`."""
     note = names.note(note)
-    with core.change(actor) as unit, locked_folder(core.home.keys.resolve().parent):
+    with locked_folder(core.home.keys.resolve().parent), core.change(actor) as unit:
         ring = keys.load(core.home.keys)
         rotated = ring.rotated(unit.now)
         keys.save(core.home.keys, rotated)
@@ -96,7 +96,7 @@ def retire(
     said = names.note(note)
 
     def deed() -> RetireOutcome:
-        with core.change(actor) as unit, locked_folder(core.home.keys.resolve().parent):
+        with locked_folder(core.home.keys.resolve().parent), core.change(actor) as unit:
             ring, key, _ = _retirable(core, unit.tx, key_id, reason, unit.now)
             return _retired(core, unit, ring, key, reason, said, may_end)
 
