@@ -62,6 +62,11 @@ def _check_folder(folder: Path) -> None:
         )
 
 
+def real(path: Path) -> Path:
+    """Where a path leads, through every link; one that loops stays as it is, for whoever opens it to say so."""
+    return Path(os.path.realpath(path))
+
+
 def create_private(path: Path, content: bytes) -> None:
     """Create a file of mode 0600, whatever the umask, and make it last; none where it cannot be written.
 
@@ -88,7 +93,7 @@ def replace_private(path: Path, content: bytes) -> None:
 
     Raises RegistryUnavailable when it cannot be written, DiskFull for want of room; the old one stands then.
     """
-    path = path.resolve()
+    path = real(path)
     try:
         for leftover in path.parent.glob(f".{path.name}.*.new"):  # of a write that was killed; it may hold secrets
             leftover.unlink(missing_ok=True)

@@ -63,6 +63,19 @@ def test_a_registry_that_cannot_be_opened(installed: Authctl, home: Path):
     assert (ran.code, [one["ok"] for one in ran.json if one["check"] == "registry"]) == (9, [False])
 
 
+@pytest.mark.parametrize("name", ["registry.db", "keys.json", "audit.head"])
+def test_a_link_that_leads_to_itself(installed: Authctl, home: Path, name: str):
+    """Whatever file it is in the place of: no defect, and a revocation that needs only the registry goes through."""
+    installed("tokens", "issue", "--user", "alice", "--application", "Outlook")
+    (home / name).rename(home / "kept")
+    (home / name).symlink_to(name)
+    assert installed("doctor").code == 9
+    assert installed("keys", "rotate", "--note", "every year").code == (0 if name == "audit.head" else 6)
+    revoked = installed("revoke", "--user", "alice", "--note", "lost device")
+    assert revoked.code == (6 if name == "registry.db" else 0)
+    assert "defect" not in revoked.err
+
+
 def test_profiles_that_are_not_in_force(registry: Registry, home: Path):
     """Edited and not applied, or broken."""
     text = (home / "profiles.yaml").read_text()

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from authctl import keys, names, profiles
 from authctl.errors import AuthctlError, Refused
+from authctl.files import real
 from authctl.instants import DAY, format_instant
 from authctl.keys import KeyState
 from authctl.lifetimes import retention_cutoff
@@ -129,7 +130,7 @@ def _kind_of_file_system(path: Path) -> str | None:
         mounts = [line.split() for line in _MOUNTS.read_text().splitlines()]
     except OSError:
         return None
-    here = path.resolve()
+    here = real(path)
     above = [(len(m[4]), m[m.index("-") + 1]) for m in mounts if here.is_relative_to(m[4])]
     return max(above, default=(0, None))[1]
 

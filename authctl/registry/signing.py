@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from authctl import keys, names
 from authctl.errors import NotFound, Refused
-from authctl.files import locked_folder
+from authctl.files import locked_folder, real
 from authctl.instants import NEVER, format_instant
 from authctl.keys import Key, KeyRing, KeyState
 from authctl.model import Session, SessionFilter, Status
@@ -62,7 +62,7 @@ def _use(key: Key, signed: Signed) -> KeyUse:
 def rotate(core: Core, *, note: str | None, actor: str | None) -> KeyUse:
     """See `Registry.rotate_keys`."""
     note = names.note(note)
-    with locked_folder(core.home.keys.resolve().parent), core.change(actor) as unit:
+    with locked_folder(real(core.home.keys).parent), core.change(actor) as unit:
         ring = keys.load(core.home.keys)
         rotated = ring.rotated(unit.now)
         keys.save(core.home.keys, rotated)
@@ -96,7 +96,7 @@ def retire(
     said = names.note(note)
 
     def deed() -> RetireOutcome:
-        with locked_folder(core.home.keys.resolve().parent), core.change(actor) as unit:
+        with locked_folder(real(core.home.keys).parent), core.change(actor) as unit:
             ring, key, _ = _retirable(core, unit.tx, key_id, reason, unit.now)
             return _retired(core, unit, ring, key, reason, said, may_end)
 

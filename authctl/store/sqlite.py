@@ -16,7 +16,7 @@ from typing import Any
 from urllib.parse import quote
 
 from authctl.errors import AuthctlError, DiskFull, IntegrityFailure, Refused, RegistryUnavailable
-from authctl.files import sync_directory
+from authctl.files import real, sync_directory
 from authctl.model import ProfileSet, Session
 from authctl.names import fold
 from authctl.store.base import Staging
@@ -181,7 +181,7 @@ class SqliteStore:
     """`Store` of `base` over one SQLite file."""
 
     def __init__(self, path: Path) -> None:
-        self.path = path.resolve()
+        self.path = real(path)
         self._explained = explained(self.path)
         self._hot = _Channel(self.path)
         self._reader = _Channel(self.path)
