@@ -41,7 +41,8 @@ def check_private(path: Path, what: str, missing: str | None = None) -> os.stat_
         raise RegistryUnavailable(f"the {what} at {path} is open to others (mode {mode:04o})", f"chmod 600 {path}")
     if found.st_nlink != 1:
         raise RegistryUnavailable(f"the {what} at {path} has a second name (a hard link)", f"see: ls -li {path}")
-    _check_folder(path.parent)
+    for folder in {path.parent, real(path).parent}:
+        _check_folder(folder)
     return found
 
 

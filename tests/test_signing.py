@@ -276,6 +276,17 @@ def test_who_holds_the_folder_stops_no_revocation(ring: Registry, home: Path, mo
     assert ring.rotate_keys(note="every year")
 
 
+@pytest.mark.parametrize("name", ["registry.db", "keys.json", "audit.head"])
+def test_a_folder_that_everybody_can_write_to_behind_a_link(installed: Authctl, home: Path, tmp_path: Path, name: str):
+    """Whoever may write there can put another file in its place, by whatever name it is reached."""
+    (tmp_path / "open").mkdir()
+    (tmp_path / "open").chmod(0o777)
+    (home / name).rename(tmp_path / "open" / name)
+    (home / name).symlink_to(tmp_path / "open" / name)
+    refused = installed("tokens", "issue", "--user", "alice", "--application", "Outlook")
+    assert (refused.code, f"everybody can write to {tmp_path / 'open'}" in refused.err) == (6, True)
+
+
 def test_a_key_ring_elsewhere_stays_when_the_rest_fails(tmp_path: Path, home: Path):
     """Another process may have begun to use it: of two that make one home at once, the slower leaves the faster its ring."""
     ring = tmp_path / "secrets" / "ring"
