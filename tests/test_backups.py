@@ -131,6 +131,22 @@ def test_numbers_that_were_given_never_come_back(registry: Registry, tmp_path: P
     assert (registry.revoke(SessionFilter(username="alice"), note="lost device").revocation_id or 0) > (revocation or 0)
 
 
+def test_numbers_that_are_given_meanwhile_do_not_come_back_either(
+    registry: Registry, tmp_path: Path, home: Path, clock: Clock
+):
+    """Others sign in until the very moment at which the backup is put in place."""
+    registry.back_up(tmp_path / "copy.db")
+    lost: list[int] = []
+
+    def meanwhile() -> datetime:
+        lost.append(issue(registry).session.number)
+        return clock()
+
+    restore(find_home(home, home / "registry.db"), tmp_path / "copy.db", note="disk failed", clock=meanwhile)
+    assert lost
+    assert issue(registry).session.number > max(lost)
+
+
 def test_who_has_it_open_goes_on_with_what_was_put_there(
     registry: Registry, home: Path, tmp_path: Path, put_back: Callable, clock: Clock
 ):

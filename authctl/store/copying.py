@@ -19,6 +19,8 @@ from authctl.store.sqlite import PATIENCE, SqliteStore, explained
 from authctl.store.writing import SqliteChange
 
 _COUNTED = ("sessions", "revocations")
+_STEP = 16
+"""Pages that are put in place at once: fewer than any registry has, so that something can be done in between."""
 
 
 def back_up(source: sqlite3.Connection, path: Path) -> None:
@@ -62,31 +64,37 @@ def put(draft: Path, path: Path) -> None:
         store.exclusively() as target,
     ):
         target.execute("PRAGMA busy_timeout = 100")
-        source.backup(target, progress=_patience(path), sleep=0.05)
+        source.backup(target, pages=_STEP, progress=_patience(path, source, store), sleep=0.05)
 
 
-def _patience(path: Path) -> Callable[[int, int, int], None]:
-    """Gives up where the target stays locked: SQLite's backup would wait for ever."""
+def _patience(path: Path, source: sqlite3.Connection, store: SqliteStore) -> Callable[[int, int, int], None]:
+    """Gives up where the target stays locked: SQLite's backup would wait for ever.
+
+    From the first step on the target is locked, so that what was given or seen until then is all that has to be gone on behind.
+    """
     until = monotonic() + PATIENCE
+    is_locked = False
 
     def waited(status: int, _remaining: int, _total: int) -> None:
+        nonlocal is_locked
+        if status == sqlite3.SQLITE_OK and not is_locked:
+            is_locked = True
+            with store.view() as present:
+                go_on_behind(SqliteChange(source), present)
         if status in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED) and monotonic() > until:
             raise RegistryUnavailable(f"the registry at {path} cannot be used: it is locked by another process")
 
     return waited
 
 
-def numbers_given(view: SqliteView) -> dict[str, int]:
-    """The largest numbers that a registry has given to sessions and revocations."""
-    found = view.connection.execute("SELECT name, seq FROM sqlite_sequence").fetchall()
-    return {name: seq for name, seq in found if name in _COUNTED}
-
-
-def give_no_less(tx: SqliteChange, given: dict[str, int]) -> None:
-    """Let a registry go on behind those numbers, so that none that was given comes back."""
-    for name, seq in given.items():
-        present = tx.connection.execute("DELETE FROM sqlite_sequence WHERE name = ? RETURNING seq", (name,)).fetchall()
-        tx.connection.execute("INSERT INTO sqlite_sequence VALUES (?, ?)", (name, max([seq, *(n for (n,) in present)])))
+def go_on_behind(tx: SqliteChange, present: SqliteView) -> None:
+    """Let no number that a registry has given to a session or revocation come back, nor an instant before what it has seen."""
+    tx.saw(present.seen_at())
+    given = present.connection.execute("SELECT name, seq FROM sqlite_sequence").fetchall()
+    for name, seq in given:
+        if name in _COUNTED:
+            had = tx.connection.execute("DELETE FROM sqlite_sequence WHERE name = ? RETURNING seq", (name,)).fetchall()
+            tx.connection.execute("INSERT INTO sqlite_sequence VALUES (?, ?)", (name, max([seq, *(n for (n,) in had)])))
 
 
 def check_vacant(path: Path) -> None:
