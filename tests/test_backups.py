@@ -247,6 +247,27 @@ def test_a_log_that_was_left_is_not_taken_for_another_s(
     assert put_back(tmp_path / "copy.db").ended == 1
 
 
+def test_a_backup_behind_a_link(registry: Registry, home: Path, tmp_path: Path, put_back: Callable):
+    """A copy with its log beside it is restored with what the log has, by whatever name it is reached."""
+    issue(registry)
+    issue(registry, "bob")
+    (tmp_path / "kept").mkdir()
+    for name in ("registry.db", "registry.db-wal"):
+        shutil.copy(home / name, tmp_path / "kept" / name)
+    assert (tmp_path / "kept" / "registry.db-wal").stat().st_size
+    (tmp_path / "copy.db").symlink_to(tmp_path / "kept" / "registry.db")
+    assert put_back(tmp_path / "copy.db").ended == 2
+
+
+def test_a_backup_that_was_killed_at_its_last_moment(registry: Registry, tmp_path: Path, put_back: Callable):
+    """The name that it was made under is left beside its own, and taken away when it is used."""
+    issue(registry)
+    registry.back_up(tmp_path / "copy.db")
+    os.link(tmp_path / "copy.db", tmp_path / ".copy.db.abcdefgh.new")
+    assert put_back(tmp_path / "copy.db").ended == 1
+    assert not (tmp_path / ".copy.db.abcdefgh.new").exists()
+
+
 def test_a_backup_is_not_touched_by_a_restore(registry: Registry, tmp_path: Path, put_back: Callable):
     """Not a byte of it, and nothing is left beside it."""
     registry.back_up(tmp_path / "copy.db")

@@ -12,8 +12,8 @@ from time import monotonic
 from urllib.parse import quote
 
 from authctl.errors import IntegrityFailure, Refused, RegistryUnavailable, reason
-from authctl.files import check_private, sync_directory
-from authctl.store.format import check_complete, draft_beside, has_log
+from authctl.files import check_private, real, sync_directory
+from authctl.store.format import check_complete, draft_beside, finish_creation, has_log
 from authctl.store.reading import SqliteView
 from authctl.store.sqlite import PATIENCE, SqliteStore, explained
 from authctl.store.writing import SqliteChange
@@ -34,6 +34,8 @@ def back_up(source: sqlite3.Connection, path: Path) -> None:
 
 def take(source: Path, draft: Path) -> None:
     """Copy a backup into a draft. Raises RegistryUnavailable where others can touch it, IntegrityFailure where it is damaged."""
+    source = real(source)  # its log lies beside the file itself
+    finish_creation(source)
     check_private(source, "backup")
     with explained(source):
         frozen = "" if has_log(source) else "&immutable=1"  # so that nothing is left beside it

@@ -23,7 +23,7 @@ def check_file(path: Path) -> None:
     on it in this process (sqlite.org/howtocorrupt.html, 2.2), and another process may then remove the write-ahead log
     that this one is still writing to. Raises RegistryUnavailable or IntegrityFailure.
     """
-    _finish_creation(path)
+    finish_creation(path)
     if check_private(path, "registry").st_size == 0:
         raise IntegrityFailure(f"the registry is empty: {path}")
 
@@ -56,7 +56,7 @@ def draft_beside(path: Path) -> Iterator[Path]:
                 leftover.unlink()
 
 
-def _finish_creation(path: Path) -> None:
+def finish_creation(path: Path) -> None:
     """Take away the name that the registry was made under, which a kill at the last moment leaves beside its own."""
     try:
         if path.stat().st_nlink == 1:
