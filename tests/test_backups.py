@@ -196,6 +196,13 @@ def test_what_cannot_be_put_back(registry: Registry, home: Path, tmp_path: Path,
     )
     with Registry.open(other, registry=other / "registry.db", clock=clock) as second:
         second.back_up(tmp_path / "second.db")
+    with closing(sqlite3.connect(tmp_path / "foreign.db")) as foreign:
+        foreign.execute("CREATE TABLE something_else (it)")
+    shutil.copy(copy, tmp_path / "newer.db")
+    with closing(sqlite3.connect(tmp_path / "newer.db")) as newer:
+        newer.execute("PRAGMA user_version = 99")
+    for name in ("foreign.db", "newer.db"):
+        (tmp_path / name).chmod(0o600)
     (tmp_path / "text.db").touch(0o600)
     (tmp_path / "text.db").write_text("not a database at all, but long enough to be looked at" * 20)
     damaged = bytearray(copy.read_bytes())
@@ -214,13 +221,20 @@ def test_what_cannot_be_put_back(registry: Registry, home: Path, tmp_path: Path,
     for name, error in {
         "second.db": Refused,
         "text.db": IntegrityFailure,
+        "foreign.db": IntegrityFailure,
+        "newer.db": RegistryUnavailable,
         "damaged.db": IntegrityFailure,
         "loose.db": RegistryUnavailable,
         "edited.db": IntegrityFailure,
         "nowhere.db": RegistryUnavailable,
     }.items():
-        with pytest.raises(error):
+        with pytest.raises(error) as refused:
             put_back(tmp_path / name)
+        assert "the registry at" not in str(refused.value)
+        assert (str(tmp_path / name) in str(refused.value), ".new" in str(refused.value)) == (
+            name != "edited.db",
+            False,
+        )
         assert (registry.count(), next(registry.events())) == (count, last), name
     assert [p.name for p in home.iterdir() if p.name.startswith(".")] == []
 

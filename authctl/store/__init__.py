@@ -26,11 +26,11 @@ def restored_store(backup: Path, path: Path) -> Iterator[Store]:
     another registry, or a log lies where none is; RegistryUnavailable or IntegrityFailure where the backup, or what is at the
     path, cannot be used. Nothing has changed then.
     """
-    from authctl.store.copying import check_vacant, go_on_behind, put, take
+    from authctl.store.copying import check_vacant, go_on_behind, put, said_of_backup, take
     from authctl.store.format import draft_beside
     from authctl.store.sqlite import SqliteStore
 
-    with draft_beside(path) as draft:
+    with draft_beside(path) as draft, said_of_backup(backup, draft, path):
         take(backup, draft)
         with closing(SqliteStore(draft)) as store:
             if path.exists():

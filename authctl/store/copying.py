@@ -5,13 +5,13 @@ SQLite's own backup, in one step: a snapshot of the source, and one transaction 
 
 import os
 import sqlite3
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from time import monotonic
 from urllib.parse import quote
 
-from authctl.errors import IntegrityFailure, Refused, RegistryUnavailable, reason
+from authctl.errors import AuthctlError, DiskFull, IntegrityFailure, Refused, RegistryUnavailable, reason
 from authctl.files import check_private, real, sync_directory
 from authctl.store.format import check_complete, draft_beside, finish_creation, has_log
 from authctl.store.reading import SqliteView
@@ -25,7 +25,7 @@ _STEP = 16
 
 def back_up(source: sqlite3.Connection, path: Path) -> None:
     """Copy a registry to a new file, whole and private. Raises Refused when something is there."""
-    with draft_beside(path) as draft, explained(path):
+    with draft_beside(path) as draft, said_of_backup(path, draft, path), explained(path):
         with closing(sqlite3.connect(draft, isolation_level=None)) as target:
             source.backup(target)
             check(target, path)
@@ -36,7 +36,7 @@ def take(source: Path, draft: Path) -> None:
     """Copy a backup into a draft. Raises RegistryUnavailable where others can touch it, IntegrityFailure where it is damaged."""
     source = real(source)  # its log lies beside the file itself
     finish_creation(source)
-    check_private(source, "backup")
+    check_private(source, "backup", missing=f"see: ls {source.parent}")
     with explained(source):
         frozen = "" if has_log(source) else "&immutable=1"  # so that nothing is left beside it
         address = f"file:{quote(os.fsencode(source))}?mode=ro{frozen}"
@@ -46,6 +46,22 @@ def take(source: Path, draft: Path) -> None:
         ):
             connection.backup(target)
             check(target, source)
+
+
+@contextmanager
+def said_of_backup(backup: Path, draft: Path, path: Path) -> Iterator[None]:
+    """Let errors name the backup, and not the draft that is made of it or for it; a full disk, the file that was to be there."""
+    try:
+        yield
+    except DiskFull:
+        raise DiskFull(f"cannot write {path}: the disk is full") from None
+    except AuthctlError as error:
+        message = error.message
+        for file in (real(draft), real(backup)):
+            message = message.replace(f"the registry at {file} ", f"the backup at {backup} ").replace(
+                str(file), str(backup)
+            )
+        raise type(error)(message, error.hint) from None
 
 
 def check(connection: sqlite3.Connection, path: Path) -> None:
