@@ -42,7 +42,7 @@ def check_private(path: Path, what: str, missing: str | None = None) -> os.stat_
     if found.st_nlink != 1:
         raise RegistryUnavailable(f"the {what} at {path} has a second name (a hard link)", f"see: ls -li {path}")
     for folder in {path.parent, real(path).parent}:
-        _check_folder(folder)
+        check_folder(folder)
     return found
 
 
@@ -55,7 +55,8 @@ def read_private(path: Path, what: str, missing: str | None = None) -> bytes:
         raise RegistryUnavailable(f"cannot read the {what} at {path}: {reason(error)}") from None
 
 
-def _check_folder(folder: Path) -> None:
+def check_folder(folder: Path) -> None:
+    """Raise RegistryUnavailable where everybody could put another file in the place of what is there."""
     mode = folder.stat().st_mode
     if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
         raise RegistryUnavailable(

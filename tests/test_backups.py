@@ -261,6 +261,15 @@ def test_a_log_that_was_left_is_not_taken_for_another_s(
     assert put_back(tmp_path / "copy.db").ended == 1
 
 
+def test_no_backup_where_everybody_can_write(registry: Registry, tmp_path: Path):
+    """It could not be restored from there: refused before anything is written."""
+    (tmp_path / "open").mkdir()
+    (tmp_path / "open").chmod(0o777)
+    with pytest.raises(RegistryUnavailable, match="everybody can write"):
+        registry.back_up(tmp_path / "open" / "copy.db")
+    assert list((tmp_path / "open").iterdir()) == []
+
+
 def test_a_backup_behind_a_link(registry: Registry, home: Path, tmp_path: Path, put_back: Callable):
     """A copy with its log beside it is restored with what the log has, by whatever name it is reached."""
     issue(registry)

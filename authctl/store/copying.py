@@ -12,7 +12,7 @@ from time import monotonic
 from urllib.parse import quote
 
 from authctl.errors import AuthctlError, DiskFull, IntegrityFailure, Refused, RegistryUnavailable, reason
-from authctl.files import check_private, real, sync_directory
+from authctl.files import check_folder, check_private, real, sync_directory
 from authctl.store.format import check_complete, draft_beside, finish_creation, has_log
 from authctl.store.reading import SqliteView
 from authctl.store.sqlite import PATIENCE, SqliteStore, explained
@@ -26,6 +26,7 @@ _STEP = 16
 def back_up(source: sqlite3.Connection, path: Path) -> None:
     """Copy a registry to a new file, whole and private. Raises Refused when something is there."""
     with draft_beside(path) as draft, said_of_backup(path, draft, path), explained(path):
+        check_folder(path.parent)
         with closing(sqlite3.connect(draft, isolation_level=None)) as target:
             source.backup(target)
             check(target, path)
