@@ -117,18 +117,25 @@ def replace_private(path: Path, content: bytes) -> None:
 
 
 def keep_reserve(path: Path, size: int) -> None:
-    """Keep so much room, or what there is, in a file that `release` gives back; one that is there stays. Never fails."""
-    if path.exists():
-        return
+    """Keep so much room, or what there is, in a file that `release` gives back. Never fails.
+
+    One that is there grows once there is room for all that it lacks.
+    """
     with suppress(OSError):
+        kept = path.stat().st_size if path.exists() else 0
+        if kept >= size:
+            return
         here = os.statvfs(path.parent)
-        room = min(size, here.f_bavail * here.f_frsize)
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        room = here.f_bavail * here.f_frsize
+        if kept and room < size - kept:
+            return
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
             os.fchmod(descriptor, 0o600)
-            os.posix_fallocate(descriptor, 0, max(1, room))
+            os.posix_fallocate(descriptor, 0, max(1, min(size, kept + room)))
         except OSError:
-            path.unlink(missing_ok=True)
+            if not kept:
+                path.unlink(missing_ok=True)
         finally:
             os.close(descriptor)
 

@@ -31,7 +31,7 @@ from authctl import (
 )
 from authctl.model import ProfileSet
 from authctl.registry.backups import restore
-from authctl.registry.core import AUTHCTL
+from authctl.registry.core import AUTHCTL, RESERVE
 from authctl.settings import find_home
 from tests.conftest import Authctl, Clock, Install
 
@@ -652,6 +652,13 @@ authctl audit verify -q > /dev/null; echo $? > {out}/chain
 rm {disk}/filler
 authctl tokens issue -q --user dora --application Outlook > /dev/null 2>&1; echo $? > {out}/after
 """
+
+
+def test_the_reserve_grows_back(registry: Registry, home: Path):
+    """One that was made when there was little room is filled up by a later change."""
+    os.truncate(home / "registry.db-reserve", 4096)
+    issue(registry)
+    assert (home / "registry.db-reserve").stat().st_size == RESERVE
 
 
 def on_a_small_disk(tmp_path: Path, script: str) -> dict[str, str]:
