@@ -661,6 +661,17 @@ def test_the_reserve_grows_back(registry: Registry, home: Path):
     assert (home / "registry.db-reserve").stat().st_size == RESERVE
 
 
+def test_the_reserve_lies_beside_the_registry_itself(registry: Registry, home: Path, tmp_path: Path):
+    """On the disk that it is for, by whatever name the registry is reached."""
+    (tmp_path / "elsewhere").mkdir(0o700)
+    (tmp_path / "elsewhere" / "link.db").symlink_to(home / "registry.db")
+    (home / "registry.db-reserve").unlink()
+    with Registry.open(home, registry=tmp_path / "elsewhere" / "link.db") as linked:
+        issue(linked)
+    assert [path.name for path in (tmp_path / "elsewhere").iterdir()] == ["link.db"]
+    assert (home / "registry.db-reserve").exists()
+
+
 def on_a_small_disk(tmp_path: Path, script: str) -> dict[str, str]:
     """Run a shell script that mounts `{disk}` and knows `authctl`; what it left in `{out}`, by name."""
     disk, out, binaries = tmp_path / "disk", tmp_path / "out", tmp_path / "bin"
