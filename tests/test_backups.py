@@ -378,6 +378,22 @@ def test_what_is_removed_is_archived_first(registry: Registry, authctl: Authctl,
     assert authctl("cleanup", "--archive", "/nowhere/gone.jsonl.gz").code == 6
 
 
+def test_a_cleanup_that_is_refused_leaves_no_archive(
+    registry: Registry, authctl: Authctl, tmp_path: Path, clock: Clock
+):
+    """So that what its hint says can be typed, with the same file."""
+    clock.now = datetime.now(UTC) - timedelta(days=400)
+    with registry._core.store.change() as tx:
+        tx.set_seen(0)
+    issue(registry)
+    archive = ("--archive", str(tmp_path / "gone.jsonl.gz"))
+    refused = authctl("cleanup", *archive)
+    assert (refused.code, "--accept-clock-jump" in refused.err) == (4, True)
+    assert authctl("cleanup", *archive, "--accept-clock-jump").code == 0
+    with gzip.open(tmp_path / "gone.jsonl.gz", "rt") as file:
+        assert len(file.readlines()) == 1
+
+
 def test_what_cannot_be_archived_stays(registry: Registry, authctl: Authctl, clock: Clock):
     """A full disk under the archive: 6, and the batch is still there."""
     for n in range(3):
