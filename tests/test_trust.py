@@ -316,6 +316,8 @@ def test_t1_a_clock_that_says_what_is_no_time(registry: Registry, home: Path, sa
     with Registry.open(home, registry=home / "registry.db", clock=lambda: says, warn=lambda _text: None) as broken:
         with pytest.raises(RegistryUnavailable, match="no time"):
             broken.verify(token)
+        with pytest.raises(RegistryUnavailable, match="no time"):
+            broken.accept_clock(note="the battery was empty")
         with pytest.raises(Refused, match="the clock says"):
             issue(broken)
         assert broken.revoke(SessionFilter(username="alice"), note="lost device").revoked == 1

@@ -507,7 +507,7 @@ class Registry:
         """Go by the clock as it is, though the registry has seen a later instant: it was wrong then.
 
         Nothing revives: what had expired by that later instant ends for good, as does what was begun or used after the
-        present one. Raises Refused without a note, or where the clock is not behind.
+        present one. Raises Refused without a note, or where the clock is not behind; RegistryUnavailable where it says no time.
         """
         return doctor.accept_clock(self._core, note=note, actor=actor)
 

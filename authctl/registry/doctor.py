@@ -79,7 +79,7 @@ def accept_clock(core: Core, *, note: str | None, actor: str | None) -> ClockOut
     """See `Registry.accept_clock`."""
     note = names.note(note)
     with core.change(actor) as unit:
-        seen, unit.now = unit.now, unit.clock
+        seen, unit.now = unit.now, core.now()
         if unit.now >= seen:
             raise Refused("the clock is not behind what the registry has seen: there is nothing to accept")
         unit.tx.set_seen(unit.now)
