@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from authctl import Refused, Registry, SessionFilter, TokenEnded, TokenExpired, keys
+from authctl import Refused, Registry, SessionFilter, TokenEnded, TokenExpired, keys, profiles
 from authctl.instants import DAY
 from authctl.registry import doctor
+from authctl.registry.creation import create
 from authctl.registry.doctor import Finding
+from authctl.settings import find_home
 from authctl.store.sqlite import has_wal_reset_bug
 from tests.conftest import Authctl, Clock
 
@@ -108,6 +110,23 @@ def test_keys_that_are_old_or_idle(registry: Registry, clock: Clock):
     old = registry.signing_keys()[0].key.id
     assert wrong(registry)["keys"].next == f"authctl keys retire {old} --note WHY"
     registry.retire_key(old, note="every year")
+    assert wrong(registry) == {}
+
+
+def test_sessions_that_lost_their_key(registry: Registry, home: Path, tmp_path: Path, clock: Clock):
+    """By another registry of the same ring; retired there, and gone from it."""
+    registry.issue(username="alice", application="Outlook")
+    old = registry.signing_keys()[0].key.id
+    place = find_home(tmp_path / "second", None, home / "keys.json")
+    create(place, profiles.read(profiles.DEFAULT_FILE.encode(), "p"), b"", clock=clock)
+    with Registry.open(place.folder, keys=place.keys, clock=clock) as second:
+        second.rotate_keys(note="every year")
+        second.retire_key(old, note="every year")
+    assert f"1 living session signed by key {old}, which is retired" in wrong(registry)["keys"].found
+    (home / "keys.json").unlink()
+    keys.create(home / "keys.json", registry.now())
+    assert "not in the key ring" in wrong(registry)["keys"].found
+    registry.revoke(SessionFilter(username="alice"), note="lost their key")
     assert wrong(registry) == {}
 
 

@@ -171,6 +171,9 @@ def _keys(core: Core) -> Finding:
     now = core.now()
     with core.look() as (view, at):
         signed = view.signed(at)
+    for key_id, on_it in signed.items():
+        if ring.verifying(key_id) is None:
+            return _without_key(key_id, on_it.sessions, is_known=ring.find(key_id) is not None)
     if now - ring.signing.created_at > _OLDEST_KEY:
         what = f"key {ring.signing.id} has signed since {format_instant(ring.signing.created_at)}"
         return Finding("keys", ok=False, found=what, next="authctl keys rotate --note WHY")
@@ -179,6 +182,14 @@ def _keys(core: Core) -> Finding:
         what = f"key {idle[0]} signs no living session any more"
         return Finding("keys", ok=False, found=what, next=f"authctl keys retire {idle[0]} --note WHY")
     return Finding("keys", ok=True, found=f"key {ring.signing.id} signs")
+
+
+def _without_key(key_id: str, sessions: int, *, is_known: bool) -> Finding:
+    """Sessions that count as living, and whose tokens nobody can verify: another registry's administrator retired their key."""
+    what = f"{sessions:,} living session{'s' * (sessions != 1)} signed by key {key_id}, which is"
+    if is_known:
+        return Finding("keys", False, f"{what} retired", f"authctl keys retire {key_id} --sign-out --note WHY")
+    return Finding("keys", False, f"{what} not in the key ring", "put the key ring back that has it")
 
 
 def _profiles(core: Core) -> Finding:
