@@ -753,14 +753,17 @@ empty alice; key=$(authctl keys list -o id); authctl keys rotate -q --note "copi
 fill; authctl revoke --application Outlook --dry-run > /dev/null 2>&1; echo $? > {out}/dry
 ls {disk}/home > {out}/kept
 authctl revoke --application Outlook --yes --note "lost device" > /dev/null 2> {out}/said; echo $? > {out}/filter
+fill; authctl revoke --application Outlook --yes --note "once more" > /dev/null 2>&1; echo $? > {out}/again
+ls {disk}/home > {out}/kept_again
 empty bob; fill; authctl revoke --all --yes --note "breach" > /dev/null 2>&1; echo $? > {out}/all
 empty carol; fill; authctl keys retire $key --compromised --yes --note "copied" > /dev/null 2>&1; echo $? > {out}/retire
 """
 
 
 def test_a4_what_asks_first_goes_through_on_a_full_disk(tmp_path: Path):
-    """The preview takes the room that is kept, as the deed does; a dry run leaves it alone."""
+    """The preview takes the room that is kept, as the deed does, and gives it back; a dry run leaves it alone."""
     said = on_a_small_disk(tmp_path, ASKING)
     assert (said["dry"], said["filter"], said["all"], said["retire"]) == ("6", "0", "0", "0"), said
-    assert "registry.db-reserve" in said["kept"].split()
+    assert said["again"] == "0"
+    assert all("registry.db-reserve" in said[after].split() for after in ("kept", "kept_again"))
     assert "room that is kept for revocations" in said["said"]

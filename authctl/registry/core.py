@@ -120,7 +120,10 @@ class Core:
             if not release(self.home.reserve):
                 raise
             self.warn("the disk is full: the room that is kept for revocations was used")
-            return deed()
+            try:
+                return deed()
+            finally:  # also where nothing came of it
+                keep_reserve(self.home.reserve, RESERVE)
 
     def warn(self, text: str) -> None:
         """Say something that does not keep the deed from being done; once each."""
