@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from authctl.instants import NEVER, datetime_of
     from authctl.model import (
         AuditEvent,
+        EventFilter,
         Group,
         Grouping,
         Kind,
@@ -49,7 +50,6 @@ if TYPE_CHECKING:
         Wipe,
     )
     from authctl.registry import Registry
-    from authctl.store.base import EventFilter
     from authctl.tokens import read_sealed
 
 __all__ = [
@@ -89,7 +89,7 @@ __all__ = [
     "read_sealed",
 ]
 
-_HOMES = ("errors", "model", "instants", "store.base", "tokens", "registry")
+_HOMES = ("errors", "model", "instants", "tokens", "registry")
 
 
 def __getattr__(name: str) -> object:

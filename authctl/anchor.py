@@ -8,12 +8,12 @@ place under a lock, each within a sector of the disk, so that a crash leaves the
 import fcntl
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from authctl.files import check_private, lock, real
+from authctl.files import check_private, lock, resolved
 
 _LINE = re.compile(rb"([0-9a-f]{16}) ([0-9]{19}) ([0-9a-f]{64}) *\n")
 _WIDTH = 128
@@ -40,16 +40,16 @@ def read(path: Path, registry_id: str) -> Head | None:
     return found[1] if found else None
 
 
-def advance(path: Path, registry_id: str, head: Head, hash_of: Callable[[int], str | None]) -> bool:
+def advance(path: Path, registry_id: str, head: Head, has: Callable[[Sequence[Head]], bool]) -> bool:
     """Write a newer head; False, and nothing is written, where the chain does not have the one in the file, or that one any more.
 
-    `hash_of` gives the hash of an event of the chain by its number, or None, as the chain is when it is asked. Raises OSError.
+    `has` says whether the chain has those events, as it is when it is asked. Raises OSError.
     """
     with _opened(path, os.O_RDWR | os.O_CREAT, fcntl.LOCK_EX) as descriptor:
         found = _find(descriptor, registry_id)
         if found is not None:
             _, known = found
-            if hash_of(known.seq) != known.hash or hash_of(head.seq) != head.hash:
+            if not has((known, head)):
                 return False
             if known.seq >= head.seq:
                 return True
@@ -67,7 +67,7 @@ def replace(path: Path, registry_id: str, head: Head) -> None:
 
 @contextmanager
 def _opened(path: Path, flags: int, kind: int) -> Iterator[int]:
-    descriptor = os.open(real(path), flags | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    descriptor = os.open(resolved(path), flags | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
         if os.fstat(descriptor).st_size == 0 and flags & os.O_CREAT:
             os.fchmod(descriptor, 0o600)  # whatever the umask

@@ -11,8 +11,9 @@ from typing import NamedTuple
 
 from authctl.binding import read_address
 from authctl.errors import InvalidInput
+from authctl.escapes import is_unseen
 from authctl.model import Conditions
-from authctl.names import is_unseen, pattern_fit, quoted
+from authctl.names import pattern_fit, quoted
 
 _MAPPED = ip_network("::ffff:0:0/96")
 

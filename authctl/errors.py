@@ -1,8 +1,11 @@
 """Every way authctl can say no, each with the exit code the command line gives it.
 
 Worded once, where the fault is found: lower case, no full stop, quoting what was typed.
-A hint is the next command to type. Only the outermost boundary catches these.
+A hint is the next command to type. Only the outermost boundary catches these. What a message quotes of foreign text
+(names, paths, files) is visible in it, whoever shows it.
 """
+
+from authctl.escapes import visible
 
 
 def reason(error: OSError) -> str:
@@ -18,8 +21,11 @@ class AuthctlError(Exception):
 
     def __init__(self, message: str, hint: str | None = None) -> None:
         super().__init__(message)
-        self.message = message
-        self.hint = hint
+        self.message = visible(message)
+        self.hint = hint and visible(hint)
+
+    def __str__(self) -> str:
+        return self.message
 
 
 class InvalidInput(AuthctlError):
@@ -32,8 +38,9 @@ class InvalidFile(InvalidInput):
     """A file with faults; `faults` names each of them as `file:line:column: what`."""
 
     def __init__(self, faults: tuple[str, ...]) -> None:
-        super().__init__("\n".join(faults))
-        self.faults = faults
+        super().__init__("")
+        self.faults = tuple(map(visible, faults))
+        self.message = "\n".join(self.faults)
 
 
 class NotFound(AuthctlError):

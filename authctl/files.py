@@ -4,7 +4,6 @@ import errno
 import fcntl
 import os
 import stat
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -41,7 +40,7 @@ def check_private(path: Path, what: str, missing: str | None = None) -> os.stat_
         raise RegistryUnavailable(f"the {what} at {path} is open to others (mode {mode:04o})", f"chmod 600 {path}")
     if found.st_nlink != 1:
         raise RegistryUnavailable(f"the {what} at {path} has a second name (a hard link)", f"see: ls -li {path}")
-    for folder in {path.parent, real(path).parent}:
+    for folder in {path.parent, resolved(path).parent}:
         check_folder(folder)
     return found
 
@@ -64,8 +63,8 @@ def check_folder(folder: Path) -> None:
         )
 
 
-def real(path: Path) -> Path:
-    """Where a path leads, through every link; one that loops stays as it is, for whoever opens it to say so."""
+def resolved(path: Path) -> Path:
+    """Where the links of a path lead; links that lead to each other stay as they are, to fail when they are opened."""
     return Path(os.path.realpath(path))
 
 
@@ -95,10 +94,12 @@ def replace_private(path: Path, content: bytes) -> None:
 
     Raises RegistryUnavailable when it cannot be written, DiskFull for want of room; the old one stands then.
     """
-    path = real(path)
+    path = resolved(path)
     try:
         for leftover in path.parent.glob(f".{path.name}.*.new"):  # of a write that was killed; it may hold secrets
             leftover.unlink(missing_ok=True)
+        import tempfile
+
         descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".new", dir=path.parent)
         try:
             with os.fdopen(descriptor, "wb") as file:

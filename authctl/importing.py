@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from hashlib import sha256
 from typing import Annotated, Any
 
@@ -123,6 +124,9 @@ class _Fields(_Strict):
     expires_at: InstantSource | None = None
 
 
+_FIELDS = frozenset(_Fields.model_fields)
+
+
 class _File(_Strict):
     encoding: Annotated[str | None, BeforeValidator(_encoding)] = None
     where: dict[str, Annotated[list[str] | None, BeforeValidator(_wanted)]] = {}
@@ -174,7 +178,7 @@ class Mapping:
         instants = [source.path for source in (self._file.fields.at, self._file.fields.expires_at) if source]
         event_id = [self._file.event_id] if self._file.event_id else []
         fields = [path for paths in (*self._texts.values(), *instants) for path in paths]
-        key = [part for part in self._file.key if part not in _Fields.model_fields]
+        key = [part for part in self._file.key if part not in _FIELDS]
         return [*fields, *event_id, *self._file.where, *key]
 
     def blank_parts(self) -> list[str]:
@@ -209,12 +213,13 @@ class Mapping:
     def _key(self, row: dict[str, Any], details: dict[str, str | int]) -> bytes:
         parts: list[str | None] = []
         for part in self._file.key:
-            if part in _Fields.model_fields:
+            if part in _FIELDS:
                 said = details.get(part)
                 parts.append(None if said is None else names.fold(str(said)))
             else:
                 parts.append(self._first(row, [part]))
-        self._said.update(part for part, said in zip(self._file.key, parts, strict=True) if said)
+        if len(self._said) < len(self._file.key):
+            self._said.update(part for part, said in zip(self._file.key, parts, strict=True) if said)
         if not any(parts):
             raise _Unusable("every part of its key is blank")
         return sha256(json.dumps(parts).encode()).digest()
@@ -264,21 +269,24 @@ def _as_text(value: object) -> str:
 def _at_path(row: Any, path: str) -> Any:
     """What stands at a dotted path: names, list positions and [Name=Value] picks; texts of JSON are entered."""
     found = row
-    steps = (
-        _PICK.sub(lambda pick: f".[{pick[1]}={pick[2]}]".replace(".", "\0").replace("\0", ".", 1), path)
-        .lstrip(".")
-        .split(".")
-    )
-    for index, step in enumerate(steps):
+    for step, rest in _steps(path):
         if isinstance(found, str):
             found = _entered(found)
-        rest = ".".join(steps[index:]).replace("\0", ".")
         if isinstance(found, dict) and rest in found:
             return found[rest]
-        found = _step(found, step.replace("\0", "."))
+        found = _step(found, step)
         if found is None:
             return None
     return found
+
+
+@lru_cache(maxsize=256)
+def _steps(path: str) -> tuple[tuple[str, str], ...]:
+    """Each step of a path, with all that is left of the path there: a name may have dots."""
+    parted = _PICK.sub(lambda pick: f".[{pick[1]}={pick[2]}]".replace(".", "\0").replace("\0", ".", 1), path)
+    steps = parted.lstrip(".").split(".")
+    rests = [".".join(steps[index:]) for index in range(len(steps))]
+    return tuple((step.replace("\0", "."), rest.replace("\0", ".")) for step, rest in zip(steps, rests, strict=True))
 
 
 def _step(found: Any, step: str) -> Any:

@@ -6,7 +6,6 @@ calendar months and a fixed number of microseconds. Nothing here reads the clock
 
 import re
 import time
-from calendar import monthrange
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -88,6 +87,8 @@ def _fixed_parts(microseconds: int) -> list[str]:
 
 def months_before(instant: int, months: int) -> int:
     """The same time of day `months` calendar months earlier, clamped to the month's last day."""
+    from calendar import monthrange
+
     day, time_of_day = divmod(instant, DAY)
     date = _EPOCH + timedelta(days=day)
     year, month = divmod(date.year * 12 + date.month - 1 - months, 12)

@@ -3,8 +3,8 @@
 `now >= expires_at` is expired: one boundary, here and in every store. "Never" is a large number.
 """
 
-from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from authctl.instants import DAY, HOUR, NEVER, SECOND, Duration
 
@@ -32,8 +32,7 @@ class PasswordRule(StrEnum):
     NONE = "none"
 
 
-@dataclass(frozen=True, slots=True)
-class Timeouts:
+class Timeouts(NamedTuple):
     """How long sessions live: longest inactivity, longest age, and how often a use may move the idle deadline."""
 
     idle: int = DEFAULT_IDLE_TIMEOUT
@@ -41,8 +40,7 @@ class Timeouts:
     slide_after: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Deadlines:
+class Deadlines(NamedTuple):
     """The stored consequences of a registration or a use."""
 
     slid_at: int

@@ -6,9 +6,11 @@ revocation of `alice` also meets `ALICE`: a revocation that misses is worse than
 
 import os
 import re
+from functools import lru_cache
 from unicodedata import category, normalize
 
 from authctl.errors import InvalidInput, Refused
+from authctl.escapes import is_unseen, visible
 
 NOTE_LENGTH = 4_000
 LEAST_SAID = 3
@@ -17,6 +19,7 @@ SHORTEST_PREFIX = 6
 
 _ID_LETTERS = "abcdefghjkmnpqrstvwxyz"
 _ID_CHARACTERS = _ID_LETTERS + "23456789"
+_ID_PAIRS = [a + b for a in _ID_CHARACTERS for b in _ID_CHARACTERS]
 _ID_LENGTH = 16
 _ID_PREFIX = re.compile(f"[{_ID_LETTERS}][{_ID_CHARACTERS}]{{0,{_ID_LENGTH - 1}}}")
 
@@ -24,42 +27,8 @@ _TOKEN = re.compile(r"(ac[ars]t_)[0-9a-f]*|[0-9a-f]{32,}", re.ASCII | re.IGNOREC
 
 _ANY = "\0"  # stands for `*` while a pattern is folded, so that a full-width asterisk stays a literal
 
-_UNSEEN_CATEGORIES = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
-_UNSEEN_RANGES = (
-    (0x034F, 0x034F),  # combining grapheme joiner
-    (0x115F, 0x1160),  # Hangul fillers
-    (0x17B4, 0x17B5),  # Khmer inherent vowels
-    (0x180B, 0x180F),  # Mongolian variation selectors
-    (0x2800, 0x2800),  # braille pattern blank
-    (0x3164, 0x3164),  # Hangul filler
-    (0xFE00, 0xFE0F),  # variation selectors
-    (0xFFA0, 0xFFA0),  # halfwidth Hangul filler
-    (0xE0000, 0xE0FFF),  # tags and further variation selectors
-)
 
-
-def is_unseen(character: str) -> bool:
-    """Whether a character is a control, a format or bidi character, or draws nothing.
-
-    General categories of the Unicode Character Database, and Default_Ignorable_Code_Point beside
-    them for those that are called letters or marks there.
-    """
-    if category(character) in _UNSEEN_CATEGORIES:
-        return True
-    code = ord(character)
-    return any(first <= code <= last for first, last in _UNSEEN_RANGES)
-
-
-def visible(text: str) -> str:
-    """The text with every control, bidi, zero-width and unprintable character as an escape.
-
-    What comes out is safe for a terminal: one line, nothing invisible, nothing reordered.
-    """
-    if text.isascii() and text.isprintable():
-        return text
-    return "".join(c if c.isprintable() and not is_unseen(c) else c.encode("unicode_escape").decode() for c in text)
-
-
+@lru_cache(maxsize=4_096)
 def fold(text: str) -> str:
     """What two spellings of one text have in common: case, width, composition and blanks apart.
 
@@ -149,10 +118,12 @@ def new_id() -> str:
     """A fresh session id: a public handle of 78 random bits, no part of any secret."""
     chance = int.from_bytes(os.urandom(_ID_LENGTH + 8))  # so many more than are used that none is likelier
     chance, first = divmod(chance, len(_ID_LETTERS))
+    chance, last = divmod(chance, len(_ID_CHARACTERS))
     characters = [_ID_LETTERS[first]]
-    while len(characters) < _ID_LENGTH:
-        chance, next_one = divmod(chance, len(_ID_CHARACTERS))
-        characters.append(_ID_CHARACTERS[next_one])
+    for _ in range(_ID_LENGTH // 2 - 1):
+        chance, pair = divmod(chance, len(_ID_PAIRS))
+        characters.append(_ID_PAIRS[pair])
+    characters.append(_ID_CHARACTERS[last])
     return "".join(characters)
 
 

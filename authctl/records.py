@@ -5,11 +5,10 @@ from typing import TYPE_CHECKING, Any
 
 from authctl.errors import TokenInvalid
 from authctl.instants import EARLIEST, NEVER, SECOND, format_instant, format_timeout
-from authctl.keys import KeyState
-from authctl.model import AuditEvent, Group, Profile, ProfileSet, Session
 from authctl.names import username_key
 
 if TYPE_CHECKING:
+    from authctl.model import AuditEvent, Group, Profile, ProfileSet, Session
     from authctl.registry.audit import AcceptOutcome
     from authctl.registry.backups import BackupOutcome, RestoreOutcome
     from authctl.registry.cleanup import CleanupOutcome
@@ -55,7 +54,7 @@ def instant(value: int | None) -> str | None:
     return None if value is None or value >= NEVER else format_instant(value)
 
 
-def session(s: Session) -> Record:
+def session(s: "Session") -> Record:
     """A session, every field."""
     return {
         "id": s.id,
@@ -86,7 +85,7 @@ def session(s: Session) -> Record:
     }
 
 
-def shown_session(s: Session) -> Record:
+def shown_session(s: "Session") -> Record:
     """A session by itself, with which of its deadlines comes first, and what its tokens are."""
     ended = s.expires_at >= NEVER or s.ended_by is not None
     return {
@@ -117,7 +116,7 @@ def issued(i: "Issued") -> Record:
     }
 
 
-def introspection(s: Session) -> Record:
+def introspection(s: "Session") -> Record:
     """A verified session as RFC 7662, section 2.2: times in whole seconds; no exp when there is no end."""
     expires = s.token_expires_at if s.read_at < s.token_expires_at else s.token_ends_at
     answer = {
@@ -169,12 +168,12 @@ def ending(o: "EndOutcome") -> Record:
     }
 
 
-def group(g: Group) -> Record:
+def group(g: "Group") -> Record:
     """Sessions that have something in common, counted."""
     return {"group": g.group, **_counts(g)}
 
 
-def _counts(g: Group) -> Record:
+def _counts(g: "Group") -> Record:
     return {
         "active": g.active,
         "expired": g.expired,
@@ -229,6 +228,8 @@ def continuity(s: "ContinuityState") -> Record:
 
 def key(u: "KeyUse") -> Record:
     """A key, and what it still signs; never its secret."""
+    from authctl.keys import KeyState
+
     return {
         "id": u.key.id,
         "state": u.key.state.value,
@@ -315,7 +316,7 @@ def cleared(o: "ClearOutcome") -> Record:
     }
 
 
-def event(e: AuditEvent) -> Record:
+def event(e: "AuditEvent") -> Record:
     """An audit event; its detail as an object, or as it stands where it was tampered with."""
     return {
         "seq": e.seq,
@@ -350,7 +351,7 @@ def cleanup(o: "CleanupOutcome") -> Record:
     }
 
 
-def profile(p: Profile, profiles: ProfileSet) -> Record:
+def profile(p: "Profile", profiles: "ProfileSet") -> Record:
     """A profile, every field, with the assignments that lead to it."""
     document = dict.fromkeys(PROFILE_FIELDS) | p.to_document()
     return {

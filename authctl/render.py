@@ -3,16 +3,14 @@
 Foreign text never gets out raw: in tables and CSV what cannot be seen is an escape, in JSON everything beyond ASCII is.
 """
 
-import csv
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from itertools import chain, islice
-from typing import Any, TextIO
+from typing import Any, NamedTuple, TextIO
 from unicodedata import normalize
 
-from authctl.names import visible
+from authctl.escapes import visible
 from authctl.records import PROFILE_FIELDS, Record
 
 
@@ -26,8 +24,7 @@ class Format(StrEnum):
     ID = "id"
 
 
-@dataclass(frozen=True, slots=True)
-class Shape:
+class Shape(NamedTuple):
     """How one kind of record is laid out: every field, in order, and the columns of its table, its id first."""
 
     fields: tuple[str, ...]
@@ -144,6 +141,8 @@ def _json_list(out: TextIO, records: Iterable[Record]) -> None:
 
 
 def _csv(out: TextIO, records: Iterable[Record], fields: tuple[str, ...]) -> None:
+    import csv
+
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(fields)
     writer.writerows([csv_cell(record[name]) for name in fields] for record in records)

@@ -2,8 +2,8 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from authctl.errors import InvalidInput
 
@@ -11,8 +11,7 @@ CREDENTIAL = "authctl-keys"
 """What a key ring is called among the credentials of a systemd service."""
 
 
-@dataclass(frozen=True, slots=True)
-class Home:
+class Home(NamedTuple):
     """One installation: a folder, and the registry in it or elsewhere."""
 
     folder: Path

@@ -111,16 +111,17 @@ def validated(model: type[Model], document: Document) -> Model:
         details = [detail for detail in details if detail["loc"] not in gone]
         for detail in details:
             _fault(document, detail, model)
-        if not details or not all(map(_can_go, details)):
+        if not details or not all(_can_go(detail, document) for detail in details):
             document.raise_faults()
         gone.update(detail["loc"] for detail in details)
         data = _without(data, [detail["loc"] for detail in details])
 
 
-def _can_go(detail: ErrorDetails) -> bool:
+def _can_go(detail: ErrorDetails, document: Document) -> bool:
     alone = detail["type"] == "extra_forbidden" or len(detail["loc"]) > _ENTRY
     return (
         alone
+        and detail["loc"] in document.values
         and detail["type"] != "missing"
         and "[key]" not in detail["loc"]
         and not any(isinstance(part, int) for part in detail["loc"])

@@ -13,12 +13,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from unicodedata import category
 
 import pytest
 from hypothesis import settings
+from typer.main import get_command
 
 from authctl import Registry, profiles
-from authctl.cli.app import run
+from authctl.cli.app import app, run
 from authctl.registry.creation import create
 from authctl.settings import find_home
 
@@ -29,6 +31,47 @@ EXPORTS = Path(os.environ.get("AUTHCTL_TEST_EXPORTS") or Path(__file__).parents[
 settings.register_profile("ci", max_examples=60, deadline=None, derandomize=True)
 settings.register_profile("full", max_examples=2_000, deadline=None)
 settings.load_profile(os.environ.get("AUTHCTL_TEST_PROFILE", "ci"))
+
+HOSTILE = [
+    "\x1b[5;41mred\x1b[0m",
+    "\x1b]0;title\x07",
+    "\x9b31m",
+    "a\rb",
+    "a\bb",
+    "a\nb",
+    "a\tb",
+    "a\x7fb",
+    "\u202ereversed",
+    "\u2066isolated\u2069",
+    "zero\u200bwidth",
+    "\ufeffbom",
+    "a\u2028b",
+    "tag\U000e0041",
+    "filler\u3164",
+    "[bold]markup[/bold]",
+    ":smile:",
+    "{a} %s %(b)s",
+]
+
+
+def unseen(text: str) -> list[str]:
+    """What a terminal should never get from us: controls but newline and tab, format characters, other line ends."""
+    return [c for c in text if c not in "\n\t" and category(c) in ("Cc", "Cf", "Zl", "Zp", "Cs")]
+
+
+def every_command() -> dict[tuple[str, ...], list[Any]]:
+    """Every command that does something, by its path, with the options and arguments it takes."""
+    root = get_command(app)
+    return dict(_leaves(root, root.make_context("authctl", ["--help"], resilient_parsing=True), ()))
+
+
+def _leaves(command: Any, context: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], list[Any]]]:
+    if not hasattr(command, "list_commands"):
+        yield path, command.params
+        return
+    for name in command.list_commands(context):
+        child = command.get_command(context, name)
+        yield from _leaves(child, type(context)(child, info_name=name, parent=context), (*path, name))
 
 
 class Clock:

@@ -582,3 +582,25 @@ def test_names_are_what_the_registry_matches(installed: Authctl, home: Path):
         assert installed("sessions", "list", "--search", user, "--count").out == "1\n"
     with Registry.open(home) as registry:
         assert registry.count(SessionFilter(username=names.username("A%"))) == 1
+
+
+def test_links_that_lead_to_each_other(installed: Authctl, home: Path, tmp_path: Path):
+    """A loop in the place of any file is unavailable, or found by the doctor; where it is the audit head, the deed stands."""
+    loop = tmp_path / "loop"
+    loop.symlink_to(loop)
+    assert installed("--home", str(loop), "doctor").code == 9
+    assert installed("--registry", str(loop), "doctor").code == 9
+    assert installed("--registry", str(loop), "sessions", "list").code == 6
+    assert installed("--keys", str(loop), "keys", "rotate", "--note", "yearly").code == 6
+    (home / "audit.head").unlink()
+    (home / "audit.head").symlink_to(home / "audit.head")
+    rotated = installed("keys", "rotate", "--note", "yearly")
+    assert (rotated.code, "done, but the head of the audit log could not be written" in rotated.err) == (0, True)
+
+
+def test_a_restore_to_where_no_file_can_be(installed: Authctl, tmp_path: Path):
+    """A name that is too long for the file system is unavailable."""
+    copy = tmp_path / "copy.db"
+    assert installed("backup", str(copy)).code == 0
+    ran = installed("--registry", str(tmp_path / ("n" * 300)), "restore", str(copy), "--note", "disk failed")
+    assert (ran.code, "file name too long" in ran.err) == (6, True)

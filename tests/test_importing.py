@@ -158,6 +158,10 @@ def test_the_key_goes_by_the_folded_field():
         ("fields: {username: user, at: time}\nkey: []", "map.yaml:2:6: 'key' must not be empty"),
         ("fields: {username: user, at: time, color: red}\nkey: [username]", "map.yaml:1:36: unknown field 'color'"),
         ("fields: {username: 7, at: time}\nkey: [username]", "map.yaml:1:20: 'username': write a path"),
+        (
+            "fields: {username: user, at: '['}\nkey: [username]",
+            "map.yaml:1:30: 'path': a pick is written [Name=Value]: '['",
+        ),
         ("fields: {username: user, at: {format: unix}}\nkey: [username]", "map.yaml:1:30: 'path' is missing"),
         (
             "where: {a: {present: false}}\nfields: {username: u, at: t}\nkey: [username]",

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from authctl import Registry, SessionFilter, names
 from authctl.store import paging, searching
-from authctl.store.base import Imported, Store
+from authctl.store.base import Store
+from authctl.store.values import Imported
 from tests.conftest import Authctl
 from tests.test_store_contract import NOW, STORES, add, new, revoke
 

@@ -5,6 +5,7 @@ import json
 import os
 import stat
 import threading
+import time
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from authctl import (
     SessionFilter,
     Status,
     TokenEnded,
+    TokenInvalid,
     TokenUnknown,
     files,
     keys,
@@ -27,6 +29,7 @@ from authctl import (
 )
 from authctl.instants import DAY, HOUR
 from authctl.keys import KeyState
+from authctl.registry import tokens
 from authctl.registry.creation import create
 from authctl.settings import find_home
 from tests.conftest import START, Authctl, Clock, Install
@@ -40,6 +43,12 @@ profiles:
   pair: {tokens: pair, idle_timeout: 14d, absolute_timeout: 90d}
   asked: {tokens: requested, default_lifetime: 1h, sealed: true}
 """
+
+
+@pytest.fixture(autouse=True)
+def _looked_at_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The key ring's file is looked at with each token; else a second may pass."""
+    monkeypatch.setattr(tokens, "FRESH_SECONDS", 0)
 
 
 @pytest.fixture
@@ -111,12 +120,30 @@ def test_nothing_is_lost_after_that_date(ring: Registry, clock: Clock):
     clock.forward(hours=1)
     outcome = ring.retire_key(key_id, note="every year")
     assert (outcome.changed, outcome.ended, outcome.reason, outcome.sessions) == (True, 0, None, ())
-    with pytest.raises(TokenUnknown):
+    with pytest.raises(TokenInvalid):
         ring.verify(old.access_token)
     (retired, _) = ring.signing_keys()
     assert (retired.key.state, retired.key.secret, retired.key.retired_at) == (KeyState.RETIRED, b"", outcome.at)
     assert ring.retire_key(key_id, note="once more").changed is False
     assert actions(ring) == ["key.retire", "key.rotate"]
+
+
+def test_a_ring_is_looked_at_again(ring: Registry, home: Path, monkeypatch: pytest.MonkeyPatch):
+    """A registry that is open sees soon that its key ring was changed, and is unavailable where that cannot be read."""
+    monkeypatch.setattr(tokens, "FRESH_SECONDS", 0.05)
+    old = issue(ring)
+    (key_id,) = ids(ring)
+    ring.rotate_keys(note="every year")
+    assert ring.verify(issue(ring).access_token)
+    ring.retire_key(key_id, sign_out=True, note="every year")
+    time.sleep(0.06)
+    with pytest.raises(TokenUnknown):
+        ring.verify(old.access_token)
+    young = issue(ring)
+    (home / "keys.json").chmod(0o644)
+    time.sleep(0.06)
+    with pytest.raises(RegistryUnavailable, match="open to others"):
+        ring.verify(young.access_token)
 
 
 @pytest.mark.parametrize("way", ["sign_out", "compromised"])

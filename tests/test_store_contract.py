@@ -18,6 +18,7 @@ from authctl.instants import DAY, NEVER, Duration
 from authctl.model import (
     CachedLogin,
     Conditions,
+    EventFilter,
     Group,
     Grouping,
     NewSession,
@@ -27,7 +28,8 @@ from authctl.model import (
     User,
 )
 from authctl.store import create_store, open_store
-from authctl.store.base import EventFilter, Imported, Store
+from authctl.store.base import Store
+from authctl.store.values import Imported
 
 NOW = 1_800_000_000_000_000
 DEFAULTS = profiles.read(profiles.DEFAULT_FILE.encode(), "profiles.yaml")
@@ -65,7 +67,7 @@ def new(username: str = "alice", used_at: int = NOW, **changes) -> NewSession:
     }
     values |= changes
     if changes.get("fixed_expires_at") is not None:
-        values["deadlines"] = replace(values["deadlines"], expires_at=changes["fixed_expires_at"])
+        values["deadlines"] = values["deadlines"]._replace(expires_at=changes["fixed_expires_at"])
     return NewSession(**values)
 
 
@@ -105,7 +107,7 @@ def test_absent_is_none_or_empty(store: Store):
         assert view.event(1) is None
         assert view.last_event() is None
         assert view.latest_revoke_all() is None
-        assert view.imported(b"key", NOW) == []
+        assert view.imported([b"key"], NOW) == {}
         assert view.chain(0, 5) == []
         assert view.ended_before(NOW) == (0, 0, 0)
     assert store.by_number(1, NOW) is None
@@ -284,7 +286,7 @@ def test_rotating_begins_the_next_generation(store: Store):
     )
     assert (found.last_used_at, found.slid_at, found.expires_at) == (later, later, later + 3 * DAY)
     with store.change() as tx:
-        tx.rotate(session.number, NOW + 5, replace(moved, slid_at=later), NOW + 65, "89abcdef")
+        tx.rotate(session.number, NOW + 5, moved._replace(slid_at=later), NOW + 65, "89abcdef")
         found = tx.session(session.id, later)
     assert found is not None
     assert (found.generation, found.refreshed_at, found.last_used_at) == (2, NOW + 5, later)
@@ -674,12 +676,12 @@ def test_imported_sessions(store: Store):
         old, fresh = new(used_at=NOW - DAY), new(device="AL-PC", fixed_expires_at=NOW + 7)
         tx.add_imported([Imported(b"k", old, {"username": 1}, closed), Imported(b"k", fresh, {"device": 2}, None)])
         tx.add_imported([])
-        first, second = tx.imported(b"k", NOW)
+        first, second = tx.imported([b"k"], NOW)[b"k"]
         assert (first.session.id, first.session.revocation_id, first.said_at) == (old.id, closed, {"username": 1})
         assert (second.session.status.value, second.session.expires_at) == ("active", NOW + 7)
         changed = new("alice", NOW + 1, device="AL-PHONE")
         tx.update_imported(second.session.number, Imported(b"k", changed, {"device": 3}, None))
-        _, third = tx.imported(b"k", NOW)
+        _, third = tx.imported([b"k"], NOW)[b"k"]
     assert (third.session.id, third.session.device, third.said_at) == (fresh.id, "AL-PHONE", {"device": 3})
     assert third.session.expires_at == NOW + 1 + 3 * DAY
     (issued,) = add(store, new())

@@ -11,7 +11,8 @@ from threading import Thread
 from typing import Any
 
 from authctl.errors import AuthenticatorUnavailable
-from authctl.names import fold, visible
+from authctl.escapes import visible
+from authctl.names import fold
 
 
 @dataclass(frozen=True, slots=True)

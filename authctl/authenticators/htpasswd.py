@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from authctl.errors import AuthenticatorUnavailable, reason
-from authctl.names import quoted, visible
+from authctl.escapes import visible
+from authctl.names import quoted
 
 if TYPE_CHECKING:
     from passlib.apache import HtpasswdFile

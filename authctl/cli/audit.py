@@ -9,7 +9,7 @@ from authctl import records, render
 from authctl.cli.context import counted, start
 from authctl.cli.options import LARGEST, Actor, Limit, Note, Output, Quiet
 from authctl.instants import parse_when
-from authctl.store.base import EventFilter
+from authctl.model import EventFilter
 
 app = typer.Typer(help="See who did what.", rich_markup_mode=None, add_completion=False)
 

@@ -11,7 +11,8 @@ import typer
 
 from authctl import render
 from authctl.errors import AuthctlError, Refused, reason
-from authctl.names import visible, without_tokens
+from authctl.escapes import visible
+from authctl.names import without_tokens
 from authctl.records import Record
 from authctl.render import Format, Shape
 

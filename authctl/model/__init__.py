@@ -4,24 +4,19 @@ Instants are integers, microseconds since 1970 UTC; `NEVER` stands for no end. T
 give these values their meaning are in `lifetimes`.
 """
 
-from authctl.model.audit import AuditEvent
-from authctl.model.continuity import ContinuityEvent
-from authctl.model.filters import SessionFilter, Sort, SortField
-from authctl.model.logins import CachedLogin
-from authctl.model.profiles import Assignment, Profile, ProfileSet
-from authctl.model.rules import (
-    Binding,
-    CacheRules,
-    Conditions,
-    OnReuse,
-    OnRevoke,
-    PairRules,
-    RequestRules,
-    Tokens,
-    Wipe,
-)
-from authctl.model.sessions import SIGN_IN_METHODS, Kind, NewSession, Session, Status
-from authctl.model.users import Group, Grouping, User
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from authctl.model.audit import AuditEvent, EventFilter
+    from authctl.model.continuity import ContinuityEvent
+    from authctl.model.filters import SessionFilter, Sort, SortField
+    from authctl.model.logins import CachedLogin
+    from authctl.model.profiles import Assignment, Profile, ProfileSet
+    from authctl.model.registrations import NewSession
+    from authctl.model.rules import CacheRules, Conditions, OnReuse, OnRevoke, PairRules, RequestRules
+    from authctl.model.sessions import SIGN_IN_METHODS, Binding, Kind, Session, Status, Tokens, Wipe
+    from authctl.model.users import Group, Grouping, User
 
 __all__ = [
     "SIGN_IN_METHODS",
@@ -32,6 +27,7 @@ __all__ = [
     "CachedLogin",
     "Conditions",
     "ContinuityEvent",
+    "EventFilter",
     "Group",
     "Grouping",
     "Kind",
@@ -51,3 +47,24 @@ __all__ = [
     "User",
     "Wipe",
 ]
+
+_MODULES = {
+    "audit": "AuditEvent EventFilter",
+    "continuity": "ContinuityEvent",
+    "filters": "SessionFilter Sort SortField",
+    "logins": "CachedLogin",
+    "profiles": "Assignment Profile ProfileSet",
+    "rules": "CacheRules Conditions OnReuse OnRevoke PairRules RequestRules",
+    "registrations": "NewSession",
+    "sessions": "SIGN_IN_METHODS Binding Kind Session Status Tokens Wipe",
+    "users": "Group Grouping User",
+}
+_HOMES = {name: module for module, names in _MODULES.items() for name in names.split()}
+
+
+def __getattr__(name: str) -> object:
+    """Find a value where it is defined when it is first asked for, so that no command pays for what it does not use."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'authctl.model' has no attribute {name!r}")
+    globals()[name] = getattr(import_module(f"authctl.model.{_HOMES[name]}"), name)
+    return globals()[name]

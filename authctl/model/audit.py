@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from authctl import names
+
 
 @dataclass(frozen=True, slots=True)
 class AuditEvent:
@@ -17,3 +19,23 @@ class AuditEvent:
     """A JSON object as text, exactly as it was hashed."""
     prev_hash: str
     hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class EventFilter:
+    """Which audit events are meant: every criterion that is given must hold."""
+
+    since: int | None = None
+    until: int | None = None
+    actor: str | None = None
+    action: str | None = None
+    username: str | None = None
+    session_id: str | None = None
+    search: str | None = None
+
+    def __post_init__(self) -> None:
+        """Raise InvalidInput for a text that no event could have."""
+        if self.username is not None:
+            names.username(self.username)
+        for name in ("actor", "action", "session_id", "search"):
+            names.field(getattr(self, name) or "", name.replace("_", " "))

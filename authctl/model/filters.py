@@ -3,11 +3,11 @@
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
+from typing import NamedTuple
 
 from authctl.errors import InvalidInput
 from authctl.instants import instant_of
-from authctl.model.rules import Wipe
-from authctl.model.sessions import Kind, Status
+from authctl.model.sessions import Kind, Status, Wipe
 from authctl.names import field as checked_field
 from authctl.names import fold, profile_name, quoted, username
 
@@ -29,8 +29,7 @@ class SortField(StrEnum):
     REVOKED_AT = "revoked_at"
 
 
-@dataclass(frozen=True, slots=True)
-class Sort:
+class Sort(NamedTuple):
     """An order that was asked for instead of a list's own."""
 
     field: SortField
@@ -96,8 +95,8 @@ class SessionFilter:
             profile_name(self.profile)
         if self.search is not None and not fold(self.search):
             raise InvalidInput("the search is blank")
-        for name in ("application", "device", "platform", "search"):
-            checked_field(getattr(self, name) or "", name)
+        for name in ("application", "device", "platform", "search", "key_id"):
+            checked_field(getattr(self, name) or "", name.replace("_", " "))
         for name in ("created_since", "created_before", "used_since", "unused_since", "expires_before"):
             object.__setattr__(self, name, _instant(getattr(self, name)))
 

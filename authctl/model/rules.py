@@ -9,29 +9,11 @@ from authctl import lifetimes
 from authctl.instants import DAY, format_timeout, parse_length, parse_timeout
 
 
-class Tokens(StrEnum):
-    """What a session is registered with, and keeps."""
-
-    SINGLE = "single"
-    """One access token, as good as its session; use moves the idle deadline."""
-    PAIR = "pair"
-    """A short-lived access token, and a refresh token that is exchanged for the next pair."""
-    REQUESTED = "requested"
-    """One access token for as long as was asked for; use does not extend it."""
-
-
 class OnReuse(StrEnum):
     """What happens when a spent refresh token comes back."""
 
     REVOKE = "revoke"
     REFUSE = "refuse"
-
-
-class Binding(StrEnum):
-    """From where alone a token is good: the address or the referrer it was issued to."""
-
-    ADDRESS = "address"
-    REFERRER = "referrer"
 
 
 class OnRevoke(StrEnum):
@@ -40,17 +22,6 @@ class OnRevoke(StrEnum):
     SIGN_OUT = "sign_out"
     WIPE = "wipe"
     """To remove its data, too, and to say when it has."""
-
-
-class Wipe(StrEnum):
-    """How far an order to remove an application's data has come."""
-
-    PENDING = "pending"
-    """The application has not been in contact since the revocation."""
-    DELIVERED = "delivered"
-    """It was told, and has not answered."""
-    ACKNOWLEDGED = "acknowledged"
-    """It says that its data is removed."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,13 +1,13 @@
 """Sessions: what is known of one, and what is given to register one."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import StrEnum
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from authctl import lifetimes
-from authctl.model.continuity import ContinuityEvent, held_until
-from authctl.model.rules import Tokens, Wipe
+
+if TYPE_CHECKING:
+    from authctl.model.continuity import ContinuityEvent
 
 
 class Status(StrEnum):
@@ -23,6 +23,35 @@ class Kind(StrEnum):
 
     APPLICATION = "application"
     WEB = "web"
+
+
+class Tokens(StrEnum):
+    """What a session is registered with, and keeps."""
+
+    SINGLE = "single"
+    """One access token, as good as its session; use moves the idle deadline."""
+    PAIR = "pair"
+    """A short-lived access token, and a refresh token that is exchanged for the next pair."""
+    REQUESTED = "requested"
+    """One access token for as long as was asked for; use does not extend it."""
+
+
+class Binding(StrEnum):
+    """From where alone a token is good: the address or the referrer it was issued to."""
+
+    ADDRESS = "address"
+    REFERRER = "referrer"
+
+
+class Wipe(StrEnum):
+    """How far an order to remove an application's data has come."""
+
+    PENDING = "pending"
+    """The application has not been in contact since the revocation."""
+    DELIVERED = "delivered"
+    """It was told, and has not answered."""
+    ACKNOWLEDGED = "acknowledged"
+    """It says that its data is removed."""
 
 
 SIGN_IN_METHODS = ("password", "key", "saml", "other")
@@ -97,10 +126,12 @@ class Session(NamedTuple):
         """Whether neither a deadline nor a hard end has come, revoked or not."""
         return lifetimes.is_alive(self.ended_at, self.ends_at, now)
 
-    def held_by(self, events: Sequence[ContinuityEvent]) -> "Session":
+    def held_by(self, events: "Sequence[ContinuityEvent]") -> "Session":
         """The same with what continuity events make of its deadlines; a hard end stays where it is."""
         if self.ended_at is not None:
             return self
+        from authctl.model.continuity import held_until
+
         access = self.access_expires_at
         return self._replace(
             ends_at=held_until(self.expires_at, self.profile, events),
@@ -159,35 +190,3 @@ class Session(NamedTuple):
     def token_ends_at(self) -> int:
         """When its present access token really ends."""
         return self.ends_at if self.access_ends_at is None else min(self.access_ends_at, self.ends_at)
-
-
-@dataclass(frozen=True, slots=True)
-class NewSession:
-    """A session to be registered; the store gives it its number."""
-
-    id: str
-    username: str
-    profile: str
-    created_at: int
-    last_used_at: int
-    deadlines: lifetimes.Deadlines
-    application: str | None = None
-    application_version: str | None = None
-    platform: str | None = None
-    device: str | None = None
-    ip: str | None = None
-    user_agent: str | None = None
-    kind: str = Kind.APPLICATION
-    signed_in_with: str | None = None
-    referrer: str | None = None
-    fixed_expires_at: int | None = None
-    tokens: str = Tokens.SINGLE
-    sealed: bool = False
-    bound_to: str | None = None
-    access_expires_at: int | None = None
-    ended_at: int | None = None
-    ended_by: str | None = None
-    secret_hash: bytes | None = None
-    key_id: str | None = None
-    conditioned: bool = False
-    wipes: bool = False

@@ -1,54 +1,43 @@
 """The use cases. `Registry` is what the command line and application back ends call; each method is one
 use case with its transaction, worked out in the module of its noun."""
 
-from collections.abc import Callable, Iterator, Sequence
-from datetime import datetime, timedelta
+from __future__ import annotations  # most of the types below belong to modules that are imported when they are used
+
+from functools import cached_property
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, BinaryIO, Self
 
 from authctl.errors import InvalidInput
-from authctl.instants import Clock, Duration, instant_of
-from authctl.model import AuditEvent, Group, Grouping, ProfileSet, Session, SessionFilter
+from authctl.model import EventFilter, Grouping, SessionFilter
 from authctl.names import quoted
-from authctl.registry import audit as audit_log
-from authctl.registry import (
-    backups,
-    cleanup,
-    continuity,
-    doctor,
-    logins,
-    profiles,
-    refreshing,
-    revocations,
-    sessions,
-    signing,
-    tokens,
-    users,
-    verifying,
-    wiping,
-)
-from authctl.registry.audit import AcceptOutcome, ChainHead
-from authctl.registry.backups import BackupOutcome
-from authctl.registry.cleanup import CleanupOutcome, Progress
-from authctl.registry.continuity import ContinuityState
-from authctl.registry.core import Core, Done, Warn
-from authctl.registry.doctor import ClockOutcome, Finding
-from authctl.registry.judging import Facts
-from authctl.registry.logins import ClearOutcome, Remembered
-from authctl.registry.profiles import ApplyOutcome, ProfileDifference
-from authctl.registry.revocations import RevokeOutcome
-from authctl.registry.sessions import EndOutcome
-from authctl.registry.signing import KeyUse, RetireOutcome
-from authctl.registry.tokens import Issued
-from authctl.registry.users import UserOutcome, UserSessions
+from authctl.registry import sessions
+from authctl.registry.core import Core
 from authctl.settings import find_home
 from authctl.store import open_store
-from authctl.store.base import Archive, EventFilter
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from datetime import datetime, timedelta
+    from types import TracebackType
+
     from authctl.importing import Mapping
+    from authctl.instants import Clock, Duration
+    from authctl.model import AuditEvent, EventFilter, Group, ProfileSet, Session
+    from authctl.registry.audit import AcceptOutcome, ChainHead
+    from authctl.registry.backups import BackupOutcome
+    from authctl.registry.cleanup import CleanupOutcome, Progress
+    from authctl.registry.continuity import ContinuityState
+    from authctl.registry.core import Done, Warn
+    from authctl.registry.doctor import ClockOutcome, Finding
     from authctl.registry.imports import ImportOutcome
+    from authctl.registry.logins import ClearOutcome, Remembered
+    from authctl.registry.profiles import ApplyOutcome, ProfileDifference
+    from authctl.registry.revocations import RevokeOutcome
+    from authctl.registry.sessions import EndOutcome
+    from authctl.registry.signing import KeyUse, RetireOutcome
+    from authctl.registry.tokens import Issued, TokenReader
+    from authctl.registry.users import UserOutcome, UserSessions
+    from authctl.store.values import Archive
 
 
 def _silent(_done: int, _total: int) -> None:
@@ -66,7 +55,12 @@ class Registry:
 
     def __init__(self, core: Core) -> None:
         self._core = core
-        self._tokens = tokens.TokenReader(core)
+
+    @cached_property
+    def _tokens(self) -> TokenReader:
+        from authctl.registry.tokens import TokenReader
+
+        return TokenReader(self._core)
 
     @classmethod
     def open(
@@ -143,7 +137,7 @@ class Registry:
     def import_sessions(
         self,
         file: BinaryIO,
-        mapping: "Mapping",
+        mapping: Mapping,
         *,
         name: str = "import",
         encoding: str | None = None,
@@ -151,7 +145,7 @@ class Registry:
         dry_run: bool = False,
         actor: str | None = None,
         progress: Progress = _silent,
-    ) -> "ImportOutcome":
+    ) -> ImportOutcome:
         """Register the sessions of another system's export, JSON lines, JSON or CSV, as the mapping reads them.
 
         `encoding` names how its text is encoded where no byte order mark says it; by default as the mapping says, or
@@ -189,6 +183,8 @@ class Registry:
         before keeps its first time and note. Raises Refused (no note, one that says nothing, more than
         `max_affected` newly revoked), InvalidInput (no criterion, an ambiguous id), NotFound (an unknown exception).
         """
+        from authctl.registry import revocations
+
         return revocations.revoke(
             self._core, selection, note=note, actor=actor, dry_run=dry_run, max_affected=max_affected
         )
@@ -198,6 +194,8 @@ class Registry:
 
         A token that is unknown here selects nothing, and that is no error (RFC 7009, section 2.2). Raises Refused without a note.
         """
+        from authctl.registry import revocations
+
         return revocations.revoke_token(self._core, self._tokens, token, note=note, actor=actor)
 
     # Tokens
@@ -226,6 +224,8 @@ class Registry:
         what cannot be accepted, a missing fact that the profile binds to included; NotFound for a profile not in force;
         Refused when the user is disabled, a condition of the profile is not met, or it does not grant that lifetime.
         """
+        from authctl.registry import tokens
+
         details = {
             "device": device,
             "platform": platform,
@@ -260,6 +260,8 @@ class Registry:
         not the user's; AuthenticatorUnavailable where that could not be found out; Refused where the profile has no
         authenticator; NotFound, InvalidFile or RegistryUnavailable where `authenticators.yaml` does not say who that is.
         """
+        from authctl.registry import logins, tokens
+
         details = {
             "device": device,
             "platform": platform,
@@ -288,6 +290,9 @@ class Registry:
         given. Raises TokenInvalid, whose children say why, and whose `action` is "wipe" where the application must remove its
         data; RegistryUnavailable or IntegrityFailure when it could not be judged. A use that cannot be written is let go.
         """
+        from authctl.registry import verifying
+        from authctl.registry.judging import Facts
+
         facts = Facts(application, application_version, platform, ip, referrer)
         return verifying.verify(self._core, self._tokens, token, facts)
 
@@ -308,6 +313,9 @@ class Registry:
         not used. Otherwise it is reuse: TokenReused, and unless the profile only refuses, the session is revoked,
         which is committed before it is raised. Raises as `verify`; RegistryUnavailable when nothing could be written.
         """
+        from authctl.registry import refreshing
+        from authctl.registry.judging import Facts
+
         facts = Facts(application, application_version, platform, ip, referrer)
         return refreshing.refresh(self._core, self._tokens, token, facts, actor)
 
@@ -316,30 +324,42 @@ class Registry:
 
         Once is enough: the first instant stays. Raises TokenInvalid where nothing was ordered.
         """
+        from authctl.registry import wiping
+
         return wiping.done(self._core, self._tokens, token, actor)
 
     # The authentication cache
 
     def cached_logins(self, username: str | None = None) -> list[Remembered]:
         """The successful logins that still count, everybody's or a user's, each with until when; used last comes first."""
+        from authctl.registry import logins
+
         return logins.remembered(self._core, username)
 
     def clear_cache(self, username: str | None = None, *, note: str | None, actor: str | None = None) -> ClearOutcome:
         """Forget successful logins, everybody's or a user's, so that the authenticator is asked again. Raises Refused without a note."""
+        from authctl.registry import logins
+
         return logins.clear(self._core, username, note=note, actor=actor)
 
     # Users
 
     def users(self) -> Iterator[UserSessions]:
         """Every user with a session, or of whom something was recorded, with sessions counted; used last comes first."""
+        from authctl.registry import users
+
         return users.users(self._core)
 
     def user(self, username: str) -> UserSessions:
         """What is known of a user, however the name is spelled. Raises NotFound."""
+        from authctl.registry import users
+
         return users.user(self._core, username)
 
     def similar_users(self, username: str) -> list[str]:
         """The keys of users with sessions whose names look the same, and are not: with letters of other scripts."""
+        from authctl.registry import users
+
         return users.similar(self._core, username)
 
     def disable_user(
@@ -349,10 +369,14 @@ class Registry:
 
         One disabled before keeps the first note. Raises Refused without a note, InvalidInput for a name that cannot be.
         """
+        from authctl.registry import users
+
         return users.disable(self._core, username, note=note, actor=actor, dry_run=dry_run)
 
     def enable_user(self, username: str, *, note: str | None, actor: str | None = None) -> UserOutcome:
         """Let a disabled user sign in again; no session comes back. Raises Refused without a note, NotFound."""
+        from authctl.registry import users
+
         return users.enable(self._core, username, note=note, actor=actor)
 
     def password_changed(self, username: str, *, note: str | None, actor: str | None = None) -> UserOutcome:
@@ -360,12 +384,16 @@ class Registry:
 
         Raises Refused without a note.
         """
+        from authctl.registry import users
+
         return users.password_changed(self._core, username, note=note, actor=actor)
 
     # Continuity
 
     def continuity(self) -> tuple[ContinuityState, ...]:
         """The continuity events that are running, with how many sessions each holds beyond their time."""
+        from authctl.registry import continuity
+
         return continuity.status(self._core)
 
     def start_continuity(
@@ -382,7 +410,8 @@ class Registry:
         Raises Refused without a note, where a profile does not allow it, or where an event holds it already; NotFound for a
         profile that rules no session; InvalidInput for an `until` that has passed.
         """
-        until = instant_of(until) if isinstance(until, datetime) else until
+        from authctl.registry import continuity
+
         return continuity.start(self._core, profiles, until=until, note=note, actor=actor)
 
     def end_continuity(
@@ -392,20 +421,28 @@ class Registry:
 
         Raises Refused without a note, NotFound where none is running.
         """
+        from authctl.registry import continuity
+
         return continuity.end(self._core, profiles, note=note, actor=actor)
 
     # Profiles
 
     def profiles(self) -> ProfileSet:
         """The profiles in force."""
+        from authctl.registry import profiles
+
         return profiles.in_force(self._core)
 
     def diff_profiles(self, wanted: ProfileSet) -> tuple[ProfileDifference, ...]:
         """What putting profiles in force would change, by profile, and how many living sessions it would touch."""
+        from authctl.registry import profiles
+
         return profiles.diff(self._core, wanted)
 
     def diff_settings(self, wanted: ProfileSet) -> dict[str, tuple[Any, Any]]:
         """What else would change: retention, default profile and assignments, each as it is and as it would be."""
+        from authctl.registry import profiles
+
         return profiles.changed_settings(self._core, wanted)
 
     def apply_profiles(
@@ -422,16 +459,22 @@ class Registry:
         Nothing revives; a session whose new deadline has passed ends now. Raises Refused without a note, or when more
         than `may_end` living sessions would end.
         """
+        from authctl.registry import profiles
+
         return profiles.apply(self._core, wanted, note=note, actor=actor, dry_run=dry_run, may_end=may_end)
 
     # Keys
 
     def signing_keys(self) -> list[KeyUse]:
         """The keys of the ring, the oldest first, each with the living sessions that it still signs, and until when."""
+        from authctl.registry import signing
+
         return signing.listed(self._core)
 
     def rotate_keys(self, *, note: str | None, actor: str | None = None) -> KeyUse:
         """Sign from now on with a fresh key; the one that did still verifies. Raises Refused without a note."""
+        from authctl.registry import signing
+
         return signing.rotate(self._core, note=note, actor=actor)
 
     def retire_key(
@@ -451,6 +494,8 @@ class Registry:
         Raises Refused otherwise, for the key that signs, without a note, or when more than `may_end` sessions would end;
         NotFound for an unknown key.
         """
+        from authctl.registry import signing
+
         return signing.retire(
             self._core,
             key_id,
@@ -464,20 +509,26 @@ class Registry:
 
     # Audit
 
-    def events(self, selection: EventFilter = EventFilter()) -> Iterator[AuditEvent]:  # noqa: B008
+    def events(self, selection: EventFilter | None = None) -> Iterator[AuditEvent]:
         """Stream audit events, newest first."""
-        return audit_log.events(self._core, selection)
+        from authctl.registry import audit
+
+        return audit.events(self._core, selection)
 
     def event(self, seq: int) -> AuditEvent:
         """The audit event of that number. Raises NotFound."""
-        return audit_log.event(self._core, seq)
+        from authctl.registry import audit
+
+        return audit.event(self._core, seq)
 
     def verify_audit(self) -> ChainHead:
         """Walk the audit chain from its first event, up to the head that is kept outside the registry.
 
         Raises IntegrityFailure naming the first bad event.
         """
-        return audit_log.verify_against_head(self._core)
+        from authctl.registry import audit
+
+        return audit.verify_against_head(self._core)
 
     def accept_audit(self, *, note: str | None, actor: str | None = None) -> AcceptOutcome:
         """Take the present chain as true, after an old registry was put back, and end every session issued before.
@@ -485,7 +536,9 @@ class Registry:
         What happened between is not known: what was revoked then would live again. Raises Refused without a note, or where there is
         nothing to accept; IntegrityFailure where the chain is not whole in itself.
         """
-        return audit_log.accept(self._core, note=note, actor=actor)
+        from authctl.registry import audit
+
+        return audit.accept(self._core, note=note, actor=actor)
 
     # Backups
 
@@ -495,12 +548,16 @@ class Registry:
         Raises Refused when something is there, IntegrityFailure where the registry is behind the head that is kept outside it. The
         key ring is not part of it: keep that elsewhere.
         """
+        from authctl.registry import backups
+
         return backups.back_up(self._core, Path(file))
 
     # Health
 
     def doctor(self) -> list[Finding]:
         """Look the installation over: what is in order, and what should be mended, each with the next command."""
+        from authctl.registry import doctor
+
         return doctor.examine(self._core.home, self._core)
 
     def accept_clock(self, *, note: str | None, actor: str | None = None) -> ClockOutcome:
@@ -509,6 +566,8 @@ class Registry:
         Nothing revives: what had expired by that later instant ends for good, as does what was begun or used after the
         present one. Raises Refused without a note, or where the clock is not behind; RegistryUnavailable where it says no time.
         """
+        from authctl.registry import doctor
+
         return doctor.accept_clock(self._core, note=note, actor=actor)
 
     # Cleaning up
@@ -530,9 +589,11 @@ class Registry:
         In batches that hold the lock for about 50 ms; safe when two run at once, and the next run completes one that was
         killed. `keep_unacknowledged` leaves revoked sessions whose applications have not said that their data is removed.
         `archive` is given each batch before it is removed, inside the transaction: what it raises keeps the batch.
-        Raises Refused when `older_than` is shorter than the retention, where the clock is behind, and, unless `accept_clock_jump`, when more than half of all
-        sessions would go though nothing was recorded for seven months: the clock may be ahead.
+        Raises Refused when `older_than` is shorter than the retention, where the clock is behind, and, unless `accept_clock_jump`,
+        when more than half of all sessions would go though nothing was recorded for seven months: the clock may be ahead.
         """
+        from authctl.registry import cleanup
+
         return cleanup.clean_up(
             self._core,
             older_than=older_than,

@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 from authctl import names
 from authctl.audit import Verifier
 from authctl.errors import IntegrityFailure, NotFound, Refused
-from authctl.model import AuditEvent
+from authctl.model import AuditEvent, EventFilter
 from authctl.registry.core import Core, check_identity
 from authctl.registry.sessions import resolve
-from authctl.store.base import EventFilter, View
+from authctl.store.base import View
 
 _BATCH = 1_000
 _BEFORE_ALL = -(2**63)
@@ -38,8 +38,9 @@ class AcceptOutcome:
     """How many living sessions that ended."""
 
 
-def events(core: Core, selection: EventFilter) -> Iterator[AuditEvent]:
+def events(core: Core, selection: EventFilter | None) -> Iterator[AuditEvent]:
     """See `Registry.events`."""
+    selection = selection or EventFilter()
     if selection.session_id is not None:
         with core.store.view() as view:
             selection = replace(selection, session_id=_whole_id(view, selection.session_id))

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from authctl import names
-from authctl.errors import IntegrityFailure, Refused
+from authctl.errors import IntegrityFailure, Refused, RegistryUnavailable, reason
+from authctl.escapes import visible
 from authctl.instants import Clock
 from authctl.registry import audit as audit_log
 from authctl.registry.core import Core, Warn, actor_name
@@ -74,7 +75,7 @@ def restore(
         with core.change(who, anchored=False) as unit:
             ended = unit.tx.end_all(unit.now, "restored")
             unit.tx.forget_logins()
-            detail = {"file": names.visible(str(file)), "taken": chain.seq, "known": known.seq if known else None}
+            detail = {"file": visible(str(file)), "taken": chain.seq, "known": known.seq if known else None}
             unit.record("registry.restore", note=note, detail={**detail, "ended": ended})
             registry_id = unit.tx.registry_id()
             last, at = unit.recorded[-1], unit.now
@@ -89,6 +90,8 @@ def _check_whole(place: Home) -> None:
         if place.registry.exists():
             with closing(open_store(place.registry)) as store, store.view() as view:
                 view.registry_id()
+    except OSError as error:
+        raise RegistryUnavailable(f"cannot read the registry at {place.registry}: {reason(error)}") from None
     except IntegrityFailure as error:
         what = f"the registry that is there cannot be replaced while it is damaged: {error.message}"
         beside = f"{place.registry.name}-wal and -shm"

@@ -9,7 +9,8 @@ from authctl.instants import Duration, format_instant
 from authctl.lifetimes import retention_cutoff
 from authctl.model import SessionFilter
 from authctl.registry.core import Core, actor_name, check_clock
-from authctl.store.base import LEAP, Archive, Removable, View
+from authctl.store.base import View
+from authctl.store.values import LEAP, Archive, Removable
 
 Progress = Callable[[int, int], None]
 """Told, after every batch, how many are done of how many."""

@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from authctl import names
 from authctl.errors import InvalidInput, NotFound, Refused
-from authctl.instants import NEVER, format_instant
+from authctl.instants import NEVER, format_instant, instant_of
 from authctl.model import ContinuityEvent, Profile, ProfileSet
 from authctl.registry.core import Core, Unit
 from authctl.store.base import View
@@ -22,10 +23,11 @@ class ContinuityState:
 
 
 def start(
-    core: Core, profiles: Sequence[str], *, until: int | None, note: str | None, actor: str | None
+    core: Core, profiles: Sequence[str], *, until: int | datetime | None, note: str | None, actor: str | None
 ) -> tuple[ContinuityState, ...]:
     """See `Registry.start_continuity`."""
     note = names.note(note)
+    until = instant_of(until) if isinstance(until, datetime) else until
     with core.change(actor) as unit:
         if until is not None and until <= unit.now:
             raise InvalidInput(f"a continuity event cannot end before it begins: {format_instant(until)}")

@@ -4,12 +4,12 @@ And what nobody should have to believe: the clock, which never goes behind what 
 itself, whose audit chain must reach the head that is kept outside it.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from authctl import anchor, audit, names
+from authctl import anchor, names
 from authctl.anchor import Head
 from authctl.errors import (
     AuthctlError,
@@ -23,9 +23,11 @@ from authctl.errors import (
 )
 from authctl.files import keep_reserve, release
 from authctl.instants import EARLIEST, MINUTE, NEVER, Clock, format_instant, instant_of, utc_now
-from authctl.model import AuditEvent
 from authctl.settings import Home, default_actor
-from authctl.store.base import Change, Store, View
+
+if TYPE_CHECKING:
+    from authctl.model import AuditEvent
+    from authctl.store.base import Change, Store, View
 
 AUTHCTL = "authctl"
 """The actor of what authctl does by itself."""
@@ -48,17 +50,19 @@ Warn = Callable[[str], None]
 class Unit:
     """One transaction: what to change, the one instant it happens at, and who does it."""
 
-    tx: Change
+    tx: "Change"
     now: int
     actor: str
     clock: int
     """What the clock says: `now`, or less where it was set back."""
-    recorded: list[AuditEvent] = field(default_factory=list)
+    recorded: "list[AuditEvent]" = field(default_factory=list)
 
     def record(
         self, action: str, *, subject: str | None = None, note: str | None = None, detail: dict[str, Any]
     ) -> None:
         """Append the event of what this transaction does to the audit chain."""
+        from authctl import audit
+
         event = audit.sealed(
             self.tx.last_event(),
             at=self.now,
@@ -86,13 +90,14 @@ def check_clock(clock: int, seen: int) -> None:
 class Core:
     """A registry's parts, shared by the use cases."""
 
-    def __init__(self, home: Home, store: Store, clock: Clock | None, warn: Warn | None = None) -> None:
+    def __init__(self, home: Home, store: "Store", clock: Clock | None, warn: Warn | None = None) -> None:
         self.home = home
         self.store = store
         self._clock = clock
         self._warn = warn or _logged
         self._warned: set[str] = set()
         self._is_anchored = False
+        self._known_id: str | None = None
 
     def now(self) -> int:
         """What the clock says. Raises RegistryUnavailable for what is no time."""
@@ -148,12 +153,12 @@ class Core:
             self._anchor(unit.recorded[-1])
 
     @contextmanager
-    def look(self) -> Iterator[tuple[View, int]]:
+    def look(self) -> Iterator[tuple["View", int]]:
         """Read one snapshot of the registry, with the instant it is judged at."""
         with self.store.view() as view:
             yield view, self._instant(view, self._clock_or_nothing())
 
-    def _instant(self, view: View, clock: int) -> int:
+    def _instant(self, view: "View", clock: int) -> int:
         """The present instant: what the clock says, or the latest that the registry has seen where that is later."""
         seen = view.seen_at()
         if seen - clock > TOLERANCE:
@@ -171,7 +176,7 @@ class Core:
         except OSError as error:
             raise RegistryUnavailable(f"cannot read {self.home.audit_head}: {reason(error)}") from None
 
-    def take_head(self, last: AuditEvent) -> None:
+    def take_head(self, last: "AuditEvent") -> None:
         """Keep that event as the head outside, whatever is there: the chain was accepted."""
         try:
             anchor.replace(self.home.audit_head, self._registry_id(), Head(last.seq, last.hash))
@@ -205,11 +210,11 @@ class Core:
             raise behind(head, last.seq if last else 0)
         self._is_anchored = True
 
-    def _anchor(self, last: AuditEvent) -> None:
+    def _anchor(self, last: "AuditEvent") -> None:
         """Write the head of what was committed. What cannot be written is a warning: the deed stands."""
         try:
             head = Head(last.seq, last.hash)
-            agrees = anchor.advance(self.home.audit_head, self._registry_id(), head, self._hash_of)
+            agrees = anchor.advance(self.home.audit_head, self._registry_id(), head, self._has)
         except (OSError, AuthctlError) as error:
             said = reason(error) if isinstance(error, OSError) else error.message
             self.warn(f"done, but the head of the audit log could not be written: {said}")
@@ -219,16 +224,19 @@ class Core:
             self.warn("the audit log does not reach the head that is kept outside it: see authctl audit verify")
 
     def _registry_id(self) -> str:
+        if self._known_id is None:
+            with self.store.view() as view:
+                self._known_id = view.registry_id()
+        return self._known_id
+
+    def _has(self, heads: Sequence[Head]) -> bool:
+        """Whether the audit chain has those events."""
         with self.store.view() as view:
-            return view.registry_id()
-
-    def _hash_of(self, seq: int) -> str | None:
-        with self.store.view() as view:
-            found = view.event(seq)
-        return None if found is None else found.hash
+            found = [view.event(head.seq) for head in heads]
+        return all(event and event.hash == head.hash for event, head in zip(found, heads, strict=True))
 
 
-def check_identity(view: View) -> None:
+def check_identity(view: "View") -> None:
     """Raise IntegrityFailure where the registry is not the one that its audit log begins with: the head outside is known by that name."""
     first, known_as = view.event(1), view.registry_id()
     if first is not None and first.subject != known_as:

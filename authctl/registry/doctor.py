@@ -6,16 +6,16 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from authctl import keys, names, profiles
+from authctl import keys, names
 from authctl.errors import AuthctlError, Refused
-from authctl.files import real
+from authctl.files import resolved
 from authctl.instants import DAY, format_instant
 from authctl.keys import KeyState
 from authctl.lifetimes import retention_cutoff
+from authctl.model import EventFilter
 from authctl.registry.core import Core, Unit, check_clock
 from authctl.settings import Home
 from authctl.store import open_store
-from authctl.store.base import EventFilter
 
 _OLDEST_KEY = 365 * DAY
 _CLEANUP_DUE = 2 * DAY
@@ -130,7 +130,7 @@ def _kind_of_file_system(path: Path) -> str | None:
         mounts = [line.split() for line in _MOUNTS.read_text().splitlines()]
     except OSError:
         return None
-    here = real(path)
+    here = resolved(path)
     above = [(len(m[4]), m[m.index("-") + 1]) for m in mounts if here.is_relative_to(m[4])]
     return max(above, default=(0, None))[1]
 
@@ -193,6 +193,8 @@ def _without_key(key_id: str, sessions: int, *, is_known: bool) -> Finding:
 
 
 def _profiles(core: Core) -> Finding:
+    from authctl import profiles
+
     path = core.home.profiles
     try:
         raw = path.read_bytes() if path.is_file() else None

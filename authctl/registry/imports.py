@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any, BinaryIO
 
-from authctl import names
+from authctl.escapes import visible
 from authctl.exports import Export, Rejected, read
 from authctl.importing import Mapping, Row, Skipped
 from authctl.instants import DAY
@@ -68,7 +68,7 @@ def import_sessions(
             if profile is not None:
                 profile = view.profiles().named(profile).name
         done = _registered(
-            core, staging, profile, dry_run, actor, progress, {"file": names.visible(name), "rows": counts.read}
+            core, staging, profile, dry_run, actor, progress, {"file": visible(name), "rows": counts.read}
         )
     finally:
         staging.close()
@@ -135,7 +135,7 @@ def _registered(
 
 
 def _planned(view: View, batch: Sequence[Staged], profile: str | None, now: int) -> Plan:
-    merger = Merger(view, profile, now)
+    merger = Merger(view, batch, profile, now)
     for key, rows_of_key in batch:
         merger.add(key, rows_of_key)
     return merger.plan

@@ -1,8 +1,7 @@
 """Whether a token lets its bearer in: whose it is, whether that session lives, and where it comes from."""
 
-from dataclasses import replace
 from hmac import compare_digest
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from authctl import lifetimes, names
 from authctl.errors import (
@@ -15,8 +14,11 @@ from authctl.errors import (
     TokenRevoked,
     TokenUnknown,
 )
-from authctl.model import Binding, Profile, ProfileSet, Session, Tokens, Wipe
+from authctl.model import Binding, Session, Tokens, Wipe
 from authctl.tokens import Claims, TokenKind
+
+if TYPE_CHECKING:
+    from authctl.model import Profile, ProfileSet
 
 
 class Facts(NamedTuple):
@@ -96,7 +98,7 @@ def _is_another(application: str | None, session: Session) -> bool:
     return application is not None and names.fold(application) != names.fold(session.application or "")
 
 
-def check_conditions(profiles: ProfileSet, session: Session, facts: Facts) -> None:
+def check_conditions(profiles: "ProfileSet", session: Session, facts: Facts) -> None:
     """Raise ConditionNotMet when the session's profile does not let it be used from there, or with that."""
     seen = (session.application, facts.application_version, facts.platform, facts.ip)
     if found := unmet_condition(ruling(profiles, session), *seen):
@@ -104,7 +106,7 @@ def check_conditions(profiles: ProfileSet, session: Session, facts: Facts) -> No
 
 
 def unmet_condition(
-    profile: Profile, application: str | None, application_version: str | None, platform: str | None, ip: str | None
+    profile: "Profile", application: str | None, application_version: str | None, platform: str | None, ip: str | None
 ) -> tuple[str, str] | None:
     """Why a profile does not let a session be used from there or with that, and the rule's name; None where it does."""
     if profile.conditions is None:
@@ -121,7 +123,7 @@ def unmet_condition(
     return f"refused by {found.rule}, a condition of profile {names.quoted(profile.name)}: {found.why}", found.rule
 
 
-def ruling(profiles: ProfileSet, session: Session) -> Profile:
+def ruling(profiles: "ProfileSet", session: Session) -> "Profile":
     """The profile that rules a session. Raises IntegrityFailure where there is none."""
     profile = profiles.get(session.profile)
     if profile is None:
@@ -134,7 +136,7 @@ def bound_value(bound_to: str | None, address: str | None, referrer: str | None)
     return {Binding.ADDRESS: address, Binding.REFERRER: referrer}[Binding(bound_to)] if bound_to else None
 
 
-def deadlines_after(profile: Profile, session: Session, now: int, *, moves: bool) -> lifetimes.Deadlines:
+def deadlines_after(profile: "Profile", session: Session, now: int, *, moves: bool) -> lifetimes.Deadlines:
     """A session's deadlines after a use; one that does not move the idle deadline is only recorded."""
     slid = lifetimes.slid_at(profile.slide_after, session.slid_at, now) if moves else session.slid_at
     found = lifetimes.deadlines(
@@ -148,4 +150,4 @@ def deadlines_after(profile: Profile, session: Session, now: int, *, moves: bool
     if found.expires_at > now:
         return found
     # it is held beyond its deadline, and what holds it must go on doing so
-    return replace(found, expires_at=max(found.expires_at, session.expires_at))
+    return found._replace(expires_at=max(found.expires_at, session.expires_at))

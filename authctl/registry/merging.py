@@ -17,7 +17,8 @@ from authctl.instants import EARLIEST, NEVER
 from authctl.lifetimes import Deadlines
 from authctl.model import NewSession, Profile, ProfileSet, Session, Tokens, User
 from authctl.registry.users import password_ends
-from authctl.store.base import Imported, ImportedDetail, View
+from authctl.store.base import View
+from authctl.store.values import Imported, ImportedDetail
 
 _BEFORE_ALL = EARLIEST - 1
 
@@ -43,10 +44,18 @@ class _Cut:
 
 
 class Merger:
-    """Plans keys by one snapshot of the registry."""
+    """Plans the keys of a batch by one snapshot of the registry."""
 
-    def __init__(self, view: View, profile: str | None, now: int) -> None:
-        self.view = view
+    def __init__(
+        self, view: View, batch: Sequence[tuple[bytes, list[StagedRow]]], profile: str | None, now: int
+    ) -> None:
+        keys = [key for key, _ in batch]
+        self.known = view.imported(keys, now)
+        self.finals = view.imported_finals(keys)
+        self.users = view.users_among(
+            {name for _, rows in batch for _, row in rows for name in [row["username"]]}
+            | {one.session.username for known in self.known.values() for one in known}
+        )
         self.now = now
         self.named = profile
         self.profiles: ProfileSet = view.profiles()
@@ -55,8 +64,8 @@ class Merger:
 
     def add(self, key: bytes, rows: Sequence[StagedRow]) -> None:
         """Plan a key."""
-        known = self.view.imported(key, self.now)
-        ends = [*(_final_end(one.session) for one in known), self.view.imported_final(key)]
+        known = self.known.get(key, [])
+        ends = [*(_final_end(one.session) for one in known), self.finals.get(key)]
         final = max((end for end in ends if end is not None), default=_BEFORE_ALL)
         fresh = [row for row in rows if row[0] > final]
         open_ones = [one for one in known if _final_end(one.session) is None]
@@ -65,7 +74,7 @@ class Merger:
             return
         latest = open_ones[-1] if open_ones else None
         whole = _merged(fresh, latest)[0]
-        user = self.view.user(whole["username"])
+        user = self.users.get(names.fold(whole["username"]))
         profile = self._profile(latest, whole)
         since = _BEFORE_ALL
         for cut in [*self._cuts(profile, open_ones, user), _Cut(NEVER)]:
@@ -159,10 +168,10 @@ def _deadlines(
         if not old.is_alive(old.read_at):  # an older row is no use that could revive it
             return Deadlines(old.slid_at, old.idle_expires_at, old.absolute_expires_at, old.expires_at, old.use_due_at)
     if fixed is not None:
-        return replace(deadlines, expires_at=fixed)
+        return deadlines._replace(expires_at=fixed)
     if known and known.session.expires_at > min(known.session.idle_expires_at, known.session.absolute_expires_at):
         # applying a profile ended it at that instant, which is not taken back
-        return replace(deadlines, expires_at=max(deadlines.expires_at, known.session.expires_at))
+        return deadlines._replace(expires_at=max(deadlines.expires_at, known.session.expires_at))
     return deadlines
 
 

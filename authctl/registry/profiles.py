@@ -10,7 +10,8 @@ from authctl.registry.continuity import let_go
 from authctl.registry.core import Core, actor_name
 from authctl.registry.judging import unmet_condition
 from authctl.registry.sessions import pages
-from authctl.store.base import DeadlineChanges, View
+from authctl.store.base import View
+from authctl.store.values import DeadlineChanges
 
 
 @dataclass(frozen=True, slots=True)

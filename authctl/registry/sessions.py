@@ -3,15 +3,19 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from typing import TYPE_CHECKING
 
 from authctl import names
 from authctl.errors import InvalidInput, NotFound
 from authctl.instants import MINUTE
-from authctl.model import Group, Grouping, Session, SessionFilter, Sort, Status
+from authctl.model import Session, SessionFilter, Sort, Status
 from authctl.registry.core import Core
-from authctl.registry.tokens import TokenReader
-from authctl.store.base import Cursor, View
-from authctl.tokens import looks_like_token
+from authctl.store.values import Cursor
+
+if TYPE_CHECKING:
+    from authctl.model import Group, Grouping
+    from authctl.registry.tokens import TokenReader
+    from authctl.store.base import View
 
 _FIRST_BATCH = 64
 _BATCH = 1_000
@@ -30,7 +34,7 @@ class EndOutcome:
     sessions: tuple[Session, ...]
 
 
-def resolve(view: View, text: str) -> str | None:
+def resolve(view: "View", text: str) -> str | None:
     """The whole id that a text abbreviates; None when no session has it.
 
     Raises InvalidInput, naming the candidates, when it is shorter than six characters or not unique.
@@ -47,7 +51,7 @@ def resolve(view: View, text: str) -> str | None:
     return found[0] if found else None
 
 
-def resolve_all(view: View, texts: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def resolve_all(view: "View", texts: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The whole ids that the texts abbreviate, each once, and the texts that are unknown."""
     found: dict[str, None] = {}
     unknown: dict[str, None] = {}
@@ -66,7 +70,7 @@ def show(core: Core, session_id: str) -> Session:
         return _found(view, session_id, now)
 
 
-def _found(view: View, session_id: str, now: int) -> Session:
+def _found(view: "View", session_id: str, now: int) -> Session:
     whole = resolve(view, session_id)
     session = whole and view.session(whole, now)
     if not session:
@@ -149,7 +153,7 @@ def _pages(core: Core, selection: SessionFilter, now: int, after: Cursor | None 
         size = _BATCH
 
 
-def pages(view: View, selection: SessionFilter, now: int) -> Iterator[Session]:
+def pages(view: "View", selection: SessionFilter, now: int) -> Iterator[Session]:
     """Every selected session of one snapshot."""
     after = None
     while True:
@@ -188,13 +192,13 @@ def count(core: Core, selection: SessionFilter) -> int:
         return view.count(with_whole_ids(view, selection)[0], now)
 
 
-def groups(core: Core, selection: SessionFilter, by: Grouping) -> list[Group]:
+def groups(core: Core, selection: SessionFilter, by: "Grouping") -> "list[Group]":
     """See `Registry.groups`."""
     with core.look() as (view, now):
         return view.groups(with_whole_ids(view, selection)[0], by, now)
 
 
-def with_whole_ids(view: View, selection: SessionFilter) -> tuple[SessionFilter, tuple[str, ...]]:
+def with_whole_ids(view: "View", selection: SessionFilter) -> tuple[SessionFilter, tuple[str, ...]]:
     """The filter with whole ids in place of abbreviated ones, and the ids that no session has.
 
     Raises NotFound for an unknown exception: sparing nobody by a typing error would end the wrong session.
@@ -207,7 +211,7 @@ def with_whole_ids(view: View, selection: SessionFilter) -> tuple[SessionFilter,
     return selection.narrowed(ids=ids, except_ids=excepted), not_found
 
 
-def end(core: Core, reader: TokenReader, targets: Sequence[str], actor: str | None) -> EndOutcome:
+def end(core: Core, reader: "TokenReader", targets: Sequence[str], actor: str | None) -> EndOutcome:
     """See `Registry.end`."""
     ended: list[Session] = []
     already: list[Session] = []
@@ -229,7 +233,9 @@ def end(core: Core, reader: TokenReader, targets: Sequence[str], actor: str | No
     return EndOutcome(len(ended), len(already), tuple(not_found), (*ended, *already))
 
 
-def _target(view: View, reader: TokenReader, target: str, now: int) -> Session | None:
+def _target(view: "View", reader: "TokenReader", target: str, now: int) -> Session | None:
+    from authctl.tokens import looks_like_token
+
     if looks_like_token(target):
         return reader.owner(view, target, now)
     whole = resolve(view, target)

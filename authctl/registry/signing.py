@@ -8,12 +8,13 @@ from dataclasses import dataclass
 
 from authctl import keys, names
 from authctl.errors import NotFound, Refused
-from authctl.files import locked_folder, real
+from authctl.files import locked_folder, resolved
 from authctl.instants import NEVER, format_instant
 from authctl.keys import Key, KeyRing, KeyState
-from authctl.model import Session, SessionFilter, Status
+from authctl.model import EventFilter, Session, SessionFilter, Status
 from authctl.registry.core import MOST_LISTED, Core, Unit, actor_name
-from authctl.store.base import EventFilter, Signed, View
+from authctl.store.base import View
+from authctl.store.values import Signed
 
 _NOTHING = Signed(0, 0)
 
@@ -62,7 +63,7 @@ def _use(key: Key, signed: Signed) -> KeyUse:
 def rotate(core: Core, *, note: str | None, actor: str | None) -> KeyUse:
     """See `Registry.rotate_keys`."""
     note = names.note(note)
-    with locked_folder(real(core.home.keys).parent), core.change(actor) as unit:
+    with locked_folder(resolved(core.home.keys).parent), core.change(actor) as unit:
         ring = keys.load(core.home.keys)
         rotated = ring.rotated(unit.now)
         keys.save(core.home.keys, rotated)
@@ -96,7 +97,7 @@ def retire(
     said = names.note(note)
 
     def deed() -> RetireOutcome:
-        with locked_folder(real(core.home.keys).parent), core.change(actor) as unit:
+        with locked_folder(resolved(core.home.keys).parent), core.change(actor) as unit:
             ring, key, _ = _retirable(core, unit.tx, key_id, reason, unit.now)
             return _retired(core, unit, ring, key, reason, said, may_end)
 

@@ -3,12 +3,11 @@
 import os
 import secrets
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from hashlib import sha256
 from time import monotonic
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from authctl import lifetimes, names
 from authctl.errors import InvalidInput, Refused, TokenUnknown
@@ -17,8 +16,10 @@ from authctl.keys import load
 from authctl.model import SIGN_IN_METHODS, Kind, NewSession, OnRevoke, Profile, Session, Tokens
 from authctl.registry.core import Core, Unit
 from authctl.registry.judging import bound_value, owned, unmet_condition
-from authctl.store.base import View
 from authctl.tokens import SECRET_BYTES, Claims, TokenKind, TokenMint
+
+if TYPE_CHECKING:
+    from authctl.store.base import View
 
 FRESH_SECONDS = 1.0
 """How long a key ring is gone by before its file is looked at again; who retires a key ends its sessions in the registry."""
@@ -48,7 +49,7 @@ class TokenReader:
         """The mint of the key ring as it stands: read again when its file was changed or replaced."""
         try:
             found = os.stat(self.core.home.keys)  # noqa: PTH116  # half of what Path.stat takes
-            version = (found.st_mtime_ns, found.st_ino, found.st_size)
+            version = (found.st_ctime_ns, found.st_ino, found.st_size)
         except OSError:
             version = None
         if self._mint is None or version != self._version:
@@ -62,11 +63,13 @@ class TokenReader:
         Raises TokenUnknown, or as `keys.load`.
         """
         if self._mint is not None and monotonic() < self._fresh_until:
-            with suppress(TokenUnknown):
+            try:
                 return self._mint.read(token)
+            except TokenUnknown:
+                pass
         return self.mint().read(token)
 
-    def owner(self, view: View, token: str, now: int) -> Session | None:
+    def owner(self, view: "View", token: str, now: int) -> Session | None:
         """The session that a token was issued to, whatever its kind and generation; None for any other text."""
         try:
             claims = self.claims(token)
@@ -103,7 +106,7 @@ def issue(core: Core, reader: TokenReader, sign_in: SignIn, actor: str | None) -
         return register(unit, reader, sign_in, admitting(unit.tx, sign_in))
 
 
-def admitting(view: View, sign_in: SignIn) -> Profile:
+def admitting(view: "View", sign_in: SignIn) -> Profile:
     """The profile that somebody may sign in under, as things are. Raises Refused, InvalidInput or NotFound."""
     _check_enabled(view, sign_in.username)
     profiles = view.profiles()
@@ -203,7 +206,7 @@ def _check(sign_in: SignIn) -> None:
         raise InvalidInput(f"no such way to sign in: {how}", f"one of: {', '.join(SIGN_IN_METHODS)}")
 
 
-def _check_enabled(view: View, username: str) -> None:
+def _check_enabled(view: "View", username: str) -> None:
     user = view.user(username)
     if user is not None and user.disabled_at is not None:
         raise Refused(f"user {names.quoted(username)} is disabled", "to see why: authctl users show USER")

@@ -3,13 +3,16 @@
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from authctl.errors import Refused
-from authctl.model import ProfileSet
-from authctl.store.base import Store
+
+if TYPE_CHECKING:
+    from authctl.model import ProfileSet
+    from authctl.store.base import Store
 
 
-def open_store(path: Path) -> Store:
+def open_store(path: Path) -> "Store":
     """The store at a path. Raises RegistryUnavailable or IntegrityFailure when no registry is there."""
     from authctl.store.format import check_file
     from authctl.store.sqlite import SqliteStore
@@ -19,7 +22,7 @@ def open_store(path: Path) -> Store:
 
 
 @contextmanager
-def restored_store(backup: Path, path: Path) -> Iterator[Store]:
+def restored_store(backup: Path, path: Path) -> Iterator["Store"]:
     """A copy of a backup as a store to make ready, which is put in the place of the one at the path when the block has succeeded.
 
     No number that either has given comes back, nor an instant before what either has seen. Raises Refused where the backup is of
@@ -46,7 +49,7 @@ def restored_store(backup: Path, path: Path) -> Iterator[Store]:
 
 
 @contextmanager
-def create_store(path: Path, registry_id: str, profiles: ProfileSet) -> Iterator[Store]:
+def create_store(path: Path, registry_id: str, profiles: "ProfileSet") -> Iterator["Store"]:
     """A new store that appears at the path, whole, when the block has succeeded. Raises Refused when one is there."""
     from authctl.store.sqlite import creating
 

@@ -6,128 +6,43 @@ Statuses are judged at the `now` that is passed in. To add a store, implement th
 name its factory in the contract suite.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from __future__ import annotations  # the values passed about are imported where they are made
 
-from authctl import names
-from authctl.instants import DAY
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
 from authctl.lifetimes import Deadlines
-from authctl.model import (
-    AuditEvent,
-    CachedLogin,
-    ContinuityEvent,
-    Group,
-    Grouping,
-    NewSession,
-    Profile,
-    ProfileSet,
-    Session,
-    SessionFilter,
-    Sort,
-    User,
-)
 
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+    from pathlib import Path
 
-class Cursor(NamedTuple):
-    """Where a page of sessions ended, so that the next one goes on from there."""
-
-    key: tuple[Any, ...]
-    found: Sequence[int] | None = None
-    """The numbers of all sessions of the list, where they were found by what they say and not along an index."""
-    is_many: bool = False
-    """Whether they were looked for that way, and are too many."""
-
-
-class Page(NamedTuple):
-    """Some sessions in the order of their list, and where to go on; no cursor after the last."""
-
-    sessions: list[Session]
-    after: Cursor | None
-
-
-@dataclass(frozen=True, slots=True)
-class EventFilter:
-    """Which audit events are meant: every criterion that is given must hold."""
-
-    since: int | None = None
-    until: int | None = None
-    actor: str | None = None
-    action: str | None = None
-    username: str | None = None
-    session_id: str | None = None
-    search: str | None = None
-
-    def __post_init__(self) -> None:
-        """Raise InvalidInput for a text that no event could have."""
-        if self.username is not None:
-            names.username(self.username)
-        for name in ("actor", "action", "session_id", "search"):
-            names.field(getattr(self, name) or "", name.replace("_", " "))
-
-
-@dataclass(frozen=True, slots=True)
-class DeadlineChanges:
-    """How many living sessions of a profile its new deadlines would shorten, lengthen and end."""
-
-    shortened: int
-    lengthened: int
-    ended: int
-
-
-class Signed(NamedTuple):
-    """The living sessions whose present tokens one key signed."""
-
-    sessions: int
-    until: int
-    """When the last of those tokens ends, whatever is used meanwhile; `NEVER` where one may live on for ever."""
-
-
-class Removable(NamedTuple):
-    """Sessions whose retention is over, counted by the status they then have."""
-
-    expired: int
-    revoked: int
-    unacknowledged: int
-    """How many of the revoked were to be wiped, and their applications have not said that they were."""
-
-    @property
-    def total(self) -> int:
-        """How many they are."""
-        return self.expired + self.revoked
-
-
-class Removed(NamedTuple):
-    """A batch of sessions that were removed, and where to go on; no cursor after the last."""
-
-    sessions: Removable
-    after: Cursor | None
-
-
-class Imported(NamedTuple):
-    """A session as an import knows it: the key of its rows, and the instant of the row that each detail is from."""
-
-    key: bytes
-    session: NewSession
-    said_at: dict[str, int]
-    revocation_id: int | None
-    """A closed revocation to register it under, or None."""
-
-
-class ImportedDetail(NamedTuple):
-    """A session that an import registered, and the instant of the row that each detail is from."""
-
-    session: Session
-    said_at: dict[str, int]
-
-
-LEAP = 7 * 31 * DAY
-"""How far apart two changes are between which a clock may have jumped."""
-
-Archive = Callable[[Sequence[Session]], None]
-"""Is given sessions before they are removed, and has written them for good when it returns."""
+    from authctl.model import (
+        AuditEvent,
+        CachedLogin,
+        ContinuityEvent,
+        EventFilter,
+        Group,
+        Grouping,
+        NewSession,
+        Profile,
+        ProfileSet,
+        Session,
+        SessionFilter,
+        Sort,
+        User,
+    )
+    from authctl.store.values import (
+        Archive,
+        Cursor,
+        DeadlineChanges,
+        Imported,
+        ImportedDetail,
+        Page,
+        Removable,
+        Removed,
+        Signed,
+    )
 
 
 class View(Protocol):
@@ -176,6 +91,9 @@ class View(Protocol):
     def user(self, username: str) -> User | None:
         """What was recorded of a user, however the name is spelled."""
 
+    def users_among(self, usernames: Collection[str]) -> dict[str, User]:
+        """What was recorded of those users, by their keys, of each of whom something was."""
+
     def users(self) -> list[User]:
         """Every user of whom something was recorded, in the order of their keys."""
 
@@ -221,11 +139,11 @@ class View(Protocol):
     def cached_logins(self, username: str | None = None) -> list[CachedLogin]:
         """Every success that is remembered, or a user's; that used last comes first."""
 
-    def imported(self, key: bytes, now: int) -> list[ImportedDetail]:
-        """Every session that an import registered for a key, oldest first."""
+    def imported(self, keys: Sequence[bytes], now: int) -> dict[bytes, list[ImportedDetail]]:
+        """The sessions that imports registered, by their keys; of each that has any all of them, oldest first."""
 
-    def imported_final(self, key: bytes) -> int | None:
-        """The latest instant at which a removed session of that key was revoked or ended."""
+    def imported_finals(self, keys: Sequence[bytes]) -> dict[bytes, int]:
+        """The latest instants at which removed sessions of those keys were revoked or ended, of each that has one."""
 
 
 class Change(View, Protocol):
@@ -332,7 +250,7 @@ class Change(View, Protocol):
     ) -> Removed:
         """Look at the next `limit` sessions whose end lies before the cutoff, and remove those that `ended_before` counts.
 
-        Of an imported one that was revoked or ended, the key and that instant are kept for `imported_final`.
+        Of an imported one that was revoked or ended, the key and that instant are kept for `imported_finals`.
         """
 
     def catch_up(self) -> int:

@@ -12,7 +12,7 @@ from time import monotonic
 from urllib.parse import quote
 
 from authctl.errors import AuthctlError, DiskFull, IntegrityFailure, Refused, RegistryUnavailable, reason
-from authctl.files import check_folder, check_private, real, sync_directory
+from authctl.files import check_folder, check_private, resolved, sync_directory
 from authctl.store.format import check_complete, draft_beside, finish_creation, has_log
 from authctl.store.reading import SqliteView
 from authctl.store.sqlite import PATIENCE, SqliteStore, explained
@@ -35,7 +35,7 @@ def back_up(source: sqlite3.Connection, path: Path) -> None:
 
 def take(source: Path, draft: Path) -> None:
     """Copy a backup into a draft. Raises RegistryUnavailable where others can touch it, IntegrityFailure where it is damaged."""
-    source = real(source)  # its log lies beside the file itself
+    source = resolved(source)  # its log lies beside the file itself
     finish_creation(source)
     check_private(source, "backup", missing=f"see: ls {source.parent}")
     with explained(source):
@@ -58,7 +58,7 @@ def said_of_backup(backup: Path, draft: Path, path: Path) -> Iterator[None]:
         raise DiskFull(f"cannot write {path}: the disk is full") from None
     except AuthctlError as error:
         message = error.message
-        for file in (real(draft), real(backup)):
+        for file in (resolved(draft), resolved(backup)):
             message = message.replace(f"the registry at {file} ", f"the backup at {backup} ").replace(
                 str(file), str(backup)
             )

@@ -1,7 +1,6 @@
 """What marks a file as a registry, and how it must be kept."""
 
 import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -36,6 +35,8 @@ def _draft_name(path: Path) -> tuple[str, str]:
 @contextmanager
 def draft_beside(path: Path) -> Iterator[Path]:
     """An empty private file beside a path, under a name of its own, that is removed afterwards."""
+    import tempfile
+
     beginning, end = _draft_name(path)
     for leftover in path.parent.glob(f"{beginning}*{end}*"):  # of a process that was killed long ago
         with suppress(OSError):

@@ -6,11 +6,13 @@ few, and stand in the SQL as numbers; without any, the SQL is what it would be w
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from authctl.model import ContinuityEvent
 from authctl.names import fold
+
+if TYPE_CHECKING:
+    from authctl.model import ContinuityEvent
 
 BY_HARD_END = "sessions AS s INDEXED BY sessions_by_end"
 
@@ -20,8 +22,7 @@ OVER_BY = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Lane:
+class Lane(NamedTuple):
     """A part of a selection that an index yields in order."""
 
     condition: str = "TRUE"
@@ -30,21 +31,21 @@ class Lane:
     deadline: str = "s.expires_at"
     table: str | None = None
     """Where to enter, if not where the selection enters."""
-    parameters: Mapping[str, Any] = field(default_factory=dict)
+    parameters: Mapping[str, Any] = MappingProxyType({})
 
     def of_profile(self, key: str) -> "Lane":
         """What of it is of one profile."""
-        return replace(self, condition=f"s.profile_key = :lane AND {self.condition}", parameters={"lane": key})
+        return self._replace(condition=f"s.profile_key = :lane AND {self.condition}", parameters={"lane": key})
 
 
 class Holding:
     """The events of a registry, as conditions on a session `s`; its parameters go with each of them."""
 
-    def __init__(self, events: Sequence[ContinuityEvent]) -> None:
+    def __init__(self, events: "Sequence[ContinuityEvent]") -> None:
         self._events = [(f"held_{index}", event) for index, event in enumerate(events)]
         self.parameters = {name: fold(event.profile) for name, event in self._events}
 
-    def running(self, now: int) -> dict[str, ContinuityEvent]:
+    def running(self, now: int) -> "dict[str, ContinuityEvent]":
         """The events that hold sessions at `now`, by the key of their profile."""
         return {self.parameters[name]: event for name, event in self._events if event.is_running(now)}
 
@@ -80,7 +81,7 @@ class Holding:
         return f"({' OR '.join(later)})" if later else "FALSE"
 
     @staticmethod
-    def _within(name: str, event: ContinuityEvent, column: str) -> str:
+    def _within(name: str, event: "ContinuityEvent", column: str) -> str:
         return (
             f"(s.profile_key = :{name} AND {column} > {event.started_at} AND {column} < {event.ends_at}"
             " AND s.ended_at IS NULL)"

@@ -6,13 +6,12 @@ stretch, and the sessions are looked for in no order, and sorted, as long as the
 
 import sqlite3
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from authctl.store import rows
-from authctl.store.base import Cursor, Page
 from authctl.store.holding import Lane
 from authctl.store.selection import BY_REVOCATION, Selection, kinds
+from authctl.store.values import Cursor, Page
 
 FEW = 10_000
 """How many sessions are sorted rather than walked to."""
@@ -20,8 +19,7 @@ FEW = 10_000
 _STRETCH = 2_000
 
 
-@dataclass(frozen=True, slots=True)
-class Walk:
+class Walk(NamedTuple):
     """A selection on a connection, and the columns that its rows have."""
 
     connection: sqlite3.Connection

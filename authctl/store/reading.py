@@ -1,30 +1,18 @@
 """Reading the SQLite registry: `View` of `base`, one method a question."""
 
+from __future__ import annotations  # what is only named in signatures is imported by whoever makes it
+
 import json
 import sqlite3
 from array import array
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING, Any
 
-from authctl.model import (
-    AuditEvent,
-    CachedLogin,
-    ContinuityEvent,
-    Group,
-    Grouping,
-    Kind,
-    ProfileSet,
-    Session,
-    SessionFilter,
-    Sort,
-    Status,
-    User,
-)
+from authctl import model
+from authctl.model import EventFilter, Grouping, Kind, Session, SessionFilter, Status
 from authctl.names import fold
 from authctl.store import rows, searching
-from authctl.store.base import Cursor, DeadlineChanges, EventFilter, ImportedDetail, Page, Removable, Signed
 from authctl.store.counting import tally, unended
-from authctl.store.deadlines import LIVING, NEW_DEADLINE, recomputations
 from authctl.store.holding import Holding
 from authctl.store.paging import Walk
 from authctl.store.selection import (
@@ -40,6 +28,10 @@ from authctl.store.selection import (
     place,
     status_sql,
 )
+from authctl.store.values import Cursor, DeadlineChanges, ImportedDetail, Page, Removable, Signed
+
+if TYPE_CHECKING:
+    from authctl.model import AuditEvent, CachedLogin, ContinuityEvent, Group, ProfileSet, Sort, User
 
 _BY_NUMBER = f"SELECT {{columns}}, s.secret_hash FROM sessions AS s {JOINED} WHERE s.number = {{number}}"
 BY_NUMBER = _BY_NUMBER.format(columns=rows.session_columns(now="max(?1, (SELECT seen_at FROM clock))"), number="?2")
@@ -231,7 +223,7 @@ class SqliteView:
             f"SELECT s.{name}, {counts}, max(s.last_used_at) AS used FROM {chosen.counted()}"
             f" WHERE {chosen.where_at_all}{everywhere} GROUP BY s.{name}_key ORDER BY used DESC, s.{name}_key"
         )
-        return [Group(*row) for row in self._all(sql, chosen.parameters)]
+        return [model.Group(*row) for row in self._all(sql, chosen.parameters)]
 
     def user_keys_beyond_ascii(self) -> list[str]:
         least = "SELECT min(username_key) FROM sessions INDEXED BY sessions_by_user"
@@ -244,6 +236,11 @@ class SqliteView:
     def user(self, username: str) -> User | None:
         found = self._one(f"SELECT {rows.USER} FROM users WHERE username_key = ?", (fold(username),))
         return rows.user(found) if found else None
+
+    def users_among(self, usernames: Collection[str]) -> dict[str, User]:
+        sql = f"SELECT username_key, {rows.USER} FROM users WHERE username_key IN (SELECT value FROM json_each(?))"
+        found = self._all(sql, (json.dumps(list(map(fold, usernames))),))
+        return {key: rows.user(row) for key, *row in found}
 
     def users(self) -> list[User]:
         return [rows.user(row) for row in self._all(f"SELECT {rows.USER} FROM users ORDER BY username_key")]
@@ -271,6 +268,8 @@ class SqliteView:
         return profiles_in_force(self.connection)
 
     def deadline_changes(self, profiles: ProfileSet, now: int) -> dict[str, DeadlineChanges]:
+        from authctl.store.deadlines import LIVING, NEW_DEADLINE, recomputations
+
         sql = (
             f"SELECT sum({NEW_DEADLINE} < s.expires_at AND ({NEW_DEADLINE} > :now OR :since < :now)),"
             f" sum({NEW_DEADLINE} > s.expires_at), sum({NEW_DEADLINE} <= :now AND :since = :now)"
@@ -332,17 +331,25 @@ class SqliteView:
         )
         return [rows.login(row) for row in self._all(sql, {"username": None if username is None else fold(username)})]
 
-    def imported(self, key: bytes, now: int) -> list[ImportedDetail]:
+    def imported(self, keys: Sequence[bytes], now: int) -> dict[bytes, list[ImportedDetail]]:
         sql = (
-            f"SELECT {self._session_columns}, i.said_at FROM imported AS i INDEXED BY imported_by_key"
-            f" JOIN sessions AS s ON s.number = i.number {JOINED} WHERE i.key = :key ORDER BY s.number"
+            f"SELECT {self._session_columns}, i.said_at, i.key FROM imported AS i INDEXED BY imported_by_key"
+            f" JOIN sessions AS s ON s.number = i.number {JOINED} WHERE i.key IN ({_listed('key', keys)}) ORDER BY s.number"
         )
-        found = self._all(sql, {"key": key, "now": now, **self.holding.parameters})
-        return [ImportedDetail(rows.checked_session(row), json.loads(row[-1])) for row in found]
+        given = {f"key_{index}": key for index, key in enumerate(keys)}
+        found: dict[bytes, list[ImportedDetail]] = {}
+        for row in self._all(sql, {**given, "now": now, **self.holding.parameters}):
+            found.setdefault(row[-1], []).append(ImportedDetail(rows.checked_session(row), json.loads(row[-2])))
+        return found
 
-    def imported_final(self, key: bytes) -> int | None:
-        found = self._one("SELECT at FROM imported_finals WHERE key = ?", (key,))
-        return found[0] if found else None
+    def imported_finals(self, keys: Sequence[bytes]) -> dict[bytes, int]:
+        sql = f"SELECT key, at FROM imported_finals WHERE key IN ({_listed('key', keys)})"
+        return dict(self._all(sql, {f"key_{index}": key for index, key in enumerate(keys)}))
+
+
+def _listed(name: str, values: Sequence[object]) -> str:
+    """A parameter for each value: JSON cannot carry the bytes of a key."""
+    return ", ".join(f":{name}_{index}" for index in range(len(values)))
 
 
 _GROUPED = {Grouping.USER: "username", Grouping.APPLICATION: "application", Grouping.PLATFORM: "platform"}

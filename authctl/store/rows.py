@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
+from authctl import model
 from authctl.errors import IntegrityFailure
 from authctl.instants import EARLIEST, NEVER
-from authctl.model import AuditEvent, CachedLogin, ContinuityEvent, NewSession, ProfileSet, Session, User
+from authctl.model import Session
 from authctl.names import fold
 
 _SESSION = (
@@ -23,6 +24,7 @@ LOGIN_GIVEN = ", ".join(f"excluded.{column}" for column in LOGIN.split(", "))
 USER = "username, disabled_at, disabled_by, disabled_note, ended_at, password_changed_at"
 EVENT = "seq, at, actor, action, subject, note, detail, prev_hash, hash"
 
+_NEW = tuple.__new__
 _WIDTH = len(Session._fields)
 _INSTANTS = [Session._fields.index(name) for name in Session._fields if name.endswith("_at")]
 
@@ -34,7 +36,7 @@ def session_columns(end: str = "s.expires_at", access_end: str = "s.access_expir
 
 def session(row: Sequence[Any]) -> Session:
     """The session of a row of `session_columns`; columns after them are left alone."""
-    found = Session._make(row[:_WIDTH])
+    found: Session = _NEW(Session, row[:_WIDTH])
     if not type(found.expires_at) is type(found.use_due_at) is int:
         raise IntegrityFailure("the registry is damaged: a session's row makes no sense")
     return found
@@ -49,36 +51,36 @@ def checked_session(row: Sequence[Any]) -> Session:
     return found
 
 
-def event(row: Sequence[Any]) -> AuditEvent:
+def event(row: Sequence[Any]) -> "model.AuditEvent":
     """The event of a row that `EVENT` selected, as it stands: judging it is the chain's business."""
-    return AuditEvent(*row)
+    return model.AuditEvent(*row)
 
 
-def continuity(row: Sequence[Any]) -> ContinuityEvent:
+def continuity(row: Sequence[Any]) -> "model.ContinuityEvent":
     """The continuity event of a row that `CONTINUITY` selected."""
-    return ContinuityEvent(*row)
+    return model.ContinuityEvent(*row)
 
 
-def login(row: Sequence[Any]) -> CachedLogin:
+def login(row: Sequence[Any]) -> "model.CachedLogin":
     """The remembered success of a row that `LOGIN` selected."""
-    return CachedLogin(*row)
+    return model.CachedLogin(*row)
 
 
-def user(row: Sequence[Any]) -> User:
+def user(row: Sequence[Any]) -> "model.User":
     """The user of a row that `USER` selected."""
-    return User(*row)
+    return model.User(*row)
 
 
 @lru_cache(maxsize=4)
-def profiles(text: Any) -> ProfileSet:
+def profiles(text: Any) -> "model.ProfileSet":
     """The profiles in force, from the registry's own JSON; as they seldom change, read once for each text."""
     try:
-        return ProfileSet.from_document(json.loads(text))
+        return model.ProfileSet.from_document(json.loads(text))
     except Exception as error:
         raise IntegrityFailure("the registry is damaged: its profiles cannot be read") from error
 
 
-def columns(new: NewSession) -> dict[str, Any]:
+def columns(new: "model.NewSession") -> dict[str, Any]:
     """What a session's row says, its number and revocation apart."""
     deadlines = new.deadlines
     return {

@@ -6,8 +6,7 @@ Every query names its index: without statistics SQLite chooses badly, and a miss
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from authctl.model import Kind, Session, SessionFilter, SortField, Status, Wipe
 from authctl.names import fold
@@ -35,8 +34,7 @@ _WIPES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Order:
+class Order(NamedTuple):
     """The columns a list is sorted by, every one descending, ending in one that is unique."""
 
     columns: tuple[str, ...]
@@ -72,8 +70,7 @@ def place(selection: SessionFilter, session: Session) -> tuple[Any, ...] | None:
     return (session.last_used_at, session.number)
 
 
-@dataclass(frozen=True, slots=True)
-class Selection:
+class Selection(NamedTuple):
     """A filter, compiled: `source` is what to put after FROM, `where` what after WHERE."""
 
     table: str
@@ -179,12 +176,12 @@ def _sifted(
     of_index += [condition for condition in chosen.conditions if condition == "s.kind = :kind"]
     walked = " AND ".join(of_index) or "TRUE"
     if statuses != {Status.ACTIVE}:
-        return replace(chosen, walked=walked, scan="sessions AS s NOT INDEXED")
+        return chosen._replace(walked=walked, scan="sessions AS s NOT INDEXED")
     since = min([now, *(event.started_at for event in holding.running(now).values())])
     living = f"s.kind IN ('application', 'web') AND {AMONG_PROFILES} AND s.expires_at > {since}"
     parameters = {**chosen.parameters, "profiles": json.dumps(profile_keys())}
     conditions = (*chosen.conditions, living)
-    return replace(chosen, walked=walked, scan=BY_EXPIRY, conditions=conditions, parameters=parameters)
+    return chosen._replace(walked=walked, scan=BY_EXPIRY, conditions=conditions, parameters=parameters)
 
 
 def _entrance(selection: SessionFilter, statuses: set[Status], *, is_numbered: bool) -> tuple[str, Order, bool]:

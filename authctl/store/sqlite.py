@@ -12,17 +12,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from authctl.errors import AuthctlError, DiskFull, IntegrityFailure, Refused, RegistryUnavailable
-from authctl.files import real, sync_directory
-from authctl.model import ProfileSet, Session
+from authctl.files import resolved, sync_directory
 from authctl.names import fold
-from authctl.store.base import Staging
 from authctl.store.format import APPLICATION_ID, SCHEMA_VERSION, check_complete, check_file, draft_beside, has_log
 from authctl.store.reading import SqliteView, by_number, profiles_in_force
-from authctl.store.writing import SqliteChange
+
+if TYPE_CHECKING:
+    from authctl.model import ProfileSet, Session
+    from authctl.store.base import Staging
+    from authctl.store.writing import SqliteChange
 
 PATIENCE = 30.0
 """Seconds that a write waits for its turn."""
@@ -41,6 +43,18 @@ _UNAVAILABLE = {
     sqlite3.SQLITE_PERM: "access to it was denied",
     sqlite3.SQLITE_PROTOCOL: "its locks are too busy",
 }
+
+
+_forks = 0
+"""How often this process is a fork of the one that loaded this module."""
+
+
+def _forked() -> None:
+    global _forks  # noqa: PLW0603  # each child counts its own
+    _forks += 1
+
+
+os.register_at_fork(after_in_child=_forked)
 
 
 class explained:  # noqa: N801  # used as a context manager, and entered for every look-up: a generator costs more
@@ -163,12 +177,22 @@ class _Channel:
         self.path = path
         self.writing = writing
         self.lock = threading.RLock()
+        self.patience = PATIENCE
+        """Seconds that it waits for a lock."""
         self._connection: sqlite3.Connection | None = None
 
     def connection(self) -> sqlite3.Connection:
         if self._connection is None:
             self._connection = connect(self.path, writing=self.writing)
         return self._connection
+
+    def patient(self, seconds: float) -> sqlite3.Connection:
+        """The connection, waiting for as long as that for a lock."""
+        connection = self.connection()
+        if seconds != self.patience:
+            connection.execute(f"PRAGMA busy_timeout = {int(seconds * 1000)}")
+            self.patience = seconds
+        return connection
 
     def close(self) -> None:
         with self.lock:
@@ -181,26 +205,26 @@ class SqliteStore:
     """`Store` of `base` over one SQLite file."""
 
     def __init__(self, path: Path) -> None:
-        self.path = real(path)
+        self.path = resolved(path)
         self._explained = explained(self.path)
         self._hot = _Channel(self.path)
         self._reader = _Channel(self.path)
         self._writer = _Channel(self.path, writing=True)
-        self._process = os.getpid()
+        self._forks = _forks
         self._closed = False
 
     def _check_usable(self) -> None:
         if self._closed:
             raise RegistryUnavailable("this registry was closed")
-        if os.getpid() != self._process:
+        if self._forks != _forks:
             raise RegistryUnavailable("a registry cannot be used across a fork: open one in the child")
 
-    def by_number(self, number: int, now: int) -> tuple[Session, bytes | None] | None:
+    def by_number(self, number: int, now: int) -> "tuple[Session, bytes | None] | None":
         self._check_usable()
         with self._hot.lock, self._explained:
             return by_number(self._hot.connection(), number, now)
 
-    def profiles(self) -> ProfileSet:
+    def profiles(self) -> "ProfileSet":
         self._check_usable()
         with self._hot.lock, self._explained:
             return profiles_in_force(self._hot.connection())
@@ -217,8 +241,10 @@ class SqliteStore:
                 _roll_back(connection)
 
     @contextmanager
-    def change(self, *, wait: bool = True, attempts: int = 1) -> Iterator[SqliteChange]:
+    def change(self, *, wait: bool = True, attempts: int = 1) -> "Iterator[SqliteChange]":
         self._check_usable()
+        from authctl.store.writing import SqliteChange
+
         if not self._writer.lock.acquire(blocking=wait):
             raise RegistryUnavailable("another thread is writing")
         try:
@@ -226,13 +252,24 @@ class SqliteStore:
                 self._check_usable()  # it may have been closed while this thread waited
                 connection = self._writer.connection()
                 try:  # a signal during the wait is raised once the transaction has begun
-                    _begin(connection, PATIENCE if wait else _IMPATIENCE, attempts)
+                    self._begin(PATIENCE if wait else _IMPATIENCE, attempts)
                     yield SqliteChange(connection)
                     connection.execute("COMMIT")
                 finally:
                     _roll_back(connection)
         finally:
             self._writer.lock.release()
+
+    def _begin(self, patience: float, attempts: int) -> None:
+        for remaining in reversed(range(attempts)):
+            connection = self._writer.patient(patience)
+            patience /= 2
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+                return
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or not remaining:
+                    raise
 
     def engine(self) -> tuple[str, str | None]:
         flaw = "its write-ahead log can be corrupted when it is reset (mended in 3.51.3, 3.50.7 and 3.44.6)"
@@ -252,14 +289,14 @@ class SqliteStore:
         with self._writer.lock, self._explained:
             yield self._writer.connection()
 
-    def staging(self) -> Staging:
+    def staging(self) -> "Staging":
         from authctl.store.staging import SqliteStaging
 
         return SqliteStaging()
 
     def close(self) -> None:
         self._closed = True
-        if os.getpid() != self._process:
+        if self._forks != _forks:
             return  # the parent's connections, and locks that nobody here will ever release
         for channel in (self._hot, self._reader, self._writer):
             channel.close()
@@ -271,20 +308,8 @@ def _roll_back(connection: sqlite3.Connection) -> None:
         connection.execute("ROLLBACK")
 
 
-def _begin(connection: sqlite3.Connection, patience: float, attempts: int) -> None:
-    for remaining in reversed(range(attempts)):
-        connection.execute(f"PRAGMA busy_timeout = {int(patience * 1000)}")
-        patience /= 2
-        try:
-            connection.execute("BEGIN IMMEDIATE")
-            return
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or not remaining:
-                raise
-
-
 @contextmanager
-def creating(path: Path, registry_id: str, profiles: ProfileSet) -> Iterator[SqliteStore]:
+def creating(path: Path, registry_id: str, profiles: "ProfileSet") -> Iterator[SqliteStore]:
     """A new registry, private from its first byte, that appears at `path` when the block has succeeded.
 
     Raises Refused when something is there already; what is there is never touched.

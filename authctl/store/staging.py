@@ -6,6 +6,9 @@ from collections.abc import Iterator
 from itertools import groupby
 from typing import Any
 
+_TOGETHER = 1_000
+_ENCODE = json.JSONEncoder(sort_keys=True).encode
+
 
 class SqliteStaging:
     """`Staging` of `base`."""
@@ -16,17 +19,26 @@ class SqliteStaging:
         self.connection.execute("CREATE TABLE seen (event_id TEXT PRIMARY KEY) WITHOUT ROWID")
         self.connection.execute("CREATE TABLE staged (key BLOB, at INTEGER, details TEXT)")
         self.connection.execute("BEGIN")
+        self._waiting: list[tuple[bytes, int, str]] = []
 
     def seen(self, event_id: str) -> bool:
         return not self.connection.execute("INSERT OR IGNORE INTO seen VALUES (?)", (event_id,)).rowcount
 
     def add(self, key: bytes, at: int, details: dict[str, Any]) -> None:
-        self.connection.execute("INSERT INTO staged VALUES (?, ?, ?)", (key, at, json.dumps(details, sort_keys=True)))
+        self._waiting.append((key, at, _ENCODE(details)))
+        if len(self._waiting) == _TOGETHER:
+            self._stage()
+
+    def _stage(self) -> None:
+        self.connection.executemany("INSERT INTO staged VALUES (?, ?, ?)", self._waiting)
+        self._waiting.clear()
 
     def keys(self) -> int:
+        self._stage()
         return int(self.connection.execute("SELECT count(DISTINCT key) FROM staged").fetchone()[0])
 
     def by_key(self) -> Iterator[tuple[bytes, list[tuple[int, dict[str, Any]]]]]:
+        self._stage()
         found = self.connection.execute("SELECT key, at, details FROM staged ORDER BY key, at, details")
         for key, rows in groupby(found, key=lambda row: row[0]):
             yield key, [(at, json.loads(details)) for _, at, details in rows]

@@ -21,7 +21,6 @@ from authctl.model import (
 )
 from authctl.names import fold
 from authctl.store import rows, searching
-from authctl.store.base import LEAP, Archive, Cursor, DeadlineChanges, Imported, Removable, Removed
 from authctl.store.deadlines import (
     LIVING,
     NEW_ABSOLUTE,
@@ -33,6 +32,7 @@ from authctl.store.deadlines import (
 )
 from authctl.store.reading import BY_NUMBER, LATEST_REVOKE_ALL, SqliteView, removable
 from authctl.store.selection import JOINED, OPEN, UNACKNOWLEDGED, status_sql
+from authctl.store.values import LEAP, Archive, Cursor, DeadlineChanges, Imported, Removable, Removed
 
 _KEEP_FINALS = (
     "INSERT INTO imported_finals (key, at) SELECT i.key, max(max(coalesce(r.at, s.ended_at), s.last_used_at)) FROM json_each(?) AS gone"
@@ -306,20 +306,20 @@ class SqliteChange(SqliteView):
         return self.connection.execute(f"DELETE FROM revocations WHERE {unnamed}").rowcount
 
     def add_imported(self, sessions: Sequence[Imported]) -> None:
-        from sqlite_utils import Database
-
         if not sessions:
             return
         open_id = self._number(f"SELECT {OPEN}")
         first = self._number("SELECT seq FROM sqlite_sequence WHERE name = 'sessions'") + 1
-        database = Database(self.connection, execute_plugins=False)
         numbered = list(enumerate(sessions, first))
-        database.table("sessions").insert_all(
-            {"number": number, **rows.columns(one.session), "revocation_id": one.revocation_id or open_id}
-            for number, one in numbered
+        columns = ["number", *rows.columns(sessions[0].session), "revocation_id"]
+        given = ", ".join("?" for _ in columns)
+        self.connection.executemany(
+            f"INSERT INTO sessions ({', '.join(columns)}) VALUES ({given})",
+            ((number, *rows.columns(one.session).values(), one.revocation_id or open_id) for number, one in numbered),
         )
-        database.table("imported").insert_all(
-            {"number": number, "key": one.key, "said_at": json.dumps(one.said_at)} for number, one in numbered
+        self.connection.executemany(
+            "INSERT INTO imported (number, key, said_at) VALUES (?, ?, ?)",
+            ((number, one.key, json.dumps(one.said_at)) for number, one in numbered),
         )
         searching.catch_up(self.connection)
 

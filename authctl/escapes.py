@@ -1,0 +1,38 @@
+"""What a terminal must not get raw, and how it is shown instead. Needed by every module that says something."""
+
+from unicodedata import category
+
+_UNSEEN_CATEGORIES = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
+_UNSEEN_RANGES = (
+    (0x034F, 0x034F),  # combining grapheme joiner
+    (0x115F, 0x1160),  # Hangul fillers
+    (0x17B4, 0x17B5),  # Khmer inherent vowels
+    (0x180B, 0x180F),  # Mongolian variation selectors
+    (0x2800, 0x2800),  # braille pattern blank
+    (0x3164, 0x3164),  # Hangul filler
+    (0xFE00, 0xFE0F),  # variation selectors
+    (0xFFA0, 0xFFA0),  # halfwidth Hangul filler
+    (0xE0000, 0xE0FFF),  # tags and further variation selectors
+)
+
+
+def is_unseen(character: str) -> bool:
+    """Whether a character is a control, a format or bidi character, or draws nothing.
+
+    General categories of the Unicode Character Database, and Default_Ignorable_Code_Point beside
+    them for those that are called letters or marks there.
+    """
+    if category(character) in _UNSEEN_CATEGORIES:
+        return True
+    code = ord(character)
+    return any(first <= code <= last for first, last in _UNSEEN_RANGES)
+
+
+def visible(text: str) -> str:
+    """The text with every control, bidi, zero-width and unprintable character as an escape.
+
+    What comes out is safe for a terminal: one line, nothing invisible, nothing reordered.
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(c if c.isprintable() and not is_unseen(c) else c.encode("unicode_escape").decode() for c in text)

@@ -1,0 +1,89 @@
+"""What a store is given and gives beside the model's values."""
+
+from __future__ import annotations  # the values passed about are imported where they are made
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from authctl.instants import DAY
+
+if TYPE_CHECKING:
+    from authctl.model import NewSession, Session
+
+
+class Cursor(NamedTuple):
+    """Where a page of sessions ended, so that the next one goes on from there."""
+
+    key: tuple[Any, ...]
+    found: Sequence[int] | None = None
+    """The numbers of all sessions of the list, where they were found by what they say and not along an index."""
+    is_many: bool = False
+    """Whether they were looked for that way, and are too many."""
+
+
+class Page(NamedTuple):
+    """Some sessions in the order of their list, and where to go on; no cursor after the last."""
+
+    sessions: list[Session]
+    after: Cursor | None
+
+
+class DeadlineChanges(NamedTuple):
+    """How many living sessions of a profile its new deadlines would shorten, lengthen and end."""
+
+    shortened: int
+    lengthened: int
+    ended: int
+
+
+class Signed(NamedTuple):
+    """The living sessions whose present tokens one key signed."""
+
+    sessions: int
+    until: int
+    """When the last of those tokens ends, whatever is used meanwhile; `NEVER` where one may live on for ever."""
+
+
+class Removable(NamedTuple):
+    """Sessions whose retention is over, counted by the status they then have."""
+
+    expired: int
+    revoked: int
+    unacknowledged: int
+    """How many of the revoked were to be wiped, and their applications have not said that they were."""
+
+    @property
+    def total(self) -> int:
+        """How many they are."""
+        return self.expired + self.revoked
+
+
+class Removed(NamedTuple):
+    """A batch of sessions that were removed, and where to go on; no cursor after the last."""
+
+    sessions: Removable
+    after: Cursor | None
+
+
+class Imported(NamedTuple):
+    """A session as an import knows it: the key of its rows, and the instant of the row that each detail is from."""
+
+    key: bytes
+    session: NewSession
+    said_at: dict[str, int]
+    revocation_id: int | None
+    """A closed revocation to register it under, or None."""
+
+
+class ImportedDetail(NamedTuple):
+    """A session that an import registered, and the instant of the row that each detail is from."""
+
+    session: Session
+    said_at: dict[str, int]
+
+
+LEAP = 7 * 31 * DAY
+"""How far apart two changes are between which a clock may have jumped."""
+
+Archive = Callable[["Sequence[Session]"], None]
+"""Is given sessions before they are removed, and has written them for good when it returns."""

@@ -1,0 +1,108 @@
+"""Two sides of one run, in turn: medians, and the ratio with its spread. One line for each measurement, as Markdown and as JSON.
+
+AUTHCTL_BENCH_RESULTS=FILE   each line is appended there as JSON, too; `report.py` makes docs/benchmarks.md of it
+"""
+
+import json
+import os
+import statistics
+import sys
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from time import perf_counter
+
+Deed = Callable[[], object]
+
+
+@dataclass(frozen=True)
+class Line:
+    """What one comparison came to; times in seconds, the ratio is ours to the reference's."""
+
+    table: str
+    name: str
+    ours: float
+    reference: float
+    ratio: float
+    low: float
+    high: float
+    owed: str
+    against: str
+    """What the reference is."""
+
+    def markdown(self) -> str:
+        """A row of a table."""
+        spread = f"{self.ratio:.2f} ({self.low:.2f}-{self.high:.2f})"
+        return (
+            f"| {self.name} | {shown(self.ours)} | {shown(self.reference)} | {spread} | {self.owed} | {self.against} |"
+        )
+
+
+HEAD = "| operation | authctl | reference | ratio (quartiles) | owed | the reference |\n|---|---|---|---|---|---|"
+
+
+def shown(seconds: float) -> str:
+    """A time in the unit that suits it."""
+    for unit, size in (("s", 1.0), ("ms", 1e-3)):
+        if seconds >= size:
+            return f"{seconds / size:.3g} {unit}"
+    return f"{seconds * 1e6:.3g} µs"
+
+
+def seconds(deed: Deed) -> float:
+    """How long a deed takes."""
+    began = perf_counter()
+    deed()
+    return perf_counter() - began
+
+
+def compare(
+    table: str,
+    name: str,
+    ours: Deed,
+    reference: Deed,
+    *,
+    owed: str = "",
+    against: str = "",
+    rounds: int = 9,
+    each: int = 1,
+) -> Line:
+    """Do both in turn, once to warm up and then in rounds; `each` is how many operations one deed is."""
+    pairs = [(seconds(ours), seconds(reference)) for _ in range(rounds + 1)][1:]
+    return compared(table, name, [a / each for a, _ in pairs], [b / each for _, b in pairs], owed=owed, against=against)
+
+
+def compared(
+    table: str, name: str, ours: list[float], reference: list[float], *, owed: str = "", against: str = ""
+) -> Line:
+    """The same of times that were taken elsewhere, round by round."""
+    ratios = sorted(a / b for a, b in zip(ours, reference, strict=True))
+    quarter = len(ratios) // 4
+    line = Line(
+        table,
+        name,
+        statistics.median(ours),
+        statistics.median(reference),
+        statistics.median(ratios),
+        ratios[quarter],
+        ratios[-1 - quarter],
+        owed,
+        against,
+    )
+    return said(line)
+
+
+def said(line: Line) -> Line:
+    """Print a line, under the head of its table where it is the first."""
+    if line.table not in _SAID:
+        _SAID.add(line.table)
+        print(f"\n{line.table}\n\n{HEAD}")
+    print(line.markdown())
+    sys.stdout.flush()
+    if results := os.environ.get("AUTHCTL_BENCH_RESULTS"):
+        with Path(results).open("a") as file:
+            file.write(json.dumps(asdict(line)) + "\n")
+    return line
+
+
+_SAID: set[str] = set()

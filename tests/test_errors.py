@@ -1,0 +1,110 @@
+"""The library's errors: whatever a method is given, what it says is fit to be shown."""
+
+import inspect
+import io
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from authctl import AuthctlError, InvalidFile, Registry, SessionFilter, profiles
+from authctl.importing import read_mapping
+from authctl.model import EventFilter
+from tests.conftest import HOSTILE, Install, unseen
+
+TEXTS = [*HOSTILE, "\0", "\ud800", "\udcff", "", " ", "x\nauthctl: error: forged", "\x1b" * 1_001, "\x1b" * 4_001]
+TEXT = ("str", "str | None", "collections.abc.Sequence[str]")
+MAP = read_mapping(b"fields: {username: u, at: t}\nkey: [username]\n", "map.yaml")
+METHODS = {
+    name: inspect.signature(method).parameters
+    for name, method in inspect.getmembers(Registry, inspect.isfunction)
+    if not name.startswith("_")
+}
+
+
+def kind(param: inspect.Parameter) -> str:
+    """The type that an argument or field is written with."""
+    return inspect.formatannotation(param.annotation)
+
+
+def good(name: str, param: inspect.Parameter, registry: Registry) -> Any:
+    """Something fitting for an argument that is owed."""
+    known = {
+        "note": "lost device",
+        "username": "alice",
+        "kind": "application",
+        "file": io.BytesIO(b"u,t\nalice,2026-01-01\n"),
+        "mapping": MAP,
+        "selection": SessionFilter(username="alice"),
+        "wanted": registry.profiles(),
+        "seq": 1,
+        "targets": ["abcdefgh"],
+        "by": "application",
+    }
+    return known.get(name, "nothing") if param.default is param.empty or name == "note" else param.default
+
+
+def given(text: str, param: inspect.Parameter) -> Any:
+    """The text as that argument."""
+    if "Sequence" in kind(param):
+        return [text]
+    return io.BytesIO(text.encode(errors="replace")) if "BinaryIO" in kind(param) else text
+
+
+def check(error: AuthctlError) -> None:
+    """One line, or a line a fault, without anything that a terminal should not get."""
+    assert unseen(f"{error} {error.message} {error.hint}") == []
+    if not isinstance(error, InvalidFile):
+        assert len(f"{error}{error.hint}".splitlines()) == 1
+    assert str(error) == error.message
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_what_a_method_says_is_fit_to_be_shown(
+    install: Install, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str
+):
+    """Hostile text in any argument is accepted or refused by an error of ours, without a raw character."""
+    monkeypatch.chdir(tmp_path)
+    registry = install(profiles.DEFAULT_FILE + "  asking: {authenticator: nobody}\n")
+    asked = {name: param for name, param in METHODS[method].items() if name != "self"}
+    texts = [name for name, param in asked.items() if kind(param) in TEXT or "BinaryIO" in kind(param)]
+    for text in TEXTS:
+        for hostile in texts:
+            arguments = {name: good(name, param, registry) for name, param in asked.items()}
+            arguments[hostile] = given(text, asked[hostile])
+            try:
+                found = getattr(registry, method)(**arguments)
+                if inspect.isgenerator(found):
+                    list(found)
+            except AuthctlError as error:
+                check(error)
+
+
+@pytest.mark.parametrize("text", TEXTS, ids=ascii)
+def test_what_a_filter_says_is_fit_to_be_shown(registry: Registry, text: str):
+    """In any field, where it is made or where it is used."""
+    for made, method in ((SessionFilter, registry.sessions), (EventFilter, registry.events)):
+        for name, field in inspect.signature(made).parameters.items():
+            if "str" in kind(field):
+                try:
+                    list(method(made(**{name: (text,) if "tuple" in kind(field) else text})))
+                except AuthctlError as error:
+                    check(error)
+
+
+@pytest.mark.parametrize(
+    "text", [text for text in TEXTS if text.strip() and "\0" not in text and text != "\ud800"], ids=ascii
+)
+def test_what_is_said_of_a_path_is_fit_to_be_shown(registry: Registry, tmp_path: Path, text: str):
+    """Of a home, a registry or a key ring that is not there, and of files that are read under a name."""
+    for place in ({"home": tmp_path / text}, {"home": tmp_path, "registry": tmp_path / text}):
+        with pytest.raises(AuthctlError) as caught:
+            Registry.open(**place)
+        check(caught.value)
+    with pytest.raises(AuthctlError) as caught:
+        registry.back_up(tmp_path / "nowhere" / text)
+    check(caught.value)
+    for read in (read_mapping, profiles.read):
+        with pytest.raises(AuthctlError) as caught:
+            read(b'"\\e[31m": {', text)
+        check(caught.value)
