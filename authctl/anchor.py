@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from authctl.files import check_private, resolved
+from authctl.files import check_private, lock, resolved
 
 _LINE = re.compile(rb"([0-9a-f]{16}) ([0-9]{19}) ([0-9a-f]{64}) *\n")
 _WIDTH = 128
@@ -66,12 +66,12 @@ def replace(path: Path, registry_id: str, head: Head) -> None:
 
 
 @contextmanager
-def _opened(path: Path, flags: int, lock: int) -> Iterator[int]:
+def _opened(path: Path, flags: int, kind: int) -> Iterator[int]:
     descriptor = os.open(resolved(path), flags | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
         if os.fstat(descriptor).st_size == 0 and flags & os.O_CREAT:
             os.fchmod(descriptor, 0o600)  # whatever the umask
-        fcntl.flock(descriptor, lock)
+        lock(descriptor, kind)
         yield descriptor
     finally:
         os.close(descriptor)

@@ -1,13 +1,21 @@
 """Files that only their owner may touch: made so from the first byte, and refused when they are not."""
 
+import errno
 import fcntl
 import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from time import monotonic, sleep
 
-from authctl.errors import Refused, RegistryUnavailable, reason
+from authctl.errors import DiskFull, Refused, RegistryUnavailable, reason
+
+PATIENCE = 5.0
+"""Seconds that a lock on a file is waited for."""
+
+_PAUSE = 0.01
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
 
 
 def check_private(path: Path, what: str, missing: str | None = None) -> os.stat_result:
@@ -32,7 +40,8 @@ def check_private(path: Path, what: str, missing: str | None = None) -> os.stat_
         raise RegistryUnavailable(f"the {what} at {path} is open to others (mode {mode:04o})", f"chmod 600 {path}")
     if found.st_nlink != 1:
         raise RegistryUnavailable(f"the {what} at {path} has a second name (a hard link)", f"see: ls -li {path}")
-    _check_folder(path.parent)
+    for folder in {path.parent, resolved(path).parent}:
+        check_folder(folder)
     return found
 
 
@@ -45,7 +54,8 @@ def read_private(path: Path, what: str, missing: str | None = None) -> bytes:
         raise RegistryUnavailable(f"cannot read the {what} at {path}: {reason(error)}") from None
 
 
-def _check_folder(folder: Path) -> None:
+def check_folder(folder: Path) -> None:
+    """Raise RegistryUnavailable where everybody could put another file in the place of what is there."""
     mode = folder.stat().st_mode
     if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
         raise RegistryUnavailable(
@@ -59,23 +69,30 @@ def resolved(path: Path) -> Path:
 
 
 def create_private(path: Path, content: bytes) -> None:
-    """Create a file of mode 0600, whatever the umask, and make it last. Raises Refused when one is there."""
+    """Create a file of mode 0600, whatever the umask, and make it last; none where it cannot be written.
+
+    Raises Refused when one is there.
+    """
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     except FileExistsError:
         raise Refused(f"it exists already: {path}") from None
-    with os.fdopen(descriptor, "wb") as file:
-        os.fchmod(descriptor, 0o600)
-        file.write(content)
-        file.flush()
-        os.fsync(descriptor)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            os.fchmod(descriptor, 0o600)
+            file.write(content)
+            file.flush()
+            os.fsync(descriptor)
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
     sync_directory(path.parent)
 
 
 def replace_private(path: Path, content: bytes) -> None:
     """Put a file of mode 0600 in the place of one: after a crash it is the old one or the new one, and whole.
 
-    Raises RegistryUnavailable when it cannot be written; the old one stands then.
+    Raises RegistryUnavailable when it cannot be written, DiskFull for want of room; the old one stands then.
     """
     path = resolved(path)
     try:
@@ -96,22 +113,30 @@ def replace_private(path: Path, content: bytes) -> None:
             raise
         sync_directory(path.parent)
     except OSError as error:
-        raise RegistryUnavailable(f"cannot write {path}: {reason(error)}") from None
+        kind = DiskFull if error.errno in _NO_ROOM else RegistryUnavailable
+        raise kind(f"cannot write {path}: {reason(error)}") from None
 
 
 def keep_reserve(path: Path, size: int) -> None:
-    """Keep so much room, or what there is, in a file that `release` gives back; one that is there stays. Never fails."""
-    if path.exists():
-        return
+    """Keep so much room, or what there is, in a file that `release` gives back. Never fails.
+
+    One that is there grows once there is room for all that it lacks.
+    """
     with suppress(OSError):
+        kept = path.stat().st_size if path.exists() else 0
+        if kept >= size:
+            return
         here = os.statvfs(path.parent)
-        room = min(size, here.f_bavail * here.f_frsize)
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        room = here.f_bavail * here.f_frsize
+        if kept and room < size - kept:
+            return
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
             os.fchmod(descriptor, 0o600)
-            os.posix_fallocate(descriptor, 0, max(1, room))
+            os.posix_fallocate(descriptor, 0, max(1, min(size, kept + room)))
         except OSError:
-            path.unlink(missing_ok=True)
+            if not kept:
+                path.unlink(missing_ok=True)
         finally:
             os.close(descriptor)
 
@@ -127,16 +152,36 @@ def release(path: Path) -> bool:
 
 @contextmanager
 def locked_folder(path: Path) -> Iterator[None]:
-    """Alone among those who replace files in a folder. Raises RegistryUnavailable."""
+    """Alone among those who replace files in a folder. Raises RegistryUnavailable, also where others stay in it."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError as error:
         raise RegistryUnavailable(f"cannot open {path}: {reason(error)}") from None
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        try:
+            lock(descriptor, fcntl.LOCK_EX)
+        except OSError as error:
+            raise RegistryUnavailable(f"cannot change files in {path}: {reason(error)}") from None
         yield
     finally:
         os.close(descriptor)
+
+
+def lock(descriptor: int, kind: int) -> None:
+    """Lock an open file as flock does, and wait for that no longer than `PATIENCE`: whoever can read it can hold the lock.
+
+    Raises OSError.
+    """
+    until = monotonic() + PATIENCE
+    while True:
+        try:
+            fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            if monotonic() > until:
+                raise OSError(error.errno, "it is locked by another process") from None
+            sleep(_PAUSE)
+        else:
+            return
 
 
 def sync_directory(path: Path) -> None:

@@ -22,7 +22,7 @@ class Home(NamedTuple):
     @property
     def reserve(self) -> Path:
         """Room on the registry's disk that is given back when a revocation finds none."""
-        return Path(f"{self.registry}-reserve")
+        return Path(f"{os.path.realpath(self.registry)}-reserve")
 
     @property
     def audit_head(self) -> Path:

@@ -131,6 +131,22 @@ def test_numbers_that_were_given_never_come_back(registry: Registry, tmp_path: P
     assert (registry.revoke(SessionFilter(username="alice"), note="lost device").revocation_id or 0) > (revocation or 0)
 
 
+def test_numbers_that_are_given_meanwhile_do_not_come_back_either(
+    registry: Registry, tmp_path: Path, home: Path, clock: Clock
+):
+    """Others sign in until the very moment at which the backup is put in place."""
+    registry.back_up(tmp_path / "copy.db")
+    lost: list[int] = []
+
+    def meanwhile() -> datetime:
+        lost.append(issue(registry).session.number)
+        return clock()
+
+    restore(find_home(home, home / "registry.db"), tmp_path / "copy.db", note="disk failed", clock=meanwhile)
+    assert lost
+    assert issue(registry).session.number > max(lost)
+
+
 def test_who_has_it_open_goes_on_with_what_was_put_there(
     registry: Registry, home: Path, tmp_path: Path, put_back: Callable, clock: Clock
 ):
@@ -180,6 +196,13 @@ def test_what_cannot_be_put_back(registry: Registry, home: Path, tmp_path: Path,
     )
     with Registry.open(other, registry=other / "registry.db", clock=clock) as second:
         second.back_up(tmp_path / "second.db")
+    with closing(sqlite3.connect(tmp_path / "foreign.db")) as foreign:
+        foreign.execute("CREATE TABLE something_else (it)")
+    shutil.copy(copy, tmp_path / "newer.db")
+    with closing(sqlite3.connect(tmp_path / "newer.db")) as newer:
+        newer.execute("PRAGMA user_version = 99")
+    for name in ("foreign.db", "newer.db"):
+        (tmp_path / name).chmod(0o600)
     (tmp_path / "text.db").touch(0o600)
     (tmp_path / "text.db").write_text("not a database at all, but long enough to be looked at" * 20)
     damaged = bytearray(copy.read_bytes())
@@ -198,13 +221,20 @@ def test_what_cannot_be_put_back(registry: Registry, home: Path, tmp_path: Path,
     for name, error in {
         "second.db": Refused,
         "text.db": IntegrityFailure,
+        "foreign.db": IntegrityFailure,
+        "newer.db": RegistryUnavailable,
         "damaged.db": IntegrityFailure,
         "loose.db": RegistryUnavailable,
         "edited.db": IntegrityFailure,
         "nowhere.db": RegistryUnavailable,
     }.items():
-        with pytest.raises(error):
+        with pytest.raises(error) as refused:
             put_back(tmp_path / name)
+        assert "the registry at" not in str(refused.value)
+        assert (str(tmp_path / name) in str(refused.value), ".new" in str(refused.value)) == (
+            name != "edited.db",
+            False,
+        )
         assert (registry.count(), next(registry.events())) == (count, last), name
     assert [p.name for p in home.iterdir() if p.name.startswith(".")] == []
 
@@ -229,6 +259,36 @@ def test_a_log_that_was_left_is_not_taken_for_another_s(
     assert not (home / "registry.db").exists()
     (home / "registry.db-wal").unlink()
     assert put_back(tmp_path / "copy.db").ended == 1
+
+
+def test_no_backup_where_everybody_can_write(registry: Registry, tmp_path: Path):
+    """It could not be restored from there: refused before anything is written."""
+    (tmp_path / "open").mkdir()
+    (tmp_path / "open").chmod(0o777)
+    with pytest.raises(RegistryUnavailable, match="everybody can write"):
+        registry.back_up(tmp_path / "open" / "copy.db")
+    assert list((tmp_path / "open").iterdir()) == []
+
+
+def test_a_backup_behind_a_link(registry: Registry, home: Path, tmp_path: Path, put_back: Callable):
+    """A copy with its log beside it is restored with what the log has, by whatever name it is reached."""
+    issue(registry)
+    issue(registry, "bob")
+    (tmp_path / "kept").mkdir()
+    for name in ("registry.db", "registry.db-wal"):
+        shutil.copy(home / name, tmp_path / "kept" / name)
+    assert (tmp_path / "kept" / "registry.db-wal").stat().st_size
+    (tmp_path / "copy.db").symlink_to(tmp_path / "kept" / "registry.db")
+    assert put_back(tmp_path / "copy.db").ended == 2
+
+
+def test_a_backup_that_was_killed_at_its_last_moment(registry: Registry, tmp_path: Path, put_back: Callable):
+    """The name that it was made under is left beside its own, and taken away when it is used."""
+    issue(registry)
+    registry.back_up(tmp_path / "copy.db")
+    os.link(tmp_path / "copy.db", tmp_path / ".copy.db.abcdefgh.new")
+    assert put_back(tmp_path / "copy.db").ended == 1
+    assert not (tmp_path / ".copy.db.abcdefgh.new").exists()
 
 
 def test_a_backup_is_not_touched_by_a_restore(registry: Registry, tmp_path: Path, put_back: Callable):
@@ -328,6 +388,22 @@ def test_what_is_removed_is_archived_first(registry: Registry, authctl: Authctl,
     assert stat.S_IMODE((tmp_path / "gone.jsonl.gz").stat().st_mode) == 0o600
     assert authctl("cleanup", "--archive", str(tmp_path / "gone.jsonl.gz")).code == 4
     assert authctl("cleanup", "--archive", "/nowhere/gone.jsonl.gz").code == 6
+
+
+def test_a_cleanup_that_is_refused_leaves_no_archive(
+    registry: Registry, authctl: Authctl, tmp_path: Path, clock: Clock
+):
+    """So that what its hint says can be typed, with the same file."""
+    clock.now = datetime.now(UTC) - timedelta(days=400)
+    with registry._core.store.change() as tx:
+        tx.set_seen(0)
+    issue(registry)
+    archive = ("--archive", str(tmp_path / "gone.jsonl.gz"))
+    refused = authctl("cleanup", *archive)
+    assert (refused.code, "--accept-clock-jump" in refused.err) == (4, True)
+    assert authctl("cleanup", *archive, "--accept-clock-jump").code == 0
+    with gzip.open(tmp_path / "gone.jsonl.gz", "rt") as file:
+        assert len(file.readlines()) == 1
 
 
 def test_what_cannot_be_archived_stays(registry: Registry, authctl: Authctl, clock: Clock):

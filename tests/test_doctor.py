@@ -7,9 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from authctl import Refused, Registry, SessionFilter, TokenExpired, keys
+from authctl import Refused, Registry, SessionFilter, TokenEnded, TokenExpired, keys, profiles
+from authctl.instants import DAY
 from authctl.registry import doctor
+from authctl.registry.creation import create
 from authctl.registry.doctor import Finding
+from authctl.settings import find_home
 from authctl.store.sqlite import has_wal_reset_bug
 from tests.conftest import Authctl, Clock
 
@@ -62,6 +65,19 @@ def test_a_registry_that_cannot_be_opened(installed: Authctl, home: Path):
     assert (ran.code, [one["ok"] for one in ran.json if one["check"] == "registry"]) == (9, [False])
 
 
+@pytest.mark.parametrize("name", ["registry.db", "keys.json", "audit.head"])
+def test_a_link_that_leads_to_itself(installed: Authctl, home: Path, name: str):
+    """Whatever file it is in the place of: no defect, and a revocation that needs only the registry goes through."""
+    installed("tokens", "issue", "--user", "alice", "--application", "Outlook")
+    (home / name).rename(home / "kept")
+    (home / name).symlink_to(name)
+    assert installed("doctor").code == 9
+    assert installed("keys", "rotate", "--note", "every year").code == (0 if name == "audit.head" else 6)
+    revoked = installed("revoke", "--user", "alice", "--note", "lost device")
+    assert revoked.code == (6 if name == "registry.db" else 0)
+    assert "defect" not in revoked.err
+
+
 def test_profiles_that_are_not_in_force(registry: Registry, home: Path):
     """Edited and not applied, or broken."""
     text = (home / "profiles.yaml").read_text()
@@ -97,6 +113,23 @@ def test_keys_that_are_old_or_idle(registry: Registry, clock: Clock):
     assert wrong(registry) == {}
 
 
+def test_sessions_that_lost_their_key(registry: Registry, home: Path, tmp_path: Path, clock: Clock):
+    """By another registry of the same ring; retired there, and gone from it."""
+    registry.issue(username="alice", application="Outlook")
+    old = registry.signing_keys()[0].key.id
+    place = find_home(tmp_path / "second", None, home / "keys.json")
+    create(place, profiles.read(profiles.DEFAULT_FILE.encode(), "p"), b"", clock=clock)
+    with Registry.open(place.folder, keys=place.keys, clock=clock) as second:
+        second.rotate_keys(note="every year")
+        second.retire_key(old, note="every year")
+    assert f"1 living session signed by key {old}, which is retired" in wrong(registry)["keys"].found
+    (home / "keys.json").unlink()
+    keys.create(home / "keys.json", registry.now())
+    assert "not in the key ring" in wrong(registry)["keys"].found
+    registry.revoke(SessionFilter(username="alice"), note="lost their key")
+    assert wrong(registry) == {}
+
+
 def test_an_audit_log_behind_its_head(registry: Registry, home: Path):
     """And a head that does not know the registry."""
     for _ in range(3):
@@ -113,7 +146,7 @@ def test_an_audit_log_behind_its_head(registry: Registry, home: Path):
 
 
 def test_t1_a_mark_that_was_wrong_is_reset(registry: Registry, clock: Clock):
-    """The clock was ahead for a while: found, and taken as it is with a note; only what that expired lives again."""
+    """The clock was ahead for a while: found, and taken as it is with a note; what that expired ends for good."""
     issued = registry.issue(username="alice", application="Outlook")
     clock.forward(days=900)
     registry.revoke(SessionFilter(username="bob"), note="nobody there")
@@ -124,11 +157,14 @@ def test_t1_a_mark_that_was_wrong_is_reset(registry: Registry, clock: Clock):
         registry.verify(issued.access_token)
     with pytest.raises(Refused, match="note is required"):
         registry.accept_clock(note=None)
-    registry.accept_clock(note="the battery was empty", actor="eve")
+    outcome = registry.accept_clock(note="the battery was empty", actor="eve")
+    assert (outcome.ended, outcome.actor, outcome.seen - outcome.at) == (2, "eve", 900 * DAY)
     event = next(registry.events())
     assert (event.action, event.actor, event.note) == ("clock.accept", "eve", "the battery was empty")
-    assert json.loads(event.detail)["accepted"] == "2026-03-02T09:00:00Z"
-    assert registry.verify(issued.access_token)
+    detail = json.loads(event.detail)
+    assert (detail["accepted"], detail["ended"]) == ("2026-03-02T09:00:00Z", 2)
+    with pytest.raises(TokenEnded, match="idle"):
+        registry.verify(issued.access_token)
     assert registry.issue(username="carol", application="Outlook")
     with pytest.raises(Refused, match="nothing to accept"):
         registry.accept_clock(note="once more")

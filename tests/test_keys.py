@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -345,3 +346,16 @@ def test_every_byte_of_a_key_counts(path: Path):
         mint = TokenMint(keys.load(write(path, document)))
         with pytest.raises(TokenUnknown):
             mint.read(token)
+
+
+def test_a_ring_that_finds_no_room_is_not_there(path: Path):
+    """Nothing is left that would keep the next try from making one."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20, before[1]))
+    try:
+        with pytest.raises(OSError, match="too large"):
+            keys.create(path, NOW)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert not path.exists()
+    assert keys.create(path, NOW)

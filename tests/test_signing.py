@@ -1,11 +1,12 @@
 """The key ring at work: rotated, retired, and whom that signs out; through the real registry and the real command line."""
 
+import fcntl
 import json
 import os
 import stat
 import threading
 import time
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,7 @@ from authctl import (
     TokenEnded,
     TokenInvalid,
     TokenUnknown,
+    files,
     keys,
     profiles,
 )
@@ -30,7 +32,7 @@ from authctl.keys import KeyState
 from authctl.registry import tokens
 from authctl.registry.creation import create
 from authctl.settings import find_home
-from tests.conftest import Authctl, Clock, Install
+from tests.conftest import START, Authctl, Clock, Install
 
 TEXT = """\
 version: 1
@@ -275,6 +277,56 @@ def test_a_weak_key_is_refused(ring: Registry, home: Path, secret: str):
     (home / "keys.json").write_text(json.dumps(document))
     with pytest.raises(IntegrityFailure):
         issue(ring)
+
+
+def test_who_holds_the_folder_stops_no_revocation(ring: Registry, home: Path, monkeypatch: pytest.MonkeyPatch):
+    """Whoever can read a folder can lock it: a rotation gives up after a while, and nobody waits for it meanwhile."""
+    issue(ring)
+    monkeypatch.setattr(files, "PATIENCE", 2.0)
+    holder = os.open(home, os.O_RDONLY)
+    fcntl.flock(holder, fcntl.LOCK_SH)
+    refused: list[BaseException] = []
+
+    def rotate() -> None:
+        try:
+            ring.rotate_keys(note="every year")
+        except RegistryUnavailable as error:
+            refused.append(error)
+
+    waiting = threading.Thread(target=rotate)
+    waiting.start()
+    assert ring.revoke(SessionFilter(username="alice"), note="lost device").revoked == 1
+    assert waiting.is_alive()
+    waiting.join()
+    os.close(holder)
+    assert "locked by another process" in str(refused[0])
+    assert ring.rotate_keys(note="every year")
+
+
+@pytest.mark.parametrize("name", ["registry.db", "keys.json", "audit.head"])
+def test_a_folder_that_everybody_can_write_to_behind_a_link(installed: Authctl, home: Path, tmp_path: Path, name: str):
+    """Whoever may write there can put another file in its place, by whatever name it is reached."""
+    (tmp_path / "open").mkdir()
+    (tmp_path / "open").chmod(0o777)
+    (home / name).rename(tmp_path / "open" / name)
+    (home / name).symlink_to(tmp_path / "open" / name)
+    refused = installed("tokens", "issue", "--user", "alice", "--application", "Outlook")
+    assert (refused.code, f"everybody can write to {tmp_path / 'open'}" in refused.err) == (6, True)
+
+
+def test_a_key_ring_elsewhere_stays_when_the_rest_fails(tmp_path: Path, home: Path):
+    """Another process may have begun to use it: of two that make one home at once, the slower leaves the faster its ring."""
+    ring = tmp_path / "secrets" / "ring"
+    ring.parent.mkdir(0o700)
+
+    def overtaken() -> datetime:
+        (home / "profiles.yaml").write_text("of the faster one")
+        return START
+
+    with pytest.raises(Refused, match="it exists already"):
+        create(find_home(home, None, ring), profiles.read(TEXT.encode(), "p"), b"", clock=overtaken)
+    assert keys.load(ring)
+    assert not (home / "registry.db").exists()
 
 
 def test_a_key_ring_elsewhere(tmp_path: Path, authctl: Authctl, monkeypatch: pytest.MonkeyPatch, home: Path):

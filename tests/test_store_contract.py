@@ -398,13 +398,37 @@ def test_ending_everything_and_what_a_key_signed(store: Store):
     revoke(store, ids=(revoked.id,))
     with store.change() as tx:
         assert tx.signed(NOW) == {"01234567": (1, NEVER), "89abcdef": (1, NEVER)}
-        assert tx.end_signed("01234567", NOW, "key_compromised", alive_at=NOW) == 1
+        assert tx.end_signed("01234567", NOW, "key_compromised") == 1
         assert tx.signed(NOW) == {"89abcdef": (1, NEVER)}
-        assert tx.end_all(NOW, "restored", alive_at=NOW) == 1
+        assert tx.end_all(NOW, "restored") == 1
         found = {s.id: s for s in tx.page(SessionFilter(), NOW, 9).sessions}
     reasons = [found[s.id].ended_by for s in (mine, other, over, revoked)]
     assert reasons == ["key_compromised", "restored", None, None]
     assert ids(store, status="active") == []
+
+
+def test_ending_what_a_wrong_instant_leaves_in_doubt(store: Store):
+    """What was over by the later instant and lives by the earlier, and what was used after that; the deadline says why."""
+    asked = {"tokens": "requested", "secret_hash": bytes(32)}
+    added = add(
+        store,
+        new(used_at=NOW - DAY),
+        new(**asked, fixed_expires_at=NOW + DAY),
+        new(profile="held", used_at=NOW - DAY),
+        new(used_at=NOW + 9 * DAY),
+        new(used_at=NOW - 9 * DAY),
+        new(**asked, fixed_expires_at=NOW + 30 * DAY),
+        new(),
+    )
+    revoke(store, ids=(added[-1].id,))
+    with store.change() as tx:
+        tx.start_continuity("held", NOW - 2 * DAY, NOW + 5 * DAY, "bob", "provider down")
+        assert tx.end_dubious(NOW, NOW + 10 * DAY) == 4
+        found = {s.id: s for s in tx.page(SessionFilter(), NOW, 9).sessions}
+    ended = ["idle", "lifetime", "continuity_ended", "idle", None, None, None]
+    assert [found[s.id].ended_by for s in added] == ended
+    assert {found[s.id].ended_at for s in added[:4]} == {NOW}
+    assert ids(store, status="active") == [added[5].id]
 
 
 def test_recomputing_never_gives_more_than_was_asked_for(store: Store):

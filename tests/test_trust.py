@@ -1,5 +1,6 @@
 """What nobody should have to believe: the registry after somebody had it in hand, and the clock; see the threats by their letters."""
 
+import fcntl
 import json
 import os
 import random
@@ -22,11 +23,16 @@ from authctl import (
     RegistryUnavailable,
     SessionFilter,
     Status,
+    TokenEnded,
     TokenExpired,
     TokenInvalid,
+    files,
     profiles,
 )
-from authctl.registry.core import AUTHCTL
+from authctl.model import ProfileSet
+from authctl.registry.backups import restore
+from authctl.registry.core import AUTHCTL, RESERVE
+from authctl.settings import find_home
 from tests.conftest import Authctl, Clock, Install
 
 ROOT = Path(__file__).parents[1]
@@ -159,6 +165,28 @@ def test_a8_accepting_ends_what_was_issued_before(registry: Registry, home: Path
         reopened().verify(bob.access_token)
 
 
+def test_a8_an_old_registry_under_another_id_is_not_believed(
+    registry: Registry, home: Path, reopened: Callable[[], Registry], authctl: Authctl
+):
+    """The head outside is known by the id, so that a registry with another has none: the log's first event knows better."""
+    bob = issue(registry, "bob")
+    copy = saved(registry, home)
+    registry.revoke(SessionFilter(username="bob"), note="lost device")
+    put_back(registry, home, copy)
+    with closing(sqlite3.connect(home / "registry.db", isolation_level=None)) as connection:
+        connection.execute("UPDATE registry SET id = '0123456789abcdef'")
+    again = reopened()
+    for deed in (
+        lambda: again.verify(bob.access_token),
+        again.verify_audit,
+        lambda: again.accept_audit(note="take it as it is"),
+    ):
+        with pytest.raises(IntegrityFailure, match="its audit log begins another"):
+            deed()
+    assert authctl("audit", "verify").code == 7
+    assert again.revoke(SessionFilter(username="bob"), note="lost device").revoked == 1
+
+
 def test_a8_accepted_elsewhere_is_seen(registry: Registry, home: Path, reopened: Callable[[], Registry]):
     """A back end that found the registry behind goes on by itself once it was accepted."""
     copy = saved(registry, home)
@@ -212,6 +240,25 @@ def test_a8_a_head_that_cannot_be_written_is_a_warning(
     assert head(home)[2] == next(again.events()).hash
 
 
+def test_a8_who_holds_the_head_stops_no_revocation(
+    registry: Registry, home: Path, reopened: Callable[[], Registry], said: list[str], monkeypatch: pytest.MonkeyPatch
+):
+    """Its lock is waited for a while: then a deed stands, with a warning, and what cannot be compared is unavailable."""
+    monkeypatch.setattr(files, "PATIENCE", 0.2)
+    token = issue(registry).access_token
+    before = head(home)
+    with (home / "audit.head").open() as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        again = reopened()
+        with pytest.raises(RegistryUnavailable, match=r"audit.head: it is locked by another process"):
+            again.verify(token)
+        assert again.revoke(SessionFilter(username="alice"), note="lost device").revoked == 1
+        assert "could not be written: it is locked by another process" in said[0]
+        assert head(home) == before
+    issue(again, "bob")
+    assert head(home)[2] == next(again.events()).hash
+
+
 def test_a8_a_head_that_others_can_touch_is_refused(registry: Registry, home: Path, reopened: Callable[[], Registry]):
     """As the key ring is."""
     token = issue(registry).access_token
@@ -226,7 +273,6 @@ def test_a8_several_registries_have_a_line_each(registry: Registry, home: Path, 
     other = tmp_path / "second"
     place = tmp_path / "second.db"
     from authctl.registry.creation import create
-    from authctl.settings import find_home
 
     create(find_home(other, place), profiles.read(profiles.DEFAULT_FILE.encode(), "p"), b"", clock=clock)
     with Registry.open(home, registry=place, keys=other / "keys.json", clock=clock) as second:
@@ -270,6 +316,8 @@ def test_t1_a_clock_that_says_what_is_no_time(registry: Registry, home: Path, sa
     with Registry.open(home, registry=home / "registry.db", clock=lambda: says, warn=lambda _text: None) as broken:
         with pytest.raises(RegistryUnavailable, match="no time"):
             broken.verify(token)
+        with pytest.raises(RegistryUnavailable, match="no time"):
+            broken.accept_clock(note="the battery was empty")
         with pytest.raises(Refused, match="the clock says"):
             issue(broken)
         assert broken.revoke(SessionFilter(username="alice"), note="lost device").revoked == 1
@@ -420,44 +468,127 @@ def test_t2_a_cleanup_by_a_clock_that_jumped_is_refused(registry: Registry, cloc
 
 
 def test_t2_a_clock_that_was_ahead_lets_nothing_go(registry: Registry, clock: Clock):
-    """Put right again it is behind what was seen: no cleanup until that is settled, and then nothing was lost."""
-    token = issue(registry).access_token
+    """Put right again it is behind what was seen: no cleanup until that is settled, and then nothing is removed."""
+    issue(registry)
     clock.forward(days=3_650)
     issue(registry, "late")
     clock.forward(days=-3_650)
-    with pytest.raises(Refused, match="the clock says"):
-        registry.clean_up()
+    for how in ({}, {"accept_clock_jump": True}, {"dry_run": True}):
+        with pytest.raises(Refused, match="the clock says"):
+            registry.clean_up(**how)
     registry.accept_clock(note="the battery was empty")
     assert registry.clean_up().removed == 0
-    assert registry.verify(token)
+    assert registry.count() == 2
 
 
-@pytest.mark.parametrize("deed", ["disable", "password", "end", "accept"])
-def test_t1_what_is_ended_under_a_wrong_mark_stays_ended(
-    registry: Registry, clock: Clock, home: Path, reopened, deed: str
-):
-    """A session that only looks expired, since the clock was ahead, is ended like one that lives: accepting the clock brings none back."""
+DEEDS: dict[str, Callable[[Registry, str], object]] = {
+    "nothing": lambda _registry, _id: None,
+    "disable": lambda registry, _id: registry.disable_user("alice", note="left the company"),
+    "password": lambda registry, _id: registry.password_changed("alice", note="reset"),
+    "end": lambda registry, session_id: registry.end([session_id]),
+    "apply": lambda registry, _id: registry.apply_profiles(tightened(), note="an hour"),
+}
+
+
+def tightened() -> ProfileSet:
+    """The default profiles with a shorter idle timeout."""
+    return profiles.read(profiles.DEFAULT_FILE.replace("idle_timeout: 3d", "idle_timeout: 1h").encode(), "p")
+
+
+@pytest.mark.parametrize("is_ahead", [True, False])
+@pytest.mark.parametrize("deed", DEEDS)
+def test_t1_an_accepted_clock_brings_nothing_back(registry: Registry, clock: Clock, deed: str, is_ahead: bool):
+    """Whatever was done while the clock was ahead, or before the mark that it left was set right."""
+    issued = issue(registry)
+    clock.forward(days=30)
+    if is_ahead:
+        DEEDS[deed](registry, issued.session.id)
+    late = issue(registry, "late")
+    clock.forward(days=-30)
+    if not is_ahead:
+        DEEDS[deed](registry, issued.session.id)
+    assert registry.accept_clock(note="the battery was empty").ended == 2
+    assert registry.count(SessionFilter(status="active")) == 0
+    for one in (issued, late):
+        with pytest.raises(TokenEnded, match="idle"):
+            registry.verify(one.access_token)
+    fresh = issue(registry, "fresh")
+    assert registry.verify(fresh.access_token)
+
+
+def test_t1_a_sign_out_by_a_wrong_clock(registry: Registry, clock: Clock):
+    """A session that looks expired is over for good once somebody signed out of it, though nothing else was done meanwhile."""
+    issued = issue(registry)
+    clock.forward(days=30)
+    assert registry.end([issued.session.id]).already_ended == 1
+    clock.forward(days=-30)
+    with pytest.raises(TokenExpired):
+        registry.verify(issued.access_token)
+    registry.accept_clock(note="the battery was empty")
+    with pytest.raises(TokenEnded, match="idle"):
+        registry.verify(issued.access_token)
+
+
+def test_t1_an_accepted_clock_and_a_restore(registry: Registry, home: Path, clock: Clock, tmp_path: Path):
+    """What a backup brought back, by a clock that took it for expired, does not live again either."""
+    issued = issue(registry)
+    registry.back_up(tmp_path / "copy.db")
+    registry.revoke(SessionFilter(username="alice"), note="stolen")
+    clock.forward(days=30)
+    assert restore(find_home(home, home / "registry.db"), tmp_path / "copy.db", note="restored", clock=clock).ended == 0
+    clock.forward(days=-30)
+    registry.accept_clock(note="the battery was empty")
+    with pytest.raises(TokenEnded, match="idle"):
+        registry.verify(issued.access_token)
+
+
+def test_t1_an_accepted_clock_and_a_rollback(registry: Registry, home: Path, clock: Clock, reopened):
+    """Nor does what an accepted chain had."""
     issued = issue(registry)
     copy = saved(registry, home)
-    clock.forward(days=3_650)
-    issue(registry, "late")
-    if deed == "accept":
-        put_back(registry, home, copy)
-    registry = reopened()
-    clock.forward(days=-3_650)
-    if deed == "disable":
-        registry.disable_user("alice", note="left the company")
-    elif deed == "password":
-        registry.password_changed("alice", note="reset")
-    elif deed == "end":
-        registry.end([issued.session.id])
-    else:
-        registry.accept_audit(note="restored")
-    if deed != "accept":
-        registry.accept_clock(note="the battery was empty")
-    with pytest.raises(TokenInvalid):
-        registry.verify(issued.access_token)
-    assert registry.session(issued.session.id).ended_at is not None
+    issue(registry)
+    put_back(registry, home, copy)
+    again = reopened()
+    clock.forward(days=30)
+    assert again.accept_audit(note="restored").ended == 0
+    clock.forward(days=-30)
+    again.accept_clock(note="the battery was empty")
+    with pytest.raises(TokenEnded, match="idle"):
+        again.verify(issued.access_token)
+
+
+def test_t1_an_accepted_clock_leaves_what_it_does_not_concern(install: Install, clock: Clock):
+    """Sessions that the wrong instant did not expire, and that were not used by it, live on; what was over keeps its end."""
+    registry = install(
+        "version: 1\ndefault_profile: default\nprofiles: {default: {idle_timeout: 60d}, short: {idle_timeout: 1d}}\n"
+    )
+    living = issue(registry)
+    used = issue(registry, "used")
+    over = registry.issue(username="over", application="Outlook", profile="short")
+    clock.forward(days=2)
+    issue(registry, "mark")
+    clock.forward(days=30)
+    registry.verify(used.access_token)
+    clock.forward(days=-30)
+    assert registry.accept_clock(note="the battery was empty").ended == 1
+    assert registry.verify(living.access_token)
+    assert registry.session(over.session.id).ended_at is None
+    assert registry.session(used.session.id).ended_reason == "idle"
+
+
+def test_t1_an_accepted_clock_and_an_outage(install: Install, clock: Clock):
+    """A continuity event that was ended by the wrong clock stays ended, and so does what it held."""
+    registry = install("version: 1\nprofiles: {default: {idle_timeout: 1d, continuity: true}}\n")
+    held = issue(registry)
+    registry.start_continuity(note="the provider is down")
+    clock.forward(days=30)
+    assert registry.verify(held.access_token)
+    registry.end_continuity(note="it is back")
+    clock.forward(days=-30)
+    assert registry.accept_clock(note="the battery was empty").ended == 1
+    assert registry.session(held.session.id).ended_reason is not None
+    assert registry.continuity() == ()
+    assert registry.start_continuity(note="down once more")
 
 
 def test_t2_an_ordinary_cleanup_is_not(registry: Registry, clock: Clock):
@@ -525,23 +656,46 @@ authctl tokens issue -q --user dora --application Outlook > /dev/null 2>&1; echo
 """
 
 
-def test_a4_on_a_full_disk_a_revocation_still_goes_through(tmp_path: Path):
-    """Everything else is 6 and changes nothing; a user's sessions, and then everybody's, are revoked, with their notes."""
+def test_the_reserve_grows_back(registry: Registry, home: Path):
+    """One that was made when there was little room is filled up by a later change."""
+    os.truncate(home / "registry.db-reserve", 4096)
+    issue(registry)
+    assert (home / "registry.db-reserve").stat().st_size == RESERVE
+
+
+def test_the_reserve_lies_beside_the_registry_itself(registry: Registry, home: Path, tmp_path: Path):
+    """On the disk that it is for, by whatever name the registry is reached."""
+    (tmp_path / "elsewhere").mkdir(0o700)
+    (tmp_path / "elsewhere" / "link.db").symlink_to(home / "registry.db")
+    (home / "registry.db-reserve").unlink()
+    with Registry.open(home, registry=tmp_path / "elsewhere" / "link.db") as linked:
+        issue(linked)
+    assert [path.name for path in (tmp_path / "elsewhere").iterdir()] == ["link.db"]
+    assert (home / "registry.db-reserve").exists()
+
+
+def on_a_small_disk(tmp_path: Path, script: str) -> dict[str, str]:
+    """Run a shell script that mounts `{disk}` and knows `authctl`; what it left in `{out}`, by name."""
     disk, out, binaries = tmp_path / "disk", tmp_path / "out", tmp_path / "bin"
     for folder in (disk, out, binaries):
         folder.mkdir()
     (binaries / "authctl").write_text(f'#!/bin/sh\nexec {sys.executable} -P -m authctl "$@"\n')
     (binaries / "authctl").chmod(0o700)
     environment = {"PATH": f"{binaries}:{os.environ['PATH']}", "LOGNAME": "tester", "PYTHONPATH": str(ROOT)}
-    command = ["unshare", "-rm", "sh", "-c", FULL.format(disk=disk, out=out)]
+    command = ["unshare", "-rm", "sh", "-c", script.format(disk=disk, out=out)]
     try:
         ran = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=120)
     except FileNotFoundError:
         pytest.skip("needs unshare")
     if ran.returncode == 99 or "unshare" in ran.stderr:
         pytest.skip("needs to mount a file system of its own")
-    said = {path.name: path.read_text().strip() for path in out.iterdir()}
-    assert said["issue"] == "6", (said, ran.stderr)
+    return {"err": ran.stderr, **{path.name: path.read_text().strip() for path in out.iterdir()}}
+
+
+def test_a4_on_a_full_disk_a_revocation_still_goes_through(tmp_path: Path):
+    """Everything else is 6 and changes nothing; a user's sessions, and then everybody's, are revoked, with their notes."""
+    said = on_a_small_disk(tmp_path, FULL)
+    assert said["issue"] == "6", said
     assert "the disk is full" in said["refused"]
     assert (said["revoke"], said["all"], said["verify"], said["chain"], said["after"]) == ("0", "0", "5", "0", "0"), (
         said
@@ -549,3 +703,67 @@ def test_a4_on_a_full_disk_a_revocation_still_goes_through(tmp_path: Path):
     assert "room that is kept for revocations" in said["said"]
     (alice,) = json.loads(said["alice"])
     assert (alice["note"], alice["status"]) == ("lost device", "revoked")
+
+
+RESTORED = """\
+import subprocess, sys
+from datetime import UTC, datetime
+from pathlib import Path
+from authctl import Registry
+from authctl.errors import DiskFull
+from authctl.registry.backups import restore
+from authctl.settings import find_home
+
+disk, backup = Path(sys.argv[1]), Path(sys.argv[2])
+place = find_home(disk, disk / "registry.db")
+size = backup.stat().st_size // 1024
+for room in range(size + 80, size + 180, 4):
+    if subprocess.call(["mount", "-t", "tmpfs", "-o", f"size={room}k,mode=700", "tmpfs", disk]):
+        sys.exit(99)
+    try:
+        restore(place, backup, note="disk failed", clock=lambda: datetime(2026, 3, 2, 10, tzinfo=UTC))
+        with Registry.open(disk, registry=place.registry) as registry:
+            registry.verify_audit()
+        print("whole")
+    except DiskFull:
+        print("half" if place.registry.exists() else "none")
+    subprocess.call(["umount", disk])
+"""
+
+
+def test_a4_a_restore_on_a_small_disk_is_whole_or_none(registry: Registry, tmp_path: Path):
+    """Whatever room there is: one whose log found no room in the file never appears."""
+    for n in range(200):
+        issue(registry, f"user{n}")
+    registry.back_up(tmp_path / "copy.db")
+    (tmp_path / "restored.py").write_text(RESTORED)
+    run = f"{sys.executable} -P {tmp_path}/restored.py {{disk}} {tmp_path}/copy.db > {{out}}/found"
+    said = on_a_small_disk(tmp_path, run)
+    assert set(said["found"].split()) == {"whole", "none"}, said
+
+
+ASKING = """\
+mount -t tmpfs -o size=12m tmpfs {disk} || exit 99
+mkdir -m 700 {disk}/home
+export AUTHCTL_HOME={disk}/home
+fill() {{ rm -f {disk}/home/registry.db-shm; dd if=/dev/zero of={disk}/filler bs=4096 2> /dev/null; true; }}
+empty() {{ rm -f {disk}/filler; authctl tokens issue -q --user "$1" --application Outlook > /dev/null 2>&1; }}
+authctl init -q
+empty alice; key=$(authctl keys list -o id); authctl keys rotate -q --note "copied"
+fill; authctl revoke --application Outlook --dry-run > /dev/null 2>&1; echo $? > {out}/dry
+ls {disk}/home > {out}/kept
+authctl revoke --application Outlook --yes --note "lost device" > /dev/null 2> {out}/said; echo $? > {out}/filter
+fill; authctl revoke --application Outlook --yes --note "once more" > /dev/null 2>&1; echo $? > {out}/again
+ls {disk}/home > {out}/kept_again
+empty bob; fill; authctl revoke --all --yes --note "breach" > /dev/null 2>&1; echo $? > {out}/all
+empty carol; fill; authctl keys retire $key --compromised --yes --note "copied" > /dev/null 2>&1; echo $? > {out}/retire
+"""
+
+
+def test_a4_what_asks_first_goes_through_on_a_full_disk(tmp_path: Path):
+    """The preview takes the room that is kept, as the deed does, and gives it back; a dry run leaves it alone."""
+    said = on_a_small_disk(tmp_path, ASKING)
+    assert (said["dry"], said["filter"], said["all"], said["retire"]) == ("6", "0", "0", "0"), said
+    assert said["again"] == "0"
+    assert all("registry.db-reserve" in said[after].split() for after in ("kept", "kept_again"))
+    assert "room that is kept for revocations" in said["said"]

@@ -31,8 +31,9 @@ def doctor(
 
     cli = start(ctx, output, quiet)
     if accept_clock:
-        cli.registry.accept_clock(note=cli.note(note), actor=actor)
-        cli.say("the clock is gone by as it is from now on")
+        outcome = cli.registry.accept_clock(note=cli.note(note), actor=actor)
+        ended = f"{counted(outcome.ended, 'session')} that had expired by the wrong one, or were used by it"
+        cli.say(f"the clock is gone by as it is from now on; ended for good: {ended}")
     found = examine(cli.place)
     cli.show_many(map(records.finding, found), render.FINDINGS)
     if wrong := sum(not one.ok for one in found):

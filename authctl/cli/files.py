@@ -4,7 +4,7 @@ import gzip
 import json
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -41,29 +41,46 @@ def read_file(path: Path) -> bytes:
 def archived(path: Path | None) -> "Iterator[Archive | None]":
     """Where removed sessions are written, as JSON lines in gzip, each batch for good before it is removed.
 
-    Raises Refused where something is there, RegistryUnavailable where it cannot be written.
+    The file appears with the first batch. Raises Refused where something is there, RegistryUnavailable where it cannot be
+    written.
     """
     if path is None:
         yield None
         return
+    with _written(path):
+        if path.exists() or path.is_symlink():
+            raise FileExistsError
+        path.parent.stat()
+    from authctl import records
+
+    with ExitStack() as stack:
+        files: list[BinaryIO] = []
+
+        def write(sessions: "Sequence[Session]") -> None:
+            lines = "".join(json.dumps(records.session(one)) + "\n" for one in sessions)
+            with _written(path):
+                if not files:
+                    files.append(stack.enter_context(_created(path)))
+                files[0].write(gzip.compress(lines.encode()))
+                files[0].flush()
+                os.fsync(files[0].fileno())
+
+        yield write
+
+
+@contextmanager
+def _written(path: Path) -> Iterator[None]:
+    """What keeps a file from being written, as our own errors."""
     try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        sync_directory(path.parent)
+        yield
     except FileExistsError:
         raise Refused(f"it exists already: {path}") from None
     except OSError as error:
         raise RegistryUnavailable(f"cannot write {path}: {reason(error)}") from None
-    from authctl import records
 
-    with os.fdopen(descriptor, "wb") as file:
 
-        def write(sessions: "Sequence[Session]") -> None:
-            lines = "".join(json.dumps(records.session(one)) + "\n" for one in sessions)
-            try:
-                file.write(gzip.compress(lines.encode()))
-                file.flush()
-                os.fsync(descriptor)
-            except OSError as error:
-                raise RegistryUnavailable(f"cannot write {path}: {reason(error)}") from None
-
-        yield write
+def _created(path: Path) -> BinaryIO:
+    """A new private file, whose name lasts."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    sync_directory(path.parent)
+    return os.fdopen(descriptor, "wb")

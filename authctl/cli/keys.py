@@ -58,7 +58,8 @@ def retire(
     retired = partial(
         cli.registry.retire_key, key_id, sign_out=sign_out, compromised=compromised, note=note, actor=actor
     )
-    outcome = retired(dry_run=True)
+    preview = partial(retired, dry_run=True)
+    outcome = preview() if dry_run else cli.registry.with_room(preview)
     if not dry_run:
         if outcome.ended:
             if not (yes and cli.quiet):

@@ -1,5 +1,6 @@
 """`authctl revoke`."""
 
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -98,7 +99,8 @@ def _ask(cli: Cli, selection: SessionFilter, note: str | None, max_affected: int
     from authctl import names
 
     names.note(note)
-    found = cli.registry.revoke(selection, note=note, dry_run=True, max_affected=max_affected)
+    preview = partial(cli.registry.revoke, selection, note=note, dry_run=True, max_affected=max_affected)
+    found = cli.registry.with_room(preview)
     if not found.revoked:
         return max_affected if yes else 0
     unrevoked = tuple(set(selection.statuses or Status) - {Status.REVOKED})

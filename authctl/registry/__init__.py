@@ -16,7 +16,7 @@ from authctl.settings import find_home
 from authctl.store import open_store
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from datetime import datetime, timedelta
     from types import TracebackType
 
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from authctl.registry.backups import BackupOutcome
     from authctl.registry.cleanup import CleanupOutcome, Progress
     from authctl.registry.continuity import ContinuityState
-    from authctl.registry.core import Warn
-    from authctl.registry.doctor import Finding
+    from authctl.registry.core import Done, Warn
+    from authctl.registry.doctor import ClockOutcome, Finding
     from authctl.registry.imports import ImportOutcome
     from authctl.registry.logins import ClearOutcome, Remembered
     from authctl.registry.profiles import ApplyOutcome, ProfileDifference
@@ -560,11 +560,11 @@ class Registry:
 
         return doctor.examine(self._core.home, self._core)
 
-    def accept_clock(self, *, note: str | None, actor: str | None = None) -> int:
-        """Go by the clock as it is, though the registry has seen a later instant, which is returned: it was wrong then.
+    def accept_clock(self, *, note: str | None, actor: str | None = None) -> ClockOutcome:
+        """Go by the clock as it is, though the registry has seen a later instant: it was wrong then.
 
-        What expired by that later instant, and by nothing else, lives again. Raises Refused without a note, or where the clock is not
-        behind.
+        Nothing revives: what had expired by that later instant ends for good, as does what was begun or used after the
+        present one. Raises Refused without a note, or where the clock is not behind; RegistryUnavailable where it says no time.
         """
         from authctl.registry import doctor
 
@@ -589,8 +589,8 @@ class Registry:
         In batches that hold the lock for about 50 ms; safe when two run at once, and the next run completes one that was
         killed. `keep_unacknowledged` leaves revoked sessions whose applications have not said that their data is removed.
         `archive` is given each batch before it is removed, inside the transaction: what it raises keeps the batch.
-        Raises Refused when `older_than` is shorter than the retention, and, unless `accept_clock_jump`, when more than half of all
-        sessions would go though nothing was recorded for seven months: the clock may be ahead.
+        Raises Refused when `older_than` is shorter than the retention, where the clock is behind, and, unless `accept_clock_jump`,
+        when more than half of all sessions would go though nothing was recorded for seven months: the clock may be ahead.
         """
         from authctl.registry import cleanup
 
@@ -605,6 +605,10 @@ class Registry:
             actor=actor,
             progress=progress,
         )
+
+    def with_room(self, preview: Callable[[], Done]) -> Done:
+        """Look at what a revocation would do, that is about to be done: with the room that is kept for it, where the disk is full."""
+        return self._core.with_room(preview)
 
     def now(self) -> int:
         """The registry's present instant, by the clock it was opened with."""

@@ -7,7 +7,7 @@ from authctl import names
 from authctl.audit import Verifier
 from authctl.errors import IntegrityFailure, NotFound, Refused
 from authctl.model import AuditEvent, EventFilter
-from authctl.registry.core import Core
+from authctl.registry.core import Core, check_identity
 from authctl.registry.sessions import resolve
 from authctl.store.base import View
 
@@ -73,7 +73,7 @@ def event(core: Core, seq: int) -> AuditEvent:
 
 
 def verify(core: Core) -> ChainHead:
-    """Walk the chain alone. Raises IntegrityFailure naming the first bad event."""
+    """Walk the chain alone. Raises IntegrityFailure naming the first bad event, or where it is of another registry."""
     verifier = Verifier()
     while True:
         with core.store.view() as view:
@@ -84,6 +84,8 @@ def verify(core: Core) -> ChainHead:
             break
     if verifier.last is None:
         raise IntegrityFailure("the audit log was tampered with: it is empty")
+    with core.store.view() as view:
+        check_identity(view)
     return ChainHead(verifier.last.seq, verifier.last.hash)
 
 
@@ -103,7 +105,7 @@ def accept(core: Core, *, note: str | None, actor: str | None) -> AcceptOutcome:
     known = core.outside_head()
     with core.change(actor, attempts=2, anchored=False) as unit:
         last = unit.tx.last_event()
-        ended = unit.tx.end_all(unit.now, "restored", alive_at=unit.clock)
+        ended = unit.tx.end_all(unit.now, "restored")
         forgotten = unit.tx.forget_logins()
         detail = {
             "known": known.seq if known else None,

@@ -73,7 +73,7 @@ def restore(
         chain = audit_log.verify(core)
         known = core.outside_head()
         with core.change(who, anchored=False) as unit:
-            ended = unit.tx.end_all(unit.now, "restored", alive_at=unit.clock)
+            ended = unit.tx.end_all(unit.now, "restored")
             unit.tx.forget_logins()
             detail = {"file": visible(str(file)), "taken": chain.seq, "known": known.seq if known else None}
             unit.record("registry.restore", note=note, detail={**detail, "ended": ended})

@@ -54,8 +54,9 @@ def clean_up(
     with core.look() as (view, now):
         cutoff = _cutoff(view, now, older_than)
         due = view.ended_before(cutoff, keep_unacknowledged=keep_unacknowledged)
+        check_clock(core.now(), now)
         if not accept_clock_jump:
-            _check_leap(view, core.now(), now, due.total)
+            _check_leap(view, now, due.total)
         retention = str(view.profiles().retention)
     if not dry_run:
         due = _remove(
@@ -72,9 +73,8 @@ def clean_up(
     return CleanupOutcome(cutoff, retention, due.total, *due, dry_run)
 
 
-def _check_leap(view: View, clock: int, now: int, due: int) -> None:
-    """Raise Refused where the clock is behind, or may have jumped ahead: after a long quiet most sessions would go."""
-    check_clock(clock, now)
+def _check_leap(view: View, now: int, due: int) -> None:
+    """Raise Refused where the clock may have jumped ahead: after a long quiet most sessions would go."""
     if now - view.seen_at() <= LEAP and view.leapt_at() is None:
         return
     everything = view.count(SessionFilter(), now)
@@ -110,6 +110,7 @@ def _remove(
     archive: Archive | None,
 ) -> Removable:
     with core.change(actor) as unit:
+        unit.check_clock()
         if accept_clock_jump:
             unit.tx.set_seen(unit.now)
         unit.record("cleanup.run", detail={"cutoff": format_instant(cutoff), "due": due})

@@ -125,7 +125,10 @@ class Core:
             if not release(self.home.reserve):
                 raise
             self.warn("the disk is full: the room that is kept for revocations was used")
-            return deed()
+            try:
+                return deed()
+            finally:  # also where nothing came of it
+                keep_reserve(self.home.reserve, RESERVE)
 
     def warn(self, text: str) -> None:
         """Say something that does not keep the deed from being done; once each."""
@@ -198,6 +201,7 @@ class Core:
             return
         head = self.outside_head()
         with self.store.view() as view:  # begun after the head was read, so that it has whatever that one knows
+            check_identity(view)
             found = view.event(head.seq) if head else None
             last = view.last_event()
         if head is None and last is not None:
@@ -230,6 +234,14 @@ class Core:
         with self.store.view() as view:
             found = [view.event(head.seq) for head in heads]
         return all(event and event.hash == head.hash for event, head in zip(found, heads, strict=True))
+
+
+def check_identity(view: "View") -> None:
+    """Raise IntegrityFailure where the registry is not the one that its audit log begins with: the head outside is known by that name."""
+    first, known_as = view.event(1), view.registry_id()
+    if first is not None and first.subject != known_as:
+        what = f"the registry was tampered with: it is {names.quoted(known_as)}, and its audit log begins another"
+        raise IntegrityFailure(what, "restore the newest backup")
 
 
 def behind(head: Head, last: int) -> IntegrityFailure:

@@ -20,7 +20,7 @@ def create(
 ) -> None:
     """Make the folder, key ring, `profiles.yaml` and registry of an installation, with the profiles in force.
 
-    A key ring elsewhere is used as it is, or made where there is none.
+    A key ring elsewhere is used as it is, or made where there is none, and stays where the rest fails.
 
     The registry appears last, and whole. Raises Refused when any of the files is there, and changes nothing then;
     RegistryUnavailable when they cannot be written.
@@ -32,11 +32,11 @@ def create(
         _make_folder(place.folder)
         with _removed_on_failure(place.registry) as made, create_store(place.registry, registry_id, profiles) as store:
             core = Core(place, store, clock)
-            if place.keys.parent != place.folder and place.keys.exists():
-                keys.load(place.keys)  # it was made elsewhere, and is only used
-            else:
+            if place.keys.parent == place.folder:
                 keys.create(place.keys, core.now())
                 made.append(place.keys)
+            else:
+                _have_ring(place.keys, core.now())
             create_private(place.profiles, profiles_text)
             made.append(place.profiles)
             made += [place.audit_head, place.reserve]
@@ -46,6 +46,14 @@ def create(
     except OSError as error:
         where = error.filename or place.folder
         raise RegistryUnavailable(f"cannot create {where}: {reason(error)}") from None
+
+
+def _have_ring(path: Path, now: int) -> None:
+    """Use the key ring that is elsewhere, or make one; it stays whatever comes, since others may use it by then."""
+    if path.exists():
+        keys.load(path)
+    else:
+        keys.create(path, now)
 
 
 def _make_folder(folder: Path) -> None:

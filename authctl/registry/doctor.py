@@ -13,7 +13,7 @@ from authctl.instants import DAY, format_instant
 from authctl.keys import KeyState
 from authctl.lifetimes import retention_cutoff
 from authctl.model import EventFilter
-from authctl.registry.core import Core, check_clock
+from authctl.registry.core import Core, Unit, check_clock
 from authctl.settings import Home
 from authctl.store import open_store
 
@@ -32,6 +32,19 @@ class Finding:
     found: str
     next: str | None = None
     """What to do, a command where one exists; None where nothing has to be done."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClockOutcome:
+    """What going by the clock as it is came to."""
+
+    seen: int
+    """The later instant that the registry had seen, and that was wrong."""
+    at: int
+    actor: str
+    note: str
+    ended: int
+    """How many sessions ended: those that would live again, and those that were begun or used after `at`."""
 
 
 def examine(place: Home, core: Core | None = None) -> list[Finding]:
@@ -62,19 +75,27 @@ def _looked(check: str, look: Callable[[Core], Finding], core: Core) -> Finding:
         return Finding(check, ok=False, found=error.message, next=error.hint)
 
 
-def accept_clock(core: Core, *, note: str | None, actor: str | None) -> int:
+def accept_clock(core: Core, *, note: str | None, actor: str | None) -> ClockOutcome:
     """See `Registry.accept_clock`."""
     note = names.note(note)
     with core.change(actor) as unit:
-        seen = unit.now
-        if unit.clock >= seen:
+        seen, unit.now = unit.now, core.now()
+        if unit.now >= seen:
             raise Refused("the clock is not behind what the registry has seen: there is nothing to accept")
-        unit.tx.set_seen(unit.clock)
-        unit.now = unit.clock
-        unit.record(
-            "clock.accept", note=note, detail={"seen": format_instant(seen), "accepted": format_instant(unit.clock)}
-        )
-        return seen
+        unit.tx.set_seen(unit.now)
+        ended = unit.tx.end_dubious(unit.now, seen)
+        unit.tx.forget_old_logins(unit.tx.profiles().logins_since(seen))
+        _keep_ended(unit)
+        detail = {"seen": format_instant(seen), "accepted": format_instant(unit.now), "ended": ended}
+        unit.record("clock.accept", note=note, detail=detail)
+        return ClockOutcome(seen, unit.now, unit.actor, note, ended)
+
+
+def _keep_ended(unit: Unit) -> None:
+    """Let continuity events that somebody ended by the wrong clock be over by the right one, too."""
+    for event in unit.tx.continuity_events():
+        if event.ended_by and event.end_note and not event.is_over(unit.now):
+            unit.tx.end_continuity(event.id, unit.now, event.ended_by, event.end_note)
 
 
 def _files(place: Home) -> Iterator[Finding]:
@@ -150,6 +171,9 @@ def _keys(core: Core) -> Finding:
     now = core.now()
     with core.look() as (view, at):
         signed = view.signed(at)
+    for key_id, on_it in signed.items():
+        if ring.verifying(key_id) is None:
+            return _without_key(key_id, on_it.sessions, is_known=ring.find(key_id) is not None)
     if now - ring.signing.created_at > _OLDEST_KEY:
         what = f"key {ring.signing.id} has signed since {format_instant(ring.signing.created_at)}"
         return Finding("keys", ok=False, found=what, next="authctl keys rotate --note WHY")
@@ -158,6 +182,14 @@ def _keys(core: Core) -> Finding:
         what = f"key {idle[0]} signs no living session any more"
         return Finding("keys", ok=False, found=what, next=f"authctl keys retire {idle[0]} --note WHY")
     return Finding("keys", ok=True, found=f"key {ring.signing.id} signs")
+
+
+def _without_key(key_id: str, sessions: int, *, is_known: bool) -> Finding:
+    """Sessions that count as living, and whose tokens nobody can verify: another registry's administrator retired their key."""
+    what = f"{sessions:,} living session{'s' * (sessions != 1)} signed by key {key_id}, which is"
+    if is_known:
+        return Finding("keys", False, f"{what} retired", f"authctl keys retire {key_id} --sign-out --note WHY")
+    return Finding("keys", False, f"{what} not in the key ring", "put the key ring back that has it")
 
 
 def _profiles(core: Core) -> Finding:

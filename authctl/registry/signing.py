@@ -1,7 +1,7 @@
 """Rotating and retiring signing keys: what each still signs, and whom its end signs out.
 
 The file is written before the registry's transaction commits: a key that is gone from the ring fails closed, and one that is in it
-has signed nothing yet.
+has signed nothing yet. Its folder is locked before that transaction begins, so that whoever holds that lock keeps nobody from revoking.
 """
 
 from dataclasses import dataclass
@@ -63,7 +63,7 @@ def _use(key: Key, signed: Signed) -> KeyUse:
 def rotate(core: Core, *, note: str | None, actor: str | None) -> KeyUse:
     """See `Registry.rotate_keys`."""
     note = names.note(note)
-    with core.change(actor) as unit, locked_folder(resolved(core.home.keys).parent):
+    with locked_folder(resolved(core.home.keys).parent), core.change(actor) as unit:
         ring = keys.load(core.home.keys)
         rotated = ring.rotated(unit.now)
         keys.save(core.home.keys, rotated)
@@ -97,7 +97,7 @@ def retire(
     said = names.note(note)
 
     def deed() -> RetireOutcome:
-        with core.change(actor) as unit, locked_folder(resolved(core.home.keys).parent):
+        with locked_folder(resolved(core.home.keys).parent), core.change(actor) as unit:
             ring, key, _ = _retirable(core, unit.tx, key_id, reason, unit.now)
             return _retired(core, unit, ring, key, reason, said, may_end)
 
@@ -108,7 +108,7 @@ def _retired(
     core: Core, unit: Unit, ring: KeyRing, key: Key, reason: str | None, note: str, may_end: int | None
 ) -> RetireOutcome:
     ending = _ending(unit.tx, key, unit.now)
-    ended = unit.tx.end_signed(key.id, unit.now, reason, alive_at=unit.clock) if reason else 0
+    ended = unit.tx.end_signed(key.id, unit.now, reason) if reason else 0
     if may_end is not None and ended > may_end:
         raise Refused(f"{ended:,} living sessions would end", "to accept that: --yes")
     changed = key.state is not KeyState.RETIRED

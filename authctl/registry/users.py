@@ -98,20 +98,11 @@ def disable(core: Core, username: str, *, note: str | None, actor: str | None, d
 def _disabled(core: Core, username: str, note: str, actor: str | None) -> UserOutcome:
     with core.change(actor) as unit:
         before = unit.tx.user(username) or User(username)
-        if before.disabled_at is None:
-            after = replace(
-                before,
-                disabled_at=unit.now,
-                disabled_by=unit.actor,
-                note=note,
-                ended_at=_latest(before.ended_at, unit.now),
-            )
-        elif _living(unit.tx, username, unit.clock):  # what a clock that is put right may let live again
-            after = replace(before, ended_at=_latest(before.ended_at, unit.now))
-        else:
+        if before.disabled_at is not None:
             return _outcome(before, unit.now, unit.actor, note, [], changed=False)
-        outcome = _changed(unit, "user.disable", after, note, "user_disabled", lambda _session: True)
-        return replace(outcome, changed=before.disabled_at is None)
+        ended_at = _latest(before.ended_at, unit.now)
+        after = replace(before, disabled_at=unit.now, disabled_by=unit.actor, note=note, ended_at=ended_at)
+        return _changed(unit, "user.disable", after, note, "user_disabled", lambda _session: True)
 
 
 def enable(core: Core, username: str, *, note: str | None, actor: str | None) -> UserOutcome:
@@ -167,7 +158,7 @@ def _changed(
     unit: Unit, action: str, after: User, note: str, reason: str, ends: Callable[[Session], bool]
 ) -> UserOutcome:
     """Record a user, and end the living sessions that the change ends, with the event of both."""
-    living = _living(unit.tx, after.username, unit.clock)
+    living = _living(unit.tx, after.username, unit.now)
     ending = [session for session in living if ends(session)]
     unit.tx.save_user(after)
     unit.tx.end_sessions([session.number for session in ending], unit.now, reason)

@@ -29,27 +29,21 @@ def restored_store(backup: Path, path: Path) -> Iterator["Store"]:
     another registry, or a log lies where none is; RegistryUnavailable or IntegrityFailure where the backup, or what is at the
     path, cannot be used. Nothing has changed then.
     """
-    from authctl.store.copying import check_vacant, give_no_less, numbers_given, put, take
+    from authctl.store.copying import check_vacant, go_on_behind, put, said_of_backup, take
     from authctl.store.format import draft_beside
     from authctl.store.sqlite import SqliteStore
 
-    with draft_beside(path) as draft:
+    with draft_beside(path) as draft, said_of_backup(backup, draft, path):
         take(backup, draft)
-        given: dict[str, int] = {}
-        seen_at, present_id = 0, None
-        if path.exists():
-            with closing(SqliteStore(path)) as present, present.view() as view:
-                given = numbers_given(view)
-                seen_at, present_id = view.seen_at(), view.registry_id()
-        else:
-            check_vacant(path)
         with closing(SqliteStore(draft)) as store:
-            with store.change() as tx:
-                if present_id not in (None, tx.registry_id()):
-                    what = f"{backup} is a backup of another registry"
-                    raise Refused(what, "to use it all the same, move the present one away")
-                tx.saw(seen_at)
-                give_no_less(tx, given)
+            if path.exists():
+                with closing(SqliteStore(path)) as present, present.view() as view, store.change() as tx:
+                    if view.registry_id() != tx.registry_id():
+                        what = f"{backup} is a backup of another registry"
+                        raise Refused(what, "to use it all the same, move the present one away")
+                    go_on_behind(tx, view)
+            else:
+                check_vacant(path)
             yield store
         put(draft, path)
 

@@ -158,8 +158,12 @@ class Change(View, Protocol):
     def set_seen(self, at: int) -> None:
         """Record that instant as the latest, whatever was seen before."""
 
-    def end_all(self, at: int, reason: str, *, alive_at: int) -> int:
-        """Make a hard end, then, of every session that lives at the other instant; how many that were."""
+    def end_all(self, at: int, reason: str) -> int:
+        """Make a hard end of every session that lives at that instant; how many that were."""
+
+    def end_dubious(self, at: int, seen: int) -> int:
+        """Make a hard end, then, of what was over at a later instant and would live, and of what was begun or used after
+        `at`; how many that were. The reason is the deadline that comes first."""
 
     def record_use(self, number: int, used_at: int, deadlines: Deadlines) -> None:
         """Write a use and the deadlines it leads to."""
@@ -168,8 +172,8 @@ class Change(View, Protocol):
         """Begin the next generation of a session's tokens: a use, with the end of the new access token and the key that
         signs the tokens."""
 
-    def end_signed(self, key_id: str, at: int, reason: str, *, alive_at: int) -> int:
-        """The same for those alone whose present tokens that key signed."""
+    def end_signed(self, key_id: str, at: int, reason: str) -> int:
+        """As `end_all`, for those alone whose present tokens that key signed."""
 
     def end_sessions(self, numbers: Sequence[int], at: int, reason: str) -> None:
         """Make a hard end: those sessions end at that instant, for that reason."""

@@ -6,7 +6,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from time import time
 
-from authctl.errors import IntegrityFailure, RegistryUnavailable, reason
+from authctl.errors import DiskFull, IntegrityFailure, RegistryUnavailable, reason
 from authctl.files import check_private
 
 APPLICATION_ID = 0x61637431
@@ -71,6 +71,12 @@ def finish_creation(path: Path) -> None:
         for draft in path.parent.iterdir():
             if draft.name.startswith(beginning) and draft.name.endswith(end) and draft.samefile(path):
                 draft.unlink(missing_ok=True)
+
+
+def check_complete(draft: Path, path: Path) -> None:
+    """Raise DiskFull where the log of a draft could not be put into it when it was closed: the file alone is no registry."""
+    if has_log(draft):
+        raise DiskFull(f"cannot write {path}: the disk is full")
 
 
 def has_log(path: Path) -> bool:

@@ -18,7 +18,7 @@ from urllib.parse import quote
 from authctl.errors import AuthctlError, DiskFull, IntegrityFailure, Refused, RegistryUnavailable
 from authctl.files import resolved, sync_directory
 from authctl.names import fold
-from authctl.store.format import APPLICATION_ID, SCHEMA_VERSION, check_file, draft_beside, has_log
+from authctl.store.format import APPLICATION_ID, SCHEMA_VERSION, check_complete, check_file, draft_beside, has_log
 from authctl.store.reading import SqliteView, by_number, profiles_in_force
 
 if TYPE_CHECKING:
@@ -331,6 +331,7 @@ def creating(path: Path, registry_id: str, profiles: "ProfileSet") -> Iterator[S
             yield store
         finally:
             store.close()
+        check_complete(draft, path)
         try:
             os.link(draft, path)
         except FileExistsError:

@@ -42,6 +42,13 @@ _KEEP_FINALS = (
 )
 
 
+_END = "UPDATE sessions AS s INDEXED BY sessions_by_revocation SET ended_at = :now, ended_reason = :reason, expires_at = :now"
+_END_BY_DEADLINE = _END.replace(
+    ":reason",
+    "CASE WHEN {end} > s.expires_at THEN 'continuity_ended' WHEN s.fixed_expires_at <= s.expires_at THEN 'lifetime'"
+    " WHEN s.absolute_expires_at <= s.idle_expires_at THEN 'absolute' ELSE 'idle' END",
+)
+
 _NEW_DEADLINES = "slid_at = :slid_at, use_due_at = :due, idle_expires_at = :idle, absolute_expires_at = :absolute, expires_at = :expires"
 
 
@@ -67,13 +74,18 @@ class SqliteChange(SqliteView):
     def set_seen(self, at: int) -> None:
         self.connection.execute("UPDATE clock SET seen_at = ?, leapt_at = NULL", (at,))
 
-    def end_all(self, at: int, reason: str, *, alive_at: int) -> int:
+    def end_all(self, at: int, reason: str) -> int:
+        sql = f"{_END} WHERE {status_sql(Status.ACTIVE, self.holding, at)}"
+        return self.connection.execute(sql, {"now": at, "reason": reason, **self.holding.parameters}).rowcount
+
+    def end_dubious(self, at: int, seen: int) -> int:
+        was_held = self.holding.held(seen) or "FALSE"
+        revived = f"{status_sql(Status.ACTIVE, self.holding, at)} AND s.expires_at <= {int(seen)} AND NOT {was_held}"
         sql = (
-            "UPDATE sessions AS s INDEXED BY sessions_by_revocation SET ended_at = :at, ended_reason = :reason, expires_at = :at"
-            f" WHERE {status_sql(Status.ACTIVE, self.holding, alive_at)}"
+            f"{_END_BY_DEADLINE.format(end=self.holding.end('s.expires_at'))} WHERE s.revocation_id = {OPEN}"
+            f" AND s.ended_at IS NULL AND (max(s.created_at, s.slid_at, s.last_used_at) > :now OR {revived})"
         )
-        parameters = {"at": at, "now": alive_at, "reason": reason, **self.holding.parameters}
-        return self.connection.execute(sql, parameters).rowcount
+        return self.connection.execute(sql, {"now": at, **self.holding.parameters}).rowcount
 
     def record_use(self, number: int, used_at: int, deadlines: Deadlines) -> None:
         sql = f"UPDATE sessions SET last_used_at = :used_at, {_NEW_DEADLINES} WHERE number = :number"
@@ -143,12 +155,9 @@ class SqliteChange(SqliteView):
         since = json.dumps({fold(profile): since for profile, since in kept_since.items()})
         self.connection.execute(sql, {"since": since, "ever": NEVER})
 
-    def end_signed(self, key_id: str, at: int, reason: str, *, alive_at: int) -> int:
-        sql = (
-            "UPDATE sessions AS s INDEXED BY sessions_by_revocation SET ended_at = :at, ended_reason = :reason, expires_at = :at"
-            f" WHERE {status_sql(Status.ACTIVE, self.holding, alive_at)} AND s.key_id = :key_id"
-        )
-        parameters = {"at": at, "now": alive_at, "reason": reason, "key_id": key_id, **self.holding.parameters}
+    def end_signed(self, key_id: str, at: int, reason: str) -> int:
+        sql = f"{_END} WHERE {status_sql(Status.ACTIVE, self.holding, at)} AND s.key_id = :key_id"
+        parameters = {"now": at, "reason": reason, "key_id": key_id, **self.holding.parameters}
         return self.connection.execute(sql, parameters).rowcount
 
     def start_continuity(self, profile: str, at: int, ends_at: int, actor: str, note: str) -> None:
