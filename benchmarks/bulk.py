@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from measuring import compare, compared, seconds
@@ -153,13 +154,9 @@ def importing(rows: int) -> None:
             connection.close()
         for name in ("kept", "after"):
             with empty() as registry:
-                times[name].append(
-                    seconds(
-                        lambda registry=registry, name=name: inserted(
-                            registry._core.home.registry, columns, finished, after=name == "after"
-                        )
-                    )
-                )
+                path_of = registry._core.home.registry
+                deed = partial(inserted, path_of, columns, finished, after=name == "after")
+                times[name].append(seconds(deed))
     table = f"Bulk, {rows:,} sessions"
     compared(
         table, "import", times["ours"], times["kept"], owed="<= 2", against="executemany of finished rows, indexes kept"

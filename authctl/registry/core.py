@@ -98,6 +98,7 @@ class Core:
         self._warned: set[str] = set()
         self._is_anchored = False
         self._known_id: str | None = None
+        self._reserve = home.reserve
 
     def now(self) -> int:
         """What the clock says. Raises RegistryUnavailable for what is no time."""
@@ -122,13 +123,13 @@ class Core:
         try:
             return deed()
         except DiskFull:
-            if not release(self.home.reserve):
+            if not release(self._reserve):
                 raise
             self.warn("the disk is full: the room that is kept for revocations was used")
             try:
                 return deed()
             finally:  # also where nothing came of it
-                keep_reserve(self.home.reserve, RESERVE)
+                keep_reserve(self._reserve, RESERVE)
 
     def warn(self, text: str) -> None:
         """Say something that does not keep the deed from being done; once each."""
@@ -149,7 +150,7 @@ class Core:
             if unit.recorded:
                 tx.saw(unit.now)
         if unit.recorded and anchored:
-            keep_reserve(self.home.reserve, RESERVE)
+            keep_reserve(self._reserve, RESERVE)
             self._anchor(unit.recorded[-1])
 
     @contextmanager

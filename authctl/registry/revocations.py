@@ -132,9 +132,13 @@ def _asked(meant: SessionFilter, statuses: tuple[Status, ...]) -> tuple[Status, 
 
 
 def _counted(view: View, meant: SessionFilter, outcome: RevokeOutcome) -> RevokeOutcome:
-    revoked = _count(view, meant, _UNREVOKED, outcome.at)
-    already = _count(view, meant, (Status.REVOKED,), outcome.at)
     page = view.page(meant, outcome.at, MOST_LISTED)
+    if page.after is None:
+        already = sum(s.status is Status.REVOKED for s in page.sessions)
+        revoked = len(page.sessions) - already
+    else:
+        revoked = _count(view, meant, _UNREVOKED, outcome.at)
+        already = _count(view, meant, (Status.REVOKED,), outcome.at)
     listed = tuple(RevokedSession(s.id, s.username, s.application, s.status) for s in page.sessions)
     return replace(outcome, selected=revoked + already, revoked=revoked, already_revoked=already, sessions=listed)
 

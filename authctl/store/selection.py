@@ -24,6 +24,7 @@ BY_EXPIRY = "sessions AS s INDEXED BY sessions_by_expiry"
 ALL_BY_USE = "sessions AS s INDEXED BY sessions_by_use"
 UNREVOKED_BY_USE = "sessions AS s INDEXED BY sessions_by_revocation"
 _NUMBERED = "json_each(:found) CROSS JOIN sessions AS s ON s.number = json_each.value"
+_NAMED = "json_each(:ids) CROSS JOIN sessions AS s ON s.id = json_each.value"
 _WALKS = (ALL_BY_USE, UNREVOKED_BY_USE)
 AMONG_PROFILES = "s.profile_key IN (SELECT value FROM json_each(:profiles))"
 _UNREVOKED = {Status.ACTIVE, Status.EXPIRED}
@@ -194,7 +195,7 @@ def _entrance(selection: SessionFilter, statuses: set[Status], *, is_numbered: b
     if is_numbered:
         return _NUMBERED, order, False
     if selection.ids:
-        return "sessions AS s", order, False
+        return _NAMED, order, False
     if selection.username is not None:
         return "sessions AS s INDEXED BY sessions_by_user", order, False
     if order is BY_REVOCATION:
@@ -237,7 +238,7 @@ class Criteria:
 def _criteria(selection: SessionFilter, found: Sequence[int] | None) -> Criteria:
     asked = Criteria()
     if selection.ids:
-        asked.add("s.id IN (SELECT value FROM json_each(:ids))", "ids", json.dumps(selection.ids))
+        asked.parameters["ids"] = json.dumps(list(dict.fromkeys(selection.ids)))
     if selection.except_ids:
         spared = json.dumps(selection.except_ids)
         asked.add("s.id NOT IN (SELECT value FROM json_each(:except_ids))", "except_ids", spared)

@@ -203,14 +203,14 @@ class SqliteChange(SqliteView):
     def assign(self, selection: SessionFilter, now: int, revocation_id: int) -> int:
         chosen = self._compiled(selection, now)
         sql = (
-            f"UPDATE sessions SET revocation_id = :revocation_id WHERE revocation_id = {OPEN}"
+            f"UPDATE sessions NOT INDEXED SET revocation_id = :revocation_id WHERE revocation_id = {OPEN}"
             f" AND number IN (SELECT s.number FROM {chosen.counted()} WHERE {chosen.where_at_all})"
         )
         return self.connection.execute(sql, {**chosen.parameters, "revocation_id": revocation_id}).rowcount
 
     def spare(self, numbers: Sequence[int], revocation_id: int) -> int:
         sql = (
-            f"UPDATE sessions SET revocation_id = {OPEN} WHERE revocation_id = ?"
+            f"UPDATE sessions NOT INDEXED SET revocation_id = {OPEN} WHERE revocation_id = ?"
             " AND number IN (SELECT value FROM json_each(?))"
         )
         return self.connection.execute(sql, (revocation_id, json.dumps(numbers))).rowcount
