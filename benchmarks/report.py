@@ -73,8 +73,9 @@ def tables(lines: Sequence[Line]) -> str:
 def measured(lines: Sequence[Line], machines: Sequence[Machine], drawn: Iterable[str]) -> str:
     """All that stands between the markers."""
     text = (
-        f"{where(machines)} Times are medians of rounds in which both sides took turns; the ratio is authctl's time to the\n"
-        "reference's, so below 1 is faster. `speed` in what is owed means the inverse."
+        f"{where(machines)}\n"
+        "Times are medians of rounds in which both sides took turns; the ratio is authctl's time to the reference's, so below 1\n"
+        "is faster. `speed` in what is owed means the inverse."
     )
     pictures = [f"![{name.capitalize()}](charts/{name}.svg)" for name in drawn]
     return "\n\n".join([text, *pictures, tables(lines)])
