@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv-dev
 BIN := $(VENV)/bin
 
-.PHONY: check test storm fuzz crash ldap bench demo docs clean
+.PHONY: check test storm fuzz crash ldap bench peers demo docs clean
 
 check: $(VENV)/ready ## what CI runs beside the README's test command
 	$(BIN)/ruff format --check .
@@ -32,6 +32,8 @@ ldap: $(VENV)/ready ## LDAP against a real slapd, where one can be installed
 bench: $(VENV)/ready ## what a continuity event costs, side by side with none
 	$(BIN)/python benchmarks/continuity.py
 
+peers: .venv-peers/ready ## what benchmarks/peers.py compares with, in an environment of its own
+
 demo: $(VENV)/ready ## the main job on made-up sessions
 	$(BIN)/authctl demo
 
@@ -39,9 +41,14 @@ docs: $(VENV)/ready ## write docs/commands.md anew from the commands themselves
 	$(BIN)/python docs/generate_commands.py
 
 clean:
-	rm -rf .venv .venv-dev .venv-test .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-dev .venv-test .venv-peers .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 
 $(VENV)/ready: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	touch $@
+
+.venv-peers/ready: benchmarks/peers.txt
+	$(PYTHON) -m venv .venv-peers
+	.venv-peers/bin/python -m pip install --quiet --disable-pip-version-check -r benchmarks/peers.txt
 	touch $@

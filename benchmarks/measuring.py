@@ -5,10 +5,13 @@ AUTHCTL_BENCH_RESULTS=FILE   each line is appended there as JSON, too; `report.p
 
 import json
 import os
+import platform
+import sqlite3
 import statistics
 import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from time import perf_counter
 
@@ -101,8 +104,18 @@ def said(line: Line) -> Line:
     sys.stdout.flush()
     if results := os.environ.get("AUTHCTL_BENCH_RESULTS"):
         with Path(results).open("a") as file:
-            file.write(json.dumps(asdict(line)) + "\n")
+            file.write(json.dumps(asdict(line) | {"machine": machine()}) + "\n")
     return line
+
+
+def machine() -> dict[str, str | int | None]:
+    """What the run can say of where and when it was."""
+    return {
+        "cores": os.cpu_count(),
+        "python": platform.python_version(),
+        "sqlite": sqlite3.sqlite_version,
+        "date": datetime.now(UTC).date().isoformat(),
+    }
 
 
 _SAID: set[str] = set()
