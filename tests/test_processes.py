@@ -439,10 +439,9 @@ def test_many_processes_killed_at_random(stocked: Path, start: Start):
 SEEDS = {
     "deferred begin": (
         "import authctl.store.sqlite as s\n"
-        "def deferred(connection, patience, attempts):\n"
-        "    connection.execute(f'PRAGMA busy_timeout = {int(patience * 1000)}')\n"
-        "    connection.execute('BEGIN')\n"
-        "s._begin = deferred\n"
+        "def deferred(store, patience):\n"
+        "    store._writer.patient(patience).execute('BEGIN')\n"
+        "s.SqliteStore._begin = deferred\n"
     ),
     "two transactions": (
         "import authctl.registry.core as c\n"

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from time import perf_counter
+from time import perf_counter, sleep
 
 from authctl.errors import InvalidInput, Refused
 from authctl.instants import Duration, format_instant
@@ -18,6 +18,9 @@ Progress = Callable[[int, int], None]
 _FIRST_BATCH = 500
 _LARGEST_BATCH = 20_000
 _LOCK_SECONDS = 0.05
+
+BREATH_SECONDS = 0.01
+"""How long work in batches pauses after each, so that whoever waits to write gets a turn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +127,8 @@ def _remove(
             batch, after = unit.tx.remove_ended(
                 allowed, size, after, keep_unacknowledged=keep_unacknowledged, archive=archive
             )
-            took = perf_counter() - began
+        took = perf_counter() - began
+        sleep(BREATH_SECONDS)
         removed = Removable(*map(sum, zip(removed, batch, strict=True)))
         progress(removed.total, due)
         if after is None:
@@ -132,7 +136,7 @@ def _remove(
         if batch_size is None:
             size = max(1, min(_LARGEST_BATCH, int(size * _LOCK_SECONDS / max(took, 1e-6))))
     while _caught_up(core, actor):
-        pass
+        sleep(BREATH_SECONDS)
     with core.change(actor) as unit:
         unit.tx.remove_unnamed_revocations()
         unit.tx.remove_continuity(min(cutoff, retention_cutoff(unit.tx.profiles().retention, unit.now)))
@@ -142,5 +146,6 @@ def _remove(
 
 
 def _caught_up(core: Core, actor: str | None) -> int:
+    """Bring the search index up by a batch; how many that were."""
     with core.change(actor) as unit:
         return unit.tx.catch_up()

@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
+from time import sleep
 from typing import Any, BinaryIO
 
 from authctl.escapes import visible
 from authctl.exports import Export, Rejected, read
 from authctl.importing import Mapping, Row, Skipped
 from authctl.instants import DAY
-from authctl.registry.cleanup import Progress
+from authctl.registry.cleanup import BREATH_SECONDS, Progress
 from authctl.registry.core import Core, actor_name
 from authctl.registry.merging import Merger, Plan, StagedRow
 from authctl.store.base import Staging, View
@@ -122,6 +123,7 @@ def _registered(
                 unit.tx.add_imported(plan.new)
                 for number, one in plan.changed:
                     unit.tx.update_imported(number, one)
+            sleep(BREATH_SECONDS)
         registered += len(plan.new)
         updated += len(plan.changed)
         unchanged += plan.unchanged

@@ -292,9 +292,7 @@ class Store(Protocol):
         """A snapshot to read from. Keep it short: copy what is needed and leave."""
 
     def change(self, *, wait: bool = True, attempts: int = 1) -> AbstractContextManager[Change]:
-        """A transaction to write in; waits for its turn, up to 30 s, or hardly at all without `wait`.
-
-        Each further attempt waits half as long as the one before: SQLite's queue is not fair, and who tries again is new in it.
+        """A transaction to write in; waits for its turn, up to 30 s for each attempt, or hardly at all without `wait`.
 
         Raises RegistryUnavailable when the turn does not come, or the database cannot be written.
         """

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from time import monotonic
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -30,6 +31,7 @@ PATIENCE = 30.0
 """Seconds that a write waits for its turn."""
 
 _IMPATIENCE = 0.02
+_MOMENT = 0.05
 
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT}
 _NO_ROOM = {sqlite3.SQLITE_IOERR_SHMSIZE, sqlite3.SQLITE_IOERR_SHMOPEN}
@@ -252,7 +254,7 @@ class SqliteStore:
                 self._check_usable()  # it may have been closed while this thread waited
                 connection = self._writer.connection()
                 try:  # a signal during the wait is raised once the transaction has begun
-                    self._begin(PATIENCE if wait else _IMPATIENCE, attempts)
+                    self._begin(PATIENCE * attempts if wait else _IMPATIENCE)
                     yield SqliteChange(connection)
                     connection.execute("COMMIT")
                 finally:
@@ -260,15 +262,19 @@ class SqliteStore:
         finally:
             self._writer.lock.release()
 
-    def _begin(self, patience: float, attempts: int) -> None:
-        for remaining in reversed(range(attempts)):
-            connection = self._writer.patient(patience)
-            patience /= 2
+    def _begin(self, patience: float) -> None:
+        """Begin to write when the turn has come.
+
+        SQLite's queue is not fair: who has waited for long asks ten times a second, and who comes just now at once. So it
+        is asked again and again for a moment only.
+        """
+        until = monotonic() + patience
+        while True:
             try:
-                connection.execute("BEGIN IMMEDIATE")
+                self._writer.patient(min(patience, _MOMENT)).execute("BEGIN IMMEDIATE")
                 return
             except sqlite3.OperationalError as error:
-                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or not remaining:
+                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or monotonic() > until:
                     raise
 
     def engine(self) -> tuple[str, str | None]:
