@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv-dev
 BIN := $(VENV)/bin
 
-.PHONY: check test storm fuzz crash ldap bench peers demo docs clean
+.PHONY: check test storm fuzz crash ldap bench bench-full peers demo docs clean
 
 check: $(VENV)/ready ## what CI runs beside the README's test command
 	$(BIN)/ruff format --check .
@@ -29,8 +29,30 @@ crash: $(VENV)/ready ## commands killed, and failed, at every file system call t
 ldap: $(VENV)/ready ## LDAP against a real slapd, where one can be installed
 	tests/install_slapd.sh $(BIN)/python && $(BIN)/python -m pytest -q -rs tests/test_ldap.py || [ $$? = 77 ]
 
-bench: $(VENV)/ready ## what a continuity event costs, side by side with none
-	$(BIN)/python benchmarks/continuity.py
+BENCH := AUTHCTL_BENCH_RESULTS=.bench/results.jsonl $(BIN)/python benchmarks
+
+bench: $(VENV)/ready .venv-peers/ready ## every ratio beside what is owed, at sizes that take minutes
+	mkdir -p .bench && rm -f .bench/results.jsonl
+	$(BENCH)/startup.py
+	$(BENCH)/verify.py 100000
+	$(BENCH)/lists.py 10000 100000
+	$(BENCH)/writes.py 10000 100000
+	$(BENCH)/bulk.py 50000
+	$(BENCH)/growth.py 50000
+	$(BENCH)/peers.py 20000
+	$(BENCH)/continuity.py 20000
+
+bench-full: $(VENV)/ready .venv-peers/ready ## the same at a million and at ten million, into docs/benchmarks.md
+	mkdir -p .bench && rm -f .bench/results.jsonl
+	$(BENCH)/startup.py
+	$(BENCH)/verify.py 1000000
+	$(BENCH)/lists.py 10000 100000 1000000 10000000
+	$(BENCH)/writes.py 1000000 10000000
+	$(BENCH)/bulk.py 1000000
+	$(BENCH)/growth.py 1000000
+	$(BENCH)/peers.py 100000
+	$(BENCH)/continuity.py 100000
+	$(BIN)/python benchmarks/report.py .bench/results.jsonl
 
 peers: .venv-peers/ready ## what benchmarks/peers.py compares with, in an environment of its own
 

@@ -67,7 +67,8 @@ def replace(path: Path, registry_id: str, head: Head) -> None:
 
 @contextmanager
 def _opened(path: Path, flags: int, kind: int) -> Iterator[int]:
-    descriptor = os.open(resolved(path), flags | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    found = resolved(path) if path.is_symlink() else path
+    descriptor = os.open(found, flags | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
         if os.fstat(descriptor).st_size == 0 and flags & os.O_CREAT:
             os.fchmod(descriptor, 0o600)  # whatever the umask

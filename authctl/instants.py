@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 from authctl.errors import InvalidInput
 from authctl.names import quoted
@@ -206,9 +207,18 @@ def datetime_of(instant: int) -> datetime | None:
 
 def format_instant(instant: int) -> str:
     """RFC 3339 in UTC with `Z`; no fraction of a second, or three digits of it, or six."""
-    moment = (_EPOCH + timedelta(microseconds=instant)).replace(tzinfo=None)
-    timespec = "microseconds" if instant % 1000 else "milliseconds" if instant % SECOND else "seconds"
-    return moment.isoformat(timespec=timespec) + "Z"
+    whole, fraction = divmod(instant, SECOND)
+    day, second = divmod(whole, 86_400)
+    minutes, second = divmod(second, 60)
+    parts = f"{_date(day)}T{minutes // 60:02}:{minutes % 60:02}:{second:02}"
+    if not fraction:
+        return f"{parts}Z"
+    return f"{parts}.{fraction:06}Z" if fraction % 1000 else f"{parts}.{fraction // 1000:03}Z"
+
+
+@lru_cache(maxsize=1_024)
+def _date(day: int) -> str:
+    return (_EPOCH + timedelta(days=day)).date().isoformat()
 
 
 def utc_now() -> int:

@@ -17,9 +17,9 @@ Progress = Callable[[int, int], None]
 
 _FIRST_BATCH = 500
 _LARGEST_BATCH = 20_000
-_LOCK_SECONDS = 0.05
+_LOCK_SECONDS = 0.08
 
-BREATH_SECONDS = 0.01
+BREATH_SECONDS = 0.005
 """How long work in batches pauses after each, so that whoever waits to write gets a turn."""
 
 

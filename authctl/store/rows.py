@@ -46,7 +46,7 @@ def checked_session(row: Sequence[Any]) -> Session:
     """The same, for showing: every text is text, and every instant one that can be written."""
     found = session(row)
     instants = [value for index in _INSTANTS if (value := row[index]) is not None]
-    if not all(type(value) is int and EARLIEST <= value <= NEVER for value in instants):
+    if set(map(type, instants)) != {int} or min(instants) < EARLIEST or max(instants) > NEVER:
         raise IntegrityFailure(f"the registry is damaged: the instants of session {found.number} make no sense")
     return found
 
