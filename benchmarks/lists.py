@@ -63,6 +63,11 @@ def some_user(registry: Registry) -> str:
     return next(iter(registry.sessions(SessionFilter(application="Yammer")))).username
 
 
+def few(population: Population) -> int:
+    """How many rounds, where the reference reads every row."""
+    return 5 if population.sessions <= 1_000_000 else 2
+
+
 def lists(population: Population) -> None:
     """First pages, next pages, counts and searches of one population."""
     at = f"at {size(population.sessions)}"
@@ -105,7 +110,7 @@ def lists(population: Population) -> None:
                 one_pass,
                 owed="<= 0.1",
                 against="one pass over the table",
-                rounds=5,
+                rounds=few(population),
             )
         searches(population, registry, user)
 
@@ -137,7 +142,7 @@ def searches(population: Population, registry: Registry, user: str) -> None:
             reference,
             owed="" if len(text) < 3 else "<= 0.05",
             against="LIKE over the columns",
-            rounds=5,
+            rounds=few(population),
         )
 
 

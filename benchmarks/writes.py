@@ -177,6 +177,6 @@ def revoking_all(large: Population, small: Population | None) -> None:
 
 if __name__ == "__main__":
     populations = [kept(int(text)) for text in sys.argv[1:] or ("100000",)]
-    issuing(populations[-1])
-    revoking(populations[-1])
+    issuing(populations[0])
+    revoking(populations[0])
     revoking_all(populations[-1], populations[-2] if len(populations) > 1 else None)
