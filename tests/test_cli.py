@@ -4,6 +4,8 @@ import csv
 import io
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -604,3 +606,86 @@ def test_a_restore_to_where_no_file_can_be(installed: Authctl, tmp_path: Path):
     assert installed("backup", str(copy)).code == 0
     ran = installed("--registry", str(tmp_path / ("n" * 300)), "restore", str(copy), "--note", "disk failed")
     assert (ran.code, "file name too long" in ran.err) == (6, True)
+
+
+def test_a_list_goes_on_after_a_session(installed: Authctl):
+    """Page by page each session comes once, in every list's own order; what is not in a list is no place to go on from."""
+    for number in range(7):
+        installed("tokens", "issue", "-q", "--user", f"user{number}", "--application", "A")
+    installed("revoke", "--user", "user1", "--note", "lost device")
+    installed("revoke", "--user", "user4", "--note", "lost device")
+    for status in (
+        (),
+        ("--status", "active"),
+        ("--status", "revoked"),
+        ("--sort", "username"),
+        ("--sort", "-created_at"),
+    ):
+        whole = installed("sessions", "list", *status, "-o", "id").out.split()
+        paged: list[str] = []
+        while page := installed(
+            "sessions", "list", *status, "--limit", "2", *(("--after", paged[-1]) if paged else ()), "-o", "id"
+        ).out.split():
+            paged += page
+        assert paged == whole
+    (active, *_) = installed("sessions", "list", "--status", "active", "-o", "id").out.split()
+    for arguments, code in (
+        (("--status", "revoked", "--after", active), 2),
+        (("--status", "revoked", "--sort", "username", "--after", active), 2),
+        (("--status", "expired", "--after", active), 2),
+        (("--after", "zzzzzzzzzzzzzzzz"), 3),
+        (("--after", active, "--count"), 2),
+        (("--sort", "username", "--group-by", "user"), 2),
+        (("--sort", "secret_hash"), 2),
+        (("--sort", "--"), 2),
+    ):
+        ran = installed("sessions", "list", *arguments)
+        assert ran.code == code, (arguments, ran.err)
+
+
+def test_a_list_is_sorted_as_asked(installed: Authctl):
+    """By any field, either way; spellings of one text together, what is blank first, equals by when they were registered."""
+    devices = ["beta", None, "Alpha", "ALPHA", "gamma"]
+    for number, device in enumerate(devices):
+        given = () if device is None else ("--device", device)
+        installed("tokens", "issue", "-q", "--user", f"user{number}", "--application", "A", *given)
+
+    def users(*arguments: str) -> list[str]:
+        return [one["username"][-1] for one in installed("sessions", "list", *arguments, "-o", "json").json]
+
+    assert users("--sort", "device") == ["1", "2", "3", "0", "4"]
+    assert users("--sort", "-device") == ["4", "0", "3", "2", "1"]
+    assert users("--sort", "-device", "--limit", "2") == ["4", "0"]
+    assert users("--sort", "username", "--search", "alpha") == ["2", "3"]
+    installed("revoke", "--user", "user3", "--note", "lost device")
+    assert users("--sort", "-revoked_at")[0] == "3"
+    assert users("--sort", "created_at", "--status", "active") == ["0", "1", "2", "4"]
+
+
+HEAVY = ("rich", "sqlite_utils", "pydantic", "yaml", "cryptography", "passlib", "packaging")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "spared"),
+    [
+        (("sessions", "list"), (*HEAVY, "itsdangerous", "authctl.model.profiles", "authctl.registry.tokens")),
+        (("sessions", "list", "--search", "alice"), HEAVY),
+        (("tokens", "verify"), HEAVY),
+        (("revoke", "--user", "alice", "--note", "lost device"), HEAVY),
+        (("cleanup",), HEAVY),
+    ],
+)
+def test_a_command_imports_no_more_than_it_uses(
+    installed: Authctl, home: Path, arguments: tuple[str, ...], spared: tuple[str, ...]
+):
+    """Start-up is most of what a command costs: libraries for other commands stay out of `sys.modules`."""
+    token = installed("tokens", "issue", "-q", "--user", "alice", "--application", "A").out
+    code = "import sys; from authctl.cli.app import run; code = run(sys.argv[1:]); sys.stderr.write(' '.join(sys.modules)); sys.exit(code)"
+    ran = subprocess.run(
+        [sys.executable, "-P", "-c", code, "--home", str(home), *arguments],
+        input=token,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert set(spared) & set(ran.stderr.split()) == set()
