@@ -210,10 +210,12 @@ def format_instant(instant: int) -> str:
     whole, fraction = divmod(instant, SECOND)
     day, second = divmod(whole, 86_400)
     minutes, second = divmod(second, 60)
-    parts = f"{_date(day)}T{minutes // 60:02}:{minutes % 60:02}:{second:02}"
+    parts = (_date(day), minutes // 60, minutes % 60, second)
     if not fraction:
-        return f"{parts}Z"
-    return f"{parts}.{fraction:06}Z" if fraction % 1000 else f"{parts}.{fraction // 1000:03}Z"
+        return "%sT%02d:%02d:%02dZ" % parts  # noqa: UP031  # a list formats five of them a row, and this takes half as long
+    if fraction % 1000:
+        return "%sT%02d:%02d:%02d.%06dZ" % (*parts, fraction)  # noqa: UP031
+    return "%sT%02d:%02d:%02d.%03dZ" % (*parts, fraction // 1000)  # noqa: UP031
 
 
 @lru_cache(maxsize=1_024)

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from authctl.registry.core import Done, Warn
     from authctl.registry.doctor import ClockOutcome, Finding
     from authctl.registry.imports import ImportOutcome
+    from authctl.registry.judging import Facts
     from authctl.registry.logins import ClearOutcome, Remembered
     from authctl.registry.profiles import ApplyOutcome, ProfileDifference
     from authctl.registry.revocations import RevokeOutcome
@@ -80,6 +81,14 @@ class Registry:
         """
         place = find_home(home, registry, keys)
         return cls(Core(place, open_store(place.registry), clock, warn))
+
+    @cached_property
+    def _verifying(self) -> tuple[Callable[[Core, TokenReader, str, Facts], Session], type[Facts]]:
+        """What verifying takes, looked up once: it is called thousands of times a second."""
+        from authctl.registry.judging import Facts
+        from authctl.registry.verifying import verify
+
+        return verify, Facts
 
     def __enter__(self) -> Self:
         return self
@@ -290,11 +299,8 @@ class Registry:
         given. Raises TokenInvalid, whose children say why, and whose `action` is "wipe" where the application must remove its
         data; RegistryUnavailable or IntegrityFailure when it could not be judged. A use that cannot be written is let go.
         """
-        from authctl.registry import verifying
-        from authctl.registry.judging import Facts
-
-        facts = Facts(application, application_version, platform, ip, referrer)
-        return verifying.verify(self._core, self._tokens, token, facts)
+        verify, facts = self._verifying
+        return verify(self._core, self._tokens, token, facts(application, application_version, platform, ip, referrer))
 
     def refresh(
         self,

@@ -16,8 +16,8 @@ from authctl.store.values import Cursor, Page
 FEW = 10_000
 """How many sessions are sorted rather than walked to."""
 
-_STRETCH = 8
-"""How many sessions a walk passes for each that is asked for."""
+_STRETCHES = (2, 16)
+"""How many sessions a walk passes for each that is asked for, at first and at last."""
 
 
 class Walk(NamedTuple):
@@ -37,17 +37,21 @@ class Walk(NamedTuple):
 
     def near(self, limit: int, after: Cursor | None) -> Page | None:
         """The same where a stretch of the index has them; None where it has fewer than asked for."""
+        pages = (self._stretched(limit, after, limit * factor) for factor in _STRETCHES)
+        return next(filter(None, pages), None)
+
+    def _stretched(self, limit: int, after: Cursor | None, stretch: int) -> Page | None:
         found: list[tuple[Any, ...]] = []
         beyond, key = self._beyond(Lane(), after)
         order = "s.last_used_at DESC, s.number DESC"
         for kind in kinds(self.chosen):
             walked = [self.chosen.walked, *_of_kind(kind), *beyond]
-            stretch = f"SELECT s.number AS near FROM {self.chosen.table} WHERE {' AND '.join(walked)} ORDER BY {order} LIMIT :stretch"
+            walk = f"SELECT s.number AS near FROM {self.chosen.table} WHERE {' AND '.join(walked)} ORDER BY {order} LIMIT :stretch"
             sql = (
-                f"SELECT {self.columns}, s.last_used_at, s.number FROM ({stretch}) CROSS JOIN sessions AS s ON s.number = near"
+                f"SELECT {self.columns}, s.last_used_at, s.number FROM ({walk}) CROSS JOIN sessions AS s ON s.number = near"
                 f" JOIN revocations AS r ON r.id = s.revocation_id WHERE {self.chosen.where} ORDER BY {order} LIMIT :limit"
             )
-            bounds = {"limit": limit, "stretch": _STRETCH * limit}
+            bounds = {"limit": limit, "stretch": stretch}
             part = self._all(sql, {**self.chosen.parameters, **key, **bounds})
             if len(part) < limit:
                 return None
