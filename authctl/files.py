@@ -123,7 +123,7 @@ def keep_reserve(path: Path, size: int) -> None:
     One that is there grows once there is room for all that it lacks.
     """
     with suppress(OSError):
-        kept = path.stat().st_size if path.exists() else 0
+        kept = _size(path)
         if kept >= size:
             return
         here = os.statvfs(path.parent)
@@ -139,6 +139,14 @@ def keep_reserve(path: Path, size: int) -> None:
                 path.unlink(missing_ok=True)
         finally:
             os.close(descriptor)
+
+
+def _size(path: Path) -> int:
+    """How large a file is; one that is not there has no size."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
 
 
 def release(path: Path) -> bool:

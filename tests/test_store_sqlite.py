@@ -1,5 +1,7 @@
 """What only SQLite can get wrong: plans, pragmas, file modes, damage, locks and the append-only log."""
 
+import io
+import json
 import os
 import shutil
 import sqlite3
@@ -14,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from authctl import AuthctlError, IntegrityFailure, Refused, Registry, RegistryUnavailable, SessionFilter, profiles
+from authctl.importing import read_mapping
 from authctl.registry import creation
 from authctl.settings import find_home
 from authctl.store import sqlite
@@ -436,3 +439,18 @@ def test_another_process_never_takes_itself_for_the_last_one(registry: Registry,
         counts.append(subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout)
     assert counts == ["1\n", "2\n", "3\n"]
     assert (home / "registry.db-wal").exists()
+
+
+def test_cleanup_gives_room_back(registry: Registry, home: Path, clock: Clock):
+    """When most sessions are gone the file is smaller, and little of it is empty."""
+    rows = "".join(json.dumps({"u": f"user{number}", "t": "2020-01-01"}) + "\n" for number in range(6_000))
+    mapping = read_mapping(b"fields: {username: u, at: t}\nkey: [username]\n", "map.yaml")
+    registry.import_sessions(io.BytesIO(rows.encode()), mapping)
+    with closing(sqlite3.connect(home / "registry.db")) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        before = connection.execute("PRAGMA page_count").fetchone()[0]
+        assert registry.clean_up().removed == 6_000
+        after, empty = (connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "freelist_count"))
+        assert after < before / 2
+        assert empty <= after // 9
+        assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)

@@ -9,7 +9,7 @@ from authctl.instants import Duration, format_instant
 from authctl.lifetimes import retention_cutoff
 from authctl.model import SessionFilter
 from authctl.registry.core import Core, actor_name, check_clock
-from authctl.store.base import View
+from authctl.store.base import Change, View
 from authctl.store.values import LEAP, Archive, Removable
 
 Progress = Callable[[int, int], None]
@@ -135,8 +135,9 @@ def _remove(
             break
         if batch_size is None:
             size = max(1, min(_LARGEST_BATCH, int(size * _LOCK_SECONDS / max(took, 1e-6))))
-    while _caught_up(core, actor):
-        sleep(BREATH_SECONDS)
+    for step in _UPKEEP:
+        while _done(core, actor, step):
+            sleep(BREATH_SECONDS)
     with core.change(actor) as unit:
         unit.tx.remove_unnamed_revocations()
         unit.tx.remove_continuity(min(cutoff, retention_cutoff(unit.tx.profiles().retention, unit.now)))
@@ -145,7 +146,10 @@ def _remove(
     return removed
 
 
-def _caught_up(core: Core, actor: str | None) -> int:
-    """Bring the search index up by a batch; how many that were."""
+_UPKEEP: tuple[Callable[[Change], int], ...] = (lambda tx: tx.catch_up(), lambda tx: tx.give_back())
+"""What the store does for itself, step by step until nothing is left: its search index, and room for the disk."""
+
+
+def _done(core: Core, actor: str | None, step: Callable[[Change], int]) -> int:
     with core.change(actor) as unit:
-        return unit.tx.catch_up()
+        return step(unit.tx)

@@ -256,6 +256,9 @@ class Change(View, Protocol):
     def catch_up(self) -> int:
         """Bring the search index nearer to what it lags behind, by a batch; how many that were."""
 
+    def give_back(self) -> int:
+        """Give room that nothing needs any more back to the disk, some of it; how much, in pages. A tenth is kept for what comes."""
+
     def remove_unnamed_revocations(self) -> int:
         """Remove closed revocations that no session names, the latest of everything apart; how many that were."""
 

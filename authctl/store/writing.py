@@ -49,6 +49,9 @@ _END_BY_DEADLINE = _END.replace(
     " WHEN s.absolute_expires_at <= s.idle_expires_at THEN 'absolute' ELSE 'idle' END",
 )
 
+_GIVEN_BACK = 500
+"""How many pages are given back at once."""
+
 _NEW_DEADLINES = "slid_at = :slid_at, use_due_at = :due, idle_expires_at = :idle, absolute_expires_at = :absolute, expires_at = :expires"
 
 
@@ -295,6 +298,13 @@ class SqliteChange(SqliteView):
 
     def catch_up(self) -> int:
         return searching.catch_up(self.connection)
+
+    def give_back(self) -> int:
+        spare = self._number("PRAGMA freelist_count") - self._number("PRAGMA page_count") // 10
+        pages = max(0, min(spare, _GIVEN_BACK))
+        if pages:
+            self._all(f"PRAGMA incremental_vacuum({pages})")
+        return pages
 
     def remove_unnamed_revocations(self) -> int:
         unnamed = (
