@@ -78,11 +78,7 @@ def create_private(path: Path, content: bytes) -> None:
     except FileExistsError:
         raise Refused(f"it exists already: {path}") from None
     try:
-        with os.fdopen(descriptor, "wb") as file:
-            os.fchmod(descriptor, 0o600)
-            file.write(content)
-            file.flush()
-            os.fsync(descriptor)
+        _fill(descriptor, content)
     except BaseException:
         path.unlink(missing_ok=True)
         raise
@@ -102,11 +98,7 @@ def replace_private(path: Path, content: bytes) -> None:
 
         descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".new", dir=path.parent)
         try:
-            with os.fdopen(descriptor, "wb") as file:
-                os.fchmod(descriptor, 0o600)
-                file.write(content)
-                file.flush()
-                os.fsync(descriptor)
+            _fill(descriptor, content)
             Path(name).replace(path)
         except BaseException:
             Path(name).unlink(missing_ok=True)
@@ -115,6 +107,15 @@ def replace_private(path: Path, content: bytes) -> None:
     except OSError as error:
         kind = DiskFull if error.errno in _NO_ROOM else RegistryUnavailable
         raise kind(f"cannot write {path}: {reason(error)}") from None
+
+
+def _fill(descriptor: int, content: bytes) -> None:
+    """Write a file of mode 0600, whatever the umask, make its content last, and close it."""
+    with os.fdopen(descriptor, "wb") as file:
+        os.fchmod(descriptor, 0o600)
+        file.write(content)
+        file.flush()
+        os.fsync(descriptor)
 
 
 def keep_reserve(path: Path, size: int) -> None:
@@ -194,7 +195,12 @@ def lock(descriptor: int, kind: int) -> None:
 
 def sync_directory(path: Path) -> None:
     """Make the names in a directory last."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    sync(path, os.O_DIRECTORY)
+
+
+def sync(path: Path, flags: int = 0) -> None:
+    """Make what was written to a file last."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | flags)
     try:
         os.fsync(descriptor)
     finally:

@@ -8,7 +8,6 @@ saying what it holds, have no counterpart without one: their reference is named 
 
 import secrets
 import shutil
-import statistics
 import sys
 import tempfile
 from collections.abc import Callable
@@ -16,7 +15,8 @@ from functools import partial
 from hashlib import sha256
 from itertools import count, islice
 from pathlib import Path
-from time import perf_counter
+
+from measuring import compare, compared, seconds
 
 from authctl import Registry, Session, SessionFilter, profiles
 from authctl.instants import DAY, HOUR, MINUTE, datetime_of
@@ -81,21 +81,6 @@ def filled(home: Path, sessions: int) -> list[str]:
     return tokens
 
 
-def seconds(deed: Callable[[], object]) -> float:
-    """How long a deed takes."""
-    began = perf_counter()
-    deed()
-    return perf_counter() - began
-
-
-def say(name: str, held: list[float], reference: list[float], what: str = "") -> None:
-    """One line of the table: medians in milliseconds, and their ratio with the spread of the rounds."""
-    ratios = sorted(a / b for a, b in zip(held, reference, strict=True))
-    one, other = (statistics.median(times) * 1000 for times in (held, reference))
-    spread = f"{ratios[len(ratios) // 4]:.2f}-{ratios[-1 - len(ratios) // 4]:.2f}"
-    print(f"| {name} | {one:.3f} | {other:.3f} | {statistics.median(ratios):.2f} ({spread}) | {what} |")
-
-
 def operations(tokens: list[str]) -> dict[str, Callable[[Registry, list[Session]], object]]:
     """What is done on both sides."""
     users = count()
@@ -131,20 +116,15 @@ def main(sessions: int) -> None:
         (states) = held.registry.continuity()
         assert sum(state.held for state in states) == sessions
         assert plain.registry.count(SessionFilter(status="active")) == sessions
-        print(f"| {sessions:,} sessions | held, ms | without an event, ms | ratio (quartiles) | reference |")
-        print("|---|---|---|---|---|")
+        table = f"A continuity event over {sessions:,} sessions"
+        without = "within it, without an event"
         some = [list(islice(side.registry.sessions(), 50)) for side in (held, plain)]
         for name, deed in operations(tokens).items():
-            times: tuple[list[float], list[float]] = ([], [])
-            for turn in range(ROUNDS + 1):
-                for side, of_side, into in zip((held, plain), some, times, strict=True):
-                    took = seconds(partial(deed, side.registry, of_side))
-                    if turn:  # the first one warms up, and writes the uses
-                        into.append(took)
-            say(name, *times)
+            sides = [partial(deed, side.registry, of_side) for side, of_side in zip((held, plain), some, strict=True)]
+            compare(table, name, *sides, against=without, rounds=ROUNDS)
         status = [seconds(held.registry.continuity) for _ in range(ROUNDS)]
         counted = [seconds(lambda: plain.registry.count(SessionFilter(status="active"))) for _ in range(ROUNDS)]
-        say("continuity status", status, counted, "count active, without an event")
+        compared(table, "continuity status", status, counted, against="count active, without an event")
         began, ended, disabled = [], [], []
         for home in homes[2:]:
             side = Side(home, EVENT)
@@ -153,8 +133,8 @@ def main(sessions: int) -> None:
             side.now = BEYOND
             ended.append(seconds(lambda side=side: side.registry.end_continuity(note="it is back")))
             assert side.registry.count(SessionFilter(status="active")) == 0
-        say("continuity start", began, disabled, "a change that concerns no session")
-        say("continuity end", ended, counted[: len(ended)], "count active, without an event")
+        compared(table, "continuity start", began, disabled, against="a change that concerns no session")
+        compared(table, "continuity end", ended, counted[: len(ended)], against="count active, without an event")
 
 
 main(int(sys.argv[1]) if len(sys.argv) > 1 else 100_000)

@@ -71,38 +71,11 @@ if __name__ == "__main__":
         token = population.token(next(registry.sessions()).number)
         app = (sys.executable, "-P", str(minimal))
         table, against = "Whole processes", "a minimal Typer app"
-        compare(
-            table,
-            "sessions list, piped",
-            process(*command, "sessions", "list", "--limit", "10"),
-            process(*app, "list"),
-            owed="<= 1.15",
-            against=against,
-            rounds=ROUNDS,
-        )
-        compare(
-            table,
-            "tokens verify, piped",
-            process(*command, "tokens", "verify", token),
-            process(*app, "verify"),
-            owed="<= 1.15",
-            against=against,
-            rounds=ROUNDS,
-        )
-        compare(
-            table,
-            "sessions list, on a terminal",
-            on_terminal(*command, "sessions", "list", "--limit", "10"),
-            on_terminal(*app, "list"),
-            owed="<= 2",
-            against=against,
-            rounds=ROUNDS,
-        )
-        compare(
-            table,
-            "python -c pass",
-            process(sys.executable, "-P", "-c", "pass"),
-            process(*app, "list"),
-            against=against,
-            rounds=ROUNDS,
-        )
+        listing, verifying = (*command, "sessions", "list", "--limit", "10"), (*command, "tokens", "verify", token)
+        for name, ours, reference, owed in (
+            ("sessions list, piped", process(*listing), process(*app, "list"), "<= 1.15"),
+            ("tokens verify, piped", process(*verifying), process(*app, "verify"), "<= 1.15"),
+            ("sessions list, on a terminal", on_terminal(*listing), on_terminal(*app, "list"), "<= 2"),
+            ("python -c pass", process(sys.executable, "-P", "-c", "pass"), process(*app, "list"), ""),
+        ):
+            compare(table, name, ours, reference, owed=owed, against=against, rounds=ROUNDS)

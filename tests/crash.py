@@ -35,6 +35,16 @@ profiles:
 
 Snapshot = dict[str, Any]
 
+TWO_TRANSACTIONS = (
+    "import authctl.registry.core as c\n"
+    "was = c.Unit.record\n"
+    "def apart(unit, *given, **named):\n"
+    "    unit.tx.connection.execute('COMMIT'); unit.tx.connection.execute('BEGIN IMMEDIATE')\n"
+    "    was(unit, *given, **named)\n"
+    "c.Unit.record = apart\n"
+)
+"""A seeded bug, to be run before a command: the audit event is written in a transaction of its own."""
+
 
 class Call(NamedTuple):
     """One file system call of a command: the n-th of its kind, as strace counts them."""

@@ -24,7 +24,7 @@ from authctl.instants import SECOND
 from authctl.keys import load
 from authctl.registry.backups import restore
 from authctl.settings import find_home
-from tests.crash import PROFILES, Bench, Call, Deed, Ran, Snapshot, faults
+from tests.crash import PROFILES, TWO_TRANSACTIONS, Bench, Call, Deed, Ran, Snapshot, faults
 from tests.storm import MAP, rows
 
 STEP = int(os.environ.get("AUTHCTL_CRASH_STEP", "47"))
@@ -313,14 +313,7 @@ SEEDS = {
         "    return done\n"
         "r._assign = early\n"
     ),
-    "two transactions": (
-        "import authctl.registry.core as c\n"
-        "was = c.Unit.record\n"
-        "def apart(unit, *given, **named):\n"
-        "    unit.tx.connection.execute('COMMIT'); unit.tx.connection.execute('BEGIN IMMEDIATE')\n"
-        "    was(unit, *given, **named)\n"
-        "c.Unit.record = apart\n"
-    ),
+    "two transactions": TWO_TRANSACTIONS,
 }
 
 

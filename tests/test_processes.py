@@ -27,6 +27,7 @@ from authctl.profiles import read
 from authctl.registry.creation import create
 from authctl.settings import find_home
 from tests.conftest import Authctl, Start
+from tests.crash import TWO_TRANSACTIONS
 from tests.storm import MAP, VARIANTS, imported_users, microseconds, rows
 
 STORM_SECONDS = float(os.environ.get("AUTHCTL_STORM_SECONDS", "4"))
@@ -443,14 +444,7 @@ SEEDS = {
         "    store._writer.patient(patience).execute('BEGIN')\n"
         "s.SqliteStore._begin = deferred\n"
     ),
-    "two transactions": (
-        "import authctl.registry.core as c\n"
-        "was = c.Unit.record\n"
-        "def apart(unit, *given, **named):\n"
-        "    unit.tx.connection.execute('COMMIT'); unit.tx.connection.execute('BEGIN IMMEDIATE')\n"
-        "    was(unit, *given, **named)\n"
-        "c.Unit.record = apart\n"
-    ),
+    "two transactions": TWO_TRANSACTIONS,
 }
 
 

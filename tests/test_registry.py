@@ -35,7 +35,6 @@ from authctl import (
 from authctl.errors import OutcomeUnknown
 from authctl.instants import DAY, HOUR, SECOND, instant_of, parse_duration
 from authctl.registry import sessions as listing
-from authctl.registry import tokens
 from authctl.tokens import TokenKind, TokenMint
 from tests.conftest import START, Clock, Install
 
@@ -680,9 +679,9 @@ def test_a_blank_search_is_no_criterion(registry: Registry, search: str):
         registry.revoke(SessionFilter(search=search), note="lost device")
 
 
-def test_a_key_ring_that_changed_is_read_again(registry: Registry, home: Path, monkeypatch: pytest.MonkeyPatch):
+@pytest.mark.usefixtures("ring_looked_at_each_time")
+def test_a_key_ring_that_changed_is_read_again(registry: Registry, home: Path):
     """A process that has been open for long goes by the keys as they are now, at the latest a hundredth of a second later."""
-    monkeypatch.setattr(tokens, "FRESH_SECONDS", 0)
     old = registry.issue(username="alice", application="Outlook").access_token
     ring = json.loads((home / "keys.json").read_bytes())
     ring["keys"][0]["state"] = "retired"

@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from authctl import Registry, SessionFilter, names
-from authctl.store import paging, searching
+from authctl.store import searching
 from authctl.store.base import Store
 from authctl.store.values import Imported
 from tests.conftest import Authctl
@@ -155,8 +155,7 @@ def test_a_search_finds_what_has_the_text_whatever_happened(
     """However far the index lags behind, and however many meet it: the sessions whose text or note has the search, and no other."""
     with monkeypatch.context() as patched:
         patched.setattr(searching, "_BATCH", batch)
-        patched.setattr(searching, "_FEW", few)
-        patched.setattr(paging, "FEW", few)
+        patched.setattr(searching, "FEW", few)
         store = STORES["sqlite"](tmp_path_factory.mktemp("search"))
         model = Model(store)
         for kind, *given_ in history:

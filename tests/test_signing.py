@@ -45,10 +45,7 @@ profiles:
 """
 
 
-@pytest.fixture(autouse=True)
-def _looked_at_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The key ring's file is looked at with each token; else a hundredth of a second may pass."""
-    monkeypatch.setattr(tokens, "FRESH_SECONDS", 0)
+pytestmark = pytest.mark.usefixtures("ring_looked_at_each_time")
 
 
 @pytest.fixture

@@ -103,7 +103,7 @@ def accept(core: Core, *, note: str | None, actor: str | None) -> AcceptOutcome:
     if core.is_trusted():
         raise Refused("the audit log reaches the head that is kept outside it: there is nothing to accept")
     known = core.outside_head()
-    with core.change(actor, attempts=2, anchored=False) as unit:
+    with core.change(actor, patience=2, anchored=False) as unit:
         last = unit.tx.last_event()
         ended = unit.tx.end_all(unit.now, "restored")
         forgotten = unit.tx.forget_logins()

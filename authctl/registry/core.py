@@ -139,11 +139,11 @@ class Core:
 
     @contextmanager
     def change(
-        self, actor: str | None, *, wait: bool = True, attempts: int = 1, anchored: bool = True
+        self, actor: str | None, *, wait: bool = True, patience: int = 1, anchored: bool = True
     ) -> Iterator[Unit]:
         """Change the registry: all of the block and what it records, or nothing. The time is taken once the turn has come."""
         who = actor_name(actor)
-        with self.store.change(wait=wait, attempts=attempts) as tx:
+        with self.store.change(wait=wait, patience=patience) as tx:
             clock = self._clock_or_nothing()
             unit = Unit(tx, self._instant(tx, clock), who, clock)
             yield unit

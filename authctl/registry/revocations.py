@@ -12,7 +12,7 @@ from authctl.registry.sessions import with_whole_ids
 from authctl.registry.tokens import TokenReader
 from authctl.store.base import View
 
-_ATTEMPTS = 2
+_PATIENCE = 2
 _UNREVOKED = (Status.ACTIVE, Status.EXPIRED)
 
 
@@ -78,7 +78,7 @@ def revoke_token(core: Core, reader: TokenReader, token: str, *, note: str | Non
 
 
 def _token_revoked(core: Core, reader: TokenReader, token: str, note: str, actor: str | None) -> RevokeOutcome:
-    with core.change(actor, attempts=_ATTEMPTS) as unit:
+    with core.change(actor, patience=_PATIENCE) as unit:
         outcome = RevokeOutcome(None, unit.now, unit.actor, note, 0, 0, 0, (), False, ())
         session = reader.owner(unit.tx, token, unit.now)
         if session is None:
@@ -90,7 +90,7 @@ def _token_revoked(core: Core, reader: TokenReader, token: str, note: str, actor
 def _revoked(
     core: Core, selection: SessionFilter, note: str | None, actor: str | None, max_affected: int | None
 ) -> tuple[SessionFilter, RevokeOutcome]:
-    with core.change(actor, attempts=_ATTEMPTS) as unit:
+    with core.change(actor, patience=_PATIENCE) as unit:
         meant, not_found = with_whole_ids(unit.tx, selection)
         _check_limit(unit.tx, meant, unit.now, max_affected)
         outcome = RevokeOutcome(None, unit.now, unit.actor, note, 0, 0, 0, not_found, False, ())

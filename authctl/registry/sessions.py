@@ -1,6 +1,6 @@
 """Finding, listing and ending sessions."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -10,7 +10,7 @@ from authctl.errors import InvalidInput, NotFound
 from authctl.instants import MINUTE
 from authctl.model import Session, SessionFilter, Sort, Status
 from authctl.registry.core import Core
-from authctl.store.values import Cursor
+from authctl.store.values import Cursor, Page
 
 if TYPE_CHECKING:
     from authctl.model import Group, Grouping
@@ -142,26 +142,25 @@ def _stream(core: Core, selection: SessionFilter) -> Iterator[Session]:
 
 
 def _pages(core: Core, selection: SessionFilter, now: int, after: Cursor | None = None) -> Iterator[Session]:
-    size = _FIRST_BATCH
-    while True:
+    def read(size: int, after: Cursor | None) -> Page:
         with core.store.view() as view:
-            page = view.page(selection, now, size, after)
-        yield from page.sessions
-        after = page.after
-        if after is None:
-            return
-        size = _BATCH
+            return view.page(selection, now, size, after)
+
+    return _walked(read, after)
 
 
 def pages(view: "View", selection: SessionFilter, now: int) -> Iterator[Session]:
     """Every selected session of one snapshot."""
-    after = None
-    while True:
-        page = view.page(selection, now, _BATCH, after)
+    return _walked(lambda size, after: view.page(selection, now, size, after))
+
+
+def _walked(read: Callable[[int, Cursor | None], Page], after: Cursor | None = None) -> Iterator[Session]:
+    """The sessions of one page after the other; the first is a short one, since it may be all that is wanted."""
+    page = read(_FIRST_BATCH, after)
+    yield from page.sessions
+    while page.after is not None:
+        page = read(_BATCH, page.after)
         yield from page.sessions
-        after = page.after
-        if after is None:
-            return
 
 
 class _Numbers:

@@ -294,8 +294,8 @@ class Store(Protocol):
     def view(self) -> AbstractContextManager[View]:
         """A snapshot to read from. Keep it short: copy what is needed and leave."""
 
-    def change(self, *, wait: bool = True, attempts: int = 1) -> AbstractContextManager[Change]:
-        """A transaction to write in; waits for its turn, up to 30 s for each attempt, or hardly at all without `wait`.
+    def change(self, *, wait: bool = True, patience: int = 1) -> AbstractContextManager[Change]:
+        """A transaction to write in; waits for its turn, up to 30 s times its patience, or hardly at all without `wait`.
 
         Raises RegistryUnavailable when the turn does not come, or the database cannot be written.
         """

@@ -12,7 +12,7 @@ from time import monotonic
 from urllib.parse import quote
 
 from authctl.errors import AuthctlError, DiskFull, IntegrityFailure, Refused, RegistryUnavailable, reason
-from authctl.files import check_folder, check_private, resolved, sync_directory
+from authctl.files import check_folder, check_private, resolved, sync, sync_directory
 from authctl.store.format import check_complete, draft_beside, finish_creation, has_log
 from authctl.store.reading import SqliteView
 from authctl.store.sqlite import PATIENCE, SqliteStore, explained
@@ -127,18 +127,10 @@ def _appear(draft: Path, path: Path) -> None:
     check_vacant(path)
     check_complete(draft, path)
     try:
-        _sync(draft)
+        sync(draft)
         os.link(draft, path)
         sync_directory(path.parent)
     except FileExistsError:
         raise Refused(f"it exists already: {path}") from None
     except OSError as error:
         raise RegistryUnavailable(f"cannot write {path}: {reason(error)}") from None
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -8,13 +8,10 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from authctl.store import rows
+from authctl.store import rows, searching
 from authctl.store.holding import Lane
 from authctl.store.selection import BY_REVOCATION, Selection, kinds
 from authctl.store.values import Cursor, Page
-
-FEW = 10_000
-"""How many sessions are sorted rather than walked to."""
 
 _STRETCHES = (2, 16)
 """How many sessions a walk passes for each that is asked for, at first and at last."""
@@ -60,9 +57,9 @@ class Walk(NamedTuple):
 
     def few(self) -> list[int] | None:
         """The numbers of all that are selected; None where they are many."""
-        sql = f"SELECT s.number FROM {self.chosen.counted()} WHERE {self.chosen.where} LIMIT {FEW + 1}"
+        sql = f"SELECT s.number FROM {self.chosen.counted()} WHERE {self.chosen.where} LIMIT {searching.FEW + 1}"
         numbers = [row[0] for row in self._all(sql, self.chosen.parameters)]
-        return None if len(numbers) > FEW else numbers
+        return None if len(numbers) > searching.FEW else numbers
 
     def _page(self, found: list[tuple[Any, ...]], limit: int) -> Page:
         width = len(self.chosen.order.columns)

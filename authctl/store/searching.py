@@ -11,7 +11,9 @@ from collections.abc import Sequence
 
 _BATCH = 256
 _MOST_INDEXED = 4_000
-_FEW = 10_000
+FEW = 10_000
+"""How many sessions are sorted rather than walked to."""
+
 _TRIGRAM = 3
 _PROBED = 12
 _PROBES = (256, 8_192)
@@ -60,12 +62,12 @@ def found(connection: sqlite3.Connection, text: str) -> tuple[int, ...] | None:
     if len(text) < _TRIGRAM or _lag(connection) > _MOST_INDEXED:
         return None
     numbers: set[int] = set()
-    parameters: dict[str, object] = {"search": text, "most": _FEW + 1}
+    parameters: dict[str, object] = {"search": text, "most": FEW + 1}
     for table, queries in _FOUND.items():
         parameters["trigrams"] = " AND ".join(map(_quoted, _rarest(connection, table, text)))
         for sql in queries:
             numbers.update(row[0] for row in connection.execute(sql, parameters))
-            if len(numbers) > _FEW:
+            if len(numbers) > FEW:
                 return None
     return tuple(numbers)
 

@@ -28,6 +28,8 @@ _NAMED = "json_each(:ids) CROSS JOIN sessions AS s ON s.id = json_each.value"
 _WALKS = (ALL_BY_USE, UNREVOKED_BY_USE)
 AMONG_PROFILES = "s.profile_key IN (SELECT value FROM json_each(:profiles))"
 _UNREVOKED = {Status.ACTIVE, Status.EXPIRED}
+_UNREVOKED_SQL = f"s.revocation_id = {OPEN}"
+_OF_KIND = "s.kind = :kind"
 UNACKNOWLEDGED = "s.wipes AND s.wipe_acknowledged_at IS NULL"
 _WIPES = {
     Wipe.PENDING: f"{UNACKNOWLEDGED} AND s.wipe_delivered_at IS NULL",
@@ -62,14 +64,20 @@ SORTED = {field: f"s.{field}_key" if field in _FOLDED else f"s.{field}" for fiel
 
 def place(selection: SessionFilter, session: Session) -> tuple[Any, ...] | None:
     """Where a session stands in a selection's own order; None where its status has no place there."""
-    statuses = set(selection.statuses)
-    if statuses == {Status.REVOKED}:
+    order = _order(set(selection.statuses))
+    if order is BY_REVOCATION:
         found = (session.revoked_at, session.revocation_id, session.last_used_at, session.number)
         return None if session.revoked_at is None else found
-    if statuses == {Status.EXPIRED}:
+    if order is BY_END:
         is_alive = session.is_alive(session.read_at)
         return None if is_alive else (session.ends_at, session.expires_at, session.number)
     return (session.last_used_at, session.number)
+
+
+def _order(statuses: set[Status]) -> Order:
+    if statuses == {Status.REVOKED}:
+        return BY_REVOCATION
+    return BY_END if statuses == {Status.EXPIRED} else BY_USE
 
 
 class Selection(NamedTuple):
@@ -170,12 +178,10 @@ def _sifted(
     chosen: Selection, statuses: set[Status], now: int, holding: Holding, profile_keys: Callable[[], Sequence[str]]
 ) -> Selection:
     """A selection along an index, with how else to come by its sessions where the index does not answer all of its criteria."""
-    of_index = [f"s.revocation_id = {OPEN}"] if chosen.table == UNREVOKED_BY_USE else []
-    answered = {"s.kind = :kind", *of_index}
-    rest = [condition for condition in chosen.conditions if condition not in answered]
-    if not rest:
+    of_kind = [condition for condition in chosen.conditions if condition == _OF_KIND]
+    of_index = [_UNREVOKED_SQL, *of_kind] if chosen.table == UNREVOKED_BY_USE else of_kind
+    if set(chosen.conditions) <= set(of_index):
         return chosen
-    of_index += [condition for condition in chosen.conditions if condition == "s.kind = :kind"]
     walked = " AND ".join(of_index) or "TRUE"
     if statuses != {Status.ACTIVE}:
         return chosen._replace(walked=walked, scan="sessions AS s NOT INDEXED")
@@ -187,11 +193,7 @@ def _sifted(
 
 
 def _entrance(selection: SessionFilter, statuses: set[Status], *, is_numbered: bool) -> tuple[str, Order, bool]:
-    order = BY_USE
-    if statuses == {Status.REVOKED}:
-        order = BY_REVOCATION
-    elif statuses == {Status.EXPIRED}:
-        order = BY_END
+    order = _order(statuses)
     if is_numbered:
         return _NUMBERED, order, False
     if selection.ids:
@@ -211,7 +213,7 @@ def _status(statuses: set[Status], order: Order, conditions: dict[Status, str]) 
     if order is BY_END:
         return conditions[Status.EXPIRED]
     if statuses == _UNREVOKED:
-        return f"s.revocation_id = {OPEN}"
+        return _UNREVOKED_SQL
     if statuses == {Status.ACTIVE}:
         return conditions[Status.ACTIVE]
     return "(" + " OR ".join(conditions[status] for status in sorted(statuses)) + ")"
@@ -253,7 +255,7 @@ def _criteria(selection: SessionFilter, found: Sequence[int] | None) -> Criteria
         asked.parameters["found"] = json.dumps(found)
     else:
         asked.add_text(f"({SAYS} OR instr(r.note_key, :search))", "search", selection.search)
-    asked.add("s.kind = :kind", "kind", selection.kind)
+    asked.add(_OF_KIND, "kind", selection.kind)
     asked.add("s.key_id = :key_id", "key_id", selection.key_id)
     if selection.wipe is not None:
         asked.conditions.append(f"s.revocation_id <> {OPEN} AND {_WIPES[Wipe(selection.wipe)]}")

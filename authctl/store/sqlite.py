@@ -81,9 +81,8 @@ class explained:  # noqa: N801  # used as a context manager, and entered for eve
 def _explanation(error: BaseException, path: Path) -> AuthctlError | None:
     """What an error of SQLite means; None for what is no error of its."""
     damaged = f"the registry at {path} is damaged"
-    if isinstance(
-        error, UnicodeDecodeError | OverflowError
-    ):  # of a damaged schema's text; of the number after the largest
+    # of a damaged schema's text, or of the number after the largest
+    if isinstance(error, UnicodeDecodeError | OverflowError):
         return IntegrityFailure(f"{damaged}: {error}")
     if not isinstance(error, sqlite3.Error):
         return None
@@ -243,7 +242,7 @@ class SqliteStore:
                 _roll_back(connection)
 
     @contextmanager
-    def change(self, *, wait: bool = True, attempts: int = 1) -> "Iterator[SqliteChange]":
+    def change(self, *, wait: bool = True, patience: int = 1) -> "Iterator[SqliteChange]":
         self._check_usable()
         from authctl.store.writing import SqliteChange
 
@@ -254,7 +253,7 @@ class SqliteStore:
                 self._check_usable()  # it may have been closed while this thread waited
                 connection = self._writer.connection()
                 try:  # a signal during the wait is raised once the transaction has begun
-                    self._begin(PATIENCE * attempts if wait else _IMPATIENCE)
+                    self._begin(PATIENCE * patience if wait else _IMPATIENCE)
                     yield SqliteChange(connection)
                     connection.execute("COMMIT")
                 finally:
