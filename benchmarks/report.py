@@ -24,8 +24,8 @@ Machine = dict[str, Any]
 
 
 def read(paths: Iterable[Path]) -> tuple[list[Line], list[Machine]]:
-    """Every line of the files, and the machines that they name, each once. Of a line that is there twice the last counts."""
-    lines: dict[tuple[str, str], Line] = {}
+    """Every line of the files, and the machines that they name, each once. Of one that is there twice, with one reference, the last counts."""
+    lines: dict[tuple[str, str, str], Line] = {}
     machines: list[Machine] = []
     for path in paths:
         for text in path.read_text().splitlines():
@@ -34,7 +34,7 @@ def read(paths: Iterable[Path]) -> tuple[list[Line], list[Machine]]:
             if found and found not in machines:
                 machines.append(found)
             line = Line(**row)
-            lines[line.table, line.name] = line
+            lines[line.table, line.name, line.against] = line
     return list(lines.values()), machines
 
 
