@@ -7,7 +7,6 @@ the text that is stored. The first event follows sixty-four zeros.
 
 import json
 from collections.abc import Iterable
-from dataclasses import replace
 from hashlib import sha256
 from typing import Any
 
@@ -30,7 +29,7 @@ def sealed(
     text = json.dumps(detail, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
     seq, prev_hash = (previous.seq + 1, previous.hash) if previous else (1, FIRST_PREV_HASH)
     event = AuditEvent(seq, at, actor, action, subject, note, text, prev_hash, "")
-    return replace(event, hash=digest(event))
+    return event._replace(hash=digest(event))
 
 
 def digest(event: AuditEvent) -> str:

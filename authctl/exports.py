@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 from authctl.errors import InvalidInput, reason
 from authctl.names import quoted
@@ -44,8 +44,7 @@ _HINTS = {
 Line = tuple[int, str]
 
 
-@dataclass(frozen=True, slots=True)
-class Rejected:
+class Rejected(NamedTuple):
     """A row that cannot be used, and why."""
 
     reason: str

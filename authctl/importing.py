@@ -6,11 +6,10 @@ Pure: bytes in, values out. What becomes of the details is the registry's busine
 import json
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 from hashlib import sha256
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
@@ -30,8 +29,7 @@ _LATEST = 253_402_300_799
 _COLUMNS_NAMED = 8
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(NamedTuple):
     """One used row: what it says about the session of its key."""
 
     key: bytes
@@ -41,8 +39,7 @@ class Row:
     event_id: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Skipped:
+class Skipped(NamedTuple):
     """A row that the mapping does not ask for."""
 
 

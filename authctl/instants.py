@@ -7,9 +7,9 @@ calendar months and a fixed number of microseconds. Nothing here reads the clock
 import re
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
+from typing import NamedTuple
 
 from authctl.errors import InvalidInput
 from authctl.names import quoted
@@ -49,8 +49,7 @@ _AVERAGE_MONTH = 2_629_746 * SECOND  # of the 400 Gregorian years
 _UNITS = "write a number and a unit: 90s, 30m, 36h, 7d, 2w, 6 months, 1 year"
 
 
-@dataclass(frozen=True, slots=True)
-class Duration:
+class Duration(NamedTuple):
     """A length of time: calendar months, and microseconds besides."""
 
     months: int = 0

@@ -6,11 +6,9 @@ kept, and its secret is gone.
 
 import json
 import re
-import secrets
-from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from authctl.errors import IntegrityFailure, RegistryUnavailable
 from authctl.files import create_private, read_private, replace_private
@@ -32,20 +30,21 @@ class KeyState(StrEnum):
     RETIRED = "retired"
 
 
-@dataclass(frozen=True, slots=True)
-class Key:
+class Key(NamedTuple):
     """A signing key; its secret is never printed."""
 
     id: str
     state: KeyState
     created_at: int
-    secret: bytes = field(repr=False)
+    secret: bytes
     """Blank once the key is retired."""
     retired_at: int | None = None
 
+    def __repr__(self) -> str:
+        return f"Key(id={self.id!r}, state={self.state!r})"
 
-@dataclass(frozen=True, slots=True)
-class KeyRing:
+
+class KeyRing(NamedTuple):
     """The keys of one installation: unique ids, exactly one that signs."""
 
     keys: tuple[Key, ...]
@@ -61,14 +60,14 @@ class KeyRing:
 
     def rotated(self, now: int) -> "KeyRing":
         """The ring with a fresh key that signs; the one that did still verifies."""
-        old = (replace(k, state=KeyState.VERIFYING) if k.state is KeyState.SIGNING else k for k in self.keys)
+        old = (k._replace(state=KeyState.VERIFYING) if k.state is KeyState.SIGNING else k for k in self.keys)
         return KeyRing((*old, _fresh(now)))
 
     def without(self, key_id: str, now: int) -> "KeyRing":
         """The ring with that key retired: what it signed is good no longer."""
         return KeyRing(
             tuple(
-                replace(k, state=KeyState.RETIRED, secret=b"", retired_at=now) if k.id == key_id else k
+                k._replace(state=KeyState.RETIRED, secret=b"", retired_at=now) if k.id == key_id else k
                 for k in self.keys
             )
         )
@@ -91,6 +90,8 @@ def save(path: Path, ring: KeyRing) -> None:
 
 
 def _fresh(now: int) -> Key:
+    import secrets
+
     return Key(secrets.token_hex(4), KeyState.SIGNING, now, secrets.token_bytes(KEY_BYTES))
 
 

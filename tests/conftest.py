@@ -21,7 +21,7 @@ from typer.main import get_command
 
 from authctl import Registry, profiles
 from authctl.cli.app import app, run
-from authctl.registry import tokens
+from authctl.registry import claims
 from authctl.registry.creation import create
 from authctl.settings import find_home
 
@@ -190,7 +190,7 @@ def installed(authctl: Authctl) -> Authctl:
 @pytest.fixture
 def ring_looked_at_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """The key ring's file is looked at with each token; else a hundredth of a second may pass."""
-    monkeypatch.setattr(tokens, "FRESH_SECONDS", 0)
+    monkeypatch.setattr(claims, "FRESH_SECONDS", 0)
 
 
 Start = Callable[..., subprocess.Popen]

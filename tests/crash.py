@@ -154,7 +154,7 @@ class Bench:
             strace.append("--seccomp-bpf")  # quicker, but delivers no signals
         if call is not None:
             strace += ["-e", f"inject={call.kind}:{fault}:when={call.number}"]
-        seeded = f"{self.seed}\n{deed.prelude}\nfrom authctl.cli.app import main\nmain()"
+        seeded = f"{self.seed}\n{deed.prelude}\nfrom authctl.__main__ import main\nmain()"
         ran = subprocess.run(
             [*strace, sys.executable, "-P", "-c", seeded, *deed.arguments],
             input=deed.stdin,

@@ -288,7 +288,7 @@ def is_synced_before_it_is_said(bench: Bench) -> bool:
     deed = placed(bench, "revoke a user")
     bench.fresh()
     trace = bench.folder / "order"
-    main = [sys.executable, "-P", "-c", f"{bench.seed}\nfrom authctl.cli.app import main\nmain()", *deed.arguments]
+    main = [sys.executable, "-P", "-c", f"{bench.seed}\nfrom authctl.__main__ import main\nmain()", *deed.arguments]
     command = ["strace", "-f", "-qq", "-y", "-o", str(trace), "-e", "trace=pwrite64,fdatasync,fsync,write", *main]
     subprocess.run(command, env=bench.environment, capture_output=True, check=True)
     order = []

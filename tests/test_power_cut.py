@@ -52,7 +52,7 @@ def recorded(bench: Bench, arguments: tuple[str, ...], said: bytes) -> tuple[lis
     """The calls of a command in its home, in order, and at which of them it had said that it was done."""
     bench.fresh()
     trace = bench.folder / "calls"
-    main = [sys.executable, "-P", "-c", f"{bench.seed}\nfrom authctl.cli.app import main\nmain()", *arguments]
+    main = [sys.executable, "-P", "-c", f"{bench.seed}\nfrom authctl.__main__ import main\nmain()", *arguments]
     calls = "trace=pwrite64,ftruncate,fsync,fdatasync,unlink,write"
     command = ["strace", "-f", "-qq", "-y", "-xx", "-s", "200000", "-o", str(trace), "-e", calls, *main]
     subprocess.run(command, env=bench.environment, capture_output=True, check=True)

@@ -29,7 +29,7 @@ from authctl import (
 )
 from authctl.instants import DAY, HOUR
 from authctl.keys import KeyState
-from authctl.registry import tokens
+from authctl.registry import claims
 from authctl.registry.creation import create
 from authctl.settings import find_home
 from tests.conftest import START, Authctl, Clock, Install
@@ -127,7 +127,7 @@ def test_nothing_is_lost_after_that_date(ring: Registry, clock: Clock):
 
 def test_a_ring_is_looked_at_again(ring: Registry, home: Path, monkeypatch: pytest.MonkeyPatch):
     """A registry that is open sees soon that its key ring was changed, and is unavailable where that cannot be read."""
-    monkeypatch.setattr(tokens, "FRESH_SECONDS", 0.05)
+    monkeypatch.setattr(claims, "FRESH_SECONDS", 0.05)
     old = issue(ring)
     (key_id,) = ids(ring)
     ring.rotate_keys(note="every year")

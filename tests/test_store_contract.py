@@ -5,7 +5,6 @@ To add a store, add a way to make one to `STORES`.
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from itertools import count as numbers
 from pathlib import Path
 
@@ -446,7 +445,7 @@ def test_recomputing_never_gives_more_than_was_asked_for(store: Store):
     ):
         profile = Profile("default", NEVER, absolute, pair=PairRules(access))
         with store.change() as tx:
-            tx.recompute_deadlines(replace(DEFAULTS, profiles={"default": profile}), NOW + 1)
+            tx.recompute_deadlines(DEFAULTS._replace(profiles={"default": profile}), NOW + 1)
             found = [tx.session(one.id, NOW + 1) for one in (asked, capped, pair)]
         assert (found[0].expires_at, found[1].expires_at, found[2].access_expires_at) == expected
         assert found[0].idle_expires_at == NEVER
@@ -627,7 +626,7 @@ def test_recomputing_deadlines(store: Store):
         new(used_at=NOW - 5 * DAY),
     )
     revoke(store, ids=(revoked.id,))
-    day = replace(DEFAULTS, profiles={"default": Profile("default", DAY, NEVER)})
+    day = DEFAULTS._replace(profiles={"default": Profile("default", DAY, NEVER)})
     with store.change() as tx:
         tx.end_sessions([ended.number], NOW, "signed_out")
         expected = tx.deadline_changes(day, NOW)
@@ -690,7 +689,7 @@ def test_the_log_takes_only_its_next_event(store: Store):
         last = view.last_event()
     assert last is not None
     with pytest.raises(IntegrityFailure), store.change() as tx:
-        tx.add_event(replace(last, seq=5))
+        tx.add_event(last._replace(seq=5))
 
 
 def test_imported_sessions(store: Store):

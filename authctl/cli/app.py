@@ -1,7 +1,5 @@
-"""From `main` to exit: the tree of commands, and the one place where errors become messages and exit codes."""
+"""The tree of commands, and the one place where errors become messages and exit codes."""
 
-import os
-import sys
 from collections.abc import Sequence
 from importlib import import_module
 from typing import Annotated, Any
@@ -139,21 +137,3 @@ def _usage_message(error: typer.TyperException) -> str:
 def _usage_hint(error: typer.TyperException) -> str | None:
     context = getattr(error, "ctx", None)
     return f"{context.command_path} --help" if context else None
-
-
-def main() -> None:
-    """The `authctl` command."""
-    for descriptor in range(3):
-        _keep_open(descriptor)
-    for stream in (sys.stdout, sys.stderr):
-        if stream is not None:
-            stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
-    sys.exit(run(sys.argv[1:]))
-
-
-def _keep_open(descriptor: int) -> None:
-    """Fill a standard descriptor that the caller closed, so that no file of ours can take its number."""
-    try:
-        os.fstat(descriptor)
-    except OSError:
-        os.open(os.devnull, os.O_RDWR)

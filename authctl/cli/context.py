@@ -4,7 +4,6 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TextIO
 
 import typer
@@ -31,16 +30,16 @@ class OutputFailed(AuthctlError):
     exit_code = 8
 
 
-@dataclass
 class Cli:
     """One run of the command line: the global options, and what a command says about its output."""
 
-    home: str | None = None
-    registry_path: str | None = None
-    keys_path: str | None = None
-    form: Format | None = None
-    quiet: bool = False
-    _opened: "list[Registry]" = field(default_factory=list)
+    def __init__(self, home: str | None, registry_path: str | None, keys_path: str | None) -> None:
+        self.home = home
+        self.registry_path = registry_path
+        self.keys_path = keys_path
+        self.form: Format | None = None
+        self.quiet = False
+        self._opened: list[Registry] = []
 
     @property
     def place(self) -> "Home":

@@ -1,12 +1,12 @@
 """What the audit log holds."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from authctl import names
 
 
-@dataclass(frozen=True, slots=True)
-class AuditEvent:
+class AuditEvent(NamedTuple):
     """One link of the audit chain."""
 
     seq: int

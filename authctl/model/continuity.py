@@ -1,13 +1,12 @@
 """Continuity events: for how long the sessions of a profile are held beyond their deadlines."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from authctl.names import fold
 
 
-@dataclass(frozen=True, slots=True)
-class ContinuityEvent:
+class ContinuityEvent(NamedTuple):
     """An outage during which the sessions of one profile that were alive when it began stay so."""
 
     id: int

@@ -1,10 +1,9 @@
 """The authentication cache: that an authenticator found a user's password right, and how to know it again."""
 
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class CachedLogin:
+class CachedLogin(NamedTuple):
     """A success under one profile; the password cannot be read out of it, nor guessed without the key ring."""
 
     profile: str
@@ -15,5 +14,8 @@ class CachedLogin:
     last_used_at: int
     key_id: str
     """The key whose derivative the verifier was made with."""
-    salt: bytes = field(repr=False)
-    verifier: bytes = field(repr=False)
+    salt: bytes
+    verifier: bytes
+
+    def __repr__(self) -> str:
+        return f"CachedLogin(profile={self.profile!r}, username={self.username!r})"

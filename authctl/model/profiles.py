@@ -1,8 +1,8 @@
 """Profiles: how long the sessions live that are registered under a name, and what their tokens are."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import field
+from typing import Any, NamedTuple
 
 from authctl import lifetimes
 from authctl.errors import InvalidInput, NotFound, Refused
@@ -13,8 +13,7 @@ from authctl.model.sessions import Binding, Tokens
 from authctl.names import fold, pattern_fit, profile_name, quoted
 
 
-@dataclass(frozen=True, slots=True)
-class Profile:
+class Profile(NamedTuple):
     """How long sessions live that are registered under this name; lengths in microseconds."""
 
     name: str
@@ -123,8 +122,7 @@ class Profile:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Assignment:
+class Assignment(NamedTuple):
     """Which profile a new session gets; `*` in user or application stands for any text."""
 
     profile: str
@@ -142,8 +140,7 @@ class Assignment:
         return {key: value for key, value in said.items() if value is not None}
 
 
-@dataclass(frozen=True, slots=True)
-class ProfileSet:
+class ProfileSet(NamedTuple):
     """Everything `profiles.yaml` says; `withdrawn` profiles still rule the sessions they have."""
 
     retention: Duration

@@ -1,13 +1,12 @@
 """What is given to register a session."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from authctl import lifetimes
 from authctl.model.sessions import Kind, Tokens
 
 
-@dataclass(frozen=True, slots=True)
-class NewSession:
+class NewSession(NamedTuple):
     """A session to be registered; the store gives it its number."""
 
     id: str

@@ -1,9 +1,9 @@
 """The parts of a profile: what tokens its sessions get, where these are good, and what the application owes."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 from authctl import lifetimes
 from authctl.instants import DAY, format_timeout, parse_length, parse_timeout
@@ -24,8 +24,7 @@ class OnRevoke(StrEnum):
     """To remove its data, too, and to say when it has."""
 
 
-@dataclass(frozen=True, slots=True)
-class PairRules:
+class PairRules(NamedTuple):
     """Access and refresh tokens; lengths in microseconds."""
 
     access_lifetime: int = lifetimes.DEFAULT_ACCESS_LIFETIME
@@ -46,8 +45,7 @@ class PairRules:
         return cls(parse_timeout(document["access_lifetime"]), grace, on_reuse)
 
 
-@dataclass(frozen=True, slots=True)
-class RequestRules:
+class RequestRules(NamedTuple):
     """Lifetimes that are asked for; in microseconds."""
 
     default_lifetime: int = lifetimes.DEFAULT_REQUESTED_LIFETIME
@@ -67,8 +65,7 @@ class RequestRules:
         return cls(default, longest, document["sealed"])
 
 
-@dataclass(frozen=True, slots=True)
-class Conditions:
+class Conditions(NamedTuple):
     """From where and with what alone a session may be used; each that is given must be met."""
 
     networks: tuple[str, ...] = ()
@@ -106,8 +103,7 @@ def _text(value: Any) -> str:
     return value
 
 
-@dataclass(frozen=True, slots=True)
-class CacheRules:
+class CacheRules(NamedTuple):
     """For how long an authenticator's yes is remembered, and for how many users."""
 
     max_age: int = DAY

@@ -1,7 +1,7 @@
 """Users: what the registry remembers of one besides sessions, and sessions counted by what they have in common."""
 
-from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 
 class Grouping(StrEnum):
@@ -12,8 +12,7 @@ class Grouping(StrEnum):
     PLATFORM = "platform"
 
 
-@dataclass(frozen=True, slots=True)
-class Group:
+class Group(NamedTuple):
     """The sessions that have one user, application or platform in common, counted by status."""
 
     group: str | None
@@ -29,8 +28,7 @@ class Group:
         return self.active + self.expired + self.revoked
 
 
-@dataclass(frozen=True, slots=True)
-class User:
+class User(NamedTuple):
     """What was recorded of a user."""
 
     username: str

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Self
 
 from authctl.errors import InvalidInput
-from authctl.model import EventFilter, Grouping, SessionFilter
+from authctl.model import Grouping, SessionFilter
 from authctl.names import quoted
 from authctl.registry import sessions
 from authctl.registry.core import Core
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from authctl.model import AuditEvent, EventFilter, Group, ProfileSet, Session
     from authctl.registry.audit import AcceptOutcome, ChainHead
     from authctl.registry.backups import BackupOutcome
+    from authctl.registry.claims import TokenReader
     from authctl.registry.cleanup import CleanupOutcome, Progress
     from authctl.registry.continuity import ContinuityState
     from authctl.registry.core import Done, Warn
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from authctl.registry.revocations import RevokeOutcome
     from authctl.registry.sessions import EndOutcome
     from authctl.registry.signing import KeyUse, RetireOutcome
-    from authctl.registry.tokens import Issued, TokenReader
+    from authctl.registry.tokens import Issued
     from authctl.registry.users import UserOutcome, UserSessions
     from authctl.store.values import Archive
 
@@ -59,7 +60,7 @@ class Registry:
 
     @cached_property
     def _tokens(self) -> TokenReader:
-        from authctl.registry.tokens import TokenReader
+        from authctl.registry.claims import TokenReader
 
         return TokenReader(self._core)
 

@@ -1,7 +1,8 @@
 """Reading the audit log and walking its chain."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import NamedTuple
 
 from authctl import names
 from authctl.audit import Verifier
@@ -15,16 +16,14 @@ _BATCH = 1_000
 _BEFORE_ALL = -(2**63)
 
 
-@dataclass(frozen=True, slots=True)
-class ChainHead:
+class ChainHead(NamedTuple):
     """The last event of a chain that was found whole."""
 
     seq: int
     hash: str
 
 
-@dataclass(frozen=True, slots=True)
-class AcceptOutcome:
+class AcceptOutcome(NamedTuple):
     """What taking the present chain as true came to."""
 
     seq: int

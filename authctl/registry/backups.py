@@ -1,8 +1,8 @@
 """Backups, and putting one back: what was revoked since would live again, so that everybody signs in anew."""
 
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from authctl import names
 from authctl.errors import IntegrityFailure, Refused, RegistryUnavailable, reason
@@ -14,8 +14,7 @@ from authctl.settings import Home
 from authctl.store import open_store, restored_store
 
 
-@dataclass(frozen=True, slots=True)
-class BackupOutcome:
+class BackupOutcome(NamedTuple):
     """A copy that was taken, and where its audit chain ends."""
 
     file: Path
@@ -24,8 +23,7 @@ class BackupOutcome:
     hash: str
 
 
-@dataclass(frozen=True, slots=True)
-class RestoreOutcome:
+class RestoreOutcome(NamedTuple):
     """What putting a backup back came to."""
 
     file: Path

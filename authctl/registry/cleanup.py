@@ -1,8 +1,8 @@
 """Removing sessions whose retention is over: the only thing that ever removes one."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from time import perf_counter, sleep
+from typing import NamedTuple
 
 from authctl.errors import InvalidInput, Refused
 from authctl.instants import Duration, format_instant
@@ -23,8 +23,7 @@ BREATH_SECONDS = 0.005
 """How long work in batches pauses after each, so that whoever waits to write gets a turn."""
 
 
-@dataclass(frozen=True, slots=True)
-class CleanupOutcome:
+class CleanupOutcome(NamedTuple):
     """What was removed, by the status it had, or would be."""
 
     cutoff: int

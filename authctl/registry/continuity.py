@@ -1,9 +1,8 @@
 """Continuity: holding the sessions of profiles that allow it through an outage."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from authctl import names
 from authctl.errors import InvalidInput, NotFound, Refused
@@ -13,8 +12,7 @@ from authctl.registry.core import Core, Unit
 from authctl.store.base import View
 
 
-@dataclass(frozen=True, slots=True)
-class ContinuityState:
+class ContinuityState(NamedTuple):
     """A continuity event, and what it holds."""
 
     event: ContinuityEvent

@@ -6,7 +6,6 @@ itself, whose audit chain must reach the head that is kept outside it.
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from authctl import anchor, names
@@ -46,27 +45,33 @@ Done = TypeVar("Done")
 Warn = Callable[[str], None]
 
 
-@dataclass(slots=True)
 class Unit:
     """One transaction: what to change, the one instant it happens at, and who does it."""
 
-    tx: "Change"
-    now: int
-    actor: str
-    clock: int
-    """What the clock says: `now`, or less where it was set back."""
-    recorded: "list[AuditEvent]" = field(default_factory=list)
+    def __init__(self, tx: "Change", now: int, actor: str, clock: int) -> None:
+        self.tx = tx
+        self.now = now
+        self.actor = actor
+        self.clock = clock
+        """What the clock says: `now`, or less where it was set back."""
+        self.recorded: list[AuditEvent] = []
 
     def record(
-        self, action: str, *, subject: str | None = None, note: str | None = None, detail: dict[str, Any]
+        self,
+        action: str,
+        *,
+        subject: str | None = None,
+        note: str | None = None,
+        detail: dict[str, Any],
+        actor: str | None = None,
     ) -> None:
-        """Append the event of what this transaction does to the audit chain."""
+        """Append the event of what this transaction does to the audit chain; `actor` is another one than the unit's."""
         from authctl import audit
 
         event = audit.sealed(
             self.tx.last_event(),
             at=self.now,
-            actor=self.actor,
+            actor=actor or self.actor,
             action=action,
             subject=subject,
             note=note,

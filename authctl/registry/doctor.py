@@ -3,8 +3,8 @@
 import os
 import stat
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from authctl import keys, names
 from authctl.errors import AuthctlError, Refused
@@ -23,8 +23,7 @@ _NETWORKED = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "glus
 _MOUNTS = Path("/proc/self/mountinfo")
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(NamedTuple):
     """What one look found."""
 
     check: str
@@ -34,8 +33,7 @@ class Finding:
     """What to do, a command where one exists; None where nothing has to be done."""
 
 
-@dataclass(frozen=True, slots=True)
-class ClockOutcome:
+class ClockOutcome(NamedTuple):
     """What going by the clock as it is came to."""
 
     seen: int

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
 from time import sleep
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 from authctl.escapes import visible
 from authctl.exports import Export, Rejected, read
@@ -32,8 +32,7 @@ class RowCounts:
     rejected: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class ImportOutcome:
+class ImportOutcome(NamedTuple):
     """What an import read and registered, or would."""
 
     rows: RowCounts

@@ -6,15 +6,16 @@ every request; use does not extend it, and under pressure the least recently use
 
 import secrets
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
 from hmac import compare_digest
+from typing import NamedTuple
 
 from authctl import names, passwords
 from authctl.errors import AuthenticatorUnavailable, LoginRefused, Refused
 from authctl.keys import Key, KeyRing
 from authctl.model import CachedLogin, Profile, ProfileSet
+from authctl.registry.claims import TokenReader
 from authctl.registry.core import Core, Unit
-from authctl.registry.tokens import Issued, SignIn, TokenReader, admitting, register
+from authctl.registry.tokens import Issued, SignIn, admitting, register
 
 _FORGETTING = {"cache.clear", "user.disable", "user.password"}
 """The events after which an answer that was asked for before them is not remembered."""
@@ -22,16 +23,14 @@ _FORGETTING = {"cache.clear", "user.disable", "user.password"}
 _BATCH = 1_000
 
 
-@dataclass(frozen=True, slots=True)
-class Remembered:
+class Remembered(NamedTuple):
     """A success in the authentication cache, and until when it counts."""
 
     login: CachedLogin
     expires_at: int
 
 
-@dataclass(frozen=True, slots=True)
-class ClearOutcome:
+class ClearOutcome(NamedTuple):
     """What clearing the authentication cache came to."""
 
     at: int
@@ -109,7 +108,7 @@ def _success(profile: Profile, username: str, now: int, password: str, ring: Key
     key = ring.signing
     login = CachedLogin(profile.name, username, profile.authenticator or "", now, now, key.id, salt, b"")
     whose = names.fold(profile.name), names.fold(username)
-    return replace(login, verifier=_verifier(login, whose, password, key))
+    return login._replace(verifier=_verifier(login, whose, password, key))
 
 
 def _fits(login: CachedLogin, whose: tuple[str, str], password: str, ring: KeyRing) -> bool:

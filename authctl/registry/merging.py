@@ -9,8 +9,8 @@ rows up to that instant make a session that was over then.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 from authctl import lifetimes, names
 from authctl.instants import EARLIEST, NEVER
@@ -34,8 +34,7 @@ class Plan:
     unchanged: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class _Cut:
+class _Cut(NamedTuple):
     """An instant at which sessions ended, by a revocation of everything or a hard end of the user's."""
 
     at: int
@@ -96,7 +95,7 @@ class Merger:
             if all(
                 one.session.created_at > at for one in open_ones
             ):  # else it was spared, and so is what is added to it
-                cuts = [replace(cut, revocation_id=revocation_id) if cut.at <= at else cut for cut in cuts]
+                cuts = [cut._replace(revocation_id=revocation_id) if cut.at <= at else cut for cut in cuts]
                 cuts.append(_Cut(at, revocation_id))
         return sorted(cuts, key=lambda cut: cut.at)
 
@@ -179,9 +178,9 @@ def _ended(session: NewSession, cut: _Cut, user: User | None, now: int) -> NewSe
     """The session, with the hard end that the cut made of it if it lived then, or that its user's disabling makes now."""
     lives = session.deadlines.expires_at
     if cut.reason and lives > cut.at:
-        return replace(session, ended_at=cut.at, ended_by=cut.reason)
+        return session._replace(ended_at=cut.at, ended_by=cut.reason)
     if user and user.disabled_at is not None and cut.revocation_id is None and lives > now:
-        return replace(session, ended_at=max(user.disabled_at, session.last_used_at), ended_by="user_disabled")
+        return session._replace(ended_at=max(user.disabled_at, session.last_used_at), ended_by="user_disabled")
     return session
 
 

@@ -1,7 +1,6 @@
 """Putting profiles in force, and what that does to living sessions."""
 
-from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from authctl import names
 from authctl.errors import Refused
@@ -14,8 +13,7 @@ from authctl.store.base import View
 from authctl.store.values import DeadlineChanges
 
 
-@dataclass(frozen=True, slots=True)
-class ApplyOutcome:
+class ApplyOutcome(NamedTuple):
     """What applying profiles changed, or would; counts are of living sessions."""
 
     profiles: tuple[str, ...]
@@ -30,8 +28,7 @@ class ApplyOutcome:
     dry_run: bool
 
 
-@dataclass(frozen=True, slots=True)
-class ProfileDifference:
+class ProfileDifference(NamedTuple):
     """What applying a file would mean for one profile; counts are of living sessions."""
 
     name: str
@@ -159,13 +156,13 @@ def _difference(
 def _with_withdrawn(wanted: ProfileSet, before: ProfileSet) -> ProfileSet:
     """Profiles that left the file go on ruling the sessions they have, and take no new ones."""
     old = {**before.withdrawn, **before.profiles}
-    return replace(wanted, withdrawn={name: p for name, p in old.items() if not wanted.in_force(name)})
+    return wanted._replace(withdrawn={name: p for name, p in old.items() if not wanted.in_force(name)})
 
 
 def _before(before: ProfileSet, name: str) -> Profile | None:
     """The profile in force until now of that name, as it would be called from now on."""
     found = before.in_force(name)
-    return replace(found, name=name) if found else None
+    return found._replace(name=name) if found else None
 
 
 def _outcome(

@@ -5,12 +5,12 @@ two bearers of one token the second is found out. Rotation and reuse detection a
 """
 
 import json
-from dataclasses import replace
 
 from authctl import lifetimes, names
 from authctl.errors import TokenReused, TokenRevoked, TokenUnknown
 from authctl.model import OnReuse, PairRules, Profile, Session, SessionFilter
 from authctl.registry import wiping
+from authctl.registry.claims import TokenReader
 from authctl.registry.core import AUTHCTL, Core, Unit
 from authctl.registry.judging import (
     Facts,
@@ -22,7 +22,7 @@ from authctl.registry.judging import (
     owned,
     ruling,
 )
-from authctl.registry.tokens import Issued, TokenReader, minted
+from authctl.registry.tokens import Issued, minted
 from authctl.tokens import Claims, TokenKind
 
 _REUSE_NOTE = "refresh token reuse detected"
@@ -100,4 +100,4 @@ def _revoke(unit: Unit, session: Session, claims: Claims) -> None:
         "generation": claims.generation,
         "present_generation": session.generation,
     }
-    replace(unit, actor=AUTHCTL).record("token.reuse", subject=session.id, note=_REUSE_NOTE, detail=detail)
+    unit.record("token.reuse", subject=session.id, note=_REUSE_NOTE, detail=detail, actor=AUTHCTL)

@@ -2,22 +2,21 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from authctl import names
 from authctl.errors import AuthctlError, InvalidInput, OutcomeUnknown, Refused
 from authctl.model import Session, SessionFilter, Status
+from authctl.registry.claims import TokenReader
 from authctl.registry.core import MOST_LISTED, Core, Unit, actor_name
 from authctl.registry.sessions import with_whole_ids
-from authctl.registry.tokens import TokenReader
 from authctl.store.base import View
 
 _PATIENCE = 2
 _UNREVOKED = (Status.ACTIVE, Status.EXPIRED)
 
 
-@dataclass(frozen=True, slots=True)
-class RevokedSession:
+class RevokedSession(NamedTuple):
     """One session of a revocation, and what it was before."""
 
     id: str
@@ -26,8 +25,7 @@ class RevokedSession:
     status_before: Status
 
 
-@dataclass(frozen=True, slots=True)
-class RevokeOutcome:
+class RevokeOutcome(NamedTuple):
     """What a revocation found and did; `revocation_id` is None when nothing was newly revoked."""
 
     revocation_id: int | None
@@ -140,7 +138,7 @@ def _counted(view: View, meant: SessionFilter, outcome: RevokeOutcome) -> Revoke
         revoked = _count(view, meant, _UNREVOKED, outcome.at)
         already = _count(view, meant, (Status.REVOKED,), outcome.at)
     listed = tuple(RevokedSession(s.id, s.username, s.application, s.status) for s in page.sessions)
-    return replace(outcome, selected=revoked + already, revoked=revoked, already_revoked=already, sessions=listed)
+    return outcome._replace(selected=revoked + already, revoked=revoked, already_revoked=already, sessions=listed)
 
 
 def _assign(unit: Unit, meant: SessionFilter, outcome: RevokeOutcome) -> RevokeOutcome:
@@ -160,7 +158,7 @@ def _assign(unit: Unit, meant: SessionFilter, outcome: RevokeOutcome) -> RevokeO
         "username_keys": sorted({names.fold(s.username) for s in newly}),
     }
     unit.record("session.revoke", subject=str(revocation_id), note=outcome.note, detail=detail)
-    return replace(outcome, revocation_id=revocation_id, revoked=revoked)
+    return outcome._replace(revocation_id=revocation_id, revoked=revoked)
 
 
 def _close_open(unit: Unit, meant: SessionFilter, outcome: RevokeOutcome) -> RevokeOutcome:
@@ -172,7 +170,7 @@ def _close_open(unit: Unit, meant: SessionFilter, outcome: RevokeOutcome) -> Rev
     closed = unit.tx.close_open_revocation(unit.now, unit.actor, outcome.note, json.dumps(selector))
     unit.tx.spare([s.number for s in spared], closed)
     unit.record("session.revoke", subject=str(closed), note=outcome.note, detail={"selector": selector})
-    return replace(outcome, revocation_id=closed)
+    return outcome._replace(revocation_id=closed)
 
 
 def _counted_afterwards(core: Core, meant: SessionFilter, outcome: RevokeOutcome) -> RevokeOutcome:
@@ -183,7 +181,7 @@ def _counted_afterwards(core: Core, meant: SessionFilter, outcome: RevokeOutcome
         already = view.count(all_revoked, now) - revoked
         page = view.page(all_revoked, outcome.at, MOST_LISTED)
     listed = tuple(RevokedSession(s.id, s.username, s.application, _status_before(s, outcome)) for s in page.sessions)
-    return replace(outcome, selected=revoked + already, revoked=revoked, already_revoked=already, sessions=listed)
+    return outcome._replace(selected=revoked + already, revoked=revoked, already_revoked=already, sessions=listed)
 
 
 def _status_before(session: Session, outcome: RevokeOutcome) -> Status:

@@ -1,9 +1,8 @@
 """Finding, listing and ending sessions."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from authctl import names
 from authctl.errors import InvalidInput, NotFound
@@ -14,7 +13,7 @@ from authctl.store.values import Cursor, Page
 
 if TYPE_CHECKING:
     from authctl.model import Group, Grouping
-    from authctl.registry.tokens import TokenReader
+    from authctl.registry.claims import TokenReader
     from authctl.store.base import View
 
 _FIRST_BATCH = 64
@@ -24,8 +23,7 @@ _OVERTAKEN = MINUTE
 """How much earlier than a list began a use may have been judged that is written while it streams."""
 
 
-@dataclass(frozen=True, slots=True)
-class EndOutcome:
+class EndOutcome(NamedTuple):
     """What `end` found and did."""
 
     ended: int

@@ -4,7 +4,7 @@ The file is written before the registry's transaction commits: a key that is gon
 has signed nothing yet. Its folder is locked before that transaction begins, so that whoever holds that lock keeps nobody from revoking.
 """
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from authctl import keys, names
 from authctl.errors import NotFound, Refused
@@ -19,8 +19,7 @@ from authctl.store.values import Signed
 _NOTHING = Signed(0, 0)
 
 
-@dataclass(frozen=True, slots=True)
-class KeyUse:
+class KeyUse(NamedTuple):
     """A key, and the living sessions whose present tokens it signed."""
 
     key: Key
@@ -30,8 +29,7 @@ class KeyUse:
     session may live on for ever."""
 
 
-@dataclass(frozen=True, slots=True)
-class RetireOutcome:
+class RetireOutcome(NamedTuple):
     """What retiring a key came to, or would."""
 
     key_id: str

@@ -1,81 +1,36 @@
-"""Issuing tokens, and whose they are."""
+"""Registering sessions, and minting their tokens."""
 
-import os
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 from hashlib import sha256
-from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from authctl import lifetimes, names
-from authctl.errors import InvalidInput, Refused, TokenUnknown
+from authctl.errors import InvalidInput, Refused
 from authctl.instants import microseconds
-from authctl.keys import load
 from authctl.model import SIGN_IN_METHODS, Kind, NewSession, OnRevoke, Profile, Session, Tokens
+from authctl.registry.claims import TokenReader
 from authctl.registry.core import Core, Unit
-from authctl.registry.judging import bound_value, owned, unmet_condition
-from authctl.tokens import SECRET_BYTES, Claims, TokenKind, TokenMint
+from authctl.registry.judging import bound_value, unmet_condition
+from authctl.tokens import SECRET_BYTES, TokenKind, TokenMint
 
 if TYPE_CHECKING:
     from authctl.store.base import View
 
-FRESH_SECONDS = 0.01
-"""How long a key ring is gone by before its file is looked at again; who retires a key ends its sessions in the registry."""
 
-
-@dataclass(frozen=True, slots=True)
-class Issued:
+class Issued(NamedTuple):
     """A session with its present tokens, which are shown this once and kept nowhere."""
 
     session: Session
-    access_token: str = field(repr=False)
+    access_token: str
     expires_at: int
     """When the access token ends, in microseconds since 1970 UTC; `NEVER` for no end."""
-    refresh_token: str | None = field(default=None, repr=False)
+    refresh_token: str | None = None
 
-
-class TokenReader:
-    """Turns tokens into claims; reads the key ring when the first one comes."""
-
-    def __init__(self, core: Core) -> None:
-        self.core = core
-        self._mint: TokenMint | None = None
-        self._version: tuple[int, int, int] | None = None
-        self._fresh_until = 0.0
-
-    def mint(self) -> TokenMint:
-        """The mint of the key ring as it stands: read again when its file was changed or replaced."""
-        try:
-            found = os.stat(self.core.home.keys)  # noqa: PTH116  # half of what Path.stat takes
-            version = (found.st_ctime_ns, found.st_ino, found.st_size)
-        except OSError:
-            version = None
-        if self._mint is None or version != self._version:
-            self._mint, self._version = TokenMint(load(self.core.home.keys)), version
-        self._fresh_until = monotonic() + FRESH_SECONDS
-        return self._mint
-
-    def claims(self, token: str) -> Claims:
-        """What a token says, by the key ring as it stood a moment ago; a key that is new since is looked for.
-
-        Raises TokenUnknown, or as `keys.load`.
-        """
-        if self._mint is not None and monotonic() < self._fresh_until:
-            try:
-                return self._mint.read(token)
-            except TokenUnknown:
-                pass
-        return self.mint().read(token)
-
-    def owner(self, view: "View", token: str, now: int) -> Session | None:
-        """The session that a token was issued to, whatever its kind and generation; None for any other text."""
-        try:
-            claims = self.claims(token)
-            return owned(view.by_number(claims.number, now), claims)
-        except TokenUnknown:
-            return None
+    def __repr__(self) -> str:
+        return f"Issued(session={self.session!r}, expires_at={self.expires_at!r})"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """Disabling and enabling users, and what a changed password ends."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from authctl import names
 from authctl.errors import NotFound
@@ -13,16 +13,14 @@ from authctl.registry.sessions import pages
 from authctl.store.base import View
 
 
-@dataclass(frozen=True, slots=True)
-class UserSessions:
+class UserSessions(NamedTuple):
     """A user, with the sessions of every kind counted by status."""
 
     user: User
     sessions: Group
 
 
-@dataclass(frozen=True, slots=True)
-class UserOutcome:
+class UserOutcome(NamedTuple):
     """What a change to a user came to, or would; counts are of living sessions."""
 
     user: User
@@ -101,7 +99,7 @@ def _disabled(core: Core, username: str, note: str, actor: str | None) -> UserOu
         if before.disabled_at is not None:
             return _outcome(before, unit.now, unit.actor, note, [], changed=False)
         ended_at = _latest(before.ended_at, unit.now)
-        after = replace(before, disabled_at=unit.now, disabled_by=unit.actor, note=note, ended_at=ended_at)
+        after = before._replace(disabled_at=unit.now, disabled_by=unit.actor, note=note, ended_at=ended_at)
         return _changed(unit, "user.disable", after, note, "user_disabled", lambda _session: True)
 
 
@@ -114,7 +112,7 @@ def enable(core: Core, username: str, *, note: str | None, actor: str | None) ->
         if before is None or before.disabled_at is None:
             _check_known(unit.tx, username, before, unit.now)
             return _outcome(before or User(username), unit.now, unit.actor, note, [], changed=False)
-        after = replace(before, disabled_at=None, disabled_by=None, note=None)
+        after = before._replace(disabled_at=None, disabled_by=None, note=None)
         unit.tx.save_user(after)
         unit.record("user.enable", subject=username, note=note, detail={"username_key": names.fold(username)})
         return _outcome(after, unit.now, unit.actor, note, [], changed=True)
@@ -131,7 +129,7 @@ def password_changed(core: Core, username: str, *, note: str | None, actor: str 
     note = names.note(note)
     with core.change(actor) as unit:
         before = unit.tx.user(username) or User(username)
-        after = replace(before, password_changed_at=_latest(before.password_changed_at, unit.now))
+        after = before._replace(password_changed_at=_latest(before.password_changed_at, unit.now))
         profiles = unit.tx.profiles()
         return _changed(
             unit,
@@ -172,7 +170,7 @@ def _changed(
     unit.record(action, subject=after.username, note=note, detail=detail)
     ended = [found for session in ending[:MOST_LISTED] if (found := unit.tx.session(session.id, unit.now))]
     outcome = _outcome(after, unit.now, unit.actor, note, ended, changed=True)
-    return replace(outcome, ended=len(ending), kept=len(living) - len(ending))
+    return outcome._replace(ended=len(ending), kept=len(living) - len(ending))
 
 
 def _living(view: View, username: str, now: int) -> list[Session]:

@@ -3,9 +3,9 @@
 from authctl.errors import RegistryUnavailable, TokenEnded, TokenExpired, TokenRevoked, TokenUnknown
 from authctl.model import Session, Status, Tokens
 from authctl.registry import wiping
+from authctl.registry.claims import TokenReader
 from authctl.registry.core import Core
 from authctl.registry.judging import Facts, check_alive, check_bearer, check_conditions, deadlines_after, owned
-from authctl.registry.tokens import TokenReader
 from authctl.tokens import Claims, TokenKind
 
 

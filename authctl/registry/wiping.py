@@ -9,9 +9,9 @@ from contextlib import suppress
 from authctl import names
 from authctl.errors import AuthctlError, TokenInvalid
 from authctl.model import Session, Wipe
+from authctl.registry.claims import TokenReader
 from authctl.registry.core import AUTHCTL, Core, Unit
 from authctl.registry.judging import owned
-from authctl.registry.tokens import TokenReader
 from authctl.tokens import Claims
 
 

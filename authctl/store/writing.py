@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import astuple
 from typing import Any
 
 from authctl.instants import NEVER
@@ -134,7 +133,7 @@ class SqliteChange(SqliteView):
             f"INSERT INTO cached_logins (profile_key, username_key, {rows.LOGIN}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
             f" ON CONFLICT DO UPDATE SET ({rows.LOGIN}) = ({rows.LOGIN_GIVEN})"
         )
-        self.connection.execute(sql, (*keys.values(), *astuple(login)))
+        self.connection.execute(sql, (*keys.values(), *login))
         sql = (
             "DELETE FROM cached_logins WHERE profile_key = :profile AND username_key IN (SELECT username_key"
             " FROM cached_logins WHERE profile_key = :profile"
@@ -185,7 +184,7 @@ class SqliteChange(SqliteView):
             " disabled_by = excluded.disabled_by, disabled_note = excluded.disabled_note, ended_at = excluded.ended_at,"
             " password_changed_at = excluded.password_changed_at"
         )
-        self.connection.execute(sql, (fold(user.username), *astuple(user)))
+        self.connection.execute(sql, (fold(user.username), *user))
 
     def add_revocation(self, at: int, actor: str, note: str, selector: str) -> int:
         sql = "INSERT INTO revocations (at, actor, note, note_key, selector) VALUES (?, ?, ?, ?, ?) RETURNING id"
