@@ -1,7 +1,7 @@
 """Profiles: how long the sessions live that are registered under a name, and what their tokens are."""
 
 from collections.abc import Mapping
-from dataclasses import field
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from authctl import lifetimes
@@ -147,7 +147,7 @@ class ProfileSet(NamedTuple):
     default_profile: str
     profiles: Mapping[str, Profile]
     assignments: tuple[Assignment, ...] = ()
-    withdrawn: Mapping[str, Profile] = field(default_factory=dict)
+    withdrawn: Mapping[str, Profile] = MappingProxyType({})
 
     def in_force(self, name: str) -> Profile | None:
         """The profile in force of that name, however it is spelled."""

@@ -1,8 +1,8 @@
 """The parts of a profile: what tokens its sessions get, where these are good, and what the application owes."""
 
 from collections.abc import Mapping
-from dataclasses import field
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from authctl import lifetimes
@@ -72,7 +72,7 @@ class Conditions(NamedTuple):
     """Of which one contains the address."""
     platforms: tuple[str, ...] = ()
     """Of which one is the operating system; `*` stands for any text."""
-    minimum_versions: Mapping[str, str] = field(default_factory=dict)
+    minimum_versions: Mapping[str, str] = MappingProxyType({})
     """The oldest version of an application that may be used, by its name; `*` stands for any text."""
     blocked_applications: tuple[str, ...] = ()
     """Applications that may not be used; `*` stands for any text."""
