@@ -10,10 +10,12 @@ import time
 from pathlib import Path
 
 from bulk import halved
+from measuring import fact
 from population import Population, copied, kept
 
 MIB = 2**20
 SECONDS = 5.0
+TABLE = "Growth on disk"
 
 
 def pages(home: Path) -> tuple[int, int]:
@@ -37,8 +39,10 @@ def sizes(population: Population) -> None:
         size, now_free = pages(copy.home)
         without = size - now_free + free
         each, bare = with_search / population.sessions, without / population.sessions
-        print(
-            f"{population.sessions:,} sessions: {each:.0f} bytes each, {bare:.0f} without the search index ({each / bare:.2f} x)"
+        fact(
+            TABLE,
+            what=f"{population.sessions:,} sessions",
+            size=f"{each:.0f} bytes each; {bare:.0f} without the search index ({each / bare:.2f} x)",
         )
 
 
@@ -49,8 +53,10 @@ def given_back(population: Population) -> None:
         before = pages(copy.home)[0]
         removed = registry.clean_up().removed
         size, free = pages(copy.home)
-        print(
-            f"cleanup of {removed:,}: {before / MIB:.0f} MiB before, {size / MIB:.0f} MiB after, of which {free / MIB:.0f} MiB is room for new sessions"
+        fact(
+            TABLE,
+            what=f"cleanup of {removed:,}",
+            size=f"{before / MIB:.0f} MiB before; {size / MIB:.0f} MiB after, of which {free / MIB:.0f} MiB is room for new sessions",
         )
 
 
@@ -73,8 +79,10 @@ def log(population: Population) -> None:
             issued += 1
             largest = max(largest, (copy.home / "registry.db-wal").stat().st_size)
         reader.join()
-        print(
-            f"write-ahead log: {largest / MIB:.1f} MiB at the most, while {issued:,} sessions were issued and lists were read"
+        fact(
+            TABLE,
+            what="write-ahead log",
+            size=f"{largest / MIB:.1f} MiB at the most, while {issued:,} sessions were issued and lists were read",
         )
 
 

@@ -41,6 +41,22 @@ class Line:
         )
 
 
+@dataclass(frozen=True)
+class Fact:
+    """What was measured beside no reference: a row of a table, by its columns."""
+
+    table: str
+    cells: dict[str, str]
+
+    def head(self) -> str:
+        """The two lines that begin its table."""
+        return f"| {' | '.join(self.cells)} |\n{'|---' * len(self.cells)}|"
+
+    def markdown(self) -> str:
+        """A row of a table."""
+        return f"| {' | '.join(self.cells.values())} |"
+
+
 HEAD = "| operation | authctl | reference | ratio (quartiles) | owed | the reference |\n|---|---|---|---|---|---|"
 
 
@@ -95,17 +111,27 @@ def compared(
     return said(line)
 
 
+def fact(table: str, **cells: str) -> None:
+    """Print and keep a row of a table; a column's name is written with `_` for a blank."""
+    _print(Fact(table, {name.replace("_", " "): text for name, text in cells.items()}))
+
+
 def said(line: Line) -> Line:
-    """Print a line, under the head of its table where it is the first."""
-    if line.table not in _SAID:
-        _SAID.add(line.table)
-        print(f"\n{line.table}\n\n{HEAD}")
-    print(line.markdown())
+    """Print and keep a line."""
+    _print(line)
+    return line
+
+
+def _print(row: Line | Fact) -> None:
+    """Print a row, under the head of its table where it is the first."""
+    if row.table not in _SAID:
+        _SAID.add(row.table)
+        print(f"\n{row.table}\n\n{HEAD if isinstance(row, Line) else row.head()}")
+    print(row.markdown())
     sys.stdout.flush()
     if results := os.environ.get("AUTHCTL_BENCH_RESULTS"):
         with Path(results).open("a") as file:
-            file.write(json.dumps(asdict(line) | {"machine": machine()}) + "\n")
-    return line
+            file.write(json.dumps(asdict(row) | {"machine": machine()}) + "\n")
 
 
 def machine() -> dict[str, str | int | None]:

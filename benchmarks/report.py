@@ -11,21 +11,23 @@ import sys
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import charts
 from bounds import verdict
-from measuring import HEAD, Line
+from measuring import HEAD, Fact, Line
 
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
 DOCS = Path(__file__).parents[1] / "docs"
 
 Machine = dict[str, Any]
+Row = TypeVar("Row", Line, Fact)
 
 
-def read(paths: Iterable[Path]) -> tuple[list[Line], list[Machine]]:
-    """Every line of the files, and the machines that they name, each once. Of one that is there twice, with one reference, the last counts."""
+def read(paths: Iterable[Path]) -> tuple[list[Line], list[Fact], list[Machine]]:
+    """Every row of the files, and the machines that they name, each once. Of one that is there twice, with one reference, the last counts."""
     lines: dict[tuple[str, str, str], Line] = {}
+    facts: dict[tuple[str, str], Fact] = {}
     machines: list[Machine] = []
     for path in paths:
         for text in path.read_text().splitlines():
@@ -33,9 +35,13 @@ def read(paths: Iterable[Path]) -> tuple[list[Line], list[Machine]]:
             found = row.pop("machine", None)
             if found and found not in machines:
                 machines.append(found)
-            line = Line(**row)
-            lines[line.table, line.name, line.against] = line
-    return list(lines.values()), machines
+            if "cells" in row:
+                fact = Fact(**row)
+                facts[fact.table, next(iter(fact.cells.values()))] = fact
+            else:
+                line = Line(**row)
+                lines[line.table, line.name, line.against] = line
+    return list(lines.values()), list(facts.values()), machines
 
 
 def where(machines: Sequence[Machine]) -> str:
@@ -57,20 +63,27 @@ def result(line: Line) -> str:
         return "not judged"
 
 
-def tables(lines: Sequence[Line]) -> str:
+def tables(lines: Sequence[Line], facts: Sequence[Fact] = ()) -> str:
     """Each table under its name, in order of appearance."""
     head, rule = HEAD.split("\n")
-    order = list(dict.fromkeys(line.table for line in lines))
-    gathered = groupby(sorted(lines, key=lambda line: order.index(line.table)), key=lambda line: line.table)
-    return "\n\n".join(
-        "\n".join(
-            [f"## {table}\n", f"{head} result |", f"{rule}---|", *(f"{x.markdown()} {result(x)} |" for x in group)]
-        )
-        for table, group in gathered
-    )
+    compared = [
+        [f"## {table}\n", f"{head} result |", f"{rule}---|", *(f"{x.markdown()} {result(x)} |" for x in group)]
+        for table, group in gathered(lines)
+    ]
+    noted = [
+        [f"## {table}\n", group[0].head(), *(each.markdown() for each in group)] for table, group in gathered(facts)
+    ]
+    return "\n\n".join("\n".join(each) for each in (*compared, *noted))
 
 
-def measured(lines: Sequence[Line], machines: Sequence[Machine], drawn: Iterable[str]) -> str:
+def gathered(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:
+    """The rows of each table."""
+    order = list(dict.fromkeys(row.table for row in rows))
+    found = groupby(sorted(rows, key=lambda row: order.index(row.table)), key=lambda row: row.table)
+    return [(table, list(group)) for table, group in found]
+
+
+def measured(lines: Sequence[Line], facts: Sequence[Fact], machines: Sequence[Machine], drawn: Iterable[str]) -> str:
     """All that stands between the markers."""
     text = (
         f"{where(machines)}\n"
@@ -78,7 +91,7 @@ def measured(lines: Sequence[Line], machines: Sequence[Machine], drawn: Iterable
         "is faster. `speed` in what is owed means the inverse."
     )
     pictures = [f"![{name.capitalize()}](charts/{name}.svg)" for name in drawn]
-    return "\n\n".join([text, *pictures, tables(lines)])
+    return "\n\n".join([text, *pictures, tables(lines, facts)])
 
 
 def spliced(document: str, part: str) -> str:
@@ -91,7 +104,7 @@ def spliced(document: str, part: str) -> str:
 
 def report(paths: Iterable[Path], docs: Path = DOCS) -> None:
     """Write the document and its charts; a chart that has nothing to show is removed."""
-    lines, machines = read(paths)
+    lines, facts, machines = read(paths)
     if not lines:
         raise SystemExit("no results")
     folder = docs / "charts"
@@ -105,7 +118,7 @@ def report(paths: Iterable[Path], docs: Path = DOCS) -> None:
         file.write_text(image)
         drawn.append(name)
     document = docs / "benchmarks.md"
-    document.write_text(spliced(document.read_text(), measured(lines, machines, drawn)))
+    document.write_text(spliced(document.read_text(), measured(lines, facts, machines, drawn)))
 
 
 if __name__ == "__main__":

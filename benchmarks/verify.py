@@ -221,11 +221,7 @@ with Registry.open({home!r}, registry={home!r} + "/registry.db") as registry:
 
 def latencies(population: Population) -> None:
     """How long single verifications take while another process writes without a pause, in percentiles."""
-    print(
-        f"\nVerify while others write, {population.sessions:,} sessions; the use of every session written once a minute\n"
-    )
-    print("| meanwhile | verified | a second | median | 99 % | 99.9 % | longest |")
-    print("|---|---|---|---|---|---|---|")
+    table = f"Verify while another process writes without a pause, {population.sessions:,} sessions"
     for name, deed in OTHERS.items():
         with copied(population) as copy, copy.open() as registry:
             tokens = [copy.token(number) for number in living(copy, registry, 1_000)]
@@ -240,8 +236,9 @@ def latencies(population: Population) -> None:
             other.kill()
             other.communicate()
         cuts = quantiles(took, n=1_000)
-        figures = [f"{value * 1e6:,.0f} µs" for value in (cuts[499], cuts[989], cuts[998], max(took))]
-        print(f"| {name} | {len(took):,} | {len(took) / STORM_SECONDS:,.0f} | {' | '.join(figures)} |", flush=True)
+        points = {"median": cuts[499], "p99": cuts[989], "p999": cuts[998], "longest": max(took)}
+        figures = {point: f"{value * 1e6:,.0f} µs" for point, value in points.items()}
+        fact(table, meanwhile=name, verified=f"{len(took):,}", a_second=f"{len(took) / STORM_SECONDS:,.0f}", **figures)
 
 
 if __name__ == "__main__":

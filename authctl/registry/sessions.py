@@ -1,6 +1,8 @@
 """Finding, listing and ending sessions."""
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -162,22 +164,23 @@ def _walked(read: Callable[[int, Cursor | None], Page], after: Cursor | None = N
 
 
 class _Numbers:
-    """A set of session numbers, one bit each."""
+    """A set of session numbers, one bit each; chunk by chunk, so that the first costs no more for being a large one."""
+
+    _CHUNK = 512
 
     def __init__(self) -> None:
-        self._bits = bytearray()
+        self._chunks: defaultdict[int, bytearray] = defaultdict(partial(bytearray, self._CHUNK))
         self._count = 0
 
     def add(self, number: int) -> None:
         byte, bit = divmod(number, 8)
-        if byte >= len(self._bits):
-            self._bits.extend(bytes(byte + 1 - len(self._bits)))
-        self._bits[byte] |= 1 << bit
+        self._chunks[byte // self._CHUNK][byte % self._CHUNK] |= 1 << bit
         self._count += 1
 
     def __contains__(self, number: int) -> bool:
         byte, bit = divmod(number, 8)
-        return byte < len(self._bits) and bool(self._bits[byte] >> bit & 1)
+        chunk = self._chunks.get(byte // self._CHUNK)
+        return chunk is not None and bool(chunk[byte % self._CHUNK] >> bit & 1)
 
     def __len__(self) -> int:
         return self._count
