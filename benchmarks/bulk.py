@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
-from measuring import compare, compared, seconds
+from measuring import compare, compared, fact, seconds, shown
 from population import FOLDER, PROFILES, Population, copied, kept
 
 from authctl import Registry, SessionFilter, profiles, records
@@ -82,9 +82,8 @@ def peak(code: str) -> int:
 def memory(what: str, code_at: Callable[[int], str], sizes: tuple[int, int]) -> None:
     """Peak memory at two sizes, one beside the other."""
     large, small = (float(peak(code_at(size))) for size in sizes)
-    print(
-        f"\npeak memory, {what}: {large / 1024:.0f} MiB at {sizes[0]:,}, {small / 1024:.0f} MiB at {sizes[1]:,}: {large / small:.2f}"
-    )
+    cells = {f"at_{size:,}": f"{kib / 1024:.0f} MiB" for size, kib in zip(sizes, (large, small), strict=True)}
+    fact("Peak memory", what=what, **cells, ratio=f"{large / small:.2f}")
 
 
 def listing(size: int) -> str:
@@ -140,7 +139,7 @@ def importing(rows: int) -> None:
     """An export through a mapping; the reference inserts finished rows into the same tables, indexes kept or built after."""
     path, mapping = export(rows), read_mapping(MAP, "map.yaml")
     times: dict[str, list[float]] = {"ours": [], "kept": [], "after": []}
-    for _ in range(3):
+    for _ in range(1 if rows >= 1_000_000 else 3):
         with empty() as registry:
 
             def ours(registry: Registry = registry) -> None:
@@ -254,7 +253,12 @@ def applying(population: Population) -> None:
     compared(
         table, "apply profiles that move every deadline", ours, [bare], against="one UPDATE of every living session"
     )
-    print(f"\nlongest wait of a writer while profiles are applied: {max(took) * 1000:.0f} ms")
+    fact(
+        "Waits",
+        what="longest of a writer while profiles are applied",
+        sessions=f"{population.sessions:,}",
+        time=shown(max(took)),
+    )
 
 
 def updated(home: Path) -> None:

@@ -17,7 +17,7 @@ from pathlib import Path
 from statistics import quantiles
 
 from itsdangerous import Signer
-from measuring import compare, compared, seconds
+from measuring import compare, compared, fact, seconds
 from population import Population, copied, kept
 
 from authctl import Registry, TokenInvalid

@@ -181,8 +181,11 @@ def test_a_result_says_where_it_was_measured(tmp_path, monkeypatch, capsys):
     path = tmp_path / "results.jsonl"
     monkeypatch.setenv("AUTHCTL_BENCH_RESULTS", str(path))
     said = measuring.compared("Store", "any", [1.0, 2.0, 3.0], [2.0, 2.0, 2.0], owed="<= 1.5")
-    lines, machines = report.read([path])
+    measuring.fact("Growth on disk", what="log", at_most="7 MiB")
+    lines, facts, machines = report.read([path])
     assert lines == [said]
+    assert facts == [measuring.Fact("Growth on disk", {"what": "log", "at most": "7 MiB"})]
+    assert "## Growth on disk\n\n| what | at most |\n|---|---|\n| log | 7 MiB |" in report.tables(lines, facts)
     assert machines == [measuring.machine()]
     assert "| any | 2 s | 2 s | 1.00 (0.50-1.50) | <= 1.5 |" in capsys.readouterr().out
 

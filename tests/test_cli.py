@@ -670,7 +670,7 @@ HEAVY = ("rich", "sqlite_utils", "pydantic", "yaml", "cryptography", "passlib", 
     [
         (("sessions", "list"), (*HEAVY, "itsdangerous", "authctl.model.profiles", "authctl.registry.tokens")),
         (("sessions", "list", "--search", "alice"), HEAVY),
-        (("tokens", "verify"), HEAVY),
+        (("tokens", "verify"), (*HEAVY, "secrets", "authctl.registry.tokens", "authctl.registry.refreshing")),
         (("revoke", "--user", "alice", "--note", "lost device"), HEAVY),
         (("cleanup",), HEAVY),
     ],
