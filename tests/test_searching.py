@@ -219,6 +219,26 @@ def test_a_search_goes_by_the_index(registry: Registry, home: Path):
     assert any(step.startswith("SCAN f VIRTUAL TABLE") for step in scans)
 
 
+@pytest.mark.parametrize("after", [False, True])
+def test_a_list_of_what_many_have_is_walked_at_once(registry: Registry, monkeypatch: pytest.MonkeyPatch, after: bool):
+    """Where the index knows that many have a text, no table is read to count them; the page is the newest of them all the same."""
+    for number in range(300):
+        registry.issue(username=f"user{number}", application="Outlook", device=f"laptop {number:03}")
+    monkeypatch.setattr(searching, "FEW", 10)
+    selection = SessionFilter(search="laptop 0", kind="application")
+    every = [one.id for one in registry.sessions(selection)]
+    assert len(every) == 100
+    traced: list[str] = []
+    tenth = registry.session(every[9])
+    with registry._core.store.view() as view:
+        place = view.place(selection, tenth) if after else None
+        view.connection.set_trace_callback(traced.append)
+        found = view.page(selection, NOW, 5, place).sessions
+        view.connection.set_trace_callback(None)
+    assert [one.id for one in found] == (every[10:15] if after else every[:5])
+    assert not [sql for sql in traced if "sessions AS s NOT INDEXED" in sql]
+
+
 @pytest.mark.parametrize("text", ["laptop", "lap", "la", "LAPTOP 1", "1"])
 def test_search_combines_with_every_other_criterion(installed: Authctl, text: str):
     """A search narrows what the other filters leave, in list, count and groups alike."""

@@ -143,7 +143,7 @@ class SqliteView:
         return [row[0] for row in self._all(sql, (prefix, after, limit))]
 
     def page(self, selection: SessionFilter, now: int, limit: int, after: Cursor | None = None) -> Page:
-        numbers, is_many = (self.found(selection), False) if after is None else after[1:]
+        numbers, is_many = self._searched(selection) if after is None else after[1:]
         walk = self._walk(selection, now, numbers)
         if walk.chosen.is_sifted and numbers is None and not is_many:
             if page := walk.near(limit, after):
@@ -156,7 +156,7 @@ class SqliteView:
 
     def place(self, selection: SessionFilter, session: Session) -> Cursor | None:
         key = place(selection, session)
-        return None if key is None else Cursor(key, self.found(selection))
+        return None if key is None else Cursor(key, *self._searched(selection))
 
     def in_order(self, selection: SessionFilter, now: int, sort: Sort, limit: int | None = None) -> Sequence[int]:
         chosen = self._compiled(selection, now)
@@ -182,9 +182,16 @@ class SqliteView:
 
     def found(self, selection: SessionFilter) -> Sequence[int] | None:
         """What the index knows of a selection's search; None where there is none, or another criterion leaves less to look at."""
+        return self._searched(selection)[0]
+
+    def _searched(self, selection: SessionFilter) -> tuple[Sequence[int] | None, bool]:
+        """The same, and whether so many are known to be selected that walking the list soon meets them."""
         if selection.search is None or selection.username is not None or selection.ids:
-            return None
-        return searching.found(self.connection, fold(selection.search))
+            return None, False
+        numbers = searching.found(self.connection, fold(selection.search))
+        if numbers is None or len(numbers) <= searching.FEW:
+            return numbers, False
+        return None, set(selection.criteria()) <= {"search", "kind"}
 
     def _compiled(self, selection: SessionFilter, now: int) -> Selection:
         return compiled(selection, now, self.holding, self.profile_keys, self.found(selection))

@@ -54,10 +54,9 @@ _FOUND = {
 
 
 def found(connection: sqlite3.Connection, text: str) -> tuple[int, ...] | None:
-    """The numbers of the sessions that have a folded text, or whose note has it.
+    """The numbers of the sessions that have a folded text, or whose note has it; of more than `FEW`, some.
 
-    None where the index is of no help: the text is shorter than a trigram, or too many have it, so that walking a list meets
-    them soon.
+    None where the index is of no help: the text is shorter than a trigram, or the index lags too far behind.
     """
     if len(text) < _TRIGRAM or _lag(connection) > _MOST_INDEXED:
         return None
@@ -68,7 +67,7 @@ def found(connection: sqlite3.Connection, text: str) -> tuple[int, ...] | None:
         for sql in queries:
             numbers.update(row[0] for row in connection.execute(sql, parameters))
             if len(numbers) > FEW:
-                return None
+                return tuple(numbers)
     return tuple(numbers)
 
 
