@@ -151,11 +151,11 @@ _Operation = tuple[str, str]
 
 
 def sized(lines: Iterable[Line]) -> dict[_Operation, dict[int, float]]:
-    """Our time by size, of each operation that was measured at two sizes or more."""
+    """Our time by size, of each operation that was measured at two sizes or more; a table's name says its size after a comma."""
     costs: dict[_Operation, dict[int, float]] = {}
     for line in lines:
         if found := _SIZED.fullmatch(line.name):
-            costs.setdefault((line.table, found["name"]), {})[SIZES[found["size"]]] = line.ours
+            costs.setdefault((line.table.partition(",")[0], found["name"]), {})[SIZES[found["size"]]] = line.ours
     return {operation: dict(sorted(of.items())) for operation, of in costs.items() if len(of) > 1}
 
 

@@ -39,7 +39,7 @@ LINES = [
     line("verify", 2e-5, 1.7e-5, "speed >= 0.75", "Verify"),
     line("verify, the oldest key", 2e-5, 1e-5, "speed >= 0.75", "Verify"),
     line("first page at 10k", 2e-4, 2e-4, "<= 1.5 x"),
-    line("first page at 100k", 2.2e-4, 2e-4, "<= 1.5 x"),
+    line("first page at 100k", 2.2e-4, 2e-4, "<= 1.5 x", "Store, 100,000 sessions"),
     line("first page at 1M", 4e-4, 2e-4, "≤ 1.5 × the page at 10k"),
     line("search at 10k", 1e-3, 3e-2, ">= 20 x faster than LIKE"),
     line("search at 1M", 1e-2, 3, ">= 20 x faster"),
@@ -96,7 +96,12 @@ def test_the_report_has_every_line_and_leaves_the_prose(tmp_path):
     assert text.endswith(f"{report.END}\n\nAfter.\n")
     assert "old figures" not in text
     assert "Measured on 2 cores, Python 3.11.7, SQLite 3.40.1; 2026-03-02." in text
-    assert [row[3:] for row in text.splitlines() if row.startswith("## ")] == ["Verify", "Store", "Peers"]
+    assert [row[3:] for row in text.splitlines() if row.startswith("## ")] == [
+        "Verify",
+        "Store",
+        "Store, 100,000 sessions",
+        "Peers",
+    ]
     cells = [row.strip("|").split("|") for row in text.splitlines() if row.startswith("| ")]
     results = {row[0].strip(): row[-1].strip() for row in cells if row[0] != " operation "}
     assert results == {
