@@ -20,6 +20,7 @@ from authctl.importing import read_mapping
 from authctl.registry import creation
 from authctl.settings import find_home
 from authctl.store import sqlite
+from authctl.store.writing import SqliteChange
 from tests.conftest import Authctl, Clock
 
 SELECTIONS = {
@@ -441,8 +442,18 @@ def test_another_process_never_takes_itself_for_the_last_one(registry: Registry,
     assert (home / "registry.db-wal").exists()
 
 
-def test_cleanup_gives_room_back(registry: Registry, home: Path, clock: Clock):
-    """When most sessions are gone the file is smaller, and little of it is empty."""
+def test_cleanup_gives_room_back(registry: Registry, home: Path, monkeypatch: pytest.MonkeyPatch):
+    """When most sessions are gone the file is smaller, and little of it is empty; each step gives back as many pages as it says."""
+    give_back = SqliteChange.give_back
+    steps: list[tuple[int, int]] = []
+
+    def watched(tx: SqliteChange) -> int:
+        size = tx._number("PRAGMA page_count")
+        said = give_back(tx)
+        steps.append((said, size - tx._number("PRAGMA page_count")))
+        return said
+
+    monkeypatch.setattr(SqliteChange, "give_back", watched)
     rows = "".join(json.dumps({"u": f"user{number}", "t": "2020-01-01"}) + "\n" for number in range(6_000))
     mapping = read_mapping(b"fields: {username: u, at: t}\nkey: [username]\n", "map.yaml")
     registry.import_sessions(io.BytesIO(rows.encode()), mapping)
@@ -453,4 +464,6 @@ def test_cleanup_gives_room_back(registry: Registry, home: Path, clock: Clock):
         after, empty = (connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "freelist_count"))
         assert after < before / 2
         assert empty <= after // 9
+        assert max(steps)[0] > 1
+        assert all(came >= said for said, came in steps)
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)

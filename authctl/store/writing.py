@@ -301,8 +301,8 @@ class SqliteChange(SqliteView):
     def give_back(self) -> int:
         spare = self._number("PRAGMA freelist_count") - self._number("PRAGMA page_count") // 10
         pages = max(0, min(spare, _GIVEN_BACK))
-        if pages:
-            self._all(f"PRAGMA incremental_vacuum({pages})")
+        for _ in range(pages):
+            self.connection.execute("PRAGMA incremental_vacuum(1)")  # `execute` steps once, which is one page
         return pages
 
     def remove_unnamed_revocations(self) -> int:
