@@ -82,8 +82,8 @@ def peak(code: str) -> int:
 def memory(what: str, code_at: Callable[[int], str], sizes: tuple[int, int]) -> None:
     """Peak memory at two sizes, one beside the other."""
     large, small = (float(peak(code_at(size))) for size in sizes)
-    cells = {f"at_{size:,}": f"{kib / 1024:.0f} MiB" for size, kib in zip(sizes, (large, small), strict=True)}
-    fact("Peak memory", what=what, **cells, ratio=f"{large / small:.2f}")
+    cells = {f"at {size:,}": f"{kib / 1024:.0f} MiB" for size, kib in zip(sizes, (large, small), strict=True)}
+    fact("Peak memory", {"what": what, **cells, "ratio": f"{large / small:.2f}"})
 
 
 def listing(size: int) -> str:
@@ -255,9 +255,11 @@ def applying(population: Population) -> None:
     )
     fact(
         "Waits",
-        what="longest of a writer while profiles are applied",
-        sessions=f"{population.sessions:,}",
-        time=shown(max(took)),
+        {
+            "what": "longest of a writer while profiles are applied",
+            "sessions": f"{population.sessions:,}",
+            "time": shown(max(took)),
+        },
     )
 
 

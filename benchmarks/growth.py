@@ -41,8 +41,10 @@ def sizes(population: Population) -> None:
         each, bare = with_search / population.sessions, without / population.sessions
         fact(
             TABLE,
-            what=f"{population.sessions:,} sessions",
-            size=f"{each:.0f} bytes each; {bare:.0f} without the search index ({each / bare:.2f} x)",
+            {
+                "what": f"{population.sessions:,} sessions",
+                "size": f"{each:.0f} bytes each; {bare:.0f} without the search index ({each / bare:.2f} x)",
+            },
         )
 
 
@@ -55,8 +57,10 @@ def given_back(population: Population) -> None:
         size, free = pages(copy.home)
         fact(
             TABLE,
-            what=f"cleanup of {removed:,}",
-            size=f"{before / MIB:.0f} MiB before; {size / MIB:.0f} MiB after, of which {free / MIB:.0f} MiB is room for new sessions",
+            {
+                "what": f"cleanup of {removed:,}",
+                "size": f"{before / MIB:.0f} MiB before; {size / MIB:.0f} MiB after, of which {free / MIB:.0f} MiB is room for new sessions",
+            },
         )
 
 
@@ -81,8 +85,10 @@ def log(population: Population) -> None:
         reader.join()
         fact(
             TABLE,
-            what="write-ahead log",
-            size=f"{largest / MIB:.1f} MiB at the most, while {issued:,} sessions were issued and lists were read",
+            {
+                "what": "write-ahead log",
+                "size": f"{largest / MIB:.1f} MiB at the most, while {issued:,} sessions were issued and lists were read",
+            },
         )
 
 

@@ -111,9 +111,9 @@ def compared(
     return said(line)
 
 
-def fact(table: str, **cells: str) -> None:
-    """Print and keep a row of a table; a column's name is written with `_` for a blank."""
-    _print(Fact(table, {name.replace("_", " "): text for name, text in cells.items()}))
+def fact(table: str, cells: dict[str, str]) -> None:
+    """Print and keep a row of a table, by its columns."""
+    _print(Fact(table, cells))
 
 
 def said(line: Line) -> Line:

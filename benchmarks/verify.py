@@ -238,7 +238,8 @@ def latencies(population: Population) -> None:
         cuts = quantiles(took, n=1_000)
         points = {"median": cuts[499], "p99": cuts[989], "p999": cuts[998], "longest": max(took)}
         figures = {point: f"{value * 1e6:,.0f} µs" for point, value in points.items()}
-        fact(table, meanwhile=name, verified=f"{len(took):,}", a_second=f"{len(took) / STORM_SECONDS:,.0f}", **figures)
+        rate = f"{len(took) / STORM_SECONDS:,.0f}"
+        fact(table, {"meanwhile": name, "verified": f"{len(took):,}", "a second": rate, **figures})
 
 
 if __name__ == "__main__":

@@ -186,7 +186,7 @@ def test_a_result_says_where_it_was_measured(tmp_path, monkeypatch, capsys):
     path = tmp_path / "results.jsonl"
     monkeypatch.setenv("AUTHCTL_BENCH_RESULTS", str(path))
     said = measuring.compared("Store", "any", [1.0, 2.0, 3.0], [2.0, 2.0, 2.0], owed="<= 1.5")
-    measuring.fact("Growth on disk", what="log", at_most="7 MiB")
+    measuring.fact("Growth on disk", {"what": "log", "at most": "7 MiB"})
     lines, facts, machines = report.read([path])
     assert lines == [said]
     assert facts == [measuring.Fact("Growth on disk", {"what": "log", "at most": "7 MiB"})]
