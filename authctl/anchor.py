@@ -40,16 +40,17 @@ def read(path: Path, registry_id: str) -> Head | None:
     return found[1] if found else None
 
 
-def advance(path: Path, registry_id: str, head: Head, has: Callable[[Sequence[Head]], bool]) -> bool:
+def advance(path: Path, registry_id: str, before: Head, head: Head, has: Callable[[Sequence[Head]], bool]) -> bool:
     """Write a newer head; False, and nothing is written, where the chain does not have the one in the file, or that one any more.
 
-    `has` says whether the chain has those events, as it is when it is asked. Raises OSError.
+    `before` is the event that the transaction of `head` went on from: where the file says that one, nobody came between,
+    and the chain has both. Otherwise `has` says whether it has those events, as it is when it is asked. Raises OSError.
     """
     with _opened(path, os.O_RDWR | os.O_CREAT, fcntl.LOCK_EX) as descriptor:
         found = _find(descriptor, registry_id)
         if found is not None:
             _, known = found
-            if not has((known, head)):
+            if known != before and not has((known, head)):
                 return False
             if known.seq >= head.seq:
                 return True

@@ -207,19 +207,23 @@ def datetime_of(instant: int) -> datetime | None:
 def format_instant(instant: int) -> str:
     """RFC 3339 in UTC with `Z`; no fraction of a second, or three digits of it, or six."""
     whole, fraction = divmod(instant, SECOND)
-    day, second = divmod(whole, 86_400)
-    minutes, second = divmod(second, 60)
-    parts = (_date(day), minutes // 60, minutes % 60, second)
+    minutes, second = divmod(whole, 60)
+    day, minute = divmod(minutes, 1_440)
     if not fraction:
-        return "%sT%02d:%02d:%02dZ" % parts  # noqa: UP031  # a list formats five of them a row, and this takes half as long
+        return "%s%s%02dZ" % (_date(day), _minute(minute), second)  # noqa: UP031  # lists format five of them a row
     if fraction % 1000:
-        return "%sT%02d:%02d:%02d.%06dZ" % (*parts, fraction)  # noqa: UP031
-    return "%sT%02d:%02d:%02d.%03dZ" % (*parts, fraction // 1000)  # noqa: UP031
+        return "%s%s%02d.%06dZ" % (_date(day), _minute(minute), second, fraction)  # noqa: UP031
+    return "%s%s%02d.%03dZ" % (_date(day), _minute(minute), second, fraction // 1000)  # noqa: UP031
 
 
 @lru_cache(maxsize=1_024)
 def _date(day: int) -> str:
     return (_EPOCH + timedelta(days=day)).date().isoformat()
+
+
+@lru_cache(maxsize=1_440)
+def _minute(of_day: int) -> str:
+    return f"T{of_day // 60:02}:{of_day % 60:02}:"
 
 
 def utc_now() -> int:

@@ -56,6 +56,7 @@ def instant(value: int | None) -> str | None:
 
 def session(s: "Session") -> Record:
     """A session, every field."""
+    status, wipe = s.status.value, s.wipe
     return {
         "id": s.id,
         "username": s.username,
@@ -67,21 +68,21 @@ def session(s: "Session") -> Record:
         "user_agent": s.user_agent,
         "kind": s.kind,
         "profile": s.profile,
-        "status": s.status.value,
+        "status": status,
         "created_at": instant(s.created_at),
         "last_used_at": instant(s.last_used_at),
         "expires_at": instant(s.expires_at),
         "idle_expires_at": instant(s.idle_expires_at),
         "absolute_expires_at": instant(s.absolute_expires_at),
         "ended_at": instant(s.ended_at),
-        "ended_reason": s.ended_reason,
+        "ended_reason": None if status == "active" else s.ended_reason,
         "revoked_at": instant(s.revoked_at),
         "revoked_by": s.revoked_by,
         "revocation_id": None if s.revoked_at is None else s.revocation_id,
         "note": s.note,
         "signed_in_with": s.signed_in_with,
         "referrer": s.referrer,
-        "wipe": s.wipe and s.wipe.value,
+        "wipe": wipe and wipe.value,
     }
 
 

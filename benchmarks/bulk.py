@@ -225,12 +225,13 @@ def cleaning(population: Population) -> None:
 
 
 def halved(population: Population) -> int:
-    """Put half of the sessions that nobody revoked far into the past; the number up to which."""
+    """Let half of the sessions end far in the past, earlier ones earlier, give or take five days; the number up to which."""
     half = population.sessions // 2
-    past = population.now - 400 * 86_400_000_000
+    day = 86_400_000_000
     with sqlite3.connect(population.home / "registry.db") as connection:
-        sql = "UPDATE sessions SET created_at = ?1, last_used_at = ?1, slid_at = ?1, expires_at = ?1 + 1 WHERE number <= ?2"
-        connection.execute(sql, (past, half))
+        at = "?1 + number * ?2 / ?3 + number * 2654435761 % ?4"
+        sql = f"UPDATE sessions SET created_at = {at}, last_used_at = {at}, slid_at = {at}, expires_at = {at} + 1 WHERE number <= ?3"
+        connection.execute(sql, (population.now - 400 * day, 150 * day, half, 10 * day))
     return half
 
 

@@ -441,7 +441,7 @@ SEEDS = {
     "deferred begin": (
         "import authctl.store.sqlite as s\n"
         "def deferred(store, patience):\n"
-        "    store._writer.patient(patience).execute('BEGIN')\n"
+        "    store._writer.connection().execute('BEGIN')\n"
         "s.SqliteStore._begin = deferred\n"
     ),
     "two transactions": TWO_TRANSACTIONS,

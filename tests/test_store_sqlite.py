@@ -152,6 +152,21 @@ def test_every_pragma_is_read_back(registry: Registry, home: Path):
             }
 
 
+def test_only_a_use_is_not_synced(registry: Registry, clock: Clock):
+    """Who verifies does not wait for the disk; whatever is acknowledged is on it, also right after that."""
+
+    def synchronous() -> int:
+        return registry._core.store._writer.connection().execute("PRAGMA synchronous").fetchone()[0]
+
+    issued = registry.issue(username="alice", application="Outlook")
+    assert synchronous() == 2
+    clock.forward(hours=1)
+    assert registry.verify(issued.access_token).last_used_at > issued.session.last_used_at
+    assert synchronous() == 1
+    registry.revoke(SessionFilter(username="alice"), note="lost device")
+    assert synchronous() == 2
+
+
 def test_another_journal_mode_is_refused(registry: Registry, home: Path):
     """A pragma that did not take makes the registry unavailable, not weaker."""
     registry.close()

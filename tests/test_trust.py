@@ -305,7 +305,7 @@ def test_j3_a_late_writer_does_not_bring_an_old_head_back(registry: Registry, ho
     before = (home / "audit.head").read_bytes()
     registry_id = before.split()[0].decode()
     lost = anchor.Head(9, "f" * 64)
-    assert not anchor.advance(home / "audit.head", registry_id, lost, registry._core._has)
+    assert not anchor.advance(home / "audit.head", registry_id, anchor.Head(8, "e" * 64), lost, registry._core._has)
     assert (home / "audit.head").read_bytes() == before
 
 

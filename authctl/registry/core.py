@@ -156,7 +156,7 @@ class Core:
                 tx.saw(unit.now)
         if unit.recorded and anchored:
             keep_reserve(self._reserve, RESERVE)
-            self._anchor(unit.recorded[-1])
+            self._anchor(unit.recorded)
 
     @contextmanager
     def look(self) -> Iterator[tuple["View", int]]:
@@ -216,11 +216,12 @@ class Core:
             raise behind(head, last.seq if last else 0)
         self._is_anchored = True
 
-    def _anchor(self, last: "AuditEvent") -> None:
+    def _anchor(self, recorded: Sequence["AuditEvent"]) -> None:
         """Write the head of what was committed. What cannot be written is a warning: the deed stands."""
+        before = Head(recorded[0].seq - 1, recorded[0].prev_hash)
+        head = Head(recorded[-1].seq, recorded[-1].hash)
         try:
-            head = Head(last.seq, last.hash)
-            agrees = anchor.advance(self.home.audit_head, self._registry_id(), head, self._has)
+            agrees = anchor.advance(self.home.audit_head, self._registry_id(), before, head, self._has)
         except (OSError, AuthctlError) as error:
             said = reason(error) if isinstance(error, OSError) else error.message
             self.warn(f"done, but the head of the audit log could not be written: {said}")

@@ -120,8 +120,7 @@ def _registered(
             with core.change(actor) as unit:
                 plan = _planned(unit.tx, batch, profile, unit.now)
                 unit.tx.add_imported(plan.new)
-                for number, one in plan.changed:
-                    unit.tx.update_imported(number, one)
+                unit.tx.update_imported(plan.changed)
             sleep(BREATH_SECONDS)
         registered += len(plan.new)
         updated += len(plan.changed)

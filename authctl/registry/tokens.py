@@ -56,7 +56,6 @@ class SignIn:
 def issue(core: Core, reader: TokenReader, sign_in: SignIn, actor: str | None) -> Issued:
     """See `Registry.issue`."""
     core.check_trusted()
-    reader.mint()
     with core.change(actor) as unit:
         return register(unit, reader, sign_in, admitting(unit.tx, sign_in))
 

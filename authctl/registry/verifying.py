@@ -41,11 +41,11 @@ def _verified(core: Core, claims: Claims, facts: Facts) -> Session:
 def _used(core: Core, session: Session) -> Session | None:
     """Write the use, and return the session as it now stands; None when it has to be judged again.
 
-    What cannot be written is let go: the answer stands.
+    What cannot be written is let go: the answer stands. Nor is it synced: what a power cut takes with it lets a session end sooner.
     """
     now = session.read_at
     try:
-        with core.store.change(wait=False) as tx:
+        with core.store.change(wait=False, synced=False) as tx:
             present = tx.session(session.id, now)
             profile = tx.profiles().get(session.profile)
             if profile is None:

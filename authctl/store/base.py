@@ -265,8 +265,8 @@ class Change(View, Protocol):
     def add_imported(self, sessions: Sequence[Imported]) -> None:
         """Register imported sessions."""
 
-    def update_imported(self, number: int, session: Imported) -> None:
-        """Replace what is known of an imported session; its id and its revocation stay."""
+    def update_imported(self, changes: Sequence[tuple[int, Imported]]) -> None:
+        """Replace what is known of imported sessions, by their numbers; their ids and revocations stay."""
 
 
 class Staging(Protocol):
@@ -294,10 +294,10 @@ class Store(Protocol):
     def view(self) -> AbstractContextManager[View]:
         """A snapshot to read from. Keep it short: copy what is needed and leave."""
 
-    def change(self, *, wait: bool = True, patience: int = 1) -> AbstractContextManager[Change]:
+    def change(self, *, wait: bool = True, patience: int = 1, synced: bool = True) -> AbstractContextManager[Change]:
         """A transaction to write in; waits for its turn, up to 30 s times its patience, or hardly at all without `wait`.
 
-        Raises RegistryUnavailable when the turn does not come, or the database cannot be written.
+        What is not `synced` is there at once for everybody, and may be lost in a power cut. Raises RegistryUnavailable when the turn does not come, or the database cannot be written.
         """
 
     def by_number(self, number: int, now: int) -> tuple[Session, bytes | None] | None:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from functools import lru_cache
+from operator import itemgetter
 from typing import Any
 
 from authctl import model
@@ -26,7 +27,7 @@ EVENT = "seq, at, actor, action, subject, note, detail, prev_hash, hash"
 
 _NEW = tuple.__new__
 _WIDTH = len(Session._fields)
-_INSTANTS = [Session._fields.index(name) for name in Session._fields if name.endswith("_at")]
+_INSTANTS = itemgetter(*(index for index, name in enumerate(Session._fields) if name.endswith("_at")))
 
 
 def session_columns(end: str = "s.expires_at", access_end: str = "s.access_expires_at", now: str = ":now") -> str:
@@ -45,7 +46,7 @@ def session(row: Sequence[Any]) -> Session:
 def checked_session(row: Sequence[Any]) -> Session:
     """The same, for showing: every text is text, and every instant one that can be written."""
     found = session(row)
-    instants = [value for index in _INSTANTS if (value := row[index]) is not None]
+    instants = [value for value in _INSTANTS(row) if value is not None]
     if set(map(type, instants)) != {int} or min(instants) < EARLIEST or max(instants) > NEVER:
         raise IntegrityFailure(f"the registry is damaged: the instants of session {found.number} make no sense")
     return found

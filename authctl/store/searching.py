@@ -16,9 +16,11 @@ FEW = 10_000
 
 _TRIGRAM = 3
 _PROBED = 12
-_PROBES = (256, 8_192)
-"""How far an index entry is counted, at first and at last, to find out whether few have it."""
+_PROBES = (256, 2_048)
+"""How far those who have a trigram are counted, at first and at last; how far their numbers reach by then says how many there are."""
 _TOGETHER = 4
+_AS_RARE = 8
+"""How many times as often as the rarest a trigram may be that is asked for beside it."""
 
 # No folded text has a full-width bar, which parts the fields: nothing is found across two of them.
 _FIELDS = ("s.username_key", "s.application_key", "s.device_key", "s.platform_key", "lower(s.ip)")
@@ -30,6 +32,7 @@ _INDEXED_SESSIONS = "(SELECT sessions FROM search_index)"
 _INDEXED_NOTES = "(SELECT revocations FROM search_index)"
 _NEW_SESSIONS = f"s.number > {_INDEXED_SESSIONS}"
 _NEW_NOTES = f"r.id > {_INDEXED_NOTES} AND r.at IS NOT NULL"
+_MARKS = {"sessions_found": "sessions", "notes_found": "revocations"}
 _COVERED = "CROSS JOIN sessions AS s INDEXED BY sessions_by_revocation ON s.revocation_id = r.id"
 
 _FOUND = {
@@ -72,16 +75,21 @@ def found(connection: sqlite3.Connection, text: str) -> tuple[int, ...] | None:
 
 
 def _rarest(connection: sqlite3.Connection, table: str, text: str) -> list[str]:
-    """Some trigrams of a text that few have, as far as a few looks can tell: to go through those of many costs more than
-    looking closer at what few have."""
+    """The rarest trigram of a text, as far as a few looks can tell, with some that are nearly as rare: to go through the lists of
+    what many have costs more than looking closer at what few have."""
     every = list(dict.fromkeys(text[start : start + _TRIGRAM] for start in range(len(text) - _TRIGRAM + 1)))
     some = every[:: -(-len(every) // _PROBED)]
-    sql = f"SELECT count(*) FROM (SELECT 1 FROM {table} WHERE {table} MATCH ? LIMIT ?)"
+    sql = f"SELECT count(*), max(rowid) FROM (SELECT rowid FROM {table} WHERE {table} MATCH ? LIMIT ?)"
+    last = connection.execute(f"SELECT {_MARKS[table]} FROM search_index").fetchone()[0]
+    often: dict[str, float] = {}
     for limit in _PROBES:
-        counts = {part: connection.execute(sql, (_quoted(part), limit)).fetchone()[0] for part in some}
-        if rare := [part for part in sorted(some, key=counts.__getitem__) if counts[part] < limit]:
-            return rare[:_TOGETHER]
-    return every[:_PROBED]
+        for part in some:
+            count, reached = connection.execute(sql, (_quoted(part), limit)).fetchone()
+            often[part] = count if count < limit else count * last / reached
+        if min(often.values()) < limit:
+            break
+    ranked = sorted(some, key=often.__getitem__)
+    return [part for part in ranked[:_TOGETHER] if often[part] <= _AS_RARE * often[ranked[0]]]
 
 
 def _quoted(part: str) -> str:
@@ -121,21 +129,24 @@ def _lag(connection: sqlite3.Connection) -> int:
 
 
 def take_out(connection: sqlite3.Connection, numbers: Sequence[int]) -> None:
-    """Take sessions out of the index, before they are removed or changed."""
+    """Take sessions out of the index, before they are removed or changed.
+
+    In the order of their numbers: whenever one is smaller than the one before, FTS5 writes out what it has gathered.
+    """
     sql = (
         f"INSERT INTO sessions_found (sessions_found, rowid, text) SELECT 'delete', s.number, {_SESSION_TEXT}"
-        f" FROM json_each(?) AS n JOIN sessions AS s ON s.number = n.value WHERE s.number <= {_INDEXED_SESSIONS}"
+        f" FROM json_each(?) AS n CROSS JOIN sessions AS s ON s.number = n.value WHERE s.number <= {_INDEXED_SESSIONS}"
     )
-    connection.execute(sql, (json.dumps(numbers),))
+    connection.execute(sql, (json.dumps(sorted(numbers)),))
 
 
-def put_back(connection: sqlite3.Connection, number: int) -> None:
-    """Put a session into the index again, after it was changed."""
+def put_back(connection: sqlite3.Connection, numbers: Sequence[int]) -> None:
+    """Put sessions into the index again, after they were changed; in the same order."""
     sql = (
-        f"INSERT INTO sessions_found (rowid, text) SELECT s.number, {_SESSION_TEXT} FROM sessions AS s"
-        f" WHERE s.number = ? AND s.number <= {_INDEXED_SESSIONS}"
+        f"INSERT INTO sessions_found (rowid, text) SELECT s.number, {_SESSION_TEXT}"
+        f" FROM json_each(?) AS n CROSS JOIN sessions AS s ON s.number = n.value WHERE s.number <= {_INDEXED_SESSIONS}"
     )
-    connection.execute(sql, (number,))
+    connection.execute(sql, (json.dumps(sorted(numbers)),))
 
 
 def take_out_notes(connection: sqlite3.Connection, condition: str) -> None:

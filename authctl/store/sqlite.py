@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 PATIENCE = 30.0
 """Seconds that a write waits for its turn."""
 
+_FULL, _NORMAL = 2, 1
+"""Levels of `synchronous`: a commit is on the disk when it returns, or some time later."""
+
 _IMPATIENCE = 0.02
 _MOMENT = 0.05
 
@@ -137,7 +140,7 @@ def _set_up(connection: sqlite3.Connection, path: Path, *, frozen: bool, writing
         raise IntegrityFailure(f"the registry at {path} was never finished")
     if version < SCHEMA_VERSION:
         _upgrade(connection, path, frozen=frozen)
-    owed = {"synchronous": 2, "trusted_schema": 0, "cell_size_check": 1, "query_only": int(not writing)}
+    owed = {"synchronous": _FULL, "trusted_schema": 0, "cell_size_check": 1, "query_only": int(not writing)}
     for name, value in owed.items():
         connection.execute(f"PRAGMA {name} = {value}")
         if _pragma(connection, name) != value:
@@ -178,8 +181,7 @@ class _Channel:
         self.path = path
         self.writing = writing
         self.lock = threading.RLock()
-        self.patience = PATIENCE
-        """Seconds that it waits for a lock."""
+        self._tuning = {"busy_timeout": int(PATIENCE * 1000), "synchronous": _FULL}
         self._connection: sqlite3.Connection | None = None
 
     def connection(self) -> sqlite3.Connection:
@@ -187,12 +189,12 @@ class _Channel:
             self._connection = connect(self.path, writing=self.writing)
         return self._connection
 
-    def patient(self, seconds: float) -> sqlite3.Connection:
-        """The connection, waiting for as long as that for a lock."""
+    def tuned(self, pragma: str, value: int) -> sqlite3.Connection:
+        """The connection, with a pragma that has that value from now on."""
         connection = self.connection()
-        if seconds != self.patience:
-            connection.execute(f"PRAGMA busy_timeout = {int(seconds * 1000)}")
-            self.patience = seconds
+        if self._tuning[pragma] != value:
+            connection.execute(f"PRAGMA {pragma} = {value}")
+            self._tuning[pragma] = value
         return connection
 
     def close(self) -> None:
@@ -242,7 +244,7 @@ class SqliteStore:
                 _roll_back(connection)
 
     @contextmanager
-    def change(self, *, wait: bool = True, patience: int = 1) -> "Iterator[SqliteChange]":
+    def change(self, *, wait: bool = True, patience: int = 1, synced: bool = True) -> "Iterator[SqliteChange]":
         self._check_usable()
         from authctl.store.writing import SqliteChange
 
@@ -251,7 +253,7 @@ class SqliteStore:
         try:
             with self._explained:
                 self._check_usable()  # it may have been closed while this thread waited
-                connection = self._writer.connection()
+                connection = self._writer.tuned("synchronous", _FULL if synced else _NORMAL)
                 try:  # a signal during the wait is raised once the transaction has begun
                     self._begin(PATIENCE * patience if wait else _IMPATIENCE)
                     yield SqliteChange(connection)
@@ -270,7 +272,7 @@ class SqliteStore:
         until = monotonic() + patience
         while True:
             try:
-                self._writer.patient(min(patience, _MOMENT)).execute("BEGIN IMMEDIATE")
+                self._writer.tuned("busy_timeout", int(min(patience, _MOMENT) * 1000)).execute("BEGIN IMMEDIATE")
                 return
             except sqlite3.OperationalError as error:
                 if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or monotonic() > until:
@@ -292,7 +294,7 @@ class SqliteStore:
         """The connection that writes, for SQLite's own backup to write to."""
         self._check_usable()
         with self._writer.lock, self._explained:
-            yield self._writer.connection()
+            yield self._writer.tuned("synchronous", _FULL)
 
     def staging(self) -> "Staging":
         from authctl.store.staging import SqliteStaging

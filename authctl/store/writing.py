@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any
 
 from authctl.instants import NEVER
@@ -48,6 +49,9 @@ _END_BY_DEADLINE = _END.replace(
     " WHEN s.absolute_expires_at <= s.idle_expires_at THEN 'absolute' ELSE 'idle' END",
 )
 
+_KEPT = ("id", "secret_hash", "key_id")
+"""What of an imported session no import replaces."""
+
 _GIVEN_BACK = 500
 """How many pages are given back at once."""
 
@@ -59,11 +63,7 @@ class SqliteChange(SqliteView):
 
     def add_session(self, session: NewSession, revocation_id: int | None = None) -> Session:
         values = rows.columns(session)
-        sql = (
-            f"INSERT INTO sessions ({', '.join(values)}, revocation_id)"
-            f" VALUES ({', '.join(f':{name}' for name in values)}, coalesce(:revocation_id, {OPEN}))"
-        )
-        number = self.connection.execute(sql, {**values, "revocation_id": revocation_id}).lastrowid
+        number = self.connection.execute(_insertion(tuple(values)), (*values.values(), revocation_id)).lastrowid
         found = self._one(BY_NUMBER, (session.last_used_at, number))
         assert found is not None
         searching.settle(self.connection, found[0])
@@ -317,14 +317,11 @@ class SqliteChange(SqliteView):
     def add_imported(self, sessions: Sequence[Imported]) -> None:
         if not sessions:
             return
-        open_id = self._number(f"SELECT {OPEN}")
         first = self._number("SELECT seq FROM sqlite_sequence WHERE name = 'sessions'") + 1
         numbered = list(enumerate(sessions, first))
-        columns = ["number", *rows.columns(sessions[0].session), "revocation_id"]
-        given = ", ".join("?" for _ in columns)
         self.connection.executemany(
-            f"INSERT INTO sessions ({', '.join(columns)}) VALUES ({given})",
-            ((number, *rows.columns(one.session).values(), one.revocation_id or open_id) for number, one in numbered),
+            _insertion(("number", *rows.columns(sessions[0].session))),
+            ((number, *rows.columns(one.session).values(), one.revocation_id) for number, one in numbered),
         )
         self.connection.executemany(
             "INSERT INTO imported (number, key, said_at) VALUES (?, ?, ?)",
@@ -332,16 +329,28 @@ class SqliteChange(SqliteView):
         )
         searching.catch_up(self.connection)
 
-    def update_imported(self, number: int, session: Imported) -> None:
-        values = {**rows.columns(session.session), "number": number}
-        for fixed in ("id", "secret_hash", "key_id"):
-            del values[fixed]
-        changes = ", ".join(f"{name} = :{name}" for name in values if name != "number")
-        searching.take_out(self.connection, [number])
-        self.connection.execute(f"UPDATE sessions SET {changes} WHERE number = :number", values)
-        searching.put_back(self.connection, number)
-        said_at = json.dumps(session.said_at)
-        self.connection.execute("UPDATE imported SET said_at = ? WHERE number = ?", (said_at, number))
+    def update_imported(self, changes: Sequence[tuple[int, Imported]]) -> None:
+        if not changes:
+            return
+        numbers = [number for number, _ in changes]
+        changed = [name for name in rows.columns(changes[0][1].session) if name not in _KEPT]
+        searching.take_out(self.connection, numbers)
+        self.connection.executemany(
+            f"UPDATE sessions SET {', '.join(f'{name} = :{name}' for name in changed)} WHERE number = :number",
+            ({**rows.columns(one.session), "number": number} for number, one in changes),
+        )
+        self.connection.executemany(
+            "UPDATE imported SET said_at = ? WHERE number = ?",
+            ((json.dumps(one.said_at), number) for number, one in changes),
+        )
+        searching.put_back(self.connection, numbers)
+
+
+@cache
+def _insertion(columns: tuple[str, ...]) -> str:
+    """The statement that registers a session: takes those columns, and the revocation that it has, or None."""
+    given = ", ".join("?" for _ in columns)
+    return f"INSERT INTO sessions ({', '.join(columns)}, revocation_id) VALUES ({given}, coalesce(?, {OPEN}))"
 
 
 def _use(number: int, used_at: int, deadlines: Deadlines) -> dict[str, Any]:
