@@ -38,7 +38,8 @@ bench: $(VENV)/ready .venv-peers/ready ## every ratio beside what is owed, at si
 	$(BENCH)/lists.py 10000 100000
 	$(BENCH)/writes.py 10000 100000
 	$(BENCH)/bulk.py 50000
-	$(BENCH)/growth.py 50000
+	$(BENCH)/growth.py 10000 50000
+	$(BENCH)/disk.py 50000
 	$(BENCH)/peers.py 20000
 	$(BENCH)/continuity.py 20000
 
@@ -49,7 +50,8 @@ bench-full: $(VENV)/ready .venv-peers/ready ## the same at a million and at ten 
 	$(BENCH)/lists.py 10000 100000 1000000 10000000
 	$(BENCH)/writes.py 1000000 10000000
 	$(BENCH)/bulk.py 1000000
-	$(BENCH)/growth.py 1000000
+	$(BENCH)/growth.py 10000 100000 1000000 10000000
+	$(BENCH)/disk.py 1000000
 	$(BENCH)/peers.py 100000
 	$(BENCH)/continuity.py 100000
 	$(BIN)/python benchmarks/report.py .bench/results.jsonl

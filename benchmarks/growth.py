@@ -1,99 +1,201 @@
-"""What a registry takes on the disk: bytes a session with and without the search index, what cleanup gives back, and the log under load.
+"""What each operation costs as the registry grows: the same deed at every size in turn, before and after what makes it hard.
 
-python benchmarks/growth.py [SESSIONS]        # 100,000 unless said otherwise
+    python benchmarks/growth.py [SESSIONS ...]    # 10,000 and 100,000 unless said otherwise
+
+As it is, during a continuity event, with nothing active, and after everything was revoked; at last half of it is cleaned up.
 """
 
 import sqlite3
 import sys
-import threading
 import time
-from pathlib import Path
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from itertools import count, islice
+from statistics import median
 
 from bulk import halved
-from measuring import fact
+from lists import KIND, PAGE, STATUSES, selection, size, some_user
+from measuring import compared, fact, seconds, shown
 from population import Population, copied, kept
+from verify import living
 
-MIB = 2**20
-SECONDS = 5.0
-TABLE = "Growth on disk"
+from authctl import Registry, SessionFilter, TokenInvalid
+
+TOKENS = 200
+ROUNDS = 9
+PATIENCE = 60.0
+"""Seconds that one deed may take at all sizes together, in as many rounds as go into that."""
 
 
-def pages(home: Path) -> tuple[int, int]:
-    """The size of the database, and how much of it is free, in bytes."""
-    connection = sqlite3.connect(home / "registry.db")
-    size, free, page = (
-        connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "freelist_count", "page_size")
-    )
+@dataclass
+class Side:
+    """A registry of one size, and what is asked for in it."""
+
+    population: Population
+    registry: Registry
+    user: str
+    tokens: list[str]
+    middle: str
+    """The session in the middle of the list of all."""
+    fresh: Iterator[tuple[str, str]]
+    """Ids and users of sessions that live, each once."""
+    new: Iterator[int]
+
+    @property
+    def size(self) -> str:
+        """What its column is called."""
+        return size(self.population.sessions)
+
+
+Deed = Callable[[Side], object]
+
+
+@contextmanager
+def opened(population: Population, late: timedelta = timedelta()) -> Iterator[Side]:
+    """The registry as of so much later."""
+
+    def clock() -> datetime:
+        return datetime.now(UTC) + late
+
+    connection = sqlite3.connect(population.home / "registry.db")
+    sql = f"SELECT id FROM sessions INDEXED BY sessions_by_use WHERE kind = '{KIND}' ORDER BY last_used_at DESC LIMIT 1 OFFSET ?"
+    middle = connection.execute(sql, (population.sessions // 2,)).fetchone()[0]
+    sql = "SELECT id, username_key FROM sessions WHERE number > ? AND revocation_id = (SELECT id FROM revocations WHERE at IS NULL)"
+    fresh = connection.execute(sql, (population.sessions // 3,))
+    with Registry.open(population.home, registry=population.home / "registry.db", clock=clock) as registry:
+        tokens = [population.token(number) for number in living(population, registry, TOKENS)]
+        tokens = tokens or [population.token(number) for number in range(1, TOKENS + 1)]
+        yield Side(population, registry, some_user(registry), tokens, middle, fresh, count())
     connection.close()
-    return size * page, free * page
 
 
-def sizes(population: Population) -> None:
-    """Bytes a session."""
-    with copied(population) as copy:
-        with_search, free = pages(copy.home)
-        connection = sqlite3.connect(copy.home / "registry.db", isolation_level=None)
-        for table in ("sessions_found", "notes_found"):
-            connection.execute(f"INSERT INTO {table} ({table}) VALUES ('delete-all')")
-        connection.close()
-        size, now_free = pages(copy.home)
-        without = size - now_free + free
-        each, bare = with_search / population.sessions, without / population.sessions
-        fact(
-            TABLE,
-            {
-                "what": f"{population.sessions:,} sessions",
-                "size": f"{each:.0f} bytes each; {bare:.0f} without the search index ({each / bare:.2f} x)",
-            },
+def listed(name: str) -> Deed:
+    """The first page of a list."""
+    return lambda side: list(islice(side.registry.sessions(selection(name, side.user)), PAGE))
+
+
+def verified(side: Side) -> None:
+    """Some tokens, good or not."""
+    for token in side.tokens:
+        with suppress(TokenInvalid):
+            side.registry.verify(token)
+
+
+def searched(side: Side, text: str) -> object:
+    """The first page of a search."""
+    return list(islice(side.registry.sessions(SessionFilter(search=text)), PAGE))
+
+
+def revoked_one(side: Side) -> object:
+    """A session by its id."""
+    return side.registry.revoke(SessionFilter(ids=(next(side.fresh)[0],)), note="lost device", actor="benchmark")
+
+
+def revoked_user(side: Side) -> object:
+    """All that a user has."""
+    return side.registry.revoke(SessionFilter(username=next(side.fresh)[1]), note="lost device", actor="benchmark")
+
+
+READING: dict[str, Deed] = {
+    **{f"first page of {name}": listed(name) for name in STATUSES},
+    "page in the middle": lambda side: list(
+        islice(side.registry.sessions(SessionFilter(kind=KIND), after=side.middle), PAGE)
+    ),
+    "search for a user": lambda side: searched(side, side.user),
+    "search for no session": lambda side: searched(side, "nowhere at all"),
+    "show": lambda side: side.registry.session(side.middle),
+    f"verify {TOKENS} tokens": verified,
+    "count active": lambda side: side.registry.count(SessionFilter(status="active")),
+}
+WRITING: dict[str, Deed] = {
+    "issue": lambda side: side.registry.issue(
+        username=f"new{next(side.new)}", application="Outlook", actor="benchmark"
+    ),
+    "revoke one session": revoked_one,
+    "revoke a user's": revoked_user,
+    "first page of all by user name": lambda side: list(islice(side.registry.sessions(sort="username"), PAGE)),
+}
+
+
+def repeatedly(deed: Deed, side: Side, often: int) -> None:
+    """Do it so often."""
+    for _ in range(often):
+        deed(side)
+
+
+def grown(circumstance: str, sides: list[Side], deeds: Iterable[tuple[str, Deed]]) -> None:
+    """A row for each deed: the median at each size, and the largest beside the one before."""
+    for name, deed in deeds:
+        warm = [seconds(partial(deed, side)) for side in sides]
+        often = [max(1, min(50, int(0.005 / one))) for one in warm]
+        rounds = max(1, min(ROUNDS, int(PATIENCE / sum(warm))))
+        took: list[list[float]] = [[] for _ in sides]
+        for _ in range(rounds):
+            for side, times, repeated in zip(sides, took, often, strict=True):
+                times.append(seconds(partial(repeatedly, deed, side, repeated)) / repeated)
+        noted(f"Cost at each size, {circumstance}", name, sides, took)
+        if name.startswith("first page of ") and name.split()[-1] in STATUSES:
+            small, large = sides[-2:]
+            against = f"{small.size}, beside {large.size}"
+            compared(f"Growth of first pages, {circumstance}", name, took[-1], took[-2], owed="<= 1.5", against=against)
+
+
+def noted(table: str, name: str, sides: list[Side], took: list[list[float]]) -> None:
+    """A row of times, and how they grow."""
+    sizes = {side.size: shown(median(times)) for side, times in zip(sides, took, strict=True)}
+    ratio = median(a / b for a, b in zip(took[-1], took[-2], strict=True))
+    fact(table, {"operation": name, **sizes, f"{sides[-1].size} to {sides[-2].size}": f"{ratio:.2f}"})
+
+
+def circumstances(populations: list[Population]) -> None:
+    """Everything at every size, as it is and after each of what makes it hard."""
+    with ExitStack() as stack:
+        copies = [stack.enter_context(copied(one)) for one in populations]
+
+        def under(
+            circumstance: str, deeds: dict[str, Deed], late: timedelta = timedelta(), first: Deed | None = None
+        ) -> None:
+            with ExitStack() as open_ones:
+                sides = [open_ones.enter_context(opened(one, late)) for one in copies]
+                if first:
+                    took = [[seconds(lambda side=side: first(side))] for side in sides]
+                    noted(f"Cost at each size, {circumstance}", f"{circumstance}: the deed", sides, took)
+                grown(circumstance, sides, deeds.items())
+
+        under("as it is", READING | WRITING)
+        under(
+            "during a continuity event",
+            READING,
+            first=lambda side: side.registry.start_continuity(note="identity provider is down"),
+        )
+        under(
+            "nothing active", READING, timedelta(days=400), lambda side: side.registry.end_continuity(note="it is back")
+        )
+        everything = SessionFilter(everything=True)
+        under(
+            "everything just revoked",
+            READING,
+            first=lambda side: side.registry.revoke(everything, note="breach drill", actor="benchmark"),
         )
 
 
-def given_back(population: Population) -> None:
-    """What a cleanup of half leaves of the file."""
-    with copied(population) as copy, copy.open() as registry:
-        halved(copy)
-        before = pages(copy.home)[0]
-        removed = registry.clean_up().removed
-        size, free = pages(copy.home)
-        fact(
-            TABLE,
-            {
-                "what": f"cleanup of {removed:,}",
-                "size": f"{before / MIB:.0f} MiB before; {size / MIB:.0f} MiB after, of which {free / MIB:.0f} MiB is room for new sessions",
-            },
-        )
-
-
-def log(population: Population) -> None:
-    """The largest write-ahead log while one thread issues and another lists."""
-    with copied(population) as copy, copy.open() as registry:
-        until = time.monotonic() + SECONDS
-        largest = issued = 0
-
-        def read() -> None:
-            while time.monotonic() < until:
-                for _ in registry.sessions():
-                    if time.monotonic() > until:
-                        break
-
-        reader = threading.Thread(target=read)
-        reader.start()
-        while time.monotonic() < until:
-            registry.issue(username=f"new{issued}", application="A")
-            issued += 1
-            largest = max(largest, (copy.home / "registry.db-wal").stat().st_size)
-        reader.join()
-        fact(
-            TABLE,
-            {
-                "what": "write-ahead log",
-                "size": f"{largest / MIB:.1f} MiB at the most, while {issued:,} sessions were issued and lists were read",
-            },
-        )
+def cleaned(populations: list[Population]) -> None:
+    """Half of the sessions removed, at each size once."""
+    each: dict[str, str] = {}
+    for population in populations:
+        with copied(population) as copy, copy.open() as registry:
+            halved(copy)
+            began = time.monotonic()
+            removed = registry.clean_up().removed
+            took = time.monotonic() - began
+            each[size(population.sessions)] = f"{shown(took)}, {shown(took / removed)} each"
+    fact("Clean-up of half at each size", {"operation": "clean up half", **each})
 
 
 if __name__ == "__main__":
-    chosen = kept(int(sys.argv[1]) if len(sys.argv) > 1 else 100_000)
-    sizes(chosen)
-    given_back(chosen)
-    log(chosen)
+    chosen = [kept(int(text)) for text in sys.argv[1:] or ("10000", "100000")]
+    circumstances(chosen)
+    cleaned(chosen)

@@ -1,21 +1,19 @@
-"""What lists, counts and searches cost beside the bare SELECT, and how that grows.
+"""What lists, counts and searches cost beside the bare SELECT.
 
     python benchmarks/lists.py [SESSIONS ...]     # 10,000 and 100,000 unless said otherwise
 
-Every first page, the next page at any depth, counts and searches; then the first pages once more after a revoke-all, with nothing
-active, and during a continuity event. Growth is the largest population beside the one before it, in turn.
+Every first page, the next page at any depth, counts and searches.
 """
 
 import sqlite3
 import sys
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
 from itertools import islice
 from pathlib import Path
 
 from measuring import compare
-from population import Population, copied, kept
+from population import Population, kept
 
 from authctl import Registry, SessionFilter
 
@@ -146,51 +144,9 @@ def searches(population: Population, registry: Registry, user: str) -> None:
         )
 
 
-def growth(large: Population, small: Population) -> None:
-    """The first pages of the one beside those of the other, as they are, and after what makes them hard."""
-    with copied(large) as one, copied(small) as other:
-        pages_of_both("as it is", one, other)
-        for population in (one, other):
-            with population.open() as registry:
-                registry.start_continuity(note="identity provider is down")
-        pages_of_both("during a continuity event", one, other)
-        late = timedelta(days=400)
-        pages_of_both("nothing active", one, other, late)
-        for population in (one, other):
-            with population.open() as registry:
-                registry.end_continuity(note="it is back")
-                registry.revoke(SessionFilter(everything=True), note="breach drill")
-        pages_of_both("everything just revoked", one, other)
-
-
-def pages_of_both(circumstance: str, large: Population, small: Population, late: timedelta = timedelta()) -> None:
-    """Each list of the large population beside the small one's."""
-
-    def clock() -> datetime:
-        return datetime.now(UTC) + late
-
-    sides = [Registry.open(one.home, registry=one.home / "registry.db", clock=clock) for one in (large, small)]
-    users = [some_user(side) for side in sides]
-    for name in STATUSES:
-        deeds = [first_page(side, selection(name, user)) for side, user in zip(sides, users, strict=True)]
-        title = f"Growth of first pages, {circumstance}"
-        compare(
-            title,
-            f"first page of {name}",
-            *deeds,
-            owed="<= 1.5",
-            against=f"{size(small.sessions)}, beside {size(large.sessions)}",
-            rounds=ROUNDS,
-        )
-    for side in sides:
-        side.close()
-
-
 if __name__ == "__main__":
     began = time.monotonic()
     populations = [kept(int(text)) for text in sys.argv[1:] or ("10000", "100000")]
     for each in populations:
         lists(each)
-    if len(populations) > 1:
-        growth(populations[-1], populations[-2])
     print(f"\n{time.monotonic() - began:.0f} s")

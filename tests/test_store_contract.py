@@ -9,7 +9,7 @@ from itertools import count as numbers
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from authctl import IntegrityFailure, ProfileSet, Session, SessionFilter, Status, audit, names, profiles
@@ -737,6 +737,14 @@ outages = days.map(
 """Continuity events, of which no two overlap."""
 
 
+AT_THE_EDGES = [
+    {"used_at": NOW - DAY, "kind": "application", "fixed": NOW + days * DAY + beside, "ended": ended, "revoked": "no"}
+    for days in (0, 1, 3, 9, 12)
+    for beside, ended in ((-1, None), (0, None), (1, None), (DAY, NOW + days * DAY), (DAY, NOW + days * DAY + DAY // 2))
+]
+"""Deadlines just before, at and after the beginnings and ends of some outages, and sign-outs there and in their course."""
+
+
 @contextmanager
 def lived(
     make: Callable[[Path], Store], folder: Path, lives: list[dict], events: list[tuple[int, int]]
@@ -769,6 +777,7 @@ def lived(
 @pytest.mark.parametrize("kind", STORES)
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(lives=st.lists(life, max_size=8), events=outages, now=instants)
+@example(AT_THE_EDGES, [(NOW, NOW + DAY), (NOW + DAY, NOW + 3 * DAY), (NOW + 9 * DAY, NOW + 12 * DAY)], NOW + 20 * DAY)
 def test_one_status_in_python_and_in_the_database(
     tmp_path: Path, kind: str, lives: list[dict], events: list[tuple[int, int]], now: int
 ):
@@ -785,6 +794,7 @@ def test_one_status_in_python_and_in_the_database(
             assert (found.expires_at, found.status_at(now)) == (session.expires_at, session.status_at(now))
             assert now < found.expires_at or found.ends_at == held_to
         listed = ids(store, now, status="expired")
+        assert len(listed) == len(set(listed))
         by_id = {session.id: session for session in everything}
         ends = [by_id[session_id].ends_at for session_id in listed]
         assert ends == sorted(ends, reverse=True)

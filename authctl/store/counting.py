@@ -6,6 +6,7 @@ what ended beyond it.
 
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 
 from authctl.model import Kind, Status
 from authctl.store.holding import BY_HARD_END
@@ -36,19 +37,26 @@ def tally(
     lie for a session to live now.
     """
     kinds = ", ".join(f"'{one}'" for one in ([kind] if kind else Kind))
-    total = _total(connection, kind)
+
+    @cache
+    def total() -> int:
+        return _total(connection, kind)
 
     def unrevoked() -> int:
-        half = total // 2 + 1
+        half = total() // 2 + 1
         revoked = _number(connection, _REVOKED.format(kinds=kinds), half)  # the smaller side is counted
-        return total - revoked if revoked < half else _number(connection, _UNREVOKED.format(kinds=kinds))
+        return total() - revoked if revoked < half else _number(connection, _UNREVOKED.format(kinds=kinds))
 
     def living() -> int:
         return sum(unended(connection, key, since, kinds=kinds) for key, since in living_since.items())
 
     active, expired, revoked = (int(not statuses or one in statuses) for one in Status)
-    parts: list[tuple[int, Callable[[], int]]] = [(expired - revoked, unrevoked), (active - expired, living)]
-    return revoked * total + sum(sign * count() for sign, count in parts if sign)
+    parts: list[tuple[int, Callable[[], int]]] = [
+        (revoked, total),
+        (expired - revoked, unrevoked),
+        (active - expired, living),
+    ]
+    return sum(sign * count() for sign, count in parts if sign)
 
 
 def _total(connection: sqlite3.Connection, kind: str | None) -> int:

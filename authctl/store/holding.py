@@ -38,6 +38,11 @@ class Lane(NamedTuple):
         return self._replace(condition=f"s.profile_key = :lane AND {self.condition}", parameters={"lane": key})
 
 
+def _hard_ended(condition: str) -> Lane:
+    """What somebody ended, by when."""
+    return Lane(condition, "s.ended_at", "s.ended_at", BY_HARD_END)
+
+
 class Holding:
     """The events of a registry, as conditions on a session `s`; its parameters go with each of them."""
 
@@ -59,21 +64,36 @@ class Holding:
         running = [self._within(name, event, "s.expires_at") for name, event in self._events if event.is_running(now)]
         return f"({' OR '.join(running)})" if running else None
 
-    def lanes(self, now: int, key: str | None = None) -> list[Lane]:
-        """Sessions that are over, parted by what their end goes by: their own deadline, or a past event's.
+    def lanes(self, now: int) -> list[Lane]:
+        """Sessions that are over, parted by what their end goes by: their own deadline, or a past event's."""
+        past = [
+            (self._within(name, event, "s.expires_at"), event) for name, event in self._events if event.ends_at <= now
+        ]
+        own = " AND ".join(f"NOT {within}" for within, _ in past)
+        return [Lane(own or "TRUE"), *(Lane(within, str(event.ends_at)) for within, event in past)]
 
-        Of one profile, and then without those that an event holds now: a deadline since its start ends nothing, so that
-        such sessions are over only by a hard end.
+    def lanes_of(self, now: int, key: str) -> list[Lane]:
+        """The same of one profile, each a stretch of the index of deadlines or of hard ends.
+
+        Without those that an event holds now: a deadline since its start ends nothing, so that such sessions are over only by a
+        hard end. What events held lies apart, too: a list of many others must not pass it.
         """
-        events = [(name, event) for name, event in self._events if key in (None, self.parameters[name])]
-        past = [(self._within(name, event, "s.expires_at"), event) for name, event in events if event.ends_at <= now]
-        apart = [f"NOT {within}" for within, _ in past]
-        held = [event.started_at for _, event in events if event.is_running(now)] if key is not None else []
-        if key is not None:  # one bound: of two, SQLite may enter the index by the wider
-            apart += [f"s.expires_at <= {start}" for start in held] or [f"s.expires_at <= {OVER_BY}"]
-        lanes = [Lane(" AND ".join(apart) or "TRUE"), *(Lane(within, str(event.ends_at)) for within, event in past)]
-        lanes += [Lane(f"s.ended_at > {start}", "s.ended_at", "s.ended_at", BY_HARD_END) for start in held]
-        return lanes if key is None else [lane.of_profile(key) for lane in lanes]
+        lanes: list[Lane] = []
+        events = [(name, event) for name, event in self._events if self.parameters[name] == key]
+        after = ""
+        for name, event in sorted(events, key=lambda one: one[1].started_at):
+            if event.started_at < event.ends_at <= now:
+                within = self._within(name, event, "s.expires_at")
+                lanes += [
+                    Lane(f"{after}s.expires_at <= {event.started_at}"),
+                    Lane(within, str(event.ends_at)),
+                    _hard_ended(f"s.ended_at > {event.started_at} AND s.ended_at < {event.ends_at}"),
+                ]
+                after = f"s.expires_at >= {event.ends_at} AND "
+        held = [event.started_at for _, event in events if event.is_running(now)]
+        lanes.append(Lane(f"{after}s.expires_at <= {min(held) if held else OVER_BY}"))
+        lanes += [_hard_ended(f"s.ended_at > {start}") for start in held]
+        return [lane.of_profile(key) for lane in lanes]
 
     def kept(self, cutoff: int) -> str:
         """Whether a session whose deadline lies before the cutoff ended later, with an event."""

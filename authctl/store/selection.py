@@ -158,7 +158,7 @@ def compiled(
     if table is BY_EXPIRY:
         keys = profile_keys() if selection.profile is None else [fold(selection.profile)]
         asked.add(AMONG_PROFILES, "profiles", json.dumps(keys))
-        lanes = [lane for key in keys for lane in holding.lanes(now, key)]
+        lanes = [lane for key in keys for lane in holding.lanes_of(now, key)]
     elif order is BY_END:
         lanes = holding.lanes(now)
     if statuses and len(statuses) < len(Status):
