@@ -23,6 +23,7 @@ from population import FOLDER, PROFILES, Population, copied, kept
 
 from authctl import Registry, SessionFilter, profiles, records
 from authctl.importing import read_mapping
+from authctl.instants import DAY
 from authctl.registry.creation import create
 from authctl.settings import find_home
 
@@ -227,11 +228,10 @@ def cleaning(population: Population) -> None:
 def halved(population: Population) -> int:
     """Let half of the sessions end far in the past, earlier ones earlier, give or take five days; the number up to which."""
     half = population.sessions // 2
-    day = 86_400_000_000
     with sqlite3.connect(population.home / "registry.db") as connection:
         at = "?1 + number * ?2 / ?3 + number * 2654435761 % ?4"
         sql = f"UPDATE sessions SET created_at = {at}, last_used_at = {at}, slid_at = {at}, expires_at = {at} + 1 WHERE number <= ?3"
-        connection.execute(sql, (population.now - 400 * day, 150 * day, half, 10 * day))
+        connection.execute(sql, (population.now - 400 * DAY, 150 * DAY, half, 10 * DAY))
     return half
 
 

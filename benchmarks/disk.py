@@ -18,6 +18,11 @@ SECONDS = 5.0
 TABLE = "Growth on disk"
 
 
+def noted(what: str, size: str) -> None:
+    """Print and keep a row."""
+    fact(TABLE, {"what": what, "size": size})
+
+
 def pages(home: Path) -> tuple[int, int]:
     """The size of the database, and how much of it is free, in bytes."""
     connection = sqlite3.connect(home / "registry.db")
@@ -39,13 +44,8 @@ def sizes(population: Population) -> None:
         size, now_free = pages(copy.home)
         without = size - now_free + free
         each, bare = with_search / population.sessions, without / population.sessions
-        fact(
-            TABLE,
-            {
-                "what": f"{population.sessions:,} sessions",
-                "size": f"{each:.0f} bytes each; {bare:.0f} without the search index ({each / bare:.2f} x)",
-            },
-        )
+        size_of_each = f"{each:.0f} bytes each; {bare:.0f} without the search index ({each / bare:.2f} x)"
+        noted(f"{population.sessions:,} sessions", size_of_each)
 
 
 def given_back(population: Population) -> None:
@@ -55,13 +55,8 @@ def given_back(population: Population) -> None:
         before = pages(copy.home)[0]
         removed = registry.clean_up().removed
         size, free = pages(copy.home)
-        fact(
-            TABLE,
-            {
-                "what": f"cleanup of {removed:,}",
-                "size": f"{before / MIB:.0f} MiB before; {size / MIB:.0f} MiB after, of which {free / MIB:.0f} MiB is room for new sessions",
-            },
-        )
+        left = f"{size / MIB:.0f} MiB after, of which {free / MIB:.0f} MiB is room for new sessions"
+        noted(f"cleanup of {removed:,}", f"{before / MIB:.0f} MiB before; {left}")
 
 
 def log(population: Population) -> None:
@@ -83,13 +78,8 @@ def log(population: Population) -> None:
             issued += 1
             largest = max(largest, (copy.home / "registry.db-wal").stat().st_size)
         reader.join()
-        fact(
-            TABLE,
-            {
-                "what": "write-ahead log",
-                "size": f"{largest / MIB:.1f} MiB at the most, while {issued:,} sessions were issued and lists were read",
-            },
-        )
+        during = f"while {issued:,} sessions were issued and lists were read"
+        noted("write-ahead log", f"{largest / MIB:.1f} MiB at the most, {during}")
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ def cleanup(
             metavar="N",
             min=1,
             max=LARGEST,
-            help="Sessions a transaction; by default as many as take 50 ms.",
+            help="Sessions a transaction; by default as many as take 80 ms.",
         ),
     ] = None,
     keep_unacknowledged: Annotated[

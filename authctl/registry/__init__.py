@@ -593,7 +593,7 @@ class Registry:
     ) -> CleanupOutcome:
         """Remove sessions whose end lies further back than the retention in force, or than a longer `older_than`.
 
-        In batches that hold the lock for about 50 ms; safe when two run at once, and the next run completes one that was
+        In batches that hold the lock for about 80 ms; safe when two run at once, and the next run completes one that was
         killed. `keep_unacknowledged` leaves revoked sessions whose applications have not said that their data is removed.
         `archive` is given each batch before it is removed, inside the transaction: what it raises keeps the batch.
         Raises Refused when `older_than` is shorter than the retention, where the clock is behind, and, unless `accept_clock_jump`,

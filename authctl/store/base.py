@@ -297,7 +297,8 @@ class Store(Protocol):
     def change(self, *, wait: bool = True, patience: int = 1, synced: bool = True) -> AbstractContextManager[Change]:
         """A transaction to write in; waits for its turn, up to 30 s times its patience, or hardly at all without `wait`.
 
-        What is not `synced` is there at once for everybody, and may be lost in a power cut. Raises RegistryUnavailable when the turn does not come, or the database cannot be written.
+        What is not `synced` is there at once for everybody, and may be lost in a power cut. Raises RegistryUnavailable
+        when the turn does not come, or the database cannot be written.
         """
 
     def by_number(self, number: int, now: int) -> tuple[Session, bytes | None] | None:

@@ -129,21 +129,20 @@ def _lag(connection: sqlite3.Connection) -> int:
 
 
 def take_out(connection: sqlite3.Connection, numbers: Sequence[int]) -> None:
-    """Take sessions out of the index, before they are removed or changed.
-
-    In the order of their numbers: whenever one is smaller than the one before, FTS5 writes out what it has gathered.
-    """
-    sql = (
-        f"INSERT INTO sessions_found (sessions_found, rowid, text) SELECT 'delete', s.number, {_SESSION_TEXT}"
-        f" FROM json_each(?) AS n CROSS JOIN sessions AS s ON s.number = n.value WHERE s.number <= {_INDEXED_SESSIONS}"
-    )
-    connection.execute(sql, (json.dumps(sorted(numbers)),))
+    """Take sessions out of the index, before they are removed or changed."""
+    _write(connection, "(sessions_found, rowid, text) SELECT 'delete',", numbers)
 
 
 def put_back(connection: sqlite3.Connection, numbers: Sequence[int]) -> None:
-    """Put sessions into the index again, after they were changed; in the same order."""
+    """Put sessions into the index again, after they were changed."""
+    _write(connection, "(rowid, text) SELECT", numbers)
+
+
+def _write(connection: sqlite3.Connection, command: str, numbers: Sequence[int]) -> None:
+    """Write sessions that the index has passed, in the order of their numbers: whenever one is smaller than the one before,
+    FTS5 writes out what it has gathered."""
     sql = (
-        f"INSERT INTO sessions_found (rowid, text) SELECT s.number, {_SESSION_TEXT}"
+        f"INSERT INTO sessions_found {command} s.number, {_SESSION_TEXT}"
         f" FROM json_each(?) AS n CROSS JOIN sessions AS s ON s.number = n.value WHERE s.number <= {_INDEXED_SESSIONS}"
     )
     connection.execute(sql, (json.dumps(sorted(numbers)),))

@@ -265,9 +265,9 @@ class SqliteChange(SqliteView):
         ]
         seen = self._revoked(revoked, {**parameters, "limit": limit - len(numbers)}, after)
         gone = [row for row in seen if not (keep_unacknowledged and row[-1])]
-        removed = numbers + [row[-2] for row in gone]
+        removed = sorted(numbers + [row[-2] for row in gone])
         if archive and removed:
-            archive(self.numbered(sorted(removed), cutoff))
+            archive(self.numbered(removed, cutoff))
         self._remove(removed)
         more = len(numbers) + len(seen) == limit
         last = Cursor(seen[-1][:-1]) if seen else after or Cursor((0, 0, "", 0, 0))
@@ -288,7 +288,7 @@ class SqliteChange(SqliteView):
         return found + self._all(sql.format(beyond=" AND (r.at, r.id) > (:after_0, :after_1)"), parameters)
 
     def _remove(self, numbers: Sequence[int]) -> None:
-        given = json.dumps(sorted(numbers))
+        given = json.dumps(numbers)
         self.connection.execute(_KEEP_FINALS, (given,))
         searching.take_out(self.connection, numbers)
         for table in ("imported", "sessions"):
