@@ -8,6 +8,7 @@ Instants are microseconds since 1970, as the registry's own.
 import io
 import json
 import random
+import select
 import sys
 import time
 from collections import deque
@@ -274,7 +275,18 @@ def leave_open(home: str) -> int:
         return 1 + sum(1 for _ in listed)
 
 
-PARTS = {part.__name__: part for part in (storm, first_use, init, clean_up, leave_open)}
+def list_on(home: str) -> int:
+    """Read one list after the other, and say so once the first was read, until told to stop; how many sessions they had."""
+    with Registry.open(home) as registry:
+        listed = sum(1 for _ in registry.sessions())
+        sys.stdout.write("reading\n")
+        sys.stdout.flush()
+        while not select.select([sys.stdin], [], [], 0)[0]:
+            listed += sum(1 for _ in registry.sessions())
+    return listed
+
+
+PARTS = {part.__name__: part for part in (storm, first_use, init, clean_up, leave_open, list_on)}
 
 
 def main(part: str, *arguments: str) -> None:

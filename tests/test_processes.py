@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import count
+from itertools import count, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from authctl.instants import SECOND, format_instant
 from authctl.profiles import read
 from authctl.registry.creation import create
 from authctl.settings import find_home
+from authctl.store import sqlite
 from tests.conftest import Authctl, Start
 from tests.crash import TWO_TRANSACTIONS
 from tests.storm import MAP, VARIANTS, imported_users, microseconds, rows
@@ -36,6 +37,7 @@ KILLS = 10
 LEAST_KILLED = 4
 LONGEST_START = 0.15
 PATIENCE = 60
+MIB = 2**20
 RETENTION = 2 * SECOND
 OLD = [f"old-{number}" for number in range(1_000)]
 LONG_AGO = int(datetime(2020, 5, 4, tzinfo=UTC).timestamp()) * SECOND
@@ -535,6 +537,53 @@ def test_a_list_that_is_not_read_to_its_end_blocks_nobody(populated: Path, start
     out, err = reader.communicate("\n", timeout=PATIENCE)
     assert (reader.returncode, err) == (0, "")
     assert int(out) >= 2_500
+
+
+def test_lists_without_a_pause_do_not_let_the_log_grow(populated: Path, start: Start, monkeypatch: pytest.MonkeyPatch):
+    """Processes that list one time after the other would never let SQLite start its write-ahead log anew."""
+    monkeypatch.setattr(sqlite, "LOG_LIMIT", MIB)
+    readers = [start(str(Path(__file__).with_name("storm.py")), "list_on", str(populated)) for _ in range(2)]
+    for reader in readers:
+        assert reader.stdout.readline() == "ready\n"
+        reader.stdin.write("0\n")
+        reader.stdin.flush()
+        assert reader.stdout.readline() == "reading\n"
+    sizes = [0]
+    with Registry.open(populated) as registry:
+        while sum(max(0, after - before) for before, after in pairwise(sizes)) < 40 * MIB:
+            registry.issue(username="alice", application="Outlook")
+            sizes.append((populated / "registry.db-wal").stat().st_size)
+    for reader in readers:
+        out, err = reader.communicate("stop\n", timeout=PATIENCE)
+        assert (reader.returncode, err) == (0, "")
+        assert int(out) > 2_500
+    assert max(sizes) < 10 * MIB
+
+
+def test_a_reader_that_stays_lets_the_log_grow_until_it_leaves(populated: Path, monkeypatch: pytest.MonkeyPatch):
+    """Every commit goes through beside it, and soon after it has left the log is small again."""
+    monkeypatch.setattr(sqlite, "LOG_LIMIT", MIB)
+    log = populated / "registry.db-wal"
+    issued = []
+    with Registry.open(populated) as registry, closing(sqlite3.connect(populated / "registry.db")) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM sessions").fetchone()
+        while log.stat().st_size < 3 * MIB:
+            issued.append(registry.issue(username="alice", application="Outlook").session.id)
+        reader.execute("ROLLBACK")
+        while log.stat().st_size > MIB:
+            assert log.stat().st_size < 5 * MIB
+            issued.append(registry.issue(username="alice", application="Outlook").session.id)
+        assert {session.id for session in registry.sessions(SessionFilter(username="alice"))} == set(issued)
+
+
+def test_a_log_that_is_gone_does_not_undo_what_was_committed(populated: Path):
+    """What went through is not called a failure because the log cannot be looked at afterwards."""
+    with Registry.open(populated) as registry:
+        registry.issue(username="alice", application="Outlook")
+        (populated / "registry.db-wal").unlink()
+        registry.issue(username="alice", application="Outlook")
+        assert sum(1 for _ in registry.sessions(SessionFilter(username="alice"))) == 2
 
 
 def test_a_list_in_a_pipe_that_nobody_empties_blocks_nobody(populated: Path, start: Start):

@@ -9,9 +9,9 @@ import os
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from time import monotonic
+from time import monotonic, sleep
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -32,6 +32,13 @@ PATIENCE = 30.0
 
 _FULL, _NORMAL = 2, 1
 """Levels of `synchronous`: a commit is on the disk when it returns, or some time later."""
+
+LOG_LIMIT = 16 * 2**20
+"""Bytes of the write-ahead log from which on a writer waits a moment for the readers that keep it from starting anew."""
+
+_LOG_PATIENCE = 0.15
+_LOG_LOOK = 5
+"""Milliseconds that one attempt to empty the log waits."""
 
 _IMPATIENCE = 0.02
 _MOMENT = 0.05
@@ -213,6 +220,8 @@ class SqliteStore:
         self._hot = _Channel(self.path)
         self._reader = _Channel(self.path)
         self._writer = _Channel(self.path, writing=True)
+        self._log = Path(f"{self.path}-wal")
+        self._log_due = LOG_LIMIT
         self._forks = _forks
         self._closed = False
 
@@ -258,6 +267,7 @@ class SqliteStore:
                     self._begin(PATIENCE * patience if wait else _IMPATIENCE)
                     yield SqliteChange(connection)
                     connection.execute("COMMIT")
+                    self._bound_log(_LOG_PATIENCE if wait else _MOMENT)
                 finally:
                     _roll_back(connection)
         finally:
@@ -277,6 +287,24 @@ class SqliteStore:
             except sqlite3.OperationalError as error:
                 if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or monotonic() > until:
                     raise
+
+    def _bound_log(self, patience: float) -> None:
+        """Empty a write-ahead log that has grown too large; where readers stay for too long, once it has grown by as much again.
+
+        SQLite starts the log anew when a writer finds that nobody reads from it: where readers never pause, never (sqlite.org/wal.html,
+        "Avoiding Excessively Large WAL Files"). It is asked again and again, since a reader that comes back soon reads all that is
+        there, and is in nobody's way. What was committed is so, whatever is met here.
+        """
+        with suppress(OSError, sqlite3.Error):
+            size = self._log.stat().st_size
+            if size < self._log_due:
+                self._log_due = max(LOG_LIMIT, min(self._log_due, size + LOG_LIMIT))
+                return
+            self._log_due = size + LOG_LIMIT
+            connection = self._writer.tuned("busy_timeout", _LOG_LOOK)
+            until = monotonic() + patience
+            while connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0] and monotonic() < until:
+                sleep(0.001)
 
     def engine(self) -> tuple[str, str | None]:
         flaw = "its write-ahead log can be corrupted when it is reset (mended in 3.51.3, 3.50.7 and 3.44.6)"
