@@ -243,10 +243,11 @@ def kept(sessions: int) -> Population:
 
 @contextmanager
 def copied(source: Population) -> Iterator[Population]:
-    """A copy to change, which goes afterwards."""
+    """A copy to change, which goes afterwards; on the disk, so that no measured commit waits for it to get there."""
     with tempfile.TemporaryDirectory(dir=FOLDER) as folder:
         home = Path(folder) / "home"
         shutil.copytree(source.home, home)
+        os.sync()
         yield Population(home, source.sessions, source.now)
 
 
