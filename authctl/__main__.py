@@ -21,6 +21,7 @@ def main() -> None:
     for stream in streams:
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     gc.freeze()
+    gc.set_threshold(50_000)
     gc.enable()
     code = run(sys.argv[1:])
     for stream in streams:

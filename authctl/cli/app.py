@@ -1,12 +1,14 @@
 """The tree of commands, and the one place where errors become messages and exit codes."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from importlib import import_module
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
-from typer.main import get_command
+from typer.main import get_command, get_group
+from typer.models import CommandInfo
 
 from authctl.cli.context import Cli, talk, writing
 from authctl.errors import AuthctlError, Refused
@@ -37,21 +39,46 @@ INTERRUPTED = 130
 """The exit code after Ctrl-C, as shells have it: 128 and the signal's number."""
 
 
-class _Tree(TyperGroup):
+class _Late(TyperGroup):
+    """A group whose commands are made when they are asked for: each option takes as long to make as a small module to import."""
+
+    makers: Mapping[str, Callable[[], Any]]
+
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002
-        return list(COMMANDS)
+        return list(self.makers)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002
-        if cmd_name not in COMMANDS:
+        if cmd_name not in self.makers:
             return None
-        module = import_module(f"authctl.cli.{COMMANDS[cmd_name]}")
-        command = get_command(getattr(module, f"{cmd_name}_app", None) or module.app)
+        command = self.makers[cmd_name]()
         command.name = cmd_name
         return command
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        self.commands = dict.fromkeys(COMMANDS)  # type: ignore[assignment]  # names only, for "did you mean"
+        self.commands = dict.fromkeys(self.makers)  # type: ignore[assignment]  # names only, for "did you mean"
         return super().resolve_command(ctx, args)
+
+
+def _command(name: str) -> Any:
+    """A command of the tree, or a noun of which no verb was made yet."""
+    module = import_module(f"authctl.cli.{COMMANDS[name]}")
+    found = getattr(module, f"{name}_app", None) or module.app
+    verbs = found.registered_commands
+    if len(verbs) == 1:
+        return get_command(found)
+    noun: Any = get_group(typer.Typer(cls=_Late, help=found.info.help, rich_markup_mode=None, add_completion=False))
+    noun.makers = {verb.name or verb.callback.__name__: partial(_verb, verb) for verb in verbs}
+    return noun
+
+
+def _verb(info: CommandInfo) -> Any:
+    alone = typer.Typer(rich_markup_mode=None, add_completion=False)
+    alone.registered_commands.append(info)
+    return get_command(alone)
+
+
+class _Tree(_Late):
+    makers: Mapping[str, Callable[[], Any]] = {name: partial(_command, name) for name in COMMANDS}
 
 
 app = typer.Typer(

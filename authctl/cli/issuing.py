@@ -3,7 +3,9 @@
 import sys
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from authctl import records
 from authctl.cli.context import Cli
@@ -14,6 +16,25 @@ from authctl.tokens import LONGEST_TOKEN
 
 if TYPE_CHECKING:
     from authctl.registry.tokens import Issued
+
+SignInUser = Annotated[str, typer.Option("--user", metavar="NAME", help="Who signed in.")]
+SignInApplication = Annotated[str, typer.Option("--application", metavar="NAME", help="With which application.")]
+SignInProfile = Annotated[str | None, typer.Option("--profile", metavar="NAME", help="Instead of the assigned one.")]
+SignInDevice = Annotated[str | None, typer.Option("--device", metavar="TEXT", help="On which device.")]
+SignInPlatform = Annotated[str | None, typer.Option("--platform", metavar="TEXT", help="Its operating system.")]
+SignInVersion = Annotated[
+    str | None, typer.Option("--application-version", metavar="TEXT", help="The application's version.")
+]
+SignInAddress = Annotated[str | None, typer.Option("--ip", metavar="TEXT", help="From which address.")]
+SignInAgent = Annotated[
+    str | None, typer.Option("--user-agent", metavar="TEXT", help="What the application calls itself.")
+]
+SignInReferrer = Annotated[str | None, typer.Option("--referrer", metavar="URL", help="From which page.")]
+SignInKind = Annotated[str, typer.Option("--kind", metavar="KIND", help="application or web.")]
+SignInLifetime = Annotated[
+    str | None,
+    typer.Option("--lifetime", metavar="AGE", help="For how long, where the profile lets that be requested."),
+]
 
 
 def show_issued(cli: Cli, issued: "Issued", done: str) -> None:

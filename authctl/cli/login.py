@@ -3,11 +3,7 @@
 import typer
 
 from authctl.cli.context import start
-from authctl.cli.issuing import read_password, show_issued
-from authctl.cli.options import (
-    Actor,
-    Output,
-    Quiet,
+from authctl.cli.issuing import (
     SignInAddress,
     SignInAgent,
     SignInApplication,
@@ -19,7 +15,10 @@ from authctl.cli.options import (
     SignInReferrer,
     SignInUser,
     SignInVersion,
+    read_password,
+    show_issued,
 )
+from authctl.cli.options import Actor, Output, Quiet
 from authctl.instants import parse_lifetime
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)

@@ -7,24 +7,20 @@ import typer
 
 from authctl import records, render
 from authctl.cli.context import Cli, counted, start, talk
-from authctl.cli.options import (
-    LARGEST,
-    Actor,
+from authctl.cli.options import LARGEST, Actor, DryRun, Note, Output, Quiet, Yes
+from authctl.cli.selecting import (
     Application,
     CreatedBefore,
     Device,
-    DryRun,
-    Note,
-    Output,
     Platform,
     ProfileName,
-    Quiet,
     Statuses,
     UnusedFor,
     User,
-    Yes,
+    named,
+    selected,
+    warn_of_similar,
 )
-from authctl.cli.selecting import named, selected, warn_of_similar
 from authctl.errors import NotFound
 from authctl.model import Kind, SessionFilter, Status
 from authctl.registry.revocations import RevokeOutcome, check_target

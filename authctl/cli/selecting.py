@@ -3,13 +3,35 @@
 from collections.abc import Sequence
 from contextlib import suppress
 from enum import StrEnum
-from typing import Any
+from typing import Annotated, Any
+
+import typer
 
 from authctl.cli.context import Cli
 from authctl.errors import AuthctlError
 from authctl.instants import parse_duration, parse_when
-from authctl.model import Kind, SessionFilter, Status
+from authctl.model import Kind, SessionFilter, Status, Wipe
 from authctl.names import quoted
+
+Statuses = Annotated[
+    list[Status] | None, typer.Option("--status", help="Only sessions of this status; may be given again.")
+]
+User = Annotated[str | None, typer.Option("--user", metavar="NAME", help="Only this user's sessions.")]
+Application = Annotated[str | None, typer.Option("--application", metavar="NAME", help="Only this application's.")]
+Device = Annotated[str | None, typer.Option("--device", metavar="NAME", help="Only this device's.")]
+Platform = Annotated[str | None, typer.Option("--platform", metavar="NAME", help="Only on this platform.")]
+ProfileName = Annotated[str | None, typer.Option("--profile", metavar="NAME", help="Only under this profile.")]
+CreatedBefore = Annotated[
+    str | None,
+    typer.Option("--created-before", metavar="TIME", help="Only those registered before: a date, a time, or an age."),
+]
+UnusedFor = Annotated[
+    str | None, typer.Option("--unused-for", metavar="AGE", help="Only those not used for so long: 7d, 36h, 6 months.")
+]
+WipeState = Annotated[
+    Wipe | None,
+    typer.Option("--wipe", help="Only revoked ones whose application was told to remove its data, and so far."),
+]
 
 
 class KindChoice(StrEnum):

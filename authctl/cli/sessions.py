@@ -8,23 +8,20 @@ import typer
 
 from authctl import records, render
 from authctl.cli.context import counted, start
-from authctl.cli.options import (
-    Actor,
+from authctl.cli.options import Actor, DryRun, Limit, Output, Quiet
+from authctl.cli.selecting import (
     Application,
     CreatedBefore,
     Device,
-    DryRun,
-    Limit,
-    Output,
+    KindChoice,
     Platform,
     ProfileName,
-    Quiet,
     Statuses,
     UnusedFor,
     User,
     WipeState,
+    selected,
 )
-from authctl.cli.selecting import KindChoice, selected
 from authctl.errors import InvalidInput
 from authctl.model import Grouping, Status
 from authctl.render import Format

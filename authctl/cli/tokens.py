@@ -7,17 +7,7 @@ import typer
 
 from authctl import records, render
 from authctl.cli.context import counted, start
-from authctl.cli.issuing import read_token, show_issued
-from authctl.cli.options import (
-    Actor,
-    Note,
-    Output,
-    Quiet,
-    SeenAddress,
-    SeenApplication,
-    SeenPlatform,
-    SeenReferrer,
-    SeenVersion,
+from authctl.cli.issuing import (
     SignInAddress,
     SignInAgent,
     SignInApplication,
@@ -29,11 +19,24 @@ from authctl.cli.options import (
     SignInReferrer,
     SignInUser,
     SignInVersion,
-    Token,
+    read_token,
+    show_issued,
 )
+from authctl.cli.options import Actor, Note, Output, Quiet
 from authctl.errors import TokenInvalid
 from authctl.instants import parse_lifetime
 from authctl.render import Format
+
+SeenApplication = Annotated[
+    str | None, typer.Option("--application", metavar="TEXT", help="The application that presents it.")
+]
+SeenVersion = Annotated[str | None, typer.Option("--application-version", metavar="TEXT", help="Its version.")]
+SeenPlatform = Annotated[str | None, typer.Option("--platform", metavar="TEXT", help="Its operating system.")]
+SeenAddress = Annotated[str | None, typer.Option("--ip", metavar="TEXT", help="The address it comes from.")]
+SeenReferrer = Annotated[str | None, typer.Option("--referrer", metavar="URL", help="The page it comes from.")]
+Token = Annotated[
+    str | None, typer.Argument(metavar="[TOKEN|-]", help="The token; by default, and with -, from standard input.")
+]
 
 app = typer.Typer(help="Issue, verify, refresh and revoke tokens.", rich_markup_mode=None, add_completion=False)
 

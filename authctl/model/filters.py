@@ -1,9 +1,8 @@
 """Which sessions are meant: one value for list, count, dry run and revoke."""
 
-from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from authctl.errors import InvalidInput
 from authctl.instants import instant_of
@@ -51,18 +50,7 @@ def _instant(value: "int | datetime | None") -> int | None:
     return instant_of(value) if isinstance(value, datetime) else value
 
 
-@dataclass(frozen=True, slots=True)
-class SessionFilter:
-    """Which sessions are meant: every criterion that is given must hold.
-
-    One value drives list, count, dry run and revoke, so what was previewed is what is revoked.
-    Texts are compared by their folded key and never as patterns; `search` is a literal substring of
-    user, application, device, platform, address or note. Instants may be given as datetimes.
-    Raises InvalidInput for a text that no session could have.
-    `key_id` is of the key that signed the present tokens. `wipe` is how far an order to remove data has come, and means revoked sessions alone. `kind` None means every kind. `ids` are whole ids or unique beginnings of one, and where there are any,
-    the others narrow them. With no criterion at all it lists everything, but revokes only with `everything`.
-    """
-
+class _Criteria(NamedTuple):
     ids: tuple[str, ...] = ()
     status: tuple[Status, ...] | str = ()
     username: str | None = None
@@ -82,23 +70,24 @@ class SessionFilter:
     except_ids: tuple[str, ...] = ()
     everything: bool = False
 
-    def __post_init__(self) -> None:
-        given = (self.status,) if isinstance(self.status, str) else self.status
-        for value, choices in (*((one, Status) for one in given), (self.kind, Kind), (self.wipe, Wipe)):
-            if value is not None and value not in tuple(choices):
-                raise InvalidInput(f"{quoted(value)} is none of: {', '.join(choices)}")
-        given = (Status.REVOKED,) if self.wipe is not None and not given else given
-        object.__setattr__(self, "status", tuple(s for s in Status if s in given))
-        if self.username is not None:
-            username(self.username)
-        if self.profile is not None:
-            profile_name(self.profile)
-        if self.search is not None and not fold(self.search):
-            raise InvalidInput("the search is blank")
-        for name in ("application", "device", "platform", "search", "key_id"):
-            checked_field(getattr(self, name) or "", name.replace("_", " "))
-        for name in ("created_since", "created_before", "used_since", "unused_since", "expires_before"):
-            object.__setattr__(self, name, _instant(getattr(self, name)))
+
+class SessionFilter(_Criteria):
+    """Which sessions are meant: every criterion that is given must hold.
+
+    One value drives list, count, dry run and revoke, so what was previewed is what is revoked.
+    Texts are compared by their folded key and never as patterns; `search` is a literal substring of
+    user, application, device, platform, address or note. Instants may be given as datetimes.
+    Raises InvalidInput for a text that no session could have.
+    `key_id` is of the key that signed the present tokens. `wipe` is how far an order to remove data has come, and means revoked sessions alone. `kind` None means every kind. `ids` are whole ids or unique beginnings of one, and where there are any,
+    the others narrow them. With no criterion at all it lists everything, but revokes only with `everything`.
+    """
+
+    __slots__ = ()
+
+    if not TYPE_CHECKING:  # its signature is that of the criteria
+
+        def __new__(cls, *args: Any, **kwargs: Any) -> Self:  # noqa: D102
+            return cls._make(_checked(_Criteria(*args, **kwargs)))
 
     @property
     def statuses(self) -> tuple[Status, ...]:
@@ -107,9 +96,33 @@ class SessionFilter:
 
     def narrowed(self, **changes: object) -> "SessionFilter":
         """The same filter with some criteria replaced."""
-        return replace(self, **changes)  # type: ignore[arg-type]
+        return SessionFilter(**(self._asdict() | changes))
 
     def criteria(self) -> dict[str, object]:
         """What is given, for the audit log: only the criteria that say something."""
-        values = {name: getattr(self, name) for name in self.__slots__}
-        return {k: list(v) if isinstance(v, tuple) else v for k, v in values.items() if v not in (None, (), False)}
+        values = self._asdict().items()
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in values if v not in (None, (), False)}
+
+
+def _checked(given: _Criteria) -> _Criteria:
+    statuses = (given.status,) if isinstance(given.status, str) else given.status
+    for value, choices in (*((one, Status) for one in statuses), (given.kind, Kind), (given.wipe, Wipe)):
+        if value is not None and value not in tuple(choices):
+            raise InvalidInput(f"{quoted(value)} is none of: {', '.join(choices)}")
+    statuses = (Status.REVOKED,) if given.wipe is not None and not statuses else statuses
+    if given.username is not None:
+        username(given.username)
+    if given.profile is not None:
+        profile_name(given.profile)
+    if given.search is not None and not fold(given.search):
+        raise InvalidInput("the search is blank")
+    for name in ("application", "device", "platform", "search", "key_id"):
+        checked_field(getattr(given, name) or "", name.replace("_", " "))
+    return given._replace(
+        status=tuple(status for status in Status if status in statuses),
+        created_since=_instant(given.created_since),
+        created_before=_instant(given.created_before),
+        used_since=_instant(given.used_since),
+        unused_since=_instant(given.unused_since),
+        expires_before=_instant(given.expires_before),
+    )

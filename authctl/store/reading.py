@@ -9,7 +9,7 @@ from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
 from authctl import model
-from authctl.model import EventFilter, Grouping, Kind, Session, SessionFilter, Status
+from authctl.model import Grouping, Kind, Session, Status
 from authctl.names import fold
 from authctl.store import rows, searching
 from authctl.store.counting import tally, unended
@@ -31,7 +31,17 @@ from authctl.store.selection import (
 from authctl.store.values import Cursor, DeadlineChanges, ImportedDetail, Page, Removable, Signed
 
 if TYPE_CHECKING:
-    from authctl.model import AuditEvent, CachedLogin, ContinuityEvent, Group, ProfileSet, Sort, User
+    from authctl.model import (
+        AuditEvent,
+        CachedLogin,
+        ContinuityEvent,
+        EventFilter,
+        Group,
+        ProfileSet,
+        SessionFilter,
+        Sort,
+        User,
+    )
 
 _BY_NUMBER = f"SELECT {{columns}}, s.secret_hash FROM sessions AS s {JOINED} WHERE s.number = {{number}}"
 BY_NUMBER = _BY_NUMBER.format(columns=rows.session_columns(now="max(?1, (SELECT seen_at FROM clock))"), number="?2")
