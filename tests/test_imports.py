@@ -60,6 +60,20 @@ def test_rows_of_a_key_are_one_session(registry: Registry):
     assert found.expires_at == found.last_used_at + 3 * DAY
 
 
+def test_numbers_go_by_time(registry: Registry):
+    """Sessions are registered in the order in which they began, whatever the order of the file or of their keys: neighbours in time
+    lie side by side in the registry."""
+    days = random.Random(5).sample(range(1, 26), 20)
+    load(
+        registry,
+        *(row(day, user=f"user{day * 7 % 20}-{day}") for day in days),
+        row(26, user=f"user{days[3] * 7 % 20}-{days[3]}"),
+    )
+    found = sorted(registry.sessions(), key=lambda session: session.number)
+    assert [session.created_at for session in found] == sorted(session.created_at for session in found)
+    assert len(found) == len(days)
+
+
 def test_again_changes_nothing(registry: Registry):
     """The same file a second time registers and updates nothing."""
     rows = [row(5, device="a"), row(6), row(3, "bob", ip="10.0.0.1")]

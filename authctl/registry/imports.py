@@ -1,4 +1,4 @@
-"""Registering the sessions of another system's export: read and staged whole, then merged in batches by key."""
+"""Registering the sessions of another system's export: read and staged whole, then merged key by key, in batches."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -270,7 +270,7 @@ class Change(View, Protocol):
 
 
 class Staging(Protocol):
-    """Room outside the registry where an import's rows wait, sorted by key, until the whole file was read."""
+    """Room outside the registry where an import's rows wait, key by key, until the whole file was read."""
 
     def seen(self, event_id: str) -> bool:
         """Whether that event id was staged before; remembers it."""
@@ -279,7 +279,7 @@ class Staging(Protocol):
         """Stage one row."""
 
     def by_key(self) -> Iterator[tuple[bytes, list[tuple[int, dict[str, Any]]]]]:
-        """Each key with its rows, oldest first and in an order that does not depend on the file's."""
+        """Each key with its rows, oldest first, keys by their oldest row; an order that does not depend on the file's."""
 
     def keys(self) -> int:
         """How many keys were staged."""

@@ -59,7 +59,10 @@ class SqliteStaging:
     def _ordered(self) -> Iterator[tuple[bytes, int, str]]:
         with _explained():
             self._stage()
-            found = self.connection.execute("SELECT key, at, details FROM staged ORDER BY key, at, details")
+            found = self.connection.execute(
+                "SELECT key, at, details FROM (SELECT *, min(at) OVER (PARTITION BY key) AS first FROM staged)"
+                " ORDER BY first, key, at, details"
+            )
             while rows := found.fetchmany(1_000):
                 yield from rows
 
