@@ -18,6 +18,8 @@ Progress = Callable[[int, int], None]
 _FIRST_BATCH = 500
 _LARGEST_BATCH = 20_000
 _LOCK_SECONDS = 0.08
+_GROWTH = 2
+"""How many times as large as the one before a batch is at the most: one that is small tells little of what a large one takes."""
 
 BREATH_SECONDS = 0.005
 """How long work in batches pauses after each, so that whoever waits to write gets a turn."""
@@ -133,7 +135,7 @@ def _remove(
         if after is None:
             break
         if batch_size is None:
-            size = max(1, min(_LARGEST_BATCH, int(size * _LOCK_SECONDS / max(took, 1e-6))))
+            size = max(1, min(_LARGEST_BATCH, _GROWTH * size, int(size * _LOCK_SECONDS / max(took, 1e-6))))
     for step in _UPKEEP:
         while _done(core, actor, step):
             sleep(BREATH_SECONDS)
