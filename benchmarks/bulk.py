@@ -246,12 +246,17 @@ def cleaning(population: Population) -> None:
 
 
 def halved(population: Population) -> int:
-    """Let half of the sessions end far in the past, earlier ones earlier, give or take five days; the number up to which."""
+    """Let half of the sessions end far in the past, earlier ones earlier, give or take five days; the number up to which.
+
+    The log is emptied, so that nobody who is measured pays for this.
+    """
     half = population.sessions // 2
     with sqlite3.connect(population.home / "registry.db") as connection:
         at = "?1 + number * ?2 / ?3 + number * 2654435761 % ?4"
         sql = f"UPDATE sessions SET created_at = {at}, last_used_at = {at}, slid_at = {at}, expires_at = {at} + 1 WHERE number <= ?3"
         connection.execute(sql, (population.now - 400 * DAY, 150 * DAY, half, 10 * DAY))
+    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    connection.close()
     os.sync()
     return half
 
