@@ -6,6 +6,7 @@ stretch, and the sessions are looked for in no order, and sorted, as long as the
 
 import sqlite3
 from collections.abc import Sequence
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from authctl.store import rows, searching
@@ -63,7 +64,7 @@ class Walk(NamedTuple):
 
     def _page(self, found: list[tuple[Any, ...]], limit: int) -> Page:
         width = len(self.chosen.order.columns)
-        found.sort(key=lambda row: row[-width:], reverse=True)
+        found.sort(key=itemgetter(slice(-width, None)), reverse=True)
         sessions = [rows.checked_session(row) for row in found[:limit]]
         return Page(sessions, Cursor(found[limit - 1][-width:]) if len(found) >= limit else None)
 
