@@ -5,6 +5,7 @@ What a storm does is in `HOME/deeds-NUMBER`: a line when a deed begins and one w
 Instants are microseconds since 1970, as the registry's own.
 """
 
+import fcntl
 import io
 import json
 import random
@@ -286,7 +287,17 @@ def list_on(home: str) -> int:
     return listed
 
 
-PARTS = {part.__name__: part for part in (storm, first_use, init, clean_up, leave_open, list_on)}
+def empty_log(home: str) -> int:
+    """Hold what SQLite holds while it empties a write-ahead log (sqlite.org/walformat.html, WAL_CKPT_LOCK), until told to let go."""
+    with (Path(home) / "registry.db-shm").open("r+b") as index:
+        fcntl.lockf(index, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, 121)
+        sys.stdout.write("emptying\n")
+        sys.stdout.flush()
+        sys.stdin.readline()
+    return 0
+
+
+PARTS = {part.__name__: part for part in (storm, first_use, init, clean_up, leave_open, list_on, empty_log)}
 
 
 def main(part: str, *arguments: str) -> None:

@@ -577,6 +577,31 @@ def test_a_reader_that_stays_lets_the_log_grow_until_it_leaves(populated: Path, 
         assert {session.id for session in registry.sessions(SessionFilter(username="alice"))} == set(issued)
 
 
+def test_a_log_that_another_process_empties_is_left_to_it(
+    populated: Path, start: Start, monkeypatch: pytest.MonkeyPatch
+):
+    """Whoever finds one at it neither waits nor asks again and again, and empties the log itself once that one has gone."""
+    monkeypatch.setattr(sqlite, "LOG_LIMIT", MIB)
+    log = populated / "registry.db-wal"
+    asked: list[str] = []
+    with Registry.open(populated) as registry:
+        registry.issue(username="alice", application="Outlook")
+        emptier = start(str(Path(__file__).with_name("storm.py")), "empty_log", str(populated))
+        assert emptier.stdout.readline() == "ready\n"
+        emptier.stdin.write("0\n")
+        emptier.stdin.flush()
+        assert emptier.stdout.readline() == "emptying\n"
+        registry._core.store._writer.connection().set_trace_callback(asked.append)
+        while log.stat().st_size < 3 * MIB:
+            registry.issue(username="alice", application="Outlook")
+        assert sum("wal_checkpoint" in sql for sql in asked) == 2
+        _, err = emptier.communicate("\n", timeout=PATIENCE)
+        assert (emptier.returncode, err) == (0, "")
+        while log.stat().st_size > MIB:
+            assert log.stat().st_size < 5 * MIB
+            registry.issue(username="alice", application="Outlook")
+
+
 def test_a_log_that_is_gone_does_not_undo_what_was_committed(populated: Path):
     """What went through is not called a failure because the log cannot be looked at afterwards."""
     with Registry.open(populated) as registry:

@@ -39,6 +39,8 @@ LOG_LIMIT = 16 * 2**20
 _LOG_PATIENCE = 0.15
 _LOG_LOOK = 5
 """Milliseconds that one attempt to empty the log waits."""
+_ANOTHER_EMPTIES = -1
+"""How many pages the log has, by the answer of an attempt that found another at it (sqlite.org/pragma.html#pragma_wal_checkpoint)."""
 
 _IMPATIENCE = 0.02
 _MOMENT = 0.05
@@ -293,7 +295,8 @@ class SqliteStore:
 
         SQLite starts the log anew when a writer finds that nobody reads from it: where readers never pause, never (sqlite.org/wal.html,
         "Avoiding Excessively Large WAL Files"). It is asked again and again, since a reader that comes back soon reads all that is
-        there, and is in nobody's way. What was committed is so, whatever is met here.
+        there, and is in nobody's way. Where another connection empties it already, that one is left to it. What was committed is
+        so, whatever is met here.
         """
         with suppress(OSError, sqlite3.Error):
             size = self._log.stat().st_size
@@ -303,7 +306,10 @@ class SqliteStore:
             self._log_due = size + LOG_LIMIT
             connection = self._writer.tuned("busy_timeout", _LOG_LOOK)
             until = monotonic() + patience
-            while connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0] and monotonic() < until:
+            while monotonic() < until:
+                busy, pages, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+                if not busy or pages == _ANOTHER_EMPTIES:
+                    return
                 sleep(0.001)
 
     def engine(self) -> tuple[str, str | None]:
