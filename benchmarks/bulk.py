@@ -15,7 +15,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 from unittest.mock import patch
@@ -251,19 +251,19 @@ def halved(population: Population) -> int:
     The log is emptied, so that nobody who is measured pays for this.
     """
     half = population.sessions // 2
-    with sqlite3.connect(population.home / "registry.db") as connection:
+    with closing(sqlite3.connect(population.home / "registry.db")) as connection:
         at = "?1 + number * ?2 / ?3 + number * 2654435761 % ?4"
         sql = f"UPDATE sessions SET created_at = {at}, last_used_at = {at}, slid_at = {at}, expires_at = {at} + 1 WHERE number <= ?3"
         connection.execute(sql, (population.now - 400 * DAY, 150 * DAY, half, 10 * DAY))
-    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    connection.close()
+        connection.commit()
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     os.sync()
     return half
 
 
 def deleted(home: Path, half: int) -> None:
     """The reference."""
-    with sqlite3.connect(home / "registry.db") as connection:
+    with closing(sqlite3.connect(home / "registry.db")) as connection, connection:
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("DELETE FROM sessions WHERE number <= ? AND revocation_id = 1", (half,))
 
@@ -298,7 +298,7 @@ def applying(population: Population) -> None:
 
 def updated(home: Path) -> None:
     """The reference."""
-    with sqlite3.connect(home / "registry.db") as connection:
+    with closing(sqlite3.connect(home / "registry.db")) as connection, connection:
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute(
             "UPDATE sessions SET expires_at = expires_at - 1, idle_expires_at = idle_expires_at - 1 WHERE revocation_id = 1 AND expires_at > unixepoch() * 1000000"
