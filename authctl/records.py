@@ -56,8 +56,8 @@ def instant(value: int | None) -> str | None:
 
 def session(s: "Session") -> Record:
     """A session, every field."""
-    status, wipe, expires = s.status.value, s.wipe, s.expires_at
-    expires_at = instant(expires)  # as a rule one of the two below
+    status, wipe = s.status.value, s.wipe
+    expires_at = instant(s.expires_at)  # as a rule one of the two below
     return {
         "id": s.id,
         "username": s.username,
@@ -73,8 +73,8 @@ def session(s: "Session") -> Record:
         "created_at": instant(s.created_at),
         "last_used_at": instant(s.last_used_at),
         "expires_at": expires_at,
-        "idle_expires_at": expires_at if s.idle_expires_at == expires else instant(s.idle_expires_at),
-        "absolute_expires_at": expires_at if s.absolute_expires_at == expires else instant(s.absolute_expires_at),
+        "idle_expires_at": expires_at if s.idle_expires_at == s.expires_at else instant(s.idle_expires_at),
+        "absolute_expires_at": expires_at if s.absolute_expires_at == s.expires_at else instant(s.absolute_expires_at),
         "ended_at": instant(s.ended_at),
         "ended_reason": None if status == "active" else s.ended_reason,
         "revoked_at": instant(s.revoked_at),

@@ -306,10 +306,7 @@ class SqliteStore:
             self._log_due = size + LOG_LIMIT
             connection = self._writer.tuned("busy_timeout", _LOG_LOOK)
             until = monotonic() + patience
-            while monotonic() < until:
-                busy, pages, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-                if not busy or pages == _ANOTHER_EMPTIES:
-                    return
+            while not _emptied(connection) and monotonic() < until:
                 sleep(0.001)
 
     def engine(self) -> tuple[str, str | None]:
@@ -341,6 +338,12 @@ class SqliteStore:
             return  # the parent's connections, and locks that nobody here will ever release
         for channel in (self._hot, self._reader, self._writer):
             channel.close()
+
+
+def _emptied(connection: sqlite3.Connection) -> bool:
+    """Try once to empty the write-ahead log; whether it is empty, or another connection is at it."""
+    busy, pages, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    return not busy or pages == _ANOTHER_EMPTIES
 
 
 def _roll_back(connection: sqlite3.Connection) -> None:
