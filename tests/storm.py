@@ -265,13 +265,18 @@ def clean_up(home: str, batch_size: str) -> int:
         return registry.clean_up(batch_size=int(batch_size)).removed
 
 
+def say(what: str) -> None:
+    """Tell whoever started this process how far it is."""
+    sys.stdout.write(f"{what}\n")
+    sys.stdout.flush()
+
+
 def leave_open(home: str) -> int:
     """Begin to read a list, and finish it when told; how many it had."""
     with Registry.open(home) as registry:
         listed = registry.sessions()
         next(listed)
-        sys.stdout.write("reading\n")
-        sys.stdout.flush()
+        say("reading")
         sys.stdin.readline()
         return 1 + sum(1 for _ in listed)
 
@@ -280,8 +285,7 @@ def list_on(home: str) -> int:
     """Read one list after the other, and say so once the first was read, until told to stop; how many sessions they had."""
     with Registry.open(home) as registry:
         listed = sum(1 for _ in registry.sessions())
-        sys.stdout.write("reading\n")
-        sys.stdout.flush()
+        say("reading")
         while not select.select([sys.stdin], [], [], 0)[0]:
             listed += sum(1 for _ in registry.sessions())
     return listed
@@ -291,8 +295,7 @@ def empty_log(home: str) -> int:
     """Hold what SQLite holds while it empties a write-ahead log (sqlite.org/walformat.html, WAL_CKPT_LOCK), until told to let go."""
     with (Path(home) / "registry.db-shm").open("r+b") as index:
         fcntl.lockf(index, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, 121)
-        sys.stdout.write("emptying\n")
-        sys.stdout.flush()
+        say("emptying")
         sys.stdin.readline()
     return 0
 
@@ -302,8 +305,7 @@ PARTS = {part.__name__: part for part in (storm, first_use, init, clean_up, leav
 
 def main(part: str, *arguments: str) -> None:
     """Wait for the start, play the part, print the result."""
-    sys.stdout.write("ready\n")
-    sys.stdout.flush()
+    say("ready")
     start = float(sys.stdin.readline())
     while time.monotonic() < start:
         pass

@@ -526,13 +526,19 @@ def populated(installed: Authctl, home: Path) -> Path:
     return home
 
 
+def playing(start: Start, part: str, home: Path, says: str) -> subprocess.Popen[str]:
+    """A process in the middle of a part of `storm.py`, which says what it is doing and goes on until it is told to stop."""
+    process = start(str(Path(__file__).with_name("storm.py")), part, str(home))
+    assert process.stdout.readline() == "ready\n"
+    process.stdin.write("0\n")
+    process.stdin.flush()
+    assert process.stdout.readline() == f"{says}\n"
+    return process
+
+
 def test_a_list_that_is_not_read_to_its_end_blocks_nobody(populated: Path, start: Start):
     """A process that stopped in the middle of a list holds up no writer, and goes on with its list afterwards."""
-    reader = start(str(Path(__file__).with_name("storm.py")), "leave_open", str(populated))
-    assert reader.stdout.readline() == "ready\n"
-    reader.stdin.write("0\n")
-    reader.stdin.flush()
-    assert reader.stdout.readline() == "reading\n"
+    reader = playing(start, "leave_open", populated, "reading")
     check_unhindered(populated)
     out, err = reader.communicate("\n", timeout=PATIENCE)
     assert (reader.returncode, err) == (0, "")
@@ -542,12 +548,7 @@ def test_a_list_that_is_not_read_to_its_end_blocks_nobody(populated: Path, start
 def test_lists_without_a_pause_do_not_let_the_log_grow(populated: Path, start: Start, monkeypatch: pytest.MonkeyPatch):
     """Processes that list one time after the other would never let SQLite start its write-ahead log anew."""
     monkeypatch.setattr(sqlite, "LOG_LIMIT", MIB)
-    readers = [start(str(Path(__file__).with_name("storm.py")), "list_on", str(populated)) for _ in range(2)]
-    for reader in readers:
-        assert reader.stdout.readline() == "ready\n"
-        reader.stdin.write("0\n")
-        reader.stdin.flush()
-        assert reader.stdout.readline() == "reading\n"
+    readers = [playing(start, "list_on", populated, "reading") for _ in range(2)]
     sizes = [0]
     with Registry.open(populated) as registry:
         while sum(max(0, after - before) for before, after in pairwise(sizes)) < 40 * MIB:
@@ -586,11 +587,7 @@ def test_a_log_that_another_process_empties_is_left_to_it(
     asked: list[str] = []
     with Registry.open(populated) as registry:
         registry.issue(username="alice", application="Outlook")
-        emptier = start(str(Path(__file__).with_name("storm.py")), "empty_log", str(populated))
-        assert emptier.stdout.readline() == "ready\n"
-        emptier.stdin.write("0\n")
-        emptier.stdin.flush()
-        assert emptier.stdout.readline() == "emptying\n"
+        emptier = playing(start, "empty_log", populated, "emptying")
         registry._core.store._writer.connection().set_trace_callback(asked.append)
         while log.stat().st_size < 3 * MIB:
             registry.issue(username="alice", application="Outlook")
