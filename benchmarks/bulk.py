@@ -47,8 +47,12 @@ event_id: uuid
 
 def streaming(population: Population) -> None:
     """A list as NDJSON, by the library; the reference selects and dumps the same fields."""
-    with population.open() as registry, tempfile.TemporaryFile("w") as sink:
-        connection = sqlite3.connect(population.home / "registry.db")
+    path = population.home / "registry.db"
+    with (
+        population.open() as registry,
+        tempfile.TemporaryFile("w") as sink,
+        closing(sqlite3.connect(path)) as connection,
+    ):
         fields = list(records.session(next(registry.sessions())))
         there = [row[1] for row in connection.execute("PRAGMA table_info(sessions)")]
         chosen = ", ".join(field for field in fields if field in there)

@@ -8,7 +8,7 @@ import sqlite3
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from itertools import count, islice
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,10 @@ class Raw:
         self.seq = self.connection.execute("SELECT max(seq) FROM audit_events").fetchone()[0]
         names = [name for name in self.columns if name != "number"]
         self.insert = f"INSERT INTO sessions ({', '.join(names)}) VALUES ({', '.join(f':{name}' for name in names)})"
+
+    def close(self) -> None:
+        """Write its log into the file, before anything else is measured."""
+        self.connection.close()
 
     @contextmanager
     def change(self, action: str) -> Iterator[sqlite3.Connection]:
@@ -67,8 +71,13 @@ class Raw:
 
 def issuing(population: Population) -> None:
     """A session with its event, and the token."""
-    with copied(population) as ours, copied(population) as other, ours.open() as registry:
-        raw, numbers = Raw(other.home), count()
+    with (
+        copied(population) as ours,
+        copied(population) as other,
+        ours.open() as registry,
+        closing(Raw(other.home)) as raw,
+    ):
+        numbers = count()
 
         def issue() -> None:
             for number in islice(numbers, EACH):
@@ -93,8 +102,12 @@ def issuing(population: Population) -> None:
 
 def revoking(population: Population) -> None:
     """One session, and all of a user's."""
-    with copied(population) as ours, copied(population) as other, ours.open() as registry:
-        raw = Raw(other.home)
+    with (
+        copied(population) as ours,
+        copied(population) as other,
+        ours.open() as registry,
+        closing(Raw(other.home)) as raw,
+    ):
         sql = "SELECT min(id), username_key FROM sessions WHERE revocation_id = 1 GROUP BY username_key HAVING count(*) BETWEEN 2 AND 9 LIMIT ?"
         chosen = iter(raw.connection.execute(sql, (2 * 2 * FEW * (ROUNDS + 1),)).fetchall())
         table = f"Writing, {population.sessions:,} sessions"
@@ -159,8 +172,8 @@ def revoking_all(large: Population, small: Population | None) -> None:
             with raw.change("benchmark"):
                 pass
             bare.append(time.perf_counter() - began)
-        for registry in registries:
-            registry.close()
+        for opened in (raw, *registries):
+            opened.close()
     table = f"Writing, {large.sessions:,} sessions"
     ours, bare = held[0][1:], bare[1:]
     compared(table, "revoke all, BEGIN to COMMIT", ours, bare, owed="<= 2", against="a commit with an audit event")
