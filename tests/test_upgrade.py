@@ -5,6 +5,7 @@ the tokens that it issued.
 """
 
 import json
+import gzip
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -104,3 +105,44 @@ def test_through_the_command(old: Path, authctl: Authctl):
     """The first command after an upgrade of authctl just works."""
     ran = authctl("sessions", "list", "--status", "revoked", "-o", "json")
     assert (ran.code, ran.err, ran.json[0]["note"]) == (0, "", "lost device")
+
+
+@pytest.fixture
+def of_0_1_0(home: Path) -> Path:
+    """An installation as 0.1.0 left it, with sessions that were revoked, ended and imported; its folder.
+
+    `data/schema-6.db.gz` is its registry: imported from a listing whose key was `sid` alone, then revoked by id, user, device and
+    profile, one session signed out, and one key given to two users, of whom 0.1.0 kept the second.
+    """
+    home.mkdir(0o700)
+    document = json.loads((DATA / "schema-6.json").read_text())
+    for name, content in (
+        ("registry.db", gzip.decompress((DATA / "schema-6.db.gz").read_bytes())),
+        ("keys.json", json.dumps(document["keys"]).encode()),
+        ("audit.head", document["audit_head"].encode()),
+    ):
+        (home / name).touch(0o600)
+        (home / name).write_bytes(content)
+    return home
+
+
+def test_0_1_0_with_revoked_ended_and_imported_sessions(of_0_1_0: Path):
+    """Every status, note and reason is as it was, the audit trail holds, and revocations by criteria are known as such."""
+    assert schema(of_0_1_0) == 6
+    with Registry.open(of_0_1_0) as registry:
+        found = {(s.username, s.application): (s.status.value, s.note, s.ended_reason) for s in registry.sessions()}
+        assert found["carol", "Mail"] == found["carol", "Outlook"] == ("revoked", "lost device", None)
+        assert found["bob", "Mail"] == ("revoked", "lost by id", None)
+        assert found["frank", "Mail"] == ("revoked", "lost by device", None)
+        assert found["erin", "Portal"] == ("revoked", "portal retired", None)
+        assert found["dora", "Mail"] == ("expired", None, "signed_out")
+        assert len(found) == 12
+        registry.verify_audit()
+    assert schema(of_0_1_0) == SCHEMA_VERSION
+    with closing(sqlite3.connect(of_0_1_0 / "registry.db")) as connection:
+        rows = connection.execute("SELECT note, by_criteria, profiles FROM revocations WHERE at IS NOT NULL").fetchall()
+    by_criteria = {note: (known, profiles) for note, known, profiles in rows}
+    assert by_criteria["lost by id"] == (0, None)
+    assert by_criteria["lost device"] == by_criteria["lost by device"] == (1, None)
+    known, profiles = by_criteria["portal retired"]
+    assert (known, json.loads(profiles)["assignments"][0]["application"]) == (1, "Portal")

@@ -10,7 +10,7 @@ from authctl.errors import DiskFull, IntegrityFailure, RegistryUnavailable, reas
 from authctl.files import check_private
 
 APPLICATION_ID = 0x61637431
-SCHEMA_VERSION = 6
+SCHEMA_VERSION = 7
 
 _STALE = 86_400
 

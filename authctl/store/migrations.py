@@ -223,6 +223,36 @@ _SEARCH = (
 )
 
 
+_EXACTLY_WHO = (
+    # revocations by criteria bind rows that imports bring later; none of them is ever removed
+    "ALTER TABLE revocations ADD COLUMN by_criteria INTEGER NOT NULL DEFAULT 0 CHECK (by_criteria IN (0, 1))",
+    "ALTER TABLE revocations ADD COLUMN last_number INTEGER",
+    "ALTER TABLE revocations ADD COLUMN profiles TEXT",
+    """
+    UPDATE revocations SET by_criteria = 1 WHERE at IS NOT NULL AND (everything OR json_valid(selector) AND selector <> '{}'
+        AND (SELECT count(*) FROM json_each(selector) WHERE key IN ('ids', 'wipe', 'key_id')) = 0)
+    """,
+    """
+    UPDATE revocations AS r SET profiles = (
+        SELECT json_extract(e.detail, '$.in_force') FROM audit_events AS e
+        WHERE e.action IN ('registry.init', 'profile.apply') AND e.at <= r.at ORDER BY e.seq DESC LIMIT 1
+    ) WHERE by_criteria AND json_extract(selector, '$.profile') IS NOT NULL
+    """,
+    "CREATE INDEX revocations_by_criteria ON revocations (id) WHERE by_criteria",
+    # the key of an import's rows without the user, by which a session is known whose user was renamed
+    "ALTER TABLE imported ADD COLUMN key_without_user BLOB",
+    "ALTER TABLE imported ADD COLUMN profile_named INTEGER NOT NULL DEFAULT 0 CHECK (profile_named IN (0, 1))",
+    "CREATE INDEX imported_by_key_without_user ON imported (key_without_user) WHERE key_without_user IS NOT NULL",
+    # every session from before the last restore, or the last acceptance of a chain, has ended
+    "ALTER TABLE registry ADD COLUMN restored_at INTEGER",
+    "UPDATE registry SET restored_at = (SELECT max(at) FROM audit_events WHERE action IN ('registry.restore', 'audit.accept'))",
+    # the number of the change that last moved a session within a list, uses apart: pages find again what was moved
+    "ALTER TABLE registry ADD COLUMN moves INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE sessions ADD COLUMN moved_in INTEGER",
+    "CREATE INDEX sessions_by_move ON sessions (moved_in) WHERE moved_in IS NOT NULL",
+)
+
+
 @migrations()
 def founding(db: Database) -> None:
     """Sessions, revocations, the audit log, and what imports remember."""
@@ -262,6 +292,13 @@ def trust(db: Database) -> None:
 def search(db: Database) -> None:
     """Trigrams of sessions and of notes; what an older registry holds comes in as others do, and by the next cleanup."""
     for statement in _SEARCH:
+        db.conn.execute(statement)
+
+
+@migrations()
+def exactly_who(db: Database) -> None:
+    """What revocations by criteria mean for later imports, keys with the user, restores, and sessions that moved in a list."""
+    for statement in _EXACTLY_WHO:
         db.conn.execute(statement)
 
 

@@ -368,7 +368,7 @@ def creating(path: Path, registry_id: str, profiles: "ProfileSet") -> Iterator[S
             connection.execute("PRAGMA journal_mode = WAL")
             migrate(connection)
             document = json.dumps(profiles.to_document(), ensure_ascii=False)
-            connection.execute("INSERT INTO registry VALUES (1, ?, ?)", (registry_id, document))
+            connection.execute("INSERT INTO registry (only, id, profiles) VALUES (1, ?, ?)", (registry_id, document))
             connection.close()
         store = SqliteStore(draft)
         try:
