@@ -23,8 +23,10 @@ from authctl.yamlfile import load
 _INSTANTS = ("at", "expires_at")
 _PICK = re.compile(r"\.?\[([^=\]]+)=([^\]]*)\]")
 _POSITION = re.compile(r"\d{1,9}", re.ASCII)
+_DIRECTIVE = re.compile(r"%.", re.DOTALL)
 _UNIX = {"unix": 1, "unix_ms": 1_000}
-_SAMPLE = datetime(2001, 2, 3, 4, 5, 6, tzinfo=UTC)
+_SAMPLE = datetime(2001, 2, 3, 16, 5, 6, tzinfo=UTC)
+"""An afternoon: a format with a twelve-hour clock and nothing that tells the halves of a day apart reads it wrong."""
 _LATEST = 253_402_300_799
 _COLUMNS_NAMED = 8
 
@@ -33,10 +35,12 @@ class Row(NamedTuple):
     """One used row: what it says about the session of its key."""
 
     key: bytes
-    """The same for all rows of one session; a digest, which can outlive what it stands for."""
+    """The same for all rows of one session, the user among what it stands for; a digest, which can outlive that."""
     at: int
     details: dict[str, str | int]
     event_id: str | None = None
+    key_without_user: bytes | None = None
+    """The digest of the key as the mapping gives it, where that does not name the user."""
 
 
 class Skipped(NamedTuple):
@@ -60,11 +64,14 @@ def _paths(value: Any) -> list[str]:
 def _format(value: Any) -> Any:
     if not isinstance(value, str) or value in _UNIX:
         return value
+    directives = set(_DIRECTIVE.findall(value))
+    if ("%I" in directives) != ("%p" in directives):
+        raise invalid(f"write %I and %p together, or %H alone: {names.quoted(value)}")
     try:
         parsed = datetime.strptime(_SAMPLE.strftime(value), value)  # noqa: DTZ007
     except (ValueError, re.error):
         parsed = None
-    if parsed is None or parsed.date() != _SAMPLE.date() or "%Z" in value:
+    if parsed is None or parsed.date() != _SAMPLE.date() or parsed.hour not in (0, _SAMPLE.hour) or "%Z" in directives:
         raise invalid(
             f"write unix, unix_ms, or a strptime format with a whole date, and zones as %z: {names.quoted(value)}"
         )
@@ -182,12 +189,16 @@ class Mapping:
         """The parts of the key that said nothing in any row so far: a misspelled one, perhaps."""
         return [part for part in self._file.key if part not in self._said]
 
-    def _is_wanted(self, row: dict[str, Any]) -> bool:
+    def reason_to_skip(self, row: Any) -> str:
+        """The condition of `where` that a skipped row does not meet, with what stands there, in words."""
         for path, wanted in self._file.where.items():
-            found = _at_path(row, path)
-            if found is None or (wanted is not None and _as_text(found) not in wanted):
-                return False
-        return True
+            if not _meets(value := _at_path(row, path), wanted):
+                shown = "absent" if value is None else names.quoted(_as_text(value))
+                return f"where {names.quoted(path)} is {shown}"
+        return "where"
+
+    def _is_wanted(self, row: dict[str, Any]) -> bool:
+        return all(_meets(_at_path(row, path), wanted) for path, wanted in self._file.where.items())
 
     def _used(self, row: dict[str, Any]) -> Row:
         details: dict[str, str | int] = {}
@@ -205,9 +216,13 @@ class Mapping:
             details["expires_at"] = until
         event_id = self._first(row, [self._file.event_id]) if self._file.event_id else None
         names.field(event_id or "", "event id")
-        return Row(self._key(row, details), at, details, event_id)
+        parts = self._key(row, details)
+        if "username" in self._file.key:
+            return Row(_digest(parts), at, details, event_id)
+        user = names.fold(str(details["username"]))
+        return Row(_digest([user, *parts]), at, details, event_id, _digest(parts))
 
-    def _key(self, row: dict[str, Any], details: dict[str, str | int]) -> bytes:
+    def _key(self, row: dict[str, Any], details: dict[str, str | int]) -> list[str | None]:
         parts: list[str | None] = []
         for part in self._file.key:
             if part in _FIELDS:
@@ -219,7 +234,7 @@ class Mapping:
             self._said.update(part for part, said in zip(self._file.key, parts, strict=True) if said)
         if not any(parts):
             raise _Unusable("every part of its key is blank")
-        return sha256(json.dumps(parts).encode()).digest()
+        return parts
 
     def _first(self, row: Any, paths: Iterable[str]) -> str | None:
         for path in paths:
@@ -241,6 +256,10 @@ class Mapping:
             raise _Unusable(f"{name} is not a time of the expected form: {names.quoted(text)}") from None
 
 
+def _digest(parts: Sequence[str | None]) -> bytes:
+    return sha256(json.dumps(parts).encode()).digest()
+
+
 def _column(path: str, columns: Sequence[str]) -> str | None:
     """The column that a path begins in: the one of its whole name, or the one whose cells it enters."""
     return next((name for name in (path, re.split(r"[.\[]", path, maxsplit=1)[0]) if name in columns), None)
@@ -255,6 +274,11 @@ def _parsed(text: str, form: str | None) -> int:
             raise ValueError(text)
         return instant_of(seconds)
     return parse_instant(datetime.strptime(text, form).isoformat())  # noqa: DTZ007  # no zone means UTC
+
+
+def _meets(value: Any, wanted: Sequence[str] | None) -> bool:
+    """Whether a value meets a condition of `where`: it is there, and one of the texts where any are named."""
+    return value is not None and (wanted is None or _as_text(value) in wanted)
 
 
 def _as_text(value: object) -> str:

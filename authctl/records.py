@@ -404,4 +404,5 @@ def imported(o: "ImportOutcome") -> Record:
         "unchanged": o.unchanged,
         "dry_run": o.dry_run,
         "rejections": [{"line": line, "reason": reason} for line, reason in o.rejections],
+        "moved": [{"line": line, "reason": reason} for line, reason in o.moved],
     }

@@ -268,17 +268,36 @@ def test_a_dry_run_finds_what_the_deed_does(registry: Registry):
 
 
 def test_newly_revoking_nothing_writes_nothing(registry: Registry):
-    """No revocation and no event, for a selection and for everything."""
-    issue(registry, "alice")
+    """No revocation and no event: by ids whose sessions were revoked before, and by criteria that no session meets."""
+    (alice,) = issue(registry, "alice")
     registry.revoke(SessionFilter(username="alice"), note="lost device")
     written = actions(registry)
-    for selection in (
-        SessionFilter(username="alice"),
-        SessionFilter(everything=True),
-        SessionFilter(username="nobody"),
-    ):
+    for selection in (SessionFilter(ids=(alice,)), SessionFilter(username="nobody")):
         outcome = registry.revoke(selection, note="once more")
         assert (outcome.revoked, outcome.revocation_id) == (0, None)
+    assert actions(registry) == written
+
+
+def test_criteria_that_matched_are_recorded_though_nothing_was_left_to_revoke(registry: Registry):
+    """With the note and an event: an import may bring later what the deed meant."""
+    issue(registry, "alice")
+    registry.revoke(SessionFilter(username="alice"), note="lost device")
+    for selection in (SessionFilter(username="alice"), SessionFilter(everything=True)):
+        outcome = registry.revoke(selection, note="breach, once more")
+        assert (outcome.selected, outcome.revoked, outcome.already_revoked) == (1, 0, 1)
+        event = next(registry.events())
+        assert (event.action, event.subject, event.note) == (
+            "session.revoke",
+            str(outcome.revocation_id),
+            "breach, once more",
+        )
+    assert next(registry.sessions()).note == "lost device"
+
+
+def test_revoking_everything_in_an_empty_registry_binds_nothing(registry: Registry):
+    """Nothing was matched, so that nothing is recorded."""
+    written = actions(registry)
+    assert registry.revoke(SessionFilter(everything=True), note="breach drill").revocation_id is None
     assert actions(registry) == written
 
 
@@ -293,7 +312,8 @@ def test_everything_with_exceptions_and_limits(registry: Registry):
     outcome = registry.revoke(selection, note="breach drill", max_affected=2)
     assert (outcome.revoked, outcome.already_revoked, {s.id for s in outcome.sessions}) == (2, 0, set(others))
     assert registry.session(mine).status == "active"
-    assert registry.revoke(selection, note="breach again").revocation_id is None
+    assert registry.revoke(selection, note="breach again").revoked == 0
+    assert registry.session(mine).status == "active"
     assert registry.revoke(SessionFilter(everything=True), note="the last one").revoked == 1
 
 

@@ -106,7 +106,7 @@ def test_absent_is_none_or_empty(store: Store):
         assert view.event(1) is None
         assert view.last_event() is None
         assert view.latest_revoke_all() is None
-        assert view.imported([b"key"], NOW) == {}
+        assert view.imported([b"key"], [b"key"], NOW) == []
         assert view.chain(0, 5) == []
         assert view.ended_before(NOW) == (0, 0, 0)
     assert store.by_number(1, NOW) is None
@@ -590,15 +590,21 @@ def test_the_cache_of_logins(store: Store):
         assert (tx.forget_logins("ALICE"), tx.forget_logins("nobody"), tx.forget_logins()) == (1, 0, 1)
 
 
-def test_the_latest_revoke_all_is_remembered(store: Store):
-    """Late imports need it even when no session names it any more."""
+def test_revocations_by_criteria_are_remembered(store: Store):
+    """Imports go by them even when no session names them any more; one by ids goes with its last session."""
     add(store, new())
     with store.change() as tx:
         tx.close_open_revocation(NOW - 500 * DAY, "eve", "breach drill", "{}")
         tx.close_open_revocation(NOW - 400 * DAY, "eve", "breach again", "{}")
         tx.remove_ended(NOW, 10)
+        tx.add_revocation(NOW, "eve", "lost device", '{"ids": ["abcdefgh"]}')
+        kept = tx.add_revocation(NOW, "eve", "lost device", '{"profile": "default"}', by_criteria=True)
         assert tx.remove_unnamed_revocations() == 1
         assert tx.latest_revoke_all() is not None
+        assert [(one.id, one.last_number, one.profiles) for one in tx.revocations_by_criteria()] == [
+            (kept, 1, DEFAULTS)
+        ]
+        assert tx.count_revocations_by_criteria()[0] == 3
 
 
 def test_profiles_come_back(store: Store):
@@ -699,13 +705,13 @@ def test_imported_sessions(store: Store):
         old, fresh = new(used_at=NOW - DAY), new(device="AL-PC", fixed_expires_at=NOW + 7)
         tx.add_imported([Imported(b"k", old, {"username": 1}, closed), Imported(b"k", fresh, {"device": 2}, None)])
         tx.add_imported([])
-        first, second = tx.imported([b"k"], NOW)[b"k"]
+        first, second = tx.imported([b"k"], [], NOW)
         assert (first.session.id, first.session.revocation_id, first.said_at) == (old.id, closed, {"username": 1})
         assert (second.session.status.value, second.session.expires_at) == ("active", NOW + 7)
         changed = new("alice", NOW + 1, device="AL-PHONE")
         tx.update_imported([(second.session.number, Imported(b"k", changed, {"device": 3}, None))])
         tx.update_imported([])
-        _, third = tx.imported([b"k"], NOW)[b"k"]
+        _, third = tx.imported([b"k"], [], NOW)
     assert (third.session.id, third.session.device, third.said_at) == (fresh.id, "AL-PHONE", {"device": 3})
     assert third.session.expires_at == NOW + 1 + 3 * DAY
     (issued,) = add(store, new())

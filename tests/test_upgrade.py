@@ -4,8 +4,8 @@
 the tokens that it issued.
 """
 
-import json
 import gzip
+import json
 import sqlite3
 from contextlib import closing
 from pathlib import Path

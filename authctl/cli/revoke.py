@@ -118,7 +118,7 @@ def _show(cli: Cli, outcome: RevokeOutcome) -> None:
     done = "dry run, nothing was changed: would revoke" if outcome.dry_run else "revoked"
     before = f"; {outcome.already_revoked:,} revoked before" if outcome.already_revoked else ""
     if outcome.selected:
-        unsaid = "" if outcome.revoked or outcome.dry_run else "; the note was not recorded"
+        unsaid = "" if outcome.revocation_id or outcome.dry_run else "; the note was not recorded"
         cli.say(f"{done} {counted(outcome.revoked, 'session')}{before}{unsaid}")
     if outcome.selected > len(outcome.sessions) and (cli.form or not cli.quiet):
         cli.warn(f"only {len(outcome.sessions):,} of the {outcome.selected:,} sessions are listed")

@@ -22,7 +22,7 @@ from authctl.cli.selecting import (
     WipeState,
     selected,
 )
-from authctl.errors import InvalidInput
+from authctl.errors import InvalidInput, NotFound
 from authctl.model import Grouping, Status
 from authctl.render import Format
 
@@ -157,6 +157,12 @@ def import_(
             help="Where no byte order mark says it: UTF-8 (by default), UTF-16, UTF-16LE, UTF-16BE or Windows-1252.",
         ),
     ] = None,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Register nothing where any row is rejected (exit 2).")
+    ] = False,
+    allow_empty: Annotated[
+        bool, typer.Option("--allow-empty", help="A file of which no row is used is no error (exit 0 instead of 3).")
+    ] = False,
     dry_run: DryRun = False,
     actor: Actor = None,
     output: Output = None,
@@ -175,20 +181,24 @@ def import_(
             name=str(file),
             encoding=encoding,
             profile=profile,
+            strict=strict,
             dry_run=dry_run,
             actor=actor,
             progress=progress,
         )
     for part in fields.blank_parts() if outcome.rows.used else ():
         cli.warn(f"{mapping}: key part '{part}' was blank in every row")
-    for line, reason in outcome.rejections:
+    for line, reason in (*outcome.rejections, *outcome.moved):
         cli.warn(f"{file}: line {line}: {reason}")
     done = "dry run, nothing was changed: would be" if dry_run else "done:"
     told = f"{counted(outcome.registered, 'session')} registered, {outcome.updated:,} updated, {outcome.unchanged:,} unchanged"
     record = records.imported(outcome)
     if cli.form in (None, Format.TABLE):
-        del record["rejections"]
+        del record["rejections"], record["moved"]
     cli.report(record, f"{done} {told}; {counted(outcome.rows.rejected, 'row')} rejected")
+    if outcome.unused_because and not allow_empty:
+        hint = "where a file without rows is no error: --allow-empty"
+        raise NotFound(f"no row of {file} was used: {outcome.unused_because}", hint)
 
 
 @app.command()

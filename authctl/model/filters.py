@@ -94,6 +94,11 @@ class SessionFilter(_Criteria):
         """The statuses asked for, each once, in a fixed order; empty means all three."""
         return self.status  # type: ignore[return-value]
 
+    @property
+    def is_by_criteria(self) -> bool:
+        """Whether it describes sessions, and names none: a revocation of such binds what imports bring later."""
+        return not (self.ids or self.wipe or self.key_id)
+
     def narrowed(self, **changes: object) -> "SessionFilter":
         """The same filter with some criteria replaced."""
         return SessionFilter(**(self._asdict() | changes))

@@ -152,6 +152,7 @@ class Registry:
         name: str = "import",
         encoding: str | None = None,
         profile: str | None = None,
+        strict: bool = False,
         dry_run: bool = False,
         actor: str | None = None,
         progress: Progress = _silent,
@@ -160,7 +161,9 @@ class Registry:
 
         `encoding` names how its text is encoded where no byte order mark says it; by default as the mapping says, or
         UTF-8. Importing again, or overlapping files in any order, gives the same registry. Nothing is written before the
-        whole file was read. Raises InvalidInput when it cannot be, NotFound for a profile not in force.
+        whole file was read, nor where no row is used. Rows from before a revocation, an end or a restore come under it.
+        Raises InvalidInput when the file cannot be read, or with `strict` where a row is rejected; NotFound for a profile not in
+        force.
         """
         from authctl.registry.imports import import_sessions
 
@@ -171,6 +174,7 @@ class Registry:
             name=name,
             encoding=encoding,
             profile=profile,
+            strict=strict,
             dry_run=dry_run,
             actor=actor,
             progress=progress,

@@ -1,24 +1,29 @@
 """Registering the sessions of another system's export: read and staged whole, then merged key by key, in batches."""
 
+import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
 from time import sleep
 from typing import Any, BinaryIO, NamedTuple
 
+from authctl.errors import InvalidInput
 from authctl.escapes import visible
-from authctl.exports import Export, Rejected, read
+from authctl.exports import Rejected, read
 from authctl.importing import Mapping, Row, Skipped
 from authctl.instants import DAY
 from authctl.registry.cleanup import BREATH_SECONDS, Progress
 from authctl.registry.core import Core, actor_name
-from authctl.registry.merging import Merger, Plan, StagedRow
+from authctl.registry.merging import Merger, Plan
+from authctl.registry.past_revocations import PastRevocations, past_revocations
 from authctl.store.base import Staging, View
+from authctl.store.values import StagedKey
 
 _KEYS_PER_BATCH = 500
 _MOST_NAMED = 1_000
-
-Staged = tuple[bytes, list[StagedRow]]
+_SKIPPED = "skipped by where"
+_QUOTED = re.compile(r"'[^']*'")
 
 
 @dataclass(slots=True)
@@ -33,7 +38,7 @@ class RowCounts:
 
 
 class ImportOutcome(NamedTuple):
-    """What an import read and registered, or would."""
+    """The rows that an import read, and the sessions that it registered, or would."""
 
     rows: RowCounts
     registered: int
@@ -41,6 +46,10 @@ class ImportOutcome(NamedTuple):
     unchanged: int
     rejections: tuple[tuple[int, str], ...]
     """Line number and reason, for up to 1,000 rejected rows."""
+    moved: tuple[tuple[int, str], ...]
+    """Line number and text, for up to 1,000 rows whose key is also that of another user's session."""
+    unused_because: str | None
+    """Why no row was used, the commonest reason with an example; None where one was."""
     dry_run: bool
 
 
@@ -52,49 +61,110 @@ def import_sessions(
     name: str,
     encoding: str | None,
     profile: str | None,
+    strict: bool,
     dry_run: bool,
     actor: str | None,
     progress: Progress,
 ) -> ImportOutcome:
     """See `Registry.import_sessions`."""
-    actor_name(actor)
+    who = actor_name(actor)
     staging = core.store.staging()
     try:
         export = read(file, name, encoding or mapping.encoding)
         if export.columns is not None:
             mapping.check_columns(export.columns)
-        counts, rejections = _stage(export, mapping, staging, core.now() + DAY)
-        with core.look() as (view, _now):
+        with core.look() as (view, now):
             if profile is not None:
                 profile = view.profiles().named(profile).name
-        done = _registered(
-            core, staging, profile, dry_run, actor, progress, {"file": visible(name), "rows": counts.read}
-        )
+        reading = _Reading(mapping, staging, max(core.now(), now) + DAY)
+        for line, raw in export.rows:
+            reading.add(line, raw)
+        if strict:
+            reading.check_none_rejected(name)
+        detail = {"file": visible(name), "rows": reading.counts.read}
+        plan = _registered(core, staging, profile, dry_run, who, progress, detail) if reading.is_used else _NOTHING
     finally:
         staging.close()
-    return ImportOutcome(counts, *done, tuple(rejections), dry_run)
+    rejections, moved = tuple(reading.rejections), tuple(plan.moved[:_MOST_NAMED])
+    sessions = (plan.registered, plan.updated, plan.unchanged)
+    return ImportOutcome(reading.counts, *sessions, rejections, moved, reading.unused_because(), dry_run)
 
 
-def _stage(export: Export, mapping: Mapping, staging: Staging, latest: int) -> tuple[RowCounts, list[tuple[int, str]]]:
-    counts = RowCounts()
-    rejections: list[tuple[int, str]] = []
-    for line, raw in export.rows:
-        counts.read += 1
-        meant = raw if isinstance(raw, Rejected) else mapping.interpret(raw)
-        if isinstance(meant, Row) and meant.at > latest:
+class _Reading:
+    """The rows of a file on their way to the staging, counted."""
+
+    def __init__(self, mapping: Mapping, staging: Staging, latest: int) -> None:
+        self._mapping = mapping
+        self._staging = staging
+        self._latest = latest
+        self.counts = RowCounts()
+        self.rejections: list[tuple[int, str]] = []
+        self._reasons: Counter[str] = Counter()
+        self._examples: dict[str, str] = {}
+
+    def add(self, line: int, raw: Any) -> None:
+        """Stage a row that is used, and count any."""
+        self.counts.read += 1
+        meant = raw if isinstance(raw, Rejected) else self._mapping.interpret(raw)
+        if isinstance(meant, Row) and meant.at > self._latest:
             meant = Rejected("its time is more than a day ahead")
         if isinstance(meant, Skipped):
-            counts.skipped += 1
+            self.counts.skipped += 1
+            if _SKIPPED not in self._examples and not self.is_used:
+                self._examples[_SKIPPED] = f"line {line}: {self._mapping.reason_to_skip(raw)}"
         elif isinstance(meant, Rejected):
-            counts.rejected += 1
-            if len(rejections) < _MOST_NAMED:
-                rejections.append((line, meant.reason))
-        elif meant.event_id is not None and staging.seen(meant.event_id):
-            counts.duplicates += 1
+            self.counts.rejected += 1
+            if len(self.rejections) < _MOST_NAMED:
+                self.rejections.append((line, meant.reason))
+            if not self.is_used:
+                self._count_reason(line, meant.reason)
+        elif meant.event_id is not None and self._staging.seen(meant.event_id):
+            self.counts.duplicates += 1
         else:
-            counts.used += 1
-            staging.add(meant.key, meant.at, meant.details)
-    return counts, rejections
+            self.counts.used += 1
+            self._staging.add(line, meant.key, meant.at, meant.details, meant.key_without_user)
+
+    def _count_reason(self, line: int, reason: str) -> None:
+        kind = _QUOTED.sub("...", reason)
+        if kind in self._reasons or len(self._reasons) < _MOST_NAMED:
+            self._reasons[kind] += 1
+            self._examples.setdefault(kind, f"line {line}: {reason}")
+
+    @property
+    def is_used(self) -> bool:
+        """Whether any row was used; one that came before in the file was."""
+        return bool(self.counts.used or self.counts.duplicates)
+
+    def check_none_rejected(self, name: str) -> None:
+        """Raise InvalidInput where a row was rejected."""
+        if self.rejections:
+            line, reason = self.rejections[0]
+            count = self.counts.rejected
+            what = f"{name}: line {line}: {reason}" + (f" (and {count - 1:,} more)" if count > 1 else "")
+            raise InvalidInput(what, "nothing was registered; without --strict the other rows are")
+
+    def unused_because(self) -> str | None:
+        """Why no row was used: the commonest reason, with an example."""
+        if self.is_used:
+            return None
+        if not self.counts.read:
+            return "the file has no rows"
+        reasons = Counter({_SKIPPED: self.counts.skipped}) + self._reasons
+        kind, number = reasons.most_common(1)[0]
+        done = _SKIPPED if kind == _SKIPPED else "rejected"
+        return f"{number:,} of {self.counts.read:,} rows {done}, such as {self._examples[kind]}"
+
+
+class _Registered(NamedTuple):
+    """The sessions that an import registered, updated and left as they were, and the rows of other users' keys."""
+
+    registered: int
+    updated: int
+    unchanged: int
+    moved: list[tuple[int, str]]
+
+
+_NOTHING = _Registered(0, 0, 0, [])
 
 
 def _registered(
@@ -105,37 +175,54 @@ def _registered(
     actor: str | None,
     progress: Progress,
     detail: dict[str, Any],
-) -> tuple[int, int, int]:
-    total = staging.keys()
-    registered = updated = unchanged = done = 0
+) -> _Registered:
+    total, done = staging.keys(), _NOTHING._replace(moved=[])
     if not dry_run:
         with core.change(actor) as unit:
             unit.record("session.import", detail={**detail, "keys": total, "stage": "begun"})
-    by_key = staging.by_key()
+    batches = _Batches(core, Merger(staging.keys_of_several_users(), profile))
+    by_key, keys = staging.by_key(), 0
     while batch := list(islice(by_key, _KEYS_PER_BATCH)):
-        if dry_run:
-            with core.look() as (view, now):
-                plan = _planned(view, batch, profile, now)
-        else:
-            with core.change(actor) as unit:
-                plan = _planned(unit.tx, batch, profile, unit.now)
-                unit.tx.add_imported(plan.new)
-                unit.tx.update_imported(plan.changed)
-            sleep(BREATH_SECONDS)
-        registered += len(plan.new)
-        updated += len(plan.changed)
-        unchanged += plan.unchanged
-        done += len(batch)
-        progress(done, total)
+        plan = batches.look(batch) if dry_run else batches.register(batch, actor)
+        done.moved.extend(plan.moved)
+        done = _Registered(
+            done.registered + len(plan.new),
+            done.updated + len(plan.changed),
+            done.unchanged + plan.unchanged,
+            done.moved,
+        )
+        keys += len(batch)
+        progress(keys, total)
     if not dry_run:
         with core.change(actor) as unit:
-            counts = {"registered": registered, "updated": updated, "unchanged": unchanged}
+            counts = {"registered": done.registered, "updated": done.updated, "unchanged": done.unchanged}
             unit.record("session.import", detail={**detail, **counts, "stage": "done"})
-    return registered, updated, unchanged
+    return done
 
 
-def _planned(view: View, batch: Sequence[Staged], profile: str | None, now: int) -> Plan:
-    merger = Merger(view, batch, profile, now)
-    for key, rows_of_key in batch:
-        merger.add(key, rows_of_key)
-    return merger.plan
+class _Batches:
+    """Registers keys batch by batch, each in a transaction; the revocations by criteria are read when they change."""
+
+    def __init__(self, core: Core, merger: Merger) -> None:
+        self._core = core
+        self._merger = merger
+        self._past: PastRevocations | None = None
+
+    def look(self, batch: Sequence[StagedKey]) -> Plan:
+        """Plan a batch, and write nothing."""
+        with self._core.look() as (view, now):
+            return self._plan(view, batch, now)
+
+    def register(self, batch: Sequence[StagedKey], actor: str | None) -> Plan:
+        """Plan a batch and write it, and let others write afterwards."""
+        with self._core.change(actor) as unit:
+            plan = self._plan(unit.tx, batch, unit.now)
+            unit.tx.add_imported(plan.new)
+            unit.tx.update_imported(plan.changed)
+            unit.tx.keep_finals(plan.finals)
+        sleep(BREATH_SECONDS)
+        return plan
+
+    def _plan(self, view: View, batch: Sequence[StagedKey], now: int) -> Plan:
+        self._past = past_revocations(view, self._past)
+        return self._merger.plan(view, batch, self._past, now)

@@ -1,208 +1,306 @@
 """What an import's rows of one key come to: sessions to register, or to update.
 
 A key's rows make one session: created at the earliest, last used at the latest, every detail as its latest row that has
-one said it. So the order of rows and files does not matter, nor how often they come. What ended or was revoked is
+one gives it. So the order of rows and files does not matter, nor how often they come. A session that was revoked or ended is
 final: rows up to that instant change nothing, and rows after it are a new session.
 
-Late knowledge is no way around a deed: where everybody was revoked, or the user was disabled or changed the password, the
-rows up to that instant make a session that was over then.
+An import is late knowledge, and no way around a deed (decision 115). In the order of time each deed parts the rows: what they
+say up to it is a session by itself, which is over then. Disabling the user, a changed password and a restore end it; a revocation of
+everything revokes it, and one by criteria does where the session meets them. The one exception: a session that is already known to be
+used after a deed is not parted by it; older rows join that session.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from heapq import merge
+from typing import NamedTuple
 
-from authctl import lifetimes, names
-from authctl.instants import EARLIEST, NEVER
-from authctl.lifetimes import Deadlines
-from authctl.model import NewSession, Profile, ProfileSet, Session, Tokens, User
+from authctl import names
+from authctl.instants import DAY, MINUTE
+from authctl.model import Session, User
+from authctl.registry.late_sessions import BEFORE_ALL, MATCHED, Rules, SessionFromRows, detail
+from authctl.registry.past_revocations import Criteria, PastRevocations
 from authctl.registry.users import password_ends
 from authctl.store.base import View
-from authctl.store.values import Imported, ImportedDetail
+from authctl.store.values import Imported, ImportedDetail, StagedKey, StagedRow
 
-_BEFORE_ALL = EARLIEST - 1
-
-StagedRow = tuple[int, dict[str, Any]]
+_CLOCKS_DIFFER = 5 * MINUTE
+"""How far ahead of the clock a row may be and still count as one of the present."""
 
 
 @dataclass(slots=True)
 class Plan:
-    """What some keys come to."""
+    """The changes that some keys come to."""
 
     new: list[Imported] = field(default_factory=list)
     changed: list[tuple[int, Imported]] = field(default_factory=list)
     unchanged: int = 0
+    finals: dict[bytes, int] = field(default_factory=dict)
+    """Rows ahead of the clock that change nothing, by their key: they change nothing when the clock gets there, either."""
+    moved: list[tuple[int, str]] = field(default_factory=list)
+    """Lines whose key is that of another user's session, and what became of them."""
 
 
-class _Cut(NamedTuple):
-    """An instant at which sessions ended, by a revocation of everything or a hard end of the user's."""
+class _Deed(NamedTuple):
+    """A deed that binds what is told later of the time before it; exactly one of its last four fields says how."""
 
     at: int
     revocation_id: int | None = None
+    criteria: Criteria | None = None
     reason: str | None = None
+    """Why it ended sessions that lived then."""
+    of_password: bool = False
+    """Whether it ended only what the profile of a session says that a changed password ends."""
 
 
 class Merger:
-    """Plans the keys of a batch by one snapshot of the registry."""
+    """Plans the keys of an import, batch by batch, each by one snapshot of the registry."""
+
+    def __init__(self, shared_keys: set[bytes], profile: str | None) -> None:
+        self._shared_keys = shared_keys
+        self._first_users: dict[bytes, str] = {}
+        self._named = profile
+
+    def plan(self, view: View, batch: Sequence[StagedKey], past: PastRevocations, now: int) -> Plan:
+        """The plan of a batch of keys."""
+        self.now = now
+        self.past = past
+        self.rules = Rules(view.profiles(), self._named, view.continuity_events())
+        self.revoke_all = view.latest_revoke_all()
+        self.restored_at = view.restored_at()
+        self._read_known(view, batch)
+        self._plan = Plan()
+        for staged in batch:
+            self._add(staged)
+        return self._plan
+
+    def _read_known(self, view: View, batch: Sequence[StagedKey]) -> None:
+        without_user = [staged.key_without_user for staged in batch if staged.key_without_user is not None]
+        keys = [*(staged.key for staged in batch), *without_user]  # 0.1.0 stored the key without the user as the key
+        self.finals = view.imported_finals(keys)
+        self.known: dict[bytes, list[ImportedDetail]] = {}
+        for one in view.imported(keys, without_user, self.now):
+            for key in {one.key, one.key_without_user} - {None}:
+                self.known.setdefault(key, []).append(one)  # type: ignore[arg-type]  # None was taken out
+        self.users = view.users_among({row.details["username"] for staged in batch for row in staged.rows})
+
+    def _add(self, staged: StagedKey) -> None:
+        own, others = self._sessions_of(staged)
+        living = [one for one in own if _final_end(one.session) is None]
+        final = self._settled_until(staged, own, is_known=bool(living))
+        rows = sorted(((self._counts_as(row.at), row) for row in staged.rows), key=lambda pair: pair[0])
+        fresh = [pair for pair in rows if pair[0] > final]
+        ahead = [row.at for counts_as, row in rows if counts_as <= final < row.at]
+        if ahead:
+            self._plan.finals[staged.key] = max(ahead)
+        if not fresh:
+            self._plan.unchanged += 1
+            return
+        registered = len(self._plan.new)
+        user = self.users.get(names.fold(fresh[0][1].details["username"]))
+        deeds = self._deeds_since(fresh, living, others, user)
+        _Partition(self, staged, fresh, living, user, deeds).plan()
+        if len(self._plan.new) > registered:
+            self._say_moved(staged, fresh[0][1], others)
+
+    def _sessions_of(self, staged: StagedKey) -> tuple[list[ImportedDetail], list[ImportedDetail]]:
+        """The known sessions of a key, and those of other users under the same key without the user."""
+        own = [one for one in self.known.get(staged.key, []) if one.key == staged.key]
+        if staged.key_without_user is None:
+            return own, []
+        user = names.fold(staged.rows[0].details["username"])
+        same = self.known.get(staged.key_without_user, [])
+        others = [one for one in same if names.fold(one.session.username) != user]
+        taken = {one.session.number for one in (*own, *others)}
+        of_0_1_0 = [one for one in same if one.key == staged.key_without_user and one.session.number not in taken]
+        return sorted([*own, *of_0_1_0], key=lambda one: one.session.number), others
+
+    def _settled_until(self, staged: StagedKey, own: Iterable[ImportedDetail], *, is_known: bool) -> int:
+        """The instant up to which rows of a key change nothing."""
+        ends = [_final_end(one.session) for one in own]
+        ends.append(self.finals.get(staged.key))
+        if staged.key_without_user is not None and not is_known:
+            ends.append(self.finals.get(staged.key_without_user))
+        return max((end for end in ends if end is not None), default=BEFORE_ALL)
+
+    def _counts_as(self, at: int) -> int:
+        """The instant that a row counts as where it is compared with deeds.
+
+        A clock that is a little ahead makes a row of the present. One further ahead may be a local time that was written as UTC:
+        it is not taken to be later than any deed of the day before.
+        """
+        if at <= self.now:
+            return at
+        return self.now if at <= self.now + _CLOCKS_DIFFER else self.now - DAY
+
+    def _deeds_since(
+        self,
+        fresh: Sequence[tuple[int, StagedRow]],
+        living: Sequence[ImportedDetail],
+        others: Sequence[ImportedDetail],
+        user: User | None,
+    ) -> Callable[[int], Iterator[_Deed]]:
+        """The deeds that may bind the rows of a key, from an instant on, in the order of time."""
+        fixed = [*self._ends(user), *self._ends_of_others(others, living)]
+        if self.revoke_all and all(one.session.created_at > self.revoke_all[1] for one in living):
+            # else that session was spared, and with it the rows that join it
+            fixed.append(_Deed(self.revoke_all[1], revocation_id=self.revoke_all[0]))
+        fixed.sort(key=_instant)
+        if self.past.is_empty:
+            return lambda since: (deed for deed in fixed if deed.at >= since)
+        texts = _all_texts(fresh, living)
+
+        def deeds(since: int) -> Iterator[_Deed]:
+            by_criteria = (_Deed(one.at, criteria=one) for one in self.past.possible(texts, since))
+            return merge((deed for deed in fixed if deed.at >= since), by_criteria, key=_instant)
+
+        return deeds
+
+    def _ends(self, user: User | None) -> Iterator[_Deed]:
+        """The hard ends: of every session by a restore, of the user's by disabling or a changed password."""
+        if self.restored_at is not None:
+            yield _Deed(self.restored_at, reason="restored")
+        if user and user.ended_at is not None:
+            yield _Deed(user.ended_at, reason="user_disabled")
+        if user and user.password_changed_at is not None:
+            yield _Deed(user.password_changed_at, reason="password_changed", of_password=True)
+
+    @staticmethod
+    def _ends_of_others(others: Sequence[ImportedDetail], living: Sequence[ImportedDetail]) -> Iterator[_Deed]:
+        """The ends of other users' sessions of the same key: rows from before tell of that session under another name."""
+        for session in (one.session for one in others):
+            end = _final_end(session)
+            if end is None or any(one.session.created_at <= end for one in living):
+                continue
+            revocation_id = session.revocation_id if session.revoked_at is not None else None
+            yield _Deed(end, revocation_id=revocation_id, reason=None if revocation_id else session.ended_by)
+
+    def _say_moved(self, staged: StagedKey, row: StagedRow, others: Sequence[ImportedDetail]) -> None:
+        key, user = staged.key_without_user, row.details["username"]
+        if key is None:
+            return
+        other = others[0].session.username if others else self._first_users.get(key)
+        if other is not None:
+            text = f"its key is also that of a session of {names.quoted(other)}; registered as a session of {names.quoted(user)}"
+            self._plan.moved.append((row.line, text))
+        if key in self._shared_keys:
+            self._first_users.setdefault(key, user)
+
+    def add(self, merged: Imported, known: ImportedDetail | None) -> None:
+        """Plan one session of a key: a new one, or a change of a known one."""
+        if known is None:
+            self._plan.new.append(merged)
+        elif merged.revocation_id is not None or _adds_to(merged, known):
+            self._plan.changed.append((known.session.number, merged))
+        else:
+            self._plan.unchanged += 1
+
+
+class _Partition:
+    """The rows of one key, parted by deeds into sessions."""
 
     def __init__(
-        self, view: View, batch: Sequence[tuple[bytes, list[StagedRow]]], profile: str | None, now: int
-    ) -> None:
-        keys = [key for key, _ in batch]
-        self.known = view.imported(keys, now)
-        self.finals = view.imported_finals(keys)
-        self.users = view.users_among(
-            {name for _, rows in batch for _, row in rows for name in [row["username"]]}
-            | {one.session.username for known in self.known.values() for one in known}
-        )
-        self.now = now
-        self.named = profile
-        self.profiles: ProfileSet = view.profiles()
-        self.revoke_all = view.latest_revoke_all()
-        self.plan = Plan()
-
-    def add(self, key: bytes, rows: Sequence[StagedRow]) -> None:
-        """Plan a key."""
-        known = self.known.get(key, [])
-        ends = [*(_final_end(one.session) for one in known), self.finals.get(key)]
-        final = max((end for end in ends if end is not None), default=_BEFORE_ALL)
-        fresh = [row for row in rows if row[0] > final]
-        open_ones = [one for one in known if _final_end(one.session) is None]
-        if not fresh:
-            self.plan.unchanged += 1
-            return
-        latest = open_ones[-1] if open_ones else None
-        whole = _merged(fresh, latest)[0]
-        user = self.users.get(names.fold(whole["username"]))
-        profile = self._profile(latest, whole)
-        since = _BEFORE_ALL
-        for cut in [*self._cuts(profile, open_ones, user), _Cut(NEVER)]:
-            part = [row for row in fresh if since < row[0] <= cut.at]
-            there = [one for one in open_ones if since < one.session.created_at <= cut.at]
-            if part:
-                self._add_part(key, part, there[-1] if there else None, profile, cut, user)
-            since = cut.at
-
-    def _cuts(self, profile: Profile, open_ones: Sequence[ImportedDetail], user: User | None) -> list[_Cut]:
-        """When sessions of this key ended, earliest first; what was over before a revoke-all is revoked by it, too."""
-        cuts = []
-        if user and user.ended_at is not None:
-            cuts.append(_Cut(user.ended_at, reason="user_disabled"))
-        if user and user.password_changed_at is not None and password_ends(self.profiles, profile.name, None):
-            cuts.append(_Cut(user.password_changed_at, reason="password_changed"))
-        if self.revoke_all:
-            revocation_id, at = self.revoke_all
-            if all(
-                one.session.created_at > at for one in open_ones
-            ):  # else it was spared, and so is what is added to it
-                cuts = [cut._replace(revocation_id=revocation_id) if cut.at <= at else cut for cut in cuts]
-                cuts.append(_Cut(at, revocation_id))
-        return sorted(cuts, key=lambda cut: cut.at)
-
-    def _add_part(
         self,
-        key: bytes,
-        rows: Sequence[StagedRow],
-        known: ImportedDetail | None,
-        profile: Profile,
-        cut: _Cut,
+        merger: Merger,
+        staged: StagedKey,
+        fresh: Sequence[tuple[int, StagedRow]],
+        living: Sequence[ImportedDetail],
         user: User | None,
+        deeds_since: Callable[[int], Iterator[_Deed]],
     ) -> None:
-        details, said_at = _merged(rows, known)
-        session = _ended(_session(details, rows, known, profile), cut, user, self.now)
-        merged = Imported(key, session, said_at, cut.revocation_id)
-        if known is None:
-            self.plan.new.append(merged)
-        elif _says_more(merged, known):
-            self.plan.changed.append((known.session.number, merged))
-        else:
-            self.plan.unchanged += 1
+        self.merger = merger
+        self.staged = staged
+        self.fresh = fresh
+        self.living = living
+        self.user = user
+        self.deeds_since = deeds_since
+        self._since = BEFORE_ALL
+        self._next = 0
+        self._part = SessionFromRows(merger.rules)
 
-    def _profile(self, known: ImportedDetail | None, details: dict[str, Any]) -> Profile:
-        if known:
-            chosen = self.profiles.get(known.session.profile)
-        elif self.named is not None:
-            chosen = self.profiles.get(self.named)
-        else:
-            chosen = self.profiles.assigned(details["username"], details.get("application", ""))
-        assert chosen is not None
-        return chosen
+    def plan(self) -> None:
+        """Plan a session for each part of the rows."""
+        for deed in self.deeds_since(self.fresh[0][0]):
+            if self._next == len(self.fresh) and not self._part.rows:
+                return
+            known = self._known_until(deed.at)
+            if known and known.session.last_used_at > deed.at:
+                continue  # the one exception: it is known to be used after the deed, and is not parted
+            self._take_rows(deed.at, known)
+            if not self._part.rows:
+                if deed.criteria is None and not deed.of_password:
+                    self._begin_part(deed.at)
+            elif self._binds(deed, known):
+                self._close(deed)
+        self._take_rows(None, self._known_until(None))
+        if self._part.rows:
+            self._close(None)
+
+    def _known_until(self, at: int | None) -> ImportedDetail | None:
+        """The living session of the key that was created since the last parting, up to an instant where one is given."""
+        created = [one for one in self.living if self._since < one.session.created_at]
+        return next((one for one in reversed(created) if at is None or one.session.created_at <= at), None)
+
+    def _take_rows(self, until: int | None, known: ImportedDetail | None) -> None:
+        """Add the rows up to an instant to the present part, and the session that is known of it."""
+        self._part.join(known)
+        while self._next < len(self.fresh) and (until is None or self.fresh[self._next][0] <= until):
+            self._part.add(self.fresh[self._next][1])
+            self._next += 1
+
+    def _begin_part(self, since: int) -> None:
+        self._since = since
+        self._part = SessionFromRows(self.merger.rules)
+
+    def _binds(self, deed: _Deed, known: ImportedDetail | None) -> bool:
+        """Whether a deed ends or revokes the present part."""
+        if deed.criteria is None:
+            return not deed.of_password or password_ends(self.merger.rules.profiles, self._part.profile.name, None)
+        return not (known and known.session.id in deed.criteria.except_ids) and deed.criteria.is_met_by(self._part)
+
+    def _close(self, deed: _Deed | None) -> None:
+        """Plan the session of the present part, which a deed closes, or nothing does."""
+        part, user, now = self._part, self.user, self.merger.now
+        revocation_id = None
+        if deed:
+            if deed.reason and part.lived_at(deed.at):
+                part.end(deed.at, deed.reason)
+            revocation_id = next(filter(None, map(self._revocation_by, self.deeds_since(deed.at))), None)
+        if user and user.disabled_at is not None and revocation_id is None and part.lived_at(now):
+            part.end(max(user.disabled_at, part.last_used_at), "user_disabled")
+        named = part.known.profile_named if part.known else self.merger.rules.named is not None
+        key, without_user = self.staged.key, self.staged.key_without_user
+        self.merger.add(Imported(key, part.session(), part.said_at, revocation_id, without_user, named), part.known)
+        if deed:
+            self._begin_part(deed.at)
+
+    def _revocation_by(self, deed: _Deed) -> int | None:
+        """The revocation that a deed puts the present part under, which is closed by then; None for none."""
+        if deed.criteria is None:
+            return deed.revocation_id
+        return deed.criteria.revocation.id if self._binds(deed, self._part.known) else None
 
 
-def _session(
-    details: dict[str, Any], rows: Sequence[StagedRow], known: ImportedDetail | None, profile: Profile
-) -> NewSession:
-    created_at, last_used_at = rows[0][0], rows[-1][0]
-    if known:
-        created_at = min(created_at, known.session.created_at)
-        last_used_at = max(last_used_at, known.session.last_used_at)
-    fixed = details.pop("expires_at", None)
-    asked = None
-    if fixed is None and profile.requested:  # nothing is known of what was asked for: the default, as for a sign-in
-        fixed = asked = lifetimes.after(created_at, profile.requested.default_lifetime)
-    return NewSession(
-        id=known.session.id if known else names.new_id(),
-        profile=profile.name,
-        created_at=created_at,
-        last_used_at=last_used_at,
-        deadlines=_deadlines(profile, created_at, last_used_at, fixed, known),
-        fixed_expires_at=fixed,
-        tokens=Tokens.SINGLE if asked is None else Tokens.REQUESTED,
-        **details,
-    )
+def _instant(deed: _Deed) -> int:
+    return deed.at
+
+
+def _all_texts(fresh: Sequence[tuple[int, StagedRow]], living: Sequence[ImportedDetail]) -> Iterable[tuple[str, str]]:
+    """Every text by which criteria may be met by the rows of a key, or by what is known of it, with its name."""
+    rows = [row.details for _, row in fresh]
+    rows += [{name: getattr(one.session, name) for name in MATCHED} for one in living]
+    return {(name, comparable(row[name])) for row in rows for name, comparable in MATCHED.items() if row.get(name)}
 
 
 def _final_end(session: Session) -> int | None:
-    """Up to when the rows of a session's key are settled: its end, or its last use where a clock was ahead."""
+    """The instant up to which the rows of a session's key are settled: its end, or its last use where a clock was ahead."""
     end = session.ended_at if session.revoked_at is None else session.revoked_at
     return None if end is None else max(end, session.last_used_at)
 
 
-def _deadlines(
-    profile: Profile, created_at: int, last_used_at: int, fixed: int | None, known: ImportedDetail | None
-) -> Deadlines:
-    deadlines = profile.deadlines(created_at, last_used_at)
-    if known and fixed == known.session.fixed_expires_at and last_used_at == known.session.last_used_at:
-        old = known.session
-        if not old.is_alive(old.read_at):  # an older row is no use that could revive it
-            return Deadlines(old.slid_at, old.idle_expires_at, old.absolute_expires_at, old.expires_at, old.use_due_at)
-    if fixed is not None:
-        return deadlines._replace(expires_at=fixed)
-    if known and known.session.expires_at > min(known.session.idle_expires_at, known.session.absolute_expires_at):
-        # applying a profile ended it at that instant, which is not taken back
-        return deadlines._replace(expires_at=max(deadlines.expires_at, known.session.expires_at))
-    return deadlines
-
-
-def _ended(session: NewSession, cut: _Cut, user: User | None, now: int) -> NewSession:
-    """The session, with the hard end that the cut made of it if it lived then, or that its user's disabling makes now."""
-    lives = session.deadlines.expires_at
-    if cut.reason and lives > cut.at:
-        return session._replace(ended_at=cut.at, ended_by=cut.reason)
-    if user and user.disabled_at is not None and cut.revocation_id is None and lives > now:
-        return session._replace(ended_at=max(user.disabled_at, session.last_used_at), ended_by="user_disabled")
-    return session
-
-
-def _merged(rows: Sequence[StagedRow], known: ImportedDetail | None) -> tuple[dict[str, Any], dict[str, int]]:
-    """Each detail as the latest row that has one said it; of two at the same instant the greater text."""
-    details: dict[str, Any] = {}
-    said_at: dict[str, int] = dict(known.said_at) if known else {}
-    if known:
-        details = {name: _detail(known.session, name) for name in said_at}
-    for at, row in rows:
-        for name, value in row.items():
-            if name not in said_at or (at, str(value)) > (said_at[name], str(details[name])):
-                details[name], said_at[name] = value, at
-    return details, said_at
-
-
-def _detail(session: Session | NewSession, name: str) -> Any:
-    return getattr(session, "fixed_expires_at" if name == "expires_at" else name)
-
-
-def _says_more(merged: Imported, known: ImportedDetail) -> bool:
+def _adds_to(merged: Imported, known: ImportedDetail) -> bool:
+    """Whether a session that was merged differs from what is known of it."""
     new, old = merged.session, known.session
-    same = all(_detail(old, name) == _detail(new, name) for name in merged.said_at)
+    same = all(detail(old, name) == detail(new, name) for name in merged.said_at)
     span = (new.created_at, new.last_used_at, new.ended_at) == (old.created_at, old.last_used_at, old.ended_at)
     return not (same and span and merged.said_at == known.said_at)

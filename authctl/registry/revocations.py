@@ -142,14 +142,16 @@ def _counted(view: View, meant: SessionFilter, outcome: RevokeOutcome) -> Revoke
 
 
 def _assign(unit: Unit, meant: SessionFilter, outcome: RevokeOutcome) -> RevokeOutcome:
-    if not outcome.revoked:
-        return outcome
+    if not outcome.revoked and not (outcome.selected and meant.is_by_criteria):
+        return outcome  # by ids nothing is left to do; criteria that matched bind what imports bring later
     assert outcome.note is not None
     selector = meant.criteria()
     newly: Sequence[RevokedSession | Session] = outcome.sessions
     if outcome.already_revoked:  # they may fill the page that was read
         newly = unit.tx.page(meant.narrowed(status=_asked(meant, _UNREVOKED)), unit.now, MOST_LISTED).sessions
-    revocation_id = unit.tx.add_revocation(unit.now, unit.actor, outcome.note, json.dumps(selector))
+    revocation_id = unit.tx.add_revocation(
+        unit.now, unit.actor, outcome.note, json.dumps(selector), by_criteria=meant.is_by_criteria
+    )
     revoked = unit.tx.assign(meant, unit.now, revocation_id)
     detail = {
         "selector": selector,
@@ -162,7 +164,7 @@ def _assign(unit: Unit, meant: SessionFilter, outcome: RevokeOutcome) -> RevokeO
 
 
 def _close_open(unit: Unit, meant: SessionFilter, outcome: RevokeOutcome) -> RevokeOutcome:
-    if not _count(unit.tx, meant, _UNREVOKED, unit.now, at_most=1):
+    if not unit.tx.count(SessionFilter(except_ids=meant.except_ids), unit.now, at_most=1):
         return outcome
     assert outcome.note is not None
     spared = [s for s in (unit.tx.session(one, unit.now) for one in meant.except_ids) if s]

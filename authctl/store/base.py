@@ -39,9 +39,11 @@ if TYPE_CHECKING:
         Imported,
         ImportedDetail,
         Page,
+        PastRevocation,
         Removable,
         Removed,
         Signed,
+        StagedKey,
     )
 
 
@@ -109,6 +111,15 @@ class View(Protocol):
     def covered(self, revocation_id: int) -> int:
         """How many sessions name that revocation."""
 
+    def count_revocations_by_criteria(self) -> tuple[int, int]:
+        """How many revocations by criteria there are, those of everything included, and the greatest id of one."""
+
+    def revocations_by_criteria(self) -> list[PastRevocation]:
+        """The revocations by criteria, those of everything apart, in the order of time."""
+
+    def restored_at(self) -> int | None:
+        """The instant of the last restore, or acceptance of a chain: every session from before has ended then."""
+
     def latest_revoke_all(self) -> tuple[int, int] | None:
         """The id and instant of the newest revocation of everything."""
 
@@ -139,8 +150,8 @@ class View(Protocol):
     def cached_logins(self, username: str | None = None) -> list[CachedLogin]:
         """Every success that is remembered, or a user's; that used last comes first."""
 
-    def imported(self, keys: Sequence[bytes], now: int) -> dict[bytes, list[ImportedDetail]]:
-        """The sessions that imports registered, by their keys; of each that has any all of them, oldest first."""
+    def imported(self, keys: Sequence[bytes], keys_without_user: Sequence[bytes], now: int) -> list[ImportedDetail]:
+        """The sessions that imports registered under those keys, or under those keys without the user, oldest first."""
 
     def imported_finals(self, keys: Sequence[bytes]) -> dict[bytes, int]:
         """The latest instants at which removed sessions of those keys were revoked or ended, of each that has one."""
@@ -214,8 +225,9 @@ class Change(View, Protocol):
     def save_user(self, user: User) -> None:
         """Record a user, in the place of what was recorded before."""
 
-    def add_revocation(self, at: int, actor: str, note: str, selector: str) -> int:
-        """A closed revocation that no session names yet; its id."""
+    def add_revocation(self, at: int, actor: str, note: str, selector: str, *, by_criteria: bool = False) -> int:
+        """A closed revocation that no session names yet; its id. One by criteria is kept for good, with what it goes by: the
+        greatest number of a session, and the profiles in force where its selector names one."""
 
     def close_open_revocation(self, at: int, actor: str, note: str, selector: str) -> int:
         """Revoke every session that is not, by closing the open revocation; the closed one's id."""
@@ -250,7 +262,8 @@ class Change(View, Protocol):
     ) -> Removed:
         """Look at the next `limit` sessions whose end lies before the cutoff, and remove those that `ended_before` counts.
 
-        Of an imported one that was revoked or ended, the key and that instant are kept for `imported_finals`.
+        Of an imported one that was revoked or ended, the key, with and without the user, and that instant are kept for
+        `imported_finals`.
         """
 
     def catch_up(self) -> int:
@@ -260,13 +273,17 @@ class Change(View, Protocol):
         """Give room that nothing needs any more back to the disk, some of it; how much, in pages. A tenth is kept for what comes."""
 
     def remove_unnamed_revocations(self) -> int:
-        """Remove closed revocations that no session names, the latest of everything apart; how many that were."""
+        """Remove closed revocations that no session names, those by criteria apart; how many that were."""
 
     def add_imported(self, sessions: Sequence[Imported]) -> None:
         """Register imported sessions."""
 
     def update_imported(self, changes: Sequence[tuple[int, Imported]]) -> None:
-        """Replace what is known of imported sessions, by their numbers; their ids and revocations stay."""
+        """Replace what is known of imported sessions, by their numbers; their ids stay, and so do their revocations unless
+        one is named."""
+
+    def keep_finals(self, finals: Mapping[bytes, int]) -> None:
+        """Keep, for those keys, an instant up to which rows change nothing; a later one that is known stays."""
 
 
 class Staging(Protocol):
@@ -275,10 +292,15 @@ class Staging(Protocol):
     def seen(self, event_id: str) -> bool:
         """Whether that event id was staged before; remembers it."""
 
-    def add(self, key: bytes, at: int, details: dict[str, Any]) -> None:
+    def add(
+        self, line: int, key: bytes, at: int, details: dict[str, Any], key_without_user: bytes | None = None
+    ) -> None:
         """Stage one row."""
 
-    def by_key(self) -> Iterator[tuple[bytes, list[tuple[int, dict[str, Any]]]]]:
+    def keys_of_several_users(self) -> set[bytes]:
+        """The keys without the user of which rows of several users were staged."""
+
+    def by_key(self) -> Iterator[StagedKey]:
         """Each key with its rows, oldest first, keys by their oldest row; an order that does not depend on the file's."""
 
     def keys(self) -> int:

@@ -28,7 +28,7 @@ from authctl.store.selection import (
     place,
     status_sql,
 )
-from authctl.store.values import Cursor, DeadlineChanges, ImportedDetail, Page, Removable, Signed
+from authctl.store.values import Cursor, DeadlineChanges, ImportedDetail, Page, PastRevocation, Removable, Signed
 
 if TYPE_CHECKING:
     from authctl.model import (
@@ -277,6 +277,25 @@ class SqliteView:
         sql = "SELECT count(*) FROM sessions INDEXED BY sessions_by_revocation WHERE revocation_id = ?"
         return self._number(sql, (revocation_id,))
 
+    def count_revocations_by_criteria(self) -> tuple[int, int]:
+        sql = "SELECT count(*), max(id) FROM revocations INDEXED BY revocations_by_criteria WHERE by_criteria"
+        count, last = self._one(sql) or (0, None)
+        return count, last or 0
+
+    def revocations_by_criteria(self) -> list[PastRevocation]:
+        sql = (
+            "SELECT id, at, selector, last_number, profiles FROM revocations INDEXED BY revocations_by_criteria"
+            " WHERE by_criteria AND NOT everything ORDER BY at, id"
+        )
+        return [
+            PastRevocation(id_, at, selector, last_number, rows.profiles(profiles) if profiles else None)
+            for id_, at, selector, last_number, profiles in self._all(sql)
+        ]
+
+    def restored_at(self) -> int | None:
+        found = self._one("SELECT restored_at FROM registry")
+        return found[0] if found else None
+
     def latest_revoke_all(self) -> tuple[int, int] | None:
         found = self._one(f"SELECT id, at FROM revocations WHERE id = ({LATEST_REVOKE_ALL})")
         return found and (found[0], found[1])
@@ -348,16 +367,29 @@ class SqliteView:
         )
         return [rows.login(row) for row in self._all(sql, {"username": None if username is None else fold(username)})]
 
-    def imported(self, keys: Sequence[bytes], now: int) -> dict[bytes, list[ImportedDetail]]:
+    def imported(self, keys: Sequence[bytes], keys_without_user: Sequence[bytes], now: int) -> list[ImportedDetail]:
         sql = (
-            f"SELECT {self._session_columns}, i.said_at, i.key FROM imported AS i INDEXED BY imported_by_key"
-            f" JOIN sessions AS s ON s.number = i.number {JOINED} WHERE i.key IN ({_listed('key', keys)}) ORDER BY s.number"
+            f"SELECT {self._session_columns}, i.said_at, i.key, i.key_without_user, i.profile_named"
+            f" FROM imported AS i INDEXED BY {{index}} JOIN sessions AS s ON s.number = i.number {JOINED} WHERE {{condition}}"
         )
-        given = {f"key_{index}": key for index, key in enumerate(keys)}
-        found: dict[bytes, list[ImportedDetail]] = {}
-        for row in self._all(sql, {**given, "now": now, **self.holding.parameters}):
-            found.setdefault(row[-1], []).append(ImportedDetail(rows.checked_session(row), json.loads(row[-2])))
-        return found
+        either = [
+            ("imported_by_key", f"i.key IN ({_listed('key', keys)})", "key", keys),
+            (
+                "imported_by_key_without_user",
+                f"i.key_without_user IN ({_listed('without', keys_without_user)}) AND i.key_without_user IS NOT NULL",
+                "without",
+                keys_without_user,
+            ),
+        ]
+        found: dict[int, ImportedDetail] = {}
+        for index, condition, name, values in either:
+            given = {f"{name}_{position}": value for position, value in enumerate(values)}
+            parameters = {**given, "now": now, **self.holding.parameters}
+            for row in self._all(sql.format(index=index, condition=condition), parameters) if values else ():
+                session = rows.checked_session(row)
+                said_at, key, without_user, named = row[-4:]
+                found[session.number] = ImportedDetail(session, json.loads(said_at), key, without_user, bool(named))
+        return [found[number] for number in sorted(found)]
 
     def imported_finals(self, keys: Sequence[bytes]) -> dict[bytes, int]:
         sql = f"SELECT key, at FROM imported_finals WHERE key IN ({_listed('key', keys)})"

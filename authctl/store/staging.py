@@ -5,9 +5,11 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 from authctl.errors import RegistryUnavailable
+from authctl.store.values import StagedKey, StagedRow
 
 _TOGETHER = 1_000
 _ENCODE = json.JSONEncoder(sort_keys=True).encode
@@ -29,22 +31,26 @@ class SqliteStaging:
         self.connection = sqlite3.connect("", isolation_level=None)
         self.connection.execute("PRAGMA journal_mode = OFF")
         self.connection.execute("CREATE TABLE seen (event_id TEXT PRIMARY KEY) WITHOUT ROWID")
-        self.connection.execute("CREATE TABLE staged (key BLOB, at INTEGER, details TEXT)")
+        self.connection.execute(
+            "CREATE TABLE staged (key BLOB, at INTEGER, details TEXT, line INTEGER, key_without_user BLOB)"
+        )
         self.connection.execute("BEGIN")
-        self._waiting: list[tuple[bytes, int, str]] = []
+        self._waiting: list[tuple[bytes, int, str, int, bytes | None]] = []
 
     @_explained()
     def seen(self, event_id: str) -> bool:
         return not self.connection.execute("INSERT OR IGNORE INTO seen VALUES (?)", (event_id,)).rowcount
 
     @_explained()
-    def add(self, key: bytes, at: int, details: dict[str, Any]) -> None:
-        self._waiting.append((key, at, _ENCODE(details)))
+    def add(
+        self, line: int, key: bytes, at: int, details: dict[str, Any], key_without_user: bytes | None = None
+    ) -> None:
+        self._waiting.append((key, at, _ENCODE(details), line, key_without_user))
         if len(self._waiting) == _TOGETHER:
             self._stage()
 
     def _stage(self) -> None:
-        self.connection.executemany("INSERT INTO staged VALUES (?, ?, ?)", self._waiting)
+        self.connection.executemany("INSERT INTO staged VALUES (?, ?, ?, ?, ?)", self._waiting)
         self._waiting.clear()
 
     @_explained()
@@ -52,16 +58,28 @@ class SqliteStaging:
         self._stage()
         return int(self.connection.execute("SELECT count(DISTINCT key) FROM staged").fetchone()[0])
 
-    def by_key(self) -> Iterator[tuple[bytes, list[tuple[int, dict[str, Any]]]]]:
-        for key, rows in groupby(self._ordered(), key=lambda row: row[0]):
-            yield key, [(at, json.loads(details)) for _, at, details in rows]
+    @_explained()
+    def keys_of_several_users(self) -> set[bytes]:
+        self._stage()
+        sql = (
+            "SELECT key_without_user FROM staged WHERE key_without_user IS NOT NULL"
+            " GROUP BY key_without_user HAVING min(key) <> max(key)"
+        )
+        return {row[0] for row in self.connection.execute(sql)}
 
-    def _ordered(self) -> Iterator[tuple[bytes, int, str]]:
+    def by_key(self) -> Iterator[StagedKey]:
+        for (key, without_user), rows in groupby(self._ordered(), key=itemgetter(0, 1)):
+            yield StagedKey(
+                key, without_user, [StagedRow(at, json.loads(details), line) for *_, at, details, line in rows]
+            )
+
+    def _ordered(self) -> Iterator[tuple[Any, ...]]:
         with _explained():
             self._stage()
             found = self.connection.execute(
-                "SELECT key, at, details FROM (SELECT *, min(at) OVER (PARTITION BY key) AS first FROM staged)"
-                " ORDER BY first, key, at, details"
+                "SELECT key, key_without_user, at, details, line"
+                " FROM (SELECT *, min(at) OVER (PARTITION BY key) AS first FROM staged)"
+                " ORDER BY first, key, at, details, line"
             )
             while rows := found.fetchmany(1_000):
                 yield from rows

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from authctl.instants import DAY
 
 if TYPE_CHECKING:
-    from authctl.model import NewSession, Session
+    from authctl.model import NewSession, ProfileSet, Session
 
 
 class Cursor(NamedTuple):
@@ -65,6 +65,23 @@ class Removed(NamedTuple):
     after: Cursor | None
 
 
+class StagedRow(NamedTuple):
+    """A row of an import: its instant, its details by name, and the line of the file that it begins on."""
+
+    at: int
+    details: dict[str, Any]
+    line: int = 0
+
+
+class StagedKey(NamedTuple):
+    """A key of an import with all its rows, oldest first."""
+
+    key: bytes
+    key_without_user: bytes | None
+    """The digest of the key as the mapping gives it, where that does not name the user."""
+    rows: list[StagedRow]
+
+
 class Imported(NamedTuple):
     """A session as an import knows it: the key of its rows, and the instant of the row that each detail is from."""
 
@@ -73,6 +90,9 @@ class Imported(NamedTuple):
     said_at: dict[str, int]
     revocation_id: int | None
     """A closed revocation to register it under, or None."""
+    key_without_user: bytes | None = None
+    profile_named: bool = False
+    """Whether the import named its profile, so that no assignment decided it."""
 
 
 class ImportedDetail(NamedTuple):
@@ -80,6 +100,22 @@ class ImportedDetail(NamedTuple):
 
     session: Session
     said_at: dict[str, int]
+    key: bytes
+    key_without_user: bytes | None = None
+    profile_named: bool = False
+
+
+class PastRevocation(NamedTuple):
+    """A revocation by criteria, which binds what imports bring later of the time before it."""
+
+    id: int
+    at: int
+    selector: str
+    """The criteria as JSON, in the form of `SessionFilter.criteria`, times resolved to instants."""
+    last_number: int | None
+    """The greatest number of a session when it was made; None where 0.1.0 made it."""
+    profiles: ProfileSet | None
+    """The profiles in force then, where the criteria name one."""
 
 
 LEAP = 7 * 31 * DAY

@@ -30,17 +30,20 @@ from authctl.store.deadlines import (
     NEW_IDLE,
     recomputations,
 )
-from authctl.store.reading import BY_NUMBER, LATEST_REVOKE_ALL, SqliteView, removable
+from authctl.store.reading import BY_NUMBER, SqliteView, removable
 from authctl.store.selection import JOINED, OPEN, UNACKNOWLEDGED, status_sql
 from authctl.store.values import LEAP, Archive, Cursor, DeadlineChanges, Imported, Removable, Removed
 
 _KEEP_FINALS = (
-    "INSERT INTO imported_finals (key, at) SELECT i.key, max(max(coalesce(r.at, s.ended_at), s.last_used_at)) FROM json_each(?) AS gone"
+    "INSERT INTO imported_finals (key, at) SELECT {key}, max(max(coalesce(r.at, s.ended_at), s.last_used_at)) FROM json_each(?) AS gone"
     f" JOIN imported AS i ON i.number = gone.value JOIN sessions AS s ON s.number = i.number {JOINED}"
-    " WHERE coalesce(r.at, s.ended_at) IS NOT NULL GROUP BY i.key"
+    " WHERE coalesce(r.at, s.ended_at) IS NOT NULL AND {key} IS NOT NULL GROUP BY {key}"
     " ON CONFLICT (key) DO UPDATE SET at = max(at, excluded.at)"
 )
 
+
+_LAST_NUMBER = "(SELECT seq FROM sqlite_sequence WHERE name = 'sessions')"
+_PROFILES_OF_SELECTOR = "(SELECT profiles FROM registry WHERE json_extract(?, '$.profile') IS NOT NULL)"
 
 _END = "UPDATE sessions AS s INDEXED BY sessions_by_revocation SET ended_at = :now, ended_reason = :reason, expires_at = :now"
 _END_BY_DEADLINE = _END.replace(
@@ -186,16 +189,19 @@ class SqliteChange(SqliteView):
         )
         self.connection.execute(sql, (fold(user.username), *user))
 
-    def add_revocation(self, at: int, actor: str, note: str, selector: str) -> int:
-        sql = "INSERT INTO revocations (at, actor, note, note_key, selector) VALUES (?, ?, ?, ?, ?) RETURNING id"
-        added = self._number(sql, (at, actor, note, fold(note), selector))
+    def add_revocation(self, at: int, actor: str, note: str, selector: str, *, by_criteria: bool = False) -> int:
+        sql = (
+            "INSERT INTO revocations (at, actor, note, note_key, selector, by_criteria, last_number, profiles)"
+            f" VALUES (?, ?, ?, ?, ?, ?, {_LAST_NUMBER}, {_PROFILES_OF_SELECTOR}) RETURNING id"
+        )
+        added = self._number(sql, (at, actor, note, fold(note), selector, by_criteria, selector))
         searching.settle(self.connection, added)
         return added
 
     def close_open_revocation(self, at: int, actor: str, note: str, selector: str) -> int:
         sql = (
-            "UPDATE revocations SET at = ?, actor = ?, note = ?, note_key = ?, selector = ?, everything = 1"
-            f" WHERE id = {OPEN} RETURNING id"
+            "UPDATE revocations SET at = ?, actor = ?, note = ?, note_key = ?, selector = ?, everything = 1,"
+            f" by_criteria = 1, last_number = {_LAST_NUMBER} WHERE id = {OPEN} RETURNING id"
         )
         closed = self._number(sql, (at, actor, note, fold(note), selector))
         searching.put_note(self.connection, closed, fold(note))
@@ -289,7 +295,8 @@ class SqliteChange(SqliteView):
 
     def _remove(self, numbers: Sequence[int]) -> None:
         given = json.dumps(numbers)
-        self.connection.execute(_KEEP_FINALS, (given,))
+        for key in ("i.key", "i.key_without_user"):
+            self.connection.execute(_KEEP_FINALS.format(key=key), (given,))
         searching.take_out(self.connection, numbers)
         for table in ("imported", "sessions"):
             sql = f"DELETE FROM {table} WHERE number IN (SELECT value FROM json_each(?))"
@@ -309,7 +316,7 @@ class SqliteChange(SqliteView):
         unnamed = (
             "at IS NOT NULL AND NOT EXISTS"
             " (SELECT 1 FROM sessions INDEXED BY sessions_by_revocation WHERE revocation_id = revocations.id)"
-            f" AND id IS NOT ({LATEST_REVOKE_ALL})"
+            " AND NOT by_criteria"
         )
         searching.take_out_notes(self.connection, unnamed)
         return self.connection.execute(f"DELETE FROM revocations WHERE {unnamed}").rowcount
@@ -324,8 +331,11 @@ class SqliteChange(SqliteView):
             ((number, *rows.columns(one.session).values(), one.revocation_id) for number, one in numbered),
         )
         self.connection.executemany(
-            "INSERT INTO imported (number, key, said_at) VALUES (?, ?, ?)",
-            ((number, one.key, json.dumps(one.said_at)) for number, one in numbered),
+            "INSERT INTO imported (number, key, said_at, key_without_user, profile_named) VALUES (?, ?, ?, ?, ?)",
+            (
+                (number, one.key, json.dumps(one.said_at), one.key_without_user, one.profile_named)
+                for number, one in numbered
+            ),
         )
         searching.catch_up(self.connection)
 
@@ -336,14 +346,22 @@ class SqliteChange(SqliteView):
         changed = [name for name in rows.columns(changes[0][1].session) if name not in _KEPT]
         searching.take_out(self.connection, numbers)
         self.connection.executemany(
-            f"UPDATE sessions SET {', '.join(f'{name} = :{name}' for name in changed)} WHERE number = :number",
-            ({**rows.columns(one.session), "number": number} for number, one in changes),
+            f"UPDATE sessions SET {', '.join(f'{name} = :{name}' for name in changed)},"
+            " revocation_id = coalesce(:revocation_id, revocation_id) WHERE number = :number",
+            (
+                {**rows.columns(one.session), "revocation_id": one.revocation_id, "number": number}
+                for number, one in changes
+            ),
         )
         self.connection.executemany(
-            "UPDATE imported SET said_at = ? WHERE number = ?",
-            ((json.dumps(one.said_at), number) for number, one in changes),
+            "UPDATE imported SET said_at = ?, key = ?, key_without_user = ? WHERE number = ?",
+            ((json.dumps(one.said_at), one.key, one.key_without_user, number) for number, one in changes),
         )
         searching.put_back(self.connection, numbers)
+
+    def keep_finals(self, finals: Mapping[bytes, int]) -> None:
+        sql = "INSERT INTO imported_finals (key, at) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET at = max(at, excluded.at)"
+        self.connection.executemany(sql, finals.items())
 
 
 @cache

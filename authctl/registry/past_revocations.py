@@ -1,0 +1,168 @@
+"""Past revocations by criteria, and which of them binds a session that an import tells of later.
+
+The rule (decision 115): rows up to the instant of a revocation come under it where the session that they make meets its
+criteria. Texts, kind, profile and search are compared with what those rows say, times with the instants that were resolved
+then, and a status with whether the session lived at that instant by the deadlines known now.
+"""
+
+import json
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from heapq import merge
+from itertools import islice
+from operator import attrgetter
+from typing import Any, NamedTuple, Protocol
+
+from authctl.model import Status
+from authctl.names import fold
+from authctl.store.base import View
+from authctl.store.values import PastRevocation
+
+_TEXTS = ("username", "device", "application", "platform")
+"""Criteria that are one text of a session, the rarest first: a revocation is looked up by the first that it has."""
+
+_TRIGRAM = 3
+
+
+class LateSession(Protocol):
+    """The session that some rows of an import make, as far as criteria ask about it."""
+
+    kind: str
+    created_at: int
+    """The instant of its earliest row."""
+    last_used_at: int
+    """The instant of its latest row."""
+
+    @property
+    def texts(self) -> dict[str, str]:
+        """Its folded username, device, application, platform and address, each where it has one."""
+
+    @property
+    def expires_at(self) -> int:
+        """Its deadline, by its profile as it is now."""
+
+    def profile_at(self, revocation: PastRevocation) -> str:
+        """The name of the profile that it had, or would have been given, when a revocation was made."""
+
+    def lived_at(self, at: int) -> bool:
+        """Whether it was active at an instant."""
+
+
+class Criteria(NamedTuple):
+    """A past revocation with its criteria, ready to be compared; None and empty ask for nothing."""
+
+    revocation: PastRevocation
+    texts: dict[str, frozenset[str]]
+    """Folded texts by the name of their criterion; any of them matches."""
+    profiles: frozenset[str]
+    search: str | None
+    kind: str | None
+    statuses: frozenset[str]
+    except_ids: frozenset[str]
+    created_since: int | None
+    created_before: int | None
+    used_since: int | None
+    unused_since: int | None
+    expires_before: int | None
+
+    @property
+    def at(self) -> int:
+        """The instant of the revocation."""
+        return self.revocation.at
+
+    def is_met_by(self, session: LateSession) -> bool:
+        """Whether a session that is told of later meets the criteria."""
+        return (
+            all(session.texts.get(name) in values for name, values in self.texts.items())
+            and self._meets_times(session)
+            and (self.kind is None or session.kind == self.kind)
+            and (self.search is None or any(self.search in text for text in session.texts.values()))
+            and (not self.profiles or fold(session.profile_at(self.revocation)) in self.profiles)
+            and self._meets_status(session)
+        )
+
+    def _meets_times(self, session: LateSession) -> bool:
+        return (
+            (self.created_since is None or session.created_at >= self.created_since)
+            and (self.created_before is None or session.created_at < self.created_before)
+            and (self.used_since is None or session.last_used_at >= self.used_since)
+            and (self.unused_since is None or session.last_used_at <= self.unused_since)
+            and (self.expires_before is None or session.expires_at < self.expires_before)
+        )
+
+    def _meets_status(self, session: LateSession) -> bool:
+        if not self.statuses or self.statuses >= {Status.ACTIVE, Status.EXPIRED}:
+            return True
+        return (Status.ACTIVE if session.lived_at(self.at) else Status.EXPIRED) in self.statuses
+
+
+class PastRevocations:
+    """All revocations by criteria of a registry, found by what a session says."""
+
+    def __init__(self, revocations: Sequence[PastRevocation], version: tuple[int, int]) -> None:
+        self.version = version
+        self._by_text: defaultdict[tuple[str, str], list[Criteria]] = defaultdict(list)
+        self._by_trigram: defaultdict[str, list[Criteria]] = defaultdict(list)
+        self._others: list[Criteria] = []
+        for revocation in revocations:
+            self._add(_read(revocation))
+
+    def _add(self, criteria: Criteria) -> None:
+        if name := next((name for name in _TEXTS if name in criteria.texts), None):
+            for value in criteria.texts[name]:
+                self._by_text[name, value].append(criteria)
+        elif criteria.search is not None and len(criteria.search) >= _TRIGRAM:
+            self._by_trigram[criteria.search[:_TRIGRAM]].append(criteria)
+        else:
+            self._others.append(criteria)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is none."""
+        return not (self._by_text or self._by_trigram or self._others)
+
+    def possible(self, texts: Iterable[tuple[str, str]], since: int) -> Iterator[Criteria]:
+        """The revocations at or after an instant that a session with some of those texts could meet, earliest first.
+
+        A text is given with its name, folded. The same revocation may come twice.
+        """
+        lists = [self._others]
+        for name, text in texts:
+            lists.append(self._by_text.get((name, text), []))
+            if self._by_trigram:
+                trigrams = {text[start : start + _TRIGRAM] for start in range(len(text) - _TRIGRAM + 1)}
+                lists += [self._by_trigram[part] for part in trigrams & self._by_trigram.keys()]
+        instant = attrgetter("at")
+        later = [islice(listed, bisect_left(listed, since, key=instant), None) for listed in lists if listed]
+        return merge(*later, key=instant)
+
+
+def past_revocations(view: View, before: PastRevocations | None = None) -> PastRevocations:
+    """The revocations by criteria of a snapshot; those read before, where none has come since."""
+    version = view.count_revocations_by_criteria()
+    if before is not None and before.version == version:
+        return before
+    return PastRevocations(view.revocations_by_criteria(), version)
+
+
+def _read(revocation: PastRevocation) -> Criteria:
+    asked: dict[str, Any] = json.loads(revocation.selector)
+    return Criteria(
+        revocation,
+        {name: _folded(asked[name]) for name in _TEXTS if name in asked},
+        _folded(asked.get("profile", ())),
+        fold(asked["search"]) if "search" in asked else None,
+        asked.get("kind"),
+        frozenset(asked.get("status", ())),
+        frozenset(asked.get("except_ids", ())),
+        *(
+            asked.get(name)
+            for name in ("created_since", "created_before", "used_since", "unused_since", "expires_before")
+        ),
+    )
+
+
+def _folded(given: str | Iterable[str]) -> frozenset[str]:
+    """One text of the criteria, or several of which any matches, as keys."""
+    return frozenset(map(fold, (given,) if isinstance(given, str) else given))
