@@ -43,13 +43,14 @@ class SessionFromRows:
         self.said_at: dict[str, int] = {}
         self._details: dict[str, Any] = {}
         self._end: tuple[int, str] | None = None
+        self._worked_out: tuple[Deadlines, int | None, Tokens] | None = None
         self.created_at, self.last_used_at = NEVER, BEFORE_ALL
 
     def join(self, known: ImportedDetail | None) -> None:
         """Make the part one of a known session, or of none."""
         if known is self.known:
             return
-        rows, self.rows, self.known = self.rows, [], known
+        rows, self.rows, self.known, self._worked_out = self.rows, [], known, None
         self.said_at = dict(known.said_at) if known else {}
         self.created_at = known.session.created_at if known else NEVER
         self.last_used_at = known.session.last_used_at if known else BEFORE_ALL
@@ -60,6 +61,7 @@ class SessionFromRows:
     def add(self, row: StagedRow) -> None:
         """Add a row: each detail is as the latest row that has one gives it; of two at the same instant the greater text."""
         self.rows.append(row)
+        self._worked_out = None
         self.created_at = min(self.created_at, row.at)
         self.last_used_at = max(self.last_used_at, row.at)
         for name, value in row.details.items():
@@ -78,7 +80,7 @@ class SessionFromRows:
     @property
     def expires_at(self) -> int:
         """See `LateSession`."""
-        return self.session().deadlines.expires_at
+        return self._deadlines()[0].expires_at
 
     @property
     def profile(self) -> Profile:
@@ -107,23 +109,33 @@ class SessionFromRows:
 
     def session(self) -> NewSession:
         """The session, to be registered or to replace what is known of it."""
-        profile, details = self.profile, dict(self._details)
-        fixed = details.pop("expires_at", None)
-        asked = None
-        if fixed is None and profile.requested:  # nothing is known of what was asked for: the default, as for a sign-in
-            fixed = asked = lifetimes.after(self.created_at, profile.requested.default_lifetime)
+        deadlines, fixed, tokens = self._deadlines()
+        details = {name: value for name, value in self._details.items() if name != "expires_at"}
         return NewSession(
             id=self.known.session.id if self.known else names.new_id(),
-            profile=profile.name,
+            profile=self.profile.name,
             created_at=self.created_at,
             last_used_at=self.last_used_at,
-            deadlines=_deadlines(profile, self.created_at, self.last_used_at, fixed, self.known),
+            deadlines=deadlines,
             fixed_expires_at=fixed,
-            tokens=Tokens.SINGLE if asked is None else Tokens.REQUESTED,
+            tokens=tokens,
             ended_at=self._end[0] if self._end else None,
             ended_by=self._end[1] if self._end else None,
             **details,
         )
+
+    def _deadlines(self) -> tuple[Deadlines, int | None, Tokens]:
+        """The deadlines, with the fixed one and the kind of tokens that they go with; worked out once for the same rows."""
+        if self._worked_out is None:
+            profile, fixed, tokens = self.profile, self._details.get("expires_at"), Tokens.SINGLE
+            if (
+                fixed is None and profile.requested
+            ):  # nothing is known of what was asked for: the default, as for a sign-in
+                fixed = lifetimes.after(self.created_at, profile.requested.default_lifetime)
+                tokens = Tokens.REQUESTED
+            deadlines = _deadlines(profile, self.created_at, self.last_used_at, fixed, self.known)
+            self._worked_out = (deadlines, fixed, tokens)
+        return self._worked_out
 
 
 def _deadlines(

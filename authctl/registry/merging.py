@@ -19,7 +19,7 @@ from authctl import names
 from authctl.instants import DAY, MINUTE
 from authctl.model import Session, User
 from authctl.registry.late_sessions import BEFORE_ALL, MATCHED, Rules, SessionFromRows, detail
-from authctl.registry.past_revocations import Criteria, PastRevocations
+from authctl.registry.past_revocations import Criteria, PastRevocations, Span
 from authctl.registry.users import password_ends
 from authctl.store.base import View
 from authctl.store.values import Imported, ImportedDetail, StagedKey, StagedRow
@@ -148,10 +148,10 @@ class Merger:
         fixed.sort(key=_instant)
         if self.past.is_empty:
             return lambda since: (deed for deed in fixed if deed.at >= since)
-        texts = _all_texts(fresh, living)
+        texts, span = _all_texts(fresh, living), _span(fresh, living)
 
         def deeds(since: int) -> Iterator[_Deed]:
-            by_criteria = (_Deed(one.at, criteria=one) for one in self.past.possible(texts, since))
+            by_criteria = (_Deed(one.at, criteria=one) for one in self.past.possible(texts, since, span))
             return merge((deed for deed in fixed if deed.at >= since), by_criteria, key=_instant)
 
         return deeds
@@ -283,6 +283,13 @@ class _Partition:
 
 def _instant(deed: _Deed) -> int:
     return deed.at
+
+
+def _span(fresh: Sequence[tuple[int, StagedRow]], living: Sequence[ImportedDetail]) -> Span:
+    """The span of all sessions that the rows of a key make, and of those that are known of it."""
+    instants = [row.at for _, row in fresh]
+    instants += [at for one in living for at in (one.session.created_at, one.session.last_used_at)]
+    return Span(min(instants), max(instants))
 
 
 def _all_texts(fresh: Sequence[tuple[int, StagedRow]], living: Sequence[ImportedDetail]) -> Iterable[tuple[str, str]]:

@@ -10,10 +10,11 @@ from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from heapq import merge
-from itertools import islice
+from itertools import chain, islice
 from operator import attrgetter
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, Self
 
+from authctl.instants import EARLIEST, NEVER
 from authctl.model import Status
 from authctl.names import fold
 from authctl.store.base import View
@@ -23,6 +24,11 @@ _TEXTS = ("username", "device", "application", "platform")
 """Criteria that are one text of a session, the rarest first: a revocation is looked up by the first that it has."""
 
 _TRIGRAM = 3
+
+_TOGETHER = 32
+"""How many revocations without a text are passed over at once, where no session can meet them."""
+
+_AT = attrgetter("at")
 
 
 class LateSession(Protocol):
@@ -97,6 +103,44 @@ class Criteria(NamedTuple):
         return (Status.ACTIVE if session.lived_at(self.at) else Status.EXPIRED) in self.statuses
 
 
+class Span(NamedTuple):
+    """The earliest and the latest instant at which the sessions of a key were used, as far as they are told."""
+
+    earliest: int
+    latest: int
+
+
+class _Block(NamedTuple):
+    """Some revocations that follow each other in time, with the widest of their times: whether one may be met is asked once."""
+
+    criteria: tuple[Criteria, ...]
+    created_before: int
+    created_since: int
+    used_since: int
+    unused_since: int
+
+    @classmethod
+    def of(cls, criteria: Sequence[Criteria]) -> Self:
+        """The block of some revocations, in the order of time."""
+        return cls(
+            tuple(criteria),
+            max(NEVER if one.created_before is None else one.created_before for one in criteria),
+            min(EARLIEST if one.created_since is None else one.created_since for one in criteria),
+            min(EARLIEST if one.used_since is None else one.used_since for one in criteria),
+            max(NEVER if one.unused_since is None else one.unused_since for one in criteria),
+        )
+
+    def may_be_met(self, since: int, span: Span) -> bool:
+        """Whether one of them, made at or after an instant, may be met by a session within a span."""
+        return (
+            self.criteria[-1].at >= since
+            and self.created_before > span.earliest
+            and self.created_since <= span.latest
+            and self.used_since <= span.latest
+            and self.unused_since >= span.earliest
+        )
+
+
 class PastRevocations:
     """All revocations by criteria of a registry, found by what a session says."""
 
@@ -104,38 +148,37 @@ class PastRevocations:
         self.version = version
         self._by_text: defaultdict[tuple[str, str], list[Criteria]] = defaultdict(list)
         self._by_trigram: defaultdict[str, list[Criteria]] = defaultdict(list)
-        self._others: list[Criteria] = []
-        for revocation in revocations:
-            self._add(_read(revocation))
+        others = [one for one in map(_read, revocations) if not self._add_by_text(one)]
+        self._others = [_Block.of(others[start : start + _TOGETHER]) for start in range(0, len(others), _TOGETHER)]
+        self.is_empty = not revocations
 
-    def _add(self, criteria: Criteria) -> None:
+    def _add_by_text(self, criteria: Criteria) -> bool:
+        """Whether a revocation has a text to be found by; it is found by that then."""
         if name := next((name for name in _TEXTS if name in criteria.texts), None):
             for value in criteria.texts[name]:
                 self._by_text[name, value].append(criteria)
         elif criteria.search is not None and len(criteria.search) >= _TRIGRAM:
             self._by_trigram[criteria.search[:_TRIGRAM]].append(criteria)
         else:
-            self._others.append(criteria)
+            return False
+        return True
 
-    @property
-    def is_empty(self) -> bool:
-        """Whether there is none."""
-        return not (self._by_text or self._by_trigram or self._others)
-
-    def possible(self, texts: Iterable[tuple[str, str]], since: int) -> Iterator[Criteria]:
+    def possible(self, texts: Iterable[tuple[str, str]], since: int, span: Span) -> Iterator[Criteria]:
         """The revocations at or after an instant that a session with some of those texts could meet, earliest first.
 
-        A text is given with its name, folded. The same revocation may come twice.
+        A text is given with its name, folded; the span is that of all sessions in question. The same revocation may come twice.
         """
-        lists = [self._others]
-        for name, text in texts:
-            lists.append(self._by_text.get((name, text), []))
-            if self._by_trigram:
+        lists = [found for key in texts if (found := self._by_text.get(key))]
+        if self._by_trigram:
+            for _, text in texts:
                 trigrams = {text[start : start + _TRIGRAM] for start in range(len(text) - _TRIGRAM + 1)}
-                lists += [self._by_trigram[part] for part in trigrams & self._by_trigram.keys()]
-        instant = attrgetter("at")
-        later = [islice(listed, bisect_left(listed, since, key=instant), None) for listed in lists if listed]
-        return merge(*later, key=instant)
+                lists += [self._by_trigram[part] for part in self._by_trigram.keys() & trigrams]
+        blocks = [_after(block.criteria, since) for block in self._others if block.may_be_met(since, span)]
+        return merge(*(_after(listed, since) for listed in lists), chain.from_iterable(blocks), key=_AT)
+
+
+def _after(criteria: Sequence[Criteria], since: int) -> Iterator[Criteria]:
+    return islice(criteria, bisect_left(criteria, since, key=_AT), None)
 
 
 def past_revocations(view: View, before: PastRevocations | None = None) -> PastRevocations:
