@@ -135,6 +135,7 @@ def test_an_import_is_no_way_around_a_disabled_user(registry: Registry, clock: C
     clock.forward(days=1)
     registry.disable_user("alice", note="left the company")
     at = registry.now()
+    clock.forward(hours=1)
     load(registry, "2026-03-02T10:00:00Z", "2026-03-03T09:30:00Z")
     before, after = sorted(registry.sessions(), key=lambda s: s.created_at)
     assert (before.ended_by, before.ended_at, before.last_used_at) == ("user_disabled", at, before.created_at)
