@@ -6,11 +6,11 @@ from importlib import import_module
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
 from typer.main import get_command, get_group
 from typer.models import CommandInfo
 
 from authctl.cli.context import Cli, talk, writing
+from authctl.cli.parsing import Command, Group
 from authctl.errors import AuthctlError, Refused
 from authctl.version import __version__
 
@@ -39,7 +39,7 @@ INTERRUPTED = 130
 """The exit code after Ctrl-C, as shells have it: 128 and the signal's number."""
 
 
-class _Late(TyperGroup):
+class _Late(Group):
     """A group whose commands are made when they are asked for: each option takes as long to make as a small module to import."""
 
     makers: Mapping[str, Callable[[], Any]]
@@ -65,13 +65,14 @@ def _command(name: str) -> Any:
     found = getattr(module, f"{name}_app", None) or module.app
     verbs = found.registered_commands
     if len(verbs) == 1:
-        return get_command(found)
+        return _verb(verbs[0])
     noun: Any = get_group(typer.Typer(cls=_Late, help=found.info.help, rich_markup_mode=None, add_completion=False))
     noun.makers = {verb.name or verb.callback.__name__: partial(_verb, verb) for verb in verbs}
     return noun
 
 
 def _verb(info: CommandInfo) -> Any:
+    info.cls = Command
     alone = typer.Typer(rich_markup_mode=None, add_completion=False)
     alone.registered_commands.append(info)
     return get_command(alone)

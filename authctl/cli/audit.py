@@ -7,7 +7,7 @@ import typer
 
 from authctl import records, render
 from authctl.cli.context import counted, start
-from authctl.cli.options import LARGEST, Actor, Limit, Note, Output, Quiet
+from authctl.cli.options import LARGEST, Actor, Limit, Note, Output, Quiet, several, user_names
 from authctl.instants import parse_when
 from authctl.model import EventFilter
 
@@ -21,13 +21,26 @@ def list_(
         str | None, typer.Option("--since", metavar="TIME", help="Only events since: a date, a time, or an age.")
     ] = None,
     until: Annotated[str | None, typer.Option("--until", metavar="TIME", help="Only events before.")] = None,
-    actor: Annotated[str | None, typer.Option("--actor", metavar="NAME", help="Only what this one did.")] = None,
-    action: Annotated[str | None, typer.Option("--action", metavar="NOUN.VERB", help="Only this action.")] = None,
+    actor: Annotated[
+        list[str] | None, typer.Option("--actor", metavar="NAME", help="Only what this one did; may be given again.")
+    ] = None,
+    action: Annotated[
+        list[str] | None, typer.Option("--action", metavar="NOUN.VERB", help="Only this action; may be given again.")
+    ] = None,
     user: Annotated[
-        str | None, typer.Option("--user", metavar="NAME", help="Only about this user, revocations included.")
+        list[str] | None,
+        typer.Option(
+            "--user",
+            metavar="NAME",
+            callback=user_names,
+            help="Only about this user, revocations included; may be given again.",
+        ),
     ] = None,
     session: Annotated[
-        str | None, typer.Option("--session", metavar="ID", help="Only about this session, revocations included.")
+        list[str] | None,
+        typer.Option(
+            "--session", metavar="ID", help="Only about this session, revocations included; may be given again."
+        ),
     ] = None,
     search: Annotated[str | None, typer.Option("--search", metavar="TEXT", help="Only events with this text.")] = None,
     limit: Limit = None,
@@ -40,10 +53,10 @@ def list_(
     selection = EventFilter(
         since=None if since is None else parse_when(since, now),
         until=None if until is None else parse_when(until, now),
-        actor=actor,
-        action=action,
-        username=user,
-        session_id=session,
+        actor=several(actor),
+        action=several(action),
+        username=several(user),
+        session_id=several(session),
         search=search,
     )
     listed = islice(cli.registry.events(selection), limit or cli.screenful)

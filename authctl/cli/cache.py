@@ -7,9 +7,12 @@ import typer
 
 from authctl import records, render
 from authctl.cli.context import counted, start
-from authctl.cli.options import Actor, Limit, Note, Output, Quiet
+from authctl.cli.options import Actor, Limit, Note, Output, Quiet, several, user_names
 
-User = Annotated[str | None, typer.Option("--user", metavar="NAME", help="Only this user's.")]
+User = Annotated[
+    list[str] | None,
+    typer.Option("--user", metavar="NAME", callback=user_names, help="Only this user's; may be given again."),
+]
 
 app = typer.Typer(help="See and clear the authentication cache.", rich_markup_mode=None, add_completion=False)
 
@@ -20,7 +23,7 @@ def list_(
 ) -> None:
     """List successful logins that still count. Until they expire, the authenticator is not asked again; used last comes first."""
     cli = start(ctx, output, quiet)
-    found = iter(cli.registry.cached_logins(user))
+    found = iter(cli.registry.cached_logins(several(user)))
     cli.show_many(map(records.cached_login, islice(found, limit or cli.screenful)), render.CACHED_LOGINS)
     cli.say_cut(limit, more=lambda: next(found, None) is not None)
 
@@ -36,7 +39,7 @@ def clear(
 ) -> None:
     """Forget successful logins. New rules at the identity provider reach users at their next login; sessions stay as they are."""
     cli = start(ctx, output, quiet)
-    outcome = cli.registry.clear_cache(user, note=cli.note(note), actor=actor)
+    outcome = cli.registry.clear_cache(several(user), note=cli.note(note), actor=actor)
     cli.say(f"forgot {counted(outcome.forgotten, 'login')}; sessions stay as they are")
     if cli.form:
         cli.show(records.cleared(outcome))

@@ -9,6 +9,7 @@ import typer
 
 from authctl import records
 from authctl.cli.context import Cli
+from authctl.cli.options import user_names
 from authctl.errors import InvalidInput
 from authctl.passwords import LONGEST_PASSWORD
 from authctl.render import Format
@@ -17,7 +18,7 @@ from authctl.tokens import LONGEST_TOKEN
 if TYPE_CHECKING:
     from authctl.registry.tokens import Issued
 
-SignInUser = Annotated[str, typer.Option("--user", metavar="NAME", help="Who signed in.")]
+SignInUser = Annotated[str, typer.Option("--user", metavar="NAME", callback=user_names, help="Who signed in.")]
 SignInApplication = Annotated[str, typer.Option("--application", metavar="NAME", help="With which application.")]
 SignInProfile = Annotated[str | None, typer.Option("--profile", metavar="NAME", help="Instead of the assigned one.")]
 SignInDevice = Annotated[str | None, typer.Option("--device", metavar="TEXT", help="On which device.")]

@@ -1,9 +1,12 @@
 """The options that several commands share, each said once."""
 
-from typing import Annotated
+from collections.abc import Sequence
+from typing import Annotated, Any
 
 import typer
 
+from authctl.errors import InvalidInput
+from authctl.names import fold
 from authctl.render import Format
 
 LARGEST = 2**62
@@ -30,3 +33,18 @@ Limit = Annotated[
     int | None,
     typer.Option("--limit", metavar="N", min=1, max=LARGEST, help="At most so many; 50 on a terminal, else all."),
 ]
+
+
+def several(texts: Sequence[str] | None) -> tuple[str, ...] | None:
+    """What an option was given that may be given again; None where it was not."""
+    return tuple(texts) if texts else None
+
+
+def user_names(given: Any) -> Any:
+    """The names of users as an option or argument was given them: `-` stands for standard input, and is nobody's name."""
+    for name in (given,) if isinstance(given, str) else given or ():
+        if fold(name) == "-":
+            raise InvalidInput(
+                "'-' is no user name", "a user whose name is '-' can be met by the ids of sessions alone"
+            )
+    return given

@@ -85,8 +85,7 @@ def revoke(
     if not (dry_run or targets or user):
         max_affected = _ask(cli, selection, note, max_affected, yes)
     outcome = cli.registry.revoke(selection, note=note, actor=actor, dry_run=dry_run, max_affected=max_affected)
-    if user is not None:
-        warn_of_similar(cli, user)
+    warn_of_similar(cli, user or ())
     _show(cli, outcome)
 
 

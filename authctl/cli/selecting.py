@@ -8,19 +8,31 @@ from typing import Annotated, Any
 import typer
 
 from authctl.cli.context import Cli
+from authctl.cli.options import several, user_names
 from authctl.errors import AuthctlError
 from authctl.instants import parse_duration, parse_when
 from authctl.model import Kind, SessionFilter, Status, Wipe
-from authctl.names import quoted
+from authctl.names import fold, quoted
 
 Statuses = Annotated[
     list[Status] | None, typer.Option("--status", help="Only sessions of this status; may be given again.")
 ]
-User = Annotated[str | None, typer.Option("--user", metavar="NAME", help="Only this user's sessions.")]
-Application = Annotated[str | None, typer.Option("--application", metavar="NAME", help="Only this application's.")]
-Device = Annotated[str | None, typer.Option("--device", metavar="NAME", help="Only this device's.")]
-Platform = Annotated[str | None, typer.Option("--platform", metavar="NAME", help="Only on this platform.")]
-ProfileName = Annotated[str | None, typer.Option("--profile", metavar="NAME", help="Only under this profile.")]
+User = Annotated[
+    list[str] | None,
+    typer.Option("--user", metavar="NAME", callback=user_names, help="Only this user's sessions; may be given again."),
+]
+Application = Annotated[
+    list[str] | None, typer.Option("--application", metavar="NAME", help="Only this application's; may be given again.")
+]
+Device = Annotated[
+    list[str] | None, typer.Option("--device", metavar="NAME", help="Only this device's; may be given again.")
+]
+Platform = Annotated[
+    list[str] | None, typer.Option("--platform", metavar="NAME", help="Only on this platform; may be given again.")
+]
+ProfileName = Annotated[
+    list[str] | None, typer.Option("--profile", metavar="NAME", help="Only under this profile; may be given again.")
+]
 CreatedBefore = Annotated[
     str | None,
     typer.Option("--created-before", metavar="TIME", help="Only those registered before: a date, a time, or an age."),
@@ -52,7 +64,12 @@ def selected(
     used_since: str | None = None,
     unused_for: str | None = None,
     expires_before: str | None = None,
-    **texts: Any,
+    username: Sequence[str] | None = None,
+    application: Sequence[str] | None = None,
+    device: Sequence[str] | None = None,
+    platform: Sequence[str] | None = None,
+    profile: Sequence[str] | None = None,
+    **others: Any,
 ) -> SessionFilter:
     """The filter that the options say. Raises InvalidInput for a time or age that is none."""
 
@@ -67,16 +84,23 @@ def selected(
         used_since=when(used_since),
         unused_since=None if unused_for is None else parse_duration(unused_for).before(now),
         expires_before=when(expires_before, ahead=True),
-        **texts,
+        username=several(username),
+        application=several(application),
+        device=several(device),
+        platform=several(platform),
+        profile=several(profile),
+        **others,
     )
 
 
-def warn_of_similar(cli: Cli, user: str) -> None:
-    """Warn of users whose names look like the one that is meant; looking for them keeps nothing from being done."""
+def warn_of_similar(cli: Cli, users: Sequence[str]) -> None:
+    """Warn of users whose names look like one that is meant; looking for them keeps nothing from being done."""
     from authctl.lookalikes import codes
 
+    meant = set(map(fold, users))
     with suppress(AuthctlError):
-        for other in cli.registry.similar_users(user):
+        others = dict.fromkeys(other for user in users for other in cli.registry.similar_users(user))
+        for other in [one for one in others if one not in meant]:
             cli.warn(
                 f"another user looks the same, and is not meant: {quoted(other)} ({codes(other) or 'plain letters'})"
             )

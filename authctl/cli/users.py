@@ -7,13 +7,15 @@ import typer
 
 from authctl import records, render
 from authctl.cli.context import Cli, counted, start
-from authctl.cli.options import Actor, DryRun, Limit, Note, Output, Quiet
+from authctl.cli.options import Actor, DryRun, Limit, Note, Output, Quiet, user_names
 from authctl.cli.selecting import warn_of_similar
 
 if TYPE_CHECKING:
     from authctl.registry.users import UserOutcome
 
-Name = Annotated[str, typer.Argument(metavar="USER", help="The user's name; case and width do not matter.")]
+Name = Annotated[
+    str, typer.Argument(metavar="USER", callback=user_names, help="The user's name; case and width do not matter.")
+]
 
 app = typer.Typer(help="See users, and keep them out.", rich_markup_mode=None, add_completion=False)
 
@@ -55,7 +57,7 @@ def disable(
     cli = start(ctx, output, quiet)
     note = cli.note(note, may_ask=not dry_run)
     outcome = cli.registry.disable_user(user, note=note, actor=actor, dry_run=dry_run)
-    warn_of_similar(cli, user)
+    warn_of_similar(cli, [user])
     name = outcome.user.username
     if not outcome.changed and not outcome.ended:
         cli.say(f"{name} was disabled before; {'this is a dry run' if dry_run else 'the note was not recorded'}")

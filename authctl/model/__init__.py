@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from authctl.model.audit import AuditEvent, EventFilter
     from authctl.model.continuity import ContinuityEvent
-    from authctl.model.filters import SessionFilter, Sort, SortField
+    from authctl.model.filters import SessionFilter, Sort, SortField, Texts, checked_texts, texts_of
     from authctl.model.logins import CachedLogin
     from authctl.model.profiles import Assignment, Profile, ProfileSet
     from authctl.model.registrations import NewSession
@@ -43,15 +43,18 @@ __all__ = [
     "Sort",
     "SortField",
     "Status",
+    "Texts",
     "Tokens",
     "User",
     "Wipe",
+    "checked_texts",
+    "texts_of",
 ]
 
 _MODULES = {
     "audit": "AuditEvent EventFilter",
     "continuity": "ContinuityEvent",
-    "filters": "SessionFilter Sort SortField",
+    "filters": "SessionFilter Sort SortField Texts checked_texts texts_of",
     "logins": "CachedLogin",
     "profiles": "Assignment Profile ProfileSet",
     "rules": "CacheRules Conditions OnReuse OnRevoke PairRules RequestRules",

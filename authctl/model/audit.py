@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from authctl import names
+from authctl.model.filters import Texts, checked_texts
 
 
 class AuditEvent(NamedTuple):
@@ -21,21 +22,30 @@ class AuditEvent(NamedTuple):
     hash: str
 
 
+_EXACT = ("actor", "action", "session_id")
+"""The criteria that are compared as they stand."""
+
+
 @dataclass(frozen=True, slots=True)
 class EventFilter:
-    """Which audit events are meant: every criterion that is given must hold."""
+    """Which audit events are meant: every criterion that is given must hold.
+
+    Actor, action, user and session may be one text, or a tuple of several of which any matches.
+    Raises InvalidInput for a text that no event could have.
+    """
 
     since: int | None = None
     until: int | None = None
-    actor: str | None = None
-    action: str | None = None
-    username: str | None = None
-    session_id: str | None = None
+    actor: Texts = None
+    action: Texts = None
+    username: Texts = None
+    session_id: Texts = None
     search: str | None = None
 
     def __post_init__(self) -> None:
-        """Raise InvalidInput for a text that no event could have."""
-        if self.username is not None:
-            names.username(self.username)
-        for name in ("actor", "action", "session_id", "search"):
-            names.field(getattr(self, name) or "", name.replace("_", " "))
+        """Check each text, and keep each once."""
+        names.field(self.search or "", "search")
+        texts = {name: checked_texts(getattr(self, name), name.replace("_", " "), key=str) for name in _EXACT}
+        texts["username"] = checked_texts(self.username, "username", names.username)
+        for name, checked in texts.items():
+            object.__setattr__(self, name, checked)

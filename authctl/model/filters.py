@@ -1,5 +1,6 @@
 """Which sessions are meant: one value for list, count, dry run and revoke."""
 
+from collections.abc import Callable
 from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
@@ -46,6 +47,36 @@ class Sort(NamedTuple):
         return cls(SortField(name), text.startswith("-"))
 
 
+Texts = str | tuple[str, ...] | None
+"""What a criterion may ask for: one text, several of which any matches, or nothing."""
+
+
+def texts_of(value: Texts) -> tuple[str, ...]:
+    """The texts that a criterion asks for; none where it asks for nothing."""
+    if value is None:
+        return ()
+    return (value,) if isinstance(value, str) else value
+
+
+def checked_texts(
+    value: Texts, what: str, check: Callable[[str], str] | None = None, key: Callable[[str], str] = fold
+) -> Texts:
+    """A criterion with each text once, where texts of the same key are the same; one text alone is that text.
+
+    Raises InvalidInput for a text that cannot be, and for several of which there is none: no criterion would mean everybody.
+    """
+    if value is None:
+        return None
+    if not isinstance(value, str) and not value:
+        raise InvalidInput(f"no {what} is given, where at least one has to be")
+    once: dict[str, str] = {}
+    for text in texts_of(value):
+        check(text) if check else checked_field(text, what)
+        once.setdefault(key(text), text)
+    texts = tuple(once.values())
+    return texts[0] if len(texts) == 1 else texts
+
+
 def _instant(value: "int | datetime | None") -> int | None:
     return instant_of(value) if isinstance(value, datetime) else value
 
@@ -53,11 +84,11 @@ def _instant(value: "int | datetime | None") -> int | None:
 class _Criteria(NamedTuple):
     ids: tuple[str, ...] = ()
     status: tuple[Status, ...] | str = ()
-    username: str | None = None
-    application: str | None = None
-    device: str | None = None
-    platform: str | None = None
-    profile: str | None = None
+    username: Texts = None
+    application: Texts = None
+    device: Texts = None
+    platform: Texts = None
+    profile: Texts = None
     kind: str | None = None
     search: str | None = None
     created_since: int | datetime | None = None
@@ -75,6 +106,7 @@ class SessionFilter(_Criteria):
     """Which sessions are meant: every criterion that is given must hold.
 
     One value drives list, count, dry run and revoke, so what was previewed is what is revoked.
+    User, application, device, platform and profile may be one text, or a tuple of several of which any matches.
     Texts are compared by their folded key and never as patterns; `search` is a literal substring of
     user, application, device, platform, address or note. Instants may be given as datetimes.
     Raises InvalidInput for a text that no session could have.
@@ -115,15 +147,16 @@ def _checked(given: _Criteria) -> _Criteria:
         if value is not None and value not in tuple(choices):
             raise InvalidInput(f"{quoted(value)} is none of: {', '.join(choices)}")
     statuses = (Status.REVOKED,) if given.wipe is not None and not statuses else statuses
-    if given.username is not None:
-        username(given.username)
-    if given.profile is not None:
-        profile_name(given.profile)
     if given.search is not None and not fold(given.search):
         raise InvalidInput("the search is blank")
-    for name in ("application", "device", "platform", "search", "key_id"):
+    for name in ("search", "key_id"):
         checked_field(getattr(given, name) or "", name.replace("_", " "))
     return given._replace(
+        username=checked_texts(given.username, "username", username),
+        application=checked_texts(given.application, "application"),
+        device=checked_texts(given.device, "device"),
+        platform=checked_texts(given.platform, "platform"),
+        profile=checked_texts(given.profile, "profile", profile_name),
         status=tuple(status for status in Status if status in statuses),
         created_since=_instant(given.created_since),
         created_before=_instant(given.created_before),

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from authctl.importing import Mapping
     from authctl.instants import Clock, Duration
-    from authctl.model import AuditEvent, EventFilter, Group, ProfileSet, Session
+    from authctl.model import AuditEvent, EventFilter, Group, ProfileSet, Session, Texts
     from authctl.registry.audit import AcceptOutcome, ChainHead
     from authctl.registry.backups import BackupOutcome
     from authctl.registry.claims import TokenReader
@@ -341,14 +341,17 @@ class Registry:
 
     # The authentication cache
 
-    def cached_logins(self, username: str | None = None) -> list[Remembered]:
-        """The successful logins that still count, everybody's or a user's, each with until when; used last comes first."""
+    def cached_logins(self, username: Texts = None) -> list[Remembered]:
+        """The successful logins that still count, everybody's or those of one user or several, each with until when; used last comes first."""
         from authctl.registry import logins
 
         return logins.remembered(self._core, username)
 
-    def clear_cache(self, username: str | None = None, *, note: str | None, actor: str | None = None) -> ClearOutcome:
-        """Forget successful logins, everybody's or a user's, so that the authenticator is asked again. Raises Refused without a note."""
+    def clear_cache(self, username: Texts = None, *, note: str | None, actor: str | None = None) -> ClearOutcome:
+        """Forget successful logins, everybody's or those of one user or several, so that the authenticator is asked again.
+
+        Raises Refused without a note.
+        """
         from authctl.registry import logins
 
         return logins.clear(self._core, username, note=note, actor=actor)

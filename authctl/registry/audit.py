@@ -7,7 +7,7 @@ from typing import NamedTuple
 from authctl import names
 from authctl.audit import Verifier
 from authctl.errors import IntegrityFailure, NotFound, Refused
-from authctl.model import AuditEvent, EventFilter
+from authctl.model import AuditEvent, EventFilter, texts_of
 from authctl.registry.core import Core, check_identity
 from authctl.registry.sessions import resolve
 from authctl.store.base import View
@@ -42,7 +42,8 @@ def events(core: Core, selection: EventFilter | None) -> Iterator[AuditEvent]:
     selection = selection or EventFilter()
     if selection.session_id is not None:
         with core.store.view() as view:
-            selection = replace(selection, session_id=_whole_id(view, selection.session_id))
+            whole = tuple(_whole_id(view, one) for one in texts_of(selection.session_id))
+        selection = replace(selection, session_id=whole)
     before = None
     while True:
         with core.store.view() as view:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from authctl import names, passwords
 from authctl.errors import AuthenticatorUnavailable, LoginRefused, Refused
 from authctl.keys import Key, KeyRing
-from authctl.model import CachedLogin, Profile, ProfileSet
+from authctl.model import CachedLogin, Profile, ProfileSet, Texts, checked_texts, texts_of
 from authctl.registry.claims import TokenReader
 from authctl.registry.core import Core, Unit
 from authctl.registry.tokens import Issued, SignIn, admitting, register
@@ -36,8 +36,8 @@ class ClearOutcome(NamedTuple):
     at: int
     actor: str
     note: str
-    username: str | None
-    """Whose successes; None for everybody's."""
+    username: Texts
+    """Whose successes: one user's, several users', or None for everybody's."""
     forgotten: int
 
 
@@ -128,9 +128,9 @@ def _counts(login: CachedLogin, profile: Profile, now: int) -> bool:
     return login.authenticated_at <= now < login.authenticated_at + profile.cache.max_age
 
 
-def remembered(core: Core, username: str | None) -> list[Remembered]:
+def remembered(core: Core, username: Texts) -> list[Remembered]:
     """See `Registry.cached_logins`."""
-    username = None if username is None else names.username(username)
+    username = checked_texts(username, "username", names.username)
     with core.look() as (view, now):
         profiles = view.profiles()
         found = view.cached_logins(username)
@@ -144,12 +144,19 @@ def _counting(found: Iterable[CachedLogin], profiles: ProfileSet, now: int) -> I
             yield Remembered(login, login.authenticated_at + profile.cache.max_age)
 
 
-def clear(core: Core, username: str | None, *, note: str | None, actor: str | None) -> ClearOutcome:
+def clear(core: Core, username: Texts, *, note: str | None, actor: str | None) -> ClearOutcome:
     """See `Registry.clear_cache`."""
-    username = None if username is None else names.username(username)
+    username = checked_texts(username, "username", names.username)
     note = names.note(note)
     with core.change(actor) as unit:
-        forgotten = unit.tx.forget_logins(username)
-        key = {} if username is None else {"username_key": names.fold(username)}
-        unit.record("cache.clear", subject=username, note=note, detail={**key, "forgotten": forgotten})
+        forgotten = sum(_forgotten(unit, one, note) for one in texts_of(username) or (None,))
         return ClearOutcome(unit.now, unit.actor, note, username, forgotten)
+
+
+def _forgotten(unit: Unit, username: str | None, note: str) -> int:
+    """Forget a user's successes, or everybody's, with an event of its own, and say how many that were."""
+    username = None if username is None else names.username(username)
+    forgotten = unit.tx.forget_logins(username)
+    key = {} if username is None else {"username_key": names.fold(username)}
+    unit.record("cache.clear", subject=username, note=note, detail={**key, "forgotten": forgotten})
+    return forgotten

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         Session,
         SessionFilter,
         Sort,
+        Texts,
         User,
     )
     from authctl.store.values import (
@@ -147,8 +148,8 @@ class View(Protocol):
     def cached_login(self, profile: str, username: str) -> CachedLogin | None:
         """The success that is remembered of a user under a profile, however old."""
 
-    def cached_logins(self, username: str | None = None) -> list[CachedLogin]:
-        """Every success that is remembered, or a user's; that used last comes first."""
+    def cached_logins(self, username: Texts = None) -> list[CachedLogin]:
+        """Every success that is remembered, or one user's or several users'; that used last comes first."""
 
     def imported(self, keys: Sequence[bytes], keys_without_user: Sequence[bytes], now: int) -> list[ImportedDetail]:
         """The sessions that imports registered under those keys, or under those keys without the user, oldest first."""

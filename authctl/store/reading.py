@@ -9,7 +9,7 @@ from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
 from authctl import model
-from authctl.model import Grouping, Kind, Session, Status
+from authctl.model import Grouping, Kind, Session, Status, texts_of
 from authctl.names import fold
 from authctl.store import rows, searching
 from authctl.store.counting import tally, unended
@@ -25,6 +25,7 @@ from authctl.store.selection import (
     Criteria,
     Selection,
     compiled,
+    keys_of,
     place,
     status_sql,
 )
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
         ProfileSet,
         SessionFilter,
         Sort,
+        Texts,
         User,
     )
 
@@ -53,19 +55,22 @@ LATEST_REVOKE_ALL = (
 )
 
 # A revocation is an event's subject by its number; which sessions it covers is what they say themselves.
-_COVERING = f"SELECT CAST(s.revocation_id AS TEXT) FROM sessions AS s WHERE s.revocation_id <> {OPEN} AND"
+_COVERING = f"SELECT CAST(s.revocation_id AS TEXT) FROM sessions AS s {{index}} WHERE s.revocation_id <> {OPEN} AND"
+_NAMES_ANY = "EXISTS (SELECT 1 FROM json_each(detail, '$.{field}') AS said WHERE said.value IN (SELECT value FROM json_each(:{name})))"
+_SESSIONS = "IN (SELECT value FROM json_each(:session))"
+_USERS = "IN (SELECT value FROM json_each(:username))"
 _ABOUT_SESSION = (
-    "(subject = :session OR action = 'session.revoke'"
-    f" AND (subject IN ({_COVERING} s.id = :session)"
-    " OR :session IN (SELECT value FROM json_each(detail, '$.sessions')))"
+    f"(subject {_SESSIONS} OR action = 'session.revoke'"
+    f" AND (subject IN ({_COVERING.format(index='')} s.id {_SESSIONS})"
+    f" OR {_NAMES_ANY.format(field='sessions', name='session')})"
     " OR action IN ('user.disable', 'user.password', 'key.retire')"
-    " AND :session IN (SELECT value FROM json_each(detail, '$.sessions')))"
+    f" AND {_NAMES_ANY.format(field='sessions', name='session')})"
 )
 _ABOUT_USER = (
-    "(json_extract(detail, '$.username_key') = :username OR action = 'session.revoke'"
-    f" AND subject IN ({_COVERING} s.username_key = :username)"
+    f"(json_extract(detail, '$.username_key') {_USERS} OR action = 'session.revoke'"
+    f" AND subject IN ({_COVERING.format(index='INDEXED BY sessions_by_user')} s.username_key {_USERS})"
     " OR action IN ('session.revoke', 'key.retire')"
-    " AND :username IN (SELECT value FROM json_each(detail, '$.username_keys')))"
+    f" AND {_NAMES_ANY.format(field='username_keys', name='username')})"
 )
 _EVENT_TEXT = (
     "folded(coalesce(note, '') || ' ' || coalesce(subject, '') || ' ' || actor || ' ' || action || ' ' || detail)"
@@ -329,10 +334,7 @@ class SqliteView:
     def events(self, selection: EventFilter, limit: int, before: int | None = None) -> list[AuditEvent]:
         asked = _event_criteria(selection)
         asked.add("seq < :before", "before", before)
-        sql = (
-            f"SELECT {rows.EVENT} FROM audit_events WHERE {' AND '.join(asked.conditions) or 'TRUE'}"
-            " ORDER BY seq DESC LIMIT :limit"
-        )
+        sql = f"SELECT {rows.EVENT} FROM audit_events WHERE {asked.where} ORDER BY seq DESC LIMIT :limit"
         return [rows.event(row) for row in self._all(sql, {**asked.parameters, "limit": limit})]
 
     def event(self, seq: int) -> AuditEvent | None:
@@ -360,12 +362,11 @@ class SqliteView:
         found = self._one(sql, (fold(profile), fold(username)))
         return rows.login(found) if found else None
 
-    def cached_logins(self, username: str | None = None) -> list[CachedLogin]:
-        sql = (
-            f"SELECT {rows.LOGIN} FROM cached_logins WHERE username_key = coalesce(:username, username_key)"
-            " ORDER BY last_used_at DESC, username_key, profile_key"
-        )
-        return [rows.login(row) for row in self._all(sql, {"username": None if username is None else fold(username)})]
+    def cached_logins(self, username: Texts = None) -> list[CachedLogin]:
+        asked = Criteria()
+        asked.add_texts("username_key", "username", username)
+        sql = f"SELECT {rows.LOGIN} FROM cached_logins WHERE {asked.where} ORDER BY last_used_at DESC, username_key, profile_key"
+        return [rows.login(row) for row in self._all(sql, asked.parameters)]
 
     def imported(self, keys: Sequence[bytes], keys_without_user: Sequence[bytes], now: int) -> list[ImportedDetail]:
         sql = (
@@ -418,9 +419,9 @@ def _event_criteria(selection: EventFilter) -> Criteria:
     asked = Criteria()
     asked.add("at >= :since", "since", selection.since)
     asked.add("at < :until", "until", selection.until)
-    asked.add("actor = :actor", "actor", selection.actor)
-    asked.add("action = :action", "action", selection.action)
-    asked.add(_ABOUT_SESSION, "session", selection.session_id)
-    asked.add_text(_ABOUT_USER, "username", selection.username)
+    asked.add_values("actor", "actor", texts_of(selection.actor))
+    asked.add_values("action", "action", texts_of(selection.action))
+    asked.add_list(_ABOUT_SESSION, "session", texts_of(selection.session_id))
+    asked.add_list(_ABOUT_USER, "username", keys_of(selection.username))
     asked.add_text(f"instr({_EVENT_TEXT}, :search)", "search", selection.search)
     return asked

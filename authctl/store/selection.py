@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from authctl.model import Kind, Session, SessionFilter, SortField, Status, Wipe
+from authctl.model import Kind, Session, SessionFilter, SortField, Status, Texts, Wipe, texts_of
 from authctl.names import fold
 from authctl.store.holding import OVER_BY, Holding, Lane
 from authctl.store.searching import SAYS
@@ -23,6 +23,7 @@ REVOKED = (
 BY_EXPIRY = "sessions AS s INDEXED BY sessions_by_expiry"
 ALL_BY_USE = "sessions AS s INDEXED BY sessions_by_use"
 UNREVOKED_BY_USE = "sessions AS s INDEXED BY sessions_by_revocation"
+_BY_USER = "sessions AS s INDEXED BY sessions_by_user"
 _NUMBERED = "json_each(:found) CROSS JOIN sessions AS s ON s.number = json_each.value"
 _NAMED = "json_each(:ids) CROSS JOIN sessions AS s ON s.id = json_each.value"
 _WALKS = (ALL_BY_USE, UNREVOKED_BY_USE)
@@ -156,11 +157,13 @@ def compiled(
     table, order, by_kind = _entrance(selection, statuses, is_numbered=found is not None)
     lanes: Sequence[Lane] = (Lane(),)
     if table is BY_EXPIRY:
-        keys = profile_keys() if selection.profile is None else [fold(selection.profile)]
+        keys = profile_keys() if selection.profile is None else keys_of(selection.profile)
         asked.add(AMONG_PROFILES, "profiles", json.dumps(keys))
         lanes = [lane for key in keys for lane in holding.lanes_of(now, key)]
     elif order is BY_END:
         lanes = holding.lanes(now)
+    elif table is _BY_USER:
+        lanes = _lanes_of_users(keys_of(selection.username))
     if statuses and len(statuses) < len(Status):
         asked.conditions.append(_status(statuses, order, {s: status_sql(s, holding, now) for s in Status}))
     chosen = Selection(
@@ -172,6 +175,12 @@ def compiled(
         tuple(lanes),
     )
     return _sifted(chosen, statuses, now, holding, profile_keys) if table in _WALKS else chosen
+
+
+def _lanes_of_users(keys: Sequence[str]) -> Sequence[Lane]:
+    """A lane for each of several users: the index yields the order of use only within one of them."""
+    lane = Lane("s.username_key = :lane")
+    return [lane._replace(parameters={"lane": key}) for key in keys] if len(keys) > 1 else (Lane(),)
 
 
 def _sifted(
@@ -199,7 +208,7 @@ def _entrance(selection: SessionFilter, statuses: set[Status], *, is_numbered: b
     if selection.ids:
         return _NAMED, order, False
     if selection.username is not None:
-        return "sessions AS s INDEXED BY sessions_by_user", order, False
+        return _BY_USER, order, False
     if order is BY_REVOCATION:
         return REVOKED, order, True
     if order is BY_END:
@@ -226,6 +235,11 @@ class Criteria:
         self.conditions: list[str] = []
         self.parameters: dict[str, Any] = {}
 
+    @property
+    def where(self) -> str:
+        """What must hold."""
+        return " AND ".join(self.conditions) or "TRUE"
+
     def add(self, condition: str, name: str, value: Any) -> None:
         """Ask for something, unless the value is None."""
         if value is not None:
@@ -236,6 +250,26 @@ class Criteria:
         """Ask for something by the folded key of a text, unless there is none."""
         self.add(condition, name, None if text is None else fold(text))
 
+    def add_texts(self, column: str, name: str, texts: Texts) -> None:
+        """Ask for any of the texts in a column of folded keys, unless there is none; one is compared as it stands."""
+        self.add_values(column, name, keys_of(texts))
+
+    def add_values(self, column: str, name: str, values: Sequence[str]) -> None:
+        """Ask for any of the values in a column, unless there is none."""
+        if len(values) == 1:
+            self.add(f"{column} = :{name}", name, values[0])
+        else:
+            self.add_list(f"{column} IN (SELECT value FROM json_each(:{name}))", name, values)
+
+    def add_list(self, condition: str, name: str, values: Sequence[str]) -> None:
+        """Ask for something by a list, unless it is empty."""
+        self.add(condition, name, json.dumps(values) if values else None)
+
+
+def keys_of(texts: Texts) -> list[str]:
+    """The folded keys of what a criterion asks for."""
+    return list(map(fold, texts_of(texts)))
+
 
 def _criteria(selection: SessionFilter, found: Sequence[int] | None) -> Criteria:
     asked = Criteria()
@@ -245,7 +279,7 @@ def _criteria(selection: SessionFilter, found: Sequence[int] | None) -> Criteria
         spared = json.dumps(selection.except_ids)
         asked.add("s.id NOT IN (SELECT value FROM json_each(:except_ids))", "except_ids", spared)
     for name in _FOLDED:
-        asked.add_text(f"s.{name}_key = :{name}", name, getattr(selection, name))
+        asked.add_texts(f"s.{name}_key", name, getattr(selection, name))
     asked.add("s.created_at >= :created_since", "created_since", selection.created_since)
     asked.add("s.created_at < :created_before", "created_before", selection.created_before)
     asked.add("s.last_used_at >= :used_since", "used_since", selection.used_since)

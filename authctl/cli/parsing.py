@@ -1,0 +1,59 @@
+"""How every command reads its options: one that takes a single value refuses a second value that is another one.
+
+Typer keeps the last value of such an option and says nothing: `--note A --note B` would keep B alone. So the parser gathers all
+values, and they are compared before anything is made of them. What an environment variable says is no first value.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from typer.core import TyperCommand, TyperGroup
+
+from authctl.names import quoted
+
+
+class Command(TyperCommand):
+    """A command that refuses a second value of an option that takes one."""
+
+    def make_parser(self, ctx: Any) -> Any:
+        """As Typer makes it, gathering all values."""
+        return _gathering(super().make_parser(ctx), self.get_params(ctx), ctx)
+
+
+class Group(TyperGroup):
+    """A group of commands whose own options are read in the same way."""
+
+    def make_parser(self, ctx: Any) -> Any:
+        """As Typer makes it, gathering all values."""
+        return _gathering(super().make_parser(ctx), self.get_params(ctx), ctx)
+
+
+def _gathering(parser: Any, params: Sequence[Any], ctx: Any) -> Any:
+    """The parser, which gathers what each option is given that takes one value, and gives back that one."""
+    single = [
+        one for one in params if one.param_type_name == "option" and not (one.multiple or one.is_flag or one.count)
+    ]
+    for one in single:
+        parser.add_option(
+            obj=one, opts=one.opts, dest=one.name, action="append", nargs=one.nargs
+        )  # in the place of "store"
+    parse = parser.parse_args
+
+    def parse_args(args: list[str]) -> tuple[dict[str, Any], list[str], list[Any]]:
+        values, rest, order = parse(args)
+        for one in single:
+            if one.name in values:
+                values[one.name] = _one_value(one, values[one.name], ctx)
+        return values, rest, order
+
+    parser.parse_args = parse_args
+    return parser
+
+
+def _one_value(option: Any, values: Sequence[str], ctx: Any) -> str:
+    """The value that an option was given, once or again. Fails with a usage error where it was given two that differ."""
+    first = values[0]
+    other = next((value for value in values if value != first), None)
+    if other is not None and not ctx.resilient_parsing:
+        ctx.fail(f"{option.opts[0]} was given twice: {quoted(first)} and {quoted(other)}")
+    return first
