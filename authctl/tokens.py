@@ -140,3 +140,10 @@ def read_sealed(token: str, key_ring: str | Path) -> "Sealed":
 def looks_like_token(text: str) -> bool:
     """Whether a text is meant to be a token, going by its beginning."""
     return text.startswith(tuple(f"{kind}_" for kind in TokenKind))
+
+
+def has_token_shape(text: str) -> bool:
+    """Whether a text is spelled as a token is, whoever made it: what is not can be no token."""
+    if len(text) == _LENGTH and _SHAPE.fullmatch(text):
+        return True
+    return len(text) <= LONGEST_TOKEN and _SEALED_SHAPE.fullmatch(text) is not None

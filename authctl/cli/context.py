@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TextIO
 import typer
 
 from authctl import render
+from authctl.cli.input import first_field
 from authctl.errors import AuthctlError, Refused, reason
 from authctl.escapes import visible
 from authctl.names import without_tokens
@@ -155,11 +156,11 @@ class Cli:
 
     # Standard input
 
-    def lines(self) -> Iterator[str]:
+    def lines(self, header: str = "id") -> Iterator[str]:
         """The lines of standard input: what stands before the first tab; blank lines and a list's header left out."""
         for number, raw in enumerate(sys.stdin.buffer if sys.stdin else ()):
-            line = raw.decode(errors="surrogateescape").rstrip("\r\n").split("\t", 1)[0].strip()
-            if line and not (number == 0 and line == "id"):
+            line = first_field(raw.decode(errors="surrogateescape"))
+            if line and not (number == 0 and line == header):
                 yield line
 
     @contextmanager

@@ -9,11 +9,12 @@ import typer
 
 from authctl import records
 from authctl.cli.context import Cli
+from authctl.cli.input import strip_token
 from authctl.cli.options import user_names
 from authctl.errors import InvalidInput
 from authctl.passwords import LONGEST_PASSWORD
 from authctl.render import Format
-from authctl.tokens import LONGEST_TOKEN
+from authctl.tokens import LONGEST_TOKEN, has_token_shape
 
 if TYPE_CHECKING:
     from authctl.registry.tokens import Issued
@@ -36,6 +37,9 @@ SignInLifetime = Annotated[
     str | None,
     typer.Option("--lifetime", metavar="AGE", help="For how long, where the profile lets that be requested."),
 ]
+
+
+_LONGEST_PASTED = 64 * 1024
 
 
 def show_issued(cli: Cli, issued: "Issued", done: str) -> None:
@@ -67,6 +71,20 @@ def read_token(cli: Cli, given: str | None) -> str:
     if len(token) > LONGEST_TOKEN:
         raise InvalidInput(f"a token has at most {LONGEST_TOKEN:,} bytes")
     return token.decode("ascii", "replace")
+
+
+def read_pasted_token(cli: Cli, given: str | None) -> str:
+    """The token as given, or all of standard input, without what was pasted around it. Raises InvalidInput where that is no token."""
+    if given is not None and given != "-":
+        warn_of_argument(cli)
+        text = given
+    else:
+        text = cli.ask("authctl: token: ") if cli.can_ask else _piped(_LONGEST_PASTED).decode("utf-8", "replace")
+    token = strip_token(text)
+    if not has_token_shape(token):
+        what = "this is not one whole token" if token else "there is no token"  # never shown: it may be a broken one
+        raise InvalidInput(what, "give one token, as it was issued: authctl tokens revoke --note WHY < token")
+    return token
 
 
 def warn_of_argument(cli: Cli) -> None:

@@ -17,7 +17,8 @@ from authctl.cli.selecting import (
     Statuses,
     UnusedFor,
     User,
-    named,
+    check_found,
+    read_ids,
     selected,
     warn_of_similar,
 )
@@ -63,13 +64,13 @@ def revoke(
 ) -> None:
     """Revoke sessions, with a note. It is for good. Ids and --user act at once; filters and --all ask first."""
     cli = start(ctx, output, quiet)
-    targets = named(cli, ids or ())
-    if ids and not targets:
+    targets = read_ids(cli, ids or ())
+    if ids and not targets.ids:
         raise NotFound("no ids on standard input")
     selection = selected(
         cli.registry.now(),
         status=status,
-        ids=tuple(targets),
+        ids=targets.ids,
         username=user,
         application=application,
         device=device,
@@ -82,11 +83,12 @@ def revoke(
     )
     check_target(selection)
     note = cli.note(note, may_ask=not dry_run and "-" not in (ids or ()))
-    if not (dry_run or targets or user):
+    if not (dry_run or ids or user):
         max_affected = _ask(cli, selection, note, max_affected, yes)
     outcome = cli.registry.revoke(selection, note=note, actor=actor, dry_run=dry_run, max_affected=max_affected)
     warn_of_similar(cli, user or ())
-    _show(cli, outcome)
+    targets.warn_of_unusable(cli)
+    _show(cli, outcome._replace(not_found=targets.not_found(outcome.not_found)))
 
 
 def _ask(cli: Cli, selection: SessionFilter, note: str | None, max_affected: int | None, yes: bool) -> int | None:
@@ -123,7 +125,6 @@ def _show(cli: Cli, outcome: RevokeOutcome) -> None:
         cli.warn(f"only {len(outcome.sessions):,} of the {outcome.selected:,} sessions are listed")
     if outcome.selected or cli.form:
         cli.show_outcome(records.revocation(outcome), render.REVOKED)
-    if outcome.not_found:
-        raise NotFound(f"no session {', '.join(outcome.not_found)}", "to find it: authctl sessions list")
+    check_found(outcome.not_found, "to find it: authctl sessions list")
     if not outcome.selected:
         raise NotFound("no session matches", "to see them: authctl sessions list")

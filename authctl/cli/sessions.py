@@ -8,6 +8,7 @@ import typer
 
 from authctl import records, render
 from authctl.cli.context import counted, start
+from authctl.cli.input import strip_token
 from authctl.cli.options import Actor, DryRun, Limit, Output, Quiet
 from authctl.cli.selecting import (
     Application,
@@ -211,15 +212,16 @@ def end(
 ) -> None:
     """Sign out sessions. The user left or closed the browser, and the session ends now."""
     from authctl.cli.issuing import warn_of_argument
-    from authctl.cli.selecting import named
-    from authctl.errors import NotFound
-    from authctl.tokens import looks_like_token
+    from authctl.cli.selecting import check_found, read_ids_or_tokens
+    from authctl.tokens import has_token_shape
 
     cli = start(ctx, output, quiet)
-    if any(map(looks_like_token, targets)):
+    meant = read_ids_or_tokens(cli, targets)
+    if any(has_token_shape(strip_token(target)) for target in targets):
         warn_of_argument(cli)
-    outcome = cli.registry.end(named(cli, targets), actor=actor)
+    outcome = cli.registry.end(meant.texts, actor=actor)
+    outcome = outcome._replace(not_found=meant.not_found(outcome.not_found))
     cli.say(f"ended {counted(outcome.ended, 'session')}; {outcome.already_ended:,} had ended before")
+    meant.warn_of_unusable(cli)
     cli.show_outcome(records.ending(outcome), render.ENDED)
-    if outcome.not_found:
-        raise NotFound(f"no session {', '.join(outcome.not_found)}")
+    check_found(outcome.not_found)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from authctl import records, render
+from authctl import names, records, render
 from authctl.cli.context import counted, start
 from authctl.cli.issuing import (
     SignInAddress,
@@ -19,6 +19,7 @@ from authctl.cli.issuing import (
     SignInReferrer,
     SignInUser,
     SignInVersion,
+    read_pasted_token,
     read_token,
     show_issued,
 )
@@ -159,8 +160,8 @@ def revoke(
 ) -> None:
     """Revoke the session of a token, with a note. As RFC 7009 has it, one that is unknown or over is no error."""
     cli = start(ctx, output, quiet)
-    note = cli.note(note, may_ask=cli.can_ask)
-    outcome = cli.registry.revoke_token(read_token(cli, token), note=note, actor=actor)
+    note = names.note(cli.note(note, may_ask=cli.can_ask))
+    outcome = cli.registry.revoke_token(read_pasted_token(cli, token), note=note, actor=actor)
     before = "" if outcome.revoked else "; the note was not recorded"
     cli.say(f"revoked {counted(outcome.revoked, 'session')}{before}")
     cli.show_outcome(records.revocation(outcome), render.REVOKED)

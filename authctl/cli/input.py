@@ -1,0 +1,29 @@
+"""Texts from standard input or from an argument: what stands around an id, a name or a token is taken off.
+
+Only what people and programs put around a text by copying it: white space, a byte order mark, quotes, and `Bearer ` before a token.
+"""
+
+_AROUND = " \t\r\n\v\f\u00a0\ufeff"
+_QUOTES = "\"'"
+_SCHEME = "bearer "
+
+
+def strip_text(text: str) -> str:
+    """A text without the white space, the byte order mark and the pair of quotes around it."""
+    stripped = text.strip(_AROUND)
+    if len(stripped) > 1 and stripped[0] == stripped[-1] and stripped[0] in _QUOTES:
+        return stripped[1:-1].strip(_AROUND)
+    return stripped
+
+
+def strip_token(text: str) -> str:
+    """A token, or an id, without those and without the `Bearer ` before it, in whatever order they stand around it."""
+    stripped = strip_text(text)
+    if stripped[: len(_SCHEME)].lower() == _SCHEME:
+        return strip_text(stripped[len(_SCHEME) :])
+    return stripped
+
+
+def first_field(line: str) -> str:
+    """What stands in a line before its first tab: the id of a row that a list printed."""
+    return strip_text(line.strip(_AROUND).split("\t", 1)[0])
