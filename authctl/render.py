@@ -44,6 +44,7 @@ SESSIONS = _shape(
 REVOKED_SESSIONS = _shape(" ".join(SESSIONS.fields), "id username application device status revoked_at revoked_by note")
 WIPED_SESSIONS = _shape(" ".join(SESSIONS.fields), "id username application device wipe revoked_at revoked_by note")
 REVOKED = _shape("id username application status_before", "id username application status_before")
+PREVIEWED = _shape(" ".join(SESSIONS.fields), "id username application device status")
 ENDED = _shape(" ".join(SESSIONS.fields), "id username application status ended_reason")
 EVENTS = _shape("seq at actor action subject note detail hash prev_hash", "seq at actor action subject note")
 GROUPS = _shape("group active expired revoked total last_used_at", "group active expired revoked total last_used_at")

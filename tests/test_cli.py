@@ -475,10 +475,10 @@ def test_profiles_diff_says_what_else_changes(installed: Authctl, tmp_path: Path
     )
     for command in (("diff",), ("apply", "--note", "as decided")):
         said = installed("profiles", *command[:1], str(wanted), *command[1:]).err
-        assert 'authctl: retention: "6 months" becomes "1 year"\n' in said
-        assert 'authctl: default_profile: "default" becomes "b"\n' in said
-        assert 'authctl: assignments: [] becomes [{"user": "*", "profile": "b"}]\n' in said
-    assert "becomes" not in installed("profiles", "diff", str(wanted)).err
+        assert "authctl: retention 6 months -> 1 year\n" in said
+        assert "authctl: default_profile default -> b\n" in said
+        assert "authctl: assignment added: user '*' -> profile 'b'\n" in said
+    assert "->" not in installed("profiles", "diff", str(wanted)).err
 
 
 def test_ids_of_deeds(installed: Authctl):

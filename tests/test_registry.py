@@ -35,6 +35,7 @@ from authctl import (
 from authctl.errors import OutcomeUnknown
 from authctl.instants import DAY, HOUR, SECOND, instant_of, parse_duration
 from authctl.registry import sessions as listing
+from authctl.registry.bounds import Bound
 from authctl.tokens import TokenKind, TokenMint
 from tests.conftest import START, Clock, Install
 
@@ -392,7 +393,7 @@ def test_applying_a_tighter_profile_acts_at_once(registry: Registry, clock: Cloc
     tight = "version: 1\nprofiles: {default: {idle_timeout: 1d}}"
     assert apply(registry, tight, dry_run=True).ended == 1
     with pytest.raises(Refused):
-        apply(registry, tight, may_end=0)
+        apply(registry, tight, bound=Bound.of(()))
     assert registry.session(stale).status == "active"
     outcome = apply(registry, tight, actor="bob")
     assert (outcome.shortened, outcome.lengthened, outcome.ended, outcome.changed) == (1, 0, 1, ("default",))

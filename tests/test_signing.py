@@ -30,6 +30,7 @@ from authctl import (
 from authctl.instants import DAY, HOUR
 from authctl.keys import KeyState
 from authctl.registry import claims
+from authctl.registry.bounds import Bound
 from authctl.registry.creation import create
 from authctl.settings import find_home
 from tests.conftest import START, Authctl, Clock, Install
@@ -154,8 +155,9 @@ def test_retiring_a_key_that_is_in_use(ring: Registry, way: str):
     moved = ring.refresh(issue(ring, "pair").refresh_token)
     dry = ring.retire_key(key_id, **{way: True}, note=None, dry_run=True)
     assert (dry.ended, dry.changed, dry.dry_run) == (3, True, True)
-    with pytest.raises(Refused, match="3 living sessions would end"):
-        ring.retire_key(key_id, **{way: True}, note="key was copied", may_end=2)
+    shown = Bound.of([mine[0].session.number, mine[1].session.number, over.session.number])
+    with pytest.raises(Refused, match="3 sessions would end now, and 1 of them was not shown"):
+        ring.retire_key(key_id, **{way: True}, note="key was copied", bound=shown)
     assert all(ring.verify(one.access_token) for one in mine)
     outcome = ring.retire_key(key_id, **{way: True}, note="key was copied", actor="bob")
     reason = {"sign_out": "signed_out", "compromised": "key_compromised"}[way]

@@ -12,6 +12,7 @@ from authctl import render
 from authctl.cli.input import first_field
 from authctl.errors import AuthctlError, Refused, reason
 from authctl.escapes import visible
+from authctl.names import note as checked_note
 from authctl.names import without_tokens
 from authctl.records import Record
 from authctl.render import Format, Shape
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 
 _SCREENFUL = 50
+_ATTEMPTS = 3
+"""How often a note is asked for."""
 
 
 class OutputFailed(AuthctlError):
@@ -99,16 +102,39 @@ class Cli:
 
     def report(self, record: Record, said: str) -> None:
         """Show what a deed came to, in words and as a record; quietly, only the record that was asked for."""
-        self.say(said)
-        if self.form or not self.quiet:
-            self.show(record)
+        with self.last_line(said):
+            if self.form or not self.quiet:
+                self.show(record)
 
-    def show_outcome(self, record: Record, shape: Shape) -> None:
-        """Show what a deed came to: as JSON all of it, else its sessions; quietly, only where a format was asked for."""
+    @contextmanager
+    def last_line(self, said: str | None) -> Iterator[None]:
+        """Say what a deed came to after whatever the block shows of it, and even where that cannot be written."""
+        try:
+            yield
+        finally:
+            if said is not None:
+                self.say(said)
+
+    def show_outcome(self, record: Record, shape: Shape, total: int | None = None, rest: str | None = None) -> None:
+        """Show what a deed came to: as JSON all of it, else its sessions; quietly, only where a format was asked for.
+
+        A terminal shows a screenful. `total` says how many sessions there are, where the record may not have them all, and `rest` the
+        command that shows all of them.
+        """
+        if self.quiet and not self.form:
+            return
+        rows = record["sessions"]
         if self.form in (Format.JSON, Format.NDJSON):
             self.show(record)
-        elif self.form or not self.quiet:
-            self.show_many(record["sessions"], shape)
+        else:
+            rows = rows[: self.screenful]
+            self.show_many(rows, shape)
+        if total is None:
+            total = len(record["sessions"])
+        if total > len(rows):
+            whole = f"; to see all of them: {rest}" if rest else ""
+            said = f"only {len(rows):,} of the {total:,} sessions are listed{whole}"
+            self.say(said) if self.screenful else self.warn(said)
 
     # What a command says
 
@@ -135,15 +161,36 @@ class Cli:
 
     def ask(self, question: str) -> str:
         """Ask a person. The answer is blank when none comes."""
+        return self._answer(question) or ""
+
+    def _answer(self, question: str) -> str | None:
+        """What a person answers; None where input is at its end (Ctrl-D)."""
         sys.stderr.write(question)
         sys.stderr.flush()
-        return sys.stdin.readline().strip("\r\n")
+        answer = sys.stdin.readline()
+        if not answer:
+            sys.stderr.write("\n")  # nobody pressed Enter
+        return answer.strip("\r\n") if answer else None
+
+    def check_note(self, given: str | None, *, may_ask: bool = True) -> None:
+        """Refuse at once a note that says nothing, and a missing one where nobody can be asked for it. Raises Refused."""
+        if given is not None or not (may_ask and self.can_ask):
+            checked_note(given)
 
     def note(self, given: str | None, *, may_ask: bool = True) -> str | None:
-        """The note that was given, or asked for where a person can answer."""
-        if given is None and may_ask and self.can_ask:
-            return self.ask("authctl: why? (the note is kept and shown later): ")
-        return given
+        """The note that was given, or asked for where a person can answer, again while it says nothing. Raises Refused."""
+        return self._asked_note() if given is None and may_ask and self.can_ask else given
+
+    def _asked_note(self) -> str:
+        for _ in range(_ATTEMPTS):
+            answer = self._answer("authctl: why? (the note is kept and shown later): ")
+            if answer is None:
+                break
+            try:
+                return checked_note(answer)
+            except Refused as error:
+                talk(f"{error.message}; {error.hint}")
+        raise Refused("not done: nobody said why", 'say why: --note "lost device"')
 
     def confirm(self, question: str, owed: str, yes: bool) -> None:
         """Go on only when the person types what is owed, or said `--yes`. Raises Refused."""
@@ -199,6 +246,17 @@ def talk(text: str) -> None:
         _discard(sys.stderr)
     except (ValueError, AttributeError):
         pass
+
+
+def talk_many(records: Iterable[Record], shape: Shape) -> None:
+    """Show a table on standard error; nobody listening is no failure."""
+    if sys.stderr is None or sys.stderr.closed:
+        return
+    try:
+        render.many(sys.stderr, records, shape, Format.TABLE, terminal=_is_terminal(sys.stderr))
+        sys.stderr.flush()
+    except OSError:
+        _discard(sys.stderr)
 
 
 def _is_terminal(stream: TextIO | None) -> bool:

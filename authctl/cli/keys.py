@@ -1,12 +1,11 @@
 """`authctl keys`: list, rotate, retire."""
 
-from functools import partial
 from typing import Annotated
 
 import typer
 
 from authctl import records, render
-from authctl.cli.context import counted, start, talk
+from authctl.cli.context import counted, start
 from authctl.cli.options import Actor, DryRun, Note, Output, Quiet, Yes
 
 app = typer.Typer(help="See, rotate and retire signing keys.", rich_markup_mode=None, add_completion=False)
@@ -49,30 +48,22 @@ def retire(
     quiet: Quiet = False,
 ) -> None:
     """Let a key verify no more. Its secret is forgotten, and what it signed is refused."""
-    from authctl import names
+    from authctl.cli.previews import confirm_retirement
 
     cli = start(ctx, output, quiet)
+    bound = None
+    if not dry_run:
+        cli.check_note(note)
+        bound = confirm_retirement(cli, key_id, sign_out=sign_out, compromised=compromised, yes=yes)
     note = cli.note(note, may_ask=not dry_run)
-    if not dry_run:
-        names.note(note)
-    retired = partial(
-        cli.registry.retire_key, key_id, sign_out=sign_out, compromised=compromised, note=note, actor=actor
+    outcome = cli.registry.retire_key(
+        key_id, sign_out=sign_out, compromised=compromised, note=note, actor=actor, dry_run=dry_run, bound=bound
     )
-    preview = partial(retired, dry_run=True)
-    outcome = preview() if dry_run else cli.registry.with_room(preview)
-    if not dry_run:
-        if outcome.ended:
-            if not (yes and cli.quiet):
-                talk(f"this would end {counted(outcome.ended, 'living session')}")
-            cli.confirm("retire? [y/N]", "y", yes)
-        outcome = retired(may_end=None if yes else outcome.ended)
     ended = f"{counted(outcome.ended, 'living session')} {'would end' if dry_run else 'ended'}"
     done = "dry run, nothing was changed: would retire" if dry_run else "retired"
-    if outcome.changed:
-        cli.say(f"{done} key {outcome.key_id}; {ended}")
-    else:
-        cli.say(f"key {outcome.key_id} was retired before; {ended}")
-    if outcome.ended > len(outcome.sessions) and (cli.form or not cli.quiet):
-        cli.warn(f"only {len(outcome.sessions):,} of the {outcome.ended:,} sessions are listed")
-    if outcome.sessions or cli.form:
-        cli.show_outcome(records.retirement(outcome), render.ENDED)
+    verdict = f"{done} key {outcome.key_id}" if outcome.changed else f"key {outcome.key_id} was retired before"
+    rest = f"authctl sessions list --status expired --kind all --limit {outcome.ended}"
+    with cli.last_line(f"{verdict}; {ended}"):
+        if outcome.sessions or cli.form:
+            rest = "the same with -o json" if dry_run else rest
+            cli.show_outcome(records.retirement(outcome), render.ENDED, outcome.ended, rest)

@@ -1,13 +1,12 @@
 """`authctl profiles`: list, show, check, diff, apply."""
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from authctl import records, render
-from authctl.cli.context import Cli, counted, start, talk
+from authctl.cli.context import Cli, counted, start
 from authctl.cli.files import read_file
 from authctl.cli.options import Actor, DryRun, Note, Output, Quiet, Yes
 from authctl.model import ProfileSet
@@ -82,22 +81,18 @@ def apply(
     quiet: Quiet = False,
 ) -> None:
     """Put a file in force. Living sessions get new deadlines at once, and nothing revives."""
-    from authctl import names
+    from authctl.cli.previews import confirm_profiles, show_profiles
 
     cli = start(ctx, output, quiet)
     path, wanted, _ = _checked(cli, file)
-    note = cli.note(note, may_ask=not dry_run)
-    if not dry_run:
-        names.note(note)
-    found = cli.registry.apply_profiles(wanted, note=note, actor=actor, dry_run=True)
-    _say_settings(cli, wanted)
-    if found.ended and not dry_run:
-        if not (yes and cli.quiet):
-            talk(f"this would end {counted(found.ended, 'living session')}")
-        cli.confirm("apply? [y/N]", "y", yes)
-    done = "dry run, nothing was changed: would apply"
-    if not dry_run:
-        found = cli.registry.apply_profiles(wanted, note=note, actor=actor, may_end=None if yes else found.ended)
+    if dry_run:
+        show_profiles(cli, wanted)
+        found = cli.registry.apply_profiles(wanted, note=note, actor=actor, dry_run=True)
+        done = "dry run, nothing was changed: would apply"
+    else:
+        cli.check_note(note)
+        bound = confirm_profiles(cli, wanted, yes)
+        found = cli.registry.apply_profiles(wanted, note=cli.note(note), actor=actor, bound=bound)
         done = "applied"
     living = f"{found.shortened:,} living sessions shortened, {found.lengthened:,} lengthened, {found.ended:,} ended"
     if found.unmet:
@@ -107,8 +102,10 @@ def apply(
 
 def _say_settings(cli: Cli, wanted: ProfileSet) -> None:
     """Say what would change besides the profiles: how long ended sessions are kept, and which profile new ones get."""
-    for name, (before, after) in cli.registry.diff_settings(wanted).items():
-        cli.say(f"{name}: {json.dumps(before)} becomes {json.dumps(after)}")
+    from authctl.cli.previews import settings_in_words
+
+    for line in settings_in_words(cli.registry.diff_settings(wanted)):
+        cli.say(line)
 
 
 def _checked(cli: Cli, file: Path | None) -> tuple[Path, ProfileSet, tuple[str, ...]]:

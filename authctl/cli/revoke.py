@@ -1,13 +1,13 @@
 """`authctl revoke`."""
 
-from functools import partial
 from typing import Annotated
 
 import typer
 
 from authctl import records, render
-from authctl.cli.context import Cli, counted, start, talk
+from authctl.cli.context import Cli, counted, start
 from authctl.cli.options import LARGEST, Actor, DryRun, Note, Output, Quiet, Yes
+from authctl.cli.previews import confirm_revocation
 from authctl.cli.selecting import (
     Application,
     CreatedBefore,
@@ -23,10 +23,7 @@ from authctl.cli.selecting import (
     warn_of_similar,
 )
 from authctl.errors import NotFound
-from authctl.model import Kind, SessionFilter, Status
 from authctl.registry.revocations import RevokeOutcome, check_target
-
-_PREVIEWED = 5
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -82,49 +79,31 @@ def revoke(
         everything=everything,
     )
     check_target(selection)
-    note = cli.note(note, may_ask=not dry_run and "-" not in (ids or ()))
+    may_ask = "-" not in (ids or ())
+    bound = None
+    if not dry_run:
+        cli.check_note(note, may_ask=may_ask)
     if not (dry_run or ids or user):
-        max_affected = _ask(cli, selection, note, max_affected, yes)
-    outcome = cli.registry.revoke(selection, note=note, actor=actor, dry_run=dry_run, max_affected=max_affected)
+        bound = confirm_revocation(cli, selection, max_affected, yes)
+    note = cli.note(note, may_ask=may_ask and not dry_run)
+    outcome = cli.registry.revoke(
+        selection, note=note, actor=actor, dry_run=dry_run, max_affected=max_affected, bound=bound
+    )
     warn_of_similar(cli, user or ())
     targets.warn_of_unusable(cli)
     _show(cli, outcome._replace(not_found=targets.not_found(outcome.not_found)))
 
 
-def _ask(cli: Cli, selection: SessionFilter, note: str | None, max_affected: int | None, yes: bool) -> int | None:
-    """Show what a filter hits, and go on only when the person agrees; the most that may then be revoked."""
-    from authctl import names
-
-    names.note(note)
-    preview = partial(cli.registry.revoke, selection, note=note, dry_run=True, max_affected=max_affected)
-    found = cli.registry.with_room(preview)
-    if not found.revoked:
-        return max_affected if yes else 0
-    unrevoked = tuple(set(selection.statuses or Status) - {Status.REVOKED})
-    web = cli.registry.count(selection.narrowed(kind=Kind.WEB, status=unrevoked, everything=False))
-    hit = [one for one in found.sessions if one.status_before is not Status.REVOKED]
-    shown = ", ".join(f"{one.username} on {one.application or '?'}" for one in hit[:_PREVIEWED])
-    more = ", …" if found.revoked > _PREVIEWED else ""
-    if not (yes and cli.quiet):
-        talk(f"this would revoke {counted(found.revoked, 'session')}, {web} of them web sessions: {shown}{more}")
-    if selection.everything:
-        question = f"everybody has to sign in again. Type {found.revoked} to revoke them:"
-        cli.confirm(question, str(found.revoked), yes)
-    else:
-        cli.confirm(f"revoke {counted(found.revoked, 'session')}? [y/N]", "y", yes)
-    return max_affected
-
-
 def _show(cli: Cli, outcome: RevokeOutcome) -> None:
     done = "dry run, nothing was changed: would revoke" if outcome.dry_run else "revoked"
     before = f"; {outcome.already_revoked:,} revoked before" if outcome.already_revoked else ""
-    if outcome.selected:
-        unsaid = "" if outcome.revocation_id or outcome.dry_run else "; the note was not recorded"
-        cli.say(f"{done} {counted(outcome.revoked, 'session')}{before}{unsaid}")
-    if outcome.selected > len(outcome.sessions) and (cli.form or not cli.quiet):
-        cli.warn(f"only {len(outcome.sessions):,} of the {outcome.selected:,} sessions are listed")
-    if outcome.selected or cli.form:
-        cli.show_outcome(records.revocation(outcome), render.REVOKED)
+    unsaid = "" if outcome.revocation_id or outcome.dry_run else "; the note was not recorded"
+    verdict = f"{done} {counted(outcome.revoked, 'session')}{before}{unsaid}" if outcome.selected else None
+    rest = f"authctl sessions list --status revoked --kind all --limit {outcome.revoked}"
+    with cli.last_line(verdict):
+        if outcome.selected or cli.form:
+            rest = "the same with -o json" if outcome.dry_run else rest
+            cli.show_outcome(records.revocation(outcome), render.REVOKED, outcome.selected, rest)
     check_found(outcome.not_found, "to find it: authctl sessions list")
     if not outcome.selected:
         raise NotFound("no session matches", "to see them: authctl sessions list")

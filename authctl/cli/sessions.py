@@ -221,7 +221,9 @@ def end(
         warn_of_argument(cli)
     outcome = cli.registry.end(meant.texts, actor=actor)
     outcome = outcome._replace(not_found=meant.not_found(outcome.not_found))
-    cli.say(f"ended {counted(outcome.ended, 'session')}; {outcome.already_ended:,} had ended before")
     meant.warn_of_unusable(cli)
-    cli.show_outcome(records.ending(outcome), render.ENDED)
+    total = outcome.ended + outcome.already_ended
+    with cli.last_line(f"ended {counted(outcome.ended, 'session')}; {outcome.already_ended:,} had ended before"):
+        rest = f"authctl sessions list --status expired --kind all --limit {total}"
+        cli.show_outcome(records.ending(outcome), render.ENDED, total, rest)
     check_found(outcome.not_found)

@@ -163,8 +163,8 @@ def revoke(
     note = names.note(cli.note(note, may_ask=cli.can_ask))
     outcome = cli.registry.revoke_token(read_pasted_token(cli, token), note=note, actor=actor)
     before = "" if outcome.revoked else "; the note was not recorded"
-    cli.say(f"revoked {counted(outcome.revoked, 'session')}{before}")
-    cli.show_outcome(records.revocation(outcome), render.REVOKED)
+    with cli.last_line(f"revoked {counted(outcome.revoked, 'session')}{before}"):
+        cli.show_outcome(records.revocation(outcome), render.REVOKED)
 
 
 @app.command("wipe-done")

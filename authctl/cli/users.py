@@ -58,17 +58,18 @@ def disable(
     note = cli.note(note, may_ask=not dry_run)
     outcome = cli.registry.disable_user(user, note=note, actor=actor, dry_run=dry_run)
     warn_of_similar(cli, [user])
+    _show(cli, outcome, _disabled(outcome))
+
+
+def _disabled(outcome: "UserOutcome") -> str:
     name = outcome.user.username
     if not outcome.changed and not outcome.ended:
-        cli.say(f"{name} was disabled before; {'this is a dry run' if dry_run else 'the note was not recorded'}")
-    elif dry_run:
-        would_end = counted(outcome.ended, "living session")
-        cli.say(f"dry run, nothing was changed: would disable {name} and end {would_end}")
-    elif not outcome.changed:
-        cli.say(f"{name} was disabled before: {_ended(outcome)}")
-    else:
-        cli.say(f"disabled {name}: {_ended(outcome)}; no new token is issued until enabled")
-    _show(cli, outcome)
+        return f"{name} was disabled before; {'this is a dry run' if outcome.dry_run else 'the note was not recorded'}"
+    if outcome.dry_run:
+        return f"dry run, nothing was changed: would disable {name} and end {counted(outcome.ended, 'living session')}"
+    if not outcome.changed:
+        return f"{name} was disabled before: {_ended(outcome)}"
+    return f"disabled {name}: {_ended(outcome)}; no new token is issued until enabled"
 
 
 @app.command()
@@ -79,8 +80,7 @@ def enable(
     cli = start(ctx, output, quiet)
     outcome = cli.registry.enable_user(user, note=cli.note(note), actor=actor)
     name = outcome.user.username
-    cli.say(f"enabled {name}; no session comes back" if outcome.changed else f"{name} was not disabled")
-    _show(cli, outcome)
+    _show(cli, outcome, f"enabled {name}; no session comes back" if outcome.changed else f"{name} was not disabled")
 
 
 @app.command("password-changed")
@@ -91,16 +91,16 @@ def password_changed(
     cli = start(ctx, output, quiet)
     outcome = cli.registry.password_changed(user, note=cli.note(note), actor=actor)
     kept = f"; {counted(outcome.kept, 'session')} kept, as their profiles say" if outcome.kept else ""
-    cli.say(f"recorded for {outcome.user.username}: {_ended(outcome)}{kept}")
-    _show(cli, outcome)
+    _show(cli, outcome, f"recorded for {outcome.user.username}: {_ended(outcome)}{kept}")
 
 
 def _ended(outcome: "UserOutcome") -> str:
     return f"{counted(outcome.ended, 'living session')} ended"
 
 
-def _show(cli: Cli, outcome: "UserOutcome") -> None:
-    if outcome.ended > len(outcome.sessions) and (cli.form or not cli.quiet):
-        cli.warn(f"only {len(outcome.sessions):,} of the {outcome.ended:,} sessions are listed")
-    if outcome.sessions or cli.form:
-        cli.show_outcome(records.user_change(outcome), render.ENDED)
+def _show(cli: Cli, outcome: "UserOutcome", verdict: str) -> None:
+    rest = f"authctl sessions list --status expired --kind all --limit {outcome.ended}"
+    with cli.last_line(verdict):
+        if outcome.sessions or cli.form:
+            rest = "the same with -o json" if outcome.dry_run else rest
+            cli.show_outcome(records.user_change(outcome), render.ENDED, outcome.ended, rest)

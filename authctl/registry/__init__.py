@@ -25,15 +25,17 @@ if TYPE_CHECKING:
     from authctl.model import AuditEvent, EventFilter, Group, ProfileSet, Session, Texts
     from authctl.registry.audit import AcceptOutcome, ChainHead
     from authctl.registry.backups import BackupOutcome
+    from authctl.registry.bounds import Bound
     from authctl.registry.claims import TokenReader
     from authctl.registry.cleanup import CleanupOutcome, Progress
     from authctl.registry.continuity import ContinuityState
-    from authctl.registry.core import Done, Warn
+    from authctl.registry.core import Warn
     from authctl.registry.doctor import ClockOutcome, Finding
     from authctl.registry.imports import ImportOutcome
     from authctl.registry.judging import Facts
     from authctl.registry.logins import ClearOutcome, Remembered
-    from authctl.registry.profiles import ApplyOutcome, ProfileDifference
+    from authctl.registry.previews import Preview
+    from authctl.registry.profiles import ApplyOutcome, ApplyPreview, ProfileDifference
     from authctl.registry.revocations import RevokeOutcome
     from authctl.registry.sessions import EndOutcome
     from authctl.registry.signing import KeyUse, RetireOutcome
@@ -190,18 +192,30 @@ class Registry:
         actor: str | None = None,
         dry_run: bool = False,
         max_affected: int | None = None,
+        bound: Bound | None = None,
     ) -> RevokeOutcome:
         """Revoke every selected session that is not revoked yet, with a note: all of them and the audit event, or nothing.
 
         Expired sessions are covered, too. The set is decided inside the transaction. A session that was revoked
-        before keeps its first time and note. Raises Refused (no note, one that says nothing, more than
-        `max_affected` newly revoked), InvalidInput (no criterion, an ambiguous id), NotFound (an unknown exception).
+        before keeps its first time and note. `bound` is that of a preview: whatever it does not allow would be one session too many.
+        Raises Refused (no note, one that says nothing, more than `max_affected` newly revoked, or any beyond the bound),
+        InvalidInput (no criterion, an ambiguous id), NotFound (an unknown exception).
         """
         from authctl.registry import revocations
 
         return revocations.revoke(
-            self._core, selection, note=note, actor=actor, dry_run=dry_run, max_affected=max_affected
+            self._core, selection, note=note, actor=actor, dry_run=dry_run, max_affected=max_affected, bound=bound
         )
+
+    def preview_revocation(self, selection: SessionFilter, *, max_affected: int | None = None) -> Preview:
+        """The sessions that `revoke` would newly revoke, to be shown to a person, with the bound for `revoke`.
+
+        No bound comes with `everything`: whoever signs in before that is done is meant, too; unless nothing is there to revoke.
+        Raises as `revoke` with `dry_run`.
+        """
+        from authctl.registry import revocations
+
+        return revocations.preview(self._core, selection, max_affected)
 
     def revoke_token(self, token: str, *, note: str | None, actor: str | None = None) -> RevokeOutcome:
         """Revoke the session of a token of any kind, spent or expired ones included, with a note.
@@ -466,16 +480,22 @@ class Registry:
         note: str | None,
         actor: str | None = None,
         dry_run: bool = False,
-        may_end: int | None = None,
+        bound: Bound | None = None,
     ) -> ApplyOutcome:
         """Put profiles in force and recompute the deadlines of living sessions, in one transaction.
 
-        Nothing revives; a session whose new deadline has passed ends now. Raises Refused without a note, or when more
-        than `may_end` living sessions would end.
+        Nothing revives; a session whose new deadline has passed ends now. `bound` is that of a preview. Raises Refused without a
+        note, or when a living session would end that the bound does not allow.
         """
         from authctl.registry import profiles
 
-        return profiles.apply(self._core, wanted, note=note, actor=actor, dry_run=dry_run, may_end=may_end)
+        return profiles.apply(self._core, wanted, note=note, actor=actor, dry_run=dry_run, bound=bound)
+
+    def preview_profiles(self, wanted: ProfileSet) -> ApplyPreview:
+        """What `apply_profiles` would change, and the living sessions that it would end, with the bound for it."""
+        from authctl.registry import profiles
+
+        return profiles.preview(self._core, wanted)
 
     # Keys
 
@@ -500,13 +520,13 @@ class Registry:
         note: str | None,
         actor: str | None = None,
         dry_run: bool = False,
-        may_end: int | None = None,
+        bound: Bound | None = None,
     ) -> RetireOutcome:
         """Let a key verify no more, and forget its secret; what it signed is refused from now on.
 
-        While living sessions depend on it, say how they end: `sign_out` as a matter of routine, or `compromised`.
-        Raises Refused otherwise, for the key that signs, without a note, or when more than `may_end` sessions would end;
-        NotFound for an unknown key.
+        While living sessions depend on it, say how they end: `sign_out` as a matter of routine, or `compromised`. `bound` is that
+        of a preview. Raises Refused otherwise, for the key that signs, without a note, or when a living session would end that the
+        bound does not allow; NotFound for an unknown key.
         """
         from authctl.registry import signing
 
@@ -518,8 +538,14 @@ class Registry:
             note=note,
             actor=actor,
             dry_run=dry_run,
-            may_end=may_end,
+            bound=bound,
         )
+
+    def preview_retirement(self, key_id: str, *, sign_out: bool = False, compromised: bool = False) -> Preview:
+        """The living sessions that `retire_key` would end, with the bound for it. Raises as `retire_key` with `dry_run`."""
+        from authctl.registry import signing
+
+        return signing.preview(self._core, key_id, sign_out=sign_out, compromised=compromised)
 
     # Audit
 
@@ -619,10 +645,6 @@ class Registry:
             actor=actor,
             progress=progress,
         )
-
-    def with_room(self, preview: Callable[[], Done]) -> Done:
-        """Look at what a revocation would do, that is about to be done: with the room that is kept for it, where the disk is full."""
-        return self._core.with_room(preview)
 
     def now(self) -> int:
         """The registry's present instant, by the clock it was opened with."""

@@ -1,9 +1,9 @@
 """Putting profiles in force, and what that does to living sessions."""
 
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from authctl import names
-from authctl.errors import Refused
 from authctl.model import OnRevoke, Profile, ProfileSet, SessionFilter, Status
 from authctl.registry.continuity import let_go
 from authctl.registry.core import Core, actor_name
@@ -11,6 +11,10 @@ from authctl.registry.judging import unmet_condition
 from authctl.registry.sessions import pages
 from authctl.store.base import View
 from authctl.store.values import DeadlineChanges
+
+if TYPE_CHECKING:
+    from authctl.registry.bounds import Bound
+    from authctl.registry.previews import Preview
 
 
 class ApplyOutcome(NamedTuple):
@@ -49,6 +53,15 @@ class ProfileDifference(NamedTuple):
         return {name: [old.get(name), new.get(name)] for name in names_of if old.get(name) != new.get(name)}
 
 
+class ApplyPreview(NamedTuple):
+    """What applying a file would change, and the living sessions that it would end, as of one instant."""
+
+    settings: Mapping[str, tuple[Any, Any]]
+    """What changes besides the profiles, as `Registry.diff_settings` has it."""
+    differences: tuple[ProfileDifference, ...]
+    ending: "Preview"
+
+
 _NOTHING = DeadlineChanges(0, 0, 0)
 
 
@@ -61,10 +74,13 @@ def in_force(core: Core) -> ProfileSet:
 def changed_settings(core: Core, wanted: ProfileSet) -> dict[str, tuple[Any, Any]]:
     """See `Registry.diff_settings`."""
     with core.look() as (view, _now):
-        before = view.profiles().to_document()
-    after = wanted.to_document()
+        return _settings(view.profiles(), wanted)
+
+
+def _settings(before: ProfileSet, wanted: ProfileSet) -> dict[str, tuple[Any, Any]]:
+    old, new = before.to_document(), wanted.to_document()
     settings = ("retention", "default_profile", "assignments")
-    return {name: (before[name], after[name]) for name in settings if before[name] != after[name]}
+    return {name: (old[name], new[name]) for name in settings if old[name] != new[name]}
 
 
 def apply(
@@ -74,7 +90,7 @@ def apply(
     note: str | None,
     actor: str | None,
     dry_run: bool,
-    may_end: int | None,
+    bound: "Bound | None",
 ) -> ApplyOutcome:
     """See `Registry.apply_profiles`."""
     if dry_run:
@@ -90,9 +106,9 @@ def apply(
     with core.change(actor) as unit:
         before = unit.tx.profiles()
         complete = _with_withdrawn(wanted, before)
+        if bound is not None:
+            bound.check(unit.tx.ended_by(complete, unit.now), "would end")
         outcome = _outcome(before, complete, unit.tx.recompute_deadlines(complete, unit.now), cut_off, dry_run=False)
-        if may_end is not None and outcome.ended > may_end:
-            raise Refused(f"{outcome.ended:,} living sessions would end", "to accept that: --yes")
         unit.tx.save_profiles(complete)
         unit.tx.mark(
             [profile for name, profile in complete.profiles.items() if _marks(profile) != _marks(before.get(name))]
@@ -111,6 +127,19 @@ def _marks(profile: Profile | None) -> tuple[bool, OnRevoke] | None:
     return None if profile is None else (profile.conditions is not None, profile.on_revoke)
 
 
+def preview(core: Core, wanted: ProfileSet) -> ApplyPreview:
+    """See `Registry.preview_profiles`."""
+    from authctl.registry.previews import preview_of
+
+    with core.look() as (view, now):
+        before = view.profiles()
+        complete = _with_withdrawn(wanted, before)
+        changes = view.deadline_changes(complete, now)
+        unmet = _all_unmet(view, now, before, wanted)
+        ending = preview_of(view, view.ended_by(complete, now), now)
+    return ApplyPreview(_settings(before, wanted), _differences(before, wanted, complete, changes, unmet), ending)
+
+
 def diff(core: Core, wanted: ProfileSet) -> tuple[ProfileDifference, ...]:
     """See `Registry.diff_profiles`."""
     with core.look() as (view, now):
@@ -118,6 +147,16 @@ def diff(core: Core, wanted: ProfileSet) -> tuple[ProfileDifference, ...]:
         complete = _with_withdrawn(wanted, before)
         changes = view.deadline_changes(complete, now)
         unmet = _all_unmet(view, now, before, wanted)
+    return _differences(before, wanted, complete, changes, unmet)
+
+
+def _differences(
+    before: ProfileSet,
+    wanted: ProfileSet,
+    complete: ProfileSet,
+    changes: Mapping[str, DeadlineChanges],
+    unmet: Mapping[str, int],
+) -> tuple[ProfileDifference, ...]:
     gone = (name for name in before.profiles if name in complete.withdrawn)
     return tuple(
         _difference(name, before, wanted, changes.get(name, _NOTHING), unmet.get(name, 0))

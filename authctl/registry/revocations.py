@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from authctl import names
 from authctl.errors import AuthctlError, InvalidInput, OutcomeUnknown, Refused
@@ -11,6 +11,10 @@ from authctl.registry.claims import TokenReader
 from authctl.registry.core import MOST_LISTED, Core, Unit, actor_name
 from authctl.registry.sessions import with_whole_ids
 from authctl.store.base import View
+
+if TYPE_CHECKING:
+    from authctl.registry.bounds import Bound
+    from authctl.registry.previews import Preview
 
 _PATIENCE = 2
 _UNREVOKED = (Status.ACTIVE, Status.EXPIRED)
@@ -49,6 +53,7 @@ def revoke(
     actor: str | None,
     dry_run: bool,
     max_affected: int | None,
+    bound: "Bound | None",
 ) -> RevokeOutcome:
     """See `Registry.revoke`."""
     check_target(selection)
@@ -60,13 +65,28 @@ def revoke(
             _check_limit(view, meant, now, max_affected)
             outcome = RevokeOutcome(None, now, actor_name(actor), note, 0, 0, 0, not_found, True, ())
             return _counted(view, meant, outcome)
-    meant, outcome = core.with_room(lambda: _revoked(core, selection, note, actor, max_affected))
+    meant, outcome = core.with_room(lambda: _revoked(core, selection, note, actor, max_affected, bound))
     if not _is_everything(meant):
         return outcome
     try:
         return _counted_afterwards(core, meant, outcome)
     except AuthctlError as error:
         raise OutcomeUnknown(f"everything is revoked, but it could not be counted: {error.message}") from error
+
+
+def preview(core: Core, selection: SessionFilter, max_affected: int | None) -> "Preview":
+    """See `Registry.preview_revocation`."""
+    from authctl.registry.previews import preview_of
+
+    def look() -> "Preview":
+        with core.look() as (view, now):
+            meant, _ = with_whole_ids(view, selection)
+            _check_limit(view, meant, now, max_affected)
+            numbers = _newly_revoked(view, meant, now)
+            return preview_of(view, numbers, now, bounded=not (meant.everything and numbers))
+
+    check_target(selection)
+    return core.with_room(look)
 
 
 def revoke_token(core: Core, reader: TokenReader, token: str, *, note: str | None, actor: str | None) -> RevokeOutcome:
@@ -86,11 +106,18 @@ def _token_revoked(core: Core, reader: TokenReader, token: str, note: str, actor
 
 
 def _revoked(
-    core: Core, selection: SessionFilter, note: str | None, actor: str | None, max_affected: int | None
+    core: Core,
+    selection: SessionFilter,
+    note: str | None,
+    actor: str | None,
+    max_affected: int | None,
+    bound: "Bound | None",
 ) -> tuple[SessionFilter, RevokeOutcome]:
     with core.change(actor, patience=_PATIENCE) as unit:
         meant, not_found = with_whole_ids(unit.tx, selection)
         _check_limit(unit.tx, meant, unit.now, max_affected)
+        if bound is not None:
+            bound.check(_newly_revoked(unit.tx, meant, unit.now), "would be revoked")
         outcome = RevokeOutcome(None, unit.now, unit.actor, note, 0, 0, 0, not_found, False, ())
         if _is_everything(meant):
             return meant, _close_open(unit, meant, outcome)
@@ -118,6 +145,12 @@ def _check_limit(view: View, meant: SessionFilter, now: int, max_affected: int |
             f"more sessions would be newly revoked than the limit of {max_affected:,}",
             "raise --max-affected, or select fewer",
         )
+
+
+def _newly_revoked(view: View, meant: SessionFilter, now: int) -> Sequence[int]:
+    """The numbers of the sessions that are meant and not revoked yet."""
+    asked = _asked(meant, _UNREVOKED)
+    return view.numbers(meant.narrowed(status=asked), now) if asked else ()
 
 
 def _count(view: View, meant: SessionFilter, statuses: tuple[Status, ...], now: int, at_most: int | None = None) -> int:

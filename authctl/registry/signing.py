@@ -4,7 +4,7 @@ The file is written before the registry's transaction commits: a key that is gon
 has signed nothing yet. Its folder is locked before that transaction begins, so that whoever holds that lock keeps nobody from revoking.
 """
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from authctl import keys, names
 from authctl.errors import NotFound, Refused
@@ -15,6 +15,10 @@ from authctl.model import EventFilter, Session, SessionFilter, Status
 from authctl.registry.core import MOST_LISTED, Core, Unit, actor_name
 from authctl.store.base import View
 from authctl.store.values import Signed
+
+if TYPE_CHECKING:
+    from authctl.registry.bounds import Bound
+    from authctl.registry.previews import Preview
 
 _NOTHING = Signed(0, 0)
 
@@ -79,10 +83,10 @@ def retire(
     note: str | None,
     actor: str | None,
     dry_run: bool,
-    may_end: int | None,
+    bound: "Bound | None",
 ) -> RetireOutcome:
     """See `Registry.retire_key`."""
-    reason = "key_compromised" if compromised else "signed_out" if sign_out else None
+    reason = _reason(sign_out=sign_out, compromised=compromised)
     if dry_run:
         note = names.note(note) if note is not None else None
         with core.look() as (view, now):
@@ -97,18 +101,35 @@ def retire(
     def deed() -> RetireOutcome:
         with locked_folder(resolved(core.home.keys).parent), core.change(actor) as unit:
             ring, key, _ = _retirable(core, unit.tx, key_id, reason, unit.now)
-            return _retired(core, unit, ring, key, reason, said, may_end)
+            return _retired(core, unit, ring, key, reason, said, bound)
 
     return core.with_room(deed)
 
 
+def preview(core: Core, key_id: str, *, sign_out: bool, compromised: bool) -> "Preview":
+    """See `Registry.preview_retirement`."""
+    from authctl.registry.previews import preview_of
+
+    def look() -> "Preview":
+        with core.look() as (view, now):
+            _, key, _ = _retirable(core, view, key_id, _reason(sign_out=sign_out, compromised=compromised), now)
+            return preview_of(view, view.numbers(_living(key), now), now)
+
+    return core.with_room(look)
+
+
+def _reason(*, sign_out: bool, compromised: bool) -> str | None:
+    """Why sessions end with their key; None where none may."""
+    return "key_compromised" if compromised else "signed_out" if sign_out else None
+
+
 def _retired(
-    core: Core, unit: Unit, ring: KeyRing, key: Key, reason: str | None, note: str, may_end: int | None
+    core: Core, unit: Unit, ring: KeyRing, key: Key, reason: str | None, note: str, bound: "Bound | None"
 ) -> RetireOutcome:
+    if bound is not None:
+        bound.check(unit.tx.numbers(_living(key), unit.now), "would end")
     ending = _ending(unit.tx, key, unit.now)
     ended = unit.tx.end_signed(key.id, unit.now, reason) if reason else 0
-    if may_end is not None and ended > may_end:
-        raise Refused(f"{ended:,} living sessions would end", "to accept that: --yes")
     changed = key.state is not KeyState.RETIRED
     if changed:
         keys.save(core.home.keys, ring.without(key.id, unit.now))
@@ -154,4 +175,9 @@ def _retirable(core: Core, view: View, key_id: str, reason: str | None, now: int
 
 
 def _ending(view: View, key: Key, now: int) -> tuple[Session, ...]:
-    return tuple(view.page(SessionFilter(key_id=key.id, status=Status.ACTIVE), now, MOST_LISTED).sessions)
+    return tuple(view.page(_living(key), now, MOST_LISTED).sessions)
+
+
+def _living(key: Key) -> SessionFilter:
+    """The living sessions whose present tokens the key signed."""
+    return SessionFilter(key_id=key.id, status=Status.ACTIVE)

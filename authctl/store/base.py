@@ -45,6 +45,7 @@ if TYPE_CHECKING:
         Removed,
         Signed,
         StagedKey,
+        Summary,
     )
 
 
@@ -81,6 +82,18 @@ class View(Protocol):
 
     def numbered(self, numbers: Sequence[int], now: int) -> list[Session]:
         """The sessions of those numbers that are there, in that order."""
+
+    def numbers(self, selection: SessionFilter, now: int) -> Sequence[int]:
+        """The numbers of all selected sessions, ascending: those that `count` counts and `assign` revokes."""
+
+    def used_last(self, numbers: Sequence[int], limit: int) -> list[int]:
+        """Up to `limit` of those numbers, the session that was used last first."""
+
+    def summary(self, numbers: Sequence[int], now: int, largest: int) -> Summary:
+        """The sessions of those numbers, none of them revoked, counted by kind, status, user and application.
+
+        Of users and applications so many are named as `largest` says: those with the most sessions.
+        """
 
     def count(self, selection: SessionFilter, now: int, at_most: int | None = None) -> int:
         """How many sessions the selection has; no more than `at_most` are counted."""
@@ -129,6 +142,13 @@ class View(Protocol):
 
     def deadline_changes(self, profiles: ProfileSet, now: int) -> dict[str, DeadlineChanges]:
         """What `recompute_deadlines` would do, by profile name, for profiles with living sessions."""
+
+    def ended_by(self, profiles: ProfileSet, now: int) -> Sequence[int]:
+        """The numbers, ascending, of the living sessions that putting those profiles in force would end.
+
+        They are as many as `deadline_changes` counts as ended: those that `recompute_deadlines` ends now, and those that only a
+        continuity event holds whose profile would no longer allow one.
+        """
 
     def events(self, selection: EventFilter, limit: int, before: int | None = None) -> list[AuditEvent]:
         """Up to `limit` events, newest first, of those with a sequence number below `before`."""

@@ -17,6 +17,8 @@ LIVING = (
 NEW_IDLE = "iif(s.tokens = 'requested', :never, min(:never, s.slid_at + :idle))"
 NEW_ABSOLUTE = "min(:never, s.created_at + :absolute)"
 NEW_DEADLINE = f"min({NEW_IDLE}, {NEW_ABSOLUTE}, coalesce(s.fixed_expires_at, :never))"
+# What an event holds under a profile that allows one is not ended by a new deadline.
+ENDS_NOW = f"{NEW_DEADLINE} <= :now AND :since = :now"
 NEW_DUE = (
     "iif(s.tokens = 'single', min(s.last_used_at + :interval, s.slid_at + max(:slide_after, :interval)),"
     " s.last_used_at + :interval)"

@@ -29,7 +29,7 @@ from authctl.store.selection import (
     place,
     status_sql,
 )
-from authctl.store.values import Cursor, DeadlineChanges, ImportedDetail, Page, PastRevocation, Removable, Signed
+from authctl.store.values import Cursor, DeadlineChanges, ImportedDetail, Page, PastRevocation, Removable, Signed, Summary
 
 if TYPE_CHECKING:
     from authctl.model import (
@@ -211,6 +211,21 @@ class SqliteView:
     def _compiled(self, selection: SessionFilter, now: int) -> Selection:
         return compiled(selection, now, self.holding, self.profile_keys, self.found(selection))
 
+    def numbers(self, selection: SessionFilter, now: int) -> Sequence[int]:
+        from authctl.store import affected
+
+        return affected.selected(self.connection, self._compiled(selection, now))
+
+    def used_last(self, numbers: Sequence[int], limit: int) -> list[int]:
+        from authctl.store import affected
+
+        return affected.used_last(self.connection, numbers, limit)
+
+    def summary(self, numbers: Sequence[int], now: int, largest: int) -> Summary:
+        from authctl.store import affected
+
+        return affected.summary(self.connection, numbers, self.holding, now, largest)
+
     def count(self, selection: SessionFilter, now: int, at_most: int | None = None) -> int:
         if at_most is None and set(selection.criteria()) <= {"status", "kind"}:
             held = {key: event.started_at for key, event in self.holding.running(now).items()}
@@ -309,21 +324,14 @@ class SqliteView:
         return profiles_in_force(self.connection)
 
     def deadline_changes(self, profiles: ProfileSet, now: int) -> dict[str, DeadlineChanges]:
-        from authctl.store.deadlines import LIVING, NEW_DEADLINE, recomputations
+        from authctl.store import affected
 
-        sql = (
-            f"SELECT sum({NEW_DEADLINE} < s.expires_at AND ({NEW_DEADLINE} > :now OR :since < :now)),"
-            f" sum({NEW_DEADLINE} > s.expires_at), sum({NEW_DEADLINE} <= :now AND :since = :now)"
-            f" FROM sessions AS s INDEXED BY sessions_by_expiry WHERE {LIVING}"
-        )
-        changes = {}
-        for name, parameters in recomputations(profiles, now, self.holding):
-            found = self._one(sql, parameters) or ()
-            let_go = 0 if profiles.profiles[name].continuity else self.held(name, now)
-            counts = [count or 0 for count in found]
-            if let_go or any(count is not None for count in found):
-                changes[name] = DeadlineChanges(counts[0], counts[1], counts[2] + let_go)
-        return changes
+        return affected.deadline_changes(self.connection, profiles, self.holding, now)
+
+    def ended_by(self, profiles: ProfileSet, now: int) -> Sequence[int]:
+        from authctl.store import affected
+
+        return affected.ended_by(self.connection, profiles, self.holding, now)
 
     def held(self, profile: str, now: int) -> int:
         event = self.holding.running(now).get(fold(profile))

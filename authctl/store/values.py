@@ -36,6 +36,25 @@ class DeadlineChanges(NamedTuple):
     ended: int
 
 
+class Largest(NamedTuple):
+    """What sessions have in common, counted: the names that most of them have, and how many names there are besides."""
+
+    counts: tuple[tuple[str | None, int], ...]
+    more: int
+
+
+class Summary(NamedTuple):
+    """Some sessions, counted."""
+
+    total: int
+    web: int
+    """How many of them are web sessions."""
+    active: int
+    expired: int
+    users: Largest
+    applications: Largest
+
+
 class Signed(NamedTuple):
     """The living sessions whose present tokens one key signed."""
 

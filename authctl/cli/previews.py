@@ -1,0 +1,138 @@
+"""What a person is shown, on standard error, before a deed that ends the sessions of many; and the question that follows."""
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from authctl import records, render
+from authctl.cli.context import Cli, counted, talk, talk_many
+from authctl.names import quoted
+
+if TYPE_CHECKING:
+    from authctl.model import ProfileSet, SessionFilter
+    from authctl.registry.bounds import Bound
+    from authctl.registry.previews import Preview
+    from authctl.registry.profiles import ApplyPreview, ProfileDifference
+    from authctl.store.values import Largest
+
+_LONGEST_NAME = 40
+
+
+def confirm_revocation(cli: Cli, selection: "SessionFilter", max_affected: int | None, yes: bool) -> "Bound | None":
+    """Show what `revoke` would hit, and ask; the bound of what was agreed to. Raises Refused."""
+    if yes and cli.quiet:
+        return None
+    preview = cli.registry.preview_revocation(selection, max_affected=max_affected)
+    total = preview.summary.total
+    question, owed = f"revoke {counted(total, 'session')}? [y/N]", "y"
+    if selection.everything:
+        meant = "everybody has to sign in again, and whoever signs in before this is done is revoked, too"
+        question, owed = f"{meant}. Type {total} to revoke them:", str(total)
+    return _agreed(cli, preview, "revoke", "session", question, owed, yes)
+
+
+def confirm_retirement(cli: Cli, key_id: str, *, sign_out: bool, compromised: bool, yes: bool) -> "Bound | None":
+    """Show whom retiring a key would sign out, and ask; the bound of what was agreed to. Raises Refused."""
+    if yes and cli.quiet:
+        return None
+    preview = cli.registry.preview_retirement(key_id, sign_out=sign_out, compromised=compromised)
+    return _agreed(cli, preview, "end", "living session", "retire? [y/N]", "y", yes)
+
+
+def confirm_profiles(cli: Cli, wanted: "ProfileSet", yes: bool) -> "Bound | None":
+    """Show what applying profiles would change and whom it would end, and ask; the bound of what was agreed to. Raises Refused."""
+    if yes and cli.quiet:
+        return None
+    preview = cli.registry.preview_profiles(wanted)
+    say = talk if preview.ending.summary.total else cli.say  # what is asked about is shown, quiet or not
+    for line in in_words(preview):
+        say(line)
+    return _agreed(cli, preview.ending, "end", "living session", "apply? [y/N]", "y", yes)
+
+
+def show_profiles(cli: Cli, wanted: "ProfileSet") -> None:
+    """Show what applying profiles would change and whom it would end, without a question."""
+    if cli.quiet:
+        return
+    preview = cli.registry.preview_profiles(wanted)
+    for line in in_words(preview):
+        talk(line)
+    if preview.ending.summary.total:
+        show_preview(preview.ending, "end", "living session")
+
+
+def _agreed(cli: Cli, preview: "Preview", deed: str, noun: str, question: str, owed: str, yes: bool) -> "Bound | None":
+    """Show a preview and ask, where it has any session; no bound with `--yes`, which agrees to whatever is there."""
+    if preview.summary.total:
+        show_preview(preview, deed, noun)
+        cli.confirm(question, owed, yes)
+    return None if yes else preview.bound
+
+
+def show_preview(preview: "Preview", deed: str, noun: str) -> None:
+    """Say which sessions a deed would hit: counted by user, application and status, and a few of them in a table."""
+    found = preview.summary
+    talk(f"this would {deed} {counted(found.total, noun)}, {found.web:,} of them web sessions")
+    talk(f"by user: {_shares(found.users)}")
+    talk(f"by application: {_shares(found.applications)}")
+    by_status = (("active", found.active), ("expired", found.expired))
+    talk(f"by status: {', '.join(f'{status} {count:,}' for status, count in by_status if count)}")
+    if found.total > len(preview.sessions):
+        talk(f"the {len(preview.sessions)} of them that were used last:")
+    talk_many(map(records.session, preview.sessions), render.PREVIEWED)
+
+
+def _shares(largest: "Largest") -> str:
+    """Names with how many sessions each has, and how many names there are besides."""
+    named = [f"{quoted(name, _LONGEST_NAME) if name else 'none'} {count:,}" for name, count in largest.counts]
+    return ", ".join(named) + (f", and {largest.more:,} more" if largest.more else "")
+
+
+def in_words(preview: "ApplyPreview") -> list[str]:
+    """What applying profiles would change, a line each."""
+    return [*settings_in_words(preview.settings), *filter(None, map(_profile, preview.differences))]
+
+
+def settings_in_words(settings: Mapping[str, tuple[Any, Any]]) -> list[str]:
+    """What would change besides the profiles: how long ended sessions are kept, and which profile new ones get."""
+    lines = [f"{name} {old} -> {new}" for name, (old, new) in settings.items() if name != "assignments"]
+    old, new = settings.get("assignments", ([], []))
+    lines += [f"assignment withdrawn: {_assignment(one)}" for one in old if one not in new]
+    lines += [f"assignment added: {_assignment(one)}" for one in new if one not in old]
+    if len(lines) == len(settings) - 1 and "assignments" in settings:
+        lines.append("assignments: the same in another order")
+    return lines
+
+
+def _assignment(assignment: Mapping[str, str]) -> str:
+    who = [f"{name} {quoted(assignment[name])}" for name in ("user", "application") if name in assignment]
+    return f"{', '.join(who)} -> profile {quoted(assignment['profile'])}"
+
+
+def _profile(difference: "ProfileDifference") -> str | None:
+    """What would change in one profile; None where nothing does."""
+    name = f"profile {difference.name}"
+    if difference.change == "withdrawn":
+        return f"{name}: withdrawn; it goes on ruling the sessions that it has"
+    if difference.after and difference.change == "added":
+        document = difference.after.to_document()
+        said = ", ".join(f"{field} {document[field]}" for field in ("idle_timeout", "absolute_timeout"))
+        return f"{name}: added, {said}"
+    changed = [line for field, (old, new) in difference.fields().items() for line in _changes(field, old, new)]
+    return f"{name}: {', '.join(changed)}" if changed else None
+
+
+def _changes(field: str, old: Any, new: Any) -> Iterator[str]:
+    """What would change in one field; of a field that has parts, in each of them."""
+    if isinstance(old, dict) or isinstance(new, dict):
+        before, after = (value if isinstance(value, dict) else {} for value in (old, new))
+        for part in dict.fromkeys([*before, *after]):
+            yield from _changes(f"{field}.{part}", before.get(part), after.get(part))
+    elif old != new:
+        yield f"{field} {_value(field, old)} -> {_value(field, new)}"
+
+
+def _value(field: str, value: Any) -> str:
+    if isinstance(value, str):
+        return quoted(value) if field == "description" else value
+    return "none" if value is None else json.dumps(value)

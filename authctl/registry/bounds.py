@@ -1,0 +1,41 @@
+"""The bound of a deed: the sessions that a person was shown, and no others."""
+
+from array import array
+from collections.abc import Iterable, Sequence
+from hashlib import sha256
+from typing import NamedTuple, Self
+
+from authctl.errors import Refused
+
+
+class Bound(NamedTuple):
+    """The only sessions that a deed may newly end: those of its preview."""
+
+    numbers: Sequence[int]
+    """The sessions' numbers, ascending, eight bytes each."""
+
+    @classmethod
+    def of(cls, numbers: Iterable[int]) -> Self:
+        """The bound that allows those sessions."""
+        return cls(array("q", sorted(numbers)))
+
+    @property
+    def highest(self) -> int:
+        """The highest number; what was registered later has a higher one. Zero where no session is allowed."""
+        return self.numbers[-1] if self.numbers else 0
+
+    @property
+    def digest(self) -> str:
+        """The SHA-256 of the numbers, in decimal with commas between: the same for the same sessions, on every machine."""
+        return sha256(",".join(map(str, self.numbers)).encode()).hexdigest()
+
+    def beyond(self, numbers: Iterable[int]) -> int:
+        """How many of those sessions the bound does not allow."""
+        return len(set(numbers).difference(self.numbers))
+
+    def check(self, numbers: Sequence[int], fate: str) -> None:
+        """Raise Refused where a deed would hit any other session; `fate` says what would become of them: "would end"."""
+        if others := self.beyond(numbers):
+            now = f"{len(numbers):,} session{'s' * (len(numbers) != 1)} {fate} now"
+            shown = f"{others:,} of them {'was' if others == 1 else 'were'} not shown"
+            raise Refused(f"not done: {now}, and {shown}", "to see them: the same command again")
