@@ -29,7 +29,16 @@ from authctl.store.selection import (
     place,
     status_sql,
 )
-from authctl.store.values import Cursor, DeadlineChanges, ImportedDetail, Page, PastRevocation, Removable, Signed, Summary
+from authctl.store.values import (
+    Cursor,
+    DeadlineChanges,
+    ImportedDetail,
+    Page,
+    PastRevocation,
+    Removable,
+    Signed,
+    Summary,
+)
 
 if TYPE_CHECKING:
     from authctl.model import (
