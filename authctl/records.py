@@ -277,7 +277,7 @@ def backup(o: "BackupOutcome") -> Record:
 
 
 def restoration(o: "RestoreOutcome") -> Record:
-    """What putting a backup back came to."""
+    """What putting a backup back came to, or would."""
     return {
         "file": str(o.file),
         "registry_id": o.registry_id,
@@ -287,6 +287,15 @@ def restoration(o: "RestoreOutcome") -> Record:
         "note": o.note,
         "known": o.known,
         "ended": o.ended,
+        "living": o.living,
+        "backup_seq": o.backup_seq,
+        "backup_at": instant(o.backup_at),
+        "carried_from": o.carried_from and o.carried_from._asdict(),
+        "carried": o.carried and o.carried._asdict(),
+        "profiles_differ": o.profiles_differ,
+        "stay_disabled": list(o.stay_disabled),
+        "replaced_kept_as": None if o.replaced_kept_as is None else str(o.replaced_kept_as),
+        "dry_run": o.dry_run,
     }
 
 

@@ -22,6 +22,7 @@ from authctl import (
     Status,
     TokenEnded,
     TokenInvalid,
+    TokenRevoked,
     profiles,
 )
 from authctl.registry.backups import restore
@@ -97,8 +98,8 @@ def test_a9_taken_while_others_write(registry: Registry, home: Path, tmp_path: P
 def test_a8_what_is_put_back_signs_everybody_out(
     registry: Registry, home: Path, tmp_path: Path, put_back: Callable, clock: Clock
 ):
-    """What was revoked since would live again; who signs in after it is good; the chain goes on, and so does the head."""
-    bob = issue(registry, "bob")
+    """What was living is over, what was revoked since is revoked; who signs in after it is good; the chain goes on, and the head."""
+    bob, erin = issue(registry, "bob"), issue(registry, "erin")
     registry.back_up(tmp_path / "copy.db")
     clock.forward(hours=1)
     later = issue(registry)
@@ -106,16 +107,19 @@ def test_a8_what_is_put_back_signs_everybody_out(
     with pytest.raises(Refused, match="note is required"):
         put_back(tmp_path / "copy.db", note=None)
     outcome = put_back(tmp_path / "copy.db", actor="eve")
-    assert (outcome.seq, outcome.known, outcome.ended, outcome.actor) == (3, 4, 1, "eve")
+    assert (outcome.seq, outcome.known, outcome.ended, outcome.actor) == (4, 5, 1, "eve")
     with pytest.raises(TokenEnded, match="restored"):
+        registry.verify(erin.access_token)
+    with pytest.raises(TokenRevoked):
         registry.verify(bob.access_token)
     with pytest.raises(TokenInvalid):
         registry.verify(later.access_token)
     carol = issue(registry, "carol")
     assert registry.verify(carol.access_token)
-    assert registry.session(bob.session.id).status is Status.EXPIRED
-    assert registry.verify_audit().seq == 4
-    event = registry.event(3)
+    assert registry.session(erin.session.id).status is Status.EXPIRED
+    assert registry.session(bob.session.id).note == "lost device"
+    assert registry.verify_audit().seq == 5
+    event = registry.event(4)
     assert (event.action, event.note, event.actor) == ("registry.restore", "restored the backup of Monday", "eve")
     with Registry.open(home, registry=home / "registry.db", clock=clock) as other:
         assert other.verify(carol.access_token)
@@ -134,12 +138,13 @@ def test_numbers_that_were_given_never_come_back(registry: Registry, tmp_path: P
 def test_numbers_that_are_given_meanwhile_do_not_come_back_either(
     registry: Registry, tmp_path: Path, home: Path, clock: Clock
 ):
-    """Others sign in until the very moment at which the backup is put in place."""
+    """Others sign in until the very moment from which on the registry is locked."""
     registry.back_up(tmp_path / "copy.db")
     lost: list[int] = []
 
     def meanwhile() -> datetime:
-        lost.append(issue(registry).session.number)
+        if not lost:  # once it is locked, nobody signs in until it is done
+            lost.append(issue(registry).session.number)
         return clock()
 
     restore(find_home(home, home / "registry.db"), tmp_path / "copy.db", note="disk failed", clock=meanwhile)
@@ -339,17 +344,17 @@ def test_backup_and_restore_by_command(installed: Authctl, tmp_path: Path, home:
     assert installed("restore", str(tmp_path / "copy.db")).code == 4
     assert installed("restore", str(tmp_path / "nowhere.db"), "--note", "disk failed").code == 6
     assert installed("tokens", "verify", stdin=token).code == 0
-    done = installed("restore", str(tmp_path / "copy.db"), "--note", "disk failed", "-o", "json")
+    done = installed("restore", str(tmp_path / "copy.db"), "--note", "disk failed", "--yes", "-o", "json")
     assert (done.code, done.json["ended"], done.json["note"]) == (0, 1, "disk failed")
     assert installed("tokens", "verify", stdin=token).code == 5
     assert installed("audit", "verify").code == 0
     for name in ("registry.db-wal", "registry.db-shm"):
         (home / name).unlink(missing_ok=True)
     (home / "registry.db").write_bytes(b"damage" * 5000)
-    refused = installed("restore", str(tmp_path / "copy.db"), "--note", "disk failed")
+    refused = installed("restore", str(tmp_path / "copy.db"), "--note", "disk failed", "--yes")
     assert (refused.code, "move" in refused.err) == (4, True)
     (home / "registry.db").unlink()
-    assert installed("restore", str(tmp_path / "copy.db"), "--note", "disk failed").code == 0
+    assert installed("restore", str(tmp_path / "copy.db"), "--note", "disk failed", "--yes").code == 0
     assert installed("tokens", "verify", stdin=token).code == 5
 
 

@@ -1,13 +1,22 @@
 """`authctl backup` and `authctl restore`."""
 
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from authctl import records
-from authctl.cli.context import counted, start
-from authctl.cli.options import Actor, Note, Output, Quiet
+from authctl.cli.context import Cli, counted, start, talk
+from authctl.cli.options import Actor, DryRun, Note, Output, Quiet, Yes
+from authctl.instants import format_instant
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from authctl.registry.backups import RestoreOutcome
+
+_NAMED = 10
 
 backup_app = typer.Typer(rich_markup_mode=None, add_completion=False)
 restore_app = typer.Typer(rich_markup_mode=None, add_completion=False)
@@ -33,15 +42,77 @@ def restore(
     ctx: typer.Context,
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A backup that `authctl backup` took.")],
     note: Note = None,
+    dry_run: DryRun = False,
+    yes: Yes = False,
     actor: Actor = None,
     output: Output = None,
     quiet: Quiet = False,
 ) -> None:
-    """Put a backup back. Ends every session that it has: what was revoked since would live again."""
+    """Put a backup back. Ends every session; users disabled and sessions revoked since stay so. Asks for a count to be typed."""
     from authctl.registry.backups import restore as put_back
 
     cli = start(ctx, output, quiet)
-    outcome = put_back(cli.place, file, note=cli.note(note), actor=actor, warn=cli.warn)
-    cli.say(f"restored {outcome.file}; {counted(outcome.ended, 'living session')} ended, everybody signs in again")
+    put = partial(put_back, cli.place, file, actor=actor, warn=cli.warn)
+    if not dry_run:
+        note = _agreed(cli, put, note, yes)
+    outcome = put(note=note, dry_run=dry_run)
+    _warn(cli, outcome)
+    done = "dry run, nothing was changed: would restore" if dry_run else "restored"
+    kept = f"; what was replaced is kept as {outcome.replaced_kept_as}" if outcome.replaced_kept_as else ""
+    cli.say(f"{done} {outcome.file}: {_said(outcome)}{kept}")
     if cli.form:
         cli.show(records.restoration(outcome))
+
+
+def _agreed(cli: Cli, put: "Callable[..., RestoreOutcome]", note: str | None, yes: bool) -> str | None:
+    """Show what a restore would do, and go on only when the person agrees; the note, asked for then where none was given."""
+    from authctl import names
+
+    if note is not None or not cli.can_ask:
+        names.note(note)
+    if not yes:
+        found = put(note=note, dry_run=True)
+        _warn(cli, found)
+        place = cli.place.registry
+        replaced = f"event {found.carried_from.seq} of {place}" if found.carried_from else f"nothing: {place} is not there"
+        talk(f"this replaces {replaced}, by the backup of {format_instant(found.backup_at)}, event {found.backup_seq}")
+        talk(_said(found))
+        talk(f"lost: every other session, sign-in and audit event since event {found.backup_seq}")
+        question = f"everybody has to sign in again. Type {found.living} to restore:"
+        cli.confirm(question, str(found.living), yes)
+    return cli.note(note)
+
+
+def _said(outcome: "RestoreOutcome") -> str:
+    """What a restore ends and carries over, in words."""
+    ended = f"{counted(outcome.ended, 'living session')} of the backup ended, everybody signs in again"
+    if outcome.carried is None:
+        return f"{ended}; nothing carried over"
+    kinds = (
+        (outcome.carried.disabled_users, "disabled user"),
+        (outcome.carried.password_changes, "changed password"),
+        (outcome.carried.revocations, "revocation"),
+        (outcome.carried.sessions_revoked, "revoked session"),
+        (outcome.carried.sessions_ended, "ended session"),
+        (outcome.carried.continuity_ended, "end of a continuity event"),
+        (outcome.carried.import_keys, "key of imports"),
+    )
+    carried = ", ".join(counted(count, what) for count, what in kinds if count)
+    return f"{ended}; carried over: {carried or 'nothing, since no such deed came after the backup'}"
+
+
+def _warn(cli: Cli, outcome: "RestoreOutcome") -> None:
+    """Say what a restore cannot know, and what is not as it was."""
+    if outcome.carried_from is None:
+        since = f"since event {outcome.backup_seq} of the backup, at {format_instant(outcome.backup_at)}"
+        cli.warn(
+            f"no registry is at {cli.place.registry}, so that nothing is carried over: who was disabled, whose password"
+            f" was changed and what was revoked {since}, is not known"
+        )
+    if outcome.profiles_differ:
+        cli.warn("the profiles of the backup are in force, and differ from those before: authctl profiles diff")
+    if outcome.stay_disabled:
+        some = ", ".join(outcome.stay_disabled[:_NAMED])
+        more = ", …" if len(outcome.stay_disabled) > _NAMED else ""
+        count = counted(len(outcome.stay_disabled), "user")
+        cli.warn(f"{count} disabled in the backup stay so, though enabled since: {some}{more}: authctl users enable")

@@ -75,17 +75,38 @@ def event(core: Core, seq: int) -> AuditEvent:
 def verify(core: Core) -> ChainHead:
     """Walk the chain alone. Raises IntegrityFailure naming the first bad event, or where it is of another registry."""
     verifier = Verifier()
-    while True:
+    is_more = True
+    while is_more:
         with core.store.view() as view:
-            found = view.chain(verifier.last.seq if verifier.last else _BEFORE_ALL, _BATCH)
-        if not verifier.walk(found):
-            raise IntegrityFailure(f"the audit log was tampered with: {verifier.bad}")
-        if len(found) < _BATCH:
-            break
+            is_more = _walk(view, verifier)
+    with core.store.view() as view:
+        return _end(view, verifier)
+
+
+def verify_since(view: View, known: ChainHead | None) -> ChainHead:
+    """As `verify`, in one snapshot: only the events since one that was verified before, where the chain still has that one."""
+    verifier = Verifier()
+    event = view.event(known.seq) if known else None
+    if known and event and event.hash == known.hash:
+        verifier.last = event
+    while _walk(view, verifier):
+        pass
+    return _end(view, verifier)
+
+
+def _walk(view: View, verifier: Verifier) -> bool:
+    """Walk the next events; whether there may be more."""
+    found = view.chain(verifier.last.seq if verifier.last else _BEFORE_ALL, _BATCH)
+    if not verifier.walk(found):
+        raise IntegrityFailure(f"the audit log was tampered with: {verifier.bad}")
+    return len(found) == _BATCH
+
+
+def _end(view: View, verifier: Verifier) -> ChainHead:
+    """The head of a chain that was walked to its end."""
     if verifier.last is None:
         raise IntegrityFailure("the audit log was tampered with: it is empty")
-    with core.store.view() as view:
-        check_identity(view)
+    check_identity(view)
     return ChainHead(verifier.last.seq, verifier.last.hash)
 
 
@@ -106,6 +127,7 @@ def accept(core: Core, *, note: str | None, actor: str | None) -> AcceptOutcome:
     with core.change(actor, patience=2, anchored=False) as unit:
         last = unit.tx.last_event()
         ended = unit.tx.end_all(unit.now, "restored")
+        unit.tx.set_restored(unit.now)
         forgotten = unit.tx.forget_logins()
         detail = {
             "known": known.seq if known else None,

@@ -1,17 +1,25 @@
-"""Backups, and putting one back: what was revoked since would live again, so that everybody signs in anew."""
+"""Backups, and putting one back: what restricts is taken over from the registry that is replaced, and everybody signs in anew."""
 
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from authctl import names
 from authctl.errors import IntegrityFailure, Refused, RegistryUnavailable, reason
 from authctl.escapes import visible
-from authctl.instants import Clock
+from authctl.instants import Clock, format_instant
+from authctl.model import SessionFilter, Status
 from authctl.registry import audit as audit_log
-from authctl.registry.core import Core, Warn, actor_name
+from authctl.registry.audit import ChainHead
+from authctl.registry.core import MOST_LISTED, Core, Warn, actor_name
 from authctl.settings import Home
-from authctl.store import open_store, restored_store
+from authctl.store import draft_of, open_store
+
+if TYPE_CHECKING:
+    from authctl.model import AuditEvent
+    from authctl.store.base import View
+    from authctl.store.values import Carried
 
 
 class BackupOutcome(NamedTuple):
@@ -24,18 +32,34 @@ class BackupOutcome(NamedTuple):
 
 
 class RestoreOutcome(NamedTuple):
-    """What putting a backup back came to."""
+    """What putting a backup back came to, or would."""
 
     file: Path
     registry_id: str
     seq: int
+    """The event of it, which follows the last one of the backup."""
     at: int
     actor: str
-    note: str
+    note: str | None
     known: int | None
     """The event that the head outside knew last."""
     ended: int
     """How many sessions of the backup were living, and are ended now."""
+    living: int
+    """How many sessions were living in the registry that was replaced; in the backup, where no registry was there."""
+    backup_seq: int
+    backup_at: int
+    """Number and instant of the last event of the backup."""
+    carried_from: ChainHead | None
+    """The last event of the registry that was replaced; None where no registry was there, so that nothing was carried over."""
+    carried: "Carried | None"
+    profiles_differ: bool
+    """Whether the profiles of the backup are others than those that were in force."""
+    stay_disabled: tuple[str, ...]
+    """Up to 1,000 users who are disabled in the backup, and were not in the registry that was replaced."""
+    replaced_kept_as: Path | None
+    """The file that the registry that was replaced is kept as."""
+    dry_run: bool
 
 
 def back_up(core: Core, file: Path) -> BackupOutcome:
@@ -54,42 +78,137 @@ def restore(
     *,
     note: str | None,
     actor: str | None = None,
+    dry_run: bool = False,
     clock: Clock | None = None,
     warn: Warn | None = None,
 ) -> RestoreOutcome:
     """Put a backup in the place of the registry, or where it is missing, and end every session that it has.
 
-    Its audit chain goes on with the event of that, and is what is kept as the head outside; what happened since the
-    backup was taken is lost, and is not known. Whoever has the registry open goes on with what was put there. Raises Refused without a note, or where the
-    backup is of another registry; RegistryUnavailable or IntegrityFailure where either cannot be used. Nothing has changed then.
+    What restricts is taken over from the registry that is there, which is kept in a file beside it: disabled users, password
+    changes, revocations and ends since the backup was taken, and what imports need to know of them. Nothing that lets somebody in
+    is taken over. The audit chain of the backup goes on with the event of that, and is what is kept as the head outside. Whoever
+    has the registry open goes on with what was put there. A dry run needs no note, writes nothing and leaves nothing.
+
+    Raises Refused without a note, where the backup is of another registry, or where the registry that is there is damaged or its
+    audit chain does not verify; RegistryUnavailable or IntegrityFailure where either cannot be used. Nothing has changed then.
     """
-    note = names.note(note)
+    if note is not None or not dry_run:
+        note = names.note(note)
     who = actor_name(actor)
-    _check_whole(place)
-    with restored_store(file.absolute(), place.registry) as store:
-        core = Core(place, store, clock, warn)
-        chain = audit_log.verify(core)
-        known = core.outside_head()
-        with core.change(who, anchored=False) as unit:
-            ended = unit.tx.end_all(unit.now, "restored")
-            unit.tx.forget_logins()
-            detail = {"file": visible(str(file)), "taken": chain.seq, "known": known.seq if known else None}
-            unit.record("registry.restore", note=note, detail={**detail, "ended": ended})
-            registry_id = unit.tx.registry_id()
-            last, at = unit.recorded[-1], unit.now
+    trusted = _check_present(place)
+    with draft_of(file.absolute(), place.registry) as draft:
+        core = Core(place, draft.store, clock, warn)
+        restoring = _Restoring(core, file, note, who, trusted, audit_log.verify(core), dry_run)
+        if dry_run:
+            return draft.preview(restoring.make_ready)[0]
+        outcome, last = draft.put(_kept_name(core), restoring.make_ready)
+    assert last is not None
     with closing(open_store(place.registry)) as present:
         Core(place, present, clock, warn).take_head(last)
-    return RestoreOutcome(file, registry_id, last.seq, at, who, note, known.seq if known else None, ended)
+    return outcome
 
 
-def _check_whole(place: Home) -> None:
-    """Raise Refused where the registry that is there is damaged: it is not written over, and may be needed."""
+def _kept_name(core: Core) -> str:
+    """The name under which the registry that is replaced is kept, beside it."""
+    with core.look() as (_view, now):
+        to_the_second = format_instant(now)[: len("2026-03-02T09:00:00")]
+    return f"{core.home.registry.name}.replaced-{to_the_second.replace('-', '').replace(':', '')}Z"
+
+
+class _Restoring(NamedTuple):
+    """What a copy of a backup is made ready with."""
+
+    core: Core
+    file: Path
+    note: str | None
+    actor: str
+    trusted: ChainHead | None
+    """How far the chain of the registry that is there was verified before nobody could change it."""
+    taken: ChainHead
+    dry_run: bool
+
+    def make_ready(
+        self, replaced: "View | None", kept_as: Path | None
+    ) -> "tuple[RestoreOutcome, AuditEvent | None]":
+        """Carry over, end everything, and record that; what it comes to, and its event."""
+        known = self.core.outside_head()
+        head = None
+        if replaced:
+            with _refused_where_damaged(self.core.home):
+                head = audit_log.verify_since(replaced, self.trusted)
+        with self.core.change(self.actor, anchored=False) as unit:
+            carried = unit.tx.carry_over(unit.now) if replaced else None
+            ended = unit.tx.end_all(unit.now, "restored")
+            unit.tx.set_restored(unit.now)
+            unit.tx.forget_logins()
+            last = unit.tx.event(self.taken.seq)
+            outcome = RestoreOutcome(
+                file=self.file,
+                registry_id=unit.tx.registry_id(),
+                seq=self.taken.seq + 1,
+                at=unit.now,
+                actor=self.actor,
+                note=self.note,
+                known=known.seq if known else None,
+                ended=ended,
+                living=replaced.count(SessionFilter(status=Status.ACTIVE), unit.now) if replaced else ended,
+                backup_seq=self.taken.seq,
+                backup_at=last.at if last else 0,
+                carried_from=head,
+                carried=carried,
+                profiles_differ=bool(replaced and _profiles_differ(replaced, unit.tx)),
+                stay_disabled=_enabled_since(replaced, unit.tx) if replaced else (),
+                replaced_kept_as=kept_as,
+                dry_run=self.dry_run,
+            )
+            if not self.dry_run:
+                unit.record("registry.restore", note=self.note, detail=_detail(outcome))
+        return outcome, unit.recorded[-1] if unit.recorded else None
+
+
+def _detail(outcome: RestoreOutcome) -> dict[str, Any]:
+    """What the event of a restore says."""
+    return {
+        "file": visible(str(outcome.file)),
+        "taken": outcome.backup_seq,
+        "known": outcome.known,
+        "ended": outcome.ended,
+        "carried_from": outcome.carried_from and outcome.carried_from._asdict(),
+        "carried": outcome.carried and outcome.carried._asdict(),
+        "replaced_kept_as": outcome.replaced_kept_as and visible(str(outcome.replaced_kept_as)),
+    }
+
+
+def _profiles_differ(replaced: "View", restored: "View") -> bool:
+    return replaced.profiles().to_document() != restored.profiles().to_document()
+
+
+def _enabled_since(replaced: "View", restored: "View") -> tuple[str, ...]:
+    """The users who are disabled in one, and were not in the other."""
+    disabled = {names.fold(user.username) for user in replaced.users() if user.disabled_at is not None}
+    found = (user for user in restored.users() if user.disabled_at is not None)
+    return tuple(user.username for user in found if names.fold(user.username) not in disabled)[:MOST_LISTED]
+
+
+def _check_present(place: Home) -> ChainHead | None:
+    """The end of the audit chain of the registry that is there; None where there is none.
+
+    Raises Refused where it is damaged, or its chain does not verify: it is not written over, and may be needed.
+    """
     try:
-        if place.registry.exists():
-            with closing(open_store(place.registry)) as store, store.view() as view:
-                view.registry_id()
+        if not place.registry.exists():
+            return None
+        with _refused_where_damaged(place), closing(open_store(place.registry)) as store:
+            store.check()
+            return audit_log.verify(Core(place, store, None))
     except OSError as error:
         raise RegistryUnavailable(f"cannot read the registry at {place.registry}: {reason(error)}") from None
+
+
+@contextmanager
+def _refused_where_damaged(place: Home) -> Iterator[None]:
+    try:
+        yield
     except IntegrityFailure as error:
         what = f"the registry that is there cannot be replaced while it is damaged: {error.message}"
         beside = f"{place.registry.name}-wal and -shm"

@@ -8,10 +8,12 @@ name its factory in the contract suite.
 
 from __future__ import annotations  # the values passed about are imported where they are made
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from authctl.lifetimes import Deadlines
+
+Done = TypeVar("Done")
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     )
     from authctl.store.values import (
         Archive,
+        Carried,
         Cursor,
         DeadlineChanges,
         Imported,
@@ -189,6 +192,21 @@ class Change(View, Protocol):
 
     def set_seen(self, at: int) -> None:
         """Record that instant as the latest, whatever was seen before."""
+
+    def set_restored(self, at: int) -> None:
+        """Record the instant of a restore, or of the acceptance of a chain: every session from before has ended then. The latest
+        one stays."""
+
+    def carry_over(self, at: int) -> Carried:
+        """Take over what restricts from the registry that this copy of a backup is to replace (`Draft`), at the instant of a restore.
+
+        Disabled users, the latest ends and password changes of users; revocations that were made since, under their own numbers
+        where these are free; sessions that are revoked or ended, as they stand there, whether the backup has them or not, the
+        first revocation and the first end before later ones; what imports need to know: their keys, the instants up to which
+        rows of a key change nothing, and the instant of the last restore; and that continuity events ended earlier. Of an
+        imported session that lives there and was used ahead of `at`, that its rows change nothing. Nothing that lets somebody
+        in is taken over: no user is enabled, and no living session, profile or remembered login is taken.
+        """
 
     def end_all(self, at: int, reason: str) -> int:
         """Make a hard end of every session that lives at that instant; how many that were."""
@@ -356,8 +374,32 @@ class Store(Protocol):
     def back_up(self, path: Path) -> None:
         """Copy everything as it is now to a new file, private and whole, while others write. Raises Refused when one is there."""
 
+    def check(self) -> None:
+        """Read all of the database. Raises IntegrityFailure where it is damaged."""
+
     def staging(self) -> Staging:
         """Fresh room for an import."""
 
     def close(self) -> None:
         """Let go of the database; closing twice is no error."""
+
+
+class Draft(Protocol):
+    """A copy of a backup, on its way into the place of a registry."""
+
+    store: Store
+    """The copy, which nobody else has."""
+
+    def preview(self, make_ready: Callable[[View | None, Path | None], Done]) -> Done:
+        """Make the copy ready as `put` does, and put it nowhere."""
+
+    def put(self, kept_name: str, make_ready: Callable[[View | None, Path | None], Done]) -> Done:
+        """Put the copy into the place of the registry: all of it, or nothing.
+
+        It is made ready in the moment from which on nobody can change the registry that is there, so that no deed falls in
+        between: `make_ready` is given that registry, and the file that it is kept as, private and beside it, under that name
+        or one that begins with it; None and None where no registry is there. The copy then has given every number that the other
+        has given, and has seen what that one has seen, and `carry_over` takes from it. Raises Refused where the backup is
+        of another registry, or a log lies where no registry is; DiskFull and RegistryUnavailable. Nothing has changed then, and no
+        file is left.
+        """

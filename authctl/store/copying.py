@@ -7,16 +7,22 @@ import os
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from itertools import count
 from pathlib import Path
 from time import monotonic
+from typing import TypeVar
 from urllib.parse import quote
 
 from authctl.errors import AuthctlError, DiskFull, IntegrityFailure, Refused, RegistryUnavailable, reason
 from authctl.files import check_folder, check_private, resolved, sync, sync_directory
 from authctl.store.format import check_complete, draft_beside, finish_creation, has_log
 from authctl.store.reading import SqliteView
+from authctl.store.restrictions import SCHEMA
 from authctl.store.sqlite import PATIENCE, SqliteStore, explained
 from authctl.store.writing import SqliteChange
+
+Done = TypeVar("Done")
+MakeReady = Callable[[SqliteView | None, Path | None], Done]
 
 _COUNTED = ("sessions", "revocations")
 _STEP = 16
@@ -72,24 +78,85 @@ def check(connection: sqlite3.Connection, path: Path) -> None:
         raise IntegrityFailure(f"{path} is damaged: {found[0]}")
 
 
-def put(draft: Path, path: Path) -> None:
-    """Put a draft in the place of a registry that others may have open, or where there is none."""
-    if not path.exists():
+class SqliteDraft:
+    """`Draft` of `base`."""
+
+    def __init__(self, store: SqliteStore, backup: Path, path: Path) -> None:
+        self.store = store
+        self._backup = backup
+        self._path = path
+
+    def preview(self, make_ready: MakeReady[Done]) -> Done:
+        if not self._path.exists():
+            check_vacant(self._path)
+            return make_ready(None, None)
+        with closing(SqliteStore(self._path)) as present, present.view() as view:
+            return self._made_ready(view, None, make_ready)
+
+    def put(self, kept_name: str, make_ready: MakeReady[Done]) -> Done:
+        if self._path.exists():
+            return self._replace(kept_name, make_ready)
+        check_vacant(self._path)
+        done = make_ready(None, None)
+        self.store.close()
+        _appear(self.store.path, self._path)
+        return done
+
+    def _replace(self, kept_name: str, make_ready: MakeReady[Done]) -> Done:
+        done: list[Done] = []
+        kept: list[Path] = []
+        with (
+            closing(SqliteStore(self._path)) as present,
+            closing(sqlite3.connect(self.store.path, isolation_level=None)) as source,
+            present.exclusively() as target,
+        ):
+
+            def when_locked() -> None:
+                with present.view() as view:
+                    kept.append(_keep(view.connection, present.path.parent, kept_name))
+                    done.append(self._made_ready(view, kept[0], make_ready))
+
+            target.execute("PRAGMA busy_timeout = 100")
+            try:
+                source.backup(target, pages=_STEP, progress=_patience(self._path, when_locked), sleep=0.05)
+            except Exception:  # nothing was replaced; a kill alone leaves the file
+                for file in kept:
+                    file.unlink(missing_ok=True)
+                raise
+        return done[0]
+
+    def _made_ready(self, present: SqliteView, kept_as: Path | None, make_ready: MakeReady[Done]) -> Done:
+        """Make the copy ready, with the registry that it replaces in reach of what is said to it."""
+        with self.store.change() as tx:
+            if present.registry_id() != tx.registry_id():
+                what = f"{self._backup} is a backup of another registry"
+                raise Refused(what, "to use it all the same, move the present one away")
+            go_on_behind(tx, present)
+        with self.store.exclusively() as connection:
+            address = f"file:{quote(os.fsencode(resolved(self._path)))}?mode=ro"
+            connection.execute(f"ATTACH DATABASE ? AS {SCHEMA}", (address,))
+            try:
+                return make_ready(present, kept_as)
+            finally:
+                connection.execute(f"DETACH DATABASE {SCHEMA}")
+
+
+def _keep(source: sqlite3.Connection, folder: Path, name: str) -> Path:
+    """Copy a registry to a new private file whose name begins so: one that nothing has yet."""
+    names = (name if number == 1 else f"{name}-{number}" for number in count(1))
+    path = next(path for path in map(folder.joinpath, names) if not any(map(os.path.lexists, _with_logs(path))))
+    with draft_beside(path) as draft, said_of_backup(path, draft, path), explained(path):
+        with closing(sqlite3.connect(draft, isolation_level=None)) as target:
+            source.backup(target)
         _appear(draft, path)
-        return
-    with (
-        closing(SqliteStore(path)) as store,
-        closing(sqlite3.connect(draft, isolation_level=None)) as source,
-        store.exclusively() as target,
-    ):
-        target.execute("PRAGMA busy_timeout = 100")
-        source.backup(target, pages=_STEP, progress=_patience(path, source, store), sleep=0.05)
+    return path
 
 
-def _patience(path: Path, source: sqlite3.Connection, store: SqliteStore) -> Callable[[int, int, int], None]:
-    """Gives up where the target stays locked: SQLite's backup would wait for ever.
+def _patience(path: Path, when_locked: Callable[[], None]) -> Callable[[int, int, int], None]:
+    """Does what is to be done once the target is locked, and gives up where it stays locked by others: SQLite's backup would
+    wait for ever.
 
-    From the first step on the target is locked, so that what was given or seen until then is all that has to be gone on behind.
+    From the first step on nobody else writes to the target. What is changed in the source by then is met by the next step.
     """
     until = monotonic() + PATIENCE
     is_locked = False
@@ -98,8 +165,7 @@ def _patience(path: Path, source: sqlite3.Connection, store: SqliteStore) -> Cal
         nonlocal is_locked
         if status == sqlite3.SQLITE_OK and not is_locked:
             is_locked = True
-            with store.view() as present:
-                go_on_behind(SqliteChange(source), present)
+            when_locked()
         if status in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED) and monotonic() > until:
             raise RegistryUnavailable(f"the registry at {path} cannot be used: it is locked by another process")
 
@@ -118,9 +184,14 @@ def go_on_behind(tx: SqliteChange, present: SqliteView) -> None:
 
 def check_vacant(path: Path) -> None:
     """Raise Refused where something is, or the log of something that was: it would be taken for that of what is put there."""
-    for there in (path, *(Path(f"{path}{suffix}") for suffix in ("-wal", "-shm", "-journal"))):
-        if there.exists() or there.is_symlink():
+    for there in _with_logs(path):
+        if os.path.lexists(there):
             raise Refused(f"it exists already: {there}", f"move {there} away")
+
+
+def _with_logs(path: Path) -> tuple[Path, ...]:
+    """A database, and the files that SQLite keeps beside it."""
+    return (path, *(Path(f"{path}{suffix}") for suffix in ("-wal", "-shm", "-journal")))
 
 
 def _appear(draft: Path, path: Path) -> None:

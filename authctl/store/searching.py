@@ -22,6 +22,9 @@ _TOGETHER = 4
 _AS_RARE = 8
 """How many times as often as the rarest a trigram may be that is asked for beside it."""
 
+INDEXED = ("username_key", "application_key", "device_key", "platform_key", "ip")
+"""The columns of a session that the index is made of."""
+
 # No folded text has a full-width bar, which parts the fields: nothing is found across two of them.
 _FIELDS = ("s.username_key", "s.application_key", "s.device_key", "s.platform_key", "lower(s.ip)")
 _SESSION_TEXT = " || char(0xFF5C) || ".join(f"coalesce({field}, '')" for field in _FIELDS)

@@ -320,6 +320,13 @@ class SqliteStore:
         with self._reader.lock, self._explained:
             back_up(self._reader.connection(), path)
 
+    def check(self) -> None:
+        from authctl.store.copying import check
+
+        self._check_usable()
+        with self._reader.lock, self._explained:
+            check(self._reader.connection(), self.path)
+
     @contextmanager
     def exclusively(self) -> Iterator[sqlite3.Connection]:
         """The connection that writes, for SQLite's own backup to write to."""

@@ -137,6 +137,21 @@ class PastRevocation(NamedTuple):
     """The profiles in force then, where the criteria name one."""
 
 
+class Carried(NamedTuple):
+    """What was taken over from the registry that a restore replaces, counted: what the backup alone would not have."""
+
+    disabled_users: int
+    password_changes: int
+    revocations: int
+    sessions_revoked: int
+    sessions_ended: int
+    """Sessions that were ended before their deadline; some of them may be revoked, too."""
+    continuity_ended: int
+    """Continuity events that the backup has as longer ones."""
+    import_keys: int
+    """Keys whose rows change nothing up to an instant that the backup does not know."""
+
+
 LEAP = 7 * 31 * DAY
 """How far apart two changes are between which a clock may have jumped."""
 

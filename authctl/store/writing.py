@@ -32,7 +32,7 @@ from authctl.store.deadlines import (
 )
 from authctl.store.reading import BY_NUMBER, SqliteView, removable
 from authctl.store.selection import JOINED, OPEN, UNACKNOWLEDGED, status_sql
-from authctl.store.values import LEAP, Archive, Cursor, DeadlineChanges, Imported, Removable, Removed
+from authctl.store.values import LEAP, Archive, Carried, Cursor, DeadlineChanges, Imported, Removable, Removed
 
 _KEEP_FINALS = (
     "INSERT INTO imported_finals (key, at) SELECT {key}, max(max(coalesce(r.at, s.ended_at), s.last_used_at)) FROM json_each(?) AS gone"
@@ -78,6 +78,15 @@ class SqliteChange(SqliteView):
 
     def set_seen(self, at: int) -> None:
         self.connection.execute("UPDATE clock SET seen_at = ?, leapt_at = NULL", (at,))
+
+    def set_restored(self, at: int) -> None:
+        self.connection.execute("UPDATE registry SET restored_at = max(coalesce(restored_at, :at), :at)", {"at": at})
+
+    def carry_over(self, at: int) -> Carried:
+        from authctl.store.restrictions import carry_over
+
+        self._holding = None
+        return carry_over(self.connection, at)
 
     def end_all(self, at: int, reason: str) -> int:
         sql = f"{_END} WHERE {status_sql(Status.ACTIVE, self.holding, at)}"
