@@ -74,8 +74,11 @@ def _agreed(cli: Cli, put: "Callable[..., RestoreOutcome]", note: str | None, ye
         found = put(note=note, dry_run=True)
         _warn(cli, found)
         place = cli.place.registry
-        replaced = f"event {found.carried_from.seq} of {place}" if found.carried_from else f"nothing: {place} is not there"
-        talk(f"this replaces {replaced}, by the backup of {format_instant(found.backup_at)}, event {found.backup_seq}")
+        backup = f"the backup of {format_instant(found.backup_at)}, at event {found.backup_seq}"
+        if found.carried_from:
+            talk(f"this replaces {place}, at event {found.carried_from.seq}, by {backup}")
+        else:
+            talk(f"this puts {backup}, in the place of {place}, which is not there")
         talk(_said(found))
         talk(f"lost: every other session, sign-in and audit event since event {found.backup_seq}")
         question = f"everybody has to sign in again. Type {found.living} to restore:"
@@ -85,7 +88,8 @@ def _agreed(cli: Cli, put: "Callable[..., RestoreOutcome]", note: str | None, ye
 
 def _said(outcome: "RestoreOutcome") -> str:
     """What a restore ends and carries over, in words."""
-    ended = f"{counted(outcome.ended, 'living session')} of the backup ended, everybody signs in again"
+    verb = "would end" if outcome.dry_run else "ended"
+    ended = f"{counted(outcome.ended, 'living session')} of the backup {verb}, everybody signs in again"
     if outcome.carried is None:
         return f"{ended}; nothing carried over"
     kinds = (

@@ -127,9 +127,7 @@ class _Restoring(NamedTuple):
     taken: ChainHead
     dry_run: bool
 
-    def make_ready(
-        self, replaced: "View | None", kept_as: Path | None
-    ) -> "tuple[RestoreOutcome, AuditEvent | None]":
+    def make_ready(self, replaced: "View | None", kept_as: Path | None) -> "tuple[RestoreOutcome, AuditEvent | None]":
         """Carry over, end everything, and record that; what it comes to, and its event."""
         known = self.core.outside_head()
         head = None
@@ -180,7 +178,9 @@ def _detail(outcome: RestoreOutcome) -> dict[str, Any]:
 
 
 def _profiles_differ(replaced: "View", restored: "View") -> bool:
-    return replaced.profiles().to_document() != restored.profiles().to_document()
+    before, after = replaced.profiles().to_document(), restored.profiles().to_document()
+    del before["withdrawn"], after["withdrawn"]
+    return before != after
 
 
 def _enabled_since(replaced: "View", restored: "View") -> tuple[str, ...]:

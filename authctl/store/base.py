@@ -387,8 +387,9 @@ class Store(Protocol):
 class Draft(Protocol):
     """A copy of a backup, on its way into the place of a registry."""
 
-    store: Store
-    """The copy, which nobody else has."""
+    @property
+    def store(self) -> Store:
+        """The copy, which nobody else has."""
 
     def preview(self, make_ready: Callable[[View | None, Path | None], Done]) -> Done:
         """Make the copy ready as `put` does, and put it nowhere."""

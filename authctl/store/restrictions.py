@@ -170,7 +170,9 @@ def carry_over(connection: sqlite3.Connection, at: int) -> Carried:
     execute = connection.execute
     revoked, ended = _over(connection)
     execute(f"UPDATE registry SET moves = max(moves, (SELECT moves FROM {SCHEMA}.registry)) + 1")
-    execute(f"UPDATE registry SET restored_at = {_later('restored_at', f'(SELECT restored_at FROM {SCHEMA}.registry)')}")
+    execute(
+        f"UPDATE registry SET restored_at = {_later('restored_at', f'(SELECT restored_at FROM {SCHEMA}.registry)')}"
+    )
     disabled, passwords = (execute(sql).fetchone()[0] for sql in (_NEWLY_DISABLED, _NEW_PASSWORDS))
     latest = {name: _later(f"users.{name}", f"excluded.{name}") for name in ("ended_at", "password_changed_at")}
     execute(_USERS.format(**latest))
