@@ -34,10 +34,11 @@ if TYPE_CHECKING:
     from authctl.registry.imports import ImportOutcome
     from authctl.registry.judging import Facts
     from authctl.registry.logins import ClearOutcome, Remembered
+    from authctl.registry.pages import SessionPage
     from authctl.registry.previews import Preview
     from authctl.registry.profiles import ApplyOutcome, ApplyPreview, ProfileDifference
     from authctl.registry.revocations import RevokeOutcome
-    from authctl.registry.sessions import EndOutcome
+    from authctl.registry.sessions import EndOutcome, Listing
     from authctl.registry.signing import KeyUse, RetireOutcome
     from authctl.registry.tokens import Issued
     from authctl.registry.users import UserOutcome, UserSessions
@@ -114,16 +115,34 @@ class Registry:
         sort: str | None = None,
         after: str | None = None,
         limit: int | None = None,
-    ) -> Iterator[Session]:
+    ) -> Listing:
         """Stream the selected sessions: newest use first; expired alone by newest end, revoked alone by newest revocation.
 
         Nothing is held open between batches, so a consumer may take its time. Whatever was selected at the
-        start comes once; a session used meanwhile may come last instead of in its place. `after` is the id of a session to
-        go on after, at the same cost however deep that is. `sort` names another order, a `SortField` or one with `-`
-        before it for the greatest first; that reads every selected session. Raises InvalidInput for another sort, or
-        for a session that is not in the list; NotFound for an id that no session has.
+        start, and still is, comes once; a session that moved meanwhile may come last instead of in its place, and one that was
+        registered meanwhile need not come. `after` is a cursor, or the id of a session, to go on after, at the same cost however
+        deep that is; when a `limit` was reached, `next` of the iterator is the cursor of the rest. `sort` names another order, a
+        `SortField` or one with `-` before it for the greatest first; that reads every selected session. Raises InvalidInput for
+        another sort, for what is no cursor of this list, or for a session that is not in it; NotFound for an id that no session has.
         """
-        return sessions.listed(self._core, selection, sort, after, limit)
+        return sessions.Listing(self._core, selection, sort, after, limit)
+
+    def page(
+        self,
+        selection: SessionFilter = SessionFilter(),  # noqa: B008
+        *,
+        sort: str | None = None,
+        after: str | None = None,
+        limit: int = 50,
+    ) -> SessionPage:
+        """One page of that list: its `sessions`, and `next`, the cursor to give as `after` for the next one; None on the last.
+
+        Page after page comes to an end, and every session that is selected all the while is on one page at least, whatever is used,
+        ended, revoked, registered or imported between them; what moved within the list meanwhile comes last, for some once more. A
+        cursor may be kept as long as one likes: it says where the list goes on, and not after which session. `after` may be
+        a session's id, too: then the walk begins there. Raises as `sessions`.
+        """
+        return sessions.page(self._core, selection, sort, after, limit)
 
     def count(self, selection: SessionFilter = SessionFilter()) -> int:  # noqa: B008
         """How many sessions are selected."""

@@ -1,17 +1,17 @@
 """Finding, listing and ending sessions."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
-from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 from authctl import names
 from authctl.errors import InvalidInput, NotFound
-from authctl.instants import MINUTE
 from authctl.model import Session, SessionFilter, Sort, Status
 from authctl.registry.core import Core
-from authctl.store.values import Cursor, Page
+from authctl.registry.cursors import is_cursor, is_sort_key, no_cursor, read_cursor, write_cursor
+from authctl.registry.pages import Part, Place, SessionList, SessionPage, begin, read_part
+from authctl.store.values import Cursor
 
 if TYPE_CHECKING:
     from authctl.model import Group, Grouping
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 _FIRST_BATCH = 64
 _BATCH = 1_000
 _CANDIDATES = 10
-_OVERTAKEN = MINUTE
-"""How much earlier than a list began a use may have been judged that is written while it streams."""
 
 
 class EndOutcome(NamedTuple):
@@ -78,88 +76,109 @@ def _found(view: "View", session_id: str, now: int) -> Session:
     return session
 
 
-def listed(
-    core: Core, selection: SessionFilter, sort: str | None, after: str | None, limit: int | None
-) -> Iterator[Session]:
-    """See `Registry.sessions`."""
-    order = None if sort is None else Sort.parse(sort)
-    if order is not None:
-        found = _sorted(core, selection, order, after, limit)
-    elif after is not None:
-        found = _after(core, selection, after)
+class Listing(Iterator[Session]):
+    """The sessions of a list, read part by part as they are asked for, each once; nothing is held open between the parts."""
+
+    def __init__(
+        self, core: Core, selection: SessionFilter, sort: str | None, after: str | None, limit: int | None
+    ) -> None:
+        self._core = core
+        self._list = SessionList(selection, None if sort is None else Sort.parse(sort))
+        self._sessions = self._walk(after, limit)
+        self.next: str | None = None
+        """Once the last session was taken: the cursor of what comes after it; None where nothing does."""
+
+    def __next__(self) -> Session:
+        return next(self._sessions)
+
+    def _walk(self, after: str | None, limit: int | None) -> Iterator[Session]:
+        given = self._list
+        with self._core.look() as (view, now):
+            wanted = _with_whole_ids(view, given, after)
+            place: Place | None = _place(view, given, wanted, now, after)
+        shown = _Numbers()
+        size, batch = _FIRST_BATCH, _BATCH
+        while place is not None and (limit is None or len(shown) < limit):
+            left = None if limit is None else limit - len(shown)
+            with self._core.store.view() as view:
+                part = read_part(view, wanted, now, _size(given.sort, size, left), place)
+            for session in self._rows(part, now):
+                if session.number not in shown:
+                    shown.add(session.number)
+                    yield session
+            place, size = part.place, batch
+        self.next = None if place is None else write_cursor(given, place)
+
+    def _rows(self, part: Part, now: int) -> Iterator[Session]:
+        for start in range(0, len(part.numbers), _BATCH):
+            with self._core.store.view() as view:
+                batch = view.numbered(part.numbers[start : start + _BATCH], now)
+            yield from batch
+        yield from part.sessions
+
+
+def _size(sort: Sort | None, size: int, left: int | None) -> int | None:
+    """How many to read at once: of an order that was asked for all that is wanted, since each part costs a look at everything."""
+    return left if sort is not None else min(size, size if left is None else left)
+
+
+def page(core: Core, selection: SessionFilter, sort: str | None, after: str | None, limit: int) -> SessionPage:
+    """See `Registry.page`."""
+    if limit < 1:
+        raise InvalidInput(f"a page has at least one session, not {limit}")
+    given = SessionList(selection, None if sort is None else Sort.parse(sort))
+    with core.look() as (view, now):
+        wanted = _with_whole_ids(view, given, after)
+        part = read_part(view, wanted, now, limit, _place(view, given, wanted, now, after))
+        shown = (*(view.numbered(part.numbers, now) if part.numbers else ()), *part.sessions)
+    return SessionPage(shown, None if part.place is None else write_cursor(given, part.place))
+
+
+def _with_whole_ids(view: "View", given: SessionList, after: str | None) -> SessionList:
+    selection = given.selection
+    if after is not None and is_cursor(after):  # who is spared may have been removed since the page before
+        spared = tuple(one for one in selection.except_ids if resolve(view, one) is not None)
+        selection = selection.narrowed(except_ids=spared)
+    return given._replace(selection=with_whole_ids(view, selection)[0])
+
+
+def _place(view: "View", given: SessionList, wanted: SessionList, now: int, after: str | None) -> Place:
+    """Where a walk goes on: at its beginning, after a cursor, or after a session where that now stands in the list."""
+    if after is None:
+        return begin(view)
+    if not is_cursor(after):
+        return begin(view, _place_of(view, wanted, _found(view, after, now), now))
+    place = read_cursor(given, after)
+    if place.key is None or given.sort is not None:
+        is_key = place.key is None or is_sort_key(place.key.key)
+        resumed = place.key
     else:
-        found = _stream(core, selection)
-    return islice(found, limit)
+        resumed = view.resumed(wanted.selection, place.key.key)
+        is_key = resumed is not None
+    if not is_key:
+        raise no_cursor(after)
+    return place._replace(key=resumed)
 
 
-def _after(core: Core, selection: SessionFilter, after: str) -> Iterator[Session]:
-    with core.look() as (view, now):
-        selection = with_whole_ids(view, selection)[0]
-        place = view.place(selection, _found(view, after, now))
+def _place_of(view: "View", wanted: SessionList, session: Session, now: int) -> Cursor:
+    """Where a session stands in a list. Raises InvalidInput where it is not in it."""
+    if wanted.sort is None:
+        place = view.place(wanted.selection, session)
+    else:
+        is_listed = not wanted.selection.ids or session.id in wanted.selection.ids
+        alone = wanted.selection.narrowed(ids=(session.id,))
+        place = view.sorted_place(wanted.sort, session.number) if is_listed and view.count(alone, now) else None
     if place is None:
-        raise _not_listed(after)
-    yield from _pages(core, selection, now, place)
-
-
-def _sorted(
-    core: Core, selection: SessionFilter, sort: Sort, after: str | None, limit: int | None
-) -> Iterator[Session]:
-    with core.look() as (view, now):
-        selection = with_whole_ids(view, selection)[0]
-        numbers = view.in_order(selection, now, sort, limit if after is None else None)
-        if after is not None:
-            number = _found(view, after, now).number
-            if number not in numbers:
-                raise _not_listed(after)
-            numbers = numbers[numbers.index(number) + 1 :]
-    for start in range(0, len(numbers), _BATCH):
-        with core.store.view() as view:
-            batch = view.numbered(numbers[start : start + _BATCH], now)
-        yield from batch
-
-
-def _not_listed(session_id: str) -> InvalidInput:
-    return InvalidInput(f"session {names.quoted(session_id)} is not in this list", "go on after one that is")
-
-
-def _stream(core: Core, selection: SessionFilter) -> Iterator[Session]:
-    with core.look() as (view, now):
-        selection = with_whole_ids(view, selection)[0]
-    listed = _Numbers()
-    for session in _pages(core, selection, now):
-        listed.add(session.number)
-        yield session
-    if len(listed) < _BATCH or selection.statuses in ((Status.EXPIRED,), (Status.REVOKED,)):
-        return
-    recently = max(now - _OVERTAKEN, selection.used_since or 0)
-    before = -1
-    while before < len(listed):
-        before = len(listed)
-        for session in _pages(core, selection.narrowed(used_since=recently), now):
-            if session.number not in listed:
-                listed.add(session.number)
-                yield session
-
-
-def _pages(core: Core, selection: SessionFilter, now: int, after: Cursor | None = None) -> Iterator[Session]:
-    def read(size: int, after: Cursor | None) -> Page:
-        with core.store.view() as view:
-            return view.page(selection, now, size, after)
-
-    return _walked(read, after)
+        raise InvalidInput(f"session {names.quoted(session.id)} is not in this list", "go on after one that is")
+    return place
 
 
 def pages(view: "View", selection: SessionFilter, now: int) -> Iterator[Session]:
     """Every selected session of one snapshot."""
-    return _walked(lambda size, after: view.page(selection, now, size, after))
-
-
-def _walked(read: Callable[[int, Cursor | None], Page], after: Cursor | None = None) -> Iterator[Session]:
-    """The sessions of one page after the other; the first is a short one, since it may be all that is wanted."""
-    page = read(_FIRST_BATCH, after)
+    page = view.page(selection, now, _FIRST_BATCH)
     yield from page.sessions
     while page.after is not None:
-        page = read(_BATCH, page.after)
+        page = view.page(selection, now, _BATCH, page.after)
         yield from page.sessions
 
 

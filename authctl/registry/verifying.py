@@ -55,8 +55,8 @@ def _used(core: Core, session: Session) -> Session | None:
             if present.generation != session.generation:
                 return None  # refreshed meanwhile: the token that was presented is over
             moves = present.tokens == Tokens.SINGLE
-            tx.saw(now)
             tx.record_use(present.number, now, deadlines_after(profile, present, now, moves=moves))
+            tx.saw(now)
             return tx.session(session.id, now)
     except RegistryUnavailable:
         return session

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
         DeadlineChanges,
         Imported,
         ImportedDetail,
+        Mark,
         Page,
         PastRevocation,
         Removable,
@@ -75,13 +76,37 @@ class View(Protocol):
 
     def page(self, selection: SessionFilter, now: int, limit: int, after: Cursor | None = None) -> Page:
         """The next `limit` sessions: newest use first; expired alone newest end first;
-        revoked alone newest revocation first. Every session that does not change meanwhile is on one page."""
+        revoked alone newest revocation first. Every session that does not change meanwhile is on one page.
+
+        Where the cursor has a mark, without the sessions that moved since, and without those that were registered since.
+        """
 
     def place(self, selection: SessionFilter, session: Session) -> Cursor | None:
         """Where `page` goes on after a session; None where its status has no place in that order."""
 
-    def in_order(self, selection: SessionFilter, now: int, sort: Sort, limit: int | None = None) -> Sequence[int]:
-        """The numbers of the selected sessions in an order of their own, or the first so many; equals by their numbers."""
+    def resumed(self, selection: SessionFilter, key: tuple[Any, ...]) -> Cursor | None:
+        """The cursor that has this key; None for what is no key of the selection's order."""
+
+    def in_order(
+        self, selection: SessionFilter, now: int, sort: Sort, limit: int | None = None, after: Cursor | None = None
+    ) -> Sequence[int]:
+        """The numbers of the selected sessions in an order of their own, or the first so many; equals by their numbers.
+
+        With a cursor, those after it, as `page`.
+        """
+
+    def sorted_place(self, sort: Sort, number: int) -> Cursor | None:
+        """Where `in_order` goes on after the session of that number; None where there is none."""
+
+    def counters(self) -> Mark:
+        """How far this registry has counted, for later pages to compare with."""
+
+    def moved(self, selection: SessionFilter, now: int, limit: int, after: Cursor, sort: Sort | None) -> list[Session]:
+        """Up to `limit` selected sessions by their numbers, of those above the cursor's, that moved since its mark was taken.
+
+        A session moved when what its list is ordered by changed: the selection's own order, or the one that is named. None that was
+        registered since.
+        """
 
     def numbered(self, numbers: Sequence[int], now: int) -> list[Session]:
         """The sessions of those numbers that are there, in that order."""
@@ -165,6 +190,9 @@ class View(Protocol):
     def last_event(self) -> AuditEvent | None:
         """The newest event."""
 
+    def has_event_since(self, seq: int, actions: Collection[str]) -> bool:
+        """Whether an event of one of those actions came after the event of that number."""
+
     def ended_before(self, cutoff: int, *, keep_unacknowledged: bool = False) -> Removable:
         """How many sessions' end lies before the cutoff; without those whose wipe was not acknowledged, if asked for."""
 
@@ -216,7 +244,7 @@ class Change(View, Protocol):
         `at`; how many that were. The reason is the deadline that comes first."""
 
     def record_use(self, number: int, used_at: int, deadlines: Deadlines) -> None:
-        """Write a use and the deadlines it leads to."""
+        """Write a use and the deadlines it leads to; before `saw`, which tells a late use from others."""
 
     def rotate(self, number: int, at: int, deadlines: Deadlines, access_expires_at: int, key_id: str) -> None:
         """Begin the next generation of a session's tokens: a use, with the end of the new access token and the key that

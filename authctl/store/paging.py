@@ -9,9 +9,10 @@ from collections.abc import Sequence
 from operator import itemgetter
 from typing import Any, NamedTuple
 
+from authctl.model import Sort
 from authctl.store import rows, searching
 from authctl.store.holding import Lane
-from authctl.store.selection import BY_REVOCATION, Selection, kinds
+from authctl.store.selection import BY_REVOCATION, SORTED, Selection, kinds
 from authctl.store.values import Cursor, Page
 
 _STRETCHES = (2, 16)
@@ -30,7 +31,7 @@ class Walk(NamedTuple):
         found: list[tuple[Any, ...]] = []
         for kind in kinds(self.chosen):
             for lane in self.chosen.lanes:
-                found += self._lane(lane, kind, limit, after)
+                found += self._lane(lane, kind, limit + 1, after)  # the one more tells whether there is a next page
         return self._page(found, limit)
 
     def near(self, limit: int, after: Cursor | None) -> Page | None:
@@ -49,9 +50,9 @@ class Walk(NamedTuple):
                 f"SELECT {self.columns}, s.last_used_at, s.number FROM ({walk}) CROSS JOIN sessions AS s ON s.number = near"
                 f" JOIN revocations AS r ON r.id = s.revocation_id WHERE {self.chosen.where} ORDER BY {order} LIMIT :limit"
             )
-            bounds = {"limit": limit, "stretch": stretch}
+            bounds = {"limit": limit + 1, "stretch": stretch}
             part = self._all(sql, {**self.chosen.parameters, **key, **bounds})
-            if len(part) < limit:
+            if len(part) <= limit:
                 return None
             found += part
         return self._page(found, limit)
@@ -66,7 +67,7 @@ class Walk(NamedTuple):
         width = len(self.chosen.order.columns)
         found.sort(key=itemgetter(slice(-width, None)), reverse=True)
         sessions = [rows.checked_session(row) for row in found[:limit]]
-        return Page(sessions, Cursor(found[limit - 1][-width:]) if len(found) >= limit else None)
+        return Page(sessions, Cursor(found[limit - 1][-width:]) if len(found) > limit else None)
 
     def _all(self, sql: str, parameters: dict[str, Any]) -> list[tuple[Any, ...]]:
         return self.connection.execute(sql, parameters).fetchall()
@@ -105,3 +106,30 @@ def _of_kind(kind: str | None) -> list[str]:
 def _varying(columns: Sequence[str]) -> list[str]:
     """The columns, each once, without those that are a number: one that all rows have in common orders nothing."""
     return [column for column in dict.fromkeys(columns) if not column.isdecimal()]
+
+
+def sorted_numbers(
+    connection: sqlite3.Connection, chosen: Selection, sort: Sort, limit: int | None, after: Cursor | None
+) -> list[tuple[int]]:
+    """The numbers of a selection in an order that was asked for, one row each: all, or the next so many after a cursor."""
+    direction = "DESC" if sort.descending else "ASC"
+    column = SORTED[sort.field]
+    beyond = "TRUE" if after is None else _beyond_sorted(column, sort, after)
+    sql = (
+        f"SELECT s.number FROM {chosen.unordered()} WHERE {chosen.where_at_all} AND {beyond}"
+        f" ORDER BY {column} {direction}, s.number {direction} LIMIT :limit"
+    )
+    key, number = after.key if after else (None, None)
+    given = {"limit": -1 if limit is None else limit, "after_key": key, "after_number": number}
+    return connection.execute(sql, {**chosen.parameters, **given}).fetchall()
+
+
+def _beyond_sorted(column: str, sort: Sort, after: Cursor) -> str:
+    """What comes after a cursor: SQLite puts NULL before everything, so that it comes first, or from the greatest on last."""
+    sign = "<" if sort.descending else ">"
+    is_blank = after.key[0] is None
+    if is_blank:
+        later = f"{column} IS NULL AND s.number {sign} :after_number"
+        return f"({later})" if sort.descending else f"({later} OR {column} IS NOT NULL)"
+    later = f"({column}, s.number) {sign} (:after_key, :after_number)"
+    return f"({later} OR {column} IS NULL)" if sort.descending else later

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 from authctl import model
 from authctl.model import Grouping, Kind, Session, Status, texts_of
 from authctl.names import fold
-from authctl.store import rows, searching
+from authctl.store import moving, rows, searching
 from authctl.store.counting import tally, unended
 from authctl.store.holding import Holding
-from authctl.store.paging import Walk
+from authctl.store.paging import Walk, sorted_numbers
 from authctl.store.selection import (
     AMONG_PROFILES,
     JOINED,
@@ -25,6 +25,7 @@ from authctl.store.selection import (
     Criteria,
     Selection,
     compiled,
+    is_key,
     keys_of,
     place,
     status_sql,
@@ -33,6 +34,7 @@ from authctl.store.values import (
     Cursor,
     DeadlineChanges,
     ImportedDetail,
+    Mark,
     Page,
     PastRevocation,
     Removable,
@@ -167,30 +169,41 @@ class SqliteView:
         return [row[0] for row in self._all(sql, (prefix, after, limit))]
 
     def page(self, selection: SessionFilter, now: int, limit: int, after: Cursor | None = None) -> Page:
-        numbers, is_many = self._searched(selection) if after is None else after[1:]
-        walk = self._walk(selection, now, numbers)
+        numbers, is_many, since = (*self._searched(selection), None) if after is None else after[1:]
+        walk = self._walk(selection, now, numbers, since)
         if walk.chosen.is_sifted and numbers is None and not is_many:
             if page := walk.near(limit, after):
                 return page
             numbers = walk.few()
             is_many = numbers is None
-            walk = self._walk(selection, now, numbers)
+            walk = self._walk(selection, now, numbers, since)
         sessions, last = walk.page(limit, after)
-        return Page(sessions, last and Cursor(last.key, numbers, is_many))
+        return Page(sessions, last and Cursor(last.key, numbers, is_many, since))
 
     def place(self, selection: SessionFilter, session: Session) -> Cursor | None:
         key = place(selection, session)
         return None if key is None else Cursor(key, *self._searched(selection))
 
-    def in_order(self, selection: SessionFilter, now: int, sort: Sort, limit: int | None = None) -> Sequence[int]:
-        chosen = self._compiled(selection, now)
-        direction = "DESC" if sort.descending else "ASC"
-        sql = (
-            f"SELECT s.number FROM {chosen.unordered()} WHERE {chosen.where_at_all}"
-            f" ORDER BY {SORTED[sort.field]} {direction}, s.number {direction} LIMIT :limit"
+    def resumed(self, selection: SessionFilter, key: tuple[Any, ...]) -> Cursor | None:
+        return Cursor(key, *self._searched(selection)) if is_key(selection, key) else None
+
+    def in_order(
+        self, selection: SessionFilter, now: int, sort: Sort, limit: int | None = None, after: Cursor | None = None
+    ) -> Sequence[int]:
+        chosen = moving.unmoved(self._compiled(selection, now), after and after.since, sort)
+        return array("q", (row[0] for row in sorted_numbers(self.connection, chosen, sort, limit, after)))
+
+    def sorted_place(self, sort: Sort, number: int) -> Cursor | None:
+        found = self._one(
+            f"SELECT {SORTED[sort.field]}, s.number FROM sessions AS s {JOINED} WHERE s.number = ?", (number,)
         )
-        found = self.connection.execute(sql, {**chosen.parameters, "limit": -1 if limit is None else limit})
-        return array("q", (row[0] for row in found))
+        return None if found is None else Cursor(found)
+
+    def counters(self) -> Mark:
+        return moving.counters(self.connection)
+
+    def moved(self, selection: SessionFilter, now: int, limit: int, after: Cursor, sort: Sort | None) -> list[Session]:
+        return moving.page(self._walk(selection, now, self.found(selection)), limit, after, sort)
 
     def numbered(self, numbers: Sequence[int], now: int) -> list[Session]:
         sql = (
@@ -200,8 +213,10 @@ class SqliteView:
         found = self._all(sql, {"numbers": json.dumps(list(numbers)), "now": now, **self.holding.parameters})
         return [rows.checked_session(row) for row in found]
 
-    def _walk(self, selection: SessionFilter, now: int, numbers: Sequence[int] | None) -> Walk:
-        chosen = compiled(selection, now, self.holding, self.profile_keys, numbers)
+    def _walk(
+        self, selection: SessionFilter, now: int, numbers: Sequence[int] | None, since: Mark | None = None
+    ) -> Walk:
+        chosen = moving.unmoved(compiled(selection, now, self.holding, self.profile_keys, numbers), since)
         return Walk(self.connection, self._session_columns, chosen)
 
     def found(self, selection: SessionFilter) -> Sequence[int] | None:
@@ -365,6 +380,10 @@ class SqliteView:
     def last_event(self) -> AuditEvent | None:
         found = self._one(f"SELECT {rows.EVENT} FROM audit_events WHERE seq = (SELECT max(seq) FROM audit_events)")
         return rows.event(found) if found else None
+
+    def has_event_since(self, seq: int, actions: Collection[str]) -> bool:
+        sql = "SELECT 1 FROM audit_events WHERE seq > ? AND action IN (SELECT value FROM json_each(?)) LIMIT 1"
+        return self._one(sql, (seq, json.dumps(list(actions)))) is not None
 
     def ended_before(self, cutoff: int, *, keep_unacknowledged: bool = False) -> Removable:
         expired, revoked = removable(self.holding, cutoff)

@@ -75,6 +75,11 @@ def place(selection: SessionFilter, session: Session) -> tuple[Any, ...] | None:
     return (session.last_used_at, session.number)
 
 
+def is_key(selection: SessionFilter, key: tuple[Any, ...]) -> bool:
+    """Whether a text from outside could be the key of a place in a selection's own order: so many whole numbers."""
+    return len(key) == len(_order(set(selection.statuses)).columns) and all(type(part) is int for part in key)
+
+
 def _order(statuses: set[Status]) -> Order:
     if statuses == {Status.REVOKED}:
         return BY_REVOCATION

@@ -11,6 +11,18 @@ if TYPE_CHECKING:
     from authctl.model import NewSession, ProfileSet, Session
 
 
+class Mark(NamedTuple):
+    """How far a registry had counted at an instant: by it is known later which sessions moved since within their lists."""
+
+    seen_at: int
+    moves: int
+    """How many changes had moved sessions; below zero where each session counts as moved."""
+    last_number: int
+    """The highest number of a session."""
+    open_revocation: int
+    last_revocation: int
+
+
 class Cursor(NamedTuple):
     """Where a page of sessions ended, so that the next one goes on from there."""
 
@@ -19,10 +31,12 @@ class Cursor(NamedTuple):
     """The numbers of all sessions of the list, where they were found by what they say and not along an index."""
     is_many: bool = False
     """Whether they were looked for that way, and are too many."""
+    since: Mark | None = None
+    """With a mark, what moved since, or was registered since, is left out."""
 
 
 class Page(NamedTuple):
-    """Some sessions in the order of their list, and where to go on; no cursor after the last."""
+    """Some sessions in the order of their list, and where to go on; no cursor where none comes after them."""
 
     sessions: list[Session]
     after: Cursor | None

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from functools import cache
+from functools import cache, cached_property
 from typing import Any
 
 from authctl.instants import NEVER
@@ -45,12 +45,14 @@ _KEEP_FINALS = (
 _LAST_NUMBER = "(SELECT seq FROM sqlite_sequence WHERE name = 'sessions')"
 _PROFILES_OF_SELECTOR = "(SELECT profiles FROM registry WHERE json_extract(?, '$.profile') IS NOT NULL)"
 
-_END = "UPDATE sessions AS s INDEXED BY sessions_by_revocation SET ended_at = :now, ended_reason = :reason, expires_at = :now"
+_END = "UPDATE sessions AS s INDEXED BY sessions_by_revocation SET ended_at = :now, ended_reason = :reason, expires_at = :now, moved_in = :moving"
 _END_BY_DEADLINE = _END.replace(
     ":reason",
     "CASE WHEN {end} > s.expires_at THEN 'continuity_ended' WHEN s.fixed_expires_at <= s.expires_at THEN 'lifetime'"
     " WHEN s.absolute_expires_at <= s.idle_expires_at THEN 'absolute' ELSE 'idle' END",
 )
+
+_NEW_END = f"iif({NEW_DEADLINE} > :since, {NEW_DEADLINE}, :now)"
 
 _KEPT = ("id", "secret_hash", "key_id")
 """What of an imported session no import replaces."""
@@ -72,6 +74,11 @@ class SqliteChange(SqliteView):
         searching.settle(self.connection, found[0])
         return rows.session(found)
 
+    @cached_property
+    def _moving(self) -> int:
+        """The number that this change gives to each session that it moves within a list, counted up when there is a first one."""
+        return self._number("UPDATE registry SET moves = moves + 1 RETURNING moves")
+
     def saw(self, at: int) -> None:
         sql = "UPDATE clock SET leapt_at = iif(seen_at BETWEEN 1 AND :at - :leap, :at, leapt_at), seen_at = max(seen_at, :at)"
         self.connection.execute(sql, {"at": at, "leap": LEAP})
@@ -90,7 +97,8 @@ class SqliteChange(SqliteView):
 
     def end_all(self, at: int, reason: str) -> int:
         sql = f"{_END} WHERE {status_sql(Status.ACTIVE, self.holding, at)}"
-        return self.connection.execute(sql, {"now": at, "reason": reason, **self.holding.parameters}).rowcount
+        given = {"now": at, "reason": reason, "moving": self._moving}
+        return self.connection.execute(sql, {**given, **self.holding.parameters}).rowcount
 
     def end_dubious(self, at: int, seen: int) -> int:
         was_held = self.holding.held(seen) or "FALSE"
@@ -99,25 +107,32 @@ class SqliteChange(SqliteView):
             f"{_END_BY_DEADLINE.format(end=self.holding.end('s.expires_at'))} WHERE s.revocation_id = {OPEN}"
             f" AND s.ended_at IS NULL AND (max(s.created_at, s.slid_at, s.last_used_at) > :now OR {revived})"
         )
-        return self.connection.execute(sql, {"now": at, **self.holding.parameters}).rowcount
+        return self.connection.execute(sql, {"now": at, "moving": self._moving, **self.holding.parameters}).rowcount
 
     def record_use(self, number: int, used_at: int, deadlines: Deadlines) -> None:
-        sql = f"UPDATE sessions SET last_used_at = :used_at, {_NEW_DEADLINES} WHERE number = :number"
+        moved = self._moved_late(used_at)
+        sql = f"UPDATE sessions SET last_used_at = :used_at, {_NEW_DEADLINES}{moved} WHERE number = :number"
         self.connection.execute(sql, _use(number, used_at, deadlines))
+
+    def _moved_late(self, used_at: int) -> str:
+        """What else to write of a use: nothing where it is later than all that was seen, so that its instant tells that it came since."""
+        return f", moved_in = {self._moving}" if used_at <= self.seen_at() else ""
 
     def rotate(self, number: int, at: int, deadlines: Deadlines, access_expires_at: int, key_id: str) -> None:
         sql = (
             f"UPDATE sessions SET last_used_at = max(last_used_at, :used_at), {_NEW_DEADLINES}, refreshed_at = :used_at,"
-            " generation = generation + 1, access_expires_at = :access, key_id = :key_id WHERE number = :number"
+            f" generation = generation + 1, access_expires_at = :access, key_id = :key_id{self._moved_late(at)} WHERE number = :number"
         )
         self.connection.execute(sql, {**_use(number, at, deadlines), "access": access_expires_at, "key_id": key_id})
 
     def end_sessions(self, numbers: Sequence[int], at: int, reason: str) -> None:
         sql = (
-            "UPDATE sessions SET ended_at = :at, ended_reason = :reason, expires_at = :at"
+            "UPDATE sessions SET ended_at = :at, ended_reason = :reason, expires_at = :at, moved_in = :moving"
             " WHERE number IN (SELECT value FROM json_each(:numbers))"
         )
-        self.connection.execute(sql, {"numbers": json.dumps(numbers), "at": at, "reason": reason})
+        if numbers:
+            given = {"numbers": json.dumps(numbers), "at": at, "reason": reason, "moving": self._moving}
+            self.connection.execute(sql, given)
 
     def mark(self, profiles: Sequence[Profile]) -> None:
         wanted = {fold(p.name): [int(bool(p.conditions)), int(p.on_revoke is OnRevoke.WIPE)] for p in profiles}
@@ -171,7 +186,8 @@ class SqliteChange(SqliteView):
 
     def end_signed(self, key_id: str, at: int, reason: str) -> int:
         sql = f"{_END} WHERE {status_sql(Status.ACTIVE, self.holding, at)} AND s.key_id = :key_id"
-        parameters = {"now": at, "reason": reason, "key_id": key_id, **self.holding.parameters}
+        given = {"now": at, "reason": reason, "key_id": key_id, "moving": self._moving}
+        parameters = {**given, **self.holding.parameters}
         return self.connection.execute(sql, parameters).rowcount
 
     def start_continuity(self, profile: str, at: int, ends_at: int, actor: str, note: str) -> None:
@@ -240,13 +256,13 @@ class SqliteChange(SqliteView):
         changes = self.deadline_changes(profiles, now)
         sql = (
             "UPDATE sessions AS s INDEXED BY sessions_by_expiry"
-            f" SET expires_at = iif({NEW_DEADLINE} > :since, {NEW_DEADLINE}, :now),"
+            f" SET expires_at = {_NEW_END}, moved_in = iif({_NEW_END} = s.expires_at, s.moved_in, :moving),"
             f" idle_expires_at = {NEW_IDLE}, absolute_expires_at = {NEW_ABSOLUTE},"
             f" access_expires_at = {NEW_ACCESS}, use_due_at = {NEW_DUE} WHERE {LIVING}"
         )
         for name, parameters in recomputations(profiles, now, self.holding):
             if name in changes:
-                self.connection.execute(sql, parameters)
+                self.connection.execute(sql, {**parameters, "moving": self._moving})
         return changes
 
     def add_event(self, event: AuditEvent) -> None:
@@ -356,7 +372,7 @@ class SqliteChange(SqliteView):
         searching.take_out(self.connection, numbers)
         self.connection.executemany(
             f"UPDATE sessions SET {', '.join(f'{name} = :{name}' for name in changed)},"
-            " revocation_id = coalesce(:revocation_id, revocation_id) WHERE number = :number",
+            f" revocation_id = coalesce(:revocation_id, revocation_id), moved_in = {self._moving} WHERE number = :number",
             (
                 {**rows.columns(one.session), "revocation_id": one.revocation_id, "number": number}
                 for number, one in changes

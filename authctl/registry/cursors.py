@@ -1,0 +1,108 @@
+"""Cursors: the place of a walk through a list as a text that a shell takes as it is, and that no session's id could be.
+
+`p1.` and, in base64 for addresses (RFC 4648, section 5), a checksum and JSON. It is no secret, and nobody is believed: what comes back
+is read strictly, and has one spelling.
+"""
+
+import json
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from hashlib import sha256
+from typing import Any
+
+from authctl import names
+from authctl.errors import InvalidInput
+from authctl.registry.pages import Event, Place, SessionList
+from authctl.store.values import Cursor, Mark
+
+_BEGINNING = "p1."
+_LONGEST = 100_000
+"""Characters: the key of a name of a thousand letters may have eighteen letters for each."""
+
+_CHECKED = 6
+_LIST_LENGTH = 12
+_LARGEST = 2**63
+_INSTANTS = {"created_since", "created_before", "used_since", "unused_since", "expires_before"}
+
+
+def is_cursor(text: str) -> bool:
+    """Whether a text is meant as a cursor, and not as a session's id."""
+    return text.startswith(_BEGINNING) or names.id_prefix(text) is None
+
+
+def write_cursor(listed: SessionList, place: Place) -> str:
+    """The cursor of a place in a list."""
+    key = None if place.key is None else place.key.key
+    said = [_name_of(listed), key, place.number, place.mark, place.event]
+    raw = json.dumps(said, ensure_ascii=False, separators=(",", ":")).encode()
+    return _BEGINNING + urlsafe_b64encode(_checksum(raw) + raw).decode().rstrip("=")
+
+
+def read_cursor(listed: SessionList, text: str) -> Place:
+    """The place in a list that a cursor names. Raises InvalidInput for any other text, and for the cursor of another list."""
+    try:
+        name, place = _read(text)
+        is_written_so = write_cursor(listed, place) == text or name != _name_of(listed)
+    except (ValueError, TypeError, RecursionError):
+        is_written_so = False
+    if not is_written_so:
+        raise no_cursor(text)
+    if name != _name_of(listed):
+        raise InvalidInput("this cursor belongs to another list", "give the filters and the order of the page before")
+    return place
+
+
+def no_cursor(text: str) -> InvalidInput:
+    """What is wrong with a text that is no cursor."""
+    what = f"{names.quoted(text)} is no cursor, or not the whole of one"
+    return InvalidInput(what, "give what the page before said after --after, unchanged")
+
+
+def is_sort_key(key: tuple[Any, ...]) -> bool:
+    """Whether this could be the key of a place in an order that was asked for: a text, a number or nothing, and a number."""
+    return len(key) == len(("key", "number")) and type(key[1]) is int
+
+
+def _read(text: str) -> tuple[object, Place]:
+    """What a cursor says. Raises ValueError or TypeError where it says something else."""
+    if len(text) > _LONGEST or not text.startswith(_BEGINNING):
+        raise ValueError
+    packed = text.removeprefix(_BEGINNING)
+    whole = urlsafe_b64decode(packed.encode("ascii") + b"=" * (-len(packed) % 4))
+    raw = whole[_CHECKED:]
+    if whole[:_CHECKED] != _checksum(raw):
+        raise ValueError
+    name, key, number, mark, event = json.loads(raw)
+    cursor = None if key is None else Cursor(tuple(_part(part) for part in key))
+    behind = None if number is None else _whole(number)
+    if cursor is not None and behind is not None:
+        raise ValueError
+    seq, hash_ = event
+    place = Place(cursor, behind, Mark(*map(_whole, mark)), Event(_whole(seq), str(hash_)))
+    return name, place
+
+
+def _part(value: Any) -> int | str | None:
+    return value if value is None or type(value) is str else _whole(value)
+
+
+def _whole(value: Any) -> int:
+    """A number that a database takes."""
+    if type(value) is not int or not -_LARGEST <= value < _LARGEST:
+        raise ValueError
+    return value
+
+
+def _checksum(raw: bytes) -> bytes:
+    return sha256(raw).digest()[:_CHECKED]
+
+
+def _name_of(listed: SessionList) -> str:
+    """What tells a list from others: its order, and its criteria without the instants, which move where an age was given."""
+    criteria = {
+        name: None
+        if name in _INSTANTS
+        else sorted({names.fold(str(one)) for one in (value if isinstance(value, list) else [value])})
+        for name, value in listed.selection.criteria().items()
+    }
+    said = json.dumps([listed.sort, criteria], sort_keys=True)
+    return sha256(said.encode()).hexdigest()[:_LIST_LENGTH]
