@@ -1,6 +1,5 @@
 """`authctl audit`: list, show, verify, accept."""
 
-from itertools import islice
 from typing import Annotated
 
 import typer
@@ -59,8 +58,7 @@ def list_(
         session_id=several(session),
         search=search,
     )
-    listed = islice(cli.registry.events(selection), limit or cli.screenful)
-    cli.show_many((records.event(event) for event in listed), render.EVENTS)
+    cli.show_cut(map(records.event, cli.registry.events(selection)), render.EVENTS, limit)
 
 
 @app.command()

@@ -1,6 +1,5 @@
 """`authctl cache`: list, clear."""
 
-from itertools import islice
 from typing import Annotated
 
 import typer
@@ -23,9 +22,7 @@ def list_(
 ) -> None:
     """List successful logins that still count. Until they expire, the authenticator is not asked again; used last comes first."""
     cli = start(ctx, output, quiet)
-    found = iter(cli.registry.cached_logins(several(user)))
-    cli.show_many(map(records.cached_login, islice(found, limit or cli.screenful)), render.CACHED_LOGINS)
-    cli.say_cut(limit, more=lambda: next(found, None) is not None)
+    cli.show_cut(map(records.cached_login, cli.registry.cached_logins(several(user))), render.CACHED_LOGINS, limit)
 
 
 @app.command()

@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from itertools import islice
 from typing import TYPE_CHECKING, TextIO
 
 import typer
@@ -143,6 +144,19 @@ class Cli:
         if not self.quiet:
             talk(text)
 
+    def show_cut(self, records: Iterable[Record], shape: Shape, limit: int | None) -> None:
+        """Print a list up to the limit, or a screenful of it on a terminal, and then say that there is more."""
+        rest = iter(records)
+        self.show_many(islice(rest, limit or self.screenful), shape)
+        self.say_cut(limit, more=lambda: next(rest, None) is not None)
+
+    def say_next(self, cursor: str | None) -> None:
+        """Say where the next page of a list goes on, quiet or not; no cursor means that there is none."""
+        if cursor is not None:
+            _write_talk(
+                f"more: --after {cursor}"
+            )  # as it is: a cursor has no more than letters, digits, `.`, `-` and `_`
+
     def say_cut(self, limit: int | None, more: Callable[[], bool]) -> None:
         """Say that a terminal was shown a screenful only, where nobody set a limit and there is more."""
         if limit is None and self.screenful and more():
@@ -223,6 +237,24 @@ class Cli:
             task = bar.add_task(what, total=None)
             yield lambda done, total: bar.update(task, completed=done, total=total)
 
+    @contextmanager
+    def progress_told(self, what: str, of: str) -> "Iterator[Progress]":
+        """The same for work that an interruption leaves half way: then how far it came is said."""
+        last = (0, 0)
+
+        def tell(done: int, total: int) -> None:
+            nonlocal last
+            last = (done, total)
+            progress(done, total)
+
+        with self.progress(what) as progress:
+            try:
+                yield tell
+            except BaseException:
+                if last[0] < last[1]:
+                    talk(f"the first {last[0]:,} of {last[1]:,} {of} are done, and no other")
+                raise
+
 
 def counted(count: int, what: str) -> str:
     """So many of something."""
@@ -239,8 +271,12 @@ def start(ctx: typer.Context, output: Format | None = None, quiet: bool = False)
 
 def talk(text: str) -> None:
     """Say a line on standard error; nobody listening is no failure."""
+    _write_talk(visible(without_tokens(text)))
+
+
+def _write_talk(line: str) -> None:
     try:
-        sys.stderr.write(f"authctl: {visible(without_tokens(text))}\n")
+        sys.stderr.write(f"authctl: {line}\n")
         sys.stderr.flush()
     except OSError:
         _discard(sys.stderr)

@@ -1,6 +1,5 @@
 """`authctl sessions`: list, show, import, end."""
 
-from itertools import islice
 from pathlib import Path
 from typing import Annotated
 
@@ -81,7 +80,12 @@ def list_(
         ),
     ] = None,
     after: Annotated[
-        str | None, typer.Option("--after", metavar="ID", help="Only what comes after that session in the list.")
+        str | None,
+        typer.Option(
+            "--after",
+            metavar="CURSOR|ID",
+            help="Only what comes after: the cursor that the page before said, or a session in the list.",
+        ),
     ] = None,
     limit: Limit = None,
     count: Annotated[bool, typer.Option("--count", help="Only how many.")] = False,
@@ -116,15 +120,14 @@ def list_(
         cli.show_line(f'{{"count": {found}}}' if as_json else str(found))
         return
     if groups is not None:
-        cli.show_many(map(records.group, groups[: limit or cli.screenful]), render.GROUPS)
-        cli.say_cut(limit, more=lambda: len(groups) > (cli.screenful or 0))
+        cli.show_cut(map(records.group, groups), render.GROUPS, limit)
         return
-    wanted = limit or cli.screenful
-    listed = cli.registry.sessions(selection, sort=sort, after=after, limit=wanted and wanted + 1)
+    listed = cli.registry.sessions(selection, sort=sort, after=after, limit=limit or cli.screenful)
     shape = render.REVOKED_SESSIONS if selection.statuses == (Status.REVOKED,) else render.SESSIONS
     shape = shape if wipe is None else render.WIPED_SESSIONS
-    cli.show_many((records.session(s) for s in islice(listed, wanted)), shape)
-    cli.say_cut(limit, more=lambda: next(listed, None) is not None)
+    cli.show_many(map(records.session, listed), shape)
+    cli.say_cut(limit, more=lambda: listed.next is not None)
+    cli.say_next(listed.next)
 
 
 @app.command()
@@ -219,7 +222,8 @@ def end(
     meant = read_ids_or_tokens(cli, targets)
     if any(has_token_shape(strip_token(target)) for target in targets):
         warn_of_argument(cli)
-    outcome = cli.registry.end(meant.texts, actor=actor)
+    with cli.progress_told("ending", "ids") as progress:
+        outcome = cli.registry.end(meant.texts, actor=actor, progress=progress)
     outcome = outcome._replace(not_found=meant.not_found(outcome.not_found))
     meant.warn_of_unusable(cli)
     total = outcome.ended + outcome.already_ended

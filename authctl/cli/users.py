@@ -1,6 +1,5 @@
 """`authctl users`: list, show, disable, enable, password-changed."""
 
-from itertools import islice
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -31,9 +30,7 @@ def list_(
     """List users. With their sessions of every kind counted; used last comes first."""
     cli = start(ctx, output, quiet)
     found = (user for user in cli.registry.users() if not disabled or user.user.disabled_at is not None)
-    listed = islice(found, limit or cli.screenful)
-    cli.show_many(map(records.user, listed), render.USERS)
-    cli.say_cut(limit, more=lambda: next(found, None) is not None)
+    cli.show_cut(map(records.user, found), render.USERS, limit)
 
 
 @app.command()

@@ -161,9 +161,14 @@ class Registry:
         """
         return sessions.show(self._core, session_id)
 
-    def end(self, targets: Sequence[str], *, actor: str | None = None) -> EndOutcome:
-        """Sign out the sessions of those ids or tokens, now; one that is over already stays as it is."""
-        return sessions.end(self._core, self._tokens, targets, actor)
+    def end(self, targets: Sequence[str], *, actor: str | None = None, progress: Progress = _silent) -> EndOutcome:
+        """Sign out the sessions of those ids or tokens, now; one that is over already stays as it is.
+
+        Many are done in batches that hold the lock for about 50 ms, each with its events or not at all; `progress` is told how many of
+        the targets are done. Giving all of them again after an interruption does the rest. Raises InvalidInput for an
+        ambiguous id, before anything is done.
+        """
+        return sessions.end(self._core, self._tokens, targets, actor, progress)
 
     def import_sessions(
         self,

@@ -8,6 +8,7 @@ from authctl.errors import InvalidInput, Refused
 from authctl.instants import Duration, format_instant
 from authctl.lifetimes import retention_cutoff
 from authctl.model import SessionFilter
+from authctl.registry.batches import BREATH_SECONDS, BatchSize
 from authctl.registry.core import Core, actor_name, check_clock
 from authctl.store.base import Change, View
 from authctl.store.values import LEAP, Archive, Removable
@@ -18,11 +19,6 @@ Progress = Callable[[int, int], None]
 _FIRST_BATCH = 500
 _LARGEST_BATCH = 20_000
 _LOCK_SECONDS = 0.08
-_GROWTH = 2
-"""How many times as large as the one before a batch is at the most: one that is small tells little of what a large one takes."""
-
-BREATH_SECONDS = 0.005
-"""How long work in batches pauses after each, so that whoever waits to write gets a turn."""
 
 
 class CleanupOutcome(NamedTuple):
@@ -119,14 +115,14 @@ def _remove(
             unit.tx.set_seen(unit.now)
         unit.record("cleanup.run", detail={"cutoff": format_instant(cutoff), "due": due})
     removed = Removable(0, 0, 0)
-    size = batch_size or _FIRST_BATCH
+    batches = BatchSize(batch_size or _FIRST_BATCH, _LARGEST_BATCH, _LOCK_SECONDS)
     after = None
     while True:
         with core.change(actor) as unit:
             began = perf_counter()
             allowed = min(cutoff, retention_cutoff(unit.tx.profiles().retention, unit.now))
             batch, after = unit.tx.remove_ended(
-                allowed, size, after, keep_unacknowledged=keep_unacknowledged, archive=archive
+                allowed, batches.size, after, keep_unacknowledged=keep_unacknowledged, archive=archive
             )
         took = perf_counter() - began
         sleep(BREATH_SECONDS)
@@ -135,7 +131,7 @@ def _remove(
         if after is None:
             break
         if batch_size is None:
-            size = max(1, min(_LARGEST_BATCH, _GROWTH * size, int(size * _LOCK_SECONDS / max(took, 1e-6))))
+            batches.learn(took)
     for step in _UPKEEP:
         while _done(core, actor, step):
             sleep(BREATH_SECONDS)

@@ -13,7 +13,8 @@ from authctl.escapes import visible
 from authctl.exports import Rejected, read
 from authctl.importing import Mapping, Row, Skipped
 from authctl.instants import DAY
-from authctl.registry.cleanup import BREATH_SECONDS, Progress
+from authctl.registry.batches import BREATH_SECONDS
+from authctl.registry.cleanup import Progress
 from authctl.registry.core import Core, actor_name
 from authctl.registry.merging import Merger, Plan
 from authctl.registry.past_revocations import PastRevocations, past_revocations

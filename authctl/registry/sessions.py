@@ -3,12 +3,14 @@
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from functools import partial
+from time import perf_counter, sleep
 from typing import TYPE_CHECKING, NamedTuple
 
 from authctl import names
 from authctl.errors import InvalidInput, NotFound
 from authctl.model import Session, SessionFilter, Sort, Status
-from authctl.registry.core import Core
+from authctl.registry.batches import BREATH_SECONDS, BatchSize
+from authctl.registry.core import Core, Unit, actor_name
 from authctl.registry.cursors import is_cursor, is_sort_key, no_cursor, read_cursor, write_cursor
 from authctl.registry.pages import Part, Place, SessionList, SessionPage, begin, read_part
 from authctl.store.values import Cursor
@@ -16,11 +18,15 @@ from authctl.store.values import Cursor
 if TYPE_CHECKING:
     from authctl.model import Group, Grouping
     from authctl.registry.claims import TokenReader
+    from authctl.registry.cleanup import Progress
     from authctl.store.base import View
 
 _FIRST_BATCH = 64
 _BATCH = 1_000
 _CANDIDATES = 10
+_FIRST_ENDED = 100
+_MOST_ENDED = 10_000
+_LOCK_SECONDS = 0.05
 
 
 class EndOutcome(NamedTuple):
@@ -230,26 +236,63 @@ def with_whole_ids(view: "View", selection: SessionFilter) -> tuple[SessionFilte
     return selection.narrowed(ids=ids, except_ids=excepted), not_found
 
 
-def end(core: Core, reader: "TokenReader", targets: Sequence[str], actor: str | None) -> EndOutcome:
+def end(
+    core: Core, reader: "TokenReader", targets: Sequence[str], actor: str | None, progress: "Progress"
+) -> EndOutcome:
     """See `Registry.end`."""
+    actor_name(actor)
+    wanted = _unambiguous(core, targets)
+    batches = BatchSize(_FIRST_ENDED, _MOST_ENDED, _LOCK_SECONDS)
     ended: list[Session] = []
     already: list[Session] = []
     not_found: list[str] = []
-    with core.change(actor) as unit:
-        for target in targets:
-            session = _target(unit.tx, reader, target, unit.now)
+    done = 0
+    while done < len(wanted):
+        batch = wanted[done : done + batches.size]
+        with core.change(actor) as unit:
+            began = perf_counter()
+            found = [(target, *_end_one(unit, reader, target)) for target in batch]
+        batches.learn(perf_counter() - began)
+        for target, session, is_new in found:  # only what was committed counts
             if session is None:
                 not_found.append(names.without_tokens(target))
-            elif session.status_at(unit.now) is not Status.ACTIVE:
-                unit.tx.saw(unit.now)  # it stays over, should the clock be wrong
-                already.append(session)
             else:
-                unit.tx.end_sessions([session.number], unit.now, "signed_out")
-                detail = {"username_key": names.fold(session.username), "reason": "signed_out"}
-                unit.record("session.end", subject=session.id, detail=detail)
-                found = unit.tx.session(session.id, unit.now)
-                ended += [found] if found else []
+                (ended if is_new else already).append(session)
+        done += len(batch)
+        progress(done, len(wanted))
+        if done < len(wanted):
+            sleep(BREATH_SECONDS)
     return EndOutcome(len(ended), len(already), tuple(not_found), (*ended, *already))
+
+
+def _end_one(unit: Unit, reader: "TokenReader", target: str) -> tuple[Session | None, bool]:
+    """The session that an id or a token names, if there is one, and whether it was living and is ended now."""
+    session = _target(unit.tx, reader, target, unit.now)
+    if session is None:
+        return None, False
+    if session.status_at(unit.now) is not Status.ACTIVE:
+        unit.tx.saw(unit.now)  # it stays over, should the clock be wrong
+        return session, False
+    unit.tx.end_sessions([session.number], unit.now, "signed_out")
+    detail = {"username_key": names.fold(session.username), "reason": "signed_out"}
+    unit.record("session.end", subject=session.id, detail=detail)
+    return unit.tx.session(session.id, unit.now), True
+
+
+def _unambiguous(core: Core, targets: Sequence[str]) -> list[str]:
+    """The targets with whole ids in place of abbreviated ones. Raises InvalidInput as `resolve`, before anything is done."""
+    wanted: list[str] = []
+    for start in range(0, len(targets), _BATCH):
+        with core.look() as (view, _now):
+            wanted += [_whole(view, target) for target in targets[start : start + _BATCH]]
+    return wanted
+
+
+def _whole(view: "View", target: str) -> str:
+    prefix = names.id_prefix(target)
+    if prefix is None or names.is_whole_id(prefix):
+        return target
+    return resolve(view, target) or target
 
 
 def _target(view: "View", reader: "TokenReader", target: str, now: int) -> Session | None:
