@@ -211,6 +211,7 @@ def user_change(o: "UserOutcome") -> Record:
         "kept": o.kept,
         "dry_run": o.dry_run,
         "sessions": [session(s) for s in o.sessions],
+        "known": o.known,
     }
 
 

@@ -215,7 +215,7 @@ def test_through_the_commands(installed: Authctl):
     assert "dry run, nothing was changed: would disable alice and end 1 living session" in dry.err
     done = installed("users", "disable", "alice", "--note", "left the company", "-o", "json")
     assert list(done.json) == [
-        "username", "at", "actor", "note", "changed", "disabled", "ended", "kept", "dry_run", "sessions",
+        "username", "at", "actor", "note", "changed", "disabled", "ended", "kept", "dry_run", "sessions", "known",
     ]  # fmt: skip
     assert done.json["sessions"][0]["ended_reason"] == "user_disabled"
     again = installed("users", "disable", "alice", "--note", "another note")

@@ -218,10 +218,14 @@ class Cli:
     # Standard input
 
     def lines(self, header: str = "id") -> Iterator[str]:
-        """The lines of standard input: what stands before the first tab; blank lines and a list's header left out."""
+        """The lines of standard input: what stands before the first tab; blank lines and a list's header left out.
+
+        A header other than `id` is one where other columns stand beside it: alone it may be what is meant.
+        """
         for number, raw in enumerate(sys.stdin.buffer if sys.stdin else ()):
             line = first_field(raw.decode(errors="surrogateescape"))
-            if line and not (number == 0 and line == header):
+            is_header = number == 0 and line == header and (header == "id" or b"\t" in raw.strip())
+            if line and not is_header:
                 yield line
 
     @contextmanager

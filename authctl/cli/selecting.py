@@ -13,7 +13,7 @@ from authctl.cli.options import several, user_names
 from authctl.errors import AuthctlError, InvalidInput, NotFound
 from authctl.instants import parse_duration, parse_when
 from authctl.model import Kind, SessionFilter, Status, Wipe
-from authctl.names import fold, id_prefix, is_whole_id, quoted
+from authctl.names import id_prefix, is_whole_id, quoted
 
 Statuses = Annotated[
     list[Status] | None, typer.Option("--status", help="Only sessions of this status; may be given again.")
@@ -102,13 +102,24 @@ def warn_of_similar(cli: Cli, users: Sequence[str]) -> None:
     """Warn of users whose names look like one that is meant; looking for them keeps nothing from being done."""
     from authctl.lookalikes import codes
 
-    meant = set(map(fold, users))
     with suppress(AuthctlError):
-        others = dict.fromkeys(other for user in users for other in cli.registry.similar_users(user))
-        for other in [one for one in others if one not in meant]:
+        for other in cli.registry.similar_users(*users) if users else ():
             cli.warn(
                 f"another user looks the same, and is not meant: {quoted(other)} ({codes(other) or 'plain letters'})"
             )
+
+
+def warn_of_unknown(cli: Cli, users: Sequence[str]) -> None:
+    """Warn of names of which no session is in the registry, with the nearest that are; looking keeps nothing from being done."""
+    from authctl.registry.users import said_nearest
+
+    for user in users[:_MOST_NAMED]:
+        near: list[str] = []
+        with suppress(AuthctlError):
+            near = cli.registry.nearest_users(user)
+        cli.warn(f"no session of {quoted(user)} is in the registry{said_nearest(near)}")
+    if len(users) > _MOST_NAMED:
+        cli.warn(f"nor of {len(users) - _MOST_NAMED:,} more ({len(users):,} in all)")
 
 
 class Targets(NamedTuple):

@@ -1,5 +1,6 @@
 """`authctl users`: list, show, disable, enable, password-changed."""
 
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -7,7 +8,9 @@ import typer
 from authctl import records, render
 from authctl.cli.context import Cli, counted, start
 from authctl.cli.options import Actor, DryRun, Limit, Note, Output, Quiet, user_names
-from authctl.cli.selecting import warn_of_similar
+from authctl.cli.selecting import warn_of_similar, warn_of_unknown
+from authctl.errors import NotFound
+from authctl.render import Format
 
 if TYPE_CHECKING:
     from authctl.registry.users import UserOutcome
@@ -15,6 +18,12 @@ if TYPE_CHECKING:
 Name = Annotated[
     str, typer.Argument(metavar="USER", callback=user_names, help="The user's name; case and width do not matter.")
 ]
+
+Names = Annotated[
+    list[str],
+    typer.Argument(metavar="USER...|-", help="The users' names; with -, a name a line. All of them, or none."),
+]
+_MOST_SAID = 10
 
 app = typer.Typer(help="See users, and keep them out.", rich_markup_mode=None, add_completion=False)
 
@@ -43,7 +52,7 @@ def show(ctx: typer.Context, user: Name, output: Output = None, quiet: Quiet = F
 @app.command()
 def disable(
     ctx: typer.Context,
-    user: Name,
+    users: Names,
     note: Note = None,
     dry_run: DryRun = False,
     actor: Actor = None,
@@ -52,10 +61,11 @@ def disable(
 ) -> None:
     """End a user's sessions and refuse new tokens. Tokens would live on otherwise, whatever became of the account elsewhere."""
     cli = start(ctx, output, quiet)
-    note = cli.note(note, may_ask=not dry_run)
-    outcome = cli.registry.disable_user(user, note=note, actor=actor, dry_run=dry_run)
-    warn_of_similar(cli, [user])
-    _show(cli, outcome, _disabled(outcome))
+    meant = _read_names(cli, users)
+    note = cli.note(note, may_ask=not dry_run and "-" not in users)
+    outcomes = cli.registry.disable_users(meant, note=note, actor=actor, dry_run=dry_run)
+    warn_of_similar(cli, meant)
+    _show(cli, outcomes, _disabled, is_one=_is_one(users))
 
 
 def _disabled(outcome: "UserOutcome") -> str:
@@ -71,33 +81,87 @@ def _disabled(outcome: "UserOutcome") -> str:
 
 @app.command()
 def enable(
-    ctx: typer.Context, user: Name, note: Note = None, actor: Actor = None, output: Output = None, quiet: Quiet = False
+    ctx: typer.Context,
+    users: Names,
+    note: Note = None,
+    actor: Actor = None,
+    output: Output = None,
+    quiet: Quiet = False,
 ) -> None:
     """Let a disabled user sign in again. No session comes back."""
     cli = start(ctx, output, quiet)
-    outcome = cli.registry.enable_user(user, note=cli.note(note), actor=actor)
+    meant = _read_names(cli, users)
+    note = cli.note(note, may_ask="-" not in users)
+    outcomes = cli.registry.enable_users(meant, note=note, actor=actor)
+    _show(cli, outcomes, _enabled, is_one=_is_one(users))
+
+
+def _enabled(outcome: "UserOutcome") -> str:
     name = outcome.user.username
-    _show(cli, outcome, f"enabled {name}; no session comes back" if outcome.changed else f"{name} was not disabled")
+    return f"enabled {name}; no session comes back" if outcome.changed else f"{name} was not disabled"
 
 
 @app.command("password-changed")
 def password_changed(
-    ctx: typer.Context, user: Name, note: Note = None, actor: Actor = None, output: Output = None, quiet: Quiet = False
+    ctx: typer.Context,
+    users: Names,
+    note: Note = None,
+    actor: Actor = None,
+    output: Output = None,
+    quiet: Quiet = False,
 ) -> None:
     """End what a changed password ends. As the sessions' profiles say; later sign-ins are untouched."""
     cli = start(ctx, output, quiet)
-    outcome = cli.registry.password_changed(user, note=cli.note(note), actor=actor)
+    meant = _read_names(cli, users)
+    note = cli.note(note, may_ask="-" not in users)
+    outcomes = cli.registry.passwords_changed(meant, note=note, actor=actor)
+    _show(cli, outcomes, _password_changed, is_one=_is_one(users))
+
+
+def _password_changed(outcome: "UserOutcome") -> str:
     kept = f"; {counted(outcome.kept, 'session')} kept, as their profiles say" if outcome.kept else ""
-    _show(cli, outcome, f"recorded for {outcome.user.username}: {_ended(outcome)}{kept}")
+    return f"recorded for {outcome.user.username}: {_ended(outcome)}{kept}"
 
 
 def _ended(outcome: "UserOutcome") -> str:
     return f"{counted(outcome.ended, 'living session')} ended"
 
 
-def _show(cli: Cli, outcome: "UserOutcome", verdict: str) -> None:
-    rest = f"authctl sessions list --status expired --kind all --limit {outcome.ended}"
-    with cli.last_line(verdict):
-        if outcome.sessions or cli.form:
-            rest = "the same with -o json" if outcome.dry_run else rest
-            cli.show_outcome(records.user_change(outcome), render.ENDED, outcome.ended, rest)
+def _is_one(given: Sequence[str]) -> bool:
+    """Whether a single name was typed, whose answer is one object; several, and whatever standard input has, are a list."""
+    return len(given) == 1 and "-" not in given
+
+
+def _read_names(cli: Cli, given: Sequence[str]) -> Sequence[str]:
+    """The names as given, with the lines of standard input in the place of `-`. Raises NotFound where there are none."""
+    found: Sequence[str] = user_names(
+        [name for text in given for name in (cli.lines("username") if text == "-" else (text,))]
+    )
+    if not found:
+        raise NotFound("no names on standard input", "one name a line")
+    return found
+
+
+def _say_each(cli: Cli, outcomes: Sequence["UserOutcome"], said: Callable[["UserOutcome"], str]) -> None:
+    """Say what became of each user, ten at most, and of whom no session is known."""
+    for outcome in outcomes[:_MOST_SAID]:
+        cli.say(said(outcome))
+    if len(outcomes) > _MOST_SAID:
+        cli.say(f"and {counted(len(outcomes) - _MOST_SAID, 'user')} more ({len(outcomes):,} in all)")
+    warn_of_unknown(cli, [outcome.user.username for outcome in outcomes if not outcome.known])
+
+
+def _show(cli: Cli, outcomes: Sequence["UserOutcome"], said: Callable[["UserOutcome"], str], *, is_one: bool) -> None:
+    """Show the sessions that ended, and then what became of each user."""
+    ended = sum(outcome.ended for outcome in outcomes)
+    listed = [session for outcome in outcomes for session in outcome.sessions]
+    rest = f"authctl sessions list --status expired --kind all --limit {ended}"
+    rest = "the same with -o json" if outcomes[0].dry_run else rest
+    try:
+        if cli.form in (Format.JSON, Format.NDJSON) and not is_one:
+            cli.show_many(map(records.user_change, outcomes), render.USERS)
+        elif listed or cli.form:
+            record = records.user_change(outcomes[0]) if is_one else {"sessions": list(map(records.session, listed))}
+            cli.show_outcome(record, render.ENDED, ended, rest)
+    finally:
+        _say_each(cli, outcomes, said)

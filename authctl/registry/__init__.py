@@ -408,11 +408,17 @@ class Registry:
 
         return users.user(self._core, username)
 
-    def similar_users(self, username: str) -> list[str]:
-        """The keys of users with sessions whose names look the same, and are not: with letters of other scripts."""
+    def similar_users(self, *usernames: str) -> list[str]:
+        """The keys of other users with sessions whose names look like one of these: with letters of other scripts."""
         from authctl.registry import users
 
-        return users.similar(self._core, username)
+        return users.similar(self._core, usernames)
+
+    def nearest_users(self, username: str) -> list[str]:
+        """Up to three names of users with sessions that are spelled nearly like that one, where no session is of that user."""
+        from authctl.registry import users
+
+        return users.nearest(self._core, username)
 
     def disable_user(
         self, username: str, *, note: str | None, actor: str | None = None, dry_run: bool = False
@@ -421,24 +427,42 @@ class Registry:
 
         One disabled before keeps the first note. Raises Refused without a note, InvalidInput for a name that cannot be.
         """
+        return self.disable_users([username], note=note, actor=actor, dry_run=dry_run)[0]
+
+    def disable_users(
+        self, usernames: Sequence[str], *, note: str | None, actor: str | None = None, dry_run: bool = False
+    ) -> tuple[UserOutcome, ...]:
+        """As `disable_user`, for several in one transaction: an outcome for each user, or nothing at all."""
         from authctl.registry import users
 
-        return users.disable(self._core, username, note=note, actor=actor, dry_run=dry_run)
+        return users.disable(self._core, usernames, note=note, actor=actor, dry_run=dry_run)
 
     def enable_user(self, username: str, *, note: str | None, actor: str | None = None) -> UserOutcome:
         """Let a disabled user sign in again; no session comes back. Raises Refused without a note, NotFound."""
+        return self.enable_users([username], note=note, actor=actor)[0]
+
+    def enable_users(
+        self, usernames: Sequence[str], *, note: str | None, actor: str | None = None
+    ) -> tuple[UserOutcome, ...]:
+        """As `enable_user`, for several in one transaction: an outcome for each user, or nothing at all."""
         from authctl.registry import users
 
-        return users.enable(self._core, username, note=note, actor=actor)
+        return users.enable(self._core, usernames, note=note, actor=actor)
 
     def password_changed(self, username: str, *, note: str | None, actor: str | None = None) -> UserOutcome:
         """End the living sessions of a user whose password was changed or reset, as their profiles say; later ones are untouched.
 
         Raises Refused without a note.
         """
+        return self.passwords_changed([username], note=note, actor=actor)[0]
+
+    def passwords_changed(
+        self, usernames: Sequence[str], *, note: str | None, actor: str | None = None
+    ) -> tuple[UserOutcome, ...]:
+        """As `password_changed`, for several users in one transaction: an outcome for each user, or nothing at all."""
         from authctl.registry import users
 
-        return users.password_changed(self._core, username, note=note, actor=actor)
+        return users.password_changed(self._core, usernames, note=note, actor=actor)
 
     # Continuity
 

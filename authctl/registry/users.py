@@ -1,6 +1,6 @@
 """Disabling and enabling users, and what a changed password ends."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from authctl import names
@@ -11,6 +11,8 @@ from authctl.model import Group, Grouping, ProfileSet, Session, SessionFilter, S
 from authctl.registry.core import MOST_LISTED, Core, Unit, actor_name
 from authctl.registry.sessions import pages
 from authctl.store.base import View
+
+_MOST_NEAREST = 3
 
 
 class UserSessions(NamedTuple):
@@ -35,6 +37,8 @@ class UserOutcome(NamedTuple):
     sessions: tuple[Session, ...]
     """Up to 1,000 of those that it ended, newest use first."""
     dry_run: bool
+    known: bool
+    """Whether a session of that user is in the registry; False where the name may have been misspelled."""
 
 
 def users(core: Core) -> Iterator[UserSessions]:
@@ -55,8 +59,8 @@ def user(core: Core, username: str) -> UserSessions:
     with core.look() as (view, now):
         recorded = view.user(username)
         found = view.groups(SessionFilter(username=username), Grouping.USER, now)
-    if recorded is None and not found:
-        raise NotFound(f"no user {names.quoted(username)}", "to see them: authctl users list")
+        if recorded is None and not found:
+            raise _unknown(view, username, now)
     known = recorded or User(found[0].group or username)
     return UserSessions(known, found[0] if found else _no_sessions(known))
 
@@ -65,80 +69,133 @@ def _no_sessions(user: User) -> Group:
     return Group(user.username, 0, 0, 0, None)
 
 
-def similar(core: Core, username: str) -> list[str]:
+def similar(core: Core, usernames: Sequence[str]) -> list[str]:
     """See `Registry.similar_users`."""
-    key = names.username_key(username)
+    keys = dict.fromkeys(map(names.username_key, usernames))
     with core.look() as (view, now):
         others = view.user_keys_beyond_ascii()
-        if key.isascii() and not others:
-            return []
-        looks = skeleton(key)
-        found = [other for other in others if other != key and skeleton(other) == looks]
-        if looks != key and view.count(SessionFilter(username=looks), now, at_most=1):
-            found.append(looks)
-    return found
+        looks = {key: skeleton(key) for key in keys}
+        looking = {*looks.values()} if others else set()
+        found = [other for other in others if skeleton(other) in looking]
+        plain = [look for key, look in looks.items() if look != key and _is_known(view, look, now)]
+    return [other for other in dict.fromkeys([*found, *plain]) if other not in keys]
 
 
-def disable(core: Core, username: str, *, note: str | None, actor: str | None, dry_run: bool) -> UserOutcome:
-    """See `Registry.disable_user`."""
+def nearest(core: Core, username: str) -> list[str]:
+    """See `Registry.nearest_users`."""
+    with core.look() as (view, now):
+        return nearest_names(view, username, now)
+
+
+def nearest_names(view: View, username: str, now: int) -> list[str]:
+    """The names of users with sessions that are nearest to a name of which there is no session; none where there is one."""
     username = names.username(username)
+    return [] if _is_known(view, username, now) else view.nearest_users(username, _MOST_NEAREST)
+
+
+def _is_known(view: View, username: str, now: int) -> bool:
+    """Whether a session of that user is in the registry, of whatever status and kind."""
+    return view.count(SessionFilter(username=username), now, at_most=1) > 0
+
+
+def disable(
+    core: Core, usernames: Sequence[str], *, note: str | None, actor: str | None, dry_run: bool
+) -> tuple[UserOutcome, ...]:
+    """See `Registry.disable_users`."""
+    users = _each_once(usernames)
     if dry_run:
         note = names.note(note) if note is not None else None
         with core.look() as (view, now):
-            found = view.user(username) or User(username)
-            living = _living(view, username, now)
-            changed = found.disabled_at is None
-            return _outcome(found, now, actor_name(actor), note, living, changed=changed, dry_run=True)
+            return tuple(_would_disable(view, one, now, actor_name(actor), note) for one in users)
     said = names.note(note)
-    return core.with_room(lambda: _disabled(core, username, said, actor))
+
+    def deed() -> tuple[UserOutcome, ...]:
+        with core.change(actor) as unit:
+            return tuple(_disabled(unit, one, said) for one in users)
+
+    return core.with_room(deed)
 
 
-def _disabled(core: Core, username: str, note: str, actor: str | None) -> UserOutcome:
-    with core.change(actor) as unit:
-        before = unit.tx.user(username) or User(username)
-        if before.disabled_at is not None:
-            return _outcome(before, unit.now, unit.actor, note, [], changed=False)
-        ended_at = _latest(before.ended_at, unit.now)
-        after = before._replace(disabled_at=unit.now, disabled_by=unit.actor, note=note, ended_at=ended_at)
-        return _changed(unit, "user.disable", after, note, "user_disabled", lambda _session: True)
+def _each_once(usernames: Sequence[str]) -> list[str]:
+    """The names as they will be stored, each user once. Raises InvalidInput for one that cannot be."""
+    once: dict[str, str] = {}
+    for name in map(names.username, usernames):
+        once.setdefault(names.fold(name), name)
+    return list(once.values())
 
 
-def enable(core: Core, username: str, *, note: str | None, actor: str | None) -> UserOutcome:
-    """See `Registry.enable_user`."""
-    username = names.username(username)
+def _would_disable(view: View, username: str, now: int, actor: str, note: str | None) -> UserOutcome:
+    found = view.user(username) or User(username)
+    is_known = _is_known(view, username, now)
+    living = _living(view, username, now)
+    changed = found.disabled_at is None
+    return _outcome(found, now, actor, note, living, changed=changed, known=is_known, dry_run=True)
+
+
+def _disabled(unit: Unit, username: str, note: str) -> UserOutcome:
+    before = unit.tx.user(username) or User(username)
+    if before.disabled_at is not None:
+        is_known = _is_known(unit.tx, username, unit.now)
+        return _outcome(before, unit.now, unit.actor, note, [], changed=False, known=is_known)
+    ended_at = _latest(before.ended_at, unit.now)
+    after = before._replace(disabled_at=unit.now, disabled_by=unit.actor, note=note, ended_at=ended_at)
+    return _changed(unit, "user.disable", after, note, "user_disabled", lambda _session: True)
+
+
+def enable(core: Core, usernames: Sequence[str], *, note: str | None, actor: str | None) -> tuple[UserOutcome, ...]:
+    """See `Registry.enable_users`."""
+    users = _each_once(usernames)
     note = names.note(note)
     with core.change(actor) as unit:
-        before = unit.tx.user(username)
-        if before is None or before.disabled_at is None:
-            _check_known(unit.tx, username, before, unit.now)
-            return _outcome(before or User(username), unit.now, unit.actor, note, [], changed=False)
-        after = before._replace(disabled_at=None, disabled_by=None, note=None)
-        unit.tx.save_user(after)
-        unit.record("user.enable", subject=username, note=note, detail={"username_key": names.fold(username)})
-        return _outcome(after, unit.now, unit.actor, note, [], changed=True)
+        return tuple(_enabled(unit, one, note) for one in users)
 
 
-def _check_known(view: View, username: str, recorded: User | None, now: int) -> None:
-    if recorded is None and not view.count(SessionFilter(username=username), now, at_most=1):
-        raise NotFound(f"no user {names.quoted(username)}", "to see them: authctl users list")
+def _enabled(unit: Unit, username: str, note: str) -> UserOutcome:
+    before = unit.tx.user(username)
+    is_known = _is_known(unit.tx, username, unit.now)
+    if before is None and not is_known:
+        raise _unknown(unit.tx, username, unit.now)
+    if before is None or before.disabled_at is None:
+        return _outcome(before or User(username), unit.now, unit.actor, note, [], changed=False, known=is_known)
+    after = before._replace(disabled_at=None, disabled_by=None, note=None)
+    unit.tx.save_user(after)
+    unit.record("user.enable", subject=username, note=note, detail={"username_key": names.fold(username)})
+    return _outcome(after, unit.now, unit.actor, note, [], changed=True, known=is_known)
 
 
-def password_changed(core: Core, username: str, *, note: str | None, actor: str | None) -> UserOutcome:
-    """See `Registry.password_changed`."""
-    username = names.username(username)
+def _unknown(view: View, username: str, now: int) -> NotFound:
+    """What is said where there is no such user: with the nearest names that there are."""
+    near = nearest_names(view, username, now)
+    return NotFound(f"no user {names.quoted(username)}{said_nearest(near)}", "to see them: authctl users list")
+
+
+def said_nearest(near: Sequence[str]) -> str:
+    """The nearest names, for the end of a message; nothing where there are none."""
+    return f"; the nearest there: {', '.join(map(names.quoted, near))}" if near else ""
+
+
+def password_changed(
+    core: Core, usernames: Sequence[str], *, note: str | None, actor: str | None
+) -> tuple[UserOutcome, ...]:
+    """See `Registry.passwords_changed`."""
+    users = _each_once(usernames)
     note = names.note(note)
     with core.change(actor) as unit:
-        before = unit.tx.user(username) or User(username)
-        after = before._replace(password_changed_at=_latest(before.password_changed_at, unit.now))
         profiles = unit.tx.profiles()
-        return _changed(
-            unit,
-            "user.password",
-            after,
-            note,
-            "password_changed",
-            lambda s: password_ends(profiles, s.profile, s.signed_in_with),
-        )
+        return tuple(_password_changed(unit, one, note, profiles) for one in users)
+
+
+def _password_changed(unit: Unit, username: str, note: str, profiles: ProfileSet) -> UserOutcome:
+    before = unit.tx.user(username) or User(username)
+    after = before._replace(password_changed_at=_latest(before.password_changed_at, unit.now))
+    return _changed(
+        unit,
+        "user.password",
+        after,
+        note,
+        "password_changed",
+        lambda s: password_ends(profiles, s.profile, s.signed_in_with),
+    )
 
 
 def _latest(before: int | None, now: int) -> int:
@@ -169,7 +226,8 @@ def _changed(
     }
     unit.record(action, subject=after.username, note=note, detail=detail)
     ended = [found for session in ending[:MOST_LISTED] if (found := unit.tx.session(session.id, unit.now))]
-    outcome = _outcome(after, unit.now, unit.actor, note, ended, changed=True)
+    is_known = _is_known(unit.tx, after.username, unit.now)
+    outcome = _outcome(after, unit.now, unit.actor, note, ended, changed=True, known=is_known)
     return outcome._replace(ended=len(ending), kept=len(living) - len(ending))
 
 
@@ -185,6 +243,7 @@ def _outcome(
     ending: list[Session],
     *,
     changed: bool,
+    known: bool,
     dry_run: bool = False,
 ) -> UserOutcome:
-    return UserOutcome(user, at, actor, note, changed, len(ending), 0, tuple(ending[:MOST_LISTED]), dry_run)
+    return UserOutcome(user, at, actor, note, changed, len(ending), 0, tuple(ending[:MOST_LISTED]), dry_run, known)

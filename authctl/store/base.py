@@ -132,6 +132,14 @@ class View(Protocol):
     def user_keys_beyond_ascii(self) -> list[str]:
         """The keys of the users with sessions, of those that have a letter beyond ASCII."""
 
+    def nearest_users(self, username: str, limit: int) -> list[str]:
+        """Up to `limit` names of users with sessions that are spelled nearly like that one, as they were last spelled; the
+        nearest comes first, and the user of that name is not among them.
+
+        Names that are one slip away are always known: a letter left out, added, replaced, or two neighbours exchanged. Others
+        are found as far as a bounded number of looks goes, which does not grow with the registry.
+        """
+
     def user(self, username: str) -> User | None:
         """What was recorded of a user, however the name is spelled."""
 

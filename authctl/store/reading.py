@@ -294,6 +294,11 @@ class SqliteView:
         )
         return [row[0] for row in self._all(sql)]
 
+    def nearest_users(self, username: str, limit: int) -> list[str]:
+        from authctl.store import spelling
+
+        return spelling.nearest(self.connection, fold(username), limit)
+
     def user(self, username: str) -> User | None:
         found = self._one(f"SELECT {rows.USER} FROM users WHERE username_key = ?", (fold(username),))
         return rows.user(found) if found else None
