@@ -11,16 +11,24 @@ from authctl.cli.previews import confirm_revocation
 from authctl.cli.selecting import (
     Application,
     CreatedBefore,
+    CreatedSince,
     Device,
+    ExpiresBefore,
+    KindChoice,
     Platform,
     ProfileName,
+    RefusedWipe,
+    RevokedKind,
+    Search,
     Statuses,
     UnusedFor,
+    UsedSince,
     User,
     check_found,
     read_ids,
     selected,
     warn_of_similar,
+    web_sessions,
 )
 from authctl.errors import NotFound
 from authctl.registry.revocations import RevokeOutcome, check_target
@@ -39,9 +47,15 @@ def revoke(
     device: Device = None,
     platform: Platform = None,
     profile: ProfileName = None,
-    unused_for: UnusedFor = None,
+    kind: RevokedKind = None,
+    search: Search = None,
+    created_since: CreatedSince = None,
     created_before: CreatedBefore = None,
+    used_since: UsedSince = None,
+    unused_for: UnusedFor = None,
+    expires_before: ExpiresBefore = None,
     status: Statuses = None,
+    wipe: RefusedWipe = None,
     everything: Annotated[bool, typer.Option("--all", help="Every session of everybody.")] = False,
     excepted: Annotated[
         list[str] | None, typer.Option("--except", metavar="ID", help="Spare this one; may be given again.")
@@ -73,8 +87,14 @@ def revoke(
         device=device,
         platform=platform,
         profile=profile,
-        unused_for=unused_for,
+        kind=kind or KindChoice.ALL,
+        search=search,
+        created_since=created_since,
         created_before=created_before,
+        used_since=used_since,
+        unused_for=unused_for,
+        expires_before=expires_before,
+        wipe=wipe,
         except_ids=tuple(excepted or ()),
         everything=everything,
     )
@@ -86,9 +106,12 @@ def revoke(
     if not (dry_run or ids or user):
         bound = confirm_revocation(cli, selection, max_affected, yes)
     note = cli.note(note, may_ask=may_ask and not dry_run)
+    web = web_sessions(cli, selection) if kind is None and not ids and (user or dry_run) else 0
     outcome = cli.registry.revoke(
         selection, note=note, actor=actor, dry_run=dry_run, max_affected=max_affected, bound=bound
     )
+    if web and outcome.revoked:
+        cli.say(f"{counted(web, 'web session')} among them: without --kind every kind is covered")
     warn_of_similar(cli, user or ())
     targets.warn_of_unusable(cli)
     _show(cli, outcome._replace(not_found=targets.not_found(outcome.not_found)))

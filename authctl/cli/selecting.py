@@ -15,6 +15,15 @@ from authctl.instants import parse_duration, parse_when
 from authctl.model import Kind, SessionFilter, Status, Wipe
 from authctl.names import id_prefix, is_whole_id, quoted
 
+
+class KindChoice(StrEnum):
+    """Which kinds a list shows."""
+
+    APPLICATION = "application"
+    WEB = "web"
+    ALL = "all"
+
+
 Statuses = Annotated[
     list[Status] | None, typer.Option("--status", help="Only sessions of this status; may be given again.")
 ]
@@ -41,22 +50,41 @@ CreatedBefore = Annotated[
 UnusedFor = Annotated[
     str | None, typer.Option("--unused-for", metavar="AGE", help="Only those not used for so long: 7d, 36h, 6 months.")
 ]
+ListedKind = Annotated[KindChoice, typer.Option("--kind", help="Which kind of sessions.")]
+RevokedKind = Annotated[
+    KindChoice | None, typer.Option("--kind", help="Only this kind of sessions; every kind unless given.")
+]
+Search = Annotated[
+    str | None,
+    typer.Option(
+        "--search",
+        metavar="TEXT",
+        help="Only those with this text in user, application, device, platform, address or note.",
+    ),
+]
+CreatedSince = Annotated[
+    str | None,
+    typer.Option("--created-since", metavar="TIME", help="Only those registered since: a date, a time, or an age."),
+]
+UsedSince = Annotated[
+    str | None,
+    typer.Option("--used-since", metavar="TIME", help="Only those used since: a date, a time, or an age."),
+]
+ExpiresBefore = Annotated[
+    str | None,
+    typer.Option(
+        "--expires-before", metavar="TIME", help="Only those whose deadline is before: a date, a time, or so far ahead."
+    ),
+]
 WipeState = Annotated[
     Wipe | None,
     typer.Option("--wipe", help="Only revoked ones whose application was told to remove its data, and so far."),
 ]
-
+RefusedWipe = Annotated[Wipe | None, typer.Option("--wipe", hidden=True)]
+"""For a command that refuses it, with the reason in the place of "no such option"."""
 
 _NO_ID = "-"
 _MOST_NAMED = 10
-
-
-class KindChoice(StrEnum):
-    """Which kinds a list shows."""
-
-    APPLICATION = "application"
-    WEB = "web"
-    ALL = "all"
 
 
 def selected(
@@ -96,6 +124,16 @@ def selected(
         profile=several(profile),
         **others,
     )
+
+
+def web_sessions(cli: Cli, selection: SessionFilter) -> int:
+    """How many web sessions a filter has that are not revoked; none where it cannot be found out, which keeps nothing from being done."""
+    unrevoked = tuple(set(selection.statuses or Status) - {Status.REVOKED})
+    if selection.kind == Kind.APPLICATION or not unrevoked:
+        return 0
+    with suppress(AuthctlError):
+        return cli.registry.count(selection.narrowed(kind=Kind.WEB, status=unrevoked, everything=False))
+    return 0
 
 
 def warn_of_similar(cli: Cli, users: Sequence[str]) -> None:

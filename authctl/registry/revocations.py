@@ -126,6 +126,9 @@ def _revoked(
 
 def check_target(selection: SessionFilter) -> None:
     """Raise InvalidInput when a selection says nothing, or everything and something else."""
+    if selection.wipe is not None:
+        what = "--wipe selects sessions that are revoked already: there is nothing to revoke"
+        raise InvalidInput(what, f"to see them: authctl sessions list --kind all --wipe {selection.wipe}")
     given = set(selection.criteria()) - {"except_ids", "everything"}
     if selection.everything and given - {"status"}:
         raise InvalidInput("--all cannot be combined with a filter", "leave out --all, or the filter")
