@@ -539,6 +539,88 @@ def test_there_and_back_between_two_pasts(
     check_agrees(registry, home)
 
 
+def another_past(registry: Registry, put_back: Restore, home: Path, clock: Clock, copy: Path) -> Registry:
+    """The registry is lost, and what was done since the copy is not known: the other past begins."""
+    registry.close()
+    for name in ("registry.db", "registry.db-wal", "registry.db-shm"):
+        (home / name).unlink(missing_ok=True)
+    clock.forward(hours=1)
+    put_back(copy)
+    return Registry.open(home, registry=home / "registry.db", clock=clock)
+
+
+@pytest.mark.parametrize("is_backup_first", [True, False])
+def test_the_first_revocation_and_the_first_end_of_two_pasts_win(
+    registry: Registry, copied: Callable, put_back: Restore, home: Path, clock: Clock, *, is_backup_first: bool
+):
+    """Whichever of the two is replaced by the other."""
+    alice, bob = issue(registry).session.id, issue(registry, "bob").session.id
+    copy = copied(registry)
+    clock.forward(hours=1)
+    registry.revoke(SessionFilter(username="alice"), note="first past")
+    registry.end([bob])
+    first = copied(registry, "first.db")
+    with another_past(registry, put_back, home, clock, copy) as other:
+        other.revoke(SessionFilter(username="alice"), note="second past")
+        second = copied(other, "second.db")
+    put_back(first)
+    if not is_backup_first:
+        for name in ("registry.db", "registry.db-wal", "registry.db-shm"):
+            (home / name).unlink(missing_ok=True)
+        put_back(first)
+        put_back(second)
+    with Registry.open(home, registry=home / "registry.db", clock=clock) as merged:
+        assert (merged.session(alice).note, merged.session(bob).ended_reason) == ("first past", "signed_out")
+        check_agrees(merged, home)
+
+
+def test_a_revocation_that_was_carried_under_a_new_number_is_known_again(
+    registry: Registry, copied: Callable, put_back: Restore, home: Path, clock: Clock
+):
+    """It is the same deed by what it says: restores there and back do not make more and more of it."""
+    copy = copied(registry)
+    issue(registry)
+    registry.revoke(SessionFilter(username="alice"), note="first past")
+    first = copied(registry, "first.db")
+    with another_past(registry, put_back, home, clock, copy) as other:
+        issue(other, "bob")
+        other.revoke(SessionFilter(username="bob"), note="second past")
+        second = copied(other, "second.db")
+    for _ in range(3):
+        for file in (first, second):
+            clock.forward(hours=1)
+            put_back(file)
+    notes = asked(home, "SELECT note FROM revocations WHERE at IS NOT NULL ORDER BY at")
+    assert notes == [("first past",), ("second past",)]
+    with Registry.open(home, registry=home / "registry.db", clock=clock) as merged:
+        assert sorted((one.username, one.note) for one in merged.sessions()) == [
+            ("alice", "first past"),
+            ("bob", "second past"),
+        ]
+        check_agrees(merged, home)
+
+
+def test_the_search_index_has_what_was_carried_and_no_more(
+    registry: Registry, copied: Callable, put_back: Restore, home: Path, clock: Clock
+):
+    """Also where it had passed the numbers of what is carried, and what the backup said of a session that says otherwise now."""
+    registry.import_sessions(rows(clock, "alice", device="OLD-PC"), MAP)
+    issue(registry, "bob")
+    registry.revoke(SessionFilter(username="bob"), note="lost device")
+    registry.clean_up()  # which brings the index up to date
+    copy = copied(registry)
+    clock.forward(hours=1)
+    registry.import_sessions(rows(clock, "alice", device="NEW-PC"), MAP)
+    registry.revoke(SessionFilter(everything=True), note="breach, ticket 4711")
+    put_back(copy)
+    assert [one.device for one in registry.sessions(SessionFilter(search="ticket"))] == ["NEW-PC"]
+    for text, found in (("old", 0), ("new", 1)):
+        sql = "SELECT count(*) FROM sessions_found WHERE sessions_found MATCH ?"
+        assert asked(home, sql, (f'"{text}"',)) == [(found,)]
+    assert asked(home, "SELECT count(*) FROM notes_found WHERE notes_found MATCH '\"471\"'") == [(1,)]
+    check_agrees(registry, home)
+
+
 # The question, the dry run, the kept file
 
 

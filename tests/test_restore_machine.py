@@ -190,7 +190,10 @@ class Restores(RuleBasedStateMachine):
     @rule(data=st.data())
     def put_back(self, data: st.DataObject) -> None:
         """Restore any of them, or what an earlier restore replaced."""
-        file, backup = data.draw(st.sampled_from(self.backups))
+        self.restore(*data.draw(st.sampled_from(self.backups)))
+
+    def restore(self, file: Path, backup: Said) -> None:
+        """Restore a backup over the registry that is there."""
         before = said(self.registry)
         outcome = restore(self.place, file, note=self.note(), clock=self.time, warn=lambda _text: None)
         assert outcome.living == sum(one.status is Status.ACTIVE for one in before.sessions.values())
@@ -208,6 +211,17 @@ class Restores(RuleBasedStateMachine):
         outcome = restore(self.place, file, note=self.note(), clock=self.time, warn=lambda _text: None)
         self.registry = self.opened()
         self.check(Said({}, set(), {}, {}), backup, outcome.at)
+
+    @precondition(lambda self: self.backups)
+    @rule(data=st.data(), user=st.sampled_from(USERS))
+    def go_there_and_back(self, data: st.DataObject, user: str) -> None:
+        """The registry is lost, somebody is kept out and revoked in the other past, and the newest backup is put back."""
+        self.back_up()
+        newest = self.backups[-1]
+        self.put_back_where_none_is(data)
+        self.revoke_some(user, None)
+        self.disable(user)
+        self.restore(*newest)
 
     def check(self, before: Said, backup: Said, at: int) -> None:
         """What must hold after a restore, given what was replaced and the backup."""
