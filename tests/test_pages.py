@@ -1,0 +1,352 @@
+"""Walks through a list page by page, with deeds between the pages: they end, and miss nobody who stays in the list."""
+
+import io
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from authctl import AuthctlError, Registry, Session, SessionFilter, names, profiles
+from authctl.importing import read_mapping
+from authctl.instants import DAY, HOUR, MINUTE, SECOND
+from authctl.model import SortField
+from authctl.registry import verifying
+from authctl.registry.backups import restore
+from authctl.registry.creation import create
+from authctl.settings import find_home
+from authctl.store import moving
+from tests.conftest import START
+
+EXAMPLES = int(os.environ.get("AUTHCTL_PAGES_EXAMPLES", "0")) or settings().max_examples
+RULES = [
+    "mail: {idle_timeout: 3d, continuity: true}\n  pairs: {tokens: pair, idle_timeout: 2d, access_lifetime: 1h}",
+    "mail: {idle_timeout: 30d, continuity: true}\n  pairs: {tokens: pair, idle_timeout: 2d, access_lifetime: 1h}",
+    "mail: {idle_timeout: 1d, absolute_timeout: 9d, continuity: true}\n  pairs: {tokens: pair, idle_timeout: 20d, access_lifetime: 1h}",
+]
+MAP = read_mapping(b"fields: {username: user, at: time, application: app, device: device}\nkey: [sid]\n", "map.yaml")
+USERS = ("alice", "bob", "carol")
+APPLICATIONS = ("Outlook", "Teams")
+DEVICES = (None, "laptop", "phone 7", "Tablet")
+
+
+def ruled(index: int) -> Any:
+    """Profiles, some with longer timeouts than others."""
+    text = f"version: 1\nretention: 10 days\ndefault_profile: mail\nprofiles:\n  {RULES[index % len(RULES)]}\n"
+    return profiles.read(text.encode(), "profiles.yaml")
+
+
+class World:
+    """An installation, a clock, and the deeds that go on between the pages."""
+
+    def __init__(self, folder: Path) -> None:
+        self.home = folder / "home"
+        self.now = START
+        self.place = find_home(self.home, self.home / "registry.db")
+        create(self.place, ruled(0), b"", actor="founder", clock=self.clock)
+        self.registry = Registry.open(self.home, registry=self.home / "registry.db", clock=self.clock)
+        self.tokens: list[Any] = []
+        self.replaced = 0
+        self.copy: Path | None = None
+
+    def clock(self) -> datetime:
+        """The time, for the registry."""
+        return self.now
+
+    def everything(self) -> list[Session]:
+        """Every session there is, one by one, past all that makes lists."""
+        with self.registry._core.look() as (view, now):
+            ids = [row[0] for row in view.connection.execute("SELECT id FROM sessions ORDER BY number")]
+            return [found for one in ids if (found := view.session(one, now))]
+
+    def ids(self, selection: SessionFilter) -> set[str]:
+        """Who is selected now, by what the sessions say of themselves."""
+        return {one.id for one in self.everything() if is_selected(one, selection)}
+
+    def do(self, deed: tuple[str, int, int]) -> None:
+        """Do a deed; one that is refused is no deed."""
+        name, which, how = deed
+        with suppress(AuthctlError):
+            getattr(self, name)(which, how)
+
+    def nth(self, which: int) -> Session | None:
+        """One of the sessions."""
+        found = self.everything()
+        return found[which % len(found)] if found else None
+
+    def issue(self, which: int, how: int) -> None:
+        """A sign-in."""
+        issued = self.registry.issue(
+            username=USERS[which % 3],
+            application=APPLICATIONS[how % 2],
+            device=DEVICES[how % 4],
+            profile=("mail", "pairs")[which % 2],
+            kind="web" if how % 5 == 4 else "application",
+        )
+        self.tokens.append(issued)
+
+    def use(self, which: int, how: int) -> None:
+        """A use, long enough after the last one to be written."""
+        self.forward(0, 1 + how % 2)
+        if self.tokens:
+            self.registry.verify(self.tokens[which % len(self.tokens)].access_token)
+
+    def use_late(self, which: int, how: int) -> None:
+        """A use that was judged a while before it is written, by a process that had to wait."""
+        session = self.nth(which)
+        if session and any(one.session.id == session.id for one in self.tokens):
+            earlier = session.read_at - (how % 3) * 20 * SECOND
+            verifying._used(self.registry._core, session._replace(read_at=earlier))
+
+    def refresh(self, which: int, how: int) -> None:
+        """A pair is exchanged for the next one."""
+        pairs = [index for index, one in enumerate(self.tokens) if one.refresh_token]
+        if pairs:
+            index = pairs[which % len(pairs)]
+            self.tokens[index] = self.registry.refresh(self.tokens[index].refresh_token)
+
+    def forward(self, which: int, how: int) -> None:
+        """Time passes."""
+        lengths = (0, 61 * SECOND, 20 * MINUTE, HOUR, 6 * HOUR, DAY, 2 * DAY)
+        self.now += timedelta(microseconds=lengths[how % len(lengths)])
+
+    def revoke(self, which: int, how: int) -> None:
+        """A session is revoked, or a user's, or by criteria."""
+        session = self.nth(which)
+        chosen = (
+            SessionFilter(ids=(session.id,)) if session else SessionFilter(username=USERS[which % 3]),
+            SessionFilter(username=USERS[which % 3]),
+            SessionFilter(application=APPLICATIONS[which % 2], status="active"),
+        )
+        self.registry.revoke(chosen[how % 3], note="lost laptop")
+
+    def revoke_all(self, which: int, how: int) -> None:
+        """Everything is revoked, but one."""
+        session = self.nth(which)
+        spared = (session.id,) if session and how % 2 else ()
+        self.registry.revoke(SessionFilter(everything=True, except_ids=spared), note="breach 7")
+
+    def end(self, which: int, how: int) -> None:
+        """A user signs out."""
+        if session := self.nth(which):
+            self.registry.end([session.id])
+
+    def user(self, which: int, how: int) -> None:
+        """A user is disabled, is let in again, or has a new password."""
+        deeds = (self.registry.disable_user, self.registry.enable_user, self.registry.password_changed)
+        deeds[how % 3](USERS[which % 3], note="left the firm")
+
+    def imports(self, which: int, how: int) -> None:
+        """Another system's log has rows of sessions, known or not, older or newer than what is known."""
+        rows = []
+        for index in range(1 + how % 3):
+            sid = (which + index) % 9
+            at = self.now - timedelta(minutes=(7 * which + 13 * how + 31 * index) % 6_000)
+            device = DEVICES[(which * how + index) % 4]
+            rows.append(
+                {"sid": sid, "user": USERS[sid % 3], "app": "Outlook", "device": device, "time": at.isoformat()}
+            )
+        file = io.BytesIO(b"".join(json.dumps(row).encode() + b"\n" for row in rows))
+        self.registry.import_sessions(file, MAP)
+
+    def apply(self, which: int, how: int) -> None:
+        """Other profiles are put in force."""
+        self.registry.apply_profiles(ruled(which), note="as decided")
+
+    def continuity(self, which: int, how: int) -> None:
+        """An outage begins, or is over."""
+        if how % 2:
+            self.registry.start_continuity(["mail"], note="provider is down")
+        else:
+            self.registry.end_continuity(note="it is back")
+
+    def retire(self, which: int, how: int) -> None:
+        """The key is rotated, and the old one retired."""
+        old = self.registry.signing_keys()[-1].key.id
+        self.registry.rotate_keys(note="yearly")
+        self.registry.retire_key(old, sign_out=True, note="yearly")
+
+    def cleanup(self, which: int, how: int) -> None:
+        """What ended long ago is removed."""
+        self.registry.clean_up(accept_clock_jump=True)
+
+    def set_clock(self, which: int, how: int) -> None:
+        """The clock was wrong, is set back, and that is accepted."""
+        self.now -= timedelta(hours=1 + how % 30)
+        self.replaced += 1
+        self.registry.accept_clock(note="it was ahead")
+
+    def back_up(self, which: int, how: int) -> None:
+        """A copy is taken."""
+        self.copy = self.home.parent / f"copy-{len(list(self.home.parent.iterdir()))}.db"
+        self.registry.back_up(self.copy)
+
+    def put_back(self, which: int, how: int) -> None:
+        """The last copy is put back."""
+        if self.copy:
+            self.now += timedelta(seconds=1)
+            self.replaced += 1
+            restore(self.place, self.copy, note="disk failed", clock=self.clock)
+
+
+@contextmanager
+def world() -> Iterator[World]:
+    """A fresh installation in a folder that goes."""
+    folder = Path(tempfile.mkdtemp())
+    made = World(folder)
+    try:
+        yield made
+    finally:
+        made.registry.close()
+        shutil.rmtree(folder)
+
+
+def is_selected(one: Session, selection: SessionFilter) -> bool:
+    """Whether a session meets every criterion, asked of its fields and not of any query."""
+    texts = [one.username, one.application, one.device, one.platform, one.note, one.ip]
+    folded = [names.fold(text) for text in texts if text]
+    return all(
+        (
+            not selection.statuses or one.status in selection.statuses,
+            selection.kind in (None, one.kind),
+            selection.username is None or names.fold(selection.username) == names.fold(one.username),
+            selection.application is None or selection.application == one.application,
+            selection.device is None or selection.device == one.device,
+            selection.profile is None or selection.profile == one.profile,
+            selection.search is None or any(names.fold(selection.search) in text for text in folded),
+            selection.used_since is None or one.last_used_at >= selection.used_since,
+            selection.unused_since is None or one.last_used_at <= selection.unused_since,
+            selection.created_since is None or one.created_at >= selection.created_since,
+            selection.created_before is None or one.created_at < selection.created_before,
+            selection.expires_before is None or one.expires_at < selection.expires_before,
+        )
+    )
+
+
+INSTANT = int(START.timestamp()) * SECOND
+FILTERS: list[dict[str, Any]] = [
+    {},
+    {"status": "active"},
+    {"status": "expired"},
+    {"status": "revoked"},
+    {"status": ("active", "expired")},
+    {"status": ("expired", "revoked")},
+    {"kind": "application"},
+    {"kind": "web"},
+    {"username": "alice"},
+    {"username": "bob", "status": "active"},
+    {"application": "Outlook"},
+    {"device": "laptop", "kind": "application"},
+    {"profile": "mail", "status": "expired"},
+    {"search": "lap"},
+    {"search": "phone", "status": "active"},
+    {"search": "lo"},
+    {"used_since": INSTANT - HOUR},
+    {"unused_since": INSTANT + DAY},
+    {"created_since": INSTANT - DAY, "status": "active"},
+    {"created_before": INSTANT + 2 * DAY},
+    {"expires_before": INSTANT + 4 * DAY},
+]
+ORDERS = [None, *(f"{sign}{field}" for field in SortField for sign in ("", "-"))]
+WEIGHTS = {
+    "use": 8,
+    "imports": 5,
+    "issue": 4,
+    "forward": 4,
+    "revoke": 3,
+    "end": 3,
+    "refresh": 3,
+    "use_late": 3,
+    "revoke_all": 2,
+    "user": 2,
+    "apply": 2,
+    "continuity": 2,
+    "retire": 1,
+    "cleanup": 1,
+    "set_clock": 1,
+    "back_up": 1,
+    "put_back": 1,
+}
+DEEDS = st.tuples(
+    st.sampled_from([name for name, weight in WEIGHTS.items() for _ in range(weight)]),
+    st.integers(0, 40),
+    st.integers(0, 40),
+)
+BEFORE = st.lists(DEEDS.filter(lambda deed: deed[0] not in ("set_clock", "put_back")), max_size=10)
+WALKS = st.lists(st.lists(DEEDS, max_size=4), max_size=9)
+
+
+@settings(
+    max_examples=EXAMPLES,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much],
+)
+@given(
+    signed_in=st.lists(st.tuples(st.just("issue"), st.integers(0, 40), st.integers(0, 40)), min_size=2, max_size=9),
+    before=BEFORE,
+    between=WALKS,
+    order=st.sampled_from(ORDERS),
+    criteria=st.sampled_from(FILTERS),
+    limit=st.integers(1, 4),
+    few=st.sampled_from([0, 50_000]),
+    begins_at=st.none() | st.integers(0, 9),
+)
+def test_a_walk_ends_and_misses_nobody(signed_in, before, between, order, criteria, limit, few, begins_at):
+    """Whatever is done between the pages, in every order and with every filter: the pages come to an end after as many as the
+    sessions of the beginning fill twice, and everybody who was selected all the while was on one of them."""
+    selection = SessionFilter(**criteria)
+    with world() as made, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(moving, "FEW", few)
+        for deed in (*signed_in, *before):
+            made.do(("forward", 0, 1))
+            made.do(deed)
+        walk(made, selection, order, limit, between, begins_at)
+
+
+def walk(
+    made: World,
+    selection: SessionFilter,
+    order: str | None,
+    limit: int,
+    between: list[list[Any]],
+    begins_at: int | None,
+) -> None:
+    """Walk to the end, and check what was met."""
+    whole = [one.id for one in made.registry.sessions(selection, sort=order)]
+    owed = made.ids(selection)
+    assert set(whole) == owed
+    assert len(whole) == len(owed)
+    after, shown = None, []
+    if begins_at is not None and whole:  # a walk from the middle owes what comes after it
+        after = whole[begins_at % len(whole)]
+        owed -= set(whole[: whole.index(after) + 1])
+    rest = iter(between)
+    replaced, started = made.replaced, len(made.everything())
+    pages = 0
+    while True:
+        page = made.registry.page(selection, sort=order, after=after, limit=limit)
+        pages += 1
+        assert len(page.sessions) <= limit
+        assert all(is_selected(one, selection) for one in page.sessions)
+        shown += [one.id for one in page.sessions]
+        if page.next is None:
+            break
+        assert len(page.sessions) == limit
+        after = page.next
+        for deed in next(rest, ()):
+            made.do(deed)
+            owed &= made.ids(selection)
+        assert pages <= (2 + made.replaced - replaced) * (started // limit + 1)
+    assert owed <= set(shown), f"{len(owed - set(shown))} missed in {order or 'the own order'}"
+    if not any(between):
+        assert shown == (
+            whole if begins_at is None or not whole else whole[whole.index(whole[begins_at % len(whole)]) + 1 :]
+        )
