@@ -29,10 +29,12 @@ class Shape(NamedTuple):
 
     fields: tuple[str, ...]
     columns: tuple[str, ...]
+    nothing: str
+    """What is said where there is none."""
 
 
-def _shape(fields: str, columns: str) -> Shape:
-    return Shape(tuple(fields.split()), tuple(columns.split()))
+def _shape(fields: str, columns: str, nothing: str = "nothing is listed") -> Shape:
+    return Shape(tuple(fields.split()), tuple(columns.split()), nothing)
 
 
 SESSIONS = _shape(
@@ -40,20 +42,34 @@ SESSIONS = _shape(
     " last_used_at expires_at idle_expires_at absolute_expires_at ended_at ended_reason revoked_at revoked_by"
     " revocation_id note signed_in_with referrer wipe",
     "id username application device platform status last_used_at",
+    "no session matches",
 )
-REVOKED_SESSIONS = _shape(" ".join(SESSIONS.fields), "id username application device status revoked_at revoked_by note")
-WIPED_SESSIONS = _shape(" ".join(SESSIONS.fields), "id username application device wipe revoked_at revoked_by note")
+REVOKED_SESSIONS = _shape(
+    " ".join(SESSIONS.fields), "id username application device status revoked_at revoked_by note", "no session matches"
+)
+WIPED_SESSIONS = _shape(
+    " ".join(SESSIONS.fields), "id username application device wipe revoked_at revoked_by note", "no session matches"
+)
 REVOKED = _shape("id username application status_before", "id username application status_before")
 PREVIEWED = _shape(" ".join(SESSIONS.fields), "id username application device status")
 ENDED = _shape(" ".join(SESSIONS.fields), "id username application status ended_reason")
-EVENTS = _shape("seq at actor action subject note detail hash prev_hash", "seq at actor action subject note")
-GROUPS = _shape("group active expired revoked total last_used_at", "group active expired revoked total last_used_at")
+EVENTS = _shape(
+    "seq at actor action subject note detail hash prev_hash", "seq at actor action subject note", "no event matches"
+)
+GROUPS = _shape(
+    "group active expired revoked total last_used_at",
+    "group active expired revoked total last_used_at",
+    "no session matches",
+)
 CONTINUITY = _shape(
-    "profile started_at until held actor note ended_by end_note", "profile started_at until held actor note"
+    "profile started_at until held actor note ended_by end_note",
+    "profile started_at until held actor note",
+    "no continuity event is running",
 )
 CACHED_LOGINS = _shape(
     "username profile authenticator authenticated_at last_used_at expires_at",
     "username profile authenticator authenticated_at last_used_at expires_at",
+    "no login is remembered",
 )
 KEYS = _shape(
     "id state created_at retired_at sessions retire_after retirable",
@@ -63,6 +79,7 @@ FINDINGS = _shape("check ok found next", "check ok found next")
 USERS = _shape(
     "username disabled disabled_at disabled_by note password_changed_at active expired revoked total last_used_at",
     "username disabled active expired revoked total last_used_at",
+    "no user is listed",
 )
 PROFILES = _shape(
     f"name default {' '.join(PROFILE_FIELDS)} assignments retention",

@@ -19,15 +19,24 @@ codes and formats: [below](#everywhere).
 - Standard output is data, standard error is talk. `-q` silences success.
 - `-o table|json|ndjson|csv|id`, or `AUTHCTL_OUTPUT`. In a pipe a table is tab-separated with a header, its id first.
 - A session id may be abbreviated to any unique beginning of six characters or more.
-- Times: `2026-11-01`, RFC 3339, or an age: `90s`, `30m`, `36h`, `7d`, `2w`, `6 months`, `1 year`. An age counts back from now,
-  except for `--expires-before` and `--until`, where it counts ahead.
+- Times: `2026-11-01`, RFC 3339, or an age: `90s`, `30m`, `36h`, `7d`, `2w`, `6 months`, `1 year`. An age counts back from now
+  (`--created-since`, `--created-before`, `--used-since`, `--unused-for`, `--since` and `--until` of `audit list`), except for
+  `--expires-before`, and `--until` of `continuity start`, where it counts ahead.
+- Options that name what a filter is about (`--user`, `--application`, `--device`, `--platform`, `--profile`, `--status`, and
+  `--actor`, `--action`, `--session` of `audit list`) may be given again: any of the values matches, and options of different names
+  narrow each other. Every other option that takes a value is refused (2) when it is given twice with different values; flags may repeat.
+- `-` among ids or names stands for the lines of standard input, and is nobody's name: the first tab-separated field counts; blank lines,
+  a list's header, a byte order mark, white space and quotes around it do not. A line that names no session is not found (3), and the
+  rest is done; a name that cannot be accepted refuses all (2). `tokens revoke` and `sessions end` take `Bearer ` off, too.
+- A name that no session in the registry has is said on standard error, with the nearest names that there are; a list that is empty says
+  so there.
 - `--home DIR` (`AUTHCTL_HOME`) is one installation; `--registry PATH` (`AUTHCTL_REGISTRY`) names a database elsewhere.
 
 | exit code | meaning |
 |---|---|
 | 0 | done; token valid; a list with no rows; nothing left to revoke |
 | 1 | unexpected failure: a defect in authctl |
-| 2 | wrong usage, unreadable input, invalid profile, a name that cannot be accepted |
+| 2 | wrong usage, unreadable input, invalid profile, a name that cannot be accepted, a text that can be no token where one is revoked or ended |
 | 3 | no such session, user, profile or event; a revoke that matched nothing, or some of whose ids were unknown (the rest is done) |
 | 4 | refused: note missing or saying nothing, question declined, `--yes` missing, limit exceeded, user disabled, condition not met, password not accepted or authenticator not to be asked, target exists already |
 | 5 | token not valid |

@@ -118,8 +118,8 @@ def test_every_format_of_an_empty_list(installed: Authctl):
         "table": "\t".join(render.SESSIONS.columns) + "\n",
     }
     for form, out in expected.items():
-        ran = installed("sessions", "list", "--user", "nobody", "-o", form)
-        assert (ran.code, ran.out, ran.err) == (0, out, "")
+        ran = installed("sessions", "list", "--device", "none", "-o", form)
+        assert (ran.code, ran.out, ran.err) == (0, out, "authctl: no session matches\n")
 
 
 def test_the_output_variable(installed: Authctl, monkeypatch: pytest.MonkeyPatch):
@@ -196,7 +196,9 @@ def test_quiet(installed: Authctl):
         ran = installed(*command, "-q")
         assert (ran.code, ran.out, ran.err) == (0, "", "")
     assert installed("cleanup", "-q", "-o", "json").json["removed"] == 0
-    assert installed("revoke", "--user", "nobody", "--note", "lost device", "-q").err.startswith("authctl: error: ")
+    assert installed("revoke", "--device", "none", "--note", "lost device", "--yes", "-q").err.startswith(
+        "authctl: error: "
+    )
 
 
 def test_revoke_json(installed: Authctl):

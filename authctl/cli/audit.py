@@ -7,6 +7,7 @@ import typer
 from authctl import records, render
 from authctl.cli.context import counted, start
 from authctl.cli.options import LARGEST, Actor, Limit, Note, Output, Quiet, several, user_names
+from authctl.cli.selecting import say_of_names
 from authctl.instants import parse_when
 from authctl.model import EventFilter
 
@@ -17,9 +18,11 @@ app = typer.Typer(help="See who did what.", rich_markup_mode=None, add_completio
 def list_(
     ctx: typer.Context,
     since: Annotated[
-        str | None, typer.Option("--since", metavar="TIME", help="Only events since: a date, a time, or an age.")
+        str | None, typer.Option("--since", metavar="TIME", help="Only events since: a date, a time, or so long ago.")
     ] = None,
-    until: Annotated[str | None, typer.Option("--until", metavar="TIME", help="Only events before.")] = None,
+    until: Annotated[
+        str | None, typer.Option("--until", metavar="TIME", help="Only events before: a date, a time, or so long ago.")
+    ] = None,
     actor: Annotated[
         list[str] | None, typer.Option("--actor", metavar="NAME", help="Only what this one did; may be given again.")
     ] = None,
@@ -58,7 +61,8 @@ def list_(
         session_id=several(session),
         search=search,
     )
-    cli.show_cut(map(records.event, cli.registry.events(selection)), render.EVENTS, limit)
+    if not cli.show_cut(map(records.event, cli.registry.events(selection)), render.EVENTS, limit):
+        say_of_names(cli, user)
 
 
 @app.command()

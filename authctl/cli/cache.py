@@ -7,6 +7,7 @@ import typer
 from authctl import records, render
 from authctl.cli.context import counted, start
 from authctl.cli.options import Actor, Limit, Note, Output, Quiet, several, user_names
+from authctl.cli.selecting import say_of_names
 
 User = Annotated[
     list[str] | None,
@@ -22,7 +23,9 @@ def list_(
 ) -> None:
     """List successful logins that still count. Until they expire, the authenticator is not asked again; used last comes first."""
     cli = start(ctx, output, quiet)
-    cli.show_cut(map(records.cached_login, cli.registry.cached_logins(several(user))), render.CACHED_LOGINS, limit)
+    logins = map(records.cached_login, cli.registry.cached_logins(several(user)))
+    if not cli.show_cut(logins, render.CACHED_LOGINS, limit):
+        say_of_names(cli, user)
 
 
 @app.command()

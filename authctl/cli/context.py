@@ -4,7 +4,7 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from itertools import islice
+from itertools import chain, islice
 from typing import TYPE_CHECKING, TextIO
 
 import typer
@@ -86,8 +86,17 @@ class Cli:
         """How many records of a list a terminal shows unless told; None where all are printed."""
         return _SCREENFUL if self.on_terminal and self.form_or_table is Format.TABLE else None
 
-    def show_many(self, records: Iterable[Record], shape: Shape) -> None:
-        """Print a list on standard output."""
+    def show_many(self, records: Iterable[Record], shape: Shape) -> bool:
+        """Print a list on standard output, and say on standard error where it is empty; whether it has anything."""
+        rest = iter(records)
+        first = list(islice(rest, 1))
+        self.show_rows(chain(first, rest), shape)
+        if not first:
+            self.say(shape.nothing)
+        return bool(first)
+
+    def show_rows(self, records: Iterable[Record], shape: Shape) -> None:
+        """Print rows on standard output, where it is said elsewhere that there are none."""
         with _printing() as out:
             render.many(out, records, shape, self.form_or_table, terminal=self.on_terminal)
 
@@ -129,7 +138,7 @@ class Cli:
             self.show(record)
         else:
             rows = rows[: self.screenful]
-            self.show_many(rows, shape)
+            self.show_rows(rows, shape)
         if total is None:
             total = len(record["sessions"])
         if total > len(rows):
@@ -144,11 +153,12 @@ class Cli:
         if not self.quiet:
             talk(text)
 
-    def show_cut(self, records: Iterable[Record], shape: Shape, limit: int | None) -> None:
-        """Print a list up to the limit, or a screenful of it on a terminal, and then say that there is more."""
+    def show_cut(self, records: Iterable[Record], shape: Shape, limit: int | None) -> bool:
+        """Print a list up to the limit, or a screenful of it on a terminal, and then say that there is more; whether it has anything."""
         rest = iter(records)
-        self.show_many(islice(rest, limit or self.screenful), shape)
+        is_listed = self.show_many(islice(rest, limit or self.screenful), shape)
         self.say_cut(limit, more=lambda: next(rest, None) is not None)
+        return is_listed
 
     def say_next(self, cursor: str | None) -> None:
         """Say where the next page of a list goes on, quiet or not; no cursor means that there is none."""

@@ -66,6 +66,4 @@ def status(ctx: typer.Context, output: Output = None, quiet: Quiet = False) -> N
     """Show what holds sessions now. With how many it holds beyond their time: they expire when it ends."""
     cli = begin(ctx, output, quiet)
     states = cli.registry.continuity()
-    if not states:
-        cli.say("no continuity event is running")
     cli.show_many(map(records.continuity, states), render.CONTINUITY)

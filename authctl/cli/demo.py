@@ -52,9 +52,8 @@ class _Stage:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.environment = {**os.environ, "AUTHCTL_HOME": str(folder / "home"), "AUTHCTL_ACTOR": "demo"}
-        for variable in ("AUTHCTL_REGISTRY", "AUTHCTL_OUTPUT"):
-            self.environment.pop(variable, None)
+        others = {name: value for name, value in os.environ.items() if not name.startswith("AUTHCTL_")}
+        self.environment = {**others, "AUTHCTL_HOME": str(folder / "home"), "AUTHCTL_ACTOR": "demo"}
 
     def run(self, *arguments: str, read: str | None = None, keep: str | None = None, owed: int = 0) -> None:
         """Run one command, with standard input from what was kept, or keeping what it prints."""

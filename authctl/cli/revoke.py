@@ -28,6 +28,7 @@ from authctl.cli.selecting import (
     read_ids,
     selected,
     warn_of_similar,
+    warn_of_unknown,
     web_sessions,
 )
 from authctl.errors import NotFound
@@ -113,6 +114,7 @@ def revoke(
     if web and outcome.revoked:
         cli.say(f"{counted(web, 'web session')} among them: without --kind every kind is covered")
     warn_of_similar(cli, user or ())
+    warn_of_unknown(cli, user or ())
     targets.warn_of_unusable(cli)
     _show(cli, outcome._replace(not_found=targets.not_found(outcome.not_found)))
 

@@ -1,18 +1,18 @@
 """Options to a `SessionFilter`: what the person typed, read once."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from enum import StrEnum
 from typing import Annotated, Any, NamedTuple
 
 import typer
 
-from authctl.cli.context import Cli
+from authctl.cli.context import Cli, counted
 from authctl.cli.input import strip_token
 from authctl.cli.options import several, user_names
 from authctl.errors import AuthctlError, InvalidInput, NotFound
 from authctl.instants import parse_duration, parse_when
-from authctl.model import Kind, SessionFilter, Status, Wipe
+from authctl.model import Kind, SessionFilter, Status, Wipe, texts_of
 from authctl.names import id_prefix, is_whole_id, quoted
 
 
@@ -45,7 +45,9 @@ ProfileName = Annotated[
 ]
 CreatedBefore = Annotated[
     str | None,
-    typer.Option("--created-before", metavar="TIME", help="Only those registered before: a date, a time, or an age."),
+    typer.Option(
+        "--created-before", metavar="TIME", help="Only those registered before: a date, a time, or so long ago."
+    ),
 ]
 UnusedFor = Annotated[
     str | None, typer.Option("--unused-for", metavar="AGE", help="Only those not used for so long: 7d, 36h, 6 months.")
@@ -64,11 +66,13 @@ Search = Annotated[
 ]
 CreatedSince = Annotated[
     str | None,
-    typer.Option("--created-since", metavar="TIME", help="Only those registered since: a date, a time, or an age."),
+    typer.Option(
+        "--created-since", metavar="TIME", help="Only those registered since: a date, a time, or so long ago."
+    ),
 ]
 UsedSince = Annotated[
     str | None,
-    typer.Option("--used-since", metavar="TIME", help="Only those used since: a date, a time, or an age."),
+    typer.Option("--used-since", metavar="TIME", help="Only those used since: a date, a time, or so long ago."),
 ]
 ExpiresBefore = Annotated[
     str | None,
@@ -148,16 +152,37 @@ def warn_of_similar(cli: Cli, users: Sequence[str]) -> None:
 
 
 def warn_of_unknown(cli: Cli, users: Sequence[str]) -> None:
-    """Warn of names of which no session is in the registry, with the nearest that are; looking keeps nothing from being done."""
-    from authctl.registry.users import said_nearest
+    """Warn of names of which no session is in the registry, after a deed; looking for them keeps nothing from being done."""
+    with suppress(AuthctlError):
+        for line in unknown_names(cli, users):
+            cli.warn(line)
 
-    for user in users[:_MOST_NAMED]:
-        near: list[str] = []
-        with suppress(AuthctlError):
-            near = cli.registry.nearest_users(user)
-        cli.warn(f"no session of {quoted(user)} is in the registry{said_nearest(near)}")
-    if len(users) > _MOST_NAMED:
-        cli.warn(f"nor of {len(users) - _MOST_NAMED:,} more ({len(users):,} in all)")
+
+def unknown_names(cli: Cli, users: Sequence[str]) -> Iterator[str]:
+    """What is to be said of names of which no session is in the registry: a line each with the nearest names, ten at most."""
+    from authctl.registry.unknown import said_nearest
+
+    unknown = cli.registry.unknown_users(users) if users else []
+    for user in unknown[:_MOST_NAMED]:
+        yield f"no session of {quoted(user)} is in the registry{said_nearest(cli.registry.nearest_users(user))}"
+    if len(unknown) > _MOST_NAMED:
+        yield f"nor of {len(unknown) - _MOST_NAMED:,} more ({len(unknown):,} in all)"
+
+
+def say_of_names(cli: Cli, users: Sequence[str] | None) -> None:
+    """Say which of the names that an empty list was asked for nobody has."""
+    for line in () if cli.quiet else unknown_names(cli, users or ()):
+        cli.say(line)
+
+
+def say_of_users(ctx: Any, cli: Cli, selection: SessionFilter) -> None:
+    """Say of users that a list was asked for which names nobody has, and how many web sessions it leaves out unasked."""
+    if cli.quiet or selection.username is None:
+        return
+    say_of_names(cli, texts_of(selection.username))
+    unasked = ctx.get_parameter_source("kind").name == "DEFAULT"
+    if unasked and (web := cli.registry.count(selection.narrowed(kind=Kind.WEB))):
+        cli.say(f"{counted(web, 'web session')} not listed; to see them, too: --kind all")
 
 
 class Targets(NamedTuple):

@@ -25,6 +25,7 @@ from authctl.cli.selecting import (
     UsedSince,
     User,
     WipeState,
+    say_of_users,
     selected,
 )
 from authctl.errors import InvalidInput, NotFound
@@ -103,6 +104,7 @@ def list_(
         found = cli.registry.count(selection) if groups is None else len(groups)
         as_json = cli.form in (Format.JSON, Format.NDJSON)
         cli.show_line(f'{{"count": {found}}}' if as_json else str(found))
+        say_of_users(ctx, cli, selection)
         return
     if groups is not None:
         cli.show_cut(map(records.group, groups), render.GROUPS, limit)
@@ -113,6 +115,7 @@ def list_(
     cli.show_many(map(records.session, listed), shape)
     cli.say_cut(limit, more=lambda: listed.next is not None)
     cli.say_next(listed.next)
+    say_of_users(ctx, cli, selection)
 
 
 @app.command()

@@ -159,7 +159,7 @@ def _show(cli: Cli, outcomes: Sequence["UserOutcome"], said: Callable[["UserOutc
     rest = "the same with -o json" if outcomes[0].dry_run else rest
     try:
         if cli.form in (Format.JSON, Format.NDJSON) and not is_one:
-            cli.show_many(map(records.user_change, outcomes), render.USERS)
+            cli.show_rows(map(records.user_change, outcomes), render.USERS)
         elif listed or cli.form:
             record = records.user_change(outcomes[0]) if is_one else {"sessions": list(map(records.session, listed))}
             cli.show_outcome(record, render.ENDED, ended, rest)

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from authctl import names
-from authctl.model.filters import Texts, checked_texts
+from authctl.errors import InvalidInput
+from authctl.model.filters import Texts, checked_texts, texts_of
 
 
 class AuditEvent(NamedTuple):
@@ -21,6 +22,39 @@ class AuditEvent(NamedTuple):
     prev_hash: str
     hash: str
 
+
+ACTIONS = tuple(
+    sorted(
+        [
+            "audit.accept",
+            "cache.clear",
+            "cleanup.done",
+            "cleanup.run",
+            "clock.accept",
+            "continuity.end",
+            "continuity.start",
+            "key.retire",
+            "key.rotate",
+            "profile.apply",
+            "registry.init",
+            "registry.restore",
+            "session.end",
+            "session.import",
+            "session.issue",
+            "session.revoke",
+            "token.refresh",
+            "token.reuse",
+            "user.disable",
+            "user.enable",
+            "user.password",
+            "wipe.delivered",
+            "wipe.done",
+        ]
+    )
+)
+"""Every action that an event can have."""
+
+_LONGEST_ACTION = 64
 
 _EXACT = ("actor", "action", "session_id")
 """The criteria that are compared as they stand."""
@@ -49,3 +83,14 @@ class EventFilter:
         texts["username"] = checked_texts(self.username, "username", names.username)
         for name, checked in texts.items():
             object.__setattr__(self, name, checked)
+        for action in texts_of(self.action):
+            _check_action(action)
+
+
+def _check_action(action: str) -> None:
+    """Raise InvalidInput for an action that no event can have, with those that are spelled like it, or all."""
+    if action not in ACTIONS:
+        from difflib import get_close_matches
+
+        near = get_close_matches(action[:_LONGEST_ACTION].lower(), ACTIONS)
+        raise InvalidInput(f"no event has the action {names.quoted(action)}", f"one of: {', '.join(near or ACTIONS)}")

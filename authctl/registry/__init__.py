@@ -416,9 +416,15 @@ class Registry:
 
     def nearest_users(self, username: str) -> list[str]:
         """Up to three names of users with sessions that are spelled nearly like that one, where no session is of that user."""
-        from authctl.registry import users
+        from authctl.registry import unknown
 
-        return users.nearest(self._core, username)
+        return unknown.nearest(self._core, username)
+
+    def unknown_users(self, usernames: Sequence[str]) -> list[str]:
+        """Those of the names of which no session is in the registry, each user once."""
+        from authctl.registry import unknown
+
+        return unknown.unknown(self._core, usernames)
 
     def disable_user(
         self, username: str, *, note: str | None, actor: str | None = None, dry_run: bool = False

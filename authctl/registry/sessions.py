@@ -13,6 +13,7 @@ from authctl.registry.batches import BREATH_SECONDS, BatchSize
 from authctl.registry.core import Core, Unit, actor_name
 from authctl.registry.cursors import is_cursor, is_sort_key, no_cursor, read_cursor, write_cursor
 from authctl.registry.pages import Part, Place, SessionList, SessionPage, begin, read_part
+from authctl.registry.unknown import no_session
 from authctl.store.values import Cursor
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ def _found(view: "View", session_id: str, now: int) -> Session:
     whole = resolve(view, session_id)
     session = whole and view.session(whole, now)
     if not session:
-        raise NotFound(f"no session {names.quoted(session_id)}", "to find it: authctl sessions list --search TEXT")
+        raise no_session(view, session_id, now)
     return session
 
 

@@ -4,15 +4,13 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from authctl import names
-from authctl.errors import NotFound
 from authctl.lifetimes import PasswordRule, ends_on_password_change
 from authctl.lookalikes import skeleton
 from authctl.model import Group, Grouping, ProfileSet, Session, SessionFilter, Status, User
 from authctl.registry.core import MOST_LISTED, Core, Unit, actor_name
 from authctl.registry.sessions import pages
+from authctl.registry.unknown import is_known, no_user
 from authctl.store.base import View
-
-_MOST_NEAREST = 3
 
 
 class UserSessions(NamedTuple):
@@ -60,7 +58,7 @@ def user(core: Core, username: str) -> UserSessions:
         recorded = view.user(username)
         found = view.groups(SessionFilter(username=username), Grouping.USER, now)
         if recorded is None and not found:
-            raise _unknown(view, username, now)
+            raise no_user(view, username)
     known = recorded or User(found[0].group or username)
     return UserSessions(known, found[0] if found else _no_sessions(known))
 
@@ -77,25 +75,8 @@ def similar(core: Core, usernames: Sequence[str]) -> list[str]:
         looks = {key: skeleton(key) for key in keys}
         looking = {*looks.values()} if others else set()
         found = [other for other in others if skeleton(other) in looking]
-        plain = [look for key, look in looks.items() if look != key and _is_known(view, look, now)]
+        plain = [look for key, look in looks.items() if look != key and is_known(view, look, now)]
     return [other for other in dict.fromkeys([*found, *plain]) if other not in keys]
-
-
-def nearest(core: Core, username: str) -> list[str]:
-    """See `Registry.nearest_users`."""
-    with core.look() as (view, now):
-        return nearest_names(view, username, now)
-
-
-def nearest_names(view: View, username: str, now: int) -> list[str]:
-    """The names of users with sessions that are nearest to a name of which there is no session; none where there is one."""
-    username = names.username(username)
-    return [] if _is_known(view, username, now) else view.nearest_users(username, _MOST_NEAREST)
-
-
-def _is_known(view: View, username: str, now: int) -> bool:
-    """Whether a session of that user is in the registry, of whatever status and kind."""
-    return view.count(SessionFilter(username=username), now, at_most=1) > 0
 
 
 def disable(
@@ -126,17 +107,17 @@ def _each_once(usernames: Sequence[str]) -> list[str]:
 
 def _would_disable(view: View, username: str, now: int, actor: str, note: str | None) -> UserOutcome:
     found = view.user(username) or User(username)
-    is_known = _is_known(view, username, now)
+    known = is_known(view, username, now)
     living = _living(view, username, now)
     changed = found.disabled_at is None
-    return _outcome(found, now, actor, note, living, changed=changed, known=is_known, dry_run=True)
+    return _outcome(found, now, actor, note, living, changed=changed, known=known, dry_run=True)
 
 
 def _disabled(unit: Unit, username: str, note: str) -> UserOutcome:
     before = unit.tx.user(username) or User(username)
     if before.disabled_at is not None:
-        is_known = _is_known(unit.tx, username, unit.now)
-        return _outcome(before, unit.now, unit.actor, note, [], changed=False, known=is_known)
+        known = is_known(unit.tx, username, unit.now)
+        return _outcome(before, unit.now, unit.actor, note, [], changed=False, known=known)
     ended_at = _latest(before.ended_at, unit.now)
     after = before._replace(disabled_at=unit.now, disabled_by=unit.actor, note=note, ended_at=ended_at)
     return _changed(unit, "user.disable", after, note, "user_disabled", lambda _session: True)
@@ -152,26 +133,15 @@ def enable(core: Core, usernames: Sequence[str], *, note: str | None, actor: str
 
 def _enabled(unit: Unit, username: str, note: str) -> UserOutcome:
     before = unit.tx.user(username)
-    is_known = _is_known(unit.tx, username, unit.now)
-    if before is None and not is_known:
-        raise _unknown(unit.tx, username, unit.now)
+    known = is_known(unit.tx, username, unit.now)
+    if before is None and not known:
+        raise no_user(unit.tx, username)
     if before is None or before.disabled_at is None:
-        return _outcome(before or User(username), unit.now, unit.actor, note, [], changed=False, known=is_known)
+        return _outcome(before or User(username), unit.now, unit.actor, note, [], changed=False, known=known)
     after = before._replace(disabled_at=None, disabled_by=None, note=None)
     unit.tx.save_user(after)
     unit.record("user.enable", subject=username, note=note, detail={"username_key": names.fold(username)})
-    return _outcome(after, unit.now, unit.actor, note, [], changed=True, known=is_known)
-
-
-def _unknown(view: View, username: str, now: int) -> NotFound:
-    """What is said where there is no such user: with the nearest names that there are."""
-    near = nearest_names(view, username, now)
-    return NotFound(f"no user {names.quoted(username)}{said_nearest(near)}", "to see them: authctl users list")
-
-
-def said_nearest(near: Sequence[str]) -> str:
-    """The nearest names, for the end of a message; nothing where there are none."""
-    return f"; the nearest there: {', '.join(map(names.quoted, near))}" if near else ""
+    return _outcome(after, unit.now, unit.actor, note, [], changed=True, known=known)
 
 
 def password_changed(
@@ -226,8 +196,8 @@ def _changed(
     }
     unit.record(action, subject=after.username, note=note, detail=detail)
     ended = [found for session in ending[:MOST_LISTED] if (found := unit.tx.session(session.id, unit.now))]
-    is_known = _is_known(unit.tx, after.username, unit.now)
-    outcome = _outcome(after, unit.now, unit.actor, note, ended, changed=True, known=is_known)
+    known = is_known(unit.tx, after.username, unit.now)
+    outcome = _outcome(after, unit.now, unit.actor, note, ended, changed=True, known=known)
     return outcome._replace(ended=len(ending), kept=len(living) - len(ending))
 
 
