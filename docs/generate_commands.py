@@ -30,6 +30,13 @@ codes and formats: [below](#everywhere).
   rest is done; a name that cannot be accepted refuses all (2). `tokens revoke` and `sessions end` take `Bearer ` off, too.
 - A name that no session in the registry has is said on standard error, with the nearest names that there are; a list that is empty says
   so there.
+- A revocation by a filter or of everything, and a `keys retire` or `profiles apply` that ends sessions, show first whom they hit, on
+  standard error, and ask: counts by user, application and status, and up to ten sessions, used last first. The note is asked for
+  after that. Only what was shown is hit: where any other session would be, nothing is done (4), and the message says how many there
+  are now; fewer are no obstacle. `revoke --all` has no such bound, and its question says so. With `--yes` nobody is asked, and
+  `--max-affected` alone bounds; with `-q` besides nothing is shown.
+- What a deed came to is the last line on standard error, after its rows on standard output. On a terminal those are cut to 50, and
+  the command that shows all of them is named.
 - `--home DIR` (`AUTHCTL_HOME`) is one installation; `--registry PATH` (`AUTHCTL_REGISTRY`) names a database elsewhere.
 
 | exit code | meaning |

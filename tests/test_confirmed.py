@@ -181,7 +181,7 @@ def test_a_session_that_ends_before_the_answer_is_not_revoked_with_the_expired(
     installed: Authctl, terminal: OnTerminal
 ):
     """`--status expired`: a session that was active when the preview was made is none of those that were shown."""
-    over, living = (issue(installed, user) for user in ("alice", "bob"))
+    living, over = (issue(installed, user) for user in ("alice", "bob"))
     assert installed("sessions", "end", over).code == 0
     screen = terminal("revoke", "--status", "expired", "--note", "tidied up")
     screen.wait_for(YES)

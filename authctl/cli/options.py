@@ -40,6 +40,15 @@ def several(texts: Sequence[str] | None) -> tuple[str, ...] | None:
     return tuple(texts) if texts else None
 
 
+_SHORTER_THAN_TOKENS = 100
+
+
+def _is_token(text: str) -> bool:
+    from authctl.tokens import has_token_shape
+
+    return has_token_shape(text.strip())
+
+
 def user_names(given: Any) -> Any:
     """The names of users as an option or argument was given them: `-` stands for standard input, and is nobody's name."""
     for name in (given,) if isinstance(given, str) else given or ():
@@ -47,4 +56,6 @@ def user_names(given: Any) -> Any:
             raise InvalidInput(
                 "'-' is no user name", "a user whose name is '-' can be met by the ids of sessions alone"
             )
+        if len(name) > _SHORTER_THAN_TOKENS and _is_token(name):  # it would be kept, and shown, as a name
+            raise InvalidInput("a token is no user name", "to act on the session of a token: authctl tokens --help")
     return given

@@ -101,6 +101,8 @@ class Selection(NamedTuple):
     """Where to enter to look at all of it in no order, where that may be quicker than along the index."""
     walked: str = "TRUE"
     """What of the criteria the index answers without a look at the row."""
+    scanned: str | None = None
+    """The same of the index that `scan` enters by; None where that reads the table as it lies."""
 
     def source(self, lane: Lane = Lane()) -> str:  # noqa: B008
         """The sessions of a lane, each joined with its revocation."""
@@ -203,7 +205,8 @@ def _sifted(
     living = f"s.kind IN ('application', 'web') AND {AMONG_PROFILES} AND s.expires_at > {since}"
     parameters = {**chosen.parameters, "profiles": json.dumps(profile_keys())}
     conditions = (*chosen.conditions, living)
-    return chosen._replace(walked=walked, scan=BY_EXPIRY, conditions=conditions, parameters=parameters)
+    scanned = f"{_UNREVOKED_SQL} AND {living}"
+    return chosen._replace(walked=walked, scan=BY_EXPIRY, scanned=scanned, conditions=conditions, parameters=parameters)
 
 
 def _entrance(selection: SessionFilter, statuses: set[Status], *, is_numbered: bool) -> tuple[str, Order, bool]:

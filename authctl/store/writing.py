@@ -42,7 +42,7 @@ _KEEP_FINALS = (
 )
 
 
-_LAST_NUMBER = "(SELECT seq FROM sqlite_sequence WHERE name = 'sessions')"
+_LAST_NUMBER = "(SELECT coalesce(max(number), 0) FROM sessions)"
 _PROFILES_OF_SELECTOR = "(SELECT profiles FROM registry WHERE json_extract(?, '$.profile') IS NOT NULL)"
 
 _END = "UPDATE sessions AS s INDEXED BY sessions_by_revocation SET ended_at = :now, ended_reason = :reason, expires_at = :now, moved_in = :moving"
