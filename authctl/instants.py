@@ -46,6 +46,7 @@ _MICROSECONDS = {
 _MONTHS = {"mo": 1, "month": 1, "months": 1, "y": 12, "year": 12, "years": 12}
 _MOST_DIGITS = 12
 _AVERAGE_MONTH = 2_629_746 * SECOND  # of the 400 Gregorian years
+_CAPITAL_M = re.compile(r"M(?![A-Za-z])")
 _UNITS = "write a number and a unit: 90s, 30m, 36h, 7d, 2w, 6 months, 1 year"
 
 
@@ -110,6 +111,8 @@ def parse_duration(text: str) -> Duration:
 
 
 def _duration(text: str) -> Duration:
+    if _CAPITAL_M.search(text):  # months to some programs and minutes to others
+        raise InvalidInput(f"minutes or months: {quoted(text)}", "write m for minutes, mo for months")
     lowered = text.strip().lower()
     months = microseconds = position = 0
     while position < len(lowered) or not lowered:

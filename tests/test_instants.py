@@ -115,6 +115,14 @@ def test_huge_texts_are_no_length_of_time(text: str):
     assert len(refused.value.message) < 200
 
 
+@pytest.mark.parametrize("text", ["6M", "6 M", "1h30M", "1y6M"])
+def test_a_capital_m_is_refused(text: str):
+    """It is minutes to some programs and months to others: nobody is revoked by a guess."""
+    with pytest.raises(InvalidInput, match="minutes or months"):
+        parse_duration(text)
+    assert parse_duration("6 Months") == parse_duration("6MO") == Duration(6)
+
+
 @pytest.mark.parametrize("text", ["6 months", "1mo", "1 year", "1y 3d", "3d 1mo"])
 def test_a_timeout_has_no_calendar_months(text: str):
     """A month has no fixed length, so a timeout cannot be one."""

@@ -368,6 +368,7 @@ def test_abbreviated_ids(registry: Registry, home: Path):
 
 def test_a_long_list_misses_nobody_who_is_busy(registry: Registry, clock: Clock, monkeypatch: pytest.MonkeyPatch):
     """A session that is used while a list streams moves to its front, and still comes once."""
+    monkeypatch.setattr(listing, "_FIRST_BATCH", 4)
     monkeypatch.setattr(listing, "_BATCH", 4)
     tokens = []
     for n in range(12):
@@ -776,6 +777,7 @@ def test_a_long_list_misses_nobody_whose_use_was_judged_before_it_began(
     registry: Registry, home: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ):
     """A use may be written after the list began with an instant from before: it is listed all the same."""
+    monkeypatch.setattr(listing, "_FIRST_BATCH", 4)
     monkeypatch.setattr(listing, "_BATCH", 4)
     tokens = []
     for n in range(12):

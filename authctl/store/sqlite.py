@@ -157,7 +157,10 @@ def _set_up(connection: sqlite3.Connection, path: Path, *, frozen: bool, writing
                 f"the registry at {path} cannot be used: {name} stays {_pragma(connection, name)}"
             )
     if not frozen and _pragma(connection, "journal_mode") != "wal":
-        raise RegistryUnavailable(f"the registry at {path} cannot be used: its journal mode is not WAL")
+        raise RegistryUnavailable(
+            f"the registry at {path} cannot be used: its journal mode is not WAL",
+            f"if VACUUM INTO made it: sqlite3 {path} 'PRAGMA journal_mode = WAL'; for copies: authctl backup",
+        )
     connection.create_function("folded", 1, fold, deterministic=True)
 
 
