@@ -71,7 +71,6 @@ def stepped_back(day: date, months: int) -> date:
         ("5 hrs", Duration(0, 5 * HOUR)),
         (" 7D ", Duration(0, 7 * DAY)),
         ("6 Months", Duration(6)),
-        ("1M", Duration(0, MINUTE)),
         ("007d", Duration(0, 7 * DAY)),
         ("0000000000000000015d", Duration(0, 15 * DAY)),
         ("00000000000000000000000000000015d", Duration(0, 15 * DAY)),
