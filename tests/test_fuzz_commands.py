@@ -22,7 +22,7 @@ A_HOME = 500
 """How many command lines each installation gets."""
 
 DOCUMENTED = {0, 2, 3, 4, 5, 6, 7, 8, 9}
-STORED = {"user", "application", "application_version", "platform", "device", "ip", "user_agent", "referrer", "note", "actor"}  # fmt: skip
+STORED = {"user", "users", "application", "application_version", "platform", "device", "ip", "user_agent", "referrer", "note", "actor"}  # fmt: skip
 """Options whose text is kept and shown again, so that a secret which is written there by somebody comes back."""
 
 COMMANDS = {path: params for path, params in every_command().items() if path != ("demo",)}
@@ -84,7 +84,7 @@ class Installation:
             "token": self.tokens,
             "key_id": self.keys,
             "profile profiles name": ["default", "held", "pairs", "asked", "strict", "cached"],
-            "user username": ["alice", "bob", "carol"],
+            "user users username": ["alice", "bob", "carol"],
             "note": ["lost device"],
             "kind": ["application", "web"],
             "lifetime": ["30m"],

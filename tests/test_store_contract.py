@@ -837,3 +837,15 @@ def test_removal_agrees_with_the_session_s_own_end(
             removed = tx.remove_ended(cutoff, 99).sessions.total
         assert set(ids(store)) == kept
         assert due == removed == len(everything) - len(kept)
+
+
+def test_nearest_users(store: Store):
+    """The nearest first, as it was last spelled; never the name itself, nor more than were asked for."""
+    add(store, new("alice", NOW), new("ALICE", NOW + 1), new("alicia"), new("bob"), new("dora.smith@example.org"))
+    with store.view() as view:
+        assert view.nearest_users("alcie", 5) == ["ALICE"]
+        assert view.nearest_users("alici", 5) == ["alicia", "ALICE"]
+        assert view.nearest_users("alici", 1) == ["alicia"]
+        assert view.nearest_users("Dora.Smyth", 5) == ["dora.smith@example.org"]
+        assert view.nearest_users("alice", 5) == []
+        assert view.nearest_users("quentin", 5) == []

@@ -233,6 +233,14 @@ def test_no_names_on_standard_input_is_not_found(signed_in: Authctl):
         assert signed_in("users", verb, "-", *WHY, stdin="\n \n").code == 3
 
 
+def test_a_token_that_was_piped_in_the_place_of_names_is_refused(signed_in: Authctl):
+    """It would be recorded as a user's name, and shown in every list of users."""
+    token = signed_in("tokens", "issue", "--user", "alice", "--application", "Outlook", "-q").out
+    ran = signed_in("users", "disable", "-", *WHY, stdin=f"bob\n{token}")
+    assert (ran.code, token[30:60] in ran.err) == (2, False)
+    assert signed_in("users", "list", "--disabled", "-o", "id").out == ""
+
+
 def test_a_note_is_owed_for_several_as_for_one(signed_in: Authctl):
     """A missing or empty one refuses all."""
     for note in ((), ("--note", "--")):
