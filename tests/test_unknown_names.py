@@ -89,6 +89,14 @@ def test_a_name_far_from_all_is_said_with_no_other(signed_in: Authctl):
     assert ran.err.splitlines()[1:] == ["authctl: warning: no session of 'quentin' is in the registry"]
 
 
+def test_a_domain_in_common_brings_no_names_together(registry: Registry):
+    """Addresses are near each other by what stands before the `@`; everybody of a company has the rest."""
+    registry.issue(username="bob@example.org", application="Outlook")
+    assert registry.nearest_users("quentin@example.org") == []
+    assert registry.nearest_users("zed@example.org") == []
+    assert registry.nearest_users("bobb@example.org") == ["bob@example.org"]
+
+
 @pytest.mark.parametrize("command", [("users", "show", "alcie"), ("users", "enable", "alcie", *WHY)])
 def test_an_unknown_user_is_not_found_with_the_nearest_names(signed_in: Authctl, command):
     """Where there is nothing to do, the error itself names them."""

@@ -18,12 +18,12 @@ _SHORTEST = 3
 _BEGINNINGS = 20
 _RARE = 4_000
 """How many sessions may have a trigram that is asked for."""
-_CLOSEST = 600
+_CLOSEST = 400
 _NEWEST = 1_000
 _LEAST = 0.75
 """How much two names have in common, of 1, before one is said to be near the other."""
 _ONE_SLIP = 0.8
-_SAME_LOCAL_PART = 0.95
+_OTHER_DOMAIN = 0.95
 
 _LEAST_KEY = "SELECT min(username_key) FROM sessions INDEXED BY sessions_by_user WHERE username_key {sign} AND username_key < :end"
 _BEGIN_WITH = (
@@ -107,10 +107,11 @@ def _local_part(key: str) -> str:
 
 
 def _likeness(key: str, other: str) -> float:
-    """How much two keys have in common, from 0 to 1; the domain of an address says less than what stands before it."""
-    if other.startswith(key) or (key.startswith(other) and len(other) >= _SHORTEST):
-        return max(_ONE_SLIP, _ratio(key, other))
-    return max(_ratio(key, other), _SAME_LOCAL_PART * _ratio(_local_part(key), _local_part(other)))
+    """How much two keys have in common, from 0 to 1: by what stands before the `@`, since most share their domain with many."""
+    (local, _, domain), (other_local, _, other_domain) = key.partition("@"), other.partition("@")
+    ratio = _ratio(local, other_local) * (1.0 if domain == other_domain else _OTHER_DOMAIN)
+    is_beginning = other.startswith(key) or (key.startswith(other) and len(other) >= _SHORTEST)
+    return max(_ONE_SLIP, ratio) if is_beginning else ratio
 
 
 def _ratio(key: str, other: str) -> float:
