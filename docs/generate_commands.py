@@ -45,7 +45,7 @@ codes and formats: [below](#everywhere).
 | 1 | unexpected failure: a defect in authctl |
 | 2 | wrong usage, unreadable input, invalid profile, a name that cannot be accepted, a text that can be no token where one is revoked or ended |
 | 3 | no such session, user, profile or event; a revoke that matched nothing, or some of whose ids were unknown (the rest is done) |
-| 4 | refused: note missing or saying nothing, question declined, `--yes` missing, limit exceeded, user disabled, condition not met, password not accepted or authenticator not to be asked, target exists already |
+| 4 | refused: note missing or saying nothing, question declined, `--yes` missing, limit exceeded, user disabled, condition not met, password not accepted or authenticator not to be asked, target exists already, a damaged registry where a backup is to be put |
 | 5 | token not valid |
 | 6 | registry, key ring or authenticators file unavailable: missing, locked, read-only, disk full, open to others, schema too new; nothing changed (of an import or cleanup, nothing since its last whole batch) |
 | 7 | registry, key ring or audit log damaged or tampered with |

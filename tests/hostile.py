@@ -165,5 +165,6 @@ def command_lines(authctl: Authctl, home: Path, folder: Path) -> list[tuple[str,
         ("keys", "rotate"),
         ("audit", "accept", "--note", NOTE),
         ("doctor", "--accept-clock", "--note", NOTE),
-        ("restore", at(f"{EVIL} copy"), "--note", NOTE, "--actor", ACTOR),
+        ("restore", at(f"{EVIL} copy"), "--dry-run"),
+        ("restore", at(f"{EVIL} copy"), "--note", NOTE, "--actor", ACTOR, "--yes"),
     ]

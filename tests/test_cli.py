@@ -294,6 +294,8 @@ def test_revoke_json(installed: Authctl):
         (("backup",), 2),
         (("backup", "/nowhere/copy.db"), 6),
         (("restore", "/nowhere/copy.db"), 4),
+        (("restore", "/nowhere/copy.db", "--dry-run"), 6),
+        (("restore", "/nowhere/copy.db", "--note", "disk failed", "--yes"), 6),
         (("restore", "/nowhere/copy.db", "--note", "disk failed"), 6),
         (("audit", "accept"), 4),
         (("audit", "accept", "--note", "nothing to accept"), 4),

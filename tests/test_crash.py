@@ -133,7 +133,10 @@ DEEDS = {
     ),
     "backup": Deed(("backup", "{place}/copy.db"), "copied to", again=(0, 4), completes=True, left=usable),
     "restore": Deed(
-        ("restore", "{place}/backup.db", "--note", "disk failed"), "restored", halfway=("trusted",), completes=True
+        ("restore", "{place}/backup.db", "--note", "disk failed", "--yes"),
+        "restored",
+        halfway=("trusted",),
+        completes=True,
     ),
     "accept an old registry": Deed(
         ("audit", "accept", "--note", "no newer one"),
@@ -158,7 +161,13 @@ FILES = {
     "cleanup": ("home/registry.db-wal", "home/audit.head"),
     "cleanup with an archive": ("home/registry.db-wal", "home/audit.head", "first.gz"),
     "backup": ("home/registry.db", ".copy.db.", "copy.db"),
-    "restore": ("home/registry.db-wal", "home/.registry.db.", "home/audit.head", "backup.db"),
+    "restore": (
+        "home/registry.db-wal",
+        "home/.registry.db.",
+        "home/registry.db.replaced-",
+        "home/audit.head",
+        "backup.db",
+    ),
 }
 """What is among the files that a command has to do with; names that begin with a dot are of what is not ready yet."""
 

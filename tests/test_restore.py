@@ -374,6 +374,18 @@ def test_accepting_a_chain_is_such_a_floor_too(registry: Registry, copied: Calla
     assert asked(home, "SELECT restored_at FROM registry") == [(accepted.at,)]
 
 
+def test_the_floor_for_imports_is_not_ahead_once_the_clock_was_accepted(
+    registry: Registry, copied: Callable, put_back: Restore, clock: Clock, home: Path
+):
+    """A restore by a clock that was a month ahead would else end what is imported in that month."""
+    copy = copied(registry)
+    clock.forward(days=30)
+    put_back(copy)
+    clock.forward(days=-30)
+    accepted = registry.accept_clock(note="the battery was empty")
+    assert asked(home, "SELECT restored_at FROM registry") == [(accepted.at,)]
+
+
 # What is not carried over
 
 

@@ -227,7 +227,7 @@ class Change(View, Protocol):
         """Record that a change is made at that instant; the latest one stays."""
 
     def set_seen(self, at: int) -> None:
-        """Record that instant as the latest, whatever was seen before."""
+        """Record that instant as the latest, whatever was seen before; a restore at a later one counts as made then."""
 
     def set_restored(self, at: int) -> None:
         """Record the instant of a restore, or of the acceptance of a chain: every session from before has ended then. The latest

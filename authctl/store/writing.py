@@ -85,6 +85,7 @@ class SqliteChange(SqliteView):
 
     def set_seen(self, at: int) -> None:
         self.connection.execute("UPDATE clock SET seen_at = ?, leapt_at = NULL", (at,))
+        self.connection.execute("UPDATE registry SET restored_at = min(restored_at, ?)", (at,))
 
     def set_restored(self, at: int) -> None:
         self.connection.execute("UPDATE registry SET restored_at = max(coalesce(restored_at, :at), :at)", {"at": at})
