@@ -16,8 +16,11 @@ import pytest
 from authctl import IntegrityFailure, Refused, Registry, SessionFilter, Status, TokenInvalid, TokenRevoked, profiles
 from authctl.importing import read_mapping
 from authctl.instants import SECOND, format_instant
-from authctl.registry.backups import RestoreOutcome, restore
+from authctl.registry import audit as audit_log
+from authctl.registry.backups import RestoreOutcome, _Restoring, restore
+from authctl.registry.core import Core
 from authctl.settings import find_home
+from authctl.store import draft_of
 from tests import test_terminal
 from tests.conftest import Authctl, Clock, Install, Start
 
@@ -834,6 +837,91 @@ def test_a_deed_up_to_the_last_moment_is_carried(
     assert outcome.carried_from.seq == 5
     assert registry.session(alice.session.id).note == "lost device"
     assert registry.user("bob").user.note == "left"
+
+
+def put_with_deeds_in_between(
+    home: Path, clock: Clock, copy: Path, start: Start, deeds: list[tuple[str, ...]]
+) -> RestoreOutcome:
+    """Restore a backup, while another process does deeds after all was carried over beforehand, and before it is locked."""
+    place = find_home(home, home / "registry.db")
+    with draft_of(copy, place.registry) as draft:
+        core = Core(place, draft.store, clock)
+        restoring = _Restoring(core, copy, "disk failed", "eve", None, audit_log.verify(core))
+
+        def make_ready(replaced, kept_as, is_last):
+            made = restoring.make_ready(replaced, kept_as, is_last)
+            for words in () if is_last else deeds:
+                process = start("-m", "authctl", *words)
+                process.communicate()
+                assert process.returncode == 0
+            return made
+
+        outcome, event = draft.put("kept", make_ready)
+    core.take_head(event)
+    return outcome
+
+
+def test_numbers_that_are_given_in_between_are_told_apart(
+    registry: Registry, copied: Callable, clock: Clock, start: Start, home: Path
+):
+    """What was carried beforehand may have a number that the other registry gives meanwhile: of a session, or of a revocation."""
+    clock.now = datetime.now(UTC)
+    issue(registry)
+    copy = copied(registry)
+    registry.revoke(SessionFilter(everything=True), note="breach")
+    bob = issue(registry, "bob").session.id
+    deeds = [
+        ("tokens", "issue", "--user", "carol", "--application", "Outlook"),
+        ("revoke", "--user", "bob", "--note", "lost device"),
+        ("revoke", "--user", "carol", "--note", "stolen phone"),
+    ]
+    outcome = put_with_deeds_in_between(home, clock, copy, start, deeds)
+    assert {one.username: one.note for one in registry.sessions()} == {
+        "alice": "breach",
+        "bob": "lost device",
+        "carol": "stolen phone",
+    }
+    assert registry.session(bob).ended_by is None
+    assert (outcome.carried.revocations, outcome.carried.sessions_revoked) == (3, 3)
+    check_agrees(registry, home)
+    assert issue(registry, "dora").session.status is Status.ACTIVE
+
+
+@pytest.mark.parametrize("is_everything_revoked", [True, False])
+def test_a_deed_after_most_was_carried_beforehand_shows_its_own_reason(
+    registry: Registry, copied: Callable, clock: Clock, start: Start, home: Path, *, is_everything_revoked: bool
+):
+    """Most is done before the registry is locked; what others did since then goes before the end that the restore made."""
+    clock.now = datetime.now(UTC)
+    users = ("alice", "bob", "carol", "dora", "erin")
+    issued = {user: issue(registry, user) for user in users}
+    copy = copied(registry)
+    registry.revoke(SessionFilter(username="erin"), note="stolen phone")
+    late = issue(registry, "frank")
+    deeds = [
+        ("revoke", "--user", "alice", "--note", "lost device"),
+        ("revoke", "--user", "frank", "--note", "lost device"),
+        ("sessions", "end", issued["bob"].session.id),
+        ("users", "disable", "carol", "--note", "left"),
+    ]
+    deeds += [("revoke", "--all", "--yes", "--note", "breach")] if is_everything_revoked else []
+    outcome = put_with_deeds_in_between(home, clock, copy, start, deeds)
+    said = {one.username: (one.note, one.ended_by) for one in registry.sessions()}
+    breach = "breach" if is_everything_revoked else None
+    assert said == {
+        "alice": ("lost device", None),
+        "bob": (breach, "signed_out"),
+        "carol": (breach, "user_disabled"),
+        "dora": (breach, None if is_everything_revoked else "restored"),
+        "erin": ("stolen phone", None),
+        "frank": ("lost device", None),
+    }
+    assert registry.session(late.session.id).number == late.session.number
+    assert outcome.ended == (0 if is_everything_revoked else 1)
+    assert outcome.carried.sessions_ended == 2
+    assert outcome.carried.sessions_revoked == (6 if is_everything_revoked else 3)
+    assert outcome.carried.disabled_users == 1
+    check_agrees(registry, home)
 
 
 REVOKER = """\

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -12,7 +13,7 @@ from authctl.instants import Clock, format_instant
 from authctl.model import SessionFilter, Status
 from authctl.registry import audit as audit_log
 from authctl.registry.audit import ChainHead
-from authctl.registry.core import MOST_LISTED, Core, Warn, actor_name
+from authctl.registry.core import MOST_LISTED, Core, Unit, Warn, actor_name
 from authctl.settings import Home
 from authctl.store import draft_of, open_store
 
@@ -98,7 +99,7 @@ def restore(
     trusted = _check_present(place)
     with draft_of(file.absolute(), place.registry) as draft:
         core = Core(place, draft.store, clock, warn)
-        restoring = _Restoring(core, file, note, who, trusted, audit_log.verify(core), dry_run)
+        restoring = _Restoring(core, file, note, who, trusted, audit_log.verify(core))
         if dry_run:
             return draft.preview(restoring.make_ready)[0]
         outcome, last = draft.put(_kept_name(core), restoring.make_ready)
@@ -115,8 +116,9 @@ def _kept_name(core: Core) -> str:
     return f"{core.home.registry.name}.replaced-{to_the_second.replace('-', '').replace(':', '')}Z"
 
 
-class _Restoring(NamedTuple):
-    """What a copy of a backup is made ready with."""
+@dataclass(slots=True)
+class _Restoring:
+    """Makes a copy of a backup ready; what was done beforehand is gone on from in the moment of the restore."""
 
     core: Core
     file: Path
@@ -125,43 +127,63 @@ class _Restoring(NamedTuple):
     trusted: ChainHead | None
     """How far the chain of the registry that is there was verified before nobody could change it."""
     taken: ChainHead
-    dry_run: bool
+    ended_at: int | None = None
+    """The instant at which what lived in the copy was ended beforehand."""
+    ended_before: int = 0
+    """How many sessions of the backup had been ended by itself."""
+    carried: "Carried | None" = None
 
-    def make_ready(self, replaced: "View | None", kept_as: Path | None) -> "tuple[RestoreOutcome, AuditEvent | None]":
-        """Carry over, end everything, and record that; what it comes to, and its event."""
-        known = self.core.outside_head()
+    def make_ready(
+        self, replaced: "View | None", kept_as: Path | None, is_last: bool
+    ) -> "tuple[RestoreOutcome, AuditEvent | None]":
+        """Carry over and end everything, the last time with the event of it; what it comes to, and its event."""
         head = None
         if replaced:
             with _refused_where_damaged(self.core.home):
                 head = audit_log.verify_since(replaced, self.trusted)
         with self.core.change(self.actor, anchored=False) as unit:
-            carried = unit.tx.carry_over(unit.now) if replaced else None
-            ended = unit.tx.end_all(unit.now, "restored")
-            unit.tx.set_restored(unit.now)
-            unit.tx.forget_logins()
-            last = unit.tx.event(self.taken.seq)
-            outcome = RestoreOutcome(
-                file=self.file,
-                registry_id=unit.tx.registry_id(),
-                seq=self.taken.seq + 1,
-                at=unit.now,
-                actor=self.actor,
-                note=self.note,
-                known=known.seq if known else None,
-                ended=ended,
-                living=replaced.count(SessionFilter(status=Status.ACTIVE), unit.now) if replaced else ended,
-                backup_seq=self.taken.seq,
-                backup_at=last.at if last else 0,
-                carried_from=head,
-                carried=carried,
-                profiles_differ=bool(replaced and _profiles_differ(replaced, unit.tx)),
-                stay_disabled=_enabled_since(replaced, unit.tx) if replaced else (),
-                replaced_kept_as=kept_as,
-                dry_run=self.dry_run,
-            )
-            if not self.dry_run:
+            self._restrict(unit, replaced)
+            outcome = self._outcome(unit, replaced, head)._replace(replaced_kept_as=kept_as, dry_run=not is_last)
+            if is_last:
                 unit.record("registry.restore", note=self.note, detail=_detail(outcome))
         return outcome, unit.recorded[-1] if unit.recorded else None
+
+    def _restrict(self, unit: Unit, replaced: "View | None") -> None:
+        """Take over what restricts, and end everything that lives."""
+        if self.ended_at is None:
+            self.ended_before = unit.tx.count_ended()
+        if replaced:
+            newly = unit.tx.carry_over(unit.now, self.ended_at)
+            self.carried = self.carried.plus(newly) if self.carried else newly
+        unit.tx.end_all(unit.now, "restored")
+        unit.tx.set_restored(unit.now)
+        unit.tx.forget_logins()
+        self.ended_at = self.ended_at or unit.now
+
+    def _outcome(self, unit: Unit, replaced: "View | None", head: ChainHead | None) -> RestoreOutcome:
+        known = self.core.outside_head()
+        last = unit.tx.event(self.taken.seq)
+        carried = self.carried.sessions_ended if self.carried else 0
+        ended = unit.tx.count_ended() - self.ended_before - carried
+        return RestoreOutcome(
+            file=self.file,
+            registry_id=unit.tx.registry_id(),
+            seq=self.taken.seq + 1,
+            at=unit.now,
+            actor=self.actor,
+            note=self.note,
+            known=known.seq if known else None,
+            ended=ended,
+            living=replaced.count(SessionFilter(status=Status.ACTIVE), unit.now) if replaced else ended,
+            backup_seq=self.taken.seq,
+            backup_at=last.at if last else 0,
+            carried_from=head,
+            carried=self.carried,
+            profiles_differ=bool(replaced and _profiles_differ(replaced, unit.tx)),
+            stay_disabled=_enabled_since(replaced, unit.tx) if replaced else (),
+            replaced_kept_as=None,
+            dry_run=True,
+        )
 
 
 def _detail(outcome: RestoreOutcome) -> dict[str, Any]:

@@ -15,6 +15,9 @@ from authctl.lifetimes import Deadlines
 
 Done = TypeVar("Done")
 
+MakeReady = Callable[["View | None", "Path | None", bool], Done]
+"""What makes a draft ready: is given the registry that is replaced, the file that it is kept as, and whether this is the last time."""
+
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
@@ -170,6 +173,9 @@ class View(Protocol):
     def restored_at(self) -> int | None:
         """The instant of the last restore, or acceptance of a chain: every session from before has ended then."""
 
+    def count_ended(self) -> int:
+        """How many sessions were ended before their deadline, whether they are revoked or not."""
+
     def latest_revoke_all(self) -> tuple[int, int] | None:
         """The id and instant of the newest revocation of everything."""
 
@@ -233,7 +239,7 @@ class Change(View, Protocol):
         """Record the instant of a restore, or of the acceptance of a chain: every session from before has ended then. The latest
         one stays."""
 
-    def carry_over(self, at: int) -> Carried:
+    def carry_over(self, at: int, ended_at: int | None = None) -> Carried:
         """Take over what restricts from the registry that this copy of a backup is to replace (`Draft`), at the instant of a restore.
 
         Disabled users, the latest ends and password changes of users; revocations that were made since, under their own numbers
@@ -242,6 +248,9 @@ class Change(View, Protocol):
         rows of a key change nothing, and the instant of the last restore; and that continuity events ended earlier. Of an
         imported session that lives there and was used ahead of `at`, that its rows change nothing. Nothing that lets somebody
         in is taken over: no user is enabled, and no living session, profile or remembered login is taken.
+
+        Done once more, it takes over what is new there. Where the living sessions of the copy were ended beforehand as
+        `restored`, `ended_at` is that instant: such an end is none where the other registry knows a session to be over.
         """
 
     def end_all(self, at: int, reason: str) -> int:
@@ -427,16 +436,17 @@ class Draft(Protocol):
     def store(self) -> Store:
         """The copy, which nobody else has."""
 
-    def preview(self, make_ready: Callable[[View | None, Path | None], Done]) -> Done:
-        """Make the copy ready as `put` does, and put it nowhere."""
+    def preview(self, make_ready: MakeReady[Done]) -> Done:
+        """Make the copy ready as `put` does beforehand, and put it nowhere."""
 
-    def put(self, kept_name: str, make_ready: Callable[[View | None, Path | None], Done]) -> Done:
+    def put(self, kept_name: str, make_ready: MakeReady[Done]) -> Done:
         """Put the copy into the place of the registry: all of it, or nothing.
 
-        It is made ready in the moment from which on nobody can change the registry that is there, so that no deed falls in
-        between: `make_ready` is given that registry, and the file that it is kept as, private and beside it, under that name
-        or one that begins with it; None and None where no registry is there. The copy then has given every number that the other
-        has given, and has seen what that one has seen, and `carry_over` takes from it. Raises Refused where the backup is
-        of another registry, or a log lies where no registry is; DiskFull and RegistryUnavailable. Nothing has changed then, and no
-        file is left.
+        It is made ready twice: beforehand, so that little is left to be done, and in the moment from which on nobody can change
+        the registry that is there, so that no deed falls in between. `make_ready` is given that registry, the file that it is
+        kept as, private and beside it, under that name or one that begins with it, and whether this is the last time; None and
+        None, and once only, where no registry is there. The copy then has given every number that the other has given,
+        and has seen what that one has seen, and `carry_over` takes from it. Raises Refused where the backup is of another
+        registry, or a log lies where no registry is; DiskFull and RegistryUnavailable. Nothing has changed then, and no file
+        is left.
         """

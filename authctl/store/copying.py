@@ -22,7 +22,7 @@ from authctl.store.sqlite import PATIENCE, SqliteStore, explained
 from authctl.store.writing import SqliteChange
 
 Done = TypeVar("Done")
-MakeReady = Callable[[SqliteView | None, Path | None], Done]
+MakeReady = Callable[[SqliteView | None, Path | None, bool], Done]
 
 _COUNTED = ("sessions", "revocations")
 _STEP = 16
@@ -89,15 +89,16 @@ class SqliteDraft:
     def preview(self, make_ready: MakeReady[Done]) -> Done:
         if not self._path.exists():
             check_vacant(self._path)
-            return make_ready(None, None)
+            return make_ready(None, None, False)
         with closing(SqliteStore(self._path)) as present, present.view() as view:
-            return self._made_ready(view, None, make_ready)
+            return self._made_ready(view, lambda: make_ready(view, None, False))
 
     def put(self, kept_name: str, make_ready: MakeReady[Done]) -> Done:
         if self._path.exists():
+            self.preview(make_ready)
             return self._replace(kept_name, make_ready)
         check_vacant(self._path)
-        done = make_ready(None, None)
+        done = make_ready(None, None, True)
         self.store.close()
         _appear(self.store.path, self._path)
         return done
@@ -114,7 +115,7 @@ class SqliteDraft:
             def when_locked() -> None:
                 with present.view() as view:
                     kept.append(_keep(view.connection, present.path.parent, kept_name))
-                    done.append(self._made_ready(view, kept[0], make_ready))
+                    done.append(self._made_ready(view, lambda: make_ready(view, kept[0], True)))
 
             target.execute("PRAGMA busy_timeout = 100")
             try:
@@ -125,7 +126,7 @@ class SqliteDraft:
                 raise
         return done[0]
 
-    def _made_ready(self, present: SqliteView, kept_as: Path | None, make_ready: MakeReady[Done]) -> Done:
+    def _made_ready(self, present: SqliteView, make_ready: Callable[[], Done]) -> Done:
         """Make the copy ready, with the registry that it replaces in reach of what is said to it."""
         with self.store.change() as tx:
             if present.registry_id() != tx.registry_id():
@@ -136,7 +137,7 @@ class SqliteDraft:
             address = f"file:{quote(os.fsencode(resolved(self._path)))}?mode=ro"
             connection.execute(f"ATTACH DATABASE ? AS {SCHEMA}", (address,))
             try:
-                return make_ready(present, kept_as)
+                return make_ready()
             finally:
                 connection.execute(f"DETACH DATABASE {SCHEMA}")
 

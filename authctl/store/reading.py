@@ -345,6 +345,9 @@ class SqliteView:
         found = self._one("SELECT restored_at FROM registry")
         return found[0] if found else None
 
+    def count_ended(self) -> int:
+        return self._number("SELECT count(*) FROM sessions INDEXED BY sessions_by_end WHERE ended_at IS NOT NULL")
+
     def latest_revoke_all(self) -> tuple[int, int] | None:
         found = self._one(f"SELECT id, at FROM revocations WHERE id = ({LATEST_REVOKE_ALL})")
         return found and (found[0], found[1])

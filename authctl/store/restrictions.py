@@ -23,9 +23,13 @@ _THERE_OPEN = f"(SELECT id FROM {SCHEMA}.revocations WHERE at IS NULL)"
 _IS_OVER = f"(t.revocation_id <> {_THERE_OPEN} OR t.ended_at IS NOT NULL)"
 """Whether a session `t` of the registry that is replaced is revoked or was ended."""
 
+_BEFOREHAND = "(s.ended_at = :beforehand AND s.ended_reason = 'restored')"
+"""Whether a session `s` of the copy was ended beforehand by the very restore that is made, so that any other end goes before it."""
+
 _NEXT = "coalesce((SELECT seq FROM sqlite_sequence WHERE name = '{table}'), 0) + row_number() OVER (ORDER BY {order})"
 
 _REVOCATIONS = (
+    "DROP TABLE IF EXISTS temp.known_revocations",
     "CREATE TEMP TABLE known_revocations (old INTEGER PRIMARY KEY, new INTEGER, is_new INTEGER NOT NULL)",
     # the same deed under the same number, else under the number that an earlier restore gave it
     f"""
@@ -65,6 +69,7 @@ _SPARE = f"""
 """Sessions that named the open revocation and are not revoked by the deed that closed it: they were spared, or are unknown there."""
 
 _SESSIONS = (
+    "DROP TABLE IF EXISTS temp.taken_sessions",
     """
     CREATE TEMP TABLE taken_sessions (
         old INTEGER PRIMARY KEY, new INTEGER, is_new INTEGER NOT NULL, is_renamed INTEGER NOT NULL,
@@ -75,7 +80,7 @@ _SESSIONS = (
     f"""
     INSERT INTO taken_sessions SELECT old, new, FALSE, is_renamed, revocation_id, ended_at, ended_reason FROM (
         SELECT t.number AS old, s.number AS new, {{differs}} AS differs, {{says_other}} AS is_renamed,
-            s.revocation_id AS was_revoked, s.ended_at AS was_ended,
+            s.revocation_id AS was_revoked, s.ended_at AS was_ended, s.ended_reason AS was_ended_reason,
             CASE WHEN n.id IS NULL OR (m.at, m.id) < (n.at, n.id) THEN m.id ELSE n.id END AS revocation_id,
             iif({{ends_first}}, t.ended_at, s.ended_at) AS ended_at,
             iif({{ends_first}}, t.ended_reason, s.ended_reason) AS ended_reason
@@ -85,7 +90,7 @@ _SESSIONS = (
         ) CROSS JOIN revocations AS m ON m.id = s.revocation_id
         LEFT JOIN known_revocations AS k ON k.old = t.revocation_id LEFT JOIN revocations AS n ON n.id = k.new
         WHERE {_IS_OVER}
-    ) WHERE differs OR revocation_id <> was_revoked OR ended_at IS NOT was_ended
+    ) WHERE differs OR revocation_id <> was_revoked OR (ended_at, ended_reason) IS NOT (was_ended, was_ended_reason)
     """,
     # sessions that the backup does not have, under their own number where that is free
     f"""
@@ -165,10 +170,10 @@ _CONTINUITY = (
 )
 
 
-def carry_over(connection: sqlite3.Connection, at: int) -> Carried:
-    """Take over what restricts, in the open transaction; `at` is the instant of the restore."""
+def carry_over(connection: sqlite3.Connection, at: int, ended_at: int | None) -> Carried:
+    """See `Change.carry_over`; in the open transaction."""
     execute = connection.execute
-    revoked, ended = _over(connection)
+    revoked, ended = _over(connection, ended_at)
     execute(f"UPDATE registry SET moves = max(moves, (SELECT moves FROM {SCHEMA}.registry)) + 1")
     execute(
         f"UPDATE registry SET restored_at = {_later('restored_at', f'(SELECT restored_at FROM {SCHEMA}.registry)')}"
@@ -177,19 +182,23 @@ def carry_over(connection: sqlite3.Connection, at: int) -> Carried:
     latest = {name: _later(f"users.{name}", f"excluded.{name}") for name in ("ended_at", "password_changed_at")}
     execute(_USERS.format(**latest))
     revocations = _carry_revocations(connection)
-    _carry_sessions(connection)
+    _carry_sessions(connection, ended_at)
     keys = execute(_FINALS, {"at": at}).rowcount
     events = execute(_CONTINUITY[0]).rowcount + execute(_CONTINUITY[1], {"at": at}).rowcount
     searching.catch_up(connection)
-    now_revoked, now_ended = _over(connection)
+    now_revoked, now_ended = _over(connection, ended_at)
     return Carried(disabled, passwords, revocations, now_revoked - revoked, now_ended - ended, events, keys)
 
 
-def _over(connection: sqlite3.Connection) -> tuple[int, int]:
-    """How many sessions of the copy are revoked, and how many were ended."""
+def _over(connection: sqlite3.Connection, ended_at: int | None) -> tuple[int, int]:
+    """How many sessions of the copy are revoked, and how many were ended otherwise than beforehand."""
     revoked = f"SELECT count(*) FROM sessions INDEXED BY sessions_by_revocation WHERE revocation_id <> {OPEN}"
-    ended = "SELECT count(*) FROM sessions INDEXED BY sessions_by_end WHERE ended_at IS NOT NULL"
-    return connection.execute(revoked).fetchone()[0], connection.execute(ended).fetchone()[0]
+    ended = (
+        "SELECT count(*) FROM sessions AS s INDEXED BY sessions_by_end"
+        f" WHERE s.ended_at IS NOT NULL AND {_BEFOREHAND} IS NOT TRUE"
+    )
+    found = connection.execute(ended, {"beforehand": ended_at}).fetchone()
+    return connection.execute(revoked).fetchone()[0], found[0]
 
 
 def _carry_revocations(connection: sqlite3.Connection) -> int:
@@ -210,16 +219,16 @@ def _carry_revocations(connection: sqlite3.Connection) -> int:
     return len(new)
 
 
-def _carry_sessions(connection: sqlite3.Connection) -> None:
+def _carry_sessions(connection: sqlite3.Connection, ended_at: int | None) -> None:
     """Take over the sessions that are revoked or ended, as they stand, with what imports know of them."""
     columns = _columns(connection, "sessions", without=_JUDGED)
     words = {
         "differs": f"{_row('s', columns)} IS NOT {_row('t', columns)}",
         "says_other": f"{_row('s', searching.INDEXED)} IS NOT {_row('t', searching.INDEXED)}",
-        "ends_first": "t.ended_at < coalesce(s.ended_at, t.ended_at + 1)",
+        "ends_first": f"({_BEFOREHAND} OR t.ended_at < coalesce(s.ended_at, t.ended_at + 1))",
     }
     for sql in _SESSIONS:
-        connection.execute(sql.format(**words))
+        connection.execute(sql.format(**words), {"beforehand": ended_at})
     renamed = _numbers(connection, "is_renamed")
     searching.take_out(connection, renamed)
     connection.execute(_REPLACE.format(assigned=_assigned("t", columns)))

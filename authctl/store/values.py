@@ -165,6 +165,10 @@ class Carried(NamedTuple):
     import_keys: int
     """Keys whose rows change nothing up to an instant that the backup does not know."""
 
+    def plus(self, other: Carried) -> Carried:
+        """The counts of both."""
+        return Carried(*(one + more for one, more in zip(self, other, strict=True)))
+
 
 LEAP = 7 * 31 * DAY
 """How far apart two changes are between which a clock may have jumped."""

@@ -90,11 +90,11 @@ class SqliteChange(SqliteView):
     def set_restored(self, at: int) -> None:
         self.connection.execute("UPDATE registry SET restored_at = max(coalesce(restored_at, :at), :at)", {"at": at})
 
-    def carry_over(self, at: int) -> Carried:
+    def carry_over(self, at: int, ended_at: int | None = None) -> Carried:
         from authctl.store.restrictions import carry_over
 
         self._holding = None
-        return carry_over(self.connection, at)
+        return carry_over(self.connection, at, ended_at)
 
     def end_all(self, at: int, reason: str) -> int:
         sql = f"{_END} WHERE {status_sql(Status.ACTIVE, self.holding, at)}"
