@@ -57,5 +57,8 @@ def user_names(given: Any) -> Any:
                 "'-' is no user name", "a user whose name is '-' can be met by the ids of sessions alone"
             )
         if len(name) > _SHORTER_THAN_TOKENS and _is_token(name):  # it would be kept, and shown, as a name
-            raise InvalidInput("a token is no user name", "to act on the session of a token: authctl tokens --help")
+            raise InvalidInput(
+                "a token is no user name: it would be kept, and shown",
+                "to act on the session of a token: authctl tokens --help",
+            )
     return given

@@ -9,7 +9,7 @@ from authctl import records, render
 from authctl.cli.context import Cli, counted, start
 from authctl.cli.options import Actor, DryRun, Limit, Note, Output, Quiet, user_names
 from authctl.cli.selecting import warn_of_similar, warn_of_unknown
-from authctl.errors import InvalidInput, NotFound
+from authctl.errors import NotFound
 from authctl.render import Format
 
 if TYPE_CHECKING:
@@ -135,17 +135,13 @@ def _is_one(given: Sequence[str]) -> bool:
 def _read_names(cli: Cli, given: Sequence[str]) -> Sequence[str]:
     """The names as given, with the lines of standard input in the place of `-`.
 
-    Raises NotFound where there are none, and InvalidInput where tokens were piped in their place.
+    Raises NotFound where there are none.
     """
-    from authctl.tokens import has_token_shape
-
     found: Sequence[str] = user_names(
         [name for text in given for name in (cli.lines("username") if text == "-" else (text,))]
     )
     if not found:
         raise NotFound("no names on standard input", "one name a line")
-    if "-" in given and any(map(has_token_shape, found)):
-        raise InvalidInput("a token is no user name: it would be kept, and shown", "one name a line")
     return found
 
 
