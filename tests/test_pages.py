@@ -296,15 +296,19 @@ WALKS = st.lists(st.lists(DEEDS, max_size=4), max_size=9)
     order=st.sampled_from(ORDERS),
     criteria=st.sampled_from(FILTERS),
     limit=st.integers(1, 4),
-    few=st.sampled_from([0, 50_000]),
+    gathered=st.sampled_from([(), (1,), (2, 5), moving.GATHERED]),
+    stretch=st.sampled_from([0, 1, 20]),
     begins_at=st.none() | st.integers(0, 9),
 )
-def test_a_walk_ends_and_misses_nobody(signed_in, before, between, order, criteria, limit, few, begins_at):
+def test_a_walk_ends_and_misses_nobody(
+    signed_in, before, between, order, criteria, limit, gathered, stretch, begins_at
+):
     """Whatever is done between the pages, in every order and with every filter: the pages come to an end after as many as the
     sessions of the beginning fill twice, and everybody who was selected all the while was on one of them."""
     selection = SessionFilter(**criteria)
     with world() as made, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(moving, "FEW", few)
+        patch.setattr(moving, "GATHERED", gathered)
+        patch.setattr(moving, "_STRETCH", stretch)
         for deed in (*signed_in, *before):
             made.do(("forward", 0, 1))
             made.do(deed)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _FIRST_BATCH = 64
 _BATCH = 1_000
+_LARGEST_PAGE = 2**40
 _CANDIDATES = 10
 _FIRST_ENDED = 100
 _MOST_ENDED = 10_000
@@ -136,7 +137,7 @@ def page(core: Core, selection: SessionFilter, sort: str | None, after: str | No
     given = SessionList(selection, None if sort is None else Sort.parse(sort))
     with core.look() as (view, now):
         wanted = _with_whole_ids(view, given, after)
-        part = read_part(view, wanted, now, limit, _place(view, given, wanted, now, after))
+        part = read_part(view, wanted, now, min(limit, _LARGEST_PAGE), _place(view, given, wanted, now, after))
         shown = (*(view.numbered(part.numbers, now) if part.numbers else ()), *part.sessions)
     return SessionPage(shown, None if part.place is None else write_cursor(given, part.place))
 

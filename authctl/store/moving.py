@@ -9,6 +9,7 @@ of which the sessions tell; and by every other deed, which writes the number of 
 
 import json
 import sqlite3
+from collections.abc import Sequence
 from typing import Any
 
 from authctl.model import Session, Sort, SortField
@@ -17,8 +18,11 @@ from authctl.store.paging import Walk
 from authctl.store.selection import ALL_BY_USE, BY_EXPIRY, JOINED, OPEN, REVOKED, UNREVOKED_BY_USE, Selection
 from authctl.store.values import Cursor, Mark
 
-FEW = 50_000
-"""How many numbers are gathered from indexes, rather than met by passing all sessions."""
+_STRETCH = 20
+"""How many sessions are passed at first for each that is asked for: enough where many moved."""
+
+GATHERED = (500, 10_000)
+"""How many of those that moved are looked at, at first and then, before all sessions are passed."""
 
 # Whoever ends a session writes a move; and one without tokens is used by nobody: its instants are what an import told.
 _USED = "s.last_used_at > :mark_seen_at AND s.ended_at IS NULL AND s.secret_hash IS NOT NULL"
@@ -43,6 +47,12 @@ _WITHOUT_ENTRANCE = (ALL_BY_USE, UNREVOKED_BY_USE, BY_EXPIRY, REVOKED)
 """Tables that are entered at the whole of the sessions, and not at the few of a user, of some ids or of a search."""
 
 
+_BY_NUMBER = f"sessions AS s NOT INDEXED {JOINED}"
+_GATHERED = (
+    f"(SELECT DISTINCT value FROM json_each(:moved)) AS m CROSS JOIN sessions AS s ON s.number = m.value {JOINED}"
+)
+
+
 def counters(connection: sqlite3.Connection) -> Mark:
     """How far a registry has counted."""
     sql = (
@@ -62,28 +72,48 @@ def unmoved(chosen: Selection, since: Mark | None, sort: Sort | None = None) -> 
 
 def page(walk: Walk, limit: int, after: Cursor, sort: Sort | None) -> list[Session]:
     """See `View.moved` of `base`."""
-    chosen, since = walk.chosen, after.since
-    assert since is not None
-    given = {**chosen.parameters, **_given(since), "after": after.key[0], "limit": limit}
-    source = f"sessions AS s NOT INDEXED {JOINED}"
-    if chosen.table not in _WITHOUT_ENTRANCE:
-        source = chosen.source()
-    elif since.moves >= 0 and (numbers := _few(walk.connection, given, sort)) is not None:
-        given["moved"] = json.dumps(numbers)
-        source = f"json_each(:moved) AS m CROSS JOIN sessions AS s ON s.number = m.value {JOINED}"
-    sql = (
-        f"SELECT {walk.columns} FROM {source} WHERE {chosen.where_at_all} AND ({_has_moved(sort)})"
-        " AND s.number > :after AND s.number <= :mark_last_number ORDER BY s.number LIMIT :limit"
-    )
-    return [rows.checked_session(row) for row in walk.connection.execute(sql, given)]
+    search = _Search(walk, limit, after, sort)
+    if walk.chosen.table not in _WITHOUT_ENTRANCE:
+        return search.sessions(walk.chosen.source())
+    stretch = "SELECT number FROM sessions WHERE number > :after ORDER BY number LIMIT :stretch"
+    found = search.sessions(_BY_NUMBER, f"s.number <= (SELECT max(number) FROM ({stretch}))")
+    if len(found) == limit:
+        return found
+    for most in GATHERED if search.knows_what_moved else ():
+        numbers = search.numbers(most)
+        found = search.sessions(_GATHERED, numbers=numbers)
+        if len(found) == limit or len(numbers) < most:
+            return found
+    return search.sessions(_BY_NUMBER)
 
 
-def _few(connection: sqlite3.Connection, given: dict[str, Any], sort: Sort | None) -> list[int] | None:
-    """The numbers of what may have moved, above the one that was reached; None where they are many."""
-    indexes = (*_NUMBERS, *(_REVOKED_NUMBERS if _goes_by_revocation(sort) else ()))
-    ranges = " UNION ALL ".join(f"{sql} AND number > :after" for sql in indexes)
-    found = connection.execute(f"SELECT number FROM ({ranges}) LIMIT {FEW + 1}", given).fetchall()
-    return None if len(found) > FEW else sorted({row[0] for row in found})
+class _Search:
+    """A search for the next sessions of a selection that moved, by their numbers."""
+
+    def __init__(self, walk: Walk, limit: int, after: Cursor, sort: Sort | None) -> None:
+        assert after.since is not None
+        self._walk = walk
+        self._sort = sort
+        self._given = {**walk.chosen.parameters, **_given(after.since), "after": after.key[0]}
+        self._bounds = {"limit": limit, "stretch": limit * _STRETCH}
+        self.knows_what_moved = after.since.moves >= 0
+
+    def sessions(self, source: str, condition: str = "TRUE", numbers: Sequence[int] = ()) -> list[Session]:
+        """The next sessions that are found there."""
+        where = f"{self._walk.chosen.where_at_all} AND ({_has_moved(self._sort)}) AND {condition}"
+        sql = (
+            f"SELECT {self._walk.columns} FROM {source} WHERE {where}"
+            " AND s.number > :after AND s.number <= :mark_last_number ORDER BY s.number LIMIT :limit"
+        )
+        given = {**self._given, **self._bounds, "moved": json.dumps(numbers)}
+        return [rows.checked_session(row) for row in self._walk.connection.execute(sql, given)]
+
+    def numbers(self, most: int) -> list[int]:
+        """The next numbers of what may have moved, so many at the most; one that two indexes know may come twice."""
+        indexes = (*_NUMBERS, *(_REVOKED_NUMBERS if _goes_by_revocation(self._sort) else ()))
+        ranges = " UNION ALL ".join(f"{sql} AND number > :after" for sql in indexes)
+        sql = f"SELECT number FROM ({ranges}) ORDER BY number LIMIT :most"
+        return [row[0] for row in self._walk.connection.execute(sql, {**self._given, "most": most})]
 
 
 def _has_moved(sort: Sort | None) -> str:
