@@ -55,6 +55,7 @@ class World:
         self.registry = Registry.open(self.home, registry=self.home / "registry.db", clock=self.clock)
         self.tokens: list[Any] = []
         self.replaced = 0
+        self.deeds = 0
         self.copy: Path | None = None
 
     def clock(self) -> datetime:
@@ -67,13 +68,10 @@ class World:
             ids = [row[0] for row in view.connection.execute("SELECT id FROM sessions ORDER BY number")]
             return [found for one in ids if (found := view.session(one, now))]
 
-    def ids(self, selection: SessionFilter) -> set[str]:
-        """Who is selected now, by what the sessions say of themselves."""
-        return {one.id for one in self.everything() if is_selected(one, selection)}
-
     def do(self, deed: tuple[str, int, int]) -> None:
         """Do a deed; one that is refused is no deed."""
         name, which, how = deed
+        self.deeds += 1
         with suppress(AuthctlError):
             getattr(self, name)(which, how)
 
@@ -281,76 +279,87 @@ DEEDS = st.tuples(
     st.integers(0, 40),
 )
 BEFORE = st.lists(DEEDS.filter(lambda deed: deed[0] not in ("set_clock", "put_back")), max_size=10)
-WALKS = st.lists(st.lists(DEEDS, max_size=4), max_size=9)
+GAPS = st.lists(st.lists(DEEDS, max_size=4), max_size=9)
 
 
 @settings(
     max_examples=EXAMPLES,
-    deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much],
 )
 @given(
     signed_in=st.lists(st.tuples(st.just("issue"), st.integers(0, 40), st.integers(0, 40)), min_size=2, max_size=9),
     before=BEFORE,
-    between=WALKS,
-    order=st.sampled_from(ORDERS),
-    criteria=st.sampled_from(FILTERS),
-    limit=st.integers(1, 4),
+    gaps=GAPS,
+    walks=st.lists(
+        st.tuples(st.sampled_from(ORDERS), st.sampled_from(FILTERS), st.integers(1, 4), st.none() | st.integers(0, 9)),
+        min_size=1,
+        max_size=12,
+    ),
     gathered=st.sampled_from([(), (1,), (2, 5), moving.GATHERED]),
     stretch=st.sampled_from([0, 1, 20]),
-    begins_at=st.none() | st.integers(0, 9),
 )
-def test_a_walk_ends_and_misses_nobody(
-    signed_in, before, between, order, criteria, limit, gathered, stretch, begins_at
-):
+def test_a_walk_ends_and_misses_nobody(signed_in, before, gaps, walks, gathered, stretch):
     """Whatever is done between the pages, in every order and with every filter: the pages come to an end after as many as the
     sessions of the beginning fill twice, and everybody who was selected all the while was on one of them."""
-    selection = SessionFilter(**criteria)
     with world() as made, pytest.MonkeyPatch.context() as patch:
         patch.setattr(moving, "GATHERED", gathered)
         patch.setattr(moving, "_STRETCH", stretch)
         for deed in (*signed_in, *before):
             made.do(("forward", 0, 1))
             made.do(deed)
-        walk(made, selection, order, limit, between, begins_at)
+        going = [Walk(made, SessionFilter(**criteria), *given) for given, criteria in map(arranged, walks)]
+        rest = iter(gaps)
+        while going := [one for one in going if one.has_gone_on()]:
+            for deed in next(rest, ()):
+                made.do(deed)
+                there = made.everything()
+                for one in going:
+                    one.owes_no_more_than(there)
 
 
-def walk(
-    made: World,
-    selection: SessionFilter,
-    order: str | None,
-    limit: int,
-    between: list[list[Any]],
-    begins_at: int | None,
-) -> None:
-    """Walk to the end, and check what was met."""
-    whole = [one.id for one in made.registry.sessions(selection, sort=order)]
-    owed = made.ids(selection)
-    assert set(whole) == owed
-    assert len(whole) == len(owed)
-    after, shown = None, []
-    if begins_at is not None and whole:  # a walk from the middle owes what comes after it
-        after = whole[begins_at % len(whole)]
-        owed -= set(whole[: whole.index(after) + 1])
-    rest = iter(between)
-    replaced, started = made.replaced, len(made.everything())
-    pages = 0
-    while True:
-        page = made.registry.page(selection, sort=order, after=after, limit=limit)
-        pages += 1
-        assert len(page.sessions) <= limit
-        assert all(is_selected(one, selection) for one in page.sessions)
-        shown += [one.id for one in page.sessions]
-        if page.next is None:
-            break
-        assert len(page.sessions) == limit
-        after = page.next
-        for deed in next(rest, ()):
-            made.do(deed)
-            owed &= made.ids(selection)
-        assert pages <= (2 + made.replaced - replaced) * (started // limit + 1)
-    assert owed <= set(shown), f"{len(owed - set(shown))} missed in {order or 'the own order'}"
-    if not any(between):
-        assert shown == (
-            whole if begins_at is None or not whole else whole[whole.index(whole[begins_at % len(whole)]) + 1 :]
+def arranged(given: tuple[Any, ...]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """The order, the limit and the beginning of a walk, and apart from them its criteria."""
+    order, criteria, limit, begins_at = given
+    return (order, limit, begins_at), criteria
+
+
+class Walk:
+    """A walk through a list, and whom it owes."""
+
+    def __init__(
+        self, made: World, selection: SessionFilter, order: str | None, limit: int, begins_at: int | None
+    ) -> None:
+        self.made, self.selection, self.order, self.limit = made, selection, order, limit
+        there = made.everything()
+        self.whole = [one.id for one in made.registry.sessions(selection, sort=order)]
+        self.owed = {one.id for one in there if is_selected(one, selection)}
+        assert sorted(self.whole) == sorted(self.owed)
+        self.after = self.whole[begins_at % len(self.whole)] if begins_at is not None and self.whole else None
+        if self.after is not None:  # a walk from the middle owes what comes after it
+            self.whole = self.whole[self.whole.index(self.after) + 1 :]
+            self.owed &= set(self.whole)
+        self.shown: list[str] = []
+        self.pages = 0
+        self.most = 2 * (len(there) // limit + 1)
+        self.replaced, self.deeds = made.replaced, made.deeds
+
+    def owes_no_more_than(self, there: list[Session]) -> None:
+        """Whoever left the list is owed no more, whether it came back or not."""
+        self.owed &= {one.id for one in there if is_selected(one, self.selection)}
+
+    def has_gone_on(self) -> bool:
+        """Read the next page; whether there is another one."""
+        page = self.made.registry.page(self.selection, sort=self.order, after=self.after, limit=self.limit)
+        assert len(page.sessions) == self.limit if page.next else len(page.sessions) <= self.limit
+        assert all(is_selected(one, self.selection) for one in page.sessions)
+        self.shown += [one.id for one in page.sessions]
+        self.pages += 1
+        self.after = page.next
+        if self.after is not None:
+            assert self.pages <= self.most * (1 + self.made.replaced - self.replaced)
+            return True
+        assert self.owed <= set(self.shown), (
+            f"{len(self.owed - set(self.shown))} missed in {self.order or 'the own order'}"
         )
+        assert self.shown == self.whole or self.made.deeds > self.deeds
+        return False
