@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv-dev
 BIN := $(VENV)/bin
 
-.PHONY: check test storm fuzz crash ldap bench bench-full peers demo docs clean
+.PHONY: check test storm fuzz histories crash ldap bench bench-full peers demo docs clean
 
 check: $(VENV)/ready ## what CI runs beside the README's test command
 	$(BIN)/ruff format --check .
@@ -22,6 +22,10 @@ storm: $(VENV)/ready ## eight processes on one registry for a minute, left alone
 
 fuzz: $(VENV)/ready ## the property tests at full size
 	AUTHCTL_TEST_PROFILE=full AUTHCTL_TEST_MUTATIONS=1000000 AUTHCTL_MACHINE_STEPS=100 AUTHCTL_MACHINE_EXAMPLES=2000 $(BIN)/python -m pytest -q tests
+
+histories: $(VENV)/ready ## the random histories of imports, restores and pages at full size (an hour and more)
+	AUTHCTL_TEST_PROFILE=full AUTHCTL_PAGES_EXAMPLES=2000 AUTHCTL_RESTORE_EXAMPLES=300 AUTHCTL_RESTORE_STEPS=60 \
+		$(BIN)/python -m pytest -q -s tests/test_histories.py tests/test_pages.py tests/test_restore_machine.py
 
 crash: $(VENV)/ready ## commands killed, and failed, at every file system call that they make
 	AUTHCTL_CRASH_STEP=1 AUTHCTL_POWER_CUTS=600 $(BIN)/python -m pytest -q tests/test_crash.py tests/test_power_cut.py
