@@ -20,7 +20,7 @@ _RARE = 4_000
 """How many sessions may have a trigram that is asked for."""
 _CLOSEST = 400
 _NEWEST = 1_000
-_LEAST = 0.75
+_LEAST = 0.7
 """How much two names have in common, of 1, before one is said to be near the other."""
 _ONE_SLIP = 0.8
 _OTHER_DOMAIN = 0.95
