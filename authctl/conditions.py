@@ -87,7 +87,7 @@ def read_network(text: str) -> Network:
     try:
         network = ip_network(text.strip())
     except ValueError:
-        raise InvalidInput(f"{quoted(text)} is no network, such as 10.0.0.0/8 or 2001:db8::/32") from None
+        raise InvalidInput(f"{quoted(text)} is not a network such as 10.0.0.0/8 or 2001:db8::/32") from None
     if isinstance(network, IPv6Network) and network.subnet_of(_MAPPED):  # type: ignore[arg-type]
         return ip_network((int(network.network_address) & 0xFFFFFFFF, network.prefixlen - 96))
     return network
@@ -120,5 +120,5 @@ def check_version(text: str) -> str:
     try:
         Version(text)
     except ValueError:
-        raise InvalidInput(f"{quoted(text)} is no version that can be compared, such as 16.0.5000") from None
+        raise InvalidInput(f"{quoted(text)} is not a version such as 16.0.5000") from None
     return text

@@ -76,7 +76,7 @@ def create_private(path: Path, content: bytes) -> None:
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     except FileExistsError:
-        raise Refused(f"it exists already: {path}") from None
+        raise Refused(f"file already exists: {path}") from None
     try:
         _fill(descriptor, content)
     except BaseException:

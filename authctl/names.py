@@ -110,7 +110,7 @@ def note(text: str | None) -> str:
     checked = field(text, "note", NOTE_LENGTH)
     said = sum(1 for c in normalize("NFKC", checked) if c.isalnum() and not is_unseen(c))
     if said < LEAST_SAID:
-        raise Refused(f"the note says nothing: {quoted(text)}", "a note needs at least three letters or digits")
+        raise Refused(f"the note has no content: {quoted(text)}", "a note needs at least three letters or digits")
     return checked
 
 

@@ -56,7 +56,7 @@ def test_a9_a_backup_is_whole_and_private(registry: Registry, tmp_path: Path, cl
     assert (outcome.seq, outcome.hash) == (last.seq, last.hash)
     assert stat.S_IMODE((tmp_path / "copy.db").stat().st_mode) == 0o600
     assert sorted(path.name for path in tmp_path.iterdir() if path.name.startswith((".copy", "copy"))) == ["copy.db"]
-    with pytest.raises(Refused, match="it exists already"):
+    with pytest.raises(Refused, match="file already exists"):
         registry.back_up(tmp_path / "copy.db")
     with pytest.raises(RegistryUnavailable):
         registry.back_up(tmp_path / "nowhere" / "copy.db")
@@ -251,7 +251,7 @@ def test_a_log_that_was_left_is_not_taken_for_another_s(
     issue(registry)
     registry.back_up(tmp_path / "copy.db")
     (tmp_path / "other.db-wal").write_bytes(b"a log of something else")
-    with pytest.raises(Refused, match=r"it exists already: .*other.db-wal"):
+    with pytest.raises(Refused, match=r"file already exists: .*other.db-wal"):
         registry.back_up(tmp_path / "other.db")
     assert not (tmp_path / "other.db").exists()
     log = (home / "registry.db-wal").read_bytes()
@@ -259,7 +259,7 @@ def test_a_log_that_was_left_is_not_taken_for_another_s(
     for name in ("registry.db", "registry.db-wal", "registry.db-shm"):
         (home / name).unlink(missing_ok=True)
     (home / "registry.db-wal").write_bytes(log)
-    with pytest.raises(Refused, match=r"it exists already: .*registry.db-wal"):
+    with pytest.raises(Refused, match=r"file already exists: .*registry.db-wal"):
         put_back(tmp_path / "copy.db")
     assert not (home / "registry.db").exists()
     (home / "registry.db-wal").unlink()

@@ -365,7 +365,7 @@ def test_no_note_is_exit_4(installed: Authctl, terminal: OnTerminal, nothing: tu
         screen.type(keys)
     code, lines = screen.end()
     assert (code, counted(installed, "revoked")) == (4, 0)
-    assert "authctl: error: not done: nobody said why" in lines
+    assert "authctl: error: not done: no note was given" in lines
 
 
 @pytest.mark.parametrize(
@@ -379,7 +379,7 @@ def test_a_note_that_says_nothing_is_refused_before_anything_is_shown(
     screen = terminal(*command, "--note", "..")
     code, lines = screen.end()
     assert (code, len(lines)) == (4, 2)
-    assert "the note says nothing" in lines[0]
+    assert "the note has no content" in lines[0]
 
 
 def test_with_yes_and_quiet_nothing_is_shown(installed: Authctl, tmp_path: Path):
@@ -448,7 +448,7 @@ def test_the_verdict_is_the_last_line_after_a_screenful_of_rows(
     deeds = [
         (lambda _: ("revoke", "--user", "alice", "--note", "lost device"), "revoked 60 sessions", "revoked"),
         (lambda _: ("users", "password-changed", "alice", "--note", "reset"), "60 living sessions ended", "expired"),
-        (lambda found: ("sessions", "end", *found), "ended 60 sessions; 0 had ended before", "expired"),
+        (lambda found: ("sessions", "end", *found), "ended 60 sessions; 0 had already ended", "expired"),
         (lambda _: retire(), "60 living sessions ended", "expired"),
         (lambda _: ("users", "disable", "alice", "--note", "left"), "60 living sessions ended; no new", "expired"),
     ]

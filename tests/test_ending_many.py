@@ -83,7 +83,7 @@ def test_an_interruption_leaves_whole_batches_and_says_how_far_it_came(
     assert installed("sessions", "list", "--status", "expired", "--count").out == "4\n"
     ended = installed("audit", "list", "--action", "session.end", "-o", "json").json
     assert len(ended) == 4
-    assert "ended 6 sessions; 4 had ended before" in installed("sessions", "end", "-", stdin=ids).err
+    assert "ended 6 sessions; 4 had already ended" in installed("sessions", "end", "-", stdin=ids).err
 
 
 def test_an_ambiguous_id_ends_nobody(registry: Registry, home: Path, batches_of_four: None):

@@ -687,7 +687,7 @@ def test_it_asks_for_the_count_of_living_sessions_to_be_typed(
         assert on_terminal(*arguments, answers=(answer,), columns=200).code == 4
     assert registry.count(SessionFilter(status="active")) == 3
     assert authctl(*arguments).code == 4
-    assert "nobody is there to answer" in authctl(*arguments).err
+    assert "confirmation needed" in authctl(*arguments).err
     asked_for = on_terminal("restore", str(copy), answers=("3", "disk failed"), columns=200)
     assert asked_for.code == 0, asked_for.text
     text = " ".join(asked_for.text.split())
@@ -803,7 +803,7 @@ def test_a_full_disk_leaves_the_registry_and_no_half_file(
 def test_a_clock_that_says_nothing_does_not_keep_it_from_being_done(
     registry: Registry, copied: Callable, put_back: Restore
 ):
-    """It is called when nothing works: what the registry has seen is gone by instead."""
+    """It is called when nothing works: using the latest time recorded in the registry."""
     copy = copied(registry)
     issue(registry)
     assert put_back(copy, clock=lambda: float("nan"), warn=str).living == 1

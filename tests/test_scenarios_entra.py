@@ -266,7 +266,7 @@ def test_r1_through_the_commands(authctl: Authctl, tmp_path: Path):
     authctl("init", "--profiles", str(tmp_path / "entra.yaml"))
     plain = authctl("tokens", "issue", "--user", "bob", "--application", "Teams")
     assert plain.out.startswith("acat_")
-    assert "warning: this is the access token alone; the refresh token beside it comes with -o json" in plain.err
+    assert "warning: only the access token is printed; for the refresh token: -o json" in plain.err
     issued = authctl("tokens", "issue", "--user", "alice", "--application", "Teams", "-o", "json").json
     assert list(issued) == ["session", "access_token", "token_type", "expires_at", "refresh_token"]
     assert issued["expires_at"] < issued["session"]["expires_at"]
@@ -280,7 +280,7 @@ def test_r1_through_the_commands(authctl: Authctl, tmp_path: Path):
     assert authctl("tokens", "refresh", stdin=refreshed.json["access_token"]).code == 5
     again = authctl("tokens", "refresh", stdin=issued["refresh_token"])
     assert (again.code, again.out) == (5, "")
-    assert again.err == "authctl: error: the refresh token was used before\n"
+    assert again.err == "authctl: error: the refresh token was already used\n"
     shown = authctl("sessions", "show", issued["session"]["id"], "-o", "json").json
     assert (shown["status"], shown["revoked_by"], shown["note"]) == (
         "revoked",

@@ -312,7 +312,7 @@ def test_m7_by_command(installed_wiping: Authctl):
         assert (answer.code, answer.out) == (5, '{"active": false, "action": "wipe"}\n')
     said = authctl("tokens", "verify", stdin=given)
     assert (said.code, said.out) == (5, "")
-    assert "the session was revoked, and its application must remove its data" in said.err
+    assert "the session was revoked, and the application must remove its data" in said.err
     header, row = (line.split("\t") for line in authctl("sessions", "list", "--wipe", "delivered").out.splitlines())
     assert header == ["id", "username", "application", "device", "wipe", "revoked_at", "revoked_by", "note"]
     assert (row[1], row[4], row[7]) == ("alice", "delivered", "lost phone")

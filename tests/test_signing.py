@@ -322,7 +322,7 @@ def test_a_key_ring_elsewhere_stays_when_the_rest_fails(tmp_path: Path, home: Pa
         (home / "profiles.yaml").write_text("of the faster one")
         return START
 
-    with pytest.raises(Refused, match="it exists already"):
+    with pytest.raises(Refused, match="file already exists"):
         create(find_home(home, None, ring), profiles.read(TEXT.encode(), "p"), b"", clock=overtaken)
     assert keys.load(ring)
     assert not (home / "registry.db").exists()

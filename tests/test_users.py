@@ -348,7 +348,7 @@ def test_f3_names_of_other_scripts_that_look_the_same(installed: Authctl, meant:
     for command in (("revoke", "--user", meant, "--dry-run"), ("revoke", "--user", meant, "--note", "lost device")):
         ran = installed(*command)
         assert ran.code == 0
-        assert f"warning: another user looks the same, and is not meant: '{other}' ({code})" in ran.err
+        assert f"warning: a different user has a name that looks the same: '{other}' ({code})" in ran.err
     assert installed("sessions", "list", "--status", "active", "-o", "json").json[0]["username"] == other
     assert "looks the same" in installed("users", "disable", meant, "--note", "left the company").err
     missed = installed("revoke", "--user", f"{meant}x", "--note", "lost device")

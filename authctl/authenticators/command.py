@@ -64,7 +64,7 @@ class Command:
                 ended, status = os.waitpid(process.pid, os.WNOHANG)
             except ChildProcessError:
                 process.returncode = -1  # unknown; and the number may be another's by now
-                raise AuthenticatorUnavailable("somebody else took its answer (is SIGCHLD ignored?)") from None
+                raise AuthenticatorUnavailable("its exit code was lost (is SIGCHLD ignored?)") from None
             if ended:
                 process.returncode = os.waitstatus_to_exitcode(status)
                 return process.returncode

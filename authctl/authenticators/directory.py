@@ -55,7 +55,7 @@ class Directory:
             try:
                 connection.simple_bind_s(who, password)
                 if not _is_meant(connection.whoami_s(), who, username):
-                    return AuthenticatorUnavailable("it takes that name for another, or does not say for whose")
+                    return AuthenticatorUnavailable("it matched another name, or did not return the name")
             finally:
                 connection.unbind_ext_s()
         except (ldap.INVALID_CREDENTIALS, ldap.NO_SUCH_OBJECT):

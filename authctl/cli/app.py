@@ -100,14 +100,23 @@ def _print_version(wanted: bool) -> None:
 def root(
     ctx: typer.Context,
     home: Annotated[
-        str | None, typer.Option("--home", metavar="DIR", envvar="AUTHCTL_HOME", help="The installation to work on.")
+        str | None,
+        typer.Option("--home", metavar="DIR", envvar="AUTHCTL_HOME", help="Home folder of the installation."),
     ] = None,
     registry: Annotated[
         str | None,
-        typer.Option("--registry", metavar="PATH", envvar="AUTHCTL_REGISTRY", help="A registry elsewhere."),
+        typer.Option(
+            "--registry",
+            metavar="PATH",
+            envvar="AUTHCTL_REGISTRY",
+            help="Registry file, if it is not in the home folder.",
+        ),
     ] = None,
     keys: Annotated[
-        str | None, typer.Option("--keys", metavar="PATH", envvar="AUTHCTL_KEYS", help="A key ring elsewhere.")
+        str | None,
+        typer.Option(
+            "--keys", metavar="PATH", envvar="AUTHCTL_KEYS", help="Key ring file, if it is not in the home folder."
+        ),
     ] = None,
     version: Annotated[  # noqa: ARG001  # its callback has done it
         bool, typer.Option("--version", is_eager=True, callback=_print_version, help="Show the version and exit.")
@@ -145,7 +154,7 @@ def _dispatched(arguments: Sequence[str]) -> int:
         except SystemExit:  # its answer to a reader of its help that stopped
             raise BrokenPipeError from None
     if code == INTERRUPTED:
-        talk("interrupted; what was done before stays done, and nothing is half done")
+        talk("interrupted: completed steps are kept, and no step was left half done")
     return code if isinstance(code, int) else 0
 
 

@@ -11,23 +11,32 @@ from authctl.cli.selecting import say_of_names
 from authctl.instants import parse_when
 from authctl.model import EventFilter
 
-app = typer.Typer(help="See who did what.", rich_markup_mode=None, add_completion=False)
+app = typer.Typer(help="Read and verify the audit log.", rich_markup_mode=None, add_completion=False)
 
 
 @app.command("list")
 def list_(
     ctx: typer.Context,
     since: Annotated[
-        str | None, typer.Option("--since", metavar="TIME", help="Only events since: a date, a time, or so long ago.")
+        str | None,
+        typer.Option(
+            "--since",
+            metavar="TIME",
+            help="Only events at or after this time: a date, a time, or an age (7d: 7 days ago).",
+        ),
     ] = None,
     until: Annotated[
-        str | None, typer.Option("--until", metavar="TIME", help="Only events before: a date, a time, or so long ago.")
+        str | None,
+        typer.Option(
+            "--until", metavar="TIME", help="Only events before this time: a date, a time, or an age (7d: 7 days ago)."
+        ),
     ] = None,
     actor: Annotated[
-        list[str] | None, typer.Option("--actor", metavar="NAME", help="Only what this one did; may be given again.")
+        list[str] | None, typer.Option("--actor", metavar="NAME", help="Only events of this actor. Repeatable.")
     ] = None,
     action: Annotated[
-        list[str] | None, typer.Option("--action", metavar="NOUN.VERB", help="Only this action; may be given again.")
+        list[str] | None,
+        typer.Option("--action", metavar="NOUN.VERB", help="Only events with this action. Repeatable."),
     ] = None,
     user: Annotated[
         list[str] | None,
@@ -35,16 +44,20 @@ def list_(
             "--user",
             metavar="NAME",
             callback=user_names,
-            help="Only about this user, revocations included; may be given again.",
+            help="Only events about this user, with revocations that covered the user. Repeatable.",
         ),
     ] = None,
     session: Annotated[
         list[str] | None,
         typer.Option(
-            "--session", metavar="ID", help="Only about this session, revocations included; may be given again."
+            "--session",
+            metavar="ID",
+            help="Only events about this session, with revocations that covered it. Repeatable.",
         ),
     ] = None,
-    search: Annotated[str | None, typer.Option("--search", metavar="TEXT", help="Only events with this text.")] = None,
+    search: Annotated[
+        str | None, typer.Option("--search", metavar="TEXT", help="Only events that contain this text.")
+    ] = None,
     limit: Limit = None,
     output: Output = None,
     quiet: Quiet = False,
@@ -68,28 +81,28 @@ def list_(
 @app.command()
 def show(
     ctx: typer.Context,
-    seq: Annotated[int, typer.Argument(metavar="SEQ", min=0, max=LARGEST, help="The event's number.")],
+    seq: Annotated[int, typer.Argument(metavar="SEQ", min=0, max=LARGEST, help="Number of the event.")],
     output: Output = None,
     quiet: Quiet = False,
 ) -> None:
-    """Show an audit event. With its detail and hashes."""
+    """Show an audit event, with its detail and hashes."""
     cli = start(ctx, output, quiet)
     cli.show(records.event(cli.registry.event(seq)))
 
 
 @app.command()
 def verify(ctx: typer.Context, output: Output = None, quiet: Quiet = False) -> None:
-    """Walk the audit chain. Exit 7, naming the first bad event, when it does not hold."""
+    """Verify the audit chain. If it is broken, name the first bad event and exit with 7."""
     cli = start(ctx, output, quiet)
     head = cli.registry.verify_audit()
-    cli.report({"seq": head.seq, "hash": head.hash}, f"the audit chain holds, {counted(head.seq, 'event')}")
+    cli.report({"seq": head.seq, "hash": head.hash}, f"the audit chain is intact, {counted(head.seq, 'event')}")
 
 
 @app.command()
 def accept(
     ctx: typer.Context, note: Note = None, actor: Actor = None, output: Output = None, quiet: Quiet = False
 ) -> None:
-    """Take the present chain as true. After an old registry was put back; ends every session issued before."""
+    """Accept the audit chain as it is, after an old registry was put back. Ends every session."""
     cli = start(ctx, output, quiet)
     outcome = cli.registry.accept_audit(note=cli.note(note), actor=actor)
     said = (

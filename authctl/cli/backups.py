@@ -25,11 +25,11 @@ restore_app = typer.Typer(rich_markup_mode=None, add_completion=False)
 @backup_app.command()
 def backup(
     ctx: typer.Context,
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="Where to; nothing may be there.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="File to write. It must not exist.")],
     output: Output = None,
     quiet: Quiet = False,
 ) -> None:
-    """Copy the registry while others write. Without the key ring, which is kept elsewhere."""
+    """Copy the registry to a file, also while others write. The key ring is not copied."""
     cli = start(ctx, output, quiet)
     outcome = cli.registry.back_up(file)
     cli.say(f"copied to {outcome.file}, up to event {outcome.seq}; keep the key ring elsewhere")
@@ -40,7 +40,7 @@ def backup(
 @restore_app.command()
 def restore(
     ctx: typer.Context,
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A backup that `authctl backup` took.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Backup made by `authctl backup`.")],
     note: Note = None,
     dry_run: DryRun = False,
     yes: Yes = False,
@@ -48,7 +48,7 @@ def restore(
     output: Output = None,
     quiet: Quiet = False,
 ) -> None:
-    """Put a backup back. Ends every session; users disabled and sessions revoked since stay so. Asks for a count to be typed."""
+    """Replace the registry by a backup. Ends every session; revocations and disabled users since the backup are kept. Asks for a count."""
     from authctl.registry.backups import restore as put_back
 
     cli = start(ctx, output, quiet)

@@ -11,17 +11,17 @@ from authctl.cli.selecting import say_of_names
 
 User = Annotated[
     list[str] | None,
-    typer.Option("--user", metavar="NAME", callback=user_names, help="Only this user's; may be given again."),
+    typer.Option("--user", metavar="NAME", callback=user_names, help="Only logins of this user. Repeatable."),
 ]
 
-app = typer.Typer(help="See and clear the authentication cache.", rich_markup_mode=None, add_completion=False)
+app = typer.Typer(help="Show and clear the authentication cache.", rich_markup_mode=None, add_completion=False)
 
 
 @app.command("list")
 def list_(
     ctx: typer.Context, user: User = None, limit: Limit = None, output: Output = None, quiet: Quiet = False
 ) -> None:
-    """List successful logins that still count. Until they expire, the authenticator is not asked again; used last comes first."""
+    """List remembered logins, most recently used first. The authenticator is not asked again until they expire."""
     cli = start(ctx, output, quiet)
     logins = map(records.cached_login, cli.registry.cached_logins(several(user)))
     if not cli.show_cut(logins, render.CACHED_LOGINS, limit):
@@ -37,7 +37,7 @@ def clear(
     output: Output = None,
     quiet: Quiet = False,
 ) -> None:
-    """Forget successful logins. New rules at the identity provider reach users at their next login; sessions stay as they are."""
+    """Delete remembered logins, so that the authenticator is asked at the next login. Sessions do not change."""
     cli = start(ctx, output, quiet)
     outcome = cli.registry.clear_cache(several(user), note=cli.note(note), actor=actor)
     cli.say(f"forgot {counted(outcome.forgotten, 'login')}; sessions stay as they are")

@@ -19,7 +19,7 @@ def cleanup(
     ctx: typer.Context,
     older_than: Annotated[
         str | None,
-        typer.Option("--older-than", metavar="AGE", help="Keep ended sessions longer than the retention says."),
+        typer.Option("--older-than", metavar="AGE", help="Keep ended sessions for longer than the retention period."),
     ] = None,
     dry_run: DryRun = False,
     batch_size: Annotated[
@@ -29,27 +29,27 @@ def cleanup(
             metavar="N",
             min=1,
             max=LARGEST,
-            help="Sessions a transaction; by default as many as take 80 ms.",
+            help="Sessions per transaction. Default: as many as take about 80 ms.",
         ),
     ] = None,
     keep_unacknowledged: Annotated[
         bool,
-        typer.Option("--keep-unacknowledged", help="Leave revoked sessions whose wipe was not acknowledged."),
+        typer.Option("--keep-unacknowledged", help="Keep revoked sessions whose wipe was not acknowledged."),
     ] = False,
     archive: Annotated[
         Path | None,
         typer.Option(
-            "--archive", metavar="FILE.jsonl.gz", help="Write what is removed there first; nothing may be there."
+            "--archive", metavar="FILE.jsonl.gz", help="Write deleted sessions to this file first. It must not exist."
         ),
     ] = None,
     accept_clock_jump: Annotated[
-        bool, typer.Option("--accept-clock-jump", help="The clock is right, though nothing happened for months.")
+        bool, typer.Option("--accept-clock-jump", help="The clock is right, although nothing was recorded for months.")
     ] = False,
     actor: Actor = None,
     output: Output = None,
     quiet: Quiet = False,
 ) -> None:
-    """Remove what ended long ago. Made for cron: goes by the retention in force and asks nothing."""
+    """Delete sessions that ended before the retention period. Safe for cron: never asks."""
     cli = start(ctx, output, quiet)
     age = None if older_than is None else parse_duration(older_than)
     with cli.progress("removing") as progress, archived(None if dry_run else archive) as write:

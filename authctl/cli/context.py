@@ -170,7 +170,7 @@ class Cli:
     def say_cut(self, limit: int | None, more: Callable[[], bool]) -> None:
         """Say that a terminal was shown a screenful only, where nobody set a limit and there is more."""
         if limit is None and self.screenful and more():
-            self.say(f"these are the first {self.screenful}; for more: --limit N")
+            self.say(f"only the first {self.screenful} are shown; for more: --limit N")
 
     def warn(self, text: str) -> None:
         """A warning, on standard error, quiet or not."""
@@ -214,14 +214,16 @@ class Cli:
                 return checked_note(answer)
             except Refused as error:
                 talk(f"{error.message}; {error.hint}")
-        raise Refused("not done: nobody said why", 'say why: --note "lost device"')
+        raise Refused("not done: no note was given", 'say why: --note "lost device"')
 
     def confirm(self, question: str, owed: str, yes: bool) -> None:
         """Go on only when the person types what is owed, or said `--yes`. Raises Refused."""
         if yes:
             return
         if not self.can_ask:
-            raise Refused("not done: this asks first, and nobody is there to answer", "to do it without asking: --yes")
+            raise Refused(
+                "not done: confirmation needed, but this is not a terminal", "to skip the confirmation: --yes"
+            )
         if self.ask(f"authctl: {question} ").strip().lower() != owed:
             raise Refused(f"not done: the answer was not '{owed}'")
 
@@ -266,7 +268,7 @@ class Cli:
                 yield tell
             except BaseException:
                 if last[0] < last[1]:
-                    talk(f"the first {last[0]:,} of {last[1]:,} {of} are done, and no other")
+                    talk(f"only the first {last[0]:,} of {last[1]:,} {of} are done")
                 raise
 
 

@@ -11,11 +11,9 @@ from authctl.cli.options import Actor, Note, Output, Quiet
 from authctl.instants import parse_when
 from authctl.names import quoted
 
-Profiles = Annotated[
-    list[str] | None, typer.Option("--profile", metavar="NAME", help="Only this profile; may be given again.")
-]
+Profiles = Annotated[list[str] | None, typer.Option("--profile", metavar="NAME", help="Only this profile. Repeatable.")]
 
-app = typer.Typer(help="Hold sessions through an outage.", rich_markup_mode=None, add_completion=False)
+app = typer.Typer(help="Keep sessions active during an outage.", rich_markup_mode=None, add_completion=False)
 
 
 @app.command()
@@ -23,14 +21,19 @@ def start(
     ctx: typer.Context,
     profiles: Profiles = None,
     until: Annotated[
-        str | None, typer.Option("--until", metavar="TIME", help="Until then: a date, a time, or so far ahead.")
+        str | None,
+        typer.Option(
+            "--until",
+            metavar="TIME",
+            help="End of the event: a date, a time, or a length of time ahead (2h: in 2 hours).",
+        ),
     ] = None,
     note: Note = None,
     actor: Actor = None,
     output: Output = None,
     quiet: Quiet = False,
 ) -> None:
-    """Hold what is active. Sessions of profiles that allow it stay so until the event ends; what had expired stays so, too."""
+    """Keep active sessions active until the event ends, in profiles that allow it. Expired sessions stay expired."""
     cli = begin(ctx, output, quiet)
     when = None if until is None else parse_when(until, cli.registry.now(), ahead=True)
     states = cli.registry.start_continuity(profiles or (), until=when, note=cli.note(note), actor=actor)
@@ -50,12 +53,12 @@ def end(
     output: Output = None,
     quiet: Quiet = False,
 ) -> None:
-    """End what holds sessions. Those beyond their time expire now."""
+    """End continuity events. Sessions past their deadline expire now."""
     cli = begin(ctx, output, quiet)
     states = cli.registry.end_continuity(profiles or (), note=cli.note(note), actor=actor)
     over = sum(state.held for state in states)
     cli.say(
-        f"no longer holding {', '.join(state.event.profile for state in states)}; {counted(over, 'session')} expired"
+        f"continuity ended for {', '.join(state.event.profile for state in states)}; {counted(over, 'session')} expired"
     )
     if cli.form:
         cli.show_many(map(records.continuity, states), render.CONTINUITY)
@@ -63,7 +66,7 @@ def end(
 
 @app.command()
 def status(ctx: typer.Context, output: Output = None, quiet: Quiet = False) -> None:
-    """Show what holds sessions now. With how many it holds beyond their time: they expire when it ends."""
+    """Show running continuity events, with the number of sessions past their deadline that each keeps active."""
     cli = begin(ctx, output, quiet)
     states = cli.registry.continuity()
     cli.show_many(map(records.continuity, states), render.CONTINUITY)

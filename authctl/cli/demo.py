@@ -24,7 +24,7 @@ _SIGN_INS = (
 
 @app.command()
 def demo(ctx: typer.Context) -> None:
-    """Show the main job on made-up sessions. Touches nothing of yours."""
+    """Demonstrate the main commands on example sessions, in a temporary home. Does not touch yours."""
     cli = start(ctx)
     with tempfile.TemporaryDirectory(prefix="authctl-demo-") as folder:
         stage = _Stage(Path(folder))

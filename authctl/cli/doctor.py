@@ -19,23 +19,25 @@ def doctor(
     ctx: typer.Context,
     accept_clock: Annotated[
         bool,
-        typer.Option("--accept-clock", help="Go by the clock as it is: what the registry has seen later was wrong."),
+        typer.Option(
+            "--accept-clock", help="Accept the clock as it is: the later time recorded in the registry was wrong."
+        ),
     ] = False,
     note: Note = None,
     actor: Actor = None,
     output: Output = None,
     quiet: Quiet = False,
 ) -> None:
-    """Look the installation over. Each finding with the next command; exit 9 where there is something to mend."""
+    """Check the installation. Every problem is shown with the next command; exit 9 if there is one."""
     from authctl.registry.doctor import examine
 
     cli = start(ctx, output, quiet)
     if accept_clock:
         outcome = cli.registry.accept_clock(note=cli.note(note), actor=actor)
         ended = f"{counted(outcome.ended, 'session')} that had expired by the wrong one, or were used by it"
-        cli.say(f"the clock is gone by as it is from now on; ended for good: {ended}")
+        cli.say(f"the present clock is accepted; ended: {ended}")
     found = examine(cli.place)
     cli.show_many(map(records.finding, found), render.FINDINGS)
     if wrong := sum(not one.ok for one in found):
-        cli.say(f"{counted(wrong, 'thing')} to mend")
+        cli.say(f"{counted(wrong, 'problem')} found")
         raise typer.Exit(TO_MEND)

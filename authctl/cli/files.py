@@ -74,7 +74,7 @@ def _written(path: Path) -> Iterator[None]:
     try:
         yield
     except FileExistsError:
-        raise Refused(f"it exists already: {path}") from None
+        raise Refused(f"file already exists: {path}") from None
     except OSError as error:
         raise RegistryUnavailable(f"cannot write {path}: {reason(error)}") from None
 

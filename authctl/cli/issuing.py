@@ -19,23 +19,29 @@ from authctl.tokens import LONGEST_TOKEN, has_token_shape
 if TYPE_CHECKING:
     from authctl.registry.tokens import Issued
 
-SignInUser = Annotated[str, typer.Option("--user", metavar="NAME", callback=user_names, help="Who signed in.")]
-SignInApplication = Annotated[str, typer.Option("--application", metavar="NAME", help="With which application.")]
-SignInProfile = Annotated[str | None, typer.Option("--profile", metavar="NAME", help="Instead of the assigned one.")]
-SignInDevice = Annotated[str | None, typer.Option("--device", metavar="TEXT", help="On which device.")]
-SignInPlatform = Annotated[str | None, typer.Option("--platform", metavar="TEXT", help="Its operating system.")]
+SignInUser = Annotated[str, typer.Option("--user", metavar="NAME", callback=user_names, help="User who signed in.")]
+SignInApplication = Annotated[
+    str, typer.Option("--application", metavar="NAME", help="Application that the user signed in with.")
+]
+SignInProfile = Annotated[
+    str | None, typer.Option("--profile", metavar="NAME", help="Profile to use instead of the assigned one.")
+]
+SignInDevice = Annotated[
+    str | None, typer.Option("--device", metavar="TEXT", help="Device that the user signed in on.")
+]
+SignInPlatform = Annotated[str | None, typer.Option("--platform", metavar="TEXT", help="Operating system.")]
 SignInVersion = Annotated[
-    str | None, typer.Option("--application-version", metavar="TEXT", help="The application's version.")
+    str | None, typer.Option("--application-version", metavar="TEXT", help="Version of the application.")
 ]
-SignInAddress = Annotated[str | None, typer.Option("--ip", metavar="TEXT", help="From which address.")]
-SignInAgent = Annotated[
-    str | None, typer.Option("--user-agent", metavar="TEXT", help="What the application calls itself.")
+SignInAddress = Annotated[str | None, typer.Option("--ip", metavar="TEXT", help="IP address of the sign-in.")]
+SignInAgent = Annotated[str | None, typer.Option("--user-agent", metavar="TEXT", help="User agent of the application.")]
+SignInReferrer = Annotated[
+    str | None, typer.Option("--referrer", metavar="URL", help="Page that the sign-in came from.")
 ]
-SignInReferrer = Annotated[str | None, typer.Option("--referrer", metavar="URL", help="From which page.")]
-SignInKind = Annotated[str, typer.Option("--kind", metavar="KIND", help="application or web.")]
+SignInKind = Annotated[str, typer.Option("--kind", metavar="KIND", help="Kind of session: application or web.")]
 SignInLifetime = Annotated[
     str | None,
-    typer.Option("--lifetime", metavar="AGE", help="For how long, where the profile lets that be requested."),
+    typer.Option("--lifetime", metavar="AGE", help="Requested lifetime, if the profile allows requests."),
 ]
 
 
@@ -48,7 +54,7 @@ def show_issued(cli: Cli, issued: "Issued", done: str) -> None:
     cli.say(f"{done} session {session.id} of {session.username} under profile {session.profile}")
     if cli.form_or_table is Format.TABLE:
         if issued.refresh_token:
-            cli.warn("this is the access token alone; the refresh token beside it comes with -o json")
+            cli.warn("only the access token is printed; for the refresh token: -o json")
         cli.show_line(issued.access_token)
     elif cli.form is Format.ID:
         cli.show_line(session.id)
@@ -89,7 +95,7 @@ def read_pasted_token(cli: Cli, given: str | None) -> str:
 
 def warn_of_argument(cli: Cli) -> None:
     """Warn of a token that was given as an argument."""
-    cli.warn("a token among the arguments can be seen by others (ps) and stays in the shell's history")
+    cli.warn("a token on the command line is visible to other users (ps) and stays in the shell history")
 
 
 def read_password(cli: Cli) -> str:

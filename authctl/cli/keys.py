@@ -8,12 +8,12 @@ from authctl import records, render
 from authctl.cli.context import counted, start
 from authctl.cli.options import Actor, DryRun, Note, Output, Quiet, Yes
 
-app = typer.Typer(help="See, rotate and retire signing keys.", rich_markup_mode=None, add_completion=False)
+app = typer.Typer(help="List, rotate and retire signing keys.", rich_markup_mode=None, add_completion=False)
 
 
 @app.command("list")
 def list_(ctx: typer.Context, output: Output = None, quiet: Quiet = False) -> None:
-    """List keys. With how many living sessions each still signs, and after when it can be retired with no loss."""
+    """List signing keys, with the number of active sessions each one signed, and the date after which it can be retired without loss."""
     cli = start(ctx, output, quiet)
     cli.show_many(map(records.key, cli.registry.signing_keys()), render.KEYS)
 
@@ -22,10 +22,10 @@ def list_(ctx: typer.Context, output: Output = None, quiet: Quiet = False) -> No
 def rotate(
     ctx: typer.Context, note: Note = None, actor: Actor = None, output: Output = None, quiet: Quiet = False
 ) -> None:
-    """Sign with a fresh key from now on. The one that did still verifies, until it is retired."""
+    """Create a new signing key. The previous key still verifies tokens until it is retired."""
     cli = start(ctx, output, quiet)
     use = cli.registry.rotate_keys(note=cli.note(note), actor=actor)
-    cli.say(f"key {use.key.id} signs from now on; nobody is signed out")
+    cli.say(f"key {use.key.id} now signs new tokens; no session was ended")
     if cli.form:
         cli.show(records.key(use))
 
@@ -33,12 +33,12 @@ def rotate(
 @app.command()
 def retire(
     ctx: typer.Context,
-    key_id: Annotated[str, typer.Argument(metavar="ID", help="The key, as `keys list` shows it.")],
+    key_id: Annotated[str, typer.Argument(metavar="ID", help="Key id, as `keys list` shows it.")],
     sign_out: Annotated[
-        bool, typer.Option("--sign-out", help="End the living sessions that it signs, as a matter of routine.")
+        bool, typer.Option("--sign-out", help="End the active sessions that it signed, as a routine step.")
     ] = False,
     compromised: Annotated[
-        bool, typer.Option("--compromised", help="End them because somebody else may have the key.")
+        bool, typer.Option("--compromised", help="End them because the key may have been stolen.")
     ] = False,
     note: Note = None,
     dry_run: DryRun = False,
@@ -47,7 +47,7 @@ def retire(
     output: Output = None,
     quiet: Quiet = False,
 ) -> None:
-    """Let a key verify no more. Its secret is forgotten, and what it signed is refused."""
+    """Retire a signing key: its secret is deleted, and tokens that it signed are refused."""
     from authctl.cli.previews import confirm_retirement
 
     cli = start(ctx, output, quiet)

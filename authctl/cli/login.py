@@ -42,7 +42,7 @@ def login(
     output: Output = None,
     quiet: Quiet = False,
 ) -> None:
-    """Register a session for a name and a password. The password comes from standard input; the answer is as `tokens issue` gives it."""
+    """Register a session for a user name and a password from standard input. Prints the same as `tokens issue`."""
     cli = start(ctx, output, quiet)
     issued = cli.registry.login(
         username=user,

@@ -14,24 +14,30 @@ LARGEST = 2**62
 
 Output = Annotated[
     Format | None,
-    typer.Option("--output", "-o", envvar="AUTHCTL_OUTPUT", help="How to print: table, json, ndjson, csv or id."),
+    typer.Option("--output", "-o", envvar="AUTHCTL_OUTPUT", help="Output format: table, json, ndjson, csv or id."),
 ]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing about success.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print no success messages.")]
 Actor = Annotated[
     str | None,
-    typer.Option("--actor", metavar="NAME", help="Who does this, as the audit log records it [env: AUTHCTL_ACTOR]."),
+    typer.Option("--actor", metavar="NAME", help="Actor recorded in the audit log [env: AUTHCTL_ACTOR]."),
 ]
-Yes = Annotated[bool, typer.Option("--yes", help="Do it without asking.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")]
 Note = Annotated[
     str | None,
     typer.Option(
-        "--note", metavar="TEXT", help="Why; kept and shown later. Required: at least three letters or digits."
+        "--note", metavar="TEXT", help="Reason, kept and shown later. Required: at least three letters or digits."
     ),
 ]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be done, and change nothing.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the effect without changing anything.")]
 Limit = Annotated[
     int | None,
-    typer.Option("--limit", metavar="N", min=1, max=LARGEST, help="At most so many; 50 on a terminal, else all."),
+    typer.Option(
+        "--limit",
+        metavar="N",
+        min=1,
+        max=LARGEST,
+        help="Maximum number of rows. Default: 50 on a terminal, otherwise all.",
+    ),
 ]
 
 
@@ -53,12 +59,10 @@ def user_names(given: Any) -> Any:
     """The names of users as an option or argument was given them: `-` stands for standard input, and is nobody's name."""
     for name in (given,) if isinstance(given, str) else given or ():
         if fold(name) == "-":
-            raise InvalidInput(
-                "'-' is no user name", "a user whose name is '-' can be met by the ids of sessions alone"
-            )
+            raise InvalidInput("'-' is no user name", "for a user whose name is '-', use session ids")
         if len(name) > _SHORTER_THAN_TOKENS and _is_token(name):  # it would be kept, and shown, as a name
             raise InvalidInput(
-                "a token is no user name: it would be kept, and shown",
-                "to act on the session of a token: authctl tokens --help",
+                "a token is not a user name",
+                "for the session of a token: authctl tokens --help",
             )
     return given

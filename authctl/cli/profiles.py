@@ -11,9 +11,13 @@ from authctl.cli.files import read_file
 from authctl.cli.options import Actor, DryRun, Note, Output, Quiet, Yes
 from authctl.model import ProfileSet
 
-File = Annotated[Path | None, typer.Argument(metavar="[FILE]", help="By default profiles.yaml in the home.")]
+File = Annotated[
+    Path | None, typer.Argument(metavar="[FILE]", help="Profiles file. Default: profiles.yaml in the home folder.")
+]
 
-app = typer.Typer(help="See and change how long sessions live.", rich_markup_mode=None, add_completion=False)
+app = typer.Typer(
+    help="Show and change the profiles: how long sessions live.", rich_markup_mode=None, add_completion=False
+)
 
 
 @app.command("list")
@@ -27,11 +31,11 @@ def list_(ctx: typer.Context, output: Output = None, quiet: Quiet = False) -> No
 @app.command()
 def show(
     ctx: typer.Context,
-    name: Annotated[str, typer.Argument(metavar="NAME", help="The profile's name.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the profile.")],
     output: Output = None,
     quiet: Quiet = False,
 ) -> None:
-    """Show a profile in force. With the assignments that lead to it."""
+    """Show a profile in force, with the assignments that lead to it."""
     cli = start(ctx, output, quiet)
     profiles = cli.registry.profiles()
     cli.show(records.profile(profiles.named(name), profiles))
@@ -44,7 +48,7 @@ def check(
     output: Output = None,
     quiet: Quiet = False,
 ) -> None:
-    """Find faults in a file. Each with its line and column, and warnings with their source; changes nothing."""
+    """Check a profiles file. Every fault is shown with line and column, every warning with its source. Changes nothing."""
     cli = start(ctx, output, quiet)
     path, profiles, warnings = _checked(cli, file)
     for warning in warnings:
@@ -61,7 +65,7 @@ def diff(
     output: Output = None,
     quiet: Quiet = False,
 ) -> None:
-    """Show what applying would change. By profile, with how many living sessions it would shorten, lengthen or end."""
+    """Show the changes that applying a file would make, with the number of active sessions shortened, lengthened or ended per profile."""
     cli = start(ctx, output, quiet)
     _, wanted, _ = _checked(cli, file)
     _say_settings(cli, wanted)
@@ -80,7 +84,7 @@ def apply(
     output: Output = None,
     quiet: Quiet = False,
 ) -> None:
-    """Put a file in force. Living sessions get new deadlines at once, and nothing revives."""
+    """Apply a profiles file. Active sessions get new deadlines at once; no ended session becomes active."""
     from authctl.cli.previews import confirm_profiles, show_profiles
 
     cli = start(ctx, output, quiet)

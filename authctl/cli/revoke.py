@@ -41,7 +41,8 @@ app = typer.Typer(rich_markup_mode=None, add_completion=False)
 def revoke(
     ctx: typer.Context,
     ids: Annotated[
-        list[str] | None, typer.Argument(metavar="[ID...|-]", help="Sessions; with -, an id a line.")
+        list[str] | None,
+        typer.Argument(metavar="[ID...|-]", help="Session ids. With -, one id per line on standard input."),
     ] = None,
     user: User = None,
     application: Application = None,
@@ -57,9 +58,9 @@ def revoke(
     expires_before: ExpiresBefore = None,
     status: Statuses = None,
     wipe: RefusedWipe = None,
-    everything: Annotated[bool, typer.Option("--all", help="Every session of everybody.")] = False,
+    everything: Annotated[bool, typer.Option("--all", help="All sessions of all users.")] = False,
     excepted: Annotated[
-        list[str] | None, typer.Option("--except", metavar="ID", help="Spare this one; may be given again.")
+        list[str] | None, typer.Option("--except", metavar="ID", help="Do not revoke this session. Repeatable.")
     ] = None,
     note: Note = None,
     dry_run: DryRun = False,
@@ -67,14 +68,14 @@ def revoke(
     max_affected: Annotated[
         int | None,
         typer.Option(
-            "--max-affected", metavar="N", min=0, max=LARGEST, help="Refuse when more would be newly revoked."
+            "--max-affected", metavar="N", min=0, max=LARGEST, help="Refuse if more sessions would be newly revoked."
         ),
     ] = None,
     actor: Actor = None,
     output: Output = None,
     quiet: Quiet = False,
 ) -> None:
-    """Revoke sessions, with a note. It is for good. Ids and --user act at once; filters and --all ask first."""
+    """Revoke sessions, with a note. Cannot be undone. Ids and --user act at once; filters and --all ask first."""
     cli = start(ctx, output, quiet)
     targets = read_ids(cli, ids or ())
     if ids and not targets.ids:

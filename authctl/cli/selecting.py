@@ -24,65 +24,73 @@ class KindChoice(StrEnum):
     ALL = "all"
 
 
-Statuses = Annotated[
-    list[Status] | None, typer.Option("--status", help="Only sessions of this status; may be given again.")
-]
+Statuses = Annotated[list[Status] | None, typer.Option("--status", help="Only sessions with this status. Repeatable.")]
 User = Annotated[
     list[str] | None,
-    typer.Option("--user", metavar="NAME", callback=user_names, help="Only this user's sessions; may be given again."),
+    typer.Option("--user", metavar="NAME", callback=user_names, help="Only sessions of this user. Repeatable."),
 ]
 Application = Annotated[
-    list[str] | None, typer.Option("--application", metavar="NAME", help="Only this application's; may be given again.")
+    list[str] | None,
+    typer.Option("--application", metavar="NAME", help="Only sessions of this application. Repeatable."),
 ]
 Device = Annotated[
-    list[str] | None, typer.Option("--device", metavar="NAME", help="Only this device's; may be given again.")
+    list[str] | None, typer.Option("--device", metavar="NAME", help="Only sessions on this device. Repeatable.")
 ]
 Platform = Annotated[
-    list[str] | None, typer.Option("--platform", metavar="NAME", help="Only on this platform; may be given again.")
+    list[str] | None, typer.Option("--platform", metavar="NAME", help="Only sessions on this platform. Repeatable.")
 ]
 ProfileName = Annotated[
-    list[str] | None, typer.Option("--profile", metavar="NAME", help="Only under this profile; may be given again.")
+    list[str] | None, typer.Option("--profile", metavar="NAME", help="Only sessions under this profile. Repeatable.")
 ]
 CreatedBefore = Annotated[
     str | None,
     typer.Option(
-        "--created-before", metavar="TIME", help="Only those registered before: a date, a time, or so long ago."
+        "--created-before",
+        metavar="TIME",
+        help="Only sessions created before this time: a date, a time, or an age (7d: 7 days ago).",
     ),
 ]
 UnusedFor = Annotated[
-    str | None, typer.Option("--unused-for", metavar="AGE", help="Only those not used for so long: 7d, 36h, 6 months.")
+    str | None,
+    typer.Option("--unused-for", metavar="AGE", help="Only sessions not used for this long: 7d, 36h, 6 months."),
 ]
-ListedKind = Annotated[KindChoice, typer.Option("--kind", help="Which kind of sessions.")]
-RevokedKind = Annotated[
-    KindChoice | None, typer.Option("--kind", help="Only this kind of sessions; every kind unless given.")
-]
+ListedKind = Annotated[KindChoice, typer.Option("--kind", help="Kind of sessions.")]
+RevokedKind = Annotated[KindChoice | None, typer.Option("--kind", help="Kind of sessions. Default: all kinds.")]
 Search = Annotated[
     str | None,
     typer.Option(
         "--search",
         metavar="TEXT",
-        help="Only those with this text in user, application, device, platform, address or note.",
+        help="Only sessions with this text in user, application, device, platform, address or note.",
     ),
 ]
 CreatedSince = Annotated[
     str | None,
     typer.Option(
-        "--created-since", metavar="TIME", help="Only those registered since: a date, a time, or so long ago."
+        "--created-since",
+        metavar="TIME",
+        help="Only sessions created at or after this time: a date, a time, or an age (7d: 7 days ago).",
     ),
 ]
 UsedSince = Annotated[
     str | None,
-    typer.Option("--used-since", metavar="TIME", help="Only those used since: a date, a time, or so long ago."),
+    typer.Option(
+        "--used-since",
+        metavar="TIME",
+        help="Only sessions used at or after this time: a date, a time, or an age (7d: 7 days ago).",
+    ),
 ]
 ExpiresBefore = Annotated[
     str | None,
     typer.Option(
-        "--expires-before", metavar="TIME", help="Only those whose deadline is before: a date, a time, or so far ahead."
+        "--expires-before",
+        metavar="TIME",
+        help="Only sessions with a deadline before this time: a date, a time, or a length of time ahead (7d: in 7 days).",
     ),
 ]
 WipeState = Annotated[
     Wipe | None,
-    typer.Option("--wipe", help="Only revoked ones whose application was told to remove its data, and so far."),
+    typer.Option("--wipe", help="Only revoked sessions whose wipe is at this stage."),
 ]
 RefusedWipe = Annotated[Wipe | None, typer.Option("--wipe", hidden=True)]
 """For a command that refuses it, with the reason in the place of "no such option"."""
@@ -147,7 +155,7 @@ def warn_of_similar(cli: Cli, users: Sequence[str]) -> None:
     with suppress(AuthctlError):
         for other in cli.registry.similar_users(*users) if users else ():
             cli.warn(
-                f"another user looks the same, and is not meant: {quoted(other)} ({codes(other) or 'plain letters'})"
+                f"a different user has a name that looks the same: {quoted(other)} ({codes(other) or 'plain letters'})"
             )
 
 

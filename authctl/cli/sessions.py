@@ -32,7 +32,7 @@ from authctl.errors import InvalidInput, NotFound
 from authctl.model import Grouping, Status
 from authctl.render import Format
 
-app = typer.Typer(help="See and end sessions.", rich_markup_mode=None, add_completion=False)
+app = typer.Typer(help="List, show, import and end sessions.", rich_markup_mode=None, add_completion=False)
 
 
 @app.command("list")
@@ -53,7 +53,7 @@ def list_(
     expires_before: ExpiresBefore = None,
     group_by: Annotated[
         Grouping | None,
-        typer.Option("--group-by", help="Count them by status, for each user, application or platform."),
+        typer.Option("--group-by", help="Count sessions by status for each user, application or platform."),
     ] = None,
     wipe: WipeState = None,
     sort: Annotated[
@@ -61,8 +61,8 @@ def list_(
         typer.Option(
             "--sort",
             metavar="FIELD|-FIELD",
-            help="Another order, by any of: id, username, application, platform, device, ip, profile, created_at,"
-            " last_used_at, expires_at, ended_at, revoked_at; with -, the greatest first.",
+            help="Sort by one of: id, username, application, platform, device, ip, profile, created_at,"
+            " last_used_at, expires_at, ended_at, revoked_at. With - before it, descending.",
         ),
     ] = None,
     after: Annotated[
@@ -70,15 +70,15 @@ def list_(
         typer.Option(
             "--after",
             metavar="CURSOR|ID",
-            help="Only what comes after: the cursor that the page before said, or a session in the list.",
+            help="Continue after this place: the cursor printed with the previous page, or a session id of the list.",
         ),
     ] = None,
     limit: Limit = None,
-    count: Annotated[bool, typer.Option("--count", help="Only how many.")] = False,
+    count: Annotated[bool, typer.Option("--count", help="Print only the number of sessions.")] = False,
     output: Output = None,
     quiet: Quiet = False,
 ) -> None:
-    """List sessions. Newest use first; expired alone by newest end, revoked alone by newest revocation."""
+    """List sessions, most recently used first. Only expired: most recent end first. Only revoked: most recent revocation first."""
     cli = start(ctx, output, quiet)
     selection = selected(
         cli.registry.now(),
@@ -121,11 +121,13 @@ def list_(
 @app.command()
 def show(
     ctx: typer.Context,
-    session_id: Annotated[str, typer.Argument(metavar="ID", help="The session's id, or a unique beginning of it.")],
+    session_id: Annotated[
+        str, typer.Argument(metavar="ID", help="Session id, or the beginning of one that is unique.")
+    ],
     output: Output = None,
     quiet: Quiet = False,
 ) -> None:
-    """Show a session. Every field, which deadline comes first, and for a revoked one who, when and why."""
+    """Show every field of a session, its first deadline and, if it was revoked, by whom, when and why."""
     cli = start(ctx, output, quiet)
     cli.show(records.shown_session(cli.registry.session(session_id)))
 
@@ -133,34 +135,32 @@ def show(
 @app.command("import")
 def import_(
     ctx: typer.Context,
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="The export: JSON lines, JSON or CSV.")],
-    mapping: Annotated[Path, typer.Option("--map", metavar="MAP.yaml", help="Where the export has each field.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Export file: JSON lines, JSON or CSV.")],
+    mapping: Annotated[
+        Path, typer.Option("--map", metavar="MAP.yaml", help="Mapping file: the place of each field in the export.")
+    ],
     profile: Annotated[
         str | None,
-        typer.Option(
-            "--profile", metavar="NAME", help="The profile of what is registered, instead of the assigned one."
-        ),
+        typer.Option("--profile", metavar="NAME", help="Profile of the new sessions, instead of the assigned one."),
     ] = None,
     encoding: Annotated[
         str | None,
         typer.Option(
             "--encoding",
             metavar="NAME",
-            help="Where no byte order mark says it: UTF-8 (by default), UTF-16, UTF-16LE, UTF-16BE or Windows-1252.",
+            help="Encoding of a file without a byte order mark: UTF-8 (default), UTF-16, UTF-16LE, UTF-16BE or Windows-1252.",
         ),
     ] = None,
-    strict: Annotated[
-        bool, typer.Option("--strict", help="Register nothing where any row is rejected (exit 2).")
-    ] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Register nothing if any row is rejected (exit 2).")] = False,
     allow_empty: Annotated[
-        bool, typer.Option("--allow-empty", help="A file of which no row is used is no error (exit 0 instead of 3).")
+        bool, typer.Option("--allow-empty", help="Accept a file of which no row is used (exit 0 instead of 3).")
     ] = False,
     dry_run: DryRun = False,
     actor: Actor = None,
     output: Output = None,
     quiet: Quiet = False,
 ) -> None:
-    """Register another system's sessions. Importing again, or in any order, comes to the same."""
+    """Import sessions from another system's export. Importing a file again, or files in any order, gives the same result."""
     from authctl.cli.files import opened, read_file
     from authctl.importing import read_mapping
 
@@ -179,7 +179,7 @@ def import_(
             progress=progress,
         )
     for part in fields.blank_parts() if outcome.rows.used else ():
-        cli.warn(f"{mapping}: key part '{part}' was blank in every row")
+        cli.warn(f"{mapping}: the key part '{part}' was blank in every row")
     for line, reason in (*outcome.rejections, *outcome.moved):
         cli.warn(f"{file}: line {line}: {reason}")
     done = "dry run, nothing was changed: would be" if dry_run else "done:"
@@ -196,12 +196,15 @@ def import_(
 @app.command()
 def end(
     ctx: typer.Context,
-    targets: Annotated[list[str], typer.Argument(metavar="ID...|-", help="Sessions; with -, an id or a token a line.")],
+    targets: Annotated[
+        list[str],
+        typer.Argument(metavar="ID...|-", help="Session ids or tokens. With -, one per line on standard input."),
+    ],
     actor: Actor = None,
     output: Output = None,
     quiet: Quiet = False,
 ) -> None:
-    """Sign out sessions. The user left or closed the browser, and the session ends now."""
+    """End sessions now, because the user signed out or closed the browser."""
     from authctl.cli.issuing import warn_of_argument
     from authctl.cli.selecting import check_found, read_ids_or_tokens
     from authctl.tokens import has_token_shape
@@ -215,7 +218,7 @@ def end(
     outcome = outcome._replace(not_found=meant.not_found(outcome.not_found))
     meant.warn_of_unusable(cli)
     total = outcome.ended + outcome.already_ended
-    with cli.last_line(f"ended {counted(outcome.ended, 'session')}; {outcome.already_ended:,} had ended before"):
+    with cli.last_line(f"ended {counted(outcome.ended, 'session')}; {outcome.already_ended:,} had already ended"):
         rest = f"authctl sessions list --status expired --kind all --limit {total}"
         cli.show_outcome(records.ending(outcome), render.ENDED, total, rest)
     check_found(outcome.not_found)

@@ -16,13 +16,13 @@ app = typer.Typer(rich_markup_mode=None, add_completion=False)
 def init(
     ctx: typer.Context,
     profiles: Annotated[
-        Path | None, typer.Option("--profiles", metavar="FILE", help="The profiles to begin with.")
+        Path | None, typer.Option("--profiles", metavar="FILE", help="Profiles file to start with.")
     ] = None,
     actor: Actor = None,
     output: Output = None,
     quiet: Quiet = False,
 ) -> None:
-    """Create an installation. Its folder, key ring, profiles and registry."""
+    """Create an installation: home folder, key ring, profiles file and registry."""
     from authctl.profiles import DEFAULT_FILE, read
     from authctl.registry.creation import create
 

@@ -29,14 +29,16 @@ from authctl.instants import parse_lifetime
 from authctl.render import Format
 
 SeenApplication = Annotated[
-    str | None, typer.Option("--application", metavar="TEXT", help="The application that presents it.")
+    str | None, typer.Option("--application", metavar="TEXT", help="Application that presents the token.")
 ]
-SeenVersion = Annotated[str | None, typer.Option("--application-version", metavar="TEXT", help="Its version.")]
-SeenPlatform = Annotated[str | None, typer.Option("--platform", metavar="TEXT", help="Its operating system.")]
-SeenAddress = Annotated[str | None, typer.Option("--ip", metavar="TEXT", help="The address it comes from.")]
-SeenReferrer = Annotated[str | None, typer.Option("--referrer", metavar="URL", help="The page it comes from.")]
+SeenVersion = Annotated[
+    str | None, typer.Option("--application-version", metavar="TEXT", help="Version of that application.")
+]
+SeenPlatform = Annotated[str | None, typer.Option("--platform", metavar="TEXT", help="Operating system.")]
+SeenAddress = Annotated[str | None, typer.Option("--ip", metavar="TEXT", help="IP address that the token comes from.")]
+SeenReferrer = Annotated[str | None, typer.Option("--referrer", metavar="URL", help="Page that the token comes from.")]
 Token = Annotated[
-    str | None, typer.Argument(metavar="[TOKEN|-]", help="The token; by default, and with -, from standard input.")
+    str | None, typer.Argument(metavar="[TOKEN|-]", help="Token. Default, and with -: read from standard input.")
 ]
 
 app = typer.Typer(help="Issue, verify, refresh and revoke tokens.", rich_markup_mode=None, add_completion=False)
@@ -56,14 +58,15 @@ def issue(
     referrer: SignInReferrer = None,
     kind: SignInKind = "application",
     signed_in_with: Annotated[
-        str | None, typer.Option("--signed-in-with", metavar="HOW", help="password, key, saml or other.")
+        str | None,
+        typer.Option("--signed-in-with", metavar="HOW", help="Sign-in method: password, key, saml or other."),
     ] = None,
     lifetime: SignInLifetime = None,
     actor: Actor = None,
     output: Output = None,
     quiet: Quiet = False,
 ) -> None:
-    """Register a session. Prints its access token, which is shown this once; as JSON with the refresh token of a pair."""
+    """Register a session and print its access token. It is shown only once. The refresh token of a pair is printed with -o json."""
     cli = start(ctx, output, quiet)
     issued = cli.registry.issue(
         username=user,
@@ -95,7 +98,7 @@ def verify(
     output: Output = None,
     quiet: Quiet = False,
 ) -> None:
-    """Say whether a token is good. It counts as use; as JSON the answer is that of RFC 7662."""
+    """Verify an access token. This counts as use of the session. With -o json the answer follows RFC 7662."""
     cli = start(ctx, output, quiet)
     as_json = cli.form in (Format.JSON, Format.NDJSON)
     try:
@@ -130,7 +133,7 @@ def refresh(
     output: Output = None,
     quiet: Quiet = False,
 ) -> None:
-    """Exchange a refresh token for the next pair. The old pair is over at once; a spent token that comes back is refused."""
+    """Exchange a refresh token for a new pair of tokens. The old pair ends at once; a refresh token that was used before is refused."""
     cli = start(ctx, output, quiet)
     try:
         issued = cli.registry.refresh(
@@ -158,7 +161,7 @@ def revoke(
     output: Output = None,
     quiet: Quiet = False,
 ) -> None:
-    """Revoke the session of a token, with a note. As RFC 7009 has it, one that is unknown or over is no error."""
+    """Revoke the session of a token, with a note. An unknown or ended token is no error (RFC 7009)."""
     cli = start(ctx, output, quiet)
     note = names.note(cli.note(note, may_ask=cli.can_ask))
     outcome = cli.registry.revoke_token(read_pasted_token(cli, token), note=note, actor=actor)
@@ -171,7 +174,7 @@ def revoke(
 def wipe_done(
     ctx: typer.Context, token: Token = None, actor: Actor = None, output: Output = None, quiet: Quiet = False
 ) -> None:
-    """Record that an application removed its data. As it was told to when its session was revoked; any token of the session will do."""
+    """Record that an application has removed its data, as it was ordered when its session was revoked. Takes any token of the session."""
     cli = start(ctx, output, quiet)
     session = cli.registry.wipe_done(read_token(cli, token), actor=actor)
     cli.say(f"wipe acknowledged: {session.application} of {session.username} has removed its data")

@@ -15,28 +15,29 @@ from authctl.render import Format
 if TYPE_CHECKING:
     from authctl.registry.users import UserOutcome
 
-Name = Annotated[
-    str, typer.Argument(metavar="USER", callback=user_names, help="The user's name; case and width do not matter.")
-]
+Name = Annotated[str, typer.Argument(metavar="USER", callback=user_names, help="User name, in any case and width.")]
 
 Names = Annotated[
     list[str],
-    typer.Argument(metavar="USER...|-", help="The users' names; with -, a name a line. All of them, or none."),
+    typer.Argument(
+        metavar="USER...|-",
+        help="User names. With -, one name per line on standard input. All of them are changed, or none.",
+    ),
 ]
 _MOST_SAID = 10
 
-app = typer.Typer(help="See users, and keep them out.", rich_markup_mode=None, add_completion=False)
+app = typer.Typer(help="List, show, disable and enable users.", rich_markup_mode=None, add_completion=False)
 
 
 @app.command("list")
 def list_(
     ctx: typer.Context,
-    disabled: Annotated[bool, typer.Option("--disabled", help="Only those who are disabled.")] = False,
+    disabled: Annotated[bool, typer.Option("--disabled", help="Only disabled users.")] = False,
     limit: Limit = None,
     output: Output = None,
     quiet: Quiet = False,
 ) -> None:
-    """List users. With their sessions of every kind counted; used last comes first."""
+    """List users with the number of their sessions, most recently used first."""
     cli = start(ctx, output, quiet)
     found = (user for user in cli.registry.users() if not disabled or user.user.disabled_at is not None)
     cli.show_cut(map(records.user, found), render.USERS, limit)
@@ -44,7 +45,7 @@ def list_(
 
 @app.command()
 def show(ctx: typer.Context, user: Name, output: Output = None, quiet: Quiet = False) -> None:
-    """Show a user. Whether disabled, by whom and why; when the password changed; sessions counted."""
+    """Show a user: whether disabled, by whom and why; last password change; number of sessions."""
     cli = start(ctx, output, quiet)
     cli.show(records.user(cli.registry.user(user)))
 
@@ -59,7 +60,7 @@ def disable(
     output: Output = None,
     quiet: Quiet = False,
 ) -> None:
-    """End a user's sessions and refuse new tokens. Tokens would live on otherwise, whatever became of the account elsewhere."""
+    """Disable users: end their sessions and refuse new tokens. Disabling an account in another system does not end its sessions here."""
     cli = start(ctx, output, quiet)
     meant = _read_names(cli, users)
     note = cli.note(note, may_ask=not dry_run and "-" not in users)
@@ -88,7 +89,7 @@ def enable(
     output: Output = None,
     quiet: Quiet = False,
 ) -> None:
-    """Let a disabled user sign in again. No session comes back."""
+    """Enable disabled users, so that they can sign in again. Ended sessions stay ended."""
     cli = start(ctx, output, quiet)
     meant = _read_names(cli, users)
     note = cli.note(note, may_ask="-" not in users)
@@ -110,7 +111,7 @@ def password_changed(
     output: Output = None,
     quiet: Quiet = False,
 ) -> None:
-    """End what a changed password ends. As the sessions' profiles say; later sign-ins are untouched."""
+    """Record a password change, and end the sessions that the profiles end for it. Later sign-ins are not affected."""
     cli = start(ctx, output, quiet)
     meant = _read_names(cli, users)
     note = cli.note(note, may_ask="-" not in users)

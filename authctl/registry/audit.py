@@ -122,7 +122,7 @@ def accept(core: Core, *, note: str | None, actor: str | None) -> AcceptOutcome:
     note = names.note(note)
     verify(core)
     if core.is_trusted():
-        raise Refused("the audit log reaches the head that is kept outside it: there is nothing to accept")
+        raise Refused("the audit log matches audit.head: there is nothing to accept")
     known = core.outside_head()
     with core.change(actor, patience=2, anchored=False) as unit:
         last = unit.tx.last_event()

@@ -89,7 +89,7 @@ def check_clock(clock: int, seen: int) -> None:
     """Raise Refused where the clock is too far behind what the registry has seen."""
     if seen - clock > TOLERANCE:
         what = f"the clock says {format_instant(clock)}, and the registry has seen {format_instant(seen)}"
-        raise Refused(what, "set it right; if it was ahead before: authctl doctor --accept-clock --note WHY")
+        raise Refused(what, "set the clock; if it was ahead before: authctl doctor --accept-clock --note WHY")
 
 
 class Core:
@@ -112,7 +112,7 @@ class Core:
         except (ValueError, OverflowError, TypeError):
             now = NEVER
         if not EARLIEST <= now < NEVER:
-            raise RegistryUnavailable("the clock says what is no time")
+            raise RegistryUnavailable("the clock returned an invalid time")
         return now
 
     def _clock_or_nothing(self) -> int:
@@ -120,7 +120,7 @@ class Core:
         try:
             return self.now()
         except RegistryUnavailable as error:
-            self.warn(f"{error.message}: what the registry has seen is gone by instead")
+            self.warn(f"{error.message}: using the latest time recorded in the registry")
             return EARLIEST
 
     def with_room(self, deed: Callable[[], Done]) -> Done:
@@ -130,7 +130,7 @@ class Core:
         except DiskFull:
             if not release(self._reserve):
                 raise
-            self.warn("the disk is full: the room that is kept for revocations was used")
+            self.warn("the disk is full: using the space reserved for revocations")
             try:
                 return deed()
             finally:  # also where nothing came of it
@@ -168,9 +168,7 @@ class Core:
         """The present instant: what the clock says, or the latest that the registry has seen where that is later."""
         seen = view.seen_at()
         if seen - clock > TOLERANCE:
-            self.warn(
-                f"the clock is behind what the registry has seen, {format_instant(seen)}: that is gone by instead"
-            )
+            self.warn(f"the clock is behind the latest time recorded in the registry: using {format_instant(seen)}")
         return max(seen, clock)
 
     # The head outside
@@ -211,7 +209,7 @@ class Core:
             found = view.event(head.seq) if head else None
             last = view.last_event()
         if head is None and last is not None:
-            self.warn(f"{self.home.audit_head} does not know this registry; the next change mends that")
+            self.warn(f"{self.home.audit_head} has no entry for this registry; the next change adds it")
         if head is not None and (found is None or found.hash != head.hash):
             raise behind(head, last.seq if last else 0)
         self._is_anchored = True
@@ -228,7 +226,7 @@ class Core:
             return
         if not agrees:
             self._is_anchored = False
-            self.warn("the audit log does not reach the head that is kept outside it: see authctl audit verify")
+            self.warn("the audit log does not match audit.head: see authctl audit verify")
 
     def _registry_id(self) -> str:
         if self._known_id is None:
@@ -256,7 +254,7 @@ def behind(head: Head, last: int) -> IntegrityFailure:
     missing = f"it ends with event {last}" if last < head.seq else f"event {head.seq} is another"
     what = f"the audit log was cut off or replaced, or an old registry put back: {missing}, and audit.head knows {head.seq}"
     return IntegrityFailure(
-        what, "restore the newest registry, or take this one as it is: authctl audit accept --note WHY"
+        what, "restore the newest registry, or accept this one as it is: authctl audit accept --note WHY"
     )
 
 

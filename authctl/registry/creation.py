@@ -68,7 +68,7 @@ def _check_vacant(place: Home) -> None:
     logs = [Path(f"{place.registry}{suffix}") for suffix in ("-wal", "-shm", "-journal")]
     for path in (place.registry, place.folder / "keys.json", place.profiles, place.audit_head, *logs):
         if path.exists() or path.is_symlink():
-            raise Refused(f"it exists already: {path}", "to use another folder: authctl --home DIR init")
+            raise Refused(f"file already exists: {path}", "to use another folder: authctl --home DIR init")
 
 
 @contextmanager

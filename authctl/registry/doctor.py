@@ -79,7 +79,9 @@ def accept_clock(core: Core, *, note: str | None, actor: str | None) -> ClockOut
     with core.change(actor) as unit:
         seen, unit.now = unit.now, core.now()
         if unit.now >= seen:
-            raise Refused("the clock is not behind what the registry has seen: there is nothing to accept")
+            raise Refused(
+                "the clock is not behind the latest time recorded in the registry: there is nothing to accept"
+            )
         unit.tx.set_seen(unit.now)
         ended = unit.tx.end_dubious(unit.now, seen)
         unit.tx.forget_old_logins(unit.tx.profiles().logins_since(seen))

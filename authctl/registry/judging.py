@@ -63,7 +63,7 @@ def check_alive(session: Session, facts: Facts) -> None:
     """
     if session.revoked_at is not None:
         if owes_wipe(session, facts):
-            raise TokenRevoked("the session was revoked, and its application must remove its data", action="wipe")
+            raise TokenRevoked("the session was revoked, and the application must remove its data", action="wipe")
         raise TokenRevoked("the session was revoked")
     if session.ended_at is not None:
         raise TokenEnded(f"the session was ended: {(session.ended_by or '').replace('_', ' ')}")

@@ -65,7 +65,7 @@ def _refreshed(core: Core, reader: TokenReader, claims: Claims, facts: Facts, ac
                 action = "wipe" if owes_wipe(revoked, facts) else None
     if reused:  # said after the commit: raised within the transaction, it would undo the revocation
         also = ", and its application must remove its data" if action else ""
-        raise TokenReused(f"the refresh token was used before{also}", action)
+        raise TokenReused(f"the refresh token was already used{also}", action)
     return minted(mint, session, claims.secret)
 
 

@@ -133,7 +133,7 @@ def check_target(selection: SessionFilter) -> None:
     if selection.everything and given - {"status"}:
         raise InvalidInput("--all cannot be combined with a filter", "leave out --all, or the filter")
     if not given and not selection.everything:
-        raise InvalidInput("nothing says which sessions to revoke", "give ids, --user, another filter, or --all")
+        raise InvalidInput("no sessions were selected", "give ids, --user, another filter, or --all")
 
 
 def _is_everything(selection: SessionFilter) -> bool:

@@ -39,7 +39,7 @@ def done(core: Core, reader: TokenReader, token: str, actor: str | None) -> Sess
     with core.change(actor) as unit:
         session = owned(unit.tx.by_number(claims.number, unit.now), claims)
         if session.wipe is None:
-            raise TokenInvalid("nothing was ordered to be wiped for that token")
+            raise TokenInvalid("no wipe was ordered for the session of this token")
         if session.wipe is Wipe.ACKNOWLEDGED:
             return session
         unit.tx.acknowledge_wipe(session.number, unit.now)

@@ -187,7 +187,7 @@ def check_vacant(path: Path) -> None:
     """Raise Refused where something is, or the log of something that was: it would be taken for that of what is put there."""
     for there in _with_logs(path):
         if os.path.lexists(there):
-            raise Refused(f"it exists already: {there}", f"move {there} away")
+            raise Refused(f"file already exists: {there}", f"move {there} away")
 
 
 def _with_logs(path: Path) -> tuple[Path, ...]:
@@ -203,6 +203,6 @@ def _appear(draft: Path, path: Path) -> None:
         os.link(draft, path)
         sync_directory(path.parent)
     except FileExistsError:
-        raise Refused(f"it exists already: {path}") from None
+        raise Refused(f"file already exists: {path}") from None
     except OSError as error:
         raise RegistryUnavailable(f"cannot write {path}: {reason(error)}") from None

@@ -39,7 +39,7 @@ def session(row: Sequence[Any]) -> Session:
     """The session of a row of `session_columns`; columns after them are left alone."""
     found: Session = _NEW(Session, row[:_WIDTH])
     if not type(found.expires_at) is type(found.use_due_at) is int:
-        raise IntegrityFailure("the registry is damaged: a session's row makes no sense")
+        raise IntegrityFailure("the registry is damaged: the row of a session is invalid")
     return found
 
 
@@ -48,7 +48,7 @@ def checked_session(row: Sequence[Any]) -> Session:
     found = session(row)
     for instant in _INSTANTS(row):
         if instant is not None and (type(instant) is not int or not EARLIEST <= instant <= NEVER):
-            raise IntegrityFailure(f"the registry is damaged: the instants of session {found.number} make no sense")
+            raise IntegrityFailure(f"the registry is damaged: the instants of session {found.number} are invalid")
     return found
 
 

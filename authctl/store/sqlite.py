@@ -389,6 +389,6 @@ def creating(path: Path, registry_id: str, profiles: "ProfileSet") -> Iterator[S
         try:
             os.link(draft, path)
         except FileExistsError:
-            raise Refused(f"there is a registry already: {path}") from None
+            raise Refused(f"a registry already exists: {path}") from None
         draft.unlink()
         sync_directory(path.parent)
