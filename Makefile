@@ -21,7 +21,7 @@ storm: $(VENV)/ready ## eight processes on one registry for a minute, left alone
 		$(BIN)/python -m pytest -q -s tests/test_processes.py -k many_processes || exit 1; done
 
 fuzz: $(VENV)/ready ## the property tests at full size
-	AUTHCTL_TEST_PROFILE=full AUTHCTL_TEST_MUTATIONS=1000000 AUTHCTL_MACHINE_STEPS=100 AUTHCTL_MACHINE_EXAMPLES=2000 $(BIN)/python -m pytest -q tests
+	AUTHCTL_TEST_PROFILE=full AUTHCTL_TEST_MUTATIONS=1000000 AUTHCTL_MACHINE_STEPS=100 AUTHCTL_MACHINE_EXAMPLES=2000 AUTHCTL_RESTORE_EXAMPLES=2000 $(BIN)/python -m pytest -q tests
 
 histories: $(VENV)/ready ## the random histories of imports, restores and pages at full size (an hour and more)
 	AUTHCTL_TEST_PROFILE=full AUTHCTL_PAGES_EXAMPLES=2000 AUTHCTL_RESTORE_EXAMPLES=300 AUTHCTL_RESTORE_STEPS=60 \

@@ -615,6 +615,26 @@ def test_a_revocation_that_was_carried_under_a_new_number_is_known_again(
         check_agrees(merged, home)
 
 
+def test_a_session_that_was_carried_under_a_new_number_is_the_same_session(
+    registry: Registry, copied: Callable, put_back: Restore, home: Path, clock: Clock
+):
+    """It is known by its id: a backup that has it living under its first number has it revoked, once."""
+    copy = copied(registry)
+    issue(registry)
+    first = copied(registry, "first.db")
+    with another_past(registry, put_back, home, clock, copy) as other:
+        bob = issue(other, "bob").session
+        second = copied(other, "second.db")
+        other.revoke(SessionFilter(username="bob"), note="lost device")
+    put_back(first)
+    with Registry.open(home, registry=home / "registry.db", clock=clock) as merged:
+        assert merged.session(bob.id).number != bob.number
+        put_back(second)
+        found = merged.session(bob.id)
+        assert (found.number, found.note) == (bob.number, "lost device")
+        check_agrees(merged, home)
+
+
 def test_the_search_index_has_what_was_carried_and_no_more(
     registry: Registry, copied: Callable, put_back: Restore, home: Path, clock: Clock
 ):
@@ -859,6 +879,20 @@ def put_with_deeds_in_between(
         outcome, event = draft.put("kept", make_ready)
     core.take_head(event)
     return outcome
+
+
+def test_an_earlier_restore_at_the_same_instant_is_not_taken_for_this_one(
+    registry: Registry, copied: Callable, put_back: Restore
+):
+    """A clock that is behind stands still: what ended by the first restore still did, though it was revoked since."""
+    alice = issue(registry).session.id
+    put_back(copied(registry, "first.db"))
+    second = copied(registry, "second.db")
+    registry.revoke(SessionFilter(username="alice"), note="lost device")
+    outcome = put_back(second)
+    found = registry.session(alice)
+    assert (found.note, found.ended_by, found.ended_at) == ("lost device", "restored", outcome.at)
+    assert (outcome.ended, outcome.carried.sessions_ended) == (0, 0)
 
 
 def test_numbers_that_are_given_in_between_are_told_apart(

@@ -223,6 +223,16 @@ class Restores(RuleBasedStateMachine):
         self.disable(user)
         self.restore(*newest)
 
+    @rule(data=st.data(), user=st.sampled_from(USERS))
+    def revoke_all_and_go_back(self, data: st.DataObject, user: str) -> None:
+        """Some are signed in, everything is revoked but perhaps one, and the backup from just before is put back."""
+        self.sign_in(user, APPLICATIONS[0])
+        self.sign_in(USERS[0], APPLICATIONS[1])
+        self.back_up()
+        newest = self.backups[-1]
+        self.revoke_all(data)
+        self.restore(*newest)
+
     def check(self, before: Said, backup: Said, at: int) -> None:
         """What must hold after a restore, given what was replaced and the backup."""
         after = said(self.registry)

@@ -23,8 +23,14 @@ _THERE_OPEN = f"(SELECT id FROM {SCHEMA}.revocations WHERE at IS NULL)"
 _IS_OVER = f"(t.revocation_id <> {_THERE_OPEN} OR t.ended_at IS NOT NULL)"
 """Whether a session `t` of the registry that is replaced is revoked or was ended."""
 
-_BEFOREHAND = "(s.ended_at = :beforehand AND s.ended_reason = 'restored')"
+_RESTORED_AT = "(s.ended_at = :beforehand AND s.ended_reason = 'restored')"
+_BEFOREHAND = f"({_RESTORED_AT} AND s.number NOT IN (SELECT number FROM other_restores))"
 """Whether a session `s` of the copy was ended beforehand by the very restore that is made, so that any other end goes before it."""
+
+# a clock that is behind stands still, so that an earlier restore may have the same instant
+_OTHER_RESTORES = f"""
+    INSERT INTO other_restores SELECT s.number FROM sessions AS s INDEXED BY sessions_by_end WHERE {_RESTORED_AT}
+"""
 
 _NEXT = "coalesce((SELECT seq FROM sqlite_sequence WHERE name = '{table}'), 0) + row_number() OVER (ORDER BY {order})"
 
@@ -173,6 +179,7 @@ _CONTINUITY = (
 def carry_over(connection: sqlite3.Connection, at: int, ended_at: int | None) -> Carried:
     """See `Change.carry_over`; in the open transaction."""
     execute = connection.execute
+    execute("CREATE TEMP TABLE IF NOT EXISTS other_restores (number INTEGER PRIMARY KEY)")
     revoked, ended = _over(connection, ended_at)
     execute(f"UPDATE registry SET moves = max(moves, (SELECT moves FROM {SCHEMA}.registry)) + 1")
     execute(
@@ -186,6 +193,8 @@ def carry_over(connection: sqlite3.Connection, at: int, ended_at: int | None) ->
     keys = execute(_FINALS, {"at": at}).rowcount
     events = execute(_CONTINUITY[0]).rowcount + execute(_CONTINUITY[1], {"at": at}).rowcount
     searching.catch_up(connection)
+    if ended_at is None:
+        execute(_OTHER_RESTORES, {"beforehand": at})
     now_revoked, now_ended = _over(connection, ended_at)
     return Carried(disabled, passwords, revocations, now_revoked - revoked, now_ended - ended, events, keys)
 
