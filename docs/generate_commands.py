@@ -19,24 +19,29 @@ codes and formats: [below](#everywhere).
 - Standard output is data, standard error is talk. `-q` silences success.
 - `-o table|json|ndjson|csv|id`, or `AUTHCTL_OUTPUT`. In a pipe a table is tab-separated with a header, its id first.
 - A session id may be abbreviated to any unique beginning of six characters or more.
-- Times: `2026-11-01`, RFC 3339, or an age: `90s`, `30m`, `36h`, `7d`, `2w`, `6 months`, `1 year`. An age counts back from now
-  (`--created-since`, `--created-before`, `--used-since`, `--unused-for`, `--since` and `--until` of `audit list`), except for
-  `--expires-before`, and `--until` of `continuity start`, where it counts ahead.
-- Options that name what a filter is about (`--user`, `--application`, `--device`, `--platform`, `--profile`, `--status`, and
-  `--actor`, `--action`, `--session` of `audit list`) may be given again: any of the values matches, and options of different names
-  narrow each other. Every other option that takes a value is refused (2) when it is given twice with different values; flags may repeat.
-- `-` among ids or names stands for the lines of standard input, and is nobody's name: the first tab-separated field counts; blank lines,
-  a list's header, a byte order mark, white space and quotes around it do not. A line that names no session is not found (3), and the
-  rest is done; a name that cannot be accepted refuses all (2). `tokens revoke` and `sessions end` take `Bearer ` off, too.
-- A name that no session in the registry has is said on standard error, with the nearest names that there are; a list that is empty says
-  so there.
-- A revocation by a filter or of everything, and a `keys retire` or `profiles apply` that ends sessions, show first whom they hit, on
-  standard error, and ask: counts by user, application and status, and up to ten sessions, used last first. The note is asked for
-  after that. Only what was shown is hit: where any other session would be, nothing is done (4), and the message says how many there
-  are now; fewer are no obstacle. `revoke --all` has no such bound, and its question says so. With `--yes` nobody is asked, and
-  `--max-affected` alone bounds; with `-q` besides nothing is shown.
-- What a deed came to is the last line on standard error, after its rows on standard output. On a terminal those are cut to 50, and
+- Times: `2026-11-01` (midnight UTC), RFC 3339, or an age: `90s`, `30m`, `36h`, `7d`, `2w`, `6 months`, `1 year`. `m` is minutes, `mo`
+  months; a capital `M` alone is refused. An age counts back from now (`--created-since`, `--created-before`, `--used-since`,
+  `--unused-for`, and `--since` and `--until` of `audit list`). It counts ahead for `--expires-before`, and for `--until` of
+  `continuity start`.
+- Filter options can be given several times, and any of the values matches: `--user`, `--application`, `--device`, `--platform`,
+  `--profile`, `--status`, and `--actor`, `--action`, `--session` of `audit list`. Filters of different names combine (and). Every
+  other option that takes a value is refused (2) when it is given twice with different values. Flags can be repeated.
+- `-` among ids or names means the lines of standard input. It is never a user name. The first tab-separated field of a line counts;
+  blank lines, the header of a list, a byte order mark, and white space and quotes around the text are ignored. An id that no session
+  has is not found (3), and the rest is done. A user name that cannot be accepted refuses all names (2). `tokens revoke` and
+  `sessions end` also ignore `Bearer ` before a token.
+- A user name of which no session is in the registry is reported on standard error, with the nearest names. So is an empty list.
+- A revocation by filter or with `--all`, and a `keys retire` or `profiles apply` that ends sessions, shows a preview on standard
+  error first, and asks: counts by user, application and status, and up to ten sessions, most recently used first. The note is asked
+  for after the answer. The deed is bounded by the preview: if any other session would be hit, nothing is done (4), and the message
+  gives the present number. Fewer sessions are accepted. `revoke --all` has no bound, and its question says so. With `--yes` there is
+  no question, and only `--max-affected` limits the deed. With `-q --yes` there is no preview.
+- The result of a deed is the last line on standard error, after the rows on standard output. On a terminal the rows are cut to 50, and
   the command that shows all of them is named.
+- A list that is cut on a terminal names the option for the rest. A page of sessions with a next page prints
+  `authctl: more: --after CURSOR` on standard error, also in pipes and with `-q`. The same command with `--after CURSOR` prints the next
+  page. A walk from page to page ends, and shows every session that stays in the list, whatever is done meanwhile. Sessions that moved
+  within the list come last, some of them a second time. `--after ID` continues after that session, at its present place.
 - `--home DIR` (`AUTHCTL_HOME`) is one installation; `--registry PATH` (`AUTHCTL_REGISTRY`) names a database elsewhere.
 
 | exit code | meaning |
@@ -47,7 +52,7 @@ codes and formats: [below](#everywhere).
 | 3 | no such session, user, profile or event; a revoke that matched nothing, or some of whose ids were unknown (the rest is done) |
 | 4 | refused: note missing or saying nothing, question declined, `--yes` missing, limit exceeded, user disabled, condition not met, password not accepted or authenticator not to be asked, target exists already, a damaged registry where a backup is to be put |
 | 5 | token not valid |
-| 6 | registry, key ring or authenticators file unavailable: missing, locked, read-only, disk full, open to others, schema too new; nothing changed (of an import or cleanup, nothing since its last whole batch) |
+| 6 | registry, key ring or authenticators file unavailable: missing, locked, read-only, disk full, open to others, schema too new; nothing changed (of an import, a cleanup or many sessions that are ended, nothing since the last whole batch) |
 | 7 | registry, key ring or audit log damaged or tampered with |
 | 8 | done, but the result could not be found out or written out |
 | 9 | `doctor` found something to mend |

@@ -27,7 +27,7 @@ def issue(registry: Registry, count: int, clock: Clock) -> list[str]:
     return [one.session.id for one in issued]
 
 
-def paged(authctl: Authctl, *arguments: str, between=lambda page: None) -> list[str]:
+def paged(authctl: Authctl, *arguments: str, between=len) -> list[str]:
     """The ids of a walk by the command line, page by page."""
     shown: list[str] = []
     after: tuple[str, ...] = ()

@@ -41,7 +41,7 @@ def demo(ctx: typer.Context) -> None:
         stage.run("tokens", "verify", read="token0", owed=5)
         stage.run("tokens", "verify", "-o", "json", read="token2")
         cli.show_line("\nThe note stays with the session, and the audit trail holds.\n")
-        stage.run("sessions", "list", "--search", "AL-PHONE", "-o", "id", keep="id")
+        stage.run("sessions", "list", "--device", "AL-PHONE", "-o", "id", keep="id")
         stage.run("sessions", "show", stage.kept("id"))
         stage.run("audit", "list", "--action", "session.revoke")
         stage.run("audit", "verify")

@@ -20,6 +20,7 @@ from authctl.store.values import Cursor, Mark
 
 _STRETCH = 20
 """How many sessions are passed at first for each that is asked for: enough where many moved."""
+_LONGEST_STRETCH = 100_000
 
 GATHERED = (500, 10_000)
 """How many of those that moved are looked at, at first and then, before all sessions are passed."""
@@ -95,7 +96,7 @@ class _Search:
         self._walk = walk
         self._sort = sort
         self._given = {**walk.chosen.parameters, **_given(after.since), "after": after.key[0]}
-        self._bounds = {"limit": limit, "stretch": limit * _STRETCH}
+        self._bounds = {"limit": limit, "stretch": min(limit * _STRETCH, _LONGEST_STRETCH)}
         self.knows_what_moved = after.since.moves >= 0
 
     def sessions(self, source: str, condition: str = "TRUE", numbers: Sequence[int] = ()) -> list[Session]:
