@@ -375,3 +375,22 @@ class Walk:
         )
         assert self.shown == self.whole or self.made.deeds > self.deeds
         return False
+
+
+@pytest.mark.parametrize("order", ["last_used_at", "-last_used_at", "created_at", "expires_at", "device", "id", None])
+def test_a_walk_ends_beside_deeds_without_end(order: str | None):
+    """After every page its session is used, or told of by an import, and another one signs in: the walk ends all the same."""
+    with world() as made:
+        for number in range(6):
+            made.do(("issue", 0, number))
+            made.do(("imports", number, 0))
+        walk = Walk(made, SessionFilter(), order, 1, None)
+        assert len(walk.owed) >= 9
+        while walk.has_gone_on():
+            for which in range(len(walk.whole)):
+                made.do(("use", which, 0))
+            made.do(("issue", walk.pages, walk.pages))
+            for sid in range(0, 9, 3):
+                made.do(("imports", sid, 2 + 3 * walk.pages))
+        assert set(walk.shown) >= walk.owed
+        assert made.deeds > 10 * walk.pages
