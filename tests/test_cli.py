@@ -439,7 +439,7 @@ def test_audit_json(installed: Authctl):
 
 
 def test_profiles(installed: Authctl, home: Path, tmp_path: Path):
-    """Listed, shown, checked and applied; a change that ends living sessions needs --yes."""
+    """Listed, shown, checked and applied; a change that ends active sessions needs --yes."""
     issue(installed, "alice")
     listed = installed("profiles", "list", "-o", "json").json
     assert tuple(listed[0]) == render.PROFILES.fields

@@ -138,7 +138,7 @@ def test_sessions_issued_before_the_answer_are_not_revoked_unseen(
     screen.type("y\n")
     code, lines = screen.end()
     assert (code, counted(installed, "active"), counted(installed, "revoked")) == (4, 103, 0)
-    assert "103 sessions would be revoked now, and 100 of them were not shown" in "\n".join(lines)
+    assert "103 sessions would be revoked now, and 100 of them were not in the preview" in "\n".join(lines)
     assert nothing_done(installed, "session.revoke")
 
 
@@ -174,7 +174,7 @@ def test_another_session_that_comes_to_match_is_not_revoked(installed: Authctl, 
     screen.type("y\n")
     code, lines = screen.end()
     assert (code, counted(installed, "revoked")) == (4, 1)
-    assert "1 session would be revoked now, and 1 of them was not shown" in "\n".join(lines)
+    assert "1 session would be revoked now, and 1 of them was not in the preview" in "\n".join(lines)
 
 
 def test_a_session_that_ends_before_the_answer_is_not_revoked_with_the_expired(
@@ -200,7 +200,7 @@ def test_time_alone_brings_no_session_beyond_the_bound(registry: Registry, clock
     preview = registry.preview_revocation(expired)
     assert (preview.summary.total, preview.sessions[0].username) == (1, "alice")
     clock.forward(days=2)
-    with pytest.raises(Refused, match="2 sessions would be revoked now, and 1 of them was not shown"):
+    with pytest.raises(Refused, match="2 sessions would be revoked now, and 1 of them was not in the preview"):
         registry.revoke(expired, note="tidied up", bound=preview.bound)
     assert registry.count(SessionFilter(status="revoked")) == 0
     again = registry.preview_revocation(expired)
@@ -238,7 +238,7 @@ def test_a_key_takes_no_session_with_it_that_was_not_shown(installed: Authctl, t
     shutil.copy2(ring, newer)
     arguments = ("keys", "retire", key, "--sign-out", "--note", "every year")
     screen = terminal(*arguments)
-    assert "this would end 2 living sessions" in screen.wait_for("retire? [y/N]")
+    assert "this would end 2 active sessions" in screen.wait_for("retire? [y/N]")
     shutil.copy2(older, ring)
     issue(installed, "carol")
     shutil.copy2(newer, ring)
@@ -249,14 +249,14 @@ def test_a_key_takes_no_session_with_it_that_was_not_shown(installed: Authctl, t
         3,
         3,
     )
-    assert "3 sessions would end now, and 1 of them was not shown" in "\n".join(lines)
+    assert "3 sessions would end now, and 1 of them was not in the preview" in "\n".join(lines)
     assert nothing_done(installed, "key.retire")
     screen = terminal(*arguments)
     screen.wait_for("retire? [y/N]")
     assert installed("sessions", "end", first).code == 0
     screen.type("y\n")
     code, lines = screen.end()
-    assert (code, lines[-1]) == (0, f"authctl: retired key {key}; 2 living sessions ended")
+    assert (code, lines[-1]) == (0, f"authctl: retired key {key}; 2 active sessions ended")
     assert installed("sessions", "show", second, "-o", "json").json["status"] == "expired"
 
 
@@ -270,19 +270,19 @@ def test_tighter_profiles_end_no_session_that_was_not_shown(installed: Authctl, 
     seen = screen.wait_for("apply? [y/N]")
     assert "authctl: profile default: " in seen
     assert "idle_timeout 3d -> 1s\n" in seen
-    assert "this would end 1 living session" in seen
+    assert "this would end 1 active session" in seen
     issue(installed, "bob")
     time.sleep(1.1)
     screen.type("y\n")
     code, lines = screen.end()
     assert (code, counted(installed, "active")) == (4, 2)
-    assert "2 sessions would end now, and 1 of them was not shown" in "\n".join(lines)
+    assert "2 sessions would end now, and 1 of them was not in the preview" in "\n".join(lines)
     assert installed("profiles", "list", "-o", "json").json[0]["idle_timeout"] == "3d"
     screen = terminal("profiles", "apply", str(file), "--note", "tightened")
     screen.answer("apply? [y/N]", "y")
     code, lines = screen.end()
     assert (code, counted(installed, "active")) == (0, 0)
-    assert lines[-1].endswith("0 living sessions shortened, 0 lengthened, 2 ended")
+    assert lines[-1].endswith("0 active sessions shortened, 0 lengthened, 2 ended")
 
 
 def test_what_ends_nobody_is_not_asked_about_and_still_bounded(install: Install, clock: Clock):
@@ -447,10 +447,10 @@ def test_the_verdict_is_the_last_line_after_a_screenful_of_rows(
 
     deeds = [
         (lambda _: ("revoke", "--user", "alice", "--note", "lost device"), "revoked 60 sessions", "revoked"),
-        (lambda _: ("users", "password-changed", "alice", "--note", "reset"), "60 living sessions ended", "expired"),
+        (lambda _: ("users", "password-changed", "alice", "--note", "reset"), "60 active sessions ended", "expired"),
         (lambda found: ("sessions", "end", *found), "ended 60 sessions; 0 had already ended", "expired"),
-        (lambda _: retire(), "60 living sessions ended", "expired"),
-        (lambda _: ("users", "disable", "alice", "--note", "left"), "60 living sessions ended; no new", "expired"),
+        (lambda _: retire(), "60 active sessions ended", "expired"),
+        (lambda _: ("users", "disable", "alice", "--note", "left"), "60 active sessions ended; no new", "expired"),
     ]
     for command, verdict, status in deeds:
         found = sixty("alice")

@@ -472,7 +472,7 @@ class Lifetimes(RuleBasedStateMachine):
 
     @rule(data=st.data(), name=st.sampled_from(sorted(CHOICES)))
     def apply(self, data: st.DataObject, name: str) -> None:
-        """Another profile is put in force; living sessions are judged anew, and nothing revives."""
+        """Another profile is put in force; active sessions are judged anew, and nothing revives."""
         self.rules[name] = data.draw(st.sampled_from(CHOICES[name]))
         wanted = self.read()
         predicted = self.registry.diff_profiles(wanted)

@@ -714,7 +714,7 @@ def test_it_asks_for_the_count_of_living_sessions_to_be_typed(
     head, _, tail = text.partition("Type 3 to restore:")
     when = f"{clock.now:%Y-%m-%dT%H:%M:%SZ}"
     assert f"this replaces {home / 'registry.db'}, at event 6, by the backup of {when}, at event 3" in head
-    assert "1 living session of the backup would end" in head
+    assert "1 active session of the backup would end" in head
     assert "carried over: 1 revocation, 1 revoked session" in head
     assert "lost: every other session, sign-in and audit event since event 3" in head
     assert "why?" in tail

@@ -142,7 +142,7 @@ class Restores(RuleBasedStateMachine):
             self.registry.end([one])
 
     def living(self) -> list[str]:
-        """The ids of the living sessions; in the order of their numbers, since ids differ from run to run."""
+        """The ids of the active sessions; in the order of their numbers, since ids differ from run to run."""
         found = self.registry.sessions(SessionFilter(status=Status.ACTIVE))
         return [one.id for one in sorted(found, key=lambda one: one.number)]
 

@@ -206,7 +206,7 @@ def test_m10_through_the_commands(installed: Authctl):
     assert installed("users", "disable", "alice").code == 4
     ran = installed("users", "disable", "alice", "--note", "left the company")
     assert ran.code == 0
-    assert "disabled alice: 1 living session ended; no new token is issued until enabled" in ran.err
+    assert "disabled alice: 1 active session ended; no new token is issued until enabled" in ran.err
     assert "user_disabled" in ran.out
     assert installed("tokens", "verify", stdin=token).code == 5
     assert installed("tokens", "issue", "--user", "ALICE", "--application", "Outlook").code == 4

@@ -70,7 +70,7 @@ def test_o2_a_use_that_moves_the_deadline_is_written_however_shortly_after_anoth
 
 
 def test_o3_outlook_web_app_is_adjustable(office: Registry, clock: Clock):
-    """Six hours without use; adjusted, living sessions follow at once."""
+    """Six hours without use; adjusted, active sessions follow at once."""
     issued = office.issue(username="alice", application="Outlook Web App")
     assert ends_after(office, issued.session.id) == timedelta(hours=6)
     clock.forward(hours=5)

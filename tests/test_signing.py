@@ -113,7 +113,7 @@ def test_nothing_is_lost_after_that_date(ring: Registry, clock: Clock):
     old = issue(ring, "asked")
     (key_id,) = ids(ring)
     ring.rotate_keys(note="every year")
-    with pytest.raises(Refused, match="still signs 1 living session; none will be after 2026-03-02T10:00:00Z"):
+    with pytest.raises(Refused, match="still signs 1 active session; none will be after 2026-03-02T10:00:00Z"):
         ring.retire_key(key_id, note="every year")
     clock.forward(hours=1)
     outcome = ring.retire_key(key_id, note="every year")
@@ -156,7 +156,7 @@ def test_retiring_a_key_that_is_in_use(ring: Registry, way: str):
     dry = ring.retire_key(key_id, **{way: True}, note=None, dry_run=True)
     assert (dry.ended, dry.changed, dry.dry_run) == (3, True, True)
     shown = Bound.of([mine[0].session.number, mine[1].session.number, over.session.number])
-    with pytest.raises(Refused, match="3 sessions would end now, and 1 of them was not shown"):
+    with pytest.raises(Refused, match="3 sessions would end now, and 1 of them was not in the preview"):
         ring.retire_key(key_id, **{way: True}, note="key was copied", bound=shown)
     assert all(ring.verify(one.access_token) for one in mine)
     outcome = ring.retire_key(key_id, **{way: True}, note="key was copied", actor="bob")
@@ -367,11 +367,11 @@ def test_keys_by_command(ring: Registry, authctl: Authctl, home: Path):
     key_id = listed[0]["id"]
     refused = authctl("keys", "retire", key_id, "--note", "every year")
     assert (refused.code, refused.out) == (4, "")
-    assert "still signs 2 living sessions; no date is known" in refused.err
+    assert "still signs 2 active sessions; no date is known" in refused.err
     assert "--sign-out" in refused.err
     assert authctl("keys", "retire", key_id, "--sign-out").code == 4
     unasked = authctl("keys", "retire", key_id, "--sign-out", "--note", "every year")
-    assert (unasked.code, "this would end 2 living sessions" in unasked.err) == (4, True)
+    assert (unasked.code, "this would end 2 active sessions" in unasked.err) == (4, True)
     dry = authctl("keys", "retire", key_id, "--compromised", "--dry-run", "-o", "json")
     assert (dry.code, dry.json["ended"], dry.json["dry_run"]) == (0, 2, True)
     done = authctl("keys", "retire", key_id, "--compromised", "--note", "copied", "--yes", "-o", "json")

@@ -211,7 +211,7 @@ def test_a8_a_missing_head_is_a_warning_that_the_next_change_mends(
             (home / "audit.head").write_bytes(content)
         again = reopened()
         assert again.verify(issued.access_token)
-        assert "does not know this registry" in said.pop()
+        assert "has no entry for this registry" in said.pop()
         issue(again)
         last = next(again.events())
         assert f"{last.seq:019d} {last.hash} ".encode() in (home / "audit.head").read_bytes()

@@ -212,7 +212,7 @@ def test_through_the_commands(installed: Authctl):
         installed("tokens", "issue", "--user", user, "--application", "Outlook", "--signed-in-with", "key")
     dry = installed("users", "disable", "alice", "--dry-run", "-o", "json")
     assert (dry.code, dry.json["dry_run"], dry.json["changed"], dry.json["ended"]) == (0, True, True, 1)
-    assert "dry run, nothing was changed: would disable alice and end 1 living session" in dry.err
+    assert "dry run, nothing was changed: would disable alice and end 1 active session" in dry.err
     done = installed("users", "disable", "alice", "--note", "left the company", "-o", "json")
     assert list(done.json) == [
         "username", "at", "actor", "note", "changed", "disabled", "ended", "kept", "dry_run", "sessions", "known",
@@ -232,7 +232,7 @@ def test_through_the_commands(installed: Authctl):
     assert installed("users", "list", "--limit", "1").out.splitlines()[0].startswith("username\tdisabled\tactive")
     assert installed("users", "show", "ALICE", "-o", "id").out == "alice\n"
     changed = installed("users", "password-changed", "bob", "--note", "reset by the help desk")
-    assert changed.err == "authctl: recorded for bob: 1 living session ended\n"
+    assert changed.err == "authctl: recorded for bob: 1 active session ended\n"
     assert installed("users", "password-changed", "nobody", "--note", "reset by the help desk").code == 0
     assert (
         installed("users", "enable", "alice", "--note", "came back").err
@@ -249,7 +249,7 @@ def test_only_what_a_profile_ends_by_password(authctl: Authctl, tmp_path):
     for how in ("password", "key"):
         authctl("tokens", "issue", "--user", "alice", "--application", "Outlook", "--signed-in-with", how)
     ran = authctl("users", "password-changed", "alice", "--note", "reset by the help desk")
-    assert ran.err == "authctl: recorded for alice: 1 living session ended; 1 session kept, as their profiles say\n"
+    assert ran.err == "authctl: recorded for alice: 1 active session ended; 1 session kept, as their profiles say\n"
 
 
 def test_rows_before_a_revoke_all_are_revoked_however_the_file_is_cut(install: Install, clock: Clock):

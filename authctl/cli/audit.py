@@ -106,6 +106,6 @@ def accept(
     cli = start(ctx, output, quiet)
     outcome = cli.registry.accept_audit(note=cli.note(note), actor=actor)
     said = (
-        f"accepted: the audit chain now ends with event {outcome.seq}; {counted(outcome.ended, 'living session')} ended"
+        f"accepted: the audit chain now ends with event {outcome.seq}; {counted(outcome.ended, 'active session')} ended"
     )
     cli.report(records.acceptance(outcome), said)

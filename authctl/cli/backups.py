@@ -58,7 +58,7 @@ def restore(
     outcome = put(note=note, dry_run=dry_run)
     _warn(cli, outcome)
     done = "dry run, nothing was changed: would restore" if dry_run else "restored"
-    kept = f"; what was replaced is kept as {outcome.replaced_kept_as}" if outcome.replaced_kept_as else ""
+    kept = f"; the replaced registry is kept as {outcome.replaced_kept_as}" if outcome.replaced_kept_as else ""
     cli.say(f"{done} {outcome.file}: {_said(outcome)}{kept}")
     if cli.form:
         cli.show(records.restoration(outcome))
@@ -78,10 +78,10 @@ def _agreed(cli: Cli, put: "Callable[..., RestoreOutcome]", note: str | None, ye
         if found.carried_from:
             talk(f"this replaces {place}, at event {found.carried_from.seq}, by {backup}")
         else:
-            talk(f"this puts {backup}, in the place of {place}, which is not there")
+            talk(f"this restores {backup} to {place}, where no registry is")
         talk(_said(found))
         talk(f"lost: every other session, sign-in and audit event since event {found.backup_seq}")
-        question = f"everybody has to sign in again. Type {found.living} to restore:"
+        question = f"all users have to sign in again. Type {found.living} to restore:"
         cli.confirm(question, str(found.living), yes)
     return cli.note(note)
 
@@ -89,7 +89,7 @@ def _agreed(cli: Cli, put: "Callable[..., RestoreOutcome]", note: str | None, ye
 def _said(outcome: "RestoreOutcome") -> str:
     """What a restore ends and carries over, in words."""
     verb = "would end" if outcome.dry_run else "ended"
-    ended = f"{counted(outcome.ended, 'living session')} of the backup {verb}, everybody signs in again"
+    ended = f"{counted(outcome.ended, 'active session')} of the backup {verb}, all users sign in again"
     if outcome.carried is None:
         return f"{ended}; nothing carried over"
     kinds = (
@@ -102,7 +102,7 @@ def _said(outcome: "RestoreOutcome") -> str:
         (outcome.carried.import_keys, "key of imports"),
     )
     carried = ", ".join(counted(count, what) for count, what in kinds if count)
-    return f"{ended}; carried over: {carried or 'nothing, since no such deed came after the backup'}"
+    return f"{ended}; carried over: {carried or 'nothing, since nothing of this kind was done after the backup'}"
 
 
 def _warn(cli: Cli, outcome: "RestoreOutcome") -> None:
@@ -110,13 +110,15 @@ def _warn(cli: Cli, outcome: "RestoreOutcome") -> None:
     if outcome.carried_from is None:
         since = f"since event {outcome.backup_seq} of the backup, at {format_instant(outcome.backup_at)}"
         cli.warn(
-            f"no registry is at {cli.place.registry}, so that nothing is carried over: who was disabled, whose password"
-            f" was changed and what was revoked {since}, is not known"
+            f"no registry is at {cli.place.registry}, and nothing is carried over: users who were disabled, passwords"
+            f" that were changed and sessions that were revoked {since} are not known"
         )
     if outcome.profiles_differ:
-        cli.warn("the profiles of the backup are in force, and differ from those before: authctl profiles diff")
+        cli.warn("the profiles of the backup are in force, and differ from the profiles before: authctl profiles diff")
     if outcome.stay_disabled:
         some = ", ".join(outcome.stay_disabled[:_NAMED])
         more = ", …" if len(outcome.stay_disabled) > _NAMED else ""
         count = counted(len(outcome.stay_disabled), "user")
-        cli.warn(f"{count} disabled in the backup stay so, though enabled since: {some}{more}: authctl users enable")
+        cli.warn(
+            f"{count} who were disabled in the backup and enabled since stay disabled: {some}{more}: authctl users enable"
+        )

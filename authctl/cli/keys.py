@@ -59,7 +59,7 @@ def retire(
     outcome = cli.registry.retire_key(
         key_id, sign_out=sign_out, compromised=compromised, note=note, actor=actor, dry_run=dry_run, bound=bound
     )
-    ended = f"{counted(outcome.ended, 'living session')} {'would end' if dry_run else 'ended'}"
+    ended = f"{counted(outcome.ended, 'active session')} {'would end' if dry_run else 'ended'}"
     done = "dry run, nothing was changed: would retire" if dry_run else "retired"
     verdict = f"{done} key {outcome.key_id}" if outcome.changed else f"key {outcome.key_id} was retired before"
     rest = f"authctl sessions list --status expired --kind all --limit {outcome.ended}"

@@ -36,7 +36,7 @@ def confirm_retirement(cli: Cli, key_id: str, *, sign_out: bool, compromised: bo
     if yes and cli.quiet:
         return None
     preview = cli.registry.preview_retirement(key_id, sign_out=sign_out, compromised=compromised)
-    return _agreed(cli, preview, "end", "living session", "retire? [y/N]", "y", yes)
+    return _agreed(cli, preview, "end", "active session", "retire? [y/N]", "y", yes)
 
 
 def confirm_profiles(cli: Cli, wanted: "ProfileSet", yes: bool) -> "Bound | None":
@@ -47,7 +47,7 @@ def confirm_profiles(cli: Cli, wanted: "ProfileSet", yes: bool) -> "Bound | None
     say = talk if preview.ending.summary.total else cli.say  # what is asked about is shown, quiet or not
     for line in in_words(preview):
         say(line)
-    return _agreed(cli, preview.ending, "end", "living session", "apply? [y/N]", "y", yes)
+    return _agreed(cli, preview.ending, "end", "active session", "apply? [y/N]", "y", yes)
 
 
 def show_profiles(cli: Cli, wanted: "ProfileSet") -> None:
@@ -58,7 +58,7 @@ def show_profiles(cli: Cli, wanted: "ProfileSet") -> None:
     for line in in_words(preview):
         talk(line)
     if preview.ending.summary.total:
-        show_preview(preview.ending, "end", "living session")
+        show_preview(preview.ending, "end", "active session")
 
 
 def _agreed(cli: Cli, preview: "Preview", deed: str, noun: str, question: str, owed: str, yes: bool) -> "Bound | None":
@@ -78,7 +78,7 @@ def show_preview(preview: "Preview", deed: str, noun: str) -> None:
     by_status = (("active", found.active), ("expired", found.expired))
     talk(f"by status: {', '.join(f'{status} {count:,}' for status, count in by_status if count)}")
     if found.total > len(preview.sessions):
-        talk(f"the {len(preview.sessions)} of them that were used last:")
+        talk(f"the {len(preview.sessions)} most recently used of them:")
     talk_many(map(records.session, preview.sessions), render.PREVIEWED)
 
 
@@ -113,7 +113,7 @@ def _profile(difference: "ProfileDifference") -> str | None:
     """What would change in one profile; None where nothing does."""
     name = f"profile {difference.name}"
     if difference.change == "withdrawn":
-        return f"{name}: withdrawn; it goes on ruling the sessions that it has"
+        return f"{name}: withdrawn; its present sessions keep its rules"
     if difference.after and difference.change == "added":
         document = difference.after.to_document()
         said = ", ".join(f"{field} {document[field]}" for field in ("idle_timeout", "absolute_timeout"))

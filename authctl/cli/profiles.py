@@ -98,7 +98,7 @@ def apply(
         bound = confirm_profiles(cli, wanted, yes)
         found = cli.registry.apply_profiles(wanted, note=cli.note(note), actor=actor, bound=bound)
         done = "applied"
-    living = f"{found.shortened:,} living sessions shortened, {found.lengthened:,} lengthened, {found.ended:,} ended"
+    living = f"{found.shortened:,} active sessions shortened, {found.lengthened:,} lengthened, {found.ended:,} ended"
     if found.unmet:
         living += f", {found.unmet:,} whose sign-in does not meet new conditions"
     cli.report(records.application_of_profiles(found), f"{done} {path}: {living}")

@@ -74,7 +74,7 @@ def _disabled(outcome: "UserOutcome") -> str:
     if not outcome.changed and not outcome.ended:
         return f"{name} was disabled before; {'this is a dry run' if outcome.dry_run else 'the note was not recorded'}"
     if outcome.dry_run:
-        return f"dry run, nothing was changed: would disable {name} and end {counted(outcome.ended, 'living session')}"
+        return f"dry run, nothing was changed: would disable {name} and end {counted(outcome.ended, 'active session')}"
     if not outcome.changed:
         return f"{name} was disabled before: {_ended(outcome)}"
     return f"disabled {name}: {_ended(outcome)}; no new token is issued until enabled"
@@ -125,7 +125,7 @@ def _password_changed(outcome: "UserOutcome") -> str:
 
 
 def _ended(outcome: "UserOutcome") -> str:
-    return f"{counted(outcome.ended, 'living session')} ended"
+    return f"{counted(outcome.ended, 'active session')} ended"
 
 
 def _is_one(given: Sequence[str]) -> bool:

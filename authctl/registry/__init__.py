@@ -149,7 +149,7 @@ class Registry:
         return sessions.count(self._core, selection)
 
     def groups(self, by: Grouping | str, selection: SessionFilter = SessionFilter()) -> list[Group]:  # noqa: B008
-        """The selected sessions counted by user, application or platform; the group that was used last comes first."""
+        """The selected sessions counted by user, application or platform; most recently used first."""
         if by not in tuple(Grouping):
             raise InvalidInput(f"sessions are grouped by {', '.join(Grouping)}, not by {quoted(by)}")
         return sessions.groups(self._core, selection, Grouping(by))
@@ -380,7 +380,7 @@ class Registry:
     # The authentication cache
 
     def cached_logins(self, username: Texts = None) -> list[Remembered]:
-        """The successful logins that still count, everybody's or those of one user or several, each with until when; used last comes first."""
+        """The successful logins that still count, everybody's or those of one user or several, with the end of each, most recently used first."""
         from authctl.registry import logins
 
         return logins.remembered(self._core, username)
@@ -397,7 +397,7 @@ class Registry:
     # Users
 
     def users(self) -> Iterator[UserSessions]:
-        """Every user with a session, or of whom something was recorded, with sessions counted; used last comes first."""
+        """Every user with a session, or of whom something was recorded, with the number of sessions, most recently used first."""
         from authctl.registry import users
 
         return users.users(self._core)
@@ -429,7 +429,7 @@ class Registry:
     def disable_user(
         self, username: str, *, note: str | None, actor: str | None = None, dry_run: bool = False
     ) -> UserOutcome:
-        """End every living session of a user, and register no new one until the user is enabled.
+        """End every active session of a user, and register no new one until the user is enabled.
 
         One disabled before keeps the first note. Raises Refused without a note, InvalidInput for a name that cannot be.
         """
@@ -456,7 +456,7 @@ class Registry:
         return users.enable(self._core, usernames, note=note, actor=actor)
 
     def password_changed(self, username: str, *, note: str | None, actor: str | None = None) -> UserOutcome:
-        """End the living sessions of a user whose password was changed or reset, as their profiles say; later ones are untouched.
+        """End the active sessions of a user whose password was changed or reset, as their profiles say; later ones are untouched.
 
         Raises Refused without a note.
         """
@@ -516,7 +516,7 @@ class Registry:
         return profiles.in_force(self._core)
 
     def diff_profiles(self, wanted: ProfileSet) -> tuple[ProfileDifference, ...]:
-        """What putting profiles in force would change, by profile, and how many living sessions it would touch."""
+        """What putting profiles in force would change, by profile, and how many active sessions it would touch."""
         from authctl.registry import profiles
 
         return profiles.diff(self._core, wanted)
@@ -536,17 +536,17 @@ class Registry:
         dry_run: bool = False,
         bound: Bound | None = None,
     ) -> ApplyOutcome:
-        """Put profiles in force and recompute the deadlines of living sessions, in one transaction.
+        """Put profiles in force and recompute the deadlines of active sessions, in one transaction.
 
         Nothing revives; a session whose new deadline has passed ends now. `bound` is that of a preview. Raises Refused without a
-        note, or when a living session would end that the bound does not allow.
+        note, or when a active session would end that the bound does not allow.
         """
         from authctl.registry import profiles
 
         return profiles.apply(self._core, wanted, note=note, actor=actor, dry_run=dry_run, bound=bound)
 
     def preview_profiles(self, wanted: ProfileSet) -> ApplyPreview:
-        """What `apply_profiles` would change, and the living sessions that it would end, with the bound for it."""
+        """What `apply_profiles` would change, and the active sessions that it would end, with the bound for it."""
         from authctl.registry import profiles
 
         return profiles.preview(self._core, wanted)
@@ -554,7 +554,7 @@ class Registry:
     # Keys
 
     def signing_keys(self) -> list[KeyUse]:
-        """The keys of the ring, the oldest first, each with the living sessions that it still signs, and until when."""
+        """The keys of the ring, the oldest first, each with the active sessions that it still signs, and until when."""
         from authctl.registry import signing
 
         return signing.listed(self._core)
@@ -578,8 +578,8 @@ class Registry:
     ) -> RetireOutcome:
         """Let a key verify no more, and forget its secret; what it signed is refused from now on.
 
-        While living sessions depend on it, say how they end: `sign_out` as a matter of routine, or `compromised`. `bound` is that
-        of a preview. Raises Refused otherwise, for the key that signs, without a note, or when a living session would end that the
+        While active sessions depend on it, say how they end: `sign_out` as a matter of routine, or `compromised`. `bound` is that
+        of a preview. Raises Refused otherwise, for the key that signs, without a note, or when a active session would end that the
         bound does not allow; NotFound for an unknown key.
         """
         from authctl.registry import signing
@@ -596,7 +596,7 @@ class Registry:
         )
 
     def preview_retirement(self, key_id: str, *, sign_out: bool = False, compromised: bool = False) -> Preview:
-        """The living sessions that `retire_key` would end, with the bound for it. Raises as `retire_key` with `dry_run`."""
+        """The active sessions that `retire_key` would end, with the bound for it. Raises as `retire_key` with `dry_run`."""
         from authctl.registry import signing
 
         return signing.preview(self._core, key_id, sign_out=sign_out, compromised=compromised)

@@ -34,7 +34,7 @@ class AcceptOutcome(NamedTuple):
     known: int | None
     """The event that the head outside knew last."""
     ended: int
-    """How many living sessions that ended."""
+    """How many active sessions that ended."""
 
 
 def events(core: Core, selection: EventFilter | None) -> Iterator[AuditEvent]:

@@ -37,5 +37,5 @@ class Bound(NamedTuple):
         """Raise Refused where a deed would hit any other session; `fate` says what would become of them: "would end"."""
         if others := self.beyond(numbers):
             now = f"{len(numbers):,} session{'s' * (len(numbers) != 1)} {fate} now"
-            shown = f"{others:,} of them {'was' if others == 1 else 'were'} not shown"
-            raise Refused(f"not done: {now}, and {shown}", "to see them: the same command again")
+            shown = f"{others:,} of them {'was' if others == 1 else 'were'} not in the preview"
+            raise Refused(f"not done: {now}, and {shown}", "to see them: run the same command again")

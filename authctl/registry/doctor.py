@@ -141,7 +141,7 @@ def _engine(core: Core) -> Finding:
         "engine",
         ok=flaw is None,
         found=f"{name}: {flaw}" if flaw else name,
-        next="install a newer one" if flaw else None,
+        next="install a newer SQLite" if flaw else None,
     )
 
 
@@ -161,9 +161,9 @@ def _head(core: Core) -> Finding:
     core.check_trusted(again=True)
     if head is None:
         return Finding(
-            "audit_head", ok=False, found="audit.head does not know this registry", next="any change mends that"
+            "audit_head", ok=False, found="audit.head has no entry for this registry", next="the next change adds it"
         )
-    return Finding("audit_head", ok=True, found=f"the audit log has event {head.seq}, as audit.head knows")
+    return Finding("audit_head", ok=True, found=f"the audit log matches audit.head at event {head.seq}")
 
 
 def _keys(core: Core) -> Finding:
@@ -179,17 +179,17 @@ def _keys(core: Core) -> Finding:
         return Finding("keys", ok=False, found=what, next="authctl keys rotate --note WHY")
     idle = [key.id for key in ring.keys if key.state is KeyState.VERIFYING and key.id not in signed]
     if idle:
-        what = f"key {idle[0]} signs no living session any more"
+        what = f"key {idle[0]} no longer signs any active session"
         return Finding("keys", ok=False, found=what, next=f"authctl keys retire {idle[0]} --note WHY")
     return Finding("keys", ok=True, found=f"key {ring.signing.id} signs")
 
 
 def _without_key(key_id: str, sessions: int, *, is_known: bool) -> Finding:
     """Sessions that count as living, and whose tokens nobody can verify: another registry's administrator retired their key."""
-    what = f"{sessions:,} living session{'s' * (sessions != 1)} signed by key {key_id}, which is"
+    what = f"{sessions:,} active session{'s' * (sessions != 1)} signed by key {key_id}, which is"
     if is_known:
         return Finding("keys", False, f"{what} retired", f"authctl keys retire {key_id} --sign-out --note WHY")
-    return Finding("keys", False, f"{what} not in the key ring", "put the key ring back that has it")
+    return Finding("keys", False, f"{what} not in the key ring", "restore the key ring that has this key")
 
 
 def _profiles(core: Core) -> Finding:
@@ -201,14 +201,14 @@ def _profiles(core: Core) -> Finding:
     except OSError:
         raw = None
     if raw is None:
-        return Finding("profiles", ok=True, found=f"what is in force; there is no {path}")
+        return Finding("profiles", ok=True, found=f"the profiles in force; there is no {path}")
     wanted = profiles.read(raw, path.name)
     with core.look() as (view, _now):
         in_force = view.profiles()
     before, after = in_force.to_document(), wanted.to_document()
     del before["withdrawn"], after["withdrawn"]
     if before != after:
-        what = f"{path} is not what is in force"
+        what = f"{path} differs from the profiles in force"
         return Finding(
             "profiles", ok=False, found=what, next="authctl profiles diff, then authctl profiles apply --note WHY"
         )

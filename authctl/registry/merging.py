@@ -237,7 +237,7 @@ class _Partition:
             self._close(None)
 
     def _known_until(self, at: int | None) -> ImportedDetail | None:
-        """The living session of the key that was created since the last parting, up to an instant where one is given."""
+        """The active session of the key that was created since the last parting, up to an instant where one is given."""
         created = [one for one in self.living if self._since < one.session.created_at]
         return next((one for one in reversed(created) if at is None or one.session.created_at <= at), None)
 

@@ -1,4 +1,4 @@
-"""Putting profiles in force, and what that does to living sessions."""
+"""Putting profiles in force, and what that does to active sessions."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class ApplyOutcome(NamedTuple):
-    """What applying profiles changed, or would; counts are of living sessions."""
+    """What applying profiles changed, or would; counts are of active sessions."""
 
     profiles: tuple[str, ...]
     added: tuple[str, ...]
@@ -33,7 +33,7 @@ class ApplyOutcome(NamedTuple):
 
 
 class ProfileDifference(NamedTuple):
-    """What applying a file would mean for one profile; counts are of living sessions."""
+    """What applying a file would mean for one profile; counts are of active sessions."""
 
     name: str
     change: str
@@ -54,7 +54,7 @@ class ProfileDifference(NamedTuple):
 
 
 class ApplyPreview(NamedTuple):
-    """What applying a file would change, and the living sessions that it would end, as of one instant."""
+    """What applying a file would change, and the active sessions that it would end, as of one instant."""
 
     settings: Mapping[str, tuple[Any, Any]]
     """What changes besides the profiles, as `Registry.diff_settings` has it."""
@@ -169,7 +169,7 @@ def _all_unmet(view: View, now: int, before: ProfileSet, wanted: ProfileSet) -> 
 
 
 def _unmet(view: View, now: int, before: Profile | None, profile: Profile) -> int:
-    """How many living sessions' sign-in would not meet the conditions of their profile, where these are new."""
+    """How many active sessions' sign-in would not meet the conditions of their profile, where these are new."""
     if profile.conditions is None or (before is not None and before.conditions == profile.conditions):
         return 0
     living = SessionFilter(profile=profile.name, status=Status.ACTIVE)

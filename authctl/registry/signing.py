@@ -24,7 +24,7 @@ _NOTHING = Signed(0, 0)
 
 
 class KeyUse(NamedTuple):
-    """A key, and the living sessions whose present tokens it signed."""
+    """A key, and the active sessions whose present tokens it signed."""
 
     key: Key
     sessions: int
@@ -150,7 +150,7 @@ def _is_recorded(unit: Unit, key: Key) -> bool:
 
 
 def _retirable(core: Core, view: View, key_id: str, reason: str | None, now: int) -> tuple[KeyRing, Key, int]:
-    """The ring, the key that is meant, and how many living sessions it signed.
+    """The ring, the key that is meant, and how many active sessions it signed.
 
     Raises NotFound, or Refused where it may not be retired so.
     """
@@ -167,7 +167,7 @@ def _retirable(core: Core, view: View, key_id: str, reason: str | None, now: int
             if signed.until >= NEVER
             else f"none will be after {format_instant(signed.until)}"
         )
-        what = f"key {key.id} still signs {signed.sessions:,} living session{'s' * (signed.sessions != 1)}; {until}"
+        what = f"key {key.id} still signs {signed.sessions:,} active session{'s' * (signed.sessions != 1)}; {until}"
         raise Refused(
             what, "--sign-out ends them as a matter of routine, --compromised because the key is not to be trusted"
         )
@@ -179,5 +179,5 @@ def _ending(view: View, key: Key, now: int) -> tuple[Session, ...]:
 
 
 def _living(key: Key) -> SessionFilter:
-    """The living sessions whose present tokens the key signed."""
+    """The active sessions whose present tokens the key signed."""
     return SessionFilter(key_id=key.id, status=Status.ACTIVE)

@@ -21,7 +21,7 @@ class UserSessions(NamedTuple):
 
 
 class UserOutcome(NamedTuple):
-    """What a change to a user came to, or would; counts are of living sessions."""
+    """What a change to a user came to, or would; counts are of active sessions."""
 
     user: User
     at: int
@@ -182,7 +182,7 @@ def password_ends(profiles: ProfileSet, profile: str, signed_in_with: str | None
 def _changed(
     unit: Unit, action: str, after: User, note: str, reason: str, ends: Callable[[Session], bool]
 ) -> UserOutcome:
-    """Record a user, and end the living sessions that the change ends, with the event of both."""
+    """Record a user, and end the active sessions that the change ends, with the event of both."""
     living = _living(unit.tx, after.username, unit.now)
     ending = [session for session in living if ends(session)]
     unit.tx.save_user(after)

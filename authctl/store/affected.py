@@ -75,7 +75,7 @@ def _largest(connection: sqlite3.Connection, field: str, given: dict[str, Any]) 
 def deadline_changes(
     connection: sqlite3.Connection, profiles: ProfileSet, holding: Holding, now: int
 ) -> dict[str, DeadlineChanges]:
-    """How many living sessions of each profile its new deadlines would shorten, lengthen and end."""
+    """How many active sessions of each profile its new deadlines would shorten, lengthen and end."""
     changes = {}
     for name, parameters in recomputations(profiles, now, holding):
         found = connection.execute(_CHANGED, parameters).fetchone()
@@ -88,7 +88,7 @@ def deadline_changes(
 
 
 def ended_by(connection: sqlite3.Connection, profiles: ProfileSet, holding: Holding, now: int) -> Sequence[int]:
-    """The numbers of the living sessions that those profiles would end, ascending."""
+    """The numbers of the active sessions that those profiles would end, ascending."""
     numbers: list[int] = []
     for name, parameters in recomputations(profiles, now, holding):
         by_index = f"{_OF_PROFILE} AND s.expires_at > :since"

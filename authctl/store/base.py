@@ -130,7 +130,7 @@ class View(Protocol):
         """How many sessions the selection has; no more than `at_most` are counted."""
 
     def groups(self, selection: SessionFilter, by: Grouping, now: int) -> list[Group]:
-        """The selection's sessions counted by user, application or platform, that used last first."""
+        """The selection's sessions counted by user, application or platform, most recently used first."""
 
     def user_keys_beyond_ascii(self) -> list[str]:
         """The keys of the users with sessions, of those that have a letter beyond ASCII."""
@@ -159,7 +159,7 @@ class View(Protocol):
         """How many sessions of that profile are active at `now` only because a continuity event holds them."""
 
     def signed(self, now: int) -> dict[str, Signed]:
-        """What living sessions each key signs, by its id."""
+        """What active sessions each key signs, by its id."""
 
     def covered(self, revocation_id: int) -> int:
         """How many sessions name that revocation."""
@@ -183,10 +183,10 @@ class View(Protocol):
         """The profiles in force."""
 
     def deadline_changes(self, profiles: ProfileSet, now: int) -> dict[str, DeadlineChanges]:
-        """What `recompute_deadlines` would do, by profile name, for profiles with living sessions."""
+        """What `recompute_deadlines` would do, by profile name, for profiles with active sessions."""
 
     def ended_by(self, profiles: ProfileSet, now: int) -> Sequence[int]:
-        """The numbers, ascending, of the living sessions that putting those profiles in force would end.
+        """The numbers, ascending, of the active sessions that putting those profiles in force would end.
 
         They are as many as `deadline_changes` counts as ended: those that `recompute_deadlines` ends now, and those that only a
         continuity event holds whose profile would no longer allow one.
@@ -214,7 +214,7 @@ class View(Protocol):
         """The success that is remembered of a user under a profile, however old."""
 
     def cached_logins(self, username: Texts = None) -> list[CachedLogin]:
-        """Every success that is remembered, or one user's or several users'; that used last comes first."""
+        """Every success that is remembered, or one user's or several users', most recently used first."""
 
     def imported(self, keys: Sequence[bytes], keys_without_user: Sequence[bytes], now: int) -> list[ImportedDetail]:
         """The sessions that imports registered under those keys, or under those keys without the user, oldest first."""
@@ -247,9 +247,9 @@ class Change(View, Protocol):
         first revocation and the first end before later ones; what imports need to know: their keys, the instants up to which
         rows of a key change nothing, and the instant of the last restore; and that continuity events ended earlier. Of an
         imported session that lives there and was used ahead of `at`, that its rows change nothing. Nothing that lets somebody
-        in is taken over: no user is enabled, and no living session, profile or remembered login is taken.
+        in is taken over: no user is enabled, and no active session, profile or remembered login is taken.
 
-        Done once more, it takes over what is new there. Where the living sessions of the copy were ended beforehand as
+        Done once more, it takes over what is new there. Where the active sessions of the copy were ended beforehand as
         `restored`, `ended_at` is that instant: such an end is none where the other registry knows a session to be over.
         """
 
@@ -326,7 +326,7 @@ class Change(View, Protocol):
         """Put profiles in force."""
 
     def recompute_deadlines(self, profiles: ProfileSet, now: int) -> dict[str, DeadlineChanges]:
-        """Judge every living session anew under its profile; one whose deadline would lie in the past ends now.
+        """Judge every active session anew under its profile; one whose deadline would lie in the past ends now.
 
         What a continuity event holds lives, and goes on being held. Nothing that is revoked, ended or expired changes, nor a deadline that was imported with its session. No requested
         lifetime becomes longer than what was asked for, and an access token's only shorter: it may have expired.

@@ -1,4 +1,4 @@
-"""What applying profiles does to the deadlines of living sessions, as SQL: the arithmetic of `lifetimes` once more, in bulk."""
+"""What applying profiles does to the deadlines of active sessions, as SQL: the arithmetic of `lifetimes` once more, in bulk."""
 
 from typing import Any
 

@@ -43,7 +43,7 @@ class Page(NamedTuple):
 
 
 class DeadlineChanges(NamedTuple):
-    """How many living sessions of a profile its new deadlines would shorten, lengthen and end."""
+    """How many active sessions of a profile its new deadlines would shorten, lengthen and end."""
 
     shortened: int
     lengthened: int
@@ -70,7 +70,7 @@ class Summary(NamedTuple):
 
 
 class Signed(NamedTuple):
-    """The living sessions whose present tokens one key signed."""
+    """The active sessions whose present tokens one key signed."""
 
     sessions: int
     until: int
