@@ -167,6 +167,12 @@ class World:
         file = io.BytesIO(b"".join(json.dumps(row).encode() + b"\n" for row in rows))
         self.registry.import_sessions(file, MAP)
 
+    def imports_new(self, which: int, how: int) -> None:
+        """Another system's log has a sign-in that nobody knew of, of now or of a while ago."""
+        at = self.now - timedelta(minutes=which * how)
+        row = {"sid": f"new{self.deeds}", "user": USERS[which % 3], "app": "Outlook", "time": at.isoformat()}
+        self.registry.import_sessions(io.BytesIO(json.dumps(row).encode()), MAP)
+
     def apply(self, which: int, how: int) -> None:
         """Other profiles are put in force."""
         self.registry.apply_profiles(ruled(which), note="as decided")
@@ -269,6 +275,7 @@ ORDERS = [None, *(f"{sign}{field}" for field in SortField for sign in ("", "-"))
 WEIGHTS = {
     "use": 8,
     "imports": 5,
+    "imports_new": 2,
     "issue": 4,
     "forward": 4,
     "revoke": 3,
@@ -390,6 +397,7 @@ def test_a_walk_ends_beside_deeds_without_end(order: str | None):
             for which in range(len(walk.whole)):
                 made.do(("use", which, 0))
             made.do(("issue", walk.pages, walk.pages))
+            made.do(("imports_new", 0, 0))
             for sid in range(0, 9, 3):
                 made.do(("imports", sid, 2 + 3 * walk.pages))
         assert set(walk.shown) >= walk.owed
