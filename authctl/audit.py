@@ -3,6 +3,8 @@
 Pure: events in, events or a verdict out. An event's hash is SHA-256 over the JSON array
 `[seq, at, actor, action, subject, note, detail, prev_hash]`, ASCII, no blanks; `at` in microseconds, `detail` as
 the text that is stored. The first event follows sixty-four zeros.
+
+See docs/glossary.md#audit-chain.
 """
 
 import json

@@ -1,4 +1,7 @@
-"""Files that only their owner may touch: made so from the first byte, and refused when they are not."""
+"""Files that only their owner may touch: made so from the first byte, and refused when they are not.
+
+See docs/glossary.md#reserve.
+"""
 
 import errno
 import fcntl

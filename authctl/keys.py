@@ -2,6 +2,8 @@
 
 Never in the database, an argument, the environment or a log. One key signs; others still verify. Of a retired one its id is
 kept, and its secret is gone.
+
+See docs/glossary.md#key-ring and docs/glossary.md#signing-key.
 """
 
 import json

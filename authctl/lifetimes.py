@@ -1,6 +1,8 @@
 """The lifetime rules, as pure arithmetic on instants and lengths of time in microseconds.
 
 `now >= expires_at` is expired: one boundary, here and in every store. "Never" is a large number.
+
+See docs/glossary.md#deadline, docs/glossary.md#retention and docs/glossary.md#use-that-is-due.
 """
 
 from enum import StrEnum

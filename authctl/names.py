@@ -2,6 +2,8 @@
 
 Pure text: nothing here knows sessions or the store. Names are compared by their *key*, so that a
 revocation of `alice` also meets `ALICE`: a revocation that misses is worse than two names that meet.
+
+See docs/glossary.md#folded-key.
 """
 
 import os

@@ -6,6 +6,8 @@ itsdangerous over all that stands before it, the kind included, with a key deriv
 the user. The third kind, `acst_`, is an access token with user and expiry sealed inside: the key's id (8), a nonce (24), and
 what `sealing` makes of it. A double click takes all of a token. It is read strictly first: one spelling, one length, then
 cryptography.
+
+See docs/glossary.md#generation.
 """
 
 import hmac

@@ -1,4 +1,7 @@
-"""Continuity events: for how long the sessions of a profile are held beyond their deadlines."""
+"""Continuity events: for how long the sessions of a profile are held beyond their deadlines.
+
+See docs/glossary.md#continuity-event.
+"""
 
 from collections.abc import Sequence
 from typing import NamedTuple

@@ -1,4 +1,7 @@
-"""Sessions: what is known of one, and what is given to register one."""
+"""Sessions: what is known of one, and what is given to register one.
+
+See docs/glossary.md#hard-end and docs/glossary.md#wipe.
+"""
 
 from collections.abc import Sequence
 from enum import StrEnum

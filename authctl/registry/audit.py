@@ -1,4 +1,7 @@
-"""Reading the audit log and walking its chain."""
+"""Reading the audit log and walking its chain.
+
+See docs/glossary.md#audit-chain.
+"""
 
 from collections.abc import Iterator
 from dataclasses import replace

@@ -1,4 +1,7 @@
-"""The bound of a deed: the sessions that a person was shown, and no others."""
+"""The bound of a deed: the sessions that a person was shown, and no others.
+
+See docs/glossary.md#bound-of-a-preview.
+"""
 
 from array import array
 from collections.abc import Iterable, Sequence

@@ -1,4 +1,7 @@
-"""What tokens say, and whose they are: the key ring, read when the first one comes."""
+"""What tokens say, and whose they are: the key ring, read when the first one comes.
+
+See docs/glossary.md#key-ring.
+"""
 
 import os
 from time import monotonic

@@ -1,4 +1,7 @@
-"""Removing sessions whose retention is over: the only thing that ever removes one."""
+"""Removing sessions whose retention is over: the only thing that ever removes one.
+
+See docs/glossary.md#retention.
+"""
 
 from collections.abc import Callable
 from time import perf_counter, sleep

@@ -1,4 +1,7 @@
-"""Continuity: holding the sessions of profiles that allow it through an outage."""
+"""Continuity: holding the sessions of profiles that allow it through an outage.
+
+See docs/glossary.md#continuity-event.
+"""
 
 from collections.abc import Sequence
 from datetime import datetime

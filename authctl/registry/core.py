@@ -2,6 +2,8 @@
 
 And what nobody should have to believe: the clock, which never goes behind what the registry has seen, and the registry
 itself, whose audit chain must reach the head that is kept outside it.
+
+See docs/glossary.md#audit-head, docs/glossary.md#recorded-time and docs/glossary.md#reserve.
 """
 
 from collections.abc import Callable, Iterator, Sequence

@@ -2,6 +2,8 @@
 
 `p1.` and, in base64 for addresses (RFC 4648, section 5), a checksum and JSON. It is no secret, and nobody is believed: what comes back
 is read strictly, and has one spelling.
+
+See docs/glossary.md#cursor.
 """
 
 import json

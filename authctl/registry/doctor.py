@@ -1,4 +1,7 @@
-"""Looking an installation over: what is in order, and what should be mended, each with the next command."""
+"""Looking an installation over: what is in order, and what should be mended, each with the next command.
+
+See docs/glossary.md#recorded-time.
+"""
 
 import os
 import stat

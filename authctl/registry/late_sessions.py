@@ -1,4 +1,7 @@
-"""The session that some rows of an import make, with the known session that they belong to."""
+"""The session that some rows of an import make, with the known session that they belong to.
+
+See docs/glossary.md#late-row.
+"""
 
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple

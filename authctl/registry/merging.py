@@ -8,6 +8,8 @@ An import is late knowledge, and no way around a deed (decision 115). In the ord
 say up to it is a session by itself, which is over then. Disabling the user, a changed password and a restore end it; a revocation of
 everything revokes it, and one by criteria does where the session meets them. The one exception: a session that is already known to be
 used after a deed is not parted by it; older rows join that session.
+
+See docs/glossary.md#late-row.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence

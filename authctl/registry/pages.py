@@ -6,6 +6,8 @@ moved once has moved for good: so that ends, too, and whoever is missed in the o
 
 Where the history itself was replaced, by a restore, or a clock was accepted that is behind, it is not known what moved: then
 everything is fetched by number.
+
+See docs/glossary.md#cursor and docs/glossary.md#walk.
 """
 
 from collections.abc import Sequence

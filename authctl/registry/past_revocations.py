@@ -3,6 +3,8 @@
 The rule (decision 115): rows up to the instant of a revocation come under it where the session that they make meets its
 criteria. Texts, kind, profile and search are compared with what those rows say, times with the instants that were resolved
 then, and a status with whether the session lived at that instant by the deadlines known now.
+
+See docs/glossary.md#late-row and docs/glossary.md#revocation-by-criteria.
 """
 
 import json

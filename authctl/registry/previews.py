@@ -1,4 +1,7 @@
-"""The preview of a deed: the sessions that it would newly end, counted and shown, with the bound that the deed then keeps."""
+"""The preview of a deed: the sessions that it would newly end, counted and shown, with the bound that the deed then keeps.
+
+See docs/glossary.md#bound-of-a-preview.
+"""
 
 from collections.abc import Sequence
 from typing import NamedTuple

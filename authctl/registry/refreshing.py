@@ -2,6 +2,8 @@
 
 A session has one present generation of tokens. A refresh begins the next and spends the token that asked for it, so that of
 two bearers of one token the second is found out. Rotation and reuse detection as RFC 9700, section 4.14.2, describes them.
+
+See docs/glossary.md#generation.
 """
 
 import json

@@ -1,4 +1,7 @@
-"""Revoking: one selection, one note, one transaction, one audit event, and what happened to each session."""
+"""Revoking: one selection, one note, one transaction, one audit event, and what happened to each session.
+
+See docs/glossary.md#open-revocation and docs/glossary.md#revocation-by-criteria.
+"""
 
 import json
 from collections.abc import Sequence

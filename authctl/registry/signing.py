@@ -2,6 +2,8 @@
 
 The file is written before the registry's transaction commits: a key that is gone from the ring fails closed, and one that is in it
 has signed nothing yet. Its folder is locked before that transaction begins, so that whoever holds that lock keeps nobody from revoking.
+
+See docs/glossary.md#signing-key.
 """
 
 from typing import TYPE_CHECKING, NamedTuple

@@ -1,4 +1,7 @@
-"""Disabling and enabling users, and what a changed password ends."""
+"""Disabling and enabling users, and what a changed password ends.
+
+See docs/glossary.md#hard-end.
+"""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple

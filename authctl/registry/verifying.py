@@ -1,4 +1,7 @@
-"""Verifying access tokens: one look-up, what it comes to, and the use that it is."""
+"""Verifying access tokens: one look-up, what it comes to, and the use that it is.
+
+See docs/glossary.md#use-that-is-due.
+"""
 
 from authctl.errors import RegistryUnavailable, TokenEnded, TokenExpired, TokenRevoked, TokenUnknown
 from authctl.model import Session, Status, Tokens

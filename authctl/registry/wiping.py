@@ -2,6 +2,8 @@
 
 Mimecast: a revoked application is signed out and removes its data at its next contact. The order is part of every
 refusal until it is acknowledged (`judging.check_alive`); here it is recorded.
+
+See docs/glossary.md#wipe.
 """
 
 from contextlib import suppress

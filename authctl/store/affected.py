@@ -1,4 +1,7 @@
-"""The sessions that a deed would hit, by their numbers: which they are, and what they have in common, as SQL."""
+"""The sessions that a deed would hit, by their numbers: which they are, and what they have in common, as SQL.
+
+See docs/glossary.md#bound-of-a-preview.
+"""
 
 import json
 import sqlite3

@@ -1,4 +1,7 @@
-"""What applying profiles does to the deadlines of active sessions, as SQL: the arithmetic of `lifetimes` once more, in bulk."""
+"""What applying profiles does to the deadlines of active sessions, as SQL: the arithmetic of `lifetimes` once more, in bulk.
+
+See docs/glossary.md#deadline.
+"""
 
 from typing import Any
 

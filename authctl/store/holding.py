@@ -3,6 +3,8 @@
 An event holds the sessions of its profile whose deadline lies after its start, until it ends; one that was registered
 since has such a deadline. So a session ends with its deadline, or, where that lies within an event, with the event. Nothing is written to a session when an event begins or ends. Events are
 few, and stand in the SQL as numbers; without any, the SQL is what it would be without continuity.
+
+See docs/glossary.md#continuity-event.
 """
 
 from collections.abc import Mapping, Sequence

@@ -3,6 +3,8 @@
 The design behind the tables: status is never stored; every session names the revocation that
 ends it, and exactly one revocation is open (no instant, no note), which all others name. So revoking
 everything closes one row, and "not revoked" is an equality that leads an index.
+
+See docs/glossary.md#open-revocation.
 """
 
 import sqlite3

@@ -5,6 +5,8 @@ walk first passes by in its order, without what moved since it began, and then f
 
 What a list is ordered by changes by a use, which is later than all that was seen before, or else written as a move; by a revocation,
 of which the sessions tell; and by every other deed, which writes the number of its change to each session that it moves.
+
+See docs/glossary.md#walk.
 """
 
 import json

@@ -1,4 +1,7 @@
-"""Rows of the SQLite tables to values and back; a row that makes no sense is an integrity failure."""
+"""Rows of the SQLite tables to values and back; a row that makes no sense is an integrity failure.
+
+See docs/glossary.md#folded-key.
+"""
 
 import json
 from collections.abc import Sequence

@@ -2,6 +2,8 @@
 
 Every query names its index: without statistics SQLite chooses badly, and a missing index fails loudly.
 `r` is the revocation that a session `s` names.
+
+See docs/glossary.md#folded-key.
 """
 
 import json

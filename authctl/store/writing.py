@@ -1,4 +1,7 @@
-"""Writing the SQLite registry: `Change` of `base`, inside a transaction that is already open."""
+"""Writing the SQLite registry: `Change` of `base`, inside a transaction that is already open.
+
+See docs/glossary.md#hard-end and docs/glossary.md#open-revocation.
+"""
 
 import json
 from collections.abc import Mapping, Sequence
