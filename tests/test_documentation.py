@@ -45,6 +45,13 @@ def test_the_map_names_every_module():
     assert missing == []
 
 
+def test_the_paths_that_contributors_start_from_are_there():
+    """Every file and folder that CONTRIBUTING.md names exists."""
+    paths = re.findall(r"`((?:authctl|tests|docs)/[\w./]*|\w+\.example\.yaml)`", (ROOT / "CONTRIBUTING.md").read_text())
+    assert len(paths) >= 15
+    assert [path for path in paths if "NOUN" not in path and not (ROOT / path).exists()] == []
+
+
 def test_the_tests_that_the_security_model_names_are_there():
     """No promise is proven by a test that does not exist."""
     text = (ROOT / "docs" / "security.md").read_text()
