@@ -88,7 +88,7 @@ def measured(lines: Sequence[Line], facts: Sequence[Fact], machines: Sequence[Ma
     text = (
         f"{where(machines)}\n"
         "Times are medians of rounds in which both sides took turns; the ratio is authctl's time to the reference's, so below 1\n"
-        "is faster. `speed` in what is owed means the inverse."
+        "is faster. `speed` in the column `owed` means the inverse."
     )
     pictures = [f"![{name.capitalize()}](charts/{name}.svg)" for name in drawn]
     return "\n\n".join([text, *pictures, tables(lines, facts)])
