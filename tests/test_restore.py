@@ -393,18 +393,26 @@ def test_the_floor_for_imports_is_not_ahead_once_the_clock_was_accepted(
 
 
 def test_nothing_that_lets_somebody_in_is_carried_over(
-    registry: Registry, install: Install, copied: Callable, put_back: Restore, home: Path
+    registry: Registry, copied: Callable, put_back: Restore, home: Path, clock: Clock
 ):
     """No living or expired session, no profile, no remembered login, no enabling; the profiles' difference is said."""
+
+    def remember(user: str) -> None:
+        login = f"'held', '{user}', '{user}', 'held', 'staff', 1, 1, 'ffffffff', zeroblob(16), zeroblob(32)"
+        with closing(sqlite3.connect(home / "registry.db")) as connection, connection:
+            connection.execute(f"INSERT INTO cached_logins VALUES ({login})")
+
+    remember("erin")
     registry.disable_user("bob", note="left")
     copy = copied(registry)
     registry.enable_user("bob", note="came back")
+    issue(registry, "dora")
+    clock.forward(days=4)
+    assert registry.count(SessionFilter(status="expired")) == 1
     living = issue(registry)
     registry.apply_profiles(profiles.read(HELD.encode(), "p"), note="an outage")
     registry.start_continuity(note="provider down")
-    with closing(sqlite3.connect(home / "registry.db")) as connection, connection:
-        login = "'held', 'alice', 'alice', 'held', 'staff', 1, 1, 'ffffffff', zeroblob(16), zeroblob(32)"
-        connection.execute(f"INSERT INTO cached_logins VALUES ({login})")
+    remember("alice")
     outcome = put_back(copy)
     assert (registry.count(), registry.continuity(), outcome.profiles_differ) == (0, (), True)
     assert asked(home, "SELECT * FROM cached_logins") == []
@@ -882,17 +890,22 @@ def put_with_deeds_in_between(
 
 
 def test_an_earlier_restore_at_the_same_instant_is_not_taken_for_this_one(
-    registry: Registry, copied: Callable, put_back: Restore
+    registry: Registry, copied: Callable, put_back: Restore, home: Path, clock: Clock
 ):
-    """A clock that is behind stands still: what ended by the first restore still did, though it was revoked since."""
+    """A clock that is behind stands still: what a restore ended in one past still did, though it was revoked in the other."""
     alice = issue(registry).session.id
-    put_back(copied(registry, "first.db"))
-    second = copied(registry, "second.db")
+    living = copied(registry, "living.db")
     registry.revoke(SessionFilter(username="alice"), note="lost device")
-    outcome = put_back(second)
-    found = registry.session(alice)
+    revoked = copied(registry, "revoked.db")
+    with another_past(registry, put_back, home, clock, living) as other:
+        ended = copied(other, "ended.db")
+    clock.forward(hours=-1)
+    with another_past(other, put_back, home, clock, revoked):
+        outcome = put_back(ended)
+    with Registry.open(home, registry=home / "registry.db", clock=clock) as merged:
+        found = merged.session(alice)
     assert (found.note, found.ended_by, found.ended_at) == ("lost device", "restored", outcome.at)
-    assert (outcome.ended, outcome.carried.sessions_ended) == (0, 0)
+    assert (outcome.ended, outcome.carried.sessions_ended, outcome.carried.sessions_revoked) == (0, 0, 1)
 
 
 def test_numbers_that_are_given_in_between_are_told_apart(
