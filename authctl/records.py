@@ -293,6 +293,7 @@ def restoration(o: "RestoreOutcome") -> Record:
         "backup_at": instant(o.backup_at),
         "carried_from": o.carried_from and o.carried_from._asdict(),
         "carried": o.carried and o.carried._asdict(),
+        "replaced_lacks": o.replaced_lacks,
         "profiles_differ": o.profiles_differ,
         "stay_disabled": list(o.stay_disabled),
         "replaced_kept_as": None if o.replaced_kept_as is None else str(o.replaced_kept_as),

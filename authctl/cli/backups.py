@@ -113,6 +113,12 @@ def _warn(cli: Cli, outcome: "RestoreOutcome") -> None:
             f"no registry is at {cli.place.registry}, and nothing is carried over: users who were disabled, passwords"
             f" that were changed and sessions that were revoked {since} are not known"
         )
+    if outcome.carried_from and outcome.replaced_lacks is not None:
+        cli.warn(
+            f"the replaced registry is an old copy: it ends with event {outcome.carried_from.seq}, and audit.head names event"
+            f" {outcome.replaced_lacks}. Users who were disabled, passwords that were changed and sessions that were revoked after"
+            " its last event are not known"
+        )
     if outcome.profiles_differ:
         cli.warn("the profiles of the backup are in force, and differ from the profiles before: authctl profiles diff")
     if outcome.stay_disabled:

@@ -18,6 +18,7 @@ from authctl.settings import Home
 from authctl.store import draft_of, open_store
 
 if TYPE_CHECKING:
+    from authctl.anchor import Head
     from authctl.model import AuditEvent
     from authctl.store.base import View
     from authctl.store.values import Carried
@@ -54,6 +55,9 @@ class RestoreOutcome(NamedTuple):
     carried_from: ChainHead | None
     """The last event of the registry that was replaced; None where no registry was there, so that nothing was carried over."""
     carried: "Carried | None"
+    replaced_lacks: int | None
+    """The event that audit.head names, where the replaced registry does not have it: it was an old copy, and what was decided since is
+    not known."""
     profiles_differ: bool
     """Whether the profiles of the backup are others than those that were in force."""
     stay_disabled: tuple[str, ...]
@@ -179,6 +183,7 @@ class _Restoring:
             backup_at=last.at if last else 0,
             carried_from=head,
             carried=self.carried,
+            replaced_lacks=known.seq if replaced and known and not _has_event(replaced, known) else None,
             profiles_differ=bool(replaced and _profiles_differ(replaced, unit.tx)),
             stay_disabled=_enabled_since(replaced, unit.tx) if replaced else (),
             replaced_kept_as=None,
@@ -195,8 +200,15 @@ def _detail(outcome: RestoreOutcome) -> dict[str, Any]:
         "ended": outcome.ended,
         "carried_from": outcome.carried_from and outcome.carried_from._asdict(),
         "carried": outcome.carried and outcome.carried._asdict(),
+        "replaced_lacks": outcome.replaced_lacks,
         "replaced_kept_as": outcome.replaced_kept_as and visible(str(outcome.replaced_kept_as)),
     }
+
+
+def _has_event(replaced: "View", head: "Head") -> bool:
+    """Whether a registry has the event that is kept outside as its newest."""
+    event = replaced.event(head.seq)
+    return event is not None and event.hash == head.hash
 
 
 def _profiles_differ(replaced: "View", restored: "View") -> bool:
