@@ -481,7 +481,7 @@ def test_where_no_registry_is_there_nothing_is_carried(
         None,
     )
     assert "nothing is carried over" in done.err
-    assert f"what was revoked since event 2 of the backup, at {clock.now:%Y-%m-%dT%H:%M:%SZ}" in done.err
+    assert f"sessions that were revoked since event 2 of the backup, at {clock.now:%Y-%m-%dT%H:%M:%SZ}" in done.err
     assert json.loads(authctl("audit", "show", "3", "-o", "json").out)["detail"]["carried_from"] is None
     assert authctl("users", "show", "bob").code == 3
 

@@ -2,9 +2,9 @@
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import groupby
 from time import sleep
 from typing import Any, BinaryIO, NamedTuple
 
@@ -182,8 +182,8 @@ def _registered(
         with core.change(actor) as unit:
             unit.record("session.import", detail={**detail, "keys": total, "stage": "begun"})
     batches = _Batches(core, Merger(staging.keys_of_several_users(), profile))
-    by_key, keys = staging.by_key(), 0
-    while batch := list(islice(by_key, _KEYS_PER_BATCH)):
+    keys = 0
+    for batch in _together(staging):
         plan = batches.look(batch) if dry_run else batches.register(batch, actor)
         done.moved.extend(plan.moved)
         done = _Registered(
@@ -199,6 +199,18 @@ def _registered(
             counts = {"registered": done.registered, "updated": done.updated, "unchanged": done.unchanged}
             unit.record("session.import", detail={**detail, **counts, "stage": "done"})
     return done
+
+
+def _together(staging: Staging) -> Iterator[list[StagedKey]]:
+    """The keys in batches; keys that are the same without the user are never in two of them."""
+    batch: list[StagedKey] = []
+    for _, group in groupby(staging.by_key(), key=lambda staged: staged.key_without_user or staged.key):
+        batch += group
+        if len(batch) >= _KEYS_PER_BATCH:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
 
 
 class _Batches:

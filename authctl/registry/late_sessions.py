@@ -45,7 +45,7 @@ class SessionFromRows:
         self.rows: list[StagedRow] = []
         self.said_at: dict[str, int] = {}
         self._details: dict[str, Any] = {}
-        self._end: tuple[int, str] | None = None
+        self.ended: tuple[int, str] | None = None
         self._worked_out: tuple[Deadlines, int | None, Tokens] | None = None
         self.created_at, self.last_used_at = NEVER, BEFORE_ALL
 
@@ -73,7 +73,7 @@ class SessionFromRows:
 
     def end(self, at: int, reason: str) -> None:
         """End the session at an instant."""
-        self._end = (at, reason)
+        self.ended = (at, reason)
 
     @property
     def texts(self) -> dict[str, str]:
@@ -106,7 +106,7 @@ class SessionFromRows:
 
     def lived_at(self, at: int) -> bool:
         """See `LateSession`."""
-        if self._end is not None and self._end[0] <= at:
+        if self.ended is not None and self.ended[0] <= at:
             return False
         return held_until(self.expires_at, self.profile.name, self._rules.continuity) > at
 
@@ -122,8 +122,8 @@ class SessionFromRows:
             deadlines=deadlines,
             fixed_expires_at=fixed,
             tokens=tokens,
-            ended_at=self._end[0] if self._end else None,
-            ended_by=self._end[1] if self._end else None,
+            ended_at=self.ended[0] if self.ended else None,
+            ended_by=self.ended[1] if self.ended else None,
             **details,
         )
 

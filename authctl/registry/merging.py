@@ -15,6 +15,7 @@ See docs/glossary.md#late-row.
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from heapq import merge
+from itertools import groupby
 from typing import NamedTuple
 
 from authctl import names
@@ -42,6 +43,10 @@ class Plan:
     moved: list[tuple[int, str]] = field(default_factory=list)
     """Lines whose key is that of another user's session, and what became of them."""
 
+    def copy(self) -> "Plan":
+        """The same plan, to go on from."""
+        return Plan(self.new.copy(), self.changed.copy(), self.unchanged, self.finals.copy(), self.moved.copy())
+
 
 class _Deed(NamedTuple):
     """A deed that binds what is told later of the time before it; exactly one of its last four fields says how."""
@@ -53,6 +58,8 @@ class _Deed(NamedTuple):
     """Why it ended sessions that lived then."""
     of_password: bool = False
     """Whether it ended only what the profile of a session says that a changed password ends."""
+    last_number: int | None = None
+    """The greatest number of a session when it was done, where it is a revocation that an import applied to another user's rows."""
 
 
 class Merger:
@@ -72,38 +79,61 @@ class Merger:
         self.restored_at = view.restored_at()
         self._read_known(view, batch)
         self._plan = Plan()
-        for staged in batch:
-            self._add(staged)
+        for _, group in groupby(batch, key=lambda staged: staged.key_without_user or staged.key):
+            self._add_group(list(group))
         return self._plan
+
+    def _add_group(self, group: Sequence[StagedKey]) -> None:
+        """Plan keys that are the same without the user: what ends the rows of one ends older rows of the others.
+
+        So they are planned again until none of them learns of another end, whatever their order in the files.
+        """
+        before, ends = self._plan, {staged.key: list[_Deed]() for staged in group}
+        first_users = dict(self._first_users)
+        for _ in range(len(group) + 1):
+            self._plan, self._first_users, known = before.copy(), dict(first_users), ends
+            ends = {
+                staged.key: self._add(staged, [end for key in known if key != staged.key for end in known[key]])
+                for staged in group
+            }
+            if ends == known:
+                return
 
     def _read_known(self, view: View, batch: Sequence[StagedKey]) -> None:
         without_user = [staged.key_without_user for staged in batch if staged.key_without_user is not None]
         keys = [*(staged.key for staged in batch), *without_user]  # 0.1.0 stored the key without the user as the key
         self.finals = view.imported_finals(keys)
+        self.finals_without_user = view.imported_finals(without_user, without_user=True)
         self.known: dict[bytes, list[ImportedDetail]] = {}
         for one in view.imported(keys, without_user, self.now):
             for key in {one.key, one.key_without_user} - {None}:
                 self.known.setdefault(key, []).append(one)  # type: ignore[arg-type]  # None was taken out
         self.users = view.users_among({row.details["username"] for staged in batch for row in staged.rows})
 
-    def _add(self, staged: StagedKey) -> None:
+    def _add(self, staged: StagedKey, inherited: Sequence[_Deed]) -> list[_Deed]:
+        """Plan a key; the ends that this makes for older rows of other users under the same key."""
         own, others = self._sessions_of(staged)
         living = [one for one in own if _final_end(one.session) is None]
-        final = self._settled_until(staged, own, is_known=bool(living))
+        final = self._settled_until(staged, own)
         rows = sorted(((self._counts_as(row.at), row) for row in staged.rows), key=lambda pair: pair[0])
         fresh = [pair for pair in rows if pair[0] > final]
         ahead = [row.at for counts_as, row in rows if counts_as <= final < row.at]
         if ahead:
             self._plan.finals[staged.key] = max(ahead)
+        fresh = self._without_removed(staged, fresh, is_known=bool(living))
         if not fresh:
             self._plan.unchanged += 1
-            return
+            return []
         registered = len(self._plan.new)
         user = self.users.get(names.fold(fresh[0][1].details["username"]))
-        deeds = self._deeds_since(fresh, living, others, user)
-        _Partition(self, staged, fresh, living, user, deeds).plan()
+        inherited = [end for end in inherited if not _is_spared(end, living)]
+        deeds = self._deeds_since(fresh, living, [*inherited, *self._ends_of_others(others, living)], user)
+        partition = _Partition(self, staged, fresh, living, user, deeds)
+        partition.plan()
+        self._revoke_others(staged, others, partition.closed)
         if len(self._plan.new) > registered:
             self._say_moved(staged, fresh[0][1], others)
+        return partition.ends
 
     def _sessions_of(self, staged: StagedKey) -> tuple[list[ImportedDetail], list[ImportedDetail]]:
         """The known sessions of a key, and those of other users under the same key without the user."""
@@ -117,13 +147,41 @@ class Merger:
         of_0_1_0 = [one for one in same if one.key == staged.key_without_user and one.session.number not in taken]
         return sorted([*own, *of_0_1_0], key=lambda one: one.session.number), others
 
-    def _settled_until(self, staged: StagedKey, own: Iterable[ImportedDetail], *, is_known: bool) -> int:
+    def _settled_until(self, staged: StagedKey, own: Iterable[ImportedDetail]) -> int:
         """The instant up to which rows of a key change nothing."""
         ends = [_final_end(one.session) for one in own]
         ends.append(self.finals.get(staged.key))
-        if staged.key_without_user is not None and not is_known:
+        if staged.key_without_user is not None:  # as 0.1.0 kept it
             ends.append(self.finals.get(staged.key_without_user))
         return max((end for end in ends if end is not None), default=BEFORE_ALL)
+
+    def _without_removed(
+        self, staged: StagedKey, fresh: list[tuple[int, StagedRow]], *, is_known: bool
+    ) -> list[tuple[int, StagedRow]]:
+        """The rows without those from before the end of another user's session of the same key that was removed; these are said."""
+        end = self.finals_without_user.get(staged.key_without_user or b"")
+        if end is None or is_known:
+            return fresh
+        text = "not registered: the session of its key ended under another user name after this row, and was removed"
+        self._plan.moved += [(row.line, text) for counts_as, row in fresh if counts_as <= end]
+        return [pair for pair in fresh if pair[0] > end]
+
+    def _revoke_others(self, staged: StagedKey, others: Sequence[ImportedDetail], closed: Sequence[Criteria]) -> None:
+        """Revoke known sessions of other users under the same key, where rows of this one bring a revocation from before they were
+        registered."""
+        planned = {number for number, _ in self._plan.changed}
+        for criteria in closed:
+            end = _Deed(criteria.at, criteria.revocation.id, last_number=criteria.revocation.last_number)
+            for other in others:
+                is_over = _final_end(other.session) is not None or other.session.number in planned
+                if is_over or other.session.last_used_at > end.at or _is_spared(end, [other]):
+                    continue
+                part = SessionFromRows(self.rules)
+                part.join(other)
+                keys = (other.key_without_user or staged.key_without_user, other.profile_named)
+                imported = Imported(other.key, part.session(), other.said_at, end.revocation_id, *keys)
+                self._plan.changed.append((other.session.number, imported))
+                planned.add(other.session.number)
 
     def _counts_as(self, at: int) -> int:
         """The instant that a row counts as where it is compared with deeds.
@@ -139,11 +197,11 @@ class Merger:
         self,
         fresh: Sequence[tuple[int, StagedRow]],
         living: Sequence[ImportedDetail],
-        others: Sequence[ImportedDetail],
+        ends_of_others: Sequence[_Deed],
         user: User | None,
     ) -> Callable[[int], Iterator[_Deed]]:
         """The deeds that may bind the rows of a key, from an instant on, in the order of time."""
-        fixed = [*self._ends(user), *self._ends_of_others(others, living)]
+        fixed = [*self._ends(user), *ends_of_others]
         if self.revoke_all and all(one.session.created_at > self.revoke_all[1] for one in living):
             # else that session was spared, and with it the rows that join it
             fixed.append(_Deed(self.revoke_all[1], revocation_id=self.revoke_all[0]))
@@ -171,11 +229,12 @@ class Merger:
     def _ends_of_others(others: Sequence[ImportedDetail], living: Sequence[ImportedDetail]) -> Iterator[_Deed]:
         """The ends of other users' sessions of the same key: rows from before tell of that session under another name."""
         for session in (one.session for one in others):
-            end = _final_end(session)
-            if end is None or any(one.session.created_at <= end for one in living):
-                continue
-            revocation_id = session.revocation_id if session.revoked_at is not None else None
-            yield _Deed(end, revocation_id=revocation_id, reason=None if revocation_id else session.ended_by)
+            at = _final_end(session)
+            if at is not None:
+                revocation_id = session.revocation_id if session.revoked_at is not None else None
+                end = _Deed(at, revocation_id=revocation_id, reason=None if revocation_id else session.ended_by)
+                if not _is_spared(end, living):
+                    yield end
 
     def _say_moved(self, staged: StagedKey, row: StagedRow, others: Sequence[ImportedDetail]) -> None:
         key, user = staged.key_without_user, row.details["username"]
@@ -219,6 +278,10 @@ class _Partition:
         self._since = BEFORE_ALL
         self._next = 0
         self._part = SessionFromRows(merger.rules)
+        self.ends: list[_Deed] = []
+        """The ends that its parts have, for older rows of other users under the same key."""
+        self.closed: list[Criteria] = []
+        """The revocations by criteria that its parts come under."""
 
     def plan(self) -> None:
         """Plan a session for each part of the rows."""
@@ -263,24 +326,51 @@ class _Partition:
     def _close(self, deed: _Deed | None) -> None:
         """Plan the session of the present part, which a deed closes, or nothing does."""
         part, user, now = self._part, self.user, self.merger.now
-        revocation_id = None
+        revoking = None
         if deed:
             if deed.reason and part.lived_at(deed.at):
                 part.end(deed.at, deed.reason)
-            revocation_id = next(filter(None, map(self._revocation_by, self.deeds_since(deed.at))), None)
-        if user and user.disabled_at is not None and revocation_id is None and part.lived_at(now):
+            revoking = next((later for later in self.deeds_since(deed.at) if self._revokes(later)), None)
+        if user and user.disabled_at is not None and revoking is None and part.lived_at(now):
             part.end(max(user.disabled_at, part.last_used_at), "user_disabled")
+        self._note_end(revoking)
+        revocation_id = revoking and _revocation_of(revoking)
         named = part.known.profile_named if part.known else self.merger.rules.named is not None
         key, without_user = self.staged.key, self.staged.key_without_user
         self.merger.add(Imported(key, part.session(), part.said_at, revocation_id, without_user, named), part.known)
         if deed:
             self._begin_part(deed.at)
 
-    def _revocation_by(self, deed: _Deed) -> int | None:
-        """The revocation that a deed puts the present part under, which is closed by then; None for none."""
-        if deed.criteria is None:
-            return deed.revocation_id
-        return deed.criteria.revocation.id if self._binds(deed, self._part.known) else None
+    def _revokes(self, deed: _Deed) -> bool:
+        """Whether a deed revokes the present part, which is closed by then."""
+        return _revocation_of(deed) is not None and (deed.criteria is None or self._binds(deed, self._part.known))
+
+    def _note_end(self, revoking: _Deed | None) -> None:
+        """Note the end of the present part, and the revocation by criteria that it comes under."""
+        part = self._part
+        if revoking is None:
+            if part.ended is not None:
+                at, reason = part.ended
+                self.ends.append(_Deed(max(at, part.last_used_at), reason=reason))
+            return
+        last_number = revoking.last_number
+        if revoking.criteria is not None:
+            self.closed.append(revoking.criteria)
+            last_number = revoking.criteria.revocation.last_number
+        at = max(revoking.at, part.last_used_at)
+        self.ends.append(_Deed(at, revocation_id=_revocation_of(revoking), last_number=last_number))
+
+
+def _revocation_of(deed: _Deed) -> int | None:
+    return deed.revocation_id if deed.criteria is None else deed.criteria.revocation.id
+
+
+def _is_spared(end: _Deed, living: Sequence[ImportedDetail]) -> bool:
+    """Whether a user's living session was there when another user's session of the same key ended: it was not meant."""
+    return any(
+        one.session.created_at <= end.at and (end.last_number is None or one.session.number <= end.last_number)
+        for one in living
+    )
 
 
 def _instant(deed: _Deed) -> int:

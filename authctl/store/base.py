@@ -219,8 +219,9 @@ class View(Protocol):
     def imported(self, keys: Sequence[bytes], keys_without_user: Sequence[bytes], now: int) -> list[ImportedDetail]:
         """The sessions that imports registered under those keys, or under those keys without the user, oldest first."""
 
-    def imported_finals(self, keys: Sequence[bytes]) -> dict[bytes, int]:
-        """The latest instants at which removed sessions of those keys were revoked or ended, of each that has one."""
+    def imported_finals(self, keys: Sequence[bytes], *, without_user: bool = False) -> dict[bytes, int]:
+        """The latest instants at which removed sessions of those keys were revoked or ended, of each that has one; with
+        `without_user` of the keys without the user, whose user is not known any more."""
 
 
 class Change(View, Protocol):
@@ -385,7 +386,8 @@ class Staging(Protocol):
         """The keys without the user of which rows of several users were staged."""
 
     def by_key(self) -> Iterator[StagedKey]:
-        """Each key with its rows, oldest first, keys by their oldest row; an order that does not depend on the file's."""
+        """Each key with its rows, oldest first; keys that are the same without the user together, by their oldest row. An order
+        that does not depend on the file's."""
 
     def keys(self) -> int:
         """How many keys were staged."""

@@ -244,6 +244,7 @@ _EXACTLY_WHO = (
     # the key of an import's rows without the user, by which a session is known whose user was renamed
     "ALTER TABLE imported ADD COLUMN key_without_user BLOB",
     "ALTER TABLE imported ADD COLUMN profile_named INTEGER NOT NULL DEFAULT 0 CHECK (profile_named IN (0, 1))",
+    "ALTER TABLE imported_finals ADD COLUMN without_user INTEGER NOT NULL DEFAULT 0 CHECK (without_user IN (0, 1))",
     "CREATE INDEX imported_by_key_without_user ON imported (key_without_user) WHERE key_without_user IS NOT NULL",
     # every session from before the last restore, or the last acceptance of a chain, has ended
     "ALTER TABLE registry ADD COLUMN restored_at INTEGER",

@@ -436,9 +436,10 @@ class SqliteView:
                 found[session.number] = ImportedDetail(session, json.loads(said_at), key, without_user, bool(named))
         return [found[number] for number in sorted(found)]
 
-    def imported_finals(self, keys: Sequence[bytes]) -> dict[bytes, int]:
-        sql = f"SELECT key, at FROM imported_finals WHERE key IN ({_listed('key', keys)})"
-        return dict(self._all(sql, {f"key_{index}": key for index, key in enumerate(keys)}))
+    def imported_finals(self, keys: Sequence[bytes], *, without_user: bool = False) -> dict[bytes, int]:
+        sql = f"SELECT key, at FROM imported_finals WHERE key IN ({_listed('key', keys)}) AND without_user = :without_user"
+        given = {f"key_{index}": key for index, key in enumerate(keys)}
+        return dict(self._all(sql, {**given, "without_user": without_user}))
 
 
 def _listed(name: str, values: Sequence[object]) -> str:

@@ -133,15 +133,16 @@ _IMPORTED = f"""
 """
 
 # Where a session that lived is not taken over, its rows that were ahead of the clock would make it live once the clock gets there.
-_AHEAD = f"SELECT {{key}}, t.last_used_at FROM {SCHEMA}.imported AS i CROSS JOIN {SCHEMA}.sessions AS t ON t.number = i.number"
+_AHEAD = f"SELECT {{key}}, t.last_used_at, {{without_user}} FROM {SCHEMA}.imported AS i CROSS JOIN {SCHEMA}.sessions AS t ON t.number = i.number"
 _FINALS = f"""
-    INSERT INTO imported_finals (key, at) SELECT key, max(at) FROM (
-        SELECT key, at FROM {SCHEMA}.imported_finals
-        UNION ALL {_AHEAD.format(key="i.key")} WHERE t.last_used_at > :at AND NOT {_IS_OVER}
-        UNION ALL {_AHEAD.format(key="i.key_without_user")}
+    INSERT INTO imported_finals (key, at, without_user) SELECT key, max(at), min(without_user) FROM (
+        SELECT key, at, without_user FROM {SCHEMA}.imported_finals
+        UNION ALL {_AHEAD.format(key="i.key", without_user=0)} WHERE t.last_used_at > :at AND NOT {_IS_OVER}
+        UNION ALL {_AHEAD.format(key="i.key_without_user", without_user=1)}
         WHERE t.last_used_at > :at AND NOT {_IS_OVER} AND i.key_without_user IS NOT NULL
     ) WHERE TRUE GROUP BY key
-    ON CONFLICT (key) DO UPDATE SET at = excluded.at WHERE excluded.at > imported_finals.at
+    ON CONFLICT (key) DO UPDATE SET at = excluded.at, without_user = min(without_user, excluded.without_user)
+    WHERE excluded.at > imported_finals.at
 """
 
 _NEWLY_DISABLED = f"""

@@ -78,8 +78,9 @@ class SqliteStaging:
             self._stage()
             found = self.connection.execute(
                 "SELECT key, key_without_user, at, details, line"
-                " FROM (SELECT *, min(at) OVER (PARTITION BY key) AS first FROM staged)"
-                " ORDER BY first, key, at, details, line"
+                " FROM (SELECT *, coalesce(key_without_user, key) AS shared,"
+                " min(at) OVER (PARTITION BY coalesce(key_without_user, key)) AS first FROM staged)"
+                " ORDER BY first, shared, key, at, details, line"
             )
             while rows := found.fetchmany(1_000):
                 yield from rows

@@ -38,10 +38,11 @@ from authctl.store.selection import JOINED, OPEN, UNACKNOWLEDGED, status_sql
 from authctl.store.values import LEAP, Archive, Carried, Cursor, DeadlineChanges, Imported, Removable, Removed
 
 _KEEP_FINALS = (
-    "INSERT INTO imported_finals (key, at) SELECT {key}, max(max(coalesce(r.at, s.ended_at), s.last_used_at)) FROM json_each(?) AS gone"
+    "INSERT INTO imported_finals (key, at, without_user)"
+    " SELECT {key}, max(max(coalesce(r.at, s.ended_at), s.last_used_at)), {without_user} FROM json_each(?) AS gone"
     f" JOIN imported AS i ON i.number = gone.value JOIN sessions AS s ON s.number = i.number {JOINED}"
     " WHERE coalesce(r.at, s.ended_at) IS NOT NULL AND {key} IS NOT NULL GROUP BY {key}"
-    " ON CONFLICT (key) DO UPDATE SET at = max(at, excluded.at)"
+    " ON CONFLICT (key) DO UPDATE SET at = max(at, excluded.at), without_user = min(without_user, excluded.without_user)"
 )
 
 
@@ -324,8 +325,8 @@ class SqliteChange(SqliteView):
 
     def _remove(self, numbers: Sequence[int]) -> None:
         given = json.dumps(numbers)
-        for key in ("i.key", "i.key_without_user"):
-            self.connection.execute(_KEEP_FINALS.format(key=key), (given,))
+        for key, without_user in (("i.key", 0), ("i.key_without_user", 1)):
+            self.connection.execute(_KEEP_FINALS.format(key=key, without_user=without_user), (given,))
         searching.take_out(self.connection, numbers)
         for table in ("imported", "sessions"):
             sql = f"DELETE FROM {table} WHERE number IN (SELECT value FROM json_each(?))"
