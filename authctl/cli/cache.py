@@ -7,7 +7,7 @@ import typer
 from authctl import records, render
 from authctl.cli.context import counted, start
 from authctl.cli.options import Actor, Limit, Note, Output, Quiet, several, user_names
-from authctl.cli.selecting import say_of_names
+from authctl.cli.selecting import say_of_names, warn_of_unknown
 
 User = Annotated[
     list[str] | None,
@@ -41,5 +41,6 @@ def clear(
     cli = start(ctx, output, quiet)
     outcome = cli.registry.clear_cache(several(user), note=cli.note(note), actor=actor)
     cli.say(f"forgot {counted(outcome.forgotten, 'login')}; sessions stay as they are")
+    warn_of_unknown(cli, user or ())
     if cli.form:
         cli.show(records.cleared(outcome))

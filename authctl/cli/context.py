@@ -168,9 +168,10 @@ class Cli:
             )  # as it is: a cursor has no more than letters, digits, `.`, `-` and `_`
 
     def say_cut(self, limit: int | None, more: Callable[[], bool]) -> None:
-        """Say that a terminal was shown a screenful only, where nobody set a limit and there is more."""
-        if limit is None and self.screenful and more():
-            self.say(f"only the first {self.screenful} are shown; for more: --limit N")
+        """Say that a list was cut, quiet or not: to a screenful on a terminal, or to the limit that was given."""
+        shown = limit or self.screenful
+        if shown and more():
+            talk(f"only the first {shown} are shown; for more: {'a larger --limit' if limit else '--limit N'}")
 
     def warn(self, text: str) -> None:
         """A warning, on standard error, quiet or not."""
@@ -224,18 +225,19 @@ class Cli:
             raise Refused(
                 "not done: confirmation needed, but this is not a terminal", "to skip the confirmation: --yes"
             )
-        if self.ask(f"authctl: {question} ").strip().lower() != owed:
+        answer = self.ask(f"authctl: {question} ").strip().lower().replace(",", "")
+        if answer != owed and not (owed == "y" and answer == "yes"):
             raise Refused(f"not done: the answer was not '{owed}'")
 
     # Standard input
 
-    def lines(self, header: str = "id") -> Iterator[str]:
+    def lines(self, header: str = "id", read: Callable[[str], str] = first_field) -> Iterator[str]:
         """The lines of standard input: what stands before the first tab; blank lines and a list's header left out.
 
         A header other than `id` is one where other columns stand beside it: alone it may be what is meant.
         """
         for number, raw in enumerate(sys.stdin.buffer if sys.stdin else ()):
-            line = first_field(raw.decode(errors="surrogateescape"))
+            line = read(raw.decode(errors="surrogateescape"))
             is_header = number == 0 and line == header and (header == "id" or b"\t" in raw.strip())
             if line and not is_header:
                 yield line

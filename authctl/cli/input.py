@@ -24,6 +24,21 @@ def strip_token(text: str) -> str:
     return stripped
 
 
+def first_name(line: str) -> str:
+    """The name before the first tab of a line; quotes around it are part of it."""
+    return line.strip(_AROUND).split("\t", 1)[0].strip(_AROUND)
+
+
+def format_of_names(first_line: str) -> str | None:
+    """The format, other than a name a line, that the first line of some names is in; None where it is none that is known."""
+    line = first_line.strip()
+    if line[:1] in ("{", "["):
+        return "JSON"
+    if line.startswith(("username,", "id,", "group,")):
+        return "CSV"
+    return "a list of ids" if line == "id" else None
+
+
 def first_field(line: str) -> str:
     """What stands in a line before its first tab: the id of a row that a list printed."""
     return strip_text(line.strip(_AROUND).split("\t", 1)[0])

@@ -116,6 +116,8 @@ def revoke(
         cli.say(f"{counted(web, 'web session')} among them: without --kind every kind is covered")
     warn_of_similar(cli, user or ())
     warn_of_unknown(cli, user or ())
+    if targets.texts and 0 < outcome.selected < len(set(targets.texts)) - len(outcome.not_found):
+        cli.warn("some of the ids do not match the other filters, and were not selected")
     targets.warn_of_unusable(cli)
     _show(cli, outcome._replace(not_found=targets.not_found(outcome.not_found)))
 

@@ -183,9 +183,12 @@ def say_of_names(cli: Cli, users: Sequence[str] | None) -> None:
         cli.say(line)
 
 
-def say_of_users(ctx: Any, cli: Cli, selection: SessionFilter) -> None:
-    """Say of users that a list was asked for which names nobody has, and how many web sessions it leaves out unasked."""
-    if cli.quiet or selection.username is None:
+def say_of_users(ctx: Any, cli: Cli, selection: SessionFilter, *, is_empty: bool = False) -> None:
+    """Say of users that a list was asked for which names nobody has, and how many web sessions it leaves out unasked.
+
+    Of another filter web sessions are counted where nothing was listed: all sessions were looked at then in any case.
+    """
+    if cli.quiet or not (selection.username or (is_empty and selection.narrowed(kind=None).criteria())):
         return
     say_of_names(cli, texts_of(selection.username))
     unasked = ctx.get_parameter_source("kind").name == "DEFAULT"

@@ -104,18 +104,20 @@ def list_(
         found = cli.registry.count(selection) if groups is None else len(groups)
         as_json = cli.form in (Format.JSON, Format.NDJSON)
         cli.show_line(f'{{"count": {found}}}' if as_json else str(found))
-        say_of_users(ctx, cli, selection)
+        say_of_users(ctx, cli, selection, is_empty=not found)
         return
     if groups is not None:
         cli.show_cut(map(records.group, groups), render.GROUPS, limit)
+        say_of_users(ctx, cli, selection, is_empty=not groups)
         return
     listed = cli.registry.sessions(selection, sort=sort, after=after, limit=limit or cli.screenful)
     shape = render.REVOKED_SESSIONS if selection.statuses == (Status.REVOKED,) else render.SESSIONS
     shape = shape if wipe is None else render.WIPED_SESSIONS
-    cli.show_many(map(records.session, listed), shape)
-    cli.say_cut(limit, more=lambda: listed.next is not None)
+    is_listed = cli.show_many(map(records.session, listed), shape)
+    if limit is None:
+        cli.say_cut(limit, more=lambda: listed.next is not None)
     cli.say_next(listed.next)
-    say_of_users(ctx, cli, selection)
+    say_of_users(ctx, cli, selection, is_empty=not is_listed)
 
 
 @app.command()

@@ -7,9 +7,10 @@ import typer
 
 from authctl import records, render
 from authctl.cli.context import Cli, counted, start
+from authctl.cli.input import first_name, format_of_names
 from authctl.cli.options import Actor, DryRun, Limit, Note, Output, Quiet, user_names
 from authctl.cli.selecting import warn_of_similar, warn_of_unknown
-from authctl.errors import NotFound
+from authctl.errors import InvalidInput, NotFound
 from authctl.render import Format
 
 if TYPE_CHECKING:
@@ -139,8 +140,10 @@ def _read_names(cli: Cli, given: Sequence[str]) -> Sequence[str]:
     Raises NotFound where there are none.
     """
     found: Sequence[str] = user_names(
-        [name for text in given for name in (cli.lines("username") if text == "-" else (text,))]
+        [name for text in given for name in (cli.lines("username", first_name) if text == "-" else (text,))]
     )
+    if "-" in given and found and (form := format_of_names(found[0])):
+        raise InvalidInput(f"standard input is {form}", "one user name per line, such as: authctl users list -o id")
     if not found:
         raise NotFound("no names on standard input", "one name a line")
     return found

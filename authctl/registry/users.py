@@ -103,7 +103,7 @@ def disable(
 def _each_once(usernames: Sequence[str]) -> list[str]:
     """The names as they will be stored, each user once. Raises InvalidInput for one that cannot be."""
     once: dict[str, str] = {}
-    for name in map(names.username, usernames):
+    for name in map(names.username, (usernames,) if isinstance(usernames, str) else usernames):
         once.setdefault(names.fold(name), name)
     return list(once.values())
 
