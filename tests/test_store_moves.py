@@ -137,3 +137,15 @@ def test_events_since_are_told_by_their_action(registry):
         assert not view.has_event_since(1, ["registry.init"])
         assert view.has_event_since(1, ["session.issue"])
         assert not view.has_event_since(2, ["session.issue"])
+
+
+def test_a_use_in_its_time_writes_no_move(registry, clock):
+    """Its instant tells that it came since: verifying, the most frequent deed, pays for no other index and no counter."""
+    issued = registry.issue(username="alice", application="Outlook")
+    clock.forward(hours=1)
+    with registry._core.store.view() as view:
+        before = view.counters()
+    assert registry.verify(issued.access_token).last_used_at > before.seen_at
+    with registry._core.store.view() as view:
+        assert view.counters().moves == before.moves
+        assert view._one("SELECT moved_in FROM sessions") == (None,)
