@@ -575,6 +575,7 @@ def test_no_secret_is_shown_or_kept(installed: Authctl, home: Path):
     keys = json.loads((home / "keys.json").read_bytes())["keys"]
     secrets = [token[33:65], token[65:], keys[0]["secret"]]
     stored = b"".join(path.read_bytes() for path in home.iterdir() if path.name.startswith("registry"))
+    assert b"alice" in stored
     for secret in secrets:
         assert secret not in "".join(said)
         assert bytes.fromhex(secret) not in stored

@@ -210,6 +210,7 @@ def test_doctor_by_command(installed: Authctl, home: Path):
     ran = installed("doctor")
     header, *lines = ran.out.splitlines()
     assert header == "check\tok\tfound\tnext"
+    assert len(lines) > 5
     bad = [line for line in lines if line.split("\t")[1] == "false"]
     assert ran.code == (9 if bad else 0)
     (home / "keys.json").chmod(0o640)

@@ -104,7 +104,9 @@ class Installation:
     def secrets(self) -> set[str]:
         """What must never be seen: the hidden parts of the first tokens, and every key there has been."""
         keys = json.loads((self.home / "keys.json").read_bytes())["keys"]
-        return {token[-64:] for token in self.tokens} | {key["secret"] for key in keys if key.get("secret")}
+        kept = {key["secret"] for key in keys if key.get("secret")}
+        assert kept
+        return {token[-64:] for token in self.tokens} | kept
 
 
 PREVIEWED_ROWS = re.compile(r"^id\tusername\tapplication\tdevice\tstatus\n([a-z0-9]{16}\t.*\n)+", re.MULTILINE)

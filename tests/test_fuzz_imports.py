@@ -101,6 +101,7 @@ def is_taken(raw: bytes) -> bool:
     else:
         check_rows(mapping)
         return True
+    assert refused.faults
     assert all(fault.startswith("map.yaml:") for fault in refused.faults), refused.faults
     assert unseen(refused.message) == []
     return False
@@ -121,6 +122,7 @@ def seconds(deed: Callable[[], object]) -> float:
 
 def test_mutations_of_mappings_are_read_or_refused():
     """Every shipped mapping, damaged: a mapping that works, or faults with their places, and never much work."""
+    assert len(MAPS) > 5
     chance = Random(SEED)
     accepted = 0
     for _ in range(MUTATIONS // 4):

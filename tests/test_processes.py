@@ -369,7 +369,9 @@ def written_down(home: Path) -> Storm:
     """What is in the files of all processes of a storm; the last line of one that was killed may be torn."""
     deeds: list[dict] = []
     unanswered = []
-    for file in home.glob("deeds-*"):
+    files = list(home.glob("deeds-*"))
+    assert files
+    for file in files:
         *lines, _torn = file.read_bytes().split(b"\n")
         told = [json.loads(line) for line in lines]
         deeds += [deed for deed in told if "acked" in deed and deed["kind"] != "nothing"]

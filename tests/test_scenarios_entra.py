@@ -330,6 +330,7 @@ def test_r3_within_grace_the_same_pair_is_given_again(entra: Registry, clock: Cl
     assert len(list(entra.events())) == events
     assert entra.verify(second.access_token).generation == 1
     database = b"".join(path.read_bytes() for path in home.glob("registry.db*"))
+    assert issued.session.id.encode() in database
     for one in (issued, first):
         for token in (one.access_token, one.refresh_token):
             assert token.encode() not in database

@@ -247,6 +247,7 @@ def test_a_list_of_what_many_have_is_walked_at_once(registry: Registry, monkeypa
         found = view.page(selection, NOW, 5, place).sessions
         view.connection.set_trace_callback(None)
     assert [one.id for one in found] == (every[10:15] if after else every[:5])
+    assert traced
     assert not [sql for sql in traced if "sessions AS s NOT INDEXED" in sql]
 
 
