@@ -4,6 +4,12 @@ The design behind the tables: status is never stored; every session names the re
 ends it, and exactly one revocation is open (no instant, no note), which all others name. So revoking
 everything closes one row, and "not revoked" is an equality that leads an index.
 
+sqlite-utils keeps the list of migrations and the table of those that were applied, finds the pending ones and applies them
+in order; each runs in a savepoint of the transaction below, together with its record. No other module uses it. Imports
+insert by `executemany`, because `insert_all` took three times as long (decision 98); and a command imports this module only
+when it creates or upgrades a registry, because the import of sqlite-utils takes 82 ms of processor time, where Python with
+sqlite3 takes 24 ms.
+
 See docs/glossary.md#open-revocation.
 """
 

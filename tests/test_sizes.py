@@ -1,0 +1,50 @@
+"""Sizes of functions and files: a function fits on a screen, and a file has one subject."""
+
+import ast
+from pathlib import Path
+from statistics import median, quantiles
+
+ROOT = Path(__file__).parents[1]
+FILES = {path.relative_to(ROOT).as_posix(): path.read_text() for path in sorted((ROOT / "authctl").rglob("*.py"))}
+
+MEDIAN, NINETIETH, LONGEST = 6, 17, 80
+"""Lines of a function, from `def` to its end, docstring included."""
+
+LONGEST_FILE = 400
+LONGER_FILES = {
+    "authctl/records.py": 418,
+    "authctl/registry/__init__.py": 705,
+    "authctl/store/base.py": 452,
+    "authctl/store/reading.py": 471,
+    "authctl/store/writing.py": 410,
+}
+"""The files that are longer. They may only shrink: lower the number when one does, and remove the file that is short enough."""
+
+
+def function_lengths() -> dict[str, int]:
+    """The lines of each function and method."""
+    return {
+        f"{path}:{node.lineno} {node.name}": node.end_lineno - node.lineno + 1
+        for path, text in FILES.items()
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    }
+
+
+def test_functions_are_short():
+    """Half of them have six lines or fewer, nine in ten have seventeen or fewer, and none is longer than the longest today."""
+    lengths = function_lengths()
+    assert len(lengths) > 1_000
+    assert {name: length for name, length in lengths.items() if length > LONGEST} == {}
+    assert median(lengths.values()) <= MEDIAN
+    assert quantiles(lengths.values(), n=10)[-1] <= NINETIETH
+
+
+def test_files_are_short():
+    """No file has more than four hundred lines, but for those that had more: they do not grow."""
+    lengths = {path: len(text.splitlines()) for path, text in FILES.items()}
+    assert len(lengths) > 50
+    longer = {path: length for path, length in lengths.items() if length > LONGER_FILES.get(path, LONGEST_FILE)}
+    assert longer == {}, "split it by subject"
+    short_enough = [path for path in LONGER_FILES if lengths.get(path, 0) <= LONGEST_FILE]
+    assert short_enough == [], "remove it from the list"
