@@ -20,18 +20,18 @@ def time_options() -> list[tuple[tuple[str, ...], str]]:
 
 
 def test_every_option_that_takes_a_time_says_which_way_an_age_counts():
-    """`so long ago` or `so far ahead`, and never just an age."""
+    """An age is so long ago, or a length of time ahead, and never just an age."""
     found = time_options()
     assert len(found) >= 11
     for path, help_ in found:
-        assert ("so far ahead" if path in AHEAD else "so long ago") in help_, path
+        assert (" ahead " if path in AHEAD else "days ago") in help_, path
     assert {path for path, _ in found} >= AHEAD
 
 
 def test_the_general_page_says_which_options_count_ahead_and_which_back():
     """Each of them is named there."""
     (line,) = [part for part in PAGE.read_text().split("\n- ") if part.startswith("Times:")]
-    back, ahead = " ".join(line.split()).split("except for")
+    back, ahead = " ".join(line.split()).split("It counts ahead")
     for path, _ in time_options():
         assert f"`{path[-1]}`" in (ahead if path in AHEAD else back), path
 

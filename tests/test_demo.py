@@ -42,4 +42,4 @@ def test_the_demo_goes_by_no_variable_of_the_caller(tmp_path: Path, name: str):
     assert not place.exists()
     assert list((tmp_path / "temporary").iterdir()) == []
     assert "somebody else" not in ran.stdout
-    assert "the audit chain holds" in ran.stdout
+    assert "the audit chain is intact" in ran.stdout

@@ -90,7 +90,7 @@ def test_what_is_there_is_never_replaced(path: Path, taken: str):
         path.symlink_to(other)
     if taken == "symlink":
         other.write_text("mine")
-    with pytest.raises(Refused, match="exists already"):
+    with pytest.raises(Refused, match="file already exists"):
         keys.create(path, NOW)
     assert other.exists() == (taken == "symlink")
     assert not path.is_file() or path.read_text() == "mine"

@@ -204,7 +204,7 @@ def test_e9_a_network_is_its_first_bits(base, length: int, address):
 @pytest.mark.parametrize("text", ["10.0.0.1/8", "10.0.0.0/33", "10.0.0.*", "office", "", "2001:db8::1/32", "10/8"])
 def test_e9_what_is_no_network(text: str):
     """Bits beyond the length included: that was meant as an address, or another network."""
-    with pytest.raises(InvalidInput, match="is no network"):
+    with pytest.raises(InvalidInput, match="is not a network"):
         read_network(text)
 
 
@@ -307,11 +307,11 @@ def test_e9_platforms_are_literal_but_for_the_star():
 
 
 FAULTS = {
-    "networks: [10.0.0.1/8]": "3:31: 'networks': '10.0.0.1/8' is no network, such as 10.0.0.0/8 or 2001:db8::/32",
+    "networks: [10.0.0.1/8]": "3:31: 'networks': '10.0.0.1/8' is not a network such as 10.0.0.0/8 or 2001:db8::/32",
     "networks: []": "3:30: 'networks' must not be empty",
     "networks: 10.0.0.0/8": "3:30: 'networks' must be a list",
     'platforms: [" "]': "3:32: 'platforms': is blank",
-    "minimum_versions: {Outlook: newest}": "3:48: 'Outlook': 'newest' is no version that can be compared, such as 16.0.5000",
+    "minimum_versions: {Outlook: newest}": "3:48: 'Outlook': 'newest' is not a version such as 16.0.5000",
     "minimum_versions: {Outlook: 16}": "3:48: 'Outlook' must be text: put it in quotes",
     'minimum_versions: {Outlook: "16", OUTLOOK: "17"}': "3:19: minimum_versions has 'Outlook' and 'OUTLOOK', which are the same",
     "blocked: [POP3]": "3:20: unknown field 'blocked'",

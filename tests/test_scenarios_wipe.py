@@ -57,7 +57,7 @@ def test_m7_the_order_is_repeated_until_it_is_acknowledged(wiping: Registry, clo
     issued = wiping.issue(username="alice", application="Outlook", device="AL-PHONE")
     token = issued.access_token
     assert wiping.session(issued.session.id).wipe is None
-    with pytest.raises(TokenInvalid, match="nothing was ordered"):
+    with pytest.raises(TokenInvalid, match="no wipe was ordered"):
         wiping.wipe_done(token)
     wiping.revoke(SessionFilter(username="alice"), note="lost phone")
     assert wiping.session(issued.session.id).wipe is Wipe.PENDING
@@ -115,7 +115,7 @@ def test_m7_every_kind_of_revocation_orders_a_wipe(wiping: Registry, clock: Cloc
     assert refusal(wiping, issued.access_token).action == "wipe"
     assert refusal(wiping, other.access_token).action is None
     assert [wiping.session(one.session.id).wipe for one in (issued, other)] == [Wipe.DELIVERED, None]
-    with pytest.raises(TokenInvalid, match="nothing was ordered"):
+    with pytest.raises(TokenInvalid, match="no wipe was ordered"):
         wiping.wipe_done(other.access_token)
 
 
@@ -183,7 +183,7 @@ def test_m7_what_the_profile_becomes(wiping: Registry, clock: Clock):
     wiping.apply_profiles(profiles.read(TEXT.encode(), "p"), note="wiping again")
     wiping.revoke(SessionFilter(username="carol"), note="lost phone")
     assert [wiping.session(one.session.id).wipe for one in (early, late, third)] == ["pending", None, "pending"]
-    with pytest.raises(TokenInvalid, match="nothing was ordered"):
+    with pytest.raises(TokenInvalid, match="no wipe was ordered"):
         wiping.wipe_done(late.access_token)
 
 
@@ -298,12 +298,12 @@ def token(ran: Ran) -> str:
 
 
 def test_m7_by_command(installed_wiping: Authctl):
-    """What the application is told, as RFC 7662 has it; 5 until it is done and after; `wipe-done` is 0, and 5 where nothing was ordered."""
+    """What the application is told, as RFC 7662 has it; 5 until it is done and after; `wipe-done` is 0, and 5 where no wipe was ordered."""
     authctl = installed_wiping
     given = token(authctl("tokens", "issue", "--user", "alice", "--application", "Outlook"))
     refused = authctl("tokens", "wipe-done", stdin=given)
     assert (refused.code, refused.out) == (5, "")
-    assert "nothing was ordered" in refused.err
+    assert "no wipe was ordered" in refused.err
     assert authctl("revoke", "--user", "alice", "--note", "lost phone").code == 0
     (pending,) = authctl("sessions", "list", "--wipe", "pending", "-o", "json").json
     assert pending["wipe"] == "pending"

@@ -180,7 +180,7 @@ def test_several_users_are_changed_in_one_transaction(signed_in: Authctl, way: s
     """An outcome for each, in an array; an event for each; at one instant."""
     given = {
         "arguments": (["alice", "bob"], ""),
-        "input": (["-"], '\ufeffalice\r\n\n"bob"\n'),
+        "input": (["-"], "\ufeffalice\r\n\n bob \n"),
         "both": (["alice", "-"], "bob"),
     }
     for verb in ("disable", "enable", "password-changed"):

@@ -16,11 +16,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from heapq import merge
 from itertools import groupby
-from typing import NamedTuple
 
 from authctl import names
 from authctl.instants import DAY, MINUTE
 from authctl.model import Session, User
+from authctl.registry.deeds import Deed, instant_of_deed, is_spared, revocation_of
 from authctl.registry.late_sessions import BEFORE_ALL, MATCHED, Rules, SessionFromRows, detail
 from authctl.registry.past_revocations import Criteria, PastRevocations, Span
 from authctl.registry.users import password_ends
@@ -46,20 +46,6 @@ class Plan:
     def copy(self) -> "Plan":
         """The same plan, to go on from."""
         return Plan(self.new.copy(), self.changed.copy(), self.unchanged, self.finals.copy(), self.moved.copy())
-
-
-class _Deed(NamedTuple):
-    """A deed that binds what is told later of the time before it; exactly one of its last four fields says how."""
-
-    at: int
-    revocation_id: int | None = None
-    criteria: Criteria | None = None
-    reason: str | None = None
-    """Why it ended sessions that lived then."""
-    of_password: bool = False
-    """Whether it ended only what the profile of a session says that a changed password ends."""
-    last_number: int | None = None
-    """The greatest number of a session when it was done, where it is a revocation that an import applied to another user's rows."""
 
 
 class Merger:
@@ -88,7 +74,7 @@ class Merger:
 
         So they are planned again until none of them learns of another end, whatever their order in the files.
         """
-        before, ends = self._plan, {staged.key: list[_Deed]() for staged in group}
+        before, ends = self._plan, {staged.key: list[Deed]() for staged in group}
         first_users = dict(self._first_users)
         for _ in range(len(group) + 1):
             self._plan, self._first_users, known = before.copy(), dict(first_users), ends
@@ -110,7 +96,7 @@ class Merger:
                 self.known.setdefault(key, []).append(one)  # type: ignore[arg-type]  # None was taken out
         self.users = view.users_among({row.details["username"] for staged in batch for row in staged.rows})
 
-    def _add(self, staged: StagedKey, inherited: Sequence[_Deed]) -> list[_Deed]:
+    def _add(self, staged: StagedKey, inherited: Sequence[Deed]) -> list[Deed]:
         """Plan a key; the ends that this makes for older rows of other users under the same key."""
         own, others = self._sessions_of(staged)
         living = [one for one in own if _final_end(one.session) is None]
@@ -126,7 +112,7 @@ class Merger:
             return []
         registered = len(self._plan.new)
         user = self.users.get(names.fold(fresh[0][1].details["username"]))
-        inherited = [end for end in inherited if not _is_spared(end, living)]
+        inherited = [end for end in inherited if not is_spared(end, living)]
         deeds = self._deeds_since(fresh, living, [*inherited, *self._ends_of_others(others, living)], user)
         partition = _Partition(self, staged, fresh, living, user, deeds)
         partition.plan()
@@ -171,10 +157,10 @@ class Merger:
         registered."""
         planned = {number for number, _ in self._plan.changed}
         for criteria in closed:
-            end = _Deed(criteria.at, criteria.revocation.id, last_number=criteria.revocation.last_number)
+            end = Deed(criteria.at, criteria.revocation.id, last_number=criteria.revocation.last_number)
             for other in others:
                 is_over = _final_end(other.session) is not None or other.session.number in planned
-                if is_over or other.session.last_used_at > end.at or _is_spared(end, [other]):
+                if is_over or other.session.last_used_at > end.at or is_spared(end, [other]):
                     continue
                 part = SessionFromRows(self.rules)
                 part.join(other)
@@ -197,43 +183,43 @@ class Merger:
         self,
         fresh: Sequence[tuple[int, StagedRow]],
         living: Sequence[ImportedDetail],
-        ends_of_others: Sequence[_Deed],
+        ends_of_others: Sequence[Deed],
         user: User | None,
-    ) -> Callable[[int], Iterator[_Deed]]:
+    ) -> Callable[[int], Iterator[Deed]]:
         """The deeds that may bind the rows of a key, from an instant on, in the order of time."""
         fixed = [*self._ends(user), *ends_of_others]
         if self.revoke_all and all(one.session.created_at > self.revoke_all[1] for one in living):
             # else that session was spared, and with it the rows that join it
-            fixed.append(_Deed(self.revoke_all[1], revocation_id=self.revoke_all[0]))
-        fixed.sort(key=_instant)
+            fixed.append(Deed(self.revoke_all[1], revocation_id=self.revoke_all[0]))
+        fixed.sort(key=instant_of_deed)
         if self.past.is_empty:
             return lambda since: (deed for deed in fixed if deed.at >= since)
         texts, span = _all_texts(fresh, living), _span(fresh, living)
 
-        def deeds(since: int) -> Iterator[_Deed]:
-            by_criteria = (_Deed(one.at, criteria=one) for one in self.past.possible(texts, since, span))
-            return merge((deed for deed in fixed if deed.at >= since), by_criteria, key=_instant)
+        def deeds(since: int) -> Iterator[Deed]:
+            by_criteria = (Deed(one.at, criteria=one) for one in self.past.possible(texts, since, span))
+            return merge((deed for deed in fixed if deed.at >= since), by_criteria, key=instant_of_deed)
 
         return deeds
 
-    def _ends(self, user: User | None) -> Iterator[_Deed]:
+    def _ends(self, user: User | None) -> Iterator[Deed]:
         """The hard ends: of every session by a restore, of the user's by disabling or a changed password."""
         if self.restored_at is not None:
-            yield _Deed(self.restored_at, reason="restored")
+            yield Deed(self.restored_at, reason="restored")
         if user and user.ended_at is not None:
-            yield _Deed(user.ended_at, reason="user_disabled")
+            yield Deed(user.ended_at, reason="user_disabled")
         if user and user.password_changed_at is not None:
-            yield _Deed(user.password_changed_at, reason="password_changed", of_password=True)
+            yield Deed(user.password_changed_at, reason="password_changed", of_password=True)
 
     @staticmethod
-    def _ends_of_others(others: Sequence[ImportedDetail], living: Sequence[ImportedDetail]) -> Iterator[_Deed]:
+    def _ends_of_others(others: Sequence[ImportedDetail], living: Sequence[ImportedDetail]) -> Iterator[Deed]:
         """The ends of other users' sessions of the same key: rows from before tell of that session under another name."""
         for session in (one.session for one in others):
             at = _final_end(session)
             if at is not None:
                 revocation_id = session.revocation_id if session.revoked_at is not None else None
-                end = _Deed(at, revocation_id=revocation_id, reason=None if revocation_id else session.ended_by)
-                if not _is_spared(end, living):
+                end = Deed(at, revocation_id=revocation_id, reason=None if revocation_id else session.ended_by)
+                if not is_spared(end, living):
                     yield end
 
     def _say_moved(self, staged: StagedKey, row: StagedRow, others: Sequence[ImportedDetail]) -> None:
@@ -267,7 +253,7 @@ class _Partition:
         fresh: Sequence[tuple[int, StagedRow]],
         living: Sequence[ImportedDetail],
         user: User | None,
-        deeds_since: Callable[[int], Iterator[_Deed]],
+        deeds_since: Callable[[int], Iterator[Deed]],
     ) -> None:
         self.merger = merger
         self.staged = staged
@@ -278,14 +264,15 @@ class _Partition:
         self._since = BEFORE_ALL
         self._next = 0
         self._part = SessionFromRows(merger.rules)
-        self.ends: list[_Deed] = []
+        self.ends: list[Deed] = []
         """The ends that its parts have, for older rows of other users under the same key."""
         self.closed: list[Criteria] = []
         """The revocations by criteria that its parts come under."""
 
     def plan(self) -> None:
         """Plan a session for each part of the rows."""
-        for deed in self.deeds_since(self.fresh[0][0]):
+        created = (one.session.created_at for one in self.living)
+        for deed in self.deeds_since(min(self.fresh[0][0], *created) if self.living else self.fresh[0][0]):
             if self._next == len(self.fresh) and not self._part.rows:
                 return
             known = self._known_until(deed.at)
@@ -293,7 +280,7 @@ class _Partition:
                 continue  # the one exception: it is known to be used after the deed, and is not parted
             self._take_rows(deed.at, known)
             if not self._part.rows:
-                if deed.criteria is None and not deed.of_password:
+                if deed.criteria is None and (not deed.of_password or (known and self._binds(deed, known))):
                     self._begin_part(deed.at)
             elif self._binds(deed, known):
                 self._close(deed)
@@ -317,13 +304,13 @@ class _Partition:
         self._since = since
         self._part = SessionFromRows(self.merger.rules)
 
-    def _binds(self, deed: _Deed, known: ImportedDetail | None) -> bool:
+    def _binds(self, deed: Deed, known: ImportedDetail | None) -> bool:
         """Whether a deed ends or revokes the present part."""
         if deed.criteria is None:
             return not deed.of_password or password_ends(self.merger.rules.profiles, self._part.profile.name, None)
         return not (known and known.session.id in deed.criteria.except_ids) and deed.criteria.is_met_by(self._part)
 
-    def _close(self, deed: _Deed | None) -> None:
+    def _close(self, deed: Deed | None) -> None:
         """Plan the session of the present part, which a deed closes, or nothing does."""
         part, user, now = self._part, self.user, self.merger.now
         revoking = None
@@ -334,47 +321,31 @@ class _Partition:
         if user and user.disabled_at is not None and revoking is None and part.lived_at(now):
             part.end(max(user.disabled_at, part.last_used_at), "user_disabled")
         self._note_end(revoking)
-        revocation_id = revoking and _revocation_of(revoking)
+        revocation_id = revoking and revocation_of(revoking)
         named = part.known.profile_named if part.known else self.merger.rules.named is not None
         key, without_user = self.staged.key, self.staged.key_without_user
         self.merger.add(Imported(key, part.session(), part.said_at, revocation_id, without_user, named), part.known)
         if deed:
             self._begin_part(deed.at)
 
-    def _revokes(self, deed: _Deed) -> bool:
+    def _revokes(self, deed: Deed) -> bool:
         """Whether a deed revokes the present part, which is closed by then."""
-        return _revocation_of(deed) is not None and (deed.criteria is None or self._binds(deed, self._part.known))
+        return revocation_of(deed) is not None and (deed.criteria is None or self._binds(deed, self._part.known))
 
-    def _note_end(self, revoking: _Deed | None) -> None:
+    def _note_end(self, revoking: Deed | None) -> None:
         """Note the end of the present part, and the revocation by criteria that it comes under."""
         part = self._part
         if revoking is None:
             if part.ended is not None:
                 at, reason = part.ended
-                self.ends.append(_Deed(max(at, part.last_used_at), reason=reason))
+                self.ends.append(Deed(max(at, part.last_used_at), reason=reason))
             return
         last_number = revoking.last_number
         if revoking.criteria is not None:
             self.closed.append(revoking.criteria)
             last_number = revoking.criteria.revocation.last_number
         at = max(revoking.at, part.last_used_at)
-        self.ends.append(_Deed(at, revocation_id=_revocation_of(revoking), last_number=last_number))
-
-
-def _revocation_of(deed: _Deed) -> int | None:
-    return deed.revocation_id if deed.criteria is None else deed.criteria.revocation.id
-
-
-def _is_spared(end: _Deed, living: Sequence[ImportedDetail]) -> bool:
-    """Whether a user's living session was there when another user's session of the same key ended: it was not meant."""
-    return any(
-        one.session.created_at <= end.at and (end.last_number is None or one.session.number <= end.last_number)
-        for one in living
-    )
-
-
-def _instant(deed: _Deed) -> int:
-    return deed.at
+        self.ends.append(Deed(at, revocation_id=revocation_of(revoking), last_number=last_number))
 
 
 def _span(fresh: Sequence[tuple[int, StagedRow]], living: Sequence[ImportedDetail]) -> Span:

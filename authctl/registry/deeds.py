@@ -1,0 +1,39 @@
+"""Deeds that bind what an import tells later of the time before them."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from authctl.registry.past_revocations import Criteria
+from authctl.store.values import ImportedDetail
+
+
+class Deed(NamedTuple):
+    """A deed that binds what is told later of the time before it; exactly one of its last four fields says how."""
+
+    at: int
+    revocation_id: int | None = None
+    criteria: Criteria | None = None
+    reason: str | None = None
+    """Why it ended sessions that lived then."""
+    of_password: bool = False
+    """Whether it ended only what the profile of a session says that a changed password ends."""
+    last_number: int | None = None
+    """The greatest number of a session when it was done, where it is a revocation that an import applied to another user's rows."""
+
+
+def instant_of_deed(deed: Deed) -> int:
+    """The instant of a deed, to sort by."""
+    return deed.at
+
+
+def revocation_of(deed: Deed) -> int | None:
+    """The revocation that a deed is; None where it is an end."""
+    return deed.revocation_id if deed.criteria is None else deed.criteria.revocation.id
+
+
+def is_spared(end: Deed, living: Sequence[ImportedDetail]) -> bool:
+    """Whether a user's living session was there when another user's session of the same key ended: it was not meant."""
+    return any(
+        one.session.created_at <= end.at and (end.last_number is None or one.session.number <= end.last_number)
+        for one in living
+    )
