@@ -17,8 +17,6 @@ class Deed(NamedTuple):
     """Why it ended sessions that lived then."""
     of_password: bool = False
     """Whether it ended only what the profile of a session says that a changed password ends."""
-    last_number: int | None = None
-    """The greatest number of a session when it was done, where it is a revocation that an import applied to another user's rows."""
 
 
 def instant_of_deed(deed: Deed) -> int:
@@ -33,7 +31,4 @@ def revocation_of(deed: Deed) -> int | None:
 
 def is_spared(end: Deed, living: Sequence[ImportedDetail]) -> bool:
     """Whether a user's living session was there when another user's session of the same key ended: it was not meant."""
-    return any(
-        one.session.created_at <= end.at and (end.last_number is None or one.session.number <= end.last_number)
-        for one in living
-    )
+    return any(one.session.created_at <= end.at for one in living)

@@ -22,7 +22,7 @@ from authctl.instants import DAY, MINUTE
 from authctl.model import Session, User
 from authctl.registry.deeds import Deed, instant_of_deed, is_spared, revocation_of
 from authctl.registry.late_sessions import BEFORE_ALL, MATCHED, Rules, SessionFromRows, detail
-from authctl.registry.past_revocations import Criteria, PastRevocations, Span
+from authctl.registry.past_revocations import PastRevocations, Span
 from authctl.registry.users import password_ends
 from authctl.store.base import View
 from authctl.store.values import Imported, ImportedDetail, StagedKey, StagedRow
@@ -116,7 +116,6 @@ class Merger:
         deeds = self._deeds_since(fresh, living, [*inherited, *self._ends_of_others(others, living)], user)
         partition = _Partition(self, staged, fresh, living, user, deeds)
         partition.plan()
-        self._revoke_others(staged, others, partition.closed)
         if len(self._plan.new) > registered:
             self._say_moved(staged, fresh[0][1], others)
         return partition.ends
@@ -151,23 +150,6 @@ class Merger:
         text = "not registered: the session of its key ended under another user name after this row, and was removed"
         self._plan.moved += [(row.line, text) for counts_as, row in fresh if counts_as <= end]
         return [pair for pair in fresh if pair[0] > end]
-
-    def _revoke_others(self, staged: StagedKey, others: Sequence[ImportedDetail], closed: Sequence[Criteria]) -> None:
-        """Revoke known sessions of other users under the same key, where rows of this one bring a revocation from before they were
-        registered."""
-        planned = {number for number, _ in self._plan.changed}
-        for criteria in closed:
-            end = Deed(criteria.at, criteria.revocation.id, last_number=criteria.revocation.last_number)
-            for other in others:
-                is_over = _final_end(other.session) is not None or other.session.number in planned
-                if is_over or other.session.last_used_at > end.at or is_spared(end, [other]):
-                    continue
-                part = SessionFromRows(self.rules)
-                part.join(other)
-                keys = (other.key_without_user or staged.key_without_user, other.profile_named)
-                imported = Imported(other.key, part.session(), other.said_at, end.revocation_id, *keys)
-                self._plan.changed.append((other.session.number, imported))
-                planned.add(other.session.number)
 
     def _counts_as(self, at: int) -> int:
         """The instant that a row counts as where it is compared with deeds.
@@ -266,8 +248,6 @@ class _Partition:
         self._part = SessionFromRows(merger.rules)
         self.ends: list[Deed] = []
         """The ends that its parts have, for older rows of other users under the same key."""
-        self.closed: list[Criteria] = []
-        """The revocations by criteria that its parts come under."""
 
     def plan(self) -> None:
         """Plan a session for each part of the rows."""
@@ -340,12 +320,8 @@ class _Partition:
                 at, reason = part.ended
                 self.ends.append(Deed(max(at, part.last_used_at), reason=reason))
             return
-        last_number = revoking.last_number
-        if revoking.criteria is not None:
-            self.closed.append(revoking.criteria)
-            last_number = revoking.criteria.revocation.last_number
         at = max(revoking.at, part.last_used_at)
-        self.ends.append(Deed(at, revocation_id=revocation_of(revoking), last_number=last_number))
+        self.ends.append(Deed(at, revocation_id=revocation_of(revoking)))
 
 
 def _span(fresh: Sequence[tuple[int, StagedRow]], living: Sequence[ImportedDetail]) -> Span:
