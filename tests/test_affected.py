@@ -22,6 +22,7 @@ wanted_profiles = st.builds(
     st.integers(1, 6).map(lambda n: n * DAY),
     st.integers(7, 12).map(lambda n: n * DAY) | st.just(NEVER),
     continuity=st.booleans(),
+    slide_after=st.integers(0, DAY),
 )
 
 
