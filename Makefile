@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv-dev
 BIN := $(VENV)/bin
 
-.PHONY: check test storm fuzz histories crash ldap bench bench-full peers demo docs clean
+.PHONY: check quick test storm fuzz histories crash ldap bench bench-full peers demo docs clean
 
 check: $(VENV)/ready ## what CI runs beside the README's test command
 	$(BIN)/ruff format --check .
@@ -11,6 +11,11 @@ check: $(VENV)/ready ## what CI runs beside the README's test command
 	$(BIN)/lint-imports
 	$(BIN)/python docs/generate_commands.py --check
 	$(BIN)/authctl profiles check profiles.example.yaml
+
+quick: $(VENV)/ready ## while you work: lint, types, and every test that is not slow, in under two minutes
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -q -m "not slow"
 
 test: $(VENV)/ready ## the tests
 	$(BIN)/python -m pytest -q

@@ -14,6 +14,8 @@ from authctl.registry.bounds import Bound
 from authctl.store.base import Change, Store
 from tests.test_store_contract import AT_THE_EDGES, DEFAULTS, NOW, STORES, add, instants, life, lived, new, outages
 
+pytestmark = pytest.mark.slow
+
 fresh_folders = numbers()
 unrevoked = (Status.ACTIVE, Status.EXPIRED)
 wanted_profiles = st.builds(

@@ -20,6 +20,8 @@ import pytest
 from authctl import Refused, Registry, SessionFilter
 from tests.conftest import Authctl, Clock, Install, Start
 
+pytestmark = pytest.mark.slow
+
 PROGRAM = [sys.executable, "-P", "-m", "authctl"]
 PATIENCE = 60
 OURS = re.compile(r"\x1b\[[0-9;]*m")

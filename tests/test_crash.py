@@ -38,7 +38,8 @@ def _traces() -> bool:
     return subprocess.run(["strace", "-qq", "true"], capture_output=True, check=False).returncode == 0
 
 
-pytestmark = pytest.mark.skipif(not _traces(), reason="needs strace, and the right to trace")
+needs_strace = pytest.mark.skipif(not _traces(), reason="needs strace, and the right to trace")
+pytestmark = [pytest.mark.slow, needs_strace]
 
 OLD = [f"old-{number}" for number in range(6)]
 LONG_AGO = int(datetime(2020, 5, 4, tzinfo=UTC).timestamp()) * SECOND

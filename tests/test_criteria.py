@@ -4,6 +4,7 @@ import io
 import json
 from itertools import count
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -14,6 +15,8 @@ from authctl.registry.late_sessions import Rules, SessionFromRows
 from authctl.registry.past_revocations import PastRevocations, Span
 from authctl.store.values import PastRevocation, StagedRow
 from tests.conftest import START, Install
+
+pytestmark = pytest.mark.slow
 
 MAP = read_mapping(
     b"fields: {username: u, application: a, device: d, platform: p, ip: i, at: t}\nkey: [username, application, device]\n",

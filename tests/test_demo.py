@@ -10,6 +10,8 @@ import pytest
 
 import authctl as package
 
+pytestmark = pytest.mark.slow
+
 PLACES = ("AUTHCTL_HOME", "AUTHCTL_REGISTRY", "AUTHCTL_KEYS")
 OTHERS = {"AUTHCTL_OUTPUT": "csv", "AUTHCTL_ACTOR": "somebody else", "AUTHCTL_TO_COME": "x"}
 

@@ -142,6 +142,7 @@ def typed_in(text: str) -> list[str]:
     return re.findall(r"^\$ (.*)$", text, re.MULTILINE)
 
 
+@pytest.mark.slow
 def test_each_system_is_set_up_as_the_page_says(shell: Shell):
     """Every command of docs/systems.md, one after another."""
     typed = typed_in((ROOT / "docs" / "systems.md").read_text())
@@ -149,6 +150,7 @@ def test_each_system_is_set_up_as_the_page_says(shell: Shell):
     assert '{"active": false, "action": "wipe"}' in shell(typed)
 
 
+@pytest.mark.slow
 def test_each_incident_is_handled_as_the_page_says(shell: Shell):
     """Every command of the incidents in docs/operating.md, in order, on an installation with sessions in it."""
     page = (ROOT / "docs" / "operating.md").read_text()
@@ -192,6 +194,7 @@ def test_the_set_up_commands_are_one_line_each():
     assert lines[0].split()[3] != lines[1].split()[3]
 
 
+@pytest.mark.slow
 def test_the_demo_does_the_main_job(authctl: Authctl):
     """It ends with a revoked session, its note, a refused token and a verified trail, and shows each command."""
     ran = subprocess.run(

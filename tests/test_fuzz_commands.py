@@ -16,6 +16,8 @@ from typer.main import get_command
 
 from tests.conftest import HOSTILE, Authctl, Ran, every_command, unseen
 
+pytestmark = pytest.mark.slow
+
 MUTATIONS = int(os.environ.get("AUTHCTL_TEST_MUTATIONS", "20000"))
 SEED = 20_260_302
 A_HOME = 500

@@ -11,6 +11,7 @@ from pathlib import Path
 from random import Random
 from time import process_time
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,6 +19,8 @@ from authctl import InvalidFile, InvalidInput, Registry, names
 from authctl.exports import Rejected, read
 from authctl.importing import Mapping, Row, Skipped, read_mapping
 from tests.conftest import Authctl, Install, unseen
+
+pytestmark = pytest.mark.slow
 
 MUTATIONS = int(os.environ.get("AUTHCTL_TEST_MUTATIONS", "20000"))
 SEED = 20_260_302

@@ -206,6 +206,7 @@ VIOLATIONS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", VIOLATIONS)
 def test_a_violation_is_reported(copy: Path, lint: Lint, name: str):
     """Each is an error, and the report names the import or the module."""

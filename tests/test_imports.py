@@ -100,6 +100,7 @@ some_rows = st.lists(
 folders = (f"r{n}" for n in itertools.count())
 
 
+@pytest.mark.slow
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40)
 @given(rows=some_rows, seed=st.integers(), cut=st.integers(0, 12))
 def test_the_same_registry_whatever_the_order_and_however_often(

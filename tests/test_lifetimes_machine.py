@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -20,6 +21,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from authctl import Refused, Registry, SessionFilter, TokenInvalid, profiles
 from authctl.registry.creation import create
 from authctl.settings import find_home
+
+pytestmark = pytest.mark.slow
 
 SECOND, MINUTE, HOUR, DAY = 1, 60, 3_600, 86_400
 FOREVER = 10**12

@@ -28,6 +28,8 @@ from authctl.settings import find_home
 from authctl.store import moving
 from tests.conftest import START
 
+pytestmark = pytest.mark.slow
+
 EXAMPLES = int(os.environ.get("AUTHCTL_PAGES_EXAMPLES", "0")) or settings().max_examples
 RULES = [
     "mail: {idle_timeout: 3d, continuity: true}\n  pairs: {tokens: pair, idle_timeout: 2d, access_lifetime: 1h}",

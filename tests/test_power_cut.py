@@ -16,10 +16,10 @@ from typing import NamedTuple
 import pytest
 
 from tests.crash import Bench, Deed
-from tests.test_crash import pytestmark as needs_strace
+from tests.test_crash import needs_strace
 
 TRIALS = int(os.environ.get("AUTHCTL_POWER_CUTS", "60"))
-pytestmark = needs_strace
+pytestmark = [pytest.mark.slow, needs_strace]
 SECTOR = 512
 _APPEND = re.compile(r'(?<!p)write\(\d+<([^>]+)>, "((?:\\x[0-9a-f]{2})*)"')
 _WRITE = re.compile(r'pwrite64\(\d+<([^>]+)>, "((?:\\x[0-9a-f]{2})*)", \d+, (\d+)\)')

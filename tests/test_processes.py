@@ -31,6 +31,8 @@ from tests.conftest import Authctl, Start
 from tests.crash import TWO_TRANSACTIONS
 from tests.storm import MAP, VARIANTS, imported_users, microseconds, rows
 
+pytestmark = pytest.mark.slow
+
 STORM_SECONDS = float(os.environ.get("AUTHCTL_STORM_SECONDS", "4"))
 PROCESSES = int(os.environ.get("AUTHCTL_STORM_PROCESSES", "8"))
 KILLS = 10

@@ -351,6 +351,7 @@ HOSTILE = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("most", [LARGEST, None], ids=["as much as is read", "all of it"])
 @pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
 def test_hostile_files_are_refused_at_once(text: str, most: int | None):

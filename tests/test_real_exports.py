@@ -7,6 +7,8 @@ import pytest
 
 from tests.conftest import EXPORTS, Authctl
 
+pytestmark = pytest.mark.slow
+
 MAPPINGS = Path(__file__).parents[1] / "docs" / "mappings"
 WINDOWS = ("windows_logon/security_4624_4634.jsonl", "windows-logon.yaml")
 OKTA = ("panther_samples/okta_systemlog.jsonl", "okta-system-log.yaml")

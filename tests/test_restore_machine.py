@@ -25,6 +25,8 @@ from authctl.registry.creation import create
 from authctl.settings import find_home
 from tests.test_restore import check_agrees
 
+pytestmark = pytest.mark.slow
+
 MAP = read_mapping(
     b"fields: {username: user, application: app, device: device, at: time}\nkey: [username]\n", "map.yaml"
 )

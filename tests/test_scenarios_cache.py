@@ -31,6 +31,8 @@ from authctl import (
 from authctl.keys import load
 from tests.conftest import Authctl, Clock, Install
 
+pytestmark = pytest.mark.slow
+
 TEXT = """\
 version: 1
 default_profile: basic

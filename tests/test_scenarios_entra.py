@@ -402,6 +402,7 @@ with Registry.open() as registry:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("profile", "successes"), [("graceful", 32), ("entra", 1)])
 def test_r8_thirty_two_processes_at_once(install: Install, start: Start, home: Path, profile: str, successes: int):
     """One successor generation and never two live branches: with grace the same pair for all of them, without it one pair,

@@ -138,6 +138,7 @@ class Model:
             tx.catch_up()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("batch", "few"), [(1, 10_000), (3, 10_000), (256, 10_000), (2, 1)])
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(histories(), st.lists(SEARCHES, min_size=1, max_size=5))

@@ -18,6 +18,8 @@ from authctl import names
 from tests.conftest import EXPORTS, HOSTILE, Authctl, every_command, unseen
 from tests.hostile import command_lines
 
+pytestmark = pytest.mark.slow
+
 PROGRAM = [sys.executable, "-P", "-m", "authctl"]
 
 
