@@ -321,7 +321,7 @@ def test_a_preview_is_counts_then_a_table_then_the_question_then_the_note(instal
         "authctl: by application: 'Teams' 14",
         "authctl: by status: active 13, expired 1",
     ]
-    assert before[4] == "authctl: the 10 of them that were used last:"
+    assert before[4] == "authctl: the 10 most recently used of them:"
     assert before[5].split() == ["id", "username", "application", "device", "status"]
     assert len(before) == 6 + 10 + 1
     assert before[6].split()[1:] == ["user1", "Teams", "OLD", "expired"]
@@ -426,7 +426,7 @@ def test_what_applying_changes_is_said_in_words(installed: Authctl, tmp_path: Pa
             "authctl: profile default: description 'for all' -> none, idle_timeout 3d -> 1d, continuity false -> true",
             "authctl: profile pairs: refresh.grace 30s -> 1m",
             "authctl: profile new: added, idle_timeout 3d, absolute_timeout never",
-            "authctl: profile old: withdrawn; it goes on ruling the sessions that it has",
+            "authctl: profile old: withdrawn; its present sessions keep its rules",
         ]
     assert "->" not in installed("profiles", "apply", str(files[1]), "--note", "once more").err
 

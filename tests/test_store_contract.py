@@ -847,5 +847,5 @@ def test_nearest_users(store: Store):
         assert view.nearest_users("alici", 5) == ["alicia", "ALICE"]
         assert view.nearest_users("alici", 1) == ["alicia"]
         assert view.nearest_users("Dora.Smyth", 5) == ["dora.smith@example.org"]
-        assert view.nearest_users("alice", 5) == []
+        assert view.nearest_users("alice", 5) == ["alicia"]
         assert view.nearest_users("quentin", 5) == []
