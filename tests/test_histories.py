@@ -386,13 +386,13 @@ class Histories(RuleBasedStateMachine):
             case = Case(who, self.instants, self.binding(who, known, before), self.rules, named)
             if len(self.renamed(who, known, self.listed)) > len(self.renamed(who, known, before)):
                 REACHED["key of another user's session that ends in the same import"] += 1
-                raise Unsure
+                raise Unsure  # noqa: TRY301  # the one place where a doubt ends
             self.ends_of_gone(who, known, fresh)
             self.passwords_of_other_rules(who, [*fresh, *(row for one in known for row in one.rows)])
             if any(row in self.unclear for one in known for row in one.rows):
-                raise Unsure
+                raise Unsure  # noqa: TRY301  # the one place where a doubt ends
             if any(self.places.get(row, Place("")).state == "lost" and row in self.unclear for row in fresh):
-                raise Unsure
+                raise Unsure  # noqa: TRY301  # the one place where a doubt ends
             wanted = parts(case, sorted(fresh, key=lambda row: self.instants[row]), known)
         except Unsure:
             REACHED["several answers"] += 1
@@ -525,9 +525,9 @@ class Histories(RuleBasedStateMachine):
         """A changed password binds late rows as the profile says, and whether as it said then or as it says now is open."""
         for deed in self.deeds:
             differs = (deed.rules.password == "none") != (self.rules.password == "none")
-            if deed.kind == "password" and deed.user == who[0] and differs:
-                if any(self.instants[row] <= deed.at for row in rows):
-                    raise Unsure
+            concerns = deed.kind == "password" and deed.user == who[0] and differs
+            if concerns and any(self.instants[row] <= deed.at for row in rows):
+                raise Unsure
 
     # Deeds
 

@@ -5,6 +5,7 @@ Everything starts on 2 March 2026, 9:00. `tests/oracle.py` has the rules as one,
 
 import io
 import json
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -182,10 +183,8 @@ def test_wipe_binds_no_row(install: Install, clock: Clock):
     load(registry, row("08:00"))
     registry.revoke(SessionFilter(username="alice", ids=(sessions(registry)[0].id,)), note="lost device")
     clock.forward(hours=1)
-    try:
+    with suppress(InvalidInput):  # refused altogether, which binds nothing either
         assert registry.revoke(SessionFilter(wipe="pending"), note="once more").revoked == 0
-    except InvalidInput:
-        pass  # refused altogether, which binds nothing either
     load(registry, row("08:30", sid="s2"))
     assert verdicts(registry)[-1] == ("active", None)
 

@@ -423,10 +423,10 @@ class Lifetimes(RuleBasedStateMachine):
         assert (outcome.revoked, outcome.already_revoked) == (len(newly), len(hit) - len(newly))
         for other in newly:
             other.note = note
-        if newly:
+        if newly or (hit and outcome.revocation_id is not None):  # by criteria that met revoked sessions alone
             self.recorded()
-            if wiping := [other for other in newly if other.wipes]:
-                self.in_contact(data, wiping)
+        if wiping := [other for other in newly if other.wipes]:
+            self.in_contact(data, wiping)
 
     def end(self, data: st.DataObject, one: Known) -> None:
         """The user signs out, or closes the browser; by id, or by any of the session's tokens."""

@@ -694,7 +694,9 @@ def revoked(this: Round, count: int) -> bool:
     (note,) = {session.note for session in sessions}
     assert note in (None, this.note)
     recorded = [event.note for event in this.events if event.action == "session.revoke"]
-    assert set(recorded) == ({note} if note else set())  # said again after a kill, it is recorded again with nothing new
+    assert set(recorded) == (
+        {note} if note else set()
+    )  # said again after a kill, it is recorded again with nothing new
     return note is not None
 
 

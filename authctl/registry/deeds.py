@@ -8,7 +8,7 @@ from authctl.store.values import ImportedDetail
 
 
 class Deed(NamedTuple):
-    """A deed that binds what is told later of the time before it; exactly one of its last four fields says how."""
+    """A deed that binds what is told later of the time before it; `revocation_id`, `criteria` or `reason` says how."""
 
     at: int
     revocation_id: int | None = None
@@ -17,6 +17,8 @@ class Deed(NamedTuple):
     """Why it ended sessions that lived then."""
     of_password: bool = False
     """Whether it ended only what the profile of a session says that a changed password ends."""
+    of_other: bool = False
+    """Whether it is the end of another user's session of the same key: it binds no part that is over before."""
 
 
 def instant_of_deed(deed: Deed) -> int:
@@ -30,5 +32,5 @@ def revocation_of(deed: Deed) -> int | None:
 
 
 def is_spared(end: Deed, living: Sequence[ImportedDetail]) -> bool:
-    """Whether a user's living session was there when another user's session of the same key ended: it was not meant."""
-    return any(one.session.created_at <= end.at for one in living)
+    """Whether a session of this user was active when another user's session of the same key ended: it was not meant."""
+    return any(one.session.created_at <= end.at < one.session.ends_at for one in living)

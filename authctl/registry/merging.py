@@ -200,7 +200,8 @@ class Merger:
             at = _final_end(session)
             if at is not None:
                 revocation_id = session.revocation_id if session.revoked_at is not None else None
-                end = Deed(at, revocation_id=revocation_id, reason=None if revocation_id else session.ended_by)
+                reason = None if revocation_id else session.ended_by
+                end = Deed(at, revocation_id=revocation_id, reason=reason, of_other=True)
                 if not is_spared(end, living):
                     yield end
 
@@ -297,7 +298,8 @@ class _Partition:
         if deed:
             if deed.reason and part.lived_at(deed.at):
                 part.end(deed.at, deed.reason)
-            revoking = next((later for later in self.deeds_since(deed.at) if self._revokes(later)), None)
+            deeds = (later for later in self.deeds_since(deed.at) if later == deed or not later.of_other)
+            revoking = next(filter(self._revokes, deeds), None)
         if user and user.disabled_at is not None and revoking is None and part.lived_at(now):
             part.end(max(user.disabled_at, part.last_used_at), "user_disabled")
         self._note_end(revoking)
@@ -318,10 +320,10 @@ class _Partition:
         if revoking is None:
             if part.ended is not None:
                 at, reason = part.ended
-                self.ends.append(Deed(max(at, part.last_used_at), reason=reason))
+                self.ends.append(Deed(max(at, part.last_used_at), reason=reason, of_other=True))
             return
         at = max(revoking.at, part.last_used_at)
-        self.ends.append(Deed(at, revocation_id=revocation_of(revoking)))
+        self.ends.append(Deed(at, revocation_id=revocation_of(revoking), of_other=True))
 
 
 def _span(fresh: Sequence[tuple[int, StagedRow]], living: Sequence[ImportedDetail]) -> Span:
