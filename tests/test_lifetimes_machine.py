@@ -423,7 +423,7 @@ class Lifetimes(RuleBasedStateMachine):
         assert (outcome.revoked, outcome.already_revoked) == (len(newly), len(hit) - len(newly))
         for other in newly:
             other.note = note
-        if newly or (hit and outcome.revocation_id is not None):  # by criteria that met revoked sessions alone
+        if outcome.revocation_id is not None:  # also by criteria that met revoked sessions alone
             self.recorded()
         if wiping := [other for other in newly if other.wipes]:
             self.in_contact(data, wiping)
