@@ -105,7 +105,7 @@ DEEDS = {
     "retire a key": Deed(
         ("keys", "retire", "{key}", "--compromised", "--yes", "--note", "copied"), "retired key", halfway=("keys",)
     ),
-    "rotate a key": Deed(("keys", "rotate", "--note", "once more"), "signs from now on", halfway=("keys",)),
+    "rotate a key": Deed(("keys", "rotate", "--note", "once more"), "now signs new tokens", halfway=("keys",)),
     "init": Deed(("--home", "{place}/new", "init"), "created", again=(0, 4), home="new"),
     "import": Deed(
         ("sessions", "import", "{folder}/rows.jsonl", "--map", "{folder}/map.yaml"),
@@ -149,7 +149,7 @@ DEEDS = {
     ),
     "accept the clock": Deed(
         ("doctor", "--accept-clock", "--note", "it was ahead"),
-        "the clock is gone by",
+        "the present clock is accepted",
         again=(0, 4, 9),
         codes=(0, 9),
         prepare=with_a_clock_that_was_ahead,

@@ -139,7 +139,7 @@ REVOKE = ("revoke", "--user", "alice", "--note", "lost device")
 
 
 ROTATE = ("keys", "rotate", "--note", "every year")
-ROTATED = b"signs from now on"
+ROTATED = b"now signs new tokens"
 
 
 def lost(bench: Bench, arguments: tuple[str, ...] = REVOKE, word: bytes = b"revoked 1 session") -> int:
