@@ -431,10 +431,12 @@ class Lifetimes(RuleBasedStateMachine):
     def end(self, data: st.DataObject, one: Known) -> None:
         """The user signs out, or closes the browser; by id, or by any of the session's tokens."""
         target = data.draw(st.sampled_from([one.id, *one.access_tokens, *one.refresh_tokens]))
-        alive = one.status(self.ticks) == "active"
+        alive = one.status(self.now) == "active"
         assert self.registry.end([target]).ended == alive
         if alive:
             self.hard_end([one], "signed_out")
+        else:
+            self.recorded()  # it stays over, wherever the clock is set
 
     def hard_end(self, sessions: list[Known], reason: str) -> None:
         """Sessions end now."""
@@ -446,7 +448,7 @@ class Lifetimes(RuleBasedStateMachine):
         """Everything of theirs that lives ends."""
         user = one.user
         outcome = self.registry.disable_user(user, note=self.note())
-        living = [one for one in self.known if one.user == user and one.status(self.ticks) == "active"]
+        living = [one for one in self.known if one.user == user and one.status(self.now) == "active"]
         assert (outcome.changed, outcome.ended) == (user not in self.disabled, len(living))
         if outcome.changed or living:
             self.disabled.add(user)
@@ -463,7 +465,7 @@ class Lifetimes(RuleBasedStateMachine):
     def password_changed(self, _data: st.DataObject, one: Known) -> None:
         """What the profiles say ends."""
         user = one.user
-        living = [one for one in self.known if one.user == user and one.status(self.ticks) == "active"]
+        living = [one for one in self.known if one.user == user and one.status(self.now) == "active"]
         ending = []
         for other in living:
             how = self.rules[other.profile].on_password
