@@ -6,7 +6,7 @@ lifetimes   when sessions end              store/      the database behind a pro
 instants    times and lengths of time      render      values to table, text, JSON, CSV
 names       users, notes, ids, matching    cli/        the commands
 profiles    profiles.yaml, strictly        importing   other systems' exports
-tokens      mint and read; keys, audit, files, yamlfile and validation beside them
+tokens      mint and read; key_ring, audit_chain, files, yaml_files and validation beside them
 """
 
 from importlib import import_module

@@ -9,11 +9,11 @@ from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import NamedTuple
 
-from authctl.binding import read_address
 from authctl.errors import InvalidInput
-from authctl.escapes import is_unseen
 from authctl.model import Conditions
 from authctl.names import pattern_fit, quoted
+from authctl.token_binding import read_address
+from authctl.visible_text import is_unseen
 
 _MAPPED = ip_network("::ffff:0:0/96")
 

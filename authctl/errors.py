@@ -5,7 +5,7 @@ A hint is the next command to type. Only the outermost boundary catches these. W
 (names, paths, files) is visible in it, whoever shows it.
 """
 
-from authctl.escapes import visible
+from authctl.visible_text import visible
 
 
 def reason(error: OSError) -> str:

@@ -12,7 +12,7 @@ from functools import lru_cache
 from unicodedata import category, normalize
 
 from authctl.errors import InvalidInput, Refused
-from authctl.escapes import is_unseen, visible
+from authctl.visible_text import is_unseen, visible
 
 NOTE_LENGTH = 4_000
 LEAST_SAID = 3

@@ -10,7 +10,7 @@ import json
 from hashlib import scrypt
 
 from authctl.errors import InvalidInput
-from authctl.keys import Key
+from authctl.key_ring import Key
 from authctl.names import field
 
 SALT_BYTES = 16

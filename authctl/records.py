@@ -14,13 +14,13 @@ if TYPE_CHECKING:
     from authctl.registry.cleanup import CleanupOutcome
     from authctl.registry.continuity import ContinuityState
     from authctl.registry.doctor import Finding
-    from authctl.registry.imports import ImportOutcome
-    from authctl.registry.logins import ClearOutcome, Remembered
+    from authctl.registry.imports.file import ImportOutcome
+    from authctl.registry.keys import KeyUse, RetireOutcome
     from authctl.registry.profiles import ApplyOutcome, ProfileDifference
     from authctl.registry.revocations import RevokeOutcome
     from authctl.registry.sessions import EndOutcome
-    from authctl.registry.signing import KeyUse, RetireOutcome
-    from authctl.registry.tokens import Issued
+    from authctl.registry.tokens.issue import Issued
+    from authctl.registry.tokens.login import ClearOutcome, Remembered
     from authctl.registry.users import UserOutcome, UserSessions
 
 Record = dict[str, Any]
@@ -231,7 +231,7 @@ def continuity(s: "ContinuityState") -> Record:
 
 def key(u: "KeyUse") -> Record:
     """A key, and what it still signs; never its secret."""
-    from authctl.keys import KeyState
+    from authctl.key_ring import KeyState
 
     return {
         "id": u.key.id,

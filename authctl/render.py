@@ -10,8 +10,8 @@ from itertools import chain, islice
 from typing import Any, NamedTuple, TextIO
 from unicodedata import normalize
 
-from authctl.escapes import visible
 from authctl.records import PROFILE_FIELDS, Record
+from authctl.visible_text import visible
 
 
 class Format(StrEnum):

@@ -4,7 +4,7 @@ A token is `acat_` (access) or `acrt_` (refresh) and 124 lower-case hexadecimal 
 (8), the session's number (12), its generation (8), the session's secret (32), and the signature (64), HMAC-SHA-256 by
 itsdangerous over all that stands before it, the kind included, with a key derived for that kind. It says nothing about
 the user. The third kind, `acst_`, is an access token with user and expiry sealed inside: the key's id (8), a nonce (24), and
-what `sealing` makes of it. A double click takes all of a token. It is read strictly first: one spelling, one length, then
+what `token_encryption` makes of it. A double click takes all of a token. It is read strictly first: one spelling, one length, then
 cryptography.
 
 itsdangerous derives the key of each kind (`Signer.derive_key`), signs, and compares signatures in constant time
@@ -24,10 +24,10 @@ from typing import TYPE_CHECKING, NamedTuple
 from itsdangerous import HMACAlgorithm, Signer
 
 from authctl.errors import InvalidInput, TokenUnknown
-from authctl.keys import KeyRing, load
+from authctl.key_ring import KeyRing, load
 
 if TYPE_CHECKING:
-    from authctl.sealing import Sealed
+    from authctl.token_encryption import Sealed
 
 SECRET_BYTES = 16
 LONGEST_TOKEN = 4_096
@@ -90,7 +90,7 @@ class TokenMint:
 
     def seal(self, key_id: str, content: "Sealed") -> str:
         """A sealed token with that content. Raises InvalidInput when it would be longer than 4 KiB."""
-        from authctl.sealing import seal
+        from authctl.token_encryption import seal
 
         token = seal(f"{TokenKind.SEALED}_{key_id}", content, self._key(TokenKind.SEALED, key_id))
         if len(token) > LONGEST_TOKEN:
@@ -113,7 +113,7 @@ class TokenMint:
         """What a sealed token says. Raises TokenUnknown."""
         if not isinstance(token, str) or len(token) > LONGEST_TOKEN or not _SEALED_SHAPE.fullmatch(token):
             raise TokenUnknown
-        from authctl.sealing import unseal
+        from authctl.token_encryption import unseal
 
         return unseal(token[:_HEAD], bytes.fromhex(token[_HEAD:]), self._key(TokenKind.SEALED, token[5:_HEAD]))
 

@@ -12,7 +12,7 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 from authctl import names
 from authctl.errors import AuthctlError
 from authctl.instants import parse_length, parse_lifetime, parse_timeout
-from authctl.yamlfile import MOST_FAULTS, Document, Path
+from authctl.yaml_files import MOST_FAULTS, Document, Path
 
 Model = TypeVar("Model", bound=BaseModel)
 

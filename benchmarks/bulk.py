@@ -24,10 +24,10 @@ from measuring import compare, compared, fact, seconds, shown
 from population import FOLDER, PROFILES, Population, copied, kept
 
 from authctl import Registry, SessionFilter, profiles, records
-from authctl.importing import read_mapping
+from authctl.import_mappings import read_mapping
 from authctl.instants import DAY
 from authctl.model import ProfileSet
-from authctl.registry.creation import create
+from authctl.registry.init import create
 from authctl.settings import find_home
 from authctl.store import searching
 
@@ -176,13 +176,13 @@ def importing(rows: int) -> None:
             times["unsearchable"].append(seconds(lambda registry=registry: imported(registry)))
         with empty() as registry:
             times["ours"].append(seconds(lambda registry=registry: imported(registry)))
-            connection = sqlite3.connect(registry._core.home.registry)
+            connection = sqlite3.connect(registry._installation.home.registry)
             columns = [row[1] for row in connection.execute("PRAGMA table_info(sessions)")]
             finished = connection.execute(f"SELECT {', '.join(columns)} FROM sessions").fetchall()
             connection.close()
         for name in ("kept", "after"):
             with empty() as registry:
-                path_of = registry._core.home.registry
+                path_of = registry._installation.home.registry
                 deed = partial(inserted, path_of, columns, finished, after=name == "after")
                 times[name].append(seconds(deed))
     table = f"Bulk, {rows:,} sessions"

@@ -22,8 +22,8 @@ from authctl import Registry, Session, SessionFilter, profiles
 from authctl.instants import DAY, HOUR, MINUTE, datetime_of
 from authctl.model import NewSession, Tokens
 from authctl.names import new_id
-from authctl.registry.creation import create
-from authctl.registry.tokens import minted
+from authctl.registry.init import create
+from authctl.registry.tokens.issue import minted
 from authctl.settings import find_home
 
 TEXT = b"""\
@@ -53,10 +53,10 @@ def filled(home: Path, sessions: int) -> list[str]:
     """Make a registry of so many sessions; access tokens of some, whose verification moves no deadline."""
     create(find_home(home, home / "registry.db"), profiles.read(TEXT, "p"), TEXT, clock=lambda: datetime_of(START))
     side = Side(home, START)
-    core, mint = side.registry._core, side.registry._tokens.mint()
+    installation, mint = side.registry._installation, side.registry._tokens.mint()
     ruled = side.registry.profiles().profiles
     tokens = []
-    with core.store.change() as tx:
+    with installation.store.change() as tx:
         for number in range(sessions):
             profile = ruled["pair" if number < TOKENS else "single"]
             at = START + number * 20 * MINUTE // sessions

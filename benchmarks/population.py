@@ -24,7 +24,7 @@ from typing import Any
 from authctl import Registry, profiles
 from authctl.instants import DAY, HOUR, MINUTE
 from authctl.model import NewSession, ProfileSet
-from authctl.registry.creation import create
+from authctl.registry.init import create
 from authctl.settings import find_home
 from authctl.store import rows
 from authctl.tokens import TokenKind
@@ -193,7 +193,7 @@ def populate(home: Path, sessions: int) -> Population:
         ruled = registry.profiles()
         key_id = registry._tokens.mint().ring.signing.id
         chance = random.Random(sessions)
-        with registry._core.store.change() as tx:
+        with registry._installation.store.change() as tx:
             revocations = [tx._number("SELECT id FROM revocations WHERE at IS NULL")]
             for _ in range(max(1, int(sessions * REVOKED / _PER_REVOCATION))):
                 at = now - chance.randrange(DAY, 150 * DAY)
@@ -221,7 +221,7 @@ def populate(home: Path, sessions: int) -> Population:
             last = min(_MADE, sessions - copy * _MADE)
             sql = f"INSERT INTO sessions ({', '.join(columns)}) SELECT {taken} FROM sessions WHERE number <= {last}"
             connection.execute(sql)
-    with made.open() as registry, registry._core.store.change() as tx:
+    with made.open() as registry, registry._installation.store.change() as tx:
         while tx.catch_up():
             pass
     return made

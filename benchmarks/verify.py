@@ -206,7 +206,7 @@ OTHERS = {
 OTHER = """
 import io, json, sys
 from authctl import Registry, SessionFilter
-from authctl.importing import read_mapping
+from authctl.import_mappings import read_mapping
 MAP = read_mapping(b"fields: {{username: u, at: t}}\\nkey: [username]\\n", "map")
 def rows(n):
     return "".join(json.dumps({{"u": f"import-{{n}}-{{i}}", "t": "2020-01-01"}}) + "\\n" for i in range(5000)).encode()

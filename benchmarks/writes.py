@@ -140,7 +140,7 @@ def revoking(population: Population) -> None:
 
 def locked(registry: Registry, took: list[float]) -> None:
     """Note from now on how long each transaction of a registry holds the lock, from BEGIN to COMMIT."""
-    change = registry._core.store.change
+    change = registry._installation.store.change
 
     @contextmanager
     def timed(**how: Any) -> Iterator[Any]:
@@ -149,7 +149,7 @@ def locked(registry: Registry, took: list[float]) -> None:
             yield tx
         took.append(time.perf_counter() - began)
 
-    registry._core.store.change = timed  # type: ignore[method-assign]
+    registry._installation.store.change = timed  # type: ignore[method-assign]
 
 
 def revoking_all(large: Population, small: Population | None) -> None:

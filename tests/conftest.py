@@ -21,8 +21,8 @@ from typer.main import get_command
 
 from authctl import Registry, profiles
 from authctl.cli.app import app, run
-from authctl.registry import claims
-from authctl.registry.creation import create
+from authctl.registry.init import create
+from authctl.registry.tokens import reader
 from authctl.settings import find_home
 
 START = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
@@ -190,7 +190,7 @@ def installed(authctl: Authctl) -> Authctl:
 @pytest.fixture
 def ring_looked_at_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """The key ring's file is looked at with each token; else a hundredth of a second may pass."""
-    monkeypatch.setattr(claims, "FRESH_SECONDS", 0)
+    monkeypatch.setattr(reader, "FRESH_SECONDS", 0)
 
 
 Start = Callable[..., subprocess.Popen]

@@ -16,9 +16,9 @@ from typing import Any, NamedTuple
 
 from authctl import Registry
 from authctl.errors import OutcomeUnknown
-from authctl.keys import load
+from authctl.key_ring import load
 from authctl.registry import audit as audit_log
-from authctl.registry.core import Core
+from authctl.registry.installation import Installation
 from authctl.settings import find_home
 from authctl.store import open_store
 
@@ -36,12 +36,12 @@ profiles:
 Snapshot = dict[str, Any]
 
 TWO_TRANSACTIONS = (
-    "import authctl.registry.core as c\n"
-    "was = c.Unit.record\n"
+    "import authctl.registry.unit_of_work as c\n"
+    "was = c.UnitOfWork.record\n"
     "def apart(unit, *given, **named):\n"
     "    unit.tx.connection.execute('COMMIT'); unit.tx.connection.execute('BEGIN IMMEDIATE')\n"
     "    was(unit, *given, **named)\n"
-    "c.Unit.record = apart\n"
+    "c.UnitOfWork.record = apart\n"
 )
 """A seeded bug, to be run before a command: the audit event is written in a transaction of its own."""
 
@@ -185,9 +185,9 @@ class Bench:
         place = find_home(folder, folder / "registry.db", folder / "keys.json")
         if not place.registry.exists():
             return {}
-        core = Core(place, open_store(place.registry), None, lambda _text: None)
-        with Registry(core) as registry:
-            head = audit_log.verify(core)
+        installation = Installation(place, open_store(place.registry), None, lambda _text: None)
+        with Registry(installation) as registry:
+            head = audit_log.verify(installation)
             events = [(e.action, e.note, json.loads(e.detail).get("stage")) for e in registry.events()][::-1]
             sessions = sorted(
                 (s.username, s.status.value, s.note or "", s.ended_by or "", s.generation, s.wipe or "")
@@ -201,7 +201,7 @@ class Bench:
                 "disabled": [u.user.username for u in registry.users() if u.user.disabled_at is not None],
                 "continuity": len(registry.continuity()),
                 "whole": head.seq == len(events),
-                "trusted": core.is_trusted(),
+                "trusted": installation.head.is_reached(),
                 "beside": sorted(path.name for path in self.place.iterdir() if path.suffix in (".db", ".gz")),
             }
 

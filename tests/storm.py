@@ -18,7 +18,7 @@ from pathlib import Path
 
 from authctl import NotFound, Registry, SessionFilter, TokenInvalid
 from authctl.cli.app import run
-from authctl.importing import read_mapping
+from authctl.import_mappings import read_mapping
 from authctl.instants import format_instant
 from authctl.profiles import read
 

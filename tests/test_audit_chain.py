@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from authctl.audit import FIRST_PREV_HASH, Verifier, sealed
+from authctl.audit_chain import FIRST_PREV_HASH, Verifier, sealed
 from authctl.model import AuditEvent
 
 NOW = 1_793_525_400_000_000

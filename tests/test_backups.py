@@ -26,7 +26,7 @@ from authctl import (
     profiles,
 )
 from authctl.registry.backups import restore
-from authctl.registry.creation import create
+from authctl.registry.init import create
 from authctl.settings import find_home
 from authctl.store import copying
 from tests.conftest import Authctl, Clock
@@ -364,7 +364,7 @@ def test_backup_and_restore_by_command(installed: Authctl, tmp_path: Path, home:
 def test_what_is_removed_is_archived_first(registry: Registry, authctl: Authctl, tmp_path: Path, clock: Clock):
     """Every field of every session, as the list has it, in batches; nothing else, and nothing twice."""
     clock.now = datetime.now(UTC) - timedelta(days=400)
-    with registry._core.store.change() as tx:
+    with registry._installation.store.change() as tx:
         tx.set_seen(0)
     for n in range(5):
         issue(registry, f"user{n}")
@@ -400,7 +400,7 @@ def test_a_cleanup_that_is_refused_leaves_no_archive(
 ):
     """So that what its hint says can be typed, with the same file."""
     clock.now = datetime.now(UTC) - timedelta(days=400)
-    with registry._core.store.change() as tx:
+    with registry._installation.store.change() as tx:
         tx.set_seen(0)
     issue(registry)
     archive = ("--archive", str(tmp_path / "gone.jsonl.gz"))

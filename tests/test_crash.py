@@ -21,7 +21,7 @@ import pytest
 
 from authctl import Registry
 from authctl.instants import SECOND
-from authctl.keys import load
+from authctl.key_ring import load
 from authctl.registry.backups import restore
 from authctl.settings import find_home
 from tests.crash import PROFILES, TWO_TRANSACTIONS, Bench, Call, Deed, Ran, Snapshot, faults
@@ -114,7 +114,7 @@ DEEDS = {
             "rows.jsonl": rows(OLD, LONG_AGO).getvalue().decode(),
             "map.yaml": "fields: {username: user, application: app, at: time}\nkey: [username, application]\n",
         },
-        prelude="import authctl.registry.imports as imports; imports._KEYS_PER_BATCH = 2",
+        prelude="import authctl.registry.imports.file as imports; imports._KEYS_PER_BATCH = 2",
         batch=2,
         completes=True,
     ),

@@ -9,10 +9,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from authctl import Registry, SessionFilter
-from authctl.importing import read_mapping
+from authctl.import_mappings import read_mapping
 from authctl.instants import DAY, HOUR, instant_of
-from authctl.registry.late_sessions import Rules, SessionFromRows
-from authctl.registry.past_revocations import PastRevocations, Span
+from authctl.registry.imports.past_revocations import PastRevocations, Span
+from authctl.registry.imports.session_rows import Rules, SessionFromRows
 from authctl.store.values import PastRevocation, StagedRow
 from tests.conftest import START, Install
 
@@ -65,7 +65,7 @@ folders = (f"r{n}" for n in count())
 
 def rows_of(registry: Registry) -> dict[str, SessionFromRows]:
     """The session that each row makes, by its device and user."""
-    with registry._core.store.view() as view:
+    with registry._installation.store.view() as view:
         rules = Rules(view.profiles(), None, view.continuity_events())
     made = {}
     for line, row in enumerate(ROWS):

@@ -91,7 +91,7 @@ def test_a_long_stream_misses_nobody_who_is_imported_anew(registry: Registry, cl
     ids = issue(registry, 8, clock)
     streamed = registry.sessions(sort=None)
     first = [next(streamed).id for _ in range(2)]
-    with registry._core.store.change() as tx:
+    with registry._installation.store.change() as tx:
         tx.connection.execute("UPDATE registry SET moves = moves + 1")
         newest = "SELECT max(last_used_at) FROM sessions"
         sql = f"UPDATE sessions SET last_used_at = ({newest}), moved_in = (SELECT moves FROM registry) WHERE id = ?"
@@ -160,7 +160,7 @@ def test_who_was_spared_may_be_removed_between_pages(registry: Registry, clock: 
     ids = issue(registry, 4, clock)
     selection = SessionFilter(except_ids=(ids[3],))
     page = registry.page(selection, limit=1)
-    with registry._core.store.change() as tx:
+    with registry._installation.store.change() as tx:
         tx.connection.execute("DELETE FROM sessions WHERE id = ?", (ids[3],))
     assert [one.id for one in registry.page(selection, after=page.next).sessions] == [ids[1], ids[0]]
     with pytest.raises(NotFound):
@@ -271,7 +271,7 @@ def test_pages_while_another_process_uses_tokens(installed: Authctl, home: Path,
         "from authctl import Registry\n"
         "tokens = sys.stdin.readline().split()\n"
         "registry = Registry.open()\n"
-        "due = sqlite3.connect(registry._core.home.registry, timeout=30)\n"
+        "due = sqlite3.connect(registry._installation.home.registry, timeout=30)\n"
         "print('ready', flush=True)\n"
         "while True:\n"
         "    due.execute('UPDATE sessions SET use_due_at = 0')\n"

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from authctl import Refused, Registry, SessionFilter, TokenEnded, TokenExpired, keys, profiles
+from authctl import Refused, Registry, SessionFilter, TokenEnded, TokenExpired, key_ring, profiles
 from authctl.instants import DAY
 from authctl.registry import doctor
-from authctl.registry.creation import create
 from authctl.registry.doctor import Finding
+from authctl.registry.init import create
 from authctl.settings import find_home
 from authctl.store.sqlite import has_wal_reset_bug
 from tests.conftest import Authctl, Clock
@@ -24,7 +24,7 @@ def wrong(registry: Registry) -> dict[str, Finding]:
 
 def test_a_fresh_installation_is_in_order(registry: Registry, clock: Clock):
     """Every look is taken, and none finds anything."""
-    (registry._core.home.profiles).write_text((registry._core.home.profiles).read_text())
+    (registry._installation.home.profiles).write_text((registry._installation.home.profiles).read_text())
     found = registry.doctor()
     assert {one.check for one in found} == {
         "files",
@@ -124,7 +124,7 @@ def test_sessions_that_lost_their_key(registry: Registry, home: Path, tmp_path: 
         second.retire_key(old, note="every year")
     assert f"1 active session signed by key {old}, which is retired" in wrong(registry)["keys"].found
     (home / "keys.json").unlink()
-    keys.create(home / "keys.json", registry.now())
+    key_ring.create(home / "keys.json", registry.now())
     assert "not in the key ring" in wrong(registry)["keys"].found
     registry.revoke(SessionFilter(username="alice"), note="lost their key")
     assert wrong(registry) == {}
@@ -220,4 +220,4 @@ def test_doctor_by_command(installed: Authctl, home: Path):
     assert installed("doctor", "--accept-clock").code in (4, 6)
     (home / "keys.json").chmod(0o600)
     assert installed("doctor", "--accept-clock", "--note", "nothing to accept").code == 4
-    assert keys.load(home / "keys.json").signing.secret.hex() not in ran.out
+    assert key_ring.load(home / "keys.json").signing.secret.hex() not in ran.out

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from authctl import profiles
-from authctl.importing import read_mapping
+from authctl.import_mappings import read_mapping
 from authctl.model import Profile
 from authctl.records import PROFILE_FIELDS
 from tests.conftest import Authctl

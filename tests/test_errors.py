@@ -9,7 +9,7 @@ from typing import Any, get_type_hints
 import pytest
 
 from authctl import AuthctlError, InvalidFile, Registry, SessionFilter, profiles
-from authctl.importing import read_mapping
+from authctl.import_mappings import read_mapping
 from authctl.model import EventFilter
 from tests.conftest import HOSTILE, Install, unseen
 

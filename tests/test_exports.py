@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from authctl import InvalidFile, InvalidInput, Registry
-from authctl.exports import Rejected, known_encoding, read
-from authctl.importing import read_mapping
+from authctl.import_files import Rejected, known_encoding, read
+from authctl.import_mappings import read_mapping
 from tests.conftest import Authctl
 
 ROOT = Path(__file__).parents[1]

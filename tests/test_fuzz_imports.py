@@ -16,8 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from authctl import InvalidFile, InvalidInput, Registry, names
-from authctl.exports import Rejected, read
-from authctl.importing import Mapping, Row, Skipped, read_mapping
+from authctl.import_files import Rejected, read
+from authctl.import_mappings import Mapping, Row, Skipped, read_mapping
 from tests.conftest import Authctl, Install, unseen
 
 pytestmark = pytest.mark.slow

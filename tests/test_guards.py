@@ -23,10 +23,10 @@ from authctl import (
     SessionFilter,
     Status,
     TokenUnknown,
-    keys,
+    key_ring,
     profiles,
 )
-from authctl.importing import read_mapping
+from authctl.import_mappings import read_mapping
 from authctl.instants import parse_instant
 from authctl.registry import sessions as listing
 from authctl.store import sqlite
@@ -59,7 +59,7 @@ def test_the_head_outside_never_goes_backwards_when_a_slower_writer_comes_second
         issue(registry, user)
     newest = (home / "audit.head").read_bytes()
     for seq in (1, 2, 3, 4):
-        registry._core._anchor([registry.event(seq)])
+        registry._installation._anchor([registry.event(seq)])
         assert (home / "audit.head").read_bytes() == newest, seq
     registry.close()
     with closing(sqlite3.connect(home / "registry.db", isolation_level=None)) as connection:
@@ -110,7 +110,7 @@ def test_a_token_that_another_key_of_the_ring_signed_is_unknown(
     issued = issue(kinds, profile=profile)
     if not is_rotated_first:
         kinds.rotate_keys(note="every year")
-    mint = TokenMint(keys.load(home / "keys.json"))
+    mint = TokenMint(key_ring.load(home / "keys.json"))
     (other,) = (key.id for key in mint.ring.keys if key.id != issued.session.key_id)
     forged = signed_again(issued.access_token, mint, other)
     assert mint.read(forged) == mint.read(issued.access_token)._replace(key_id=other)

@@ -29,9 +29,9 @@ from hypothesis.stateful import (
 )
 
 from authctl import Refused, Registry, Session, SessionFilter, profiles
-from authctl.importing import read_mapping
+from authctl.import_mappings import read_mapping
 from authctl.registry.backups import restore
-from authctl.registry.creation import create
+from authctl.registry.init import create
 from authctl.settings import find_home
 from tests.conftest import Clock
 from tests.oracle import (

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from authctl import InvalidFile, InvalidInput, exports
-from authctl.exports import Rejected
-from authctl.importing import Mapping, Row, Skipped, read_mapping
+from authctl import InvalidFile, InvalidInput, import_files
+from authctl.import_files import Rejected
+from authctl.import_mappings import Mapping, Row, Skipped, read_mapping
 from authctl.instants import parse_instant
 
 PLAIN = """\
@@ -186,7 +186,7 @@ def test_broken_mapping_files(text: str, fault: str):
 
 def read(raw: bytes) -> list:
     """The rows of a file, with their line numbers."""
-    return list(exports.read(io.BytesIO(raw), "export").rows)
+    return list(import_files.read(io.BytesIO(raw), "export").rows)
 
 
 @pytest.mark.parametrize(

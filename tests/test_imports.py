@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from authctl import InvalidInput, NotFound, Registry, SessionFilter, profiles
-from authctl.importing import Mapping, read_mapping
+from authctl.import_mappings import Mapping, read_mapping
 from authctl.instants import DAY, parse_instant
 from authctl.records import session as as_record
 from tests.conftest import Authctl, Clock, Install

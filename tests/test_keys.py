@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from authctl import AuthctlError, IntegrityFailure, Refused, RegistryUnavailable, TokenUnknown, keys
-from authctl.keys import Key, KeyRing, KeyState
+from authctl import AuthctlError, IntegrityFailure, Refused, RegistryUnavailable, TokenUnknown, key_ring
+from authctl.key_ring import Key, KeyRing, KeyState
 from authctl.tokens import TokenKind, TokenMint
 
 NOW = 1_793_525_400_000_000
@@ -59,16 +59,16 @@ def write_entries(path: Path, *entries: Any) -> Path:
 def test_a_key_ring_is_private_whatever_the_umask(path: Path, mask: int):
     """Made with mode 0600, a regular file with one name, and readable by its owner at once."""
     with umask(mask):
-        made = keys.create(path, NOW)
+        made = key_ring.create(path, NOW)
     found = path.stat()
     assert stat.S_ISREG(found.st_mode)
     assert (stat.S_IMODE(found.st_mode), found.st_nlink) == (0o600, 1)
-    assert keys.load(path) == made
+    assert key_ring.load(path) == made
 
 
 def test_a_new_key_ring_has_one_fresh_key(tmp_path: Path):
     """It signs, has 32 bytes and an id of eight digits, and is never the same twice."""
-    rings = [keys.create(tmp_path / f"{number}.json", NOW) for number in range(20)]
+    rings = [key_ring.create(tmp_path / f"{number}.json", NOW) for number in range(20)]
     for ring in rings:
         (key,) = ring.keys
         assert (key.state, key.created_at, len(key.secret), len(key.id)) == (KeyState.SIGNING, NOW, 32, 8)
@@ -91,14 +91,14 @@ def test_what_is_there_is_never_replaced(path: Path, taken: str):
     if taken == "symlink":
         other.write_text("mine")
     with pytest.raises(Refused, match="file already exists"):
-        keys.create(path, NOW)
+        key_ring.create(path, NOW)
     assert other.exists() == (taken == "symlink")
     assert not path.is_file() or path.read_text() == "mine"
 
 
 def test_a_secret_is_not_printed(path: Path):
     """Neither a key nor a ring nor what it was read from shows the secret."""
-    ring = keys.create(path, NOW)
+    ring = key_ring.create(path, NOW)
     secret = ring.signing.secret
     for text in (repr(ring), str(ring), repr(ring.signing), f"{ring.signing}"):
         assert secret.hex() not in text
@@ -108,42 +108,42 @@ def test_a_secret_is_not_printed(path: Path):
 @pytest.mark.parametrize("mode", [0o600, 0o400, 0o700], ids=oct)
 def test_a_private_key_ring_is_read(path: Path, mode: int):
     """What only its owner can touch is private enough."""
-    made = keys.create(path, NOW)
+    made = key_ring.create(path, NOW)
     path.chmod(mode)
-    assert keys.load(path) == made
+    assert key_ring.load(path) == made
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o644, 0o620, 0o602, 0o610, 0o601, 0o660, 0o666, 0o777, 0o040], ids=oct)
 def test_a_key_ring_open_to_others_is_refused(path: Path, mode: int):
     """Any access for group or others is refused, as ssh does, with what mends it."""
-    keys.create(path, NOW)
+    key_ring.create(path, NOW)
     path.chmod(mode)
     with pytest.raises(RegistryUnavailable, match=f"open to others .mode {mode:04o}") as refused:
-        keys.load(path)
+        key_ring.load(path)
     assert (refused.value.exit_code, refused.value.hint) == (6, f"chmod 600 {path}")
 
 
 def test_a_missing_key_ring_is_refused(path: Path):
     """Nothing there, or a link that leads nowhere: unavailable, and nothing is created."""
     with pytest.raises(RegistryUnavailable, match="there is no key ring"):
-        keys.load(path)
+        key_ring.load(path)
     assert not path.exists()
     path.symlink_to(path.with_name("nowhere"))
     with pytest.raises(RegistryUnavailable, match="there is no key ring"):
-        keys.load(path)
+        key_ring.load(path)
     assert not path.with_name("nowhere").exists()
 
 
 def test_a_key_ring_with_two_names_is_refused(path: Path):
     """A hard link elsewhere may be open to others some day."""
-    keys.create(path, NOW)
+    key_ring.create(path, NOW)
     other = path.with_name("other.json")
     other.hardlink_to(path)
     for name in (path, other):
         with pytest.raises(RegistryUnavailable, match="hard link"):
-            keys.load(name)
+            key_ring.load(name)
     other.unlink()
-    assert keys.load(path)
+    assert key_ring.load(path)
 
 
 @pytest.mark.parametrize("kind", ["folder", "fifo", "device", "link to a device"])
@@ -158,28 +158,28 @@ def test_what_is_no_regular_file_is_refused(path: Path, kind: str):
     else:
         path.symlink_to("/dev/zero")
     with pytest.raises(RegistryUnavailable, match="not a regular file"):
-        keys.load(path)
+        key_ring.load(path)
 
 
 def test_a_symbolic_link_is_as_good_as_what_it_leads_to(path: Path):
     """The file itself is judged, not the link."""
     target = path.with_name("elsewhere.json")
-    made = keys.create(target, NOW)
+    made = key_ring.create(target, NOW)
     path.symlink_to(target)
-    assert keys.load(path) == made
+    assert key_ring.load(path) == made
     target.chmod(0o644)
     with pytest.raises(RegistryUnavailable, match="open to others"):
-        keys.load(path)
+        key_ring.load(path)
     path.unlink()
     path.symlink_to(path)
     with pytest.raises(RegistryUnavailable, match="cannot read the key ring"):
-        keys.load(path)
+        key_ring.load(path)
 
 
 def test_a_ring_of_several_keys_is_read(path: Path):
     """In order, with their states; longer keys are as good."""
     long = entry(2, state="retired", secret=bytes(range(64)).hex())
-    assert keys.load(write_entries(path, entry(1), entry(0), long)) == KeyRing(
+    assert key_ring.load(write_entries(path, entry(1), entry(0), long)) == KeyRing(
         (
             Key("0123abc1", KeyState.VERIFYING, NOW, bytes.fromhex(SECRETS[1])),
             Key("0123abc0", KeyState.SIGNING, NOW, bytes.fromhex(SECRETS[0])),
@@ -217,7 +217,7 @@ def test_a_ring_of_several_keys_is_read(path: Path):
 def test_a_damaged_key_ring_is_an_integrity_failure(path: Path, document: Any):
     """Torn, emptied, foreign: exit 7, in a short message that names the file."""
     with pytest.raises(IntegrityFailure, match="damaged") as refused:
-        keys.load(write(path, document))
+        key_ring.load(write(path, document))
     assert refused.value.exit_code == 7
     assert str(path) in refused.value.message
     assert len(refused.value.message) < len(str(path)) + 100
@@ -263,7 +263,7 @@ def test_a_damaged_key_ring_is_an_integrity_failure(path: Path, document: Any):
 def test_a_key_that_is_no_key_is_an_integrity_failure(path: Path, changes: dict[str, Any]):
     """Empty, short, one byte repeated, no hexadecimal, an id that no token could name, an unknown state: exit 7."""
     with pytest.raises(IntegrityFailure, match="damaged") as refused:
-        keys.load(write_entries(path, entry(1, state="signing"), entry(0, **{"state": "verifying", **changes})))
+        key_ring.load(write_entries(path, entry(1, state="signing"), entry(0, **{"state": "verifying", **changes})))
     assert refused.value.exit_code == 7
 
 
@@ -273,7 +273,7 @@ def test_a_key_with_a_part_missing_is_an_integrity_failure(path: Path, missing: 
     torn = entry()
     del torn[missing]
     with pytest.raises(IntegrityFailure, match="damaged"):
-        keys.load(write_entries(path, torn))
+        key_ring.load(write_entries(path, torn))
 
 
 @pytest.mark.parametrize(
@@ -291,25 +291,25 @@ def test_a_key_with_a_part_missing_is_an_integrity_failure(path: Path, missing: 
 def test_one_key_signs_and_ids_are_unique(path: Path, entries: list[dict[str, Any]]):
     """No signing key, two of them, or an id twice: exit 7."""
     with pytest.raises(IntegrityFailure, match="one signing key") as refused:
-        keys.load(write_entries(path, *entries))
+        key_ring.load(write_entries(path, *entries))
     assert refused.value.exit_code == 7
 
 
 def test_a_newer_key_ring_is_unavailable(path: Path):
     """Written by a later authctl it is not damaged: exit 6 says to upgrade."""
     with pytest.raises(RegistryUnavailable, match="newer") as refused:
-        keys.load(write(path, {"version": 3, "keys": [entry()]}))
+        key_ring.load(write(path, {"version": 3, "keys": [entry()]}))
     assert refused.value.exit_code == 6
 
 
 def test_every_truncation_is_an_integrity_failure(path: Path):
     """A key ring cut anywhere is damaged, unless only its last line end is gone."""
-    keys.create(path, NOW)
+    key_ring.create(path, NOW)
     raw = path.read_bytes()
     for length in range(len(raw) - 1):
         with pytest.raises(IntegrityFailure):
-            keys.load(write(path, raw[:length]))
-    assert keys.load(write(path, raw[:-1]))
+            key_ring.load(write(path, raw[:length]))
+    assert key_ring.load(write(path, raw[:-1]))
 
 
 def test_every_bit_flip_is_refused_or_harmless(path: Path):
@@ -320,7 +320,7 @@ def test_every_bit_flip_is_refused_or_harmless(path: Path):
         flipped = bytearray(raw)
         flipped[position // 8] ^= 1 << position % 8
         try:
-            ring = keys.load(write(path, bytes(flipped)))
+            ring = key_ring.load(write(path, bytes(flipped)))
         except AuthctlError as refused:
             if not isinstance(refused, IntegrityFailure | RegistryUnavailable):
                 raise
@@ -336,14 +336,14 @@ def test_every_bit_flip_is_refused_or_harmless(path: Path):
 
 def test_every_byte_of_a_key_counts(path: Path):
     """One byte of the secret changed in the file, and the tokens from before are unknown."""
-    ring = keys.create(path, NOW)
+    ring = key_ring.create(path, NOW)
     secret = ring.signing.secret
     token = TokenMint(ring).mint(TokenKind.ACCESS, ring.signing.id, 7, 1, SECRET)
     document = json.loads(path.read_bytes())
     for at in range(len(secret)):
         changed = secret[:at] + bytes([secret[at] ^ 0x01]) + secret[at + 1 :]
         document["keys"][0]["secret"] = changed.hex()
-        mint = TokenMint(keys.load(write(path, document)))
+        mint = TokenMint(key_ring.load(write(path, document)))
         with pytest.raises(TokenUnknown):
             mint.read(token)
 
@@ -354,8 +354,8 @@ def test_a_ring_that_finds_no_room_is_not_there(path: Path):
     resource.setrlimit(resource.RLIMIT_FSIZE, (20, before[1]))
     try:
         with pytest.raises(OSError, match="too large"):
-            keys.create(path, NOW)
+            key_ring.create(path, NOW)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert not path.exists()
-    assert keys.create(path, NOW)
+    assert key_ring.create(path, NOW)

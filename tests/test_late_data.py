@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from authctl import Registry, SessionFilter
-from authctl.importing import read_mapping
+from authctl.import_mappings import read_mapping
 from tests.conftest import Authctl, Clock
 
 MAP_TEXT = "fields: {username: user, device: device, at: time}\nkey: [session]\n"

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from authctl import InvalidFile, InvalidInput, Registry, Session, SessionFilter, profiles
-from authctl.importing import Mapping, read_mapping
+from authctl.import_mappings import Mapping, read_mapping
 from authctl.instants import HOUR, instant_of
-from authctl.registry.imports import ImportOutcome
+from authctl.registry.imports.file import ImportOutcome
 from tests.conftest import START, Authctl, Clock, Install
 from tests.test_upgrade import of_0_1_0  # noqa: F401  # a fixture
 

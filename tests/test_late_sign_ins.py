@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from authctl import InvalidFile, InvalidInput, Registry, Session, SessionFilter, profiles
-from authctl.importing import Mapping, read_mapping
+from authctl.import_mappings import Mapping, read_mapping
 from authctl.instants import DAY, HOUR, parse_instant
 from authctl.registry.backups import restore
 from authctl.settings import find_home

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from authctl import Refused, Registry, SessionFilter, TokenInvalid, profiles
-from authctl.registry.creation import create
+from authctl.registry.init import create
 from authctl.settings import find_home
 
 pytestmark = pytest.mark.slow

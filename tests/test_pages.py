@@ -18,12 +18,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from authctl import AuthctlError, Registry, Session, SessionFilter, names, profiles
-from authctl.importing import read_mapping
+from authctl.import_mappings import read_mapping
 from authctl.instants import DAY, HOUR, MINUTE, SECOND
 from authctl.model import SortField
-from authctl.registry import verifying
 from authctl.registry.backups import restore
-from authctl.registry.creation import create
+from authctl.registry.init import create
+from authctl.registry.tokens import verify
 from authctl.settings import find_home
 from authctl.store import moving
 from tests.conftest import START
@@ -78,7 +78,7 @@ class World:
 
     def everything(self) -> list[Session]:
         """Every session there is, one by one, past all that makes lists."""
-        with self.registry._core.look() as (view, now):
+        with self.registry._installation.snapshot() as (view, now):
             ids = [row[0] for row in view.connection.execute("SELECT id FROM sessions ORDER BY number")]
             return [found for one in ids if (found := view.session(one, now))]
 
@@ -116,7 +116,7 @@ class World:
         session = self.nth(which)
         if session and any(one.session.id == session.id for one in self.tokens):
             earlier = session.read_at - (how % 3) * 20 * SECOND
-            verifying._used(self.registry._core, session._replace(read_at=earlier))
+            verify._used(self.registry._installation, session._replace(read_at=earlier))
 
     def refresh(self, which: int, how: int) -> None:
         """A pair is exchanged for the next one."""

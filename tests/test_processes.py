@@ -24,7 +24,7 @@ import pytest
 from authctl import AuditEvent, Registry, Session, SessionFilter, names
 from authctl.instants import SECOND, format_instant
 from authctl.profiles import read
-from authctl.registry.creation import create
+from authctl.registry.init import create
 from authctl.settings import find_home
 from authctl.store import sqlite
 from tests.conftest import Authctl, Start
@@ -593,7 +593,7 @@ def test_a_log_that_another_process_empties_is_left_to_it(
     with Registry.open(populated) as registry:
         registry.issue(username="alice", application="Outlook")
         emptier = playing(start, "empty_log", populated, "emptying")
-        registry._core.store._writer.connection().set_trace_callback(asked.append)
+        registry._installation.store._writer.connection().set_trace_callback(asked.append)
         while log.stat().st_size < 3 * MIB:
             registry.issue(username="alice", application="Outlook")
         assert sum("wal_checkpoint" in sql for sql in asked) == 2

@@ -29,7 +29,7 @@ from authctl import (
     TokenRevoked,
     TokenUnknown,
     datetime_of,
-    keys,
+    key_ring,
     profiles,
 )
 from authctl.errors import OutcomeUnknown
@@ -183,7 +183,7 @@ def test_revoking_by_token(registry: Registry, clock: Clock):
 def test_revoking_by_token_needs_its_secret(registry: Registry, home: Path):
     """A holder of the key alone revokes nothing with a token of his own making."""
     issued = registry.issue(username="alice", application="Outlook")
-    ring = keys.load(home / "keys.json")
+    ring = key_ring.load(home / "keys.json")
     forged = TokenMint(ring).mint(TokenKind.ACCESS, ring.signing.id, issued.session.number, 0, b"\0" * 16)
     assert registry.revoke_token(forged, note="lost device").selected == 0
     assert registry.end([forged]).not_found != ()
@@ -511,7 +511,7 @@ def test_the_retention_is_the_applied_one(registry: Registry, clock: Clock):
 def test_never_removed_before_six_months(registry: Registry, clock: Clock, day):
     """Whatever the day, a session that ended six calendar months ago less an instant is still there."""
     clock.now = datetime(day.year, day.month, day.day, 12, tzinfo=UTC)
-    with registry._core.store.change() as tx:
+    with registry._installation.store.change() as tx:
         tx.set_seen(0)
     (one,) = issue(registry, "alice")
     registry.end([one])

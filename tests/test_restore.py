@@ -14,11 +14,11 @@ from pathlib import Path
 import pytest
 
 from authctl import IntegrityFailure, Refused, Registry, SessionFilter, Status, TokenInvalid, TokenRevoked, profiles
-from authctl.importing import read_mapping
+from authctl.import_mappings import read_mapping
 from authctl.instants import SECOND, format_instant
 from authctl.registry import audit as audit_log
 from authctl.registry.backups import RestoreOutcome, _Restoring, restore
-from authctl.registry.core import Core
+from authctl.registry.installation import Installation
 from authctl.settings import find_home
 from authctl.store import draft_of
 from tests import test_terminal
@@ -330,7 +330,7 @@ def test_continuity_that_ended_since_stays_ended(install: Install, copied: Calla
     registry.start_continuity(note="down once more")
     outcome = put_back(copy)
     assert (registry.continuity(), outcome.carried.continuity_ended) == ((), 1)
-    with registry._core.store.view() as view:
+    with registry._installation.store.view() as view:
         assert view.continuity_events() == [ended]
 
 
@@ -340,7 +340,7 @@ def test_continuity_that_was_forgotten_since_is_over(install: Install, copied: C
     registry.start_continuity(note="provider down")
     copy = copied(registry)
     registry.end_continuity(note="provider is up")
-    with registry._core.store.change() as tx:
+    with registry._installation.store.change() as tx:
         tx.remove_continuity(2**60)
     assert put_back(copy).carried.continuity_ended == 1
     assert registry.continuity() == ()
@@ -873,8 +873,8 @@ def put_with_deeds_in_between(
     """Restore a backup, while another process does deeds after all was carried over beforehand, and before it is locked."""
     place = find_home(home, home / "registry.db")
     with draft_of(copy, place.registry) as draft:
-        core = Core(place, draft.store, clock)
-        restoring = _Restoring(core, copy, "disk failed", "eve", None, audit_log.verify(core))
+        installation = Installation(place, draft.store, clock)
+        restoring = _Restoring(installation, copy, "disk failed", "eve", None, audit_log.verify(installation))
 
         def make_ready(replaced, kept_as, is_last):
             made = restoring.make_ready(replaced, kept_as, is_last)
@@ -885,7 +885,7 @@ def put_with_deeds_in_between(
             return made
 
         outcome, event = draft.put("kept", make_ready)
-    core.take_head(event)
+    installation.head.accept(event)
     return outcome
 
 

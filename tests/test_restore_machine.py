@@ -18,10 +18,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from authctl import NotFound, Refused, Registry, SessionFilter, Status, TokenInvalid, profiles
-from authctl.importing import read_mapping
+from authctl.import_mappings import read_mapping
 from authctl.instants import format_instant, instant_of
 from authctl.registry.backups import restore
-from authctl.registry.creation import create
+from authctl.registry.init import create
 from authctl.settings import find_home
 from tests.test_restore import check_agrees
 

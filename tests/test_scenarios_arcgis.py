@@ -16,7 +16,7 @@ from authctl import (
     TokenExpired,
     TokenMisused,
     TokenUnknown,
-    keys,
+    key_ring,
     profiles,
     read_sealed,
 )
@@ -147,7 +147,7 @@ def rewritten(home: Path, change) -> None:
 
 def fresh_key(home: Path, tmp_path: Path) -> dict:
     """Another key, made as `authctl init` makes one."""
-    keys.create(tmp_path / "another.json", 0)
+    key_ring.create(tmp_path / "another.json", 0)
     return json.loads((tmp_path / "another.json").read_text())["keys"][0]
 
 
@@ -237,11 +237,11 @@ def test_g9_every_byte_changed_is_refused(arcgis: Registry, home: Path):
 
 def test_g9_the_key_alone_opens_no_session(arcgis: Registry, home: Path, install: Install):
     """A holder of the key can make a sealed token and read it, and the registry knows better: the secret is not its own."""
-    from authctl.sealing import Sealed
+    from authctl.token_encryption import Sealed
     from authctl.tokens import TokenMint
 
     issued = sign_in(arcgis, "sealed")
-    ring = keys.load(home / "keys.json")
+    ring = key_ring.load(home / "keys.json")
     real = read_sealed(issued.access_token, home / "keys.json")
     content = Sealed(real.number, real.session_id, "00" * 16, "mallory", "ArcGIS Pro", 0, real.expires_at, None, None)
     forged = TokenMint(ring).seal(ring.signing.id, content)
@@ -252,11 +252,11 @@ def test_g9_the_key_alone_opens_no_session(arcgis: Registry, home: Path, install
 
 def test_sealed_and_plain_tokens_cannot_stand_in_for_each_other(arcgis: Registry, home: Path):
     """The claims of one kind, minted as the other by a holder of key and secret, are unknown."""
-    from authctl.sealing import Sealed
+    from authctl.token_encryption import Sealed
     from authctl.tokens import TokenKind, TokenMint
 
     plain, sealed = sign_in(arcgis), sign_in(arcgis, "sealed")
-    ring = keys.load(home / "keys.json")
+    ring = key_ring.load(home / "keys.json")
     mint = TokenMint(ring)
     inside = read_sealed(sealed.access_token, home / "keys.json")
     as_plain = mint.mint(TokenKind.ACCESS, ring.signing.id, inside.number, 0, bytes.fromhex(inside.secret))

@@ -28,7 +28,7 @@ from authctl import (
     passwords,
     profiles,
 )
-from authctl.keys import load
+from authctl.key_ring import load
 from tests.conftest import Authctl, Clock, Install
 
 pytestmark = pytest.mark.slow
@@ -472,7 +472,7 @@ def test_cleanup_forgets_what_counts_no_longer(basic: Registry, clock: Clock):
     )
     clock.forward(hours=13)
     basic.clean_up()
-    with basic._core.store.view() as view:
+    with basic._installation.store.view() as view:
         assert [(one.username, one.profile) for one in view.cached_logins()] == [("bob", "basic")]
 
 

@@ -146,7 +146,7 @@ def test_a_registry_without_the_session_s_profile_fails_closed(strict: Registry)
     """A conditioned session whose profile is gone is not let in without its conditions."""
     issued = issue(strict)
     document = profiles.read(b"version: 1\nprofiles: {other: {}}\n", "p")
-    with strict._core.store.change() as tx:
+    with strict._installation.store.change() as tx:
         tx.save_profiles(document)
     with pytest.raises(IntegrityFailure):
         strict.verify(issued.access_token, **MET)

@@ -297,7 +297,7 @@ def test_m11_expired_ones_in_the_order_of_their_ends(held: Registry, clock: Cloc
     assert [session.username for session in found] == (
         ["late", "short"] + [f"held{n}" for n in (5, 4, 3, 2, 1, 0)] + [f"plain{n}" for n in (5, 4, 3, 2, 1, 0)]
     )
-    with held._core.store.view() as view:
+    with held._installation.store.view() as view:
         after, paged = None, []
         while True:
             page = view.page(SessionFilter(status="expired"), held.now(), 2, after)

@@ -246,7 +246,7 @@ def test_r1_a_verify_that_a_refresh_overtakes_is_judged_again(
     """Refreshed between the look-up and the writing of the use: the token that was presented is over."""
     issued = sign_in(entra)
     clock.forward(minutes=50)
-    look_up = entra._core.store.by_number
+    look_up = entra._installation.store.by_number
 
     def overtaken(number: int, now: int):
         found = look_up(number, now)
@@ -255,7 +255,7 @@ def test_r1_a_verify_that_a_refresh_overtakes_is_judged_again(
             elsewhere.refresh(issued.refresh_token)
         return found
 
-    monkeypatch.setattr(entra._core.store, "by_number", overtaken)
+    monkeypatch.setattr(entra._installation.store, "by_number", overtaken)
     with pytest.raises(TokenEnded, match="replaced"):
         entra.verify(issued.access_token)
 

@@ -249,7 +249,7 @@ def test_m7_a_damaged_audit_log_holds_no_order_back(wiping: Registry, home: Path
 
 def test_m7_an_imported_session_has_no_token_to_be_told_by(wiping: Registry, tmp_path: Path):
     """So nothing is ordered for it, and it is not in the list of what is still to be wiped."""
-    from authctl.importing import read_mapping
+    from authctl.import_mappings import read_mapping
 
     mapping = read_mapping(b"fields: {username: u, application: a, at: t}\nkey: [username]\n", "map.yaml")
     export = tmp_path / "export.jsonl"

@@ -180,7 +180,7 @@ def test_an_older_registry_is_searched_before_it_is_indexed(
     monkeypatch.setattr(searching, "_MOST_INDEXED", 5)
     assert [one.username for one in registry.sessions(selection)] == ["user7"]
     registry.clean_up()
-    with registry._core.store.view() as view:
+    with registry._installation.store.view() as view:
         assert view._one("SELECT sessions FROM search_index") == (20,)
     assert [one.username for one in registry.sessions(selection)] == ["user7"]
 
@@ -190,7 +190,7 @@ def test_a_search_goes_by_the_index(registry: Registry, home: Path):
     for number in range(300):
         registry.issue(username=f"user{number}", application="Outlook", device=f"laptop {number:03}")
     traced: list[str] = []
-    with registry._core.store.view() as view:
+    with registry._installation.store.view() as view:
         view.connection.set_trace_callback(traced.append)
         assert view.count(SessionFilter(search="laptop 123"), NOW) == 1
         view.connection.set_trace_callback(None)
@@ -224,7 +224,7 @@ def test_the_index_is_written_in_the_order_of_numbers(registry: Registry):
     for number in range(256):
         registry.issue(username=f"user{number}", application="Outlook")
     shuffled = [number * 99 % 257 for number in range(1, 257)]
-    with registry._core.store.change() as tx:
+    with registry._installation.store.change() as tx:
         for deed in (searching.take_out, searching.put_back):
             before = tx.connection.total_changes
             deed(tx.connection, shuffled)
@@ -242,7 +242,7 @@ def test_a_list_of_what_many_have_is_walked_at_once(registry: Registry, monkeypa
     assert len(every) == 100
     traced: list[str] = []
     tenth = registry.session(every[9])
-    with registry._core.store.view() as view:
+    with registry._installation.store.view() as view:
         place = view.place(selection, tenth) if after else None
         view.connection.set_trace_callback(traced.append)
         found = view.page(selection, NOW, 5, place).sessions

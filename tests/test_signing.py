@@ -24,14 +24,14 @@ from authctl import (
     TokenInvalid,
     TokenUnknown,
     files,
-    keys,
+    key_ring,
     profiles,
 )
 from authctl.instants import DAY, HOUR
-from authctl.keys import KeyState
-from authctl.registry import claims
+from authctl.key_ring import KeyState
 from authctl.registry.bounds import Bound
-from authctl.registry.creation import create
+from authctl.registry.init import create
+from authctl.registry.tokens import reader
 from authctl.settings import find_home
 from tests.conftest import START, Authctl, Clock, Install
 
@@ -128,7 +128,7 @@ def test_nothing_is_lost_after_that_date(ring: Registry, clock: Clock):
 
 def test_a_ring_is_looked_at_again(ring: Registry, home: Path, monkeypatch: pytest.MonkeyPatch):
     """A registry that is open sees soon that its key ring was changed, and is unavailable where that cannot be read."""
-    monkeypatch.setattr(claims, "FRESH_SECONDS", 0.05)
+    monkeypatch.setattr(reader, "FRESH_SECONDS", 0.05)
     old = issue(ring)
     (key_id,) = ids(ring)
     ring.rotate_keys(note="every year")
@@ -218,7 +218,7 @@ def test_a_key_retired_in_the_file_alone_is_ended_by_the_next_try(ring: Registry
     one = issue(ring)
     (key_id,) = ids(ring)
     ring.rotate_keys(note="every year")
-    keys.save(home / "keys.json", keys.load(home / "keys.json").without(key_id, 0))
+    key_ring.save(home / "keys.json", key_ring.load(home / "keys.json").without(key_id, 0))
     with pytest.raises(TokenUnknown):
         ring.verify(one.access_token)
     outcome = ring.retire_key(key_id, compromised=True, note="once more")
@@ -324,7 +324,7 @@ def test_a_key_ring_elsewhere_stays_when_the_rest_fails(tmp_path: Path, home: Pa
 
     with pytest.raises(Refused, match="file already exists"):
         create(find_home(home, None, ring), profiles.read(TEXT.encode(), "p"), b"", clock=overtaken)
-    assert keys.load(ring)
+    assert key_ring.load(ring)
     assert not (home / "registry.db").exists()
 
 
@@ -383,7 +383,7 @@ def test_keys_by_command(ring: Registry, authctl: Authctl, home: Path):
     assert authctl("keys", "retire", "nothing", "--note", "copied").code == 3
     assert authctl("audit", "verify").code == 0
     shown = authctl("keys", "list").out + authctl("keys", "list", "-o", "csv").out
-    secrets = [key.secret.hex() for key in keys.load(home / "keys.json").keys if key.secret]
+    secrets = [key.secret.hex() for key in key_ring.load(home / "keys.json").keys if key.secret]
     assert secrets
     assert [secret for secret in secrets if secret in shown] == []
     registry.close()
@@ -432,7 +432,7 @@ def test_a_retirement_that_a_kill_left_out_of_the_log_is_recorded_by_the_next(ri
     """File first, then the event: the next try finds the key retired and writes what is missing, once."""
     old = ring.signing_keys()[0].key.id
     ring.rotate_keys(note="every year")
-    keys.save(home / "keys.json", keys.load(home / "keys.json").without(old, 0))
+    key_ring.save(home / "keys.json", key_ring.load(home / "keys.json").without(old, 0))
     for _ in range(2):
         ring.retire_key(old, note="once more")
     assert actions(ring) == ["key.retire", "key.rotate"]

@@ -9,7 +9,7 @@ from authctl import SessionFilter
 from authctl.instants import DAY
 from authctl.lifetimes import Deadlines
 from authctl.model import Sort
-from authctl.registry.core import Core
+from authctl.registry.installation import Installation
 from authctl.store.base import Change, Store
 from authctl.store.values import Cursor, Imported, Mark
 from tests.test_store_contract import DEFAULTS, NOW, STORES, add, new
@@ -130,9 +130,9 @@ def test_a_key_of_another_order_is_none(store: Store):
 
 def test_events_since_are_told_by_their_action(registry):
     """Of the events after a number; that one itself is not."""
-    core: Core = registry._core
+    installation: Installation = registry._installation
     registry.issue(username="alice", application="Outlook")
-    with core.store.view() as view:
+    with installation.store.view() as view:
         assert view.has_event_since(0, ["registry.init", "other.thing"])
         assert not view.has_event_since(1, ["registry.init"])
         assert view.has_event_since(1, ["session.issue"])
@@ -143,9 +143,9 @@ def test_a_use_in_its_time_writes_no_move(registry, clock):
     """Its instant tells that it came since: verifying, the most frequent deed, pays for no other index and no counter."""
     issued = registry.issue(username="alice", application="Outlook")
     clock.forward(hours=1)
-    with registry._core.store.view() as view:
+    with registry._installation.store.view() as view:
         before = view.counters()
     assert registry.verify(issued.access_token).last_used_at > before.seen_at
-    with registry._core.store.view() as view:
+    with registry._installation.store.view() as view:
         assert view.counters().moves == before.moves
         assert view._one("SELECT moved_in FROM sessions") == (None,)

@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 
 from authctl import AuthctlError, IntegrityFailure, Refused, Registry, RegistryUnavailable, SessionFilter, profiles
-from authctl.importing import read_mapping
-from authctl.registry import creation
+from authctl.import_mappings import read_mapping
+from authctl.registry import init
 from authctl.settings import find_home
 from authctl.store import sqlite
 from authctl.store.writing import SqliteChange
@@ -159,7 +159,7 @@ def test_only_a_use_is_not_synced(registry: Registry, clock: Clock):
     """Who verifies does not wait for the disk; whatever is acknowledged is on it, also right after that."""
 
     def synchronous() -> int:
-        return registry._core.store._writer.connection().execute("PRAGMA synchronous").fetchone()[0]
+        return registry._installation.store._writer.connection().execute("PRAGMA synchronous").fetchone()[0]
 
     issued = registry.issue(username="alice", application="Outlook")
     assert synchronous() == 2
@@ -190,7 +190,7 @@ def test_every_file_is_private_from_creation(installed: Authctl, authctl: Authct
         from authctl import profiles
 
         text = profiles.DEFAULT_FILE.encode()
-        creation.create(place, profiles.read(text, "p"), text, actor="founder")
+        init.create(place, profiles.read(text, "p"), text, actor="founder")
         with Registry.open(place.folder, registry=place.registry) as registry:
             registry.issue(username="alice", application="Outlook")
             found = {path.name: stat.S_IMODE(path.stat().st_mode) for path in place.folder.iterdir()}

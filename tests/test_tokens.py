@@ -14,9 +14,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from authctl import Registry, SessionFilter, TokenInvalid, TokenUnknown, keys
-from authctl.keys import KEY_BYTES, Key, KeyRing, KeyState
-from authctl.sealing import Sealed
+from authctl import Registry, SessionFilter, TokenInvalid, TokenUnknown, key_ring
+from authctl.key_ring import KEY_BYTES, Key, KeyRing, KeyState
+from authctl.token_encryption import Sealed
 from authctl.tokens import LONGEST_TOKEN, SECRET_BYTES, Claims, TokenKind, TokenMint, looks_like_token
 from tests.conftest import Install
 
@@ -233,7 +233,7 @@ def test_no_kind_stands_in_for_another_under_any_profile(install: Install, home:
     """The whole matrix: of every kind that a holder of the key ring can make for a session, with the session's own secret,
     verify takes its access kind alone and refresh a pair's refresh kind alone; every other pairing is unknown."""
     registry = install(PROFILES)
-    mint = TokenMint(keys.load(home / "keys.json"))
+    mint = TokenMint(key_ring.load(home / "keys.json"))
     key_id = mint.ring.signing.id
     taken = []
     for profile, kind in product(registry.profiles().profiles, TokenKind):
@@ -278,7 +278,7 @@ def test_a_token_says_nothing_about_its_user(registry: Registry):
 def test_the_key_ring_alone_opens_no_session(registry: Registry, home: Path):
     """Who holds the keys can sign any claims, but not guess the session's own secret."""
     issued = registry.issue(username="alice", application="Outlook")
-    mint = TokenMint(keys.load(home / "keys.json"))
+    mint = TokenMint(key_ring.load(home / "keys.json"))
     true = mint.read(issued.access_token)
     guesses = [bytes(16), secrets.token_bytes(16), sha256(true.secret).digest()[:16], true.secret[::-1]]
     forged = [mint.mint(true.kind, true.key_id, true.number, true.generation, guess) for guess in guesses]
@@ -302,7 +302,7 @@ def test_the_database_alone_mints_no_token(registry: Registry, home: Path):
     issued = [registry.issue(username=f"user{number}", application="Outlook") for number in range(20)]
     registry.verify(issued[0].access_token)
     registry.revoke(SessionFilter(username="user1"), note="lost device", actor="bob")
-    ring = keys.load(home / "keys.json")
+    ring = key_ring.load(home / "keys.json")
     hidden = [ring.signing.secret]
     for one in issued:
         hidden += [TokenMint(ring).read(one.access_token).secret, bytes.fromhex(one.access_token[-64:])]
@@ -333,7 +333,7 @@ def test_a_token_of_another_installation_is_unknown(install: Install):
 def test_why_a_token_is_unknown_is_not_said(registry: Registry, home: Path):
     """Malformed, forged, relabelled or of no session: one answer, with exit code 5."""
     issued = registry.issue(username="alice", application="Outlook")
-    mint = TokenMint(keys.load(home / "keys.json"))
+    mint = TokenMint(key_ring.load(home / "keys.json"))
     true = mint.read(issued.access_token)
     wrong = [
         "",

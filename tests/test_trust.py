@@ -31,7 +31,8 @@ from authctl import (
 )
 from authctl.model import ProfileSet
 from authctl.registry.backups import restore
-from authctl.registry.core import AUTHCTL, RESERVE
+from authctl.registry.installation import RESERVE
+from authctl.registry.unit_of_work import AUTHCTL
 from authctl.settings import find_home
 from tests.conftest import Authctl, Clock, Install
 
@@ -272,7 +273,7 @@ def test_a8_several_registries_have_a_line_each(registry: Registry, home: Path, 
     issue(registry)
     other = tmp_path / "second"
     place = tmp_path / "second.db"
-    from authctl.registry.creation import create
+    from authctl.registry.init import create
 
     create(find_home(other, place), profiles.read(profiles.DEFAULT_FILE.encode(), "p"), b"", clock=clock)
     with Registry.open(home, registry=place, keys=other / "keys.json", clock=clock) as second:
@@ -299,13 +300,15 @@ def test_j3_a_head_that_lags_is_caught_up(registry: Registry, home: Path, reopen
 
 def test_j3_a_late_writer_does_not_bring_an_old_head_back(registry: Registry, home: Path):
     """One whose event is no longer in the chain, since a backup was put back meanwhile, writes nothing."""
-    from authctl import anchor
+    from authctl import audit_head
 
     issue(registry)
     before = (home / "audit.head").read_bytes()
     registry_id = before.split()[0].decode()
-    lost = anchor.Head(9, "f" * 64)
-    assert not anchor.advance(home / "audit.head", registry_id, anchor.Head(8, "e" * 64), lost, registry._core._has)
+    lost = audit_head.Head(9, "f" * 64)
+    assert not audit_head.advance(
+        home / "audit.head", registry_id, audit_head.Head(8, "e" * 64), lost, registry._installation._has
+    )
     assert (home / "audit.head").read_bytes() == before
 
 
@@ -358,7 +361,7 @@ def test_j2_an_attack_on_the_log_is_found(
 
 def test_j2_a_log_that_was_made_anew_is_found(registry: Registry, home: Path, reopened: Callable[[], Registry]):
     """Somebody who can compute hashes writes a whole chain without the event; only the head outside knows better."""
-    from authctl.audit import sealed
+    from authctl.audit_chain import sealed
 
     for name in ("a", "b", "c"):
         issue(registry, name)

@@ -6,7 +6,7 @@ import json
 import pytest
 
 from authctl import EventFilter, InvalidInput, NotFound, Refused, Registry, SessionFilter, profiles
-from authctl.importing import read_mapping
+from authctl.import_mappings import read_mapping
 from authctl.instants import DAY, HOUR
 from tests.conftest import START, Authctl, Clock, Install
 

@@ -12,7 +12,7 @@ from authctl.authenticators.fields import File, note_contradictions
 from authctl.errors import NotFound
 from authctl.files import read_private
 from authctl.validation import validated
-from authctl.yamlfile import load
+from authctl.yaml_files import load
 
 
 class Authenticator(Protocol):

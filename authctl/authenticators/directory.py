@@ -11,8 +11,8 @@ from threading import Thread
 from typing import Any
 
 from authctl.errors import AuthenticatorUnavailable
-from authctl.escapes import visible
 from authctl.names import fold
+from authctl.visible_text import visible
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field
 from authctl.instants import MINUTE, SECOND
 from authctl.names import quoted
 from authctl.validation import Lifetime, Name, Strict, Text, Version, invalid, note_same_names
-from authctl.yamlfile import Document
+from authctl.yaml_files import Document
 
 if TYPE_CHECKING:
     from authctl.authenticators import Authenticator

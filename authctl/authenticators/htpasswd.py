@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from authctl.errors import AuthenticatorUnavailable, reason
-from authctl.escapes import visible
 from authctl.names import quoted
+from authctl.visible_text import visible
 
 if TYPE_CHECKING:
     from passlib.apache import HtpasswdFile

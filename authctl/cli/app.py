@@ -10,7 +10,7 @@ from typer.main import get_command, get_group
 from typer.models import CommandInfo
 
 from authctl.cli.context import Cli, talk, writing
-from authctl.cli.parsing import Command, Group
+from authctl.cli.repeated_options import Command, Group
 from authctl.errors import AuthctlError, Refused
 from authctl.version import __version__
 

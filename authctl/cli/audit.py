@@ -7,7 +7,7 @@ import typer
 from authctl import records, render
 from authctl.cli.context import counted, start
 from authctl.cli.options import LARGEST, Actor, Limit, Note, Output, Quiet, several, user_names
-from authctl.cli.selecting import say_of_names
+from authctl.cli.session_filters import say_of_names
 from authctl.instants import parse_when
 from authctl.model import EventFilter
 

@@ -7,7 +7,7 @@ import typer
 from authctl import records, render
 from authctl.cli.context import counted, start
 from authctl.cli.options import Actor, Limit, Note, Output, Quiet, several, user_names
-from authctl.cli.selecting import say_of_names, warn_of_unknown
+from authctl.cli.session_filters import say_of_names, warn_of_unknown
 
 User = Annotated[
     list[str] | None,

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, TextIO
 import typer
 
 from authctl import render
-from authctl.cli.input import first_field
+from authctl.cli.pasted_text import first_field
 from authctl.errors import AuthctlError, Refused, reason
-from authctl.escapes import visible
 from authctl.names import note as checked_note
 from authctl.names import without_tokens
 from authctl.records import Record
 from authctl.render import Format, Shape
+from authctl.visible_text import visible
 
 if TYPE_CHECKING:
     from authctl.registry import Registry

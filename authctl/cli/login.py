@@ -3,7 +3,8 @@
 import typer
 
 from authctl.cli.context import start
-from authctl.cli.issuing import (
+from authctl.cli.options import Actor, Output, Quiet
+from authctl.cli.sign_in import (
     SignInAddress,
     SignInAgent,
     SignInApplication,
@@ -18,7 +19,6 @@ from authctl.cli.issuing import (
     read_password,
     show_issued,
 )
-from authctl.cli.options import Actor, Output, Quiet
 from authctl.instants import parse_lifetime
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)

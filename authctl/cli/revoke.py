@@ -8,7 +8,7 @@ from authctl import records, render
 from authctl.cli.context import Cli, counted, start
 from authctl.cli.options import LARGEST, Actor, DryRun, Note, Output, Quiet, Yes
 from authctl.cli.previews import confirm_revocation
-from authctl.cli.selecting import (
+from authctl.cli.session_filters import (
     Application,
     CreatedBefore,
     CreatedSince,

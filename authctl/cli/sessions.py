@@ -7,9 +7,9 @@ import typer
 
 from authctl import records, render
 from authctl.cli.context import counted, start
-from authctl.cli.input import strip_token
 from authctl.cli.options import Actor, DryRun, Limit, Output, Quiet
-from authctl.cli.selecting import (
+from authctl.cli.pasted_text import strip_token
+from authctl.cli.session_filters import (
     Application,
     CreatedBefore,
     CreatedSince,
@@ -164,7 +164,7 @@ def import_(
 ) -> None:
     """Import sessions from another system's export. Importing a file again, or files in any order, gives the same result."""
     from authctl.cli.files import opened, read_file
-    from authctl.importing import read_mapping
+    from authctl.import_mappings import read_mapping
 
     cli = start(ctx, output, quiet)
     fields = read_mapping(read_file(mapping), str(mapping))
@@ -207,8 +207,8 @@ def end(
     quiet: Quiet = False,
 ) -> None:
     """End sessions now, because the user signed out or closed the browser."""
-    from authctl.cli.issuing import warn_of_argument
-    from authctl.cli.selecting import check_found, read_ids_or_tokens
+    from authctl.cli.session_filters import check_found, read_ids_or_tokens
+    from authctl.cli.sign_in import warn_of_argument
     from authctl.tokens import has_token_shape
 
     cli = start(ctx, output, quiet)

@@ -24,7 +24,7 @@ def init(
 ) -> None:
     """Create an installation: home folder, key ring, profiles file and registry."""
     from authctl.profiles import DEFAULT_FILE, read
-    from authctl.registry.creation import create
+    from authctl.registry.init import create
 
     cli = start(ctx, output, quiet)
     text = read_file(profiles) if profiles else DEFAULT_FILE.encode()

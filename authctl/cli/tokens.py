@@ -7,7 +7,8 @@ import typer
 
 from authctl import names, records, render
 from authctl.cli.context import counted, start
-from authctl.cli.issuing import (
+from authctl.cli.options import Actor, Note, Output, Quiet
+from authctl.cli.sign_in import (
     SignInAddress,
     SignInAgent,
     SignInApplication,
@@ -23,7 +24,6 @@ from authctl.cli.issuing import (
     read_token,
     show_issued,
 )
-from authctl.cli.options import Actor, Note, Output, Quiet
 from authctl.errors import TokenInvalid
 from authctl.instants import parse_lifetime
 from authctl.render import Format

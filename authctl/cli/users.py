@@ -7,9 +7,9 @@ import typer
 
 from authctl import records, render
 from authctl.cli.context import Cli, counted, start
-from authctl.cli.input import first_name, format_of_names
 from authctl.cli.options import Actor, DryRun, Limit, Note, Output, Quiet, user_names
-from authctl.cli.selecting import warn_of_similar, warn_of_unknown
+from authctl.cli.pasted_text import first_name, format_of_names
+from authctl.cli.session_filters import warn_of_similar, warn_of_unknown
 from authctl.errors import InvalidInput, NotFound
 from authctl.render import Format
 

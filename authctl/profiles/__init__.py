@@ -10,7 +10,7 @@ from authctl.profiles.advice import advice
 from authctl.profiles.contradictions import note_contradictions
 from authctl.profiles.fields import File
 from authctl.validation import validated
-from authctl.yamlfile import load
+from authctl.yaml_files import load
 
 DEFAULT_FILE = """\
 # How long sessions live. After a change: authctl profiles check, then authctl profiles apply --note "why".

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from authctl.instants import DAY, MINUTE, NEVER, SECOND
 from authctl.lifetimes import PasswordRule
 from authctl.model import OnReuse, PairRules, Profile
-from authctl.yamlfile import Path
+from authctl.yaml_files import Path
 
 _ENTRA = "Microsoft Entra, configurable token lifetimes"
 _RFC_9700 = "RFC 9700, section 4.14.2"

@@ -7,7 +7,7 @@ from authctl.instants import NEVER, format_timeout
 from authctl.model import Tokens
 from authctl.profiles.fields import File, WrittenProfile
 from authctl.validation import note_same_names
-from authctl.yamlfile import Document, Path
+from authctl.yaml_files import Document, Path
 
 _Found = Iterator[tuple[str, str]]
 """A field of a profile, and what is wrong with it."""

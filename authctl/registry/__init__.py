@@ -11,7 +11,7 @@ from authctl.errors import InvalidInput
 from authctl.model import Grouping, SessionFilter
 from authctl.names import quoted
 from authctl.registry import sessions
-from authctl.registry.core import Core
+from authctl.registry.installation import Installation
 from authctl.settings import find_home
 from authctl.store import open_store
 
@@ -20,27 +20,27 @@ if TYPE_CHECKING:
     from datetime import datetime, timedelta
     from types import TracebackType
 
-    from authctl.importing import Mapping
+    from authctl.import_mappings import Mapping
     from authctl.instants import Clock, Duration
     from authctl.model import AuditEvent, EventFilter, Group, ProfileSet, Session, Texts
     from authctl.registry.audit import AcceptOutcome, ChainHead
     from authctl.registry.backups import BackupOutcome
     from authctl.registry.bounds import Bound
-    from authctl.registry.claims import TokenReader
     from authctl.registry.cleanup import CleanupOutcome, Progress
+    from authctl.registry.clock import Warn
     from authctl.registry.continuity import ContinuityState
-    from authctl.registry.core import Warn
     from authctl.registry.doctor import ClockOutcome, Finding
-    from authctl.registry.imports import ImportOutcome
-    from authctl.registry.judging import Facts
-    from authctl.registry.logins import ClearOutcome, Remembered
+    from authctl.registry.imports.file import ImportOutcome
+    from authctl.registry.keys import KeyUse, RetireOutcome
     from authctl.registry.pages import SessionPage
     from authctl.registry.previews import Preview
     from authctl.registry.profiles import ApplyOutcome, ApplyPreview, ProfileDifference
     from authctl.registry.revocations import RevokeOutcome
     from authctl.registry.sessions import EndOutcome, Listing
-    from authctl.registry.signing import KeyUse, RetireOutcome
-    from authctl.registry.tokens import Issued
+    from authctl.registry.tokens.checks import Facts
+    from authctl.registry.tokens.issue import Issued
+    from authctl.registry.tokens.login import ClearOutcome, Remembered
+    from authctl.registry.tokens.reader import TokenReader
     from authctl.registry.users import UserOutcome, UserSessions
     from authctl.store.values import Archive
 
@@ -58,14 +58,14 @@ class Registry:
     it is AUTHCTL_ACTOR, or the user behind sudo, or who is logged in.
     """
 
-    def __init__(self, core: Core) -> None:
-        self._core = core
+    def __init__(self, installation: Installation) -> None:
+        self._installation = installation
 
     @cached_property
     def _tokens(self) -> TokenReader:
-        from authctl.registry.claims import TokenReader
+        from authctl.registry.tokens.reader import TokenReader
 
-        return TokenReader(self._core)
+        return TokenReader(self._installation)
 
     @classmethod
     def open(
@@ -84,13 +84,13 @@ class Registry:
         from being done (a clock that was set back, an audit head that cannot be written); by default the logger `authctl` is.
         """
         place = find_home(home, registry, keys)
-        return cls(Core(place, open_store(place.registry), clock, warn))
+        return cls(Installation(place, open_store(place.registry), clock, warn))
 
     @cached_property
-    def _verifying(self) -> tuple[Callable[[Core, TokenReader, str, Facts], Session], type[Facts]]:
+    def _verifying(self) -> tuple[Callable[[Installation, TokenReader, str, Facts], Session], type[Facts]]:
         """What verifying takes, looked up once: it is called thousands of times a second."""
-        from authctl.registry.judging import Facts
-        from authctl.registry.verifying import verify
+        from authctl.registry.tokens.checks import Facts
+        from authctl.registry.tokens.verify import verify
 
         return verify, Facts
 
@@ -104,7 +104,7 @@ class Registry:
 
     def close(self) -> None:
         """Let go of the database; closing twice is no error."""
-        self._core.store.close()
+        self._installation.store.close()
 
     # Sessions
 
@@ -125,7 +125,7 @@ class Registry:
         `SortField` or one with `-` before it for the greatest first; that reads every selected session. Raises InvalidInput for
         another sort, for what is no cursor of this list, or for a session that is not in it; NotFound for an id that no session has.
         """
-        return sessions.Listing(self._core, selection, sort, after, limit)
+        return sessions.Listing(self._installation, selection, sort, after, limit)
 
     def page(
         self,
@@ -142,24 +142,24 @@ class Registry:
         cursor may be kept as long as one likes: it says where the list goes on, and not after which session. `after` may be
         a session's id, too: then the walk begins there. Raises as `sessions`.
         """
-        return sessions.page(self._core, selection, sort, after, limit)
+        return sessions.page(self._installation, selection, sort, after, limit)
 
     def count(self, selection: SessionFilter = SessionFilter()) -> int:  # noqa: B008
         """How many sessions are selected."""
-        return sessions.count(self._core, selection)
+        return sessions.count(self._installation, selection)
 
     def groups(self, by: Grouping | str, selection: SessionFilter = SessionFilter()) -> list[Group]:  # noqa: B008
         """The selected sessions counted by user, application or platform; most recently used first."""
         if by not in tuple(Grouping):
             raise InvalidInput(f"sessions are grouped by {', '.join(Grouping)}, not by {quoted(by)}")
-        return sessions.groups(self._core, selection, Grouping(by))
+        return sessions.groups(self._installation, selection, Grouping(by))
 
     def session(self, session_id: str) -> Session:
         """The session of an id, which may be abbreviated to a unique beginning of six characters or more.
 
         Raises NotFound, or InvalidInput naming the candidates.
         """
-        return sessions.show(self._core, session_id)
+        return sessions.show(self._installation, session_id)
 
     def end(self, targets: Sequence[str], *, actor: str | None = None, progress: Progress = _silent) -> EndOutcome:
         """Sign out the sessions of those ids or tokens, now; one that is over already stays as it is.
@@ -168,7 +168,7 @@ class Registry:
         the targets are done. Giving all of them again after an interruption does the rest. Raises InvalidInput for an
         ambiguous id, before anything is done.
         """
-        return sessions.end(self._core, self._tokens, targets, actor, progress)
+        return sessions.end(self._installation, self._tokens, targets, actor, progress)
 
     def import_sessions(
         self,
@@ -191,10 +191,10 @@ class Registry:
         Raises InvalidInput when the file cannot be read, or with `strict` where a row is rejected; NotFound for a profile not in
         force.
         """
-        from authctl.registry.imports import import_sessions
+        from authctl.registry.imports.file import import_sessions
 
         return import_sessions(
-            self._core,
+            self._installation,
             file,
             mapping,
             name=name,
@@ -228,7 +228,13 @@ class Registry:
         from authctl.registry import revocations
 
         return revocations.revoke(
-            self._core, selection, note=note, actor=actor, dry_run=dry_run, max_affected=max_affected, bound=bound
+            self._installation,
+            selection,
+            note=note,
+            actor=actor,
+            dry_run=dry_run,
+            max_affected=max_affected,
+            bound=bound,
         )
 
     def preview_revocation(self, selection: SessionFilter, *, max_affected: int | None = None) -> Preview:
@@ -239,7 +245,7 @@ class Registry:
         """
         from authctl.registry import revocations
 
-        return revocations.preview(self._core, selection, max_affected)
+        return revocations.preview(self._installation, selection, max_affected)
 
     def revoke_token(self, token: str, *, note: str | None, actor: str | None = None) -> RevokeOutcome:
         """Revoke the session of a token of any kind, spent or expired ones included, with a note.
@@ -248,7 +254,7 @@ class Registry:
         """
         from authctl.registry import revocations
 
-        return revocations.revoke_token(self._core, self._tokens, token, note=note, actor=actor)
+        return revocations.revoke_token(self._installation, self._tokens, token, note=note, actor=actor)
 
     # Tokens
 
@@ -276,7 +282,7 @@ class Registry:
         what cannot be accepted, a missing fact that the profile binds to included; NotFound for a profile not in force;
         Refused when the user is disabled, a condition of the profile is not met, or it does not grant that lifetime.
         """
-        from authctl.registry import tokens
+        from authctl.registry.tokens import issue
 
         details = {
             "device": device,
@@ -286,8 +292,8 @@ class Registry:
             "user_agent": user_agent,
             "referrer": referrer,
         }
-        sign_in = tokens.SignIn(username, application, profile, kind, signed_in_with, lifetime, details)
-        return tokens.issue(self._core, self._tokens, sign_in, actor)
+        sign_in = issue.SignIn(username, application, profile, kind, signed_in_with, lifetime, details)
+        return issue.issue(self._installation, self._tokens, sign_in, actor)
 
     def login(
         self,
@@ -312,7 +318,7 @@ class Registry:
         not the user's; AuthenticatorUnavailable where that could not be found out; Refused where the profile has no
         authenticator; NotFound, InvalidFile or RegistryUnavailable where `authenticators.yaml` does not say who that is.
         """
-        from authctl.registry import logins, tokens
+        from authctl.registry.tokens import issue, login
 
         details = {
             "device": device,
@@ -322,8 +328,8 @@ class Registry:
             "user_agent": user_agent,
             "referrer": referrer,
         }
-        sign_in = tokens.SignIn(username, application, profile, kind, "password", lifetime, details)
-        return logins.login(self._core, self._tokens, sign_in, password, actor)
+        sign_in = issue.SignIn(username, application, profile, kind, "password", lifetime, details)
+        return login.login(self._installation, self._tokens, sign_in, password, actor)
 
     def verify(
         self,
@@ -343,7 +349,9 @@ class Registry:
         data; RegistryUnavailable or IntegrityFailure when it could not be judged. A use that cannot be written is let go.
         """
         verify, facts = self._verifying
-        return verify(self._core, self._tokens, token, facts(application, application_version, platform, ip, referrer))
+        return verify(
+            self._installation, self._tokens, token, facts(application, application_version, platform, ip, referrer)
+        )
 
     def refresh(
         self,
@@ -362,37 +370,37 @@ class Registry:
         not used. Otherwise it is reuse: TokenReused, and unless the profile only refuses, the session is revoked,
         which is committed before it is raised. Raises as `verify`; RegistryUnavailable when nothing could be written.
         """
-        from authctl.registry import refreshing
-        from authctl.registry.judging import Facts
+        from authctl.registry.tokens import refresh
+        from authctl.registry.tokens.checks import Facts
 
         facts = Facts(application, application_version, platform, ip, referrer)
-        return refreshing.refresh(self._core, self._tokens, token, facts, actor)
+        return refresh.refresh(self._installation, self._tokens, token, facts, actor)
 
     def wipe_done(self, token: str, *, actor: str | None = None) -> Session:
         """Record that the application of a token, of any kind and however old, has removed its data as it was told.
 
         Once is enough: the first instant stays. Raises TokenInvalid where nothing was ordered.
         """
-        from authctl.registry import wiping
+        from authctl.registry.tokens import wipe
 
-        return wiping.done(self._core, self._tokens, token, actor)
+        return wipe.done(self._installation, self._tokens, token, actor)
 
     # The authentication cache
 
     def cached_logins(self, username: Texts = None) -> list[Remembered]:
         """The successful logins that still count, everybody's or those of one user or several, with the end of each, most recently used first."""
-        from authctl.registry import logins
+        from authctl.registry.tokens import login
 
-        return logins.remembered(self._core, username)
+        return login.remembered(self._installation, username)
 
     def clear_cache(self, username: Texts = None, *, note: str | None, actor: str | None = None) -> ClearOutcome:
         """Forget successful logins, everybody's or those of one user or several, so that the authenticator is asked again.
 
         Raises Refused without a note.
         """
-        from authctl.registry import logins
+        from authctl.registry.tokens import login
 
-        return logins.clear(self._core, username, note=note, actor=actor)
+        return login.clear(self._installation, username, note=note, actor=actor)
 
     # Users
 
@@ -400,31 +408,31 @@ class Registry:
         """Every user with a session, or of whom something was recorded, with the number of sessions, most recently used first."""
         from authctl.registry import users
 
-        return users.users(self._core)
+        return users.users(self._installation)
 
     def user(self, username: str) -> UserSessions:
         """What is known of a user, however the name is spelled. Raises NotFound."""
         from authctl.registry import users
 
-        return users.user(self._core, username)
+        return users.user(self._installation, username)
 
     def similar_users(self, *usernames: str) -> list[str]:
         """The keys of other users with sessions whose names look like one of these: with letters of other scripts."""
         from authctl.registry import users
 
-        return users.similar(self._core, usernames)
+        return users.similar(self._installation, usernames)
 
     def nearest_users(self, username: str) -> list[str]:
         """Up to three names of users with sessions that are spelled nearly like that one, where no session is of that user."""
-        from authctl.registry import unknown
+        from authctl.registry import unknown_users
 
-        return unknown.nearest(self._core, username)
+        return unknown_users.nearest(self._installation, username)
 
     def unknown_users(self, usernames: Sequence[str]) -> list[str]:
         """Those of the names of which no session is in the registry, each user once."""
-        from authctl.registry import unknown
+        from authctl.registry import unknown_users
 
-        return unknown.unknown(self._core, usernames)
+        return unknown_users.unknown(self._installation, usernames)
 
     def disable_user(
         self, username: str, *, note: str | None, actor: str | None = None, dry_run: bool = False
@@ -441,7 +449,7 @@ class Registry:
         """As `disable_user`, for several in one transaction: an outcome for each user, or nothing at all."""
         from authctl.registry import users
 
-        return users.disable(self._core, usernames, note=note, actor=actor, dry_run=dry_run)
+        return users.disable(self._installation, usernames, note=note, actor=actor, dry_run=dry_run)
 
     def enable_user(self, username: str, *, note: str | None, actor: str | None = None) -> UserOutcome:
         """Let a disabled user sign in again; no session comes back. Raises Refused without a note, NotFound."""
@@ -453,7 +461,7 @@ class Registry:
         """As `enable_user`, for several in one transaction: an outcome for each user, or nothing at all."""
         from authctl.registry import users
 
-        return users.enable(self._core, usernames, note=note, actor=actor)
+        return users.enable(self._installation, usernames, note=note, actor=actor)
 
     def password_changed(self, username: str, *, note: str | None, actor: str | None = None) -> UserOutcome:
         """End the active sessions of a user whose password was changed or reset, as their profiles say; later ones are untouched.
@@ -468,7 +476,7 @@ class Registry:
         """As `password_changed`, for several users in one transaction: an outcome for each user, or nothing at all."""
         from authctl.registry import users
 
-        return users.password_changed(self._core, usernames, note=note, actor=actor)
+        return users.password_changed(self._installation, usernames, note=note, actor=actor)
 
     # Continuity
 
@@ -476,7 +484,7 @@ class Registry:
         """The continuity events that are running, with how many sessions each holds beyond their time."""
         from authctl.registry import continuity
 
-        return continuity.status(self._core)
+        return continuity.status(self._installation)
 
     def start_continuity(
         self,
@@ -494,7 +502,7 @@ class Registry:
         """
         from authctl.registry import continuity
 
-        return continuity.start(self._core, profiles, until=until, note=note, actor=actor)
+        return continuity.start(self._installation, profiles, until=until, note=note, actor=actor)
 
     def end_continuity(
         self, profiles: Sequence[str] = (), *, note: str | None, actor: str | None = None
@@ -505,7 +513,7 @@ class Registry:
         """
         from authctl.registry import continuity
 
-        return continuity.end(self._core, profiles, note=note, actor=actor)
+        return continuity.end(self._installation, profiles, note=note, actor=actor)
 
     # Profiles
 
@@ -513,19 +521,19 @@ class Registry:
         """The profiles in force."""
         from authctl.registry import profiles
 
-        return profiles.in_force(self._core)
+        return profiles.in_force(self._installation)
 
     def diff_profiles(self, wanted: ProfileSet) -> tuple[ProfileDifference, ...]:
         """What putting profiles in force would change, by profile, and how many active sessions it would touch."""
         from authctl.registry import profiles
 
-        return profiles.diff(self._core, wanted)
+        return profiles.diff(self._installation, wanted)
 
     def diff_settings(self, wanted: ProfileSet) -> dict[str, tuple[Any, Any]]:
         """What else would change: retention, default profile and assignments, each as it is and as it would be."""
         from authctl.registry import profiles
 
-        return profiles.changed_settings(self._core, wanted)
+        return profiles.changed_settings(self._installation, wanted)
 
     def apply_profiles(
         self,
@@ -543,27 +551,27 @@ class Registry:
         """
         from authctl.registry import profiles
 
-        return profiles.apply(self._core, wanted, note=note, actor=actor, dry_run=dry_run, bound=bound)
+        return profiles.apply(self._installation, wanted, note=note, actor=actor, dry_run=dry_run, bound=bound)
 
     def preview_profiles(self, wanted: ProfileSet) -> ApplyPreview:
         """What `apply_profiles` would change, and the active sessions that it would end, with the bound for it."""
         from authctl.registry import profiles
 
-        return profiles.preview(self._core, wanted)
+        return profiles.preview(self._installation, wanted)
 
     # Keys
 
     def signing_keys(self) -> list[KeyUse]:
         """The keys of the ring, the oldest first, each with the active sessions that it still signs, and until when."""
-        from authctl.registry import signing
+        from authctl.registry import keys
 
-        return signing.listed(self._core)
+        return keys.listed(self._installation)
 
     def rotate_keys(self, *, note: str | None, actor: str | None = None) -> KeyUse:
         """Sign from now on with a fresh key; the one that did still verifies. Raises Refused without a note."""
-        from authctl.registry import signing
+        from authctl.registry import keys
 
-        return signing.rotate(self._core, note=note, actor=actor)
+        return keys.rotate(self._installation, note=note, actor=actor)
 
     def retire_key(
         self,
@@ -582,10 +590,10 @@ class Registry:
         of a preview. Raises Refused otherwise, for the key that signs, without a note, or when a active session would end that the
         bound does not allow; NotFound for an unknown key.
         """
-        from authctl.registry import signing
+        from authctl.registry import keys
 
-        return signing.retire(
-            self._core,
+        return keys.retire(
+            self._installation,
             key_id,
             sign_out=sign_out,
             compromised=compromised,
@@ -597,9 +605,9 @@ class Registry:
 
     def preview_retirement(self, key_id: str, *, sign_out: bool = False, compromised: bool = False) -> Preview:
         """The active sessions that `retire_key` would end, with the bound for it. Raises as `retire_key` with `dry_run`."""
-        from authctl.registry import signing
+        from authctl.registry import keys
 
-        return signing.preview(self._core, key_id, sign_out=sign_out, compromised=compromised)
+        return keys.preview(self._installation, key_id, sign_out=sign_out, compromised=compromised)
 
     # Audit
 
@@ -607,13 +615,13 @@ class Registry:
         """Stream audit events, newest first."""
         from authctl.registry import audit
 
-        return audit.events(self._core, selection)
+        return audit.events(self._installation, selection)
 
     def event(self, seq: int) -> AuditEvent:
         """The audit event of that number. Raises NotFound."""
         from authctl.registry import audit
 
-        return audit.event(self._core, seq)
+        return audit.event(self._installation, seq)
 
     def verify_audit(self) -> ChainHead:
         """Walk the audit chain from its first event, up to the head that is kept outside the registry.
@@ -622,7 +630,7 @@ class Registry:
         """
         from authctl.registry import audit
 
-        return audit.verify_against_head(self._core)
+        return audit.verify_against_head(self._installation)
 
     def accept_audit(self, *, note: str | None, actor: str | None = None) -> AcceptOutcome:
         """Take the present chain as true, after an old registry was put back, and end every session issued before.
@@ -632,7 +640,7 @@ class Registry:
         """
         from authctl.registry import audit
 
-        return audit.accept(self._core, note=note, actor=actor)
+        return audit.accept(self._installation, note=note, actor=actor)
 
     # Backups
 
@@ -644,7 +652,7 @@ class Registry:
         """
         from authctl.registry import backups
 
-        return backups.back_up(self._core, Path(file))
+        return backups.back_up(self._installation, Path(file))
 
     # Health
 
@@ -652,7 +660,7 @@ class Registry:
         """Look the installation over: what is in order, and what should be mended, each with the next command."""
         from authctl.registry import doctor
 
-        return doctor.examine(self._core.home, self._core)
+        return doctor.examine(self._installation.home, self._installation)
 
     def accept_clock(self, *, note: str | None, actor: str | None = None) -> ClockOutcome:
         """Go by the clock as it is, though the registry has seen a later instant: it was wrong then.
@@ -662,7 +670,7 @@ class Registry:
         """
         from authctl.registry import doctor
 
-        return doctor.accept_clock(self._core, note=note, actor=actor)
+        return doctor.accept_clock(self._installation, note=note, actor=actor)
 
     # Cleaning up
 
@@ -689,7 +697,7 @@ class Registry:
         from authctl.registry import cleanup
 
         return cleanup.clean_up(
-            self._core,
+            self._installation,
             older_than=older_than,
             dry_run=dry_run,
             batch_size=batch_size,
@@ -702,4 +710,4 @@ class Registry:
 
     def now(self) -> int:
         """The registry's present instant, by the clock it was opened with."""
-        return self._core.now()
+        return self._installation.clock.now()

@@ -8,10 +8,11 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from authctl import names
-from authctl.audit import Verifier
+from authctl.audit_chain import Verifier
 from authctl.errors import IntegrityFailure, NotFound, Refused
 from authctl.model import AuditEvent, EventFilter, texts_of
-from authctl.registry.core import Core, check_identity
+from authctl.registry.installation import Installation
+from authctl.registry.outside_head import check_identity
 from authctl.registry.sessions import resolve
 from authctl.store.base import View
 
@@ -40,16 +41,16 @@ class AcceptOutcome(NamedTuple):
     """How many active sessions that ended."""
 
 
-def events(core: Core, selection: EventFilter | None) -> Iterator[AuditEvent]:
+def events(installation: Installation, selection: EventFilter | None) -> Iterator[AuditEvent]:
     """See `Registry.events`."""
     selection = selection or EventFilter()
     if selection.session_id is not None:
-        with core.store.view() as view:
+        with installation.store.view() as view:
             whole = tuple(_whole_id(view, one) for one in texts_of(selection.session_id))
         selection = replace(selection, session_id=whole)
     before = None
     while True:
-        with core.store.view() as view:
+        with installation.store.view() as view:
             found = view.events(selection, _BATCH, before)
         yield from found
         if len(found) < _BATCH:
@@ -66,23 +67,23 @@ def _whole_id(view: View, text: str) -> str:
     return whole
 
 
-def event(core: Core, seq: int) -> AuditEvent:
+def event(installation: Installation, seq: int) -> AuditEvent:
     """See `Registry.event`."""
-    with core.store.view() as view:
+    with installation.store.view() as view:
         found = view.event(seq)
     if found is None:
         raise NotFound(f"no audit event {seq}", "to see them: authctl audit list")
     return found
 
 
-def verify(core: Core) -> ChainHead:
+def verify(installation: Installation) -> ChainHead:
     """Walk the chain alone. Raises IntegrityFailure naming the first bad event, or where it is of another registry."""
     verifier = Verifier()
     is_more = True
     while is_more:
-        with core.store.view() as view:
+        with installation.store.view() as view:
             is_more = _walk(view, verifier)
-    with core.store.view() as view:
+    with installation.store.view() as view:
         return _end(view, verifier)
 
 
@@ -113,21 +114,21 @@ def _end(view: View, verifier: Verifier) -> ChainHead:
     return ChainHead(verifier.last.seq, verifier.last.hash)
 
 
-def verify_against_head(core: Core) -> ChainHead:
+def verify_against_head(installation: Installation) -> ChainHead:
     """See `Registry.verify_audit`."""
-    found = verify(core)
-    core.check_trusted(again=True)
+    found = verify(installation)
+    installation.head.check(again=True)
     return found
 
 
-def accept(core: Core, *, note: str | None, actor: str | None) -> AcceptOutcome:
+def accept(installation: Installation, *, note: str | None, actor: str | None) -> AcceptOutcome:
     """See `Registry.accept_audit`."""
     note = names.note(note)
-    verify(core)
-    if core.is_trusted():
+    verify(installation)
+    if installation.head.is_reached():
         raise Refused("the audit log matches audit.head: there is nothing to accept")
-    known = core.outside_head()
-    with core.change(actor, patience=2, anchored=False) as unit:
+    known = installation.head.read()
+    with installation.change(actor, patience=2, anchored=False) as unit:
         last = unit.tx.last_event()
         ended = unit.tx.end_all(unit.now, "restored")
         unit.tx.set_restored(unit.now)
@@ -140,5 +141,5 @@ def accept(core: Core, *, note: str | None, actor: str | None) -> AcceptOutcome:
         }
         unit.record("audit.accept", note=note, detail=detail)
         accepted = unit.recorded[-1]
-    core.take_head(accepted)
+    installation.head.accept(accepted)
     return AcceptOutcome(accepted.seq, accepted.hash, unit.now, unit.actor, note, known.seq if known else None, ended)

@@ -8,17 +8,19 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from authctl import names
 from authctl.errors import IntegrityFailure, Refused, RegistryUnavailable, reason
-from authctl.escapes import visible
 from authctl.instants import Clock, format_instant
 from authctl.model import SessionFilter, Status
 from authctl.registry import audit as audit_log
 from authctl.registry.audit import ChainHead
-from authctl.registry.core import MOST_LISTED, Core, Unit, Warn, actor_name
+from authctl.registry.clock import Warn
+from authctl.registry.installation import Installation
+from authctl.registry.unit_of_work import MOST_LISTED, UnitOfWork, actor_name
 from authctl.settings import Home
 from authctl.store import draft_of, open_store
+from authctl.visible_text import visible
 
 if TYPE_CHECKING:
-    from authctl.anchor import Head
+    from authctl.audit_head import Head
     from authctl.model import AuditEvent
     from authctl.store.base import View
     from authctl.store.values import Carried
@@ -67,10 +69,10 @@ class RestoreOutcome(NamedTuple):
     dry_run: bool
 
 
-def back_up(core: Core, file: Path) -> BackupOutcome:
+def back_up(installation: Installation, file: Path) -> BackupOutcome:
     """See `Registry.back_up`."""
-    core.check_trusted(again=True)
-    core.store.back_up(file.absolute())
+    installation.head.check(again=True)
+    installation.store.back_up(file.absolute())
     with closing(open_store(file.absolute())) as copy, copy.view() as view:
         last = view.last_event()
         registry_id = view.registry_id()
@@ -102,29 +104,29 @@ def restore(
     who = actor_name(actor)
     trusted = _check_present(place)
     with draft_of(file.absolute(), place.registry) as draft:
-        core = Core(place, draft.store, clock, warn)
-        restoring = _Restoring(core, file, note, who, trusted, audit_log.verify(core))
+        installation = Installation(place, draft.store, clock, warn)
+        restoring = _Restoring(installation, file, note, who, trusted, audit_log.verify(installation))
         if dry_run:
             return draft.preview(restoring.make_ready)[0]
-        outcome, last = draft.put(_kept_name(core), restoring.make_ready)
+        outcome, last = draft.put(_kept_name(installation), restoring.make_ready)
     assert last is not None
     with closing(open_store(place.registry)) as present:
-        Core(place, present, clock, warn).take_head(last)
+        Installation(place, present, clock, warn).head.accept(last)
     return outcome
 
 
-def _kept_name(core: Core) -> str:
+def _kept_name(installation: Installation) -> str:
     """The name under which the registry that is replaced is kept, beside it."""
-    with core.look() as (_view, now):
+    with installation.snapshot() as (_view, now):
         to_the_second = format_instant(now)[: len("2026-03-02T09:00:00")]
-    return f"{core.home.registry.name}.replaced-{to_the_second.replace('-', '').replace(':', '')}Z"
+    return f"{installation.home.registry.name}.replaced-{to_the_second.replace('-', '').replace(':', '')}Z"
 
 
 @dataclass(slots=True)
 class _Restoring:
     """Makes a copy of a backup ready; what was done beforehand is gone on from in the moment of the restore."""
 
-    core: Core
+    installation: Installation
     file: Path
     note: str | None
     actor: str
@@ -143,16 +145,16 @@ class _Restoring:
         """Carry over and end everything, the last time with the event of it; what it comes to, and its event."""
         head = None
         if replaced:
-            with _refused_where_damaged(self.core.home):
+            with _refused_where_damaged(self.installation.home):
                 head = audit_log.verify_since(replaced, self.trusted)
-        with self.core.change(self.actor, anchored=False) as unit:
+        with self.installation.change(self.actor, anchored=False) as unit:
             self._restrict(unit, replaced)
             outcome = self._outcome(unit, replaced, head)._replace(replaced_kept_as=kept_as, dry_run=not is_last)
             if is_last:
                 unit.record("registry.restore", note=self.note, detail=_detail(outcome))
         return outcome, unit.recorded[-1] if unit.recorded else None
 
-    def _restrict(self, unit: Unit, replaced: "View | None") -> None:
+    def _restrict(self, unit: UnitOfWork, replaced: "View | None") -> None:
         """Take over what restricts, and end everything that lives."""
         if self.ended_at is None:
             self.ended_before = unit.tx.count_ended()
@@ -164,8 +166,8 @@ class _Restoring:
         unit.tx.forget_logins()
         self.ended_at = self.ended_at or unit.now
 
-    def _outcome(self, unit: Unit, replaced: "View | None", head: ChainHead | None) -> RestoreOutcome:
-        known = self.core.outside_head()
+    def _outcome(self, unit: UnitOfWork, replaced: "View | None", head: ChainHead | None) -> RestoreOutcome:
+        known = self.installation.head.read()
         last = unit.tx.event(self.taken.seq)
         carried = self.carried.sessions_ended if self.carried else 0
         ended = unit.tx.count_ended() - self.ended_before - carried
@@ -234,7 +236,7 @@ def _check_present(place: Home) -> ChainHead | None:
             return None
         with _refused_where_damaged(place), closing(open_store(place.registry)) as store:
             store.check()
-            return audit_log.verify(Core(place, store, None))
+            return audit_log.verify(Installation(place, store, None))
     except OSError as error:
         raise RegistryUnavailable(f"cannot read the registry at {place.registry}: {reason(error)}") from None
 

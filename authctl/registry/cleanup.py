@@ -12,7 +12,9 @@ from authctl.instants import Duration, format_instant
 from authctl.lifetimes import retention_cutoff
 from authctl.model import SessionFilter
 from authctl.registry.batches import BREATH_SECONDS, BatchSize
-from authctl.registry.core import Core, actor_name, check_clock
+from authctl.registry.clock import check_clock
+from authctl.registry.installation import Installation
+from authctl.registry.unit_of_work import actor_name
 from authctl.store.base import Change, View
 from authctl.store.values import LEAP, Archive, Removable
 
@@ -39,7 +41,7 @@ class CleanupOutcome(NamedTuple):
 
 
 def clean_up(
-    core: Core,
+    installation: Installation,
     *,
     older_than: Duration | None,
     dry_run: bool,
@@ -54,16 +56,16 @@ def clean_up(
     if batch_size is not None and batch_size < 1:
         raise InvalidInput(f"a batch needs at least one session, not {batch_size}")
     actor_name(actor)
-    with core.look() as (view, now):
+    with installation.snapshot() as (view, now):
         cutoff = _cutoff(view, now, older_than)
         due = view.ended_before(cutoff, keep_unacknowledged=keep_unacknowledged)
-        check_clock(core.now(), now)
+        check_clock(installation.clock.now(), now)
         if not accept_clock_jump:
             _check_leap(view, now, due.total)
         retention = str(view.profiles().retention)
     if not dry_run:
         due = _remove(
-            core,
+            installation,
             cutoff,
             due.total,
             batch_size,
@@ -101,7 +103,7 @@ def _cutoff(view: View, now: int, older_than: Duration | None) -> int:
 
 
 def _remove(
-    core: Core,
+    installation: Installation,
     cutoff: int,
     due: int,
     batch_size: int | None,
@@ -112,7 +114,7 @@ def _remove(
     accept_clock_jump: bool,
     archive: Archive | None,
 ) -> Removable:
-    with core.change(actor) as unit:
+    with installation.change(actor) as unit:
         unit.check_clock()
         if accept_clock_jump:
             unit.tx.set_seen(unit.now)
@@ -121,7 +123,7 @@ def _remove(
     batches = BatchSize(batch_size or _FIRST_BATCH, _LARGEST_BATCH, _LOCK_SECONDS)
     after = None
     while True:
-        with core.change(actor) as unit:
+        with installation.change(actor) as unit:
             began = perf_counter()
             allowed = min(cutoff, retention_cutoff(unit.tx.profiles().retention, unit.now))
             batch, after = unit.tx.remove_ended(
@@ -136,9 +138,9 @@ def _remove(
         if batch_size is None:
             batches.learn(took)
     for step in _UPKEEP:
-        while _done(core, actor, step):
+        while _done(installation, actor, step):
             sleep(BREATH_SECONDS)
-    with core.change(actor) as unit:
+    with installation.change(actor) as unit:
         unit.tx.remove_unnamed_revocations()
         unit.tx.remove_continuity(min(cutoff, retention_cutoff(unit.tx.profiles().retention, unit.now)))
         unit.tx.forget_old_logins(unit.tx.profiles().logins_since(unit.now))
@@ -150,6 +152,6 @@ _UPKEEP: tuple[Callable[[Change], int], ...] = (lambda tx: tx.catch_up(), lambda
 """What the store does for itself, step by step until nothing is left: its search index, and room for the disk."""
 
 
-def _done(core: Core, actor: str | None, step: Callable[[Change], int]) -> int:
-    with core.change(actor) as unit:
+def _done(installation: Installation, actor: str | None, step: Callable[[Change], int]) -> int:
+    with installation.change(actor) as unit:
         return step(unit.tx)

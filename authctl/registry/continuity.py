@@ -11,7 +11,8 @@ from authctl import names
 from authctl.errors import InvalidInput, NotFound, Refused
 from authctl.instants import NEVER, format_instant, instant_of
 from authctl.model import ContinuityEvent, Profile, ProfileSet
-from authctl.registry.core import Core, Unit
+from authctl.registry.installation import Installation
+from authctl.registry.unit_of_work import UnitOfWork
 from authctl.store.base import View
 
 
@@ -24,12 +25,17 @@ class ContinuityState(NamedTuple):
 
 
 def start(
-    core: Core, profiles: Sequence[str], *, until: int | datetime | None, note: str | None, actor: str | None
+    installation: Installation,
+    profiles: Sequence[str],
+    *,
+    until: int | datetime | None,
+    note: str | None,
+    actor: str | None,
 ) -> tuple[ContinuityState, ...]:
     """See `Registry.start_continuity`."""
     note = names.note(note)
     until = instant_of(until) if isinstance(until, datetime) else until
-    with core.change(actor) as unit:
+    with installation.change(actor) as unit:
         if until is not None and until <= unit.now:
             raise InvalidInput(f"a continuity event cannot end before it begins: {format_instant(until)}")
         running = {names.fold(event.profile): event for event in _unended(unit.tx, unit.now)}
@@ -67,11 +73,13 @@ def _allowing(profiles: ProfileSet, wanted: Sequence[str]) -> list[Profile]:
     return chosen
 
 
-def end(core: Core, profiles: Sequence[str], *, note: str | None, actor: str | None) -> tuple[ContinuityState, ...]:
+def end(
+    installation: Installation, profiles: Sequence[str], *, note: str | None, actor: str | None
+) -> tuple[ContinuityState, ...]:
     """See `Registry.end_continuity`."""
     note = names.note(note)
     keys = {names.fold(names.profile_name(name)): name for name in profiles}
-    with core.change(actor) as unit:
+    with installation.change(actor) as unit:
         unended = _unended(unit.tx, unit.now)
         for key, name in keys.items():
             if key not in {names.fold(event.profile) for event in unended}:
@@ -88,9 +96,9 @@ def end(core: Core, profiles: Sequence[str], *, note: str | None, actor: str | N
     return tuple(ContinuityState(ended[state.event.id], state.held) for state in states)
 
 
-def status(core: Core) -> tuple[ContinuityState, ...]:
+def status(installation: Installation) -> tuple[ContinuityState, ...]:
     """See `Registry.continuity`."""
-    with core.look() as (view, now):
+    with installation.snapshot() as (view, now):
         return _states(view, _unended(view, now), now)
 
 
@@ -103,7 +111,7 @@ def _states(view: View, events: Sequence[ContinuityEvent], now: int) -> tuple[Co
     return tuple(ContinuityState(e, view.held(e.profile, now) if e.is_running(now) else 0) for e in events)
 
 
-def let_go(unit: Unit, profiles: ProfileSet, note: str) -> list[str]:
+def let_go(unit: UnitOfWork, profiles: ProfileSet, note: str) -> list[str]:
     """End the events of profiles that no longer allow one; the names of those."""
     gone = []
     for event in _unended(unit.tx, unit.now):

@@ -9,14 +9,16 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from authctl import keys, names
+from authctl import key_ring, names
 from authctl.errors import AuthctlError, Refused
 from authctl.files import resolved
 from authctl.instants import DAY, format_instant
-from authctl.keys import KeyState
+from authctl.key_ring import KeyState
 from authctl.lifetimes import retention_cutoff
 from authctl.model import EventFilter
-from authctl.registry.core import Core, Unit, check_clock
+from authctl.registry.clock import check_clock
+from authctl.registry.installation import Installation
+from authctl.registry.unit_of_work import UnitOfWork
 from authctl.settings import Home
 from authctl.store import open_store
 
@@ -48,12 +50,12 @@ class ClockOutcome(NamedTuple):
     """How many sessions ended: those that would live again, and those that were begun or used after `at`."""
 
 
-def examine(place: Home, core: Core | None = None) -> list[Finding]:
+def examine(place: Home, installation: Installation | None = None) -> list[Finding]:
     """Every look, in a fixed order; those that need the registry are left out where it cannot be opened."""
     found = [*_files(place), _file_system(place.registry)]
     try:
-        core = core or Core(place, open_store(place.registry), None, lambda _text: None)
-        with core.look():
+        installation = installation or Installation(place, open_store(place.registry), None, lambda _text: None)
+        with installation.snapshot():
             pass
     except AuthctlError as error:
         return [*found, Finding("registry", ok=False, found=error.message, next=error.hint)]
@@ -66,21 +68,21 @@ def examine(place: Home, core: Core | None = None) -> list[Finding]:
         "profiles": _profiles,
         "cleanup": _cleanup,
     }
-    return found + [_looked(check, look, core) for check, look in looks.items()]
+    return found + [_looked(check, look, installation) for check, look in looks.items()]
 
 
-def _looked(check: str, look: Callable[[Core], Finding], core: Core) -> Finding:
+def _looked(check: str, look: Callable[[Installation], Finding], installation: Installation) -> Finding:
     try:
-        return look(core)
+        return look(installation)
     except AuthctlError as error:
         return Finding(check, ok=False, found=error.message, next=error.hint)
 
 
-def accept_clock(core: Core, *, note: str | None, actor: str | None) -> ClockOutcome:
+def accept_clock(installation: Installation, *, note: str | None, actor: str | None) -> ClockOutcome:
     """See `Registry.accept_clock`."""
     note = names.note(note)
-    with core.change(actor) as unit:
-        seen, unit.now = unit.now, core.now()
+    with installation.change(actor) as unit:
+        seen, unit.now = unit.now, installation.clock.now()
         if unit.now >= seen:
             raise Refused(
                 "the clock is not behind the latest time recorded in the registry: there is nothing to accept"
@@ -94,7 +96,7 @@ def accept_clock(core: Core, *, note: str | None, actor: str | None) -> ClockOut
         return ClockOutcome(seen, unit.now, unit.actor, note, ended)
 
 
-def _keep_ended(unit: Unit) -> None:
+def _keep_ended(unit: UnitOfWork) -> None:
     """Let continuity events that somebody ended by the wrong clock be over by the right one, too."""
     for event in unit.tx.continuity_events():
         if event.ended_by and event.end_note and not event.is_over(unit.now):
@@ -138,8 +140,8 @@ def _kind_of_file_system(path: Path) -> str | None:
     return max(above, default=(0, None))[1]
 
 
-def _engine(core: Core) -> Finding:
-    name, flaw = core.store.engine()
+def _engine(installation: Installation) -> Finding:
+    name, flaw = installation.store.engine()
     return Finding(
         "engine",
         ok=flaw is None,
@@ -148,10 +150,10 @@ def _engine(core: Core) -> Finding:
     )
 
 
-def _clock(core: Core) -> Finding:
-    with core.store.view() as view:
+def _clock(installation: Installation) -> Finding:
+    with installation.store.view() as view:
         seen = view.seen_at()
-    clock = core.now()
+    clock = installation.clock.now()
     try:
         check_clock(clock, seen)
     except Refused as error:
@@ -159,9 +161,9 @@ def _clock(core: Core) -> Finding:
     return Finding("clock", ok=True, found=format_instant(clock))
 
 
-def _head(core: Core) -> Finding:
-    head = core.outside_head()
-    core.check_trusted(again=True)
+def _head(installation: Installation) -> Finding:
+    head = installation.head.read()
+    installation.head.check(again=True)
     if head is None:
         return Finding(
             "audit_head", ok=False, found="audit.head has no entry for this registry", next="the next change adds it"
@@ -169,10 +171,10 @@ def _head(core: Core) -> Finding:
     return Finding("audit_head", ok=True, found=f"the audit log matches audit.head at event {head.seq}")
 
 
-def _keys(core: Core) -> Finding:
-    ring = keys.load(core.home.keys)
-    now = core.now()
-    with core.look() as (view, at):
+def _keys(installation: Installation) -> Finding:
+    ring = key_ring.load(installation.home.keys)
+    now = installation.clock.now()
+    with installation.snapshot() as (view, at):
         signed = view.signed(at)
     for key_id, on_it in signed.items():
         if ring.verifying(key_id) is None:
@@ -195,10 +197,10 @@ def _without_key(key_id: str, sessions: int, *, is_known: bool) -> Finding:
     return Finding("keys", False, f"{what} not in the key ring", "restore the key ring that has this key")
 
 
-def _profiles(core: Core) -> Finding:
+def _profiles(installation: Installation) -> Finding:
     from authctl import profiles
 
-    path = core.home.profiles
+    path = installation.home.profiles
     try:
         raw = path.read_bytes() if path.is_file() else None
     except OSError:
@@ -206,7 +208,7 @@ def _profiles(core: Core) -> Finding:
     if raw is None:
         return Finding("profiles", ok=True, found=f"the profiles in force; there is no {path}")
     wanted = profiles.read(raw, path.name)
-    with core.look() as (view, _now):
+    with installation.snapshot() as (view, _now):
         in_force = view.profiles()
     before, after = in_force.to_document(), wanted.to_document()
     del before["withdrawn"], after["withdrawn"]
@@ -218,8 +220,8 @@ def _profiles(core: Core) -> Finding:
     return Finding("profiles", ok=True, found=f"{path} is in force")
 
 
-def _cleanup(core: Core) -> Finding:
-    with core.look() as (view, now):
+def _cleanup(installation: Installation) -> Finding:
+    with installation.snapshot() as (view, now):
         due = view.ended_before(retention_cutoff(view.profiles().retention, now)).total
         done = view.events(EventFilter(action="cleanup.done"), 1)
     last = done[0].at if done else None

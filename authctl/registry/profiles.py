@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from authctl import names
 from authctl.model import OnRevoke, Profile, ProfileSet, SessionFilter, Status
 from authctl.registry.continuity import let_go
-from authctl.registry.core import Core, actor_name
-from authctl.registry.judging import unmet_condition
+from authctl.registry.installation import Installation
 from authctl.registry.sessions import pages
+from authctl.registry.tokens.checks import unmet_condition
+from authctl.registry.unit_of_work import actor_name
 from authctl.store.base import View
 from authctl.store.values import DeadlineChanges
 
@@ -65,15 +66,15 @@ class ApplyPreview(NamedTuple):
 _NOTHING = DeadlineChanges(0, 0, 0)
 
 
-def in_force(core: Core) -> ProfileSet:
+def in_force(installation: Installation) -> ProfileSet:
     """See `Registry.profiles`."""
-    with core.look() as (view, _now):
+    with installation.snapshot() as (view, _now):
         return view.profiles()
 
 
-def changed_settings(core: Core, wanted: ProfileSet) -> dict[str, tuple[Any, Any]]:
+def changed_settings(installation: Installation, wanted: ProfileSet) -> dict[str, tuple[Any, Any]]:
     """See `Registry.diff_settings`."""
-    with core.look() as (view, _now):
+    with installation.snapshot() as (view, _now):
         return _settings(view.profiles(), wanted)
 
 
@@ -84,7 +85,7 @@ def _settings(before: ProfileSet, wanted: ProfileSet) -> dict[str, tuple[Any, An
 
 
 def apply(
-    core: Core,
+    installation: Installation,
     wanted: ProfileSet,
     *,
     note: str | None,
@@ -95,15 +96,15 @@ def apply(
     """See `Registry.apply_profiles`."""
     if dry_run:
         actor_name(actor)
-        with core.look() as (view, now):
+        with installation.snapshot() as (view, now):
             before = view.profiles()
             complete = _with_withdrawn(wanted, before)
             cut_off = _all_unmet(view, now, before, wanted)
             return _outcome(before, complete, view.deadline_changes(complete, now), cut_off, dry_run=True)
     note = names.note(note)
-    with core.look() as (view, now):  # outside the lock, since it reads every session that is concerned
+    with installation.snapshot() as (view, now):  # outside the lock, since it reads every session that is concerned
         cut_off = _all_unmet(view, now, view.profiles(), wanted)
-    with core.change(actor) as unit:
+    with installation.change(actor) as unit:
         before = unit.tx.profiles()
         complete = _with_withdrawn(wanted, before)
         if bound is not None:
@@ -127,11 +128,11 @@ def _marks(profile: Profile | None) -> tuple[bool, OnRevoke] | None:
     return None if profile is None else (profile.conditions is not None, profile.on_revoke)
 
 
-def preview(core: Core, wanted: ProfileSet) -> ApplyPreview:
+def preview(installation: Installation, wanted: ProfileSet) -> ApplyPreview:
     """See `Registry.preview_profiles`."""
     from authctl.registry.previews import preview_of
 
-    with core.look() as (view, now):
+    with installation.snapshot() as (view, now):
         before = view.profiles()
         complete = _with_withdrawn(wanted, before)
         changes = view.deadline_changes(complete, now)
@@ -140,9 +141,9 @@ def preview(core: Core, wanted: ProfileSet) -> ApplyPreview:
     return ApplyPreview(_settings(before, wanted), _differences(before, wanted, complete, changes, unmet), ending)
 
 
-def diff(core: Core, wanted: ProfileSet) -> tuple[ProfileDifference, ...]:
+def diff(installation: Installation, wanted: ProfileSet) -> tuple[ProfileDifference, ...]:
     """See `Registry.diff_profiles`."""
-    with core.look() as (view, now):
+    with installation.snapshot() as (view, now):
         before = view.profiles()
         complete = _with_withdrawn(wanted, before)
         changes = view.deadline_changes(complete, now)

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, NamedTuple
 from authctl import names
 from authctl.errors import AuthctlError, InvalidInput, OutcomeUnknown, Refused
 from authctl.model import Session, SessionFilter, Status
-from authctl.registry.claims import TokenReader
-from authctl.registry.core import MOST_LISTED, Core, Unit, actor_name
+from authctl.registry.installation import Installation
 from authctl.registry.sessions import with_whole_ids
+from authctl.registry.tokens.reader import TokenReader
+from authctl.registry.unit_of_work import MOST_LISTED, UnitOfWork, actor_name
 from authctl.store.base import View
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ class RevokeOutcome(NamedTuple):
 
 
 def revoke(
-    core: Core,
+    installation: Installation,
     selection: SessionFilter,
     *,
     note: str | None,
@@ -63,43 +64,49 @@ def revoke(
     if not (dry_run and note is None):
         note = names.note(note)
     if dry_run:
-        with core.look() as (view, now):
+        with installation.snapshot() as (view, now):
             meant, not_found = with_whole_ids(view, selection)
             _check_limit(view, meant, now, max_affected)
             outcome = RevokeOutcome(None, now, actor_name(actor), note, 0, 0, 0, not_found, True, ())
             return _counted(view, meant, outcome)
-    meant, outcome = core.with_room(lambda: _revoked(core, selection, note, actor, max_affected, bound))
+    meant, outcome = installation.with_reserve(
+        lambda: _revoked(installation, selection, note, actor, max_affected, bound)
+    )
     if not _is_everything(meant):
         return outcome
     try:
-        return _counted_afterwards(core, meant, outcome)
+        return _counted_afterwards(installation, meant, outcome)
     except AuthctlError as error:
         raise OutcomeUnknown(f"everything is revoked, but it could not be counted: {error.message}") from error
 
 
-def preview(core: Core, selection: SessionFilter, max_affected: int | None) -> "Preview":
+def preview(installation: Installation, selection: SessionFilter, max_affected: int | None) -> "Preview":
     """See `Registry.preview_revocation`."""
     from authctl.registry.previews import preview_of
 
     def look() -> "Preview":
-        with core.look() as (view, now):
+        with installation.snapshot() as (view, now):
             meant, _ = with_whole_ids(view, selection)
             _check_limit(view, meant, now, max_affected)
             numbers = _newly_revoked(view, meant, now)
             return preview_of(view, numbers, now, bounded=not (meant.everything and numbers))
 
     check_target(selection)
-    return core.with_room(look)
+    return installation.with_reserve(look)
 
 
-def revoke_token(core: Core, reader: TokenReader, token: str, *, note: str | None, actor: str | None) -> RevokeOutcome:
+def revoke_token(
+    installation: Installation, reader: TokenReader, token: str, *, note: str | None, actor: str | None
+) -> RevokeOutcome:
     """See `Registry.revoke_token`."""
     note = names.note(note)
-    return core.with_room(lambda: _token_revoked(core, reader, token, note, actor))
+    return installation.with_reserve(lambda: _token_revoked(installation, reader, token, note, actor))
 
 
-def _token_revoked(core: Core, reader: TokenReader, token: str, note: str, actor: str | None) -> RevokeOutcome:
-    with core.change(actor, patience=_PATIENCE) as unit:
+def _token_revoked(
+    installation: Installation, reader: TokenReader, token: str, note: str, actor: str | None
+) -> RevokeOutcome:
+    with installation.change(actor, patience=_PATIENCE) as unit:
         outcome = RevokeOutcome(None, unit.now, unit.actor, note, 0, 0, 0, (), False, ())
         session = reader.owner(unit.tx, token, unit.now)
         if session is None:
@@ -109,14 +116,14 @@ def _token_revoked(core: Core, reader: TokenReader, token: str, note: str, actor
 
 
 def _revoked(
-    core: Core,
+    installation: Installation,
     selection: SessionFilter,
     note: str | None,
     actor: str | None,
     max_affected: int | None,
     bound: "Bound | None",
 ) -> tuple[SessionFilter, RevokeOutcome]:
-    with core.change(actor, patience=_PATIENCE) as unit:
+    with installation.change(actor, patience=_PATIENCE) as unit:
         meant, not_found = with_whole_ids(unit.tx, selection)
         _check_limit(unit.tx, meant, unit.now, max_affected)
         if bound is not None:
@@ -180,7 +187,7 @@ def _counted(view: View, meant: SessionFilter, outcome: RevokeOutcome) -> Revoke
     return outcome._replace(selected=revoked + already, revoked=revoked, already_revoked=already, sessions=listed)
 
 
-def _assign(unit: Unit, meant: SessionFilter, outcome: RevokeOutcome) -> RevokeOutcome:
+def _assign(unit: UnitOfWork, meant: SessionFilter, outcome: RevokeOutcome) -> RevokeOutcome:
     if not outcome.revoked and not (outcome.selected and meant.is_by_criteria):
         return outcome  # by ids nothing is left to do; criteria that matched bind what imports bring later
     assert outcome.note is not None
@@ -202,7 +209,7 @@ def _assign(unit: Unit, meant: SessionFilter, outcome: RevokeOutcome) -> RevokeO
     return outcome._replace(revocation_id=revocation_id, revoked=revoked)
 
 
-def _close_open(unit: Unit, meant: SessionFilter, outcome: RevokeOutcome) -> RevokeOutcome:
+def _close_open(unit: UnitOfWork, meant: SessionFilter, outcome: RevokeOutcome) -> RevokeOutcome:
     if not unit.tx.count(SessionFilter(except_ids=meant.except_ids), unit.now, at_most=1):
         return outcome
     assert outcome.note is not None
@@ -214,9 +221,9 @@ def _close_open(unit: Unit, meant: SessionFilter, outcome: RevokeOutcome) -> Rev
     return outcome._replace(revocation_id=closed)
 
 
-def _counted_afterwards(core: Core, meant: SessionFilter, outcome: RevokeOutcome) -> RevokeOutcome:
+def _counted_afterwards(installation: Installation, meant: SessionFilter, outcome: RevokeOutcome) -> RevokeOutcome:
     """What a revocation of everything found, counted outside the lock that it no longer holds."""
-    with core.look() as (view, now):
+    with installation.snapshot() as (view, now):
         revoked = view.covered(outcome.revocation_id) if outcome.revocation_id else 0
         all_revoked = SessionFilter(status=Status.REVOKED, except_ids=meant.except_ids)
         already = view.count(all_revoked, now) - revoked

@@ -10,16 +10,17 @@ from authctl import names
 from authctl.errors import InvalidInput, NotFound
 from authctl.model import Session, SessionFilter, Sort, Status
 from authctl.registry.batches import BREATH_SECONDS, BatchSize
-from authctl.registry.core import Core, Unit, actor_name
 from authctl.registry.cursors import is_cursor, is_sort_key, no_cursor, read_cursor, write_cursor
+from authctl.registry.installation import Installation
 from authctl.registry.pages import Part, Place, SessionList, SessionPage, begin, read_part
-from authctl.registry.unknown import no_session
+from authctl.registry.unit_of_work import UnitOfWork, actor_name
+from authctl.registry.unknown_users import no_session
 from authctl.store.values import Cursor
 
 if TYPE_CHECKING:
     from authctl.model import Group, Grouping
-    from authctl.registry.claims import TokenReader
     from authctl.registry.cleanup import Progress
+    from authctl.registry.tokens.reader import TokenReader
     from authctl.store.base import View
 
 _FIRST_BATCH = 64
@@ -70,9 +71,9 @@ def resolve_all(view: "View", texts: Sequence[str]) -> tuple[tuple[str, ...], tu
     return tuple(found), tuple(unknown)
 
 
-def show(core: Core, session_id: str) -> Session:
+def show(installation: Installation, session_id: str) -> Session:
     """See `Registry.session`."""
-    with core.look() as (view, now):
+    with installation.snapshot() as (view, now):
         return _found(view, session_id, now)
 
 
@@ -88,9 +89,14 @@ class Listing(Iterator[Session]):
     """The sessions of a list, read part by part as they are asked for, each once; nothing is held open between the parts."""
 
     def __init__(
-        self, core: Core, selection: SessionFilter, sort: str | None, after: str | None, limit: int | None
+        self,
+        installation: Installation,
+        selection: SessionFilter,
+        sort: str | None,
+        after: str | None,
+        limit: int | None,
     ) -> None:
-        self._core = core
+        self._installation = installation
         self._list = SessionList(selection, None if sort is None else Sort.parse(sort))
         self._sessions = self._walk(after, limit)
         self.next: str | None = None
@@ -101,14 +107,14 @@ class Listing(Iterator[Session]):
 
     def _walk(self, after: str | None, limit: int | None) -> Iterator[Session]:
         given = self._list
-        with self._core.look() as (view, now):
+        with self._installation.snapshot() as (view, now):
             wanted = _with_whole_ids(view, given, after)
             place: Place | None = _place(view, given, wanted, now, after)
         shown = _Numbers()
         size, batch = _FIRST_BATCH, _BATCH
         while place is not None and (limit is None or len(shown) < limit):
             left = None if limit is None else limit - len(shown)
-            with self._core.store.view() as view:
+            with self._installation.store.view() as view:
                 part = read_part(view, wanted, now, _size(given.sort, size, left), place)
             for session in self._rows(part, now):
                 if session.number not in shown:
@@ -119,7 +125,7 @@ class Listing(Iterator[Session]):
 
     def _rows(self, part: Part, now: int) -> Iterator[Session]:
         for start in range(0, len(part.numbers), _BATCH):
-            with self._core.store.view() as view:
+            with self._installation.store.view() as view:
                 batch = view.numbered(part.numbers[start : start + _BATCH], now)
             yield from batch
         yield from part.sessions
@@ -130,12 +136,14 @@ def _size(sort: Sort | None, size: int, left: int | None) -> int | None:
     return left if sort is not None else min(size, size if left is None else left)
 
 
-def page(core: Core, selection: SessionFilter, sort: str | None, after: str | None, limit: int) -> SessionPage:
+def page(
+    installation: Installation, selection: SessionFilter, sort: str | None, after: str | None, limit: int
+) -> SessionPage:
     """See `Registry.page`."""
     if limit < 1:
         raise InvalidInput(f"a page has at least one session, not {limit}")
     given = SessionList(selection, None if sort is None else Sort.parse(sort))
-    with core.look() as (view, now):
+    with installation.snapshot() as (view, now):
         wanted = _with_whole_ids(view, given, after)
         part = read_part(view, wanted, now, min(limit, _LARGEST_PAGE), _place(view, given, wanted, now, after))
         shown = (*(view.numbered(part.numbers, now) if part.numbers else ()), *part.sessions)
@@ -213,15 +221,15 @@ class _Numbers:
         return self._count
 
 
-def count(core: Core, selection: SessionFilter) -> int:
+def count(installation: Installation, selection: SessionFilter) -> int:
     """See `Registry.count`."""
-    with core.look() as (view, now):
+    with installation.snapshot() as (view, now):
         return view.count(with_whole_ids(view, selection)[0], now)
 
 
-def groups(core: Core, selection: SessionFilter, by: "Grouping") -> "list[Group]":
+def groups(installation: Installation, selection: SessionFilter, by: "Grouping") -> "list[Group]":
     """See `Registry.groups`."""
-    with core.look() as (view, now):
+    with installation.snapshot() as (view, now):
         return view.groups(with_whole_ids(view, selection)[0], by, now)
 
 
@@ -239,11 +247,11 @@ def with_whole_ids(view: "View", selection: SessionFilter) -> tuple[SessionFilte
 
 
 def end(
-    core: Core, reader: "TokenReader", targets: Sequence[str], actor: str | None, progress: "Progress"
+    installation: Installation, reader: "TokenReader", targets: Sequence[str], actor: str | None, progress: "Progress"
 ) -> EndOutcome:
     """See `Registry.end`."""
     actor_name(actor)
-    wanted = _unambiguous(core, targets)
+    wanted = _unambiguous(installation, targets)
     batches = BatchSize(_FIRST_ENDED, _MOST_ENDED, _LOCK_SECONDS)
     ended: list[Session] = []
     already: list[Session] = []
@@ -251,7 +259,7 @@ def end(
     done = 0
     while done < len(wanted):
         batch = wanted[done : done + batches.size]
-        with core.change(actor) as unit:
+        with installation.change(actor) as unit:
             began = perf_counter()
             found = [(target, *_end_one(unit, reader, target)) for target in batch]
         batches.learn(perf_counter() - began)
@@ -267,7 +275,7 @@ def end(
     return EndOutcome(len(ended), len(already), tuple(not_found), (*ended, *already))
 
 
-def _end_one(unit: Unit, reader: "TokenReader", target: str) -> tuple[Session | None, bool]:
+def _end_one(unit: UnitOfWork, reader: "TokenReader", target: str) -> tuple[Session | None, bool]:
     """The session that an id or a token names, if there is one, and whether it was living and is ended now."""
     session = _target(unit.tx, reader, target, unit.now)
     if session is None:
@@ -281,11 +289,11 @@ def _end_one(unit: Unit, reader: "TokenReader", target: str) -> tuple[Session | 
     return unit.tx.session(session.id, unit.now), True
 
 
-def _unambiguous(core: Core, targets: Sequence[str]) -> list[str]:
+def _unambiguous(installation: Installation, targets: Sequence[str]) -> list[str]:
     """The targets with whole ids in place of abbreviated ones. Raises InvalidInput as `resolve`, before anything is done."""
     wanted: list[str] = []
     for start in range(0, len(targets), _BATCH):
-        with core.look() as (view, _now):
+        with installation.snapshot() as (view, _now):
             wanted += [_whole(view, target) for target in targets[start : start + _BATCH]]
     return wanted
 

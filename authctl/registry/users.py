@@ -7,12 +7,13 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from authctl import names
+from authctl.confusables import skeleton
 from authctl.lifetimes import PasswordRule, ends_on_password_change
-from authctl.lookalikes import skeleton
 from authctl.model import Group, Grouping, ProfileSet, Session, SessionFilter, Status, User
-from authctl.registry.core import MOST_LISTED, Core, Unit, actor_name
+from authctl.registry.installation import Installation
 from authctl.registry.sessions import pages
-from authctl.registry.unknown import is_known, no_user
+from authctl.registry.unit_of_work import MOST_LISTED, UnitOfWork, actor_name
+from authctl.registry.unknown_users import is_known, no_user
 from authctl.store.base import View
 
 
@@ -42,9 +43,9 @@ class UserOutcome(NamedTuple):
     """Whether a session of that user is in the registry; False where the name may have been misspelled."""
 
 
-def users(core: Core) -> Iterator[UserSessions]:
+def users(installation: Installation) -> Iterator[UserSessions]:
     """See `Registry.users`."""
-    with core.look() as (view, now):
+    with installation.snapshot() as (view, now):
         recorded = {names.fold(user.username): user for user in view.users()}
         found = view.groups(SessionFilter(), Grouping.USER, now)
     for group in found:
@@ -54,10 +55,10 @@ def users(core: Core) -> Iterator[UserSessions]:
         yield UserSessions(user, _no_sessions(user))
 
 
-def user(core: Core, username: str) -> UserSessions:
+def user(installation: Installation, username: str) -> UserSessions:
     """See `Registry.user`."""
     username = names.username(username)
-    with core.look() as (view, now):
+    with installation.snapshot() as (view, now):
         recorded = view.user(username)
         found = view.groups(SessionFilter(username=username), Grouping.USER, now)
         if recorded is None and not found:
@@ -70,10 +71,10 @@ def _no_sessions(user: User) -> Group:
     return Group(user.username, 0, 0, 0, None)
 
 
-def similar(core: Core, usernames: Sequence[str]) -> list[str]:
+def similar(installation: Installation, usernames: Sequence[str]) -> list[str]:
     """See `Registry.similar_users`."""
     keys = dict.fromkeys(map(names.username_key, usernames))
-    with core.look() as (view, now):
+    with installation.snapshot() as (view, now):
         others = view.user_keys_beyond_ascii()
         looks = {key: skeleton(key) for key in keys}
         looking = {*looks.values()} if others else set()
@@ -83,21 +84,21 @@ def similar(core: Core, usernames: Sequence[str]) -> list[str]:
 
 
 def disable(
-    core: Core, usernames: Sequence[str], *, note: str | None, actor: str | None, dry_run: bool
+    installation: Installation, usernames: Sequence[str], *, note: str | None, actor: str | None, dry_run: bool
 ) -> tuple[UserOutcome, ...]:
     """See `Registry.disable_users`."""
     users = _each_once(usernames)
     if dry_run:
         note = names.note(note) if note is not None else None
-        with core.look() as (view, now):
+        with installation.snapshot() as (view, now):
             return tuple(_would_disable(view, one, now, actor_name(actor), note) for one in users)
     said = names.note(note)
 
     def deed() -> tuple[UserOutcome, ...]:
-        with core.change(actor) as unit:
+        with installation.change(actor) as unit:
             return tuple(_disabled(unit, one, said) for one in users)
 
-    return core.with_room(deed)
+    return installation.with_reserve(deed)
 
 
 def _each_once(usernames: Sequence[str]) -> list[str]:
@@ -116,7 +117,7 @@ def _would_disable(view: View, username: str, now: int, actor: str, note: str | 
     return _outcome(found, now, actor, note, living, changed=changed, known=known, dry_run=True)
 
 
-def _disabled(unit: Unit, username: str, note: str) -> UserOutcome:
+def _disabled(unit: UnitOfWork, username: str, note: str) -> UserOutcome:
     before = unit.tx.user(username) or User(username)
     if before.disabled_at is not None:
         known = is_known(unit.tx, username, unit.now)
@@ -126,15 +127,17 @@ def _disabled(unit: Unit, username: str, note: str) -> UserOutcome:
     return _changed(unit, "user.disable", after, note, "user_disabled", lambda _session: True)
 
 
-def enable(core: Core, usernames: Sequence[str], *, note: str | None, actor: str | None) -> tuple[UserOutcome, ...]:
+def enable(
+    installation: Installation, usernames: Sequence[str], *, note: str | None, actor: str | None
+) -> tuple[UserOutcome, ...]:
     """See `Registry.enable_users`."""
     users = _each_once(usernames)
     note = names.note(note)
-    with core.change(actor) as unit:
+    with installation.change(actor) as unit:
         return tuple(_enabled(unit, one, note) for one in users)
 
 
-def _enabled(unit: Unit, username: str, note: str) -> UserOutcome:
+def _enabled(unit: UnitOfWork, username: str, note: str) -> UserOutcome:
     before = unit.tx.user(username)
     known = is_known(unit.tx, username, unit.now)
     if before is None and not known:
@@ -148,17 +151,17 @@ def _enabled(unit: Unit, username: str, note: str) -> UserOutcome:
 
 
 def password_changed(
-    core: Core, usernames: Sequence[str], *, note: str | None, actor: str | None
+    installation: Installation, usernames: Sequence[str], *, note: str | None, actor: str | None
 ) -> tuple[UserOutcome, ...]:
     """See `Registry.passwords_changed`."""
     users = _each_once(usernames)
     note = names.note(note)
-    with core.change(actor) as unit:
+    with installation.change(actor) as unit:
         profiles = unit.tx.profiles()
         return tuple(_password_changed(unit, one, note, profiles) for one in users)
 
 
-def _password_changed(unit: Unit, username: str, note: str, profiles: ProfileSet) -> UserOutcome:
+def _password_changed(unit: UnitOfWork, username: str, note: str, profiles: ProfileSet) -> UserOutcome:
     before = unit.tx.user(username) or User(username)
     after = before._replace(password_changed_at=_latest(before.password_changed_at, unit.now))
     return _changed(
@@ -183,7 +186,7 @@ def password_ends(profiles: ProfileSet, profile: str, signed_in_with: str | None
 
 
 def _changed(
-    unit: Unit, action: str, after: User, note: str, reason: str, ends: Callable[[Session], bool]
+    unit: UnitOfWork, action: str, after: User, note: str, reason: str, ends: Callable[[Session], bool]
 ) -> UserOutcome:
     """Record a user, and end the active sessions that the change ends, with the event of both."""
     living = _living(unit.tx, after.username, unit.now)

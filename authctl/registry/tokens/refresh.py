@@ -11,10 +11,9 @@ import json
 from authctl import lifetimes, names
 from authctl.errors import TokenReused, TokenRevoked, TokenUnknown
 from authctl.model import OnReuse, PairRules, Profile, Session, SessionFilter
-from authctl.registry import wiping
-from authctl.registry.claims import TokenReader
-from authctl.registry.core import AUTHCTL, Core, Unit
-from authctl.registry.judging import (
+from authctl.registry.installation import Installation
+from authctl.registry.tokens import wipe
+from authctl.registry.tokens.checks import (
     Facts,
     check_alive,
     check_bearer,
@@ -24,30 +23,34 @@ from authctl.registry.judging import (
     owned,
     ruling,
 )
-from authctl.registry.tokens import Issued, minted
+from authctl.registry.tokens.issue import Issued, minted
+from authctl.registry.tokens.reader import TokenReader
+from authctl.registry.unit_of_work import AUTHCTL, UnitOfWork
 from authctl.tokens import Claims, TokenKind
 
 _REUSE_NOTE = "refresh token reuse detected"
 
 
-def refresh(core: Core, reader: TokenReader, token: str, facts: Facts, actor: str | None) -> Issued:
+def refresh(installation: Installation, reader: TokenReader, token: str, facts: Facts, actor: str | None) -> Issued:
     """See `Registry.refresh`."""
-    core.check_trusted()
+    installation.head.check()
     claims = reader.claims(token)
     try:
-        found = owned(core.store.by_number(claims.number, core.now()), claims)
+        found = owned(installation.store.by_number(claims.number, installation.clock.now()), claims)
         if found.revoked_at is not None:  # which nothing changes any more, so that it needs no turn to write
             check_alive(found, facts)
         if claims.kind is not TokenKind.REFRESH:
             raise TokenUnknown
-        return _refreshed(core, reader, claims, facts, actor)
+        return _refreshed(installation, reader, claims, facts, actor)
     except (TokenRevoked, TokenReused) as refusal:
-        wiping.delivered(core, claims, refusal)
+        wipe.delivered(installation, claims, refusal)
         raise
 
 
-def _refreshed(core: Core, reader: TokenReader, claims: Claims, facts: Facts, actor: str | None) -> Issued:
-    with core.change(actor) as unit:
+def _refreshed(
+    installation: Installation, reader: TokenReader, claims: Claims, facts: Facts, actor: str | None
+) -> Issued:
+    with installation.change(actor) as unit:
         mint = reader.mint()  # as it is now that the turn has come: the key that signed may have been retired
         session = owned(unit.tx.by_number(claims.number, unit.now), claims)
         check_alive(session, facts)
@@ -71,7 +74,7 @@ def _refreshed(core: Core, reader: TokenReader, claims: Claims, facts: Facts, ac
     return minted(mint, session, claims.secret)
 
 
-def _rotated(unit: Unit, session: Session, profile: Profile, rules: PairRules, key_id: str) -> Session:
+def _rotated(unit: UnitOfWork, session: Session, profile: Profile, rules: PairRules, key_id: str) -> Session:
     """The session with its next generation of tokens, which the key that now signs is to sign."""
     unit.check_clock()
     deadlines = deadlines_after(profile, session, unit.now, moves=True)
@@ -84,7 +87,7 @@ def _rotated(unit: Unit, session: Session, profile: Profile, rules: PairRules, k
     return rotated
 
 
-def _is_retry(unit: Unit, session: Session, rules: PairRules, claims: Claims) -> bool:
+def _is_retry(unit: UnitOfWork, session: Session, rules: PairRules, claims: Claims) -> bool:
     """Whether a spent token asks once more for its own successor, whose answer may have been lost."""
     refreshed_at = session.refreshed_at
     if claims.generation != session.generation - 1 or refreshed_at is None:
@@ -92,7 +95,7 @@ def _is_retry(unit: Unit, session: Session, rules: PairRules, claims: Claims) ->
     return lifetimes.is_in_grace(rules.grace, refreshed_at, unit.now, unit.clock)
 
 
-def _revoke(unit: Unit, session: Session, claims: Claims) -> None:
+def _revoke(unit: UnitOfWork, session: Session, claims: Claims) -> None:
     selection = SessionFilter(ids=(session.id,))
     revocation_id = unit.tx.add_revocation(unit.now, AUTHCTL, _REUSE_NOTE, json.dumps(selection.criteria()))
     unit.tx.assign(selection, unit.now, revocation_id)

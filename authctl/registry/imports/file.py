@@ -9,17 +9,18 @@ from time import sleep
 from typing import Any, BinaryIO, NamedTuple
 
 from authctl.errors import InvalidInput
-from authctl.escapes import visible
-from authctl.exports import Rejected, read
-from authctl.importing import Mapping, Row, Skipped
+from authctl.import_files import Rejected, read
+from authctl.import_mappings import Mapping, Row, Skipped
 from authctl.instants import DAY
 from authctl.registry.batches import BREATH_SECONDS
 from authctl.registry.cleanup import Progress
-from authctl.registry.core import Core, actor_name
-from authctl.registry.merging import Merger, Plan
-from authctl.registry.past_revocations import PastRevocations, past_revocations
+from authctl.registry.imports.past_revocations import PastRevocations, past_revocations
+from authctl.registry.imports.plan import Merger, Plan
+from authctl.registry.installation import Installation
+from authctl.registry.unit_of_work import actor_name
 from authctl.store.base import Staging, View
 from authctl.store.values import StagedKey
+from authctl.visible_text import visible
 
 _KEYS_PER_BATCH = 500
 _MOST_NAMED = 1_000
@@ -55,7 +56,7 @@ class ImportOutcome(NamedTuple):
 
 
 def import_sessions(
-    core: Core,
+    installation: Installation,
     file: BinaryIO,
     mapping: Mapping,
     *,
@@ -69,21 +70,23 @@ def import_sessions(
 ) -> ImportOutcome:
     """See `Registry.import_sessions`."""
     who = actor_name(actor)
-    staging = core.store.staging()
+    staging = installation.store.staging()
     try:
         export = read(file, name, encoding or mapping.encoding)
         if export.columns is not None:
             mapping.check_columns(export.columns)
-        with core.look() as (view, now):
+        with installation.snapshot() as (view, now):
             if profile is not None:
                 profile = view.profiles().named(profile).name
-        reading = _Reading(mapping, staging, max(core.now(), now) + DAY)
+        reading = _Reading(mapping, staging, max(installation.clock.now(), now) + DAY)
         for line, raw in export.rows:
             reading.add(line, raw)
         if strict:
             reading.check_none_rejected(name)
         detail = {"file": visible(name), "rows": reading.counts.read}
-        plan = _registered(core, staging, profile, dry_run, who, progress, detail) if reading.is_used else _NOTHING
+        plan = (
+            _registered(installation, staging, profile, dry_run, who, progress, detail) if reading.is_used else _NOTHING
+        )
     finally:
         staging.close()
     rejections, moved = tuple(reading.rejections), tuple(plan.moved[:_MOST_NAMED])
@@ -169,7 +172,7 @@ _NOTHING = _Registered(0, 0, 0, [])
 
 
 def _registered(
-    core: Core,
+    installation: Installation,
     staging: Staging,
     profile: str | None,
     dry_run: bool,
@@ -179,9 +182,9 @@ def _registered(
 ) -> _Registered:
     total, done = staging.keys(), _NOTHING._replace(moved=[])
     if not dry_run:
-        with core.change(actor) as unit:
+        with installation.change(actor) as unit:
             unit.record("session.import", detail={**detail, "keys": total, "stage": "begun"})
-    batches = _Batches(core, Merger(staging.keys_of_several_users(), profile))
+    batches = _Batches(installation, Merger(staging.keys_of_several_users(), profile))
     keys = 0
     for batch in _together(staging):
         plan = batches.look(batch) if dry_run else batches.register(batch, actor)
@@ -195,7 +198,7 @@ def _registered(
         keys += len(batch)
         progress(keys, total)
     if not dry_run:
-        with core.change(actor) as unit:
+        with installation.change(actor) as unit:
             counts = {"registered": done.registered, "updated": done.updated, "unchanged": done.unchanged}
             unit.record("session.import", detail={**detail, **counts, "stage": "done"})
     return done
@@ -216,19 +219,19 @@ def _together(staging: Staging) -> Iterator[list[StagedKey]]:
 class _Batches:
     """Registers keys batch by batch, each in a transaction; the revocations by criteria are read when they change."""
 
-    def __init__(self, core: Core, merger: Merger) -> None:
-        self._core = core
+    def __init__(self, installation: Installation, merger: Merger) -> None:
+        self._installation = installation
         self._merger = merger
         self._past: PastRevocations | None = None
 
     def look(self, batch: Sequence[StagedKey]) -> Plan:
         """Plan a batch, and write nothing."""
-        with self._core.look() as (view, now):
+        with self._installation.snapshot() as (view, now):
             return self._plan(view, batch, now)
 
     def register(self, batch: Sequence[StagedKey], actor: str | None) -> Plan:
         """Plan a batch and write it, and let others write afterwards."""
-        with self._core.change(actor) as unit:
+        with self._installation.change(actor) as unit:
             plan = self._plan(unit.tx, batch, unit.now)
             unit.tx.add_imported(plan.new)
             unit.tx.update_imported(plan.changed)

@@ -15,10 +15,10 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from authctl import names
 from authctl.errors import AuthctlError, InvalidInput
-from authctl.exports import Rejected, known_encoding
+from authctl.import_files import Rejected, known_encoding
 from authctl.instants import instant_of, parse_instant
 from authctl.validation import invalid, validated
-from authctl.yamlfile import load
+from authctl.yaml_files import load
 
 _INSTANTS = ("at", "expires_at")
 _PICK = re.compile(r"\.?\[([^=\]]+)=([^\]]*)\]")

@@ -8,13 +8,14 @@ See docs/glossary.md#signing-key.
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from authctl import keys, names
+from authctl import key_ring, names
 from authctl.errors import NotFound, Refused
 from authctl.files import locked_folder, resolved
 from authctl.instants import NEVER, format_instant
-from authctl.keys import Key, KeyRing, KeyState
+from authctl.key_ring import Key, KeyRing, KeyState
 from authctl.model import EventFilter, Session, SessionFilter, Status
-from authctl.registry.core import MOST_LISTED, Core, Unit, actor_name
+from authctl.registry.installation import Installation
+from authctl.registry.unit_of_work import MOST_LISTED, UnitOfWork, actor_name
 from authctl.store.base import View
 from authctl.store.values import Signed
 
@@ -52,10 +53,10 @@ class RetireOutcome(NamedTuple):
     dry_run: bool
 
 
-def listed(core: Core) -> list[KeyUse]:
+def listed(installation: Installation) -> list[KeyUse]:
     """See `Registry.signing_keys`."""
-    ring = keys.load(core.home.keys)
-    with core.look() as (view, now):
+    ring = key_ring.load(installation.home.keys)
+    with installation.snapshot() as (view, now):
         signed = view.signed(now)
     return [_use(key, signed.get(key.id, _NOTHING)) for key in ring.keys]
 
@@ -64,20 +65,20 @@ def _use(key: Key, signed: Signed) -> KeyUse:
     return KeyUse(key, signed.sessions, signed.until if signed.sessions else None)
 
 
-def rotate(core: Core, *, note: str | None, actor: str | None) -> KeyUse:
+def rotate(installation: Installation, *, note: str | None, actor: str | None) -> KeyUse:
     """See `Registry.rotate_keys`."""
     note = names.note(note)
-    with locked_folder(resolved(core.home.keys).parent), core.change(actor) as unit:
-        ring = keys.load(core.home.keys)
+    with locked_folder(resolved(installation.home.keys).parent), installation.change(actor) as unit:
+        ring = key_ring.load(installation.home.keys)
         rotated = ring.rotated(unit.now)
-        keys.save(core.home.keys, rotated)
+        key_ring.save(installation.home.keys, rotated)
         detail = {"signing": rotated.signing.id, "verifying": ring.signing.id}
         unit.record("key.rotate", subject=rotated.signing.id, note=note, detail=detail)
     return _use(rotated.signing, _NOTHING)
 
 
 def retire(
-    core: Core,
+    installation: Installation,
     key_id: str,
     *,
     sign_out: bool,
@@ -91,8 +92,8 @@ def retire(
     reason = _reason(sign_out=sign_out, compromised=compromised)
     if dry_run:
         note = names.note(note) if note is not None else None
-        with core.look() as (view, now):
-            _, key, signed = _retirable(core, view, key_id, reason, now)
+        with installation.snapshot() as (view, now):
+            _, key, signed = _retirable(installation, view, key_id, reason, now)
             ending = _ending(view, key, now)
         changed = key.state is not KeyState.RETIRED
         return RetireOutcome(
@@ -101,23 +102,23 @@ def retire(
     said = names.note(note)
 
     def deed() -> RetireOutcome:
-        with locked_folder(resolved(core.home.keys).parent), core.change(actor) as unit:
-            ring, key, _ = _retirable(core, unit.tx, key_id, reason, unit.now)
-            return _retired(core, unit, ring, key, reason, said, bound)
+        with locked_folder(resolved(installation.home.keys).parent), installation.change(actor) as unit:
+            ring, key, _ = _retirable(installation, unit.tx, key_id, reason, unit.now)
+            return _retired(installation, unit, ring, key, reason, said, bound)
 
-    return core.with_room(deed)
+    return installation.with_reserve(deed)
 
 
-def preview(core: Core, key_id: str, *, sign_out: bool, compromised: bool) -> "Preview":
+def preview(installation: Installation, key_id: str, *, sign_out: bool, compromised: bool) -> "Preview":
     """See `Registry.preview_retirement`."""
     from authctl.registry.previews import preview_of
 
     def look() -> "Preview":
-        with core.look() as (view, now):
-            _, key, _ = _retirable(core, view, key_id, _reason(sign_out=sign_out, compromised=compromised), now)
+        with installation.snapshot() as (view, now):
+            _, key, _ = _retirable(installation, view, key_id, _reason(sign_out=sign_out, compromised=compromised), now)
             return preview_of(view, view.numbers(_living(key), now), now)
 
-    return core.with_room(look)
+    return installation.with_reserve(look)
 
 
 def _reason(*, sign_out: bool, compromised: bool) -> str | None:
@@ -126,7 +127,13 @@ def _reason(*, sign_out: bool, compromised: bool) -> str | None:
 
 
 def _retired(
-    core: Core, unit: Unit, ring: KeyRing, key: Key, reason: str | None, note: str, bound: "Bound | None"
+    installation: Installation,
+    unit: UnitOfWork,
+    ring: KeyRing,
+    key: Key,
+    reason: str | None,
+    note: str,
+    bound: "Bound | None",
 ) -> RetireOutcome:
     if bound is not None:
         bound.check(unit.tx.numbers(_living(key), unit.now), "would end")
@@ -134,7 +141,7 @@ def _retired(
     ended = unit.tx.end_signed(key.id, unit.now, reason) if reason else 0
     changed = key.state is not KeyState.RETIRED
     if changed:
-        keys.save(core.home.keys, ring.without(key.id, unit.now))
+        key_ring.save(installation.home.keys, ring.without(key.id, unit.now))
     sessions = tuple(found for s in ending if (found := unit.tx.session(s.id, unit.now))) if ended else ()
     if changed or ended or not _is_recorded(unit, key):
         detail = {"reason": reason if ended else "routine", "ended": ended, "sessions": [s.id for s in sessions]}
@@ -145,18 +152,20 @@ def _retired(
     )
 
 
-def _is_recorded(unit: Unit, key: Key) -> bool:
+def _is_recorded(unit: UnitOfWork, key: Key) -> bool:
     """Whether the log has the key's retirement; a kill between file and registry leaves it out."""
     found = unit.tx.events(EventFilter(action="key.retire"), MOST_LISTED)
     return any(event.subject == key.id for event in found)
 
 
-def _retirable(core: Core, view: View, key_id: str, reason: str | None, now: int) -> tuple[KeyRing, Key, int]:
+def _retirable(
+    installation: Installation, view: View, key_id: str, reason: str | None, now: int
+) -> tuple[KeyRing, Key, int]:
     """The ring, the key that is meant, and how many active sessions it signed.
 
     Raises NotFound, or Refused where it may not be retired so.
     """
-    ring = keys.load(core.home.keys)
+    ring = key_ring.load(installation.home.keys)
     key = ring.find(key_id.strip().lower())
     if key is None:
         raise NotFound(f"no key {names.quoted(key_id)}", "to see them: authctl keys list")

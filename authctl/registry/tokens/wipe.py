@@ -11,13 +11,14 @@ from contextlib import suppress
 from authctl import names
 from authctl.errors import AuthctlError, TokenInvalid
 from authctl.model import Session, Wipe
-from authctl.registry.claims import TokenReader
-from authctl.registry.core import AUTHCTL, Core, Unit
-from authctl.registry.judging import owned
+from authctl.registry.installation import Installation
+from authctl.registry.tokens.checks import owned
+from authctl.registry.tokens.reader import TokenReader
+from authctl.registry.unit_of_work import AUTHCTL, UnitOfWork
 from authctl.tokens import Claims
 
 
-def delivered(core: Core, claims: Claims, refusal: TokenInvalid) -> None:
+def delivered(installation: Installation, claims: Claims, refusal: TokenInvalid) -> None:
     """Record the first refusal that told an application to remove its data.
 
     What cannot be recorded is let go: the order stands, and is repeated.
@@ -25,20 +26,20 @@ def delivered(core: Core, claims: Claims, refusal: TokenInvalid) -> None:
     if refusal.action is None:
         return
     with suppress(AuthctlError):
-        with core.look() as (view, now):
+        with installation.snapshot() as (view, now):
             if owned(view.by_number(claims.number, now), claims).wipe is not Wipe.PENDING:
                 return
-        with core.change(AUTHCTL, wait=False) as unit:
+        with installation.change(AUTHCTL, wait=False) as unit:
             session = owned(unit.tx.by_number(claims.number, unit.now), claims)
             if session.wipe is Wipe.PENDING:
                 unit.tx.deliver_wipe(session.number, unit.now)
                 _record(unit, "wipe.delivered", session)
 
 
-def done(core: Core, reader: TokenReader, token: str, actor: str | None) -> Session:
+def done(installation: Installation, reader: TokenReader, token: str, actor: str | None) -> Session:
     """See `Registry.wipe_done`."""
     claims = reader.claims(token)
-    with core.change(actor) as unit:
+    with installation.change(actor) as unit:
         session = owned(unit.tx.by_number(claims.number, unit.now), claims)
         if session.wipe is None:
             raise TokenInvalid("no wipe was ordered for the session of this token")
@@ -49,5 +50,5 @@ def done(core: Core, reader: TokenReader, token: str, actor: str | None) -> Sess
         return owned(unit.tx.by_number(claims.number, unit.now), claims)
 
 
-def _record(unit: Unit, action: str, session: Session) -> None:
+def _record(unit: UnitOfWork, action: str, session: Session) -> None:
     unit.record(action, subject=session.id, detail={"username_key": names.fold(session.username)})

@@ -11,9 +11,10 @@ from authctl import lifetimes, names
 from authctl.errors import InvalidInput, Refused
 from authctl.instants import microseconds
 from authctl.model import SIGN_IN_METHODS, Kind, NewSession, OnRevoke, Profile, Session, Tokens
-from authctl.registry.claims import TokenReader
-from authctl.registry.core import Core, Unit
-from authctl.registry.judging import bound_value, unmet_condition
+from authctl.registry.installation import Installation
+from authctl.registry.tokens.checks import bound_value, unmet_condition
+from authctl.registry.tokens.reader import TokenReader
+from authctl.registry.unit_of_work import UnitOfWork
 from authctl.tokens import SECRET_BYTES, TokenKind, TokenMint
 
 if TYPE_CHECKING:
@@ -53,10 +54,10 @@ class SignIn:
         _check(self)
 
 
-def issue(core: Core, reader: TokenReader, sign_in: SignIn, actor: str | None) -> Issued:
+def issue(installation: Installation, reader: TokenReader, sign_in: SignIn, actor: str | None) -> Issued:
     """See `Registry.issue`."""
-    core.check_trusted()
-    with core.change(actor) as unit:
+    installation.head.check()
+    with installation.change(actor) as unit:
         return register(unit, reader, sign_in, admitting(unit.tx, sign_in))
 
 
@@ -74,7 +75,7 @@ def admitting(view: "View", sign_in: SignIn) -> Profile:
     return chosen
 
 
-def register(unit: Unit, reader: TokenReader, sign_in: SignIn, profile: Profile, **how: str) -> Issued:
+def register(unit: UnitOfWork, reader: TokenReader, sign_in: SignIn, profile: Profile, **how: str) -> Issued:
     """Register a session under a profile, with its event, and mint its tokens; `how` goes into the event."""
     unit.check_clock()
     mint = reader.mint()
@@ -132,7 +133,7 @@ def minted(mint: TokenMint, session: Session, secret: bytes) -> Issued:
 
 
 def _sealed(mint: TokenMint, session: Session, secret: bytes) -> str:
-    from authctl.sealing import Sealed
+    from authctl.token_encryption import Sealed
 
     content = Sealed(
         session.number,

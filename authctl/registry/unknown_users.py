@@ -8,7 +8,7 @@ from authctl.errors import NotFound
 from authctl.model import SessionFilter
 
 if TYPE_CHECKING:
-    from authctl.registry.core import Core
+    from authctl.registry.installation import Installation
     from authctl.store.base import View
 
 _MOST_NEAREST = 3
@@ -20,17 +20,17 @@ def is_known(view: "View", username: str, now: int) -> bool:
     return view.count(SessionFilter(username=username), now, at_most=1) > 0
 
 
-def unknown(core: "Core", usernames: Sequence[str]) -> list[str]:
+def unknown(installation: "Installation", usernames: Sequence[str]) -> list[str]:
     """See `Registry.unknown_users`."""
     once = {names.username_key(name): name for name in usernames}
-    with core.look() as (view, now):
+    with installation.snapshot() as (view, now):
         return [name for name in once.values() if not is_known(view, name, now)]
 
 
-def nearest(core: "Core", username: str) -> list[str]:
+def nearest(installation: "Installation", username: str) -> list[str]:
     """See `Registry.nearest_users`."""
     username = names.username(username)
-    with core.look() as (view, now):
+    with installation.snapshot() as (view, now):
         return [] if is_known(view, username, now) else view.nearest_users(username, _MOST_NEAREST)
 
 

@@ -5,29 +5,29 @@ See docs/glossary.md#use-that-is-due.
 
 from authctl.errors import RegistryUnavailable, TokenEnded, TokenExpired, TokenRevoked, TokenUnknown
 from authctl.model import Session, Status, Tokens
-from authctl.registry import wiping
-from authctl.registry.claims import TokenReader
-from authctl.registry.core import Core
-from authctl.registry.judging import Facts, check_alive, check_bearer, check_conditions, deadlines_after, owned
+from authctl.registry.installation import Installation
+from authctl.registry.tokens import wipe
+from authctl.registry.tokens.checks import Facts, check_alive, check_bearer, check_conditions, deadlines_after, owned
+from authctl.registry.tokens.reader import TokenReader
 from authctl.tokens import Claims, TokenKind
 
 
-def verify(core: Core, reader: TokenReader, token: str, facts: Facts) -> Session:
+def verify(installation: Installation, reader: TokenReader, token: str, facts: Facts) -> Session:
     """See `Registry.verify`."""
-    core.check_trusted()
+    installation.head.check()
     claims = reader.claims(token)
     try:
-        session = _verified(core, claims, facts)
+        session = _verified(installation, claims, facts)
         if session.read_at < session.use_due_at:
             return session
-        return _used(core, session) or _verified(core, claims, facts)
+        return _used(installation, session) or _verified(installation, claims, facts)
     except TokenRevoked as refusal:
-        wiping.delivered(core, claims, refusal)
+        wipe.delivered(installation, claims, refusal)
         raise
 
 
-def _verified(core: Core, claims: Claims, facts: Facts) -> Session:
-    session = owned(core.store.by_number(claims.number, core.now()), claims)
+def _verified(installation: Installation, claims: Claims, facts: Facts) -> Session:
+    session = owned(installation.store.by_number(claims.number, installation.clock.now()), claims)
     check_alive(session, facts)
     if claims.kind is TokenKind.REFRESH:
         raise TokenUnknown
@@ -37,18 +37,18 @@ def _verified(core: Core, claims: Claims, facts: Facts) -> Session:
         raise TokenExpired("the access token has expired")
     check_bearer(session, facts)
     if session.conditioned:
-        check_conditions(core.store.profiles(), session, facts)
+        check_conditions(installation.store.profiles(), session, facts)
     return session
 
 
-def _used(core: Core, session: Session) -> Session | None:
+def _used(installation: Installation, session: Session) -> Session | None:
     """Write the use, and return the session as it now stands; None when it has to be judged again.
 
     What cannot be written is let go: the answer stands. Nor is it synced: what a power cut takes with it lets a session end sooner.
     """
     now = session.read_at
     try:
-        with core.store.change(wait=False, synced=False) as tx:
+        with installation.store.change(wait=False, synced=False) as tx:
             present = tx.session(session.id, now)
             profile = tx.profiles().get(session.profile)
             if profile is None:

@@ -8,10 +8,10 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from authctl.errors import TokenUnknown
-from authctl.keys import load
+from authctl.key_ring import load
 from authctl.model import Session
-from authctl.registry.core import Core
-from authctl.registry.judging import owned
+from authctl.registry.installation import Installation
+from authctl.registry.tokens.checks import owned
 from authctl.tokens import Claims, TokenMint
 
 if TYPE_CHECKING:
@@ -24,8 +24,8 @@ FRESH_SECONDS = 0.01
 class TokenReader:
     """Turns tokens into claims; reads the key ring when the first one comes."""
 
-    def __init__(self, core: Core) -> None:
-        self.core = core
+    def __init__(self, installation: Installation) -> None:
+        self.installation = installation
         self._mint: TokenMint | None = None
         self._version: tuple[int, int, int] | None = None
         self._fresh_until = 0.0
@@ -33,12 +33,12 @@ class TokenReader:
     def mint(self) -> TokenMint:
         """The mint of the key ring as it stands: read again when its file was changed or replaced."""
         try:
-            found = os.stat(self.core.home.keys)  # noqa: PTH116  # half of what Path.stat takes
+            found = os.stat(self.installation.home.keys)  # noqa: PTH116  # half of what Path.stat takes
             version = (found.st_ctime_ns, found.st_ino, found.st_size)
         except OSError:
             version = None
         if self._mint is None or version != self._version:
-            self._mint, self._version = TokenMint(load(self.core.home.keys)), version
+            self._mint, self._version = TokenMint(load(self.installation.home.keys)), version
         self._fresh_until = monotonic() + FRESH_SECONDS
         return self._mint
 

@@ -5,12 +5,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from authctl import keys
+from authctl import key_ring
 from authctl.errors import Refused, RegistryUnavailable, reason
 from authctl.files import create_private
 from authctl.instants import Clock
 from authctl.model import ProfileSet
-from authctl.registry.core import Core, actor_name
+from authctl.registry.installation import Installation
+from authctl.registry.unit_of_work import actor_name
 from authctl.settings import Home
 from authctl.store import create_store
 
@@ -31,16 +32,16 @@ def create(
         _check_vacant(place)
         _make_folder(place.folder)
         with _removed_on_failure(place.registry) as made, create_store(place.registry, registry_id, profiles) as store:
-            core = Core(place, store, clock)
+            installation = Installation(place, store, clock)
             if place.keys.parent == place.folder:
-                keys.create(place.keys, core.now())
+                key_ring.create(place.keys, installation.clock.now())
                 made.append(place.keys)
             else:
-                _have_ring(place.keys, core.now())
+                _have_ring(place.keys, installation.clock.now())
             create_private(place.profiles, profiles_text)
             made.append(place.profiles)
             made += [place.audit_head, place.reserve]
-            with core.change(actor) as unit:
+            with installation.change(actor) as unit:
                 document = profiles.to_document()
                 unit.record("registry.init", subject=registry_id, detail={"in_force": document})
     except OSError as error:
@@ -51,9 +52,9 @@ def create(
 def _have_ring(path: Path, now: int) -> None:
     """Use the key ring that is elsewhere, or make one; it stays whatever comes, since others may use it by then."""
     if path.exists():
-        keys.load(path)
+        key_ring.load(path)
     else:
-        keys.create(path, now)
+        key_ring.create(path, now)
 
 
 def _make_folder(folder: Path) -> None:

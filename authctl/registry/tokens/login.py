@@ -11,11 +11,12 @@ from typing import NamedTuple
 
 from authctl import names, passwords
 from authctl.errors import AuthenticatorUnavailable, LoginRefused, Refused
-from authctl.keys import Key, KeyRing
+from authctl.key_ring import Key, KeyRing
 from authctl.model import CachedLogin, Profile, ProfileSet, Texts, checked_texts, texts_of
-from authctl.registry.claims import TokenReader
-from authctl.registry.core import Core, Unit
-from authctl.registry.tokens import Issued, SignIn, admitting, register
+from authctl.registry.installation import Installation
+from authctl.registry.tokens.issue import Issued, SignIn, admitting, register
+from authctl.registry.tokens.reader import TokenReader
+from authctl.registry.unit_of_work import UnitOfWork
 
 _FORGETTING = {"cache.clear", "user.disable", "user.password"}
 """The events after which an answer that was asked for before them is not remembered."""
@@ -41,12 +42,12 @@ class ClearOutcome(NamedTuple):
     forgotten: int
 
 
-def login(core: Core, reader: TokenReader, sign_in: SignIn, password: str, actor: str | None) -> Issued:
+def login(installation: Installation, reader: TokenReader, sign_in: SignIn, password: str, actor: str | None) -> Issued:
     """See `Registry.login`."""
     passwords.check(password)
-    core.check_trusted()
+    installation.head.check()
     ring = reader.mint().ring
-    with core.look() as (view, now):
+    with installation.snapshot() as (view, now):
         profile = admitting(view, sign_in)
         if profile.authenticator is None:
             what = f"profile {names.quoted(profile.name)} has no authenticator to ask for a password"
@@ -57,31 +58,33 @@ def login(core: Core, reader: TokenReader, sign_in: SignIn, password: str, actor
         last = view.last_event()
     whose = names.fold(profile.name), names.fold(sign_in.username)
     if cached and _counts(cached, profile, now) and _fits(cached, whose, password, ring):
-        with core.change(actor) as unit:
+        with installation.change(actor) as unit:
             present = unit.tx.cached_login(profile.name, sign_in.username)
             if present and present.verifier == cached.verifier:
                 unit.tx.use_login(present, unit.now)
                 return _registered(unit, reader, sign_in, profile, "cache")
-    _ask(core, profile.authenticator, sign_in.username, password)
+    _ask(installation, profile.authenticator, sign_in.username, password)
     success = _success(profile, sign_in.username, now, password, ring)
-    with core.change(actor) as unit:
+    with installation.change(actor) as unit:
         issued = _registered(unit, reader, sign_in, profile, profile.authenticator)
         if profile.cache and not _is_overtaken(unit, success, last.seq if last else 0):
             unit.tx.save_login(success, profile.cache.capacity)
         return issued
 
 
-def _registered(unit: Unit, reader: TokenReader, sign_in: SignIn, profile: Profile, authenticated_by: str) -> Issued:
+def _registered(
+    unit: UnitOfWork, reader: TokenReader, sign_in: SignIn, profile: Profile, authenticated_by: str
+) -> Issued:
     if admitting(unit.tx, sign_in) != profile:
         raise Refused(f"profile {names.quoted(profile.name)} was changed meanwhile", "try again")
     return register(unit, reader, sign_in, profile, authenticated_by=authenticated_by)
 
 
-def _ask(core: Core, authenticator: str, username: str, password: str) -> None:
+def _ask(installation: Installation, authenticator: str, username: str, password: str) -> None:
     """Raise LoginRefused where the authenticator says no, AuthenticatorUnavailable where it says nothing."""
     from authctl import authenticators
 
-    found = authenticators.find(authenticator, core.home.authenticators)
+    found = authenticators.find(authenticator, installation.home.authenticators)
     try:
         is_right = found.authenticate(username, password)
     except AuthenticatorUnavailable as error:
@@ -91,7 +94,7 @@ def _ask(core: Core, authenticator: str, username: str, password: str) -> None:
         raise LoginRefused(f"authenticator {names.quoted(authenticator)} does not accept that name and password")
 
 
-def _is_overtaken(unit: Unit, success: CachedLogin, seq: int) -> bool:
+def _is_overtaken(unit: UnitOfWork, success: CachedLogin, seq: int) -> bool:
     """Whether a later success, or anything since that event, made this one too old to be remembered."""
     present = unit.tx.cached_login(success.profile, success.username)
     if present and success.authenticated_at < present.authenticated_at <= unit.now:
@@ -128,10 +131,10 @@ def _counts(login: CachedLogin, profile: Profile, now: int) -> bool:
     return login.authenticated_at <= now < login.authenticated_at + profile.cache.max_age
 
 
-def remembered(core: Core, username: Texts) -> list[Remembered]:
+def remembered(installation: Installation, username: Texts) -> list[Remembered]:
     """See `Registry.cached_logins`."""
     username = checked_texts(username, "username", names.username)
-    with core.look() as (view, now):
+    with installation.snapshot() as (view, now):
         profiles = view.profiles()
         found = view.cached_logins(username)
     return list(_counting(found, profiles, now))
@@ -144,16 +147,16 @@ def _counting(found: Iterable[CachedLogin], profiles: ProfileSet, now: int) -> I
             yield Remembered(login, login.authenticated_at + profile.cache.max_age)
 
 
-def clear(core: Core, username: Texts, *, note: str | None, actor: str | None) -> ClearOutcome:
+def clear(installation: Installation, username: Texts, *, note: str | None, actor: str | None) -> ClearOutcome:
     """See `Registry.clear_cache`."""
     username = checked_texts(username, "username", names.username)
     note = names.note(note)
-    with core.change(actor) as unit:
+    with installation.change(actor) as unit:
         forgotten = sum(_forgotten(unit, one, note) for one in texts_of(username) or (None,))
         return ClearOutcome(unit.now, unit.actor, note, username, forgotten)
 
 
-def _forgotten(unit: Unit, username: str | None, note: str) -> int:
+def _forgotten(unit: UnitOfWork, username: str | None, note: str) -> int:
     """Forget a user's successes, or everybody's, with an event of its own, and say how many that were."""
     username = None if username is None else names.username(username)
     forgotten = unit.tx.forget_logins(username)

@@ -83,9 +83,9 @@ def check_bearer(session: Session, facts: Facts) -> None:
         raise TokenMisused(f"the token belongs to another application than {names.quoted(facts.application or '')}")
     if session.bound_to is None:
         return
-    from authctl import binding
+    from authctl import token_binding
 
-    fits = binding.same_address if session.bound_to == Binding.ADDRESS else binding.within_referrer
+    fits = token_binding.same_address if session.bound_to == Binding.ADDRESS else token_binding.within_referrer
     registered = bound_value(session.bound_to, session.ip, session.referrer)
     given = bound_value(session.bound_to, facts.ip, facts.referrer)
     holds = fits(registered or "", given)

@@ -9,15 +9,15 @@ import typer
 
 from authctl import records
 from authctl.cli.context import Cli
-from authctl.cli.input import strip_token
 from authctl.cli.options import user_names
+from authctl.cli.pasted_text import strip_token
 from authctl.errors import InvalidInput
 from authctl.passwords import LONGEST_PASSWORD
 from authctl.render import Format
 from authctl.tokens import LONGEST_TOKEN, has_token_shape
 
 if TYPE_CHECKING:
-    from authctl.registry.tokens import Issued
+    from authctl.registry.tokens.issue import Issued
 
 SignInUser = Annotated[str, typer.Option("--user", metavar="NAME", callback=user_names, help="User who signed in.")]
 SignInApplication = Annotated[

@@ -8,8 +8,8 @@ from typing import Annotated, Any, NamedTuple
 import typer
 
 from authctl.cli.context import Cli, counted
-from authctl.cli.input import strip_token
 from authctl.cli.options import several, user_names
+from authctl.cli.pasted_text import strip_token
 from authctl.errors import AuthctlError, InvalidInput, NotFound
 from authctl.instants import parse_duration, parse_when
 from authctl.model import Kind, SessionFilter, Status, Wipe, texts_of
@@ -150,7 +150,7 @@ def web_sessions(cli: Cli, selection: SessionFilter) -> int:
 
 def warn_of_similar(cli: Cli, users: Sequence[str]) -> None:
     """Warn of users whose names look like one that is meant; looking for them keeps nothing from being done."""
-    from authctl.lookalikes import codes
+    from authctl.confusables import codes
 
     with suppress(AuthctlError):
         for other in cli.registry.similar_users(*users) if users else ():
@@ -168,7 +168,7 @@ def warn_of_unknown(cli: Cli, users: Sequence[str]) -> None:
 
 def unknown_names(cli: Cli, users: Sequence[str]) -> Iterator[str]:
     """What is to be said of names of which no session is in the registry: a line each with the nearest names, ten at most."""
-    from authctl.registry.unknown import said_nearest
+    from authctl.registry.unknown_users import said_nearest
 
     unknown = cli.registry.unknown_users(users) if users else []
     for user in unknown[:_MOST_NAMED]:

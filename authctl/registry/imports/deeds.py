@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from authctl.registry.past_revocations import Criteria
+from authctl.registry.imports.past_revocations import Criteria
 from authctl.store.values import ImportedDetail
 
 

@@ -20,9 +20,9 @@ from itertools import groupby
 from authctl import names
 from authctl.instants import DAY, MINUTE
 from authctl.model import Session, User
-from authctl.registry.deeds import Deed, instant_of_deed, is_spared, revocation_of
-from authctl.registry.late_sessions import BEFORE_ALL, MATCHED, Rules, SessionFromRows, detail
-from authctl.registry.past_revocations import PastRevocations, Span
+from authctl.registry.imports.deeds import Deed, instant_of_deed, is_spared, revocation_of
+from authctl.registry.imports.past_revocations import PastRevocations, Span
+from authctl.registry.imports.session_rows import BEFORE_ALL, MATCHED, Rules, SessionFromRows, detail
 from authctl.registry.users import password_ends
 from authctl.store.base import View
 from authctl.store.values import Imported, ImportedDetail, StagedKey, StagedRow

@@ -1,0 +1,63 @@
+"""The registry's present instant: the clock's, or the latest recorded time where the clock is behind that.
+
+So nothing that has ended becomes active again when a clock is set back.
+
+See docs/glossary.md#recorded-time.
+"""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from authctl.errors import Refused, RegistryUnavailable
+from authctl.instants import EARLIEST, MINUTE, NEVER, Clock, format_instant, instant_of, utc_now
+
+if TYPE_CHECKING:
+    from authctl.store.base import View
+
+TOLERANCE = 5 * MINUTE
+"""How far the clock may be behind the recorded time without a warning."""
+
+Warn = Callable[[str], None]
+"""Is told in a sentence what keeps no operation from being done."""
+
+
+class RegistryClock:
+    """The clock that a registry was opened with, compared with the recorded time."""
+
+    def __init__(self, clock: Clock | None, warn: Warn) -> None:
+        self._clock = clock
+        self._warn = warn
+
+    def now(self) -> int:
+        """The instant that the clock shows. Raises RegistryUnavailable when that is no valid time."""
+        try:
+            now = utc_now() if self._clock is None else instant_of(self._clock())
+        except (ValueError, OverflowError, TypeError):
+            now = NEVER
+        if not EARLIEST <= now < NEVER:
+            raise RegistryUnavailable("the clock returned an invalid time")
+        return now
+
+    def now_or_earliest(self) -> int:
+        """The same for what must not depend on the clock: `EARLIEST`, with a warning, when the time is not valid."""
+        try:
+            return self.now()
+        except RegistryUnavailable as error:
+            self._warn(f"{error.message}: using the latest time recorded in the registry")
+            return EARLIEST
+
+    def present(self, view: "View", clock: int) -> int:
+        """The present instant: that of the clock, or the recorded time when that is later."""
+        recorded = view.seen_at()
+        if recorded - clock > TOLERANCE:
+            self._warn(
+                f"the clock is behind the latest time recorded in the registry: using {format_instant(recorded)}"
+            )
+        return max(recorded, clock)
+
+
+def check_clock(clock: int, recorded: int) -> None:
+    """Raise Refused when the clock is too far behind the recorded time to begin anything."""
+    if recorded - clock > TOLERANCE:
+        what = f"the clock says {format_instant(clock)}, and the registry has seen {format_instant(recorded)}"
+        raise Refused(what, "set the clock; if it was ahead before: authctl doctor --accept-clock --note WHY")

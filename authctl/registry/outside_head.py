@@ -1,0 +1,114 @@
+"""The audit head that is kept outside the registry: compared before tokens are trusted, written after each change.
+
+Whoever puts an old registry back, or cuts its audit log off, is found out by it.
+
+See docs/glossary.md#audit-head.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from authctl import audit_head, names
+from authctl.audit_head import Head
+from authctl.errors import AuthctlError, IntegrityFailure, OutcomeUnknown, RegistryUnavailable, reason
+
+if TYPE_CHECKING:
+    from authctl.model import AuditEvent
+    from authctl.registry.clock import Warn
+    from authctl.store.base import Store, View
+
+
+class OutsideHead:
+    """The line of one registry in `audit.head`."""
+
+    def __init__(self, file: Path, store: "Store", warn: "Warn") -> None:
+        self._file = file
+        self._store = store
+        self._warn = warn
+        self._agrees = False
+        self._known_id: str | None = None
+
+    def read(self) -> Head | None:
+        """The head in the file, or None without one. Raises RegistryUnavailable when the file cannot be read."""
+        try:
+            return audit_head.read(self._file, self._registry_id())
+        except OSError as error:
+            raise RegistryUnavailable(f"cannot read {self._file}: {reason(error)}") from None
+
+    def accept(self, last: "AuditEvent") -> None:
+        """Write that event as the head, whatever the file has: the audit log was accepted."""
+        try:
+            audit_head.replace(self._file, self._registry_id(), Head(last.seq, last.hash))
+        except OSError as error:
+            raise OutcomeUnknown(f"accepted, but {self._file} cannot be written: {reason(error)}") from None
+        self._agrees = True
+
+    def is_reached(self) -> bool:
+        """Whether the registry's audit log contains the head."""
+        try:
+            self.check(again=True)
+        except IntegrityFailure:
+            return False
+        return True
+
+    def check(self, *, again: bool = False) -> None:
+        """Raise IntegrityFailure when the registry's audit log does not contain the head.
+
+        Compared until it agrees once; a registry that replaces an open one is compared when it is opened next.
+        """
+        if self._agrees and not again:
+            return
+        head = self.read()
+        with self._store.view() as view:  # begun after the head was read, so that it has whatever that one knows
+            check_identity(view)
+            event = view.event(head.seq) if head else None
+            last = view.last_event()
+        if head is None and last is not None:
+            self._warn(f"{self._file} has no entry for this registry; the next change adds it")
+        if head is not None and (event is None or event.hash != head.hash):
+            raise behind_head(head, last.seq if last else 0)
+        self._agrees = True
+
+    def advance(self, recorded: Sequence["AuditEvent"]) -> None:
+        """Write the last of the committed events as the head. A failure is a warning: the change stands."""
+        before = Head(recorded[0].seq - 1, recorded[0].prev_hash)
+        head = Head(recorded[-1].seq, recorded[-1].hash)
+        try:
+            agrees = audit_head.advance(self._file, self._registry_id(), before, head, self._has)
+        except (OSError, AuthctlError) as error:
+            said = reason(error) if isinstance(error, OSError) else error.message
+            self._warn(f"done, but the head of the audit log could not be written: {said}")
+            return
+        if not agrees:
+            self._agrees = False
+            self._warn("the audit log does not match audit.head: see authctl audit verify")
+
+    def _registry_id(self) -> str:
+        if self._known_id is None:
+            with self._store.view() as view:
+                self._known_id = view.registry_id()
+        return self._known_id
+
+    def _has(self, heads: Sequence[Head]) -> bool:
+        """Whether the audit log has those events."""
+        with self._store.view() as view:
+            events = [view.event(head.seq) for head in heads]
+        return all(event and event.hash == head.hash for event, head in zip(events, heads, strict=True))
+
+
+def check_identity(view: "View") -> None:
+    """Raise IntegrityFailure when the registry has another id than its first event: the head is found by that id."""
+    first, known_as = view.event(1), view.registry_id()
+    if first is not None and first.subject != known_as:
+        what = f"the registry was tampered with: it is {names.quoted(known_as)}, and its audit log begins another"
+        raise IntegrityFailure(what, "restore the newest backup")
+
+
+def behind_head(head: Head, last: int) -> IntegrityFailure:
+    """The error for an audit log that does not contain the head; `last` is the number of its last event."""
+    missing = f"it ends with event {last}" if last < head.seq else f"event {head.seq} is another"
+    what = f"the audit log was cut off or replaced, or an old registry put back: {missing}, and audit.head knows {head.seq}"
+    return IntegrityFailure(
+        what, "restore the newest registry, or accept this one as it is: authctl audit accept --note WHY"
+    )

@@ -1,0 +1,1 @@
+"""Tokens that are issued, and tokens that are presented: one module an operation."""

@@ -1,0 +1,66 @@
+"""One transaction of a use case: its changes, its instant, its actor, and the audit events that it records."""
+
+from typing import TYPE_CHECKING, Any
+
+from authctl import names
+from authctl.errors import InvalidInput
+from authctl.registry.clock import check_clock
+from authctl.settings import default_actor
+
+if TYPE_CHECKING:
+    from authctl.model import AuditEvent
+    from authctl.store.base import Change
+
+AUTHCTL = "authctl"
+"""The actor of what authctl does by itself."""
+
+MOST_LISTED = 1_000
+"""The most sessions that an outcome and its audit event name."""
+
+
+class UnitOfWork:
+    """One transaction: what to change, the one instant it happens at, and who does it."""
+
+    def __init__(self, tx: "Change", now: int, actor: str, clock: int) -> None:
+        self.tx = tx
+        self.now = now
+        self.actor = actor
+        self.clock = clock
+        """The clock's instant: `now`, or earlier where the clock was set back."""
+        self.recorded: list[AuditEvent] = []
+
+    def record(
+        self,
+        action: str,
+        *,
+        subject: str | None = None,
+        note: str | None = None,
+        detail: dict[str, Any],
+        actor: str | None = None,
+    ) -> None:
+        """Append an event to the audit log, in this transaction; `actor` replaces the actor of the unit."""
+        from authctl import audit_chain
+
+        event = audit_chain.sealed(
+            self.tx.last_event(),
+            at=self.now,
+            actor=actor or self.actor,
+            action=action,
+            subject=subject,
+            note=note,
+            detail=detail,
+        )
+        self.tx.add_event(event)
+        self.recorded.append(event)
+
+    def check_clock(self) -> None:
+        """Raise Refused when the clock is too far behind the recorded time to begin anything."""
+        check_clock(self.clock, self.now)
+
+
+def actor_name(actor: str | None) -> str:
+    """The actor as recorded. Raises InvalidInput when it is blank or cannot be stored."""
+    name = names.field(default_actor() if actor is None else actor, "actor")
+    if not name.strip():
+        raise InvalidInput("the actor is blank", 'say who acts: --actor "alice"')
+    return name
