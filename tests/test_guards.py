@@ -59,7 +59,7 @@ def test_the_head_outside_never_goes_backwards_when_a_slower_writer_comes_second
         issue(registry, user)
     newest = (home / "audit.head").read_bytes()
     for seq in (1, 2, 3, 4):
-        registry._installation._anchor([registry.event(seq)])
+        registry._installation.head.advance([registry.event(seq)])
         assert (home / "audit.head").read_bytes() == newest, seq
     registry.close()
     with closing(sqlite3.connect(home / "registry.db", isolation_level=None)) as connection:
