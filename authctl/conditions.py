@@ -10,7 +10,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import NamedTuple
 
 from authctl.errors import InvalidInput
-from authctl.model import Conditions
+from authctl.model import Caller, Conditions
 from authctl.names import pattern_fit, quoted
 from authctl.token_binding import read_address
 from authctl.visible_text import is_unseen
@@ -20,15 +20,6 @@ _MAPPED = ip_network("::ffff:0:0/96")
 Network = IPv4Network | IPv6Network
 
 
-class Seen(NamedTuple):
-    """What is known of whoever uses a session; None for what is not."""
-
-    application: str | None
-    application_version: str | None
-    platform: str | None
-    ip: str | None
-
-
 class Unmet(NamedTuple):
     """A condition that is not met: the field of `profiles.yaml`, and why."""
 
@@ -36,24 +27,24 @@ class Unmet(NamedTuple):
     why: str
 
 
-def unmet(conditions: Conditions, seen: Seen) -> Unmet | None:
+def unmet(conditions: Conditions, caller: Caller) -> Unmet | None:
     """The first condition that is not met; None when all are. A blank fact is none."""
-    given = Seen(*(fact if fact and fact.strip() else None for fact in seen))
-    return next(_unmet(conditions, given), None)
+    known = Caller(*(fact if fact and fact.strip() else None for fact in caller))
+    return next(_unmet(conditions, known), None)
 
 
-def _unmet(conditions: Conditions, seen: Seen) -> Iterator[Unmet]:
+def _unmet(conditions: Conditions, caller: Caller) -> Iterator[Unmet]:
     blocked = conditions.blocked_applications
-    if blocked and (seen.application is None or any(_fit(pattern, seen.application) for pattern in blocked)):
-        yield Unmet("blocked_applications", _said("the application", seen.application, "is blocked"))
-    if conditions.networks and not _is_within(conditions.networks, seen.ip):
-        yield Unmet("networks", _said("the address", seen.ip, "is in none of them"))
-    if conditions.platforms and (seen.platform is None or not _fits_any(conditions.platforms, seen.platform)):
-        yield Unmet("platforms", _said("the platform", seen.platform, "is none of them"))
-    for minimum in _minima(conditions.minimum_versions, seen.application or ""):
-        if not is_at_least(seen.application_version, minimum):
+    if blocked and (caller.application is None or any(_fit(pattern, caller.application) for pattern in blocked)):
+        yield Unmet("blocked_applications", _said("the application", caller.application, "is blocked"))
+    if conditions.networks and not _is_within(conditions.networks, caller.ip):
+        yield Unmet("networks", _said("the address", caller.ip, "is in none of them"))
+    if conditions.platforms and (caller.platform is None or not _fits_any(conditions.platforms, caller.platform)):
+        yield Unmet("platforms", _said("the platform", caller.platform, "is none of them"))
+    for minimum in _minima(conditions.minimum_versions, caller.application or ""):
+        if not is_at_least(caller.application_version, minimum):
             why = f"is not known to be {minimum} or later"
-            yield Unmet("minimum_versions", _said("the version", seen.application_version, why))
+            yield Unmet("minimum_versions", _said("the version", caller.application_version, why))
 
 
 def _said(what: str, fact: str | None, why: str) -> str:

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from authctl import ConditionNotMet, IntegrityFailure, Refused, Registry, SessionFilter, Status, profiles
-from authctl.conditions import Seen, is_at_least, read_network, unmet
+from authctl.conditions import is_at_least, read_network, unmet
 from authctl.errors import InvalidInput
-from authctl.model import Conditions
+from authctl.model import Caller, Conditions
 from tests.conftest import Authctl, Clock, Install
 
 TEXT = """\
@@ -184,7 +184,7 @@ ADDRESSES = [
 @pytest.mark.parametrize(("network", "address", "within"), ADDRESSES)
 def test_e9_networks_of_both_families(network: str, address: str, within: bool):
     """An IPv4-mapped address is the IPv4 address, in the fact and in the rule; what is no address is in no network."""
-    found = unmet(Conditions(networks=(network,)), Seen("Outlook", None, None, address))
+    found = unmet(Conditions(networks=(network,)), Caller("Outlook", None, None, address))
     assert (found is None) == within
 
 
@@ -198,7 +198,7 @@ def test_e9_a_network_is_its_first_bits(base, length: int, address):
     within = int(base) >> shift == int(address) >> shift
     for shown in (str(address), f"::ffff:{address}"):
         for written in (network, f"::ffff:{network.split('/')[0]}/{96 + length}"):
-            assert (unmet(Conditions(networks=(written,)), Seen(None, None, None, shown)) is None) == within
+            assert (unmet(Conditions(networks=(written,)), Caller(None, None, None, shown)) is None) == within
 
 
 @pytest.mark.parametrize("text", ["10.0.0.1/8", "10.0.0.0/33", "10.0.0.*", "office", "", "2001:db8::1/32", "10/8"])
@@ -236,7 +236,7 @@ VERSIONS = [
 def test_e9_versions_by_their_numbers(version: str | None, minimum: str, met: bool):
     """Not by their letters; a version that cannot be read, or is not given, is not known to be new enough."""
     assert is_at_least(version, minimum) == met
-    seen = Seen("Outlook", version, None, None)
+    seen = Caller("Outlook", version, None, None)
     assert (unmet(Conditions(minimum_versions={"outlook": minimum}), seen) is None) == met
 
 
@@ -245,17 +245,17 @@ def test_e9_the_most_specific_name_says_the_minimum():
     rules = Conditions(minimum_versions={"Outlook*": "16.0", "Outlook Mobile": "4.2", "*": "1.0"})
 
     def met(application: str, version: str) -> bool:
-        return unmet(rules, Seen(application, version, None, None)) is None
+        return unmet(rules, Caller(application, version, None, None)) is None
 
     assert met("outlook mobile", "4.2")
     assert not met("outlook mobile", "4.1")
     assert not met("outlook for mac", "15.9")
     assert met("teams", "1.0")
     assert not met("teams", "0.9")
-    assert unmet(Conditions(minimum_versions={"Outlook": "16"}), Seen("teams", None, None, None)) is None
+    assert unmet(Conditions(minimum_versions={"Outlook": "16"}), Caller("teams", None, None, None)) is None
     for equals in ({"Out*": "9.0", "*ook": "10.0"}, {"*ook": "10.0", "Out*": "9.0"}):
-        assert unmet(Conditions(minimum_versions=equals), Seen("Outlook", "9.5", None, None)) is not None
-        assert unmet(Conditions(minimum_versions=equals), Seen("Outlook", "10.0", None, None)) is None
+        assert unmet(Conditions(minimum_versions=equals), Caller("Outlook", "9.5", None, None)) is not None
+        assert unmet(Conditions(minimum_versions=equals), Caller("Outlook", "10.0", None, None)) is None
 
 
 @pytest.mark.parametrize("sign", ["\u200b", "\u00ad", "\u200d", "\x01", "\u3164", "\ufe0f"])
@@ -298,7 +298,7 @@ def test_e9_platforms_are_literal_but_for_the_star():
     rules = Conditions(platforms=("Windows *", "iOS", "a.c"))
 
     def met(platform: str | None) -> bool:
-        return unmet(rules, Seen(None, None, platform, None)) is None
+        return unmet(rules, Caller(None, None, platform, None)) is None
 
     assert met("windows 11")
     assert met("ＷＩＮＤＯＷＳ 11")

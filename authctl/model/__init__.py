@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from authctl.model.audit import AuditEvent, EventFilter
+    from authctl.model.callers import Caller
     from authctl.model.continuity import ContinuityEvent
     from authctl.model.filters import SessionFilter, Sort, SortField, Texts, checked_texts, texts_of
     from authctl.model.logins import CachedLogin
@@ -25,6 +26,7 @@ __all__ = [
     "Binding",
     "CacheRules",
     "CachedLogin",
+    "Caller",
     "Conditions",
     "ContinuityEvent",
     "EventFilter",
@@ -53,6 +55,7 @@ __all__ = [
 
 _MODULES = {
     "audit": "AuditEvent EventFilter",
+    "callers": "Caller",
     "continuity": "ContinuityEvent",
     "filters": "SessionFilter Sort SortField Texts checked_texts texts_of",
     "logins": "CachedLogin",

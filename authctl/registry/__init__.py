@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from authctl.import_mappings import Mapping
     from authctl.instants import Clock, Duration
-    from authctl.model import AuditEvent, EventFilter, Group, ProfileSet, Session, Texts
+    from authctl.model import AuditEvent, Caller, EventFilter, Group, ProfileSet, Session, Texts
     from authctl.registry.audit import AcceptOutcome, ChainHead
     from authctl.registry.backups import BackupOutcome
     from authctl.registry.bounds import Bound
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from authctl.registry.profiles import ApplyOutcome, ApplyPreview, ProfileDifference
     from authctl.registry.revocations import RevokeOutcome
     from authctl.registry.sessions import EndOutcome, Listing
-    from authctl.registry.tokens.checks import Facts
     from authctl.registry.tokens.issue import Issued
     from authctl.registry.tokens.login import ClearOutcome, Remembered
     from authctl.registry.tokens.reader import TokenReader
@@ -87,12 +86,12 @@ class Registry:
         return cls(Installation(place, open_store(place.registry), clock, warn))
 
     @cached_property
-    def _verifying(self) -> tuple[Callable[[Installation, TokenReader, str, Facts], Session], type[Facts]]:
+    def _verifying(self) -> tuple[Callable[[Installation, TokenReader, str, Caller], Session], type[Caller]]:
         """What verifying takes, looked up once: it is called thousands of times a second."""
-        from authctl.registry.tokens.checks import Facts
+        from authctl.model import Caller
         from authctl.registry.tokens.verify import verify
 
-        return verify, Facts
+        return verify, Caller
 
     def __enter__(self) -> Self:
         return self
@@ -343,14 +342,14 @@ class Registry:
     ) -> Session:
         """The session of an access token that is good now; counts as use, which moves the idle deadline.
 
-        Of a pair or a requested lifetime it does not: there only a refresh does, or nothing. The facts are what the
+        Of a pair or a requested lifetime it does not: there only a refresh does, or nothing. The caller are what the
         caller saw of whoever presents the token; one that it is bound to, or that its profile has a condition about, has to be
         given. Raises TokenInvalid, whose children say why, and whose `action` is "wipe" where the application must remove its
         data; RegistryUnavailable or IntegrityFailure when it could not be judged. A use that cannot be written is let go.
         """
-        verify, facts = self._verifying
+        verify, caller = self._verifying
         return verify(
-            self._installation, self._tokens, token, facts(application, application_version, platform, ip, referrer)
+            self._installation, self._tokens, token, caller(application, application_version, platform, ip, referrer)
         )
 
     def refresh(
@@ -370,11 +369,11 @@ class Registry:
         not used. Otherwise it is reuse: TokenReused, and unless the profile only refuses, the session is revoked,
         which is committed before it is raised. Raises as `verify`; RegistryUnavailable when nothing could be written.
         """
+        from authctl.model import Caller
         from authctl.registry.tokens import refresh
-        from authctl.registry.tokens.checks import Facts
 
-        facts = Facts(application, application_version, platform, ip, referrer)
-        return refresh.refresh(self._installation, self._tokens, token, facts, actor)
+        caller = Caller(application, application_version, platform, ip, referrer)
+        return refresh.refresh(self._installation, self._tokens, token, caller, actor)
 
     def wipe_done(self, token: str, *, actor: str | None = None) -> Session:
         """Record that the application of a token, of any kind and however old, has removed its data as it was told.

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from authctl import names
-from authctl.model import OnRevoke, Profile, ProfileSet, SessionFilter, Status
+from authctl.model import Caller, OnRevoke, Profile, ProfileSet, Session, SessionFilter, Status
 from authctl.registry.continuity import let_go
 from authctl.registry.installation import Installation
 from authctl.registry.sessions import pages
@@ -173,11 +173,13 @@ def _unmet(view: View, now: int, before: Profile | None, profile: Profile) -> in
     """How many active sessions' sign-in would not meet the conditions of their profile, where these are new."""
     if profile.conditions is None or (before is not None and before.conditions == profile.conditions):
         return 0
-    living = SessionFilter(profile=profile.name, status=Status.ACTIVE)
-    return sum(
-        unmet_condition(profile, s.application, s.application_version, s.platform, s.ip) is not None
-        for s in pages(view, living, now)
-    )
+    active = SessionFilter(profile=profile.name, status=Status.ACTIVE)
+    return sum(unmet_condition(profile, _signed_in(session)) is not None for session in pages(view, active, now))
+
+
+def _signed_in(session: Session) -> Caller:
+    """The facts that were known at the sign-in of a session."""
+    return Caller(session.application, session.application_version, session.platform, session.ip, session.referrer)
 
 
 def _difference(

@@ -1,7 +1,7 @@
 """Whether a token lets its bearer in: whose it is, whether that session lives, and where it comes from."""
 
 from hmac import compare_digest
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from authctl import lifetimes, names
 from authctl.errors import (
@@ -14,21 +14,11 @@ from authctl.errors import (
     TokenRevoked,
     TokenUnknown,
 )
-from authctl.model import Binding, Session, Tokens, Wipe
+from authctl.model import Binding, Caller, Session, Tokens, Wipe
 from authctl.tokens import Claims, TokenKind
 
 if TYPE_CHECKING:
     from authctl.model import Profile, ProfileSet
-
-
-class Facts(NamedTuple):
-    """What the caller saw of whoever presents a token; None for what it did not see."""
-
-    application: str | None = None
-    application_version: str | None = None
-    platform: str | None = None
-    ip: str | None = None
-    referrer: str | None = None
 
 
 def owned(found: tuple[Session, bytes | None] | None, claims: Claims) -> Session:
@@ -56,13 +46,13 @@ def _access_kind(session: Session) -> TokenKind:
     return TokenKind.SEALED if session.sealed else TokenKind.ACCESS
 
 
-def check_alive(session: Session, facts: Facts) -> None:
+def check_alive(session: Session, caller: Caller) -> None:
     """Raise TokenRevoked, TokenEnded or TokenExpired when a session is over.
 
     A revoked session's own application is told to remove its data, wherever it is, until it says that it has.
     """
     if session.revoked_at is not None:
-        if owes_wipe(session, facts):
+        if owes_wipe(session, caller):
             raise TokenRevoked("the session was revoked, and the application must remove its data", action="wipe")
         raise TokenRevoked("the session was revoked")
     if session.ended_at is not None:
@@ -71,23 +61,23 @@ def check_alive(session: Session, facts: Facts) -> None:
         raise TokenExpired("the session has expired")
 
 
-def owes_wipe(session: Session, facts: Facts) -> bool:
+def owes_wipe(session: Session, caller: Caller) -> bool:
     """Whether who presents a token is to be told to remove the session's data: its own application is, wherever it is."""
     ordered = session.wipe in (Wipe.PENDING, Wipe.DELIVERED)
-    return ordered and not (facts.application and _is_another(facts.application, session))
+    return ordered and not (caller.application and _is_another(caller.application, session))
 
 
-def check_bearer(session: Session, facts: Facts) -> None:
+def check_bearer(session: Session, caller: Caller) -> None:
     """Raise TokenMisused when a token is presented by another application, or from elsewhere than it is bound to."""
-    if _is_another(facts.application, session):
-        raise TokenMisused(f"the token belongs to another application than {names.quoted(facts.application or '')}")
+    if _is_another(caller.application, session):
+        raise TokenMisused(f"the token belongs to another application than {names.quoted(caller.application or '')}")
     if session.bound_to is None:
         return
     from authctl import token_binding
 
     fits = token_binding.same_address if session.bound_to == Binding.ADDRESS else token_binding.within_referrer
     registered = bound_value(session.bound_to, session.ip, session.referrer)
-    given = bound_value(session.bound_to, facts.ip, facts.referrer)
+    given = bound_value(session.bound_to, caller.ip, caller.referrer)
     holds = fits(registered or "", given)
     if not holds:
         where = "which is not given" if given is None else f"not to {names.quoted(given)}"
@@ -98,29 +88,28 @@ def _is_another(application: str | None, session: Session) -> bool:
     return application is not None and names.fold(application) != names.fold(session.application or "")
 
 
-def check_conditions(profiles: "ProfileSet", session: Session, facts: Facts) -> None:
-    """Raise ConditionNotMet when the session's profile does not let it be used from there, or with that."""
-    seen = (session.application, facts.application_version, facts.platform, facts.ip)
-    if found := unmet_condition(ruling(profiles, session), *seen):
-        raise ConditionNotMet(*found)
+def check_conditions(profiles: "ProfileSet", session: Session, caller: Caller) -> None:
+    """Raise ConditionNotMet when the profile's conditions refuse the caller, as one with the session's own application."""
+    of_session = caller._replace(application=session.application)
+    if refusal := unmet_condition(ruling(profiles, session), of_session):
+        raise ConditionNotMet(*refusal)
 
 
-def unmet_condition(
-    profile: "Profile", application: str | None, application_version: str | None, platform: str | None, ip: str | None
-) -> tuple[str, str] | None:
-    """Why a profile does not let a session be used from there or with that, and the rule's name; None where it does."""
+def unmet_condition(profile: "Profile", caller: Caller) -> tuple[str, str] | None:
+    """The reason for which a profile's conditions refuse a caller, and the condition's name; None when they do not."""
     if profile.conditions is None:
         return None
-    from authctl.conditions import Seen, unmet
+    from authctl.conditions import unmet
 
     try:
-        found = unmet(profile.conditions, Seen(application, application_version, platform, ip))
+        condition = unmet(profile.conditions, caller)
     except InvalidInput:
         what = f"the registry is damaged: the conditions of profile {names.quoted(profile.name)} make no sense"
         raise IntegrityFailure(what) from None
-    if found is None:
+    if condition is None:
         return None
-    return f"refused by {found.rule}, a condition of profile {names.quoted(profile.name)}: {found.why}", found.rule
+    reason = f"refused by {condition.rule}, a condition of profile {names.quoted(profile.name)}: {condition.why}"
+    return reason, condition.rule
 
 
 def ruling(profiles: "ProfileSet", session: Session) -> "Profile":

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from authctl import lifetimes, names
 from authctl.errors import InvalidInput, Refused
 from authctl.instants import microseconds
-from authctl.model import SIGN_IN_METHODS, Kind, NewSession, OnRevoke, Profile, Session, Tokens
+from authctl.model import SIGN_IN_METHODS, Caller, Kind, NewSession, OnRevoke, Profile, Session, Tokens
 from authctl.registry.installation import Installation
 from authctl.registry.tokens.checks import bound_value, unmet_condition
 from authctl.registry.tokens.reader import TokenReader
@@ -175,6 +175,6 @@ def _check_bindable(profile: Profile, details: Mapping[str, str | None]) -> None
 
 
 def _check_usable(profile: Profile, application: str, details: Mapping[str, str | None]) -> None:
-    found = unmet_condition(profile, application, details["application_version"], details["platform"], details["ip"])
-    if found:
-        raise Refused(found[0])
+    caller = Caller(application, details["application_version"], details["platform"], details["ip"])
+    if refusal := unmet_condition(profile, caller):
+        raise Refused(refusal[0])

@@ -10,11 +10,10 @@ import json
 
 from authctl import lifetimes, names
 from authctl.errors import TokenReused, TokenRevoked, TokenUnknown
-from authctl.model import OnReuse, PairRules, Profile, Session, SessionFilter
+from authctl.model import Caller, OnReuse, PairRules, Profile, Session, SessionFilter
 from authctl.registry.installation import Installation
 from authctl.registry.tokens import wipe
 from authctl.registry.tokens.checks import (
-    Facts,
     check_alive,
     check_bearer,
     check_conditions,
@@ -31,32 +30,32 @@ from authctl.tokens import Claims, TokenKind
 _REUSE_NOTE = "refresh token reuse detected"
 
 
-def refresh(installation: Installation, reader: TokenReader, token: str, facts: Facts, actor: str | None) -> Issued:
+def refresh(installation: Installation, reader: TokenReader, token: str, caller: Caller, actor: str | None) -> Issued:
     """See `Registry.refresh`."""
     installation.head.check()
     claims = reader.claims(token)
     try:
         found = owned(installation.store.by_number(claims.number, installation.clock.now()), claims)
         if found.revoked_at is not None:  # which nothing changes any more, so that it needs no turn to write
-            check_alive(found, facts)
+            check_alive(found, caller)
         if claims.kind is not TokenKind.REFRESH:
             raise TokenUnknown
-        return _refreshed(installation, reader, claims, facts, actor)
+        return _refreshed(installation, reader, claims, caller, actor)
     except (TokenRevoked, TokenReused) as refusal:
         wipe.delivered(installation, claims, refusal)
         raise
 
 
 def _refreshed(
-    installation: Installation, reader: TokenReader, claims: Claims, facts: Facts, actor: str | None
+    installation: Installation, reader: TokenReader, claims: Claims, caller: Caller, actor: str | None
 ) -> Issued:
     with installation.change(actor) as unit:
         mint = reader.mint()  # as it is now that the turn has come: the key that signed may have been retired
         session = owned(unit.tx.by_number(claims.number, unit.now), claims)
-        check_alive(session, facts)
-        check_bearer(session, facts)
+        check_alive(session, caller)
+        check_bearer(session, caller)
         profiles = unit.tx.profiles()
-        check_conditions(profiles, session, facts)
+        check_conditions(profiles, session, caller)
         profile = ruling(profiles, session)
         rules = profile.pair or PairRules()
         reused, action = False, None
@@ -67,7 +66,7 @@ def _refreshed(
             if rules.on_reuse is OnReuse.REVOKE:
                 _revoke(unit, session, claims)
                 revoked = owned(unit.tx.by_number(claims.number, unit.now), claims)
-                action = "wipe" if owes_wipe(revoked, facts) else None
+                action = "wipe" if owes_wipe(revoked, caller) else None
     if reused:  # said after the commit: raised within the transaction, it would undo the revocation
         also = ", and its application must remove its data" if action else ""
         raise TokenReused(f"the refresh token was already used{also}", action)

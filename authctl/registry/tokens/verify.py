@@ -4,40 +4,40 @@ See docs/glossary.md#use-that-is-due.
 """
 
 from authctl.errors import RegistryUnavailable, TokenEnded, TokenExpired, TokenRevoked, TokenUnknown
-from authctl.model import Session, Status, Tokens
+from authctl.model import Caller, Session, Status, Tokens
 from authctl.registry.installation import Installation
 from authctl.registry.tokens import wipe
-from authctl.registry.tokens.checks import Facts, check_alive, check_bearer, check_conditions, deadlines_after, owned
+from authctl.registry.tokens.checks import check_alive, check_bearer, check_conditions, deadlines_after, owned
 from authctl.registry.tokens.reader import TokenReader
 from authctl.tokens import Claims, TokenKind
 
 
-def verify(installation: Installation, reader: TokenReader, token: str, facts: Facts) -> Session:
+def verify(installation: Installation, reader: TokenReader, token: str, caller: Caller) -> Session:
     """See `Registry.verify`."""
     installation.head.check()
     claims = reader.claims(token)
     try:
-        session = _verified(installation, claims, facts)
+        session = _verified(installation, claims, caller)
         if session.read_at < session.use_due_at:
             return session
-        return _used(installation, session) or _verified(installation, claims, facts)
+        return _used(installation, session) or _verified(installation, claims, caller)
     except TokenRevoked as refusal:
         wipe.delivered(installation, claims, refusal)
         raise
 
 
-def _verified(installation: Installation, claims: Claims, facts: Facts) -> Session:
+def _verified(installation: Installation, claims: Claims, caller: Caller) -> Session:
     session = owned(installation.store.by_number(claims.number, installation.clock.now()), claims)
-    check_alive(session, facts)
+    check_alive(session, caller)
     if claims.kind is TokenKind.REFRESH:
         raise TokenUnknown
     if claims.generation != session.generation:
         raise TokenEnded("the access token was replaced when its session was refreshed")
     if session.read_at >= session.token_ends_at:
         raise TokenExpired("the access token has expired")
-    check_bearer(session, facts)
+    check_bearer(session, caller)
     if session.conditioned:
-        check_conditions(installation.store.profiles(), session, facts)
+        check_conditions(installation.store.profiles(), session, caller)
     return session
 
 
