@@ -1,6 +1,7 @@
-"""Every way authctl can say no, each with the exit code the command line gives it.
+"""The errors of authctl, each with a code for programs.
 
-Worded once, where the fault is found: lower case, no full stop, quoting what was typed.
+`code` is part of the interface: it does not change when a message is reworded. The command line's exit codes are in
+`cli/exit_codes.py`. Worded once, where the fault is found: lower case, no full stop, quoting what was typed.
 A hint is the next command to type. Only the outermost boundary catches these. What a message quotes of foreign text
 (names, paths, files) is visible in it, whoever shows it.
 """
@@ -15,9 +16,9 @@ def reason(error: OSError) -> str:
 
 
 class AuthctlError(Exception):
-    """The root of the tree: a message for a person, perhaps a hint, and an exit code."""
+    """The parent of all errors: a message for a person, perhaps a hint, and a code for a program."""
 
-    exit_code = 1
+    code = "internal_error"
 
     def __init__(self, message: str, hint: str | None = None) -> None:
         super().__init__(message)
@@ -31,11 +32,13 @@ class AuthctlError(Exception):
 class InvalidInput(AuthctlError):
     """What was given cannot be accepted as it stands: wrong usage, a bad name, a bad file."""
 
-    exit_code = 2
+    code = "invalid_input"
 
 
 class InvalidFile(InvalidInput):
     """A file with faults; `faults` names each of them as `file:line:column: what`."""
+
+    code = "invalid_file"
 
     def __init__(self, faults: tuple[str, ...]) -> None:
         super().__init__("")
@@ -46,21 +49,25 @@ class InvalidFile(InvalidInput):
 class NotFound(AuthctlError):
     """No such session, user, profile or event."""
 
-    exit_code = 3
+    code = "not_found"
 
 
 class Refused(AuthctlError):
     """Understood and not done: no note, declined, over a limit, or the target exists already."""
 
-    exit_code = 4
+    code = "refused"
 
 
 class LoginRefused(Refused):
     """The authenticator says that the password is not the user's."""
 
+    code = "login_refused"
+
 
 class AuthenticatorUnavailable(Refused):
     """Whether the password is the user's could not be found out."""
+
+    code = "authenticator_unavailable"
 
 
 class TokenInvalid(AuthctlError):
@@ -69,7 +76,7 @@ class TokenInvalid(AuthctlError):
     `action` is what the application owes besides signing out: None, or "wipe".
     """
 
-    exit_code = 5
+    code = "token_invalid"
 
     def __init__(self, message: str, action: str | None = None) -> None:
         super().__init__(message)
@@ -79,6 +86,8 @@ class TokenInvalid(AuthctlError):
 class TokenUnknown(TokenInvalid):
     """Malformed, forged, or of a session that this registry does not hold: one answer for all."""
 
+    code = "token_unknown"
+
     def __init__(self) -> None:
         super().__init__("this registry did not issue that token")
 
@@ -86,21 +95,31 @@ class TokenUnknown(TokenInvalid):
 class TokenExpired(TokenInvalid):
     """The session's deadline has passed, or that of its access token."""
 
+    code = "token_expired"
+
 
 class TokenEnded(TokenInvalid):
     """The session was ended before its deadline (signed out, user disabled, and so on), or the token was replaced."""
+
+    code = "token_ended"
 
 
 class TokenRevoked(TokenInvalid):
     """An administrator revoked the session."""
 
+    code = "token_revoked"
+
 
 class TokenMisused(TokenInvalid):
     """The token is good, but not for the application that presents it, or not where it comes from."""
 
+    code = "token_misused"
+
 
 class ConditionNotMet(TokenInvalid):
     """The token is good, but a condition of its session's profile is not met; `rule` names it."""
+
+    code = "condition_not_met"
 
     def __init__(self, message: str, rule: str) -> None:
         super().__init__(message)
@@ -110,24 +129,34 @@ class ConditionNotMet(TokenInvalid):
 class TokenReused(TokenInvalid):
     """A refresh token that was exchanged already: unless its profile only refuses, its session is now revoked."""
 
+    code = "token_reused"
+
 
 class OutcomeUnknown(AuthctlError):
     """Done and in force, but what it came to could not be found out."""
 
-    exit_code = 8
+    code = "outcome_unknown"
+
+
+class OutputFailed(AuthctlError):
+    """The operation is done, or there was nothing to do, but the result could not be written to the output."""
+
+    code = "output_failed"
 
 
 class RegistryUnavailable(AuthctlError):
     """The registry or key ring cannot be used now; the transaction that was due has changed nothing."""
 
-    exit_code = 6
+    code = "registry_unavailable"
 
 
 class DiskFull(RegistryUnavailable):
     """There was no room for what was to be written; nothing has changed."""
 
+    code = "disk_full"
+
 
 class IntegrityFailure(AuthctlError):
     """The registry, key ring or audit log is damaged, foreign or tampered with."""
 
-    exit_code = 7
+    code = "integrity_failure"

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from authctl import Registry
+from authctl.cli.exit_codes import exit_code_of
 from authctl.errors import OutcomeUnknown
 from authctl.key_ring import load
 from authctl.registry import audit as audit_log
@@ -224,7 +225,7 @@ def faults(bench: Bench, deed: Deed, before: Snapshot, after: Snapshot, ran: Ran
     if rest not in wholes and not (deed.batch and _is_part_of(rest, *wholes, deed.batch)):
         mixed = [name for name in rest if rest[name] not in (before.get(name), after.get(name))]
         found.append(f"half: {mixed or 'parts of both'}")
-    if ran.code == OutcomeUnknown.exit_code and rest != wholes[1]:
+    if ran.code == exit_code_of(OutcomeUnknown) and rest != wholes[1]:
         found.append(f"said to be done, and is not: {ran.err[-200:]}")
     found += deed.left(bench, before, now)
     again = bench.plainly(*deed.arguments, stdin=deed.stdin)

@@ -8,7 +8,8 @@ from typing import Any, get_type_hints
 
 import pytest
 
-from authctl import AuthctlError, InvalidFile, Registry, SessionFilter, profiles
+from authctl import AuthctlError, InvalidFile, Registry, SessionFilter, errors, profiles
+from authctl.cli.exit_codes import exit_code_of
 from authctl.import_mappings import read_mapping
 from authctl.model import EventFilter
 from tests.conftest import HOSTILE, Install, unseen
@@ -123,3 +124,25 @@ def test_what_is_said_of_a_path_is_fit_to_be_shown(registry: Registry, tmp_path:
         with pytest.raises(AuthctlError) as caught:
             read(b'"\\e[31m": {', text)
         check(caught.value)
+
+
+def classes_of_errors() -> list[type[AuthctlError]]:
+    """Every class of the library's errors."""
+    return [one for one in vars(errors).values() if isinstance(one, type) and issubclass(one, AuthctlError)]
+
+
+def test_every_error_has_its_own_code():
+    """The code is the class's name in small letters, so that a program may rely on either; README lists those of tokens."""
+    codes = {one.__name__: one.code for one in classes_of_errors() if one is not AuthctlError}
+    assert len(codes) > 15
+    assert codes == {name: re.sub(r"(?<!^)([A-Z])", r"_\1", name).lower() for name in codes}
+    assert AuthctlError.code == "internal_error"
+
+
+def test_the_exit_codes_of_errors_are_in_the_documented_table():
+    """Each class has the exit code of its nearest parent in the table, and docs/commands.md says what each of them means."""
+    page = (Path(__file__).parents[1] / "docs" / "commands.md").read_text()
+    documented = {int(number) for number in re.findall(r"^\| (\d+) \|", page, re.MULTILINE)}
+    codes = {exit_code_of(one) for one in classes_of_errors()}
+    assert codes == set(range(1, 9))
+    assert codes < documented

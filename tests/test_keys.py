@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from authctl import AuthctlError, IntegrityFailure, Refused, RegistryUnavailable, TokenUnknown, key_ring
+from authctl.cli.exit_codes import exit_code_of
 from authctl.key_ring import Key, KeyRing, KeyState
 from authctl.tokens import TokenKind, TokenMint
 
@@ -120,7 +121,7 @@ def test_a_key_ring_open_to_others_is_refused(path: Path, mode: int):
     path.chmod(mode)
     with pytest.raises(RegistryUnavailable, match=f"open to others .mode {mode:04o}") as refused:
         key_ring.load(path)
-    assert (refused.value.exit_code, refused.value.hint) == (6, f"chmod 600 {path}")
+    assert (exit_code_of(refused.type), refused.value.hint) == (6, f"chmod 600 {path}")
 
 
 def test_a_missing_key_ring_is_refused(path: Path):
@@ -218,7 +219,7 @@ def test_a_damaged_key_ring_is_an_integrity_failure(path: Path, document: Any):
     """Torn, emptied, foreign: exit 7, in a short message that names the file."""
     with pytest.raises(IntegrityFailure, match="damaged") as refused:
         key_ring.load(write(path, document))
-    assert refused.value.exit_code == 7
+    assert exit_code_of(refused.type) == 7
     assert str(path) in refused.value.message
     assert len(refused.value.message) < len(str(path)) + 100
 
@@ -264,7 +265,7 @@ def test_a_key_that_is_no_key_is_an_integrity_failure(path: Path, changes: dict[
     """Empty, short, one byte repeated, no hexadecimal, an id that no token could name, an unknown state: exit 7."""
     with pytest.raises(IntegrityFailure, match="damaged") as refused:
         key_ring.load(write_entries(path, entry(1, state="signing"), entry(0, **{"state": "verifying", **changes})))
-    assert refused.value.exit_code == 7
+    assert exit_code_of(refused.type) == 7
 
 
 @pytest.mark.parametrize("missing", ["id", "state", "created_at", "secret"])
@@ -292,14 +293,14 @@ def test_one_key_signs_and_ids_are_unique(path: Path, entries: list[dict[str, An
     """No signing key, two of them, or an id twice: exit 7."""
     with pytest.raises(IntegrityFailure, match="one signing key") as refused:
         key_ring.load(write_entries(path, *entries))
-    assert refused.value.exit_code == 7
+    assert exit_code_of(refused.type) == 7
 
 
 def test_a_newer_key_ring_is_unavailable(path: Path):
     """Written by a later authctl it is not damaged: exit 6 says to upgrade."""
     with pytest.raises(RegistryUnavailable, match="newer") as refused:
         key_ring.load(write(path, {"version": 3, "keys": [entry()]}))
-    assert refused.value.exit_code == 6
+    assert exit_code_of(refused.type) == 6
 
 
 def test_every_truncation_is_an_integrity_failure(path: Path):

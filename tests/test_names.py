@@ -8,6 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from authctl import InvalidInput, Refused
+from authctl.cli.exit_codes import exit_code_of
 from authctl.names import (
     field,
     fold,
@@ -275,7 +276,7 @@ def test_notes_that_say_nothing_are_refused(blank: str | None):
     """Nothing, blanks, the invisible, symbols, or fewer than three letters and digits: exit 4."""
     with pytest.raises(Refused) as refused:
         note(blank)
-    assert refused.value.exit_code == 4
+    assert exit_code_of(refused.type) == 4
     assert hides(refused.value.message) == []
 
 
@@ -323,7 +324,7 @@ def test_notes_end_at_four_thousand_characters():
     for long in ("n" * 4001, " " * 4001, "\u4e22" * 4001):
         with pytest.raises(InvalidInput, match="4,000") as refused:
             note(long)
-        assert refused.value.exit_code == 2
+        assert exit_code_of(refused.type) == 2
 
 
 @given(st.text(st.one_of(any_character, st.sampled_from(" .-abc123\u3164\uffa0\u2800\ufdfa\xbd")), max_size=8))

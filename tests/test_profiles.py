@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from authctl import NEVER, InvalidFile, NotFound, Profile, ProfileSet
+from authctl.cli.exit_codes import exit_code_of
 from authctl.instants import DAY, HOUR, SECOND, Duration
 from authctl.lifetimes import PasswordRule, default_idle_timeout
 from authctl.model import (
@@ -67,7 +68,7 @@ def faults(text: str | bytes) -> tuple[str, ...]:
     """What is wrong with a file of that text."""
     with pytest.raises(InvalidFile) as refused:
         read(text.encode() if isinstance(text, str) else text, "profiles.yaml")
-    assert refused.value.exit_code == 2
+    assert exit_code_of(refused.type) == 2
     assert refused.value.message == "\n".join(refused.value.faults) != ""
     return refused.value.faults
 

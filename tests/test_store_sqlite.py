@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from authctl import AuthctlError, IntegrityFailure, Refused, Registry, RegistryUnavailable, SessionFilter, profiles
+from authctl.cli.exit_codes import exit_code_of
 from authctl.import_mappings import read_mapping
 from authctl.registry import init
 from authctl.settings import find_home
@@ -443,7 +444,7 @@ def test_creation_that_fails_leaves_nothing(tmp_path: Path, authctl: Authctl, ho
     assert {path: path.read_bytes() for path in home.iterdir()} == before
     for name in ("registry.db", "registry.db-reserve", "profiles.yaml", "audit.head"):
         (home / name).unlink()
-    assert authctl("init").code == Refused.exit_code
+    assert authctl("init").code == exit_code_of(Refused)
     assert [path.name for path in home.iterdir()] == ["keys.json"]
 
 

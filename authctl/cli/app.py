@@ -10,6 +10,7 @@ from typer.main import get_command, get_group
 from typer.models import CommandInfo
 
 from authctl.cli.context import Cli, talk, writing
+from authctl.cli.exit_codes import exit_code_of
 from authctl.cli.repeated_options import Command, Group
 from authctl.errors import AuthctlError, Refused
 from authctl.version import __version__
@@ -133,17 +134,17 @@ def run(arguments: Sequence[str]) -> int:
         return _dispatched(arguments)
     except AuthctlError as error:
         _complain(error.message, error.hint)
-        code = error.exit_code
+        code = exit_code_of(type(error))
     except typer.TyperException as error:
         _complain(_usage_message(error), _usage_hint(error))
         code = error.exit_code
     except typer.Abort:
         _complain("not done: interrupted")
-        code = Refused.exit_code
+        code = exit_code_of(Refused)
     except Exception as error:  # noqa: BLE001  # the boundary: nobody sees a traceback
         what = f"{type(error).__name__}: {error}"
         _complain(f"unexpected failure: {what}", "this is a defect in authctl; please report it")
-        code = AuthctlError.exit_code
+        code = exit_code_of(AuthctlError)
     return code
 
 

@@ -6,10 +6,9 @@ import typer
 
 from authctl import records, render
 from authctl.cli.context import counted, start
-from authctl.cli.options import LARGEST, Actor, Limit, Note, Output, Quiet, several, user_names
+from authctl.cli.options import LARGEST, Actor, Limit, Note, Output, Quiet, user_names
 from authctl.cli.session_filters import say_of_names
-from authctl.instants import parse_when
-from authctl.model import EventFilter
+from authctl.filter_texts import read_event_filter
 
 app = typer.Typer(help="Read and verify the audit log.", rich_markup_mode=None, add_completion=False)
 
@@ -64,16 +63,16 @@ def list_(
 ) -> None:
     """List audit events, newest first."""
     cli = start(ctx, output, quiet)
-    now = cli.registry.now()
-    selection = EventFilter(
-        since=None if since is None else parse_when(since, now),
-        until=None if until is None else parse_when(until, now),
-        actor=several(actor),
-        action=several(action),
-        username=several(user),
-        session_id=several(session),
-        search=search,
-    )
+    texts = {
+        "since": since,
+        "until": until,
+        "actor": actor,
+        "action": action,
+        "user": user,
+        "session": session,
+        "search": search,
+    }
+    selection = read_event_filter(texts, cli.registry.now())
     if not cli.show_cut(map(records.event, cli.registry.events(selection)), render.EVENTS, limit):
         say_of_names(cli, user)
 

@@ -11,7 +11,7 @@ import typer
 
 from authctl import render
 from authctl.cli.pasted_text import first_field
-from authctl.errors import AuthctlError, Refused, reason
+from authctl.errors import OutputFailed, Refused, reason
 from authctl.names import note as checked_note
 from authctl.names import without_tokens
 from authctl.records import Record
@@ -27,12 +27,6 @@ if TYPE_CHECKING:
 _SCREENFUL = 50
 _ATTEMPTS = 3
 """How often a note is asked for."""
-
-
-class OutputFailed(AuthctlError):
-    """The deed is done, or there was none to do, but the result could not be written out."""
-
-    exit_code = 8
 
 
 class Cli:

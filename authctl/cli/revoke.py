@@ -1,6 +1,6 @@
 """`authctl revoke`."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -26,12 +26,12 @@ from authctl.cli.session_filters import (
     User,
     check_found,
     read_ids,
-    selected,
     warn_of_similar,
     warn_of_unknown,
     web_sessions,
 )
 from authctl.errors import NotFound
+from authctl.filter_texts import read_session_filter
 from authctl.registry.revocations import RevokeOutcome, check_target
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
@@ -80,25 +80,12 @@ def revoke(
     targets = read_ids(cli, ids or ())
     if ids and not targets.ids:
         raise NotFound("no ids on standard input")
-    selection = selected(
-        cli.registry.now(),
-        status=status,
-        ids=targets.ids,
-        username=user,
-        application=application,
-        device=device,
-        platform=platform,
-        profile=profile,
-        kind=kind or KindChoice.ALL,
-        search=search,
-        created_since=created_since,
-        created_before=created_before,
-        used_since=used_since,
-        unused_for=unused_for,
-        expires_before=expires_before,
-        wipe=wipe,
-        except_ids=tuple(excepted or ()),
-        everything=everything,
+    texts: dict[str, Any] = {"status": status, "kind": kind or KindChoice.ALL, "search": search, "wipe": wipe}
+    texts |= {"user": user, "application": application, "device": device, "platform": platform, "profile": profile}
+    texts |= {"created_since": created_since, "created_before": created_before, "used_since": used_since}
+    texts |= {"unused_for": unused_for, "expires_before": expires_before}
+    selection = read_session_filter(
+        texts, cli.registry.now(), ids=targets.ids, except_ids=tuple(excepted or ()), everything=everything
     )
     check_target(selection)
     may_ask = "-" not in (ids or ())

@@ -1,4 +1,4 @@
-"""Options to a `SessionFilter`: what the person typed, read once."""
+"""The options that select sessions, and messages about what they select."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -8,10 +8,9 @@ from typing import Annotated, Any, NamedTuple
 import typer
 
 from authctl.cli.context import Cli, counted
-from authctl.cli.options import several, user_names
+from authctl.cli.options import user_names
 from authctl.cli.pasted_text import strip_token
 from authctl.errors import AuthctlError, InvalidInput, NotFound
-from authctl.instants import parse_duration, parse_when
 from authctl.model import Kind, SessionFilter, Status, Wipe, texts_of
 from authctl.names import id_prefix, is_whole_id, quoted
 
@@ -97,45 +96,6 @@ RefusedWipe = Annotated[Wipe | None, typer.Option("--wipe", hidden=True)]
 
 _NO_ID = "-"
 _MOST_NAMED = 10
-
-
-def selected(
-    now: int,
-    *,
-    status: Sequence[Status] | None,
-    kind: KindChoice = KindChoice.ALL,
-    created_since: str | None = None,
-    created_before: str | None = None,
-    used_since: str | None = None,
-    unused_for: str | None = None,
-    expires_before: str | None = None,
-    username: Sequence[str] | None = None,
-    application: Sequence[str] | None = None,
-    device: Sequence[str] | None = None,
-    platform: Sequence[str] | None = None,
-    profile: Sequence[str] | None = None,
-    **others: Any,
-) -> SessionFilter:
-    """The filter that the options say. Raises InvalidInput for a time or age that is none."""
-
-    def when(text: str | None, *, ahead: bool = False) -> int | None:
-        return None if text is None else parse_when(text, now, ahead)
-
-    return SessionFilter(
-        status=tuple(status or ()),
-        kind=None if kind is KindChoice.ALL else Kind(kind.value),
-        created_since=when(created_since),
-        created_before=when(created_before),
-        used_since=when(used_since),
-        unused_since=None if unused_for is None else parse_duration(unused_for).before(now),
-        expires_before=when(expires_before, ahead=True),
-        username=several(username),
-        application=several(application),
-        device=several(device),
-        platform=several(platform),
-        profile=several(profile),
-        **others,
-    )
 
 
 def web_sessions(cli: Cli, selection: SessionFilter) -> int:

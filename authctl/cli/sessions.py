@@ -1,7 +1,7 @@
 """`authctl sessions`: list, show, import, end."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -26,9 +26,9 @@ from authctl.cli.session_filters import (
     User,
     WipeState,
     say_of_users,
-    selected,
 )
 from authctl.errors import InvalidInput, NotFound
+from authctl.filter_texts import read_session_filter
 from authctl.model import Grouping, Status
 from authctl.render import Format
 
@@ -80,23 +80,11 @@ def list_(
 ) -> None:
     """List sessions, most recently used first. Only expired: most recent end first. Only revoked: most recent revocation first."""
     cli = start(ctx, output, quiet)
-    selection = selected(
-        cli.registry.now(),
-        status=status,
-        username=user,
-        application=application,
-        device=device,
-        platform=platform,
-        profile=profile,
-        kind=kind,
-        search=search,
-        created_since=created_since,
-        created_before=created_before,
-        used_since=used_since,
-        unused_for=unused_for,
-        expires_before=expires_before,
-        wipe=wipe,
-    )
+    texts: dict[str, Any] = {"status": status, "kind": kind, "search": search, "wipe": wipe}
+    texts |= {"user": user, "application": application, "device": device, "platform": platform, "profile": profile}
+    texts |= {"created_since": created_since, "created_before": created_before, "used_since": used_since}
+    texts |= {"unused_for": unused_for, "expires_before": expires_before}
+    selection = read_session_filter(texts, cli.registry.now())
     if (sort or after) and (count or group_by):
         raise InvalidInput("--sort and --after are for a list", "leave out --count or --group-by")
     groups = None if group_by is None else cli.registry.groups(group_by, selection)
