@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from authctl.errors import TokenInvalid
 from authctl.instants import EARLIEST, NEVER, SECOND, format_instant, format_timeout
+from authctl.model.fields import PROFILE_FIELDS
 from authctl.names import username_key
 
 if TYPE_CHECKING:
@@ -24,29 +25,6 @@ if TYPE_CHECKING:
     from authctl.registry.users import UserOutcome, UserSessions
 
 Record = dict[str, Any]
-
-PROFILE_FIELDS = (
-    "description",
-    "idle_timeout",
-    "absolute_timeout",
-    "slide_after",
-    "browser",
-    "authentication",
-    "tokens",
-    "access_lifetime",
-    "refresh",
-    "default_lifetime",
-    "max_lifetime",
-    "sealed",
-    "bind",
-    "ends_on_password_change",
-    "continuity",
-    "on_revoke",
-    "conditions",
-    "authenticator",
-    "cache",
-)
-"""Every field of a profile, in the order of the documentation."""
 
 
 def instant(value: int | None) -> str | None:

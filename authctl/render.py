@@ -10,7 +10,8 @@ from itertools import chain, islice
 from typing import Any, NamedTuple, TextIO
 from unicodedata import normalize
 
-from authctl.records import PROFILE_FIELDS, Record
+from authctl.model.fields import PROFILE_FIELDS, SESSION_FIELDS
+from authctl.records import Record
 from authctl.visible_text import visible
 
 
@@ -38,9 +39,7 @@ def _shape(fields: str, columns: str, nothing: str = "nothing is listed") -> Sha
 
 
 SESSIONS = _shape(
-    "id username application application_version platform device ip user_agent kind profile status created_at"
-    " last_used_at expires_at idle_expires_at absolute_expires_at ended_at ended_reason revoked_at revoked_by"
-    " revocation_id note signed_in_with referrer wipe",
+    " ".join(SESSION_FIELDS),
     "id username application device platform status last_used_at",
     "no session matches",
 )

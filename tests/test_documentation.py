@@ -12,7 +12,7 @@ import pytest
 from authctl import profiles
 from authctl.import_mappings import read_mapping
 from authctl.model import Profile
-from authctl.records import PROFILE_FIELDS
+from authctl.model.fields import PROFILE_FIELDS
 from tests.conftest import Authctl
 
 ROOT = Path(__file__).parents[1]
