@@ -36,8 +36,8 @@ def sealed(
 
 def digest(event: AuditEvent) -> str:
     """The hash that an event must have, in hexadecimal."""
-    said = [event.seq, event.at, event.actor, event.action, event.subject, event.note, event.detail, event.prev_hash]
-    return sha256(json.dumps(said, separators=(",", ":")).encode()).hexdigest()
+    fields = [event.seq, event.at, event.actor, event.action, event.subject, event.note, event.detail, event.prev_hash]
+    return sha256(json.dumps(fields, separators=(",", ":")).encode()).hexdigest()
 
 
 class Verifier:

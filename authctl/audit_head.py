@@ -38,8 +38,8 @@ def read(path: Path, registry_id: str) -> Head | None:
         return None
     check_private(path, "audit head")
     with _opened(path, os.O_RDONLY, fcntl.LOCK_SH) as descriptor:
-        found = _find(descriptor, registry_id)
-    return found[1] if found else None
+        line = _find(descriptor, registry_id)
+    return line[1] if line else None
 
 
 def advance(path: Path, registry_id: str, before: Head, head: Head, has: Callable[[Sequence[Head]], bool]) -> bool:
@@ -49,29 +49,29 @@ def advance(path: Path, registry_id: str, before: Head, head: Head, has: Callabl
     and the chain has both. Otherwise `has` says whether it has those events, as it is when it is asked. Raises OSError.
     """
     with _opened(path, os.O_RDWR | os.O_CREAT, fcntl.LOCK_EX) as descriptor:
-        found = _find(descriptor, registry_id)
-        if found is not None:
-            _, known = found
+        line = _find(descriptor, registry_id)
+        if line is not None:
+            _, known = line
             if known != before and not has((known, head)):
                 return False
             if known.seq >= head.seq:
                 return True
-        _write(descriptor, registry_id, head, found[0] if found else None)
+        _write(descriptor, registry_id, head, line[0] if line else None)
     return True
 
 
 def replace(path: Path, registry_id: str, head: Head) -> None:
     """Write a head whatever the file says: the chain was accepted. Raises OSError."""
     with _opened(path, os.O_RDWR | os.O_CREAT, fcntl.LOCK_EX) as descriptor:
-        found = _find(descriptor, registry_id)
-        _write(descriptor, registry_id, head, found[0] if found else None)
+        line = _find(descriptor, registry_id)
+        _write(descriptor, registry_id, head, line[0] if line else None)
         os.fsync(descriptor)
 
 
 @contextmanager
 def _opened(path: Path, flags: int, kind: int) -> Iterator[int]:
-    found = resolved(path) if path.is_symlink() else path
-    descriptor = os.open(found, flags | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    file = resolved(path) if path.is_symlink() else path
+    descriptor = os.open(file, flags | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
         if os.fstat(descriptor).st_size == 0 and flags & os.O_CREAT:
             os.fchmod(descriptor, 0o600)  # whatever the umask

@@ -21,7 +21,7 @@ _PAUSE = 0.01
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
 
 
-def check_private(path: Path, what: str, missing: str | None = None) -> os.stat_result:
+def check_private(path: Path, kind: str, missing: str | None = None) -> os.stat_result:
     """Look at what only its owner can touch; `what` is its name in errors, `missing` the hint where it is not there.
 
     As ssh does with its keys: no access for group or others. And a regular file with one name: SQLite's log
@@ -29,32 +29,32 @@ def check_private(path: Path, what: str, missing: str | None = None) -> os.stat_
     Raises RegistryUnavailable.
     """
     try:
-        found = path.stat()
+        status = path.stat()
     except FileNotFoundError:
         began = path.parent.exists() and any(path.parent.iterdir())
         hint = missing or ("restore it from a backup" if began else "authctl init")
-        raise RegistryUnavailable(f"there is no {what} at {path}", hint) from None
+        raise RegistryUnavailable(f"there is no {kind} at {path}", hint) from None
     except OSError as error:
-        raise RegistryUnavailable(f"cannot read the {what} at {path}: {reason(error)}") from None
-    if not stat.S_ISREG(found.st_mode):
-        raise RegistryUnavailable(f"the {what} at {path} is not a regular file")
-    mode = stat.S_IMODE(found.st_mode)
+        raise RegistryUnavailable(f"cannot read the {kind} at {path}: {reason(error)}") from None
+    if not stat.S_ISREG(status.st_mode):
+        raise RegistryUnavailable(f"the {kind} at {path} is not a regular file")
+    mode = stat.S_IMODE(status.st_mode)
     if mode & 0o077:
-        raise RegistryUnavailable(f"the {what} at {path} is open to others (mode {mode:04o})", f"chmod 600 {path}")
-    if found.st_nlink != 1:
-        raise RegistryUnavailable(f"the {what} at {path} has a second name (a hard link)", f"see: ls -li {path}")
+        raise RegistryUnavailable(f"the {kind} at {path} is open to others (mode {mode:04o})", f"chmod 600 {path}")
+    if status.st_nlink != 1:
+        raise RegistryUnavailable(f"the {kind} at {path} has a second name (a hard link)", f"see: ls -li {path}")
     for folder in {path.parent, resolved(path).parent}:
         check_folder(folder)
-    return found
+    return status
 
 
-def read_private(path: Path, what: str, missing: str | None = None) -> bytes:
+def read_private(path: Path, kind: str, missing: str | None = None) -> bytes:
     """All of such a file. Raises as `check_private`."""
-    check_private(path, what, missing)
+    check_private(path, kind, missing)
     try:
         return path.read_bytes()
     except OSError as error:
-        raise RegistryUnavailable(f"cannot read the {what} at {path}: {reason(error)}") from None
+        raise RegistryUnavailable(f"cannot read the {kind} at {path}: {reason(error)}") from None
 
 
 def check_folder(folder: Path) -> None:

@@ -61,12 +61,12 @@ class Export:
 def known_encoding(name: str) -> str:
     """The encoding of that name, however it is spelled. Raises InvalidInput for one that is not read."""
     try:
-        found = codecs.lookup(name).name
+        codec = codecs.lookup(name).name
     except (LookupError, ValueError):
-        found = ""
-    if found not in _NAMES:
+        codec = ""
+    if codec not in _NAMES:
         raise InvalidInput(f"no such encoding: {quoted(name)}", f"one of: {', '.join(_NAMES.values())}")
-    return found
+    return codec
 
 
 def read(file: BinaryIO, name: str, encoding: str | None = None) -> Export:
@@ -82,8 +82,8 @@ def read(file: BinaryIO, name: str, encoding: str | None = None) -> Export:
     if first is None:
         return Export(iter(()))
     if "\0" in first[1]:
-        what = f"{name}: line {first[0]} has NUL characters, which no text has"
-        raise InvalidInput(what, "if it is UTF-16 without a byte order mark, name it: --encoding UTF-16LE")
+        message = f"{name}: line {first[0]} has NUL characters, which no text has"
+        raise InvalidInput(message, "if it is UTF-16 without a byte order mark, name it: --encoding UTF-16LE")
     if first[1].lstrip()[0] not in "{[":
         return _csv(first, lines, name)
     return Export(_json_lines(first, lines, name) if _is_row(first[1]) else _json(first, lines, name))

@@ -91,13 +91,13 @@ def _name(name: str, what: str) -> str:
     return stripped
 
 
-def field(text: str, what: str, length: int = FIELD_LENGTH) -> str:
+def field(text: str, name: str, length: int = FIELD_LENGTH) -> str:
     """Any other text, as given. Raises InvalidInput for NUL, lone surrogates and too great a length."""
     if len(text) > length:
-        raise InvalidInput(f"{what} is longer than {length:,} characters: it has {len(text):,}")
+        raise InvalidInput(f"{name} is longer than {length:,} characters: it has {len(text):,}")
     for character in text if not text.isascii() or "\0" in text else "":
         if character == "\0" or category(character) == "Cs":
-            raise InvalidInput(f"{what} has a character that cannot be stored, U+{ord(character):04X}")
+            raise InvalidInput(f"{name} has a character that cannot be stored, U+{ord(character):04X}")
     return text
 
 
@@ -110,8 +110,8 @@ def note(text: str | None) -> str:
     if text is None:
         raise Refused("a note is required", 'say why: --note "lost device"')
     checked = field(text, "note", NOTE_LENGTH)
-    said = sum(1 for c in normalize("NFKC", checked) if c.isalnum() and not is_unseen(c))
-    if said < LEAST_SAID:
+    letters = sum(1 for c in normalize("NFKC", checked) if c.isalnum() and not is_unseen(c))
+    if letters < LEAST_SAID:
         raise Refused(f"the note has no content: {quoted(text)}", "a note needs at least three letters or digits")
     return checked
 

@@ -359,8 +359,8 @@ def profile_difference(d: "ProfileDifference") -> Record:
     timeouts: Record = {}
     for field in ("idle_timeout", "absolute_timeout"):
         old, new = (getattr(one, field) if one else None for one in (d.before, d.after))
-        said = [None if length is None else format_timeout(length) for length in (old, new)]
-        timeouts |= {f"{field}_before": said[0], f"{field}_after": said[1]}
+        lengths = [None if length is None else format_timeout(length) for length in (old, new)]
+        timeouts |= {f"{field}_before": lengths[0], f"{field}_after": lengths[1]}
     living = {"shortened": d.shortened, "lengthened": d.lengthened, "ended": d.ended, "unmet": d.unmet}
     return {"name": d.name, "change": d.change, **living, **timeouts, "fields": d.fields()}
 

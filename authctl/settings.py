@@ -72,8 +72,8 @@ def find_home(
 def _credential(environment: Mapping[str, str]) -> Path | None:
     """The key ring that systemd hands to a service (`LoadCredential=authctl-keys:...`), where there is one."""
     handed = environment.get("CREDENTIALS_DIRECTORY", "").strip()
-    found = Path(handed) / CREDENTIAL if handed else None
-    return found if found and found.exists() else None
+    file = Path(handed) / CREDENTIAL if handed else None
+    return file if file and file.exists() else None
 
 
 def _default_folder() -> str:

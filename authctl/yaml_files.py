@@ -99,8 +99,8 @@ def _position(before: str) -> Position:
 
 
 def _unprintable(text: str) -> Position:
-    found = yaml.reader.Reader.NON_PRINTABLE.search(text)
-    return _position(text[: found.start()]) if found else (1, 1)
+    match = yaml.reader.Reader.NON_PRINTABLE.search(text)
+    return _position(text[: match.start()]) if match else (1, 1)
 
 
 class _Builder:

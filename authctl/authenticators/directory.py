@@ -32,18 +32,18 @@ class Directory:
         try:
             import ldap  # noqa: F401
         except ImportError:
-            what = "python-ldap is not installed: pip install 'authctl[ldap]'"
-            raise AuthenticatorUnavailable(what) from None
+            message = "python-ldap is not installed: pip install 'authctl[ldap]'"
+            raise AuthenticatorUnavailable(message) from None
         answer: SimpleQueue[bool | AuthenticatorUnavailable] = SimpleQueue()
         # libldap's own time-outs do not cover TLS, and nothing can call it back
         Thread(target=lambda: answer.put(self._answer(username, password)), daemon=True).start()
         try:
-            said = answer.get(timeout=self.timeout)
+            result = answer.get(timeout=self.timeout)
         except Empty:
             raise AuthenticatorUnavailable(f"no answer within {self.timeout:g} s") from None
-        if isinstance(said, AuthenticatorUnavailable):
-            raise said
-        return said
+        if isinstance(result, AuthenticatorUnavailable):
+            raise result
+        return result
 
     def _answer(self, username: str, password: str) -> bool | AuthenticatorUnavailable:
         import ldap

@@ -95,10 +95,10 @@ def note_contradictions(file: "File", document: Document) -> None:
         if kinds.count(None) != len(kinds) - 1:
             document.fault(document.value_position(here), f"{quoted(name)} needs one of htpasswd, command and ldap")
         if written.ldap is not None and not written.ldap.is_private:
-            what = (
+            message = (
                 "the password must not cross the network in clear: one ldaps:// or ldapi://, or ldap:// with start_tls"
             )
-            document.fault(document.value_position((*here, "ldap", "url")), what)
+            document.fault(document.value_position((*here, "ldap", "url")), message)
 
 
 class File(Strict):

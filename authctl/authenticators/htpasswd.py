@@ -30,18 +30,18 @@ class Htpasswd:
     def authenticate(self, username: str, password: str) -> bool:
         """As `Authenticator.authenticate`; names are compared exactly, as Apache compares them."""
         file = self._file()
-        found = _hash_of(file, username)
+        entry = _hash_of(file, username)
         # who is unknown takes about as long to refuse as who is not
-        against = found if found is not None else next((_hash_of(file, other) for other in file.users()), None)
+        against = entry if entry is not None else next((_hash_of(file, other) for other in file.users()), None)
         try:
             fits = against is not None and bool(file.context.verify(password, against))
         except ValueError:  # a password that bcrypt does not take, or a hash that is none
             fits = False
-            if found is not None and not file.context.identify(found):
-                what = f"{self.path} has no usable entry for {quoted(username)}"
-                raise AuthenticatorUnavailable(what) from None
+            if entry is not None and not file.context.identify(entry):
+                message = f"{self.path} has no usable entry for {quoted(username)}"
+                raise AuthenticatorUnavailable(message) from None
         too_long = against is not None and against.startswith(_BCRYPT) and len(password.encode()) > _BCRYPT_BYTES
-        return fits and found is not None and not too_long
+        return fits and entry is not None and not too_long
 
     def _file(self) -> "HtpasswdFile":
         from passlib.apache import HtpasswdFile
@@ -58,7 +58,7 @@ class Htpasswd:
 def _hash_of(file: "HtpasswdFile", username: str) -> bytes | None:
     """The hash on a user's line; None for a name that is not there, or that no line could have."""
     try:
-        found: bytes | None = file.get_hash(username)
+        entry: bytes | None = file.get_hash(username)
     except ValueError:
         return None
-    return found
+    return entry

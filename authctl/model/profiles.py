@@ -63,8 +63,8 @@ class Profile(NamedTuple):
             raise InvalidInput("a lifetime must be above zero, in whole microseconds")
         if self.requested is None:
             if asked is not None:
-                what = f"profile {quoted(self.name)} does not take a lifetime"
-                raise Refused(what, "leave out --lifetime, or give the profile tokens: requested")
+                message = f"profile {quoted(self.name)} does not take a lifetime"
+                raise Refused(message, "leave out --lifetime, or give the profile tokens: requested")
             return None
         if asked is None:
             return self.requested.default_lifetime
@@ -136,8 +136,8 @@ class Assignment(NamedTuple):
 
     def to_document(self) -> dict[str, Any]:
         """The assignment as `profiles.yaml` would say it."""
-        said = {"user": self.user, "application": self.application, "profile": self.profile}
-        return {key: value for key, value in said.items() if value is not None}
+        fields = {"user": self.user, "application": self.application, "profile": self.profile}
+        return {key: value for key, value in fields.items() if value is not None}
 
 
 class ProfileSet(NamedTuple):
@@ -159,8 +159,8 @@ class ProfileSet(NamedTuple):
 
     def named(self, name: str) -> Profile:
         """The profile in force of that name, however it is spelled. Raises NotFound."""
-        if found := self.in_force(profile_name(name)):
-            return found
+        if profile := self.in_force(profile_name(name)):
+            return profile
         raise NotFound(f"no profile {quoted(name)} in force", "to see them: authctl profiles list")
 
     def assigned(self, username: str, application: str) -> Profile:

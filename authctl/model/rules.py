@@ -79,13 +79,13 @@ class Conditions(NamedTuple):
 
     def to_document(self) -> dict[str, Any]:
         """The conditions that are given, in the fields of `profiles.yaml`."""
-        said = {
+        fields = {
             "networks": list(self.networks),
             "platforms": list(self.platforms),
             "minimum_versions": dict(self.minimum_versions),
             "blocked_applications": list(self.blocked_applications),
         }
-        return {name: value for name, value in said.items() if value}
+        return {name: value for name, value in fields.items() if value}
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> "Conditions":

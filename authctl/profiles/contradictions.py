@@ -114,8 +114,8 @@ def _default_profile(file: File, document: Document, keys: set[str]) -> None:
     if file.default_profile is not None:
         _check_defined(file.default_profile, ("default_profile",), document, keys)
     elif len(file.profiles) > 1:
-        what = "default_profile is missing: with several profiles, one must be named"
-        document.fault(document.value_position(()), what)
+        message = "default_profile is missing: with several profiles, one must be named"
+        document.fault(document.value_position(()), message)
 
 
 def _assignments(file: File, document: Document, keys: set[str]) -> None:
@@ -123,12 +123,12 @@ def _assignments(file: File, document: Document, keys: set[str]) -> None:
     for index, assignment in enumerate(file.assignments):
         here: Path = ("assignments", index)
         _check_defined(assignment.profile, (*here, "profile"), document, keys)
-        meant = tuple(text and names.fold(text) for text in (assignment.user, assignment.application))
-        if meant == (None, None):
+        key = tuple(text and names.fold(text) for text in (assignment.user, assignment.application))
+        if key == (None, None):
             document.fault(document.value_position(here), "an assignment needs a user, an application or both")
-        elif meant in seen:
+        elif key in seen:
             document.fault(document.value_position(here), "the same user and application are assigned above")
-        seen.add(meant)
+        seen.add(key)
 
 
 def _check_defined(name: str, path: Path, document: Document, keys: set[str]) -> None:

@@ -21,14 +21,14 @@ if TYPE_CHECKING:
     from authctl.model import Profile, ProfileSet
 
 
-def owned(found: tuple[Session, bytes | None] | None, claims: Claims) -> Session:
+def owned(row: tuple[Session, bytes | None] | None, claims: Claims) -> Session:
     """The session of that number, when the registry agrees that the claims are its own. Raises TokenUnknown.
 
     The claims may be of an earlier generation.
     """
-    if found is None:
+    if row is None:
         raise TokenUnknown
-    session, secret_hash = found
+    session, secret_hash = row
     if secret_hash is None or not compare_digest(secret_hash, claims.secret_hash()):
         raise TokenUnknown
     if claims.kind is TokenKind.REFRESH:
@@ -77,10 +77,10 @@ def check_bearer(session: Session, caller: Caller) -> None:
 
     fits = token_binding.same_address if session.bound_to == Binding.ADDRESS else token_binding.within_referrer
     registered = bound_value(session.bound_to, session.ip, session.referrer)
-    given = bound_value(session.bound_to, caller.ip, caller.referrer)
-    holds = fits(registered or "", given)
+    presented = bound_value(session.bound_to, caller.ip, caller.referrer)
+    holds = fits(registered or "", presented)
     if not holds:
-        where = "which is not given" if given is None else f"not to {names.quoted(given)}"
+        where = "which is not given" if presented is None else f"not to {names.quoted(presented)}"
         raise TokenMisused(f"the token is bound to the {session.bound_to} of its sign-in, {where}")
 
 
@@ -104,8 +104,8 @@ def unmet_condition(profile: "Profile", caller: Caller) -> tuple[str, str] | Non
     try:
         condition = unmet(profile.conditions, caller)
     except InvalidInput:
-        what = f"the registry is damaged: the conditions of profile {names.quoted(profile.name)} make no sense"
-        raise IntegrityFailure(what) from None
+        message = f"the registry is damaged: the conditions of profile {names.quoted(profile.name)} make no sense"
+        raise IntegrityFailure(message) from None
     if condition is None:
         return None
     reason = f"refused by {condition.rule}, a condition of profile {names.quoted(profile.name)}: {condition.why}"
@@ -128,7 +128,7 @@ def bound_value(bound_to: str | None, address: str | None, referrer: str | None)
 def deadlines_after(profile: "Profile", session: Session, now: int, *, moves: bool) -> lifetimes.Deadlines:
     """A session's deadlines after a use; one that does not move the idle deadline is only recorded."""
     slid = lifetimes.slid_at(profile.slide_after, session.slid_at, now) if moves else session.slid_at
-    found = lifetimes.deadlines(
+    deadlines = lifetimes.deadlines(
         profile.timeouts,
         session.created_at,
         slid,
@@ -136,7 +136,7 @@ def deadlines_after(profile: "Profile", session: Session, now: int, *, moves: bo
         session.fixed_expires_at,
         use_moves=session.tokens == Tokens.SINGLE,
     )
-    if found.expires_at > now:
-        return found
+    if deadlines.expires_at > now:
+        return deadlines
     # it is held beyond its deadline, and what holds it must go on doing so
-    return found._replace(expires_at=max(found.expires_at, session.expires_at))
+    return deadlines._replace(expires_at=max(deadlines.expires_at, session.expires_at))

@@ -170,8 +170,8 @@ def _check_enabled(view: "View", username: str) -> None:
 def _check_bindable(profile: Profile, details: Mapping[str, str | None]) -> None:
     fact = bound_value(profile.bind, "ip", "referrer")
     if fact and not (details[fact] or "").strip():
-        what = f"profile {names.quoted(profile.name)} binds tokens to the {profile.bind}, which is not given"
-        raise InvalidInput(what, f"give --{fact}")
+        message = f"profile {names.quoted(profile.name)} binds tokens to the {profile.bind}, which is not given"
+        raise InvalidInput(message, f"give --{fact}")
 
 
 def _check_usable(profile: Profile, application: str, details: Mapping[str, str | None]) -> None:

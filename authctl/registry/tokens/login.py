@@ -50,14 +50,14 @@ def login(installation: Installation, reader: TokenReader, sign_in: SignIn, pass
     with installation.snapshot() as (view, now):
         profile = admitting(view, sign_in)
         if profile.authenticator is None:
-            what = f"profile {names.quoted(profile.name)} has no authenticator to ask for a password"
+            message = f"profile {names.quoted(profile.name)} has no authenticator to ask for a password"
             raise Refused(
-                what, "name one in its authenticator field; to issue a token without asking: authctl tokens issue"
+                message, "name one in its authenticator field; to issue a token without asking: authctl tokens issue"
             )
         cached = view.cached_login(profile.name, sign_in.username)
         last = view.last_event()
-    whose = names.fold(profile.name), names.fold(sign_in.username)
-    if cached and _counts(cached, profile, now) and _fits(cached, whose, password, ring):
+    owner = names.fold(profile.name), names.fold(sign_in.username)
+    if cached and _counts(cached, profile, now) and _fits(cached, owner, password, ring):
         with installation.change(actor) as unit:
             present = unit.tx.cached_login(profile.name, sign_in.username)
             if present and present.verifier == cached.verifier:
@@ -84,12 +84,12 @@ def _ask(installation: Installation, authenticator: str, username: str, password
     """Raise LoginRefused where the authenticator says no, AuthenticatorUnavailable where it says nothing."""
     from authctl import authenticators
 
-    found = authenticators.find(authenticator, installation.home.authenticators)
+    authenticator_named = authenticators.find(authenticator, installation.home.authenticators)
     try:
-        is_right = found.authenticate(username, password)
+        is_right = authenticator_named.authenticate(username, password)
     except AuthenticatorUnavailable as error:
-        what = f"authenticator {names.quoted(authenticator)} could not be asked: {error.message}"
-        raise AuthenticatorUnavailable(what) from None
+        message = f"authenticator {names.quoted(authenticator)} could not be asked: {error.message}"
+        raise AuthenticatorUnavailable(message) from None
     if not is_right:
         raise LoginRefused(f"authenticator {names.quoted(authenticator)} does not accept that name and password")
 
@@ -110,18 +110,18 @@ def _success(profile: Profile, username: str, now: int, password: str, ring: Key
     salt = secrets.token_bytes(passwords.SALT_BYTES)
     key = ring.signing
     login = CachedLogin(profile.name, username, profile.authenticator or "", now, now, key.id, salt, b"")
-    whose = names.fold(profile.name), names.fold(username)
-    return login._replace(verifier=_verifier(login, whose, password, key))
+    owner = names.fold(profile.name), names.fold(username)
+    return login._replace(verifier=_verifier(login, owner, password, key))
 
 
-def _fits(login: CachedLogin, whose: tuple[str, str], password: str, ring: KeyRing) -> bool:
+def _fits(login: CachedLogin, owner: tuple[str, str], password: str, ring: KeyRing) -> bool:
     """Whether a password is the one that succeeded, for that profile and user; never where the key that could tell was retired."""
     key = ring.verifying(login.key_id)
-    return key is not None and compare_digest(login.verifier, _verifier(login, whose, password, key))
+    return key is not None and compare_digest(login.verifier, _verifier(login, owner, password, key))
 
 
-def _verifier(login: CachedLogin, whose: tuple[str, str], password: str, key: Key) -> bytes:
-    return passwords.verifier(password, login.salt, key, *whose, login.authenticator, login.authenticated_at)
+def _verifier(login: CachedLogin, owner: tuple[str, str], password: str, key: Key) -> bytes:
+    return passwords.verifier(password, login.salt, key, *owner, login.authenticator, login.authenticated_at)
 
 
 def _counts(login: CachedLogin, profile: Profile, now: int) -> bool:

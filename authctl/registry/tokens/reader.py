@@ -33,8 +33,8 @@ class TokenReader:
     def mint(self) -> TokenMint:
         """The mint of the key ring as it stands: read again when its file was changed or replaced."""
         try:
-            found = os.stat(self.installation.home.keys)  # noqa: PTH116  # half of what Path.stat takes
-            version = (found.st_ctime_ns, found.st_ino, found.st_size)
+            file = os.stat(self.installation.home.keys)  # noqa: PTH116  # half of what Path.stat takes
+            version = (file.st_ctime_ns, file.st_ino, file.st_size)
         except OSError:
             version = None
         if self._mint is None or version != self._version:

@@ -35,9 +35,9 @@ def refresh(installation: Installation, reader: TokenReader, token: str, caller:
     installation.head.check()
     claims = reader.claims(token)
     try:
-        found = owned(installation.store.by_number(claims.number, installation.clock.now()), claims)
-        if found.revoked_at is not None:  # which nothing changes any more, so that it needs no turn to write
-            check_alive(found, caller)
+        session = owned(installation.store.by_number(claims.number, installation.clock.now()), claims)
+        if session.revoked_at is not None:  # which nothing changes any more, so that it needs no turn to write
+            check_alive(session, caller)
         if claims.kind is not TokenKind.REFRESH:
             raise TokenUnknown
         return _refreshed(installation, reader, claims, caller, actor)
