@@ -26,7 +26,7 @@ def main() -> None:
     code = run(sys.argv[1:])
     for stream in streams:
         stream.flush()
-    os._exit(code)
+    os._exit(code)  # decision 102
 
 
 def _keep_open(descriptor: int) -> None:

@@ -91,6 +91,7 @@ def _find(descriptor: int, registry_id: str) -> tuple[int, Head] | None:
 
 
 def _write(descriptor: int, registry_id: str, head: Head, position: int | None) -> None:
+    # decision 77: one width, in place, so that a crash leaves the old line or the new one
     line = f"{registry_id} {head.seq:019d} {head.hash}".ljust(_WIDTH - 1).encode() + b"\n"
     end = -(-os.fstat(descriptor).st_size // _WIDTH) * _WIDTH
     os.pwrite(descriptor, line, end if position is None else position)

@@ -57,6 +57,7 @@ def _fits_any(patterns: tuple[str, ...], text: str) -> bool:
 
 def _fit(pattern: str, application: str) -> tuple[int, int] | None:
     """How closely a pattern fits what a person sees of an application's name: `POP3` with an invisible sign in it is POP3."""
+    # decision 55
     return pattern_fit(pattern, "".join(c for c in application if not is_unseen(c)))
 
 
@@ -86,6 +87,7 @@ def read_network(text: str) -> Network:
 
 def _minima(minimum_versions: Mapping[str, str], application: str) -> list[str]:
     """The oldest version of an application that may be used: the most specific pattern's, and of equals every one."""
+    # decision 56
     fitting = [(_fit(name, application), minimum) for name, minimum in minimum_versions.items()]
     closest = max((fit for fit, _ in fitting if fit), default=None)
     return [minimum for fit, minimum in fitting if fit and fit == closest]

@@ -59,6 +59,7 @@ def read_private(path: Path, kind: str, missing: str | None = None) -> bytes:
 
 def check_folder(folder: Path) -> None:
     """Raise RegistryUnavailable where everybody could put another file in the place of what is there."""
+    # decision 22
     mode = folder.stat().st_mode
     if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
         raise RegistryUnavailable(

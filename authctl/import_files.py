@@ -77,6 +77,7 @@ def read(file: BinaryIO, name: str, encoding: str | None = None) -> Export:
     while the rows are read, when the file cannot be read to its end: the wrong encoding, a line beyond 16 MiB, broken
     quotes, or a last row that breaks off.
     """
+    # decision 40
     lines = _lines(file, name, encoding)
     first = next((line for line in lines if line[1].strip()), None)
     if first is None:

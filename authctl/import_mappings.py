@@ -223,6 +223,7 @@ class Mapping:
         return Row(_digest([user, *parts]), at, details, event_id, _digest(parts))
 
     def _key(self, row: dict[str, Any], details: dict[str, str | int]) -> list[str | None]:
+        # decision 13
         parts: list[str | None] = []
         for part in self._file.key:
             if part in _FIELDS:

@@ -104,6 +104,7 @@ def parse_duration(text: str) -> Duration:
     Raises InvalidInput for bare numbers, clock notation, signs, fractions, zero and whatever is
     longer than 1,000 years.
     """
+    # decision 128: a capital M alone is refused
     duration = _duration(text)
     if duration == Duration():
         raise InvalidInput(f"not a length of time above zero: {quoted(text)}", _UNITS)
@@ -111,6 +112,7 @@ def parse_duration(text: str) -> Duration:
 
 
 def _duration(text: str) -> Duration:
+    # decision 5: no parser of lengths of time refuses all that must be refused
     if _CAPITAL_M.search(text):  # months to some programs and minutes to others
         raise InvalidInput(f"minutes or months: {quoted(text)}", "write m for minutes, mo for months")
     lowered = text.strip().lower()
@@ -137,6 +139,7 @@ def parse_timeout(text: str) -> int:
 
     Raises InvalidInput; for calendar months, too, since they have no fixed length.
     """
+    # decision 6: a timeout has a fixed length, and a month has not
     return NEVER if text.strip().lower() == "never" else parse_lifetime(text)
 
 
@@ -179,6 +182,7 @@ def parse_instant(text: str) -> int:
 
 def parse_when(text: str, now: int, ahead: bool = False) -> int:
     """Read a date, a time, or an age such as 7d: so long before `now`, or `ahead` of it."""
+    # decision 9: a deadline's age counts forward
     if re.match(r"\d{4}-", text.strip()):
         return parse_instant(text)
     try:

@@ -88,6 +88,7 @@ def create(path: Path, now: int) -> KeyRing:
 
 def save(path: Path, ring: KeyRing) -> None:
     """Put a key ring in the place of the one in the file. Raises RegistryUnavailable; the old one stands then."""
+    # decision 90
     replace_private(path, _dump(ring))
 
 
@@ -99,6 +100,7 @@ def _fresh(now: int) -> Key:
 
 def load(path: Path) -> KeyRing:
     """Read the key ring. Raises RegistryUnavailable (missing, open to others) or IntegrityFailure (damaged)."""
+    # decision 74: version 2 has no secret for a retired key
     raw = read_private(path, "key ring")
     try:
         document = json.loads(raw)

@@ -109,6 +109,7 @@ def is_in_grace(grace: int, refreshed_at: int, seen_at: int, now: int) -> bool:
     `seen_at` is the latest instant that the registry has recorded since: behind it the clock was set back, and how long
     ago the token was spent cannot be known, so that no grace is left.
     """
+    # decision 31: the clock and the recorded time must both be within the grace period
     return max(refreshed_at, seen_at) <= now < refreshed_at + grace
 
 
@@ -118,6 +119,7 @@ def ends_on_password_change(rule: PasswordRule, signed_in_with: str | None) -> b
     Microsoft Entra ends what a password opened and leaves what a key opened. Where nobody said how, it may have been
     a password.
     """
+    # decision 37: an unknown way of signing in may have been a password
     if rule is PasswordRule.PASSWORD:
         return signed_in_with in (None, "password")
     return rule is PasswordRule.ALL

@@ -142,6 +142,7 @@ def is_whole_id(prefix: str) -> bool:
 
 def without_tokens(text: str) -> str:
     """The text with every token in it, whole or broken, cut down to its readable beginning."""
+    # decision 21
     return _TOKEN.sub(lambda found: f"{found[1] or ''}...", text)
 
 

@@ -52,6 +52,7 @@ def find_home(
 
     Raises InvalidInput for a blank path: an unset variable in a script must not mean the default installation.
     """
+    # decision 26: a variable that was never filled in must not mean the default
     home = environment.get("AUTHCTL_HOME") if home is None else home
     registry = environment.get("AUTHCTL_REGISTRY") if registry is None else registry
     keys = environment.get("AUTHCTL_KEYS") if keys is None else keys

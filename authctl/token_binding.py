@@ -33,6 +33,7 @@ def within_referrer(registered: str, presented: str | None) -> bool:
 
     ArcGIS binds a token to the web application that asked for it; its pages send their own addresses as `Referer`.
     """
+    # decision 36
     if presented is None:
         return False
     one, other = _page(registered), _page(presented)

@@ -85,6 +85,7 @@ class TokenMint:
 
     def mint(self, kind: TokenKind, key_id: str, number: int, generation: int, secret: bytes) -> str:
         """The one token with those claims. Raises TokenUnknown when the key is not in the ring."""
+        # decision 4: hexadecimal, so that a double click takes the whole token
         claims = f"{kind}_{key_id}{number:012x}{generation:08x}{secret.hex()}"
         return claims + self._algorithm.get_signature(self._key(kind, key_id), claims.encode()).hex()
 

@@ -101,6 +101,7 @@ def validated(model: type[Model], document: Document) -> Model:
     Fields that are wrong by themselves are left out of the value, so that the caller can look for what is wrong
     between the others before it raises all faults. Raises InvalidFile where too little is left for that.
     """
+    # decision 15: pydantic checks the shapes, the messages are our own
     data = document.data
     gone: set[Path] = set()
     while True:

@@ -36,6 +36,7 @@ class Command:
         raise AuthenticatorUnavailable(f"it exited with {code}" if code > 0 else f"signal {-code} ended it")
 
     def _answer(self, credentials: bytes) -> int:
+        # decision 62
         process = subprocess.Popen(
             self.arguments,
             stdin=subprocess.PIPE,
@@ -58,6 +59,7 @@ class Command:
 
     def _exit_code(self, process: "subprocess.Popen[bytes]") -> int:
         """The program's own exit code. Popen's is 0, too, where somebody else was told, or nobody: that would be a yes."""
+        # decision 67: subprocess reports 0 if the exit code was lost
         until = monotonic() + self.timeout
         while True:
             try:

@@ -29,6 +29,7 @@ class Directory:
 
     def authenticate(self, username: str, password: str) -> bool:
         """As `Authenticator.authenticate`."""
+        # decision 69: the time-outs of libldap do not cover the TLS handshake
         try:
             import ldap  # noqa: F401
         except ImportError:
@@ -46,6 +47,7 @@ class Directory:
         return result
 
     def _answer(self, username: str, password: str) -> bool | AuthenticatorUnavailable:
+        # decision 68
         import ldap
         from ldap.dn import escape_dn_chars
 

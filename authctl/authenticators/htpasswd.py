@@ -29,6 +29,7 @@ class Htpasswd:
 
     def authenticate(self, username: str, password: str) -> bool:
         """As `Authenticator.authenticate`; names are compared exactly, as Apache compares them."""
+        # decision 61
         file = self._file()
         entry = _hash_of(file, username)
         # who is unknown takes about as long to refuse as who is not

@@ -73,6 +73,7 @@ def _command(name: str) -> Any:
 
 
 def _verb(info: CommandInfo) -> Any:
+    # decision 112
     info.cls = Command
     alone = typer.Typer(rich_markup_mode=None, add_completion=False)
     alone.registered_commands.append(info)

@@ -57,6 +57,7 @@ def _is_token(text: str) -> bool:
 
 def user_names(given: Any) -> Any:
     """The names of users as an option or argument was given them: `-` stands for standard input, and is nobody's name."""
+    # decision 123
     for name in (given,) if isinstance(given, str) else given or ():
         if fold(name) == "-":
             raise InvalidInput("'-' is no user name", "for a user whose name is '-', use session ids")

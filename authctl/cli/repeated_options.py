@@ -17,6 +17,7 @@ class Command(TyperCommand):
 
     def make_parser(self, ctx: Any) -> Any:
         """As Typer makes it, gathering all values."""
+        # decision 122
         return _gathering(super().make_parser(ctx), self.get_params(ctx), ctx)
 
 

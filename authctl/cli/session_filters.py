@@ -110,6 +110,7 @@ def web_sessions(cli: Cli, selection: SessionFilter) -> int:
 
 def warn_of_similar(cli: Cli, users: Sequence[str]) -> None:
     """Warn of users whose names look like one that is meant; looking for them keeps nothing from being done."""
+    # decision 86: the named user is acted on at once, so the warning comes afterwards
     from authctl.confusables import codes
 
     with suppress(AuthctlError):

@@ -97,6 +97,7 @@ def _pair(profile: WrittenProfile) -> _Found:
 
 
 def _requested(profile: WrittenProfile) -> _Found:
+    # decision 35
     if profile.tokens is not Tokens.REQUESTED:
         for field in ("default_lifetime", "max_lifetime", "sealed"):
             if field in profile.model_fields_set:

@@ -48,6 +48,7 @@ class RegistryClock:
 
     def present(self, view: "View", clock: int) -> int:
         """The present instant: that of the clock, or the recorded time when that is later."""
+        # decision 80
         recorded = view.seen_at()
         if recorded - clock > TOLERANCE:
             self._warn(
@@ -58,6 +59,7 @@ class RegistryClock:
 
 def check_clock(clock: int, recorded: int) -> None:
     """Raise Refused when the clock is too far behind the recorded time to begin anything."""
+    # decision 87
     if recorded - clock > TOLERANCE:
         what = f"the clock says {format_instant(clock)}, and the registry has seen {format_instant(recorded)}"
         raise Refused(what, "set the clock; if it was ahead before: authctl doctor --accept-clock --note WHY")

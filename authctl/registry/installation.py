@@ -66,6 +66,7 @@ class Installation:
 
     def with_reserve(self, operation: Callable[[], Result]) -> Result:
         """Run an operation that must be possible on a full disk: once more with the reserved space, where the disk is full."""
+        # decision 84
         try:
             return operation()
         except DiskFull:

@@ -57,6 +57,7 @@ class OutsideHead:
 
         Compared until it agrees once; a registry that replaces an open one is compared when it is opened next.
         """
+        # decision 78: in the other order, other processes commit between the two reads
         if self._agrees and not again:
             return
         head = self.read()
@@ -72,6 +73,7 @@ class OutsideHead:
 
     def advance(self, recorded: Sequence["AuditEvent"]) -> None:
         """Write the last of the committed events as the head. A failure is a warning: the change stands."""
+        # decision 109
         before = Head(recorded[0].seq - 1, recorded[0].prev_hash)
         head = Head(recorded[-1].seq, recorded[-1].hash)
         try:
@@ -99,6 +101,7 @@ class OutsideHead:
 
 def check_identity(view: "View") -> None:
     """Raise IntegrityFailure when the registry has another id than its first event: the head is found by that id."""
+    # decision 91
     first, known_as = view.event(1), view.registry_id()
     if first is not None and first.subject != known_as:
         what = f"the registry was tampered with: it is {names.quoted(known_as)}, and its audit log begins another"

@@ -51,6 +51,7 @@ def check_alive(session: Session, caller: Caller) -> None:
 
     A revoked session's own application is told to remove its data, wherever it is, until it says that it has.
     """
+    # decision 48: every refusal contains the order, whether it can be recorded or not
     if session.revoked_at is not None:
         if owes_wipe(session, caller):
             raise TokenRevoked("the session was revoked, and the application must remove its data", action="wipe")
@@ -69,6 +70,7 @@ def owes_wipe(session: Session, caller: Caller) -> bool:
 
 def check_bearer(session: Session, caller: Caller) -> None:
     """Raise TokenMisused when a token is presented by another application, or from elsewhere than it is bound to."""
+    # decision 20
     if _is_another(caller.application, session):
         raise TokenMisused(f"the token belongs to another application than {names.quoted(caller.application or '')}")
     if session.bound_to is None:
@@ -90,6 +92,7 @@ def _is_another(application: str | None, session: Session) -> bool:
 
 def check_conditions(profiles: "ProfileSet", session: Session, caller: Caller) -> None:
     """Raise ConditionNotMet when the profile's conditions refuse the caller, as one with the session's own application."""
+    # decision 54
     of_session = caller._replace(application=session.application)
     if refusal := unmet_condition(ruling(profiles, session), of_session):
         raise ConditionNotMet(*refusal)
@@ -122,6 +125,7 @@ def ruling(profiles: "ProfileSet", session: Session) -> "Profile":
 
 def bound_value(bound_to: str | None, address: str | None, referrer: str | None) -> str | None:
     """Of an address and a referrer the one that tokens are bound to; None for tokens that are good from anywhere."""
+    # decision 27
     return {Binding.ADDRESS: address, Binding.REFERRER: referrer}[Binding(bound_to)] if bound_to else None
 
 

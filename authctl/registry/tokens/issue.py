@@ -102,6 +102,7 @@ def register(unit: UnitOfWork, reader: TokenReader, sign_in: SignIn, profile: Pr
 
 def _new_session(profile: Profile, now: int, asked: int | None) -> dict[str, Any]:
     """What a session gets of its profile when it is registered."""
+    # decision 47: copied to the row, so that revoking everybody orders every wipe by one change
     lifetime = profile.granted_lifetime(asked)
     end = None if lifetime is None else lifetimes.after(now, lifetime)
     return {
@@ -122,6 +123,7 @@ def _new_session(profile: Profile, now: int, asked: int | None) -> dict[str, Any
 
 def minted(mint: TokenMint, session: Session, secret: bytes) -> Issued:
     """The tokens of a session's present generation: the same each time, a sealed one's nonce apart."""
+    # decision 34
     assert session.key_id is not None
 
     def mint_one(kind: TokenKind) -> str:

@@ -44,6 +44,7 @@ class ClearOutcome(NamedTuple):
 
 def login(installation: Installation, reader: TokenReader, sign_in: SignIn, password: str, actor: str | None) -> Issued:
     """See `Registry.login`."""
+    # decision 59
     passwords.check(password)
     installation.head.check()
     ring = reader.mint().ring
@@ -96,6 +97,7 @@ def _ask(installation: Installation, authenticator: str, username: str, password
 
 def _is_overtaken(unit: UnitOfWork, success: CachedLogin, seq: int) -> bool:
     """Whether a later success, or anything since that event, made this one too old to be remembered."""
+    # decision 65
     present = unit.tx.cached_login(success.profile, success.username)
     if present and success.authenticated_at < present.authenticated_at <= unit.now:
         return True

@@ -47,6 +47,7 @@ class TokenReader:
 
         Raises TokenUnknown, or as `keys.load`.
         """
+        # decision 99
         if self._mint is not None and monotonic() < self._fresh_until:
             try:
                 return self._mint.read(token)

@@ -75,6 +75,7 @@ def _refreshed(
 
 def _rotated(unit: UnitOfWork, session: Session, profile: Profile, rules: PairRules, key_id: str) -> Session:
     """The session with its next generation of tokens, which the key that now signs is to sign."""
+    # decision 29
     unit.check_clock()
     deadlines = deadlines_after(profile, session, unit.now, moves=True)
     access = lifetimes.after(unit.now, rules.access_lifetime)
@@ -95,6 +96,7 @@ def _is_retry(unit: UnitOfWork, session: Session, rules: PairRules, claims: Clai
 
 
 def _revoke(unit: UnitOfWork, session: Session, claims: Claims) -> None:
+    # decision 32
     selection = SessionFilter(ids=(session.id,))
     revocation_id = unit.tx.add_revocation(unit.now, AUTHCTL, _REUSE_NOTE, json.dumps(selection.criteria()))
     unit.tx.assign(selection, unit.now, revocation_id)

@@ -46,6 +46,7 @@ def _used(installation: Installation, session: Session) -> Session | None:
 
     What cannot be written is let go: the answer stands. Nor is it synced: what a power cut takes with it lets a session end sooner.
     """
+    # decision 106: a use is not synced
     now = session.read_at
     try:
         with installation.store.change(wait=False, synced=False) as tx:
