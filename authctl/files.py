@@ -166,6 +166,7 @@ def release(path: Path) -> bool:
 @contextmanager
 def locked_folder(path: Path) -> Iterator[None]:
     """Alone among those who replace files in a folder. Raises RegistryUnavailable, also where others stay in it."""
+    # decision 90: registries may share a key ring
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError as error:

@@ -223,7 +223,6 @@ class Mapping:
         return Row(_digest([user, *parts]), at, details, event_id, _digest(parts))
 
     def _key(self, row: dict[str, Any], details: dict[str, str | int]) -> list[str | None]:
-        # decision 13
         parts: list[str | None] = []
         for part in self._file.key:
             if part in _FIELDS:
@@ -234,7 +233,7 @@ class Mapping:
         if len(self._said) < len(self._file.key):
             self._said.update(part for part, said in zip(self._file.key, parts, strict=True) if said)
         if not any(parts):
-            raise _Unusable("every part of its key is blank")
+            raise _Unusable("every part of its key is blank")  # decision 13
         return parts
 
     def _first(self, row: Any, paths: Iterable[str]) -> str | None:

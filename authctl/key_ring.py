@@ -88,7 +88,6 @@ def create(path: Path, now: int) -> KeyRing:
 
 def save(path: Path, ring: KeyRing) -> None:
     """Put a key ring in the place of the one in the file. Raises RegistryUnavailable; the old one stands then."""
-    # decision 90
     replace_private(path, _dump(ring))
 
 
