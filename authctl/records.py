@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from authctl.registry.doctor import Finding
     from authctl.registry.imports.file import ImportOutcome
     from authctl.registry.keys import KeyUse, RetireOutcome
+    from authctl.registry.login_cache import ClearOutcome, Remembered
     from authctl.registry.profiles import ApplyOutcome, ProfileDifference
     from authctl.registry.revocations import RevokeOutcome
     from authctl.registry.sessions import EndOutcome
     from authctl.registry.tokens.issue import Issued
-    from authctl.registry.tokens.login import ClearOutcome, Remembered
     from authctl.registry.users import UserOutcome, UserSessions
 
 Record = dict[str, Any]

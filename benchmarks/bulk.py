@@ -106,20 +106,20 @@ def one_list(sessions: int) -> None:
 def one_import(rows: int) -> None:
     """Import so many rows."""
     with empty() as registry, export(rows).open("rb") as file:
-        registry.import_sessions(file, read_mapping(MAP, "map.yaml"), actor="benchmark")
+        registry.imports.run(file, read_mapping(MAP, "map.yaml"), actor="benchmark")
 
 
 def one_cleanup(sessions: int) -> None:
     """Clean up half of a population."""
     with copied(kept(sessions)) as copy, copy.open() as registry:
         halved(copy)
-        registry.clean_up()
+        registry.cleanup.run()
 
 
 def one_apply(sessions: int) -> None:
     """Apply a shorter timeout to a population."""
     with copied(kept(sessions)) as copy, copy.open() as registry:
-        registry.apply_profiles(shorter(), note="tighter")
+        registry.profiles.apply(shorter(), note="tighter")
 
 
 def export(rows: int) -> Path:
@@ -169,7 +169,7 @@ def importing(rows: int) -> None:
 
     def imported(registry: Registry) -> None:
         with path.open("rb") as file:
-            registry.import_sessions(file, mapping, actor="benchmark")
+            registry.imports.run(file, mapping, actor="benchmark")
 
     for _ in range(1 if rows >= 1_000_000 else 3):
         with empty() as registry, patch.object(searching, "catch_up", return_value=0):
@@ -242,7 +242,7 @@ def cleaning(population: Population) -> None:
             bare.append(seconds(lambda home=copy.home, half=half: deleted(home, half)))
         with copied(population) as copy, copy.open() as registry:
             halved(copy)
-            took = waits(copy.home, lambda registry=registry: ours.append(seconds(registry.clean_up)))
+            took = waits(copy.home, lambda registry=registry: ours.append(seconds(registry.cleanup.run)))
             longest = max(longest, *took)
     table = f"Bulk, {population.sessions:,} sessions"
     compared(table, "clean up half", ours, bare, owed="<= 4", against="one DELETE, which holds the lock throughout")
@@ -282,7 +282,7 @@ def applying(population: Population) -> None:
     with copied(population) as copy, copy.open() as registry:
         ours: list[float] = []
         took = waits(
-            copy.home, lambda: ours.append(seconds(lambda: registry.apply_profiles(shorter(), note="tighter")))
+            copy.home, lambda: ours.append(seconds(lambda: registry.profiles.apply(shorter(), note="tighter")))
         )
         with copied(population) as other:
             bare = seconds(lambda: updated(other.home))

@@ -53,8 +53,8 @@ def filled(home: Path, sessions: int) -> list[str]:
     """Make a registry of so many sessions; access tokens of some, whose verification moves no deadline."""
     create(find_home(home, home / "registry.db"), profiles.read(TEXT, "p"), TEXT, clock=lambda: datetime_of(START))
     side = Side(home, START)
-    installation, mint = side.registry._installation, side.registry._tokens.mint()
-    ruled = side.registry.profiles().profiles
+    installation, mint = side.registry._installation, side.registry._reader.mint()
+    ruled = side.registry.profiles.in_force().profiles
     tokens = []
     with installation.store.change() as tx:
         for number in range(sessions):
@@ -111,9 +111,9 @@ def main(sessions: int) -> None:
         tokens = filled(first, sessions)
         homes = [first, *(shutil.copytree(first, Path(folder) / str(n)) for n in range(1, COPIES + 1))]
         plain, held = Side(homes[0], EVENT + MINUTE), Side(homes[1], EVENT)
-        held.registry.start_continuity(note="identity provider is down")
+        held.registry.continuity.start(note="identity provider is down")
         held.now = BEYOND
-        (states) = held.registry.continuity()
+        (states) = held.registry.continuity.status()
         assert sum(state.held for state in states) == sessions
         assert plain.registry.count(SessionFilter(status="active")) == sessions
         table = f"A continuity event over {sessions:,} sessions"
@@ -122,16 +122,16 @@ def main(sessions: int) -> None:
         for name, deed in operations(tokens).items():
             sides = [partial(deed, side.registry, of_side) for side, of_side in zip((held, plain), some, strict=True)]
             compare(table, name, *sides, against=without, rounds=ROUNDS)
-        status = [seconds(held.registry.continuity) for _ in range(ROUNDS)]
+        status = [seconds(held.registry.continuity.status) for _ in range(ROUNDS)]
         counted = [seconds(lambda: plain.registry.count(SessionFilter(status="active"))) for _ in range(ROUNDS)]
         compared(table, "continuity status", status, counted, against="count active, without an event")
         began, ended, disabled = [], [], []
         for home in homes[2:]:
             side = Side(home, EVENT)
-            disabled.append(seconds(lambda side=side: side.registry.disable_user("nobody", note="a bare change")))
-            began.append(seconds(lambda side=side: side.registry.start_continuity(note="identity provider is down")))
+            disabled.append(seconds(lambda side=side: side.registry.users.disable("nobody", note="a bare change")))
+            began.append(seconds(lambda side=side: side.registry.continuity.start(note="identity provider is down")))
             side.now = BEYOND
-            ended.append(seconds(lambda side=side: side.registry.end_continuity(note="it is back")))
+            ended.append(seconds(lambda side=side: side.registry.continuity.end(note="it is back")))
             assert side.registry.count(SessionFilter(status="active")) == 0
         compared(table, "continuity start", began, disabled, against="a change that concerns no session")
         compared(table, "continuity end", ended, counted[: len(ended)], against="count active, without an event")

@@ -53,7 +53,7 @@ def given_back(population: Population) -> None:
     with copied(population) as copy, copy.open() as registry:
         halved(copy)
         before = pages(copy.home)[0]
-        removed = registry.clean_up().removed
+        removed = registry.cleanup.run().removed
         size, free = pages(copy.home)
         left = f"{size / MIB:.0f} MiB after, of which {free / MIB:.0f} MiB is room for new sessions"
         noted(f"cleanup of {removed:,}", f"{before / MIB:.0f} MiB before; {left}")

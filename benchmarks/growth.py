@@ -102,12 +102,12 @@ def revoked_user(side: Side) -> object:
 
 def begun(side: Side) -> object:
     """A continuity event begins."""
-    return side.registry.start_continuity(note="identity provider is down", actor="benchmark")
+    return side.registry.continuity.start(note="identity provider is down", actor="benchmark")
 
 
 def over(side: Side) -> object:
     """It ends."""
-    return side.registry.end_continuity(note="it is back", actor="benchmark")
+    return side.registry.continuity.end(note="it is back", actor="benchmark")
 
 
 def revoked_all(side: Side) -> object:
@@ -202,7 +202,7 @@ def cleaned(populations: list[Population]) -> None:
         with copied(population) as copy, copy.open() as registry:
             halved(copy)
             began = time.monotonic()
-            removed = registry.clean_up().removed
+            removed = registry.cleanup.run().removed
             took = time.monotonic() - began
             each[size(population.sessions)] = f"{shown(took)}, {shown(took / removed)} each"
     fact("Clean-up of half at each size", {"operation": "clean up half", **each})

@@ -15,8 +15,6 @@ from typing import Any
 import population
 from measuring import fact, seconds, shown
 
-from authctl import Registry
-
 ROUNDS = 9
 TYPED = {
     "one slip in a short name": "alcie",
@@ -49,9 +47,9 @@ def measure(sessions: int) -> None:
         for what, typed in TYPED.items():
             cold = [ask_anew(made, typed) for _ in range(ROUNDS)]
             with made.open() as registry:
-                found = registry.nearest_users(typed)
+                found = registry.users.nearest(typed)
                 warm = [
-                    seconds(lambda registry=registry, typed=typed: registry.nearest_users(typed)) for _ in range(ROUNDS)
+                    seconds(lambda registry=registry, typed=typed: registry.users.nearest(typed)) for _ in range(ROUNDS)
                 ]
             cells = {
                 "what is typed": what,
@@ -67,7 +65,7 @@ def ask_anew(made: population.Population, typed: str) -> float:
     """How long the question takes a registry that was just opened."""
     with made.open() as registry:
         registry.now()
-        return seconds(lambda: Registry.nearest_users(registry, typed))
+        return seconds(lambda: registry.users.nearest(typed))
 
 
 if __name__ == "__main__":

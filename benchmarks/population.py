@@ -127,7 +127,7 @@ class Population:
     @cached_property
     def _signing(self) -> Any:
         with self.open() as registry:
-            return registry._tokens.mint()
+            return registry._reader.mint()
 
     def token(self, number: int) -> str:
         """The access token of a session."""
@@ -190,8 +190,8 @@ def populate(home: Path, sessions: int) -> Population:
     create(place, profiles.read(PROFILES, "profiles.yaml"), PROFILES, actor="benchmark")
     made = Population(home, sessions, now)
     with made.open() as registry:
-        ruled = registry.profiles()
-        key_id = registry._tokens.mint().ring.signing.id
+        ruled = registry.profiles.in_force()
+        key_id = registry._reader.mint().ring.signing.id
         chance = random.Random(sessions)
         with registry._installation.store.change() as tx:
             revocations = [tx._number("SELECT id FROM revocations WHERE at IS NULL")]

@@ -123,8 +123,8 @@ def oldest_of_three_keys(population: Population) -> None:
     """Tokens name their key: none is tried in vain."""
     with copied(population) as copy, copy.open() as registry:
         old = [registry.issue(username="old", application="A").access_token for _ in range(100)]
-        registry.rotate_keys(note="every year")
-        registry.rotate_keys(note="every year")
+        registry.keys.rotate(note="every year")
+        registry.keys.rotate(note="every year")
         new = [registry.issue(username="new", application="A").access_token for _ in range(100)]
 
         def verified(tokens: list[str]) -> Callable[[], object]:
@@ -200,8 +200,8 @@ def two_processes(population: Population) -> None:
 OTHERS = {
     "nothing": "pass",
     "revocations": "registry.revoke(SessionFilter(username=f'nobody{n}'), note='lost device'); registry.issue(username=f'nobody{n}', application='A')",
-    "an import": "registry.import_sessions(io.BytesIO(rows(n)), MAP)",
-    "a cleanup": "registry.clean_up(older_than=None)",
+    "an import": "registry.imports.run(io.BytesIO(rows(n)), MAP)",
+    "a cleanup": "registry.cleanup.run(older_than=None)",
 }
 OTHER = """
 import io, json, sys

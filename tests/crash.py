@@ -188,8 +188,8 @@ class Bench:
             return {}
         installation = Installation(place, open_store(place.registry), None, lambda _text: None)
         with Registry(installation) as registry:
-            head = audit_log.verify(installation)
-            events = [(e.action, e.note, json.loads(e.detail).get("stage")) for e in registry.events()][::-1]
+            head = audit_log.verify_chain(installation)
+            events = [(e.action, e.note, json.loads(e.detail).get("stage")) for e in registry.audit.events()][::-1]
             sessions = sorted(
                 (s.username, s.status.value, s.note or "", s.ended_by or "", s.generation, s.wipe or "")
                 for s in registry.sessions()
@@ -198,9 +198,9 @@ class Bench:
                 "sessions": sessions,
                 "events": events,
                 "keys": [key.state.value for key in load(place.keys).keys],
-                "profiles": registry.profiles().to_document(),
-                "disabled": [u.user.username for u in registry.users() if u.user.disabled_at is not None],
-                "continuity": len(registry.continuity()),
+                "profiles": registry.profiles.in_force().to_document(),
+                "disabled": [u.user.username for u in registry.users.list() if u.user.disabled_at is not None],
+                "continuity": len(registry.continuity.status()),
                 "whole": head.seq == len(events),
                 "trusted": installation.head.is_reached(),
                 "beside": sorted(path.name for path in self.place.iterdir() if path.suffix in (".db", ".gz")),

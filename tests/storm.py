@@ -193,7 +193,7 @@ class Process:
         if not again:
             self.imported = (imported_users(self.name, self.deeds), microseconds())
         assert self.imported
-        outcome = self.registry.import_sessions(rows(*self.imported), MAP, actor=self.name)
+        outcome = self.registry.imports.run(rows(*self.imported), MAP, actor=self.name)
         return {
             "again": again,
             "users": self.imported[0],
@@ -205,13 +205,13 @@ class Process:
         """Put one of two sets of profiles in force."""
         wanted = read(self.random.choice(VARIANTS).encode(), "profiles.yaml")
         note = f"{self.name}, deed {self.deeds}"
-        self.registry.apply_profiles(wanted, note=note, actor=self.name)
+        self.registry.profiles.apply(wanted, note=note, actor=self.name)
         return {"note": note}
 
     def clean_up(self) -> dict:
         """Remove what may go."""
         batch = self.random.choice([None, 10, 100])
-        return {"removed": self.registry.clean_up(batch_size=batch, actor=self.name).removed}
+        return {"removed": self.registry.cleanup.run(batch_size=batch, actor=self.name).removed}
 
     def list_some(self) -> dict:
         """Read the beginning of a list."""
@@ -232,7 +232,7 @@ class Process:
 
     def audit(self) -> dict:
         """Walk the audit chain."""
-        return {"seq": self.registry.verify_audit().seq}
+        return {"seq": self.registry.audit.verify().seq}
 
 
 def storm(home: str, number: str, seconds: str) -> int:
@@ -262,7 +262,7 @@ def init(home: str, rounds: str) -> list[int]:
 def clean_up(home: str, batch_size: str) -> int:
     """Clean up; how many it removed."""
     with Registry.open(home) as registry:
-        return registry.clean_up(batch_size=int(batch_size)).removed
+        return registry.cleanup.run(batch_size=int(batch_size)).removed
 
 
 def say(what: str) -> None:

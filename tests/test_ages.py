@@ -46,9 +46,9 @@ def test_an_age_of_until_counts_back_in_the_audit_log(installed: Authctl):
 def test_an_age_of_until_counts_ahead_for_a_continuity_event(authctl: Authctl, install, clock):
     """It is held for so long, from now."""
     registry = install("version: 1\nprofiles: {default: {idle_timeout: 3d, continuity: true}}")
-    (state,) = registry.start_continuity(note="provider down")
+    (state,) = registry.continuity.start(note="provider down")
     assert state.event.started_at == registry.now()
-    registry.end_continuity(note="it is back")
+    registry.continuity.end(note="it is back")
     clock.forward(days=400)
     ran = authctl("continuity", "start", "--until", "2h", "--note", "provider down", "-o", "json")
     assert ran.code == 0, ran.err

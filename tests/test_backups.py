@@ -49,17 +49,17 @@ def test_a9_a_backup_is_whole_and_private(registry: Registry, tmp_path: Path, cl
     token = issue(registry).access_token
     before = os.umask(0o000)
     try:
-        outcome = registry.back_up(tmp_path / "copy.db")
+        outcome = registry.backups.create(tmp_path / "copy.db")
     finally:
         os.umask(before)
-    last = next(registry.events())
+    last = next(registry.audit.events())
     assert (outcome.seq, outcome.hash) == (last.seq, last.hash)
     assert stat.S_IMODE((tmp_path / "copy.db").stat().st_mode) == 0o600
     assert sorted(path.name for path in tmp_path.iterdir() if path.name.startswith((".copy", "copy"))) == ["copy.db"]
     with pytest.raises(Refused, match="file already exists"):
-        registry.back_up(tmp_path / "copy.db")
+        registry.backups.create(tmp_path / "copy.db")
     with pytest.raises(RegistryUnavailable):
-        registry.back_up(tmp_path / "nowhere" / "copy.db")
+        registry.backups.create(tmp_path / "nowhere" / "copy.db")
     assert registry.verify(token)
 
 
@@ -81,7 +81,7 @@ def test_a9_taken_while_others_write(registry: Registry, home: Path, tmp_path: P
         thread.start()
     try:
         for n in range(5):
-            outcome = registry.back_up(tmp_path / f"{n}.db")
+            outcome = registry.backups.create(tmp_path / f"{n}.db")
             with closing(sqlite3.connect(tmp_path / f"{n}.db")) as copy:
                 assert copy.execute("PRAGMA integrity_check").fetchone()[0] == "ok"
                 seq, digest = copy.execute("SELECT seq, hash FROM audit_events ORDER BY seq DESC LIMIT 1").fetchone()
@@ -100,7 +100,7 @@ def test_a8_what_is_put_back_signs_everybody_out(
 ):
     """What was living is over, what was revoked since is revoked; who signs in after it is good; the chain goes on, and the head."""
     bob, erin = issue(registry, "bob"), issue(registry, "erin")
-    registry.back_up(tmp_path / "copy.db")
+    registry.backups.create(tmp_path / "copy.db")
     clock.forward(hours=1)
     later = issue(registry)
     registry.revoke(SessionFilter(username="bob"), note="lost device")
@@ -118,8 +118,8 @@ def test_a8_what_is_put_back_signs_everybody_out(
     assert registry.verify(carol.access_token)
     assert registry.session(erin.session.id).status is Status.EXPIRED
     assert registry.session(bob.session.id).note == "lost device"
-    assert registry.verify_audit().seq == 5
-    event = registry.event(4)
+    assert registry.audit.verify().seq == 5
+    event = registry.audit.event(4)
     assert (event.action, event.note, event.actor) == ("registry.restore", "restored the backup of Monday", "eve")
     with Registry.open(home, registry=home / "registry.db", clock=clock) as other:
         assert other.verify(carol.access_token)
@@ -127,7 +127,7 @@ def test_a8_what_is_put_back_signs_everybody_out(
 
 def test_numbers_that_were_given_never_come_back(registry: Registry, tmp_path: Path, put_back: Callable):
     """No session after the restore answers to a token from before it, nor does a revocation take another's number."""
-    registry.back_up(tmp_path / "copy.db")
+    registry.backups.create(tmp_path / "copy.db")
     lost = [issue(registry).session.number for _ in range(3)]
     revocation = registry.revoke(SessionFilter(username="alice"), note="lost device").revocation_id
     put_back(tmp_path / "copy.db")
@@ -139,7 +139,7 @@ def test_numbers_that_are_given_meanwhile_do_not_come_back_either(
     registry: Registry, tmp_path: Path, home: Path, clock: Clock
 ):
     """Others sign in until the very moment from which on the registry is locked."""
-    registry.back_up(tmp_path / "copy.db")
+    registry.backups.create(tmp_path / "copy.db")
     lost: list[int] = []
 
     def meanwhile() -> datetime:
@@ -158,7 +158,7 @@ def test_who_has_it_open_goes_on_with_what_was_put_there(
     """Other connections, in the middle of a list too, see the one or the other, and never a mixture."""
     for n in range(50):
         issue(registry, f"user{n}")
-    registry.back_up(tmp_path / "copy.db")
+    registry.backups.create(tmp_path / "copy.db")
     issue(registry, "late")
     with Registry.open(home, registry=home / "registry.db", clock=clock) as other:
         listed = other.sessions()
@@ -174,14 +174,14 @@ def test_who_has_it_open_goes_on_with_what_was_put_there(
 def test_a_missing_registry_is_put_back(registry: Registry, home: Path, tmp_path: Path, put_back: Callable):
     """Where the file is gone the backup takes its place, private."""
     issue(registry)
-    registry.back_up(tmp_path / "copy.db")
+    registry.backups.create(tmp_path / "copy.db")
     registry.close()
     for name in ("registry.db", "registry.db-wal", "registry.db-shm"):
         (home / name).unlink(missing_ok=True)
     assert put_back(tmp_path / "copy.db").ended == 1
     assert stat.S_IMODE((home / "registry.db").stat().st_mode) == 0o600
     with Registry.open(home, registry=home / "registry.db") as again:
-        assert again.verify_audit().seq == 3
+        assert again.audit.verify().seq == 3
     assert sorted(p.name for p in home.iterdir() if not p.name.startswith("registry.db-")) == [
         "audit.head",
         "keys.json",
@@ -194,13 +194,13 @@ def test_what_cannot_be_put_back(registry: Registry, home: Path, tmp_path: Path,
     """Another registry's backup, a damaged or loose one, none, something else; and nothing has changed then."""
     issue(registry)
     copy = tmp_path / "copy.db"
-    registry.back_up(copy)
+    registry.backups.create(copy)
     other = tmp_path / "other"
     create(
         find_home(other, other / "registry.db"), profiles.read(profiles.DEFAULT_FILE.encode(), "p"), b"", clock=clock
     )
     with Registry.open(other, registry=other / "registry.db", clock=clock) as second:
-        second.back_up(tmp_path / "second.db")
+        second.backups.create(tmp_path / "second.db")
     with closing(sqlite3.connect(tmp_path / "foreign.db")) as foreign:
         foreign.execute("CREATE TABLE something_else (it)")
     shutil.copy(copy, tmp_path / "newer.db")
@@ -222,7 +222,7 @@ def test_what_cannot_be_put_back(registry: Registry, home: Path, tmp_path: Path,
     with closing(sqlite3.connect(tmp_path / "edited.db", isolation_level=None)) as edited:
         edited.execute("DROP TRIGGER audit_events_no_update")
         edited.execute("UPDATE audit_events SET note = 'x' WHERE seq = 2")
-    count, last = registry.count(), next(registry.events())
+    count, last = registry.count(), next(registry.audit.events())
     for name, error in {
         "second.db": Refused,
         "text.db": IntegrityFailure,
@@ -240,7 +240,7 @@ def test_what_cannot_be_put_back(registry: Registry, home: Path, tmp_path: Path,
             name != "edited.db",
             False,
         )
-        assert (registry.count(), next(registry.events())) == (count, last), name
+        assert (registry.count(), next(registry.audit.events())) == (count, last), name
     assert [p.name for p in home.iterdir() if p.name.startswith(".")] == []
 
 
@@ -249,10 +249,10 @@ def test_a_log_that_was_left_is_not_taken_for_another_s(
 ):
     """A write-ahead log beside a registry that is gone would be played into whatever is put there: refused, for copies too."""
     issue(registry)
-    registry.back_up(tmp_path / "copy.db")
+    registry.backups.create(tmp_path / "copy.db")
     (tmp_path / "other.db-wal").write_bytes(b"a log of something else")
     with pytest.raises(Refused, match=r"file already exists: .*other.db-wal"):
-        registry.back_up(tmp_path / "other.db")
+        registry.backups.create(tmp_path / "other.db")
     assert not (tmp_path / "other.db").exists()
     log = (home / "registry.db-wal").read_bytes()
     registry.close()
@@ -271,7 +271,7 @@ def test_no_backup_where_everybody_can_write(registry: Registry, tmp_path: Path)
     (tmp_path / "open").mkdir()
     (tmp_path / "open").chmod(0o777)
     with pytest.raises(RegistryUnavailable, match="everybody can write"):
-        registry.back_up(tmp_path / "open" / "copy.db")
+        registry.backups.create(tmp_path / "open" / "copy.db")
     assert list((tmp_path / "open").iterdir()) == []
 
 
@@ -290,7 +290,7 @@ def test_a_backup_behind_a_link(registry: Registry, home: Path, tmp_path: Path, 
 def test_a_backup_that_was_killed_at_its_last_moment(registry: Registry, tmp_path: Path, put_back: Callable):
     """The name that it was made under is left beside its own, and taken away when it is used."""
     issue(registry)
-    registry.back_up(tmp_path / "copy.db")
+    registry.backups.create(tmp_path / "copy.db")
     os.link(tmp_path / "copy.db", tmp_path / ".copy.db.abcdefgh.new")
     assert put_back(tmp_path / "copy.db").ended == 1
     assert not (tmp_path / ".copy.db.abcdefgh.new").exists()
@@ -298,7 +298,7 @@ def test_a_backup_that_was_killed_at_its_last_moment(registry: Registry, tmp_pat
 
 def test_a_backup_is_not_touched_by_a_restore(registry: Registry, tmp_path: Path, put_back: Callable):
     """Not a byte of it, and nothing is left beside it."""
-    registry.back_up(tmp_path / "copy.db")
+    registry.backups.create(tmp_path / "copy.db")
     before = (tmp_path / "copy.db").read_bytes()
     put_back(tmp_path / "copy.db")
     assert (tmp_path / "copy.db").read_bytes() == before
@@ -308,7 +308,7 @@ def test_a_backup_is_not_touched_by_a_restore(registry: Registry, tmp_path: Path
 def test_a_backup_that_was_killed_with_both_its_names_is_used(registry: Registry, tmp_path: Path, put_back: Callable):
     """The name that it was made under goes; another second name is refused as it is."""
     copy = tmp_path / "copy.db"
-    registry.back_up(copy)
+    registry.backups.create(copy)
     os.link(copy, tmp_path / ".copy.db.abc.new")
     put_back(copy)
     assert sorted(path.name for path in tmp_path.glob("*copy*")) == ["copy.db"]
@@ -322,7 +322,7 @@ def test_a_restore_waits_no_longer_than_any_writer(
 ):
     """A registry that stays locked is unavailable (6), and as it was; nothing is left in the home."""
     issue(registry)
-    registry.back_up(tmp_path / "copy.db")
+    registry.backups.create(tmp_path / "copy.db")
     issue(registry, "late")
     monkeypatch.setattr(copying, "PATIENCE", 0.2)
     with closing(sqlite3.connect(home / "registry.db", isolation_level=None)) as hog:
@@ -331,7 +331,7 @@ def test_a_restore_waits_no_longer_than_any_writer(
             put_back(tmp_path / "copy.db")
         hog.execute("ROLLBACK")
     assert registry.count() == 2
-    assert registry.verify_audit().seq == 3
+    assert registry.audit.verify().seq == 3
     assert [path.name for path in home.iterdir() if path.name.startswith(".")] == []
 
 
@@ -421,5 +421,5 @@ def test_what_cannot_be_archived_stays(registry: Registry, authctl: Authctl, clo
         raise RegistryUnavailable("cannot write: no space left on device")
 
     with pytest.raises(RegistryUnavailable):
-        registry.clean_up(archive=full)
+        registry.cleanup.run(archive=full)
     assert registry.count() == 3

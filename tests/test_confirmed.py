@@ -290,15 +290,15 @@ def test_tighter_profiles_end_no_session_that_was_not_shown(installed: Authctl, 
 def test_what_ends_nobody_is_not_asked_about_and_still_bounded(install: Install, clock: Clock):
     """A preview without sessions has a bound that allows none."""
     registry = install()
-    wanted = registry.profiles()._replace(
-        profiles={"default": registry.profiles().profiles["default"]._replace(idle_timeout=3_600_000_000)}
+    wanted = registry.profiles.in_force()._replace(
+        profiles={"default": registry.profiles.in_force().profiles["default"]._replace(idle_timeout=3_600_000_000)}
     )
-    preview = registry.preview_profiles(wanted)
+    preview = registry.profiles.preview(wanted)
     assert preview.ending.summary.total == 0
     registry.issue(username="alice", application="Teams")
     clock.forward(hours=2)
     with pytest.raises(Refused, match="1 session would end now"):
-        registry.apply_profiles(wanted, note="tightened", bound=preview.ending.bound)
+        registry.profiles.apply(wanted, note="tightened", bound=preview.ending.bound)
     everything = registry.preview_revocation(SessionFilter(everything=True))
     assert (everything.summary.total, everything.bound) == (1, None)
 

@@ -48,7 +48,7 @@ LONG_AGO = int(datetime(2020, 5, 4, tzinfo=UTC).timestamp()) * SECOND
 def with_old_sessions(bench: Bench) -> None:
     """Import six sessions that may be cleaned up."""
     with Registry.open(bench.home, registry=bench.home / "registry.db") as registry:
-        registry.import_sessions(rows(OLD, LONG_AGO), MAP)
+        registry.imports.run(rows(OLD, LONG_AGO), MAP)
 
 
 def with_an_old_registry(bench: Bench) -> None:
@@ -318,12 +318,12 @@ def is_synced_before_it_is_said(bench: Bench) -> bool:
 SEEDS = {
     "acknowledged before the commit": (
         "import sys, authctl.registry.revocations as r\n"
-        "was = r._assign\n"
+        "was = r._assign_revocation\n"
         "def early(*given):\n"
         "    done = was(*given)\n"
         "    sys.stderr.write('authctl: revoked 1 session\\n'); sys.stderr.flush()\n"
         "    return done\n"
-        "r._assign = early\n"
+        "r._assign_revocation = early\n"
     ),
     "two transactions": TWO_TRANSACTIONS,
 }

@@ -81,10 +81,10 @@ def rows_of(registry: Registry) -> dict[str, SessionFromRows]:
 def test_the_same_sessions_are_meant_now_and_later(install: Install, asked: dict):
     """A filter selects a session that is there if and only if a revocation by it binds the row that would tell of it later."""
     registry = install(PROFILES, folder=next(folders))
-    registry.import_sessions(io.BytesIO("\n".join(map(json.dumps, ROWS)).encode()), MAP)
+    registry.imports.run(io.BytesIO("\n".join(map(json.dumps, ROWS)).encode()), MAP)
     selection = SessionFilter(**asked)
     selected = {s.username + str(s.created_at) for s in registry.sessions(selection)}
-    past = PastRevocation(1, NOW, json.dumps(selection.criteria()), 0, registry.profiles())
+    past = PastRevocation(1, NOW, json.dumps(selection.criteria()), 0, registry.profiles.in_force())
     known = PastRevocations([past], (1, 1))
     bound = set()
     for name, session in rows_of(registry).items():

@@ -19,13 +19,13 @@ from tests.conftest import Authctl, Clock
 
 def wrong(registry: Registry) -> dict[str, Finding]:
     """What is found, by its check; the SQLite of whatever machine this is apart."""
-    return {one.check: one for one in registry.doctor() if not one.ok and one.check != "engine"}
+    return {one.check: one for one in registry.doctor.examine() if not one.ok and one.check != "engine"}
 
 
 def test_a_fresh_installation_is_in_order(registry: Registry, clock: Clock):
     """Every look is taken, and none finds anything."""
     (registry._installation.home.profiles).write_text((registry._installation.home.profiles).read_text())
-    found = registry.doctor()
+    found = registry.doctor.examine()
     assert {one.check for one in found} == {
         "files",
         "file_system",
@@ -93,12 +93,12 @@ def test_a_cleanup_that_is_overdue(registry: Registry, clock: Clock):
     """A backlog, and no run for two days."""
     registry.issue(username="alice", application="Outlook")
     clock.forward(days=170)
-    registry.rotate_keys(note="every half year")
-    registry.retire_key(registry.signing_keys()[0].key.id, note="every half year")
+    registry.keys.rotate(note="every half year")
+    registry.keys.retire(registry.keys.list()[0].key.id, note="every half year")
     assert wrong(registry) == {}
     clock.forward(days=30)
     assert "1 sessions are past the retention; last cleaned up: never" in wrong(registry)["cleanup"].found
-    registry.clean_up()
+    registry.cleanup.run()
     assert wrong(registry) == {}
 
 
@@ -106,22 +106,22 @@ def test_keys_that_are_old_or_idle(registry: Registry, clock: Clock):
     """One that has signed for a year; one that signs nothing living."""
     clock.forward(days=366)
     assert wrong(registry)["keys"].next == "authctl keys rotate --note WHY"
-    registry.rotate_keys(note="every year")
-    old = registry.signing_keys()[0].key.id
+    registry.keys.rotate(note="every year")
+    old = registry.keys.list()[0].key.id
     assert wrong(registry)["keys"].next == f"authctl keys retire {old} --note WHY"
-    registry.retire_key(old, note="every year")
+    registry.keys.retire(old, note="every year")
     assert wrong(registry) == {}
 
 
 def test_sessions_that_lost_their_key(registry: Registry, home: Path, tmp_path: Path, clock: Clock):
     """By another registry of the same ring; retired there, and gone from it."""
     registry.issue(username="alice", application="Outlook")
-    old = registry.signing_keys()[0].key.id
+    old = registry.keys.list()[0].key.id
     place = find_home(tmp_path / "second", None, home / "keys.json")
     create(place, profiles.read(profiles.DEFAULT_FILE.encode(), "p"), b"", clock=clock)
     with Registry.open(place.folder, keys=place.keys, clock=clock) as second:
-        second.rotate_keys(note="every year")
-        second.retire_key(old, note="every year")
+        second.keys.rotate(note="every year")
+        second.keys.retire(old, note="every year")
     assert f"1 active session signed by key {old}, which is retired" in wrong(registry)["keys"].found
     (home / "keys.json").unlink()
     key_ring.create(home / "keys.json", registry.now())
@@ -156,10 +156,10 @@ def test_t1_a_mark_that_was_wrong_is_reset(registry: Registry, clock: Clock):
     with pytest.raises(TokenExpired):
         registry.verify(issued.access_token)
     with pytest.raises(Refused, match="note is required"):
-        registry.accept_clock(note=None)
-    outcome = registry.accept_clock(note="the battery was empty", actor="eve")
+        registry.doctor.accept_clock(note=None)
+    outcome = registry.doctor.accept_clock(note="the battery was empty", actor="eve")
     assert (outcome.ended, outcome.actor, outcome.seen - outcome.at) == (2, "eve", 900 * DAY)
-    event = next(registry.events())
+    event = next(registry.audit.events())
     assert (event.action, event.actor, event.note) == ("clock.accept", "eve", "the battery was empty")
     detail = json.loads(event.detail)
     assert (detail["accepted"], detail["ended"]) == ("2026-03-02T09:00:00Z", 2)
@@ -167,8 +167,8 @@ def test_t1_a_mark_that_was_wrong_is_reset(registry: Registry, clock: Clock):
         registry.verify(issued.access_token)
     assert registry.issue(username="carol", application="Outlook")
     with pytest.raises(Refused, match="nothing to accept"):
-        registry.accept_clock(note="once more")
-    assert registry.verify_audit()
+        registry.doctor.accept_clock(note="once more")
+    assert registry.audit.verify()
 
 
 @pytest.mark.parametrize(

@@ -158,7 +158,7 @@ def recorded() -> dict[str, str]:
             if not isinstance(node, ast.Call):
                 continue
             name = getattr(node.func, "attr", getattr(node.func, "id", ""))
-            if name.lstrip("_") in ("record", "changed", "sealed"):
+            if name.lstrip("_") in ("record", "save_and_end", "sealed"):
                 texts = [
                     one.value
                     for one in [*node.args, *(k.value for k in node.keywords)]

@@ -47,7 +47,7 @@ def test_many_are_ended_in_batches_each_with_its_events(registry: Registry, batc
         with registry._installation.store.change(wait=False):  # another writer gets its turn
             pass
         ended = registry.count(SessionFilter(status="expired"))
-        events = sum(event.action == "session.end" for event in registry.events())
+        events = sum(event.action == "session.end" for event in registry.audit.events())
         seen.append((done, total, ended, events))
 
     outcome = registry.end([*ids, "zzzzzzzzzzzzzzzz"], progress=look)
@@ -56,7 +56,7 @@ def test_many_are_ended_in_batches_each_with_its_events(registry: Registry, batc
     assert [one.id for one in outcome.sessions] == ids
     again = registry.end(ids)
     assert (again.ended, again.already_ended) == (0, 10)
-    registry.verify_audit()
+    registry.audit.verify()
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, RegistryUnavailable("the disk is full")])
@@ -67,7 +67,7 @@ def test_an_interruption_leaves_whole_batches_and_says_how_far_it_came(
     for number in range(10):
         installed("tokens", "issue", "-q", "--user", f"user{number}", "--application", "A")
     ids = installed("sessions", "list", "-o", "id").out
-    real, calls = ending._end_one, []
+    real, calls = ending._end_session, []
 
     def failing(*given):
         calls.append(given)
@@ -76,7 +76,7 @@ def test_an_interruption_leaves_whole_batches_and_says_how_far_it_came(
         return real(*given)
 
     with monkeypatch.context() as patched:
-        patched.setattr(ending, "_end_one", failing)
+        patched.setattr(ending, "_end_session", failing)
         ran = installed("sessions", "end", "-", "-q", stdin=ids)
     assert "authctl: only the first 4 of 10 ids are done" in ran.err
     assert ran.code == (130 if error is KeyboardInterrupt else 6)

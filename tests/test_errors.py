@@ -3,6 +3,9 @@
 import inspect
 import io
 import re
+from collections.abc import Callable, Iterator
+from functools import cached_property
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -11,22 +14,53 @@ import pytest
 from authctl import AuthctlError, InvalidFile, Registry, SessionFilter, errors, profiles
 from authctl.cli.exit_codes import exit_code_of
 from authctl.import_mappings import read_mapping
-from authctl.model import EventFilter
+from authctl.model import EventFilter, Request
+from authctl.registry.nouns import Nouns
+from authctl.registry.tokens.issue import Login, SignIn
 from tests.conftest import HOSTILE, Install, unseen
 
 TEXTS = [*HOSTILE, "\0", "\ud800", "\udcff", "", " ", "x\nauthctl: error: forged", "\x1b" * 1_001, "\x1b" * 4_001]
 TEXT = re.compile(r"\b(str|Texts|BinaryIO)\b")
 MAP = read_mapping(b"fields: {username: u, at: t}\nkey: [username]\n", "map.yaml")
-METHODS = {
-    name: inspect.signature(method).parameters
-    for name, method in inspect.getmembers(Registry, inspect.isfunction)
-    if not name.startswith("_")
-}
+ARGUMENTS = {f"Unpack[{kind.__name__}]": kind for kind in (Login, SignIn, Request)}
 
 
 def kind(param: inspect.Parameter) -> str:
     """The type that an argument is written with."""
     return param.annotation if isinstance(param.annotation, str) else inspect.formatannotation(param.annotation)
+
+
+def listed(kind: type) -> Iterator[inspect.Parameter]:
+    """The keyword arguments that a `TypedDict` lists."""
+    for name, type_ in get_type_hints(kind).items():
+        default = inspect.Parameter.empty if name in kind.__required_keys__ else None
+        default = "application" if name == "kind" else default
+        yield inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=type_)
+
+
+def parameters(method: Callable[..., Any]) -> dict[str, inspect.Parameter]:
+    """The parameters of a method, each by itself."""
+    found = inspect.signature(method).parameters.values()
+    each = [
+        one for param in found for one in (listed(ARGUMENTS[param.annotation]) if "Unpack" in kind(param) else [param])
+    ]
+    return {param.name: param for param in each}
+
+
+def methods(made: object, path: str = "") -> dict[str, dict[str, inspect.Parameter]]:
+    """The public methods of an object, by their path: `users.disable`."""
+    return {
+        path + name: parameters(method)
+        for name, method in inspect.getmembers(made, inspect.ismethod)
+        if not name.startswith("_")
+    }
+
+
+NOUNS = [name for name, value in vars(Nouns).items() if isinstance(value, cached_property) and not name.startswith("_")]
+FACE = Registry(None)  # nothing is opened: a noun only keeps what it is given
+METHODS = methods(FACE) | {
+    path: method for noun in NOUNS for path, method in methods(getattr(FACE, noun), f"{noun}.").items()
+}
 
 
 def good(name: str, param: inspect.Parameter, registry: Registry) -> Any:
@@ -38,7 +72,7 @@ def good(name: str, param: inspect.Parameter, registry: Registry) -> Any:
         "file": io.BytesIO(b"u,t\nalice,2026-01-01\n"),
         "mapping": MAP,
         "selection": SessionFilter(username="alice"),
-        "wanted": registry.profiles(),
+        "wanted": registry.profiles.in_force(),
         "seq": 1,
         "targets": ["abcdefgh"],
         "by": "application",
@@ -67,8 +101,10 @@ def text_arguments(method: str) -> list[str]:
 
 
 def test_arguments_that_take_text_are_known():
-    """Most methods have one."""
+    """Most methods have one, and every noun has a method."""
     assert sum(map(bool, map(text_arguments, METHODS))) > len(METHODS) / 2
+    assert len(NOUNS) > 10
+    assert {path.split(".")[0] for path in METHODS} >= {"issue", *NOUNS}
     assert {"username", "application", "device"} <= set(text_arguments("issue"))
 
 
@@ -88,7 +124,7 @@ def test_what_a_method_says_is_fit_to_be_shown(
             arguments[hostile] = given(text, asked[hostile])
             several = [arguments.pop(name) for name, param in asked.items() if param.kind is param.VAR_POSITIONAL]
             try:
-                found = getattr(registry, method)(*several, **arguments)
+                found = attrgetter(method)(registry)(*several, **arguments)
                 if inspect.isgenerator(found):
                     list(found)
             except AuthctlError as error:
@@ -98,7 +134,7 @@ def test_what_a_method_says_is_fit_to_be_shown(
 @pytest.mark.parametrize("text", TEXTS, ids=ascii)
 def test_what_a_filter_says_is_fit_to_be_shown(registry: Registry, text: str):
     """In any field, where it is made or where it is used."""
-    for made, method in ((SessionFilter, registry.sessions), (EventFilter, registry.events)):
+    for made, method in ((SessionFilter, registry.sessions), (EventFilter, registry.audit.events)):
         fields = {name: str(type_) for name, type_ in get_type_hints(made).items() if "str" in str(type_)}
         assert fields.keys() >= {"username", "search"}
         for name, type_ in fields.items():
@@ -118,7 +154,7 @@ def test_what_is_said_of_a_path_is_fit_to_be_shown(registry: Registry, tmp_path:
             Registry.open(**place)
         check(caught.value)
     with pytest.raises(AuthctlError) as caught:
-        registry.back_up(tmp_path / "nowhere" / text)
+        registry.backups.create(tmp_path / "nowhere" / text)
     check(caught.value)
     for read in (read_mapping, profiles.read):
         with pytest.raises(AuthctlError) as caught:

@@ -169,9 +169,9 @@ def test_an_encoding_is_known_or_refused(name: str):
 def test_a_file_that_is_not_the_export_changes_nothing(registry: Registry, text: str, error: str):
     """A header without the columns that every row needs, or with one twice, is refused before anything is written."""
     with pytest.raises(InvalidInput, match=error):
-        registry.import_sessions(io.BytesIO(text.encode()), read_mapping(MAP.encode(), "map.yaml"))
+        registry.imports.run(io.BytesIO(text.encode()), read_mapping(MAP.encode(), "map.yaml"))
     assert registry.count() == 0
-    assert len(list(registry.events())) == 1
+    assert len(list(registry.audit.events())) == 1
 
 
 def test_a_pick_begins_in_a_column_and_a_key_field_is_no_column(registry: Registry):
@@ -179,7 +179,7 @@ def test_a_pick_begins_in_a_column_and_a_key_field_is_no_column(registry: Regist
     mapping = read_mapping(b"fields: {username: 'who[Name=User].Value', at: t}\nkey: [username]\n", "map.yaml")
     cell = json.dumps([{"Name": "User", "Value": "alice"}]).replace('"', '""')
     text = f'who,t,username,username\n"{cell}",2026-02-01,x,y\n'
-    assert registry.import_sessions(io.BytesIO(text.encode()), mapping).registered == 1
+    assert registry.imports.run(io.BytesIO(text.encode()), mapping).registered == 1
     assert [session.username for session in registry.sessions()] == ["alice"]
 
 
@@ -195,7 +195,7 @@ def test_a_format_that_python_cannot_read_is_a_fault(form: str):
 def test_a_position_that_no_list_has(registry: Registry):
     """However long it is written, it is blank."""
     mapping = read_mapping(f"fields: {{username: u.{'1' * 5_000}, at: t}}\nkey: [username]\n".encode(), "map.yaml")
-    outcome = registry.import_sessions(io.BytesIO(b'{"u": ["alice"], "t": "2026-02-01"}'), mapping)
+    outcome = registry.imports.run(io.BytesIO(b'{"u": ["alice"], "t": "2026-02-01"}'), mapping)
     assert outcome.rejections == ((1, "the username is blank"),)
 
 
@@ -204,7 +204,7 @@ def test_a_cell_that_holds_json_is_entered(registry: Registry):
     mapping = read_mapping(b"fields: {username: who.name, at: event.time}\nkey: [username]\n", "map.yaml")
     cell = json.dumps({"name": "alice"}).replace('"', '""')
     text = f'who,event.time\n"{cell}",2026-02-01\n'
-    assert registry.import_sessions(io.BytesIO(text.encode()), mapping).registered == 1
+    assert registry.imports.run(io.BytesIO(text.encode()), mapping).registered == 1
     assert [session.username for session in registry.sessions()] == ["alice"]
 
 
@@ -222,7 +222,7 @@ Date (UTC),Request ID,User agent,User ID,User,Username,Application,Application I
 def test_the_shipped_mapping_of_a_csv_export(registry: Registry, encoding: str):
     """Microsoft Entra's sign-in log in the columns of its download: failures skipped, duplicates counted, blank stays blank."""
     mapping = read_mapping((ROOT / "docs/mappings/entra-sign-ins.yaml").read_bytes(), "entra-sign-ins.yaml")
-    outcome = registry.import_sessions(io.BytesIO(ENTRA.encode(encoding)), mapping)
+    outcome = registry.imports.run(io.BytesIO(ENTRA.encode(encoding)), mapping)
     counts = outcome.rows
     assert (counts.read, counts.used, counts.skipped, counts.duplicates, counts.rejected) == (5, 3, 1, 1, 0)
     bob, alice = sorted(registry.sessions(), key=lambda session: session.username, reverse=True)

@@ -292,7 +292,7 @@ def interpreted(raw: bytes, encoding: str | None, mapping: Mapping) -> bool:
 
 def state(registry: Registry) -> tuple[int, int]:
     """How many sessions there are, and which event is the last."""
-    return registry.count(), next(registry.events()).seq
+    return registry.count(), next(registry.audit.events()).seq
 
 
 def test_damaged_exports_change_everything_or_nothing(install: Install):
@@ -317,7 +317,7 @@ def imported(registry: Registry, raw: bytes, encoding: str | None, mapping: Mapp
     """Whether a file is imported, checked all around."""
 
     def once(dry_run: bool = False):
-        return registry.import_sessions(io.BytesIO(raw), mapping, encoding=encoding, dry_run=dry_run)
+        return registry.imports.run(io.BytesIO(raw), mapping, encoding=encoding, dry_run=dry_run)
 
     before = state(registry)
     try:
@@ -342,7 +342,7 @@ def check_registry(registry: Registry) -> None:
         assert one.created_at <= one.last_used_at
         assert min(one.idle_expires_at, one.absolute_expires_at) >= one.created_at
         assert one.expires_at == one.fixed_expires_at or one.expires_at >= one.created_at
-    registry.verify_audit()
+    registry.audit.verify()
 
 
 def test_damaged_exports_through_the_command(installed: Authctl, tmp_path: Path):

@@ -45,7 +45,7 @@ def issue(registry: Registry, user: str = "alice", **options: str):
 def load(registry: Registry, *times: str):
     """Import alice's sign-ins at those instants."""
     rows = b"".join(json.dumps({"user": "alice", "time": time}).encode() + b"\n" for time in times)
-    return registry.import_sessions(io.BytesIO(rows), MAP)
+    return registry.imports.run(io.BytesIO(rows), MAP)
 
 
 # The head outside: anchor.advance
@@ -59,7 +59,7 @@ def test_the_head_outside_never_goes_backwards_when_a_slower_writer_comes_second
         issue(registry, user)
     newest = (home / "audit.head").read_bytes()
     for seq in (1, 2, 3, 4):
-        registry._installation.head.advance([registry.event(seq)])
+        registry._installation.head.advance([registry.audit.event(seq)])
         assert (home / "audit.head").read_bytes() == newest, seq
     registry.close()
     with closing(sqlite3.connect(home / "registry.db", isolation_level=None)) as connection:
@@ -69,7 +69,7 @@ def test_the_head_outside_never_goes_backwards_when_a_slower_writer_comes_second
         Registry.open(home, registry=home / "registry.db", clock=clock) as again,
         pytest.raises(IntegrityFailure, match=r"audit\.head knows 4"),
     ):
-        again.verify_audit()
+        again.audit.verify()
 
 
 # The key of a token: judging.owned
@@ -106,10 +106,10 @@ def test_a_token_that_another_key_of_the_ring_signed_is_unknown(
     """Its key must be its session's: who got hold of an old key makes no tokens for what the present one signed, nor with the new
     one for what the old one signed."""
     if is_rotated_first:
-        kinds.rotate_keys(note="every year")
+        kinds.keys.rotate(note="every year")
     issued = issue(kinds, profile=profile)
     if not is_rotated_first:
-        kinds.rotate_keys(note="every year")
+        kinds.keys.rotate(note="every year")
     mint = TokenMint(key_ring.load(home / "keys.json"))
     (other,) = (key.id for key in mint.ring.keys if key.id != issued.session.key_id)
     forged = signed_again(issued.access_token, mint, other)
@@ -117,14 +117,14 @@ def test_a_token_that_another_key_of_the_ring_signed_is_unknown(
     with pytest.raises(TokenUnknown):
         kinds.verify(forged)
     assert kinds.end([forged]).ended == 0
-    assert kinds.revoke_token(forged, note="leaked").selected == 0
+    assert kinds.tokens.revoke(forged, note="leaked").selected == 0
     if issued.refresh_token:
         with pytest.raises(TokenUnknown):
             kinds.refresh(signed_again(issued.refresh_token, mint, other))
     assert kinds.verify(issued.access_token)
     kinds.revoke(SessionFilter(username="alice"), note="lost device")
     with pytest.raises(TokenUnknown):
-        kinds.wipe_done(forged)
+        kinds.tokens.wipe_done(forged)
 
 
 # What imports leave alone: merging._deadlines, writing._KEEP_FINALS
@@ -135,13 +135,13 @@ def test_a_late_row_does_not_move_an_end_back_that_a_profile_s_application_made(
     registry = install(FOREVER)
     load(registry, "2025-03-05T12:00:00Z")
     tight = profiles.read(b"version: 1\nprofiles: {default: {idle_timeout: 3d}}", "p.yaml")
-    assert registry.apply_profiles(tight, note="tightened").ended == 1
+    assert registry.profiles.apply(tight, note="tightened").ended == 1
     clock.forward(days=2)
     assert load(registry, "2025-03-09T12:00:00Z").updated == 1
     (found,) = registry.sessions()
     assert found.last_used_at == parse_instant("2025-03-09T12:00:00Z")
     assert found.ends_at == int(START.timestamp()) * 10**6
-    assert registry.clean_up().removed == 0
+    assert registry.cleanup.run().removed == 0
 
 
 DEEDS: dict[str, Callable[[Registry], object]] = {
@@ -160,7 +160,7 @@ def test_a_removed_session_s_last_use_that_lay_ahead_of_the_clock_stays_settled(
     load(registry, ahead)
     DEEDS[how](registry)
     clock.forward(days=400)
-    assert registry.clean_up(accept_clock_jump=True).removed == 1
+    assert registry.cleanup.run(accept_clock_jump=True).removed == 1
     outcome = load(registry, ahead)
     assert (outcome.registered, outcome.unchanged) == (0, 1)
     assert registry.count() == 0
@@ -208,14 +208,14 @@ def test_a_login_from_the_future_does_not_block_the_cache(install: Install, home
 
     def log_in() -> str:
         registry.login(username="alice", application="Exchange", password="correct horse")
-        return json.loads(next(registry.events()).detail)["authenticated_by"]
+        return json.loads(next(registry.audit.events()).detail)["authenticated_by"]
 
     clock.forward(days=2)
     assert log_in() == "staff"
     clock.forward(days=-2)
-    registry.accept_clock(note="the battery was empty")
+    registry.doctor.accept_clock(note="the battery was empty")
     assert [log_in(), log_in()] == ["staff", "cache"]
-    (remembered,) = registry.cached_logins("alice")
+    (remembered,) = registry.cache.list("alice")
     assert remembered.login.authenticated_at == int(START.timestamp()) * 10**6
 
 
@@ -232,7 +232,7 @@ sys.stdin.readline()
 WAITING_TWICE: dict[str, Callable[[Registry, str], object]] = {
     "a user": lambda registry, _: registry.revoke(SessionFilter(username="alice"), note="lost device"),
     "everybody": lambda registry, _: registry.revoke(SessionFilter(everything=True), note="breach"),
-    "a token": lambda registry, token: registry.revoke_token(token, note="lost device"),
+    "a token": lambda registry, token: registry.tokens.revoke(token, note="lost device"),
 }
 
 

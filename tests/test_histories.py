@@ -194,7 +194,7 @@ class Histories(RuleBasedStateMachine):
         if self.registry:
             for mapping, named, rows in self.files:
                 self.load(mapping, named, rows)
-            self.registry.verify_audit()
+            self.registry.audit.verify()
             self.registry.close()
         shutil.rmtree(self.folder)
 
@@ -332,7 +332,7 @@ class Histories(RuleBasedStateMachine):
             + "; ".join(" ".join(f"{v}" for v in r.values()) for r in rows)
         )
         raw = b"".join(json.dumps(row).encode() + b"\n" for row in rows)
-        outcome = self.registry.import_sessions(io.BytesIO(raw), MAPPINGS[mapping], profile=named)
+        outcome = self.registry.imports.run(io.BytesIO(raw), MAPPINGS[mapping], profile=named)
         told, faults = self.understood(mapping, rows)
         assert [line for line, _ in outcome.rejections] == faults
         assert (outcome.rows.read, outcome.rows.used) == (len(rows), len(rows) - len(faults))
@@ -679,17 +679,17 @@ class Histories(RuleBasedStateMachine):
         ]
         if deed == "enable":
             if user in self.disabled:
-                self.registry.enable_user(user, note=note)
+                self.registry.users.enable(user, note=note)
                 self.disabled.discard(user)
             return
         if deed == "disable":
-            if not self.registry.disable_user(user, note=note).changed:
+            if not self.registry.users.disable(user, note=note).changed:
                 assert user in self.disabled
                 return
             self.disabled.add(user)
             done = Deed(self.now, "disabled", note, self.rules, user)
         else:
-            self.registry.password_changed(user, note=note)
+            self.registry.users.password_changed(user, note=note)
             done = Deed(self.now, "password", note, self.rules, user)
         self.deeds.append(done)
         before = self.look()
@@ -713,7 +713,7 @@ class Histories(RuleBasedStateMachine):
         REACHED["deed: apply"] += 1
         note = self.note()
         self.rules = Rules(short, long, long_for, password)
-        self.registry.apply_profiles(self.read_rules(), note=note)
+        self.registry.profiles.apply(self.read_rules(), note=note)
         for one in self.look().values():
             if one.status_at(self.now) != "active":
                 assert self.listed[one.id].status != "active"
@@ -724,7 +724,7 @@ class Histories(RuleBasedStateMachine):
         """Keep a copy of the registry, and of what the model knows."""
         REACHED["deed: back up"] += 1
         file = self.folder / f"copy-{len(self.copies)}.db"
-        self.registry.back_up(file)
+        self.registry.backups.create(file)
         self.copies.append(Copy(file, dict(self.places), dict(self.listed), self.rules, frozenset(self.disabled)))
 
     @precondition(lambda self: self.copies)
@@ -759,7 +759,7 @@ class Histories(RuleBasedStateMachine):
                     "what was revoked since the backup is carried"
                 )
         for user in USERS:
-            found = {one.user.username.lower(): one.user.disabled_at for one in self.registry.users()}
+            found = {one.user.username.lower(): one.user.disabled_at for one in self.registry.users.list()}
             assert (found.get(user) is not None) == (user in self.disabled), "who was disabled is"
 
     def remember_ends(self, sessions: dict[str, Session]) -> None:
@@ -776,7 +776,7 @@ class Histories(RuleBasedStateMachine):
         """Remove what ended more than six months ago, after some time."""
         REACHED["deed: clean up"] += 1
         self.clock.forward(days=31 * months)
-        outcome = self.registry.clean_up(accept_clock_jump=True)
+        outcome = self.registry.cleanup.run(accept_clock_jump=True)
         before = self.look()
         removed = {one: session for one, session in before.items() if one not in self.listed}
         due = {one for one, session in before.items() if end_by(session, self.now) < outcome.cutoff}
@@ -841,7 +841,7 @@ class Histories(RuleBasedStateMachine):
 
     def counts_agree(self) -> None:
         """The audit chain is whole; every count by status is what the list has."""
-        self.registry.verify_audit()
+        self.registry.audit.verify()
         statuses = [one.status for one in self.listed.values()]
         for status in ("active", "expired", "revoked"):
             assert self.registry.count(SessionFilter(status=status)) == statuses.count(status), status

@@ -39,7 +39,7 @@ def row(day: int, user: str = "alice", app: str | None = "Outlook", **details) -
 
 def load(registry: Registry, *rows: dict, mapping: Mapping = MAP, **options):
     """Import rows."""
-    return registry.import_sessions(io.BytesIO(lines(*rows)), mapping, **options)
+    return registry.imports.run(io.BytesIO(lines(*rows)), mapping, **options)
 
 
 def content(registry: Registry) -> list[dict]:
@@ -152,7 +152,7 @@ def test_what_was_final_stays_so_after_cleanup(install: Install, clock: Clock, h
     else:
         registry.end([found.id])
     clock.forward(days=400)
-    assert registry.clean_up(accept_clock_jump=True).removed == 1
+    assert registry.cleanup.run(accept_clock_jump=True).removed == 1
     assert load(registry, *rows).unchanged == 1
     assert registry.count() == 0
     assert load(registry, {**row(5), "time": "2027-01-01T12:00:00Z"}).registered == 1
@@ -254,7 +254,7 @@ def test_a_dry_run_counts_and_writes_nothing(registry: Registry):
     rows = [row(1), row(2, "bob"), {"user": "", "time": DAYS[1]}]
     dry = load(registry, *rows, dry_run=True)
     assert registry.count() == 0
-    assert [event.action for event in registry.events()] == ["registry.init"]
+    assert [event.action for event in registry.audit.events()] == ["registry.init"]
     done = load(registry, *rows)
     assert (dry.registered, dry.rows, dry.rejections) == (done.registered, done.rows, done.rejections)
     assert done.rejections == ((3, "the username is blank"),)
@@ -264,15 +264,15 @@ def test_a_file_that_cannot_be_read_changes_nothing(registry: Registry):
     """Not one row of half a file is registered, and there is no event of it."""
     raw = lines(row(1), row(2, "bob"))[:-9]
     with pytest.raises(InvalidInput):
-        registry.import_sessions(io.BytesIO(raw), MAP)
+        registry.imports.run(io.BytesIO(raw), MAP)
     assert registry.count() == 0
-    assert len(list(registry.events())) == 1
+    assert len(list(registry.audit.events())) == 1
 
 
 def test_events_at_start_and_end(registry: Registry):
     """The first says what is about to happen, the last what did; many batches make no more."""
     load(registry, *(row(n % 27, f"user{n}") for n in range(1_200)), name="export.jsonl", actor="bob")
-    done, begun = itertools.islice(registry.events(), 2)
+    done, begun = itertools.islice(registry.audit.events(), 2)
     assert (begun.action, done.action, done.actor) == ("session.import", "session.import", "bob")
     assert json.loads(begun.detail) == {"file": "export.jsonl", "keys": 1200, "rows": 1200, "stage": "begun"}
     assert json.loads(done.detail)["registered"] == 1200
@@ -315,7 +315,7 @@ def test_rows_ahead_of_the_clock_are_settled_by_what_ended_them(registry: Regist
     assert load(registry, ahead).unchanged == 1
     assert registry.count(SessionFilter(status="active")) == 0
     clock.forward(days=400)
-    registry.clean_up(accept_clock_jump=True)
+    registry.cleanup.run(accept_clock_jump=True)
     load(registry, ahead)
     assert registry.count(SessionFilter(status="active")) == 0
 
@@ -325,10 +325,10 @@ def test_an_import_does_not_take_back_when_a_profile_ended_a_session(install: In
     registry = install("version: 1\nprofiles: {default: {idle_timeout: never}}")
     load(registry, {**row(5), "time": "2025-03-05T12:00:00Z"})
     tight = profiles.read(b"version: 1\nprofiles: {default: {idle_timeout: 3d}}", "p.yaml")
-    assert registry.apply_profiles(tight, note="tightened").ended == 1
+    assert registry.profiles.apply(tight, note="tightened").ended == 1
     clock.forward(days=2)
     assert load(registry, {**row(5), "time": "2025-03-01T12:00:00Z"}).updated == 1
-    assert registry.clean_up().removed == 0
+    assert registry.cleanup.run().removed == 0
 
 
 @pytest.mark.parametrize("event_id", [{"a": 1}, "\ud800", "x" * 2000])

@@ -24,7 +24,7 @@ def lines(*rows: tuple[str, str, str, str]) -> bytes:
 
 def load(registry: Registry, *rows: tuple[str, str, str, str]):
     """Import those rows."""
-    return registry.import_sessions(io.BytesIO(lines(*rows)), MAP)
+    return registry.imports.run(io.BytesIO(lines(*rows)), MAP)
 
 
 def by_user(registry: Registry) -> dict[str, tuple[str, str | None]]:
@@ -69,10 +69,10 @@ def test_k3_a_partial_listing_ends_nobody(registry: Registry):
 def test_k3_an_empty_listing_changes_nothing(registry: Registry, content: bytes):
     """The outcome of a file without a used row gives the reason, and not even an event is written."""
     load(registry, ("s1", "alice", "PC", BEFORE))
-    events = len(list(registry.events()))
-    assert registry.import_sessions(io.BytesIO(content), MAP).unused_because
+    events = len(list(registry.audit.events()))
+    assert registry.imports.run(io.BytesIO(content), MAP).unused_because
     assert by_user(registry) == {"alice": ("active", None)}
-    assert len(list(registry.events())) == events
+    assert len(list(registry.audit.events())) == events
 
 
 def test_k3_an_empty_listing_by_command(installed: Authctl, tmp_path: Path):

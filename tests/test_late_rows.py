@@ -34,7 +34,7 @@ def row(user: str = "alice", hours: float = 1, sid: str = "s1", **details: str) 
 def load(registry: Registry, *rows: dict[str, str], mapping: Mapping = BY_SID, **options: object) -> ImportOutcome:
     """Import rows as JSON lines."""
     raw = "\n".join(map(json.dumps, rows)).encode()
-    return registry.import_sessions(io.BytesIO(raw), mapping, **options)  # type: ignore[arg-type]
+    return registry.imports.run(io.BytesIO(raw), mapping, **options)  # type: ignore[arg-type]
 
 
 def named(registry: Registry, user: str = "alice") -> list[Session]:
@@ -158,7 +158,7 @@ def test_later_assignments_move_nothing_in_or_out(install: Install, clock: Clock
     registry.revoke(SessionFilter(profile="b"), note="profile b is retired")
     clock.forward(hours=1)
     other = text.replace("application: Mail", "application: Other")
-    registry.apply_profiles(profiles.read(other.encode(), "profiles.yaml"), note="other is b now")
+    registry.profiles.apply(profiles.read(other.encode(), "profiles.yaml"), note="other is b now")
     load(registry, row(), row("bob", sid="s2", app="Other"))
     assert [s.note for s in named(registry)][-1] == "profile b is retired"
     assert next(registry.sessions(SessionFilter(username="bob"))).status == "active"
@@ -180,7 +180,7 @@ def test_a_cleanup_keeps_what_a_revocation_meant(at_noon: Registry, clock: Clock
     """Its criteria, instant and note bind rows although every session that it revoked is gone."""
     at_noon.revoke(SessionFilter(username="alice"), note="lost device")
     clock.forward(days=300)
-    assert at_noon.clean_up(accept_clock_jump=True).removed == 1
+    assert at_noon.cleanup.run(accept_clock_jump=True).removed == 1
     load(at_noon, row())
     assert [(s.status.value, s.note) for s in named(at_noon)] == [("revoked", "lost device")]
 

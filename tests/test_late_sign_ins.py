@@ -44,7 +44,7 @@ def row(time: str, user: str = "alice", sid: str = "s1", **details: Any) -> dict
 def load(registry: Registry, *rows: dict[str, Any], mapping: Mapping = BY_SID, **options: Any) -> Any:
     """Import rows."""
     raw = b"".join(json.dumps(one).encode() + b"\n" for one in rows)
-    return registry.import_sessions(io.BytesIO(raw), mapping, **options)
+    return registry.imports.run(io.BytesIO(raw), mapping, **options)
 
 
 def sessions(registry: Registry, user: str = "alice") -> list[Session]:
@@ -198,7 +198,7 @@ def test_what_matched_only_revoked_sessions_is_recorded(registry: Registry, cloc
     clock.forward(hours=1)
     outcome = registry.revoke(SessionFilter(**criteria), note="the second")
     assert (outcome.revoked, outcome.already_revoked, outcome.revocation_id is None) == (0, 1, False)
-    event = next(iter(registry.events()))
+    event = next(iter(registry.audit.events()))
     assert (event.action, event.note) == ("session.revoke", "the second")
     if "status" not in criteria:
         load(registry, row("09:30", "bob", dev="B-2"))
@@ -218,16 +218,16 @@ def test_ids_that_were_revoked_already_write_nothing(registry: Registry):
     """No revocation and no event, as before."""
     (bob,) = sessions(registry, "bob")
     registry.revoke(SessionFilter(ids=(bob.id,)), note="the first")
-    events = len(list(registry.events()))
+    events = len(list(registry.audit.events()))
     assert registry.revoke(SessionFilter(ids=(bob.id,)), note="the second").revocation_id is None
-    assert len(list(registry.events())) == events
+    assert len(list(registry.audit.events())) == events
 
 
 def test_a_clean_up_keeps_what_binds_late_rows(registry: Registry, clock: Clock, noon: int):
     """The selector, instant and note of a revocation by criteria outlive the sessions that it revoked."""
     registry.revoke(SessionFilter(device="A-1"), note="lost device")
     clock.forward(days=400)
-    assert registry.clean_up(accept_clock_jump=True).removed == 1
+    assert registry.cleanup.run(accept_clock_jump=True).removed == 1
     load(registry, row("10:00"))
     (late,) = sessions(registry)
     assert (late.status, late.note, late.revoked_at) == ("revoked", "lost device", noon)
@@ -313,7 +313,7 @@ def test_the_profile_is_the_one_that_was_assigned_then(install: Install, clock: 
     registry.revoke(SessionFilter(profile="mail"), note="mail retired")
     clock.forward(hours=1)
     other = f"version: 1\ndefault_profile: default\nassignments: [{{application: Web, profile: mail}}]\n{both}"
-    registry.apply_profiles(profiles.read(other.encode(), "p.yaml"), note="reassigned")
+    registry.profiles.apply(profiles.read(other.encode(), "p.yaml"), note="reassigned")
     load(registry, row("10:00"), row("10:00", sid="s2", app="Web"))
     found = {one.application: one.note for one in sessions(registry)}
     assert found == {"Mail": "mail retired", "Web": None}
@@ -350,12 +350,12 @@ def test_a_session_that_had_expired_is_not_taken_up_again_after_a_hard_end(
 def end_hard(registry: Registry, deed: str, folder: Path, clock: Clock) -> None:
     """End alice's sessions, and let her sign in again."""
     if deed == "disabled":
-        registry.disable_user("alice", note="left the company")
-        registry.enable_user("alice", note="came back")
+        registry.users.disable("alice", note="left the company")
+        registry.users.enable("alice", note="came back")
     elif deed == "password":
-        registry.password_changed("alice", note="reset")
+        registry.users.password_changed("alice", note="reset")
     else:
-        registry.back_up(folder / "copy.db")
+        registry.backups.create(folder / "copy.db")
         registry.close()
         home = find_home(folder / "home", folder / "home" / "registry.db")
         restore(home, folder / "copy.db", note="disk lost", clock=clock)
@@ -363,7 +363,7 @@ def end_hard(registry: Registry, deed: str, folder: Path, clock: Clock) -> None:
 
 def test_what_ended_and_was_revoked_afterwards_is_revoked(registry: Registry, clock: Clock, noon: int):
     """As it is when the rows are told in time: an ended session can be revoked all the same."""
-    registry.password_changed("alice", note="reset")
+    registry.users.password_changed("alice", note="reset")
     clock.forward(hours=1)
     registry.revoke(SessionFilter(username="alice"), note="lost device")
     load(registry, row("10:00"))
@@ -374,7 +374,7 @@ def test_deeds_since_a_backup_bind_late_rows_after_it_was_restored(
     registry: Registry, clock: Clock, noon: int, tmp_path: Path
 ):
     """A revocation by criteria is carried over with its note."""
-    registry.back_up(tmp_path / "copy.db")
+    registry.backups.create(tmp_path / "copy.db")
     clock.forward(hours=1)
     registry.revoke(SessionFilter(username="alice"), note="lost device")
     clock.forward(hours=1)
@@ -448,7 +448,7 @@ def test_order_and_files_do_not_matter_to_a_shared_key(install: Install, clock: 
     for folder, split in (("one", False), ("two", True)):
         registry = install(FOREVER, folder=folder)
         registry.issue(username="alice", application="Web")
-        registry.disable_user("alice", note="left the company")
+        registry.users.disable("alice", note="left the company")
         rows = [row("08:00"), row("08:30", "alicia")]
         for part in [rows[:1], rows[1:]] if split else [rows]:
             load(registry, *part)
@@ -461,7 +461,7 @@ def test_a_row_of_another_user_is_listed_though_the_key_s_session_was_cleaned_up
     load(registry, row("08:00"))
     registry.revoke(SessionFilter(username="alice"), note="lost device")
     clock.forward(days=400)
-    registry.clean_up(accept_clock_jump=True)
+    registry.cleanup.run(accept_clock_jump=True)
     outcome = load(registry, row("08:30", "carol"))
     assert [status for status, _ in verdicts(registry, "carol")] in (["expired"], ["revoked"]) or outcome.moved
 

@@ -197,7 +197,7 @@ def test_a_name_stays_a_name(registry: Registry, name: str):
 
 def test_a_name_that_the_server_takes_for_another_is_no_answer(registry: Registry):
     """OpenLDAP takes I with a dot above for i, and authctl does not: alice, disabled, must not come back by that."""
-    registry.disable_user("alice", note="left the company")
+    registry.users.disable("alice", note="left the company")
     with pytest.raises(AuthenticatorUnavailable, match="matched another name"):
         log_in(registry, "al\u0130ce", "correct horse")
     with pytest.raises(Refused, match="is disabled"):

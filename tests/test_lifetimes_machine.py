@@ -186,7 +186,7 @@ class Lifetimes(RuleBasedStateMachine):
     def teardown(self) -> None:
         """The audit trail holds; nothing is left behind."""
         if self.rules:
-            self.registry.verify_audit()
+            self.registry.audit.verify()
             self.registry.close()
         shutil.rmtree(self.folder)
 
@@ -385,7 +385,7 @@ class Lifetimes(RuleBasedStateMachine):
         """An application says that its data is removed, by any token it ever had; only where that was ordered."""
         token = data.draw(st.sampled_from(one.access_tokens + one.refresh_tokens))
         try:
-            session = self.registry.wipe_done(token)
+            session = self.registry.tokens.wipe_done(token)
         except TokenInvalid:
             assert one.wipe() is None
             return
@@ -411,7 +411,7 @@ class Lifetimes(RuleBasedStateMachine):
         elif by == "token":
             hit = [one]
             token = data.draw(st.sampled_from(one.access_tokens + one.refresh_tokens))
-            outcome = self.registry.revoke_token(token, note=note)
+            outcome = self.registry.tokens.revoke(token, note=note)
         elif by == "user":
             hit = [other for other in self.known if other.user == one.user]
             outcome = self.registry.revoke(SessionFilter(username=one.user), note=note)
@@ -447,7 +447,7 @@ class Lifetimes(RuleBasedStateMachine):
     def disable(self, _data: st.DataObject, one: Known) -> None:
         """Everything of theirs that lives ends."""
         user = one.user
-        outcome = self.registry.disable_user(user, note=self.note())
+        outcome = self.registry.users.disable(user, note=self.note())
         living = [one for one in self.known if one.user == user and one.status(self.now) == "active"]
         assert (outcome.changed, outcome.ended) == (user not in self.disabled, len(living))
         if outcome.changed or living:
@@ -456,7 +456,7 @@ class Lifetimes(RuleBasedStateMachine):
 
     def enable(self, _data: st.DataObject, one: Known) -> None:
         """They may sign in again; nothing comes back."""
-        changed = self.registry.enable_user(one.user, note=self.note()).changed
+        changed = self.registry.users.enable(one.user, note=self.note()).changed
         assert changed == (one.user in self.disabled)
         if changed:
             self.disabled.remove(one.user)
@@ -471,7 +471,7 @@ class Lifetimes(RuleBasedStateMachine):
             how = self.rules[other.profile].on_password
             if how == "all" or (how == "password" and other.way != "key"):
                 ending.append(other)
-        outcome = self.registry.password_changed(user, note=self.note())
+        outcome = self.registry.users.password_changed(user, note=self.note())
         assert (outcome.ended, outcome.kept) == (len(ending), len(living) - len(ending))
         self.hard_end(ending, "password_changed")
 
@@ -480,8 +480,8 @@ class Lifetimes(RuleBasedStateMachine):
         """Another profile is put in force; active sessions are judged anew, and nothing revives."""
         self.rules[name] = data.draw(st.sampled_from(CHOICES[name]))
         wanted = self.read()
-        predicted = self.registry.diff_profiles(wanted)
-        outcome = self.registry.apply_profiles(wanted, note=self.note())
+        predicted = self.registry.profiles.diff(wanted)
+        outcome = self.registry.profiles.apply(wanted, note=self.note())
         counts = {"shortened": 0, "lengthened": 0, "ended": 0}
         for one in self.known:
             if one.note is None:
@@ -519,7 +519,7 @@ class Lifetimes(RuleBasedStateMachine):
         may = self.rules[name].continuity and not self.unended(name)
         until = None if length == FOREVER else (self.now + length) * 10**6
         try:
-            self.registry.start_continuity([name], until=until, note=self.note())
+            self.registry.continuity.start([name], until=until, note=self.note())
         except Refused:
             assert not may
             return
@@ -540,17 +540,17 @@ class Lifetimes(RuleBasedStateMachine):
     @rule()
     def outage_is_over(self) -> None:
         """Every event ends; what was beyond its time expires."""
-        let_go = {name: 0 for name in CHOICES if self.unended(name)}
+        end_forbidden_events = {name: 0 for name in CHOICES if self.unended(name)}
         for one in self.known:
-            if one.profile in let_go and one.status(self.now) == "active" and one.expires <= self.now:
-                let_go[one.profile] += 1
-        before, ended = dict.fromkeys(let_go, 0), dict.fromkeys(let_go, 0)
-        for state in self.registry.continuity():
+            if one.profile in end_forbidden_events and one.status(self.now) == "active" and one.expires <= self.now:
+                end_forbidden_events[one.profile] += 1
+        before, ended = dict.fromkeys(end_forbidden_events, 0), dict.fromkeys(end_forbidden_events, 0)
+        for state in self.registry.continuity.status():
             before[state.event.profile] += state.held
-        for state in self.registry.end_continuity(note=self.note()):
+        for state in self.registry.continuity.end(note=self.note()):
             ended[state.event.profile] += state.held
-        assert ended == before == let_go
-        for name in let_go:
+        assert ended == before == end_forbidden_events
+        for name in end_forbidden_events:
             self.end_outages(name)
         self.recorded()
 

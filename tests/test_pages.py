@@ -153,7 +153,7 @@ class World:
 
     def user(self, which: int, how: int) -> None:
         """A user is disabled, is let in again, or has a new password."""
-        deeds = (self.registry.disable_user, self.registry.enable_user, self.registry.password_changed)
+        deeds = (self.registry.users.disable, self.registry.users.enable, self.registry.users.password_changed)
         deeds[how % 3](USERS[which % 3], note="left the firm")
 
     def imports(self, which: int, how: int) -> None:
@@ -167,45 +167,45 @@ class World:
                 {"sid": sid, "user": USERS[sid % 3], "app": "Outlook", "device": device, "time": at.isoformat()}
             )
         file = io.BytesIO(b"".join(json.dumps(row).encode() + b"\n" for row in rows))
-        self.registry.import_sessions(file, MAP)
+        self.registry.imports.run(file, MAP)
 
     def imports_new(self, which: int, how: int) -> None:
         """Another system's log has a sign-in that nobody knew of, of now or of a while ago."""
         at = self.now - timedelta(minutes=which * how)
         row = {"sid": f"new{self.deeds}", "user": USERS[which % 3], "app": "Outlook", "time": at.isoformat()}
-        self.registry.import_sessions(io.BytesIO(json.dumps(row).encode()), MAP)
+        self.registry.imports.run(io.BytesIO(json.dumps(row).encode()), MAP)
 
     def apply(self, which: int, how: int) -> None:
         """Other profiles are put in force."""
-        self.registry.apply_profiles(ruled(which), note="as decided")
+        self.registry.profiles.apply(ruled(which), note="as decided")
 
     def continuity(self, which: int, how: int) -> None:
         """An outage begins, or is over."""
         if how % 2:
-            self.registry.start_continuity(["mail"], note="provider is down")
+            self.registry.continuity.start(["mail"], note="provider is down")
         else:
-            self.registry.end_continuity(note="it is back")
+            self.registry.continuity.end(note="it is back")
 
     def retire(self, which: int, how: int) -> None:
         """The key is rotated, and the old one retired."""
-        old = self.registry.signing_keys()[-1].key.id
-        self.registry.rotate_keys(note="yearly")
-        self.registry.retire_key(old, sign_out=True, note="yearly")
+        old = self.registry.keys.list()[-1].key.id
+        self.registry.keys.rotate(note="yearly")
+        self.registry.keys.retire(old, sign_out=True, note="yearly")
 
     def cleanup(self, which: int, how: int) -> None:
         """What ended long ago is removed."""
-        self.registry.clean_up(accept_clock_jump=True)
+        self.registry.cleanup.run(accept_clock_jump=True)
 
     def set_clock(self, which: int, how: int) -> None:
         """The clock was wrong, is set back, and that is accepted."""
         self.now -= timedelta(hours=1 + how % 30)
         self.replaced += 1
-        self.registry.accept_clock(note="it was ahead")
+        self.registry.doctor.accept_clock(note="it was ahead")
 
     def back_up(self, which: int, how: int) -> None:
         """A copy is taken."""
         self.copy = self.home.parent / f"copy-{len(list(self.home.parent.iterdir()))}.db"
-        self.registry.back_up(self.copy)
+        self.registry.backups.create(self.copy)
 
     def put_back(self, which: int, how: int) -> None:
         """The last copy is put back."""

@@ -87,8 +87,8 @@ def check_whole(home: Path) -> list[AuditEvent]:
         unknown = "SELECT count(*) FROM sessions WHERE revocation_id NOT IN (SELECT id FROM revocations)"
         assert database.execute(unknown).fetchone() == (0,)
     with Registry.open(home) as registry:
-        events = list(registry.events())[::-1]
-        assert registry.verify_audit().seq == len(events)
+        events = list(registry.audit.events())[::-1]
+        assert registry.audit.verify().seq == len(events)
     return events
 
 
@@ -386,7 +386,7 @@ def written_down(home: Path) -> Storm:
 def stocked(found: Path) -> Path:
     """The same with a thousand old sessions."""
     with Registry.open(found) as registry:
-        registry.import_sessions(rows(OLD, LONG_AGO), MAP, actor="founder")
+        registry.imports.run(rows(OLD, LONG_AGO), MAP, actor="founder")
     return found
 
 
@@ -469,8 +469,8 @@ def test_a_storm_finds_seeded_bugs(stocked: Path, together: Together, seed: str)
 def test_two_cleanups_at_once(found: Path, together: Together):
     """Together they remove exactly what may go, and each says how much of it was its own."""
     with Registry.open(found) as registry:
-        registry.import_sessions(rows([f"old-{number}" for number in range(3_000)], LONG_AGO), MAP)
-        registry.import_sessions(rows([f"kept-{number}" for number in range(500)], microseconds()), MAP)
+        registry.imports.run(rows([f"old-{number}" for number in range(3_000)], LONG_AGO), MAP)
+        registry.imports.run(rows([f"kept-{number}" for number in range(500)], microseconds()), MAP)
     removed = together([("clean_up", found, 10)] * 2)
     assert sum(removed) == 3_000
     with Registry.open(found) as registry:
@@ -517,7 +517,7 @@ def check_unhindered(home: Path) -> None:
         registry.verify(token)
         assert registry.revoke(SessionFilter(username="user-1"), note="lost device").revoked == 1
         assert registry.revoke(SessionFilter(everything=True), note="breach drill").revoked == 2_500
-        registry.clean_up()
+        registry.cleanup.run()
         assert time.monotonic() - began < 5
     with closing(sqlite3.connect(home / "registry.db", timeout=0)) as database:
         assert database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0] == 0
@@ -527,7 +527,7 @@ def check_unhindered(home: Path) -> None:
 def populated(installed: Authctl, home: Path) -> Path:
     """A registry with 2,500 sessions."""
     with Registry.open(home) as registry:
-        registry.import_sessions(rows([f"user-{number}" for number in range(2_500)], microseconds()), MAP)
+        registry.imports.run(rows([f"user-{number}" for number in range(2_500)], microseconds()), MAP)
     return home
 
 
@@ -655,14 +655,14 @@ class Round:
     def add(self, prefix: str, count: int, at: int) -> None:
         """Import sessions for so many users of this round, last used at an instant."""
         users = [f"{prefix}-{self.number}-{one}" for one in range(count)]
-        self.registry.import_sessions(rows(users, at), MAP)
+        self.registry.imports.run(rows(users, at), MAP)
 
 
 def revoke_user(this: Round) -> list[str]:
     """Revoke two hundred sessions of a user, and not another's."""
     at = format_instant(microseconds())
     written = [json.dumps({"user": f"user-{this.number}-0", "app": f"app {one}", "time": at}) for one in range(200)]
-    this.registry.import_sessions(io.BytesIO("\n".join(written).encode()), MAP)
+    this.registry.imports.run(io.BytesIO("\n".join(written).encode()), MAP)
     this.add("other", 1, microseconds())
     return ["revoke", "--user", f"user-{this.number}-0", "--note", this.note]
 
@@ -747,7 +747,7 @@ def apply_profiles(this: Round) -> list[str]:
 
 def applied(this: Round) -> bool:
     """Profiles in force, every deadline and the event are new, or all of them old."""
-    profile = this.registry.profiles().profiles["default"]
+    profile = this.registry.profiles.in_force().profiles["default"]
     done = profile.description == this.note
     sessions = this.sessions("user")
     assert len(sessions) == 300

@@ -48,12 +48,12 @@ def issue(registry: Registry, *users: str, **details) -> list[str]:
 
 def apply(registry: Registry, text: str, **options):
     """Put a profiles text in force."""
-    return registry.apply_profiles(profiles.read(text.encode(), "p.yaml"), note="tightened", **options)
+    return registry.profiles.apply(profiles.read(text.encode(), "p.yaml"), note="tightened", **options)
 
 
 def actions(registry: Registry) -> list[str]:
     """The actions of the audit log, newest first."""
-    return [event.action for event in registry.events()]
+    return [event.action for event in registry.audit.events()]
 
 
 # Issuing and verifying
@@ -167,18 +167,18 @@ def test_revoking_by_token(registry: Registry, clock: Clock):
     """One that is unknown or over is no error (RFC 7009); an expired or ended one's session is revoked, a revoked one's stays."""
     issued, expired = (registry.issue(username="alice", application="Outlook") for _ in range(2))
     with pytest.raises(Refused):
-        registry.revoke_token(issued.access_token, note=None)
-    unknown = registry.revoke_token("nonsense", note="signed out by the client")
+        registry.tokens.revoke(issued.access_token, note=None)
+    unknown = registry.tokens.revoke("nonsense", note="signed out by the client")
     assert (unknown.selected, unknown.revoked, unknown.revocation_id) == (0, 0, None)
-    outcome = registry.revoke_token(issued.access_token, note="signed out by the client", actor="gateway")
+    outcome = registry.tokens.revoke(issued.access_token, note="signed out by the client", actor="gateway")
     assert (outcome.revoked, outcome.sessions[0].id) == (1, issued.session.id)
     found = registry.session(issued.session.id)
     assert (found.status.value, found.note, found.revoked_by) == ("revoked", "signed out by the client", "gateway")
-    again = registry.revoke_token(issued.access_token, note="once more")
+    again = registry.tokens.revoke(issued.access_token, note="once more")
     assert (again.selected, again.revoked, again.already_revoked, again.revocation_id) == (1, 0, 1, None)
     clock.forward(days=4)
-    assert registry.revoke_token(expired.access_token, note="lost device").revoked == 1
-    assert [event.action for event in registry.events()].count("session.revoke") == 2
+    assert registry.tokens.revoke(expired.access_token, note="lost device").revoked == 1
+    assert [event.action for event in registry.audit.events()].count("session.revoke") == 2
 
 
 def test_revoking_by_token_needs_its_secret(registry: Registry, home: Path):
@@ -186,7 +186,7 @@ def test_revoking_by_token_needs_its_secret(registry: Registry, home: Path):
     issued = registry.issue(username="alice", application="Outlook")
     ring = key_ring.load(home / "keys.json")
     forged = TokenMint(ring).mint(TokenKind.ACCESS, ring.signing.id, issued.session.number, 0, b"\0" * 16)
-    assert registry.revoke_token(forged, note="lost device").selected == 0
+    assert registry.tokens.revoke(forged, note="lost device").selected == 0
     assert registry.end([forged]).not_found != ()
     assert registry.verify(issued.access_token).status == "active"
 
@@ -287,7 +287,7 @@ def test_criteria_that_matched_are_recorded_though_nothing_was_left_to_revoke(re
     for selection in (SessionFilter(username="alice"), SessionFilter(everything=True)):
         outcome = registry.revoke(selection, note="breach, once more")
         assert (outcome.selected, outcome.revoked, outcome.already_revoked) == (1, 0, 1)
-        event = next(registry.events())
+        event = next(registry.audit.events())
         assert (event.action, event.subject, event.note) == (
             "session.revoke",
             str(outcome.revocation_id),
@@ -405,7 +405,7 @@ def test_applying_a_tighter_profile_acts_at_once(registry: Registry, clock: Cloc
     longer = apply(registry, "version: 1\nprofiles: {default: {idle_timeout: 30d}}")
     assert (longer.lengthened, longer.ended) == (1, 0)
     assert registry.session(stale).status == "expired"
-    assert registry.verify_audit().seq == 5
+    assert registry.audit.verify().seq == 5
 
 
 def test_a_difference_is_what_applying_does(registry: Registry, clock: Clock):
@@ -414,10 +414,10 @@ def test_a_difference_is_what_applying_does(registry: Registry, clock: Clock):
     clock.forward(days=2)
     issue(registry, "bob")
     wanted = profiles.read(b"version: 1\ndefault_profile: new\nprofiles: {new: {}, default: {idle_timeout: 1d}}", "p")
-    found = {one.name: one for one in registry.diff_profiles(wanted)}
+    found = {one.name: one for one in registry.profiles.diff(wanted)}
     assert {name: one.change for name, one in found.items()} == {"new": "added", "default": "changed"}
     assert actions(registry)[0] == "session.issue"
-    done = registry.apply_profiles(wanted, note="tightened")
+    done = registry.profiles.apply(wanted, note="tightened")
     changed = found["default"]
     assert (
         (changed.shortened, changed.lengthened, changed.ended)
@@ -425,7 +425,7 @@ def test_a_difference_is_what_applying_does(registry: Registry, clock: Clock):
         == (1, 0, 1)
     )
     back = profiles.read(b"version: 1\nprofiles: {default: {idle_timeout: 1d}}", "p")
-    assert [(one.name, one.change) for one in registry.diff_profiles(back)] == [
+    assert [(one.name, one.change) for one in registry.profiles.diff(back)] == [
         ("default", "unchanged"),
         ("new", "withdrawn"),
     ]
@@ -437,7 +437,7 @@ def test_a_session_that_applying_ended_is_listed_its_six_months(install: Install
     issue(registry, "alice")
     clock.forward(days=300)
     assert apply(registry, "version: 1\nprofiles: {default: {idle_timeout: 3d}}").ended == 1
-    assert registry.clean_up().removed == 0
+    assert registry.cleanup.run().removed == 0
 
 
 def test_a_withdrawn_profile_rules_the_sessions_it_has(registry: Registry, clock: Clock):
@@ -475,17 +475,17 @@ def test_cleanup_says_what_it_does(registry: Registry, clock: Clock):
     clock.forward(days=400)
     issue(registry, "dora")
     before = actions(registry)
-    dry = registry.clean_up(dry_run=True, accept_clock_jump=True)
+    dry = registry.cleanup.run(dry_run=True, accept_clock_jump=True)
     assert actions(registry) == before
     told: list[tuple[int, int]] = []
-    done = registry.clean_up(accept_clock_jump=True, batch_size=2, progress=lambda one, of: told.append((one, of)))
+    done = registry.cleanup.run(accept_clock_jump=True, batch_size=2, progress=lambda one, of: told.append((one, of)))
     assert (dry.removed, dry.expired, dry.revoked) == (done.removed, done.expired, done.revoked) == (3, 2, 1)
     assert told[-1] == (3, 3)
     assert actions(registry)[:2] == ["cleanup.done", "cleanup.run"]
-    newest = next(registry.events())
+    newest = next(registry.audit.events())
     assert json.loads(newest.detail)["removed"] == {"expired": 2, "revoked": 1, "unacknowledged": 0}
     assert [s.username for s in registry.sessions()] == ["dora"]
-    assert registry.verify_audit()
+    assert registry.audit.verify()
 
 
 def test_older_than_may_only_lengthen(registry: Registry, clock: Clock):
@@ -494,9 +494,9 @@ def test_older_than_may_only_lengthen(registry: Registry, clock: Clock):
     clock.forward(days=250)
     for shorter in ("5 months", "30d"):
         with pytest.raises(Refused, match="shorter than the retention"):
-            registry.clean_up(older_than=parse_duration(shorter))
-    assert registry.clean_up(older_than=parse_duration("9 months"), accept_clock_jump=True).removed == 0
-    assert registry.clean_up(older_than=parse_duration("6 months"), accept_clock_jump=True).removed == 1
+            registry.cleanup.run(older_than=parse_duration(shorter))
+    assert registry.cleanup.run(older_than=parse_duration("9 months"), accept_clock_jump=True).removed == 0
+    assert registry.cleanup.run(older_than=parse_duration("6 months"), accept_clock_jump=True).removed == 1
 
 
 def test_the_retention_is_the_applied_one(registry: Registry, clock: Clock):
@@ -504,7 +504,7 @@ def test_the_retention_is_the_applied_one(registry: Registry, clock: Clock):
     issue(registry, "alice")
     clock.forward(days=40)
     apply(registry, "version: 1\nretention: 30 days\nprofiles: {default: {idle_timeout: 3d}}")
-    assert registry.clean_up().removed == 1
+    assert registry.cleanup.run().removed == 1
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=20)
@@ -517,10 +517,10 @@ def test_never_removed_before_six_months(registry: Registry, clock: Clock, day):
     (one,) = issue(registry, "alice")
     registry.end([one])
     clock.now += timedelta(days=181) - timedelta(microseconds=1)
-    registry.clean_up()
+    registry.cleanup.run()
     assert registry.session(one)
     clock.now += timedelta(days=7)
-    registry.clean_up()
+    registry.cleanup.run()
     with pytest.raises(NotFound):
         registry.session(one)
 
@@ -535,9 +535,9 @@ def test_every_change_has_its_event(registry: Registry):
     registry.end([issued.session.id], actor="app")
     outcome = registry.revoke(SessionFilter(username="ALICE"), note="lost device", actor="bob")
     apply(registry, "version: 1\nprofiles: {default: {idle_timeout: 1d}}", actor="eve")
-    registry.clean_up(actor="cron")
+    registry.cleanup.run(actor="cron")
     list(registry.sessions())
-    told = [(e.action, e.actor, e.subject, e.note) for e in registry.events()]
+    told = [(e.action, e.actor, e.subject, e.note) for e in registry.audit.events()]
     assert told[::-1][1:] == [
         ("session.issue", "app", issued.session.id, None),
         ("session.end", "app", issued.session.id, None),
@@ -555,7 +555,7 @@ def test_events_about_a_user_and_a_session(registry: Registry, clock: Clock):
     registry.revoke(SessionFilter(everything=True), note="breach drill")
 
     def found(**criteria) -> list[str]:
-        return [event.note or event.action for event in registry.events(EventFilter(**criteria))]
+        return [event.note or event.action for event in registry.audit.events(EventFilter(**criteria))]
 
     assert found(username="Alice") == ["lost device", "session.issue"]
     assert found(session_id=alice) == ["lost device", "session.issue"]
@@ -566,7 +566,7 @@ def test_events_about_a_user_and_a_session(registry: Registry, clock: Clock):
         with pytest.raises(error):
             found(session_id=unknown)
     clock.forward(days=400)
-    registry.clean_up(accept_clock_jump=True)
+    registry.cleanup.run(accept_clock_jump=True)
     assert found(session_id=alice) == ["lost device", "session.issue"]
 
 
@@ -585,12 +585,12 @@ def test_a_tampered_event_is_named(registry: Registry, home: Path, column: str):
             connection.commit()
             with Registry.open(home, registry=home / "registry.db") as reopened:
                 with pytest.raises(IntegrityFailure, match=f"event {seq} "):
-                    reopened.verify_audit()
-                list(reopened.events())
+                    reopened.audit.verify()
+                list(reopened.audit.events())
             connection.execute(f"UPDATE audit_events SET {column} = ? WHERE seq = ?", (before, seq))
             connection.commit()
     with Registry.open(home, registry=home / "registry.db") as reopened:
-        assert reopened.verify_audit().seq == 4
+        assert reopened.audit.verify().seq == 4
 
 
 @pytest.mark.parametrize(
@@ -614,14 +614,14 @@ def test_a_log_with_gaps_or_strangers_is_found(registry: Registry, home: Path, s
         connection.execute(statement)
         connection.commit()
     with pytest.raises(IntegrityFailure, match=bad):
-        registry.verify_audit()
+        registry.audit.verify()
 
 
 def test_an_event_that_is_not_there(registry: Registry):
     """No such event is not found."""
-    assert registry.event(1).action == "registry.init"
+    assert registry.audit.event(1).action == "registry.init"
     with pytest.raises(NotFound):
-        registry.event(2)
+        registry.audit.event(2)
 
 
 # The library's edges
@@ -743,11 +743,11 @@ def test_the_event_names_what_was_newly_revoked(registry: Registry, clock: Clock
     newer = issue(registry, *["alice"] * 3)
     registry.revoke(SessionFilter(ids=tuple(newer)), note="first note")
     registry.revoke(SessionFilter(application="outlook"), note="second note")
-    newest = next(registry.events())
+    newest = next(registry.audit.events())
     assert json.loads(newest.detail)["sessions"] == [old]
     clock.forward(days=400)
-    registry.clean_up(accept_clock_jump=True)
-    assert [e.note for e in registry.events(EventFilter(username="ALICE", action="session.revoke"))] == [
+    registry.cleanup.run(accept_clock_jump=True)
+    assert [e.note for e in registry.audit.events(EventFilter(username="ALICE", action="session.revoke"))] == [
         "second note",
         "first note",
     ]
@@ -759,7 +759,7 @@ def test_a_session_that_was_spared_has_no_event_of_it(registry: Registry):
     dry = registry.revoke(SessionFilter(everything=True, except_ids=(spared,)), note=None, dry_run=True)
     done = registry.revoke(SessionFilter(everything=True, except_ids=(spared,)), note="breach drill")
     assert (dry.selected, dry.revoked, dry.already_revoked) == (done.selected, done.revoked, done.already_revoked)
-    assert [e.action for e in registry.events(EventFilter(session_id=spared))] == ["session.issue"]
+    assert [e.action for e in registry.audit.events(EventFilter(session_id=spared))] == ["session.issue"]
 
 
 def test_a_revoke_all_that_cannot_be_counted_is_still_told_as_done(registry: Registry, home: Path):

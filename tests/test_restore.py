@@ -45,7 +45,7 @@ def copied(tmp_path: Path) -> Callable[[Registry, str], Path]:
     """Take a backup; its file."""
 
     def take(registry: Registry, name: str = "copy.db") -> Path:
-        registry.back_up(tmp_path / name)
+        registry.backups.create(tmp_path / name)
         return tmp_path / name
 
     return take
@@ -94,8 +94,8 @@ def check_agrees(registry: Registry, home: Path) -> None:
         }
         assert found == said, text
         assert registry.count(SessionFilter(search=text)) == len(said)
-    registry.verify_audit()
-    looks = {finding.check: finding.ok for finding in registry.doctor()}
+    registry.audit.verify()
+    looks = {finding.check: finding.ok for finding in registry.doctor.examine()}
     assert [looks[check] for check in ("registry", "clock", "audit_head", "keys")] == [True] * 4
     with closing(sqlite3.connect(home / "registry.db", isolation_level=None)) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
@@ -112,17 +112,17 @@ def test_users_who_were_disabled_since_stay_disabled(
     """With who did it and why; their sessions show why they ended; and nobody who is disabled in the backup is enabled."""
     for name in ("alice", "bob"):
         issue(registry, name)
-    registry.disable_user("bob", note="left in March")
+    registry.users.disable("bob", note="left in March")
     copy = copied(registry)
     clock.forward(hours=1)
-    registry.disable_user("Alice", note="left the company", actor="eve")
-    registry.enable_user("bob", note="came back")
+    registry.users.disable("Alice", note="left the company", actor="eve")
+    registry.users.enable("bob", note="came back")
     clock.forward(hours=1)
     outcome = put_back(copy)
-    alice = registry.user("alice").user
+    alice = registry.users.get("alice").user
     assert (alice.disabled_by, alice.note) == ("eve", "left the company")
     assert alice.disabled_at == alice.ended_at == outcome.at - 3600 * SECOND
-    assert registry.user("bob").user.note == "left in March"
+    assert registry.users.get("bob").user.note == "left in March"
     session = of_user(registry, "alice")
     assert (session.ended_reason, session.ended_at) == ("user_disabled", alice.disabled_at)
     assert (outcome.carried.disabled_users, outcome.carried.sessions_ended) == (1, 1)
@@ -136,17 +136,21 @@ def test_the_latest_password_change_and_end_are_kept(
 ):
     """Imports go by both instants, so that the later ones bind: those of the backup too, where a clock was set back."""
     issue(registry)
-    registry.password_changed("alice", note="reset")
+    registry.users.password_changed("alice", note="reset")
     copy = copied(registry)
     clock.forward(hours=1)
-    registry.disable_user("bob", note="left")
-    registry.enable_user("bob", note="came back")
-    registry.password_changed("carol", note="reset")
-    changed = registry.password_changed("alice", note="reset once more").at
+    registry.users.disable("bob", note="left")
+    registry.users.enable("bob", note="came back")
+    registry.users.password_changed("carol", note="reset")
+    changed = registry.users.password_changed("alice", note="reset once more").at
     clock.forward(hours=1)
     outcome = put_back(copy)
-    assert registry.user("alice").user.password_changed_at == registry.user("carol").user.password_changed_at == changed
-    assert (registry.user("bob").user.ended_at, registry.user("bob").user.disabled_at) == (changed, None)
+    assert (
+        registry.users.get("alice").user.password_changed_at
+        == registry.users.get("carol").user.password_changed_at
+        == changed
+    )
+    assert (registry.users.get("bob").user.ended_at, registry.users.get("bob").user.disabled_at) == (changed, None)
     assert (outcome.carried.password_changes, outcome.carried.disabled_users) == (2, 0)
 
 
@@ -182,7 +186,7 @@ def test_every_column_of_a_revocation_is_carried(
     issue(registry)
     copy = copied(registry)
     made = registry.revoke(SessionFilter(username="alice", application="Outlook"), note="lost device").revocation_id
-    document = json.dumps(registry.profiles().to_document())
+    document = json.dumps(registry.profiles.in_force().to_document())
     with closing(sqlite3.connect(home / "registry.db")) as connection, connection:
         connection.execute(
             "UPDATE revocations SET by_criteria = 1, last_number = 7, profiles = ? WHERE id = ?", (document, made)
@@ -231,7 +235,7 @@ def test_sessions_that_were_ended_since_show_why(
     late = issue(registry, "carol")
     clock.forward(hours=1)
     registry.end([out.access_token, late.access_token])
-    at = registry.password_changed("bob", note="reset").at
+    at = registry.users.password_changed("bob", note="reset").at
     clock.forward(hours=1)
     outcome = put_back(copy)
     for session, reason in ((out, "signed_out"), (late, "signed_out"), (password, "password_changed")):
@@ -247,7 +251,7 @@ def test_an_order_to_wipe_stands_as_it_was(install: Install, copied: Callable, p
     one, other = issue(registry), issue(registry, "bob")
     copy = copied(registry)
     registry.revoke(SessionFilter(application="Outlook"), note="lost devices")
-    registry.wipe_done(one.access_token)
+    registry.tokens.wipe_done(one.access_token)
     put_back(copy)
     assert registry.session(one.session.id).wipe.value == "acknowledged"
     with pytest.raises(TokenRevoked) as refused:
@@ -259,10 +263,10 @@ def test_imported_sessions_that_are_over_stay_known_to_imports(
     registry: Registry, copied: Callable, put_back: Restore, clock: Clock, home: Path
 ):
     """With their keys, and what each row said: the same rows come to nothing new, and the search finds the newest text."""
-    registry.import_sessions(rows(clock, "alice", device="OLD-PC"), MAP)
+    registry.imports.run(rows(clock, "alice", device="OLD-PC"), MAP)
     copy = copied(registry)
     clock.forward(hours=1)
-    registry.import_sessions(rows(clock, "alice", "bob", device="NEW-PC"), MAP)
+    registry.imports.run(rows(clock, "alice", "bob", device="NEW-PC"), MAP)
     registry.revoke(SessionFilter(application="Mail"), note="lost devices")
     with closing(sqlite3.connect(home / "registry.db")) as connection, connection:
         connection.execute("UPDATE imported SET key_without_user = x'00ff', profile_named = 1")
@@ -275,7 +279,7 @@ def test_imported_sessions_that_are_over_stay_known_to_imports(
     assert (outcome.carried.sessions_revoked, outcome.carried.revocations) == (2, 1)
     assert registry.count(SessionFilter(search="new-pc")) == 2
     assert registry.count(SessionFilter(search="old-pc")) == 0
-    again = registry.import_sessions(rows(clock, "alice", "bob", device="NEW-PC", ahead=-3600), MAP)
+    again = registry.imports.run(rows(clock, "alice", "bob", device="NEW-PC", ahead=-3600), MAP)
     assert (again.registered, again.updated, registry.count(SessionFilter(status="active"))) == (0, 0, 0)
     check_agrees(registry, home)
 
@@ -306,9 +310,9 @@ def test_rows_ahead_of_the_clock_do_not_come_back_to_life(
 ):
     """A living imported session is lost, or ended as the backup has it; once the clock gets there, its rows begin no other."""
     if is_in_backup:
-        registry.import_sessions(rows(clock, "alice"), MAP)
+        registry.imports.run(rows(clock, "alice"), MAP)
     copy = copied(registry)
-    registry.import_sessions(rows(clock, "alice", ahead=7200), MAP)
+    registry.imports.run(rows(clock, "alice", ahead=7200), MAP)
     with closing(sqlite3.connect(home / "registry.db")) as connection, connection:
         connection.execute("UPDATE imported SET key_without_user = x'00ff'")
     ((key, at),) = asked(home, "SELECT key, last_used_at FROM imported JOIN sessions USING (number)")
@@ -316,20 +320,20 @@ def test_rows_ahead_of_the_clock_do_not_come_back_to_life(
     assert put_back(copy).carried.import_keys == 2
     assert set(asked(home, "SELECT key, at FROM imported_finals")) == {(key, at), (b"\x00\xff", at)}
     clock.forward(hours=3)
-    registry.import_sessions(rows(clock, "alice", ahead=-3600), MAP)
+    registry.imports.run(rows(clock, "alice", ahead=-3600), MAP)
     assert registry.count(SessionFilter(status="active")) == 0
 
 
 def test_continuity_that_ended_since_stays_ended(install: Install, copied: Callable, put_back: Restore, clock: Clock):
     """The backup was taken in an outage: it would go on for ever. One that began since is no part of the backup."""
     registry = install(HELD)
-    registry.start_continuity(note="provider down")
+    registry.continuity.start(note="provider down")
     copy = copied(registry)
     clock.forward(hours=1)
-    ended = registry.end_continuity(note="provider is up", actor="eve")[0].event
-    registry.start_continuity(note="down once more")
+    ended = registry.continuity.end(note="provider is up", actor="eve")[0].event
+    registry.continuity.start(note="down once more")
     outcome = put_back(copy)
-    assert (registry.continuity(), outcome.carried.continuity_ended) == ((), 1)
+    assert (registry.continuity.status(), outcome.carried.continuity_ended) == ((), 1)
     with registry._installation.store.view() as view:
         assert view.continuity_events() == [ended]
 
@@ -337,13 +341,13 @@ def test_continuity_that_ended_since_stays_ended(install: Install, copied: Calla
 def test_continuity_that_was_forgotten_since_is_over(install: Install, copied: Callable, put_back: Restore):
     """A cleanup forgets events long after they ended."""
     registry = install(HELD)
-    registry.start_continuity(note="provider down")
+    registry.continuity.start(note="provider down")
     copy = copied(registry)
-    registry.end_continuity(note="provider is up")
+    registry.continuity.end(note="provider is up")
     with registry._installation.store.change() as tx:
         tx.remove_continuity(2**60)
     assert put_back(copy).carried.continuity_ended == 1
-    assert registry.continuity() == ()
+    assert registry.continuity.status() == ()
 
 
 def test_the_floor_for_imports_is_the_instant_of_the_restore(
@@ -373,7 +377,7 @@ def test_accepting_a_chain_is_such_a_floor_too(registry: Registry, copied: Calla
     for name in ("registry.db-wal", "registry.db-shm"):
         (home / name).unlink(missing_ok=True)
     with Registry.open(home, registry=home / "registry.db", clock=clock, warn=str) as old:
-        accepted = old.accept_audit(note="no newer one")
+        accepted = old.audit.accept(note="no newer one")
     assert asked(home, "SELECT restored_at FROM registry") == [(accepted.at,)]
 
 
@@ -385,7 +389,7 @@ def test_the_floor_for_imports_is_not_ahead_once_the_clock_was_accepted(
     clock.forward(days=30)
     put_back(copy)
     clock.forward(days=-30)
-    accepted = registry.accept_clock(note="the battery was empty")
+    accepted = registry.doctor.accept_clock(note="the battery was empty")
     assert asked(home, "SELECT restored_at FROM registry") == [(accepted.at,)]
 
 
@@ -403,21 +407,21 @@ def test_nothing_that_lets_somebody_in_is_carried_over(
             connection.execute(f"INSERT INTO cached_logins VALUES ({login})")
 
     remember("erin")
-    registry.disable_user("bob", note="left")
+    registry.users.disable("bob", note="left")
     copy = copied(registry)
-    registry.enable_user("bob", note="came back")
+    registry.users.enable("bob", note="came back")
     issue(registry, "dora")
     clock.forward(days=4)
     assert registry.count(SessionFilter(status="expired")) == 1
     living = issue(registry)
-    registry.apply_profiles(profiles.read(HELD.encode(), "p"), note="an outage")
-    registry.start_continuity(note="provider down")
+    registry.profiles.apply(profiles.read(HELD.encode(), "p"), note="an outage")
+    registry.continuity.start(note="provider down")
     remember("alice")
     outcome = put_back(copy)
-    assert (registry.count(), registry.continuity(), outcome.profiles_differ) == (0, (), True)
+    assert (registry.count(), registry.continuity.status(), outcome.profiles_differ) == (0, (), True)
     assert asked(home, "SELECT * FROM cached_logins") == []
-    assert "held" not in registry.profiles().profiles
-    assert registry.user("bob").user.note == "left"
+    assert "held" not in registry.profiles.in_force().profiles
+    assert registry.users.get("bob").user.note == "left"
     with pytest.raises(TokenInvalid):
         registry.verify(living.access_token)
     assert outcome.stay_disabled == ("bob",)
@@ -428,7 +432,7 @@ def test_only_from_a_registry_of_the_same_id_whose_chain_verifies(
 ):
     """A tampered one may bar or spare anybody: it is moved away first, as a damaged one is; and nothing has changed."""
     copy = copied(registry)
-    registry.disable_user("bob", note="left")
+    registry.users.disable("bob", note="left")
     other = copied(install(folder="other"), "other.db")
     with pytest.raises(Refused, match="backup of another registry"):
         put_back(other)
@@ -467,7 +471,7 @@ def test_where_no_registry_is_there_nothing_is_carried(
     clock.now = datetime.now(UTC).replace(microsecond=0)
     issue(registry)
     copy = copied(registry)
-    registry.disable_user("bob", note="left")
+    registry.users.disable("bob", note="left")
     registry.close()
     for name in ("registry.db", "registry.db-wal", "registry.db-shm"):
         (home / name).unlink(missing_ok=True)
@@ -544,21 +548,21 @@ def test_there_and_back_between_two_pasts(
     clock.forward(hours=1)
     fresh = issue(registry, "dora")
     registry.revoke(SessionFilter(username="dora"), note="lost device")
-    registry.disable_user("erin", note="left")
+    registry.users.disable("erin", note="left")
     registry.revoke(SessionFilter(username="alice"), note="too late")
     clock.forward(hours=1)
     put_back(second)
     notes = {one.id: one.note for one in registry.sessions()}
     assert [notes[one.session.id] for one in (old, late, fresh)] == ["breach", "breach", "lost device"]
     assert registry.session(after.session.id).ended_reason == "restored"
-    assert registry.user("erin").user.note == "left"
+    assert registry.users.get("erin").user.note == "left"
     check_agrees(registry, home)
     put_back(first)
     assert {one.id: one.note for one in registry.sessions()}.items() >= {
         old.session.id: "breach",
         fresh.session.id: "lost device",
     }.items()
-    assert registry.user("erin").user.disabled_at is not None
+    assert registry.users.get("erin").user.disabled_at is not None
     check_agrees(registry, home)
 
 
@@ -647,13 +651,13 @@ def test_the_search_index_has_what_was_carried_and_no_more(
     registry: Registry, copied: Callable, put_back: Restore, home: Path, clock: Clock
 ):
     """Also where it had passed the numbers of what is carried, and what the backup said of a session that says otherwise now."""
-    registry.import_sessions(rows(clock, "alice", device="OLD-PC"), MAP)
+    registry.imports.run(rows(clock, "alice", device="OLD-PC"), MAP)
     issue(registry, "bob")
     registry.revoke(SessionFilter(username="bob"), note="lost device")
-    registry.clean_up()  # which brings the index up to date
+    registry.cleanup.run()  # which brings the index up to date
     copy = copied(registry)
     clock.forward(hours=1)
-    registry.import_sessions(rows(clock, "alice", device="NEW-PC"), MAP)
+    registry.imports.run(rows(clock, "alice", device="NEW-PC"), MAP)
     registry.revoke(SessionFilter(everything=True), note="breach, ticket 4711")
     put_back(copy)
     assert [one.device for one in registry.sessions(SessionFilter(search="ticket"))] == ["NEW-PC"]
@@ -674,7 +678,7 @@ def test_a_dry_run_shows_all_and_writes_nothing(
     clock.now = datetime.now(UTC)
     issue(registry)
     copy = copied(registry)
-    registry.disable_user("bob", note="left")
+    registry.users.disable("bob", note="left")
     before = {path.name: path.read_bytes() for path in home.iterdir() if not path.name.endswith("-shm")}
     dry = authctl("restore", str(copy), "--dry-run", "-o", "json")
     assert {path.name: path.read_bytes() for path in home.iterdir() if not path.name.endswith("-shm")} == before
@@ -726,7 +730,7 @@ def test_it_asks_for_the_count_of_living_sessions_to_be_typed(
     assert "carried over: 1 revocation, 1 revoked session" in head
     assert "lost: every other session, sign-in and audit event since event 3" in head
     assert "why?" in tail
-    assert registry.event(4).note == "disk failed"
+    assert registry.audit.event(4).note == "disk failed"
 
 
 def test_what_is_replaced_is_kept(
@@ -785,7 +789,7 @@ from authctl import Registry
 disk, backup = Path(sys.argv[1]), Path(sys.argv[2])
 place = find_home(disk, disk / "registry.db")
 with Registry.open(disk, registry=place.registry) as registry:
-    before, names = registry.verify_audit(), sorted(path.name for path in disk.iterdir())
+    before, names = registry.audit.verify(), sorted(path.name for path in disk.iterdir())
 size, found = backup.stat().st_size, set()
 for spare in range(0, 5 * size, size // 8):
     with (disk / "filler").open("wb") as filler:
@@ -802,7 +806,7 @@ for spare in range(0, 5 * size, size // 8):
     except DiskFull:
         (disk / "filler").unlink()
         with Registry.open(disk, registry=place.registry) as registry:
-            same = registry.verify_audit() == before
+            same = registry.audit.verify() == before
         left = {path.name for path in disk.iterdir()} - set(names) - {"registry.db-wal", "registry.db-shm"}
         found.add("same" if same and not left else f"changed {same} {left}")
 print(*sorted(found))
@@ -818,7 +822,7 @@ def test_a_full_disk_leaves_the_registry_and_no_half_file(
     for number in range(200):
         issue(registry, f"user{number}")
     copy = copied(registry)
-    registry.disable_user("user7", note="left")
+    registry.users.disable("user7", note="left")
     registry.close()
     (tmp_path / "keeping.py").write_text(KEEPING)
     run = (
@@ -864,7 +868,7 @@ def test_a_deed_up_to_the_last_moment_is_carried(
     assert deeds == [0, 0]
     assert outcome.carried_from.seq == 5
     assert registry.session(alice.session.id).note == "lost device"
-    assert registry.user("bob").user.note == "left"
+    assert registry.users.get("bob").user.note == "left"
 
 
 def put_with_deeds_in_between(
@@ -874,7 +878,7 @@ def put_with_deeds_in_between(
     place = find_home(home, home / "registry.db")
     with draft_of(copy, place.registry) as draft:
         installation = Installation(place, draft.store, clock)
-        restoring = _Restoring(installation, copy, "disk failed", "eve", None, audit_log.verify(installation))
+        restoring = _Restoring(installation, copy, "disk failed", "eve", None, audit_log.verify_chain(installation))
 
         def make_ready(replaced, kept_as, is_last):
             made = restoring.make_ready(replaced, kept_as, is_last)
@@ -982,7 +986,7 @@ with Registry.open(sys.argv[1]) as registry:
         user = f"user{number}"
         if not registry.count(SessionFilter(username=user)):
             break
-        registry.disable_user(user, note=f"disabled {number}")
+        registry.users.disable(user, note=f"disabled {number}")
         print("disabled", user, flush=True)
         if registry.revoke(SessionFilter(username=user), note=f"revoked {number}").revoked:
             print("revoked", user, flush=True)
@@ -996,7 +1000,7 @@ def test_no_acknowledged_deed_is_undone_by_a_restore_among_others(
     with Registry.open(home) as registry:
         for number in range(160):
             issue(registry, f"user{number}")
-        registry.back_up(tmp_path / "copy.db")
+        registry.backups.create(tmp_path / "copy.db")
         processes = [start("-c", REVOKER, str(home), str(number)) for number in range(2)]
         for process in processes:
             assert process.stdout.readline() == "ready\n"
@@ -1014,10 +1018,10 @@ def test_no_acknowledged_deed_is_undone_by_a_restore_among_others(
         for deed, user in said:
             number = user.removeprefix("user")
             if deed == "disabled":
-                assert registry.user(user).user.note == f"disabled {number}"
+                assert registry.users.get(user).user.note == f"disabled {number}"
             else:
                 assert of_user(registry, user).note == f"revoked {number}"
-        registry.verify_audit()
+        registry.audit.verify()
 
 
 def test_a_chain_is_verified_up_to_the_moment_of_the_restore(
@@ -1037,5 +1041,5 @@ def test_a_chain_is_verified_up_to_the_moment_of_the_restore(
     with pytest.raises(Refused, match="event 2 was changed"):
         put_back(copy, clock=meanwhile)
     with pytest.raises(IntegrityFailure):
-        registry.verify_audit()
+        registry.audit.verify()
     assert [path.name for path in home.iterdir() if "replaced" in path.name] == []

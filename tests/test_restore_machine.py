@@ -54,7 +54,7 @@ class Said(NamedTuple):
 
 def said(registry: Registry) -> Said:
     """What it says now."""
-    users = [one.user for one in registry.users()]
+    users = [one.user for one in registry.users.list()]
     return Said(
         {one.id: one for one in registry.sessions()},
         {user.username for user in users if user.disabled_at is not None},
@@ -113,14 +113,14 @@ class Restores(RuleBasedStateMachine):
                 self.registry.issue(username=user, application=application, device=f"{user}-pc").access_token
             )
         except Refused:
-            assert self.registry.user(user).user.disabled_at is not None
+            assert self.registry.users.get(user).user.disabled_at is not None
 
     @rule(user=st.sampled_from(USERS), seconds=st.sampled_from([-86_400, -60, 0, 7_200]), device=st.sampled_from("XY"))
     def sign_in_elsewhere(self, user: str, seconds: int, device: str) -> None:
         """Import a row, of an earlier or a later time too."""
         at = format_instant(instant_of(self.now + timedelta(seconds=seconds)))
         row = {"user": user, "app": "Mail", "device": f"imported-{device}", "time": at}
-        self.registry.import_sessions(io.BytesIO(json.dumps(row).encode()), MAP)
+        self.registry.imports.run(io.BytesIO(json.dumps(row).encode()), MAP)
 
     @rule(user=st.sampled_from(USERS), application=st.sampled_from((None, *APPLICATIONS)))
     def revoke_some(self, user: str, application: str | None) -> None:
@@ -151,33 +151,33 @@ class Restores(RuleBasedStateMachine):
     @rule(user=st.sampled_from(USERS))
     def disable(self, user: str) -> None:
         """Keep a user out."""
-        self.registry.disable_user(user, note=self.note())
+        self.registry.users.disable(user, note=self.note())
 
     @rule(user=st.sampled_from(USERS))
     def enable(self, user: str) -> None:
         """Let a user in again."""
         try:
-            self.registry.enable_user(user, note=self.note())
+            self.registry.users.enable(user, note=self.note())
         except NotFound:
             return
 
     @rule(user=st.sampled_from(USERS))
     def change_password(self, user: str) -> None:
         """End what a changed password ends."""
-        self.registry.password_changed(user, note=self.note())
+        self.registry.users.password_changed(user, note=self.note())
 
     @rule(is_start=st.booleans())
     def hold(self, is_start: bool) -> None:
         """Begin or end a continuity event."""
         try:
-            (self.registry.start_continuity if is_start else self.registry.end_continuity)(note=self.note())
+            (self.registry.continuity.start if is_start else self.registry.continuity.end)(note=self.note())
         except (Refused, NotFound):
             return
 
     @rule()
     def clean_up(self) -> None:
         """Remove what is old enough."""
-        self.registry.clean_up(accept_clock_jump=True)
+        self.registry.cleanup.run(accept_clock_jump=True)
 
     # Backups
 
@@ -185,7 +185,7 @@ class Restores(RuleBasedStateMachine):
     def back_up(self) -> None:
         """Take a backup."""
         file = self.folder / f"backup-{len(self.backups)}.db"
-        self.registry.back_up(file)
+        self.registry.backups.create(file)
         self.backups.append((file, said(self.registry)))
 
     @precondition(lambda self: self.backups)

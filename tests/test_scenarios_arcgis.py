@@ -375,7 +375,7 @@ def test_a_tightened_maximum_shortens_at_once_and_loosened_gives_no_more_than_wa
 
     def apply(longest: str) -> tuple[int, int]:
         text = ARCGIS.replace("max_lifetime: 1d", f"max_lifetime: {longest}")
-        outcome = arcgis.apply_profiles(profiles.read(text.encode(), "profiles.yaml"), note="another maximum")
+        outcome = arcgis.profiles.apply(profiles.read(text.encode(), "profiles.yaml"), note="another maximum")
         return outcome.shortened, outcome.lengthened
 
     assert apply("2h") == (1, 0)
@@ -390,7 +390,7 @@ def test_a_tightened_maximum_shortens_at_once_and_loosened_gives_no_more_than_wa
 def test_every_profile_of_the_example_issues_what_it_says(install: Install):
     """Each of them registers a session whose tokens verify."""
     registry = install((Path(__file__).parents[1] / "profiles.example.yaml").read_text())
-    for name, profile in registry.profiles().profiles.items():
+    for name, profile in registry.profiles.in_force().profiles.items():
         facts = {"ip": "10.1.2.3", "referrer": "https://gis.example.org", "platform": "Windows 11"}
         issued = registry.issue(username="alice", application="any", profile=name, **facts)
         assert registry.verify(issued.access_token, **facts).profile == name

@@ -117,7 +117,7 @@ def log_in(registry: Registry, name: str = "alice", password: str | None = None,
 
 def how(registry: Registry) -> str:
     """By what the newest login was authenticated."""
-    return json.loads(next(registry.events()).detail)["authenticated_by"]
+    return json.loads(next(registry.audit.events()).detail)["authenticated_by"]
 
 
 def test_x1_the_provider_is_asked_again_after_24_hours_and_not_before(
@@ -138,7 +138,7 @@ def test_x1_the_provider_is_asked_again_after_24_hours_and_not_before(
     log_in(basic)
     assert (provider.asked, how(basic)) == (["alice"] * 2, "staff")
     assert basic.count() == 26
-    (remembered,) = basic.cached_logins()
+    (remembered,) = basic.cache.list()
     assert remembered.login.authenticated_at == clock().timestamp() * 10**6
     assert remembered.expires_at - remembered.login.authenticated_at == 24 * 3600 * 10**6
 
@@ -150,25 +150,25 @@ def test_x1_each_profile_s_own(basic: Registry, provider: Provider):
         log_in(basic, profile="blocked")
         basic.login(username="alice", application="ArcGIS Pro", password="correct horse", ip="10.0.0.1")
     assert len(provider.asked) == 4
-    assert sorted(r.login.profile for r in basic.cached_logins()) == ["basic", "blocked"]
+    assert sorted(r.login.profile for r in basic.cache.list()) == ["basic", "blocked"]
 
 
 def test_x1_a_shortened_age_counts_at_once(basic: Registry, provider: Provider, clock: Clock):
     """It is judged by the profile as it is now; one without a cache remembers nothing, and neither does another authenticator."""
     log_in(basic)
     clock.forward(hours=2)
-    basic.apply_profiles(profiles.read(TEXT.replace("max_age: 24h", "max_age: 1h").encode(), "p"), note="shorter")
-    assert basic.cached_logins() == []
+    basic.profiles.apply(profiles.read(TEXT.replace("max_age: 24h", "max_age: 1h").encode(), "p"), note="shorter")
+    assert basic.cache.list() == []
     log_in(basic)
     assert len(provider.asked) == 2
-    basic.apply_profiles(
+    basic.profiles.apply(
         profiles.read(
             TEXT.replace("basic: {absolute_timeout: 24h, authenticator: staff", "basic: {authenticator: file").encode(),
             "p",
         ),
         note="other",
     )
-    assert basic.cached_logins() == []
+    assert basic.cache.list() == []
     with pytest.raises(NotFound, match="no authenticator 'file' in"):
         log_in(basic)
 
@@ -199,10 +199,10 @@ def test_x2_at_capacity_the_least_recently_used_goes_first(basic: Registry, prov
     assert provider.asked == ["alice", "bob", "carol"]
     clock.forward(minutes=1)
     log_in(basic, "dora")
-    assert [r.login.username for r in basic.cached_logins()] == ["dora", "alice", "carol"]
+    assert [r.login.username for r in basic.cache.list()] == ["dora", "alice", "carol"]
     clock.forward(minutes=-4)
     log_in(basic, "erin")
-    assert [r.login.username for r in basic.cached_logins()] == ["dora", "erin", "alice"]
+    assert [r.login.username for r in basic.cache.list()] == ["dora", "erin", "alice"]
 
 
 def test_x3_new_rules_reach_the_client_when_the_cache_is_cleared(basic: Registry, provider: Provider):
@@ -211,21 +211,21 @@ def test_x3_new_rules_reach_the_client_when_the_cache_is_cleared(basic: Registry
     log_in(basic, "bob")
     provider.know(**{**PASSWORDS, "alice": "new"})
     log_in(basic)
-    cleared = basic.clear_cache("ALICE", note="alice has a new password", actor="help desk")
+    cleared = basic.cache.clear("ALICE", note="alice has a new password", actor="help desk")
     assert (cleared.forgotten, cleared.username) == (1, "ALICE")
     with pytest.raises(LoginRefused):
         log_in(basic)
     log_in(basic, password="new")
     with pytest.raises(LoginRefused):
         log_in(basic)
-    assert basic.clear_cache(note="new rules for all").forgotten == 2
-    events = [e for e in basic.events() if e.action == "cache.clear"]
+    assert basic.cache.clear(note="new rules for all").forgotten == 2
+    events = [e for e in basic.audit.events() if e.action == "cache.clear"]
     assert [(e.subject, e.note) for e in events] == [
         (None, "new rules for all"),
         ("ALICE", "alice has a new password"),
     ]
     with pytest.raises(Refused, match="note is required"):
-        basic.clear_cache(note=None)
+        basic.cache.clear(note=None)
     provider.know(**{**PASSWORDS, "bob": "other"})
     with pytest.raises(LoginRefused):
         log_in(basic, "bob")
@@ -248,13 +248,13 @@ def test_x3_a_disabled_user_and_a_changed_password_are_forgotten(basic: Registry
     log_in(basic)
     log_in(basic, "bob")
     if deed == "disable":
-        basic.disable_user("alice", note="left the company")
+        basic.users.disable("alice", note="left the company")
         with pytest.raises(Refused, match="is disabled"):
             log_in(basic)
-        basic.enable_user("alice", note="is back")
+        basic.users.enable("alice", note="is back")
     else:
-        basic.password_changed("alice", note="reset by the help desk")
-    assert [r.login.username for r in basic.cached_logins()] == ["bob"]
+        basic.users.password_changed("alice", note="reset by the help desk")
+    assert [r.login.username for r in basic.cache.list()] == ["bob"]
     asked = len(provider.asked)
     log_in(basic)
     assert len(provider.asked) == asked + 1
@@ -286,8 +286,8 @@ def test_x3_a_cache_that_was_taken_away_comes_back_empty(basic: Registry, provid
     """A profile that remembers nothing has nothing to go back to."""
     log_in(basic)
     for text in (TEXT.replace(", cache: {max_age: 24h, capacity: 3}", ""), TEXT):
-        basic.apply_profiles(profiles.read(text.encode(), "p"), note="without, and with again")
-    assert basic.cached_logins() == []
+        basic.profiles.apply(profiles.read(text.encode(), "p"), note="without, and with again")
+    assert basic.cache.list() == []
     log_in(basic)
     assert len(provider.asked) == 2
 
@@ -309,15 +309,15 @@ def test_x3_an_answer_on_its_way_is_not_remembered(basic: Registry, provider: Pr
     while not provider.asked:
         sleep(0.01)
     {
-        "clear": lambda: basic.clear_cache(note="new rules"),
-        "disable": lambda: basic.disable_user("alice", note="left the company"),
-        "password": lambda: basic.password_changed("alice", note="reset"),
+        "clear": lambda: basic.cache.clear(note="new rules"),
+        "disable": lambda: basic.users.disable("alice", note="left the company"),
+        "password": lambda: basic.users.password_changed("alice", note="reset"),
         "other": lambda: basic.issue(username="bob", application="Outlook", profile="tokens"),
     }[deed]()
     (provider.folder / "go").touch()
     thread.join(30)
     assert isinstance(outcome[0], Refused if deed == "disable" else Session)
-    assert len(basic.cached_logins()) == (deed == "other")
+    assert len(basic.cache.list()) == (deed == "other")
 
 
 def test_x4_a_wrong_password_is_never_remembered(basic: Registry, provider: Provider):
@@ -325,7 +325,7 @@ def test_x4_a_wrong_password_is_never_remembered(basic: Registry, provider: Prov
     for _ in range(2):
         with pytest.raises(LoginRefused, match="authenticator 'staff' does not accept that name and password"):
             log_in(basic, password="wrong")
-    assert (provider.asked, basic.cached_logins(), basic.count()) == (["alice"] * 2, [], 0)
+    assert (provider.asked, basic.cache.list(), basic.count()) == (["alice"] * 2, [], 0)
     log_in(basic)
     for wrong in ("wrong", "correct hors", "correct horse ", "Correct horse", "correct horse\t"):
         with pytest.raises(LoginRefused):
@@ -340,7 +340,7 @@ def test_x4_a_wrong_password_is_never_remembered(basic: Registry, provider: Prov
 def test_x4_nothing_of_the_password_can_be_read_back(basic: Registry, home: Path, provider: Provider):
     """Not in any file of the home; and what is kept fits no password without the key ring."""
     log_in(basic, "dora")
-    (row,) = basic.cached_logins()
+    (row,) = basic.cache.list()
     basic.close()
     files = list(home.iterdir())
     assert home / "registry.db" in files
@@ -447,7 +447,7 @@ def test_nobody_is_asked_in_vain(basic: Registry, provider: Provider):
             attempt()
         assert "xxx" not in refused.value.message
     assert provider.asked == []
-    assert (basic.count(), basic.cached_logins()) == (0, [])
+    assert (basic.count(), basic.cache.list()) == (0, [])
 
 
 def test_arcgis_name_and_password_in_token_out(basic: Registry, provider: Provider):
@@ -467,11 +467,11 @@ def test_cleanup_forgets_what_counts_no_longer(basic: Registry, clock: Clock):
     clock.forward(hours=12)
     log_in(basic, "bob")
     log_in(basic, "bob", profile="blocked")
-    basic.apply_profiles(
+    basic.profiles.apply(
         profiles.read(TEXT.replace("staff, cache: {}, cond", "staff, cond").encode(), "p"), note="none"
     )
     clock.forward(hours=13)
-    basic.clean_up()
+    basic.cleanup.run()
     with basic._installation.store.view() as view:
         assert [(one.username, one.profile) for one in view.cached_logins()] == [("bob", "basic")]
 
@@ -525,7 +525,7 @@ def test_x4_an_answer_that_somebody_else_took_is_no_yes(basic: Registry, home: P
     finally:
         stop.set()
         thread.join()
-    assert basic.cached_logins() == []
+    assert basic.cache.list() == []
 
 
 def test_a_program_that_does_not_listen(basic: Registry, home: Path):

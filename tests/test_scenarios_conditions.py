@@ -76,10 +76,10 @@ def test_e9_a_blocked_application_is_refused(strict: Registry, application: str)
     """At the sign-in, and those that signed in before the rule, too."""
     with pytest.raises(Refused, match="refused by blocked_applications"):
         issue(strict, application)
-    strict.apply_profiles(profiles.read(TEXT.replace("IMAP", "X").replace("POP3", "Y").encode(), "p"), note="none yet")
+    strict.profiles.apply(profiles.read(TEXT.replace("IMAP", "X").replace("POP3", "Y").encode(), "p"), note="none yet")
     token = issue(strict, application).access_token
     assert strict.verify(token, **MET)
-    strict.apply_profiles(profiles.read(TEXT.encode(), "p"), note="blocked")
+    strict.profiles.apply(profiles.read(TEXT.encode(), "p"), note="blocked")
     with pytest.raises(ConditionNotMet) as refused:
         strict.verify(token, **MET)
     assert refused.value.rule == "blocked_applications"
@@ -103,22 +103,22 @@ def test_e9_at_refresh(strict: Registry):
 def test_e9_a_new_rule_acts_at_once_and_a_withdrawn_one_no_longer(strict: Registry, clock: Clock):
     """On every session the profile has, whenever it signed in; and it goes when the rule goes."""
     without = TEXT.replace("  open: {}", "  open: {}").replace("    conditions: {networks: [10.0.0.0/8]}\n", "")
-    strict.apply_profiles(profiles.read(without.encode(), "p"), note="no rule for pairs")
+    strict.profiles.apply(profiles.read(without.encode(), "p"), note="no rule for pairs")
     pair = strict.issue(username="bob", application="Outlook", profile="paired")
     single = strict.issue(username="bob", application="Outlook", profile="open")
     assert strict.verify(pair.access_token)
-    strict.apply_profiles(profiles.read(TEXT.encode(), "p"), note="the office only")
+    strict.profiles.apply(profiles.read(TEXT.encode(), "p"), note="the office only")
     with pytest.raises(ConditionNotMet):
         strict.verify(pair.access_token)
     assert strict.verify(pair.access_token, ip="10.0.0.1")
     assert strict.verify(single.access_token)
     assert strict.session(pair.session.id).status is Status.ACTIVE
     clock.forward(minutes=30)
-    strict.apply_profiles(profiles.read(without.encode(), "p"), note="from anywhere again")
+    strict.profiles.apply(profiles.read(without.encode(), "p"), note="from anywhere again")
     assert strict.verify(pair.access_token)
     tighter = TEXT.replace("networks: [10.0.0.0/8]}", "networks: [10.0.0.0/24]}")
     for text in (TEXT, tighter):
-        strict.apply_profiles(profiles.read(text.encode(), "p"), note="tighter and tighter")
+        strict.profiles.apply(profiles.read(text.encode(), "p"), note="tighter and tighter")
     with pytest.raises(ConditionNotMet):
         strict.verify(pair.access_token, ip="10.0.1.1")
 
@@ -126,7 +126,7 @@ def test_e9_a_new_rule_acts_at_once_and_a_withdrawn_one_no_longer(strict: Regist
 def test_e9_a_withdrawn_profile_s_conditions_go_on(strict: Registry):
     """A profile that left the file rules the sessions it has, conditions and all."""
     issued = issue(strict)
-    strict.apply_profiles(profiles.read(b"version: 1\nprofiles: {other: {}}\n", "p"), note="renamed")
+    strict.profiles.apply(profiles.read(b"version: 1\nprofiles: {other: {}}\n", "p"), note="renamed")
     with pytest.raises(ConditionNotMet):
         strict.verify(issued.access_token)
     assert strict.verify(issued.access_token, **MET)
@@ -372,12 +372,12 @@ def test_what_a_new_rule_cuts_off_is_said_before(authctl: Authctl, home: Path, t
         TEXT.replace("  open: {}", "  open: {conditions: {blocked_applications: [POP3]}}")
     )
     wanted = profiles.read((tmp_path / "new.yaml").read_bytes(), "p")
-    assert {one.name: one.unmet for one in strict.diff_profiles(wanted)} == {"strict": 0, "paired": 0, "open": 3}
+    assert {one.name: one.unmet for one in strict.profiles.diff(wanted)} == {"strict": 0, "paired": 0, "open": 3}
     dry = authctl("profiles", "apply", str(tmp_path / "new.yaml"), "--dry-run", "-o", "json")
     assert (dry.code, dry.json["unmet"]) == (0, 3)
     done = authctl("profiles", "apply", str(tmp_path / "new.yaml"), "--note", "no POP3 from today", "-o", "json")
     assert (done.code, done.json["unmet"], done.json["ended"]) == (0, 3, 0)
     assert "3 whose sign-in does not meet new conditions" in done.err
-    assert {one.unmet for one in strict.diff_profiles(wanted)} == {0}
+    assert {one.unmet for one in strict.profiles.diff(wanted)} == {0}
     assert strict.count(SessionFilter(status="active")) == 4
     strict.close()

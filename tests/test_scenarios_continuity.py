@@ -69,7 +69,7 @@ def test_m11_what_was_valid_stays_valid_until_it_ends(held: Registry, clock: Clo
     before = sign_in(held, "before")
     uncovered = sign_in(held, "uncovered", "other")
     clock.forward(days=1, hours=1)
-    held.start_continuity(note="identity provider is down", actor="bob")
+    held.continuity.start(note="identity provider is down", actor="bob")
     begun = held.now()
     clock.forward(days=1)
     during = sign_in(held, "during")
@@ -82,9 +82,9 @@ def test_m11_what_was_valid_stays_valid_until_it_ends(held: Registry, clock: Clo
         held.verify(uncovered.access_token)
     late = sign_in(held, "late")
     clock.forward(days=9)
-    assert [state.held for state in held.continuity() if state.event.profile == "mimecast"] == [3]
+    assert [state.held for state in held.continuity.status() if state.event.profile == "mimecast"] == [3]
     clock.forward(hours=1)
-    ended = {state.event.profile: state.held for state in held.end_continuity(note="it is back", actor="bob")}
+    ended = {state.event.profile: state.held for state in held.continuity.end(note="it is back", actor="bob")}
     assert ended == {"mimecast": 3, "capped": 0, "pair": 0, "asked": 0}
     assert set(statuses(held).values()) == {"expired"}
     for one in (before, during, late):
@@ -99,11 +99,11 @@ def test_m11_what_was_valid_stays_valid_until_it_ends(held: Registry, clock: Clo
 def test_m11_a_use_slides_as_ever(held: Registry, clock: Clock):
     """Used while it is held, beyond its deadline, a session has a new one, and outlives the event."""
     issued = sign_in(held)
-    held.start_continuity(["mimecast"], note="identity provider is down")
+    held.continuity.start(["mimecast"], note="identity provider is down")
     clock.forward(days=5)
     used = held.verify(issued.access_token)
     assert (used.expires_at, used.last_used_at) == (held.now() + 3 * DAY, held.now())
-    held.end_continuity(note="it is back")
+    held.continuity.end(note="it is back")
     clock.forward(days=3, microseconds=-1)
     assert held.session(issued.session.id).status == "active"
     clock.forward(microseconds=1)
@@ -114,12 +114,12 @@ def test_m11_a_use_slides_as_ever(held: Registry, clock: Clock):
 def test_m11_revocations_and_hard_ends_always_win(held: Registry, clock: Clock):
     """Before, during, of one and of all: no event holds what was revoked, signed out or disabled."""
     issued = {user: sign_in(held, user) for user in ("revoked", "ended", "disabled", "changed", "kept", "all")}
-    held.start_continuity(note="identity provider is down")
+    held.continuity.start(note="identity provider is down")
     clock.forward(days=10)
     held.revoke(SessionFilter(username="revoked"), note="lost device")
     assert held.end([issued["ended"].session.id]).ended == 1
-    assert held.disable_user("disabled", note="left the company").ended == 1
-    assert held.password_changed("changed", note="reset by the help desk").ended == 1
+    assert held.users.disable("disabled", note="left the company").ended == 1
+    assert held.users.password_changed("changed", note="reset by the help desk").ended == 1
     assert statuses(held) == {
         "revoked": "revoked", "ended": "expired", "disabled": "expired", "changed": "expired", "kept": "active", "all": "active",
     }  # fmt: skip
@@ -136,7 +136,7 @@ def test_m11_revocations_and_hard_ends_always_win(held: Registry, clock: Clock):
 def test_m11_whatever_the_deadline(held: Registry, clock: Clock):
     """Longest age, a requested lifetime, an access token of a pair: all of them are held, and a pair can be refreshed."""
     capped, asked, pair = (sign_in(held, name, name) for name in ("capped", "asked", "pair"))
-    held.start_continuity(note="identity provider is down")
+    held.continuity.start(note="identity provider is down")
     clock.forward(days=3)
     for one in (capped, asked, pair):
         assert held.verify(one.access_token).is_held
@@ -146,7 +146,7 @@ def test_m11_whatever_the_deadline(held: Registry, clock: Clock):
     assert held.verify(refreshed.access_token).status == "active"
     clock.forward(minutes=1)
     assert held.verify(capped.access_token).status == "active"
-    held.end_continuity(note="it is back")
+    held.continuity.end(note="it is back")
     with pytest.raises(TokenExpired, match="access token"):
         held.verify(refreshed.access_token)
     assert held.refresh(refreshed.refresh_token).session.status == "active"
@@ -159,64 +159,64 @@ def test_m11_an_end_that_was_set(held: Registry, clock: Clock):
     """It ends by itself at that instant, to the microsecond; a session's retention counts from there."""
     issued = sign_in(held)
     until = held.now() + 10 * DAY
-    (state,) = held.start_continuity(["MIMECAST"], until=until, note="planned work")
+    (state,) = held.continuity.start(["MIMECAST"], until=until, note="planned work")
     assert (state.event.ends_at, state.event.profile) == (until, "mimecast")
     clock.forward(days=10, microseconds=-1)
     assert held.session(issued.session.id).is_held
     clock.forward(microseconds=1)
     session = held.session(issued.session.id)
     assert (session.status.value, session.end, session.ended_reason) == ("expired", until, "continuity_ended")
-    assert held.continuity() == ()
+    assert held.continuity.status() == ()
     with pytest.raises(NotFound):
-        held.end_continuity(note="it is back")
+        held.continuity.end(note="it is back")
 
 
 def test_m11_retention_counts_from_the_end_of_the_event(held: Registry, clock: Clock):
     """Held sessions are listed for six months after the event, and cleanup forgets the event with the last of them."""
     sign_in(held)
     sign_in(held, "other", "other")
-    held.start_continuity(["mimecast"], note="identity provider is down")
+    held.continuity.start(["mimecast"], note="identity provider is down")
     clock.forward(days=40)
-    held.end_continuity(note="it is back")
+    held.continuity.end(note="it is back")
     end = clock.now
     clock.now = end.replace(month=end.month + 6)
-    assert held.clean_up().removed == 1
+    assert held.cleanup.run().removed == 1
     assert statuses(held) == {"alice": "expired"}
     clock.forward(microseconds=1)
-    assert held.clean_up(dry_run=True).expired == 1
-    assert held.clean_up().removed == 1
+    assert held.cleanup.run(dry_run=True).expired == 1
+    assert held.cleanup.run().removed == 1
     assert held.count() == 0
-    held.start_continuity(["mimecast"], note="another one")
+    held.continuity.start(["mimecast"], note="another one")
 
 
 def test_m11_one_event_at_a_time(held: Registry, clock: Clock):
     """Starting where one holds is refused, by name or for all; another profile's may begin, and each be ended by itself."""
-    held.start_continuity(["mimecast"], note="identity provider is down")
+    held.continuity.start(["mimecast"], note="identity provider is down")
     for chosen in (["mimecast"], ["capped", "Mimecast"], []):
         with pytest.raises(Refused, match="a continuity event holds profile 'mimecast' since"):
-            held.start_continuity(chosen, note="once more")
-    assert [state.event.profile for state in held.continuity()] == ["mimecast"]
-    held.start_continuity(["capped", "capped"], note="that one, too")
+            held.continuity.start(chosen, note="once more")
+    assert [state.event.profile for state in held.continuity.status()] == ["mimecast"]
+    held.continuity.start(["capped", "capped"], note="that one, too")
     with pytest.raises(NotFound, match="no continuity event holds profile 'pair'"):
-        held.end_continuity(["pair"], note="it is back")
-    assert [state.event.profile for state in held.end_continuity(["MIMECAST"], note="it is back")] == ["mimecast"]
-    assert [state.event.profile for state in held.continuity()] == ["capped"]
+        held.continuity.end(["pair"], note="it is back")
+    assert [state.event.profile for state in held.continuity.end(["MIMECAST"], note="it is back")] == ["mimecast"]
+    assert [state.event.profile for state in held.continuity.status()] == ["capped"]
     clock.forward(days=1)
-    held.start_continuity(["mimecast"], note="down again")
+    held.continuity.start(["mimecast"], note="down again")
 
 
 def test_m11_what_ended_with_one_event_is_not_held_by_the_next(held: Registry, clock: Clock):
     """Not even when the next begins the same instant; what lives on by use is."""
     idle, used = sign_in(held, "idle"), sign_in(held, "used")
-    held.start_continuity(["mimecast"], note="identity provider is down")
+    held.continuity.start(["mimecast"], note="identity provider is down")
     clock.forward(days=5)
     held.verify(used.access_token)
-    held.end_continuity(note="it is back")
-    held.start_continuity(["mimecast"], note="down again")
+    held.continuity.end(note="it is back")
+    held.continuity.start(["mimecast"], note="down again")
     clock.forward(days=5)
     assert statuses(held) == {"idle": "expired", "used": "active"}
     assert held.session(idle.session.id).ended_reason == "continuity_ended"
-    held.end_continuity(note="it is back")
+    held.continuity.end(note="it is back")
     assert statuses(held) == {"idle": "expired", "used": "expired"}
     ended = [session.username for session in held.sessions(SessionFilter(status="expired"))]
     assert ended == ["used", "idle"]
@@ -226,25 +226,25 @@ def test_m11_what_cannot_be_started(held: Registry, install: Install, clock: Clo
     """A profile that does not allow it, an unknown one, an end that has passed, no note; nothing to end."""
     for chosen, error in ((["other"], Refused), (["nosuch"], NotFound), ([" "], InvalidInput)):
         with pytest.raises(error):
-            held.start_continuity(chosen, note="identity provider is down")
+            held.continuity.start(chosen, note="identity provider is down")
     with pytest.raises(Refused):
-        held.start_continuity(note=None)
+        held.continuity.start(note=None)
     with pytest.raises(InvalidInput):
-        held.start_continuity(note="planned work", until=clock.now)
+        held.continuity.start(note="planned work", until=clock.now)
     with pytest.raises(NotFound):
-        held.end_continuity(note="it is back")
+        held.continuity.end(note="it is back")
     plain = install(folder="plain")
     with pytest.raises(Refused, match="no profile allows continuity"):
-        plain.start_continuity(note="identity provider is down")
-    assert [event.action for event in held.events()] == ["registry.init"]
+        plain.continuity.start(note="identity provider is down")
+    assert [event.action for event in held.audit.events()] == ["registry.init"]
 
 
 def test_m11_events_are_recorded(held: Registry):
     """Each deed with its note, and what it let go."""
-    held.start_continuity(["mimecast"], note="identity provider is down", actor="bob")
-    held.end_continuity(note="it is back", actor="eve")
-    (start,) = held.events(EventFilter(action="continuity.start"))
-    (end,) = held.events(EventFilter(action="continuity.end"))
+    held.continuity.start(["mimecast"], note="identity provider is down", actor="bob")
+    held.continuity.end(note="it is back", actor="eve")
+    (start,) = held.audit.events(EventFilter(action="continuity.start"))
+    (end,) = held.audit.events(EventFilter(action="continuity.end"))
     assert (start.actor, start.note, json.loads(start.detail)) == (
         "bob",
         "identity provider is down",
@@ -257,13 +257,13 @@ def test_m11_a_profile_applied_during_the_event(held: Registry, clock: Clock):
     """A tightened profile shortens what an event holds without ending it; one that forbids continuity ends the event."""
     issued = sign_in(held)
     clock.forward(days=1)
-    held.start_continuity(["mimecast"], note="identity provider is down")
+    held.continuity.start(["mimecast"], note="identity provider is down")
     clock.forward(hours=1)
 
     def apply(line: str) -> tuple[int, int, int]:
         wanted = profiles.read(HELD.replace("{idle_timeout: 3d, continuity: true}", line).encode(), "profiles.yaml")
-        diff = held.diff_profiles(wanted)
-        done = held.apply_profiles(wanted, note="another timeout")
+        diff = held.profiles.diff(wanted)
+        done = held.profiles.apply(wanted, note="another timeout")
         found = done.shortened, done.lengthened, done.ended
         assert found == tuple(sum(getattr(d, name) for d in diff) for name in ("shortened", "lengthened", "ended"))
         return found
@@ -275,8 +275,8 @@ def test_m11_a_profile_applied_during_the_event(held: Registry, clock: Clock):
     assert apply("{idle_timeout: 1h}") == (0, 0, 1)
     session = held.session(issued.session.id)
     assert (session.status.value, session.end, session.ended_reason) == ("expired", held.now(), "continuity_ended")
-    assert held.continuity() == ()
-    assert json.loads(next(held.events()).detail)["continuity_ended"] == ["mimecast"]
+    assert held.continuity.status() == ()
+    assert json.loads(next(held.audit.events()).detail)["continuity_ended"] == ["mimecast"]
 
 
 def test_m11_expired_ones_in_the_order_of_their_ends(held: Registry, clock: Clock):
@@ -285,10 +285,10 @@ def test_m11_expired_ones_in_the_order_of_their_ends(held: Registry, clock: Cloc
         sign_in(held, f"held{number}")
         sign_in(held, f"plain{number}", "other")
         clock.forward(hours=1)
-    held.start_continuity(["mimecast"], note="identity provider is down")
+    held.continuity.start(["mimecast"], note="identity provider is down")
     clock.forward(days=4)
     sign_in(held, "short", "other")
-    held.end_continuity(note="it is back")
+    held.continuity.end(note="it is back")
     clock.forward(days=2, hours=23)
     sign_in(held, "late", "other")
     clock.forward(days=9)
@@ -341,26 +341,26 @@ def test_introspection_of_a_held_session(held: Registry, clock: Clock):
 
     issued = sign_in(held)
     until = held.now() + 9 * DAY
-    held.start_continuity(["mimecast"], until=until, note="planned work")
+    held.continuity.start(["mimecast"], until=until, note="planned work")
     assert introspection(held.verify(issued.access_token))["exp"] == issued.expires_at // 10**6
     capped = sign_in(held, "capped", "capped")
-    held.start_continuity(["capped"], note="planned work")
+    held.continuity.start(["capped"], note="planned work")
     clock.forward(days=2)
     assert "exp" not in introspection(held.verify(capped.access_token))
 
 
 def test_m11_one_event_at_a_time_whatever_the_clock(held: Registry, clock: Clock):
     """A clock that was set back before an event's start begins no second one beside it, and ending ends it."""
-    held.start_continuity(["mimecast"], note="provider down")
+    held.continuity.start(["mimecast"], note="provider down")
     clock.forward(hours=-1)
     with pytest.raises(Refused, match="a continuity event holds profile"):
-        held.start_continuity(["mimecast"], note="provider down")
-    (state,) = held.continuity()
+        held.continuity.start(["mimecast"], note="provider down")
+    (state,) = held.continuity.status()
     assert state.held == 0
-    held.end_continuity(note="the clock was wrong")
-    assert held.continuity() == ()
-    held.start_continuity(["mimecast"], note="provider down")
+    held.continuity.end(note="the clock was wrong")
+    assert held.continuity.status() == ()
+    held.continuity.start(["mimecast"], note="provider down")
     clock.forward(hours=2)
-    assert len(held.continuity()) == 1
-    assert len(held.end_continuity(note="it is back")) == 1
-    assert held.continuity() == ()
+    assert len(held.continuity.status()) == 1
+    assert len(held.continuity.end(note="it is back")) == 1
+    assert held.continuity.status() == ()

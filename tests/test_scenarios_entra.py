@@ -168,7 +168,7 @@ def test_e6_a_changed_password_ends_what_was_signed_in_before(entra: Registry, c
     refreshed = sign_in(entra)
     clock.forward(minutes=1)
     refreshed = entra.refresh(refreshed.refresh_token)
-    assert entra.password_changed("alice", note="reset by the help desk").ended == 2
+    assert entra.users.password_changed("alice", note="reset by the help desk").ended == 2
     for one in (before, refreshed):
         assert is_refused(entra, one.refresh_token, TokenEnded)
         with pytest.raises(TokenEnded):
@@ -185,7 +185,7 @@ def test_e7_sessions_that_no_password_opened_survive_it(entra: Registry, clock: 
     }
     clock.forward(days=1)
     opened = {how: entra.refresh(one.refresh_token) for how, one in opened.items()}
-    outcome = entra.password_changed("alice", note="reset by the help desk")
+    outcome = entra.users.password_changed("alice", note="reset by the help desk")
     assert (outcome.ended, outcome.kept) == (2, 3)
     alive = {how: entra.session(one.session.id).status.value for how, one in opened.items()}
     assert alive == {"password": "expired", None: "expired", "key": "active", "saml": "active", "other": "active"}
@@ -237,7 +237,7 @@ def test_r1_a_refresh_gives_a_new_pair(entra: Registry, clock: Clock):
     assert entra.verify(refreshed.access_token).id == issued.session.id
     assert refreshed.expires_at == entra.now() + HOUR
     assert refreshed.session.last_used_at == entra.now()
-    assert [event.action for event in entra.events()][:2] == ["token.refresh", "session.issue"]
+    assert [event.action for event in entra.audit.events()][:2] == ["token.refresh", "session.issue"]
 
 
 def test_r1_a_verify_that_a_refresh_overtakes_is_judged_again(
@@ -304,16 +304,16 @@ def test_r2_a_spent_token_revokes_its_session(entra: Registry, clock: Clock, hom
         "authctl",
         "refresh token reuse detected",
     )
-    (event,) = entra.events(EventFilter(action="token.reuse"))
+    (event,) = entra.audit.events(EventFilter(action="token.reuse"))
     assert (event.actor, event.subject, event.note) == ("authctl", session.id, session.note)
-    assert event in list(entra.events(EventFilter(session_id=session.id)))
-    assert event in list(entra.events(EventFilter(username="ALICE")))
+    assert event in list(entra.audit.events(EventFilter(session_id=session.id)))
+    assert event in list(entra.audit.events(EventFilter(username="ALICE")))
     with pytest.raises(TokenRevoked):
         entra.verify(refreshed.access_token)
     assert is_refused(entra, refreshed.refresh_token, TokenRevoked)
     assert is_refused(entra, issued.refresh_token, TokenRevoked)
     assert entra.verify(other.access_token).status == "active"
-    entra.verify_audit()
+    entra.audit.verify()
 
 
 def test_r3_within_grace_the_same_pair_is_given_again(entra: Registry, clock: Clock, home: Path):
@@ -321,13 +321,13 @@ def test_r3_within_grace_the_same_pair_is_given_again(entra: Registry, clock: Cl
     issued = sign_in(entra, "graceful")
     clock.forward(days=1)
     first = entra.refresh(issued.refresh_token)
-    events = len(list(entra.events()))
+    events = len(list(entra.audit.events()))
     clock.forward(seconds=30, microseconds=-1)
     with Registry.open(home, clock=clock) as elsewhere:
         second = elsewhere.refresh(issued.refresh_token)
     assert (second.access_token, second.refresh_token) == (first.access_token, first.refresh_token)
     assert (second.expires_at, second.session.expires_at) == (first.expires_at, first.session.expires_at)
-    assert len(list(entra.events())) == events
+    assert len(list(entra.audit.events())) == events
     assert entra.verify(second.access_token).generation == 1
     database = b"".join(path.read_bytes() for path in home.glob("registry.db*"))
     assert issued.session.id.encode() in database
@@ -356,9 +356,9 @@ def test_r5_where_reuse_is_tolerated_nothing_is_revoked(entra: Registry, clock: 
     issued = sign_in(entra, "tolerant")
     first = entra.refresh(issued.refresh_token)
     clock.forward(seconds=31)
-    events = len(list(entra.events()))
+    events = len(list(entra.audit.events()))
     assert is_refused(entra, issued.refresh_token, TokenReused)
-    assert len(list(entra.events())) == events
+    assert len(list(entra.audit.events())) == events
     assert entra.refresh(first.refresh_token).session.status == "active"
 
 
@@ -426,13 +426,13 @@ def test_r8_thirty_two_processes_at_once(install: Install, start: Start, home: P
         assert (len(tokens), len(set(tokens))) == (successes, 1)
         session = registry.session(issued.session.id)
         assert session.generation == 1
-        assert len(list(registry.events(EventFilter(action="token.refresh")))) == 1
+        assert len(list(registry.audit.events(EventFilter(action="token.refresh")))) == 1
         if successes == 32:
             assert registry.verify(tokens[0]).generation == 1
         else:
             assert refusals == {"TokenReused", "TokenRevoked"}
             assert session.status == "revoked"
-            assert len(list(registry.events(EventFilter(action="token.reuse")))) == 1
+            assert len(list(registry.audit.events(EventFilter(action="token.reuse")))) == 1
 
 
 def test_r9_killed_after_the_commit_and_before_the_answer(install: Install, start: Start, home: Path):
@@ -542,14 +542,14 @@ def test_a_refresh_moves_the_session_to_the_present_profile(entra: Registry, clo
     """The next access token lives as long as the profile in force says; living ones are only ever shortened."""
     issued = sign_in(entra)
     longer = profiles.read(ENTRA.replace("access_lifetime: 1h", "access_lifetime: 2h").encode(), "profiles.yaml")
-    entra.apply_profiles(longer, note="as the vendor has it")
+    entra.profiles.apply(longer, note="as the vendor has it")
     clock.forward(hours=1)
     with pytest.raises(TokenExpired):
         entra.verify(issued.access_token)
     issued = entra.refresh(issued.refresh_token)
     assert issued.expires_at == entra.now() + 2 * HOUR
     shorter = profiles.read(ENTRA.replace("access_lifetime: 1h", "access_lifetime: 10m").encode(), "profiles.yaml")
-    entra.apply_profiles(shorter, note="tightened")
+    entra.profiles.apply(shorter, note="tightened")
     clock.forward(minutes=10, microseconds=-1)
     assert entra.verify(issued.access_token).status == "active"
     clock.forward(microseconds=1)
@@ -561,13 +561,13 @@ def test_a_session_keeps_the_tokens_it_was_registered_with(entra: Registry, cloc
     """A profile that becomes single leaves pairs pairs; one that becomes a pair leaves single tokens single."""
     pair = sign_in(entra, "graceful")
     single = profiles.read(b"version: 1\nprofiles: {graceful: {idle_timeout: 5d}}", "profiles.yaml")
-    entra.apply_profiles(single, note="no more pairs")
+    entra.profiles.apply(single, note="no more pairs")
     plain = sign_in(entra, "graceful")
     assert (plain.refresh_token, plain.session.tokens) == (None, "single")
     clock.forward(days=1)
     pair = entra.refresh(pair.refresh_token)
     assert pair.session.expires_at == entra.now() + 5 * DAY
-    entra.apply_profiles(profiles.read(ENTRA.encode(), "profiles.yaml"), note="pairs again")
+    entra.profiles.apply(profiles.read(ENTRA.encode(), "profiles.yaml"), note="pairs again")
     clock.forward(days=1)
     assert entra.verify(plain.access_token).expires_at == entra.now() + 14 * DAY
     assert entra.session(pair.session.id).expires_at == pair.session.last_used_at + 14 * DAY
@@ -576,7 +576,7 @@ def test_a_session_keeps_the_tokens_it_was_registered_with(entra: Registry, cloc
 def test_a_disabled_user_is_refused_a_refresh(entra: Registry):
     """The session has ended, and none is registered anew."""
     issued = sign_in(entra)
-    entra.disable_user("alice", note="left the company")
+    entra.users.disable("alice", note="left the company")
     assert is_refused(entra, issued.refresh_token, TokenEnded)
     with pytest.raises(Refused):
         sign_in(entra)

@@ -84,10 +84,10 @@ def test_m3_not_used_within_the_timeout_it_is_expired_and_listed_for_six_months(
     end = clock.now
     clock.now = datetime(2026, 9, 5, 9, 0, tzinfo=UTC)
     assert clock.now == end.replace(month=9)
-    registry.clean_up()
+    registry.cleanup.run()
     assert statuses(registry) == ["expired"]
     clock.forward(microseconds=1)
-    registry.clean_up()
+    registry.cleanup.run()
     assert statuses(registry) == []
 
 
@@ -97,10 +97,10 @@ def test_m4_revoked_it_is_listed_for_six_months_after_the_action(registry: Regis
     clock.forward(days=40)
     registry.revoke(SessionFilter(username="alice"), note="lost device", actor="bob")
     clock.now = clock.now.replace(month=10)
-    registry.clean_up()
+    registry.cleanup.run()
     assert statuses(registry) == ["revoked"]
     clock.forward(microseconds=1)
-    registry.clean_up()
+    registry.cleanup.run()
     assert statuses(registry) == []
 
 
@@ -182,7 +182,7 @@ def test_m10_disabling_a_user_closes_the_gap(install: Install, clock: Clock):
     other = registry.issue(username="bob", application="Outlook")
     clock.forward(days=400)
     assert registry.verify(issued[0].access_token).status == "active"
-    outcome = registry.disable_user("ＡＬＩＣＥ", note="left the company", actor="bob")
+    outcome = registry.users.disable("ＡＬＩＣＥ", note="left the company", actor="bob")
     assert (outcome.changed, outcome.ended, outcome.kept) == (True, 2, 0)
     assert {session.id for session in outcome.sessions} == {one.session.id for one in issued}
     for one in issued:
@@ -193,7 +193,7 @@ def test_m10_disabling_a_user_closes_the_gap(install: Install, clock: Clock):
         registry.issue(username="Alice", application="Outlook")
     assert registry.verify(other.access_token).status == "active"
     clock.forward(days=1)
-    registry.enable_user("alice", note="came back", actor="bob")
+    registry.users.enable("alice", note="came back", actor="bob")
     assert [s.status.value for s in registry.sessions(SessionFilter(username="alice", kind="application"))] == [
         "expired"
     ]
@@ -237,7 +237,7 @@ def test_m13_never_expires_but_can_be_revoked(install: Install, clock: Clock):
     issued = registry.issue(username="alice", application="Outlook")
     clock.forward(days=365 * 50)
     assert registry.verify(issued.access_token).status == "active"
-    registry.clean_up()
+    registry.cleanup.run()
     assert statuses(registry) == ["active"]
     registry.revoke(SessionFilter(username="alice"), note="left the company", actor="bob")
     with pytest.raises(TokenInvalid):
@@ -250,15 +250,15 @@ def test_m14_a_new_password_ends_everything(registry: Registry, clock: Clock):
     issued = [registry.issue(username="alice", application="Outlook", signed_in_with=how) for how in ways]
     other = registry.issue(username="bob", application="Outlook", signed_in_with="password")
     clock.forward(hours=1)
-    outcome = registry.password_changed("Alice", note="reset by the help desk", actor="bob")
+    outcome = registry.users.password_changed("Alice", note="reset by the help desk", actor="bob")
     assert (outcome.ended, outcome.kept) == (len(ways), 0)
     for one in issued:
         with pytest.raises(TokenEnded, match="password changed"):
             registry.verify(one.access_token)
     assert registry.verify(other.access_token).status == "active"
     assert registry.verify(registry.issue(username="alice", application="Outlook").access_token).status == "active"
-    assert registry.user("alice").user.password_changed_at == outcome.at
-    (event,) = registry.events(EventFilter(action="user.password"))
+    assert registry.users.get("alice").user.password_changed_at == outcome.at
+    (event,) = registry.audit.events(EventFilter(action="user.password"))
     assert (event.subject, event.note, event.actor) == ("Alice", "reset by the help desk", "bob")
 
 
@@ -320,10 +320,10 @@ def test_retention_by_calendar_month(registry: Registry, clock: Clock):
     clock.now = datetime(2026, 8, 28, 12, 0, tzinfo=UTC)
     registry.issue(username="alice", application="Outlook")  # ends 31 August, 12:00
     clock.now = datetime(2027, 2, 28, 23, 59, 59, 999_999, tzinfo=UTC)
-    assert registry.clean_up().removed == 0
+    assert registry.cleanup.run().removed == 0
     clock.now = datetime(2027, 3, 1, 0, 0, tzinfo=UTC)
-    assert registry.clean_up(dry_run=True).removed == 1
-    assert registry.clean_up().removed == 1
+    assert registry.cleanup.run(dry_run=True).removed == 1
+    assert registry.cleanup.run().removed == 1
 
 
 def test_introspection_is_rfc_7662(installed: Authctl):

@@ -76,7 +76,7 @@ def test_o3_outlook_web_app_is_adjustable(office: Registry, clock: Clock):
     clock.forward(hours=5)
     assert office.verify(issued.access_token).expires_at == office.now() + 6 * HOUR
     adjusted = profiles.read(EXAMPLE.replace("idle_timeout: 6h", "idle_timeout: 2h").encode(), "profiles.yaml")
-    office.apply_profiles(adjusted, note="shared computers")
+    office.profiles.apply(adjusted, note="shared computers")
     assert office.session(issued.session.id).expires_at == office.now() + 2 * HOUR
     clock.forward(hours=2)
     with pytest.raises(TokenExpired):

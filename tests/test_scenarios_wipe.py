@@ -49,7 +49,7 @@ def refusal(registry: Registry, token: str, **facts: str) -> TokenInvalid:
 
 def actions(registry: Registry, noun: str = "wipe") -> list[str]:
     """The audit actions of a noun, newest first."""
-    return [e.action for e in registry.events() if e.action.startswith(f"{noun}.")]
+    return [e.action for e in registry.audit.events() if e.action.startswith(f"{noun}.")]
 
 
 def test_m7_the_order_is_repeated_until_it_is_acknowledged(wiping: Registry, clock: Clock):
@@ -58,7 +58,7 @@ def test_m7_the_order_is_repeated_until_it_is_acknowledged(wiping: Registry, clo
     token = issued.access_token
     assert wiping.session(issued.session.id).wipe is None
     with pytest.raises(TokenInvalid, match="no wipe was ordered"):
-        wiping.wipe_done(token)
+        wiping.tokens.wipe_done(token)
     wiping.revoke(SessionFilter(username="alice"), note="lost phone")
     assert wiping.session(issued.session.id).wipe is Wipe.PENDING
     told = []
@@ -72,25 +72,25 @@ def test_m7_the_order_is_repeated_until_it_is_acknowledged(wiping: Registry, clo
         assert (session.wipe, session.status) == (Wipe.DELIVERED, Status.REVOKED)
         assert session.wipe_delivered_at == told[0].timestamp() * 10**6
     clock.forward(hours=1)
-    done = wiping.wipe_done(token, actor="outlook")
+    done = wiping.tokens.wipe_done(token, actor="outlook")
     assert (done.wipe, done.wipe_acknowledged_at) == (Wipe.ACKNOWLEDGED, clock().timestamp() * 10**6)
     clock.forward(hours=1)
-    assert wiping.wipe_done(token) == wiping.session(issued.session.id)
+    assert wiping.tokens.wipe_done(token) == wiping.session(issued.session.id)
     assert wiping.session(issued.session.id).wipe_acknowledged_at == done.wipe_acknowledged_at
     answer = refusal(wiping, token)
     assert (type(answer), answer.action) == (TokenRevoked, None)
     assert actions(wiping) == ["wipe.done", "wipe.delivered"]
-    events = list(wiping.events(EventFilter(session_id=issued.session.id)))
+    events = list(wiping.audit.events(EventFilter(session_id=issued.session.id)))
     assert [(e.action, e.actor) for e in events][:2] == [("wipe.done", "outlook"), ("wipe.delivered", "authctl")]
     assert all(json.loads(e.detail)["username_key"] == "alice" for e in events[:2])
-    assert wiping.verify_audit()
+    assert wiping.audit.verify()
 
 
 def test_m7_acknowledged_before_it_was_seen_to_be_delivered(wiping: Registry):
     """Who says that it is done was told by then, whatever could be recorded."""
     issued = wiping.issue(username="alice", application="Outlook")
     wiping.revoke(SessionFilter(username="alice"), note="lost phone")
-    done = wiping.wipe_done(issued.access_token)
+    done = wiping.tokens.wipe_done(issued.access_token)
     assert done.wipe is Wipe.ACKNOWLEDGED
     assert done.wipe_delivered_at == done.wipe_acknowledged_at
 
@@ -104,7 +104,7 @@ def test_m7_every_kind_of_revocation_orders_a_wipe(wiping: Registry, clock: Cloc
     assert wiping.session(issued.session.id).status is Status.EXPIRED
     if how == "token":
         for one in (issued, other):
-            wiping.revoke_token(one.access_token, note="lost phone")
+            wiping.tokens.revoke(one.access_token, note="lost phone")
     else:
         selection = {
             "id": SessionFilter(ids=(issued.session.id, other.session.id)),
@@ -116,7 +116,7 @@ def test_m7_every_kind_of_revocation_orders_a_wipe(wiping: Registry, clock: Cloc
     assert refusal(wiping, other.access_token).action is None
     assert [wiping.session(one.session.id).wipe for one in (issued, other)] == [Wipe.DELIVERED, None]
     with pytest.raises(TokenInvalid, match="no wipe was ordered"):
-        wiping.wipe_done(other.access_token)
+        wiping.tokens.wipe_done(other.access_token)
 
 
 def test_m7_any_token_of_the_session_is_a_contact(wiping: Registry):
@@ -133,7 +133,7 @@ def test_m7_any_token_of_the_session_is_a_contact(wiping: Registry):
     for token in (first.access_token, second.access_token, first.refresh_token, second.refresh_token):
         assert refusal(wiping, token).action == "wipe"
     assert actions(wiping) == ["wipe.delivered"]
-    assert wiping.wipe_done(first.refresh_token).wipe is Wipe.ACKNOWLEDGED
+    assert wiping.tokens.wipe_done(first.refresh_token).wipe is Wipe.ACKNOWLEDGED
 
 
 def test_m7_a_reused_refresh_token_orders_a_wipe(wiping: Registry):
@@ -175,16 +175,16 @@ def test_m7_what_the_profile_becomes(wiping: Registry, clock: Clock):
     late = wiping.issue(username="bob", application="Outlook")
     clock.forward(days=30)
     wiping.revoke(SessionFilter(username="alice"), note="lost phone")
-    wiping.apply_profiles(profiles.read(SIGN_OUT.encode(), "p"), note="no wiping any more")
+    wiping.profiles.apply(profiles.read(SIGN_OUT.encode(), "p"), note="no wiping any more")
     wiping.revoke(SessionFilter(username="bob"), note="lost phone")
     assert [wiping.session(one.session.id).wipe for one in (early, late)] == [Wipe.PENDING, None]
     third = wiping.issue(username="carol", application="Outlook")
     clock.forward(days=30)
-    wiping.apply_profiles(profiles.read(TEXT.encode(), "p"), note="wiping again")
+    wiping.profiles.apply(profiles.read(TEXT.encode(), "p"), note="wiping again")
     wiping.revoke(SessionFilter(username="carol"), note="lost phone")
     assert [wiping.session(one.session.id).wipe for one in (early, late, third)] == ["pending", None, "pending"]
     with pytest.raises(TokenInvalid, match="no wipe was ordered"):
-        wiping.wipe_done(late.access_token)
+        wiping.tokens.wipe_done(late.access_token)
 
 
 def test_m7_lists_by_how_far_it_has_come(wiping: Registry, clock: Clock):
@@ -197,7 +197,7 @@ def test_m7_lists_by_how_far_it_has_come(wiping: Registry, clock: Clock):
     wiping.revoke(SessionFilter(username="erin"), note="left the company")
     refusal(wiping, issued[0].access_token)
     refusal(wiping, issued[1].access_token)
-    wiping.wipe_done(issued[1].access_token)
+    wiping.tokens.wipe_done(issued[1].access_token)
 
     def names(**criteria: str) -> list[str]:
         listed = [s.username for s in wiping.sessions(SessionFilter(**criteria))]
@@ -244,7 +244,7 @@ def test_m7_a_damaged_audit_log_holds_no_order_back(wiping: Registry, home: Path
         other.execute(f"UPDATE audit_events SET {damage} WHERE seq = (SELECT max(seq) FROM audit_events)")
     assert refusal(wiping, issued.access_token).action == "wipe"
     with pytest.raises(IntegrityFailure):
-        wiping.wipe_done(issued.access_token)
+        wiping.tokens.wipe_done(issued.access_token)
 
 
 def test_m7_an_imported_session_has_no_token_to_be_told_by(wiping: Registry, tmp_path: Path):
@@ -255,9 +255,9 @@ def test_m7_an_imported_session_has_no_token_to_be_told_by(wiping: Registry, tmp
     export = tmp_path / "export.jsonl"
     export.write_text('{"u": "alice", "a": "Outlook", "t": "2026-03-01T09:00:00Z"}\n')
     with export.open("rb") as file:
-        assert wiping.import_sessions(file, mapping).registered == 1
+        assert wiping.imports.run(file, mapping).registered == 1
     for text in (SIGN_OUT, TEXT):
-        wiping.apply_profiles(profiles.read(text.encode(), "p"), note="back and forth")
+        wiping.profiles.apply(profiles.read(text.encode(), "p"), note="back and forth")
     wiping.revoke(SessionFilter(username="alice"), note="lost phone")
     assert wiping.count(SessionFilter(wipe="pending")) == 0
     assert next(wiping.sessions()).wipe is None
@@ -268,20 +268,24 @@ def test_cleanup_counts_what_was_never_acknowledged(wiping: Registry, clock: Clo
     issued = [wiping.issue(username=name, application="Outlook") for name in ("alice", "bob", "carol")]
     wiping.revoke(SessionFilter(everything=True), note="breach")
     refusal(wiping, issued[0].access_token)
-    wiping.wipe_done(issued[1].access_token)
+    wiping.tokens.wipe_done(issued[1].access_token)
     clock.forward(days=365)
-    dry = wiping.clean_up(accept_clock_jump=True, dry_run=True)
+    dry = wiping.cleanup.run(accept_clock_jump=True, dry_run=True)
     assert (dry.removed, dry.revoked, dry.unacknowledged) == (3, 3, 2)
-    kept = wiping.clean_up(accept_clock_jump=True, keep_unacknowledged=True, dry_run=True)
+    kept = wiping.cleanup.run(accept_clock_jump=True, keep_unacknowledged=True, dry_run=True)
     assert (kept.removed, kept.revoked, kept.unacknowledged) == (1, 1, 0)
-    kept = wiping.clean_up(accept_clock_jump=True, keep_unacknowledged=True)
+    kept = wiping.cleanup.run(accept_clock_jump=True, keep_unacknowledged=True)
     assert (kept.removed, kept.unacknowledged) == (1, 0)
     assert refusal(wiping, issued[2].access_token).action == "wipe"
-    assert wiping.wipe_done(issued[0].access_token).note == "breach"
-    assert wiping.clean_up(accept_clock_jump=True, keep_unacknowledged=True).removed == 1
-    last = wiping.clean_up(accept_clock_jump=True)
+    assert wiping.tokens.wipe_done(issued[0].access_token).note == "breach"
+    assert wiping.cleanup.run(accept_clock_jump=True, keep_unacknowledged=True).removed == 1
+    last = wiping.cleanup.run(accept_clock_jump=True)
     assert (last.removed, last.unacknowledged) == (1, 1)
-    assert json.loads(next(wiping.events()).detail)["removed"] == {"expired": 0, "revoked": 1, "unacknowledged": 1}
+    assert json.loads(next(wiping.audit.events()).detail)["removed"] == {
+        "expired": 0,
+        "revoked": 1,
+        "unacknowledged": 1,
+    }
 
 
 @pytest.fixture

@@ -179,7 +179,7 @@ def test_an_older_registry_is_searched_before_it_is_indexed(
     assert [one.username for one in registry.sessions(selection)] == ["user7"]
     monkeypatch.setattr(searching, "_MOST_INDEXED", 5)
     assert [one.username for one in registry.sessions(selection)] == ["user7"]
-    registry.clean_up()
+    registry.cleanup.run()
     with registry._installation.store.view() as view:
         assert view._one("SELECT sessions FROM search_index") == (20,)
     assert [one.username for one in registry.sessions(selection)] == ["user7"]

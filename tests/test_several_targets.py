@@ -218,8 +218,8 @@ def test_events_about_several_users_and_sessions_scan_no_sessions(
 ):
     """What an event covers is asked of the index of users, or of ids."""
     one = next(signed_in.sessions())
-    assert list(signed_in.events(EventFilter(username=("alice", "bob"))))
-    assert list(signed_in.events(EventFilter(session_id=(one.id, one.id[:8]))))
+    assert list(signed_in.audit.events(EventFilter(username=("alice", "bob"))))
+    assert list(signed_in.audit.events(EventFilter(session_id=(one.id, one.id[:8]))))
     plan = plans(home, statements)
     assert not [step for step in plan if step.startswith("SCAN s ")], plan
     assert any("sessions_by_user (username_key=?)" in step for step in plan), plan

@@ -62,19 +62,19 @@ def issue(registry: Registry, profile: str = "single", user: str = "alice"):
 
 def ids(registry: Registry) -> list[str]:
     """The keys' ids, the oldest first."""
-    return [use.key.id for use in registry.signing_keys()]
+    return [use.key.id for use in registry.keys.list()]
 
 
 def actions(registry: Registry) -> list[str]:
     """The audit actions about keys, newest first."""
-    return [event.action for event in registry.events() if event.action.startswith("key.")]
+    return [event.action for event in registry.audit.events() if event.action.startswith("key.")]
 
 
 def test_a_rotation_signs_nobody_out(ring: Registry):
     """New tokens come from the fresh key, old ones are good until theirs is retired; refreshed pairs move to the fresh one."""
     before = {name: issue(ring, name) for name in ("single", "pair", "asked")}
-    use = ring.rotate_keys(note="every year", actor="bob")
-    (old, new) = ring.signing_keys()
+    use = ring.keys.rotate(note="every year", actor="bob")
+    (old, new) = ring.keys.list()
     assert (old.key.state, new.key.state, new.key.id) == (KeyState.VERIFYING, KeyState.SIGNING, use.key.id)
     assert (old.sessions, new.sessions) == (3, 0)
     for issued in before.values():
@@ -82,47 +82,47 @@ def test_a_rotation_signs_nobody_out(ring: Registry):
     assert issue(ring).access_token[5:13] == new.key.id
     refreshed = ring.refresh(before["pair"].refresh_token)
     assert refreshed.access_token[5:13] == new.key.id
-    assert [use.sessions for use in ring.signing_keys()] == [2, 2]
-    event = next(ring.events())
+    assert [use.sessions for use in ring.keys.list()] == [2, 2]
+    event = next(ring.audit.events())
     while event.action != "key.rotate":
-        event = ring.event(event.seq - 1)
+        event = ring.audit.event(event.seq - 1)
     assert (event.subject, event.note, event.actor) == (new.key.id, "every year", "bob")
-    assert ring.verify_audit()
+    assert ring.audit.verify()
 
 
 def test_until_when_a_key_is_needed(ring: Registry, clock: Clock):
     """Use moves a single session's end up to its absolute one; a pair moves to the fresh key, or ends unrefreshed."""
     now = int(clock().timestamp()) * 10**6
-    (use,) = ring.signing_keys()
+    (use,) = ring.keys.list()
     assert (use.sessions, use.until) == (0, None)
     issue(ring, "asked")
-    assert ring.signing_keys()[0].until == now + HOUR
+    assert ring.keys.list()[0].until == now + HOUR
     issue(ring, "capped")
-    assert ring.signing_keys()[0].until == now + 10 * DAY
+    assert ring.keys.list()[0].until == now + 10 * DAY
     issue(ring, "pair")
-    assert ring.signing_keys()[0].until == now + 14 * DAY
+    assert ring.keys.list()[0].until == now + 14 * DAY
     issue(ring, "single")
-    assert (ring.signing_keys()[0].until, ring.signing_keys()[0].sessions) == (NEVER, 4)
+    assert (ring.keys.list()[0].until, ring.keys.list()[0].sessions) == (NEVER, 4)
     ring.revoke(SessionFilter(profile="single"), note="lost device")
     clock.forward(days=13)
-    assert (ring.signing_keys()[0].until, ring.signing_keys()[0].sessions) == (now + 14 * DAY, 1)
+    assert (ring.keys.list()[0].until, ring.keys.list()[0].sessions) == (now + 14 * DAY, 1)
 
 
 def test_nothing_is_lost_after_that_date(ring: Registry, clock: Clock):
     """A key that signs nothing living is retired without another word; its secret is gone, and so is what it signed."""
     old = issue(ring, "asked")
     (key_id,) = ids(ring)
-    ring.rotate_keys(note="every year")
+    ring.keys.rotate(note="every year")
     with pytest.raises(Refused, match="still signs 1 active session; none will be after 2026-03-02T10:00:00Z"):
-        ring.retire_key(key_id, note="every year")
+        ring.keys.retire(key_id, note="every year")
     clock.forward(hours=1)
-    outcome = ring.retire_key(key_id, note="every year")
+    outcome = ring.keys.retire(key_id, note="every year")
     assert (outcome.changed, outcome.ended, outcome.reason, outcome.sessions) == (True, 0, None, ())
     with pytest.raises(TokenInvalid):
         ring.verify(old.access_token)
-    (retired, _) = ring.signing_keys()
+    (retired, _) = ring.keys.list()
     assert (retired.key.state, retired.key.secret, retired.key.retired_at) == (KeyState.RETIRED, b"", outcome.at)
-    assert ring.retire_key(key_id, note="once more").changed is False
+    assert ring.keys.retire(key_id, note="once more").changed is False
     assert actions(ring) == ["key.retire", "key.rotate"]
 
 
@@ -131,9 +131,9 @@ def test_a_ring_is_looked_at_again(ring: Registry, home: Path, monkeypatch: pyte
     monkeypatch.setattr(reader, "FRESH_SECONDS", 0.05)
     old = issue(ring)
     (key_id,) = ids(ring)
-    ring.rotate_keys(note="every year")
+    ring.keys.rotate(note="every year")
     assert ring.verify(issue(ring).access_token)
-    ring.retire_key(key_id, sign_out=True, note="every year")
+    ring.keys.retire(key_id, sign_out=True, note="every year")
     time.sleep(0.06)
     with pytest.raises(TokenUnknown):
         ring.verify(old.access_token)
@@ -151,15 +151,15 @@ def test_retiring_a_key_that_is_in_use(ring: Registry, way: str):
     over = issue(ring, user="bob")
     ring.end([over.session.id])
     (key_id,) = ids(ring)
-    ring.rotate_keys(note="key was copied")
+    ring.keys.rotate(note="key was copied")
     moved = ring.refresh(issue(ring, "pair").refresh_token)
-    dry = ring.retire_key(key_id, **{way: True}, note=None, dry_run=True)
+    dry = ring.keys.retire(key_id, **{way: True}, note=None, dry_run=True)
     assert (dry.ended, dry.changed, dry.dry_run) == (3, True, True)
     shown = Bound.of([mine[0].session.number, mine[1].session.number, over.session.number])
     with pytest.raises(Refused, match="3 sessions would end now, and 1 of them was not in the preview"):
-        ring.retire_key(key_id, **{way: True}, note="key was copied", bound=shown)
+        ring.keys.retire(key_id, **{way: True}, note="key was copied", bound=shown)
     assert all(ring.verify(one.access_token) for one in mine)
-    outcome = ring.retire_key(key_id, **{way: True}, note="key was copied", actor="bob")
+    outcome = ring.keys.retire(key_id, **{way: True}, note="key was copied", actor="bob")
     reason = {"sign_out": "signed_out", "compromised": "key_compromised"}[way]
     assert (outcome.ended, outcome.reason, {s.ended_reason for s in outcome.sessions}) == (3, reason, {reason})
     assert {s.id for s in outcome.sessions} == {one.session.id for one in mine}
@@ -169,12 +169,12 @@ def test_retiring_a_key_that_is_in_use(ring: Registry, way: str):
         assert ring.session(one.session.id).status is Status.EXPIRED
     assert ring.session(over.session.id).ended_reason == "signed_out"
     assert ring.verify(moved.access_token)
-    event = next(ring.events())
+    event = next(ring.audit.events())
     assert (event.action, event.subject, event.note, event.actor) == ("key.retire", key_id, "key was copied", "bob")
     detail = json.loads(event.detail)
     assert (detail["reason"], detail["ended"], detail["username_keys"]) == (reason, 3, ["alice"])
-    assert next(ring.events(ring_filter(username="alice"))).action == "key.retire"
-    assert next(ring.events(ring_filter(session_id=mine[0].session.id))).action == "key.retire"
+    assert next(ring.audit.events(ring_filter(username="alice"))).action == "key.retire"
+    assert next(ring.audit.events(ring_filter(session_id=mine[0].session.id))).action == "key.retire"
 
 
 def ring_filter(**criteria: str):
@@ -188,40 +188,40 @@ def test_a_held_session_keeps_its_key(install: Install, clock: Clock):
     """What a continuity event holds beyond its time still needs its key."""
     ring = install(TEXT.replace("capped: {", "capped: {continuity: true, "))
     issue(ring, "capped")
-    ring.start_continuity(note="provider down")
+    ring.continuity.start(note="provider down")
     clock.forward(days=30)
-    assert (ring.signing_keys()[0].sessions, ring.signing_keys()[0].until) == (1, NEVER)
-    ring.rotate_keys(note="every year")
-    outcome = ring.retire_key(ids(ring)[0], sign_out=True, note="every year")
+    assert (ring.keys.list()[0].sessions, ring.keys.list()[0].until) == (1, NEVER)
+    ring.keys.rotate(note="every year")
+    outcome = ring.keys.retire(ids(ring)[0], sign_out=True, note="every year")
     assert outcome.ended == 1
     assert ring.count(SessionFilter(status="active")) == 0
 
 
 def test_what_may_not_be_retired(ring: Registry):
     """The key that signs, an unknown one, anything without a note; nothing changes then."""
-    before = ring.signing_keys()
+    before = ring.keys.list()
     for deed, error in (
-        (lambda: ring.retire_key(ids(ring)[0], compromised=True, note="why not"), Refused),
-        (lambda: ring.retire_key("ffffffff", note="why not"), NotFound),
-        (lambda: ring.retire_key("\x1b[31m", note="why not"), NotFound),
-        (lambda: ring.retire_key(ids(ring)[0], note=None), Refused),
-        (lambda: ring.rotate_keys(note=None), Refused),
-        (lambda: ring.rotate_keys(note="--"), Refused),
+        (lambda: ring.keys.retire(ids(ring)[0], compromised=True, note="why not"), Refused),
+        (lambda: ring.keys.retire("ffffffff", note="why not"), NotFound),
+        (lambda: ring.keys.retire("\x1b[31m", note="why not"), NotFound),
+        (lambda: ring.keys.retire(ids(ring)[0], note=None), Refused),
+        (lambda: ring.keys.rotate(note=None), Refused),
+        (lambda: ring.keys.rotate(note="--"), Refused),
     ):
         with pytest.raises(error):
             deed()
-    assert ring.signing_keys() == before
+    assert ring.keys.list() == before
 
 
 def test_a_key_retired_in_the_file_alone_is_ended_by_the_next_try(ring: Registry, home: Path):
     """A kill between file and registry fails closed: its tokens are refused, and retiring it again ends what is left."""
     one = issue(ring)
     (key_id,) = ids(ring)
-    ring.rotate_keys(note="every year")
+    ring.keys.rotate(note="every year")
     key_ring.save(home / "keys.json", key_ring.load(home / "keys.json").without(key_id, 0))
     with pytest.raises(TokenUnknown):
         ring.verify(one.access_token)
-    outcome = ring.retire_key(key_id, compromised=True, note="once more")
+    outcome = ring.keys.retire(key_id, compromised=True, note="once more")
     assert (outcome.changed, outcome.ended) == (False, 1)
     assert ring.session(one.session.id).ended_reason == "key_compromised"
 
@@ -231,9 +231,9 @@ def test_another_process_sees_the_ring_as_it_is(ring: Registry, home: Path, cloc
     with Registry.open(home, clock=clock) as other:
         before = issue(other)
         (key_id,) = ids(ring)
-        ring.rotate_keys(note="every year")
+        ring.keys.rotate(note="every year")
         assert issue(other).access_token[5:13] != key_id
-        ring.retire_key(key_id, sign_out=True, note="every year")
+        ring.keys.retire(key_id, sign_out=True, note="every year")
         with pytest.raises((TokenUnknown, TokenEnded)):
             other.verify(before.access_token)
 
@@ -243,7 +243,7 @@ def test_the_file_is_replaced_whole_and_private(ring: Registry, home: Path):
     (home / ".keys.json.abc.new").write_text("a draft of a killed write")
     before = os.umask(0o000)
     try:
-        ring.rotate_keys(note="every year")
+        ring.keys.rotate(note="every year")
     finally:
         os.umask(before)
     assert stat.S_IMODE((home / "keys.json").stat().st_mode) == 0o600
@@ -256,7 +256,7 @@ def test_a_ring_of_the_older_form_is_read(ring: Registry, home: Path):
     document = json.loads((home / "keys.json").read_text())
     document["keys"].append({**document["keys"][0], "id": "01234567", "state": "retired", "secret": ""})
     (home / "keys.json").write_text(json.dumps({**document, "version": 1}))
-    assert [use.key.state.value for use in ring.signing_keys()] == ["signing", "retired"]
+    assert [use.key.state.value for use in ring.keys.list()] == ["signing", "retired"]
     for version, error in (
         (0, IntegrityFailure),
         (True, IntegrityFailure),
@@ -265,7 +265,7 @@ def test_a_ring_of_the_older_form_is_read(ring: Registry, home: Path):
     ):
         (home / "keys.json").write_text(json.dumps({**document, "version": version}))
         with pytest.raises(error):
-            ring.signing_keys()
+            ring.keys.list()
 
 
 @pytest.mark.parametrize("secret", ["", "00" * 31, "00" * 32, "41" * 32, "5a" * 16, "zz" * 32])
@@ -288,7 +288,7 @@ def test_who_holds_the_folder_stops_no_revocation(ring: Registry, home: Path, mo
 
     def rotate() -> None:
         try:
-            ring.rotate_keys(note="every year")
+            ring.keys.rotate(note="every year")
         except RegistryUnavailable as error:
             refused.append(error)
 
@@ -299,7 +299,7 @@ def test_who_holds_the_folder_stops_no_revocation(ring: Registry, home: Path, mo
     waiting.join()
     os.close(holder)
     assert "locked by another process" in str(refused[0])
-    assert ring.rotate_keys(note="every year")
+    assert ring.keys.rotate(note="every year")
 
 
 @pytest.mark.parametrize("name", ["registry.db", "keys.json", "audit.head"])
@@ -393,7 +393,7 @@ def test_the_clock_does_not_matter_to_a_session_s_key(ring: Registry, clock: Clo
     """An expired session is nobody that could be signed out."""
     issue(ring, "capped")
     clock.now += timedelta(days=11)
-    assert ring.signing_keys()[0].sessions == 0
+    assert ring.keys.list()[0].sessions == 0
 
 
 def test_a_ring_that_two_registries_share_loses_no_deed(ring: Registry, home: Path, tmp_path: Path, clock: Clock):
@@ -405,7 +405,7 @@ def test_a_ring_that_two_registries_share_loses_no_deed(ring: Registry, home: Pa
 
     def rotate(registry: Registry) -> None:
         for _ in range(20):
-            registry.rotate_keys(note="again and again")
+            registry.keys.rotate(note="again and again")
 
     with Registry.open(other, registry=other / "registry.db", keys=home / "keys.json", clock=clock) as second:
         threads = [threading.Thread(target=rotate, args=(one,)) for one in (ring, second)]
@@ -413,7 +413,7 @@ def test_a_ring_that_two_registries_share_loses_no_deed(ring: Registry, home: Pa
             thread.start()
         for thread in threads:
             thread.join()
-        states = [use.key.state.value for use in second.signing_keys()]
+        states = [use.key.state.value for use in second.keys.list()]
     assert (len(states), states.count("signing")) == (41, 1)
 
 
@@ -421,18 +421,18 @@ def test_a_ring_behind_a_link_is_replaced_where_it_is(ring: Registry, home: Path
     """The link stays, and the secret of a retired key is gone from the file itself."""
     (home / "keys.json").rename(tmp_path / "real.json")
     (home / "keys.json").symlink_to(tmp_path / "real.json")
-    old = ring.signing_keys()[0].key
-    ring.rotate_keys(note="every year")
-    ring.retire_key(old.id, note="every year")
+    old = ring.keys.list()[0].key
+    ring.keys.rotate(note="every year")
+    ring.keys.retire(old.id, note="every year")
     assert (home / "keys.json").is_symlink()
     assert old.secret.hex() not in (tmp_path / "real.json").read_text()
 
 
 def test_a_retirement_that_a_kill_left_out_of_the_log_is_recorded_by_the_next(ring: Registry, home: Path):
     """File first, then the event: the next try finds the key retired and writes what is missing, once."""
-    old = ring.signing_keys()[0].key.id
-    ring.rotate_keys(note="every year")
+    old = ring.keys.list()[0].key.id
+    ring.keys.rotate(note="every year")
     key_ring.save(home / "keys.json", key_ring.load(home / "keys.json").without(old, 0))
     for _ in range(2):
-        ring.retire_key(old, note="once more")
+        ring.keys.retire(old, note="once more")
     assert actions(ring) == ["key.retire", "key.rotate"]

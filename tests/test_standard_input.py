@@ -147,7 +147,7 @@ def test_verify_and_refresh_stay_strict(installed: Authctl, home, written: str):
     with Registry.open(home) as registry:
         with pytest.raises(TokenUnknown):
             registry.verify(text)
-        assert registry.revoke_token(text, note="lost device").revoked == 0
+        assert registry.tokens.revoke(text, note="lost device").revoked == 0
 
 
 NO_TOKENS = [

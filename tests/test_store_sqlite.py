@@ -99,13 +99,13 @@ def test_no_continuity_event_makes_a_list_scan_or_sort(
 ):
     """With one event that is over and one that is running, the ordered lists enter by the same indexes."""
     held = profiles.read(b"version: 1\nprofiles: {default: {idle_timeout: 3d, continuity: true}}", "profiles.yaml")
-    registry.apply_profiles(held, note="for outages")
+    registry.profiles.apply(held, note="for outages")
     registry.issue(username="alice", application="Outlook")
-    registry.start_continuity(note="identity provider is down")
+    registry.continuity.start(note="identity provider is down")
     clock.forward(days=5)
-    registry.end_continuity(note="it is back")
+    registry.continuity.end(note="it is back")
     clock.forward(days=1)
-    registry.start_continuity(note="down again")
+    registry.continuity.start(note="down again")
     statements.clear()
     list(registry.sessions(SELECTIONS[name]))
     steps = [step for step in plans(home, statements) if step != "SCAN r USING INDEX revocations_by_time"]
@@ -412,7 +412,7 @@ def test_threads_share_a_registry(registry: Registry):
         thread.join()
     assert failures == []
     assert registry.count(SessionFilter(status="revoked")) == 160
-    assert registry.verify_audit().seq == 1 + 160 + 8
+    assert registry.audit.verify().seq == 1 + 160 + 8
 
 
 @pytest.mark.parametrize("statement", ["UPDATE audit_events SET note = 'x'", "DELETE FROM audit_events"])
@@ -475,11 +475,11 @@ def test_cleanup_gives_room_back(registry: Registry, home: Path, monkeypatch: py
     monkeypatch.setattr(SqliteChange, "give_back", watched)
     rows = "".join(json.dumps({"u": f"user{number}", "t": "2020-01-01"}) + "\n" for number in range(6_000))
     mapping = read_mapping(b"fields: {username: u, at: t}\nkey: [username]\n", "map.yaml")
-    registry.import_sessions(io.BytesIO(rows.encode()), mapping)
+    registry.imports.run(io.BytesIO(rows.encode()), mapping)
     with closing(sqlite3.connect(home / "registry.db")) as connection:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         before = connection.execute("PRAGMA page_count").fetchone()[0]
-        assert registry.clean_up().removed == 6_000
+        assert registry.cleanup.run().removed == 6_000
         after, empty = (connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "freelist_count"))
         assert after < before / 2
         assert empty <= after // 9

@@ -237,7 +237,7 @@ def test_no_kind_stands_in_for_another_under_any_profile(install: Install, home:
     mint = TokenMint(key_ring.load(home / "keys.json"))
     key_id = mint.ring.signing.id
     taken = []
-    for profile, kind in product(registry.profiles().profiles, TokenKind):
+    for profile, kind in product(registry.profiles.in_force().profiles, TokenKind):
         session = registry.issue(username="alice", application="Outlook", profile=profile, **FACTS).session
         secret = secrets.token_bytes(SECRET_BYTES)
         with sqlite3.connect(home / "registry.db") as connection:
@@ -255,7 +255,7 @@ def test_no_kind_stands_in_for_another_under_any_profile(install: Install, home:
             except TokenUnknown:
                 continue
             taken.append((profile, kind, deed.__name__))
-    owed = [(p, ACCESS_KIND.get(p, TokenKind.ACCESS), "verify") for p in registry.profiles().profiles]
+    owed = [(p, ACCESS_KIND.get(p, TokenKind.ACCESS), "verify") for p in registry.profiles.in_force().profiles]
     owed.append(("pair", TokenKind.REFRESH, "refresh"))
     assert sorted(taken) == sorted(owed)
 

@@ -104,7 +104,7 @@ def test_the_head_follows_the_chain(registry: Registry, home: Path):
     assert stat.S_IMODE((home / "audit.head").stat().st_mode) == 0o600
     for _ in range(3):
         token = issue(registry).access_token
-        last = next(registry.events())
+        last = next(registry.audit.events())
         assert head(home)[1:] == [f"{last.seq:019d}", last.hash]
     registry.verify(token)
     list(registry.sessions())
@@ -128,7 +128,7 @@ def test_a8_an_old_registry_that_is_put_back_is_not_believed(
         lambda: again.refresh("nonsense"),
         lambda: issue(again, "carol"),
         lambda: again.login(username="carol", application="x", password="y"),
-        again.verify_audit,
+        again.audit.verify,
     ):
         with pytest.raises(IntegrityFailure, match=r"it ends with event 2, and audit.head knows 4") as refused:
             deed()
@@ -149,19 +149,19 @@ def test_a8_accepting_ends_what_was_issued_before(registry: Registry, home: Path
     put_back(registry, home, copy)
     again = reopened()
     with pytest.raises(Refused, match="note is required"):
-        again.accept_audit(note=None)
-    outcome = again.accept_audit(note="restored the backup of Monday", actor="eve")
+        again.audit.accept(note=None)
+    outcome = again.audit.accept(note="restored the backup of Monday", actor="eve")
     assert (outcome.known, outcome.seq, outcome.ended) == (3, 3, 1)
     with pytest.raises(TokenInvalid):
         again.verify(bob.access_token)
     assert again.session(bob.session.id).ended_reason == "restored"
     assert again.verify(issue(again, "carol").access_token)
-    event = again.event(3)
+    event = again.audit.event(3)
     assert (event.action, event.actor, event.note) == ("audit.accept", "eve", "restored the backup of Monday")
-    assert again.verify_audit().seq == 4
+    assert again.audit.verify().seq == 4
     assert head(home)[1] == f"{4:019d}"
     with pytest.raises(Refused, match="there is nothing to accept"):
-        again.accept_audit(note="once more")
+        again.audit.accept(note="once more")
     with pytest.raises(TokenInvalid):
         reopened().verify(bob.access_token)
 
@@ -179,8 +179,8 @@ def test_a8_an_old_registry_under_another_id_is_not_believed(
     again = reopened()
     for deed in (
         lambda: again.verify(bob.access_token),
-        again.verify_audit,
-        lambda: again.accept_audit(note="take it as it is"),
+        again.audit.verify,
+        lambda: again.audit.accept(note="take it as it is"),
     ):
         with pytest.raises(IntegrityFailure, match="its audit log begins another"):
             deed()
@@ -196,7 +196,7 @@ def test_a8_accepted_elsewhere_is_seen(registry: Registry, home: Path, reopened:
     waiting = reopened()
     with pytest.raises(IntegrityFailure):
         issue(waiting)
-    reopened().accept_audit(note="restored")
+    reopened().audit.accept(note="restored")
     assert waiting.verify(issue(waiting).access_token)
 
 
@@ -214,7 +214,7 @@ def test_a8_a_missing_head_is_a_warning_that_the_next_change_mends(
         assert again.verify(issued.access_token)
         assert "has no entry for this registry" in said.pop()
         issue(again)
-        last = next(again.events())
+        last = next(again.audit.events())
         assert f"{last.seq:019d} {last.hash} ".encode() in (home / "audit.head").read_bytes()
         assert said == []
         reopened().verify(issued.access_token)
@@ -238,7 +238,7 @@ def test_a8_a_head_that_cannot_be_written_is_a_warning(
     (home / "audit.head").touch(0o600)
     (home / "audit.head").write_bytes(before)
     issue(again, "bob")
-    assert head(home)[2] == next(again.events()).hash
+    assert head(home)[2] == next(again.audit.events()).hash
 
 
 def test_a8_who_holds_the_head_stops_no_revocation(
@@ -257,7 +257,7 @@ def test_a8_who_holds_the_head_stops_no_revocation(
         assert "could not be written: it is locked by another process" in said[0]
         assert head(home) == before
     issue(again, "bob")
-    assert head(home)[2] == next(again.events()).hash
+    assert head(home)[2] == next(again.audit.events()).hash
 
 
 def test_a8_a_head_that_others_can_touch_is_refused(registry: Registry, home: Path, reopened: Callable[[], Registry]):
@@ -282,7 +282,7 @@ def test_a8_several_registries_have_a_line_each(registry: Registry, home: Path, 
         issue(second)
         lines = [line.split() for line in (home / "audit.head").read_text().splitlines()]
         assert [int(line[1]) for line in lines] == [3, 3]
-        assert {line[2] for line in lines} == {next(one.events()).hash for one in (registry, second)}
+        assert {line[2] for line in lines} == {next(one.audit.events()).hash for one in (registry, second)}
 
 
 def test_j3_a_head_that_lags_is_caught_up(registry: Registry, home: Path, reopened: Callable[[], Registry]):
@@ -293,7 +293,7 @@ def test_j3_a_head_that_lags_is_caught_up(registry: Registry, home: Path, reopen
     (home / "audit.head").write_bytes(before)
     again = reopened()
     assert again.verify(token)
-    assert again.verify_audit().seq == 3
+    assert again.audit.verify().seq == 3
     issue(again)
     assert int(head(home)[1]) == 4
 
@@ -320,7 +320,7 @@ def test_t1_a_clock_that_says_what_is_no_time(registry: Registry, home: Path, sa
         with pytest.raises(RegistryUnavailable, match="invalid time"):
             broken.verify(token)
         with pytest.raises(RegistryUnavailable, match="invalid time"):
-            broken.accept_clock(note="the battery was empty")
+            broken.doctor.accept_clock(note="the battery was empty")
         with pytest.raises(Refused, match="the clock says"):
             issue(broken)
         assert broken.revoke(SessionFilter(username="alice"), note="lost device").revoked == 1
@@ -351,7 +351,7 @@ def test_j2_an_attack_on_the_log_is_found(
     registry.close()
     tampered(home, ATTACKS[attack])
     with pytest.raises(IntegrityFailure) as refused:
-        reopened().verify_audit()
+        reopened().audit.verify()
     named = "it ends with event 4, and audit.head knows 6" if "tail" in attack else "event 4"
     assert named in refused.value.message
     ran = authctl("audit", "verify")
@@ -365,7 +365,7 @@ def test_j2_a_log_that_was_made_anew_is_found(registry: Registry, home: Path, re
 
     for name in ("a", "b", "c"):
         issue(registry, name)
-    kept = [event for event in reversed(list(registry.events())) if event.seq != 3]
+    kept = [event for event in reversed(list(registry.audit.events())) if event.seq != 3]
     registry.close()
     made, previous = [], None
     for event in [*kept, kept[-1]]:
@@ -387,7 +387,7 @@ def test_j2_a_log_that_was_made_anew_is_found(registry: Registry, home: Path, re
             values = (e.seq, e.at, e.actor, e.action, e.subject, e.note, e.detail, e.prev_hash, e.hash)
             connection.execute("INSERT INTO audit_events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", values)
     with pytest.raises(IntegrityFailure, match=r"event 4 is another, and audit.head knows 4"):
-        reopened().verify_audit()
+        reopened().audit.verify()
 
 
 # T1, T2: the clock
@@ -434,8 +434,8 @@ def test_t1_far_behind_nothing_begins(install: Install, clock: Clock):
     assert registry.verify(pair.access_token)
     assert registry.end([pair.session.id]).ended == 1
     assert registry.revoke(SessionFilter(username="alice"), note="lost device").revoked == 1
-    assert registry.disable_user("alice", note="left the company").changed
-    last = next(registry.events())
+    assert registry.users.disable("alice", note="left the company").changed
+    last = next(registry.audit.events())
     assert last.at == (clock() + timedelta(minutes=6)).timestamp() * 10**6
     clock.forward(minutes=6)
     assert issue(registry, "bob")
@@ -457,17 +457,17 @@ def test_t2_a_cleanup_by_a_clock_that_jumped_is_refused(registry: Registry, cloc
         issue(registry, name)
     clock.forward(days=400)
     with pytest.raises(Refused, match="3 of 3 sessions would go, and the clock went ahead") as refused:
-        registry.clean_up()
+        registry.cleanup.run()
     assert "--accept-clock-jump" in str(refused.value.hint)
     with pytest.raises(Refused):
-        registry.clean_up(dry_run=True)
+        registry.cleanup.run(dry_run=True)
     assert registry.count() == 3
     issue(registry, "late")
     with pytest.raises(Refused, match="3 of 4 sessions would go"):
-        registry.clean_up()
-    assert registry.clean_up(accept_clock_jump=True).removed == 3
+        registry.cleanup.run()
+    assert registry.cleanup.run(accept_clock_jump=True).removed == 3
     clock.forward(days=200)
-    assert registry.clean_up().removed == 1
+    assert registry.cleanup.run().removed == 1
 
 
 def test_t2_a_clock_that_was_ahead_lets_nothing_go(registry: Registry, clock: Clock):
@@ -478,18 +478,18 @@ def test_t2_a_clock_that_was_ahead_lets_nothing_go(registry: Registry, clock: Cl
     clock.forward(days=-3_650)
     for how in ({}, {"accept_clock_jump": True}, {"dry_run": True}):
         with pytest.raises(Refused, match="the clock says"):
-            registry.clean_up(**how)
-    registry.accept_clock(note="the battery was empty")
-    assert registry.clean_up().removed == 0
+            registry.cleanup.run(**how)
+    registry.doctor.accept_clock(note="the battery was empty")
+    assert registry.cleanup.run().removed == 0
     assert registry.count() == 2
 
 
 DEEDS: dict[str, Callable[[Registry, str], object]] = {
     "nothing": lambda _registry, _id: None,
-    "disable": lambda registry, _id: registry.disable_user("alice", note="left the company"),
-    "password": lambda registry, _id: registry.password_changed("alice", note="reset"),
+    "disable": lambda registry, _id: registry.users.disable("alice", note="left the company"),
+    "password": lambda registry, _id: registry.users.password_changed("alice", note="reset"),
     "end": lambda registry, session_id: registry.end([session_id]),
-    "apply": lambda registry, _id: registry.apply_profiles(tightened(), note="an hour"),
+    "apply": lambda registry, _id: registry.profiles.apply(tightened(), note="an hour"),
 }
 
 
@@ -510,7 +510,7 @@ def test_t1_an_accepted_clock_brings_nothing_back(registry: Registry, clock: Clo
     clock.forward(days=-30)
     if not is_ahead:
         DEEDS[deed](registry, issued.session.id)
-    assert registry.accept_clock(note="the battery was empty").ended == 2
+    assert registry.doctor.accept_clock(note="the battery was empty").ended == 2
     assert registry.count(SessionFilter(status="active")) == 0
     for one in (issued, late):
         with pytest.raises(TokenEnded, match="idle"):
@@ -527,7 +527,7 @@ def test_t1_a_sign_out_by_a_wrong_clock(registry: Registry, clock: Clock):
     clock.forward(days=-30)
     with pytest.raises(TokenExpired):
         registry.verify(issued.access_token)
-    registry.accept_clock(note="the battery was empty")
+    registry.doctor.accept_clock(note="the battery was empty")
     with pytest.raises(TokenEnded, match="idle"):
         registry.verify(issued.access_token)
 
@@ -535,11 +535,11 @@ def test_t1_a_sign_out_by_a_wrong_clock(registry: Registry, clock: Clock):
 def test_t1_an_accepted_clock_and_a_restore(registry: Registry, home: Path, clock: Clock, tmp_path: Path):
     """What a backup brought back, by a clock that took it for expired, does not live again either."""
     issued = issue(registry)
-    registry.back_up(tmp_path / "copy.db")
+    registry.backups.create(tmp_path / "copy.db")
     clock.forward(days=30)
     assert restore(find_home(home, home / "registry.db"), tmp_path / "copy.db", note="restored", clock=clock).ended == 0
     clock.forward(days=-30)
-    registry.accept_clock(note="the battery was empty")
+    registry.doctor.accept_clock(note="the battery was empty")
     with pytest.raises(TokenEnded, match="idle"):
         registry.verify(issued.access_token)
 
@@ -552,9 +552,9 @@ def test_t1_an_accepted_clock_and_a_rollback(registry: Registry, home: Path, clo
     put_back(registry, home, copy)
     again = reopened()
     clock.forward(days=30)
-    assert again.accept_audit(note="restored").ended == 0
+    assert again.audit.accept(note="restored").ended == 0
     clock.forward(days=-30)
-    again.accept_clock(note="the battery was empty")
+    again.doctor.accept_clock(note="the battery was empty")
     with pytest.raises(TokenEnded, match="idle"):
         again.verify(issued.access_token)
 
@@ -572,7 +572,7 @@ def test_t1_an_accepted_clock_leaves_what_it_does_not_concern(install: Install, 
     clock.forward(days=30)
     registry.verify(used.access_token)
     clock.forward(days=-30)
-    assert registry.accept_clock(note="the battery was empty").ended == 1
+    assert registry.doctor.accept_clock(note="the battery was empty").ended == 1
     assert registry.verify(living.access_token)
     assert registry.session(over.session.id).ended_at is None
     assert registry.session(used.session.id).ended_reason == "idle"
@@ -582,15 +582,15 @@ def test_t1_an_accepted_clock_and_an_outage(install: Install, clock: Clock):
     """A continuity event that was ended by the wrong clock stays ended, and so does what it held."""
     registry = install("version: 1\nprofiles: {default: {idle_timeout: 1d, continuity: true}}\n")
     held = issue(registry)
-    registry.start_continuity(note="the provider is down")
+    registry.continuity.start(note="the provider is down")
     clock.forward(days=30)
     assert registry.verify(held.access_token)
-    registry.end_continuity(note="it is back")
+    registry.continuity.end(note="it is back")
     clock.forward(days=-30)
-    assert registry.accept_clock(note="the battery was empty").ended == 1
+    assert registry.doctor.accept_clock(note="the battery was empty").ended == 1
     assert registry.session(held.session.id).ended_reason is not None
-    assert registry.continuity() == ()
-    assert registry.start_continuity(note="down once more")
+    assert registry.continuity.status() == ()
+    assert registry.continuity.start(note="down once more")
 
 
 def test_t2_an_ordinary_cleanup_is_not(registry: Registry, clock: Clock):
@@ -600,16 +600,16 @@ def test_t2_an_ordinary_cleanup_is_not(registry: Registry, clock: Clock):
     clock.forward(days=205)
     for name in ("c", "d", "e"):
         issue(registry, name)
-    assert registry.clean_up().removed == 2
+    assert registry.cleanup.run().removed == 2
     clock.forward(days=205)
-    registry.clean_up()
+    registry.cleanup.run()
     assert registry.count() == 0
 
 
 def test_the_actor_of_what_nobody_did(registry: Registry):
     """What authctl does by itself is recorded as its own."""
     assert AUTHCTL == "authctl"
-    assert registry.verify_audit()
+    assert registry.audit.verify()
 
 
 def test_random_histories_of_heads_never_lead(registry: Registry, home: Path):
@@ -625,7 +625,7 @@ def test_random_histories_of_heads_never_lead(registry: Registry, home: Path):
             found = [s.id for s in registry.sessions()]
             registry.end([chance.choice(found)] if found else [])
         seq, digest = int(head(home)[1]), head(home)[2]
-        last = next(registry.events())
+        last = next(registry.audit.events())
         assert (last.seq, last.hash) == (seq, digest)
 
 
@@ -725,7 +725,7 @@ for room in range(size + 80, size + 180, 4):
     try:
         restore(place, backup, note="disk failed", clock=lambda: datetime(2026, 3, 2, 10, tzinfo=UTC))
         with Registry.open(disk, registry=place.registry) as registry:
-            registry.verify_audit()
+            registry.audit.verify()
         print("whole")
     except DiskFull:
         print("half" if place.registry.exists() else "none")
@@ -737,7 +737,7 @@ def test_a4_a_restore_on_a_small_disk_is_whole_or_none(registry: Registry, tmp_p
     """Whatever room there is: one whose log found no room in the file never appears."""
     for n in range(200):
         issue(registry, f"user{n}")
-    registry.back_up(tmp_path / "copy.db")
+    registry.backups.create(tmp_path / "copy.db")
     (tmp_path / "restored.py").write_text(RESTORED)
     run = f"{sys.executable} -P {tmp_path}/restored.py {{disk}} {tmp_path}/copy.db > {{out}}/found"
     said = on_a_small_disk(tmp_path, run)

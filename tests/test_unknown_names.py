@@ -92,9 +92,9 @@ def test_a_name_far_from_all_is_said_with_no_other(signed_in: Authctl):
 def test_a_domain_in_common_brings_no_names_together(registry: Registry):
     """Addresses are near each other by what stands before the `@`; everybody of a company has the rest."""
     registry.issue(username="bob@example.org", application="Outlook")
-    assert registry.nearest_users("quentin@example.org") == []
-    assert registry.nearest_users("zed@example.org") == []
-    assert registry.nearest_users("bobb@example.org") == ["bob@example.org"]
+    assert registry.users.nearest("quentin@example.org") == []
+    assert registry.users.nearest("zed@example.org") == []
+    assert registry.users.nearest("bobb@example.org") == ["bob@example.org"]
 
 
 @pytest.mark.parametrize("command", [("users", "show", "alcie"), ("users", "enable", "alcie", *WHY)])
@@ -121,13 +121,13 @@ def test_at_most_three_names_are_suggested_each_once_and_as_it_is_spelled(regist
     """The nearest first; as the last session spells it; never the name itself."""
     for name in ("Alice", "ALICE", "alicia", "alibe", "alicf", "alicg", "malice"):
         registry.issue(username=name, application="Outlook")
-    near = registry.nearest_users("alicx")
+    near = registry.users.nearest("alicx")
     assert len(near) == 3
     assert len(set(map(fold, near))) == 3
-    assert registry.nearest_users("alices")[0] == "ALICE"
-    assert registry.nearest_users("ALICE") == []
+    assert registry.users.nearest("alices")[0] == "ALICE"
+    assert registry.users.nearest("ALICE") == []
     with pytest.raises(InvalidInput):
-        registry.nearest_users(" ")
+        registry.users.nearest(" ")
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -149,7 +149,7 @@ def test_one_slip_away_is_always_known(signed_in_many: Registry, data):
         )
     )
     if fold(slipped) and fold(slipped) not in map(fold, MANY):
-        assert name in signed_in_many.nearest_users(slipped)
+        assert name in signed_in_many.users.nearest(slipped)
 
 
 MANY = ["anna.schmidt", "bertrand@example.net", "christos77", "d-dubois", "evangelina_rossi", "5410023"]
@@ -170,9 +170,9 @@ def test_two_slips_in_a_longer_name_are_found_by_what_is_shared(signed_in_many: 
     """Whether the index of trigrams has the name already, or not yet."""
     for number in range(300, 600):
         signed_in_many.issue(username=f"user-{number:04}", application="Outlook")
-    assert signed_in_many.nearest_users("evanglina_rosi")[0] == "evangelina_rossi"
+    assert signed_in_many.users.nearest("evanglina_rosi")[0] == "evangelina_rossi"
     signed_in_many.issue(username="wolfeschlegelstein", application="Outlook")
-    assert signed_in_many.nearest_users("wolfschlegelsteen")[0] == "wolfeschlegelstein"
+    assert signed_in_many.users.nearest("wolfschlegelsteen")[0] == "wolfeschlegelstein"
 
 
 @pytest.mark.parametrize("way", ["arguments", "input", "both"])
@@ -287,16 +287,16 @@ def test_of_many_names_ten_are_said_and_all_are_counted(signed_in: Authctl):
 def test_the_library_changes_one_or_several(registry: Registry):
     """One outcome for one user, one each for several, in one transaction."""
     registry.issue(username="alice", application="Outlook")
-    assert registry.disable_user("alice", note="left the company").known
-    both = registry.disable_users(["bob", "alice"], note="left the company")
+    assert registry.users.disable("alice", note="left the company").known
+    both = registry.users.disable_all(["bob", "alice"], note="left the company")
     assert [(one.user.username, one.changed, one.known) for one in both] == [
         ("bob", True, False),
         ("alice", False, True),
     ]
     with pytest.raises(NotFound):
-        registry.enable_users(["alice", "zoe"], note="came back")
-    assert [one.changed for one in registry.enable_users(["alice", "bob"], note="came back")] == [True, True]
-    assert [one.ended for one in registry.passwords_changed(["alice", "bob"], note="reset")] == [0, 0]
+        registry.users.enable_all(["alice", "zoe"], note="came back")
+    assert [one.changed for one in registry.users.enable_all(["alice", "bob"], note="came back")] == [True, True]
+    assert [one.ended for one in registry.users.passwords_changed(["alice", "bob"], note="reset")] == [0, 0]
 
 
 def test_no_command_takes_a_dash_as_a_users_name(signed_in: Authctl):

@@ -59,11 +59,11 @@ def test_what_was_there_means_what_it_meant(old: Path):
             None,
         )
         assert (erin.created_at == erin.last_used_at, erin.status.value) == (True, "active")
-        profiles = registry.profiles().profiles
+        profiles = registry.profiles.in_force().profiles
         assert (profiles["default"].idle_timeout, profiles["default"].description) == (NEVER, "As schema 1 had it")
         assert (profiles["day"].pair, profiles["day"].requested, profiles["day"].slide_after) == (None, None, 0)
-        assert registry.verify_audit().seq == 9
-        assert registry.disable_user("alice", note="left the company").ended == 1
+        assert registry.audit.verify().seq == 9
+        assert registry.users.disable("alice", note="left the company").ended == 1
         assert registry.revoke(SessionFilter(username="bob"), note="lost device").revoked == 1
     assert schema(old) == SCHEMA_VERSION
 
@@ -137,7 +137,7 @@ def test_0_1_0_with_revoked_ended_and_imported_sessions(of_0_1_0: Path):
         assert found["erin", "Portal"] == ("revoked", "portal retired", None)
         assert found["dora", "Mail"] == ("expired", None, "signed_out")
         assert len(found) == 12
-        registry.verify_audit()
+        registry.audit.verify()
     assert schema(of_0_1_0) == SCHEMA_VERSION
     with closing(sqlite3.connect(of_0_1_0 / "registry.db")) as connection:
         rows = connection.execute("SELECT note, by_criteria, profiles FROM revocations WHERE at IS NOT NULL").fetchall()

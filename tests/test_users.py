@@ -21,7 +21,7 @@ def sign_in(registry: Registry, user: str = "alice", application: str = "Outlook
 def load(registry: Registry, *times: str, user: str = "alice"):
     """Import rows of one user at those times."""
     rows = "".join(json.dumps({"user": user, "time": time}) + "\n" for time in times)
-    return registry.import_sessions(io.BytesIO(rows.encode()), MAP)
+    return registry.imports.run(io.BytesIO(rows.encode()), MAP)
 
 
 def test_disabling_is_one_event_with_what_it_ended(registry: Registry, clock: Clock):
@@ -29,74 +29,74 @@ def test_disabling_is_one_event_with_what_it_ended(registry: Registry, clock: Cl
     expired = sign_in(registry)
     clock.forward(days=3)
     living = [sign_in(registry, application=name) for name in ("Outlook", "ArcGIS")]
-    before = len(list(registry.events()))
-    outcome = registry.disable_user("Alice", note="left the company", actor="bob")
-    assert len(list(registry.events())) == before + 1
-    (event,) = registry.events(EventFilter(action="user.disable"))
+    before = len(list(registry.audit.events()))
+    outcome = registry.users.disable("Alice", note="left the company", actor="bob")
+    assert len(list(registry.audit.events())) == before + 1
+    (event,) = registry.audit.events(EventFilter(action="user.disable"))
     assert (event.actor, event.subject, event.note, event.at) == ("bob", "Alice", "left the company", outcome.at)
     detail = json.loads(event.detail)
     assert (detail["username_key"], detail["ended"]) == ("alice", 2)
     assert set(detail["sessions"]) == {one.session.id for one in living}
-    assert event in list(registry.events(EventFilter(username="ALICE")))
+    assert event in list(registry.audit.events(EventFilter(username="ALICE")))
     for one in living:
-        assert event in list(registry.events(EventFilter(session_id=one.session.id)))
-    assert event not in list(registry.events(EventFilter(session_id=expired.session.id)))
+        assert event in list(registry.audit.events(EventFilter(session_id=one.session.id)))
+    assert event not in list(registry.audit.events(EventFilter(session_id=expired.session.id)))
     assert registry.session(expired.session.id).ended_reason == "idle"
 
 
 def test_a_dry_run_says_the_same_and_writes_nothing(registry: Registry):
     """Same shape, no session ended, no event; it needs no note."""
     sign_in(registry)
-    before = list(registry.events())
-    dry = registry.disable_user("alice", note=None, dry_run=True)
+    before = list(registry.audit.events())
+    dry = registry.users.disable("alice", note=None, dry_run=True)
     assert (dry.changed, dry.ended, dry.dry_run, dry.user.disabled_at) == (True, 1, True, None)
-    assert list(registry.events()) == before
+    assert list(registry.audit.events()) == before
     assert registry.count(SessionFilter(status="active")) == 1
-    done = registry.disable_user("alice", note="left the company")
+    done = registry.users.disable("alice", note="left the company")
     assert (done.ended, [s.id for s in done.sessions]) == (dry.ended, [s.id for s in dry.sessions])
-    again = registry.disable_user("alice", note=None, dry_run=True)
+    again = registry.users.disable("alice", note=None, dry_run=True)
     assert (again.changed, again.ended) == (False, 0)
 
 
 def test_disabling_twice_keeps_the_first_note(registry: Registry, clock: Clock):
     """Nothing is written the second time; enabling twice is no error either."""
-    registry.disable_user("alice", note="left the company", actor="bob")
+    registry.users.disable("alice", note="left the company", actor="bob")
     clock.forward(days=1)
-    before = len(list(registry.events()))
-    second = registry.disable_user("ALICE", note="another note", actor="eve")
+    before = len(list(registry.audit.events()))
+    second = registry.users.disable("ALICE", note="another note", actor="eve")
     assert (second.changed, second.ended, second.user.note, second.user.disabled_by) == (
         False,
         0,
         "left the company",
         "bob",
     )
-    assert len(list(registry.events())) == before
-    assert registry.enable_user("alice", note="came back").changed
-    assert not registry.enable_user("alice", note="came back").changed
-    assert len(list(registry.events())) == before + 1
-    assert registry.user("alice").user.note is None
+    assert len(list(registry.audit.events())) == before
+    assert registry.users.enable("alice", note="came back").changed
+    assert not registry.users.enable("alice", note="came back").changed
+    assert len(list(registry.audit.events())) == before + 1
+    assert registry.users.get("alice").user.note is None
 
 
 def test_a_user_nobody_has_seen_can_be_disabled(registry: Registry):
     """In advance; enabling one that is unknown is not found."""
-    assert registry.disable_user("zoe", note="never to sign in").ended == 0
+    assert registry.users.disable("zoe", note="never to sign in").ended == 0
     with pytest.raises(Refused):
         sign_in(registry, "ZOE")
     assert registry.count() == 0
     with pytest.raises(NotFound):
-        registry.enable_user("nobody", note="came back")
+        registry.users.enable("nobody", note="came back")
     sign_in(registry, "bob")
-    assert not registry.enable_user("bob", note="came back").changed
+    assert not registry.users.enable("bob", note="came back").changed
 
 
 @pytest.mark.parametrize("name", ["", " ", "al\u200bice", "x" * 1_001])
 def test_a_name_that_cannot_be_is_refused(registry: Registry, name: str):
     """At every door."""
-    for deed in (registry.disable_user, registry.enable_user, registry.password_changed):
+    for deed in (registry.users.disable, registry.users.enable, registry.users.password_changed):
         with pytest.raises(InvalidInput):
             deed(name, note="left the company")
     with pytest.raises(InvalidInput):
-        registry.user(name)
+        registry.users.get(name)
 
 
 def test_users_with_sessions_and_without(registry: Registry, clock: Clock):
@@ -106,15 +106,15 @@ def test_users_with_sessions_and_without(registry: Registry, clock: Clock):
     sign_in(registry, "Bob", kind="web")
     sign_in(registry, "bob")
     registry.revoke(SessionFilter(username="alice"), note="lost device")
-    registry.disable_user("carol", note="never to sign in")
-    registry.password_changed("bob", note="reset by the help desk")
-    found = {one.user.username: one for one in registry.users()}
+    registry.users.disable("carol", note="never to sign in")
+    registry.users.password_changed("bob", note="reset by the help desk")
+    found = {one.user.username: one for one in registry.users.list()}
     assert list(found) == ["bob", "alice", "carol"]
     counts = {name: (one.sessions.active, one.sessions.expired, one.sessions.revoked) for name, one in found.items()}
     assert counts == {"bob": (0, 2, 0), "alice": (0, 0, 1), "carol": (0, 0, 0)}
     assert (found["carol"].sessions.last_used_at, found["alice"].user.disabled_at) == (None, None)
-    assert registry.user("BOB").user.password_changed_at is not None
-    assert registry.user("carol").user.disabled_at is not None
+    assert registry.users.get("BOB").user.password_changed_at is not None
+    assert registry.users.get("carol").user.disabled_at is not None
 
 
 def test_many_sessions_of_one_user(registry: Registry):
@@ -123,17 +123,17 @@ def test_many_sessions_of_one_user(registry: Registry):
         json.dumps({"user": "alice", "app": f"app {n}", "time": "2026-03-02T08:00:00Z"}) + "\n" for n in range(1_200)
     )
     mapping = read_mapping(b"fields: {username: user, application: app, at: time}\nkey: [application]\n", "map.yaml")
-    registry.import_sessions(io.BytesIO(rows.encode()), mapping)
-    outcome = registry.disable_user("alice", note="left the company")
+    registry.imports.run(io.BytesIO(rows.encode()), mapping)
+    outcome = registry.users.disable("alice", note="left the company")
     assert (outcome.ended, len(outcome.sessions)) == (1_200, 1_000)
     assert registry.count(SessionFilter(status="active")) == 0
-    assert len(json.loads(next(registry.events()).detail)["sessions"]) == 1_000
+    assert len(json.loads(next(registry.audit.events()).detail)["sessions"]) == 1_000
 
 
 def test_an_import_is_no_way_around_a_disabled_user(registry: Registry, clock: Clock):
     """Rows up to the deed make a session that ended then; while disabled, none is registered as living."""
     clock.forward(days=1)
-    registry.disable_user("alice", note="left the company")
+    registry.users.disable("alice", note="left the company")
     at = registry.now()
     clock.forward(hours=1)
     load(registry, "2026-03-02T10:00:00Z", "2026-03-03T09:30:00Z")
@@ -142,7 +142,7 @@ def test_an_import_is_no_way_around_a_disabled_user(registry: Registry, clock: C
     assert (after.ended_by, after.ended_at) == ("user_disabled", after.last_used_at)
     assert registry.count(SessionFilter(status="active")) == 0
     assert load(registry, "2026-03-02T10:00:00Z", "2026-03-03T09:30:00Z").unchanged == 1
-    registry.enable_user("alice", note="came back")
+    registry.users.enable("alice", note="came back")
     clock.forward(hours=2)
     load(registry, "2026-03-03T10:30:00Z")
     assert [s.status.value for s in registry.sessions(SessionFilter(status="active"))] == ["active"]
@@ -151,9 +151,9 @@ def test_an_import_is_no_way_around_a_disabled_user(registry: Registry, clock: C
 
 def test_late_rows_from_before_a_disabling_that_is_over(registry: Registry, clock: Clock):
     """Enabled again, the sessions that the deed would have ended are registered as ended by it."""
-    registry.disable_user("alice", note="left the company")
+    registry.users.disable("alice", note="left the company")
     at = registry.now()
-    registry.enable_user("alice", note="came back")
+    registry.users.enable("alice", note="came back")
     clock.forward(hours=1)
     load(registry, "2026-03-02T08:00:00Z")
     (found,) = registry.sessions()
@@ -163,12 +163,12 @@ def test_late_rows_from_before_a_disabling_that_is_over(registry: Registry, cloc
 def test_late_rows_around_a_changed_password(registry: Registry, clock: Clock):
     """Those up to it are a session that ended then, those after it another; what had expired by then is simply expired."""
     clock.forward(days=10)
-    registry.password_changed("alice", note="reset by the help desk")
+    registry.users.password_changed("alice", note="reset by the help desk")
     at = registry.now()
     clock.forward(hours=3)
     load(registry, "2026-03-12T08:00:00Z", "2026-03-12T11:00:00Z")
     load(registry, "2026-03-02T08:00:00Z", user="bob")
-    registry.password_changed("bob", note="reset by the help desk")
+    registry.users.password_changed("bob", note="reset by the help desk")
     assert load(registry, "2026-03-02T08:00:00Z", user="bob").unchanged == 1
     first, second = sorted(registry.sessions(SessionFilter(username="alice")), key=lambda s: s.created_at)
     assert (first.ended_by, first.ended_at) == ("password_changed", at)
@@ -181,7 +181,7 @@ def test_an_import_under_a_profile_that_no_password_ends(install: Install, clock
     """Its rows are one session, before and after the password changed."""
     registry = install("version: 1\nprofiles: {keys: {ends_on_password_change: none}}")
     clock.forward(hours=1)
-    registry.password_changed("alice", note="reset by the help desk")
+    registry.users.password_changed("alice", note="reset by the help desk")
     clock.forward(hours=1)
     load(registry, "2026-03-02T09:30:00Z", "2026-03-02T10:30:00Z")
     assert [s.status.value for s in registry.sessions()] == ["active"]
@@ -193,7 +193,7 @@ def test_a_revocation_of_everything_and_a_password_divide_the_rows(registry: Reg
     clock.forward(hours=1)
     registry.revoke(SessionFilter(everything=True), note="breach drill")
     clock.forward(hours=1)
-    registry.password_changed("alice", note="reset by the help desk")
+    registry.users.password_changed("alice", note="reset by the help desk")
     clock.forward(hours=1)
     load(registry, "2026-03-02T09:30:00Z", "2026-03-02T10:30:00Z", "2026-03-02T11:30:00Z")
     found = sorted(registry.sessions(SessionFilter(username="alice")), key=lambda s: s.created_at)
@@ -260,8 +260,8 @@ def test_rows_before_a_revoke_all_are_revoked_however_the_file_is_cut(install: I
         registry = install(folder=f"home{len(found)}")
         sign_in(registry, "bob")
         clock.forward(days=30)
-        registry.disable_user("alice", note="left the company")
-        registry.enable_user("alice", note="came back")
+        registry.users.disable("alice", note="left the company")
+        registry.users.enable("alice", note="came back")
         clock.forward(days=10)
         registry.revoke(SessionFilter(everything=True), note="breach drill")
         clock.forward(days=1)
@@ -286,10 +286,10 @@ profiles:
   special: {{ends_on_password_change: {special}}}
 """)
     clock.forward(days=1)
-    registry.password_changed("alice", note="reset by the help desk")
+    registry.users.password_changed("alice", note="reset by the help desk")
     mapping = read_mapping(b"fields: {username: u, application: a, at: t}\nkey: [username]\n", "map.yaml")
     rows = [{"u": "alice", "a": "X", "t": "2026-03-02T10:00:00Z"}, {"u": "alice", "t": "2026-03-02T11:00:00Z"}]
-    registry.import_sessions(io.BytesIO("\n".join(map(json.dumps, rows)).encode()), mapping)
+    registry.imports.run(io.BytesIO("\n".join(map(json.dumps, rows)).encode()), mapping)
     (session,) = registry.sessions()
     assert (session.profile, session.ended_by == "password_changed") == ("special", ends)
 
@@ -299,7 +299,7 @@ def test_an_older_row_revives_nothing(install: Install, clock: Clock):
     registry = install("version: 1\nprofiles: {default: {idle_timeout: 1d}}")
     load(registry, "2026-02-27T10:00:00Z")
     longer = profiles.read(b"version: 1\nprofiles: {default: {idle_timeout: 30d}}", "profiles.yaml")
-    registry.apply_profiles(longer, note="longer")
+    registry.profiles.apply(longer, note="longer")
     load(registry, "2026-02-27T09:00:00Z")
     (session,) = registry.sessions()
     assert (session.status.value, session.created_at) == ("expired", session.last_used_at - HOUR)
@@ -310,9 +310,9 @@ def test_an_older_row_revives_nothing(install: Install, clock: Clock):
 def test_deeds_do_not_go_back_with_the_clock(registry: Registry, clock: Clock):
     """What a changed password ended stays ended for late rows, though the clock was set back and it changed again."""
     clock.forward(days=10)
-    registry.password_changed("alice", note="reset by the help desk")
+    registry.users.password_changed("alice", note="reset by the help desk")
     clock.forward(days=-5)
-    registry.password_changed("alice", note="reset once more")
+    registry.users.password_changed("alice", note="reset once more")
     clock.forward(days=6)
     load(registry, "2026-03-11T10:00:00Z")
     assert [session.ended_by for session in registry.sessions()] == ["password_changed"]
@@ -326,7 +326,7 @@ def test_an_import_under_requested_lifetimes_gets_the_default(install: Install, 
     load(registry, "2026-03-02T09:00:00Z")
     (session,) = registry.sessions()
     assert session.expires_at == session.created_at + HOUR
-    registry.apply_profiles(profiles.read(text.replace("1d", "30d").encode(), "profiles.yaml"), note="longer")
+    registry.profiles.apply(profiles.read(text.replace("1d", "30d").encode(), "profiles.yaml"), note="longer")
     assert registry.session(session.id).expires_at == session.created_at + HOUR
     assert load(registry, "2026-03-02T09:00:00Z").unchanged == 1
 

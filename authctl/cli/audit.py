@@ -73,7 +73,7 @@ def list_(
         "search": search,
     }
     selection = read_event_filter(texts, cli.registry.now())
-    if not cli.show_cut(map(records.event, cli.registry.events(selection)), render.EVENTS, limit):
+    if not cli.show_cut(map(records.event, cli.registry.audit.events(selection)), render.EVENTS, limit):
         say_of_names(cli, user)
 
 
@@ -86,14 +86,14 @@ def show(
 ) -> None:
     """Show an audit event, with its detail and hashes."""
     cli = start(ctx, output, quiet)
-    cli.show(records.event(cli.registry.event(seq)))
+    cli.show(records.event(cli.registry.audit.event(seq)))
 
 
 @app.command()
 def verify(ctx: typer.Context, output: Output = None, quiet: Quiet = False) -> None:
     """Verify the audit chain. If it is broken, name the first bad event and exit with 7."""
     cli = start(ctx, output, quiet)
-    head = cli.registry.verify_audit()
+    head = cli.registry.audit.verify()
     cli.report({"seq": head.seq, "hash": head.hash}, f"the audit chain is intact, {counted(head.seq, 'event')}")
 
 
@@ -103,7 +103,7 @@ def accept(
 ) -> None:
     """Accept the audit chain as it is, after an old registry was put back. Ends every session."""
     cli = start(ctx, output, quiet)
-    outcome = cli.registry.accept_audit(note=cli.note(note), actor=actor)
+    outcome = cli.registry.audit.accept(note=cli.note(note), actor=actor)
     said = (
         f"accepted: the audit chain now ends with event {outcome.seq}; {counted(outcome.ended, 'active session')} ended"
     )

@@ -31,7 +31,7 @@ def backup(
 ) -> None:
     """Copy the registry to a file, also while others write. The key ring is not copied."""
     cli = start(ctx, output, quiet)
-    outcome = cli.registry.back_up(file)
+    outcome = cli.registry.backups.create(file)
     cli.say(f"copied to {outcome.file}, up to event {outcome.seq}; keep the key ring elsewhere")
     if cli.form:
         cli.show(records.backup(outcome))

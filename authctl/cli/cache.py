@@ -23,7 +23,7 @@ def list_(
 ) -> None:
     """List remembered logins, most recently used first. The authenticator is not asked again until they expire."""
     cli = start(ctx, output, quiet)
-    logins = map(records.cached_login, cli.registry.cached_logins(several(user)))
+    logins = map(records.cached_login, cli.registry.cache.list(several(user)))
     if not cli.show_cut(logins, render.CACHED_LOGINS, limit):
         say_of_names(cli, user)
 
@@ -39,7 +39,7 @@ def clear(
 ) -> None:
     """Delete remembered logins, so that the authenticator is asked at the next login. Sessions do not change."""
     cli = start(ctx, output, quiet)
-    outcome = cli.registry.clear_cache(several(user), note=cli.note(note), actor=actor)
+    outcome = cli.registry.cache.clear(several(user), note=cli.note(note), actor=actor)
     cli.say(f"forgot {counted(outcome.forgotten, 'login')}; sessions stay as they are")
     warn_of_unknown(cli, user or ())
     if cli.form:

@@ -53,7 +53,7 @@ def cleanup(
     cli = start(ctx, output, quiet)
     age = None if older_than is None else parse_duration(older_than)
     with cli.progress("removing") as progress, archived(None if dry_run else archive) as write:
-        outcome = cli.registry.clean_up(
+        outcome = cli.registry.cleanup.run(
             older_than=age,
             dry_run=dry_run,
             batch_size=batch_size,

@@ -20,7 +20,7 @@ from authctl.visible_text import visible
 
 if TYPE_CHECKING:
     from authctl.registry import Registry
-    from authctl.registry.cleanup import Progress
+    from authctl.registry.batches import Progress
     from authctl.settings import Home
 
 

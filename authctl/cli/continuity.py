@@ -36,7 +36,7 @@ def start(
     """Keep active sessions active until the event ends, in profiles that allow it. Expired sessions stay expired."""
     cli = begin(ctx, output, quiet)
     when = None if until is None else parse_when(until, cli.registry.now(), ahead=True)
-    states = cli.registry.start_continuity(profiles or (), until=when, note=cli.note(note), actor=actor)
+    states = cli.registry.continuity.start(profiles or (), until=when, note=cli.note(note), actor=actor)
     only = "".join(f" --profile {quoted(name)}" for name in profiles or ())
     held = ", ".join(state.event.profile for state in states)
     cli.say(f"holding {held}; to end it: authctl continuity end{only}")
@@ -55,7 +55,7 @@ def end(
 ) -> None:
     """End continuity events. Sessions past their deadline expire now."""
     cli = begin(ctx, output, quiet)
-    states = cli.registry.end_continuity(profiles or (), note=cli.note(note), actor=actor)
+    states = cli.registry.continuity.end(profiles or (), note=cli.note(note), actor=actor)
     over = sum(state.held for state in states)
     cli.say(
         f"continuity ended for {', '.join(state.event.profile for state in states)}; {counted(over, 'session')} expired"
@@ -68,5 +68,5 @@ def end(
 def status(ctx: typer.Context, output: Output = None, quiet: Quiet = False) -> None:
     """Show running continuity events, with the number of sessions past their deadline that each keeps active."""
     cli = begin(ctx, output, quiet)
-    states = cli.registry.continuity()
+    states = cli.registry.continuity.status()
     cli.show_many(map(records.continuity, states), render.CONTINUITY)

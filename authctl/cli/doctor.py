@@ -33,7 +33,7 @@ def doctor(
 
     cli = start(ctx, output, quiet)
     if accept_clock:
-        outcome = cli.registry.accept_clock(note=cli.note(note), actor=actor)
+        outcome = cli.registry.doctor.accept_clock(note=cli.note(note), actor=actor)
         ended = f"{counted(outcome.ended, 'session')} that had expired by the wrong one, or were used by it"
         cli.say(f"the present clock is accepted; ended: {ended}")
     found = examine(cli.place)

@@ -15,7 +15,7 @@ app = typer.Typer(help="List, rotate and retire signing keys.", rich_markup_mode
 def list_(ctx: typer.Context, output: Output = None, quiet: Quiet = False) -> None:
     """List signing keys, with the number of active sessions each one signed, and the date after which it can be retired without loss."""
     cli = start(ctx, output, quiet)
-    cli.show_many(map(records.key, cli.registry.signing_keys()), render.KEYS)
+    cli.show_many(map(records.key, cli.registry.keys.list()), render.KEYS)
 
 
 @app.command()
@@ -24,7 +24,7 @@ def rotate(
 ) -> None:
     """Create a new signing key. The previous key still verifies tokens until it is retired."""
     cli = start(ctx, output, quiet)
-    use = cli.registry.rotate_keys(note=cli.note(note), actor=actor)
+    use = cli.registry.keys.rotate(note=cli.note(note), actor=actor)
     cli.say(f"key {use.key.id} now signs new tokens; no session was ended")
     if cli.form:
         cli.show(records.key(use))
@@ -56,7 +56,7 @@ def retire(
         cli.check_note(note)
         bound = confirm_retirement(cli, key_id, sign_out=sign_out, compromised=compromised, yes=yes)
     note = cli.note(note, may_ask=not dry_run)
-    outcome = cli.registry.retire_key(
+    outcome = cli.registry.keys.retire(
         key_id, sign_out=sign_out, compromised=compromised, note=note, actor=actor, dry_run=dry_run, bound=bound
     )
     ended = f"{counted(outcome.ended, 'active session')} {'would end' if dry_run else 'ended'}"

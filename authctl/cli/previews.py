@@ -35,7 +35,7 @@ def confirm_retirement(cli: Cli, key_id: str, *, sign_out: bool, compromised: bo
     """Show whom retiring a key would sign out, and ask; the bound of what was agreed to. Raises Refused."""
     if yes and cli.quiet:
         return None
-    preview = cli.registry.preview_retirement(key_id, sign_out=sign_out, compromised=compromised)
+    preview = cli.registry.keys.preview_retirement(key_id, sign_out=sign_out, compromised=compromised)
     return _agreed(cli, preview, "end", "active session", "retire? [y/N]", "y", yes)
 
 
@@ -43,7 +43,7 @@ def confirm_profiles(cli: Cli, wanted: "ProfileSet", yes: bool) -> "Bound | None
     """Show what applying profiles would change and whom it would end, and ask; the bound of what was agreed to. Raises Refused."""
     if yes and cli.quiet:
         return None
-    preview = cli.registry.preview_profiles(wanted)
+    preview = cli.registry.profiles.preview(wanted)
     say = talk if preview.ending.summary.total else cli.say  # what is asked about is shown, quiet or not
     for line in in_words(preview):
         say(line)
@@ -54,7 +54,7 @@ def show_profiles(cli: Cli, wanted: "ProfileSet") -> None:
     """Show what applying profiles would change and whom it would end, without a question."""
     if cli.quiet:
         return
-    preview = cli.registry.preview_profiles(wanted)
+    preview = cli.registry.profiles.preview(wanted)
     for line in in_words(preview):
         talk(line)
     if preview.ending.summary.total:

@@ -24,7 +24,7 @@ app = typer.Typer(
 def list_(ctx: typer.Context, output: Output = None, quiet: Quiet = False) -> None:
     """List the profiles in force."""
     cli = start(ctx, output, quiet)
-    profiles = cli.registry.profiles()
+    profiles = cli.registry.profiles.in_force()
     cli.show_many((records.profile(one, profiles) for one in profiles.profiles.values()), render.PROFILES)
 
 
@@ -37,7 +37,7 @@ def show(
 ) -> None:
     """Show a profile in force, with the assignments that lead to it."""
     cli = start(ctx, output, quiet)
-    profiles = cli.registry.profiles()
+    profiles = cli.registry.profiles.in_force()
     cli.show(records.profile(profiles.named(name), profiles))
 
 
@@ -69,7 +69,7 @@ def diff(
     cli = start(ctx, output, quiet)
     _, wanted, _ = _checked(cli, file)
     _say_settings(cli, wanted)
-    differences = cli.registry.diff_profiles(wanted)
+    differences = cli.registry.profiles.diff(wanted)
     cli.show_many(map(records.profile_difference, differences), render.DIFFERENCES)
 
 
@@ -91,12 +91,12 @@ def apply(
     path, wanted, _ = _checked(cli, file)
     if dry_run:
         show_profiles(cli, wanted)
-        found = cli.registry.apply_profiles(wanted, note=note, actor=actor, dry_run=True)
+        found = cli.registry.profiles.apply(wanted, note=note, actor=actor, dry_run=True)
         done = "dry run, nothing was changed: would apply"
     else:
         cli.check_note(note)
         bound = confirm_profiles(cli, wanted, yes)
-        found = cli.registry.apply_profiles(wanted, note=cli.note(note), actor=actor, bound=bound)
+        found = cli.registry.profiles.apply(wanted, note=cli.note(note), actor=actor, bound=bound)
         done = "applied"
     living = f"{found.shortened:,} active sessions shortened, {found.lengthened:,} lengthened, {found.ended:,} ended"
     if found.unmet:
@@ -108,7 +108,7 @@ def _say_settings(cli: Cli, wanted: ProfileSet) -> None:
     """Say what would change besides the profiles: how long ended sessions are kept, and which profile new ones get."""
     from authctl.cli.previews import settings_in_words
 
-    for line in settings_in_words(cli.registry.diff_settings(wanted)):
+    for line in settings_in_words(cli.registry.profiles.diff_settings(wanted)):
         cli.say(line)
 
 

@@ -114,7 +114,7 @@ def warn_of_similar(cli: Cli, users: Sequence[str]) -> None:
     from authctl.confusables import codes
 
     with suppress(AuthctlError):
-        for other in cli.registry.similar_users(*users) if users else ():
+        for other in cli.registry.users.similar(*users) if users else ():
             cli.warn(
                 f"a different user has a name that looks the same: {quoted(other)} ({codes(other) or 'plain letters'})"
             )
@@ -129,11 +129,11 @@ def warn_of_unknown(cli: Cli, users: Sequence[str]) -> None:
 
 def unknown_names(cli: Cli, users: Sequence[str]) -> Iterator[str]:
     """What is to be said of names of which no session is in the registry: a line each with the nearest names, ten at most."""
-    from authctl.registry.unknown_users import said_nearest
+    from authctl.registry.unknown_users import nearest_in_words
 
-    unknown = cli.registry.unknown_users(users) if users else []
+    unknown = cli.registry.users.unknown(users) if users else []
     for user in unknown[:_MOST_NAMED]:
-        yield f"no session of {quoted(user)} is in the registry{said_nearest(cli.registry.nearest_users(user))}"
+        yield f"no session of {quoted(user)} is in the registry{nearest_in_words(cli.registry.users.nearest(user))}"
     if len(unknown) > _MOST_NAMED:
         yield f"nor of {len(unknown) - _MOST_NAMED:,} more ({len(unknown):,} in all)"
 

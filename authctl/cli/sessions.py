@@ -157,7 +157,7 @@ def import_(
     cli = start(ctx, output, quiet)
     fields = read_mapping(read_file(mapping), str(mapping))
     with opened(file) as rows, cli.progress("registering") as progress:
-        outcome = cli.registry.import_sessions(
+        outcome = cli.registry.imports.run(
             rows,
             fields,
             name=str(file),

@@ -164,7 +164,7 @@ def revoke(
     """Revoke the session of a token, with a note. An unknown or ended token is no error (RFC 7009)."""
     cli = start(ctx, output, quiet)
     note = names.note(cli.note(note, may_ask=cli.can_ask))
-    outcome = cli.registry.revoke_token(read_pasted_token(cli, token), note=note, actor=actor)
+    outcome = cli.registry.tokens.revoke(read_pasted_token(cli, token), note=note, actor=actor)
     before = "" if outcome.revoked else "; the note was not recorded"
     with cli.last_line(f"revoked {counted(outcome.revoked, 'session')}{before}"):
         cli.show_outcome(records.revocation(outcome), render.REVOKED)
@@ -176,7 +176,7 @@ def wipe_done(
 ) -> None:
     """Record that an application has removed its data, as it was ordered when its session was revoked. Takes any token of the session."""
     cli = start(ctx, output, quiet)
-    session = cli.registry.wipe_done(read_token(cli, token), actor=actor)
+    session = cli.registry.tokens.wipe_done(read_token(cli, token), actor=actor)
     cli.say(f"wipe acknowledged: {session.application} of {session.username} has removed its data")
     if cli.form:
         cli.show(records.session(session))

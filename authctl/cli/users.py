@@ -40,7 +40,7 @@ def list_(
 ) -> None:
     """List users with the number of their sessions, most recently used first."""
     cli = start(ctx, output, quiet)
-    found = (user for user in cli.registry.users() if not disabled or user.user.disabled_at is not None)
+    found = (user for user in cli.registry.users.list() if not disabled or user.user.disabled_at is not None)
     cli.show_cut(map(records.user, found), render.USERS, limit)
 
 
@@ -48,7 +48,7 @@ def list_(
 def show(ctx: typer.Context, user: Name, output: Output = None, quiet: Quiet = False) -> None:
     """Show a user: whether disabled, by whom and why; last password change; number of sessions."""
     cli = start(ctx, output, quiet)
-    cli.show(records.user(cli.registry.user(user)))
+    cli.show(records.user(cli.registry.users.get(user)))
 
 
 @app.command()
@@ -65,7 +65,7 @@ def disable(
     cli = start(ctx, output, quiet)
     meant = _read_names(cli, users)
     note = cli.note(note, may_ask=not dry_run and "-" not in users)
-    outcomes = cli.registry.disable_users(meant, note=note, actor=actor, dry_run=dry_run)
+    outcomes = cli.registry.users.disable_all(meant, note=note, actor=actor, dry_run=dry_run)
     warn_of_similar(cli, meant)
     _show(cli, outcomes, _disabled, is_one=_is_one(users))
 
@@ -94,7 +94,7 @@ def enable(
     cli = start(ctx, output, quiet)
     meant = _read_names(cli, users)
     note = cli.note(note, may_ask="-" not in users)
-    outcomes = cli.registry.enable_users(meant, note=note, actor=actor)
+    outcomes = cli.registry.users.enable_all(meant, note=note, actor=actor)
     _show(cli, outcomes, _enabled, is_one=_is_one(users))
 
 
@@ -116,7 +116,7 @@ def password_changed(
     cli = start(ctx, output, quiet)
     meant = _read_names(cli, users)
     note = cli.note(note, may_ask="-" not in users)
-    outcomes = cli.registry.passwords_changed(meant, note=note, actor=actor)
+    outcomes = cli.registry.users.passwords_changed(meant, note=note, actor=actor)
     _show(cli, outcomes, _password_changed, is_one=_is_one(users))
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from authctl.model.audit import AuditEvent, EventFilter
-    from authctl.model.callers import Caller
+    from authctl.model.callers import Caller, Request
     from authctl.model.continuity import ContinuityEvent
     from authctl.model.filters import SessionFilter, Sort, SortField, Texts, checked_texts, texts_of
     from authctl.model.logins import CachedLogin
@@ -39,6 +39,7 @@ __all__ = [
     "PairRules",
     "Profile",
     "ProfileSet",
+    "Request",
     "RequestRules",
     "Session",
     "SessionFilter",
@@ -55,7 +56,7 @@ __all__ = [
 
 _MODULES = {
     "audit": "AuditEvent EventFilter",
-    "callers": "Caller",
+    "callers": "Caller Request",
     "continuity": "ContinuityEvent",
     "filters": "SessionFilter Sort SortField Texts checked_texts texts_of",
     "logins": "CachedLogin",

@@ -1,4 +1,4 @@
-"""Reading the audit log and walking its chain.
+"""The audit log: read its events, verify its chain, and accept a chain that is behind audit.head.
 
 See docs/glossary.md#audit-chain.
 """
@@ -21,14 +21,14 @@ _BEFORE_ALL = -(2**63)
 
 
 class ChainHead(NamedTuple):
-    """The last event of a chain that was found whole."""
+    """The last event of a chain that was verified."""
 
     seq: int
     hash: str
 
 
 class AcceptOutcome(NamedTuple):
-    """What taking the present chain as true came to."""
+    """The outcome of accepting the present chain."""
 
     seq: int
     hash: str
@@ -36,30 +36,79 @@ class AcceptOutcome(NamedTuple):
     actor: str
     note: str
     known: int | None
-    """The event that the head outside knew last."""
+    """The number of the event in audit.head; None without one."""
     ended: int
-    """How many active sessions that ended."""
+    """The number of active sessions that it ended."""
 
 
-def events(installation: Installation, selection: EventFilter | None) -> Iterator[AuditEvent]:
-    """See `Registry.events`."""
-    selection = selection or EventFilter()
-    if selection.session_id is not None:
-        with installation.store.view() as view:
-            whole = tuple(_whole_id(view, one) for one in texts_of(selection.session_id))
-        selection = replace(selection, session_id=whole)
-    before = None
-    while True:
-        with installation.store.view() as view:
-            found = view.events(selection, _BATCH, before)
-        yield from found
-        if len(found) < _BATCH:
-            return
-        before = found[-1].seq
+class Audit:
+    """The audit log of a registry."""
+
+    def __init__(self, installation: Installation) -> None:
+        self._installation = installation
+
+    def events(self, selection: EventFilter | None = None) -> Iterator[AuditEvent]:
+        """The selected events, newest first, read in batches. Raises InvalidInput or NotFound for a session id."""
+        selection = self._with_whole_ids(selection or EventFilter())
+        before = None
+        while True:
+            with self._installation.store.view() as view:
+                events = view.events(selection, _BATCH, before)
+            yield from events
+            if len(events) < _BATCH:
+                return
+            before = events[-1].seq
+
+    def event(self, seq: int) -> AuditEvent:
+        """The audit event of that number. Raises NotFound."""
+        with self._installation.store.view() as view:
+            event = view.event(seq)
+        if event is None:
+            raise NotFound(f"no audit event {seq}", "to see them: authctl audit list")
+        return event
+
+    def verify(self) -> ChainHead:
+        """Verify the audit chain from its first event, and that it contains the event in audit.head.
+
+        Raises IntegrityFailure naming the first bad event.
+        """
+        head = verify_chain(self._installation)
+        self._installation.head.check(again=True)
+        return head
+
+    def accept(self, *, note: str | None, actor: str | None = None) -> AcceptOutcome:
+        """Accept the present chain after an old registry was put back, and end every session issued before.
+
+        The revocations between are not known: their sessions would be active again. Raises Refused without a note, or where there is
+        nothing to accept; IntegrityFailure where the chain itself is broken.
+        """
+        note = names.note(note)
+        verify_chain(self._installation)
+        head = self._installation.head
+        if head.is_reached():
+            raise Refused("the audit log matches audit.head: there is nothing to accept")
+        known = head.read()
+        known_seq = known.seq if known else None
+        with self._installation.change(actor, patience=2, anchored=False) as unit:
+            last = unit.tx.last_event()
+            ended = unit.tx.end_all(unit.now, "restored")
+            unit.tx.set_restored(unit.now)
+            detail = {"known": known_seq, "taken": last.seq if last else 0, "ended": ended}
+            unit.record("audit.accept", note=note, detail={**detail, "forgotten": unit.tx.forget_logins()})
+            accepted = unit.recorded[-1]
+        head.accept(accepted)
+        return AcceptOutcome(accepted.seq, accepted.hash, unit.now, unit.actor, note, known_seq, ended)
+
+    def _with_whole_ids(self, selection: EventFilter) -> EventFilter:
+        if selection.session_id is None:
+            return selection
+        with self._installation.store.view() as view:
+            whole = tuple(_whole_id(view, text) for text in texts_of(selection.session_id))
+        return replace(selection, session_id=whole)
 
 
 def _whole_id(view: View, text: str) -> str:
-    """The id that a text abbreviates; a whole one may be of a session that was removed."""
+    """The id that a text abbreviates; a whole id may be of a session that was removed."""
     prefix = names.id_prefix(text)
     whole = prefix if prefix and names.is_whole_id(prefix) else resolve(view, text)
     if whole is None:
@@ -67,79 +116,39 @@ def _whole_id(view: View, text: str) -> str:
     return whole
 
 
-def event(installation: Installation, seq: int) -> AuditEvent:
-    """See `Registry.event`."""
-    with installation.store.view() as view:
-        found = view.event(seq)
-    if found is None:
-        raise NotFound(f"no audit event {seq}", "to see them: authctl audit list")
-    return found
-
-
-def verify(installation: Installation) -> ChainHead:
-    """Walk the chain alone. Raises IntegrityFailure naming the first bad event, or where it is of another registry."""
+def verify_chain(installation: Installation) -> ChainHead:
+    """Verify the chain alone, batch by batch. Raises IntegrityFailure naming the first bad event, or for another registry's chain."""
     verifier = Verifier()
     is_more = True
     while is_more:
         with installation.store.view() as view:
-            is_more = _walk(view, verifier)
+            is_more = _verify_batch(view, verifier)
     with installation.store.view() as view:
-        return _end(view, verifier)
+        return _head(view, verifier)
 
 
-def verify_since(view: View, known: ChainHead | None) -> ChainHead:
-    """As `verify`, in one snapshot: only the events since one that was verified before, where the chain still has that one."""
+def verify_chain_since(view: View, known: ChainHead | None) -> ChainHead:
+    """Verify the chain in one snapshot: only the events since one that was verified before, where the chain still has it."""
     verifier = Verifier()
     event = view.event(known.seq) if known else None
     if known and event and event.hash == known.hash:
         verifier.last = event
-    while _walk(view, verifier):
+    while _verify_batch(view, verifier):
         pass
-    return _end(view, verifier)
+    return _head(view, verifier)
 
 
-def _walk(view: View, verifier: Verifier) -> bool:
-    """Walk the next events; whether there may be more."""
-    found = view.chain(verifier.last.seq if verifier.last else _BEFORE_ALL, _BATCH)
-    if not verifier.walk(found):
+def _verify_batch(view: View, verifier: Verifier) -> bool:
+    """Verify the next events; whether there may be more."""
+    events = view.chain(verifier.last.seq if verifier.last else _BEFORE_ALL, _BATCH)
+    if not verifier.walk(events):
         raise IntegrityFailure(f"the audit log was tampered with: {verifier.bad}")
-    return len(found) == _BATCH
+    return len(events) == _BATCH
 
 
-def _end(view: View, verifier: Verifier) -> ChainHead:
-    """The head of a chain that was walked to its end."""
+def _head(view: View, verifier: Verifier) -> ChainHead:
+    """The head of a chain that was verified to its end."""
     if verifier.last is None:
         raise IntegrityFailure("the audit log was tampered with: it is empty")
     check_identity(view)
     return ChainHead(verifier.last.seq, verifier.last.hash)
-
-
-def verify_against_head(installation: Installation) -> ChainHead:
-    """See `Registry.verify_audit`."""
-    found = verify(installation)
-    installation.head.check(again=True)
-    return found
-
-
-def accept(installation: Installation, *, note: str | None, actor: str | None) -> AcceptOutcome:
-    """See `Registry.accept_audit`."""
-    note = names.note(note)
-    verify(installation)
-    if installation.head.is_reached():
-        raise Refused("the audit log matches audit.head: there is nothing to accept")
-    known = installation.head.read()
-    with installation.change(actor, patience=2, anchored=False) as unit:
-        last = unit.tx.last_event()
-        ended = unit.tx.end_all(unit.now, "restored")
-        unit.tx.set_restored(unit.now)
-        forgotten = unit.tx.forget_logins()
-        detail = {
-            "known": known.seq if known else None,
-            "taken": last.seq if last else 0,
-            "ended": ended,
-            "forgotten": forgotten,
-        }
-        unit.record("audit.accept", note=note, detail=detail)
-        accepted = unit.recorded[-1]
-    installation.head.accept(accepted)
-    return AcceptOutcome(accepted.seq, accepted.hash, unit.now, unit.actor, note, known.seq if known else None, ended)

@@ -1,4 +1,4 @@
-"""Backups, and putting one back: what restricts is taken over from the registry that is replaced, and everybody signs in anew."""
+"""Backups: create one, and restore one. A restore keeps the restrictions of the registry that it replaces, and ends every session."""
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class BackupOutcome(NamedTuple):
-    """A copy that was taken, and where its audit chain ends."""
+    """The outcome of a backup: its file, and the last event of its audit chain."""
 
     file: Path
     registry_id: str
@@ -69,14 +69,24 @@ class RestoreOutcome(NamedTuple):
     dry_run: bool
 
 
-def back_up(installation: Installation, file: Path) -> BackupOutcome:
-    """See `Registry.back_up`."""
-    installation.head.check(again=True)
-    installation.store.back_up(file.absolute())
-    with closing(open_store(file.absolute())) as copy, copy.view() as view:
-        last = view.last_event()
-        registry_id = view.registry_id()
-    return BackupOutcome(file, registry_id, last.seq if last else 0, last.hash if last else "")
+class Backups:
+    """The backups of an open registry; `restore` needs none, and is a function."""
+
+    def __init__(self, installation: Installation) -> None:
+        self._installation = installation
+
+    def create(self, file: str | Path) -> BackupOutcome:
+        """Copy the registry as it is now to a new file of mode 0600, while others write. The key ring is not copied.
+
+        Raises Refused when the file exists, IntegrityFailure where the registry is behind the audit head outside it.
+        """
+        path = Path(file)
+        self._installation.head.check(again=True)
+        self._installation.store.back_up(path.absolute())
+        with closing(open_store(path.absolute())) as copy, copy.view() as view:
+            last = view.last_event()
+            registry_id = view.registry_id()
+        return BackupOutcome(path, registry_id, last.seq if last else 0, last.hash if last else "")
 
 
 def restore(
@@ -105,7 +115,7 @@ def restore(
     trusted = _check_present(place)
     with draft_of(file.absolute(), place.registry) as draft:
         installation = Installation(place, draft.store, clock, warn)
-        restoring = _Restoring(installation, file, note, who, trusted, audit_log.verify(installation))
+        restoring = _Restoring(installation, file, note, who, trusted, audit_log.verify_chain(installation))
         if dry_run:
             return draft.preview(restoring.make_ready)[0]
         outcome, last = draft.put(_kept_name(installation), restoring.make_ready)
@@ -146,7 +156,7 @@ class _Restoring:
         head = None
         if replaced:
             with _refused_where_damaged(self.installation.home):
-                head = audit_log.verify_since(replaced, self.trusted)
+                head = audit_log.verify_chain_since(replaced, self.trusted)
         with self.installation.change(self.actor, anchored=False) as unit:
             self._restrict(unit, replaced)
             outcome = self._outcome(unit, replaced, head)._replace(replaced_kept_as=kept_as, dry_run=not is_last)
@@ -236,7 +246,7 @@ def _check_present(place: Home) -> ChainHead | None:
             return None
         with _refused_where_damaged(place), closing(open_store(place.registry)) as store:
             store.check()
-            return audit_log.verify(Installation(place, store, None))
+            return audit_log.verify_chain(Installation(place, store, None))
     except OSError as error:
         raise RegistryUnavailable(f"cannot read the registry at {place.registry}: {reason(error)}") from None
 

@@ -1,14 +1,24 @@
-"""Long work in batches: how much is done in one transaction, so that whoever waits to write gets a turn."""
+"""Long work in batches: the size of one transaction, so that other writers get a turn, and the progress that is reported."""
+
+from collections.abc import Callable
+
+Progress = Callable[[int, int], None]
+"""Is told after every batch how many are done, and of how many."""
+
+
+def no_progress(_done: int, _total: int) -> None:
+    """Report no progress."""
+
 
 BREATH_SECONDS = 0.005
-"""How long work in batches pauses after each, so that whoever waits to write gets a turn."""
+"""The pause after each batch, so that other writers get a turn."""
 
 _GROWTH = 2
-"""How many times as large as the one before a batch is at the most: one that is small tells little of what a large one takes."""
+"""The largest growth from one batch to the next: the time of a small batch tells little of a large one."""
 
 
 class BatchSize:
-    """How many are done in one transaction, learned from how long the last one took: so many as hold the lock for so long."""
+    """The size of a batch, learned from the time of the last one, so that each holds the lock for the same time."""
 
     def __init__(self, first: int, largest: int, seconds: float) -> None:
         self.size = first
@@ -16,6 +26,6 @@ class BatchSize:
         self._seconds = seconds
 
     def learn(self, took: float) -> None:
-        """Take into account how long a batch of this size held the lock, in seconds."""
+        """Learn the size from the seconds for which a batch of this size held the lock."""
         fitting = int(self.size * self._seconds / max(took, 1e-6))
         self.size = max(1, min(self._largest, _GROWTH * self.size, fitting))

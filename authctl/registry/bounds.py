@@ -33,12 +33,12 @@ class Bound(NamedTuple):
         return sha256(",".join(map(str, self.numbers)).encode()).hexdigest()
 
     def beyond(self, numbers: Iterable[int]) -> int:
-        """How many of those sessions the bound does not allow."""
+        """The number of those sessions that the bound does not allow."""
         return len(set(numbers).difference(self.numbers))
 
     def check(self, numbers: Sequence[int], fate: str) -> None:
-        """Raise Refused where a deed would hit any other session; `fate` says what would become of them: "would end"."""
+        """Raise Refused where a deed would end any other session; `fate` is the verb of the message: "would end"."""
         if others := self.beyond(numbers):
             now = f"{len(numbers):,} session{'s' * (len(numbers) != 1)} {fate} now"
-            shown = f"{others:,} of them {'was' if others == 1 else 'were'} not in the preview"
-            raise Refused(f"not done: {now}, and {shown}", "to see them: run the same command again")
+            not_shown = f"{others:,} of them {'was' if others == 1 else 'were'} not in the preview"
+            raise Refused(f"not done: {now}, and {not_shown}", "to see them: run the same command again")

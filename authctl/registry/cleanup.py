@@ -1,9 +1,10 @@
-"""Removing sessions whose retention is over: the only thing that ever removes one.
+"""Cleanup: remove the sessions whose retention is over. Nothing else removes a session.
 
 See docs/glossary.md#retention.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from time import perf_counter, sleep
 from typing import NamedTuple
 
@@ -11,15 +12,12 @@ from authctl.errors import InvalidInput, Refused
 from authctl.instants import Duration, format_instant
 from authctl.lifetimes import retention_cutoff
 from authctl.model import SessionFilter
-from authctl.registry.batches import BREATH_SECONDS, BatchSize
+from authctl.registry.batches import BREATH_SECONDS, BatchSize, Progress, no_progress
 from authctl.registry.clock import check_clock
 from authctl.registry.installation import Installation
-from authctl.registry.unit_of_work import actor_name
+from authctl.registry.unit_of_work import UnitOfWork, actor_name
 from authctl.store.base import Change, View
-from authctl.store.values import LEAP, Archive, Removable
-
-Progress = Callable[[int, int], None]
-"""Told, after every batch, how many are done of how many."""
+from authctl.store.values import LEAP, Archive, Cursor, Removable
 
 _FIRST_BATCH = 500
 _LARGEST_BATCH = 20_000
@@ -27,7 +25,7 @@ _LOCK_SECONDS = 0.08
 
 
 class CleanupOutcome(NamedTuple):
-    """What was removed, by the status it had, or would be."""
+    """The sessions that a cleanup removed, or would remove, by status."""
 
     cutoff: int
     """Sessions whose end lies before this instant are removed."""
@@ -36,56 +34,64 @@ class CleanupOutcome(NamedTuple):
     expired: int
     revoked: int
     unacknowledged: int
-    """How many of the revoked were to be wiped, and their applications have not said that they were."""
+    """The revoked sessions whose applications never acknowledged their wipe."""
     dry_run: bool
 
 
-def clean_up(
-    installation: Installation,
-    *,
-    older_than: Duration | None,
-    dry_run: bool,
-    batch_size: int | None,
-    keep_unacknowledged: bool,
-    accept_clock_jump: bool,
-    archive: Archive | None,
-    actor: str | None,
-    progress: Progress,
-) -> CleanupOutcome:
-    """See `Registry.clean_up`."""
-    if batch_size is not None and batch_size < 1:
-        raise InvalidInput(f"a batch needs at least one session, not {batch_size}")
-    actor_name(actor)
-    with installation.snapshot() as (view, now):
-        cutoff = _cutoff(view, now, older_than)
-        due = view.ended_before(cutoff, keep_unacknowledged=keep_unacknowledged)
-        check_clock(installation.clock.now(), now)
-        if not accept_clock_jump:
-            _check_leap(view, now, due.total)
-        retention = str(view.profiles().retention)
-    if not dry_run:
-        due = _remove(
-            installation,
-            cutoff,
-            due.total,
-            batch_size,
-            actor,
-            progress,
-            keep_unacknowledged=keep_unacknowledged,
-            accept_clock_jump=accept_clock_jump,
-            archive=archive,
-        )
-    return CleanupOutcome(cutoff, retention, due.total, *due, dry_run)
+class Cleanup:
+    """The cleanup of a registry."""
+
+    def __init__(self, installation: Installation) -> None:
+        self._installation = installation
+
+    def run(
+        self,
+        *,
+        older_than: Duration | None = None,
+        dry_run: bool = False,
+        batch_size: int | None = None,
+        keep_unacknowledged: bool = False,
+        accept_clock_jump: bool = False,
+        archive: Archive | None = None,
+        actor: str | None = None,
+        progress: Progress = no_progress,
+    ) -> CleanupOutcome:
+        """Remove the sessions that ended before the retention in force, or before a longer `older_than`.
+
+        In batches that hold the lock for about 80 ms; two may run at once, and the next run completes one that was killed.
+        `keep_unacknowledged` keeps revoked sessions whose wipe was not acknowledged. `archive` is given each batch before it is removed,
+        inside the transaction: if it raises, the batch is kept. Raises Refused when `older_than` is shorter than the retention, where
+        the clock is behind, and, unless `accept_clock_jump`, when more than half of all sessions would be removed though nothing was
+        recorded for seven months: the clock may be ahead.
+        """
+        if batch_size is not None and batch_size < 1:
+            raise InvalidInput(f"a batch needs at least one session, not {batch_size}")
+        actor_name(actor)  # a name that cannot be recorded is refused by a dry run, too
+        with self._installation.snapshot() as (view, now):
+            cutoff = _cutoff(view, now, older_than)
+            due = view.ended_before(cutoff, keep_unacknowledged=keep_unacknowledged)
+            check_clock(self._installation.clock.now(), now)
+            if not accept_clock_jump:
+                _check_leap(view, now, due.total)
+            retention = str(view.profiles().retention)
+        if not dry_run:
+            removal = _Removal(self._installation, actor, cutoff, keep_unacknowledged, archive)
+            removal.begin(due.total, accept_clock_jump=accept_clock_jump)
+            due = removal.remove(due.total, batch_size, progress)
+            removal.finish(due)
+        return CleanupOutcome(cutoff, retention, due.total, *due, dry_run)
 
 
 def _check_leap(view: View, now: int, due: int) -> None:
-    """Raise Refused where the clock may have jumped ahead: after a long quiet most sessions would go."""
+    """Raise Refused where the clock may have jumped ahead: nothing was recorded for months, and most sessions would be removed."""
     if now - view.seen_at() <= LEAP and view.leapt_at() is None:
         return
     everything = view.count(SessionFilter(), now)
     if due * 2 > everything:
-        what = f"{due:,} of {everything:,} sessions would go, and the clock went ahead by seven months and more at once"
-        raise Refused(what, "set the clock right; if it is: authctl cleanup --accept-clock-jump")
+        message = (
+            f"{due:,} of {everything:,} sessions would go, and the clock went ahead by seven months and more at once"
+        )
+        raise Refused(message, "set the clock right; if it is: authctl cleanup --accept-clock-jump")
 
 
 def _cutoff(view: View, now: int, older_than: Duration | None) -> int:
@@ -102,56 +108,72 @@ def _cutoff(view: View, now: int, older_than: Duration | None) -> int:
     return cutoff
 
 
-def _remove(
-    installation: Installation,
-    cutoff: int,
-    due: int,
-    batch_size: int | None,
-    actor: str | None,
-    progress: Progress,
-    *,
-    keep_unacknowledged: bool,
-    accept_clock_jump: bool,
-    archive: Archive | None,
-) -> Removable:
-    with installation.change(actor) as unit:
-        unit.check_clock()
-        if accept_clock_jump:
-            unit.tx.set_seen(unit.now)
-        unit.record("cleanup.run", detail={"cutoff": format_instant(cutoff), "due": due})
-    removed = Removable(0, 0, 0)
-    batches = BatchSize(batch_size or _FIRST_BATCH, _LARGEST_BATCH, _LOCK_SECONDS)
-    after = None
-    while True:
-        with installation.change(actor) as unit:
-            began = perf_counter()
-            allowed = min(cutoff, retention_cutoff(unit.tx.profiles().retention, unit.now))
-            batch, after = unit.tx.remove_ended(
-                allowed, batches.size, after, keep_unacknowledged=keep_unacknowledged, archive=archive
-            )
-        took = perf_counter() - began
-        sleep(BREATH_SECONDS)
-        removed = Removable(*map(sum, zip(removed, batch, strict=True)))
-        progress(removed.total, due)
-        if after is None:
-            break
-        if batch_size is None:
-            batches.learn(took)
-    for step in _UPKEEP:
-        while _done(installation, actor, step):
+@dataclass(slots=True)
+class _Removal:
+    """The removal of the sessions that ended before an instant: an event at its beginning, batches, and an event at its end."""
+
+    installation: Installation
+    actor: str | None
+    cutoff: int
+    keep_unacknowledged: bool
+    archive: Archive | None
+
+    def begin(self, due: int, *, accept_clock_jump: bool) -> None:
+        """Record that so many sessions are going to be removed. Raises Refused where the clock is behind."""
+        with self.installation.change(self.actor) as unit:
+            unit.check_clock()
+            if accept_clock_jump:
+                unit.tx.set_seen(unit.now)
+            unit.record("cleanup.run", detail={"cutoff": format_instant(self.cutoff), "due": due})
+
+    def remove(self, due: int, batch_size: int | None, progress: Progress) -> Removable:
+        """Remove the sessions batch by batch, of that size or of one that is learned; the sessions that were removed."""
+        removed = Removable(0, 0, 0)
+        batches = BatchSize(batch_size or _FIRST_BATCH, _LARGEST_BATCH, _LOCK_SECONDS)
+        after: Cursor | None = None
+        while True:
+            batch, after, took = self._remove_batch(batches.size, after)
             sleep(BREATH_SECONDS)
-    with installation.change(actor) as unit:
-        unit.tx.remove_unnamed_revocations()
-        unit.tx.remove_continuity(min(cutoff, retention_cutoff(unit.tx.profiles().retention, unit.now)))
-        unit.tx.forget_old_logins(unit.tx.profiles().logins_since(unit.now))
-        unit.record("cleanup.done", detail={"cutoff": format_instant(cutoff), "removed": removed._asdict()})
-    return removed
+            removed = Removable(*map(sum, zip(removed, batch, strict=True)))
+            progress(removed.total, due)
+            if after is None:
+                return removed
+            if batch_size is None:
+                batches.learn(took)
+
+    def finish(self, removed: Removable) -> None:
+        """Remove what no session needs any more, let the store do its upkeep, and record the number of removed sessions."""
+        for step in _UPKEEP:
+            while self._is_more_upkeep(step):
+                sleep(BREATH_SECONDS)
+        with self.installation.change(self.actor) as unit:
+            unit.tx.remove_unnamed_revocations()
+            unit.tx.remove_continuity(self._allowed_cutoff(unit))
+            unit.tx.forget_old_logins(unit.tx.profiles().logins_since(unit.now))
+            detail = {"cutoff": format_instant(self.cutoff), "removed": removed._asdict()}
+            unit.record("cleanup.done", detail=detail)
+
+    def _remove_batch(self, size: int, after: Cursor | None) -> tuple[Removable, Cursor | None, float]:
+        """Remove one batch; the place that the next one follows, and the seconds for which the lock was held."""
+        with self.installation.change(self.actor) as unit:
+            began = perf_counter()
+            batch, after = unit.tx.remove_ended(
+                self._allowed_cutoff(unit),
+                size,
+                after,
+                keep_unacknowledged=self.keep_unacknowledged,
+                archive=self.archive,
+            )
+        return batch, after, perf_counter() - began
+
+    def _allowed_cutoff(self, unit: UnitOfWork) -> int:
+        """The cutoff, or an earlier one where the retention was lengthened meanwhile."""
+        return min(self.cutoff, retention_cutoff(unit.tx.profiles().retention, unit.now))
+
+    def _is_more_upkeep(self, step: Callable[[Change], int]) -> bool:
+        with self.installation.change(self.actor) as unit:
+            return bool(step(unit.tx))
 
 
 _UPKEEP: tuple[Callable[[Change], int], ...] = (lambda tx: tx.catch_up(), lambda tx: tx.give_back())
-"""What the store does for itself, step by step until nothing is left: its search index, and room for the disk."""
-
-
-def _done(installation: Installation, actor: str | None, step: Callable[[Change], int]) -> int:
-    with installation.change(actor) as unit:
-        return step(unit.tx)
+"""The store's own upkeep, step by step until nothing is left: its search index, and free space for the disk."""

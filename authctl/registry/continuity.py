@@ -1,4 +1,4 @@
-"""Continuity: holding the sessions of profiles that allow it through an outage.
+"""Continuity events: keep the sessions of profiles that allow it active during an outage.
 
 See docs/glossary.md#continuity-event.
 """
@@ -17,106 +17,130 @@ from authctl.store.base import View
 
 
 class ContinuityState(NamedTuple):
-    """A continuity event, and what it holds."""
+    """A continuity event, with the number of sessions that it keeps active."""
 
     event: ContinuityEvent
     held: int
-    """How many sessions are active only because of it: those that end when it does, unless they are used before."""
+    """Sessions that are active only because of the event: they end with it, unless they are used before."""
 
 
-def start(
-    installation: Installation,
-    profiles: Sequence[str],
-    *,
-    until: int | datetime | None,
-    note: str | None,
-    actor: str | None,
-) -> tuple[ContinuityState, ...]:
-    """See `Registry.start_continuity`."""
-    note = names.note(note)
-    until = instant_of(until) if isinstance(until, datetime) else until
-    with installation.change(actor) as unit:
-        if until is not None and until <= unit.now:
-            raise InvalidInput(f"a continuity event cannot end before it begins: {format_instant(until)}")
-        running = {names.fold(event.profile): event for event in _unended(unit.tx, unit.now)}
-        chosen = _allowing(unit.tx.profiles(), profiles)
-        for profile in chosen:
-            if event := running.get(names.fold(profile.name)):
-                since = format_instant(event.started_at)
-                what = f"a continuity event holds profile {names.quoted(profile.name)} since {since}"
-                raise Refused(what, "to see it: authctl continuity status")
-        for profile in chosen:
-            unit.tx.start_continuity(profile.name, unit.now, until or NEVER, unit.actor, note)
-        detail = {"profiles": [p.name for p in chosen], "until": format_instant(until) if until else None}
-        unit.record("continuity.start", note=note, detail=detail)
-        begun = {names.fold(event.profile): event for event in _unended(unit.tx, unit.now)}
-    return tuple(ContinuityState(begun[names.fold(profile.name)], 0) for profile in chosen)
+class Continuity:
+    """The continuity events of a registry."""
+
+    def __init__(self, installation: Installation) -> None:
+        self._installation = installation
+
+    def status(self) -> tuple[ContinuityState, ...]:
+        """The continuity events that are running, with the number of sessions past their deadline that each keeps active."""
+        with self._installation.snapshot() as (view, now):
+            return _states(view, _unended(view, now), now)
+
+    def start(
+        self,
+        profiles: Sequence[str] = (),
+        *,
+        note: str | None,
+        until: int | datetime | None = None,
+        actor: str | None = None,
+    ) -> tuple[ContinuityState, ...]:
+        """Keep the sessions of those profiles, or of all that allow it, active until the event ends: at `until`, or by `end`.
+
+        Sessions that are active now, or are registered meanwhile, stay active whatever their deadlines; revocations and hard ends win.
+        Raises Refused without a note, where a profile does not allow it, or where an event of the profile is running; NotFound for a
+        profile that rules no session; InvalidInput for an `until` that has passed.
+        """
+        note = names.note(note)
+        until = instant_of(until) if isinstance(until, datetime) else until
+        with self._installation.change(actor) as unit:
+            if until is not None and until <= unit.now:
+                raise InvalidInput(f"a continuity event cannot end before it begins: {format_instant(until)}")
+            chosen = _profiles_that_allow(unit.tx.profiles(), profiles)
+            _check_none_runs(unit, chosen)
+            for profile in chosen:
+                unit.tx.start_continuity(profile.name, unit.now, until or NEVER, unit.actor, note)
+            detail = {"profiles": [p.name for p in chosen], "until": format_instant(until) if until else None}
+            unit.record("continuity.start", note=note, detail=detail)
+            started = {names.fold(event.profile): event for event in _unended(unit.tx, unit.now)}
+        return tuple(ContinuityState(started[names.fold(profile.name)], 0) for profile in chosen)
+
+    def end(
+        self, profiles: Sequence[str] = (), *, note: str | None, actor: str | None = None
+    ) -> tuple[ContinuityState, ...]:
+        """End the events of those profiles, or all events: sessions past their deadline expire now.
+
+        Raises Refused without a note, NotFound where none is running.
+        """
+        note = names.note(note)
+        with self._installation.change(actor) as unit:
+            states = _states(unit.tx, _events_to_end(unit, profiles), unit.now)
+            for state in states:
+                unit.tx.end_continuity(state.event.id, unit.now, unit.actor, note)
+            detail: dict[str, Any] = {"profiles": {state.event.profile: state.held for state in states}}
+            unit.record("continuity.end", note=note, detail=detail)
+            ended = {event.id: event for event in unit.tx.continuity_events()}
+        return tuple(ContinuityState(ended[state.event.id], state.held) for state in states)
 
 
-def _allowing(profiles: ProfileSet, wanted: Sequence[str]) -> list[Profile]:
-    """The profiles that are meant: those named, or all that allow it; withdrawn ones rule sessions, too."""
+def end_forbidden_events(unit: UnitOfWork, profiles: ProfileSet, note: str) -> list[str]:
+    """End the events of profiles that no longer allow one; the names of these profiles."""
+    ended = []
+    for event in _unended(unit.tx, unit.now):
+        profile = profiles.get(event.profile)
+        if profile is not None and not profile.continuity:
+            unit.tx.end_continuity(event.id, unit.now, unit.actor, note)
+            ended.append(event.profile)
+    return ended
+
+
+def _profiles_that_allow(profiles: ProfileSet, wanted: Sequence[str]) -> list[Profile]:
+    """The profiles of those names, or all that allow continuity; withdrawn ones rule sessions, too."""
+    if wanted:
+        named = [_profile_that_allows(profiles, name) for name in wanted]
+        return list({profile.name: profile for profile in named}.values())
     every = {**profiles.withdrawn, **profiles.profiles}
-    if not wanted:
-        chosen = [profile for profile in every.values() if profile.continuity]
-        if not chosen:
-            raise Refused("no profile allows continuity", "give a profile continuity: true, and apply it")
-        return chosen
-    chosen = []
-    for name in wanted:
-        profile = profiles.get(names.profile_name(name))
-        if profile is None:
-            raise NotFound(f"no profile {names.quoted(name)}", "to see them: authctl profiles list")
-        if not profile.continuity:
-            what = f"profile {names.quoted(profile.name)} does not allow continuity"
-            raise Refused(what, "give it continuity: true, and apply it")
-        chosen += [profile] if profile not in chosen else []
+    chosen = [profile for profile in every.values() if profile.continuity]
+    if not chosen:
+        raise Refused("no profile allows continuity", "give a profile continuity: true, and apply it")
     return chosen
 
 
-def end(
-    installation: Installation, profiles: Sequence[str], *, note: str | None, actor: str | None
-) -> tuple[ContinuityState, ...]:
-    """See `Registry.end_continuity`."""
-    note = names.note(note)
+def _profile_that_allows(profiles: ProfileSet, name: str) -> Profile:
+    profile = profiles.get(names.profile_name(name))
+    if profile is None:
+        raise NotFound(f"no profile {names.quoted(name)}", "to see them: authctl profiles list")
+    if not profile.continuity:
+        message = f"profile {names.quoted(profile.name)} does not allow continuity"
+        raise Refused(message, "give it continuity: true, and apply it")
+    return profile
+
+
+def _check_none_runs(unit: UnitOfWork, profiles: Sequence[Profile]) -> None:
+    """Raise Refused where an event of one of the profiles is not over."""
+    running = {names.fold(event.profile): event for event in _unended(unit.tx, unit.now)}
+    for profile in profiles:
+        if event := running.get(names.fold(profile.name)):
+            since = format_instant(event.started_at)
+            message = f"a continuity event holds profile {names.quoted(profile.name)} since {since}"
+            raise Refused(message, "to see it: authctl continuity status")
+
+
+def _events_to_end(unit: UnitOfWork, profiles: Sequence[str]) -> list[ContinuityEvent]:
+    """The events of those profiles, or all that are not over. Raises NotFound."""
     keys = {names.fold(names.profile_name(name)): name for name in profiles}
-    with installation.change(actor) as unit:
-        unended = _unended(unit.tx, unit.now)
-        for key, name in keys.items():
-            if key not in {names.fold(event.profile) for event in unended}:
-                raise NotFound(f"no continuity event holds profile {names.quoted(name)}")
-        ending = [event for event in unended if not keys or names.fold(event.profile) in keys]
-        if not ending:
-            raise NotFound("no continuity event is running")
-        states = _states(unit.tx, ending, unit.now)
-        for event in ending:
-            unit.tx.end_continuity(event.id, unit.now, unit.actor, note)
-        detail: dict[str, Any] = {"profiles": {state.event.profile: state.held for state in states}}
-        unit.record("continuity.end", note=note, detail=detail)
-        ended = {event.id: event for event in unit.tx.continuity_events()}
-    return tuple(ContinuityState(ended[state.event.id], state.held) for state in states)
-
-
-def status(installation: Installation) -> tuple[ContinuityState, ...]:
-    """See `Registry.continuity`."""
-    with installation.snapshot() as (view, now):
-        return _states(view, _unended(view, now), now)
+    unended = _unended(unit.tx, unit.now)
+    for key, name in keys.items():
+        if key not in {names.fold(event.profile) for event in unended}:
+            raise NotFound(f"no continuity event holds profile {names.quoted(name)}")
+    ending = [event for event in unended if not keys or names.fold(event.profile) in keys]
+    if not ending:
+        raise NotFound("no continuity event is running")
+    return ending
 
 
 def _unended(view: View, now: int) -> list[ContinuityEvent]:
-    """The events that are not over: of each profile one, unless the clock was set back behind the end of an earlier one."""
+    """The events that are not over: one of each profile, unless the clock was set back behind the end of an earlier one."""
     return [event for event in view.continuity_events() if not event.is_over(now)]
 
 
 def _states(view: View, events: Sequence[ContinuityEvent], now: int) -> tuple[ContinuityState, ...]:
     return tuple(ContinuityState(e, view.held(e.profile, now) if e.is_running(now) else 0) for e in events)
-
-
-def let_go(unit: UnitOfWork, profiles: ProfileSet, note: str) -> list[str]:
-    """End the events of profiles that no longer allow one; the names of those."""
-    gone = []
-    for event in _unended(unit.tx, unit.now):
-        profile = profiles.get(event.profile)
-        if profile is not None and not profile.continuity:
-            unit.tx.end_continuity(event.id, unit.now, unit.actor, note)
-            gone.append(event.profile)
-    return gone

@@ -1,4 +1,4 @@
-"""Looking an installation over: what is in order, and what should be mended, each with the next command.
+"""The health of an installation: examine it, each problem with the next command, and accept its clock.
 
 See docs/glossary.md#recorded-time.
 """
@@ -29,90 +29,109 @@ _MOUNTS = Path("/proc/self/mountinfo")
 
 
 class Finding(NamedTuple):
-    """What one look found."""
+    """The result of one check."""
 
     check: str
     ok: bool
     found: str
     next: str | None = None
-    """What to do, a command where one exists; None where nothing has to be done."""
+    """The next command, or another step; None where there is nothing to do."""
 
 
 class ClockOutcome(NamedTuple):
-    """What going by the clock as it is came to."""
+    """The outcome of accepting the present clock."""
 
     seen: int
-    """The later instant that the registry had seen, and that was wrong."""
+    """The latest recorded time until then, which was wrong."""
     at: int
     actor: str
     note: str
     ended: int
-    """How many sessions ended: those that would live again, and those that were begun or used after `at`."""
+    """The number of sessions that it ended: those that would be active again, and those that were registered or used after `at`."""
+
+
+class Doctor:
+    """The health of an installation whose registry is open."""
+
+    def __init__(self, installation: Installation) -> None:
+        self._installation = installation
+
+    def examine(self) -> list[Finding]:
+        """Check files, file system, registry, clock, audit head, keys, profiles and cleanup, each problem with the next command."""
+        return examine(self._installation.home, self._installation)
+
+    def accept_clock(self, *, note: str | None, actor: str | None = None) -> ClockOutcome:
+        """Accept the present clock though it is behind the latest recorded time: that one was wrong.
+
+        No ended session becomes active: sessions that had expired by the recorded time end for good, as do those that were registered
+        or used after the present instant. Raises Refused without a note, or where the clock is not behind; RegistryUnavailable where
+        it returns an invalid time.
+        """
+        note = names.note(note)
+        with self._installation.change(actor) as unit:
+            seen, unit.now = unit.now, self._installation.clock.now()
+            if unit.now >= seen:
+                raise Refused(
+                    "the clock is not behind the latest time recorded in the registry: there is nothing to accept"
+                )
+            unit.tx.set_seen(unit.now)
+            ended = unit.tx.end_dubious(unit.now, seen)
+            unit.tx.forget_old_logins(unit.tx.profiles().logins_since(seen))
+            _keep_events_ended(unit)
+            detail = {"seen": format_instant(seen), "accepted": format_instant(unit.now), "ended": ended}
+            unit.record("clock.accept", note=note, detail=detail)
+            return ClockOutcome(seen, unit.now, unit.actor, note, ended)
 
 
 def examine(place: Home, installation: Installation | None = None) -> list[Finding]:
-    """Every look, in a fixed order; those that need the registry are left out where it cannot be opened."""
-    found = [*_files(place), _file_system(place.registry)]
+    """Examine a home, whether its registry can be opened or not: every check in a fixed order.
+
+    Checks that need the registry are left out where it cannot be opened.
+    """
+    findings = [*_check_files(place), _check_file_system(place.registry)]
     try:
         installation = installation or Installation(place, open_store(place.registry), None, lambda _text: None)
         with installation.snapshot():
             pass
     except AuthctlError as error:
-        return [*found, Finding("registry", ok=False, found=error.message, next=error.hint)]
-    found.append(Finding("registry", ok=True, found=str(place.registry)))
-    looks = {
-        "engine": _engine,
-        "clock": _clock,
-        "audit_head": _head,
-        "keys": _keys,
-        "profiles": _profiles,
-        "cleanup": _cleanup,
+        return [*findings, Finding("registry", ok=False, found=error.message, next=error.hint)]
+    findings.append(Finding("registry", ok=True, found=str(place.registry)))
+    checks = {
+        "engine": _check_engine,
+        "clock": _check_clock,
+        "audit_head": _check_head,
+        "keys": _check_keys,
+        "profiles": _check_profiles,
+        "cleanup": _check_cleanup,
     }
-    return found + [_looked(check, look, installation) for check, look in looks.items()]
+    return findings + [_finding(name, check, installation) for name, check in checks.items()]
 
 
-def _looked(check: str, look: Callable[[Installation], Finding], installation: Installation) -> Finding:
+def _finding(name: str, check: Callable[[Installation], Finding], installation: Installation) -> Finding:
+    """The finding of one check; an error is one, too."""
     try:
-        return look(installation)
+        return check(installation)
     except AuthctlError as error:
-        return Finding(check, ok=False, found=error.message, next=error.hint)
+        return Finding(name, ok=False, found=error.message, next=error.hint)
 
 
-def accept_clock(installation: Installation, *, note: str | None, actor: str | None) -> ClockOutcome:
-    """See `Registry.accept_clock`."""
-    note = names.note(note)
-    with installation.change(actor) as unit:
-        seen, unit.now = unit.now, installation.clock.now()
-        if unit.now >= seen:
-            raise Refused(
-                "the clock is not behind the latest time recorded in the registry: there is nothing to accept"
-            )
-        unit.tx.set_seen(unit.now)
-        ended = unit.tx.end_dubious(unit.now, seen)
-        unit.tx.forget_old_logins(unit.tx.profiles().logins_since(seen))
-        _keep_ended(unit)
-        detail = {"seen": format_instant(seen), "accepted": format_instant(unit.now), "ended": ended}
-        unit.record("clock.accept", note=note, detail=detail)
-        return ClockOutcome(seen, unit.now, unit.actor, note, ended)
-
-
-def _keep_ended(unit: UnitOfWork) -> None:
-    """Let continuity events that somebody ended by the wrong clock be over by the right one, too."""
+def _keep_events_ended(unit: UnitOfWork) -> None:
+    """End continuity events that were ended by the wrong clock, by the right one, too."""
     for event in unit.tx.continuity_events():
         if event.ended_by and event.end_note and not event.is_over(unit.now):
             unit.tx.end_continuity(event.id, unit.now, event.ended_by, event.end_note)
 
 
-def _files(place: Home) -> Iterator[Finding]:
+def _check_files(place: Home) -> Iterator[Finding]:
     for path in (place.registry, place.keys, place.profiles, place.audit_head, place.authenticators):
         try:
-            found = path.stat()
+            status = path.stat()
         except OSError:
             continue
-        mode = stat.S_IMODE(found.st_mode)
-        if found.st_uid != os.geteuid():
+        mode = stat.S_IMODE(status.st_mode)
+        if status.st_uid != os.geteuid():
             yield Finding(
-                "files", ok=False, found=f"{path} belongs to uid {found.st_uid}", next=f"chown {os.geteuid()} {path}"
+                "files", ok=False, found=f"{path} belongs to uid {status.st_uid}", next=f"chown {os.geteuid()} {path}"
             )
         elif mode & 0o077:
             yield Finding(
@@ -122,11 +141,11 @@ def _files(place: Home) -> Iterator[Finding]:
             yield Finding("files", ok=True, found=str(path))
 
 
-def _file_system(path: Path) -> Finding:
+def _check_file_system(path: Path) -> Finding:
     kind = _kind_of_file_system(path)
     if kind in _NETWORKED:
-        what = f"{path} is on a network file system ({kind}), where SQLite's write-ahead log does not work"
-        return Finding("file_system", ok=False, found=what, next="move the registry to a local disk")
+        problem = f"{path} is on a network file system ({kind}), where SQLite's write-ahead log does not work"
+        return Finding("file_system", ok=False, found=problem, next="move the registry to a local disk")
     return Finding("file_system", ok=True, found=kind or "not known")
 
 
@@ -140,7 +159,7 @@ def _kind_of_file_system(path: Path) -> str | None:
     return max(above, default=(0, None))[1]
 
 
-def _engine(installation: Installation) -> Finding:
+def _check_engine(installation: Installation) -> Finding:
     name, flaw = installation.store.engine()
     return Finding(
         "engine",
@@ -150,7 +169,7 @@ def _engine(installation: Installation) -> Finding:
     )
 
 
-def _clock(installation: Installation) -> Finding:
+def _check_clock(installation: Installation) -> Finding:
     with installation.store.view() as view:
         seen = view.seen_at()
     clock = installation.clock.now()
@@ -161,7 +180,7 @@ def _clock(installation: Installation) -> Finding:
     return Finding("clock", ok=True, found=format_instant(clock))
 
 
-def _head(installation: Installation) -> Finding:
+def _check_head(installation: Installation) -> Finding:
     head = installation.head.read()
     installation.head.check(again=True)
     if head is None:
@@ -171,7 +190,7 @@ def _head(installation: Installation) -> Finding:
     return Finding("audit_head", ok=True, found=f"the audit log matches audit.head at event {head.seq}")
 
 
-def _keys(installation: Installation) -> Finding:
+def _check_keys(installation: Installation) -> Finding:
     ring = key_ring.load(installation.home.keys)
     now = installation.clock.now()
     with installation.snapshot() as (view, at):
@@ -180,24 +199,24 @@ def _keys(installation: Installation) -> Finding:
         if ring.verifying(key_id) is None:
             return _without_key(key_id, on_it.sessions, is_known=ring.find(key_id) is not None)
     if now - ring.signing.created_at > _OLDEST_KEY:
-        what = f"key {ring.signing.id} has signed since {format_instant(ring.signing.created_at)}"
-        return Finding("keys", ok=False, found=what, next="authctl keys rotate --note WHY")
+        problem = f"key {ring.signing.id} has signed since {format_instant(ring.signing.created_at)}"
+        return Finding("keys", ok=False, found=problem, next="authctl keys rotate --note WHY")
     idle = [key.id for key in ring.keys if key.state is KeyState.VERIFYING and key.id not in signed]
     if idle:
-        what = f"key {idle[0]} no longer signs any active session"
-        return Finding("keys", ok=False, found=what, next=f"authctl keys retire {idle[0]} --note WHY")
+        problem = f"key {idle[0]} no longer signs any active session"
+        return Finding("keys", ok=False, found=problem, next=f"authctl keys retire {idle[0]} --note WHY")
     return Finding("keys", ok=True, found=f"key {ring.signing.id} signs")
 
 
 def _without_key(key_id: str, sessions: int, *, is_known: bool) -> Finding:
-    """Sessions that count as living, and whose tokens nobody can verify: another registry's administrator retired their key."""
-    what = f"{sessions:,} active session{'s' * (sessions != 1)} signed by key {key_id}, which is"
+    """Active sessions whose tokens cannot be verified: an administrator of another registry retired their key."""
+    problem = f"{sessions:,} active session{'s' * (sessions != 1)} signed by key {key_id}, which is"
     if is_known:
-        return Finding("keys", False, f"{what} retired", f"authctl keys retire {key_id} --sign-out --note WHY")
-    return Finding("keys", False, f"{what} not in the key ring", "restore the key ring that has this key")
+        return Finding("keys", False, f"{problem} retired", f"authctl keys retire {key_id} --sign-out --note WHY")
+    return Finding("keys", False, f"{problem} not in the key ring", "restore the key ring that has this key")
 
 
-def _profiles(installation: Installation) -> Finding:
+def _check_profiles(installation: Installation) -> Finding:
     from authctl import profiles
 
     path = installation.home.profiles
@@ -213,20 +232,20 @@ def _profiles(installation: Installation) -> Finding:
     before, after = in_force.to_document(), wanted.to_document()
     del before["withdrawn"], after["withdrawn"]
     if before != after:
-        what = f"{path} differs from the profiles in force"
+        problem = f"{path} differs from the profiles in force"
         return Finding(
-            "profiles", ok=False, found=what, next="authctl profiles diff, then authctl profiles apply --note WHY"
+            "profiles", ok=False, found=problem, next="authctl profiles diff, then authctl profiles apply --note WHY"
         )
     return Finding("profiles", ok=True, found=f"{path} is in force")
 
 
-def _cleanup(installation: Installation) -> Finding:
+def _check_cleanup(installation: Installation) -> Finding:
     with installation.snapshot() as (view, now):
         due = view.ended_before(retention_cutoff(view.profiles().retention, now)).total
         done = view.events(EventFilter(action="cleanup.done"), 1)
     last = done[0].at if done else None
-    said = "never" if last is None else format_instant(last)
+    last_time = "never" if last is None else format_instant(last)
     if due and (last is None or now - last > _CLEANUP_DUE):
-        what = f"{due:,} sessions are past the retention; last cleaned up: {said}"
-        return Finding("cleanup", ok=False, found=what, next="authctl cleanup, and a cron line for it")
-    return Finding("cleanup", ok=True, found=f"last cleaned up: {said}")
+        problem = f"{due:,} sessions are past the retention; last cleaned up: {last_time}"
+        return Finding("cleanup", ok=False, found=problem, next="authctl cleanup, and a cron line for it")
+    return Finding("cleanup", ok=True, found=f"last cleaned up: {last_time}")

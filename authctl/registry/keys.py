@@ -1,11 +1,14 @@
-"""Rotating and retiring signing keys: what each still signs, and whom its end signs out.
+"""Signing keys: list, rotate and retire them, with the active sessions that each one signed.
 
-The file is written before the registry's transaction commits: a key that is gone from the ring fails closed, and one that is in it
-has signed nothing yet. Its folder is locked before that transaction begins, so that whoever holds that lock keeps nobody from revoking.
+The key ring's file is written before the registry's transaction commits: tokens of a key that is gone from the ring are refused, and a
+new key has signed nothing yet. Its folder is locked before that transaction begins: a process that holds this lock keeps nobody from
+revoking.
 
 See docs/glossary.md#signing-key.
 """
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 from authctl import key_ring, names
@@ -23,7 +26,7 @@ if TYPE_CHECKING:
     from authctl.registry.bounds import Bound
     from authctl.registry.previews import Preview
 
-_NOTHING = Signed(0, 0)
+_SIGNED_NOTHING = Signed(0, 0)
 
 
 class KeyUse(NamedTuple):
@@ -32,12 +35,12 @@ class KeyUse(NamedTuple):
     key: Key
     sessions: int
     until: int | None
-    """After which instant it can be retired with no loss; None where nothing lives that it signed, `NEVER` where a
-    session may live on for ever."""
+    """The instant after which it can be retired with no loss; None where it signed no active session, `NEVER` where a
+    session may stay active for ever."""
 
 
 class RetireOutcome(NamedTuple):
-    """What retiring a key came to, or would."""
+    """The outcome of retiring a key, or of its dry run."""
 
     key_id: str
     at: int
@@ -47,148 +50,147 @@ class RetireOutcome(NamedTuple):
     """False where it was retired before."""
     ended: int
     reason: str | None
-    """Why sessions ended: `signed_out` or `key_compromised`; None where none had to."""
+    """The reason of the sessions that ended: `signed_out` or `key_compromised`; None where none had to end."""
     sessions: tuple[Session, ...]
-    """Up to 1,000 of those that ended, newest use first."""
+    """Up to 1,000 of those that ended, most recently used first."""
     dry_run: bool
 
 
-def listed(installation: Installation) -> list[KeyUse]:
-    """See `Registry.signing_keys`."""
-    ring = key_ring.load(installation.home.keys)
-    with installation.snapshot() as (view, now):
-        signed = view.signed(now)
-    return [_use(key, signed.get(key.id, _NOTHING)) for key in ring.keys]
+class Keys:
+    """The signing keys of an installation."""
+
+    def __init__(self, installation: Installation) -> None:
+        self._installation = installation
+
+    def list(self) -> Sequence[KeyUse]:
+        """The keys of the ring, the oldest first, each with the active sessions that it signed, and the end of the last one."""
+        ring = key_ring.load(self._installation.home.keys)
+        with self._installation.snapshot() as (view, now):
+            signed = view.signed(now)
+        return [_use(key, signed.get(key.id, _SIGNED_NOTHING)) for key in ring.keys]
+
+    def rotate(self, *, note: str | None, actor: str | None = None) -> KeyUse:
+        """Create a key that signs from now on; the key before it still verifies. Raises Refused without a note."""
+        note = names.note(note)
+        with self._change_ring(actor) as (unit, ring):
+            rotated = ring.rotated(unit.now)
+            key_ring.save(self._installation.home.keys, rotated)
+            detail = {"signing": rotated.signing.id, "verifying": ring.signing.id}
+            unit.record("key.rotate", subject=rotated.signing.id, note=note, detail=detail)
+        return _use(rotated.signing, _SIGNED_NOTHING)
+
+    def retire(
+        self,
+        key_id: str,
+        *,
+        sign_out: bool = False,
+        compromised: bool = False,
+        note: str | None,
+        actor: str | None = None,
+        dry_run: bool = False,
+        bound: "Bound | None" = None,
+    ) -> RetireOutcome:
+        """Delete the secret of a key: tokens that it signed are refused from now on.
+
+        While active sessions depend on the key, the caller says how they end: `sign_out` as a routine step, or `compromised`. `bound`
+        is that of a preview. Raises Refused otherwise, for the key that signs, without a note, or when an active session would end
+        that the bound does not allow; NotFound for an unknown key.
+        """
+        reason = _reason_of_end(sign_out=sign_out, compromised=compromised)
+        if dry_run:
+            return self._preview_outcome(key_id, reason, actor_name(actor), None if note is None else names.note(note))
+        checked_note = names.note(note)
+
+        def retire_key() -> RetireOutcome:
+            with self._change_ring(actor) as (unit, ring):
+                key, _ = _retirable(ring, unit.tx, key_id, reason, unit.now)
+                if bound is not None:
+                    bound.check(unit.tx.numbers(_active_sessions(key), unit.now), "would end")
+                return self._retire(unit, ring, key, reason, checked_note)
+
+        return self._installation.with_reserve(retire_key)
+
+    def preview_retirement(self, key_id: str, *, sign_out: bool = False, compromised: bool = False) -> "Preview":
+        """The active sessions that `retire` would end, with the bound for it. Raises as `retire` with `dry_run`."""
+        from authctl.registry.previews import preview_of
+
+        reason = _reason_of_end(sign_out=sign_out, compromised=compromised)
+
+        def preview() -> "Preview":
+            with self._installation.snapshot() as (view, now):
+                key, _ = _retirable(key_ring.load(self._installation.home.keys), view, key_id, reason, now)
+                return preview_of(view, view.numbers(_active_sessions(key), now), now)
+
+        return self._installation.with_reserve(preview)
+
+    @contextmanager
+    def _change_ring(self, actor: str | None) -> Iterator[tuple[UnitOfWork, KeyRing]]:
+        """Lock the ring's folder, begin a transaction, and read the ring."""
+        path = self._installation.home.keys
+        with locked_folder(resolved(path).parent), self._installation.change(actor) as unit:
+            yield unit, key_ring.load(path)
+
+    def _preview_outcome(self, key_id: str, reason: str | None, actor: str, note: str | None) -> RetireOutcome:
+        with self._installation.snapshot() as (view, now):
+            key, signed = _retirable(key_ring.load(self._installation.home.keys), view, key_id, reason, now)
+            sessions = _listed_sessions(view, key, now)
+        changed = key.state is not KeyState.RETIRED
+        return RetireOutcome(key.id, now, actor, note, changed, signed, reason if signed else None, sessions, True)
+
+    def _retire(self, unit: UnitOfWork, ring: KeyRing, key: Key, reason: str | None, note: str) -> RetireOutcome:
+        listed = _listed_sessions(unit.tx, key, unit.now)
+        ended = unit.tx.end_signed(key.id, unit.now, reason) if reason else 0
+        changed = key.state is not KeyState.RETIRED
+        if changed:
+            key_ring.save(self._installation.home.keys, ring.without(key.id, unit.now))
+        sessions = tuple(after for s in listed if (after := unit.tx.session(s.id, unit.now))) if ended else ()
+        if changed or ended or not _is_recorded(unit, key):
+            detail = {"reason": reason if ended else "routine", "ended": ended, "sessions": [s.id for s in sessions]}
+            detail["username_keys"] = sorted({names.fold(s.username) for s in sessions})
+            unit.record("key.retire", subject=key.id, note=note, detail=detail)
+        reason = reason if ended else None
+        return RetireOutcome(key.id, unit.now, unit.actor, note, changed, ended, reason, sessions, dry_run=False)
 
 
 def _use(key: Key, signed: Signed) -> KeyUse:
     return KeyUse(key, signed.sessions, signed.until if signed.sessions else None)
 
 
-def rotate(installation: Installation, *, note: str | None, actor: str | None) -> KeyUse:
-    """See `Registry.rotate_keys`."""
-    note = names.note(note)
-    with locked_folder(resolved(installation.home.keys).parent), installation.change(actor) as unit:
-        ring = key_ring.load(installation.home.keys)
-        rotated = ring.rotated(unit.now)
-        key_ring.save(installation.home.keys, rotated)
-        detail = {"signing": rotated.signing.id, "verifying": ring.signing.id}
-        unit.record("key.rotate", subject=rotated.signing.id, note=note, detail=detail)
-    return _use(rotated.signing, _NOTHING)
-
-
-def retire(
-    installation: Installation,
-    key_id: str,
-    *,
-    sign_out: bool,
-    compromised: bool,
-    note: str | None,
-    actor: str | None,
-    dry_run: bool,
-    bound: "Bound | None",
-) -> RetireOutcome:
-    """See `Registry.retire_key`."""
-    reason = _reason(sign_out=sign_out, compromised=compromised)
-    if dry_run:
-        note = names.note(note) if note is not None else None
-        with installation.snapshot() as (view, now):
-            _, key, signed = _retirable(installation, view, key_id, reason, now)
-            ending = _ending(view, key, now)
-        changed = key.state is not KeyState.RETIRED
-        return RetireOutcome(
-            key.id, now, actor_name(actor), note, changed, signed, reason if signed else None, ending, True
-        )
-    said = names.note(note)
-
-    def deed() -> RetireOutcome:
-        with locked_folder(resolved(installation.home.keys).parent), installation.change(actor) as unit:
-            ring, key, _ = _retirable(installation, unit.tx, key_id, reason, unit.now)
-            return _retired(installation, unit, ring, key, reason, said, bound)
-
-    return installation.with_reserve(deed)
-
-
-def preview(installation: Installation, key_id: str, *, sign_out: bool, compromised: bool) -> "Preview":
-    """See `Registry.preview_retirement`."""
-    from authctl.registry.previews import preview_of
-
-    def look() -> "Preview":
-        with installation.snapshot() as (view, now):
-            _, key, _ = _retirable(installation, view, key_id, _reason(sign_out=sign_out, compromised=compromised), now)
-            return preview_of(view, view.numbers(_living(key), now), now)
-
-    return installation.with_reserve(look)
-
-
-def _reason(*, sign_out: bool, compromised: bool) -> str | None:
-    """Why sessions end with their key; None where none may."""
+def _reason_of_end(*, sign_out: bool, compromised: bool) -> str | None:
+    """The reason for which sessions end with their key; None where none may end."""
     return "key_compromised" if compromised else "signed_out" if sign_out else None
 
 
-def _retired(
-    installation: Installation,
-    unit: UnitOfWork,
-    ring: KeyRing,
-    key: Key,
-    reason: str | None,
-    note: str,
-    bound: "Bound | None",
-) -> RetireOutcome:
-    if bound is not None:
-        bound.check(unit.tx.numbers(_living(key), unit.now), "would end")
-    ending = _ending(unit.tx, key, unit.now)
-    ended = unit.tx.end_signed(key.id, unit.now, reason) if reason else 0
-    changed = key.state is not KeyState.RETIRED
-    if changed:
-        key_ring.save(installation.home.keys, ring.without(key.id, unit.now))
-    sessions = tuple(found for s in ending if (found := unit.tx.session(s.id, unit.now))) if ended else ()
-    if changed or ended or not _is_recorded(unit, key):
-        detail = {"reason": reason if ended else "routine", "ended": ended, "sessions": [s.id for s in sessions]}
-        detail["username_keys"] = sorted({names.fold(s.username) for s in sessions})
-        unit.record("key.retire", subject=key.id, note=note, detail=detail)
-    return RetireOutcome(
-        key.id, unit.now, unit.actor, note, changed, ended, reason if ended else None, sessions, dry_run=False
-    )
-
-
 def _is_recorded(unit: UnitOfWork, key: Key) -> bool:
-    """Whether the log has the key's retirement; a kill between file and registry leaves it out."""
-    found = unit.tx.events(EventFilter(action="key.retire"), MOST_LISTED)
-    return any(event.subject == key.id for event in found)
+    """Whether the log has the key's retirement; it lacks it after a kill between file and registry."""
+    events = unit.tx.events(EventFilter(action="key.retire"), MOST_LISTED)
+    return any(event.subject == key.id for event in events)
 
 
-def _retirable(
-    installation: Installation, view: View, key_id: str, reason: str | None, now: int
-) -> tuple[KeyRing, Key, int]:
-    """The ring, the key that is meant, and how many active sessions it signed.
-
-    Raises NotFound, or Refused where it may not be retired so.
-    """
-    ring = key_ring.load(installation.home.keys)
+def _retirable(ring: KeyRing, view: View, key_id: str, reason: str | None, now: int) -> tuple[Key, int]:
+    """The key of that id, and the number of active sessions that it signed. Raises NotFound, or Refused where it may not be retired for that reason."""
     key = ring.find(key_id.strip().lower())
     if key is None:
         raise NotFound(f"no key {names.quoted(key_id)}", "to see them: authctl keys list")
     if key.state is KeyState.SIGNING:
         raise Refused(f"key {key.id} signs new tokens", "first: authctl keys rotate")
-    signed = view.signed(now).get(key.id, _NOTHING)
+    signed = view.signed(now).get(key.id, _SIGNED_NOTHING)
     if signed.sessions and reason is None:
         until = (
             "no date is known on which none will be"
             if signed.until >= NEVER
             else f"none will be after {format_instant(signed.until)}"
         )
-        what = f"key {key.id} still signs {signed.sessions:,} active session{'s' * (signed.sessions != 1)}; {until}"
-        raise Refused(
-            what, "--sign-out ends them as a matter of routine, --compromised because the key is not to be trusted"
-        )
-    return ring, key, signed.sessions
+        count = f"{signed.sessions:,} active session{'s' * (signed.sessions != 1)}"
+        hint = "--sign-out ends them as a matter of routine, --compromised because the key is not to be trusted"
+        raise Refused(f"key {key.id} still signs {count}; {until}", hint)
+    return key, signed.sessions
 
 
-def _ending(view: View, key: Key, now: int) -> tuple[Session, ...]:
-    return tuple(view.page(_living(key), now, MOST_LISTED).sessions)
+def _listed_sessions(view: View, key: Key, now: int) -> tuple[Session, ...]:
+    return tuple(view.page(_active_sessions(key), now, MOST_LISTED).sessions)
 
 
-def _living(key: Key) -> SessionFilter:
+def _active_sessions(key: Key) -> SessionFilter:
     """The active sessions whose present tokens the key signed."""
     return SessionFilter(key_id=key.id, status=Status.ACTIVE)

@@ -1,4 +1,7 @@
-"""The preview of a deed: the sessions that it would newly end, counted and shown, with the bound that the deed then keeps.
+"""The preview of a deed: the sessions that it would newly end, counted and listed, with the bound for the deed.
+
+`revoke`, `keys.retire` and `profiles.apply` come in pairs of one shape: a preview returns a `Preview` with a bound, and the deed takes
+this bound and refuses any other session. A restore has no bound, since it ends every session: its preview is its dry run.
 
 See docs/glossary.md#bound-of-a-preview.
 """
@@ -12,10 +15,10 @@ from authctl.store.base import View
 from authctl.store.values import Summary
 
 MOST_SHOWN = 10
-"""How many sessions a preview shows."""
+"""The number of sessions that a preview lists."""
 
 _LARGEST = 5
-"""How many users and applications a preview names."""
+"""The number of users, and of applications, that a preview names."""
 
 
 class Preview(NamedTuple):
@@ -23,13 +26,13 @@ class Preview(NamedTuple):
 
     summary: Summary
     sessions: tuple[Session, ...]
-    """Up to ten of them, newest use first."""
+    """Up to ten of them, most recently used first."""
     bound: Bound | None
-    """What the deed may hit; None where it means whoever signs in before it is done, too."""
+    """The sessions that the deed may end; None where it also means users who sign in before it is done."""
 
 
 def preview_of(view: View, numbers: Sequence[int], now: int, *, bounded: bool = True) -> Preview:
     """The preview of a deed that would newly end the sessions of those numbers."""
     summary = view.summary(numbers, now, _LARGEST)
-    shown = view.numbered(view.used_last(numbers, MOST_SHOWN), now)
-    return Preview(summary, tuple(shown), Bound.of(numbers) if bounded else None)
+    listed = view.numbered(view.used_last(numbers, MOST_SHOWN), now)
+    return Preview(summary, tuple(listed), Bound.of(numbers) if bounded else None)

@@ -1,4 +1,4 @@
-"""Revoking: one selection, one note, one transaction, one audit event, and what happened to each session.
+"""Revocations: one selection, one note, one transaction and one audit event, with the status of each session before.
 
 See docs/glossary.md#open-revocation and docs/glossary.md#revocation-by-criteria.
 """
@@ -11,8 +11,7 @@ from authctl import names
 from authctl.errors import AuthctlError, InvalidInput, OutcomeUnknown, Refused
 from authctl.model import Session, SessionFilter, Status
 from authctl.registry.installation import Installation
-from authctl.registry.sessions import with_whole_ids
-from authctl.registry.tokens.reader import TokenReader
+from authctl.registry.sessions import FindOwner, with_whole_ids
 from authctl.registry.unit_of_work import MOST_LISTED, UnitOfWork, actor_name
 from authctl.store.base import View
 
@@ -25,7 +24,7 @@ _UNREVOKED = (Status.ACTIVE, Status.EXPIRED)
 
 
 class RevokedSession(NamedTuple):
-    """One session of a revocation, and what it was before."""
+    """One session of a revocation, with its status before."""
 
     id: str
     username: str
@@ -34,7 +33,7 @@ class RevokedSession(NamedTuple):
 
 
 class RevokeOutcome(NamedTuple):
-    """What a revocation found and did; `revocation_id` is None when nothing was newly revoked."""
+    """The outcome of a revocation, or of its dry run; `revocation_id` is None when nothing was newly revoked."""
 
     revocation_id: int | None
     at: int
@@ -46,76 +45,73 @@ class RevokeOutcome(NamedTuple):
     not_found: tuple[str, ...]
     dry_run: bool
     sessions: tuple[RevokedSession, ...]
-    """Up to 1,000 of those selected, newest use first."""
+    """Up to 1,000 of those selected, most recently used first."""
 
 
 def revoke(
     installation: Installation,
     selection: SessionFilter,
-    *,
     note: str | None,
     actor: str | None,
     dry_run: bool,
     max_affected: int | None,
     bound: "Bound | None",
 ) -> RevokeOutcome:
-    """See `Registry.revoke`."""
+    """Revoke a selection in one transaction; everything is counted after its commit. Contract: `Registry.revoke`."""
     check_target(selection)
     if not (dry_run and note is None):
         note = names.note(note)
     if dry_run:
         with installation.snapshot() as (view, now):
-            meant, not_found = with_whole_ids(view, selection)
-            _check_limit(view, meant, now, max_affected)
+            whole, not_found = with_whole_ids(view, selection)
+            _check_limit(view, whole, now, max_affected)
             outcome = RevokeOutcome(None, now, actor_name(actor), note, 0, 0, 0, not_found, True, ())
-            return _counted(view, meant, outcome)
-    meant, outcome = installation.with_reserve(
-        lambda: _revoked(installation, selection, note, actor, max_affected, bound)
+            return _with_counts(view, whole, outcome)
+    whole, outcome = installation.with_reserve(
+        lambda: _revoke_selection(installation, selection, note, actor, max_affected, bound)
     )
-    if not _is_everything(meant):
+    if not _is_everything(whole):
         return outcome
     try:
-        return _counted_afterwards(installation, meant, outcome)
+        return _with_counts_after_commit(installation, whole, outcome)
     except AuthctlError as error:
         raise OutcomeUnknown(f"everything is revoked, but it could not be counted: {error.message}") from error
 
 
 def preview(installation: Installation, selection: SessionFilter, max_affected: int | None) -> "Preview":
-    """See `Registry.preview_revocation`."""
+    """Preview a revocation in one snapshot. Contract: `Registry.preview_revocation`."""
     from authctl.registry.previews import preview_of
 
-    def look() -> "Preview":
+    def preview_selection() -> "Preview":
         with installation.snapshot() as (view, now):
-            meant, _ = with_whole_ids(view, selection)
-            _check_limit(view, meant, now, max_affected)
-            numbers = _newly_revoked(view, meant, now)
-            return preview_of(view, numbers, now, bounded=not (meant.everything and numbers))
+            whole, _ = with_whole_ids(view, selection)
+            _check_limit(view, whole, now, max_affected)
+            numbers = _newly_revoked(view, whole, now)
+            return preview_of(view, numbers, now, bounded=not (whole.everything and numbers))
 
     check_target(selection)
-    return installation.with_reserve(look)
+    return installation.with_reserve(preview_selection)
 
 
-def revoke_token(
-    installation: Installation, reader: TokenReader, token: str, *, note: str | None, actor: str | None
+def revoke_owner(
+    installation: Installation, find_owner: FindOwner, token: str, note: str | None, actor: str | None
 ) -> RevokeOutcome:
-    """See `Registry.revoke_token`."""
-    note = names.note(note)
-    return installation.with_reserve(lambda: _token_revoked(installation, reader, token, note, actor))
+    """Revoke the session that a token was issued to, in one transaction. Contract: `Tokens.revoke`."""
+    checked_note = names.note(note)
+
+    def revoke_session() -> RevokeOutcome:
+        with installation.change(actor, patience=_PATIENCE) as unit:
+            outcome = RevokeOutcome(None, unit.now, unit.actor, checked_note, 0, 0, 0, (), False, ())
+            session = find_owner(unit.tx, token, unit.now)
+            if session is None:
+                return outcome
+            owner = SessionFilter(ids=(session.id,))
+            return _assign_revocation(unit, owner, _with_counts(unit.tx, owner, outcome))
+
+    return installation.with_reserve(revoke_session)
 
 
-def _token_revoked(
-    installation: Installation, reader: TokenReader, token: str, note: str, actor: str | None
-) -> RevokeOutcome:
-    with installation.change(actor, patience=_PATIENCE) as unit:
-        outcome = RevokeOutcome(None, unit.now, unit.actor, note, 0, 0, 0, (), False, ())
-        session = reader.owner(unit.tx, token, unit.now)
-        if session is None:
-            return outcome
-        meant = SessionFilter(ids=(session.id,))
-        return _assign(unit, meant, _counted(unit.tx, meant, outcome))
-
-
-def _revoked(
+def _revoke_selection(
     installation: Installation,
     selection: SessionFilter,
     note: str | None,
@@ -124,21 +120,21 @@ def _revoked(
     bound: "Bound | None",
 ) -> tuple[SessionFilter, RevokeOutcome]:
     with installation.change(actor, patience=_PATIENCE) as unit:
-        meant, not_found = with_whole_ids(unit.tx, selection)
-        _check_limit(unit.tx, meant, unit.now, max_affected)
+        whole, not_found = with_whole_ids(unit.tx, selection)
+        _check_limit(unit.tx, whole, unit.now, max_affected)
         if bound is not None:
-            bound.check(_newly_revoked(unit.tx, meant, unit.now), "would be revoked")
+            bound.check(_newly_revoked(unit.tx, whole, unit.now), "would be revoked")
         outcome = RevokeOutcome(None, unit.now, unit.actor, note, 0, 0, 0, not_found, False, ())
-        if _is_everything(meant):
-            return meant, _close_open(unit, meant, outcome)
-        return meant, _assign(unit, meant, _counted(unit.tx, meant, outcome))
+        if _is_everything(whole):
+            return whole, _close_open_revocation(unit, whole, outcome)
+        return whole, _assign_revocation(unit, whole, _with_counts(unit.tx, whole, outcome))
 
 
 def check_target(selection: SessionFilter) -> None:
-    """Raise InvalidInput when a selection says nothing, or everything and something else."""
+    """Raise InvalidInput when a selection has no criterion, or selects everything and has another criterion."""
     if selection.wipe is not None:
-        what = "--wipe selects sessions that are revoked already: there is nothing to revoke"
-        raise InvalidInput(what, f"to see them: authctl sessions list --kind all --wipe {selection.wipe}")
+        message = "--wipe selects sessions that are revoked already: there is nothing to revoke"
+        raise InvalidInput(message, f"to see them: authctl sessions list --kind all --wipe {selection.wipe}")
     given = set(selection.criteria()) - {"except_ids", "everything"}
     if selection.everything and given - {"status"}:
         raise InvalidInput("--all cannot be combined with a filter", "leave out --all, or the filter")
@@ -150,55 +146,60 @@ def _is_everything(selection: SessionFilter) -> bool:
     return selection.everything and not selection.statuses
 
 
-def _check_limit(view: View, meant: SessionFilter, now: int, max_affected: int | None) -> None:
+def _check_limit(view: View, selection: SessionFilter, now: int, max_affected: int | None) -> None:
     if max_affected is None:
         return
-    if _count(view, meant, _UNREVOKED, now, max_affected + 1) > max_affected:
+    if _count(view, selection, _UNREVOKED, now, max_affected + 1) > max_affected:
         raise Refused(
             f"more sessions would be newly revoked than the limit of {max_affected:,}",
             "raise --max-affected, or select fewer",
         )
 
 
-def _newly_revoked(view: View, meant: SessionFilter, now: int) -> Sequence[int]:
-    """The numbers of the sessions that are meant and not revoked yet."""
-    asked = _asked(meant, _UNREVOKED)
-    return view.numbers(meant.narrowed(status=asked), now) if asked else ()
+def _newly_revoked(view: View, selection: SessionFilter, now: int) -> Sequence[int]:
+    """The numbers of the selected sessions that are not revoked yet."""
+    statuses = _selected_statuses(selection, _UNREVOKED)
+    return view.numbers(selection.narrowed(status=statuses), now) if statuses else ()
 
 
-def _count(view: View, meant: SessionFilter, statuses: tuple[Status, ...], now: int, at_most: int | None = None) -> int:
-    asked = _asked(meant, statuses)
-    return view.count(meant.narrowed(status=asked), now, at_most) if asked else 0
+def _count(
+    view: View, selection: SessionFilter, statuses: tuple[Status, ...], now: int, at_most: int | None = None
+) -> int:
+    statuses = _selected_statuses(selection, statuses)
+    return view.count(selection.narrowed(status=statuses), now, at_most) if statuses else 0
 
 
-def _asked(meant: SessionFilter, statuses: tuple[Status, ...]) -> tuple[Status, ...]:
-    return tuple(s for s in statuses if not meant.statuses or s in meant.statuses)
+def _selected_statuses(selection: SessionFilter, statuses: tuple[Status, ...]) -> tuple[Status, ...]:
+    """The given statuses, those that the filter does not select left out."""
+    return tuple(s for s in statuses if not selection.statuses or s in selection.statuses)
 
 
-def _counted(view: View, meant: SessionFilter, outcome: RevokeOutcome) -> RevokeOutcome:
-    page = view.page(meant, outcome.at, MOST_LISTED)
+def _with_counts(view: View, selection: SessionFilter, outcome: RevokeOutcome) -> RevokeOutcome:
+    page = view.page(selection, outcome.at, MOST_LISTED)
     if page.after is None:
         already = sum(s.status is Status.REVOKED for s in page.sessions)
         revoked = len(page.sessions) - already
     else:
-        revoked = _count(view, meant, _UNREVOKED, outcome.at)
-        already = _count(view, meant, (Status.REVOKED,), outcome.at)
+        revoked = _count(view, selection, _UNREVOKED, outcome.at)
+        already = _count(view, selection, (Status.REVOKED,), outcome.at)
     listed = tuple(RevokedSession(s.id, s.username, s.application, s.status) for s in page.sessions)
     return outcome._replace(selected=revoked + already, revoked=revoked, already_revoked=already, sessions=listed)
 
 
-def _assign(unit: UnitOfWork, meant: SessionFilter, outcome: RevokeOutcome) -> RevokeOutcome:
-    if not outcome.revoked and not (outcome.selected and meant.is_by_criteria):
+def _assign_revocation(unit: UnitOfWork, selection: SessionFilter, outcome: RevokeOutcome) -> RevokeOutcome:
+    if not outcome.revoked and not (outcome.selected and selection.is_by_criteria):
         return outcome  # by ids nothing is left to do; criteria that matched bind what imports bring later
     assert outcome.note is not None
-    selector = meant.criteria()
+    selector = selection.criteria()
     newly: Sequence[RevokedSession | Session] = outcome.sessions
     if outcome.already_revoked:  # they may fill the page that was read
-        newly = unit.tx.page(meant.narrowed(status=_asked(meant, _UNREVOKED)), unit.now, MOST_LISTED).sessions
+        newly = unit.tx.page(
+            selection.narrowed(status=_selected_statuses(selection, _UNREVOKED)), unit.now, MOST_LISTED
+        ).sessions
     revocation_id = unit.tx.add_revocation(
-        unit.now, unit.actor, outcome.note, json.dumps(selector), by_criteria=meant.is_by_criteria
+        unit.now, unit.actor, outcome.note, json.dumps(selector), by_criteria=selection.is_by_criteria
     )
-    revoked = unit.tx.assign(meant, unit.now, revocation_id)
+    revoked = unit.tx.assign(selection, unit.now, revocation_id)
     detail = {
         "selector": selector,
         "revoked": revoked,
@@ -209,23 +210,25 @@ def _assign(unit: UnitOfWork, meant: SessionFilter, outcome: RevokeOutcome) -> R
     return outcome._replace(revocation_id=revocation_id, revoked=revoked)
 
 
-def _close_open(unit: UnitOfWork, meant: SessionFilter, outcome: RevokeOutcome) -> RevokeOutcome:
-    if not unit.tx.count(SessionFilter(except_ids=meant.except_ids), unit.now, at_most=1):
+def _close_open_revocation(unit: UnitOfWork, selection: SessionFilter, outcome: RevokeOutcome) -> RevokeOutcome:
+    if not unit.tx.count(SessionFilter(except_ids=selection.except_ids), unit.now, at_most=1):
         return outcome
     assert outcome.note is not None
-    spared = [s for s in (unit.tx.session(one, unit.now) for one in meant.except_ids) if s]
-    selector = meant.criteria()
+    spared = [s for s in (unit.tx.session(session_id, unit.now) for session_id in selection.except_ids) if s]
+    selector = selection.criteria()
     closed = unit.tx.close_open_revocation(unit.now, unit.actor, outcome.note, json.dumps(selector))
     unit.tx.spare([s.number for s in spared], closed)
     unit.record("session.revoke", subject=str(closed), note=outcome.note, detail={"selector": selector})
     return outcome._replace(revocation_id=closed)
 
 
-def _counted_afterwards(installation: Installation, meant: SessionFilter, outcome: RevokeOutcome) -> RevokeOutcome:
-    """What a revocation of everything found, counted outside the lock that it no longer holds."""
+def _with_counts_after_commit(
+    installation: Installation, selection: SessionFilter, outcome: RevokeOutcome
+) -> RevokeOutcome:
+    """The outcome of a revocation of everything, counted after its commit, outside the lock."""
     with installation.snapshot() as (view, now):
         revoked = view.covered(outcome.revocation_id) if outcome.revocation_id else 0
-        all_revoked = SessionFilter(status=Status.REVOKED, except_ids=meant.except_ids)
+        all_revoked = SessionFilter(status=Status.REVOKED, except_ids=selection.except_ids)
         already = view.count(all_revoked, now) - revoked
         page = view.page(all_revoked, outcome.at, MOST_LISTED)
     listed = tuple(RevokedSession(s.id, s.username, s.application, _status_before(s, outcome)) for s in page.sessions)

@@ -1,26 +1,24 @@
-"""Finding, listing and ending sessions."""
+"""Sessions: find, list, count and end them."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from time import perf_counter, sleep
 from typing import TYPE_CHECKING, NamedTuple
 
 from authctl import names
 from authctl.errors import InvalidInput, NotFound
-from authctl.model import Session, SessionFilter, Sort, Status
-from authctl.registry.batches import BREATH_SECONDS, BatchSize
+from authctl.model import Grouping, Session, SessionFilter, Sort, Status
+from authctl.registry.batches import BREATH_SECONDS, BatchSize, Progress
 from authctl.registry.cursors import is_cursor, is_sort_key, no_cursor, read_cursor, write_cursor
 from authctl.registry.installation import Installation
 from authctl.registry.pages import Part, Place, SessionList, SessionPage, begin, read_part
 from authctl.registry.unit_of_work import UnitOfWork, actor_name
-from authctl.registry.unknown_users import no_session
+from authctl.registry.unknown_users import unknown_session
 from authctl.store.values import Cursor
 
 if TYPE_CHECKING:
-    from authctl.model import Group, Grouping
-    from authctl.registry.cleanup import Progress
-    from authctl.registry.tokens.reader import TokenReader
+    from authctl.model import Group
     from authctl.store.base import View
 
 _FIRST_BATCH = 64
@@ -32,8 +30,12 @@ _MOST_ENDED = 10_000
 _LOCK_SECONDS = 0.05
 
 
+FindOwner = Callable[["View", str, int], Session | None]
+"""Finds the session that a token was issued to, whatever its kind and generation; None for any other text."""
+
+
 class EndOutcome(NamedTuple):
-    """What `end` found and did."""
+    """The outcome of ending sessions."""
 
     ended: int
     already_ended: int
@@ -49,44 +51,44 @@ def resolve(view: "View", text: str) -> str | None:
     prefix = names.id_prefix(text)
     if prefix is None:
         return None
-    found = view.ids_beginning(prefix, _CANDIDATES + 1)
+    ids = view.ids_beginning(prefix, _CANDIDATES + 1)
     short = len(prefix) < names.SHORTEST_PREFIX
-    if short or len(found) > 1:
-        listed = ", ".join(found[:_CANDIDATES]) + (", …" if len(found) > _CANDIDATES else "")
-        what = "needs six characters or more" if short else "is not unique"
-        raise InvalidInput(f"the id {names.quoted(text)} {what}", f"it could be: {listed}" if found else None)
-    return found[0] if found else None
+    if short or len(ids) > 1:
+        listed = ", ".join(ids[:_CANDIDATES]) + (", …" if len(ids) > _CANDIDATES else "")
+        problem = "needs six characters or more" if short else "is not unique"
+        raise InvalidInput(f"the id {names.quoted(text)} {problem}", f"it could be: {listed}" if ids else None)
+    return ids[0] if ids else None
 
 
 def resolve_all(view: "View", texts: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The whole ids that the texts abbreviate, each once, and the texts that are unknown."""
-    found: dict[str, None] = {}
+    known: dict[str, None] = {}
     unknown: dict[str, None] = {}
     for text in texts:
         session_id = resolve(view, text)
         if session_id is None:
             unknown[names.without_tokens(text)] = None
         else:
-            found[session_id] = None
-    return tuple(found), tuple(unknown)
+            known[session_id] = None
+    return tuple(known), tuple(unknown)
 
 
 def show(installation: Installation, session_id: str) -> Session:
-    """See `Registry.session`."""
+    """Read one session by its id or the beginning of it. Contract: `Registry.session`."""
     with installation.snapshot() as (view, now):
-        return _found(view, session_id, now)
+        return _session(view, session_id, now)
 
 
-def _found(view: "View", session_id: str, now: int) -> Session:
+def _session(view: "View", session_id: str, now: int) -> Session:
     whole = resolve(view, session_id)
     session = whole and view.session(whole, now)
     if not session:
-        raise no_session(view, session_id, now)
+        raise unknown_session(view, session_id, now)
     return session
 
 
 class Listing(Iterator[Session]):
-    """The sessions of a list, read part by part as they are asked for, each once; nothing is held open between the parts."""
+    """The sessions of a list, read part by part as they are asked for, each once. Contract: `Registry.sessions`."""
 
     def __init__(
         self,
@@ -100,7 +102,7 @@ class Listing(Iterator[Session]):
         self._list = SessionList(selection, None if sort is None else Sort.parse(sort))
         self._sessions = self._walk(after, limit)
         self.next: str | None = None
-        """Once the last session was taken: the cursor of what comes after it; None where nothing does."""
+        """The cursor of the next page, known once the last session was taken; None where there is none."""
 
     def __next__(self) -> Session:
         return next(self._sessions)
@@ -132,14 +134,14 @@ class Listing(Iterator[Session]):
 
 
 def _size(sort: Sort | None, size: int, left: int | None) -> int | None:
-    """How many to read at once: of an order that was asked for all that is wanted, since each part costs a look at everything."""
+    """The number to read at once; all of an order that was asked for, since each part reads every selected session."""
     return left if sort is not None else min(size, size if left is None else left)
 
 
 def page(
     installation: Installation, selection: SessionFilter, sort: str | None, after: str | None, limit: int
 ) -> SessionPage:
-    """See `Registry.page`."""
+    """Read one page in one snapshot. Contract: `Registry.page`."""
     if limit < 1:
         raise InvalidInput(f"a page has at least one session, not {limit}")
     given = SessionList(selection, None if sort is None else Sort.parse(sort))
@@ -153,7 +155,7 @@ def page(
 def _with_whole_ids(view: "View", given: SessionList, after: str | None) -> SessionList:
     selection = given.selection
     if after is not None and is_cursor(after):  # who is spared may have been removed since the page before
-        spared = tuple(one for one in selection.except_ids if resolve(view, one) is not None)
+        spared = tuple(text for text in selection.except_ids if resolve(view, text) is not None)
         selection = selection.narrowed(except_ids=spared)
     return given._replace(selection=with_whole_ids(view, selection)[0])
 
@@ -163,7 +165,7 @@ def _place(view: "View", given: SessionList, wanted: SessionList, now: int, afte
     if after is None:
         return begin(view)
     if not is_cursor(after):
-        return begin(view, _place_of(view, wanted, _found(view, after, now), now))
+        return begin(view, _place_of(view, wanted, _session(view, after, now), now))
     place = read_cursor(given, after)
     if place.key is None or given.sort is not None:
         is_key = place.key is None or is_sort_key(place.key.key)
@@ -222,15 +224,17 @@ class _Numbers:
 
 
 def count(installation: Installation, selection: SessionFilter) -> int:
-    """See `Registry.count`."""
+    """Count the selected sessions in one snapshot."""
     with installation.snapshot() as (view, now):
         return view.count(with_whole_ids(view, selection)[0], now)
 
 
-def groups(installation: Installation, selection: SessionFilter, by: "Grouping") -> "list[Group]":
-    """See `Registry.groups`."""
+def groups(installation: Installation, selection: SessionFilter, by: Grouping | str) -> "list[Group]":
+    """Count the selected sessions by group in one snapshot. Raises InvalidInput for another grouping."""
+    if by not in tuple(Grouping):
+        raise InvalidInput(f"sessions are grouped by {', '.join(Grouping)}, not by {names.quoted(by)}")
     with installation.snapshot() as (view, now):
-        return view.groups(with_whole_ids(view, selection)[0], by, now)
+        return view.groups(with_whole_ids(view, selection)[0], Grouping(by), now)
 
 
 def with_whole_ids(view: "View", selection: SessionFilter) -> tuple[SessionFilter, tuple[str, ...]]:
@@ -241,16 +245,16 @@ def with_whole_ids(view: "View", selection: SessionFilter) -> tuple[SessionFilte
     excepted, unknown = resolve_all(view, selection.except_ids)
     if unknown:
         raise NotFound(f"no session {names.quoted(unknown[0])} to except")
-    found, not_found = resolve_all(view, selection.ids)
-    ids = found or not_found  # unknown ids select nothing; no ids would select everything
+    known, not_found = resolve_all(view, selection.ids)
+    ids = known or not_found  # unknown ids select nothing; no ids would select everything
     return selection.narrowed(ids=ids, except_ids=excepted), not_found
 
 
 def end(
-    installation: Installation, reader: "TokenReader", targets: Sequence[str], actor: str | None, progress: "Progress"
+    installation: Installation, find_owner: FindOwner, targets: Sequence[str], actor: str | None, progress: Progress
 ) -> EndOutcome:
-    """See `Registry.end`."""
-    actor_name(actor)
+    """End sessions in batches, each in one transaction with its events. Contract: `Registry.end`."""
+    actor_name(actor)  # a name that cannot be recorded is refused before anything is done
     wanted = _unambiguous(installation, targets)
     batches = BatchSize(_FIRST_ENDED, _MOST_ENDED, _LOCK_SECONDS)
     ended: list[Session] = []
@@ -261,9 +265,9 @@ def end(
         batch = wanted[done : done + batches.size]
         with installation.change(actor) as unit:
             began = perf_counter()
-            found = [(target, *_end_one(unit, reader, target)) for target in batch]
+            ends = [(target, *_end_session(unit, find_owner, target)) for target in batch]
         batches.learn(perf_counter() - began)
-        for target, session, is_new in found:  # only what was committed counts
+        for target, session, is_new in ends:  # only what was committed counts
             if session is None:
                 not_found.append(names.without_tokens(target))
             else:
@@ -275,13 +279,13 @@ def end(
     return EndOutcome(len(ended), len(already), tuple(not_found), (*ended, *already))
 
 
-def _end_one(unit: UnitOfWork, reader: "TokenReader", target: str) -> tuple[Session | None, bool]:
-    """The session that an id or a token names, if there is one, and whether it was living and is ended now."""
-    session = _target(unit.tx, reader, target, unit.now)
+def _end_session(unit: UnitOfWork, find_owner: FindOwner, target: str) -> tuple[Session | None, bool]:
+    """End the session of an id or a token; the session, if there is one, and whether it was active until now."""
+    session = _session_of(unit.tx, find_owner, target, unit.now)
     if session is None:
         return None, False
     if session.status_at(unit.now) is not Status.ACTIVE:
-        unit.tx.saw(unit.now)  # it stays over, should the clock be wrong
+        unit.tx.saw(unit.now)  # recorded, so that the session stays ended if the clock is set back
         return session, False
     unit.tx.end_sessions([session.number], unit.now, "signed_out")
     detail = {"username_key": names.fold(session.username), "reason": "signed_out"}
@@ -290,7 +294,7 @@ def _end_one(unit: UnitOfWork, reader: "TokenReader", target: str) -> tuple[Sess
 
 
 def _unambiguous(installation: Installation, targets: Sequence[str]) -> list[str]:
-    """The targets with whole ids in place of abbreviated ones. Raises InvalidInput as `resolve`, before anything is done."""
+    """The targets with whole ids in place of abbreviated ones. Raises InvalidInput as `resolve`."""
     wanted: list[str] = []
     for start in range(0, len(targets), _BATCH):
         with installation.snapshot() as (view, _now):
@@ -305,10 +309,10 @@ def _whole(view: "View", target: str) -> str:
     return resolve(view, target) or target
 
 
-def _target(view: "View", reader: "TokenReader", target: str, now: int) -> Session | None:
+def _session_of(view: "View", find_owner: FindOwner, target: str, now: int) -> Session | None:
     from authctl.tokens import looks_like_token
 
     if looks_like_token(target):
-        return reader.owner(view, target, now)
+        return find_owner(view, target, now)
     whole = resolve(view, target)
     return view.session(whole, now) if whole else None

@@ -1,20 +1,22 @@
-"""Disabling and enabling users, and what a changed password ends.
+"""Users: list and find them, disable and enable them, and record changed passwords.
 
 See docs/glossary.md#hard-end.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from authctl import names
-from authctl.confusables import skeleton
 from authctl.lifetimes import PasswordRule, ends_on_password_change
-from authctl.model import Group, Grouping, ProfileSet, Session, SessionFilter, Status, User
+from authctl.model import Group, Grouping, Session, SessionFilter, Status, User
 from authctl.registry.installation import Installation
 from authctl.registry.sessions import pages
 from authctl.registry.unit_of_work import MOST_LISTED, UnitOfWork, actor_name
-from authctl.registry.unknown_users import is_known, no_user
-from authctl.store.base import View
+from authctl.registry.unknown_users import MOST_NEAREST, is_known, unknown_user
+
+if TYPE_CHECKING:
+    from authctl.model import ProfileSet
+    from authctl.store.base import View
 
 
 class UserSessions(NamedTuple):
@@ -25,123 +27,172 @@ class UserSessions(NamedTuple):
 
 
 class UserOutcome(NamedTuple):
-    """What a change to a user came to, or would; counts are of active sessions."""
+    """The outcome of a change to a user, or of its dry run; counts are of active sessions."""
 
     user: User
     at: int
     actor: str
     note: str | None
     changed: bool
-    """False when the user was disabled, or enabled, before; the reason stays the first one's, then."""
+    """False when the user was disabled, or enabled, before; the first note is kept then."""
     ended: int
     kept: int
-    """Living sessions that the change does not end."""
+    """Active sessions that the change does not end."""
     sessions: tuple[Session, ...]
-    """Up to 1,000 of those that it ended, newest use first."""
+    """Up to 1,000 of those that it ended, most recently used first."""
     dry_run: bool
     known: bool
     """Whether a session of that user is in the registry; False where the name may have been misspelled."""
 
 
-def users(installation: Installation) -> Iterator[UserSessions]:
-    """See `Registry.users`."""
-    with installation.snapshot() as (view, now):
-        recorded = {names.fold(user.username): user for user in view.users()}
-        found = view.groups(SessionFilter(), Grouping.USER, now)
-    for group in found:
-        username = group.group or ""
-        yield UserSessions(recorded.pop(names.fold(username), User(username)), group)
-    for user in recorded.values():
-        yield UserSessions(user, _no_sessions(user))
+class Users:
+    """The users of a registry: everybody who has a session, or of whom something was recorded.
 
+    A name may be given in any case and width. Raises InvalidInput for a name that cannot be one.
+    """
 
-def user(installation: Installation, username: str) -> UserSessions:
-    """See `Registry.user`."""
-    username = names.username(username)
-    with installation.snapshot() as (view, now):
-        recorded = view.user(username)
-        found = view.groups(SessionFilter(username=username), Grouping.USER, now)
-        if recorded is None and not found:
-            raise no_user(view, username)
-    known = recorded or User(found[0].group or username)
-    return UserSessions(known, found[0] if found else _no_sessions(known))
+    def __init__(self, installation: Installation) -> None:
+        self._installation = installation
+
+    def list(self) -> Iterator[UserSessions]:
+        """Every user, with the number of sessions by status, most recently used first."""
+        with self._installation.snapshot() as (view, now):
+            recorded = {names.fold(user.username): user for user in view.users()}
+            groups = view.groups(SessionFilter(), Grouping.USER, now)
+        for group in groups:
+            username = group.group or ""
+            yield UserSessions(recorded.pop(names.fold(username), User(username)), group)
+        for user in recorded.values():
+            yield UserSessions(user, _no_sessions(user))
+
+    def get(self, username: str) -> UserSessions:
+        """One user, with the number of sessions by status. Raises NotFound."""
+        username = names.username(username)
+        with self._installation.snapshot() as (view, now):
+            recorded = view.user(username)
+            groups = view.groups(SessionFilter(username=username), Grouping.USER, now)
+            if recorded is None and not groups:
+                raise unknown_user(view, username)
+        user = recorded or User(groups[0].group or username)
+        return UserSessions(user, groups[0] if groups else _no_sessions(user))
+
+    def similar(self, *usernames: str) -> Sequence[str]:
+        """The keys of other users with sessions whose names look like one of these: with letters of other scripts."""
+        from authctl.confusables import skeleton
+
+        keys = dict.fromkeys(map(names.username_key, usernames))
+        skeletons = {key: skeleton(key) for key in keys}
+        with self._installation.snapshot() as (view, now):
+            others = view.user_keys_beyond_ascii()
+            wanted = {*skeletons.values()} if others else set()
+            similar = [other for other in others if skeleton(other) in wanted]
+            plain = [look for key, look in skeletons.items() if look != key and is_known(view, look, now)]
+        return [other for other in dict.fromkeys([*similar, *plain]) if other not in keys]
+
+    def nearest(self, username: str) -> Sequence[str]:
+        """Up to three users with sessions whose names are spelled nearly like that one; none where it has sessions itself."""
+        username = names.username(username)
+        with self._installation.snapshot() as (view, now):
+            return [] if is_known(view, username, now) else view.nearest_users(username, MOST_NEAREST)
+
+    def unknown(self, usernames: Sequence[str]) -> Sequence[str]:
+        """The names without a session in the registry, each user once."""
+        once = {names.username_key(name): name for name in usernames}
+        with self._installation.snapshot() as (view, now):
+            return [name for name in once.values() if not is_known(view, name, now)]
+
+    def disable(
+        self, username: str, *, note: str | None, actor: str | None = None, dry_run: bool = False
+    ) -> UserOutcome:
+        """End every active session of a user, and register no new one until the user is enabled.
+
+        A user who was disabled before keeps the first note. Raises Refused without a note.
+        """
+        return self.disable_all([username], note=note, actor=actor, dry_run=dry_run)[0]
+
+    def disable_all(
+        self, usernames: Sequence[str], *, note: str | None, actor: str | None = None, dry_run: bool = False
+    ) -> tuple[UserOutcome, ...]:
+        """Disable several users in one transaction: an outcome for each user, or nothing at all. Raises as `disable`."""
+        users = _each_once(usernames)
+        if dry_run:
+            note = names.note(note) if note is not None else None
+            with self._installation.snapshot() as (view, now):
+                return tuple(_preview_disabling(view, user, now, actor_name(actor), note) for user in users)
+        checked_note = names.note(note)
+
+        def disable_each() -> tuple[UserOutcome, ...]:
+            with self._installation.change(actor) as unit:
+                return tuple(_disable(unit, user, checked_note) for user in users)
+
+        return self._installation.with_reserve(disable_each)
+
+    def enable(self, username: str, *, note: str | None, actor: str | None = None) -> UserOutcome:
+        """Let a disabled user sign in again; no session comes back. Raises Refused without a note, NotFound."""
+        return self.enable_all([username], note=note, actor=actor)[0]
+
+    def enable_all(
+        self, usernames: Sequence[str], *, note: str | None, actor: str | None = None
+    ) -> tuple[UserOutcome, ...]:
+        """Enable several users in one transaction: an outcome for each user, or nothing at all. Raises as `enable`."""
+        users = _each_once(usernames)
+        note = names.note(note)
+        with self._installation.change(actor) as unit:
+            return tuple(_enable(unit, user, note) for user in users)
+
+    def password_changed(self, username: str, *, note: str | None, actor: str | None = None) -> UserOutcome:
+        """Record a user's changed or reset password, and end the active sessions that their profiles end for it.
+
+        Later sessions are not affected. Raises Refused without a note.
+        """
+        return self.passwords_changed([username], note=note, actor=actor)[0]
+
+    def passwords_changed(
+        self, usernames: Sequence[str], *, note: str | None, actor: str | None = None
+    ) -> tuple[UserOutcome, ...]:
+        """Record the changed passwords of several users in one transaction: an outcome for each user, or nothing at all."""
+        users = _each_once(usernames)
+        note = names.note(note)
+        with self._installation.change(actor) as unit:
+            profiles = unit.tx.profiles()
+            return tuple(_record_password_change(unit, user, note, profiles) for user in users)
 
 
 def _no_sessions(user: User) -> Group:
     return Group(user.username, 0, 0, 0, None)
 
 
-def similar(installation: Installation, usernames: Sequence[str]) -> list[str]:
-    """See `Registry.similar_users`."""
-    keys = dict.fromkeys(map(names.username_key, usernames))
-    with installation.snapshot() as (view, now):
-        others = view.user_keys_beyond_ascii()
-        looks = {key: skeleton(key) for key in keys}
-        looking = {*looks.values()} if others else set()
-        found = [other for other in others if skeleton(other) in looking]
-        plain = [look for key, look in looks.items() if look != key and is_known(view, look, now)]
-    return [other for other in dict.fromkeys([*found, *plain]) if other not in keys]
-
-
-def disable(
-    installation: Installation, usernames: Sequence[str], *, note: str | None, actor: str | None, dry_run: bool
-) -> tuple[UserOutcome, ...]:
-    """See `Registry.disable_users`."""
-    users = _each_once(usernames)
-    if dry_run:
-        note = names.note(note) if note is not None else None
-        with installation.snapshot() as (view, now):
-            return tuple(_would_disable(view, one, now, actor_name(actor), note) for one in users)
-    said = names.note(note)
-
-    def deed() -> tuple[UserOutcome, ...]:
-        with installation.change(actor) as unit:
-            return tuple(_disabled(unit, one, said) for one in users)
-
-    return installation.with_reserve(deed)
-
-
 def _each_once(usernames: Sequence[str]) -> list[str]:
-    """The names as they will be stored, each user once. Raises InvalidInput for one that cannot be."""
+    """The names as they will be stored, each user once. Raises InvalidInput for a name that cannot be one."""
     once: dict[str, str] = {}
     for name in map(names.username, (usernames,) if isinstance(usernames, str) else usernames):
         once.setdefault(names.fold(name), name)
     return list(once.values())
 
 
-def _would_disable(view: View, username: str, now: int, actor: str, note: str | None) -> UserOutcome:
-    found = view.user(username) or User(username)
+def _preview_disabling(view: "View", username: str, now: int, actor: str, note: str | None) -> UserOutcome:
+    user = view.user(username) or User(username)
     known = is_known(view, username, now)
-    living = _living(view, username, now)
-    changed = found.disabled_at is None
-    return _outcome(found, now, actor, note, living, changed=changed, known=known, dry_run=True)
+    sessions = _active_sessions(view, username, now)
+    changed = user.disabled_at is None
+    return _outcome(user, now, actor, note, sessions, changed=changed, known=known, dry_run=True)
 
 
-def _disabled(unit: UnitOfWork, username: str, note: str) -> UserOutcome:
+def _disable(unit: UnitOfWork, username: str, note: str) -> UserOutcome:
     before = unit.tx.user(username) or User(username)
     if before.disabled_at is not None:
         known = is_known(unit.tx, username, unit.now)
         return _outcome(before, unit.now, unit.actor, note, [], changed=False, known=known)
-    ended_at = _latest(before.ended_at, unit.now)
+    ended_at = _later(before.ended_at, unit.now)
     after = before._replace(disabled_at=unit.now, disabled_by=unit.actor, note=note, ended_at=ended_at)
-    return _changed(unit, "user.disable", after, note, "user_disabled", lambda _session: True)
+    return _save_and_end(unit, "user.disable", after, note, "user_disabled", lambda _session: True)
 
 
-def enable(
-    installation: Installation, usernames: Sequence[str], *, note: str | None, actor: str | None
-) -> tuple[UserOutcome, ...]:
-    """See `Registry.enable_users`."""
-    users = _each_once(usernames)
-    note = names.note(note)
-    with installation.change(actor) as unit:
-        return tuple(_enabled(unit, one, note) for one in users)
-
-
-def _enabled(unit: UnitOfWork, username: str, note: str) -> UserOutcome:
+def _enable(unit: UnitOfWork, username: str, note: str) -> UserOutcome:
     before = unit.tx.user(username)
     known = is_known(unit.tx, username, unit.now)
     if before is None and not known:
-        raise no_user(unit.tx, username)
+        raise unknown_user(unit.tx, username)
     if before is None or before.disabled_at is None:
         return _outcome(before or User(username), unit.now, unit.actor, note, [], changed=False, known=known)
     after = before._replace(disabled_at=None, disabled_by=None, note=None)
@@ -150,64 +201,53 @@ def _enabled(unit: UnitOfWork, username: str, note: str) -> UserOutcome:
     return _outcome(after, unit.now, unit.actor, note, [], changed=True, known=known)
 
 
-def password_changed(
-    installation: Installation, usernames: Sequence[str], *, note: str | None, actor: str | None
-) -> tuple[UserOutcome, ...]:
-    """See `Registry.passwords_changed`."""
-    users = _each_once(usernames)
-    note = names.note(note)
-    with installation.change(actor) as unit:
-        profiles = unit.tx.profiles()
-        return tuple(_password_changed(unit, one, note, profiles) for one in users)
-
-
-def _password_changed(unit: UnitOfWork, username: str, note: str, profiles: ProfileSet) -> UserOutcome:
+def _record_password_change(unit: UnitOfWork, username: str, note: str, profiles: "ProfileSet") -> UserOutcome:
     before = unit.tx.user(username) or User(username)
-    after = before._replace(password_changed_at=_latest(before.password_changed_at, unit.now))
-    return _changed(
+    after = before._replace(password_changed_at=_later(before.password_changed_at, unit.now))
+    return _save_and_end(
         unit,
         "user.password",
         after,
         note,
         "password_changed",
-        lambda s: password_ends(profiles, s.profile, s.signed_in_with),
+        lambda session: password_ends(profiles, session.profile, session.signed_in_with),
     )
 
 
-def _latest(before: int | None, now: int) -> int:
-    """The later of two instants: what a deed ended stays ended when the clock was set back."""
+def _later(before: int | None, now: int) -> int:
+    """The later of two instants: a session that was ended stays ended when the clock was set back."""
     return now if before is None else max(before, now)
 
 
-def password_ends(profiles: ProfileSet, profile: str, signed_in_with: str | None) -> bool:
-    """Whether a session of that profile that was opened so ends when its user's password changes."""
-    found = profiles.get(profile)
-    return ends_on_password_change(found.ends_on_password_change if found else PasswordRule.ALL, signed_in_with)
+def password_ends(profiles: "ProfileSet", profile: str, signed_in_with: str | None) -> bool:
+    """Whether a changed password ends a session of that profile that was opened so."""
+    ruling = profiles.get(profile)
+    return ends_on_password_change(ruling.ends_on_password_change if ruling else PasswordRule.ALL, signed_in_with)
 
 
-def _changed(
+def _save_and_end(
     unit: UnitOfWork, action: str, after: User, note: str, reason: str, ends: Callable[[Session], bool]
 ) -> UserOutcome:
-    """Record a user, and end the active sessions that the change ends, with the event of both."""
-    living = _living(unit.tx, after.username, unit.now)
-    ending = [session for session in living if ends(session)]
+    """Save a user, and end the active sessions that the change ends, with one event for both."""
+    active = _active_sessions(unit.tx, after.username, unit.now)
+    ending = [session for session in active if ends(session)]
+    listed = ending[:MOST_LISTED]
     unit.tx.save_user(after)
     unit.tx.end_sessions([session.number for session in ending], unit.now, reason)
-    forgotten = unit.tx.forget_logins(after.username)
     detail = {
         "username_key": names.fold(after.username),
         "ended": len(ending),
-        "sessions": [session.id for session in ending[:MOST_LISTED]],
-        "forgotten": forgotten,
+        "sessions": [session.id for session in listed],
+        "forgotten": unit.tx.forget_logins(after.username),
     }
     unit.record(action, subject=after.username, note=note, detail=detail)
-    ended = [found for session in ending[:MOST_LISTED] if (found := unit.tx.session(session.id, unit.now))]
+    ended = [session for before in listed if (session := unit.tx.session(before.id, unit.now))]
     known = is_known(unit.tx, after.username, unit.now)
     outcome = _outcome(after, unit.now, unit.actor, note, ended, changed=True, known=known)
-    return outcome._replace(ended=len(ending), kept=len(living) - len(ending))
+    return outcome._replace(ended=len(ending), kept=len(active) - len(ending))
 
 
-def _living(view: View, username: str, now: int) -> list[Session]:
+def _active_sessions(view: "View", username: str, now: int) -> list[Session]:
     return list(pages(view, SessionFilter(username=username, status=Status.ACTIVE), now))
 
 

@@ -12,8 +12,7 @@ from authctl.errors import InvalidInput
 from authctl.import_files import Rejected, read
 from authctl.import_mappings import Mapping, Row, Skipped
 from authctl.instants import DAY
-from authctl.registry.batches import BREATH_SECONDS
-from authctl.registry.cleanup import Progress
+from authctl.registry.batches import BREATH_SECONDS, Progress, no_progress
 from authctl.registry.imports.past_revocations import PastRevocations, past_revocations
 from authctl.registry.imports.plan import Merger, Plan
 from authctl.registry.installation import Installation
@@ -55,43 +54,57 @@ class ImportOutcome(NamedTuple):
     dry_run: bool
 
 
-def import_sessions(
-    installation: Installation,
-    file: BinaryIO,
-    mapping: Mapping,
-    *,
-    name: str,
-    encoding: str | None,
-    profile: str | None,
-    strict: bool,
-    dry_run: bool,
-    actor: str | None,
-    progress: Progress,
-) -> ImportOutcome:
-    """See `Registry.import_sessions`."""
-    who = actor_name(actor)
-    staging = installation.store.staging()
-    try:
-        export = read(file, name, encoding or mapping.encoding)
-        if export.columns is not None:
-            mapping.check_columns(export.columns)
-        with installation.snapshot() as (view, now):
-            if profile is not None:
-                profile = view.profiles().named(profile).name
-        reading = _Reading(mapping, staging, max(installation.clock.now(), now) + DAY)
-        for line, raw in export.rows:
-            reading.add(line, raw)
-        if strict:
-            reading.check_none_rejected(name)
-        detail = {"file": visible(name), "rows": reading.counts.read}
-        plan = (
-            _registered(installation, staging, profile, dry_run, who, progress, detail) if reading.is_used else _NOTHING
-        )
-    finally:
-        staging.close()
-    rejections, moved = tuple(reading.rejections), tuple(plan.moved[:_MOST_NAMED])
-    sessions = (plan.registered, plan.updated, plan.unchanged)
-    return ImportOutcome(reading.counts, *sessions, rejections, moved, reading.unused_because(), dry_run)
+class Imports:
+    """The imports of a registry."""
+
+    def __init__(self, installation: Installation) -> None:
+        self._installation = installation
+
+    def run(
+        self,
+        file: BinaryIO,
+        mapping: Mapping,
+        *,
+        name: str = "import",
+        encoding: str | None = None,
+        profile: str | None = None,
+        strict: bool = False,
+        dry_run: bool = False,
+        actor: str | None = None,
+        progress: Progress = no_progress,
+    ) -> ImportOutcome:
+        """Register the sessions of another system's export, JSON lines, JSON or CSV, as the mapping reads them.
+
+        `encoding` is for a file without a byte order mark; its default is the mapping's, or UTF-8. Importing a file again, or files that
+        overlap in any order, gives the same registry. Nothing is written before the whole file was read, nor where no row is used. Rows
+        from before a revocation, an end or a restore come under it. Raises InvalidInput when the file cannot be read, or with `strict`
+        where a row is rejected; NotFound for a profile that is not in force.
+        """
+        who = actor_name(actor)
+        staging = self._installation.store.staging()
+        try:
+            export = read(file, name, encoding or mapping.encoding)
+            if export.columns is not None:
+                mapping.check_columns(export.columns)
+            with self._installation.snapshot() as (view, now):
+                if profile is not None:
+                    profile = view.profiles().named(profile).name
+            reading = _Reading(mapping, staging, max(self._installation.clock.now(), now) + DAY)
+            for line, raw in export.rows:
+                reading.add(line, raw)
+            if strict:
+                reading.check_none_rejected(name)
+            detail = {"file": visible(name), "rows": reading.counts.read}
+            plan = (
+                _registered(self._installation, staging, profile, dry_run, who, progress, detail)
+                if reading.is_used
+                else _NOTHING
+            )
+        finally:
+            staging.close()
+        rejections, moved = tuple(reading.rejections), tuple(plan.moved[:_MOST_NAMED])
+        sessions = (plan.registered, plan.updated, plan.unchanged)
+        return ImportOutcome(reading.counts, *sessions, rejections, moved, reading.unused_because(), dry_run)
 
 
 class _Reading:

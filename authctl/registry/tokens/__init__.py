@@ -1,1 +1,35 @@
-"""Tokens that are issued, and tokens that are presented: one module an operation."""
+"""Tokens that are issued or presented, one module an operation; here what is done by a token of any kind, however old."""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from authctl.model import Session
+    from authctl.registry.installation import Installation
+    from authctl.registry.revocations import RevokeOutcome
+    from authctl.registry.tokens.reader import TokenReader
+
+
+class Tokens:
+    """Tokens of any kind, spent or expired ones included."""
+
+    def __init__(self, installation: "Installation", reader: "TokenReader") -> None:
+        self._installation = installation
+        self._reader = reader
+
+    def revoke(self, token: str, *, note: str | None, actor: str | None = None) -> "RevokeOutcome":
+        """Revoke the session of a token, with a note.
+
+        An unknown token selects nothing, and is no error (RFC 7009, section 2.2). Raises Refused without a note.
+        """
+        from authctl.registry.revocations import revoke_owner
+
+        return revoke_owner(self._installation, self._reader.owner, token, note, actor)
+
+    def wipe_done(self, token: str, *, actor: str | None = None) -> "Session":
+        """Record that the application of a token has removed its data, as it was ordered when its session was revoked.
+
+        The first acknowledgement counts. Raises TokenInvalid where nothing was ordered.
+        """
+        from authctl.registry.tokens.wipe import done
+
+        return done(self._installation, self._reader, token, actor)

@@ -1,11 +1,10 @@
-"""Registering sessions, and minting their tokens."""
+"""Issue: register a session, and mint its tokens."""
 
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import timedelta
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Required, TypedDict
 
 from authctl import lifetimes, names
 from authctl.errors import InvalidInput, Refused
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class Issued(NamedTuple):
-    """A session with its present tokens, which are shown this once and kept nowhere."""
+    """A session with its present tokens, which are shown only once and kept nowhere."""
 
     session: Session
     access_token: str
@@ -34,48 +33,104 @@ class Issued(NamedTuple):
         return f"Issued(session={self.session!r}, expires_at={self.expires_at!r})"
 
 
-@dataclass(frozen=True, slots=True)
-class SignIn:
-    """Who signs in, with what and from where; raises InvalidInput for what cannot be accepted."""
+class Login(TypedDict, total=False):
+    """A sign-in with a name and a password, as the caller describes it; None for a fact that is not known."""
+
+    username: Required[str]
+    """The user who signs in, in any case and width."""
+    application: Required[str]
+    """The application that the user signs in with."""
+    profile: str | None
+    """The profile of the session; without it, the assigned one."""
+    device: str | None
+    """The device, as the user knows it: `AL-PC`."""
+    platform: str | None
+    """The operating system of the device, with its version: `Windows 11`."""
+    application_version: str | None
+    """The version of the application."""
+    ip: str | None
+    """The address that the sign-in comes from; a profile may bind the tokens to it."""
+    user_agent: str | None
+    """The user agent of the application."""
+    referrer: str | None
+    """The page that the sign-in comes from; a profile may bind the tokens to it."""
+    kind: str
+    """`application`, which is the default, or `web`."""
+    lifetime: int | timedelta | None
+    """A requested lifetime, as a timedelta or in microseconds, for profiles that allow requests."""
+
+
+class SignIn(Login, total=False):
+    """A sign-in that another system has checked."""
+
+    signed_in_with: str | None
+    """`password`, `key`, `saml` or `other`: a changed password may end only the sessions that a password opened."""
+
+
+_DETAILS = ("device", "platform", "application_version", "ip", "user_agent", "referrer")
+
+
+class CheckedSignIn(NamedTuple):
+    """A sign-in whose texts can be stored."""
 
     username: str
     application: str
     profile: str | None
-    """The one that was named, or None for the assigned one."""
     kind: str
     signed_in_with: str | None
     lifetime: int | timedelta | None
     details: Mapping[str, str | None]
-    """device, platform, application_version, ip, user_agent and referrer; None for what is not known."""
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "username", names.username(self.username))
-        object.__setattr__(self, "details", {name: text or None for name, text in self.details.items()})
-        _check(self)
+    """device, platform, application_version, ip, user_agent and referrer; None for a fact that is not known."""
 
 
-def issue(installation: Installation, reader: TokenReader, sign_in: SignIn, actor: str | None) -> Issued:
-    """See `Registry.issue`."""
+def check_sign_in(kind: type[Login], given: Login, signed_in_with: str | None) -> CheckedSignIn:
+    """Check the arguments of a sign-in. Raises InvalidInput for a text that cannot be accepted."""
+    _check_names(kind, given)
+    facts: Mapping[str, Any] = given
+    sign_in = CheckedSignIn(
+        names.username(given["username"]),
+        given["application"],
+        given.get("profile"),
+        given.get("kind", "application"),
+        signed_in_with,
+        given.get("lifetime"),
+        {name: facts.get(name) or None for name in _DETAILS},
+    )
+    _check_texts(sign_in)
+    return sign_in
+
+
+def _check_names(kind: Any, given: Mapping[str, Any]) -> None:
+    """Raise TypeError for arguments that are missing or unknown, as a call of a function that lists them."""
+    if missing := kind.__required_keys__ - given.keys():
+        raise TypeError(f"missing keyword arguments: {', '.join(sorted(missing))}")
+    if unexpected := given.keys() - kind.__required_keys__ - kind.__optional_keys__:
+        raise TypeError(f"unexpected keyword arguments: {', '.join(sorted(unexpected))}")
+
+
+def issue(installation: Installation, reader: TokenReader, given: SignIn, actor: str | None) -> Issued:
+    """Register the session and its event in one transaction, and mint its tokens there. Contract: `Registry.issue`."""
+    sign_in = check_sign_in(SignIn, given, given.get("signed_in_with"))
     installation.head.check()
     with installation.change(actor) as unit:
-        return register(unit, reader, sign_in, admitting(unit.tx, sign_in))
+        return register(unit, reader, sign_in, profile_for(unit.tx, sign_in))
 
 
-def admitting(view: "View", sign_in: SignIn) -> Profile:
-    """The profile that somebody may sign in under, as things are. Raises Refused, InvalidInput or NotFound."""
+def profile_for(view: "View", sign_in: CheckedSignIn) -> Profile:
+    """The profile of a sign-in that is allowed now. Raises Refused, InvalidInput or NotFound."""
     _check_enabled(view, sign_in.username)
     profiles = view.profiles()
     if sign_in.profile is not None:
-        chosen = profiles.named(sign_in.profile)
+        profile = profiles.named(sign_in.profile)
     else:
-        chosen = profiles.assigned(sign_in.username, sign_in.application)
-    _check_bindable(chosen, sign_in.details)
-    _check_usable(chosen, sign_in.application, sign_in.details)
-    chosen.granted_lifetime(microseconds(sign_in.lifetime))
-    return chosen
+        profile = profiles.assigned(sign_in.username, sign_in.application)
+    _check_bound_fact(profile, sign_in.details)
+    _check_conditions(profile, sign_in.application, sign_in.details)
+    profile.granted_lifetime(microseconds(sign_in.lifetime))
+    return profile
 
 
-def register(unit: UnitOfWork, reader: TokenReader, sign_in: SignIn, profile: Profile, **how: str) -> Issued:
+def register(unit: UnitOfWork, reader: TokenReader, sign_in: CheckedSignIn, profile: Profile, **how: str) -> Issued:
     """Register a session under a profile, with its event, and mint its tokens; `how` goes into the event."""
     unit.check_clock()
     mint = reader.mint()
@@ -90,7 +145,7 @@ def register(unit: UnitOfWork, reader: TokenReader, sign_in: SignIn, profile: Pr
             signed_in_with=sign_in.signed_in_with,
             secret_hash=sha256(secret).digest(),
             key_id=mint.ring.signing.id,
-            **_new_session(profile, unit.now, microseconds(sign_in.lifetime)),
+            **_fields_of_profile(profile, unit.now, microseconds(sign_in.lifetime)),
             **dict[str, Any](sign_in.details),
         )
     )
@@ -100,10 +155,10 @@ def register(unit: UnitOfWork, reader: TokenReader, sign_in: SignIn, profile: Pr
     return minted(mint, session, secret)
 
 
-def _new_session(profile: Profile, now: int, asked: int | None) -> dict[str, Any]:
-    """What a session gets of its profile when it is registered."""
+def _fields_of_profile(profile: Profile, now: int, requested: int | None) -> dict[str, Any]:
+    """The fields that a new session has from its profile."""
     # decision 47: copied to the row, so that revoking everybody orders every wipe by one change
-    lifetime = profile.granted_lifetime(asked)
+    lifetime = profile.granted_lifetime(requested)
     end = None if lifetime is None else lifetimes.after(now, lifetime)
     return {
         "created_at": now,
@@ -151,7 +206,7 @@ def _sealed(mint: TokenMint, session: Session, secret: bytes) -> str:
     return mint.seal(session.key_id or "", content)
 
 
-def _check(sign_in: SignIn) -> None:
+def _check_texts(sign_in: CheckedSignIn) -> None:
     if not names.field(sign_in.application, "application").strip():
         raise InvalidInput("the application is blank")
     for name, text in sign_in.details.items():
@@ -169,14 +224,14 @@ def _check_enabled(view: "View", username: str) -> None:
         raise Refused(f"user {names.quoted(username)} is disabled", "to see why: authctl users show USER")
 
 
-def _check_bindable(profile: Profile, details: Mapping[str, str | None]) -> None:
+def _check_bound_fact(profile: Profile, details: Mapping[str, str | None]) -> None:
     fact = bound_value(profile.bind, "ip", "referrer")
     if fact and not (details[fact] or "").strip():
         message = f"profile {names.quoted(profile.name)} binds tokens to the {profile.bind}, which is not given"
         raise InvalidInput(message, f"give --{fact}")
 
 
-def _check_usable(profile: Profile, application: str, details: Mapping[str, str | None]) -> None:
+def _check_conditions(profile: Profile, application: str, details: Mapping[str, str | None]) -> None:
     caller = Caller(application, details["application_version"], details["platform"], details["ip"])
     if refusal := unmet_condition(profile, caller):
         raise Refused(refusal[0])

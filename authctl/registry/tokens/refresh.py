@@ -31,7 +31,7 @@ _REUSE_NOTE = "refresh token reuse detected"
 
 
 def refresh(installation: Installation, reader: TokenReader, token: str, caller: Caller, actor: str | None) -> Issued:
-    """See `Registry.refresh`."""
+    """Refuse early what needs no lock, then begin the next generation in one transaction. Contract: `Registry.refresh`."""
     installation.head.check()
     claims = reader.claims(token)
     try:

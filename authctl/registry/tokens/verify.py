@@ -13,7 +13,7 @@ from authctl.tokens import Claims, TokenKind
 
 
 def verify(installation: Installation, reader: TokenReader, token: str, caller: Caller) -> Session:
-    """See `Registry.verify`."""
+    """Look the session up once, check it, and write the use where it is due. Contract: `Registry.verify`."""
     installation.head.check()
     claims = reader.claims(token)
     try:

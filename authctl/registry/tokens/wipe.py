@@ -37,7 +37,7 @@ def delivered(installation: Installation, claims: Claims, refusal: TokenInvalid)
 
 
 def done(installation: Installation, reader: TokenReader, token: str, actor: str | None) -> Session:
-    """See `Registry.wipe_done`."""
+    """Record the first acknowledgement with its event. Contract: `Tokens.wipe_done`."""
     claims = reader.claims(token)
     with installation.change(actor) as unit:
         session = owned(unit.tx.by_number(claims.number, unit.now), claims)

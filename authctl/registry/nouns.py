@@ -1,0 +1,125 @@
+"""The nouns of a registry, such as `registry.users`: each is made, and its module imported, when it is first used.
+
+The path of a command is the path of its code: `authctl users disable` is `Users.disable` in `registry/users.py`.
+"""
+
+from __future__ import annotations  # the types below belong to modules that are imported when they are used
+
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from authctl.model import Caller, Session
+    from authctl.registry.audit import Audit
+    from authctl.registry.backups import Backups
+    from authctl.registry.cleanup import Cleanup
+    from authctl.registry.continuity import Continuity
+    from authctl.registry.doctor import Doctor
+    from authctl.registry.imports.file import Imports
+    from authctl.registry.installation import Installation
+    from authctl.registry.keys import Keys
+    from authctl.registry.login_cache import LoginCache
+    from authctl.registry.profiles import Profiles
+    from authctl.registry.tokens import Tokens
+    from authctl.registry.tokens.reader import TokenReader
+    from authctl.registry.users import Users
+
+
+class Nouns:
+    """The nouns of one installation; `Registry` adds the operations on sessions."""
+
+    def __init__(self, installation: Installation) -> None:
+        self._installation = installation
+
+    @cached_property
+    def _reader(self) -> TokenReader:
+        from authctl.registry.tokens.reader import TokenReader
+
+        return TokenReader(self._installation)
+
+    @cached_property
+    def _verifying(self) -> tuple[Callable[[Installation, TokenReader, str, Caller], Session], type[Caller]]:
+        """The function and the value for `verify`, looked up once: it is called thousands of times a second."""
+        from authctl.model import Caller
+        from authctl.registry.tokens.verify import verify
+
+        return verify, Caller
+
+    @cached_property
+    def audit(self) -> Audit:
+        """The audit log: read and verify it, and accept it as it is."""
+        from authctl.registry.audit import Audit
+
+        return Audit(self._installation)
+
+    @cached_property
+    def backups(self) -> Backups:
+        """Backups: copy the registry to a file."""
+        from authctl.registry.backups import Backups
+
+        return Backups(self._installation)
+
+    @cached_property
+    def cache(self) -> LoginCache:
+        """The authentication cache: list and clear the successful logins that are remembered."""
+        from authctl.registry.login_cache import LoginCache
+
+        return LoginCache(self._installation)
+
+    @cached_property
+    def cleanup(self) -> Cleanup:
+        """Cleanup: remove the sessions whose retention is over."""
+        from authctl.registry.cleanup import Cleanup
+
+        return Cleanup(self._installation)
+
+    @cached_property
+    def continuity(self) -> Continuity:
+        """Continuity events: keep sessions active during an outage."""
+        from authctl.registry.continuity import Continuity
+
+        return Continuity(self._installation)
+
+    @cached_property
+    def doctor(self) -> Doctor:
+        """The health of the installation: examine it, and accept its clock."""
+        from authctl.registry.doctor import Doctor
+
+        return Doctor(self._installation)
+
+    @cached_property
+    def imports(self) -> Imports:
+        """Imports: register the sessions of another system's export."""
+        from authctl.registry.imports.file import Imports
+
+        return Imports(self._installation)
+
+    @cached_property
+    def keys(self) -> Keys:
+        """Signing keys: list, rotate and retire them."""
+        from authctl.registry.keys import Keys
+
+        return Keys(self._installation)
+
+    @cached_property
+    def profiles(self) -> Profiles:
+        """Profiles: read those in force, compare them with others, and apply others."""
+        from authctl.registry.profiles import Profiles
+
+        return Profiles(self._installation)
+
+    @cached_property
+    def tokens(self) -> Tokens:
+        """Tokens of any kind, however old: revoke the session of one, and acknowledge its wipe."""
+        from authctl.registry.tokens import Tokens
+
+        return Tokens(self._installation, self._reader)
+
+    @cached_property
+    def users(self) -> Users:
+        """Users: list, find, disable and enable them, and record their changed passwords."""
+        from authctl.registry.users import Users
+
+        return Users(self._installation)
