@@ -43,12 +43,12 @@ def _unmet(conditions: Conditions, caller: Caller) -> Iterator[Unmet]:
         yield Unmet("platforms", _said("the platform", caller.platform, "is none of them"))
     for minimum in _minima(conditions.minimum_versions, caller.application or ""):
         if not is_at_least(caller.application_version, minimum):
-            why = f"is not known to be {minimum} or later"
-            yield Unmet("minimum_versions", _said("the version", caller.application_version, why))
+            reason = f"is not known to be {minimum} or later"
+            yield Unmet("minimum_versions", _said("the version", caller.application_version, reason))
 
 
-def _said(what: str, fact: str | None, why: str) -> str:
-    return f"{what} is not given" if fact is None else f"{what} {quoted(fact)} {why}"
+def _said(noun: str, fact: str | None, reason: str) -> str:
+    return f"{noun} is not given" if fact is None else f"{noun} {quoted(fact)} {reason}"
 
 
 def _fits_any(patterns: tuple[str, ...], text: str) -> bool:

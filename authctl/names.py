@@ -81,13 +81,13 @@ def profile_name(name: str) -> str:
     return _name(name, "profile name")
 
 
-def _name(name: str, what: str) -> str:
-    stripped = field(name, what).strip()
+def _name(name: str, kind: str) -> str:
+    stripped = field(name, kind).strip()
     for character in "" if name.isascii() and name.isprintable() else name:
         if is_unseen(character):
-            raise InvalidInput(f"{what} {quoted(name)} has an invisible character, U+{ord(character):04X}")
+            raise InvalidInput(f"{kind} {quoted(name)} has an invisible character, U+{ord(character):04X}")
     if not stripped:
-        raise InvalidInput(f"{what} is blank: {quoted(name)}")
+        raise InvalidInput(f"{kind} is blank: {quoted(name)}")
     return stripped
 
 
@@ -143,7 +143,7 @@ def is_whole_id(prefix: str) -> bool:
 def without_tokens(text: str) -> str:
     """The text with every token in it, whole or broken, cut down to its readable beginning."""
     # decision 21
-    return _TOKEN.sub(lambda found: f"{found[1] or ''}...", text)
+    return _TOKEN.sub(lambda match: f"{match[1] or ''}...", text)
 
 
 def quoted(text: str, length: int = 60) -> str:

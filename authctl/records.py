@@ -361,8 +361,8 @@ def profile_difference(d: "ProfileDifference") -> Record:
         old, new = (getattr(one, field) if one else None for one in (d.before, d.after))
         lengths = [None if length is None else format_timeout(length) for length in (old, new)]
         timeouts |= {f"{field}_before": lengths[0], f"{field}_after": lengths[1]}
-    living = {"shortened": d.shortened, "lengthened": d.lengthened, "ended": d.ended, "unmet": d.unmet}
-    return {"name": d.name, "change": d.change, **living, **timeouts, "fields": d.fields()}
+    changes = {"shortened": d.shortened, "lengthened": d.lengthened, "ended": d.ended, "unmet": d.unmet}
+    return {"name": d.name, "change": d.change, **changes, **timeouts, "fields": d.fields()}
 
 
 def application_of_profiles(o: "ApplyOutcome") -> Record:

@@ -56,13 +56,13 @@ def find_home(
     home = environment.get("AUTHCTL_HOME") if home is None else home
     registry = environment.get("AUTHCTL_REGISTRY") if registry is None else registry
     keys = environment.get("AUTHCTL_KEYS") if keys is None else keys
-    for given, what in (
+    for value, name in (
         (home, "home (--home, AUTHCTL_HOME)"),
         (registry, "registry (--registry, AUTHCTL_REGISTRY)"),
         (keys, "key ring (--keys, AUTHCTL_KEYS)"),
     ):
-        if given is not None and not str(given).strip():
-            raise InvalidInput(f"the {what} is blank")
+        if value is not None and not str(value).strip():
+            raise InvalidInput(f"the {name} is blank")
     if "://" in str(registry):
         raise InvalidInput("a registry is a path to a file: databases behind a URL cannot be used yet")
     folder = Path(_default_folder() if home is None else home)

@@ -85,14 +85,14 @@ Lifetime = Annotated[int, length(parse_lifetime)]
 Length = Annotated[int, length(parse_length)]
 
 
-def note_same_names(found: Iterable[str], what: str, document: Document) -> None:
+def note_same_names(names_read: Iterable[str], kind: str, document: Document) -> None:
     """Note a fault for every name of a mapping that is another spelling of one above it."""
     first: dict[str, str] = {}
-    for name in found:
+    for name in names_read:
         other = first.setdefault(names.fold(name), name)
         if other != name:
-            said = f"{what} {names.quoted(other)} and {names.quoted(name)} have the same name"
-            document.fault(document.key_position((what, name)), said)
+            problem = f"{kind} {names.quoted(other)} and {names.quoted(name)} have the same name"
+            document.fault(document.key_position((kind, name)), problem)
 
 
 def validated(model: type[Model], document: Document) -> Model:

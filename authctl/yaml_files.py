@@ -35,9 +35,9 @@ class Document:
     values: dict[Path, Position] = field(default_factory=dict)
     faults: list[tuple[Position, str]] = field(default_factory=list)
 
-    def fault(self, position: Position, what: str) -> None:
+    def fault(self, position: Position, problem: str) -> None:
         """Note a fault at a line and column, both from 1."""
-        self.faults.append((position, what))
+        self.faults.append((position, problem))
 
     def key_position(self, path: Path) -> Position:
         """Where a key stands, or the nearest thing around it."""
@@ -58,9 +58,9 @@ class Document:
             lines[MOST_FAULTS:] = [f"{self.name}: and more faults"]
         raise InvalidFile(tuple(lines))
 
-    def said(self, found: Iterable[tuple[Position, str]]) -> list[str]:
+    def said(self, faults: Iterable[tuple[Position, str]]) -> list[str]:
         """What was found, as `file:line:column: what`: each once, in the order of the file."""
-        return [f"{self.name}:{line}:{column}: {what}" for (line, column), what in sorted(set(found))]
+        return [f"{self.name}:{line}:{column}: {problem}" for (line, column), problem in sorted(set(faults))]
 
 
 def load(raw: bytes, name: str) -> Document:
@@ -128,8 +128,8 @@ class _Builder:
             self.fault(extra, "a second document")
         return data
 
-    def fault(self, event: Any, what: str) -> None:
-        self.into.fault(_at(event), what)
+    def fault(self, event: Any, problem: str) -> None:
+        self.into.fault(_at(event), problem)
         if len(self.into.faults) > MOST_FAULTS:
             self.into.raise_faults()
 

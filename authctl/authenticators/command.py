@@ -48,8 +48,8 @@ class Command:
         )
         try:
             assert process.stdin is not None
-            with suppress(BrokenPipeError), process.stdin as given:
-                given.write(credentials)
+            with suppress(BrokenPipeError), process.stdin as stdin:
+                stdin.write(credentials)
             return self._exit_code(process)
         finally:
             if process.returncode is None:

@@ -102,5 +102,5 @@ def _is_meant(identity: str, bind_dn: str, username: str) -> bool:
 
 def _said(error: Exception) -> str:
     """What the server or the library says is wrong."""
-    said = error.args[0] if error.args else {}
-    return visible(str(said.get("desc") if isinstance(said, dict) else said)[:200])
+    details = error.args[0] if error.args else {}
+    return visible(str(details.get("desc") if isinstance(details, dict) else details)[:200])

@@ -63,11 +63,11 @@ class _Late(Group):
 def _command(name: str) -> Any:
     """A command of the tree, or a noun of which no verb was made yet."""
     module = import_module(f"authctl.cli.{COMMANDS[name]}")
-    found = getattr(module, f"{name}_app", None) or module.app
-    verbs = found.registered_commands
+    group = getattr(module, f"{name}_app", None) or module.app
+    verbs = group.registered_commands
     if len(verbs) == 1:
         return _verb(verbs[0])
-    noun: Any = get_group(typer.Typer(cls=_Late, help=found.info.help, rich_markup_mode=None, add_completion=False))
+    noun: Any = get_group(typer.Typer(cls=_Late, help=group.info.help, rich_markup_mode=None, add_completion=False))
     noun.makers = {verb.name or verb.callback.__name__: partial(_verb, verb) for verb in verbs}
     return noun
 
@@ -143,8 +143,8 @@ def run(arguments: Sequence[str]) -> int:
         _complain("not done: interrupted")
         code = exit_code_of(Refused)
     except Exception as error:  # noqa: BLE001  # the boundary: nobody sees a traceback
-        what = f"{type(error).__name__}: {error}"
-        _complain(f"unexpected failure: {what}", "this is a defect in authctl; please report it")
+        message = f"{type(error).__name__}: {error}"
+        _complain(f"unexpected failure: {message}", "this is a defect in authctl; please report it")
         code = exit_code_of(AuthctlError)
     return code
 

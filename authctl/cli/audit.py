@@ -104,7 +104,7 @@ def accept(
     """Accept the audit chain as it is, after an old registry was put back. Ends every session."""
     cli = start(ctx, output, quiet)
     outcome = cli.registry.audit.accept(note=cli.note(note), actor=actor)
-    said = (
+    result = (
         f"accepted: the audit chain now ends with event {outcome.seq}; {counted(outcome.ended, 'active session')} ended"
     )
-    cli.report(records.acceptance(outcome), said)
+    cli.report(records.acceptance(outcome), result)

@@ -71,18 +71,18 @@ def _agreed(cli: Cli, put: "Callable[..., RestoreOutcome]", note: str | None, ye
     if note is not None or not cli.can_ask:
         names.note(note)
     if not yes:
-        found = put(note=note, dry_run=True)
-        _warn(cli, found)
+        preview = put(note=note, dry_run=True)
+        _warn(cli, preview)
         place = cli.place.registry
-        backup = f"the backup of {format_instant(found.backup_at)}, at event {found.backup_seq}"
-        if found.carried_from:
-            talk(f"this replaces {place}, at event {found.carried_from.seq}, by {backup}")
+        backup = f"the backup of {format_instant(preview.backup_at)}, at event {preview.backup_seq}"
+        if preview.carried_from:
+            talk(f"this replaces {place}, at event {preview.carried_from.seq}, by {backup}")
         else:
             talk(f"this restores {backup} to {place}, where no registry is")
-        talk(_said(found))
-        talk(f"lost: every other session, sign-in and audit event since event {found.backup_seq}")
-        question = f"all users have to sign in again. Type {found.living} to restore:"
-        cli.confirm(question, str(found.living), yes)
+        talk(_said(preview))
+        talk(f"lost: every other session, sign-in and audit event since event {preview.backup_seq}")
+        question = f"all users have to sign in again. Type {preview.living} to restore:"
+        cli.confirm(question, str(preview.living), yes)
     return cli.note(note)
 
 

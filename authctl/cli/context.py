@@ -104,20 +104,20 @@ class Cli:
         with _printing() as out:
             out.write(text + "\n")
 
-    def report(self, record: Record, said: str) -> None:
+    def report(self, record: Record, text: str) -> None:
         """Show what a deed came to, in words and as a record; quietly, only the record that was asked for."""
-        with self.last_line(said):
+        with self.last_line(text):
             if self.form or not self.quiet:
                 self.show(record)
 
     @contextmanager
-    def last_line(self, said: str | None) -> Iterator[None]:
+    def last_line(self, text: str | None) -> Iterator[None]:
         """Say what a deed came to after whatever the block shows of it, and even where that cannot be written."""
         try:
             yield
         finally:
-            if said is not None:
-                self.say(said)
+            if text is not None:
+                self.say(text)
 
     def show_outcome(self, record: Record, shape: Shape, total: int | None = None, rest: str | None = None) -> None:
         """Show what a deed came to: as JSON all of it, else its sessions; quietly, only where a format was asked for.
@@ -137,8 +137,8 @@ class Cli:
             total = len(record["sessions"])
         if total > len(rows):
             whole = f"; to see all of them: {rest}" if rest else ""
-            said = f"only {len(rows):,} of the {total:,} sessions are listed{whole}"
-            self.say(said) if self.screenful else self.warn(said)
+            text = f"only {len(rows):,} of the {total:,} sessions are listed{whole}"
+            self.say(text) if self.screenful else self.warn(text)
 
     # What a command says
 
@@ -191,14 +191,14 @@ class Cli:
             sys.stderr.write("\n")  # nobody pressed Enter
         return answer.strip("\r\n") if answer else None
 
-    def check_note(self, given: str | None, *, may_ask: bool = True) -> None:
+    def check_note(self, note: str | None, *, may_ask: bool = True) -> None:
         """Refuse at once a note that says nothing, and a missing one where nobody can be asked for it. Raises Refused."""
-        if given is not None or not (may_ask and self.can_ask):
-            checked_note(given)
+        if note is not None or not (may_ask and self.can_ask):
+            checked_note(note)
 
-    def note(self, given: str | None, *, may_ask: bool = True) -> str | None:
+    def note(self, typed: str | None, *, may_ask: bool = True) -> str | None:
         """The note that was given, or asked for where a person can answer, again while it says nothing. Raises Refused."""
-        return self._asked_note() if given is None and may_ask and self.can_ask else given
+        return self._asked_note() if typed is None and may_ask and self.can_ask else typed
 
     def _asked_note(self) -> str:
         for _ in range(_ATTEMPTS):
@@ -237,7 +237,7 @@ class Cli:
                 yield line
 
     @contextmanager
-    def progress(self, what: str) -> "Iterator[Progress]":
+    def progress(self, text: str) -> "Iterator[Progress]":
         """Where long work tells how far it is: a bar when standard error is a terminal, else nowhere."""
         if self.quiet or not _is_terminal(sys.stderr):
             yield lambda _done, _total: None
@@ -246,11 +246,11 @@ class Cli:
         from rich.progress import Progress as Bar
 
         with Bar(console=Console(stderr=True), transient=True) as bar:
-            task = bar.add_task(what, total=None)
+            task = bar.add_task(text, total=None)
             yield lambda done, total: bar.update(task, completed=done, total=total)
 
     @contextmanager
-    def progress_told(self, what: str, of: str) -> "Iterator[Progress]":
+    def progress_told(self, text: str, of: str) -> "Iterator[Progress]":
         """The same for work that an interruption leaves half way: then how far it came is said."""
         last = (0, 0)
 
@@ -259,7 +259,7 @@ class Cli:
             last = (done, total)
             progress(done, total)
 
-        with self.progress(what) as progress:
+        with self.progress(text) as progress:
             try:
                 yield tell
             except BaseException:
@@ -268,9 +268,9 @@ class Cli:
                 raise
 
 
-def counted(count: int, what: str) -> str:
+def counted(count: int, noun: str) -> str:
     """So many of something."""
-    return f"{count:,} {what}{'s' * (count != 1)}"
+    return f"{count:,} {noun}{'s' * (count != 1)}"
 
 
 def start(ctx: typer.Context, output: Format | None = None, quiet: bool = False) -> Cli:

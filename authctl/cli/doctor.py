@@ -36,8 +36,8 @@ def doctor(
         outcome = cli.registry.doctor.accept_clock(note=cli.note(note), actor=actor)
         ended = f"{counted(outcome.ended, 'session')} that had expired by the wrong one, or were used by it"
         cli.say(f"the present clock is accepted; ended: {ended}")
-    found = examine(cli.place)
-    cli.show_many(map(records.finding, found), render.FINDINGS)
-    if wrong := sum(not one.ok for one in found):
+    findings = examine(cli.place)
+    cli.show_many(map(records.finding, findings), render.FINDINGS)
+    if wrong := sum(not finding.ok for finding in findings):
         cli.say(f"{counted(wrong, 'problem')} found")
         raise typer.Exit(TO_MEND)

@@ -57,7 +57,7 @@ def archived(path: Path | None) -> "Iterator[Archive | None]":
         files: list[BinaryIO] = []
 
         def write(sessions: "Sequence[Session]") -> None:
-            lines = "".join(json.dumps(records.session(one)) + "\n" for one in sessions)
+            lines = "".join(json.dumps(records.session(session)) + "\n" for session in sessions)
             with _written(path):
                 if not files:
                     files.append(stack.enter_context(_created(path)))

@@ -55,10 +55,10 @@ def _is_token(text: str) -> bool:
     return has_token_shape(text.strip())
 
 
-def user_names(given: Any) -> Any:
+def user_names(value: Any) -> Any:
     """The names of users as an option or argument was given them: `-` stands for standard input, and is nobody's name."""
     # decision 123
-    for name in (given,) if isinstance(given, str) else given or ():
+    for name in (value,) if isinstance(value, str) else value or ():
         if fold(name) == "-":
             raise InvalidInput("'-' is no user name", "for a user whose name is '-', use session ids")
         if len(name) > _SHORTER_THAN_TOKENS and _is_token(name):  # it would be kept, and shown, as a name
@@ -66,4 +66,4 @@ def user_names(given: Any) -> Any:
                 "a token is not a user name",
                 "for the session of a token: authctl tokens --help",
             )
-    return given
+    return value

@@ -26,8 +26,8 @@ def confirm_revocation(cli: Cli, selection: "SessionFilter", max_affected: int |
     total = preview.summary.total
     question, owed = f"revoke {counted(total, 'session')}? [y/N]", "y"
     if selection.everything:
-        meant = "everybody has to sign in again, and whoever signs in before this is done is revoked, too"
-        question, owed = f"{meant}. Type {total} to revoke them:", str(total)
+        consequence = "everybody has to sign in again, and whoever signs in before this is done is revoked, too"
+        question, owed = f"{consequence}. Type {total} to revoke them:", str(total)
     return _agreed(cli, preview, "revoke", "session", question, owed, yes)
 
 
@@ -71,13 +71,13 @@ def _agreed(cli: Cli, preview: "Preview", deed: str, noun: str, question: str, o
 
 def show_preview(preview: "Preview", deed: str, noun: str) -> None:
     """Say which sessions a deed would hit: counted by user, application and status, and a few of them in a table."""
-    found = preview.summary
-    talk(f"this would {deed} {counted(found.total, noun)}, {found.web:,} of them web sessions")
-    talk(f"by user: {_shares(found.users)}")
-    talk(f"by application: {_shares(found.applications)}")
-    by_status = (("active", found.active), ("expired", found.expired))
+    summary = preview.summary
+    talk(f"this would {deed} {counted(summary.total, noun)}, {summary.web:,} of them web sessions")
+    talk(f"by user: {_shares(summary.users)}")
+    talk(f"by application: {_shares(summary.applications)}")
+    by_status = (("active", summary.active), ("expired", summary.expired))
     talk(f"by status: {', '.join(f'{status} {count:,}' for status, count in by_status if count)}")
-    if found.total > len(preview.sessions):
+    if summary.total > len(preview.sessions):
         talk(f"the {len(preview.sessions)} most recently used of them:")
     talk_many(map(records.session, preview.sessions), render.PREVIEWED)
 
@@ -97,8 +97,8 @@ def settings_in_words(settings: Mapping[str, tuple[Any, Any]]) -> list[str]:
     """What would change besides the profiles: how long ended sessions are kept, and which profile new ones get."""
     lines = [f"{name} {old} -> {new}" for name, (old, new) in settings.items() if name != "assignments"]
     old, new = settings.get("assignments", ([], []))
-    lines += [f"assignment withdrawn: {_assignment(one)}" for one in old if one not in new]
-    lines += [f"assignment added: {_assignment(one)}" for one in new if one not in old]
+    lines += [f"assignment withdrawn: {_assignment(assignment)}" for assignment in old if assignment not in new]
+    lines += [f"assignment added: {_assignment(assignment)}" for assignment in new if assignment not in old]
     if len(lines) == len(settings) - 1 and "assignments" in settings:
         lines.append("assignments: the same in another order")
     return lines
@@ -116,8 +116,8 @@ def _profile(difference: "ProfileDifference") -> str | None:
         return f"{name}: withdrawn; its present sessions keep its rules"
     if difference.after and difference.change == "added":
         document = difference.after.to_document()
-        said = ", ".join(f"{field} {document[field]}" for field in ("idle_timeout", "absolute_timeout"))
-        return f"{name}: added, {said}"
+        limits = ", ".join(f"{field} {document[field]}" for field in ("idle_timeout", "absolute_timeout"))
+        return f"{name}: added, {limits}"
     changed = [line for field, (old, new) in difference.fields().items() for line in _changes(field, old, new)]
     return f"{name}: {', '.join(changed)}" if changed else None
 

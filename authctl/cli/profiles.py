@@ -25,7 +25,7 @@ def list_(ctx: typer.Context, output: Output = None, quiet: Quiet = False) -> No
     """List the profiles in force."""
     cli = start(ctx, output, quiet)
     profiles = cli.registry.profiles.in_force()
-    cli.show_many((records.profile(one, profiles) for one in profiles.profiles.values()), render.PROFILES)
+    cli.show_many((records.profile(profile_, profiles) for profile_ in profiles.profiles.values()), render.PROFILES)
 
 
 @app.command()
@@ -91,17 +91,19 @@ def apply(
     path, wanted, _ = _checked(cli, file)
     if dry_run:
         show_profiles(cli, wanted)
-        found = cli.registry.profiles.apply(wanted, note=note, actor=actor, dry_run=True)
+        outcome = cli.registry.profiles.apply(wanted, note=note, actor=actor, dry_run=True)
         done = "dry run, nothing was changed: would apply"
     else:
         cli.check_note(note)
         bound = confirm_profiles(cli, wanted, yes)
-        found = cli.registry.profiles.apply(wanted, note=cli.note(note), actor=actor, bound=bound)
+        outcome = cli.registry.profiles.apply(wanted, note=cli.note(note), actor=actor, bound=bound)
         done = "applied"
-    living = f"{found.shortened:,} active sessions shortened, {found.lengthened:,} lengthened, {found.ended:,} ended"
-    if found.unmet:
-        living += f", {found.unmet:,} whose sign-in does not meet new conditions"
-    cli.report(records.application_of_profiles(found), f"{done} {path}: {living}")
+    changes = (
+        f"{outcome.shortened:,} active sessions shortened, {outcome.lengthened:,} lengthened, {outcome.ended:,} ended"
+    )
+    if outcome.unmet:
+        changes += f", {outcome.unmet:,} whose sign-in does not meet new conditions"
+    cli.report(records.application_of_profiles(outcome), f"{done} {path}: {changes}")
 
 
 def _say_settings(cli: Cli, wanted: ProfileSet) -> None:

@@ -32,19 +32,21 @@ class Group(TyperGroup):
 def _gathering(parser: Any, params: Sequence[Any], ctx: Any) -> Any:
     """The parser, which gathers what each option is given that takes one value, and gives back that one."""
     single = [
-        one for one in params if one.param_type_name == "option" and not (one.multiple or one.is_flag or one.count)
+        option
+        for option in params
+        if option.param_type_name == "option" and not (option.multiple or option.is_flag or option.count)
     ]
-    for one in single:
+    for option in single:
         parser.add_option(
-            obj=one, opts=one.opts, dest=one.name, action="append", nargs=one.nargs
+            obj=option, opts=option.opts, dest=option.name, action="append", nargs=option.nargs
         )  # in the place of "store"
     parse = parser.parse_args
 
     def parse_args(args: list[str]) -> tuple[dict[str, Any], list[str], list[Any]]:
         values, rest, order = parse(args)
-        for one in single:
-            if one.name in values:
-                values[one.name] = _one_value(one, values[one.name], ctx)
+        for option in single:
+            if option.name in values:
+                values[option.name] = _one_value(option, values[option.name], ctx)
         return values, rest, order
 
     parser.parse_args = parse_args

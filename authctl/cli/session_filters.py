@@ -188,22 +188,22 @@ def check_found(not_found: Sequence[str], hint: str | None = None) -> None:
         raise NotFound(f"no session {', '.join(map(quoted, named))}{beyond}", hint)
 
 
-def read_ids(cli: Cli, given: Sequence[str]) -> Targets:
+def read_ids(cli: Cli, arguments: Sequence[str]) -> Targets:
     """The ids as given, with the lines of standard input in the place of `-`. An argument that is no id is refused later."""
     targets = Targets((), {})
-    for text in given:
+    for text in arguments:
         targets = _with_lines(cli, targets, cli.lines()) if text == "-" else _with_text(targets, text)
     return targets
 
 
-def read_ids_or_tokens(cli: Cli, given: Sequence[str]) -> Targets:
+def read_ids_or_tokens(cli: Cli, arguments: Sequence[str]) -> Targets:
     """The same of ids and tokens, without what was pasted around them.
 
     Raises InvalidInput for an argument that is neither, and where standard input has neither; it is never shown, since it may be a
     broken token.
     """
     targets = Targets((), {})
-    for text in given:
+    for text in arguments:
         lines = list(map(strip_token, cli.lines() if text == "-" else [text]))
         if not any(map(_is_id_or_token, lines)):
             where = "standard input has" if text == "-" else "an argument is"

@@ -89,10 +89,10 @@ def list_(
         raise InvalidInput("--sort and --after are for a list", "leave out --count or --group-by")
     groups = None if group_by is None else cli.registry.groups(group_by, selection)
     if count:
-        found = cli.registry.count(selection) if groups is None else len(groups)
+        number = cli.registry.count(selection) if groups is None else len(groups)
         as_json = cli.form in (Format.JSON, Format.NDJSON)
-        cli.show_line(f'{{"count": {found}}}' if as_json else str(found))
-        say_of_users(ctx, cli, selection, is_empty=not found)
+        cli.show_line(f'{{"count": {number}}}' if as_json else str(number))
+        say_of_users(ctx, cli, selection, is_empty=not number)
         return
     if groups is not None:
         cli.show_cut(map(records.group, groups), render.GROUPS, limit)
@@ -200,13 +200,13 @@ def end(
     from authctl.tokens import has_token_shape
 
     cli = start(ctx, output, quiet)
-    meant = read_ids_or_tokens(cli, targets)
+    chosen = read_ids_or_tokens(cli, targets)
     if any(has_token_shape(strip_token(target)) for target in targets):
         warn_of_argument(cli)
     with cli.progress_told("ending", "ids") as progress:
-        outcome = cli.registry.end(meant.texts, actor=actor, progress=progress)
-    outcome = outcome._replace(not_found=meant.not_found(outcome.not_found))
-    meant.warn_of_unusable(cli)
+        outcome = cli.registry.end(chosen.texts, actor=actor, progress=progress)
+    outcome = outcome._replace(not_found=chosen.not_found(outcome.not_found))
+    chosen.warn_of_unusable(cli)
     total = outcome.ended + outcome.already_ended
     with cli.last_line(f"ended {counted(outcome.ended, 'session')}; {outcome.already_ended:,} had already ended"):
         rest = f"authctl sessions list --status expired --kind all --limit {total}"

@@ -66,11 +66,11 @@ def _piped(limit: int) -> bytes:
     return sys.stdin.buffer.read(limit + 3) if sys.stdin else b""
 
 
-def read_token(cli: Cli, given: str | None) -> str:
+def read_token(cli: Cli, typed: str | None) -> str:
     """The token as given, or the one line of standard input. Raises InvalidInput beyond 4 KiB."""
-    if given is not None and given != "-":
+    if typed is not None and typed != "-":
         warn_of_argument(cli)
-        token = given.encode(errors="surrogateescape")
+        token = typed.encode(errors="surrogateescape")
     else:
         token = cli.ask("authctl: token: ").encode() if cli.can_ask else _piped(LONGEST_TOKEN)
         token = token.removesuffix(b"\n").removesuffix(b"\r")
@@ -79,17 +79,17 @@ def read_token(cli: Cli, given: str | None) -> str:
     return token.decode("ascii", "replace")
 
 
-def read_pasted_token(cli: Cli, given: str | None) -> str:
+def read_pasted_token(cli: Cli, typed: str | None) -> str:
     """The token as given, or all of standard input, without what was pasted around it. Raises InvalidInput where that is no token."""
-    if given is not None and given != "-":
+    if typed is not None and typed != "-":
         warn_of_argument(cli)
-        text = given
+        text = typed
     else:
         text = cli.ask("authctl: token: ") if cli.can_ask else _piped(_LONGEST_PASTED).decode("utf-8", "replace")
     token = strip_token(text)
     if not has_token_shape(token):
-        what = "this is not one whole token" if token else "there is no token"  # never shown: it may be a broken one
-        raise InvalidInput(what, "give one token, as it was issued: authctl tokens revoke --note WHY < token")
+        message = "this is not one whole token" if token else "there is no token"  # never shown: it may be a broken one
+        raise InvalidInput(message, "give one token, as it was issued: authctl tokens revoke --note WHY < token")
     return token
 
 

@@ -40,8 +40,8 @@ def list_(
 ) -> None:
     """List users with the number of their sessions, most recently used first."""
     cli = start(ctx, output, quiet)
-    found = (user for user in cli.registry.users.list() if not disabled or user.user.disabled_at is not None)
-    cli.show_cut(map(records.user, found), render.USERS, limit)
+    listed = (user for user in cli.registry.users.list() if not disabled or user.user.disabled_at is not None)
+    cli.show_cut(map(records.user, listed), render.USERS, limit)
 
 
 @app.command()
@@ -63,10 +63,10 @@ def disable(
 ) -> None:
     """Disable users: end their sessions and refuse new tokens. Disabling an account in another system does not end its sessions here."""
     cli = start(ctx, output, quiet)
-    meant = _read_names(cli, users)
+    usernames = _read_names(cli, users)
     note = cli.note(note, may_ask=not dry_run and "-" not in users)
-    outcomes = cli.registry.users.disable_all(meant, note=note, actor=actor, dry_run=dry_run)
-    warn_of_similar(cli, meant)
+    outcomes = cli.registry.users.disable_all(usernames, note=note, actor=actor, dry_run=dry_run)
+    warn_of_similar(cli, usernames)
     _show(cli, outcomes, _disabled, is_one=_is_one(users))
 
 
@@ -92,9 +92,9 @@ def enable(
 ) -> None:
     """Enable disabled users, so that they can sign in again. Ended sessions stay ended."""
     cli = start(ctx, output, quiet)
-    meant = _read_names(cli, users)
+    usernames = _read_names(cli, users)
     note = cli.note(note, may_ask="-" not in users)
-    outcomes = cli.registry.users.enable_all(meant, note=note, actor=actor)
+    outcomes = cli.registry.users.enable_all(usernames, note=note, actor=actor)
     _show(cli, outcomes, _enabled, is_one=_is_one(users))
 
 
@@ -114,9 +114,9 @@ def password_changed(
 ) -> None:
     """Record a password change, and end the sessions that the profiles end for it. Later sign-ins are not affected."""
     cli = start(ctx, output, quiet)
-    meant = _read_names(cli, users)
+    usernames = _read_names(cli, users)
     note = cli.note(note, may_ask="-" not in users)
-    outcomes = cli.registry.users.passwords_changed(meant, note=note, actor=actor)
+    outcomes = cli.registry.users.passwords_changed(usernames, note=note, actor=actor)
     _show(cli, outcomes, _password_changed, is_one=_is_one(users))
 
 
@@ -129,36 +129,36 @@ def _ended(outcome: "UserOutcome") -> str:
     return f"{counted(outcome.ended, 'active session')} ended"
 
 
-def _is_one(given: Sequence[str]) -> bool:
+def _is_one(arguments: Sequence[str]) -> bool:
     """Whether a single name was typed, whose answer is one object; several, and whatever standard input has, are a list."""
-    return len(given) == 1 and "-" not in given
+    return len(arguments) == 1 and "-" not in arguments
 
 
-def _read_names(cli: Cli, given: Sequence[str]) -> Sequence[str]:
+def _read_names(cli: Cli, arguments: Sequence[str]) -> Sequence[str]:
     """The names as given, with the lines of standard input in the place of `-`.
 
     Raises NotFound where there are none.
     """
-    found: Sequence[str] = user_names(
-        [name for text in given for name in (cli.lines("username", first_name) if text == "-" else (text,))]
+    usernames: Sequence[str] = user_names(
+        [name for text in arguments for name in (cli.lines("username", first_name) if text == "-" else (text,))]
     )
-    if "-" in given and found and (form := format_of_names(found[0])):
+    if "-" in arguments and usernames and (form := format_of_names(usernames[0])):
         raise InvalidInput(f"standard input is {form}", "one user name per line, such as: authctl users list -o id")
-    if not found:
+    if not usernames:
         raise NotFound("no names on standard input", "one name a line")
-    return found
+    return usernames
 
 
-def _say_each(cli: Cli, outcomes: Sequence["UserOutcome"], said: Callable[["UserOutcome"], str]) -> None:
+def _say_each(cli: Cli, outcomes: Sequence["UserOutcome"], words: Callable[["UserOutcome"], str]) -> None:
     """Say what became of each user, ten at most, and of whom no session is known."""
     for outcome in outcomes[:_MOST_SAID]:
-        cli.say(said(outcome))
+        cli.say(words(outcome))
     if len(outcomes) > _MOST_SAID:
         cli.say(f"and {counted(len(outcomes) - _MOST_SAID, 'user')} more ({len(outcomes):,} in all)")
     warn_of_unknown(cli, [outcome.user.username for outcome in outcomes if not outcome.known])
 
 
-def _show(cli: Cli, outcomes: Sequence["UserOutcome"], said: Callable[["UserOutcome"], str], *, is_one: bool) -> None:
+def _show(cli: Cli, outcomes: Sequence["UserOutcome"], words: Callable[["UserOutcome"], str], *, is_one: bool) -> None:
     """Show the sessions that ended, and then what became of each user."""
     ended = sum(outcome.ended for outcome in outcomes)
     listed = [session for outcome in outcomes for session in outcome.sessions]
@@ -171,4 +171,4 @@ def _show(cli: Cli, outcomes: Sequence["UserOutcome"], said: Callable[["UserOutc
             record = records.user_change(outcomes[0]) if is_one else {"sessions": list(map(records.session, listed))}
             cli.show_outcome(record, render.ENDED, ended, rest)
     finally:
-        _say_each(cli, outcomes, said)
+        _say_each(cli, outcomes, words)

@@ -59,7 +59,7 @@ def texts_of(value: Texts) -> tuple[str, ...]:
 
 
 def checked_texts(
-    value: Texts, what: str, check: Callable[[str], str] | None = None, key: Callable[[str], str] = fold
+    value: Texts, name: str, check: Callable[[str], str] | None = None, key: Callable[[str], str] = fold
 ) -> Texts:
     """A criterion with each text once, where texts of the same key are the same; one text alone is that text.
 
@@ -68,10 +68,10 @@ def checked_texts(
     if value is None:
         return None
     if not isinstance(value, str) and not value:
-        raise InvalidInput(f"no {what} is given, where at least one has to be")
+        raise InvalidInput(f"no {name} is given, where at least one has to be")
     once: dict[str, str] = {}
     for text in texts_of(value):
-        check(text) if check else checked_field(text, what)
+        check(text) if check else checked_field(text, name)
         once.setdefault(key(text), text)
     texts = tuple(once.values())
     return texts[0] if len(texts) == 1 else texts
@@ -141,26 +141,26 @@ class SessionFilter(_Criteria):
         return {k: list(v) if isinstance(v, tuple) else v for k, v in values if v not in (None, (), False)}
 
 
-def _checked(given: _Criteria) -> _Criteria:
-    statuses = (given.status,) if isinstance(given.status, str) else given.status
-    for value, choices in (*((one, Status) for one in statuses), (given.kind, Kind), (given.wipe, Wipe)):
+def _checked(criteria: _Criteria) -> _Criteria:
+    statuses = (criteria.status,) if isinstance(criteria.status, str) else criteria.status
+    for value, choices in (*((one, Status) for one in statuses), (criteria.kind, Kind), (criteria.wipe, Wipe)):
         if value is not None and value not in tuple(choices):
             raise InvalidInput(f"{quoted(value)} is none of: {', '.join(choices)}")
-    statuses = (Status.REVOKED,) if given.wipe is not None and not statuses else statuses
-    if given.search is not None and not fold(given.search):
+    statuses = (Status.REVOKED,) if criteria.wipe is not None and not statuses else statuses
+    if criteria.search is not None and not fold(criteria.search):
         raise InvalidInput("the search is blank")
     for name in ("search", "key_id"):
-        checked_field(getattr(given, name) or "", name.replace("_", " "))
-    return given._replace(
-        username=checked_texts(given.username, "username", username),
-        application=checked_texts(given.application, "application"),
-        device=checked_texts(given.device, "device"),
-        platform=checked_texts(given.platform, "platform"),
-        profile=checked_texts(given.profile, "profile", profile_name),
+        checked_field(getattr(criteria, name) or "", name.replace("_", " "))
+    return criteria._replace(
+        username=checked_texts(criteria.username, "username", username),
+        application=checked_texts(criteria.application, "application"),
+        device=checked_texts(criteria.device, "device"),
+        platform=checked_texts(criteria.platform, "platform"),
+        profile=checked_texts(criteria.profile, "profile", profile_name),
         status=tuple(status for status in Status if status in statuses),
-        created_since=_instant(given.created_since),
-        created_before=_instant(given.created_before),
-        used_since=_instant(given.used_since),
-        unused_since=_instant(given.unused_since),
-        expires_before=_instant(given.expires_before),
+        created_since=_instant(criteria.created_since),
+        created_before=_instant(criteria.created_before),
+        used_since=_instant(criteria.used_since),
+        unused_since=_instant(criteria.unused_since),
+        expires_before=_instant(criteria.expires_before),
     )

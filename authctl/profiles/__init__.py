@@ -37,9 +37,9 @@ def check(raw: bytes, name: str) -> tuple[ProfileSet, tuple[str, ...]]:
     document.raise_faults()
     profiles = _profile_set(file)
     warnings = [
-        (document.value_position(("profiles", written, *path)), what)
+        (document.value_position(("profiles", written, *path)), warning)
         for written, profile in zip(file.profiles, profiles.profiles.values(), strict=True)
-        for path, what in advice(profile)
+        for path, warning in advice(profile)
     ]
     return profiles, tuple(document.said(warnings))
 

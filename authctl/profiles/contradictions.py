@@ -89,10 +89,10 @@ def _pair(profile: WrittenProfile) -> _Found:
         return
     for field, timeout in (("idle_timeout", profile.idle), ("absolute_timeout", profile.absolute)):
         if (profile.access_lifetime or 0) > timeout:
-            said = f"{field}, {format_timeout(timeout)}"
+            setting = f"{field}, {format_timeout(timeout)}"
             yield (
                 "access_lifetime",
-                f"access_lifetime must not be longer than {said}: its refresh token would end first",
+                f"access_lifetime must not be longer than {setting}: its refresh token would end first",
             )
 
 

@@ -232,8 +232,8 @@ def _profiles_differ(replaced: "View", restored: "View") -> bool:
 def _enabled_since(replaced: "View", restored: "View") -> tuple[str, ...]:
     """The users who are disabled in one, and were not in the other."""
     disabled = {names.fold(user.username) for user in replaced.users() if user.disabled_at is not None}
-    found = (user for user in restored.users() if user.disabled_at is not None)
-    return tuple(user.username for user in found if names.fold(user.username) not in disabled)[:MOST_LISTED]
+    users = (user for user in restored.users() if user.disabled_at is not None)
+    return tuple(user.username for user in users if names.fold(user.username) not in disabled)[:MOST_LISTED]
 
 
 def _check_present(place: Home) -> ChainHead | None:
@@ -256,6 +256,6 @@ def _refused_where_damaged(place: Home) -> Iterator[None]:
     try:
         yield
     except IntegrityFailure as error:
-        what = f"the registry that is there cannot be replaced while it is damaged: {error.message}"
+        message = f"the registry that is there cannot be replaced while it is damaged: {error.message}"
         beside = f"{place.registry.name}-wal and -shm"
-        raise Refused(what, f"move {place.registry} away, and what lies beside it as {beside}") from None
+        raise Refused(message, f"move {place.registry} away, and what lies beside it as {beside}") from None

@@ -25,7 +25,7 @@ class BatchSize:
         self._largest = largest
         self._seconds = seconds
 
-    def learn(self, took: float) -> None:
+    def learn(self, seconds: float) -> None:
         """Learn the size from the seconds for which a batch of this size held the lock."""
-        fitting = int(self.size * self._seconds / max(took, 1e-6))
+        fitting = int(self.size * self._seconds / max(seconds, 1e-6))
         self.size = max(1, min(self._largest, _GROWTH * self.size, fitting))

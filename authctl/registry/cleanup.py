@@ -132,14 +132,14 @@ class _Removal:
         batches = BatchSize(batch_size or _FIRST_BATCH, _LARGEST_BATCH, _LOCK_SECONDS)
         after: Cursor | None = None
         while True:
-            batch, after, took = self._remove_batch(batches.size, after)
+            batch, after, seconds = self._remove_batch(batches.size, after)
             sleep(BREATH_SECONDS)
             removed = Removable(*map(sum, zip(removed, batch, strict=True)))
             progress(removed.total, due)
             if after is None:
                 return removed
             if batch_size is None:
-                batches.learn(took)
+                batches.learn(seconds)
 
     def finish(self, removed: Removable) -> None:
         """Remove what no session needs any more, let the store do its upkeep, and record the number of removed sessions."""

@@ -61,5 +61,5 @@ def check_clock(clock: int, recorded: int) -> None:
     """Raise Refused when the clock is too far behind the recorded time to begin anything."""
     # decision 87
     if recorded - clock > TOLERANCE:
-        what = f"the clock says {format_instant(clock)}, and the registry has seen {format_instant(recorded)}"
-        raise Refused(what, "set the clock; if it was ahead before: authctl doctor --accept-clock --note WHY")
+        message = f"the clock says {format_instant(clock)}, and the registry has seen {format_instant(recorded)}"
+        raise Refused(message, "set the clock; if it was ahead before: authctl doctor --accept-clock --note WHY")

@@ -34,8 +34,8 @@ def is_cursor(text: str) -> bool:
 def write_cursor(listed: SessionList, place: Place) -> str:
     """The cursor of a place in a list."""
     key = None if place.key is None else place.key.key
-    said = [_name_of(listed), key, place.number, place.mark, place.event]
-    raw = json.dumps(said, ensure_ascii=False, separators=(",", ":")).encode()
+    parts = [_name_of(listed), key, place.number, place.mark, place.event]
+    raw = json.dumps(parts, ensure_ascii=False, separators=(",", ":")).encode()
     return _BEGINNING + urlsafe_b64encode(_checksum(raw) + raw).decode().rstrip("=")
 
 
@@ -55,8 +55,8 @@ def read_cursor(listed: SessionList, text: str) -> Place:
 
 def no_cursor(text: str) -> InvalidInput:
     """What is wrong with a text that is no cursor."""
-    what = f"{names.quoted(text)} is no cursor, or not the whole of one"
-    return InvalidInput(what, "give what the page before said after --after, unchanged")
+    message = f"{names.quoted(text)} is no cursor, or not the whole of one"
+    return InvalidInput(message, "give what the page before said after --after, unchanged")
 
 
 def is_sort_key(key: tuple[Any, ...]) -> bool:
@@ -106,5 +106,5 @@ def _name_of(listed: SessionList) -> str:
         else sorted({names.fold(str(one)) for one in (value if isinstance(value, list) else [value])})
         for name, value in listed.selection.criteria().items()
     }
-    said = json.dumps([listed.sort, criteria], sort_keys=True)
-    return sha256(said.encode()).hexdigest()[:_LIST_LENGTH]
+    description = json.dumps([listed.sort, criteria], sort_keys=True)
+    return sha256(description.encode()).hexdigest()[:_LIST_LENGTH]

@@ -79,8 +79,8 @@ class OutsideHead:
         try:
             agrees = audit_head.advance(self._file, self._registry_id(), before, head, self._has)
         except (OSError, AuthctlError) as error:
-            said = reason(error) if isinstance(error, OSError) else error.message
-            self._warn(f"done, but the head of the audit log could not be written: {said}")
+            why = reason(error) if isinstance(error, OSError) else error.message
+            self._warn(f"done, but the head of the audit log could not be written: {why}")
             return
         if not agrees:
             self._agrees = False
@@ -104,14 +104,14 @@ def check_identity(view: "View") -> None:
     # decision 91
     first, known_as = view.event(1), view.registry_id()
     if first is not None and first.subject != known_as:
-        what = f"the registry was tampered with: it is {names.quoted(known_as)}, and its audit log begins another"
-        raise IntegrityFailure(what, "restore the newest backup")
+        message = f"the registry was tampered with: it is {names.quoted(known_as)}, and its audit log begins another"
+        raise IntegrityFailure(message, "restore the newest backup")
 
 
 def behind_head(head: Head, last: int) -> IntegrityFailure:
     """The error for an audit log that does not contain the head; `last` is the number of its last event."""
     missing = f"it ends with event {last}" if last < head.seq else f"event {head.seq} is another"
-    what = f"the audit log was cut off or replaced, or an old registry put back: {missing}, and audit.head knows {head.seq}"
+    message = f"the audit log was cut off or replaced, or an old registry put back: {missing}, and audit.head knows {head.seq}"
     return IntegrityFailure(
-        what, "restore the newest registry, or accept this one as it is: authctl audit accept --note WHY"
+        message, "restore the newest registry, or accept this one as it is: authctl audit accept --note WHY"
     )

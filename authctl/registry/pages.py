@@ -96,15 +96,15 @@ def read_part(view: "View", listed: SessionList, now: int, size: int | None, pla
 
 
 def _in_own_order(view: "View", selection: SessionFilter, now: int, size: int, place: Place) -> Part:
-    found = view.page(selection, now, size, _since(place))
-    return Part((), found.sessions, place._replace(key=found.after) if found.after else None)
+    page = view.page(selection, now, size, _since(place))
+    return Part((), page.sessions, place._replace(key=page.after) if page.after else None)
 
 
 def _sorted(view: "View", selection: SessionFilter, sort: Sort, now: int, size: int | None, place: Place) -> Part:
-    found = view.in_order(selection, now, sort, None if size is None else size + 1, _since(place))
-    if size is None or len(found) <= size:
-        return Part(found, [], None)
-    return Part(found[:size], [], place._replace(key=view.sorted_place(sort, found[size - 1])))
+    numbers = view.in_order(selection, now, sort, None if size is None else size + 1, _since(place))
+    if size is None or len(numbers) <= size:
+        return Part(numbers, [], None)
+    return Part(numbers[:size], [], place._replace(key=view.sorted_place(sort, numbers[size - 1])))
 
 
 def _since(place: Place) -> Cursor | None:
@@ -114,10 +114,10 @@ def _since(place: Place) -> Cursor | None:
 
 def _by_number(view: "View", listed: SessionList, now: int, size: int, place: Place) -> Part:
     behind = place.number or 0
-    found = view.moved(listed.selection, now, size + 1, Cursor((behind,), since=place.mark), listed.sort)
-    if len(found) <= size:  # the one more would tell that there is a next page
-        return Part((), found, None)
-    shown = found[:size]
+    moved = view.moved(listed.selection, now, size + 1, Cursor((behind,), since=place.mark), listed.sort)
+    if len(moved) <= size:  # the one more would tell that there is a next page
+        return Part((), moved, None)
+    shown = moved[:size]
     return Part((), shown, place._replace(number=shown[-1].number if shown else behind))
 
 
@@ -128,6 +128,6 @@ def _last_event(view: "View") -> Event:
 
 def _is_replaced(view: "View", known: Event) -> bool:
     """Whether the registry has not the history that it had when the walk was last here, or does not tell what moved since."""
-    found = view.event(known.seq)
-    is_same = found is None if known.seq == 0 else found is not None and found.hash[:_HASH_LENGTH] == known.hash
+    event = view.event(known.seq)
+    is_same = event is None if known.seq == 0 else event is not None and event.hash[:_HASH_LENGTH] == known.hash
     return not is_same or view.has_event_since(known.seq, _REPLACING)

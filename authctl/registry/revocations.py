@@ -135,10 +135,10 @@ def check_target(selection: SessionFilter) -> None:
     if selection.wipe is not None:
         message = "--wipe selects sessions that are revoked already: there is nothing to revoke"
         raise InvalidInput(message, f"to see them: authctl sessions list --kind all --wipe {selection.wipe}")
-    given = set(selection.criteria()) - {"except_ids", "everything"}
-    if selection.everything and given - {"status"}:
+    criteria = set(selection.criteria()) - {"except_ids", "everything"}
+    if selection.everything and criteria - {"status"}:
         raise InvalidInput("--all cannot be combined with a filter", "leave out --all, or the filter")
-    if not given and not selection.everything:
+    if not criteria and not selection.everything:
         raise InvalidInput("no sessions were selected", "give ids, --user, another filter, or --all")
 
 

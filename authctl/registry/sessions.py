@@ -108,22 +108,22 @@ class Listing(Iterator[Session]):
         return next(self._sessions)
 
     def _walk(self, after: str | None, limit: int | None) -> Iterator[Session]:
-        given = self._list
+        listed = self._list
         with self._installation.snapshot() as (view, now):
-            wanted = _with_whole_ids(view, given, after)
-            place: Place | None = _place(view, given, wanted, now, after)
+            wanted = _with_whole_ids(view, listed, after)
+            place: Place | None = _place(view, listed, wanted, now, after)
         shown = _Numbers()
         size, batch = _FIRST_BATCH, _BATCH
         while place is not None and (limit is None or len(shown) < limit):
             left = None if limit is None else limit - len(shown)
             with self._installation.store.view() as view:
-                part = read_part(view, wanted, now, _size(given.sort, size, left), place)
+                part = read_part(view, wanted, now, _size(listed.sort, size, left), place)
             for session in self._rows(part, now):
                 if session.number not in shown:
                     shown.add(session.number)
                     yield session
             place, size = part.place, batch
-        self.next = None if place is None else write_cursor(given, place)
+        self.next = None if place is None else write_cursor(listed, place)
 
     def _rows(self, part: Part, now: int) -> Iterator[Session]:
         for start in range(0, len(part.numbers), _BATCH):
@@ -144,30 +144,30 @@ def page(
     """Read one page in one snapshot. Contract: `Registry.page`."""
     if limit < 1:
         raise InvalidInput(f"a page has at least one session, not {limit}")
-    given = SessionList(selection, None if sort is None else Sort.parse(sort))
+    wanted_list = SessionList(selection, None if sort is None else Sort.parse(sort))
     with installation.snapshot() as (view, now):
-        wanted = _with_whole_ids(view, given, after)
-        part = read_part(view, wanted, now, min(limit, _LARGEST_PAGE), _place(view, given, wanted, now, after))
+        wanted = _with_whole_ids(view, wanted_list, after)
+        part = read_part(view, wanted, now, min(limit, _LARGEST_PAGE), _place(view, wanted_list, wanted, now, after))
         shown = (*(view.numbered(part.numbers, now) if part.numbers else ()), *part.sessions)
-    return SessionPage(shown, None if part.place is None else write_cursor(given, part.place))
+    return SessionPage(shown, None if part.place is None else write_cursor(wanted_list, part.place))
 
 
-def _with_whole_ids(view: "View", given: SessionList, after: str | None) -> SessionList:
-    selection = given.selection
+def _with_whole_ids(view: "View", wanted: SessionList, after: str | None) -> SessionList:
+    selection = wanted.selection
     if after is not None and is_cursor(after):  # who is spared may have been removed since the page before
         spared = tuple(text for text in selection.except_ids if resolve(view, text) is not None)
         selection = selection.narrowed(except_ids=spared)
-    return given._replace(selection=with_whole_ids(view, selection)[0])
+    return wanted._replace(selection=with_whole_ids(view, selection)[0])
 
 
-def _place(view: "View", given: SessionList, wanted: SessionList, now: int, after: str | None) -> Place:
+def _place(view: "View", listed: SessionList, wanted: SessionList, now: int, after: str | None) -> Place:
     """Where a walk goes on: at its beginning, after a cursor, or after a session where that now stands in the list."""
     if after is None:
         return begin(view)
     if not is_cursor(after):
         return begin(view, _place_of(view, wanted, _session(view, after, now), now))
-    place = read_cursor(given, after)
-    if place.key is None or given.sort is not None:
+    place = read_cursor(listed, after)
+    if place.key is None or listed.sort is not None:
         is_key = place.key is None or is_sort_key(place.key.key)
         resumed = place.key
     else:

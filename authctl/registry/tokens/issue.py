@@ -83,34 +83,34 @@ class CheckedSignIn(NamedTuple):
     """device, platform, application_version, ip, user_agent and referrer; None for a fact that is not known."""
 
 
-def check_sign_in(kind: type[Login], given: Login, signed_in_with: str | None) -> CheckedSignIn:
+def check_sign_in(kind: type[Login], arguments: Login, signed_in_with: str | None) -> CheckedSignIn:
     """Check the arguments of a sign-in. Raises InvalidInput for a text that cannot be accepted."""
-    _check_names(kind, given)
-    facts: Mapping[str, Any] = given
+    _check_names(kind, arguments)
+    facts: Mapping[str, Any] = arguments
     sign_in = CheckedSignIn(
-        names.username(given["username"]),
-        given["application"],
-        given.get("profile"),
-        given.get("kind", "application"),
+        names.username(arguments["username"]),
+        arguments["application"],
+        arguments.get("profile"),
+        arguments.get("kind", "application"),
         signed_in_with,
-        given.get("lifetime"),
+        arguments.get("lifetime"),
         {name: facts.get(name) or None for name in _DETAILS},
     )
     _check_texts(sign_in)
     return sign_in
 
 
-def _check_names(kind: Any, given: Mapping[str, Any]) -> None:
+def _check_names(kind: Any, arguments: Mapping[str, Any]) -> None:
     """Raise TypeError for arguments that are missing or unknown, as a call of a function that lists them."""
-    if missing := kind.__required_keys__ - given.keys():
+    if missing := kind.__required_keys__ - arguments.keys():
         raise TypeError(f"missing keyword arguments: {', '.join(sorted(missing))}")
-    if unexpected := given.keys() - kind.__required_keys__ - kind.__optional_keys__:
+    if unexpected := arguments.keys() - kind.__required_keys__ - kind.__optional_keys__:
         raise TypeError(f"unexpected keyword arguments: {', '.join(sorted(unexpected))}")
 
 
-def issue(installation: Installation, reader: TokenReader, given: SignIn, actor: str | None) -> Issued:
+def issue(installation: Installation, reader: TokenReader, arguments: SignIn, actor: str | None) -> Issued:
     """Register the session and its event in one transaction, and mint its tokens there. Contract: `Registry.issue`."""
-    sign_in = check_sign_in(SignIn, given, given.get("signed_in_with"))
+    sign_in = check_sign_in(SignIn, arguments, arguments.get("signed_in_with"))
     installation.head.check()
     with installation.change(actor) as unit:
         return register(unit, reader, sign_in, profile_for(unit.tx, sign_in))
@@ -214,8 +214,8 @@ def _check_texts(sign_in: CheckedSignIn) -> None:
     if sign_in.kind not in tuple(Kind):
         raise InvalidInput(f"no such kind: {names.quoted(sign_in.kind)}", f"one of: {', '.join(Kind)}")
     if sign_in.signed_in_with not in (None, *SIGN_IN_METHODS):
-        how = names.quoted(str(sign_in.signed_in_with))
-        raise InvalidInput(f"no such way to sign in: {how}", f"one of: {', '.join(SIGN_IN_METHODS)}")
+        method = names.quoted(str(sign_in.signed_in_with))
+        raise InvalidInput(f"no such way to sign in: {method}", f"one of: {', '.join(SIGN_IN_METHODS)}")
 
 
 def _check_enabled(view: "View", username: str) -> None:

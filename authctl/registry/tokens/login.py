@@ -26,10 +26,12 @@ class _State(NamedTuple):
     last_seq: int
 
 
-def login(installation: Installation, reader: TokenReader, given: Login, password: str, actor: str | None) -> Issued:
+def login(
+    installation: Installation, reader: TokenReader, arguments: Login, password: str, actor: str | None
+) -> Issued:
     """Check the password outside the lock, then register the session in one transaction. Contract: `Registry.login`."""
     # decision 59
-    sign_in = check_sign_in(Login, given, "password")
+    sign_in = check_sign_in(Login, arguments, "password")
     passwords.check(password)
     installation.head.check()
     ring = reader.mint().ring
