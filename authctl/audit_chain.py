@@ -17,7 +17,7 @@ from authctl.model import AuditEvent
 FIRST_PREV_HASH = "0" * 64
 
 
-def sealed(
+def seal_event(
     previous: AuditEvent | None,
     *,
     at: int,
@@ -47,7 +47,7 @@ class Verifier:
         self.last: AuditEvent | None = None
         self.bad: str | None = None
 
-    def walk(self, events: Iterable[AuditEvent]) -> bool:
+    def verify_events(self, events: Iterable[AuditEvent]) -> bool:
         """Follow some more events; False as soon as one does not fit."""
         for event in events:
             self.bad = self._fault(event)

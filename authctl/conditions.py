@@ -13,7 +13,7 @@ from authctl.errors import InvalidInput
 from authctl.model import Caller, Conditions
 from authctl.names import pattern_fit, quoted
 from authctl.token_binding import read_address
-from authctl.visible_text import is_unseen
+from authctl.visible_text import is_invisible
 
 _MAPPED = ip_network("::ffff:0:0/96")
 
@@ -58,7 +58,7 @@ def _fits_any(patterns: tuple[str, ...], text: str) -> bool:
 def _fit(pattern: str, application: str) -> tuple[int, int] | None:
     """How closely a pattern fits what a person sees of an application's name: `POP3` with an invisible sign in it is POP3."""
     # decision 55
-    return pattern_fit(pattern, "".join(c for c in application if not is_unseen(c)))
+    return pattern_fit(pattern, "".join(c for c in application if not is_invisible(c)))
 
 
 def _is_within(networks: tuple[str, ...], presented: str | None) -> bool:

@@ -14,7 +14,7 @@ from time import monotonic, sleep
 
 from authctl.errors import DiskFull, Refused, RegistryUnavailable, reason
 
-PATIENCE = 5.0
+LOCK_TIMEOUT_SECONDS = 5.0
 """Seconds that a lock on a file is waited for."""
 
 _PAUSE = 0.01
@@ -182,11 +182,11 @@ def locked_folder(path: Path) -> Iterator[None]:
 
 
 def lock(descriptor: int, kind: int) -> None:
-    """Lock an open file as flock does, and wait for that no longer than `PATIENCE`: whoever can read it can hold the lock.
+    """Lock an open file as flock does, and wait for that no longer than `LOCK_TIMEOUT_SECONDS`: whoever can read it can hold the lock.
 
     Raises OSError.
     """
-    until = monotonic() + PATIENCE
+    until = monotonic() + LOCK_TIMEOUT_SECONDS
     while True:
         try:
             fcntl.flock(descriptor, kind | fcntl.LOCK_NB)

@@ -12,10 +12,10 @@ from functools import lru_cache
 from unicodedata import category, normalize
 
 from authctl.errors import InvalidInput, Refused
-from authctl.visible_text import is_unseen, visible
+from authctl.visible_text import is_invisible, visible
 
 NOTE_LENGTH = 4_000
-LEAST_SAID = 3
+SHORTEST_NOTE = 3
 FIELD_LENGTH = 1_000
 SHORTEST_PREFIX = 6
 
@@ -84,7 +84,7 @@ def profile_name(name: str) -> str:
 def _name(name: str, kind: str) -> str:
     stripped = field(name, kind).strip()
     for character in "" if name.isascii() and name.isprintable() else name:
-        if is_unseen(character):
+        if is_invisible(character):
             raise InvalidInput(f"{kind} {quoted(name)} has an invisible character, U+{ord(character):04X}")
     if not stripped:
         raise InvalidInput(f"{kind} is blank: {quoted(name)}")
@@ -110,8 +110,8 @@ def note(text: str | None) -> str:
     if text is None:
         raise Refused("a note is required", 'say why: --note "lost device"')
     checked = field(text, "note", NOTE_LENGTH)
-    letters = sum(1 for c in normalize("NFKC", checked) if c.isalnum() and not is_unseen(c))
-    if letters < LEAST_SAID:
+    letters = sum(1 for c in normalize("NFKC", checked) if c.isalnum() and not is_invisible(c))
+    if letters < SHORTEST_NOTE:
         raise Refused(f"the note has no content: {quoted(text)}", "a note needs at least three letters or digits")
     return checked
 

@@ -2,8 +2,8 @@
 
 from unicodedata import category
 
-_UNSEEN_CATEGORIES = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
-_UNSEEN_RANGES = (
+_INVISIBLE_CATEGORIES = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
+_INVISIBLE_RANGES = (
     (0x034F, 0x034F),  # combining grapheme joiner
     (0x115F, 0x1160),  # Hangul fillers
     (0x17B4, 0x17B5),  # Khmer inherent vowels
@@ -16,16 +16,16 @@ _UNSEEN_RANGES = (
 )
 
 
-def is_unseen(character: str) -> bool:
+def is_invisible(character: str) -> bool:
     """Whether a character is a control, a format or bidi character, or draws nothing.
 
     General categories of the Unicode Character Database, and Default_Ignorable_Code_Point beside
     them for those that are called letters or marks there.
     """
-    if category(character) in _UNSEEN_CATEGORIES:
+    if category(character) in _INVISIBLE_CATEGORIES:
         return True
     code = ord(character)
-    return any(first <= code <= last for first, last in _UNSEEN_RANGES)
+    return any(first <= code <= last for first, last in _INVISIBLE_RANGES)
 
 
 def visible(text: str) -> str:
@@ -35,4 +35,4 @@ def visible(text: str) -> str:
     """
     if text.isascii() and text.isprintable():
         return text
-    return "".join(c if c.isprintable() and not is_unseen(c) else c.encode("unicode_escape").decode() for c in text)
+    return "".join(c if c.isprintable() and not is_invisible(c) else c.encode("unicode_escape").decode() for c in text)

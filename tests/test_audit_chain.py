@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from authctl.audit_chain import FIRST_PREV_HASH, Verifier, sealed
+from authctl.audit_chain import FIRST_PREV_HASH, Verifier, seal_event
 from authctl.model import AuditEvent
 
 NOW = 1_793_525_400_000_000
@@ -43,7 +43,7 @@ def chain(length: int = 8) -> list[AuditEvent]:
     events: list[AuditEvent] = []
     actors, notes = ["bob", "Zoë", "李雷"], ["lost device", None, 'quote " \\ and\nline', "\x1b[31m", "\U0001f600"]
     for number in range(length):
-        event = sealed(
+        event = seal_event(
             events[-1] if events else None,
             at=NOW + number * 1_000_000,
             actor=actors[number % 3],
@@ -80,7 +80,7 @@ def first_bad(events: list[AuditEvent]) -> int | None:
 def verdict(events: list[AuditEvent]) -> int | None:
     """The number of the first bad event that the verifier names; None when all is well."""
     verifier = Verifier()
-    if verifier.walk(events):
+    if verifier.verify_events(events):
         assert verifier.bad is None
         assert verifier.last == (events[-1] if events else None)
         return None
@@ -102,9 +102,9 @@ def test_a_good_chain_verifies():
     assert verdict(GOOD) is None
     assert first_bad(GOOD) is None
     verifier = Verifier()
-    assert all(verifier.walk([event]) for event in GOOD)
+    assert all(verifier.verify_events([event]) for event in GOOD)
     assert verifier.last == GOOD[-1]
-    assert Verifier().walk([])
+    assert Verifier().verify_events([])
 
 
 def test_the_first_event_follows_zeros():
@@ -116,7 +116,7 @@ def test_the_first_event_follows_zeros():
 
 def test_the_hash_is_the_documented_one():
     """A hash worked out by hand, so that a verifier in another language can be written from the docs."""
-    event = sealed(
+    event = seal_event(
         None, at=5, actor="bob", action="session.revoke", subject=None, note="caf\xe9", detail={"b": 1, "a": "\xe9"}
     )
     said = (
@@ -132,7 +132,7 @@ def test_whatever_is_sealed_verifies(
     at: int, actor: str, action: str, subject: str | None, note: str | None, detail: dict
 ):
     """Any text and any detail; and the detail is stored as it was given."""
-    event = sealed(GOOD[-1], at=at, actor=actor, action=action, subject=subject, note=note, detail=detail)
+    event = seal_event(GOOD[-1], at=at, actor=actor, action=action, subject=subject, note=note, detail=detail)
     assert verdict([*GOOD, event]) is None
     assert first_bad([*GOOD, event]) is None
     assert json.loads(event.detail) == detail
@@ -166,7 +166,7 @@ def test_each_character_of_each_text_counts(column: str):
 
 def test_texts_moved_between_columns_are_found():
     """Columns are hashed apart: two values exchanged are a change."""
-    event = sealed(None, at=NOW, actor="a", action="b", subject="c", note="d", detail={})
+    event = seal_event(None, at=NOW, actor="a", action="b", subject="c", note="d", detail={})
     for one, other in (("actor", "action"), ("subject", "note"), ("actor", "note"), ("note", "detail")):
         swapped = event._replace(**{one: getattr(event, other), other: getattr(event, one)})
         assert verdict([swapped]) == 1
@@ -208,7 +208,7 @@ def test_events_put_in_are_found():
     other = chain(12)
     other[5] = resealed(other[5], note="another note")
     for index in range(len(GOOD)):
-        forged = sealed(
+        forged = seal_event(
             GOOD[index - 1] if index else None, at=NOW, actor="eve", action="x.y", subject=None, note=None, detail={}
         )
         for event in (GOOD[index], other[5], forged, forged._replace(seq=0)):
@@ -256,7 +256,7 @@ def tampered_with(events: list[AuditEvent], chance: random.Random) -> list[Audit
     elif deed == 6:
         events[index] = resealed(GOOD[index % len(GOOD)], note=f"changed {chance.random()}")
     else:
-        forged = sealed(chance.choice(GOOD), at=NOW, actor="eve", action="x.y", subject=None, note=None, detail={})
+        forged = seal_event(chance.choice(GOOD), at=NOW, actor="eve", action="x.y", subject=None, note=None, detail={})
         events.insert(index + 1, forged)
     return events
 
@@ -281,6 +281,6 @@ def test_the_verifier_stops_at_the_first_bad_event():
     """What follows is not looked at, and `last` is the last good one."""
     verifier = Verifier()
     events = iter([*GOOD[:3], GOOD[3]._replace(note="x"), *GOOD[4:]])
-    assert not verifier.walk(events)
+    assert not verifier.verify_events(events)
     assert verifier.last == GOOD[2]
     assert list(events) == GOOD[4:]

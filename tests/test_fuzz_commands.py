@@ -191,8 +191,11 @@ def test_random_command_lines(authctl: Authctl, tmp_path: Path, monkeypatch: pyt
         assert unseen(said) == [], (arguments, stdin, said)
         assert not [secret for secret in secrets if secret in said], (arguments, stdin, said)
         assert "Traceback" not in said
-        talk = PREVIEWED_ROWS.sub("", ran.err)
-        assert talk == "" or all(line.startswith("authctl: ") for line in talk.splitlines()), (arguments, said)
+        print_message = PREVIEWED_ROWS.sub("", ran.err)
+        assert print_message == "" or all(line.startswith("authctl: ") for line in print_message.splitlines()), (
+            arguments,
+            said,
+        )
         seen.add(ran.code)
         if "rotate" in arguments:
             secrets |= at.secrets()

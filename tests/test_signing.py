@@ -281,7 +281,7 @@ def test_a_weak_key_is_refused(ring: Registry, home: Path, secret: str):
 def test_who_holds_the_folder_stops_no_revocation(ring: Registry, home: Path, monkeypatch: pytest.MonkeyPatch):
     """Whoever can read a folder can lock it: a rotation gives up after a while, and nobody waits for it meanwhile."""
     issue(ring)
-    monkeypatch.setattr(files, "PATIENCE", 2.0)
+    monkeypatch.setattr(files, "LOCK_TIMEOUT_SECONDS", 2.0)
     holder = os.open(home, os.O_RDONLY)
     fcntl.flock(holder, fcntl.LOCK_SH)
     refused: list[BaseException] = []

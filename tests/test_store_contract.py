@@ -655,7 +655,7 @@ def event(store: Store, action: str, **values):
     """Append an event to the log."""
     with store.change() as tx:
         said = {"at": NOW, "actor": "bob", "subject": None, "note": None, "detail": {}, **values}
-        tx.add_event(audit_chain.sealed(tx.last_event(), action=action, **said))
+        tx.add_event(audit_chain.seal_event(tx.last_event(), action=action, **said))
 
 
 def test_events(store: Store):
@@ -682,7 +682,7 @@ def test_events(store: Store):
         assert found(search="DUE") == [3]
         assert [one.seq for one in view.events(EventFilter(), 2, before=3)] == [2, 1]
         assert [one.seq for one in view.chain(0, 2)] == [1, 2]
-        assert audit_chain.Verifier().walk(view.chain(0, 9))
+        assert audit_chain.Verifier().verify_events(view.chain(0, 9))
         last = view.last_event()
         assert last is not None
         assert view.event(3) == last

@@ -245,7 +245,7 @@ def test_a8_who_holds_the_head_stops_no_revocation(
     registry: Registry, home: Path, reopened: Callable[[], Registry], said: list[str], monkeypatch: pytest.MonkeyPatch
 ):
     """Its lock is waited for a while: then a deed stands, with a warning, and what cannot be compared is unavailable."""
-    monkeypatch.setattr(files, "PATIENCE", 0.2)
+    monkeypatch.setattr(files, "LOCK_TIMEOUT_SECONDS", 0.2)
     token = issue(registry).access_token
     before = head(home)
     with (home / "audit.head").open() as held:
@@ -361,7 +361,7 @@ def test_j2_an_attack_on_the_log_is_found(
 
 def test_j2_a_log_that_was_made_anew_is_found(registry: Registry, home: Path, reopened: Callable[[], Registry]):
     """Somebody who can compute hashes writes a whole chain without the event; only the head outside knows better."""
-    from authctl.audit_chain import sealed
+    from authctl.audit_chain import seal_event
 
     for name in ("a", "b", "c"):
         issue(registry, name)
@@ -369,7 +369,7 @@ def test_j2_a_log_that_was_made_anew_is_found(registry: Registry, home: Path, re
     registry.close()
     made, previous = [], None
     for event in [*kept, kept[-1]]:
-        previous = sealed(
+        previous = seal_event(
             previous,
             at=event.at,
             actor=event.actor,

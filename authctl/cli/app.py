@@ -9,7 +9,7 @@ import typer
 from typer.main import get_command, get_group
 from typer.models import CommandInfo
 
-from authctl.cli.context import Cli, talk, writing
+from authctl.cli.context import Cli, print_message, writing
 from authctl.cli.exit_codes import exit_code_of
 from authctl.cli.repeated_options import Command, Group
 from authctl.errors import AuthctlError, Refused
@@ -134,17 +134,17 @@ def run(arguments: Sequence[str]) -> int:
     try:
         return _dispatched(arguments)
     except AuthctlError as error:
-        _complain(error.message, error.hint)
+        _print_error(error.message, error.hint)
         code = exit_code_of(type(error))
     except typer.TyperException as error:
-        _complain(_usage_message(error), _usage_hint(error))
+        _print_error(_usage_message(error), _usage_hint(error))
         code = error.exit_code
     except typer.Abort:
-        _complain("not done: interrupted")
+        _print_error("not done: interrupted")
         code = exit_code_of(Refused)
     except Exception as error:  # noqa: BLE001  # the boundary: nobody sees a traceback
         message = f"{type(error).__name__}: {error}"
-        _complain(f"unexpected failure: {message}", "this is a defect in authctl; please report it")
+        _print_error(f"unexpected failure: {message}", "this is a defect in authctl; please report it")
         code = exit_code_of(AuthctlError)
     return code
 
@@ -156,15 +156,15 @@ def _dispatched(arguments: Sequence[str]) -> int:
         except SystemExit:  # its answer to a reader of its help that stopped
             raise BrokenPipeError from None
     if code == INTERRUPTED:
-        talk("interrupted: completed steps are kept, and no step was left half done")
+        print_message("interrupted: completed steps are kept, and no step was left half done")
     return code if isinstance(code, int) else 0
 
 
-def _complain(message: str, hint: str | None = None) -> None:
+def _print_error(message: str, hint: str | None = None) -> None:
     for line in filter(None, message.splitlines()):
-        talk(f"error: {line}")
+        print_message(f"error: {line}")
     if hint:
-        talk(f"hint: {hint}")
+        print_message(f"hint: {hint}")
 
 
 def _usage_message(error: typer.TyperException) -> str:

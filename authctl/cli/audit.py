@@ -7,7 +7,7 @@ import typer
 from authctl import records, render
 from authctl.cli.context import counted, start
 from authctl.cli.options import LARGEST, Actor, Limit, Note, Output, Quiet, user_names
-from authctl.cli.session_filters import say_of_names
+from authctl.cli.session_filters import report_unknown_names
 from authctl.filter_texts import read_event_filter
 
 app = typer.Typer(help="Read and verify the audit log.", rich_markup_mode=None, add_completion=False)
@@ -74,7 +74,7 @@ def list_(
     }
     selection = read_event_filter(texts, cli.registry.now())
     if not cli.show_cut(map(records.event, cli.registry.audit.events(selection)), render.EVENTS, limit):
-        say_of_names(cli, user)
+        report_unknown_names(cli, user)
 
 
 @app.command()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from authctl import records
-from authctl.cli.context import Cli, counted, start, talk
+from authctl.cli.context import Cli, counted, print_message, start
 from authctl.cli.options import Actor, DryRun, Note, Output, Quiet, Yes
 from authctl.instants import format_instant
 
@@ -76,11 +76,11 @@ def _agreed(cli: Cli, put: "Callable[..., RestoreOutcome]", note: str | None, ye
         place = cli.place.registry
         backup = f"the backup of {format_instant(preview.backup_at)}, at event {preview.backup_seq}"
         if preview.carried_from:
-            talk(f"this replaces {place}, at event {preview.carried_from.seq}, by {backup}")
+            print_message(f"this replaces {place}, at event {preview.carried_from.seq}, by {backup}")
         else:
-            talk(f"this restores {backup} to {place}, where no registry is")
-        talk(_said(preview))
-        talk(f"lost: every other session, sign-in and audit event since event {preview.backup_seq}")
+            print_message(f"this restores {backup} to {place}, where no registry is")
+        print_message(_said(preview))
+        print_message(f"lost: every other session, sign-in and audit event since event {preview.backup_seq}")
         question = f"all users have to sign in again. Type {preview.living} to restore:"
         cli.confirm(question, str(preview.living), yes)
     return cli.note(note)

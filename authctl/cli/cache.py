@@ -7,7 +7,7 @@ import typer
 from authctl import records, render
 from authctl.cli.context import counted, start
 from authctl.cli.options import Actor, Limit, Note, Output, Quiet, several, user_names
-from authctl.cli.session_filters import say_of_names, warn_of_unknown
+from authctl.cli.session_filters import report_unknown_names, warn_of_unknown
 
 User = Annotated[
     list[str] | None,
@@ -25,7 +25,7 @@ def list_(
     cli = start(ctx, output, quiet)
     logins = map(records.cached_login, cli.registry.cache.list(several(user)))
     if not cli.show_cut(logins, render.CACHED_LOGINS, limit):
-        say_of_names(cli, user)
+        report_unknown_names(cli, user)
 
 
 @app.command()

@@ -145,7 +145,7 @@ class Cli:
     def say(self, text: str) -> None:
         """A message of success, on standard error."""
         if not self.quiet:
-            talk(text)
+            print_message(text)
 
     def show_cut(self, records: Iterable[Record], shape: Shape, limit: int | None) -> bool:
         """Print a list up to the limit, or a screenful of it on a terminal, and then say that there is more; whether it has anything."""
@@ -165,11 +165,11 @@ class Cli:
         """Say that a list was cut, quiet or not: to a screenful on a terminal, or to the limit that was given."""
         shown = limit or self.screenful
         if shown and more():
-            talk(f"only the first {shown} are shown; for more: {'a larger --limit' if limit else '--limit N'}")
+            print_message(f"only the first {shown} are shown; for more: {'a larger --limit' if limit else '--limit N'}")
 
     def warn(self, text: str) -> None:
         """A warning, on standard error, quiet or not."""
-        talk(f"warning: {text}")
+        print_message(f"warning: {text}")
 
     # What a command asks
 
@@ -208,7 +208,7 @@ class Cli:
             try:
                 return checked_note(answer)
             except Refused as error:
-                talk(f"{error.message}; {error.hint}")
+                print_message(f"{error.message}; {error.hint}")
         raise Refused("not done: no note was given", 'say why: --note "lost device"')
 
     def confirm(self, question: str, owed: str, yes: bool) -> None:
@@ -264,7 +264,7 @@ class Cli:
                 yield tell
             except BaseException:
                 if last[0] < last[1]:
-                    talk(f"only the first {last[0]:,} of {last[1]:,} {of} are done")
+                    print_message(f"only the first {last[0]:,} of {last[1]:,} {of} are done")
                 raise
 
 
@@ -281,7 +281,7 @@ def start(ctx: typer.Context, output: Format | None = None, quiet: bool = False)
     return cli
 
 
-def talk(text: str) -> None:
+def print_message(text: str) -> None:
     """Say a line on standard error; nobody listening is no failure."""
     _write_talk(visible(without_tokens(text)))
 
@@ -296,7 +296,7 @@ def _write_talk(line: str) -> None:
         pass
 
 
-def talk_many(records: Iterable[Record], shape: Shape) -> None:
+def print_messages(records: Iterable[Record], shape: Shape) -> None:
     """Show a table on standard error; nobody listening is no failure."""
     if sys.stderr is None or sys.stderr.closed:
         return

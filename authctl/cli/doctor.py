@@ -10,7 +10,7 @@ from authctl.cli.options import Actor, Note, Output, Quiet
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
-TO_MEND = 9
+PROBLEMS_FOUND = 9
 """The exit code where something should be mended."""
 
 
@@ -40,4 +40,4 @@ def doctor(
     cli.show_many(map(records.finding, findings), render.FINDINGS)
     if wrong := sum(not finding.ok for finding in findings):
         cli.say(f"{counted(wrong, 'problem')} found")
-        raise typer.Exit(TO_MEND)
+        raise typer.Exit(PROBLEMS_FOUND)

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from authctl import records, render
-from authctl.cli.context import Cli, counted, talk, talk_many
+from authctl.cli.context import Cli, counted, print_message, print_messages
 from authctl.names import quoted
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def confirm_profiles(cli: Cli, wanted: "ProfileSet", yes: bool) -> "Bound | None
     if yes and cli.quiet:
         return None
     preview = cli.registry.profiles.preview(wanted)
-    say = talk if preview.ending.summary.total else cli.say  # what is asked about is shown, quiet or not
+    say = print_message if preview.ending.summary.total else cli.say  # what is asked about is shown, quiet or not
     for line in in_words(preview):
         say(line)
     return _agreed(cli, preview.ending, "end", "active session", "apply? [y/N]", "y", yes)
@@ -56,7 +56,7 @@ def show_profiles(cli: Cli, wanted: "ProfileSet") -> None:
         return
     preview = cli.registry.profiles.preview(wanted)
     for line in in_words(preview):
-        talk(line)
+        print_message(line)
     if preview.ending.summary.total:
         show_preview(preview.ending, "end", "active session")
 
@@ -72,14 +72,14 @@ def _agreed(cli: Cli, preview: "Preview", deed: str, noun: str, question: str, o
 def show_preview(preview: "Preview", deed: str, noun: str) -> None:
     """Say which sessions a deed would hit: counted by user, application and status, and a few of them in a table."""
     summary = preview.summary
-    talk(f"this would {deed} {counted(summary.total, noun)}, {summary.web:,} of them web sessions")
-    talk(f"by user: {_shares(summary.users)}")
-    talk(f"by application: {_shares(summary.applications)}")
+    print_message(f"this would {deed} {counted(summary.total, noun)}, {summary.web:,} of them web sessions")
+    print_message(f"by user: {_shares(summary.users)}")
+    print_message(f"by application: {_shares(summary.applications)}")
     by_status = (("active", summary.active), ("expired", summary.expired))
-    talk(f"by status: {', '.join(f'{status} {count:,}' for status, count in by_status if count)}")
+    print_message(f"by status: {', '.join(f'{status} {count:,}' for status, count in by_status if count)}")
     if summary.total > len(preview.sessions):
-        talk(f"the {len(preview.sessions)} most recently used of them:")
-    talk_many(map(records.session, preview.sessions), render.PREVIEWED)
+        print_message(f"the {len(preview.sessions)} most recently used of them:")
+    print_messages(map(records.session, preview.sessions), render.PREVIEWED)
 
 
 def _shares(largest: "Largest") -> str:

@@ -138,20 +138,20 @@ def unknown_names(cli: Cli, users: Sequence[str]) -> Iterator[str]:
         yield f"nor of {len(unknown) - _MOST_NAMED:,} more ({len(unknown):,} in all)"
 
 
-def say_of_names(cli: Cli, users: Sequence[str] | None) -> None:
+def report_unknown_names(cli: Cli, users: Sequence[str] | None) -> None:
     """Say which of the names that an empty list was asked for nobody has."""
     for line in () if cli.quiet else unknown_names(cli, users or ()):
         cli.say(line)
 
 
-def say_of_users(ctx: Any, cli: Cli, selection: SessionFilter, *, is_empty: bool = False) -> None:
+def report_users(ctx: Any, cli: Cli, selection: SessionFilter, *, is_empty: bool = False) -> None:
     """Say of users that a list was asked for which names nobody has, and how many web sessions it leaves out unasked.
 
     Of another filter web sessions are counted where nothing was listed: all sessions were looked at then in any case.
     """
     if cli.quiet or not (selection.username or (is_empty and selection.narrowed(kind=None).criteria())):
         return
-    say_of_names(cli, texts_of(selection.username))
+    report_unknown_names(cli, texts_of(selection.username))
     unasked = ctx.get_parameter_source("kind").name == "DEFAULT"
     if unasked and (web := cli.registry.count(selection.narrowed(kind=Kind.WEB))):
         cli.say(f"{counted(web, 'web session')} not listed; to see them, too: --kind all")

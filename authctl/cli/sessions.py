@@ -25,7 +25,7 @@ from authctl.cli.session_filters import (
     UsedSince,
     User,
     WipeState,
-    say_of_users,
+    report_users,
 )
 from authctl.errors import InvalidInput, NotFound
 from authctl.filter_texts import read_session_filter
@@ -92,11 +92,11 @@ def list_(
         number = cli.registry.count(selection) if groups is None else len(groups)
         as_json = cli.form in (Format.JSON, Format.NDJSON)
         cli.show_line(f'{{"count": {number}}}' if as_json else str(number))
-        say_of_users(ctx, cli, selection, is_empty=not number)
+        report_users(ctx, cli, selection, is_empty=not number)
         return
     if groups is not None:
         cli.show_cut(map(records.group, groups), render.GROUPS, limit)
-        say_of_users(ctx, cli, selection, is_empty=not groups)
+        report_users(ctx, cli, selection, is_empty=not groups)
         return
     listed = cli.registry.sessions(selection, sort=sort, after=after, limit=limit or cli.screenful)
     shape = render.REVOKED_SESSIONS if selection.statuses == (Status.REVOKED,) else render.SESSIONS
@@ -105,7 +105,7 @@ def list_(
     if limit is None:
         cli.say_cut(limit, more=lambda: listed.next is not None)
     cli.say_next(listed.next)
-    say_of_users(ctx, cli, selection, is_empty=not is_listed)
+    report_users(ctx, cli, selection, is_empty=not is_listed)
 
 
 @app.command()

@@ -25,7 +25,7 @@ Names = Annotated[
         help="User names. With -, one name per line on standard input. All of them are changed, or none.",
     ),
 ]
-_MOST_SAID = 10
+_MOST_NAMED = 10
 
 app = typer.Typer(help="List, show, disable and enable users.", rich_markup_mode=None, add_completion=False)
 
@@ -151,10 +151,10 @@ def _read_names(cli: Cli, arguments: Sequence[str]) -> Sequence[str]:
 
 def _say_each(cli: Cli, outcomes: Sequence["UserOutcome"], words: Callable[["UserOutcome"], str]) -> None:
     """Say what became of each user, ten at most, and of whom no session is known."""
-    for outcome in outcomes[:_MOST_SAID]:
+    for outcome in outcomes[:_MOST_NAMED]:
         cli.say(words(outcome))
-    if len(outcomes) > _MOST_SAID:
-        cli.say(f"and {counted(len(outcomes) - _MOST_SAID, 'user')} more ({len(outcomes):,} in all)")
+    if len(outcomes) > _MOST_NAMED:
+        cli.say(f"and {counted(len(outcomes) - _MOST_NAMED, 'user')} more ({len(outcomes):,} in all)")
     warn_of_unknown(cli, [outcome.user.username for outcome in outcomes if not outcome.known])
 
 

@@ -141,7 +141,7 @@ def verify_chain_since(view: View, known: ChainHead | None) -> ChainHead:
 def _verify_batch(view: View, verifier: Verifier) -> bool:
     """Verify the next events; whether there may be more."""
     events = view.chain(verifier.last.seq if verifier.last else _BEFORE_ALL, _BATCH)
-    if not verifier.walk(events):
+    if not verifier.verify_events(events):
         raise IntegrityFailure(f"the audit log was tampered with: {verifier.bad}")
     return len(events) == _BATCH
 

@@ -10,7 +10,7 @@ def no_progress(_done: int, _total: int) -> None:
     """Report no progress."""
 
 
-BREATH_SECONDS = 0.005
+PAUSE_SECONDS = 0.005
 """The pause after each batch, so that other writers get a turn."""
 
 _GROWTH = 2

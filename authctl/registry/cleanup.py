@@ -12,7 +12,7 @@ from authctl.errors import InvalidInput, Refused
 from authctl.instants import Duration, format_instant
 from authctl.lifetimes import retention_cutoff
 from authctl.model import SessionFilter
-from authctl.registry.batches import BREATH_SECONDS, BatchSize, Progress, no_progress
+from authctl.registry.batches import PAUSE_SECONDS, BatchSize, Progress, no_progress
 from authctl.registry.clock import check_clock
 from authctl.registry.installation import Installation
 from authctl.registry.unit_of_work import UnitOfWork, actor_name
@@ -133,7 +133,7 @@ class _Removal:
         after: Cursor | None = None
         while True:
             batch, after, seconds = self._remove_batch(batches.size, after)
-            sleep(BREATH_SECONDS)
+            sleep(PAUSE_SECONDS)
             removed = Removable(*map(sum, zip(removed, batch, strict=True)))
             progress(removed.total, due)
             if after is None:
@@ -145,7 +145,7 @@ class _Removal:
         """Remove what no session needs any more, let the store do its upkeep, and record the number of removed sessions."""
         for step in _UPKEEP:
             while self._is_more_upkeep(step):
-                sleep(BREATH_SECONDS)
+                sleep(PAUSE_SECONDS)
         with self.installation.change(self.actor) as unit:
             unit.tx.remove_unnamed_revocations()
             unit.tx.remove_continuity(self._allowed_cutoff(unit))

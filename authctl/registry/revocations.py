@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from authctl.registry.bounds import Bound
     from authctl.registry.previews import Preview
 
-_PATIENCE = 2
+_LOCK_TIMEOUTS = 2
 _UNREVOKED = (Status.ACTIVE, Status.EXPIRED)
 
 
@@ -100,7 +100,7 @@ def revoke_owner(
     checked_note = names.note(note)
 
     def revoke_session() -> RevokeOutcome:
-        with installation.change(actor, patience=_PATIENCE) as unit:
+        with installation.change(actor, patience=_LOCK_TIMEOUTS) as unit:
             outcome = RevokeOutcome(None, unit.now, unit.actor, checked_note, 0, 0, 0, (), False, ())
             session = find_owner(unit.tx, token, unit.now)
             if session is None:
@@ -119,7 +119,7 @@ def _revoke_selection(
     max_affected: int | None,
     bound: "Bound | None",
 ) -> tuple[SessionFilter, RevokeOutcome]:
-    with installation.change(actor, patience=_PATIENCE) as unit:
+    with installation.change(actor, patience=_LOCK_TIMEOUTS) as unit:
         whole, not_found = with_whole_ids(unit.tx, selection)
         _check_limit(unit.tx, whole, unit.now, max_affected)
         if bound is not None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from authctl import names
 from authctl.errors import InvalidInput, NotFound
 from authctl.model import Grouping, Session, SessionFilter, Sort, Status
-from authctl.registry.batches import BREATH_SECONDS, BatchSize, Progress
+from authctl.registry.batches import PAUSE_SECONDS, BatchSize, Progress
 from authctl.registry.cursors import is_cursor, is_sort_key, no_cursor, read_cursor, write_cursor
 from authctl.registry.installation import Installation
 from authctl.registry.pages import Part, Place, SessionList, SessionPage, begin, read_part
@@ -275,7 +275,7 @@ def end(
         done += len(batch)
         progress(done, len(wanted))
         if done < len(wanted):
-            sleep(BREATH_SECONDS)
+            sleep(PAUSE_SECONDS)
     return EndOutcome(len(ended), len(already), tuple(not_found), (*ended, *already))
 
 

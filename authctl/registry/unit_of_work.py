@@ -41,7 +41,7 @@ class UnitOfWork:
         """Append an event to the audit log, in this transaction; `actor` replaces the actor of the unit."""
         from authctl import audit_chain
 
-        event = audit_chain.sealed(
+        event = audit_chain.seal_event(
             self.tx.last_event(),
             at=self.now,
             actor=actor or self.actor,

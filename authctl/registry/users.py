@@ -221,8 +221,10 @@ def _later(before: int | None, now: int) -> int:
 
 def password_ends(profiles: "ProfileSet", profile: str, signed_in_with: str | None) -> bool:
     """Whether a changed password ends a session of that profile that was opened so."""
-    ruling = profiles.get(profile)
-    return ends_on_password_change(ruling.ends_on_password_change if ruling else PasswordRule.ALL, signed_in_with)
+    profile_of_session = profiles.get(profile)
+    return ends_on_password_change(
+        profile_of_session.ends_on_password_change if profile_of_session else PasswordRule.ALL, signed_in_with
+    )
 
 
 def _save_and_end(

@@ -12,7 +12,7 @@ from authctl.errors import InvalidInput
 from authctl.import_files import Rejected, read
 from authctl.import_mappings import Mapping, Row, Skipped
 from authctl.instants import DAY
-from authctl.registry.batches import BREATH_SECONDS, Progress, no_progress
+from authctl.registry.batches import PAUSE_SECONDS, Progress, no_progress
 from authctl.registry.imports.past_revocations import PastRevocations, past_revocations
 from authctl.registry.imports.plan import Merger, Plan
 from authctl.registry.installation import Installation
@@ -249,7 +249,7 @@ class _Batches:
             unit.tx.add_imported(plan.new)
             unit.tx.update_imported(plan.changed)
             unit.tx.keep_finals(plan.finals)
-        sleep(BREATH_SECONDS)
+        sleep(PAUSE_SECONDS)
         return plan
 
     def _plan(self, view: View, batch: Sequence[StagedKey], now: int) -> Plan:

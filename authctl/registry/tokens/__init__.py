@@ -30,6 +30,6 @@ class Tokens:
 
         The first acknowledgement counts. Raises TokenInvalid where nothing was ordered.
         """
-        from authctl.registry.tokens.wipe import done
+        from authctl.registry.tokens.wipe import acknowledge
 
-        return done(self._installation, self._reader, token, actor)
+        return acknowledge(self._installation, self._reader, token, actor)

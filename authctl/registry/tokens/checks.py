@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from authctl.model import Profile, ProfileSet
 
 
-def owned(row: tuple[Session, bytes | None] | None, claims: Claims) -> Session:
+def session_of_token(row: tuple[Session, bytes | None] | None, claims: Claims) -> Session:
     """The session of that number, when the registry agrees that the claims are its own. Raises TokenUnknown.
 
     The claims may be of an earlier generation.
@@ -53,7 +53,7 @@ def check_alive(session: Session, caller: Caller) -> None:
     """
     # decision 48: every refusal contains the order, whether it can be recorded or not
     if session.revoked_at is not None:
-        if owes_wipe(session, caller):
+        if must_wipe(session, caller):
             raise TokenRevoked("the session was revoked, and the application must remove its data", action="wipe")
         raise TokenRevoked("the session was revoked")
     if session.ended_at is not None:
@@ -62,7 +62,7 @@ def check_alive(session: Session, caller: Caller) -> None:
         raise TokenExpired("the session has expired")
 
 
-def owes_wipe(session: Session, caller: Caller) -> bool:
+def must_wipe(session: Session, caller: Caller) -> bool:
     """Whether who presents a token is to be told to remove the session's data: its own application is, wherever it is."""
     ordered = session.wipe in (Wipe.PENDING, Wipe.DELIVERED)
     return ordered and not (caller.application and _is_another(caller.application, session))
@@ -94,7 +94,7 @@ def check_conditions(profiles: "ProfileSet", session: Session, caller: Caller) -
     """Raise ConditionNotMet when the profile's conditions refuse the caller, as one with the session's own application."""
     # decision 54
     of_session = caller._replace(application=session.application)
-    if refusal := unmet_condition(ruling(profiles, session), of_session):
+    if refusal := unmet_condition(profile_of_session(profiles, session), of_session):
         raise ConditionNotMet(*refusal)
 
 
@@ -115,7 +115,7 @@ def unmet_condition(profile: "Profile", caller: Caller) -> tuple[str, str] | Non
     return reason, condition.rule
 
 
-def ruling(profiles: "ProfileSet", session: Session) -> "Profile":
+def profile_of_session(profiles: "ProfileSet", session: Session) -> "Profile":
     """The profile that rules a session. Raises IntegrityFailure where there is none."""
     profile = profiles.get(session.profile)
     if profile is None:

@@ -152,7 +152,7 @@ def register(unit: UnitOfWork, reader: TokenReader, sign_in: CheckedSignIn, prof
     key = names.fold(sign_in.username)
     detail = {"username_key": key, "application": sign_in.application, "profile": profile.name, **how}
     unit.record("session.issue", subject=session.id, detail=detail)
-    return minted(mint, session, secret)
+    return mint_tokens(mint, session, secret)
 
 
 def _fields_of_profile(profile: Profile, now: int, requested: int | None) -> dict[str, Any]:
@@ -176,7 +176,7 @@ def _fields_of_profile(profile: Profile, now: int, requested: int | None) -> dic
     }
 
 
-def minted(mint: TokenMint, session: Session, secret: bytes) -> Issued:
+def mint_tokens(mint: TokenMint, session: Session, secret: bytes) -> Issued:
     """The tokens of a session's present generation: the same each time, a sealed one's nonce apart."""
     # decision 34
     assert session.key_id is not None

@@ -11,7 +11,7 @@ from authctl.errors import TokenUnknown
 from authctl.key_ring import load
 from authctl.model import Session
 from authctl.registry.installation import Installation
-from authctl.registry.tokens.checks import owned
+from authctl.registry.tokens.checks import session_of_token
 from authctl.tokens import Claims, TokenMint
 
 if TYPE_CHECKING:
@@ -59,6 +59,6 @@ class TokenReader:
         """The session that a token was issued to, whatever its kind and generation; None for any other text."""
         try:
             claims = self.claims(token)
-            return owned(view.by_number(claims.number, now), claims)
+            return session_of_token(view.by_number(claims.number, now), claims)
         except TokenUnknown:
             return None

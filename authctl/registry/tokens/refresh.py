@@ -18,11 +18,11 @@ from authctl.registry.tokens.checks import (
     check_bearer,
     check_conditions,
     deadlines_after,
-    owes_wipe,
-    owned,
-    ruling,
+    must_wipe,
+    profile_of_session,
+    session_of_token,
 )
-from authctl.registry.tokens.issue import Issued, minted
+from authctl.registry.tokens.issue import Issued, mint_tokens
 from authctl.registry.tokens.reader import TokenReader
 from authctl.registry.unit_of_work import AUTHCTL, UnitOfWork
 from authctl.tokens import Claims, TokenKind
@@ -35,45 +35,45 @@ def refresh(installation: Installation, reader: TokenReader, token: str, caller:
     installation.head.check()
     claims = reader.claims(token)
     try:
-        session = owned(installation.store.by_number(claims.number, installation.clock.now()), claims)
+        session = session_of_token(installation.store.by_number(claims.number, installation.clock.now()), claims)
         if session.revoked_at is not None:  # which nothing changes any more, so that it needs no turn to write
             check_alive(session, caller)
         if claims.kind is not TokenKind.REFRESH:
             raise TokenUnknown
-        return _refreshed(installation, reader, claims, caller, actor)
+        return _exchange_token(installation, reader, claims, caller, actor)
     except (TokenRevoked, TokenReused) as refusal:
-        wipe.delivered(installation, claims, refusal)
+        wipe.record_delivery(installation, claims, refusal)
         raise
 
 
-def _refreshed(
+def _exchange_token(
     installation: Installation, reader: TokenReader, claims: Claims, caller: Caller, actor: str | None
 ) -> Issued:
     with installation.change(actor) as unit:
         mint = reader.mint()  # as it is now that the turn has come: the key that signed may have been retired
-        session = owned(unit.tx.by_number(claims.number, unit.now), claims)
+        session = session_of_token(unit.tx.by_number(claims.number, unit.now), claims)
         check_alive(session, caller)
         check_bearer(session, caller)
         profiles = unit.tx.profiles()
         check_conditions(profiles, session, caller)
-        profile = ruling(profiles, session)
+        profile = profile_of_session(profiles, session)
         rules = profile.pair or PairRules()
         reused, action = False, None
         if claims.generation == session.generation:
-            session = _rotated(unit, session, profile, rules, mint.ring.signing.id)
+            session = _begin_generation(unit, session, profile, rules, mint.ring.signing.id)
         elif not _is_retry(unit, session, rules, claims):
             reused = True
             if rules.on_reuse is OnReuse.REVOKE:
                 _revoke(unit, session, claims)
-                revoked = owned(unit.tx.by_number(claims.number, unit.now), claims)
-                action = "wipe" if owes_wipe(revoked, caller) else None
+                revoked = session_of_token(unit.tx.by_number(claims.number, unit.now), claims)
+                action = "wipe" if must_wipe(revoked, caller) else None
     if reused:  # said after the commit: raised within the transaction, it would undo the revocation
         also = ", and its application must remove its data" if action else ""
         raise TokenReused(f"the refresh token was already used{also}", action)
-    return minted(mint, session, claims.secret)
+    return mint_tokens(mint, session, claims.secret)
 
 
-def _rotated(unit: UnitOfWork, session: Session, profile: Profile, rules: PairRules, key_id: str) -> Session:
+def _begin_generation(unit: UnitOfWork, session: Session, profile: Profile, rules: PairRules, key_id: str) -> Session:
     """The session with its next generation of tokens, which the key that now signs is to sign."""
     # decision 29
     unit.check_clock()

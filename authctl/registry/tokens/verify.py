@@ -7,7 +7,13 @@ from authctl.errors import RegistryUnavailable, TokenEnded, TokenExpired, TokenR
 from authctl.model import Caller, Session, Status, Tokens
 from authctl.registry.installation import Installation
 from authctl.registry.tokens import wipe
-from authctl.registry.tokens.checks import check_alive, check_bearer, check_conditions, deadlines_after, owned
+from authctl.registry.tokens.checks import (
+    check_alive,
+    check_bearer,
+    check_conditions,
+    deadlines_after,
+    session_of_token,
+)
 from authctl.registry.tokens.reader import TokenReader
 from authctl.tokens import Claims, TokenKind
 
@@ -17,17 +23,17 @@ def verify(installation: Installation, reader: TokenReader, token: str, caller: 
     installation.head.check()
     claims = reader.claims(token)
     try:
-        session = _verified(installation, claims, caller)
+        session = _check_token(installation, claims, caller)
         if session.read_at < session.use_due_at:
             return session
-        return _used(installation, session) or _verified(installation, claims, caller)
+        return _record_use(installation, session) or _check_token(installation, claims, caller)
     except TokenRevoked as refusal:
-        wipe.delivered(installation, claims, refusal)
+        wipe.record_delivery(installation, claims, refusal)
         raise
 
 
-def _verified(installation: Installation, claims: Claims, caller: Caller) -> Session:
-    session = owned(installation.store.by_number(claims.number, installation.clock.now()), claims)
+def _check_token(installation: Installation, claims: Claims, caller: Caller) -> Session:
+    session = session_of_token(installation.store.by_number(claims.number, installation.clock.now()), claims)
     check_alive(session, caller)
     if claims.kind is TokenKind.REFRESH:
         raise TokenUnknown
@@ -41,7 +47,7 @@ def _verified(installation: Installation, claims: Claims, caller: Caller) -> Ses
     return session
 
 
-def _used(installation: Installation, session: Session) -> Session | None:
+def _record_use(installation: Installation, session: Session) -> Session | None:
     """Write the use, and return the session as it now stands; None when it has to be judged again.
 
     What cannot be written is let go: the answer stands. Nor is it synced: what a power cut takes with it lets a session end sooner.

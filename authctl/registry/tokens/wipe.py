@@ -12,13 +12,13 @@ from authctl import names
 from authctl.errors import AuthctlError, TokenInvalid
 from authctl.model import Session, Wipe
 from authctl.registry.installation import Installation
-from authctl.registry.tokens.checks import owned
+from authctl.registry.tokens.checks import session_of_token
 from authctl.registry.tokens.reader import TokenReader
 from authctl.registry.unit_of_work import AUTHCTL, UnitOfWork
 from authctl.tokens import Claims
 
 
-def delivered(installation: Installation, claims: Claims, refusal: TokenInvalid) -> None:
+def record_delivery(installation: Installation, claims: Claims, refusal: TokenInvalid) -> None:
     """Record the first refusal that told an application to remove its data.
 
     What cannot be recorded is let go: the order stands, and is repeated.
@@ -27,27 +27,27 @@ def delivered(installation: Installation, claims: Claims, refusal: TokenInvalid)
         return
     with suppress(AuthctlError):
         with installation.snapshot() as (view, now):
-            if owned(view.by_number(claims.number, now), claims).wipe is not Wipe.PENDING:
+            if session_of_token(view.by_number(claims.number, now), claims).wipe is not Wipe.PENDING:
                 return
         with installation.change(AUTHCTL, wait=False) as unit:
-            session = owned(unit.tx.by_number(claims.number, unit.now), claims)
+            session = session_of_token(unit.tx.by_number(claims.number, unit.now), claims)
             if session.wipe is Wipe.PENDING:
                 unit.tx.deliver_wipe(session.number, unit.now)
                 _record(unit, "wipe.delivered", session)
 
 
-def done(installation: Installation, reader: TokenReader, token: str, actor: str | None) -> Session:
+def acknowledge(installation: Installation, reader: TokenReader, token: str, actor: str | None) -> Session:
     """Record the first acknowledgement with its event. Contract: `Tokens.wipe_done`."""
     claims = reader.claims(token)
     with installation.change(actor) as unit:
-        session = owned(unit.tx.by_number(claims.number, unit.now), claims)
+        session = session_of_token(unit.tx.by_number(claims.number, unit.now), claims)
         if session.wipe is None:
             raise TokenInvalid("no wipe was ordered for the session of this token")
         if session.wipe is Wipe.ACKNOWLEDGED:
             return session
         unit.tx.acknowledge_wipe(session.number, unit.now)
         _record(unit, "wipe.done", session)
-        return owned(unit.tx.by_number(claims.number, unit.now), claims)
+        return session_of_token(unit.tx.by_number(claims.number, unit.now), claims)
 
 
 def _record(unit: UnitOfWork, action: str, session: Session) -> None:
