@@ -1,14 +1,11 @@
-"""Files that only their owner may touch: made so from the first byte, and refused when they are not.
-
-See docs/glossary.md#reserve.
-"""
+"""Files that only their owner may touch: made so from the first byte, and refused when they are not."""
 
 import errno
 import fcntl
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from time import monotonic, sleep
 
@@ -24,7 +21,7 @@ _NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
 def check_private(path: Path, kind: str, missing: str | None = None) -> os.stat_result:
     """Look at what only its owner can touch; `what` is its name in errors, `missing` the hint where it is not there.
 
-    As ssh does with its keys: no access for group or others. And a regular file with one name: SQLite's log
+    As ssh does with its keys: no access for group or others. And a regular file with one name: the log of a registry
     is named after the file, so that a registry with two names would be corrupted.
     Raises RegistryUnavailable.
     """
@@ -120,47 +117,6 @@ def _fill(descriptor: int, content: bytes) -> None:
         file.write(content)
         file.flush()
         os.fsync(descriptor)
-
-
-def keep_reserve(path: Path, size: int) -> None:
-    """Keep so much room, or what there is, in a file that `release` gives back. Never fails.
-
-    One that is there grows once there is room for all that it lacks.
-    """
-    with suppress(OSError):
-        kept = _size(path)
-        if kept >= size:
-            return
-        here = os.statvfs(path.parent)
-        room = here.f_bavail * here.f_frsize
-        if kept and room < size - kept:
-            return
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-        try:
-            os.fchmod(descriptor, 0o600)
-            os.posix_fallocate(descriptor, 0, max(1, min(size, kept + room)))
-        except OSError:
-            if not kept:
-                path.unlink(missing_ok=True)
-        finally:
-            os.close(descriptor)
-
-
-def _size(path: Path) -> int:
-    """How large a file is; one that is not there has no size."""
-    try:
-        return path.stat().st_size
-    except FileNotFoundError:
-        return 0
-
-
-def release(path: Path) -> bool:
-    """Give a reserve's room back; whether there was any."""
-    try:
-        path.unlink()
-    except OSError:
-        return False
-    return True
 
 
 @contextmanager

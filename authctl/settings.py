@@ -20,11 +20,6 @@ class Home(NamedTuple):
     """The key ring file."""
 
     @property
-    def reserve(self) -> Path:
-        """Room on the registry's disk that is given back when a revocation finds none."""
-        return Path(f"{os.path.realpath(self.registry)}-reserve")
-
-    @property
     def audit_head(self) -> Path:
         """What is known of the audit log outside the registry."""
         return self.folder / "audit.head"

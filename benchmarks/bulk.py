@@ -29,7 +29,7 @@ from authctl.instants import DAY
 from authctl.model import ProfileSet
 from authctl.registry.init import create
 from authctl.settings import find_home
-from authctl.store import searching
+from authctl.store.sqlite import search_index
 
 MAP = b"""\
 where: {eventType: [user.session.start]}
@@ -172,7 +172,7 @@ def importing(rows: int) -> None:
             registry.imports.run(file, mapping, actor="benchmark")
 
     for _ in range(1 if rows >= 1_000_000 else 3):
-        with empty() as registry, patch.object(searching, "catch_up", return_value=0):
+        with empty() as registry, patch.object(search_index, "catch_up", return_value=0):
             times["unsearchable"].append(seconds(lambda registry=registry: imported(registry)))
         with empty() as registry:
             times["ours"].append(seconds(lambda registry=registry: imported(registry)))

@@ -26,7 +26,7 @@ from authctl.instants import DAY, HOUR, MINUTE
 from authctl.model import NewSession, ProfileSet
 from authctl.registry.init import create
 from authctl.settings import find_home
-from authctl.store import rows
+from authctl.store.sql import rows
 from authctl.tokens import TokenKind
 
 PROFILES = b"""\
@@ -194,11 +194,11 @@ def populate(home: Path, sessions: int) -> Population:
         key_id = registry._reader.mint().ring.signing.id
         chance = random.Random(sessions)
         with registry._installation.store.change() as tx:
-            revocations = [tx._number("SELECT id FROM revocations WHERE at IS NULL")]
+            revocations = [tx.one_number("SELECT id FROM revocations WHERE at IS NULL")]
             for _ in range(max(1, int(sessions * REVOKED / _PER_REVOCATION))):
                 at = now - chance.randrange(DAY, 150 * DAY)
                 revocations.append(tx.add_revocation(at, "benchmark", chance.choice(_NOTES), "{}"))
-            tx.saw(now)
+            tx.record_time(now)
 
     def filled() -> Iterator[tuple[Any, ...]]:
         for number in range(1, min(sessions, _MADE) + 1):

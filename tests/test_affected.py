@@ -11,7 +11,7 @@ from authctl import SessionFilter, Status
 from authctl.instants import DAY, NEVER
 from authctl.model import Profile
 from authctl.registry.bounds import Bound
-from authctl.store.base import Change, Store
+from authctl.store.protocol import Change, Store
 from tests.test_store_contract import AT_THE_EDGES, DEFAULTS, NOW, STORES, add, instants, life, lived, new, outages
 
 pytestmark = pytest.mark.slow

@@ -28,7 +28,7 @@ from authctl import (
 from authctl.registry.backups import restore
 from authctl.registry.init import create
 from authctl.settings import find_home
-from authctl.store import copying
+from authctl.store.sqlite import connections
 from tests.conftest import Authctl, Clock
 
 
@@ -324,7 +324,7 @@ def test_a_restore_waits_no_longer_than_any_writer(
     issue(registry)
     registry.backups.create(tmp_path / "copy.db")
     issue(registry, "late")
-    monkeypatch.setattr(copying, "PATIENCE", 0.2)
+    monkeypatch.setattr(connections, "LOCK_TIMEOUT_SECONDS", 0.2)
     with closing(sqlite3.connect(home / "registry.db", isolation_level=None)) as hog:
         hog.execute("BEGIN IMMEDIATE")
         with pytest.raises(RegistryUnavailable, match="locked by another process"):
@@ -365,7 +365,7 @@ def test_what_is_removed_is_archived_first(registry: Registry, authctl: Authctl,
     """Every field of every session, as the list has it, in batches; nothing else, and nothing twice."""
     clock.now = datetime.now(UTC) - timedelta(days=400)
     with registry._installation.store.change() as tx:
-        tx.set_seen(0)
+        tx.set_recorded_time(0)
     for n in range(5):
         issue(registry, f"user{n}")
     registry.revoke(SessionFilter(username="user1"), note="lost device")
@@ -401,7 +401,7 @@ def test_a_cleanup_that_is_refused_leaves_no_archive(
     """So that what its hint says can be typed, with the same file."""
     clock.now = datetime.now(UTC) - timedelta(days=400)
     with registry._installation.store.change() as tx:
-        tx.set_seen(0)
+        tx.set_recorded_time(0)
     issue(registry)
     archive = ("--archive", str(tmp_path / "gone.jsonl.gz"))
     refused = authctl("cleanup", *archive)

@@ -343,11 +343,11 @@ def test_the_harness_finds_a_commit_that_is_not_synced(tmp_path: Path):
     """`synchronous=NORMAL` loses acknowledged commits in a power cut: the order of the calls shows it."""
     bench = Bench(tmp_path)
     bench.seed = (
-        "import authctl.store.sqlite as s\n"
-        "was = s._set_up\n"
+        "import authctl.store.sqlite.connections as s\n"
+        "was = s.set_up\n"
         "def loosely(connection, *given, **named):\n"
         "    was(connection, *given, **named)\n"
         "    connection.execute('PRAGMA synchronous = NORMAL')\n"
-        "s._set_up = loosely\n"
+        "s.set_up = loosely\n"
     )
     assert not is_synced_before_it_is_said(bench)

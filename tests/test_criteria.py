@@ -13,7 +13,8 @@ from authctl.import_mappings import read_mapping
 from authctl.instants import DAY, HOUR, instant_of
 from authctl.registry.imports.past_revocations import PastRevocations, Span
 from authctl.registry.imports.session_rows import Rules, SessionFromRows
-from authctl.store.values import PastRevocation, StagedRow
+from authctl.store.protocol.imports import StagedRow
+from authctl.store.protocol.revocations import PastRevocation
 from tests.conftest import START, Install
 
 pytestmark = pytest.mark.slow

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from authctl import InvalidInput, NotFound, Registry, SessionFilter, names
-from authctl.store import searching
+from authctl.store.sqlite import search_index
 from tests.conftest import Authctl, Clock, Start
 
 MORE = re.compile(r"^authctl: more: --after (\S+)$", re.MULTILINE)
@@ -103,7 +103,7 @@ def test_a_cursor_of_a_search(registry: Registry, clock: Clock, monkeypatch):
     """A search is made anew for each page; few or many, the pages are the list."""
     issue(registry, 12, clock)
     for few in (10_000, 3):
-        monkeypatch.setattr(searching, "FEW", few)
+        monkeypatch.setattr(search_index, "FEW", few)
         for selection in (SessionFilter(search="laptop"), SessionFilter(search="laptop 0", status="active")):
             whole = [one.id for one in registry.sessions(selection)]
             shown, after = [], None

@@ -9,11 +9,11 @@ import pytest
 
 from authctl import Refused, Registry, SessionFilter, TokenEnded, TokenExpired, key_ring, profiles
 from authctl.instants import DAY
-from authctl.registry import doctor
 from authctl.registry.doctor import Finding
 from authctl.registry.init import create
 from authctl.settings import find_home
-from authctl.store.sqlite import has_wal_reset_bug
+from authctl.store.sqlite import health
+from authctl.store.sqlite.health import has_wal_reset_bug
 from tests.conftest import Authctl, Clock
 
 
@@ -201,7 +201,7 @@ def test_a_network_file_system_is_found(
         "1 0 8:1 / / rw - ext4 /dev/sda1 rw\n"
         f"2 1 0:40 / {home.resolve()} rw,relatime shared:1 - nfs4 server:/export rw\n"
     )
-    monkeypatch.setattr(doctor, "_MOUNTS", mounts)
+    monkeypatch.setattr(health, "_MOUNTS", mounts)
     assert "network file system (nfs4)" in wrong(registry)["file_system"].found
 
 

@@ -29,7 +29,7 @@ from authctl import (
 from authctl.import_mappings import read_mapping
 from authctl.instants import parse_instant
 from authctl.registry import sessions as listing
-from authctl.store import sqlite
+from authctl.store.sqlite import connections
 from authctl.tokens import TokenKind, TokenMint
 from tests.conftest import START, Clock, Install, Start
 
@@ -258,8 +258,8 @@ def test_revoke_waits_as_long_as_it_says(
     registry: Registry, holder: subprocess.Popen, monkeypatch: pytest.MonkeyPatch, which: str
 ):
     """A whole minute where every other writer waits for half of one, here with shorter minutes; lower bounds, whatever the load."""
-    assert sqlite.PATIENCE == 30
-    monkeypatch.setattr(sqlite, "PATIENCE", 0.4)
+    assert connections.LOCK_TIMEOUT_SECONDS == 30
+    monkeypatch.setattr(connections, "LOCK_TIMEOUT_SECONDS", 0.4)
     assert seconds_refused(lambda: issue(registry, "bob")) >= 0.4
     assert seconds_refused(lambda: WAITING_TWICE[which](registry, "no token")) >= 0.8
     holder.kill()

@@ -25,7 +25,7 @@ from authctl.registry.backups import restore
 from authctl.registry.init import create
 from authctl.registry.tokens import verify
 from authctl.settings import find_home
-from authctl.store import moving
+from authctl.store.sqlite import moved_sessions
 from tests.conftest import START
 
 pytestmark = pytest.mark.slow
@@ -316,15 +316,15 @@ GAPS = st.lists(st.lists(DEEDS, min_size=1, max_size=4), min_size=2, max_size=8)
         min_size=8,
         max_size=16,
     ),
-    gathered=st.sampled_from([(), (1,), (2, 5), moving.GATHERED]),
+    gathered=st.sampled_from([(), (1,), (2, 5), moved_sessions.GATHERED]),
     stretch=st.sampled_from([0, 1, 20]),
 )
 def test_a_walk_ends_and_misses_nobody(signed_in, before, gaps, walks, gathered, stretch):
     """Whatever is done between the pages, in every order and with every filter: the pages come to an end after as many as the
     sessions of the beginning fill twice, and everybody who was selected all the while was on one of them."""
     with world() as made, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(moving, "GATHERED", gathered)
-        patch.setattr(moving, "_STRETCH", stretch)
+        patch.setattr(moved_sessions, "GATHERED", gathered)
+        patch.setattr(moved_sessions, "_STRETCH", stretch)
         for deed in (*signed_in, *before):
             made.do(("forward", 0, 1))
             made.do(deed)

@@ -30,12 +30,12 @@ _RENAME = re.compile(r'rename\("((?:\\x[0-9a-f]{2})*)", "((?:\\x[0-9a-f]{2})*)"\
 _SAID = re.compile(r'write\(2<[^>]*>, "((?:\\x[0-9a-f]{2})*)"')
 
 LOOSELY = (
-    "import authctl.store.sqlite as s\n"
-    "was = s._set_up\n"
+    "import authctl.store.sqlite.connections as s\n"
+    "was = s.set_up\n"
     "def loosely(connection, *given, **named):\n"
     "    was(connection, *given, **named)\n"
     "    connection.execute('PRAGMA synchronous = NORMAL')\n"
-    "s._set_up = loosely\n"
+    "s.set_up = loosely\n"
 )
 
 

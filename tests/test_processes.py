@@ -26,7 +26,7 @@ from authctl.instants import SECOND, format_instant
 from authctl.profiles import read
 from authctl.registry.init import create
 from authctl.settings import find_home
-from authctl.store import sqlite
+from authctl.store.sqlite import store as store_module
 from tests.conftest import Authctl, Start
 from tests.crash import TWO_TRANSACTIONS
 from tests.storm import MAP, VARIANTS, imported_users, microseconds, rows
@@ -446,7 +446,7 @@ def test_many_processes_killed_at_random(stocked: Path, start: Start):
 
 SEEDS = {
     "deferred begin": (
-        "import authctl.store.sqlite as s\n"
+        "import authctl.store.sqlite.store as s\n"
         "def deferred(store, patience):\n"
         "    store._writer.connection().execute('BEGIN')\n"
         "s.SqliteStore._begin = deferred\n"
@@ -552,7 +552,7 @@ def test_a_list_that_is_not_read_to_its_end_blocks_nobody(populated: Path, start
 
 def test_lists_without_a_pause_do_not_let_the_log_grow(populated: Path, start: Start, monkeypatch: pytest.MonkeyPatch):
     """Processes that list one time after the other would never let SQLite start its write-ahead log anew."""
-    monkeypatch.setattr(sqlite, "LOG_LIMIT", MIB)
+    monkeypatch.setattr(store_module, "LOG_LIMIT_BYTES", MIB)
     readers = [playing(start, "list_on", populated, "reading") for _ in range(2)]
     sizes = [0]
     with Registry.open(populated) as registry:
@@ -568,7 +568,7 @@ def test_lists_without_a_pause_do_not_let_the_log_grow(populated: Path, start: S
 
 def test_a_reader_that_stays_lets_the_log_grow_until_it_leaves(populated: Path, monkeypatch: pytest.MonkeyPatch):
     """Every commit goes through beside it, and soon after it has left the log is small again."""
-    monkeypatch.setattr(sqlite, "LOG_LIMIT", MIB)
+    monkeypatch.setattr(store_module, "LOG_LIMIT_BYTES", MIB)
     log = populated / "registry.db-wal"
     issued = []
     with Registry.open(populated) as registry, closing(sqlite3.connect(populated / "registry.db")) as reader:
@@ -587,7 +587,7 @@ def test_a_log_that_another_process_empties_is_left_to_it(
     populated: Path, start: Start, monkeypatch: pytest.MonkeyPatch
 ):
     """Whoever finds one at it neither waits nor asks again and again, and empties the log itself once that one has gone."""
-    monkeypatch.setattr(sqlite, "LOG_LIMIT", MIB)
+    monkeypatch.setattr(store_module, "LOG_LIMIT_BYTES", MIB)
     log = populated / "registry.db-wal"
     asked: list[str] = []
     with Registry.open(populated) as registry:

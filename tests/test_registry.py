@@ -513,7 +513,7 @@ def test_never_removed_before_six_months(registry: Registry, clock: Clock, day):
     """Whatever the day, a session that ended six calendar months ago less an instant is still there."""
     clock.now = datetime(day.year, day.month, day.day, 12, tzinfo=UTC)
     with registry._installation.store.change() as tx:
-        tx.set_seen(0)
+        tx.set_recorded_time(0)
     (one,) = issue(registry, "alice")
     registry.end([one])
     clock.now += timedelta(days=181) - timedelta(microseconds=1)

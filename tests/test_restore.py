@@ -888,7 +888,7 @@ def put_with_deeds_in_between(
                 assert process.returncode == 0
             return made
 
-        outcome, event = draft.put("kept", make_ready)
+        outcome, event = draft.replace_registry("kept", make_ready)
     installation.head.accept(event)
     return outcome
 

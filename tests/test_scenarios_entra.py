@@ -528,7 +528,7 @@ def test_a_refresh_that_cannot_be_written_gives_no_tokens(entra: Registry, home:
     """Unavailable, and the token is not spent: nothing was written."""
     import sqlite3
 
-    monkeypatch.setattr("authctl.store.sqlite.PATIENCE", 0.05)
+    monkeypatch.setattr("authctl.store.sqlite.connections.LOCK_TIMEOUT_SECONDS", 0.05)
     issued = sign_in(entra)
     holder = sqlite3.connect(home / "registry.db", isolation_level=None)
     holder.execute("BEGIN IMMEDIATE")

@@ -7,9 +7,9 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from authctl import Registry, SessionFilter, names
-from authctl.store import searching
-from authctl.store.base import Store
-from authctl.store.values import Imported
+from authctl.store.protocol import Store
+from authctl.store.protocol.imports import Imported
+from authctl.store.sqlite import search_index
 from tests.conftest import Authctl
 from tests.test_store_contract import NOW, STORES, add, new, revoke
 
@@ -154,8 +154,8 @@ def test_a_search_finds_what_has_the_text_whatever_happened(
 ):
     """However far the index lags behind, and however many meet it: the sessions whose text or note has the search, and no other."""
     with monkeypatch.context() as patched:
-        patched.setattr(searching, "_BATCH", batch)
-        patched.setattr(searching, "FEW", few)
+        patched.setattr(search_index, "_BATCH", batch)
+        patched.setattr(search_index, "FEW", few)
         store = STORES["sqlite"](tmp_path_factory.mktemp("search"))
         model = Model(store)
         for kind, *given_ in history:
@@ -177,11 +177,11 @@ def test_an_older_registry_is_searched_before_it_is_indexed(
         registry.issue(username=f"user{number}", application="Outlook", device=f"laptop {number:02}")
     selection = SessionFilter(search="LAPTOP 07")
     assert [one.username for one in registry.sessions(selection)] == ["user7"]
-    monkeypatch.setattr(searching, "_MOST_INDEXED", 5)
+    monkeypatch.setattr(search_index, "_MOST_ADDED", 5)
     assert [one.username for one in registry.sessions(selection)] == ["user7"]
     registry.cleanup.run()
     with registry._installation.store.view() as view:
-        assert view._one("SELECT sessions FROM search_index") == (20,)
+        assert view.one_row("SELECT sessions FROM search_index") == (20,)
     assert [one.username for one in registry.sessions(selection)] == ["user7"]
 
 
@@ -205,6 +205,7 @@ def test_a_search_goes_by_the_index(registry: Registry, home: Path):
     small = {
         "f",
         "json_each",
+        "listed",
         "(subquery-1)",
         "search_index",
         "sessions_found",
@@ -225,7 +226,7 @@ def test_the_index_is_written_in_the_order_of_numbers(registry: Registry):
         registry.issue(username=f"user{number}", application="Outlook")
     shuffled = [number * 99 % 257 for number in range(1, 257)]
     with registry._installation.store.change() as tx:
-        for deed in (searching.take_out, searching.put_back):
+        for deed in (search_index.remove_sessions, search_index.add_sessions):
             before = tx.connection.total_changes
             deed(tx.connection, shuffled)
             assert tx.connection.total_changes - before < 2 * len(shuffled)
@@ -236,7 +237,7 @@ def test_a_list_of_what_many_have_is_walked_at_once(registry: Registry, monkeypa
     """Where the index knows that many have a text, no table is read to count them; the page is the newest of them all the same."""
     for number in range(300):
         registry.issue(username=f"user{number}", application="Outlook", device=f"laptop {number:03}")
-    monkeypatch.setattr(searching, "FEW", 10)
+    monkeypatch.setattr(search_index, "FEW", 10)
     selection = SessionFilter(search="laptop 0", kind="application")
     every = [one.id for one in registry.sessions(selection)]
     assert len(every) == 100

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from authctl import InvalidInput, Registry, SessionFilter
 from authctl.model import EventFilter, SortField
-from authctl.store.holding import Holding
-from authctl.store.selection import compiled
+from authctl.store.sql.continuity import Continuity
+from authctl.store.sql.selections import select
+from authctl.store.sqlite.dialect import SQLITE
 from tests.conftest import Authctl, Clock
 from tests.test_store_sqlite import plans, statements  # noqa: F401  # a fixture
 
@@ -175,7 +176,7 @@ def steps(home: Path, sql: str, parameters: dict) -> list[str]:
 def test_the_first_page_of_several_users_sorts_nothing(signed_in: Registry, home: Path, status):
     """Each user's sessions come from the index in order: a user of a million sessions costs no more than one of ten."""
     selection = SessionFilter(username=("alice", "bob"), status=status)
-    chosen = compiled(selection, 0, Holding([]), list)
+    chosen = select(selection, 0, Continuity(SQLITE, []), list)
     assert [dict(lane.parameters) for lane in chosen.lanes] == [{"lane": "alice"}, {"lane": "bob"}]
     for lane in chosen.lanes:
         sql = (
@@ -189,7 +190,7 @@ def test_the_first_page_of_several_users_sorts_nothing(signed_in: Registry, home
 
 def test_what_is_counted_and_revoked_of_several_users_goes_by_their_index(signed_in: Registry, home: Path):
     """Where no order is asked for, too, no table is read from end to end."""
-    chosen = compiled(SessionFilter(username=("alice", "bob"), status="revoked"), 0, Holding([]), list)
+    chosen = select(SessionFilter(username=("alice", "bob"), status="revoked"), 0, Continuity(SQLITE, []), list)
     plan = steps(home, f"SELECT s.number FROM {chosen.unordered()} WHERE {chosen.where_at_all}", chosen.parameters)
     assert any("sessions_by_user (username_key=?)" in step for step in plan), plan
     assert not [step for step in plan if step.startswith("SCAN s")], plan

@@ -1,4 +1,4 @@
-"""The contract of `authctl.store.base`, run against every store there is.
+"""The contract of `authctl.store.protocol`, run against every store there is.
 
 To add a store, add a way to make one to `STORES`.
 """
@@ -27,8 +27,8 @@ from authctl.model import (
     User,
 )
 from authctl.store import create_store, open_store
-from authctl.store.base import Store
-from authctl.store.values import Imported
+from authctl.store.protocol import Store
+from authctl.store.protocol.imports import Imported
 
 NOW = 1_800_000_000_000_000
 DEFAULTS = profiles.read(profiles.DEFAULT_FILE.encode(), "profiles.yaml")
@@ -369,19 +369,19 @@ def test_the_latest_instant_that_was_seen(store: Store):
     """It never goes back, unless it is told to; the look-up by number is read no earlier."""
     (session,) = add(store, new(secret_hash=bytes(32)))
     with store.change() as tx:
-        assert tx.seen_at() == 0
+        assert tx.recorded_time() == 0
         for at in (NOW, NOW + 30, NOW + 20):
-            tx.saw(at)
-        assert tx.seen_at() == NOW + 30
+            tx.record_time(at)
+        assert tx.recorded_time() == NOW + 30
     for asked, read_at in ((NOW, NOW + 30), (NOW + 31, NOW + 31)):
         found = store.by_number(session.number, asked)
         assert found is not None
         assert found[0].read_at == read_at
     with store.change() as tx:
-        tx.set_seen(NOW)
-        assert tx.seen_at() == NOW
+        tx.set_recorded_time(NOW)
+        assert tx.recorded_time() == NOW
     with store.view() as view:
-        assert view.seen_at() == NOW
+        assert view.recorded_time() == NOW
         assert view.registry_id() == "0" * 16
 
 
@@ -396,9 +396,9 @@ def test_ending_everything_and_what_a_key_signed(store: Store):
     )
     revoke(store, ids=(revoked.id,))
     with store.change() as tx:
-        assert tx.signed(NOW) == {"01234567": (1, NEVER), "89abcdef": (1, NEVER)}
+        assert tx.key_usage(NOW) == {"01234567": (1, NEVER), "89abcdef": (1, NEVER)}
         assert tx.end_signed("01234567", NOW, "key_compromised") == 1
-        assert tx.signed(NOW) == {"89abcdef": (1, NEVER)}
+        assert tx.key_usage(NOW) == {"89abcdef": (1, NEVER)}
         assert tx.end_all(NOW, "restored") == 1
         found = {s.id: s for s in tx.page(SessionFilter(), NOW, 9).sessions}
     reasons = [found[s.id].ended_by for s in (mine, other, over, revoked)]
@@ -422,7 +422,7 @@ def test_ending_what_a_wrong_instant_leaves_in_doubt(store: Store):
     revoke(store, ids=(added[-1].id,))
     with store.change() as tx:
         tx.start_continuity("held", NOW - 2 * DAY, NOW + 5 * DAY, "bob", "provider down")
-        assert tx.end_dubious(NOW, NOW + 10 * DAY) == 4
+        assert tx.end_after_clock_change(NOW, NOW + 10 * DAY) == 4
         found = {s.id: s for s in tx.page(SessionFilter(), NOW, 9).sessions}
     ended = ["idle", "lifetime", "continuity_ended", "idle", None, None, None]
     assert [found[s.id].ended_by for s in added] == ended
@@ -457,13 +457,13 @@ def test_one_revocation_is_always_open(store: Store):
     one = revoke(store, ids=(first.id,), note="lost device")
     with store.change() as tx:
         closed = tx.close_open_revocation(NOW + 1, "eve", "breach drill", "{}")
-        assert tx.spare([third.number], closed) == 1
+        assert tx.unassign([third.number], closed) == 1
     (later,) = add(store, new())
     with store.view() as view:
         found = {s.id: (s.revocation_id, s.note) for s in view.page(SessionFilter(), NOW, 9).sessions if s.revoked_at}
         assert found == {first.id: (one, "lost device"), second.id: (closed, "breach drill")}
         assert view.latest_revoke_all() == (closed, NOW + 1)
-        assert view.covered(closed) == 1
+        assert view.count_of_revocation(closed) == 1
         for living in (third, later):
             session = view.session(living.id, NOW)
             assert session is not None
@@ -497,7 +497,7 @@ def test_removal_takes_what_lies_before_the_cutoff(store: Store):
         second = tx.remove_ended(cutoff, 4, first.after)
         assert (first.sessions, second.sessions, second.after) == ((4, 0, 0), (1, 1, 0), None)
         assert tx.remove_ended(cutoff, 4) == ((0, 0, 0), None)
-        assert tx.covered(early) == 0
+        assert tx.count_of_revocation(early) == 0
         assert tx.remove_unnamed_revocations() == 1
     assert len(ids(store)) == 6
 
@@ -541,7 +541,7 @@ def test_marks_follow_the_profile(store: Store):
     revoke(store, ids=(revoked.id,))
     marked = Profile("DEFAULT", conditions=Conditions(platforms=("iOS",)), on_revoke=OnRevoke.WIPE)
     with store.change() as tx:
-        tx.mark([marked])
+        tx.copy_profile_rules([marked])
 
         def marks(session: Session) -> tuple[int, int]:
             found = tx.session(session.id, NOW)
@@ -549,9 +549,9 @@ def test_marks_follow_the_profile(store: Store):
             return found.conditioned, found.wipes
 
         assert [marks(s) for s in (mine, imported, revoked, other)] == [(1, 1), (0, 0), (0, 0), (0, 1)]
-        tx.mark([Profile("default"), Profile("other")])
+        tx.copy_profile_rules([Profile("default"), Profile("other")])
         assert [marks(s) for s in (mine, other)] == [(0, 0), (0, 0)]
-        tx.mark([])
+        tx.copy_profile_rules([])
 
 
 def test_the_cache_of_logins(store: Store):
@@ -775,7 +775,7 @@ def lived(
             revoke(store, NOW + 30 * DAY, ids=(session.id,))
     spared = [s.number for s, one in zip(added, lives, strict=True) if one["revoked"] == "no"]
     with store.change() as tx:
-        tx.spare(spared, tx.close_open_revocation(NOW + 31 * DAY, "eve", "breach drill", "{}"))
+        tx.unassign(spared, tx.close_open_revocation(NOW + 31 * DAY, "eve", "breach drill", "{}"))
     yield store
     store.close()
 
@@ -792,7 +792,7 @@ def test_one_status_in_python_and_in_the_database(
         with store.view() as view:
             everything = view.page(SessionFilter(), now, 99).sessions
             held = sum(s.status_at(now) is Status.ACTIVE and s.expires_at <= now for s in everything)
-            assert view.held("default", now) == held
+            assert view.held_by_continuity("default", now) == held
         for session in everything:
             held_to = session.expires_at if session.ended_at else held_end(session.expires_at, events)
             assert session.ends_at == held_to

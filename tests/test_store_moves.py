@@ -10,8 +10,9 @@ from authctl.instants import DAY
 from authctl.lifetimes import Deadlines
 from authctl.model import Sort
 from authctl.registry.installation import Installation
-from authctl.store.base import Change, Store
-from authctl.store.values import Cursor, Imported, Mark
+from authctl.store.protocol import Change, Store
+from authctl.store.protocol.imports import Imported
+from authctl.store.protocol.pages import Cursor, Mark
 from tests.test_store_contract import DEFAULTS, NOW, STORES, add, new
 
 LATER = NOW + DAY
@@ -27,7 +28,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
     add(made, *(new(name, NOW - index, **tokens) for index, name in enumerate(("alice", "bob", "carol"))))
     with made.change() as tx:
         tx.add_imported([Imported(b"key", new("dora", NOW + 9), {}, None)])
-        tx.saw(NOW)
+        tx.record_time(NOW)
     yield made
     made.close()
 
@@ -35,7 +36,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
 def moved(store: Store, mark: Mark, sort: Sort | None = None, **criteria) -> list[str]:
     """Who moved since."""
     with store.view() as view:
-        found = view.moved(SessionFilter(**criteria), LATER, 9, Cursor((0,), since=mark), sort)
+        found = view.moved_sessions(SessionFilter(**criteria), LATER, 9, Cursor((0,), since=mark), sort)
         return [session.username for session in found]
 
 
@@ -68,7 +69,7 @@ def test_what_moved_is_told(store: Store, name: str):
     assert moved(store, before) == []
     with store.change() as tx:
         deed(tx)
-        tx.saw(LATER)
+        tx.record_time(LATER)
     assert moved(store, before) == owed
     with store.view() as view:
         after = view.counters()
@@ -84,7 +85,7 @@ def test_a_revocation_moves_where_the_order_is_by_it(store: Store):
     assert moved(store, before, BY_REVOCATION) == []
     with store.change() as tx:
         closed = tx.close_open_revocation(LATER, "ann", "breach", "{}")
-        tx.spare([3], closed)
+        tx.unassign([3], closed)
     assert moved(store, before, BY_REVOCATION) == ["alice", "dora"]
     with store.change() as tx:
         tx.close_open_revocation(LATER, "ann", "breach", "{}")
@@ -117,7 +118,7 @@ def test_the_order_leaves_out_what_moved(store: Store):
 def test_a_key_of_another_order_is_none(store: Store):
     """A key has as many whole numbers as its order has columns."""
     with store.view() as view:
-        assert view.resumed(SessionFilter(), (NOW, 1)) == Cursor((NOW, 1))
+        assert view.place_of_key(SessionFilter(), (NOW, 1)) == Cursor((NOW, 1))
         for status, key in (
             (None, (1,)),
             (None, ("1", 1)),
@@ -125,7 +126,7 @@ def test_a_key_of_another_order_is_none(store: Store):
             ("revoked", (1, 2)),
             ("expired", (1, 2, 3, 4)),
         ):
-            assert view.resumed(SessionFilter(status=status or ()), key) is None
+            assert view.place_of_key(SessionFilter(status=status or ()), key) is None
 
 
 def test_events_since_are_told_by_their_action(registry):
@@ -145,7 +146,7 @@ def test_a_use_in_its_time_writes_no_move(registry, clock):
     clock.forward(hours=1)
     with registry._installation.store.view() as view:
         before = view.counters()
-    assert registry.verify(issued.access_token).last_used_at > before.seen_at
+    assert registry.verify(issued.access_token).last_used_at > before.recorded_time
     with registry._installation.store.view() as view:
         assert view.counters().moves == before.moves
-        assert view._one("SELECT moved_in FROM sessions") == (None,)
+        assert view.one_row("SELECT moved_in FROM sessions") == (None,)

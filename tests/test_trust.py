@@ -31,9 +31,9 @@ from authctl import (
 )
 from authctl.model import ProfileSet
 from authctl.registry.backups import restore
-from authctl.registry.installation import RESERVE
 from authctl.registry.unit_of_work import AUTHCTL
 from authctl.settings import find_home
+from authctl.store.sqlite.reserve import RESERVE_BYTES
 from tests.conftest import Authctl, Clock, Install
 
 ROOT = Path(__file__).parents[1]
@@ -662,7 +662,7 @@ def test_the_reserve_grows_back(registry: Registry, home: Path):
     """One that was made when there was little room is filled up by a later change."""
     os.truncate(home / "registry.db-reserve", 4096)
     issue(registry)
-    assert (home / "registry.db-reserve").stat().st_size == RESERVE
+    assert (home / "registry.db-reserve").stat().st_size == RESERVE_BYTES
 
 
 def test_the_reserve_lies_beside_the_registry_itself(registry: Registry, home: Path, tmp_path: Path):

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from authctl import NEVER, Registry, RegistryUnavailable, SessionFilter, TokenEnded, TokenRevoked
-from authctl.store import sqlite
-from authctl.store.format import SCHEMA_VERSION
+from authctl.store.sqlite import connections
+from authctl.store.sqlite.registry_file import SCHEMA_VERSION
 from tests.conftest import Authctl, Start
 
 DATA = Path(__file__).parent / "data"
@@ -78,11 +78,11 @@ def test_six_processes_open_it_at_once(old: Path, start: Start):
 
 def test_an_upgrade_that_fails_changes_nothing(old: Path, monkeypatch: pytest.MonkeyPatch):
     """It is one transaction: killed or failed, the registry is as it was, and the next opening upgrades it."""
-    from authctl.store import migrations
+    from authctl.store.sqlite import migrations
 
     monkeypatch.setattr(migrations, "_LIFETIMES", (*migrations._LIFETIMES, "nonsense"))
     with pytest.raises(sqlite3.Error):
-        sqlite.connect(old / "registry.db")
+        connections.connect(old / "registry.db")
     assert schema(old) == 1
     monkeypatch.undo()
     with Registry.open(old) as registry:
@@ -97,7 +97,7 @@ def test_where_it_cannot_be_written_it_is_unavailable(old: Path, monkeypatch: py
         closing(sqlite3.connect(f"file:{old}/registry.db?mode=ro&immutable=1", uri=True)) as connection,
         pytest.raises(RegistryUnavailable, match="written by an older authctl, and its file system is read-only"),
     ):
-        sqlite._set_up(connection, old / "registry.db", frozen=True, writing=False)
+        connections.set_up(connection, old / "registry.db", is_read_only=True, writing=False)
     assert schema(old) == 1
 
 

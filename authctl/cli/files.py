@@ -14,7 +14,7 @@ from authctl.names import quoted
 
 if TYPE_CHECKING:
     from authctl.model import Session
-    from authctl.store.values import Archive
+    from authctl.store.protocol.cleanup import Archive
 
 
 @contextmanager

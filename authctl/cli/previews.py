@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from authctl.registry.bounds import Bound
     from authctl.registry.previews import Preview
     from authctl.registry.profiles import ApplyPreview, ProfileDifference
-    from authctl.store.values import Largest
+    from authctl.store.protocol.previews import Largest
 
 _LONGEST_NAME = 40
 

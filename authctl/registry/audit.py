@@ -3,9 +3,11 @@
 See docs/glossary.md#audit-chain.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from authctl import names
 from authctl.audit_chain import Verifier
@@ -14,7 +16,9 @@ from authctl.model import AuditEvent, EventFilter, texts_of
 from authctl.registry.installation import Installation
 from authctl.registry.outside_head import check_identity
 from authctl.registry.sessions import resolve
-from authctl.store.base import View
+
+if TYPE_CHECKING:
+    from authctl.store.protocol import View
 
 _BATCH = 1_000
 _BEFORE_ALL = -(2**63)

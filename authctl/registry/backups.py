@@ -16,14 +16,14 @@ from authctl.registry.clock import Warn
 from authctl.registry.installation import Installation
 from authctl.registry.unit_of_work import MOST_LISTED, UnitOfWork, actor_name
 from authctl.settings import Home
-from authctl.store import draft_of, open_store
+from authctl.store import draft_of, how_to_move_away, open_store
 from authctl.visible_text import visible
 
 if TYPE_CHECKING:
     from authctl.audit_head import Head
     from authctl.model import AuditEvent
-    from authctl.store.base import View
-    from authctl.store.values import Carried
+    from authctl.store.protocol import View
+    from authctl.store.protocol.backups import Carried
 
 
 class BackupOutcome(NamedTuple):
@@ -118,7 +118,7 @@ def restore(
         restoring = _Restoring(installation, file, note, who, trusted, audit_log.verify_chain(installation))
         if dry_run:
             return draft.preview(restoring.make_ready)[0]
-        outcome, last = draft.put(_kept_name(installation), restoring.make_ready)
+        outcome, last = draft.replace_registry(_kept_name(installation), restoring.make_ready)
     assert last is not None
     with closing(open_store(place.registry)) as present:
         Installation(place, present, clock, warn).head.accept(last)
@@ -257,5 +257,4 @@ def _refused_where_damaged(place: Home) -> Iterator[None]:
         yield
     except IntegrityFailure as error:
         message = f"the registry that is there cannot be replaced while it is damaged: {error.message}"
-        beside = f"{place.registry.name}-wal and -shm"
-        raise Refused(message, f"move {place.registry} away, and what lies beside it as {beside}") from None
+        raise Refused(message, how_to_move_away(place.registry)) from None

@@ -3,10 +3,12 @@
 See docs/glossary.md#retention.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from dataclasses import dataclass
 from time import perf_counter, sleep
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from authctl.errors import InvalidInput, Refused
 from authctl.instants import Duration, format_instant
@@ -16,8 +18,12 @@ from authctl.registry.batches import PAUSE_SECONDS, BatchSize, Progress, no_prog
 from authctl.registry.clock import check_clock
 from authctl.registry.installation import Installation
 from authctl.registry.unit_of_work import UnitOfWork, actor_name
-from authctl.store.base import Change, View
-from authctl.store.values import LEAP, Archive, Cursor, Removable
+from authctl.store.protocol.cleanup import Archive, Removable
+from authctl.store.protocol.pages import Cursor
+from authctl.store.protocol.registry import LEAP
+
+if TYPE_CHECKING:
+    from authctl.store.protocol import Change, View
 
 _FIRST_BATCH = 500
 _LARGEST_BATCH = 20_000
@@ -84,7 +90,7 @@ class Cleanup:
 
 def _check_leap(view: View, now: int, due: int) -> None:
     """Raise Refused where the clock may have jumped ahead: nothing was recorded for months, and most sessions would be removed."""
-    if now - view.seen_at() <= LEAP and view.leapt_at() is None:
+    if now - view.recorded_time() <= LEAP and view.last_leap() is None:
         return
     everything = view.count(SessionFilter(), now)
     if due * 2 > everything:
@@ -123,7 +129,7 @@ class _Removal:
         with self.installation.change(self.actor) as unit:
             unit.check_clock()
             if accept_clock_jump:
-                unit.tx.set_seen(unit.now)
+                unit.tx.set_recorded_time(unit.now)
             unit.record("cleanup.run", detail={"cutoff": format_instant(self.cutoff), "due": due})
 
     def remove(self, due: int, batch_size: int | None, progress: Progress) -> Removable:

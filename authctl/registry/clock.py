@@ -12,7 +12,7 @@ from authctl.errors import Refused, RegistryUnavailable
 from authctl.instants import EARLIEST, MINUTE, NEVER, Clock, format_instant, instant_of, utc_now
 
 if TYPE_CHECKING:
-    from authctl.store.base import View
+    from authctl.store.protocol import View
 
 TOLERANCE = 5 * MINUTE
 """How far the clock may be behind the recorded time without a warning."""
@@ -38,6 +38,10 @@ class RegistryClock:
             raise RegistryUnavailable("the clock returned an invalid time")
         return now
 
+    def replacement(self) -> int | None:
+        """The instant of a clock that replaces the store's own clock; None if there is none."""
+        return None if self._clock is None else self.now()
+
     def now_or_earliest(self) -> int:
         """The same for what must not depend on the clock: `EARLIEST`, with a warning, when the time is not valid."""
         try:
@@ -49,7 +53,7 @@ class RegistryClock:
     def present(self, view: "View", clock: int) -> int:
         """The present instant: that of the clock, or the recorded time when that is later."""
         # decision 80
-        recorded = view.seen_at()
+        recorded = view.recorded_time()
         if recorded - clock > TOLERANCE:
             self._warn(
                 f"the clock is behind the latest time recorded in the registry: using {format_instant(recorded)}"

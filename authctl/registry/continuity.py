@@ -3,9 +3,11 @@
 See docs/glossary.md#continuity-event.
 """
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from authctl import names
 from authctl.errors import InvalidInput, NotFound, Refused
@@ -13,7 +15,9 @@ from authctl.instants import NEVER, format_instant, instant_of
 from authctl.model import ContinuityEvent, Profile, ProfileSet
 from authctl.registry.installation import Installation
 from authctl.registry.unit_of_work import UnitOfWork
-from authctl.store.base import View
+
+if TYPE_CHECKING:
+    from authctl.store.protocol import View
 
 
 class ContinuityState(NamedTuple):
@@ -143,4 +147,6 @@ def _unended(view: View, now: int) -> list[ContinuityEvent]:
 
 
 def _states(view: View, events: Sequence[ContinuityEvent], now: int) -> tuple[ContinuityState, ...]:
-    return tuple(ContinuityState(e, view.held(e.profile, now) if e.is_running(now) else 0) for e in events)
+    return tuple(
+        ContinuityState(e, view.held_by_continuity(e.profile, now) if e.is_running(now) else 0) for e in events
+    )

@@ -14,7 +14,7 @@ from typing import Any
 from authctl import names
 from authctl.errors import InvalidInput
 from authctl.registry.pages import Event, Place, SessionList
-from authctl.store.values import Cursor, Mark
+from authctl.store.protocol.pages import Cursor, Mark
 
 _BEGINNING = "p1."
 _LONGEST = 100_000

@@ -6,12 +6,10 @@ See docs/glossary.md#recorded-time.
 import os
 import stat
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import NamedTuple
 
 from authctl import key_ring, names
 from authctl.errors import AuthctlError, Refused
-from authctl.files import resolved
 from authctl.instants import DAY, format_instant
 from authctl.key_ring import KeyState
 from authctl.lifetimes import retention_cutoff
@@ -20,12 +18,11 @@ from authctl.registry.clock import check_clock
 from authctl.registry.installation import Installation
 from authctl.registry.unit_of_work import UnitOfWork
 from authctl.settings import Home
-from authctl.store import open_store
+from authctl.store import open_store, place_health
+from authctl.store.protocol.health import Health
 
 _OLDEST_KEY = 365 * DAY
 _CLEANUP_DUE = 2 * DAY
-_NETWORKED = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "glusterfs", "lustre", "ocfs2", "fuse.sshfs"}
-_MOUNTS = Path("/proc/self/mountinfo")
 
 
 class Finding(NamedTuple):
@@ -74,8 +71,8 @@ class Doctor:
                 raise Refused(
                     "the clock is not behind the latest time recorded in the registry: there is nothing to accept"
                 )
-            unit.tx.set_seen(unit.now)
-            ended = unit.tx.end_dubious(unit.now, seen)
+            unit.tx.set_recorded_time(unit.now)
+            ended = unit.tx.end_after_clock_change(unit.now, seen)
             unit.tx.forget_old_logins(unit.tx.profiles().logins_since(seen))
             _keep_events_ended(unit)
             detail = {"seen": format_instant(seen), "accepted": format_instant(unit.now), "ended": ended}
@@ -88,7 +85,7 @@ def examine(place: Home, installation: Installation | None = None) -> list[Findi
 
     Checks that need the registry are left out where it cannot be opened.
     """
-    findings = [*_check_files(place), _check_file_system(place.registry)]
+    findings = [*_check_files(place), _of_store("file_system", place_health(place.registry))]
     try:
         installation = installation or Installation(place, open_store(place.registry), None, lambda _text: None)
         with installation.snapshot():
@@ -141,37 +138,18 @@ def _check_files(place: Home) -> Iterator[Finding]:
             yield Finding("files", ok=True, found=str(path))
 
 
-def _check_file_system(path: Path) -> Finding:
-    kind = _kind_of_file_system(path)
-    if kind in _NETWORKED:
-        problem = f"{path} is on a network file system ({kind}), where SQLite's write-ahead log does not work"
-        return Finding("file_system", ok=False, found=problem, next="move the registry to a local disk")
-    return Finding("file_system", ok=True, found=kind or "not known")
-
-
-def _kind_of_file_system(path: Path) -> str | None:
-    try:
-        mounts = [line.split() for line in _MOUNTS.read_text().splitlines()]
-    except OSError:
-        return None
-    here = resolved(path)
-    above = [(len(m[4]), m[m.index("-") + 1]) for m in mounts if here.is_relative_to(m[4])]
-    return max(above, default=(0, None))[1]
+def _of_store(check: str, health: Health) -> Finding:
+    """A finding of the store as one of the doctor's."""
+    return Finding(check, health.ok, health.found, health.hint)
 
 
 def _check_engine(installation: Installation) -> Finding:
-    name, flaw = installation.store.engine()
-    return Finding(
-        "engine",
-        ok=flaw is None,
-        found=f"{name}: {flaw}" if flaw else name,
-        next="install a newer SQLite" if flaw else None,
-    )
+    return _of_store("engine", installation.store.engine())
 
 
 def _check_clock(installation: Installation) -> Finding:
     with installation.store.view() as view:
-        seen = view.seen_at()
+        seen = view.recorded_time()
     clock = installation.clock.now()
     try:
         check_clock(clock, seen)
@@ -194,7 +172,7 @@ def _check_keys(installation: Installation) -> Finding:
     ring = key_ring.load(installation.home.keys)
     now = installation.clock.now()
     with installation.snapshot() as (view, at):
-        signed = view.signed(at)
+        signed = view.key_usage(at)
     for key_id, on_it in signed.items():
         if ring.verifying(key_id) is None:
             return _without_key(key_id, on_it.sessions, is_known=ring.find(key_id) is not None)

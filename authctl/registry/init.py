@@ -13,7 +13,7 @@ from authctl.model import ProfileSet
 from authctl.registry.installation import Installation
 from authctl.registry.unit_of_work import actor_name
 from authctl.settings import Home
-from authctl.store import create_store
+from authctl.store import create_store, store_files
 
 
 def create(
@@ -40,7 +40,7 @@ def create(
                 _have_ring(place.keys, installation.clock.now())
             create_private(place.profiles, profiles_text)
             made.append(place.profiles)
-            made += [place.audit_head, place.reserve]
+            made.append(place.audit_head)
             with installation.change(actor) as unit:
                 document = profiles.to_document()
                 unit.record("registry.init", subject=registry_id, detail={"in_force": document})
@@ -66,8 +66,8 @@ def _make_folder(folder: Path) -> None:
 
 
 def _check_vacant(place: Home) -> None:
-    logs = [Path(f"{place.registry}{suffix}") for suffix in ("-wal", "-shm", "-journal")]
-    for path in (place.registry, place.folder / "keys.json", place.profiles, place.audit_head, *logs):
+    registry, *beside = store_files(place.registry)
+    for path in (registry, place.folder / "keys.json", place.profiles, place.audit_head, *beside):
         if path.exists() or path.is_symlink():
             raise Refused(f"file already exists: {path}", "to use another folder: authctl --home DIR init")
 

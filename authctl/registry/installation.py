@@ -1,14 +1,10 @@
-"""An open installation: its store, its clock and its audit head, and the transactions of the use cases.
-
-See docs/glossary.md#reserve.
-"""
+"""An open installation: its store, its clock and its audit head, and the transactions of the use cases."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
 from authctl.errors import DiskFull
-from authctl.files import keep_reserve, release
 from authctl.registry.clock import RegistryClock, Warn
 from authctl.registry.outside_head import OutsideHead
 from authctl.registry.unit_of_work import UnitOfWork, actor_name
@@ -16,10 +12,7 @@ from authctl.registry.unit_of_work import UnitOfWork, actor_name
 if TYPE_CHECKING:
     from authctl.instants import Clock
     from authctl.settings import Home
-    from authctl.store.base import Store, View
-
-RESERVE = 2 * 2**20
-"""The size in bytes of the space that is kept for revocations on a full disk: enough for one of everybody, or of a hundred sessions."""
+    from authctl.store.protocol import Store, View
 
 Result = TypeVar("Result")
 
@@ -34,7 +27,6 @@ class Installation:
         self.head = OutsideHead(home.audit_head, store, self.warn)
         self._warn = warn or _log_warning
         self._warned: set[str] = set()
-        self._reserve = home.reserve
 
     def warn(self, text: str) -> None:
         """Tell a warning to whoever opened the registry; each text once."""
@@ -44,18 +36,21 @@ class Installation:
 
     @contextmanager
     def change(
-        self, actor: str | None, *, wait: bool = True, patience: int = 1, anchored: bool = True
+        self, actor: str | None, *, wait: bool = True, patience: int = 1, anchored: bool = True, shared: bool = False
     ) -> Iterator[UnitOfWork]:
-        """Change the registry: the whole block and its audit events, or nothing. The instant is taken inside the lock."""
+        """Change the registry: the whole block and its audit events, or nothing. The instant is taken inside the lock.
+
+        A `shared` change concerns one session or login: see `Store.change`.
+        """
         who = actor_name(actor)
-        with self.store.change(wait=wait, patience=patience) as tx:
+        with self.store.change(wait=wait, patience=patience, shared=shared) as tx:
             clock = self.clock.now_or_earliest()
             unit = UnitOfWork(tx, self.clock.present(tx, clock), who, clock)
             yield unit
             if unit.recorded:
-                tx.saw(unit.now)
+                tx.record_time(unit.now)
         if unit.recorded and anchored:
-            keep_reserve(self._reserve, RESERVE)
+            self.store.keep_space()
             self.head.advance(unit.recorded)
 
     @contextmanager
@@ -64,19 +59,19 @@ class Installation:
         with self.store.view() as view:
             yield view, self.clock.present(view, self.clock.now_or_earliest())
 
-    def with_reserve(self, operation: Callable[[], Result]) -> Result:
-        """Run an operation that must be possible on a full disk: once more with the reserved space, where the disk is full."""
+    def with_kept_space(self, operation: Callable[[], Result]) -> Result:
+        """Run an operation that must be possible on a full disk: a second time with the kept space, if the disk is full."""
         # decision 84
         try:
             return operation()
         except DiskFull:
-            if not release(self._reserve):
+            if not self.store.free_space():
                 raise
             self.warn("the disk is full: using the space reserved for revocations")
             try:
                 return operation()
             finally:  # the space is taken again, whether the operation succeeded or not
-                keep_reserve(self._reserve, RESERVE)
+                self.store.keep_space()
 
 
 def _log_warning(text: str) -> None:

@@ -7,6 +7,8 @@ revoking.
 See docs/glossary.md#signing-key.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
@@ -19,14 +21,14 @@ from authctl.key_ring import Key, KeyRing, KeyState
 from authctl.model import EventFilter, Session, SessionFilter, Status
 from authctl.registry.installation import Installation
 from authctl.registry.unit_of_work import MOST_LISTED, UnitOfWork, actor_name
-from authctl.store.base import View
-from authctl.store.values import Signed
+from authctl.store.protocol.keys import KeyUsage
 
 if TYPE_CHECKING:
     from authctl.registry.bounds import Bound
     from authctl.registry.previews import Preview
+    from authctl.store.protocol import View
 
-_SIGNED_NOTHING = Signed(0, 0)
+_SIGNED_NOTHING = KeyUsage(0, 0)
 
 
 class KeyUse(NamedTuple):
@@ -66,7 +68,7 @@ class Keys:
         """The keys of the ring, the oldest first, each with the active sessions that it signed, and the end of the last one."""
         ring = key_ring.load(self._installation.home.keys)
         with self._installation.snapshot() as (view, now):
-            signed = view.signed(now)
+            signed = view.key_usage(now)
         return [_use(key, signed.get(key.id, _SIGNED_NOTHING)) for key in ring.keys]
 
     def rotate(self, *, note: str | None, actor: str | None = None) -> KeyUse:
@@ -88,7 +90,7 @@ class Keys:
         note: str | None,
         actor: str | None = None,
         dry_run: bool = False,
-        bound: "Bound | None" = None,
+        bound: Bound | None = None,
     ) -> RetireOutcome:
         """Delete the secret of a key: tokens that it signed are refused from now on.
 
@@ -108,20 +110,20 @@ class Keys:
                     bound.check(unit.tx.numbers(_active_sessions(key), unit.now), "would end")
                 return self._retire(unit, ring, key, reason, checked_note)
 
-        return self._installation.with_reserve(retire_key)
+        return self._installation.with_kept_space(retire_key)
 
-    def preview_retirement(self, key_id: str, *, sign_out: bool = False, compromised: bool = False) -> "Preview":
+    def preview_retirement(self, key_id: str, *, sign_out: bool = False, compromised: bool = False) -> Preview:
         """The active sessions that `retire` would end, with the bound for it. Raises as `retire` with `dry_run`."""
         from authctl.registry.previews import preview_of
 
         reason = _reason_of_end(sign_out=sign_out, compromised=compromised)
 
-        def preview() -> "Preview":
+        def preview() -> Preview:
             with self._installation.snapshot() as (view, now):
                 key, _ = _retirable(key_ring.load(self._installation.home.keys), view, key_id, reason, now)
                 return preview_of(view, view.numbers(_active_sessions(key), now), now)
 
-        return self._installation.with_reserve(preview)
+        return self._installation.with_kept_space(preview)
 
     @contextmanager
     def _change_ring(self, actor: str | None) -> Iterator[tuple[UnitOfWork, KeyRing]]:
@@ -152,7 +154,7 @@ class Keys:
         return RetireOutcome(key.id, unit.now, unit.actor, note, changed, ended, reason, sessions, dry_run=False)
 
 
-def _use(key: Key, signed: Signed) -> KeyUse:
+def _use(key: Key, signed: KeyUsage) -> KeyUse:
     return KeyUse(key, signed.sessions, signed.until if signed.sessions else None)
 
 
@@ -174,7 +176,7 @@ def _retirable(ring: KeyRing, view: View, key_id: str, reason: str | None, now: 
         raise NotFound(f"no key {names.quoted(key_id)}", "to see them: authctl keys list")
     if key.state is KeyState.SIGNING:
         raise Refused(f"key {key.id} signs new tokens", "first: authctl keys rotate")
-    signed = view.signed(now).get(key.id, _SIGNED_NOTHING)
+    signed = view.key_usage(now).get(key.id, _SIGNED_NOTHING)
     if signed.sessions and reason is None:
         until = (
             "no date is known on which none will be"

@@ -16,7 +16,7 @@ from authctl.errors import AuthctlError, IntegrityFailure, OutcomeUnknown, Regis
 if TYPE_CHECKING:
     from authctl.model import AuditEvent
     from authctl.registry.clock import Warn
-    from authctl.store.base import Store, View
+    from authctl.store.protocol import Store, View
 
 
 class OutsideHead:

@@ -14,10 +14,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from authctl.model import Session, SessionFilter, Sort
-from authctl.store.values import Cursor, Mark
+from authctl.store.protocol.pages import Cursor, Mark
 
 if TYPE_CHECKING:
-    from authctl.store.base import View
+    from authctl.store.protocol import View
 
 _REPLACING = ("registry.restore", "audit.accept", "clock.accept")
 """What was done where nothing tells which sessions moved."""
@@ -114,7 +114,7 @@ def _since(place: Place) -> Cursor | None:
 
 def _by_number(view: "View", listed: SessionList, now: int, size: int, place: Place) -> Part:
     behind = place.number or 0
-    moved = view.moved(listed.selection, now, size + 1, Cursor((behind,), since=place.mark), listed.sort)
+    moved = view.moved_sessions(listed.selection, now, size + 1, Cursor((behind,), since=place.mark), listed.sort)
     if len(moved) <= size:  # the one more would tell that there is a next page
         return Part((), moved, None)
     shown = moved[:size]

@@ -6,13 +6,17 @@ this bound and refuses any other session. A restore has no bound, since it ends 
 See docs/glossary.md#bound-of-a-preview.
 """
 
+from __future__ import annotations
+
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from authctl.model import Session
 from authctl.registry.bounds import Bound
-from authctl.store.base import View
-from authctl.store.values import Summary
+from authctl.store.protocol.previews import Summary
+
+if TYPE_CHECKING:
+    from authctl.store.protocol import View
 
 MOST_SHOWN = 10
 """The number of sessions that a preview lists."""
@@ -34,5 +38,5 @@ class Preview(NamedTuple):
 def preview_of(view: View, numbers: Sequence[int], now: int, *, bounded: bool = True) -> Preview:
     """The preview of a deed that would newly end the sessions of those numbers."""
     summary = view.summary(numbers, now, _LARGEST)
-    listed = view.numbered(view.used_last(numbers, MOST_SHOWN), now)
+    listed = view.sessions_by_number(view.used_last(numbers, MOST_SHOWN), now)
     return Preview(summary, tuple(listed), Bound.of(numbers) if bounded else None)

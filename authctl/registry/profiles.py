@@ -1,5 +1,7 @@
 """Profiles: read those in force, compare them with others, and apply others; active sessions get new deadlines then."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -10,12 +12,12 @@ from authctl.registry.installation import Installation
 from authctl.registry.sessions import pages
 from authctl.registry.tokens.checks import unmet_condition
 from authctl.registry.unit_of_work import UnitOfWork, actor_name
-from authctl.store.base import View
-from authctl.store.values import DeadlineChanges
+from authctl.store.protocol.profiles import DeadlineChanges
 
 if TYPE_CHECKING:
     from authctl.registry.bounds import Bound
     from authctl.registry.previews import Preview
+    from authctl.store.protocol import View
 
 
 class ApplyOutcome(NamedTuple):
@@ -60,7 +62,7 @@ class ApplyPreview(NamedTuple):
     settings: Mapping[str, tuple[Any, Any]]
     """The settings besides the profiles that would change, as `Profiles.diff_settings` returns them."""
     differences: tuple[ProfileDifference, ...]
-    ending: "Preview"
+    ending: Preview
 
 
 _NO_CHANGES = DeadlineChanges(0, 0, 0)
@@ -102,7 +104,7 @@ class Profiles:
         note: str | None,
         actor: str | None = None,
         dry_run: bool = False,
-        bound: "Bound | None" = None,
+        bound: Bound | None = None,
     ) -> ApplyOutcome:
         """Put profiles in force and recompute the deadlines of active sessions, in one transaction.
 
@@ -127,7 +129,7 @@ class Profiles:
 
 
 def _apply(
-    unit: UnitOfWork, wanted: ProfileSet, note: str, bound: "Bound | None", unmet: Mapping[str, int]
+    unit: UnitOfWork, wanted: ProfileSet, note: str, bound: Bound | None, unmet: Mapping[str, int]
 ) -> ApplyOutcome:
     """Put profiles in force in one transaction; `unmet` was counted before it."""
     before = unit.tx.profiles()
@@ -136,7 +138,7 @@ def _apply(
         bound.check(unit.tx.ended_by(complete, unit.now), "would end")
     outcome = _outcome(before, complete, unit.tx.recompute_deadlines(complete, unit.now), unmet, dry_run=False)
     unit.tx.save_profiles(complete)
-    unit.tx.mark(
+    unit.tx.copy_profile_rules(
         [profile for name, profile in complete.profiles.items() if _marks(profile) != _marks(before.get(name))]
     )
     unit.tx.forget_old_logins(complete.logins_since(unit.now))

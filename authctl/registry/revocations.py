@@ -3,6 +3,8 @@
 See docs/glossary.md#open-revocation and docs/glossary.md#revocation-by-criteria.
 """
 
+from __future__ import annotations
+
 import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
@@ -13,11 +15,11 @@ from authctl.model import Session, SessionFilter, Status
 from authctl.registry.installation import Installation
 from authctl.registry.sessions import FindOwner, with_whole_ids
 from authctl.registry.unit_of_work import MOST_LISTED, UnitOfWork, actor_name
-from authctl.store.base import View
 
 if TYPE_CHECKING:
     from authctl.registry.bounds import Bound
     from authctl.registry.previews import Preview
+    from authctl.store.protocol import View
 
 _LOCK_TIMEOUTS = 2
 _UNREVOKED = (Status.ACTIVE, Status.EXPIRED)
@@ -55,7 +57,7 @@ def revoke(
     actor: str | None,
     dry_run: bool,
     max_affected: int | None,
-    bound: "Bound | None",
+    bound: Bound | None,
 ) -> RevokeOutcome:
     """Revoke a selection in one transaction; everything is counted after its commit. Contract: `Registry.revoke`."""
     check_target(selection)
@@ -67,7 +69,7 @@ def revoke(
             _check_limit(view, whole, now, max_affected)
             outcome = RevokeOutcome(None, now, actor_name(actor), note, 0, 0, 0, not_found, True, ())
             return _with_counts(view, whole, outcome)
-    whole, outcome = installation.with_reserve(
+    whole, outcome = installation.with_kept_space(
         lambda: _revoke_selection(installation, selection, note, actor, max_affected, bound)
     )
     if not _is_everything(whole):
@@ -78,11 +80,11 @@ def revoke(
         raise OutcomeUnknown(f"everything is revoked, but it could not be counted: {error.message}") from error
 
 
-def preview(installation: Installation, selection: SessionFilter, max_affected: int | None) -> "Preview":
+def preview(installation: Installation, selection: SessionFilter, max_affected: int | None) -> Preview:
     """Preview a revocation in one snapshot. Contract: `Registry.preview_revocation`."""
     from authctl.registry.previews import preview_of
 
-    def preview_selection() -> "Preview":
+    def preview_selection() -> Preview:
         with installation.snapshot() as (view, now):
             whole, _ = with_whole_ids(view, selection)
             _check_limit(view, whole, now, max_affected)
@@ -90,7 +92,7 @@ def preview(installation: Installation, selection: SessionFilter, max_affected: 
             return preview_of(view, numbers, now, bounded=not (whole.everything and numbers))
 
     check_target(selection)
-    return installation.with_reserve(preview_selection)
+    return installation.with_kept_space(preview_selection)
 
 
 def revoke_owner(
@@ -108,7 +110,7 @@ def revoke_owner(
             owner = SessionFilter(ids=(session.id,))
             return _assign_revocation(unit, owner, _with_counts(unit.tx, owner, outcome))
 
-    return installation.with_reserve(revoke_session)
+    return installation.with_kept_space(revoke_session)
 
 
 def _revoke_selection(
@@ -117,7 +119,7 @@ def _revoke_selection(
     note: str | None,
     actor: str | None,
     max_affected: int | None,
-    bound: "Bound | None",
+    bound: Bound | None,
 ) -> tuple[SessionFilter, RevokeOutcome]:
     with installation.change(actor, patience=_LOCK_TIMEOUTS) as unit:
         whole, not_found = with_whole_ids(unit.tx, selection)
@@ -217,7 +219,7 @@ def _close_open_revocation(unit: UnitOfWork, selection: SessionFilter, outcome: 
     spared = [s for s in (unit.tx.session(session_id, unit.now) for session_id in selection.except_ids) if s]
     selector = selection.criteria()
     closed = unit.tx.close_open_revocation(unit.now, unit.actor, outcome.note, json.dumps(selector))
-    unit.tx.spare([s.number for s in spared], closed)
+    unit.tx.unassign([s.number for s in spared], closed)
     unit.record("session.revoke", subject=str(closed), note=outcome.note, detail={"selector": selector})
     return outcome._replace(revocation_id=closed)
 
@@ -227,7 +229,7 @@ def _with_counts_after_commit(
 ) -> RevokeOutcome:
     """The outcome of a revocation of everything, counted after its commit, outside the lock."""
     with installation.snapshot() as (view, now):
-        revoked = view.covered(outcome.revocation_id) if outcome.revocation_id else 0
+        revoked = view.count_of_revocation(outcome.revocation_id) if outcome.revocation_id else 0
         all_revoked = SessionFilter(status=Status.REVOKED, except_ids=selection.except_ids)
         already = view.count(all_revoked, now) - revoked
         page = view.page(all_revoked, outcome.at, MOST_LISTED)

@@ -15,11 +15,11 @@ from authctl.registry.installation import Installation
 from authctl.registry.pages import Part, Place, SessionList, SessionPage, begin, read_part
 from authctl.registry.unit_of_work import UnitOfWork, actor_name
 from authctl.registry.unknown_users import unknown_session
-from authctl.store.values import Cursor
+from authctl.store.protocol.pages import Cursor
 
 if TYPE_CHECKING:
     from authctl.model import Group
-    from authctl.store.base import View
+    from authctl.store.protocol import View
 
 _FIRST_BATCH = 64
 _BATCH = 1_000
@@ -128,7 +128,7 @@ class Listing(Iterator[Session]):
     def _rows(self, part: Part, now: int) -> Iterator[Session]:
         for start in range(0, len(part.numbers), _BATCH):
             with self._installation.store.view() as view:
-                batch = view.numbered(part.numbers[start : start + _BATCH], now)
+                batch = view.sessions_by_number(part.numbers[start : start + _BATCH], now)
             yield from batch
         yield from part.sessions
 
@@ -148,7 +148,7 @@ def page(
     with installation.snapshot() as (view, now):
         wanted = _with_whole_ids(view, wanted_list, after)
         part = read_part(view, wanted, now, min(limit, _LARGEST_PAGE), _place(view, wanted_list, wanted, now, after))
-        shown = (*(view.numbered(part.numbers, now) if part.numbers else ()), *part.sessions)
+        shown = (*(view.sessions_by_number(part.numbers, now) if part.numbers else ()), *part.sessions)
     return SessionPage(shown, None if part.place is None else write_cursor(wanted_list, part.place))
 
 
@@ -171,7 +171,7 @@ def _place(view: "View", listed: SessionList, wanted: SessionList, now: int, aft
         is_key = place.key is None or is_sort_key(place.key.key)
         resumed = place.key
     else:
-        resumed = view.resumed(wanted.selection, place.key.key)
+        resumed = view.place_of_key(wanted.selection, place.key.key)
         is_key = resumed is not None
     if not is_key:
         raise no_cursor(after)
@@ -285,7 +285,7 @@ def _end_session(unit: UnitOfWork, find_owner: FindOwner, target: str) -> tuple[
     if session is None:
         return None, False
     if session.status_at(unit.now) is not Status.ACTIVE:
-        unit.tx.saw(unit.now)  # recorded, so that the session stays ended if the clock is set back
+        unit.tx.record_time(unit.now)  # recorded, so that the session stays ended if the clock is set back
         return session, False
     unit.tx.end_sessions([session.number], unit.now, "signed_out")
     detail = {"username_key": names.fold(session.username), "reason": "signed_out"}

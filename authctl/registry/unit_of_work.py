@@ -9,7 +9,7 @@ from authctl.settings import default_actor
 
 if TYPE_CHECKING:
     from authctl.model import AuditEvent
-    from authctl.store.base import Change
+    from authctl.store.protocol import Change
 
 AUTHCTL = "authctl"
 """The actor of what authctl does by itself."""

@@ -8,7 +8,7 @@ from authctl.errors import NotFound
 from authctl.model import SessionFilter
 
 if TYPE_CHECKING:
-    from authctl.store.base import View
+    from authctl.store.protocol import View
 
 MOST_NEAREST = 3
 _LONGEST_NAME = 100

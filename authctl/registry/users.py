@@ -16,7 +16,7 @@ from authctl.registry.unknown_users import MOST_NEAREST, is_known, unknown_user
 
 if TYPE_CHECKING:
     from authctl.model import ProfileSet
-    from authctl.store.base import View
+    from authctl.store.protocol import View
 
 
 class UserSessions(NamedTuple):
@@ -125,7 +125,7 @@ class Users:
             with self._installation.change(actor) as unit:
                 return tuple(_disable(unit, user, checked_note) for user in users)
 
-        return self._installation.with_reserve(disable_each)
+        return self._installation.with_kept_space(disable_each)
 
     def enable(self, username: str, *, note: str | None, actor: str | None = None) -> UserOutcome:
         """Let a disabled user sign in again; no session comes back. Raises Refused without a note, NotFound."""

@@ -1,4 +1,9 @@
-"""The database behind a protocol; nothing outside this package knows which one it is."""
+"""The database behind a protocol; no other package knows which database it is.
+
+protocol/   what a store has to do, by noun; the only part that other packages import
+sql/        SQL that every database shares
+sqlite/     the store in one SQLite file
+"""
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -7,38 +12,69 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from authctl.model import ProfileSet
-    from authctl.store.base import Draft, Store
+    from authctl.store.protocol import Draft, Store
+    from authctl.store.protocol.health import Health
 
 
-def open_store(path: Path) -> "Store":
-    """The store at a path. Raises RegistryUnavailable or IntegrityFailure when no registry is there."""
-    from authctl.store.format import check_file
-    from authctl.store.sqlite import SqliteStore
+def open_store(location: Path | str) -> "Store":
+    """The store at a path, or at a URL.
 
+    Raises InvalidInput for a URL of another kind; RegistryUnavailable or IntegrityFailure if no registry is there.
+    """
+    from authctl.store.sqlite.registry_file import check_file
+    from authctl.store.sqlite.store import SqliteStore
+
+    if isinstance(location, str) and "://" in location:
+        from authctl.store.sqlite.locations import file_of_url
+
+        location = file_of_url(location)  # the only kind of URL so far
+    path = Path(location)
     check_file(path)
     return SqliteStore(path)
 
 
 @contextmanager
 def draft_of(backup: Path, path: Path) -> Iterator["Draft"]:
-    """A copy of a backup, to be put into the place of the registry at the path; it is removed when the block is left.
+    """A copy of a backup that may take the place of the registry at the path. It is removed when the block ends.
 
-    Raises RegistryUnavailable or IntegrityFailure where the backup cannot be used.
+    Raises RegistryUnavailable or IntegrityFailure if the backup cannot be used.
     """
-    from authctl.store.copying import SqliteDraft, said_of_backup, take
-    from authctl.store.format import draft_beside
-    from authctl.store.sqlite import SqliteStore
+    from authctl.store.sqlite.backups import errors_about_backup, read_backup
+    from authctl.store.sqlite.registry_file import draft_beside
+    from authctl.store.sqlite.restores import SqliteDraft
+    from authctl.store.sqlite.store import SqliteStore
 
-    with draft_beside(path) as draft, said_of_backup(backup, draft, path):
-        take(backup, draft)
-        with closing(SqliteStore(draft)) as store:
+    with draft_beside(path) as draft, errors_about_backup(backup, draft, path):
+        read_backup(backup, draft)
+        with closing(SqliteStore(draft, path)) as store:
             yield SqliteDraft(store, backup, path)
 
 
 @contextmanager
 def create_store(path: Path, registry_id: str, profiles: "ProfileSet") -> Iterator["Store"]:
-    """A new store that appears at the path, whole, when the block has succeeded. Raises Refused when one is there."""
-    from authctl.store.sqlite import creating
+    """A new store. It appears at the path, whole, when the block has succeeded. Raises Refused if a file is there."""
+    from authctl.store.sqlite.creation import creating
 
     with creating(path, registry_id, profiles) as store:
         yield store
+
+
+def store_files(path: Path) -> tuple[Path, ...]:
+    """The files of a registry at a path: the registry itself, and those that its database keeps beside it."""
+    from authctl.store.sqlite.registry_file import registry_files
+
+    return registry_files(path)
+
+
+def how_to_move_away(path: Path) -> str:
+    """The hint how to move the registry at a path away, with the files that its database keeps beside it."""
+    from authctl.store.sqlite.registry_file import how_to_move_away
+
+    return how_to_move_away(path)
+
+
+def place_health(path: Path) -> "Health":
+    """Whether the place of a registry is fit for its database."""
+    from authctl.store.sqlite.health import file_system
+
+    return file_system(path)

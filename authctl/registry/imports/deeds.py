@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from authctl.registry.imports.past_revocations import Criteria
-from authctl.store.values import ImportedDetail
+from authctl.store.protocol.imports import ImportedDetail
 
 
 class Deed(NamedTuple):

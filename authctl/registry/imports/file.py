@@ -1,12 +1,14 @@
 """Registering the sessions of another system's export: read and staged whole, then merged key by key, in batches."""
 
+from __future__ import annotations
+
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from time import sleep
-from typing import Any, BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 from authctl.errors import InvalidInput
 from authctl.import_files import Rejected, read
@@ -17,9 +19,11 @@ from authctl.registry.imports.past_revocations import PastRevocations, past_revo
 from authctl.registry.imports.plan import Merger, Plan
 from authctl.registry.installation import Installation
 from authctl.registry.unit_of_work import actor_name
-from authctl.store.base import Staging, View
-from authctl.store.values import StagedKey
+from authctl.store.protocol.imports import StagedKey
 from authctl.visible_text import visible
+
+if TYPE_CHECKING:
+    from authctl.store.protocol import Staging, View
 
 _KEYS_PER_BATCH = 500
 _MOST_NAMED = 1_000

@@ -7,6 +7,8 @@ then, and a status with whether the session lived at that instant by the deadlin
 See docs/glossary.md#late-row and docs/glossary.md#revocation-by-criteria.
 """
 
+from __future__ import annotations
+
 import json
 from bisect import bisect_left
 from collections import defaultdict
@@ -14,13 +16,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from heapq import merge
 from itertools import chain, islice
 from operator import attrgetter
-from typing import Any, NamedTuple, Protocol, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self
 
 from authctl.instants import EARLIEST, NEVER
 from authctl.model import Status
 from authctl.names import fold
-from authctl.store.base import View
-from authctl.store.values import PastRevocation
+from authctl.store.protocol.revocations import PastRevocation
+
+if TYPE_CHECKING:
+    from authctl.store.protocol import View
 
 _TEXTS = ("username", "device", "application", "platform")
 """Criteria that are one text of a session, the rarest first: a revocation is looked up by the first that it has."""

@@ -12,10 +12,13 @@ used after a deed is not parted by it; older rows join that session.
 See docs/glossary.md#late-row.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from heapq import merge
 from itertools import groupby
+from typing import TYPE_CHECKING
 
 from authctl import names
 from authctl.instants import DAY, MINUTE
@@ -24,8 +27,10 @@ from authctl.registry.imports.deeds import Deed, instant_of_deed, is_spared, rev
 from authctl.registry.imports.past_revocations import PastRevocations, Span
 from authctl.registry.imports.session_rows import BEFORE_ALL, MATCHED, Rules, SessionFromRows, detail
 from authctl.registry.users import password_ends
-from authctl.store.base import View
-from authctl.store.values import Imported, ImportedDetail, StagedKey, StagedRow
+from authctl.store.protocol.imports import Imported, ImportedDetail, StagedKey, StagedRow
+
+if TYPE_CHECKING:
+    from authctl.store.protocol import View
 
 _CLOCKS_DIFFER = 5 * MINUTE
 """How far ahead of the clock a row may be and still count as one of the present."""
@@ -43,7 +48,7 @@ class Plan:
     moved: list[tuple[int, str]] = field(default_factory=list)
     """Lines whose key is that of another user's session, and what became of them."""
 
-    def copy(self) -> "Plan":
+    def copy(self) -> Plan:
         """The same plan, to go on from."""
         return Plan(self.new.copy(), self.changed.copy(), self.unchanged, self.finals.copy(), self.moved.copy())
 

@@ -11,7 +11,8 @@ from authctl.instants import DAY, EARLIEST, NEVER
 from authctl.lifetimes import Deadlines
 from authctl.model import ContinuityEvent, NewSession, Profile, ProfileSet, Session, Tokens
 from authctl.model.continuity import held_until
-from authctl.store.values import ImportedDetail, PastRevocation, StagedRow
+from authctl.store.protocol.imports import ImportedDetail, StagedRow
+from authctl.store.protocol.revocations import PastRevocation
 
 BEFORE_ALL = EARLIEST - 1 - DAY
 

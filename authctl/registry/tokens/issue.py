@@ -17,7 +17,7 @@ from authctl.registry.unit_of_work import UnitOfWork
 from authctl.tokens import SECRET_BYTES, TokenKind, TokenMint
 
 if TYPE_CHECKING:
-    from authctl.store.base import View
+    from authctl.store.protocol import View
 
 
 class Issued(NamedTuple):
@@ -112,7 +112,7 @@ def issue(installation: Installation, reader: TokenReader, arguments: SignIn, ac
     """Register the session and its event in one transaction, and mint its tokens there. Contract: `Registry.issue`."""
     sign_in = check_sign_in(SignIn, arguments, arguments.get("signed_in_with"))
     installation.head.check()
-    with installation.change(actor) as unit:
+    with installation.change(actor, shared=True) as unit:
         return register(unit, reader, sign_in, profile_for(unit.tx, sign_in))
 
 

@@ -66,7 +66,7 @@ def _issue_from_cache(
     actor: str | None,
 ) -> Issued | None:
     """Register the session, and move the success to the most recently used; None where it was forgotten meanwhile."""
-    with installation.change(actor) as unit:
+    with installation.change(actor, shared=True) as unit:
         present = unit.tx.cached_login(state.profile.name, sign_in.username)
         if present is None or present.verifier != cached.verifier:
             return None
@@ -86,7 +86,7 @@ def _issue_and_remember(
     """Register the session after the authenticator said yes, and remember that where the profile has a cache."""
     profile = state.profile
     success = new_success(profile, sign_in.username, state.now, password, ring)
-    with installation.change(actor) as unit:
+    with installation.change(actor, shared=True) as unit:
         issued = _register(unit, reader, sign_in, profile, state.authenticator)
         if profile.cache and not is_outdated(unit, success, state.last_seq):
             unit.tx.save_login(success, profile.cache.capacity)

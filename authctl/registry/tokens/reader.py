@@ -15,7 +15,7 @@ from authctl.registry.tokens.checks import session_of_token
 from authctl.tokens import Claims, TokenMint
 
 if TYPE_CHECKING:
-    from authctl.store.base import View
+    from authctl.store.protocol import View
 
 FRESH_SECONDS = 0.01
 """How long a key ring is gone by before its file is looked at again; who retires a key ends its sessions in the registry."""

@@ -35,7 +35,9 @@ def refresh(installation: Installation, reader: TokenReader, token: str, caller:
     installation.head.check()
     claims = reader.claims(token)
     try:
-        session = session_of_token(installation.store.by_number(claims.number, installation.clock.now()), claims)
+        session = session_of_token(
+            installation.store.by_number(claims.number, installation.clock.replacement()), claims
+        )
         if session.revoked_at is not None:  # which nothing changes any more, so that it needs no turn to write
             check_alive(session, caller)
         if claims.kind is not TokenKind.REFRESH:
@@ -49,7 +51,7 @@ def refresh(installation: Installation, reader: TokenReader, token: str, caller:
 def _exchange_token(
     installation: Installation, reader: TokenReader, claims: Claims, caller: Caller, actor: str | None
 ) -> Issued:
-    with installation.change(actor) as unit:
+    with installation.change(actor, shared=True) as unit:
         mint = reader.mint()  # as it is now that the turn has come: the key that signed may have been retired
         session = session_of_token(unit.tx.by_number(claims.number, unit.now), claims)
         check_alive(session, caller)

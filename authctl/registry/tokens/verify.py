@@ -33,7 +33,7 @@ def verify(installation: Installation, reader: TokenReader, token: str, caller: 
 
 
 def _check_token(installation: Installation, claims: Claims, caller: Caller) -> Session:
-    session = session_of_token(installation.store.by_number(claims.number, installation.clock.now()), claims)
+    session = session_of_token(installation.store.by_number(claims.number, installation.clock.replacement()), claims)
     check_alive(session, caller)
     if claims.kind is TokenKind.REFRESH:
         raise TokenUnknown
@@ -55,7 +55,7 @@ def _record_use(installation: Installation, session: Session) -> Session | None:
     # decision 106: a use is not synced
     now = session.read_at
     try:
-        with installation.store.change(wait=False, synced=False) as tx:
+        with installation.store.change(wait=False, synced=False, shared=True) as tx:
             present = tx.session(session.id, now)
             profile = tx.profiles().get(session.profile)
             if profile is None:
@@ -66,7 +66,7 @@ def _record_use(installation: Installation, session: Session) -> Session | None:
                 return None  # refreshed meanwhile: the token that was presented is over
             moves = present.tokens == Tokens.SINGLE
             tx.record_use(present.number, now, deadlines_after(profile, present, now, moves=moves))
-            tx.saw(now)
+            tx.record_time(now)
             return tx.session(session.id, now)
     except RegistryUnavailable:
         return session

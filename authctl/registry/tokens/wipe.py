@@ -29,7 +29,7 @@ def record_delivery(installation: Installation, claims: Claims, refusal: TokenIn
         with installation.snapshot() as (view, now):
             if session_of_token(view.by_number(claims.number, now), claims).wipe is not Wipe.PENDING:
                 return
-        with installation.change(AUTHCTL, wait=False) as unit:
+        with installation.change(AUTHCTL, wait=False, shared=True) as unit:
             session = session_of_token(unit.tx.by_number(claims.number, unit.now), claims)
             if session.wipe is Wipe.PENDING:
                 unit.tx.deliver_wipe(session.number, unit.now)
@@ -39,7 +39,7 @@ def record_delivery(installation: Installation, claims: Claims, refusal: TokenIn
 def acknowledge(installation: Installation, reader: TokenReader, token: str, actor: str | None) -> Session:
     """Record the first acknowledgement with its event. Contract: `Tokens.wipe_done`."""
     claims = reader.claims(token)
-    with installation.change(actor) as unit:
+    with installation.change(actor, shared=True) as unit:
         session = session_of_token(unit.tx.by_number(claims.number, unit.now), claims)
         if session.wipe is None:
             raise TokenInvalid("no wipe was ordered for the session of this token")

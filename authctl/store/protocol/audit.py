@@ -1,0 +1,39 @@
+"""Audit events: the log that only grows.
+
+See docs/glossary.md#audit-chain.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from authctl.model import AuditEvent, EventFilter
+
+
+class AuditView(Protocol):
+    """Reading the audit log."""
+
+    def events(self, selection: EventFilter, limit: int, before: int | None = None) -> list[AuditEvent]:
+        """Up to `limit` selected events, the newest first, with a number below `before`."""
+
+    def event(self, seq: int) -> AuditEvent | None:
+        """The event with that number."""
+
+    def chain(self, after: int, limit: int) -> list[AuditEvent]:
+        """Up to `limit` events in the order of their numbers, above `after`, as they are stored."""
+
+    def last_event(self) -> AuditEvent | None:
+        """The newest event."""
+
+    def has_event_since(self, seq: int, actions: Collection[str]) -> bool:
+        """Whether an event with one of those actions came after the event with that number."""
+
+
+class AuditChange(Protocol):
+    """Writing the audit log."""
+
+    def add_event(self, event: AuditEvent) -> None:
+        """Append an event. The log accepts only the next number, and never changes."""

@@ -1,0 +1,73 @@
+"""Cleanup: sessions whose retention is over, and room that nothing needs any more.
+
+See docs/glossary.md#retention.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from authctl.model import Session
+    from authctl.store.protocol.pages import Cursor
+
+
+class Removable(NamedTuple):
+    """Counts of sessions whose retention is over, by their status."""
+
+    expired: int
+    revoked: int
+    unacknowledged: int
+    """How many of the revoked have a wipe that their application has not confirmed."""
+
+    @property
+    def total(self) -> int:
+        """How many sessions these are."""
+        return self.expired + self.revoked
+
+
+class Removed(NamedTuple):
+    """A batch of removed sessions, and the cursor of the next batch; None after the last one."""
+
+    sessions: Removable
+    after: Cursor | None
+
+
+Archive = Callable[["Sequence[Session]"], None]
+"""A function that gets sessions before they are removed. When it returns, they are stored for good."""
+
+
+class CleanupView(Protocol):
+    """Reading what may be removed."""
+
+    def ended_before(self, cutoff: int, *, keep_unacknowledged: bool = False) -> Removable:
+        """Counts of the sessions that ended before the cutoff; on request, without those with a wipe that nobody confirmed."""
+
+
+class CleanupChange(Protocol):
+    """Removing what nothing needs any more."""
+
+    def remove_ended(
+        self,
+        cutoff: int,
+        limit: int,
+        after: Cursor | None = None,
+        *,
+        keep_unacknowledged: bool = False,
+        archive: Archive | None = None,
+    ) -> Removed:
+        """Look at the next `limit` sessions that ended before the cutoff, and remove those that `ended_before` counts.
+
+        Of an imported session that was revoked or ended, the key, the key without the user and the final instant are kept for
+        `imported_finals`.
+        """
+
+    def remove_unnamed_revocations(self) -> int:
+        """Remove closed revocations that no session names, except those by criteria. Returns how many."""
+
+    def catch_up(self) -> int:
+        """Add the next batch of sessions and notes to the search index, if it is behind. Returns how many."""
+
+    def give_back(self) -> int:
+        """Return some of the free room of the database to the disk; a tenth stays for what comes. Returns the number of units."""

@@ -1,0 +1,12 @@
+"""Health of a store: what the doctor reports of the database program, and of the place where the registry lies."""
+
+from typing import NamedTuple
+
+
+class Health(NamedTuple):
+    """A finding about the store."""
+
+    ok: bool
+    found: str
+    hint: str | None = None
+    """What to do; None if nothing has to be done."""

@@ -1,0 +1,43 @@
+"""Previews: the sessions that an operation would end, counted before anybody says yes.
+
+See docs/glossary.md#bound-of-a-preview.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class Largest(NamedTuple):
+    """The names that most of some sessions have, with their counts, and how many more names there are."""
+
+    counts: tuple[tuple[str | None, int], ...]
+    more: int
+
+
+class Summary(NamedTuple):
+    """Counts of some sessions."""
+
+    total: int
+    web: int
+    """How many of them are web sessions."""
+    active: int
+    expired: int
+    users: Largest
+    applications: Largest
+
+
+class PreviewsView(Protocol):
+    """Reading what some sessions have in common."""
+
+    def used_last(self, numbers: Sequence[int], limit: int) -> list[int]:
+        """Up to `limit` of those numbers: the sessions with the most recent use, that one first."""
+
+    def summary(self, numbers: Sequence[int], now: int, largest: int) -> Summary:
+        """Counts of the sessions with those numbers, none of them revoked: by kind, status, user and application.
+
+        At most `largest` users and applications are named: those with the most sessions.
+        """

@@ -1,0 +1,40 @@
+"""Facts about the registry itself: its id, and the instants that it has recorded.
+
+See docs/glossary.md#recorded-time.
+"""
+
+from typing import Protocol
+
+from authctl.instants import DAY
+
+LEAP = 7 * 31 * DAY
+"""The least distance between two recorded times that counts as a leap: the clock may have been wrong."""
+
+
+class RegistryView(Protocol):
+    """Reading facts about the registry."""
+
+    def registry_id(self) -> str:
+        """The id of the registry, different from the id of every other one."""
+
+    def recorded_time(self) -> int:
+        """The latest instant of any change."""
+
+    def last_leap(self) -> int | None:
+        """The instant to which the recorded time moved by more than `LEAP` at once; None if it has not, or was set since."""
+
+    def restored_at(self) -> int | None:
+        """The instant of the last restore, or of the last acceptance of an audit chain. All earlier sessions ended then."""
+
+
+class RegistryChange(Protocol):
+    """Writing facts about the registry."""
+
+    def record_time(self, at: int) -> None:
+        """Record that a change is made at that instant. The latest instant stays."""
+
+    def set_recorded_time(self, at: int) -> None:
+        """Set the recorded time, also to an earlier one. A restore at a later instant then counts as made at this one."""
+
+    def set_restored(self, at: int) -> None:
+        """Record a restore, or the acceptance of an audit chain: all earlier sessions ended then. The latest instant stays."""

@@ -1,0 +1,62 @@
+"""Sessions, one or a few at a time: read, register, use, refresh, end."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from authctl.lifetimes import Deadlines
+    from authctl.model import NewSession, Session, SessionFilter
+
+
+class SessionsView(Protocol):
+    """Reading sessions."""
+
+    def session(self, session_id: str, now: int) -> Session | None:
+        """The session with that complete id. In a change, others leave it unchanged from now on."""
+
+    def by_number(self, number: int, now: int) -> tuple[Session, bytes | None] | None:
+        """The session with that number, and the hash of its secret. In a change, others leave it unchanged from now on."""
+
+    def sessions_by_number(self, numbers: Sequence[int], now: int) -> list[Session]:
+        """The sessions with those numbers, in the same order. A number without a session is left out."""
+
+    def ids_beginning(self, prefix: str, limit: int) -> list[str]:
+        """Up to `limit` ids that begin with the prefix, sorted."""
+
+    def numbers(self, selection: SessionFilter, now: int) -> Sequence[int]:
+        """The numbers of all selected sessions, ascending: the sessions that `count` counts and `assign` revokes."""
+
+    def count_ended(self) -> int:
+        """How many sessions have a hard end, revoked or not."""
+
+
+class SessionsChange(Protocol):
+    """Writing sessions."""
+
+    def add_session(self, session: NewSession, revocation_id: int | None = None) -> Session:
+        """Register a session. It is not revoked, unless a closed revocation is named. Its number is never given again."""
+
+    def record_use(self, number: int, used_at: int, deadlines: Deadlines) -> None:
+        """Write a use, and the deadlines after it. Call it before `record_time`, which would hide that the use is late."""
+
+    def rotate(self, number: int, at: int, deadlines: Deadlines, access_expires_at: int, key_id: str) -> None:
+        """Begin the next generation of a session's tokens.
+
+        It is a use, with the end of the new access token and the key that signs the tokens.
+        """
+
+    def end_sessions(self, numbers: Sequence[int], at: int, reason: str) -> None:
+        """Write a hard end of those sessions: at that instant, for that reason."""
+
+    def end_all(self, at: int, reason: str) -> int:
+        """Write a hard end of every session that is active at that instant. Returns how many."""
+
+    def end_after_clock_change(self, at: int, recorded: int) -> int:
+        """Write a hard end of every session that the clock was wrong about. Returns how many.
+
+        These are the sessions that were over at the later instant `recorded` and would be active at `at`, and those that began
+        or were used after `at`. The reason is the deadline that comes first.
+        """

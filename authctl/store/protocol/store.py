@@ -1,0 +1,131 @@
+"""The store of a registry, and its two kinds of transactions: a view to read, and a change to write.
+
+See docs/glossary.md#recorded-time.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from authctl.store.protocol.audit import AuditChange, AuditView
+from authctl.store.protocol.backups import BackupsChange
+from authctl.store.protocol.cleanup import CleanupChange, CleanupView
+from authctl.store.protocol.continuity import ContinuityChange, ContinuityView
+from authctl.store.protocol.counts import CountsView
+from authctl.store.protocol.imports import ImportsChange, ImportsView
+from authctl.store.protocol.keys import KeysChange, KeysView
+from authctl.store.protocol.logins import LoginsChange, LoginsView
+from authctl.store.protocol.pages import PagesView
+from authctl.store.protocol.previews import PreviewsView
+from authctl.store.protocol.profiles import ProfilesChange, ProfilesView
+from authctl.store.protocol.registry import RegistryChange, RegistryView
+from authctl.store.protocol.revocations import RevocationsChange, RevocationsView
+from authctl.store.protocol.sessions import SessionsChange, SessionsView
+from authctl.store.protocol.users import UsersChange, UsersView
+from authctl.store.protocol.wipes import WipesChange
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+    from pathlib import Path
+
+    from authctl.model import ProfileSet, Session
+    from authctl.store.protocol.health import Health
+    from authctl.store.protocol.imports import Staging
+
+
+class View(
+    RegistryView,
+    SessionsView,
+    PagesView,
+    CountsView,
+    PreviewsView,
+    UsersView,
+    RevocationsView,
+    ContinuityView,
+    ProfilesView,
+    KeysView,
+    AuditView,
+    LoginsView,
+    ImportsView,
+    CleanupView,
+    Protocol,
+):
+    """Reading, from one consistent snapshot."""
+
+
+class Change(
+    View,
+    RegistryChange,
+    SessionsChange,
+    UsersChange,
+    RevocationsChange,
+    ContinuityChange,
+    ProfilesChange,
+    KeysChange,
+    AuditChange,
+    LoginsChange,
+    WipesChange,
+    ImportsChange,
+    CleanupChange,
+    BackupsChange,
+    Protocol,
+):
+    """Reading and writing until the block ends. Then all changes are kept; after an error, none."""
+
+
+class Store(Protocol):
+    """The database of one registry. Threads may share it; a fork of the process may not."""
+
+    def view(self) -> AbstractContextManager[View]:
+        """A snapshot for reading. Keep it short: copy what you need, and leave the block."""
+
+    def change(
+        self, *, wait: bool = True, patience: int = 1, synced: bool = True, shared: bool = False
+    ) -> AbstractContextManager[Change]:
+        """A transaction for writing.
+
+        Nobody else writes during the block, unless it is `shared`: then other shared changes may run at the same time, but never
+        one that is not shared. A store may still run them one after another.
+
+        A shared change concerns one session or one login: it adds a session, or writes a use, a refresh, a wipe or a cached
+        login; it may revoke the one session that it read, and record events. It must read the session inside its own block, by
+        `by_number` or `session`, before it decides anything about it: the store keeps that session unchanged by others from
+        then on. Lists and counts that it reads may be out of date. Whatever concerns several sessions, users, profiles, keys or
+        everybody is not shared, so that it meets no session in the middle of a change.
+
+        The call waits for its turn up to 30 seconds, times `patience`; without `wait`, hardly at all. A change that is not
+        `synced` is visible at once, and may be lost in a power cut. Raises RegistryUnavailable if the turn does not come, or
+        if the database cannot be written.
+        """
+
+    def by_number(self, number: int, now: int | None = None) -> tuple[Session, bytes | None] | None:
+        """The session with that number, and the hash of its secret: the one look-up of `verify`, on its own connection.
+
+        It is read at the present instant, which `read_at` of the session gives: the time of the store's own clock, or the
+        recorded time if that is later. For a store on a server that is the clock of the server, the same for every host. `now`
+        replaces that clock, as a test does. Raises RegistryUnavailable if the clock gives no valid time.
+        """
+
+    def profiles(self) -> ProfileSet:
+        """The profiles in force, as `View.profiles`, on the connection of `by_number`."""
+
+    def engine(self) -> Health:
+        """The name and version of the database program, and whether it has a known defect."""
+
+    def keep_space(self) -> None:
+        """Keep some space for changes that must be possible on a full disk. Never fails; a store without a disk keeps none."""
+
+    def free_space(self) -> bool:
+        """Give that space to the next change. False if none was kept."""
+
+    def back_up(self, path: Path) -> None:
+        """Copy the whole registry to a new private file, while others write. Raises Refused if the file exists."""
+
+    def check(self) -> None:
+        """Read the whole database. Raises IntegrityFailure if it is damaged."""
+
+    def staging(self) -> Staging:
+        """Empty room for the rows of an import."""
+
+    def close(self) -> None:
+        """Close the database. To close it twice is no error."""

@@ -1,0 +1,57 @@
+"""Orders of lists: the columns they are sorted by, and the place of a session in one."""
+
+from collections.abc import Collection
+from typing import Any
+
+from authctl.model import Session, SessionFilter, SortField, Status
+from authctl.store.sql.continuity import Lane
+
+
+class Order:
+    """The columns that a list is sorted by, each of them descending; the last one is unique."""
+
+    def __init__(self, *columns: str) -> None:
+        self.columns = columns
+
+    def along(self, lane: Lane) -> tuple[str, ...]:
+        """The columns as they are in a lane."""
+        return tuple(column.format(end=lane.end, deadline=lane.deadline) for column in self.columns)
+
+
+BY_USE = Order("s.last_used_at", "s.number")
+BY_END = Order("{end}", "{deadline}", "s.number")
+"""By the real end. Sessions that a continuity event held ended with the event, whatever their deadline."""
+
+BY_REVOCATION = Order("r.at", "r.id", "s.last_used_at", "s.number")
+
+FOLDED = ("username", "application", "device", "platform", "profile")
+"""The fields of a session that are compared by their folded keys (decision 19)."""
+
+SORTED = {field: f"s.{field}_key" if field in FOLDED else f"s.{field}" for field in SortField} | {
+    SortField.REVOKED_AT: "r.at"
+}
+"""The column of each order that may be asked for."""
+
+
+def order_of(statuses: Collection[Status]) -> Order:
+    """The order of a list with those statuses; of all sessions without any."""
+    if set(statuses) == {Status.REVOKED}:
+        return BY_REVOCATION
+    return BY_END if set(statuses) == {Status.EXPIRED} else BY_USE
+
+
+def place(selection: SessionFilter, session: Session) -> tuple[Any, ...] | None:
+    """The key of a session in a selection's own order; None if its status has no place there."""
+    order = order_of(selection.statuses)
+    if order is BY_REVOCATION:
+        key = (session.revoked_at, session.revocation_id, session.last_used_at, session.number)
+        return None if session.revoked_at is None else key
+    if order is BY_END:
+        is_alive = session.is_alive(session.read_at)
+        return None if is_alive else (session.ends_at, session.expires_at, session.number)
+    return (session.last_used_at, session.number)
+
+
+def is_key(selection: SessionFilter, key: tuple[Any, ...]) -> bool:
+    """Whether a key from outside fits a selection's own order: it has as many whole numbers as the order has columns."""
+    return len(key) == len(order_of(selection.statuses).columns) and all(type(part) is int for part in key)

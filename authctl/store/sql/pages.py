@@ -1,0 +1,105 @@
+"""Pages of lists, as SQL: the next sessions along an index after a cursor, or in a chosen order.
+
+See docs/glossary.md#cursor.
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from authctl.store.sql.continuity import Lane
+from authctl.store.sql.orders import BY_REVOCATION, SORTED
+from authctl.store.sql.tables import WITH_REVOCATION
+
+if TYPE_CHECKING:
+    from authctl.model import Sort
+    from authctl.store.protocol.pages import Cursor
+    from authctl.store.sql.dialect import Dialect
+    from authctl.store.sql.selections import Selection
+
+
+def of_kind(kind: str | None) -> list[str]:
+    """The condition on a kind, if there is one."""
+    return [] if kind is None else [f"s.kind = '{kind}'"]
+
+
+def key_of(after: "Cursor | None") -> dict[str, Any]:
+    """The parameters of a cursor's key."""
+    return {f"after_{index}": value for index, value in enumerate(after.key)} if after else {}
+
+
+def beyond(chosen: "Selection", lane: Lane, after: "Cursor | None") -> list[str]:
+    """The condition on sessions after a cursor, if there is one: by a comparison of rows."""
+    names = ", ".join(f":{name}" for name in key_of(after))
+    return [f"({', '.join(chosen.order.along(lane))}) < ({names})"] if after else []
+
+
+def ranges(chosen: "Selection", lane: Lane, after: "Cursor | None") -> list[list[str]]:
+    """The ranges of an index after a cursor, one after another, each as conditions.
+
+    Revoked sessions are joined from two tables, whose order no single comparison finds in one index: first the rest of the
+    cursor's own revocation, then the earlier revocations.
+    """
+    if after is None or chosen.order is not BY_REVOCATION:
+        return [beyond(chosen, lane, after)]
+    rest = "s.revocation_id = :after_1 AND (s.last_used_at, s.number) < (:after_2, :after_3)"
+    return [[rest], ["(r.at, r.id) < (:after_0, :after_1)"]]
+
+
+def page(chosen: "Selection", columns: str, lane: Lane, conditions: Sequence[str]) -> str:
+    """The next sessions of a lane, in its order."""
+    sorted_by = chosen.order.along(lane)
+    where = " AND ".join([chosen.where, lane.condition, *conditions])
+    # A column that is a number, as the end of an event is, is the same in all rows and sorts nothing.
+    varying = [column for column in dict.fromkeys(sorted_by) if not column.isdecimal()]
+    return (
+        f"SELECT {columns}, {', '.join(sorted_by)} FROM {chosen.source(lane)} WHERE {where}"
+        f" ORDER BY {', '.join(f'{column} DESC' for column in varying)} LIMIT :limit"
+    )
+
+
+def stretch(chosen: "Selection", columns: str, kind: str | None, after: "Cursor | None") -> str:
+    """The selected sessions among the next `:stretch` of the index of use."""
+    order = "s.last_used_at DESC, s.number DESC"
+    walked = " AND ".join([chosen.walked, *of_kind(kind), *beyond(chosen, Lane(), after)])
+    walk = f"SELECT s.number AS number FROM {chosen.table} WHERE {walked} ORDER BY {order} LIMIT :stretch"
+    dialect = chosen.tables.dialect
+    source = dialect.join_in_order(f"({walk}) AS walked", dialect.table("sessions", "s"), "s.number = walked.number")
+    return (
+        f"SELECT {columns}, s.last_used_at, s.number FROM {source} {WITH_REVOCATION} WHERE {chosen.where}"
+        f" ORDER BY {order} LIMIT :limit"
+    )
+
+
+def some_numbers(chosen: "Selection") -> str:
+    """The numbers of up to `:most` selected sessions, in no order."""
+    return f"SELECT s.number FROM {chosen.counted()} WHERE {chosen.where} LIMIT :most"
+
+
+def sorted_numbers(
+    chosen: "Selection", sort: "Sort", limit: int | None, after: "Cursor | None"
+) -> tuple[str, dict[str, Any]]:
+    """The numbers of the selected sessions in a chosen order, after a cursor: all of them, or the next `limit`."""
+    dialect = chosen.tables.dialect
+    column = SORTED[sort.field]
+    order = ", ".join(dialect.sorted_by(name, descending=sort.descending) for name in (column, "s.number"))
+    later = "TRUE" if after is None else _later(column, sort, after)
+    sql = f"SELECT s.number FROM {chosen.unordered()} WHERE {chosen.where_at_all} AND {later} ORDER BY {order} LIMIT :limit"
+    key, number = after.key if after else (None, None)
+    given = {"limit": dialect.no_limit if limit is None else limit, "after_key": key, "after_number": number}
+    return sql, {**chosen.parameters, **given}
+
+
+def _later(column: str, sort: "Sort", after: "Cursor") -> str:
+    """What comes after a cursor. A missing value comes before every other, so first, or last if it is descending."""
+    sign = "<" if sort.descending else ">"
+    if after.key[0] is None:
+        same = f"{column} IS NULL AND s.number {sign} :after_number"
+        return f"({same})" if sort.descending else f"({same} OR {column} IS NOT NULL)"
+    more = f"({column}, s.number) {sign} (:after_key, :after_number)"
+    return f"({more} OR {column} IS NULL)" if sort.descending else more
+
+
+def place_in_order(sort: "Sort", dialect: "Dialect") -> str:
+    """The key of the session `:number` in a chosen order."""
+    table = dialect.table("sessions", "s")
+    return f"SELECT {SORTED[sort.field]}, s.number FROM {table} {WITH_REVOCATION} WHERE s.number = :number"

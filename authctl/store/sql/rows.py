@@ -1,0 +1,126 @@
+"""Rows of the tables as values, and values as rows. An invalid row is an IntegrityFailure.
+
+See docs/glossary.md#folded-key.
+"""
+
+import json
+from collections.abc import Sequence
+from functools import lru_cache
+from operator import itemgetter
+from typing import Any
+
+from authctl import model
+from authctl.errors import IntegrityFailure
+from authctl.instants import EARLIEST, NEVER
+from authctl.model import Session
+from authctl.names import fold
+
+_SESSION = (
+    "s.number, s.id, s.username, s.application, s.application_version, s.platform, s.device, s.ip,"
+    " s.user_agent, s.kind, s.profile, s.signed_in_with, s.referrer, s.created_at, s.last_used_at, s.slid_at,"
+    " s.use_due_at, s.idle_expires_at, s.absolute_expires_at, s.fixed_expires_at, s.expires_at, {end},"
+    " s.ended_at, s.ended_reason, s.tokens, s.sealed, s.bound_to, s.generation, s.refreshed_at, s.access_expires_at,"
+    " {access_end}, s.key_id, s.conditioned, s.wipes, s.wipe_delivered_at, s.wipe_acknowledged_at, s.revocation_id, r.at, r.actor, r.note, {now}"
+)
+CONTINUITY = "id, profile, started_at, ends_at, actor, note, ended_by, end_note"
+LOGIN = "profile, username, authenticator, authenticated_at, last_used_at, key_id, salt, verifier"
+LOGIN_GIVEN = ", ".join(f"excluded.{column}" for column in LOGIN.split(", "))
+USER = "username, disabled_at, disabled_by, disabled_note, ended_at, password_changed_at"
+EVENT = "seq, at, actor, action, subject, note, detail, prev_hash, hash"
+
+_NEW = tuple.__new__
+_WIDTH = len(Session._fields)
+_INSTANTS = itemgetter(*(index for index, name in enumerate(Session._fields) if name.endswith("_at")))
+
+
+def session_columns(end: str = "s.expires_at", access_end: str = "s.access_expires_at", now: str = ":now") -> str:
+    """The columns of a session, with the SQL for its real end, the real end of its access token, and the instant of reading."""
+    return _SESSION.format(end=end, access_end=access_end, now=now)
+
+
+def session(row: Sequence[Any]) -> Session:
+    """The session of a row of `session_columns`; columns after them are ignored."""
+    read: Session = _NEW(Session, row[:_WIDTH])  # without the checks and defaults of `Session(...)`: decision 101
+    if not type(read.expires_at) is type(read.use_due_at) is int:
+        raise IntegrityFailure("the registry is damaged: the row of a session is invalid")
+    return read
+
+
+def checked_session(row: Sequence[Any]) -> Session:
+    """The same, for showing: every instant is one that can be written."""
+    read = session(row)
+    for instant in _INSTANTS(row):
+        if instant is not None and (type(instant) is not int or not EARLIEST <= instant <= NEVER):
+            raise IntegrityFailure(f"the registry is damaged: the instants of session {read.number} are invalid")
+    return read
+
+
+def event(row: Sequence[Any]) -> "model.AuditEvent":
+    """The event of a row of `EVENT`, as it is stored; the audit chain checks it."""
+    return model.AuditEvent(*row)
+
+
+def continuity(row: Sequence[Any]) -> "model.ContinuityEvent":
+    """The continuity event of a row of `CONTINUITY`."""
+    return model.ContinuityEvent(*row)
+
+
+def login(row: Sequence[Any]) -> "model.CachedLogin":
+    """The cached login of a row of `LOGIN`."""
+    return model.CachedLogin(*row)
+
+
+def user(row: Sequence[Any]) -> "model.User":
+    """The user of a row of `USER`."""
+    return model.User(*row)
+
+
+@lru_cache(maxsize=4)
+def profiles(text: Any) -> "model.ProfileSet":
+    """The profiles in force, from the JSON in the registry. They seldom change, so each text is read once."""
+    try:
+        return model.ProfileSet.from_document(json.loads(text))
+    except Exception as error:
+        raise IntegrityFailure("the registry is damaged: its profiles cannot be read") from error
+
+
+def columns(new: "model.NewSession") -> dict[str, Any]:
+    """The columns of a session's row, without its number and its revocation."""
+    deadlines = new.deadlines
+    return {
+        "id": new.id,
+        "username": new.username,
+        "username_key": fold(new.username),
+        "application": new.application,
+        "application_key": new.application and fold(new.application),
+        "application_version": new.application_version,
+        "platform": new.platform,
+        "platform_key": new.platform and fold(new.platform),
+        "device": new.device,
+        "device_key": new.device and fold(new.device),
+        "ip": new.ip,
+        "user_agent": new.user_agent,
+        "kind": new.kind,
+        "profile": new.profile,
+        "profile_key": fold(new.profile),
+        "signed_in_with": new.signed_in_with,
+        "referrer": new.referrer,
+        "created_at": new.created_at,
+        "last_used_at": new.last_used_at,
+        "slid_at": deadlines.slid_at,
+        "use_due_at": deadlines.use_due_at,
+        "idle_expires_at": deadlines.idle_expires_at,
+        "absolute_expires_at": deadlines.absolute_expires_at,
+        "fixed_expires_at": new.fixed_expires_at,
+        "expires_at": deadlines.expires_at if new.ended_at is None else new.ended_at,
+        "ended_at": new.ended_at,
+        "ended_reason": new.ended_by,
+        "tokens": new.tokens,
+        "sealed": int(new.sealed),
+        "bound_to": new.bound_to,
+        "access_expires_at": new.access_expires_at,
+        "secret_hash": new.secret_hash,
+        "key_id": new.key_id,
+        "conditioned": int(new.conditioned),
+        "wipes": int(new.wipes),
+    }

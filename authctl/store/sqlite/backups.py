@@ -1,0 +1,98 @@
+"""Backups of a registry: copies that are taken while others write, and read back.
+
+SQLite's own backup is used in one step: a snapshot of the source, and one transaction in the target.
+"""
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from itertools import count
+from pathlib import Path
+
+from authctl.errors import AuthctlError, DiskFull, IntegrityFailure, Refused, RegistryUnavailable, reason
+from authctl.files import check_folder, check_private, resolved, sync, sync_directory
+from authctl.store.sqlite.connections import file_uri
+from authctl.store.sqlite.errors import translated_errors
+from authctl.store.sqlite.registry_file import (
+    check_complete,
+    check_vacant,
+    draft_beside,
+    finish_creation,
+    has_log,
+    registry_files,
+)
+
+
+def back_up(source: sqlite3.Connection, path: Path) -> None:
+    """Copy a registry to a new private file. Raises Refused if a file is there."""
+    with draft_beside(path) as draft, errors_about_backup(path, draft, path), translated_errors(path):
+        check_folder(path.parent)
+        with closing(sqlite3.connect(draft, isolation_level=None)) as target:
+            source.backup(target)
+            check(target, path)
+        put_in_place(draft, path)
+
+
+def read_backup(source: Path, draft: Path) -> None:
+    """Copy a backup into a draft. Raises RegistryUnavailable if it is open to others, IntegrityFailure if it is damaged."""
+    source = resolved(source)  # its log lies beside the file itself
+    finish_creation(source)
+    check_private(source, "backup", missing=f"see: ls {source.parent}")
+    with translated_errors(source):
+        unchanging = "" if has_log(source) else "&immutable=1"  # so that SQLite leaves no file beside it
+        address = file_uri(source, f"mode=ro{unchanging}")
+        with (
+            closing(sqlite3.connect(address, uri=True, isolation_level=None)) as connection,
+            closing(sqlite3.connect(draft, isolation_level=None)) as target,
+        ):
+            connection.backup(target)
+            check(target, source)
+
+
+@contextmanager
+def errors_about_backup(backup: Path, draft: Path, path: Path) -> Iterator[None]:
+    """Let errors name the backup, not the draft that is made of it or for it; on a full disk, the file that was to be written."""
+    try:
+        yield
+    except DiskFull:
+        raise DiskFull(f"cannot write {path}: the disk is full") from None
+    except AuthctlError as error:
+        message = error.message
+        for file in (resolved(draft), resolved(backup)):
+            message = message.replace(f"the registry at {file} ", f"the backup at {backup} ").replace(
+                str(file), str(backup)
+            )
+        raise type(error)(message, error.hint) from None
+
+
+def check(connection: sqlite3.Connection, path: Path) -> None:
+    """Raise IntegrityFailure if SQLite finds a database damaged."""
+    answers = [row[0] for row in connection.execute("PRAGMA quick_check(1)")]
+    if answers != ["ok"]:
+        raise IntegrityFailure(f"{path} is damaged: {answers[0]}")
+
+
+def keep_copy(source: sqlite3.Connection, folder: Path, name: str) -> Path:
+    """Copy a registry to a new private file in a folder, with that name, or with a number after it if the name is taken."""
+    names = (name if number == 1 else f"{name}-{number}" for number in count(1))
+    path = next(path for path in map(folder.joinpath, names) if not any(map(os.path.lexists, registry_files(path))))
+    with draft_beside(path) as draft, errors_about_backup(path, draft, path), translated_errors(path):
+        with closing(sqlite3.connect(draft, isolation_level=None)) as target:
+            source.backup(target)
+        put_in_place(draft, path)
+    return path
+
+
+def put_in_place(draft: Path, path: Path) -> None:
+    """Let a finished draft appear at its path. Raises Refused if a file is there."""
+    check_vacant(path)
+    check_complete(draft, path)
+    try:
+        sync(draft)
+        os.link(draft, path)
+        sync_directory(path.parent)
+    except FileExistsError:
+        raise Refused(f"file already exists: {path}") from None
+    except OSError as error:
+        raise RegistryUnavailable(f"cannot write {path}: {reason(error)}") from None

@@ -1,0 +1,46 @@
+"""The change of the SQLite store: one small class a noun, as the protocol has them."""
+
+from authctl.store.protocol.backups import Carried
+from authctl.store.sqlite.audit import AuditWriter
+from authctl.store.sqlite.cleanup import CleanupWriter
+from authctl.store.sqlite.continuity import ContinuityWriter
+from authctl.store.sqlite.facts import FactsWriter
+from authctl.store.sqlite.imports import ImportsWriter
+from authctl.store.sqlite.keys import KeysWriter
+from authctl.store.sqlite.logins import LoginsWriter
+from authctl.store.sqlite.profiles import ProfilesWriter
+from authctl.store.sqlite.reader import Writer
+from authctl.store.sqlite.revocations import RevocationsWriter
+from authctl.store.sqlite.sessions import SessionsWriter
+from authctl.store.sqlite.users import UsersWriter
+from authctl.store.sqlite.view import SqliteView
+from authctl.store.sqlite.wipes import WipesWriter
+
+
+class BackupsWriter(Writer):
+    """`BackupsChange` over SQLite; its module is loaded by a restore."""
+
+    def carry_over(self, at: int, ended_at: int | None = None) -> Carried:
+        from authctl.store.sqlite.restrictions import carry_over
+
+        self._continuity = None
+        return carry_over(self.connection, at, ended_at)
+
+
+class SqliteChange(
+    SqliteView,
+    FactsWriter,
+    SessionsWriter,
+    UsersWriter,
+    RevocationsWriter,
+    ContinuityWriter,
+    ProfilesWriter,
+    KeysWriter,
+    AuditWriter,
+    LoginsWriter,
+    WipesWriter,
+    ImportsWriter,
+    CleanupWriter,
+    BackupsWriter,
+):
+    """`Change` over SQLite: the one writer of the open transaction."""

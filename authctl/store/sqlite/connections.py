@@ -1,0 +1,146 @@
+"""Connections to the file of a registry: opened, set up, and shared by threads one at a time."""
+
+import os
+import sqlite3
+import threading
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from authctl.errors import IntegrityFailure, RegistryUnavailable
+from authctl.names import fold
+from authctl.store.sqlite.registry_file import APPLICATION_ID, SCHEMA_VERSION, check_file, has_log
+
+LOCK_TIMEOUT_SECONDS = 30.0
+"""How long a writer waits for its turn."""
+
+SYNC_EACH_COMMIT, SYNC_LATER = 2, 1
+"""Values of the pragma `synchronous`, FULL and NORMAL: a commit is on the disk when it returns, or some time later."""
+
+fork_count = 0
+"""How many forks lie between this process and the one that loaded this module."""
+
+
+def _count_fork() -> None:
+    global fork_count  # noqa: PLW0603  # each child has its own count
+    fork_count += 1
+
+
+os.register_at_fork(after_in_child=_count_fork)
+
+
+def connect(path: Path, *, writing: bool = False) -> sqlite3.Connection:
+    """Open a connection, and set and read back every pragma. Raises RegistryUnavailable or IntegrityFailure."""
+    check_file(path)
+    is_read_only = bool(os.statvfs(path).f_flag & os.ST_RDONLY)
+    if not is_read_only and not os.access(path, os.W_OK):
+        raise RegistryUnavailable(f"the registry at {path} is read-only", f"chmod 600 {path}")
+    if is_read_only and has_log(path):
+        raise RegistryUnavailable(f"the registry at {path} is read-only, and its write-ahead log is not empty")
+    mode = "mode=ro&immutable=1" if is_read_only else "mode=rw"
+    connection = sqlite3.connect(
+        file_uri(path, mode),
+        uri=True,
+        timeout=LOCK_TIMEOUT_SECONDS,
+        isolation_level=None,
+        check_same_thread=False,
+    )
+    try:
+        set_up(connection, path, is_read_only=is_read_only, writing=writing)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def file_uri(path: Path, options: str) -> str:
+    """The address of a file for SQLite, with options after the `?`."""
+    return f"file:{quote(os.fsencode(path))}?{options}"
+
+
+def set_up(connection: sqlite3.Connection, path: Path, *, is_read_only: bool, writing: bool) -> None:
+    """Refuse a file that is no registry of this version, upgrade an older one, and set the pragmas."""
+    if _pragma(connection, "application_id") != APPLICATION_ID:
+        raise IntegrityFailure(f"not an authctl registry: {path}")
+    version = _pragma(connection, "user_version")
+    if version > SCHEMA_VERSION:
+        raise RegistryUnavailable(
+            f"the registry at {path} was written by a newer authctl (schema {version}, this one knows {SCHEMA_VERSION})",
+            "upgrade authctl",
+        )
+    if version < 1:
+        raise IntegrityFailure(f"the registry at {path} was never finished")
+    if version < SCHEMA_VERSION:
+        _upgrade(connection, path, is_read_only=is_read_only)
+    wanted = {
+        "synchronous": SYNC_EACH_COMMIT,
+        "trusted_schema": 0,
+        "cell_size_check": 1,
+        "query_only": int(not writing),
+    }
+    for name, value in wanted.items():
+        connection.execute(f"PRAGMA {name} = {value}")
+        if _pragma(connection, name) != value:
+            raise RegistryUnavailable(
+                f"the registry at {path} cannot be used: {name} stays {_pragma(connection, name)}"
+            )
+    if not is_read_only and _pragma(connection, "journal_mode") != "wal":
+        raise RegistryUnavailable(
+            f"the registry at {path} cannot be used: its journal mode is not WAL",
+            f"if VACUUM INTO made it: sqlite3 {path} 'PRAGMA journal_mode = WAL'; for copies: authctl backup",
+        )
+    connection.create_function("folded", 1, fold, deterministic=True)
+
+
+def _upgrade(connection: sqlite3.Connection, path: Path, *, is_read_only: bool) -> None:
+    """Bring an older registry to the present schema, without a change of its meaning (decision 41)."""
+    if is_read_only:
+        raise RegistryUnavailable(
+            f"the registry at {path} was written by an older authctl, and its file system is read-only",
+            "open it once where it can be written, to upgrade it",
+        )
+    from authctl.store.sqlite.migrations import migrate
+
+    migrate(connection)
+
+
+def _pragma(connection: sqlite3.Connection, name: str) -> Any:
+    return connection.execute(f"PRAGMA {name}").fetchone()[0]
+
+
+def roll_back(connection: sqlite3.Connection) -> None:
+    """Undo whatever was not committed."""
+    if connection.in_transaction:
+        connection.execute("ROLLBACK")
+
+
+class SharedConnection:
+    """A connection that is opened when it is first used, and the lock that lets one thread at a time use it."""
+
+    def __init__(self, path: Path, *, writing: bool = False) -> None:
+        self.path = path
+        self.writing = writing
+        self.lock = threading.RLock()
+        self._pragmas = {"busy_timeout": int(LOCK_TIMEOUT_SECONDS * 1000), "synchronous": SYNC_EACH_COMMIT}
+        self._connection: sqlite3.Connection | None = None
+
+    def connection(self) -> sqlite3.Connection:
+        """The open connection."""
+        if self._connection is None:
+            self._connection = connect(self.path, writing=self.writing)
+        return self._connection
+
+    def with_pragma(self, name: str, value: int) -> sqlite3.Connection:
+        """The open connection, with that value of a pragma from now on."""
+        connection = self.connection()
+        if self._pragmas[name] != value:
+            connection.execute(f"PRAGMA {name} = {value}")
+            self._pragmas[name] = value
+        return connection
+
+    def close(self) -> None:
+        """Close the connection, if it is open."""
+        with self.lock:
+            if self._connection is not None:
+                self._connection.close()
+                self._connection = None

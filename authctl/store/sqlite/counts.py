@@ -1,0 +1,46 @@
+"""Counts of sessions in SQLite."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from authctl.store.sqlite.reader import Reader
+
+if TYPE_CHECKING:
+    from authctl.model import Group, Grouping, SessionFilter
+
+_GROUPED = {"user": "username", "application": "application", "platform": "platform"}
+
+
+class CountsReader(Reader):
+    """`CountsView` over SQLite."""
+
+    def count(self, selection: SessionFilter, now: int, at_most: int | None = None) -> int:
+        if at_most is None and set(selection.criteria()) <= {"status", "kind"}:
+            from authctl.store.sqlite.status_counts import count_by_status
+
+            starts = {key: event.started_at for key, event in self.continuity.running(now).items()}
+            living_since = {key: starts.get(key, now) for key in self.profile_keys()}
+            return count_by_status(self.connection, selection.statuses, selection.kind, living_since)
+        chosen = self.select(selection, now)
+        limit = "" if at_most is None else " LIMIT :at_most"
+        counted = 0
+        for lane in chosen.lanes:
+            within = f"{chosen.where} AND {lane.condition}{chosen.of_every_kind}{limit}"
+            sql = f"SELECT count(*) FROM (SELECT 1 FROM {chosen.counted(lane)} WHERE {within})"
+            parameters = {**chosen.parameters, **lane.parameters}
+            counted += self.one_number(sql, {**parameters, "at_most": at_most and max(0, at_most - counted)})
+        return counted
+
+    def groups(self, selection: SessionFilter, by: Grouping, now: int) -> list[Group]:
+        from authctl.model import Group, Status
+        from authctl.store.sql.filters import has_status
+
+        chosen = self.select(selection, now)
+        name = _GROUPED[by]
+        by_status = ", ".join(f"sum({has_status(status, self.continuity, now)})" for status in Status)
+        sql = (  # SQLite takes a column without an aggregate from the row that has the maximum
+            f"SELECT s.{name}, {by_status}, max(s.last_used_at) AS used FROM {chosen.counted()}"
+            f" WHERE {chosen.where_at_all}{chosen.of_every_kind} GROUP BY s.{name}_key ORDER BY used DESC, s.{name}_key"
+        )
+        return [Group(*row) for row in self.all_rows(sql, chosen.parameters)]

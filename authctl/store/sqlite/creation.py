@@ -1,0 +1,64 @@
+"""Creation of a registry: it appears at its path whole, or not at all."""
+
+import json
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from authctl.errors import Refused
+from authctl.files import resolved, sync_directory
+from authctl.store.sqlite.errors import translated_errors
+from authctl.store.sqlite.registry_file import APPLICATION_ID, check_complete, draft_beside
+from authctl.store.sqlite.reserve import reserve_file
+from authctl.store.sqlite.store import SqliteStore
+
+if TYPE_CHECKING:
+    from authctl.model import ProfileSet
+
+
+@contextmanager
+def creating(path: Path, registry_id: str, profiles: "ProfileSet") -> Iterator[SqliteStore]:
+    """A new registry, private from its first byte. It appears at `path` when the block has succeeded.
+
+    Raises Refused if a file is there already; that file does not change.
+    """
+    with draft_beside(path) as draft, _without_reserve_on_failure(path):
+        with translated_errors(path):
+            _make(draft, registry_id, profiles)
+        with closing(SqliteStore(draft, path)) as store:
+            yield store
+        check_complete(draft, path)
+        try:
+            os.link(draft, path)  # fails if a file is there, which a rename would replace
+        except FileExistsError:
+            raise Refused(f"a registry already exists: {path}") from None
+        draft.unlink()
+        sync_directory(path.parent)
+
+
+def _make(draft: Path, registry_id: str, profiles: "ProfileSet") -> None:
+    from authctl.store.sqlite.migrations import migrate
+
+    connection = sqlite3.connect(draft, isolation_level=None)
+    connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
+    connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    connection.execute("PRAGMA journal_mode = WAL")
+    migrate(connection)
+    document = json.dumps(profiles.to_document(), ensure_ascii=False)
+    connection.execute("INSERT INTO registry (only, id, profiles) VALUES (1, ?, ?)", (registry_id, document))
+    connection.close()
+
+
+@contextmanager
+def _without_reserve_on_failure(path: Path) -> Iterator[None]:
+    """Remove the reserve again, if no registry came to be beside it."""
+    try:
+        yield
+    except BaseException:
+        if not path.exists():
+            with suppress(OSError):
+                reserve_file(resolved(path)).unlink(missing_ok=True)
+        raise

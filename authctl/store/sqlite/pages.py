@@ -1,0 +1,88 @@
+"""Lists of sessions in SQLite, page by page. What it needs is loaded when a list is read.
+
+See docs/glossary.md#cursor.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from authctl.store.sqlite.dialect import SQLITE
+from authctl.store.sqlite.reader import Reader
+
+if TYPE_CHECKING:
+    from authctl.model import Session, SessionFilter, Sort
+    from authctl.store.protocol.pages import Cursor, Mark, Page
+    from authctl.store.sqlite.walks import Walk
+
+
+class PagesReader(Reader):
+    """`PagesView` over SQLite."""
+
+    def page(self, selection: SessionFilter, now: int, limit: int, after: Cursor | None = None) -> Page:
+        from authctl.store.protocol.pages import Cursor, Page
+
+        numbers, is_many, since = (*self.search(selection), None) if after is None else after[1:]
+        walk = self._walk(selection, now, numbers, since)
+        if walk.chosen.is_sifted and numbers is None and not is_many:
+            if page := walk.nearby(limit, after):
+                return page
+            numbers = walk.few_numbers()
+            is_many = numbers is None
+            walk = self._walk(selection, now, numbers, since)
+        sessions, last = walk.page(limit, after)
+        return Page(sessions, last and Cursor(last.key, numbers, is_many, since))
+
+    def place(self, selection: SessionFilter, session: Session) -> Cursor | None:
+        from authctl.store.protocol.pages import Cursor
+        from authctl.store.sql.orders import place
+
+        key = place(selection, session)
+        return None if key is None else Cursor(key, *self.search(selection))
+
+    def place_of_key(self, selection: SessionFilter, key: tuple[Any, ...]) -> Cursor | None:
+        from authctl.store.protocol.pages import Cursor
+        from authctl.store.sql.orders import is_key
+
+        return Cursor(key, *self.search(selection)) if is_key(selection, key) else None
+
+    def in_order(
+        self, selection: SessionFilter, now: int, sort: Sort, limit: int | None = None, after: Cursor | None = None
+    ) -> Sequence[int]:
+        from authctl.store.sql import pages
+        from authctl.store.sqlite import moved_sessions
+
+        chosen = moved_sessions.without_moved(self.select(selection, now), after and after.since, sort)
+        return array("q", (row[0] for row in self.all_rows(*pages.sorted_numbers(chosen, sort, limit, after))))
+
+    def sorted_place(self, sort: Sort, number: int) -> Cursor | None:
+        from authctl.store.protocol.pages import Cursor
+        from authctl.store.sql import pages
+
+        row = self.one_row(pages.place_in_order(sort, SQLITE), {"number": number})
+        return None if row is None else Cursor(row)
+
+    def counters(self) -> Mark:
+        from authctl.store.sqlite import moved_sessions
+
+        return moved_sessions.counters(self.connection)
+
+    def moved_sessions(
+        self, selection: SessionFilter, now: int, limit: int, after: Cursor, sort: Sort | None
+    ) -> list[Session]:
+        from authctl.store.sqlite import moved_sessions
+
+        walk = self._walk(selection, now, self.search(selection)[0])
+        return moved_sessions.page(walk.connection, walk.columns, walk.chosen, limit, after, sort)
+
+    def _walk(
+        self, selection: SessionFilter, now: int, numbers: Sequence[int] | None, since: Mark | None = None
+    ) -> Walk:
+        from authctl.store.sql.selections import select
+        from authctl.store.sqlite import moved_sessions
+        from authctl.store.sqlite.walks import Walk
+
+        chosen = select(selection, now, self.continuity, self.profile_keys, numbers)
+        return Walk(self.connection, self.session_columns, moved_sessions.without_moved(chosen, since))

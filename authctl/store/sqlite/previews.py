@@ -1,0 +1,79 @@
+"""Previews in SQLite: the sessions that an operation would end, by their numbers, and what they have in common.
+
+See docs/glossary.md#bound-of-a-preview.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from array import array
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from authctl.model import Status
+from authctl.store.sql.filters import has_status
+from authctl.store.sql.tables import WITH_REVOCATION
+from authctl.store.sqlite.dialect import TABLES
+
+if TYPE_CHECKING:
+    from authctl.store.protocol.previews import Largest, Summary
+    from authctl.store.sql.continuity import Continuity
+    from authctl.store.sql.selections import Selection
+
+_LARGEST = (  # SQLite takes a column without an aggregate from any row of its group
+    f"SELECT name, sessions, count(*) OVER () FROM (SELECT s.{{field}} AS name, s.{{field}}_key AS key, count(*) AS sessions"
+    f" FROM {TABLES.by_numbers} GROUP BY s.{{field}}_key) ORDER BY sessions DESC, key LIMIT :largest"
+)
+
+
+def numbers(connection: sqlite3.Connection, chosen: Selection) -> Sequence[int]:
+    """The numbers of a selection's sessions, ascending."""
+    if chosen.scanned is not None:
+        joined = WITH_REVOCATION if "r." in chosen.where else ""
+        return sifted_numbers(connection, chosen.scanned, f"{joined} WHERE {chosen.where}", chosen.parameters)
+    return numbers_of(connection, f"{chosen.counted()} WHERE {chosen.where_at_all}", chosen.parameters)
+
+
+def numbers_of(connection: sqlite3.Connection, source: str, given: dict[str, Any]) -> Sequence[int]:
+    """The numbers of the sessions of a source, ascending."""
+    return array("q", sorted(row[0] for row in connection.execute(f"SELECT s.number FROM {source}", given)))
+
+
+def sifted_numbers(connection: sqlite3.Connection, by_index: str, sifted: str, given: dict[str, Any]) -> Sequence[int]:
+    """The numbers that the index of deadlines gives, of the sessions that meet the other conditions, too.
+
+    The rows are read in the order in which they lie. Along the index that takes several times as long if they are many, and
+    so does it if SQLite sorts them.
+    """
+    candidates = numbers_of(connection, f"{TABLES.by_deadline} WHERE {by_index}", given)
+    return numbers_of(connection, f"{TABLES.by_numbers} {sifted}", {**given, "numbers": json.dumps(list(candidates))})
+
+
+def used_last(connection: sqlite3.Connection, numbers: Sequence[int], limit: int) -> list[int]:
+    """Up to `limit` of the numbers: the sessions with the most recent use, that one first."""
+    sql = f"SELECT s.number FROM {TABLES.by_numbers} ORDER BY s.last_used_at DESC, s.number DESC LIMIT :limit"
+    return [row[0] for row in connection.execute(sql, {"numbers": json.dumps(list(numbers)), "limit": limit})]
+
+
+def summary(
+    connection: sqlite3.Connection, numbers: Sequence[int], continuity: Continuity, now: int, largest: int
+) -> Summary:
+    """Counts of the sessions with those numbers."""
+    from authctl.store.protocol.previews import Summary
+
+    given = {"numbers": json.dumps(list(numbers)), "now": now, "largest": largest, **continuity.parameters}
+    sql = (
+        f"SELECT count(*), total(s.kind = 'web'), total({has_status(Status.ACTIVE, continuity, now)})"
+        f" FROM {TABLES.by_numbers}"
+    )
+    total, web, active = map(int, connection.execute(sql, given).fetchone())
+    users, applications = (_largest(connection, field, given) for field in ("username", "application"))
+    return Summary(total, web, active, total - active, users, applications)
+
+
+def _largest(connection: sqlite3.Connection, field: str, given: dict[str, Any]) -> Largest:
+    from authctl.store.protocol.previews import Largest
+
+    groups = connection.execute(_LARGEST.format(field=field), given).fetchall()
+    return Largest(tuple((name, sessions) for name, sessions, _ in groups), groups[0][2] - len(groups) if groups else 0)

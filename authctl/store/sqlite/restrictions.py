@@ -1,0 +1,277 @@
+"""Restrictions that a restore carries over from the registry that it replaces (decision 126).
+
+The copy of the backup is `main`, and the registry that it replaces is attached as `replaced`. Carried over is what keeps
+somebody out, and what imports need to know of that; never what lets somebody in. Both may have continued from the same state in
+different ways, so that one number may have been given twice: sessions are matched by id, revocations by their content.
+"""
+
+import sqlite3
+from collections.abc import Sequence
+
+from authctl.store.protocol.backups import Carried
+from authctl.store.sqlite import search_index
+from authctl.store.sqlite.dialect import OPEN
+
+SCHEMA = "replaced"
+"""The name of the attached registry."""
+
+_CONTENT = ("at", "actor", "note", "selector", "everything")
+_OF_OWN = ("number", "id", "revocation_id", "ended_at", "ended_reason", "expires_at", "moved_in")
+"""The columns of a session that are not simply those of the session that is taken over."""
+
+_THERE_OPEN = f"(SELECT id FROM {SCHEMA}.revocations WHERE at IS NULL)"
+_IS_OVER = f"(t.revocation_id <> {_THERE_OPEN} OR t.ended_at IS NOT NULL)"
+"""Whether a session `t` of the registry that is replaced is revoked or was ended."""
+
+_RESTORED_AT = "(s.ended_at = :beforehand AND s.ended_reason = 'restored')"
+_BEFOREHAND = f"({_RESTORED_AT} AND s.number NOT IN (SELECT number FROM other_restores))"
+"""Whether a session `s` of the copy was ended beforehand by the very restore that is made, so that any other end goes before it."""
+
+# a clock that is behind stands still, so that an earlier restore may have the same instant
+_OTHER_RESTORES = f"""
+    INSERT INTO other_restores SELECT s.number FROM sessions AS s INDEXED BY sessions_by_end WHERE {_RESTORED_AT}
+"""
+
+_NEXT = "coalesce((SELECT seq FROM sqlite_sequence WHERE name = '{table}'), 0) + row_number() OVER (ORDER BY {order})"
+
+_REVOCATIONS = (
+    "DROP TABLE IF EXISTS temp.known_revocations",
+    "CREATE TEMP TABLE known_revocations (old INTEGER PRIMARY KEY, new INTEGER, is_new INTEGER NOT NULL)",
+    # the same deed under the same number, else under the number that an earlier restore gave it
+    f"""
+    INSERT INTO known_revocations SELECT t.id, coalesce(
+        (SELECT r.id FROM revocations AS r WHERE r.id = t.id AND {{same}}),
+        (SELECT min(r.id) FROM revocations AS r INDEXED BY revocations_by_time WHERE r.at = t.at AND {{same}})
+    ), FALSE FROM {SCHEMA}.revocations AS t WHERE t.at IS NOT NULL
+    """,
+    # its own number, where that is free or that of the open one
+    """
+    UPDATE known_revocations SET is_new = TRUE, new = iif(
+        EXISTS (SELECT 1 FROM revocations AS r WHERE r.id = old AND r.at IS NOT NULL), NULL, old
+    ) WHERE new IS NULL
+    """,
+    f"""
+    UPDATE known_revocations AS k SET new = fresh.id
+    FROM (SELECT old, {_NEXT.format(table="revocations", order="old")} AS id FROM known_revocations WHERE new IS NULL) AS fresh
+    WHERE k.old = fresh.old
+    """,
+    f"""
+    INSERT INTO revocations (id, {{columns}}) SELECT k.new, {{theirs}}
+    FROM known_revocations AS k CROSS JOIN {SCHEMA}.revocations AS t ON t.id = k.old
+    WHERE k.is_new AND k.new <> {OPEN} ORDER BY k.new
+    """,
+)
+
+_CLOSE_OPEN = f"""
+    UPDATE revocations SET {{assigned}} FROM known_revocations AS k CROSS JOIN {SCHEMA}.revocations AS t ON t.id = k.old
+    WHERE revocations.id = {OPEN} AND k.new = revocations.id RETURNING id
+"""
+_UNASSIGN = f"""
+    UPDATE sessions NOT INDEXED SET revocation_id = {OPEN} WHERE revocation_id = :closed
+    AND NOT EXISTS (
+        SELECT 1 FROM {SCHEMA}.sessions AS t WHERE t.number = sessions.number AND t.id = sessions.id AND t.revocation_id = :closed
+    ) AND NOT EXISTS (SELECT 1 FROM {SCHEMA}.sessions AS t WHERE t.id = sessions.id AND t.revocation_id = :closed)
+"""
+"""Sessions that named the open revocation and were not revoked when it was closed: they were excepted, or are unknown there."""
+
+_SESSIONS = (
+    "DROP TABLE IF EXISTS temp.taken_sessions",
+    """
+    CREATE TEMP TABLE taken_sessions (
+        old INTEGER PRIMARY KEY, new INTEGER, is_new INTEGER NOT NULL, is_renamed INTEGER NOT NULL,
+        revocation_id INTEGER NOT NULL, ended_at INTEGER, ended_reason TEXT
+    )
+    """,
+    # sessions that both know: the first revocation wins, and the first end
+    f"""
+    INSERT INTO taken_sessions SELECT old, new, FALSE, is_renamed, revocation_id, ended_at, ended_reason FROM (
+        SELECT t.number AS old, s.number AS new, {{differs}} AS differs, {{is_renamed}} AS is_renamed,
+            s.revocation_id AS was_revoked, s.ended_at AS was_ended, s.ended_reason AS was_ended_reason,
+            CASE WHEN n.id IS NULL OR (m.at, m.id) < (n.at, n.id) THEN m.id ELSE n.id END AS revocation_id,
+            iif({{ends_first}}, t.ended_at, s.ended_at) AS ended_at,
+            iif({{ends_first}}, t.ended_reason, s.ended_reason) AS ended_reason
+        FROM {SCHEMA}.sessions AS t CROSS JOIN sessions AS s ON s.number = coalesce(
+            (SELECT same.number FROM sessions AS same WHERE same.number = t.number AND same.id = t.id),
+            (SELECT same.number FROM sessions AS same WHERE same.id = t.id)
+        ) CROSS JOIN revocations AS m ON m.id = s.revocation_id
+        LEFT JOIN known_revocations AS k ON k.old = t.revocation_id LEFT JOIN revocations AS n ON n.id = k.new
+        WHERE {_IS_OVER}
+    ) WHERE differs OR revocation_id <> was_revoked OR (ended_at, ended_reason) IS NOT (was_ended, was_ended_reason)
+    """,
+    # sessions that the backup does not have, under their own number where that is free
+    f"""
+    INSERT INTO taken_sessions
+    SELECT t.number, iif(EXISTS (SELECT 1 FROM sessions AS s WHERE s.number = t.number), NULL, t.number), TRUE, FALSE,
+        coalesce(k.new, {OPEN}), t.ended_at, t.ended_reason
+    FROM {SCHEMA}.sessions AS t LEFT JOIN known_revocations AS k ON k.old = t.revocation_id
+    WHERE {_IS_OVER} AND NOT EXISTS (SELECT 1 FROM sessions AS s WHERE s.number = t.number AND s.id = t.id)
+    AND NOT EXISTS (SELECT 1 FROM sessions AS s WHERE s.id = t.id)
+    """,
+    f"""
+    UPDATE taken_sessions AS g SET new = fresh.number
+    FROM (SELECT old, {_NEXT.format(table="sessions", order="old")} AS number FROM taken_sessions WHERE new IS NULL) AS fresh
+    WHERE g.old = fresh.old
+    """,
+)
+
+_REPLACE = f"""
+    UPDATE sessions AS s SET {{assigned}}, revocation_id = g.revocation_id, ended_at = g.ended_at, ended_reason = g.ended_reason,
+        expires_at = coalesce(g.ended_at, t.expires_at), moved_in = (SELECT moves FROM registry)
+    FROM taken_sessions AS g CROSS JOIN {SCHEMA}.sessions AS t ON t.number = g.old WHERE NOT g.is_new AND s.number = g.new
+"""
+_ADD = f"""
+    INSERT INTO sessions ({{columns}}, number, id, revocation_id, ended_at, ended_reason, expires_at, moved_in)
+    SELECT {{theirs}}, g.new, t.id, g.revocation_id, g.ended_at, g.ended_reason, coalesce(g.ended_at, t.expires_at),
+        (SELECT moves FROM registry)
+    FROM taken_sessions AS g CROSS JOIN {SCHEMA}.sessions AS t ON t.number = g.old WHERE g.is_new ORDER BY g.new
+"""
+_IMPORTED = f"""
+    INSERT INTO imported (number, {{columns}}) SELECT s.number, {{theirs}}
+    FROM {SCHEMA}.imported AS i CROSS JOIN {SCHEMA}.sessions AS t ON t.number = i.number CROSS JOIN sessions AS s ON s.id = t.id
+    WHERE {_IS_OVER}
+    ON CONFLICT (number) DO UPDATE SET {{excluded}}
+"""
+
+# Where a session that lived is not taken over, its rows that were ahead of the clock would make it live once the clock gets there.
+_AHEAD = f"SELECT {{key}}, t.last_used_at, {{without_user}} FROM {SCHEMA}.imported AS i CROSS JOIN {SCHEMA}.sessions AS t ON t.number = i.number"
+_FINALS = f"""
+    INSERT INTO imported_finals (key, at, without_user) SELECT key, max(at), min(without_user) FROM (
+        SELECT key, at, without_user FROM {SCHEMA}.imported_finals
+        UNION ALL {_AHEAD.format(key="i.key", without_user=0)} WHERE t.last_used_at > :at AND NOT {_IS_OVER}
+        UNION ALL {_AHEAD.format(key="i.key_without_user", without_user=1)}
+        WHERE t.last_used_at > :at AND NOT {_IS_OVER} AND i.key_without_user IS NOT NULL
+    ) WHERE TRUE GROUP BY key
+    ON CONFLICT (key) DO UPDATE SET at = excluded.at, without_user = min(without_user, excluded.without_user)
+    WHERE excluded.at > imported_finals.at
+"""
+
+_NEWLY_DISABLED = f"""
+    SELECT count(*) FROM {SCHEMA}.users AS t LEFT JOIN users AS u USING (username_key)
+    WHERE t.disabled_at IS NOT NULL AND u.disabled_at IS NULL
+"""
+_NEW_PASSWORDS = f"""
+    SELECT count(*) FROM {SCHEMA}.users AS t LEFT JOIN users AS u USING (username_key)
+    WHERE t.password_changed_at > coalesce(u.password_changed_at, t.password_changed_at - 1)
+"""
+_USERS = f"""
+    INSERT INTO users (username_key, username, disabled_at, disabled_by, disabled_note, ended_at, password_changed_at)
+    SELECT username_key, username, disabled_at, disabled_by, disabled_note, ended_at, password_changed_at
+    FROM {SCHEMA}.users WHERE TRUE ON CONFLICT (username_key) DO UPDATE SET
+    disabled_by = iif(excluded.disabled_at IS NULL, disabled_by, excluded.disabled_by),
+    disabled_note = iif(excluded.disabled_at IS NULL, disabled_note, excluded.disabled_note),
+    disabled_at = coalesce(excluded.disabled_at, disabled_at), ended_at = {{ended_at}}, password_changed_at = {{password_changed_at}}
+"""
+
+_SAME_EVENT = "(t.id, t.profile, t.started_at) = (c.id, c.profile, c.started_at)"
+_CONTINUITY = (
+    f"""
+    UPDATE continuity AS c SET ends_at = t.ends_at, ended_by = t.ended_by, end_note = t.end_note
+    FROM {SCHEMA}.continuity AS t WHERE {_SAME_EVENT} AND t.ends_at < c.ends_at
+    """,
+    # a cleanup has forgotten it long after it had ended
+    f"""
+    UPDATE continuity AS c SET ends_at = max(c.started_at, :at), ended_by = 'authctl',
+        end_note = 'not known to the registry that was replaced'
+    WHERE c.ends_at > :at AND NOT EXISTS (SELECT 1 FROM {SCHEMA}.continuity AS t WHERE {_SAME_EVENT})
+    """,
+)
+
+
+def carry_over(connection: sqlite3.Connection, at: int, ended_at: int | None) -> Carried:
+    """Carry over all restrictions in the open transaction: see `BackupsChange.carry_over`."""
+    execute = connection.execute
+    execute("CREATE TEMP TABLE IF NOT EXISTS other_restores (number INTEGER PRIMARY KEY)")
+    revoked, ended = _over(connection, ended_at)
+    execute(f"UPDATE registry SET moves = max(moves, (SELECT moves FROM {SCHEMA}.registry)) + 1")
+    execute(
+        f"UPDATE registry SET restored_at = {_later('restored_at', f'(SELECT restored_at FROM {SCHEMA}.registry)')}"
+    )
+    disabled, passwords = (execute(sql).fetchone()[0] for sql in (_NEWLY_DISABLED, _NEW_PASSWORDS))
+    latest = {name: _later(f"users.{name}", f"excluded.{name}") for name in ("ended_at", "password_changed_at")}
+    execute(_USERS.format(**latest))
+    revocations = _carry_revocations(connection)
+    _carry_sessions(connection, ended_at)
+    keys = execute(_FINALS, {"at": at}).rowcount
+    events = execute(_CONTINUITY[0]).rowcount + execute(_CONTINUITY[1], {"at": at}).rowcount
+    search_index.catch_up(connection)
+    if ended_at is None:
+        execute(_OTHER_RESTORES, {"beforehand": at})
+    now_revoked, now_ended = _over(connection, ended_at)
+    return Carried(disabled, passwords, revocations, now_revoked - revoked, now_ended - ended, events, keys)
+
+
+def _over(connection: sqlite3.Connection, ended_at: int | None) -> tuple[int, int]:
+    """How many sessions of the copy are revoked, and how many were ended otherwise than beforehand."""
+    revoked = f"SELECT count(*) FROM sessions INDEXED BY sessions_by_revocation WHERE revocation_id <> {OPEN}"
+    ended = (
+        "SELECT count(*) FROM sessions AS s INDEXED BY sessions_by_end"
+        f" WHERE s.ended_at IS NOT NULL AND {_BEFOREHAND} IS NOT TRUE"
+    )
+    count = connection.execute(ended, {"beforehand": ended_at}).fetchone()[0]
+    return connection.execute(revoked).fetchone()[0], count
+
+
+def _carry_revocations(connection: sqlite3.Connection) -> int:
+    """Take over the revocations that the copy does not know; how many these were."""
+    columns = _columns(connection, "revocations", without=("id",))
+    same = f"{_row('r', _CONTENT)} IS {_row('t', _CONTENT)}"
+    words = {"same": same, "columns": ", ".join(columns), "theirs": _listed("t", columns)}
+    for sql in _REVOCATIONS:
+        connection.execute(sql.format(**words))
+    for (closed,) in connection.execute(_CLOSE_OPEN.format(assigned=_assigned("t", columns))).fetchall():
+        connection.execute("INSERT INTO revocations (at) VALUES (NULL)")
+        connection.execute(_UNASSIGN, {"closed": closed})
+    new = connection.execute(
+        "SELECT k.new, r.note_key FROM known_revocations AS k JOIN revocations AS r ON r.id = k.new WHERE k.is_new ORDER BY k.new"
+    ).fetchall()
+    for revocation_id, note_key in new:
+        search_index.add_note(connection, revocation_id, note_key)
+    return len(new)
+
+
+def _carry_sessions(connection: sqlite3.Connection, ended_at: int | None) -> None:
+    """Take over the sessions that are revoked or ended, as they stand, with what imports know of them."""
+    columns = _columns(connection, "sessions", without=_OF_OWN)
+    words = {
+        "differs": f"{_row('s', columns)} IS NOT {_row('t', columns)}",
+        "is_renamed": f"{_row('s', search_index.INDEXED)} IS NOT {_row('t', search_index.INDEXED)}",
+        "ends_first": f"({_BEFOREHAND} OR t.ended_at < coalesce(s.ended_at, t.ended_at + 1))",
+    }
+    for sql in _SESSIONS:
+        connection.execute(sql.format(**words), {"beforehand": ended_at})
+    renamed = _numbers(connection, "is_renamed")
+    search_index.remove_sessions(connection, renamed)
+    connection.execute(_REPLACE.format(assigned=_assigned("t", columns)))
+    connection.execute(_ADD.format(columns=", ".join(columns), theirs=_listed("t", columns)))
+    search_index.add_sessions(connection, renamed + _numbers(connection, "is_new"))
+    columns = _columns(connection, "imported", without=("number",))
+    listed = {"columns": ", ".join(columns), "theirs": _listed("i", columns)}
+    connection.execute(_IMPORTED.format(**listed, excluded=_assigned("excluded", columns)))
+
+
+def _columns(connection: sqlite3.Connection, table: str, *, without: Sequence[str]) -> list[str]:
+    """The columns of a table, some apart: whatever a later schema adds to a row is taken over with it."""
+    names = connection.execute("SELECT name FROM pragma_table_info(?, 'main')", (table,))
+    return [name for (name,) in names if name not in without]
+
+
+def _numbers(connection: sqlite3.Connection, condition: str) -> list[int]:
+    """The numbers in the copy of the sessions that are taken over and meet a condition."""
+    return [number for (number,) in connection.execute(f"SELECT new FROM taken_sessions WHERE {condition}")]
+
+
+def _listed(table: str, columns: Sequence[str]) -> str:
+    return ", ".join(f"{table}.{name}" for name in columns)
+
+
+def _row(table: str, columns: Sequence[str]) -> str:
+    return f"({_listed(table, columns)})"
+
+
+def _assigned(table: str, columns: Sequence[str]) -> str:
+    return ", ".join(f"{name} = {table}.{name}" for name in columns)
+
+
+def _later(first: str, second: str) -> str:
+    """The SQL for the later of two instants, either of which may be missing: max() of NULL would be NULL."""
+    return f"max(coalesce({first}, {second}), coalesce({second}, {first}))"

@@ -1,0 +1,186 @@
+"""The search index: trigrams of the texts of sessions and of the notes of revocations, by SQLite's FTS5.
+
+The index names candidates, and the text itself decides. It is written in batches and may be behind the tables (decision 93):
+rows above its mark are read from the table, so that a search is complete at any moment. It stores no text (decision 92): before
+a row is removed or changed, its old text is given to the index to remove it.
+"""
+
+import json
+import sqlite3
+from collections.abc import Sequence
+
+from authctl.store.sql.filters import SEARCHED, contains_search
+from authctl.store.sqlite.dialect import SQLITE
+
+_BATCH = 256
+"""The index catches up at each number of a session or a revocation that is a multiple of this one."""
+
+_MOST_ADDED = 4_000
+"""The most rows that are added at once, and the most that the index may be behind if it is to be used."""
+
+FEW = 10_000
+"""The most sessions that are sorted; a list of more is walked along its index."""
+
+_TRIGRAM = 3
+_MOST_TRIGRAMS_COUNTED = 12
+_COUNTING_LIMITS = (256, 2_048)
+"""How many sessions with a trigram are counted, at first and at last."""
+
+_MOST_TRIGRAMS_SEARCHED = 4
+_ALMOST_AS_RARE = 8
+"""How many times as frequent as the rarest trigram another one may be, to be searched together with it."""
+
+INDEXED = ("username_key", "application_key", "device_key", "platform_key", "ip")
+"""The columns of a session that the index is made of."""
+
+# No folded text contains a full-width bar. It stands between the fields, so that nothing is found across two of them.
+_SESSION_TEXT = " || char(0xFF5C) || ".join(f"coalesce({field}, '')" for field in SEARCHED)
+_CONTAINS_SEARCH = contains_search(SQLITE)
+
+_INDEXED_SESSIONS = "(SELECT sessions FROM search_index)"
+_INDEXED_NOTES = "(SELECT revocations FROM search_index)"
+_NEW_SESSIONS = f"s.number > {_INDEXED_SESSIONS}"
+_NEW_NOTES = f"r.id > {_INDEXED_NOTES} AND r.at IS NOT NULL"
+_MARKS = {"sessions_found": "sessions", "notes_found": "revocations"}
+_COVERED = "CROSS JOIN sessions AS s INDEXED BY sessions_by_revocation ON s.revocation_id = r.id"
+
+_SEARCHES = {
+    "sessions_found": (
+        f"""
+        SELECT number FROM (SELECT s.number FROM sessions_found AS f CROSS JOIN sessions AS s ON s.number = f.rowid
+        WHERE f.sessions_found MATCH :trigrams AND ({_CONTAINS_SEARCH}) LIMIT :most)
+        """,
+        f"SELECT s.number FROM sessions AS s WHERE {_NEW_SESSIONS} AND ({_CONTAINS_SEARCH})",
+    ),
+    "notes_found": (
+        f"""
+        SELECT number FROM (SELECT s.number FROM notes_found AS f CROSS JOIN revocations AS r ON r.id = f.rowid
+        {_COVERED} WHERE f.notes_found MATCH :trigrams AND instr(r.note_key, :search) LIMIT :most)
+        """,
+        f"""
+        SELECT number FROM (SELECT s.number FROM revocations AS r {_COVERED}
+        WHERE {_NEW_NOTES} AND instr(r.note_key, :search) LIMIT :most)
+        """,
+    ),
+}
+
+
+def find(connection: sqlite3.Connection, text: str) -> tuple[int, ...] | None:
+    """The numbers of the sessions that contain a folded text, or whose note contains it; some of them if they are more than `FEW`.
+
+    None if the index is of no help: the text is shorter than a trigram, or the index is too far behind.
+    """
+    if len(text) < _TRIGRAM or _rows_behind(connection) > _MOST_ADDED:
+        return None
+    numbers: set[int] = set()
+    parameters: dict[str, object] = {"search": text, "most": FEW + 1}
+    for table, queries in _SEARCHES.items():
+        parameters["trigrams"] = " AND ".join(map(_quoted, _rarest_trigrams(connection, table, text)))
+        for sql in queries:
+            numbers.update(row[0] for row in connection.execute(sql, parameters))
+            if len(numbers) > FEW:
+                return tuple(numbers)
+    return tuple(numbers)
+
+
+def _rarest_trigrams(connection: sqlite3.Connection, table: str, text: str) -> list[str]:
+    """The rarest trigram of a text, as far as a few look-ups show, and some that are almost as rare (decision 94).
+
+    To read the long list of a frequent trigram costs more than to compare the text of the few rows that a rare one names. Rows
+    with a trigram are counted up to a limit. If there are more, their number is estimated (decision 108): if 256 rows were
+    found up to the number 10,000 of a million, there are about 25,600.
+    """
+    every = list(dict.fromkeys(text[start : start + _TRIGRAM] for start in range(len(text) - _TRIGRAM + 1)))
+    some = every[:: -(-len(every) // _MOST_TRIGRAMS_COUNTED)]  # evenly spread over a long text
+    sql = f"SELECT count(*), max(rowid) FROM (SELECT rowid FROM {table} WHERE {table} MATCH ? LIMIT ?)"
+    last = connection.execute(f"SELECT {_MARKS[table]} FROM search_index").fetchone()[0]
+    frequency: dict[str, float] = {}
+    for limit in _COUNTING_LIMITS:
+        for trigram in some:
+            count, reached = connection.execute(sql, (_quoted(trigram), limit)).fetchone()
+            frequency[trigram] = count if count < limit else count * last / reached
+        if min(frequency.values()) < limit:
+            break
+    ranked = sorted(some, key=frequency.__getitem__)
+    bound = _ALMOST_AS_RARE * frequency[ranked[0]]
+    return [trigram for trigram in ranked[:_MOST_TRIGRAMS_SEARCHED] if frequency[trigram] <= bound]
+
+
+def _quoted(trigram: str) -> str:
+    """A trigram as a phrase of FTS5's query language."""
+    return '"{}"'.format(trigram.replace('"', '""'))
+
+
+def catch_up(connection: sqlite3.Connection) -> int:
+    """Add the next sessions and notes that the index does not have. Returns how many."""
+    added = 0
+    for table, sql in _ADDED.items():
+        last = connection.execute(_LAST[table], {"most": _MOST_ADDED}).fetchone()[0]
+        if last is not None:
+            added += connection.execute(sql, {"last": last}).rowcount
+            connection.execute(f"UPDATE search_index SET {table} = ?", (last,))
+    return added
+
+
+_LAST = {
+    "sessions": f"SELECT max(number) FROM (SELECT number FROM sessions AS s WHERE {_NEW_SESSIONS} ORDER BY number LIMIT :most)",
+    "revocations": f"SELECT max(id) FROM (SELECT id FROM revocations AS r WHERE {_NEW_NOTES} ORDER BY id LIMIT :most)",
+}
+_ADDED = {
+    "sessions": (
+        f"INSERT INTO sessions_found (rowid, text) SELECT s.number, {_SESSION_TEXT} FROM sessions AS s"
+        f" WHERE {_NEW_SESSIONS} AND s.number <= :last ORDER BY s.number"
+    ),
+    "revocations": (
+        "INSERT INTO notes_found (rowid, text) SELECT r.id, r.note_key FROM revocations AS r"
+        f" WHERE {_NEW_NOTES} AND r.id <= :last ORDER BY r.id"
+    ),
+}
+
+
+def _rows_behind(connection: sqlite3.Connection) -> int:
+    sql = f"SELECT max(number) - {_INDEXED_SESSIONS} FROM sessions"
+    return connection.execute(sql).fetchone()[0] or 0
+
+
+def remove_sessions(connection: sqlite3.Connection, numbers: Sequence[int]) -> None:
+    """Remove sessions from the index, before they are removed or changed."""
+    _write(connection, "(sessions_found, rowid, text) SELECT 'delete',", numbers)
+
+
+def add_sessions(connection: sqlite3.Connection, numbers: Sequence[int]) -> None:
+    """Add sessions to the index again, after they were changed."""
+    _write(connection, "(rowid, text) SELECT", numbers)
+
+
+def _write(connection: sqlite3.Connection, command: str, numbers: Sequence[int]) -> None:
+    """Write sessions up to the mark of the index, in the order of their numbers.
+
+    FTS5 writes out its collected entries whenever a number is smaller than the one before (decision 107).
+    """
+    sql = (
+        f"INSERT INTO sessions_found {command} s.number, {_SESSION_TEXT}"
+        f" FROM json_each(?) AS n CROSS JOIN sessions AS s ON s.number = n.value WHERE s.number <= {_INDEXED_SESSIONS}"
+    )
+    connection.execute(sql, (json.dumps(sorted(numbers)),))
+
+
+def remove_notes(connection: sqlite3.Connection, condition: str) -> None:
+    """Remove the notes of the revocations that meet a condition, before these are removed."""
+    sql = (
+        "INSERT INTO notes_found (notes_found, rowid, text) SELECT 'delete', id, note_key FROM revocations"
+        f" WHERE {condition} AND id <= {_INDEXED_NOTES}"
+    )
+    connection.execute(sql)
+
+
+def add_note(connection: sqlite3.Connection, revocation_id: int, note_key: str) -> None:
+    """Add the note of a revocation that was open when the index passed its number."""
+    sql = f"INSERT INTO notes_found (rowid, text) SELECT :id, :note WHERE :id <= {_INDEXED_NOTES}"
+    connection.execute(sql, {"id": revocation_id, "note": note_key})
+
+
+def add_batch_at(connection: sqlite3.Connection, number: int) -> None:
+    """Let the index catch up, if the number of a new session or revocation is a multiple of the batch."""
+    if number % _BATCH == 0:
+        catch_up(connection)

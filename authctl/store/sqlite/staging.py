@@ -1,0 +1,90 @@
+"""Staging of an import: a temporary SQLite database, in memory or on disk as SQLite decides."""
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import groupby
+from operator import itemgetter
+from typing import Any
+
+from authctl.errors import RegistryUnavailable
+from authctl.store.protocol.imports import StagedKey, StagedRow
+
+_ROWS_AT_ONCE = 1_000
+_ENCODE = json.JSONEncoder(sort_keys=True).encode
+
+
+@contextmanager
+def _translated_errors() -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        what = f"the rows of the import cannot be kept in a temporary file: {error}"
+        raise RegistryUnavailable(what, "where there is room: SQLITE_TMPDIR=DIR authctl sessions import ...") from error
+
+
+class SqliteStaging:
+    """`Staging` over SQLite."""
+
+    def __init__(self) -> None:
+        self.connection = sqlite3.connect("", isolation_level=None)
+        self.connection.execute("PRAGMA journal_mode = OFF")
+        self.connection.execute("CREATE TABLE seen (event_id TEXT PRIMARY KEY) WITHOUT ROWID")
+        self.connection.execute(
+            "CREATE TABLE staged (key BLOB, at INTEGER, details TEXT, line INTEGER, key_without_user BLOB)"
+        )
+        self.connection.execute("BEGIN")
+        self._waiting: list[tuple[bytes, int, str, int, bytes | None]] = []
+
+    @_translated_errors()
+    def seen(self, event_id: str) -> bool:
+        return not self.connection.execute("INSERT OR IGNORE INTO seen VALUES (?)", (event_id,)).rowcount
+
+    @_translated_errors()
+    def add(
+        self, line: int, key: bytes, at: int, details: dict[str, Any], key_without_user: bytes | None = None
+    ) -> None:
+        self._waiting.append((key, at, _ENCODE(details), line, key_without_user))
+        if len(self._waiting) == _ROWS_AT_ONCE:
+            self._stage()
+
+    def _stage(self) -> None:
+        self.connection.executemany("INSERT INTO staged VALUES (?, ?, ?, ?, ?)", self._waiting)
+        self._waiting.clear()
+
+    @_translated_errors()
+    def keys(self) -> int:
+        self._stage()
+        return int(self.connection.execute("SELECT count(DISTINCT key) FROM staged").fetchone()[0])
+
+    @_translated_errors()
+    def keys_of_several_users(self) -> set[bytes]:
+        self._stage()
+        sql = (
+            "SELECT key_without_user FROM staged WHERE key_without_user IS NOT NULL"
+            " GROUP BY key_without_user HAVING min(key) <> max(key)"
+        )
+        return {row[0] for row in self.connection.execute(sql)}
+
+    def by_key(self) -> Iterator[StagedKey]:
+        for (key, without_user), rows in groupby(self._ordered(), key=itemgetter(0, 1)):
+            yield StagedKey(
+                key, without_user, [StagedRow(at, json.loads(details), line) for *_, at, details, line in rows]
+            )
+
+    def _ordered(self) -> Iterator[tuple[Any, ...]]:
+        """All rows. Keys that are equal without the user come one after another, in the order of their oldest rows."""
+        with _translated_errors():
+            self._stage()
+            ordered = self.connection.execute(
+                "SELECT key, key_without_user, at, details, line"
+                " FROM (SELECT *, coalesce(key_without_user, key) AS shared,"
+                " min(at) OVER (PARTITION BY coalesce(key_without_user, key)) AS first FROM staged)"
+                " ORDER BY first, shared, key, at, details, line"
+            )
+            while rows := ordered.fetchmany(_ROWS_AT_ONCE):
+                yield from rows
+
+    def close(self) -> None:
+        self.connection.close()

@@ -1,0 +1,198 @@
+"""The SQLite store: three connections, and the transactions on them.
+
+One connection is for the look-up by number, one for other reading, one for writing, each with its own lock (decision 16). So
+a long list, or a wait for the turn to write, delays no `verify`.
+"""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from time import monotonic, sleep
+from typing import TYPE_CHECKING
+
+from authctl.errors import RegistryUnavailable
+from authctl.files import resolved
+from authctl.store.sqlite import connections
+from authctl.store.sqlite.connections import SYNC_EACH_COMMIT, SYNC_LATER, SharedConnection, roll_back
+from authctl.store.sqlite.errors import translated_errors
+from authctl.store.sqlite.profiles import profiles_in_force
+from authctl.store.sqlite.reserve import keep_reserve, release_reserve, reserve_file
+from authctl.store.sqlite.sessions import look_up
+from authctl.store.sqlite.view import SqliteView
+
+if TYPE_CHECKING:
+    from authctl.model import ProfileSet, Session
+    from authctl.store.protocol import Staging
+    from authctl.store.protocol.health import Health
+    from authctl.store.sqlite.change import SqliteChange
+
+LOG_LIMIT_BYTES = 16 * 2**20
+"""The size of the write-ahead log from which on a writer waits for the readers that keep it from starting anew."""
+
+_LOG_TIMEOUT_SECONDS = 0.15
+"""How long a writer tries to empty the log (decision 111)."""
+
+_SHORT_TIMEOUT_SECONDS = 0.05
+"""How long SQLite may wait for one try to begin, and a writer that may not wait tries to empty the log."""
+
+_LOG_TRY_MILLISECONDS = 5
+"""How long one try to empty the log may wait."""
+
+_NO_WAIT_SECONDS = 0.02
+"""How long a writer waits for its turn that is not to wait."""
+
+_LOG_IN_USE = -1
+"""The number of pages in the answer of a try, if another connection is emptying the log (sqlite.org/pragma.html)."""
+
+
+class SqliteStore:
+    """`Store` over one SQLite file; `place` is its final path while it is still a draft."""
+
+    def __init__(self, path: Path, place: Path | None = None) -> None:
+        self.path = resolved(path)
+        self._reserve = reserve_file(self.path if place is None else resolved(place))
+        self._translated_errors = translated_errors(self.path)
+        self._hot = SharedConnection(self.path)
+        self._reader = SharedConnection(self.path)
+        self._writer = SharedConnection(self.path, writing=True)
+        self._log = Path(f"{self.path}-wal")
+        self._log_limit = LOG_LIMIT_BYTES
+        self._forks = connections.fork_count
+        self._closed = False
+
+    def _check_usable(self) -> None:
+        if self._closed:
+            raise RegistryUnavailable("this registry was closed")
+        if self._forks != connections.fork_count:
+            raise RegistryUnavailable("a registry cannot be used across a fork: open one in the child")
+
+    def by_number(self, number: int, now: int | None = None) -> "tuple[Session, bytes | None] | None":
+        self._check_usable()
+        with self._hot.lock, self._translated_errors:
+            return look_up(self._hot.connection(), number, now)
+
+    def profiles(self) -> "ProfileSet":
+        self._check_usable()
+        with self._hot.lock, self._translated_errors:
+            return profiles_in_force(self._hot.connection())
+
+    @contextmanager
+    def view(self) -> Iterator[SqliteView]:
+        self._check_usable()
+        with self._reader.lock, self._translated_errors:
+            connection = self._reader.connection()
+            try:
+                connection.execute("BEGIN")
+                yield SqliteView(connection)
+            finally:
+                roll_back(connection)
+
+    @contextmanager
+    def change(
+        self, *, wait: bool = True, patience: int = 1, synced: bool = True, shared: bool = False
+    ) -> "Iterator[SqliteChange]":
+        del shared  # SQLite has one writer at a time
+        self._check_usable()
+        from authctl.store.sqlite.change import SqliteChange
+
+        if not self._writer.lock.acquire(blocking=wait):
+            raise RegistryUnavailable("another thread is writing")
+        try:
+            with self._translated_errors:
+                self._check_usable()  # it may have been closed while this thread waited
+                connection = self._writer.with_pragma("synchronous", SYNC_EACH_COMMIT if synced else SYNC_LATER)
+                try:  # a signal during the wait is raised once the transaction has begun
+                    self._begin(connections.LOCK_TIMEOUT_SECONDS * patience if wait else _NO_WAIT_SECONDS)
+                    yield SqliteChange(connection)
+                    connection.execute("COMMIT")
+                    self._limit_log(_LOG_TIMEOUT_SECONDS if wait else _SHORT_TIMEOUT_SECONDS)
+                finally:
+                    roll_back(connection)
+        finally:
+            self._writer.lock.release()
+
+    def _begin(self, timeout: float) -> None:
+        """Begin to write when the turn has come.
+
+        SQLite's queue is not fair: a writer that has waited for long asks ten times a second, a newcomer at once. So SQLite
+        itself waits for a short time only, and is asked again and again (decision 100).
+        """
+        until = monotonic() + timeout
+        milliseconds = int(min(timeout, _SHORT_TIMEOUT_SECONDS) * 1000)
+        while True:
+            try:
+                self._writer.with_pragma("busy_timeout", milliseconds).execute("BEGIN IMMEDIATE")
+                return
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or monotonic() > until:
+                    raise
+
+    def _limit_log(self, timeout: float) -> None:
+        """Empty a write-ahead log that is too large. If readers stay for too long, try again when it has grown by as much.
+
+        SQLite starts the log anew when a writer finds no reader in it; beside readers that never pause, never (sqlite.org/wal.html,
+        "Avoiding Excessively Large WAL Files"). It is asked again and again, since a reader that comes back soon reads the end of
+        the log, and is in nobody's way. If another connection is emptying the log, it is left to that one (decision 111).
+        Whatever goes wrong here: the change was committed before.
+        """
+        with suppress(OSError, sqlite3.Error):
+            size = self._log.stat().st_size
+            if size < self._log_limit:
+                self._log_limit = max(LOG_LIMIT_BYTES, min(self._log_limit, size + LOG_LIMIT_BYTES))
+                return
+            self._log_limit = size + LOG_LIMIT_BYTES
+            connection = self._writer.with_pragma("busy_timeout", _LOG_TRY_MILLISECONDS)
+            until = monotonic() + timeout
+            while not _has_emptied_log(connection) and monotonic() < until:
+                sleep(0.001)
+
+    def engine(self) -> "Health":
+        from authctl.store.sqlite.health import engine
+
+        return engine()
+
+    def keep_space(self) -> None:
+        keep_reserve(self._reserve)
+
+    def free_space(self) -> bool:
+        return release_reserve(self._reserve)
+
+    def back_up(self, path: Path) -> None:
+        from authctl.store.sqlite.backups import back_up
+
+        self._check_usable()
+        with self._reader.lock, self._translated_errors:
+            back_up(self._reader.connection(), path)
+
+    def check(self) -> None:
+        from authctl.store.sqlite.backups import check
+
+        self._check_usable()
+        with self._reader.lock, self._translated_errors:
+            check(self._reader.connection(), self.path)
+
+    @contextmanager
+    def exclusively(self) -> Iterator[sqlite3.Connection]:
+        """The connection for writing, so that SQLite's own backup can write to it."""
+        self._check_usable()
+        with self._writer.lock, self._translated_errors:
+            yield self._writer.with_pragma("synchronous", SYNC_EACH_COMMIT)
+
+    def staging(self) -> "Staging":
+        from authctl.store.sqlite.staging import SqliteStaging
+
+        return SqliteStaging()
+
+    def close(self) -> None:
+        self._closed = True
+        if self._forks != connections.fork_count:
+            return  # these are connections of the parent, and locks that nobody here will ever release
+        for connection in (self._hot, self._reader, self._writer):
+            connection.close()
+
+
+def _has_emptied_log(connection: sqlite3.Connection) -> bool:
+    """Try once to empty the write-ahead log. True if it is empty, or if another connection is emptying it."""
+    busy, pages, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    return not busy or pages == _LOG_IN_USE

@@ -1,0 +1,60 @@
+"""Users in SQLite.
+
+See docs/glossary.md#folded-key.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection
+from typing import TYPE_CHECKING
+
+from authctl.names import fold
+from authctl.store.sql import rows
+from authctl.store.sqlite.reader import Reader, Writer
+
+if TYPE_CHECKING:
+    from authctl.model import User
+
+_FIRST_KEY = "SELECT min(username_key) FROM sessions INDEXED BY sessions_by_user"
+# One look-up finds the first user, the next one the first after it, and so on; GLOB has every character beyond ASCII.
+_KEYS_BEYOND_ASCII = (
+    f"WITH RECURSIVE found (key) AS ({_FIRST_KEY} UNION ALL SELECT ({_FIRST_KEY} WHERE username_key > key) FROM found"
+    " WHERE key IS NOT NULL) SELECT key FROM found WHERE key GLOB '*[^ -~]*'"
+)
+
+
+class UsersReader(Reader):
+    """`UsersView` over SQLite."""
+
+    def user(self, username: str) -> User | None:
+        row = self.one_row(f"SELECT {rows.USER} FROM users WHERE username_key = ?", (fold(username),))
+        return rows.user(row) if row else None
+
+    def users_among(self, usernames: Collection[str]) -> dict[str, User]:
+        sql = f"SELECT username_key, {rows.USER} FROM users WHERE username_key IN (SELECT value FROM json_each(?))"
+        return {key: rows.user(row) for key, *row in self.all_rows(sql, (json.dumps(list(map(fold, usernames))),))}
+
+    def users(self) -> list[User]:
+        return [rows.user(row) for row in self.all_rows(f"SELECT {rows.USER} FROM users ORDER BY username_key")]
+
+    def user_keys_beyond_ascii(self) -> list[str]:
+        return [row[0] for row in self.all_rows(_KEYS_BEYOND_ASCII)]
+
+    def nearest_users(self, username: str, limit: int) -> list[str]:
+        from authctl.store.sqlite import nearest_names
+
+        return nearest_names.nearest(self.connection, fold(username), limit)
+
+
+class UsersWriter(Writer):
+    """`UsersChange` over SQLite."""
+
+    def save_user(self, user: User) -> None:
+        sql = (
+            f"INSERT INTO users (username_key, {rows.USER}) VALUES (?, ?, ?, ?, ?, ?, ?)"
+            " ON CONFLICT (username_key) DO UPDATE SET username = excluded.username, disabled_at = excluded.disabled_at,"
+            " disabled_by = excluded.disabled_by, disabled_note = excluded.disabled_note, ended_at = excluded.ended_at,"
+            " password_changed_at = excluded.password_changed_at"
+        )
+        self.write(sql, (fold(user.username), *user))
