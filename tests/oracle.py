@@ -4,7 +4,7 @@ Nothing here knows the registry. `parts` is the rule, and `EXCEPTION` in it mark
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -112,6 +112,8 @@ class Known(NamedTuple):
     used: int
     expires: int
     is_active: bool
+    registered: int
+    """When it was registered; not when it began."""
 
 
 class Part(NamedTuple):
@@ -124,8 +126,35 @@ class Part(NamedTuple):
     revocation: Deed | None = None
 
 
-class Unsure(Exception):
-    """The text of the rule allows several answers here; only what holds for all of them is checked."""
+class Choices:
+    """One reading of the rule: an answer to each question where its text allows several."""
+
+    def __init__(self, given: Sequence[int]) -> None:
+        self.given = given
+        self.taken: list[tuple[int, int]] = []
+
+    def among(self, answers: Iterable[Any]) -> Any:
+        """One of some answers; there is no choice where they are the same."""
+        different = sorted(set(answers))
+        if len(different) == 1:
+            return different[0]
+        number = self.given[len(self.taken)] if len(self.taken) < len(self.given) else 0
+        self.taken.append((number, len(different)))
+        return different[number]
+
+
+def readings(rule: Callable[[Choices], Any]) -> Iterator[Any]:
+    """What a rule comes to by each reading of its text."""
+    given: list[int] = []
+    while True:
+        choices = Choices(given)
+        yield rule(choices)
+        taken = choices.taken
+        while taken and taken[-1][0] + 1 == taken[-1][1]:
+            taken.pop()
+        if not taken:
+            return
+        given = [number for number, _ in taken[:-1]] + [taken[-1][0] + 1]
 
 
 class Case(NamedTuple):
@@ -138,6 +167,7 @@ class Case(NamedTuple):
     rules: Rules
     named: str | None
     """The profile that the import names."""
+    choices: Choices
 
 
 def parts(case: Case, rows: Sequence[Told], known: Sequence[Known]) -> list[Part]:
@@ -152,8 +182,6 @@ def parts(case: Case, rows: Sequence[Told], known: Sequence[Known]) -> list[Part
             until_then = there._replace(rows=tuple(row for row in there.rows if row.at <= deed.at), used=deed.at)
             if part and not deed.is_hard and meets(case, deed, part, until_then):
                 REACHED["exception: known to be used after the deed"] += 1
-            if deed.is_hard:
-                raise Unsure  # its profile did not end it then, and would now
             continue
         if there and there.id in deed.spared:
             REACHED["row of a spared session"] += bool(part)
@@ -171,7 +199,7 @@ def parts(case: Case, rows: Sequence[Told], known: Sequence[Known]) -> list[Part
 
 
 def _revoked_afterwards(case: Case, deeds: Sequence[Deed], part: Sequence[Told], there: Known | None) -> Deed | None:
-    """What is over can be revoked all the same: the first revocation after its end that it meets."""
+    """What is over can be revoked all the same: the first revocation after its end that it meets, but not another user's."""
     for deed in deeds:
         spared = there is not None and there.id in deed.spared
         if not deed.is_hard and not spared and meets(case, deed, part, there, is_over=True):
@@ -180,13 +208,17 @@ def _revoked_afterwards(case: Case, deeds: Sequence[Deed], part: Sequence[Told],
 
 
 def meets(case: Case, deed: Deed, part: Sequence[Told], there: Known | None, *, is_over: bool = False) -> bool:
-    """Whether what the rows up to a deed say meets its criteria. Raises Unsure where that depends on the reading."""
+    """Whether what the rows up to a deed say meets its criteria."""
     if deed.kind == "all":
         return True
     rows = [*part, *(there.rows if there else ())]
     application = said(rows, "application")
     now = there.profile if there else case.named or case.rules.assigned(case.who[0], application)
     then = there.profile if there else case.named or deed.rules.assigned(case.who[0], application)
+    if (
+        there and there.registered > deed.at
+    ):  # with its own profile, if that was named, or with the one it would have had
+        then = case.choices.among({then, deed.rules.assigned(case.who[0], application)})
     used = max(row.at for row in rows)
     expiries = {used + case.rules.idle(now), used + case.rules.idle(then)}
     if "expires_before" in deed.criteria:
@@ -208,9 +240,7 @@ def meets(case: Case, deed: Deed, part: Sequence[Told], there: Known | None, *, 
             "expired" if is_over or expires <= deed.at else "active",
         )
         answers.add(fits(deed.criteria, facts))
-    if len(answers) > 1:
-        raise Unsure
-    return answers.pop()
+    return bool(case.choices.among(answers))
 
 
 def said(rows: Sequence[Told], name: str) -> Any:

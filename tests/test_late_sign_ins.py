@@ -6,7 +6,7 @@ Everything starts on 2 March 2026, 9:00. `tests/oracle.py` has the rules as one,
 import io
 import json
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -147,7 +147,7 @@ def test_status_asks_whether_it_lived_then(install: Install, clock: Clock):
     """By the deadlines known now: what had expired by noon comes under `--status expired`, and not under `--status active`."""
     registry = install("version: 1\nprofiles: {default: {idle_timeout: 1h}}")
     registry.issue(username="bob", application="Web")
-    load(registry, row("07:00", "bob"))
+    load(registry, row("07:00", "bob", "another"))
     clock.forward(minutes=30)
     registry.revoke(SessionFilter(status="active"), note="those that lived")
     registry.revoke(SessionFilter(status="expired"), note="those that did not")
@@ -167,6 +167,19 @@ def test_what_was_spared_stays_spared_with_all_its_rows(registry: Registry, cloc
     found = registry.session(spared.id)
     assert (found.status, found.created_at, found.last_used_at) == ("active", NOW - 2 * HOUR, NOW - HOUR // 2)
     assert [status for status, _ in verdicts(registry)].count("active") == 1
+
+
+def test_what_was_spared_of_everything_spares_no_other_session_of_its_key(install: Install, clock: Clock):
+    """A session that a deed parts from the spared one is another, and comes under the revocation of everything."""
+    registry = install("version: 1\nprofiles: {default: {idle_timeout: never, ends_on_password_change: none}}")
+    registry.users.password_changed("alice", note="reset")
+    clock.forward(minutes=1)
+    load(registry, row("09:01"))
+    registry.issue(username="bob", application="Web")
+    registry.revoke(SessionFilter(everything=True, except_ids=(sessions(registry)[0].id,)), note="breach")
+    registry.profiles.apply(profiles.read(FOREVER.encode(), "p.yaml"), note="passwords count")
+    load(registry, row("08:30"))
+    assert verdicts(registry) == [("revoked", "breach"), ("active", None)]
 
 
 def test_ids_bind_no_row(registry: Registry, noon: int):
@@ -282,6 +295,22 @@ def test_a_session_known_to_be_used_after_the_deed_is_not_parted(registry: Regis
     assert (found.status, found.created_at, found.last_used_at) == ("active", NOW - HOUR, NOW + 3 * HOUR + HOUR // 2)
 
 
+@pytest.mark.parametrize("criteria", [{"device": "A-1"}, {"application": "Mail", "used_since": NOW}])
+def test_nor_is_it_where_the_late_row_alone_meets_the_criteria(
+    registry: Registry, clock: Clock, criteria: dict[str, Any]
+):
+    """Its device was not known by noon, or it was not known to be used in the morning: it was not meant, and stays as it is."""
+    registry.issue(username="carol", application="Mail", device="A-1")
+    load(registry, row("08:00", dev=None))
+    clock.forward(hours=3)
+    registry.revoke(SessionFilter(**criteria), note="lost device")
+    clock.forward(hours=1)
+    load(registry, row("12:30", dev=None))
+    load(registry, row("10:00"))
+    (found,) = sessions(registry)
+    assert (found.status, found.created_at, found.last_used_at) == ("active", NOW - HOUR, NOW + 3 * HOUR + HOUR // 2)
+
+
 def test_a_session_that_began_after_the_deed_takes_no_older_rows(registry: Registry, clock: Clock, noon: int):
     """It is not parted: what was before the deed is a session of its own, which the deed revoked."""
     registry.revoke(SessionFilter(username="alice"), note="lost device")
@@ -384,6 +413,24 @@ def test_deeds_since_a_backup_bind_late_rows_after_it_was_restored(
     with Registry.open(tmp_path / "home", clock=clock) as now:
         load(now, row("10:00"), row("13:30", sid="s2"))
         assert verdicts(now)[-2:] == [("revoked", "lost device"), ("expired", None)]
+
+
+@pytest.mark.parametrize("ahead_by", [{"minutes": 4}, {"hours": 22}])
+def test_a_row_ahead_of_the_clock_is_ended_by_a_restore_and_keeps_no_later_sign_in_out(
+    registry: Registry, clock: Clock, tmp_path: Path, ahead_by: dict[str, int]
+):
+    """What was ahead is taken over and ended by a restore; that is about that row, and new sign-ins of the key are registered."""
+    registry.backups.create(tmp_path / "copy.db")
+    clock.forward(minutes=1)
+    load(registry, row((clock.now + timedelta(**ahead_by)).isoformat()))
+    registry.close()
+    clock.forward(minutes=1)
+    home = find_home(tmp_path / "home", tmp_path / "home" / "registry.db")
+    restore(home, tmp_path / "copy.db", note="disk lost", clock=clock)
+    clock.forward(minutes=2)
+    with Registry.open(tmp_path / "home", clock=clock) as now:
+        load(now, row("09:03"))
+        assert verdicts(now) == [("active", None), ("expired", None)]
 
 
 # Keys that do not determine their user

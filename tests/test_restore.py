@@ -308,20 +308,19 @@ def test_the_latest_instant_of_each_imported_key_is_kept(
 def test_rows_ahead_of_the_clock_do_not_come_back_to_life(
     registry: Registry, copied: Callable, put_back: Restore, clock: Clock, home: Path, *, is_in_backup: bool
 ):
-    """A living imported session is lost, or ended as the backup has it; once the clock gets there, its rows begin no other."""
+    """A living imported session is taken over and ended by the restore; once the clock gets there, its rows begin no other."""
     if is_in_backup:
         registry.imports.run(rows(clock, "alice"), MAP)
     copy = copied(registry)
     registry.imports.run(rows(clock, "alice", ahead=7200), MAP)
-    with closing(sqlite3.connect(home / "registry.db")) as connection, connection:
-        connection.execute("UPDATE imported SET key_without_user = x'00ff'")
-    ((key, at),) = asked(home, "SELECT key, last_used_at FROM imported JOIN sessions USING (number)")
+    before = asked(home, "SELECT key, id, last_used_at FROM imported JOIN sessions USING (number)")
     assert registry.count(SessionFilter(status="active")) == 1
-    assert put_back(copy).carried.import_keys == 2
-    assert set(asked(home, "SELECT key, at FROM imported_finals")) == {(key, at), (b"\x00\xff", at)}
+    assert put_back(copy).carried.sessions_ended == 1
+    assert asked(home, "SELECT key, id, last_used_at FROM imported JOIN sessions USING (number)") == before
+    assert [one.ended_by for one in registry.sessions()] == ["restored"]
     clock.forward(hours=3)
-    registry.imports.run(rows(clock, "alice", ahead=-3600), MAP)
-    assert registry.count(SessionFilter(status="active")) == 0
+    again = registry.imports.run(rows(clock, "alice", ahead=-3600), MAP)
+    assert (again.unchanged, registry.count(SessionFilter(status="active"))) == (1, 0)
 
 
 def test_continuity_that_ended_since_stays_ended(install: Install, copied: Callable, put_back: Restore, clock: Clock):

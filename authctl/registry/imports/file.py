@@ -252,7 +252,7 @@ class _Batches:
             plan = self._plan(unit.tx, batch, unit.now)
             unit.tx.add_imported(plan.new)
             unit.tx.update_imported(plan.changed)
-            unit.tx.keep_finals(plan.finals)
+            unit.tx.keep_ahead(plan.ahead)
         sleep(PAUSE_SECONDS)
         return plan
 

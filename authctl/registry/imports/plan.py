@@ -43,14 +43,14 @@ class Plan:
     new: list[Imported] = field(default_factory=list)
     changed: list[tuple[int, Imported]] = field(default_factory=list)
     unchanged: int = 0
-    finals: dict[bytes, int] = field(default_factory=dict)
-    """Rows ahead of the clock that change nothing, by their key: they change nothing when the clock gets there, either."""
+    ahead: set[tuple[bytes, int]] = field(default_factory=set)
+    """Rows ahead of the clock that change nothing, by key and instant: they change nothing when the clock gets there, either."""
     moved: list[tuple[int, str]] = field(default_factory=list)
     """Lines whose key is that of another user's session, and what became of them."""
 
     def copy(self) -> Plan:
         """The same plan, to go on from."""
-        return Plan(self.new.copy(), self.changed.copy(), self.unchanged, self.finals.copy(), self.moved.copy())
+        return Plan(self.new.copy(), self.changed.copy(), self.unchanged, self.ahead.copy(), self.moved.copy())
 
 
 class Merger:
@@ -94,6 +94,7 @@ class Merger:
         without_user = [staged.key_without_user for staged in batch if staged.key_without_user is not None]
         keys = [*(staged.key for staged in batch), *without_user]  # 0.1.0 stored the key without the user as the key
         self.finals = view.imported_finals(keys)
+        self.ahead = view.imported_ahead([staged.key for staged in batch])
         self.finals_without_user = view.imported_finals(without_user, without_user=True)
         self.known: dict[bytes, list[ImportedDetail]] = {}
         for one in view.imported(keys, without_user, self.now):
@@ -104,13 +105,11 @@ class Merger:
     def _add(self, staged: StagedKey, inherited: Sequence[Deed]) -> list[Deed]:
         """Plan a key; the ends that this makes for older rows of other users under the same key."""
         own, others = self._sessions_of(staged)
-        living = [one for one in own if _final_end(one.session) is None]
+        living = [one for one in own if _end(one.session) is None]
         final = self._settled_until(staged, own)
         rows = sorted(((self._counts_as(row.at), row) for row in staged.rows), key=lambda pair: pair[0])
-        fresh = [pair for pair in rows if pair[0] > final]
-        ahead = [row.at for counts_as, row in rows if counts_as <= final < row.at]
-        if ahead:
-            self._plan.finals[staged.key] = max(ahead)
+        self._plan.ahead |= {(staged.key, row.at) for counts_as, row in rows if counts_as <= final < row.at}
+        fresh = [pair for pair in rows if pair[0] > final and not self._is_part_of_ended(staged, pair[1].at, own)]
         fresh = self._without_removed(staged, fresh, is_known=bool(living))
         if not fresh:
             self._plan.unchanged += 1
@@ -139,11 +138,16 @@ class Merger:
 
     def _settled_until(self, staged: StagedKey, own: Iterable[ImportedDetail]) -> int:
         """The instant up to which rows of a key change nothing."""
-        ends = [_final_end(one.session) for one in own]
+        ends = [_end(one.session) for one in own]
         ends.append(self.finals.get(staged.key))
         if staged.key_without_user is not None:  # as 0.1.0 kept it
             ends.append(self.finals.get(staged.key_without_user))
         return max((end for end in ends if end is not None), default=BEFORE_ALL)
+
+    def _is_part_of_ended(self, staged: StagedKey, at: int, own: Iterable[ImportedDetail]) -> bool:
+        """Whether a row changes nothing though it is of later: its session had a clock that was ahead, and is over."""
+        ended = (one.session for one in own if _end(one.session) is not None)
+        return (staged.key, at) in self.ahead or any(one.created_at <= at <= one.last_used_at for one in ended)
 
     def _without_removed(
         self, staged: StagedKey, fresh: list[tuple[int, StagedRow]], *, is_known: bool
@@ -175,8 +179,7 @@ class Merger:
     ) -> Callable[[int], Iterator[Deed]]:
         """The deeds that may bind the rows of a key, from an instant on, in the order of time."""
         fixed = [*self._ends(user), *ends_of_others]
-        if self.revoke_all and all(one.session.created_at > self.revoke_all[1] for one in living):
-            # else that session was spared, and with it the rows that join it
+        if self.revoke_all:
             fixed.append(Deed(self.revoke_all[1], revocation_id=self.revoke_all[0]))
         fixed.sort(key=instant_of_deed)
         if self.past.is_empty:
@@ -202,7 +205,7 @@ class Merger:
     def _ends_of_others(others: Sequence[ImportedDetail], living: Sequence[ImportedDetail]) -> Iterator[Deed]:
         """The ends of other users' sessions of the same key: rows from before tell of that session under another name."""
         for session in (one.session for one in others):
-            at = _final_end(session)
+            at = _end(session)
             if at is not None:
                 revocation_id = session.revocation_id if session.revoked_at is not None else None
                 reason = None if revocation_id else session.ended_by
@@ -266,7 +269,7 @@ class _Partition:
                 continue  # the one exception: it is known to be used after the deed, and is not parted
             self._take_rows(deed.at, known)
             if not self._part.rows:
-                if deed.criteria is None and (not deed.of_password or (known and self._binds(deed, known))):
+                if deed.criteria is None and (known or not deed.of_password) and self._binds(deed, known):
                     self._begin_part(deed.at)
             elif self._binds(deed, known):
                 self._close(deed)
@@ -292,8 +295,12 @@ class _Partition:
 
     def _binds(self, deed: Deed, known: ImportedDetail | None) -> bool:
         """Whether a deed ends or revokes the present part."""
-        if deed.criteria is None:
-            return not deed.of_password or password_ends(self.merger.rules.profiles, self._part.profile.name, None)
+        if deed.of_password:
+            return password_ends(self.merger.rules.profiles, self._part.profile.name, None)
+        if (
+            deed.criteria is None
+        ):  # a session that is known, and that a revocation of everything left active, was spared
+            return deed.reason is not None or deed.of_other or known is None
         return not (known and known.session.id in deed.criteria.except_ids) and deed.criteria.is_met_by(self._part)
 
     def _close(self, deed: Deed | None) -> None:
@@ -317,7 +324,7 @@ class _Partition:
 
     def _revokes(self, deed: Deed) -> bool:
         """Whether a deed revokes the present part, which is closed by then."""
-        return revocation_of(deed) is not None and (deed.criteria is None or self._binds(deed, self._part.known))
+        return revocation_of(deed) is not None and self._binds(deed, self._part.known)
 
     def _note_end(self, revoking: Deed | None) -> None:
         """Note the end of the present part, and the revocation by criteria that it comes under."""
@@ -325,10 +332,9 @@ class _Partition:
         if revoking is None:
             if part.ended is not None:
                 at, reason = part.ended
-                self.ends.append(Deed(max(at, part.last_used_at), reason=reason, of_other=True))
+                self.ends.append(Deed(at, reason=reason, of_other=True))
             return
-        at = max(revoking.at, part.last_used_at)
-        self.ends.append(Deed(at, revocation_id=revocation_of(revoking), of_other=True))
+        self.ends.append(Deed(revoking.at, revocation_id=revocation_of(revoking), of_other=True))
 
 
 def _span(fresh: Sequence[tuple[int, StagedRow]], living: Sequence[ImportedDetail]) -> Span:
@@ -345,10 +351,9 @@ def _all_texts(fresh: Sequence[tuple[int, StagedRow]], living: Sequence[Imported
     return {(name, comparable(row[name])) for row in rows for name, comparable in MATCHED.items() if row.get(name)}
 
 
-def _final_end(session: Session) -> int | None:
-    """The instant up to which the rows of a session's key are settled: its end, or its last use where a clock was ahead."""
-    end = session.ended_at if session.revoked_at is None else session.revoked_at
-    return None if end is None else max(end, session.last_used_at)
+def _end(session: Session) -> int | None:
+    """The instant at which a session was revoked or ended."""
+    return session.ended_at if session.revoked_at is None else session.revoked_at
 
 
 def _adds_to(merged: Imported, known: ImportedDetail) -> bool:

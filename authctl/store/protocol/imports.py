@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from authctl.model import NewSession, Session
 
@@ -66,6 +66,9 @@ class ImportsView(Protocol):
         is no longer known.
         """
 
+    def imported_ahead(self, keys: Sequence[bytes]) -> set[tuple[bytes, int]]:
+        """The keys and instants of rows of those keys that were ahead of the clock and changed nothing."""
+
 
 class ImportsChange(Protocol):
     """Writing imported sessions."""
@@ -76,8 +79,8 @@ class ImportsChange(Protocol):
     def update_imported(self, changes: Sequence[tuple[int, Imported]]) -> None:
         """Replace the details of imported sessions, by their numbers. Their ids stay, and so do revocations, unless one is named."""
 
-    def keep_finals(self, finals: Mapping[bytes, int]) -> None:
-        """Store final instants of keys. A later instant that is stored already stays."""
+    def keep_ahead(self, ahead: Iterable[tuple[bytes, int]]) -> None:
+        """Store the keys and instants of rows ahead of the clock that changed nothing, for `imported_ahead`."""
 
 
 class Staging(Protocol):

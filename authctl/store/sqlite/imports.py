@@ -6,7 +6,7 @@ See docs/glossary.md#late-row.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from authctl.store.sql import rows
@@ -50,6 +50,10 @@ class ImportsReader(Reader):
         names = _parameters("key", keys)
         sql = f"SELECT key, at FROM imported_finals WHERE key IN ({names}) AND without_user = :without_user"
         return dict(self.all_rows(sql, {**_given("key", keys), "without_user": without_user}))
+
+    def imported_ahead(self, keys: Sequence[bytes]) -> set[tuple[bytes, int]]:
+        sql = f"SELECT key, at FROM imported_ahead WHERE key IN ({_parameters('key', keys)})"
+        return {(key, at) for key, at in self.all_rows(sql, _given("key", keys))}
 
 
 def _parameters(name: str, values: Sequence[object]) -> str:
@@ -108,6 +112,5 @@ class ImportsWriter(Writer):
         )
         search_index.add_sessions(self.connection, numbers)
 
-    def keep_finals(self, finals: Mapping[bytes, int]) -> None:
-        sql = "INSERT INTO imported_finals (key, at) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET at = max(at, excluded.at)"
-        self.connection.executemany(sql, finals.items())
+    def keep_ahead(self, ahead: Iterable[tuple[bytes, int]]) -> None:
+        self.connection.executemany("INSERT OR IGNORE INTO imported_ahead (key, at) VALUES (?, ?)", ahead)

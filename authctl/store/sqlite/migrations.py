@@ -261,6 +261,11 @@ _EXACTLY_WHO = (
     "CREATE INDEX sessions_by_move ON sessions (moved_in) WHERE moved_in IS NOT NULL",
 )
 
+_AHEAD = (
+    # rows ahead of the clock that changed nothing: they change nothing when the clock gets there, either
+    "CREATE TABLE imported_ahead (key BLOB NOT NULL, at INTEGER NOT NULL, PRIMARY KEY (key, at)) STRICT, WITHOUT ROWID",
+)
+
 
 @migrations()
 def founding(db: Database) -> None:
@@ -308,6 +313,13 @@ def search(db: Database) -> None:
 def exactly_who(db: Database) -> None:
     """What revocations by criteria mean for later imports, keys with the user, restores, and sessions that moved in a list."""
     for statement in _EXACTLY_WHO:
+        db.conn.execute(statement)
+
+
+@migrations()
+def rows_ahead(db: Database) -> None:
+    """Rows of imports that were ahead of the clock, each by itself."""
+    for statement in _AHEAD:
         db.conn.execute(statement)
 
 

@@ -22,6 +22,11 @@ _OF_OWN = ("number", "id", "revocation_id", "ended_at", "ended_reason", "expires
 _THERE_OPEN = f"(SELECT id FROM {SCHEMA}.revocations WHERE at IS NULL)"
 _IS_OVER = f"(t.revocation_id <> {_THERE_OPEN} OR t.ended_at IS NOT NULL)"
 """Whether a session `t` of the registry that is replaced is revoked or was ended."""
+_IS_TAKEN = f"({_IS_OVER} OR t.last_used_at > :at AND t.number IN (SELECT number FROM {SCHEMA}.imported))"
+"""Whether it is taken over: it is over, or it is imported and was used ahead of the clock. Were that one lost, then its rows would
+make an active session once the clock gets there; so it is taken over, and ended by the restore."""
+_END = f"iif({_IS_OVER}, t.ended_at, coalesce(:beforehand, :at))"
+_END_REASON = f"iif({_IS_OVER}, t.ended_reason, 'restored')"
 
 _RESTORED_AT = "(s.ended_at = :beforehand AND s.ended_reason = 'restored')"
 _BEFOREHAND = f"({_RESTORED_AT} AND s.number NOT IN (SELECT number FROM other_restores))"
@@ -88,23 +93,23 @@ _SESSIONS = (
         SELECT t.number AS old, s.number AS new, {{differs}} AS differs, {{is_renamed}} AS is_renamed,
             s.revocation_id AS was_revoked, s.ended_at AS was_ended, s.ended_reason AS was_ended_reason,
             CASE WHEN n.id IS NULL OR (m.at, m.id) < (n.at, n.id) THEN m.id ELSE n.id END AS revocation_id,
-            iif({{ends_first}}, t.ended_at, s.ended_at) AS ended_at,
-            iif({{ends_first}}, t.ended_reason, s.ended_reason) AS ended_reason
+            iif({{ends_first}}, {_END}, s.ended_at) AS ended_at,
+            iif({{ends_first}}, {_END_REASON}, s.ended_reason) AS ended_reason
         FROM {SCHEMA}.sessions AS t CROSS JOIN sessions AS s ON s.number = coalesce(
             (SELECT same.number FROM sessions AS same WHERE same.number = t.number AND same.id = t.id),
             (SELECT same.number FROM sessions AS same WHERE same.id = t.id)
         ) CROSS JOIN revocations AS m ON m.id = s.revocation_id
         LEFT JOIN known_revocations AS k ON k.old = t.revocation_id LEFT JOIN revocations AS n ON n.id = k.new
-        WHERE {_IS_OVER}
+        WHERE {_IS_TAKEN}
     ) WHERE differs OR revocation_id <> was_revoked OR (ended_at, ended_reason) IS NOT (was_ended, was_ended_reason)
     """,
     # sessions that the backup does not have, under their own number where that is free
     f"""
     INSERT INTO taken_sessions
     SELECT t.number, iif(EXISTS (SELECT 1 FROM sessions AS s WHERE s.number = t.number), NULL, t.number), TRUE, FALSE,
-        coalesce(k.new, {OPEN}), t.ended_at, t.ended_reason
+        coalesce(k.new, {OPEN}), {_END}, {_END_REASON}
     FROM {SCHEMA}.sessions AS t LEFT JOIN known_revocations AS k ON k.old = t.revocation_id
-    WHERE {_IS_OVER} AND NOT EXISTS (SELECT 1 FROM sessions AS s WHERE s.number = t.number AND s.id = t.id)
+    WHERE {_IS_TAKEN} AND NOT EXISTS (SELECT 1 FROM sessions AS s WHERE s.number = t.number AND s.id = t.id)
     AND NOT EXISTS (SELECT 1 FROM sessions AS s WHERE s.id = t.id)
     """,
     f"""
@@ -128,22 +133,18 @@ _ADD = f"""
 _IMPORTED = f"""
     INSERT INTO imported (number, {{columns}}) SELECT s.number, {{theirs}}
     FROM {SCHEMA}.imported AS i CROSS JOIN {SCHEMA}.sessions AS t ON t.number = i.number CROSS JOIN sessions AS s ON s.id = t.id
-    WHERE {_IS_OVER}
+    WHERE {_IS_TAKEN}
     ON CONFLICT (number) DO UPDATE SET {{excluded}}
 """
 
-# Where a session that lived is not taken over, its rows that were ahead of the clock would make it live once the clock gets there.
-_AHEAD = f"SELECT {{key}}, t.last_used_at, {{without_user}} FROM {SCHEMA}.imported AS i CROSS JOIN {SCHEMA}.sessions AS t ON t.number = i.number"
-_FINALS = f"""
-    INSERT INTO imported_finals (key, at, without_user) SELECT key, max(at), min(without_user) FROM (
-        SELECT key, at, without_user FROM {SCHEMA}.imported_finals
-        UNION ALL {_AHEAD.format(key="i.key", without_user=0)} WHERE t.last_used_at > :at AND NOT {_IS_OVER}
-        UNION ALL {_AHEAD.format(key="i.key_without_user", without_user=1)}
-        WHERE t.last_used_at > :at AND NOT {_IS_OVER} AND i.key_without_user IS NOT NULL
-    ) WHERE TRUE GROUP BY key
+_FINALS = (
+    f"""
+    INSERT INTO imported_finals (key, at, without_user) SELECT key, at, without_user FROM {SCHEMA}.imported_finals WHERE TRUE
     ON CONFLICT (key) DO UPDATE SET at = excluded.at, without_user = min(without_user, excluded.without_user)
     WHERE excluded.at > imported_finals.at
-"""
+    """,
+    f"INSERT OR IGNORE INTO imported_ahead (key, at) SELECT key, at FROM {SCHEMA}.imported_ahead",
+)
 
 _NEWLY_DISABLED = f"""
     SELECT count(*) FROM {SCHEMA}.users AS t LEFT JOIN users AS u USING (username_key)
@@ -190,8 +191,8 @@ def carry_over(connection: sqlite3.Connection, at: int, ended_at: int | None) ->
     latest = {name: _later(f"users.{name}", f"excluded.{name}") for name in ("ended_at", "password_changed_at")}
     execute(_USERS.format(**latest))
     revocations = _carry_revocations(connection)
-    _carry_sessions(connection, ended_at)
-    keys = execute(_FINALS, {"at": at}).rowcount
+    _carry_sessions(connection, at, ended_at)
+    keys = sum(execute(sql).rowcount for sql in _FINALS)
     events = execute(_CONTINUITY[0]).rowcount + execute(_CONTINUITY[1], {"at": at}).rowcount
     search_index.catch_up(connection)
     if ended_at is None:
@@ -229,16 +230,17 @@ def _carry_revocations(connection: sqlite3.Connection) -> int:
     return len(new)
 
 
-def _carry_sessions(connection: sqlite3.Connection, ended_at: int | None) -> None:
-    """Take over the sessions that are revoked or ended, as they stand, with what imports know of them."""
+def _carry_sessions(connection: sqlite3.Connection, at: int, ended_at: int | None) -> None:
+    """Take over the sessions that are revoked or ended, or ahead of the clock, with what imports know of them."""
     columns = _columns(connection, "sessions", without=_OF_OWN)
     words = {
         "differs": f"{_row('s', columns)} IS NOT {_row('t', columns)}",
         "is_renamed": f"{_row('s', search_index.INDEXED)} IS NOT {_row('t', search_index.INDEXED)}",
-        "ends_first": f"({_BEFOREHAND} OR t.ended_at < coalesce(s.ended_at, t.ended_at + 1))",
+        "ends_first": f"({_BEFOREHAND} OR {_END} < coalesce(s.ended_at, {_END} + 1))",
     }
+    given = {"at": at, "beforehand": ended_at}
     for sql in _SESSIONS:
-        connection.execute(sql.format(**words), {"beforehand": ended_at})
+        connection.execute(sql.format(**words), given)
     renamed = _numbers(connection, "is_renamed")
     search_index.remove_sessions(connection, renamed)
     connection.execute(_REPLACE.format(assigned=_assigned("t", columns)))
@@ -246,7 +248,7 @@ def _carry_sessions(connection: sqlite3.Connection, ended_at: int | None) -> Non
     search_index.add_sessions(connection, renamed + _numbers(connection, "is_new"))
     columns = _columns(connection, "imported", without=("number",))
     listed = {"columns": ", ".join(columns), "theirs": _listed("i", columns)}
-    connection.execute(_IMPORTED.format(**listed, excluded=_assigned("excluded", columns)))
+    connection.execute(_IMPORTED.format(**listed, excluded=_assigned("excluded", columns)), given)
 
 
 def _columns(connection: sqlite3.Connection, table: str, *, without: Sequence[str]) -> list[str]:
