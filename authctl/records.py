@@ -74,13 +74,13 @@ def shown_session(s: "Session") -> Record:
         "tokens": s.tokens,
         "sealed": bool(s.sealed),
         "bound_to": s.bound_to,
-        "conditioned": bool(s.conditioned),
-        "wipes": bool(s.wipes),
+        "has_conditions": bool(s.has_conditions),
+        "wipe_on_revoke": bool(s.wipe_on_revoke),
         "wipe_delivered_at": instant(s.wipe_delivered_at),
         "wipe_acknowledged_at": instant(s.wipe_acknowledged_at),
         "refreshed_at": instant(s.refreshed_at),
         "access_expires_at": instant(s.access_expires_at),
-        "held": s.is_held,
+        "held_by_continuity": s.is_held,
         "held_until": instant(s.ends_at) if s.is_held else None,
     }
 
@@ -199,7 +199,7 @@ def continuity(s: "ContinuityState") -> Record:
         "profile": s.event.profile,
         "started_at": instant(s.event.started_at),
         "until": instant(s.event.ends_at),
-        "held": s.held,
+        "held_sessions": s.held_sessions,
         "actor": s.event.actor,
         "note": s.event.note,
         "ended_by": s.event.ended_by,
@@ -361,7 +361,12 @@ def profile_difference(d: "ProfileDifference") -> Record:
         old, new = (getattr(one, field) if one else None for one in (d.before, d.after))
         lengths = [None if length is None else format_timeout(length) for length in (old, new)]
         timeouts |= {f"{field}_before": lengths[0], f"{field}_after": lengths[1]}
-    changes = {"shortened": d.shortened, "lengthened": d.lengthened, "ended": d.ended, "unmet": d.unmet}
+    changes = {
+        "shortened": d.shortened,
+        "lengthened": d.lengthened,
+        "ended": d.ended,
+        "unmet_conditions": d.unmet_conditions,
+    }
     return {"name": d.name, "change": d.change, **changes, **timeouts, "fields": d.fields()}
 
 
@@ -375,7 +380,7 @@ def application_of_profiles(o: "ApplyOutcome") -> Record:
         "shortened": o.shortened,
         "lengthened": o.lengthened,
         "ended": o.ended,
-        "unmet": o.unmet,
+        "unmet_conditions": o.unmet_conditions,
         "dry_run": o.dry_run,
     }
 

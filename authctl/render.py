@@ -61,8 +61,8 @@ GROUPS = _shape(
     "no session matches",
 )
 CONTINUITY = _shape(
-    "profile started_at until held actor note ended_by end_note",
-    "profile started_at until held actor note",
+    "profile started_at until held_sessions actor note ended_by end_note",
+    "profile started_at until held_sessions actor note",
     "no continuity event is running",
 )
 CACHED_LOGINS = _shape(
@@ -85,9 +85,9 @@ PROFILES = _shape(
     "name default tokens idle_timeout absolute_timeout description",
 )
 DIFFERENCES = _shape(
-    "name change shortened lengthened ended unmet idle_timeout_before idle_timeout_after absolute_timeout_before"
+    "name change shortened lengthened ended unmet_conditions idle_timeout_before idle_timeout_after absolute_timeout_before"
     " absolute_timeout_after fields",
-    "name change shortened lengthened ended unmet fields",
+    "name change shortened lengthened ended unmet_conditions fields",
 )
 
 _IDS = ("id", "seq", "name", "username")

@@ -71,10 +71,10 @@ def test_session_json(installed: Authctl):
         "bound_to": None,
         "refreshed_at": None,
         "access_expires_at": None,
-        "held": False,
+        "held_by_continuity": False,
         "held_until": None,
-        "conditioned": False,
-        "wipes": False,
+        "has_conditions": False,
+        "wipe_on_revoke": False,
         "wipe_delivered_at": None,
         "wipe_acknowledged_at": None,
     }

@@ -168,7 +168,7 @@ def test_each_incident_is_handled_as_the_page_says(shell: Shell):
     refused = [f"{line.split('  #')[0]} || test $? = 5" if "tokens verify" in line else line for line in typed]
     said = shell(prepared + refused)
     assert '{"active": false, "action": "wipe"}' in said
-    assert '"unmet": 1' in said
+    assert '"unmet_conditions": 1' in said
 
 
 def test_the_mappings_are_good():

@@ -546,9 +546,9 @@ class Lifetimes(RuleBasedStateMachine):
                 end_forbidden_events[one.profile] += 1
         before, ended = dict.fromkeys(end_forbidden_events, 0), dict.fromkeys(end_forbidden_events, 0)
         for state in self.registry.continuity.status():
-            before[state.event.profile] += state.held
+            before[state.event.profile] += state.held_sessions
         for state in self.registry.continuity.end(note=self.note()):
-            ended[state.event.profile] += state.held
+            ended[state.event.profile] += state.held_sessions
         assert ended == before == end_forbidden_events
         for name in end_forbidden_events:
             self.end_outages(name)

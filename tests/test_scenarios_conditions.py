@@ -356,7 +356,7 @@ def test_e9_by_command(authctl: Authctl, tmp_path):
     assert authctl("sessions", "list", "-o", "json").json[1]["status"] == "active"
     assert json.loads(
         authctl("sessions", "show", authctl("sessions", "list", "-o", "id").out.split()[0], "-o", "json").out
-    )["conditioned"]
+    )["has_conditions"]
 
 
 def test_what_a_new_rule_cuts_off_is_said_before(authctl: Authctl, home: Path, tmp_path: Path):
@@ -372,12 +372,12 @@ def test_what_a_new_rule_cuts_off_is_said_before(authctl: Authctl, home: Path, t
         TEXT.replace("  open: {}", "  open: {conditions: {blocked_applications: [POP3]}}")
     )
     wanted = profiles.read((tmp_path / "new.yaml").read_bytes(), "p")
-    assert {one.name: one.unmet for one in strict.profiles.diff(wanted)} == {"strict": 0, "paired": 0, "open": 3}
+    assert {one.name: one.unmet_conditions for one in strict.profiles.diff(wanted)} == {"strict": 0, "paired": 0, "open": 3}
     dry = authctl("profiles", "apply", str(tmp_path / "new.yaml"), "--dry-run", "-o", "json")
-    assert (dry.code, dry.json["unmet"]) == (0, 3)
+    assert (dry.code, dry.json["unmet_conditions"]) == (0, 3)
     done = authctl("profiles", "apply", str(tmp_path / "new.yaml"), "--note", "no POP3 from today", "-o", "json")
-    assert (done.code, done.json["unmet"], done.json["ended"]) == (0, 3, 0)
+    assert (done.code, done.json["unmet_conditions"], done.json["ended"]) == (0, 3, 0)
     assert "3 whose sign-in does not meet new conditions" in done.err
-    assert {one.unmet for one in strict.profiles.diff(wanted)} == {0}
+    assert {one.unmet_conditions for one in strict.profiles.diff(wanted)} == {0}
     assert strict.count(SessionFilter(status="active")) == 4
     strict.close()

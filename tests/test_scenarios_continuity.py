@@ -82,9 +82,9 @@ def test_m11_what_was_valid_stays_valid_until_it_ends(held: Registry, clock: Clo
         held.verify(uncovered.access_token)
     late = sign_in(held, "late")
     clock.forward(days=9)
-    assert [state.held for state in held.continuity.status() if state.event.profile == "mimecast"] == [3]
+    assert [state.held_sessions for state in held.continuity.status() if state.event.profile == "mimecast"] == [3]
     clock.forward(hours=1)
-    ended = {state.event.profile: state.held for state in held.continuity.end(note="it is back", actor="bob")}
+    ended = {state.event.profile: state.held_sessions for state in held.continuity.end(note="it is back", actor="bob")}
     assert ended == {"mimecast": 3, "capped": 0, "pair": 0, "asked": 0}
     assert set(statuses(held).values()) == {"expired"}
     for one in (before, during, late):
@@ -321,15 +321,15 @@ def test_m11_through_the_commands(authctl: Authctl, tmp_path: Path):
     )
     assert started.code == 0
     (event,) = started.json
-    assert list(event) == ["profile", "started_at", "until", "held", "actor", "note", "ended_by", "end_note"]
+    assert list(event) == ["profile", "started_at", "until", "held_sessions", "actor", "note", "ended_by", "end_note"]
     began, until = (datetime.fromisoformat(event[name]) for name in ("started_at", "until"))
     assert timedelta(hours=7, minutes=59) < until - began <= timedelta(hours=8)
     assert authctl("continuity", "start", "--profile", "mimecast", "--note", "once more").code == 4
     listed = authctl("continuity", "status").out.splitlines()
-    assert listed[0] == "profile\tstarted_at\tuntil\theld\tactor\tnote"
+    assert listed[0] == "profile\tstarted_at\tuntil\theld_sessions\tactor\tnote"
     assert authctl("tokens", "verify", stdin=token).code == 0
     shown = authctl("sessions", "list", "-o", "id").out.strip()
-    assert authctl("sessions", "show", shown, "-o", "json").json["held"] is False
+    assert authctl("sessions", "show", shown, "-o", "json").json["held_by_continuity"] is False
     ended = authctl("continuity", "end", "--note", "it is back")
     assert (ended.code, ended.err) == (0, "authctl: continuity ended for mimecast; 0 sessions expired\n")
     assert authctl("continuity", "end", "--note", "it is back").code == 3
@@ -356,7 +356,7 @@ def test_m11_one_event_at_a_time_whatever_the_clock(held: Registry, clock: Clock
     with pytest.raises(Refused, match="a continuity event holds profile"):
         held.continuity.start(["mimecast"], note="provider down")
     (state,) = held.continuity.status()
-    assert state.held == 0
+    assert state.held_sessions == 0
     held.continuity.end(note="the clock was wrong")
     assert held.continuity.status() == ()
     held.continuity.start(["mimecast"], note="provider down")

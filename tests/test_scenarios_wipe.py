@@ -326,7 +326,7 @@ def test_m7_by_command(installed_wiping: Authctl):
     assert authctl("tokens", "verify", "-o", "json", stdin=given).out == '{"active": false}\n'
     assert authctl("sessions", "list", "--wipe", "acknowledged", "--count").out == "1\n"
     shown = authctl("sessions", "show", pending["id"], "-o", "json").json
-    assert (shown["wipe"], shown["wipes"], shown["wipe_delivered_at"] is None) == ("acknowledged", True, False)
+    assert (shown["wipe"], shown["wipe_on_revoke"], shown["wipe_delivered_at"] is None) == ("acknowledged", True, False)
     assert authctl("tokens", "wipe-done", stdin="acat_nothing").code == 5
 
 

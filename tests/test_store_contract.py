@@ -505,7 +505,7 @@ def test_removal_takes_what_lies_before_the_cutoff(store: Store):
 @pytest.mark.parametrize("size", [1, 2, 3, 100])
 def test_what_is_kept_is_looked_at_once(store: Store, size: int):
     """Wipes that are not acknowledged are counted, or passed over: each batch looks at the next so many sessions."""
-    sessions = add(store, *(new(wipes=n % 3 != 0, secret_hash=bytes(32)) for n in range(12)))
+    sessions = add(store, *(new(wipe_on_revoke=n % 3 != 0, secret_hash=bytes(32)) for n in range(12)))
     for n in range(3):
         revoke(store, NOW - 10 + n, ids=tuple(s.id for s in sessions[n * 4 : n * 4 + 4]))
     acknowledged = {s.id for s in sessions[1::3]}
@@ -537,7 +537,7 @@ def test_what_is_kept_is_looked_at_once(store: Store, size: int):
 def test_marks_follow_the_profile(store: Store):
     """What sessions carry of their profile, on those that are not revoked and have tokens; other profiles' stay."""
     mine, imported, revoked = add(store, new(secret_hash=bytes(32)), new(), new(secret_hash=bytes(32)))
-    (other,) = add(store, new(profile="other", secret_hash=bytes(32), wipes=True))
+    (other,) = add(store, new(profile="other", secret_hash=bytes(32), wipe_on_revoke=True))
     revoke(store, ids=(revoked.id,))
     marked = Profile("DEFAULT", conditions=Conditions(platforms=("iOS",)), on_revoke=OnRevoke.WIPE)
     with store.change() as tx:
@@ -546,7 +546,7 @@ def test_marks_follow_the_profile(store: Store):
         def marks(session: Session) -> tuple[int, int]:
             found = tx.session(session.id, NOW)
             assert found is not None
-            return found.conditioned, found.wipes
+            return found.has_conditions, found.wipe_on_revoke
 
         assert [marks(s) for s in (mine, imported, revoked, other)] == [(1, 1), (0, 0), (0, 0), (0, 1)]
         tx.copy_profile_rules([Profile("default"), Profile("other")])

@@ -56,7 +56,7 @@ def end(
     """End continuity events. Sessions past their deadline expire now."""
     cli = begin(ctx, output, quiet)
     states = cli.registry.continuity.end(profiles or (), note=cli.note(note), actor=actor)
-    over = sum(state.held for state in states)
+    over = sum(state.held_sessions for state in states)
     cli.say(
         f"continuity ended for {', '.join(state.event.profile for state in states)}; {counted(over, 'session')} expired"
     )

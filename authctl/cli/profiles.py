@@ -101,8 +101,8 @@ def apply(
     changes = (
         f"{outcome.shortened:,} active sessions shortened, {outcome.lengthened:,} lengthened, {outcome.ended:,} ended"
     )
-    if outcome.unmet:
-        changes += f", {outcome.unmet:,} whose sign-in does not meet new conditions"
+    if outcome.unmet_conditions:
+        changes += f", {outcome.unmet_conditions:,} whose sign-in does not meet new conditions"
     cli.report(records.application_of_profiles(outcome), f"{done} {path}: {changes}")
 
 

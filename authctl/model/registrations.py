@@ -33,5 +33,5 @@ class NewSession(NamedTuple):
     ended_by: str | None = None
     secret_hash: bytes | None = None
     key_id: str | None = None
-    conditioned: bool = False
-    wipes: bool = False
+    has_conditions: bool = False
+    wipe_on_revoke: bool = False

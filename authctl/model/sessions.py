@@ -105,9 +105,9 @@ class Session(NamedTuple):
     access_ends_at: int | None
     """When it really ends, as `ends_at`."""
     key_id: str | None
-    conditioned: int
+    has_conditions: int
     """Whether its profile has conditions."""
-    wipes: int
+    wipe_on_revoke: int
     """Whether its application must remove its data when it is revoked."""
     wipe_delivered_at: int | None
     """When the application was first told."""
@@ -173,7 +173,7 @@ class Session(NamedTuple):
     @property
     def wipe(self) -> Wipe | None:
         """How far the order has come to remove the application's data; None where there is none."""
-        if self.revoked_at is None or not self.wipes:
+        if self.revoked_at is None or not self.wipe_on_revoke:
             return None
         if self.wipe_acknowledged_at is not None:
             return Wipe.ACKNOWLEDGED

@@ -24,7 +24,7 @@ class ContinuityState(NamedTuple):
     """A continuity event, with the number of sessions that it keeps active."""
 
     event: ContinuityEvent
-    held: int
+    held_sessions: int
     """Sessions that are active only because of the event: they end with it, unless they are used before."""
 
 
@@ -79,10 +79,10 @@ class Continuity:
             states = _states(unit.tx, _events_to_end(unit, profiles), unit.now)
             for state in states:
                 unit.tx.end_continuity(state.event.id, unit.now, unit.actor, note)
-            detail: dict[str, Any] = {"profiles": {state.event.profile: state.held for state in states}}
+            detail: dict[str, Any] = {"profiles": {state.event.profile: state.held_sessions for state in states}}
             unit.record("continuity.end", note=note, detail=detail)
             ended = {event.id: event for event in unit.tx.continuity_events()}
-        return tuple(ContinuityState(ended[state.event.id], state.held) for state in states)
+        return tuple(ContinuityState(ended[state.event.id], state.held_sessions) for state in states)
 
 
 def end_forbidden_events(unit: UnitOfWork, profiles: ProfileSet, note: str) -> list[str]:

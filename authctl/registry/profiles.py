@@ -30,7 +30,7 @@ class ApplyOutcome(NamedTuple):
     shortened: int
     lengthened: int
     ended: int
-    unmet: int
+    unmet_conditions: int
     """Sessions whose sign-in does not meet new conditions: they are refused while their facts stay the same."""
     dry_run: bool
 
@@ -46,7 +46,7 @@ class ProfileDifference(NamedTuple):
     shortened: int
     lengthened: int
     ended: int
-    unmet: int
+    unmet_conditions: int
     """Sessions whose sign-in would not meet new conditions: they would be refused while their facts stay the same."""
 
     def fields(self) -> dict[str, list[Any]]:
@@ -232,6 +232,6 @@ def _outcome(
         shortened=sum(c.shortened for c in changes.values()),
         lengthened=sum(c.lengthened for c in changes.values()),
         ended=sum(c.ended for c in changes.values()),
-        unmet=sum(unmet.values()),
+        unmet_conditions=sum(unmet.values()),
         dry_run=dry_run,
     )

@@ -171,8 +171,8 @@ def _fields_of_profile(profile: Profile, now: int, requested: int | None) -> dic
         "sealed": profile.requested is not None and profile.requested.sealed,
         "bound_to": profile.bind,
         "access_expires_at": lifetimes.after(now, profile.pair.access_lifetime) if profile.pair else None,
-        "conditioned": profile.conditions is not None,
-        "wipes": profile.on_revoke is OnRevoke.WIPE,
+        "has_conditions": profile.conditions is not None,
+        "wipe_on_revoke": profile.on_revoke is OnRevoke.WIPE,
     }
 
 

@@ -42,7 +42,7 @@ def _check_token(installation: Installation, claims: Claims, caller: Caller) -> 
     if session.read_at >= session.token_ends_at:
         raise TokenExpired("the access token has expired")
     check_bearer(session, caller)
-    if session.conditioned:
+    if session.has_conditions:
         check_conditions(installation.store.profiles(), session, caller)
     return session
 

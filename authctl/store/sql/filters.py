@@ -23,7 +23,7 @@ UNREVOKED = frozenset({Status.ACTIVE, Status.EXPIRED})
 _WIPES = {
     Wipe.PENDING: f"{UNACKNOWLEDGED} AND s.wipe_delivered_at IS NULL",
     Wipe.DELIVERED: f"{UNACKNOWLEDGED} AND s.wipe_delivered_at IS NOT NULL",
-    Wipe.ACKNOWLEDGED: "s.wipes = 1 AND s.wipe_acknowledged_at IS NOT NULL",
+    Wipe.ACKNOWLEDGED: "s.wipe_on_revoke = 1 AND s.wipe_acknowledged_at IS NOT NULL",
 }
 
 

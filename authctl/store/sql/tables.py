@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from authctl.store.sql.dialect import Dialect
 
 WITH_REVOCATION = "JOIN revocations AS r ON r.id = s.revocation_id"
-UNACKNOWLEDGED = "s.wipes = 1 AND s.wipe_acknowledged_at IS NULL"
+UNACKNOWLEDGED = "s.wipe_on_revoke = 1 AND s.wipe_acknowledged_at IS NULL"
 OF_EVERY_KIND = "s.kind IN ('application', 'web')"
 """A condition that every session meets: with it, an index that begins with the kind is entered for each kind."""
 

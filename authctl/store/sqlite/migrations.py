@@ -261,9 +261,12 @@ _EXACTLY_WHO = (
     "CREATE INDEX sessions_by_move ON sessions (moved_in) WHERE moved_in IS NOT NULL",
 )
 
-_AHEAD = (
+_ROWS_AHEAD = (
     # rows ahead of the clock that changed nothing: they change nothing when the clock gets there, either
     "CREATE TABLE imported_ahead (key BLOB NOT NULL, at INTEGER NOT NULL, PRIMARY KEY (key, at)) STRICT, WITHOUT ROWID",
+    # names that say what they are
+    "ALTER TABLE sessions RENAME COLUMN conditioned TO has_conditions",
+    "ALTER TABLE sessions RENAME COLUMN wipes TO wipe_on_revoke",
 )
 
 
@@ -318,8 +321,8 @@ def exactly_who(db: Database) -> None:
 
 @migrations()
 def rows_ahead(db: Database) -> None:
-    """Rows of imports that were ahead of the clock, each by itself."""
-    for statement in _AHEAD:
+    """Rows of imports that were ahead of the clock, each by itself; plainer names for two columns of sessions."""
+    for statement in _ROWS_AHEAD:
         db.conn.execute(statement)
 
 
