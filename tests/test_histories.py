@@ -521,7 +521,8 @@ class Histories(RuleBasedStateMachine):
                 REACHED["row up to the end of another user's session that is gone"] += 1
                 self.places[row] = Place("refused")
             else:
-                is_settled = self.is_settled(row, self.seen_now(row), before)
+                counts_as = {self.instants[row], self.seen_now(row)}
+                is_settled = any(self.is_settled(row, at, before) for at in counts_as)
                 assert is_settled or self.seen_now(row) > latest, f"{row} was not refused"
         return [row for row in rows if row not in self.said]
 
@@ -700,9 +701,13 @@ class Histories(RuleBasedStateMachine):
     @rule(data=st.data())
     def end(self, data: st.DataObject) -> None:
         """A user signs out."""
+        self.sign_out(data.draw(st.sampled_from(self.ids)))
+
+    def sign_out(self, one_id: str) -> None:
+        """End a session."""
         REACHED["deed: end"] += 1
         self.note()
-        one = self.listed[data.draw(st.sampled_from(self.ids))]
+        one = self.listed[one_id]
         is_active = one.status_at(self.now) == "active"
         assert self.registry.end([one.id]).ended == is_active
         before = self.look()
@@ -746,7 +751,7 @@ class Histories(RuleBasedStateMachine):
         if deed == "disable" or self.rules.password != "none":
             self.nothing_else_changed(before, mine)
             self.cover(done, mine)
-            for row, place in self.places.items():
+            for row, place in self.places.items() if deed == "disable" else ():
                 if row.user == user and self.instants[row] <= self.now and place.state != "listed":
                     self.covered.setdefault(row, done)
         else:
@@ -781,7 +786,10 @@ class Histories(RuleBasedStateMachine):
     @rule(data=st.data())
     def restore(self, data: st.DataObject) -> None:
         """Put any earlier copy back: everybody is signed out, and what restricts is carried over."""
-        copy = data.draw(st.sampled_from(self.copies))
+        self.put_back(data.draw(st.sampled_from(self.copies)))
+
+    def put_back(self, copy: Copy) -> None:
+        """Restore a copy."""
         note = self.note()
         self.registry.close()
         restore(self.place_of, copy.file, note=note, clock=self.clock)
@@ -852,6 +860,29 @@ class Histories(RuleBasedStateMachine):
             self.tell_this(mapping, row | {"at": time_of(self.now)})
         late = time_of(self.now - HOUR - data.draw(st.sampled_from([10, 60, 150])) * MINUTE)
         self.tell_this(mapping, row | {"dev": "A-1", "at": late})
+
+    @rule(
+        data=st.data(),
+        mapping=st.sampled_from(["sid", "user"]),
+        over=st.sampled_from(["end", "revoke", "restore"]),
+        ahead=st.sampled_from(AHEAD),
+    )
+    def tell_ahead(self, data: st.DataObject, mapping: str, over: str, ahead: int) -> None:
+        """A row ahead of the clock, told after its session was over or before it is lost, and once more when the clock gets there."""
+        row = self.row(data, mapping)
+        self.tell_this(mapping, row | {"at": time_of(self.now - HOUR)})
+        mine = [one for one in self.ids if self.who(self.listed[one]) == (row["user"].lower(), row["key"])]
+        if over == "revoke" and mine:
+            self.revoke_by({"ids": (mine[-1],)})
+        elif over == "end" and mine:
+            self.sign_out(mine[-1])
+        self.tell_this(mapping, row | {"at": time_of(self.now + ahead)})
+        if over == "restore" and self.copies:
+            self.put_back(data.draw(st.sampled_from(self.copies)))
+        self.clock.forward(seconds=ahead // SECOND)
+        self.tell_this(mapping, row | {"at": time_of(self.now - MINUTE)})
+        for mapping, named, rows in self.files[-2:]:
+            self.load(mapping, named, rows)
 
     def tell_this(self, mapping: str, *rows: dict[str, Any]) -> None:
         """Import rows, and remember the file."""
