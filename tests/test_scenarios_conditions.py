@@ -372,7 +372,11 @@ def test_what_a_new_rule_cuts_off_is_said_before(authctl: Authctl, home: Path, t
         TEXT.replace("  open: {}", "  open: {conditions: {blocked_applications: [POP3]}}")
     )
     wanted = profiles.read((tmp_path / "new.yaml").read_bytes(), "p")
-    assert {one.name: one.unmet_conditions for one in strict.profiles.diff(wanted)} == {"strict": 0, "paired": 0, "open": 3}
+    assert {one.name: one.unmet_conditions for one in strict.profiles.diff(wanted)} == {
+        "strict": 0,
+        "paired": 0,
+        "open": 3,
+    }
     dry = authctl("profiles", "apply", str(tmp_path / "new.yaml"), "--dry-run", "-o", "json")
     assert (dry.code, dry.json["unmet_conditions"]) == (0, 3)
     done = authctl("profiles", "apply", str(tmp_path / "new.yaml"), "--note", "no POP3 from today", "-o", "json")
