@@ -881,8 +881,8 @@ class Histories(RuleBasedStateMachine):
             self.put_back(data.draw(st.sampled_from(self.copies)))
         self.clock.forward(seconds=ahead // SECOND)
         self.tell_this(mapping, row | {"at": time_of(self.now - MINUTE)})
-        for mapping, named, rows in self.files[-2:]:
-            self.load(mapping, named, rows)
+        for other, named, rows in self.files[-2:]:
+            self.load(other, named, rows)
 
     def tell_this(self, mapping: str, *rows: dict[str, Any]) -> None:
         """Import rows, and remember the file."""
