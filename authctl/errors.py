@@ -61,6 +61,8 @@ class Refused(AuthctlError):
 class LoginRefused(Refused):
     """The authenticator says that the password is not the user's."""
 
+    # decision 64
+
     code = "login_refused"
 
 

@@ -84,6 +84,7 @@ def read_event_filter(texts: FilterTexts, now: int) -> EventFilter:
 
 
 def _criteria(texts: FilterTexts, readers: Mapping[str, Reader], lists: Mapping[str, str], now: int) -> dict[str, Any]:
+    # decision 130: a criterion that is left out in silence selects too many
     criteria: dict[str, Any] = {}
     for name, value in texts.items():
         several = _several(value)

@@ -88,6 +88,7 @@ def slid_at(slide_after: int, slid_before: int, used_at: int) -> int:
 
 def write_interval(idle_timeout: int) -> int:
     """How much later than the last written use the next one is written: 60 s or 1 % of the timeout."""
+    # decision 3
     return min(_LONGEST_WRITE_INTERVAL, idle_timeout // 100)
 
 

@@ -90,7 +90,7 @@ DIFFERENCES = _shape(
     "name change shortened lengthened ended unmet_conditions fields",
 )
 
-_IDS = ("id", "seq", "name", "username")
+_IDS = ("id", "seq", "name", "username")  # decision 25
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _NARROWEST = 6
 _COLOURS = {"active": "green", "expired": "yellow", "revoked": "red"}

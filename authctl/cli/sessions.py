@@ -178,7 +178,7 @@ def import_(
     if cli.form in (None, Format.TABLE):
         del record["rejections"], record["moved"]
     cli.report(record, f"{done} {told}; {counted(outcome.rows.rejected, 'row')} rejected")
-    if outcome.unused_because and not allow_empty:
+    if outcome.unused_because and not allow_empty:  # decision 120
         hint = "where a file without rows is no error: --allow-empty"
         raise NotFound(f"no row of {file} was used: {outcome.unused_because}", hint)
 

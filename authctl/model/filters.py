@@ -142,6 +142,7 @@ class SessionFilter(_Criteria):
 
 
 def _checked(criteria: _Criteria) -> _Criteria:
+    # decision 52
     statuses = (criteria.status,) if isinstance(criteria.status, str) else criteria.status
     for value, choices in (*((one, Status) for one in statuses), (criteria.kind, Kind), (criteria.wipe, Wipe)):
         if value is not None and value not in tuple(choices):

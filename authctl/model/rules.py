@@ -28,7 +28,7 @@ class PairRules(NamedTuple):
     """Access and refresh tokens; lengths in microseconds."""
 
     access_lifetime: int = lifetimes.DEFAULT_ACCESS_LIFETIME
-    grace: int = 0
+    grace: int = 0  # decision 30
     """How long a spent refresh token is still answered with its successor."""
     on_reuse: OnReuse = OnReuse.REVOKE
 

@@ -63,6 +63,7 @@ def _conditions(profile: WrittenProfile) -> _Found:
 
 
 def _cache(profile: WrittenProfile) -> _Found:
+    # decision 57
     if profile.cache is not None:
         yield "cache", "cache needs an authenticator, whose answers it remembers"
 

@@ -90,7 +90,7 @@ class Audit:
         verify_chain(self._installation)
         head = self._installation.head
         if head.is_reached():
-            raise Refused("the audit log matches audit.head: there is nothing to accept")
+            raise Refused("the audit log matches audit.head: there is nothing to accept")  # decision 79
         known = head.read()
         known_seq = known.seq if known else None
         with self._installation.change(actor, patience=2, anchored=False) as unit:

@@ -27,5 +27,6 @@ class BatchSize:
 
     def learn(self, seconds: float) -> None:
         """Learn the size from the seconds for which a batch of this size held the lock."""
+        # decision 114
         fitting = int(self.size * self._seconds / max(seconds, 1e-6))
         self.size = max(1, min(self._largest, _GROWTH * self.size, fitting))

@@ -34,6 +34,7 @@ class Bound(NamedTuple):
 
     def beyond(self, numbers: Iterable[int]) -> int:
         """The number of those sessions that the bound does not allow."""
+        # decision 121
         return len(set(numbers).difference(self.numbers))
 
     def check(self, numbers: Sequence[int], fate: str) -> None:

@@ -87,6 +87,7 @@ class Continuity:
 
 def end_forbidden_events(unit: UnitOfWork, profiles: ProfileSet, note: str) -> list[str]:
     """End the events of profiles that no longer allow one; the names of these profiles."""
+    # decision 44
     ended = []
     for event in _unended(unit.tx, unit.now):
         profile = profiles.get(event.profile)

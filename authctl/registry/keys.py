@@ -128,6 +128,7 @@ class Keys:
     @contextmanager
     def _change_ring(self, actor: str | None) -> Iterator[tuple[UnitOfWork, KeyRing]]:
         """Lock the ring's folder, begin a transaction, and read the ring."""
+        # decision 75: a missing key refuses its tokens, and a new key has none yet
         path = self._installation.home.keys
         with locked_folder(resolved(path).parent), self._installation.change(actor) as unit:
             yield unit, key_ring.load(path)

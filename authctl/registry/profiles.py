@@ -179,6 +179,7 @@ def _count_all_unmet(view: View, now: int, before: ProfileSet, wanted: ProfileSe
 
 def _count_unmet(view: View, now: int, before: Profile | None, profile: Profile) -> int:
     """The number of active sessions whose sign-in would not meet the conditions of their profile, where these are new."""
+    # decision 58
     if profile.conditions is None or (before is not None and before.conditions == profile.conditions):
         return 0
     active = SessionFilter(profile=profile.name, status=Status.ACTIVE)
@@ -205,6 +206,7 @@ def _difference(
 
 def _with_withdrawn(wanted: ProfileSet, before: ProfileSet) -> ProfileSet:
     """Profiles with the withdrawn ones: those that left the file still rule their present sessions, and get no new ones."""
+    # decision 7
     old = {**before.withdrawn, **before.profiles}
     return wanted._replace(withdrawn={name: p for name, p in old.items() if not wanted.in_force(name)})
 

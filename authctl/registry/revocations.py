@@ -189,6 +189,7 @@ def _with_counts(view: View, selection: SessionFilter, outcome: RevokeOutcome) -
 
 
 def _assign_revocation(unit: UnitOfWork, selection: SessionFilter, outcome: RevokeOutcome) -> RevokeOutcome:
+    # decision 119
     if not outcome.revoked and not (outcome.selected and selection.is_by_criteria):
         return outcome  # by ids nothing is left to do; criteria that matched bind what imports bring later
     assert outcome.note is not None

@@ -193,6 +193,7 @@ def _place_of(view: "View", wanted: SessionList, session: Session, now: int) -> 
 
 def pages(view: "View", selection: SessionFilter, now: int) -> Iterator[Session]:
     """Every selected session of one snapshot."""
+    # decision 17: each page is a short read, so that a pager that is left open blocks nothing
     page = view.page(selection, now, _FIRST_BATCH)
     yield from page.sessions
     while page.after is not None:
@@ -202,6 +203,8 @@ def pages(view: "View", selection: SessionFilter, now: int) -> Iterator[Session]
 
 class _Numbers:
     """A set of session numbers, one bit each; chunk by chunk, so that the first costs no more for being a large one."""
+
+    # decision 103
 
     _CHUNK = 512
 

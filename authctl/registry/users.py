@@ -179,6 +179,7 @@ def _preview_disabling(view: "View", username: str, now: int, actor: str, note: 
 
 
 def _disable(unit: UnitOfWork, username: str, note: str) -> UserOutcome:
+    # decision 38
     before = unit.tx.user(username) or User(username)
     if before.disabled_at is not None:
         known = is_known(unit.tx, username, unit.now)

@@ -257,5 +257,6 @@ class _Batches:
         return plan
 
     def _plan(self, view: View, batch: Sequence[StagedKey], now: int) -> Plan:
+        # decision 115
         self._past = past_revocations(view, self._past)
         return self._merger.plan(view, batch, self._past, now)

@@ -174,6 +174,7 @@ class PastRevocations:
 
         A text is given with its name, folded; the span is that of all sessions in question. The same revocation may come twice.
         """
+        # decision 118
         lists = [found for key in texts if (found := self._by_text.get(key))]
         if self._by_trigram:
             for _, text in texts:

@@ -126,6 +126,7 @@ class Merger:
 
     def _sessions_of(self, staged: StagedKey) -> tuple[list[ImportedDetail], list[ImportedDetail]]:
         """The known sessions of a key, and those of other users under the same key without the user."""
+        # decision 116
         own = [one for one in self.known.get(staged.key, []) if one.key == staged.key]
         if staged.key_without_user is None:
             return own, []
@@ -166,6 +167,7 @@ class Merger:
         A clock that is a little ahead makes a row of the present. One further ahead may be a local time that was written as UTC:
         it is not taken to be later than any deed of the day before.
         """
+        # decision 117
         if at <= self.now:
             return at
         return self.now if at <= self.now + _CLOCKS_DIFFER else self.now - DAY
@@ -194,6 +196,7 @@ class Merger:
 
     def _ends(self, user: User | None) -> Iterator[Deed]:
         """The hard ends: of every session by a restore, of the user's by disabling or a changed password."""
+        # decision 39
         if self.restored_at is not None:
             yield Deed(self.restored_at, reason="restored")
         if user and user.ended_at is not None:

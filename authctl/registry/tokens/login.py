@@ -103,6 +103,7 @@ def _register(
 
 def _ask(installation: Installation, name: str, username: str, password: str) -> None:
     """Raise LoginRefused where the authenticator says no, AuthenticatorUnavailable where it gives no answer."""
+    # decision 64
     from authctl import authenticators
 
     authenticator = authenticators.find(name, installation.home.authenticators)

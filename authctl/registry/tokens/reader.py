@@ -57,6 +57,7 @@ class TokenReader:
 
     def owner(self, view: "View", token: str, now: int) -> Session | None:
         """The session that a token was issued to, whatever its kind and generation; None for any other text."""
+        # decision 33: a spent token still names its session
         try:
             claims = self.claims(token)
             return session_of_token(view.by_number(claims.number, now), claims)

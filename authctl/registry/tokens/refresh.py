@@ -68,6 +68,7 @@ def _exchange_token(
             if rules.on_reuse is OnReuse.REVOKE:
                 _revoke(unit, session, claims)
                 revoked = session_of_token(unit.tx.by_number(claims.number, unit.now), claims)
+                # decision 49: the refusal of the reused token has the order, too
                 action = "wipe" if must_wipe(revoked, caller) else None
     if reused:  # said after the commit: raised within the transaction, it would undo the revocation
         also = ", and its application must remove its data" if action else ""
