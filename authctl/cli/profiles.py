@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from authctl import records, render
+from authctl import profile_records, render
 from authctl.cli.context import Cli, counted, start
 from authctl.cli.files import read_file
 from authctl.cli.options import Actor, DryRun, Note, Output, Quiet, Yes
@@ -25,7 +25,9 @@ def list_(ctx: typer.Context, output: Output = None, quiet: Quiet = False) -> No
     """List the profiles in force."""
     cli = start(ctx, output, quiet)
     profiles = cli.registry.profiles.in_force()
-    cli.show_many((records.profile(profile_, profiles) for profile_ in profiles.profiles.values()), render.PROFILES)
+    cli.show_many(
+        (profile_records.profile(profile_, profiles) for profile_ in profiles.profiles.values()), render.PROFILES
+    )
 
 
 @app.command()
@@ -38,7 +40,7 @@ def show(
     """Show a profile in force, with the assignments that lead to it."""
     cli = start(ctx, output, quiet)
     profiles = cli.registry.profiles.in_force()
-    cli.show(records.profile(profiles.named(name), profiles))
+    cli.show(profile_records.profile(profiles.named(name), profiles))
 
 
 @app.command()
@@ -55,7 +57,7 @@ def check(
         cli.warn(warning)
     cli.say(f"{path}: {counted(len(profiles.profiles), 'profile')}, no faults")
     if cli.form:
-        cli.show_many((records.profile(one, profiles) for one in profiles.profiles.values()), render.PROFILES)
+        cli.show_many((profile_records.profile(one, profiles) for one in profiles.profiles.values()), render.PROFILES)
 
 
 @app.command()
@@ -70,7 +72,7 @@ def diff(
     _, wanted, _ = _checked(cli, file)
     _say_settings(cli, wanted)
     differences = cli.registry.profiles.diff(wanted)
-    cli.show_many(map(records.profile_difference, differences), render.DIFFERENCES)
+    cli.show_many(map(profile_records.difference, differences), render.DIFFERENCES)
 
 
 @app.command()
@@ -103,7 +105,7 @@ def apply(
     )
     if outcome.unmet_conditions:
         changes += f", {outcome.unmet_conditions:,} whose sign-in does not meet new conditions"
-    cli.report(records.application_of_profiles(outcome), f"{done} {path}: {changes}")
+    cli.report(profile_records.application(outcome), f"{done} {path}: {changes}")
 
 
 def _say_settings(cli: Cli, wanted: ProfileSet) -> None:

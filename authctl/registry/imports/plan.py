@@ -300,9 +300,8 @@ class _Partition:
         """Whether a deed ends or revokes the present part."""
         if deed.of_password:
             return password_ends(self.merger.rules.profiles, self._part.profile.name, None)
-        if (
-            deed.criteria is None
-        ):  # a session that is known, and that a revocation of everything left active, was spared
+        if deed.criteria is None:
+            # an active known session was spared by a revocation of everything
             return deed.reason is not None or deed.of_other or known is None
         return not (known and known.session.id in deed.criteria.except_ids) and deed.criteria.is_met_by(self._part)
 

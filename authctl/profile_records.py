@@ -1,0 +1,60 @@
+"""Profiles to records: what a JSON reader sees of them, field by field in the documented order; blank is null."""
+
+from typing import TYPE_CHECKING
+
+from authctl.instants import format_timeout
+from authctl.model.fields import PROFILE_FIELDS
+from authctl.records import Record
+
+if TYPE_CHECKING:
+    from authctl.model import Profile, ProfileSet
+    from authctl.registry.profiles import ApplyOutcome, ProfileDifference
+
+
+def profile(profile_: "Profile", profiles: "ProfileSet") -> Record:
+    """A profile, every field, with the assignments that lead to it."""
+    document = dict.fromkeys(PROFILE_FIELDS) | profile_.to_document()
+    return {
+        "name": profile_.name,
+        "default": profile_.name == profiles.default_profile,
+        **document,
+        "assignments": [a.to_document() for a in profiles.assignments if a.profile == profile_.name],
+        "retention": str(profiles.retention),
+    }
+
+
+def difference(difference_: "ProfileDifference") -> Record:
+    """What applying a file would mean for one profile."""
+    timeouts: Record = {}
+    for field in ("idle_timeout", "absolute_timeout"):
+        old, new = (getattr(one, field) if one else None for one in (difference_.before, difference_.after))
+        lengths = [None if length is None else format_timeout(length) for length in (old, new)]
+        timeouts |= {f"{field}_before": lengths[0], f"{field}_after": lengths[1]}
+    changes = {
+        "shortened": difference_.shortened,
+        "lengthened": difference_.lengthened,
+        "ended": difference_.ended,
+        "unmet_conditions": difference_.unmet_conditions,
+    }
+    return {
+        "name": difference_.name,
+        "change": difference_.change,
+        **changes,
+        **timeouts,
+        "fields": difference_.fields(),
+    }
+
+
+def application(outcome: "ApplyOutcome") -> Record:
+    """What applying profiles changed."""
+    return {
+        "profiles": list(outcome.profiles),
+        "added": list(outcome.added),
+        "changed": list(outcome.changed),
+        "withdrawn": list(outcome.withdrawn),
+        "shortened": outcome.shortened,
+        "lengthened": outcome.lengthened,
+        "ended": outcome.ended,
+        "unmet_conditions": outcome.unmet_conditions,
+        "dry_run": outcome.dry_run,
+    }
