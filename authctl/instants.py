@@ -7,6 +7,7 @@ calendar months and a fixed number of microseconds. Nothing here reads the clock
 import re
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import NamedTuple
@@ -177,6 +178,15 @@ def parse_instant(text: str) -> int:
                 return instant
         except ValueError:
             pass
+    raise InvalidInput(f"not a date or time: {quoted(text)}", "write 2026-11-01 or 2026-11-01T09:30:00Z")
+
+
+def parse_moment(text: str) -> datetime:
+    """Read the same as it stands: without a zone where the text has none. Raises InvalidInput."""
+    stripped = text.strip()
+    if _INSTANT.fullmatch(stripped):
+        with suppress(ValueError):
+            return datetime.fromisoformat(stripped.upper())
     raise InvalidInput(f"not a date or time: {quoted(text)}", "write 2026-11-01 or 2026-11-01T09:30:00Z")
 
 

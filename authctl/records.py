@@ -1,6 +1,7 @@
 """Values to records: what a JSON reader sees, field by field in the documented order; blank is null."""
 
 import json
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from authctl.errors import TokenInvalid
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from authctl.registry.cleanup import CleanupOutcome
     from authctl.registry.continuity import ContinuityState
     from authctl.registry.doctor import Finding
-    from authctl.registry.imports.file import ImportOutcome
+    from authctl.registry.imports.file import ImportOutcome, NamedRow
     from authctl.registry.keys import KeyUse, RetireOutcome
     from authctl.registry.login_cache import ClearOutcome, Remembered
     from authctl.registry.revocations import RevokeOutcome
@@ -347,15 +348,16 @@ def cleanup(outcome: "CleanupOutcome") -> Record:
 def imported(outcome: "ImportOutcome") -> Record:
     """What an import read and registered."""
     return {
-        "read": outcome.rows.read,
-        "used": outcome.rows.used,
-        "duplicates": outcome.rows.duplicates,
-        "skipped": outcome.rows.skipped,
-        "rejected": outcome.rows.rejected,
+        **asdict(outcome.rows),
         "registered": outcome.registered,
         "updated": outcome.updated,
         "unchanged": outcome.unchanged,
         "dry_run": outcome.dry_run,
-        "rejections": [{"line": line, "reason": reason} for line, reason in outcome.rejections],
-        "moved": [{"line": line, "reason": reason} for line, reason in outcome.moved],
+        "rejections": [{**_file_row(one), "reason": one.reason} for one in outcome.rejected_rows],
+        "moved": [{**_file_row(one), "reason": one.reason} for one in outcome.moved_rows],
+        "remarks": [{"remark": r.remark, "count": r.total, "rows": [*map(_file_row, r.rows)]} for r in outcome.remarks],
     }
+
+
+def _file_row(row: "NamedRow") -> Record:
+    return {"line": row.line, "row": row.row, "file": row.file}

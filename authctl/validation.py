@@ -148,8 +148,9 @@ def _fault(document: Document, detail: ErrorDetails, model: type[BaseModel]) -> 
     path: Path = tuple(part for part in detail["loc"] if part != "[key]")
     named = [part for part in path if isinstance(part, str)]
     last = names.quoted(named[-1]) if named else "the file"
+    path = document.written(path[:-1]) + path[-1:] if detail["type"] == "missing" else document.written(path)
     if detail["type"] == "extra_forbidden":
-        document.fault(document.key_position(path), f"unknown field {last}{_suggestion(str(path[-1]), model)}")
+        document.fault(document.key_position(path), f"unknown field {last}{_suggestion(named[-1], model)}")
     elif detail["type"] == "missing":
         document.fault(document.value_position(path[:-1]), f"{last} is missing")
     else:

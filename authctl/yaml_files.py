@@ -49,6 +49,14 @@ class Document:
             path = path[:-1]
         return self.values.get(path, (1, 1))
 
+    def written(self, path: Path) -> Path:
+        """The path without the parts that the file does not have: one value may stand for a list of one, or for a field of its own."""
+        there: Path = ()
+        for part in path:
+            if (*there, part) in self.values:
+                there = (*there, part)
+        return there
+
     def raise_faults(self) -> None:
         """Raise InvalidFile when there are faults: each once, in the order of the file."""
         if not self.faults:

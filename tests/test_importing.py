@@ -164,7 +164,7 @@ def test_the_key_goes_by_the_folded_field():
         ),
         ("fields: {username: user, at: {format: unix}}\nkey: [username]", "map.yaml:1:30: 'path' is missing"),
         (
-            "where: {a: {present: false}}\nfields: {username: u, at: t}\nkey: [username]",
+            "where: {a: {present: 0}}\nfields: {username: u, at: t}\nkey: [username]",
             "map.yaml:1:12: 'a': write a value",
         ),
         (

@@ -3,8 +3,10 @@
 import gzip
 import json
 import os
-from collections.abc import Iterator, Sequence
+import sys
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -14,6 +16,7 @@ from authctl.names import quoted
 
 if TYPE_CHECKING:
     from authctl.model import Session
+    from authctl.registry.imports.file import ExportFile
     from authctl.store.protocol.cleanup import Archive
 
 
@@ -26,6 +29,32 @@ def opened(path: Path) -> Iterator[BinaryIO]:
         raise InvalidInput(f"cannot read {quoted(str(path))}: {reason(error)}") from None
     with file:
         yield file
+
+
+@contextmanager
+def opened_exports(paths: Sequence[Path]) -> "Iterator[Iterator[ExportFile]]":
+    """The files with their names, each opened when it is asked for and closed when the next one is; `-` is standard input.
+
+    Raises InvalidInput where one cannot be read, or where `-` is named twice.
+    """
+    if sum(str(path) == "-" for path in paths) > 1:
+        raise InvalidInput("standard input can be read once: '-' is named twice")
+    files = _each_export(paths)
+    try:
+        yield files
+    finally:
+        files.close()
+
+
+def _each_export(paths: Sequence[Path]) -> "Generator[ExportFile, None, None]":
+    from authctl.registry.imports.file import ExportFile
+
+    for path in paths:
+        if str(path) == "-":
+            yield ExportFile("standard input", sys.stdin.buffer if sys.stdin else BytesIO())
+            continue
+        with opened(path) as file:
+            yield ExportFile(str(path), file)
 
 
 def read_file(path: Path) -> bytes:

@@ -29,6 +29,7 @@ from authctl.cli.session_filters import (
 )
 from authctl.errors import InvalidInput, NotFound
 from authctl.filter_texts import read_session_filter
+from authctl.instants import parse_when
 from authctl.model import Grouping, Status
 from authctl.render import Format
 
@@ -125,7 +126,13 @@ def show(
 @app.command("import")
 def import_(
     ctx: typer.Context,
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="Export file: JSON lines, JSON or CSV.")],
+    files: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="FILE...|-",
+            help="Export files: JSON lines, JSON, CSV or another text, also packed with gzip. With -, standard input.",
+        ),
+    ],
     mapping: Annotated[
         Path, typer.Option("--map", metavar="MAP.yaml", help="Mapping file: the place of each field in the export.")
     ],
@@ -141,6 +148,12 @@ def import_(
             help="Encoding of a file without a byte order mark: UTF-8 (default), UTF-16, UTF-16LE, UTF-16BE or Windows-1252.",
         ),
     ] = None,
+    taken_at: Annotated[
+        str | None,
+        typer.Option(
+            "--taken-at", metavar="T", help="Time when the listing was taken, instead of what the file says, or now."
+        ),
+    ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Register nothing if any row is rejected (exit 2).")] = False,
     allow_empty: Annotated[
         bool, typer.Option("--allow-empty", help="Accept a file of which no row is used (exit 0 instead of 3).")
@@ -151,16 +164,20 @@ def import_(
     quiet: Quiet = False,
 ) -> None:
     """Import sessions from another system's export. Importing a file again, or files in any order, gives the same result."""
-    from authctl.cli.files import opened, read_file
+    from authctl.cli.files import opened_exports, read_file
     from authctl.import_mappings import read_mapping
 
     cli = start(ctx, output, quiet)
     fields = read_mapping(read_file(mapping), str(mapping))
-    with opened(file) as rows, cli.progress("registering") as progress:
+    taken = None if taken_at is None else parse_when(taken_at, cli.registry.now())
+    with opened_exports(files) as exports, cli.progress("registering") as progress:
+        name, first = next(exports)
         outcome = cli.registry.imports.run(
-            rows,
+            first,
             fields,
-            name=str(file),
+            name=name,
+            more=exports,
+            taken_at=taken,
             encoding=encoding,
             profile=profile,
             strict=strict,
@@ -170,17 +187,20 @@ def import_(
         )
     for part in fields.blank_parts() if outcome.rows.used else ():
         cli.warn(f"{mapping}: the key part '{part}' was blank in every row")
-    for line, reason in (*outcome.rejections, *outcome.moved):
-        cli.warn(f"{file}: line {line}: {reason}")
+    for row in (*outcome.rejected_rows, *outcome.moved_rows):
+        cli.warn(f"{row.file}: {row.place}: {row.reason}")
+    for said in outcome.remarks:
+        places = "; ".join(f"{row.file}: {row.place}" for row in said.rows)
+        cli.warn(f"{counted(said.total, 'row')}: {said.remark}: {places}{', …' if said.total > len(said.rows) else ''}")
     done = "dry run, nothing was changed: would be" if dry_run else "done:"
     told = f"{counted(outcome.registered, 'session')} registered, {outcome.updated:,} updated, {outcome.unchanged:,} unchanged"
     record = records.imported(outcome)
     if cli.form in (None, Format.TABLE):
-        del record["rejections"], record["moved"]
+        del record["rejections"], record["moved"], record["remarks"]
     cli.report(record, f"{done} {told}; {counted(outcome.rows.rejected, 'row')} rejected")
     if outcome.unused_because and not allow_empty:  # decision 120
         hint = "where a file without rows is no error: --allow-empty"
-        raise NotFound(f"no row of {file} was used: {outcome.unused_because}", hint)
+        raise NotFound(f"no row of {name} was used: {outcome.unused_because}", hint)
 
 
 @app.command()

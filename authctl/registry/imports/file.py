@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import chain, groupby
 from time import sleep
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 from authctl.errors import InvalidInput
 from authctl.import_files import Rejected, read
-from authctl.import_mappings import Mapping, Row, Skipped
+from authctl.import_mappings import Listing, Mapping, Remark, Row, Skipped
 from authctl.instants import DAY
 from authctl.registry.batches import PAUSE_SECONDS, Progress, no_progress
 from authctl.registry.imports.past_revocations import PastRevocations, past_revocations
@@ -27,6 +27,11 @@ if TYPE_CHECKING:
 
 _KEYS_PER_BATCH = 500
 _MOST_NAMED = 1_000
+_MOST_REMARKED = 20
+_FIRST_ROWS = 100
+"""Rows that are looked at for rows one level down, while none was used."""
+_FILE_SHIFT = 40
+"""A staged line has the number of its file above so many bits."""
 _SKIPPED = "skipped by where"
 _QUOTED = re.compile(r"'[^']*'")
 
@@ -42,6 +47,37 @@ class RowCounts:
     rejected: int = 0
 
 
+class ExportFile(NamedTuple):
+    """A file of an export, and what it is called in messages."""
+
+    name: str
+    file: BinaryIO
+
+
+class NamedRow(NamedTuple):
+    """A row of a file, and what is said of it."""
+
+    file: str
+    line: int
+    row: int | None
+    """Its number in the file, from 1; None where it is not known."""
+    reason: str = ""
+
+    @property
+    def place(self) -> str:
+        """Where it stands, in words; the row is named where lines do not tell it."""
+        return f"line {self.line}" if self.row in (None, self.line) else f"line {self.line}, row {self.row}"
+
+
+class RemarkOutcome(NamedTuple):
+    """What is to be said of the times of some rows."""
+
+    remark: str
+    total: int
+    rows: tuple[NamedRow, ...]
+    """The first of them, up to 20."""
+
+
 class ImportOutcome(NamedTuple):
     """The rows that an import read, and the sessions that it registered, or would."""
 
@@ -49,13 +85,24 @@ class ImportOutcome(NamedTuple):
     registered: int
     updated: int
     unchanged: int
-    rejections: tuple[tuple[int, str], ...]
-    """Line number and reason, for up to 1,000 rejected rows."""
-    moved: tuple[tuple[int, str], ...]
-    """Line number and text, for up to 1,000 rows whose key is also that of another user's session."""
+    rejected_rows: tuple[NamedRow, ...]
+    """Up to 1,000 rejected rows, each with its reason."""
+    moved_rows: tuple[NamedRow, ...]
+    """Up to 1,000 rows whose key is also that of another user's session."""
     unused_because: str | None
     """Why no row was used, the commonest reason with an example; None where one was."""
     dry_run: bool
+    remarks: tuple[RemarkOutcome, ...] = ()
+
+    @property
+    def rejections(self) -> tuple[tuple[int, str], ...]:
+        """Line number and reason of the rejected rows."""
+        return tuple((one.line, one.reason) for one in self.rejected_rows)
+
+    @property
+    def moved(self) -> tuple[tuple[int, str], ...]:
+        """Line number and text of the rows whose key is also that of another user's session."""
+        return tuple((one.line, one.reason) for one in self.moved_rows)
 
 
 class Imports:
@@ -70,6 +117,8 @@ class Imports:
         mapping: Mapping,
         *,
         name: str = "import",
+        more: Iterable[ExportFile] = (),
+        taken_at: int | None = None,
         encoding: str | None = None,
         profile: str | None = None,
         strict: bool = False,
@@ -77,8 +126,10 @@ class Imports:
         actor: str | None = None,
         progress: Progress = no_progress,
     ) -> ImportOutcome:
-        """Register the sessions of another system's export, JSON lines, JSON or CSV, as the mapping reads them.
+        """Register the sessions of another system's export, JSON lines, JSON or a text, as the mapping reads them.
 
+        Files of `more`, are read after the first, as if all were one; each is asked for when the one before
+        was read. `taken_at` is the instant when the listing was taken, by default what the file says, or now.
         `encoding` is for a file without a byte order mark; its default is the mapping's, or UTF-8. Importing a file again, or files that
         overlap in any order, gives the same registry. Nothing is written before the whole file was read, nor where no row is used. Rows
         from before a revocation, an end or a restore come under it. Raises InvalidInput when the file cannot be read, or with `strict`
@@ -87,18 +138,21 @@ class Imports:
         who = actor_name(actor)
         staging = self._installation.store.staging()
         try:
-            export = read(file, name, encoding or mapping.encoding)
-            if export.columns is not None:
-                mapping.check_columns(export.columns)
             with self._installation.snapshot() as (view, now):
                 if profile is not None:
                     profile = view.profiles().named(profile).name
-            reading = _Reading(mapping, staging, max(self._installation.clock.now(), now) + DAY)
-            for line, raw in export.rows:
-                reading.add(line, raw)
+            latest = max(self._installation.clock.now(), now) + DAY
+            if taken_at is not None and taken_at > latest:
+                raise InvalidInput("the time of the listing is more than a day ahead")
+            reading = _Reading(mapping, staging, latest, Listing(taken_at, now))
+            for file_name, one in chain([ExportFile(name, file)], more):
+                reading.read(one, file_name, encoding)
+            reading.check_level()
             if strict:
-                reading.check_none_rejected(name)
+                reading.check_none_rejected()
             detail = {"file": visible(name), "rows": reading.counts.read}
+            if len(reading.files) > 1:
+                detail["files"] = len(reading.files)
             plan = (
                 _registered(self._installation, staging, profile, dry_run, who, progress, detail)
                 if reading.is_used
@@ -106,62 +160,124 @@ class Imports:
             )
         finally:
             staging.close()
-        rejections, moved = tuple(reading.rejections), tuple(plan.moved[:_MOST_NAMED])
+        moved = tuple(reading.staged_row(place, text) for place, text in plan.moved[:_MOST_NAMED])
         sessions = (plan.registered, plan.updated, plan.unchanged)
-        return ImportOutcome(reading.counts, *sessions, rejections, moved, reading.unused_because(), dry_run)
+        because, remarks = reading.unused_because(), reading.remarks()
+        return ImportOutcome(reading.counts, *sessions, tuple(reading.rejections), moved, because, dry_run, remarks)
+
+
+def reject_ended(row: Row) -> Row | Rejected:
+    """The row, or a rejection where it says that its session ended.
+
+    The place for ends of other systems: as long as the registry does not take them over, a session that ended there must not be
+    registered as one that is active. What goes on from here also takes `Row.created_at` and `Row.ended_reason`.
+    """
+    return row if row.ended_at is None else Rejected("its session has ended, and imported ends are not registered yet")
 
 
 class _Reading:
-    """The rows of a file on their way to the staging, counted."""
+    """The rows of files on their way to the staging, counted."""
 
-    def __init__(self, mapping: Mapping, staging: Staging, latest: int) -> None:
+    def __init__(self, mapping: Mapping, staging: Staging, latest: int, listing: Listing) -> None:
         self._mapping = mapping
         self._staging = staging
         self._latest = latest
+        self._listing = listing
+        self.files: list[str] = []
         self.counts = RowCounts()
-        self.rejections: list[tuple[int, str]] = []
+        self.rejections: list[NamedRow] = []
+        self._remarks: Counter[Remark] = Counter()
+        self._remarked: dict[Remark, list[NamedRow]] = {}
         self._reasons: Counter[str] = Counter()
         self._examples: dict[str, str] = {}
+        self._below: str | None = None
 
-    def add(self, line: int, raw: Any) -> None:
+    def read(self, file: BinaryIO, name: str, encoding: str | None) -> None:
+        """Stage the rows of a file."""
+        self.files.append(name)
+        export = read(file, name, encoding or self._mapping.encoding, self._mapping.layout)
+        if export.columns is not None:
+            self._mapping.check_columns(export.columns)
+        for number, (line, raw) in enumerate(export.rows, 1):
+            self.add(line, number, raw)
+
+    def add(self, line: int, number: int, raw: Any) -> None:
         """Stage a row that is used, and count any."""
         self.counts.read += 1
-        meant = raw if isinstance(raw, Rejected) else self._mapping.interpret(raw)
+        meant = raw if isinstance(raw, Rejected) else self._mapping.interpret(raw, self._listing)
         if isinstance(meant, Row) and meant.at > self._latest:
             meant = Rejected("its time is more than a day ahead")
+        if isinstance(meant, Row):
+            meant = reject_ended(meant)
+        if isinstance(meant, Row):
+            self._add_used(line, number, meant)
+            return
+        if not self.is_used and self.counts.read <= _FIRST_ROWS:
+            self._below = self._below or self._mapping.rows_below(raw)
+        row = NamedRow(self.files[-1], line, number)
         if isinstance(meant, Skipped):
             self.counts.skipped += 1
             if _SKIPPED not in self._examples and not self.is_used:
-                self._examples[_SKIPPED] = f"line {line}: {self._mapping.reason_to_skip(raw)}"
-        elif isinstance(meant, Rejected):
-            self.counts.rejected += 1
-            if len(self.rejections) < _MOST_NAMED:
-                self.rejections.append((line, meant.reason))
-            if not self.is_used:
-                self._count_reason(line, meant.reason)
-        elif meant.event_id is not None and self._staging.seen(meant.event_id):
-            self.counts.duplicates += 1
-        else:
-            self.counts.used += 1
-            self._staging.add(line, meant.key, meant.at, meant.details, meant.key_without_user)
+                self._examples[_SKIPPED] = f"{self._place(row)}: {self._mapping.reason_to_skip(raw)}"
+            return
+        self.counts.rejected += 1
+        if len(self.rejections) < _MOST_NAMED:
+            self.rejections.append(row._replace(reason=meant.reason))
+        if not self.is_used:
+            self._count_reason(self._place(row), meant.reason)
 
-    def _count_reason(self, line: int, reason: str) -> None:
+    def _add_used(self, line: int, number: int, row: Row) -> None:
+        if row.event_id is not None and self._staging.seen(row.event_id):
+            self.counts.duplicates += 1
+            return
+        self.counts.used += 1
+        for remark in set(row.remarks):
+            self._remarks[remark] += 1
+            rows = self._remarked.setdefault(remark, [])
+            if len(rows) < _MOST_REMARKED:
+                rows.append(NamedRow(self.files[-1], line, number))
+        place = line + (len(self.files) - 1 << _FILE_SHIFT)
+        self._staging.add(place, row.key, row.at, row.details, row.key_without_user)
+
+    def staged_row(self, place: int, text: str) -> NamedRow:
+        """The row that was staged with a place, and what is said of it."""
+        file, line = divmod(place, 1 << _FILE_SHIFT)
+        return NamedRow(self.files[file], line, None, text)
+
+    def remarks(self) -> tuple[RemarkOutcome, ...]:
+        """What is to be said of the times of the used rows."""
+        return tuple(
+            RemarkOutcome(one.value, self._remarks[one], tuple(self._remarked[one]))
+            for one in Remark
+            if self._remarks[one]
+        )
+
+    def _place(self, row: NamedRow) -> str:
+        return row.place if len(self.files) == 1 else f"{row.file}: {row.place}"
+
+    def check_level(self) -> None:
+        """Raise InvalidInput where no row was used, and the rows are one level down in the document."""
+        if self._below is not None and not self.is_used:
+            what = f"{self.files[0]}: the rows are one level down in the document"
+            raise InvalidInput(what, f"add this line to the mapping: rows: {self._below}")
+
+    def _count_reason(self, place: str, reason: str) -> None:
         kind = _QUOTED.sub("...", reason)
         if kind in self._reasons or len(self._reasons) < _MOST_NAMED:
             self._reasons[kind] += 1
-            self._examples.setdefault(kind, f"line {line}: {reason}")
+            self._examples.setdefault(kind, f"{place}: {reason}")
 
     @property
     def is_used(self) -> bool:
         """Whether any row was used; one that came before in the file was."""
         return bool(self.counts.used or self.counts.duplicates)
 
-    def check_none_rejected(self, name: str) -> None:
+    def check_none_rejected(self) -> None:
         """Raise InvalidInput where a row was rejected."""
         if self.rejections:
-            line, reason = self.rejections[0]
-            count = self.counts.rejected
-            what = f"{name}: line {line}: {reason}" + (f" (and {count - 1:,} more)" if count > 1 else "")
+            first, count = self.rejections[0], self.counts.rejected
+            more = f" (and {count - 1:,} more)" if count > 1 else ""
+            what = f"{first.file}: {first.place}: {first.reason}{more}"
             raise InvalidInput(what, "nothing was registered; without --strict the other rows are")
 
     def unused_because(self) -> str | None:

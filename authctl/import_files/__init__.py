@@ -1,0 +1,100 @@
+"""Reading another system's export: bytes to rows, each with its line.
+
+Pure: nothing here knows what a row means, which is the business of `import_mappings`. JSON lines, JSON documents and texts
+with columns are told apart by their first character, or by what the mapping says; encodings by their byte order mark,
+or by name; gzip by its first bytes.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any, BinaryIO
+
+from authctl.errors import InvalidInput, reason
+from authctl.import_files import encodings
+from authctl.import_files.compression import unpacked
+from authctl.import_files.documents import documents
+from authctl.import_files.encodings import known_encoding
+from authctl.import_files.json_text import JsonText
+from authctl.import_files.tables import table
+from authctl.import_files.values import LONGEST_LINE, PLAIN, Layout, Line, Rejected
+from authctl.names import quoted
+
+__all__ = ["LONGEST_LINE", "PLAIN", "Export", "Layout", "Rejected", "known_encoding", "read"]
+
+
+@dataclass(frozen=True, slots=True)
+class Export:
+    """What a file holds: its rows, each with the number of the line it begins on, and the columns of a text."""
+
+    rows: Iterator[tuple[int, Any | Rejected]]
+    columns: tuple[str, ...] | None = None
+
+
+def read(file: BinaryIO, name: str, encoding: str | None = None, layout: Layout = PLAIN) -> Export:
+    """The rows of a file, which may be packed with gzip; `name` is what it is called in errors.
+
+    A byte order mark says how it is encoded; else the encoding that is named does, by default UTF-8. A line that is no
+    JSON, or has more or fewer cells than there are columns, is a rejected row. Raises InvalidInput, at once or while the
+    rows are read, when the file cannot be read to its end: the wrong encoding, a line beyond 16 MiB, broken quotes, a last row
+    that breaks off, damaged gzip, or no rows where `layout` says that they are.
+    """
+    # decision 40
+    codec = known_encoding(encoding or "utf-8")
+    try:
+        head, file = unpacked(file, name)
+    except OSError as error:
+        raise InvalidInput(f"cannot read {name}: {reason(error)}") from None
+    codec = encodings.encoding_of(head, codec)
+    begins = encodings.first_text(head, codec)
+    _check_is_text(begins, name)
+    sign, is_text = begins.lstrip()[:1], bool(layout.columns or layout.delimiter)
+    if layout.rows is not None and sign not in ("", "{", "["):
+        raise InvalidInput(f"{name}: no JSON, and the mapping asks for rows at {quoted(layout.rows.text)}")
+    if not is_text and sign and (sign == "[" or layout.rows is not None):
+        return Export(documents(JsonText(encodings.pieces(file, name, codec), name), layout))
+    return _by_lines(encodings.lines(file, name, codec), name, layout, is_text=is_text)
+
+
+def _by_lines(lines: Iterator[Line], name: str, layout: Layout, *, is_text: bool) -> Export:
+    first = next((line for line in lines if line[1].strip()), None)
+    if first is None:
+        return Export(iter(()))
+    _check_is_text(first[1], name, first[0])
+    if is_text or first[1].lstrip()[0] not in "{[":
+        found = table(first, lines, name, layout)
+        return Export(found.rows, found.columns)
+    if layout.rows is None and _is_row(first[1]):
+        return Export(_json_lines(first, lines, name))
+    pieces = (line for _, line in chain([first], lines))
+    return Export(documents(JsonText(pieces, name, first[0]), layout))
+
+
+def _check_is_text(begins: str, name: str, number: int | None = None) -> None:
+    stripped = begins.lstrip()
+    line = stripped.partition("\n")[0]
+    if "\0" in line:
+        number = number or 1 + begins.count("\n", 0, len(begins) - len(stripped))
+        message = f"{name}: line {number} has NUL characters, which no text has"
+        raise InvalidInput(message, "if it is UTF-16 without a byte order mark, name it: --encoding UTF-16LE")
+
+
+def _json_lines(first: Line, lines: Iterator[Line], name: str) -> Iterator[tuple[int, Any]]:
+    yield first[0], json.loads(first[1])
+    for number, line in lines:
+        if not line.strip():
+            continue
+        try:
+            yield number, json.loads(line)
+        except (ValueError, RecursionError):
+            if not line.endswith("\n"):
+                raise InvalidInput(f"{name}: the file breaks off in line {number}") from None
+            yield number, Rejected("not JSON")
+
+
+def _is_row(line: str) -> bool:
+    try:
+        return isinstance(json.loads(line), dict)
+    except (ValueError, RecursionError):
+        return False

@@ -1,0 +1,31 @@
+"""What the rows of another system's export mean: a mapping file says where each field is.
+
+Pure: bytes in, values out. What becomes of the details is the registry's business.
+"""
+
+from authctl.errors import InvalidInput
+from authctl.import_mappings.faults import check_between
+from authctl.import_mappings.file import MappingFile
+from authctl.import_mappings.rows import Listing, Mapping, Row, Skipped
+from authctl.import_mappings.times import Remark
+from authctl.validation import validated
+from authctl.yaml_files import load
+
+__all__ = ["Listing", "Mapping", "Remark", "Row", "Skipped", "read_mapping"]
+
+
+def read_mapping(raw: bytes, name: str) -> Mapping:
+    """Read the bytes of a mapping file; `name` is how its faults call it. Raises InvalidFile."""
+    document = load(raw, name)
+    file = validated(MappingFile, document)
+    check_between(file, document)
+    mapping = Mapping(file)
+    if file.columns:
+        try:
+            mapping.check_columns(file.columns)
+        except InvalidInput as error:
+            document.fault(
+                document.value_position(("columns",)), error.message.replace("the header has", "'columns' has")
+            )
+    document.raise_faults()
+    return mapping

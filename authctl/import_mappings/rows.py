@@ -1,0 +1,284 @@
+"""The meaning of a row: the fields of a session, its key and its times."""
+
+import json
+from collections.abc import Iterable, Sequence
+from hashlib import sha256
+from typing import Any, NamedTuple
+
+from authctl import names
+from authctl.errors import AuthctlError, InvalidInput
+from authctl.import_files import Rejected
+from authctl.import_mappings.columns import check_columns, rows_below
+from authctl.import_mappings.file import REASONS, TEXTS, MappingFile, TimeSource
+from authctl.import_mappings.times import AGE, Remark, reader, time_zone
+from authctl.import_mappings.values import Moment, Unusable, end_of, first_text, value_at, values_of
+from authctl.import_paths import Path, PlacedRow, as_text
+from authctl.instants import DAY
+
+
+class Row(NamedTuple):
+    """One used row: what it says about the session of its key."""
+
+    key: bytes
+    """The same for all rows of one session, the user among what it stands for; a digest, which can outlive that."""
+    at: int
+    """The latest instant at which the row says that the session was there."""
+    details: dict[str, str | int]
+    event_id: str | None = None
+    key_without_user: bytes | None = None
+    """The digest of the key as the mapping gives it, where that does not name the user."""
+    remarks: tuple[Remark, ...] = ()
+    """What is to be said of its times."""
+    created_at: int | None = None
+    """When the session began, where the row says it."""
+    ended_at: int | None = None
+    """When the session ended, where the row says that it did."""
+    ended_reason: str | None = None
+    """Why it ended; None where it did not."""
+
+
+class Skipped(NamedTuple):
+    """A row that the mapping does not ask for."""
+
+
+class Listing(NamedTuple):
+    """When a listing was taken."""
+
+    taken_at: int | None = None
+    """As the person says; it comes before what the file says."""
+    now: int | None = None
+    """The present, for a file that does not say it."""
+
+
+class Mapping:
+    """Where the fields of an export are."""
+
+    def __init__(self, file: MappingFile) -> None:
+        self._file = file
+        self.encoding = file.encoding
+        """How the export is encoded where no byte order mark says it; None for UTF-8."""
+        self.layout = file.layout
+        """Where the rows of a file are."""
+        self.timezone = file.timezone
+        """The time zone of times that carry none; None for UTC."""
+        self._blank = {"", *file.blank}
+        self._where = tuple(file.where.items())
+        self._said: set[str] = set()
+        sources = {name: getattr(file.fields, name) for name in TEXTS}
+        self._texts = {name: values_of(found) for name, found in sources.items() if found}
+        self._key_parts = [part if isinstance(part, str) else [value_at(part)] for part in file.key]
+        self._names_user = "username" in file.key
+        self._event_id = [value_at(file.event_id)] if file.event_id else []
+        zone = time_zone(file.timezone) if file.timezone else None
+        times: dict[str, Sequence[TimeSource]] = {
+            **file.fields.times(),
+            "taken_at": file.taken_at or [],
+        }
+        self._times = {
+            name: [
+                Moment(where, reader(source.format, zone), source.format == AGE)
+                for source in found
+                for where in values_of([source])
+            ]
+            for name, found in times.items()
+        }
+        self._needs_listing = file.fields.at.is_taken or any(
+            source.format == AGE for found in (*times.values(), file.fields.ended_at or ()) for source in found
+        )
+        """Whether a row counts by the time when the listing was taken."""
+        self._ends = [end_of(source, zone) for source in file.fields.ended_at or ()]
+        self._ended_reason = values_of(file.fields.ended_reason or ())
+
+    def interpret(self, row: Any, listing: Listing = Listing()) -> Row | Skipped | Rejected:  # noqa: B008  # a constant
+        """The meaning of a row."""
+        place = row if isinstance(row, PlacedRow) else None
+        value = row.value if isinstance(row, PlacedRow) else row
+        if not isinstance(value, dict):
+            return Rejected("not an object with named fields")
+        try:
+            if not self._is_wanted(value, place):
+                return Skipped()
+            return self._used(value, place, listing)
+        except Unusable as reason:
+            return Rejected(str(reason))
+        except AuthctlError as error:
+            return Rejected(error.message)
+
+    def check_columns(self, columns: Sequence[str]) -> None:
+        """Raise InvalidInput when a text has no column for what every row needs, or two of one that is read."""
+        check_columns(self._file, columns)
+
+    def blank_parts(self) -> list[str]:
+        """The parts of the key that said nothing in any row so far: a misspelled one, perhaps."""
+        return [text for text in map(_part_text, self._file.key) if text not in self._said]
+
+    def reason_to_skip(self, row: Any) -> str:
+        """The condition of `where` that a skipped row does not meet, with what stands there, in words."""
+        place = row if isinstance(row, PlacedRow) else None
+        value = row.value if isinstance(row, PlacedRow) else row
+        for path, condition in self._where:
+            if not condition.is_met(found := path.at(value, place, self._blank), self._blank):
+                shown = "absent" if found is None else names.quoted(as_text(found))
+                return f"where {names.quoted(path.text)} is {shown}"
+        return "where"
+
+    def rows_below(self, row: Any) -> str | None:
+        """The path of rows one level down in what was taken for a row: where users are found there, and none here."""
+        if self.layout.rows is not None or not isinstance(row, dict):
+            return None
+        return rows_below(row, [value.path for value in self._texts["username"] if value.path is not None])
+
+    def _is_wanted(self, row: dict[str, Any], place: PlacedRow | None) -> bool:
+        blank = self._blank
+        return all(condition.is_met(path.at(row, place, blank), blank) for path, condition in self._where)
+
+    def _used(self, row: dict[str, Any], place: PlacedRow | None, listing: Listing) -> Row:
+        details: dict[str, str | int] = {}
+        for name, values in self._texts.items():
+            if (text := first_text(row, place, values, self._blank)) is not None:
+                details[name] = names.field(text, name.replace("_", " "))
+        if "username" not in details:
+            raise Unusable("the username is blank")
+        details["username"] = names.username(str(details["username"]))
+        remarks: list[Remark] = []
+        taken_at = self._listing_time(row, place, listing, remarks) if self._needs_listing else None
+        at, created_at = self._seen(row, place, taken_at, remarks)
+        ended_at, reason = self._end(row, place, at, taken_at, remarks) if self._ends else (None, None)
+        at = ended_at if at is None else at
+        if at is None:
+            raise Unusable("the time is blank")
+        _check_order(created_at, ended_at, listing.now)
+        if self._times["expires_at"]:
+            until = self._instant(row, place, "expires_at", taken_at, remarks)
+            details |= {} if until is None else {"expires_at": until}
+        event_id = first_text(row, place, self._event_id, self._blank)
+        names.field(event_id or "", "event id")
+        parts = self._key(row, place, details)
+        if self._names_user:
+            digests: tuple[bytes, bytes | None] = _digest(parts), None
+        else:
+            digests = _digest([names.fold(str(details["username"])), *parts]), _digest(parts)
+        key, without_user = digests
+        said = tuple(remarks)
+        return Row(key, at, details, event_id, without_user, said, created_at, ended_at, reason)
+
+    def _seen(
+        self, row: dict[str, Any], place: PlacedRow | None, taken_at: int | None, remarks: list[Remark]
+    ) -> tuple[int | None, int | None]:
+        """The latest time at which the session was there, and the time when it began."""
+        at = self._instant(row, place, "at", taken_at, remarks)
+        if at is None and self._file.fields.at.is_taken:
+            at = _known(taken_at)
+        if self._times["last_used_at"]:
+            used = self._instant(row, place, "last_used_at", taken_at, remarks)
+            at = used if at is None else max(at, used or at)
+        created_at = self._instant(row, place, "created_at", taken_at, remarks) if self._times["created_at"] else None
+        return created_at if at is None else at, created_at
+
+    def _end(
+        self, row: dict[str, Any], place: PlacedRow | None, at: int | None, taken_at: int | None, remarks: list[Remark]
+    ) -> tuple[int | None, str | None]:
+        """When the session ended and why, where the row says that it did."""
+        for end in self._ends:
+            if not all(
+                condition.is_met(path.at(row, place, self._blank), self._blank) for path, condition in end.where
+            ):
+                continue
+            ended_at = at
+            if end.moments:
+                text = first_text(row, place, [moment.where for moment in end.moments], self._blank)
+                if text is None or text == "false":
+                    continue
+                if text != "true":  # else the row says only that it ended
+                    ended_at = self._first_instant(row, place, "ended_at", end.moments, taken_at, remarks)
+                    if ended_at is None:
+                        continue
+            if ended_at is None:
+                raise Unusable("the time is blank")
+            reason = first_text(row, place, self._ended_reason, self._blank) or "signed_out"
+            if reason not in REASONS:
+                raise Unusable(f"ended_reason is no reason of a session: {names.quoted(reason)}")
+            return ended_at, reason
+        return None, None
+
+    def _key(self, row: dict[str, Any], place: PlacedRow | None, details: dict[str, str | int]) -> list[str | None]:
+        parts: list[str | None] = []
+        for part in self._key_parts:
+            if isinstance(part, str):
+                said = details.get(part)
+                parts.append(None if said is None else names.fold(str(said)))
+            else:
+                parts.append(first_text(row, place, part, self._blank))
+        if len(self._said) < len(self._file.key):
+            texts = map(_part_text, self._file.key)
+            self._said.update(part for part, said in zip(texts, parts, strict=True) if said)
+        if not any(parts):
+            raise Unusable("every part of its key is blank")  # decision 13
+        return parts
+
+    def _instant(
+        self, row: dict[str, Any], place: PlacedRow | None, name: str, taken_at: int | None, remarks: list[Remark]
+    ) -> int | None:
+        """The first time of a field that is not blank."""
+        return self._first_instant(row, place, name, self._times[name], taken_at, remarks)
+
+    def _first_instant(
+        self,
+        row: dict[str, Any],
+        place: PlacedRow | None,
+        name: str,
+        moments: Iterable[Moment],
+        taken_at: int | None,
+        remarks: list[Remark],
+    ) -> int | None:
+        for moment in moments:
+            text = first_text(row, place, [moment.where], self._blank)
+            if text is None:
+                continue
+            if moment.is_age:
+                _known(taken_at)
+            try:
+                at, remark = moment.read(text.strip(), taken_at)
+            except (ValueError, OverflowError, InvalidInput):
+                raise Unusable(f"{name} is not a time of the expected form: {names.quoted(text)}") from None
+            if remark is not None:
+                remarks.append(remark)
+            if at is not None:
+                return at
+        return None
+
+    def _listing_time(
+        self, row: dict[str, Any], place: PlacedRow | None, listing: Listing, remarks: list[Remark]
+    ) -> int | None:
+        """When the listing of a row was taken: as the person says, or the file, or now; None where the file says nothing."""
+        at = listing.taken_at
+        if at is None and self._times["taken_at"]:
+            at = self._instant(row, place, "taken_at", None, remarks)
+        elif at is None:
+            at = listing.now
+        return at
+
+
+def _check_order(created_at: int | None, ended_at: int | None, now: int | None) -> None:
+    """Raise Unusable for times that cannot be true."""
+    if created_at is not None and now is not None and created_at > now + DAY:
+        raise Unusable("created_at is more than a day ahead")
+    if ended_at is not None and now is not None and ended_at > now:
+        raise Unusable("ended_at is ahead of the clock")
+    if created_at is not None and ended_at is not None and ended_at < created_at:
+        raise Unusable("ended_at is before created_at")
+
+
+def _known(taken_at: int | None) -> int:
+    """The time of the listing, where a row counts by it."""
+    if taken_at is None:
+        raise Unusable("the time of the listing is blank")
+    return taken_at
+
+
+def _part_text(part: str | Path) -> str:
+    return part if isinstance(part, str) else part.text
+
+
+def _digest(parts: Sequence[str | None]) -> bytes:
+    return sha256(json.dumps(parts).encode()).digest()

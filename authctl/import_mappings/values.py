@@ -1,0 +1,106 @@
+"""The values of a row that a field asks for: the first text that is not blank, or a part of it, or a constant."""
+
+from collections.abc import Container, Iterable
+from datetime import tzinfo
+from typing import Any, NamedTuple
+
+from authctl import names
+from authctl.import_mappings.conditions import Condition
+from authctl.import_mappings.file import EndSource, Source, TimeSource
+from authctl.import_mappings.times import AGE, Read, reader
+from authctl.import_paths import Path, PlacedRow, as_text
+
+
+class Unusable(Exception):
+    """Why a row is rejected."""
+
+
+class Value(NamedTuple):
+    """Where a text is: at a path, or a part of what is there, or the text itself."""
+
+    path: Path | None
+    value: str | None = None
+    before: str | None = None
+    after: str | None = None
+    name: str | None = None
+    """The path, where it is one name of the row and no more."""
+
+    @property
+    def text(self) -> str:
+        """The path as it is written."""
+        return self.path.text if self.path is not None else ""
+
+
+class Moment(NamedTuple):
+    """Where a time is, and how it is read."""
+
+    where: Value
+    read: Read
+    is_age: bool
+
+
+class End(NamedTuple):
+    """Where the end of a session is: at paths, or where conditions hold."""
+
+    where: tuple[tuple[Path, Condition], ...]
+    moments: list[Moment]
+    """Empty where the time of the row is the end."""
+
+
+def end_of(source: EndSource, zone: tzinfo | None) -> End:
+    """The end that a source of a mapping file names."""
+    read = reader(source.format, zone)
+    values = [value_at(path, source.before, source.after) for path in source.path or ()]
+    return End(tuple(source.where.items()), [Moment(value, read, source.format == AGE) for value in values])
+
+
+def first_text(
+    row: dict[str, Any], place: PlacedRow | None, values: Iterable[Value], blank: Container[str]
+) -> str | None:
+    """The first text that is not blank."""
+    for value in values:
+        if value.name is not None:
+            found = row.get(value.name)
+        elif value.path is None:
+            return value.value
+        else:
+            found = value.path.at(row, place, blank)
+        if found is None:
+            continue
+        if isinstance(found, str):
+            text = found
+        elif not isinstance(found, dict | list):
+            text = as_text(found)
+        else:
+            raise Unusable(f"{names.quoted(value.text)} is not a plain value")
+        if not text.strip() or text in blank:
+            continue
+        if value.before is not None or value.after is not None:
+            text = _part(text, value)
+            if not text.strip() or text in blank:
+                continue
+        return text
+    return None
+
+
+def values_of(sources: Iterable[Source | TimeSource]) -> list[Value]:
+    """The values that sources of a mapping file name, in their order."""
+    values: list[Value] = []
+    for source in sources:
+        if source.path is None:
+            values.append(Value(None, source.value))
+        else:
+            values += [value_at(path, source.before, source.after) for path in source.path]
+    return values
+
+
+def value_at(path: Path, before: str | None = None, after: str | None = None) -> Value:
+    """The value at a path, or a part of it."""
+    return Value(path, None, before, after, path.text if path.is_plain else None)
+
+
+def _part(text: str, value: Value) -> str:
+    """What stands after a text, and before another; all of it where the other is not there."""
+    if value.after is not None:
+        text = text.partition(value.after)[2]
+    return text if value.before is None else text.partition(value.before)[0]

@@ -1,0 +1,247 @@
+"""Paths into the rows of an export: text to steps, and the value that stands at a path.
+
+Pure: nothing here reads a file or knows a field. A path is written in a mapping file; a row is foreign, and nothing of a
+row is ever read as a path.
+"""
+
+import json
+import re
+from collections.abc import Container, Iterator
+from enum import Enum
+from typing import Any, NamedTuple
+
+from authctl.errors import InvalidInput
+from authctl.names import quoted
+
+_PICK = re.compile(r"\[([^=\]]+)=([^\]]*)\]")
+_QUOTED = re.compile(r'"((?:[^"]|"")*)"')
+_JOIN = re.compile(r'\{((?:[^{}"]|"(?:[^"]|"")*")+)\}')
+_POSITION = re.compile(r"\d{1,9}", re.ASCII)
+
+
+class Kind(Enum):
+    """The kinds of steps."""
+
+    NAME = "name"
+    PICK = "[Name=Value]"
+    JOIN = "{path}"
+    EVERY = "*"
+    KEY = "$key"
+    OUT = "^"
+
+
+_SIGNS = {one.value: one for one in (Kind.EVERY, Kind.KEY, Kind.OUT)}
+
+
+class Step(NamedTuple):
+    """One step of a path."""
+
+    kind: Kind
+    name: str
+    """The name; of a pick, the name that is compared."""
+    rest: str
+    """The path from this step on, as it is written: a name of a row may have the same text."""
+    value: str = ""
+    """The value that a pick asks for."""
+    inner: "Path | None" = None
+    """The path whose value is the step: `{path}`."""
+
+
+class Stop(NamedTuple):
+    """One stop on the way from a document to a row."""
+
+    key: str | int
+    is_element: bool
+    """Whether the row stands in a list or in an object that has rows as its values, and not under a name of its own."""
+
+
+Stops = tuple[Stop, ...]
+
+
+class PlacedRow(NamedTuple):
+    """A row within a document, with the way to it."""
+
+    value: Any
+    stops: Stops
+    document: Any = None
+    """The whole document, where the mapping needs it."""
+
+
+class Path:
+    """A path: `devices.0.name`, `"a.b".[Name=Value]`, `^.sessions.{session_id}.username`, `^.$key`."""
+
+    __slots__ = ("is_key", "is_plain", "outs", "steps", "text")
+
+    def __init__(self, text: str) -> None:
+        steps = tuple(_steps(text))
+        self.text = text
+        self.outs = next((count for count, step in enumerate(steps) if step.kind is not Kind.OUT), len(steps))
+        """How many times it steps out of the list or object around it."""
+        self.is_key = len(steps) == self.outs + 1 and steps[-1].kind is Kind.KEY
+        """Whether it is the name under which a row or an object around it stands."""
+        self.steps = steps[self.outs :] if not self.is_key else ()
+        for step in self.steps:
+            if step.kind is Kind.OUT:
+                raise InvalidInput(f"'^' stands only at the beginning of a path: {quoted(text)}")
+            if step.kind is Kind.KEY:
+                raise InvalidInput(f"'$key' stands alone, or after '^': {quoted(text)}")
+        self.is_plain = not self.outs and not self.is_key and steps == (Step(Kind.NAME, text, text),)
+        """Whether it is one name of a row and no more."""
+
+    @property
+    def needs_document(self) -> bool:
+        """Whether it leaves the row, so that the document around the row must be at hand."""
+        inner = any(step.inner is not None and step.inner.needs_document for step in self.steps)
+        return inner or bool(self.outs and not self.is_key)
+
+    @property
+    def most_outs(self) -> int:
+        """How many times it, or a path within it, steps out; at least once where it asks for a name."""
+        return max([self.outs, *(step.inner.most_outs for step in self.steps if step.inner is not None)])
+
+    @property
+    def asks_for_place(self) -> bool:
+        """Whether it asks where the row stands, which only rows within a document can tell."""
+        return bool(self.most_outs or self.is_key or any(s.inner is not None and s.inner.is_key for s in self.steps))
+
+    def at(self, row: Any, place: PlacedRow | None = None, blank: Container[str] = ()) -> Any:
+        """The value at this path of a row; None where there is none. A name that the row has as it stands comes first."""
+        if isinstance(row, dict):
+            if self.text in row:
+                return row[self.text]
+            if self.is_plain:
+                return None
+        if not self.outs and not self.is_key:
+            return self._from(row, row, place, blank)
+        stops = place.stops if place is not None else None
+        for _ in range(self.outs):
+            stops = out_of(stops) if stops else None
+        if place is None or stops is None:
+            return None
+        if self.is_key:
+            return stops[-1].key if stops and isinstance(stops[-1].key, str) else None
+        around = place.document
+        for stop in stops:
+            around = around[stop.key]
+        return self._from(around, row, place, blank)
+
+    def _from(self, found: Any, row: Any, place: PlacedRow | None, blank: Container[str]) -> Any:
+        for step in self.steps:
+            if isinstance(found, str):
+                found = _entered(found)
+            if isinstance(found, dict) and step.rest in found:
+                return found[step.rest]
+            if step.inner is None:
+                found = _next(found, step)
+            else:
+                name = _literal(step.inner.at(row, place, blank), blank)
+                found = None if name is None else _named(found, name)
+            if found is None:
+                return None
+        return found
+
+
+def out_of(stops: Stops) -> Stops | None:
+    """The way to the object that has the list or object in which the last stop stands; None where nothing has it."""
+    if not stops:
+        return None
+    size = len(stops) - 1
+    if not stops[-1].is_element:
+        return stops[:size]
+    while size and isinstance(stops[size - 1].key, int):  # a list within a list: neither is an object
+        size -= 1
+    return stops[: size - 1] if size else None
+
+
+def levels_out(steps: tuple[Step, ...]) -> int:
+    """How many times a path may step out of the rows that stand at these steps."""
+    stops: Stops | None = tuple(Stop(step.name, step.kind is not Kind.NAME) for step in steps)
+    count = -1
+    while stops is not None:
+        stops, count = out_of(stops), count + 1
+    return count
+
+
+def as_text(value: object) -> str:
+    """A plain value as its text."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value)
+
+
+def as_position(name: str) -> int | None:
+    """The position in a list that a step names, or None."""
+    return int(name) if _POSITION.fullmatch(name) else None
+
+
+def is_picked(element: Any, step: Step) -> bool:
+    """Whether an element of a list is the one that a pick asks for."""
+    return isinstance(element, dict) and as_text(element.get(step.name)) == step.value
+
+
+def _next(found: Any, step: Step) -> Any:
+    if step.kind is Kind.PICK:
+        return next((one for one in found if is_picked(one, step)), None) if isinstance(found, list) else None
+    return _named(found, step.name)
+
+
+def _named(found: Any, name: str) -> Any:
+    """What stands under a name of an object, or at a position of a list; the name is taken as it is."""
+    if isinstance(found, dict):
+        return found.get(name)
+    position = as_position(name) if isinstance(found, list) else None
+    return found[position] if position is not None and position < len(found) else None
+
+
+def _literal(value: Any, blank: Container[str]) -> str | None:
+    """The value of `{path}` as one step; None where it is blank or not a plain value."""
+    text = None if value is None or isinstance(value, dict | list) else as_text(value)
+    return None if text is None or not text.strip() or text in blank else text
+
+
+def _entered(text: str) -> Any:
+    if text.lstrip()[:1] not in ("{", "["):
+        return None
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _steps(text: str) -> Iterator[Step]:
+    """The steps of a path, parted by dots; a pick needs no dot before it. Raises InvalidInput."""
+    place = len(text) - len(text.lstrip("."))
+    while True:
+        step, end = _step(text, place)
+        yield step
+        if end == len(text):
+            return
+        is_dot = text[end] == "."
+        place = end + is_dot
+        if not is_dot and text[end] != "[":
+            raise InvalidInput(f"after {quoted(text[:end])} comes a dot or the end: {quoted(text)}")
+
+
+def _step(text: str, place: int) -> tuple[Step, int]:
+    """The step that begins at a place of a path, and where it ends."""
+    rest = text[place:]
+    if rest.startswith("["):
+        pick = _found(_PICK, text, place, "a pick is written [Name=Value]")
+        return Step(Kind.PICK, pick[1], rest, pick[2]), pick.end()
+    if rest.startswith('"'):
+        name = _found(_QUOTED, text, place, 'a quoted step is written "NAME", a quote within it twice')
+        return Step(Kind.NAME, name[1].replace('""', '"'), rest), name.end()
+    if rest.startswith("{"):
+        join = _found(_JOIN, text, place, "a step in braces is written {PATH}, with no braces within it")
+        return Step(Kind.JOIN, "", rest, inner=Path(join[1])), join.end()
+    end = place
+    while end < len(text) and text[end] != "." and not (text[end] == "[" and _PICK.match(text, end)):
+        end += 1
+    return Step(_SIGNS.get(text[place:end], Kind.NAME), text[place:end], rest), end
+
+
+def _found(pattern: re.Pattern[str], text: str, place: int, rule: str) -> re.Match[str]:
+    found = pattern.match(text, place)
+    if found is None:
+        raise InvalidInput(f"{rule}: {quoted(text)}")
+    return found
