@@ -1,7 +1,7 @@
 """JSON text that is read piece by piece: values, members and elements, in constant memory.
 
-The values are decoded by the standard library, so a row means the same in a list as on a line of its own. (Streaming
-parsers of the package index were tried: none gives line numbers, and the fast one turns a lone surrogate into `?`.)
+The values are decoded by the standard library, so a row means the same in a list as on a line of its own. (ijson 3.6.0
+gives no line numbers, and turns a lone surrogate into `?`.)
 """
 
 import itertools
