@@ -15,6 +15,7 @@ import pytest
 
 from authctl import (
     IntegrityFailure,
+    InvalidInput,
     Refused,
     Registry,
     RegistryUnavailable,
@@ -423,3 +424,9 @@ def test_what_cannot_be_archived_stays(registry: Registry, authctl: Authctl, clo
     with pytest.raises(RegistryUnavailable):
         registry.cleanup.run(archive=full)
     assert registry.count() == 3
+
+
+def test_a_name_that_no_file_can_have_is_refused(registry: Registry):
+    """A NUL character is an error of the input, and not a defect."""
+    with pytest.raises(InvalidInput, match="no file can have the name"):
+        registry.backups.create("copy\0.db")

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from authctl import names
-from authctl.errors import IntegrityFailure, Refused, RegistryUnavailable, reason
+from authctl.errors import IntegrityFailure, InvalidInput, Refused, RegistryUnavailable, reason
 from authctl.instants import Clock, format_instant
 from authctl.model import SessionFilter, Status
 from authctl.registry import audit as audit_log
@@ -78,8 +78,10 @@ class Backups:
     def create(self, file: str | Path) -> BackupOutcome:
         """Copy the registry as it is now to a new file of mode 0600, while others write. The key ring is not copied.
 
-        Raises Refused when the file exists, IntegrityFailure where the registry is behind the audit head outside it.
+        Raises Refused when the file exists, InvalidInput for a name with a NUL character, IntegrityFailure where the registry is behind the audit head outside it.
         """
+        if "\0" in str(file):
+            raise InvalidInput(f"no file can have the name {names.quoted(str(file))}")
         path = Path(file)
         self._installation.head.check(again=True)
         self._installation.store.back_up(path.absolute())
