@@ -116,7 +116,7 @@ class World:
         session = self.nth(which)
         if session and any(one.session.id == session.id for one in self.tokens):
             earlier = session.read_at - (how % 3) * 20 * SECOND
-            verify._used(self.registry._installation, session._replace(read_at=earlier))
+            verify._record_use(self.registry._installation, session._replace(read_at=earlier))
 
     def refresh(self, which: int, how: int) -> None:
         """A pair is exchanged for the next one."""

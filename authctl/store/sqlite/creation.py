@@ -25,18 +25,24 @@ def creating(path: Path, registry_id: str, profiles: "ProfileSet") -> Iterator[S
 
     Raises Refused if a file is there already; that file does not change.
     """
-    with draft_beside(path) as draft, _without_reserve_on_failure(path):
+    with draft_beside(path) as draft:
         with translated_errors(path):
             _make(draft, registry_id, profiles)
-        with closing(SqliteStore(draft, path)) as store:
+        with closing(SqliteStore(draft, path)) as store, _without_reserve_on_failure(path, store):
             yield store
-        check_complete(draft, path)
-        try:
-            os.link(draft, path)  # fails if a file is there, which a rename would replace
-        except FileExistsError:
-            raise Refused(f"a registry already exists: {path}") from None
-        draft.unlink()
-        sync_directory(path.parent)
+            store.close()
+            _put_in_place(draft, path)
+
+
+def _put_in_place(draft: Path, path: Path) -> None:
+    """Give the registry its name. Raises Refused if a file is there already."""
+    check_complete(draft, path)
+    try:
+        os.link(draft, path)  # fails if a file is there, which a rename would replace
+    except FileExistsError:
+        raise Refused(f"a registry already exists: {path}") from None
+    draft.unlink()
+    sync_directory(path.parent)
 
 
 def _make(draft: Path, registry_id: str, profiles: "ProfileSet") -> None:
@@ -53,12 +59,12 @@ def _make(draft: Path, registry_id: str, profiles: "ProfileSet") -> None:
 
 
 @contextmanager
-def _without_reserve_on_failure(path: Path) -> Iterator[None]:
-    """Remove the reserve again, if no registry came to be beside it."""
+def _without_reserve_on_failure(path: Path, store: SqliteStore) -> Iterator[None]:
+    """Remove the reserve that this store made, if no registry came to be beside it. Another creation may have made it, too."""
     try:
         yield
     except BaseException:
-        if not path.exists():
+        if store.has_kept_space and not path.exists():
             with suppress(OSError):
                 reserve_file(resolved(path)).unlink(missing_ok=True)
         raise

@@ -60,6 +60,7 @@ class SqliteStore:
         self._log_limit = LOG_LIMIT_BYTES
         self._forks = connections.fork_count
         self._closed = False
+        self.has_kept_space = False
 
     def _check_usable(self) -> None:
         if self._closed:
@@ -153,6 +154,7 @@ class SqliteStore:
         return engine()
 
     def keep_space(self) -> None:
+        self.has_kept_space = True
         keep_reserve(self._reserve)
 
     def free_space(self) -> bool:
