@@ -436,9 +436,10 @@ class Histories(RuleBasedStateMachine):
         return case, settled, parts(case, fresh, known)
 
     def counted(self, choices: Choices, row: Told) -> int:
-        """The instant that a row counts as of: when it was first seen, if that was known still, or else as it is seen now."""
+        """The instant that a row counts as of: when it was first seen; of one that is listed, or was, also as it is seen now."""
         first = self.instants[row]
-        return int(choices.among({first, self.seen_now(row)})) if row in self.unclear else first
+        is_clear = row not in self.unclear or self.places.get(row, Place("settled")).state == "settled"
+        return first if is_clear else int(choices.among({first, self.seen_now(row)}))
 
     def as_counted(self, choices: Choices, known: Known) -> Known:
         """A known session; of one that was told ahead of the clock, its last use may be when that was first seen."""
