@@ -14,7 +14,7 @@ ALLOWED = {
     "authctl/store/__init__.py": {
         "sqlite/     the store in one SQLite file",
         "return SqliteStore(path)",
-        "with closing(SqliteStore(draft, path)) as store:",
+        "with closing(SqliteStore(draft, is_draft=True)) as store:",
         "yield SqliteDraft(store, backup, path)",
     },
 }

@@ -46,7 +46,7 @@ def draft_of(backup: Path, path: Path) -> Iterator["Draft"]:
 
     with draft_beside(path) as draft, errors_about_backup(backup, draft, path):
         read_backup(backup, draft)
-        with closing(SqliteStore(draft, path)) as store:
+        with closing(SqliteStore(draft, is_draft=True)) as store:
             yield SqliteDraft(store, backup, path)
 
 

@@ -4,7 +4,7 @@ import json
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +12,7 @@ from authctl.errors import Refused
 from authctl.files import resolved, sync_directory
 from authctl.store.sqlite.errors import translated_errors
 from authctl.store.sqlite.registry_file import APPLICATION_ID, check_complete, draft_beside
-from authctl.store.sqlite.reserve import reserve_file
+from authctl.store.sqlite.reserve import keep_reserve, reserve_file
 from authctl.store.sqlite.store import SqliteStore
 
 if TYPE_CHECKING:
@@ -28,10 +28,10 @@ def creating(path: Path, registry_id: str, profiles: "ProfileSet") -> Iterator[S
     with draft_beside(path) as draft:
         with translated_errors(path):
             _make(draft, registry_id, profiles)
-        with closing(SqliteStore(draft, path)) as store, _without_reserve_on_failure(path, store):
+        with closing(SqliteStore(draft, is_draft=True)) as store:
             yield store
-            store.close()
-            _put_in_place(draft, path)
+        _put_in_place(draft, path)
+    keep_reserve(reserve_file(resolved(path)))
 
 
 def _put_in_place(draft: Path, path: Path) -> None:
@@ -56,15 +56,3 @@ def _make(draft: Path, registry_id: str, profiles: "ProfileSet") -> None:
     document = json.dumps(profiles.to_document(), ensure_ascii=False)
     connection.execute("INSERT INTO registry (only, id, profiles) VALUES (1, ?, ?)", (registry_id, document))
     connection.close()
-
-
-@contextmanager
-def _without_reserve_on_failure(path: Path, store: SqliteStore) -> Iterator[None]:
-    """Remove the reserve that this store made, if no registry came to be beside it. Another creation may have made it, too."""
-    try:
-        yield
-    except BaseException:
-        if store.has_kept_space and not path.exists():
-            with suppress(OSError):
-                reserve_file(resolved(path)).unlink(missing_ok=True)
-        raise

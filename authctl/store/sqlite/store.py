@@ -47,11 +47,12 @@ _LOG_IN_USE = -1
 
 
 class SqliteStore:
-    """`Store` over one SQLite file; `place` is its final path while it is still a draft."""
+    """`Store` over one SQLite file. A draft has no reserve yet: that belongs to the registry that it becomes."""
 
-    def __init__(self, path: Path, place: Path | None = None) -> None:
+    def __init__(self, path: Path, *, is_draft: bool = False) -> None:
         self.path = resolved(path)
-        self._reserve = reserve_file(self.path if place is None else resolved(place))
+        self._is_draft = is_draft
+        self._reserve = reserve_file(self.path)
         self._translated_errors = translated_errors(self.path)
         self._hot = SharedConnection(self.path)
         self._reader = SharedConnection(self.path)
@@ -60,7 +61,6 @@ class SqliteStore:
         self._log_limit = LOG_LIMIT_BYTES
         self._forks = connections.fork_count
         self._closed = False
-        self.has_kept_space = False
 
     def _check_usable(self) -> None:
         if self._closed:
@@ -154,8 +154,8 @@ class SqliteStore:
         return engine()
 
     def keep_space(self) -> None:
-        self.has_kept_space = True
-        keep_reserve(self._reserve)
+        if not self._is_draft:
+            keep_reserve(self._reserve)
 
     def free_space(self) -> bool:
         return release_reserve(self._reserve)
