@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import NamedTuple
 
-from authctl.errors import InvalidInput
+from authctl.errors import InvalidInput, RegistryUnavailable
 from authctl.names import quoted
 
 Clock = Callable[[], "datetime | float | int"]
@@ -170,24 +170,25 @@ def parse_instant(text: str) -> int:
 
     Digits beyond the microsecond are dropped. Raises InvalidInput.
     """
-    stripped = text.strip()
-    if _INSTANT.fullmatch(stripped):
-        try:
-            instant = instant_of(datetime.fromisoformat(stripped.upper()))
-            if EARLIEST <= instant < NEVER:
-                return instant
-        except ValueError:
-            pass
-    raise InvalidInput(f"not a date or time: {quoted(text)}", "write 2026-11-01 or 2026-11-01T09:30:00Z")
+    moment = parse_moment(text)
+    with suppress(ValueError):
+        instant = instant_of(moment)
+        if EARLIEST <= instant < NEVER:
+            return instant
+    raise _not_a_time(text)
 
 
 def parse_moment(text: str) -> datetime:
-    """Read the same as it stands: without a zone where the text has none. Raises InvalidInput."""
+    """Read a date or time as `parse_instant` does, with its own zone, or with none where the text has none. Raises InvalidInput."""
     stripped = text.strip()
     if _INSTANT.fullmatch(stripped):
         with suppress(ValueError):
             return datetime.fromisoformat(stripped.upper())
-    raise InvalidInput(f"not a date or time: {quoted(text)}", "write 2026-11-01 or 2026-11-01T09:30:00Z")
+    raise _not_a_time(text)
+
+
+def _not_a_time(text: str) -> InvalidInput:
+    return InvalidInput(f"not a date or time: {quoted(text)}", "write 2026-11-01 or 2026-11-01T09:30:00Z")
 
 
 def parse_when(text: str, now: int, ahead: bool = False) -> int:
@@ -246,3 +247,10 @@ def _minute(of_day: int) -> str:
 def utc_now() -> int:
     """The operating system's clock."""
     return time.time_ns() // 1000
+
+
+def check_now(now: int) -> int:
+    """The present instant as a clock returned it. Raises RegistryUnavailable when that is no valid time."""
+    if not EARLIEST <= now < NEVER:
+        raise RegistryUnavailable("the clock returned an invalid time")
+    return now

@@ -14,13 +14,13 @@ from authctl.registry import audit as audit_log
 from authctl.registry.audit import ChainHead
 from authctl.registry.clock import Warn
 from authctl.registry.installation import Installation
+from authctl.registry.outside_head import has_event
 from authctl.registry.unit_of_work import MOST_LISTED, UnitOfWork, actor_name
 from authctl.settings import Home
 from authctl.store import draft_of, how_to_move_away, open_store
 from authctl.visible_text import visible
 
 if TYPE_CHECKING:
-    from authctl.audit_head import Head
     from authctl.model import AuditEvent
     from authctl.store.protocol import View
     from authctl.store.protocol.backups import Carried
@@ -78,7 +78,8 @@ class Backups:
     def create(self, file: str | Path) -> BackupOutcome:
         """Copy the registry as it is now to a new file of mode 0600, while others write. The key ring is not copied.
 
-        Raises Refused when the file exists, InvalidInput for a name with a NUL character, IntegrityFailure where the registry is behind the audit head outside it.
+        Raises Refused when the file exists, InvalidInput for a name with a NUL character, IntegrityFailure where the registry is behind
+        the audit head outside it.
         """
         if "\0" in str(file):
             raise InvalidInput(f"no file can have the name {names.quoted(str(file))}")
@@ -197,7 +198,7 @@ class _Restoring:
             backup_at=last.at if last else 0,
             carried_from=head,
             carried=self.carried,
-            replaced_lacks=known.seq if replaced and known and not _has_event(replaced, known) else None,
+            replaced_lacks=known.seq if replaced and known and not has_event(replaced, known) else None,
             profiles_differ=bool(replaced and _profiles_differ(replaced, unit.tx)),
             stay_disabled=_enabled_since(replaced, unit.tx) if replaced else (),
             replaced_kept_as=None,
@@ -217,12 +218,6 @@ def _detail(outcome: RestoreOutcome) -> dict[str, Any]:
         "replaced_lacks": outcome.replaced_lacks,
         "replaced_kept_as": outcome.replaced_kept_as and visible(str(outcome.replaced_kept_as)),
     }
-
-
-def _has_event(replaced: "View", head: "Head") -> bool:
-    """Whether a registry has the event that is kept outside as its newest."""
-    event = replaced.event(head.seq)
-    return event is not None and event.hash == head.hash
 
 
 def _profiles_differ(replaced: "View", restored: "View") -> bool:

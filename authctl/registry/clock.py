@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from authctl.errors import Refused, RegistryUnavailable
-from authctl.instants import EARLIEST, MINUTE, NEVER, Clock, format_instant, instant_of, utc_now
+from authctl.instants import EARLIEST, MINUTE, NEVER, Clock, check_now, format_instant, instant_of, utc_now
 
 if TYPE_CHECKING:
     from authctl.store.protocol import View
@@ -34,9 +34,7 @@ class RegistryClock:
             now = utc_now() if self._clock is None else instant_of(self._clock())
         except (ValueError, OverflowError, TypeError):
             now = NEVER
-        if not EARLIEST <= now < NEVER:
-            raise RegistryUnavailable("the clock returned an invalid time")
-        return now
+        return check_now(now)
 
     def replacement(self) -> int | None:
         """The instant of a clock that replaces the store's own clock; None if there is none."""

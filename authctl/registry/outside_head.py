@@ -63,11 +63,11 @@ class OutsideHead:
         head = self.read()
         with self._store.view() as view:  # begun after the head was read, so that it has whatever that one knows
             check_identity(view)
-            event = view.event(head.seq) if head else None
+            is_reached = head is None or has_event(view, head)
             last = view.last_event()
         if head is None and last is not None:
             self._warn(f"{self._file} has no entry for this registry; the next change adds it")
-        if head is not None and (event is None or event.hash != head.hash):
+        if head is not None and not is_reached:
             raise behind_head(head, last.seq if last else 0)
         self._agrees = True
 
@@ -95,8 +95,13 @@ class OutsideHead:
     def _has(self, heads: Sequence[Head]) -> bool:
         """Whether the audit log has those events."""
         with self._store.view() as view:
-            events = [view.event(head.seq) for head in heads]
-        return all(event and event.hash == head.hash for event, head in zip(events, heads, strict=True))
+            return all(has_event(view, head) for head in heads)
+
+
+def has_event(view: "View", head: Head) -> bool:
+    """Whether an audit log has the event of a head: its number, with its hash."""
+    event = view.event(head.seq)
+    return event is not None and event.hash == head.hash
 
 
 def check_identity(view: "View") -> None:

@@ -34,8 +34,8 @@ class BackupsChange(Protocol):
         numbers if those are free; revoked and ended sessions as they are there, also those that the backup does not have (the
         first revocation and the first end win); what imports need: keys, final instants, and the instant of the last restore;
         and earlier ends of continuity events. An imported session that is active there and was used after `at` is carried over,
-        and ended: otherwise its rows would make an active session when the clock gets there. Nothing that lets somebody in is carried over: no user is enabled, and no active session, profile or
-        cached login is taken.
+        and ended: otherwise its rows would make an active session when the clock gets there. Nothing that lets somebody in is
+        carried over: no user is enabled, and no active session, profile or cached login is taken.
 
         A second call carries over what is new since. If the active sessions of the draft were ended beforehand as `restored`,
         `ended_at` is that instant: such an end does not count where the other registry knows that the session was over.

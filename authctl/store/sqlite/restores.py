@@ -8,10 +8,10 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from time import monotonic
-from typing import TypeVar
 
 from authctl.errors import Refused, RegistryUnavailable
 from authctl.files import resolved
+from authctl.store.protocol.restores import Done, MakeReady
 from authctl.store.sqlite import connections
 from authctl.store.sqlite.backups import keep_copy, put_in_place
 from authctl.store.sqlite.change import SqliteChange
@@ -20,9 +20,6 @@ from authctl.store.sqlite.registry_file import check_vacant
 from authctl.store.sqlite.restrictions import SCHEMA
 from authctl.store.sqlite.store import SqliteStore
 from authctl.store.sqlite.view import SqliteView
-
-Done = TypeVar("Done")
-MakeReady = Callable[[SqliteView | None, Path | None, bool], Done]
 
 _COUNTED_TABLES = ("sessions", "revocations")
 _STEP_PAGES = 16

@@ -10,8 +10,7 @@ from collections.abc import Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from authctl.errors import RegistryUnavailable
-from authctl.instants import EARLIEST, NEVER, utc_now
+from authctl.instants import check_now, utc_now
 from authctl.model import Session, Status
 from authctl.store.sql import rows
 from authctl.store.sql.tables import WITH_REVOCATION
@@ -43,22 +42,17 @@ _NEW_DEADLINES = "slid_at = :slid_at, use_due_at = :due, idle_expires_at = :idle
 
 
 def look_up(connection: sqlite3.Connection, number: int, now: int | None) -> tuple[Session, bytes | None] | None:
-    """The session with that number, and the hash of its secret; continuity events are read only after a deadline."""
-    row = connection.execute(_LOOK_UP, (_machine_time() if now is None else now, number)).fetchone()
+    """The session with that number, and the hash of its secret. Without `now`, this machine's clock is that of the store.
+
+    Continuity events are read only after a deadline.
+    """
+    row = connection.execute(_LOOK_UP, (check_now(utc_now()) if now is None else now, number)).fetchone()
     if row is None:
         return None
     session = rows.session(row)
     if session.read_at >= session.token_expires_at:
         session = session.held_by(continuity_events(connection))
     return session, row[-1]
-
-
-def _machine_time() -> int:
-    """The time of this machine's clock, which is the clock of a store in a file."""
-    now = utc_now()
-    if not EARLIEST <= now < NEVER:
-        raise RegistryUnavailable("the clock returned an invalid time")
-    return now
 
 
 def sessions_by_number(reader: Reader, numbers: Sequence[int], now: int) -> list[Session]:
