@@ -11,15 +11,15 @@ from itertools import count
 from pathlib import Path
 
 from authctl.errors import AuthctlError, DiskFull, IntegrityFailure, Refused, RegistryUnavailable, reason
-from authctl.files import check_folder, check_private, resolved, sync, sync_directory
+from authctl.files import check_folder, check_private, resolved, sync
 from authctl.store.sqlite.connections import file_uri
 from authctl.store.sqlite.errors import translated_errors
 from authctl.store.sqlite.registry_file import (
-    check_complete,
     check_vacant,
     draft_beside,
     finish_creation,
     has_log,
+    link_draft,
     registry_files,
 )
 
@@ -87,11 +87,9 @@ def keep_copy(source: sqlite3.Connection, folder: Path, name: str) -> Path:
 def put_in_place(draft: Path, path: Path) -> None:
     """Let a finished draft appear at its path. Raises Refused if a file is there."""
     check_vacant(path)
-    check_complete(draft, path)
     try:
         sync(draft)
-        os.link(draft, path)
-        sync_directory(path.parent)
+        link_draft(draft, path)
     except FileExistsError:
         raise Refused(f"file already exists: {path}") from None
     except OSError as error:

@@ -1,7 +1,6 @@
 """Creation of a registry: it appears at its path whole, or not at all."""
 
 import json
-import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -9,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from authctl.errors import Refused
-from authctl.files import resolved, sync_directory
+from authctl.files import resolved
 from authctl.store.sqlite.errors import translated_errors
-from authctl.store.sqlite.registry_file import APPLICATION_ID, check_complete, draft_beside
+from authctl.store.sqlite.registry_file import APPLICATION_ID, draft_beside, link_draft
 from authctl.store.sqlite.reserve import keep_reserve, reserve_file
 from authctl.store.sqlite.store import SqliteStore
 
@@ -30,19 +29,11 @@ def creating(path: Path, registry_id: str, profiles: "ProfileSet") -> Iterator[S
             _make(draft, registry_id, profiles)
         with closing(SqliteStore(draft, is_draft=True)) as store:
             yield store
-        _put_in_place(draft, path)
+        try:
+            link_draft(draft, path)
+        except FileExistsError:
+            raise Refused(f"a registry already exists: {path}") from None
     keep_reserve(reserve_file(resolved(path)))
-
-
-def _put_in_place(draft: Path, path: Path) -> None:
-    """Give the registry its name. Raises Refused if a file is there already."""
-    check_complete(draft, path)
-    try:
-        os.link(draft, path)  # fails if a file is there, which a rename would replace
-    except FileExistsError:
-        raise Refused(f"a registry already exists: {path}") from None
-    draft.unlink()
-    sync_directory(path.parent)
 
 
 def _make(draft: Path, registry_id: str, profiles: "ProfileSet") -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from time import time
 
 from authctl.errors import DiskFull, IntegrityFailure, Refused, RegistryUnavailable, reason
-from authctl.files import check_private
+from authctl.files import check_private, sync_directory
 
 APPLICATION_ID = 0x61637431
 SCHEMA_VERSION = 8
@@ -86,10 +86,15 @@ def finish_creation(path: Path) -> None:
                 draft.unlink(missing_ok=True)
 
 
-def check_complete(draft: Path, path: Path) -> None:
-    """Raise DiskFull if a draft still has a log after it was closed: the file alone is not the whole registry."""
+def link_draft(draft: Path, path: Path) -> None:
+    """Let a finished draft appear at its path, whole. Raises FileExistsError if a file is there, which a rename would replace.
+
+    Raises DiskFull if the draft still has a log after it was closed: the file alone is not the whole registry.
+    """
     if has_log(draft):
         raise DiskFull(f"cannot write {path}: the disk is full")
+    os.link(draft, path)
+    sync_directory(path.parent)
 
 
 def has_log(path: Path) -> bool:
