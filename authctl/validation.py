@@ -15,6 +15,7 @@ from authctl.instants import parse_length, parse_lifetime, parse_timeout
 from authctl.yaml_files import MOST_FAULTS, Document, Path
 
 Model = TypeVar("Model", bound=BaseModel)
+Parsed = TypeVar("Parsed")
 
 _ENTRY = 2
 """How deep an entry of a mapping stands; what stands deeper is a field of one."""
@@ -34,11 +35,17 @@ def invalid(message: str) -> PydanticCustomError:
     return PydanticCustomError("authctl", "{message}", {"message": message})
 
 
-def _text(value: str) -> str:
+def parse_field(parse: Callable[[str], Parsed], value: str, *, with_hint: bool = False) -> Parsed:
+    """The value that a parser makes of a field's text; the parser's error is the fault of the field."""
     try:
-        return names.field(value, "this text")
+        return parse(value)
     except AuthctlError as error:
-        raise invalid(error.message) from None
+        hint = f"; {error.hint}" if with_hint and error.hint else ""
+        raise invalid(f"{error.message}{hint}") from None
+
+
+def _text(value: str) -> str:
+    return parse_field(lambda text: names.field(text, "this text"), value)
 
 
 def length(parse: Callable[[str], Any]) -> BeforeValidator:
@@ -47,10 +54,7 @@ def length(parse: Callable[[str], Any]) -> BeforeValidator:
     def parsed(value: Any) -> Any:
         if not isinstance(value, str):
             raise invalid("write a length of time with a unit, such as 3d")
-        try:
-            return parse(value)
-        except AuthctlError as error:
-            raise invalid(error.message) from None
+        return parse_field(parse, value)
 
     return BeforeValidator(parsed)
 
@@ -58,10 +62,7 @@ def length(parse: Callable[[str], Any]) -> BeforeValidator:
 def _name(value: Any) -> str:
     if not isinstance(value, str):
         raise invalid("a name must be text: put it in quotes")
-    try:
-        names.profile_name(value)
-    except AuthctlError as error:
-        raise invalid(error.message) from None
+    parse_field(names.profile_name, value)
     return value
 
 

@@ -7,7 +7,6 @@ or by name; gzip by its first bytes.
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import chain
 from typing import Any, BinaryIO
 
@@ -18,18 +17,10 @@ from authctl.import_files.documents import documents
 from authctl.import_files.encodings import known_encoding
 from authctl.import_files.json_text import JsonText
 from authctl.import_files.tables import table
-from authctl.import_files.values import LONGEST_LINE, PLAIN, Layout, Line, Rejected
+from authctl.import_files.values import LONGEST_LINE, PLAIN, Export, Layout, Line, Rejected
 from authctl.names import quoted
 
 __all__ = ["LONGEST_LINE", "PLAIN", "Export", "Layout", "Rejected", "known_encoding", "read"]
-
-
-@dataclass(frozen=True, slots=True)
-class Export:
-    """What a file holds: its rows, each with the number of the line it begins on, and the columns of a text."""
-
-    rows: Iterator[tuple[int, Any | Rejected]]
-    columns: tuple[str, ...] | None = None
 
 
 def read(file: BinaryIO, name: str, encoding: str | None = None, layout: Layout = PLAIN) -> Export:
@@ -63,8 +54,7 @@ def _by_lines(lines: Iterator[Line], name: str, layout: Layout, *, is_text: bool
         return Export(iter(()))
     _check_is_text(first[1], name, first[0])
     if is_text or first[1].lstrip()[0] not in "{[":
-        found = table(first, lines, name, layout)
-        return Export(found.rows, found.columns)
+        return table(first, lines, name, layout)
     if layout.rows is None and _is_row(first[1]):
         return Export(_json_lines(first, lines, name))
     pieces = (line for _, line in chain([first], lines))

@@ -38,9 +38,8 @@ def known_encoding(name: str) -> str:
     return codec
 
 
-def encoding_of(head: bytes, encoding: str | None) -> str:
-    """The encoding of a file that begins so: by its byte order mark, else as named, else UTF-8. Raises InvalidInput."""
-    codec = known_encoding(encoding or "utf-8")
+def encoding_of(head: bytes, codec: str) -> str:
+    """The encoding of a file that begins so: by its byte order mark, else the given one."""
     return next((marked for mark, marked in _MARKS.items() if head.startswith(mark)), codec)
 
 

@@ -4,10 +4,10 @@ import csv
 import re
 from collections.abc import Iterator, Sequence
 from itertools import chain
-from typing import Any, NamedTuple
+from typing import Any
 
 from authctl.errors import InvalidInput
-from authctl.import_files.values import Layout, Line, Rejected
+from authctl.import_files.values import Export, Layout, Line, Rejected
 
 MOST_COLUMNS = 1_000
 
@@ -18,14 +18,7 @@ _QUOTING = ",;"
 _SPACES = re.compile(r"[ \t]+")
 
 
-class Table(NamedTuple):
-    """The columns of a text, and its rows."""
-
-    columns: tuple[str, ...]
-    rows: Iterator[tuple[int, Any]]
-
-
-def table(first: Line, lines: Iterator[Line], name: str, layout: Layout) -> Table:
+def table(first: Line, lines: Iterator[Line], name: str, layout: Layout) -> Export:
     """The rows of a text of which the first line was read. Raises InvalidInput, also while the rows are read."""
     if len(first[1]) > _LONGEST_HEADER:
         raise InvalidInput(f"{name}: the header is longer than {_LONGEST_HEADER:,} characters")
@@ -33,7 +26,7 @@ def table(first: Line, lines: Iterator[Line], name: str, layout: Layout) -> Tabl
     columns = layout.columns or tuple(column.strip() for column in next(cells)[1])
     if len(columns) > MOST_COLUMNS:
         raise InvalidInput(f"{name}: {len(columns):,} columns are more than {MOST_COLUMNS:,}")
-    return Table(columns, _rows(cells, columns, name, layout))
+    return Export(_rows(cells, columns, name, layout), columns)
 
 
 def _rows(

@@ -1,6 +1,7 @@
-"""What the readers of exports share: a line, a rejected row, the layout that a mapping asks for."""
+"""The values that all readers of exports use: a line, a rejected row, the content of a file, the layout of a mapping."""
 
-from typing import NamedTuple
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 from authctl.import_paths import Path
 
@@ -17,6 +18,13 @@ class Rejected(NamedTuple):
     """A row that cannot be used, and why."""
 
     reason: str
+
+
+class Export(NamedTuple):
+    """The content of a file: its rows, each with the number of the line it begins on, and the columns of a text."""
+
+    rows: Iterator[tuple[int, Any | Rejected]]
+    columns: tuple[str, ...] | None = None
 
 
 class Layout(NamedTuple):

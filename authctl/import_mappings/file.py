@@ -5,26 +5,23 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from authctl.errors import AuthctlError, InvalidInput
 from authctl.import_files import Layout, known_encoding
 from authctl.import_mappings.conditions import Condition, read_condition
 from authctl.import_mappings.times import check_format, time_zone
 from authctl.import_paths import Kind, Path
 from authctl.names import quoted
-from authctl.validation import Strict, invalid
+from authctl.validation import Strict, invalid, parse_field
 from authctl.yaml_files import Path as Place
 
 _WORDS = {"tab": "\t", "comma": ",", "semicolon": ";", "space": " "}
 _WHITESPACE = "whitespace"
+_WRITE_PATHS = "write a path into the row, or a list of them"
 
 
 def _path(value: Any) -> Any:
     if not isinstance(value, str) or not value.strip():
-        raise invalid("write a path into the row, or a list of them")
-    try:
-        path = Path(value)
-    except InvalidInput as error:
-        raise invalid(error.message) from None
+        raise invalid(_WRITE_PATHS)
+    path = parse_field(Path, value)
     if any(step.kind is Kind.EVERY for step in path.steps):
         raise invalid(f"'*' is for `rows`: {quoted(value)}; a name '*' is written '\"*\"'")
     return path
@@ -37,7 +34,7 @@ def _path_or_none(value: Any) -> Any:
 def _paths(value: Any) -> list[Any]:
     listed = value if isinstance(value, list) else [value]
     if not listed or not all(isinstance(one, str) and one.strip() for one in listed):
-        raise invalid("write a path into the row, or a list of them")
+        raise invalid(_WRITE_PATHS)
     return [_path(one) for one in listed]
 
 
@@ -45,45 +42,30 @@ def _sources(value: Any) -> Any:
     """Each source as a mapping: texts that follow each other are the paths of one."""
     listed = value if isinstance(value, list) else [value]
     if not listed or not all(isinstance(one, dict) or (isinstance(one, str) and one.strip()) for one in listed):
-        raise invalid("write a path into the row, or a list of them")
+        raise invalid(_WRITE_PATHS)
     return [one if isinstance(one, dict) else {"path": one} for one in listed]
 
 
 def _format(value: Any) -> Any:
     if isinstance(value, str):
-        _checked(check_format, value)
+        parse_field(check_format, value, with_hint=True)
     return value
 
 
 def _encoding(value: Any) -> Any:
-    if not isinstance(value, str):
-        return value
-    try:
-        return known_encoding(value)
-    except AuthctlError as error:
-        raise invalid(f"{error.message}; {error.hint}") from None
+    return parse_field(known_encoding, value, with_hint=True) if isinstance(value, str) else value
 
 
 def _timezone(value: Any) -> Any:
     if isinstance(value, str):
-        _checked(time_zone, value)
+        parse_field(time_zone, value, with_hint=True)
     return value
-
-
-def _checked(check: Any, value: str) -> None:
-    try:
-        check(value)
-    except AuthctlError as error:
-        raise invalid(f"{error.message}; {error.hint}" if error.hint else error.message) from None
 
 
 def _rows(value: Any) -> Any:
     if not isinstance(value, str) or not value.strip():
         raise invalid("write the path of the rows, such as devices.*")
-    try:
-        path = Path(value)
-    except InvalidInput as error:
-        raise invalid(error.message) from None
+    path = parse_field(Path, value)
     if path.asks_for_place or any(step.kind is Kind.JOIN for step in path.steps):
         raise invalid(f"the path of the rows has names, positions, picks and '*' only: {quoted(value)}")
     return path

@@ -9,9 +9,10 @@ from authctl import names
 from authctl.errors import AuthctlError, InvalidInput
 from authctl.import_files import Rejected
 from authctl.import_mappings.columns import check_columns, rows_below
+from authctl.import_mappings.conditions import Condition
 from authctl.import_mappings.file import REASONS, TEXTS, MappingFile, TimeSource
-from authctl.import_mappings.times import AGE, Remark, reader, time_zone
-from authctl.import_mappings.values import Moment, Unusable, end_of, first_text, value_at, values_of
+from authctl.import_mappings.times import AGE, Remark, time_zone
+from authctl.import_mappings.values import Moment, Unusable, end_of, first_text, moments_of, value_at, values_of
 from authctl.import_paths import Path, PlacedRow, as_text
 from authctl.instants import DAY
 
@@ -65,7 +66,7 @@ class Mapping:
         self._where = tuple(file.where.items())
         self._said: set[str] = set()
         sources = {name: getattr(file.fields, name) for name in TEXTS}
-        self._texts = {name: values_of(found) for name, found in sources.items() if found}
+        self._texts = {name: values_of(listed) for name, listed in sources.items() if listed}
         self._key_parts = [part if isinstance(part, str) else [value_at(part)] for part in file.key]
         self._names_user = "username" in file.key
         self._event_id = [value_at(file.event_id)] if file.event_id else []
@@ -75,15 +76,11 @@ class Mapping:
             "taken_at": file.taken_at or [],
         }
         self._times = {
-            name: [
-                Moment(where, reader(source.format, zone), source.format == AGE)
-                for source in found
-                for where in values_of([source])
-            ]
-            for name, found in times.items()
+            name: [moment for source in time_sources for moment in moments_of(source, zone)]
+            for name, time_sources in times.items()
         }
         self._needs_listing = file.fields.at.is_taken or any(
-            source.format == AGE for found in (*times.values(), file.fields.ended_at or ()) for source in found
+            source.format == AGE for listed in (*times.values(), file.fields.ended_at or ()) for source in listed
         )
         """Whether a row counts by the time when the listing was taken."""
         self._ends = [end_of(source, zone) for source in file.fields.ended_at or ()]
@@ -91,12 +88,11 @@ class Mapping:
 
     def interpret(self, row: Any, listing: Listing = Listing()) -> Row | Skipped | Rejected:  # noqa: B008  # a constant
         """The meaning of a row."""
-        place = row if isinstance(row, PlacedRow) else None
-        value = row.value if isinstance(row, PlacedRow) else row
+        value, place = _value_and_place(row)
         if not isinstance(value, dict):
             return Rejected("not an object with named fields")
         try:
-            if not self._is_wanted(value, place):
+            if not self._meets(self._where, value, place):
                 return Skipped()
             return self._used(value, place, listing)
         except Unusable as reason:
@@ -114,11 +110,10 @@ class Mapping:
 
     def reason_to_skip(self, row: Any) -> str:
         """The condition of `where` that a skipped row does not meet, with what stands there, in words."""
-        place = row if isinstance(row, PlacedRow) else None
-        value = row.value if isinstance(row, PlacedRow) else row
+        value, place = _value_and_place(row)
         for path, condition in self._where:
-            if not condition.is_met(found := path.at(value, place, self._blank), self._blank):
-                shown = "absent" if found is None else names.quoted(as_text(found))
+            if not condition.is_met(content := path.at(value, place, self._blank), self._blank):
+                shown = "absent" if content is None else names.quoted(as_text(content))
                 return f"where {names.quoted(path.text)} is {shown}"
         return "where"
 
@@ -128,9 +123,9 @@ class Mapping:
             return None
         return rows_below(row, [value.path for value in self._texts["username"] if value.path is not None])
 
-    def _is_wanted(self, row: dict[str, Any], place: PlacedRow | None) -> bool:
+    def _meets(self, where: Iterable[tuple[Path, Condition]], row: dict[str, Any], place: PlacedRow | None) -> bool:
         blank = self._blank
-        return all(condition.is_met(path.at(row, place, blank), blank) for path, condition in self._where)
+        return all(condition.is_met(path.at(row, place, blank), blank) for path, condition in where)
 
     def _used(self, row: dict[str, Any], place: PlacedRow | None, listing: Listing) -> Row:
         details: dict[str, str | int] = {}
@@ -180,9 +175,7 @@ class Mapping:
     ) -> tuple[int | None, str | None]:
         """When the session ended and why, where the row says that it did."""
         for end in self._ends:
-            if not all(
-                condition.is_met(path.at(row, place, self._blank), self._blank) for path, condition in end.where
-            ):
+            if not self._meets(end.where, row, place):
                 continue
             ended_at = at
             if end.moments:
@@ -257,6 +250,11 @@ class Mapping:
         elif at is None:
             at = listing.now
         return at
+
+
+def _value_and_place(row: Any) -> tuple[Any, PlacedRow | None]:
+    """The value of a row, and its place in a document where it has one."""
+    return (row.value, row) if isinstance(row, PlacedRow) else (row, None)
 
 
 def _check_order(created_at: int | None, ended_at: int | None, now: int | None) -> None:

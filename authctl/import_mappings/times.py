@@ -6,7 +6,7 @@ Pure: the time when a listing was taken is passed in, and no clock is read.
 import math
 import re
 from collections.abc import Callable
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 from enum import Enum
 from typing import NamedTuple
 
@@ -31,6 +31,17 @@ _LATER = re.compile(r"\+?\d{5,}-\d\d-\d\d.*", re.ASCII | re.DOTALL)
 _BLANK_YEARS = (1, 1601, 1970)
 """Years in which the calendars of systems begin: a time of them says that there is none."""
 _NEVER_YEAR = 9999
+
+
+def _begin(year: int) -> datetime:
+    return datetime(year, 1, 1, tzinfo=UTC)
+
+
+_BLANK_SECONDS = [(_begin(year).timestamp(), _begin(year + 1).timestamp()) for year in _BLANK_YEARS]
+"""The spans of these years, in Unix seconds."""
+_NEVER_SECONDS = _begin(_NEVER_YEAR).timestamp()
+_EPOCH_BEGINS, _EPOCH_ENDS = instant_of(_begin(1970)), instant_of(_begin(1971))
+_NO_TIME = timedelta(0)
 
 
 class Remark(Enum):
@@ -104,17 +115,13 @@ def _seconds(text: str, divisor: int) -> Time:
     seconds = float(text) / divisor
     if not math.isfinite(seconds):
         raise ValueError(text)
-    if seconds >= _unix(_NEVER_YEAR):
+    if seconds >= _NEVER_SECONDS:
         return Time(NEVER, Remark.NEVER)
-    if any(_unix(year) <= seconds < _unix(year + 1) for year in _BLANK_YEARS):
+    if any(begins <= seconds < ends for begins, ends in _BLANK_SECONDS):
         return Time(None, Remark.BLANK)
     if seconds < 0:
         raise ValueError(text)
     return Time(instant_of(seconds))
-
-
-def _unix(year: int) -> float:
-    return datetime(year, 1, 1, tzinfo=UTC).timestamp()
 
 
 def _calendar(text: str, form: str | None, zone: tzinfo | None) -> Time:
@@ -136,9 +143,6 @@ def _calendar(text: str, form: str | None, zone: tzinfo | None) -> Time:
     return Time(at, remark)
 
 
-_EPOCH_BEGINS, _EPOCH_ENDS = (instant_of(datetime(year, 1, 1, tzinfo=UTC)) for year in (1970, 1971))
-
-
 def _local(moment: datetime, zone: tzinfo) -> tuple[datetime, Remark | None]:
     """A time without a zone in that zone. Of an hour that exists twice the first is taken (PEP 495: `fold` is 0)."""
     first, second = moment.replace(tzinfo=zone), moment.replace(tzinfo=zone, fold=1)
@@ -146,6 +150,3 @@ def _local(moment: datetime, zone: tzinfo) -> tuple[datetime, Remark | None]:
     if not difference:
         return first, None
     return first, Remark.TWICE if difference > _NO_TIME else Remark.MISSING
-
-
-_NO_TIME = _SAMPLE - _SAMPLE

@@ -47,11 +47,16 @@ class End(NamedTuple):
     """Empty where the time of the row is the end."""
 
 
+def moments_of(source: TimeSource | EndSource, zone: tzinfo | None) -> list[Moment]:
+    """The times that a source of a mapping file names, in their order; times without a zone are in `zone`, by default UTC."""
+    read = reader(source.format, zone)
+    values = (value_at(path, source.before, source.after) for path in source.path or ())
+    return [Moment(value, read, source.format == AGE) for value in values]
+
+
 def end_of(source: EndSource, zone: tzinfo | None) -> End:
     """The end that a source of a mapping file names."""
-    read = reader(source.format, zone)
-    values = [value_at(path, source.before, source.after) for path in source.path or ()]
-    return End(tuple(source.where.items()), [Moment(value, read, source.format == AGE) for value in values])
+    return End(tuple(source.where.items()), moments_of(source, zone))
 
 
 def first_text(
@@ -60,17 +65,17 @@ def first_text(
     """The first text that is not blank."""
     for value in values:
         if value.name is not None:
-            found = row.get(value.name)
+            content = row.get(value.name)
         elif value.path is None:
             return value.value
         else:
-            found = value.path.at(row, place, blank)
-        if found is None:
+            content = value.path.at(row, place, blank)
+        if content is None:
             continue
-        if isinstance(found, str):
-            text = found
-        elif not isinstance(found, dict | list):
-            text = as_text(found)
+        if isinstance(content, str):
+            text = content
+        elif not isinstance(content, dict | list):
+            text = as_text(content)
         else:
             raise Unusable(f"{names.quoted(value.text)} is not a plain value")
         if not text.strip() or text in blank:
@@ -83,7 +88,7 @@ def first_text(
     return None
 
 
-def values_of(sources: Iterable[Source | TimeSource]) -> list[Value]:
+def values_of(sources: Iterable[Source]) -> list[Value]:
     """The values that sources of a mapping file name, in their order."""
     values: list[Value] = []
     for source in sources:

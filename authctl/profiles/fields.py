@@ -8,11 +8,10 @@ from pydantic import AfterValidator, BeforeValidator, Field
 
 from authctl import lifetimes, names
 from authctl.conditions import check_version, read_network
-from authctl.errors import AuthctlError
 from authctl.instants import NEVER, Duration, parse_duration
 from authctl.lifetimes import PasswordRule
 from authctl.model import Binding, CacheRules, Conditions, OnReuse, OnRevoke, PairRules, Profile, RequestRules, Tokens
-from authctl.validation import Length, Lifetime, Name, Strict, Text, Timeout, Version, invalid, length
+from authctl.validation import Length, Lifetime, Name, Strict, Text, Timeout, Version, invalid, length, parse_field
 
 
 def _choice(choices: type[StrEnum]) -> BeforeValidator:
@@ -27,10 +26,7 @@ def _choice(choices: type[StrEnum]) -> BeforeValidator:
 
 
 def _user(value: Any) -> Any:
-    try:
-        return names.username(value) if isinstance(value, str) else value
-    except AuthctlError as error:
-        raise invalid(error.message) from None
+    return parse_field(names.username, value) if isinstance(value, str) else value
 
 
 def _not_blank(value: str) -> str:
@@ -49,10 +45,7 @@ def _checked(check: Callable[[str], object]) -> AfterValidator:
     """A text that `check` finds nothing wrong with, as written."""
 
     def checked(value: str) -> str:
-        try:
-            check(value)
-        except AuthctlError as error:
-            raise invalid(error.message) from None
+        parse_field(check, value)
         return value
 
     return AfterValidator(checked)
