@@ -9,7 +9,7 @@ from typing import Any
 
 from authctl.errors import InvalidInput
 from authctl.instants import parse_duration, parse_when
-from authctl.model import EventFilter, Kind, SessionFilter, Texts
+from authctl.model import EventFilter, Kind, SessionFilter, texts_of
 from authctl.names import quoted
 
 FilterTexts = Mapping[str, str | Sequence[str] | None]
@@ -56,13 +56,14 @@ SESSION_TEXTS: dict[str, Reader] = {
 """The criteria of sessions that take one text, each with its reader."""
 
 SESSION_LISTS = {
+    "status": "status",
     "user": "username",
     "application": "application",
     "device": "device",
     "platform": "platform",
     "profile": "profile",
 }
-"""The criteria of sessions that take several texts, with their names in `SessionFilter`; `status` is one more."""
+"""The criteria of sessions that take several texts, with their names in `SessionFilter`."""
 
 EVENT_TEXTS: dict[str, Reader] = {"since": _time, "until": _time, "search": _text}
 EVENT_LISTS = {"actor": "actor", "action": "action", "user": "username", "session": "session_id"}
@@ -73,9 +74,7 @@ def read_session_filter(texts: FilterTexts, now: int, **others: Any) -> SessionF
 
     Raises InvalidInput for an unknown name, a time that cannot be read, or several texts where one is expected.
     """
-    statuses = _several(texts.get("status"))
-    rest = {name: value for name, value in texts.items() if name != "status"}
-    return SessionFilter(status=statuses, **_criteria(rest, SESSION_TEXTS, SESSION_LISTS, now), **others)  # type: ignore[arg-type]  # the filter checks them
+    return SessionFilter(**_criteria(texts, SESSION_TEXTS, SESSION_LISTS, now), **others)
 
 
 def read_event_filter(texts: FilterTexts, now: int) -> EventFilter:
@@ -87,23 +86,13 @@ def _criteria(texts: FilterTexts, readers: Mapping[str, Reader], lists: Mapping[
     # decision 130: a criterion that is left out in silence selects too many
     criteria: dict[str, Any] = {}
     for name, value in texts.items():
-        several = _several(value)
-        if name in lists:
-            criteria[lists[name]] = _texts(several)
-        elif name not in readers:
+        several = texts_of(value)
+        if name not in lists and name not in readers:
             raise InvalidInput(f"no such filter: {quoted(name)}", f"one of: {', '.join(sorted({*readers, *lists}))}")
-        elif len(several) > 1:
+        if name in readers and len(several) > 1:
             raise InvalidInput(f"the filter {quoted(name)} takes one value, and {len(several)} are given")
+        if name in lists and several:
+            criteria[lists[name]] = several
         elif several:
             criteria |= readers[name](name, several[0], now)
     return criteria
-
-
-def _several(value: str | Sequence[str] | None) -> tuple[str, ...]:
-    if value is None:
-        return ()
-    return (value,) if isinstance(value, str) else tuple(value)
-
-
-def _texts(several: tuple[str, ...]) -> Texts:
-    return several or None

@@ -125,20 +125,20 @@ class Path:
             around = around[stop.key]
         return self._from(around, row, place, blank)
 
-    def _from(self, found: Any, row: Any, place: PlacedRow | None, blank: Container[str]) -> Any:
+    def _from(self, value: Any, row: Any, place: PlacedRow | None, blank: Container[str]) -> Any:
         for step in self.steps:
-            if isinstance(found, str):
-                found = _entered(found)
-            if isinstance(found, dict) and step.rest in found:
-                return found[step.rest]
+            if isinstance(value, str):
+                value = _entered(value)
+            if isinstance(value, dict) and step.rest in value:
+                return value[step.rest]
             if step.inner is None:
-                found = _next(found, step)
+                value = _next(value, step)
             else:
                 name = _literal(step.inner.at(row, place, blank), blank)
-                found = None if name is None else _named(found, name)
-            if found is None:
+                value = None if name is None else _named(value, name)
+            if value is None:
                 return None
-        return found
+        return value
 
 
 def out_of(stops: Stops) -> Stops | None:
@@ -179,18 +179,18 @@ def is_picked(element: Any, step: Step) -> bool:
     return isinstance(element, dict) and as_text(element.get(step.name)) == step.value
 
 
-def _next(found: Any, step: Step) -> Any:
+def _next(value: Any, step: Step) -> Any:
     if step.kind is Kind.PICK:
-        return next((one for one in found if is_picked(one, step)), None) if isinstance(found, list) else None
-    return _named(found, step.name)
+        return next((one for one in value if is_picked(one, step)), None) if isinstance(value, list) else None
+    return _named(value, step.name)
 
 
-def _named(found: Any, name: str) -> Any:
+def _named(value: Any, name: str) -> Any:
     """What stands under a name of an object, or at a position of a list; the name is taken as it is."""
-    if isinstance(found, dict):
-        return found.get(name)
-    position = as_position(name) if isinstance(found, list) else None
-    return found[position] if position is not None and position < len(found) else None
+    if isinstance(value, dict):
+        return value.get(name)
+    position = as_position(name) if isinstance(value, list) else None
+    return value[position] if position is not None and position < len(value) else None
 
 
 def _literal(value: Any, blank: Container[str]) -> str | None:
@@ -241,7 +241,7 @@ def _step(text: str, place: int) -> tuple[Step, int]:
 
 
 def _found(pattern: re.Pattern[str], text: str, place: int, rule: str) -> re.Match[str]:
-    found = pattern.match(text, place)
-    if found is None:
+    match = pattern.match(text, place)
+    if match is None:
         raise InvalidInput(f"{rule}: {quoted(text)}")
-    return found
+    return match

@@ -447,7 +447,7 @@ def test_many_processes_killed_at_random(stocked: Path, start: Start):
 SEEDS = {
     "deferred begin": (
         "import authctl.store.sqlite.store as s\n"
-        "def deferred(store, patience):\n"
+        "def deferred(store, timeout):\n"
         "    store._writer.connection().execute('BEGIN')\n"
         "s.SqliteStore._begin = deferred\n"
     ),

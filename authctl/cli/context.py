@@ -157,7 +157,7 @@ class Cli:
     def say_next(self, cursor: str | None) -> None:
         """Say where the next page of a list goes on, quiet or not; no cursor means that there is none."""
         if cursor is not None:
-            _write_talk(
+            _write_message(
                 f"more: --after {cursor}"
             )  # as it is: a cursor has no more than letters, digits, `.`, `-` and `_`
 
@@ -283,10 +283,10 @@ def start(ctx: typer.Context, output: Format | None = None, quiet: bool = False)
 
 def print_message(text: str) -> None:
     """Say a line on standard error; nobody listening is no failure."""
-    _write_talk(visible(without_tokens(text)))
+    _write_message(visible(without_tokens(text)))
 
 
-def _write_talk(line: str) -> None:
+def _write_message(line: str) -> None:
     try:
         sys.stderr.write(f"authctl: {line}\n")
         sys.stderr.flush()

@@ -151,7 +151,9 @@ def import_(
     taken_at: Annotated[
         str | None,
         typer.Option(
-            "--taken-at", metavar="T", help="Time when the listing was taken, instead of what the file says, or now."
+            "--taken-at",
+            metavar="TIME",
+            help="Time at which the listing was taken: a date, a time, or an age (7d: 7 days ago). Default: the file's, or now.",
         ),
     ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Register nothing if any row is rejected (exit 2).")] = False,
@@ -189,9 +191,11 @@ def import_(
         cli.warn(f"{mapping}: the key part '{part}' was blank in every row")
     for row in (*outcome.rejected_rows, *outcome.moved_rows):
         cli.warn(f"{row.file}: {row.place}: {row.reason}")
-    for said in outcome.remarks:
-        places = "; ".join(f"{row.file}: {row.place}" for row in said.rows)
-        cli.warn(f"{counted(said.total, 'row')}: {said.remark}: {places}{', …' if said.total > len(said.rows) else ''}")
+    for remark in outcome.remarks:
+        places = "; ".join(f"{row.file}: {row.place}" for row in remark.rows)
+        cli.warn(
+            f"{counted(remark.total, 'row')}: {remark.remark}: {places}{', …' if remark.total > len(remark.rows) else ''}"
+        )
     done = "dry run, nothing was changed: would be" if dry_run else "done:"
     told = f"{counted(outcome.registered, 'session')} registered, {outcome.updated:,} updated, {outcome.unchanged:,} unchanged"
     record = records.imported(outcome)

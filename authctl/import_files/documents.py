@@ -84,8 +84,8 @@ class _Walk:
                 yield from self.rows(done + 1, (*stops, Stop(name, is_element=True)))
             elif step.kind is Kind.NAME and name in (step.rest, step.name):
                 if is_there:
-                    what = f"{self._text.name}: line {self._text.line}: more than one value for {quoted(step.rest)}"
-                    raise InvalidInput(what, "a name with dots is written in quotes: '\"a.b\"'")
+                    message = f"{self._text.name}: line {self._text.line}: more than one value for {quoted(step.rest)}"
+                    raise InvalidInput(message, "a name with dots is written in quotes: '\"a.b\"'")
                 then = done + 1 if name == step.name else len(self._steps)
                 is_there = yield from self.rows(then, (*stops, Stop(name, is_element=False)))
                 is_there = is_there or self._is_after_every(done)

@@ -128,14 +128,14 @@ class JsonText:
         except RecursionError:
             raise InvalidInput(f"{self.name}: nested too deeply") from None
 
-    def fault(self, what: str, place: int | None = None) -> InvalidInput:
+    def fault(self, problem: str, place: int | None = None) -> InvalidInput:
         """An error at the present place of the text, or at another one ahead of it."""
         sign = self.next_sign() if place is None else ""
         at = self._place if place is None else place
-        if (not sign and not self._text[at:].strip()) or what.startswith(_OPEN):
-            what = "the file breaks off"
+        if (not sign and not self._text[at:].strip()) or problem.startswith(_OPEN):
+            problem = "the file breaks off"
         line = self.line + self._text.count("\n", self._counted, at)
-        return InvalidInput(f"{self.name}: neither JSON lines nor JSON: line {line}: {what}")
+        return InvalidInput(f"{self.name}: neither JSON lines nor JSON: line {line}: {problem}")
 
     def _read_on(self) -> bool:
         """Read more of the text, at least as much as waits already; False where there is no more."""

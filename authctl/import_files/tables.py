@@ -32,7 +32,7 @@ def table(first: Line, lines: Iterator[Line], name: str, layout: Layout) -> Expo
 def _rows(
     cells: "_QuotedCells | _PlainCells", columns: Sequence[str], name: str, layout: Layout
 ) -> Iterator[tuple[int, Any]]:
-    of = "the mapping" if layout.columns else "the header"
+    origin = "the mapping" if layout.columns else "the header"
     for number, row in cells:
         if len(row) <= 1 and not "".join(row).strip():
             continue
@@ -41,7 +41,7 @@ def _rows(
         elif len(row) < len(columns) and not cells.last.endswith("\n"):
             raise InvalidInput(f"{name}: the file breaks off in line {number}")
         else:
-            yield number, Rejected(f"it has {len(row):,} cells, and {of} {len(columns):,}")
+            yield number, Rejected(f"it has {len(row):,} cells, and {origin} {len(columns):,}")
 
 
 def _cells(first: Line, lines: Iterator[Line], name: str, delimiter: str | None) -> "_QuotedCells | _PlainCells":

@@ -19,11 +19,13 @@ def check_between(file: MappingFile, document: Document) -> None:
         if not path.asks_for_place or (file.rows is not None and path.most_outs <= levels):
             continue
         if file.rows is None:
-            what = "'^' and '$key' say where a row stands, which needs 'rows'"
+            message = "'^' and '$key' say where a row stands, which needs 'rows'"
         else:
-            what = f"{quoted(path.text)} steps out {path.most_outs} times, and 'rows' has {levels} levels"
+            message = f"{quoted(path.text)} steps out {path.most_outs} times, and 'rows' has {levels} levels"
         written = document.written(place)
-        document.fault(document.key_position(written) if "where" in place else document.value_position(written), what)
+        document.fault(
+            document.key_position(written) if "where" in place else document.value_position(written), message
+        )
 
 
 def _check_times(fields: Fields, document: Document) -> None:
@@ -34,5 +36,5 @@ def _check_times(fields: Fields, document: Document) -> None:
     for number, source in enumerate(fields.ended_reason or ()):
         if source.value is not None and source.value not in REASONS:
             place = document.written(("fields", "ended_reason", number, "value"))
-            what = f"no such reason: {quoted(source.value)}; one of: {', '.join(REASONS)}"
-            document.fault(document.value_position(place), what)
+            message = f"no such reason: {quoted(source.value)}; one of: {', '.join(REASONS)}"
+            document.fault(document.value_position(place), message)

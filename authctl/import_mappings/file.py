@@ -190,8 +190,8 @@ class Fields(Strict):
 
     def times(self) -> dict[str, Sequence[TimeSource]]:
         """The sources of the times, the end apart."""
-        found = {"created_at": self.created_at, "last_used_at": self.last_used_at, "expires_at": self.expires_at}
-        return {"at": self.at.sources, **{name: sources or [] for name, sources in found.items()}}
+        optional = {"created_at": self.created_at, "last_used_at": self.last_used_at, "expires_at": self.expires_at}
+        return {"at": self.at.sources, **{name: sources or [] for name, sources in optional.items()}}
 
 
 TIMES = ("at", "created_at", "last_used_at", "expires_at", "ended_at")

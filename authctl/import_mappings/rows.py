@@ -154,8 +154,7 @@ class Mapping:
         else:
             digests = _digest([names.fold(str(details["username"])), *parts]), _digest(parts)
         key, without_user = digests
-        said = tuple(remarks)
-        return Row(key, at, details, event_id, without_user, said, created_at, ended_at, reason)
+        return Row(key, at, details, event_id, without_user, tuple(remarks), created_at, ended_at, reason)
 
     def _seen(
         self, row: dict[str, Any], place: PlacedRow | None, taken_at: int | None, remarks: list[Remark]
@@ -198,13 +197,13 @@ class Mapping:
         parts: list[str | None] = []
         for part in self._key_parts:
             if isinstance(part, str):
-                said = details.get(part)
-                parts.append(None if said is None else names.fold(str(said)))
+                text = details.get(part)
+                parts.append(None if text is None else names.fold(str(text)))
             else:
                 parts.append(first_text(row, place, part, self._blank))
         if len(self._said) < len(self._file.key):
             texts = map(_part_text, self._file.key)
-            self._said.update(part for part, said in zip(texts, parts, strict=True) if said)
+            self._said.update(part for part, text in zip(texts, parts, strict=True) if text)
         if not any(parts):
             raise Unusable("every part of its key is blank")  # decision 13
         return parts

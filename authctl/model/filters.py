@@ -1,6 +1,6 @@
 """Which sessions are meant: one value for list, count, dry run and revoke."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
@@ -51,11 +51,11 @@ Texts = str | tuple[str, ...] | None
 """What a criterion may ask for: one text, several of which any matches, or nothing."""
 
 
-def texts_of(value: Texts) -> tuple[str, ...]:
+def texts_of(value: str | Sequence[str] | None) -> tuple[str, ...]:
     """The texts that a criterion asks for; none where it asks for nothing."""
     if value is None:
         return ()
-    return (value,) if isinstance(value, str) else value
+    return (value,) if isinstance(value, str) else tuple(value)
 
 
 def checked_texts(
@@ -110,8 +110,8 @@ class SessionFilter(_Criteria):
     Texts are compared by their folded key and never as patterns; `search` is a literal substring of
     user, application, device, platform, address or note. Instants may be given as datetimes.
     Raises InvalidInput for a text that no session could have.
-    `key_id` is of the key that signed the present tokens. `wipe` is how far an order to remove data has come, and means revoked sessions alone. `kind` None means every kind. `ids` are whole ids or unique beginnings of one, and where there are any,
-    the others narrow them. With no criterion at all it lists everything, but revokes only with `everything`.
+    `key_id` is of the key that signed the present tokens. `wipe` is the stage of an order to remove data, and selects revoked
+    sessions alone. `kind` None selects every kind. `ids` are whole ids or unique beginnings of one; the other criteria narrow them. With no criterion at all it lists everything, but revokes only with `everything`.
     """
 
     __slots__ = ()

@@ -97,7 +97,8 @@ class Registry(Nouns):
     def verify(self, token: str, **request: Unpack[Request]) -> Session:
         """The session of a valid access token; counts as use, which moves the idle deadline of a session with a single token.
 
-        The facts of the request are those of `Request`: one that the token is bound to, or the profile has a condition about, is required.
+        The facts of the request are those of `Request`. A fact is required where the token is bound to it, or the profile has a
+        condition about it.
         Raises TokenInvalid, whose children give the reason, and whose `action` is "wipe" where the application must remove its
         data; RegistryUnavailable or IntegrityFailure when it could not be checked. A use that cannot be written is left out.
         """

@@ -13,7 +13,7 @@ from authctl import names
 from authctl.audit_chain import Verifier
 from authctl.errors import IntegrityFailure, NotFound, Refused
 from authctl.model import AuditEvent, EventFilter, texts_of
-from authctl.registry.installation import Installation
+from authctl.registry.installation import URGENT_LOCK_TIMEOUTS, Installation
 from authctl.registry.outside_head import check_identity
 from authctl.registry.sessions import resolve
 
@@ -93,7 +93,7 @@ class Audit:
             raise Refused("the audit log matches audit.head: there is nothing to accept")  # decision 79
         known = head.read()
         known_seq = known.seq if known else None
-        with self._installation.change(actor, patience=2, anchored=False) as unit:
+        with self._installation.change(actor, lock_timeouts=URGENT_LOCK_TIMEOUTS, anchored=False) as unit:
             last = unit.tx.last_event()
             ended = unit.tx.end_all(unit.now, "restored")
             unit.tx.set_restored(unit.now)

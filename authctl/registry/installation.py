@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 
+URGENT_LOCK_TIMEOUTS = 2
+"""The lock timeouts that a revocation waits for its turn, and the acceptance of an audit log."""
+
 
 class Installation:
     """A registry's store, clock and audit head, shared by the use cases."""
@@ -36,14 +39,20 @@ class Installation:
 
     @contextmanager
     def change(
-        self, actor: str | None, *, wait: bool = True, patience: int = 1, anchored: bool = True, shared: bool = False
+        self,
+        actor: str | None,
+        *,
+        wait: bool = True,
+        lock_timeouts: int = 1,
+        anchored: bool = True,
+        shared: bool = False,
     ) -> Iterator[UnitOfWork]:
         """Change the registry: the whole block and its audit events, or nothing. The instant is taken inside the lock.
 
         A `shared` change concerns one session or login: see `Store.change`.
         """
         who = actor_name(actor)
-        with self.store.change(wait=wait, patience=patience, shared=shared) as tx:
+        with self.store.change(wait=wait, lock_timeouts=lock_timeouts, shared=shared) as tx:
             clock = self.clock.now_or_earliest()
             unit = UnitOfWork(tx, self.clock.present(tx, clock), who, clock)
             yield unit

@@ -171,7 +171,10 @@ def _is_recorded(unit: UnitOfWork, key: Key) -> bool:
 
 
 def _retirable(ring: KeyRing, view: View, key_id: str, reason: str | None, now: int) -> tuple[Key, int]:
-    """The key of that id, and the number of active sessions that it signed. Raises NotFound, or Refused where it may not be retired for that reason."""
+    """The key of that id, and the number of active sessions that it signed.
+
+    Raises NotFound, or Refused where it may not be retired for that reason.
+    """
     key = ring.find(key_id.strip().lower())
     if key is None:
         raise NotFound(f"no key {names.quoted(key_id)}", "to see them: authctl keys list")

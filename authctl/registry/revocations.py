@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from authctl import names
 from authctl.errors import AuthctlError, InvalidInput, OutcomeUnknown, Refused
 from authctl.model import Session, SessionFilter, Status
-from authctl.registry.installation import Installation
+from authctl.registry.installation import URGENT_LOCK_TIMEOUTS, Installation
 from authctl.registry.sessions import FindOwner, with_whole_ids
 from authctl.registry.unit_of_work import MOST_LISTED, UnitOfWork, actor_name
 
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from authctl.registry.previews import Preview
     from authctl.store.protocol import View
 
-_LOCK_TIMEOUTS = 2
 _UNREVOKED = (Status.ACTIVE, Status.EXPIRED)
 
 
@@ -102,7 +101,7 @@ def revoke_owner(
     checked_note = names.note(note)
 
     def revoke_session() -> RevokeOutcome:
-        with installation.change(actor, patience=_LOCK_TIMEOUTS) as unit:
+        with installation.change(actor, lock_timeouts=URGENT_LOCK_TIMEOUTS) as unit:
             outcome = RevokeOutcome(None, unit.now, unit.actor, checked_note, 0, 0, 0, (), False, ())
             session = find_owner(unit.tx, token, unit.now)
             if session is None:
@@ -121,7 +120,7 @@ def _revoke_selection(
     max_affected: int | None,
     bound: Bound | None,
 ) -> tuple[SessionFilter, RevokeOutcome]:
-    with installation.change(actor, patience=_LOCK_TIMEOUTS) as unit:
+    with installation.change(actor, lock_timeouts=URGENT_LOCK_TIMEOUTS) as unit:
         whole, not_found = with_whole_ids(unit.tx, selection)
         _check_limit(unit.tx, whole, unit.now, max_affected)
         if bound is not None:

@@ -31,6 +31,6 @@ def revocation_of(deed: Deed) -> int | None:
     return deed.revocation_id if deed.criteria is None else deed.criteria.revocation.id
 
 
-def is_spared(end: Deed, living: Sequence[ImportedDetail]) -> bool:
+def is_spared(end: Deed, unended: Sequence[ImportedDetail]) -> bool:
     """Whether a session of this user was active when another user's session of the same key ended: it was not meant."""
-    return any(one.session.created_at <= end.at < one.session.ends_at for one in living)
+    return any(one.session.created_at <= end.at < one.session.ends_at for one in unended)

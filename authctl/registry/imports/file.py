@@ -128,12 +128,12 @@ class Imports:
     ) -> ImportOutcome:
         """Register the sessions of another system's export, JSON lines, JSON or a text, as the mapping reads them.
 
-        Files of `more`, are read after the first, as if all were one; each is asked for when the one before
-        was read. `taken_at` is the instant when the listing was taken, by default what the file says, or now.
-        `encoding` is for a file without a byte order mark; its default is the mapping's, or UTF-8. Importing a file again, or files that
-        overlap in any order, gives the same registry. Nothing is written before the whole file was read, nor where no row is used. Rows
-        from before a revocation, an end or a restore come under it. Raises InvalidInput when the file cannot be read, or with `strict`
-        where a row is rejected; NotFound for a profile that is not in force.
+        The files of `more` are read after the first, as if all were one; each is asked for when the one before was read. `taken_at`
+        is the instant when the listing was taken, by default what the file says, or now. `encoding` is for a file without a byte
+        order mark; its default is the mapping's, or UTF-8. Importing a file again, or files that overlap in any order, gives the same
+        registry. Nothing is written before all files were read, nor where no row is used. Rows from before a revocation, an end or a
+        restore come under it. Raises InvalidInput when a file cannot be read, or with `strict` where a row is rejected; NotFound for
+        a profile that is not in force.
         """
         who = actor_name(actor)
         staging = self._installation.store.staging()
@@ -145,8 +145,8 @@ class Imports:
             if taken_at is not None and taken_at > latest:
                 raise InvalidInput("the time of the listing is more than a day ahead")
             reading = _Reading(mapping, staging, latest, Listing(taken_at, now))
-            for file_name, one in chain([ExportFile(name, file)], more):
-                reading.read(one, file_name, encoding)
+            for file_name, export in chain([ExportFile(name, file)], more):
+                reading.read(export, file_name, encoding)
             reading.check_level()
             if strict:
                 reading.check_none_rejected()
@@ -204,27 +204,27 @@ class _Reading:
     def add(self, line: int, number: int, raw: Any) -> None:
         """Stage a row that is used, and count any."""
         self.counts.read += 1
-        meant = raw if isinstance(raw, Rejected) else self._mapping.interpret(raw, self._listing)
-        if isinstance(meant, Row) and meant.at > self._latest:
-            meant = Rejected("its time is more than a day ahead")
-        if isinstance(meant, Row):
-            meant = reject_ended(meant)
-        if isinstance(meant, Row):
-            self._add_used(line, number, meant)
+        result = raw if isinstance(raw, Rejected) else self._mapping.interpret(raw, self._listing)
+        if isinstance(result, Row) and result.at > self._latest:
+            result = Rejected("its time is more than a day ahead")
+        if isinstance(result, Row):
+            result = reject_ended(result)
+        if isinstance(result, Row):
+            self._add_used(line, number, result)
             return
         if not self.is_used and self.counts.read <= _FIRST_ROWS:
             self._below = self._below or self._mapping.rows_below(raw)
         row = NamedRow(self.files[-1], line, number)
-        if isinstance(meant, Skipped):
+        if isinstance(result, Skipped):
             self.counts.skipped += 1
             if _SKIPPED not in self._examples and not self.is_used:
                 self._examples[_SKIPPED] = f"{self._place(row)}: {self._mapping.reason_to_skip(raw)}"
             return
         self.counts.rejected += 1
         if len(self.rejections) < _MOST_NAMED:
-            self.rejections.append(row._replace(reason=meant.reason))
+            self.rejections.append(row._replace(reason=result.reason))
         if not self.is_used:
-            self._count_reason(self._place(row), meant.reason)
+            self._count_reason(self._place(row), result.reason)
 
     def _add_used(self, line: int, number: int, row: Row) -> None:
         if row.event_id is not None and self._staging.seen(row.event_id):
@@ -247,9 +247,9 @@ class _Reading:
     def remarks(self) -> tuple[RemarkOutcome, ...]:
         """What is to be said of the times of the used rows."""
         return tuple(
-            RemarkOutcome(one.value, self._remarks[one], tuple(self._remarked[one]))
-            for one in Remark
-            if self._remarks[one]
+            RemarkOutcome(remark.value, self._remarks[remark], tuple(self._remarked[remark]))
+            for remark in Remark
+            if self._remarks[remark]
         )
 
     def _place(self, row: NamedRow) -> str:
@@ -258,8 +258,8 @@ class _Reading:
     def check_level(self) -> None:
         """Raise InvalidInput where no row was used, and the rows are one level down in the document."""
         if self._below is not None and not self.is_used:
-            what = f"{self.files[0]}: the rows are one level down in the document"
-            raise InvalidInput(what, f"add this line to the mapping: rows: {self._below}")
+            message = f"{self.files[0]}: the rows are one level down in the document"
+            raise InvalidInput(message, f"add this line to the mapping: rows: {self._below}")
 
     def _count_reason(self, place: str, reason: str) -> None:
         kind = _QUOTED.sub("...", reason)
@@ -277,8 +277,8 @@ class _Reading:
         if self.rejections:
             first, count = self.rejections[0], self.counts.rejected
             more = f" (and {count - 1:,} more)" if count > 1 else ""
-            what = f"{first.file}: {first.place}: {first.reason}{more}"
-            raise InvalidInput(what, "nothing was registered; without --strict the other rows are")
+            message = f"{first.file}: {first.place}: {first.reason}{more}"
+            raise InvalidInput(message, "nothing was registered; without --strict the other rows are")
 
     def unused_because(self) -> str | None:
         """Why no row was used: the commonest reason, with an example."""

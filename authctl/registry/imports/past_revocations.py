@@ -31,7 +31,7 @@ _TEXTS = ("username", "device", "application", "platform")
 
 _TRIGRAM = 3
 
-_TOGETHER = 32
+_BLOCK_SIZE = 32
 """How many revocations without a text are passed over at once, where no session can meet them."""
 
 _AT = attrgetter("at")
@@ -155,7 +155,7 @@ class PastRevocations:
         self._by_text: defaultdict[tuple[str, str], list[Criteria]] = defaultdict(list)
         self._by_trigram: defaultdict[str, list[Criteria]] = defaultdict(list)
         others = [one for one in map(_read, revocations) if not self._add_by_text(one)]
-        self._others = [_Block.of(others[start : start + _TOGETHER]) for start in range(0, len(others), _TOGETHER)]
+        self._others = [_Block.of(others[start : start + _BLOCK_SIZE]) for start in range(0, len(others), _BLOCK_SIZE)]
         self.is_empty = not revocations
 
     def _add_by_text(self, criteria: Criteria) -> bool:
@@ -175,7 +175,7 @@ class PastRevocations:
         A text is given with its name, folded; the span is that of all sessions in question. The same revocation may come twice.
         """
         # decision 118
-        lists = [found for key in texts if (found := self._by_text.get(key))]
+        lists = [revocations for key in texts if (revocations := self._by_text.get(key))]
         if self._by_trigram:
             for _, text in texts:
                 trigrams = {text[start : start + _TRIGRAM] for start in range(len(text) - _TRIGRAM + 1)}
@@ -213,6 +213,6 @@ def _read(revocation: PastRevocation) -> Criteria:
     )
 
 
-def _folded(given: str | Iterable[str]) -> frozenset[str]:
+def _folded(texts: str | Iterable[str]) -> frozenset[str]:
     """One text of the criteria, or several of which any matches, as keys."""
-    return frozenset(map(fold, (given,) if isinstance(given, str) else given))
+    return frozenset(map(fold, (texts,) if isinstance(texts, str) else texts))

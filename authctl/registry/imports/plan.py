@@ -105,23 +105,23 @@ class Merger:
     def _add(self, staged: StagedKey, inherited: Sequence[Deed]) -> list[Deed]:
         """Plan a key; the ends that this makes for older rows of other users under the same key."""
         own, others = self._sessions_of(staged)
-        living = [one for one in own if _end(one.session) is None]
+        unended = [one for one in own if _end(one.session) is None]
         final = self._settled_until(staged, own)
         rows = sorted(((self._counts_as(row.at), row) for row in staged.rows), key=lambda pair: pair[0])
         self._plan.ahead |= {(staged.key, row.at) for counts_as, row in rows if counts_as <= final < row.at}
         fresh = [pair for pair in rows if pair[0] > final and not self._is_part_of_ended(staged, pair[1].at, own)]
-        fresh = self._without_removed(staged, fresh, is_known=bool(living))
+        fresh = self._without_removed(staged, fresh, is_known=bool(unended))
         if not fresh:
             self._plan.unchanged += 1
             return []
         registered = len(self._plan.new)
         user = self.users.get(names.fold(fresh[0][1].details["username"]))
-        inherited = [end for end in inherited if not is_spared(end, living)]
-        deeds = self._deeds_since(fresh, living, [*inherited, *self._ends_of_others(others, living)], user)
-        partition = _Partition(self, staged, fresh, living, user, deeds)
+        inherited = [end for end in inherited if not is_spared(end, unended)]
+        deeds = self._deeds_since(fresh, unended, [*inherited, *self._ends_of_others(others, unended)], user)
+        partition = _Partition(self, staged, fresh, unended, user, deeds)
         partition.plan()
         if len(self._plan.new) > registered:
-            self._say_moved(staged, fresh[0][1], others)
+            self._report_moved(staged, fresh[0][1], others)
         return partition.ends
 
     def _sessions_of(self, staged: StagedKey) -> tuple[list[ImportedDetail], list[ImportedDetail]]:
@@ -175,7 +175,7 @@ class Merger:
     def _deeds_since(
         self,
         fresh: Sequence[tuple[int, StagedRow]],
-        living: Sequence[ImportedDetail],
+        unended: Sequence[ImportedDetail],
         ends_of_others: Sequence[Deed],
         user: User | None,
     ) -> Callable[[int], Iterator[Deed]]:
@@ -186,7 +186,7 @@ class Merger:
         fixed.sort(key=instant_of_deed)
         if self.past.is_empty:
             return lambda since: (deed for deed in fixed if deed.at >= since)
-        texts, span = _all_texts(fresh, living), _span(fresh, living)
+        texts, span = _all_texts(fresh, unended), _span(fresh, unended)
 
         def deeds(since: int) -> Iterator[Deed]:
             by_criteria = (Deed(one.at, criteria=one) for one in self.past.possible(texts, since, span))
@@ -205,7 +205,7 @@ class Merger:
             yield Deed(user.password_changed_at, reason="password_changed", of_password=True)
 
     @staticmethod
-    def _ends_of_others(others: Sequence[ImportedDetail], living: Sequence[ImportedDetail]) -> Iterator[Deed]:
+    def _ends_of_others(others: Sequence[ImportedDetail], unended: Sequence[ImportedDetail]) -> Iterator[Deed]:
         """The ends of other users' sessions of the same key: rows from before tell of that session under another name."""
         for session in (one.session for one in others):
             at = _end(session)
@@ -213,10 +213,10 @@ class Merger:
                 revocation_id = session.revocation_id if session.revoked_at is not None else None
                 reason = None if revocation_id else session.ended_by
                 end = Deed(at, revocation_id=revocation_id, reason=reason, of_other=True)
-                if not is_spared(end, living):
+                if not is_spared(end, unended):
                     yield end
 
-    def _say_moved(self, staged: StagedKey, row: StagedRow, others: Sequence[ImportedDetail]) -> None:
+    def _report_moved(self, staged: StagedKey, row: StagedRow, others: Sequence[ImportedDetail]) -> None:
         key, user = staged.key_without_user, row.details["username"]
         if key is None:
             return
@@ -245,14 +245,14 @@ class _Partition:
         merger: Merger,
         staged: StagedKey,
         fresh: Sequence[tuple[int, StagedRow]],
-        living: Sequence[ImportedDetail],
+        unended: Sequence[ImportedDetail],
         user: User | None,
         deeds_since: Callable[[int], Iterator[Deed]],
     ) -> None:
         self.merger = merger
         self.staged = staged
         self.fresh = fresh
-        self.living = living
+        self.unended = unended
         self.user = user
         self.deeds_since = deeds_since
         self._since = BEFORE_ALL
@@ -263,8 +263,8 @@ class _Partition:
 
     def plan(self) -> None:
         """Plan a session for each part of the rows."""
-        created = (one.session.created_at for one in self.living)
-        for deed in self.deeds_since(min(self.fresh[0][0], *created) if self.living else self.fresh[0][0]):
+        created = (one.session.created_at for one in self.unended)
+        for deed in self.deeds_since(min(self.fresh[0][0], *created) if self.unended else self.fresh[0][0]):
             if self._next == len(self.fresh) and not self._part.rows:
                 return
             known = self._known_until(deed.at)
@@ -282,7 +282,7 @@ class _Partition:
 
     def _known_until(self, at: int | None) -> ImportedDetail | None:
         """The active session of the key that was created since the last parting, up to an instant where one is given."""
-        created = [one for one in self.living if self._since < one.session.created_at]
+        created = [one for one in self.unended if self._since < one.session.created_at]
         return next((one for one in reversed(created) if at is None or one.session.created_at <= at), None)
 
     def _take_rows(self, until: int | None, known: ImportedDetail | None) -> None:
@@ -339,17 +339,17 @@ class _Partition:
         self.ends.append(Deed(revoking.at, revocation_id=revocation_of(revoking), of_other=True))
 
 
-def _span(fresh: Sequence[tuple[int, StagedRow]], living: Sequence[ImportedDetail]) -> Span:
+def _span(fresh: Sequence[tuple[int, StagedRow]], unended: Sequence[ImportedDetail]) -> Span:
     """The span of all sessions that the rows of a key make, and of those that are known of it."""
     instants = [row.at for _, row in fresh]
-    instants += [at for one in living for at in (one.session.created_at, one.session.last_used_at)]
+    instants += [at for one in unended for at in (one.session.created_at, one.session.last_used_at)]
     return Span(min(instants), max(instants))
 
 
-def _all_texts(fresh: Sequence[tuple[int, StagedRow]], living: Sequence[ImportedDetail]) -> Iterable[tuple[str, str]]:
+def _all_texts(fresh: Sequence[tuple[int, StagedRow]], unended: Sequence[ImportedDetail]) -> Iterable[tuple[str, str]]:
     """Every text by which criteria may be met by the rows of a key, or by what is known of it, with its name."""
     rows = [row.details for _, row in fresh]
-    rows += [{name: getattr(one.session, name) for name in MATCHED} for one in living]
+    rows += [{name: getattr(one.session, name) for name in MATCHED} for one in unended]
     return {(name, comparable(row[name])) for row in rows for name, comparable in MATCHED.items() if row.get(name)}
 
 

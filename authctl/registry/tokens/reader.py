@@ -1,4 +1,4 @@
-"""What tokens say, and whose they are: the key ring, read when the first one comes.
+"""Tokens to claims, and claims to sessions, by the key ring, which is read for the first token.
 
 See docs/glossary.md#key-ring.
 """
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from authctl.store.protocol import View
 
 FRESH_SECONDS = 0.01
-"""How long a key ring is gone by before its file is looked at again; who retires a key ends its sessions in the registry."""
+"""How long a key ring is used before its file is checked again. A retired key's sessions are ended in the registry at once."""
 
 
 class TokenReader:
-    """Turns tokens into claims; reads the key ring when the first one comes."""
+    """Reads the claims of tokens; the key ring is read for the first one."""
 
     def __init__(self, installation: Installation) -> None:
         self.installation = installation
@@ -43,9 +43,9 @@ class TokenReader:
         return self._mint
 
     def claims(self, token: str) -> Claims:
-        """What a token says, by the key ring as it stood a moment ago; a key that is new since is looked for.
+        """The claims of a token, by the key ring of a moment ago; a key that is not in it is looked for in the file.
 
-        Raises TokenUnknown, or as `keys.load`.
+        Raises TokenUnknown, or as `key_ring.load`.
         """
         # decision 99
         if self._mint is not None and monotonic() < self._fresh_until:

@@ -1,7 +1,7 @@
 """Orders to remove an application's data: when they were delivered, and that they were carried out.
 
 Mimecast: a revoked application is signed out and removes its data at its next contact. The order is part of every
-refusal until it is acknowledged (`judging.check_alive`); here it is recorded.
+refusal until it is acknowledged (`checks.check_alive`); here it is recorded.
 
 See docs/glossary.md#wipe.
 """

@@ -20,7 +20,8 @@ _SESSION = (
     " s.user_agent, s.kind, s.profile, s.signed_in_with, s.referrer, s.created_at, s.last_used_at, s.slid_at,"
     " s.use_due_at, s.idle_expires_at, s.absolute_expires_at, s.fixed_expires_at, s.expires_at, {end},"
     " s.ended_at, s.ended_reason, s.tokens, s.sealed, s.bound_to, s.generation, s.refreshed_at, s.access_expires_at,"
-    " {access_end}, s.key_id, s.has_conditions, s.wipe_on_revoke, s.wipe_delivered_at, s.wipe_acknowledged_at, s.revocation_id, r.at, r.actor, r.note, {now}"
+    " {access_end}, s.key_id, s.has_conditions, s.wipe_on_revoke, s.wipe_delivered_at, s.wipe_acknowledged_at,"
+    " s.revocation_id, r.at, r.actor, r.note, {now}"
 )
 CONTINUITY = "id, profile, started_at, ends_at, actor, note, ended_by, end_note"
 LOGIN = "profile, username, authenticator, authenticated_at, last_used_at, key_id, salt, verifier"

@@ -32,8 +32,8 @@ def file_system(path: Path) -> Health:
     """The file system that the registry lies on; a write-ahead log needs shared memory, which no network offers."""
     kind = _kind_of_file_system(path)
     if kind in _NETWORKED:
-        what = f"{path} is on a network file system ({kind}), where SQLite's write-ahead log does not work"
-        return Health(ok=False, found=what, hint="move the registry to a local disk")
+        message = f"{path} is on a network file system ({kind}), where SQLite's write-ahead log does not work"
+        return Health(ok=False, found=message, hint="move the registry to a local disk")
     return Health(ok=True, found=kind or "not known")
 
 

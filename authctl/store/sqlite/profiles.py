@@ -94,7 +94,8 @@ class ProfilesWriter(Writer):
         # decisions 47 and 53: the row of a session has both rules, so that `verify` reads no profile
         wanted = {fold(p.name): [int(bool(p.conditions)), int(p.on_revoke is OnRevoke.WIPE)] for p in profiles}
         sql = (
-            "UPDATE sessions AS s INDEXED BY sessions_by_revocation SET (has_conditions, wipe_on_revoke) = (new.has_conditions, new.wipe_on_revoke)"
+            "UPDATE sessions AS s INDEXED BY sessions_by_revocation"
+            " SET (has_conditions, wipe_on_revoke) = (new.has_conditions, new.wipe_on_revoke)"
             " FROM (SELECT key, json_extract(value, '$[0]') AS has_conditions, json_extract(value, '$[1]') AS wipe_on_revoke"
             f" FROM json_each(:wanted)) AS new WHERE s.revocation_id = {OPEN} AND s.profile_key = new.key"
             " AND s.secret_hash IS NOT NULL AND (s.has_conditions, s.wipe_on_revoke) IS NOT (new.has_conditions, new.wipe_on_revoke)"

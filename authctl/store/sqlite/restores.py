@@ -78,8 +78,8 @@ class SqliteDraft:
         """Make the copy ready, with the registry that it replaces attached to its connection."""
         with self.store.change() as tx:
             if present.registry_id() != tx.registry_id():
-                what = f"{self._backup} is a backup of another registry"
-                raise Refused(what, "to use it all the same, move the present one away")
+                message = f"{self._backup} is a backup of another registry"
+                raise Refused(message, "to use it all the same, move the present one away")
             continue_numbers(tx, present)
         with self.store.exclusively() as connection:
             connection.execute(f"ATTACH DATABASE ? AS {SCHEMA}", (file_uri(resolved(self._path), "mode=ro"),))

@@ -20,8 +20,10 @@ def _translated_errors() -> Iterator[None]:
     try:
         yield
     except sqlite3.OperationalError as error:
-        what = f"the rows of the import cannot be kept in a temporary file: {error}"
-        raise RegistryUnavailable(what, "where there is room: SQLITE_TMPDIR=DIR authctl sessions import ...") from error
+        message = f"the rows of the import cannot be kept in a temporary file: {error}"
+        raise RegistryUnavailable(
+            message, "where there is room: SQLITE_TMPDIR=DIR authctl sessions import ..."
+        ) from error
 
 
 class SqliteStaging:

@@ -91,7 +91,7 @@ class SqliteStore:
 
     @contextmanager
     def change(
-        self, *, wait: bool = True, patience: int = 1, synced: bool = True, shared: bool = False
+        self, *, wait: bool = True, lock_timeouts: int = 1, synced: bool = True, shared: bool = False
     ) -> "Iterator[SqliteChange]":
         del shared  # SQLite has one writer at a time
         self._check_usable()
@@ -104,7 +104,7 @@ class SqliteStore:
                 self._check_usable()  # it may have been closed while this thread waited
                 connection = self._writer.with_pragma("synchronous", SYNC_EACH_COMMIT if synced else SYNC_LATER)
                 try:  # a signal during the wait is raised once the transaction has begun
-                    self._begin(connections.LOCK_TIMEOUT_SECONDS * patience if wait else _NO_WAIT_SECONDS)
+                    self._begin(connections.LOCK_TIMEOUT_SECONDS * lock_timeouts if wait else _NO_WAIT_SECONDS)
                     yield SqliteChange(connection)
                     connection.execute("COMMIT")
                     self._limit_log(_LOG_TIMEOUT_SECONDS if wait else _SHORT_TIMEOUT_SECONDS)
