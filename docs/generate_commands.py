@@ -21,8 +21,8 @@ codes and formats: [below](#everywhere).
 - A session id may be abbreviated to any unique beginning of six characters or more.
 - Times: `2026-11-01` (midnight UTC), RFC 3339, or an age: `90s`, `30m`, `36h`, `7d`, `2w`, `6 months`, `1 year`. `m` is minutes, `mo`
   months; a capital `M` alone is refused. An age counts back from now (`--created-since`, `--created-before`, `--used-since`,
-  `--unused-for`, and `--since` and `--until` of `audit list`). It counts ahead for `--expires-before`, and for `--until` of
-  `continuity start`.
+  `--unused-for`, `--taken-at`, and `--since` and `--until` of `audit list`). It counts ahead for `--expires-before`, and for
+  `--until` of `continuity start`.
 - Filter options can be given several times, and any of the values matches: `--user`, `--application`, `--device`, `--platform`,
   `--profile`, `--status`, and `--actor`, `--action`, `--session` of `audit list`. Filters of different names combine (and). Every
   other option that takes a value is refused (2) when it is given twice with different values. Flags can be repeated.
