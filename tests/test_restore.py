@@ -982,6 +982,8 @@ with Registry.open(sys.argv[1]) as registry:
     print("ready", flush=True)
     sys.stdin.readline()
     for number in range(int(sys.argv[2]), 10_000, 2):
+        if number in (80, 81):
+            sys.stdin.readline()
         user = f"user{number}"
         if not registry.count(SessionFilter(username=user)):
             break
@@ -1010,6 +1012,10 @@ def test_no_acknowledged_deed_is_undone_by_a_restore_among_others(
         while any(process.poll() is None for process in processes):
             restore(place, tmp_path / "copy.db", note="disk failed")
             restored += 1
+            if restored == 1:  # the second half waits for it, so that each half has a restore
+                for process in processes:
+                    process.stdin.write("\n")
+                    process.stdin.flush()
         said = [line.split() for process in processes for line in process.communicate()[0].splitlines()]
         assert restored > 1
         assert len(said) == 320
