@@ -205,6 +205,15 @@ def test_rows_one_level_down_are_recognised(installed: Authctl, tmp_path: Path, 
     assert installed(*command, "-o", "json").json["registered"] == 1
 
 
+def test_rows_that_name_a_user_are_where_they_should_be(installed: Authctl, tmp_path: Path):
+    """A row that is rejected for another reason than its user is no wrapper, whatever it contains."""
+    inner = [{"user": "bob", "time": TIME, "device": "BOBPC"}]
+    (tmp_path / "export.json").write_text(json.dumps({"user": "alice", "device": "AL-PC", "time": "?", "former": inner}))
+    (tmp_path / "map.yaml").write_text(PLAIN)
+    ran = installed("sessions", "import", str(tmp_path / "export.json"), "--map", str(tmp_path / "map.yaml"))
+    assert (ran.code, "one level down" in ran.err, "at is not a time" in ran.err) == (3, False, True)
+
+
 one_row = st.fixed_dictionaries(
     {"user": st.sampled_from(["alice", "bob"]), "time": st.just(TIME), "device": st.text(max_size=3) | st.none()}
 )
@@ -788,9 +797,9 @@ FIELDS = "fields: {username: u, at: t}\nkey: [username]\n"
         (f"columns: [u, u, t]\ndelimiter: tab\n{FIELDS}", "map.yaml:1:10: 'columns': write a list of texts, each once"),
         (f"columns: []\ndelimiter: tab\n{FIELDS}", "map.yaml:1:10: 'columns' must not be empty"),
         (f"columns: [t]\ndelimiter: tab\n{FIELDS}", "map.yaml:1:10: no column 'u' for username; 'columns' has 't'"),
-        (f"delimiter: ab\n{FIELDS}", "map.yaml:1:12: 'delimiter': write one sign"),
-        (f"delimiter: 'a'\n{FIELDS}", "map.yaml:1:12: 'delimiter': write one sign"),
-        (f"delimiter: '\"'\n{FIELDS}", "map.yaml:1:12: 'delimiter': write one sign"),
+        (f"delimiter: ab\n{FIELDS}", "map.yaml:1:12: 'delimiter': write one character"),
+        (f"delimiter: 'a'\n{FIELDS}", "map.yaml:1:12: 'delimiter': write one character"),
+        (f"delimiter: '\"'\n{FIELDS}", "map.yaml:1:12: 'delimiter': write one character"),
         (f"timezone: Mars\n{FIELDS}", "map.yaml:1:11: 'timezone': no such time zone: 'Mars'"),
         (f"timezone: ../etc/passwd\n{FIELDS}", "map.yaml:1:11: 'timezone': no such time zone: '../etc/passwd'"),
         (f"timezone: Europe\n{FIELDS}", "map.yaml:1:11: 'timezone': no such time zone: 'Europe'"),
@@ -840,6 +849,9 @@ FIELDS = "fields: {username: u, at: t}\nkey: [username]\n"
             "map.yaml:1:27: 'at': {taken: true} stands alone",
         ),
         ("fields: {username: u, at: {taken: false}}\nkey: [username]", "map.yaml:1:27: 'at': write {taken: true}"),
+        ("fields: {username: u, at: {taken: 1}}\nkey: [username]", "map.yaml:1:27: 'at': write {taken: true}"),
+        ("fields: {username: {path: []}, at: t}\nkey: [username]", "map.yaml:1:27: 'path': write a path into the row"),
+        ("fields: {username: {path: ['']}, at: t}\nkey: [username]", "map.yaml:1:27: 'path': write a path into the row"),
         ("fields: {username: u, at: []}\nkey: [username]", "map.yaml:1:27: "),
         (
             "fields: {username: u, at: [t, {path: s, format: nope}]}\nkey: [username]",

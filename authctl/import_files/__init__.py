@@ -40,10 +40,10 @@ def read(file: BinaryIO, name: str, encoding: str | None = None, layout: Layout 
     codec = encodings.encoding_of(head, codec)
     begins = encodings.first_text(head, codec)
     _check_is_text(begins, name)
-    sign, is_text = begins.lstrip()[:1], bool(layout.columns or layout.delimiter)
-    if layout.rows is not None and sign not in ("", "{", "["):
+    character, is_text = begins.lstrip()[:1], bool(layout.columns or layout.delimiter)
+    if layout.rows is not None and character not in ("", "{", "["):
         raise InvalidInput(f"{name}: no JSON, and the mapping asks for rows at {quoted(layout.rows.text)}")
-    if not is_text and sign and (sign == "[" or layout.rows is not None):
+    if not is_text and character and (character == "[" or layout.rows is not None):
         return Export(documents(JsonText(encodings.pieces(file, name, codec), name), layout))
     return _by_lines(encodings.lines(file, name, codec), name, layout, is_text=is_text)
 

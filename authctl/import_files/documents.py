@@ -21,10 +21,10 @@ Rows = Generator[tuple[int, Any], None, bool]
 
 def documents(text: JsonText, layout: Layout) -> Iterator[tuple[int, Any]]:
     """The rows of every document in a text. Raises InvalidInput where the text is not JSON, or has no such rows."""
-    while sign := text.next_sign():
+    while character := text.next_character():
         if layout.rows is not None:
             yield from _placed(text, layout.rows, needs_document=layout.needs_document)
-        elif sign == "[":
+        elif character == "[":
             for _ in text.elements():
                 yield _next_row(text)
         else:
@@ -32,7 +32,7 @@ def documents(text: JsonText, layout: Layout) -> Iterator[tuple[int, Any]]:
 
 
 def _next_row(text: JsonText) -> tuple[int, Any]:
-    text.next_sign()
+    text.next_character()
     return text.line, text.value()
 
 
@@ -57,23 +57,23 @@ class _Walk:
 
     def rows(self, done: int, stops: Stops) -> Rows:
         """The rows that the steps after the first `done` lead to."""
-        sign = self._text.next_sign()
+        character = self._text.next_character()
         if done == len(self._steps):
-            if sign != "[" or (self._steps and self._steps[-1].kind is Kind.EVERY):
+            if character != "[" or (self._steps and self._steps[-1].kind is Kind.EVERY):
                 yield self._row(stops)
             else:  # a list at the end of the path is a list of rows
                 for position in self._text.elements():
                     yield self._row((*stops, Stop(position, is_element=True)))
             return True
-        if sign == "{":
+        if character == "{":
             return (yield from self._members(done, stops))
-        if sign == "[":
+        if character == "[":
             return (yield from self._elements(done, stops))
         return self._text.value() is None
 
     def _row(self, stops: Stops) -> tuple[int, PlacedRow]:
-        self._text.next_sign()
-        return self._text.line, PlacedRow(self._text.value(), stops, self._document)
+        line, value = _next_row(self._text)
+        return line, PlacedRow(value, stops, self._document)
 
     def _members(self, done: int, stops: Stops) -> Rows:
         step, is_there = self._steps[done], self._steps[done].kind is Kind.EVERY

@@ -18,7 +18,7 @@ _PIECE = 64 * 1024
 _OPEN = "Unterminated string"
 _LONGEST_WORD = 64
 """Characters from the place of a fault to the end of what was read, within which more text may mend it."""
-_LONGEST_SIGN = 3
+_LONGEST_NUMBER_END = 3
 """Characters after a number that can still belong to it once its beginning is complete: `e+5`."""
 
 
@@ -41,7 +41,7 @@ class JsonText:
         self._counted = self._place
         return self._line
 
-    def next_sign(self) -> str:
+    def next_character(self) -> str:
         """The next character that is no white space; empty at the end."""
         while True:
             self._place = _BLANKS.match(self._text, self._place).end()  # type: ignore[union-attr]
@@ -52,7 +52,7 @@ class JsonText:
 
     def value(self, longest: int = LONGEST_LINE, *, stays: bool = False) -> Any:
         """The next value, decoded; with `stays` the place stays before it. Raises InvalidInput for one beyond `longest`."""
-        self.next_sign()
+        self.next_character()
         while True:
             fault, value, end = self._decoded()
             if fault is None and end - self._place <= longest and (self._is_whole or not self._may_go_on(value, end)):
@@ -81,7 +81,7 @@ class JsonText:
 
     def _may_go_on(self, value: Any, end: int) -> bool:
         """Whether the value may be the beginning of a longer one: a number at the end of what was read."""
-        return isinstance(value, int | float) and len(self._text) - end <= _LONGEST_SIGN
+        return isinstance(value, int | float) and len(self._text) - end <= _LONGEST_NUMBER_END
 
     def members(self) -> Iterator[str]:
         """The names of the next object; each value must be read or skipped before the next name is asked for."""
@@ -93,46 +93,46 @@ class JsonText:
         yield from self._parts("]", lambda: next(count))
 
     def _parts(self, closing: str, name: Callable[[], Any]) -> Iterator[Any]:
-        self.next_sign()
+        self.next_character()
         self._place += 1
-        if self.next_sign() == closing:
+        if self.next_character() == closing:
             self._place += 1
             return
         while True:
             yield name()
-            sign = self.next_sign()
-            if sign not in (",", closing) or not sign:
+            character = self.next_character()
+            if character not in (",", closing) or not character:
                 raise self.fault(f"Expecting ',' or '{closing}'")
             self._place += 1
-            if sign == closing:
+            if character == closing:
                 return
 
     def _member_name(self) -> str:
-        if self.next_sign() != '"':
+        if self.next_character() != '"':
             raise self.fault("Expecting property name enclosed in double quotes")
         name = str(self.value())
-        if self.next_sign() != ":":
+        if self.next_character() != ":":
             raise self.fault("Expecting ':' delimiter")
         self._place += 1
         return name
 
     def skip(self) -> None:
         """Pass over the next value, whatever its size."""
-        sign = self.next_sign()
-        if sign not in ("{", "["):
+        character = self.next_character()
+        if character not in ("{", "["):
             self.value()
             return
         try:
-            for _ in self.members() if sign == "{" else self.elements():
+            for _ in self.members() if character == "{" else self.elements():
                 self.skip()
         except RecursionError:
             raise InvalidInput(f"{self.name}: nested too deeply") from None
 
     def fault(self, problem: str, place: int | None = None) -> InvalidInput:
         """An error at the present place of the text, or at another one ahead of it."""
-        sign = self.next_sign() if place is None else ""
+        character = self.next_character() if place is None else ""
         at = self._place if place is None else place
-        if (not sign and not self._text[at:].strip()) or problem.startswith(_OPEN):
+        if (not character and not self._text[at:].strip()) or problem.startswith(_OPEN):
             problem = "the file breaks off"
         line = self.line + self._text.count("\n", self._counted, at)
         return InvalidInput(f"{self.name}: neither JSON lines nor JSON: line {line}: {problem}")

@@ -1,4 +1,4 @@
-"""Texts with columns: CSV as RFC 4180 has it, and lines that a sign or white space parts."""
+"""Texts with columns: CSV as RFC 4180 has it, and lines divided by a character or by white space."""
 
 import csv
 import re

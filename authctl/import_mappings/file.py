@@ -33,7 +33,7 @@ def _path_or_none(value: Any) -> Any:
 
 def _paths(value: Any) -> list[Any]:
     listed = value if isinstance(value, list) else [value]
-    if not listed or not all(isinstance(one, str) and one.strip() for one in listed):
+    if not listed:
         raise invalid(_WRITE_PATHS)
     return [_path(one) for one in listed]
 
@@ -74,7 +74,7 @@ def _rows(value: Any) -> Any:
 def _delimiter(value: Any) -> Any:
     word = _WORDS.get(value, value) if isinstance(value, str) else None
     if not isinstance(word, str) or (word != _WHITESPACE and (len(word) != 1 or word in '"\r\n\0' or word.isalnum())):
-        raise invalid("write one sign, or tab, space, comma, semicolon or whitespace")
+        raise invalid("write one character, or tab, space, comma, semicolon or whitespace")
     return word
 
 
@@ -97,6 +97,8 @@ def _key_part(value: Any) -> Any:
 
 PathText = Annotated[Any, BeforeValidator(_path)]
 PathTexts = Annotated[list[Any], BeforeValidator(_paths)]
+Separator = Annotated[str, Field(min_length=1)]
+TimeFormat = Annotated[str, BeforeValidator(_format)]
 Where = dict[PathText, Annotated[Any, BeforeValidator(_condition)]]
 KeyPart = Annotated[Any, BeforeValidator(_key_part)]
 
@@ -106,8 +108,8 @@ class Source(Strict):
 
     path: PathTexts | None = None
     value: str | None = None
-    before: Annotated[str, Field(min_length=1)] | None = None
-    after: Annotated[str, Field(min_length=1)] | None = None
+    before: Separator | None = None
+    after: Separator | None = None
 
     @model_validator(mode="after")
     def _one(self) -> "Source":
@@ -122,9 +124,9 @@ class TimeSource(Strict):
     """Where a time is: at a path, with its format."""
 
     path: PathTexts
-    format: Annotated[str | None, BeforeValidator(_format)] = None
-    before: Annotated[str, Field(min_length=1)] | None = None
-    after: Annotated[str, Field(min_length=1)] | None = None
+    format: TimeFormat | None = None
+    before: Separator | None = None
+    after: Separator | None = None
 
 
 def _times_or_listing(value: Any) -> Any:
@@ -144,9 +146,9 @@ class EndSource(Strict):
     """Where the end of a session is: a time at a path, or the time of the row where conditions hold."""
 
     path: PathTexts | None = None
-    format: Annotated[str | None, BeforeValidator(_format)] = None
-    before: Annotated[str, Field(min_length=1)] | None = None
-    after: Annotated[str, Field(min_length=1)] | None = None
+    format: TimeFormat | None = None
+    before: Separator | None = None
+    after: Separator | None = None
     where: Where = Field(default_factory=dict)
 
     @model_validator(mode="after")

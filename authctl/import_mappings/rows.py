@@ -185,8 +185,6 @@ class Mapping:
                     ended_at = self._first_instant(row, place, "ended_at", end.moments, taken_at, remarks)
                     if ended_at is None:
                         continue
-            if ended_at is None:
-                raise Unusable("the time is blank")
             reason = first_text(row, place, self._ended_reason, self._blank) or "signed_out"
             if reason not in REASONS:
                 raise Unusable(f"ended_reason is no reason of a session: {names.quoted(reason)}")
