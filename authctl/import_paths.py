@@ -105,7 +105,7 @@ class Path:
         return bool(self.most_outs or self.is_key or any(s.inner is not None and s.inner.is_key for s in self.steps))
 
     def at(self, row: Any, place: PlacedRow | None = None, blank: Container[str] = ()) -> Any:
-        """The value at this path of a row; None where there is none. A name that the row has as it stands comes first."""
+        """The value at this path of a row; None where there is none. A field of the row whose name is the whole path comes first."""
         if isinstance(row, dict):
             if self.text in row:
                 return row[self.text]
@@ -186,7 +186,7 @@ def _next(value: Any, step: Step) -> Any:
 
 
 def _named(value: Any, name: str) -> Any:
-    """What stands under a name of an object, or at a position of a list; the name is taken as it is."""
+    """The value of a name in an object, or of a position in a list; the name is taken as it is."""
     if isinstance(value, dict):
         return value.get(name)
     position = as_position(name) if isinstance(value, list) else None

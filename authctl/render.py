@@ -31,7 +31,7 @@ class Shape(NamedTuple):
     fields: tuple[str, ...]
     columns: tuple[str, ...]
     nothing: str
-    """What is said where there is none."""
+    """The message for an empty list."""
 
 
 def _shape(fields: str, columns: str, nothing: str = "nothing is listed") -> Shape:

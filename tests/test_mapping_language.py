@@ -208,7 +208,9 @@ def test_rows_one_level_down_are_recognised(installed: Authctl, tmp_path: Path, 
 def test_rows_that_name_a_user_are_where_they_should_be(installed: Authctl, tmp_path: Path):
     """A row that is rejected for another reason than its user is no wrapper, whatever it contains."""
     inner = [{"user": "bob", "time": TIME, "device": "BOBPC"}]
-    (tmp_path / "export.json").write_text(json.dumps({"user": "alice", "device": "AL-PC", "time": "?", "former": inner}))
+    (tmp_path / "export.json").write_text(
+        json.dumps({"user": "alice", "device": "AL-PC", "time": "?", "former": inner})
+    )
     (tmp_path / "map.yaml").write_text(PLAIN)
     ran = installed("sessions", "import", str(tmp_path / "export.json"), "--map", str(tmp_path / "map.yaml"))
     assert (ran.code, "one level down" in ran.err, "at is not a time" in ran.err) == (3, False, True)
@@ -851,7 +853,10 @@ FIELDS = "fields: {username: u, at: t}\nkey: [username]\n"
         ("fields: {username: u, at: {taken: false}}\nkey: [username]", "map.yaml:1:27: 'at': write {taken: true}"),
         ("fields: {username: u, at: {taken: 1}}\nkey: [username]", "map.yaml:1:27: 'at': write {taken: true}"),
         ("fields: {username: {path: []}, at: t}\nkey: [username]", "map.yaml:1:27: 'path': write a path into the row"),
-        ("fields: {username: {path: ['']}, at: t}\nkey: [username]", "map.yaml:1:27: 'path': write a path into the row"),
+        (
+            "fields: {username: {path: ['']}, at: t}\nkey: [username]",
+            "map.yaml:1:27: 'path': write a path into the row",
+        ),
         ("fields: {username: u, at: []}\nkey: [username]", "map.yaml:1:27: "),
         (
             "fields: {username: u, at: [t, {path: s, format: nope}]}\nkey: [username]",

@@ -90,7 +90,7 @@ class Cli:
         return bool(first)
 
     def show_rows(self, records: Iterable[Record], shape: Shape) -> None:
-        """Print rows on standard output, where it is said elsewhere that there are none."""
+        """Print rows on standard output, without a message if there are none: for callers that report it themselves."""
         with _printing() as out:
             render.many(out, records, shape, self.form_or_table, terminal=self.on_terminal)
 
@@ -251,7 +251,7 @@ class Cli:
 
     @contextmanager
     def progress_told(self, text: str, of: str) -> "Iterator[Progress]":
-        """The same for work that an interruption leaves half way: then how far it came is said."""
+        """The same for work that an interruption leaves half done: the error then tells how far it came."""
         last = (0, 0)
 
         def tell(done: int, total: int) -> None:

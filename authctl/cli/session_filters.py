@@ -128,7 +128,7 @@ def warn_of_unknown(cli: Cli, users: Sequence[str]) -> None:
 
 
 def unknown_names(cli: Cli, users: Sequence[str]) -> Iterator[str]:
-    """What is to be said of names of which no session is in the registry: a line each with the nearest names, ten at most."""
+    """The warnings about user names without a session in the registry: a line for each, with the nearest names, ten at most."""
     from authctl.registry.unknown_users import nearest_in_words
 
     unknown = cli.registry.users.unknown(users) if users else []

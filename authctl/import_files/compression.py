@@ -46,7 +46,7 @@ class _Rewound(RawIOBase):
 
 
 class _Gzip(RawIOBase):
-    """What a gzip file holds; its damage is our own error."""
+    """The content of a gzip file. Raises InvalidInput for a damaged one."""
 
     def __init__(self, file: BinaryIO, name: str) -> None:
         import gzip

@@ -29,7 +29,7 @@ class Row(NamedTuple):
     key_without_user: bytes | None = None
     """The digest of the key as the mapping gives it, where that does not name the user."""
     remarks: tuple[Remark, ...] = ()
-    """What is to be said of its times."""
+    """The remarks on its times."""
     created_at: int | None = None
     """When the session began, where the row says it."""
     ended_at: int | None = None

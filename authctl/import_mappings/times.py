@@ -45,7 +45,7 @@ _NO_TIME = timedelta(0)
 
 
 class Remark(Enum):
-    """What is said of times that were not taken as they stand."""
+    """Remarks on times that were not taken as they are written."""
 
     BLANK = "a time of 0 or of the years 1, 1601 or 1970 was counted as blank"
     NEVER = "a time of the year 9999 or later was counted as never"
@@ -54,7 +54,7 @@ class Remark(Enum):
 
 
 class Time(NamedTuple):
-    """The instant that a text gives, None where it stands for none, and what is to be said of it."""
+    """The instant that a text gives, or None if the text means no time, with a remark if there is one."""
 
     at: int | None
     remark: Remark | None = None

@@ -105,7 +105,7 @@ def value_at(path: Path, before: str | None = None, after: str | None = None) ->
 
 
 def _part(text: str, value: Value) -> str:
-    """What stands after a text, and before another; all of it where the other is not there."""
+    """The part after `after` and before `before`: nothing if `after` is missing, up to the end if `before` is."""
     if value.after is not None:
         text = text.partition(value.after)[2]
     return text if value.before is None else text.partition(value.before)[0]

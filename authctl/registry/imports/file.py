@@ -31,7 +31,7 @@ _MOST_REMARKED = 20
 _FIRST_ROWS = 100
 """Rows that are looked at for rows one level down, while none was used."""
 _FILE_SHIFT = 40
-"""A staged line has the number of its file above so many bits."""
+"""The place of a staged row is one integer: the number of its line in so many low bits, the number of its file above them."""
 _SKIPPED = "skipped by where"
 _QUOTED = re.compile(r"'[^']*'")
 
@@ -48,14 +48,14 @@ class RowCounts:
 
 
 class ExportFile(NamedTuple):
-    """A file of an export, and what it is called in messages."""
+    """A file of an export, and its name in messages."""
 
     name: str
     file: BinaryIO
 
 
 class NamedRow(NamedTuple):
-    """A row of a file, and what is said of it."""
+    """A row of a file that is reported, and why."""
 
     file: str
     line: int
@@ -65,12 +65,12 @@ class NamedRow(NamedTuple):
 
     @property
     def place(self) -> str:
-        """Where it stands, in words; the row is named where lines do not tell it."""
+        """Its place in words: the line, and the number of the row if that is another."""
         return f"line {self.line}" if self.row in (None, self.line) else f"line {self.line}, row {self.row}"
 
 
 class RemarkOutcome(NamedTuple):
-    """What is to be said of the times of some rows."""
+    """A remark on the times of some rows."""
 
     remark: str
     total: int
@@ -240,12 +240,12 @@ class _Reading:
         self._staging.add(place, row.key, row.at, row.details, row.key_without_user)
 
     def staged_row(self, place: int, text: str) -> NamedRow:
-        """The row that was staged with a place, and what is said of it."""
+        """The report of the row that was staged with a place."""
         file, line = divmod(place, 1 << _FILE_SHIFT)
         return NamedRow(self.files[file], line, None, text)
 
     def remarks(self) -> tuple[RemarkOutcome, ...]:
-        """What is to be said of the times of the used rows."""
+        """The remarks on the times of the used rows."""
         return tuple(
             RemarkOutcome(remark.value, self._remarks[remark], tuple(self._remarked[remark]))
             for remark in Remark

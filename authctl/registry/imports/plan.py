@@ -146,14 +146,14 @@ class Merger:
         return max((end for end in ends if end is not None), default=BEFORE_ALL)
 
     def _is_part_of_ended(self, staged: StagedKey, at: int, own: Iterable[ImportedDetail]) -> bool:
-        """Whether a row changes nothing though it is of later: its session had a clock that was ahead, and is over."""
+        """Whether a row after the end changes nothing all the same: it belongs to a session that is over and had a clock ahead of ours."""
         ended = (one.session for one in own if _end(one.session) is not None)
         return (staged.key, at) in self.ahead or any(one.created_at <= at <= one.last_used_at for one in ended)
 
     def _without_removed(
         self, staged: StagedKey, fresh: list[tuple[int, StagedRow]], *, is_known: bool
     ) -> list[tuple[int, StagedRow]]:
-        """The rows without those from before the end of another user's session of the same key that was removed; these are said."""
+        """The rows after the end of another user's session of the same key that was removed. The earlier ones are reported."""
         end = self.finals_without_user.get(staged.key_without_user or b"")
         if end is None or is_known:
             return fresh
