@@ -288,7 +288,7 @@ def test_the_latest_instant_of_each_imported_key_is_kept(
     registry: Registry, copied: Callable, put_back: Restore, home: Path
 ):
     """Up to which the rows of the key change nothing, since its sessions were removed."""
-    finals = "INSERT INTO imported_finals (key, at) VALUES (?, ?)"
+    finals = "INSERT INTO imported_finals (key, source_key, created_at, at, without_user) VALUES (?, '', -1, ?, 0)"
     with closing(sqlite3.connect(home / "registry.db")) as connection, connection:
         connection.executemany(finals, [(b"a", 5), (b"b", 5), (b"c", 5)])
     copy = copied(registry)

@@ -20,8 +20,10 @@ from authctl.cli.session_filters import (
     RefusedWipe,
     RevokedKind,
     Search,
+    Source,
     Statuses,
     UnusedFor,
+    UsedAfterEnd,
     UsedSince,
     User,
     check_found,
@@ -51,6 +53,8 @@ def revoke(
     profile: ProfileName = None,
     kind: RevokedKind = None,
     search: Search = None,
+    source: Source = None,
+    used_after_end: UsedAfterEnd = False,
     created_since: CreatedSince = None,
     created_before: CreatedBefore = None,
     used_since: UsedSince = None,
@@ -83,9 +87,14 @@ def revoke(
     texts: dict[str, Any] = {"status": status, "kind": kind or KindChoice.ALL, "search": search, "wipe": wipe}
     texts |= {"user": user, "application": application, "device": device, "platform": platform, "profile": profile}
     texts |= {"created_since": created_since, "created_before": created_before, "used_since": used_since}
-    texts |= {"unused_for": unused_for, "expires_before": expires_before}
+    texts |= {"unused_for": unused_for, "expires_before": expires_before, "source": source}
     selection = read_session_filter(
-        texts, cli.registry.now(), ids=targets.ids, except_ids=tuple(excepted or ()), everything=everything
+        texts,
+        cli.registry.now(),
+        ids=targets.ids,
+        except_ids=tuple(excepted or ()),
+        everything=everything,
+        used_after_end=used_after_end,
     )
     check_target(selection)
     may_ask = "-" not in (ids or ())

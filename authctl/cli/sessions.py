@@ -1,13 +1,14 @@
 """`authctl sessions`: list, show, import, end."""
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from authctl import records, render
 from authctl.cli.context import counted, start
-from authctl.cli.options import Actor, DryRun, Limit, Output, Quiet
+from authctl.cli.options import LARGEST, Actor, DryRun, Limit, Output, Quiet, Yes, user_names
 from authctl.cli.pasted_text import strip_token
 from authctl.cli.session_filters import (
     Application,
@@ -20,8 +21,10 @@ from authctl.cli.session_filters import (
     Platform,
     ProfileName,
     Search,
+    Source,
     Statuses,
     UnusedFor,
+    UsedAfterEnd,
     UsedSince,
     User,
     WipeState,
@@ -31,7 +34,11 @@ from authctl.errors import InvalidInput, NotFound
 from authctl.filter_texts import read_session_filter
 from authctl.instants import parse_when
 from authctl.model import Grouping, Status
+from authctl.names import quoted
 from authctl.render import Format
+
+if TYPE_CHECKING:
+    from authctl.registry.imports.file import ImportOutcome
 
 app = typer.Typer(help="List, show, import and end sessions.", rich_markup_mode=None, add_completion=False)
 
@@ -47,6 +54,8 @@ def list_(
     profile: ProfileName = None,
     kind: ListedKind = KindChoice.APPLICATION,
     search: Search = None,
+    source: Source = None,
+    used_after_end: UsedAfterEnd = False,
     created_since: CreatedSince = None,
     created_before: CreatedBefore = None,
     used_since: UsedSince = None,
@@ -54,7 +63,7 @@ def list_(
     expires_before: ExpiresBefore = None,
     group_by: Annotated[
         Grouping | None,
-        typer.Option("--group-by", help="Count sessions by status for each user, application or platform."),
+        typer.Option("--group-by", help="Count sessions by status for each user, application, platform or source."),
     ] = None,
     wipe: WipeState = None,
     sort: Annotated[
@@ -62,8 +71,8 @@ def list_(
         typer.Option(
             "--sort",
             metavar="FIELD|-FIELD",
-            help="Sort by one of: id, username, application, platform, device, ip, profile, created_at,"
-            " last_used_at, expires_at, ended_at, revoked_at. With - before it, descending.",
+            help="Sort by one of: id, username, application, platform, device, ip, profile, source,"
+            " created_at, last_used_at, expires_at, ended_at, revoked_at. With - before it, descending.",
         ),
     ] = None,
     after: Annotated[
@@ -84,8 +93,8 @@ def list_(
     texts: dict[str, Any] = {"status": status, "kind": kind, "search": search, "wipe": wipe}
     texts |= {"user": user, "application": application, "device": device, "platform": platform, "profile": profile}
     texts |= {"created_since": created_since, "created_before": created_before, "used_since": used_since}
-    texts |= {"unused_for": unused_for, "expires_before": expires_before}
-    selection = read_session_filter(texts, cli.registry.now())
+    texts |= {"unused_for": unused_for, "expires_before": expires_before, "source": source}
+    selection = read_session_filter(texts, cli.registry.now(), used_after_end=used_after_end)
     if (sort or after) and (count or group_by):
         raise InvalidInput("--sort and --after are for a list", "leave out --count or --group-by")
     groups = None if group_by is None else cli.registry.groups(group_by, selection)
@@ -102,6 +111,7 @@ def list_(
     listed = cli.registry.sessions(selection, sort=sort, after=after, limit=limit or cli.screenful)
     shape = render.REVOKED_SESSIONS if selection.statuses == (Status.REVOKED,) else render.SESSIONS
     shape = shape if wipe is None else render.WIPED_SESSIONS
+    shape = render.SESSIONS_OF_SOURCES if source or used_after_end else shape
     is_listed = cli.show_many(map(records.session, listed), shape)
     if limit is None:
         cli.say_cut(limit, more=lambda: listed.next is not None)
@@ -156,6 +166,45 @@ def import_(
             help="Time at which the listing was taken: a date, a time, or an age (7d: 7 days ago). Default: the file's, or now.",
         ),
     ] = None,
+    source: Annotated[
+        str | None,
+        typer.Option(
+            "--source", metavar="NAME", help="System that the sessions live in, instead of the mapping's source."
+        ),
+    ] = None,
+    complete: Annotated[
+        bool,
+        typer.Option(
+            "--complete",
+            help="The files are all sessions of the source, or of each --user: active sessions that are not in them end.",
+        ),
+    ] = False,
+    user: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--user",
+            metavar="NAME",
+            callback=user_names,
+            help="With --complete: only sessions of this user. Repeatable.",
+        ),
+    ] = None,
+    allow_partial: Annotated[
+        bool,
+        typer.Option(
+            "--allow-partial", help="With --complete: accept files without a row, or with rows that are not used."
+        ),
+    ] = False,
+    max_affected: Annotated[
+        int | None,
+        typer.Option(
+            "--max-affected",
+            metavar="N",
+            min=0,
+            max=LARGEST,
+            help="With --complete: refuse if more sessions would end. Default: half of the active sessions of the source.",
+        ),
+    ] = None,
+    yes: Yes = False,
     strict: Annotated[bool, typer.Option("--strict", help="Register nothing if any row is rejected (exit 2).")] = False,
     allow_empty: Annotated[
         bool, typer.Option("--allow-empty", help="Accept a file of which no row is used (exit 0 instead of 3).")
@@ -167,10 +216,12 @@ def import_(
 ) -> None:
     """Import sessions from another system's export. Importing a file again, or files in any order, gives the same result."""
     from authctl.cli.files import opened_exports, read_file
+    from authctl.cli.previews import confirm_not_listed
     from authctl.import_mappings import read_mapping
 
     cli = start(ctx, output, quiet)
     fields = read_mapping(read_file(mapping), str(mapping))
+    check_completion(complete, user, allow_partial=allow_partial, max_affected=max_affected)
     taken = None if taken_at is None else parse_when(taken_at, cli.registry.now())
     with opened_exports(files) as exports, cli.progress("registering") as progress:
         name, first = next(exports)
@@ -179,7 +230,13 @@ def import_(
             fields,
             name=name,
             more=exports,
+            source=source,
             taken_at=taken,
+            complete=complete,
+            users=user or (),
+            allow_partial=allow_partial,
+            max_affected=max_affected,
+            agree=lambda preview: confirm_not_listed(cli, preview, yes),
             encoding=encoding,
             profile=profile,
             strict=strict,
@@ -200,11 +257,34 @@ def import_(
     told = f"{counted(outcome.registered, 'session')} registered, {outcome.updated:,} updated, {outcome.unchanged:,} unchanged"
     record = records.imported(outcome)
     if cli.form in (None, Format.TABLE):
-        del record["rejections"], record["moved"], record["remarks"]
+        del record["rejections"], record["moved"], record["remarks"], record["not_listed_sessions"]
     cli.report(record, f"{done} {told}; {counted(outcome.rows.rejected, 'row')} rejected")
-    if outcome.unused_because and not allow_empty:  # decision 120
+    for line in of_source_in_words(outcome):
+        cli.say(line)
+    if outcome.unused_because and not (allow_empty or allow_partial):  # decision 120
         hint = "where a file without rows is no error: --allow-empty"
         raise NotFound(f"no row of {name} was used: {outcome.unused_because}", hint)
+
+
+def check_completion(complete: bool, users: list[str] | None, *, allow_partial: bool, max_affected: int | None) -> None:
+    """Raise InvalidInput for an option that needs --complete and stands without it."""
+    given = {"--user": bool(users), "--allow-partial": allow_partial, "--max-affected": max_affected is not None}
+    for name in [name for name, is_given in given.items() if is_given and not complete]:
+        raise InvalidInput(f"{name} is for a complete listing", "give --complete, too")
+
+
+def of_source_in_words(outcome: "ImportOutcome") -> Iterator[str]:
+    """The lines about sessions that the source, and not a row alone, gave another state."""
+    would = "would " if outcome.dry_run else ""
+    if outcome.not_listed:
+        yield f"{counted(outcome.not_listed, 'session')} {would}end: not in the complete listing of {quoted(outcome.source or '')}"
+    if outcome.returned:
+        yield f"{counted(outcome.returned, 'session')} {would}return: active again, as the listing has them"
+    if outcome.used_after_end:
+        shown = "authctl sessions list --used-after-end"
+        yield f"{counted(outcome.used_after_end, 'session')} used in the source after the end here; to see them: {shown}"
+    if outcome.adopted:
+        yield f"{counted(outcome.adopted, 'session')} without a source now of {quoted(outcome.source or '')}"
 
 
 @app.command()

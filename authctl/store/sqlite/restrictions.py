@@ -139,11 +139,23 @@ _IMPORTED = f"""
 
 _FINALS = (
     f"""
-    INSERT INTO imported_finals (key, at, without_user) SELECT key, at, without_user FROM {SCHEMA}.imported_finals WHERE TRUE
-    ON CONFLICT (key) DO UPDATE SET at = excluded.at, without_user = min(without_user, excluded.without_user)
+    INSERT INTO imported_finals (key, source_key, created_at, at, without_user)
+    SELECT key, source_key, created_at, at, without_user FROM {SCHEMA}.imported_finals WHERE TRUE
+    ON CONFLICT (key, source_key, created_at) DO UPDATE SET at = excluded.at, without_user = min(without_user, excluded.without_user)
     WHERE excluded.at > imported_finals.at
     """,
     f"INSERT OR IGNORE INTO imported_ahead (key, at) SELECT key, at FROM {SCHEMA}.imported_ahead",
+)
+_LISTINGS = f"INSERT OR IGNORE INTO complete_listings SELECT * FROM {SCHEMA}.complete_listings"
+_ROWS = (
+    """
+    DELETE FROM imported_rows WHERE number IN (SELECT new FROM taken_sessions)
+    """,
+    f"""
+    INSERT INTO imported_rows (number, at, details, created_at, ended_at, ended_reason, listed_at)
+    SELECT g.new, i.at, i.details, i.created_at, i.ended_at, i.ended_reason, i.listed_at
+    FROM taken_sessions AS g CROSS JOIN {SCHEMA}.imported_rows AS i ON i.number = g.old
+    """,
 )
 
 _NEWLY_DISABLED = f"""
@@ -193,6 +205,7 @@ def carry_over(connection: sqlite3.Connection, at: int, ended_at: int | None) ->
     revocations = _carry_revocations(connection)
     _carry_sessions(connection, at, ended_at)
     keys = sum(execute(sql).rowcount for sql in _FINALS)
+    execute(_LISTINGS)
     events = execute(_CONTINUITY[0]).rowcount + execute(_CONTINUITY[1], {"at": at}).rowcount
     search_index.catch_up(connection)
     if ended_at is None:
@@ -249,6 +262,8 @@ def _carry_sessions(connection: sqlite3.Connection, at: int, ended_at: int | Non
     columns = _columns(connection, "imported", without=("number",))
     listed = {"columns": ", ".join(columns), "theirs": _listed("i", columns)}
     connection.execute(_IMPORTED.format(**listed, excluded=_assigned("excluded", columns)), given)
+    for sql in _ROWS:
+        connection.execute(sql)
 
 
 def _columns(connection: sqlite3.Connection, table: str, *, without: Sequence[str]) -> list[str]:
