@@ -109,7 +109,7 @@ class ImportsReader(Reader):
         now: int,
         numbers: Sequence[int] | None = None,
     ) -> list[int]:
-        given = self._of_source(source, user_keys, now)
+        given = self.given(now, **_source_given(source, user_keys))
         condition = f"{_of_source(user_keys)} AND {self._is_active(now)}"
         table = _BY_SOURCE
         if numbers is not None:
@@ -120,7 +120,7 @@ class ImportsReader(Reader):
 
     def count_of_source(self, source: str, user_keys: Sequence[str], now: int) -> int:
         sql = f"SELECT count(*) FROM {_BY_SOURCE} WHERE {_of_source(user_keys)} AND {self._is_active(now)}"
-        return self.one_number(sql, self._of_source(source, user_keys, now))
+        return self.one_number(sql, self.given(now, **_source_given(source, user_keys)))
 
     def _is_active(self, now: int) -> str:
         from authctl.model import Status
@@ -128,8 +128,10 @@ class ImportsReader(Reader):
 
         return has_status(Status.ACTIVE, self.continuity, now)
 
-    def _of_source(self, source: str, user_keys: Sequence[str], now: int) -> dict[str, Any]:
-        return self.given(now, source=fold(source), users=json.dumps(list(user_keys)))
+
+def _source_given(source: str, user_keys: Sequence[str]) -> dict[str, Any]:
+    """The parameters of `_of_source`."""
+    return {"source": fold(source), "users": json.dumps(list(user_keys))}
 
 
 def _of_source(user_keys: Sequence[str]) -> str:
@@ -252,7 +254,7 @@ class ImportsWriter(Writer):
         )
         self.write(
             f"UPDATE sessions SET ended_at = :taken_at, expires_at = :taken_at, moved_in = :move WHERE number IN ({later})",
-            {**self._of_source(source, user_keys, taken_at), "taken_at": taken_at, "move": self.move},
+            {**_source_given(source, user_keys), "taken_at": taken_at, "move": self.move},
         )
 
     def record_listing(self, listed: Sequence[tuple[int, int]]) -> None:
