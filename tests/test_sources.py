@@ -13,9 +13,11 @@ from hypothesis import strategies as st
 from authctl import Refused, Registry, Session, SessionFilter, errors
 from authctl.import_mappings import Mapping, read_mapping
 from authctl.instants import HOUR, SECOND, format_instant
+from authctl.registry.imports.complete import Complete
 from authctl.registry.imports.file import ImportOutcome
 from tests.conftest import START, Authctl, Clock, Install
 
+EVERYTHING = Complete(max_affected=99)
 FIELDS = """
 source: hub
 fields:
@@ -220,7 +222,7 @@ def test_the_first_import_with_a_source_adopts(registry: Registry, later: Clock)
 
 def complete(registry: Registry, *rows: dict[str, Any], taken: float, **options: Any) -> ImportOutcome:
     """Import a complete listing that was taken at an hour."""
-    return load(registry, *rows, complete=True, taken_at=at(taken), **({"max_affected": 99} | options))
+    return load(registry, *rows, **({"complete": EVERYTHING, "taken_at": at(taken)} | options))
 
 
 def test_what_a_complete_listing_lacks_has_ended(registry: Registry, later: Clock):
@@ -271,8 +273,12 @@ def test_an_older_listing_registers_what_had_ended(registry: Registry, later: Cl
         ([], {}, "no row"),
         ([row(created=1), {"user": "bob"}], {}, "rejected rows"),
         ([row(created=1)], {"text": LISTING + "where: {user: alice}\n", "extra": True}, "leaves out rows"),
-        ([row(number="9", created=1)], {"max_affected": None}, "more than half"),
-        ([row(number="9", created=1)], {"max_affected": 0}, "more sessions would end than the limit"),
+        ([row(number="9", created=1)], {"complete": Complete()}, "more than half"),
+        (
+            [row(number="9", created=1)],
+            {"complete": Complete(max_affected=0)},
+            "more sessions would end than the limit",
+        ),
     ],
 )
 def test_a_listing_that_may_not_be_complete_is_refused(
@@ -290,15 +296,17 @@ def test_a_listing_that_may_not_be_complete_is_refused(
 def test_a_complete_listing_needs_a_source_and_a_time(registry: Registry, later: Clock):
     """Else nobody knows whose sessions ended, and when."""
     with pytest.raises(errors.InvalidInput, match="needs the time"):
-        load(registry, row(created=1), complete=True)
+        load(registry, row(created=1), complete=EVERYTHING)
     with pytest.raises(errors.InvalidInput, match="needs the system"):
-        load(registry, row(at=1), text=UNSOURCED, complete=True, taken_at=at(3))
+        load(registry, row(at=1), text=UNSOURCED, complete=EVERYTHING, taken_at=at(3))
 
 
 def test_a_complete_listing_of_some_users_ends_only_theirs(registry: Registry, later: Clock):
     """Many systems list one user at a time."""
     load(registry, row(created=1, used=2), row("bob", "8", created=1, used=2))
-    outcome = complete(registry, row(number="9", created=1, used=2), taken=20, users=["Alice"])
+    outcome = complete(
+        registry, row(number="9", created=1, used=2), taken=20, complete=EVERYTHING._replace(users=("Alice",))
+    )
     assert (outcome.not_listed, [one.username for one in listed(registry) if one.ended_by]) == (1, ["alice"])
 
 
@@ -318,11 +326,10 @@ def listings(draw: st.DrawFn) -> tuple[str, list[dict[str, Any]], dict[str, Any]
         times = {"created": created, "used": used}
         if draw(st.integers(0, 3)) == 0:
             times["ended"] = created + draw(st.integers(0, 8))
-        rows.append(row(draw(st.sampled_from(["alice", "bob"])), number, **times, device=draw(st.sampled_from("ab"))))
+        rows.append(row({"7": "alice", "8": "bob"}[number], number, **times, device=draw(st.sampled_from("ab"))))
     options: dict[str, Any] = {"taken_at": at(taken)}
     if draw(st.booleans()):
-        options |= {"complete": True, "max_affected": 99, "allow_partial": True}
-        options |= {"users": ["alice"]} if draw(st.booleans()) else {}
+        options["complete"] = Complete(("alice",) if draw(st.booleans()) else (), allow_partial=True, max_affected=99)
     return LISTING, rows, options
 
 

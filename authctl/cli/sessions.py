@@ -1,14 +1,12 @@
 """`authctl sessions`: list, show, import, end."""
 
-from collections.abc import Iterator
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from authctl import records, render
 from authctl.cli.context import counted, start
-from authctl.cli.options import LARGEST, Actor, DryRun, Limit, Output, Quiet, Yes, user_names
+from authctl.cli.options import Actor, Limit, Output, Quiet
 from authctl.cli.pasted_text import strip_token
 from authctl.cli.session_filters import (
     Application,
@@ -30,15 +28,11 @@ from authctl.cli.session_filters import (
     WipeState,
     report_users,
 )
-from authctl.errors import InvalidInput, NotFound
+from authctl.cli.session_imports import import_
+from authctl.errors import InvalidInput
 from authctl.filter_texts import read_session_filter
-from authctl.instants import parse_when
 from authctl.model import Grouping, Status
-from authctl.names import quoted
 from authctl.render import Format
-
-if TYPE_CHECKING:
-    from authctl.registry.imports.file import ImportOutcome
 
 app = typer.Typer(help="List, show, import and end sessions.", rich_markup_mode=None, add_completion=False)
 
@@ -133,158 +127,7 @@ def show(
     cli.show(records.shown_session(cli.registry.session(session_id)))
 
 
-@app.command("import")
-def import_(
-    ctx: typer.Context,
-    files: Annotated[
-        list[Path],
-        typer.Argument(
-            metavar="FILE...|-",
-            help="Export files: JSON lines, JSON, CSV or another text, also packed with gzip. With -, standard input.",
-        ),
-    ],
-    mapping: Annotated[
-        Path, typer.Option("--map", metavar="MAP.yaml", help="Mapping file: the place of each field in the export.")
-    ],
-    profile: Annotated[
-        str | None,
-        typer.Option("--profile", metavar="NAME", help="Profile of the new sessions, instead of the assigned one."),
-    ] = None,
-    encoding: Annotated[
-        str | None,
-        typer.Option(
-            "--encoding",
-            metavar="NAME",
-            help="Encoding of a file without a byte order mark: UTF-8 (default), UTF-16, UTF-16LE, UTF-16BE or Windows-1252.",
-        ),
-    ] = None,
-    taken_at: Annotated[
-        str | None,
-        typer.Option(
-            "--taken-at",
-            metavar="TIME",
-            help="Time at which the listing was taken: a date, a time, or an age (7d: 7 days ago). Default: the file's, or now.",
-        ),
-    ] = None,
-    source: Annotated[
-        str | None,
-        typer.Option(
-            "--source", metavar="NAME", help="System that the sessions live in, instead of the mapping's source."
-        ),
-    ] = None,
-    complete: Annotated[
-        bool,
-        typer.Option(
-            "--complete",
-            help="The files are all sessions of the source, or of each --user: active sessions that are not in them end.",
-        ),
-    ] = False,
-    user: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--user",
-            metavar="NAME",
-            callback=user_names,
-            help="With --complete: only sessions of this user. Repeatable.",
-        ),
-    ] = None,
-    allow_partial: Annotated[
-        bool,
-        typer.Option(
-            "--allow-partial", help="With --complete: accept files without a row, or with rows that are not used."
-        ),
-    ] = False,
-    max_affected: Annotated[
-        int | None,
-        typer.Option(
-            "--max-affected",
-            metavar="N",
-            min=0,
-            max=LARGEST,
-            help="With --complete: refuse if more sessions would end. Default: half of the active sessions of the source.",
-        ),
-    ] = None,
-    yes: Yes = False,
-    strict: Annotated[bool, typer.Option("--strict", help="Register nothing if any row is rejected (exit 2).")] = False,
-    allow_empty: Annotated[
-        bool, typer.Option("--allow-empty", help="Accept a file of which no row is used (exit 0 instead of 3).")
-    ] = False,
-    dry_run: DryRun = False,
-    actor: Actor = None,
-    output: Output = None,
-    quiet: Quiet = False,
-) -> None:
-    """Import sessions from another system's export. Importing a file again, or files in any order, gives the same result."""
-    from authctl.cli.files import opened_exports, read_file
-    from authctl.cli.previews import confirm_not_listed
-    from authctl.import_mappings import read_mapping
-
-    cli = start(ctx, output, quiet)
-    fields = read_mapping(read_file(mapping), str(mapping))
-    check_completion(complete, user, allow_partial=allow_partial, max_affected=max_affected)
-    taken = None if taken_at is None else parse_when(taken_at, cli.registry.now())
-    with opened_exports(files) as exports, cli.progress("registering") as progress:
-        name, first = next(exports)
-        outcome = cli.registry.imports.run(
-            first,
-            fields,
-            name=name,
-            more=exports,
-            source=source,
-            taken_at=taken,
-            complete=complete,
-            users=user or (),
-            allow_partial=allow_partial,
-            max_affected=max_affected,
-            agree=lambda preview: confirm_not_listed(cli, preview, yes),
-            encoding=encoding,
-            profile=profile,
-            strict=strict,
-            dry_run=dry_run,
-            actor=actor,
-            progress=progress,
-        )
-    for part in fields.blank_parts() if outcome.rows.used else ():
-        cli.warn(f"{mapping}: the key part '{part}' was blank in every row")
-    for row in (*outcome.rejected_rows, *outcome.moved_rows):
-        cli.warn(f"{row.file}: {row.place}: {row.reason}")
-    for remark in outcome.remarks:
-        places = "; ".join(f"{row.file}: {row.place}" for row in remark.rows)
-        cli.warn(
-            f"{counted(remark.total, 'row')}: {remark.remark}: {places}{', …' if remark.total > len(remark.rows) else ''}"
-        )
-    done = "dry run, nothing was changed: would be" if dry_run else "done:"
-    told = f"{counted(outcome.registered, 'session')} registered, {outcome.updated:,} updated, {outcome.unchanged:,} unchanged"
-    record = records.imported(outcome)
-    if cli.form in (None, Format.TABLE):
-        del record["rejections"], record["moved"], record["remarks"], record["not_listed_sessions"]
-    cli.report(record, f"{done} {told}; {counted(outcome.rows.rejected, 'row')} rejected")
-    for line in of_source_in_words(outcome):
-        cli.say(line)
-    if outcome.unused_because and not (allow_empty or allow_partial):  # decision 120
-        hint = "where a file without rows is no error: --allow-empty"
-        raise NotFound(f"no row of {name} was used: {outcome.unused_because}", hint)
-
-
-def check_completion(complete: bool, users: list[str] | None, *, allow_partial: bool, max_affected: int | None) -> None:
-    """Raise InvalidInput for an option that needs --complete and stands without it."""
-    given = {"--user": bool(users), "--allow-partial": allow_partial, "--max-affected": max_affected is not None}
-    for name in [name for name, is_given in given.items() if is_given and not complete]:
-        raise InvalidInput(f"{name} is for a complete listing", "give --complete, too")
-
-
-def of_source_in_words(outcome: "ImportOutcome") -> Iterator[str]:
-    """The lines about sessions that the source, and not a row alone, gave another state."""
-    would = "would " if outcome.dry_run else ""
-    if outcome.not_listed:
-        yield f"{counted(outcome.not_listed, 'session')} {would}end: not in the complete listing of {quoted(outcome.source or '')}"
-    if outcome.returned:
-        yield f"{counted(outcome.returned, 'session')} {would}return: active again, as the listing has them"
-    if outcome.used_after_end:
-        shown = "authctl sessions list --used-after-end"
-        yield f"{counted(outcome.used_after_end, 'session')} used in the source after the end here; to see them: {shown}"
-    if outcome.adopted:
-        yield f"{counted(outcome.adopted, 'session')} without a source now of {quoted(outcome.source or '')}"
+app.command("import")(import_)
 
 
 @app.command()

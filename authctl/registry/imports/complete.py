@@ -31,26 +31,28 @@ def agree(_preview: Preview) -> None:
     """Agree to any preview."""
 
 
-class Completion(NamedTuple):
-    """The wish that an import is complete."""
+class Complete(NamedTuple):
+    """The claim that the files of an import are a complete listing."""
+
+    users: tuple[str, ...] = ()
+    """The users whose sessions it has; none for all users."""
+    allow_partial: bool = False
+    """Whether files without a row, or with rows that are not used, are complete all the same."""
+    max_affected: int | None = None
+    """The most sessions that may end; None for half of the active sessions of the source."""
+    agree: Agree = agree
+    """Is called before anything is written, if any session would end."""
+
+
+class Claim(NamedTuple):
+    """The claim that an import is a complete listing of a source."""
 
     source: str
-    users: tuple[str, ...]
-    """The users whose sessions it has; none for all users."""
-    allow_partial: bool
-    max_affected: int | None
+    complete: Complete
 
     @classmethod
-    def of(
-        cls,
-        mapping: Mapping,
-        source: str | None,
-        taken_at: int | None,
-        users: Sequence[str],
-        allow_partial: bool,
-        max_affected: int | None,
-    ) -> Self:
-        """The wish. Raises InvalidInput without a source, or without the time of the listing."""
+    def of(cls, complete: Complete, mapping: Mapping, source: str | None, taken_at: int | None) -> Self:
+        """The claim. Raises InvalidInput without a source, or without the time of the listing."""
         if source is None:
             raise InvalidInput(
                 "a complete listing needs the system that it is of",
@@ -61,12 +63,12 @@ class Completion(NamedTuple):
                 "a complete listing needs the time at which it was taken",
                 "give --taken-at TIME, or taken_at: PATH in the mapping",
             )
-        return cls(source, tuple(map(username, users)), allow_partial, max_affected)
+        return cls(source, complete._replace(users=tuple(map(username, complete.users))))
 
     def check_rows(self, reading: Reading) -> None:
         """Raise Refused where the files may not have all sessions."""
         counts = reading.counts
-        if self.allow_partial:
+        if self.complete.allow_partial:
             return
         hint = "if all sessions are there all the same: --allow-partial"
         if not counts.read:
@@ -89,18 +91,18 @@ class Completion(NamedTuple):
 class CompleteSource:
     """A complete listing, and the sessions of its source that it does not have."""
 
-    def __init__(self, completion: Completion, taken_at: int) -> None:
-        self.source = completion.source
-        self.user_keys = sorted(set(map(fold, completion.users)))
+    def __init__(self, claim: Claim, taken_at: int) -> None:
+        self.source = claim.source
+        self.user_keys = sorted(set(map(fold, claim.complete.users)))
         self.taken_at = taken_at
-        self._completion = completion
+        self._complete = claim.complete
         self._listed = array("q")
         self._missing: Sequence[int] = ()
 
     @property
     def detail(self) -> dict[str, Any]:
         """What is recorded of the listing."""
-        users = {"users": list(self._completion.users)} if self._completion.users else {}
+        users = {"users": list(self._complete.users)} if self._complete.users else {}
         return {"complete": True, "taken_at": format_instant(self.taken_at), **users}
 
     def add_listed(self, numbers: Iterable[int]) -> None:
@@ -118,12 +120,17 @@ class CompleteSource:
         return preview_of(view, self._missing, now)
 
     def _check_number(self, active: int) -> None:
-        missing, limit = len(self._missing), self._completion.max_affected
+        missing, limit = len(self._missing), self._complete.max_affected
         if limit is not None and missing > limit:
             raise Refused(f"more sessions would end than the limit of {limit:,}: {missing:,}", "raise --max-affected")
         if limit is None and missing * 2 > active:
             message = f"{missing:,} of {active:,} active sessions of {self.source} would end: more than half"
             raise Refused(message, f"look at the listing; if it is complete: --max-affected {missing}")
+
+    def agree(self, preview: Preview) -> None:
+        """Let a person agree to the sessions that would end. Raises Refused."""
+        if preview.summary.total:
+            self._complete.agree(preview)
 
     def batches(self) -> Iterator[Sequence[int]]:
         """The missing sessions in batches."""

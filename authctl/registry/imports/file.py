@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
+from contextlib import closing
 from itertools import chain
-from typing import TYPE_CHECKING, BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 from authctl import names
 from authctl.errors import InvalidInput
 from authctl.import_mappings import Listing, Mapping
 from authctl.instants import DAY
 from authctl.registry.batches import Progress, no_progress
-from authctl.registry.imports.complete import Agree, Completion, agree
+from authctl.registry.imports.complete import Claim, Complete
 from authctl.registry.imports.reading import MOST_NAMED, NamedRow, Reading, RemarkOutcome, RowCounts
-from authctl.registry.imports.register import Registration
+from authctl.registry.imports.register import ImportSource, Registration
 from authctl.registry.installation import Installation
 from authctl.registry.unit_of_work import actor_name
 from authctl.visible_text import visible
 
 if TYPE_CHECKING:
     from authctl.model import Session
+    from authctl.store.protocol import Staging
 
 
 class ExportFile(NamedTuple):
@@ -85,11 +87,7 @@ class Imports:
         more: Iterable[ExportFile] = (),
         source: str | None = None,
         taken_at: int | None = None,
-        complete: bool = False,
-        users: Sequence[str] = (),
-        allow_partial: bool = False,
-        max_affected: int | None = None,
-        agree: Agree = agree,
+        complete: Complete | None = None,
         encoding: str | None = None,
         profile: str | None = None,
         strict: bool = False,
@@ -105,65 +103,66 @@ class Imports:
         mapping's, or UTF-8. Importing a file again, or files that overlap in any order, gives the same registry. Nothing is written
         before all files were read, nor where no row is used. Rows from before a revocation, an end or a restore come under it.
 
-        With `complete` the files are a listing of everything that the source has, or of all sessions of some `users`: its active
-        sessions that are not in the files, and were created and last used before the listing, end (`not_listed`). `agree` is called
-        before anything is written, with a preview of them if there are any; it may raise. `max_affected` bounds their number. Without
-        it no more than half of the active sessions of the source may end.
+        With `complete` the files are a listing of everything that the source has, or of all sessions of some users: its active
+        sessions that are not in the files, and were created and last used before the listing, end (`not_listed`).
 
         Raises InvalidInput when a file cannot be read, with `strict` where a row is rejected, and with `complete` without a source or
-        the time of the listing; Refused where a complete listing has no row, or a row that is not used, unless `allow_partial`, and
-        where too many sessions would end; NotFound for a profile that is not in force.
+        the time of the listing; Refused where a complete listing has no row, or a row that is not used, and where too many sessions
+        would end; NotFound for a profile that is not in force.
         """
         who = actor_name(actor)
         source = mapping.source if source is None else names.source_name(source)
-        staging = self._installation.store.staging()
-        try:
-            with self._installation.snapshot() as (view, now):
-                if profile is not None:
-                    profile = view.profiles().named(profile).name
-            latest = max(self._installation.clock.now(), now) + DAY
-            if taken_at is not None and taken_at > latest:
-                raise InvalidInput("the time of the listing is more than a day ahead")
-            reading = Reading(mapping, staging, latest, Listing(taken_at, now))
-            completion = (
-                Completion.of(mapping, source, taken_at, users, allow_partial, max_affected) if complete else None
-            )
+        claim = None if complete is None else Claim.of(complete, mapping, source, taken_at)
+        with closing(self._installation.store.staging()) as staging:
+            profile, reading = self._begin(mapping, staging, profile, taken_at)
             for file_name, export in chain([ExportFile(name, file)], more):
                 reading.read(export, file_name, encoding)
-            reading.check_level()
-            if strict:
-                reading.check_none_rejected()
-            detail = {"file": visible(name), "rows": reading.counts.read}
-            if len(reading.files) > 1:
-                detail["files"] = len(reading.files)
-            registration = Registration(
-                self._installation, staging, profile, who, progress, detail, source=source, keeps_rows=mapping.has_ends
-            )
-            if completion is not None:
-                completion.check_rows(reading)
-                registration.preview_ends(completion.at(reading, taken_at), agree, dry_run=dry_run)
-            if reading.is_used or completion is not None:
+            reading.check(strict=strict)
+            detail = _detail(visible(name), reading)
+            of = ImportSource(source, mapping.has_ends)
+            registration = Registration(self._installation, staging, profile, who, progress, detail, of)
+            if claim is not None:
+                claim.check_rows(reading)
+                registration.preview_ends(claim.at(reading, taken_at), dry_run=dry_run)
+            if reading.is_used or claim is not None:
                 registration.look() if dry_run else registration.run()
-        finally:
-            staging.close()
-        done = registration.done
-        moved = tuple(reading.staged_row(place, text) for place, text in done.moved[:MOST_NAMED])
-        rejected, because, remarks = tuple(reading.rejections), reading.unused_because(), reading.remarks()
-        return ImportOutcome(
-            reading.counts,
-            done.registered,
-            done.updated,
-            done.unchanged,
-            rejected,
-            moved,
-            because,
-            dry_run,
-            remarks,
-            import_id=registration.import_id,
-            source=source,
-            used_after_end=done.used_after_end,
-            returned=done.returned,
-            adopted=done.adopted,
-            not_listed=registration.not_listed,
-            not_listed_sessions=tuple(registration.not_listed_sessions),
-        )
+            return _outcome(reading, registration, source, dry_run=dry_run)
+
+    def _begin(
+        self, mapping: Mapping, staging: Staging, profile: str | None, taken_at: int | None
+    ) -> tuple[str | None, Reading]:
+        """The whole name of the profile, and the reading of the files. Raises InvalidInput, NotFound."""
+        with self._installation.snapshot() as (view, now):
+            named = None if profile is None else view.profiles().named(profile).name
+        latest = max(self._installation.clock.now(), now) + DAY
+        if taken_at is not None and taken_at > latest:
+            raise InvalidInput("the time of the listing is more than a day ahead")
+        return named, Reading(mapping, staging, latest, Listing(taken_at, now))
+
+
+def _detail(name: str, reading: Reading) -> dict[str, Any]:
+    """What the audit log says of the files."""
+    detail = {"file": name, "rows": reading.counts.read}
+    return {**detail, "files": len(reading.files)} if len(reading.files) > 1 else detail
+
+
+def _outcome(reading: Reading, registration: Registration, source: str | None, *, dry_run: bool) -> ImportOutcome:
+    done = registration.done
+    return ImportOutcome(
+        reading.counts,
+        done.registered,
+        done.updated,
+        done.unchanged,
+        tuple(reading.rejections),
+        tuple(reading.staged_row(place, text) for place, text in done.moved[:MOST_NAMED]),
+        reading.unused_because(),
+        dry_run,
+        reading.remarks(),
+        import_id=registration.import_id,
+        source=source,
+        used_after_end=done.used_after_end,
+        returned=done.returned,
+        adopted=done.adopted,
+        not_listed=registration.not_listed,
+        not_listed_sessions=tuple(registration.not_listed_sessions),
+    )

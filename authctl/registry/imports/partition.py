@@ -165,7 +165,7 @@ class Partition:
             self._end(deed)
             deeds = (later for later in self.deeds_since(deed.at) if later == deed or not later.of_other)
             revoking = next(filter(self._revokes, deeds), None)
-            self._take_uses_after(deed.at)
+            self._take_uses_after(deed)
         disabled_at = self.user.disabled_at if self.user else None
         if disabled_at is not None and revoking is None and part.lived_at(now):
             part.end_here = (max(disabled_at, part.last_used_at), "user_disabled")
@@ -182,13 +182,18 @@ class Partition:
         elif deed.reason and part.lived_at(deed.at):
             part.end_here = (deed.at, deed.reason)
 
-    def _take_uses_after(self, end: int) -> None:
+    def _take_uses_after(self, deed: Deed) -> None:
         """Take the rows that show the present part in use after its end: it began before, so that they make no new session."""
         events = self.events[self._next :]
-        after = [event.row.at for event in events if event.began_at is not None and event.began_at <= end]
-        if after:
-            self._part.used_after_end_at = max(after)
-            self.events[self._next :] = [one for one in events if one.began_at is None or one.began_at > end]
+        after = [one.row for one in events if one.began_at is not None and one.began_at <= deed.at]
+        if not after:
+            return
+        self.events[self._next :] = [one for one in events if one.began_at is None or one.began_at > deed.at]
+        if deed.of_source:  # the source gives both, the use and the end
+            for row in after:
+                self._part.add(row)
+        else:
+            self._part.used_after_end_at = max(row.at for row in after)
 
     def _add(self, revocation_id: int | None) -> None:
         part, staged = self._part, self.staged

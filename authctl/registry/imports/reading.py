@@ -151,6 +151,12 @@ class Reading:
     def _place(self, row: NamedRow) -> str:
         return row.place if len(self.files) == 1 else f"{row.file}: {row.place}"
 
+    def check(self, *, strict: bool) -> None:
+        """Raise InvalidInput where the rows are elsewhere in the document; with `strict` also where a row was rejected."""
+        self.check_level()
+        if strict:
+            self.check_none_rejected()
+
     def check_level(self) -> None:
         """Raise InvalidInput where no row was used, and the rows are one level down in the document."""
         if self._below is not None and not self.is_used:

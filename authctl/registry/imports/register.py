@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 from time import sleep
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from authctl.names import fold
 from authctl.registry.batches import PAUSE_SECONDS, Progress
@@ -18,7 +18,7 @@ from authctl.registry.unit_of_work import MOST_LISTED
 
 if TYPE_CHECKING:
     from authctl.model import Session
-    from authctl.registry.imports.complete import Agree, CompleteSource
+    from authctl.registry.imports.complete import CompleteSource
     from authctl.registry.installation import Installation
     from authctl.store.protocol import Change, Staging, View
     from authctl.store.protocol.imports import StagedKey
@@ -51,6 +51,14 @@ class Done:
         return always | {name: count for name, count in others.items() if count}
 
 
+class ImportSource(NamedTuple):
+    """The system that the rows of an import are of."""
+
+    name: str | None
+    has_ends: bool
+    """Whether its rows can show that their session ended."""
+
+
 class Registration:
     """The registration of staged rows: an event at its beginning, batches, and an event at its end."""
 
@@ -62,25 +70,23 @@ class Registration:
         actor: str | None,
         progress: Progress,
         detail: dict[str, Any],
-        *,
-        source: str | None,
-        keeps_rows: bool,
+        of: ImportSource,
     ) -> None:
         self._installation = installation
         self._staging = staging
         self._actor = actor
         self._progress = progress
-        self._source = source
-        self._detail = {**detail, "source": source} if source else detail
+        self._source = of.name
+        self._detail = {**detail, "source": of.name} if of.name else detail
         self._complete: CompleteSource | None = None
         self._past: PastRevocations | None = None
-        self._merger = Merger(staging.keys_of_several_users(), profile, source=source, keeps_rows=keeps_rows)
+        self._merger = Merger(staging.keys_of_several_users(), profile, source=of.name, keeps_rows=of.has_ends)
         self.import_id: int | None = None
         self.done = Done()
         self.not_listed = 0
         self.not_listed_sessions: list[Session] = []
 
-    def preview_ends(self, complete: CompleteSource, agree: Agree, *, dry_run: bool) -> None:
+    def preview_ends(self, complete: CompleteSource, *, dry_run: bool) -> None:
         """Find the sessions that a complete listing does not have, and let a person agree before anything is written."""
         self._complete = complete
         for plan in self._plans():
@@ -88,8 +94,8 @@ class Registration:
         with self._installation.snapshot() as (view, now):
             preview = complete.preview(view, now)
         self.not_listed, self.not_listed_sessions = preview.summary.total, list(preview.sessions)
-        if preview.summary.total and not dry_run:
-            agree(preview)
+        if not dry_run:
+            complete.agree(preview)
 
     def look(self) -> None:
         """Plan all rows, and write nothing."""

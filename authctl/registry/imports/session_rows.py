@@ -108,6 +108,12 @@ class SessionFromRows:
         missing_at = next(later, None)
         return None if missing_at is None or not self._outlives(self._rules.now) else (missing_at, NOT_LISTED)
 
+    def _latest_use_after_end(self) -> int | None:
+        uses = [self.used_after_end_at, self.known.session.used_after_end_at if self.known else None]
+        if self.end_in_source is not None and self.last_used_at > self.end_in_source[0]:
+            uses.append(self.last_used_at)
+        return max((at for at in uses if at is not None), default=None)
+
     @property
     def facts(self) -> SourceFacts:
         """The facts about it in its source."""
@@ -173,7 +179,7 @@ class SessionFromRows:
             ended_at=ended_at,
             ended_by=ended_by,
             source=self.source,
-            used_after_end_at=self.used_after_end_at,
+            used_after_end_at=self._latest_use_after_end(),
             **details,
         )
 
