@@ -142,6 +142,7 @@ def revocation(outcome: "RevokeOutcome") -> Record:
             {"id": s.id, "username": s.username, "application": s.application, "status_before": s.status_before.value}
             for s in outcome.sessions
         ],
+        "by_source": dict(outcome.by_source),
     }
 
 

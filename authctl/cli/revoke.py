@@ -34,6 +34,7 @@ from authctl.cli.session_filters import (
 )
 from authctl.errors import NotFound
 from authctl.filter_texts import read_session_filter
+from authctl.names import quoted
 from authctl.registry.revocations import RevokeOutcome, check_target
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
@@ -110,6 +111,8 @@ def revoke(
     )
     if web and outcome.revoked:
         cli.say(f"{counted(web, 'web session')} among them: without --kind every kind is covered")
+    for system, number in outcome.by_source.items():
+        cli.warn(f"{counted(number, 'session')} of {quoted(system)}: that system is not told by this revocation")
     warn_of_similar(cli, user or ())
     warn_of_unknown(cli, user or ())
     if targets.texts and 0 < outcome.selected < len(set(targets.texts)) - len(outcome.not_found):

@@ -9,7 +9,7 @@ SOURCES = (
     "ALTER TABLE sessions ADD COLUMN source_id TEXT",
     "ALTER TABLE sessions ADD COLUMN source_id_key TEXT",
     "ALTER TABLE sessions ADD COLUMN used_after_end_at INTEGER",
-    "CREATE INDEX sessions_by_source ON sessions (source_key, number) WHERE source_key IS NOT NULL",
+    "CREATE INDEX sessions_by_source ON sessions (source_key, revocation_id) WHERE source_key IS NOT NULL",
     "CREATE INDEX sessions_used_after_end ON sessions (number) WHERE used_after_end_at IS NOT NULL",
     # a session is its key and, where its source gives it, the instant of its creation
     "ALTER TABLE imported ADD COLUMN created_by_source INTEGER NOT NULL DEFAULT 0 CHECK (created_by_source IN (0, 1))",
