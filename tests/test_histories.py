@@ -927,6 +927,8 @@ class Histories(RuleBasedStateMachine):
 
     def no_deed_is_undone(self) -> None:
         """What a deed covered is never active again, whatever came later."""
+        for session in self.listed.values():
+            assert not is_final(session) or end_of(session) <= self.now, f"an end that is to come: {session}"
         for one, kind in self.over.items():
             assert one not in self.listed or self.listed[one].status != "active", f"{kind} was undone"
         for row, deed in self.covered.items():

@@ -5,7 +5,8 @@ Everything starts on 2 March 2026, 9:00. `tests/oracle.py` has the rules as one,
 
 import io
 import json
-from contextlib import suppress
+import sqlite3
+from contextlib import closing, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -431,6 +432,40 @@ def test_a_row_ahead_of_the_clock_is_ended_by_a_restore_and_keeps_no_later_sign_
     with Registry.open(tmp_path / "home", clock=clock) as now:
         load(now, row("09:03"))
         assert verdicts(now) == [("active", None), ("expired", None)]
+
+
+@pytest.mark.parametrize("ahead_by", [{"minutes": 4}, {"hours": 22}])
+def test_a_row_ahead_of_the_clock_of_a_disabled_user_ends_its_session_by_now(
+    registry: Registry, clock: Clock, ahead_by: dict[str, int]
+):
+    """No end lies ahead of the clock: sign-ins of later are registered, and rows of before under another name are over."""
+    registry.users.disable("alice", note="left the company")
+    clock.forward(days=2)  # so that a row that is far ahead counts as one of after the deed
+    now, soon = clock.now.isoformat(), (clock.now + timedelta(minutes=1)).isoformat()
+    ahead = row((clock.now + timedelta(**ahead_by)).isoformat())
+    load(registry, ahead)
+    (found,) = sessions(registry)
+    assert (found.status, found.ended_by, found.ended_at) == ("expired", "user_disabled", NOW + 2 * DAY)
+    load(registry, row(now, "carol"))
+    assert [one.ended_by for one in sessions(registry, "carol")] == ["user_disabled"]
+    registry.users.enable("alice", note="came back")
+    clock.forward(minutes=2)
+    load(registry, row(soon), ahead)
+    assert verdicts(registry) == [("active", None), ("expired", None)]
+    clock.forward(days=1)
+    assert load(registry, ahead).unchanged == 1
+
+
+def test_an_end_ahead_of_the_clock_as_0_1_0_stored_it_binds_rows_of_now(install: Install, tmp_path: Path):
+    """A row of now is older than that end, so the session of another user under the same key is not active."""
+    registry = install("version: 1\nprofiles: {default: {idle_timeout: 6h}}")
+    load(registry, row("08:00"))
+    registry.end([sessions(registry)[0].id])
+    end = NOW + 23 * HOUR
+    with closing(sqlite3.connect(tmp_path / "home" / "registry.db")) as connection, connection:
+        connection.execute("UPDATE sessions SET last_used_at = ?, ended_at = ?, expires_at = ?", (end, end, end))
+    load(registry, row("09:00", "carol"))
+    assert [one.status for one in sessions(registry, "carol")] == ["expired"]
 
 
 # Keys that do not determine their user

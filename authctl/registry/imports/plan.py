@@ -315,7 +315,9 @@ class _Partition:
             deeds = (later for later in self.deeds_since(deed.at) if later == deed or not later.of_other)
             revoking = next(filter(self._revokes, deeds), None)
         if user and user.disabled_at is not None and revoking is None and part.lived_at(now):
-            part.end(max(user.disabled_at, part.last_used_at), "user_disabled")
+            part.end(
+                max(user.disabled_at, min(part.last_used_at, now)), "user_disabled"
+            )  # decision 143: no end is ahead
         self._note_end(revoking)
         revocation_id = revoking and revocation_of(revoking)
         named = part.known.profile_named if part.known else self.merger.rules.named is not None
@@ -354,8 +356,9 @@ def _all_texts(fresh: Sequence[tuple[int, StagedRow]], unended: Sequence[Importe
 
 
 def _end(session: Session) -> int | None:
-    """The instant at which a session was revoked or ended."""
-    return session.ended_at if session.revoked_at is None else session.revoked_at
+    """The instant at which a session was revoked or ended; 0.1.0 stored ends ahead of the clock, which count as of the present."""
+    end = session.ended_at if session.revoked_at is None else session.revoked_at
+    return end and min(end, session.read_at)
 
 
 def _adds_to(merged: Imported, known: ImportedDetail) -> bool:
