@@ -198,12 +198,15 @@ class Histories(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         """Everything that was ever imported is imported once more; the audit trail holds; nothing is left behind."""
-        if self.registry:
-            for mapping, named, rows in self.files:
-                self.load(mapping, named, rows)
-            self.registry.audit.verify()
-            self.registry.close()
-        shutil.rmtree(self.folder)
+        try:
+            if self.registry:
+                for mapping, named, rows in self.files:
+                    self.load(mapping, named, rows)
+                self.registry.audit.verify()
+        finally:
+            if self.registry:
+                self.registry.close()
+            shutil.rmtree(self.folder)
 
     @property
     def now(self) -> int:

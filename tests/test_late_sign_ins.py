@@ -17,6 +17,7 @@ from authctl import InvalidFile, InvalidInput, Registry, Session, SessionFilter,
 from authctl.import_mappings import Mapping, read_mapping
 from authctl.instants import DAY, HOUR, parse_instant
 from authctl.registry.backups import restore
+from authctl.registry.imports.file import _KEYS_PER_BATCH
 from authctl.settings import find_home
 from tests.conftest import START, Authctl, Clock, Install
 from tests.test_upgrade import of_0_1_0  # noqa: F401  # a fixture
@@ -538,6 +539,15 @@ def test_order_and_files_do_not_matter_to_a_shared_key(install: Install, clock: 
     assert told[0] == told[1]
 
 
+@pytest.mark.parametrize("disabled", ["alice", "carol"])
+def test_users_that_share_a_key_are_not_in_two_batches(registry: Registry, disabled: str):
+    """Each batch is a transaction; the end of either one's session is known before the rows of the other are registered."""
+    registry.users.disable(disabled, note="left the company")
+    before = [row("07:00", f"user{number}", sid=f"s{number}") for number in range(2, _KEYS_PER_BATCH + 1)]
+    load(registry, *before, row("08:00"), row("08:00", "carol"))
+    assert {one.ended_by for user in ("alice", "carol") for one in sessions(registry, user)} == {"user_disabled"}
+
+
 def test_a_row_of_another_user_is_listed_though_the_key_s_session_was_cleaned_up(registry: Registry, clock: Clock):
     """Every sign-in that is told is listed under its own user or refused with a reason; it is not active."""
     load(registry, row("08:00"))
@@ -626,6 +636,19 @@ def test_what_was_revoked_in_0_1_0_is_revoked_under_another_name(upgraded: Regis
     """An older row of the key, whoever it says: the same revocation."""
     load(upgraded, old("09:30", "renamed", sid, "Mail", "X-1"), mapping=OLD_BY_SID)
     assert verdicts(upgraded, "renamed") == [("revoked", note)]
+
+
+def test_what_was_over_in_0_1_0_stays_over_after_a_clean_up(of_0_1_0: Path):  # noqa: F811
+    """Rows of sessions that are removed since, and had the key without the user: none makes a session again."""
+    clock = Clock(datetime(2026, 11, 20, 14, tzinfo=UTC))
+    with Registry.open(of_0_1_0, clock=clock) as registry:
+        registry.profiles.apply(profiles.read(FOREVER.encode(), "p.yaml"), note="no deadlines")
+        over = {one.username for one in registry.sessions() if one.revoked_at is not None or one.ended_at is not None}
+        clock.forward(days=400)
+        registry.cleanup.run(accept_clock_jump=True)
+        listing = [one for one in LISTING if one["user"] in over]
+        outcome = load(registry, *listing, mapping=OLD_BY_SID)
+        assert (len(listing), outcome.registered, outcome.unchanged) == (4, 0, 4)
 
 
 def test_revocations_of_0_1_0_bind_late_rows(upgraded: Registry):
