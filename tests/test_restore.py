@@ -575,6 +575,34 @@ def another_past(registry: Registry, put_back: Restore, home: Path, clock: Clock
     return Registry.open(home, registry=home / "registry.db", clock=clock)
 
 
+def test_a_session_that_two_pasts_know_keeps_the_rows_of_both(
+    registry: Registry, copied: Callable, put_back: Restore, clock: Clock, home: Path
+):
+    """It begins at the earliest row of either past and was used last at the latest; no row of either begins another."""
+    at_nine = rows(clock, "alice").getvalue()
+    registry.imports.run(io.BytesIO(at_nine), MAP)
+    first = copied(registry, "first.db")
+    clock.forward(hours=1)
+    told_later = [
+        rows(clock, "alice", ahead=ahead).getvalue() for ahead in (-7200, 10_800)
+    ]  # of eight, and of one o'clock
+    for row in told_later:
+        registry.imports.run(io.BytesIO(row), MAP)
+    told = of_user(registry, "alice")
+    second = copied(registry, "second.db")
+    with another_past(registry, put_back, home, clock, first) as other:
+        assert of_user(other, "alice").created_at > told.created_at
+        put_back(second)
+        found = of_user(other, "alice")
+        assert (found.created_at, found.last_used_at) == (told.created_at, told.last_used_at)
+        assert found.status is Status.EXPIRED
+        clock.forward(hours=4)
+        for row in (at_nine, *told_later):
+            other.imports.run(io.BytesIO(row), MAP)
+        assert [one.status for one in other.sessions()] == ["expired"]
+        check_agrees(other, home)
+
+
 @pytest.mark.parametrize("is_backup_first", [True, False])
 def test_the_first_revocation_and_the_first_end_of_two_pasts_win(
     registry: Registry, copied: Callable, put_back: Restore, home: Path, clock: Clock, *, is_backup_first: bool

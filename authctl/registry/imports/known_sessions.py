@@ -17,8 +17,9 @@ NOT_LISTED = "not_listed"
 
 
 def end_of(session: Session) -> int | None:
-    """The instant at which a session was revoked or ended."""
-    return session.ended_at if session.revoked_at is None else session.revoked_at
+    """The instant at which a session was revoked or ended; 0.1.0 stored ends ahead of the clock, which count as of the present."""
+    end = session.ended_at if session.revoked_at is None else session.revoked_at
+    return end and min(end, session.read_at)
 
 
 def final_end(known: ImportedDetail) -> int | None:
@@ -30,7 +31,7 @@ def final_end(known: ImportedDetail) -> int | None:
     if session.revoked_at is not None:
         return session.revoked_at
     is_of_source = (session.ended_at, session.ended_by) == (known.facts.ended_at, known.facts.ended_reason)
-    return None if is_of_source or session.ended_by == NOT_LISTED else session.ended_at
+    return None if is_of_source or session.ended_by == NOT_LISTED else end_of(session)
 
 
 def pick_by_creation(known: list[ImportedDetail], created_at: int) -> ImportedDetail | None:

@@ -168,7 +168,7 @@ class Partition:
             self._take_uses_after(deed)
         disabled_at = self.user.disabled_at if self.user else None
         if disabled_at is not None and revoking is None and part.lived_at(now):
-            part.end_here = (max(disabled_at, part.last_used_at), "user_disabled")
+            part.end_here = (max(disabled_at, min(part.last_used_at, now)), "user_disabled")  # decision 143
         self._note_end(revoking)
         self._add(revoking and revocation_of(revoking))
         if deed:

@@ -18,6 +18,8 @@ SCHEMA = "replaced"
 _CONTENT = ("at", "actor", "note", "selector", "everything")
 _OF_OWN = ("number", "id", "revocation_id", "ended_at", "ended_reason", "expires_at", "moved_in")
 """The columns of a session that are not simply those of the session that is taken over."""
+_SPAN = "created_at = min(s.created_at, t.created_at), last_used_at = max(s.last_used_at, t.last_used_at)"
+"""The span of a session that both know: either may have rows that the other does not have, and none of them may lie outside."""
 
 _THERE_OPEN = f"(SELECT id FROM {SCHEMA}.revocations WHERE at IS NULL)"
 _IS_OVER = f"(t.revocation_id <> {_THERE_OPEN} OR t.ended_at IS NOT NULL)"
@@ -120,7 +122,7 @@ _SESSIONS = (
 )
 
 _REPLACE = f"""
-    UPDATE sessions AS s SET {{assigned}}, revocation_id = g.revocation_id, ended_at = g.ended_at, ended_reason = g.ended_reason,
+    UPDATE sessions AS s SET {{assigned}}, {_SPAN}, revocation_id = g.revocation_id, ended_at = g.ended_at, ended_reason = g.ended_reason,
         expires_at = coalesce(g.ended_at, t.expires_at), moved_in = (SELECT moves FROM registry)
     FROM taken_sessions AS g CROSS JOIN {SCHEMA}.sessions AS t ON t.number = g.old WHERE NOT g.is_new AND s.number = g.new
 """
@@ -256,7 +258,8 @@ def _carry_sessions(connection: sqlite3.Connection, at: int, ended_at: int | Non
         connection.execute(sql.format(**words), given)
     renamed = _numbers(connection, "is_renamed")
     search_index.remove_sessions(connection, renamed)
-    connection.execute(_REPLACE.format(assigned=_assigned("t", columns)))
+    replaced = [name for name in columns if name not in ("created_at", "last_used_at")]
+    connection.execute(_REPLACE.format(assigned=_assigned("t", replaced)))
     connection.execute(_ADD.format(columns=", ".join(columns), theirs=_listed("t", columns)))
     search_index.add_sessions(connection, renamed + _numbers(connection, "is_new"))
     columns = _columns(connection, "imported", without=("number",))
