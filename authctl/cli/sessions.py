@@ -31,6 +31,7 @@ from authctl.errors import InvalidInput, NotFound
 from authctl.filter_texts import read_session_filter
 from authctl.instants import parse_when
 from authctl.model import Grouping, Status
+from authctl.names import quoted
 from authctl.render import Format
 
 app = typer.Typer(help="List, show, import and end sessions.", rich_markup_mode=None, add_completion=False)
@@ -134,7 +135,12 @@ def import_(
         ),
     ],
     mapping: Annotated[
-        Path, typer.Option("--map", metavar="MAP.yaml", help="Mapping file: the place of each field in the export.")
+        str,
+        typer.Option(
+            "--map",
+            metavar="MAP.yaml|NAME",
+            help="Mapping file, the place of each field in the export; or the name of a shipped one (see: authctl mappings list).",
+        ),
     ],
     profile: Annotated[
         str | None,
@@ -166,11 +172,11 @@ def import_(
     quiet: Quiet = False,
 ) -> None:
     """Import sessions from another system's export. Importing a file again, or files in any order, gives the same result."""
-    from authctl.cli.files import opened_exports, read_file
+    from authctl.cli.files import opened_exports
     from authctl.import_mappings import read_mapping
 
     cli = start(ctx, output, quiet)
-    fields = read_mapping(read_file(mapping), str(mapping))
+    fields = read_mapping(_mapping_text(mapping), mapping)
     taken = None if taken_at is None else parse_when(taken_at, cli.registry.now())
     with opened_exports(files) as exports, cli.progress("registering") as progress:
         name, first = next(exports)
@@ -205,6 +211,19 @@ def import_(
     if outcome.unused_because and not allow_empty:  # decision 120
         hint = "where a file without rows is no error: --allow-empty"
         raise NotFound(f"no row of {name} was used: {outcome.unused_because}", hint)
+
+
+def _mapping_text(name: str) -> bytes:
+    """The text of a mapping: of a shipped one, if that is what the name says, else of a file. Raises InvalidInput."""
+    from authctl import shipped_mappings
+    from authctl.cli.files import read_file
+
+    if not shipped_mappings.is_name(name):
+        return read_file(Path(name))
+    if name not in shipped_mappings.names():
+        message = f"no shipped mapping {quoted(name)}{shipped_mappings.nearest_in_words(name)}"
+        raise InvalidInput(message, f"for a file of that name: --map ./{name}")
+    return shipped_mappings.read(name).text.encode()
 
 
 @app.command()
