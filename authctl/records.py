@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from authctl.registry.sessions import EndOutcome
     from authctl.registry.tokens.issue import Issued
     from authctl.registry.users import UserOutcome, UserSessions
+    from authctl.shipped_mappings import ShippedMapping
 
 Record = dict[str, Any]
 
@@ -368,6 +369,28 @@ def imported(outcome: "ImportOutcome") -> Record:
         "rejections": [{**_file_row(one), "reason": one.reason} for one in outcome.rejected_rows],
         "moved": [{**_file_row(one), "reason": one.reason} for one in outcome.moved_rows],
         "remarks": [{"remark": r.remark, "count": r.total, "rows": [*map(_file_row, r.rows)]} for r in outcome.remarks],
+    }
+
+
+def mapping(mapping_: "ShippedMapping") -> Record:
+    """A shipped mapping."""
+    return {
+        "name": mapping_.name,
+        "system": mapping_.system,
+        "rows": mapping_.rows,
+        "complete": mapping_.complete,
+        "title": mapping_.title,
+    }
+
+
+def shown_mapping(mapping_: "ShippedMapping") -> Record:
+    """A shipped mapping with the head of its file, and its text."""
+    head = mapping_.head
+    described = {word: head[word] for word in ("Export", "Result", "Cannot know", "Reference")}
+    return {
+        **mapping(mapping_),
+        **{word.lower().replace(" ", "_"): text for word, text in described.items()},
+        "text": mapping_.text,
     }
 
 

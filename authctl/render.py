@@ -95,6 +95,8 @@ DIFFERENCES = _shape(
     "name change shortened lengthened ended unmet_conditions fields",
 )
 
+MAPPINGS = _shape("name system rows complete title", "name system rows complete title")
+
 _IDS = ("id", "seq", "name", "username")  # decision 25
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _NARROWEST = 6

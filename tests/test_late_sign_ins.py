@@ -17,7 +17,7 @@ from authctl import InvalidFile, InvalidInput, Registry, Session, SessionFilter,
 from authctl.import_mappings import Mapping, read_mapping
 from authctl.instants import DAY, HOUR, parse_instant
 from authctl.registry.backups import restore
-from authctl.registry.imports.file import _KEYS_PER_BATCH
+from authctl.registry.imports.register import _KEYS_PER_BATCH
 from authctl.settings import find_home
 from tests.conftest import START, Authctl, Clock, Install
 from tests.test_upgrade import of_0_1_0  # noqa: F401  # a fixture

@@ -27,7 +27,12 @@ Files = Annotated[
     ),
 ]
 Map = Annotated[
-    Path, typer.Option("--map", metavar="MAP.yaml", help="Mapping file: the place of each field in the export.")
+    str,
+    typer.Option(
+        "--map",
+        metavar="MAP.yaml|NAME",
+        help="Mapping file, the place of each field in the export; or the name of a shipped one (see: authctl mappings list).",
+    ),
 ]
 ProfileName = Annotated[
     str | None,
@@ -109,11 +114,11 @@ def import_(
     quiet: Quiet = False,
 ) -> None:
     """Import sessions from another system's export. Importing a file again, or files in any order, gives the same result."""
-    from authctl.cli.files import opened_exports, read_file
+    from authctl.cli.files import opened_exports
     from authctl.import_mappings import read_mapping
 
     cli = start(ctx, output, quiet)
-    fields = read_mapping(read_file(mapping), str(mapping))
+    fields = read_mapping(_mapping_text(mapping), mapping)
     claim = _complete(cli, complete, user, allow_partial=allow_partial, max_affected=max_affected, yes=yes)
     taken = None if taken_at is None else parse_when(taken_at, cli.registry.now())
     with opened_exports(files) as exports, cli.progress("registering") as progress:
@@ -140,6 +145,19 @@ def import_(
         raise NotFound(f"no row of {name} was used: {outcome.unused_because}", hint)
 
 
+def _mapping_text(name: str) -> bytes:
+    """The text of a mapping: of a shipped one, if that is what the name says, else of a file. Raises InvalidInput."""
+    from authctl import shipped_mappings
+    from authctl.cli.files import read_file
+
+    if not shipped_mappings.is_name(name):
+        return read_file(Path(name))
+    if name not in shipped_mappings.names():
+        message = f"no shipped mapping {quoted(name)}{shipped_mappings.nearest_in_words(name)}"
+        raise InvalidInput(message, f"for a file of that name: --map ./{name}")
+    return shipped_mappings.read(name).text.encode()
+
+
 def _complete(
     cli: Cli, complete: bool, users: list[str] | None, *, allow_partial: bool, max_affected: int | None, yes: bool
 ) -> "Complete | None":
@@ -157,7 +175,7 @@ def _complete(
     )
 
 
-def _warn_of_rows(cli: Cli, outcome: "ImportOutcome", fields: "Mapping", mapping: Path) -> None:
+def _warn_of_rows(cli: Cli, outcome: "ImportOutcome", fields: "Mapping", mapping: str) -> None:
     for part in fields.blank_parts() if outcome.rows.used else ():
         cli.warn(f"{mapping}: the key part '{part}' was blank in every row")
     for row in (*outcome.rejected_rows, *outcome.moved_rows):
