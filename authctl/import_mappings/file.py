@@ -134,7 +134,7 @@ class TimeSource(Strict):
 
 
 def _times_or_listing(value: Any) -> Any:
-    """The sources of `at`; `{taken: true}` stands alone or last."""
+    """The sources of `at` or `last_used_at`; `{taken: true}` stands alone or last."""
     listed = value if isinstance(value, list) else [value]
     if any(isinstance(one, dict) and "taken" in one for one in listed[:-1]):
         raise invalid("{taken: true} stands alone, or last in a list")
@@ -165,7 +165,7 @@ class EndSource(Strict):
 
 
 class At(Strict):
-    """Where the time of a row is, and whether that of the listing serves where there is none."""
+    """Where a time of use is, and whether that of the listing serves where there is none."""
 
     sources: list[TimeSource]
     is_taken: bool = False
@@ -190,15 +190,16 @@ class Fields(Strict):
     source_id: Sources | None = None
     at: Annotated[At, BeforeValidator(_times_or_listing)] = At(sources=[])
     created_at: Times | None = None
-    last_used_at: Times | None = None
+    last_used_at: Annotated[At, BeforeValidator(_times_or_listing)] = At(sources=[])
     expires_at: Times | None = None
     ended_at: Ends | None = None
     ended_reason: Sources | None = None
 
     def times(self) -> dict[str, Sequence[TimeSource]]:
         """The sources of the times, the end apart."""
-        optional = {"created_at": self.created_at, "last_used_at": self.last_used_at, "expires_at": self.expires_at}
-        return {"at": self.at.sources, **{name: sources or [] for name, sources in optional.items()}}
+        optional = {"created_at": self.created_at, "expires_at": self.expires_at}
+        uses = {"at": self.at.sources, "last_used_at": self.last_used_at.sources}
+        return {**uses, **{name: sources or [] for name, sources in optional.items()}}
 
 
 TIMES = ("at", "created_at", "last_used_at", "expires_at", "ended_at")
