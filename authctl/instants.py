@@ -182,8 +182,10 @@ def parse_moment(text: str) -> datetime:
     """Read a date or time as `parse_instant` does, with its own zone, or with none where the text has none. Raises InvalidInput."""
     stripped = text.strip()
     if _INSTANT.fullmatch(stripped):
-        with suppress(ValueError):
+        try:
             return datetime.fromisoformat(stripped.upper())
+        except ValueError:
+            pass
     raise _not_a_time(text)
 
 

@@ -88,9 +88,10 @@ def source_name(name: str) -> str:
 
 def _name(name: str, kind: str) -> str:
     stripped = field(name, kind).strip()
-    for character in "" if name.isascii() and name.isprintable() else name:
-        if is_invisible(character):
-            raise InvalidInput(f"{kind} {quoted(name)} has an invisible character, U+{ord(character):04X}")
+    if not (name.isascii() and name.isprintable()):
+        for character in name:
+            if is_invisible(character):
+                raise InvalidInput(f"{kind} {quoted(name)} has an invisible character, U+{ord(character):04X}")
     if not stripped:
         raise InvalidInput(f"{kind} is blank: {quoted(name)}")
     return stripped
@@ -100,7 +101,9 @@ def field(text: str, name: str, length: int = FIELD_LENGTH) -> str:
     """Any other text, as given. Raises InvalidInput for NUL, lone surrogates and too great a length."""
     if len(text) > length:
         raise InvalidInput(f"{name} is longer than {length:,} characters: it has {len(text):,}")
-    for character in text if not text.isascii() or "\0" in text else "":
+    if text.isascii() and "\0" not in text:
+        return text
+    for character in text:
         if character == "\0" or category(character) == "Cs":
             raise InvalidInput(f"{name} has a character that cannot be stored, U+{ord(character):04X}")
     return text

@@ -203,6 +203,29 @@ def test_a_removed_session_does_not_come_back(registry: Registry, later: Clock):
     assert load(registry, row(created=300 * 24, used=301 * 24)).registered == 1
 
 
+SEEN = FIELDS % "at: [at, {taken: true}]"
+
+
+def test_a_listing_that_has_a_revoked_session_is_no_sign_in(registry: Registry, later: Clock):
+    """Its row has no beginning, and no use after the end: a device that was never seen."""
+    load(registry, row(), text=SEEN, taken_at=at(20))
+    registry.revoke(SessionFilter(username="alice"), note="lost device")
+    later.forward(hours=5)
+    outcome = load(registry, row(), text=SEEN, taken_at=at(50))
+    (session,) = listed(registry)
+    assert (outcome.registered, outcome.unchanged, outcome.used_after_end) == (0, 1, 1)
+    assert (session.status.value, session.used_after_end_at) == ("revoked", at(50))
+
+
+def test_a_use_after_the_end_without_a_beginning_is_a_sign_in(registry: Registry, later: Clock):
+    """As in a log."""
+    load(registry, row(), text=SEEN, taken_at=at(20))
+    registry.revoke(SessionFilter(username="alice"), note="lost device")
+    later.forward(hours=5)
+    load(registry, row(at=50), text=SEEN, taken_at=at(51))
+    assert [one.status.value for one in listed(registry)] == ["revoked", "active"]
+
+
 # sources
 
 

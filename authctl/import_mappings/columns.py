@@ -14,11 +14,11 @@ _COLUMNS_NAMED = 8
 def check_columns(file: MappingFile, columns: Sequence[str]) -> None:
     """Raise InvalidInput when a text has no column for what every row needs, or two of one that is read."""
     fields = file.fields
-    times = [*fields.at.sources, *(fields.last_used_at or ()), *(fields.created_at or ())]
+    times = [*fields.at.sources, *fields.last_used_at.sources, *(fields.created_at or ())]
     needed: dict[str, Sequence[Source | TimeSource]] = {"username": fields.username, "at": times}
     for name, sources in needed.items():
         paths = [path for source in sources for path in source.path or ()]
-        is_said = any(source.path is None for source in sources) or (name == "at" and fields.at.is_taken)
+        is_said = any(source.path is None for source in sources) or (name == "at" and fields.uses_listing_time)
         if not is_said and not any(_column(path, columns) for path in paths):
             there = ", ".join(map(quoted, columns[:_COLUMNS_NAMED]))
             more = ", …" if len(columns) > _COLUMNS_NAMED else ""

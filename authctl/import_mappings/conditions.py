@@ -24,7 +24,10 @@ class Condition(NamedTuple):
         """Whether a value, None for none, is what the condition asks for. A blank text is no value that is there."""
         if self.present is not None:
             return self.present is (value is not None and not is_blank(value, blank))
-        is_one = value is not None and (as_text(value) in self.texts or _is_number(value, self.numbers))
+        if type(value) is str:
+            is_one = value in self.texts
+        else:
+            is_one = value is not None and (as_text(value) in self.texts or _is_number(value, self.numbers))
         return is_one is not self.is_not
 
 

@@ -195,6 +195,11 @@ class Fields(Strict):
     ended_at: Ends | None = None
     ended_reason: Sources | None = None
 
+    @property
+    def uses_listing_time(self) -> bool:
+        """Whether a row may count as of the time of its listing."""
+        return self.at.is_taken or self.last_used_at.is_taken
+
     def times(self) -> dict[str, Sequence[TimeSource]]:
         """The sources of the times, the end apart."""
         optional = {"created_at": self.created_at, "expires_at": self.expires_at}

@@ -1,6 +1,6 @@
 """The values of a row that a field asks for: the first text that is not blank, or a part of it, or a constant."""
 
-from collections.abc import Container, Iterable
+from collections.abc import Callable, Container, Iterable
 from datetime import tzinfo
 from typing import Any, NamedTuple
 
@@ -8,7 +8,13 @@ from authctl import names
 from authctl.import_mappings.conditions import Condition
 from authctl.import_mappings.file import EndSource, Source, TimeSource
 from authctl.import_mappings.times import AGE, Read, reader
-from authctl.import_paths import Path, PlacedRow, as_text
+from authctl.import_paths import Find, Path, PlacedRow, as_text
+
+ReadText = Callable[[dict[str, Any], PlacedRow | None], str | None]
+"""Reads a text of a row, which may stand at a place; None where it is blank. Raises Unusable."""
+
+Meets = Callable[[dict[str, Any], PlacedRow | None], bool]
+"""Tells whether a row, which may stand at a place, meets conditions."""
 
 
 class Unusable(Exception):
@@ -22,19 +28,12 @@ class Value(NamedTuple):
     value: str | None = None
     before: str | None = None
     after: str | None = None
-    name: str | None = None
-    """The path, where it is one name of the row and no more."""
-
-    @property
-    def text(self) -> str:
-        """The path as it is written."""
-        return self.path.text if self.path is not None else ""
 
 
 class Moment(NamedTuple):
     """Where a time is, and how it is read."""
 
-    where: Value
+    text: ReadText
     read: Read
     is_age: bool
 
@@ -42,50 +41,86 @@ class Moment(NamedTuple):
 class End(NamedTuple):
     """Where the end of a session is: at paths, or where conditions hold."""
 
-    where: tuple[tuple[Path, Condition], ...]
+    meets: Meets
+    text: ReadText
+    """The first text of the moments."""
     moments: list[Moment]
     """Empty where the time of the row is the end."""
 
 
-def moments_of(source: TimeSource | EndSource, zone: tzinfo | None) -> list[Moment]:
+def moments_of(source: TimeSource | EndSource, zone: tzinfo | None, blank: Container[str]) -> list[Moment]:
     """The times that a source of a mapping file names, in their order; times without a zone are in `zone`, by default UTC."""
     read = reader(source.format, zone)
-    values = (value_at(path, source.before, source.after) for path in source.path or ())
-    return [Moment(value, read, source.format == AGE) for value in values]
+    return [Moment(text_reader([value], blank), read, source.format == AGE) for value in _values_at(source)]
 
 
-def end_of(source: EndSource, zone: tzinfo | None) -> End:
+def end_of(source: EndSource, zone: tzinfo | None, blank: Container[str]) -> End:
     """The end that a source of a mapping file names."""
-    return End(tuple(source.where.items()), moments_of(source, zone))
+    text = text_reader(_values_at(source), blank)
+    return End(conditions_of(source.where.items(), blank), text, moments_of(source, zone, blank))
 
 
-def first_text(
-    row: dict[str, Any], place: PlacedRow | None, values: Iterable[Value], blank: Container[str]
-) -> str | None:
-    """The first text that is not blank."""
-    for value in values:
-        if value.name is not None:
-            content = row.get(value.name)
-        elif value.path is None:
-            return value.value
-        else:
-            content = value.path.at(row, place, blank)
-        if content is None:
-            continue
-        if isinstance(content, str):
-            text = content
-        elif not isinstance(content, dict | list):
-            text = as_text(content)
-        else:
-            raise Unusable(f"{names.quoted(value.text)} is not a plain value")
-        if not text.strip() or text in blank:
-            continue
-        if value.before is not None or value.after is not None:
-            text = _part(text, value)
-            if not text.strip() or text in blank:
-                continue
-        return text
-    return None
+def conditions_of(where: Iterable[tuple[Path, Condition]], blank: Container[str]) -> Meets:
+    """How a row is asked whether it meets all of these conditions."""
+    asked = [(path.finder(blank), condition.is_met) for path, condition in where]
+
+    def meets(row: dict[str, Any], place: PlacedRow | None) -> bool:
+        for find, is_met in asked:  # noqa: SIM110  # `all` over a generator takes 0.4 µs more
+            if not is_met(find(row, place), blank):
+                return False
+        return True
+
+    return meets
+
+
+def text_reader(values: Iterable[Value], blank: Container[str]) -> ReadText:
+    """How the first text that is not blank is read."""
+    readers = [_reader_of(value, blank) for value in values]
+    if len(readers) == 1:
+        return readers[0]
+
+    def first(row: dict[str, Any], place: PlacedRow | None) -> str | None:
+        for read in readers:
+            if (text := read(row, place)) is not None:
+                return text
+        return None
+
+    return first
+
+
+def _reader_of(value: Value, blank: Container[str]) -> ReadText:
+    if value.path is None:
+        return lambda _row, _place: value.value
+    read = _text_at(value.path.finder(blank), value.path.text, blank)
+    if value.before is None and value.after is None:
+        return read
+
+    def part(row: dict[str, Any], place: PlacedRow | None) -> str | None:
+        whole = read(row, place)
+        text = "" if whole is None else _part(whole, value)
+        return None if not text.strip() or text in blank else text
+
+    return part
+
+
+def _text_at(find: Find, path: str, blank: Container[str]) -> ReadText:
+    """How the text is read that stands where `find` finds it."""
+
+    def read(row: dict[str, Any], place: PlacedRow | None) -> str | None:
+        text = find(row, place)
+        if type(text) is not str:
+            if text is None:
+                return None
+            if isinstance(text, dict | list):
+                raise Unusable(f"{names.quoted(path)} is not a plain value")
+            text = as_text(text)
+        return None if text in blank or not text.strip() else text
+
+    return read
+
+
+def _values_at(source: TimeSource | EndSource) -> list[Value]:
+    return [value_at(path, source.before, source.after) for path in source.path or ()]
 
 
 def values_of(sources: Iterable[Source]) -> list[Value]:
@@ -101,7 +136,7 @@ def values_of(sources: Iterable[Source]) -> list[Value]:
 
 def value_at(path: Path, before: str | None = None, after: str | None = None) -> Value:
     """The value at a path, or a part of it."""
-    return Value(path, None, before, after, path.text if path.is_plain else None)
+    return Value(path, None, before, after)
 
 
 def _part(text: str, value: Value) -> str:

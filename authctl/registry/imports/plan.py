@@ -104,9 +104,7 @@ class Merger:
         own, others = self._sessions_of(staged)
         by_creation, rows = _by_creation(staged.rows)
         ends: list[Deed] = []
-        for created_at in sorted(
-            by_creation, reverse=True
-        ):  # the latest first: it is nearest to what was first seen later
+        for created_at in sorted(by_creation, reverse=True):  # the latest is nearest to what was first seen later
             known = pick_by_creation(own, created_at)
             ends += self._add_one(staged, created_at, by_creation[created_at], known, others, inherited)
         return ends + (self._add_others(staged, rows, own, others, inherited) if rows else [])
@@ -143,14 +141,16 @@ class Merger:
         unended = [one for one in own if final_end(one) is None]
         final = self._settled_until(staged, own)
         events = events_of([*rows, *(row for one in unended for row in one.rows)], self._counts_as)
+        if not unended and final > BEFORE_ALL:  # that a listing still has a session is no sign-in after its end
+            events = [one._replace(began_at=final) if _is_listed_alone(one.row) else one for one in events]
         self._plan.ahead |= {
             (staged.key, one.row.at) for one in events if one.counts_as <= final < one.row.at and one.began_at is None
         }
         fresh = [one for one in events if not self._is_settled(staged, one, final, own)]
-        self._note_uses_after(events, own, final)
+        is_noted = self._note_uses_after(events, own, final)
         fresh = self._without_removed(staged, fresh, is_known=bool(unended))
         if not fresh:
-            self._plan.unchanged += 1
+            self._plan.unchanged += not is_noted
             return []
         return self._add_parts(staged, fresh, unended, others, inherited)
 
@@ -185,8 +185,8 @@ class Merger:
             self._plan.used_after_end += 1
             self._plan.late_uses.append((known.session.number, max(uses)))
 
-    def _note_uses_after(self, events: Sequence[Event], own: Sequence[ImportedDetail], final: int) -> None:
-        """Note uses of ended sessions: their rows have a beginning by then that was computed from an age."""
+    def _note_uses_after(self, events: Sequence[Event], own: Sequence[ImportedDetail], final: int) -> bool:
+        """Note uses of ended sessions, of which rows have a beginning by then. Returns whether there are any."""
         uses: dict[int, list[int]] = {}
         ended = {one.session.number: one for one in own}
         for event in events:
@@ -196,6 +196,7 @@ class Merger:
                     uses.setdefault(known.session.number, []).append(event.row.at)
         for number, instants in uses.items():
             self._add_uses_after(ended[number], instants, final_end(ended[number]) or final)
+        return bool(uses)
 
     def _sessions_of(self, staged: StagedKey) -> tuple[list[ImportedDetail], list[ImportedDetail]]:
         """The known sessions of a key, and those of other users under the same key without the user."""
@@ -342,6 +343,11 @@ class Merger:
             plan.listed.append((number, listed_at))
         if merged.rows and merged.rows != distinct(known.rows):
             plan.rows.append((number, merged.rows))
+
+
+def _is_listed_alone(row: StagedRow) -> bool:
+    """Whether a row shows only that a listing has its session: its time is that of the listing."""
+    return row.created_at is None and row.at == row.listed_at
 
 
 def _by_creation(rows: Iterable[StagedRow]) -> tuple[dict[int, list[StagedRow]], list[StagedRow]]:

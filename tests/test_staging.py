@@ -1,0 +1,84 @@
+"""The staging of an import: rows come back by key, in an order that does not depend on the file, and event ids are known again."""
+
+import json
+import random
+from itertools import groupby
+from operator import itemgetter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from authctl.store.protocol.imports import StagedKey, StagedRow
+from authctl.store.sqlite.staging import SqliteStaging
+
+KEYS = [bytes([letter]) * 32 for letter in b"abc"]
+TEXTS = st.sampled_from(["x", "X", "", "é", "\n", '"', "\\", "\x7f", "\U0001f600"])
+DETAILS = st.dictionaries(
+    st.sampled_from(["username", "ip", "device", "expires_at"]), TEXTS | st.integers(-(2**63), 2**63 - 1), max_size=3
+)
+ROWS = st.lists(
+    st.tuples(st.sampled_from(KEYS), st.integers(-2, 2), DETAILS, st.sampled_from([None, b"s" * 32, b"t" * 32])),
+    max_size=12,
+)
+
+
+def grouped(rows: list[tuple[bytes, int, dict[str, object], int, bytes | None]]) -> list[StagedKey]:
+    """The keys with their rows, in the order that the contract asks for."""
+    first: dict[bytes, int] = {}
+    for key, at, _, _, without_user in rows:
+        first[without_user or key] = min(at, first.get(without_user or key, at))
+
+    def place(row: tuple[bytes, int, dict[str, object], int, bytes | None]) -> tuple[object, ...]:
+        key, at, details, line, without_user = row
+        shared = without_user or key
+        return first[shared], shared, key, at, json.dumps(details, sort_keys=True), line
+
+    return [
+        StagedKey(key, without_user, [StagedRow(at, details, line) for _, at, details, line, _ in group])
+        for (key, without_user), group in groupby(sorted(rows, key=place), key=itemgetter(0, 4))
+    ]
+
+
+@given(ROWS, st.booleans(), st.randoms())
+def test_by_key(
+    rows: list[tuple[bytes, int, dict[str, object], bytes | None]], is_listing: bool, chance: random.Random
+) -> None:
+    """Keys come in the order of their oldest rows, the rows of each in the order of time, whatever the order of the file."""
+    if is_listing:  # each key has one row
+        rows = list({row[3] or row[0]: row for row in rows}.values())
+        rows = list({row[0]: row for row in rows}.values())
+    else:  # a key names the user: it goes with one key without the user
+        rows = [(key, at, details, None if key == KEYS[0] else b"s" * 32) for key, at, details, _ in rows]
+    numbered = [(key, at, details, line, without_user) for line, (key, at, details, without_user) in enumerate(rows)]
+    staging = SqliteStaging()
+    for key, at, details, line, without_user in chance.sample(numbered, len(numbered)):
+        staging.add(line, key, at, details, without_user)
+    assert list(staging.by_key()) == grouped(numbered)
+    assert staging.keys() == len({row[0] for row in numbered})
+    users: dict[bytes, set[bytes]] = {}
+    for key, *_, without_user in numbered:
+        users.setdefault(without_user or b"", set()).add(key)
+    users.pop(b"", None)
+    assert staging.keys_of_several_users() == {shared for shared, keys in users.items() if len(keys) > 1}
+    staging.close()
+
+
+def test_number_of_keys_after_more_rows() -> None:
+    """The number of keys counts rows that came after it was asked for."""
+    staging = SqliteStaging()
+    for count, key in enumerate(KEYS, 1):
+        staging.add(count, key, 0, {"username": "x"})
+        assert staging.keys() == count
+    staging.close()
+
+
+@pytest.mark.parametrize("number", [1, 999, 30_000])
+def test_event_ids(number: int) -> None:
+    """An event id is known again, and no other is taken for it, whether it waits or was stored."""
+    staging = SqliteStaging()
+    ids = [f"{one}é" for one in range(number)]
+    assert not any(staging.seen(one) for one in ids)
+    assert all(staging.seen(one) for one in reversed(ids))
+    assert not staging.seen("another")
+    staging.close()
