@@ -119,6 +119,10 @@ class JupyterHub:
         """Whether a token is accepted; it is in use by that."""
         return self.client.ask("GET", "/hub/api/user", token=token).status == 200
 
+    def id_of(self, token: str) -> str:
+        """The id of a token that is accepted."""
+        return str(self.client.ask("GET", "/hub/api/user", token=token).json["token_id"])
+
     def listing(self, *names: str) -> Listing:
         """The tokens of these users, or of all users of the hub."""
         taken_at = datetime.now(UTC)

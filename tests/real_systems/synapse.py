@@ -101,7 +101,7 @@ class Synapse:
             "identifier": {"type": "m.id.user", "user": name},
             "password": password_of(name),
             "device_id": device,
-            "initial_device_display_name": f"{name} on {device}",
+            "initial_device_display_name": device,
         }
         return str(self.client.ask("POST", f"{CLIENT}/login", body=body).json["access_token"])
 

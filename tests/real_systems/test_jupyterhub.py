@@ -38,7 +38,8 @@ def importer(installed: Authctl, tmp_path: Path) -> Importer:
 
 def tokens(importer: Importer, *filters: str) -> list[tuple[str, str | None]]:
     """The user and note of the sessions that meet the filters, sorted."""
-    return sorted(((session["username"], session["device"]) for session in importer.sessions(*filters)), key=str)
+    found = [(session["username"], session["device"]) for session in importer.sessions(*filters)]
+    return sorted(found, key=lambda token: (token[0], token[1] or ""))
 
 
 def test_the_registry_agrees_with_the_hub(hub: JupyterHub, importer: Importer):
@@ -59,6 +60,19 @@ def test_the_registry_agrees_with_the_hub(hub: JupyterHub, importer: Importer):
     assert tokens(importer, "--status", "active") == [BOBS]
     assert tokens(importer, "--status", "expired") == [WIKI, SCRIPT]
     assert importer.ends() == {("not_listed", second.taken_at)}
+
+
+def test_the_deletion_of_one_token_of_an_application_ends_all(hub: JupyterHub, importer: Importer):
+    """The hub deletes the tokens of both browsers with the token of one, and the registry agrees."""
+    hub.make_token(*SCRIPT)
+    first, second = (hub.sign_in("alice").open_wiki() for _ in range(2))
+    importer.load_complete(hub.listing())
+    assert tokens(importer, "--status", "active") == [WIKI, WIKI, SCRIPT]
+    hub.delete_token("alice", hub.id_of(first))
+    importer.load_complete(hub.listing(), "--max-affected", "2")
+    assert not hub.accepts(second)
+    assert tokens(importer, "--status", "active") == [SCRIPT]
+    assert tokens(importer, "--status", "expired") == [WIKI, WIKI]
 
 
 def test_a_token_that_has_an_old_id_is_a_new_session(hub: JupyterHub, importer: Importer):
