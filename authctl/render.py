@@ -49,6 +49,11 @@ REVOKED_SESSIONS = _shape(
 WIPED_SESSIONS = _shape(
     " ".join(SESSIONS.fields), "id username application device wipe revoked_at revoked_by note", "no session matches"
 )
+SESSIONS_OF_SOURCES = _shape(
+    " ".join(SESSIONS.fields),
+    "id username application device status last_used_at source source_id",
+    "no session matches",
+)
 REVOKED = _shape("id username application status_before", "id username application status_before")
 PREVIEWED = _shape(" ".join(SESSIONS.fields), "id username application device status")
 ENDED = _shape(" ".join(SESSIONS.fields), "id username application status ended_reason")
@@ -89,6 +94,8 @@ DIFFERENCES = _shape(
     " absolute_timeout_after fields",
     "name change shortened lengthened ended unmet_conditions fields",
 )
+
+MAPPINGS = _shape("name system rows complete title", "name system rows complete title")
 
 _IDS = ("id", "seq", "name", "username")  # decision 25
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")

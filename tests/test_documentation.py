@@ -172,11 +172,7 @@ def test_each_incident_is_handled_as_the_page_says(shell: Shell):
 
 
 def test_the_mappings_are_good():
-    """Every mapping that is shipped as an example, and each on the page, can be read."""
-    shipped = list((ROOT / "docs" / "mappings").iterdir())
-    assert len(shipped) >= 5
-    for path in shipped:
-        read_mapping(path.read_bytes(), path.name)
+    """Each mapping on the page can be read."""
     shown = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs" / "importing.md").read_text(), re.DOTALL)
     assert len(shown) >= 2
     for text in shown:

@@ -10,12 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from authctl import InvalidFile, InvalidInput, Registry
+from authctl import InvalidFile, InvalidInput, Registry, shipped_mappings
 from authctl.import_files import Rejected, known_encoding, read
 from authctl.import_mappings import read_mapping
 from tests.conftest import Authctl
 
-ROOT = Path(__file__).parents[1]
 MAP = "fields: {username: User, at: Time, application: App, device: Device}\nkey: [username, application]\n"
 CSV = "User,Time,App,Device\nalice,2026-02-01T09:00:00Z,Outlook,AL-PC\nbjörn,2026-02-02,Größe,BJ-PC\n"
 
@@ -221,7 +220,7 @@ Date (UTC),Request ID,User agent,User ID,User,Username,Application,Application I
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
 def test_the_shipped_mapping_of_a_csv_export(registry: Registry, encoding: str):
     """Microsoft Entra's sign-in log in the columns of its download: failures skipped, duplicates counted, blank stays blank."""
-    mapping = read_mapping((ROOT / "docs/mappings/entra-sign-ins.yaml").read_bytes(), "entra-sign-ins.yaml")
+    mapping = read_mapping(shipped_mappings.read("entra-portal").text.encode(), "entra-portal")
     outcome = registry.imports.run(io.BytesIO(ENTRA.encode(encoding)), mapping)
     counts = outcome.rows
     assert (counts.read, counts.used, counts.skipped, counts.duplicates, counts.rejected) == (5, 3, 1, 1, 0)

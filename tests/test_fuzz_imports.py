@@ -50,7 +50,7 @@ event_id: id
 """
 MAPS = [
     FULL_MAP,
-    *(path.read_bytes() for path in sorted((Path(__file__).parents[1] / "docs/mappings").glob("*.yaml"))),
+    *(path.read_bytes() for path in sorted((Path(__file__).parents[1] / "authctl/mappings").glob("*.yaml"))),
 ]
 YAML = [
     *BYTES,

@@ -19,6 +19,7 @@ COMMANDS = {
     "init": "setup",
     "demo": "demo",
     "sessions": "sessions",
+    "mappings": "mappings",
     "revoke": "revoke",
     "tokens": "tokens",
     "users": "users",
