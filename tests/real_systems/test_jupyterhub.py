@@ -12,7 +12,7 @@ from tests.real_systems.listings import Importer
 
 pytestmark = pytest.mark.slow
 
-MAPPING = str(Path(__file__).parent / "jupyterhub.yaml")
+MAPPING = "jupyterhub"
 SCRIPT, JOB, BOBS = ("alice", "script"), ("alice", "job"), ("bob", "script")
 """The tokens that are made, by user and note."""
 

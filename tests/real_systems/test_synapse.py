@@ -11,7 +11,7 @@ from tests.real_systems.synapse import LISTER, Synapse, user_id
 
 pytestmark = pytest.mark.slow
 
-MAPPING = str(Path(__file__).parent / "synapse-devices.yaml")
+MAPPING = "synapse-devices"
 PC, PHONE, BOBS, LISTERS = ("alice", "PC"), ("alice", "PHONE"), ("bob", "PC"), (LISTER, "LISTER")
 """The devices that sign in, by user; two users have devices of one name."""
 
