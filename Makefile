@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv-dev
 BIN := $(VENV)/bin
 
-.PHONY: check quick test storm fuzz histories crash ldap bench bench-full peers demo docs clean
+.PHONY: check quick test storm fuzz histories crash ldap real-systems bench bench-full peers demo docs clean
 
 check: $(VENV)/ready ## what CI runs beside the README's test command
 	$(BIN)/ruff format --check .
@@ -37,6 +37,9 @@ crash: $(VENV)/ready ## commands killed, and failed, at every file system call t
 
 ldap: $(VENV)/ready ## LDAP against a real slapd, where one can be installed
 	tests/install_slapd.sh $(BIN)/python && $(BIN)/python -m pytest -q -rs tests/test_ldap.py || [ $$? = 77 ]
+
+real-systems: $(VENV)/ready ## listings of a real Synapse and a real JupyterHub, where they can be installed, imported as they change
+	tests/real_systems/install.sh $(PYTHON) && $(BIN)/python -m pytest -q -rs tests/real_systems || [ $$? = 77 ]
 
 BENCH := AUTHCTL_BENCH_RESULTS=.bench/results.jsonl $(BIN)/python benchmarks
 
@@ -76,7 +79,7 @@ docs: $(VENV)/ready ## write docs/commands.md anew from the commands themselves
 	$(BIN)/python docs/generate_commands.py
 
 clean:
-	rm -rf .venv .venv-dev .venv-test .venv-peers .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-dev .venv-test .venv-peers .venv-systems .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 
 $(VENV)/ready: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
