@@ -34,6 +34,15 @@ from authctl.model import Grouping, Status
 from authctl.names import quoted
 from authctl.render import Format
 
+MappingName = Annotated[
+    str,
+    typer.Option(
+        "--map",
+        metavar="MAP.yaml|NAME",
+        help="Mapping file, the place of each field in the export; or the name of a shipped one (see: authctl mappings list).",
+    ),
+]
+
 app = typer.Typer(help="List, show, import and end sessions.", rich_markup_mode=None, add_completion=False)
 
 
@@ -134,14 +143,7 @@ def import_(
             help="Export files: JSON lines, JSON, CSV or another text, also packed with gzip. With -, standard input.",
         ),
     ],
-    mapping: Annotated[
-        str,
-        typer.Option(
-            "--map",
-            metavar="MAP.yaml|NAME",
-            help="Mapping file, the place of each field in the export; or the name of a shipped one (see: authctl mappings list).",
-        ),
-    ],
+    mapping: MappingName,
     profile: Annotated[
         str | None,
         typer.Option("--profile", metavar="NAME", help="Profile of the new sessions, instead of the assigned one."),
