@@ -62,6 +62,7 @@ SESSION_LISTS = {
     "device": "device",
     "platform": "platform",
     "profile": "profile",
+    "source": "source",
 }
 """The criteria of sessions that take several texts, with their names in `SessionFilter`."""
 

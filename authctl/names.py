@@ -81,6 +81,11 @@ def profile_name(name: str) -> str:
     return _name(name, "profile name")
 
 
+def source_name(name: str) -> str:
+    """The name of the system that sessions are imported from. Raises InvalidInput as `username`."""
+    return _name(name, "source name")
+
+
 def _name(name: str, kind: str) -> str:
     stripped = field(name, kind).strip()
     for character in "" if name.isascii() and name.isprintable() else name:

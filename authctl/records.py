@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from authctl.registry.cleanup import CleanupOutcome
     from authctl.registry.continuity import ContinuityState
     from authctl.registry.doctor import Finding
-    from authctl.registry.imports.file import ImportOutcome, NamedRow
+    from authctl.registry.imports.file import ImportOutcome
+    from authctl.registry.imports.reading import NamedRow
     from authctl.registry.keys import KeyUse, RetireOutcome
     from authctl.registry.login_cache import ClearOutcome, Remembered
     from authctl.registry.revocations import RevokeOutcome
@@ -66,6 +67,8 @@ def session(session_: "Session") -> Record:
         "signed_in_with": session_.signed_in_with,
         "referrer": session_.referrer,
         "wipe": wipe and wipe.value,
+        "source": session_.source,
+        "source_id": session_.source_id,
     }
 
 
@@ -86,6 +89,7 @@ def shown_session(session_: "Session") -> Record:
         "access_expires_at": instant(session_.access_expires_at),
         "held_by_continuity": session_.is_held,
         "held_until": instant(session_.ends_at) if session_.is_held else None,
+        "used_after_end_at": instant(session_.used_after_end_at),
     }
 
 
@@ -139,6 +143,7 @@ def revocation(outcome: "RevokeOutcome") -> Record:
             {"id": s.id, "username": s.username, "application": s.application, "status_before": s.status_before.value}
             for s in outcome.sessions
         ],
+        "by_source": dict(outcome.by_source),
     }
 
 
@@ -353,7 +358,14 @@ def imported(outcome: "ImportOutcome") -> Record:
         "registered": outcome.registered,
         "updated": outcome.updated,
         "unchanged": outcome.unchanged,
+        "used_after_end": outcome.used_after_end,
+        "returned": outcome.returned,
+        "adopted": outcome.adopted,
+        "not_listed": outcome.not_listed,
+        "import_id": outcome.import_id,
+        "source": outcome.source,
         "dry_run": outcome.dry_run,
+        "not_listed_sessions": [session(s) for s in outcome.not_listed_sessions],
         "rejections": [{**_file_row(one), "reason": one.reason} for one in outcome.rejected_rows],
         "moved": [{**_file_row(one), "reason": one.reason} for one in outcome.moved_rows],
         "remarks": [{"remark": r.remark, "count": r.total, "rows": [*map(_file_row, r.rows)]} for r in outcome.remarks],

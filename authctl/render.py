@@ -49,6 +49,11 @@ REVOKED_SESSIONS = _shape(
 WIPED_SESSIONS = _shape(
     " ".join(SESSIONS.fields), "id username application device wipe revoked_at revoked_by note", "no session matches"
 )
+SESSIONS_OF_SOURCES = _shape(
+    " ".join(SESSIONS.fields),
+    "id username application device status last_used_at source source_id",
+    "no session matches",
+)
 REVOKED = _shape("id username application status_before", "id username application status_before")
 PREVIEWED = _shape(" ".join(SESSIONS.fields), "id username application device status")
 ENDED = _shape(" ".join(SESSIONS.fields), "id username application status ended_reason")

@@ -40,6 +40,8 @@ FIELDS = [
     "signed_in_with",
     "referrer",
     "wipe",
+    "source",
+    "source_id",
 ]
 INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{3}|\.\d{6})?Z")
 
@@ -77,6 +79,7 @@ def test_session_json(installed: Authctl):
         "wipe_on_revoke": False,
         "wipe_delivered_at": None,
         "wipe_acknowledged_at": None,
+        "used_after_end_at": None,
     }
     assert installed("sessions", "list", "-o", "json").json == [session]
     assert INSTANT.fullmatch(session["created_at"])
@@ -210,6 +213,7 @@ def test_revoke_json(installed: Authctl):
     assert ran.code == 3
     assert list(ran.json) == [
         "revocation_id", "at", "actor", "note", "selected", "revoked", "already_revoked", "not_found", "dry_run", "sessions",
+            "by_source",
     ]  # fmt: skip
     assert (ran.json["selected"], ran.json["revoked"], ran.json["already_revoked"]) == (3, 2, 1)
     assert (ran.json["not_found"], ran.json["dry_run"], ran.json["actor"]) == (["nosuch"], False, "eve")

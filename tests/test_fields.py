@@ -70,7 +70,14 @@ def test_a_listed_session_has_the_declared_fields(registry: Registry):
     """JSON has them in the declared order, and every table of sessions has no others."""
     session = issued(registry).session
     assert tuple(records.session(session)) == SESSION_FIELDS
-    for shape in (render.SESSIONS, render.REVOKED_SESSIONS, render.WIPED_SESSIONS, render.PREVIEWED, render.ENDED):
+    for shape in (
+        render.SESSIONS,
+        render.REVOKED_SESSIONS,
+        render.WIPED_SESSIONS,
+        render.SESSIONS_OF_SOURCES,
+        render.PREVIEWED,
+        render.ENDED,
+    ):
         assert tuple(shape.fields) == SESSION_FIELDS
 
 

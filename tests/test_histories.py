@@ -198,12 +198,15 @@ class Histories(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         """Everything that was ever imported is imported once more; the audit trail holds; nothing is left behind."""
-        if self.registry:
-            for mapping, named, rows in self.files:
-                self.load(mapping, named, rows)
-            self.registry.audit.verify()
-            self.registry.close()
-        shutil.rmtree(self.folder)
+        try:
+            if self.registry:
+                for mapping, named, rows in self.files:
+                    self.load(mapping, named, rows)
+                self.registry.audit.verify()
+        finally:
+            if self.registry:
+                self.registry.close()
+            shutil.rmtree(self.folder)
 
     @property
     def now(self) -> int:
@@ -927,6 +930,8 @@ class Histories(RuleBasedStateMachine):
 
     def no_deed_is_undone(self) -> None:
         """What a deed covered is never active again, whatever came later."""
+        for session in self.listed.values():
+            assert not is_final(session) or end_of(session) <= self.now, f"an end that is to come: {session}"
         for one, kind in self.over.items():
             assert one not in self.listed or self.listed[one].status != "active", f"{kind} was undone"
         for row, deed in self.covered.items():

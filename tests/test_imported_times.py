@@ -1,10 +1,10 @@
-"""What a row says of a session's beginning, use and end; what the registry does with an end is not built yet."""
+"""The beginning, the use and the end of a session, as a row has them."""
 
 import json
 
 import pytest
 
-from authctl import InvalidFile, Registry
+from authctl import InvalidFile, Registry, SessionFilter
 from authctl.import_files import Rejected
 from authctl.import_mappings import Listing, Row, read_mapping
 from authctl.import_mappings.file import REASONS
@@ -133,9 +133,11 @@ def test_every_reason_of_a_session_is_one(reason: str):
 
 
 def test_a_row_that_ended_is_never_registered_as_active(registry: Registry):
-    """As long as the registry takes no ends over, such a row is rejected and says so."""
+    """Its session is over at the instant that the row has, and no other one is."""
     text = "fields: {username: user, at: u, ended_at: e}\nkey: [username]\n"
     rows = [{"user": "alice", "u": USED, "e": ENDED}, {"user": "bob", "u": USED, "e": None}]
     outcome = load(registry, json.dumps(rows), text)
-    assert outcome.rejections == ((1, "its session has ended, and imported ends are not registered yet"),)
-    assert [session.username for session in registry.sessions()] == ["bob"]
+    assert (outcome.registered, outcome.rejections) == (2, ())
+    alice, bob = (next(registry.sessions(SessionFilter(username=name))) for name in ("alice", "bob"))
+    assert (alice.status.value, alice.ended_by, alice.ended_at) == ("expired", "signed_out", parse_instant(ENDED))
+    assert bob.ended_at is None

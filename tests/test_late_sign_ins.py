@@ -5,7 +5,8 @@ Everything starts on 2 March 2026, 9:00. `tests/oracle.py` has the rules as one,
 
 import io
 import json
-from contextlib import suppress
+import sqlite3
+from contextlib import closing, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from authctl import InvalidFile, InvalidInput, Registry, Session, SessionFilter,
 from authctl.import_mappings import Mapping, read_mapping
 from authctl.instants import DAY, HOUR, parse_instant
 from authctl.registry.backups import restore
+from authctl.registry.imports.register import _KEYS_PER_BATCH
 from authctl.settings import find_home
 from tests.conftest import START, Authctl, Clock, Install
 from tests.test_upgrade import of_0_1_0  # noqa: F401  # a fixture
@@ -433,6 +435,40 @@ def test_a_row_ahead_of_the_clock_is_ended_by_a_restore_and_keeps_no_later_sign_
         assert verdicts(now) == [("active", None), ("expired", None)]
 
 
+@pytest.mark.parametrize("ahead_by", [{"minutes": 4}, {"hours": 22}])
+def test_a_row_ahead_of_the_clock_of_a_disabled_user_ends_its_session_by_now(
+    registry: Registry, clock: Clock, ahead_by: dict[str, int]
+):
+    """No end lies ahead of the clock: sign-ins of later are registered, and rows of before under another name are over."""
+    registry.users.disable("alice", note="left the company")
+    clock.forward(days=2)  # so that a row that is far ahead counts as one of after the deed
+    now, soon = clock.now.isoformat(), (clock.now + timedelta(minutes=1)).isoformat()
+    ahead = row((clock.now + timedelta(**ahead_by)).isoformat())
+    load(registry, ahead)
+    (found,) = sessions(registry)
+    assert (found.status, found.ended_by, found.ended_at) == ("expired", "user_disabled", NOW + 2 * DAY)
+    load(registry, row(now, "carol"))
+    assert [one.ended_by for one in sessions(registry, "carol")] == ["user_disabled"]
+    registry.users.enable("alice", note="came back")
+    clock.forward(minutes=2)
+    load(registry, row(soon), ahead)
+    assert verdicts(registry) == [("active", None), ("expired", None)]
+    clock.forward(days=1)
+    assert load(registry, ahead).unchanged == 1
+
+
+def test_an_end_ahead_of_the_clock_as_0_1_0_stored_it_binds_rows_of_now(install: Install, tmp_path: Path):
+    """A row of now is older than that end, so the session of another user under the same key is not active."""
+    registry = install("version: 1\nprofiles: {default: {idle_timeout: 6h}}")
+    load(registry, row("08:00"))
+    registry.end([sessions(registry)[0].id])
+    end = NOW + 23 * HOUR
+    with closing(sqlite3.connect(tmp_path / "home" / "registry.db")) as connection, connection:
+        connection.execute("UPDATE sessions SET last_used_at = ?, ended_at = ?, expires_at = ?", (end, end, end))
+    load(registry, row("09:00", "carol"))
+    assert [one.status for one in sessions(registry, "carol")] == ["expired"]
+
+
 # Keys that do not determine their user
 
 
@@ -501,6 +537,15 @@ def test_order_and_files_do_not_matter_to_a_shared_key(install: Install, clock: 
             load(registry, *part)
         told.append([verdicts(registry), verdicts(registry, "alicia")])
     assert told[0] == told[1]
+
+
+@pytest.mark.parametrize("disabled", ["alice", "carol"])
+def test_users_that_share_a_key_are_not_in_two_batches(registry: Registry, disabled: str):
+    """Each batch is a transaction; the end of either one's session is known before the rows of the other are registered."""
+    registry.users.disable(disabled, note="left the company")
+    before = [row("07:00", f"user{number}", sid=f"s{number}") for number in range(2, _KEYS_PER_BATCH + 1)]
+    load(registry, *before, row("08:00"), row("08:00", "carol"))
+    assert {one.ended_by for user in ("alice", "carol") for one in sessions(registry, user)} == {"user_disabled"}
 
 
 def test_a_row_of_another_user_is_listed_though_the_key_s_session_was_cleaned_up(registry: Registry, clock: Clock):
@@ -591,6 +636,19 @@ def test_what_was_revoked_in_0_1_0_is_revoked_under_another_name(upgraded: Regis
     """An older row of the key, whoever it says: the same revocation."""
     load(upgraded, old("09:30", "renamed", sid, "Mail", "X-1"), mapping=OLD_BY_SID)
     assert verdicts(upgraded, "renamed") == [("revoked", note)]
+
+
+def test_what_was_over_in_0_1_0_stays_over_after_a_clean_up(of_0_1_0: Path):  # noqa: F811
+    """Rows of sessions that are removed since, and had the key without the user: none makes a session again."""
+    clock = Clock(datetime(2026, 11, 20, 14, tzinfo=UTC))
+    with Registry.open(of_0_1_0, clock=clock) as registry:
+        registry.profiles.apply(profiles.read(FOREVER.encode(), "p.yaml"), note="no deadlines")
+        over = {one.username for one in registry.sessions() if one.revoked_at is not None or one.ended_at is not None}
+        clock.forward(days=400)
+        registry.cleanup.run(accept_clock_jump=True)
+        listing = [one for one in LISTING if one["user"] in over]
+        outcome = load(registry, *listing, mapping=OLD_BY_SID)
+        assert (len(listing), outcome.registered, outcome.unchanged) == (4, 0, 4)
 
 
 def test_revocations_of_0_1_0_bind_late_rows(upgraded: Registry):

@@ -9,8 +9,9 @@ from authctl.cli.app import app
 from tests.conftest import Authctl, every_command
 
 SEVERAL = {
-    ("sessions", "list"): {"status", "user", "application", "device", "platform", "profile"},
-    ("revoke",): {"status", "user", "application", "device", "platform", "profile", "excepted"},
+    ("sessions", "list"): {"status", "user", "application", "device", "platform", "profile", "source"},
+    ("sessions", "import"): {"user"},
+    ("revoke",): {"status", "user", "application", "device", "platform", "profile", "source", "excepted"},
     ("audit", "list"): {"actor", "action", "user", "session"},
     ("cache", "list"): {"user"},
     ("cache", "clear"): {"user"},

@@ -288,7 +288,7 @@ def test_the_latest_instant_of_each_imported_key_is_kept(
     registry: Registry, copied: Callable, put_back: Restore, home: Path
 ):
     """Up to which the rows of the key change nothing, since its sessions were removed."""
-    finals = "INSERT INTO imported_finals (key, at) VALUES (?, ?)"
+    finals = "INSERT INTO imported_finals (key, source_key, created_at, at, without_user) VALUES (?, '', -1, ?, 0)"
     with closing(sqlite3.connect(home / "registry.db")) as connection, connection:
         connection.executemany(finals, [(b"a", 5), (b"b", 5), (b"c", 5)])
     copy = copied(registry)
@@ -573,6 +573,34 @@ def another_past(registry: Registry, put_back: Restore, home: Path, clock: Clock
     clock.forward(hours=1)
     put_back(copy)
     return Registry.open(home, registry=home / "registry.db", clock=clock)
+
+
+def test_a_session_that_two_pasts_know_keeps_the_rows_of_both(
+    registry: Registry, copied: Callable, put_back: Restore, clock: Clock, home: Path
+):
+    """It begins at the earliest row of either past and was used last at the latest; no row of either begins another."""
+    at_nine = rows(clock, "alice").getvalue()
+    registry.imports.run(io.BytesIO(at_nine), MAP)
+    first = copied(registry, "first.db")
+    clock.forward(hours=1)
+    told_later = [
+        rows(clock, "alice", ahead=ahead).getvalue() for ahead in (-7200, 10_800)
+    ]  # of eight, and of one o'clock
+    for row in told_later:
+        registry.imports.run(io.BytesIO(row), MAP)
+    told = of_user(registry, "alice")
+    second = copied(registry, "second.db")
+    with another_past(registry, put_back, home, clock, first) as other:
+        assert of_user(other, "alice").created_at > told.created_at
+        put_back(second)
+        found = of_user(other, "alice")
+        assert (found.created_at, found.last_used_at) == (told.created_at, told.last_used_at)
+        assert found.status is Status.EXPIRED
+        clock.forward(hours=4)
+        for row in (at_nine, *told_later):
+            other.imports.run(io.BytesIO(row), MAP)
+        assert [one.status for one in other.sessions()] == ["expired"]
+        check_agrees(other, home)
 
 
 @pytest.mark.parametrize("is_backup_first", [True, False])

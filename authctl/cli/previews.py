@@ -50,6 +50,11 @@ def confirm_profiles(cli: Cli, wanted: "ProfileSet", yes: bool) -> "Bound | None
     return _agreed(cli, preview.ending, "end", "active session", "apply? [y/N]", "y", yes)
 
 
+def confirm_not_listed(cli: Cli, preview: "Preview", yes: bool) -> None:
+    """Show the sessions that would end because a complete listing does not have them, and ask. Raises Refused."""
+    _agreed(cli, preview, "end", "active session", "the listing does not have them. End them? [y/N]", "y", yes)
+
+
 def show_profiles(cli: Cli, wanted: "ProfileSet") -> None:
     """Show what applying profiles would change and whom it would end, without a question."""
     if cli.quiet:

@@ -20,8 +20,10 @@ from authctl.cli.session_filters import (
     RefusedWipe,
     RevokedKind,
     Search,
+    Source,
     Statuses,
     UnusedFor,
+    UsedAfterEnd,
     UsedSince,
     User,
     check_found,
@@ -32,6 +34,7 @@ from authctl.cli.session_filters import (
 )
 from authctl.errors import NotFound
 from authctl.filter_texts import read_session_filter
+from authctl.names import quoted
 from authctl.registry.revocations import RevokeOutcome, check_target
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
@@ -51,6 +54,8 @@ def revoke(
     profile: ProfileName = None,
     kind: RevokedKind = None,
     search: Search = None,
+    source: Source = None,
+    used_after_end: UsedAfterEnd = False,
     created_since: CreatedSince = None,
     created_before: CreatedBefore = None,
     used_since: UsedSince = None,
@@ -83,9 +88,14 @@ def revoke(
     texts: dict[str, Any] = {"status": status, "kind": kind or KindChoice.ALL, "search": search, "wipe": wipe}
     texts |= {"user": user, "application": application, "device": device, "platform": platform, "profile": profile}
     texts |= {"created_since": created_since, "created_before": created_before, "used_since": used_since}
-    texts |= {"unused_for": unused_for, "expires_before": expires_before}
+    texts |= {"unused_for": unused_for, "expires_before": expires_before, "source": source}
     selection = read_session_filter(
-        texts, cli.registry.now(), ids=targets.ids, except_ids=tuple(excepted or ()), everything=everything
+        texts,
+        cli.registry.now(),
+        ids=targets.ids,
+        except_ids=tuple(excepted or ()),
+        everything=everything,
+        used_after_end=used_after_end,
     )
     check_target(selection)
     may_ask = "-" not in (ids or ())
@@ -101,6 +111,8 @@ def revoke(
     )
     if web and outcome.revoked:
         cli.say(f"{counted(web, 'web session')} among them: without --kind every kind is covered")
+    for system, number in outcome.by_source.items():
+        cli.warn(f"{counted(number, 'session')} of {quoted(system)}: that system is not told by this revocation")
     warn_of_similar(cli, user or ())
     warn_of_unknown(cli, user or ())
     if targets.texts and 0 < outcome.selected < len(set(targets.texts)) - len(outcome.not_found):

@@ -60,7 +60,18 @@ Search = Annotated[
     typer.Option(
         "--search",
         metavar="TEXT",
-        help="Only sessions with this text in user, application, device, platform, address or note.",
+        help="Only sessions with this text in user, application, device, platform, address, source or note.",
+    ),
+]
+Source = Annotated[
+    list[str] | None,
+    typer.Option("--source", metavar="NAME", help="Only sessions imported from this system. Repeatable."),
+]
+UsedAfterEnd = Annotated[
+    bool,
+    typer.Option(
+        "--used-after-end",
+        help="Only imported sessions used in their own system after they were revoked or ended here.",
     ),
 ]
 CreatedSince = Annotated[

@@ -9,7 +9,7 @@ from authctl.import_files import Layout, known_encoding
 from authctl.import_mappings.conditions import Condition, read_condition
 from authctl.import_mappings.times import check_format, time_zone
 from authctl.import_paths import Kind, Path
-from authctl.names import quoted
+from authctl.names import quoted, source_name
 from authctl.validation import Strict, invalid, parse_field
 from authctl.yaml_files import Path as Place
 
@@ -60,6 +60,10 @@ def _timezone(value: Any) -> Any:
     if isinstance(value, str):
         parse_field(time_zone, value, with_hint=True)
     return value
+
+
+def _source(value: Any) -> Any:
+    return parse_field(source_name, value) if isinstance(value, str) else value
 
 
 def _rows(value: Any) -> Any:
@@ -183,6 +187,7 @@ class Fields(Strict):
     ip: Sources | None = None
     user_agent: Sources | None = None
     referrer: Sources | None = None
+    source_id: Sources | None = None
     at: Annotated[At, BeforeValidator(_times_or_listing)] = At(sources=[])
     created_at: Times | None = None
     last_used_at: Times | None = None
@@ -213,6 +218,7 @@ class MappingFile(Strict):
     columns: Annotated[list[str], Field(min_length=1), BeforeValidator(_columns)] | None = None
     delimiter: Annotated[str | None, BeforeValidator(_delimiter)] = None
     timezone: Annotated[str | None, BeforeValidator(_timezone)] = None
+    source: Annotated[str | None, BeforeValidator(_source)] = None
     taken_at: Times | None = None
     where: Where = Field(default_factory=dict)
     blank: list[str] = Field(default_factory=list)

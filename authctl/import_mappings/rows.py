@@ -36,6 +36,10 @@ class Row(NamedTuple):
     """When the session ended, where the row says that it did."""
     ended_reason: str | None = None
     """Why it ended; None where it did not."""
+    is_created_exact: bool = False
+    """Whether `created_at` is the same in every listing: it is not computed from an age."""
+    listed_at: int | None = None
+    """When the listing was taken that has the row, where it is known to be a listing."""
 
 
 class Skipped(NamedTuple):
@@ -62,6 +66,10 @@ class Mapping:
         """Where the rows of a file are."""
         self.timezone = file.timezone
         """The time zone of times that carry none; None for UTC."""
+        self.source = file.source
+        """The system that the sessions live in, where the mapping names it."""
+        self.has_ends = bool(file.fields.ended_at)
+        """Whether rows can show that their session ended."""
         self._blank = {"", *file.blank}
         self._where = tuple(file.where.items())
         self._said: set[str] = set()
@@ -83,6 +91,9 @@ class Mapping:
             source.format == AGE for listed in (*times.values(), file.fields.ended_at or ()) for source in listed
         )
         """Whether a row counts by the time when the listing was taken."""
+        self.has_listing_time = bool(file.taken_at)
+        """Whether the file itself has the time when the listing was taken."""
+        self._is_created_exact = not any(moment.is_age for moment in self._times["created_at"])
         self._ends = [end_of(source, zone) for source in file.fields.ended_at or ()]
         self._ended_reason = values_of(file.fields.ended_reason or ())
 
@@ -136,13 +147,18 @@ class Mapping:
             raise Unusable("the username is blank")
         details["username"] = names.username(str(details["username"]))
         remarks: list[Remark] = []
-        taken_at = self._listing_time(row, place, listing, remarks) if self._needs_listing else None
+        is_listing = self._needs_listing or self.has_listing_time or listing.taken_at is not None
+        taken_at = self._listing_time(row, place, listing, remarks) if is_listing else None
         at, created_at = self._seen(row, place, taken_at, remarks)
         ended_at, reason = self._end(row, place, at, taken_at, remarks) if self._ends else (None, None)
         at = ended_at if at is None else at
         if at is None:
             raise Unusable("the time is blank")
         _check_order(created_at, ended_at, listing.now)
+        if created_at is not None:
+            at = max(at, created_at)
+        elif ended_at is not None:
+            at = min(at, ended_at)  # the source records an end later than it came
         if self._times["expires_at"]:
             until = self._instant(row, place, "expires_at", taken_at, remarks)
             details |= {} if until is None else {"expires_at": until}
@@ -154,7 +170,8 @@ class Mapping:
         else:
             digests = _digest([names.fold(str(details["username"])), *parts]), _digest(parts)
         key, without_user = digests
-        return Row(key, at, details, event_id, without_user, tuple(remarks), created_at, ended_at, reason)
+        end = (ended_at, reason, self._is_created_exact, taken_at)
+        return Row(key, at, details, event_id, without_user, tuple(remarks), created_at, *end)
 
     def _seen(
         self, row: dict[str, Any], place: PlacedRow | None, taken_at: int | None, remarks: list[Remark]

@@ -30,6 +30,8 @@ SESSION_FIELDS = (
     "signed_in_with",
     "referrer",
     "wipe",
+    "source",
+    "source_id",
 )
 """The fields of a listed session, in JSON and CSV."""
 

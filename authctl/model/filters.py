@@ -22,6 +22,7 @@ class SortField(StrEnum):
     DEVICE = "device"
     IP = "ip"
     PROFILE = "profile"
+    SOURCE = "source"
     CREATED_AT = "created_at"
     LAST_USED_AT = "last_used_at"
     EXPIRES_AT = "expires_at"
@@ -89,6 +90,7 @@ class _Criteria(NamedTuple):
     device: Texts = None
     platform: Texts = None
     profile: Texts = None
+    source: Texts = None
     kind: str | None = None
     search: str | None = None
     created_since: int | datetime | None = None
@@ -97,6 +99,7 @@ class _Criteria(NamedTuple):
     unused_since: int | datetime | None = None
     expires_before: int | datetime | None = None
     wipe: str | None = None
+    used_after_end: bool = False
     key_id: str | None = None
     except_ids: tuple[str, ...] = ()
     everything: bool = False
@@ -106,12 +109,12 @@ class SessionFilter(_Criteria):
     """Which sessions are meant: every criterion that is given must hold.
 
     One value drives list, count, dry run and revoke, so what was previewed is what is revoked.
-    User, application, device, platform and profile may be one text, or a tuple of several of which any matches.
+    User, application, device, platform, profile and source may be one text, or a tuple of several of which any matches.
     Texts are compared by their folded key and never as patterns; `search` is a literal substring of
-    user, application, device, platform, address or note. Instants may be given as datetimes.
+    user, application, device, platform, address, source, id in the source, or note. Instants may be given as datetimes.
     Raises InvalidInput for a text that no session could have.
     `key_id` is of the key that signed the present tokens. `wipe` is the stage of an order to remove data, and selects revoked
-    sessions alone. `kind` None selects every kind. `ids` are whole ids or unique beginnings of one; the other criteria narrow them. With no criterion at all it lists everything, but revokes only with `everything`.
+    sessions alone. `used_after_end` selects imported sessions that their source lists as used after they were revoked or ended. `kind` None selects every kind. `ids` are whole ids or unique beginnings of one; the other criteria narrow them. With no criterion at all it lists everything, but revokes only with `everything`.
     """
 
     __slots__ = ()
@@ -129,7 +132,7 @@ class SessionFilter(_Criteria):
     @property
     def is_by_criteria(self) -> bool:
         """Whether it describes sessions, and names none: a revocation of such binds what imports bring later."""
-        return not (self.ids or self.wipe or self.key_id)
+        return not (self.ids or self.wipe or self.key_id or self.used_after_end)
 
     def narrowed(self, **changes: object) -> "SessionFilter":
         """The same filter with some criteria replaced."""
@@ -158,6 +161,7 @@ def _checked(criteria: _Criteria) -> _Criteria:
         device=checked_texts(criteria.device, "device"),
         platform=checked_texts(criteria.platform, "platform"),
         profile=checked_texts(criteria.profile, "profile", profile_name),
+        source=checked_texts(criteria.source, "source"),
         status=tuple(status for status in Status if status in statuses),
         created_since=_instant(criteria.created_since),
         created_before=_instant(criteria.created_before),

@@ -24,6 +24,9 @@ class NewSession(NamedTuple):
     kind: str = Kind.APPLICATION
     signed_in_with: str | None = None
     referrer: str | None = None
+    source: str | None = None
+    source_id: str | None = None
+    used_after_end_at: int | None = None
     fixed_expires_at: int | None = None
     tokens: str = Tokens.SINGLE
     sealed: bool = False

@@ -113,6 +113,12 @@ class Session(NamedTuple):
     """When the application was first told."""
     wipe_acknowledged_at: int | None
     """When it said that its data is removed."""
+    source: str | None
+    """The system that it lives in, for a session that was imported with a source."""
+    source_id: str | None
+    """Its id in that system."""
+    used_after_end_at: int | None
+    """When its source last listed it as used after it was revoked or ended here."""
     revocation_id: int
     revoked_at: int | None
     revoked_by: str | None

@@ -10,6 +10,7 @@ class Grouping(StrEnum):
     USER = "user"
     APPLICATION = "application"
     PLATFORM = "platform"
+    SOURCE = "source"
 
 
 class Group(NamedTuple):

@@ -6,7 +6,8 @@ See docs/glossary.md#open-revocation and docs/glossary.md#revocation-by-criteria
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 from authctl import names
@@ -47,6 +48,8 @@ class RevokeOutcome(NamedTuple):
     dry_run: bool
     sessions: tuple[RevokedSession, ...]
     """Up to 1,000 of those selected, most recently used first."""
+    by_source: Mapping[str, int] = MappingProxyType({})
+    """How many of the newly revoked sessions live in each other system, which is not told by the revocation."""
 
 
 def revoke(
@@ -209,7 +212,8 @@ def _assign_revocation(unit: UnitOfWork, selection: SessionFilter, outcome: Revo
         "username_keys": sorted({names.fold(s.username) for s in newly}),
     }
     unit.record("session.revoke", subject=str(revocation_id), note=outcome.note, detail=detail)
-    return outcome._replace(revocation_id=revocation_id, revoked=revoked)
+    by_source = unit.tx.sources_of_revocation(revocation_id)
+    return outcome._replace(revocation_id=revocation_id, revoked=revoked, by_source=by_source)
 
 
 def _close_open_revocation(unit: UnitOfWork, selection: SessionFilter, outcome: RevokeOutcome) -> RevokeOutcome:
@@ -229,12 +233,15 @@ def _with_counts_after_commit(
 ) -> RevokeOutcome:
     """The outcome of a revocation of everything, counted after its commit, outside the lock."""
     with installation.snapshot() as (view, now):
-        revoked = view.count_of_revocation(outcome.revocation_id) if outcome.revocation_id else 0
+        closed = outcome.revocation_id
+        revoked = view.count_of_revocation(closed) if closed else 0
+        by_source = view.sources_of_revocation(closed) if closed else {}
         all_revoked = SessionFilter(status=Status.REVOKED, except_ids=selection.except_ids)
         already = view.count(all_revoked, now) - revoked
         page = view.page(all_revoked, outcome.at, MOST_LISTED)
     listed = tuple(RevokedSession(s.id, s.username, s.application, _status_before(s, outcome)) for s in page.sessions)
-    return outcome._replace(selected=revoked + already, revoked=revoked, already_revoked=already, sessions=listed)
+    counts = outcome._replace(selected=revoked + already, revoked=revoked, already_revoked=already)
+    return counts._replace(sessions=listed, by_source=by_source)
 
 
 def _status_before(session: Session, outcome: RevokeOutcome) -> Status:

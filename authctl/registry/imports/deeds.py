@@ -17,6 +17,8 @@ class Deed(NamedTuple):
     """Why it ended sessions that lived then."""
     of_password: bool = False
     """Whether it ended only what the profile of a session says that a changed password ends."""
+    of_source: bool = False
+    """Whether it is the end of a session in its source."""
     of_other: bool = False
     """Whether it is the end of another user's session of the same key: it binds no part that is over before."""
 

@@ -26,7 +26,7 @@ from authctl.store.protocol.revocations import PastRevocation
 if TYPE_CHECKING:
     from authctl.store.protocol import View
 
-_TEXTS = ("username", "device", "application", "platform")
+_TEXTS = ("username", "device", "application", "platform", "source")
 """Criteria that are one text of a session, the rarest first: a revocation is looked up by the first that it has."""
 
 _TRIGRAM = 3
@@ -48,7 +48,7 @@ class LateSession(Protocol):
 
     @property
     def texts(self) -> dict[str, str]:
-        """Its folded username, device, application, platform and address, each where it has one."""
+        """Its folded username, device, application, platform, address, source and id there, each where it has one."""
 
     @property
     def expires_at(self) -> int:

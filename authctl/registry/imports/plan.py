@@ -1,8 +1,9 @@
 """What an import's rows of one key come to: sessions to register, or to update.
 
 A key's rows make one session: created at the earliest, last used at the latest, every detail as its latest row that has
-one gives it. So the order of rows and files does not matter, nor how often they come. A session that was revoked or ended is
-final: rows up to that instant change nothing, and rows after it are a new session.
+one gives it. So the order of rows and files does not matter, nor how often they come. Where the source gives the instant of the
+beginning, it is a part of the key. A session that was revoked or ended here is final: rows up to that instant change nothing, and
+rows after it are a new session, unless they have a beginning up to that instant.
 
 An import is late knowledge, and no way around a deed (decision 115). In the order of time each deed parts the rows: what they
 say up to it is a session by itself, which is over then. Disabling the user, a changed password and a restore end it; a revocation of
@@ -14,20 +15,23 @@ See docs/glossary.md#late-row.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
 from heapq import merge
 from itertools import groupby
 from typing import TYPE_CHECKING
 
 from authctl import names
 from authctl.instants import DAY, MINUTE
-from authctl.model import Session, User
-from authctl.registry.imports.deeds import Deed, instant_of_deed, is_spared, revocation_of
+from authctl.model import User
+from authctl.names import fold
+from authctl.registry.imports.changes import Plan
+from authctl.registry.imports.deeds import Deed, instant_of_deed, is_spared
+from authctl.registry.imports.known_sessions import NOT_LISTED, end_of, ended_at_or_after, final_end, pick_by_creation
+from authctl.registry.imports.partition import Event, Partition, distinct, events_of
 from authctl.registry.imports.past_revocations import PastRevocations, Span
-from authctl.registry.imports.session_rows import BEFORE_ALL, MATCHED, Rules, SessionFromRows, detail
-from authctl.registry.users import password_ends
-from authctl.store.protocol.imports import Imported, ImportedDetail, StagedKey, StagedRow
+from authctl.registry.imports.session_rows import BEFORE_ALL, MATCHED, Rules, detail
+from authctl.store.protocol.imports import Final, Imported, ImportedDetail, StagedKey, StagedRow
 
 if TYPE_CHECKING:
     from authctl.store.protocol import View
@@ -36,36 +40,25 @@ _CLOCKS_DIFFER = 5 * MINUTE
 """How far ahead of the clock a row may be and still count as one of the present."""
 
 
-@dataclass(slots=True)
-class Plan:
-    """The changes that some keys come to."""
-
-    new: list[Imported] = field(default_factory=list)
-    changed: list[tuple[int, Imported]] = field(default_factory=list)
-    unchanged: int = 0
-    ahead: set[tuple[bytes, int]] = field(default_factory=set)
-    """Rows ahead of the clock that change nothing, by key and instant: they change nothing when the clock gets there, either."""
-    moved: list[tuple[int, str]] = field(default_factory=list)
-    """Lines whose key is that of another user's session, and what became of them."""
-
-    def copy(self) -> Plan:
-        """The same plan, to go on from."""
-        return Plan(self.new.copy(), self.changed.copy(), self.unchanged, self.ahead.copy(), self.moved.copy())
-
-
 class Merger:
     """Plans the keys of an import, batch by batch, each by one snapshot of the registry."""
 
-    def __init__(self, shared_keys: set[bytes], profile: str | None) -> None:
+    def __init__(
+        self, shared_keys: set[bytes], profile: str | None, *, source: str | None = None, keeps_rows: bool = False
+    ) -> None:
         self._shared_keys = shared_keys
         self._first_users: dict[bytes, str] = {}
         self._named = profile
+        self._source = source
+        self._keeps_rows = keeps_rows
 
     def plan(self, view: View, batch: Sequence[StagedKey], past: PastRevocations, now: int) -> Plan:
         """The plan of a batch of keys."""
         self.now = now
         self.past = past
-        self.rules = Rules(view.profiles(), self._named, view.continuity_events())
+        listings = view.complete_listings(self._source) if self._source else ()
+        continuity = view.continuity_events()
+        self.rules = Rules(view.profiles(), self._named, continuity, now, self._source, listings)
         self.revoke_all = view.latest_revoke_all()
         self.restored_at = view.restored_at()
         self._read_known(view, batch)
@@ -79,6 +72,9 @@ class Merger:
 
         So they are planned again until none of them learns of another end, whatever their order in the files.
         """
+        if len(group) == 1:
+            self._add(group[0], ())
+            return
         before, ends = self._plan, {staged.key: list[Deed]() for staged in group}
         first_users = dict(self._first_users)
         for _ in range(len(group) + 1):
@@ -93,36 +89,113 @@ class Merger:
     def _read_known(self, view: View, batch: Sequence[StagedKey]) -> None:
         without_user = [staged.key_without_user for staged in batch if staged.key_without_user is not None]
         keys = [*(staged.key for staged in batch), *without_user]  # 0.1.0 stored the key without the user as the key
-        self.finals = view.imported_finals(keys)
+        self.finals = view.imported_finals(keys, self._source)
         self.ahead = view.imported_ahead([staged.key for staged in batch])
-        self.finals_without_user = view.imported_finals(without_user, without_user=True)
+        self.finals_without_user = view.imported_finals(without_user, self._source, without_user=True)
         self.known: dict[bytes, list[ImportedDetail]] = {}
         for one in view.imported(keys, without_user, self.now):
-            for key in {one.key, one.key_without_user} - {None}:
-                self.known.setdefault(key, []).append(one)  # type: ignore[arg-type]  # None was taken out
+            if self._source is None or one.session.source is None or fold(one.session.source) == fold(self._source):
+                for key in {one.key, one.key_without_user} - {None}:
+                    self.known.setdefault(key, []).append(one)  # type: ignore[arg-type]  # None was taken out
         self.users = view.users_among({row.details["username"] for staged in batch for row in staged.rows})
 
     def _add(self, staged: StagedKey, inherited: Sequence[Deed]) -> list[Deed]:
         """Plan a key; the ends that this makes for older rows of other users under the same key."""
         own, others = self._sessions_of(staged)
-        unended = [one for one in own if _end(one.session) is None]
+        by_creation, rows = _by_creation(staged.rows)
+        ends: list[Deed] = []
+        for created_at in sorted(
+            by_creation, reverse=True
+        ):  # the latest first: it is nearest to what was first seen later
+            known = pick_by_creation(own, created_at)
+            ends += self._add_one(staged, created_at, by_creation[created_at], known, others, inherited)
+        return ends + (self._add_others(staged, rows, own, others, inherited) if rows else [])
+
+    def _add_one(
+        self,
+        staged: StagedKey,
+        created_at: int,
+        rows: Sequence[StagedRow],
+        known: ImportedDetail | None,
+        others: Sequence[ImportedDetail],
+        inherited: Sequence[Deed],
+    ) -> list[Deed]:
+        """Plan the one session of a key that began at an instant."""
+        end = None if known is None else final_end(known)
+        if known is not None and end is not None:
+            self._add_uses_after(known, [row.at for row in rows], end)
+            return []
+        if known is None and self._is_removed(staged, created_at):
+            self._plan.unchanged += 1
+            return []
+        events = events_of(rows, self._counts_as)
+        return self._add_parts(staged, events, [known] if known else [], others, inherited, is_one=True)
+
+    def _add_others(
+        self,
+        staged: StagedKey,
+        rows: Sequence[StagedRow],
+        own: Sequence[ImportedDetail],
+        others: Sequence[ImportedDetail],
+        inherited: Sequence[Deed],
+    ) -> list[Deed]:
+        """Plan the sessions of a key that rows make by their own times."""
+        unended = [one for one in own if final_end(one) is None]
         final = self._settled_until(staged, own)
-        rows = sorted(((self._counts_as(row.at), row) for row in staged.rows), key=lambda pair: pair[0])
-        self._plan.ahead |= {(staged.key, row.at) for counts_as, row in rows if counts_as <= final < row.at}
-        fresh = [pair for pair in rows if pair[0] > final and not self._is_part_of_ended(staged, pair[1].at, own)]
+        events = events_of([*rows, *(row for one in unended for row in one.rows)], self._counts_as)
+        self._plan.ahead |= {
+            (staged.key, one.row.at) for one in events if one.counts_as <= final < one.row.at and one.began_at is None
+        }
+        fresh = [one for one in events if not self._is_settled(staged, one, final, own)]
+        self._note_uses_after(events, own, final)
         fresh = self._without_removed(staged, fresh, is_known=bool(unended))
         if not fresh:
             self._plan.unchanged += 1
             return []
+        return self._add_parts(staged, fresh, unended, others, inherited)
+
+    def _add_parts(
+        self,
+        staged: StagedKey,
+        events: Sequence[Event],
+        unended: Sequence[ImportedDetail],
+        others: Sequence[ImportedDetail],
+        inherited: Sequence[Deed],
+        *,
+        is_one: bool = False,
+    ) -> list[Deed]:
         registered = len(self._plan.new)
-        user = self.users.get(names.fold(fresh[0][1].details["username"]))
+        user = self.users.get(names.fold(events[0].row.details["username"]))
         inherited = [end for end in inherited if not is_spared(end, unended)]
-        deeds = self._deeds_since(fresh, unended, [*inherited, *self._ends_of_others(others, unended)], user)
-        partition = _Partition(self, staged, fresh, unended, user, deeds)
-        partition.plan()
+        ends_of_others = [*inherited, *self._ends_of_others(others, unended)]
+        deeds = self._deeds_since(events, unended, [*ends_of_others, *self._ends_in_source(events, unended)], user)
+        keeps_rows = self._keeps_rows and not is_one and all(one.rows for one in unended)
+        partition = Partition(self.rules, staged, events, unended, user, deeds, is_one=is_one, keeps_rows=keeps_rows)
+        for planned in partition.plan():
+            self.add(planned.imported, planned.known)
         if len(self._plan.new) > registered:
-            self._report_moved(staged, fresh[0][1], others)
+            self._report_moved(staged, events[0].row, others)
         return partition.ends
+
+    def _add_uses_after(self, known: ImportedDetail, uses: Sequence[int], end: int) -> None:
+        """Plan the rows of a session that had ended: what they show of a use after its end."""
+        self._plan.unchanged += 1
+        self._plan.met.append(known.session.number)
+        if uses and max(uses) > end:
+            self._plan.used_after_end += 1
+            self._plan.late_uses.append((known.session.number, max(uses)))
+
+    def _note_uses_after(self, events: Sequence[Event], own: Sequence[ImportedDetail], final: int) -> None:
+        """Note uses of ended sessions: their rows have a beginning by then that was computed from an age."""
+        uses: dict[int, list[int]] = {}
+        ended = {one.session.number: one for one in own}
+        for event in events:
+            if event.began_at is not None and event.began_at <= final:
+                known = ended_at_or_after(own, event.began_at)
+                if known is not None:
+                    uses.setdefault(known.session.number, []).append(event.row.at)
+        for number, instants in uses.items():
+            self._add_uses_after(ended[number], instants, final_end(ended[number]) or final)
 
     def _sessions_of(self, staged: StagedKey) -> tuple[list[ImportedDetail], list[ImportedDetail]]:
         """The known sessions of a key, and those of other users under the same key without the user."""
@@ -137,29 +210,44 @@ class Merger:
         of_0_1_0 = [one for one in same if one.key == staged.key_without_user and one.session.number not in taken]
         return sorted([*own, *of_0_1_0], key=lambda one: one.session.number), others
 
+    def _finals_of(self, staged: StagedKey) -> list[Final]:
+        finals = [*self.finals.get(staged.key, ())]
+        if staged.key_without_user is not None:  # as 0.1.0 kept it
+            finals += self.finals.get(staged.key_without_user, ())
+        return finals
+
+    def _is_removed(self, staged: StagedKey, created_at: int) -> bool:
+        """Whether the session of a key that began at an instant had ended, and was removed."""
+        return any(
+            one.created_at == created_at or (one.created_at is None and created_at <= one.at)
+            for one in self._finals_of(staged)
+        )
+
     def _settled_until(self, staged: StagedKey, own: Iterable[ImportedDetail]) -> int:
         """The instant up to which rows of a key change nothing."""
-        ends = [_end(one.session) for one in own]
-        ends.append(self.finals.get(staged.key))
-        if staged.key_without_user is not None:  # as 0.1.0 kept it
-            ends.append(self.finals.get(staged.key_without_user))
+        ends = [*(final_end(one) for one in own), *(one.at for one in self._finals_of(staged))]
         return max((end for end in ends if end is not None), default=BEFORE_ALL)
+
+    def _is_settled(self, staged: StagedKey, event: Event, final: int, own: Iterable[ImportedDetail]) -> bool:
+        """Whether a row changes nothing: the session that it belongs to is over by a decision here, or was removed."""
+        if (event.counts_as if event.began_at is None else event.began_at) <= final:
+            return True
+        return event.began_at is None and self._is_part_of_ended(staged, event.row.at, own)
 
     def _is_part_of_ended(self, staged: StagedKey, at: int, own: Iterable[ImportedDetail]) -> bool:
         """Whether a row after the end changes nothing all the same: it belongs to a session that is over and had a clock ahead of ours."""
-        ended = (one.session for one in own if _end(one.session) is not None)
+        ended = (one.session for one in own if final_end(one) is not None)
         return (staged.key, at) in self.ahead or any(one.created_at <= at <= one.last_used_at for one in ended)
 
-    def _without_removed(
-        self, staged: StagedKey, fresh: list[tuple[int, StagedRow]], *, is_known: bool
-    ) -> list[tuple[int, StagedRow]]:
+    def _without_removed(self, staged: StagedKey, fresh: list[Event], *, is_known: bool) -> list[Event]:
         """The rows after the end of another user's session of the same key that was removed. The earlier ones are reported."""
-        end = self.finals_without_user.get(staged.key_without_user or b"")
-        if end is None or is_known:
+        finals = self.finals_without_user.get(staged.key_without_user or b"")
+        if not finals or is_known:
             return fresh
+        end = max(one.at for one in finals)
         text = "not registered: the session of its key ended under another user name after this row, and was removed"
-        self._plan.moved += [(row.line, text) for counts_as, row in fresh if counts_as <= end]
-        return [pair for pair in fresh if pair[0] > end]
+        self._plan.moved += [(one.row.line, text) for one in fresh if one.counts_as <= end]
+        return [one for one in fresh if one.counts_as > end]
 
     def _counts_as(self, at: int) -> int:
         """The instant that a row counts as where it is compared with deeds.
@@ -174,19 +262,19 @@ class Merger:
 
     def _deeds_since(
         self,
-        fresh: Sequence[tuple[int, StagedRow]],
+        fresh: Sequence[Event],
         unended: Sequence[ImportedDetail],
-        ends_of_others: Sequence[Deed],
+        ends: Sequence[Deed],
         user: User | None,
     ) -> Callable[[int], Iterator[Deed]]:
         """The deeds that may bind the rows of a key, from an instant on, in the order of time."""
-        fixed = [*self._ends(user), *ends_of_others]
+        fixed = [*self._ends(user), *ends]
         if self.revoke_all:
             fixed.append(Deed(self.revoke_all[1], revocation_id=self.revoke_all[0]))
         fixed.sort(key=instant_of_deed)
         if self.past.is_empty:
             return lambda since: (deed for deed in fixed if deed.at >= since)
-        texts, span = _all_texts(fresh, unended), _span(fresh, unended)
+        texts, span = _all_texts(fresh, unended, self._source), _span(fresh, unended)
 
         def deeds(since: int) -> Iterator[Deed]:
             by_criteria = (Deed(one.at, criteria=one) for one in self.past.possible(texts, since, span))
@@ -204,12 +292,20 @@ class Merger:
         if user and user.password_changed_at is not None:
             yield Deed(user.password_changed_at, reason="password_changed", of_password=True)
 
+    def _ends_in_source(self, events: Sequence[Event], unended: Sequence[ImportedDetail]) -> Iterator[Deed]:
+        """The ends of the sessions of a key in their source, as its rows have them and as they are known."""
+        ends = {(one.row.ended_at, one.row.ended_reason) for one in events}
+        ends |= {(one.facts.ended_at, one.facts.ended_reason) for one in unended}
+        for at, reason in ends:
+            if at is not None:
+                yield Deed(self._counts_as(at), reason=reason, of_source=True)
+
     @staticmethod
     def _ends_of_others(others: Sequence[ImportedDetail], unended: Sequence[ImportedDetail]) -> Iterator[Deed]:
         """The ends of other users' sessions of the same key: rows from before tell of that session under another name."""
         for session in (one.session for one in others):
-            at = _end(session)
-            if at is not None:
+            at = end_of(session)
+            if at is not None and (session.revoked_at is not None or session.ended_by != NOT_LISTED):
                 revocation_id = session.revocation_id if session.revoked_at is not None else None
                 reason = None if revocation_id else session.ended_by
                 end = Deed(at, revocation_id=revocation_id, reason=reason, of_other=True)
@@ -229,138 +325,67 @@ class Merger:
 
     def add(self, merged: Imported, known: ImportedDetail | None) -> None:
         """Plan one session of a key: a new one, or a change of a known one."""
+        plan = self._plan
+        plan.used_after_end += merged.session.used_after_end_at is not None
         if known is None:
-            self._plan.new.append(merged)
-        elif merged.revocation_id is not None or _adds_to(merged, known):
-            self._plan.changed.append((known.session.number, merged))
-        else:
-            self._plan.unchanged += 1
-
-
-class _Partition:
-    """The rows of one key, parted by deeds into sessions."""
-
-    def __init__(
-        self,
-        merger: Merger,
-        staged: StagedKey,
-        fresh: Sequence[tuple[int, StagedRow]],
-        unended: Sequence[ImportedDetail],
-        user: User | None,
-        deeds_since: Callable[[int], Iterator[Deed]],
-    ) -> None:
-        self.merger = merger
-        self.staged = staged
-        self.fresh = fresh
-        self.unended = unended
-        self.user = user
-        self.deeds_since = deeds_since
-        self._since = BEFORE_ALL
-        self._next = 0
-        self._part = SessionFromRows(merger.rules)
-        self.ends: list[Deed] = []
-        """The ends that its parts have, for older rows of other users under the same key."""
-
-    def plan(self) -> None:
-        """Plan a session for each part of the rows."""
-        created = (one.session.created_at for one in self.unended)
-        for deed in self.deeds_since(min(self.fresh[0][0], *created) if self.unended else self.fresh[0][0]):
-            if self._next == len(self.fresh) and not self._part.rows:
-                return
-            known = self._known_until(deed.at)
-            if known and known.session.last_used_at > deed.at:
-                continue  # the one exception: it is known to be used after the deed, and is not parted
-            self._take_rows(deed.at, known)
-            if not self._part.rows:
-                if deed.criteria is None and (known or not deed.of_password) and self._binds(deed, known):
-                    self._begin_part(deed.at)
-            elif self._binds(deed, known):
-                self._close(deed)
-        self._take_rows(None, self._known_until(None))
-        if self._part.rows:
-            self._close(None)
-
-    def _known_until(self, at: int | None) -> ImportedDetail | None:
-        """The active session of the key that was created since the last parting, up to an instant where one is given."""
-        created = [one for one in self.unended if self._since < one.session.created_at]
-        return next((one for one in reversed(created) if at is None or one.session.created_at <= at), None)
-
-    def _take_rows(self, until: int | None, known: ImportedDetail | None) -> None:
-        """Add the rows up to an instant to the present part, and the session that is known of it."""
-        self._part.join(known)
-        while self._next < len(self.fresh) and (until is None or self.fresh[self._next][0] <= until):
-            self._part.add(self.fresh[self._next][1])
-            self._next += 1
-
-    def _begin_part(self, since: int) -> None:
-        self._since = since
-        self._part = SessionFromRows(self.merger.rules)
-
-    def _binds(self, deed: Deed, known: ImportedDetail | None) -> bool:
-        """Whether a deed ends or revokes the present part."""
-        if deed.of_password:
-            return password_ends(self.merger.rules.profiles, self._part.profile.name, None)
-        if deed.criteria is None:
-            # an active known session was spared by a revocation of everything
-            return deed.reason is not None or deed.of_other or known is None
-        return not (known and known.session.id in deed.criteria.except_ids) and deed.criteria.is_met_by(self._part)
-
-    def _close(self, deed: Deed | None) -> None:
-        """Plan the session of the present part, which a deed closes, or nothing does."""
-        part, user, now = self._part, self.user, self.merger.now
-        revoking = None
-        if deed:
-            if deed.reason and part.lived_at(deed.at):
-                part.end(deed.at, deed.reason)
-            deeds = (later for later in self.deeds_since(deed.at) if later == deed or not later.of_other)
-            revoking = next(filter(self._revokes, deeds), None)
-        if user and user.disabled_at is not None and revoking is None and part.lived_at(now):
-            part.end(max(user.disabled_at, part.last_used_at), "user_disabled")
-        self._note_end(revoking)
-        revocation_id = revoking and revocation_of(revoking)
-        named = part.known.profile_named if part.known else self.merger.rules.named is not None
-        key, without_user = self.staged.key, self.staged.key_without_user
-        self.merger.add(Imported(key, part.session(), part.said_at, revocation_id, without_user, named), part.known)
-        if deed:
-            self._begin_part(deed.at)
-
-    def _revokes(self, deed: Deed) -> bool:
-        """Whether a deed revokes the present part, which is closed by then."""
-        return revocation_of(deed) is not None and self._binds(deed, self._part.known)
-
-    def _note_end(self, revoking: Deed | None) -> None:
-        """Note the end of the present part, and the revocation by criteria that it comes under."""
-        part = self._part
-        if revoking is None:
-            if part.ended is not None:
-                at, reason = part.ended
-                self.ends.append(Deed(at, reason=reason, of_other=True))
+            plan.new.append(merged)
             return
-        self.ends.append(Deed(revoking.at, revocation_id=revocation_of(revoking), of_other=True))
+        number = known.session.number
+        plan.met.append(number)
+        is_returned = known.session.ended_by == NOT_LISTED and merged.session.ended_by is None
+        plan.returned += is_returned and merged.revocation_id is None
+        if merged.revocation_id is not None or _adds_to(merged, known):
+            plan.changed.append((number, merged))
+            return
+        plan.unchanged += 1
+        if (listed_at := merged.facts.listed_at) is not None and listed_at != known.facts.listed_at:
+            plan.listed.append((number, listed_at))
+        if merged.rows and merged.rows != distinct(known.rows):
+            plan.rows.append((number, merged.rows))
 
 
-def _span(fresh: Sequence[tuple[int, StagedRow]], unended: Sequence[ImportedDetail]) -> Span:
+def _by_creation(rows: Iterable[StagedRow]) -> tuple[dict[int, list[StagedRow]], list[StagedRow]]:
+    """The rows of a key by the exact beginning of their session, and those without one.
+
+    A row without one belongs to the session that began last before it, if the others give that.
+    """
+    by_creation: dict[int, list[StagedRow]] = {}
+    rest = []
+    for row in rows:
+        if row.created_at is not None and row.is_created_exact:
+            by_creation.setdefault(row.created_at, []).append(row)
+        else:
+            rest.append(row)
+    if not by_creation or not rest:
+        return by_creation, rest
+    beginnings = sorted(by_creation)
+    for row in rest:
+        earlier = bisect_right(beginnings, row.at if row.created_at is None else row.created_at)
+        by_creation[beginnings[earlier - 1]].append(row) if earlier else None
+    return by_creation, [row for row in rest if row.at < beginnings[0]]
+
+
+def _span(fresh: Sequence[Event], unended: Sequence[ImportedDetail]) -> Span:
     """The span of all sessions that the rows of a key make, and of those that are known of it."""
-    instants = [row.at for _, row in fresh]
+    instants = [one.row.at for one in fresh]
     instants += [at for one in unended for at in (one.session.created_at, one.session.last_used_at)]
     return Span(min(instants), max(instants))
 
 
-def _all_texts(fresh: Sequence[tuple[int, StagedRow]], unended: Sequence[ImportedDetail]) -> Iterable[tuple[str, str]]:
+def _all_texts(
+    fresh: Sequence[Event], unended: Sequence[ImportedDetail], source: str | None
+) -> Iterable[tuple[str, str]]:
     """Every text by which criteria may be met by the rows of a key, or by what is known of it, with its name."""
-    rows = [row.details for _, row in fresh]
+    rows = [{**one.row.details, "source": source} for one in fresh]
     rows += [{name: getattr(one.session, name) for name in MATCHED} for one in unended]
     return {(name, comparable(row[name])) for row in rows for name, comparable in MATCHED.items() if row.get(name)}
-
-
-def _end(session: Session) -> int | None:
-    """The instant at which a session was revoked or ended."""
-    return session.ended_at if session.revoked_at is None else session.revoked_at
 
 
 def _adds_to(merged: Imported, known: ImportedDetail) -> bool:
     """Whether a session that was merged differs from what is known of it."""
     new, old = merged.session, known.session
     same = all(detail(old, name) == detail(new, name) for name in merged.said_at)
-    span = (new.created_at, new.last_used_at, new.ended_at) == (old.created_at, old.last_used_at, old.ended_at)
-    return not (same and span and merged.said_at == known.said_at)
+    compared = ("created_at", "last_used_at", "ended_at", "ended_by", "source", "used_after_end_at")
+    same = same and all(getattr(old, name) == getattr(new, name) for name in compared)
+    facts = merged.facts._replace(listed_at=known.facts.listed_at) == known.facts
+    return not (same and facts and merged.said_at == known.said_at)

@@ -11,7 +11,8 @@ from authctl.instants import DAY, EARLIEST, NEVER
 from authctl.lifetimes import Deadlines
 from authctl.model import ContinuityEvent, NewSession, Profile, ProfileSet, Session, Tokens
 from authctl.model.continuity import held_until
-from authctl.store.protocol.imports import ImportedDetail, StagedRow
+from authctl.registry.imports.known_sessions import NOT_LISTED
+from authctl.store.protocol.imports import CompleteListing, ImportedDetail, SourceFacts, StagedRow
 from authctl.store.protocol.revocations import PastRevocation
 
 BEFORE_ALL = EARLIEST - 1 - DAY
@@ -22,6 +23,8 @@ MATCHED: dict[str, Callable[[str], str]] = {
     "device": names.fold,
     "platform": names.fold,
     "ip": str.lower,
+    "source": names.fold,
+    "source_id": names.fold,
 }
 """The details that criteria are compared with, and how a text is made comparable."""
 
@@ -33,6 +36,11 @@ class Rules(NamedTuple):
     named: str | None
     """The profile that was named for the import."""
     continuity: Sequence[ContinuityEvent]
+    now: int = 0
+    source: str | None = None
+    """The system that the sessions of the import live in."""
+    listings: Sequence[CompleteListing] = ()
+    """The complete listings of that system, the earliest first."""
 
 
 class SessionFromRows:
@@ -46,7 +54,11 @@ class SessionFromRows:
         self.rows: list[StagedRow] = []
         self.said_at: dict[str, int] = {}
         self._details: dict[str, Any] = {}
-        self.ended: tuple[int, str] | None = None
+        self.exact_created_at: int | None = None
+        self.listed_at: int | None = None
+        self.end_in_source: tuple[int, str] | None = None
+        self.end_here: tuple[int, str] | None = None
+        self.used_after_end_at: int | None = None
         self._worked_out: tuple[Deadlines, int | None, Tokens] | None = None
         self.created_at, self.last_used_at = NEVER, BEFORE_ALL
 
@@ -55,10 +67,14 @@ class SessionFromRows:
         if known is self.known:
             return
         rows, self.rows, self.known, self._worked_out = self.rows, [], known, None
-        self.said_at = dict(known.said_at) if known else {}
-        self.created_at = known.session.created_at if known else NEVER
-        self.last_used_at = known.session.last_used_at if known else BEFORE_ALL
-        self._details = {name: detail(known.session, name) for name in self.said_at} if known else {}
+        self.exact_created_at = known.facts.created_at if known else None
+        self.listed_at = known.facts.listed_at if known else None
+        self.created_at, self.last_used_at = NEVER, BEFORE_ALL
+        self.said_at, self._details = {}, {}
+        if known and not known.rows:  # else its rows are among those that are added
+            self.created_at, self.last_used_at = known.session.created_at, known.session.last_used_at
+            self.said_at = dict(known.said_at)
+            self._details = {name: detail(known.session, name) for name in self.said_at}
         for row in rows:
             self.add(row)
 
@@ -68,18 +84,51 @@ class SessionFromRows:
         self._worked_out = None
         self.created_at = min(self.created_at, row.at)
         self.last_used_at = max(self.last_used_at, row.at)
+        if row.is_created_exact:
+            self.exact_created_at = row.created_at
+        if row.listed_at is not None:
+            self.listed_at = max(self.listed_at or row.listed_at, row.listed_at)
         for name, value in row.details.items():
             if name not in self.said_at or (row.at, str(value)) > (self.said_at[name], str(self._details[name])):
                 self._details[name], self.said_at[name] = value, row.at
 
-    def end(self, at: int, reason: str) -> None:
-        """End the session at an instant."""
-        self.ended = (at, reason)
+    @property
+    def ended(self) -> tuple[int, str] | None:
+        """When and why the session ended first: here, in its source, or because a complete listing does not have it."""
+        ends = (self.end_here, self.end_in_source, self._missing_in_listing())
+        return min((end for end in ends if end is not None), default=None)
+
+    def _missing_in_listing(self) -> tuple[int, str] | None:
+        """The first complete listing after everything that is known of the session, if no deadline ended it by now."""
+        if not self._rules.listings:
+            return None
+        seen_at = max(self.created_at, self.last_used_at, self.listed_at or BEFORE_ALL)
+        users = ("", names.fold(self._details["username"]))
+        later = (one.taken_at for one in self._rules.listings if one.taken_at > seen_at and one.username_key in users)
+        missing_at = next(later, None)
+        return None if missing_at is None or not self._outlives(self._rules.now) else (missing_at, NOT_LISTED)
+
+    def _latest_use_after_end(self) -> int | None:
+        uses = [self.used_after_end_at, self.known.session.used_after_end_at if self.known else None]
+        if self.end_in_source is not None and self.last_used_at > self.end_in_source[0]:
+            uses.append(self.last_used_at)
+        return max((at for at in uses if at is not None), default=None)
+
+    @property
+    def facts(self) -> SourceFacts:
+        """The facts about it in its source."""
+        return SourceFacts(self.exact_created_at, self.listed_at, *(self.end_in_source or (None, None)))
+
+    @property
+    def source(self) -> str | None:
+        """The system that it lives in."""
+        return self._rules.source or (self.known.session.source if self.known else None)
 
     @property
     def texts(self) -> dict[str, str]:
         """See `LateSession`."""
-        return {name: comparable(self._details[name]) for name, comparable in MATCHED.items() if name in self._details}
+        details = {**self._details, "source": self.source} if self.source else self._details
+        return {name: comparable(details[name]) for name, comparable in MATCHED.items() if name in details}
 
     @property
     def expires_at(self) -> int:
@@ -107,13 +156,17 @@ class SessionFromRows:
 
     def lived_at(self, at: int) -> bool:
         """See `LateSession`."""
-        if self.ended is not None and self.ended[0] <= at:
-            return False
+        ended = self.ended
+        return self._outlives(at) if ended is None else at < ended[0] and self._outlives(at)
+
+    def _outlives(self, at: int) -> bool:
+        """Whether no deadline had come at an instant."""
         return held_until(self.expires_at, self.profile.name, self._rules.continuity) > at
 
     def session(self) -> NewSession:
         """The session, to be registered or to replace what is known of it."""
         deadlines, fixed, tokens = self._deadlines()
+        ended_at, ended_by = self.ended or (None, None)
         details = {name: value for name, value in self._details.items() if name != "expires_at"}
         return NewSession(
             id=self.known.session.id if self.known else names.new_id(),
@@ -123,8 +176,10 @@ class SessionFromRows:
             deadlines=deadlines,
             fixed_expires_at=fixed,
             tokens=tokens,
-            ended_at=self.ended[0] if self.ended else None,
-            ended_by=self.ended[1] if self.ended else None,
+            ended_at=ended_at,
+            ended_by=ended_by,
+            source=self.source,
+            used_after_end_at=self._latest_use_after_end(),
             **details,
         )
 
@@ -137,7 +192,9 @@ class SessionFromRows:
             ):  # nothing is known of what was asked for: the default, as for a sign-in
                 fixed = lifetimes.after(self.created_at, profile.requested.default_lifetime)
                 tokens = Tokens.REQUESTED
-            deadlines = _deadlines(profile, self.created_at, self.last_used_at, fixed, self.known)
+            # an end that is taken back, or comes earlier, leaves nothing of the deadline: it had moved that to its own instant
+            known = None if self.known is None or self.known.session.ended_at is not None else self.known
+            deadlines = _deadlines(profile, self.created_at, self.last_used_at, fixed, known)
             self._worked_out = (deadlines, fixed, tokens)
         return self._worked_out
 

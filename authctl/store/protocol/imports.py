@@ -14,11 +14,21 @@ if TYPE_CHECKING:
 
 
 class StagedRow(NamedTuple):
-    """A row of an import: its instant, its details by name, and the number of its first line in the file."""
+    """A row of an import: the latest instant at which it shows its session in use, and its details by name."""
 
     at: int
     details: dict[str, Any]
     line: int = 0
+    """The number of its first line in the file."""
+    created_at: int | None = None
+    """When its session began, where the source gives that."""
+    is_created_exact: bool = False
+    """Whether that instant is the same in every listing. One that was computed from an age is not."""
+    ended_at: int | None = None
+    ended_reason: str | None = None
+    """When and why its session ended in its source; None where it did not."""
+    listed_at: int | None = None
+    """When the listing was taken that has the row, if it is a listing."""
 
 
 class StagedKey(NamedTuple):
@@ -28,6 +38,18 @@ class StagedKey(NamedTuple):
     key_without_user: bytes | None
     """The digest of the key without the user, if the mapping's key does not name the user."""
     rows: list[StagedRow]
+
+
+class SourceFacts(NamedTuple):
+    """The facts about a session in its source, beside its details."""
+
+    created_at: int | None = None
+    """When it began, exactly; a part of its identity. None where the source does not give that."""
+    listed_at: int | None = None
+    """When the latest listing was taken that has it."""
+    ended_at: int | None = None
+    ended_reason: str | None = None
+    """When and why it ended there."""
 
 
 class Imported(NamedTuple):
@@ -41,6 +63,9 @@ class Imported(NamedTuple):
     key_without_user: bytes | None = None
     profile_named: bool = False
     """Whether the import named the profile, so that no assignment decides it."""
+    facts: SourceFacts = SourceFacts()
+    rows: tuple[StagedRow, ...] = ()
+    """Its rows, where a later end may part them; else none are stored."""
 
 
 class ImportedDetail(NamedTuple):
@@ -51,6 +76,25 @@ class ImportedDetail(NamedTuple):
     key: bytes
     key_without_user: bytes | None = None
     profile_named: bool = False
+    facts: SourceFacts = SourceFacts()
+    rows: tuple[StagedRow, ...] = ()
+
+
+class Final(NamedTuple):
+    """The end of a removed session of a key: rows up to it change nothing."""
+
+    at: int
+    """When the session was revoked or ended, or was last used."""
+    created_at: int | None = None
+    """When it began, where its source gave that."""
+
+
+class CompleteListing(NamedTuple):
+    """A listing of all sessions of a source, or of all sessions of one user there."""
+
+    username_key: str
+    """The folded user name; blank for all users."""
+    taken_at: int
 
 
 class ImportsView(Protocol):
@@ -59,15 +103,35 @@ class ImportsView(Protocol):
     def imported(self, keys: Sequence[bytes], keys_without_user: Sequence[bytes], now: int) -> list[ImportedDetail]:
         """The sessions that were imported under those keys, or under those keys without the user; the oldest first."""
 
-    def imported_finals(self, keys: Sequence[bytes], *, without_user: bool = False) -> dict[bytes, int]:
-        """The final instants of removed sessions with those keys: when the last of them was revoked, ended or used.
+    def imported_finals(
+        self, keys: Sequence[bytes], source: str | None, *, without_user: bool = False
+    ) -> dict[bytes, list[Final]]:
+        """The ends of removed sessions with those keys, of that source or of none; without a source, of any.
 
-        Rows of such a key up to that instant change nothing. With `without_user`, those are keys without the user, whose user
-        is no longer known.
+        With `without_user`, those are keys without the user, whose user is no longer known.
         """
 
     def imported_ahead(self, keys: Sequence[bytes]) -> set[tuple[bytes, int]]:
         """The keys and instants of rows of those keys that were ahead of the clock and changed nothing."""
+
+    def complete_listings(self, source: str) -> list[CompleteListing]:
+        """The complete listings of a source, the earliest first."""
+
+    def missing_in_listing(
+        self,
+        source: str,
+        user_keys: Sequence[str],
+        taken_at: int,
+        now: int,
+        numbers: Sequence[int] | None = None,
+    ) -> list[int]:
+        """The numbers of the active sessions of a source that were created, last used and last listed before an instant.
+
+        Only sessions of the users with those folded names, if there are any; only those with some `numbers`, if these are given.
+        """
+
+    def count_of_source(self, source: str, user_keys: Sequence[str], now: int) -> int:
+        """How many active sessions a source has, or some users there."""
 
 
 class ImportsChange(Protocol):
@@ -79,6 +143,30 @@ class ImportsChange(Protocol):
     def update_imported(self, changes: Sequence[tuple[int, Imported]]) -> None:
         """Replace the details of imported sessions, by their numbers. Their ids stay, and so do revocations, unless one is named."""
 
+    def adopt_imported(self, keys: Sequence[bytes], source: str) -> int:
+        """Give a source to the sessions and finals of those keys that have none. Returns how many sessions."""
+
+    def add_import(self, at: int, actor: str, source: str | None, detail: dict[str, Any]) -> int:
+        """Add an import that begins; its number."""
+
+    def finish_import(self, import_id: int | None, at: int, detail: dict[str, Any]) -> None:
+        """Record the end of an import."""
+
+    def add_complete_listings(self, source: str, user_keys: Sequence[str], taken_at: int, import_id: int) -> None:
+        """Add a complete listing of a source, of all users or of some."""
+
+    def end_earlier(self, source: str, user_keys: Sequence[str], taken_at: int) -> None:
+        """Move the ends that later complete listings made to an earlier one, which does not have these sessions, either."""
+
+    def record_listing(self, listed: Sequence[tuple[int, int]]) -> None:
+        """Record, by their numbers, when sessions were last listed by their source."""
+
+    def record_use_after_end(self, uses: Sequence[tuple[int, int]]) -> None:
+        """Record, by their numbers, when sessions were last used in their source after they had ended here."""
+
+    def replace_rows(self, rows: Sequence[tuple[int, Sequence[StagedRow]]]) -> None:
+        """Replace the stored rows of sessions, by their numbers."""
+
     def keep_ahead(self, ahead: Iterable[tuple[bytes, int]]) -> None:
         """Store the keys and instants of rows ahead of the clock that changed nothing, for `imported_ahead`."""
 
@@ -89,9 +177,7 @@ class Staging(Protocol):
     def seen(self, event_id: str) -> bool:
         """Whether that event id was staged before. It counts as staged from now on."""
 
-    def add(
-        self, line: int, key: bytes, at: int, details: dict[str, Any], key_without_user: bytes | None = None
-    ) -> None:
+    def add(self, row: StagedRow, key: bytes, key_without_user: bytes | None = None) -> None:
         """Stage one row."""
 
     def keys_of_several_users(self) -> set[bytes]:

@@ -32,6 +32,9 @@ class RevocationsView(Protocol):
     def count_of_revocation(self, revocation_id: int) -> int:
         """How many sessions name that revocation."""
 
+    def sources_of_revocation(self, revocation_id: int) -> dict[str, int]:
+        """How many of the sessions that name that revocation live in each source."""
+
     def count_revocations_by_criteria(self) -> tuple[int, int]:
         """How many revocations by criteria there are, those of everything included, and the highest id of one."""
 

@@ -15,7 +15,15 @@ if TYPE_CHECKING:
     from authctl.store.sql.continuity import Continuity
     from authctl.store.sql.dialect import Dialect
 
-SEARCHED = ("s.username_key", "s.application_key", "s.device_key", "s.platform_key", "lower(s.ip)")
+SEARCHED = (
+    "s.username_key",
+    "s.application_key",
+    "s.device_key",
+    "s.platform_key",
+    "lower(s.ip)",
+    "s.source_key",
+    "s.source_id_key",
+)
 """The texts of a session that a search looks at."""
 
 OF_KIND = "s.kind = :kind"
@@ -97,6 +105,8 @@ def criteria_of(selection: SessionFilter, dialect: "Dialect", numbers: Sequence[
         criteria.add_text(f"({contains_search(dialect)} OR {in_note})", "search", selection.search)
     criteria.add(OF_KIND, "kind", selection.kind)
     criteria.add("s.key_id = :key_id", "key_id", selection.key_id)
+    if selection.used_after_end:
+        criteria.conditions.append("s.used_after_end_at IS NOT NULL")
     if selection.wipe is not None:
         is_open = tables(dialect).open_revocation
         criteria.conditions.append(f"s.revocation_id <> {is_open} AND {_WIPES[Wipe(selection.wipe)]}")

@@ -24,7 +24,7 @@ BY_END = Order("{end}", "{deadline}", "s.number")
 
 BY_REVOCATION = Order("r.at", "r.id", "s.last_used_at", "s.number")
 
-FOLDED = ("username", "application", "device", "platform", "profile")
+FOLDED = ("username", "application", "device", "platform", "profile", "source")
 """The fields of a session that are compared by their folded keys (decision 19)."""
 
 SORTED = {field: f"s.{field}_key" if field in FOLDED else f"s.{field}" for field in SortField} | {

@@ -21,7 +21,7 @@ _SESSION = (
     " s.use_due_at, s.idle_expires_at, s.absolute_expires_at, s.fixed_expires_at, s.expires_at, {end},"
     " s.ended_at, s.ended_reason, s.tokens, s.sealed, s.bound_to, s.generation, s.refreshed_at, s.access_expires_at,"
     " {access_end}, s.key_id, s.has_conditions, s.wipe_on_revoke, s.wipe_delivered_at, s.wipe_acknowledged_at,"
-    " s.revocation_id, r.at, r.actor, r.note, {now}"
+    " s.source, s.source_id, s.used_after_end_at, s.revocation_id, r.at, r.actor, r.note, {now}"
 )
 CONTINUITY = "id, profile, started_at, ends_at, actor, note, ended_by, end_note"
 LOGIN = "profile, username, authenticator, authenticated_at, last_used_at, key_id, salt, verifier"
@@ -106,6 +106,11 @@ def columns(new: "model.NewSession") -> dict[str, Any]:
         "profile_key": fold(new.profile),
         "signed_in_with": new.signed_in_with,
         "referrer": new.referrer,
+        "source": new.source,
+        "source_key": new.source and fold(new.source),
+        "source_id": new.source_id,
+        "source_id_key": new.source_id and fold(new.source_id),
+        "used_after_end_at": new.used_after_end_at,
         "created_at": new.created_at,
         "last_used_at": new.last_used_at,
         "slid_at": deadlines.slid_at,

@@ -16,6 +16,8 @@ WITH_REVOCATION = "JOIN revocations AS r ON r.id = s.revocation_id"
 UNACKNOWLEDGED = "s.wipe_on_revoke = 1 AND s.wipe_acknowledged_at IS NULL"
 OF_EVERY_KIND = "s.kind IN ('application', 'web')"
 """A condition that every session meets: with it, an index that begins with the kind is entered for each kind."""
+ANY_CREATION = -1
+"""The creation in the final of a removed session whose source does not give it: no session can have it."""
 
 
 class Tables:

@@ -9,7 +9,7 @@ import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from authctl.store.sql.tables import OF_EVERY_KIND, UNACKNOWLEDGED, WITH_REVOCATION
+from authctl.store.sql.tables import ANY_CREATION, OF_EVERY_KIND, UNACKNOWLEDGED, WITH_REVOCATION
 from authctl.store.sqlite.dialect import EACH_NUMBER, TABLES
 from authctl.store.sqlite.reader import Reader, Writer
 
@@ -18,11 +18,13 @@ if TYPE_CHECKING:
     from authctl.store.protocol.pages import Cursor
 
 _KEEP_FINALS = (
-    "INSERT INTO imported_finals (key, at, without_user)"
-    " SELECT {key}, max(max(coalesce(r.at, s.ended_at), s.last_used_at)), {without_user} FROM json_each(?) AS gone"
+    "INSERT INTO imported_finals (key, source_key, created_at, at, without_user)"
+    f" SELECT {{key}}, coalesce(s.source_key, ''), iif(i.created_by_source, s.created_at, {ANY_CREATION}) AS created,"
+    " max(max(coalesce(r.at, s.ended_at), s.last_used_at)), {without_user} FROM json_each(?) AS gone"
     f" JOIN imported AS i ON i.number = gone.value JOIN sessions AS s ON s.number = i.number {WITH_REVOCATION}"
-    " WHERE coalesce(r.at, s.ended_at) IS NOT NULL AND {key} IS NOT NULL GROUP BY {key}"
-    " ON CONFLICT (key) DO UPDATE SET at = max(at, excluded.at), without_user = min(without_user, excluded.without_user)"
+    " WHERE (r.at IS NOT NULL OR s.ended_at IS NOT NULL AND s.ended_reason <> 'not_listed') AND {key} IS NOT NULL GROUP BY 1, 2, 3"
+    " ON CONFLICT (key, source_key, created_at)"
+    " DO UPDATE SET at = max(at, excluded.at), without_user = min(without_user, excluded.without_user)"
 )
 _REVOKED = f"{TABLES.revoked} WHERE r.at IS NOT NULL AND r.at < :cutoff"
 _UNNAMED = (
@@ -110,7 +112,7 @@ class CleanupWriter(Writer):
         for key, without_user in (("i.key", 0), ("i.key_without_user", 1)):
             self.write(_KEEP_FINALS.format(key=key, without_user=without_user), (removed,))
         search_index.remove_sessions(self.connection, numbers)
-        for table in ("imported", "sessions"):
+        for table in ("imported", "imported_rows", "sessions"):
             self.write(f"DELETE FROM {table} WHERE {EACH_NUMBER}", {"numbers": removed})
 
     def catch_up(self) -> int:

@@ -9,7 +9,7 @@ from authctl.store.sqlite.reader import Reader
 if TYPE_CHECKING:
     from authctl.model import Group, Grouping, SessionFilter
 
-_GROUPED = {"user": "username", "application": "application", "platform": "platform"}
+_GROUPED = {"user": "username", "application": "application", "platform": "platform", "source": "source"}
 
 
 class CountsReader(Reader):

@@ -7,27 +7,41 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from authctl.names import fold
 from authctl.store.sql import rows
-from authctl.store.sql.tables import WITH_REVOCATION
+from authctl.store.sql.tables import ANY_CREATION, WITH_REVOCATION
+from authctl.store.sqlite.dialect import EACH_NUMBER, SQLITE, TABLES, UNREVOKED
 from authctl.store.sqlite.reader import Reader, Writer
 
 if TYPE_CHECKING:
-    from authctl.store.protocol.imports import Imported, ImportedDetail
+    from authctl.model import Session
+    from authctl.store.protocol.imports import CompleteListing, Final, Imported, ImportedDetail, StagedRow
 
 _NEVER_REPLACED = ("id", "secret_hash", "key_id")
 """The columns of an imported session that no import replaces."""
+
+
+_WRITTEN = (
+    "key, said_at, key_without_user, profile_named, created_by_source, listed_at, source_ended_at, source_ended_reason"
+)
+_IMPORTED = (
+    "i.said_at, i.key, i.key_without_user, i.profile_named, i.created_by_source, i.listed_at, i.source_ended_at,"
+    " i.source_ended_reason"
+)
+_BY_SOURCE = SQLITE.table("sessions", "s", "sessions_by_source")
+_SEEN_BEFORE = "max(s.created_at, s.last_used_at, coalesce(i.listed_at, s.last_used_at)) < :taken_at"
+_OF_ROWS = "created_at, ended_at, ended_reason, listed_at"
+_WIDTH = _IMPORTED.count(",") + 1
 
 
 class ImportsReader(Reader):
     """`ImportsView` over SQLite."""
 
     def imported(self, keys: Sequence[bytes], keys_without_user: Sequence[bytes], now: int) -> list[ImportedDetail]:
-        from authctl.store.protocol.imports import ImportedDetail
-
         sql = (
-            f"SELECT {self.session_columns}, i.said_at, i.key, i.key_without_user, i.profile_named FROM imported AS i"
+            f"SELECT {self.session_columns}, {_IMPORTED} FROM imported AS i"
             f" INDEXED BY {{index}} JOIN sessions AS s ON s.number = i.number {WITH_REVOCATION} WHERE {{condition}}"
         )
         without = (
@@ -42,18 +56,96 @@ class ImportsReader(Reader):
             given = self.given(now, **_given(name, values))
             for row in self.all_rows(sql.format(index=index, condition=condition), given) if values else ():
                 session = rows.checked_session(row)
-                said_at, key, without_user, named = row[-4:]
-                details[session.number] = ImportedDetail(session, json.loads(said_at), key, without_user, bool(named))
-        return [details[number] for number in sorted(details)]
+                details[session.number] = _detail(session, row[-_WIDTH:])
+        stored = self._stored_rows([number for number, one in details.items() if one.facts.created_at is None])
+        return [
+            detail._replace(rows=tuple(stored.get(number, ()))) if stored else detail
+            for number, detail in sorted(details.items())
+        ]
 
-    def imported_finals(self, keys: Sequence[bytes], *, without_user: bool = False) -> dict[bytes, int]:
-        names = _parameters("key", keys)
-        sql = f"SELECT key, at FROM imported_finals WHERE key IN ({names}) AND without_user = :without_user"
-        return dict(self.all_rows(sql, {**_given("key", keys), "without_user": without_user}))
+    def _stored_rows(self, numbers: Sequence[int]) -> dict[int, list[StagedRow]]:
+        from authctl.store.protocol.imports import StagedRow
+
+        sql = f"SELECT number, at, details, {_OF_ROWS} FROM imported_rows WHERE {EACH_NUMBER}"
+        stored: dict[int, list[StagedRow]] = {}
+        for number, at, details, created_at, *rest in self.all_rows(sql, {"numbers": json.dumps(numbers)}):
+            row = StagedRow(at, json.loads(details), 0, created_at, False, *rest)
+            stored.setdefault(number, []).append(row)
+        return stored
+
+    def imported_finals(
+        self, keys: Sequence[bytes], source: str | None, *, without_user: bool = False
+    ) -> dict[bytes, list[Final]]:
+        from authctl.store.protocol.imports import Final
+
+        of_source = "TRUE" if source is None else "source_key IN ('', :source)"
+        sql = (
+            f"SELECT key, at, created_at FROM imported_finals WHERE key IN ({_parameters('key', keys)})"
+            f" AND without_user = :without_user AND {of_source}"
+        )
+        given = {**_given("key", keys), "without_user": without_user, "source": fold(source or "")}
+        finals: dict[bytes, list[Final]] = {}
+        for key, at, created_at in self.all_rows(sql, given):
+            finals.setdefault(key, []).append(Final(at, None if created_at == ANY_CREATION else created_at))
+        return finals
 
     def imported_ahead(self, keys: Sequence[bytes]) -> set[tuple[bytes, int]]:
         sql = f"SELECT key, at FROM imported_ahead WHERE key IN ({_parameters('key', keys)})"
         return {(key, at) for key, at in self.all_rows(sql, _given("key", keys))}
+
+    def complete_listings(self, source: str) -> list[CompleteListing]:
+        from authctl.store.protocol.imports import CompleteListing
+
+        sql = (
+            "SELECT username_key, taken_at FROM complete_listings WHERE source_key = ? ORDER BY taken_at, username_key"
+        )
+        return [CompleteListing(*row) for row in self.all_rows(sql, (fold(source),))]
+
+    def missing_in_listing(
+        self,
+        source: str,
+        user_keys: Sequence[str],
+        taken_at: int,
+        now: int,
+        numbers: Sequence[int] | None = None,
+    ) -> list[int]:
+        given = self.given(now, **_source_given(source, user_keys))
+        condition = f"{_of_source(user_keys)} AND {self._is_active(now)}"
+        table = _BY_SOURCE
+        if numbers is not None:
+            table = TABLES.by_numbers
+            given["numbers"] = json.dumps(list(numbers))
+        sql = f"SELECT s.number FROM {table} JOIN imported AS i ON i.number = s.number WHERE {condition} AND {_SEEN_BEFORE}"
+        return [number for (number,) in self.all_rows(sql, {**given, "taken_at": taken_at})]
+
+    def count_of_source(self, source: str, user_keys: Sequence[str], now: int) -> int:
+        sql = f"SELECT count(*) FROM {_BY_SOURCE} WHERE {_of_source(user_keys)} AND {self._is_active(now)}"
+        return self.one_number(sql, self.given(now, **_source_given(source, user_keys)))
+
+    def _is_active(self, now: int) -> str:
+        from authctl.model import Status
+        from authctl.store.sql.filters import has_status
+
+        return has_status(Status.ACTIVE, self.continuity, now)
+
+
+def _source_given(source: str, user_keys: Sequence[str]) -> dict[str, Any]:
+    """The parameters of `_of_source`."""
+    return {"source": fold(source), "users": json.dumps(list(user_keys))}
+
+
+def _of_source(user_keys: Sequence[str]) -> str:
+    """Whether a session is of a source, and of some users if there are any."""
+    of_users = f" AND {SQLITE.is_listed('s.username_key', 'users')}" if user_keys else ""
+    return f"s.source_key = :source{of_users}"
+
+
+def _detail(session: Session, row: Sequence[Any]) -> ImportedDetail:
+    from authctl.store.protocol.imports import ImportedDetail, SourceFacts
+
+    said_at, key, without_user, named, is_exact, *facts = row
+    created_at = session.created_at if is_exact else None
+    return ImportedDetail(session, json.loads(said_at), key, without_user, bool(named), SourceFacts(created_at, *facts))
 
 
 def _parameters(name: str, values: Sequence[object]) -> str:
@@ -63,6 +155,13 @@ def _parameters(name: str, values: Sequence[object]) -> str:
 
 def _given(name: str, values: Sequence[object]) -> dict[str, object]:
     return {f"{name}_{index}": value for index, value in enumerate(values)}
+
+
+def _values(new: Imported) -> tuple[Any, ...]:
+    """The values of `_WRITTEN`."""
+    facts = new.facts
+    said_at, is_exact = json.dumps(new.said_at), facts.created_at is not None
+    return (new.key, said_at, new.key_without_user, new.profile_named, is_exact, *facts[1:])
 
 
 class ImportsWriter(Writer):
@@ -81,12 +180,10 @@ class ImportsWriter(Writer):
             ((number, *rows.columns(new.session).values(), new.revocation_id) for number, new in numbered),
         )
         self.connection.executemany(
-            "INSERT INTO imported (number, key, said_at, key_without_user, profile_named) VALUES (?, ?, ?, ?, ?)",
-            (
-                (number, new.key, json.dumps(new.said_at), new.key_without_user, new.profile_named)
-                for number, new in numbered
-            ),
+            f"INSERT INTO imported (number, {_WRITTEN}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            ((number, *_values(new)) for number, new in numbered),
         )
+        self._add_rows((number, new.rows) for number, new in numbered if new.rows)
         search_index.catch_up(self.connection)
 
     def update_imported(self, changes: Sequence[tuple[int, Imported]]) -> None:
@@ -107,10 +204,84 @@ class ImportsWriter(Writer):
             ),
         )
         self.connection.executemany(
-            "UPDATE imported SET said_at = ?, key = ?, key_without_user = ? WHERE number = ?",
-            ((json.dumps(new.said_at), new.key, new.key_without_user, number) for number, new in changes),
+            "UPDATE imported SET key = ?, said_at = ?, key_without_user = ?, created_by_source = ?, listed_at = ?,"
+            " source_ended_at = ?, source_ended_reason = ? WHERE number = ?",
+            ((*values[:3], *values[4:], number) for number, values in ((n, _values(new)) for n, new in changes)),
+        )
+        self.replace_rows([(number, new.rows) for number, new in changes if new.rows])
+        search_index.add_sessions(self.connection, numbers)
+
+    def adopt_imported(self, keys: Sequence[bytes], source: str) -> int:
+        from authctl.store.sqlite import search_index
+
+        of_keys = f"key IN ({_parameters('key', keys)})"
+        given = {**_given("key", keys), "source": source, "source_key": fold(source)}
+        sql = f"SELECT number FROM imported INDEXED BY imported_by_key JOIN sessions USING (number) WHERE {of_keys} AND source IS NULL"
+        numbers = [number for (number,) in self.all_rows(sql, given)]
+        search_index.remove_sessions(self.connection, numbers)
+        self.write(
+            f"UPDATE sessions SET source = :source, source_key = :source_key, moved_in = {self.move} WHERE {EACH_NUMBER}",
+            {**given, "numbers": json.dumps(numbers)},
         )
         search_index.add_sessions(self.connection, numbers)
+        self.write(
+            "INSERT INTO imported_finals (key, source_key, created_at, at, without_user)"
+            f" SELECT key, :source_key, created_at, at, without_user FROM imported_finals WHERE {of_keys} AND source_key = ''"
+            " ON CONFLICT (key, source_key, created_at) DO UPDATE SET at = max(at, excluded.at)",
+            given,
+        )
+        self.write(f"DELETE FROM imported_finals WHERE {of_keys} AND source_key = ''", given)
+        return len(numbers)
+
+    def add_import(self, at: int, actor: str, source: str | None, detail: dict[str, Any]) -> int:
+        sql = "INSERT INTO imports (at, actor, source, source_key, detail) VALUES (?, ?, ?, ?, ?) RETURNING id"
+        return self.one_number(sql, (at, actor, source, source and fold(source), json.dumps(detail)))
+
+    def finish_import(self, import_id: int | None, at: int, detail: dict[str, Any]) -> None:
+        sql = "UPDATE imports SET finished_at = ?, detail = ? WHERE id = ?"
+        self.write(sql, (at, json.dumps(detail), import_id))
+
+    def add_complete_listings(self, source: str, user_keys: Sequence[str], taken_at: int, import_id: int) -> None:
+        self.connection.executemany(
+            "INSERT OR IGNORE INTO complete_listings (source_key, username_key, taken_at, import_id) VALUES (?, ?, ?, ?)",
+            ((fold(source), key, taken_at, import_id) for key in user_keys or [""]),
+        )
+
+    def end_earlier(self, source: str, user_keys: Sequence[str], taken_at: int) -> None:
+        later = (
+            f"SELECT s.number FROM {_BY_SOURCE} JOIN imported AS i ON i.number = s.number WHERE {_of_source(user_keys)}"
+            f" AND {UNREVOKED} AND s.ended_reason = 'not_listed' AND s.ended_at > :taken_at AND {_SEEN_BEFORE}"
+        )
+        self.write(
+            f"UPDATE sessions SET ended_at = :taken_at, expires_at = :taken_at, moved_in = :move WHERE number IN ({later})",
+            {**_source_given(source, user_keys), "taken_at": taken_at, "move": self.move},
+        )
+
+    def record_listing(self, listed: Sequence[tuple[int, int]]) -> None:
+        sql = "UPDATE imported SET listed_at = max(coalesce(listed_at, :at), :at) WHERE number = :number"
+        self.connection.executemany(sql, [{"number": number, "at": at} for number, at in listed])
+
+    def record_use_after_end(self, uses: Sequence[tuple[int, int]]) -> None:
+        sql = (
+            f"UPDATE sessions SET used_after_end_at = :at, moved_in = {self.move}"
+            " WHERE number = :number AND coalesce(used_after_end_at, :at - 1) < :at"
+        )
+        self.connection.executemany(sql, [{"number": number, "at": at} for number, at in uses])
+
+    def replace_rows(self, rows: Sequence[tuple[int, Sequence[StagedRow]]]) -> None:
+        numbers = json.dumps([number for number, _ in rows])
+        self.write(f"DELETE FROM imported_rows WHERE {EACH_NUMBER}", {"numbers": numbers})
+        self._add_rows(rows)
+
+    def _add_rows(self, rows: Iterable[tuple[int, Sequence[StagedRow]]]) -> None:
+        self.connection.executemany(
+            f"INSERT INTO imported_rows (number, at, details, {_OF_ROWS}) VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (
+                (number, row.at, json.dumps(row.details), row.created_at, row.ended_at, row.ended_reason, row.listed_at)
+                for number, of_session in rows
+                for row in of_session
+            ),
+        )
 
     def keep_ahead(self, ahead: Iterable[tuple[bytes, int]]) -> None:
         self.connection.executemany("INSERT OR IGNORE INTO imported_ahead (key, at) VALUES (?, ?)", ahead)

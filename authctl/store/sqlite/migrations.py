@@ -19,6 +19,7 @@ from sqlite_utils import Database
 from sqlite_utils.migrations import Migrations
 
 from authctl.store.sqlite.registry_file import SCHEMA_VERSION
+from authctl.store.sqlite.sources_schema import SOURCES
 
 migrations = Migrations("authctl")
 
@@ -323,6 +324,13 @@ def exactly_who(db: Database) -> None:
 def rows_ahead(db: Database) -> None:
     """Rows of imports that were ahead of the clock, each by itself; plainer names for two columns of sessions."""
     for statement in _ROWS_AHEAD:
+        db.conn.execute(statement)
+
+
+@migrations()
+def sources(db: Database) -> None:
+    """Sources of imported sessions, their ends there, complete listings, and imports that can be undone."""
+    for statement in SOURCES:
         db.conn.execute(statement)
 
 

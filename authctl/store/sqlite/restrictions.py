@@ -18,6 +18,8 @@ SCHEMA = "replaced"
 _CONTENT = ("at", "actor", "note", "selector", "everything")
 _OF_OWN = ("number", "id", "revocation_id", "ended_at", "ended_reason", "expires_at", "moved_in")
 """The columns of a session that are not simply those of the session that is taken over."""
+_SPAN = "created_at = min(s.created_at, t.created_at), last_used_at = max(s.last_used_at, t.last_used_at)"
+"""The span of a session that both know: either may have rows that the other does not have, and none of them may lie outside."""
 
 _THERE_OPEN = f"(SELECT id FROM {SCHEMA}.revocations WHERE at IS NULL)"
 _IS_OVER = f"(t.revocation_id <> {_THERE_OPEN} OR t.ended_at IS NOT NULL)"
@@ -120,7 +122,7 @@ _SESSIONS = (
 )
 
 _REPLACE = f"""
-    UPDATE sessions AS s SET {{assigned}}, revocation_id = g.revocation_id, ended_at = g.ended_at, ended_reason = g.ended_reason,
+    UPDATE sessions AS s SET {{assigned}}, {_SPAN}, revocation_id = g.revocation_id, ended_at = g.ended_at, ended_reason = g.ended_reason,
         expires_at = coalesce(g.ended_at, t.expires_at), moved_in = (SELECT moves FROM registry)
     FROM taken_sessions AS g CROSS JOIN {SCHEMA}.sessions AS t ON t.number = g.old WHERE NOT g.is_new AND s.number = g.new
 """
@@ -139,11 +141,23 @@ _IMPORTED = f"""
 
 _FINALS = (
     f"""
-    INSERT INTO imported_finals (key, at, without_user) SELECT key, at, without_user FROM {SCHEMA}.imported_finals WHERE TRUE
-    ON CONFLICT (key) DO UPDATE SET at = excluded.at, without_user = min(without_user, excluded.without_user)
+    INSERT INTO imported_finals (key, source_key, created_at, at, without_user)
+    SELECT key, source_key, created_at, at, without_user FROM {SCHEMA}.imported_finals WHERE TRUE
+    ON CONFLICT (key, source_key, created_at) DO UPDATE SET at = excluded.at, without_user = min(without_user, excluded.without_user)
     WHERE excluded.at > imported_finals.at
     """,
     f"INSERT OR IGNORE INTO imported_ahead (key, at) SELECT key, at FROM {SCHEMA}.imported_ahead",
+)
+_LISTINGS = f"INSERT OR IGNORE INTO complete_listings SELECT * FROM {SCHEMA}.complete_listings"
+_ROWS = (
+    """
+    DELETE FROM imported_rows WHERE number IN (SELECT new FROM taken_sessions)
+    """,
+    f"""
+    INSERT INTO imported_rows (number, at, details, created_at, ended_at, ended_reason, listed_at)
+    SELECT g.new, i.at, i.details, i.created_at, i.ended_at, i.ended_reason, i.listed_at
+    FROM taken_sessions AS g CROSS JOIN {SCHEMA}.imported_rows AS i ON i.number = g.old
+    """,
 )
 
 _NEWLY_DISABLED = f"""
@@ -193,6 +207,7 @@ def carry_over(connection: sqlite3.Connection, at: int, ended_at: int | None) ->
     revocations = _carry_revocations(connection)
     _carry_sessions(connection, at, ended_at)
     keys = sum(execute(sql).rowcount for sql in _FINALS)
+    execute(_LISTINGS)
     events = execute(_CONTINUITY[0]).rowcount + execute(_CONTINUITY[1], {"at": at}).rowcount
     search_index.catch_up(connection)
     if ended_at is None:
@@ -243,12 +258,15 @@ def _carry_sessions(connection: sqlite3.Connection, at: int, ended_at: int | Non
         connection.execute(sql.format(**words), given)
     renamed = _numbers(connection, "is_renamed")
     search_index.remove_sessions(connection, renamed)
-    connection.execute(_REPLACE.format(assigned=_assigned("t", columns)))
+    replaced = [name for name in columns if name not in ("created_at", "last_used_at")]
+    connection.execute(_REPLACE.format(assigned=_assigned("t", replaced)))
     connection.execute(_ADD.format(columns=", ".join(columns), theirs=_listed("t", columns)))
     search_index.add_sessions(connection, renamed + _numbers(connection, "is_new"))
     columns = _columns(connection, "imported", without=("number",))
     listed = {"columns": ", ".join(columns), "theirs": _listed("i", columns)}
     connection.execute(_IMPORTED.format(**listed, excluded=_assigned("excluded", columns)), given)
+    for sql in _ROWS:
+        connection.execute(sql)
 
 
 def _columns(connection: sqlite3.Connection, table: str, *, without: Sequence[str]) -> list[str]:

@@ -22,6 +22,14 @@ _LATEST_REVOKE_ALL = (
     "SELECT id, at FROM revocations INDEXED BY revocations_by_time WHERE everything AND at IS NOT NULL"
     " ORDER BY at DESC, id DESC LIMIT 1"
 )
+_BY_SOURCE = "FROM sessions AS s INDEXED BY sessions_by_source WHERE s.source_key IS NOT NULL AND"
+# One look-up finds the first source, the next one the first after it, and so on.
+_SOURCES = (
+    f"WITH RECURSIVE found (key) AS (SELECT min(s.source_key) {_BY_SOURCE} TRUE"
+    f" UNION ALL SELECT (SELECT min(s.source_key) {_BY_SOURCE} s.source_key > found.key) FROM found WHERE key IS NOT NULL)"
+    f" SELECT (SELECT s.source {_BY_SOURCE} s.source_key = found.key LIMIT 1),"
+    f" (SELECT count(*) {_BY_SOURCE} s.source_key = found.key AND s.revocation_id = ?) FROM found WHERE key IS NOT NULL"
+)
 _LAST_NUMBER = "(SELECT coalesce(max(number), 0) FROM sessions)"
 _PROFILES_OF_SELECTOR = "(SELECT profiles FROM registry WHERE json_extract(?, '$.profile') IS NOT NULL)"
 
@@ -32,6 +40,9 @@ class RevocationsReader(Reader):
     def count_of_revocation(self, revocation_id: int) -> int:
         sql = "SELECT count(*) FROM sessions INDEXED BY sessions_by_revocation WHERE revocation_id = ?"
         return self.one_number(sql, (revocation_id,))
+
+    def sources_of_revocation(self, revocation_id: int) -> dict[str, int]:
+        return {name: count for name, count in self.all_rows(_SOURCES, (revocation_id,)) if count}
 
     def count_revocations_by_criteria(self) -> tuple[int, int]:
         sql = "SELECT count(*), max(id) FROM revocations INDEXED BY revocations_by_criteria WHERE by_criteria"

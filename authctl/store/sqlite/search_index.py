@@ -30,11 +30,21 @@ _MOST_TRIGRAMS_SEARCHED = 4
 _ALMOST_AS_RARE = 8
 """How many times as frequent as the rarest trigram another one may be, to be searched together with it."""
 
-INDEXED = ("username_key", "application_key", "device_key", "platform_key", "ip")
+INDEXED = ("username_key", "application_key", "device_key", "platform_key", "ip", "source_key", "source_id_key")
 """The columns of a session that the index is made of."""
 
+
 # No folded text contains a full-width bar. It stands between the fields, so that nothing is found across two of them.
-_SESSION_TEXT = " || char(0xFF5C) || ".join(f"coalesce({field}, '')" for field in SEARCHED)
+def _joined(fields: Sequence[str]) -> str:
+    return " || char(0xFF5C) || ".join(f"coalesce({field}, '')" for field in fields)
+
+
+# A session without a source is indexed as schema 8 did it: its old text must be removed as it was added.
+_OF_SOURCE = tuple(field for field in SEARCHED if "source" in field)
+_SESSION_TEXT = (
+    f"{_joined([field for field in SEARCHED if field not in _OF_SOURCE])}"
+    f" || iif(coalesce(s.source_key, s.source_id_key) IS NULL, '', char(0xFF5C) || {_joined(_OF_SOURCE)})"
+)
 _CONTAINS_SEARCH = contains_search(SQLITE)
 
 _INDEXED_SESSIONS = "(SELECT sessions FROM search_index)"

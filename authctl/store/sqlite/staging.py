@@ -2,7 +2,7 @@
 
 import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import groupby
 from operator import itemgetter
@@ -13,6 +13,13 @@ from authctl.store.protocol.imports import StagedKey, StagedRow
 
 _ROWS_AT_ONCE = 1_000
 _ENCODE = json.JSONEncoder(sort_keys=True).encode
+_ROW = "at, details, line, created_at, is_created_exact, ended_at, ended_reason, listed_at"
+
+
+def staged_row(row: Sequence[Any]) -> StagedRow:
+    """The row of an import from its columns."""
+    at, details, line, created_at, is_exact, *rest = row
+    return StagedRow(at, json.loads(details), line, created_at, bool(is_exact), *rest)
 
 
 @contextmanager
@@ -34,25 +41,24 @@ class SqliteStaging:
         self.connection.execute("PRAGMA journal_mode = OFF")
         self.connection.execute("CREATE TABLE seen (event_id TEXT PRIMARY KEY) WITHOUT ROWID")
         self.connection.execute(
-            "CREATE TABLE staged (key BLOB, at INTEGER, details TEXT, line INTEGER, key_without_user BLOB)"
+            "CREATE TABLE staged (key BLOB, key_without_user BLOB, at INTEGER, details TEXT, line INTEGER, created_at INTEGER,"
+            " is_created_exact INTEGER, ended_at INTEGER, ended_reason TEXT, listed_at INTEGER)"
         )
         self.connection.execute("BEGIN")
-        self._waiting: list[tuple[bytes, int, str, int, bytes | None]] = []
+        self._waiting: list[tuple[Any, ...]] = []
 
     @_translated_errors()
     def seen(self, event_id: str) -> bool:
         return not self.connection.execute("INSERT OR IGNORE INTO seen VALUES (?)", (event_id,)).rowcount
 
     @_translated_errors()
-    def add(
-        self, line: int, key: bytes, at: int, details: dict[str, Any], key_without_user: bytes | None = None
-    ) -> None:
-        self._waiting.append((key, at, _ENCODE(details), line, key_without_user))
+    def add(self, row: StagedRow, key: bytes, key_without_user: bytes | None = None) -> None:
+        self._waiting.append((key, key_without_user, row.at, _ENCODE(row.details), *row[2:]))
         if len(self._waiting) == _ROWS_AT_ONCE:
             self._stage()
 
     def _stage(self) -> None:
-        self.connection.executemany("INSERT INTO staged VALUES (?, ?, ?, ?, ?)", self._waiting)
+        self.connection.executemany("INSERT INTO staged VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", self._waiting)
         self._waiting.clear()
 
     @_translated_errors()
@@ -71,19 +77,17 @@ class SqliteStaging:
 
     def by_key(self) -> Iterator[StagedKey]:
         for (key, without_user), rows in groupby(self._ordered(), key=itemgetter(0, 1)):
-            yield StagedKey(
-                key, without_user, [StagedRow(at, json.loads(details), line) for *_, at, details, line in rows]
-            )
+            yield StagedKey(key, without_user, [staged_row(row[2:]) for row in rows])
 
     def _ordered(self) -> Iterator[tuple[Any, ...]]:
         """All rows. Keys that are equal without the user come one after another, in the order of their oldest rows."""
         with _translated_errors():
             self._stage()
             ordered = self.connection.execute(
-                "SELECT key, key_without_user, at, details, line"
+                f"SELECT key, key_without_user, {_ROW}"
                 " FROM (SELECT *, coalesce(key_without_user, key) AS shared,"
                 " min(at) OVER (PARTITION BY coalesce(key_without_user, key)) AS first FROM staged)"
-                " ORDER BY first, shared, key, at, details, line"
+                f" ORDER BY first, shared, key, {_ROW}"
             )
             while rows := ordered.fetchmany(_ROWS_AT_ONCE):
                 yield from rows

@@ -1,0 +1,39 @@
+"""The changes that some keys of an import come to, before they are written."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from copy import copy
+from dataclasses import dataclass, field, fields
+
+from authctl.store.protocol.imports import Imported, StagedRow
+
+
+@dataclass(slots=True)
+class Plan:
+    """The changes that some keys come to."""
+
+    new: list[Imported] = field(default_factory=list)
+    changed: list[tuple[int, Imported]] = field(default_factory=list)
+    unchanged: int = 0
+    ahead: set[tuple[bytes, int]] = field(default_factory=set)
+    """Rows ahead of the clock that change nothing, by key and instant: they change nothing when the clock gets there, either."""
+    moved: list[tuple[int, str]] = field(default_factory=list)
+    """Lines whose key is that of another user's session, and what became of them."""
+    listed: list[tuple[int, int]] = field(default_factory=list)
+    """Unchanged sessions by their numbers, and when a listing was taken that has them."""
+    rows: list[tuple[int, Sequence[StagedRow]]] = field(default_factory=list)
+    """Unchanged sessions by their numbers, and the rows to be stored of them."""
+    used_after_end: int = 0
+    """How many sessions were used in their source after they had ended."""
+    late_uses: list[tuple[int, int]] = field(default_factory=list)
+    """Unchanged sessions by their numbers, and the latest of these uses."""
+    returned: int = 0
+    """How many sessions had ended because a listing did not have them, and are there again."""
+    met: list[int] = field(default_factory=list)
+    """The numbers of all known sessions that rows belong to."""
+
+    def copy(self) -> Plan:
+        """The same plan, to go on from."""
+        values = {one.name: getattr(self, one.name) for one in fields(self)}
+        return Plan(**{name: copy(value) for name, value in values.items()})

@@ -1,0 +1,142 @@
+"""Complete listings: the sessions of a source that are in none of the files have ended there.
+
+That is an inference and no decision: a later listing that has such a session takes the end back. The rule, the same in any order of
+imports: a session ends at the first complete listing that was taken after the session was created, last used and last listed.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
+
+from authctl.errors import InvalidInput, Refused
+from authctl.instants import MINUTE, format_instant
+from authctl.names import fold, username
+from authctl.registry.previews import Preview, preview_of
+
+if TYPE_CHECKING:
+    from authctl.import_mappings import Mapping
+    from authctl.registry.imports.reading import Reading
+    from authctl.store.protocol import View
+
+Agree = Callable[[Preview], None]
+"""Is shown the sessions that would end. Raises Refused where a person does not agree."""
+
+_BATCH = 500
+_CLOCKS_DIFFER = 5 * MINUTE
+
+
+def agree(_preview: Preview) -> None:
+    """Agree to any preview."""
+
+
+class Complete(NamedTuple):
+    """The claim that the files of an import are a complete listing."""
+
+    users: tuple[str, ...] = ()
+    """The users whose sessions it has; none for all users."""
+    allow_partial: bool = False
+    """Whether files without a row, or with rows that are not used, are complete all the same."""
+    max_affected: int | None = None
+    """The most sessions that may end; None for half of the active sessions of the source."""
+    agree: Agree = agree
+    """Is called before anything is written, if any session would end."""
+
+
+class Claim(NamedTuple):
+    """The claim that an import is a complete listing of a source."""
+
+    source: str
+    complete: Complete
+
+    @classmethod
+    def of(cls, complete: Complete, mapping: Mapping, source: str | None, taken_at: int | None) -> Self:
+        """The claim. Raises InvalidInput without a source, or without the time of the listing."""
+        if source is None:
+            raise InvalidInput(
+                "a complete listing needs the system that it is of",
+                "give --source NAME, or source: NAME in the mapping",
+            )
+        if taken_at is None and not mapping.has_listing_time:
+            raise InvalidInput(
+                "a complete listing needs the time at which it was taken",
+                "give --taken-at TIME, or taken_at: PATH in the mapping",
+            )
+        return cls(source, complete._replace(users=tuple(map(username, complete.users))))
+
+    def check_rows(self, reading: Reading) -> None:
+        """Raise Refused where the files may not have all sessions."""
+        counts = reading.counts
+        if self.complete.allow_partial:
+            return
+        hint = "if all sessions are there all the same: --allow-partial"
+        if not counts.read:
+            raise Refused("the complete listing has no row", hint)
+        if counts.rejected:
+            first = reading.rejections[0]
+            message = f"the complete listing has rejected rows: {first.file}: {first.place}: {first.reason}"
+            raise Refused(message, hint)
+        if counts.skipped:
+            raise Refused(f"`where` leaves out rows of the complete listing: {counts.skipped:,}", hint)
+
+    def at(self, reading: Reading, taken_at: int | None) -> CompleteSource:
+        """The listing, with the time at which it was taken: of several the earliest. Raises InvalidInput."""
+        instant = reading.listed_at if taken_at is None else taken_at
+        if instant is None:
+            raise InvalidInput("the files do not have the time of the complete listing", "give --taken-at TIME")
+        return CompleteSource(self, instant)
+
+
+class CompleteSource:
+    """A complete listing, and the sessions of its source that it does not have."""
+
+    def __init__(self, claim: Claim, taken_at: int) -> None:
+        self.source = claim.source
+        self.user_keys = sorted(set(map(fold, claim.complete.users)))
+        self.taken_at = taken_at
+        self._complete = claim.complete
+        self._listed = array("q")
+        self._missing: Sequence[int] = ()
+
+    @property
+    def detail(self) -> dict[str, Any]:
+        """What is recorded of the listing."""
+        users = {"users": list(self._complete.users)} if self._complete.users else {}
+        return {"complete": True, "taken_at": format_instant(self.taken_at), **users}
+
+    def add_listed(self, numbers: Iterable[int]) -> None:
+        """Add known sessions that the files have."""
+        self._listed.extend(numbers)
+
+    def preview(self, view: View, now: int) -> Preview:
+        """The sessions that would end. Raises InvalidInput for a listing ahead of the clock; Refused where they are too many."""
+        if self.taken_at > now + _CLOCKS_DIFFER:
+            raise InvalidInput("the complete listing was taken ahead of the clock")
+        self.taken_at = min(self.taken_at, now)
+        candidates = view.missing_in_listing(self.source, self.user_keys, self.taken_at, now)
+        self._missing = sorted(set(candidates).difference(self._listed))
+        self._check_number(view.count_of_source(self.source, self.user_keys, now))
+        return preview_of(view, self._missing, now)
+
+    def _check_number(self, active: int) -> None:
+        missing, limit = len(self._missing), self._complete.max_affected
+        if limit is not None and missing > limit:
+            raise Refused(f"more sessions would end than the limit of {limit:,}: {missing:,}", "raise --max-affected")
+        if limit is None and missing * 2 > active:
+            message = f"{missing:,} of {active:,} active sessions of {self.source} would end: more than half"
+            raise Refused(message, f"look at the listing; if it is complete: --max-affected {missing}")
+
+    def agree(self, preview: Preview) -> None:
+        """Let a person agree to the sessions that would end. Raises Refused."""
+        if preview.summary.total:
+            self._complete.agree(preview)
+
+    def batches(self) -> Iterator[Sequence[int]]:
+        """The missing sessions in batches."""
+        for start in range(0, len(self._missing), _BATCH):
+            yield self._missing[start : start + _BATCH]
+
+    def still_missing(self, view: View, numbers: Sequence[int], now: int) -> list[int]:
+        """Those of some sessions that are still active and not listed."""
+        return sorted(view.missing_in_listing(self.source, self.user_keys, self.taken_at, now, numbers))

@@ -1,0 +1,59 @@
+"""Known sessions of a key: which of them are over, and which one a row belongs to.
+
+See docs/glossary.md#late-row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from authctl.model import Session
+    from authctl.store.protocol.imports import ImportedDetail
+
+NOT_LISTED = "not_listed"
+"""Why a session ended that a complete listing of its source does not have. That is no decision: a later listing takes it back."""
+
+
+def end_of(session: Session) -> int | None:
+    """The instant at which a session was revoked or ended; 0.1.0 stored ends ahead of the clock, which count as of the present."""
+    end = session.ended_at if session.revoked_at is None else session.revoked_at
+    return end and min(end, session.read_at)
+
+
+def final_end(known: ImportedDetail) -> int | None:
+    """The instant at which a session was revoked or ended by a decision here, which no row takes back.
+
+    An end in its source is no such decision: an older row may still tell more of the session.
+    """
+    session = known.session
+    if session.revoked_at is not None:
+        return session.revoked_at
+    is_of_source = (session.ended_at, session.ended_by) == (known.facts.ended_at, known.facts.ended_reason)
+    return None if is_of_source or session.ended_by == NOT_LISTED else end_of(session)
+
+
+def pick_by_creation(known: list[ImportedDetail], created_at: int) -> ImportedDetail | None:
+    """The known session that began at an instant, taken out of the list; None if there is none.
+
+    It is the one for which the source gave that instant. Else it is the earliest that the source gave none for, if it began by
+    then: it was first seen later, or had not ended before.
+    """
+    same = next((one for one in known if one.facts.created_at == created_at), None)
+    unclear = sorted((one for one in known if one.facts.created_at is None), key=lambda one: one.session.created_at)
+    chosen = same or next((one for one in unclear if created_at <= _latest_beginning(one)), None)
+    if chosen is not None:
+        known.remove(chosen)
+    return chosen
+
+
+def _latest_beginning(known: ImportedDetail) -> int:
+    end = final_end(known)
+    return known.session.created_at if end is None else end
+
+
+def ended_at_or_after(known: Iterable[ImportedDetail], at: int) -> ImportedDetail | None:
+    """The first of some sessions that a decision here ended at an instant or later."""
+    ended = [(end, one.session.number, one) for one in known if (end := final_end(one)) is not None and end >= at]
+    return min(ended, key=lambda triple: triple[:2])[2] if ended else None

@@ -1,0 +1,194 @@
+"""Registering the staged rows of an import, batch by batch, and ending what a complete listing does not have."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from time import sleep
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from authctl.names import fold
+from authctl.registry.batches import PAUSE_SECONDS, Progress
+from authctl.registry.imports.changes import Plan
+from authctl.registry.imports.known_sessions import NOT_LISTED
+from authctl.registry.imports.past_revocations import PastRevocations, past_revocations
+from authctl.registry.imports.plan import Merger
+from authctl.registry.unit_of_work import MOST_LISTED
+
+if TYPE_CHECKING:
+    from authctl.model import Session
+    from authctl.registry.imports.complete import CompleteSource
+    from authctl.registry.installation import Installation
+    from authctl.store.protocol import Change, Staging, View
+    from authctl.store.protocol.imports import StagedKey
+
+_KEYS_PER_BATCH = 500
+
+
+class Done:
+    """The sessions that an import registered, updated and left as they were, or would."""
+
+    def __init__(self) -> None:
+        self.registered = self.updated = self.unchanged = self.used_after_end = self.returned = self.adopted = 0
+        self.moved: list[tuple[int, str]] = []
+        """The places of rows whose key is also that of another user's session, and what became of them."""
+
+    def add(self, plan: Plan) -> None:
+        """Count a batch."""
+        self.registered += len(plan.new)
+        self.updated += len(plan.changed)
+        self.unchanged += plan.unchanged
+        self.used_after_end += plan.used_after_end
+        self.returned += plan.returned
+        self.moved.extend(plan.moved)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """What is recorded of it: always the first three, and of the others those that are not 0."""
+        always = {"registered": self.registered, "updated": self.updated, "unchanged": self.unchanged}
+        others = {"used_after_end": self.used_after_end, "returned": self.returned, "adopted": self.adopted}
+        return always | {name: count for name, count in others.items() if count}
+
+
+class ImportSource(NamedTuple):
+    """The system that the rows of an import are of."""
+
+    name: str | None
+    has_ends: bool
+    """Whether its rows can show that their session ended."""
+
+
+class Registration:
+    """The registration of staged rows: an event at its beginning, batches, and an event at its end."""
+
+    def __init__(
+        self,
+        installation: Installation,
+        staging: Staging,
+        profile: str | None,
+        actor: str | None,
+        progress: Progress,
+        detail: dict[str, Any],
+        of: ImportSource,
+    ) -> None:
+        self._installation = installation
+        self._staging = staging
+        self._actor = actor
+        self._progress = progress
+        self._source = of.name
+        self._detail = {**detail, "source": of.name} if of.name else detail
+        self._complete: CompleteSource | None = None
+        self._past: PastRevocations | None = None
+        self._merger = Merger(staging.keys_of_several_users(), profile, source=of.name, keeps_rows=of.has_ends)
+        self.import_id: int | None = None
+        self.done = Done()
+        self.not_listed = 0
+        self.not_listed_sessions: list[Session] = []
+
+    def preview_ends(self, complete: CompleteSource, *, dry_run: bool) -> None:
+        """Find the sessions that a complete listing does not have, and let a person agree before anything is written."""
+        self._complete = complete
+        for plan in self._plans():
+            complete.add_listed(plan.met)
+        with self._installation.snapshot() as (view, now):
+            preview = complete.preview(view, now)
+        self.not_listed, self.not_listed_sessions = preview.summary.total, list(preview.sessions)
+        if not dry_run:
+            complete.agree(preview)
+
+    def look(self) -> None:
+        """Plan all rows, and write nothing."""
+        for plan in self._plans():
+            self.done.add(plan)
+
+    def run(self) -> None:
+        """Register all rows, and end the sessions that a complete listing does not have."""
+        total, keys = self._staging.keys(), 0
+        listing = self._complete.detail if self._complete else {}
+        with self._installation.change(self._actor) as unit:
+            begun = {**self._detail, **listing, "keys": total}
+            self.import_id = unit.tx.add_import(unit.now, unit.actor, self._source, begun)
+            unit.record("session.import", subject=str(self.import_id), detail={**begun, "stage": "begun"})
+        for batch in _batches(self._staging):
+            self.done.add(self._register(batch))
+            keys += len(batch)
+            self._progress(keys, total)
+        ended = self._end_not_listed() if self._complete else {}
+        with self._installation.change(self._actor) as unit:
+            detail = {**self._detail, **listing, **self.done.counts, **ended}
+            unit.tx.finish_import(self.import_id, unit.now, detail)
+            unit.record("session.import", subject=str(self.import_id), detail={**detail, "stage": "done"})
+
+    def _plans(self) -> Iterator[Plan]:
+        keys, total = 0, self._staging.keys()
+        for batch in _batches(self._staging):
+            with self._installation.snapshot() as (view, now):
+                yield self._plan(view, batch, now)
+            keys += len(batch)
+            self._progress(keys, total)
+
+    def _register(self, batch: Sequence[StagedKey]) -> Plan:
+        """Plan a batch and write it, and let others write afterwards."""
+        with self._installation.change(self._actor) as unit:
+            if self._source is not None:
+                self.done.adopted += unit.tx.adopt_imported(_looked_up(batch), self._source)
+            plan = self._plan(unit.tx, batch, unit.now)
+            _write(unit.tx, plan)
+        sleep(PAUSE_SECONDS)
+        return plan
+
+    def _plan(self, view: View, batch: Sequence[StagedKey], now: int) -> Plan:
+        # decision 115
+        self._past = past_revocations(view, self._past)
+        return self._merger.plan(view, batch, self._past, now)
+
+    def _end_not_listed(self) -> dict[str, Any]:
+        """End the sessions that a person agreed to and that are still missing; what is recorded of them."""
+        complete, ended = self._complete, 0
+        assert complete is not None
+        assert self.import_id is not None
+        users: Counter[str] = Counter()
+        sessions: list[Session] = []
+        with self._installation.change(self._actor) as unit:
+            unit.tx.add_complete_listings(complete.source, complete.user_keys, complete.taken_at, self.import_id)
+            unit.tx.end_earlier(complete.source, complete.user_keys, complete.taken_at)
+        for numbers in complete.batches():
+            with self._installation.change(self._actor) as unit:
+                missing = complete.still_missing(unit.tx, numbers, unit.now)
+                unit.tx.end_sessions(missing, complete.taken_at, NOT_LISTED)
+                if len(sessions) < MOST_LISTED:
+                    sessions += unit.tx.sessions_by_number(missing[: MOST_LISTED - len(sessions)], unit.now)
+            ended += len(missing)
+            sleep(PAUSE_SECONDS)
+        users.update(fold(session.username) for session in sessions)
+        self.not_listed, self.not_listed_sessions = ended, sessions
+        if not ended:
+            return {"not_listed": 0}
+        return {"not_listed": ended, "sessions": [session.id for session in sessions], "username_keys": sorted(users)}
+
+
+def _write(tx: Change, plan: Plan) -> None:
+    tx.add_imported(plan.new)
+    tx.update_imported(plan.changed)
+    tx.keep_ahead(plan.ahead)
+    tx.record_listing(plan.listed)
+    tx.record_use_after_end(plan.late_uses)
+    tx.replace_rows(plan.rows)
+
+
+def _looked_up(batch: Sequence[StagedKey]) -> list[bytes]:
+    """The keys under which known sessions of a batch are looked up."""
+    return [key for staged in batch for key in (staged.key, staged.key_without_user) if key is not None]
+
+
+def _batches(staging: Staging) -> Iterator[list[StagedKey]]:
+    """The keys in batches; keys that are the same without the user are never in two of them."""
+    batch: list[StagedKey] = []
+    for _, group in groupby(staging.by_key(), key=lambda staged: staged.key_without_user or staged.key):
+        batch += group
+        if len(batch) >= _KEYS_PER_BATCH:
+            yield batch
+            batch = []
+    if batch:
+        yield batch

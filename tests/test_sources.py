@@ -1,0 +1,361 @@
+"""Sessions of other systems: their identity, their ends there, and complete listings; the same in any order of imports."""
+
+import io
+import json
+from collections.abc import Callable
+from itertools import count
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from authctl import Refused, Registry, Session, SessionFilter, errors
+from authctl.import_mappings import Mapping, read_mapping
+from authctl.instants import HOUR, SECOND, format_instant
+from authctl.registry.imports.complete import Complete
+from authctl.registry.imports.file import ImportOutcome
+from tests.conftest import START, Authctl, Clock, Install
+
+EVERYTHING = Complete(max_affected=99)
+FIELDS = """
+source: hub
+fields:
+  username: user
+  application: {value: Hub}
+  device: device
+  source_id: id
+  %s
+key: [id]
+"""
+LISTING = FIELDS % "created_at: created\n  last_used_at: used\n  ended_at: ended\n  expires_at: expires"
+EVENTS = FIELDS % "at: at\n  ended_at: ended"
+UNSOURCED = "fields: {username: user, application: {value: Hub}, device: device, at: at}\nkey: [id]\n"
+
+
+def mapping(text: str) -> Mapping:
+    """A mapping from its text."""
+    return read_mapping(text.encode(), "map.yaml")
+
+
+def at(hours: float) -> int:
+    """The instant so many hours after the beginning of the test."""
+    return START_INSTANT + round(hours * HOUR)
+
+
+START_INSTANT = int(START.timestamp()) * SECOND
+
+
+def row(user: str = "alice", number: str = "7", **times: float | str) -> dict[str, Any]:
+    """A row with times in hours."""
+    texts = {name: value if isinstance(value, str) else format_instant(at(value)) for name, value in times.items()}
+    return {"user": user, "id": number, **texts}
+
+
+def load(registry: Registry, *rows: dict[str, Any], text: str = LISTING, **options: Any) -> ImportOutcome:
+    """Import rows as JSON lines."""
+    raw = "\n".join(map(json.dumps, rows)).encode()
+    return registry.imports.run(io.BytesIO(raw), mapping(text), **options)
+
+
+def listed(registry: Registry) -> list[Session]:
+    """All sessions, the earliest first."""
+    return sorted(registry.sessions(), key=lambda one: (one.created_at, one.number))
+
+
+def in_short(session: Session) -> tuple[Any, ...]:
+    """A session without what differs between two registries."""
+    return (
+        session.username,
+        session.source,
+        session.source_id,
+        session.device,
+        session.created_at - START_INSTANT,
+        session.last_used_at - START_INSTANT,
+        session.ended_at and session.ended_at - START_INSTANT,
+        session.ended_by,
+        session.used_after_end_at and session.used_after_end_at - START_INSTANT,
+        session.note,
+    )
+
+
+@pytest.fixture
+def later(clock: Clock) -> Clock:
+    """A clock four days after the beginning."""
+    clock.forward(days=2)
+    return clock
+
+
+@pytest.fixture
+def registries(install: Install, later: Clock) -> Callable[[], Registry]:
+    """Makes another empty registry at each call."""
+    numbers = count()
+    return lambda: install(folder=f"home-{next(numbers)}")
+
+
+# ends in the source
+
+
+def test_an_end_in_the_source_ends_the_session(registry: Registry, later: Clock):
+    """At its instant, with the reason of the mapping."""
+    load(registry, row(created=1, used=2, ended=3))
+    (session,) = listed(registry)
+    assert (session.ended_at, session.ended_by, session.status.value) == (at(3), "signed_out", "expired")
+    assert (session.source, session.source_id) == ("hub", "7")
+
+
+def test_an_older_listing_does_not_bring_an_ended_session_back(registry: Registry, later: Clock):
+    """Whichever listing comes first."""
+    load(registry, row(created=1, used=2, ended=3))
+    load(registry, row(created=1, used=2))
+    (session,) = listed(registry)
+    assert session.ended_at == at(3)
+    load(registry, row(number="8", created=1, used=2))
+    outcome = load(registry, row(number="8", created=1, used=2, ended=3))
+    assert (outcome.registered, outcome.updated) == (0, 1)
+    assert listed(registry)[1].ended_at == at(3)
+
+
+def test_a_sign_in_after_the_end_is_a_new_session(registry: Registry, later: Clock):
+    """Of a log, whose rows have no beginning."""
+    rows = [row(at=1), row(at=3, ended=3), row(at=5)]
+    load(registry, *rows, text=EVENTS)
+    first, second = listed(registry)
+    assert (first.ended_at, second.created_at, second.ended_at) == (at(3), at(5), None)
+    outcome = load(registry, *rows, text=EVENTS)
+    assert (outcome.registered, outcome.updated, outcome.unchanged) == (0, 0, 2)
+
+
+def test_an_end_that_comes_later_parts_the_rows_of_a_log(registry: Registry, later: Clock):
+    """Sign-ins in one file, and sign-outs in another."""
+    load(registry, row(at=1, device="a"), row(at=3, device="b"), row(at=5, device="c"), text=EVENTS)
+    assert len(listed(registry)) == 1
+    load(registry, row(at=2, ended=2), row(at=4, ended=4), text=EVENTS)
+    assert [(one.created_at, one.ended_at, one.device) for one in listed(registry)] == [
+        (at(1), at(2), "a"),
+        (at(3), at(4), "b"),
+        (at(5), None, "c"),
+    ]
+
+
+@pytest.mark.parametrize("ended", [-1, 100])
+def test_an_end_that_cannot_be_is_refused(registry: Registry, later: Clock, ended: float):
+    """Before the beginning, or ahead of the clock."""
+    outcome = load(registry, row(created=1, used=2, ended=ended), row(number="8", created=1))
+    assert (outcome.rows.rejected, outcome.registered) == (1, 1)
+
+
+# revoked here, and listed there
+
+
+def test_a_revoked_session_stays_revoked_and_shows_that_it_was_used(registry: Registry, later: Clock, authctl: Authctl):
+    """Every night's listing has it."""
+    load(registry, row(created=1, used=2))
+    registry.revoke(SessionFilter(username="alice"), note="lost device")
+    later.forward(hours=5)
+    outcome = load(registry, row(created=1, used=50))
+    (session,) = listed(registry)
+    assert (outcome.registered, outcome.used_after_end, session.status.value) == (0, 1, "revoked")
+    assert (session.used_after_end_at, session.last_used_at, session.note) == (at(50), at(2), "lost device")
+    assert [one.id for one in registry.sessions(SessionFilter(used_after_end=True))] == [session.id]
+    assert load(registry, row(created=1, used=2)).used_after_end == 0
+    assert authctl("sessions", "list", "--used-after-end", "-o", "id").out == f"{session.id}\n"
+    assert authctl("sessions", "show", session.id, "-o", "json").json["used_after_end_at"] == format_instant(at(50))
+
+
+def test_a_session_that_began_after_the_end_is_new(registry: Registry, later: Clock):
+    """An id that was given again."""
+    load(registry, row(created=1, used=2))
+    registry.revoke(SessionFilter(username="alice"), note="lost device")
+    later.forward(hours=5)
+    outcome = load(registry, row(created=50, used=51), row(created=1, used=2))
+    assert (outcome.registered, [one.status.value for one in listed(registry)]) == (1, ["revoked", "active"])
+
+
+def test_two_beginnings_of_a_key_are_two_sessions(registry: Registry, later: Clock):
+    """Also where both are active."""
+    load(registry, row(created=1, used=40))
+    load(registry, row(created=39, used=41))
+    assert [(one.created_at, one.last_used_at) for one in listed(registry)] == [(at(1), at(40)), (at(39), at(41))]
+
+
+@pytest.mark.parametrize("created", [1, 2])
+def test_a_row_with_a_beginning_is_the_session_that_was_known_without_one(
+    registry: Registry, later: Clock, created: float
+):
+    """A mapping that learns the beginning brings nobody back."""
+    load(registry, row(at=2), text=UNSOURCED)
+    registry.revoke(SessionFilter(username="alice"), note="lost device")
+    outcome = load(registry, row(created=created, used=3))
+    (session,) = listed(registry)
+    assert (outcome.registered, session.status.value, session.source) == (0, "revoked", "hub")
+
+
+def test_a_removed_session_does_not_come_back(registry: Registry, later: Clock):
+    """Neither under a source, nor with a beginning."""
+    load(registry, row(at=2), text=UNSOURCED)
+    load(registry, row(number="8", created=2, used=3))
+    registry.revoke(SessionFilter(everything=True), note="breach of the house")
+    later.forward(days=300)
+    assert registry.cleanup.run(accept_clock_jump=True).removed == 2
+    outcome = load(registry, row(created=2, used=3), row(number="8", created=2, used=90 * 24))
+    assert (outcome.registered, listed(registry)) == (0, [])
+    assert load(registry, row(created=300 * 24, used=301 * 24)).registered == 1
+
+
+# sources
+
+
+def test_the_first_import_with_a_source_adopts(registry: Registry, later: Clock):
+    """And the second source does not."""
+    load(registry, row(at=2), text=UNSOURCED)
+    assert load(registry, row(created=2, used=3)).adopted == 1
+    other = load(registry, row(created=2, used=3), source="grid")
+    assert (other.registered, other.adopted) == (1, 0)
+    assert sorted(one.source or "" for one in listed(registry)) == ["grid", "hub"]
+    assert [one.source for one in registry.sessions(SessionFilter(source="HUB"))] == ["hub"]
+    assert [one.source for one in registry.sessions(SessionFilter(search="grid"))] == ["grid"]
+
+
+# complete listings
+
+
+def complete(registry: Registry, *rows: dict[str, Any], taken: float, **options: Any) -> ImportOutcome:
+    """Import a complete listing that was taken at an hour."""
+    return load(registry, *rows, **({"complete": EVERYTHING, "taken_at": at(taken)} | options))
+
+
+def test_what_a_complete_listing_lacks_has_ended(registry: Registry, later: Clock):
+    """At the time of the listing; not what began or was used after it, nor what another source has."""
+    load(registry, row(created=1, used=2), row(number="8", created=1, used=30), row(number="9", created=1, used=3))
+    load(registry, row(created=1, used=2), source="grid")
+    outcome = complete(registry, row(number="9", created=1, used=3), taken=20)
+    assert outcome.not_listed == 1
+    ended = [one for one in listed(registry) if one.ended_by == "not_listed"]
+    assert [(one.source_id, one.source, one.ended_at) for one in ended] == [("7", "hub", at(20))]
+
+
+def test_a_later_listing_takes_the_inference_back(registry: Registry, later: Clock):
+    """And no decision."""
+    load(registry, row(created=1, used=2), row("bob", "8", created=1, used=2))
+    complete(registry, row("carol", "9", created=1, used=2), taken=20)
+    registry.revoke(SessionFilter(username="bob"), note="lost device")
+    outcome = load(registry, row(created=1, used=2), row("bob", "8", created=1, used=2), taken_at=at(30))
+    assert outcome.returned == 1
+    assert {one.username: one.status.value for one in listed(registry)} == {
+        "alice": "active",
+        "bob": "revoked",
+        "carol": "active",
+    }
+
+
+def test_a_disabled_user_does_not_return(registry: Registry, later: Clock):
+    """A session that a listing did not have when its user was disabled."""
+    load(registry, row(created=1, used=47))
+    complete(registry, row("carol", "9", created=1, used=2), taken=47.5)
+    registry.users.disable("alice", note="left the company")
+    later.forward(hours=1)
+    registry.users.enable("alice", note="came back to us")
+    load(registry, row(created=1, used=47), taken_at=at(49))
+    assert listed(registry)[0].ended_by == "user_disabled"
+
+
+def test_an_older_listing_registers_what_had_ended(registry: Registry, later: Clock):
+    """A session that a later complete listing does not have."""
+    complete(registry, row(number="9", created=1, used=2), taken=20)
+    load(registry, row(created=1, used=2), taken_at=at(10))
+    assert {one.source_id: one.ended_by for one in listed(registry)} == {"9": None, "7": "not_listed"}
+
+
+@pytest.mark.parametrize(
+    ("rows", "options", "error"),
+    [
+        ([], {}, "no row"),
+        ([row(created=1), {"user": "bob"}], {}, "rejected rows"),
+        ([row(created=1)], {"text": LISTING + "where: {user: alice}\n", "extra": True}, "leaves out rows"),
+        ([row(number="9", created=1)], {"complete": Complete()}, "more than half"),
+        (
+            [row(number="9", created=1)],
+            {"complete": Complete(max_affected=0)},
+            "more sessions would end than the limit",
+        ),
+    ],
+)
+def test_a_listing_that_may_not_be_complete_is_refused(
+    registry: Registry, later: Clock, rows: list[dict[str, Any]], options: dict[str, Any], error: str
+):
+    """Nothing is registered then, and nothing ends."""
+    load(registry, row(created=1, used=2))
+    rows = [*rows, row("bob", "8", created=1)] if options.pop("extra", False) else rows
+    before = list(map(in_short, listed(registry)))
+    with pytest.raises(Refused, match=error):
+        complete(registry, *rows, taken=20, **options)
+    assert list(map(in_short, listed(registry))) == before
+
+
+def test_a_complete_listing_needs_a_source_and_a_time(registry: Registry, later: Clock):
+    """Else nobody knows whose sessions ended, and when."""
+    with pytest.raises(errors.InvalidInput, match="needs the time"):
+        load(registry, row(created=1), complete=EVERYTHING)
+    with pytest.raises(errors.InvalidInput, match="needs the system"):
+        load(registry, row(at=1), text=UNSOURCED, complete=EVERYTHING, taken_at=at(3))
+
+
+def test_a_complete_listing_of_some_users_ends_only_theirs(registry: Registry, later: Clock):
+    """Many systems list one user at a time."""
+    load(registry, row(created=1, used=2), row("bob", "8", created=1, used=2))
+    outcome = complete(
+        registry, row(number="9", created=1, used=2), taken=20, complete=EVERYTHING._replace(users=("Alice",))
+    )
+    assert (outcome.not_listed, [one.username for one in listed(registry) if one.ended_by]) == (1, ["alice"])
+
+
+# any order, any split, any repetition
+
+HOURS = st.integers(1, 12)
+
+
+@st.composite
+def listings(draw: st.DrawFn) -> tuple[str, list[dict[str, Any]], dict[str, Any]]:
+    """A listing of the present state, or a part of a log; a listing may be complete."""
+    taken = draw(st.integers(13, 24))
+    rows = []
+    for number in draw(st.lists(st.sampled_from("78"), unique=True, max_size=2)):
+        created = draw(st.sampled_from([1, 2, 5]))
+        used = created + draw(st.integers(0, 6))
+        times = {"created": created, "used": used}
+        if draw(st.integers(0, 3)) == 0:
+            times["ended"] = created + draw(st.integers(0, 8))
+        rows.append(row({"7": "alice", "8": "bob"}[number], number, **times, device=draw(st.sampled_from("ab"))))
+    options: dict[str, Any] = {"taken_at": at(taken)}
+    if draw(st.booleans()):
+        options["complete"] = Complete(("alice",) if draw(st.booleans()) else (), allow_partial=True, max_affected=99)
+    return LISTING, rows, options
+
+
+@st.composite
+def logs(draw: st.DrawFn) -> tuple[str, list[dict[str, Any]], dict[str, Any]]:
+    """Some rows of a log with sign-ins and sign-outs."""
+    rows = []
+    for _ in range(draw(st.integers(1, 4))):
+        hour = draw(HOURS)
+        times = {"at": hour} | ({"ended": hour} if draw(st.booleans()) else {})
+        rows.append(row("alice", draw(st.sampled_from("34")), **times, device=draw(st.sampled_from("ab"))))
+    return EVENTS, rows, {}
+
+
+@settings(suppress_health_check=list(HealthCheck))
+@given(files=st.lists(st.one_of(listings(), logs()), min_size=1, max_size=5), data=st.data())
+def test_any_order_gives_the_same_registry(registries: Callable[[], Registry], files: list[Any], data: st.DataObject):
+    """Files of rows that have a beginning each, and files of a log; each in any order, and again."""
+    first, second = registries(), registries()
+    for text, rows, options in files:
+        load(first, *rows, text=text, **options)
+    for text, rows, options in [*data.draw(st.permutations(files)), *data.draw(st.lists(st.sampled_from(files)))]:
+        shuffled = data.draw(st.permutations(rows))
+        cut = len(rows) if options.get("complete") else data.draw(st.integers(0, len(rows)))
+        parts = [shuffled] if options.get("complete") else [shuffled[:cut], shuffled[cut:]]
+        for part in parts:
+            if part or (options.get("complete")):
+                load(second, *part, text=text, **options)
+    assert sorted(map(repr, map(in_short, listed(second)))) == sorted(map(repr, map(in_short, listed(first))))
