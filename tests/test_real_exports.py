@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import EXPORTS, Authctl
-from tests.test_shipped_mappings import ENDS_ARE_REGISTERED
 
 pytestmark = pytest.mark.slow
 
@@ -21,8 +20,6 @@ COUNTS = {
     OKTA: {"read": 66, "used": 1, "skipped": 63, "duplicates": 0, "rejected": 2, "registered": 1},
     ONEPASSWORD: {"read": 2, "used": 2, "skipped": 0, "duplicates": 0, "rejected": 0, "registered": 2},
 }
-if not ENDS_ARE_REGISTERED:
-    COUNTS[WINDOWS] |= {"used": 170, "rejected": 135, "registered": 169}
 TAKEN_AT = "2026-11-28T15:00:00Z"
 LISTINGS = [
     (
@@ -125,8 +122,6 @@ def test_a_listing_of_a_real_system(
     found = [str(paths((f"registries/{file}", name))[0]) for file in files]
     command = ("sessions", "import", *found, "--map", name, "--taken-at", TAKEN_AT, "--allow-empty", "-o", "json")
     outcome = installed(*command).json
-    if name == "django-oauth-refresh" and not ENDS_ARE_REGISTERED:
-        counts, users = (5, 1, 1, 3), {"alice": 1}
     assert tuple(outcome[field] for field in ("read", "used", "skipped", "rejected")) == counts
     listed = installed("sessions", "list", "-o", "json").json
     assert dict(Counter(one["username"] for one in listed)) == users
@@ -134,11 +129,22 @@ def test_a_listing_of_a_real_system(
     assert (again["registered"], again["updated"], again["unchanged"]) == (0, 0, sum(users.values()))
 
 
+def test_a_session_that_the_next_complete_listing_does_not_have(installed: Authctl):
+    """Samba before and after a user signed out: that one session ends, at the time of the listing."""
+    before, after = (str(paths((f"registries/samba-smbstatus{part}.json", "samba"))[0]) for part in ("", "-after"))
+    assert installed("sessions", "import", before, "--map", "samba").code == 0
+    ran = installed("sessions", "import", after, "--map", "samba", "--complete", "--yes", "-o", "json")
+    assert ran.code == 0, ran.err
+    (ended,) = installed("sessions", "list", "--status", "expired", "-o", "json").json
+    assert (ended["username"], ended["ended_reason"]) == ("games", "not_listed")
+    assert ended["ended_at"].startswith("2026-11-28T14:39:38.359290")
+
+
 def test_blank_detail_stays_blank(installed: Authctl):
     """Where Windows logged `-`, the field is null: nothing is invented."""
     load(installed, *paths(WINDOWS))
     found = installed("sessions", "list", "-o", "json").json
-    assert sum(one["ip"] is None for one in found) == (100 if ENDS_ARE_REGISTERED else 73)
+    assert sum(one["ip"] is None for one in found) == 100
     assert not [one for one in found if "-" in one.values() or "" in one.values()]
     assert all(one["platform"] is None and one["application_version"] is None for one in found)
 
@@ -156,14 +162,14 @@ def test_the_main_job_on_it(installed: Authctl):
     load(installed, *paths(WINDOWS))
     load(installed, *paths(ONEPASSWORD))
     assert installed("sessions", "list", "--status", "active", "--count").out == "0\n"
-    assert installed("sessions", "list", "--status", "expired", "--count").out == "171\n"
+    assert installed("sessions", "list", "--status", "expired", "--count").out == "198\n"
     assert installed("sessions", "list", "--search", "healthmailbox", "--count").out == "5\n"
     revoked = installed("revoke", "--user", "mordordc$", "--note", "domain controller rebuilt", "-o", "json").json
-    assert (revoked["revoked"], len(revoked["sessions"])) == (77, 77)
+    assert (revoked["revoked"], len(revoked["sessions"])) == (104, 104)
     one = installed("sessions", "show", revoked["sessions"][0]["id"], "-o", "json").json
     assert (one["status"], one["note"], one["username"]) == ("revoked", "domain controller rebuilt", "MORDORDC$")
-    assert installed("sessions", "list", "--search", "rebuilt", "--count").out == "77\n"
+    assert installed("sessions", "list", "--search", "rebuilt", "--count").out == "104\n"
     cleaned = installed("cleanup", "-o", "json").json
     assert (cleaned["removed"], cleaned["expired"], cleaned["revoked"]) == (94, 94, 0)
-    assert installed("sessions", "list", "--count").out == "77\n"
+    assert installed("sessions", "list", "--count").out == "104\n"
     assert installed("audit", "verify").code == 0
