@@ -32,7 +32,7 @@ ELSEWHERE = {
 }
 """The commands whose operation has another path than they have themselves."""
 
-NO_REGISTRY = {("init",), ("demo",), ("restore",), ("profiles", "check")}
+NO_REGISTRY = {("init",), ("demo",), ("restore",), ("profiles", "check"), ("mappings", "list"), ("mappings", "show")}
 """The commands that need no open registry."""
 
 

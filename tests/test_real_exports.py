@@ -129,6 +129,17 @@ def test_a_listing_of_a_real_system(
     assert (again["registered"], again["updated"], again["unchanged"]) == (0, 0, sum(users.values()))
 
 
+def test_a_session_that_the_next_complete_listing_does_not_have(installed: Authctl):
+    """Samba before and after a user signed out: that one session ends, at the time of the listing."""
+    before, after = (str(paths((f"registries/samba-smbstatus{part}.json", "samba"))[0]) for part in ("", "-after"))
+    assert installed("sessions", "import", before, "--map", "samba").code == 0
+    ran = installed("sessions", "import", after, "--map", "samba", "--complete", "--yes", "-o", "json")
+    assert ran.code == 0, ran.err
+    (ended,) = installed("sessions", "list", "--status", "expired", "-o", "json").json
+    assert (ended["username"], ended["ended_reason"]) == ("games", "not_listed")
+    assert ended["ended_at"].startswith("2026-11-28T14:39:38.359290")
+
+
 def test_blank_detail_stays_blank(installed: Authctl):
     """Where Windows logged `-`, the field is null: nothing is invented."""
     load(installed, *paths(WINDOWS))
@@ -154,11 +165,11 @@ def test_the_main_job_on_it(installed: Authctl):
     assert installed("sessions", "list", "--status", "expired", "--count").out == "198\n"
     assert installed("sessions", "list", "--search", "healthmailbox", "--count").out == "5\n"
     revoked = installed("revoke", "--user", "mordordc$", "--note", "domain controller rebuilt", "-o", "json").json
-    assert (revoked["revoked"], len(revoked["sessions"])) == (77, 77)
+    assert (revoked["revoked"], len(revoked["sessions"])) == (104, 104)
     one = installed("sessions", "show", revoked["sessions"][0]["id"], "-o", "json").json
     assert (one["status"], one["note"], one["username"]) == ("revoked", "domain controller rebuilt", "MORDORDC$")
-    assert installed("sessions", "list", "--search", "rebuilt", "--count").out == "77\n"
+    assert installed("sessions", "list", "--search", "rebuilt", "--count").out == "104\n"
     cleaned = installed("cleanup", "-o", "json").json
     assert (cleaned["removed"], cleaned["expired"], cleaned["revoked"]) == (94, 94, 0)
-    assert installed("sessions", "list", "--count").out == "77\n"
+    assert installed("sessions", "list", "--count").out == "104\n"
     assert installed("audit", "verify").code == 0
