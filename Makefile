@@ -51,6 +51,7 @@ bench: $(VENV)/ready .venv-peers/ready ## every ratio beside what is owed, at si
 	$(BENCH)/nearest.py 10000 100000
 	$(BENCH)/writes.py 10000 100000
 	$(BENCH)/bulk.py 50000
+	$(BENCH)/imports.py 50000
 	$(BENCH)/growth.py 10000 50000
 	$(BENCH)/disk.py 50000
 	$(BENCH)/peers.py 20000
@@ -64,6 +65,7 @@ bench-full: $(VENV)/ready .venv-peers/ready ## the same at a million and at ten 
 	$(BENCH)/nearest.py 1000000
 	$(BENCH)/writes.py 1000000 10000000
 	$(BENCH)/bulk.py 1000000
+	$(BENCH)/imports.py 1000000
 	$(BENCH)/growth.py 10000 100000 1000000 10000000
 	$(BENCH)/disk.py 1000000
 	$(BENCH)/peers.py 100000

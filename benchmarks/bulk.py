@@ -1,4 +1,4 @@
-"""Bulk paths beside the bare reference: lists as NDJSON, imports, cleanup, and applied profiles; time, memory, and who waits.
+"""Bulk paths beside the bare reference: lists as NDJSON, cleanup, and applied profiles; time, memory, and who waits.
 
     python benchmarks/bulk.py [SESSIONS]          # 100,000 unless said otherwise
 
@@ -7,42 +7,21 @@ Memory is the largest resident size of a process of its own, at that size and at
 
 import json
 import os
-import random
 import sqlite3
-import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
-from functools import partial
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
-from unittest.mock import patch
 
-from measuring import compare, compared, fact, seconds, shown
-from population import FOLDER, PROFILES, Population, copied, kept
+from measuring import compare, compared, fact, peak, seconds, shown
+from population import PROFILES, Population, copied, kept
 
 from authctl import Registry, SessionFilter, profiles, records
-from authctl.import_mappings import read_mapping
 from authctl.instants import DAY
 from authctl.model import ProfileSet
-from authctl.registry.init import create
-from authctl.settings import find_home
-from authctl.store.sqlite import search_index
-
-MAP = b"""\
-where: {eventType: [user.session.start]}
-fields:
-  username: actor.alternateId
-  application: [target.0.displayName, client.app]
-  device: client.device
-  platform: client.userAgent.os
-  ip: client.ipAddress
-  at: published
-key: [username, application, device]
-event_id: uuid
-"""
 
 
 def streaming(population: Population) -> None:
@@ -81,18 +60,10 @@ def streaming(population: Population) -> None:
         )
 
 
-def peak(deed: Callable[[int], None], size: int) -> int:
-    """The largest resident size of a process of its own that does something at that size, in KiB, as Linux tells it."""
-    high = "next(line.split()[1] for line in open('/proc/self/status') if line.startswith('VmHWM'))"
-    code = f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); import bulk; bulk.{deed.__name__}({size}); print({high})"
-    ran = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True)
-    return int(ran.stdout.split()[-1])
-
-
 def memory(what: str, deed: Callable[[int], None], sizes: tuple[int, int]) -> None:
     """Peak memory at two sizes, one beside the other."""
-    large, small = (float(peak(deed, size)) for size in sizes)
-    cells = {f"at {size:,}": f"{kib / 1024:.0f} MiB" for size, kib in zip(sizes, (large, small), strict=True)}
+    large, small = (peak(deed, size) for size in sizes)
+    cells = {f"at {size:,}": f"{mib:.0f} MiB" for size, mib in zip(sizes, (large, small), strict=True)}
     fact("Peak memory", {"what": what, **cells, "ratio": f"{large / small:.2f}"})
 
 
@@ -101,12 +72,6 @@ def one_list(sessions: int) -> None:
     with kept(sessions).open() as registry:
         for _ in registry.sessions():
             pass
-
-
-def one_import(rows: int) -> None:
-    """Import so many rows."""
-    with empty() as registry, export(rows).open("rb") as file:
-        registry.imports.run(file, read_mapping(MAP, "map.yaml"), actor="benchmark")
 
 
 def one_cleanup(sessions: int) -> None:
@@ -120,96 +85,6 @@ def one_apply(sessions: int) -> None:
     """Apply a shorter timeout to a population."""
     with copied(kept(sessions)) as copy, copy.open() as registry:
         registry.profiles.apply(shorter(), note="tighter")
-
-
-def export(rows: int) -> Path:
-    """A file of rows as an identity provider writes them, made once."""
-    path = FOLDER / f"export-{rows}.jsonl"
-    if not path.exists():
-        chance = random.Random(rows)
-        FOLDER.mkdir(exist_ok=True)
-        with path.open("w") as file:
-            for _ in range(rows):
-                day, hour, minute, second = (
-                    chance.randint(1, 24),
-                    chance.randrange(24),
-                    chance.randrange(60),
-                    chance.randrange(60),
-                )
-                row = {
-                    "eventType": "user.session.start",
-                    "uuid": f"{chance.getrandbits(128):032x}",
-                    "published": f"2026-10-{day:02}T{hour:02}:{minute:02}:{second:02}.123Z",
-                    "actor": {"alternateId": f"user{chance.randrange(rows // 5)}.name@example.org"},
-                    "target": [{"displayName": chance.choice(["Outlook", "Teams", "ArcGIS Pro"])}],
-                    "client": {
-                        "device": f"DEV-{chance.randrange(65536):04X}",
-                        "ipAddress": f"10.{chance.randrange(256)}.7.9",
-                        "userAgent": {"os": "Windows 11"},
-                    },
-                }
-                file.write(json.dumps(row) + "\n")
-    return path
-
-
-@contextmanager
-def empty() -> Iterator[Registry]:
-    """A registry with no sessions."""
-    with tempfile.TemporaryDirectory(dir=FOLDER) as folder:
-        home = Path(folder) / "home"
-        create(find_home(home, home / "registry.db"), profiles.read(PROFILES, "p"), PROFILES, actor="benchmark")
-        with Registry.open(home, registry=home / "registry.db") as registry:
-            yield registry
-
-
-def importing(rows: int) -> None:
-    """An export through a mapping; the references insert finished rows into the same tables, indexes kept or built after, or leave the search index out."""
-    path, mapping = export(rows), read_mapping(MAP, "map.yaml")
-    times: dict[str, list[float]] = {"ours": [], "kept": [], "after": [], "unsearchable": []}
-
-    def imported(registry: Registry) -> None:
-        with path.open("rb") as file:
-            registry.imports.run(file, mapping, actor="benchmark")
-
-    for _ in range(1 if rows >= 1_000_000 else 3):
-        with empty() as registry, patch.object(search_index, "catch_up", return_value=0):
-            times["unsearchable"].append(seconds(lambda registry=registry: imported(registry)))
-        with empty() as registry:
-            times["ours"].append(seconds(lambda registry=registry: imported(registry)))
-            connection = sqlite3.connect(registry._installation.home.registry)
-            columns = [row[1] for row in connection.execute("PRAGMA table_info(sessions)")]
-            finished = connection.execute(f"SELECT {', '.join(columns)} FROM sessions").fetchall()
-            connection.close()
-        for name in ("kept", "after"):
-            with empty() as registry:
-                path_of = registry._installation.home.registry
-                deed = partial(inserted, path_of, columns, finished, after=name == "after")
-                times[name].append(seconds(deed))
-    table = f"Bulk, {rows:,} sessions"
-    references = {
-        "kept": ("<= 2", "executemany of finished rows, indexes kept"),
-        "after": ("<= 2", "executemany of finished rows, indexes built after"),
-        "unsearchable": ("<= 1.8", "the same without writing the search index"),
-    }
-    for name, (owed, against) in references.items():
-        compared(table, "import", times["ours"], times[name], owed=owed, against=against)
-
-
-def inserted(path: Path, columns: list[str], finished: list[tuple[object, ...]], *, after: bool) -> None:
-    """The reference."""
-    connection = sqlite3.connect(path, isolation_level=None)
-    connection.execute("PRAGMA synchronous = FULL")
-    connection.execute("BEGIN IMMEDIATE")
-    found = "SELECT name, sql FROM sqlite_schema WHERE type = 'index' AND tbl_name = 'sessions' AND sql IS NOT NULL"
-    indexes = connection.execute(found).fetchall() if after else []
-    for name, _ in indexes:
-        connection.execute(f"DROP INDEX {name}")
-    sql = f"INSERT INTO sessions ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})"
-    connection.executemany(sql, finished)
-    for _, sql in indexes:
-        connection.execute(sql)
-    connection.execute("COMMIT")
-    connection.close()
 
 
 def waits(home: Path, during: Callable[[], object]) -> list[float]:
@@ -313,12 +188,10 @@ if __name__ == "__main__":
     size = int(sys.argv[1]) if len(sys.argv) > 1 else 100_000
     chosen = kept(size)
     streaming(chosen)
-    importing(min(size, 1_000_000))
     cleaning(chosen)
     applying(chosen)
     for what, deed in (
         ("streaming a list", one_list),
-        ("importing", one_import),
         ("cleaning up half", one_cleanup),
         ("applying profiles", one_apply),
     ):

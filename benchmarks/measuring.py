@@ -8,6 +8,7 @@ import os
 import platform
 import sqlite3
 import statistics
+import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -73,6 +74,17 @@ def seconds(deed: Deed) -> float:
     began = perf_counter()
     deed()
     return perf_counter() - began
+
+
+def peak(deed: Callable[..., object], *arguments: object) -> float:
+    """The largest resident size in MiB, as Linux gives it, of a process of its own that calls a function of a benchmark."""
+    # `ru_maxrss` of a child counts this process, too, which it was until it began its program
+    high = "next(line.split()[1] for line in open('/proc/self/status') if line.startswith('VmHWM'))"
+    module = Path(deed.__code__.co_filename).stem
+    call = f"import {module}; {module}.{deed.__name__}(*{arguments!r}); print({high})"
+    code = f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); {call}"
+    ran = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True)
+    return int(ran.stdout.split()[-1]) / 1024
 
 
 def compare(
