@@ -471,7 +471,9 @@ class Histories(RuleBasedStateMachine):
     def session_of(self, part: Part, new: list[str]) -> Session:
         """The session that a part's rows are listed in."""
         if part.known:
-            return self.listed[part.known.id]
+            found = self.listed[part.known.id]
+            assert all(found.created_at <= row.at <= found.last_used_at for row in part.rows), f"no rows of {part}"
+            return found
         ats = [row.at for row in part.rows]
         spans = [self.listed[one] for one in new]
         mine = [one for one in spans if (one.created_at, one.last_used_at) == (min(ats), max(ats))]

@@ -66,7 +66,6 @@ class Merger:
         self.now = now
         self.past = past
         self.rules = Rules(view.profiles(), self._named, view.continuity_events())
-        self.revoke_all = view.latest_revoke_all()
         self.restored_at = view.restored_at()
         self._read_known(view, batch)
         self._plan = Plan()
@@ -181,8 +180,8 @@ class Merger:
     ) -> Callable[[int], Iterator[Deed]]:
         """The deeds that may bind the rows of a key, from an instant on, in the order of time."""
         fixed = [*self._ends(user), *ends_of_others]
-        if self.revoke_all:
-            fixed.append(Deed(self.revoke_all[1], revocation_id=self.revoke_all[0]))
+        if self.past.of_everything:
+            fixed.append(Deed(self.past.of_everything.at, criteria=self.past.of_everything))
         fixed.sort(key=instant_of_deed)
         if self.past.is_empty:
             return lambda since: (deed for deed in fixed if deed.at >= since)
@@ -301,8 +300,7 @@ class _Partition:
         if deed.of_password:
             return password_ends(self.merger.rules.profiles, self._part.profile.name, None)
         if deed.criteria is None:
-            # an active known session was spared by a revocation of everything
-            return deed.reason is not None or deed.of_other or known is None
+            return True
         return not (known and known.session.id in deed.criteria.except_ids) and deed.criteria.is_met_by(self._part)
 
     def _close(self, deed: Deed | None) -> None:
