@@ -54,7 +54,7 @@ class RevocationsReader(Reader):
         from authctl.store.protocol.revocations import PastRevocation
 
         row = self.one_row(_LATEST_REVOKE_ALL)
-        return row and PastRevocation(*row, None)
+        return PastRevocation(row[0], row[1], row[2], row[3], None) if row else None
 
 
 class RevocationsWriter(Writer):
