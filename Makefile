@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv-dev
 BIN := $(VENV)/bin
 
-.PHONY: check quick test storm fuzz histories crash ldap real-systems bench bench-full peers demo docs clean
+.PHONY: check quick test storm fuzz histories histories-mutants crash ldap real-systems bench bench-full peers demo docs clean
 
 check: $(VENV)/ready ## what CI runs beside the README's test command
 	$(BIN)/ruff format --check .
@@ -31,6 +31,9 @@ fuzz: $(VENV)/ready ## the property tests at full size
 histories: $(VENV)/ready ## the random histories of imports, restores and pages at full size (an hour and more)
 	AUTHCTL_TEST_PROFILE=full AUTHCTL_PAGES_EXAMPLES=2000 AUTHCTL_RESTORE_EXAMPLES=300 AUTHCTL_RESTORE_STEPS=60 \
 		$(BIN)/python -m pytest -q -s tests/test_histories.py tests/test_pages.py tests/test_restore_machine.py
+
+histories-mutants: $(VENV)/ready ## each guard of imports and restores taken out alone: the histories must notice (twenty minutes)
+	$(BIN)/python -m tests.mutants_of_histories
 
 crash: $(VENV)/ready ## commands killed, and failed, at every file system call that they make
 	AUTHCTL_CRASH_STEP=1 AUTHCTL_POWER_CUTS=600 $(BIN)/python -m pytest -q tests/test_crash.py tests/test_power_cut.py

@@ -417,6 +417,27 @@ def test_deeds_since_a_backup_bind_late_rows_after_it_was_restored(
         assert verdicts(now)[-2:] == [("revoked", "lost device"), ("expired", None)]
 
 
+@pytest.mark.parametrize("criteria", [{"everything": True}, {"username": ("alice", "bob")}])
+def test_a_session_that_a_restore_brings_back_was_not_spared(
+    install: Install, clock: Clock, tmp_path: Path, criteria: dict[str, Any]
+):
+    """It was cleaned up when others were revoked, and nobody named it: a late row of it comes under that revocation."""
+    registry = install("version: 1\nprofiles: {default: {idle_timeout: 6h}}")
+    load(registry, row("08:00"))
+    registry.backups.create(tmp_path / "copy.db")
+    clock.forward(days=400)
+    assert registry.cleanup.run(accept_clock_jump=True).removed == 1
+    spared, _other = (registry.issue(username="bob", application="Web").session.id for _ in range(2))
+    registry.revoke(SessionFilter(**criteria, except_ids=(spared,)), note="breach")
+    registry.close()
+    home = find_home(tmp_path / "home", tmp_path / "home" / "registry.db")
+    restore(home, tmp_path / "copy.db", note="disk lost", clock=clock)
+    with Registry.open(tmp_path / "home", clock=clock) as now:
+        assert verdicts(now) == [("expired", None)]
+        load(now, row("08:30"))
+        assert verdicts(now) == [("revoked", "breach")]
+
+
 @pytest.mark.parametrize("ahead_by", [{"minutes": 4}, {"hours": 22}])
 def test_a_row_ahead_of_the_clock_is_ended_by_a_restore_and_keeps_no_later_sign_in_out(
     registry: Registry, clock: Clock, tmp_path: Path, ahead_by: dict[str, int]

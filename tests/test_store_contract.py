@@ -462,7 +462,7 @@ def test_one_revocation_is_always_open(store: Store):
     with store.view() as view:
         found = {s.id: (s.revocation_id, s.note) for s in view.page(SessionFilter(), NOW, 9).sessions if s.revoked_at}
         assert found == {first.id: (one, "lost device"), second.id: (closed, "breach drill")}
-        assert view.latest_revoke_all() == (closed, NOW + 1)
+        assert view.latest_revoke_all() == (closed, NOW + 1, "{}", 3, None)
         assert view.count_of_revocation(closed) == 1
         for living in (third, later):
             session = view.session(living.id, NOW)

@@ -153,8 +153,7 @@ class Partition:
         if deed.of_password:
             return password_ends(self.rules.profiles, self._part.profile.name, None)
         if deed.criteria is None:
-            # an active known session was spared by a revocation of everything
-            return deed.reason is not None or deed.of_other or known is None
+            return True
         return not (known and known.session.id in deed.criteria.except_ids) and deed.criteria.is_met_by(self._part)
 
     def _close(self, deed: Deed | None) -> None:

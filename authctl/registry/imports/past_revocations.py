@@ -150,8 +150,15 @@ class _Block(NamedTuple):
 class PastRevocations:
     """All revocations by criteria of a registry, found by what a session says."""
 
-    def __init__(self, revocations: Sequence[PastRevocation], version: tuple[int, int]) -> None:
+    def __init__(
+        self,
+        revocations: Sequence[PastRevocation],
+        version: tuple[int, int],
+        of_everything: PastRevocation | None = None,
+    ) -> None:
         self.version = version
+        self.of_everything = of_everything and _read(of_everything)
+        """The latest revocation of everything; it spares the sessions that it names, and no other."""
         self._by_text: defaultdict[tuple[str, str], list[Criteria]] = defaultdict(list)
         self._by_trigram: defaultdict[str, list[Criteria]] = defaultdict(list)
         others = [one for one in map(_read, revocations) if not self._add_by_text(one)]
@@ -193,7 +200,7 @@ def past_revocations(view: View, before: PastRevocations | None = None) -> PastR
     version = view.count_revocations_by_criteria()
     if before is not None and before.version == version:
         return before
-    return PastRevocations(view.revocations_by_criteria(), version)
+    return PastRevocations(view.revocations_by_criteria(), version, view.latest_revoke_all())
 
 
 def _read(revocation: PastRevocation) -> Criteria:

@@ -59,7 +59,6 @@ class Merger:
         listings = view.complete_listings(self._source) if self._source else ()
         continuity = view.continuity_events()
         self.rules = Rules(view.profiles(), self._named, continuity, now, self._source, listings)
-        self.revoke_all = view.latest_revoke_all()
         self.restored_at = view.restored_at()
         self._read_known(view, batch)
         self._plan = Plan()
@@ -270,8 +269,8 @@ class Merger:
     ) -> Callable[[int], Iterator[Deed]]:
         """The deeds that may bind the rows of a key, from an instant on, in the order of time."""
         fixed = [*self._ends(user), *ends]
-        if self.revoke_all:
-            fixed.append(Deed(self.revoke_all[1], revocation_id=self.revoke_all[0]))
+        if self.past.of_everything:
+            fixed.append(Deed(self.past.of_everything.at, criteria=self.past.of_everything))
         fixed.sort(key=instant_of_deed)
         if self.past.is_empty:
             return lambda since: (deed for deed in fixed if deed.at >= since)

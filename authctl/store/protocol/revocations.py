@@ -41,8 +41,8 @@ class RevocationsView(Protocol):
     def revocations_by_criteria(self) -> list[PastRevocation]:
         """The revocations by criteria in the order of time, without those of everything."""
 
-    def latest_revoke_all(self) -> tuple[int, int] | None:
-        """The id and the instant of the latest revocation of everything."""
+    def latest_revoke_all(self) -> PastRevocation | None:
+        """The latest revocation of everything."""
 
 
 class RevocationsChange(Protocol):

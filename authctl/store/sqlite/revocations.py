@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from authctl.store.protocol.revocations import PastRevocation
 
 _LATEST_REVOKE_ALL = (
-    "SELECT id, at FROM revocations INDEXED BY revocations_by_time WHERE everything AND at IS NOT NULL"
+    "SELECT id, at, selector, last_number FROM revocations INDEXED BY revocations_by_time WHERE everything AND at IS NOT NULL"
     " ORDER BY at DESC, id DESC LIMIT 1"
 )
 _BY_SOURCE = "FROM sessions AS s INDEXED BY sessions_by_source WHERE s.source_key IS NOT NULL AND"
@@ -61,9 +61,11 @@ class RevocationsReader(Reader):
             for id_, at, selector, last_number, profiles in self.all_rows(sql)
         ]
 
-    def latest_revoke_all(self) -> tuple[int, int] | None:
+    def latest_revoke_all(self) -> PastRevocation | None:
+        from authctl.store.protocol.revocations import PastRevocation
+
         row = self.one_row(_LATEST_REVOKE_ALL)
-        return row and (row[0], row[1])
+        return PastRevocation(row[0], row[1], row[2], row[3], None) if row else None
 
 
 class RevocationsWriter(Writer):
