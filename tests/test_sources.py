@@ -324,6 +324,17 @@ def test_a_complete_listing_needs_a_source_and_a_time(registry: Registry, later:
         load(registry, row(at=1), text=UNSOURCED, complete=EVERYTHING, taken_at=at(3))
 
 
+def test_cleanup_keeps_the_latest_of_the_old_listings(registry: Registry, later: Clock):
+    """An older listing that is imported afterwards still registers what had ended."""
+    for hour in (20, 30):
+        complete(registry, row(number="9", created=1, used=2), taken=hour)
+    later.forward(days=300)
+    registry.cleanup.run(accept_clock_jump=True)
+    load(registry, row(created=299 * 24, used=299 * 24 + 1), row(number="8", created=1, used=2), taken_at=at(300 * 24))
+    with registry._installation.store.view() as view:
+        assert [one.taken_at for one in view.complete_listings("hub")] == [at(30)]
+
+
 def test_a_complete_listing_of_some_users_ends_only_theirs(registry: Registry, later: Clock):
     """Many systems list one user at a time."""
     load(registry, row(created=1, used=2), row("bob", "8", created=1, used=2))

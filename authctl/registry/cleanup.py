@@ -155,6 +155,7 @@ class _Removal:
         with self.installation.change(self.actor) as unit:
             unit.tx.remove_unnamed_revocations()
             unit.tx.remove_continuity(self._allowed_cutoff(unit))
+            unit.tx.remove_complete_listings(self._allowed_cutoff(unit))
             unit.tx.forget_old_logins(unit.tx.profiles().logins_since(unit.now))
             detail = {"cutoff": format_instant(self.cutoff), "removed": removed._asdict()}
             unit.record("cleanup.done", detail=detail)

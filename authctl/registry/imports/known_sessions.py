@@ -40,6 +40,7 @@ def pick_by_creation(known: list[ImportedDetail], created_at: int) -> ImportedDe
     It is the one for which the source gave that instant. Else it is the earliest that the source gave none for, if it began by
     then: it was first seen later, or had not ended before.
     """
+    # decision 144
     same = next((one for one in known if one.facts.created_at == created_at), None)
     unclear = sorted((one for one in known if one.facts.created_at is None), key=lambda one: one.session.created_at)
     chosen = same or next((one for one in unclear if created_at <= _latest_beginning(one)), None)

@@ -188,7 +188,7 @@ class Partition:
         if not after:
             return
         self.events[self._next :] = [one for one in events if one.began_at is None or one.began_at > deed.at]
-        if deed.of_source:  # the source gives both, the use and the end
+        if deed.of_source:  # decision 142: the source gives both, the use and the end
             for row in after:
                 self._part.add(row)
         else:

@@ -93,6 +93,7 @@ class Merger:
         self.finals_without_user = view.imported_finals(without_user, self._source, without_user=True)
         self.known: dict[bytes, list[ImportedDetail]] = {}
         for one in view.imported(keys, without_user, self.now):
+            # decision 148
             if self._source is None or one.session.source is None or fold(one.session.source) == fold(self._source):
                 for key in {one.key, one.key_without_user} - {None}:
                     self.known.setdefault(key, []).append(one)  # type: ignore[arg-type]  # None was taken out
@@ -140,7 +141,7 @@ class Merger:
         unended = [one for one in own if final_end(one) is None]
         final = self._settled_until(staged, own)
         events = events_of([*rows, *(row for one in unended for row in one.rows)], self._counts_as)
-        if not unended and final > BEFORE_ALL:  # that a listing still has a session is no sign-in after its end
+        if not unended and final > BEFORE_ALL:  # decision 146: that a listing still has a session is no sign-in
             events = [one._replace(began_at=final) if _is_listed_alone(one.row) else one for one in events]
         self._plan.ahead |= {
             (staged.key, one.row.at) for one in events if one.counts_as <= final < one.row.at and one.began_at is None
@@ -168,6 +169,7 @@ class Merger:
         inherited = [end for end in inherited if not is_spared(end, unended)]
         ends_of_others = [*inherited, *self._ends_of_others(others, unended)]
         deeds = self._deeds_since(events, unended, [*ends_of_others, *self._ends_in_source(events, unended)], user)
+        # decision 145
         keeps_rows = self._keeps_rows and not is_one and all(one.rows for one in unended)
         partition = Partition(self.rules, staged, events, unended, user, deeds, is_one=is_one, keeps_rows=keeps_rows)
         for planned in partition.plan():

@@ -88,6 +88,7 @@ class Registration:
 
     def preview_ends(self, complete: CompleteSource, *, dry_run: bool) -> None:
         """Find the sessions that a complete listing does not have, and let a person agree before anything is written."""
+        # decision 149
         self._complete = complete
         for plan in self._plans():
             complete.add_listed(plan.met)

@@ -102,6 +102,7 @@ class SessionFromRows:
         """The first complete listing after everything that is known of the session, if no deadline ended it by now."""
         if not self._rules.listings:
             return None
+        # decision 147
         seen_at = max(self.created_at, self.last_used_at, self.listed_at or BEFORE_ALL)
         users = ("", names.fold(self._details["username"]))
         later = (one.taken_at for one in self._rules.listings if one.taken_at > seen_at and one.username_key in users)

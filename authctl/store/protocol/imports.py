@@ -155,6 +155,9 @@ class ImportsChange(Protocol):
     def add_complete_listings(self, source: str, user_keys: Sequence[str], taken_at: int, import_id: int) -> None:
         """Add a complete listing of a source, of all users or of some."""
 
+    def remove_complete_listings(self, before: int) -> int:
+        """Remove complete listings from before an instant, of which a later one has the same source and user."""
+
     def end_earlier(self, source: str, user_keys: Sequence[str], taken_at: int) -> None:
         """Move the ends that later complete listings made to an earlier one, which does not have these sessions, either."""
 

@@ -247,6 +247,14 @@ class ImportsWriter(Writer):
             ((fold(source), key, taken_at, import_id) for key in user_keys or [""]),
         )
 
+    def remove_complete_listings(self, before: int) -> int:
+        later = "later.source_key = old.source_key AND later.username_key = old.username_key AND later.taken_at > old.taken_at"
+        sql = (
+            "DELETE FROM complete_listings AS old WHERE taken_at < ?"
+            f" AND EXISTS (SELECT 1 FROM complete_listings AS later WHERE {later})"
+        )
+        return self.write(sql, (before,))
+
     def end_earlier(self, source: str, user_keys: Sequence[str], taken_at: int) -> None:
         later = (
             f"SELECT s.number FROM {_BY_SOURCE} JOIN imported AS i ON i.number = s.number WHERE {_of_source(user_keys)}"
