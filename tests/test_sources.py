@@ -4,6 +4,7 @@ import io
 import json
 from collections.abc import Callable
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -322,6 +323,32 @@ def test_a_complete_listing_needs_a_source_and_a_time(registry: Registry, later:
         load(registry, row(created=1), complete=EVERYTHING)
     with pytest.raises(errors.InvalidInput, match="needs the system"):
         load(registry, row(at=1), text=UNSOURCED, complete=EVERYTHING, taken_at=at(3))
+
+
+def test_the_command_asks_and_shows_whom(installed: Authctl, tmp_path: Path):
+    """Without a terminal it needs --yes; a dry run shows the same and changes nothing."""
+    (tmp_path / "map.yaml").write_text(LISTING)
+    for name, ids in (("two", "78"), ("one", "8")):
+        (tmp_path / name).write_text(
+            "".join(json.dumps(row("alice", number, created=1, used=2)) + "\n" for number in ids)
+        )
+    (tmp_path / "home.yaml").write_text("version: 1\ndefault_profile: d\nprofiles: {d: {idle_timeout: never}}\n")
+    assert installed("profiles", "apply", str(tmp_path / "home.yaml"), "--note", "no deadline", "--yes").code == 0
+    command = ("sessions", "import", str(tmp_path / "one"), "--map", str(tmp_path / "map.yaml"))
+    assert installed(*command[:2], str(tmp_path / "two"), *command[3:]).code == 0
+    complete = (*command, "--complete", "--taken-at", format_instant(at(20)), "-o", "json")
+    for options, code in (((), 4), (("--dry-run",), 0)):
+        ran = installed(*complete, *options)
+        assert (ran.code, "this would end 1 active session" in ran.err, "'alice' 1" in ran.err) == (code, True, True)
+        assert installed("sessions", "list", "--status", "active", "--count").out == "2\n"
+    ran = installed(*complete, "--yes").json
+    assert (ran["not_listed"], [one["source_id"] for one in ran["not_listed_sessions"]]) == (1, ["7"])
+    assert (
+        installed("sessions", "list", "--status", "active", "--source", "hub", "-o", "json").json[0]["source_id"] == "8"
+    )
+    for option in ("--user", "--max-affected"):
+        ran = installed(*command, option, "1")
+        assert (ran.code, f"{option} is for a complete listing" in ran.err) == (2, True)
 
 
 def test_cleanup_keeps_the_latest_of_the_old_listings(registry: Registry, later: Clock):

@@ -192,6 +192,10 @@ def _show(cli: Cli, outcome: "ImportOutcome") -> None:
     record = records.imported(outcome)
     if cli.form in (None, Format.TABLE):
         del record["rejections"], record["moved"], record["remarks"], record["not_listed_sessions"]
+    if outcome.dry_run and outcome.ends and outcome.ends.summary.total and not cli.quiet:
+        from authctl.cli.previews import show_preview
+
+        show_preview(outcome.ends, "end", "active session")
     for line in _of_source(outcome):
         cli.say(line)
     cli.report(record, f"{done} {told}; {counted(outcome.rows.rejected, 'row')} rejected")

@@ -21,6 +21,7 @@ from authctl.visible_text import visible
 
 if TYPE_CHECKING:
     from authctl.model import Session
+    from authctl.registry.previews import Preview
     from authctl.store.protocol import Staging
 
 
@@ -59,7 +60,9 @@ class ImportOutcome(NamedTuple):
     not_listed: int = 0
     """How many sessions ended because the complete listing does not have them."""
     not_listed_sessions: tuple[Session, ...] = ()
-    """Up to 1,000 of them."""
+    """Up to 1,000 of them; in a dry run up to ten."""
+    ends: Preview | None = None
+    """The preview of the sessions that a complete listing ends."""
 
     @property
     def rejections(self) -> tuple[tuple[int, str], ...]:
@@ -165,4 +168,5 @@ def _outcome(reading: Reading, registration: Registration, source: str | None, *
         adopted=done.adopted,
         not_listed=registration.not_listed,
         not_listed_sessions=tuple(registration.not_listed_sessions),
+        ends=registration.ends,
     )

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from authctl.model import Session
     from authctl.registry.imports.complete import CompleteSource
     from authctl.registry.installation import Installation
+    from authctl.registry.previews import Preview
     from authctl.store.protocol import Change, Staging, View
     from authctl.store.protocol.imports import StagedKey
 
@@ -83,6 +84,7 @@ class Registration:
         self._merger = Merger(staging.keys_of_several_users(), profile, source=of.name, keeps_rows=of.has_ends)
         self.import_id: int | None = None
         self.done = Done()
+        self.ends: Preview | None = None
         self.not_listed = 0
         self.not_listed_sessions: list[Session] = []
 
@@ -95,6 +97,7 @@ class Registration:
         with self._installation.snapshot() as (view, now):
             preview = complete.preview(view, now)
         self.not_listed, self.not_listed_sessions = preview.summary.total, list(preview.sessions)
+        self.ends = preview
         if not dry_run:
             complete.agree(preview)
 
