@@ -3,6 +3,7 @@
 import io
 import json
 from collections.abc import Callable
+from contextlib import closing, suppress
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from authctl import Refused, Registry, Session, SessionFilter, errors
+from authctl import NotFound, Refused, Registry, Session, SessionFilter, errors
 from authctl.import_mappings import Mapping, read_mapping
 from authctl.instants import HOUR, SECOND, format_instant
 from authctl.registry.imports.complete import Complete
 from authctl.registry.imports.file import ImportOutcome
+from authctl.registry.imports.short_way import ShortWay
+from authctl.store.sqlite.imports import ImportsReader
 from tests.conftest import START, Authctl, Clock, Install
 
 EVERYTHING = Complete(max_affected=99)
@@ -371,6 +374,68 @@ def test_a_complete_listing_of_some_users_ends_only_theirs(registry: Registry, l
     assert (outcome.not_listed, [one.username for one in listed(registry) if one.ended_by]) == (1, ["alice"])
 
 
+# the short way through an import
+
+
+DEEDS = {
+    "user": SessionFilter(username="alice"),
+    "search": SessionFilter(search="bob"),
+    "device": SessionFilter(device="a", status="active"),
+    "source": SessionFilter(source="hub", created_before=at(20)),
+    "all": SessionFilter(everything=True),
+}
+
+
+@st.composite
+def single_rows(draw: st.DrawFn) -> list[dict[str, Any]]:
+    """A file with one row for each of some keys."""
+    rows = []
+    for number in draw(st.lists(st.sampled_from("3456789"), unique=True, max_size=4)):
+        created, device = draw(st.integers(1, 47)), draw(st.sampled_from("ab"))
+        rows.append(
+            row(draw(st.sampled_from(["alice", "bob"])), number, created=created, used=created + 1, device=device)
+        )
+    return rows
+
+
+@settings(suppress_health_check=list(HealthCheck))
+@given(steps=st.lists(st.one_of(single_rows(), st.sampled_from([*DEEDS, "disable", "enable"])), max_size=7))
+def test_the_short_way_gives_the_same_sessions(registries: Callable[[], Registry], steps: list[Any]):
+    """With decisions of every kind between: neither a new key nor the same rows are judged otherwise. Each file comes twice."""
+    with closing(registries()) as short, closing(registries()) as long:
+        check_short_way(short, long, steps)
+
+
+def check_short_way(short: Registry, long: Registry, steps: list[Any]) -> None:
+    """Take the steps in both registries, in one without the short way."""
+    files = [step for step in steps if isinstance(step, list)]
+    for step in [*steps, *files]:
+        outcomes = []
+        for registry in (short, long):
+            with pytest.MonkeyPatch.context() as patch:
+                if registry is long:
+                    patch.setattr(ShortWay, "session_of", lambda *_: None)
+                    patch.setattr(ImportsReader, "made_of_same_rows", lambda *_: [])
+                outcomes.append(carry_out(registry, step))
+        assert outcomes[0] == outcomes[1]
+    assert list(map(in_short, listed(short))) == list(map(in_short, listed(long)))
+
+
+def carry_out(registry: Registry, step: Any) -> Any:
+    """Import a file, or make a decision; what came of it."""
+    if isinstance(step, list):
+        outcome = load(registry, *step)
+        counts = (outcome.registered, outcome.updated, outcome.unchanged, outcome.used_after_end)
+        return counts, outcome.rejections
+    if step in DEEDS:
+        return registry.revoke(DEEDS[step], note="lost device").revoked
+    if step == "disable":
+        return registry.users.disable("alice", note="left the company").ended
+    with suppress(NotFound):
+        registry.users.enable("alice", note="came back to us")
+    return None
+
+
 # any order, any split, any repetition
 
 HOURS = st.integers(1, 12)
@@ -409,7 +474,12 @@ def logs(draw: st.DrawFn) -> tuple[str, list[dict[str, Any]], dict[str, Any]]:
 @given(files=st.lists(st.one_of(listings(), logs()), min_size=1, max_size=5), data=st.data())
 def test_any_order_gives_the_same_registry(registries: Callable[[], Registry], files: list[Any], data: st.DataObject):
     """Files of rows that have a beginning each, and files of a log; each in any order, and again."""
-    first, second = registries(), registries()
+    with closing(registries()) as first, closing(registries()) as second:
+        check_any_order(first, second, files, data)
+
+
+def check_any_order(first: Registry, second: Registry, files: list[Any], data: st.DataObject) -> None:
+    """Import the files into one registry as they are, and into the other in another order."""
     for text, rows, options in files:
         load(first, *rows, text=text, **options)
     for text, rows, options in [*data.draw(st.permutations(files)), *data.draw(st.lists(st.sampled_from(files)))]:

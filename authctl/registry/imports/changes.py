@@ -33,6 +33,11 @@ class Plan:
     met: list[int] = field(default_factory=list)
     """The numbers of all known sessions that rows belong to."""
 
+    adopted: list[int] = field(default_factory=list)
+    """The numbers of sessions without a source that get the source of the import."""
+    adopted_finals: set[bytes] = field(default_factory=set)
+    """The keys of finals that do."""
+
     def copy(self) -> Plan:
         """The same plan, to go on from."""
         values = {one.name: getattr(self, one.name) for one in fields(self)}

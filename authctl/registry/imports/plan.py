@@ -24,14 +24,15 @@ from typing import TYPE_CHECKING
 from authctl import names
 from authctl.instants import DAY, MINUTE
 from authctl.model import User
-from authctl.names import fold
 from authctl.registry.imports.changes import Plan
 from authctl.registry.imports.deeds import Deed, instant_of_deed, is_spared
+from authctl.registry.imports.known_keys import KnownKeys
 from authctl.registry.imports.known_sessions import NOT_LISTED, end_of, ended_at_or_after, final_end, pick_by_creation
 from authctl.registry.imports.partition import Event, Partition, distinct, events_of
 from authctl.registry.imports.past_revocations import PastRevocations, Span
 from authctl.registry.imports.session_rows import BEFORE_ALL, MATCHED, Rules, detail
-from authctl.store.protocol.imports import Final, Imported, ImportedDetail, StagedKey, StagedRow
+from authctl.registry.imports.short_way import ShortWay
+from authctl.store.protocol.imports import Imported, ImportedDetail, SameRows, StagedKey, StagedRow
 
 if TYPE_CHECKING:
     from authctl.store.protocol import View
@@ -60,11 +61,32 @@ class Merger:
         continuity = view.continuity_events()
         self.rules = Rules(view.profiles(), self._named, continuity, now, self._source, listings)
         self.restored_at = view.restored_at()
-        self._read_known(view, batch)
         self._plan = Plan()
+        batch = self._without_same_rows(view, batch)
+        self._known = KnownKeys(view, batch, self._source, now)
+        self._short_way = ShortWay(self.rules, past, self._ends(None), self._known.users, keeps_rows=self._keeps_rows)
         for _, group in groupby(batch, key=lambda staged: staged.key_without_user or staged.key):
             self._add_group(list(group))
         return self._plan
+
+    def _without_same_rows(self, view: View, batch: Sequence[StagedKey]) -> list[StagedKey]:
+        """The keys whose sessions were not made of the same rows. The others are planned as unchanged."""
+        # decision 150
+        same = {one.key: one for one in view.made_of_same_rows(batch, self._source)}
+        for staged in batch if same else ():
+            if staged.key in same:
+                self._add_same_rows(same[staged.key], staged)
+        return [staged for staged in batch if staged.key not in same]
+
+    def _add_same_rows(self, same: SameRows, staged: StagedKey) -> None:
+        plan = self._plan
+        plan.unchanged += 1
+        plan.met.append(same.number)
+        latest = max(row.at for row in staged.rows)
+        plan.used_after_end += same.used_after_end_at is not None and latest >= same.used_after_end_at
+        listed_at = max((row.listed_at for row in staged.rows if row.listed_at is not None), default=None)
+        if listed_at is not None and listed_at > (same.listed_at or BEFORE_ALL):
+            plan.listed.append((same.number, listed_at))
 
     def _add_group(self, group: Sequence[StagedKey]) -> None:
         """Plan keys that are the same without the user: what ends the rows of one ends older rows of the others.
@@ -72,7 +94,10 @@ class Merger:
         So they are planned again until none of them learns of another end, whatever their order in the files.
         """
         if len(group) == 1:
-            self._add(group[0], ())
+            if not self._known.has(group[0], self._shared_keys) and (new := self._short_way.session_of(group[0])):
+                self._plan.new.append(new)
+            else:
+                self._add(group[0], ())
             return
         before, ends = self._plan, {staged.key: list[Deed]() for staged in group}
         first_users = dict(self._first_users)
@@ -85,23 +110,12 @@ class Merger:
             if ends == known:
                 return
 
-    def _read_known(self, view: View, batch: Sequence[StagedKey]) -> None:
-        without_user = [staged.key_without_user for staged in batch if staged.key_without_user is not None]
-        keys = [*(staged.key for staged in batch), *without_user]  # 0.1.0 stored the key without the user as the key
-        self.finals = view.imported_finals(keys, self._source)
-        self.ahead = view.imported_ahead([staged.key for staged in batch])
-        self.finals_without_user = view.imported_finals(without_user, self._source, without_user=True)
-        self.known: dict[bytes, list[ImportedDetail]] = {}
-        for one in view.imported(keys, without_user, self.now):
-            # decision 148
-            if self._source is None or one.session.source is None or fold(one.session.source) == fold(self._source):
-                for key in {one.key, one.key_without_user} - {None}:
-                    self.known.setdefault(key, []).append(one)  # type: ignore[arg-type]  # None was taken out
-        self.users = view.users_among({row.details["username"] for staged in batch for row in staged.rows})
-
     def _add(self, staged: StagedKey, inherited: Sequence[Deed]) -> list[Deed]:
         """Plan a key; the ends that this makes for older rows of other users under the same key."""
-        own, others = self._sessions_of(staged)
+        own, others = self._known.sessions_of(staged)
+        if self._source is not None:
+            self._plan.adopted += [one.session.number for one in own if one.session.source is None]
+            self._plan.adopted_finals |= {staged.key for one in self._known.finals_of(staged) if one.is_of_none}
         by_creation, rows = _by_creation(staged.rows)
         ends: list[Deed] = []
         for created_at in sorted(by_creation, reverse=True):  # the latest is nearest to what was first seen later
@@ -123,7 +137,7 @@ class Merger:
         if known is not None and end is not None:
             self._add_uses_after(known, [row.at for row in rows], end)
             return []
-        if known is None and self._is_removed(staged, created_at):
+        if known is None and self._known.is_removed(staged, created_at):
             self._plan.unchanged += 1
             return []
         events = events_of(rows, self._counts_as)
@@ -165,15 +179,18 @@ class Merger:
         is_one: bool = False,
     ) -> list[Deed]:
         registered = len(self._plan.new)
-        user = self.users.get(names.fold(events[0].row.details["username"]))
+        user = self._known.users.get(names.fold(events[0].row.details["username"]))
         inherited = [end for end in inherited if not is_spared(end, unended)]
         ends_of_others = [*inherited, *self._ends_of_others(others, unended)]
         deeds = self._deeds_since(events, unended, [*ends_of_others, *self._ends_in_source(events, unended)], user)
         # decision 145
         keeps_rows = self._keeps_rows and not is_one and all(one.rows for one in unended)
         partition = Partition(self.rules, staged, events, unended, user, deeds, is_one=is_one, keeps_rows=keeps_rows)
-        for planned in partition.plan():
-            self.add(planned.imported, planned.known)
+        planned = partition.plan()
+        has_digest = len(planned) == 1 and len(events) >= len(staged.rows) and events[-1].row.at <= self.now
+        for one in planned:
+            imported = one.imported._replace(rows_digest=staged.digest) if has_digest else one.imported
+            self.add(imported, one.known)
         if len(self._plan.new) > registered:
             self._report_moved(staged, events[0].row, others)
         return partition.ends
@@ -199,35 +216,9 @@ class Merger:
             self._add_uses_after(ended[number], instants, final_end(ended[number]) or final)
         return bool(uses)
 
-    def _sessions_of(self, staged: StagedKey) -> tuple[list[ImportedDetail], list[ImportedDetail]]:
-        """The known sessions of a key, and those of other users under the same key without the user."""
-        # decision 116
-        own = [one for one in self.known.get(staged.key, []) if one.key == staged.key]
-        if staged.key_without_user is None:
-            return own, []
-        user = names.fold(staged.rows[0].details["username"])
-        same = self.known.get(staged.key_without_user, [])
-        others = [one for one in same if names.fold(one.session.username) != user]
-        taken = {one.session.number for one in (*own, *others)}
-        of_0_1_0 = [one for one in same if one.key == staged.key_without_user and one.session.number not in taken]
-        return sorted([*own, *of_0_1_0], key=lambda one: one.session.number), others
-
-    def _finals_of(self, staged: StagedKey) -> list[Final]:
-        finals = [*self.finals.get(staged.key, ())]
-        if staged.key_without_user is not None:  # as 0.1.0 kept it
-            finals += self.finals.get(staged.key_without_user, ())
-        return finals
-
-    def _is_removed(self, staged: StagedKey, created_at: int) -> bool:
-        """Whether the session of a key that began at an instant had ended, and was removed."""
-        return any(
-            one.created_at == created_at or (one.created_at is None and created_at <= one.at)
-            for one in self._finals_of(staged)
-        )
-
     def _settled_until(self, staged: StagedKey, own: Iterable[ImportedDetail]) -> int:
         """The instant up to which rows of a key change nothing."""
-        ends = [*(final_end(one) for one in own), *(one.at for one in self._finals_of(staged))]
+        ends = [*(final_end(one) for one in own), *(one.at for one in self._known.finals_of(staged))]
         return max((end for end in ends if end is not None), default=BEFORE_ALL)
 
     def _is_settled(self, staged: StagedKey, event: Event, final: int, own: Iterable[ImportedDetail]) -> bool:
@@ -239,11 +230,11 @@ class Merger:
     def _is_part_of_ended(self, staged: StagedKey, at: int, own: Iterable[ImportedDetail]) -> bool:
         """Whether a row after the end changes nothing all the same: it belongs to a session that is over and had a clock ahead of ours."""
         ended = (one.session for one in own if final_end(one) is not None)
-        return (staged.key, at) in self.ahead or any(one.created_at <= at <= one.last_used_at for one in ended)
+        return (staged.key, at) in self._known.ahead or any(one.created_at <= at <= one.last_used_at for one in ended)
 
     def _without_removed(self, staged: StagedKey, fresh: list[Event], *, is_known: bool) -> list[Event]:
         """The rows after the end of another user's session of the same key that was removed. The earlier ones are reported."""
-        finals = self.finals_without_user.get(staged.key_without_user or b"")
+        finals = self._known.finals_without_user.get(staged.key_without_user or b"")
         if not finals or is_known:
             return fresh
         end = max(one.at for one in finals)

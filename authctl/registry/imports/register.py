@@ -42,6 +42,7 @@ class Done:
         self.unchanged += plan.unchanged
         self.used_after_end += plan.used_after_end
         self.returned += plan.returned
+        self.adopted += len(plan.adopted)
         self.moved.extend(plan.moved)
 
     @property
@@ -135,9 +136,10 @@ class Registration:
     def _register(self, batch: Sequence[StagedKey]) -> Plan:
         """Plan a batch and write it, and let others write afterwards."""
         with self._installation.change(self._actor) as unit:
-            if self._source is not None:
-                self.done.adopted += unit.tx.adopt_imported(_looked_up(batch), self._source)
             plan = self._plan(unit.tx, batch, unit.now)
+            if self._source is not None:
+                unit.tx.adopt_sessions(plan.adopted, self._source)
+                unit.tx.adopt_finals(plan.adopted_finals, self._source)
             _write(unit.tx, plan)
         sleep(PAUSE_SECONDS)
         return plan
@@ -179,11 +181,6 @@ def _write(tx: Change, plan: Plan) -> None:
     tx.record_listing(plan.listed)
     tx.record_use_after_end(plan.late_uses)
     tx.replace_rows(plan.rows)
-
-
-def _looked_up(batch: Sequence[StagedKey]) -> list[bytes]:
-    """The keys under which known sessions of a batch are looked up."""
-    return [key for staged in batch for key in (staged.key, staged.key_without_user) if key is not None]
 
 
 def _batches(staging: Staging) -> Iterator[list[StagedKey]]:

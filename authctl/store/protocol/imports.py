@@ -38,6 +38,8 @@ class StagedKey(NamedTuple):
     key_without_user: bytes | None
     """The digest of the key without the user, if the mapping's key does not name the user."""
     rows: list[StagedRow]
+    digest: bytes = b""
+    """The digest of the rows, whatever their places in files and the time of the listing."""
 
 
 class SourceFacts(NamedTuple):
@@ -66,6 +68,17 @@ class Imported(NamedTuple):
     facts: SourceFacts = SourceFacts()
     rows: tuple[StagedRow, ...] = ()
     """Its rows, where a later end may part them; else none are stored."""
+    rows_digest: bytes | None = None
+    """The digest of all rows of its key in this import, if they are all its own."""
+
+
+class SameRows(NamedTuple):
+    """A session that was made of the same rows of a key that are imported again."""
+
+    key: bytes
+    number: int
+    listed_at: int | None
+    used_after_end_at: int | None
 
 
 class ImportedDetail(NamedTuple):
@@ -87,6 +100,8 @@ class Final(NamedTuple):
     """When the session was revoked or ended, or was last used."""
     created_at: int | None = None
     """When it began, where its source gave that."""
+    is_of_none: bool = False
+    """Whether it has no source."""
 
 
 class CompleteListing(NamedTuple):
@@ -102,6 +117,12 @@ class ImportsView(Protocol):
 
     def imported(self, keys: Sequence[bytes], keys_without_user: Sequence[bytes], now: int) -> list[ImportedDetail]:
         """The sessions that were imported under those keys, or under those keys without the user; the oldest first."""
+
+    def made_of_same_rows(self, keys: Sequence[StagedKey], source: str | None) -> list[SameRows]:
+        """The sessions of a source, or without one of any, that were made of just the rows of these keys.
+
+        A session that ended because a complete listing did not have it is not among them: the rows may bring it back.
+        """
 
     def imported_finals(
         self, keys: Sequence[bytes], source: str | None, *, without_user: bool = False
@@ -143,8 +164,11 @@ class ImportsChange(Protocol):
     def update_imported(self, changes: Sequence[tuple[int, Imported]]) -> None:
         """Replace the details of imported sessions, by their numbers. Their ids stay, and so do revocations, unless one is named."""
 
-    def adopt_imported(self, keys: Sequence[bytes], source: str) -> int:
-        """Give a source to the sessions and finals of those keys that have none. Returns how many sessions."""
+    def adopt_sessions(self, numbers: Sequence[int], source: str) -> None:
+        """Give a source to sessions that have none, by their numbers."""
+
+    def adopt_finals(self, keys: Iterable[bytes], source: str) -> None:
+        """Give a source to the finals of those keys that have none."""
 
     def add_import(self, at: int, actor: str, source: str | None, detail: dict[str, Any]) -> int:
         """Add an import that begins; its number."""

@@ -17,14 +17,23 @@ from authctl.store.sqlite.reader import Reader, Writer
 
 if TYPE_CHECKING:
     from authctl.model import Session
-    from authctl.store.protocol.imports import CompleteListing, Final, Imported, ImportedDetail, StagedRow
+    from authctl.store.protocol.imports import (
+        CompleteListing,
+        Final,
+        Imported,
+        ImportedDetail,
+        SameRows,
+        StagedKey,
+        StagedRow,
+    )
 
 _NEVER_REPLACED = ("id", "secret_hash", "key_id")
 """The columns of an imported session that no import replaces."""
 
 
 _WRITTEN = (
-    "key, said_at, key_without_user, profile_named, created_by_source, listed_at, source_ended_at, source_ended_reason"
+    "key, said_at, key_without_user, profile_named, created_by_source, listed_at, source_ended_at, source_ended_reason,"
+    " rows_digest"
 )
 _IMPORTED = (
     "i.said_at, i.key, i.key_without_user, i.profile_named, i.created_by_source, i.listed_at, i.source_ended_at,"
@@ -57,11 +66,27 @@ class ImportsReader(Reader):
             for row in self.all_rows(sql.format(index=index, condition=condition), given) if values else ():
                 session = rows.checked_session(row)
                 details[session.number] = _detail(session, row[-_WIDTH:])
+        if not details:
+            return []
         stored = self._stored_rows([number for number, one in details.items() if one.facts.created_at is None])
         return [
             detail._replace(rows=tuple(stored.get(number, ()))) if stored else detail
             for number, detail in sorted(details.items())
         ]
+
+    def made_of_same_rows(self, keys: Sequence[StagedKey], source: str | None) -> list[SameRows]:
+        from authctl.store.protocol.imports import SameRows
+
+        of_source = "TRUE" if source is None else "s.source_key = :source"
+        sql = (
+            "SELECT i.rows_digest, i.key, i.number, i.listed_at, s.used_after_end_at"
+            " FROM imported AS i INDEXED BY imported_by_key CROSS JOIN sessions AS s ON s.number = i.number"
+            f" WHERE i.key IN ({_parameters('key', keys)}) AND i.rows_digest IS NOT NULL"
+            f" AND {of_source} AND s.ended_reason IS NOT 'not_listed'"
+        )
+        digests = {one.key: one.digest for one in keys}
+        found = self.all_rows(sql, {**_given("key", [*digests]), "source": source and fold(source)})
+        return [SameRows(*row) for digest, *row in found if digest == digests[row[0]]]
 
     def _stored_rows(self, numbers: Sequence[int]) -> dict[int, list[StagedRow]]:
         from authctl.store.protocol.imports import StagedRow
@@ -80,13 +105,14 @@ class ImportsReader(Reader):
 
         of_source = "TRUE" if source is None else "source_key IN ('', :source)"
         sql = (
-            f"SELECT key, at, created_at FROM imported_finals WHERE key IN ({_parameters('key', keys)})"
+            f"SELECT key, at, created_at, source_key = '' FROM imported_finals WHERE key IN ({_parameters('key', keys)})"
             f" AND without_user = :without_user AND {of_source}"
         )
         given = {**_given("key", keys), "without_user": without_user, "source": fold(source or "")}
         finals: dict[bytes, list[Final]] = {}
-        for key, at, created_at in self.all_rows(sql, given):
-            finals.setdefault(key, []).append(Final(at, None if created_at == ANY_CREATION else created_at))
+        for key, at, created_at, is_of_none in self.all_rows(sql, given):
+            final = Final(at, None if created_at == ANY_CREATION else created_at, bool(is_of_none))
+            finals.setdefault(key, []).append(final)
         return finals
 
     def imported_ahead(self, keys: Sequence[bytes]) -> set[tuple[bytes, int]]:
@@ -161,7 +187,7 @@ def _values(new: Imported) -> tuple[Any, ...]:
     """The values of `_WRITTEN`."""
     facts = new.facts
     said_at, is_exact = json.dumps(new.said_at), facts.created_at is not None
-    return (new.key, said_at, new.key_without_user, new.profile_named, is_exact, *facts[1:])
+    return (new.key, said_at, new.key_without_user, new.profile_named, is_exact, *facts[1:], new.rows_digest)
 
 
 class ImportsWriter(Writer):
@@ -180,7 +206,7 @@ class ImportsWriter(Writer):
             ((number, *rows.columns(new.session).values(), new.revocation_id) for number, new in numbered),
         )
         self.connection.executemany(
-            f"INSERT INTO imported (number, {_WRITTEN}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            f"INSERT INTO imported (number, {_WRITTEN}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             ((number, *_values(new)) for number, new in numbered),
         )
         self._add_rows((number, new.rows) for number, new in numbered if new.rows)
@@ -205,33 +231,36 @@ class ImportsWriter(Writer):
         )
         self.connection.executemany(
             "UPDATE imported SET key = ?, said_at = ?, key_without_user = ?, created_by_source = ?, listed_at = ?,"
-            " source_ended_at = ?, source_ended_reason = ? WHERE number = ?",
+            " source_ended_at = ?, source_ended_reason = ?, rows_digest = ? WHERE number = ?",
             ((*values[:3], *values[4:], number) for number, values in ((n, _values(new)) for n, new in changes)),
         )
         self.replace_rows([(number, new.rows) for number, new in changes if new.rows])
         search_index.add_sessions(self.connection, numbers)
 
-    def adopt_imported(self, keys: Sequence[bytes], source: str) -> int:
+    def adopt_sessions(self, numbers: Sequence[int], source: str) -> None:
         from authctl.store.sqlite import search_index
 
-        of_keys = f"key IN ({_parameters('key', keys)})"
-        given = {**_given("key", keys), "source": source, "source_key": fold(source)}
-        sql = f"SELECT number FROM imported INDEXED BY imported_by_key JOIN sessions USING (number) WHERE {of_keys} AND source IS NULL"
-        numbers = [number for (number,) in self.all_rows(sql, given)]
+        if not numbers:
+            return
+        given = {"source": source, "source_key": fold(source), "move": self.move, "numbers": json.dumps(list(numbers))}
         search_index.remove_sessions(self.connection, numbers)
         self.write(
-            f"UPDATE sessions SET source = :source, source_key = :source_key, moved_in = {self.move} WHERE {EACH_NUMBER}",
-            {**given, "numbers": json.dumps(numbers)},
-        )
-        search_index.add_sessions(self.connection, numbers)
-        self.write(
-            "INSERT INTO imported_finals (key, source_key, created_at, at, without_user)"
-            f" SELECT key, :source_key, created_at, at, without_user FROM imported_finals WHERE {of_keys} AND source_key = ''"
-            " ON CONFLICT (key, source_key, created_at) DO UPDATE SET at = max(at, excluded.at)",
+            f"UPDATE sessions SET source = :source, source_key = :source_key, moved_in = :move WHERE {EACH_NUMBER}",
             given,
         )
-        self.write(f"DELETE FROM imported_finals WHERE {of_keys} AND source_key = ''", given)
-        return len(numbers)
+        search_index.add_sessions(self.connection, numbers)
+
+    def adopt_finals(self, keys: Iterable[bytes], source: str) -> None:
+        for key in keys:
+            given = {"key": key, "source_key": fold(source)}
+            self.write(
+                "INSERT INTO imported_finals (key, source_key, created_at, at, without_user)"
+                " SELECT key, :source_key, created_at, at, without_user FROM imported_finals"
+                " WHERE key = :key AND source_key = ''"
+                " ON CONFLICT (key, source_key, created_at) DO UPDATE SET at = max(at, excluded.at)",
+                given,
+            )
+            self.write("DELETE FROM imported_finals WHERE key = :key AND source_key = ''", given)
 
     def add_import(self, at: int, actor: str, source: str | None, detail: dict[str, Any]) -> int:
         sql = "INSERT INTO imports (at, actor, source, source_key, detail) VALUES (?, ?, ?, ?, ?) RETURNING id"

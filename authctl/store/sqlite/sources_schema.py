@@ -16,6 +16,8 @@ SOURCES = (
     "ALTER TABLE imported ADD COLUMN listed_at INTEGER",
     "ALTER TABLE imported ADD COLUMN source_ended_at INTEGER",
     "ALTER TABLE imported ADD COLUMN source_ended_reason TEXT",
+    # the digest of the rows that a session was made of, if they came in one import: the same rows again change nothing
+    "ALTER TABLE imported ADD COLUMN rows_digest BLOB",
     """
     CREATE TABLE finals (
         key BLOB NOT NULL,

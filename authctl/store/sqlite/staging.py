@@ -4,6 +4,7 @@ import json
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from hashlib import blake2b
 from itertools import chain
 from json.encoder import encode_basestring_ascii
 from typing import Any
@@ -92,16 +93,20 @@ class SqliteStaging:
 
     def by_key(self) -> Iterator[StagedKey]:
         staged: StagedKey | None = None
-        for key, without_user, at, details, line, created_at, is_exact, *rest in chain.from_iterable(self._ordered()):
-            row = StagedRow(at, _DECODE(details)[0], line, created_at, bool(is_exact), *rest)
-            if staged is not None and staged.key == key and staged.key_without_user == without_user:
-                staged.rows.append(row)
-                continue
-            if staged is not None:
-                yield staged
-            staged = StagedKey(key, without_user, [row])
+        content: list[Any] = []
+        for key, without_user, at, details, line, created_at, is_exact, ended_at, reason, listed_at in self._rows():
+            row = StagedRow(at, _DECODE(details)[0], line, created_at, bool(is_exact), ended_at, reason, listed_at)
+            if staged is None or staged.key != key or staged.key_without_user != without_user:
+                if staged is not None:
+                    yield _with_digest(staged, content)
+                staged, content = StagedKey(key, without_user, []), []
+            staged.rows.append(row)
+            content += (at, details, created_at, is_exact, ended_at, reason)
         if staged is not None:
-            yield staged
+            yield _with_digest(staged, content)
+
+    def _rows(self) -> Iterator[tuple[Any, ...]]:
+        return chain.from_iterable(self._ordered())
 
     def _ordered(self) -> Iterator[list[tuple[Any, ...]]]:
         """All rows. Keys that are equal without the user come one after another, in the order of their oldest rows."""
@@ -121,6 +126,11 @@ class SqliteStaging:
 
     def close(self) -> None:
         self.connection.close()
+
+
+def _with_digest(staged: StagedKey, content: list[Any]) -> StagedKey:
+    """The key with the digest of its rows."""
+    return staged._replace(digest=blake2b(repr(content).encode(), digest_size=16).digest())
 
 
 class _EventIds:

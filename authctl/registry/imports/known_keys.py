@@ -1,0 +1,67 @@
+"""The facts that the registry knows of the keys of a batch: sessions, ends of removed sessions, and users.
+
+See docs/glossary.md#late-row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from authctl.names import fold
+
+if TYPE_CHECKING:
+    from authctl.store.protocol import View
+    from authctl.store.protocol.imports import Final, ImportedDetail, StagedKey
+
+
+class KnownKeys:
+    """The known sessions of some keys, of a source or of none; without a source, of any."""
+
+    def __init__(self, view: View, batch: Sequence[StagedKey], source: str | None, now: int) -> None:
+        without_user = [staged.key_without_user for staged in batch if staged.key_without_user is not None]
+        keys = [*(staged.key for staged in batch), *without_user]  # 0.1.0 stored the key without the user as the key
+        self._finals = view.imported_finals(keys, source)
+        self.ahead = view.imported_ahead([staged.key for staged in batch])
+        self.finals_without_user = view.imported_finals(without_user, source, without_user=True)
+        self._sessions: dict[bytes, list[ImportedDetail]] = {}
+        for one in view.imported(keys, without_user, now):
+            # decision 148
+            if source is None or one.session.source is None or fold(one.session.source) == fold(source):
+                for key in {one.key, one.key_without_user} - {None}:
+                    self._sessions.setdefault(key, []).append(one)  # type: ignore[arg-type]  # None was taken out
+        self.users = view.users_among({row.details["username"] for staged in batch for row in staged.rows})
+
+    def has(self, staged: StagedKey, shared_keys: set[bytes]) -> bool:
+        """Whether anything is known of a key, or another user has it."""
+        keys = [key for key in (staged.key, staged.key_without_user) if key is not None]
+        return staged.key_without_user in shared_keys or any(
+            key in self._sessions or key in self._finals or key in self.finals_without_user for key in keys
+        )
+
+    def sessions_of(self, staged: StagedKey) -> tuple[list[ImportedDetail], list[ImportedDetail]]:
+        """The known sessions of a key, and those of other users under the same key without the user."""
+        # decision 116
+        own = [one for one in self._sessions.get(staged.key, []) if one.key == staged.key]
+        if staged.key_without_user is None:
+            return own, []
+        user = fold(staged.rows[0].details["username"])
+        same = self._sessions.get(staged.key_without_user, [])
+        others = [one for one in same if fold(one.session.username) != user]
+        taken = {one.session.number for one in (*own, *others)}
+        of_0_1_0 = [one for one in same if one.key == staged.key_without_user and one.session.number not in taken]
+        return sorted([*own, *of_0_1_0], key=lambda one: one.session.number), others
+
+    def finals_of(self, staged: StagedKey) -> list[Final]:
+        """The ends of removed sessions of a key."""
+        finals = [*self._finals.get(staged.key, ())]
+        if staged.key_without_user is not None:  # as 0.1.0 kept it
+            finals += self._finals.get(staged.key_without_user, ())
+        return finals
+
+    def is_removed(self, staged: StagedKey, created_at: int) -> bool:
+        """Whether the session of a key that began at an instant had ended, and was removed."""
+        return any(
+            one.created_at == created_at or (one.created_at is None and created_at <= one.at)
+            for one in self.finals_of(staged)
+        )
