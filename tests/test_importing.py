@@ -200,6 +200,14 @@ def read(raw: bytes) -> list:
         (b'\n[\n{"a": 1},\n7\n]\n', [(3, {"a": 1}), (4, 7)]),
         (b'{\n"a": 1\n}\n', [(1, {"a": 1})]),
         (b'{"a": 1}\nnonsense\n{"a": 2}\n', [(1, {"a": 1}), (2, Rejected("not JSON")), (3, {"a": 2})]),
+        (
+            b'{"a": 1}\n {"a": 2}\t\r\n{"a": 3}\r\n\t{"a": 4} ',
+            [(1, {"a": 1}), (2, {"a": 2}), (3, {"a": 3}), (4, {"a": 4})],
+        ),
+        (
+            b'{"a": 1}\n{"a": 2} {"a": 3}\n{"a": 4}\x0c\n{"a": 5}\xc2\xa0\n',
+            [(1, {"a": 1}), (2, Rejected("not JSON")), (3, Rejected("not JSON")), (4, Rejected("not JSON"))],
+        ),
     ],
 )
 def test_json_lines_and_json(raw: bytes, found: list):

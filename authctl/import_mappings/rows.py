@@ -178,10 +178,9 @@ class Mapping:
         names.field(event_id or "", "event id")
         parts = self._key(row, place, details)
         if self._names_user:
-            digests: tuple[bytes, bytes | None] = _digest(parts), None
+            key, without_user = _digest(parts), None
         else:
-            digests = _digest([names.fold(str(details["username"])), *parts]), _digest(parts)
-        key, without_user = digests
+            key, without_user = _digest([names.fold(str(details["username"])), *parts]), _digest(parts)
         end = (ended_at, reason, is_exact, taken_at)
         return Row(key, at, details, event_id, without_user, tuple(remarks), created_at, *end)
 
