@@ -164,6 +164,8 @@ class Histories(RuleBasedStateMachine):
         self.places: dict[Told, Place] = {}
         self.instants: dict[Told, int] = {}
         self.unclear: set[Told] = set()
+        self.settled_ahead: set[tuple[Who, int]] = set()
+        """Rows ahead of the clock that changed nothing, by key and instant: none of that instant changes anything later."""
         self.deeds: list[Deed] = []
         self.covered: dict[Told, Deed] = {}
         self.over: dict[str, str] = {}
@@ -485,6 +487,8 @@ class Histories(RuleBasedStateMachine):
     def keep_verdicts(self, verdicts: list[Verdict]) -> None:
         """Keep where each row is listed; what is over is what is over by every reading that the registry agrees with."""
         first = verdicts[0]
+        settled = (row for row in first.places if all(one.places[row].state == "settled" for one in verdicts))
+        self.settled_ahead |= {(row.who, row.at) for row in settled if row.at > self.now}
         for row, place in first.places.items():
             if place.state == "listed" or self.places.get(row, Place("lost")).state == "lost":
                 self.places[row] = place
@@ -547,7 +551,8 @@ class Histories(RuleBasedStateMachine):
         ends = [at for who, at in self.gone_ends if who == row.who]
         mine = [one for one in listed.values() if self.who(one) == row.who and is_final(one)]
         is_of_one = any(one.created_at <= row.at <= one.last_used_at for one in mine)
-        return is_of_one or counts_as <= max([*ends, *map(end_of, mine)], default=-FOREVER)
+        is_told_ahead = (row.who, row.at) in self.settled_ahead  # decision 143
+        return is_told_ahead or is_of_one or counts_as <= max([*ends, *map(end_of, mine)], default=-FOREVER)
 
     def known(self, who: Who, listed: dict[str, Session]) -> list[Known]:
         """The sessions of a key that were neither revoked nor ended, earliest first."""
