@@ -241,14 +241,17 @@ class Histories(RuleBasedStateMachine):
         application=st.sampled_from(APPLICATIONS[:2]),
         device=st.sampled_from(DEVICES),
         platform=st.sampled_from(PLATFORMS),
+        kind=st.sampled_from(["application", "application", "web"]),
     )
-    def issue(self, user: str, application: str, device: str | None, platform: str | None) -> None:
+    def issue(
+        self, user: str, application: str, device: str | None, platform: str | None, kind: str = "application"
+    ) -> None:
         """A sign-in here; refused for a disabled user."""
         REACHED["deed: issue"] += 1
         self.clock.forward(seconds=1)
         details = {"application": application, "device": device, "platform": platform}
         try:
-            issued = self.registry.issue(username=user.upper(), application_version="issued", **details)
+            issued = self.registry.issue(username=user.upper(), application_version="issued", kind=kind, **details)
         except Refused:
             assert user in self.disabled
             return
@@ -687,6 +690,7 @@ class Histories(RuleBasedStateMachine):
             one.last_used_at,
             one.expires_at,
             one.status_at(self.now),
+            one.kind,
         )
         return named and one.id not in criteria.get("except_ids", ()) and fits(criteria, facts)
 
@@ -889,6 +893,21 @@ class Histories(RuleBasedStateMachine):
             criteria: dict[str, Any] = {"everything": True} if everything else {"device": "A-1"}
             self.revoke_by(criteria | {"except_ids": (mine[-1],)})
             self.tell_this(mapping, row | {"at": time_of(self.now - 3 * HOUR)})
+
+    @precondition(lambda self: len(self.copies) < 3)
+    @rule(data=st.data(), mapping=st.sampled_from(["sid", "user"]), everything=st.booleans())
+    def bring_back_a_session(self, data: st.DataObject, mapping: str, everything: bool) -> None:
+        """A session is told, backed up and cleaned up; others are revoked, a restore brings it back, and an older row of it is told."""
+        row = self.row(data, mapping) | {"at": time_of(self.now - 2 * HOUR)}
+        self.issue(data.draw(st.sampled_from(USERS)), "Mail", "A-1", None)
+        self.tell_this(mapping, row)
+        if self.listed:
+            self.back_up()
+            self.clean_up(9)
+            self.issue(data.draw(st.sampled_from(USERS)), "Mail", "A-1", None)
+            self.revoke_by({"everything": True} if everything else {"application": "Mail"})
+            self.put_back(self.copies[-1])
+            self.tell_this(mapping, row | {"at": time_of(instant_of_text(row["at"]) - 10 * MINUTE)})
 
     @rule(
         data=st.data(),
