@@ -100,6 +100,8 @@ class Facts(NamedTuple):
     used: int
     expires: int
     status: str
+    kind: str = "application"
+    """An import makes sessions of applications alone."""
 
 
 class Known(NamedTuple):
@@ -255,7 +257,7 @@ def fits(criteria: dict[str, Any], facts: Facts) -> bool:
 
 def _fits(name: str, wanted: Any, facts: Facts) -> bool:
     texts = {"username": facts.user, "application": facts.application, "device": facts.device}
-    texts |= {"platform": facts.platform, "profile": facts.profile, "kind": "application"}
+    texts |= {"platform": facts.platform, "profile": facts.profile, "kind": facts.kind}
     if name in texts:
         asked = wanted if isinstance(wanted, tuple) else (wanted,)
         return (texts[name] or "").lower() in [text.lower() for text in asked]

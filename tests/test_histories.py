@@ -164,6 +164,8 @@ class Histories(RuleBasedStateMachine):
         self.places: dict[Told, Place] = {}
         self.instants: dict[Told, int] = {}
         self.unclear: set[Told] = set()
+        self.settled_ahead: set[tuple[Who, int]] = set()
+        """Rows ahead of the clock that changed nothing, by key and instant: none of that instant changes anything later."""
         self.deeds: list[Deed] = []
         self.covered: dict[Told, Deed] = {}
         self.over: dict[str, str] = {}
@@ -239,14 +241,17 @@ class Histories(RuleBasedStateMachine):
         application=st.sampled_from(APPLICATIONS[:2]),
         device=st.sampled_from(DEVICES),
         platform=st.sampled_from(PLATFORMS),
+        kind=st.sampled_from(["application", "application", "web"]),
     )
-    def issue(self, user: str, application: str, device: str | None, platform: str | None) -> None:
+    def issue(
+        self, user: str, application: str, device: str | None, platform: str | None, kind: str = "application"
+    ) -> None:
         """A sign-in here; refused for a disabled user."""
         REACHED["deed: issue"] += 1
         self.clock.forward(seconds=1)
         details = {"application": application, "device": device, "platform": platform}
         try:
-            issued = self.registry.issue(username=user.upper(), application_version="issued", **details)
+            issued = self.registry.issue(username=user.upper(), application_version="issued", kind=kind, **details)
         except Refused:
             assert user in self.disabled
             return
@@ -485,6 +490,8 @@ class Histories(RuleBasedStateMachine):
     def keep_verdicts(self, verdicts: list[Verdict]) -> None:
         """Keep where each row is listed; what is over is what is over by every reading that the registry agrees with."""
         first = verdicts[0]
+        settled = (row for row in first.places if all(one.places[row].state == "settled" for one in verdicts))
+        self.settled_ahead |= {(row.who, row.at) for row in settled if row.at > self.now}
         for row, place in first.places.items():
             if place.state == "listed" or self.places.get(row, Place("lost")).state == "lost":
                 self.places[row] = place
@@ -547,7 +554,8 @@ class Histories(RuleBasedStateMachine):
         ends = [at for who, at in self.gone_ends if who == row.who]
         mine = [one for one in listed.values() if self.who(one) == row.who and is_final(one)]
         is_of_one = any(one.created_at <= row.at <= one.last_used_at for one in mine)
-        return is_of_one or counts_as <= max([*ends, *map(end_of, mine)], default=-FOREVER)
+        is_told_ahead = (row.who, row.at) in self.settled_ahead  # decision 143
+        return is_told_ahead or is_of_one or counts_as <= max([*ends, *map(end_of, mine)], default=-FOREVER)
 
     def known(self, who: Who, listed: dict[str, Session]) -> list[Known]:
         """The sessions of a key that were neither revoked nor ended, earliest first."""
@@ -682,6 +690,7 @@ class Histories(RuleBasedStateMachine):
             one.last_used_at,
             one.expires_at,
             one.status_at(self.now),
+            one.kind,
         )
         return named and one.id not in criteria.get("except_ids", ()) and fits(criteria, facts)
 
@@ -884,6 +893,21 @@ class Histories(RuleBasedStateMachine):
             criteria: dict[str, Any] = {"everything": True} if everything else {"device": "A-1"}
             self.revoke_by(criteria | {"except_ids": (mine[-1],)})
             self.tell_this(mapping, row | {"at": time_of(self.now - 3 * HOUR)})
+
+    @precondition(lambda self: len(self.copies) < 3)
+    @rule(data=st.data(), mapping=st.sampled_from(["sid", "user"]), everything=st.booleans())
+    def bring_back_a_session(self, data: st.DataObject, mapping: str, everything: bool) -> None:
+        """A session is told, backed up and cleaned up; others are revoked, a restore brings it back, and an older row of it is told."""
+        row = self.row(data, mapping) | {"at": time_of(self.now - 2 * HOUR)}
+        self.issue(data.draw(st.sampled_from(USERS)), "Mail", "A-1", None)
+        self.tell_this(mapping, row)
+        if self.listed:
+            self.back_up()
+            self.clean_up(9)
+            self.issue(data.draw(st.sampled_from(USERS)), "Mail", "A-1", None)
+            self.revoke_by({"everything": True} if everything else {"application": "Mail"})
+            self.put_back(self.copies[-1])
+            self.tell_this(mapping, row | {"at": time_of(instant_of_text(row["at"]) - 10 * MINUTE)})
 
     @rule(
         data=st.data(),

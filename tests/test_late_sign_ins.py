@@ -456,6 +456,19 @@ def test_a_row_ahead_of_the_clock_is_ended_by_a_restore_and_keeps_no_later_sign_
         assert verdicts(now) == [("active", None), ("expired", None)]
 
 
+def test_a_row_ahead_of_the_clock_that_changed_nothing_is_known_by_its_instant(install: Install, clock: Clock):
+    """Told again when the clock has got there, with other details, it is the same sign-in; another instant is another one."""
+    registry = install("version: 1\nprofiles: {default: {idle_timeout: 6h}}")
+    load(registry, row("08:00"))
+    registry.end([sessions(registry)[0].id])
+    ahead = row("11:51")
+    assert load(registry, ahead).unchanged == 1
+    clock.forward(hours=3)
+    assert load(registry, {**ahead, "os": None}).unchanged == 1
+    load(registry, row("11:52"))
+    assert verdicts(registry) == [("expired", None), ("active", None)]
+
+
 @pytest.mark.parametrize("ahead_by", [{"minutes": 4}, {"hours": 22}])
 def test_a_row_ahead_of_the_clock_of_a_disabled_user_ends_its_session_by_now(
     registry: Registry, clock: Clock, ahead_by: dict[str, int]
