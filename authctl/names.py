@@ -8,6 +8,7 @@ See docs/glossary.md#folded-key.
 
 import os
 import re
+import struct
 from functools import lru_cache
 from unicodedata import category, normalize
 
@@ -22,7 +23,10 @@ SHORTEST_PREFIX = 6
 _ID_LETTERS = "abcdefghjkmnpqrstvwxyz"
 _ID_CHARACTERS = _ID_LETTERS + "23456789"
 _ID_PAIRS = [a + b for a in _ID_CHARACTERS for b in _ID_CHARACTERS]
+_FIRST_PAIRS = [a + b for a in _ID_LETTERS for b in _ID_CHARACTERS]
 _ID_LENGTH = 16
+_WORDS = struct.Struct(f"={_ID_LENGTH // 4}Q").unpack
+_WORDS_SIZE = _ID_LENGTH // 4 * 8
 _ID_PREFIX = re.compile(f"[{_ID_LETTERS}][{_ID_CHARACTERS}]{{0,{_ID_LENGTH - 1}}}")
 
 _TOKEN = re.compile(r"(ac[ars]t_)[0-9a-f]*|[0-9a-f]{32,}", re.ASCII | re.IGNORECASE)
@@ -126,15 +130,14 @@ def note(text: str | None) -> str:
 
 def new_id() -> str:
     """A fresh session id: a public handle of 78 random bits, no part of any secret."""
-    chance = int.from_bytes(os.urandom(_ID_LENGTH + 8))  # so many more than are used that none is likelier
-    chance, first = divmod(chance, len(_ID_LETTERS))
-    chance, last = divmod(chance, len(_ID_CHARACTERS))
-    characters = [_ID_LETTERS[first]]
-    for _ in range(_ID_LENGTH // 2 - 1):
-        chance, pair = divmod(chance, len(_ID_PAIRS))
-        characters.append(_ID_PAIRS[pair])
-    characters.append(_ID_CHARACTERS[last])
-    return "".join(characters)
+    pairs = [_FIRST_PAIRS, _ID_PAIRS, _ID_PAIRS, _ID_PAIRS]
+    chosen: list[str] = []
+    for word, first in zip(_WORDS(os.urandom(_WORDS_SIZE)), pairs, strict=True):
+        rest, index = divmod(
+            word, len(first)
+        )  # 64 bits for two pairs: so many more than are used that none is likelier
+        chosen += (first[index], _ID_PAIRS[rest % len(_ID_PAIRS)])
+    return "".join(chosen)
 
 
 def id_prefix(text: str) -> str | None:

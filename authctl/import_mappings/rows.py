@@ -196,7 +196,7 @@ class Mapping:
         created_at = self._instant(row, place, "created_at", taken_at, remarks) if self._times["created_at"] else None
         if created_at is None and len(uses) > 1 and min(uses) < max(uses):
             return at, min(uses), False
-        return created_at if at is None else at, created_at, self._is_created_exact
+        return created_at if at is None else at, created_at, created_at is not None and self._is_created_exact
 
     def _use(
         self,

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from authctl.store.protocol import Change, Staging, View
     from authctl.store.protocol.imports import StagedKey
 
-_KEYS_PER_BATCH = 500
+_KEYS_PER_BATCH = 1_000
 
 
 class Done:

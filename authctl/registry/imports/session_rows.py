@@ -140,7 +140,8 @@ class SessionFromRows:
     def profile(self) -> Profile:
         """The profile of the session: its own, or that named for the import, or the assigned one."""
         rules = self._rules
-        chosen = rules.profiles.get(self.known.session.profile if self.known else rules.named or "")
+        name = self.known.session.profile if self.known else rules.named
+        chosen = rules.profiles.get(name) if name else None
         return chosen or rules.profiles.assigned(self._details["username"], self._details.get("application", ""))
 
     def profile_at(self, revocation: PastRevocation) -> str:

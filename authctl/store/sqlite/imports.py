@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from authctl.names import fold
 from authctl.store.sql import rows
-from authctl.store.sql.tables import ANY_CREATION, WITH_REVOCATION
+from authctl.store.sql.tables import ANY_CREATION
 from authctl.store.sqlite.dialect import EACH_NUMBER, SQLITE, TABLES, UNREVOKED
 from authctl.store.sqlite.reader import Reader, Writer
 
@@ -49,44 +49,35 @@ class ImportsReader(Reader):
     """`ImportsView` over SQLite."""
 
     def imported(self, keys: Sequence[bytes], keys_without_user: Sequence[bytes], now: int) -> list[ImportedDetail]:
-        sql = (
-            f"SELECT {self.session_columns}, {_IMPORTED} FROM imported AS i"
-            f" INDEXED BY {{index}} JOIN sessions AS s ON s.number = i.number {WITH_REVOCATION} WHERE {{condition}}"
-        )
-        without = (
-            f"i.key_without_user IN ({_parameters('without', keys_without_user)}) AND i.key_without_user IS NOT NULL"
-        )
-        queries = [
-            ("imported_by_key", f"i.key IN ({_parameters('key', keys)})", "key", keys),
-            ("imported_by_key_without_user", without, "without", keys_without_user),
-        ]
-        details: dict[int, ImportedDetail] = {}
-        for index, condition, name, values in queries:
-            given = self.given(now, **_given(name, values))
-            for row in self.all_rows(sql.format(index=index, condition=condition), given) if values else ():
-                session = rows.checked_session(row)
-                details[session.number] = _detail(session, row[-_WIDTH:])
-        if not details:
+        imported: dict[int, tuple[Any, ...]] = {}
+        for column, values in (("key", keys), ("key_without_user", keys_without_user)):
+            sql = (
+                f"SELECT i.number, {_IMPORTED} FROM imported AS i INDEXED BY imported_by_{column}"
+                f" WHERE i.{column} IN ({_marks(values)}) AND i.{column} IS NOT NULL"
+            )
+            imported |= {number: row for number, *row in (self.all_rows(sql, tuple(values)) if values else ())}
+        if not imported:
             return []
-        stored = self._stored_rows([number for number, one in details.items() if one.facts.created_at is None])
-        return [
-            detail._replace(rows=tuple(stored.get(number, ()))) if stored else detail
-            for number, detail in sorted(details.items())
-        ]
+        from authctl.store.sqlite.sessions import sessions_by_number
+
+        sessions = sessions_by_number(self, sorted(imported), now)
+        details = [_detail(session, imported[session.number]) for session in sessions]
+        stored = self._stored_rows([one.session.number for one in details if one.facts.created_at is None])
+        return [one._replace(rows=tuple(stored.get(one.session.number, ()))) if stored else one for one in details]
 
     def made_of_same_rows(self, keys: Sequence[StagedKey], source: str | None) -> list[SameRows]:
         from authctl.store.protocol.imports import SameRows
 
-        of_source = "TRUE" if source is None else "s.source_key = :source"
+        of_source = "TRUE" if source is None else "s.source_key = ?"
         sql = (
             "SELECT i.rows_digest, i.key, i.number, i.listed_at, s.used_after_end_at"
             " FROM imported AS i INDEXED BY imported_by_key CROSS JOIN sessions AS s ON s.number = i.number"
-            f" WHERE i.key IN ({_parameters('key', keys)}) AND i.rows_digest IS NOT NULL"
+            f" WHERE i.key IN ({_marks(keys)}) AND i.rows_digest IS NOT NULL"
             f" AND {of_source} AND s.ended_reason IS NOT 'not_listed'"
         )
         digests = {one.key: one.digest for one in keys}
-        found = self.all_rows(sql, {**_given("key", [*digests]), "source": source and fold(source)})
-        return [SameRows(*row) for digest, *row in found if digest == digests[row[0]]]
+        rows = self.all_rows(sql, (*digests, *([] if source is None else [fold(source)])))
+        return [SameRows(*row) for digest, *row in rows if digest == digests[row[0]]]
 
     def _stored_rows(self, numbers: Sequence[int]) -> dict[int, list[StagedRow]]:
         from authctl.store.protocol.imports import StagedRow
@@ -103,21 +94,23 @@ class ImportsReader(Reader):
     ) -> dict[bytes, list[Final]]:
         from authctl.store.protocol.imports import Final
 
-        of_source = "TRUE" if source is None else "source_key IN ('', :source)"
-        sql = (
-            f"SELECT key, at, created_at, source_key = '' FROM imported_finals WHERE key IN ({_parameters('key', keys)})"
-            f" AND without_user = :without_user AND {of_source}"
-        )
-        given = {**_given("key", keys), "without_user": without_user, "source": fold(source or "")}
         finals: dict[bytes, list[Final]] = {}
-        for key, at, created_at, is_of_none in self.all_rows(sql, given):
+        if not keys or not self.one_number("SELECT EXISTS (SELECT 1 FROM imported_finals)"):
+            return finals
+        sql = (
+            "SELECT key, at, created_at, source_key = '' FROM imported_finals"
+            f" WHERE key IN ({_marks(keys)}) AND without_user = ? AND (? IS NULL OR source_key IN ('', ?))"
+        )
+        key_of_source = None if source is None else fold(source)
+        for key, at, created_at, is_of_none in self.all_rows(sql, (*keys, without_user, key_of_source, key_of_source)):
             final = Final(at, None if created_at == ANY_CREATION else created_at, bool(is_of_none))
             finals.setdefault(key, []).append(final)
         return finals
 
     def imported_ahead(self, keys: Sequence[bytes]) -> set[tuple[bytes, int]]:
-        sql = f"SELECT key, at FROM imported_ahead WHERE key IN ({_parameters('key', keys)})"
-        return {(key, at) for key, at in self.all_rows(sql, _given("key", keys))}
+        if not self.one_number("SELECT EXISTS (SELECT 1 FROM imported_ahead)"):
+            return set()
+        return set(self.all_rows(f"SELECT key, at FROM imported_ahead WHERE key IN ({_marks(keys)})", tuple(keys)))
 
     def complete_listings(self, source: str) -> list[CompleteListing]:
         from authctl.store.protocol.imports import CompleteListing
@@ -174,13 +167,9 @@ def _detail(session: Session, row: Sequence[Any]) -> ImportedDetail:
     return ImportedDetail(session, json.loads(said_at), key, without_user, bool(named), SourceFacts(created_at, *facts))
 
 
-def _parameters(name: str, values: Sequence[object]) -> str:
-    """A parameter for each value: JSON cannot carry the bytes of a key."""
-    return ", ".join(f":{parameter}" for parameter in _given(name, values))
-
-
-def _given(name: str, values: Sequence[object]) -> dict[str, object]:
-    return {f"{name}_{index}": value for index, value in enumerate(values)}
+def _marks(values: Sequence[object]) -> str:
+    """A mark for each value, since JSON cannot carry the bytes of a key. Names for them cost the square of their number."""
+    return ", ".join("?" * len(values))
 
 
 def _values(new: Imported) -> tuple[Any, ...]:
