@@ -605,7 +605,9 @@ class Histories(RuleBasedStateMachine):
 
     @precondition(lambda self: self.listed)
     @rule(
-        data=st.data(), name=st.sampled_from(sorted(TEXTS)), other=st.sampled_from([None, None, *sorted(TEXTS), *TIMES])
+        data=st.data(),
+        name=st.sampled_from(sorted(TEXTS)),
+        other=st.sampled_from([None] * 6 + [*sorted(TEXTS), *TIMES]),
     )
     def revoke_by_text(self, data: st.DataObject, name: str, other: str | None) -> None:
         """Revoke by what sessions say, by one criterion or two."""
@@ -893,6 +895,13 @@ class Histories(RuleBasedStateMachine):
             criteria: dict[str, Any] = {"everything": True} if everything else {"device": "A-1"}
             self.revoke_by(criteria | {"except_ids": (mine[-1],)})
             self.tell_this(mapping, row | {"at": time_of(self.now - 3 * HOUR)})
+
+    @rule(data=st.data(), mapping=st.sampled_from(["sid", "user"]))
+    def revoke_web_sessions(self, data: st.DataObject, mapping: str) -> None:
+        """Web sessions are revoked, and then a row of before is told, which is of no web session."""
+        self.issue(data.draw(st.sampled_from(USERS)), "Web", "A-1", None, "web")
+        self.revoke_by({"kind": "web"})
+        self.tell_this(mapping, self.row(data, mapping) | {"at": time_of(self.now - HOUR)})
 
     @precondition(lambda self: len(self.copies) < 3)
     @rule(data=st.data(), mapping=st.sampled_from(["sid", "user"]), everything=st.booleans())
