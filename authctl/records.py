@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from authctl.registry.continuity import ContinuityState
     from authctl.registry.doctor import Finding
     from authctl.registry.imports.file import ImportOutcome
+    from authctl.registry.imports.history import PastImport
     from authctl.registry.imports.reading import NamedRow
+    from authctl.registry.imports.undo import UndoOutcome
     from authctl.registry.keys import KeyUse, RetireOutcome
     from authctl.registry.login_cache import ClearOutcome, Remembered
     from authctl.registry.revocations import RevokeOutcome
@@ -369,6 +371,52 @@ def imported(outcome: "ImportOutcome") -> Record:
         "rejections": [{**_file_row(one), "reason": one.reason} for one in outcome.rejected_rows],
         "moved": [{**_file_row(one), "reason": one.reason} for one in outcome.moved_rows],
         "remarks": [{"remark": r.remark, "count": r.total, "rows": [*map(_file_row, r.rows)]} for r in outcome.remarks],
+    }
+
+
+_COUNTED = ("registered", "updated", "unchanged", "used_after_end", "returned", "adopted", "not_listed")
+
+
+def past_import(past: "PastImport") -> Record:
+    """An import that is recorded, and whether it can be undone."""
+    recorded, detail = past.recorded, past.detail
+    is_done = recorded.finished_at is not None
+    return {
+        "id": recorded.id,
+        "at": instant(recorded.at),
+        "finished_at": instant(recorded.finished_at),
+        "actor": recorded.actor,
+        "source": recorded.source,
+        "file": detail.get("file"),
+        "files": detail.get("files", 1),
+        "rows": detail.get("rows"),
+        "keys": detail.get("keys"),
+        "taken_at": detail.get("taken_at"),
+        "complete": detail.get("complete", False),
+        "users": detail.get("users", []),
+        **{name: detail.get(name, 0) if is_done else None for name in _COUNTED},
+        "undone_at": instant(recorded.undone_at),
+        "undone_by": recorded.undone_by,
+        "note": recorded.note,
+        "undoable": past.obstacle is None,
+        "obstacle": past.obstacle and past.obstacle.reason,
+        "undo": past.undo_counts or None,
+    }
+
+
+def undo(outcome: "UndoOutcome") -> Record:
+    """What an undo removed and restored."""
+    return {
+        "id": outcome.import_id,
+        "at": instant(outcome.at),
+        "actor": outcome.actor,
+        "note": outcome.note,
+        "source": outcome.source,
+        "removed": outcome.removed,
+        "restored": outcome.restored,
+        "taken_back": outcome.taken_back,
+        "kept": [{"reason": one.reason, "count": one.total, "sessions": list(one.sessions)} for one in outcome.kept],
+        "dry_run": outcome.dry_run,
     }
 
 
