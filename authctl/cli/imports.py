@@ -33,6 +33,7 @@ _KEPT = {
     "changed": "changed since",
     "removed": "removed by cleanup since",
     "bound": "a revocation, or a change of the user since, applies to them",
+    "unseen": "not in the preview",
 }
 
 

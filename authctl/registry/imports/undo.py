@@ -9,6 +9,7 @@ See docs/glossary.md#journal-of-an-import.
 from __future__ import annotations
 
 from array import array
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from time import perf_counter, sleep
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -29,9 +30,10 @@ if TYPE_CHECKING:
     from authctl.store.protocol import View
     from authctl.store.protocol.import_journal import Before
 
-_FIRST_BATCH = 500
-_LARGEST_BATCH = 20_000
+_FIRST_BATCH = 200
+_LARGEST_BATCH = 5_000
 _LOCK_SECONDS = 0.08
+_READ_AT_ONCE = 1_000
 _MOST_NAMED = 10
 _LISTINGS_AT_ONCE = 20
 
@@ -40,7 +42,8 @@ class KeptSessions(NamedTuple):
     """The sessions that an undo left as they are, for one reason."""
 
     reason: str
-    """`revoked`, `ended` or `changed` since, `removed` by cleanup, or `bound` by a revocation or by a change of the user since."""
+    """`revoked`, `ended` or `changed` since, `removed` by cleanup, or `bound` by a revocation or by a change of the user since,
+    `unseen` in the preview."""
     total: int
     sessions: tuple[str, ...]
     """The ids of up to ten of them; of removed sessions no id is known."""
@@ -132,6 +135,7 @@ class Undo:
         self._id = import_id
         self._actor = actor
         self._deeds = DeedsSince()
+        self._allowed: Sequence[int] | None = None
         self._ids: list[str] = []
         self._user_keys: set[str] = set()
 
@@ -161,10 +165,13 @@ class Undo:
 
     def run(self, note: str, bound: Bound | None, max_affected: int | None, progress: Progress) -> UndoOutcome:
         """Undo the import, batch by batch. Raises NotFound, Refused."""
-        total = self._begin(note, bound, max_affected)
-        batches = BatchSize(_FIRST_BATCH, _LARGEST_BATCH, _LOCK_SECONDS)
+        self._check_affected(bound, max_affected)
+        self._begin(note)
+        with self._installation.snapshot() as (view, _):
+            total = view.journal_size(self._id)
         done = 0
         for step in (self._remove, self._restore):
+            batches = BatchSize(_FIRST_BATCH, _LARGEST_BATCH, _LOCK_SECONDS)
             while (seconds := self._change(step, batches.size)) is not None:
                 done += batches.size
                 progress(min(done, total), total)
@@ -175,28 +182,42 @@ class Undo:
         drop_journals(self._installation, self._actor, outcome.at - UNDOABLE_FOR)
         return outcome
 
-    def _begin(self, note: str, bound: Bound | None, max_affected: int | None) -> int:
-        """Record that the undo begins; how many sessions its journal names."""
+    def _check_affected(self, bound: Bound | None, max_affected: int | None) -> None:
+        """Compare the sessions that would be removed or restored with the limits; no others will be. Raises NotFound, Refused."""
+        # decision 151
+        if bound is None and max_affected is None:
+            return
+        with self._installation.snapshot() as (view, now):
+            check_undoable(past_import(view, self._id, now))
+            numbers = array("q", sorted(number for part in self._parts(view, now) for number in part.numbers))
+        _check_number(len(numbers), max_affected)
+        if bound is not None:
+            bound.check(numbers, "would be removed or restored")
+        self._allowed = numbers if bound is None else bound.numbers
+
+    def _unseen(self, number: int) -> str | None:
+        """The reason to leave a session that can be undone only since the limits were checked; None for any other."""
+        if self._allowed is None:
+            return None
+        place = bisect_left(self._allowed, number)
+        is_allowed = place < len(self._allowed) and self._allowed[place] == number
+        return None if is_allowed else "unseen"
+
+    def _begin(self, note: str) -> None:
+        """Record that the undo begins."""
         with self._installation.change(self._actor) as unit:
             past = past_import(unit.tx, self._id, unit.now)
             check_undoable(past)
             unit.check_clock()
-            if bound is not None or max_affected is not None:  # decision 121
-                numbers = [number for part in self._parts(unit.tx, unit.now) for number in part.numbers]
-                _check_number(len(numbers), max_affected)
-                if bound is not None:
-                    bound.check(numbers, "would be removed or restored")
             unit.tx.begin_undo(self._id, unit.now, unit.actor, note)
             detail = {"stage": "begun", "source": past.recorded.source}
             unit.record("import.undo", subject=str(self._id), note=note, detail=detail)
-        with self._installation.snapshot() as (view, _):
-            return view.journal_size(self._id)
 
     def _parts(self, view: View, now: int) -> Iterator[Part]:
         """All parts of the journal, for reading."""
         for next_part in (self._next_registered, self._next_changed):
             after = 0
-            while (part := next_part(view, now, after, _LARGEST_BATCH)) is not None:
+            while (part := next_part(view, now, after, _READ_AT_ONCE)) is not None:
                 yield part
                 after = part.until
 
@@ -205,9 +226,10 @@ class Undo:
         until, sessions, missing = view.registered_by(self._id, after, limit)
         if until is None:
             return None
-        kept: list[tuple[str, str | None]] = [(one.kept, one.id) for one in sessions if one.kept is not None]
+        fates = [(one, one.kept or self._unseen(one.number)) for one in sessions]
+        kept: list[tuple[str, str | None]] = [(kept, one.id) for one, kept in fates if kept is not None]
         kept += [("removed", None)] * missing
-        return Part(until, [one.number for one in sessions if one.kept is None], kept=kept)
+        return Part(until, [one.number for one, kept in fates if kept is None], kept=kept)
 
     def _next_changed(self, view: View, _now: int, after: int, limit: int) -> Part | None:
         """The next sessions that the import changed."""
@@ -215,7 +237,7 @@ class Undo:
         if not changed:
             return None
         bound = self._deeds.bind(view, [one for one in changed if one.kept is None])
-        fates = [(one, "bound" if one.number in bound else one.kept) for one in changed]
+        fates = [(one, one.kept or ("bound" if one.number in bound else self._unseen(one.number))) for one in changed]
         restored = [one for one, kept in fates if kept is None]
         return Part(changed[-1].number, restored=restored, kept=[(kept, one.id) for one, kept in fates if kept])
 
