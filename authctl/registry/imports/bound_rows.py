@@ -40,6 +40,7 @@ class DeedsSince:
 
     def bind(self, view: View, sessions: Sequence[Before]) -> set[int]:
         """The numbers of the sessions that would live again and that a deed since the import applies to."""
+        # decision 153
         living = [one for one in sessions if _lives(one)]
         if not living:
             return set()

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from authctl import names
 from authctl.errors import Refused
+from authctl.model import EventFilter
 from authctl.registry.batches import PAUSE_SECONDS, BatchSize, Progress
 from authctl.registry.imports.bound_rows import DeedsSince
 from authctl.registry.imports.history import PastImport, check_undoable, past_import
@@ -136,6 +137,7 @@ class Undo:
         self._actor = actor
         self._deeds = DeedsSince()
         self._allowed: Sequence[int] | None = None
+        self._profiles_changed = False
         self._ids: list[str] = []
         self._user_keys: set[str] = set()
 
@@ -167,8 +169,10 @@ class Undo:
         """Undo the import, batch by batch. Raises NotFound, Refused."""
         self._check_affected(bound, max_affected)
         self._begin(note)
-        with self._installation.snapshot() as (view, _):
+        with self._installation.snapshot() as (view, now):
             total = view.journal_size(self._id)
+            applied = EventFilter(action="profile.apply", since=past_import(view, self._id, now).recorded.at)
+            self._profiles_changed = bool(view.events(applied, 1))
         done = 0
         for step in (self._remove, self._restore):
             batches = BatchSize(_FIRST_BATCH, _LARGEST_BATCH, _LOCK_SECONDS)
@@ -258,7 +262,7 @@ class Undo:
 
     def _remove(self, unit: UnitOfWork, size: int) -> Part | None:
         part = self._next_registered(unit.tx, unit.now, 0, size)
-        if part is not None:
+        if part is not None:  # decision 150
             self._name(unit, part.removed)
             unit.tx.remove_registered(self._id, part.until, part.removed)
         return part
@@ -266,8 +270,11 @@ class Undo:
     def _restore(self, unit: UnitOfWork, size: int) -> Part | None:
         part = self._next_changed(unit.tx, unit.now, 0, size)
         if part is not None:
+            numbers = [one.number for one in part.restored]
             unit.tx.restore_before(self._id, part.until, part.restored, unit.now)
-            self._name(unit, [one.number for one in part.restored])
+            if self._profiles_changed:
+                unit.tx.recompute_deadlines_of(numbers, unit.tx.profiles(), unit.now)
+            self._name(unit, numbers)
         return part
 
     def _name(self, unit: UnitOfWork, numbers: Sequence[int]) -> None:
