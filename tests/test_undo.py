@@ -290,6 +290,19 @@ def test_no_session_lives_again_that_a_deed_since_meant(registry: Registry, late
     }
 
 
+def test_what_a_deed_before_had_ended_at_once_is_removed(registry: Registry, home: Path, later: Clock):
+    """Rows of the time before a revocation, or before their user was disabled: no deed met their sessions since."""
+    registry.users.disable("bob", note="left the company")
+    load(registry, row("carol", "5", created=1, used=2))
+    registry.revoke(SessionFilter(username="carol"), note="lost device")
+    before = in_tables(home)
+    load(registry, row("bob", "8", created=1, used=2), row("carol", "9", created=1, used=2))
+    assert [one.status.value for one in listed(registry)][1:] == ["expired", "revoked"]
+    outcome = undo(registry)
+    assert (outcome.removed, outcome.kept) == (2, ())
+    assert in_tables(home) == before
+
+
 def test_a_revocation_by_criteria_that_the_wrong_import_hid_from_applies(registry: Registry, later: Clock):
     """The import had given the session another device when its own one was revoked."""
     load(

@@ -31,14 +31,10 @@ _IS_OF_SOURCE = "(s.ended_at, s.ended_reason) IS (i.source_ended_at, i.source_en
 _IS_ENDED_HERE = f"s.ended_at IS NOT NULL AND s.ended_reason <> 'not_listed' AND NOT {_IS_OF_SOURCE}"
 """Whether a session was ended by a decision here: its source and a complete listing make no decisions."""
 
-_OWN_MOVE = (
-    "SELECT m.move FROM import_changes AS c CROSS JOIN import_batches AS m ON m.id = c.batch"
-    " WHERE c.import_id = :import AND c.number = s.number"
-)
 _REGISTERED = f"""
     SELECT s.number, s.id, CASE
         WHEN {_WAS_REVOKED} THEN 'revoked'
-        WHEN {_IS_ENDED_HERE} AND s.moved_in > b.move AND s.moved_in IS NOT ({_OWN_MOVE}) THEN 'ended'
+        WHEN {_IS_ENDED_HERE} AND s.moved_in > b.move THEN 'ended'
         WHEN i.import_id IS NOT :import THEN 'changed'
     END
     FROM import_batches AS b INDEXED BY import_batches_by_range
