@@ -297,7 +297,7 @@ def test_what_a_deed_before_had_ended_at_once_is_removed(registry: Registry, hom
     registry.revoke(SessionFilter(username="carol"), note="lost device")
     before = in_tables(home)
     load(registry, row("bob", "8", created=1, used=2), row("carol", "9", created=1, used=2))
-    assert [one.status.value for one in listed(registry)][1:] == ["expired", "revoked"]
+    assert sorted(one.status.value for one in listed(registry)) == ["expired", "revoked", "revoked"]
     outcome = undo(registry)
     assert (outcome.removed, outcome.kept) == (2, ())
     assert in_tables(home) == before
@@ -327,7 +327,25 @@ def test_a_session_that_a_later_import_has_too_is_not_removed(registry: Registry
     assert (outcome.removed, kept(outcome)) == (1, {"changed": 1})
 
 
+def test_what_a_later_import_has_unchanged_is_not_restored_either(registry: Registry, later: Clock):
+    """It has the session as the undone import had made it."""
+    load(registry, row(created=1, used=2))
+    load(registry, row(created=1, used=4))
+    assert load(registry, row(created=1, used=4), text=LISTING.replace("source: hub\n", "")).unchanged == 1
+    outcome = undo(registry, 2)
+    assert (outcome.restored, kept(outcome)) == (0, {"changed": 1})
+    assert listed(registry)[0].last_used_at == at(4)
+
+
 # which imports can be undone
+
+
+def test_two_tries_are_undone_one_after_the_other(registry: Registry, home: Path, later: Clock):
+    """The second had changed sessions of the first; one had ended in its source."""
+    load(registry, row(created=1, used=2, ended=3), row(number="8", created=1, used=2))
+    load(registry, row(created=1, used=2, ended=3, device="b"), row(number="8", created=1, used=2, device="b"))
+    assert (undo(registry).restored, undo(registry, 1).removed) == (2, 2)
+    assert in_tables(home) == {table: [] for table in TABLES}
 
 
 def test_only_the_latest_import_of_its_source(registry: Registry, later: Clock):
@@ -437,6 +455,27 @@ def test_limits(registry: Registry, later: Clock):
     with pytest.raises(Refused, match="1 of them was not in the preview"):
         undo(registry, bound=bound._replace(numbers=bound.numbers[:1]))
     assert undo(registry, bound=bound, max_affected=2).removed == 2
+
+
+def test_what_becomes_undoable_after_the_preview_is_left(
+    registry: Registry, later: Clock, monkeypatch: pytest.MonkeyPatch
+):
+    """Here another import was undone in between, which had changed a session."""
+    from authctl.registry.imports.undo import Undo
+
+    load(registry, row(created=1, used=2), row(number="9", created=1, used=2))
+    load(registry, row(created=1, used=4, device="b"), text=LISTING.replace("source: hub\n", ""))
+    bound = registry.imports.preview_undo(1).preview.bound
+    was = Undo._begin
+
+    def begin(self: Undo, note: str) -> None:
+        if self._id == 1:
+            undo(registry, 2)
+        was(self, note)
+
+    monkeypatch.setattr(Undo, "_begin", begin)
+    outcome = undo(registry, 1, bound=bound)
+    assert (outcome.removed, kept(outcome)) == (1, {"unseen": 1})
 
 
 # interruptions
