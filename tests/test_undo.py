@@ -525,6 +525,25 @@ def test_an_interrupted_undo_is_completed_by_running_it_again(
     assert stages == ["done", "begun", "begun"]
 
 
+def test_two_undos_at_once_are_recorded_once(registry: Registry, later: Clock, monkeypatch: pytest.MonkeyPatch):
+    """Each tells the same counts."""
+    from authctl.registry.imports.undo import Undo
+
+    load(registry, row(created=1, used=2))
+    others: list[UndoOutcome] = []
+    was = Undo._restore_listings
+
+    def restore_listings(self: Undo) -> int:
+        if not others:
+            others.append(Undo(registry._installation, 1, None)._finish(WHY))
+        return was(self)
+
+    monkeypatch.setattr(Undo, "_restore_listings", restore_listings)
+    assert [undo(registry).removed, others[0].removed] == [1, 1]
+    stages = [json.loads(one.detail)["stage"] for one in registry.audit.events() if one.action == "import.undo"]
+    assert stages == ["done", "begun"]
+
+
 def test_an_interrupted_import_can_be_undone(
     registry: Registry, home: Path, later: Clock, monkeypatch: pytest.MonkeyPatch
 ):

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from authctl import records, render
+from authctl import import_records, render
 from authctl.cli.context import counted, start
 from authctl.cli.options import LARGEST, Actor, DryRun, Note, Output, Quiet, Yes
 
@@ -41,14 +41,14 @@ _KEPT = {
 def list_(ctx: typer.Context, output: Output = None, quiet: Quiet = False) -> None:
     """List past imports, the latest first, with the number of sessions that each one registered and changed."""
     cli = start(ctx, output, quiet)
-    cli.show_many(map(records.past_import, cli.registry.imports.list()), render.IMPORTS)
+    cli.show_many(map(import_records.past_import, cli.registry.imports.list()), render.IMPORTS)
 
 
 @app.command()
 def show(ctx: typer.Context, import_id: ImportId, output: Output = None, quiet: Quiet = False) -> None:
     """Show one import: its files, the number of its sessions, and whether it can be undone."""
     cli = start(ctx, output, quiet)
-    cli.show(records.past_import(cli.registry.imports.show(import_id)))
+    cli.show(import_records.past_import(cli.registry.imports.show(import_id)))
 
 
 @app.command()
@@ -90,4 +90,4 @@ def undo(
         cli.say(f"{counted(kept.total, 'session')} not undone, {_KEPT[kept.reason]}{ids}")
     done = "dry run, nothing was changed: would undo" if dry_run else "undid"
     removed = f"{counted(outcome.removed, 'session')} removed, {outcome.restored:,} restored"
-    cli.report(records.undo(outcome), f"{done} import {outcome.import_id}; {removed}")
+    cli.report(import_records.undo(outcome), f"{done} import {outcome.import_id}; {removed}")

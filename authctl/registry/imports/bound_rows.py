@@ -17,7 +17,7 @@ from authctl.registry.imports.past_revocations import PastRevocations, Span, pas
 if TYPE_CHECKING:
     from authctl.model import ContinuityEvent, User
     from authctl.store.protocol import View
-    from authctl.store.protocol.import_journal import Before
+    from authctl.store.protocol.import_undo import Before
     from authctl.store.protocol.revocations import PastRevocation
 
 _TEXTS = {

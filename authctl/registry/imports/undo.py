@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from authctl.registry.bounds import Bound
     from authctl.registry.installation import Installation
     from authctl.store.protocol import View
-    from authctl.store.protocol.import_journal import Before
+    from authctl.store.protocol.import_undo import Before
 
 _FIRST_BATCH = 200
 _LARGEST_BATCH = 5_000

@@ -13,6 +13,7 @@ from authctl.store.protocol.cleanup import CleanupChange, CleanupView
 from authctl.store.protocol.continuity import ContinuityChange, ContinuityView
 from authctl.store.protocol.counts import CountsView
 from authctl.store.protocol.import_journal import ImportJournalChange, ImportJournalView
+from authctl.store.protocol.import_undo import ImportUndoChange, ImportUndoView
 from authctl.store.protocol.imports import ImportsChange, ImportsView
 from authctl.store.protocol.keys import KeysChange, KeysView
 from authctl.store.protocol.logins import LoginsChange, LoginsView
@@ -49,6 +50,7 @@ class View(
     LoginsView,
     ImportsView,
     ImportJournalView,
+    ImportUndoView,
     CleanupView,
     Protocol,
 ):
@@ -69,6 +71,7 @@ class Change(
     WipesChange,
     ImportsChange,
     ImportJournalChange,
+    ImportUndoChange,
     CleanupChange,
     BackupsChange,
     Protocol,

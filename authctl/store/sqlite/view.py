@@ -11,6 +11,7 @@ from authctl.store.sqlite.continuity import ContinuityReader
 from authctl.store.sqlite.counts import CountsReader
 from authctl.store.sqlite.facts import FactsReader
 from authctl.store.sqlite.import_journal import ImportJournalReader
+from authctl.store.sqlite.import_undo import ImportUndoReader
 from authctl.store.sqlite.imports import ImportsReader
 from authctl.store.sqlite.keys import KeysReader
 from authctl.store.sqlite.logins import LoginsReader
@@ -54,6 +55,7 @@ class SqliteView(
     LoginsReader,
     ImportsReader,
     ImportJournalReader,
+    ImportUndoReader,
     CleanupReader,
 ):
     """`View` over SQLite: a snapshot."""
