@@ -303,8 +303,11 @@ def test_what_a_deed_before_had_ended_at_once_is_removed(registry: Registry, hom
     assert in_tables(home) == before
 
 
-def test_a_revocation_by_criteria_that_the_wrong_import_hid_from_applies(registry: Registry, later: Clock):
-    """The import had given the session another device when its own one was revoked."""
+@pytest.mark.parametrize("is_spared", [False, True])
+def test_a_revocation_by_criteria_that_the_wrong_import_hid_from_applies(
+    registry: Registry, later: Clock, is_spared: bool
+):
+    """The import had given the session another device when its own one was revoked; not if the session was excepted."""
     load(
         registry,
         row("carol", "7", created=1, used=2, device="AL-PC"),
@@ -312,10 +315,12 @@ def test_a_revocation_by_criteria_that_the_wrong_import_hid_from_applies(registr
     )
     load(registry, row("carol", "7", created=1, used=3, device="WRONG"))
     later.forward(minutes=1)
-    registry.revoke(SessionFilter(device="al-pc"), note="lost device")
+    carol = listed(registry)[0].id
+    spared = (carol,) if is_spared else ()
+    registry.revoke(SessionFilter(device="al-pc", except_ids=spared), note="lost device")
     outcome = undo(registry)
-    assert (outcome.restored, kept(outcome)) == (0, {"bound": 1})
-    assert [one.device for one in listed(registry)] == ["WRONG", "AL-PC"]
+    assert (outcome.restored, kept(outcome)) == ((1, {}) if is_spared else (0, {"bound": 1}))
+    assert [one.device for one in listed(registry)] == ["AL-PC" if is_spared else "WRONG", "AL-PC"]
 
 
 def test_a_session_that_a_later_import_has_too_is_not_removed(registry: Registry, later: Clock):

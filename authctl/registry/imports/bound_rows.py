@@ -59,9 +59,7 @@ class DeedsSince:
         session = _PastSession(before.session, events)
         span = Span(session.created_at, session.last_used_at)
         return any(
-            criteria.revocation.id > before.last_revocation
-            and before.session["id"] not in criteria.except_ids
-            and criteria.is_met_by(session)
+            before.session["id"] not in criteria.except_ids and criteria.is_met_by(session)
             for criteria in self._past.possible(session.texts.items(), before.at, span)
         )
 

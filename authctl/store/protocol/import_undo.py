@@ -41,8 +41,6 @@ class Before(NamedTuple):
     """Whether it is ended now because a complete listing did not have it."""
     at: int
     """When the import changed it."""
-    last_revocation: int
-    """The highest number of a revocation at that time."""
     is_unrevoked: bool
     """Whether its row before names no closed revocation."""
     session: dict[str, Any]

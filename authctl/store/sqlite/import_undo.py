@@ -47,7 +47,7 @@ _CHANGED = f"""
         WHEN {WAS_REVOKED} THEN 'revoked'
         WHEN s.moved_in IS NOT b.move THEN iif({_IS_ENDED_HERE}, 'ended', 'changed')
         WHEN i.import_id IS NOT :import THEN 'changed'
-    END, s.ended_reason IS 'not_listed', b.at, b.last_revocation, {OPEN}, b.columns, c.before
+    END, s.ended_reason IS 'not_listed', b.at, {OPEN}, b.columns, c.before
     FROM import_changes AS c LEFT JOIN import_batches AS b ON b.id = c.batch
     LEFT JOIN sessions AS s ON s.number = c.number LEFT JOIN imported AS i ON i.number = c.number
     WHERE c.import_id = :import AND c.number > :after AND NOT {_IS_REGISTERED} ORDER BY c.number LIMIT :limit
@@ -93,18 +93,16 @@ class ImportUndoReader(Reader):
 def _before(row: Sequence[Any], blobs: dict[str, set[str]]) -> Before:
     from authctl.store.protocol.import_undo import Before
 
-    number, session_id, kept, is_inferred, at, last_revocation, open_revocation, columns, before = row
+    number, session_id, kept, is_inferred, at, open_revocation, columns, before = row
     if kept is not None:
-        return Before(number, session_id, kept, bool(is_inferred), 0, 0, False, {}, {}, [])
+        return Before(number, session_id, kept, bool(is_inferred), 0, False, {}, {}, [])
     names, values = json.loads(columns), json.loads(before)
     session, imported, *rows = (
         _by_column(names[table], one, blobs[table])
         for table, one in (("sessions", values[0]), ("imported", values[1]), *(("imported_rows", x) for x in values[2]))
     )
     is_unrevoked = session["revocation_id"] == open_revocation
-    return Before(
-        number, session_id, None, bool(is_inferred), at, last_revocation, is_unrevoked, session, imported, rows
-    )
+    return Before(number, session_id, None, bool(is_inferred), at, is_unrevoked, session, imported, rows)
 
 
 def _by_column(names: Iterable[str], values: Iterable[Any], blobs: set[str]) -> dict[str, Any]:
