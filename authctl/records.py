@@ -1,7 +1,6 @@
 """Values to records: what a JSON reader sees, field by field in the documented order; blank is null."""
 
 import json
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from authctl.errors import TokenInvalid
@@ -15,15 +14,12 @@ if TYPE_CHECKING:
     from authctl.registry.cleanup import CleanupOutcome
     from authctl.registry.continuity import ContinuityState
     from authctl.registry.doctor import Finding
-    from authctl.registry.imports.file import ImportOutcome
-    from authctl.registry.imports.reading import NamedRow
     from authctl.registry.keys import KeyUse, RetireOutcome
     from authctl.registry.login_cache import ClearOutcome, Remembered
     from authctl.registry.revocations import RevokeOutcome
     from authctl.registry.sessions import EndOutcome
     from authctl.registry.tokens.issue import Issued
     from authctl.registry.users import UserOutcome, UserSessions
-    from authctl.shipped_mappings import ShippedMapping
 
 Record = dict[str, Any]
 
@@ -349,50 +345,3 @@ def cleanup(outcome: "CleanupOutcome") -> Record:
         "retention": outcome.retention,
         "dry_run": outcome.dry_run,
     }
-
-
-def imported(outcome: "ImportOutcome") -> Record:
-    """What an import read and registered."""
-    return {
-        **asdict(outcome.rows),
-        "registered": outcome.registered,
-        "updated": outcome.updated,
-        "unchanged": outcome.unchanged,
-        "used_after_end": outcome.used_after_end,
-        "returned": outcome.returned,
-        "adopted": outcome.adopted,
-        "not_listed": outcome.not_listed,
-        "import_id": outcome.import_id,
-        "source": outcome.source,
-        "dry_run": outcome.dry_run,
-        "not_listed_sessions": [session(s) for s in outcome.not_listed_sessions],
-        "rejections": [{**_file_row(one), "reason": one.reason} for one in outcome.rejected_rows],
-        "moved": [{**_file_row(one), "reason": one.reason} for one in outcome.moved_rows],
-        "remarks": [{"remark": r.remark, "count": r.total, "rows": [*map(_file_row, r.rows)]} for r in outcome.remarks],
-    }
-
-
-def mapping(mapping_: "ShippedMapping") -> Record:
-    """A shipped mapping."""
-    return {
-        "name": mapping_.name,
-        "system": mapping_.system,
-        "rows": mapping_.rows,
-        "complete": mapping_.complete,
-        "title": mapping_.title,
-    }
-
-
-def shown_mapping(mapping_: "ShippedMapping") -> Record:
-    """A shipped mapping with the head of its file, and its text."""
-    head = mapping_.head
-    described = {word: head[word] for word in ("Export", "Result", "Cannot know", "Reference")}
-    return {
-        **mapping(mapping_),
-        **{word.lower().replace(" ", "_"): text for word, text in described.items()},
-        "text": mapping_.text,
-    }
-
-
-def _file_row(row: "NamedRow") -> Record:
-    return {"line": row.line, "row": row.row, "file": row.file}

@@ -95,6 +95,12 @@ DIFFERENCES = _shape(
     "name change shortened lengthened ended unmet_conditions fields",
 )
 
+IMPORTS = _shape(
+    "id at finished_at actor source file files rows keys taken_at complete users registered updated unchanged used_after_end"
+    " returned adopted not_listed undone_at undone_by note undoable obstacle undo",
+    "id at source file rows registered updated not_listed undone_at undoable",
+    "no import is recorded",
+)
 MAPPINGS = _shape("name system rows complete title", "name system rows complete title")
 
 _IDS = ("id", "seq", "name", "username")  # decision 25

@@ -51,6 +51,15 @@ def with_old_sessions(bench: Bench) -> None:
         registry.imports.run(rows(OLD, LONG_AGO), MAP)
 
 
+def with_two_imports(bench: Bench) -> None:
+    """Import six sessions, and then other rows of three of them with three more."""
+    now = int(datetime.now(UTC).timestamp()) * SECOND
+    with Registry.open(bench.home, registry=bench.home / "registry.db") as registry:
+        registry.imports.run(rows(OLD, now - 3600 * SECOND), MAP)
+        users = [*OLD[:4], *(f"new-{number}" for number in range(4))]
+        registry.imports.run(rows(users, now - 60 * SECOND), MAP)
+
+
 def with_an_old_registry(bench: Bench) -> None:
     """Put a backup in the place of the registry, as nobody should."""
     shutil.copy(bench.place / "backup.db", bench.home / "registry.db")
@@ -118,6 +127,15 @@ DEEDS = {
         batch=2,
         completes=True,
     ),
+    "undo an import": Deed(
+        ("imports", "undo", "2", "--note", "wrong mapping", "--yes", "-q", "-o", "ndjson"),
+        '"removed": 4, "restored": 4',
+        again=(0, 4),
+        prepare=with_two_imports,
+        prelude=("import authctl.registry.imports.undo as undo; undo._FIRST_BATCH = undo._LARGEST_BATCH = 2"),
+        batch=2,
+        completes=True,
+    ),
     "cleanup": Deed(
         ("cleanup", "--batch-size", "2"), "removed 6 sessions", prepare=with_old_sessions, batch=2, completes=True
     ),
@@ -159,6 +177,7 @@ DEEDS = {
 FILES = {
     "init": ("new/registry.db", "new/.registry.db.", "new/keys.json", "new/profiles.yaml", "new/audit.head"),
     "import": ("home/registry.db-wal", "home/audit.head"),
+    "undo an import": ("home/registry.db-wal", "home/audit.head"),
     "cleanup": ("home/registry.db-wal", "home/audit.head"),
     "cleanup with an archive": ("home/registry.db-wal", "home/audit.head", "first.gz"),
     "backup": ("home/registry.db", ".copy.db.", "copy.db"),
@@ -248,7 +267,17 @@ def test_a_kill_at_any_call_leaves_all_or_nothing(bench: Bench, known: Callable[
 @pytest.mark.parametrize("error", ERRORS)
 @pytest.mark.parametrize(
     "name",
-    ["revoke a user", "issue", "rotate a key", "import", "cleanup", "cleanup with an archive", "backup", "restore"],
+    [
+        "revoke a user",
+        "issue",
+        "rotate a key",
+        "import",
+        "undo an import",
+        "cleanup",
+        "cleanup with an archive",
+        "backup",
+        "restore",
+    ],
 )
 def test_an_error_at_any_call_is_said_and_leaves_all_or_nothing(
     bench: Bench, known: Callable[[str], Undisturbed], name: str, error: str

@@ -21,6 +21,7 @@ EMPTY = {
     ("users", "list", "--disabled"): "no user is listed",
     ("continuity", "status"): "no continuity event is running",
     ("cache", "list"): "no login is remembered",
+    ("imports", "list"): "no import is recorded",
 }
 
 
@@ -49,9 +50,14 @@ def test_every_empty_list_says_so(installed: Authctl, command: tuple[str, ...], 
 
 
 def test_no_command_that_lists_was_forgotten():
-    """What can be empty is above; keys and profiles never are."""
+    """What can be empty is above; keys, profiles and shipped mappings never are."""
     lists = {path for path in every_command() if path[-1] in ("list", "status", "diff")}
-    assert lists - {path[:2] for path in EMPTY} == {("keys", "list"), ("profiles", "list"), ("profiles", "diff")}
+    assert lists - {path[:2] for path in EMPTY} == {
+        ("keys", "list"),
+        ("profiles", "list"),
+        ("profiles", "diff"),
+        ("mappings", "list"),
+    }
 
 
 def test_a_list_that_has_something_says_nothing(signed_in: Authctl):

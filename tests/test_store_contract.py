@@ -718,6 +718,67 @@ def test_imported_sessions(store: Store):
     assert issued.number > third.session.number
 
 
+def imported(store: Store, *keys: bytes) -> int:
+    """An import that registers a session for each key; its number."""
+    with store.change() as tx:
+        import_id = tx.add_import(NOW, "bob", "Hub", {"rows": len(keys)})
+        assert tx.open_batch(import_id, NOW)
+        tx.add_imported([Imported(key, new(key.decode(), NOW), {}, None) for key in keys])
+        tx.close_batch()
+        tx.finish_import(import_id, NOW + 1, {"registered": len(keys)})
+    return import_id
+
+
+def test_the_journal_of_an_import(store: Store):
+    """What it registered and changed, until it is removed and restored; numbers, bytes and texts as they were."""
+    first = imported(store, b"a", b"b")
+    with store.change() as tx:
+        known = {one.key: one.session for one in tx.imported([b"a", b"b"], [], NOW)}
+        second = tx.add_import(NOW, "bob", "hub", {})
+        assert tx.open_batch(second, NOW)
+        changed = new("a", NOW + 1, device='"\x1b')
+        tx.update_imported([(known[b"a"].number, Imported(b"a\xff", changed, {"device": 3}, None))])
+        tx.close_batch()
+        tx.add_complete_listings("hub", [], NOW, second)
+    with store.view() as view:
+        assert [one.id for one in view.recorded_imports()] == [second, first]
+        assert (view.latest_import("HUB"), view.latest_import(None)) == (second, None)
+        assert (view.recorded_import(first).finished_at, view.recorded_import(9)) == (NOW + 1, None)
+        until, sessions, missing = view.registered_by(first, 0, 9)
+        assert [(one.id, one.kept) for one in sessions] == [(known[b"a"].id, "changed"), (known[b"b"].id, None)]
+        assert (until, missing, view.journal_size(first)) == (known[b"b"].number, 0, 2)
+        assert view.registered_by(first, until, 9).until is None
+        (before,) = view.changed_by(second, 0, 9)
+        assert (before.kept, before.session["device"], before.imported["key"]) == (None, known[b"a"].device, b"a")
+    with store.change() as tx:
+        tx.begin_undo(second, NOW + 2, "eve", "wrong mapping")
+        assert not tx.open_batch(second, NOW + 2)
+        tx.restore_before(second, before.number, [before], NOW + 2)
+        tx.record_undo(second, {"restored": 1}, NOW + 3)
+        assert (tx.changed_by(second, 0, 9), tx.complete_listings("hub")) == ([], [])
+        (again,) = tx.imported([b"a"], [], NOW)
+        assert again.session == known[b"a"]
+        assert tx.latest_import("hub") == first
+        tx.begin_undo(first, NOW + 4, "eve", "wrong mapping")
+        tx.remove_registered(first, until, [one.number for one in sessions])
+        assert tx.registered_by(first, 0, 9).until is None
+        assert (tx.imported([b"a", b"b"], [], NOW), tx.imported_finals([b"a", b"b"], None)) == ([], {})
+
+
+def test_journals_are_dropped_in_steps(store: Store):
+    """Those of taken-back and old imports; then the import can be removed."""
+    old, late = imported(store, b"a"), imported(store, b"b")
+    with store.change() as tx:
+        assert tx.drop_journals(NOW, 1) == 0
+        tx.begin_undo(late, NOW, "eve", "wrong mapping")
+        tx.record_undo(late, {}, NOW)
+        assert [tx.drop_journals(NOW, 1) for _ in range(3)] == [1, 1, 0]
+        assert tx.remove_imports(NOW + 1) == 1
+        assert [tx.drop_journals(NOW + 1, 1) for _ in range(3)] == [1, 1, 0]
+        assert [one.id for one in tx.recorded_imports()] == [old]
+        assert tx.remove_imports(NOW + 1) == 1
+
+
 instants = st.integers(0, 20).map(lambda n: NOW + n * DAY)
 life = st.fixed_dictionaries(
     {

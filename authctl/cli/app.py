@@ -19,6 +19,7 @@ COMMANDS = {
     "init": "setup",
     "demo": "demo",
     "sessions": "sessions",
+    "imports": "imports",
     "mappings": "mappings",
     "revoke": "revoke",
     "tokens": "tokens",

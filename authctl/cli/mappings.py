@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from authctl import records, render, shipped_mappings
+from authctl import import_records, render, shipped_mappings
 from authctl.cli.context import start
 from authctl.cli.options import Output, Quiet
 from authctl.render import Format
@@ -21,7 +21,7 @@ def list_(ctx: typer.Context, output: Output = None, quiet: Quiet = False) -> No
     """List the shipped mappings, with the kind of the rows and whether an export can be complete."""
     cli = start(ctx, output, quiet)
     found = map(shipped_mappings.read, shipped_mappings.names())
-    cli.show_many(map(records.mapping, found), render.MAPPINGS)
+    cli.show_many(map(import_records.mapping, found), render.MAPPINGS)
 
 
 @app.command()
@@ -39,4 +39,4 @@ def show(
     if cli.form_or_table is Format.TABLE:
         cli.show_line(mapping.text.removesuffix("\n"))
     else:
-        cli.show(records.shown_mapping(mapping))
+        cli.show(import_records.shown_mapping(mapping))

@@ -55,6 +55,16 @@ def confirm_not_listed(cli: Cli, preview: "Preview", yes: bool) -> None:
     _agreed(cli, preview, "end", "active session", "the listing does not have them. End them? [y/N]", "y", yes)
 
 
+def confirm_undo(cli: Cli, import_id: int, max_affected: int | None, yes: bool) -> "Bound | None":
+    """Show the sessions that taking an import back would remove and restore, and ask; the bound of what was agreed to. Raises Refused."""
+    if yes and cli.quiet:
+        return None
+    undo = cli.registry.imports.preview_undo(import_id, max_affected=max_affected)
+    if undo.preview.summary.total:
+        print_message(f"this would remove {counted(undo.removed, 'session')} and restore {undo.restored:,}")
+    return _agreed(cli, undo.preview, "take back", "session", f"undo import {import_id}? [y/N]", "y", yes)
+
+
 def show_profiles(cli: Cli, wanted: "ProfileSet") -> None:
     """Show what applying profiles would change and whom it would end, without a question."""
     if cli.quiet:

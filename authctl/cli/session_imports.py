@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from authctl import records
+from authctl import import_records
 from authctl.cli.context import Cli, counted, start
 from authctl.cli.options import LARGEST, Actor, DryRun, Output, Quiet, Yes, user_names
 from authctl.errors import InvalidInput, NotFound
@@ -189,7 +189,7 @@ def _warn_of_rows(cli: Cli, outcome: "ImportOutcome", fields: "Mapping", mapping
 def _show(cli: Cli, outcome: "ImportOutcome") -> None:
     done = "dry run, nothing was changed: would be" if outcome.dry_run else "done:"
     told = f"{counted(outcome.registered, 'session')} registered, {outcome.updated:,} updated, {outcome.unchanged:,} unchanged"
-    record = records.imported(outcome)
+    record = import_records.imported(outcome)
     if cli.form in (None, Format.TABLE):
         del record["rejections"], record["moved"], record["remarks"], record["not_listed_sessions"]
     if outcome.dry_run and outcome.ends and outcome.ends.summary.total and not cli.quiet:

@@ -33,6 +33,7 @@ ACTIONS = tuple(
             "clock.accept",
             "continuity.end",
             "continuity.start",
+            "import.undo",
             "key.retire",
             "key.rotate",
             "profile.apply",

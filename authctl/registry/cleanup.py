@@ -1,4 +1,4 @@
-"""Cleanup: remove the sessions whose retention is over. Nothing else removes a session.
+"""Cleanup: remove the sessions whose retention is over. Only one other command removes sessions: `imports undo`.
 
 See docs/glossary.md#retention.
 """
@@ -17,6 +17,7 @@ from authctl.model import SessionFilter
 from authctl.registry.batches import PAUSE_SECONDS, BatchSize, Progress, no_progress
 from authctl.registry.clock import check_clock
 from authctl.registry.installation import Installation
+from authctl.registry.journals import UNDOABLE_FOR, drop_journals
 from authctl.registry.unit_of_work import UnitOfWork, actor_name
 from authctl.store.protocol.cleanup import Archive, Removable
 from authctl.store.protocol.pages import Cursor
@@ -152,7 +153,11 @@ class _Removal:
         for step in _UPKEEP:
             while self._is_more_upkeep(step):
                 sleep(PAUSE_SECONDS)
+        with self.installation.snapshot() as (_, now):
+            journals_before = now - UNDOABLE_FOR
+        drop_journals(self.installation, self.actor, journals_before)
         with self.installation.change(self.actor) as unit:
+            unit.tx.remove_imports(self._allowed_cutoff(unit))
             unit.tx.remove_unnamed_revocations()
             unit.tx.remove_continuity(self._allowed_cutoff(unit))
             unit.tx.remove_complete_listings(self._allowed_cutoff(unit))

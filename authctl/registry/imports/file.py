@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import closing
 from itertools import chain
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
@@ -13,14 +13,17 @@ from authctl.import_mappings import Listing, Mapping
 from authctl.instants import DAY
 from authctl.registry.batches import Progress, no_progress
 from authctl.registry.imports.complete import Claim, Complete
+from authctl.registry.imports.history import PastImport, past_import, past_imports
 from authctl.registry.imports.reading import MOST_NAMED, NamedRow, Reading, RemarkOutcome, RowCounts
 from authctl.registry.imports.register import ImportSource, Registration
+from authctl.registry.imports.undo import Undo, UndoOutcome, UndoPreview
 from authctl.registry.installation import Installation
 from authctl.registry.unit_of_work import actor_name
 from authctl.visible_text import visible
 
 if TYPE_CHECKING:
     from authctl.model import Session
+    from authctl.registry.bounds import Bound
     from authctl.registry.previews import Preview
     from authctl.store.protocol import Staging
 
@@ -130,6 +133,43 @@ class Imports:
             if reading.is_used or claim is not None:
                 registration.look() if dry_run else registration.run()
             return _outcome(reading, registration, source, dry_run=dry_run)
+
+    def list(self) -> Sequence[PastImport]:
+        """All imports that are recorded, the latest first, each with the reason if it cannot be undone."""
+        with self._installation.snapshot() as (view, now):
+            return past_imports(view, now)
+
+    def show(self, import_id: int) -> PastImport:
+        """One import that is recorded. Raises NotFound."""
+        with self._installation.snapshot() as (view, now):
+            return past_import(view, import_id, now)
+
+    def undo(
+        self,
+        import_id: int,
+        *,
+        note: str | None,
+        actor: str | None = None,
+        dry_run: bool = False,
+        max_affected: int | None = None,
+        bound: Bound | None = None,
+        progress: Progress = no_progress,
+    ) -> UndoOutcome:
+        """Take an import back: remove the sessions that it alone registered, and restore those that it changed.
+
+        What was revoked, ended or changed since stays as it is, and is counted by reason. Only the latest import of a source, or
+        without one, can be undone, within 30 days. In batches: run it again to complete one that was interrupted. `bound` is that
+        of a preview. Raises Refused otherwise, without a note, or where more sessions than `max_affected`, or a session that the bound
+        does not allow, would be removed or restored; NotFound for an unknown import.
+        """
+        undo = Undo(self._installation, import_id, actor)
+        if dry_run:
+            return undo.look(None if note is None else names.note(note), max_affected)
+        return undo.run(names.note(note), bound, max_affected, progress)
+
+    def preview_undo(self, import_id: int, *, max_affected: int | None = None) -> UndoPreview:
+        """The sessions that `undo` would remove and restore, with the bound for it. Raises as `undo` with `dry_run`."""
+        return Undo(self._installation, import_id, None).preview(max_affected)
 
     def _begin(
         self, mapping: Mapping, staging: Staging, profile: str | None, taken_at: int | None

@@ -71,7 +71,7 @@ class Merger:
 
     def _without_same_rows(self, view: View, batch: Sequence[StagedKey]) -> list[StagedKey]:
         """The keys whose sessions were not made of the same rows. The others are planned as unchanged."""
-        # decision 150
+        # decision 154
         same = {one.key: one for one in view.made_of_same_rows(batch, self._source)}
         for staged in batch if same else ():
             if staged.key in same:

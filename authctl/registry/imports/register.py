@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from itertools import groupby
 from time import sleep
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from authctl.errors import Refused
 from authctl.names import fold
 from authctl.registry.batches import PAUSE_SECONDS, Progress
 from authctl.registry.imports.changes import Plan
 from authctl.registry.imports.known_sessions import NOT_LISTED
 from authctl.registry.imports.past_revocations import PastRevocations, past_revocations
 from authctl.registry.imports.plan import Merger
-from authctl.registry.unit_of_work import MOST_LISTED
+from authctl.registry.journals import UNDOABLE_FOR, drop_journals
+from authctl.registry.unit_of_work import MOST_LISTED, UnitOfWork
 
 if TYPE_CHECKING:
     from authctl.model import Session
@@ -25,6 +28,8 @@ if TYPE_CHECKING:
     from authctl.store.protocol.imports import StagedKey
 
 _KEYS_PER_BATCH = 1_000
+_NAMED = ("sessions", "username_keys")
+"""What only the audit event of an import has."""
 
 
 class Done:
@@ -114,7 +119,9 @@ class Registration:
         with self._installation.change(self._actor) as unit:
             begun = {**self._detail, **listing, "keys": total}
             self.import_id = unit.tx.add_import(unit.now, unit.actor, self._source, begun)
+            journals_before = unit.now - UNDOABLE_FOR
             unit.record("session.import", subject=str(self.import_id), detail={**begun, "stage": "begun"})
+        drop_journals(self._installation, self._actor, journals_before)
         for batch in _batches(self._staging):
             self.done.add(self._register(batch))
             keys += len(batch)
@@ -122,7 +129,8 @@ class Registration:
         ended = self._end_not_listed() if self._complete else {}
         with self._installation.change(self._actor) as unit:
             detail = {**self._detail, **listing, **self.done.counts, **ended}
-            unit.tx.finish_import(self.import_id, unit.now, detail)
+            recorded = {name: value for name, value in detail.items() if name not in _NAMED}
+            unit.tx.finish_import(self.import_id, unit.now, {**recorded, "keys": total})
             unit.record("session.import", subject=str(self.import_id), detail={**detail, "stage": "done"})
 
     def _plans(self) -> Iterator[Plan]:
@@ -135,14 +143,26 @@ class Registration:
 
     def _register(self, batch: Sequence[StagedKey]) -> Plan:
         """Plan a batch and write it, and let others write afterwards."""
-        with self._installation.change(self._actor) as unit:
+        with self._change() as unit:
             plan = self._plan(unit.tx, batch, unit.now)
             if self._source is not None:
                 unit.tx.adopt_sessions(plan.adopted, self._source)
                 unit.tx.adopt_finals(plan.adopted_finals, self._source)
             _write(unit.tx, plan)
+            if self._source is None:
+                unit.tx.record_met(plan.met)
         sleep(PAUSE_SECONDS)
         return plan
+
+    @contextmanager
+    def _change(self) -> Iterator[UnitOfWork]:
+        """A change that is journaled. Raises Refused where the import is being taken back."""
+        assert self.import_id is not None
+        with self._installation.change(self._actor) as unit:
+            if not unit.tx.open_batch(self.import_id, unit.now):
+                raise Refused(f"import {self.import_id} was taken back before it was complete")
+            yield unit
+            unit.tx.close_batch()
 
     def _plan(self, view: View, batch: Sequence[StagedKey], now: int) -> Plan:
         # decision 115
@@ -156,12 +176,13 @@ class Registration:
         assert self.import_id is not None
         users: Counter[str] = Counter()
         sessions: list[Session] = []
-        with self._installation.change(self._actor) as unit:
+        with self._change() as unit:
             unit.tx.add_complete_listings(complete.source, complete.user_keys, complete.taken_at, self.import_id)
             unit.tx.end_earlier(complete.source, complete.user_keys, complete.taken_at)
         for numbers in complete.batches():
-            with self._installation.change(self._actor) as unit:
+            with self._change() as unit:
                 missing = complete.still_missing(unit.tx, numbers, unit.now)
+                unit.tx.keep_before(missing)
                 unit.tx.end_sessions(missing, complete.taken_at, NOT_LISTED)
                 if len(sessions) < MOST_LISTED:
                     sessions += unit.tx.sessions_by_number(missing[: MOST_LISTED - len(sessions)], unit.now)

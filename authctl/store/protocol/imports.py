@@ -156,7 +156,7 @@ class ImportsView(Protocol):
 
 
 class ImportsChange(Protocol):
-    """Writing imported sessions."""
+    """Writing imported sessions. Within a batch of `ImportJournalChange`, each method journals what it changes."""
 
     def add_imported(self, sessions: Sequence[Imported]) -> None:
         """Register imported sessions."""
@@ -169,12 +169,6 @@ class ImportsChange(Protocol):
 
     def adopt_finals(self, keys: Iterable[bytes], source: str) -> None:
         """Give a source to the finals of those keys that have none."""
-
-    def add_import(self, at: int, actor: str, source: str | None, detail: dict[str, Any]) -> int:
-        """Add an import that begins; its number."""
-
-    def finish_import(self, import_id: int | None, at: int, detail: dict[str, Any]) -> None:
-        """Record the end of an import."""
 
     def add_complete_listings(self, source: str, user_keys: Sequence[str], taken_at: int, import_id: int) -> None:
         """Add a complete listing of a source, of all users or of some."""

@@ -57,3 +57,6 @@ class ProfilesChange(Protocol):
         neither does a deadline that was imported with its session. A requested lifetime gets no longer than it was asked for.
         An access token's end only gets earlier, because the token may have expired.
         """
+
+    def recompute_deadlines_of(self, numbers: Sequence[int], profiles: ProfileSet, now: int) -> None:
+        """The same for some sessions by their numbers."""

@@ -12,6 +12,8 @@ from authctl.store.protocol.backups import BackupsChange
 from authctl.store.protocol.cleanup import CleanupChange, CleanupView
 from authctl.store.protocol.continuity import ContinuityChange, ContinuityView
 from authctl.store.protocol.counts import CountsView
+from authctl.store.protocol.import_journal import ImportJournalChange, ImportJournalView
+from authctl.store.protocol.import_undo import ImportUndoChange, ImportUndoView
 from authctl.store.protocol.imports import ImportsChange, ImportsView
 from authctl.store.protocol.keys import KeysChange, KeysView
 from authctl.store.protocol.logins import LoginsChange, LoginsView
@@ -47,6 +49,8 @@ class View(
     AuditView,
     LoginsView,
     ImportsView,
+    ImportJournalView,
+    ImportUndoView,
     CleanupView,
     Protocol,
 ):
@@ -66,6 +70,8 @@ class Change(
     LoginsChange,
     WipesChange,
     ImportsChange,
+    ImportJournalChange,
+    ImportUndoChange,
     CleanupChange,
     BackupsChange,
     Protocol,

@@ -26,13 +26,13 @@ _ABOUT_SESSION = (
     f"(subject {_SESSIONS} OR action = 'session.revoke'"
     f" AND (subject IN ({_COVERING.format(index='')} s.id {_SESSIONS})"
     f" OR {_NAMES_ONE.format(field='sessions', name='session')})"
-    " OR action IN ('user.disable', 'user.password', 'key.retire')"
+    " OR action IN ('user.disable', 'user.password', 'key.retire', 'session.import', 'import.undo')"
     f" AND {_NAMES_ONE.format(field='sessions', name='session')})"
 )
 _ABOUT_USER = (
     f"(json_extract(detail, '$.username_key') {_USERS} OR action = 'session.revoke'"
     f" AND subject IN ({_COVERING.format(index='INDEXED BY sessions_by_user')} s.username_key {_USERS})"
-    " OR action IN ('session.revoke', 'key.retire')"
+    " OR action IN ('session.revoke', 'key.retire', 'session.import', 'import.undo')"
     f" AND {_NAMES_ONE.format(field='username_keys', name='username')})"
 )
 _EVENT_TEXT = (

@@ -5,6 +5,7 @@ from authctl.store.sqlite.audit import AuditWriter
 from authctl.store.sqlite.cleanup import CleanupWriter
 from authctl.store.sqlite.continuity import ContinuityWriter
 from authctl.store.sqlite.facts import FactsWriter
+from authctl.store.sqlite.import_undo import ImportUndoWriter
 from authctl.store.sqlite.imports import ImportsWriter
 from authctl.store.sqlite.keys import KeysWriter
 from authctl.store.sqlite.logins import LoginsWriter
@@ -40,6 +41,7 @@ class SqliteChange(
     LoginsWriter,
     WipesWriter,
     ImportsWriter,
+    ImportUndoWriter,
     CleanupWriter,
     BackupsWriter,
 ):

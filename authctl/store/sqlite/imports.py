@@ -13,7 +13,8 @@ from authctl.names import fold
 from authctl.store.sql import rows
 from authctl.store.sql.tables import ANY_CREATION
 from authctl.store.sqlite.dialect import EACH_NUMBER, SQLITE, TABLES, UNREVOKED
-from authctl.store.sqlite.reader import Reader, Writer
+from authctl.store.sqlite.import_journal import ImportJournalWriter
+from authctl.store.sqlite.reader import Reader
 
 if TYPE_CHECKING:
     from authctl.model import Session
@@ -179,7 +180,7 @@ def _values(new: Imported) -> tuple[Any, ...]:
     return (new.key, said_at, new.key_without_user, new.profile_named, is_exact, *facts[1:], new.rows_digest)
 
 
-class ImportsWriter(Writer):
+class ImportsWriter(ImportJournalWriter):
     """`ImportsChange` over SQLite. Many rows are inserted by `executemany` (decision 98)."""
 
     def add_imported(self, sessions: Sequence[Imported]) -> None:
@@ -195,9 +196,10 @@ class ImportsWriter(Writer):
             ((number, *rows.columns(new.session).values(), new.revocation_id) for number, new in numbered),
         )
         self.connection.executemany(
-            f"INSERT INTO imported (number, {_WRITTEN}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            ((number, *_values(new)) for number, new in numbered),
+            f"INSERT INTO imported (number, {_WRITTEN}, import_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            ((number, *_values(new), self.import_id) for number, new in numbered),
         )
+        self.keep_range(first, numbered[-1][0])
         self._add_rows((number, new.rows) for number, new in numbered if new.rows)
         search_index.catch_up(self.connection)
 
@@ -207,6 +209,7 @@ class ImportsWriter(Writer):
         if not changes:
             return
         numbers = [number for number, _ in changes]
+        self.keep_before(numbers)
         changed = [name for name in rows.columns(changes[0][1].session) if name not in _NEVER_REPLACED]
         # The index keeps no text (decision 92), so the old text has to be removed before it changes.
         search_index.remove_sessions(self.connection, numbers)
@@ -223,7 +226,7 @@ class ImportsWriter(Writer):
             " source_ended_at = ?, source_ended_reason = ?, rows_digest = ? WHERE number = ?",
             ((*values[:3], *values[4:], number) for number, values in ((n, _values(new)) for n, new in changes)),
         )
-        self.replace_rows([(number, new.rows) for number, new in changes if new.rows])
+        self._replace_rows([(number, new.rows) for number, new in changes if new.rows])
         search_index.add_sessions(self.connection, numbers)
 
     def adopt_sessions(self, numbers: Sequence[int], source: str) -> None:
@@ -232,6 +235,7 @@ class ImportsWriter(Writer):
         if not numbers:
             return
         given = {"source": source, "source_key": fold(source), "move": self.move, "numbers": json.dumps(list(numbers))}
+        self.keep_before(numbers)
         search_index.remove_sessions(self.connection, numbers)
         self.write(
             f"UPDATE sessions SET source = :source, source_key = :source_key, moved_in = :move WHERE {EACH_NUMBER}",
@@ -242,6 +246,7 @@ class ImportsWriter(Writer):
     def adopt_finals(self, keys: Iterable[bytes], source: str) -> None:
         for key in keys:
             given = {"key": key, "source_key": fold(source)}
+            self.keep_finals("key = :key", given)
             self.write(
                 "INSERT INTO imported_finals (key, source_key, created_at, at, without_user)"
                 " SELECT key, :source_key, created_at, at, without_user FROM imported_finals"
@@ -250,14 +255,6 @@ class ImportsWriter(Writer):
                 given,
             )
             self.write("DELETE FROM imported_finals WHERE key = :key AND source_key = ''", given)
-
-    def add_import(self, at: int, actor: str, source: str | None, detail: dict[str, Any]) -> int:
-        sql = "INSERT INTO imports (at, actor, source, source_key, detail) VALUES (?, ?, ?, ?, ?) RETURNING id"
-        return self.one_number(sql, (at, actor, source, source and fold(source), json.dumps(detail)))
-
-    def finish_import(self, import_id: int | None, at: int, detail: dict[str, Any]) -> None:
-        sql = "UPDATE imports SET finished_at = ?, detail = ? WHERE id = ?"
-        self.write(sql, (at, json.dumps(detail), import_id))
 
     def add_complete_listings(self, source: str, user_keys: Sequence[str], taken_at: int, import_id: int) -> None:
         self.connection.executemany(
@@ -278,23 +275,38 @@ class ImportsWriter(Writer):
             f"SELECT s.number FROM {_BY_SOURCE} JOIN imported AS i ON i.number = s.number WHERE {_of_source(user_keys)}"
             f" AND {UNREVOKED} AND s.ended_reason = 'not_listed' AND s.ended_at > :taken_at AND {_SEEN_BEFORE}"
         )
-        self.write(
-            f"UPDATE sessions SET ended_at = :taken_at, expires_at = :taken_at, moved_in = :move WHERE number IN ({later})",
-            {**_source_given(source, user_keys), "taken_at": taken_at, "move": self.move},
-        )
+        given = {**_source_given(source, user_keys), "taken_at": taken_at}
+        numbers = [number for (number,) in self.all_rows(later, given)]
+        if numbers:
+            self.keep_before(numbers)
+            self.write(
+                f"UPDATE sessions SET ended_at = :taken_at, expires_at = :taken_at, moved_in = :move WHERE {EACH_NUMBER}",
+                {"numbers": json.dumps(numbers), "taken_at": taken_at, "move": self.move},
+            )
 
     def record_listing(self, listed: Sequence[tuple[int, int]]) -> None:
+        self.keep_listed(listed)
         sql = "UPDATE imported SET listed_at = max(coalesce(listed_at, :at), :at) WHERE number = :number"
         self.connection.executemany(sql, [{"number": number, "at": at} for number, at in listed])
 
     def record_use_after_end(self, uses: Sequence[tuple[int, int]]) -> None:
-        sql = (
-            f"UPDATE sessions SET used_after_end_at = :at, moved_in = {self.move}"
-            " WHERE number = :number AND coalesce(used_after_end_at, :at - 1) < :at"
-        )
-        self.connection.executemany(sql, [{"number": number, "at": at} for number, at in uses])
+        sql = f"SELECT number, used_after_end_at FROM sessions WHERE {EACH_NUMBER}"
+        known = dict(self.all_rows(sql, {"numbers": json.dumps([number for number, _ in uses])}))
+        later = [(number, at) for number, at in uses if (known[number] or at - 1) < at]
+        if later:
+            self.keep_before([number for number, _ in later])
+            sql = f"UPDATE sessions SET used_after_end_at = ?, moved_in = {self.move} WHERE number = ?"
+            self.connection.executemany(sql, [(at, number) for number, at in later])
 
     def replace_rows(self, rows: Sequence[tuple[int, Sequence[StagedRow]]]) -> None:
+        numbers = [number for number, _ in rows]
+        if numbers:
+            self.keep_before(numbers)
+            given = {"numbers": json.dumps(numbers), "move": self.move}
+            self.write(f"UPDATE sessions SET moved_in = :move WHERE {EACH_NUMBER}", given)
+            self._replace_rows(rows)
+
+    def _replace_rows(self, rows: Sequence[tuple[int, Sequence[StagedRow]]]) -> None:
         numbers = json.dumps([number for number, _ in rows])
         self.write(f"DELETE FROM imported_rows WHERE {EACH_NUMBER}", {"numbers": numbers})
         self._add_rows(rows)

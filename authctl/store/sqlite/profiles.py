@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from authctl.names import fold
 from authctl.store.sql import rows
-from authctl.store.sqlite.dialect import OPEN, SQLITE, TABLES, UNREVOKED
+from authctl.store.sqlite.dialect import EACH_NUMBER, OPEN, SQLITE, TABLES, UNREVOKED
 from authctl.store.sqlite.reader import Reader, Writer
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from authctl.model import Profile, ProfileSet
     from authctl.store.protocol.profiles import DeadlineChanges
+    from authctl.store.sql.deadlines import NewDeadlines
 
 _OF_PROFILE = f"{UNREVOKED} AND s.kind IN ('application', 'web') AND s.profile_key = :profile"
 _HELD = f"{TABLES.by_deadline} WHERE {_OF_PROFILE} AND s.expires_at > :since AND s.expires_at <= :now AND s.ended_at IS NULL"
@@ -107,13 +108,25 @@ class ProfilesWriter(Writer):
 
         new = new_deadlines(SQLITE)
         changes = deadline_changes(self, profiles, now)
-        sql = (
-            f"UPDATE {TABLES.by_deadline}"
-            f" SET expires_at = {new.expires_at}, moved_in = iif({new.expires_at} = s.expires_at, s.moved_in, :move),"
-            f" idle_expires_at = {new.idle}, absolute_expires_at = {new.absolute},"
-            f" access_expires_at = {new.access}, use_due_at = {new.use_due} WHERE {new.active}"
-        )
+        sql = f"UPDATE {TABLES.by_deadline} SET {_new_values(new)} WHERE {new.active}"
         for name, parameters in recomputations(profiles, now, self.continuity):
             if name in changes:
                 self.write(sql, {**parameters, "move": self.move})
         return changes
+
+    def recompute_deadlines_of(self, numbers: Sequence[int], profiles: ProfileSet, now: int) -> None:
+        from authctl.store.sql.deadlines import new_deadlines, recomputations
+
+        new = new_deadlines(SQLITE)
+        sql = f"UPDATE sessions AS s SET {_new_values(new)} WHERE s.{EACH_NUMBER} AND {new.active}"
+        for _, parameters in recomputations(profiles, now, self.continuity):
+            self.write(sql, {**parameters, "move": self.move, "numbers": json.dumps(list(numbers))})
+
+
+def _new_values(new: NewDeadlines) -> str:
+    """The assignments of new deadlines to a session."""
+    return (
+        f"expires_at = {new.expires_at}, moved_in = iif({new.expires_at} = s.expires_at, s.moved_in, :move),"
+        f" idle_expires_at = {new.idle}, absolute_expires_at = {new.absolute},"
+        f" access_expires_at = {new.access}, use_due_at = {new.use_due}"
+    )

@@ -149,6 +149,12 @@ _FINALS = (
     f"INSERT OR IGNORE INTO imported_ahead (key, at) SELECT key, at FROM {SCHEMA}.imported_ahead",
 )
 _LISTINGS = f"INSERT OR IGNORE INTO complete_listings SELECT * FROM {SCHEMA}.complete_listings"
+_IMPORTS_BEGUN = f"""
+    SELECT max(seq) FROM (
+        SELECT seq FROM main.sqlite_sequence WHERE name = 'imports'
+        UNION ALL SELECT seq FROM {SCHEMA}.sqlite_sequence WHERE name = 'imports'
+    )
+"""
 _ROWS = (
     """
     DELETE FROM imported_rows WHERE number IN (SELECT new FROM taken_sessions)
@@ -208,6 +214,7 @@ def carry_over(connection: sqlite3.Connection, at: int, ended_at: int | None) ->
     _carry_sessions(connection, at, ended_at)
     keys = sum(execute(sql).rowcount for sql in _FINALS)
     execute(_LISTINGS)
+    _go_on_numbering(connection)
     events = execute(_CONTINUITY[0]).rowcount + execute(_CONTINUITY[1], {"at": at}).rowcount
     search_index.catch_up(connection)
     if ended_at is None:
@@ -267,6 +274,15 @@ def _carry_sessions(connection: sqlite3.Connection, at: int, ended_at: int | Non
     connection.execute(_IMPORTED.format(**listed, excluded=_assigned("excluded", columns)), given)
     for sql in _ROWS:
         connection.execute(sql)
+
+
+def _go_on_numbering(connection: sqlite3.Connection) -> None:
+    """Give no later import the number of one of the registry that is replaced: its complete listings carry that number."""
+    # decision 152
+    (latest,) = connection.execute(_IMPORTS_BEGUN).fetchone()
+    if latest is not None:
+        connection.execute("DELETE FROM sqlite_sequence WHERE name = 'imports'")
+        connection.execute("INSERT INTO sqlite_sequence (name, seq) VALUES ('imports', ?)", (latest,))
 
 
 def _columns(connection: sqlite3.Connection, table: str, *, without: Sequence[str]) -> list[str]:

@@ -54,6 +54,8 @@ SOURCES = (
         PRIMARY KEY (source_key, username_key, taken_at)
     ) STRICT, WITHOUT ROWID
     """,
+    # the import that registered a session, or changed it last
+    "ALTER TABLE imported ADD COLUMN import_id INTEGER",
     """
     CREATE TABLE imports (
         id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -63,20 +65,54 @@ SOURCES = (
         source_key TEXT,
         detail TEXT NOT NULL,
         finished_at INTEGER,
+        journal TEXT NOT NULL DEFAULT 'whole' CHECK (journal IN ('whole', 'dropped', 'none')),
+        undo_begun_at INTEGER,
         undone_at INTEGER,
         undone_by TEXT,
         undone_note TEXT,
-        CHECK ((undone_at IS NULL) = (undone_note IS NULL))
+        undo_counts TEXT,
+        CHECK ((undo_begun_at IS NULL) = (undone_note IS NULL)),
+        CHECK ((undo_begun_at IS NULL) = (undone_by IS NULL))
     ) STRICT
     """,
-    # sessions that an import registered, in ranges of numbers, and those that it changed, as they were before
+    # the journal of an import, a row for each of its transactions: the range of numbers that it registered, and what tells later
+    # whether a session was moved or revoked since
+    """
+    CREATE TABLE import_batches (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        import_id INTEGER NOT NULL,
+        at INTEGER NOT NULL,
+        move INTEGER NOT NULL,
+        open_revocation INTEGER NOT NULL,
+        last_revocation INTEGER NOT NULL,
+        first INTEGER,
+        last INTEGER,
+        columns TEXT,
+        listed TEXT
+    ) STRICT
+    """,
+    "CREATE INDEX import_batches_by_range ON import_batches (import_id, last)",
+    # the sessions that it changed, as they were before, with the transaction that changed them last; no transaction where something
+    # else changed them in between
     """
     CREATE TABLE import_changes (
         import_id INTEGER NOT NULL,
-        first INTEGER NOT NULL,
-        last INTEGER NOT NULL,
-        before TEXT,
-        PRIMARY KEY (import_id, first)
+        number INTEGER NOT NULL,
+        batch INTEGER,
+        before TEXT NOT NULL,
+        PRIMARY KEY (import_id, number)
+    ) STRICT, WITHOUT ROWID
+    """,
+    # the finals without a source that it gave one, with the instant of the final of that source before
+    """
+    CREATE TABLE import_finals (
+        import_id INTEGER NOT NULL,
+        key BLOB NOT NULL,
+        created_at INTEGER NOT NULL,
+        at INTEGER NOT NULL,
+        without_user INTEGER NOT NULL,
+        at_of_source INTEGER,
+        PRIMARY KEY (import_id, key, created_at)
     ) STRICT, WITHOUT ROWID
     """,
 )

@@ -10,6 +10,8 @@ from authctl.store.sqlite.cleanup import CleanupReader
 from authctl.store.sqlite.continuity import ContinuityReader
 from authctl.store.sqlite.counts import CountsReader
 from authctl.store.sqlite.facts import FactsReader
+from authctl.store.sqlite.import_journal import ImportJournalReader
+from authctl.store.sqlite.import_undo import ImportUndoReader
 from authctl.store.sqlite.imports import ImportsReader
 from authctl.store.sqlite.keys import KeysReader
 from authctl.store.sqlite.logins import LoginsReader
@@ -52,6 +54,8 @@ class SqliteView(
     AuditReader,
     LoginsReader,
     ImportsReader,
+    ImportJournalReader,
+    ImportUndoReader,
     CleanupReader,
 ):
     """`View` over SQLite: a snapshot."""

@@ -1,0 +1,98 @@
+"""Revocations by criteria and changes of users since an import that apply to sessions as they were before it.
+
+A session that an import had ended, or changed, was not met by them then. As it was before, it would have been: it is not restored.
+
+See docs/glossary.md#revocation-by-criteria.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from authctl.model.continuity import held_until
+from authctl.registry.imports.known_sessions import NOT_LISTED
+from authctl.registry.imports.past_revocations import PastRevocations, Span, past_revocations
+
+if TYPE_CHECKING:
+    from authctl.model import ContinuityEvent, User
+    from authctl.store.protocol import View
+    from authctl.store.protocol.import_undo import Before
+    from authctl.store.protocol.revocations import PastRevocation
+
+_TEXTS = {
+    "username": "username_key",
+    "application": "application_key",
+    "device": "device_key",
+    "platform": "platform_key",
+    "ip": "ip",
+    "source": "source_key",
+    "source_id": "source_id_key",
+}
+"""The texts that criteria are compared with, and their columns."""
+
+
+class DeedsSince:
+    """The deeds since an import, read once for as long as none is added."""
+
+    def __init__(self) -> None:
+        self._past: PastRevocations | None = None
+
+    def bind(self, view: View, sessions: Sequence[Before]) -> set[int]:
+        """The numbers of the sessions that would live again and that a deed since the import applies to."""
+        # decision 153
+        living = [one for one in sessions if _lives(one)]
+        if not living:
+            return set()
+        self._past = past_revocations(view, self._past)
+        users = view.users_among({one.session["username"] for one in living})
+        events = view.continuity_events()
+        return {
+            one.number
+            for one in living
+            if _ended_since(users.get(one.session["username_key"]), one.at) or self._is_revoked(one, events)
+        }
+
+    def _is_revoked(self, before: Before, events: Sequence[ContinuityEvent]) -> bool:
+        """Whether a revocation by criteria since then meets the session."""
+        assert self._past is not None
+        session = _PastSession(before.session, events)
+        span = Span(session.created_at, session.last_used_at)
+        return any(
+            before.session["id"] not in criteria.except_ids and criteria.is_met_by(session)
+            for criteria in self._past.possible(session.texts.items(), before.at, span)
+        )
+
+
+def _lives(before: Before) -> bool:
+    """Whether no decision had ended a session."""
+    return before.is_unrevoked and before.session["ended_reason"] in (None, NOT_LISTED)
+
+
+def _ended_since(user: User | None, at: int) -> bool:
+    """Whether a user is disabled, or was disabled or got a new password since an instant."""
+    if user is None:
+        return False
+    ends = (user.ended_at, user.password_changed_at)
+    return user.disabled_at is not None or any(end is not None and end >= at for end in ends)
+
+
+class _PastSession:
+    """A session as it was; a `LateSession` of `past_revocations`."""
+
+    def __init__(self, row: dict[str, Any], events: Sequence[ContinuityEvent]) -> None:
+        self._events = events
+        self.kind: str = row["kind"]
+        self.created_at: int = row["created_at"]
+        self.last_used_at: int = row["last_used_at"]
+        self.expires_at: int = row["expires_at"]
+        self.texts = {name: row[column] for name, column in _TEXTS.items() if row[column]}
+        self._profile: str = row["profile"]
+
+    def profile_at(self, _revocation: PastRevocation) -> str:
+        """See `LateSession`."""
+        return self._profile
+
+    def lived_at(self, at: int) -> bool:
+        """See `LateSession`."""
+        return held_until(self.expires_at, self._profile, self._events) > at
