@@ -360,8 +360,15 @@ MUTANTS = (
     Mutant(
         "a restore makes users active again who were disabled since",
         CARRIED,
-        "disabled_at = coalesce(excluded.disabled_at, disabled_at)",
-        "disabled_at = disabled_at",
+        "FROM {SCHEMA}.users WHERE TRUE ON CONFLICT",
+        "FROM {SCHEMA}.users WHERE FALSE ON CONFLICT",
+    ),
+    Mutant(
+        "a restore makes users active again who were disabled since, and whom the backup has as enabled",
+        CARRIED,
+        "disabled_at = coalesce(excluded.disabled_at, disabled_at), ended_at = {{ended_at}}, password_changed_at = {{password_changed_at}}",
+        "disabled_at = coalesce(excluded.disabled_at, disabled_at), ended_at = {{ended_at}}, password_changed_at = {{password_changed_at}}"
+        " WHERE excluded.disabled_at IS NULL",
     ),
     Mutant(
         "a restore undoes revocations since the backup",

@@ -511,6 +511,8 @@ class Histories(RuleBasedStateMachine):
             assert found.revoked_at is None, f"nobody revoked {part}"
         if part.revocation or part.end or case.who[0] in self.disabled:
             assert found.status != "active", part
+        elif part.known and not part.known.is_active and max(row.at for row in part.rows) <= part.known.used:
+            assert found.status != "active", f"an older row is no use that makes an expired session active: {part}"
         elif not part.known:
             used = max(row.at for row in part.rows)
             assert (found.status == "active") == (used + self.rules.idle(found.profile) > self.now), part
@@ -917,6 +919,30 @@ class Histories(RuleBasedStateMachine):
             self.revoke_by({"everything": True} if everything else {"application": "Mail"})
             self.put_back(self.copies[-1])
             self.tell_this(mapping, row | {"at": time_of(instant_of_text(row["at"]) - 10 * MINUTE)})
+
+    @precondition(lambda self: len(self.copies) < 2)
+    @rule(data=st.data(), mapping=st.sampled_from(["sid", "user"]))
+    def restore_two_pasts(self, data: st.DataObject, mapping: str) -> None:
+        """A session is told, and more of it after a backup; this backup is restored, and then one that has all of it."""
+        row = self.row(data, mapping) | {"at": time_of(self.now - 2 * HOUR)}
+        self.tell_this(mapping, row)
+        if self.listed:
+            self.back_up()
+            self.tell_this(mapping, *(row | {"at": time_of(self.now - back)} for back in (3 * HOUR, HOUR)))
+            self.back_up()
+            for copy in self.copies[-2:]:
+                self.put_back(copy)
+
+    @precondition(lambda self: len(self.copies) < 3)
+    @rule(user=st.sampled_from(USERS))
+    def disable_since_a_backup(self, user: str) -> None:
+        """A user whom the backup has as enabled is disabled, and the backup is restored."""
+        self.issue(user, "Mail", "A-1", None)
+        self.administer(user, "password")
+        if self.listed:
+            self.back_up()
+            self.administer(user, "disable")
+            self.put_back(self.copies[-1])
 
     @rule(
         data=st.data(),
