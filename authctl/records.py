@@ -1,7 +1,6 @@
 """Values to records: what a JSON reader sees, field by field in the documented order; blank is null."""
 
 import json
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from authctl.errors import TokenInvalid
@@ -275,7 +274,7 @@ def restoration(outcome: "RestoreOutcome") -> Record:
         "note": outcome.note,
         "known": outcome.known,
         "ended": outcome.ended,
-        "living": outcome.living,
+        "active_before": outcome.active_before,
         "backup_seq": outcome.backup_seq,
         "backup_at": instant(outcome.backup_at),
         "carried_from": outcome.carried_from and outcome.carried_from._asdict(),
@@ -353,6 +352,8 @@ def cleanup(outcome: "CleanupOutcome") -> Record:
 
 def imported(outcome: "ImportOutcome") -> Record:
     """What an import read and registered."""
+    from dataclasses import asdict
+
     return {
         **asdict(outcome.rows),
         "registered": outcome.registered,
