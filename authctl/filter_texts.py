@@ -5,12 +5,15 @@ a date, a time, or a length of time such as `7d`, which is counted from the pres
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from authctl.errors import InvalidInput
 from authctl.instants import parse_duration, parse_when
-from authctl.model import EventFilter, Kind, SessionFilter, texts_of
+from authctl.model import Kind, SessionFilter, texts_of
 from authctl.names import quoted
+
+if TYPE_CHECKING:
+    from authctl.model import EventFilter
 
 FilterTexts = Mapping[str, str | Sequence[str] | None]
 """Texts by the name of their criterion; several texts as a sequence, and None or an empty sequence for a criterion that is not given."""
@@ -78,8 +81,10 @@ def read_session_filter(texts: FilterTexts, now: int, **others: Any) -> SessionF
     return SessionFilter(**_criteria(texts, SESSION_TEXTS, SESSION_LISTS, now), **others)
 
 
-def read_event_filter(texts: FilterTexts, now: int) -> EventFilter:
+def read_event_filter(texts: FilterTexts, now: int) -> "EventFilter":
     """The filter of audit events that some texts describe. Raises InvalidInput as `read_session_filter`."""
+    from authctl.model import EventFilter
+
     return EventFilter(**_criteria(texts, EVENT_TEXTS, EVENT_LISTS, now))
 
 

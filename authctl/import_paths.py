@@ -58,7 +58,7 @@ class Stop(NamedTuple):
 Stops = tuple[Stop, ...]
 
 
-class PlacedRow(NamedTuple):
+class DocumentRow(NamedTuple):
     """A row within a document, with the way to it."""
 
     value: Any
@@ -67,8 +67,8 @@ class PlacedRow(NamedTuple):
     """The whole document, where the mapping needs it."""
 
 
-Find = Callable[[dict[str, Any], PlacedRow | None], Any]
-"""Finds the value at a path of a row, which may stand at a place; None where there is none."""
+Find = Callable[[dict[str, Any], DocumentRow | None], Any]
+"""Finds the value at a path of a row, which may stand within a document; None where there is none."""
 
 
 class Path:
@@ -104,11 +104,11 @@ class Path:
         return max([self.outs, *(step.inner.most_outs for step in self.steps if step.inner is not None)])
 
     @property
-    def asks_for_place(self) -> bool:
+    def needs_position(self) -> bool:
         """Whether it asks where the row stands, which only rows within a document can tell."""
         return bool(self.most_outs or self.is_key or any(s.inner is not None and s.inner.is_key for s in self.steps))
 
-    def at(self, row: Any, place: PlacedRow | None = None, blank: Container[str] = ()) -> Any:
+    def at(self, row: Any, document_row: DocumentRow | None = None, blank: Container[str] = ()) -> Any:
         """The value at this path of a row; None where there is none. A field of the row whose name is the whole path comes first."""
         if isinstance(row, dict):
             if self.text in row:
@@ -116,18 +116,18 @@ class Path:
             if self.is_plain:
                 return None
         if not self.outs and not self.is_key:
-            return self._from(row, row, place, blank)
-        stops = place.stops if place is not None else None
+            return self._from(row, row, document_row, blank)
+        stops = document_row.stops if document_row is not None else None
         for _ in range(self.outs):
             stops = out_of(stops) if stops else None
-        if place is None or stops is None:
+        if document_row is None or stops is None:
             return None
         if self.is_key:
             return stops[-1].key if stops and isinstance(stops[-1].key, str) else None
-        around = place.document
+        around = document_row.document
         for stop in stops:
             around = around[stop.key]
-        return self._from(around, row, place, blank)
+        return self._from(around, row, document_row, blank)
 
     def finder(self, blank: Container[str]) -> Find:
         """The same as `at` for rows that are objects, worked out once for all of them."""
@@ -135,16 +135,16 @@ class Path:
         if self.is_plain:
             return lambda row, _place: row.get(name)
         if self.outs or self.is_key or any(step.kind is not Kind.NAME for step in self.steps):
-            return lambda row, place: self.at(row, place, blank)
+            return lambda row, document_row: self.at(row, document_row, blank)
         if self.steps[0].rest != name:  # dots before the first name
-            return lambda row, place: self.at(row, place, blank)
+            return lambda row, document_row: self.at(row, document_row, blank)
         return self._finder_by_names(blank)
 
     def _finder_by_names(self, blank: Container[str]) -> Find:
         """The finder of a path that has names only; a JSON text within a cell is left to `at`."""
         steps = [(step.rest, step.name, as_position(step.name)) for step in self.steps]
 
-        def find(row: dict[str, Any], place: PlacedRow | None) -> Any:
+        def find(row: dict[str, Any], document_row: DocumentRow | None) -> Any:
             value: Any = row
             for rest, name, position in steps:
                 if type(value) is dict:  # 0.4 µs a path, where steps through `_next` and `_named` took 1.3
@@ -154,14 +154,14 @@ class Path:
                 elif type(value) is list and position is not None:
                     value = value[position] if position < len(value) else None
                 else:
-                    return self.at(row, place, blank)
+                    return self.at(row, document_row, blank)
                 if value is None:
                     return None
             return value
 
         return find
 
-    def _from(self, value: Any, row: Any, place: PlacedRow | None, blank: Container[str]) -> Any:
+    def _from(self, value: Any, row: Any, document_row: DocumentRow | None, blank: Container[str]) -> Any:
         for step in self.steps:
             if isinstance(value, str):
                 value = _entered(value)
@@ -170,7 +170,7 @@ class Path:
             if step.inner is None:
                 value = _next(value, step)
             else:
-                name = _literal(step.inner.at(row, place, blank), blank)
+                name = _literal(step.inner.at(row, document_row, blank), blank)
                 value = None if name is None else _named(value, name)
             if value is None:
                 return None
@@ -246,38 +246,38 @@ def _entered(text: str) -> Any:
 
 def _steps(text: str) -> Iterator[Step]:
     """The steps of a path, parted by dots; a pick needs no dot before it. Raises InvalidInput."""
-    place = len(text) - len(text.lstrip("."))
+    offset = len(text) - len(text.lstrip("."))
     while True:
-        step, end = _step(text, place)
+        step, end = _step(text, offset)
         yield step
         if end == len(text):
             return
         is_dot = text[end] == "."
-        place = end + is_dot
+        offset = end + is_dot
         if not is_dot and text[end] != "[":
             raise InvalidInput(f"after {quoted(text[:end])} comes a dot or the end: {quoted(text)}")
 
 
-def _step(text: str, place: int) -> tuple[Step, int]:
-    """The step that begins at a place of a path, and where it ends."""
-    rest = text[place:]
+def _step(text: str, offset: int) -> tuple[Step, int]:
+    """The step that begins at an offset of a path, and where it ends."""
+    rest = text[offset:]
     if rest.startswith("["):
-        pick = _found(_PICK, text, place, "a pick is written [Name=Value]")
+        pick = _found(_PICK, text, offset, "a pick is written [Name=Value]")
         return Step(Kind.PICK, pick[1], rest, pick[2]), pick.end()
     if rest.startswith('"'):
-        name = _found(_QUOTED, text, place, 'a quoted step is written "NAME", a quote within it twice')
+        name = _found(_QUOTED, text, offset, 'a quoted step is written "NAME", a quote within it twice')
         return Step(Kind.NAME, name[1].replace('""', '"'), rest), name.end()
     if rest.startswith("{"):
-        join = _found(_JOIN, text, place, "a step in braces is written {PATH}, with no braces within it")
+        join = _found(_JOIN, text, offset, "a step in braces is written {PATH}, with no braces within it")
         return Step(Kind.JOIN, "", rest, inner=Path(join[1])), join.end()
-    end = place
+    end = offset
     while end < len(text) and text[end] != "." and not (text[end] == "[" and _PICK.match(text, end)):
         end += 1
-    return Step(_SIGNS.get(text[place:end], Kind.NAME), text[place:end], rest), end
+    return Step(_SIGNS.get(text[offset:end], Kind.NAME), text[offset:end], rest), end
 
 
-def _found(pattern: re.Pattern[str], text: str, place: int, rule: str) -> re.Match[str]:
-    match = pattern.match(text, place)
+def _found(pattern: re.Pattern[str], text: str, offset: int, rule: str) -> re.Match[str]:
+    match = pattern.match(text, offset)
     if match is None:
         raise InvalidInput(f"{rule}: {quoted(text)}")
     return match

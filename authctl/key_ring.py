@@ -63,7 +63,7 @@ class KeyRing(NamedTuple):
     def rotated(self, now: int) -> "KeyRing":
         """The ring with a fresh key that signs; the one that did still verifies."""
         old = (k._replace(state=KeyState.VERIFYING) if k.state is KeyState.SIGNING else k for k in self.keys)
-        return KeyRing((*old, _fresh(now)))
+        return KeyRing((*old, _new_key(now)))
 
     def without(self, key_id: str, now: int) -> "KeyRing":
         """The ring with that key retired: what it signed is good no longer."""
@@ -81,7 +81,7 @@ class KeyRing(NamedTuple):
 
 def create(path: Path, now: int) -> KeyRing:
     """Make a key ring file with one fresh key. Raises Refused when there is one."""
-    ring = KeyRing((_fresh(now),))
+    ring = KeyRing((_new_key(now),))
     create_private(path, _dump(ring))
     return ring
 
@@ -91,7 +91,7 @@ def save(path: Path, ring: KeyRing) -> None:
     replace_private(path, _dump(ring))
 
 
-def _fresh(now: int) -> Key:
+def _new_key(now: int) -> Key:
     import secrets
 
     return Key(secrets.token_hex(4), KeyState.SIGNING, now, secrets.token_bytes(KEY_BYTES))

@@ -271,7 +271,7 @@ def restoration(outcome: "RestoreOutcome") -> Record:
         "note": outcome.note,
         "known": outcome.known,
         "ended": outcome.ended,
-        "living": outcome.living,
+        "active_before": outcome.active_before,
         "backup_seq": outcome.backup_seq,
         "backup_at": instant(outcome.backup_at),
         "carried_from": outcome.carried_from and outcome.carried_from._asdict(),

@@ -21,7 +21,7 @@ from bulk import halved
 from lists import KIND, PAGE, STATUSES, first_page, selection, size, some_user
 from measuring import compared, fact, seconds, shown
 from population import Population, copied, kept
-from verify import living
+from verify import active_numbers
 
 from authctl import Registry, SessionFilter, TokenInvalid
 
@@ -41,7 +41,7 @@ class Side:
     tokens: list[str]
     middle: str
     """The session in the middle of the list of all."""
-    fresh: Iterator[tuple[str, str]]
+    unused: Iterator[tuple[str, str]]
     """Ids and users of sessions that live, each once."""
     new: Iterator[int]
 
@@ -65,11 +65,11 @@ def opened(population: Population, late: timedelta = timedelta()) -> Iterator[Si
     sql = f"SELECT id FROM sessions INDEXED BY sessions_by_use WHERE kind = '{KIND}' ORDER BY last_used_at DESC LIMIT 1 OFFSET ?"
     middle = connection.execute(sql, (population.sessions // 2,)).fetchone()[0]
     sql = "SELECT id, username_key FROM sessions WHERE number > ? AND revocation_id = (SELECT id FROM revocations WHERE at IS NULL)"
-    fresh = connection.execute(sql, (population.sessions // 3,))
+    unused = connection.execute(sql, (population.sessions // 3,))
     with Registry.open(population.home, registry=population.home / "registry.db", clock=clock) as registry:
-        tokens = [population.token(number) for number in living(population, registry, TOKENS)]
+        tokens = [population.token(number) for number in active_numbers(population, registry, TOKENS)]
         tokens = tokens or [population.token(number) for number in range(1, TOKENS + 1)]
-        yield Side(population, registry, some_user(registry), tokens, middle, fresh, count())
+        yield Side(population, registry, some_user(registry), tokens, middle, unused, count())
     connection.close()
 
 
@@ -92,12 +92,12 @@ def searched(side: Side, text: str) -> object:
 
 def revoked_one(side: Side) -> object:
     """A session by its id."""
-    return side.registry.revoke(SessionFilter(ids=(next(side.fresh)[0],)), note="lost device", actor="benchmark")
+    return side.registry.revoke(SessionFilter(ids=(next(side.unused)[0],)), note="lost device", actor="benchmark")
 
 
 def revoked_user(side: Side) -> object:
     """All that a user has."""
-    return side.registry.revoke(SessionFilter(username=next(side.fresh)[1]), note="lost device", actor="benchmark")
+    return side.registry.revoke(SessionFilter(username=next(side.unused)[1]), note="lost device", actor="benchmark")
 
 
 def begun(side: Side) -> object:

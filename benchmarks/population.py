@@ -222,7 +222,7 @@ def populate(home: Path, sessions: int) -> Population:
             sql = f"INSERT INTO sessions ({', '.join(columns)}) SELECT {taken} FROM sessions WHERE number <= {last}"
             connection.execute(sql)
     with made.open() as registry, registry._installation.store.change() as tx:
-        while tx.catch_up():
+        while tx.extend_search_index():
             pass
     return made
 

@@ -27,7 +27,7 @@ ROUNDS = 15
 STORM_SECONDS = 5.0
 
 
-def living(population: Population, registry: Registry, wanted: int) -> list[int]:
+def active_numbers(population: Population, registry: Registry, wanted: int) -> list[int]:
     """The numbers of some sessions whose tokens are good; their uses are written by that."""
     found = []
     step = max(1, population.sessions // (wanted * 3))
@@ -59,7 +59,7 @@ def bare(home: Path, numbers: list[int], columns: str) -> Callable[[], object]:
 def throughput(population: Population) -> None:
     """One process, and last use written as it falls due."""
     with population.open() as registry:
-        numbers = living(population, registry, TOKENS)
+        numbers = active_numbers(population, registry, TOKENS)
         tokens = [population.token(number) for number in numbers]
 
         def ours() -> None:
@@ -91,7 +91,7 @@ def with_uses(population: Population) -> None:
         late = [0]
         clock = lambda: time.time() + late[0]  # noqa: E731
         with Registry.open(copy.home, registry=copy.home / "registry.db", clock=clock) as registry:
-            numbers = living(copy, registry, 200)
+            numbers = active_numbers(copy, registry, 200)
             tokens = [copy.token(number) for number in numbers]
             reference = bare(copy.home, numbers, "*")
 
@@ -165,7 +165,7 @@ with population.open() as registry:
 def two_processes(population: Population) -> None:
     """How many more two processes do than one, in turn."""
     with population.open() as registry:
-        numbers = living(population, registry, 200)
+        numbers = active_numbers(population, registry, 200)
     code = CHILD.format(
         here=str(Path(__file__).parent), home=str(population.home), sessions=population.sessions, numbers=numbers
     )
@@ -224,7 +224,7 @@ def latencies(population: Population) -> None:
     table = f"Verify while another process writes without a pause, {population.sessions:,} sessions"
     for name, deed in OTHERS.items():
         with copied(population) as copy, copy.open() as registry:
-            tokens = [copy.token(number) for number in living(copy, registry, 1_000)]
+            tokens = [copy.token(number) for number in active_numbers(copy, registry, 1_000)]
             code = OTHER.format(home=str(copy.home), deed=deed if name != "nothing" else "import time; time.sleep(60)")
             other = subprocess.Popen([sys.executable, "-P", "-c", code], stdout=subprocess.PIPE, text=True)
             assert other.stdout

@@ -137,7 +137,7 @@ class Bench:
         here = {"AUTHCTL_HOME": str(self.home), "LOGNAME": "tester", "PYTHONPATH": str(ROOT)}
         return {"PATH": "/usr/bin:/bin", "PYTHONDONTWRITEBYTECODE": "1", "SQLITE_TMPDIR": str(self.place), **here}
 
-    def fresh(self, deed: Deed | None = None) -> None:
+    def reset(self, deed: Deed | None = None) -> None:
         """The place as it was before the deed."""
         shutil.rmtree(self.place, ignore_errors=True)
         shutil.copytree(self.template, self.place)
@@ -148,7 +148,7 @@ class Bench:
 
     def run(self, deed: Deed, call: Call | None = None, fault: str = "signal=SIGKILL") -> Ran:
         """Do it in a fresh copy of the place, under strace."""
-        self.fresh(deed)
+        self.reset(deed)
         trace = self.folder / "trace"
         strace = ["strace", "-f", "-y", "-qq", "-o", str(trace), "-e", f"trace={CALLS}"]
         if call is None or not fault.startswith("signal"):

@@ -36,7 +36,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Path):
     made.close()
 
 
-def living(view, now: int) -> set[int]:
+def active_numbers(view, now: int) -> set[int]:
     """The numbers of the sessions that live, as each of them says itself."""
     return {s.number for s in view.page(SessionFilter(), now, 99).sessions if s.status_at(now) is Status.ACTIVE}
 
@@ -60,12 +60,12 @@ def test_whom_profiles_would_end_is_whom_they_end(
     """In every circumstance the set that is shown is as large as the count, and is the set that no longer lives afterwards."""
     wanted = DEFAULTS._replace(profiles={"default": profile})
     with lived(STORES[kind], tmp_path / str(next(fresh_folders)), lives, events) as store, store.change() as tx:
-        before = living(tx, now)
+        before = active_numbers(tx, now)
         ended = tx.ended_by(wanted, now)
         assert len(ended) == sum(change.ended for change in tx.deadline_changes(wanted, now).values())
         assert list(ended) == sorted(set(ended))
         put_in_force(tx, profile, now)
-        assert set(ended) == before - living(tx, now)
+        assert set(ended) == before - active_numbers(tx, now)
 
 
 @pytest.mark.parametrize("kind", STORES)

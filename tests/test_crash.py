@@ -225,7 +225,7 @@ class Undisturbed(NamedTuple):
 def undisturbed(bench: Bench, name: str) -> Undisturbed:
     """Do a deed undisturbed."""
     deed = placed(bench, name)
-    bench.fresh(deed)
+    bench.reset(deed)
     before = bench.snapshot(deed.home)
     ran = bench.run(deed)
     assert deed.said in ran.out + ran.err, ran.err
@@ -295,7 +295,7 @@ def test_rows_that_cannot_be_kept_for_an_import_change_nothing(bench: Bench, err
     deed = replace(deed, files={**deed.files, "rows.jsonl": rows(users, LONG_AGO).getvalue().decode()})
     trace = bench.run(replace(deed, arguments=(*deed.arguments, "--dry-run"))).trace
     spilled = bench.calls(trace, "etilqs")
-    bench.fresh()
+    bench.reset()
     before = bench.snapshot()
     for call in (spilled[0], spilled[len(spilled) // 2]):
         ran = bench.run(deed, call, f"error={error}")
@@ -327,7 +327,7 @@ def test_nothing_is_acknowledged_before_it_is_on_the_disk(bench: Bench):
 def is_synced_before_it_is_said(bench: Bench) -> bool:
     """Whether the write-ahead log was synced between the commit's last write and its acknowledgement."""
     deed = placed(bench, "revoke a user")
-    bench.fresh()
+    bench.reset()
     trace = bench.folder / "order"
     main = [sys.executable, "-P", "-c", f"{bench.seed}\nfrom authctl.__main__ import main\nmain()", *deed.arguments]
     command = ["strace", "-f", "-qq", "-y", "-o", str(trace), "-e", "trace=pwrite64,fdatasync,fsync,write", *main]

@@ -103,7 +103,7 @@ def test_a_cursor_of_a_search(registry: Registry, clock: Clock, monkeypatch):
     """A search is made anew for each page; few or many, the pages are the list."""
     issue(registry, 12, clock)
     for few in (10_000, 3):
-        monkeypatch.setattr(search_index, "FEW", few)
+        monkeypatch.setattr(search_index, "MOST_SORTED", few)
         for selection in (SessionFilter(search="laptop"), SessionFilter(search="laptop 0", status="active")):
             whole = [one.id for one in registry.sessions(selection)]
             shown, after = [], None

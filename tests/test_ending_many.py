@@ -30,11 +30,11 @@ def test_a_batch_is_as_large_as_the_lock_allows():
     batches = BatchSize(100, 1_000, 0.05)
     sizes = []
     for took in (0.001, 0.001, 0.05, 0.1, 0.5, 0.0, 1_000.0, 1_000.0, 0.0):
-        batches.learn(took)
+        batches.adjust(took)
         sizes.append(batches.size)
     assert sizes == [200, 400, 400, 200, 20, 40, 1, 1, 2]
     for _ in range(20):
-        batches.learn(0.0)
+        batches.adjust(0.0)
     assert batches.size == 1_000
 
 

@@ -316,15 +316,15 @@ GAPS = st.lists(st.lists(DEEDS, min_size=1, max_size=4), min_size=2, max_size=8)
         min_size=8,
         max_size=16,
     ),
-    gathered=st.sampled_from([(), (1,), (2, 5), moved_sessions.GATHERED]),
+    gathered=st.sampled_from([(), (1,), (2, 5), moved_sessions.MOST_CANDIDATES]),
     stretch=st.sampled_from([0, 1, 20]),
 )
 def test_a_walk_ends_and_misses_nobody(signed_in, before, gaps, walks, gathered, stretch):
     """Whatever is done between the pages, in every order and with every filter: the pages come to an end after as many as the
     sessions of the beginning fill twice, and everybody who was selected all the while was on one of them."""
     with world() as made, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(moved_sessions, "GATHERED", gathered)
-        patch.setattr(moved_sessions, "_STRETCH", stretch)
+        patch.setattr(moved_sessions, "MOST_CANDIDATES", gathered)
+        patch.setattr(moved_sessions, "_READ_PER_WANTED", stretch)
         for deed in (*signed_in, *before):
             made.do(("forward", 0, 1))
             made.do(deed)

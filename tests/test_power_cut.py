@@ -77,7 +77,7 @@ def unescaped(text: str) -> bytes:
 
 def recorded(bench: Bench, arguments: tuple[str, ...], said: bytes) -> tuple[list[Call], int]:
     """The calls of a command in its home, in order, and at which of them it had said that it was done."""
-    bench.fresh()
+    bench.reset()
     trace = bench.folder / "calls"
     main = [sys.executable, "-P", "-c", f"{bench.seed}\nfrom authctl.__main__ import main\nmain()", *arguments]
     calls = "trace=pwrite64,ftruncate,fsync,fdatasync,unlink,rename,write"
@@ -109,7 +109,7 @@ def recorded(bench: Bench, arguments: tuple[str, ...], said: bytes) -> tuple[lis
 
 def after_the_cut(bench: Bench, calls: list[Call], chance: random.Random) -> None:
     """The home as the disk has it: what was synced, and of the rest what chance leaves."""
-    bench.fresh()
+    bench.reset()
     synced = {call.file: n for n, call in enumerate(calls) if call.kind == "sync"}
     for n, call in enumerate(calls):
         path = Path(call.file)
@@ -173,9 +173,9 @@ def test_a2_the_replay_finds_a_commit_that_is_not_synced(tmp_path: Path):
 class KeysApart(Bench):
     """The same with the key ring in a folder of its own: SQLite syncs the one of its log, and with it the names of others."""
 
-    def fresh(self, deed: Deed | None = None) -> None:
+    def reset(self, deed: Deed | None = None) -> None:
         """The place as it was before the deed."""
-        super().fresh(deed)
+        super().reset(deed)
         ring, here = self.home / "ring" / "keys.json", self.home / "keys.json"
         ring.parent.mkdir(0o700)
         here.rename(ring)

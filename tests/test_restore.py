@@ -475,7 +475,7 @@ def test_where_no_registry_is_there_nothing_is_carried(
     for name in ("registry.db", "registry.db-wal", "registry.db-shm"):
         (home / name).unlink(missing_ok=True)
     dry = authctl("restore", str(copy), "--dry-run", "-o", "json")
-    assert (dry.code, dry.json["living"], (home / "registry.db").exists()) == (0, 1, False)
+    assert (dry.code, dry.json["active_before"], (home / "registry.db").exists()) == (0, 1, False)
     done = authctl("restore", str(copy), "--note", "disk failed", "--yes", "-o", "json")
     assert (done.code, done.json["carried_from"], done.json["carried"], done.json["replaced_kept_as"]) == (
         0,
@@ -722,7 +722,7 @@ def test_a_dry_run_shows_all_and_writes_nothing(
     assert {k: v for k, v in dry.json.items() if k not in changing} == {
         k: v for k, v in done.json.items() if k not in changing
     }
-    assert (dry.json["note"], dry.json["replaced_kept_as"], dry.json["living"]) == (None, None, 1)
+    assert (dry.json["note"], dry.json["replaced_kept_as"], dry.json["active_before"]) == (None, None, 1)
 
 
 def test_it_asks_for_the_count_of_living_sessions_to_be_typed(
@@ -865,7 +865,7 @@ def test_a_clock_that_says_nothing_does_not_keep_it_from_being_done(
     """It is called when nothing works: using the latest time recorded in the registry."""
     copy = copied(registry)
     issue(registry)
-    assert put_back(copy, clock=lambda: float("nan"), warn=str).living == 1
+    assert put_back(copy, clock=lambda: float("nan"), warn=str).active_before == 1
 
 
 # Deeds that come in between

@@ -130,20 +130,20 @@ class Restores(RuleBasedStateMachine):
     @rule(data=st.data())
     def revoke_all(self, data: st.DataObject) -> None:
         """Revoke everything, and perhaps spare one."""
-        spared = data.draw(st.sampled_from([(), *[(one,) for one in self.living()]]))
+        spared = data.draw(st.sampled_from([(), *[(one,) for one in self.active_ids()]]))
         self.registry.revoke(SessionFilter(everything=True, except_ids=spared), note=self.note())
 
-    @precondition(lambda self: self.living())
+    @precondition(lambda self: self.active_ids())
     @rule(data=st.data())
     def revoke_or_end_one(self, data: st.DataObject) -> None:
         """Revoke or end one by its id."""
-        one = data.draw(st.sampled_from(self.living()))
+        one = data.draw(st.sampled_from(self.active_ids()))
         if data.draw(st.booleans()):
             self.registry.revoke(SessionFilter(ids=(one,)), note=self.note())
         else:
             self.registry.end([one])
 
-    def living(self) -> list[str]:
+    def active_ids(self) -> list[str]:
         """The ids of the active sessions; in the order of their numbers, since ids differ from run to run."""
         found = self.registry.sessions(SessionFilter(status=Status.ACTIVE))
         return [one.id for one in sorted(found, key=lambda one: one.number)]
@@ -198,7 +198,7 @@ class Restores(RuleBasedStateMachine):
         """Restore a backup over the registry that is there."""
         before = said(self.registry)
         outcome = restore(self.place, file, note=self.note(), clock=self.time, warn=lambda _text: None)
-        assert outcome.living == sum(one.status is Status.ACTIVE for one in before.sessions.values())
+        assert outcome.active_before == sum(one.status is Status.ACTIVE for one in before.sessions.values())
         self.backups.append((outcome.replaced_kept_as, before))
         self.check(before, backup, outcome.at)
 

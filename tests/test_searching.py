@@ -56,7 +56,7 @@ def histories(draw) -> list[tuple]:
         st.tuples(st.just("revoke"), st.integers(0, 30), TEXTS),
         st.tuples(st.just("revoke all"), TEXTS),
         st.tuples(st.just("clean up"), st.integers(0, 30)),
-        st.tuples(st.just("catch up")),
+        st.tuples(st.just("extend search index")),
     ]
     return draw(st.lists(st.one_of(deeds), min_size=3, max_size=25))
 
@@ -132,10 +132,10 @@ class Model:
         self.rows = {one: row for one, row in self.rows.items() if one in left}
         self.notes = {one: note for one, note in self.notes.items() if one in left}
 
-    def catch_up(self) -> None:
+    def extend_search_index(self) -> None:
         """The index is brought up."""
         with self.store.change() as tx:
-            tx.catch_up()
+            tx.extend_search_index()
 
 
 @pytest.mark.slow
@@ -143,7 +143,9 @@ class Model:
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(histories(), st.lists(SEARCHES, min_size=1, max_size=5))
 @example([("issue", ALICE), ("issue", ALICE), ("revoke", 0, "stolen"), ("revoke all", "breach drill")], ["breach"])
-@example([("import", [ALICE, ALICE]), ("catch up",), ("update", 0, {**ALICE, "device": "new laptop"})], ["laptop"])
+@example(
+    [("import", [ALICE, ALICE]), ("extend search index",), ("update", 0, {**ALICE, "device": "new laptop"})], ["laptop"]
+)
 def test_a_search_finds_what_has_the_text_whatever_happened(
     tmp_path_factory: pytest.TempPathFactory,
     monkeypatch: pytest.MonkeyPatch,
@@ -155,7 +157,7 @@ def test_a_search_finds_what_has_the_text_whatever_happened(
     """However far the index lags behind, and however many meet it: the sessions whose text or note has the search, and no other."""
     with monkeypatch.context() as patched:
         patched.setattr(search_index, "_BATCH", batch)
-        patched.setattr(search_index, "FEW", few)
+        patched.setattr(search_index, "MOST_SORTED", few)
         store = STORES["sqlite"](tmp_path_factory.mktemp("search"))
         model = Model(store)
         for kind, *given_ in history:
@@ -237,14 +239,14 @@ def test_a_list_of_what_many_have_is_walked_at_once(registry: Registry, monkeypa
     """Where the index knows that many have a text, no table is read to count them; the page is the newest of them all the same."""
     for number in range(300):
         registry.issue(username=f"user{number}", application="Outlook", device=f"laptop {number:03}")
-    monkeypatch.setattr(search_index, "FEW", 10)
+    monkeypatch.setattr(search_index, "MOST_SORTED", 10)
     selection = SessionFilter(search="laptop 0", kind="application")
     every = [one.id for one in registry.sessions(selection)]
     assert len(every) == 100
     traced: list[str] = []
     tenth = registry.session(every[9])
     with registry._installation.store.view() as view:
-        place = view.place(selection, tenth) if after else None
+        place = view.cursor_of_session(selection, tenth) if after else None
         view.connection.set_trace_callback(traced.append)
         found = view.page(selection, NOW, 5, place).sessions
         view.connection.set_trace_callback(None)

@@ -177,13 +177,13 @@ def test_the_first_page_of_several_users_sorts_nothing(signed_in: Registry, home
     """Each user's sessions come from the index in order: a user of a million sessions costs no more than one of ten."""
     selection = SessionFilter(username=("alice", "bob"), status=status)
     chosen = select(selection, 0, Continuity(SQLITE, []), list)
-    assert [dict(lane.parameters) for lane in chosen.lanes] == [{"lane": "alice"}, {"lane": "bob"}]
-    for lane in chosen.lanes:
+    assert [dict(part.parameters) for part in chosen.parts] == [{"part_key": "alice"}, {"part_key": "bob"}]
+    for part in chosen.parts:
         sql = (
-            f"SELECT s.number FROM {chosen.source(lane)} WHERE {chosen.where} AND {lane.condition}"
+            f"SELECT s.number FROM {chosen.source(part)} WHERE {chosen.where} AND {part.condition}"
             " ORDER BY s.last_used_at DESC, s.number DESC LIMIT 5"
         )
-        plan = steps(home, sql, {**chosen.parameters, **lane.parameters})
+        plan = steps(home, sql, {**chosen.parameters, **part.parameters})
         assert any("sessions_by_user (username_key=?" in step for step in plan), plan
         assert not [step for step in plan if "TEMP B-TREE" in step], plan
 
@@ -191,13 +191,15 @@ def test_the_first_page_of_several_users_sorts_nothing(signed_in: Registry, home
 def test_what_is_counted_and_revoked_of_several_users_goes_by_their_index(signed_in: Registry, home: Path):
     """Where no order is asked for, too, no table is read from end to end."""
     chosen = select(SessionFilter(username=("alice", "bob"), status="revoked"), 0, Continuity(SQLITE, []), list)
-    plan = steps(home, f"SELECT s.number FROM {chosen.unordered()} WHERE {chosen.where_at_all}", chosen.parameters)
+    plan = steps(
+        home, f"SELECT s.number FROM {chosen.unordered_source()} WHERE {chosen.where_in_all_parts}", chosen.parameters
+    )
     assert any("sessions_by_user (username_key=?)" in step for step in plan), plan
     assert not [step for step in plan if step.startswith("SCAN s")], plan
 
 
 def test_expired_sessions_of_several_profiles_come_in_one_order(install, clock: Clock):
-    """Each profile is a stretch of the index; the list puts them together, newest end first."""
+    """Each profile is a range of the index; the list puts them together, newest end first."""
     registry = install(
         "version: 1\ndefault_profile: a\nprofiles: {a: {idle_timeout: 1h}, b: {idle_timeout: 2h}, c: {}}\n"
     )

@@ -106,19 +106,19 @@ def texts(dialect) -> Iterator[str]:
     columns = rows.session_columns()
     for statuses, chosen in selections(dialect):
         cursor = Cursor(CURSORS[statuses[0]] if len(statuses) == 1 else (1, 2))
-        for lane, kind, after in product(chosen.lanes, chosen.kinds, (None, cursor)):
-            for conditions in pages.ranges(chosen, lane, after):
-                yield pages.page(chosen, columns, lane, [*pages.of_kind(kind), *conditions])
-            if chosen.is_sifted:
-                yield pages.stretch(chosen, columns, kind, after)
+        for part, kind, after in product(chosen.parts, chosen.kinds, (None, cursor)):
+            for conditions in pages.ranges(chosen, part, after):
+                yield pages.page(chosen, columns, part, [*pages.of_kind(kind), *conditions])
+            if chosen.needs_filtering:
+                yield pages.short_walk(chosen, columns, kind, after)
         yield pages.some_numbers(chosen)
-        yield f"SELECT count(*) FROM {chosen.counted()} WHERE {chosen.where_at_all}{chosen.of_every_kind}"
+        yield f"SELECT count(*) FROM {chosen.count_source()} WHERE {chosen.where_in_all_parts}{chosen.of_every_kind}"
         for sort, after in product(
             (Sort(SortField.REVOKED_AT, True), Sort(SortField.USERNAME, False)), (None, (None, 1), (1, 1))
         ):
             yield pages.sorted_numbers(chosen, sort, None, after and Cursor(after))[0]
     for field in SortField:
-        yield pages.place_in_order(Sort(field, False), dialect)
+        yield pages.key_of_number(Sort(field, False), dialect)
     for text in vars(counts(dialect)).values():
         yield text.format(kinds=EVERY_KIND)
     new = new_deadlines(dialect)

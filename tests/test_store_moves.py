@@ -12,7 +12,7 @@ from authctl.model import Sort
 from authctl.registry.installation import Installation
 from authctl.store.protocol import Change, Store
 from authctl.store.protocol.imports import Imported
-from authctl.store.protocol.pages import Cursor, Mark
+from authctl.store.protocol.pages import Cursor, MoveCounters
 from tests.test_store_contract import DEFAULTS, NOW, STORES, add, new
 
 LATER = NOW + DAY
@@ -33,7 +33,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
     made.close()
 
 
-def moved(store: Store, mark: Mark, sort: Sort | None = None, **criteria) -> list[str]:
+def moved(store: Store, mark: MoveCounters, sort: Sort | None = None, **criteria) -> list[str]:
     """Who moved since."""
     with store.view() as view:
         found = view.moved_sessions(SessionFilter(**criteria), LATER, 9, Cursor((0,), since=mark), sort)
@@ -65,14 +65,14 @@ def test_what_moved_is_told(store: Store, name: str):
     """Who was moved by a deed, and nobody else; nobody any more by the counters of after the deed."""
     deed, owed = DEEDS[name]
     with store.view() as view:
-        before = view.counters()
+        before = view.move_counters()
     assert moved(store, before) == []
     with store.change() as tx:
         deed(tx)
         tx.record_time(LATER)
     assert moved(store, before) == owed
     with store.view() as view:
-        after = view.counters()
+        after = view.move_counters()
     assert moved(store, after) == []
 
 
@@ -81,7 +81,7 @@ def test_a_revocation_moves_where_the_order_is_by_it(store: Store):
     with store.change() as tx:
         revoke_bob(tx)
     with store.view() as view:
-        before = view.counters()
+        before = view.move_counters()
     assert moved(store, before, BY_REVOCATION) == []
     with store.change() as tx:
         closed = tx.close_open_revocation(LATER, "ann", "breach", "{}")
@@ -96,7 +96,7 @@ def test_a_revocation_moves_where_the_order_is_by_it(store: Store):
 def test_the_order_leaves_out_what_moved(store: Store):
     """After a cursor with a mark come those that have neither moved nor been registered since, in both kinds of orders."""
     with store.view() as view:
-        since = view.counters()
+        since = view.move_counters()
         first = view.page(SessionFilter(), NOW, 1)
     assert [one.username for one in first.sessions] == ["dora"]
     with store.change() as tx:
@@ -106,19 +106,19 @@ def test_the_order_leaves_out_what_moved(store: Store):
         assert first.after is not None
         rest = view.page(SessionFilter(), LATER, 9, first.after._replace(since=since)).sessions
         assert [one.username for one in rest] == ["alice", "carol"]
-        place = view.sorted_place(Sort.parse("username"), 1)
+        place = view.cursor_of_number(Sort.parse("username"), 1)
         assert place == Cursor(("alice", 1))
         assert place is not None
-        assert list(view.in_order(SessionFilter(), LATER, Sort.parse("username"), None, place)) == [2, 3, 4, 5]
+        assert list(view.sorted_numbers(SessionFilter(), LATER, Sort.parse("username"), None, place)) == [2, 3, 4, 5]
         after = place._replace(since=since)
-        assert list(view.in_order(SessionFilter(), LATER, Sort.parse("username"), None, after)) == [3, 4]
-        assert view.sorted_place(Sort.parse("username"), 99) is None
+        assert list(view.sorted_numbers(SessionFilter(), LATER, Sort.parse("username"), None, after)) == [3, 4]
+        assert view.cursor_of_number(Sort.parse("username"), 99) is None
 
 
 def test_a_key_of_another_order_is_none(store: Store):
     """A key has as many whole numbers as its order has columns."""
     with store.view() as view:
-        assert view.place_of_key(SessionFilter(), (NOW, 1)) == Cursor((NOW, 1))
+        assert view.cursor_of_key(SessionFilter(), (NOW, 1)) == Cursor((NOW, 1))
         for status, key in (
             (None, (1,)),
             (None, ("1", 1)),
@@ -126,7 +126,7 @@ def test_a_key_of_another_order_is_none(store: Store):
             ("revoked", (1, 2)),
             ("expired", (1, 2, 3, 4)),
         ):
-            assert view.place_of_key(SessionFilter(status=status or ()), key) is None
+            assert view.cursor_of_key(SessionFilter(status=status or ()), key) is None
 
 
 def test_events_since_are_told_by_their_action(registry):
@@ -145,8 +145,8 @@ def test_a_use_in_its_time_writes_no_move(registry, clock):
     issued = registry.issue(username="alice", application="Outlook")
     clock.forward(hours=1)
     with registry._installation.store.view() as view:
-        before = view.counters()
+        before = view.move_counters()
     assert registry.verify(issued.access_token).last_used_at > before.recorded_time
     with registry._installation.store.view() as view:
-        assert view.counters().moves == before.moves
+        assert view.move_counters().moves == before.moves
         assert view.one_row("SELECT moved_in FROM sessions") == (None,)

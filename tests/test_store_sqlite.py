@@ -465,16 +465,16 @@ def test_another_process_never_takes_itself_for_the_last_one(registry: Registry,
 
 def test_cleanup_gives_room_back(registry: Registry, home: Path, monkeypatch: pytest.MonkeyPatch):
     """When most sessions are gone the file is smaller, and little of it is empty; each step gives back as many pages as it says."""
-    give_back = SqliteChange.give_back
+    return_free_space = SqliteChange.return_free_space
     steps: list[tuple[int, int]] = []
 
     def watched(tx: SqliteChange) -> int:
         size = tx.one_number("PRAGMA page_count")
-        said = give_back(tx)
+        said = return_free_space(tx)
         steps.append((said, size - tx.one_number("PRAGMA page_count")))
         return said
 
-    monkeypatch.setattr(SqliteChange, "give_back", watched)
+    monkeypatch.setattr(SqliteChange, "return_free_space", watched)
     rows = "".join(json.dumps({"u": f"user{number}", "t": "2020-01-01"}) + "\n" for number in range(6_000))
     mapping = read_mapping(b"fields: {username: u, at: t}\nkey: [username]\n", "map.yaml")
     registry.imports.run(io.BytesIO(rows.encode()), mapping)

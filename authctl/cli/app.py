@@ -42,7 +42,7 @@ INTERRUPTED = 130
 """The exit code after Ctrl-C, as shells have it: 128 and the signal's number."""
 
 
-class _Late(Group):
+class _LazyCommand(Group):
     """A group whose commands are made when they are asked for: each option takes as long to make as a small module to import."""
 
     makers: Mapping[str, Callable[[], Any]]
@@ -69,8 +69,12 @@ def _command(name: str) -> Any:
     verbs = group.registered_commands
     if len(verbs) == 1:
         return _verb(verbs[0])
-    noun: Any = get_group(typer.Typer(cls=_Late, help=group.info.help, rich_markup_mode=None, add_completion=False))
+    noun: Any = get_group(
+        typer.Typer(cls=_LazyCommand, help=group.info.help, rich_markup_mode=None, add_completion=False)
+    )
     noun.makers = {verb.name or verb.callback.__name__: partial(_verb, verb) for verb in verbs}
+    elsewhere = getattr(module, "ELSEWHERE", {})
+    noun.makers |= {verb: partial(_verb_of_module, verb, *place) for verb, place in elsewhere.items()}
     return noun
 
 
@@ -82,12 +86,17 @@ def _verb(info: CommandInfo) -> Any:
     return get_command(alone)
 
 
-class _Tree(_Late):
+def _verb_of_module(name: str, module: str, function: str) -> Any:
+    callback = getattr(import_module(f"authctl.cli.{module}"), function)
+    return _verb(CommandInfo(name, callback=callback))
+
+
+class _CommandTree(_LazyCommand):
     makers: Mapping[str, Callable[[], Any]] = {name: partial(_command, name) for name in COMMANDS}
 
 
 app = typer.Typer(
-    cls=_Tree,
+    cls=_CommandTree,
     rich_markup_mode=None,
     add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -134,7 +143,7 @@ def root(
 def run(arguments: Sequence[str]) -> int:
     """Run one command line and return its exit code; nothing is raised."""
     try:
-        return _dispatched(arguments)
+        return _run_command(arguments)
     except AuthctlError as error:
         _print_error(error.message, error.hint)
         code = exit_code_of(type(error))
@@ -151,7 +160,7 @@ def run(arguments: Sequence[str]) -> int:
     return code
 
 
-def _dispatched(arguments: Sequence[str]) -> int:
+def _run_command(arguments: Sequence[str]) -> int:
     with writing():  # what Typer prints by itself
         try:
             code = get_command(app).main(list(arguments) or ["--help"], prog_name="authctl", standalone_mode=False)

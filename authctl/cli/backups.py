@@ -52,7 +52,7 @@ def restore(
     from authctl.registry.backups import restore as put_back
 
     cli = start(ctx, output, quiet)
-    put = partial(put_back, cli.place, file, actor=actor, warn=cli.warn)
+    put = partial(put_back, cli.installation_home, file, actor=actor, warn=cli.warn)
     if not dry_run:
         note = _agreed(cli, put, note, yes)
     outcome = put(note=note, dry_run=dry_run)
@@ -73,7 +73,7 @@ def _agreed(cli: Cli, put: "Callable[..., RestoreOutcome]", note: str | None, ye
     if not yes:
         preview = put(note=note, dry_run=True)
         _warn(cli, preview)
-        place = cli.place.registry
+        place = cli.installation_home.registry
         backup = f"the backup of {format_instant(preview.backup_at)}, at event {preview.backup_seq}"
         if preview.carried_from:
             print_message(f"this replaces {place}, at event {preview.carried_from.seq}, by {backup}")
@@ -81,8 +81,8 @@ def _agreed(cli: Cli, put: "Callable[..., RestoreOutcome]", note: str | None, ye
             print_message(f"this restores {backup} to {place}, where no registry is")
         print_message(_said(preview))
         print_message(f"lost: every other session, sign-in and audit event since event {preview.backup_seq}")
-        question = f"all users have to sign in again. Type {preview.living} to restore:"
-        cli.confirm(question, str(preview.living), yes)
+        question = f"all users have to sign in again. Type {preview.active_before} to restore:"
+        cli.confirm(question, str(preview.active_before), yes)
     return cli.note(note)
 
 
@@ -110,7 +110,7 @@ def _warn(cli: Cli, outcome: "RestoreOutcome") -> None:
     if outcome.carried_from is None:
         since = f"since event {outcome.backup_seq} of the backup, at {format_instant(outcome.backup_at)}"
         cli.warn(
-            f"no registry is at {cli.place.registry}, and nothing is carried over: users who were disabled, passwords"
+            f"no registry is at {cli.installation_home.registry}, and nothing is carried over: users who were disabled, passwords"
             f" that were changed and sessions that were revoked {since} are not known"
         )
     if outcome.carried_from and outcome.replaced_lacks is not None:

@@ -41,7 +41,7 @@ class Cli:
         self._opened: list[Registry] = []
 
     @property
-    def place(self) -> "Home":
+    def installation_home(self) -> "Home":
         """The installation that is meant."""
         from authctl.settings import find_home
 

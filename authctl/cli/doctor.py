@@ -36,7 +36,7 @@ def doctor(
         outcome = cli.registry.doctor.accept_clock(note=cli.note(note), actor=actor)
         ended = f"{counted(outcome.ended, 'session')} that had expired by the wrong one, or were used by it"
         cli.say(f"the present clock is accepted; ended: {ended}")
-    findings = examine(cli.place)
+    findings = examine(cli.installation_home)
     cli.show_many(map(records.finding, findings), render.FINDINGS)
     if wrong := sum(not finding.ok for finding in findings):
         cli.say(f"{counted(wrong, 'problem')} found")

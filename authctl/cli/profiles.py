@@ -120,5 +120,5 @@ def _checked(cli: Cli, file: Path | None) -> tuple[Path, ProfileSet, tuple[str, 
     """The file that is named, or the home's own, what it says, and what is advised against in it."""
     from authctl import profiles
 
-    path = file or cli.place.profiles
+    path = file or cli.installation_home.profiles
     return path, *profiles.check(read_file(path), str(path))

@@ -1,4 +1,4 @@
-"""`authctl sessions`: list, show, import, end."""
+"""`authctl sessions`: list, show, end; import is in `session_imports.py`."""
 
 from typing import Annotated, Any
 
@@ -28,13 +28,15 @@ from authctl.cli.session_filters import (
     WipeState,
     report_users,
 )
-from authctl.cli.session_imports import import_
 from authctl.errors import InvalidInput
 from authctl.filter_texts import read_session_filter
 from authctl.model import Grouping, Status
 from authctl.render import Format
 
-app = typer.Typer(help="List, show, import and end sessions.", rich_markup_mode=None, add_completion=False)
+app = typer.Typer(help="List, show, end and import sessions.", rich_markup_mode=None, add_completion=False)
+
+ELSEWHERE = {"import": ("session_imports", "import_")}
+"""Verbs of this noun in other modules, which are loaded when the verb runs: module and function."""
 
 
 @app.command("list")
@@ -125,9 +127,6 @@ def show(
     """Show every field of a session, its first deadline and, if it was revoked, by whom, when and why."""
     cli = start(ctx, output, quiet)
     cli.show(records.shown_session(cli.registry.session(session_id)))
-
-
-app.command("import")(import_)
 
 
 @app.command()

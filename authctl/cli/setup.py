@@ -28,9 +28,9 @@ def init(
 
     cli = start(ctx, output, quiet)
     text = read_file(profiles) if profiles else DEFAULT_FILE.encode()
-    create(cli.place, read(text, str(profiles or "profiles.yaml")), text, actor=actor)
-    cli.say(f"created {cli.place.folder}")
-    if cli.place.registry.parent != cli.place.folder:
-        cli.say(f"created {cli.place.registry}")
+    create(cli.installation_home, read(text, str(profiles or "profiles.yaml")), text, actor=actor)
+    cli.say(f"created {cli.installation_home.folder}")
+    if cli.installation_home.registry.parent != cli.installation_home.folder:
+        cli.say(f"created {cli.installation_home.registry}")
     if cli.form:
-        cli.show({"home": str(cli.place.folder), "registry": str(cli.place.registry)})
+        cli.show({"home": str(cli.installation_home.folder), "registry": str(cli.installation_home.registry)})

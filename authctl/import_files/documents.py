@@ -10,7 +10,7 @@ from typing import Any
 from authctl.errors import InvalidInput
 from authctl.import_files.json_text import JsonText
 from authctl.import_files.values import LONGEST_DOCUMENT, Layout
-from authctl.import_paths import Kind, Path, PlacedRow, Step, Stop, Stops, as_position, is_picked
+from authctl.import_paths import DocumentRow, Kind, Path, Step, Stop, Stops, as_position, is_picked
 from authctl.names import quoted
 
 _NAMES_SHOWN = 8
@@ -71,9 +71,9 @@ class _Walk:
             return (yield from self._elements(done, stops))
         return self._text.value() is None
 
-    def _row(self, stops: Stops) -> tuple[int, PlacedRow]:
+    def _row(self, stops: Stops) -> tuple[int, DocumentRow]:
         line, value = _next_row(self._text)
-        return line, PlacedRow(value, stops, self._document)
+        return line, DocumentRow(value, stops, self._document)
 
     def _members(self, done: int, stops: Stops) -> Rows:
         step, is_there = self._steps[done], self._steps[done].kind is Kind.EVERY

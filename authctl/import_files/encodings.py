@@ -10,7 +10,7 @@ from authctl.import_files.values import LONGEST_LINE, Line
 from authctl.names import quoted
 
 _CHUNK = 64 * 1024
-_MARKS = {codecs.BOM_UTF8: "utf-8", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
+_BYTE_ORDER_MARKS = {codecs.BOM_UTF8: "utf-8", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 _NAMES = {
     "utf-8": "UTF-8",
     "utf-16": "UTF-16",
@@ -40,7 +40,7 @@ def known_encoding(name: str) -> str:
 
 def encoding_of(head: bytes, codec: str) -> str:
     """The encoding of a file that begins so: by its byte order mark, else the given one."""
-    return next((marked for mark, marked in _MARKS.items() if head.startswith(mark)), codec)
+    return next((marked for mark, marked in _BYTE_ORDER_MARKS.items() if head.startswith(mark)), codec)
 
 
 def first_text(head: bytes, codec: str) -> str:

@@ -16,7 +16,7 @@ def check_between(file: MappingFile, document: Document) -> None:
     _check_times(file.fields, document)
     levels = levels_out(file.rows.steps) if file.rows is not None else 0
     for place, path in paths_of(file):
-        if not path.asks_for_place or (file.rows is not None and path.most_outs <= levels):
+        if not path.needs_position or (file.rows is not None and path.most_outs <= levels):
             continue
         if file.rows is None:
             message = "'^' and '$key' say where a row stands, which needs 'rows'"

@@ -70,7 +70,7 @@ def _rows(value: Any) -> Any:
     if not isinstance(value, str) or not value.strip():
         raise invalid("write the path of the rows, such as devices.*")
     path = parse_field(Path, value)
-    if path.asks_for_place or any(step.kind is Kind.JOIN for step in path.steps):
+    if path.needs_position or any(step.kind is Kind.JOIN for step in path.steps):
         raise invalid(f"the path of the rows has names, positions, picks and '*' only: {quoted(value)}")
     return path
 

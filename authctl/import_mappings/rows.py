@@ -21,7 +21,7 @@ from authctl.import_mappings.values import (
     value_at,
     values_of,
 )
-from authctl.import_paths import Path, PlacedRow, as_text
+from authctl.import_paths import DocumentRow, Path, as_text
 from authctl.instants import DAY
 
 
@@ -115,13 +115,13 @@ class Mapping:
 
     def interpret(self, row: Any, listing: Listing = Listing()) -> Row | Skipped | Rejected:  # noqa: B008  # a constant
         """The meaning of a row."""
-        value, place = _value_and_place(row)
+        value, document_row = _value_and_position(row)
         if not isinstance(value, dict):
             return Rejected("not an object with named fields")
         try:
-            if not self._meets(value, place):
+            if not self._meets(value, document_row):
                 return Skipped()
-            return self._used(value, place, listing)
+            return self._used(value, document_row, listing)
         except Unusable as reason:
             return Rejected(str(reason))
         except AuthctlError as error:
@@ -137,9 +137,9 @@ class Mapping:
 
     def reason_to_skip(self, row: Any) -> str:
         """The condition of `where` that a skipped row does not meet, with what stands there, in words."""
-        value, place = _value_and_place(row)
+        value, document_row = _value_and_position(row)
         for path, condition in self._file.where.items():
-            if not condition.is_met(content := path.at(value, place, self._blank), self._blank):
+            if not condition.is_met(content := path.at(value, document_row, self._blank), self._blank):
                 shown = "absent" if content is None else names.quoted(as_text(content))
                 return f"where {names.quoted(path.text)} is {shown}"
         return "where"
@@ -150,19 +150,19 @@ class Mapping:
             return None
         return rows_below(row, [path for source in self._file.fields.username for path in source.path or ()])
 
-    def _used(self, row: dict[str, Any], place: PlacedRow | None, listing: Listing) -> Row:
+    def _used(self, row: dict[str, Any], document_row: DocumentRow | None, listing: Listing) -> Row:
         details: dict[str, str | int] = {}
         for name, words, read in self._texts:
-            if (text := read(row, place)) is not None:
+            if (text := read(row, document_row)) is not None:
                 details[name] = names.field(text, words)
         if "username" not in details:
             raise Unusable("the username is blank")
         details["username"] = names.username(str(details["username"]))
         remarks: list[Remark] = []
         is_listing = self._needs_listing or self.has_listing_time or listing.taken_at is not None
-        taken_at = self._listing_time(row, place, listing, remarks) if is_listing else None
-        at, created_at, is_exact = self._seen(row, place, taken_at, remarks)
-        ended_at, reason = self._end(row, place, at, taken_at, remarks) if self._ends else (None, None)
+        taken_at = self._listing_time(row, document_row, listing, remarks) if is_listing else None
+        at, created_at, is_exact = self._seen(row, document_row, taken_at, remarks)
+        ended_at, reason = self._end(row, document_row, at, taken_at, remarks) if self._ends else (None, None)
         at = ended_at if at is None else at
         if at is None:
             raise Unusable("the time is blank")
@@ -172,11 +172,11 @@ class Mapping:
         elif ended_at is not None:
             at = min(at, ended_at)  # the source records an end later than it came
         if self._times["expires_at"]:
-            until = self._instant(row, place, "expires_at", taken_at, remarks)
+            until = self._instant(row, document_row, "expires_at", taken_at, remarks)
             details |= {} if until is None else {"expires_at": until}
-        event_id = self._event_id(row, place)
+        event_id = self._event_id(row, document_row)
         names.field(event_id or "", "event id")
-        parts = self._key(row, place, details)
+        parts = self._key(row, document_row, details)
         if self._names_user:
             key, without_user = _digest(parts), None
         else:
@@ -185,15 +185,21 @@ class Mapping:
         return Row(key, at, details, event_id, without_user, tuple(remarks), created_at, *end)
 
     def _seen(
-        self, row: dict[str, Any], place: PlacedRow | None, taken_at: int | None, remarks: list[Remark]
+        self, row: dict[str, Any], document_row: DocumentRow | None, taken_at: int | None, remarks: list[Remark]
     ) -> tuple[int | None, int | None, bool]:
         """The latest time at which the session was there, the time when it began, and whether that is exact.
 
         A row that shows its session at two times is of one session, which began at the earlier one or before.
         """
-        uses = [at for name, is_taken in self._uses if (at := self._use(row, place, name, is_taken, taken_at, remarks))]
+        uses = [
+            at
+            for name, is_taken in self._uses
+            if (at := self._use(row, document_row, name, is_taken, taken_at, remarks))
+        ]
         at = max(uses, default=None)
-        created_at = self._instant(row, place, "created_at", taken_at, remarks) if self._times["created_at"] else None
+        created_at = (
+            self._instant(row, document_row, "created_at", taken_at, remarks) if self._times["created_at"] else None
+        )
         if created_at is None and len(uses) > 1 and min(uses) < max(uses):
             return at, min(uses), False
         return created_at if at is None else at, created_at, created_at is not None and self._is_created_exact
@@ -201,46 +207,53 @@ class Mapping:
     def _use(
         self,
         row: dict[str, Any],
-        place: PlacedRow | None,
+        document_row: DocumentRow | None,
         name: str,
         is_taken: bool,
         taken_at: int | None,
         remarks: list[Remark],
     ) -> int | None:
         """A time of use, or that of the listing where it serves."""
-        at = self._instant(row, place, name, taken_at, remarks)
+        at = self._instant(row, document_row, name, taken_at, remarks)
         return _known(taken_at) if at is None and is_taken else at
 
     def _end(
-        self, row: dict[str, Any], place: PlacedRow | None, at: int | None, taken_at: int | None, remarks: list[Remark]
+        self,
+        row: dict[str, Any],
+        document_row: DocumentRow | None,
+        at: int | None,
+        taken_at: int | None,
+        remarks: list[Remark],
     ) -> tuple[int | None, str | None]:
         """When the session ended and why, where the row says that it did."""
         for end in self._ends:
-            if not end.meets(row, place):
+            if not end.meets(row, document_row):
                 continue
             ended_at = at
             if end.moments:
-                text = end.text(row, place)
+                text = end.text(row, document_row)
                 if text is None or text == "false":
                     continue
                 if text != "true":  # else the row says only that it ended
-                    ended_at = self._first_instant(row, place, "ended_at", end.moments, taken_at, remarks)
+                    ended_at = self._first_instant(row, document_row, "ended_at", end.moments, taken_at, remarks)
                     if ended_at is None:
                         continue
-            reason = self._ended_reason(row, place) or "signed_out"
+            reason = self._ended_reason(row, document_row) or "signed_out"
             if reason not in REASONS:
                 raise Unusable(f"ended_reason is no reason of a session: {names.quoted(reason)}")
             return ended_at, reason
         return None, None
 
-    def _key(self, row: dict[str, Any], place: PlacedRow | None, details: dict[str, str | int]) -> list[str | None]:
+    def _key(
+        self, row: dict[str, Any], document_row: DocumentRow | None, details: dict[str, str | int]
+    ) -> list[str | None]:
         parts: list[str | None] = []
         for part in self._key_parts:
             if isinstance(part, str):
                 text = details.get(part)
                 parts.append(None if text is None else names.fold(str(text)))
             else:
-                parts.append(part(row, place))
+                parts.append(part(row, document_row))
         if len(self._said) < len(self._file.key):
             texts = map(_part_text, self._file.key)
             self._said.update(part for part, text in zip(texts, parts, strict=True) if text)
@@ -249,22 +262,27 @@ class Mapping:
         return parts
 
     def _instant(
-        self, row: dict[str, Any], place: PlacedRow | None, name: str, taken_at: int | None, remarks: list[Remark]
+        self,
+        row: dict[str, Any],
+        document_row: DocumentRow | None,
+        name: str,
+        taken_at: int | None,
+        remarks: list[Remark],
     ) -> int | None:
         """The first time of a field that is not blank."""
-        return self._first_instant(row, place, name, self._times[name], taken_at, remarks)
+        return self._first_instant(row, document_row, name, self._times[name], taken_at, remarks)
 
     def _first_instant(
         self,
         row: dict[str, Any],
-        place: PlacedRow | None,
+        document_row: DocumentRow | None,
         name: str,
         moments: Iterable[Moment],
         taken_at: int | None,
         remarks: list[Remark],
     ) -> int | None:
         for moment in moments:
-            text = moment.text(row, place)
+            text = moment.text(row, document_row)
             if text is None:
                 continue
             if moment.is_age:
@@ -280,20 +298,20 @@ class Mapping:
         return None
 
     def _listing_time(
-        self, row: dict[str, Any], place: PlacedRow | None, listing: Listing, remarks: list[Remark]
+        self, row: dict[str, Any], document_row: DocumentRow | None, listing: Listing, remarks: list[Remark]
     ) -> int | None:
         """When the listing of a row was taken: as the person says, or the file, or now; None where the file says nothing."""
         at = listing.taken_at
         if at is None and self._times["taken_at"]:
-            at = self._instant(row, place, "taken_at", None, remarks)
+            at = self._instant(row, document_row, "taken_at", None, remarks)
         elif at is None:
             at = listing.now
         return at
 
 
-def _value_and_place(row: Any) -> tuple[Any, PlacedRow | None]:
-    """The value of a row, and its place in a document where it has one."""
-    return (row.value, row) if isinstance(row, PlacedRow) else (row, None)
+def _value_and_position(row: Any) -> tuple[Any, DocumentRow | None]:
+    """The value of a row, and the row with its way through the document, where it has one."""
+    return (row.value, row) if isinstance(row, DocumentRow) else (row, None)
 
 
 def _check_order(created_at: int | None, ended_at: int | None, now: int | None) -> None:

@@ -8,13 +8,13 @@ from authctl import names
 from authctl.import_mappings.conditions import Condition
 from authctl.import_mappings.file import EndSource, Source, TimeSource
 from authctl.import_mappings.times import AGE, Read, reader
-from authctl.import_paths import Find, Path, PlacedRow, as_text
+from authctl.import_paths import DocumentRow, Find, Path, as_text
 
-ReadText = Callable[[dict[str, Any], PlacedRow | None], str | None]
-"""Reads a text of a row, which may stand at a place; None where it is blank. Raises Unusable."""
+ReadText = Callable[[dict[str, Any], DocumentRow | None], str | None]
+"""Reads a text of a row, which may stand within a document; None where it is blank. Raises Unusable."""
 
-Meets = Callable[[dict[str, Any], PlacedRow | None], bool]
-"""Tells whether a row, which may stand at a place, meets conditions."""
+Meets = Callable[[dict[str, Any], DocumentRow | None], bool]
+"""Tells whether a row, which may stand within a document, meets conditions."""
 
 
 class Unusable(Exception):
@@ -64,9 +64,9 @@ def conditions_of(where: Iterable[tuple[Path, Condition]], blank: Container[str]
     """How a row is asked whether it meets all of these conditions."""
     asked = [(path.finder(blank), condition.is_met) for path, condition in where]
 
-    def meets(row: dict[str, Any], place: PlacedRow | None) -> bool:
+    def meets(row: dict[str, Any], document_row: DocumentRow | None) -> bool:
         for find, is_met in asked:  # noqa: SIM110  # `all` over a generator takes 0.4 µs more
-            if not is_met(find(row, place), blank):
+            if not is_met(find(row, document_row), blank):
                 return False
         return True
 
@@ -79,9 +79,9 @@ def text_reader(values: Iterable[Value], blank: Container[str]) -> ReadText:
     if len(readers) == 1:
         return readers[0]
 
-    def first(row: dict[str, Any], place: PlacedRow | None) -> str | None:
+    def first(row: dict[str, Any], document_row: DocumentRow | None) -> str | None:
         for read in readers:
-            if (text := read(row, place)) is not None:
+            if (text := read(row, document_row)) is not None:
                 return text
         return None
 
@@ -95,8 +95,8 @@ def _reader_of(value: Value, blank: Container[str]) -> ReadText:
     if value.before is None and value.after is None:
         return read
 
-    def part(row: dict[str, Any], place: PlacedRow | None) -> str | None:
-        whole = read(row, place)
+    def part(row: dict[str, Any], document_row: DocumentRow | None) -> str | None:
+        whole = read(row, document_row)
         text = "" if whole is None else _part(whole, value)
         return None if not text.strip() or text in blank else text
 
@@ -106,8 +106,8 @@ def _reader_of(value: Value, blank: Container[str]) -> ReadText:
 def _text_at(find: Find, path: str, blank: Container[str]) -> ReadText:
     """How the text is read that stands where `find` finds it."""
 
-    def read(row: dict[str, Any], place: PlacedRow | None) -> str | None:
-        text = find(row, place)
+    def read(row: dict[str, Any], document_row: DocumentRow | None) -> str | None:
+        text = find(row, document_row)
         if type(text) is not str:
             if text is None:
                 return None

@@ -48,9 +48,9 @@ class RestoreOutcome(NamedTuple):
     known: int | None
     """The event that the head outside knew last."""
     ended: int
-    """How many sessions of the backup were living, and are ended now."""
-    living: int
-    """How many sessions were living in the registry that was replaced; in the backup, where no registry was there."""
+    """How many sessions of the backup were active, and are ended now."""
+    active_before: int
+    """How many sessions were active in the registry that was replaced; in the backup, where no registry was there."""
     backup_seq: int
     backup_at: int
     """Number and instant of the last event of the backup."""
@@ -93,7 +93,7 @@ class Backups:
 
 
 def restore(
-    place: Home,
+    home: Home,
     file: Path,
     *,
     note: str | None,
@@ -115,16 +115,16 @@ def restore(
     if note is not None or not dry_run:
         note = names.note(note)
     who = actor_name(actor)
-    trusted = _check_present(place)
-    with draft_of(file.absolute(), place.registry) as draft:
-        installation = Installation(place, draft.store, clock, warn)
+    trusted = _check_present(home)
+    with draft_of(file.absolute(), home.registry) as draft:
+        installation = Installation(home, draft.store, clock, warn)
         restoring = _Restoring(installation, file, note, who, trusted, audit_log.verify_chain(installation))
         if dry_run:
             return draft.preview(restoring.make_ready)[0]
         outcome, last = draft.replace_registry(_kept_name(installation), restoring.make_ready)
     assert last is not None
-    with closing(open_store(place.registry)) as present:
-        Installation(place, present, clock, warn).head.accept(last)
+    with closing(open_store(home.registry)) as present:
+        Installation(home, present, clock, warn).head.accept(last)
     return outcome
 
 
@@ -193,7 +193,7 @@ class _Restoring:
             note=self.note,
             known=known.seq if known else None,
             ended=ended,
-            living=replaced.count(SessionFilter(status=Status.ACTIVE), unit.now) if replaced else ended,
+            active_before=replaced.count(SessionFilter(status=Status.ACTIVE), unit.now) if replaced else ended,
             backup_seq=self.taken.seq,
             backup_at=last.at if last else 0,
             carried_from=head,
@@ -233,25 +233,25 @@ def _enabled_since(replaced: "View", restored: "View") -> tuple[str, ...]:
     return tuple(user.username for user in users if names.fold(user.username) not in disabled)[:MOST_LISTED]
 
 
-def _check_present(place: Home) -> ChainHead | None:
+def _check_present(home: Home) -> ChainHead | None:
     """The end of the audit chain of the registry that is there; None where there is none.
 
     Raises Refused where it is damaged, or its chain does not verify: it is not written over, and may be needed.
     """
     try:
-        if not place.registry.exists():
+        if not home.registry.exists():
             return None
-        with _refused_where_damaged(place), closing(open_store(place.registry)) as store:
+        with _refused_where_damaged(home), closing(open_store(home.registry)) as store:
             store.check()
-            return audit_log.verify_chain(Installation(place, store, None))
+            return audit_log.verify_chain(Installation(home, store, None))
     except OSError as error:
-        raise RegistryUnavailable(f"cannot read the registry at {place.registry}: {reason(error)}") from None
+        raise RegistryUnavailable(f"cannot read the registry at {home.registry}: {reason(error)}") from None
 
 
 @contextmanager
-def _refused_where_damaged(place: Home) -> Iterator[None]:
+def _refused_where_damaged(home: Home) -> Iterator[None]:
     try:
         yield
     except IntegrityFailure as error:
         message = f"the registry that is there cannot be replaced while it is damaged: {error.message}"
-        raise Refused(message, how_to_move_away(place.registry)) from None
+        raise Refused(message, how_to_move_away(home.registry)) from None

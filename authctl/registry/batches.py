@@ -25,7 +25,7 @@ class BatchSize:
         self._largest = largest
         self._seconds = seconds
 
-    def learn(self, seconds: float) -> None:
+    def adjust(self, seconds: float) -> None:
         """Learn the size from the seconds for which a batch of this size held the lock."""
         # decision 114
         fitting = int(self.size * self._seconds / max(seconds, 1e-6))

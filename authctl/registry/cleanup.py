@@ -21,7 +21,7 @@ from authctl.registry.journals import UNDOABLE_FOR, drop_journals
 from authctl.registry.unit_of_work import UnitOfWork, actor_name
 from authctl.store.protocol.cleanup import Archive, Removable
 from authctl.store.protocol.pages import Cursor
-from authctl.store.protocol.registry import LEAP
+from authctl.store.protocol.registry import CLOCK_JUMP
 
 if TYPE_CHECKING:
     from authctl.store.protocol import Change, View
@@ -79,7 +79,7 @@ class Cleanup:
             due = view.ended_before(cutoff, keep_unacknowledged=keep_unacknowledged)
             check_clock(self._installation.clock.now(), now)
             if not accept_clock_jump:
-                _check_leap(view, now, due.total)
+                _check_clock_jump(view, now, due.total)
             retention = str(view.profiles().retention)
         if not dry_run:
             removal = _Removal(self._installation, actor, cutoff, keep_unacknowledged, archive)
@@ -89,9 +89,9 @@ class Cleanup:
         return CleanupOutcome(cutoff, retention, due.total, *due, dry_run)
 
 
-def _check_leap(view: View, now: int, due: int) -> None:
+def _check_clock_jump(view: View, now: int, due: int) -> None:
     """Raise Refused where the clock may have jumped ahead: nothing was recorded for months, and most sessions would be removed."""
-    if now - view.recorded_time() <= LEAP and view.last_leap() is None:
+    if now - view.recorded_time() <= CLOCK_JUMP and view.last_clock_jump() is None:
         return
     everything = view.count(SessionFilter(), now)
     if due * 2 > everything:
@@ -146,7 +146,7 @@ class _Removal:
             if after is None:
                 return removed
             if batch_size is None:
-                batches.learn(seconds)
+                batches.adjust(seconds)
 
     def finish(self, removed: Removable) -> None:
         """Remove what no session needs any more, let the store do its upkeep, and record the number of removed sessions."""
@@ -187,5 +187,5 @@ class _Removal:
             return bool(step(unit.tx))
 
 
-_UPKEEP: tuple[Callable[[Change], int], ...] = (lambda tx: tx.catch_up(), lambda tx: tx.give_back())
+_UPKEEP: tuple[Callable[[Change], int], ...] = (lambda tx: tx.extend_search_index(), lambda tx: tx.return_free_space())
 """The store's own upkeep, step by step until nothing is left: its search index, and free space for the disk."""

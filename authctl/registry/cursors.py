@@ -1,4 +1,4 @@
-"""Cursors: the place of a walk through a list as a text that a shell takes as it is, and that no session's id could be.
+"""Cursors: the position of a walk through a list as a text that a shell takes as it is, and that no session's id could be.
 
 `p1.` and, in base64 for addresses (RFC 4648, section 5), a checksum and JSON. It is no secret, and nobody is believed: what comes back
 is read strictly, and has one spelling.
@@ -13,8 +13,8 @@ from typing import Any
 
 from authctl import names
 from authctl.errors import InvalidInput
-from authctl.registry.pages import Event, Place, SessionList
-from authctl.store.protocol.pages import Cursor, Mark
+from authctl.registry.pages import Event, SessionList, WalkPosition
+from authctl.store.protocol.pages import Cursor, MoveCounters
 
 _BEGINNING = "p1."
 _LONGEST = 100_000
@@ -31,26 +31,26 @@ def is_cursor(text: str) -> bool:
     return text.startswith(_BEGINNING) or names.id_prefix(text) is None
 
 
-def write_cursor(listed: SessionList, place: Place) -> str:
-    """The cursor of a place in a list."""
-    key = None if place.key is None else place.key.key
-    parts = [_name_of(listed), key, place.number, place.mark, place.event]
+def write_cursor(listed: SessionList, position: WalkPosition) -> str:
+    """The cursor of a position in a list."""
+    key = None if position.key is None else position.key.key
+    parts = [_name_of(listed), key, position.number, position.counters, position.event]
     raw = json.dumps(parts, ensure_ascii=False, separators=(",", ":")).encode()
     return _BEGINNING + urlsafe_b64encode(_checksum(raw) + raw).decode().rstrip("=")
 
 
-def read_cursor(listed: SessionList, text: str) -> Place:
-    """The place in a list that a cursor names. Raises InvalidInput for any other text, and for the cursor of another list."""
+def read_cursor(listed: SessionList, text: str) -> WalkPosition:
+    """The position in a list that a cursor names. Raises InvalidInput for any other text, and for the cursor of another list."""
     try:
-        name, place = _read(text)
-        is_written_so = write_cursor(listed, place) == text or name != _name_of(listed)
+        name, position = _read(text)
+        is_written_so = write_cursor(listed, position) == text or name != _name_of(listed)
     except (ValueError, TypeError, RecursionError):
         is_written_so = False
     if not is_written_so:
         raise no_cursor(text)
     if name != _name_of(listed):
         raise InvalidInput("this cursor belongs to another list", "give the filters and the order of the page before")
-    return place
+    return position
 
 
 def no_cursor(text: str) -> InvalidInput:
@@ -60,11 +60,11 @@ def no_cursor(text: str) -> InvalidInput:
 
 
 def is_sort_key(key: tuple[Any, ...]) -> bool:
-    """Whether this could be the key of a place in an order that was asked for: a text, a number or nothing, and a number."""
+    """Whether this could be the key of a position in an order that was asked for: a text, a number or nothing, and a number."""
     return len(key) == len(("key", "number")) and type(key[1]) is int
 
 
-def _read(text: str) -> tuple[object, Place]:
+def _read(text: str) -> tuple[object, WalkPosition]:
     """What a cursor says. Raises ValueError or TypeError where it says something else."""
     if len(text) > _LONGEST or not text.startswith(_BEGINNING):
         raise ValueError
@@ -73,14 +73,14 @@ def _read(text: str) -> tuple[object, Place]:
     raw = whole[_CHECKED:]
     if whole[:_CHECKED] != _checksum(raw):
         raise ValueError
-    name, key, number, mark, event = json.loads(raw)
+    name, key, number, counters, event = json.loads(raw)
     cursor = None if key is None else Cursor(tuple(_part(part) for part in key))
     behind = None if number is None else _whole(number)
     if cursor is not None and behind is not None:
         raise ValueError
     seq, hash_ = event
-    place = Place(cursor, behind, Mark(*map(_whole, mark)), Event(_whole(seq), str(hash_)))
-    return name, place
+    position = WalkPosition(cursor, behind, MoveCounters(*map(_whole, counters)), Event(_whole(seq), str(hash_)))
+    return name, position
 
 
 def _part(value: Any) -> int | str | None:

@@ -18,7 +18,7 @@ from authctl.registry.clock import check_clock
 from authctl.registry.installation import Installation
 from authctl.registry.unit_of_work import UnitOfWork
 from authctl.settings import Home
-from authctl.store import open_store, place_health
+from authctl.store import location_health, open_store
 from authctl.store.protocol.health import Health
 
 _OLDEST_KEY = 365 * DAY
@@ -80,19 +80,19 @@ class Doctor:
             return ClockOutcome(seen, unit.now, unit.actor, note, ended)
 
 
-def examine(place: Home, installation: Installation | None = None) -> list[Finding]:
+def examine(home: Home, installation: Installation | None = None) -> list[Finding]:
     """Examine a home, whether its registry can be opened or not: every check in a fixed order.
 
     Checks that need the registry are left out where it cannot be opened.
     """
-    findings = [*_check_files(place), _of_store("file_system", place_health(place.registry))]
+    findings = [*_check_files(home), _of_store("file_system", location_health(home.registry))]
     try:
-        installation = installation or Installation(place, open_store(place.registry), None, lambda _text: None)
+        installation = installation or Installation(home, open_store(home.registry), None, lambda _text: None)
         with installation.snapshot():
             pass
     except AuthctlError as error:
         return [*findings, Finding("registry", ok=False, found=error.message, next=error.hint)]
-    findings.append(Finding("registry", ok=True, found=str(place.registry)))
+    findings.append(Finding("registry", ok=True, found=str(home.registry)))
     checks = {
         "engine": _check_engine,
         "clock": _check_clock,
@@ -119,8 +119,8 @@ def _keep_events_ended(unit: UnitOfWork) -> None:
             unit.tx.end_continuity(event.id, unit.now, event.ended_by, event.end_note)
 
 
-def _check_files(place: Home) -> Iterator[Finding]:
-    for path in (place.registry, place.keys, place.profiles, place.audit_head, place.authenticators):
+def _check_files(home: Home) -> Iterator[Finding]:
+    for path in (home.registry, home.keys, home.profiles, home.audit_head, home.authenticators):
         try:
             status = path.stat()
         except OSError:

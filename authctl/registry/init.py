@@ -17,7 +17,7 @@ from authctl.store import create_store, store_files
 
 
 def create(
-    place: Home, profiles: ProfileSet, profiles_text: bytes, *, actor: str | None = None, clock: Clock | None = None
+    home: Home, profiles: ProfileSet, profiles_text: bytes, *, actor: str | None = None, clock: Clock | None = None
 ) -> None:
     """Make the folder, key ring, `profiles.yaml` and registry of an installation, with the profiles in force.
 
@@ -29,27 +29,27 @@ def create(
     actor = actor_name(actor)
     registry_id = secrets.token_hex(8)
     try:
-        _check_vacant(place)
-        _make_folder(place.folder)
-        with _removed_on_failure(place.registry) as made, create_store(place.registry, registry_id, profiles) as store:
-            installation = Installation(place, store, clock)
-            if place.keys.parent == place.folder:
-                key_ring.create(place.keys, installation.clock.now())
-                made.append(place.keys)
+        _check_vacant(home)
+        _make_folder(home.folder)
+        with _removed_on_failure(home.registry) as made, create_store(home.registry, registry_id, profiles) as store:
+            installation = Installation(home, store, clock)
+            if home.keys.parent == home.folder:
+                key_ring.create(home.keys, installation.clock.now())
+                made.append(home.keys)
             else:
-                _have_ring(place.keys, installation.clock.now())
-            create_private(place.profiles, profiles_text)
-            made.append(place.profiles)
-            made.append(place.audit_head)
+                _ensure_key_ring(home.keys, installation.clock.now())
+            create_private(home.profiles, profiles_text)
+            made.append(home.profiles)
+            made.append(home.audit_head)
             with installation.change(actor) as unit:
                 document = profiles.to_document()
                 unit.record("registry.init", subject=registry_id, detail={"in_force": document})
     except OSError as error:
-        where = error.filename or place.folder
+        where = error.filename or home.folder
         raise RegistryUnavailable(f"cannot create {where}: {reason(error)}") from None
 
 
-def _have_ring(path: Path, now: int) -> None:
+def _ensure_key_ring(path: Path, now: int) -> None:
     """Use the key ring that is elsewhere, or make one; it stays whatever comes, since others may use it by then."""
     if path.exists():
         key_ring.load(path)
@@ -65,9 +65,9 @@ def _make_folder(folder: Path) -> None:
     folder.chmod(0o700)
 
 
-def _check_vacant(place: Home) -> None:
-    registry, *beside = store_files(place.registry)
-    for path in (registry, place.folder / "keys.json", place.profiles, place.audit_head, *beside):
+def _check_vacant(home: Home) -> None:
+    registry, *beside = store_files(home.registry)
+    for path in (registry, home.folder / "keys.json", home.profiles, home.audit_head, *beside):
         if path.exists() or path.is_symlink():
             raise Refused(f"file already exists: {path}", "to use another folder: authctl --home DIR init")
 

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from authctl.model import Session, SessionFilter, Sort
-from authctl.store.protocol.pages import Cursor, Mark
+from authctl.store.protocol.pages import Cursor, MoveCounters
 
 if TYPE_CHECKING:
     from authctl.store.protocol import View
@@ -51,74 +51,78 @@ class Event(NamedTuple):
     hash: str
 
 
-class Place(NamedTuple):
+class WalkPosition(NamedTuple):
     """Where a walk stands: behind a key of the list's order, or else behind a number."""
 
     key: Cursor | None
     """Behind what in the list's order; None at its beginning, and where the order is through."""
     number: int | None
     """Behind which number; None while the order is not through."""
-    mark: Mark
+    counters: MoveCounters
     """What the registry had counted when the walk began."""
     event: Event
     """The last event when the walk was last here."""
 
 
-class Part(NamedTuple):
-    """What comes next in a walk: sessions to be read by those numbers, then these, and where to go on."""
+class WalkStep(NamedTuple):
+    """One step of a walk: sessions to be read by those numbers, then these sessions, and the position after them."""
 
     numbers: Sequence[int]
     sessions: list[Session]
-    place: Place | None
+    position: WalkPosition | None
 
 
-def begin(view: "View", key: Cursor | None = None) -> Place:
-    """The place that a walk begins at: a list's beginning, or behind a key of its order."""
-    return Place(key, None, view.counters(), _last_event(view))
+def begin(view: "View", key: Cursor | None = None) -> WalkPosition:
+    """The position that a walk begins at: a list's beginning, or behind a key of its order."""
+    return WalkPosition(key, None, view.move_counters(), _last_event(view))
 
 
-def read_part(view: "View", listed: SessionList, now: int, size: int | None, place: Place) -> Part:
-    """The next sessions after a place, so many at the most; without a size, all of an order that was asked for."""
-    if _is_replaced(view, place.event):
-        place = place._replace(key=None, number=0, mark=place.mark._replace(moves=_EVERYTHING))
-    place = place._replace(event=_last_event(view))
-    if place.number is not None:
-        return _by_number(view, listed, now, size or _BY_NUMBER, place)
+def next_step(view: "View", listed: SessionList, now: int, size: int | None, position: WalkPosition) -> WalkStep:
+    """The next sessions after a position, so many at the most; without a size, all of an order that was asked for."""
+    if _is_replaced(view, position.event):
+        position = position._replace(key=None, number=0, counters=position.counters._replace(moves=_EVERYTHING))
+    position = position._replace(event=_last_event(view))
+    if position.number is not None:
+        return _by_number(view, listed, now, size or _BY_NUMBER, position)
     if listed.sort is None:
-        part = _in_own_order(view, listed.selection, now, size or _BY_NUMBER, place)
+        step = _in_own_order(view, listed.selection, now, size or _BY_NUMBER, position)
     else:
-        part = _sorted(view, listed.selection, listed.sort, now, size, place)
-    if part.place is not None or place.key is None:  # what is read whole by one snapshot has not moved
-        return part
-    left = _BY_NUMBER if size is None else size - len(part.numbers) - len(part.sessions)
-    rest = _by_number(view, listed, now, left, place._replace(key=None, number=0))
-    return Part(part.numbers, part.sessions + rest.sessions, rest.place)
+        step = _sorted(view, listed.selection, listed.sort, now, size, position)
+    if step.position is not None or position.key is None:  # what is read whole by one snapshot has not moved
+        return step
+    left = _BY_NUMBER if size is None else size - len(step.numbers) - len(step.sessions)
+    rest = _by_number(view, listed, now, left, position._replace(key=None, number=0))
+    return WalkStep(step.numbers, step.sessions + rest.sessions, rest.position)
 
 
-def _in_own_order(view: "View", selection: SessionFilter, now: int, size: int, place: Place) -> Part:
-    page = view.page(selection, now, size, _since(place))
-    return Part((), page.sessions, place._replace(key=page.after) if page.after else None)
+def _in_own_order(view: "View", selection: SessionFilter, now: int, size: int, position: WalkPosition) -> WalkStep:
+    page = view.page(selection, now, size, _since(position))
+    return WalkStep((), page.sessions, position._replace(key=page.after) if page.after else None)
 
 
-def _sorted(view: "View", selection: SessionFilter, sort: Sort, now: int, size: int | None, place: Place) -> Part:
-    numbers = view.in_order(selection, now, sort, None if size is None else size + 1, _since(place))
+def _sorted(
+    view: "View", selection: SessionFilter, sort: Sort, now: int, size: int | None, position: WalkPosition
+) -> WalkStep:
+    numbers = view.sorted_numbers(selection, now, sort, None if size is None else size + 1, _since(position))
     if size is None or len(numbers) <= size:
-        return Part(numbers, [], None)
-    return Part(numbers[:size], [], place._replace(key=view.sorted_place(sort, numbers[size - 1])))
+        return WalkStep(numbers, [], None)
+    return WalkStep(numbers[:size], [], position._replace(key=view.cursor_of_number(sort, numbers[size - 1])))
 
 
-def _since(place: Place) -> Cursor | None:
-    """The key of a place, behind which comes what did not move since the walk began."""
-    return place.key and place.key._replace(since=place.mark)
+def _since(position: WalkPosition) -> Cursor | None:
+    """The key of a position, behind which comes what did not move since the walk began."""
+    return position.key and position.key._replace(since=position.counters)
 
 
-def _by_number(view: "View", listed: SessionList, now: int, size: int, place: Place) -> Part:
-    behind = place.number or 0
-    moved = view.moved_sessions(listed.selection, now, size + 1, Cursor((behind,), since=place.mark), listed.sort)
+def _by_number(view: "View", listed: SessionList, now: int, size: int, position: WalkPosition) -> WalkStep:
+    behind = position.number or 0
+    moved = view.moved_sessions(
+        listed.selection, now, size + 1, Cursor((behind,), since=position.counters), listed.sort
+    )
     if len(moved) <= size:  # the one more would tell that there is a next page
-        return Part((), moved, None)
+        return WalkStep((), moved, None)
     shown = moved[:size]
-    return Part((), shown, place._replace(number=shown[-1].number if shown else behind))
+    return WalkStep((), shown, position._replace(number=shown[-1].number if shown else behind))
 
 
 def _last_event(view: "View") -> Event:

@@ -139,7 +139,11 @@ def _apply(
     outcome = _outcome(before, complete, unit.tx.recompute_deadlines(complete, unit.now), unmet, dry_run=False)
     unit.tx.save_profiles(complete)
     unit.tx.copy_profile_rules(
-        [profile for name, profile in complete.profiles.items() if _marks(profile) != _marks(before.get(name))]
+        [
+            profile
+            for name, profile in complete.profiles.items()
+            if _copied_settings(profile) != _copied_settings(before.get(name))
+        ]
     )
     unit.tx.forget_old_logins(complete.logins_since(unit.now))
     detail: dict[str, Any] = {"in_force": complete.to_document()}
@@ -156,8 +160,8 @@ def _changed_settings(before: ProfileSet, wanted: ProfileSet) -> dict[str, tuple
     return {name: (old[name], new[name]) for name in settings if old[name] != new[name]}
 
 
-def _marks(profile: Profile | None) -> tuple[bool, OnRevoke] | None:
-    """The settings of a profile that its sessions carry as marks: whether it has conditions, and its `on_revoke`."""
+def _copied_settings(profile: Profile | None) -> tuple[bool, OnRevoke] | None:
+    """The settings of a profile that are copied to its sessions: whether it has conditions, and its `on_revoke`."""
     return None if profile is None else (profile.conditions is not None, profile.on_revoke)
 
 

@@ -10,9 +10,8 @@ from authctl import names
 from authctl.errors import InvalidInput, NotFound
 from authctl.model import Grouping, Session, SessionFilter, Sort, Status
 from authctl.registry.batches import PAUSE_SECONDS, BatchSize, Progress
-from authctl.registry.cursors import is_cursor, is_sort_key, no_cursor, read_cursor, write_cursor
 from authctl.registry.installation import Installation
-from authctl.registry.pages import Part, Place, SessionList, SessionPage, begin, read_part
+from authctl.registry.pages import SessionList, SessionPage, WalkPosition, WalkStep, begin, next_step
 from authctl.registry.unit_of_work import UnitOfWork, actor_name
 from authctl.registry.unknown_users import unknown_session
 from authctl.store.protocol.pages import Cursor
@@ -111,30 +110,30 @@ class Listing(Iterator[Session]):
         listed = self._list
         with self._installation.snapshot() as (view, now):
             wanted = _with_whole_ids(view, listed, after)
-            place: Place | None = _place(view, listed, wanted, now, after)
+            position: WalkPosition | None = _position(view, listed, wanted, now, after)
         shown = _Numbers()
         size, batch = _FIRST_BATCH, _BATCH
-        while place is not None and (limit is None or len(shown) < limit):
+        while position is not None and (limit is None or len(shown) < limit):
             left = None if limit is None else limit - len(shown)
             with self._installation.store.view() as view:
-                part = read_part(view, wanted, now, _size(listed.sort, size, left), place)
-            for session in self._rows(part, now):
+                step = next_step(view, wanted, now, _size(listed.sort, size, left), position)
+            for session in self._rows(step, now):
                 if session.number not in shown:
                     shown.add(session.number)
                     yield session
-            place, size = part.place, batch
-        self.next = None if place is None else write_cursor(listed, place)
+            position, size = step.position, batch
+        self.next = _cursor(listed, position)
 
-    def _rows(self, part: Part, now: int) -> Iterator[Session]:
-        for start in range(0, len(part.numbers), _BATCH):
+    def _rows(self, step: WalkStep, now: int) -> Iterator[Session]:
+        for start in range(0, len(step.numbers), _BATCH):
             with self._installation.store.view() as view:
-                batch = view.sessions_by_number(part.numbers[start : start + _BATCH], now)
+                batch = view.sessions_by_number(step.numbers[start : start + _BATCH], now)
             yield from batch
-        yield from part.sessions
+        yield from step.sessions
 
 
 def _size(sort: Sort | None, size: int, left: int | None) -> int | None:
-    """The number to read at once; all of an order that was asked for, since each part reads every selected session."""
+    """The number to read at once; all of an order that was asked for, since each step reads every selected session."""
     return left if sort is not None else min(size, size if left is None else left)
 
 
@@ -147,48 +146,62 @@ def page(
     wanted_list = SessionList(selection, None if sort is None else Sort.parse(sort))
     with installation.snapshot() as (view, now):
         wanted = _with_whole_ids(view, wanted_list, after)
-        part = read_part(view, wanted, now, min(limit, _LARGEST_PAGE), _place(view, wanted_list, wanted, now, after))
-        shown = (*(view.sessions_by_number(part.numbers, now) if part.numbers else ()), *part.sessions)
-    return SessionPage(shown, None if part.place is None else write_cursor(wanted_list, part.place))
+        step = next_step(view, wanted, now, min(limit, _LARGEST_PAGE), _position(view, wanted_list, wanted, now, after))
+        shown = (*(view.sessions_by_number(step.numbers, now) if step.numbers else ()), *step.sessions)
+    return SessionPage(shown, _cursor(wanted_list, step.position))
+
+
+def _cursor(listed: SessionList, position: WalkPosition | None) -> str | None:
+    """The cursor of the next page. Its module loads OpenSSL for a checksum, so only a list with a next page loads it."""
+    if position is None:
+        return None
+    from authctl.registry.cursors import write_cursor
+
+    return write_cursor(listed, position)
 
 
 def _with_whole_ids(view: "View", wanted: SessionList, after: str | None) -> SessionList:
     selection = wanted.selection
-    if after is not None and is_cursor(after):  # who is spared may have been removed since the page before
-        spared = tuple(text for text in selection.except_ids if resolve(view, text) is not None)
-        selection = selection.narrowed(except_ids=spared)
+    if after is not None:
+        from authctl.registry.cursors import is_cursor
+
+        if is_cursor(after):  # a session that is excepted may have been removed since the page before
+            excepted = tuple(text for text in selection.except_ids if resolve(view, text) is not None)
+            selection = selection.narrowed(except_ids=excepted)
     return wanted._replace(selection=with_whole_ids(view, selection)[0])
 
 
-def _place(view: "View", listed: SessionList, wanted: SessionList, now: int, after: str | None) -> Place:
+def _position(view: "View", listed: SessionList, wanted: SessionList, now: int, after: str | None) -> WalkPosition:
     """Where a walk goes on: at its beginning, after a cursor, or after a session where that now stands in the list."""
     if after is None:
         return begin(view)
+    from authctl.registry.cursors import is_cursor, is_sort_key, no_cursor, read_cursor
+
     if not is_cursor(after):
-        return begin(view, _place_of(view, wanted, _session(view, after, now), now))
-    place = read_cursor(listed, after)
-    if place.key is None or listed.sort is not None:
-        is_key = place.key is None or is_sort_key(place.key.key)
-        resumed = place.key
+        return begin(view, _cursor_of_session(view, wanted, _session(view, after, now), now))
+    position = read_cursor(listed, after)
+    if position.key is None or listed.sort is not None:
+        is_key = position.key is None or is_sort_key(position.key.key)
+        resumed = position.key
     else:
-        resumed = view.place_of_key(wanted.selection, place.key.key)
+        resumed = view.cursor_of_key(wanted.selection, position.key.key)
         is_key = resumed is not None
     if not is_key:
         raise no_cursor(after)
-    return place._replace(key=resumed)
+    return position._replace(key=resumed)
 
 
-def _place_of(view: "View", wanted: SessionList, session: Session, now: int) -> Cursor:
+def _cursor_of_session(view: "View", wanted: SessionList, session: Session, now: int) -> Cursor:
     """Where a session stands in a list. Raises InvalidInput where it is not in it."""
     if wanted.sort is None:
-        place = view.place(wanted.selection, session)
+        position = view.cursor_of_session(wanted.selection, session)
     else:
         is_listed = not wanted.selection.ids or session.id in wanted.selection.ids
         alone = wanted.selection.narrowed(ids=(session.id,))
-        place = view.sorted_place(wanted.sort, session.number) if is_listed and view.count(alone, now) else None
-    if place is None:
+        position = view.cursor_of_number(wanted.sort, session.number) if is_listed and view.count(alone, now) else None
+    if position is None:
         raise InvalidInput(f"session {names.quoted(session.id)} is not in this list", "go on after one that is")
-    return place
+    return position
 
 
 def pages(view: "View", selection: SessionFilter, now: int) -> Iterator[Session]:
@@ -269,7 +282,7 @@ def end(
         with installation.change(actor) as unit:
             began = perf_counter()
             ends = [(target, *_end_session(unit, find_owner, target)) for target in batch]
-        batches.learn(perf_counter() - began)
+        batches.adjust(perf_counter() - began)
         for target, session, is_new in ends:  # only what was committed counts
             if session is None:
                 not_found.append(names.without_tokens(target))

@@ -73,7 +73,7 @@ def how_to_move_away(path: Path) -> str:
     return how_to_move_away(path)
 
 
-def place_health(path: Path) -> "Health":
+def location_health(path: Path) -> "Health":
     """Whether the place of a registry is fit for its database."""
     from authctl.store.sqlite.health import file_system
 

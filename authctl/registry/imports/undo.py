@@ -179,7 +179,7 @@ class Undo:
             while (seconds := self._change(step, batches.size)) is not None:
                 done += batches.size
                 progress(min(done, total), total)
-                batches.learn(seconds)
+                batches.adjust(seconds)
         while self._restore_listings():
             sleep(PAUSE_SECONDS)
         outcome = self._finish(note)

@@ -66,8 +66,8 @@ class CleanupChange(Protocol):
     def remove_unnamed_revocations(self) -> int:
         """Remove closed revocations that no session names, except those by criteria. Returns how many."""
 
-    def catch_up(self) -> int:
+    def extend_search_index(self) -> int:
         """Add the next batch of sessions and notes to the search index, if it is behind. Returns how many."""
 
-    def give_back(self) -> int:
+    def return_free_space(self) -> int:
         """Return some of the free room of the database to the disk; a tenth stays for what comes. Returns the number of units."""

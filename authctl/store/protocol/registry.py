@@ -7,7 +7,7 @@ from typing import Protocol
 
 from authctl.instants import DAY
 
-LEAP = 7 * 31 * DAY
+CLOCK_JUMP = 7 * 31 * DAY
 """The least distance between two recorded times that counts as a leap: the clock may have been wrong."""
 
 
@@ -20,8 +20,8 @@ class RegistryView(Protocol):
     def recorded_time(self) -> int:
         """The latest instant of any change."""
 
-    def last_leap(self) -> int | None:
-        """The instant to which the recorded time moved by more than `LEAP` at once; None if it has not, or was set since."""
+    def last_clock_jump(self) -> int | None:
+        """The instant to which the recorded time moved by more than `CLOCK_JUMP` at once; None if it has not, or was set since."""
 
     def restored_at(self) -> int | None:
         """The instant of the last restore, or of the last acceptance of an audit chain. All earlier sessions ended then."""

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from authctl.store.sql.dialect import Dialect
 
 
-class Lane(NamedTuple):
+class OrderedPart(NamedTuple):
     """A part of a selection that one range of an index gives in order."""
 
     condition: str = "TRUE"
@@ -31,9 +31,9 @@ class Lane(NamedTuple):
     """The entrance, if it is not that of the selection."""
     parameters: Mapping[str, Any] = MappingProxyType({})
 
-    def of_profile(self, key: str) -> "Lane":
+    def of_profile(self, key: str) -> "OrderedPart":
         """The part of it that is of one profile."""
-        return self._replace(condition=f"s.profile_key = :lane AND {self.condition}", parameters={"lane": key})
+        return self._replace(condition=f"s.profile_key = :part_key AND {self.condition}", parameters={"part_key": key})
 
 
 class Continuity:
@@ -58,15 +58,15 @@ class Continuity:
         running = [self._within(name, event, "s.expires_at") for name, event in self._events if event.is_running(now)]
         return f"({' OR '.join(running)})" if running else None
 
-    def lanes(self, now: int) -> list[Lane]:
+    def parts(self, now: int) -> list[OrderedPart]:
         """Sessions that are over, in parts: those that ended with their own deadline, and those of each past event."""
         past = [
             (self._within(name, event, "s.expires_at"), event) for name, event in self._events if event.ends_at <= now
         ]
         own = " AND ".join(f"NOT {within}" for within, _ in past)
-        return [Lane(own or "TRUE"), *(Lane(within, str(event.ends_at)) for within, event in past)]
+        return [OrderedPart(own or "TRUE"), *(OrderedPart(within, str(event.ends_at)) for within, event in past)]
 
-    def lanes_of(self, now: int, key: str) -> list[Lane]:
+    def parts_of_profile(self, now: int, key: str) -> list[OrderedPart]:
         """The same of one profile; each part is one range of the index of deadlines, or of hard ends.
 
         Sessions that an event holds now are not over, unless by a hard end. Sessions that a past event held are a part of
@@ -78,26 +78,26 @@ class Continuity:
             hard end from 3 to 7      ended then: it moved the deadline into the event
             deadline from 7 on        ended with the deadline
         """
-        lanes: list[Lane] = []
+        parts: list[OrderedPart] = []
         events = [(name, event) for name, event in self._events if self.parameters[name] == key]
         after = ""
         for name, event in sorted(events, key=lambda named: named[1].started_at):
             if event.started_at < event.ends_at <= now:
                 within = self._within(name, event, "s.expires_at")
-                lanes += [
-                    Lane(f"{after}s.expires_at <= {event.started_at}"),
-                    Lane(within, str(event.ends_at)),
+                parts += [
+                    OrderedPart(f"{after}s.expires_at <= {event.started_at}"),
+                    OrderedPart(within, str(event.ends_at)),
                     self._hard_ends(f"s.ended_at > {event.started_at} AND s.ended_at < {event.ends_at}"),
                 ]
                 after = f"s.expires_at >= {event.ends_at} AND "
         starts = [event.started_at for _, event in events if event.is_running(now)]
-        lanes.append(Lane(f"{after}s.expires_at <= {min(starts) if starts else self.tables.over_by}"))
-        lanes += [self._hard_ends(f"s.ended_at > {start}") for start in starts]
-        return [lane.of_profile(key) for lane in lanes]
+        parts.append(OrderedPart(f"{after}s.expires_at <= {min(starts) if starts else self.tables.over_by}"))
+        parts += [self._hard_ends(f"s.ended_at > {start}") for start in starts]
+        return [part.of_profile(key) for part in parts]
 
-    def _hard_ends(self, condition: str) -> Lane:
+    def _hard_ends(self, condition: str) -> OrderedPart:
         """Sessions with a hard end, by its instant."""
-        return Lane(condition, "s.ended_at", "s.ended_at", self.tables.by_hard_end)
+        return OrderedPart(condition, "s.ended_at", "s.ended_at", self.tables.by_hard_end)
 
     def ended_later(self, cutoff: int) -> str:
         """Whether a session with a deadline before the cutoff ended after it, with an event."""

@@ -126,7 +126,7 @@ def has_status(status: Status, continuity: "Continuity", now: int) -> str:
     return f"(s.revocation_id = {is_open} AND ({past} OR s.ended_at IS NOT NULL))"
 
 
-def has_one_of(statuses: Collection[Status], order: Order, continuity: "Continuity", now: int) -> str:
+def has_any_status(statuses: Collection[Status], order: Order, continuity: "Continuity", now: int) -> str:
     """Whether a session has one of some statuses, as shortly as the entrance of their order allows."""
     entrances: Tables = continuity.tables
     if order is BY_REVOCATION:

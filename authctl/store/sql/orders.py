@@ -4,7 +4,7 @@ from collections.abc import Collection
 from typing import Any
 
 from authctl.model import Session, SessionFilter, SortField, Status
-from authctl.store.sql.continuity import Lane
+from authctl.store.sql.continuity import OrderedPart
 
 
 class Order:
@@ -13,9 +13,9 @@ class Order:
     def __init__(self, *columns: str) -> None:
         self.columns = columns
 
-    def along(self, lane: Lane) -> tuple[str, ...]:
-        """The columns as they are in a lane."""
-        return tuple(column.format(end=lane.end, deadline=lane.deadline) for column in self.columns)
+    def columns_in(self, part: OrderedPart) -> tuple[str, ...]:
+        """The columns as they are in a part."""
+        return tuple(column.format(end=part.end, deadline=part.deadline) for column in self.columns)
 
 
 BY_USE = Order("s.last_used_at", "s.number")
@@ -40,7 +40,7 @@ def order_of(statuses: Collection[Status]) -> Order:
     return BY_END if set(statuses) == {Status.EXPIRED} else BY_USE
 
 
-def place(selection: SessionFilter, session: Session) -> tuple[Any, ...] | None:
+def key_of_session(selection: SessionFilter, session: Session) -> tuple[Any, ...] | None:
     """The key of a session in a selection's own order; None if its status has no place there."""
     order = order_of(selection.statuses)
     if order is BY_REVOCATION:

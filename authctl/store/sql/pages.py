@@ -6,7 +6,7 @@ See docs/glossary.md#cursor.
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from authctl.store.sql.continuity import Lane
+from authctl.store.sql.continuity import OrderedPart
 from authctl.store.sql.orders import BY_REVOCATION, SORTED
 from authctl.store.sql.tables import WITH_REVOCATION
 
@@ -27,41 +27,41 @@ def key_of(after: "Cursor | None") -> dict[str, Any]:
     return {f"after_{index}": value for index, value in enumerate(after.key)} if after else {}
 
 
-def beyond(chosen: "Selection", lane: Lane, after: "Cursor | None") -> list[str]:
+def beyond(chosen: "Selection", part: OrderedPart, after: "Cursor | None") -> list[str]:
     """The condition on sessions after a cursor, if there is one: by a comparison of rows."""
     names = ", ".join(f":{name}" for name in key_of(after))
-    return [f"({', '.join(chosen.order.along(lane))}) < ({names})"] if after else []
+    return [f"({', '.join(chosen.order.columns_in(part))}) < ({names})"] if after else []
 
 
-def ranges(chosen: "Selection", lane: Lane, after: "Cursor | None") -> list[list[str]]:
+def ranges(chosen: "Selection", part: OrderedPart, after: "Cursor | None") -> list[list[str]]:
     """The ranges of an index after a cursor, one after another, each as conditions.
 
     Revoked sessions are joined from two tables, whose order no single comparison finds in one index: first the rest of the
     cursor's own revocation, then the earlier revocations.
     """
     if after is None or chosen.order is not BY_REVOCATION:
-        return [beyond(chosen, lane, after)]
+        return [beyond(chosen, part, after)]
     rest = "s.revocation_id = :after_1 AND (s.last_used_at, s.number) < (:after_2, :after_3)"
     return [[rest], ["(r.at, r.id) < (:after_0, :after_1)"]]
 
 
-def page(chosen: "Selection", columns: str, lane: Lane, conditions: Sequence[str]) -> str:
-    """The next sessions of a lane, in its order."""
-    sorted_by = chosen.order.along(lane)
-    where = " AND ".join([chosen.where, lane.condition, *conditions])
+def page(chosen: "Selection", columns: str, part: OrderedPart, conditions: Sequence[str]) -> str:
+    """The next sessions of a part, in its order."""
+    sorted_by = chosen.order.columns_in(part)
+    where = " AND ".join([chosen.where, part.condition, *conditions])
     # A column that is a number, as the end of an event is, is the same in all rows and sorts nothing.
     varying = [column for column in dict.fromkeys(sorted_by) if not column.isdecimal()]
     return (
-        f"SELECT {columns}, {', '.join(sorted_by)} FROM {chosen.source(lane)} WHERE {where}"
+        f"SELECT {columns}, {', '.join(sorted_by)} FROM {chosen.source(part)} WHERE {where}"
         f" ORDER BY {', '.join(f'{column} DESC' for column in varying)} LIMIT :limit"
     )
 
 
-def stretch(chosen: "Selection", columns: str, kind: str | None, after: "Cursor | None") -> str:
-    """The selected sessions among the next `:stretch` of the index of use."""
+def short_walk(chosen: "Selection", columns: str, kind: str | None, after: "Cursor | None") -> str:
+    """The selected sessions among the next `:passed` of the index of use."""
     order = "s.last_used_at DESC, s.number DESC"
-    walked = " AND ".join([chosen.walked, *of_kind(kind), *beyond(chosen, Lane(), after)])
-    walk = f"SELECT s.number AS number FROM {chosen.table} WHERE {walked} ORDER BY {order} LIMIT :stretch"
+    where = " AND ".join([chosen.index_conditions, *of_kind(kind), *beyond(chosen, OrderedPart(), after)])
+    walk = f"SELECT s.number AS number FROM {chosen.table} WHERE {where} ORDER BY {order} LIMIT :passed"
     dialect = chosen.tables.dialect
     source = dialect.join_in_order(f"({walk}) AS walked", dialect.table("sessions", "s"), "s.number = walked.number")
     return (
@@ -72,7 +72,7 @@ def stretch(chosen: "Selection", columns: str, kind: str | None, after: "Cursor 
 
 def some_numbers(chosen: "Selection") -> str:
     """The numbers of up to `:most` selected sessions, in no order."""
-    return f"SELECT s.number FROM {chosen.counted()} WHERE {chosen.where} LIMIT :most"
+    return f"SELECT s.number FROM {chosen.count_source()} WHERE {chosen.where} LIMIT :most"
 
 
 def sorted_numbers(
@@ -83,7 +83,7 @@ def sorted_numbers(
     column = SORTED[sort.field]
     order = ", ".join(dialect.sorted_by(name, descending=sort.descending) for name in (column, "s.number"))
     later = "TRUE" if after is None else _later(column, sort, after)
-    sql = f"SELECT s.number FROM {chosen.unordered()} WHERE {chosen.where_at_all} AND {later} ORDER BY {order} LIMIT :limit"
+    sql = f"SELECT s.number FROM {chosen.unordered_source()} WHERE {chosen.where_in_all_parts} AND {later} ORDER BY {order} LIMIT :limit"
     key, number = after.key if after else (None, None)
     given = {"limit": dialect.no_limit if limit is None else limit, "after_key": key, "after_number": number}
     return sql, {**chosen.parameters, **given}
@@ -99,7 +99,7 @@ def _later(column: str, sort: "Sort", after: "Cursor") -> str:
     return f"({more} OR {column} IS NULL)" if sort.descending else more
 
 
-def place_in_order(sort: "Sort", dialect: "Dialect") -> str:
+def key_of_number(sort: "Sort", dialect: "Dialect") -> str:
     """The key of the session `:number` in a chosen order."""
     table = dialect.table("sessions", "s")
     return f"SELECT {SORTED[sort.field]}, s.number FROM {table} {WITH_REVOCATION} WHERE s.number = :number"

@@ -4,8 +4,8 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from authctl.model import Kind, SessionFilter, Status
-from authctl.store.sql.continuity import Lane
-from authctl.store.sql.filters import OF_KIND, UNREVOKED, criteria_of, has_one_of, keys_of
+from authctl.store.sql.continuity import OrderedPart
+from authctl.store.sql.filters import OF_KIND, UNREVOKED, criteria_of, has_any_status, keys_of
 from authctl.store.sql.orders import BY_END, BY_REVOCATION, Order, order_of
 from authctl.store.sql.tables import OF_EVERY_KIND, WITH_REVOCATION, Tables
 
@@ -27,43 +27,43 @@ class Selection(NamedTuple):
     parameters: dict[str, Any]
     by_kind: bool
     """Whether the index is in order only within one kind."""
-    lanes: tuple[Lane, ...] = (Lane(),)
+    parts: tuple[OrderedPart, ...] = (OrderedPart(),)
     """The parts that their index gives in order."""
     scan: str | None = None
     """The entrance for reading all of it in no order, if that may be faster than along the index."""
-    walked: str = "TRUE"
+    index_conditions: str = "TRUE"
     """The conditions that the index answers without reading the row."""
-    scanned: str | None = None
+    scan_conditions: str | None = None
     """The same of the index of `scan`; None if that reads the whole table."""
 
-    def source(self, lane: Lane = Lane()) -> str:  # noqa: B008
-        """The sessions of a lane after FROM, each with its revocation."""
-        table = lane.table or self.table
+    def source(self, part: OrderedPart = OrderedPart()) -> str:  # noqa: B008
+        """The sessions of a part after FROM, each with its revocation."""
+        table = part.table or self.table
         return table if table == self.tables.revoked else f"{table} {WITH_REVOCATION}"
 
-    def unordered(self) -> str:
-        """The sessions of all lanes after FROM, in no order."""
+    def unordered_source(self) -> str:
+        """The sessions of all parts after FROM, in no order."""
         return f"{self.scan} {WITH_REVOCATION}" if self.scan else self.source()
 
-    def counted(self, lane: Lane = Lane()) -> str:  # noqa: B008
-        """The sessions of a lane after FROM, with their revocations only if a condition needs them."""
+    def count_source(self, part: OrderedPart = OrderedPart()) -> str:  # noqa: B008
+        """The sessions of a part after FROM, with their revocations only if a condition needs them."""
         if "r." in self.where:
-            return self.unordered() if self.scan else self.source(lane)
-        return lane.table or self.scan or self.table
+            return self.unordered_source() if self.scan else self.source(part)
+        return part.table or self.scan or self.table
 
     @property
-    def is_sifted(self) -> bool:
+    def needs_filtering(self) -> bool:
         """Whether a walk along the index may pass sessions that are not selected."""
         return self.scan is not None
 
     @property
     def where(self) -> str:
-        """The conditions, in every lane."""
+        """The conditions, in every part."""
         return " AND ".join(self.conditions) or "TRUE"
 
     @property
-    def where_at_all(self) -> str:
-        """The conditions if the lanes are not kept apart."""
+    def where_in_all_parts(self) -> str:
+        """The conditions if the parts are not kept apart."""
         is_by_deadline = self.table == self.tables.by_deadline
         return f"{self.where} AND s.expires_at <= {self.tables.over_by}" if is_by_deadline else self.where
 
@@ -92,18 +92,18 @@ def select(
     statuses = set(selection.statuses)
     order = order_of(statuses)
     table, by_kind = _entrance(entrances, selection, statuses, has_numbers=numbers is not None)
-    lanes: Sequence[Lane] = (Lane(),)
+    parts: Sequence[OrderedPart] = (OrderedPart(),)
     if table == entrances.by_deadline:
         keys = profile_keys() if selection.profile is None else keys_of(selection.profile)
         # decision 73: the index of deadlines begins with the profile, so that each profile is a range of it
         criteria.add(entrances.of_profiles, "profiles", entrances.dialect.list_of(keys))
-        lanes = [lane for key in keys for lane in continuity.lanes_of(now, key)]
+        parts = [part for key in keys for part in continuity.parts_of_profile(now, key)]
     elif order is BY_END:
-        lanes = continuity.lanes(now)
+        parts = continuity.parts(now)
     elif table == entrances.by_user:
-        lanes = _lanes_of_users(keys_of(selection.username))
+        parts = _parts_of_users(keys_of(selection.username))
     if statuses and len(statuses) < len(Status):
-        criteria.conditions.append(has_one_of(statuses, order, continuity, now))
+        criteria.conditions.append(has_any_status(statuses, order, continuity, now))
     chosen = Selection(
         entrances,
         table,
@@ -111,7 +111,7 @@ def select(
         tuple(criteria.conditions),
         criteria.parameters,
         by_kind and selection.kind is None,
-        tuple(lanes),
+        tuple(parts),
     )
     return _with_scan(chosen, statuses, now, continuity, profile_keys) if table in entrances.walks else chosen
 
@@ -134,10 +134,10 @@ def _entrance(
     return entrances.unrevoked_by_use if statuses and statuses <= UNREVOKED else entrances.by_use, True
 
 
-def _lanes_of_users(keys: Sequence[str]) -> Sequence[Lane]:
-    """A lane for each of several users: their index is in the order of use only within one user."""
-    lane = Lane("s.username_key = :lane")
-    return [lane._replace(parameters={"lane": key}) for key in keys] if len(keys) > 1 else (Lane(),)
+def _parts_of_users(keys: Sequence[str]) -> Sequence[OrderedPart]:
+    """A part for each of several users: their index is in the order of use only within one user."""
+    part = OrderedPart("s.username_key = :part_key")
+    return [part._replace(parameters={"part_key": key}) for key in keys] if len(keys) > 1 else (OrderedPart(),)
 
 
 def _with_scan(
@@ -154,15 +154,15 @@ def _with_scan(
     of_index = [entrances.unrevoked, *of_kind] if chosen.table == entrances.unrevoked_by_use else of_kind
     if set(chosen.conditions) <= set(of_index):
         return chosen
-    walked = " AND ".join(of_index) or "TRUE"
+    index_conditions = " AND ".join(of_index) or "TRUE"
     if statuses != {Status.ACTIVE}:
-        return chosen._replace(walked=walked, scan=entrances.anywhere)
+        return chosen._replace(index_conditions=index_conditions, scan=entrances.anywhere)
     since = min([now, *(event.started_at for event in continuity.running(now).values())])
-    living = f"{OF_EVERY_KIND} AND {entrances.of_profiles} AND s.expires_at > {since}"
+    active = f"{OF_EVERY_KIND} AND {entrances.of_profiles} AND s.expires_at > {since}"
     return chosen._replace(
-        walked=walked,
+        index_conditions=index_conditions,
         scan=entrances.by_deadline,
-        scanned=f"{entrances.unrevoked} AND {living}",
-        conditions=(*chosen.conditions, living),
+        scan_conditions=f"{entrances.unrevoked} AND {active}",
+        conditions=(*chosen.conditions, active),
         parameters={**chosen.parameters, "profiles": entrances.dialect.list_of(profile_keys())},
     )

@@ -115,12 +115,12 @@ class CleanupWriter(Writer):
         for table in ("imported", "imported_rows", "sessions"):
             self.write(f"DELETE FROM {table} WHERE {EACH_NUMBER}", {"numbers": removed})
 
-    def catch_up(self) -> int:
+    def extend_search_index(self) -> int:
         from authctl.store.sqlite import search_index
 
-        return search_index.catch_up(self.connection)
+        return search_index.extend(self.connection)
 
-    def give_back(self) -> int:
+    def return_free_space(self) -> int:
         free = self.one_number("PRAGMA freelist_count") - self.one_number("PRAGMA page_count") // 10
         pages = max(0, min(free, _PAGES_AT_ONCE))
         for _ in range(pages):

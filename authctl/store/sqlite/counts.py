@@ -25,10 +25,10 @@ class CountsReader(Reader):
         chosen = self.select(selection, now)
         limit = "" if at_most is None else " LIMIT :at_most"
         counted = 0
-        for lane in chosen.lanes:
-            within = f"{chosen.where} AND {lane.condition}{chosen.of_every_kind}{limit}"
-            sql = f"SELECT count(*) FROM (SELECT 1 FROM {chosen.counted(lane)} WHERE {within})"
-            parameters = {**chosen.parameters, **lane.parameters}
+        for part in chosen.parts:
+            within = f"{chosen.where} AND {part.condition}{chosen.of_every_kind}{limit}"
+            sql = f"SELECT count(*) FROM (SELECT 1 FROM {chosen.count_source(part)} WHERE {within})"
+            parameters = {**chosen.parameters, **part.parameters}
             counted += self.one_number(sql, {**parameters, "at_most": at_most and max(0, at_most - counted)})
         return counted
 
@@ -40,7 +40,7 @@ class CountsReader(Reader):
         name = _GROUPED[by]
         by_status = ", ".join(f"sum({has_status(status, self.continuity, now)})" for status in Status)
         sql = (  # SQLite takes a column without an aggregate from the row that has the maximum
-            f"SELECT s.{name}, {by_status}, max(s.last_used_at) AS used FROM {chosen.counted()}"
-            f" WHERE {chosen.where_at_all}{chosen.of_every_kind} GROUP BY s.{name}_key ORDER BY used DESC, s.{name}_key"
+            f"SELECT s.{name}, {by_status}, max(s.last_used_at) AS used FROM {chosen.count_source()}"
+            f" WHERE {chosen.where_in_all_parts}{chosen.of_every_kind} GROUP BY s.{name}_key ORDER BY used DESC, s.{name}_key"
         )
         return [Group(*row) for row in self.all_rows(sql, chosen.parameters)]

@@ -13,7 +13,7 @@ class FactsReader(Reader):
     def recorded_time(self) -> int:
         return self.one_number("SELECT seen_at FROM clock")
 
-    def last_leap(self) -> int | None:
+    def last_clock_jump(self) -> int | None:
         row = self.one_row("SELECT leapt_at FROM clock")
         return row[0] if row else None
 
@@ -26,11 +26,11 @@ class FactsWriter(Writer):
     """`RegistryChange` over SQLite."""
 
     def record_time(self, at: int) -> None:
-        from authctl.store.protocol.registry import LEAP
+        from authctl.store.protocol.registry import CLOCK_JUMP
 
         # decision 88: a leap from the first instant on is remembered, since 0 is that of an empty registry
         sql = "UPDATE clock SET leapt_at = iif(seen_at BETWEEN 1 AND :at - :leap, :at, leapt_at), seen_at = max(seen_at, :at)"
-        self.write(sql, {"at": at, "leap": LEAP})
+        self.write(sql, {"at": at, "leap": CLOCK_JUMP})
 
     def set_recorded_time(self, at: int) -> None:
         self.write("UPDATE clock SET seen_at = ?, leapt_at = NULL", (at,))

@@ -201,7 +201,7 @@ class ImportsWriter(ImportJournalWriter):
         )
         self.keep_range(first, numbered[-1][0])
         self._add_rows((number, new.rows) for number, new in numbered if new.rows)
-        search_index.catch_up(self.connection)
+        search_index.extend(self.connection)
 
     def update_imported(self, changes: Sequence[tuple[int, Imported]]) -> None:
         from authctl.store.sqlite import search_index

@@ -16,61 +16,61 @@ from collections.abc import Sequence
 from typing import Any
 
 from authctl.model import Session, Sort, SortField
-from authctl.store.protocol.pages import Cursor, Mark
+from authctl.store.protocol.pages import Cursor, MoveCounters
 from authctl.store.sql import rows
 from authctl.store.sql.selections import Selection
 from authctl.store.sql.tables import WITH_REVOCATION
 from authctl.store.sqlite.dialect import OPEN, TABLES
 
-_STRETCH = 20
+_READ_PER_WANTED = 20
 """How many sessions are read at first for each wanted one: enough if many moved."""
 
-_LONGEST_STRETCH = 100_000
+_MOST_READ = 100_000
 
-GATHERED = (500, 10_000)
+MOST_CANDIDATES = (500, 10_000)
 """How many sessions that moved are looked at, at first and then, before all sessions are read."""
 
 # A hard end is written as a move. Nobody uses a session without tokens: its instants come from an import.
-_WAS_USED = "s.last_used_at > :mark_recorded_time AND s.ended_at IS NULL AND s.secret_hash IS NOT NULL"
-_WAS_MOVED = "coalesce(s.moved_in, 0) > :mark_moves"
+_WAS_USED = "s.last_used_at > :began_recorded_time AND s.ended_at IS NULL AND s.secret_hash IS NOT NULL"
+_WAS_MOVED = "coalesce(s.moved_in, 0) > :began_moves"
 _WAS_REVOKED = (
-    "(s.revocation_id = :mark_open_revocation OR s.revocation_id > :mark_last_revocation)"
+    "(s.revocation_id = :began_open_revocation OR s.revocation_id > :began_last_revocation)"
     f" AND s.revocation_id <> {OPEN}"
 )
 
 _NUMBERS = [
-    "SELECT number FROM sessions INDEXED BY sessions_by_move WHERE moved_in > :mark_moves",
+    "SELECT number FROM sessions INDEXED BY sessions_by_move WHERE moved_in > :began_moves",
     (
         "SELECT number FROM sessions INDEXED BY sessions_by_use"
-        " WHERE kind IN ('application', 'web') AND last_used_at > :mark_recorded_time"
+        " WHERE kind IN ('application', 'web') AND last_used_at > :began_recorded_time"
     ),
 ]
 _REVOKED_NUMBERS = [
     f"SELECT number FROM sessions INDEXED BY sessions_by_revocation WHERE revocation_id {which} AND revocation_id <> {OPEN}"
-    for which in ("= :mark_open_revocation", "> :mark_last_revocation")
+    for which in ("= :began_open_revocation", "> :began_last_revocation")
 ]
 _OF_ALL_SESSIONS = (*TABLES.walks, TABLES.by_deadline, TABLES.revoked)
 """Entrances to all sessions, and not to the few of a user, of some ids or of a search."""
 
 _BY_NUMBER = f"{TABLES.anywhere} {WITH_REVOCATION}"
-_GATHERED = f"(SELECT DISTINCT value FROM json_each(:moved)) AS m CROSS JOIN sessions AS s ON s.number = m.value {WITH_REVOCATION}"
+_BY_CANDIDATES = f"(SELECT DISTINCT value FROM json_each(:moved)) AS m CROSS JOIN sessions AS s ON s.number = m.value {WITH_REVOCATION}"
 
 
-def counters(connection: sqlite3.Connection) -> Mark:
+def move_counters(connection: sqlite3.Connection) -> MoveCounters:
     """The present counters of a registry."""
     sql = (
         "SELECT (SELECT seen_at FROM clock), (SELECT moves FROM registry),"
         f" (SELECT coalesce(max(number), 0) FROM sessions), {OPEN}, (SELECT max(id) FROM revocations)"
     )
-    return Mark(*connection.execute(sql).fetchone())
+    return MoveCounters(*connection.execute(sql).fetchone())
 
 
-def without_moved(chosen: Selection, since: Mark | None, sort: Sort | None = None) -> Selection:
-    """A selection without the sessions that moved or were registered since a mark; without a mark, as it is."""
+def without_moved(chosen: Selection, since: MoveCounters | None, sort: Sort | None = None) -> Selection:
+    """A selection without the sessions that moved or were registered since those counters; without counters, as it is."""
     if since is None:
         return chosen
     # the plus keeps the table from being entered by number
-    conditions = (*chosen.conditions, "+s.number <= :mark_last_number", f"NOT ({_has_moved(sort)})")
+    conditions = (*chosen.conditions, "+s.number <= :began_last_number", f"NOT ({_has_moved(sort)})")
     return chosen._replace(conditions=conditions, parameters={**chosen.parameters, **_given(since)})
 
 
@@ -85,13 +85,13 @@ def page(
     search = _Search(connection, columns, chosen, limit, after, sort)
     if chosen.table not in _OF_ALL_SESSIONS:
         return search.sessions(chosen.source())
-    stretch = "SELECT number FROM sessions WHERE number > :after ORDER BY number LIMIT :stretch"
-    moved = search.sessions(_BY_NUMBER, f"s.number <= (SELECT max(number) FROM ({stretch}))")
+    next_numbers = "SELECT number FROM sessions WHERE number > :after ORDER BY number LIMIT :read"
+    moved = search.sessions(_BY_NUMBER, f"s.number <= (SELECT max(number) FROM ({next_numbers}))")
     if len(moved) == limit:
         return moved
-    for most in GATHERED if search.knows_what_moved else ():
+    for most in MOST_CANDIDATES if search.knows_what_moved else ():
         numbers = search.numbers(most)
-        moved = search.sessions(_GATHERED, numbers=numbers)
+        moved = search.sessions(_BY_CANDIDATES, numbers=numbers)
         if len(moved) == limit or len(numbers) < most:
             return moved
     return search.sessions(_BY_NUMBER)
@@ -115,15 +115,15 @@ class _Search:
         self._chosen = chosen
         self._sort = sort
         self._given = {**chosen.parameters, **_given(after.since), "after": after.key[0]}
-        self._bounds = {"limit": limit, "stretch": min(limit * _STRETCH, _LONGEST_STRETCH)}
+        self._bounds = {"limit": limit, "read": min(limit * _READ_PER_WANTED, _MOST_READ)}
         self.knows_what_moved = after.since.moves >= 0
 
     def sessions(self, source: str, condition: str = "TRUE", numbers: Sequence[int] = ()) -> list[Session]:
         """The next sessions that moved, from that source."""
-        where = f"{self._chosen.where_at_all} AND ({_has_moved(self._sort)}) AND {condition}"
+        where = f"{self._chosen.where_in_all_parts} AND ({_has_moved(self._sort)}) AND {condition}"
         sql = (
             f"SELECT {self._columns} FROM {source} WHERE {where}"
-            " AND s.number > :after AND s.number <= :mark_last_number ORDER BY s.number LIMIT :limit"
+            " AND s.number > :after AND s.number <= :began_last_number ORDER BY s.number LIMIT :limit"
         )
         given = {**self._given, **self._bounds, "moved": json.dumps(numbers)}
         return [rows.checked_session(row) for row in self._connection.execute(sql, given)]
@@ -146,5 +146,5 @@ def _goes_by_revocation(sort: Sort | None) -> bool:
     return sort is not None and sort.field is SortField.REVOKED_AT
 
 
-def _given(since: Mark) -> dict[str, Any]:
-    return {f"mark_{name}": value for name, value in since._asdict().items()}
+def _given(since: MoveCounters) -> dict[str, Any]:
+    return {f"began_{name}": value for name, value in since._asdict().items()}

@@ -14,7 +14,7 @@ from authctl.store.sqlite.reader import Reader
 
 if TYPE_CHECKING:
     from authctl.model import Session, SessionFilter, Sort
-    from authctl.store.protocol.pages import Cursor, Mark, Page
+    from authctl.store.protocol.pages import Cursor, MoveCounters, Page
     from authctl.store.sqlite.walks import Walk
 
 
@@ -26,29 +26,29 @@ class PagesReader(Reader):
 
         numbers, is_many, since = (*self.search(selection), None) if after is None else after[1:]
         walk = self._walk(selection, now, numbers, since)
-        if walk.chosen.is_sifted and numbers is None and not is_many:
-            if page := walk.nearby(limit, after):
+        if walk.chosen.needs_filtering and numbers is None and not is_many:
+            if page := walk.short_walk(limit, after):
                 return page
-            numbers = walk.few_numbers()
+            numbers = walk.numbers_if_few()
             is_many = numbers is None
             walk = self._walk(selection, now, numbers, since)
         sessions, last = walk.page(limit, after)
         return Page(sessions, last and Cursor(last.key, numbers, is_many, since))
 
-    def place(self, selection: SessionFilter, session: Session) -> Cursor | None:
+    def cursor_of_session(self, selection: SessionFilter, session: Session) -> Cursor | None:
         from authctl.store.protocol.pages import Cursor
-        from authctl.store.sql.orders import place
+        from authctl.store.sql.orders import key_of_session
 
-        key = place(selection, session)
+        key = key_of_session(selection, session)
         return None if key is None else Cursor(key, *self.search(selection))
 
-    def place_of_key(self, selection: SessionFilter, key: tuple[Any, ...]) -> Cursor | None:
+    def cursor_of_key(self, selection: SessionFilter, key: tuple[Any, ...]) -> Cursor | None:
         from authctl.store.protocol.pages import Cursor
         from authctl.store.sql.orders import is_key
 
         return Cursor(key, *self.search(selection)) if is_key(selection, key) else None
 
-    def in_order(
+    def sorted_numbers(
         self, selection: SessionFilter, now: int, sort: Sort, limit: int | None = None, after: Cursor | None = None
     ) -> Sequence[int]:
         from authctl.store.sql import pages
@@ -57,17 +57,17 @@ class PagesReader(Reader):
         chosen = moved_sessions.without_moved(self.select(selection, now), after and after.since, sort)
         return array("q", (row[0] for row in self.all_rows(*pages.sorted_numbers(chosen, sort, limit, after))))
 
-    def sorted_place(self, sort: Sort, number: int) -> Cursor | None:
+    def cursor_of_number(self, sort: Sort, number: int) -> Cursor | None:
         from authctl.store.protocol.pages import Cursor
         from authctl.store.sql import pages
 
-        row = self.one_row(pages.place_in_order(sort, SQLITE), {"number": number})
+        row = self.one_row(pages.key_of_number(sort, SQLITE), {"number": number})
         return None if row is None else Cursor(row)
 
-    def counters(self) -> Mark:
+    def move_counters(self) -> MoveCounters:
         from authctl.store.sqlite import moved_sessions
 
-        return moved_sessions.counters(self.connection)
+        return moved_sessions.move_counters(self.connection)
 
     def moved_sessions(
         self, selection: SessionFilter, now: int, limit: int, after: Cursor, sort: Sort | None
@@ -78,7 +78,7 @@ class PagesReader(Reader):
         return moved_sessions.page(walk.connection, walk.columns, walk.chosen, limit, after, sort)
 
     def _walk(
-        self, selection: SessionFilter, now: int, numbers: Sequence[int] | None, since: Mark | None = None
+        self, selection: SessionFilter, now: int, numbers: Sequence[int] | None, since: MoveCounters | None = None
     ) -> Walk:
         from authctl.store.sql.selections import select
         from authctl.store.sqlite import moved_sessions

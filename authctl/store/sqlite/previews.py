@@ -29,10 +29,10 @@ _LARGEST = (  # SQLite takes a column without an aggregate from any row of its g
 
 def numbers(connection: sqlite3.Connection, chosen: Selection) -> Sequence[int]:
     """The numbers of a selection's sessions, ascending."""
-    if chosen.scanned is not None:
+    if chosen.scan_conditions is not None:
         joined = WITH_REVOCATION if "r." in chosen.where else ""
-        return sifted_numbers(connection, chosen.scanned, f"{joined} WHERE {chosen.where}", chosen.parameters)
-    return numbers_of(connection, f"{chosen.counted()} WHERE {chosen.where_at_all}", chosen.parameters)
+        return filtered_numbers(connection, chosen.scan_conditions, f"{joined} WHERE {chosen.where}", chosen.parameters)
+    return numbers_of(connection, f"{chosen.count_source()} WHERE {chosen.where_in_all_parts}", chosen.parameters)
 
 
 def numbers_of(connection: sqlite3.Connection, source: str, given: dict[str, Any]) -> Sequence[int]:
@@ -40,14 +40,16 @@ def numbers_of(connection: sqlite3.Connection, source: str, given: dict[str, Any
     return array("q", sorted(row[0] for row in connection.execute(f"SELECT s.number FROM {source}", given)))
 
 
-def sifted_numbers(connection: sqlite3.Connection, by_index: str, sifted: str, given: dict[str, Any]) -> Sequence[int]:
+def filtered_numbers(
+    connection: sqlite3.Connection, by_index: str, filtered: str, given: dict[str, Any]
+) -> Sequence[int]:
     """The numbers that the index of deadlines gives, of the sessions that meet the other conditions, too.
 
     The rows are read in the order in which they lie. Along the index that takes several times as long if they are many, and
     so does it if SQLite sorts them.
     """
     candidates = numbers_of(connection, f"{TABLES.by_deadline} WHERE {by_index}", given)
-    return numbers_of(connection, f"{TABLES.by_numbers} {sifted}", {**given, "numbers": json.dumps(list(candidates))})
+    return numbers_of(connection, f"{TABLES.by_numbers} {filtered}", {**given, "numbers": json.dumps(list(candidates))})
 
 
 def used_last(connection: sqlite3.Connection, numbers: Sequence[int], limit: int) -> list[int]:

@@ -68,14 +68,14 @@ class ProfilesReader(Reader):
 
     def ended_by(self, profiles: ProfileSet, now: int) -> Sequence[int]:
         from authctl.store.sql.deadlines import new_deadlines, recomputations
-        from authctl.store.sqlite.previews import numbers_of, sifted_numbers
+        from authctl.store.sqlite.previews import filtered_numbers, numbers_of
 
         deadlines = new_deadlines(SQLITE)
         numbers: list[int] = []
         for name, parameters in recomputations(profiles, now, self.continuity):
             by_index = f"{_OF_PROFILE} AND s.expires_at > :since"
-            sifted = f"WHERE {deadlines.active} AND {deadlines.ends_now}"
-            numbers += sifted_numbers(self.connection, by_index, sifted, parameters)
+            filtered = f"WHERE {deadlines.active} AND {deadlines.ends_now}"
+            numbers += filtered_numbers(self.connection, by_index, filtered, parameters)
             since = _held_since(self, profiles, name, now)
             if since is not None:
                 numbers += numbers_of(self.connection, _HELD, {"profile": fold(name), "since": since, "now": now})

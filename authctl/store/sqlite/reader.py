@@ -87,7 +87,7 @@ class Reader:
         from authctl.store.sqlite import search_index
 
         numbers = search_index.find(self.connection, fold(selection.search))
-        if numbers is None or len(numbers) <= search_index.FEW:
+        if numbers is None or len(numbers) <= search_index.MOST_SORTED:
             return numbers, False
         return None, set(selection.criteria()) <= {"search", "kind"}
 

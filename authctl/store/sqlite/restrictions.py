@@ -58,9 +58,9 @@ _REVOCATIONS = (
     ) WHERE new IS NULL
     """,
     f"""
-    UPDATE known_revocations AS k SET new = fresh.id
-    FROM (SELECT old, {_NEXT.format(table="revocations", order="old")} AS id FROM known_revocations WHERE new IS NULL) AS fresh
-    WHERE k.old = fresh.old
+    UPDATE known_revocations AS k SET new = numbered.id
+    FROM (SELECT old, {_NEXT.format(table="revocations", order="old")} AS id FROM known_revocations WHERE new IS NULL) AS numbered
+    WHERE k.old = numbered.old
     """,
     f"""
     INSERT INTO revocations (id, {{columns}}) SELECT k.new, {{theirs}}
@@ -115,9 +115,9 @@ _SESSIONS = (
     AND NOT EXISTS (SELECT 1 FROM sessions AS s WHERE s.id = t.id)
     """,
     f"""
-    UPDATE taken_sessions AS g SET new = fresh.number
-    FROM (SELECT old, {_NEXT.format(table="sessions", order="old")} AS number FROM taken_sessions WHERE new IS NULL) AS fresh
-    WHERE g.old = fresh.old
+    UPDATE taken_sessions AS g SET new = numbered.number
+    FROM (SELECT old, {_NEXT.format(table="sessions", order="old")} AS number FROM taken_sessions WHERE new IS NULL) AS numbered
+    WHERE g.old = numbered.old
     """,
 )
 
@@ -216,7 +216,7 @@ def carry_over(connection: sqlite3.Connection, at: int, ended_at: int | None) ->
     execute(_LISTINGS)
     _go_on_numbering(connection)
     events = execute(_CONTINUITY[0]).rowcount + execute(_CONTINUITY[1], {"at": at}).rowcount
-    search_index.catch_up(connection)
+    search_index.extend(connection)
     if ended_at is None:
         execute(_OTHER_RESTORES, {"beforehand": at})
     now_revoked, now_ended = _over(connection, ended_at)

@@ -100,7 +100,7 @@ class RevocationsWriter(Writer):
         chosen = self.select(selection, now)
         sql = (
             f"UPDATE sessions NOT INDEXED SET revocation_id = :revocation_id WHERE revocation_id = {OPEN}"
-            f" AND number IN (SELECT s.number FROM {chosen.counted()} WHERE {chosen.where_at_all})"
+            f" AND number IN (SELECT s.number FROM {chosen.count_source()} WHERE {chosen.where_in_all_parts})"
         )
         return self.write(sql, {**chosen.parameters, "revocation_id": revocation_id})
 

@@ -1,7 +1,7 @@
 """The search index: trigrams of the texts of sessions and of the notes of revocations, by SQLite's FTS5.
 
 The index names candidates, and the text itself decides. It is written in batches and may be behind the tables (decision 93):
-rows above its mark are read from the table, so that a search is complete at any moment. It stores no text (decision 92): before
+rows above its last number are read from the table, so that a search is complete at any moment. It stores no text (decision 92): before
 a row is removed or changed, its old text is given to the index to remove it.
 """
 
@@ -18,7 +18,7 @@ _BATCH = 256
 _MOST_ADDED = 4_000
 """The most rows that are added at once, and the most that the index may be behind if it is to be used."""
 
-FEW = 10_000
+MOST_SORTED = 10_000
 """The most sessions that are sorted; a list of more is walked along its index."""
 
 _TRIGRAM = 3
@@ -35,15 +35,15 @@ INDEXED = ("username_key", "application_key", "device_key", "platform_key", "ip"
 
 
 # No folded text contains a full-width bar. It stands between the fields, so that nothing is found across two of them.
-def _joined(fields: Sequence[str]) -> str:
+def _joined_texts(fields: Sequence[str]) -> str:
     return " || char(0xFF5C) || ".join(f"coalesce({field}, '')" for field in fields)
 
 
 # A session without a source is indexed as schema 8 did it: its old text must be removed as it was added.
 _OF_SOURCE = tuple(field for field in SEARCHED if "source" in field)
 _SESSION_TEXT = (
-    f"{_joined([field for field in SEARCHED if field not in _OF_SOURCE])}"
-    f" || iif(coalesce(s.source_key, s.source_id_key) IS NULL, '', char(0xFF5C) || {_joined(_OF_SOURCE)})"
+    f"{_joined_texts([field for field in SEARCHED if field not in _OF_SOURCE])}"
+    f" || iif(coalesce(s.source_key, s.source_id_key) IS NULL, '', char(0xFF5C) || {_joined_texts(_OF_SOURCE)})"
 )
 _CONTAINS_SEARCH = contains_search(SQLITE)
 
@@ -51,8 +51,8 @@ _INDEXED_SESSIONS = "(SELECT sessions FROM search_index)"
 _INDEXED_NOTES = "(SELECT revocations FROM search_index)"
 _NEW_SESSIONS = f"s.number > {_INDEXED_SESSIONS}"
 _NEW_NOTES = f"r.id > {_INDEXED_NOTES} AND r.at IS NOT NULL"
-_MARKS = {"sessions_found": "sessions", "notes_found": "revocations"}
-_COVERED = "CROSS JOIN sessions AS s INDEXED BY sessions_by_revocation ON s.revocation_id = r.id"
+_LAST_INDEXED = {"sessions_found": "sessions", "notes_found": "revocations"}
+_REVOKED_BY_NOTE = "CROSS JOIN sessions AS s INDEXED BY sessions_by_revocation ON s.revocation_id = r.id"
 
 _SEARCHES = {
     "sessions_found": (
@@ -65,10 +65,10 @@ _SEARCHES = {
     "notes_found": (
         f"""
         SELECT number FROM (SELECT s.number FROM notes_found AS f CROSS JOIN revocations AS r ON r.id = f.rowid
-        {_COVERED} WHERE f.notes_found MATCH :trigrams AND instr(r.note_key, :search) LIMIT :most)
+        {_REVOKED_BY_NOTE} WHERE f.notes_found MATCH :trigrams AND instr(r.note_key, :search) LIMIT :most)
         """,
         f"""
-        SELECT number FROM (SELECT s.number FROM revocations AS r {_COVERED}
+        SELECT number FROM (SELECT s.number FROM revocations AS r {_REVOKED_BY_NOTE}
         WHERE {_NEW_NOTES} AND instr(r.note_key, :search) LIMIT :most)
         """,
     ),
@@ -76,19 +76,19 @@ _SEARCHES = {
 
 
 def find(connection: sqlite3.Connection, text: str) -> tuple[int, ...] | None:
-    """The numbers of the sessions that contain a folded text, or whose note contains it; some of them if they are more than `FEW`.
+    """The numbers of the sessions that contain a folded text, or whose note contains it; some of them if they are more than `MOST_SORTED`.
 
     None if the index is of no help: the text is shorter than a trigram, or the index is too far behind.
     """
-    if len(text) < _TRIGRAM or _rows_behind(connection) > _MOST_ADDED:
+    if len(text) < _TRIGRAM or _rows_not_indexed(connection) > _MOST_ADDED:
         return None
     numbers: set[int] = set()
-    parameters: dict[str, object] = {"search": text, "most": FEW + 1}
+    parameters: dict[str, object] = {"search": text, "most": MOST_SORTED + 1}
     for table, queries in _SEARCHES.items():
         parameters["trigrams"] = " AND ".join(map(_quoted, _rarest_trigrams(connection, table, text)))
         for sql in queries:
             numbers.update(row[0] for row in connection.execute(sql, parameters))
-            if len(numbers) > FEW:
+            if len(numbers) > MOST_SORTED:
                 return tuple(numbers)
     return tuple(numbers)
 
@@ -103,7 +103,7 @@ def _rarest_trigrams(connection: sqlite3.Connection, table: str, text: str) -> l
     every = list(dict.fromkeys(text[start : start + _TRIGRAM] for start in range(len(text) - _TRIGRAM + 1)))
     some = every[:: -(-len(every) // _MOST_TRIGRAMS_COUNTED)]  # evenly spread over a long text
     sql = f"SELECT count(*), max(rowid) FROM (SELECT rowid FROM {table} WHERE {table} MATCH ? LIMIT ?)"
-    last = connection.execute(f"SELECT {_MARKS[table]} FROM search_index").fetchone()[0]
+    last = connection.execute(f"SELECT {_LAST_INDEXED[table]} FROM search_index").fetchone()[0]
     frequency: dict[str, float] = {}
     for limit in _COUNTING_LIMITS:
         for trigram in some:
@@ -121,7 +121,7 @@ def _quoted(trigram: str) -> str:
     return '"{}"'.format(trigram.replace('"', '""'))
 
 
-def catch_up(connection: sqlite3.Connection) -> int:
+def extend(connection: sqlite3.Connection) -> int:
     """Add the next sessions and notes that the index does not have. Returns how many."""
     added = 0
     for table, sql in _ADDED.items():
@@ -148,7 +148,7 @@ _ADDED = {
 }
 
 
-def _rows_behind(connection: sqlite3.Connection) -> int:
+def _rows_not_indexed(connection: sqlite3.Connection) -> int:
     sql = f"SELECT max(number) - {_INDEXED_SESSIONS} FROM sessions"
     return connection.execute(sql).fetchone()[0] or 0
 
@@ -164,7 +164,7 @@ def add_sessions(connection: sqlite3.Connection, numbers: Sequence[int]) -> None
 
 
 def _write(connection: sqlite3.Connection, command: str, numbers: Sequence[int]) -> None:
-    """Write sessions up to the mark of the index, in the order of their numbers.
+    """Write sessions up to the last number in the index, in the order of their numbers.
 
     FTS5 writes out its collected entries whenever a number is smaller than the one before (decision 107).
     """
@@ -193,4 +193,4 @@ def add_note(connection: sqlite3.Connection, revocation_id: int, note_key: str) 
 def add_batch_at(connection: sqlite3.Connection, number: int) -> None:
     """Let the index catch up, if the number of a new session or revocation is a multiple of the batch."""
     if number % _BATCH == 0:
-        catch_up(connection)
+        extend(connection)

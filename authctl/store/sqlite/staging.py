@@ -15,8 +15,8 @@ from authctl.store.protocol.imports import StagedKey, StagedRow
 _ROWS_AT_ONCE = 1_000
 _ROW = "at, details, line, created_at, is_created_exact, ended_at, ended_reason, listed_at"
 _IDS_AT_ONCE = 10_000
-_MARKS = 8 * 2**20
-"""Bytes for the marks of event ids: of ten million ids, one in seven has the mark of another."""
+_BITMAP_BYTES = 8 * 2**20
+"""The size of the bitmap of event ids: of ten million ids, one in seven has the bit of another."""
 
 _DECODE = json.JSONDecoder().raw_decode
 
@@ -139,16 +139,16 @@ class _EventIds:
     def __init__(self, connection: sqlite3.Connection) -> None:
         connection.execute("CREATE TABLE seen (event_id TEXT PRIMARY KEY) WITHOUT ROWID")
         self._connection = connection
-        self._marks = bytearray(_MARKS)
+        self._bitmap = bytearray(_BITMAP_BYTES)
         """A bit for each hash of an id: an id whose bit is not set is new, and needs no look into the table."""
         self._waiting: set[str] = set()
 
     def add(self, event_id: str) -> bool:
         """Add an id; whether it is new."""
-        byte, bit = divmod(hash(event_id) % (8 * _MARKS), 8)
-        if self._marks[byte] >> bit & 1 and (event_id in self._waiting or self._is_stored(event_id)):
+        byte, bit = divmod(hash(event_id) % (8 * _BITMAP_BYTES), 8)
+        if self._bitmap[byte] >> bit & 1 and (event_id in self._waiting or self._is_stored(event_id)):
             return False
-        self._marks[byte] |= 1 << bit
+        self._bitmap[byte] |= 1 << bit
         self._waiting.add(event_id)
         if len(self._waiting) == _IDS_AT_ONCE:
             self._store()

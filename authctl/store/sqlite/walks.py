@@ -1,6 +1,6 @@
 """Walks along the index of a list; no page costs more because it is deep, or because the registry is large.
 
-If few sessions meet the criteria, a walk may pass millions that do not: it stops after a stretch, and the sessions are read in
+If few sessions meet the criteria, a walk may pass millions that do not: it stops after some of them, and the sessions are read in
 no order and sorted, as long as they are few (decision 95).
 
 See docs/glossary.md#cursor.
@@ -18,10 +18,10 @@ from authctl.store.sqlite import search_index
 if TYPE_CHECKING:
     import sqlite3
 
-    from authctl.store.sql.continuity import Lane
+    from authctl.store.sql.continuity import OrderedPart
     from authctl.store.sql.selections import Selection
 
-_STRETCHES = (2, 16)
+_PASSED_PER_WANTED = (2, 16)
 """How many sessions a walk passes for each wanted one, at first and at last."""
 
 
@@ -37,31 +37,33 @@ class Walk:
         """The next sessions, wherever they lie."""
         read: list[tuple[Any, ...]] = []
         for kind in self.chosen.kinds:
-            for lane in self.chosen.lanes:
-                read += self._lane(lane, kind, limit + 1, after)  # one more, which shows that there is a next page
+            for part in self.chosen.parts:
+                read += self._rows_of_part(
+                    part, kind, limit + 1, after
+                )  # one more, which shows that there is a next page
         return self._page(read, limit)
 
-    def nearby(self, limit: int, after: Cursor | None) -> Page | None:
-        """The next sessions if a stretch of the index has them all; None if it has fewer."""
-        stretches = (self._stretch(limit, after, limit * factor) for factor in _STRETCHES)
-        return next(filter(None, stretches), None)
+    def short_walk(self, limit: int, after: Cursor | None) -> Page | None:
+        """The next sessions if a short walk along the index meets them all; None if it meets fewer."""
+        walks = (self._walk_past(limit, after, limit * factor) for factor in _PASSED_PER_WANTED)
+        return next(filter(None, walks), None)
 
-    def _stretch(self, limit: int, after: Cursor | None, stretch: int) -> Page | None:
+    def _walk_past(self, limit: int, after: Cursor | None, passed: int) -> Page | None:
         read: list[tuple[Any, ...]] = []
-        bounds = {"limit": limit + 1, "stretch": stretch}
+        bounds = {"limit": limit + 1, "passed": passed}
         for kind in self.chosen.kinds:
-            sql = pages.stretch(self.chosen, self.columns, kind, after)
+            sql = pages.short_walk(self.chosen, self.columns, kind, after)
             part = self._all_rows(sql, {**self.chosen.parameters, **pages.key_of(after), **bounds})
             if len(part) <= limit:
                 return None
             read += part
         return self._page(read, limit)
 
-    def few_numbers(self) -> list[int] | None:
+    def numbers_if_few(self) -> list[int] | None:
         """The numbers of all selected sessions; None if they are many."""
-        given = {**self.chosen.parameters, "most": search_index.FEW + 1}
+        given = {**self.chosen.parameters, "most": search_index.MOST_SORTED + 1}
         numbers = [row[0] for row in self._all_rows(pages.some_numbers(self.chosen), given)]
-        return None if len(numbers) > search_index.FEW else numbers
+        return None if len(numbers) > search_index.MOST_SORTED else numbers
 
     def _page(self, read: list[tuple[Any, ...]], limit: int) -> Page:
         """The first sessions of several parts, each of which is in order."""
@@ -73,11 +75,13 @@ class Walk:
     def _all_rows(self, sql: str, parameters: dict[str, Any]) -> list[tuple[Any, ...]]:
         return self.connection.execute(sql, parameters).fetchall()
 
-    def _lane(self, lane: Lane, kind: str | None, limit: int, after: Cursor | None) -> list[tuple[Any, ...]]:
+    def _rows_of_part(
+        self, part: OrderedPart, kind: str | None, limit: int, after: Cursor | None
+    ) -> list[tuple[Any, ...]]:
         read: list[tuple[Any, ...]] = []
-        parameters = {**self.chosen.parameters, **lane.parameters, **pages.key_of(after)}
-        for conditions in pages.ranges(self.chosen, lane, after):
+        parameters = {**self.chosen.parameters, **part.parameters, **pages.key_of(after)}
+        for conditions in pages.ranges(self.chosen, part, after):
             if len(read) < limit:
-                sql = pages.page(self.chosen, self.columns, lane, [*pages.of_kind(kind), *conditions])
+                sql = pages.page(self.chosen, self.columns, part, [*pages.of_kind(kind), *conditions])
                 read += self._all_rows(sql, {**parameters, "limit": limit - len(read)})
         return read
