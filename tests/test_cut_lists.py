@@ -10,7 +10,7 @@ from tests.conftest import Authctl, every_command
 
 ROWS = 55
 LISTS = [("audit", "list"), ("users", "list"), ("cache", "list"), ("sessions", "list", "--group-by", "user")]
-WHOLE = [("keys", "list"), ("profiles", "list")]
+WHOLE = [("imports", "list"), ("keys", "list"), ("mappings", "list"), ("profiles", "list")]
 
 
 @pytest.fixture

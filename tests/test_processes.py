@@ -596,7 +596,9 @@ def test_a_log_that_another_process_empties_is_left_to_it(
         registry._installation.store._writer.connection().set_trace_callback(asked.append)
         while log.stat().st_size < 3 * MIB:
             registry.issue(username="alice", application="Outlook")
-        assert sum("wal_checkpoint" in sql for sql in asked) == 2
+        assert (
+            2 <= sum("wal_checkpoint" in sql for sql in asked) <= 3
+        )  # once for each MiB; the last row may reach the third
         _, err = emptier.communicate("\n", timeout=PATIENCE)
         assert (emptier.returncode, err) == (0, "")
         while log.stat().st_size > MIB:
