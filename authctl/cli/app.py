@@ -10,7 +10,6 @@ from typer.main import get_command, get_group
 from typer.models import CommandInfo
 
 from authctl.cli.context import Cli, print_message, writing
-from authctl.cli.exit_codes import exit_code_of
 from authctl.cli.repeated_options import Command, Group
 from authctl.errors import AuthctlError, Refused
 from authctl.version import __version__
@@ -145,17 +144,17 @@ def run(arguments: Sequence[str]) -> int:
         return _run_command(arguments)
     except AuthctlError as error:
         _print_error(error.message, error.hint)
-        code = exit_code_of(type(error))
+        code = _exit_code_of(type(error))
     except typer.TyperException as error:
         _print_error(_usage_message(error), _usage_hint(error))
         code = error.exit_code
     except typer.Abort:
         _print_error("not done: interrupted")
-        code = exit_code_of(Refused)
+        code = _exit_code_of(Refused)
     except Exception as error:  # noqa: BLE001  # the boundary: nobody sees a traceback
         message = f"{type(error).__name__}: {error}"
         _print_error(f"unexpected failure: {message}", "this is a defect in authctl; please report it")
-        code = exit_code_of(AuthctlError)
+        code = _exit_code_of(AuthctlError)
     return code
 
 
@@ -168,6 +167,12 @@ def _run_command(arguments: Sequence[str]) -> int:
     if code == INTERRUPTED:
         print_message("interrupted: completed steps are kept, and no step was left half done")
     return code if isinstance(code, int) else 0
+
+
+def _exit_code_of(error: type[AuthctlError]) -> int:
+    from authctl.cli.exit_codes import exit_code_of
+
+    return exit_code_of(error)
 
 
 def _print_error(message: str, hint: str | None = None) -> None:

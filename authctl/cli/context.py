@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, TextIO
 import typer
 
 from authctl import render
-from authctl.cli.pasted_text import first_field
 from authctl.errors import OutputFailed, Refused, reason
 from authctl.names import note as checked_note
 from authctl.names import without_tokens
@@ -225,13 +224,15 @@ class Cli:
 
     # Standard input
 
-    def lines(self, header: str = "id", read: Callable[[str], str] = first_field) -> Iterator[str]:
+    def lines(self, header: str = "id", read: Callable[[str], str] | None = None) -> Iterator[str]:
         """The lines of standard input: what stands before the first tab; blank lines and a list's header left out.
 
         A header other than `id` is one where other columns stand beside it: alone it may be what is meant.
         """
+        from authctl.cli.pasted_text import first_field
+
         for number, raw in enumerate(sys.stdin.buffer if sys.stdin else ()):
-            line = read(raw.decode(errors="surrogateescape"))
+            line = (read or first_field)(raw.decode(errors="surrogateescape"))
             is_header = number == 0 and line == header and (header == "id" or b"\t" in raw.strip())
             if line and not is_header:
                 yield line

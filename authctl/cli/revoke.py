@@ -26,12 +26,11 @@ from authctl.cli.session_filters import (
     UsedAfterEnd,
     UsedSince,
     User,
-    check_found,
-    read_ids,
     warn_of_similar,
     warn_of_unknown,
     web_sessions,
 )
+from authctl.cli.targets import check_found, read_ids
 from authctl.errors import NotFound
 from authctl.filter_texts import read_session_filter
 from authctl.names import quoted

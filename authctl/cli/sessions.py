@@ -7,7 +7,6 @@ import typer
 from authctl import records, render
 from authctl.cli.context import counted, start
 from authctl.cli.options import Actor, Limit, Output, Quiet
-from authctl.cli.pasted_text import strip_token
 from authctl.cli.session_filters import (
     Application,
     CreatedBefore,
@@ -141,8 +140,9 @@ def end(
     quiet: Quiet = False,
 ) -> None:
     """End sessions now, because the user signed out or closed the browser."""
-    from authctl.cli.session_filters import check_found, read_ids_or_tokens
+    from authctl.cli.pasted_text import strip_token
     from authctl.cli.sign_in import warn_of_argument
+    from authctl.cli.targets import check_found, read_ids_or_tokens
     from authctl.tokens import has_token_shape
 
     cli = start(ctx, output, quiet)

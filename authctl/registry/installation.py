@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, TypeVar
 from authctl.errors import DiskFull
 from authctl.registry.clock import RegistryClock, Warn
 from authctl.registry.outside_head import OutsideHead
-from authctl.registry.unit_of_work import UnitOfWork, actor_name
 
 if TYPE_CHECKING:
     from authctl.instants import Clock
+    from authctl.registry.unit_of_work import UnitOfWork
     from authctl.settings import Home
     from authctl.store.protocol import Store, View
 
@@ -46,11 +46,13 @@ class Installation:
         lock_timeouts: int = 1,
         anchored: bool = True,
         shared: bool = False,
-    ) -> Iterator[UnitOfWork]:
+    ) -> "Iterator[UnitOfWork]":
         """Change the registry: the whole block and its audit events, or nothing. The instant is taken inside the lock.
 
         A `shared` change concerns one session or login: see `Store.change`.
         """
+        from authctl.registry.unit_of_work import UnitOfWork, actor_name
+
         who = actor_name(actor)
         with self.store.change(wait=wait, lock_timeouts=lock_timeouts, shared=shared) as tx:
             clock = self.clock.now_or_earliest()

@@ -14,12 +14,13 @@ from authctl import names
 from authctl.errors import AuthctlError, InvalidInput, OutcomeUnknown, Refused
 from authctl.model import Session, SessionFilter, Status
 from authctl.registry.installation import URGENT_LOCK_TIMEOUTS, Installation
-from authctl.registry.sessions import FindOwner, with_whole_ids
+from authctl.registry.sessions import with_whole_ids
 from authctl.registry.unit_of_work import MOST_LISTED, UnitOfWork, actor_name
 
 if TYPE_CHECKING:
     from authctl.registry.bounds import Bound
     from authctl.registry.previews import Preview
+    from authctl.registry.session_ends import FindOwner
     from authctl.store.protocol import View
 
 _UNREVOKED = (Status.ACTIVE, Status.EXPIRED)

@@ -17,7 +17,6 @@ from authctl.store.sqlite import connections
 from authctl.store.sqlite.connections import SYNC_EACH_COMMIT, SYNC_LATER, SharedConnection, roll_back
 from authctl.store.sqlite.errors import translated_errors
 from authctl.store.sqlite.profiles import profiles_in_force
-from authctl.store.sqlite.reserve import keep_reserve, release_reserve, reserve_file
 from authctl.store.sqlite.sessions import look_up
 from authctl.store.sqlite.view import SqliteView
 
@@ -52,7 +51,6 @@ class SqliteStore:
     def __init__(self, path: Path, *, is_draft: bool = False) -> None:
         self.path = resolved(path)
         self._is_draft = is_draft
-        self._reserve = reserve_file(self.path)
         self._translated_errors = translated_errors(self.path)
         self._hot = SharedConnection(self.path)
         self._reader = SharedConnection(self.path)
@@ -155,10 +153,14 @@ class SqliteStore:
 
     def keep_space(self) -> None:
         if not self._is_draft:
-            keep_reserve(self._reserve)
+            from authctl.store.sqlite.reserve import keep_reserve, reserve_file
+
+            keep_reserve(reserve_file(self.path))
 
     def free_space(self) -> bool:
-        return release_reserve(self._reserve)
+        from authctl.store.sqlite.reserve import release_reserve, reserve_file
+
+        return release_reserve(reserve_file(self.path))
 
     def back_up(self, path: Path) -> None:
         from authctl.store.sqlite.backups import back_up

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 from authctl.store.protocol.pages import Cursor, Page
 from authctl.store.sql import pages, rows
-from authctl.store.sqlite import search_index
 
 if TYPE_CHECKING:
     import sqlite3
@@ -61,6 +60,8 @@ class Walk:
 
     def numbers_if_few(self) -> list[int] | None:
         """The numbers of all selected sessions; None if they are many."""
+        from authctl.store.sqlite import search_index
+
         given = {**self.chosen.parameters, "most": search_index.MOST_SORTED + 1}
         numbers = [row[0] for row in self._all_rows(pages.some_numbers(self.chosen), given)]
         return None if len(numbers) > search_index.MOST_SORTED else numbers
