@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from authctl.token_encryption import Sealed
 
 SECRET_BYTES = 16
+# A sealed token grows with the user name; a longer text is refused before any cryptography.
 LONGEST_TOKEN = 4_096
 
 _SIGNATURE = 64

@@ -79,9 +79,11 @@ def begin(view: "View", key: Cursor | None = None) -> WalkPosition:
 
 def next_step(view: "View", listed: SessionList, now: int, size: int | None, position: WalkPosition) -> WalkStep:
     """The next sessions after a position, so many at the most; without a size, all of an order that was asked for."""
-    if _is_replaced(view, position.event):
-        position = position._replace(key=None, number=0, counters=position.counters._replace(moves=_EVERYTHING))
-    position = position._replace(event=_last_event(view))
+    last = _last_event(view)
+    if last != position.event:  # the same last event means the same history, and nothing was recorded since
+        if _is_replaced(view, position.event):
+            position = position._replace(key=None, number=0, counters=position.counters._replace(moves=_EVERYTHING))
+        position = position._replace(event=last)
     if position.number is not None:
         return _by_number(view, listed, now, size or _BY_NUMBER, position)
     if listed.sort is None:
@@ -90,6 +92,7 @@ def next_step(view: "View", listed: SessionList, now: int, size: int | None, pos
         step = _sorted(view, listed.selection, listed.sort, now, size, position)
     if step.position is not None or position.key is None:  # what is read whole by one snapshot has not moved
         return step
+    # The order is through, and the page has room: go on with the sessions that moved since the walk began.
     left = _BY_NUMBER if size is None else size - len(step.numbers) - len(step.sessions)
     rest = _by_number(view, listed, now, left, position._replace(key=None, number=0))
     return WalkStep(step.numbers, step.sessions + rest.sessions, rest.position)
@@ -132,6 +135,7 @@ def _last_event(view: "View") -> Event:
 
 def _is_replaced(view: "View", known: Event) -> bool:
     """Whether the registry has not the history that it had when the walk was last here, or does not tell what moved since."""
+    # Event 0 stands for an empty log. The hash is compared because a restored log may have another event of that number.
     event = view.event(known.seq)
     is_same = event is None if known.seq == 0 else event is not None and event.hash[:_HASH_LENGTH] == known.hash
     return not is_same or view.has_event_since(known.seq, _REPLACING)

@@ -92,19 +92,24 @@ class Listing(Iterator[Session]):
         listed = self._list
         with self._installation.snapshot() as (view, now):
             wanted = _with_whole_ids(view, listed, after)
-            position: WalkPosition | None = _position(view, listed, wanted, now, after)
+            position = _position(view, listed, wanted, now, after)
+            step = WalkStep((), [], position)
+            if (
+                limit is None or limit > 0
+            ):  # read in the snapshot in which the walk begins: most lists end with this step
+                step = next_step(view, wanted, now, _size(listed.sort, _FIRST_BATCH, limit), position)
         shown = _Numbers()
-        size, batch = _FIRST_BATCH, _BATCH
-        while position is not None and (limit is None or len(shown) < limit):
-            left = None if limit is None else limit - len(shown)
-            with self._installation.store.view() as view:
-                step = next_step(view, wanted, now, _size(listed.sort, size, left), position)
+        while True:
             for session in self._rows(step, now):
                 if session.number not in shown:
                     shown.add(session.number)
                     yield session
-            position, size = step.position, batch
-        self.next = _cursor(listed, position)
+            if step.position is None or (limit is not None and len(shown) >= limit):
+                break
+            left = None if limit is None else limit - len(shown)
+            with self._installation.store.view() as view:
+                step = next_step(view, wanted, now, _size(listed.sort, _BATCH, left), step.position)
+        self.next = _cursor(listed, step.position)
 
     def _rows(self, step: WalkStep, now: int) -> Iterator[Session]:
         for start in range(0, len(step.numbers), _BATCH):

@@ -57,6 +57,7 @@ class SqliteStore:
         self._writer = SharedConnection(self.path, writing=True)
         self._log = Path(f"{self.path}-wal")
         self._log_limit = LOG_LIMIT_BYTES
+        # SQLite's locks belong to a process: a child that used them could corrupt the file (sqlite.org/howtocorrupt.html).
         self._forks = connections.fork_count
         self._closed = False
 
@@ -68,8 +69,12 @@ class SqliteStore:
 
     def by_number(self, number: int, now: int | None = None) -> "tuple[Session, bytes | None] | None":
         self._check_usable()
-        with self._hot.lock, self._translated_errors:
-            return look_up(self._hot.connection(), number, now)
+        try:
+            with self._hot.lock:
+                return look_up(self._hot.connection(), number, now)
+        except Exception:  # entered only for an error: a look-up that succeeds saves the price of a block
+            with self._translated_errors:
+                raise
 
     def profiles(self) -> "ProfileSet":
         self._check_usable()
@@ -95,6 +100,7 @@ class SqliteStore:
         self._check_usable()
         from authctl.store.sqlite.change import SqliteChange
 
+        # A use is not worth a wait: another thread writes, and verify answers without it.
         if not self._writer.lock.acquire(blocking=wait):
             raise RegistryUnavailable("another thread is writing")
         try:
@@ -124,6 +130,7 @@ class SqliteStore:
                 self._writer.with_pragma("busy_timeout", milliseconds).execute("BEGIN IMMEDIATE")
                 return
             except sqlite3.OperationalError as error:
+                # the lower byte: SQLITE_BUSY_SNAPSHOT and SQLITE_BUSY_RECOVERY are busy, too
                 if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or monotonic() > until:
                     raise
 
@@ -137,6 +144,7 @@ class SqliteStore:
         """
         with suppress(OSError, sqlite3.Error):
             size = self._log.stat().st_size
+            # The limit falls back once the log is small again. It never rises by more than one step above the present size.
             if size < self._log_limit:
                 self._log_limit = max(LOG_LIMIT_BYTES, min(self._log_limit, size + LOG_LIMIT_BYTES))
                 return

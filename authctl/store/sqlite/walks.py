@@ -53,6 +53,7 @@ class Walk:
         for kind in self.chosen.kinds:
             sql = pages.short_walk(self.chosen, self.columns, kind, after)
             part = self._all_rows(sql, {**self.chosen.parameters, **pages.key_of(after), **bounds})
+            # One part that is too short spoils the page: its next sessions may lie beyond the walk, before those of other parts.
             if len(part) <= limit:
                 return None
             read += part
@@ -69,6 +70,7 @@ class Walk:
     def _page(self, read: list[tuple[Any, ...]], limit: int) -> Page:
         """The first sessions of several parts, each of which is in order."""
         width = len(self.chosen.order.columns)
+        # The columns of the order stand last in each row, and are the cursor of the row as well.
         read.sort(key=itemgetter(slice(-width, None)), reverse=True)
         sessions = [rows.checked_session(row) for row in read[:limit]]
         return Page(sessions, Cursor(read[limit - 1][-width:]) if len(read) > limit else None)
@@ -81,6 +83,7 @@ class Walk:
     ) -> list[tuple[Any, ...]]:
         read: list[tuple[Any, ...]] = []
         parameters = {**self.chosen.parameters, **part.parameters, **pages.key_of(after)}
+        # The second range is read only if the first did not fill the page.
         for conditions in pages.ranges(self.chosen, part, after):
             if len(read) < limit:
                 sql = pages.page(self.chosen, self.columns, part, [*pages.of_kind(kind), *conditions])
