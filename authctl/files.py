@@ -105,6 +105,7 @@ def replace_private(path: Path, content: bytes) -> None:
         descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".new", dir=path.parent)
         try:
             _fill(descriptor, content)
+            # Synced before it is renamed: a crash right after a rename may else leave an empty file under the right name.
             Path(name).replace(path)
         except BaseException:
             Path(name).unlink(missing_ok=True)

@@ -104,6 +104,7 @@ def _name(name: str, kind: str) -> str:
 
 def field(text: str, name: str, length: int = FIELD_LENGTH) -> str:
     """Any other text, as given. Raises InvalidInput for NUL, lone surrogates and too great a length."""
+    # The length first: the loops below run over a text of limited size.
     if len(text) > length:
         raise InvalidInput(f"{name} is longer than {length:,} characters: it has {len(text):,}")
     if text.isascii() and "\0" not in text:

@@ -65,6 +65,7 @@ def _command(name: str) -> Any:
     module = import_module(f"authctl.cli.{COMMANDS[name]}")
     group = getattr(module, f"{name}_app", None) or module.app
     verbs = group.registered_commands
+    # A command such as `authctl revoke` is a noun with one verb, and has no group around it.
     if len(verbs) == 1:
         return _verb(verbs[0])
     noun: Any = get_group(
@@ -161,6 +162,7 @@ def run(arguments: Sequence[str]) -> int:
 def _run_command(arguments: Sequence[str]) -> int:
     with writing():  # what Typer prints by itself
         try:
+            # Without standalone mode Typer raises its errors, and `run` words them.
             code = get_command(app).main(list(arguments) or ["--help"], prog_name="authctl", standalone_mode=False)
         except SystemExit:  # its answer to a reader of its help that stopped
             raise BrokenPipeError from None

@@ -1,6 +1,6 @@
 """The options that select sessions, and messages about what they select."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from enum import StrEnum
 from typing import Annotated, Any
@@ -10,6 +10,7 @@ import typer
 from authctl.cli.context import Cli, counted
 from authctl.cli.options import user_names
 from authctl.errors import AuthctlError
+from authctl.filter_texts import SESSION_LISTS, SESSION_TEXTS
 from authctl.model import Kind, SessionFilter, Status, Wipe, texts_of
 from authctl.names import quoted
 
@@ -105,6 +106,14 @@ RefusedWipe = Annotated[Wipe | None, typer.Option("--wipe", hidden=True)]
 """For a command that refuses it, with the reason in the place of "no such option"."""
 
 _MOST_NAMED = 10
+
+
+def option_texts(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """The options above, out of all arguments of a command: the texts of `read_session_filter`.
+
+    A command passes its `locals()`, so that no option can be forgotten: it would select too many sessions.
+    """
+    return {name: arguments[name] for name in (*SESSION_TEXTS, *SESSION_LISTS)}
 
 
 def web_sessions(cli: Cli, selection: SessionFilter) -> int:

@@ -1,6 +1,6 @@
 """`authctl sessions`: list, show, end; import is in `session_imports.py`."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -25,6 +25,7 @@ from authctl.cli.session_filters import (
     UsedSince,
     User,
     WipeState,
+    option_texts,
     report_users,
 )
 from authctl.errors import InvalidInput
@@ -84,11 +85,8 @@ def list_(
     quiet: Quiet = False,
 ) -> None:
     """List sessions, most recently used first. Only expired: most recent end first. Only revoked: most recent revocation first."""
+    texts = option_texts(locals())
     cli = start(ctx, output, quiet)
-    texts: dict[str, Any] = {"status": status, "kind": kind, "search": search, "wipe": wipe}
-    texts |= {"user": user, "application": application, "device": device, "platform": platform, "profile": profile}
-    texts |= {"created_since": created_since, "created_before": created_before, "used_since": used_since}
-    texts |= {"unused_for": unused_for, "expires_before": expires_before, "source": source}
     selection = read_session_filter(texts, cli.registry.now(), used_after_end=used_after_end)
     if (sort or after) and (count or group_by):
         raise InvalidInput("--sort and --after are for a list", "leave out --count or --group-by")

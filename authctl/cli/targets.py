@@ -86,6 +86,7 @@ def _with_lines(cli: Cli, targets: Targets, lines: Iterable[str]) -> Targets:
     for line in lines:
         prefix = id_prefix(line)
         try:
+            # A short id is looked up now: of a list on standard input one ambiguous line must not stop the others.
             texts.append(line if prefix is None or is_whole_id(prefix) else cli.registry.session(line).id)
         except NotFound:
             texts.append(line)

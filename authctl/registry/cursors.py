@@ -12,8 +12,9 @@ from hashlib import sha256
 from typing import Any
 
 from authctl import names
+from authctl.audit_head import Head
 from authctl.errors import InvalidInput
-from authctl.registry.pages import Event, SessionList, WalkPosition
+from authctl.registry.pages import SessionList, WalkPosition
 from authctl.store.protocol.pages import Cursor, MoveCounters
 
 _BEGINNING = "p1."
@@ -81,7 +82,7 @@ def _read(text: str) -> tuple[object, WalkPosition]:
     if cursor is not None and behind is not None:
         raise ValueError
     seq, hash_ = event
-    position = WalkPosition(cursor, behind, MoveCounters(*map(_whole, counters)), Event(_whole(seq), str(hash_)))
+    position = WalkPosition(cursor, behind, MoveCounters(*map(_whole, counters)), Head(_whole(seq), str(hash_)))
     return name, position
 
 

@@ -13,6 +13,7 @@ See docs/glossary.md#cursor and docs/glossary.md#walk.
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+from authctl.audit_head import Head
 from authctl.model import Session, SessionFilter, Sort
 from authctl.store.protocol.pages import Cursor, MoveCounters
 
@@ -44,13 +45,6 @@ class SessionList(NamedTuple):
     sort: Sort | None
 
 
-class Event(NamedTuple):
-    """An event of the audit log, as a cursor tells it from that of another log."""
-
-    seq: int
-    hash: str
-
-
 class WalkPosition(NamedTuple):
     """Where a walk stands: behind a key of the list's order, or else behind a number."""
 
@@ -60,8 +54,8 @@ class WalkPosition(NamedTuple):
     """Behind which number; None while the order is not through."""
     counters: MoveCounters
     """What the registry had counted when the walk began."""
-    event: Event
-    """The last event when the walk was last here."""
+    event: Head
+    """The last event when the walk was last here, with the beginning of its hash."""
 
 
 class WalkStep(NamedTuple):
@@ -128,12 +122,12 @@ def _by_number(view: "View", listed: SessionList, now: int, size: int, position:
     return WalkStep((), shown, position._replace(number=shown[-1].number if shown else behind))
 
 
-def _last_event(view: "View") -> Event:
+def _last_event(view: "View") -> Head:
     last = view.last_event()
-    return Event(last.seq, last.hash[:_HASH_LENGTH]) if last else Event(0, "")
+    return Head(last.seq, last.hash[:_HASH_LENGTH]) if last else Head(0, "")
 
 
-def _is_replaced(view: "View", known: Event) -> bool:
+def _is_replaced(view: "View", known: Head) -> bool:
     """Whether the registry has not the history that it had when the walk was last here, or does not tell what moved since."""
     # Event 0 stands for an empty log. The hash is compared because a restored log may have another event of that number.
     event = view.event(known.seq)

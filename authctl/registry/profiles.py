@@ -213,8 +213,7 @@ def _difference(
 def _with_withdrawn(wanted: ProfileSet, before: ProfileSet) -> ProfileSet:
     """Profiles with the withdrawn ones: those that left the file still rule their present sessions, and get no new ones."""
     # decision 7
-    old = {**before.withdrawn, **before.profiles}
-    return wanted._replace(withdrawn={name: p for name, p in old.items() if not wanted.in_force(name)})
+    return wanted._replace(withdrawn={name: p for name, p in before.with_sessions.items() if not wanted.in_force(name)})
 
 
 def _renamed(before: ProfileSet, name: str) -> Profile | None:

@@ -42,6 +42,7 @@ def end(
 ) -> EndOutcome:
     """End sessions in batches, each in one transaction with its events. Contract: `Registry.end`."""
     actor_name(actor)  # a name that cannot be recorded is refused before anything is done
+    # All targets before the first end: an id in line 900 that is not unique must not leave 899 sessions ended.
     wanted = _unambiguous(installation, targets)
     batches = BatchSize(_FIRST_BATCH, _LARGEST_BATCH, _LOCK_SECONDS)
     ended: list[Session] = []

@@ -101,6 +101,7 @@ class Listing(Iterator[Session]):
         shown = _Numbers()
         while True:
             for session in self._rows(step, now):
+                # A session that moved between two steps may be read in both passes: it is listed once.
                 if session.number not in shown:
                     shown.add(session.number)
                     yield session
@@ -167,6 +168,7 @@ def _position(view: "View", listed: SessionList, wanted: SessionList, now: int, 
     if not is_cursor(after):
         return begin(view, _cursor_of_session(view, wanted, _session(view, after, now), now))
     position = read_cursor(listed, after)
+    # A cursor comes from outside: its key must have the columns of this order, or the comparison in SQL would fail.
     if position.key is None or listed.sort is not None:
         is_key = position.key is None or is_sort_key(position.key.key)
         resumed = position.key
@@ -183,6 +185,7 @@ def _cursor_of_session(view: "View", wanted: SessionList, session: Session, now:
     if wanted.sort is None:
         position = view.cursor_of_session(wanted.selection, session)
     else:
+        # `view.count` with this id alone answers whether the other criteria select the session.
         is_listed = not wanted.selection.ids or session.id in wanted.selection.ids
         alone = wanted.selection.narrowed(ids=(session.id,))
         position = view.cursor_of_number(wanted.sort, session.number) if is_listed and view.count(alone, now) else None

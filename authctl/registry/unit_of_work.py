@@ -51,6 +51,7 @@ class UnitOfWork:
             detail=detail,
         )
         self.tx.add_event(event)
+        # Kept for the head outside, which is written after the commit.
         self.recorded.append(event)
 
     def check_clock(self) -> None:
