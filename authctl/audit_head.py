@@ -89,6 +89,7 @@ def _find(descriptor: int, registry_id: str) -> tuple[int, Head] | None:
     """Where the registry's line stands, and what it says; lines that make no sense say nothing."""
     content = os.pread(descriptor, os.fstat(descriptor).st_size, 0)
     for match in _LINE.finditer(content):
+        # A line that does not begin at a multiple of the width was written by something else.
         if match[1].decode() == registry_id and match.start() % _WIDTH == 0:
             return match.start(), Head(int(match[2]), match[3].decode())
     return None
