@@ -178,12 +178,12 @@ class Mapping:
             details |= {} if until is None else {"expires_at": until}
         event_id = self._event_id(row, document_row)
         names.field(event_id or "", "event id")
+        # The user is part of every key (decision 116). The digest without it finds a session whose user was renamed.
         parts = self._key(row, document_row, details)
         if self._names_user:
             digests: tuple[bytes, bytes | None] = _digest(parts), None
         else:
             digests = _digest([names.fold(str(details["username"])), *parts]), _digest(parts)
-        # The user is part of every key (decision 116). The digest without it finds a session whose user was renamed.
         key, without_user = digests
         end = (ended_at, reason, is_exact, taken_at)
         return Row(key, at, details, event_id, without_user, tuple(remarks), created_at, *end)
