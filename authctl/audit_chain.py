@@ -28,6 +28,7 @@ def seal_event(
     detail: dict[str, Any],
 ) -> AuditEvent:
     """The event that follows `previous`, with its hash."""
+    # Sorted and without blanks: the hash is over the text, so that the same detail must always give the same text.
     text = json.dumps(detail, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
     seq, prev_hash = (previous.seq + 1, previous.hash) if previous else (1, FIRST_PREV_HASH)
     event = AuditEvent(seq, at, actor, action, subject, note, text, prev_hash, "")
@@ -36,6 +37,7 @@ def seal_event(
 
 def digest(event: AuditEvent) -> str:
     """The hash that an event must have, in hexadecimal."""
+    # A JSON array keeps the fields apart: joined texts could move a letter from the note to the subject unnoticed.
     fields = [event.seq, event.at, event.actor, event.action, event.subject, event.note, event.detail, event.prev_hash]
     return sha256(json.dumps(fields, separators=(",", ":")).encode()).hexdigest()
 
@@ -69,6 +71,7 @@ class Verifier:
 
 def _matches(event: AuditEvent) -> bool:
     try:
+        # SQLite may hold a value of another type in a row that was changed by hand: json.dumps raises TypeError then.
         return digest(event) == event.hash
     except (TypeError, ValueError):
         return False

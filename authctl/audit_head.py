@@ -52,8 +52,10 @@ def advance(path: Path, registry_id: str, before: Head, head: Head, has: Callabl
         line = _find(descriptor, registry_id)
         if line is not None:
             _, known = line
+            # Both are asked for: without the known one the log was cut off, without ours it was replaced since the commit.
             if known != before and not has((known, head)):
                 return False
+            # Another process committed later and wrote first: its event comes after ours in the chain, so it is the better head.
             if known.seq >= head.seq:
                 return True
         _write(descriptor, registry_id, head, line[0] if line else None)
@@ -65,11 +67,13 @@ def replace(path: Path, registry_id: str, head: Head) -> None:
     with _opened(path, os.O_RDWR | os.O_CREAT, fcntl.LOCK_EX) as descriptor:
         line = _find(descriptor, registry_id)
         _write(descriptor, registry_id, head, line[0] if line else None)
+        # Synced, unlike an advance: if it were lost, the acceptance would have to be repeated, and sign everybody out again.
         os.fsync(descriptor)
 
 
 @contextmanager
 def _opened(path: Path, flags: int, kind: int) -> Iterator[int]:
+    # The link itself may lead to a safer disk. O_NOFOLLOW then refuses a link that is put there after this line.
     file = resolved(path) if path.is_symlink() else path
     descriptor = os.open(file, flags | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
@@ -85,6 +89,7 @@ def _find(descriptor: int, registry_id: str) -> tuple[int, Head] | None:
     """Where the registry's line stands, and what it says; lines that make no sense say nothing."""
     content = os.pread(descriptor, os.fstat(descriptor).st_size, 0)
     for match in _LINE.finditer(content):
+        # A line that does not begin at a multiple of the width was written by something else.
         if match[1].decode() == registry_id and match.start() % _WIDTH == 0:
             return match.start(), Head(int(match[2]), match[3].decode())
     return None
@@ -92,6 +97,8 @@ def _find(descriptor: int, registry_id: str) -> tuple[int, Head] | None:
 
 def _write(descriptor: int, registry_id: str, head: Head, position: int | None) -> None:
     # decision 77: one width, in place, so that a crash leaves the old line or the new one
+    # 19 digits hold the largest number that SQLite gives: the width never changes.
     line = f"{registry_id} {head.seq:019d} {head.hash}".ljust(_WIDTH - 1).encode() + b"\n"
+    # Rounded up to a whole line: a line that a crash cut short is left behind, and this one stands at its own sector.
     end = -(-os.fstat(descriptor).st_size // _WIDTH) * _WIDTH
     os.pwrite(descriptor, line, end if position is None else position)

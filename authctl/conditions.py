@@ -29,12 +29,14 @@ class Unmet(NamedTuple):
 
 def unmet(conditions: Conditions, caller: Caller) -> Unmet | None:
     """The first condition that is not met; None when all are. A blank fact is none."""
+    # A blank fact comes from a variable that was not filled in: it must meet no condition by chance.
     known = Caller(*(fact if fact and fact.strip() else None for fact in caller))
     return next(_unmet(conditions, known), None)
 
 
 def _unmet(conditions: Conditions, caller: Caller) -> Iterator[Unmet]:
     blocked = conditions.blocked_applications
+    # An application that is not named may be a blocked one.
     if blocked and (caller.application is None or any(_fit(pattern, caller.application) for pattern in blocked)):
         yield Unmet("blocked_applications", _said("the application", caller.application, "is blocked"))
     if conditions.networks and not _is_within(conditions.networks, caller.ip):
@@ -80,6 +82,7 @@ def read_network(text: str) -> Network:
         network = ip_network(text.strip())
     except ValueError:
         raise InvalidInput(f"{quoted(text)} is not a network such as 10.0.0.0/8 or 2001:db8::/32") from None
+    # A server with IPv6 sockets sees 10.0.0.7 as ::ffff:10.0.0.7: both are compared as IPv4.
     if isinstance(network, IPv6Network) and network.subnet_of(_MAPPED):  # type: ignore[arg-type]
         return ip_network((int(network.network_address) & 0xFFFFFFFF, network.prefixlen - 96))
     return network
@@ -89,6 +92,7 @@ def _minima(minimum_versions: Mapping[str, str], application: str) -> list[str]:
     """The oldest version of an application that may be used: the most specific pattern's, and of equals every one."""
     # decision 56
     fitting = [(_fit(name, application), minimum) for name, minimum in minimum_versions.items()]
+    # `Outlook*: 16.0` and `Outlook Mobile: 5.0`: the mobile version counts by its own name alone.
     closest = max((fit for fit, _ in fitting if fit), default=None)
     return [minimum for fit, minimum in fitting if fit and fit == closest]
 

@@ -20,6 +20,7 @@ def skeleton(name: str) -> str:
 def _plain(letter: str, table: dict[str, list[dict[str, str]]]) -> str:
     if letter.isascii():
         return letter
+    # Only letters of ASCII: two names in one foreign script are told apart by those who read it.
     return next((other["c"] for other in table.get(letter, ()) if other["c"].isascii()), letter)
 
 

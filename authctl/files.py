@@ -19,7 +19,7 @@ _NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
 
 
 def check_private(path: Path, kind: str, missing: str | None = None) -> os.stat_result:
-    """Look at what only its owner can touch; `what` is its name in errors, `missing` the hint where it is not there.
+    """Look at what only its owner can touch; `kind` is its name in errors, `missing` the hint where it is not there.
 
     As ssh does with its keys: no access for group or others. And a regular file with one name: the log of a registry
     is named after the file, so that a registry with two names would be corrupted.
@@ -28,6 +28,7 @@ def check_private(path: Path, kind: str, missing: str | None = None) -> os.stat_
     try:
         status = path.stat()
     except FileNotFoundError:
+        # Files beside it mean that an installation lost this one: to run `init` there would hide the loss.
         began = path.parent.exists() and any(path.parent.iterdir())
         hint = missing or ("restore it from a backup" if began else "authctl init")
         raise RegistryUnavailable(f"there is no {kind} at {path}", hint) from None
@@ -38,8 +39,10 @@ def check_private(path: Path, kind: str, missing: str | None = None) -> os.stat_
     mode = stat.S_IMODE(status.st_mode)
     if mode & 0o077:
         raise RegistryUnavailable(f"the {kind} at {path} is open to others (mode {mode:04o})", f"chmod 600 {path}")
+    # SQLite looks for the log beside the name by which the file was opened (sqlite.org/howtocorrupt.html).
     if status.st_nlink != 1:
         raise RegistryUnavailable(f"the {kind} at {path} has a second name (a hard link)", f"see: ls -li {path}")
+    # Of a link both folders count: whoever can write to one can replace the link, and to the other the file.
     for folder in {path.parent, resolved(path).parent}:
         check_folder(folder)
     return status
@@ -58,6 +61,7 @@ def check_folder(folder: Path) -> None:
     """Raise RegistryUnavailable where everybody could put another file in the place of what is there."""
     # decision 22
     mode = folder.stat().st_mode
+    # In a sticky folder such as /tmp everybody can write, but only the owner of a file can replace it.
     if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
         raise RegistryUnavailable(
             f"everybody can write to {folder} (mode {stat.S_IMODE(mode):04o})", f"chmod 700 {folder}"
@@ -95,11 +99,13 @@ def replace_private(path: Path, content: bytes) -> None:
     try:
         for leftover in path.parent.glob(f".{path.name}.*.new"):  # of a write that was killed; it may hold secrets
             leftover.unlink(missing_ok=True)
+        # Imported here: only a change of the key ring replaces a file, and the module is slow to load.
         import tempfile
 
         descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".new", dir=path.parent)
         try:
             _fill(descriptor, content)
+            # Synced before it is renamed: a crash right after a rename may else leave an empty file under the right name.
             Path(name).replace(path)
         except BaseException:
             Path(name).unlink(missing_ok=True)
@@ -145,6 +151,7 @@ def lock(descriptor: int, kind: int) -> None:
     until = monotonic() + LOCK_TIMEOUT_SECONDS
     while True:
         try:
+            # A blocking flock has no time limit, and whoever can read the file could hold its lock for ever.
             fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
         except BlockingIOError as error:
             if monotonic() > until:

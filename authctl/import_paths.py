@@ -111,6 +111,7 @@ class Path:
     def at(self, row: Any, document_row: DocumentRow | None = None, blank: Container[str] = ()) -> Any:
         """The value at this path of a row; None where there is none. A field of the row whose name is the whole path comes first."""
         if isinstance(row, dict):
+            # A CSV column may be named `user.name`: the whole text comes before its steps.
             if self.text in row:
                 return row[self.text]
             if self.is_plain:
@@ -133,7 +134,7 @@ class Path:
         """The same as `at` for rows that are objects, worked out once for all of them."""
         name = self.text
         if self.is_plain:
-            return lambda row, _place: row.get(name)
+            return lambda row, _document_row: row.get(name)
         if self.outs or self.is_key or any(step.kind is not Kind.NAME for step in self.steps):
             return lambda row, document_row: self.at(row, document_row, blank)
         if self.steps[0].rest != name:  # dots before the first name
@@ -182,6 +183,7 @@ def out_of(stops: Stops) -> Stops | None:
     if not stops:
         return None
     size = len(stops) - 1
+    # Under a name of its own, the object around it is one stop up; within a list, the list itself is passed as well.
     if not stops[-1].is_element:
         return stops[:size]
     while size and isinstance(stops[size - 1].key, int):  # a list within a list: neither is an object
@@ -232,10 +234,12 @@ def _named(value: Any, name: str) -> Any:
 def _literal(value: Any, blank: Container[str]) -> str | None:
     """The value of `{path}` as one step; None where it is blank or not a plain value."""
     text = None if value is None or isinstance(value, dict | list) else as_text(value)
+    # As a blank step, a missing id would lead to the field with the empty name.
     return None if text is None or not text.strip() or text in blank else text
 
 
 def _entered(text: str) -> Any:
+    # A cell of a CSV file may hold JSON. A text that is only a number or a word is left as it is.
     if text.lstrip()[:1] not in ("{", "["):
         return None
     try:
@@ -271,6 +275,7 @@ def _step(text: str, offset: int) -> tuple[Step, int]:
         join = _found(_JOIN, text, offset, "a step in braces is written {PATH}, with no braces within it")
         return Step(Kind.JOIN, "", rest, inner=Path(join[1])), join.end()
     end = offset
+    # A bracket belongs to the name unless it begins a pick: `tags[0]` is a name that some systems write.
     while end < len(text) and text[end] != "." and not (text[end] == "[" and _PICK.match(text, end)):
         end += 1
     return Step(_SIGNS.get(text[offset:end], Kind.NAME), text[offset:end], rest), end

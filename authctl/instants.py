@@ -73,6 +73,7 @@ class Duration(NamedTuple):
 
     def after(self, instant: int) -> int:
         """The instant this long after `instant`, months counted in the UTC calendar; `NEVER` at the latest."""
+        # 31 days are the longest month, so that the exact calendar below never passes the year 9999.
         if instant + self.months * 31 * DAY + self.microseconds >= NEVER:
             return NEVER
         return months_before(instant, -self.months) + self.microseconds
@@ -92,6 +93,7 @@ def months_before(instant: int, months: int) -> int:
     from calendar import monthrange
 
     day, time_of_day = divmod(instant, DAY)
+    # The time of day is kept apart: months change the date alone.
     date = _EPOCH + timedelta(days=day)
     year, month = divmod(date.year * 12 + date.month - 1 - months, 12)
     last = monthrange(year, month + 1)[1]
@@ -123,6 +125,7 @@ def _duration(text: str) -> Duration:
         unit = part and part[2]
         if part is None or (unit not in _MICROSECONDS and unit not in _MONTHS):
             raise InvalidInput(f"not a length of time: {quoted(text)}", _UNITS)
+        # int() of a very long text takes quadratic time, so that the length is checked before the value.
         digits = part[1].lstrip("0") or "0"
         if len(digits) > _MOST_DIGITS:
             raise InvalidInput(f"longer than 1,000 years: {quoted(text)}")
@@ -171,6 +174,7 @@ def parse_instant(text: str) -> int:
     Digits beyond the microsecond are dropped. Raises InvalidInput.
     """
     moment = parse_moment(text)
+    # A zone may move the year 1 or 9999 out of the range: 0001-01-01T00:00+05:00 is an instant of the year 0.
     with suppress(ValueError):
         instant = instant_of(moment)
         if EARLIEST <= instant < NEVER:
@@ -196,6 +200,7 @@ def _not_a_time(text: str) -> InvalidInput:
 def parse_when(text: str, now: int, ahead: bool = False) -> int:
     """Read a date, a time, or an age such as 7d: so long before `now`, or `ahead` of it."""
     # decision 9: a deadline's age counts forward
+    # A text that begins as a date gets the error of a date: `2026-13-01` is not a wrong length of time.
     if re.match(r"\d{4}-", text.strip()):
         return parse_instant(text)
     try:

@@ -69,6 +69,7 @@ class KeyRing(NamedTuple):
         """The ring with that key retired: what it signed is good no longer."""
         return KeyRing(
             tuple(
+                # decision 74: a backup of the ring that is stolen later has no secret of this key
                 k._replace(state=KeyState.RETIRED, secret=b"", retired_at=now) if k.id == key_id else k
                 for k in self.keys
             )
@@ -103,6 +104,7 @@ def load(path: Path) -> KeyRing:
     raw = read_private(path, "key ring")
     try:
         document = json.loads(raw)
+        # `True` is an int for Python, and 1 == True: the type is compared, so that only a number is a version.
         newer = type(document["version"]) is int and document["version"] > _VERSION
         known = type(document["version"]) is int and document["version"] in (_OLDER, _VERSION)
         ring = None if newer or not known else KeyRing(tuple(_key(entry) for entry in document["keys"]))
@@ -114,6 +116,7 @@ def load(path: Path) -> KeyRing:
         raise RegistryUnavailable(f"the key ring at {path} was written by a newer authctl", "upgrade authctl")
     signing = sum(key.state is KeyState.SIGNING for key in ring.keys)
     if signing != 1 or len({key.id for key in ring.keys}) != len(ring.keys):
+        # With two signing keys, machines that share the ring would sign with different ones; with none, nobody can sign in.
         raise IntegrityFailure(f"the key ring at {path} is damaged: it needs one signing key, and ids only once")
     return ring
 
@@ -121,6 +124,7 @@ def load(path: Path) -> KeyRing:
 def _key(entry: Any) -> Key:
     key_id, state = entry["id"], KeyState(entry["state"])
     secret = bytes.fromhex(entry.get("secret", "") if state is KeyState.RETIRED else entry["secret"])
+    # A file that was overwritten with zeros, or filled in by hand, must not become a key that everybody knows.
     is_weak = len(secret) < KEY_BYTES or set(secret) == {secret[0]}
     if not _ID.fullmatch(key_id) or (is_weak and state is not KeyState.RETIRED):
         raise ValueError("no key of ours")

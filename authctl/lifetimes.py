@@ -69,6 +69,8 @@ def deadlines(
     absolute = after(created_at, timeouts.absolute)
     idle = after(slid_at, timeouts.idle) if requested_end is None else NEVER
     expires = min(idle, absolute, NEVER if requested_end is None else requested_end)
+    # A use is written after the interval, or earlier where it would move the idle deadline (decision 45). So with
+    # `slide_after: 30m` a session that is used every 20 minutes does not end because a use was not written.
     interval = write_interval(timeouts.idle)
     due = used_at + interval
     if use_moves and requested_end is None:
@@ -83,6 +85,7 @@ def after(instant: int, length: int) -> int:
 
 def slid_at(slide_after: int, slid_before: int, used_at: int) -> int:
     """The use that the idle deadline counts from: this one, once `slide_after` has passed since the last that moved it."""
+    # Used at 10:00 and 10:05 with `slide_after: 1h`: the idle deadline still counts from 10:00.
     return used_at if used_at - slid_before >= slide_after else slid_before
 
 
@@ -99,6 +102,7 @@ def is_alive(ended_at: int | None, expires_at: int, now: int) -> bool:
 
 def deadline_reason(idle: int, absolute: int, fixed: int | None, expires: int) -> str:
     """Which deadline comes first: `idle`, `absolute` or `lifetime` (one given with the session)."""
+    # `expires` may lie before all three: a hard end moves it. Then the earliest deadline is still the one to name.
     if fixed is not None and fixed <= expires:
         return "lifetime"
     return "absolute" if absolute <= idle else "idle"
@@ -128,6 +132,7 @@ def ends_on_password_change(rule: PasswordRule, signed_in_with: str | None) -> b
 
 def default_idle_timeout(absolute_timeout: int) -> int:
     """The idle timeout of a profile that writes none: 3 days, or none where its sessions end by then."""
+    # A profile with `absolute_timeout: 8h` alone means a working day: an idle timeout of 3 days could never come first.
     return NEVER if absolute_timeout <= DEFAULT_IDLE_TIMEOUT else DEFAULT_IDLE_TIMEOUT
 
 

@@ -41,6 +41,7 @@ def fold(text: str) -> str:
     NFKC, case folding, NFKC again (Unicode 3.13, D146), and runs of white space as one blank.
     """
     if text.isascii():
+        # NFKC changes nothing in ASCII, and casefold() is lower() there: most names take this short way.
         return " ".join(text.lower().split())
     return " ".join(normalize("NFKC", normalize("NFKC", text).casefold()).split())
 
@@ -49,6 +50,7 @@ def pattern_fit(pattern: str | None, text: str) -> tuple[int, int] | None:
     """How closely a pattern fits: without `*` closest, then by its literal length; (-1, 0) for no pattern."""
     if pattern is None:
         return (-1, 0)
+    # NFKC turns a full-width asterisk into `*`: the wildcard is replaced before, so that only a typed `*` is one.
     first, *rest = fold(pattern.replace("*", _ANY)).split(_ANY)
     if not _matches(first, rest, fold(text)):
         return None
@@ -63,10 +65,12 @@ def _matches(first: str, rest: list[str], text: str) -> bool:
     if not text.startswith(first):
         return False
     position = len(first)
+    # Each part is taken at its first place: a later place could only leave less room for the parts after it.
     for part in middle:
         position = text.find(part, position) + len(part)
         if position < len(part):
             return False
+    # `a*a` must not fit `a`: the end may not overlap with what was already matched.
     return text.endswith(last) and len(text) - len(last) >= position
 
 
@@ -92,6 +96,7 @@ def source_name(name: str) -> str:
 
 def _name(name: str, kind: str) -> str:
     stripped = field(name, kind).strip()
+    # Two names that look the same must not differ: a zero-width blank would make a second `alice`.
     if not (name.isascii() and name.isprintable()):
         for character in name:
             if is_invisible(character):
@@ -103,6 +108,7 @@ def _name(name: str, kind: str) -> str:
 
 def field(text: str, name: str, length: int = FIELD_LENGTH) -> str:
     """Any other text, as given. Raises InvalidInput for NUL, lone surrogates and too great a length."""
+    # The length first: the loops below run over a text of limited size.
     if len(text) > length:
         raise InvalidInput(f"{name} is longer than {length:,} characters: it has {len(text):,}")
     if text.isascii() and "\0" not in text:
@@ -122,6 +128,7 @@ def note(text: str | None) -> str:
     if text is None:
         raise Refused("a note is required", 'say why: --note "lost device"')
     checked = field(text, "note", NOTE_LENGTH)
+    # Normalised first: a full-width letter counts, and a text of combining marks or blanks does not.
     letters = sum(1 for c in normalize("NFKC", checked) if c.isalnum() and not is_invisible(c))
     if letters < SHORTEST_NOTE:
         raise Refused(f"the note has no content: {quoted(text)}", "a note needs at least three letters or digits")

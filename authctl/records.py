@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from authctl.registry.keys import KeyUse, RetireOutcome
     from authctl.registry.login_cache import ClearOutcome, Remembered
     from authctl.registry.revocations import RevokeOutcome
-    from authctl.registry.sessions import EndOutcome
+    from authctl.registry.session_ends import EndOutcome
     from authctl.registry.tokens.issue import Issued
     from authctl.registry.users import UserOutcome, UserSessions
 

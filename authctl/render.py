@@ -163,6 +163,7 @@ def one(out: TextIO, record: Record, form: Format, *, terminal: bool) -> None:
 
 
 def _json_list(out: TextIO, records: Iterable[Record]) -> None:
+    # Written as it comes: a list of a million sessions is never in memory as a whole.
     separator = "[\n"
     for record in records:
         out.write(separator + json.dumps(record))
@@ -188,12 +189,14 @@ def _drawn(out: TextIO, records: Iterable[Record], columns: tuple[str, ...]) -> 
     console = Console(file=out, markup=False, highlight=False, emoji=False)
     table = Table(box=None, header_style="bold", pad_edge=False)
     cells = [columns, *rows]
+    # Cells of a terminal and not characters: a Chinese character takes two of them.
     natural = [max(cell_len(row[index]) for row in cells) for index in range(len(columns))]
     widths = _fitted(natural, columns, console.width - 2 * (len(columns) - 1))
     for name, width in zip(columns, widths, strict=True):
         table.add_column(name.replace("_", " "), no_wrap=True, overflow="ellipsis", width=width)
     for row in rows:
         table.add_row(*(Text(text, style=_COLOURS.get(text, "")) for text in row))
+    # A column that may not be cut makes the table wider than the terminal: a cut id would be of no use.
     console.width = max(console.width, sum(widths) + 2 * len(widths))
     console.print(table)
 

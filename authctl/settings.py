@@ -58,6 +58,7 @@ def find_home(
     ):
         if value is not None and not str(value).strip():
             raise InvalidInput(f"the {name} is blank")
+    # As a path, a URL would make a folder `postgresql:` in the working directory.
     if "://" in str(registry):
         raise InvalidInput("a registry is a path to a file: databases behind a URL cannot be used yet")
     folder = Path(_default_folder() if home is None else home)
@@ -80,6 +81,7 @@ def _default_folder() -> str:
 
 def default_actor(environment: Mapping[str, str] = os.environ) -> str:
     """Who is acting, as claimed: AUTHCTL_ACTOR, the user behind sudo, LOGNAME, the passwd name, or uid:N."""
+    # SUDO_USER before LOGNAME: under sudo the person counts, and not root.
     for variable in ("AUTHCTL_ACTOR", "SUDO_USER", "LOGNAME"):
         if name := environment.get(variable, "").strip():
             return name

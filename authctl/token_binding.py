@@ -40,6 +40,7 @@ def within_referrer(registered: str, presented: str | None) -> bool:
     if one is None or other is None:
         return registered.strip() == presented.strip()
     (origin, path), (presented_origin, presented_path) = one, other
+    # With a slash at both ends: `/app` is not the page above `/application`.
     return origin == presented_origin and f"{presented_path}/".startswith(f"{path.rstrip('/')}/")
 
 
@@ -50,6 +51,7 @@ def _page(text: str) -> tuple[tuple[str, str, int | None], str] | None:
         port = _DEFAULT_PORTS.get(url.scheme) if url.port is None else url.port
     except ValueError:
         return None
+    # `https://gis.example.com@other.example/` has the host other.example: a page with a user name is no page.
     if not url.scheme or not url.hostname or url.username is not None or _leads_elsewhere(url.path):
         return None
     return (url.scheme, url.hostname, port), url.path

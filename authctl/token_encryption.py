@@ -37,8 +37,10 @@ class Sealed:
 def seal(head: str, content: Sealed, key: bytes) -> str:
     """The head, a nonce and the sealed content, both in hexadecimal; the head is authenticated with it."""
     text = json.dumps(asdict(content), separators=(",", ":"), ensure_ascii=False).encode()
+    # The length of the token would else give the length of the user name.
     text = text.ljust(-(-len(text) // _BLOCK) * _BLOCK)
     nonce = os.urandom(_NONCE)
+    # The head names the key and the kind. It is authenticated with the content, so that neither can be exchanged.
     return head + nonce.hex() + AESGCM(key).encrypt(nonce, text, head.encode()).hex()
 
 

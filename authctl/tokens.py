@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from authctl.token_encryption import Sealed
 
 SECRET_BYTES = 16
+# A sealed token grows with the user name; a longer text is refused before any cryptography.
 LONGEST_TOKEN = 4_096
 
 _SIGNATURE = 64
@@ -102,9 +103,11 @@ class TokenMint:
 
     def read(self, token: str) -> Claims:
         """The claims of a token that one of the keys signed or sealed. Raises TokenUnknown, and nothing else."""
+        # The length first: the pattern never runs over a text of megabytes.
         if not isinstance(token, str) or len(token) != _LENGTH or not _SHAPE.fullmatch(token):
             return self._read_sealed(token)
         kind, key_id = token[:4], token[5:13]
+        # The signature is compared before anything of the token is used.
         signature = bytes.fromhex(token[-_SIGNATURE:])
         if not self._algorithm.verify_signature(self._key(kind, key_id), token[:-_SIGNATURE].encode(), signature):
             raise TokenUnknown
@@ -120,6 +123,7 @@ class TokenMint:
 
     def _read_sealed(self, token: str) -> Claims:
         inside = self.unseal(token)
+        # Generation 0: sealed tokens are never refreshed, since they come with a requested lifetime (decision 35).
         return Claims(TokenKind.SEALED, token[5:_HEAD], inside.number, 0, bytes.fromhex(inside.secret))
 
     def _key(self, kind: str, key_id: str) -> bytes:
@@ -128,6 +132,7 @@ class TokenMint:
             key = self.ring.verifying(key_id)
             if key is None:
                 raise TokenUnknown
+            # A key for each kind: an access token that is presented as a refresh token has a wrong signature.
             signer = Signer(key.secret, salt=f"authctl token {kind}", key_derivation="hmac", digest_method=sha256)
             derived = self._derived[kind, key_id] = signer.derive_key()
         return derived

@@ -67,6 +67,7 @@ def _name(value: Any) -> str:
 
 
 def _version(value: Any) -> int:
+    # `true` is 1 for Python, and no version.
     if type(value) is not int or value != 1:
         raise invalid("must be 1")
     return value
@@ -91,6 +92,7 @@ def note_same_names(names_read: Iterable[str], kind: str, document: Document) ->
     first: dict[str, str] = {}
     for name in names_read:
         other = first.setdefault(names.fold(name), name)
+        # Without case and width two names are one: one of the two profiles would be unreachable.
         if other != name:
             problem = f"{kind} {names.quoted(other)} and {names.quoted(name)} have the same name"
             document.fault(document.key_position((kind, name)), problem)
@@ -110,11 +112,13 @@ def validated(model: type[Model], document: Document) -> Model:
             return model.model_validate(data)
         except ValidationError as error:
             details = error.errors(include_url=False)[: MOST_FAULTS + 1]
+        # Pydantic reports a removed field again as missing: each fault is noted once.
         details = [detail for detail in details if detail["loc"] not in gone]
         for detail in details:
             _fault(document, detail, model)
         if not details or not all(_can_go(detail, document) for detail in details):
             document.raise_faults()
+        # Once more without the wrong fields: so that rules between the others are checked in the same run.
         gone.update(detail["loc"] for detail in details)
         data = _without(data, [detail["loc"] for detail in details])
 

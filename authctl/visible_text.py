@@ -24,6 +24,7 @@ def is_invisible(character: str) -> bool:
     """
     if category(character) in _INVISIBLE_CATEGORIES:
         return True
+    # The categories call these letters or marks, although fonts draw nothing for them.
     code = ord(character)
     return any(first <= code <= last for first, last in _INVISIBLE_RANGES)
 

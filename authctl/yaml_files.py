@@ -45,6 +45,7 @@ class Document:
 
     def value_position(self, path: Path) -> Position:
         """Where a value begins, or the nearest thing around it."""
+        # Of a missing field the object around it is the place to look at.
         while path and path not in self.values:
             path = path[:-1]
         return self.values.get(path, (1, 1))
@@ -138,6 +139,7 @@ class _Builder:
 
     def fault(self, event: Any, problem: str) -> None:
         self.into.fault(_at(event), problem)
+        # A file of another kind has a fault in each line: nobody reads the thousandth.
         if len(self.into.faults) > MOST_FAULTS:
             self.into.raise_faults()
 
@@ -149,6 +151,7 @@ class _Builder:
         self.check_plain(event)
         if isinstance(event, yaml.ScalarEvent):
             return self.scalar(event)
+        # Stopped here and not at the end: a file of brackets would need a level of Python's stack for each of them.
         if len(path) >= _DEEPEST:
             self.fault(event, f"nested deeper than {_DEEPEST} levels")
             self.into.raise_faults()
@@ -179,6 +182,7 @@ class _Builder:
             return "?"
         self.check_plain(event)
         key = str(event.value)
+        # YAML 1.1 merges here; a reader that does not would see a key named `<<`.
         if key == "<<" and not event.style:
             self.fault(event, "a merge key: write the values out")
         elif not event.style and not isinstance(self.scalar(event), str):
@@ -195,10 +199,12 @@ class _Builder:
         text = event.value
         if event.style:
             return text
+        # A quoted text is a text, whatever it looks like; only plain ones are interpreted.
         if text in _WORDS:
             return _WORDS[text]
         if _WHOLE_NUMBER.fullmatch(text):
             return int(text)
+        # `yes`, `010` and `2026-11-01` have one meaning in YAML 1.1 and another in YAML 1.2.
         if _yaml_1_1_tag(text) != "tag:yaml.org,2002:str":
             self.fault(event, f"{quoted(text)} means different things to different readers: put it in quotes")
         return text

@@ -190,7 +190,7 @@ def installed(authctl: Authctl) -> Authctl:
 @pytest.fixture
 def ring_looked_at_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """The key ring's file is looked at with each token; else a hundredth of a second may pass."""
-    monkeypatch.setattr(reader, "FRESH_SECONDS", 0)
+    monkeypatch.setattr(reader, "UNCHECKED_SECONDS", 0)
 
 
 Start = Callable[..., subprocess.Popen]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from authctl import InvalidInput, Registry, RegistryUnavailable, SessionFilter
-from authctl.registry import sessions as ending
+from authctl.registry import session_ends as ending
 from authctl.registry.batches import BatchSize
 from tests.conftest import Authctl
 
@@ -20,8 +20,8 @@ def issue(registry: Registry, count: int) -> list[str]:
 @pytest.fixture
 def batches_of_four(monkeypatch: pytest.MonkeyPatch) -> None:
     """Batches of four, however long they take."""
-    monkeypatch.setattr(ending, "_FIRST_ENDED", 4)
-    monkeypatch.setattr(ending, "_MOST_ENDED", 4)
+    monkeypatch.setattr(ending, "_FIRST_BATCH", 4)
+    monkeypatch.setattr(ending, "_LARGEST_BATCH", 4)
     monkeypatch.setattr(ending, "_LOCK_SECONDS", 3_600)
 
 

@@ -128,7 +128,7 @@ def test_nothing_is_lost_after_that_date(ring: Registry, clock: Clock):
 
 def test_a_ring_is_looked_at_again(ring: Registry, home: Path, monkeypatch: pytest.MonkeyPatch):
     """A registry that is open sees soon that its key ring was changed, and is unavailable where that cannot be read."""
-    monkeypatch.setattr(reader, "FRESH_SECONDS", 0.05)
+    monkeypatch.setattr(reader, "UNCHECKED_SECONDS", 0.05)
     old = issue(ring)
     (key_id,) = ids(ring)
     ring.keys.rotate(note="every year")

@@ -31,6 +31,7 @@ class Command:
             code = self._answer(f"{username}\n{password}\n".encode())
         except OSError as error:
             raise AuthenticatorUnavailable(reason(error)) from None
+        # 1 is a no. Any other code may come from the shell or the loader, and is no answer about a password.
         if code in (0, 1):
             return code == 0
         raise AuthenticatorUnavailable(f"it exited with {code}" if code > 0 else f"signal {-code} ended it")
@@ -42,12 +43,14 @@ class Command:
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
+            # Nothing of the caller: a service may be started in any folder, with secrets in its environment.
             cwd="/",
             env=_ENVIRONMENT,
             start_new_session=True,
         )
         try:
             assert process.stdin is not None
+            # A program that has its answer may stop reading: its exit code counts all the same.
             with suppress(BrokenPipeError), process.stdin as stdin:
                 stdin.write(credentials)
             return self._exit_code(process)

@@ -39,6 +39,7 @@ class Directory:
         # libldap's own time-outs do not cover TLS, and nothing can call it back
         Thread(target=lambda: answer.put(self._answer(username, password)), daemon=True).start()
         try:
+            # The thread is left to itself: it holds a password, and ends with the process or with the connection.
             result = answer.get(timeout=self.timeout)
         except Empty:
             raise AuthenticatorUnavailable(f"no answer within {self.timeout:g} s") from None
@@ -51,6 +52,7 @@ class Directory:
         import ldap
         from ldap.dn import escape_dn_chars
 
+        # Escaped: a name such as `alice,ou=admins` would bind as somebody else.
         who = self.bind_dn.replace("{username}", escape_dn_chars(username))
         try:
             connection = self._connected()
@@ -71,12 +73,14 @@ class Directory:
 
         connection = ldap.initialize(self.url)
         connection.set_option(ldap.OPT_PROTOCOL_VERSION, 3)
+        # A referral would send the password to another server, which nobody has named.
         connection.set_option(ldap.OPT_REFERRALS, 0)
         connection.set_option(ldap.OPT_NETWORK_TIMEOUT, self.timeout)
         connection.set_option(ldap.OPT_TIMEOUT, self.timeout)
         connection.set_option(ldap.OPT_X_TLS_REQUIRE_CERT, ldap.OPT_X_TLS_DEMAND)
         if self.ca_file is not None:
             connection.set_option(ldap.OPT_X_TLS_CACERTFILE, self.ca_file)
+        # Last: libldap takes the TLS options above only when a new context is made.
         connection.set_option(ldap.OPT_X_TLS_NEWCTX, 0)
         if self.start_tls:
             connection.start_tls_s()

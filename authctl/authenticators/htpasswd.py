@@ -41,6 +41,7 @@ class Htpasswd:
             if entry is not None and not file.context.identify(entry):
                 message = f"{self.path} has no usable entry for {quoted(username)}"
                 raise AuthenticatorUnavailable(message) from None
+        # Refused after the comparison: the time must not tell that the entry is a bcrypt one.
         too_long = against is not None and against.startswith(_BCRYPT) and len(password.encode()) > _BCRYPT_BYTES
         return fits and entry is not None and not too_long
 

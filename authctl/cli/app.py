@@ -10,7 +10,6 @@ from typer.main import get_command, get_group
 from typer.models import CommandInfo
 
 from authctl.cli.context import Cli, print_message, writing
-from authctl.cli.exit_codes import exit_code_of
 from authctl.cli.repeated_options import Command, Group
 from authctl.errors import AuthctlError, Refused
 from authctl.version import __version__
@@ -67,6 +66,7 @@ def _command(name: str) -> Any:
     module = import_module(f"authctl.cli.{COMMANDS[name]}")
     group = getattr(module, f"{name}_app", None) or module.app
     verbs = group.registered_commands
+    # A command such as `authctl revoke` is a noun with one verb, and has no group around it.
     if len(verbs) == 1:
         return _verb(verbs[0])
     noun: Any = get_group(
@@ -146,29 +146,36 @@ def run(arguments: Sequence[str]) -> int:
         return _run_command(arguments)
     except AuthctlError as error:
         _print_error(error.message, error.hint)
-        code = exit_code_of(type(error))
+        code = _exit_code_of(type(error))
     except typer.TyperException as error:
         _print_error(_usage_message(error), _usage_hint(error))
         code = error.exit_code
     except typer.Abort:
         _print_error("not done: interrupted")
-        code = exit_code_of(Refused)
+        code = _exit_code_of(Refused)
     except Exception as error:  # noqa: BLE001  # the boundary: nobody sees a traceback
         message = f"{type(error).__name__}: {error}"
         _print_error(f"unexpected failure: {message}", "this is a defect in authctl; please report it")
-        code = exit_code_of(AuthctlError)
+        code = _exit_code_of(AuthctlError)
     return code
 
 
 def _run_command(arguments: Sequence[str]) -> int:
     with writing():  # what Typer prints by itself
         try:
+            # Without standalone mode Typer raises its errors, and `run` words them.
             code = get_command(app).main(list(arguments) or ["--help"], prog_name="authctl", standalone_mode=False)
         except SystemExit:  # its answer to a reader of its help that stopped
             raise BrokenPipeError from None
     if code == INTERRUPTED:
         print_message("interrupted: completed steps are kept, and no step was left half done")
     return code if isinstance(code, int) else 0
+
+
+def _exit_code_of(error: type[AuthctlError]) -> int:
+    from authctl.cli.exit_codes import exit_code_of
+
+    return exit_code_of(error)
 
 
 def _print_error(message: str, hint: str | None = None) -> None:

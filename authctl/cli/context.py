@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, TextIO
 import typer
 
 from authctl import render
-from authctl.cli.pasted_text import first_field
 from authctl.errors import OutputFailed, Refused, reason
 from authctl.names import note as checked_note
 from authctl.names import without_tokens
@@ -84,6 +83,7 @@ class Cli:
         """Print a list on standard output, and say on standard error where it is empty; whether it has anything."""
         rest = iter(records)
         first = list(islice(rest, 1))
+        # The first record is taken before anything is printed: an error in reading must not leave half a table.
         self.show_rows(chain(first, rest), shape)
         if not first:
             self.say(shape.nothing)
@@ -219,19 +219,23 @@ class Cli:
             raise Refused(
                 "not done: confirmation needed, but this is not a terminal", "to skip the confirmation: --yes"
             )
+        # "1,200" and "1200" are the same count: people copy it as it was shown.
         answer = self.ask(f"authctl: {question} ").strip().lower().replace(",", "")
         if answer != owed and not (owed == "y" and answer == "yes"):
             raise Refused(f"not done: the answer was not '{owed}'")
 
     # Standard input
 
-    def lines(self, header: str = "id", read: Callable[[str], str] = first_field) -> Iterator[str]:
+    def lines(self, header: str = "id", read: Callable[[str], str] | None = None) -> Iterator[str]:
         """The lines of standard input: what stands before the first tab; blank lines and a list's header left out.
 
         A header other than `id` is one where other columns stand beside it: alone it may be what is meant.
         """
+        from authctl.cli.pasted_text import first_field
+
+        # Bytes, so that a name in another encoding is an unknown name and no traceback.
         for number, raw in enumerate(sys.stdin.buffer if sys.stdin else ()):
-            line = read(raw.decode(errors="surrogateescape"))
+            line = (read or first_field)(raw.decode(errors="surrogateescape"))
             is_header = number == 0 and line == header and (header == "id" or b"\t" in raw.strip())
             if line and not is_header:
                 yield line
@@ -263,6 +267,7 @@ class Cli:
             try:
                 yield tell
             except BaseException:
+                # An interruption after the last batch left nothing undone.
                 if last[0] < last[1]:
                     print_message(f"only the first {last[0]:,} of {last[1]:,} {of} are done")
                 raise
@@ -322,6 +327,7 @@ def writing() -> Iterator[TextIO | None]:
         if error.filename is not None:
             raise
         _discard(sys.stdout)
+        # `authctl sessions list | head` is no failure that anybody wants to read about.
         quietly = isinstance(error, BrokenPipeError)
         raise OutputFailed("" if quietly else f"the result could not be written: {reason(error)}") from None
 
@@ -336,6 +342,7 @@ def _printing() -> Iterator[TextIO]:
 
 def _discard(stream: TextIO) -> None:
     """Keep the interpreter from trying once more, and complaining, at its exit."""
+    # Python flushes standard output at its exit. It would fail again, and print a traceback.
     sink = os.open(os.devnull, os.O_WRONLY)
     os.dup2(sink, stream.fileno())
     os.close(sink)

@@ -77,6 +77,7 @@ def archived(path: Path | None) -> "Iterator[Archive | None]":
         yield None
         return
     with _written(path):
+        # Before anything is removed: a cleanup that cannot archive must not begin.
         if path.exists() or path.is_symlink():
             raise FileExistsError
         path.parent.stat()
@@ -90,6 +91,7 @@ def archived(path: Path | None) -> "Iterator[Archive | None]":
             with _written(path):
                 if not files:
                     files.append(stack.enter_context(_created(path)))
+                # One member of gzip for each batch: after a kill, all whole batches before it can be read.
                 files[0].write(gzip.compress(lines.encode()))
                 files[0].flush()
                 os.fsync(files[0].fileno())
@@ -111,5 +113,6 @@ def _written(path: Path) -> Iterator[None]:
 def _created(path: Path) -> BinaryIO:
     """A new private file, whose name lasts."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    # The name as well as the content: a crash must not lose a file whose sessions are removed.
     sync_directory(path.parent)
     return os.fdopen(descriptor, "wb")

@@ -11,6 +11,7 @@ _SCHEME = "bearer "
 def strip_text(text: str) -> str:
     """A text without the white space, the byte order mark and the pair of quotes around it."""
     stripped = text.strip(_AROUND)
+    # A pair of the same quotes: one quote alone may belong to the text.
     if len(stripped) > 1 and stripped[0] == stripped[-1] and stripped[0] in _QUOTES:
         return stripped[1:-1].strip(_AROUND)
     return stripped
@@ -26,6 +27,7 @@ def strip_token(text: str) -> str:
 
 def first_name(line: str) -> str:
     """The name before the first tab of a line; quotes around it are part of it."""
+    # A user may be called `"Bob"`, with quotes; an id has none.
     return line.strip(_AROUND).split("\t", 1)[0].strip(_AROUND)
 
 

@@ -27,6 +27,7 @@ def confirm_revocation(cli: Cli, selection: "SessionFilter", max_affected: int |
     question, owed = f"revoke {counted(total, 'session')}? [y/N]", "y"
     if selection.everything:
         consequence = "everybody has to sign in again, and whoever signs in before this is done is revoked, too"
+        # The count has to be typed: a "y" is typed without reading.
         question, owed = f"{consequence}. Type {total} to revoke them:", str(total)
     return _agreed(cli, preview, "revoke", "session", question, owed, yes)
 

@@ -1,6 +1,6 @@
 """`authctl revoke`."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -26,12 +26,12 @@ from authctl.cli.session_filters import (
     UsedAfterEnd,
     UsedSince,
     User,
-    check_found,
-    read_ids,
+    option_texts,
     warn_of_similar,
     warn_of_unknown,
     web_sessions,
 )
+from authctl.cli.targets import check_found, read_ids
 from authctl.errors import NotFound
 from authctl.filter_texts import read_session_filter
 from authctl.names import quoted
@@ -81,14 +81,11 @@ def revoke(
     quiet: Quiet = False,
 ) -> None:
     """Revoke sessions, with a note. Cannot be undone. Ids and --user act at once; filters and --all ask first."""
+    texts = option_texts(locals()) | {"kind": kind or KindChoice.ALL}
     cli = start(ctx, output, quiet)
     targets = read_ids(cli, ids or ())
     if ids and not targets.ids:
         raise NotFound("no ids on standard input")
-    texts: dict[str, Any] = {"status": status, "kind": kind or KindChoice.ALL, "search": search, "wipe": wipe}
-    texts |= {"user": user, "application": application, "device": device, "platform": platform, "profile": profile}
-    texts |= {"created_since": created_since, "created_before": created_before, "used_since": used_since}
-    texts |= {"unused_for": unused_for, "expires_before": expires_before, "source": source}
     selection = read_session_filter(
         texts,
         cli.registry.now(),
@@ -98,10 +95,12 @@ def revoke(
         used_after_end=used_after_end,
     )
     check_target(selection)
+    # Standard input gives the ids, so that nobody can type a note there.
     may_ask = "-" not in (ids or ())
     bound = None
     if not dry_run:
         cli.check_note(note, may_ask=may_ask)
+    # What is named acts at once; what is described by a filter may hit more than its author thinks.
     if not (dry_run or ids or user):
         bound = confirm_revocation(cli, selection, max_affected, yes)
     note = cli.note(note, may_ask=may_ask and not dry_run)

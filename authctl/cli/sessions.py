@@ -1,13 +1,12 @@
 """`authctl sessions`: list, show, end; import is in `session_imports.py`."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from authctl import records, render
 from authctl.cli.context import counted, start
 from authctl.cli.options import Actor, Limit, Output, Quiet
-from authctl.cli.pasted_text import strip_token
 from authctl.cli.session_filters import (
     Application,
     CreatedBefore,
@@ -26,6 +25,7 @@ from authctl.cli.session_filters import (
     UsedSince,
     User,
     WipeState,
+    option_texts,
     report_users,
 )
 from authctl.errors import InvalidInput
@@ -85,11 +85,8 @@ def list_(
     quiet: Quiet = False,
 ) -> None:
     """List sessions, most recently used first. Only expired: most recent end first. Only revoked: most recent revocation first."""
+    texts = option_texts(locals())
     cli = start(ctx, output, quiet)
-    texts: dict[str, Any] = {"status": status, "kind": kind, "search": search, "wipe": wipe}
-    texts |= {"user": user, "application": application, "device": device, "platform": platform, "profile": profile}
-    texts |= {"created_since": created_since, "created_before": created_before, "used_since": used_since}
-    texts |= {"unused_for": unused_for, "expires_before": expires_before, "source": source}
     selection = read_session_filter(texts, cli.registry.now(), used_after_end=used_after_end)
     if (sort or after) and (count or group_by):
         raise InvalidInput("--sort and --after are for a list", "leave out --count or --group-by")
@@ -141,8 +138,9 @@ def end(
     quiet: Quiet = False,
 ) -> None:
     """End sessions now, because the user signed out or closed the browser."""
-    from authctl.cli.session_filters import check_found, read_ids_or_tokens
+    from authctl.cli.pasted_text import strip_token
     from authctl.cli.sign_in import warn_of_argument
+    from authctl.cli.targets import check_found, read_ids_or_tokens
     from authctl.tokens import has_token_shape
 
     cli = start(ctx, output, quiet)

@@ -63,6 +63,7 @@ def show_issued(cli: Cli, issued: "Issued", done: str) -> None:
 
 
 def _piped(limit: int) -> bytes:
+    # Three more than allowed: CR and LF at the end, and one that shows that the text is too long.
     return sys.stdin.buffer.read(limit + 3) if sys.stdin else b""
 
 
@@ -76,6 +77,7 @@ def read_token(cli: Cli, typed: str | None) -> str:
         token = token.removesuffix(b"\n").removesuffix(b"\r")
     if len(token) > LONGEST_TOKEN:
         raise InvalidInput(f"a token has at most {LONGEST_TOKEN:,} bytes")
+    # No token has other characters: they become ones that no token has, and the token is unknown.
     return token.decode("ascii", "replace")
 
 
@@ -102,6 +104,7 @@ def read_password(cli: Cli) -> str:
     """The password: asked for without showing it where a person can answer, else the one line of standard input."""
     ask: Callable[[], str]
     if cli.can_ask:
+        # On standard error: standard output is for the token, and is often piped.
         from getpass import getpass
 
         ask = partial(getpass, "authctl: password: ", stream=sys.stderr)

@@ -142,6 +142,7 @@ def _read_names(cli: Cli, arguments: Sequence[str]) -> Sequence[str]:
     usernames: Sequence[str] = user_names(
         [name for text in arguments for name in (cli.lines("username", first_name) if text == "-" else (text,))]
     )
+    # A CSV or JSON file has its names in other places: its lines would be disabled as users.
     if "-" in arguments and usernames and (form := format_of_names(usernames[0])):
         raise InvalidInput(f"standard input is {form}", "one user name per line, such as: authctl users list -o id")
     if not usernames:

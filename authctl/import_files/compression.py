@@ -22,6 +22,7 @@ def unpacked(file: BinaryIO, name: str) -> Unpacked:
     if head.startswith(_GZIP):
         file = BufferedReader(_Gzip(BufferedReader(_Rewound(head, file), _CHUNK), name), _CHUNK)
         head = file.read(_CHUNK)
+    # Standard input cannot be read twice: its first bytes are put before the rest again.
     return Unpacked(head, BufferedReader(_Rewound(head, file), _CHUNK))
 
 
@@ -63,6 +64,7 @@ class _Gzip(RawIOBase):
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
         """Read what is unpacked, a piece at a time."""
         try:
+            # read1 gives what one step unpacks: a small file that unpacks to terabytes fills no memory.
             piece = self._file.read1(len(buffer))
         except EOFError:
             raise InvalidInput(f"{self._name}: the gzip file breaks off") from None

@@ -69,6 +69,7 @@ class _Walk:
             return (yield from self._members(done, stops))
         if character == "[":
             return (yield from self._elements(done, stops))
+        # A null stands for no rows, as an empty list does; any other value in the way is a wrong path.
         return self._text.value() is None
 
     def _row(self, stops: Stops) -> tuple[int, DocumentRow]:
@@ -82,6 +83,7 @@ class _Walk:
                 self._names.append(name)
             if step.kind is Kind.EVERY:
                 yield from self.rows(done + 1, (*stops, Stop(name, is_element=True)))
+            # A name may contain dots: for the path `a.b.c`, the member "a.b.c" is the whole rest, and "a" only its first step.
             elif step.kind is Kind.NAME and name in (step.rest, step.name):
                 if is_there:
                     message = f"{self._text.name}: line {self._text.line}: more than one value for {quoted(step.rest)}"
@@ -107,6 +109,7 @@ class _Walk:
             here = (*stops, Stop(position, is_element=True))
             if step.kind is Kind.EVERY:
                 yield from self.rows(done + 1, here)
+            # Only the first element that is picked counts: a key that stands twice would give the rows of another.
             elif position == wanted or (not is_there and self._is_picked(step)):
                 is_there = yield from self.rows(done + 1, here)
             else:

@@ -48,6 +48,7 @@ def first_text(head: bytes, codec: str) -> str:
     try:
         text = codecs.getincrementaldecoder(codec)().decode(head)
     except UnicodeError:
+        # Bytes of another encoding: the line that has them is named later, when it is read.
         text = head.decode(codec, "ignore")
     return text.removeprefix("\ufeff")
 
@@ -80,6 +81,7 @@ def pieces(file: BinaryIO, name: str, codec: str) -> Iterator[str]:
             number, is_first = number + text.count("\n"), is_first and not text
     except UnicodeError as error:
         if codec in _BY_LINE and isinstance(error, UnicodeDecodeError):
+            # The piece was not counted yet: its lines before the fault are added.
             number += error.object[: error.start].count(b"\n")
         raise _not_in(codec, name, number, None) from None
     except OSError as error:
@@ -104,6 +106,7 @@ def _decoded(first: bytes, file: BinaryIO, codec: str) -> Iterator[str | None]:
     for raw in chain([first], iter(lambda: file.read(_CHUNK), b"")):
         *whole, pending = (pending + decoder.decode(raw)).split("\n")
         yield from (f"{line}\n" for line in whole)
+        # A file without line breaks would else be read into memory as a whole.
         if len(pending) > LONGEST_LINE:
             yield None
     pending += decoder.decode(b"", final=True)

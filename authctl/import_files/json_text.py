@@ -29,7 +29,7 @@ class JsonText:
         self.name = name
         self._pieces = pieces
         self._text = ""
-        self._place = 0
+        self._offset = 0
         self._line, self._counted = line, 0
         self._is_whole = False
         self._decoder = json.JSONDecoder()
@@ -37,16 +37,17 @@ class JsonText:
     @property
     def line(self) -> int:
         """The number of the line at the present place."""
-        self._line += self._text.count("\n", self._counted, self._place)
-        self._counted = self._place
+        # Only the text since the last question is counted: each line break is looked at once, however many rows there are.
+        self._line += self._text.count("\n", self._counted, self._offset)
+        self._counted = self._offset
         return self._line
 
     def next_character(self) -> str:
         """The next character that is no white space; empty at the end."""
         while True:
-            self._place = _BLANKS.match(self._text, self._place).end()  # type: ignore[union-attr]
-            if self._place < len(self._text):
-                return self._text[self._place]
+            self._offset = _BLANKS.match(self._text, self._offset).end()  # type: ignore[union-attr]
+            if self._offset < len(self._text):
+                return self._text[self._offset]
             if not self._read_on():
                 return ""
 
@@ -55,19 +56,21 @@ class JsonText:
         self.next_character()
         while True:
             fault, value, end = self._decoded()
-            if fault is None and end - self._place <= longest and (self._is_whole or not self._may_go_on(value, end)):
-                self._place = self._place if stays else end
+            # A value is taken once it cannot grow: `12` at the end of a piece may be the beginning of `12345`.
+            if fault is None and end - self._offset <= longest and (self._is_whole or not self._may_go_on(value, end)):
+                self._offset = self._offset if stays else end
                 return value
+            # A fault near the end of the piece may vanish with the next one, as `tru` does; a fault well before it stays.
             if fault is not None and (self._is_whole or self._is_sure(fault)):
                 raise self.fault(fault.msg, fault.pos)
-            if len(self._text) - self._place > longest:
+            if len(self._text) - self._offset > longest:
                 raise InvalidInput(f"{self.name}: line {self.line}: a value is longer than {longest:,} characters")
             self._read_on()
 
     def _decoded(self) -> tuple[json.JSONDecodeError | None, Any, int]:
         """The value at the present place and where it ends, or why there is none in what was read so far."""
         try:
-            return None, *self._decoder.raw_decode(self._text, self._place)
+            return None, *self._decoder.raw_decode(self._text, self._offset)
         except RecursionError:
             raise InvalidInput(f"{self.name}: nested too deeply") from None
         except json.JSONDecodeError as error:
@@ -94,16 +97,16 @@ class JsonText:
 
     def _parts(self, closing: str, name: Callable[[], Any]) -> Iterator[Any]:
         self.next_character()
-        self._place += 1
+        self._offset += 1
         if self.next_character() == closing:
-            self._place += 1
+            self._offset += 1
             return
         while True:
             yield name()
             character = self.next_character()
             if character not in (",", closing) or not character:
                 raise self.fault(f"Expecting ',' or '{closing}'")
-            self._place += 1
+            self._offset += 1
             if character == closing:
                 return
 
@@ -113,12 +116,13 @@ class JsonText:
         name = str(self.value())
         if self.next_character() != ":":
             raise self.fault("Expecting ':' delimiter")
-        self._place += 1
+        self._offset += 1
         return name
 
     def skip(self) -> None:
         """Pass over the next value, whatever its size."""
         character = self.next_character()
+        # An object that is skipped is walked through and not decoded: it may be larger than the memory.
         if character not in ("{", "["):
             self.value()
             return
@@ -131,7 +135,7 @@ class JsonText:
     def fault(self, problem: str, place: int | None = None) -> InvalidInput:
         """An error at the present place of the text, or at another one ahead of it."""
         character = self.next_character() if place is None else ""
-        at = self._place if place is None else place
+        at = self._offset if place is None else place
         if (not character and not self._text[at:].strip()) or problem.startswith(_OPEN):
             problem = "the file breaks off"
         line = self.line + self._text.count("\n", self._counted, at)
@@ -142,7 +146,7 @@ class JsonText:
         if self._is_whole:
             return False
         _ = self.line  # the lines before the place are counted before they are dropped
-        waiting, size = [self._text[self._place :]], 0
+        waiting, size = [self._text[self._offset :]], 0
         wanted = max(_PIECE, len(waiting[0]))
         for piece in self._pieces:
             waiting.append(piece)
@@ -151,5 +155,5 @@ class JsonText:
                 break
         else:
             self._is_whole = True
-        self._text, self._place, self._counted = "".join(waiting), 0, 0
+        self._text, self._offset, self._counted = "".join(waiting), 0, 0
         return size > 0

@@ -34,10 +34,12 @@ def _rows(
 ) -> Iterator[tuple[int, Any]]:
     origin = "the mapping" if layout.columns else "the header"
     for number, row in cells:
+        # csv gives no cell or one blank cell for an empty line, which is no row.
         if len(row) <= 1 and not "".join(row).strip():
             continue
         if len(row) == len(columns):
             yield number, dict(zip(columns, row, strict=True))
+        # A short last line without a line break was cut off: a download that stopped. In the middle of a file it is one bad row.
         elif len(row) < len(columns) and not cells.last.endswith("\n"):
             raise InvalidInput(f"{name}: the file breaks off in line {number}")
         else:
@@ -68,6 +70,7 @@ class _QuotedCells:
         return self
 
     def __next__(self) -> tuple[int, list[str]]:
+        # A quoted cell may contain line breaks: the row is named by its first line, and line_num is that of the last one.
         begins = self._before + self._reader.line_num + 1
         try:
             return begins, next(self._reader)

@@ -107,13 +107,18 @@ Where = dict[PathText, Annotated[Any, BeforeValidator(_condition)]]
 KeyPart = Annotated[Any, BeforeValidator(_key_part)]
 
 
-class Source(Strict):
+class TextPart(Strict):
+    """The part of a text that a field takes: what stands before one separator and after another."""
+
+    before: Separator | None = None
+    after: Separator | None = None
+
+
+class Source(TextPart):
     """Where the value of a field is: at a path, or a part of that; or the value itself."""
 
     path: PathTexts | None = None
     value: str | None = None
-    before: Separator | None = None
-    after: Separator | None = None
 
     @model_validator(mode="after")
     def _one(self) -> "Source":
@@ -124,13 +129,11 @@ class Source(Strict):
         return self
 
 
-class TimeSource(Strict):
+class TimeSource(TextPart):
     """Where a time is: at a path, with its format."""
 
     path: PathTexts
     format: TimeFormat | None = None
-    before: Separator | None = None
-    after: Separator | None = None
 
 
 def _times_or_listing(value: Any) -> Any:
@@ -146,13 +149,11 @@ def _times_or_listing(value: Any) -> Any:
     return {"sources": _sources(listed[:-1]) if listed[:-1] else [], "is_taken": True}
 
 
-class EndSource(Strict):
+class EndSource(TextPart):
     """Where the end of a session is: a time at a path, or the time of the row where conditions hold."""
 
     path: PathTexts | None = None
     format: TimeFormat | None = None
-    before: Separator | None = None
-    after: Separator | None = None
     where: Where = Field(default_factory=dict)
 
     @model_validator(mode="after")

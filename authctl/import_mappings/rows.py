@@ -159,6 +159,7 @@ class Mapping:
             raise Unusable("the username is blank")
         details["username"] = names.username(str(details["username"]))
         remarks: list[Remark] = []
+        # Without any of the three, a file is a log: its rows are true at their own time, and not at that of a listing.
         is_listing = self._needs_listing or self.has_listing_time or listing.taken_at is not None
         taken_at = self._listing_time(row, document_row, listing, remarks) if is_listing else None
         at, created_at, is_exact = self._seen(row, document_row, taken_at, remarks)
@@ -168,6 +169,7 @@ class Mapping:
             raise Unusable("the time is blank")
         _check_order(created_at, ended_at, listing.now)
         if created_at is not None:
+            # A clock of another host may put the first use before the sign-in.
             at = max(at, created_at)
         elif ended_at is not None:
             at = min(at, ended_at)  # the source records an end later than it came
@@ -176,6 +178,7 @@ class Mapping:
             details |= {} if until is None else {"expires_at": until}
         event_id = self._event_id(row, document_row)
         names.field(event_id or "", "event id")
+        # The user is part of every key (decision 116). The digest without it finds a session whose user was renamed.
         parts = self._key(row, document_row, details)
         if self._names_user:
             key, without_user = _digest(parts), None
@@ -200,6 +203,7 @@ class Mapping:
         created_at = (
             self._instant(row, document_row, "created_at", taken_at, remarks) if self._times["created_at"] else None
         )
+        # Two times of use are at least a span: the earlier one is a bound for the beginning, and is marked as inexact.
         if created_at is None and len(uses) > 1 and min(uses) < max(uses):
             return at, min(uses), False
         return created_at if at is None else at, created_at, created_at is not None and self._is_created_exact
@@ -254,6 +258,7 @@ class Mapping:
                 parts.append(None if text is None else names.fold(str(text)))
             else:
                 parts.append(part(row, document_row))
+        # Only until every part had a value once: later rows cost no look.
         if len(self._said) < len(self._file.key):
             texts = map(_part_text, self._file.key)
             self._said.update(part for part, text in zip(texts, parts, strict=True) if text)
@@ -285,6 +290,7 @@ class Mapping:
             text = moment.text(row, document_row)
             if text is None:
                 continue
+            # An age means nothing without the time of the listing: an error, and not a time counted from now.
             if moment.is_age:
                 _known(taken_at)
             try:
@@ -318,6 +324,7 @@ def _check_order(created_at: int | None, ended_at: int | None, now: int | None) 
     """Raise Unusable for times that cannot be true."""
     if created_at is not None and now is not None and created_at > now + DAY:
         raise Unusable("created_at is more than a day ahead")
+    # No tolerance here: an end in the future would end a session that is still in use.
     if ended_at is not None and now is not None and ended_at > now:
         raise Unusable("ended_at is ahead of the clock")
     if created_at is not None and ended_at is not None and ended_at < created_at:

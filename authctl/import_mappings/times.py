@@ -69,12 +69,14 @@ def check_format(form: str) -> None:
     if form in FORMATS:
         return
     directives = set(_DIRECTIVE.findall(form))
+    # %I alone reads 4 in the afternoon as 4 in the morning, without an error.
     if ("%I" in directives) != ("%p" in directives):
         raise InvalidInput(f"write %I and %p together, or %H alone: {quoted(form)}")
     try:
         parsed = datetime.strptime(_SAMPLE.strftime(form), form)  # noqa: DTZ007
     except (ValueError, re.error):
         parsed = None
+    # %Z is refused: strptime knows the names of the local zone alone, and drops the zone that it read.
     if parsed is None or parsed.date() != _SAMPLE.date() or parsed.hour not in (0, _SAMPLE.hour) or "%Z" in directives:
         rule = f"write {', '.join(FORMATS)}, or a strptime format with a whole date, and zones as %z"
         raise InvalidInput(f"{rule}: {quoted(form)}")
@@ -117,6 +119,7 @@ def _seconds(text: str, divisor: int) -> Time:
         raise ValueError(text)
     if seconds >= _NEVER_SECONDS:
         return Time(NEVER, Remark.NEVER)
+    # The whole year, and not 0 alone: the offset of a zone, or the first minutes of a device without a clock, may be added.
     if any(begins <= seconds < ends for begins, ends in _BLANK_SECONDS):
         return Time(None, Remark.BLANK)
     if seconds < 0:
@@ -125,6 +128,7 @@ def _seconds(text: str, divisor: int) -> Time:
 
 
 def _calendar(text: str, form: str | None, zone: tzinfo | None) -> Time:
+    # A date may consist of zeros and separators, but not of so few characters.
     if len(text) < _SHORTEST_DATE and _ZERO.fullmatch(text):
         return Time(None, Remark.BLANK)
     if form is None and text[4:5] != "-" and _LATER.fullmatch(text):
@@ -146,6 +150,7 @@ def _calendar(text: str, form: str | None, zone: tzinfo | None) -> Time:
 def _local(moment: datetime, zone: tzinfo) -> tuple[datetime, Remark | None]:
     """A time without a zone in that zone. Of an hour that exists twice the first is taken (PEP 495: `fold` is 0)."""
     first, second = moment.replace(tzinfo=zone), moment.replace(tzinfo=zone, fold=1)
+    # In autumn the second reading has the smaller offset, in spring the larger one: so the sign tells which it is.
     difference = (first.utcoffset() or _NO_TIME) - (second.utcoffset() or _NO_TIME)
     if not difference:
         return first, None

@@ -8,9 +8,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from authctl.model.audit import AuditEvent, EventFilter
+    from authctl.model.audit import AuditEvent
     from authctl.model.callers import Caller, Request
     from authctl.model.continuity import ContinuityEvent
+    from authctl.model.event_filters import EventFilter
     from authctl.model.filters import SessionFilter, Sort, SortField, Texts, checked_texts, texts_of
     from authctl.model.logins import CachedLogin
     from authctl.model.profiles import Assignment, Profile, ProfileSet
@@ -55,9 +56,10 @@ __all__ = [
 ]
 
 _MODULES = {
-    "audit": "AuditEvent EventFilter",
+    "audit": "AuditEvent",
     "callers": "Caller Request",
     "continuity": "ContinuityEvent",
+    "event_filters": "EventFilter",
     "filters": "SessionFilter Sort SortField Texts checked_texts texts_of",
     "logins": "CachedLogin",
     "profiles": "Assignment Profile ProfileSet",

@@ -68,6 +68,7 @@ def checked_texts(
     """
     if value is None:
         return None
+    # An empty list of users means a script whose file was empty. As "no criterion" it would select everybody.
     if not isinstance(value, str) and not value:
         raise InvalidInput(f"no {name} is given, where at least one has to be")
     once: dict[str, str] = {}
@@ -150,7 +151,9 @@ def _checked(criteria: _Criteria) -> _Criteria:
     for value, choices in (*((one, Status) for one in statuses), (criteria.kind, Kind), (criteria.wipe, Wipe)):
         if value is not None and value not in tuple(choices):
             raise InvalidInput(f"{quoted(value)} is none of: {', '.join(choices)}")
+    # An order to remove data comes from a revocation: without a status, --wipe means revoked sessions (decision 52).
     statuses = (Status.REVOKED,) if criteria.wipe is not None and not statuses else statuses
+    # A blank text is in every session: `--search "$X"` with an unset X would select all of them.
     if criteria.search is not None and not fold(criteria.search):
         raise InvalidInput("the search is blank")
     for name in ("search", "key_id"):

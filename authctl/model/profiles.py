@@ -166,13 +166,22 @@ class ProfileSet(NamedTuple):
     def assigned(self, username: str, application: str) -> Profile:
         """The profile of a new session: the most specific assignment's, the first of equals, or the default."""
         fitting = [(a.specificity(username, application), a.profile) for a in self.assignments]
+        # Equally close assignments: max() takes the first, so that the order of the file decides.
         closest = max((f for f in fitting if f[0]), key=lambda f: f[0] or (), default=(None, self.default_profile))
         return self.profiles[closest[1]]
 
     def logins_since(self, now: int) -> dict[str, int]:
         """The profiles that remember successful logins, and since when one still counts."""
-        every = {**self.withdrawn, **self.profiles}
-        return {name: now - profile.cache.max_age for name, profile in every.items() if profile.cache}
+        return {name: now - p.cache.max_age for name, p in self.with_sessions.items() if p.cache}
+
+    @property
+    def with_sessions(self) -> dict[str, Profile]:
+        """The profiles that may rule a session: withdrawn ones and those in force."""
+        return {**self.withdrawn, **self.profiles}
+
+    def has_same_file(self, other: "ProfileSet") -> bool:
+        """Whether both stand for the same `profiles.yaml`: it does not have the withdrawn profiles."""
+        return self._replace(withdrawn={}).to_document() == other._replace(withdrawn={}).to_document()
 
     def to_document(self) -> dict[str, Any]:
         """Everything in the shape of `profiles.yaml`, with `withdrawn` beside it; JSON can carry it."""

@@ -17,6 +17,7 @@ def note_contradictions(file: File, document: Document) -> None:
     """Note each of them in the document, where it stands."""
     note_same_names(file.profiles, "profiles", document)
     for name, profile in file.profiles.items():
+        # With a misspelled `tokens`, each field that belongs to its kinds would be a fault of its own.
         by_tokens = (_browser, _pair, _requested) if _has_known_tokens(document, name) else ()
         asks = () if "authenticator" in document.data["profiles"][name] else (_cache,)
         for find in (_timeouts, _authentication, _conditions, *asks, *by_tokens):
@@ -34,6 +35,7 @@ def _has_known_tokens(document: Document, name: str) -> bool:
 
 def _timeouts(profile: WrittenProfile) -> _Found:
     idle = profile.idle_timeout
+    # Only an idle timeout that was written: the default of 3 days goes with any absolute timeout.
     if idle is not None and idle != NEVER and profile.absolute_timeout <= idle:
         yield "absolute_timeout", "absolute_timeout must be longer than idle_timeout"
     if profile.slide_after and profile.idle >= NEVER and profile.tokens is not Tokens.REQUESTED:
@@ -125,6 +127,7 @@ def _assignments(file: File, document: Document, keys: set[str]) -> None:
     for index, assignment in enumerate(file.assignments):
         here: Path = ("assignments", index)
         _check_defined(assignment.profile, (*here, "profile"), document, keys)
+        # Compared as the assignment will be: `Alice` and `alice` are one user.
         key = tuple(text and names.fold(text) for text in (assignment.user, assignment.application))
         if key == (None, None):
             document.fault(document.value_position(here), "an assignment needs a user, an application or both")

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from authctl.registry.pages import SessionPage
     from authctl.registry.previews import Preview
     from authctl.registry.revocations import RevokeOutcome
-    from authctl.registry.sessions import EndOutcome, Listing
+    from authctl.registry.session_ends import EndOutcome
+    from authctl.registry.sessions import Listing
     from authctl.registry.tokens.issue import Issued, Login, SignIn
 
 _ALL = SessionFilter()
@@ -166,7 +167,9 @@ class Registry(Nouns):
         In batches that hold the lock for about 50 ms, each with its events or not at all; after an interruption, giving all targets again
         does the rest. Raises InvalidInput for an ambiguous id, before anything is done.
         """
-        return sessions.end(self._installation, self._reader.owner, targets, actor, progress)
+        from authctl.registry.session_ends import end
+
+        return end(self._installation, self._reader.owner, targets, actor, progress)
 
     def revoke(
         self,

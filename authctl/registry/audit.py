@@ -96,6 +96,7 @@ class Audit:
         with self._installation.change(actor, lock_timeouts=URGENT_LOCK_TIMEOUTS, anchored=False) as unit:
             last = unit.tx.last_event()
             ended = unit.tx.end_all(unit.now, "restored")
+            # As after a restore: rows of an import up to now belong to a time of which the registry knows nothing.
             unit.tx.set_restored(unit.now)
             detail = {"known": known_seq, "taken": last.seq if last else 0, "ended": ended}
             unit.record("audit.accept", note=note, detail={**detail, "forgotten": unit.tx.forget_logins()})
@@ -114,6 +115,7 @@ class Audit:
 def _whole_id(view: View, text: str) -> str:
     """The id that a text abbreviates; a whole id may be of a session that was removed."""
     prefix = names.id_prefix(text)
+    # Events outlive their sessions: a whole id is looked for even if cleanup has removed the session.
     whole = prefix if prefix and names.is_whole_id(prefix) else resolve(view, text)
     if whole is None:
         raise NotFound(f"no session {names.quoted(text)}")
@@ -135,6 +137,7 @@ def verify_chain_since(view: View, known: ChainHead | None) -> ChainHead:
     """Verify the chain in one snapshot: only the events since one that was verified before, where the chain still has it."""
     verifier = Verifier()
     event = view.event(known.seq) if known else None
+    # The verified event is still there, and so are all before it: each contains the hash of the one before.
     if known and event and event.hash == known.hash:
         verifier.last = event
     while _verify_batch(view, verifier):
@@ -147,6 +150,7 @@ def _verify_batch(view: View, verifier: Verifier) -> bool:
     events = view.chain(verifier.last.seq if verifier.last else _BEFORE_ALL, _BATCH)
     if not verifier.verify_events(events):
         raise IntegrityFailure(f"the audit log was tampered with: {verifier.bad}")
+    # A full batch may be the last one: the next is empty then, and ends the walk.
     return len(events) == _BATCH
 
 

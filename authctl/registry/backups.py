@@ -84,8 +84,10 @@ class Backups:
         if "\0" in str(file):
             raise InvalidInput(f"no file can have the name {names.quoted(str(file))}")
         path = Path(file)
+        # An old registry that was put back must not become a backup that is taken for the newest state.
         self._installation.head.check(again=True)
         self._installation.store.back_up(path.absolute())
+        # Read back: the number and hash are those of the file, and not of the registry that went on meanwhile.
         with closing(open_store(path.absolute())) as copy, copy.view() as view:
             last = view.last_event()
             registry_id = view.registry_id()
@@ -115,6 +117,7 @@ def restore(
     if note is not None or not dry_run:
         note = names.note(note)
     who = actor_name(actor)
+    # Before the lock: verifying a long chain takes seconds. Inside the lock only the events since then are verified.
     trusted = _check_present(home)
     with draft_of(file.absolute(), home.registry) as draft:
         installation = Installation(home, draft.store, clock, warn)
@@ -123,6 +126,7 @@ def restore(
             return draft.preview(restoring.make_ready)[0]
         outcome, last = draft.replace_registry(_kept_name(installation), restoring.make_ready)
     assert last is not None
+    # The head outside is written last: after a kill before it, `audit accept` names the difference, and nobody is let in.
     with closing(open_store(home.registry)) as present:
         Installation(home, present, clock, warn).head.accept(last)
     return outcome
@@ -160,6 +164,7 @@ class _Restoring:
         if replaced:
             with _refused_where_damaged(self.installation.home):
                 head = audit_log.verify_chain_since(replaced, self.trusted)
+        # Not anchored: the head outside still belongs to the registry that is there.
         with self.installation.change(self.actor, anchored=False) as unit:
             self._restrict(unit, replaced)
             outcome = self._outcome(unit, replaced, head)._replace(replaced_kept_as=kept_as, dry_run=not is_last)
@@ -172,6 +177,7 @@ class _Restoring:
         if self.ended_at is None:
             self.ended_before = unit.tx.count_ended()
         if replaced:
+            # Twice for a registry that others use: once before the lock, and once inside it for what they changed since.
             newly = unit.tx.carry_over(unit.now, self.ended_at)
             self.carried = self.carried.plus(newly) if self.carried else newly
         unit.tx.end_all(unit.now, "restored")
@@ -182,6 +188,7 @@ class _Restoring:
     def _outcome(self, unit: UnitOfWork, replaced: "View | None", head: ChainHead | None) -> RestoreOutcome:
         known = self.installation.head.read()
         last = unit.tx.event(self.taken.seq)
+        # Ends that were carried over were made there, and not by this restore.
         carried = self.carried.sessions_ended if self.carried else 0
         ended = unit.tx.count_ended() - self.ended_before - carried
         return RestoreOutcome(
@@ -199,7 +206,7 @@ class _Restoring:
             carried_from=head,
             carried=self.carried,
             replaced_lacks=known.seq if replaced and known and not has_event(replaced, known) else None,
-            profiles_differ=bool(replaced and _profiles_differ(replaced, unit.tx)),
+            profiles_differ=bool(replaced and not replaced.profiles().has_same_file(unit.tx.profiles())),
             stay_disabled=_enabled_since(replaced, unit.tx) if replaced else (),
             replaced_kept_as=None,
             dry_run=True,
@@ -218,12 +225,6 @@ def _detail(outcome: RestoreOutcome) -> dict[str, Any]:
         "replaced_lacks": outcome.replaced_lacks,
         "replaced_kept_as": outcome.replaced_kept_as and visible(str(outcome.replaced_kept_as)),
     }
-
-
-def _profiles_differ(replaced: "View", restored: "View") -> bool:
-    before, after = replaced.profiles().to_document(), restored.profiles().to_document()
-    del before["withdrawn"], after["withdrawn"]
-    return before != after
 
 
 def _enabled_since(replaced: "View", restored: "View") -> tuple[str, ...]:

@@ -28,5 +28,6 @@ class BatchSize:
     def adjust(self, seconds: float) -> None:
         """Learn the size from the seconds for which a batch of this size held the lock."""
         # decision 114
+        # The time of a batch grows with its size: at 20 ms for 500 rows and a target of 80 ms, 2,000 rows would fit.
         fitting = int(self.size * self._seconds / max(seconds, 1e-6))
         self.size = max(1, min(self._largest, _GROWTH * self.size, fitting))

@@ -35,6 +35,7 @@ class Bound(NamedTuple):
     def beyond(self, numbers: Iterable[int]) -> int:
         """The number of those sessions that the bound does not allow."""
         # decision 121
+        # Fewer sessions than in the preview are allowed: some may have ended meanwhile, and nobody is surprised by that.
         return len(set(numbers).difference(self.numbers))
 
     def check(self, numbers: Sequence[int], fate: str) -> None:

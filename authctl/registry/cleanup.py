@@ -91,6 +91,8 @@ class Cleanup:
 
 def _check_clock_jump(view: View, now: int, due: int) -> None:
     """Raise Refused where the clock may have jumped ahead: nothing was recorded for months, and most sessions would be removed."""
+    # With a clock that is a year ahead, the retention of every ended session would be over at once. A registry that was
+    # not used for long looks the same, so that the share of sessions decides.
     if now - view.recorded_time() <= CLOCK_JUMP and view.last_clock_jump() is None:
         return
     everything = view.count(SessionFilter(), now)
@@ -140,6 +142,7 @@ class _Removal:
         after: Cursor | None = None
         while True:
             batch, after, seconds = self._remove_batch(batches.size, after)
+            # Another writer gets its turn: SQLite gives the lock to whoever asks first, which would be this process again.
             sleep(PAUSE_SECONDS)
             removed = Removable(*map(sum, zip(removed, batch, strict=True)))
             progress(removed.total, due)

@@ -32,6 +32,7 @@ class RegistryClock:
         """The instant that the clock shows. Raises RegistryUnavailable when that is no valid time."""
         try:
             now = utc_now() if self._clock is None else instant_of(self._clock())
+        # A clock of a test or host may return NaN, a date of the year 12000 or None: all of them count as no valid time.
         except (ValueError, OverflowError, TypeError):
             now = NEVER
         return check_now(now)
@@ -51,6 +52,7 @@ class RegistryClock:
     def present(self, view: "View", clock: int) -> int:
         """The present instant: that of the clock, or the recorded time when that is later."""
         # decision 80
+        # Within the tolerance nothing is said: hosts with NTP differ by seconds, and a warning at each command is not read.
         recorded = view.recorded_time()
         if recorded - clock > TOLERANCE:
             self._warn(

@@ -58,12 +58,14 @@ class Continuity:
         with self._installation.change(actor) as unit:
             if until is not None and until <= unit.now:
                 raise InvalidInput(f"a continuity event cannot end before it begins: {format_instant(until)}")
+            # A withdrawn profile counts, too: its sessions need to survive the outage like others.
             chosen = _profiles_that_allow(unit.tx.profiles(), profiles)
             _check_none_runs(unit, chosen)
             for profile in chosen:
                 unit.tx.start_continuity(profile.name, unit.now, until or NEVER, unit.actor, note)
             detail = {"profiles": [p.name for p in chosen], "until": format_instant(until) if until else None}
             unit.record("continuity.start", note=note, detail=detail)
+            # Read back with their numbers, which the database gave.
             started = {names.fold(event.profile): event for event in _unended(unit.tx, unit.now)}
         return tuple(ContinuityState(started[names.fold(profile.name)], 0) for profile in chosen)
 
@@ -102,8 +104,7 @@ def _profiles_that_allow(profiles: ProfileSet, wanted: Sequence[str]) -> list[Pr
     if wanted:
         named = [_profile_that_allows(profiles, name) for name in wanted]
         return list({profile.name: profile for profile in named}.values())
-    every = {**profiles.withdrawn, **profiles.profiles}
-    chosen = [profile for profile in every.values() if profile.continuity]
+    chosen = [profile for profile in profiles.with_sessions.values() if profile.continuity]
     if not chosen:
         raise Refused("no profile allows continuity", "give a profile continuity: true, and apply it")
     return chosen

@@ -12,8 +12,9 @@ from hashlib import sha256
 from typing import Any
 
 from authctl import names
+from authctl.audit_head import Head
 from authctl.errors import InvalidInput
-from authctl.registry.pages import Event, SessionList, WalkPosition
+from authctl.registry.pages import SessionList, WalkPosition
 from authctl.store.protocol.pages import Cursor, MoveCounters
 
 _BEGINNING = "p1."
@@ -43,6 +44,7 @@ def read_cursor(listed: SessionList, text: str) -> WalkPosition:
     """The position in a list that a cursor names. Raises InvalidInput for any other text, and for the cursor of another list."""
     try:
         name, position = _read(text)
+        # One spelling: base64 has several for the same bytes, and a cursor that was changed by hand must not be guessed at.
         is_written_so = write_cursor(listed, position) == text or name != _name_of(listed)
     except (ValueError, TypeError, RecursionError):
         is_written_so = False
@@ -76,10 +78,11 @@ def _read(text: str) -> tuple[object, WalkPosition]:
     name, key, number, counters, event = json.loads(raw)
     cursor = None if key is None else Cursor(tuple(_part(part) for part in key))
     behind = None if number is None else _whole(number)
+    # A walk is in one of its two passes: a key belongs to the first, a number to the second.
     if cursor is not None and behind is not None:
         raise ValueError
     seq, hash_ = event
-    position = WalkPosition(cursor, behind, MoveCounters(*map(_whole, counters)), Event(_whole(seq), str(hash_)))
+    position = WalkPosition(cursor, behind, MoveCounters(*map(_whole, counters)), Head(_whole(seq), str(hash_)))
     return name, position
 
 
@@ -100,6 +103,7 @@ def _checksum(raw: bytes) -> bytes:
 
 def _name_of(listed: SessionList) -> str:
     """What tells a list from others: its order, and its criteria without the instants, which move where an age was given."""
+    # `--used-since 7d` is another instant on each page, and still the same list.
     criteria = {
         name: None
         if name in _INSTANTS

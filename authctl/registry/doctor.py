@@ -66,12 +66,14 @@ class Doctor:
         """
         note = names.note(note)
         with self._installation.change(actor) as unit:
+            # The only transaction whose instant is earlier than the recorded time: that is what it is for.
             seen, unit.now = unit.now, self._installation.clock.now()
             if unit.now >= seen:
                 raise Refused(
                     "the clock is not behind the latest time recorded in the registry: there is nothing to accept"
                 )
             unit.tx.set_recorded_time(unit.now)
+            # What had expired by the wrong clock would be active again by the right one: it ends for good.
             ended = unit.tx.end_after_clock_change(unit.now, seen)
             unit.tx.forget_old_logins(unit.tx.profiles().logins_since(seen))
             _keep_events_ended(unit)
@@ -174,6 +176,7 @@ def _check_keys(installation: Installation) -> Finding:
     with installation.snapshot() as (view, at):
         signed = view.key_usage(at)
     for key_id, on_it in signed.items():
+        # The sessions are active in the lists, and every token of theirs is refused: nobody would find the reason.
         if ring.verifying(key_id) is None:
             return _without_key(key_id, on_it.sessions, is_known=ring.find(key_id) is not None)
     if now - ring.signing.created_at > _OLDEST_KEY:
@@ -207,9 +210,7 @@ def _check_profiles(installation: Installation) -> Finding:
     wanted = profiles.read(raw, path.name)
     with installation.snapshot() as (view, _now):
         in_force = view.profiles()
-    before, after = in_force.to_document(), wanted.to_document()
-    del before["withdrawn"], after["withdrawn"]
-    if before != after:
+    if not in_force.has_same_file(wanted):
         problem = f"{path} differs from the profiles in force"
         return Finding(
             "profiles", ok=False, found=problem, next="authctl profiles diff, then authctl profiles apply --note WHY"
@@ -223,6 +224,7 @@ def _check_cleanup(installation: Installation) -> Finding:
         done = view.events(EventFilter(action="cleanup.done"), 1)
     last = done[0].at if done else None
     last_time = "never" if last is None else format_instant(last)
+    # Two days: a nightly cron job that failed once is no alarm.
     if due and (last is None or now - last > _CLEANUP_DUE):
         problem = f"{due:,} sessions are past the retention; last cleaned up: {last_time}"
         return Finding("cleanup", ok=False, found=problem, next="authctl cleanup, and a cron line for it")

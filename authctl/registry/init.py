@@ -78,6 +78,7 @@ def _removed_on_failure(registry: Path) -> Iterator[list[Path]]:
     try:
         yield made
     except BaseException:
+        # The registry appears last. If it is there, another `init` won, and the files are now its own.
         for path in made if not registry.exists() else ():
             path.unlink(missing_ok=True)
         raise

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, TypeVar
 from authctl.errors import DiskFull
 from authctl.registry.clock import RegistryClock, Warn
 from authctl.registry.outside_head import OutsideHead
-from authctl.registry.unit_of_work import UnitOfWork, actor_name
 
 if TYPE_CHECKING:
     from authctl.instants import Clock
+    from authctl.registry.unit_of_work import UnitOfWork
     from authctl.settings import Home
     from authctl.store.protocol import Store, View
 
@@ -46,18 +46,23 @@ class Installation:
         lock_timeouts: int = 1,
         anchored: bool = True,
         shared: bool = False,
-    ) -> Iterator[UnitOfWork]:
+    ) -> "Iterator[UnitOfWork]":
         """Change the registry: the whole block and its audit events, or nothing. The instant is taken inside the lock.
 
         A `shared` change concerns one session or login: see `Store.change`.
         """
+        from authctl.registry.unit_of_work import UnitOfWork, actor_name
+
         who = actor_name(actor)
         with self.store.change(wait=wait, lock_timeouts=lock_timeouts, shared=shared) as tx:
+            # Taken inside the lock: two changes that wait get their instants in the order in which they happen.
             clock = self.clock.now_or_earliest()
             unit = UnitOfWork(tx, self.clock.present(tx, clock), who, clock)
             yield unit
             if unit.recorded:
+                # A change without an event, such as a second sign-out, records the time by itself where it matters.
                 tx.record_time(unit.now)
+        # After the commit: the head must never be ahead of the log, and the reserve must not take room from the change.
         if unit.recorded and anchored:
             self.store.keep_space()
             self.head.advance(unit.recorded)
@@ -74,6 +79,7 @@ class Installation:
         try:
             return operation()
         except DiskFull:
+            # No reserve is left: a second try would fail in the same way.
             if not self.store.free_space():
                 raise
             self.warn("the disk is full: using the space reserved for revocations")

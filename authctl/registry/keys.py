@@ -76,6 +76,8 @@ class Keys:
         note = names.note(note)
         with self._change_ring(actor) as (unit, ring):
             rotated = ring.rotated(unit.now)
+            # Before the commit: after a kill between the two, a key without an event signs, which is harmless. The other order
+            # would record a key that no file has.
             key_ring.save(self._installation.home.keys, rotated)
             detail = {"signing": rotated.signing.id, "verifying": ring.signing.id}
             unit.record("key.rotate", subject=rotated.signing.id, note=note, detail=detail)
@@ -145,8 +147,10 @@ class Keys:
         ended = unit.tx.end_signed(key.id, unit.now, reason) if reason else 0
         changed = key.state is not KeyState.RETIRED
         if changed:
+            # Before the commit, as above: a key that is gone refuses its tokens at once, and the ends follow when this is repeated.
             key_ring.save(self._installation.home.keys, ring.without(key.id, unit.now))
         sessions = tuple(after for s in listed if (after := unit.tx.session(s.id, unit.now))) if ended else ()
+        # A kill between file and commit leaves a retired key without an event: the next call records it.
         if changed or ended or not _is_recorded(unit, key):
             detail = {"reason": reason if ended else "routine", "ended": ended, "sessions": [s.id for s in sessions]}
             detail["username_keys"] = sorted({names.fold(s.username) for s in sessions})
@@ -181,6 +185,7 @@ def _retirable(ring: KeyRing, view: View, key_id: str, reason: str | None, now: 
     if key.state is KeyState.SIGNING:
         raise Refused(f"key {key.id} signs new tokens", "first: authctl keys rotate")
     signed = view.key_usage(now).get(key.id, _SIGNED_NOTHING)
+    # decision 76: the last end is the latest deadline that use can reach, so that waiting until then loses nothing
     if signed.sessions and reason is None:
         until = (
             "no date is known on which none will be"

@@ -83,6 +83,7 @@ def end_of_success(login: CachedLogin, profile: Profile | None, now: int) -> int
     if profile is None or profile.cache is None or login.authenticator != profile.authenticator:
         return None
     end = login.authenticated_at + profile.cache.max_age
+    # With a clock that was set back nobody knows how old the success is: ask the authenticator.
     return end if login.authenticated_at <= now < end else None
 
 
@@ -96,6 +97,7 @@ def new_success(profile: Profile, username: str, now: int, password: str, ring: 
 def is_password_of(login: CachedLogin, username: str, profile: Profile, password: str, ring: KeyRing) -> bool:
     """Whether a password is the one that succeeded, for that user and profile; never where its key was retired."""
     key = ring.verifying(login.key_id)
+    # The profile and user of this login: a row that was copied to another user in the database fits no password.
     asked = login._replace(profile=profile.name, username=username)
     return key is not None and compare_digest(login.verifier, _verifier(asked, password, key))
 
@@ -109,8 +111,10 @@ def is_outdated(unit: UnitOfWork, success: CachedLogin, seq: int) -> bool:
     """Whether a later success, or an event after that one, made a success too old to be remembered."""
     # decision 65
     present = unit.tx.cached_login(success.profile, success.username)
+    # Two logins at once: the answer that was asked for first must not replace the later one. One from the future is no reason.
     if present and success.authenticated_at < present.authenticated_at <= unit.now:
         return True
+    # A password may have changed while the authenticator was asked: then its yes is about the old one.
     while events := unit.tx.chain(seq, _BATCH):
         if any(event.action in _FORGETTING for event in events):
             return True

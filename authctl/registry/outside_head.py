@@ -65,6 +65,7 @@ class OutsideHead:
             check_identity(view)
             is_reached = head is None or has_event(view, head)
             last = view.last_event()
+        # An empty file is no alarm: audit.head may be new, or on another machine. A log that was cut off would go unnoticed here.
         if head is None and last is not None:
             self._warn(f"{self._file} has no entry for this registry; the next change adds it")
         if head is not None and not is_reached:
@@ -82,6 +83,7 @@ class OutsideHead:
             why = reason(error) if isinstance(error, OSError) else error.message
             self._warn(f"done, but the head of the audit log could not be written: {why}")
             return
+        # Checked again by the next verify: somebody replaced the registry while this process had it open.
         if not agrees:
             self._agrees = False
             self._warn("the audit log does not match audit.head: see authctl audit verify")
@@ -108,6 +110,7 @@ def check_identity(view: "View") -> None:
     """Raise IntegrityFailure when the registry has another id than its first event: the head is found by that id."""
     # decision 91
     first, known_as = view.event(1), view.registry_id()
+    # With another id, audit.head has no line for it, and a registry that was cut off would look like a new one.
     if first is not None and first.subject != known_as:
         message = f"the registry was tampered with: it is {names.quoted(known_as)}, and its audit log begins another"
         raise IntegrityFailure(message, "restore the newest backup")

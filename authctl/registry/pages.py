@@ -13,6 +13,7 @@ See docs/glossary.md#cursor and docs/glossary.md#walk.
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+from authctl.audit_head import Head
 from authctl.model import Session, SessionFilter, Sort
 from authctl.store.protocol.pages import Cursor, MoveCounters
 
@@ -44,13 +45,6 @@ class SessionList(NamedTuple):
     sort: Sort | None
 
 
-class Event(NamedTuple):
-    """An event of the audit log, as a cursor tells it from that of another log."""
-
-    seq: int
-    hash: str
-
-
 class WalkPosition(NamedTuple):
     """Where a walk stands: behind a key of the list's order, or else behind a number."""
 
@@ -60,8 +54,8 @@ class WalkPosition(NamedTuple):
     """Behind which number; None while the order is not through."""
     counters: MoveCounters
     """What the registry had counted when the walk began."""
-    event: Event
-    """The last event when the walk was last here."""
+    event: Head
+    """The last event when the walk was last here, with the beginning of its hash."""
 
 
 class WalkStep(NamedTuple):
@@ -79,9 +73,11 @@ def begin(view: "View", key: Cursor | None = None) -> WalkPosition:
 
 def next_step(view: "View", listed: SessionList, now: int, size: int | None, position: WalkPosition) -> WalkStep:
     """The next sessions after a position, so many at the most; without a size, all of an order that was asked for."""
-    if _is_replaced(view, position.event):
-        position = position._replace(key=None, number=0, counters=position.counters._replace(moves=_EVERYTHING))
-    position = position._replace(event=_last_event(view))
+    last = _last_event(view)
+    if last != position.event:  # the same last event means the same history, and nothing was recorded since
+        if _is_replaced(view, position.event):
+            position = position._replace(key=None, number=0, counters=position.counters._replace(moves=_EVERYTHING))
+        position = position._replace(event=last)
     if position.number is not None:
         return _by_number(view, listed, now, size or _BY_NUMBER, position)
     if listed.sort is None:
@@ -90,6 +86,7 @@ def next_step(view: "View", listed: SessionList, now: int, size: int | None, pos
         step = _sorted(view, listed.selection, listed.sort, now, size, position)
     if step.position is not None or position.key is None:  # what is read whole by one snapshot has not moved
         return step
+    # The order is through, and the page has room: go on with the sessions that moved since the walk began.
     left = _BY_NUMBER if size is None else size - len(step.numbers) - len(step.sessions)
     rest = _by_number(view, listed, now, left, position._replace(key=None, number=0))
     return WalkStep(step.numbers, step.sessions + rest.sessions, rest.position)
@@ -125,13 +122,14 @@ def _by_number(view: "View", listed: SessionList, now: int, size: int, position:
     return WalkStep((), shown, position._replace(number=shown[-1].number if shown else behind))
 
 
-def _last_event(view: "View") -> Event:
+def _last_event(view: "View") -> Head:
     last = view.last_event()
-    return Event(last.seq, last.hash[:_HASH_LENGTH]) if last else Event(0, "")
+    return Head(last.seq, last.hash[:_HASH_LENGTH]) if last else Head(0, "")
 
 
-def _is_replaced(view: "View", known: Event) -> bool:
+def _is_replaced(view: "View", known: Head) -> bool:
     """Whether the registry has not the history that it had when the walk was last here, or does not tell what moved since."""
+    # Event 0 stands for an empty log. The hash is compared because a restored log may have another event of that number.
     event = view.event(known.seq)
     is_same = event is None if known.seq == 0 else event is not None and event.hash[:_HASH_LENGTH] == known.hash
     return not is_same or view.has_event_since(known.seq, _REPLACING)

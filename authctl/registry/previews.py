@@ -37,6 +37,7 @@ class Preview(NamedTuple):
 
 def preview_of(view: View, numbers: Sequence[int], now: int, *, bounded: bool = True) -> Preview:
     """The preview of a deed that would newly end the sessions of those numbers."""
+    # Counted from the numbers, and not by the filter again: table, counts and bound are of the same sessions.
     summary = view.summary(numbers, now, _LARGEST)
     listed = view.sessions_by_number(view.used_last(numbers, MOST_SHOWN), now)
     return Preview(summary, tuple(listed), Bound.of(numbers) if bounded else None)

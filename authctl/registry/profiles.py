@@ -145,6 +145,7 @@ def _apply(
             if _copied_settings(profile) != _copied_settings(before.get(name))
         ]
     )
+    # decision 70: a cache that is removed and added again must not bring old logins back
     unit.tx.forget_old_logins(complete.logins_since(unit.now))
     detail: dict[str, Any] = {"in_force": complete.to_document()}
     detail |= {"shortened": outcome.shortened, "lengthened": outcome.lengthened, "ended": outcome.ended}
@@ -184,6 +185,7 @@ def _count_all_unmet(view: View, now: int, before: ProfileSet, wanted: ProfileSe
 def _count_unmet(view: View, now: int, before: Profile | None, profile: Profile) -> int:
     """The number of active sessions whose sign-in would not meet the conditions of their profile, where these are new."""
     # decision 58
+    # Sessions that are refused already are not counted: the number tells whom this change newly refuses.
     if profile.conditions is None or (before is not None and before.conditions == profile.conditions):
         return 0
     active = SessionFilter(profile=profile.name, status=Status.ACTIVE)
@@ -211,8 +213,7 @@ def _difference(
 def _with_withdrawn(wanted: ProfileSet, before: ProfileSet) -> ProfileSet:
     """Profiles with the withdrawn ones: those that left the file still rule their present sessions, and get no new ones."""
     # decision 7
-    old = {**before.withdrawn, **before.profiles}
-    return wanted._replace(withdrawn={name: p for name, p in old.items() if not wanted.in_force(name)})
+    return wanted._replace(withdrawn={name: p for name, p in before.with_sessions.items() if not wanted.in_force(name)})
 
 
 def _renamed(before: ProfileSet, name: str) -> Profile | None:

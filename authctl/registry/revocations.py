@@ -14,12 +14,13 @@ from authctl import names
 from authctl.errors import AuthctlError, InvalidInput, OutcomeUnknown, Refused
 from authctl.model import Session, SessionFilter, Status
 from authctl.registry.installation import URGENT_LOCK_TIMEOUTS, Installation
-from authctl.registry.sessions import FindOwner, with_whole_ids
+from authctl.registry.sessions import with_whole_ids
 from authctl.registry.unit_of_work import MOST_LISTED, UnitOfWork, actor_name
 
 if TYPE_CHECKING:
     from authctl.registry.bounds import Bound
     from authctl.registry.previews import Preview
+    from authctl.registry.session_ends import FindOwner
     from authctl.store.protocol import View
 
 _UNREVOKED = (Status.ACTIVE, Status.EXPIRED)
@@ -71,6 +72,7 @@ def revoke(
             _check_limit(view, whole, now, max_affected)
             outcome = RevokeOutcome(None, now, actor_name(actor), note, 0, 0, 0, not_found, True, ())
             return _with_counts(view, whole, outcome)
+    # A revocation of everything is counted after the commit: counting a million sessions would hold the lock for seconds.
     whole, outcome = installation.with_kept_space(
         lambda: _revoke_selection(installation, selection, note, actor, max_affected, bound)
     )
@@ -153,6 +155,7 @@ def _is_everything(selection: SessionFilter) -> bool:
 def _check_limit(view: View, selection: SessionFilter, now: int, max_affected: int | None) -> None:
     if max_affected is None:
         return
+    # One more than the limit is enough to know: the count stops there.
     if _count(view, selection, _UNREVOKED, now, max_affected + 1) > max_affected:
         raise Refused(
             f"more sessions would be newly revoked than the limit of {max_affected:,}",
@@ -179,6 +182,7 @@ def _selected_statuses(selection: SessionFilter, statuses: tuple[Status, ...]) -
 
 
 def _with_counts(view: View, selection: SessionFilter, outcome: RevokeOutcome) -> RevokeOutcome:
+    # Up to a page, the sessions are counted from the page that is shown anyway; beyond it, from indexes.
     page = view.page(selection, outcome.at, MOST_LISTED)
     if page.after is None:
         already = sum(s.status is Status.REVOKED for s in page.sessions)
@@ -217,12 +221,14 @@ def _assign_revocation(unit: UnitOfWork, selection: SessionFilter, outcome: Revo
 
 
 def _close_open_revocation(unit: UnitOfWork, selection: SessionFilter, outcome: RevokeOutcome) -> RevokeOutcome:
+    # With nobody to revoke, no row is closed: `revoke --all` twice is one revocation.
     if not unit.tx.count(SessionFilter(except_ids=selection.except_ids), unit.now, at_most=1):
         return outcome
     assert outcome.note is not None
     spared = [s for s in (unit.tx.session(session_id, unit.now) for session_id in selection.except_ids) if s]
     selector = selection.criteria()
     closed = unit.tx.close_open_revocation(unit.now, unit.actor, outcome.note, json.dumps(selector))
+    # The closed row meant everybody. Excepted sessions are moved to the new open one: they are few, and the rest is not touched.
     unit.tx.unassign([s.number for s in spared], closed)
     unit.record("session.revoke", subject=str(closed), note=outcome.note, detail={"selector": selector})
     return outcome._replace(revocation_id=closed)
@@ -237,6 +243,7 @@ def _with_counts_after_commit(
         revoked = view.count_of_revocation(closed) if closed else 0
         by_source = view.sources_of_revocation(closed) if closed else {}
         all_revoked = SessionFilter(status=Status.REVOKED, except_ids=selection.except_ids)
+        # Others may revoke between the commit and this count; `closed` alone says which sessions were this revocation's.
         already = view.count(all_revoked, now) - revoked
         page = view.page(all_revoked, outcome.at, MOST_LISTED)
     listed = tuple(RevokedSession(s.id, s.username, s.application, _status_before(s, outcome)) for s in page.sessions)

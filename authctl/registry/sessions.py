@@ -1,45 +1,25 @@
-"""Sessions: find, list, count and end them."""
+"""Sessions: find, list and count them. They are ended in `session_ends.py`."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
-from time import perf_counter, sleep
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from authctl import names
 from authctl.errors import InvalidInput, NotFound
-from authctl.model import Grouping, Session, SessionFilter, Sort, Status
-from authctl.registry.batches import PAUSE_SECONDS, BatchSize, Progress
-from authctl.registry.installation import Installation
+from authctl.model import Grouping, Session, SessionFilter, Sort
 from authctl.registry.pages import SessionList, SessionPage, WalkPosition, WalkStep, begin, next_step
-from authctl.registry.unit_of_work import UnitOfWork, actor_name
-from authctl.registry.unknown_users import unknown_session
 from authctl.store.protocol.pages import Cursor
 
 if TYPE_CHECKING:
     from authctl.model import Group
+    from authctl.registry.installation import Installation
     from authctl.store.protocol import View
 
 _FIRST_BATCH = 64
 _BATCH = 1_000
 _LARGEST_PAGE = 2**40
 _CANDIDATES = 10
-_FIRST_ENDED = 100
-_MOST_ENDED = 10_000
-_LOCK_SECONDS = 0.05
-
-
-FindOwner = Callable[["View", str, int], Session | None]
-"""Finds the session that a token was issued to, whatever its kind and generation; None for any other text."""
-
-
-class EndOutcome(NamedTuple):
-    """The outcome of ending sessions."""
-
-    ended: int
-    already_ended: int
-    not_found: tuple[str, ...]
-    sessions: tuple[Session, ...]
 
 
 def resolve(view: "View", text: str) -> str | None:
@@ -72,7 +52,7 @@ def resolve_all(view: "View", texts: Sequence[str]) -> tuple[tuple[str, ...], tu
     return tuple(known), tuple(unknown)
 
 
-def show(installation: Installation, session_id: str) -> Session:
+def show(installation: "Installation", session_id: str) -> Session:
     """Read one session by its id or the beginning of it. Contract: `Registry.session`."""
     with installation.snapshot() as (view, now):
         return _session(view, session_id, now)
@@ -82,6 +62,8 @@ def _session(view: "View", session_id: str, now: int) -> Session:
     whole = resolve(view, session_id)
     session = whole and view.session(whole, now)
     if not session:
+        from authctl.registry.unknown_users import unknown_session
+
         raise unknown_session(view, session_id, now)
     return session
 
@@ -91,7 +73,7 @@ class Listing(Iterator[Session]):
 
     def __init__(
         self,
-        installation: Installation,
+        installation: "Installation",
         selection: SessionFilter,
         sort: str | None,
         after: str | None,
@@ -110,19 +92,25 @@ class Listing(Iterator[Session]):
         listed = self._list
         with self._installation.snapshot() as (view, now):
             wanted = _with_whole_ids(view, listed, after)
-            position: WalkPosition | None = _position(view, listed, wanted, now, after)
+            position = _position(view, listed, wanted, now, after)
+            step = WalkStep((), [], position)
+            if (
+                limit is None or limit > 0
+            ):  # read in the snapshot in which the walk begins: most lists end with this step
+                step = next_step(view, wanted, now, _size(listed.sort, _FIRST_BATCH, limit), position)
         shown = _Numbers()
-        size, batch = _FIRST_BATCH, _BATCH
-        while position is not None and (limit is None or len(shown) < limit):
-            left = None if limit is None else limit - len(shown)
-            with self._installation.store.view() as view:
-                step = next_step(view, wanted, now, _size(listed.sort, size, left), position)
+        while True:
             for session in self._rows(step, now):
+                # A session that moved between two steps may be read in both passes: it is listed once.
                 if session.number not in shown:
                     shown.add(session.number)
                     yield session
-            position, size = step.position, batch
-        self.next = _cursor(listed, position)
+            if step.position is None or (limit is not None and len(shown) >= limit):
+                break
+            left = None if limit is None else limit - len(shown)
+            with self._installation.store.view() as view:
+                step = next_step(view, wanted, now, _size(listed.sort, _BATCH, left), step.position)
+        self.next = _cursor(listed, step.position)
 
     def _rows(self, step: WalkStep, now: int) -> Iterator[Session]:
         for start in range(0, len(step.numbers), _BATCH):
@@ -138,7 +126,7 @@ def _size(sort: Sort | None, size: int, left: int | None) -> int | None:
 
 
 def page(
-    installation: Installation, selection: SessionFilter, sort: str | None, after: str | None, limit: int
+    installation: "Installation", selection: SessionFilter, sort: str | None, after: str | None, limit: int
 ) -> SessionPage:
     """Read one page in one snapshot. Contract: `Registry.page`."""
     if limit < 1:
@@ -180,6 +168,7 @@ def _position(view: "View", listed: SessionList, wanted: SessionList, now: int, 
     if not is_cursor(after):
         return begin(view, _cursor_of_session(view, wanted, _session(view, after, now), now))
     position = read_cursor(listed, after)
+    # A cursor comes from outside: its key must have the columns of this order, or the comparison in SQL would fail.
     if position.key is None or listed.sort is not None:
         is_key = position.key is None or is_sort_key(position.key.key)
         resumed = position.key
@@ -196,6 +185,7 @@ def _cursor_of_session(view: "View", wanted: SessionList, session: Session, now:
     if wanted.sort is None:
         position = view.cursor_of_session(wanted.selection, session)
     else:
+        # `view.count` with this id alone answers whether the other criteria select the session.
         is_listed = not wanted.selection.ids or session.id in wanted.selection.ids
         alone = wanted.selection.narrowed(ids=(session.id,))
         position = view.cursor_of_number(wanted.sort, session.number) if is_listed and view.count(alone, now) else None
@@ -239,13 +229,13 @@ class _Numbers:
         return self._count
 
 
-def count(installation: Installation, selection: SessionFilter) -> int:
+def count(installation: "Installation", selection: SessionFilter) -> int:
     """Count the selected sessions in one snapshot."""
     with installation.snapshot() as (view, now):
         return view.count(with_whole_ids(view, selection)[0], now)
 
 
-def groups(installation: Installation, selection: SessionFilter, by: Grouping | str) -> "list[Group]":
+def groups(installation: "Installation", selection: SessionFilter, by: Grouping | str) -> "list[Group]":
     """Count the selected sessions by group in one snapshot. Raises InvalidInput for another grouping."""
     if by not in tuple(Grouping):
         raise InvalidInput(f"sessions are grouped by {', '.join(Grouping)}, not by {names.quoted(by)}")
@@ -264,71 +254,3 @@ def with_whole_ids(view: "View", selection: SessionFilter) -> tuple[SessionFilte
     known, not_found = resolve_all(view, selection.ids)
     ids = known or not_found  # unknown ids select nothing; no ids would select everything
     return selection.narrowed(ids=ids, except_ids=excepted), not_found
-
-
-def end(
-    installation: Installation, find_owner: FindOwner, targets: Sequence[str], actor: str | None, progress: Progress
-) -> EndOutcome:
-    """End sessions in batches, each in one transaction with its events. Contract: `Registry.end`."""
-    actor_name(actor)  # a name that cannot be recorded is refused before anything is done
-    wanted = _unambiguous(installation, targets)
-    batches = BatchSize(_FIRST_ENDED, _MOST_ENDED, _LOCK_SECONDS)
-    ended: list[Session] = []
-    already: list[Session] = []
-    not_found: list[str] = []
-    done = 0
-    while done < len(wanted):
-        batch = wanted[done : done + batches.size]
-        with installation.change(actor) as unit:
-            began = perf_counter()
-            ends = [(target, *_end_session(unit, find_owner, target)) for target in batch]
-        batches.adjust(perf_counter() - began)
-        for target, session, is_new in ends:  # only what was committed counts
-            if session is None:
-                not_found.append(names.without_tokens(target))
-            else:
-                (ended if is_new else already).append(session)
-        done += len(batch)
-        progress(done, len(wanted))
-        if done < len(wanted):
-            sleep(PAUSE_SECONDS)
-    return EndOutcome(len(ended), len(already), tuple(not_found), (*ended, *already))
-
-
-def _end_session(unit: UnitOfWork, find_owner: FindOwner, target: str) -> tuple[Session | None, bool]:
-    """End the session of an id or a token; the session, if there is one, and whether it was active until now."""
-    session = _session_of(unit.tx, find_owner, target, unit.now)
-    if session is None:
-        return None, False
-    if session.status_at(unit.now) is not Status.ACTIVE:
-        unit.tx.record_time(unit.now)  # recorded, so that the session stays ended if the clock is set back
-        return session, False
-    unit.tx.end_sessions([session.number], unit.now, "signed_out")
-    detail = {"username_key": names.fold(session.username), "reason": "signed_out"}
-    unit.record("session.end", subject=session.id, detail=detail)
-    return unit.tx.session(session.id, unit.now), True
-
-
-def _unambiguous(installation: Installation, targets: Sequence[str]) -> list[str]:
-    """The targets with whole ids in place of abbreviated ones. Raises InvalidInput as `resolve`."""
-    wanted: list[str] = []
-    for start in range(0, len(targets), _BATCH):
-        with installation.snapshot() as (view, _now):
-            wanted += [_whole(view, target) for target in targets[start : start + _BATCH]]
-    return wanted
-
-
-def _whole(view: "View", target: str) -> str:
-    prefix = names.id_prefix(target)
-    if prefix is None or names.is_whole_id(prefix):
-        return target
-    return resolve(view, target) or target
-
-
-def _session_of(view: "View", find_owner: FindOwner, target: str, now: int) -> Session | None:
-    from authctl.tokens import looks_like_token
-
-    if looks_like_token(target):
-        return find_owner(view, target, now)
-    whole = resolve(view, target)
-    return view.session(whole, now) if whole else None

@@ -42,6 +42,7 @@ class UnitOfWork:
         from authctl import audit_chain
 
         event = audit_chain.seal_event(
+            # Read inside the lock: two events cannot follow the same one.
             self.tx.last_event(),
             at=self.now,
             actor=actor or self.actor,
@@ -51,6 +52,7 @@ class UnitOfWork:
             detail=detail,
         )
         self.tx.add_event(event)
+        # Kept for the head outside, which is written after the commit.
         self.recorded.append(event)
 
     def check_clock(self) -> None:

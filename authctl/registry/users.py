@@ -83,6 +83,7 @@ class Users:
         keys = dict.fromkeys(map(names.username_key, usernames))
         skeletons = {key: skeleton(key) for key in keys}
         with self._installation.snapshot() as (view, now):
+            # Names in ASCII alone are looked up by their skeleton, by index. Only names with other letters are read one by one.
             others = view.user_keys_beyond_ascii()
             wanted = {*skeletons.values()} if others else set()
             similar = [other for other in others if skeleton(other) in wanted]
@@ -184,6 +185,7 @@ def _disable(unit: UnitOfWork, username: str, note: str) -> UserOutcome:
     if before.disabled_at is not None:
         known = is_known(unit.tx, username, unit.now)
         return _outcome(before, unit.now, unit.actor, note, [], changed=False, known=known)
+    # Kept after `enable`: rows of an import up to this instant still make no active session (decision 39).
     ended_at = _later(before.ended_at, unit.now)
     after = before._replace(disabled_at=unit.now, disabled_by=unit.actor, note=note, ended_at=ended_at)
     return _save_and_end(unit, "user.disable", after, note, "user_disabled", lambda _session: True)
@@ -234,6 +236,7 @@ def _save_and_end(
     """Save a user, and end the active sessions that the change ends, with one event for both."""
     active = _active_sessions(unit.tx, after.username, unit.now)
     ending = [session for session in active if ends(session)]
+    # The event must stay readable: of a user with 100,000 sessions it names the first thousand, and counts all.
     listed = ending[:MOST_LISTED]
     unit.tx.save_user(after)
     unit.tx.end_sessions([session.number for session in ending], unit.now, reason)

@@ -29,14 +29,17 @@ def session_of_token(row: tuple[Session, bytes | None] | None, claims: Claims) -
     if row is None:
         raise TokenUnknown
     session, secret_hash = row
+    # An imported session has no secret. The time of a comparison must not tell how many bytes were right.
     if secret_hash is None or not compare_digest(secret_hash, claims.secret_hash()):
         raise TokenUnknown
     if claims.kind is TokenKind.REFRESH:
         has_kind = session.tokens == Tokens.PAIR
     else:
         has_kind = claims.kind is _access_kind(session)
+    # A generation of the future was signed by our key, but for a registry that went on after this backup was made.
     if not has_kind or claims.generation > session.generation:
         raise TokenUnknown
+    # One generation is signed by one key: another key belongs to a history that a restore replaced.
     if claims.generation == session.generation and claims.key_id != session.key_id:
         raise TokenUnknown
     return session
@@ -64,6 +67,7 @@ def check_alive(session: Session, caller: Caller) -> None:
 
 def must_wipe(session: Session, caller: Caller) -> bool:
     """Whether who presents a token is to be told to remove the session's data: its own application is, wherever it is."""
+    # Who presents the token as another application gets no order: the data is not its own.
     ordered = session.wipe in (Wipe.PENDING, Wipe.DELIVERED)
     return ordered and not (caller.application and _is_another(caller.application, session))
 

@@ -126,6 +126,7 @@ def profile_for(view: "View", sign_in: CheckedSignIn) -> Profile:
         profile = profiles.assigned(sign_in.username, sign_in.application)
     _check_bound_fact(profile, sign_in.details)
     _check_conditions(profile, sign_in.application, sign_in.details)
+    # Asked for here as well: a request that cannot be granted costs no password check.
     profile.granted_lifetime(microseconds(sign_in.lifetime))
     return profile
 
@@ -133,6 +134,7 @@ def profile_for(view: "View", sign_in: CheckedSignIn) -> Profile:
 def register(unit: UnitOfWork, reader: TokenReader, sign_in: CheckedSignIn, profile: Profile, **how: str) -> Issued:
     """Register a session under a profile, with its event, and mint its tokens; `how` goes into the event."""
     unit.check_clock()
+    # Inside the lock: the key that signs now is the one that the row names.
     mint = reader.mint()
     secret = secrets.token_bytes(SECRET_BYTES)
     session = unit.tx.add_session(
@@ -159,6 +161,7 @@ def _fields_of_profile(profile: Profile, now: int, requested: int | None) -> dic
     """The fields that a new session has from its profile."""
     # decision 47: copied to the row, so that revoking everybody orders every wipe by one change
     lifetime = profile.granted_lifetime(requested)
+    # An instant and not a length: a later change of the profile must not lengthen what was requested (decision 28).
     end = None if lifetime is None else lifetimes.after(now, lifetime)
     return {
         "created_at": now,
@@ -226,6 +229,7 @@ def _check_enabled(view: "View", username: str) -> None:
 
 def _check_bound_fact(profile: Profile, details: Mapping[str, str | None]) -> None:
     fact = bound_value(profile.bind, "ip", "referrer")
+    # A token that is bound to nothing would be valid everywhere, or nowhere.
     if fact and not (details[fact] or "").strip():
         message = f"profile {names.quoted(profile.name)} binds tokens to the {profile.bind}, which is not given"
         raise InvalidInput(message, f"give --{fact}")

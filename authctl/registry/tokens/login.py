@@ -40,6 +40,7 @@ def login(
         issued = _issue_from_cache(installation, reader, sign_in, state, state.cached, actor)
         if issued:
             return issued
+    # Outside the lock: a directory may take seconds, and others must be able to sign in and revoke meanwhile.
     _ask(installation, state.authenticator, sign_in.username, password)
     return _issue_and_remember(installation, reader, sign_in, state, password, ring, actor)
 
@@ -68,6 +69,7 @@ def _issue_from_cache(
     """Register the session, and move the success to the most recently used; None where it was forgotten meanwhile."""
     with installation.change(actor, shared=True) as unit:
         present = unit.tx.cached_login(state.profile.name, sign_in.username)
+        # Forgotten or replaced while scrypt was running, for example by a changed password: ask the authenticator.
         if present is None or present.verifier != cached.verifier:
             return None
         unit.tx.use_login(present, unit.now)
@@ -88,6 +90,7 @@ def _issue_and_remember(
     success = new_success(profile, sign_in.username, state.now, password, ring)
     with installation.change(actor, shared=True) as unit:
         issued = _register(unit, reader, sign_in, profile, state.authenticator)
+        # A password that was changed while the authenticator answered would be remembered as the valid one.
         if profile.cache and not is_outdated(unit, success, state.last_seq):
             unit.tx.save_login(success, profile.cache.capacity)
         return issued
@@ -96,6 +99,7 @@ def _issue_and_remember(
 def _register(
     unit: UnitOfWork, reader: TokenReader, sign_in: CheckedSignIn, profile: Profile, authenticated_by: str
 ) -> Issued:
+    # The conditions were compared before the password was asked for; new ones may refuse this sign-in.
     if profile_for(unit.tx, sign_in) != profile:
         raise Refused(f"profile {names.quoted(profile.name)} was changed meanwhile", "try again")
     return register(unit, reader, sign_in, profile, authenticated_by=authenticated_by)

@@ -17,7 +17,7 @@ from authctl.tokens import Claims, TokenMint
 if TYPE_CHECKING:
     from authctl.store.protocol import View
 
-FRESH_SECONDS = 0.01
+UNCHECKED_SECONDS = 0.01
 """How long a key ring is used before its file is checked again. A retired key's sessions are ended in the registry at once."""
 
 
@@ -28,18 +28,19 @@ class TokenReader:
         self.installation = installation
         self._mint: TokenMint | None = None
         self._version: tuple[int, int, int] | None = None
-        self._fresh_until = 0.0
+        self._unchecked_until = 0.0
 
     def mint(self) -> TokenMint:
         """The mint of the key ring as it stands: read again when its file was changed or replaced."""
         try:
             file = os.stat(self.installation.home.keys)  # noqa: PTH116  # half of what Path.stat takes
+            # A file that is replaced has another inode. One that is written in place has another ctime, which no program sets.
             version = (file.st_ctime_ns, file.st_ino, file.st_size)
         except OSError:
             version = None
         if self._mint is None or version != self._version:
             self._mint, self._version = TokenMint(load(self.installation.home.keys)), version
-        self._fresh_until = monotonic() + FRESH_SECONDS
+        self._unchecked_until = monotonic() + UNCHECKED_SECONDS
         return self._mint
 
     def claims(self, token: str) -> Claims:
@@ -48,11 +49,12 @@ class TokenReader:
         Raises TokenUnknown, or as `key_ring.load`.
         """
         # decision 99
-        if self._mint is not None and monotonic() < self._fresh_until:
+        if self._mint is not None and monotonic() < self._unchecked_until:
             try:
                 return self._mint.read(token)
             except TokenUnknown:
                 pass
+        # A key that was added a moment ago, on another machine: the file is read before the token is refused.
         return self.mint().read(token)
 
     def owner(self, view: "View", token: str, now: int) -> Session | None:

@@ -73,6 +73,7 @@ def _exchange_token(
     if reused:  # said after the commit: raised within the transaction, it would undo the revocation
         also = ", and its application must remove its data" if action else ""
         raise TokenReused(f"the refresh token was already used{also}", action)
+    # The tokens are computed from the row and the secret in the presented token: a retry gets the same pair again.
     return mint_tokens(mint, session, claims.secret)
 
 
@@ -81,6 +82,7 @@ def _begin_generation(unit: UnitOfWork, session: Session, profile: Profile, rule
     # decision 29
     unit.check_clock()
     deadlines = deadlines_after(profile, session, unit.now, moves=True)
+    # It may lie after the deadline of the session: token_expires_at takes the earlier of the two.
     access = lifetimes.after(unit.now, rules.access_lifetime)
     unit.tx.rotate(session.number, unit.now, deadlines, access, key_id)
     rotated = unit.tx.session(session.id, unit.now)
@@ -93,6 +95,7 @@ def _begin_generation(unit: UnitOfWork, session: Session, profile: Profile, rule
 def _is_retry(unit: UnitOfWork, session: Session, rules: PairRules, claims: Claims) -> bool:
     """Whether a spent token asks once more for its own successor, whose answer may have been lost."""
     refreshed_at = session.refreshed_at
+    # Only the token before the present one can be a lost answer: its owner would have used the present one otherwise.
     if claims.generation != session.generation - 1 or refreshed_at is None:
         return False
     return lifetimes.is_in_grace(rules.grace, refreshed_at, unit.now, unit.clock)

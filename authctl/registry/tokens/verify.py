@@ -26,6 +26,8 @@ def verify(installation: Installation, reader: TokenReader, token: str, caller: 
         session = _check_token(installation, claims, caller)
         if session.read_at < session.use_due_at:
             return session
+        # A use is judged twice: by the look-up without a lock, and again inside the lock. Between the two the session may have
+        # been revoked, refreshed or used later. Then nothing is written, and the token is checked once more from the beginning.
         return _record_use(installation, session) or _check_token(installation, claims, caller)
     except TokenRevoked as refusal:
         wipe.record_delivery(installation, claims, refusal)
@@ -37,11 +39,13 @@ def _check_token(installation: Installation, claims: Claims, caller: Caller) -> 
     check_alive(session, caller)
     if claims.kind is TokenKind.REFRESH:
         raise TokenUnknown
+    # session_of_token accepts earlier generations, because a spent token can still sign out (decision 33).
     if claims.generation != session.generation:
         raise TokenEnded("the access token was replaced when its session was refreshed")
     if session.read_at >= session.token_ends_at:
         raise TokenExpired("the access token has expired")
     check_bearer(session, caller)
+    # decision 53: the row says whether there are conditions, so that most verifications read no profile
     if session.has_conditions:
         check_conditions(installation.store.profiles(), session, caller)
     return session
@@ -58,12 +62,14 @@ def _record_use(installation: Installation, session: Session) -> Session | None:
         with installation.store.change(wait=False, synced=False, shared=True) as tx:
             present = tx.session(session.id, now)
             profile = tx.profiles().get(session.profile)
+            # Withdrawn profiles are kept: this is a damaged registry. The token itself is good, so the use alone is left out.
             if profile is None:
                 return session
             if present is None or present.status is not Status.ACTIVE or present.last_used_at > now:
                 return None
             if present.generation != session.generation:
                 return None  # refreshed meanwhile: the token that was presented is over
+            # Of a pair only a refresh moves the idle deadline, and of a requested lifetime nothing does (decision 28).
             moves = present.tokens == Tokens.SINGLE
             tx.record_use(present.number, now, deadlines_after(profile, present, now, moves=moves))
             tx.record_time(now)

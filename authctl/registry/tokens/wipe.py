@@ -26,6 +26,7 @@ def record_delivery(installation: Installation, claims: Claims, refusal: TokenIn
     if refusal.action is None:
         return
     with suppress(AuthctlError):
+        # First without the lock: every refusal after the first one comes here, and must not wait for writers.
         with installation.snapshot() as (view, now):
             if session_of_token(view.by_number(claims.number, now), claims).wipe is not Wipe.PENDING:
                 return
@@ -43,6 +44,7 @@ def acknowledge(installation: Installation, reader: TokenReader, token: str, act
         session = session_of_token(unit.tx.by_number(claims.number, unit.now), claims)
         if session.wipe is None:
             raise TokenInvalid("no wipe was ordered for the session of this token")
+        # An application that lost the answer asks again, and gets the same one.
         if session.wipe is Wipe.ACKNOWLEDGED:
             return session
         unit.tx.acknowledge_wipe(session.number, unit.now)

@@ -60,9 +60,11 @@ class Continuity:
 
     def parts(self, now: int) -> list[OrderedPart]:
         """Sessions that are over, in parts: those that ended with their own deadline, and those of each past event."""
+        # An event that is running holds its sessions: they are not over, so that only past events make parts.
         past = [
             (self._within(name, event, "s.expires_at"), event) for name, event in self._events if event.ends_at <= now
         ]
+        # No session may be in two parts: a page would show it twice.
         own = " AND ".join(f"NOT {within}" for within, _ in past)
         return [OrderedPart(own or "TRUE"), *(OrderedPart(within, str(event.ends_at)) for within, event in past)]
 
@@ -81,7 +83,9 @@ class Continuity:
         parts: list[OrderedPart] = []
         events = [(name, event) for name, event in self._events if self.parameters[name] == key]
         after = ""
+        # One range of deadlines after the other: `after` is where the last event ended.
         for name, event in sorted(events, key=lambda named: named[1].started_at):
+            # An event that ended at the instant at which it began held nobody (decision 71).
             if event.started_at < event.ends_at <= now:
                 within = self._within(name, event, "s.expires_at")
                 parts += [
@@ -92,6 +96,7 @@ class Continuity:
                 after = f"s.expires_at >= {event.ends_at} AND "
         starts = [event.started_at for _, event in events if event.is_running(now)]
         parts.append(OrderedPart(f"{after}s.expires_at <= {min(starts) if starts else self.tables.over_by}"))
+        # The range above stops at the start of the event; hard ends since then are over all the same.
         parts += [self._hard_ends(f"s.ended_at > {start}") for start in starts]
         return [part.of_profile(key) for part in parts]
 
@@ -107,6 +112,7 @@ class Continuity:
     @staticmethod
     def _within(name: str, event: "ContinuityEvent", column: str) -> str:
         return (
+            # Both bounds are open: a deadline at the very start was over before the event, and one at its end needs no event.
             f"(s.profile_key = :{name} AND {column} > {event.started_at} AND {column} < {event.ends_at}"
             " AND s.ended_at IS NULL)"
         )

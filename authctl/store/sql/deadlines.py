@@ -28,6 +28,7 @@ class NewDeadlines:
             f"{entrances.unrevoked} AND {OF_EVERY_KIND} AND s.expires_at > :since AND s.ended_at IS NULL"
             " AND (s.fixed_expires_at IS NULL OR s.tokens = 'requested') AND s.profile_key = :profile"
         )
+        # `:never` is the largest instant: a sum beyond it could not be shown as a date.
         slid = least(":never", "s.slid_at + :idle")
         self.idle = f"CASE WHEN s.tokens = 'requested' THEN :never ELSE {slid} END"
         self.absolute = least(":never", "s.created_at + :absolute")
@@ -63,6 +64,7 @@ def recomputations(profiles: ProfileSet, now: int, continuity: "Continuity") -> 
             {
                 "profile": fold(name),
                 "now": now,
+                # A profile that forbids continuity lets go of the sessions that an event holds: they count as expired from now on.
                 "since": since.get(fold(name), now) if profile.continuity else now,
                 "never": NEVER,
                 "idle": profile.idle_timeout,

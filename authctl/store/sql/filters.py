@@ -64,6 +64,7 @@ class Criteria:
 
     def add_values(self, column: str, name: str, values: Sequence[str]) -> None:
         """Ask for one of several values in a column, unless there is none. A single value is compared by `=`."""
+        # With `=`, the rest of an index that begins with this column stays in order; with IN it does not.
         if len(values) == 1:
             self.add(f"{column} = :{name}", name, values[0])
         elif values:
@@ -99,8 +100,10 @@ def criteria_of(selection: SessionFilter, dialect: "Dialect", numbers: Sequence[
     criteria.add("s.last_used_at <= :unused_since", "unused_since", selection.unused_since)
     criteria.add("s.expires_at < :expires_before", "expires_before", selection.expires_before)
     if numbers is not None:
+        # The search index has compared the text already: its numbers are the entrance, and no condition is left.
         criteria.parameters["search_numbers"] = dialect.list_of(numbers)
     elif selection.search is not None:
+        # The note belongs to the revocation: one row, whether it revoked ten sessions or a million.
         in_note = dialect.contains("r.note_key", "search")
         criteria.add_text(f"({contains_search(dialect)} OR {in_note})", "search", selection.search)
     criteria.add(OF_KIND, "kind", selection.kind)
@@ -122,6 +125,8 @@ def has_status(status: Status, continuity: "Continuity", now: int) -> str:
     if status is Status.ACTIVE:
         alive = f"(s.expires_at > :now OR {held})" if held else "s.expires_at > :now"
         return f"(s.revocation_id = {is_open} AND {alive} AND s.ended_at IS NULL)"
+    # A hard end moves the deadline to its own instant. It is asked for as well, since it may lie after `now`: the
+    # clock was set back, and what was ended stays ended.
     past = f"(s.expires_at <= :now AND NOT {held})" if held else "s.expires_at <= :now"
     return f"(s.revocation_id = {is_open} AND ({past} OR s.ended_at IS NOT NULL))"
 
@@ -129,6 +134,7 @@ def has_status(status: Status, continuity: "Continuity", now: int) -> str:
 def has_any_status(statuses: Collection[Status], order: Order, continuity: "Continuity", now: int) -> str:
     """Whether a session has one of some statuses, as shortly as the entrance of their order allows."""
     entrances: Tables = continuity.tables
+    # The entrance of revoked sessions begins with the time of the revocation, so that this condition is the range.
     if order is BY_REVOCATION:
         return "r.at IS NOT NULL"
     if order is BY_END:

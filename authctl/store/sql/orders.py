@@ -47,6 +47,7 @@ def key_of_session(selection: SessionFilter, session: Session) -> tuple[Any, ...
         key = (session.revoked_at, session.revocation_id, session.last_used_at, session.number)
         return None if session.revoked_at is None else key
     if order is BY_END:
+        # A session that is still active has no end that it could be sorted by.
         is_alive = session.is_alive(session.read_at)
         return None if is_alive else (session.ends_at, session.expires_at, session.number)
     return (session.last_used_at, session.number)

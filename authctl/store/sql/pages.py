@@ -39,6 +39,8 @@ def ranges(chosen: "Selection", part: OrderedPart, after: "Cursor | None") -> li
     Revoked sessions are joined from two tables, whose order no single comparison finds in one index: first the rest of the
     cursor's own revocation, then the earlier revocations.
     """
+    # Example: the last page ended in revocation 7 with the session used at 12:00. The first range has the rest of
+    # revocation 7, used before 12:00; the second has the revocations before 7.
     if after is None or chosen.order is not BY_REVOCATION:
         return [beyond(chosen, part, after)]
     rest = "s.revocation_id = :after_1 AND (s.last_used_at, s.number) < (:after_2, :after_3)"
@@ -61,6 +63,7 @@ def short_walk(chosen: "Selection", columns: str, kind: str | None, after: "Curs
     """The selected sessions among the next `:passed` of the index of use."""
     order = "s.last_used_at DESC, s.number DESC"
     where = " AND ".join([chosen.index_conditions, *of_kind(kind), *beyond(chosen, OrderedPart(), after)])
+    # Two steps: the inner one reads nothing but the index, and stops after `:passed` entries whether they fit or not.
     walk = f"SELECT s.number AS number FROM {chosen.table} WHERE {where} ORDER BY {order} LIMIT :passed"
     dialect = chosen.tables.dialect
     source = dialect.join_in_order(f"({walk}) AS walked", dialect.table("sessions", "s"), "s.number = walked.number")
@@ -95,6 +98,7 @@ def _later(column: str, sort: "Sort", after: "Cursor") -> str:
     if after.key[0] is None:
         same = f"{column} IS NULL AND s.number {sign} :after_number"
         return f"({same})" if sort.descending else f"({same} OR {column} IS NOT NULL)"
+    # `NULL < x` is neither true nor false in SQL, so that missing values need a condition of their own.
     more = f"({column}, s.number) {sign} (:after_key, :after_number)"
     return f"({more} OR {column} IS NULL)" if sort.descending else more
 

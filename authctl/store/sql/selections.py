@@ -120,6 +120,7 @@ def _entrance(
     entrances: Tables, selection: SessionFilter, statuses: set[Status], *, has_numbers: bool
 ) -> tuple[str, bool]:
     """The entrance with the fewest sessions, and whether its index is in order only within one kind."""
+    # From few to many: found by a text, named, of one user, and at last everything in the order of the list.
     if has_numbers:
         return entrances.by_search_numbers, False
     if selection.ids:
@@ -137,6 +138,7 @@ def _entrance(
 def _parts_of_users(keys: Sequence[str]) -> Sequence[OrderedPart]:
     """A part for each of several users: their index is in the order of use only within one user."""
     part = OrderedPart("s.username_key = :part_key")
+    # One user needs no part: the whole index of that user is in order already.
     return [part._replace(parameters={"part_key": key}) for key in keys] if len(keys) > 1 else (OrderedPart(),)
 
 
@@ -152,11 +154,13 @@ def _with_scan(
     entrances = chosen.tables
     of_kind = [condition for condition in chosen.conditions if condition == OF_KIND]
     of_index = [entrances.unrevoked, *of_kind] if chosen.table == entrances.unrevoked_by_use else of_kind
+    # The index answers everything: a walk passes no session in vain, and is the fastest way.
     if set(chosen.conditions) <= set(of_index):
         return chosen
     index_conditions = " AND ".join(of_index) or "TRUE"
     if statuses != {Status.ACTIVE}:
         return chosen._replace(index_conditions=index_conditions, scan=entrances.anywhere)
+    # A session that an event holds has its deadline in the past, but after the start of the event.
     since = min([now, *(event.started_at for event in continuity.running(now).values())])
     active = f"{OF_EVERY_KIND} AND {entrances.of_profiles} AND s.expires_at > {since}"
     return chosen._replace(

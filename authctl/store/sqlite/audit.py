@@ -49,6 +49,7 @@ def _criteria(selection: EventFilter) -> Criteria:
     criteria.add("at < :until", "until", selection.until)
     criteria.add_values("actor", "actor", texts_of(selection.actor))
     criteria.add_values("action", "action", texts_of(selection.action))
+    # Events of revocations name a thousand sessions at the most; beyond that, the row of the session names its revocation.
     criteria.add_list(_ABOUT_SESSION, "session", texts_of(selection.session_id))
     criteria.add_list(_ABOUT_USER, "username", keys_of(selection.username))
     criteria.add_text(SQLITE.contains(_EVENT_TEXT, "search"), "search", selection.search)

@@ -85,6 +85,7 @@ class CleanupWriter(Writer):
         if archive and removed:
             archive(sessions_by_number(self, removed, cutoff))  # decision 83: before they are removed
         self._remove(removed)
+        # Fewer than the limit: both entrances are through.
         is_last = len(numbers) + len(read) < limit
         last = Cursor(read[-1][:-1]) if read else after or Cursor((0, 0, "", 0, 0))
         counts = Removable(len(numbers), len(revoked), sum(row[-1] for row in revoked))
@@ -102,6 +103,7 @@ class CleanupWriter(Writer):
         given |= {f"after_{index}": value for index, value in enumerate(after.key)}
         within = " AND r.id = :after_1 AND (s.kind, s.last_used_at, s.number) > (:after_2, :after_3, :after_4)"
         rest = self.all_rows(sql.format(beyond=within), given)
+        # One limit for both ranges: a batch is never larger than the lock allows.
         given["limit"] -= len(rest)
         return rest + self.all_rows(sql.format(beyond=" AND (r.at, r.id) > (:after_0, :after_1)"), given)
 
@@ -111,6 +113,7 @@ class CleanupWriter(Writer):
         removed = json.dumps(numbers)
         for key, without_user in (("i.key", 0), ("i.key_without_user", 1)):
             self.write(_KEEP_FINALS.format(key=key, without_user=without_user), (removed,))
+        # Before the rows go: the index is given their texts to remove them.
         search_index.remove_sessions(self.connection, numbers)
         for table in ("imported", "imported_rows", "sessions"):
             self.write(f"DELETE FROM {table} WHERE {EACH_NUMBER}", {"numbers": removed})
@@ -121,6 +124,7 @@ class CleanupWriter(Writer):
         return search_index.extend(self.connection)
 
     def return_free_space(self) -> int:
+        # A tenth stays: pages that are given back and needed again the next day cost a file that shrinks and grows.
         free = self.one_number("PRAGMA freelist_count") - self.one_number("PRAGMA page_count") // 10
         pages = max(0, min(free, _PAGES_AT_ONCE))
         for _ in range(pages):

@@ -37,6 +37,7 @@ def connect(path: Path, *, writing: bool = False) -> sqlite3.Connection:
         raise RegistryUnavailable(f"the registry at {path} is read-only", f"chmod 600 {path}")
     if is_read_only and has_log(path):
         raise RegistryUnavailable(f"the registry at {path} is read-only, and its write-ahead log is not empty")
+    # On a read-only file system SQLite cannot make its -shm file, and opens a registry only if nothing can change it.
     mode = "mode=ro&immutable=1" if is_read_only else "mode=rw"
     connection = sqlite3.connect(
         file_uri(path, mode),
@@ -74,12 +75,14 @@ def set_up(connection: sqlite3.Connection, path: Path, *, is_read_only: bool, wr
         _upgrade(connection, path, is_read_only=is_read_only)
     wanted = {
         "synchronous": SYNC_EACH_COMMIT,
+        # A schema that somebody changed may hold functions in views and triggers: they are not run.
         "trusted_schema": 0,
         "cell_size_check": 1,
         "query_only": int(not writing),
     }
     for name, value in wanted.items():
         connection.execute(f"PRAGMA {name} = {value}")
+        # Read back: SQLite ignores a pragma that it does not know, and some builds refuse some values.
         if _pragma(connection, name) != value:
             raise RegistryUnavailable(
                 f"the registry at {path} cannot be used: {name} stays {_pragma(connection, name)}"
@@ -133,6 +136,7 @@ class SharedConnection:
     def with_pragma(self, name: str, value: int) -> sqlite3.Connection:
         """The open connection, with that value of a pragma from now on."""
         connection = self.connection()
+        # A pragma is a statement of its own, and most changes want the value of the change before.
         if self._pragmas[name] != value:
             connection.execute(f"PRAGMA {name} = {value}")
             self._pragmas[name] = value

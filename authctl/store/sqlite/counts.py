@@ -16,6 +16,7 @@ class CountsReader(Reader):
     """`CountsView` over SQLite."""
 
     def count(self, selection: SessionFilter, now: int, at_most: int | None = None) -> int:
+        # Without other criteria the indexes know the counts, and no session is read (decision 97).
         if at_most is None and set(selection.criteria()) <= {"status", "kind"}:
             from authctl.store.sqlite.status_counts import count_by_status
 

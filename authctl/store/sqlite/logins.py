@@ -53,6 +53,7 @@ class LoginsWriter(Writer):
         self.write(sql, {**keys, "capacity": capacity})
 
     def use_login(self, login: CachedLogin, at: int) -> None:
+        # The later one: with a clock that was set back, a use must not make the login the oldest.
         sql = "UPDATE cached_logins SET last_used_at = max(last_used_at, ?) WHERE profile_key = ? AND username_key = ?"
         self.write(sql, (at, fold(login.profile), fold(login.username)))
 

@@ -211,6 +211,7 @@ _TRUST = (
         leapt_at INTEGER
     ) STRICT
     """,
+    # the latest event is the best that an older registry knows about the time
     "INSERT INTO clock SELECT 1, coalesce(max(at), 0), NULL FROM audit_events",
 )
 
@@ -337,13 +338,16 @@ def sources(db: Database) -> None:
 def migrate(connection: sqlite3.Connection) -> None:
     """Apply what is pending, in one transaction that excludes every other writer."""
     connection.execute("PRAGMA synchronous = FULL")
+    # Plugins of sqlite-utils that happen to be installed must not change the registry.
     database = Database(connection, execute_plugins=False)
+    # All steps in one transaction: a process that is killed leaves the older schema whole, and the next one begins again.
     connection.execute("BEGIN IMMEDIATE")
     try:
         migrations.apply(database)
         connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
         connection.execute("COMMIT")
     except BaseException:
+        # SQLite may have rolled back by itself, for example on a full disk.
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise

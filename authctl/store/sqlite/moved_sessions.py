@@ -83,6 +83,7 @@ def page(
     indexes of moves, uses and revocations name, and at last all.
     """
     search = _Search(connection, columns, chosen, limit, after, sort)
+    # Few sessions: looking at each of them is cheaper than asking three indexes.
     if chosen.table not in _OF_ALL_SESSIONS:
         return search.sessions(chosen.source())
     next_numbers = "SELECT number FROM sessions WHERE number > :after ORDER BY number LIMIT :read"
@@ -92,6 +93,7 @@ def page(
     for most in MOST_CANDIDATES if search.knows_what_moved else ():
         numbers = search.numbers(most)
         moved = search.sessions(_BY_CANDIDATES, numbers=numbers)
+        # Fewer numbers than asked for: the indexes have no more, and no other session moved.
         if len(moved) == limit or len(numbers) < most:
             return moved
     return search.sessions(_BY_NUMBER)

@@ -55,6 +55,7 @@ def nearest(connection: sqlite3.Connection, key: str, limit: int) -> list[str]:
         _column(connection, _NOT_IN_INDEX),
     )
     scores = {other: _likeness(key, other) for other in set(others) - {key}}
+    # One slip in a name of three letters is a third of it: by the ratio alone it would not be near.
     scores |= {slip: max(_LIKENESS_OF_SLIP, _likeness(key, slip)) for slip in slips if slip != key}
     nearest_first = sorted((-score, other) for other, score in scores.items() if score >= _LEAST_LIKENESS)
     return [_column(connection, _LAST_SPELLING, other)[0] for _, other in nearest_first[:limit]]
@@ -95,6 +96,7 @@ def _sharing_trigrams(connection: sqlite3.Connection, text: str) -> list[str]:
     parts = {text[start : start + _SHORTEST] for start in range(len(text) - _SHORTEST + 1)}
     for part in sorted(part.replace('"', '""') for part in parts):
         numbers = [row[0] for row in connection.execute(_WITH_TRIGRAM, (f'"{part}"',))]
+        # A trigram such as "mar" is in many names, and says nothing about which one was meant.
         if len(numbers) <= _MOST_SESSIONS_OF_RARE:
             shared.update(numbers)
     closest = [number for number, _ in shared.most_common(_MOST_SHARING)]
@@ -116,6 +118,7 @@ def _likeness(key: str, other: str) -> float:
 
 def _ratio(key: str, other: str) -> float:
     matcher = SequenceMatcher(None, key[:_LONGEST], other[:_LONGEST], autojunk=False)
+    # Two bounds from above, by length and by letters: most candidates need no full comparison.
     if matcher.real_quick_ratio() < _LEAST_LIKENESS or matcher.quick_ratio() < _LEAST_LIKENESS:
         return 0.0
     return matcher.ratio()

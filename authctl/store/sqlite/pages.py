@@ -26,6 +26,7 @@ class PagesReader(Reader):
 
         numbers, is_many, since = (*self.search(selection), None) if after is None else after[1:]
         walk = self._walk(selection, now, numbers, since)
+        # First a short walk: where many sessions match, it fills the page. Where few match, all of them are read and sorted.
         if walk.chosen.needs_filtering and numbers is None and not is_many:
             if page := walk.short_walk(limit, after):
                 return page

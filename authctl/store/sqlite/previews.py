@@ -69,6 +69,7 @@ def summary(
         f"SELECT count(*), total(s.kind = 'web'), total({has_status(Status.ACTIVE, continuity, now)})"
         f" FROM {TABLES.by_numbers}"
     )
+    # total() and not sum(): of no rows, sum() is NULL.
     total, web, active = map(int, connection.execute(sql, given).fetchone())
     users, applications = (_largest(connection, field, given) for field in ("username", "application"))
     return Summary(total, web, active, total - active, users, applications)

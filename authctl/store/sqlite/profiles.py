@@ -46,6 +46,7 @@ def deadline_changes(reader: Reader, profiles: ProfileSet, now: int) -> dict[str
         ).fetchone()
         since = _held_since(reader, profiles, name, now)
         released = 0 if since is None else count_unended(reader.connection, fold(name), since, now)
+        # Profiles without active sessions are left out: nothing is written for them, and nothing is shown.
         if released or active:
             changes[name] = DeadlineChanges(shortened, lengthened, ended + released)
     return changes

@@ -70,6 +70,7 @@ class Reader:
 
     def given(self, now: int, **parameters: Any) -> dict[str, Any]:
         """The parameters of a query with `session_columns`, or with a condition on a status."""
+        # Events stand in the SQL by number, their profiles as parameters: a name never becomes SQL.
         return {**parameters, "now": now, **self.continuity.parameters}
 
     def profile_keys(self) -> list[str]:
@@ -86,6 +87,7 @@ class Reader:
             return None, False
         from authctl.store.sqlite import search_index
 
+        # Another criterion that leaves few sessions is the better entrance: the text is then compared in their rows.
         numbers = search_index.find(self.connection, fold(selection.search))
         if numbers is None or len(numbers) <= search_index.MOST_SORTED:
             return numbers, False

@@ -82,6 +82,7 @@ def finish_creation(path: Path) -> None:
     beginning, end = _draft_name(path)
     with suppress(OSError):
         for draft in path.parent.iterdir():
+            # The same file under two names: only the draft's goes.
             if draft.name.startswith(beginning) and draft.name.endswith(end) and draft.samefile(path):
                 draft.unlink(missing_ok=True)
 
@@ -91,8 +92,10 @@ def link_draft(draft: Path, path: Path) -> None:
 
     Raises DiskFull if the draft still has a log after it was closed: the file alone is not the whole registry.
     """
+    # SQLite leaves the log if it could not copy it back: the disk was full when the draft was closed.
     if has_log(draft):
         raise DiskFull(f"cannot write {path}: the disk is full")
+    # A link fails if a file is there. A rename would replace a registry that appeared in this moment.
     os.link(draft, path)
     sync_directory(path.parent)
 

@@ -27,13 +27,16 @@ def keep_reserve(path: Path, size: int = RESERVE_BYTES) -> None:
             return
         disk = os.statvfs(path.parent)
         room = disk.f_bavail * disk.f_frsize
+        # A part of a reserve is useful. Growing it by less than it lacks would take the last room from others.
         if kept and room < size - kept:
             return
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
             os.fchmod(descriptor, 0o600)
+            # Allocated and not written: a file with holes would keep no room at all.
             os.posix_fallocate(descriptor, 0, max(1, min(size, kept + room)))
         except OSError:
+            # The file system may refuse to allocate. An empty file would look like a reserve and be none.
             if not kept:
                 path.unlink(missing_ok=True)
         finally:

@@ -43,9 +43,11 @@ class SqliteDraft:
 
     def replace_registry(self, kept_name: str, make_ready: MakeReady[Done]) -> Done:
         if self._path.exists():
+            # Most of the work is done before the lock. Inside it, only what changed since then is left.
             self.preview(make_ready)
             return self._replace(kept_name, make_ready)
         check_vacant(self._path)
+        # No registry is there: the draft itself becomes it, under its name, in one step.
         done = make_ready(None, None, True)
         self.store.close()
         put_in_place(self.store.path, self._path)
@@ -65,6 +67,7 @@ class SqliteDraft:
                     kept.append(keep_copy(view.connection, present.path.parent, kept_name))
                     done.append(self._make_ready(view, lambda: make_ready(view, kept[0], True)))
 
+            # Short: the progress function is called between two tries, and ends the wait itself.
             target.execute("PRAGMA busy_timeout = 100")
             try:
                 source.backup(target, pages=_STEP_PAGES, progress=_progress(self._path, when_locked), sleep=0.05)
@@ -112,9 +115,11 @@ def _progress(path: Path, when_locked: Callable[[], None]) -> Callable[[int, int
 def continue_numbers(tx: SqliteChange, present: SqliteView) -> None:
     """Let the copy never give a number again that the registry has given, and record no earlier time."""
     tx.record_time(present.recorded_time())
+    # A token names its session by number. A number that is given twice could lead the token to the session of another user.
     numbers = present.connection.execute("SELECT name, seq FROM sqlite_sequence").fetchall()
     for name, seq in numbers:
         if name in _COUNTED_TABLES:
+            # sqlite_sequence has no unique index: the row is removed and written again, whether it was there or not.
             own = tx.connection.execute("DELETE FROM sqlite_sequence WHERE name = ? RETURNING seq", (name,)).fetchall()
             tx.connection.execute(
                 "INSERT INTO sqlite_sequence VALUES (?, ?)", (name, max([seq, *(number for (number,) in own)]))

@@ -202,6 +202,7 @@ def carry_over(connection: sqlite3.Connection, at: int, ended_at: int | None) ->
     """Carry over all restrictions in the open transaction: see `BackupsChange.carry_over`."""
     execute = connection.execute
     execute("CREATE TEMP TABLE IF NOT EXISTS other_restores (number INTEGER PRIMARY KEY)")
+    # Counted before and after: what was carried over is the difference, whoever had revoked or ended it first.
     revoked, ended = _over(connection, ended_at)
     execute(f"UPDATE registry SET moves = max(moves, (SELECT moves FROM {SCHEMA}.registry)) + 1")
     execute(
@@ -210,6 +211,7 @@ def carry_over(connection: sqlite3.Connection, at: int, ended_at: int | None) ->
     disabled, passwords = (execute(sql).fetchone()[0] for sql in (_NEWLY_DISABLED, _NEW_PASSWORDS))
     latest = {name: _later(f"users.{name}", f"excluded.{name}") for name in ("ended_at", "password_changed_at")}
     execute(_USERS.format(**latest))
+    # Revocations first: the sessions that are taken over then name them by the numbers that they have here.
     revocations = _carry_revocations(connection)
     _carry_sessions(connection, at, ended_at)
     keys = sum(execute(sql).rowcount for sql in _FINALS)
@@ -217,6 +219,8 @@ def carry_over(connection: sqlite3.Connection, at: int, ended_at: int | None) ->
     _go_on_numbering(connection)
     events = execute(_CONTINUITY[0]).rowcount + execute(_CONTINUITY[1], {"at": at}).rowcount
     search_index.extend(connection)
+    # The first of two runs: sessions of an earlier restore at the same instant are noted, so that the second run can tell
+    # them from those that the first one ended.
     if ended_at is None:
         execute(_OTHER_RESTORES, {"beforehand": at})
     now_revoked, now_ended = _over(connection, ended_at)
@@ -241,6 +245,8 @@ def _carry_revocations(connection: sqlite3.Connection) -> int:
     words = {"same": same, "columns": ", ".join(columns), "theirs": _listed("t", columns)}
     for sql in _REVOCATIONS:
         connection.execute(sql.format(**words))
+    # The open revocation of the copy was closed there: all sessions of the copy name it, and would all be revoked. Those
+    # that are not revoked there are moved to the new open one.
     for (closed,) in connection.execute(_CLOSE_OPEN.format(assigned=_assigned("t", columns))).fetchall():
         connection.execute("INSERT INTO revocations (at) VALUES (NULL)")
         connection.execute(_UNASSIGN, {"closed": closed})
@@ -258,13 +264,16 @@ def _carry_sessions(connection: sqlite3.Connection, at: int, ended_at: int | Non
     words = {
         "differs": f"{_row('s', columns)} IS NOT {_row('t', columns)}",
         "is_renamed": f"{_row('s', search_index.INDEXED)} IS NOT {_row('t', search_index.INDEXED)}",
+        # With no end in the copy, any end is earlier: the comparison is with one microsecond more than itself.
         "ends_first": f"({_BEFOREHAND} OR {_END} < coalesce(s.ended_at, {_END} + 1))",
     }
     given = {"at": at, "beforehand": ended_at}
     for sql in _SESSIONS:
         connection.execute(sql.format(**words), given)
     renamed = _numbers(connection, "is_renamed")
+    # decision 92: the index stores no text, so that it has to be given the old one before the row changes
     search_index.remove_sessions(connection, renamed)
+    # These two are joined from both sides by _SPAN, and not simply replaced.
     replaced = [name for name in columns if name not in ("created_at", "last_used_at")]
     connection.execute(_REPLACE.format(assigned=_assigned("t", replaced)))
     connection.execute(_ADD.format(columns=", ".join(columns), theirs=_listed("t", columns)))

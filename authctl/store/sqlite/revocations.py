@@ -92,6 +92,7 @@ class RevocationsWriter(Writer):
             f" by_criteria = 1, last_number = {_LAST_NUMBER} WHERE id = {OPEN} RETURNING id"
         )
         closed = self.one_number(sql, (at, actor, note, fold(note), selector))
+        # The row is older than its note: the index passed its number while it was open and had none.
         search_index.add_note(self.connection, closed, fold(note))
         self.write("INSERT INTO revocations (at) VALUES (NULL)")
         return closed
@@ -99,6 +100,7 @@ class RevocationsWriter(Writer):
     def assign(self, selection: SessionFilter, now: int, revocation_id: int) -> int:
         chosen = self.select(selection, now)
         sql = (
+            # NOT INDEXED: the index by revocation changes under the update, which must go by number.
             f"UPDATE sessions NOT INDEXED SET revocation_id = :revocation_id WHERE revocation_id = {OPEN}"
             f" AND number IN (SELECT s.number FROM {chosen.count_source()} WHERE {chosen.where_in_all_parts})"
         )

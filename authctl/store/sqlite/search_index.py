@@ -80,6 +80,7 @@ def find(connection: sqlite3.Connection, text: str) -> tuple[int, ...] | None:
 
     None if the index is of no help: the text is shorter than a trigram, or the index is too far behind.
     """
+    # A text of two letters is in no trigram, and reading very many rows beside the index is slower than one scan.
     if len(text) < _TRIGRAM or _rows_not_indexed(connection) > _MOST_ADDED:
         return None
     numbers: set[int] = set()
@@ -88,6 +89,7 @@ def find(connection: sqlite3.Connection, text: str) -> tuple[int, ...] | None:
         parameters["trigrams"] = " AND ".join(map(_quoted, _rarest_trigrams(connection, table, text)))
         for sql in queries:
             numbers.update(row[0] for row in connection.execute(sql, parameters))
+            # More than can be sorted: the caller walks along the list instead, and needs no complete answer.
             if len(numbers) > MOST_SORTED:
                 return tuple(numbers)
     return tuple(numbers)
@@ -100,6 +102,7 @@ def _rarest_trigrams(connection: sqlite3.Connection, table: str, text: str) -> l
     with a trigram are counted up to a limit. If there are more, their number is estimated (decision 108): if 256 rows were
     found up to the number 10,000 of a million, there are about 25,600.
     """
+    # Example: "outlook" has out, utl, tlo, loo, ook. If 40 sessions have "tlo" and 90,000 "out", only the 40 are read.
     every = list(dict.fromkeys(text[start : start + _TRIGRAM] for start in range(len(text) - _TRIGRAM + 1)))
     some = every[:: -(-len(every) // _MOST_TRIGRAMS_COUNTED)]  # evenly spread over a long text
     sql = f"SELECT count(*), max(rowid) FROM (SELECT rowid FROM {table} WHERE {table} MATCH ? LIMIT ?)"
@@ -109,6 +112,7 @@ def _rarest_trigrams(connection: sqlite3.Connection, table: str, text: str) -> l
         for trigram in some:
             count, reached = connection.execute(sql, (_quoted(trigram), limit)).fetchone()
             frequency[trigram] = count if count < limit else count * last / reached
+        # One trigram was counted to its end: it is rare enough, and larger limits would only cost more.
         if min(frequency.values()) < limit:
             break
     ranked = sorted(some, key=frequency.__getitem__)
@@ -124,6 +128,7 @@ def _quoted(trigram: str) -> str:
 def extend(connection: sqlite3.Connection) -> int:
     """Add the next sessions and notes that the index does not have. Returns how many."""
     added = 0
+    # The last number is found first and then used twice: rows that are added meanwhile belong to the next batch.
     for table, sql in _ADDED.items():
         last = connection.execute(_LAST[table], {"most": _MOST_ADDED}).fetchone()[0]
         if last is not None:

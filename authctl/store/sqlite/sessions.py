@@ -50,6 +50,7 @@ def look_up(connection: sqlite3.Connection, number: int, now: int | None) -> tup
     if row is None:
         return None
     session = rows.session(row)
+    # A session that is within its deadline needs no event to be active: nearly every verification stops here.
     if session.read_at >= session.token_expires_at:
         session = session.held_by(continuity_events(connection))
     return session, row[-1]

@@ -47,6 +47,7 @@ class SqliteStaging:
 
     def __init__(self) -> None:
         self.connection = sqlite3.connect("", isolation_level=None)
+        # Nothing to roll back to: after an error the whole file is thrown away.
         self.connection.execute("PRAGMA journal_mode = OFF")
         self.connection.execute(
             "CREATE TABLE staged (key BLOB, key_without_user BLOB, at INTEGER, details TEXT, line INTEGER, created_at INTEGER,"
@@ -145,6 +146,7 @@ class _EventIds:
 
     def add(self, event_id: str) -> bool:
         """Add an id; whether it is new."""
+        # Two ids may share a bit. Then the table decides, so that the answer is always right.
         byte, bit = divmod(hash(event_id) % (8 * _BITMAP_BYTES), 8)
         if self._bitmap[byte] >> bit & 1 and (event_id in self._waiting or self._is_stored(event_id)):
             return False

@@ -35,6 +35,7 @@ def count_by_status(
         return _total(connection, kind)
 
     def unrevoked() -> int:
+        # Of a registry where nearly all sessions are revoked the others are counted, and the reverse. The count stops at half.
         half = everything() // 2 + 1
         revoked = _number(connection, texts.revoked.format(kinds=kinds), most=half)  # the smaller side is counted
         return everything() - revoked if revoked < half else _number(connection, texts.unrevoked.format(kinds=kinds))

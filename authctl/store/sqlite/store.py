@@ -17,7 +17,6 @@ from authctl.store.sqlite import connections
 from authctl.store.sqlite.connections import SYNC_EACH_COMMIT, SYNC_LATER, SharedConnection, roll_back
 from authctl.store.sqlite.errors import translated_errors
 from authctl.store.sqlite.profiles import profiles_in_force
-from authctl.store.sqlite.reserve import keep_reserve, release_reserve, reserve_file
 from authctl.store.sqlite.sessions import look_up
 from authctl.store.sqlite.view import SqliteView
 
@@ -52,13 +51,13 @@ class SqliteStore:
     def __init__(self, path: Path, *, is_draft: bool = False) -> None:
         self.path = resolved(path)
         self._is_draft = is_draft
-        self._reserve = reserve_file(self.path)
         self._translated_errors = translated_errors(self.path)
         self._hot = SharedConnection(self.path)
         self._reader = SharedConnection(self.path)
         self._writer = SharedConnection(self.path, writing=True)
         self._log = Path(f"{self.path}-wal")
         self._log_limit = LOG_LIMIT_BYTES
+        # SQLite's locks belong to a process: a child that used them could corrupt the file (sqlite.org/howtocorrupt.html).
         self._forks = connections.fork_count
         self._closed = False
 
@@ -70,8 +69,12 @@ class SqliteStore:
 
     def by_number(self, number: int, now: int | None = None) -> "tuple[Session, bytes | None] | None":
         self._check_usable()
-        with self._hot.lock, self._translated_errors:
-            return look_up(self._hot.connection(), number, now)
+        try:
+            with self._hot.lock:
+                return look_up(self._hot.connection(), number, now)
+        except Exception:  # entered only for an error: a look-up that succeeds saves the price of a block
+            with self._translated_errors:
+                raise
 
     def profiles(self) -> "ProfileSet":
         self._check_usable()
@@ -97,6 +100,7 @@ class SqliteStore:
         self._check_usable()
         from authctl.store.sqlite.change import SqliteChange
 
+        # A use is not worth a wait: another thread writes, and verify answers without it.
         if not self._writer.lock.acquire(blocking=wait):
             raise RegistryUnavailable("another thread is writing")
         try:
@@ -126,6 +130,7 @@ class SqliteStore:
                 self._writer.with_pragma("busy_timeout", milliseconds).execute("BEGIN IMMEDIATE")
                 return
             except sqlite3.OperationalError as error:
+                # the lower byte: SQLITE_BUSY_SNAPSHOT and SQLITE_BUSY_RECOVERY are busy, too
                 if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or monotonic() > until:
                     raise
 
@@ -139,6 +144,7 @@ class SqliteStore:
         """
         with suppress(OSError, sqlite3.Error):
             size = self._log.stat().st_size
+            # The limit falls back once the log is small again. It never rises by more than one step above the present size.
             if size < self._log_limit:
                 self._log_limit = max(LOG_LIMIT_BYTES, min(self._log_limit, size + LOG_LIMIT_BYTES))
                 return
@@ -155,10 +161,14 @@ class SqliteStore:
 
     def keep_space(self) -> None:
         if not self._is_draft:
-            keep_reserve(self._reserve)
+            from authctl.store.sqlite.reserve import keep_reserve, reserve_file
+
+            keep_reserve(reserve_file(self.path))
 
     def free_space(self) -> bool:
-        return release_reserve(self._reserve)
+        from authctl.store.sqlite.reserve import release_reserve, reserve_file
+
+        return release_reserve(reserve_file(self.path))
 
     def back_up(self, path: Path) -> None:
         from authctl.store.sqlite.backups import back_up

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 from authctl.store.protocol.pages import Cursor, Page
 from authctl.store.sql import pages, rows
-from authctl.store.sqlite import search_index
 
 if TYPE_CHECKING:
     import sqlite3
@@ -54,6 +53,7 @@ class Walk:
         for kind in self.chosen.kinds:
             sql = pages.short_walk(self.chosen, self.columns, kind, after)
             part = self._all_rows(sql, {**self.chosen.parameters, **pages.key_of(after), **bounds})
+            # One part that is too short spoils the page: its next sessions may lie beyond the walk, before those of other parts.
             if len(part) <= limit:
                 return None
             read += part
@@ -61,6 +61,8 @@ class Walk:
 
     def numbers_if_few(self) -> list[int] | None:
         """The numbers of all selected sessions; None if they are many."""
+        from authctl.store.sqlite import search_index
+
         given = {**self.chosen.parameters, "most": search_index.MOST_SORTED + 1}
         numbers = [row[0] for row in self._all_rows(pages.some_numbers(self.chosen), given)]
         return None if len(numbers) > search_index.MOST_SORTED else numbers
@@ -68,6 +70,7 @@ class Walk:
     def _page(self, read: list[tuple[Any, ...]], limit: int) -> Page:
         """The first sessions of several parts, each of which is in order."""
         width = len(self.chosen.order.columns)
+        # The columns of the order stand last in each row, and are the cursor of the row as well.
         read.sort(key=itemgetter(slice(-width, None)), reverse=True)
         sessions = [rows.checked_session(row) for row in read[:limit]]
         return Page(sessions, Cursor(read[limit - 1][-width:]) if len(read) > limit else None)
@@ -80,6 +83,7 @@ class Walk:
     ) -> list[tuple[Any, ...]]:
         read: list[tuple[Any, ...]] = []
         parameters = {**self.chosen.parameters, **part.parameters, **pages.key_of(after)}
+        # The second range is read only if the first did not fill the page.
         for conditions in pages.ranges(self.chosen, part, after):
             if len(read) < limit:
                 sql = pages.page(self.chosen, self.columns, part, [*pages.of_kind(kind), *conditions])
