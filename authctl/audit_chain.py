@@ -71,7 +71,7 @@ class Verifier:
 
 def _matches(event: AuditEvent) -> bool:
     try:
-        # SQLite may hold a value of another type in a row that was changed by hand: json.dumps raises TypeError then.
+        # A row may hold a value of another type if it was changed by hand: json.dumps raises TypeError then.
         return digest(event) == event.hash
     except (TypeError, ValueError):
         return False

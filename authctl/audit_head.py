@@ -97,7 +97,7 @@ def _find(descriptor: int, registry_id: str) -> tuple[int, Head] | None:
 
 def _write(descriptor: int, registry_id: str, head: Head, position: int | None) -> None:
     # decision 77: one width, in place, so that a crash leaves the old line or the new one
-    # 19 digits hold the largest number that SQLite gives: the width never changes.
+    # 19 digits hold the largest number of an event: the width never changes.
     line = f"{registry_id} {head.seq:019d} {head.hash}".ljust(_WIDTH - 1).encode() + b"\n"
     # Rounded up to a whole line: a line that a crash cut short is left behind, and this one stands at its own sector.
     end = -(-os.fstat(descriptor).st_size // _WIDTH) * _WIDTH

@@ -39,7 +39,7 @@ def check_private(path: Path, kind: str, missing: str | None = None) -> os.stat_
     mode = stat.S_IMODE(status.st_mode)
     if mode & 0o077:
         raise RegistryUnavailable(f"the {kind} at {path} is open to others (mode {mode:04o})", f"chmod 600 {path}")
-    # SQLite looks for the log beside the name by which the file was opened (sqlite.org/howtocorrupt.html).
+    # The database looks for its log beside the name by which the file was opened.
     if status.st_nlink != 1:
         raise RegistryUnavailable(f"the {kind} at {path} has a second name (a hard link)", f"see: ls -li {path}")
     # Of a link both folders count: whoever can write to one can replace the link, and to the other the file.

@@ -142,7 +142,7 @@ class _Removal:
         after: Cursor | None = None
         while True:
             batch, after, seconds = self._remove_batch(batches.size, after)
-            # Another writer gets its turn: SQLite gives the lock to whoever asks first, which would be this process again.
+            # Another writer gets its turn: the store may give the lock to whoever asks first, which would be this process again.
             sleep(PAUSE_SECONDS)
             removed = Removable(*map(sum, zip(removed, batch, strict=True)))
             progress(removed.total, due)

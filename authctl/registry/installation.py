@@ -62,7 +62,7 @@ class Installation:
             if unit.recorded:
                 # A change without an event, such as a second sign-out, records the time by itself where it matters.
                 tx.record_time(unit.now)
-        # After the commit: the head must never be ahead of the log, and the reserve must not take room from the change.
+        # After the commit: the head must never be ahead of the log, and the kept space must not take room from the change.
         if unit.recorded and anchored:
             self.store.keep_space()
             self.head.advance(unit.recorded)
@@ -79,7 +79,7 @@ class Installation:
         try:
             return operation()
         except DiskFull:
-            # No reserve is left: a second try would fail in the same way.
+            # No kept space is left: a second try would fail in the same way.
             if not self.store.free_space():
                 raise
             self.warn("the disk is full: using the space reserved for revocations")

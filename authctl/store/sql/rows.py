@@ -42,7 +42,7 @@ def session_columns(end: str = "s.expires_at", access_end: str = "s.access_expir
 def session(row: Sequence[Any]) -> Session:
     """The session of a row of `session_columns`; columns after them are ignored."""
     read: Session = _NEW(Session, row[:_WIDTH])  # without the checks and defaults of `Session(...)`: decision 101
-    # SQLite stores a value of any type in any column. A text would compare as later than every number, and never expire.
+    # A database may store a value of any type in any column. A text would compare as later than every number, and never expire.
     if not type(read.expires_at) is type(read.use_due_at) is int:
         raise IntegrityFailure("the registry is damaged: the row of a session is invalid")
     return read
