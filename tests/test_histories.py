@@ -58,7 +58,7 @@ pytestmark = pytest.mark.slow
 
 STEPS = int(os.environ.get("AUTHCTL_HISTORIES_STEPS", "30"))
 FULL = os.environ.get("AUTHCTL_TEST_PROFILE") == "full"
-EXAMPLES = int(os.environ.get("AUTHCTL_HISTORIES_EXAMPLES", "3000" if FULL else "150"))
+EXAMPLES = int(os.environ.get("AUTHCTL_HISTORIES_EXAMPLES", "3000" if FULL else "200"))
 
 SECOND = 1_000_000
 IN_MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None  # nothing here is about the disk
@@ -273,7 +273,7 @@ class Histories(RuleBasedStateMachine):
     def tell_rows(self, data: st.DataObject, mapping: str, named: str | None) -> None:
         """Draw a file, and import it."""
         rows = [self.row(data, mapping) for _ in range(data.draw(st.integers(1, 4)))]
-        if data.draw(st.integers(0, 5)) == 0:
+        if data.draw(st.integers(0, 2)) == 0:
             fault = data.draw(st.sampled_from(sorted(FAULTS)))
             REACHED[f"row with fault: {fault}"] += 1
             rows.insert(data.draw(st.integers(0, len(rows))), self.row(data, mapping) | FAULTS[fault])
@@ -617,6 +617,12 @@ class Histories(RuleBasedStateMachine):
         self.revoke_by({one: data.draw(self.values(one)) for one in names} | self.excepted(data))
 
     @precondition(lambda self: self.listed)
+    @rule(data=st.data(), name=st.sampled_from(sorted(TEXTS)))
+    def revoke_by_one_text(self, data: st.DataObject, name: str) -> None:
+        """Revoke by one criterion alone, which more sessions meet."""
+        self.revoke_by({name: data.draw(self.values(name))})
+
+    @precondition(lambda self: self.listed)
     @rule(data=st.data(), name=st.sampled_from(TIMES), other=st.sampled_from([None, "username", "device"]))
     def revoke_by_time(self, data: st.DataObject, name: str, other: str | None) -> None:
         """Revoke by when sessions were made, used or end."""
@@ -919,6 +925,16 @@ class Histories(RuleBasedStateMachine):
             self.revoke_by({"everything": True} if everything else {"application": "Mail"})
             self.put_back(self.copies[-1])
             self.tell_this(mapping, row | {"at": time_of(instant_of_text(row["at"]) - 10 * MINUTE)})
+
+    @rule(data=st.data(), mapping=st.sampled_from(["sid", "user"]), idle=st.sampled_from(IDLE[2:]))
+    def tell_older_row_under_longer_profile(self, data: st.DataObject, mapping: str, idle: int) -> None:
+        """A session expires, the profiles get longer, and an older row of it is told."""
+        self.apply(IDLE[0], IDLE[0], "nobody", self.rules.password)
+        row = self.row(data, mapping)
+        self.tell_this(mapping, row | {"at": time_of(self.now)})
+        self.clock.forward(hours=12)
+        self.apply(idle, idle, "nobody", self.rules.password)
+        self.tell_this(mapping, row | {"at": time_of(self.now - 13 * HOUR)})
 
     @precondition(lambda self: len(self.copies) < 2)
     @rule(data=st.data(), mapping=st.sampled_from(["sid", "user"]))
