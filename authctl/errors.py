@@ -152,6 +152,12 @@ class RegistryUnavailable(AuthctlError):
     code = "registry_unavailable"
 
 
+class RegistryLocked(RegistryUnavailable):
+    """Somebody else was writing for longer than the change could wait; nothing has changed."""
+
+    code = "registry_locked"
+
+
 class DiskFull(RegistryUnavailable):
     """There was no room for what was to be written; nothing has changed."""
 

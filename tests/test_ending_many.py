@@ -44,7 +44,7 @@ def test_many_are_ended_in_batches_each_with_its_events(registry: Registry, batc
     seen = []
 
     def look(done: int, total: int) -> None:
-        with registry._installation.store.change(wait=False):  # another writer gets its turn
+        with registry._installation.store.change(timeout=0):  # another writer gets its turn
             pass
         ended = registry.count(SessionFilter(status="expired"))
         events = sum(event.action == "session.end" for event in registry.audit.events())

@@ -7,7 +7,9 @@ and in SQL.
 
 import os
 import shutil
+import sqlite3
 import tempfile
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -200,14 +202,15 @@ class Lifetimes(RuleBasedStateMachine):
             return min(one.asked_end, one.created + rules.absolute)
         return min(one.slid + rules.idle, one.created + rules.absolute)
 
-    def used(self, one: Known, *, moves: bool) -> None:
-        """A use happened, and was written."""
-        if moves and self.now - one.slid >= self.rules[one.profile].slide_after:
-            one.slid = self.now
-        one.used = self.now
-        self.recorded()
+    def used(self, one: Known, *, moves: bool, at: int | None = None) -> None:
+        """A use happened, now or at an earlier instant, and was written."""
+        at = self.now if at is None else at
+        if moves and at - one.slid >= self.rules[one.profile].slide_after:
+            one.slid = at
+        one.used = at
+        self.seen = max(self.seen, at)
         wants = self.deadline(one)
-        one.expires = wants if wants > self.now else max(wants, one.expires)
+        one.expires = wants if wants > at else max(wants, one.expires)
 
     def write_is_due(self, one: Known) -> bool:
         """Whether a use is written: 60 s, or 1 % of the idle timeout, after the last; sooner where it moves the deadline."""
@@ -299,6 +302,25 @@ class Lifetimes(RuleBasedStateMachine):
         assert session.id == one.id
         if self.write_is_due(one) and self.now >= one.used:
             self.used(one, moves=one.tokens == "single")
+
+    @precondition(lambda self: self.known)
+    @rule(data=st.data(), later=st.sampled_from([0, 0, 5, 10 * MINUTE, DAY, 3 * DAY]))
+    def use_while_locked(self, data: st.DataObject, later: int) -> None:
+        """A use while another process writes, which ends some time later: written at its own instant, if the session still lives."""
+        one = data.draw(st.sampled_from(self.known))
+        if one.status(self.now) != "active" or self.now >= one.held(one.access_end):
+            return
+        is_due, at = self.write_is_due(one) and self.now >= one.used, self.now
+        with closing(sqlite3.connect(self.folder / "home" / "registry.db", isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            session = self.registry.verify(one.access_tokens[-1], ip=OFFICE)
+            assert session.last_used_at == one.used * 10**6  # the answer claims no use that is not written
+            assert session.expires_at == min(one.expires, 253_402_300_800) * 10**6
+            self.ticks += later
+            other.execute("ROLLBACK")
+        self.registry.count()  # writes it, unless the thread has done so
+        if is_due and one.status(self.now) == "active":
+            self.used(one, moves=one.tokens == "single", at=at)
 
     @precondition(lambda self: any(one.refresh_tokens for one in self.known))
     @rule(data=st.data(), back=st.sampled_from([0, 0, 0, 1, 1, 2]), place=st.sampled_from(PLACES))

@@ -247,7 +247,7 @@ def test_recording_a_use(store: Store):
     later = NOW + DAY
     moved = Profile("default").deadlines(NOW, later)
     with store.change() as tx:
-        tx.record_use(living.number, later, moved)
+        tx.record_uses([(living.number, later, moved)])
         found = tx.session(living.id, later)
     assert found is not None
     assert (found.last_used_at, found.slid_at, found.expires_at) == (later, later, later + 3 * DAY)

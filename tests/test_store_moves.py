@@ -46,9 +46,9 @@ def revoke_bob(tx: Change) -> None:
 
 
 DEEDS = {
-    "a use": (lambda tx: tx.record_use(2, LATER, MOVED), ["bob"]),
-    "a use at the instant that was seen last": (lambda tx: tx.record_use(2, NOW, MOVED), ["bob"]),
-    "a use before what was seen last": (lambda tx: tx.record_use(3, NOW - 1, MOVED), ["carol"]),
+    "a use": (lambda tx: tx.record_uses([(2, LATER, MOVED)]), ["bob"]),
+    "a use at the instant that was seen last": (lambda tx: tx.record_uses([(2, NOW, MOVED)]), ["bob"]),
+    "a use before what was seen last": (lambda tx: tx.record_uses([(3, NOW - 1, MOVED)]), ["carol"]),
     "a refresh": (lambda tx: tx.rotate(2, LATER, MOVED, LATER, "89abcdef"), ["bob"]),
     "a refresh at the instant that was seen last": (lambda tx: tx.rotate(2, NOW, MOVED, LATER, "89abcdef"), ["bob"]),
     "an end": (lambda tx: tx.end_sessions([1, 3], LATER, "signed_out"), ["alice", "carol"]),
@@ -100,7 +100,7 @@ def test_the_order_leaves_out_what_moved(store: Store):
         first = view.page(SessionFilter(), NOW, 1)
     assert [one.username for one in first.sessions] == ["dora"]
     with store.change() as tx:
-        tx.record_use(2, LATER, MOVED)
+        tx.record_uses([(2, LATER, MOVED)])
         tx.add_session(new("erin", NOW - 9))
     with store.view() as view:
         assert first.after is not None

@@ -352,18 +352,6 @@ def test_a_locked_registry_is_unavailable(registry: Registry, home: Path, monkey
     assert registry.revoke(SessionFilter(username="alice"), note="lost device").revoked == 1
 
 
-def test_a_use_that_cannot_be_written_is_let_go(registry: Registry, home: Path, clock: Clock):
-    """Verify answers though another process holds the lock; the use is written next time."""
-    issued = registry.issue(username="alice", application="Outlook")
-    clock.forward(hours=1)
-    with closing(sqlite3.connect(home / "registry.db", isolation_level=None)) as hog:
-        hog.execute("BEGIN IMMEDIATE")
-        assert registry.verify(issued.access_token).status == "active"
-    assert registry.session(issued.session.id).last_used_at == issued.session.last_used_at
-    registry.verify(issued.access_token)
-    assert registry.session(issued.session.id).last_used_at == issued.session.last_used_at + 3_600_000_000
-
-
 def test_a_list_left_open_blocks_nobody(registry: Registry):
     """A reader that stops in the middle of a list keeps no snapshot open and no writer waiting."""
     for _ in range(5):

@@ -17,11 +17,12 @@ if TYPE_CHECKING:
     from authctl.model.profiles import Assignment, Profile, ProfileSet
     from authctl.model.registrations import NewSession
     from authctl.model.rules import CacheRules, Conditions, OnReuse, OnRevoke, PairRules, RequestRules
-    from authctl.model.sessions import SIGN_IN_METHODS, Binding, Kind, Session, Status, Tokens, Wipe
+    from authctl.model.sessions import SIGN_IN_METHODS, ActiveSession, Binding, Kind, Session, Status, Tokens, Wipe
     from authctl.model.users import Group, Grouping, User
 
 __all__ = [
     "SIGN_IN_METHODS",
+    "ActiveSession",
     "Assignment",
     "AuditEvent",
     "Binding",
@@ -65,7 +66,7 @@ _MODULES = {
     "profiles": "Assignment Profile ProfileSet",
     "rules": "CacheRules Conditions OnReuse OnRevoke PairRules RequestRules",
     "registrations": "NewSession",
-    "sessions": "SIGN_IN_METHODS Binding Kind Session Status Tokens Wipe",
+    "sessions": "SIGN_IN_METHODS ActiveSession Binding Kind Session Status Tokens Wipe",
     "users": "Group Grouping User",
 }
 _HOMES = {name: module for module, names in _MODULES.items() for name in names.split()}

@@ -60,6 +60,20 @@ class Wipe(StrEnum):
 SIGN_IN_METHODS = ("password", "key", "saml", "other")
 
 
+class ActiveSession(NamedTuple):
+    """The facts of an active session that decide the deadlines after a use."""
+
+    number: int
+    generation: int
+    profile: str
+    tokens: str
+    created_at: int
+    last_used_at: int
+    slid_at: int
+    fixed_expires_at: int | None
+    expires_at: int
+
+
 class Session(NamedTuple):
     """One user, application and device that was authenticated, as read at `read_at`."""
 

@@ -68,7 +68,7 @@ class Registry(Nouns):
 
     def close(self) -> None:
         """Close the database; closing twice is no error."""
-        self._installation.store.close()
+        self._installation.close()
 
     def now(self) -> int:
         """The present instant of the registry, by the clock that it was opened with."""
@@ -101,7 +101,8 @@ class Registry(Nouns):
         The facts of the request are those of `Request`. A fact is required where the token is bound to it, or the profile has a
         condition about it.
         Raises TokenInvalid, whose children give the reason, and whose `action` is "wipe" where the application must remove its
-        data; RegistryUnavailable or IntegrityFailure when it could not be checked. A use that cannot be written is left out.
+        data; RegistryUnavailable or IntegrityFailure when it could not be checked. While another process writes, a
+        due use waits, and the session is returned as it was before; a use that cannot be written at all is left out.
         """
         verify, caller = self._verifying
         return verify(self._installation, self._reader, token, caller(**request))

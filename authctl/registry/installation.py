@@ -1,8 +1,8 @@
 """An open installation: its store, its clock and its audit head, and the transactions of the use cases."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from authctl.errors import DiskFull
 from authctl.registry.clock import RegistryClock, Warn
@@ -12,12 +12,37 @@ if TYPE_CHECKING:
     from authctl.instants import Clock
     from authctl.registry.unit_of_work import UnitOfWork
     from authctl.settings import Home
-    from authctl.store.protocol import Store, View
+    from authctl.store.protocol import Change, Store, View
 
 Result = TypeVar("Result")
 
+_WAITING_USES_SECONDS = 0.25
+"""How long a snapshot waits until the waiting uses can be written: no batch of authctl holds the lock for longer."""
+
 URGENT_LOCK_TIMEOUTS = 2
 """The lock timeouts that a revocation waits for its turn, and the acceptance of an audit log."""
+
+
+class WaitingUses(Protocol):
+    """The uses that wait until the registry is free; `tokens/waiting_uses.py` makes them for the first one."""
+
+    def __len__(self) -> int:
+        """How many wait."""
+
+    def shorten(self) -> None:
+        """Write so many in batches that the rest fits into another change."""
+
+    def write_all(self, tx: "Change", now: int) -> Sequence[int]:
+        """Write all of them in an open change. Returns their places, for `forget` after the commit."""
+
+    def forget(self, places: Sequence[int]) -> None:
+        """Remove those that were written."""
+
+    def write_within(self, seconds: float) -> bool:
+        """Write them in batches, waiting so long for the registry to become free. False if some still wait."""
+
+    def close(self) -> None:
+        """Write all of them, or drop them with a warning if the registry stays locked."""
 
 
 class Installation:
@@ -28,6 +53,8 @@ class Installation:
         self.store = store
         self.clock = RegistryClock(clock, self.warn)
         self.head = OutsideHead(home.audit_head, store, self.warn)
+        self.waiting_uses: WaitingUses | None = None
+        """The uses that wait until the registry is free; None until the first one."""
         self._warn = warn or _log_warning
         self._warned: set[str] = set()
 
@@ -37,39 +64,56 @@ class Installation:
             self._warned.add(text)
             self._warn(text)
 
+    def close(self) -> None:
+        """Write the waiting uses, and close the store."""
+        if self.waiting_uses is not None:
+            self.waiting_uses.close()
+        self.store.close()
+
     @contextmanager
     def change(
         self,
         actor: str | None,
         *,
-        wait: bool = True,
+        timeout: float | None = None,
         lock_timeouts: int = 1,
         anchored: bool = True,
         shared: bool = False,
     ) -> "Iterator[UnitOfWork]":
         """Change the registry: the whole block and its audit events, or nothing. The instant is taken inside the lock.
 
-        A `shared` change concerns one session or login: see `Store.change`.
+        A `shared` change concerns one session or login: see `Store.change`. Every other one first writes the waiting uses.
         """
         from authctl.registry.unit_of_work import UnitOfWork, actor_name
 
         who = actor_name(actor)
-        with self.store.change(wait=wait, lock_timeouts=lock_timeouts, shared=shared) as tx:
+        waiting = None if shared else self.waiting_uses
+        if waiting is not None:
+            waiting.shorten()
+        with self.store.change(timeout=timeout, lock_timeouts=lock_timeouts, shared=shared) as tx:
             # Taken inside the lock: two changes that wait get their instants in the order in which they happen.
             clock = self.clock.now_or_earliest()
             unit = UnitOfWork(tx, self.clock.present(tx, clock), who, clock)
+            written: Sequence[int] = [] if waiting is None else waiting.write_all(tx, unit.now)
             yield unit
             if unit.recorded:
                 # A change without an event, such as a second sign-out, records the time by itself where it matters.
                 tx.record_time(unit.now)
+        if waiting is not None:
+            waiting.forget(written)
         # After the commit: the head must never be ahead of the log, and the kept space must not take room from the change.
         if unit.recorded and anchored:
             self.store.keep_space()
             self.head.advance(unit.recorded)
 
     @contextmanager
-    def snapshot(self) -> Iterator[tuple["View", int]]:
-        """Read one snapshot of the registry, with the present instant."""
+    def snapshot(self, *, with_waiting_uses: bool = True) -> Iterator[tuple["View", int]]:
+        """Read one snapshot of the registry, with the present instant.
+
+        The waiting uses are written before. If the registry stays locked for 250 ms, the snapshot is without them.
+        """
+        if with_waiting_uses and self.waiting_uses is not None:
+            self.waiting_uses.write_within(_WAITING_USES_SECONDS)
         with self.store.view() as view:
             yield view, self.clock.present(view, self.clock.now_or_earliest())
 

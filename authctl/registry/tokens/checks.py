@@ -14,7 +14,7 @@ from authctl.errors import (
     TokenRevoked,
     TokenUnknown,
 )
-from authctl.model import Binding, Caller, Session, Tokens, Wipe
+from authctl.model import ActiveSession, Binding, Caller, Session, Tokens, Wipe
 from authctl.tokens import Claims, TokenKind
 
 if TYPE_CHECKING:
@@ -133,7 +133,9 @@ def bound_value(bound_to: str | None, address: str | None, referrer: str | None)
     return {Binding.ADDRESS: address, Binding.REFERRER: referrer}[Binding(bound_to)] if bound_to else None
 
 
-def deadlines_after(profile: "Profile", session: Session, now: int, *, moves: bool) -> lifetimes.Deadlines:
+def deadlines_after(
+    profile: "Profile", session: Session | ActiveSession, now: int, *, moves: bool
+) -> lifetimes.Deadlines:
     """A session's deadlines after a use; one that does not move the idle deadline is only recorded."""
     slid = lifetimes.slid_at(profile.slide_after, session.slid_at, now) if moves else session.slid_at
     deadlines = lifetimes.deadlines(

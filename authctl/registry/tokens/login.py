@@ -46,7 +46,7 @@ def login(
 
 
 def _read_state(installation: Installation, sign_in: CheckedSignIn) -> _State:
-    with installation.snapshot() as (view, now):
+    with installation.snapshot(with_waiting_uses=False) as (view, now):
         profile = profile_for(view, sign_in)
         if profile.authenticator is None:
             message = f"profile {names.quoted(profile.name)} has no authenticator to ask for a password"

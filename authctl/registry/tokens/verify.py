@@ -1,21 +1,24 @@
 """Verifying access tokens: one look-up, what it comes to, and the use that it is.
 
-See docs/glossary.md#use-that-is-due.
+See docs/glossary.md#use-that-is-due and docs/glossary.md#waiting-use.
 """
 
-from authctl.errors import RegistryUnavailable, TokenEnded, TokenExpired, TokenRevoked, TokenUnknown
-from authctl.model import Caller, Session, Status, Tokens
+from authctl.errors import RegistryLocked, RegistryUnavailable, TokenEnded, TokenExpired, TokenRevoked, TokenUnknown
+from authctl.instants import SECOND
+from authctl.model import Caller, Session
 from authctl.registry.installation import Installation
-from authctl.registry.tokens import wipe
+from authctl.registry.tokens import uses, wipe
 from authctl.registry.tokens.checks import (
     check_alive,
     check_bearer,
     check_conditions,
-    deadlines_after,
     session_of_token,
 )
 from authctl.registry.tokens.reader import TokenReader
 from authctl.tokens import Claims, TokenKind
+
+_URGENT = 10 * SECOND
+"""The time before its deadline from which on a use is tried at once, even if other uses wait."""
 
 
 def verify(installation: Installation, reader: TokenReader, token: str, caller: Caller) -> Session:
@@ -52,27 +55,31 @@ def _check_token(installation: Installation, claims: Claims, caller: Caller) -> 
 
 
 def _record_use(installation: Installation, session: Session) -> Session | None:
-    """Write the use, and return the session as it now stands; None when it has to be judged again.
+    """Write a use, and return the session as it now stands; None if it has to be judged again.
 
-    What cannot be written is let go: the answer stands. Nor is it synced: what a power cut takes with it lets a session end sooner.
+    While somebody else writes, the use waits, and the session is returned as it was read: its answer claims no later deadline. A use
+    that cannot be written for another reason is left out. No use is synced: after a power cut a session ends sooner.
     """
-    # decision 106: a use is not synced
-    now = session.read_at
+    # decisions 106 and 155
+    use = uses.Use(session.number, session.generation, session.read_at)
+    if installation.waiting_uses and session.ends_at - use.used_at > _URGENT:
+        return _wait(installation, session, use)
     try:
-        with installation.store.change(wait=False, synced=False, shared=True) as tx:
-            present = tx.session(session.id, now)
-            profile = tx.profiles().get(session.profile)
-            # Withdrawn profiles are kept: this is a damaged registry. The token itself is good, so the use alone is left out.
-            if profile is None:
-                return session
-            if present is None or present.status is not Status.ACTIVE or present.last_used_at > now:
-                return None
-            if present.generation != session.generation:
-                return None  # refreshed meanwhile: the token that was presented is over
-            # Of a pair only a refresh moves the idle deadline, and of a requested lifetime nothing does (decision 28).
-            moves = present.tokens == Tokens.SINGLE
-            tx.record_use(present.number, now, deadlines_after(profile, present, now, moves=moves))
-            tx.record_time(now)
-            return tx.session(session.id, now)
+        with installation.store.change(timeout=0, synced=False, shared=True) as tx:
+            return tx.session(session.id, use.used_at) if uses.write(tx, [use], use.used_at) else None
+    except RegistryLocked:
+        return _wait(installation, session, use)
     except RegistryUnavailable:
         return session
+
+
+def _wait(installation: Installation, session: Session, use: uses.Use) -> Session:
+    """Keep a use until the registry is free. Returns the session as it was read."""
+    from authctl.registry.tokens.waiting_uses import waiting_uses
+
+    waiting = waiting_uses(installation)
+    # One use of a session in its interval is enough: it is due in the row until the waiting one is written.
+    profile = None if waiting.covers(use) else installation.store.profiles().get(session.profile)
+    if profile is not None:
+        waiting.add(use, uses.deadlines_after_use(profile, session, use.used_at).use_due_at)
+    return session

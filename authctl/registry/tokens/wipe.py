@@ -17,6 +17,9 @@ from authctl.registry.tokens.reader import TokenReader
 from authctl.registry.unit_of_work import AUTHCTL, UnitOfWork
 from authctl.tokens import Claims
 
+_SHORT_TIMEOUT_SECONDS = 0.02
+"""How long the record of a delivery waits for its turn: the refusal waits for it."""
+
 
 def record_delivery(installation: Installation, claims: Claims, refusal: TokenInvalid) -> None:
     """Record the first refusal that told an application to remove its data.
@@ -27,10 +30,10 @@ def record_delivery(installation: Installation, claims: Claims, refusal: TokenIn
         return
     with suppress(AuthctlError):
         # First without the lock: every refusal after the first one comes here, and must not wait for writers.
-        with installation.snapshot() as (view, now):
+        with installation.snapshot(with_waiting_uses=False) as (view, now):
             if session_of_token(view.by_number(claims.number, now), claims).wipe is not Wipe.PENDING:
                 return
-        with installation.change(AUTHCTL, wait=False, shared=True) as unit:
+        with installation.change(AUTHCTL, timeout=_SHORT_TIMEOUT_SECONDS, shared=True) as unit:
             session = session_of_token(unit.tx.by_number(claims.number, unit.now), claims)
             if session.wipe is Wipe.PENDING:
                 unit.tx.deliver_wipe(session.number, unit.now)

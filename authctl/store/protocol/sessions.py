@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from authctl.lifetimes import Deadlines
-    from authctl.model import NewSession, Session, SessionFilter
+    from authctl.model import ActiveSession, NewSession, Session, SessionFilter
 
 
 class SessionsView(Protocol):
@@ -22,6 +22,9 @@ class SessionsView(Protocol):
 
     def sessions_by_number(self, numbers: Sequence[int], now: int) -> list[Session]:
         """The sessions with those numbers, in the same order. A number without a session is left out."""
+
+    def active_sessions(self, numbers: Sequence[int], now: int) -> list[ActiveSession]:
+        """Those of the sessions with these numbers that are active at `now`, by number. In a change, others leave them unchanged."""
 
     def ids_beginning(self, prefix: str, limit: int) -> list[str]:
         """Up to `limit` ids that begin with the prefix, sorted."""
@@ -39,8 +42,11 @@ class SessionsChange(Protocol):
     def add_session(self, session: NewSession, revocation_id: int | None = None) -> Session:
         """Register a session. It is not revoked, unless a closed revocation is named. Its number is never given again."""
 
-    def record_use(self, number: int, used_at: int, deadlines: Deadlines) -> None:
-        """Write a use, and the deadlines after it. Call it before `record_time`, which would hide that the use is late."""
+    def record_uses(self, uses: Sequence[tuple[int, int, Deadlines]]) -> None:
+        """Write uses: the number of the session, the instant, and the deadlines after it.
+
+        Call it before `record_time`, which would hide that a use is late.
+        """
 
     def rotate(self, number: int, at: int, deadlines: Deadlines, access_expires_at: int, key_id: str) -> None:
         """Begin the next generation of a session's tokens.

@@ -86,7 +86,7 @@ class Store(Protocol):
         """A snapshot for reading. Keep it short: copy what you need, and leave the block."""
 
     def change(
-        self, *, wait: bool = True, lock_timeouts: int = 1, synced: bool = True, shared: bool = False
+        self, *, timeout: float | None = None, lock_timeouts: int = 1, synced: bool = True, shared: bool = False
     ) -> AbstractContextManager[Change]:
         """A transaction for writing.
 
@@ -99,9 +99,9 @@ class Store(Protocol):
         then on. Lists and counts that it reads may be out of date. Whatever concerns several sessions, users, profiles, keys or
         everybody is not shared, so that it meets no session in the middle of a change.
 
-        The call waits for its turn up to 30 seconds, times `lock_timeouts`; without `wait`, hardly at all. A change that is not
-        `synced` is visible at once, and may be lost in a power cut. Raises RegistryUnavailable if the turn does not come, or
-        if the database cannot be written.
+        The call waits for its turn up to 30 seconds, times `lock_timeouts`, or up to `timeout` seconds; with 0 it asks
+        once. A change that is not `synced` is visible at once, and may be lost in a power cut. Raises RegistryLocked if the turn
+        does not come; RegistryUnavailable if the database cannot be written.
         """
 
     def by_number(self, number: int, now: int | None = None) -> tuple[Session, bytes | None] | None:

@@ -4,10 +4,11 @@ import sqlite3
 from pathlib import Path
 from types import TracebackType
 
-from authctl.errors import AuthctlError, DiskFull, IntegrityFailure, RegistryUnavailable
+from authctl.errors import AuthctlError, DiskFull, IntegrityFailure, RegistryLocked, RegistryUnavailable
 
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT}
 _NO_ROOM = {sqlite3.SQLITE_IOERR_SHMSIZE, sqlite3.SQLITE_IOERR_SHMOPEN}
+_LOCKED = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 _UNAVAILABLE = {
     sqlite3.SQLITE_BUSY: "it is locked by another process",
     sqlite3.SQLITE_LOCKED: "it is locked by another process",
@@ -53,7 +54,7 @@ def _translated(error: BaseException, path: Path) -> AuthctlError | None:
     if primary == sqlite3.SQLITE_FULL or code in _NO_ROOM:
         return DiskFull(f"{unusable}: {_UNAVAILABLE[sqlite3.SQLITE_FULL]}")
     if primary in _UNAVAILABLE:
-        return RegistryUnavailable(f"{unusable}: {_UNAVAILABLE[primary]}")
+        return (RegistryLocked if primary in _LOCKED else RegistryUnavailable)(f"{unusable}: {_UNAVAILABLE[primary]}")
     if str(error).startswith("no such module: fts5"):
         return RegistryUnavailable(f"{unusable}: this Python's SQLite comes without full-text search (FTS5)")
     undecodable = code is None and isinstance(error, sqlite3.OperationalError)

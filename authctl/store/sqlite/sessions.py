@@ -11,7 +11,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from authctl.instants import check_now, utc_now
-from authctl.model import Session, Status
+from authctl.model import ActiveSession, Session, Status
 from authctl.store.sql import rows
 from authctl.store.sql.tables import WITH_REVOCATION
 from authctl.store.sqlite.dialect import EACH_NUMBER, OPEN, TABLES, UNREVOKED
@@ -27,6 +27,8 @@ _BY_NUMBER = f"SELECT {{columns}}, s.secret_hash FROM sessions AS s {WITH_REVOCA
 _LOOK_UP = _BY_NUMBER.format(
     columns=rows.session_columns(now="max(?1, (SELECT seen_at FROM clock))"), number="?2"
 )  # decision 80: the recorded time, if the clock is behind it
+
+_ACTIVE_COLUMNS = ", ".join(f"s.{name}" for name in ActiveSession._fields)
 
 END = (
     "UPDATE sessions AS s INDEXED BY sessions_by_revocation"
@@ -79,6 +81,13 @@ class SessionsReader(Reader):
     def sessions_by_number(self, numbers: Sequence[int], now: int) -> list[Session]:
         return sessions_by_number(self, numbers, now)
 
+    def active_sessions(self, numbers: Sequence[int], now: int) -> list[ActiveSession]:
+        from authctl.store.sql.filters import has_status
+
+        is_active = has_status(Status.ACTIVE, self.continuity, now)
+        sql = f"SELECT {_ACTIVE_COLUMNS} FROM {TABLES.by_numbers} WHERE {is_active} ORDER BY s.number"
+        return [ActiveSession(*row) for row in self.all_rows(sql, self.given(now, numbers=json.dumps(list(numbers))))]
+
     def ids_beginning(self, prefix: str, limit: int) -> list[str]:
         end = prefix[:-1] + chr(ord(prefix[-1]) + 1)  # the first text after all that begin with the prefix
         sql = "SELECT id FROM sessions WHERE id >= ? AND id < ? ORDER BY id LIMIT ?"
@@ -106,13 +115,17 @@ class SessionsWriter(Writer):
         search_index.add_batch_at(self.connection, row[0])
         return rows.session(row)
 
-    def record_use(self, number: int, used_at: int, deadlines: Deadlines) -> None:
-        late = self._move_if_late(used_at)
-        sql = f"UPDATE sessions SET last_used_at = :used_at, {_NEW_DEADLINES}{late} WHERE number = :number"
-        self.write(sql, _use(number, used_at, deadlines))
+    def record_uses(self, uses: Sequence[tuple[int, int, Deadlines]]) -> None:
+        recorded = self.one_number("SELECT seen_at FROM clock")
+        for is_late in (False, True):
+            some = [_use(*use) for use in uses if (use[1] <= recorded) is is_late]
+            if some:
+                moved = f", moved_in = {self.move}" if is_late else ""
+                sql = f"UPDATE sessions SET last_used_at = :used_at, {_NEW_DEADLINES}{moved} WHERE number = :number"
+                self.connection.executemany(sql, some)
 
     def _move_if_late(self, used_at: int) -> str:
-        """What else to write of a use. A use after the recorded time is seen by its instant; another one is a move."""
+        """The rest of the assignments of a use. One after the recorded time is seen by its instant; another one is a move."""
         recorded = self.one_number("SELECT seen_at FROM clock")
         return f", moved_in = {self.move}" if used_at <= recorded else ""
 

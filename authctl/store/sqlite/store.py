@@ -11,7 +11,7 @@ from pathlib import Path
 from time import monotonic, sleep
 from typing import TYPE_CHECKING
 
-from authctl.errors import RegistryUnavailable
+from authctl.errors import RegistryLocked, RegistryUnavailable
 from authctl.files import resolved
 from authctl.store.sqlite import connections
 from authctl.store.sqlite.connections import SYNC_EACH_COMMIT, SYNC_LATER, SharedConnection, roll_back
@@ -37,9 +37,6 @@ _SHORT_TIMEOUT_SECONDS = 0.05
 
 _LOG_TRY_MILLISECONDS = 5
 """How long one try to empty the log may wait."""
-
-_NO_WAIT_SECONDS = 0.02
-"""How long a writer waits for its turn that is not to wait."""
 
 _LOG_IN_USE = -1
 """The number of pages in the answer of a try, if another connection is emptying the log (sqlite.org/pragma.html)."""
@@ -94,24 +91,26 @@ class SqliteStore:
 
     @contextmanager
     def change(
-        self, *, wait: bool = True, lock_timeouts: int = 1, synced: bool = True, shared: bool = False
+        self, *, timeout: float | None = None, lock_timeouts: int = 1, synced: bool = True, shared: bool = False
     ) -> "Iterator[SqliteChange]":
         del shared  # SQLite has one writer at a time
         self._check_usable()
         from authctl.store.sqlite.change import SqliteChange
 
-        # A use is not worth a wait: another thread writes, and verify answers without it.
-        if not self._writer.lock.acquire(blocking=wait):
-            raise RegistryUnavailable("another thread is writing")
+        if not self._writer.lock.acquire(timeout=-1 if timeout is None else timeout):
+            raise RegistryLocked("another thread is writing")
         try:
             with self._translated_errors:
                 self._check_usable()  # it may have been closed while this thread waited
-                connection = self._writer.with_pragma("synchronous", SYNC_EACH_COMMIT if synced else SYNC_LATER)
+                connection = self._writer.connection()
+                if connection.in_transaction:
+                    raise RuntimeError("a change was begun inside a change")
+                self._writer.with_pragma("synchronous", SYNC_EACH_COMMIT if synced else SYNC_LATER)
                 try:  # a signal during the wait is raised once the transaction has begun
-                    self._begin(connections.LOCK_TIMEOUT_SECONDS * lock_timeouts if wait else _NO_WAIT_SECONDS)
+                    self._begin(connections.LOCK_TIMEOUT_SECONDS * lock_timeouts if timeout is None else timeout)
                     yield SqliteChange(connection)
                     connection.execute("COMMIT")
-                    self._limit_log(_LOG_TIMEOUT_SECONDS if wait else _SHORT_TIMEOUT_SECONDS)
+                    self._limit_log(_LOG_TIMEOUT_SECONDS if timeout is None else min(timeout, _SHORT_TIMEOUT_SECONDS))
                 finally:
                     roll_back(connection)
         finally:

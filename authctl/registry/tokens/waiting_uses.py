@@ -1,0 +1,224 @@
+"""Uses that wait until the registry is free, and the thread that then writes many of them in one transaction.
+
+It is made for the first use that finds the registry locked. See docs/glossary.md#waiting-use.
+"""
+
+import atexit
+import os
+import threading
+from itertools import islice
+from time import monotonic
+from typing import TYPE_CHECKING
+from weakref import WeakSet
+
+from authctl.errors import AuthctlError, DiskFull, RegistryLocked
+from authctl.registry.batches import PAUSE_SECONDS, BatchSize
+from authctl.registry.tokens import uses
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from authctl.registry.installation import Installation
+    from authctl.registry.tokens.uses import Use
+    from authctl.store.protocol import Change
+
+MOST_WAITING = 100_000
+"""The most uses that wait; further ones are dropped and counted."""
+
+LOCK_TIMEOUT_SECONDS = 30.0
+"""How long `shorten` waits for the lock, as every change does."""
+
+CLOSE_SECONDS = 5.0
+"""How long closing, and the end of the process, wait for the registry to become free."""
+
+_BATCH_SECONDS = 0.04
+"""How long a batch holds the lock, its commit included."""
+
+_FIRST_BATCH, _LARGEST_BATCH = 200, 4_000
+
+_TRY_SECONDS = 0.05
+"""How long one try waits for the lock. Meanwhile no other thread of this process can begin to write, so it is short."""
+
+FIRST_PAUSE_SECONDS = 0.02
+"""The pause before the first try: the registry was locked a moment ago, and more uses can share the transaction."""
+
+_PAUSE_ON_FULL_DISK = 1.0
+
+_IDLE_SECONDS = 2.0
+"""How long the thread lives on without a use."""
+
+
+class WaitingUses:
+    """The uses of one open registry that wait. Threads may share it."""
+
+    def __init__(self, installation: "Installation") -> None:
+        self.dropped = 0
+        """How many uses were dropped since the registry was opened."""
+        self._installation = installation
+        self._uses: dict[int, Use] = {}
+        """The uses by their place in the queue."""
+        self._latest: dict[int, tuple[Use, int]] = {}
+        """The latest waiting use of each session, and the instant from which on the next one is due."""
+        self._last_place = 0
+        self._changed = threading.Condition()
+        self._thread: threading.Thread | None = None
+        self._closed = False
+        _open.add(self)
+
+    def __len__(self) -> int:
+        return len(self._uses)
+
+    def covers(self, use: "Use") -> bool:
+        """Whether a waiting use of the same session makes this one not due yet."""
+        latest = self._latest.get(use.number)
+        return latest is not None and latest[0].generation == use.generation and use.used_at < latest[1]
+
+    def add(self, use: "Use", next_due_at: int) -> None:
+        """Keep a use until it can be written; `next_due_at` is when the next use of the session is due."""
+        with self._changed:
+            is_full = len(self._uses) >= MOST_WAITING
+            if is_full:
+                self.dropped += 1
+            else:
+                self._last_place += 1
+                self._uses[self._last_place] = use
+                self._latest[use.number] = (use, next_due_at)
+                self._wake_thread()
+        if is_full:
+            self._installation.warn(
+                f"the registry is locked and {MOST_WAITING:,} uses wait: further uses are not recorded"
+            )
+
+    def shorten(self) -> None:
+        """Write so many uses in batches that the rest fits into another change."""
+        if len(self._uses) > _FIRST_BATCH:
+            self.write_within(LOCK_TIMEOUT_SECONDS)
+
+    def write_all(self, tx: "Change", now: int) -> list[int]:
+        """Write all waiting uses in an open change. Returns their places, for `forget` after the commit."""
+        return self._write(tx, now, MOST_WAITING)
+
+    def forget(self, places: "Sequence[int]") -> None:
+        """Remove uses that were written, or that cannot be."""
+        with self._changed:
+            for place in places:
+                use = self._uses.pop(place, None)
+                if use is not None and self._latest[use.number][0] is use:
+                    del self._latest[use.number]
+
+    def write_within(self, seconds: float) -> bool:
+        """Write the waiting uses in batches, waiting so long for the registry to become free. False if some still wait."""
+        until = monotonic() + seconds
+        size = _batch_size()
+        while self._uses:
+            try:
+                self._write_batch(size, max(0.0, until - monotonic()))
+            except RegistryLocked:
+                return False
+            except AuthctlError:
+                self.forget(self._places(MOST_WAITING))
+        return True
+
+    def close(self) -> None:
+        """Write all waiting uses, or drop them with a warning if the registry stays locked. Later ones are dropped."""
+        _open.discard(self)
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+        if not self.write_within(CLOSE_SECONDS):
+            self.dropped += len(self._uses)
+            self._installation.warn(f"the registry is locked: {len(self._uses):,} uses were not recorded")
+            self.forget(self._places(MOST_WAITING))
+
+    def _write(self, tx: "Change", now: int, limit: int) -> list[int]:
+        places = self._places(limit)
+        uses.write(tx, [self._uses[place] for place in places], now)
+        return places
+
+    def _places(self, limit: int) -> list[int]:
+        with self._changed:
+            return list(islice(self._uses, limit))
+
+    def _write_batch(self, size: BatchSize, timeout: float) -> None:
+        """Write the first uses of the queue in one transaction."""
+        clock = self._installation.clock
+        with self._installation.store.change(timeout=timeout, synced=False, shared=True) as tx:
+            begun = monotonic()
+            places = self._write(tx, clock.present(tx, clock.now_or_earliest()), size.size)
+        self.forget(places)
+        if len(places) == size.size:
+            size.adjust(monotonic() - begun)
+
+    def _wake_thread(self) -> None:
+        """Wake the thread, or start one."""
+        if self._thread is not None:
+            self._changed.notify()
+        elif not self._closed:
+            # A daemon, so that the end of the process waits for `_close_all` only.
+            self._thread = threading.Thread(target=self._run, name="authctl-uses", daemon=True)
+            try:
+                self._thread.start()
+            except RuntimeError:  # no thread can be started any more: `close` writes the uses
+                self._thread = None
+
+    def _run(self) -> None:
+        """Write what waits, until nothing has waited for a while."""
+        size = _batch_size()
+        self._rest(FIRST_PAUSE_SECONDS)
+        while self._has_uses():
+            self._rest(self._try_batch(size))
+
+    def _try_batch(self, size: BatchSize) -> float:
+        """Write a batch, if the registry is free. Returns the pause after it, in seconds."""
+        try:
+            self._write_batch(size, _TRY_SECONDS)
+        except DiskFull:
+            return _PAUSE_ON_FULL_DISK
+        except RegistryLocked:
+            pass
+        except AuthctlError:
+            # Nothing can be written, and the answers stand: as for a single use.
+            self.forget(self._places(MOST_WAITING))
+        return PAUSE_SECONDS
+
+    def _has_uses(self) -> bool:
+        """Wait for uses, and a moment more, since the registry is locked. False, and the thread ends, if none came for a while."""
+        with self._changed:
+            if not self._uses and self._changed.wait_for(lambda: self._uses or self._closed, _IDLE_SECONDS):
+                self._changed.wait_for(lambda: self._closed, FIRST_PAUSE_SECONDS)
+            if self._uses and not self._closed:
+                return True
+            self._thread = None
+            return False
+
+    def _rest(self, seconds: float) -> None:
+        with self._changed:
+            self._changed.wait_for(lambda: self._closed, seconds)
+
+
+def waiting_uses(installation: "Installation") -> WaitingUses:
+    """The waiting uses of a registry, made for the first one."""
+    with _making:
+        if not isinstance(installation.waiting_uses, WaitingUses):
+            installation.waiting_uses = WaitingUses(installation)
+        return installation.waiting_uses
+
+
+_making = threading.Lock()
+_open: WeakSet[WaitingUses] = WeakSet()
+"""The uses of all registries that are open in this process."""
+
+
+def _batch_size() -> BatchSize:
+    return BatchSize(_FIRST_BATCH, _LARGEST_BATCH, _BATCH_SECONDS)
+
+
+def _close_all() -> None:
+    """Write what waits in every open registry, at the end of the process."""
+    for waiting in list(_open):
+        waiting.close()
+
+
+atexit.register(_close_all)
+# The uses of the parent are written by the parent.
+os.register_at_fork(after_in_child=_open.clear)
