@@ -104,8 +104,8 @@ class Registry(Nouns):
         data; RegistryUnavailable or IntegrityFailure when it could not be checked. While another process writes, a
         due use waits, and the session is returned as it was before; a use that cannot be written at all is left out.
         """
-        verify, caller = self._verifying
-        return verify(self._installation, self._reader, token, caller(**request))
+        verify, caller, no_facts = self._verifying
+        return verify(self._installation, self._reader, token, caller(**request) if request else no_facts)
 
     def refresh(self, token: str, *, actor: str | None = None, **request: Unpack[Request]) -> Issued:
         """Exchange a refresh token for the next pair: the old pair ends at once, and the idle deadline moves.

@@ -40,12 +40,12 @@ class Nouns:
         return TokenReader(self._installation)
 
     @cached_property
-    def _verifying(self) -> tuple[Callable[[Installation, TokenReader, str, Caller], Session], type[Caller]]:
-        """The function and the value for `verify`, looked up once: it is called thousands of times a second."""
+    def _verifying(self) -> tuple[Callable[[Installation, TokenReader, str, Caller], Session], type[Caller], Caller]:
+        """The function, the value and the empty value for `verify`, looked up once: it is called thousands of times a second."""
         from authctl.model import Caller
         from authctl.registry.tokens.verify import verify
 
-        return verify, Caller
+        return verify, Caller, Caller()
 
     @cached_property
     def audit(self) -> Audit:

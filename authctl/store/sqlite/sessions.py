@@ -10,12 +10,11 @@ from collections.abc import Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from authctl.instants import check_now, utc_now
 from authctl.model import ActiveSession, Session, Status
 from authctl.store.sql import rows
 from authctl.store.sql.tables import WITH_REVOCATION
 from authctl.store.sqlite.dialect import EACH_NUMBER, OPEN, TABLES, UNREVOKED
-from authctl.store.sqlite.reader import Reader, Writer, continuity_events
+from authctl.store.sqlite.reader import Reader, Writer
 
 if TYPE_CHECKING:
     import sqlite3
@@ -24,9 +23,10 @@ if TYPE_CHECKING:
     from authctl.model import NewSession, SessionFilter
 
 _BY_NUMBER = f"SELECT {{columns}}, s.secret_hash FROM sessions AS s {WITH_REVOCATION} WHERE s.number = {{number}}"
-_LOOK_UP = _BY_NUMBER.format(
-    columns=rows.session_columns(now="max(?1, (SELECT seen_at FROM clock))"), number="?2"
-)  # decision 80: the recorded time, if the clock is behind it
+NOW_OR_RECORDED = "max(?1, (SELECT seen_at FROM clock))"
+"""The present instant: the first parameter, or the recorded time, if the clock is behind it (decision 80)."""
+
+_LOOK_UP = _BY_NUMBER.format(columns=rows.session_columns(now=NOW_OR_RECORDED), number="?2")
 
 _ACTIVE_COLUMNS = ", ".join(f"s.{name}" for name in ActiveSession._fields)
 
@@ -43,19 +43,10 @@ _FIRST_DEADLINE = (
 _NEW_DEADLINES = "slid_at = :slid_at, use_due_at = :due, idle_expires_at = :idle, absolute_expires_at = :absolute, expires_at = :expires"
 
 
-def look_up(connection: sqlite3.Connection, number: int, now: int | None) -> tuple[Session, bytes | None] | None:
-    """The session with that number, and the hash of its secret. Without `now`, this machine's clock is that of the store.
-
-    Continuity events are read only after a deadline.
-    """
-    row = connection.execute(_LOOK_UP, (check_now(utc_now()) if now is None else now, number)).fetchone()
-    if row is None:
-        return None
-    session = rows.session(row)
-    # A session that is within its deadline needs no event to be active: nearly every verification stops here.
-    if session.read_at >= session.token_expires_at:
-        session = session.held_by(continuity_events(connection))
-    return session, row[-1]
+def read_by_number(connection: sqlite3.Connection, number: int, now: int) -> tuple[Session, bytes | None] | None:
+    """The session with that number, with its stored deadlines as real ends, and the hash of its secret."""
+    row = connection.execute(_LOOK_UP, (now, number)).fetchone()
+    return None if row is None else (rows.session(row), row[-1])
 
 
 def sessions_by_number(reader: Reader, numbers: Sequence[int], now: int) -> list[Session]:

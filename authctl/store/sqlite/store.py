@@ -16,8 +16,8 @@ from authctl.files import resolved
 from authctl.store.sqlite import connections
 from authctl.store.sqlite.connections import SYNC_EACH_COMMIT, SYNC_LATER, SharedConnection, roll_back
 from authctl.store.sqlite.errors import translated_errors
+from authctl.store.sqlite.look_up import LookUp
 from authctl.store.sqlite.profiles import profiles_in_force
-from authctl.store.sqlite.sessions import look_up
 from authctl.store.sqlite.view import SqliteView
 
 if TYPE_CHECKING:
@@ -50,6 +50,7 @@ class SqliteStore:
         self._is_draft = is_draft
         self._translated_errors = translated_errors(self.path)
         self._hot = SharedConnection(self.path)
+        self._look_up: LookUp | None = None
         self._reader = SharedConnection(self.path)
         self._writer = SharedConnection(self.path, writing=True)
         self._log = Path(f"{self.path}-wal")
@@ -65,13 +66,19 @@ class SqliteStore:
             raise RegistryUnavailable("a registry cannot be used across a fork: open one in the child")
 
     def by_number(self, number: int, now: int | None = None) -> "tuple[Session, bytes | None] | None":
-        self._check_usable()
+        if self._closed or self._forks != connections.fork_count:  # a call costs as much as a column
+            self._check_usable()
         try:
             with self._hot.lock:
-                return look_up(self._hot.connection(), number, now)
+                look_up = self._look_up or self._open_look_up()
+                return look_up.session(number, now)
         except Exception:  # entered only for an error: a look-up that succeeds saves the price of a block
             with self._translated_errors:
                 raise
+
+    def _open_look_up(self) -> LookUp:
+        self._look_up = LookUp(self._hot.connection())
+        return self._look_up
 
     def profiles(self) -> "ProfileSet":
         self._check_usable()

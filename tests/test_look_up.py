@@ -1,0 +1,218 @@
+"""The look-up of verify keeps the columns of a session that never change: what it returns is the whole row, whatever was done."""
+
+import pickle
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from authctl import Registry, Session, SessionFilter, TokenInvalid, profiles
+from authctl.registry.backups import restore
+from authctl.settings import find_home
+from authctl.store.sqlite import look_up
+from tests.conftest import Clock, Install
+
+PROFILES = """\
+version: 1
+default_profile: single
+profiles:
+  single: {idle_timeout: 3h, continuity: true, on_revoke: wipe}
+  pair: {tokens: pair, idle_timeout: 3h, access_lifetime: 1h}
+  asked: {tokens: requested, default_lifetime: 2h, max_lifetime: 1d}
+"""
+OTHER_PROFILES = (
+    PROFILES.replace("3h", "150m")
+    .replace("1d", "2h")
+    .replace("on_revoke: wipe", "conditions: {networks: [10.0.0.0/8]}")
+)
+
+
+class Visited:
+    """A registry with a session of each profile, all of them looked up before."""
+
+    def __init__(self, registry: Registry, home: Path, clock: Clock) -> None:
+        self.registry, self.home, self.clock = registry, home, clock
+        self.issued = [
+            registry.issue(username=name, application="Outlook", device="PC", profile=name, ip="10.1.2.3")
+            for name in ("single", "pair", "asked")
+        ]
+        for issued in self.issued:
+            registry.verify(issued.access_token)
+        clock.forward(minutes=10)
+
+    def other(self) -> Registry:
+        """The same registry, as another process opens it."""
+        return Registry.open(self.home, registry=self.home / "registry.db", clock=self.clock)
+
+    def revoke(self) -> None:
+        """Revoke all sessions."""
+        with self.other() as other:
+            other.revoke(SessionFilter(everything=True), note="breach")
+
+    def wipe(self, *, done: bool = False) -> None:
+        """Revoke all, and let the application be told."""
+        self.revoke()
+        with self.other() as other, suppress(TokenInvalid):
+            other.verify(self.issued[0].access_token)
+        if done:
+            with self.other() as other:
+                other.tokens.wipe_done(self.issued[0].access_token)
+
+    def restore(self) -> None:
+        """Back up, revoke, and put the backup back without what happened since."""
+        copy = self.home.parent / "backup.db"
+        self.registry.backups.create(copy)
+        self.revoke()
+        restore(find_home(self.home, self.home / "registry.db"), copy, note="mistake", actor="admin", clock=self.clock)
+
+    def use(self) -> None:
+        """Use all sessions in another process."""
+        with self.other() as other:
+            for issued in self.issued:
+                other.verify(issued.access_token)
+
+    def refresh(self) -> None:
+        """Refresh the pair in another process."""
+        token = self.issued[1].refresh_token
+        assert token
+        with self.other() as other:
+            other.refresh(token)
+
+    def apply(self) -> None:
+        """Apply other lifetimes, a condition, and another rule for revocations."""
+        with self.other() as other:
+            other.profiles.apply(profiles.read(OTHER_PROFILES.encode(), "profiles.yaml"), note="stricter")
+
+    def hold(self) -> None:
+        """Let a continuity event hold what would expire."""
+        with self.other() as other:
+            other.continuity.start(["single"], note="outage")
+        self.clock.forward(hours=5)
+
+
+DEEDS: dict[str, Callable[[Visited], object]] = {
+    "nothing": lambda _: None,
+    "used": Visited.use,
+    "refreshed": Visited.refresh,
+    "revoked": Visited.revoke,
+    "spared": lambda visited: visited.other().revoke(
+        SessionFilter(everything=True, except_ids=(visited.issued[0].session.id,)), note="breach"
+    ),
+    "wipe delivered": Visited.wipe,
+    "wipe done": lambda visited: visited.wipe(done=True),
+    "signed out": lambda visited: visited.other().end([issued.session.id for issued in visited.issued]),
+    "user disabled": lambda visited: visited.other().users.disable("pair", note="left"),
+    "profiles applied": Visited.apply,
+    "key retired": lambda visited: (
+        visited.other().keys.rotate(note="yearly"),
+        visited.other().keys.retire(str(visited.issued[0].session.key_id), sign_out=True, note="yearly"),
+    ),
+    "held": Visited.hold,
+    "expired": lambda visited: visited.clock.forward(days=2),
+    "restored": Visited.restore,
+    "cleaned up": lambda visited: (
+        visited.revoke(),
+        visited.clock.forward(days=365),
+        visited.other().cleanup.run(accept_clock_jump=True),
+    ),
+}
+
+
+@pytest.fixture
+def visited(install: Install, home: Path, clock: Clock) -> Visited:
+    """A registry whose sessions were all verified."""
+    return Visited(install(PROFILES), home, clock)
+
+
+def whole(registry: Registry, number: int) -> Session | None:
+    """The session as the whole row has it, with the real ends that a look-up gives."""
+    with registry._installation.snapshot() as (view, now):
+        row = view.by_number(number, now)
+    if row is None:
+        return None
+    session = row[0]
+    if session.read_at < session.token_expires_at:
+        return session._replace(ends_at=session.expires_at, access_ends_at=session.access_expires_at)
+    return session
+
+
+@pytest.mark.parametrize("deed", DEEDS)
+def test_a_session_that_was_looked_up_before_comes_back_as_its_row_is_now(visited: Visited, deed: str):
+    """Another process does the deed; the second look-up returns what the whole row contains."""
+    DEEDS[deed](visited)
+    store = visited.registry._installation.store
+    for issued in visited.issued:
+        number = issued.session.number
+        row = store.by_number(number, visited.registry.now())
+        assert (row and row[0]) == whole(visited.registry, number)
+
+
+@pytest.mark.parametrize("column", [name for name in look_up._CHANGING if name != "revocation_id"])
+def test_no_column_that_changes_is_kept(visited: Visited, column: str):
+    """Each of them is written by hand, as a deed writes it, and is read again."""
+    number = visited.issued[1].session.number
+    with closing(sqlite3.connect(visited.home / "registry.db")) as other:
+        value = other.execute(f"SELECT {column} FROM sessions WHERE number = ?", (number,)).fetchone()[0]
+        other.execute("PRAGMA ignore_check_constraints = 1")
+        new: Any = f"{value}x" if isinstance(value, str) else 1 - value if value in (0, 1) else (value or 0) + 1
+        other.execute(f"UPDATE sessions SET {column} = ? WHERE number = ?", (new, number))
+        other.commit()
+    row = visited.registry._installation.store.by_number(number, visited.registry.now())
+    assert row
+    assert getattr(row[0], column) == new
+
+
+@pytest.mark.parametrize("deed", [name for name in DEEDS if name != "restored"])
+def test_the_kept_columns_of_issued_sessions_never_change(visited: Visited, deed: str):
+    """A trigger refuses to change them; every deed is done with it (a restore replaces the file, and the trigger)."""
+    columns = [name for name in look_up.FIXED if name != "number"]
+    same = f"({', '.join(f'OLD.{name}' for name in columns)}) IS NOT ({', '.join(f'NEW.{name}' for name in columns)})"
+    with closing(sqlite3.connect(visited.home / "registry.db")) as other:
+        other.execute(
+            f"CREATE TRIGGER kept BEFORE UPDATE ON sessions WHEN OLD.secret_hash IS NOT NULL AND {same}"
+            " BEGIN SELECT RAISE(ABORT, 'a kept column changes'); END"
+        )
+        with pytest.raises(sqlite3.IntegrityError, match="a kept column changes"):
+            other.execute("UPDATE sessions SET device = 'another'")
+    DEEDS[deed](visited)
+
+
+def test_a_number_that_belongs_to_another_session_is_read_as_a_whole(install: Install, home: Path, clock: Clock):
+    """A registry in which the number was given to somebody else is put in the place of the open one's rows."""
+    registry = install()
+    token = registry.issue(username="alice", application="Outlook").access_token
+    number = registry.verify(token).number
+    with closing(sqlite3.connect(home / "registry.db")) as other:
+        other.execute(
+            "UPDATE sessions SET secret_hash = zeroblob(32), username = 'mallory' WHERE number = ?", (number,)
+        )
+        other.commit()
+    row = registry._installation.store.by_number(number, registry.now())
+    assert row
+    assert row[0].username == "mallory"
+    with pytest.raises(TokenInvalid):
+        registry.verify(token)
+
+
+def test_a_session_is_whole_without_its_registry(visited: Visited):
+    """It can be pickled, compared and read after the registry was closed, and the row was removed."""
+    first, second = (visited.registry.verify(visited.issued[0].access_token) for _ in range(2))
+    DEEDS["cleaned up"](visited)
+    visited.registry.close()
+    assert first == second
+    assert pickle.loads(pickle.dumps(first)) == first
+    assert (first.device, first.ip, first.application) == ("PC", "10.1.2.3", "Outlook")
+
+
+def test_only_so_many_sessions_are_kept(install: Install, monkeypatch: pytest.MonkeyPatch):
+    """The oldest goes first; whatever is not kept is read as a whole."""
+    monkeypatch.setattr(look_up, "MOST_KEPT", 2)
+    registry = install()
+    tokens = [registry.issue(username=f"user{n}", application="Outlook").access_token for n in range(5)]
+    for _ in range(2):
+        assert [registry.verify(token).username for token in tokens] == [f"user{n}" for n in range(5)]
+    kept = registry._installation.store._look_up._kept  # type: ignore[attr-defined]
+    assert len(kept) == 2
