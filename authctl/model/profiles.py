@@ -206,5 +206,8 @@ class ProfileSet(NamedTuple):
 
 
 def _spelled(name: str, profiles: Mapping[str, Profile]) -> Profile | None:
+    # A session has the name as its profile spells it: with it no other name has to be folded.
+    if profile := profiles.get(name):
+        return profile
     key = fold(name)
     return next((profile for profile in profiles.values() if fold(profile.name) == key), None)

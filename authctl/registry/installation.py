@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from time import monotonic
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from authctl.errors import DiskFull
@@ -21,6 +22,29 @@ _WAITING_USES_SECONDS = 0.25
 
 URGENT_LOCK_TIMEOUTS = 2
 """The lock timeouts that a revocation waits for its turn, and the acceptance of an audit log."""
+
+
+class SingleUses:
+    """The uses that may be written one by one. Each needs a commit of its own, which takes as long as ten verifications."""
+
+    # decision 159
+
+    _BURST = 20
+    _PER_SECOND = 200
+
+    def __init__(self) -> None:
+        self._left: float = self._BURST
+        self._at = monotonic()
+
+    def take(self) -> bool:
+        """Whether one more may be written by itself now; otherwise it waits, and shares a commit with others."""
+        now = monotonic()
+        self._left = min(self._BURST, self._left + (now - self._at) * self._PER_SECOND)
+        self._at = now
+        if self._left < 1:
+            return False
+        self._left -= 1
+        return True
 
 
 class WaitingUses(Protocol):
@@ -55,6 +79,7 @@ class Installation:
         self.head = OutsideHead(home.audit_head, store, self.warn)
         self.waiting_uses: WaitingUses | None = None
         """The uses that wait until the registry is free; None until the first one."""
+        self.single_uses = SingleUses()
         self._warn = warn or _log_warning
         self._warned: set[str] = set()
 

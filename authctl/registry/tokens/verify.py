@@ -27,11 +27,11 @@ def verify(installation: Installation, reader: TokenReader, token: str, caller: 
     claims = reader.claims(token)
     try:
         session = _check_token(installation, claims, caller)
-        if session.read_at < session.use_due_at:
+        if session.read_at < session.use_due_at or not _record_use(installation, session):
             return session
         # A use is judged twice: by the look-up without a lock, and again inside the lock. Between the two the session may have
-        # been revoked, refreshed or used later. Then nothing is written, and the token is checked once more from the beginning.
-        return _record_use(installation, session) or _check_token(installation, claims, caller)
+        # been revoked, refreshed or used later. So the token is checked once more, whether the use was written or not.
+        return _check_token(installation, claims, caller)
     except TokenRevoked as refusal:
         wipe.record_delivery(installation, claims, refusal)
         raise
@@ -54,27 +54,29 @@ def _check_token(installation: Installation, claims: Claims, caller: Caller) -> 
     return session
 
 
-def _record_use(installation: Installation, session: Session) -> Session | None:
-    """Write a use, and return the session as it now stands; None if it has to be judged again.
+def _record_use(installation: Installation, session: Session) -> bool:
+    """Write a use, or let it wait. True if the registry was free, so that the session has to be read again.
 
-    While somebody else writes, the use waits, and the session is returned as it was read: its answer claims no later deadline. A use
-    that cannot be written for another reason is left out. No use is synced: after a power cut a session ends sooner.
+    While a use waits, the answer is the session as it was read: it claims no later deadline. A use that cannot be written for another
+    reason is left out. No use is synced: after a power cut a session ends sooner.
     """
     # decisions 106 and 155
     use = uses.Use(session.number, session.generation, session.read_at)
-    if installation.waiting_uses and session.ends_at - use.used_at > _URGENT:
+    is_urgent = session.ends_at - use.used_at <= _URGENT
+    if not is_urgent and (installation.waiting_uses or not installation.single_uses.take()):
         return _wait(installation, session, use)
     try:
         with installation.store.change(timeout=0, synced=False, shared=True) as tx:
-            return tx.session(session.id, use.used_at) if uses.write(tx, [use], use.used_at) else None
+            uses.write(tx, [use], use.used_at)
     except RegistryLocked:
         return _wait(installation, session, use)
     except RegistryUnavailable:
-        return session
+        return False
+    return True
 
 
-def _wait(installation: Installation, session: Session, use: uses.Use) -> Session:
-    """Keep a use until the registry is free. Returns the session as it was read."""
+def _wait(installation: Installation, session: Session, use: uses.Use) -> bool:
+    """Keep a use until it can be written with others. Returns False: the session stays as it was read."""
     from authctl.registry.tokens.waiting_uses import waiting_uses
 
     waiting = waiting_uses(installation)
@@ -82,4 +84,4 @@ def _wait(installation: Installation, session: Session, use: uses.Use) -> Sessio
     profile = None if waiting.covers(use) else installation.store.profiles().get(session.profile)
     if profile is not None:
         waiting.add(use, uses.deadlines_after_use(profile, session, use.used_at).use_due_at)
-    return session
+    return False

@@ -1,6 +1,6 @@
-"""Uses that wait until the registry is free, and the thread that then writes many of them in one transaction.
+"""Uses that wait until they can be written, and the thread that then writes many of them in one transaction.
 
-It is made for the first use that finds the registry locked. See docs/glossary.md#waiting-use.
+It is made for the first use that has to wait. See docs/glossary.md#waiting-use.
 """
 
 import atexit
@@ -39,8 +39,8 @@ _FIRST_BATCH, _LARGEST_BATCH = 200, 4_000
 _TRY_SECONDS = 0.05
 """How long one try waits for the lock. Meanwhile no other thread of this process can begin to write, so it is short."""
 
-FIRST_PAUSE_SECONDS = 0.02
-"""The pause before the first try: the registry was locked a moment ago, and more uses can share the transaction."""
+FIRST_PAUSE_SECONDS = 0.1
+"""The pause before the first try, and after everything was written: so more uses share a transaction."""
 
 _PAUSE_ON_FULL_DISK = 1.0
 
@@ -179,13 +179,12 @@ class WaitingUses:
         except AuthctlError:
             # Nothing can be written, and the answers stand: as for a single use.
             self.forget(self._places(MOST_WAITING))
-        return PAUSE_SECONDS
+        return PAUSE_SECONDS if self._uses else FIRST_PAUSE_SECONDS
 
     def _has_uses(self) -> bool:
-        """Wait for uses, and a moment more, since the registry is locked. False, and the thread ends, if none came for a while."""
+        """Wait for uses. False, and the thread ends, if none came for a while, or the registry was closed."""
         with self._changed:
-            if not self._uses and self._changed.wait_for(lambda: self._uses or self._closed, _IDLE_SECONDS):
-                self._changed.wait_for(lambda: self._closed, FIRST_PAUSE_SECONDS)
+            self._changed.wait_for(lambda: self._uses or self._closed, _IDLE_SECONDS)
             if self._uses and not self._closed:
                 return True
             self._thread = None
