@@ -274,7 +274,7 @@ def test_closing_a_locked_registry_ends_and_tells_what_was_lost(
     with locked(home):
         registry.verify(issued.access_token)
         registry.close()
-    assert "the registry is locked: 1 uses were not recorded" in caplog.text
+    assert "the registry is locked; uses that were not recorded: 1" in caplog.text
 
 
 PROGRAM = """

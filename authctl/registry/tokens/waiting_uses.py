@@ -28,7 +28,7 @@ MOST_WAITING = 100_000
 LOCK_TIMEOUT_SECONDS = 30.0
 """How long `shorten` waits for the lock, as every change does."""
 
-CLOSE_SECONDS = 5.0
+CLOSE_SECONDS = 2.0
 """How long closing, and the end of the process, wait for the registry to become free."""
 
 _BATCH_SECONDS = 0.04
@@ -127,7 +127,7 @@ class WaitingUses:
             self._changed.notify_all()
         if not self.write_within(CLOSE_SECONDS):
             self.dropped += len(self._uses)
-            self._installation.warn(f"the registry is locked: {len(self._uses):,} uses were not recorded")
+            self._installation.warn(f"the registry is locked; uses that were not recorded: {len(self._uses):,}")
             self.forget(self._places(MOST_WAITING))
 
     def _write(self, tx: "Change", now: int, limit: int) -> list[int]:
