@@ -302,6 +302,18 @@ MUTANTS = (
         "for digest, *row in rows if digest == digests[row[0]]]",
         "for digest, *row in rows]",
     ),
+    Mutant(
+        "the same rows: those of a session that a restore brings back are not looked at",
+        CARRIED,
+        "        execute(_FORGET_SAME_ROWS)\n",
+        "",
+    ),
+    Mutant(
+        "the same rows: those of a key that another user has, too, are not looked at",
+        "store/sqlite/imports.py",
+        " AND NOT {_OF_OTHERS}",
+        "",
+    ),
     # What is final
     Mutant(
         "a row of before the end of its session makes another one",

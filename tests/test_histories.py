@@ -914,7 +914,7 @@ class Histories(RuleBasedStateMachine):
     @precondition(lambda self: len(self.copies) < 3)
     @rule(data=st.data(), mapping=st.sampled_from(["sid", "user"]), everything=st.booleans())
     def bring_back_a_session(self, data: st.DataObject, mapping: str, everything: bool) -> None:
-        """A session is told, backed up and cleaned up; others are revoked, a restore brings it back, and an older row of it is told."""
+        """A session is told, backed up and cleaned up; others are revoked, a restore brings it back, and it is told again, and an older row."""
         row = self.row(data, mapping) | {"at": time_of(self.now - 2 * HOUR)}
         self.issue(data.draw(st.sampled_from(USERS)), "Mail", "A-1", None)
         self.tell_this(mapping, row)
@@ -924,7 +924,23 @@ class Histories(RuleBasedStateMachine):
             self.issue(data.draw(st.sampled_from(USERS)), "Mail", "A-1", None)
             self.revoke_by({"everything": True} if everything else {"application": "Mail"})
             self.put_back(self.copies[-1])
+            self.tell_this(mapping, row)
             self.tell_this(mapping, row | {"at": time_of(instant_of_text(row["at"]) - 10 * MINUTE)})
+
+    @rule(data=st.data(), revoked=st.booleans())
+    def tell_again_under_the_old_name(self, data: st.DataObject, revoked: bool) -> None:
+        """A session is told and may expire; another user's session of its key is told and ends, and then the first one again."""
+        row = self.row(data, "sid") | {"at": time_of(self.now - HOUR)}
+        user = USERS[row["user"].lower() == USERS[0]]
+        self.tell_this("sid", row)
+        self.clock.forward(days=5)
+        self.tell_this("sid", row | {"user": user, "at": time_of(self.now - MINUTE)})
+        mine = [one for one in self.ids if self.who(self.listed[one]) == (user, row["key"])]
+        if mine and revoked:
+            self.revoke_by({"ids": (mine[-1],)})
+        elif mine:
+            self.sign_out(mine[-1])
+        self.tell_this("sid", row)
 
     @rule(data=st.data(), mapping=st.sampled_from(["sid", "user"]), idle=st.sampled_from(IDLE[2:]))
     def tell_older_row_under_longer_profile(self, data: st.DataObject, mapping: str, idle: int) -> None:
