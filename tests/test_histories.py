@@ -836,15 +836,14 @@ class Histories(RuleBasedStateMachine):
         self.compare_restored(copy, replaced)
 
     def compare_restored(self, copy: Copy, replaced: dict[str, Session]) -> None:
-        """Everything of the copy is there and over; what was revoked since is revoked with its note."""
+        """Everything of the copy is there and over; of two revocations of a session, here and in the copy, the first counts."""
         assert copy.listed.keys() <= self.listed.keys()
         for one in self.listed.values():
             assert one.status != "active"
-            was = replaced.get(one.id)
-            if was is not None and was.revoked_at is not None:
-                assert (one.note, one.revoked_at) == (was.note, was.revoked_at), (
-                    "what was revoked since the backup is carried"
-                )
+            before = [known[one.id] for known in (replaced, copy.listed) if one.id in known]
+            revocations = [(was.revoked_at, was.note) for was in before if was.revoked_at is not None]
+            first = min(revocations, default=(None, None))
+            assert (one.revoked_at, one.note) == first, "the first revocation is carried, and no other"
         for user in USERS:
             found = {one.user.username.lower(): one.user.disabled_at for one in self.registry.users.list()}
             assert (found.get(user) is not None) == (user in self.disabled), "who was disabled is"
