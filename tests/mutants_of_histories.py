@@ -271,6 +271,7 @@ MUTANTS = (
         SHORT,
         " or row.at > self._rules.now",
         "",
+        f"{LATE}::test_three_hours_ahead_is_no_later_than_the_deeds_of_the_last_day",
     ),
     Mutant(
         "the short way: a known session is not looked for",
@@ -419,6 +420,7 @@ MUTANTS = (
         PLAN,
         "inherited = [end for end in inherited if not is_spared(end, unended)]",
         "inherited = list(inherited)",
+        f"{LATE}::test_nor_by_another_s_that_ends_in_the_same_import",
     ),
     Mutant(
         "the end of another user's session ends a session that was not meant",

@@ -581,6 +581,16 @@ def test_whose_session_is_living_is_not_ended_by_another_s(registry: Registry, c
     assert verdicts(registry, "carol") == [("active", None)]
 
 
+def test_nor_by_another_s_that_ends_in_the_same_import(registry: Registry, clock: Clock, noon: int):
+    """The late row of another user comes under a revocation; this user's session of the key was active then, and stays so."""
+    load(registry, row("08:30"))
+    registry.revoke(SessionFilter(username="bob"), note="lost device")
+    clock.forward(hours=1)
+    load(registry, row("10:00", user="bob"), row("09:00"))
+    assert verdicts(registry, "bob")[-1] == ("revoked", "lost device")
+    assert verdicts(registry) == [("active", None), ("active", None)]
+
+
 def test_where_the_key_has_the_user_others_are_others(registry: Registry):
     """A key of user, application and device: another user on the same device is not a renamed one."""
     load(registry, row("08:00"), mapping=BY_USER)
