@@ -292,10 +292,11 @@ MUTANTS = (
         "key in self._finals for",
     ),
     Mutant(
-        "the same rows: a row ahead of the clock that was seen again is not looked at",
+        "the same rows: a use ahead of the clock is not looked at when the clock gets there",
         PLAN,
-        " and events[-1].row.at <= self.now",
-        "",
+        "is_past = all(one.row.at <= self.now for one in events)",
+        "is_past = True",
+        "tests/test_sources.py::test_the_same_row_that_was_ahead_of_the_clock_is_a_use_after_the_end",
     ),
     Mutant(
         "the same rows: other rows of the same key are not looked at",
@@ -410,7 +411,7 @@ MUTANTS = (
         "        if True:\n",
     ),
     Mutant(
-        "an older row under another name is active after the first of two ends of its key",
+        "a session that was over before another user's session of its key was revoked is revoked with that",
         PARTITION,
         "if later == deed or not later.of_other)",
         "if True)",
