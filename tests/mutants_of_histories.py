@@ -290,6 +290,7 @@ MUTANTS = (
         KEYS,
         "key in self._finals or key in self.finals_without_user for",
         "key in self._finals for",
+        f"{LATE}::test_a_row_of_another_user_is_listed_though_the_key_s_session_was_cleaned_up",
     ),
     Mutant(
         "the same rows: a use ahead of the clock is not looked at when the clock gets there",
