@@ -32,7 +32,7 @@ histories: $(VENV)/ready ## the random histories of imports, restores and pages 
 	AUTHCTL_TEST_PROFILE=full AUTHCTL_PAGES_EXAMPLES=2000 AUTHCTL_RESTORE_EXAMPLES=300 AUTHCTL_RESTORE_STEPS=60 \
 		$(BIN)/python -m pytest -q -s tests/test_histories.py tests/test_pages.py tests/test_restore_machine.py
 
-histories-mutants: $(VENV)/ready ## each guard of imports and restores taken out alone: the histories must notice (twenty minutes)
+histories-mutants: $(VENV)/ready ## each guard of imports and restores taken out alone: the histories must notice (an hour); the table of docs/guards.md
 	$(BIN)/python -m tests.mutants_of_histories
 
 crash: $(VENV)/ready ## commands killed, and failed, at every file system call that they make

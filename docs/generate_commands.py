@@ -35,7 +35,7 @@ codes and formats: [below](#everywhere).
   error first, and asks: counts by user, application and status, and up to ten sessions, most recently used first. The note is asked
   for after the answer. The deed is bounded by the preview: if any other session would be hit, nothing is done (4), and the message
   gives the present number. Fewer sessions are accepted. `revoke --all` has no bound, and its question says so. With `--yes` there is
-  no question, and only `--max-affected` limits the deed. With `-q --yes` there is no preview.
+  no question, and only `--max-affected` limits the deed. With `-q --yes` or `--all --yes` there is no preview.
 - The result of a deed is the last line on standard error, after the rows on standard output. On a terminal the rows are cut to 50, and
   the command that shows all of them is named.
 - A list that is cut on a terminal names the option for the rest. A page of sessions with a next page prints

@@ -2,7 +2,8 @@
 
 `python -m tests.mutants_of_histories [--examples N] [WORD ...]` copies the package and the tests to a temporary folder, replaces
 one piece of text there, and runs the histories on it. A guard that the histories do not reach by design names the test that does.
-The table has CAUGHT or SURVIVED for each fault; a mutant that survived, or a text that is not found, is exit 1.
+The table has for each fault the test that noticed it and the number of the first history that did, or SURVIVED. A mutant that
+survived, or a text that is not found, is exit 1.
 """
 
 import argparse
@@ -12,15 +13,17 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).parent.parent
 PLAN = "registry/imports/plan.py"
+KEYS = "registry/imports/known_keys.py"
+PARTITION = "registry/imports/partition.py"
 PAST = "registry/imports/past_revocations.py"
 PART = "registry/imports/session_rows.py"
-FILE = "registry/imports/file.py"
+SHORT = "registry/imports/short_way.py"
+REGISTER = "registry/imports/register.py"
 REVOKE = "registry/revocations.py"
 ROWS = "import_mappings/rows.py"
 CLEANUP = "store/sqlite/cleanup.py"
@@ -33,13 +36,31 @@ import sys
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 from tests.test_histories import STEPS, Histories
-run_state_machine_as_test(Histories, settings=settings(
+
+begun, noticed = 0, []
+
+class Counted(Histories):
+    def __init__(self):
+        global begun
+        begun += 1
+        super().__init__()
+
+    def teardown(self):
+        try:
+            super().teardown()
+        finally:
+            if isinstance(sys.exc_info()[1], AssertionError):
+                noticed.append(begun)
+                print("noticed by history", noticed[0])
+
+run_state_machine_as_test(Counted, settings=settings(
     max_examples=int(sys.argv[1]), stateful_step_count=STEPS, deadline=None, derandomize=True, database=None,
     phases=[Phase.generate], report_multiple_bugs=False, suppress_health_check=list(HealthCheck),
 ))
 """
-"""The histories without a search for the shortest one: the first difference is enough."""
+"""The histories without a search for the shortest one: the first difference is enough. Its number is printed."""
 
+NOTICED = re.compile(r"^noticed by history (\d+)$", re.MULTILINE)
 
 FAILED = re.compile(r"AssertionError|^E +(assert|Failed: DID NOT RAISE)", re.MULTILINE)
 """How a failed assertion is reported, by the histories and by pytest; any other error is a fault of the mutant itself."""
@@ -66,9 +87,9 @@ MUTANTS = (
     ),
     Mutant(
         "a late row comes under the latest revocation that it meets",
-        PLAN,
+        PARTITION,
         "revoking = next(filter(self._revokes, deeds), None)",
-        "revoking = max(filter(self._revokes, deeds), key=instant_of_deed, default=None)",
+        "revoking = max(filter(self._revokes, deeds), key=lambda one: one.at, default=None)",
     ),
     Mutant(
         "a late row is active after a revocation of everything",
@@ -78,13 +99,13 @@ MUTANTS = (
     ),
     Mutant(
         "rows of after a revocation decide whether the rows before it meet it",
-        PLAN,
+        PARTITION,
         "            self._take_rows(deed.at, known)\n",
         "            self._take_rows(None, known)\n",
     ),
     Mutant(
         "what is known of the session is not compared",
-        PLAN,
+        PARTITION,
         "        self._part.join(known)\n",
         "        self._part.join(known if until is None else None)\n",
     ),
@@ -123,26 +144,26 @@ MUTANTS = (
     ),
     Mutant(
         "a session that was spared by name is revoked by a late row",
-        PLAN,
+        PARTITION,
         "return not (known and known.session.id in deed.criteria.except_ids) and deed.criteria.is_met_by(self._part)",
         "return deed.criteria.is_met_by(self._part)",
     ),
     Mutant(
         "a session that a revocation of everything spared is revoked by a late row",
-        PLAN,
+        PARTITION,
         "known.session.id in deed.criteria.except_ids)",
-        "known.session.id in deed.criteria.except_ids and deed.criteria is not self.merger.past.of_everything)",
+        "known.session.id in deed.criteria.except_ids and '\"everything\"' not in deed.criteria.revocation.selector)",
     ),
     Mutant(
         "a session that a restore brings back counts as spared by a revocation of everything",
-        PLAN,
+        PARTITION,
         "known.session.id in deed.criteria.except_ids)",
-        "(known.session.id in deed.criteria.except_ids or deed.criteria is self.merger.past.of_everything))",
+        "(known.session.id in deed.criteria.except_ids or '\"everything\"' in deed.criteria.revocation.selector))",
     ),
     Mutant(
         "a session that is known to be used after the deed is parted",
-        PLAN,
-        "if known and known.session.last_used_at > deed.at:",
+        PARTITION,
+        "if known and known.session.last_used_at > deed.at and not self._parts_known(deed, known):",
         "if False:",
     ),
     Mutant(
@@ -197,19 +218,19 @@ MUTANTS = (
     ),
     Mutant(
         "a changed password ends sessions whose profile does not ask for it",
-        PLAN,
-        "return password_ends(self.merger.rules.profiles, self._part.profile.name, None)",
+        PARTITION,
+        "return password_ends(self.rules.profiles, self._part.profile.name, None)",
         "return True",
     ),
     Mutant(
         "a row of a user who is disabled is active",
-        PLAN,
-        "if user and user.disabled_at is not None and revoking is None and part.lived_at(now):",
+        PARTITION,
+        "if disabled_at is not None and revoking is None and part.lived_at(now):",
         "if False:",
     ),
     Mutant(
         "a session that expired before a hard end takes rows of after it",
-        PLAN,
+        PARTITION,
         "if deed.criteria is None and (known or not deed.of_password) and self._binds(deed, known):",
         "if False:",
     ),
@@ -226,12 +247,82 @@ MUTANTS = (
         "if False and known and known.session.expires_at > min(",
         "tests/test_guards.py::test_a_late_row_does_not_move_an_end_back_that_a_profile_s_application_made",
     ),
+    # The short ways of decision 154
+    Mutant(
+        "the short way: a deed that binds every key binds no single row",
+        SHORT,
+        " or not self._bound_until < began_at or",
+        " or",
+    ),
+    Mutant(
+        "the short way: a row of a disabled user, or of a changed password, is not bound",
+        SHORT,
+        'names.fold(row.details["username"]) in self._users or ',
+        "",
+    ),
+    Mutant(
+        "the short way: a revocation by criteria binds no single row",
+        SHORT,
+        " or self._may_be_revoked(row, began_at)",
+        "",
+    ),
+    Mutant(
+        "the short way: a row ahead of the clock is later than every deed",
+        SHORT,
+        " or row.at > self._rules.now",
+        "",
+        f"{LATE}::test_three_hours_ahead_is_no_later_than_the_deeds_of_the_last_day",
+    ),
+    Mutant(
+        "the short way: a known session is not looked for",
+        KEYS,
+        "key in self._sessions or key in self._finals",
+        "key in self._finals",
+    ),
+    Mutant(
+        "the short way: the end of a session that was cleaned up is not looked for",
+        KEYS,
+        "key in self._sessions or key in self._finals or",
+        "key in self._sessions or",
+    ),
+    Mutant(
+        "the short way: the end of another user's session that was cleaned up is not looked for",
+        KEYS,
+        "key in self._finals or key in self.finals_without_user for",
+        "key in self._finals for",
+        f"{LATE}::test_a_row_of_another_user_is_listed_though_the_key_s_session_was_cleaned_up",
+    ),
+    Mutant(
+        "the same rows: a use ahead of the clock is not looked at when the clock gets there",
+        PLAN,
+        "is_past = all(one.row.at <= self.now for one in events)",
+        "is_past = True",
+        "tests/test_sources.py::test_the_same_row_that_was_ahead_of_the_clock_is_a_use_after_the_end",
+    ),
+    Mutant(
+        "the same rows: other rows of the same key are not looked at",
+        "store/sqlite/imports.py",
+        "for digest, *row in rows if digest == digests[row[0]]]",
+        "for digest, *row in rows]",
+    ),
+    Mutant(
+        "the same rows: those of a session that a restore brings back are not looked at",
+        CARRIED,
+        "        execute(_FORGET_SAME_ROWS)\n",
+        "",
+    ),
+    Mutant(
+        "the same rows: those of a key that another user has, too, are not looked at",
+        "store/sqlite/imports.py",
+        " AND NOT {_OF_OTHERS}",
+        "",
+    ),
     # What is final
     Mutant(
         "a row of before the end of its session makes another one",
         PLAN,
-        "ends = [_end(one.session) for one in own]",
-        "ends = [None for one in own]",
+        "ends = [*(final_end(one) for one in own), *",
+        "ends = [*",
     ),
     Mutant(
         "a row that lies in a session that is over makes another one",
@@ -241,9 +332,9 @@ MUTANTS = (
     ),
     Mutant(
         "a row of before the end of a session that was cleaned up makes another one",
-        PLAN,
-        "ends.append(self.finals.get(staged.key))",
-        "pass",
+        KEYS,
+        "finals = [*self._finals.get(staged.key, ())]",
+        "finals = []",
     ),
     Mutant(
         "a row ahead of the clock of a session that was cleaned up makes another one",
@@ -272,19 +363,25 @@ MUTANTS = (
     ),
     Mutant(
         "a row ahead of the clock that changed nothing makes a session when the clock gets there",
-        FILE,
-        "            unit.tx.keep_ahead(plan.ahead)\n",
+        REGISTER,
+        "    tx.keep_ahead(plan.ahead)\n",
+        "",
+    ),
+    Mutant(
+        "a row ahead of the clock that changed nothing is forgotten",
+        PLAN,
+        "(staged.key, at) in self._known.ahead or ",
         "",
     ),
     Mutant(
         "the session of a user who is disabled ends ahead of the clock",
-        PLAN,
-        "max(user.disabled_at, min(part.last_used_at, now))",
-        "max(user.disabled_at, part.last_used_at)",
+        PARTITION,
+        "max(disabled_at, min(part.last_used_at, now))",
+        "max(disabled_at, part.last_used_at)",
     ),
     Mutant(
         "an end that 0.1.0 stored ahead of the clock does not bind rows of now",
-        PLAN,
+        "registry/imports/known_sessions.py",
         "return end and min(end, session.read_at)",
         "return end",
         f"{LATE}::test_an_end_ahead_of_the_clock_as_0_1_0_stored_it_binds_rows_of_now",
@@ -293,8 +390,8 @@ MUTANTS = (
     Mutant(
         "one user's session becomes another's",
         ROWS,
-        'digests = _digest([names.fold(str(details["username"])), *parts]), _digest(parts)',
-        "digests = _digest(parts), None",
+        'key, without_user = _digest([names.fold(str(details["username"])), *parts]), _digest(parts)',
+        "key, without_user = _digest(parts), None",
     ),
     Mutant(
         "an older row under another name is active after the session of its key ended",
@@ -311,8 +408,21 @@ MUTANTS = (
     Mutant(
         "an older row under another name is active after the session of its key was cleaned up",
         PLAN,
-        "        if end is None or is_known:\n",
+        "        if not finals or is_known:\n",
         "        if True:\n",
+    ),
+    Mutant(
+        "a session that was over before another user's session of its key was revoked is revoked with that",
+        PARTITION,
+        "if later == deed or not later.of_other)",
+        "if True)",
+    ),
+    Mutant(
+        "the end of another user's session in the same import ends a session that was not meant",
+        PLAN,
+        "inherited = [end for end in inherited if not is_spared(end, unended)]",
+        "inherited = list(inherited)",
+        f"{LATE}::test_nor_by_another_s_that_ends_in_the_same_import",
     ),
     Mutant(
         "the end of another user's session ends a session that was not meant",
@@ -329,7 +439,7 @@ MUTANTS = (
     ),
     Mutant(
         "keys that differ by the user alone are in two batches",
-        FILE,
+        REGISTER,
         "groupby(staging.by_key(), key=lambda staged: staged.key_without_user or staged.key)",
         "groupby(staging.by_key(), key=lambda staged: staged.key)",
         f"{LATE}::test_users_that_share_a_key_are_not_in_two_batches",
@@ -337,22 +447,22 @@ MUTANTS = (
     # A registry of 0.1.0, which the histories do not have
     Mutant(
         "a session of 0.1.0 is not found by its key without the user",
-        PLAN,
+        KEYS,
         "of_0_1_0 = [one for one in same if",
         "of_0_1_0 = [one for one in same if False and",
         f"{LATE}::test_a_living_session_of_0_1_0_is_taken_up",
     ),
     Mutant(
         "a session of 0.1.0 is taken up for another user",
-        PLAN,
-        "others = [one for one in same if names.fold(one.session.username) != user]",
+        KEYS,
+        "others = [one for one in same if fold(one.session.username) != user]",
         "others = []",
         f"{LATE}::test_whom_0_1_0_lost_gets_a_session_of_her_own",
     ),
     Mutant(
         "what was cleaned up in 0.1.0 is registered again",
-        PLAN,
-        "ends.append(self.finals.get(staged.key_without_user))",
+        KEYS,
+        "finals += self._finals.get(staged.key_without_user, ())",
         "pass",
         f"{LATE}::test_what_was_over_in_0_1_0_stays_over_after_a_clean_up",
     ),
@@ -416,23 +526,23 @@ MUTANTS = (
     ),
     Mutant(
         "an import that used no row is a success",
-        "cli/sessions.py",
-        "if outcome.unused_because and not allow_empty:",
+        "cli/session_imports.py",
+        "if outcome.unused_because and not (allow_empty or allow_partial):",
         "if False:",
         f"{LATE}::test_an_import_of_no_used_row_is_exit_3",
     ),
     Mutant(
         "--allow-empty does not make it one",
-        "cli/sessions.py",
-        "if outcome.unused_because and not allow_empty:",
+        "cli/session_imports.py",
+        "if outcome.unused_because and not (allow_empty or allow_partial):",
         "if outcome.unused_because:",
         f"{LATE}::test_an_import_of_no_used_row_is_exit_3",
     ),
     Mutant(
         "with --strict, only the rejected row is left out",
-        FILE,
-        "            if strict:\n",
-        "            if False:\n",
+        "registry/imports/reading.py",
+        "        if strict:\n",
+        "        if False:\n",
         f"{LATE}::test_strict_registers_nothing_where_a_row_is_rejected",
     ),
 )
@@ -452,18 +562,22 @@ def main() -> int:
     chosen = [one for one in MUTANTS if not asked.words or any(word in one.fault for word in asked.words)]
     for mutant in chosen:
         check_text(mutant)
-    if any(one.test == HISTORIES for one in chosen) and fails(NO_FAULT, asked.examples):
+    if any(one.test == HISTORIES for one in chosen) and noticed_by(NO_FAULT, asked.examples):
         raise RuntimeError("the histories find a difference without a mutant")
+    show("| guard taken out | noticed by | histories |\n|---|---|---|")
     survived = 0
     for mutant in chosen:
-        started = time.monotonic()
-        is_caught = fails(mutant, asked.examples)
-        survived += not is_caught
-        by = mutant.test.partition("::")[2] or mutant.test
-        verdict = "CAUGHT  " if is_caught else "SURVIVED"
-        print(f"{verdict} {time.monotonic() - started:4.0f} s  {mutant.fault}  [{by}]", flush=True)  # noqa: T201  # a table is printed
-    print(f"{len(chosen) - survived} of {len(chosen)} caught")  # noqa: T201  # likewise
+        noticed = noticed_by(mutant, asked.examples)
+        survived += noticed is None
+        test, number = noticed or ("SURVIVED", None)
+        show(f"| {mutant.fault} | {test} | {number or ''} |")
+    show(f"\n{len(chosen) - survived} of {len(chosen)} noticed")
     return 1 if survived else 0
+
+
+def show(text: str) -> None:
+    """Print a line at once."""
+    print(text, flush=True)  # noqa: T201  # a table is printed
 
 
 def check_text(mutant: Mutant) -> None:
@@ -473,23 +587,27 @@ def check_text(mutant: Mutant) -> None:
         raise ValueError(f"{mutant.file} has {count} times: {mutant.old}")
 
 
-def fails(mutant: Mutant, examples: int) -> bool:
-    """Whether the test of a mutant fails on a copy of the package that has the mutant, and not on one that has not."""
+def noticed_by(mutant: Mutant, examples: int) -> tuple[str, int | None] | None:
+    """The test that fails on a copy of the package with the mutant, and not without it, and the first history that did."""
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder)
         for name in ("authctl", "tests"):
             shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
         for name in ("pyproject.toml", "profiles.example.yaml"):
             shutil.copy(ROOT / name, copy)
-        if mutant.test != HISTORIES and run(mutant.test, copy, examples):
+        if mutant.test != HISTORIES and failure(mutant.test, copy, examples) is not None:
             raise RuntimeError(f"{mutant.test} fails without a mutant")
         file = copy / "authctl" / mutant.file
         file.write_text(file.read_text().replace(mutant.old, mutant.new))
-        return run(mutant.test, copy, examples)
+        output = failure(mutant.test, copy, examples)
+        if output is None:
+            return None
+        number = NOTICED.search(output)
+        return f"`{mutant.test.partition('::')[2] or mutant.test}`", int(number[1]) if number else None
 
 
-def run(test: str, copy: Path, examples: int) -> bool:
-    """Run a test in a copy of the package; whether one of its assertions failed."""
+def failure(test: str, copy: Path, examples: int) -> str | None:
+    """The output of a test in a copy of the package if one of its assertions failed; None if it passed."""
     command = [sys.executable, "-c", RUN, str(examples)]
     if test != HISTORIES:
         command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", test]
@@ -499,7 +617,7 @@ def run(test: str, copy: Path, examples: int) -> bool:
     )
     if done.returncode and not (done.returncode == 1 and FAILED.search(done.stdout)):
         raise RuntimeError(f"the test did not run to its end:\n{done.stdout[-2_000:]}")
-    return done.returncode == 1
+    return done.stdout if done.returncode else None
 
 
 if __name__ == "__main__":

@@ -230,6 +230,16 @@ def test_yes_is_bounded_by_max_affected_alone(installed: Authctl):
     assert counted(installed, "revoked") == 2
 
 
+def test_all_with_yes_waits_for_no_preview(installed: Authctl):
+    """Nobody is asked, and nothing is bounded: nothing is counted before everybody is revoked. The limit holds all the same."""
+    for user in ("alice", "bob"):
+        issue(installed, user)
+    arguments = ("revoke", "--all", "--note", "breach drill", "--yes")
+    assert installed(*arguments, "--max-affected", "1").code == 4
+    ran = installed(*arguments)
+    assert (ran.code, ran.err.splitlines()) == (0, ["authctl: revoked 2 sessions"])
+
+
 def test_a_key_takes_no_session_with_it_that_was_not_shown(installed: Authctl, terminal: OnTerminal, home: Path):
     """A session that a process with an older key ring signs before the answer is not ended unseen, nor the key retired."""
     key = installed("keys", "list", "-o", "id").out.strip()

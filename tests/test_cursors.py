@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from authctl import InvalidInput, NotFound, Registry, SessionFilter, names
 from authctl.store.sqlite import search_index
-from tests.conftest import Authctl, Clock, Start
+from tests.conftest import Authctl, Clock, Install, Start
 
 MORE = re.compile(r"^authctl: more: --after (\S+)$", re.MULTILINE)
 
@@ -153,6 +153,39 @@ def test_a_cursor_is_of_its_list(registry: Registry, clock: Clock):
             registry.page(same, after=page.next, sort=sort)
         with pytest.raises(InvalidInput, match="another list"):
             next(registry.sessions(same, after=page.next, sort=sort))
+
+
+def test_a_cursor_is_of_its_registry(install: Install, clock: Clock):
+    """A cursor of another registry is refused; one of an earlier version, which names no registry, is read."""
+    here, there = install(), install(folder="other")
+    for registry in (here, there):
+        issue(registry, 3, clock)
+    cursor = here.page(limit=1).next
+    packed = cursor.removeprefix("p1.")
+    said = json.loads(urlsafe_b64decode(packed + "=" * (-len(packed) % 4))[6:])
+    for text in (cursor, forged([*said[:-1], "0" * 8])):
+        with pytest.raises(InvalidInput, match="another registry"):
+            there.page(after=text)
+        with pytest.raises(InvalidInput, match="another registry"):
+            next(there.sessions(after=text))
+    for text in (cursor, forged(said[:-1])):
+        assert len(here.page(after=text).sessions) == 2
+    assert here.page(after=forged(said[:-1]), limit=1).next != cursor
+    assert len(there.page(after=forged(said[:-1])).sessions) == 3
+
+
+def test_a_cursor_of_another_registry_is_wrong_usage(installed: Authctl, authctl: Authctl, tmp_path: Path):
+    """Exit 2, with one line and a hint; nothing is listed."""
+    other = ("--home", str(tmp_path / "other"))
+    assert authctl(*other, "init").code == 0
+    for number in range(2):
+        installed("tokens", "issue", "-q", "--user", f"user{number}", "--application", "A")
+        authctl(*other, "tokens", "issue", "-q", "--user", f"user{number}", "--application", "A")
+    cursor = MORE.search(installed("sessions", "list", "--limit", "1").err)[1]
+    ran = authctl(*other, "sessions", "list", "--after", cursor)
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err.startswith("authctl: error: this cursor belongs to another registry\n")
+    assert "begin again without --after" in ran.err
 
 
 def test_who_was_spared_may_be_removed_between_pages(registry: Registry, clock: Clock):

@@ -836,15 +836,14 @@ class Histories(RuleBasedStateMachine):
         self.compare_restored(copy, replaced)
 
     def compare_restored(self, copy: Copy, replaced: dict[str, Session]) -> None:
-        """Everything of the copy is there and over; what was revoked since is revoked with its note."""
+        """Everything of the copy is there and over; of two revocations of a session, here and in the copy, the first counts."""
         assert copy.listed.keys() <= self.listed.keys()
         for one in self.listed.values():
             assert one.status != "active"
-            was = replaced.get(one.id)
-            if was is not None and was.revoked_at is not None:
-                assert (one.note, one.revoked_at) == (was.note, was.revoked_at), (
-                    "what was revoked since the backup is carried"
-                )
+            before = [known[one.id] for known in (replaced, copy.listed) if one.id in known]
+            revocations = [(was.revoked_at, was.note) for was in before if was.revoked_at is not None]
+            first = min(revocations, default=(None, None))
+            assert (one.revoked_at, one.note) == first, "the first revocation is carried, and no other"
         for user in USERS:
             found = {one.user.username.lower(): one.user.disabled_at for one in self.registry.users.list()}
             assert (found.get(user) is not None) == (user in self.disabled), "who was disabled is"
@@ -914,7 +913,7 @@ class Histories(RuleBasedStateMachine):
     @precondition(lambda self: len(self.copies) < 3)
     @rule(data=st.data(), mapping=st.sampled_from(["sid", "user"]), everything=st.booleans())
     def bring_back_a_session(self, data: st.DataObject, mapping: str, everything: bool) -> None:
-        """A session is told, backed up and cleaned up; others are revoked, a restore brings it back, and an older row of it is told."""
+        """A session is told, backed up and cleaned up; others are revoked, a restore brings it back, and it is told again, and an older row."""
         row = self.row(data, mapping) | {"at": time_of(self.now - 2 * HOUR)}
         self.issue(data.draw(st.sampled_from(USERS)), "Mail", "A-1", None)
         self.tell_this(mapping, row)
@@ -924,7 +923,23 @@ class Histories(RuleBasedStateMachine):
             self.issue(data.draw(st.sampled_from(USERS)), "Mail", "A-1", None)
             self.revoke_by({"everything": True} if everything else {"application": "Mail"})
             self.put_back(self.copies[-1])
+            self.tell_this(mapping, row)
             self.tell_this(mapping, row | {"at": time_of(instant_of_text(row["at"]) - 10 * MINUTE)})
+
+    @rule(data=st.data(), revoked=st.booleans())
+    def tell_again_under_the_old_name(self, data: st.DataObject, revoked: bool) -> None:
+        """A session is told and may expire; another user's session of its key is told and ends, and then the first one again."""
+        row = self.row(data, "sid") | {"at": time_of(self.now - HOUR)}
+        user = USERS[row["user"].lower() == USERS[0]]
+        self.tell_this("sid", row)
+        self.clock.forward(days=5)
+        self.tell_this("sid", row | {"user": user, "at": time_of(self.now - MINUTE)})
+        mine = [one for one in self.ids if self.who(self.listed[one]) == (user, row["key"])]
+        if mine and revoked:
+            self.revoke_by({"ids": (mine[-1],)})
+        elif mine:
+            self.sign_out(mine[-1])
+        self.tell_this("sid", row)
 
     @rule(data=st.data(), mapping=st.sampled_from(["sid", "user"]), idle=st.sampled_from(IDLE[2:]))
     def tell_older_row_under_longer_profile(self, data: st.DataObject, mapping: str, idle: int) -> None:

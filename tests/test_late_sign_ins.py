@@ -438,6 +438,25 @@ def test_a_session_that_a_restore_brings_back_was_not_spared(
         assert verdicts(now) == [("revoked", "breach")]
 
 
+def test_the_same_rows_of_a_session_that_a_restore_brings_back_come_under_the_revocations_since(
+    install: Install, clock: Clock, tmp_path: Path
+):
+    """The revocation did not meet the session, which was cleaned up: its very rows are compared with it when they come again."""
+    registry = install("version: 1\nprofiles: {default: {idle_timeout: 6h}}")
+    load(registry, row("08:00"))
+    registry.backups.create(tmp_path / "copy.db")
+    clock.forward(days=400)
+    assert registry.cleanup.run(accept_clock_jump=True).removed == 1
+    registry.issue(username="bob", application="Mail")
+    registry.revoke(SessionFilter(application="Mail"), note="breach")
+    registry.close()
+    home = find_home(tmp_path / "home", tmp_path / "home" / "registry.db")
+    restore(home, tmp_path / "copy.db", note="disk lost", clock=clock)
+    with Registry.open(tmp_path / "home", clock=clock) as now:
+        load(now, row("08:00"))
+        assert verdicts(now) == [("revoked", "breach")]
+
+
 @pytest.mark.parametrize("ahead_by", [{"minutes": 4}, {"hours": 22}])
 def test_a_row_ahead_of_the_clock_is_ended_by_a_restore_and_keeps_no_later_sign_in_out(
     registry: Registry, clock: Clock, tmp_path: Path, ahead_by: dict[str, int]
@@ -543,12 +562,33 @@ def test_a_user_renamed_after_the_session_was_over(registry: Registry, clock: Cl
     assert (late.revoked_at or late.ended_at, later.status) == (NOW, "active")
 
 
+def test_the_same_rows_under_an_old_name_come_under_the_revocation_of_the_new_one(install: Install, clock: Clock):
+    """Another user's session of the key was revoked when this one had expired: the same rows are rows from before that end."""
+    registry = install("version: 1\nprofiles: {default: {idle_timeout: 6h}}")
+    load(registry, row("08:00"))
+    clock.forward(hours=12)
+    load(registry, row("20:30", user="bob"))
+    registry.revoke(SessionFilter(username="bob"), note="lost device")
+    load(registry, row("08:00"))
+    assert verdicts(registry) == [("revoked", "lost device")]
+
+
 def test_whose_session_is_living_is_not_ended_by_another_s(registry: Registry, clock: Clock):
     """A shared device: what is known and living goes on, and takes its older rows."""
     load(registry, row("08:00"), row("08:30", "carol"))
     registry.revoke(SessionFilter(username="alice"), note="lost device")
     load(registry, row("08:10", "carol"))
     assert verdicts(registry, "carol") == [("active", None)]
+
+
+def test_nor_by_another_s_that_ends_in_the_same_import(registry: Registry, clock: Clock, noon: int):
+    """The late row of another user comes under a revocation; this user's session of the key was active then, and stays so."""
+    load(registry, row("08:30"))
+    registry.revoke(SessionFilter(username="bob"), note="lost device")
+    clock.forward(hours=1)
+    load(registry, row("10:00", user="bob"), row("09:00"))
+    assert verdicts(registry, "bob")[-1] == ("revoked", "lost device")
+    assert verdicts(registry) == [("active", None), ("active", None)]
 
 
 def test_where_the_key_has_the_user_others_are_others(registry: Registry):

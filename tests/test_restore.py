@@ -756,6 +756,7 @@ def test_it_asks_for_the_count_of_living_sessions_to_be_typed(
     assert "1 active session of the backup would end" in head
     assert "carried over: 1 revocation, 1 revoked session" in head
     assert "lost: every other session, sign-in and audit event since event 3" in head
+    assert head.endswith("all users have to sign in again: 3 active sessions of the present registry. ")
     assert "why?" in tail
     assert registry.audit.event(4).note == "disk failed"
 

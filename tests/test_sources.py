@@ -398,6 +398,20 @@ def single_rows(draw: st.DrawFn) -> list[dict[str, Any]]:
     return rows
 
 
+@pytest.mark.parametrize("ahead", [3, 4 / 60])
+def test_the_same_row_that_was_ahead_of_the_clock_is_a_use_after_the_end(
+    registry: Registry, later: Clock, ahead: float
+):
+    """The session ended between: when the clock gets there, the same row shows a use after its end, whatever way it takes."""
+    seen = row(created=47, used=48 + ahead)
+    load(registry, seen)
+    later.forward(minutes=1)
+    assert registry.end([listed(registry)[0].id]).ended == 1
+    later.forward(hours=5)
+    assert load(registry, seen).used_after_end == 1
+    assert listed(registry)[0].used_after_end_at == at(48 + ahead)
+
+
 @settings(suppress_health_check=list(HealthCheck))
 @given(steps=st.lists(st.one_of(single_rows(), st.sampled_from([*DEEDS, "disable", "enable"])), max_size=7))
 def test_the_short_way_gives_the_same_sessions(registries: Callable[[], Registry], steps: list[Any]):

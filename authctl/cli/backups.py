@@ -81,8 +81,9 @@ def _agreed(cli: Cli, put: "Callable[..., RestoreOutcome]", note: str | None, ye
             print_message(f"this restores {backup} to {place}, where no registry is")
         print_message(_said(preview))
         print_message(f"lost: every other session, sign-in and audit event since event {preview.backup_seq}")
-        question = f"all users have to sign in again. Type {preview.active_before} to restore:"
-        cli.confirm(question, str(preview.active_before), yes)
+        active = preview.active_before
+        there = f"{counted(active, 'active session')} of the {'present registry' if preview.carried_from else 'backup'}"
+        cli.confirm(f"all users have to sign in again: {there}. Type {active} to restore:", str(active), yes)
     return cli.note(note)
 
 

@@ -20,7 +20,8 @@ _LONGEST_NAME = 40
 
 def confirm_revocation(cli: Cli, selection: "SessionFilter", max_affected: int | None, yes: bool) -> "Bound | None":
     """Show what `revoke` would hit, and ask; the bound of what was agreed to. Raises Refused."""
-    if yes and cli.quiet:
+    # decision 162: with `--all` there is no bound, and a breach does not wait for counts that nobody is asked about
+    if yes and (cli.quiet or selection.everything):
         return None
     preview = cli.registry.preview_revocation(selection, max_affected=max_affected)
     total = preview.summary.total

@@ -36,6 +36,7 @@ def write_cursor(listed: SessionList, position: WalkPosition) -> str:
     """The cursor of a position in a list."""
     key = None if position.key is None else position.key.key
     parts = [_name_of(listed), key, position.number, position.counters, position.event]
+    parts += [] if position.registry is None else [position.registry]
     raw = json.dumps(parts, ensure_ascii=False, separators=(",", ":")).encode()
     return _BEGINNING + urlsafe_b64encode(_checksum(raw) + raw).decode().rstrip("=")
 
@@ -75,15 +76,16 @@ def _read(text: str) -> tuple[object, WalkPosition]:
     raw = whole[_CHECKED:]
     if whole[:_CHECKED] != _checksum(raw):
         raise ValueError
-    name, key, number, counters, event = json.loads(raw)
+    # decision 161: cursors of an earlier version have no registry
+    name, key, number, counters, event, *registry = json.loads(raw)
     cursor = None if key is None else Cursor(tuple(_part(part) for part in key))
     behind = None if number is None else _whole(number)
     # A walk is in one of its two passes: a key belongs to the first, a number to the second.
     if cursor is not None and behind is not None:
         raise ValueError
     seq, hash_ = event
-    position = WalkPosition(cursor, behind, MoveCounters(*map(_whole, counters)), Head(_whole(seq), str(hash_)))
-    return name, position
+    head, counted = Head(_whole(seq), str(hash_)), MoveCounters(*map(_whole, counters))
+    return name, WalkPosition(cursor, behind, counted, head, *map(str, registry))
 
 
 def _part(value: Any) -> int | str | None:

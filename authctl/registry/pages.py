@@ -28,6 +28,7 @@ _EVERYTHING = -1
 
 _BY_NUMBER = 1_000
 _HASH_LENGTH = 8
+_ID_LENGTH = 8
 
 
 class SessionPage(NamedTuple):
@@ -56,6 +57,8 @@ class WalkPosition(NamedTuple):
     """What the registry had counted when the walk began."""
     event: Head
     """The last event when the walk was last here, with the beginning of its hash."""
+    registry: str | None = None
+    """The beginning of the registry's id; None in the cursor of an earlier version."""
 
 
 class WalkStep(NamedTuple):
@@ -68,7 +71,12 @@ class WalkStep(NamedTuple):
 
 def begin(view: "View", key: Cursor | None = None) -> WalkPosition:
     """The position that a walk begins at: a list's beginning, or behind a key of its order."""
-    return WalkPosition(key, None, view.move_counters(), _last_event(view))
+    return WalkPosition(key, None, view.move_counters(), _last_event(view), beginning_of_id(view))
+
+
+def beginning_of_id(view: "View") -> str:
+    """The part of a registry's id by which a cursor names it."""
+    return view.registry_id()[:_ID_LENGTH]
 
 
 def next_step(view: "View", listed: SessionList, now: int, size: int | None, position: WalkPosition) -> WalkStep:

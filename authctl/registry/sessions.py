@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from authctl import names
 from authctl.errors import InvalidInput, NotFound
 from authctl.model import Grouping, Session, SessionFilter, Sort
-from authctl.registry.pages import SessionList, SessionPage, WalkPosition, WalkStep, begin, next_step
+from authctl.registry.pages import SessionList, SessionPage, WalkPosition, WalkStep, begin, beginning_of_id, next_step
 from authctl.store.protocol.pages import Cursor
 
 if TYPE_CHECKING:
@@ -168,6 +168,8 @@ def _position(view: "View", listed: SessionList, wanted: SessionList, now: int, 
     if not is_cursor(after):
         return begin(view, _cursor_of_session(view, wanted, _session(view, after, now), now))
     position = read_cursor(listed, after)
+    if position.registry not in (None, beginning_of_id(view)):
+        raise InvalidInput("this cursor belongs to another registry", "begin again without --after")
     # A cursor comes from outside: its key must have the columns of this order, or the comparison in SQL would fail.
     if position.key is None or listed.sort is not None:
         is_key = position.key is None or is_sort_key(position.key.key)

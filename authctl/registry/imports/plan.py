@@ -187,7 +187,9 @@ class Merger:
         keeps_rows = self._keeps_rows and not is_one and all(one.rows for one in unended)
         partition = Partition(self.rules, staged, events, unended, user, deeds, is_one=is_one, keeps_rows=keeps_rows)
         planned = partition.plan()
-        has_digest = len(planned) == 1 and len(events) >= len(staged.rows) and events[-1].row.at <= self.now
+        # a row ahead of the clock can show a use after an end that is to come
+        is_past = all(one.row.at <= self.now for one in events)
+        has_digest = len(planned) == 1 and len(events) >= len(staged.rows) and is_past
         for one in planned:
             imported = one.imported._replace(rows_digest=staged.digest) if has_digest else one.imported
             self.add(imported, one.known)

@@ -121,7 +121,8 @@ class ImportsView(Protocol):
     def made_of_same_rows(self, keys: Sequence[StagedKey], source: str | None) -> list[SameRows]:
         """The sessions of a source, or without one of any, that were made of just the rows of these keys.
 
-        A session that ended because a complete listing did not have it is not among them: the rows may bring it back.
+        Two kinds are not among them. Rows may bring back a session that ended because a complete listing did not have it. If
+        another user has a session of the same key, its end may apply to the rows.
         """
 
     def imported_finals(

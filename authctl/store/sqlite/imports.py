@@ -42,6 +42,13 @@ _IMPORTED = (
 )
 _BY_SOURCE = SQLITE.table("sessions", "s", "sessions_by_source")
 _SEEN_BEFORE = "max(s.created_at, s.last_used_at, coalesce(i.listed_at, s.last_used_at)) < :taken_at"
+_OF_OTHERS = (
+    "(i.key_without_user IS NOT NULL AND ("
+    "EXISTS (SELECT 1 FROM imported AS o INDEXED BY imported_by_key_without_user"
+    " WHERE o.key_without_user = i.key_without_user AND o.key <> i.key)"
+    " OR EXISTS (SELECT 1 FROM imported AS o INDEXED BY imported_by_key WHERE o.key = i.key_without_user)))"
+)
+"""Whether another user has a session of the same key, as this version stored it or as 0.1.0 did."""
 _OF_ROWS = "created_at, ended_at, ended_reason, listed_at"
 _WIDTH = _IMPORTED.count(",") + 1
 
@@ -74,7 +81,7 @@ class ImportsReader(Reader):
             "SELECT i.rows_digest, i.key, i.number, i.listed_at, s.used_after_end_at"
             " FROM imported AS i INDEXED BY imported_by_key CROSS JOIN sessions AS s ON s.number = i.number"
             f" WHERE i.key IN ({_marks(keys)}) AND i.rows_digest IS NOT NULL"
-            f" AND {of_source} AND s.ended_reason IS NOT 'not_listed'"
+            f" AND {of_source} AND s.ended_reason IS NOT 'not_listed' AND NOT {_OF_OTHERS}"
         )
         digests = {one.key: one.digest for one in keys}
         rows = self.all_rows(sql, (*digests, *([] if source is None else [fold(source)])))

@@ -148,6 +148,11 @@ _FINALS = (
     """,
     f"INSERT OR IGNORE INTO imported_ahead (key, at) SELECT key, at FROM {SCHEMA}.imported_ahead",
 )
+# decision 160: revocations that are carried over did not meet sessions that only the copy has
+_FORGET_SAME_ROWS = f"""
+    UPDATE imported SET rows_digest = NULL WHERE rows_digest IS NOT NULL
+    AND number IN (SELECT number FROM sessions WHERE revocation_id = {OPEN} AND ended_at IS NULL)
+"""
 _LISTINGS = f"INSERT OR IGNORE INTO complete_listings SELECT * FROM {SCHEMA}.complete_listings"
 _IMPORTS_BEGUN = f"""
     SELECT max(seq) FROM (
@@ -223,6 +228,7 @@ def carry_over(connection: sqlite3.Connection, at: int, ended_at: int | None) ->
     # them from those that the first one ended.
     if ended_at is None:
         execute(_OTHER_RESTORES, {"beforehand": at})
+        execute(_FORGET_SAME_ROWS)
     now_revoked, now_ended = _over(connection, ended_at)
     return Carried(disabled, passwords, revocations, now_revoked - revoked, now_ended - ended, events, keys)
 
