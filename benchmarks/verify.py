@@ -6,7 +6,6 @@ The reference is itsdangerous' `Signer.unsign` with SHA-256 and one SELECT by th
 returns, and of the four columns that the poorest answer needs.
 """
 
-import sqlite3
 import subprocess
 import sys
 import time
@@ -21,6 +20,7 @@ from measuring import compare, compared, fact, seconds
 from population import Population, copied, kept
 
 from authctl import Registry, TokenInvalid
+from authctl.store.sqlite.library import sqlite3
 
 TOKENS = 1_000
 ROUNDS = 15

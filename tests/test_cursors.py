@@ -2,7 +2,6 @@
 
 import json
 import re
-import sqlite3
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from hashlib import sha256
 from pathlib import Path
@@ -13,6 +12,7 @@ from hypothesis import strategies as st
 
 from authctl import InvalidInput, NotFound, Registry, SessionFilter, names
 from authctl.store.sqlite import search_index
+from authctl.store.sqlite.library import sqlite3
 from tests.conftest import Authctl, Clock, Start
 
 MORE = re.compile(r"^authctl: more: --after (\S+)$", re.MULTILINE)

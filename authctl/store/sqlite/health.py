@@ -1,10 +1,10 @@
 """Health of the store: the version of SQLite, and the file system of the registry."""
 
-import sqlite3
 from pathlib import Path
 
 from authctl.files import resolved
 from authctl.store.protocol.health import Health
+from authctl.store.sqlite.library import sqlite3
 
 _NETWORKED = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "glusterfs", "lustre", "ocfs2", "fuse.sshfs"}
 _MOUNTS = Path("/proc/self/mountinfo")

@@ -6,11 +6,11 @@ a row is removed or changed, its old text is given to the index to remove it.
 """
 
 import json
-import sqlite3
 from collections.abc import Sequence
 
 from authctl.store.sql.filters import SEARCHED, contains_search
 from authctl.store.sqlite.dialect import SQLITE
+from authctl.store.sqlite.library import sqlite3
 
 _BATCH = 256
 """The index catches up at each number of a session or a revocation that is a multiple of this one."""
