@@ -267,8 +267,9 @@ def test_pages_while_another_process_uses_tokens(installed: Authctl, home: Path,
     connection.close()
     ids = set(installed("sessions", "list", "-o", "id").out.split())
     code = (
-        "import sys, random, sqlite3\n"
+        "import sys, random\n"
         "from authctl import Registry\n"
+        "from authctl.store.sqlite.library import sqlite3\n"
         "tokens = sys.stdin.readline().split()\n"
         "registry = Registry.open()\n"
         "due = sqlite3.connect(registry._installation.home.registry, timeout=30)\n"

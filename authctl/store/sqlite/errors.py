@@ -18,6 +18,18 @@ _BY_TRIGGER = sqlite3.SQLITE_CONSTRAINT | 7 << 8
 _CONSTRAINT_OF_COLUMN = ("constraint failed", "cannot store")
 """The words in SQLite's messages about constraints; a trigger gives a message of its own."""
 
+_CODES = {
+    "database or disk is full": sqlite3.SQLITE_FULL,
+    "disk I/O error": sqlite3.SQLITE_IOERR,
+    "database is locked": sqlite3.SQLITE_BUSY,
+    "database table is locked": sqlite3.SQLITE_LOCKED,
+    "attempt to write a readonly database": sqlite3.SQLITE_READONLY,
+    "unable to open database file": sqlite3.SQLITE_CANTOPEN,
+    "database disk image is malformed": sqlite3.SQLITE_CORRUPT,
+    "file is not a database": sqlite3.SQLITE_NOTADB,
+}
+"""The codes of SQLite's messages: the errors of a backup have none in pysqlite3."""
+
 _SHARED_MEMORY_BYTES = 32_768
 """The room that the shared memory of a write-ahead log needs at least."""
 
@@ -60,7 +72,7 @@ def _translated(error: BaseException, path: Path) -> AuthctlError | None:
         return IntegrityFailure(f"{damaged}: {error}")
     if not isinstance(error, sqlite3.Error):
         return None
-    code = getattr(error, "sqlite_errorcode", None)
+    code = getattr(error, "sqlite_errorcode", _CODES.get(str(error)))
     primary = None if code is None else code & 0xFF
     unusable = f"the registry at {path} cannot be used"
     if primary == sqlite3.SQLITE_FULL or _is_for_lack_of_room(code, path):
