@@ -15,9 +15,11 @@ from pathlib import Path
 import pytest
 
 from authctl import Registry, SessionFilter
+from authctl.instants import DAY
 from authctl.store.sqlite import health
 from authctl.store.sqlite.library import sqlite3
 from tests.conftest import Authctl
+from tests.test_store_contract import NOW, new
 
 ROOT = Path(__file__).parents[1]
 IS_INSTALLED = importlib.util.find_spec("pysqlite3") is not None
@@ -28,6 +30,8 @@ OF_PYTHON = "import sys; sys.modules['pysqlite3'] = None\n"
 FOREIGN = {"benchmarks/peer_sides.py"}
 """Programs that run in an environment of their own."""
 
+SNOWMAN = "\N{SNOWMAN}"
+FTS_TABLES = {"sessions_found", *(f"sessions_found_{part}" for part in ("data", "idx", "config"))}
 LOADED = "print(*sorted(one for one in sys.modules if one in ('_sqlite3', 'pysqlite3._sqlite3')), file=sys.stderr)"
 
 WRITER = """
@@ -159,6 +163,33 @@ def test_texts_of_removed_sessions_are_not_in_the_file(installed: Authctl, home:
     assert remains(home) == {b"staying"}
 
 
+def test_trigrams_of_many_removed_sessions_are_not_in_the_file(registry: Registry, home: Path):
+    """Where many go, the search index is made anew: the old one is overwritten, and every search in between is complete."""
+    old = NOW - 2 * 366 * DAY
+    with registry._installation.store.change() as tx:
+        for number in range(4_410):
+            gone = {"used_at": old, "device": SNOWMAN * 9}
+            tx.add_session(new(f"user{number}", **(gone if number % 21 else {"device": "AL-PC"})))
+        while tx.extend_search_index():
+            pass
+    assert SNOWMAN.encode() in content(home)
+    counts = []
+
+    def search(*_: int) -> None:
+        counts.append(registry.count(SessionFilter(search="al-pc")))
+
+    assert registry.cleanup.run(accept_clock_jump=True, progress=search).removed == 4_200
+    search()
+    assert set(counts) == {210}
+    registry.close()
+    assert SNOWMAN.encode() not in content(home)
+    with closing(sqlite3.connect(home / "registry.db")) as connection:
+        names = {row[0] for row in connection.execute("SELECT name FROM sqlite_schema")}
+        assert {name for name in names if name.startswith("sessions_found")} == FTS_TABLES
+        assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        assert connection.execute("SELECT sessions FROM search_index").fetchone() == (4_390,)  # the last one that stays
+
+
 @pytest.fixture
 def aged(home: Path) -> Callable[[], None]:
     """A function that lets the sessions of some users end two years ago."""
@@ -175,5 +206,9 @@ def aged(home: Path) -> Callable[[], None]:
 
 def remains(home: Path) -> set[bytes]:
     """Which of the texts are in the files of the registry."""
-    content = b"".join(path.read_bytes() for path in home.glob("registry.db*"))
-    return {text for text in (b"GONE-", b"staying") if text in content}
+    return {text for text in (b"GONE-", b"staying") if text in content(home)}
+
+
+def content(home: Path) -> bytes:
+    """What is in the files of the registry, its log included."""
+    return b"".join(path.read_bytes() for path in home.glob("registry.db*"))
