@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv-dev
 BIN := $(VENV)/bin
 
-.PHONY: check quick test storm fuzz histories histories-mutants crash ldap real-systems current-sqlite bench bench-full peers demo docs clean
+.PHONY: check quick test storm fuzz histories histories-mutants crash ldap real-systems current-sqlite bench bench-since bench-full peers demo docs clean
 
 check: $(VENV)/ready ## what CI runs beside the README's test command
 	$(BIN)/ruff format --check .
@@ -45,9 +45,9 @@ real-systems: $(VENV)/ready ## listings of a real Synapse and a real JupyterHub,
 	tests/real_systems/install.sh $(PYTHON) && $(BIN)/python -m pytest -q -rs tests/real_systems || [ $$? = 77 ]
 
 current-sqlite: .venv-current/ready ## the store, the scenarios, faults and one history with the SQLite of authctl[sqlite], in an environment of its own
-	.venv-current/bin/python -m pytest -q -rs tests/test_current_sqlite.py tests/test_store_contract.py tests/test_store_sqlite.py \
+	AUTHCTL_CRASH_STEP=141 .venv-current/bin/python -m pytest -q -rs tests/test_current_sqlite.py tests/test_store_contract.py tests/test_store_sqlite.py \
 		tests/test_scenario*.py tests/test_crash.py tests/test_upgrade.py
-	AUTHCTL_HISTORIES_EXAMPLES=20 .venv-current/bin/python -m pytest -q -rs tests/test_histories.py
+	AUTHCTL_RESTORE_EXAMPLES=10 .venv-current/bin/python -m pytest -q -rs tests/test_restore_machine.py
 
 BENCH := AUTHCTL_BENCH_RESULTS=.bench/results.jsonl $(BIN)/python benchmarks
 
@@ -79,6 +79,15 @@ bench-full: $(VENV)/ready .venv-peers/ready ## the same at a million and at ten 
 	$(BENCH)/peers.py 100000
 	$(BENCH)/continuity.py 100000
 	$(BIN)/python benchmarks/report.py .bench/results.jsonl
+
+SINCE := .bench/since/$(REV)
+
+bench-since: $(VENV)/ready ## this build and an earlier one in turn: make bench-since REV=1cdad2f
+	test -n "$(REV)"
+	mkdir -p $(SINCE) && git archive $(REV) | tar x -C $(SINCE)
+	test -e $(SINCE)/.venv/ready || { $(PYTHON) -m venv $(SINCE)/.venv && \
+		$(SINCE)/.venv/bin/python -m pip install --quiet --disable-pip-version-check ./$(SINCE) && touch $(SINCE)/.venv/ready; }
+	AUTHCTL_BENCH_SINCE=$(SINCE)/.venv/bin/python AUTHCTL_BENCH_SINCE_SOURCE=$(SINCE) $(BENCH)/since.py 100000 --imports
 
 peers: .venv-peers/ready ## what benchmarks/peers.py compares with, in an environment of its own
 
