@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv-dev
 BIN := $(VENV)/bin
 
-.PHONY: check quick test storm fuzz histories histories-mutants crash ldap real-systems bench bench-full peers demo docs clean
+.PHONY: check quick test storm fuzz histories histories-mutants crash ldap real-systems current-sqlite bench bench-since bench-full peers demo docs clean
 
 check: $(VENV)/ready ## what CI runs beside the README's test command
 	$(BIN)/ruff format --check .
@@ -44,6 +44,11 @@ ldap: $(VENV)/ready ## LDAP against a real slapd, where one can be installed
 real-systems: $(VENV)/ready ## listings of a real Synapse and a real JupyterHub, where they can be installed, imported as they change
 	tests/real_systems/install.sh $(PYTHON) && $(BIN)/python -m pytest -q -rs tests/real_systems || [ $$? = 77 ]
 
+current-sqlite: .venv-current/ready ## the store, the scenarios, faults and one history with the SQLite of authctl[sqlite], in an environment of its own
+	AUTHCTL_CRASH_STEP=141 .venv-current/bin/python -m pytest -q -rs tests/test_current_sqlite.py tests/test_store_contract.py tests/test_store_sqlite.py \
+		tests/test_scenario*.py tests/test_crash.py tests/test_upgrade.py
+	AUTHCTL_RESTORE_EXAMPLES=10 .venv-current/bin/python -m pytest -q -rs tests/test_restore_machine.py
+
 BENCH := AUTHCTL_BENCH_RESULTS=.bench/results.jsonl $(BIN)/python benchmarks
 
 bench: $(VENV)/ready .venv-peers/ready ## every ratio beside what is owed, at sizes that take minutes
@@ -75,6 +80,15 @@ bench-full: $(VENV)/ready .venv-peers/ready ## the same at a million and at ten 
 	$(BENCH)/continuity.py 100000
 	$(BIN)/python benchmarks/report.py .bench/results.jsonl
 
+SINCE := .bench/since/$(REV)
+
+bench-since: $(VENV)/ready ## this build and an earlier one in turn: make bench-since REV=1cdad2f
+	test -n "$(REV)"
+	mkdir -p $(SINCE) && git archive $(REV) | tar x -C $(SINCE)
+	test -e $(SINCE)/.venv/ready || { $(PYTHON) -m venv $(SINCE)/.venv && \
+		$(SINCE)/.venv/bin/python -m pip install --quiet --disable-pip-version-check ./$(SINCE) && touch $(SINCE)/.venv/ready; }
+	AUTHCTL_BENCH_SINCE=$(SINCE)/.venv/bin/python AUTHCTL_BENCH_SINCE_SOURCE=$(SINCE) $(BENCH)/since.py 100000 --imports
+
 peers: .venv-peers/ready ## what benchmarks/peers.py compares with, in an environment of its own
 
 demo: $(VENV)/ready ## the main job on made-up sessions
@@ -84,11 +98,16 @@ docs: $(VENV)/ready ## write docs/commands.md anew from the commands themselves
 	$(BIN)/python docs/generate_commands.py
 
 clean:
-	rm -rf .venv .venv-dev .venv-test .venv-peers .venv-systems .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-dev .venv-test .venv-peers .venv-systems .venv-current .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 
 $(VENV)/ready: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	touch $@
+
+.venv-current/ready: pyproject.toml
+	$(PYTHON) -m venv .venv-current
+	.venv-current/bin/python -m pip install --quiet --disable-pip-version-check -e '.[test,sqlite]'
 	touch $@
 
 .venv-peers/ready: benchmarks/peers.txt

@@ -7,7 +7,6 @@ Memory is the largest resident size of a process of its own, at that size and at
 
 import json
 import os
-import sqlite3
 import sys
 import tempfile
 import threading
@@ -22,6 +21,7 @@ from population import PROFILES, Population, copied, kept
 from authctl import Registry, SessionFilter, profiles, records
 from authctl.instants import DAY
 from authctl.model import ProfileSet
+from authctl.store.sqlite.library import sqlite3
 
 
 def streaming(population: Population) -> None:

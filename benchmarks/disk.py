@@ -3,7 +3,6 @@
 python benchmarks/disk.py [SESSIONS]        # 100,000 unless said otherwise
 """
 
-import sqlite3
 import sys
 import threading
 import time
@@ -12,6 +11,8 @@ from pathlib import Path
 from bulk import halved
 from measuring import fact
 from population import Population, copied, kept
+
+from authctl.store.sqlite.library import sqlite3
 
 MIB = 2**20
 SECONDS = 5.0

@@ -6,7 +6,6 @@ As it is, during a continuity event, with nothing active once a long one has end
 half of it is cleaned up.
 """
 
-import sqlite3
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -24,6 +23,7 @@ from population import Population, copied, kept
 from verify import active_numbers
 
 from authctl import Registry, SessionFilter, TokenInvalid
+from authctl.store.sqlite.library import sqlite3
 
 TOKENS = 200
 ROUNDS = 9

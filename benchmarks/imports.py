@@ -12,7 +12,6 @@ times, of the user and of the system: other programs on the machine change them 
 import json
 import os
 import random
-import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -33,6 +32,7 @@ from authctl.instants import format_instant
 from authctl.registry.init import create
 from authctl.settings import find_home
 from authctl.store.sqlite import search_index
+from authctl.store.sqlite.library import sqlite3
 
 MAPPINGS = {
     "log": b"""\

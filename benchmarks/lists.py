@@ -5,7 +5,6 @@
 Every first page, the next page at any depth, counts and searches.
 """
 
-import sqlite3
 import sys
 import time
 from collections.abc import Callable
@@ -16,6 +15,7 @@ from measuring import compare
 from population import Population, kept
 
 from authctl import Registry, SessionFilter
+from authctl.store.sqlite.library import sqlite3
 
 PAGE = 50
 ROUNDS = 15

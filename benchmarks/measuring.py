@@ -6,7 +6,6 @@ AUTHCTL_BENCH_RESULTS=FILE   each line is appended there as JSON, too; `report.p
 import json
 import os
 import platform
-import sqlite3
 import statistics
 import subprocess
 import sys
@@ -15,6 +14,8 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from time import perf_counter
+
+from authctl.store.sqlite.library import sqlite3
 
 Deed = Callable[[], object]
 

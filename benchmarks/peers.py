@@ -22,7 +22,6 @@ A step that takes over ten minutes is left out, and a row that does gets fewer r
 import json
 import os
 import shutil
-import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -38,6 +37,7 @@ from population import Population, populate
 
 from authctl import TokenInvalid
 from authctl.instants import DAY
+from authctl.store.sqlite.library import sqlite3
 
 HERE = Path(__file__).parent
 PEERS = HERE.parent / ".venv-peers" / "bin"

@@ -9,7 +9,6 @@ goes through the public paths. Secrets follow from numbers, so that `token` can 
 import os
 import random
 import shutil
-import sqlite3
 import sys
 import tempfile
 import time
@@ -27,6 +26,7 @@ from authctl.model import NewSession, ProfileSet
 from authctl.registry.init import create
 from authctl.settings import find_home
 from authctl.store.sql import rows
+from authctl.store.sqlite.library import sqlite3
 from authctl.tokens import TokenKind
 
 PROFILES = b"""\

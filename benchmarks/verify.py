@@ -7,7 +7,6 @@ returns, and of the four columns that the poorest answer needs.
 """
 
 import asyncio
-import sqlite3
 import subprocess
 import sys
 import time
@@ -23,6 +22,7 @@ from measuring import compare, compared, fact, seconds
 from population import Population, copied, kept
 
 from authctl import Registry, TokenInvalid
+from authctl.store.sqlite.library import sqlite3
 
 TOKENS = 1_000
 ROUNDS = 15

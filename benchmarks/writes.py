@@ -4,7 +4,6 @@ python benchmarks/writes.py [SESSIONS ...]    # 100,000 unless said otherwise; o
 """
 
 import json
-import sqlite3
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -18,6 +17,7 @@ from population import Population, copied, kept
 
 from authctl import Registry, SessionFilter
 from authctl.names import new_id
+from authctl.store.sqlite.library import sqlite3
 
 EACH = 50
 FEW = 10

@@ -3,7 +3,6 @@
 import gzip
 import os
 import shutil
-import sqlite3
 import stat
 import threading
 from collections.abc import Callable
@@ -30,6 +29,7 @@ from authctl.registry.backups import restore
 from authctl.registry.init import create
 from authctl.settings import find_home
 from authctl.store.sqlite import connections
+from authctl.store.sqlite.library import sqlite3
 from tests.conftest import Authctl, Clock
 
 

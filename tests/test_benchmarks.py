@@ -2,7 +2,6 @@
 
 import ast
 import json
-import sqlite3
 import sys
 from contextlib import closing
 from pathlib import Path
@@ -11,6 +10,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from authctl import SessionFilter
+from authctl.store.sqlite.library import sqlite3
 
 FOLDER = Path(__file__).parents[1] / "benchmarks"
 PROGRAMS = [path for path in sorted(FOLDER.glob("*.py")) if "sys.argv" in path.read_text()]

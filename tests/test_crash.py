@@ -294,7 +294,7 @@ def test_rows_that_cannot_be_kept_for_an_import_change_nothing(bench: Bench, err
     deed = placed(bench, "import")
     deed = replace(deed, files={**deed.files, "rows.jsonl": rows(users, LONG_AGO).getvalue().decode()})
     trace = bench.run(replace(deed, arguments=(*deed.arguments, "--dry-run"))).trace
-    spilled = bench.calls(trace, "etilqs")
+    spilled = bench.calls(trace, "authctl-import-")
     bench.reset()
     before = bench.snapshot()
     for call in (spilled[0], spilled[len(spilled) // 2]):

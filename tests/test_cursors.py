@@ -2,7 +2,6 @@
 
 import json
 import re
-import sqlite3
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from hashlib import sha256
 from pathlib import Path
@@ -13,6 +12,7 @@ from hypothesis import strategies as st
 
 from authctl import InvalidInput, NotFound, Registry, SessionFilter, names
 from authctl.store.sqlite import search_index
+from authctl.store.sqlite.library import sqlite3
 from tests.conftest import Authctl, Clock, Install, Start
 
 MORE = re.compile(r"^authctl: more: --after (\S+)$", re.MULTILINE)
@@ -300,8 +300,9 @@ def test_pages_while_another_process_uses_tokens(installed: Authctl, home: Path,
     connection.close()
     ids = set(installed("sessions", "list", "-o", "id").out.split())
     code = (
-        "import sys, random, sqlite3\n"
+        "import sys, random\n"
         "from authctl import Registry\n"
+        "from authctl.store.sqlite.library import sqlite3\n"
         "tokens = sys.stdin.readline().split()\n"
         "registry = Registry.open()\n"
         "due = sqlite3.connect(registry._installation.home.registry, timeout=30)\n"

@@ -1,7 +1,6 @@
 """The doctor: each thing that can be wrong with an installation, found, with the next command; and nothing else."""
 
 import json
-import sqlite3
 from contextlib import closing
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from authctl.registry.init import create
 from authctl.settings import find_home
 from authctl.store.sqlite import health
 from authctl.store.sqlite.health import has_wal_reset_bug
+from authctl.store.sqlite.library import sqlite3
 from tests.conftest import Authctl, Clock
 
 

@@ -1,6 +1,5 @@
 """`sessions end -` with a long list: in batches that let others write, each whole, and what an interruption leaves is said."""
 
-import sqlite3
 from contextlib import closing
 from pathlib import Path
 
@@ -9,6 +8,7 @@ import pytest
 from authctl import InvalidInput, Registry, RegistryUnavailable, SessionFilter
 from authctl.registry import session_ends as ending
 from authctl.registry.batches import BatchSize
+from authctl.store.sqlite.library import sqlite3
 from tests.conftest import Authctl
 
 

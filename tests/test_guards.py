@@ -5,7 +5,6 @@ The directory that is synced after the key ring is replaced is tested in `test_p
 
 import io
 import json
-import sqlite3
 import subprocess
 from collections.abc import Callable
 from contextlib import closing
@@ -30,6 +29,7 @@ from authctl.import_mappings import read_mapping
 from authctl.instants import parse_instant
 from authctl.registry import sessions as listing
 from authctl.store.sqlite import connections
+from authctl.store.sqlite.library import sqlite3
 from authctl.tokens import TokenKind, TokenMint
 from tests.conftest import START, Clock, Install, Start
 

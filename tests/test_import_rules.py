@@ -136,6 +136,12 @@ VIOLATIONS = {
     "sqlite3 in a new module of the store": Violation(
         "store/novel.py", "import sqlite3", "authctl.store.novel -> sqlite3"
     ),
+    "sqlite3 in the SQLite store": Violation(
+        "store/sqlite/users.py", "import sqlite3", "authctl.store.sqlite.users -> sqlite3"
+    ),
+    "pysqlite3 in the SQLite store": Violation(
+        "store/sqlite/users.py", LATE.format("pysqlite3", "connect"), "authctl.store.sqlite.users -> pysqlite3"
+    ),
     "sqlite_utils beside migrations": Violation(
         "store/sqlite/users.py", LATE.format("sqlite_utils", "Database"), "authctl.store.sqlite.users -> sqlite_utils"
     ),
@@ -281,6 +287,7 @@ def test_every_dependency_has_an_owner():
     """Each dependency of pyproject.toml has a contract that forbids it to all but its owners."""
     project = PROJECT["project"]
     listed = [*project["dependencies"], *project["optional-dependencies"]["ldap"]]
+    listed += project["optional-dependencies"]["sqlite"]
     names = [re.match(r"[\w.-]+", one)[0] for one in listed]
     assert len(names) > 10
     assert [name for name in names if IMPORT_NAMES.get(name, name.replace("-", "_")) not in OWNED] == []

@@ -5,7 +5,6 @@ Everything starts on 2 March 2026, 9:00. `tests/oracle.py` has the rules as one,
 
 import io
 import json
-import sqlite3
 from contextlib import closing, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,6 +18,7 @@ from authctl.instants import DAY, HOUR, parse_instant
 from authctl.registry.backups import restore
 from authctl.registry.imports.register import _KEYS_PER_BATCH
 from authctl.settings import find_home
+from authctl.store.sqlite.library import sqlite3
 from tests.conftest import START, Authctl, Clock, Install
 from tests.test_upgrade import of_0_1_0  # noqa: F401  # a fixture
 

@@ -7,7 +7,6 @@ and in SQL.
 
 import os
 import shutil
-import sqlite3
 import tempfile
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -23,6 +22,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from authctl import Refused, Registry, SessionFilter, TokenInvalid, profiles
 from authctl.registry.init import create
 from authctl.settings import find_home
+from authctl.store.sqlite.library import sqlite3
 
 pytestmark = pytest.mark.slow
 

@@ -1,7 +1,6 @@
 """The look-up of verify keeps the columns of a session that never change: what it returns is the whole row, whatever was done."""
 
 import pickle
-import sqlite3
 from collections.abc import Callable
 from contextlib import closing, suppress
 from pathlib import Path
@@ -13,6 +12,7 @@ from authctl import Registry, Session, SessionFilter, TokenInvalid, profiles
 from authctl.registry.backups import restore
 from authctl.settings import find_home
 from authctl.store.sqlite import look_up
+from authctl.store.sqlite.library import sqlite3
 from tests.conftest import Clock, Install
 
 PROFILES = """\

@@ -6,7 +6,6 @@ import os
 import random
 import re
 import signal
-import sqlite3
 import subprocess
 import sys
 import time
@@ -27,6 +26,7 @@ from authctl.profiles import read
 from authctl.registry.init import create
 from authctl.settings import find_home
 from authctl.store.sqlite import store as store_module
+from authctl.store.sqlite.library import sqlite3
 from tests.conftest import Authctl, Start
 from tests.crash import TWO_TRANSACTIONS
 from tests.storm import MAP, VARIANTS, imported_users, microseconds, rows

@@ -2,7 +2,6 @@
 
 import json
 import signal
-import sqlite3
 import threading
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
@@ -37,6 +36,7 @@ from authctl.errors import OutcomeUnknown
 from authctl.instants import DAY, HOUR, SECOND, instant_of, parse_duration
 from authctl.registry import sessions as listing
 from authctl.registry.bounds import Bound
+from authctl.store.sqlite.library import sqlite3
 from authctl.tokens import TokenKind, TokenMint
 from tests.conftest import START, Clock, Install
 

@@ -3,7 +3,6 @@
 import io
 import json
 import os
-import sqlite3
 import stat
 import sys
 from collections.abc import Callable
@@ -21,6 +20,7 @@ from authctl.registry.backups import RestoreOutcome, _Restoring, restore
 from authctl.registry.installation import Installation
 from authctl.settings import find_home
 from authctl.store import draft_of
+from authctl.store.sqlite.library import sqlite3
 from tests import test_terminal
 from tests.conftest import Authctl, Clock, Install, Start
 

@@ -6,7 +6,6 @@ Against a real htpasswd file and a real program, which counts how often it was a
 import json
 import os
 import signal
-import sqlite3
 import sys
 import threading
 from collections.abc import Callable
@@ -29,6 +28,7 @@ from authctl import (
     profiles,
 )
 from authctl.key_ring import load
+from authctl.store.sqlite.library import sqlite3
 from tests.conftest import Authctl, Clock, Install
 
 pytestmark = pytest.mark.slow

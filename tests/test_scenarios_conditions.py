@@ -1,7 +1,6 @@
 """Conditional access: from where and with what a session may be used; each scenario a test named after its row."""
 
 import json
-import sqlite3
 from contextlib import closing
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from authctl.cli.exit_codes import exit_code_of
 from authctl.conditions import is_at_least, read_network, unmet
 from authctl.errors import InvalidInput
 from authctl.model import Caller, Conditions
+from authctl.store.sqlite.library import sqlite3
 from tests.conftest import Authctl, Clock, Install
 
 TEXT = """\

@@ -526,7 +526,7 @@ def test_the_single_page_application_s_rotated_token_keeps_the_first_one_s_deadl
 
 def test_a_refresh_that_cannot_be_written_gives_no_tokens(entra: Registry, home: Path, monkeypatch: pytest.MonkeyPatch):
     """Unavailable, and the token is not spent: nothing was written."""
-    import sqlite3
+    from authctl.store.sqlite.library import sqlite3
 
     monkeypatch.setattr("authctl.store.sqlite.connections.LOCK_TIMEOUT_SECONDS", 0.05)
     issued = sign_in(entra)

@@ -1,7 +1,6 @@
 """Wipe: a revoked application is told to remove its data until it says that it has; each scenario a test named after its row."""
 
 import json
-import sqlite3
 from contextlib import closing
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from authctl import (
     Wipe,
     profiles,
 )
+from authctl.store.sqlite.library import sqlite3
 from tests.conftest import Authctl, Clock, Install, Ran
 
 TEXT = """\

@@ -57,6 +57,7 @@ def histories(draw) -> list[tuple]:
         st.tuples(st.just("revoke all"), TEXTS),
         st.tuples(st.just("clean up"), st.integers(0, 30)),
         st.tuples(st.just("extend search index")),
+        st.tuples(st.sampled_from(["begin removal", "end removal"])),
     ]
     return draw(st.lists(st.one_of(deeds), min_size=3, max_size=25))
 
@@ -137,12 +138,26 @@ class Model:
         with self.store.change() as tx:
             tx.extend_search_index()
 
+    def begin_removal(self) -> None:
+        """A cleanup of many begins: the index is begun anew."""
+        with self.store.change() as tx:
+            tx.begin_removal(1_000_000)
+
+    def end_removal(self) -> None:
+        """A cleanup ends, or an earlier one does that was thought to be killed."""
+        with self.store.change() as tx:
+            tx.end_removal()
+
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("batch", "few"), [(1, 10_000), (3, 10_000), (256, 10_000), (2, 1)])
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(histories(), st.lists(SEARCHES, min_size=1, max_size=5))
 @example([("issue", ALICE), ("issue", ALICE), ("revoke", 0, "stolen"), ("revoke all", "breach drill")], ["breach"])
+@example([("issue", ALICE), ("extend search index",), ("begin removal",), ("issue", ALICE)], ["laptop"])
+@example(
+    [("issue", ALICE), ("extend search index",), ("begin removal",), ("begin removal",), ("clean up", 1)], ["laptop"]
+)
 @example(
     [("import", [ALICE, ALICE]), ("extend search index",), ("update", 0, {**ALICE, "device": "new laptop"})], ["laptop"]
 )

@@ -1,6 +1,5 @@
 """Several values of one criterion: any of them matches, in lists, counts, groups, revocations and the audit log alike."""
 
-import sqlite3
 from contextlib import closing
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from authctl.model import EventFilter, SortField
 from authctl.store.sql.continuity import Continuity
 from authctl.store.sql.selections import select
 from authctl.store.sqlite.dialect import SQLITE
+from authctl.store.sqlite.library import sqlite3
 from tests.conftest import Authctl, Clock
 from tests.test_store_sqlite import plans, statements  # noqa: F401  # a fixture
 

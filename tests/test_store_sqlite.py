@@ -4,7 +4,6 @@ import io
 import json
 import os
 import shutil
-import sqlite3
 import stat
 import subprocess
 import sys
@@ -22,6 +21,7 @@ from authctl.registry import init
 from authctl.settings import find_home
 from authctl.store.sqlite import connections
 from authctl.store.sqlite.change import SqliteChange
+from authctl.store.sqlite.library import sqlite3
 from tests.conftest import Authctl, Clock
 
 SELECTIONS = {

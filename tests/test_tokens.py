@@ -5,7 +5,6 @@ import random
 import re
 import secrets
 import shlex
-import sqlite3
 from hashlib import sha256
 from itertools import product
 from pathlib import Path
@@ -17,6 +16,7 @@ from hypothesis import strategies as st
 from authctl import Registry, SessionFilter, TokenInvalid, TokenUnknown, key_ring
 from authctl.cli.exit_codes import exit_code_of
 from authctl.key_ring import KEY_BYTES, Key, KeyRing, KeyState
+from authctl.store.sqlite.library import sqlite3
 from authctl.token_encryption import Sealed
 from authctl.tokens import LONGEST_TOKEN, SECRET_BYTES, Claims, TokenKind, TokenMint, looks_like_token
 from tests.conftest import Install

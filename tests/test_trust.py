@@ -5,7 +5,6 @@ import json
 import os
 import random
 import shutil
-import sqlite3
 import stat
 import subprocess
 import sys
@@ -33,6 +32,7 @@ from authctl.model import ProfileSet
 from authctl.registry.backups import restore
 from authctl.registry.unit_of_work import AUTHCTL
 from authctl.settings import find_home
+from authctl.store.sqlite.library import sqlite3
 from authctl.store.sqlite.reserve import RESERVE_BYTES
 from tests.conftest import Authctl, Clock, Install
 

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import sqlite3
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -18,6 +17,7 @@ from authctl.registry.backups import restore
 from authctl.registry.imports import register
 from authctl.registry.imports.undo import UndoOutcome
 from authctl.settings import find_home
+from authctl.store.sqlite.library import sqlite3
 from tests.conftest import HOSTILE, Authctl, Clock, Install, unseen
 from tests.test_sources import (
     EVENTS,

@@ -6,7 +6,6 @@ the tokens that it issued.
 
 import gzip
 import json
-import sqlite3
 from contextlib import closing
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import pytest
 
 from authctl import NEVER, Registry, RegistryUnavailable, SessionFilter, TokenEnded, TokenRevoked
 from authctl.store.sqlite import connections
+from authctl.store.sqlite.library import sqlite3
 from authctl.store.sqlite.registry_file import SCHEMA_VERSION
 from tests.conftest import Authctl, Start
 

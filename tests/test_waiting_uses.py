@@ -1,7 +1,6 @@
 """Uses that are due while another process writes: they wait, delay nobody, and none is lost or revives a session."""
 
 import os
-import sqlite3
 import subprocess
 import sys
 import time
@@ -16,6 +15,7 @@ from authctl import Registry, SessionFilter, TokenExpired, TokenInvalid, profile
 from authctl.instants import HOUR, MINUTE, SECOND
 from authctl.registry import installation
 from authctl.registry.tokens import waiting_uses
+from authctl.store.sqlite.library import sqlite3
 from tests.conftest import Clock, Install
 
 THREE_HOURS = "version: 1\nprofiles: {default: {idle_timeout: 3h}}\n"

@@ -133,6 +133,7 @@ class _Removal:
             unit.check_clock()
             if accept_clock_jump:
                 unit.tx.set_recorded_time(unit.now)
+            unit.tx.begin_removal(due)
             unit.record("cleanup.run", detail={"cutoff": format_instant(self.cutoff), "due": due})
 
     def remove(self, due: int, batch_size: int | None, progress: Progress) -> Removable:
@@ -164,6 +165,7 @@ class _Removal:
             unit.tx.remove_unnamed_revocations()
             unit.tx.remove_continuity(self._allowed_cutoff(unit))
             unit.tx.remove_complete_listings(self._allowed_cutoff(unit))
+            unit.tx.end_removal()
             unit.tx.forget_old_logins(unit.tx.profiles().logins_since(unit.now))
             detail = {"cutoff": format_instant(self.cutoff), "removed": removed._asdict()}
             unit.record("cleanup.done", detail=detail)

@@ -48,6 +48,12 @@ class CleanupView(Protocol):
 class CleanupChange(Protocol):
     """Removing what nothing needs any more."""
 
+    def begin_removal(self, due: int) -> None:
+        """Prepare for the removal of so many sessions. The search may be slower, and stays complete, until `extend_search_index` is through."""
+
+    def end_removal(self) -> None:
+        """End the preparations, after all upkeep."""
+
     def remove_ended(
         self,
         cutoff: int,

@@ -4,7 +4,6 @@ SQLite's own backup is used in one step: a snapshot of the source, and one trans
 """
 
 import os
-import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from itertools import count
@@ -14,6 +13,7 @@ from authctl.errors import AuthctlError, DiskFull, IntegrityFailure, Refused, Re
 from authctl.files import check_folder, check_private, resolved, sync
 from authctl.store.sqlite.connections import file_uri
 from authctl.store.sqlite.errors import translated_errors
+from authctl.store.sqlite.library import sqlite3
 from authctl.store.sqlite.registry_file import (
     check_vacant,
     draft_beside,

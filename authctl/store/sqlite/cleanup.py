@@ -32,6 +32,12 @@ _UNNAMED = (
     " (SELECT 1 FROM sessions INDEXED BY sessions_by_revocation WHERE revocation_id = revocations.id)"
     " AND NOT by_criteria"
 )
+_FEW = 4_000
+"""So many sessions are removed from the search index one by one, whatever share they are."""
+
+_CACHE_KIB, _USUAL_CACHE_KIB = 65_536, 2_000
+"""The memory for pages of the file during a cleanup, in which each batch touches most pages of two indexes; and SQLite's default."""
+
 _PAGES_AT_ONCE = 500
 """How many pages of the file one transaction returns to the disk (decision 105)."""
 
@@ -61,6 +67,21 @@ class CleanupReader(Reader):
 
 class CleanupWriter(Writer):
     """`CleanupChange` over SQLite."""
+
+    def begin_removal(self, due: int) -> None:
+        from authctl.store.sqlite import search_index
+
+        self.write(f"PRAGMA cache_size = -{_CACHE_KIB}")
+        remaining = self.one_number("SELECT count(*) FROM sessions") - due
+        # decision 184: to delete an entry takes twice the time of a new one
+        if due > max(_FEW, remaining // 2):
+            search_index.renew(self.connection)
+
+    def end_removal(self) -> None:
+        from authctl.store.sqlite import search_index
+
+        search_index.end_renewal(self.connection)
+        self.write(f"PRAGMA cache_size = -{_USUAL_CACHE_KIB}")
 
     def remove_ended(
         self,

@@ -1,7 +1,6 @@
 """Connections to the file of a registry: opened, set up, and shared by threads one at a time."""
 
 import os
-import sqlite3
 import threading
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ from urllib.parse import quote
 
 from authctl.errors import IntegrityFailure, RegistryUnavailable
 from authctl.names import fold
+from authctl.store.sqlite.library import sqlite3
 from authctl.store.sqlite.registry_file import APPLICATION_ID, SCHEMA_VERSION, check_file, has_log
 
 LOCK_TIMEOUT_SECONDS = 30.0
@@ -78,6 +78,8 @@ def set_up(connection: sqlite3.Connection, path: Path, *, is_read_only: bool, wr
         # A schema that somebody changed may hold functions in views and triggers: they are not run.
         "trusted_schema": 0,
         "cell_size_check": 1,
+        # What is deleted is overwritten with zeros; Debian's SQLite does so by itself, pysqlite3's does not.
+        "secure_delete": 1,
         "query_only": int(not writing),
     }
     for name, value in wanted.items():

@@ -1,7 +1,6 @@
 """Creation of a registry: it appears at its path whole, or not at all."""
 
 import json
-import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING
 from authctl.errors import Refused
 from authctl.files import resolved
 from authctl.store.sqlite.errors import translated_errors
+from authctl.store.sqlite.library import sqlite3
 from authctl.store.sqlite.registry_file import APPLICATION_ID, draft_beside, link_draft
 from authctl.store.sqlite.reserve import keep_reserve, reserve_file
 from authctl.store.sqlite.store import SqliteStore

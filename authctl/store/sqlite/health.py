@@ -1,10 +1,10 @@
 """Health of the store: the version of SQLite, and the file system of the registry."""
 
-import sqlite3
 from pathlib import Path
 
 from authctl.files import resolved
 from authctl.store.protocol.health import Health
+from authctl.store.sqlite.library import sqlite3
 
 _NETWORKED = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "glusterfs", "lustre", "ocfs2", "fuse.sshfs"}
 _MOUNTS = Path("/proc/self/mountinfo")
@@ -12,11 +12,12 @@ _MOUNTS = Path("/proc/self/mountinfo")
 
 def engine() -> Health:
     """The version of SQLite, and its known defect."""
-    name = f"SQLite {sqlite3.sqlite_version}"
+    package = sqlite3.__name__.partition(".")[0]
+    name = f"SQLite {sqlite3.sqlite_version} of {'Python' if package == 'sqlite3' else package}"
     if not has_wal_reset_bug(sqlite3.sqlite_version_info):
         return Health(ok=True, found=name)
     defect = "its write-ahead log can be corrupted when it is reset (mended in 3.51.3, 3.50.7 and 3.44.6)"
-    return Health(ok=False, found=f"{name}: {defect}", hint="install a newer SQLite")
+    return Health(ok=False, found=f"{name}: {defect}", hint="pip install 'authctl[sqlite]'")
 
 
 def has_wal_reset_bug(version: tuple[int, ...]) -> bool:

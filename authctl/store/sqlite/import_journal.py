@@ -15,9 +15,8 @@ from authctl.store.sqlite.dialect import EACH_NUMBER, OPEN, TABLES
 from authctl.store.sqlite.reader import Reader, Writer
 
 if TYPE_CHECKING:
-    import sqlite3
-
     from authctl.store.protocol.import_journal import RecordedImport
+    from authctl.store.sqlite.library import sqlite3
 
 _RECORDED = (
     "id, at, actor, source, detail, finished_at, journal = 'whole', undo_begun_at, undone_at, undone_by, undone_note,"

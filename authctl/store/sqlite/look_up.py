@@ -10,7 +10,7 @@ from authctl.store.sqlite.reader import continuity_events
 from authctl.store.sqlite.sessions import NOW_OR_RECORDED, read_by_number
 
 if TYPE_CHECKING:
-    import sqlite3
+    from authctl.store.sqlite.library import sqlite3
 
 MOST_KEPT = 8_192
 """The most sessions whose fixed columns are kept: some 8 MB."""

@@ -13,11 +13,10 @@ sqlite3 takes 24 ms.
 See docs/glossary.md#open-revocation.
 """
 
-import sqlite3
-
 from sqlite_utils import Database
 from sqlite_utils.migrations import Migrations
 
+from authctl.store.sqlite.library import sqlite3
 from authctl.store.sqlite.registry_file import SCHEMA_VERSION
 from authctl.store.sqlite.sources_schema import SOURCES
 

@@ -11,7 +11,6 @@ See docs/glossary.md#walk.
 """
 
 import json
-import sqlite3
 from collections.abc import Sequence
 from typing import Any
 
@@ -21,6 +20,7 @@ from authctl.store.sql import rows
 from authctl.store.sql.selections import Selection
 from authctl.store.sql.tables import WITH_REVOCATION
 from authctl.store.sqlite.dialect import OPEN, TABLES
+from authctl.store.sqlite.library import sqlite3
 
 _READ_PER_WANTED = 20
 """How many sessions are read at first for each wanted one: enough if many moved."""

@@ -5,11 +5,12 @@ names the users who share rare trigrams. Each source has a limit; the spelling i
 """
 
 import json
-import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from difflib import SequenceMatcher
 from itertools import chain
+
+from authctl.store.sqlite.library import sqlite3
 
 _TYPED_CHARACTERS = "abcdefghijklmnopqrstuvwxyz0123456789.-_@"
 _LONGEST = 64

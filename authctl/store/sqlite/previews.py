@@ -6,7 +6,6 @@ See docs/glossary.md#bound-of-a-preview.
 from __future__ import annotations
 
 import json
-import sqlite3
 from array import array
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -15,6 +14,7 @@ from authctl.model import Status
 from authctl.store.sql.filters import has_status
 from authctl.store.sql.tables import WITH_REVOCATION
 from authctl.store.sqlite.dialect import TABLES
+from authctl.store.sqlite.library import sqlite3
 
 if TYPE_CHECKING:
     from authctl.store.protocol.previews import Largest, Summary

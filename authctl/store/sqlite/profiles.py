@@ -16,11 +16,10 @@ from authctl.store.sqlite.dialect import EACH_NUMBER, OPEN, SQLITE, TABLES, UNRE
 from authctl.store.sqlite.reader import Reader, Writer
 
 if TYPE_CHECKING:
-    import sqlite3
-
     from authctl.model import Profile, ProfileSet
     from authctl.store.protocol.profiles import DeadlineChanges
     from authctl.store.sql.deadlines import NewDeadlines
+    from authctl.store.sqlite.library import sqlite3
 
 _OF_PROFILE = f"{UNREVOKED} AND s.kind IN ('application', 'web') AND s.profile_key = :profile"
 _HELD = f"{TABLES.by_deadline} WHERE {_OF_PROFILE} AND s.expires_at > :since AND s.expires_at <= :now AND s.ended_at IS NULL"

@@ -12,11 +12,10 @@ from authctl.store.sql import rows
 from authctl.store.sqlite.dialect import SQLITE, UNREVOKED
 
 if TYPE_CHECKING:
-    import sqlite3
-
     from authctl.model import ContinuityEvent, SessionFilter
     from authctl.store.sql.continuity import Continuity
     from authctl.store.sql.selections import Selection
+    from authctl.store.sqlite.library import sqlite3
 
 _FIRST_PROFILE = (
     f"SELECT min(profile_key) FROM sessions AS s INDEXED BY sessions_by_expiry WHERE {UNREVOKED} AND kind = :kind"

@@ -3,7 +3,6 @@
 SQLite's own backup writes the copy into the registry, in one transaction (decision 82).
 """
 
-import sqlite3
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -16,6 +15,7 @@ from authctl.store.sqlite import connections
 from authctl.store.sqlite.backups import keep_copy, put_in_place
 from authctl.store.sqlite.change import SqliteChange
 from authctl.store.sqlite.connections import file_uri
+from authctl.store.sqlite.library import sqlite3
 from authctl.store.sqlite.registry_file import check_vacant
 from authctl.store.sqlite.restrictions import SCHEMA
 from authctl.store.sqlite.store import SqliteStore

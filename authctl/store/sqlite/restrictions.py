@@ -5,12 +5,12 @@ somebody out, and what imports need to know of that; never what lets somebody in
 different ways, so that one number may have been given twice: sessions are matched by id, revocations by their content.
 """
 
-import sqlite3
 from collections.abc import Sequence
 
 from authctl.store.protocol.backups import Carried
 from authctl.store.sqlite import search_index
 from authctl.store.sqlite.dialect import OPEN
+from authctl.store.sqlite.library import sqlite3
 
 SCHEMA = "replaced"
 """The name of the attached registry."""

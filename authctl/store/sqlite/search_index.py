@@ -6,11 +6,11 @@ a row is removed or changed, its old text is given to the index to remove it.
 """
 
 import json
-import sqlite3
 from collections.abc import Sequence
 
 from authctl.store.sql.filters import SEARCHED, contains_search
 from authctl.store.sqlite.dialect import SQLITE
+from authctl.store.sqlite.library import sqlite3
 
 _BATCH = 256
 """The index catches up at each number of a session or a revocation that is a multiple of this one."""
@@ -20,6 +20,16 @@ _MOST_ADDED = 4_000
 
 MOST_SORTED = 10_000
 """The most sessions that are sorted; a list of more is walked along its index."""
+
+_RETIRED = "sessions_found_retired"
+"""The table with the entries of an index that was replaced."""
+
+_MOST_RETIRED = 1_000
+"""The most entries of it that are deleted at once; each is a page."""
+
+# Many small parts are merged sixteen at a time, which writes each entry half as often; never all of a level in one transaction.
+_LATER = {"automerge": 16, "crisismerge": 64}
+_BY_DEFAULT = {"automerge": 4}
 
 _TRIGRAM = 3
 _MOST_TRIGRAMS_COUNTED = 12
@@ -125,9 +135,49 @@ def _quoted(trigram: str) -> str:
     return '"{}"'.format(trigram.replace('"', '""'))
 
 
+def renew(connection: sqlite3.Connection) -> None:
+    """Begin the index of sessions anew: it is empty, and `extend` fills it and deletes the old one in steps (decision 184)."""
+    if _is_retired(connection):
+        return  # the last one is not deleted yet
+    # Its entries become an ordinary table, so that SQLite never checks them as an index of which a part is gone.
+    connection.execute(f"ALTER TABLE sessions_found_data RENAME TO {_RETIRED}")
+    connection.execute("CREATE TABLE sessions_found_data (id INTEGER PRIMARY KEY, block BLOB)")
+    # FTS5 opens an index by these two entries: the averages, and the list of its parts.
+    connection.execute(f"INSERT INTO sessions_found_data SELECT id, block FROM {_RETIRED} WHERE id IN (1, 10)")
+    connection.execute("INSERT INTO sessions_found (sessions_found) VALUES ('delete-all')")
+    _set_merging(connection, _LATER)
+    connection.execute("UPDATE search_index SET sessions = 0")
+
+
+def end_renewal(connection: sqlite3.Connection) -> None:
+    """Let FTS5 merge the index by its own measure again."""
+    _set_merging(connection, _BY_DEFAULT)
+
+
+def _set_merging(connection: sqlite3.Connection, settings: dict[str, int]) -> None:
+    sql = "INSERT INTO sessions_found (sessions_found, rank) VALUES (?, ?)"
+    for name, value in settings.items():
+        connection.execute(sql, (name, value))
+
+
+def _is_retired(connection: sqlite3.Connection) -> bool:
+    """Whether an old index is still to be deleted."""
+    sql = "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?"
+    return connection.execute(sql, (_RETIRED,)).fetchone() is not None
+
+
+def _delete_retired(connection: sqlite3.Connection) -> int:
+    """Delete the next entries of an old index, and its table after the last one. Returns how many."""
+    sql = f"DELETE FROM {_RETIRED} WHERE id IN (SELECT id FROM {_RETIRED} ORDER BY id LIMIT {_MOST_RETIRED})"
+    deleted = connection.execute(sql).rowcount
+    if not deleted:
+        connection.execute(f"DROP TABLE {_RETIRED}")
+    return deleted
+
+
 def extend(connection: sqlite3.Connection) -> int:
     """Add the next sessions and notes that the index does not have. Returns how many."""
-    added = 0
+    added = _delete_retired(connection) if _is_retired(connection) else 0
     # The last number is found first and then used twice: rows that are added meanwhile belong to the next batch.
     for table, sql in _ADDED.items():
         last = connection.execute(_LAST[table], {"most": _MOST_ADDED}).fetchone()[0]

@@ -17,10 +17,9 @@ from authctl.store.sqlite.dialect import EACH_NUMBER, OPEN, TABLES, UNREVOKED
 from authctl.store.sqlite.reader import Reader, Writer
 
 if TYPE_CHECKING:
-    import sqlite3
-
     from authctl.lifetimes import Deadlines
     from authctl.model import NewSession, SessionFilter
+    from authctl.store.sqlite.library import sqlite3
 
 _BY_NUMBER = f"SELECT {{columns}}, s.secret_hash FROM sessions AS s {WITH_REVOCATION} WHERE s.number = {{number}}"
 NOW_OR_RECORDED = "max(?1, (SELECT seen_at FROM clock))"

@@ -1,16 +1,19 @@
-"""Staging of an import: a temporary SQLite database, in memory or on disk as SQLite decides."""
+"""Staging of an import: a temporary SQLite database, in a file that has no name."""
 
 import json
-import sqlite3
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from hashlib import blake2b
 from itertools import chain
 from json.encoder import encode_basestring_ascii
+from pathlib import Path
 from typing import Any
 
+from authctl import errors
 from authctl.errors import RegistryUnavailable
 from authctl.store.protocol.imports import StagedKey, StagedRow
+from authctl.store.sqlite.library import sqlite3
 
 _ROWS_AT_ONCE = 1_000
 _ROW = "at, details, line, created_at, is_created_exact, ended_at, ended_reason, listed_at"
@@ -25,8 +28,9 @@ _DECODE = json.JSONDecoder().raw_decode
 def _translated_errors() -> Iterator[None]:
     try:
         yield
-    except sqlite3.OperationalError as error:
-        message = f"the rows of the import cannot be kept in a temporary file: {error}"
+    except (sqlite3.OperationalError, OSError) as error:
+        cause = errors.reason(error) if isinstance(error, OSError) else error
+        message = f"the rows of the import cannot be kept in a temporary file: {cause}"
         raise RegistryUnavailable(
             message, "where there is room: SQLITE_TMPDIR=DIR authctl sessions import ..."
         ) from error
@@ -42,13 +46,38 @@ ORDER BY first, shared, key, {_ROW}
 """
 
 
+_FOLDERS = ("/var/tmp", "/usr/tmp", "/tmp")  # noqa: S108  # a file there gets a random name, and loses it at once
+"""The folders in which SQLite looks for a place for its own temporary files, after those that the environment names."""
+
+
+@_translated_errors()
+def _temporary_database() -> sqlite3.Connection:
+    """An empty database in a file without a name.
+
+    SQLite has temporary databases of its own. pysqlite3 keeps them in memory, however large they are (decision 182).
+    """
+    import tempfile
+
+    named = [os.environ.get("SQLITE_TMPDIR"), os.environ.get("TMPDIR")]
+    folder = next((one for one in (*named, *_FOLDERS) if one and os.access(one, os.W_OK | os.X_OK)), None)
+    descriptor, path = tempfile.mkstemp(prefix="authctl-import-", dir=folder)
+    os.close(descriptor)
+    try:
+        connection = sqlite3.connect(path, isolation_level=None)
+        # Nothing to roll back to: after an error the whole file is thrown away. Nobody else opens it, and it need not last.
+        for pragma in ("journal_mode = OFF", "synchronous = OFF", "locking_mode = EXCLUSIVE"):
+            connection.execute(f"PRAGMA {pragma}")
+        connection.execute("SELECT 1 FROM sqlite_schema").fetchone()  # SQLite opens the file when it first reads it
+    finally:
+        Path(path).unlink()
+    return connection
+
+
 class SqliteStaging:
     """`Staging` over SQLite."""
 
     def __init__(self) -> None:
-        self.connection = sqlite3.connect("", isolation_level=None)
-        # Nothing to roll back to: after an error the whole file is thrown away.
-        self.connection.execute("PRAGMA journal_mode = OFF")
+        self.connection = _temporary_database()
         self.connection.execute(
             "CREATE TABLE staged (key BLOB, key_without_user BLOB, at INTEGER, details TEXT, line INTEGER, created_at INTEGER,"
             " is_created_exact INTEGER, ended_at INTEGER, ended_reason TEXT, listed_at INTEGER)"

@@ -14,7 +14,7 @@ from authctl.store.sql.counts import EVERY_KIND, counts
 from authctl.store.sqlite.dialect import SQLITE
 
 if TYPE_CHECKING:
-    import sqlite3
+    from authctl.store.sqlite.library import sqlite3
 
 _FOREVER = 2**62
 

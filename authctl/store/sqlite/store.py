@@ -4,7 +4,6 @@ One connection is for the look-up by number, one for other reading, one for writ
 a long list, or a wait for the turn to write, delays no `verify`.
 """
 
-import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -16,6 +15,7 @@ from authctl.files import resolved
 from authctl.store.sqlite import connections
 from authctl.store.sqlite.connections import SYNC_EACH_COMMIT, SYNC_LATER, SharedConnection, roll_back
 from authctl.store.sqlite.errors import translated_errors
+from authctl.store.sqlite.library import sqlite3
 from authctl.store.sqlite.look_up import LookUp
 from authctl.store.sqlite.profiles import profiles_in_force
 from authctl.store.sqlite.view import SqliteView

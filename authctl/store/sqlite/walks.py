@@ -15,10 +15,9 @@ from authctl.store.protocol.pages import Cursor, Page
 from authctl.store.sql import pages, rows
 
 if TYPE_CHECKING:
-    import sqlite3
-
     from authctl.store.sql.continuity import OrderedPart
     from authctl.store.sql.selections import Selection
+    from authctl.store.sqlite.library import sqlite3
 
 _PASSED_PER_WANTED = (2, 16)
 """How many sessions a walk passes for each wanted one, at first and at last."""

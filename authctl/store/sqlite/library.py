@@ -1,0 +1,19 @@
+"""The SQLite library of this process: pysqlite3 where it is installed, else the one of Python (decision 180).
+
+No other module imports either of them. Two libraries in one process would not know of each other's locks on a file, and
+could corrupt it (sqlite.org/howtocorrupt.html, 2.2.1). sqlite-utils makes the same choice by itself.
+"""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import sqlite3
+else:
+    try:
+        from pysqlite3 import dbapi2 as sqlite3
+
+        sqlite3.SQLITE_NOTADB  # noqa: B018  # a pysqlite3 without the codes of errors is too old to be used
+    except (ImportError, AttributeError):
+        import sqlite3
+
+__all__ = ["sqlite3"]
