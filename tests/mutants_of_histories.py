@@ -198,7 +198,7 @@ MUTANTS = (
     Mutant(
         "a changed password ends sessions whose profile does not ask for it",
         PLAN,
-        "return password_ends(self.merger.rules.profiles, self._part.profile.name, None)",
+        "return password_ends(self._part.profile, None)",
         "return True",
     ),
     Mutant(

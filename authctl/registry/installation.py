@@ -30,6 +30,8 @@ class Installation:
         self.head = OutsideHead(home.audit_head, store, self.warn)
         self._warn = warn or _log_warning
         self._warned: set[str] = set()
+        self.on_unfinished: Callable[[Installation], None] | None = None
+        """What is called after a change if there is a changeover; an installation without nouns leaves it."""
 
     def warn(self, text: str) -> None:
         """Tell a warning to whoever opened the registry; each text once."""
@@ -45,16 +47,19 @@ class Installation:
         wait: bool = True,
         lock_timeouts: int = 1,
         anchored: bool = True,
+        synced: bool = True,
         shared: bool = False,
+        completes: bool = True,
     ) -> "Iterator[UnitOfWork]":
         """Change the registry: the whole block and its audit events, or nothing. The instant is taken inside the lock.
 
-        A `shared` change concerns one session or login: see `Store.change`.
+        A `shared` change concerns one session or login: see `Store.change`. Any other one that `completes` afterwards completes
+        a changeover that was interrupted.
         """
         from authctl.registry.unit_of_work import UnitOfWork, actor_name
 
         who = actor_name(actor)
-        with self.store.change(wait=wait, lock_timeouts=lock_timeouts, shared=shared) as tx:
+        with self.store.change(wait=wait, lock_timeouts=lock_timeouts, synced=synced, shared=shared) as tx:
             # Taken inside the lock: two changes that wait get their instants in the order in which they happen.
             clock = self.clock.now_or_earliest()
             unit = UnitOfWork(tx, self.clock.present(tx, clock), who, clock)
@@ -62,10 +67,13 @@ class Installation:
             if unit.recorded:
                 # A change without an event, such as a second sign-out, records the time by itself where it matters.
                 tx.record_time(unit.now)
+            is_unfinished = completes and not shared and tx.has_changeover()
         # After the commit: the head must never be ahead of the log, and the kept space must not take room from the change.
         if unit.recorded and anchored:
             self.store.keep_space()
             self.head.advance(unit.recorded)
+        if is_unfinished and self.on_unfinished is not None:
+            self.on_unfinished(self)
 
     @contextmanager
     def snapshot(self) -> Iterator[tuple["View", int]]:

@@ -61,7 +61,7 @@ def _record_use(installation: Installation, session: Session) -> Session | None:
     try:
         with installation.store.change(wait=False, synced=False, shared=True) as tx:
             present = tx.session(session.id, now)
-            profile = tx.profiles().get(session.profile)
+            profile = tx.profiles().ruling(session.profile, session.number)
             # Withdrawn profiles are kept: this is a damaged registry. The token itself is good, so the use alone is left out.
             if profile is None:
                 return session
