@@ -7,12 +7,13 @@ from pathlib import Path
 import pytest
 
 from authctl import ConditionNotMet, Refused, Registry, SessionFilter, profiles
-from authctl.instants import DAY
+from authctl.instants import DAY, HOUR, instant_of
 from authctl.model import Session
 from authctl.registry.backups import restore
 from authctl.registry.bounds import Bound
 from authctl.settings import find_home
 from tests.conftest import Authctl, Clock, Install
+from tests.storm import MAP, rows
 
 BEFORE = """\
 version: 1
@@ -125,6 +126,27 @@ def test_a_later_session_has_the_new_profile(registry: Registry):
     assert registry.profiles.unfinished() is not None
     with pytest.raises(Refused, match="before it has reached all sessions"):
         registry.continuity.start(["loose"], note="provider down")
+
+
+def test_imports_and_their_undo_go_by_the_profile_of_each_session(registry: Registry, home: Path, clock: Clock):
+    """A known session that waits keeps its former timeout when rows of it are told or taken back; a new one has the new."""
+    now = instant_of(clock.now)
+    registry.imports.run(rows(["known"], now - 2 * HOUR), MAP)
+    seen: list[list[int]] = []
+
+    def progress(_done: int, _total: int) -> None:
+        if seen:
+            return
+        with Registry.open(home, registry=home / "registry.db", clock=clock) as other:
+            other.imports.run(rows(["known", "later"], now - HOUR), MAP)
+            told = [idle(next(other.sessions(SessionFilter(username=name)))) for name in ("known", "later")]
+            other.imports.undo(2, note="wrong rows")
+            back = next(other.sessions(SessionFilter(username="known")))
+            seen.append([*told, idle(back), back.last_used_at - now])
+
+    registry.profiles.apply(read(AFTER), note="other timeouts", progress=progress)
+    assert seen == [[3 * DAY, DAY, 3 * DAY, -2 * HOUR]]
+    assert idle(next(registry.sessions(SessionFilter(username="known")))) == DAY
 
 
 CHANGES: dict[str, Callable[[Registry], object]] = {

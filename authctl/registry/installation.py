@@ -67,7 +67,7 @@ class Installation:
             if unit.recorded:
                 # A change without an event, such as a second sign-out, records the time by itself where it matters.
                 tx.record_time(unit.now)
-            is_unfinished = completes and not shared and tx.has_changeover()
+            is_unfinished = completes and anchored and not shared and tx.has_changeover()
         # After the commit: the head must never be ahead of the log, and the kept space must not take room from the change.
         if unit.recorded and anchored:
             self.store.keep_space()
