@@ -115,7 +115,7 @@ class Profiles:
         bound: Bound | None = None,
         progress: Progress = no_progress,
     ) -> ApplyOutcome:
-        """Put profiles in force, and change the active sessions over to them, in batches that hold the lock for about 80 ms.
+        """Put profiles in force, and change the active sessions over to them, in batches that hold the lock for about 60 ms.
 
         Until the call returns, each session is judged by its former profile or by its new one; afterwards by the new one. No ended
         session becomes active; a session whose new deadline has passed ends. `bound` is that of a preview, and is checked before
