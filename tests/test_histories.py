@@ -805,8 +805,10 @@ class Histories(RuleBasedStateMachine):
             if is_interrupted:
                 raise KeyboardInterrupt
 
-        with suppress(KeyboardInterrupt):  # the next change completes it: the import, deed or restore that comes next
+        with suppress(KeyboardInterrupt):
             self.registry.profiles.apply(self.read_rules(), note=note, progress=interrupt)
+        if self.registry.profiles.unfinished():  # the next change completes it
+            assert self.registry.end(["nosuchsession222"]).ended == 0
         for one in self.look().values():
             if one.status_at(self.now) != "active":
                 assert self.listed[one.id].status != "active"
