@@ -8,7 +8,6 @@ See docs/glossary.md#folded-key.
 
 import os
 import re
-import struct
 from functools import lru_cache
 from unicodedata import category, normalize
 
@@ -25,7 +24,6 @@ _ID_CHARACTERS = _ID_LETTERS + "23456789"
 _ID_PAIRS = [a + b for a in _ID_CHARACTERS for b in _ID_CHARACTERS]
 _FIRST_PAIRS = [a + b for a in _ID_LETTERS for b in _ID_CHARACTERS]
 _ID_LENGTH = 16
-_WORDS = struct.Struct(f"={_ID_LENGTH // 4}Q").unpack
 _WORDS_SIZE = _ID_LENGTH // 4 * 8
 _ID_PREFIX = re.compile(f"[{_ID_LETTERS}][{_ID_CHARACTERS}]{{0,{_ID_LENGTH - 1}}}")
 
@@ -139,7 +137,7 @@ def new_id() -> str:
     """A fresh session id: a public handle of 78 random bits, no part of any secret."""
     pairs = [_FIRST_PAIRS, _ID_PAIRS, _ID_PAIRS, _ID_PAIRS]
     chosen: list[str] = []
-    for word, first in zip(_WORDS(os.urandom(_WORDS_SIZE)), pairs, strict=True):
+    for word, first in zip(memoryview(os.urandom(_WORDS_SIZE)).cast("Q"), pairs, strict=True):
         rest, index = divmod(
             word, len(first)
         )  # 64 bits for two pairs: so many more than are used that none is likelier

@@ -219,7 +219,7 @@ MUTANTS = (
     Mutant(
         "a changed password ends sessions whose profile does not ask for it",
         PARTITION,
-        "return password_ends(self.rules.profiles, self._part.profile.name, None)",
+        "return password_ends(self._part.profile, None)",
         "return True",
     ),
     Mutant(

@@ -20,7 +20,7 @@ from typing import NamedTuple
 import pytest
 
 from authctl import Registry
-from authctl.instants import SECOND
+from authctl.instants import DAY, SECOND
 from authctl.key_ring import load
 from authctl.registry.backups import restore
 from authctl.settings import find_home
@@ -58,6 +58,27 @@ def with_two_imports(bench: Bench) -> None:
         registry.imports.run(rows(OLD, now - 3600 * SECOND), MAP)
         users = [*OLD[:4], *(f"new-{number}" for number in range(4))]
         registry.imports.run(rows(users, now - 60 * SECOND), MAP)
+
+
+def with_many_sessions(bench: Bench) -> None:
+    """Import as many sessions as one batch of a changeover does not have."""
+    now = int(datetime.now(UTC).timestamp()) * SECOND
+    with Registry.open(bench.home, registry=bench.home / "registry.db") as registry:
+        registry.imports.run(rows([f"user-{number}" for number in range(300)], now - 3600 * SECOND), MAP)
+
+
+def former_or_new(bench: Bench, _before: Snapshot, _now: Snapshot) -> list[str]:
+    """What is wrong with the deadlines of the default profile: all are new or all former, unless a changeover is unfinished."""
+    with Registry.open(bench.home, registry=bench.home / "registry.db") as registry:
+        in_force = registry.profiles.in_force()
+        lives = {one.idle_expires_at - one.slid_at for one in registry.sessions() if one.revoked_at is None}
+    timeouts = {in_force.ruling(name, 1).idle_timeout for name in ("default", "pair")} | {3 * DAY}
+    if in_force.changeover is None and not lives <= {
+        in_force.get("default").idle_timeout,
+        in_force.get("pair").idle_timeout,
+    }:
+        return [f"former deadlines without a changeover: {lives}"]
+    return [] if lives <= timeouts | {in_force.get("default").idle_timeout} else [f"strange deadlines: {lives}"]
 
 
 def with_an_old_registry(bench: Bench) -> None:
@@ -106,6 +127,10 @@ DEEDS = {
         ("profiles", "apply", "{folder}/new.yaml", "--note", "tighter", "--yes"),
         "applied",
         files={"new.yaml": PROFILES.replace("idle_timeout: 3d", "idle_timeout: 2d")},
+        halfway=("events",),
+        completes=True,
+        prepare=with_many_sessions,
+        left=former_or_new,
     ),
     "continuity": Deed(("continuity", "start", "--note", "provider down"), "holding default", again=(0, 4)),
     "refresh": Deed(("tokens", "refresh"), "refreshed session", stdin="{refresh}", again=(0, 5)),

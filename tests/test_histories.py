@@ -11,6 +11,7 @@ import os
 import shutil
 import tempfile
 from collections import Counter
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -792,13 +793,22 @@ class Histories(RuleBasedStateMachine):
         long=st.sampled_from(IDLE),
         long_for=st.sampled_from(["nobody", "mail", "bob"]),
         password=st.sampled_from(["all", "all", "password", "none"]),
+        is_interrupted=st.booleans(),
     )
-    def apply(self, short: int, long: int, long_for: str, password: str) -> None:
+    def apply(self, short: int, long: int, long_for: str, password: str, is_interrupted: bool = False) -> None:
         """Other profiles are put in force: shorter or longer, assigned to others; nothing revives."""
         REACHED["deed: apply"] += 1
         note = self.note()
         self.rules = Rules(short, long, long_for, password)
-        self.registry.profiles.apply(self.read_rules(), note=note)
+
+        def interrupt(_done: int, _total: int) -> None:
+            if is_interrupted:
+                raise KeyboardInterrupt
+
+        with suppress(KeyboardInterrupt):
+            self.registry.profiles.apply(self.read_rules(), note=note, progress=interrupt)
+        if self.registry.profiles.unfinished():  # the next change completes it
+            assert self.registry.end(["nosuchsession222"]).ended == 0
         for one in self.look().values():
             if one.status_at(self.now) != "active":
                 assert self.listed[one.id].status != "active"

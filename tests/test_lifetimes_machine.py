@@ -5,10 +5,11 @@ ends, which of its tokens are good, and what each deed does. After every step th
 and in SQL.
 """
 
+import json
 import os
 import shutil
 import tempfile
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,6 +21,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from authctl import Refused, Registry, SessionFilter, TokenInvalid, profiles
+from authctl.model import ProfileSet
 from authctl.registry.init import create
 from authctl.settings import find_home
 from authctl.store.sqlite.library import sqlite3
@@ -497,13 +499,28 @@ class Lifetimes(RuleBasedStateMachine):
         assert (outcome.ended, outcome.kept) == (len(ending), len(living) - len(ending))
         self.hard_end(ending, "password_changed")
 
-    @rule(data=st.data(), name=st.sampled_from(sorted(CHOICES)))
-    def apply(self, data: st.DataObject, name: str) -> None:
+    def put_in_force(self, wanted: ProfileSet, *, is_interrupted: bool) -> dict[str, int]:
+        """Apply profiles; if that is interrupted after a batch, the next change completes it. The counts of its last event."""
+
+        def interrupt(_done: int, _total: int) -> None:
+            if is_interrupted:
+                raise KeyboardInterrupt
+
+        with suppress(KeyboardInterrupt):
+            self.registry.profiles.apply(wanted, note=self.note(), progress=interrupt)
+        if self.registry.profiles.unfinished():
+            assert self.registry.end(["nosuchsession222"]).ended == 0
+        last = next(self.registry.audit.events())
+        assert last.action == "profile.done"
+        return json.loads(last.detail)
+
+    @rule(data=st.data(), name=st.sampled_from(sorted(CHOICES)), is_interrupted=st.booleans())
+    def apply(self, data: st.DataObject, name: str, is_interrupted: bool) -> None:
         """Another profile is put in force; active sessions are judged anew, and nothing revives."""
         self.rules[name] = data.draw(st.sampled_from(CHOICES[name]))
         wanted = self.read()
         predicted = self.registry.profiles.diff(wanted)
-        outcome = self.registry.profiles.apply(wanted, note=self.note())
+        outcome = self.put_in_force(wanted, is_interrupted=is_interrupted)
         counts = {"shortened": 0, "lengthened": 0, "ended": 0}
         for one in self.known:
             if one.note is None:
@@ -527,7 +544,7 @@ class Lifetimes(RuleBasedStateMachine):
         for other in [other for other in CHOICES if not self.rules[other].continuity]:
             self.end_outages(other)
         for name_of, count in counts.items():
-            assert getattr(outcome, name_of) == count, name_of
+            assert outcome[name_of] == count, name_of
             assert sum(getattr(one, name_of) for one in predicted) == count, name_of
         self.recorded()
 

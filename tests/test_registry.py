@@ -405,7 +405,7 @@ def test_applying_a_tighter_profile_acts_at_once(registry: Registry, clock: Cloc
     longer = apply(registry, "version: 1\nprofiles: {default: {idle_timeout: 30d}}")
     assert (longer.lengthened, longer.ended) == (1, 0)
     assert registry.session(stale).status == "expired"
-    assert registry.audit.verify().seq == 5
+    assert registry.audit.verify().seq == 7
 
 
 def test_a_difference_is_what_applying_does(registry: Registry, clock: Clock):
@@ -543,6 +543,7 @@ def test_every_change_has_its_event(registry: Registry):
         ("session.end", "app", issued.session.id, None),
         ("session.revoke", "bob", str(outcome.revocation_id), "lost device"),
         ("profile.apply", "eve", None, "tightened"),
+        ("profile.done", "eve", None, "tightened"),
         ("cleanup.run", "cron", None, None),
         ("cleanup.done", "cron", None, None),
     ]

@@ -276,7 +276,7 @@ def test_m11_a_profile_applied_during_the_event(held: Registry, clock: Clock):
     session = held.session(issued.session.id)
     assert (session.status.value, session.end, session.ended_reason) == ("expired", held.now(), "continuity_ended")
     assert held.continuity.status() == ()
-    assert json.loads(next(held.audit.events()).detail)["continuity_ended"] == ["mimecast"]
+    assert [json.loads(e.detail).get("continuity_ended") for e in held.audit.events()][:2] == [None, ["mimecast"]]
 
 
 def test_m11_expired_ones_in_the_order_of_their_ends(held: Registry, clock: Clock):

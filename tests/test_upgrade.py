@@ -138,6 +138,9 @@ def test_0_1_0_with_revoked_ended_and_imported_sessions(of_0_1_0: Path):
         assert found["dora", "Mail"] == ("expired", None, "signed_out")
         assert len(found) == 12
         registry.audit.verify()
+        assert registry.profiles.unfinished() is None
+        registry.profiles.apply(registry.profiles.in_force()._replace(withdrawn={}), note="as they are")
+        assert next(registry.audit.events()).action == "profile.done"
     assert schema(of_0_1_0) == SCHEMA_VERSION
     with closing(sqlite3.connect(of_0_1_0 / "registry.db")) as connection:
         rows = connection.execute("SELECT note, by_criteria, profiles FROM revocations WHERE at IS NOT NULL").fetchall()

@@ -25,6 +25,8 @@ def list_(ctx: typer.Context, output: Output = None, quiet: Quiet = False) -> No
     """List the profiles in force."""
     cli = start(ctx, output, quiet)
     profiles = cli.registry.profiles.in_force()
+    if message := cli.registry.profiles.unfinished():
+        cli.warn(f"{message}; the next change completes it")
     cli.show_many(
         (profile_records.profile(profile_, profiles) for profile_ in profiles.profiles.values()), render.PROFILES
     )
@@ -98,7 +100,9 @@ def apply(
     else:
         cli.check_note(note)
         bound = confirm_profiles(cli, wanted, yes)
-        outcome = cli.registry.profiles.apply(wanted, note=cli.note(note), actor=actor, bound=bound)
+        reason = cli.note(note)
+        with cli.progress("applying") as progress:
+            outcome = cli.registry.profiles.apply(wanted, note=reason, actor=actor, bound=bound, progress=progress)
         done = "applied"
     changes = (
         f"{outcome.shortened:,} active sessions shortened, {outcome.lengthened:,} lengthened, {outcome.ended:,} ended"

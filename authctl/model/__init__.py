@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from authctl.model.event_filters import EventFilter
     from authctl.model.filters import SessionFilter, Sort, SortField, Texts, checked_texts, texts_of
     from authctl.model.logins import CachedLogin
-    from authctl.model.profiles import Assignment, Profile, ProfileSet
+    from authctl.model.profiles import Assignment, Changeover, Profile, ProfileSet
     from authctl.model.registrations import NewSession
     from authctl.model.rules import CacheRules, Conditions, OnReuse, OnRevoke, PairRules, RequestRules
     from authctl.model.sessions import SIGN_IN_METHODS, ActiveSession, Binding, Kind, Session, Status, Tokens, Wipe
@@ -29,6 +29,7 @@ __all__ = [
     "CacheRules",
     "CachedLogin",
     "Caller",
+    "Changeover",
     "Conditions",
     "ContinuityEvent",
     "EventFilter",
@@ -63,7 +64,7 @@ _MODULES = {
     "event_filters": "EventFilter",
     "filters": "SessionFilter Sort SortField Texts checked_texts texts_of",
     "logins": "CachedLogin",
-    "profiles": "Assignment Profile ProfileSet",
+    "profiles": "Assignment Changeover Profile ProfileSet",
     "rules": "CacheRules Conditions OnReuse OnRevoke PairRules RequestRules",
     "registrations": "NewSession",
     "sessions": "SIGN_IN_METHODS ActiveSession Binding Kind Session Status Tokens Wipe",

@@ -32,6 +32,7 @@ ACTIONS = tuple(
             "key.retire",
             "key.rotate",
             "profile.apply",
+            "profile.done",
             "registry.init",
             "registry.restore",
             "session.end",

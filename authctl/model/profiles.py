@@ -140,6 +140,38 @@ class Assignment(NamedTuple):
         return {key: value for key, value in fields.items() if value is not None}
 
 
+class Changeover(NamedTuple):
+    """The state of new profiles that have not reached all sessions yet: a session that they have not reached has its former one."""
+
+    before: "ProfileSet"
+    stages: Mapping[str, int]
+    """The stage in which the sessions of each profile have their turn, by its folded key; other profiles have changed at once."""
+    stage: int
+    done: int
+    """The number up to which the sessions of the present stage are done."""
+    last: int
+    """The highest number of a session at the beginning; later ones have the new profiles."""
+    event: int
+    """The number of the event that began it."""
+
+    def has_reached(self, profile: str, number: int) -> bool:
+        """Whether the session with that number has its new profile."""
+        # decision 190
+        stage = self.stages.get(fold(profile))
+        return stage is None or number > self.last or (stage, number) <= (self.stage, self.done)
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether all sessions have their new profiles."""
+        return self.done == self.last and self.stage == max(self.stages.values())
+
+    def advanced(self, done: int) -> "Changeover":
+        """The state when the sessions up to that number are done in the present stage."""
+        if done == self.last and self.stage < max(self.stages.values()):
+            return self._replace(stage=self.stage + 1, done=0)
+        return self._replace(done=done)
+
+
 class ProfileSet(NamedTuple):
     """Everything `profiles.yaml` says; `withdrawn` profiles still rule the sessions they have."""
 
@@ -148,6 +180,8 @@ class ProfileSet(NamedTuple):
     profiles: Mapping[str, Profile]
     assignments: tuple[Assignment, ...] = ()
     withdrawn: Mapping[str, Profile] = MappingProxyType({})
+    changeover: Changeover | None = None
+    """The former profiles, while some sessions still have them."""
 
     def in_force(self, name: str) -> Profile | None:
         """The profile in force of that name, however it is spelled."""
@@ -156,6 +190,12 @@ class ProfileSet(NamedTuple):
     def get(self, name: str) -> Profile | None:
         """The profile of that name, however it is spelled, in force or withdrawn."""
         return self.in_force(name) or _spelled(name, self.withdrawn)
+
+    def ruling(self, name: str, number: int) -> Profile | None:
+        """The profile of that name as it rules the session with that number: the former one, if a changeover has not reached it."""
+        if self.changeover is None or self.changeover.has_reached(name, number):
+            return self.get(name)
+        return self.changeover.before.get(name)
 
     def named(self, name: str) -> Profile:
         """The profile in force of that name, however it is spelled. Raises NotFound."""

@@ -87,15 +87,15 @@ class Continuity:
         return tuple(ContinuityState(ended[state.event.id], state.held_sessions) for state in states)
 
 
-def end_forbidden_events(unit: UnitOfWork, profiles: ProfileSet, note: str) -> list[str]:
-    """End the events of profiles that no longer allow one; the names of these profiles."""
+def end_forbidden_events(unit: UnitOfWork, profiles: ProfileSet, note: str) -> dict[str, int]:
+    """End the events of profiles that no longer allow one; these profiles, with the number of sessions that each event held."""
     # decision 44
-    ended = []
+    ended = {}
     for event in _unended(unit.tx, unit.now):
         profile = profiles.get(event.profile)
         if profile is not None and not profile.continuity:
+            ended[event.profile] = unit.tx.held_by_continuity(event.profile, unit.now)
             unit.tx.end_continuity(event.id, unit.now, unit.actor, note)
-            ended.append(event.profile)
     return ended
 
 
@@ -104,7 +104,7 @@ def _profiles_that_allow(profiles: ProfileSet, wanted: Sequence[str]) -> list[Pr
     if wanted:
         named = [_profile_that_allows(profiles, name) for name in wanted]
         return list({profile.name: profile for profile in named}.values())
-    chosen = [profile for profile in profiles.with_sessions.values() if profile.continuity]
+    chosen = [profile for profile in profiles.with_sessions.values() if _allows(profiles, profile)]
     if not chosen:
         raise Refused("no profile allows continuity", "give a profile continuity: true, and apply it")
     return chosen
@@ -114,10 +114,21 @@ def _profile_that_allows(profiles: ProfileSet, name: str) -> Profile:
     profile = profiles.get(names.profile_name(name))
     if profile is None:
         raise NotFound(f"no profile {names.quoted(name)}", "to see them: authctl profiles list")
+    if profile.continuity and not _allows(profiles, profile):
+        raise Refused(
+            f"profile {names.quoted(profile.name)} does not allow continuity before it has reached all sessions"
+        )
     if not profile.continuity:
         message = f"profile {names.quoted(profile.name)} does not allow continuity"
         raise Refused(message, "give it continuity: true, and apply it")
     return profile
+
+
+def _allows(profiles: ProfileSet, profile: Profile) -> bool:
+    """Whether every session of a profile may be held, also those that it has not reached yet."""
+    # decision 191
+    former = profiles.changeover and profiles.changeover.before.get(profile.name)
+    return profile.continuity and (former is None or former.continuity)
 
 
 def _check_none_runs(unit: UnitOfWork, profiles: Sequence[Profile]) -> None:

@@ -14,6 +14,7 @@ from authctl.instants import DAY, format_instant
 from authctl.key_ring import KeyState
 from authctl.lifetimes import retention_cutoff
 from authctl.model import EventFilter
+from authctl.registry.changeover import unfinished
 from authctl.registry.clock import check_clock
 from authctl.registry.installation import Installation
 from authctl.registry.unit_of_work import UnitOfWork
@@ -205,11 +206,19 @@ def _check_profiles(installation: Installation) -> Finding:
         raw = path.read_bytes() if path.is_file() else None
     except OSError:
         raw = None
+    with installation.snapshot() as (view, _now):
+        in_force = view.profiles()
+        message = unfinished(view)
+    if message is not None:
+        return Finding(
+            "profiles",
+            ok=False,
+            found=message,
+            next="authctl profiles apply --note WHY",
+        )
     if raw is None:
         return Finding("profiles", ok=True, found=f"the profiles in force; there is no {path}")
     wanted = profiles.read(raw, path.name)
-    with installation.snapshot() as (view, _now):
-        in_force = view.profiles()
     if not in_force.has_same_file(wanted):
         problem = f"{path} differs from the profiles in force"
         return Finding(

@@ -82,6 +82,8 @@ class Installation:
         self.single_uses = SingleUses()
         self._warn = warn or _log_warning
         self._warned: set[str] = set()
+        self.on_unfinished: Callable[[Installation], None] | None = None
+        """What is called after a change if there is a changeover; an installation without nouns leaves it."""
 
     def warn(self, text: str) -> None:
         """Tell a warning to whoever opened the registry; each text once."""
@@ -103,11 +105,14 @@ class Installation:
         timeout: float | None = None,
         lock_timeouts: int = 1,
         anchored: bool = True,
+        synced: bool = True,
         shared: bool = False,
+        completes: bool = True,
     ) -> "Iterator[UnitOfWork]":
         """Change the registry: the whole block and its audit events, or nothing. The instant is taken inside the lock.
 
-        A `shared` change concerns one session or login: see `Store.change`. Every other one first writes the waiting uses.
+        A `shared` change concerns one session or login: see `Store.change`. Any other one first writes the waiting uses, and, if it
+        `completes`, completes a changeover that was interrupted afterwards.
         """
         from authctl.registry.unit_of_work import UnitOfWork, actor_name
 
@@ -115,7 +120,7 @@ class Installation:
         waiting = None if shared else self.waiting_uses
         if waiting is not None:
             waiting.shorten()
-        with self.store.change(timeout=timeout, lock_timeouts=lock_timeouts, shared=shared) as tx:
+        with self.store.change(timeout=timeout, lock_timeouts=lock_timeouts, synced=synced, shared=shared) as tx:
             # Taken inside the lock: two changes that wait get their instants in the order in which they happen.
             clock = self.clock.now_or_earliest()
             unit = UnitOfWork(tx, self.clock.present(tx, clock), who, clock)
@@ -124,12 +129,15 @@ class Installation:
             if unit.recorded:
                 # A change without an event, such as a second sign-out, records the time by itself where it matters.
                 tx.record_time(unit.now)
+            is_unfinished = completes and anchored and not shared and tx.has_changeover()
         if waiting is not None:
             waiting.forget(written)
         # After the commit: the head must never be ahead of the log, and the kept space must not take room from the change.
         if unit.recorded and anchored:
             self.store.keep_space()
             self.head.advance(unit.recorded)
+        if is_unfinished and self.on_unfinished is not None:
+            self.on_unfinished(self)
 
     @contextmanager
     def snapshot(self, *, with_waiting_uses: bool = True) -> Iterator[tuple["View", int]]:

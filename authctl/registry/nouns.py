@@ -32,6 +32,7 @@ class Nouns:
 
     def __init__(self, installation: Installation) -> None:
         self._installation = installation
+        installation.on_unfinished = _complete_changeover
 
     @cached_property
     def _reader(self) -> TokenReader:
@@ -123,3 +124,9 @@ class Nouns:
         from authctl.registry.users import Users
 
         return Users(self._installation)
+
+
+def _complete_changeover(installation: Installation) -> None:
+    from authctl.registry.changeover import complete_interrupted
+
+    complete_interrupted(installation)

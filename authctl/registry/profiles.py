@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from authctl import names
-from authctl.model import Caller, OnRevoke, Profile, ProfileSet, Session, SessionFilter, Status
+from authctl.model import Caller, Profile, ProfileSet, Session, SessionFilter, Status
+from authctl.registry.batches import Progress, no_progress
+from authctl.registry.changeover import begin, carry_on, counts_of, total, unfinished
 from authctl.registry.continuity import end_forbidden_events
 from authctl.registry.installation import Installation
 from authctl.registry.sessions import pages
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from authctl.registry.bounds import Bound
     from authctl.registry.previews import Preview
     from authctl.store.protocol import View
+    from authctl.store.protocol.pages import MoveCounters
 
 
 class ApplyOutcome(NamedTuple):
@@ -79,6 +82,11 @@ class Profiles:
         with self._installation.snapshot() as (view, _now):
             return view.profiles()
 
+    def unfinished(self) -> str | None:
+        """The sentence about new profiles that have not reached all sessions yet; None if they have."""
+        with self._installation.snapshot() as (view, _now):
+            return unfinished(view)
+
     def diff_settings(self, wanted: ProfileSet) -> dict[str, tuple[Any, Any]]:
         """The settings besides the profiles that would change: retention, default profile and assignments, before and after."""
         return _changed_settings(self.in_force(), wanted)
@@ -105,65 +113,86 @@ class Profiles:
         actor: str | None = None,
         dry_run: bool = False,
         bound: Bound | None = None,
+        progress: Progress = no_progress,
     ) -> ApplyOutcome:
-        """Put profiles in force and recompute the deadlines of active sessions, in one transaction.
+        """Put profiles in force, and change the active sessions over to them, in batches that hold the lock for about 60 ms.
 
-        No ended session becomes active; a session whose new deadline has passed ends now. `bound` is that of a preview. Raises Refused
-        without a note, or when an active session would end that the bound does not allow.
+        Until the call returns, each session is judged by its former profile or by its new one; afterwards by the new one. No ended
+        session becomes active; a session whose new deadline has passed ends. `bound` is that of a preview, and is checked before
+        the first batch. Raises Refused without a note, or when an active session would end that the bound does not allow. A killed
+        call leaves a changeover that the next change of an administrator completes.
         """
         if dry_run:
             actor_name(actor)  # a name that cannot be recorded is refused by a dry run, too
             return self._preview_outcome(wanted)
         note = names.note(note)
+        begun = None
+        with self._installation.store.alone():  # changes meanwhile leave the changeover to this process
+            while begun is None:  # another process may begin a changeover after the present one is complete
+                carry_on(self._installation, actor)
+                begun = self._begin(wanted, note, actor, bound)
+            carry_on(self._installation, actor, progress)
+        return _outcome(begun, counts_of(self._installation, begun.event), dry_run=False)
+
+    def _begin(self, wanted: ProfileSet, note: str, actor: str | None, bound: Bound | None) -> _Begun | None:
+        """Put profiles in force; None if a changeover is not complete."""
         with self._installation.snapshot() as (view, now):  # outside the lock, since it reads every session concerned
             unmet = _count_all_unmet(view, now, view.profiles(), wanted)
-        with self._installation.change(actor) as unit:
-            return _apply(unit, wanted, note, bound, unmet)
+            since = view.move_counters()
+            if bound is not None:
+                bound.check(view.ended_by(_with_withdrawn(wanted, view.profiles()), now), "would end")
+        with self._installation.change(actor, completes=False) as unit:
+            before = unit.tx.profiles()
+            if before.changeover is not None:
+                return None
+            complete = _with_withdrawn(wanted, before)
+            if bound is not None:
+                _check_bound(unit, complete, bound, since)
+            return _Begun(before, complete, unmet, _put_in_force(unit, before, complete, note))
 
     def _preview_outcome(self, wanted: ProfileSet) -> ApplyOutcome:
         with self._installation.snapshot() as (view, now):
             before = view.profiles()
             complete = _with_withdrawn(wanted, before)
             unmet = _count_all_unmet(view, now, before, wanted)
-            return _outcome(before, complete, view.deadline_changes(complete, now), unmet, dry_run=True)
+            counts = total(view.deadline_changes(complete, now).values())
+            return _outcome(_Begun(before, complete, unmet, event=0), counts, dry_run=True)
 
 
-def _apply(
-    unit: UnitOfWork, wanted: ProfileSet, note: str, bound: Bound | None, unmet: Mapping[str, int]
-) -> ApplyOutcome:
-    """Put profiles in force in one transaction; `unmet` was counted before it."""
-    before = unit.tx.profiles()
-    complete = _with_withdrawn(wanted, before)
-    if bound is not None:
+class _Begun(NamedTuple):
+    """A changeover that has begun, with the event that began it."""
+
+    before: ProfileSet
+    complete: ProfileSet
+    unmet: Mapping[str, int]
+    event: int
+
+
+def _check_bound(unit: UnitOfWork, complete: ProfileSet, bound: Bound, since: MoveCounters) -> None:
+    """Check the sessions that were moved or registered since the bound was checked outside the lock."""
+    # decision 192
+    # A session that an event holds ends with the event, although it did not move: then all are read.
+    holds = any(event.is_running(unit.now) for event in unit.tx.continuity_events())
+    if holds or bound.beyond(unit.tx.ended_by(complete, unit.now, since)):
         bound.check(unit.tx.ended_by(complete, unit.now), "would end")
-    outcome = _outcome(before, complete, unit.tx.recompute_deadlines(complete, unit.now), unmet, dry_run=False)
+
+
+def _put_in_force(unit: UnitOfWork, before: ProfileSet, complete: ProfileSet, note: str) -> int:
+    """Put profiles in force and begin the changeover of their sessions; the number of the event."""
     unit.tx.save_profiles(complete)
-    unit.tx.copy_profile_rules(
-        [
-            profile
-            for name, profile in complete.profiles.items()
-            if _copied_settings(profile) != _copied_settings(before.get(name))
-        ]
-    )
     # decision 70: a cache that is removed and added again must not bring old logins back
     unit.tx.forget_old_logins(complete.logins_since(unit.now))
     detail: dict[str, Any] = {"in_force": complete.to_document()}
-    detail |= {"shortened": outcome.shortened, "lengthened": outcome.lengthened, "ended": outcome.ended}
     if ended_events := end_forbidden_events(unit, complete, note):
-        detail["continuity_ended"] = ended_events
+        detail["continuity_ended"] = list(ended_events)
     unit.record("profile.apply", note=note, detail=detail)
-    return outcome
+    return begin(unit, before, complete, sum(ended_events.values()))
 
 
 def _changed_settings(before: ProfileSet, wanted: ProfileSet) -> dict[str, tuple[Any, Any]]:
     old, new = before.to_document(), wanted.to_document()
     settings = ("retention", "default_profile", "assignments")
     return {name: (old[name], new[name]) for name in settings if old[name] != new[name]}
-
-
-def _copied_settings(profile: Profile | None) -> tuple[bool, OnRevoke] | None:
-    """The settings of a profile that are copied to its sessions: whether it has conditions, and its `on_revoke`."""
-    return None if profile is None else (profile.conditions is not None, profile.on_revoke)
 
 
 def _differences(view: View, wanted: ProfileSet, now: int) -> tuple[ProfileDifference, ...]:
@@ -222,23 +251,17 @@ def _renamed(before: ProfileSet, name: str) -> Profile | None:
     return profile._replace(name=name) if profile else None
 
 
-def _outcome(
-    before: ProfileSet,
-    complete: ProfileSet,
-    changes: Mapping[str, DeadlineChanges],
-    unmet: Mapping[str, int],
-    *,
-    dry_run: bool,
-) -> ApplyOutcome:
+def _outcome(begun: _Begun, counts: DeadlineChanges, *, dry_run: bool) -> ApplyOutcome:
+    before, complete = begun.before, begun.complete
     known = {name: old for name in complete.profiles if (old := _renamed(before, name))}
     return ApplyOutcome(
         profiles=tuple(complete.profiles),
         added=tuple(name for name in complete.profiles if name not in known),
         changed=tuple(name for name, profile in known.items() if complete.profiles[name] != profile),
         withdrawn=tuple(name for name in before.profiles if name in complete.withdrawn),
-        shortened=sum(c.shortened for c in changes.values()),
-        lengthened=sum(c.lengthened for c in changes.values()),
-        ended=sum(c.ended for c in changes.values()),
-        unmet_conditions=sum(unmet.values()),
+        shortened=counts.shortened,
+        lengthened=counts.lengthened,
+        ended=counts.ended,
+        unmet_conditions=sum(begun.unmet.values()),
         dry_run=dry_run,
     )

@@ -15,7 +15,7 @@ from authctl.registry.unit_of_work import MOST_LISTED, UnitOfWork, actor_name
 from authctl.registry.unknown_users import MOST_NEAREST, is_known, unknown_user
 
 if TYPE_CHECKING:
-    from authctl.model import ProfileSet
+    from authctl.model import Profile, ProfileSet
     from authctl.store.protocol import View
 
 
@@ -213,7 +213,7 @@ def _record_password_change(unit: UnitOfWork, username: str, note: str, profiles
         after,
         note,
         "password_changed",
-        lambda session: password_ends(profiles, session.profile, session.signed_in_with),
+        lambda session: password_ends(profiles.ruling(session.profile, session.number), session.signed_in_with),
     )
 
 
@@ -222,12 +222,9 @@ def _later(before: int | None, now: int) -> int:
     return now if before is None else max(before, now)
 
 
-def password_ends(profiles: "ProfileSet", profile: str, signed_in_with: str | None) -> bool:
+def password_ends(profile: "Profile | None", signed_in_with: str | None) -> bool:
     """Whether a changed password ends a session of that profile that was opened so."""
-    profile_of_session = profiles.get(profile)
-    return ends_on_password_change(
-        profile_of_session.ends_on_password_change if profile_of_session else PasswordRule.ALL, signed_in_with
-    )
+    return ends_on_password_change(profile.ends_on_password_change if profile else PasswordRule.ALL, signed_in_with)
 
 
 def _save_and_end(

@@ -151,7 +151,7 @@ class Partition:
     def _binds(self, deed: Deed, known: ImportedDetail | None) -> bool:
         """Whether a deed ends or revokes the present part."""
         if deed.of_password:
-            return password_ends(self.rules.profiles, self._part.profile.name, None)
+            return password_ends(self._part.profile, None)
         if deed.criteria is None:
             return True
         return not (known and known.session.id in deed.criteria.except_ids) and deed.criteria.is_met_by(self._part)

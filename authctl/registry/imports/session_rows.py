@@ -140,8 +140,10 @@ class SessionFromRows:
     def profile(self) -> Profile:
         """The profile of the session: its own, or that named for the import, or the assigned one."""
         rules = self._rules
-        name = self.known.session.profile if self.known else rules.named
-        chosen = rules.profiles.get(name) if name else None
+        if self.known:
+            chosen = rules.profiles.ruling(self.known.session.profile, self.known.session.number)
+        else:
+            chosen = rules.profiles.get(rules.named) if rules.named else None
         return chosen or rules.profiles.assigned(self._details["username"], self._details.get("application", ""))
 
     def profile_at(self, revocation: PastRevocation) -> str:

@@ -137,7 +137,6 @@ class Undo:
         self._actor = actor
         self._deeds = DeedsSince()
         self._allowed: Sequence[int] | None = None
-        self._profiles_changed = False
         self._ids: list[str] = []
         self._user_keys: set[str] = set()
 
@@ -169,10 +168,8 @@ class Undo:
         """Undo the import, batch by batch. Raises NotFound, Refused."""
         self._check_affected(bound, max_affected)
         self._begin(note)
-        with self._installation.snapshot() as (view, now):
+        with self._installation.snapshot() as (view, _now):
             total = view.journal_size(self._id)
-            applied = EventFilter(action="profile.apply", since=past_import(view, self._id, now).recorded.at)
-            self._profiles_changed = bool(view.events(applied, 1))
         done = 0
         for step in (self._remove, self._restore):
             batches = BatchSize(_FIRST_BATCH, _LARGEST_BATCH, _LOCK_SECONDS)
@@ -272,10 +269,15 @@ class Undo:
         if part is not None:
             numbers = [one.number for one in part.restored]
             unit.tx.restore_before(self._id, part.until, part.restored, unit.now)
-            if self._profiles_changed:
-                unit.tx.recompute_deadlines_of(numbers, unit.tx.profiles(), unit.now)
+            if self._has_applied_profiles(unit.tx, unit.now):
+                _recompute_deadlines(unit, part.restored)
             self._name(unit, numbers)
         return part
+
+    def _has_applied_profiles(self, view: View, now: int) -> bool:
+        """Whether profiles were applied since the import, or are being applied."""
+        applied = EventFilter(action="profile.apply", since=past_import(view, self._id, now).recorded.at)
+        return bool(view.events(applied, 1))
 
     def _name(self, unit: UnitOfWork, numbers: Sequence[int]) -> None:
         """Note up to 1,000 of the sessions for the audit log."""
@@ -322,3 +324,15 @@ def _outcome(past: PastImport, counts: Counts, at: int, actor: str, note: str | 
         counts.kept,
         dry_run,
     )
+
+
+def _recompute_deadlines(unit: UnitOfWork, restored: Sequence[Before]) -> None:
+    """Compute the deadlines of restored sessions by the profiles that rule them now."""
+    profiles = unit.tx.profiles()
+    changeover = profiles.changeover
+    former = [
+        one.number for one in restored if changeover and not changeover.has_reached(one.session["profile"], one.number)
+    ]
+    unit.tx.recompute_deadlines_of([one.number for one in restored if one.number not in former], profiles, unit.now)
+    if changeover and former:
+        unit.tx.recompute_deadlines_of(former, changeover.before, unit.now)

@@ -121,7 +121,7 @@ def unmet_condition(profile: "Profile", caller: Caller) -> tuple[str, str] | Non
 
 def profile_of_session(profiles: "ProfileSet", session: Session) -> "Profile":
     """The profile that rules a session. Raises IntegrityFailure where there is none."""
-    profile = profiles.get(session.profile)
+    profile = profiles.ruling(session.profile, session.number)
     if profile is None:
         raise IntegrityFailure(f"the registry is damaged: there is no profile {names.quoted(session.profile)}")
     return profile

@@ -45,7 +45,7 @@ def _with_deadlines(
         if session is None or session.generation != use.generation or session.last_used_at > use.used_at:
             continue
         # Withdrawn profiles are kept: without a profile this is a damaged registry. The token is good, so the use alone is left out.
-        profile = profiles.get(session.profile)
+        profile = profiles.ruling(session.profile, session.number)
         if profile is None:
             continue
         deadlines = deadlines_after_use(profile, session, use.used_at)

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from authctl.model import Profile, ProfileSet
+    from authctl.model import Changeover, Profile, ProfileSet
+    from authctl.store.protocol.pages import MoveCounters
 
 
 class DeadlineChanges(NamedTuple):
@@ -21,17 +22,39 @@ class DeadlineChanges(NamedTuple):
     ended: int
 
 
+class NumberRange(NamedTuple):
+    """The sessions whose numbers are greater than `after`, up to `until`."""
+
+    after: int
+    until: int
+
+
 class ProfilesView(Protocol):
     """Reading profiles."""
 
     def profiles(self) -> ProfileSet:
-        """The profiles in force."""
+        """The profiles in force, with their changeover if they have not reached all sessions."""
+
+    def has_changeover(self) -> bool:
+        """Whether the profiles in force have not reached all sessions."""
+
+    def changeover_counts(self) -> DeadlineChanges:
+        """The sums of what the batches of the present changeover did."""
+
+    def range_of_sessions(self, after: int, last: int, limit: int) -> NumberRange:
+        """The range of the next `limit` sessions with numbers up to `last`; it ends with `last` if there are fewer."""
 
     def deadline_changes(self, profiles: ProfileSet, now: int) -> dict[str, DeadlineChanges]:
-        """What `recompute_deadlines` would do, by the name of each profile with active sessions."""
+        """How many active sessions would be shortened, lengthened and ended if those profiles were applied.
 
-    def ended_by(self, profiles: ProfileSet, now: int) -> Sequence[int]:
+        By the name of each profile with active sessions. Sessions are counted that `recompute_deadlines` would change, and that
+        only a continuity event keeps active, if their profile would no longer allow one.
+        """
+
+    def ended_by(self, profiles: ProfileSet, now: int, since: MoveCounters | None = None) -> Sequence[int]:
         """The numbers, ascending, of the active sessions that would end if those profiles were applied.
+
+        With counters only of sessions that were moved or registered since then.
 
         They are as many as `deadline_changes` counts as ended: sessions that `recompute_deadlines` ends now, and sessions that
         only a continuity event keeps active, if their profile would no longer allow one.
@@ -42,16 +65,24 @@ class ProfilesChange(Protocol):
     """Writing profiles."""
 
     def save_profiles(self, profiles: ProfileSet) -> None:
-        """Put profiles in force."""
+        """Put profiles in force. Their changeover is not saved."""
 
-    def copy_profile_rules(self, profiles: Sequence[Profile]) -> None:
+    def save_changeover(self, changeover: Changeover, counts: DeadlineChanges) -> None:
+        """Save the state of a changeover, in the place of the one before. The counts are added to the sums."""
+
+    def end_changeover(self) -> None:
+        """End the changeover: the profiles in force have reached all sessions."""
+
+    def copy_profile_rules(self, profiles: Sequence[Profile], numbers: NumberRange | None = None) -> None:
         """Copy two rules of those profiles to their sessions: whether there are conditions, and whether a wipe is ordered.
 
-        Only to sessions that are not revoked and have tokens.
+        Only to sessions of the range that are not revoked and have tokens; without a range to all of those.
         """
 
-    def recompute_deadlines(self, profiles: ProfileSet, now: int) -> dict[str, DeadlineChanges]:
-        """Compute the deadlines of every active session again. A session whose new deadline is past ends now.
+    def recompute_deadlines(
+        self, profiles: ProfileSet, now: int, numbers: NumberRange | None = None
+    ) -> dict[str, DeadlineChanges]:
+        """Compute the deadlines of the active sessions in a range, or of all, again. A session whose new deadline is past ends now.
 
         Sessions that a continuity event keeps active stay active. Sessions that are revoked, ended or expired do not change, and
         neither does a deadline that was imported with its session. A requested lifetime gets no longer than it was asked for.

@@ -118,6 +118,12 @@ class Store(Protocol):
     def engine(self) -> Health:
         """The name and version of the database program, and whether it has a known defect."""
 
+    def alone(self) -> AbstractContextManager[bool]:
+        """Whether this is the only process and thread inside such a block, which may be false by mistake; True until the block ends.
+
+        A process that is killed leaves the block.
+        """
+
     def keep_space(self) -> None:
         """Keep some space for changes that must be possible on a full disk. Never fails; a store without a disk keeps none."""
 

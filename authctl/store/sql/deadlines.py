@@ -43,10 +43,14 @@ class NewDeadlines:
         self.access = least("s.access_expires_at", "coalesce(s.refreshed_at, s.created_at) + :access")
         is_shorter = f"{self.earliest} < s.expires_at AND ({self.earliest} > :now OR :since < :now)"
         # Each session counts as shortened, lengthened and ended for itself; the count of all says whether there are any.
-        self.counts = (
+        counts = (
             f"SELECT count(*) FILTER (WHERE {is_shorter}), count(*) FILTER (WHERE {self.earliest} > s.expires_at),"
-            f" count(*) FILTER (WHERE {self.ends_now}), count(*) FROM {entrances.by_deadline} WHERE {self.active}"
+            f" count(*) FILTER (WHERE {self.ends_now}), count(*) FROM"
         )
+        self.counts = f"{counts} {entrances.by_deadline} WHERE {self.active}"
+        self.in_range = f"s.number > :after AND s.number <= :until AND {self.active}"
+        """The active sessions in a range of numbers."""
+        self.counts_in_range = f"{counts} {entrances.anywhere} WHERE {self.in_range}"
 
 
 @cache

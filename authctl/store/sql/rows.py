@@ -23,6 +23,7 @@ _SESSION = (
     " {access_end}, s.key_id, s.has_conditions, s.wipe_on_revoke, s.wipe_delivered_at, s.wipe_acknowledged_at,"
     " s.source, s.source_id, s.used_after_end_at, s.revocation_id, r.at, r.actor, r.note, {now}"
 )
+CHANGEOVER = "c.before, c.stages, c.stage, c.done, c.last, c.event"
 CONTINUITY = "id, profile, started_at, ends_at, actor, note, ended_by, end_note"
 LOGIN = "profile, username, authenticator, authenticated_at, last_used_at, key_id, salt, verifier"
 LOGIN_GIVEN = ", ".join(f"excluded.{column}" for column in LOGIN.split(", "))
@@ -77,9 +78,17 @@ def user(row: Sequence[Any]) -> "model.User":
     return model.User(*row)
 
 
+def profiles(text: Any, before: Any = None, stages: Any = None, *numbers: int) -> "model.ProfileSet":
+    """The profiles in force, from the JSON in the registry, with the columns of `CHANGEOVER` if there is one."""
+    in_force = _profile_set(text)
+    if before is None:
+        return in_force
+    return in_force._replace(changeover=model.Changeover(_profile_set(before), json.loads(stages), *numbers))
+
+
 @lru_cache(maxsize=4)
-def profiles(text: Any) -> "model.ProfileSet":
-    """The profiles in force, from the JSON in the registry. They seldom change, so each text is read once."""
+def _profile_set(text: Any) -> "model.ProfileSet":
+    """The profiles of a JSON text. They seldom change, so each text is read once."""
     try:
         return model.ProfileSet.from_document(json.loads(text))
     except Exception as error:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from authctl.names import fold
@@ -82,16 +81,16 @@ def blobs_of(connection: sqlite3.Connection, table: str) -> set[str]:
     return {name for (name,) in connection.execute(sql, (table,))}
 
 
-@dataclass(slots=True)
 class _Batch:
     """The journal of one change: of the import, the number of its row, and the content so far."""
 
-    import_id: int
-    id: int
-    columns: dict[str, list[str]] | None = None
-    first: int | None = None
-    last: int | None = None
-    listed: list[Any] = field(default_factory=list)
+    def __init__(self, import_id: int, batch_id: int) -> None:
+        self.import_id = import_id
+        self.id = batch_id
+        self.columns: dict[str, list[str]] | None = None
+        self.first: int | None = None
+        self.last: int | None = None
+        self.listed: list[Any] = []
 
 
 class ImportJournalWriter(Writer):

@@ -270,6 +270,24 @@ _ROWS_AHEAD = (
     "ALTER TABLE sessions RENAME COLUMN wipes TO wipe_on_revoke",
 )
 
+_CHANGEOVER = (
+    # one row while new profiles have not reached all sessions: which ones they have reached, and what that came to
+    """
+    CREATE TABLE changeover (
+        only INTEGER PRIMARY KEY CHECK (only = 1),
+        before TEXT NOT NULL,
+        stages TEXT NOT NULL,
+        stage INTEGER NOT NULL,
+        done INTEGER NOT NULL,
+        last INTEGER NOT NULL,
+        event INTEGER NOT NULL,
+        shortened INTEGER NOT NULL,
+        lengthened INTEGER NOT NULL,
+        ended INTEGER NOT NULL
+    ) STRICT
+    """,
+)
+
 
 @migrations()
 def founding(db: Database) -> None:
@@ -331,6 +349,13 @@ def rows_ahead(db: Database) -> None:
 def sources(db: Database) -> None:
     """Sources of imported sessions, their ends there, complete listings, and imports that can be undone."""
     for statement in SOURCES:
+        db.conn.execute(statement)
+
+
+@migrations()
+def changeover(db: Database) -> None:
+    """The state of new profiles that have not reached all sessions yet."""
+    for statement in _CHANGEOVER:
         db.conn.execute(statement)
 
 

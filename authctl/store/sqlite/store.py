@@ -5,7 +5,7 @@ a long list, or a wait for the turn to write, delays no `verify`.
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from time import monotonic, sleep
 from typing import TYPE_CHECKING
@@ -164,6 +164,11 @@ class SqliteStore:
         from authctl.store.sqlite.health import engine
 
         return engine()
+
+    def alone(self) -> AbstractContextManager[bool]:
+        from authctl.store.sqlite.only_runner import lock_file, only_runner
+
+        return only_runner(lock_file(self.path))
 
     def keep_space(self) -> None:
         if not self._is_draft:
