@@ -86,7 +86,8 @@ def mapping(mapping_: "ShippedMapping") -> Record:
         "name": mapping_.name,
         "system": mapping_.system,
         "rows": mapping_.rows,
-        "complete": mapping_.complete,
+        "complete": mapping_.complete_for is not None,
+        "complete_for": mapping_.complete_for,
         "title": mapping_.title,
     }
 

@@ -27,9 +27,9 @@ def check(password: str) -> str:
     """The password as given. Raises InvalidInput for one that no authenticator could take: blank, too long, or with a line break."""
     field(password, "the password", LONGEST_PASSWORD)
     if not password:
-        raise InvalidInput("the password is blank")
+        raise InvalidInput("the password is blank", "give it in one line on standard input")
     if any(character in password for character in "\r\n"):
-        raise InvalidInput("the password has a line break")
+        raise InvalidInput("the password has a line break", "give it in one line on standard input")
     return password
 
 

@@ -107,7 +107,9 @@ DEEDS = {
         "applied",
         files={"new.yaml": PROFILES.replace("idle_timeout: 3d", "idle_timeout: 2d")},
     ),
-    "continuity": Deed(("continuity", "start", "--note", "provider down"), "holding default", again=(0, 4)),
+    "continuity": Deed(
+        ("continuity", "start", "--note", "provider down"), "continuity started for default", again=(0, 4)
+    ),
     "refresh": Deed(("tokens", "refresh"), "refreshed session", stdin="{refresh}", again=(0, 5)),
     "sign out": Deed(("sessions", "end", "-"), "ended 1 session", stdin="{bob}"),
     "acknowledge a wipe": Deed(("tokens", "wipe-done"), "wipe acknowledged", stdin="{carol}"),

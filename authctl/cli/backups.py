@@ -32,7 +32,9 @@ def backup(
     """Copy the registry to a file, also while others write. The key ring is not copied."""
     cli = start(ctx, output, quiet)
     outcome = cli.registry.backups.create(file)
-    cli.say(f"copied to {outcome.file}, up to event {outcome.seq}; keep the key ring elsewhere")
+    cli.say(
+        f"copied the registry to {outcome.file}, up to audit event {outcome.seq}; keep the key ring in another place"
+    )
     if cli.form:
         cli.show(records.backup(outcome))
 

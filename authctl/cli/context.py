@@ -165,7 +165,8 @@ class Cli:
         """Say that a list was cut, quiet or not: to a screenful on a terminal, or to the limit that was given."""
         shown = limit or self.screenful
         if shown and more():
-            print_message(f"only the first {shown} are shown; for more: {'a larger --limit' if limit else '--limit N'}")
+            more_rows = "a larger --limit" if limit else "--limit N"
+            print_message(f"the list was cut after {counted(shown, 'row')}; for more: {more_rows}")
 
     def warn(self, text: str) -> None:
         """A warning, on standard error, quiet or not."""

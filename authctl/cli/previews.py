@@ -63,7 +63,7 @@ def confirm_undo(cli: Cli, import_id: int, max_affected: int | None, yes: bool) 
     undo = cli.registry.imports.preview_undo(import_id, max_affected=max_affected)
     if undo.preview.summary.total:
         print_message(f"this would remove {counted(undo.removed, 'session')} and restore {undo.restored:,}")
-    return _agreed(cli, undo.preview, "take back", "session", f"undo import {import_id}? [y/N]", "y", yes)
+    return _agreed(cli, undo.preview, "remove or restore", "session", f"undo import {import_id}? [y/N]", "y", yes)
 
 
 def show_profiles(cli: Cli, wanted: "ProfileSet") -> None:
@@ -91,7 +91,7 @@ def show_preview(preview: "Preview", deed: str, noun: str) -> None:
     print_message(f"this would {deed} {counted(summary.total, noun)}, {summary.web:,} of them web sessions")
     print_message(f"by user: {_shares(summary.users)}")
     print_message(f"by application: {_shares(summary.applications)}")
-    by_status = (("active", summary.active), ("expired", summary.expired))
+    by_status = (("active", summary.active), ("expired", summary.expired), ("revoked", summary.revoked))
     print_message(f"by status: {', '.join(f'{status} {count:,}' for status, count in by_status if count)}")
     if summary.total > len(preview.sessions):
         print_message(f"the {len(preview.sessions)} most recently used of them:")

@@ -57,8 +57,8 @@ def read_cursor(listed: SessionList, text: str) -> WalkPosition:
 
 def no_cursor(text: str) -> InvalidInput:
     """What is wrong with a text that is no cursor."""
-    message = f"{names.quoted(text)} is no cursor, or not the whole of one"
-    return InvalidInput(message, "give what the page before said after --after, unchanged")
+    message = f"{names.quoted(text)} is not a cursor, or is incomplete"
+    return InvalidInput(message, "give the whole cursor that the page before printed after --after")
 
 
 def is_sort_key(key: tuple[Any, ...]) -> bool:

@@ -37,7 +37,7 @@ class Complete(NamedTuple):
     users: tuple[str, ...] = ()
     """The users whose sessions it has; none for all users."""
     allow_partial: bool = False
-    """Whether files without a row, or with rows that are not used, are complete all the same."""
+    """Whether files without a row, or with rows that are not used, are complete."""
     max_affected: int | None = None
     """The most sessions that may end; None for half of the active sessions of the source."""
     agree: Agree = agree
@@ -70,9 +70,9 @@ class Claim(NamedTuple):
         counts = reading.counts
         if self.complete.allow_partial:
             return
-        hint = "if all sessions are there all the same: --allow-partial"
         if not counts.read:
-            raise Refused("the complete listing has no row", hint)
+            raise Refused("the complete listing has no row", "if the source has no sessions: --allow-partial")
+        hint = "if the listing is complete without these rows: --allow-partial"
         if counts.rejected:
             first = reading.rejections[0]
             message = f"the complete listing has rejected rows: {first.file}: {first.place}: {first.reason}"
@@ -125,7 +125,7 @@ class CompleteSource:
             raise Refused(f"more sessions would end than the limit of {limit:,}: {missing:,}", "raise --max-affected")
         if limit is None and missing * 2 > active:
             message = f"{missing:,} of {active:,} active sessions of {self.source} would end: more than half"
-            raise Refused(message, f"look at the listing; if it is complete: --max-affected {missing}")
+            raise Refused(message, f"check the listing; if it is complete: --max-affected {missing}")
 
     def agree(self, preview: Preview) -> None:
         """Let a person agree to the sessions that would end. Raises Refused."""

@@ -180,7 +180,7 @@ class Reading:
             first, count = self.rejections[0], self.counts.rejected
             more = f" (and {count - 1:,} more)" if count > 1 else ""
             message = f"{first.file}: {first.place}: {first.reason}{more}"
-            raise InvalidInput(message, "nothing was registered; without --strict the other rows are")
+            raise InvalidInput(message, "nothing was registered; to register the other rows, leave out --strict")
 
     def unused_because(self) -> str | None:
         """Why no row was used: the commonest reason, with an example."""
