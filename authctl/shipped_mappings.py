@@ -1,6 +1,8 @@
 """The mapping files that come with authctl: their names, their texts, and the heads of their comments.
 
 Nothing here reads the fields of a mapping, which is the business of `import_mappings`.
+
+See docs/glossary.md#listing.
 """
 
 import re

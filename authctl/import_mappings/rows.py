@@ -1,4 +1,7 @@
-"""The meaning of a row: the fields of a session, its key and its times."""
+"""The meaning of a row: the fields of a session, its key and its times.
+
+See docs/glossary.md#listing.
+"""
 
 from collections.abc import Iterable, Sequence
 from hashlib import sha256

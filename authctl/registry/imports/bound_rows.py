@@ -2,7 +2,7 @@
 
 A session that an import had ended, or changed, was not met by them then. As it was before, it would have been: it is not restored.
 
-See docs/glossary.md#revocation-by-criteria.
+See docs/glossary.md#revocation-by-criteria and docs/glossary.md#deed.
 """
 
 from __future__ import annotations

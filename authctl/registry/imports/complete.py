@@ -2,6 +2,8 @@
 
 That is an inference and no decision: a later listing that has such a session takes the end back. The rule, the same in any order of
 imports: a session ends at the first complete listing that was taken after the session was created, last used and last listed.
+
+See docs/glossary.md#complete-listing.
 """
 
 from __future__ import annotations

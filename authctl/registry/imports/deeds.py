@@ -1,4 +1,7 @@
-"""Deeds that bind what an import tells later of the time before them."""
+"""Deeds that bind what an import tells later of the time before them.
+
+See docs/glossary.md#deed.
+"""
 
 from collections.abc import Sequence
 from typing import NamedTuple

@@ -1,4 +1,7 @@
-"""Importing the sessions of another system's export: read and staged whole, then registered, in batches."""
+"""Importing the sessions of another system's export: read and staged whole, then registered, in batches.
+
+See docs/glossary.md#source.
+"""
 
 from __future__ import annotations
 

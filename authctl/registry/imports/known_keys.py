@@ -1,6 +1,6 @@
 """The facts that the registry knows of the keys of a batch: sessions, ends of removed sessions, and users.
 
-See docs/glossary.md#late-row.
+See docs/glossary.md#late-row and docs/glossary.md#source.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 In the order of time each deed parts the rows: those up to it make a session by itself, which is over then, and those after it make
 a new one (decision 115). A row that has the beginning of its session belongs to the session that began then, whatever its own time.
 
-See docs/glossary.md#late-row.
+See docs/glossary.md#late-row and docs/glossary.md#partition.
 """
 
 from __future__ import annotations

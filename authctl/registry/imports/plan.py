@@ -10,7 +10,7 @@ say up to it is a session by itself, which is over then. Disabling the user, a c
 everything revokes it, and one by criteria does where the session meets them. The one exception: a session that is already known to be
 used after a deed is not parted by it; older rows join that session.
 
-See docs/glossary.md#late-row.
+See docs/glossary.md#late-row and docs/glossary.md#partition.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Staging of an import: a temporary SQLite database, in memory or on disk as SQLite decides."""
+"""Staging of an import: a temporary SQLite database, in memory or on disk as SQLite decides.
+
+See docs/glossary.md#digest-of-rows.
+"""
 
 import json
 import sqlite3
