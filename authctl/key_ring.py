@@ -25,7 +25,7 @@ _ID = re.compile("[0-9a-f]{8}", re.ASCII)
 
 
 class KeyState(StrEnum):
-    """What a key is still good for."""
+    """The use that a key still has."""
 
     SIGNING = "signing"
     VERIFYING = "verifying"

@@ -41,7 +41,7 @@ _SEALED_SHAPE = re.compile(r"acst_[0-9a-f]{8}(?:[0-9a-f]{2}){28,}", re.ASCII)
 
 
 class TokenKind(StrEnum):
-    """What a token is for; the value is its readable prefix."""
+    """The purpose of a token; the value is its readable prefix."""
 
     ACCESS = "acat"
     REFRESH = "acrt"
@@ -53,7 +53,7 @@ _KINDS = {kind.value: kind for kind in TokenKind}
 
 
 class Claims(NamedTuple):
-    """What a token says, once its signature was found good."""
+    """The claims of a token whose signature is good."""
 
     kind: TokenKind
     key_id: str
@@ -65,7 +65,7 @@ class Claims(NamedTuple):
         return f"Claims({self.kind.value}, key {self.key_id}, session {self.number}, generation {self.generation})"
 
     def secret_hash(self) -> bytes:
-        """What the registry keeps of the secret."""
+        """The hash of the secret, as the registry keeps it."""
         return sha256(self.secret).digest()
 
 
@@ -114,7 +114,7 @@ class TokenMint:
         return Claims(_KINDS[kind], key_id, int(token[13:25], 16), int(token[25:33], 16), bytes.fromhex(token[33:65]))
 
     def unseal(self, token: str) -> "Sealed":
-        """What a sealed token says. Raises TokenUnknown."""
+        """The content of a sealed token. Raises TokenUnknown."""
         if not isinstance(token, str) or len(token) > LONGEST_TOKEN or not _SEALED_SHAPE.fullmatch(token):
             raise TokenUnknown
         from authctl.token_encryption import unseal

@@ -261,6 +261,22 @@ def test_the_commands_of_every_day_run(shell: Shell):
     assert exits == {}
 
 
+def docstrings() -> dict[str, str]:
+    """Every docstring of the package, of attributes too, by its place."""
+    return {
+        f"{path.relative_to(ROOT)}:{node.lineno}": node.value.value
+        for path in sorted((ROOT / "authctl").rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+    }
+
+
+def test_no_docstring_begins_with_what():
+    """A docstring names its object in its first words: a clause that begins with "what" cannot be translated word by word."""
+    assert len(docstrings()) > 1_000
+    assert [place for place, text in docstrings().items() if text.split(maxsplit=1)[0] == "What"] == []
+
+
 def programs_of(page: Path) -> str:
     """The programs of a page, one after another: a later one can go on within a block of an earlier one."""
     return "".join(re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL))

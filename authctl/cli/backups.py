@@ -89,7 +89,7 @@ def _agreed(cli: Cli, put: "Callable[..., RestoreOutcome]", note: str | None, ye
 
 
 def _said(outcome: "RestoreOutcome") -> str:
-    """What a restore ends and carries over, in words."""
+    """The ends and the carried-over data of a restore, in words."""
     verb = "would end" if outcome.dry_run else "ended"
     ended = f"{counted(outcome.ended, 'active session')} of the backup {verb}, all users sign in again"
     if outcome.carried is None:

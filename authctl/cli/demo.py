@@ -48,7 +48,7 @@ def demo(ctx: typer.Context) -> None:
 
 
 class _Stage:
-    """Runs authctl as a person would, in a process of its own, and shows what it is given and what it says."""
+    """Runs authctl as a person would, in a process of its own, and shows its arguments and its output."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -77,5 +77,5 @@ class _Stage:
             sys.stdout.write(f"(exit code {owed})\n")
 
     def kept(self, name: str) -> str:
-        """What a command printed."""
+        """The output of a command."""
         return (self.folder / name).read_text().strip()

@@ -60,7 +60,7 @@ Limit = Annotated[
 
 
 def several(texts: Sequence[str] | None) -> tuple[str, ...] | None:
-    """What an option was given that may be given again; None where it was not."""
+    """The values of an option that may be given again; None if it was not given."""
     return tuple(texts) if texts else None
 
 

@@ -129,7 +129,7 @@ def _say_settings(cli: Cli, wanted: ProfileSet) -> None:
 
 
 def _checked(cli: Cli, file: Path | None) -> tuple[Path, ProfileSet, tuple[str, ...]]:
-    """The file that is named, or the home's own, what it says, and what is advised against in it."""
+    """The file that is named, or the home's own, with its profiles and the warnings about them."""
     from authctl import profiles
 
     path = file or cli.installation_home.profiles

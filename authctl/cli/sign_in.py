@@ -1,4 +1,4 @@
-"""What commands that issue tokens or take one share: the secret that goes in, and the token that comes out."""
+"""The parts that commands share which issue tokens or take one: the secret that goes in, and the token that comes out."""
 
 import sys
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""What no single field of `profiles.yaml` can get wrong: fields that contradict each other, and names that lead nowhere."""
+"""The faults that no single field of `profiles.yaml` has: fields that contradict each other, and names that lead nowhere."""
 
 from collections.abc import Iterator
 

@@ -103,7 +103,7 @@ class CompleteSource:
 
     @property
     def detail(self) -> dict[str, Any]:
-        """What is recorded of the listing."""
+        """The record of the listing."""
         users = {"users": list(self._complete.users)} if self._complete.users else {}
         return {"complete": True, "taken_at": format_instant(self.taken_at), **users}
 

@@ -187,7 +187,7 @@ class Imports:
 
 
 def _detail(name: str, reading: Reading) -> dict[str, Any]:
-    """What the audit log says of the files."""
+    """The files, as the audit log records them."""
     detail = {"file": name, "rows": reading.counts.read}
     return {**detail, "files": len(reading.files)} if len(reading.files) > 1 else detail
 

@@ -1,4 +1,4 @@
-"""What an import's rows of one key come to: sessions to register, or to update.
+"""The plan for an import's rows of one key: sessions to register, or to update.
 
 A key's rows make one session: created at the earliest, last used at the latest, every detail as its latest row that has
 one gives it. So the order of rows and files does not matter, nor how often they come. Where the source gives the instant of the

@@ -27,7 +27,7 @@ _QUOTED = re.compile(r"'[^']*'")
 
 @dataclass(slots=True)
 class RowCounts:
-    """What became of the rows of a file."""
+    """The counts of the rows of a file, by their use."""
 
     read: int = 0
     used: int = 0

@@ -28,7 +28,7 @@ class ProfilesView(Protocol):
         """The profiles in force."""
 
     def deadline_changes(self, profiles: ProfileSet, now: int) -> dict[str, DeadlineChanges]:
-        """What `recompute_deadlines` would do, by the name of each profile with active sessions."""
+        """The changes that `recompute_deadlines` would make, by the name of each profile with active sessions."""
 
     def ended_by(self, profiles: ProfileSet, now: int) -> Sequence[int]:
         """The numbers, ascending, of the active sessions that would end if those profiles were applied.

@@ -1,4 +1,4 @@
-"""What databases write differently."""
+"""The differences between databases in the writing of SQL."""
 
 from collections.abc import Iterable
 from typing import Any, Protocol

@@ -112,7 +112,7 @@ class SessionsWriter(Writer):
         self.write(sql, _use(number, used_at, deadlines))
 
     def _move_if_late(self, used_at: int) -> str:
-        """What else to write of a use. A use after the recorded time is seen by its instant; another one is a move."""
+        """The other columns to write for a use. A use after the recorded time is seen by its instant; another one is a move."""
         recorded = self.one_number("SELECT seen_at FROM clock")
         return f", moved_in = {self.move}" if used_at <= recorded else ""
 
