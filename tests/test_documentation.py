@@ -82,6 +82,19 @@ def test_the_map_is_read_by_paths():
     ]  # fmt: skip
 
 
+def test_the_answers_to_five_questions_name_what_is_there():
+    """Each file exists below authctl/, and has the function or class that is named after it."""
+    page = (ROOT / "docs" / "architecture.md").read_text()
+    part = page[page.index("## Five questions") : page.index("## The map")]
+    named = re.findall(r"`([\w/]+\.py)(?:: ([\w.]+))?`", part)
+    assert len(named) > 15
+    for path, symbol in named:
+        if "NOUN" in path:
+            continue
+        text = (ROOT / "authctl" / path).read_text()
+        assert re.search(rf"\b(?:def|class) {symbol.rpartition('.')[2]}", text), path
+
+
 def test_the_paths_that_contributors_start_from_are_there():
     """Every file and folder that CONTRIBUTING.md names exists."""
     paths = re.findall(r"`((?:authctl|tests|docs)/[\w./]*|\w+\.example\.yaml)`", (ROOT / "CONTRIBUTING.md").read_text())
