@@ -73,12 +73,12 @@ class ImportOutcome(NamedTuple):
     @property
     def rejections(self) -> tuple[tuple[int, str], ...]:
         """Line number and reason of the rejected rows."""
-        return tuple((one.line, one.reason) for one in self.rejected_rows)
+        return tuple((row.line, row.reason) for row in self.rejected_rows)
 
     @property
     def moved(self) -> tuple[tuple[int, str], ...]:
         """Line number and text of the rows whose key is also that of another user's session."""
-        return tuple((one.line, one.reason) for one in self.moved_rows)
+        return tuple((row.line, row.reason) for row in self.moved_rows)
 
 
 class Imports:
@@ -200,7 +200,7 @@ def _outcome(reading: Reading, registration: Registration, source: str | None, *
         done.updated,
         done.unchanged,
         tuple(reading.rejections),
-        tuple(reading.staged_row(place, text) for place, text in done.moved[:MOST_NAMED]),
+        tuple(reading.staged_row(line, text) for line, text in done.moved[:MOST_NAMED]),
         reading.unused_because(),
         dry_run,
         reading.remarks(),
