@@ -30,7 +30,7 @@ class Head(NamedTuple):
 
 
 def read(path: Path, registry_id: str) -> Head | None:
-    """What the file says of a registry; None where it says nothing, or is not there.
+    """The head that the file has for a registry; None if it has none, or is not there.
 
     Raises OSError where it cannot be read, RegistryUnavailable where others can touch it.
     """
@@ -63,7 +63,7 @@ def advance(path: Path, registry_id: str, before: Head, head: Head, has: Callabl
 
 
 def replace(path: Path, registry_id: str, head: Head) -> None:
-    """Write a head whatever the file says: the chain was accepted. Raises OSError."""
+    """Write a head whatever the file has: the chain was accepted. Raises OSError."""
     with _opened(path, os.O_RDWR | os.O_CREAT, fcntl.LOCK_EX) as descriptor:
         line = _find(descriptor, registry_id)
         _write(descriptor, registry_id, head, line[0] if line else None)
@@ -86,7 +86,7 @@ def _opened(path: Path, flags: int, kind: int) -> Iterator[int]:
 
 
 def _find(descriptor: int, registry_id: str) -> tuple[int, Head] | None:
-    """Where the registry's line stands, and what it says; lines that make no sense say nothing."""
+    """The place and the content of the registry's line; lines that cannot be read count as absent."""
     content = os.pread(descriptor, os.fstat(descriptor).st_size, 0)
     for match in _LINE.finditer(content):
         # A line that does not begin at a multiple of the width was written by something else.

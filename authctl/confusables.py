@@ -7,7 +7,7 @@ from authctl.names import fold
 
 
 def skeleton(name: str) -> str:
-    """What a name looks like: its key, with each letter beyond ASCII replaced by the ASCII letter that it is confused with."""
+    """The look of a name: its key, with each letter beyond ASCII replaced by the ASCII letter that it is confused with."""
     # decision 86
     key = fold(name)
     if key.isascii():

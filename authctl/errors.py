@@ -30,7 +30,7 @@ class AuthctlError(Exception):
 
 
 class InvalidInput(AuthctlError):
-    """What was given cannot be accepted as it stands: wrong usage, a bad name, a bad file."""
+    """The input cannot be accepted as it is: wrong usage, a bad name, a bad file."""
 
     code = "invalid_input"
 

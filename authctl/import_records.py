@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def imported(outcome: "ImportOutcome") -> Record:
-    """What an import read and registered."""
+    """The rows that an import read, and the sessions that it registered."""
     return {
         **asdict(outcome.rows),
         "registered": outcome.registered,
@@ -65,7 +65,7 @@ def past_import(past: "PastImport") -> Record:
 
 
 def undo(outcome: "UndoOutcome") -> Record:
-    """What an undo removed and restored."""
+    """The sessions that an undo removed and restored."""
     return {
         "id": outcome.import_id,
         "at": instant(outcome.at),
@@ -86,7 +86,8 @@ def mapping(mapping_: "ShippedMapping") -> Record:
         "name": mapping_.name,
         "system": mapping_.system,
         "rows": mapping_.rows,
-        "complete": mapping_.complete,
+        "complete": mapping_.complete_for is not None,
+        "complete_for": mapping_.complete_for,
         "title": mapping_.title,
     }
 

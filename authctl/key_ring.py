@@ -25,7 +25,7 @@ _ID = re.compile("[0-9a-f]{8}", re.ASCII)
 
 
 class KeyState(StrEnum):
-    """What a key is still good for."""
+    """The use that a key still has."""
 
     SIGNING = "signing"
     VERIFYING = "verifying"
@@ -127,7 +127,7 @@ def _key(entry: Any) -> Key:
     # A file that was overwritten with zeros, or filled in by hand, must not become a key that everybody knows.
     is_weak = len(secret) < KEY_BYTES or set(secret) == {secret[0]}
     if not _ID.fullmatch(key_id) or (is_weak and state is not KeyState.RETIRED):
-        raise ValueError("no key of ours")
+        raise ValueError("not a key of authctl")
     retired_at = parse_instant(entry["retired_at"]) if "retired_at" in entry else None
     return Key(key_id, state, parse_instant(entry["created_at"]), secret, retired_at)
 

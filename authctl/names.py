@@ -1,4 +1,4 @@
-"""What a user name, a note, a session id and any other text may be, and how names are matched.
+"""The rules for user names, notes, session ids and other texts, and how names are matched.
 
 Pure text: nothing here knows sessions or the store. Names are compared by their *key*, so that a
 revocation of `alice` also meets `ALICE`: a revocation that misses is worse than two names that meet.
@@ -34,7 +34,7 @@ _ANY = "\0"  # stands for `*` while a pattern is folded, so that a full-width as
 
 @lru_cache(maxsize=4_096)
 def fold(text: str) -> str:
-    """What two spellings of one text have in common: case, width, composition and blanks apart.
+    """The common form of two spellings of one text: case, width, composition and blanks apart.
 
     NFKC, case folding, NFKC again (Unicode 3.13, D146), and runs of white space as one blank.
     """
@@ -163,7 +163,7 @@ def without_tokens(text: str) -> str:
 
 
 def quoted(text: str, length: int = 60) -> str:
-    """What was typed, for an error message: visible, in quotes, cut to `length`, and without tokens."""
+    """The typed text, for an error message: visible, in quotes, cut to `length`, and without tokens."""
     text = without_tokens(text)
     shown = visible(text if len(text) <= length else text[: length - 3] + "...")
     return f"'{shown}'"

@@ -27,14 +27,14 @@ def check(password: str) -> str:
     """The password as given. Raises InvalidInput for one that no authenticator could take: blank, too long, or with a line break."""
     field(password, "the password", LONGEST_PASSWORD)
     if not password:
-        raise InvalidInput("the password is blank")
+        raise InvalidInput("the password is blank", "give it in one line on standard input")
     if any(character in password for character in "\r\n"):
-        raise InvalidInput("the password has a line break")
+        raise InvalidInput("the password has a line break", "give it in one line on standard input")
     return password
 
 
 def verifier(password: str, salt: bytes, key: Key, *success: str | int) -> bytes:
-    """What is kept of a password, so that it is known again; `success` is whose, when, and whatever else must stay with it."""
+    """The verifier of a password, by which it is known again; `success` is whose, when, and whatever else must stay with it."""
     # decision 60
     slow = scrypt(password.encode(), salt=salt, **_COST)
     pepper = hmac.digest(key.secret, _PURPOSE, "sha256")

@@ -24,7 +24,7 @@ def profile(profile_: "Profile", profiles: "ProfileSet") -> Record:
 
 
 def difference(difference_: "ProfileDifference") -> Record:
-    """What applying a file would mean for one profile."""
+    """The difference that applying a file makes to one profile."""
     timeouts: Record = {}
     for field in ("idle_timeout", "absolute_timeout"):
         old, new = (getattr(one, field) if one else None for one in (difference_.before, difference_.after))
@@ -46,7 +46,7 @@ def difference(difference_: "ProfileDifference") -> Record:
 
 
 def application(outcome: "ApplyOutcome") -> Record:
-    """What applying profiles changed."""
+    """The changes of applying profiles."""
     return {
         "profiles": list(outcome.profiles),
         "added": list(outcome.added),

@@ -124,7 +124,7 @@ def refusal(error: TokenInvalid) -> Record:
 
 
 def revocation(outcome: "RevokeOutcome") -> Record:
-    """What a revocation found and did."""
+    """The outcome of a revocation."""
     return {
         "revocation_id": outcome.revocation_id,
         "at": instant(outcome.at),
@@ -144,7 +144,7 @@ def revocation(outcome: "RevokeOutcome") -> Record:
 
 
 def ending(outcome: "EndOutcome") -> Record:
-    """What `sessions end` found and did."""
+    """The outcome of `sessions end`."""
     return {
         "ended": outcome.ended,
         "already_ended": outcome.already_ended,
@@ -182,7 +182,7 @@ def user(user_: "UserSessions") -> Record:
 
 
 def user_change(outcome: "UserOutcome") -> Record:
-    """What a change to a user came to."""
+    """The outcome of a change to a user."""
     return {
         "username": outcome.user.username,
         "at": instant(outcome.at),
@@ -228,7 +228,7 @@ def key(usage: "KeyUse") -> Record:
 
 
 def retirement(outcome: "RetireOutcome") -> Record:
-    """What retiring a key came to."""
+    """The outcome of retiring a key."""
     return {
         "id": outcome.key_id,
         "at": instant(outcome.at),
@@ -243,7 +243,7 @@ def retirement(outcome: "RetireOutcome") -> Record:
 
 
 def acceptance(outcome: "AcceptOutcome") -> Record:
-    """What taking the present chain as true came to."""
+    """The outcome of accepting the present chain."""
     return {
         "seq": outcome.seq,
         "hash": outcome.hash,
@@ -261,7 +261,7 @@ def backup(outcome: "BackupOutcome") -> Record:
 
 
 def restoration(outcome: "RestoreOutcome") -> Record:
-    """What putting a backup back came to, or would."""
+    """The outcome of a restore, or of its dry run."""
     return {
         "file": str(outcome.file),
         "registry_id": outcome.registry_id,
@@ -285,7 +285,7 @@ def restoration(outcome: "RestoreOutcome") -> Record:
 
 
 def finding(finding_: "Finding") -> Record:
-    """What one look of the doctor found."""
+    """The result of one check of the doctor."""
     return {"check": finding_.check, "ok": finding_.ok, "found": finding_.found, "next": finding_.next}
 
 
@@ -302,7 +302,7 @@ def cached_login(login: "Remembered") -> Record:
 
 
 def cleared(outcome: "ClearOutcome") -> Record:
-    """What clearing the authentication cache came to."""
+    """The outcome of clearing the authentication cache."""
     return {
         "at": instant(outcome.at),
         "actor": outcome.actor,
@@ -335,7 +335,7 @@ def _parsed(detail: str) -> Any:
 
 
 def cleanup(outcome: "CleanupOutcome") -> Record:
-    """What was cleaned up."""
+    """The outcome of a cleanup."""
     return {
         "removed": outcome.removed,
         "expired": outcome.expired,

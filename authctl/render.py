@@ -101,7 +101,7 @@ IMPORTS = _shape(
     "id at source file rows registered updated not_listed undone_at undoable",
     "no import is recorded",
 )
-MAPPINGS = _shape("name system rows complete title", "name system rows complete title")
+MAPPINGS = _shape("name system rows complete complete_for title", "name system rows complete_for title")
 
 _IDS = ("id", "seq", "name", "username")  # decision 25
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from authctl.errors import InvalidInput
 
 CREDENTIAL = "authctl-keys"
-"""What a key ring is called among the credentials of a systemd service."""
+"""The name of a key ring among the credentials of a systemd service."""
 
 
 class Home(NamedTuple):
@@ -21,7 +21,7 @@ class Home(NamedTuple):
 
     @property
     def audit_head(self) -> Path:
-        """What is known of the audit log outside the registry."""
+        """The file with the head of the audit log, outside the registry."""
         return self.folder / "audit.head"
 
     @property

@@ -1,6 +1,8 @@
 """The mapping files that come with authctl: their names, their texts, and the heads of their comments.
 
 Nothing here reads the fields of a mapping, which is the business of `import_mappings`.
+
+See docs/glossary.md#listing.
 """
 
 import re
@@ -14,6 +16,9 @@ from authctl.names import quoted
 
 EVENT_LOG = "event log"
 LISTING = "listing"
+
+OF_SOURCE = "source"
+OF_USER = "user"
 
 _SUFFIX = ".yaml"
 _HEAD = re.compile(r"# (?:([A-Z][a-z ]+): | {2})(.*\S)", re.ASCII)
@@ -29,8 +34,8 @@ class ShippedMapping(NamedTuple):
     """The system that makes the export, with its version."""
     rows: str
     """`listing` if the rows are sessions that exist, `event log` if they are events."""
-    complete: bool
-    """Whether an export can have all sessions of the system, or of a user."""
+    complete_for: str | None
+    """`source` if an export can have all sessions of the system, `user` if it can have all those of a user; else None."""
     head: dict[str, str]
     """The head of the file: each word of its comment with its text."""
     text: str
@@ -61,15 +66,22 @@ def nearest_in_words(name: str) -> str:
     known = names()
     typed = name[:_LONGEST_NAME].lower()
     near = get_close_matches(typed, known) or [one for one in known if one.startswith(typed[:4])][:3]
-    return f"; the nearest there: {', '.join(map(quoted, near))}" if near and typed.strip() else ""
+    return f"; nearest names: {', '.join(map(quoted, near))}" if near and typed.strip() else ""
 
 
 @cache
 def _read(name: str) -> ShippedMapping:
     text = (resources.files("authctl") / "mappings" / f"{name}{_SUFFIX}").read_text("utf-8")
     head = _head(text)
-    complete = head["Complete"].startswith("yes")
-    return ShippedMapping(name, head["Title"], head["System"], head["Rows"], complete, head, text)
+    return ShippedMapping(
+        name, head["Title"], head["System"], head["Rows"], _complete_for(head["Complete"]), head, text
+    )
+
+
+def _complete_for(words: str) -> str | None:
+    if not words.startswith("yes"):
+        return None
+    return OF_USER if words.startswith("yes, user by user") else OF_SOURCE
 
 
 def _head(text: str) -> dict[str, str]:

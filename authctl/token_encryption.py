@@ -1,4 +1,4 @@
-"""What is inside a sealed token, encrypted and authenticated: AES-256-GCM, the only module that knows it.
+"""The content of a sealed token, encrypted and authenticated: AES-256-GCM, the only module that knows it.
 
 As JSON, filled up to a multiple of 64 bytes, so that its length tells little: the session's number, id and secret, user,
 application, the instants of issue and expiry, and what the token is bound to.
@@ -19,7 +19,7 @@ _BLOCK = 64
 
 @dataclass(frozen=True, slots=True)
 class Sealed:
-    """What a sealed token says; instants in microseconds since 1970 UTC."""
+    """The content of a sealed token; instants in microseconds since 1970 UTC."""
 
     number: int
     session_id: str
@@ -45,7 +45,7 @@ def seal(head: str, content: Sealed, key: bytes) -> str:
 
 
 def unseal(head: str, body: bytes, key: bytes) -> Sealed:
-    """What was sealed with that key under that head. Raises TokenUnknown when anything of it was changed."""
+    """The content that was sealed with that key under that head. Raises TokenUnknown when anything of it was changed."""
     try:
         text = AESGCM(key).decrypt(body[:_NONCE], body[_NONCE:], head.encode())
     except InvalidTag:

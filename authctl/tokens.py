@@ -42,7 +42,7 @@ _SEALED_SHAPE = re.compile(r"acst_[0-9a-f]{8}(?:[0-9a-f]{2}){28,}", re.ASCII)
 
 
 class TokenKind(StrEnum):
-    """What a token is for; the value is its readable prefix."""
+    """The purpose of a token; the value is its readable prefix."""
 
     ACCESS = "acat"
     REFRESH = "acrt"
@@ -55,7 +55,7 @@ _KINDS = {kind.value: kind for kind in TokenKind}
 
 
 class Claims(NamedTuple):
-    """What a token says, once its signature was found good."""
+    """The claims of a token whose signature is good."""
 
     kind: TokenKind
     key_id: str
@@ -67,7 +67,7 @@ class Claims(NamedTuple):
         return f"Claims({self.kind.value}, key {self.key_id}, session {self.number}, generation {self.generation})"
 
     def secret_hash(self) -> bytes:
-        """What the registry keeps of the secret."""
+        """The hash of the secret, as the registry keeps it."""
         return sha256(self.secret).digest()
 
 
@@ -119,7 +119,7 @@ class TokenMint:
         return _NEW(Claims, (_KINDS[kind], key_id, number, generation, content[14:30]))
 
     def unseal(self, token: str) -> "Sealed":
-        """What a sealed token says. Raises TokenUnknown."""
+        """The content of a sealed token. Raises TokenUnknown."""
         if not isinstance(token, str) or len(token) > LONGEST_TOKEN or not _SEALED_SHAPE.fullmatch(token):
             raise TokenUnknown
         from authctl.token_encryption import unseal

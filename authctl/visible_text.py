@@ -1,4 +1,4 @@
-"""What a terminal must not get raw, and how it is shown instead. Needed by every module that says something."""
+"""The characters that a terminal must not get raw, and how they are shown instead. Needed by every module that prints."""
 
 from unicodedata import category
 

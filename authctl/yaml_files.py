@@ -68,7 +68,7 @@ class Document:
         raise InvalidFile(tuple(lines))
 
     def said(self, faults: Iterable[tuple[Position, str]]) -> list[str]:
-        """What was found, as `file:line:column: what`: each once, in the order of the file."""
+        """The faults, as `file:line:column: fault`: each once, in the order of the file."""
         return [f"{self.name}:{line}:{column}: {problem}" for (line, column), problem in sorted(set(faults))]
 
 

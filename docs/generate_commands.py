@@ -11,12 +11,14 @@ PAGE = Path(__file__).with_name("commands.md")
 HEAD = """\
 # Commands
 
-Written by `make docs` from the commands' own help; `make check` compares the two. Options that stand everywhere, exit
-codes and formats: [below](#everywhere).
+Written by `make docs` from the help of the commands; `make check` compares the two. The first part has the options of
+all commands, the formats and the exit codes.
 
 ## Everywhere
 
-- Standard output is data, standard error is talk. `-q` silences success.
+- Standard output has the data, standard error has the messages. With `-q` there are no messages of success.
+- `--home DIR` (`AUTHCTL_HOME`) is one installation. `--registry PATH` (`AUTHCTL_REGISTRY`) and `--keys PATH` (`AUTHCTL_KEYS`) name a
+  registry and a key ring elsewhere. These three stand before the command: `authctl --home DIR sessions list`.
 - `-o table|json|ndjson|csv|id`, or `AUTHCTL_OUTPUT`. In a pipe a table is tab-separated with a header, its id first.
 - A session id may be abbreviated to any unique beginning of six characters or more.
 - Times: `2026-11-01` (midnight UTC), RFC 3339, or an age: `90s`, `30m`, `36h`, `7d`, `2w`, `6 months`, `1 year`. `m` is minutes, `mo`
@@ -24,8 +26,9 @@ codes and formats: [below](#everywhere).
   `--unused-for`, `--taken-at`, and `--since` and `--until` of `audit list`). It counts ahead for `--expires-before`, and for
   `--until` of `continuity start`.
 - Filter options can be given several times, and any of the values matches: `--user`, `--application`, `--device`, `--platform`,
-  `--profile`, `--status`, and `--actor`, `--action`, `--session` of `audit list`. Filters of different names combine (and). Every
-  other option that takes a value is refused (2) when it is given twice with different values. Flags can be repeated.
+  `--profile`, `--status`, `--source`, and `--actor`, `--action`, `--session` of `audit list`. Filters of different names combine (and).
+  `--except` of `revoke` can be given several times, too. Every other option that takes a value is refused (2) if it is given twice
+  with different values. Flags can be repeated.
 - `-` among ids or names means the lines of standard input. It is never a user name. The first tab-separated field of a line counts;
   blank lines, the header of a list, a byte order mark, and white space and quotes around the text are ignored. An id that no session
   has is not found (3), and the rest is done. A user name that cannot be accepted refuses all names (2). `tokens revoke` and
@@ -33,29 +36,29 @@ codes and formats: [below](#everywhere).
 - A user name of which no session is in the registry is reported on standard error, with the nearest names. So is an empty list.
 - A revocation by filter or with `--all`, and a `keys retire` or `profiles apply` that ends sessions, shows a preview on standard
   error first, and asks: counts by user, application and status, and up to ten sessions, most recently used first. The note is asked
-  for after the answer. The deed is bounded by the preview: if any other session would be hit, nothing is done (4), and the message
-  gives the present number. Fewer sessions are accepted. `revoke --all` has no bound, and its question says so. With `--yes` there is
-  no question, and only `--max-affected` limits the deed. With `-q --yes` or `--all --yes` there is no preview.
-- The result of a deed is the last line on standard error, after the rows on standard output. On a terminal the rows are cut to 50, and
-  the command that shows all of them is named.
+  for after the answer. Only sessions that the preview counted can end: if another session matches by then, nothing is done (4), and
+  the message gives the present number. Fewer sessions are accepted. `revoke --all` has no such bound, and its question tells it. With
+  `--yes` there is no question, and only `--max-affected` sets a limit. With `-q --yes` or
+  `--all --yes` there is no preview.
+- The message with the result is the last line on standard error, after the rows on standard output. On a terminal the rows are cut to
+  50, and the message names the command that shows all of them.
 - A list that is cut on a terminal names the option for the rest. A page of sessions with a next page prints
   `authctl: more: --after CURSOR` on standard error, also in pipes and with `-q`. The same command with `--after CURSOR` prints the next
   page. A walk from page to page ends, and shows every session that stays in the list, whatever is done meanwhile. Sessions that moved
   within the list come last, some of them a second time. `--after ID` continues after that session, at its present place.
-- `--home DIR` (`AUTHCTL_HOME`) is one installation; `--registry PATH` (`AUTHCTL_REGISTRY`) names a database elsewhere.
 
 | exit code | meaning |
 |---|---|
 | 0 | done; token valid; a list with no rows; nothing left to revoke |
 | 1 | unexpected failure: a defect in authctl |
-| 2 | wrong usage, unreadable input, invalid profile, a name that cannot be accepted, a text that can be no token where one is revoked or ended |
-| 3 | no such session, user, profile or event; a revoke that matched nothing, or some of whose ids were unknown (the rest is done) |
-| 4 | refused: note missing or saying nothing, question declined, `--yes` missing, limit exceeded, user disabled, condition not met, password not accepted or authenticator not to be asked, target exists already, a damaged registry where a backup is to be put |
+| 2 | wrong usage, unreadable input, invalid profile, a name that cannot be accepted, a text that cannot be a token, for a command that revokes or ends its session |
+| 3 | no such session, user, profile, key, event, import or mapping; a revoke that matched nothing, or some of whose ids were unknown (the rest is done); an import of which no row was used |
+| 4 | refused: note missing or without content, question declined, `--yes` missing, limit exceeded, user disabled, condition not met, password not accepted or authenticator not available, file exists already, listing not complete, import that cannot be undone, a damaged registry in the place of which a backup would be put |
 | 5 | token not valid |
 | 6 | registry, key ring or authenticators file unavailable: missing, locked, read-only, disk full, open to others, schema too new; nothing changed (of an import, a cleanup or many sessions that are ended, nothing since the last whole batch) |
 | 7 | registry, key ring or audit log damaged or tampered with |
-| 8 | done, but the result could not be found out or written out |
-| 9 | `doctor` found something to mend |
+| 8 | done, but the result could not be counted or written |
+| 9 | `doctor` found a problem |
 | 130 | interrupted (Ctrl-C); nothing is half done |
 """
 
@@ -85,7 +88,7 @@ def main() -> int:
         return 0
     if PAGE.exists() and PAGE.read_text() == text:
         return 0
-    sys.stderr.write("docs/commands.md is not what the commands say; run: make docs\n")
+    sys.stderr.write("docs/commands.md differs from the help of the commands; run: make docs\n")
     return 1
 
 

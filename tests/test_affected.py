@@ -104,7 +104,7 @@ def test_a_summary_counts_what_it_is_given(store: Store):
     chosen = [s.number for s in sessions[:-1]]
     with store.view() as view:
         found = view.summary(chosen, NOW + 3, 2)
-        assert (found.total, found.web, found.active, found.expired) == (6, 1, 5, 1)
+        assert (found.total, found.web, found.active, found.expired, found.revoked) == (6, 1, 5, 1, 0)
         assert [(name.lower(), n) for name, n in found.users.counts] == [("bob", 3), ("alice", 2)]
         assert found.users.more == 1
         assert sorted((name or "").lower() for name, _ in found.applications.counts) == ["", "outlook"]
@@ -113,6 +113,11 @@ def test_a_summary_counts_what_it_is_given(store: Store):
         nothing = view.summary([], NOW, 2)
         assert (nothing.total, nothing.users.counts, nothing.users.more) == (0, (), 0)
         assert view.used_last([], 2) == []
+    with store.change() as tx:
+        tx.assign(SessionFilter(username="bob"), NOW + 3, tx.add_revocation(NOW + 3, "carol", "lost device", "{}"))
+    with store.view() as view:
+        found = view.summary(chosen, NOW + 4, 2)
+        assert (found.total, found.active, found.expired, found.revoked) == (6, 2, 1, 3)
 
 
 @given(shown=st.sets(st.integers(1, 50)), now=st.sets(st.integers(1, 50)))

@@ -132,7 +132,9 @@ DEEDS = {
         prepare=with_many_sessions,
         left=former_or_new,
     ),
-    "continuity": Deed(("continuity", "start", "--note", "provider down"), "holding default", again=(0, 4)),
+    "continuity": Deed(
+        ("continuity", "start", "--note", "provider down"), "continuity started for default", again=(0, 4)
+    ),
     "refresh": Deed(("tokens", "refresh"), "refreshed session", stdin="{refresh}", again=(0, 5)),
     "sign out": Deed(("sessions", "end", "-"), "ended 1 session", stdin="{bob}"),
     "acknowledge a wipe": Deed(("tokens", "wipe-done"), "wipe acknowledged", stdin="{carol}"),

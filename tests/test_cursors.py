@@ -282,7 +282,7 @@ def test_a_cursor_of_hostile_json(registry: Registry, raw: str):
     """What JSON's reader chokes on is no cursor."""
     packed = raw.encode()
     text = "p1." + urlsafe_b64encode(sha256(packed).digest()[:6] + packed).decode().rstrip("=")
-    with pytest.raises(InvalidInput, match="no cursor"):
+    with pytest.raises(InvalidInput, match="not a cursor"):
         registry.page(after=text)
 
 

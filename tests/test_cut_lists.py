@@ -48,7 +48,7 @@ def test_every_list_that_is_cut_says_so(filled: Authctl, request: pytest.Fixture
     for command in (*LISTS, ("sessions", "list")):
         cut = terminal(*command)
         assert cut.code == 0
-        assert "authctl: only the first 50 are shown; for more: --limit N\n" in cut.err, command
+        assert "authctl: the list was cut after 50 rows; for more: --limit N\n" in cut.err, command
         assert ("authctl: more: --after p1." in cut.err) == (command == ("sessions", "list"))
         whole = terminal(*command, "--limit", "1000")
         assert whole.err == "", command

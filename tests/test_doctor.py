@@ -97,7 +97,7 @@ def test_a_cleanup_that_is_overdue(registry: Registry, clock: Clock):
     registry.keys.retire(registry.keys.list()[0].key.id, note="every half year")
     assert wrong(registry) == {}
     clock.forward(days=30)
-    assert "1 sessions are past the retention; last cleaned up: never" in wrong(registry)["cleanup"].found
+    assert "sessions past the retention: 1; last cleaned up: never" in wrong(registry)["cleanup"].found
     registry.cleanup.run()
     assert wrong(registry) == {}
 
@@ -141,7 +141,7 @@ def test_an_audit_log_behind_its_head(registry: Registry, home: Path):
         connection.execute("DROP TRIGGER audit_events_no_delete")
         connection.execute("DELETE FROM audit_events WHERE seq > 2")
     found = wrong(registry)["audit_head"]
-    assert "it ends with event 2, and audit.head knows 4" in found.found
+    assert "it ends with event 2, and audit.head names event 4" in found.found
     assert "audit accept" in str(found.next)
 
 

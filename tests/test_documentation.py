@@ -1,18 +1,25 @@
 """The documentation is tested: commands as they say themselves, every field and module named, no link dead."""
 
+import ast
 import os
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
+from typer.main import get_command
 
 from authctl import profiles
+from authctl.cli.app import app
 from authctl.import_mappings import read_mapping
 from authctl.model import Profile
 from authctl.model.fields import PROFILE_FIELDS
+from authctl.names import note
 from tests.conftest import Authctl
 
 ROOT = Path(__file__).parents[1]
@@ -73,6 +80,19 @@ def test_the_map_is_read_by_paths():
     assert mapped("## The map\n\n```text\n" + "\n".join(lines) + "\n```\n") == [
         "a/__init__.py", "a/b/__init__.py", "a/b/x.py", "a/b/y.py", "a/b/c/__init__.py", "a/b/c/x.py", "a/x.py", "a/d/__init__.py"
     ]  # fmt: skip
+
+
+def test_the_answers_to_five_questions_name_what_is_there():
+    """Each file exists below authctl/, and has the function or class that is named after it."""
+    page = (ROOT / "docs" / "architecture.md").read_text()
+    part = page[page.index("## Five questions") : page.index("## The map")]
+    named = re.findall(r"`([\w/]+\.py)(?:: ([\w.]+))?`", part)
+    assert len(named) > 15
+    for path, symbol in named:
+        if "NOUN" in path:
+            continue
+        text = (ROOT / "authctl" / path).read_text()
+        assert re.search(rf"\b(?:def|class) {symbol.rpartition('.')[2]}", text), path
 
 
 def test_the_paths_that_contributors_start_from_are_there():
@@ -169,6 +189,137 @@ def test_each_incident_is_handled_as_the_page_says(shell: Shell):
     said = shell(prepared + refused)
     assert '{"active": false, "action": "wipe"}' in said
     assert '"unmet_conditions": 1' in said
+
+
+WRITTEN_BY_HAND = [page for page in PAGES if page.name != "commands.md"]
+
+
+def commands_of(page: Path) -> list[list[str]]:
+    """Every command line of authctl on a page: those of its examples, and those within a sentence. Without comments and redirections."""
+    text = page.read_text()
+    typed = [line for line in typed_in(text) if "authctl" in line.split()]
+    typed += [" ".join(line.split()) for line in re.findall(r"(?<!`)`(authctl [^`]+)`", text)]
+    lines = [re.split(r"\s(?:#|<|>|\|\|)(?:\s|$)", line)[0] for line in typed]
+    words = [shlex.split(line) for line in lines]
+    return [line[line.index("authctl") + 1 :] for line in words]
+
+
+def options_of(arguments: list[str]) -> tuple[Any, set[str]]:
+    """The command that arguments name, and the options that it does not have; what stands in brackets is a choice."""
+    root = get_command(app)
+    command, context = root, root.make_context("authctl", ["--help"], resilient_parsing=True)
+    known = {name for param in root.params for name in param.opts}
+    for word in arguments:
+        child = command.get_command(context, word) if hasattr(command, "list_commands") else None
+        if child is not None:
+            command = child
+            known |= {name for param in child.params for name in param.opts} | {"--help", "-h"}
+    named = {word.strip("[]") for word in arguments if word.strip("[]").startswith("-") and word.strip("[]") != "-"}
+    return command, named - known
+
+
+@pytest.mark.parametrize("page", WRITTEN_BY_HAND, ids=lambda page: page.name)
+def test_every_command_of_a_page_is_one_of_authctl(page: Path):
+    """It names a command and options that are there, and a note that would be accepted."""
+    for arguments in commands_of(page):
+        command, unknown = options_of(arguments)
+        assert not hasattr(command, "list_commands"), arguments
+        assert unknown == set(), arguments
+        for option, text in pairwise(arguments):
+            if option == "--note":
+                assert note(text) == text, arguments
+
+
+def test_commands_are_looked_for():
+    """The pages for administrators have many, in examples and in sentences; a wrong one is seen."""
+    found = {page.name: len(commands_of(page)) for page in WRITTEN_BY_HAND}
+    assert min(found[name] for name in ("README.md", "operating.md", "importing.md", "systems.md")) >= 10
+    assert options_of(["sessions", "list", "--usr", "x"])[1] == {"--usr"}
+    assert hasattr(options_of(["sesions", "list"])[0], "list_commands")
+
+
+README_SIGN_INS = """\
+authctl tokens issue --user alice --application Outlook --device AL-PHONE > token
+authctl tokens issue --user alice --application Outlook --device AL-PC
+authctl tokens issue --user carol --application Teams
+authctl sessions list --device AL-PHONE -o id > phone-id
+authctl sessions list --limit 1 2>&1 | sed -n 's/.*--after //p' > cursor
+printf '{"api_tokens": [{"user": "alice", "id": "a1", "note": "", "created": "2026-03-01T10:00:00Z"}]}' > alice.json"""
+README_PLACEHOLDERS = {"p1.3kQx…": "$(cat cursor)", "htpsgx": "$(cut -c1-6 phone-id)"}
+README_EXITS = {
+    'authctl revoke --application Teams --note "retired"': 4,  # it asks, and this is not a terminal
+    'authctl revoke --all --note "breach, ticket 4711"': 4,
+    'authctl imports undo 1 --note "wrong mapping"': 4,
+    'authctl revoke --unused-for 60d --note "unused for two months" --yes': 3,  # every session was used today
+    "authctl tokens wipe-done < token": 5,  # the default profile orders no wipe
+}
+
+
+@pytest.mark.slow
+def test_the_commands_of_every_day_run(shell: Shell):
+    """Those of the README in their order, on an installation with a few sessions, each with its exit code."""
+    page = (ROOT / "README.md").read_text()
+    part = page[page.index("## Every day") : page.index("## Cron")]
+    typed = [line.split("  ")[0] for line in typed_in(part)]
+    assert len(typed) > 15
+    assert typed[0] == "authctl init"
+    exits = dict(README_EXITS)
+    script = [typed[0], README_SIGN_INS]
+    for line in typed[1:]:
+        command = line
+        for placeholder, text in README_PLACEHOLDERS.items():
+            command = command.replace(placeholder, text)
+        script.append(f"code=0; {command} || code=$?; test $code = {exits.pop(line, 0)}")
+    assert "lost device" in shell(script)
+    assert exits == {}
+
+
+def docstrings() -> dict[str, str]:
+    """Every docstring of the package, of attributes too, by its place."""
+    return {
+        f"{path.relative_to(ROOT)}:{node.lineno}": node.value.value
+        for path in sorted((ROOT / "authctl").rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+    }
+
+
+def test_no_docstring_begins_with_what():
+    """A docstring names its object in its first words: a clause that begins with "what" cannot be translated word by word."""
+    assert len(docstrings()) > 1_000
+    assert [place for place, text in docstrings().items() if text.split(maxsplit=1)[0] == "What"] == []
+
+
+def programs_of(page: Path) -> str:
+    """The programs of a page, one after another: a later one can go on within a block of an earlier one."""
+    return "".join(re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL))
+
+
+def test_the_program_of_the_readme_runs(installed: Authctl, home: Path, capsys: pytest.CaptureFixture[str]):
+    """It signs a user in, ends her session, reads the list page by page and disables another user."""
+    for number in range(5):
+        assert installed("tokens", "issue", "--user", f"user{number}", "--application", "Teams", "-q").code == 0
+    program = programs_of(ROOT / "README.md").replace("/var/lib/authctl", str(home)).replace("limit=100", "limit=2")
+    assert "registry.page(" in program
+    exec(compile(program, "README.md", "exec"), {})
+    pages = [len(ast.literal_eval(line)) for line in capsys.readouterr().out.splitlines()]
+    assert pages == [2, 2, 1]
+    statuses = {one["username"]: one["status"] for one in installed("sessions", "list", "-o", "json").json}
+    assert (statuses["alice"], statuses["user4"]) == ("revoked", "active")
+    assert [one["username"] for one in installed("users", "list", "--disabled", "-o", "json").json] == ["bob"]
+
+
+def test_the_program_of_the_page_on_imports_runs(
+    installed: Authctl, home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    """It imports a listing with a shipped mapping."""
+    listing = tmp_path / "sessions.json"
+    listing.write_text((ROOT / "tests/data/listings/samba.json").read_text())
+    program = programs_of(ROOT / "docs" / "importing.md").replace("/var/lib/authctl", str(home))
+    assert "registry.imports.run(" in program
+    exec(compile(program.replace("sessions.json", str(listing)), "importing.md", "exec"), {})
+    registered = int(capsys.readouterr().out)
+    assert registered == int(installed("sessions", "list", "--source", "samba", "--count").out) > 0
 
 
 def test_the_mappings_are_good():

@@ -71,9 +71,9 @@ def test_a_list_of_a_user_whom_nobody_knows_names_the_nearest(signed_in: Authctl
     """A list of several names the ones that nobody has, though others were found."""
     ran = signed_in("sessions", "list", "--user", "alcie", *more)
     assert ran.code == 0
-    assert "authctl: no session of 'alcie' is in the registry; the nearest there: 'alice'\n" in ran.err
+    assert "authctl: no session of 'alcie' is in the registry; nearest names: 'alice'\n" in ran.err
     several = signed_in("sessions", "list", "--user", "bob", "--user", "bbo", *more)
-    assert "no session of 'bbo' is in the registry; the nearest there: 'bob'" in several.err
+    assert "no session of 'bbo' is in the registry; nearest names: 'bob'" in several.err
     assert "'bob' is in the registry" not in several.err
     assert signed_in("sessions", "list", "--user", "alcie", "-q", *more).err == ""
 
@@ -83,11 +83,11 @@ def test_an_empty_audit_list_of_an_unknown_user_names_the_nearest(signed_in: Aut
     ran = signed_in("audit", "list", "--user", "alcie")
     assert ran.err.splitlines() == [
         "authctl: no event matches",
-        "authctl: no session of 'alcie' is in the registry; the nearest there: 'alice'",
+        "authctl: no session of 'alcie' is in the registry; nearest names: 'alice'",
     ]
     signed_in("users", "disable", "zoe", "--note", "never to sign in")
     assert signed_in("audit", "list", "--user", "zoe").err == ""
-    assert "the nearest there: 'bob'" in signed_in("cache", "list", "--user", "bobb").err
+    assert "nearest names: 'bob'" in signed_in("cache", "list", "--user", "bobb").err
 
 
 def test_a_revoke_of_a_user_whom_nobody_knows_names_the_nearest(signed_in: Authctl):
@@ -95,7 +95,7 @@ def test_a_revoke_of_a_user_whom_nobody_knows_names_the_nearest(signed_in: Authc
     ran = signed_in("revoke", "--user", "alcie", "--note", "lost device", "-q")
     assert ran.code == 3
     assert ran.err.splitlines()[0] == (
-        "authctl: warning: no session of 'alcie' is in the registry; the nearest there: 'alice'"
+        "authctl: warning: no session of 'alcie' is in the registry; nearest names: 'alice'"
     )
     several = signed_in("revoke", "--user", "bob", "--user", "alcie", "--note", "both left", "-q")
     assert several.code == 0
@@ -106,7 +106,7 @@ def test_a_revoke_of_a_user_whom_nobody_knows_names_the_nearest(signed_in: Authc
 @pytest.mark.parametrize(
     ("typed", "said"),
     [
-        ("alcie", "no session 'alcie', and no user of that name; the nearest there: 'alice'"),
+        ("alcie", "no session 'alcie', and no user of that name; nearest names: 'alice'"),
         ("alice", "authctl sessions list --user 'alice'"),
         ("zzzzzzzz", "no session 'zzzzzzzz'"),
         ("nobody at all", "no session 'nobody at all'"),

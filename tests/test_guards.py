@@ -67,7 +67,7 @@ def test_the_head_outside_never_goes_backwards_when_a_slower_writer_comes_second
         connection.execute("DELETE FROM audit_events WHERE seq > 2")
     with (
         Registry.open(home, registry=home / "registry.db", clock=clock) as again,
-        pytest.raises(IntegrityFailure, match=r"audit\.head knows 4"),
+        pytest.raises(IntegrityFailure, match=r"audit.head names event 4"),
     ):
         again.audit.verify()
 

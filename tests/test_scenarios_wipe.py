@@ -1,4 +1,4 @@
-"""Wipe: a revoked application is told to remove its data until it says that it has; each scenario a test named after its row."""
+"""Wipe: a revoked application is told to remove its data until it confirms; each scenario a test named after its row."""
 
 import json
 from contextlib import closing

@@ -151,6 +151,16 @@ def test_the_words_of_sqlite_come_from_its_dialect():
     assert any(word.startswith("max(") for word in words)
 
 
+def test_parameters_can_be_written_in_another_style():
+    """Each is `:name`, and nothing else looks like a parameter or an escape: one substitution suits the texts to another driver."""
+    every = set(texts(Plain()))
+    in_another_style = {re.sub(r":([a-z]\w*)", r"%(\1)s", text) for text in every}
+    assert len(in_another_style) == len(every) > 500
+    assert {text for text in every if re.search(r"[?%$@]|::", text)} == set()
+    assert {text for text in in_another_style if ":" in text} == set()
+    assert {text for text in every for quoted in re.findall(r"'([^']*)'", text) if ":" in quoted} == set()
+
+
 def test_sqlite_runs_every_text(registry):
     """Each text is good SQL for the database that is there, with every parameter that it names."""
     with registry._installation.store.view() as view:

@@ -116,7 +116,7 @@ def test_the_head_of_a_mapping(name: str):
     words = ["Title", "System", "Rows", "Complete", "Export", "Result", "Cannot know", "Reference"]
     assert list(mapping.head) == words
     assert mapping.rows in (shipped_mappings.LISTING, shipped_mappings.EVENT_LOG)
-    assert not (mapping.complete and mapping.rows == shipped_mappings.EVENT_LOG)
+    assert not (mapping.complete_for and mapping.rows == shipped_mappings.EVENT_LOG)
     assert mapping.head["Complete"].split(",")[0] in ("yes", "no")
     assert "https://" in mapping.head["Reference"] or "real listing" in mapping.head["Reference"]
     assert mapping.text.endswith("\n")
@@ -129,13 +129,15 @@ def test_list(authctl: Authctl):
     assert (listed.code, listed.err) == (0, "")
     assert [one["name"] for one in listed.json] == NAMES
     samba = next(one for one in listed.json if one["name"] == "samba")
-    assert list(samba) == ["name", "system", "rows", "complete", "title"]
+    assert list(samba) == ["name", "system", "rows", "complete", "complete_for", "title"]
     assert samba["rows"] == "listing"
     assert samba["complete"] is True
     assert authctl("mappings", "list", "-o", "id").out.split() == NAMES
-    assert authctl("mappings", "list").out.splitlines()[0] == "name\tsystem\trows\tcomplete\ttitle"
+    assert authctl("mappings", "list").out.splitlines()[0] == "name\tsystem\trows\tcomplete_for\ttitle"
     assert len(authctl("mappings", "list", "-o", "ndjson").out.splitlines()) == len(NAMES)
-    assert authctl("mappings", "list", "-o", "csv").out.splitlines()[0] == "name,system,rows,complete,title"
+    assert (
+        authctl("mappings", "list", "-o", "csv").out.splitlines()[0] == "name,system,rows,complete,complete_for,title"
+    )
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -181,7 +183,7 @@ def test_an_unknown_name(endless: Authctl, typed: str, near: str):
     for ran in (shown, imported):
         assert f"authctl: error: no shipped mapping '{typed}'" in ran.err
         assert near in ran.err
-        assert ("the nearest there" in ran.err) is bool(near)
+        assert ("nearest names" in ran.err) is bool(near)
     with pytest.raises(NotFound, match="no shipped mapping"):
         shipped_mappings.read(typed)
 

@@ -462,6 +462,19 @@ def test_limits(registry: Registry, later: Clock):
     assert undo(registry, bound=bound, max_affected=2).removed == 2
 
 
+def test_the_preview_counts_sessions_that_are_revoked(registry: Registry, later: Clock):
+    """Rows that an earlier revocation bound were registered as revoked: they would be removed, and are not counted as expired."""
+    load(registry, row(created=1, used=2))
+    registry.revoke(SessionFilter(username="alice"), note="lost device", actor="bob")
+    load(registry, row(number="9", created=1, used=2), row("bob", "8", created=1, used=2))
+    preview = registry.imports.preview_undo(2).preview
+    assert {session.username: session.status_at(registry.now()) for session in preview.sessions} == {
+        "alice": "revoked",
+        "bob": "active",
+    }
+    assert (preview.summary.active, preview.summary.expired, preview.summary.revoked) == (1, 0, 1)
+
+
 def test_what_becomes_undoable_after_the_preview_is_left(
     registry: Registry, later: Clock, monkeypatch: pytest.MonkeyPatch
 ):

@@ -49,9 +49,7 @@ def test_a_misspelled_name_is_said_with_the_nearest_one(signed_in: Authctl, type
     assert ran.code == 0
     assert (ran.json["known"], ran.json["disabled"], ran.json["ended"]) == (False, True, 0)
     (said,) = ran.err.splitlines()
-    assert said.startswith(
-        f"authctl: warning: no session of '{typed}' is in the registry; the nearest there: '{nearest}'"
-    )
+    assert said.startswith(f"authctl: warning: no session of '{typed}' is in the registry; nearest names: '{nearest}'")
     assert said.count("'") <= 8
 
 
@@ -102,7 +100,7 @@ def test_an_unknown_user_is_not_found_with_the_nearest_names(signed_in: Authctl,
     """Where there is nothing to do, the error itself names them."""
     ran = signed_in(*command)
     assert ran.code == 3
-    assert "error: no user 'alcie'; the nearest there: 'alice'" in ran.err
+    assert "error: no user 'alcie'; nearest names: 'alice'" in ran.err
 
 
 def test_names_that_are_shown_as_nearest_do_no_harm(installed: Authctl):
@@ -113,7 +111,7 @@ def test_names_that_are_shown_as_nearest_do_no_harm(installed: Authctl):
         assert ran.code == 0
         assert unseen(ran.err) == []
         (said,) = [line for line in ran.err.splitlines() if "nearest" in line]
-        assert f"nearest there: '{name[:57]}" in said
+        assert f"nearest names: '{name[:57]}" in said
         assert len(said) < 400
 
 
@@ -231,7 +229,7 @@ def test_enabling_one_that_is_unknown_refuses_all(signed_in: Authctl):
     signed_in("users", "disable", "alice", *WHY)
     ran = signed_in("users", "enable", "alice", "bbo", *WHY)
     assert ran.code == 3
-    assert "no user 'bbo'; the nearest there: 'bob'" in ran.err
+    assert "no user 'bbo'; nearest names: 'bob'" in ran.err
     assert signed_in("users", "show", "alice", "-o", "json").json["disabled"]
 
 

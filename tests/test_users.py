@@ -249,7 +249,9 @@ def test_only_what_a_profile_ends_by_password(authctl: Authctl, tmp_path):
     for how in ("password", "key"):
         authctl("tokens", "issue", "--user", "alice", "--application", "Outlook", "--signed-in-with", how)
     ran = authctl("users", "password-changed", "alice", "--note", "reset by the help desk")
-    assert ran.err == "authctl: recorded for alice: 1 active session ended; 1 session kept, as their profiles say\n"
+    assert (
+        ran.err == "authctl: recorded for alice: 1 active session ended; 1 session kept, as their profiles define it\n"
+    )
 
 
 def test_rows_before_a_revoke_all_are_revoked_however_the_file_is_cut(install: Install, clock: Clock):

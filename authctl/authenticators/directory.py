@@ -105,6 +105,6 @@ def _is_meant(identity: str, bind_dn: str, username: str) -> bool:
 
 
 def _said(error: Exception) -> str:
-    """What the server or the library says is wrong."""
+    """The problem, as the server or the library words it."""
     details = error.args[0] if error.args else {}
     return visible(str(details.get("desc") if isinstance(details, dict) else details)[:200])

@@ -193,4 +193,9 @@ def _usage_message(error: typer.TyperException) -> str:
 
 def _usage_hint(error: typer.TyperException) -> str | None:
     context = getattr(error, "ctx", None)
-    return f"{context.command_path} --help" if context else None
+    if context is None:
+        return None
+    option = getattr(error, "option_name", None)
+    if context.parent and option in {name for param in get_command(app).params for name in param.opts}:
+        return f"{option} stands before the command: authctl {option} … {context.command_path.partition(' ')[2]}"
+    return f"{context.command_path} --help"

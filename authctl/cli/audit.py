@@ -6,7 +6,7 @@ import typer
 
 from authctl import records, render
 from authctl.cli.context import counted, start
-from authctl.cli.options import LARGEST, Actor, Limit, Note, Output, Quiet, user_names
+from authctl.cli.options import Actor, Limit, Note, Output, Quiet, user_names, whole_number
 from authctl.cli.session_filters import report_unknown_names
 from authctl.filter_texts import read_event_filter
 
@@ -80,7 +80,7 @@ def list_(
 @app.command()
 def show(
     ctx: typer.Context,
-    seq: Annotated[int, typer.Argument(metavar="SEQ", min=0, max=LARGEST, help="Number of the event.")],
+    seq: Annotated[int, typer.Argument(metavar="SEQ", parser=whole_number(0), help="Number of the event.")],
     output: Output = None,
     quiet: Quiet = False,
 ) -> None:

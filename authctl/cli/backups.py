@@ -32,7 +32,9 @@ def backup(
     """Copy the registry to a file, also while others write. The key ring is not copied."""
     cli = start(ctx, output, quiet)
     outcome = cli.registry.backups.create(file)
-    cli.say(f"copied to {outcome.file}, up to event {outcome.seq}; keep the key ring elsewhere")
+    cli.say(
+        f"copied the registry to {outcome.file}, up to audit event {outcome.seq}; keep the key ring in another place"
+    )
     if cli.form:
         cli.show(records.backup(outcome))
 
@@ -88,7 +90,7 @@ def _agreed(cli: Cli, put: "Callable[..., RestoreOutcome]", note: str | None, ye
 
 
 def _said(outcome: "RestoreOutcome") -> str:
-    """What a restore ends and carries over, in words."""
+    """The ends and the carried-over data of a restore, in words."""
     verb = "would end" if outcome.dry_run else "ended"
     ended = f"{counted(outcome.ended, 'active session')} of the backup {verb}, all users sign in again"
     if outcome.carried is None:

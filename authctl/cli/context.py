@@ -1,4 +1,4 @@
-"""What every command shares: where the registry is, how to print, how to ask, and where progress goes."""
+"""The parts that every command shares: where the registry is, how to print, how to ask, and where progress goes."""
 
 import os
 import sys
@@ -29,7 +29,7 @@ _ATTEMPTS = 3
 
 
 class Cli:
-    """One run of the command line: the global options, and what a command says about its output."""
+    """One run of the command line: the global options, and the options of output of its command."""
 
     def __init__(self, home: str | None, registry_path: str | None, keys_path: str | None) -> None:
         self.home = home
@@ -165,7 +165,8 @@ class Cli:
         """Say that a list was cut, quiet or not: to a screenful on a terminal, or to the limit that was given."""
         shown = limit or self.screenful
         if shown and more():
-            print_message(f"only the first {shown} are shown; for more: {'a larger --limit' if limit else '--limit N'}")
+            more_rows = "a larger --limit" if limit else "--limit N"
+            print_message(f"the list was cut after {counted(shown, 'row')}; for more: {more_rows}")
 
     def warn(self, text: str) -> None:
         """A warning, on standard error, quiet or not."""
@@ -183,7 +184,7 @@ class Cli:
         return self._answer(question) or ""
 
     def _answer(self, question: str) -> str | None:
-        """What a person answers; None where input is at its end (Ctrl-D)."""
+        """The answer of a person; None where input is at its end (Ctrl-D)."""
         sys.stderr.write(question)
         sys.stderr.flush()
         answer = sys.stdin.readline()
@@ -279,7 +280,7 @@ def counted(count: int, noun: str) -> str:
 
 
 def start(ctx: typer.Context, output: Format | None = None, quiet: bool = False) -> Cli:
-    """The run that a command belongs to, with what it says about its output."""
+    """The run that a command belongs to, with its options of output."""
     cli: Cli = ctx.find_root().obj
     cli.form = output
     cli.quiet = quiet

@@ -39,7 +39,7 @@ def start(
     states = cli.registry.continuity.start(profiles or (), until=when, note=cli.note(note), actor=actor)
     only = "".join(f" --profile {quoted(name)}" for name in profiles or ())
     held = ", ".join(state.event.profile for state in states)
-    cli.say(f"holding {held}; to end it: authctl continuity end{only}")
+    cli.say(f"continuity started for {held}; to end it: authctl continuity end{only} --note WHY")
     if cli.form:
         cli.show_many(map(records.continuity, states), render.CONTINUITY)
 

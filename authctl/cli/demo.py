@@ -1,4 +1,4 @@
-"""`authctl demo`: the main job, end to end, in a home that is thrown away."""
+"""`authctl demo`: the main job, end to end, in a temporary home."""
 
 import os
 import shlex
@@ -28,19 +28,19 @@ def demo(ctx: typer.Context) -> None:
     cli = start(ctx)
     with tempfile.TemporaryDirectory(prefix="authctl-demo-") as folder:
         stage = _Stage(Path(folder))
-        cli.show_line("Four sign-ins, in a registry that is thrown away afterwards.\n")
+        cli.show_line("Four sign-ins, in a registry that is deleted afterwards.\n")
         stage.run("init")
         for number, (user, application, device, platform) in enumerate(_SIGN_INS):
             named = ("--user", user, "--application", application, "--device", device, "--platform", platform)
             stage.run("tokens", "issue", *named, "-q", keep=f"token{number}")
         stage.run("sessions", "list")
-        cli.show_line("\nAlice lost her phone: everything of hers is revoked, and the note says why.\n")
+        cli.show_line("\nAlice lost her phone. All her sessions are revoked, with a note that gives the reason.\n")
         stage.run("revoke", "--user", "alice", "--note", "lost device")
         stage.run("sessions", "list", "--status", "revoked")
-        cli.show_line("\nHer token is refused from now on; bob's is good.\n")
+        cli.show_line("\nHer token is refused from now on. The token of bob is still accepted.\n")
         stage.run("tokens", "verify", read="token0", owed=5)
         stage.run("tokens", "verify", "-o", "json", read="token2")
-        cli.show_line("\nThe note stays with the session, and the audit trail holds.\n")
+        cli.show_line("\nThe note stays with the session. The audit log is intact.\n")
         stage.run("sessions", "list", "--device", "AL-PHONE", "-o", "id", keep="id")
         stage.run("sessions", "show", stage.kept("id"))
         stage.run("audit", "list", "--action", "session.revoke")
@@ -48,7 +48,7 @@ def demo(ctx: typer.Context) -> None:
 
 
 class _Stage:
-    """Runs authctl as a person would, in a process of its own, and shows what it is given and what it says."""
+    """Runs authctl as a person would, in a process of its own, and shows its arguments and its output."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -77,5 +77,5 @@ class _Stage:
             sys.stdout.write(f"(exit code {owed})\n")
 
     def kept(self, name: str) -> str:
-        """What a command printed."""
+        """The output of a command."""
         return (self.folder / name).read_text().strip()

@@ -11,7 +11,7 @@ from authctl.cli.options import Actor, Note, Output, Quiet
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 PROBLEMS_FOUND = 9
-"""The exit code where something should be mended."""
+"""The exit code if there is a problem."""
 
 
 @app.command()
@@ -34,7 +34,7 @@ def doctor(
     cli = start(ctx, output, quiet)
     if accept_clock:
         outcome = cli.registry.doctor.accept_clock(note=cli.note(note), actor=actor)
-        ended = f"{counted(outcome.ended, 'session')} that had expired by the wrong one, or were used by it"
+        ended = f"{counted(outcome.ended, 'session')} that had expired only by the wrong clock, or were used while it was ahead"
         cli.say(f"the present clock is accepted; ended: {ended}")
     findings = examine(cli.installation_home)
     cli.show_many(map(records.finding, findings), render.FINDINGS)

@@ -101,7 +101,7 @@ def archived(path: Path | None) -> "Iterator[Archive | None]":
 
 @contextmanager
 def _written(path: Path) -> Iterator[None]:
-    """What keeps a file from being written, as our own errors."""
+    """The obstacles to writing a file, as our own errors."""
     try:
         yield
     except FileExistsError:

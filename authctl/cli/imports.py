@@ -6,7 +6,7 @@ import typer
 
 from authctl import import_records, render
 from authctl.cli.context import counted, start
-from authctl.cli.options import LARGEST, Actor, DryRun, Note, Output, Quiet, Yes
+from authctl.cli.options import Actor, DryRun, Note, Output, Quiet, Yes, whole_number
 
 app = typer.Typer(
     help="List and show past imports, and take the latest one of a source back.",
@@ -15,15 +15,14 @@ app = typer.Typer(
 )
 
 ImportId = Annotated[
-    int, typer.Argument(metavar="ID", min=1, max=LARGEST, help="Number of an import, as `imports list` shows it.")
+    int, typer.Argument(metavar="ID", parser=whole_number(1), help="Number of an import, as `imports list` shows it.")
 ]
 MaxAffected = Annotated[
     int | None,
     typer.Option(
         "--max-affected",
         metavar="N",
-        min=0,
-        max=LARGEST,
+        parser=whole_number(0),
         help="Refuse if more sessions would be removed or restored.",
     ),
 ]
@@ -89,5 +88,6 @@ def undo(
         ids = f": {', '.join(kept.sessions)}{', …' * (kept.total > len(kept.sessions))}" if kept.sessions else ""
         cli.say(f"{counted(kept.total, 'session')} not undone, {_KEPT[kept.reason]}{ids}")
     done = "dry run, nothing was changed: would undo" if dry_run else "undid"
-    removed = f"{counted(outcome.removed, 'session')} removed, {outcome.restored:,} restored"
+    would_be = "would be " if dry_run else ""
+    removed = f"{counted(outcome.removed, 'session')} {would_be}removed, {outcome.restored:,} restored"
     cli.report(import_records.undo(outcome), f"{done} import {outcome.import_id}; {removed}")

@@ -18,10 +18,10 @@ app = typer.Typer(
 
 @app.command("list")
 def list_(ctx: typer.Context, output: Output = None, quiet: Quiet = False) -> None:
-    """List the shipped mappings, with the kind of the rows and whether an export can be complete."""
+    """List the shipped mappings, with the kind of the rows, and whether an export can have all sessions of the source or of a user."""
     cli = start(ctx, output, quiet)
-    found = map(shipped_mappings.read, shipped_mappings.names())
-    cli.show_many(map(import_records.mapping, found), render.MAPPINGS)
+    mappings = map(shipped_mappings.read, shipped_mappings.names())
+    cli.show_many(map(import_records.mapping, mappings), render.MAPPINGS)
 
 
 @app.command()

@@ -1,16 +1,35 @@
 """The options that several commands share, each said once."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
 import typer
 
 from authctl.errors import InvalidInput
-from authctl.names import fold
+from authctl.names import fold, quoted
 from authctl.render import Format
 
-LARGEST = 2**62
+_LARGEST = 2**62
 """The largest number that an option takes."""
+
+
+def whole_number(least: int) -> Callable[[str], int]:
+    """The reader of an option or argument that takes a whole number."""
+
+    # decision 177: Typer's own range shows its limits as a formula
+    def read(text: str) -> int:
+        try:
+            number = int(text)
+        except ValueError:
+            number = None
+        if number is None or number < least:
+            raise typer.BadParameter(f"{quoted(text)} is not a whole number of {least} or more")
+        if number > _LARGEST:
+            raise typer.BadParameter(f"{quoted(text)} is more than {_LARGEST:,}")
+        return number
+
+    return read
+
 
 Output = Annotated[
     Format | None,
@@ -34,15 +53,14 @@ Limit = Annotated[
     typer.Option(
         "--limit",
         metavar="N",
-        min=1,
-        max=LARGEST,
+        parser=whole_number(1),
         help="Maximum number of rows. Default: 50 on a terminal, otherwise all.",
     ),
 ]
 
 
 def several(texts: Sequence[str] | None) -> tuple[str, ...] | None:
-    """What an option was given that may be given again; None where it was not."""
+    """The values of an option that may be given again; None if it was not given."""
     return tuple(texts) if texts else None
 
 

@@ -42,5 +42,5 @@ def format_of_names(first_line: str) -> str | None:
 
 
 def first_field(line: str) -> str:
-    """What stands in a line before its first tab: the id of a row that a list printed."""
+    """The part of a line before its first tab: the id of a row that a list printed."""
     return strip_text(line.strip(_AROUND).split("\t", 1)[0])

@@ -1,4 +1,4 @@
-"""What a person is shown, on standard error, before a deed that ends the sessions of many; and the question that follows."""
+"""The preview on standard error, before a deed that ends the sessions of many; and the question that follows."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -64,7 +64,7 @@ def confirm_undo(cli: Cli, import_id: int, max_affected: int | None, yes: bool) 
     undo = cli.registry.imports.preview_undo(import_id, max_affected=max_affected)
     if undo.preview.summary.total:
         print_message(f"this would remove {counted(undo.removed, 'session')} and restore {undo.restored:,}")
-    return _agreed(cli, undo.preview, "take back", "session", f"undo import {import_id}? [y/N]", "y", yes)
+    return _agreed(cli, undo.preview, "remove or restore", "session", f"undo import {import_id}? [y/N]", "y", yes)
 
 
 def show_profiles(cli: Cli, wanted: "ProfileSet") -> None:
@@ -92,7 +92,7 @@ def show_preview(preview: "Preview", deed: str, noun: str) -> None:
     print_message(f"this would {deed} {counted(summary.total, noun)}, {summary.web:,} of them web sessions")
     print_message(f"by user: {_shares(summary.users)}")
     print_message(f"by application: {_shares(summary.applications)}")
-    by_status = (("active", summary.active), ("expired", summary.expired))
+    by_status = (("active", summary.active), ("expired", summary.expired), ("revoked", summary.revoked))
     print_message(f"by status: {', '.join(f'{status} {count:,}' for status, count in by_status if count)}")
     if summary.total > len(preview.sessions):
         print_message(f"the {len(preview.sessions)} most recently used of them:")
@@ -106,12 +106,12 @@ def _shares(largest: "Largest") -> str:
 
 
 def in_words(preview: "ApplyPreview") -> list[str]:
-    """What applying profiles would change, a line each."""
+    """The changes that applying profiles would make, a line each."""
     return [*settings_in_words(preview.settings), *filter(None, map(_profile, preview.differences))]
 
 
 def settings_in_words(settings: Mapping[str, tuple[Any, Any]]) -> list[str]:
-    """What would change besides the profiles: how long ended sessions are kept, and which profile new ones get."""
+    """The changes besides the profiles: how long ended sessions are kept, and which profile new ones get."""
     lines = [f"{name} {old} -> {new}" for name, (old, new) in settings.items() if name != "assignments"]
     old, new = settings.get("assignments", ([], []))
     lines += [f"assignment withdrawn: {_assignment(assignment)}" for assignment in old if assignment not in new]
@@ -127,7 +127,7 @@ def _assignment(assignment: Mapping[str, str]) -> str:
 
 
 def _profile(difference: "ProfileDifference") -> str | None:
-    """What would change in one profile; None where nothing does."""
+    """The changes in one profile; None if there are none."""
     name = f"profile {difference.name}"
     if difference.change == "withdrawn":
         return f"{name}: withdrawn; its present sessions keep its rules"
@@ -140,7 +140,7 @@ def _profile(difference: "ProfileDifference") -> str | None:
 
 
 def _changes(field: str, old: Any, new: Any) -> Iterator[str]:
-    """What would change in one field; of a field that has parts, in each of them."""
+    """The change in one field; of a field that has parts, in each of them."""
     if isinstance(old, dict) or isinstance(new, dict):
         before, after = (value if isinstance(value, dict) else {} for value in (old, new))
         for part in dict.fromkeys([*before, *after]):

@@ -109,7 +109,19 @@ def apply(
     )
     if outcome.unmet_conditions:
         changes += f", {outcome.unmet_conditions:,} whose sign-in does not meet new conditions"
+    if not (dry_run or quiet):
+        _warn_of_other_file(cli, path, wanted)
     cli.report(profile_records.application(outcome), f"{done} {path}: {changes}")
+
+
+def _warn_of_other_file(cli: Cli, path: Path, applied: ProfileSet) -> None:
+    """Warn if the home's own profiles file has other profiles than those that were applied: it is applied where no file is named."""
+    # decision 175
+    from authctl.registry.doctor import has_other_profiles
+
+    own = cli.installation_home.profiles
+    if has_other_profiles(own, applied):
+        cli.warn(f"{own} has other profiles; to keep the applied ones: copy {path} there, with mode 0600")
 
 
 def _say_settings(cli: Cli, wanted: ProfileSet) -> None:
@@ -121,7 +133,7 @@ def _say_settings(cli: Cli, wanted: ProfileSet) -> None:
 
 
 def _checked(cli: Cli, file: Path | None) -> tuple[Path, ProfileSet, tuple[str, ...]]:
-    """The file that is named, or the home's own, what it says, and what is advised against in it."""
+    """The file that is named, or the home's own, with its profiles and the warnings about them."""
     from authctl import profiles
 
     path = file or cli.installation_home.profiles

@@ -11,6 +11,9 @@ from typer.core import TyperCommand, TyperGroup
 
 from authctl.names import quoted
 
+_WHOLE_SENTENCE = 1_000
+"""More characters than the first sentence of any help has."""
+
 
 class Command(TyperCommand):
     """A command that refuses a second value of an option that takes one."""
@@ -20,6 +23,10 @@ class Command(TyperCommand):
         # decision 122
         return _gathering(super().make_parser(ctx), self.get_params(ctx), ctx)
 
+    def get_short_help_str(self, limit: int = 0) -> str:  # noqa: ARG002
+        """The whole first sentence of the help: Typer would cut it after a few words."""
+        return super().get_short_help_str(_WHOLE_SENTENCE)
+
 
 class Group(TyperGroup):
     """A group of commands whose own options are read in the same way."""
@@ -27,6 +34,10 @@ class Group(TyperGroup):
     def make_parser(self, ctx: Any) -> Any:
         """As Typer makes it, gathering all values."""
         return _gathering(super().make_parser(ctx), self.get_params(ctx), ctx)
+
+    def get_short_help_str(self, limit: int = 0) -> str:  # noqa: ARG002
+        """The whole first sentence of the help, as for a command."""
+        return super().get_short_help_str(_WHOLE_SENTENCE)
 
 
 def _gathering(parser: Any, params: Sequence[Any], ctx: Any) -> Any:

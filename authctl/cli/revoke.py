@@ -1,12 +1,14 @@
 """`authctl revoke`."""
 
+from collections.abc import Sequence
+from contextlib import suppress
 from typing import Annotated
 
 import typer
 
 from authctl import records, render
 from authctl.cli.context import Cli, counted, start
-from authctl.cli.options import LARGEST, Actor, DryRun, Note, Output, Quiet, Yes
+from authctl.cli.options import Actor, DryRun, Note, Output, Quiet, Yes, whole_number
 from authctl.cli.previews import confirm_revocation
 from authctl.cli.session_filters import (
     Application,
@@ -32,7 +34,7 @@ from authctl.cli.session_filters import (
     web_sessions,
 )
 from authctl.cli.targets import check_found, read_ids
-from authctl.errors import NotFound
+from authctl.errors import AuthctlError, NotFound
 from authctl.filter_texts import read_session_filter
 from authctl.names import quoted
 from authctl.registry.revocations import RevokeOutcome, check_target
@@ -73,7 +75,10 @@ def revoke(
     max_affected: Annotated[
         int | None,
         typer.Option(
-            "--max-affected", metavar="N", min=0, max=LARGEST, help="Refuse if more sessions would be newly revoked."
+            "--max-affected",
+            metavar="N",
+            parser=whole_number(0),
+            help="Refuse if more sessions would be newly revoked.",
         ),
     ] = None,
     actor: Actor = None,
@@ -111,7 +116,9 @@ def revoke(
     if web and outcome.revoked:
         cli.say(f"{counted(web, 'web session')} among them: without --kind every kind is covered")
     for system, number in outcome.by_source.items():
-        cli.warn(f"{counted(number, 'session')} of {quoted(system)}: that system is not told by this revocation")
+        cli.warn(
+            f"{counted(number, 'session')} of {quoted(system)}: revoked only here; authctl does not tell that system"
+        )
     warn_of_similar(cli, user or ())
     warn_of_unknown(cli, user or ())
     if targets.texts and 0 < outcome.selected < len(set(targets.texts)) - len(outcome.not_found):
@@ -130,6 +137,15 @@ def _show(cli: Cli, outcome: RevokeOutcome) -> None:
         if outcome.selected or cli.form:
             rest = "the same with -o json" if outcome.dry_run else rest
             cli.show_outcome(records.revocation(outcome), render.REVOKED, outcome.selected, rest)
-    check_found(outcome.not_found, "to find it: authctl sessions list")
+    check_found(outcome.not_found, _hint_for_unknown(cli, outcome.not_found))
     if not outcome.selected:
         raise NotFound("no session matches", "to see them: authctl sessions list")
+
+
+def _hint_for_unknown(cli: Cli, not_found: Sequence[str]) -> str:
+    """The next step after ids that no session has: often the name of a user was typed in the place of an id."""
+    with suppress(AuthctlError):
+        without_sessions = cli.registry.users.unknown(not_found[:1])
+        if not_found and not without_sessions:
+            return f"to revoke all sessions of this user: authctl revoke --user {quoted(not_found[0])}"
+    return "to find it: authctl sessions list"

@@ -8,7 +8,7 @@ import typer
 
 from authctl import import_records
 from authctl.cli.context import Cli, counted, start
-from authctl.cli.options import LARGEST, Actor, DryRun, Output, Quiet, Yes, user_names
+from authctl.cli.options import Actor, DryRun, Output, Quiet, Yes, user_names, whole_number
 from authctl.errors import InvalidInput, NotFound
 from authctl.instants import parse_when
 from authctl.names import quoted
@@ -82,8 +82,7 @@ MaxAffected = Annotated[
     typer.Option(
         "--max-affected",
         metavar="N",
-        min=0,
-        max=LARGEST,
+        parser=whole_number(0),
         help="With --complete: refuse if more sessions would end. Default: half of the active sessions of the source.",
     ),
 ]
@@ -120,6 +119,8 @@ def import_(
     cli = start(ctx, output, quiet)
     fields = read_mapping(_mapping_text(mapping), mapping)
     claim = _complete(cli, complete, user, allow_partial=allow_partial, max_affected=max_affected, yes=yes)
+    if claim and not claim.users:
+        _warn_of_listing_of_user(cli, mapping)
     taken = None if taken_at is None else parse_when(taken_at, cli.registry.now())
     with opened_exports(files) as exports, cli.progress("registering") as progress:
         name, first = next(exports)
@@ -141,7 +142,7 @@ def import_(
     _warn_of_rows(cli, outcome, fields, mapping)
     _show(cli, outcome)
     if outcome.unused_because and not (allow_empty or allow_partial):  # decision 120
-        hint = "where a file without rows is no error: --allow-empty"
+        hint = "if a file without rows is not an error: --allow-empty"
         raise NotFound(f"no row of {name} was used: {outcome.unused_because}", hint)
 
 
@@ -156,6 +157,16 @@ def _mapping_text(name: str) -> bytes:
         message = f"no shipped mapping {quoted(name)}{shipped_mappings.nearest_in_words(name)}"
         raise InvalidInput(message, f"for a file of that name: --map ./{name}")
     return shipped_mappings.read(name).text.encode()
+
+
+def _warn_of_listing_of_user(cli: Cli, name: str) -> None:
+    """Warn if a listing of that mapping has one user: files that lack a user would end the sessions of that user."""
+    # decision 176
+    from authctl import shipped_mappings
+
+    if shipped_mappings.is_name(name) and shipped_mappings.read(name).complete_for == shipped_mappings.OF_USER:
+        users = "unless the files have every user, name the users of these files: --user NAME"
+        cli.warn(f"a listing of {quoted(name)} has the sessions of one user; {users}")
 
 
 def _complete(
@@ -187,8 +198,9 @@ def _warn_of_rows(cli: Cli, outcome: "ImportOutcome", fields: "Mapping", mapping
 
 
 def _show(cli: Cli, outcome: "ImportOutcome") -> None:
-    done = "dry run, nothing was changed: would be" if outcome.dry_run else "done:"
-    told = f"{counted(outcome.registered, 'session')} registered, {outcome.updated:,} updated, {outcome.unchanged:,} unchanged"
+    done, would_be = ("dry run, nothing was changed", "would be ") if outcome.dry_run else ("done", "")
+    registered = f"{counted(outcome.registered, 'session')} {would_be}registered"
+    told = f"{registered}, {outcome.updated:,} updated, {outcome.unchanged:,} unchanged"
     record = import_records.imported(outcome)
     if cli.form in (None, Format.TABLE):
         del record["rejections"], record["moved"], record["remarks"], record["not_listed_sessions"]
@@ -198,7 +210,7 @@ def _show(cli: Cli, outcome: "ImportOutcome") -> None:
         show_preview(outcome.ends, "end", "active session")
     for line in _of_source(outcome):
         cli.say(line)
-    cli.report(record, f"{done} {told}; {counted(outcome.rows.rejected, 'row')} rejected")
+    cli.report(record, f"{done}: {told}; {counted(outcome.rows.rejected, 'row')} rejected")
 
 
 def _of_source(outcome: "ImportOutcome") -> Iterator[str]:
@@ -215,4 +227,4 @@ def _of_source(outcome: "ImportOutcome") -> Iterator[str]:
             " to see them: authctl sessions list --used-after-end"
         )
     if outcome.adopted:
-        yield f"{counted(outcome.adopted, 'session')} without a source: now of {source}"
+        yield f"{counted(outcome.adopted, 'session')} without a source: their source is now {source}"

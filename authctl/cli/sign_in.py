@@ -1,4 +1,4 @@
-"""What commands that issue tokens or take one share: the secret that goes in, and the token that comes out."""
+"""The parts that commands share which issue tokens or take one: the secret that goes in, and the token that comes out."""
 
 import sys
 from collections.abc import Callable
@@ -97,7 +97,9 @@ def read_pasted_token(cli: Cli, typed: str | None) -> str:
 
 def warn_of_argument(cli: Cli) -> None:
     """Warn of a token that was given as an argument."""
-    cli.warn("a token on the command line is visible to other users (ps) and stays in the shell history")
+    cli.warn(
+        "a token on the command line is visible to other users (ps) and stays in the shell history; give it on standard input: < FILE"
+    )
 
 
 def read_password(cli: Cli) -> str:

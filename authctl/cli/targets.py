@@ -16,17 +16,17 @@ class Targets(NamedTuple):
     """The ids, or tokens, that a command was given."""
 
     texts: tuple[str, ...]
-    """What to look for."""
+    """The ids or tokens to look for."""
     unusable: dict[str, str]
     """Lines of standard input that could be many sessions, each with the reason: they count as not found, and the rest is done."""
 
     @property
     def ids(self) -> tuple[str, ...]:
-        """What a filter asks for; where no line is usable an id that no session has, since no id at all would mean everybody."""
+        """The ids of a filter; where no line is usable an id that no session has, since no id at all would mean everybody."""
         return self.texts or ((_NO_ID,) if self.unusable else ())
 
     def not_found(self, unknown: Sequence[str]) -> tuple[str, ...]:
-        """What the registry does not know, and the lines that are unusable."""
+        """The texts that the registry does not know, and the lines that are unusable."""
         return (*(text for text in unknown if text != _NO_ID), *self.unusable)
 
     def warn_of_unusable(self, cli: Cli) -> None:

@@ -121,7 +121,7 @@ def password_changed(
 
 
 def _password_changed(outcome: "UserOutcome") -> str:
-    kept = f"; {counted(outcome.kept, 'session')} kept, as their profiles say" if outcome.kept else ""
+    kept = f"; {counted(outcome.kept, 'session')} kept, as their profiles define it" if outcome.kept else ""
     return f"recorded for {outcome.user.username}: {_ended(outcome)}{kept}"
 
 

@@ -1,4 +1,4 @@
-"""What the rows of another system's export mean: a mapping file says where each field is.
+"""The meaning of the rows of another system's export: a mapping file gives the place of each field.
 
 Pure: bytes in, values out. What becomes of the details is the registry's business.
 """

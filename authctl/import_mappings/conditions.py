@@ -11,7 +11,7 @@ from authctl.import_paths import as_text
 
 
 class Condition(NamedTuple):
-    """What `where` asks of the value at one path."""
+    """The condition of `where` on the value at one path."""
 
     texts: frozenset[str] = frozenset()
     numbers: frozenset[int] = frozenset()

@@ -1,4 +1,4 @@
-"""What is wrong between the fields of a mapping file, each fault with its line and column."""
+"""The contradictions between the fields of a mapping file, each fault with its line and column."""
 
 from authctl.import_mappings.file import REASONS, Fields, MappingFile, paths_of
 from authctl.import_paths import levels_out

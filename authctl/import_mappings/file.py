@@ -211,7 +211,7 @@ class Fields(Strict):
 TIMES = ("at", "created_at", "last_used_at", "expires_at", "ended_at")
 TEXTS = tuple(name for name in Fields.model_fields if name not in (*TIMES, "ended_reason"))
 FIELDS = frozenset((*TEXTS, "at", "expires_at"))
-"""What `key` takes for a field; any other name is a path into the row."""
+"""The names that `key` takes for fields; any other name is a path into the row."""
 REASONS = ("idle", "absolute", "lifetime", "continuity_ended", "signed_out", "user_disabled", "password_changed",
            "key_compromised", "restored", "not_listed")  # fmt: skip
 """Why a session ended: the values of `ended_reason`."""

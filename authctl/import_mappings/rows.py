@@ -1,4 +1,7 @@
-"""The meaning of a row: the fields of a session, its key and its times."""
+"""The meaning of a row: the fields of a session, its key and its times.
+
+See docs/glossary.md#listing.
+"""
 
 from collections.abc import Iterable, Sequence
 from hashlib import sha256
@@ -26,12 +29,12 @@ from authctl.instants import DAY
 
 
 class Row(NamedTuple):
-    """One used row: what it says about the session of its key."""
+    """One used row: its facts about the session of its key."""
 
     key: bytes
     """The same for all rows of one session, the user among what it stands for; a digest, which can outlive that."""
     at: int
-    """The latest instant at which the row says that the session was there."""
+    """The latest instant at which the session existed, according to the row."""
     details: dict[str, str | int]
     event_id: str | None = None
     key_without_user: bytes | None = None
@@ -39,9 +42,9 @@ class Row(NamedTuple):
     remarks: tuple[Remark, ...] = ()
     """The remarks on its times."""
     created_at: int | None = None
-    """When the session began, where the row says it."""
+    """The instant at which the session began, if the row has it."""
     ended_at: int | None = None
-    """When the session ended, where the row says that it did."""
+    """The instant at which the session ended, if the row has it."""
     ended_reason: str | None = None
     """Why it ended; None where it did not."""
     is_created_exact: bool = False
@@ -58,7 +61,7 @@ class Listing(NamedTuple):
     """When a listing was taken."""
 
     taken_at: int | None = None
-    """As the person says; it comes before what the file says."""
+    """The time that the person gave; it takes precedence over that of the file."""
     now: int | None = None
     """The present, for a file that does not say it."""
 
@@ -229,7 +232,7 @@ class Mapping:
         taken_at: int | None,
         remarks: list[Remark],
     ) -> tuple[int | None, str | None]:
-        """When the session ended and why, where the row says that it did."""
+        """The instant and the reason of the end, if the row has an end."""
         for end in self._ends:
             if not end.meets(row, document_row):
                 continue
@@ -306,7 +309,7 @@ class Mapping:
     def _listing_time(
         self, row: dict[str, Any], document_row: DocumentRow | None, listing: Listing, remarks: list[Remark]
     ) -> int | None:
-        """When the listing of a row was taken: as the person says, or the file, or now; None where the file says nothing."""
+        """The instant at which the listing of a row was taken: as the person gives it, or the file, or now; None if the file does not give it."""
         at = listing.taken_at
         if at is None and self._times["taken_at"]:
             at = self._instant(row, document_row, "taken_at", None, remarks)

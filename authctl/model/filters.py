@@ -13,7 +13,7 @@ from authctl.names import fold, profile_name, quoted, username
 
 
 class SortField(StrEnum):
-    """What a list may be sorted by; texts are compared by their folded key, and what is blank comes first."""
+    """The fields by which a list can be sorted; texts are compared by their folded key, and what is blank comes first."""
 
     ID = "id"
     USERNAME = "username"
@@ -49,7 +49,7 @@ class Sort(NamedTuple):
 
 
 Texts = str | tuple[str, ...] | None
-"""What a criterion may ask for: one text, several of which any matches, or nothing."""
+"""The value of a criterion: one text, several of which any matches, or nothing."""
 
 
 def texts_of(value: str | Sequence[str] | None) -> tuple[str, ...]:
@@ -140,7 +140,7 @@ class SessionFilter(_Criteria):
         return SessionFilter(**(self._asdict() | changes))
 
     def criteria(self) -> dict[str, object]:
-        """What is given, for the audit log: only the criteria that say something."""
+        """The criteria that are given, for the audit log."""
         values = self._asdict().items()
         return {k: list(v) if isinstance(v, tuple) else v for k, v in values if v not in (None, (), False)}
 

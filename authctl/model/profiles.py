@@ -39,14 +39,14 @@ class Profile(NamedTuple):
 
     @property
     def tokens(self) -> Tokens:
-        """What its sessions are registered with."""
+        """The form of token that its sessions get."""
         if self.pair:
             return Tokens.PAIR
         return Tokens.REQUESTED if self.requested else Tokens.SINGLE
 
     @property
     def timeouts(self) -> Timeouts:
-        """What its sessions' deadlines follow from."""
+        """The rules from which its sessions' deadlines follow."""
         return Timeouts(self.idle_timeout, self.absolute_timeout, self.slide_after)
 
     def deadlines(self, created_at: int, used_at: int) -> Deadlines:

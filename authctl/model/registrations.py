@@ -1,4 +1,4 @@
-"""What is given to register a session."""
+"""The facts that are given to register a session."""
 
 from typing import NamedTuple
 

@@ -10,14 +10,14 @@ from authctl.instants import DAY, format_timeout, parse_length, parse_timeout
 
 
 class OnReuse(StrEnum):
-    """What happens when a spent refresh token comes back."""
+    """The reaction to a spent refresh token that comes back."""
 
     REVOKE = "revoke"
     REFUSE = "refuse"
 
 
 class OnRevoke(StrEnum):
-    """What an application owes when its session is revoked."""
+    """The duty of an application when its session is revoked."""
 
     SIGN_OUT = "sign_out"
     WIPE = "wipe"

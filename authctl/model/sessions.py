@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Status(StrEnum):
-    """What a session is at an instant; derived, never stored."""
+    """The status of a session at an instant; derived, never stored."""
 
     ACTIVE = "active"
     EXPIRED = "expired"
@@ -22,14 +22,14 @@ class Status(StrEnum):
 
 
 class Kind(StrEnum):
-    """What holds the session: a registered application, or a web application or portal."""
+    """The program that uses the session: a registered application, or a web application or portal."""
 
     APPLICATION = "application"
     WEB = "web"
 
 
 class Tokens(StrEnum):
-    """What a session is registered with, and keeps."""
+    """The form of token that a session is registered with, and keeps."""
 
     SINGLE = "single"
     """One access token, as good as its session; use moves the idle deadline."""
@@ -106,7 +106,7 @@ class Session(NamedTuple):
     ended_by: str | None
     """Why a hard end was made; `ended_reason` covers deadlines, too."""
     tokens: str
-    """What it was registered with, a value of `Tokens`; no profile changes it."""
+    """The form of its tokens, a value of `Tokens`; no profile changes it."""
     sealed: int
     """Whether its access token is a sealed one."""
     bound_to: str | None

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 
 class Grouping(StrEnum):
-    """What a grouped view of sessions counts by."""
+    """The field by which a grouped view counts sessions."""
 
     USER = "user"
     APPLICATION = "application"
@@ -30,7 +30,7 @@ class Group(NamedTuple):
 
 
 class User(NamedTuple):
-    """What was recorded of a user."""
+    """The record of a user."""
 
     username: str
     disabled_at: int | None = None

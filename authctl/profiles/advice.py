@@ -13,7 +13,7 @@ _ASVS = "OWASP ASVS 5.0"
 
 
 def advice(profile: Profile) -> Iterator[tuple[Path, str]]:
-    """The field that each piece of advice is about, as a path below the profile, and what it says."""
+    """The field of each piece of advice, as a path below the profile, with its text."""
     # decision 42
     if profile.idle_timeout >= NEVER and profile.absolute_timeout >= NEVER:
         yield ("idle_timeout",), f"sessions end neither by inactivity nor by age ({_ASVS}, 7.3.1 and 7.3.2)"

@@ -1,4 +1,4 @@
-"""What no single field of `profiles.yaml` can get wrong: fields that contradict each other, and names that lead nowhere."""
+"""The faults that no single field of `profiles.yaml` has: fields that contradict each other, and names that lead nowhere."""
 
 from collections.abc import Iterator
 
@@ -74,14 +74,14 @@ def _browser(profile: WrittenProfile) -> _Found:
     if not profile.browser:
         return
     if profile.tokens is Tokens.REQUESTED:
-        yield "browser", "browser does not go with tokens: requested, whose end is fixed"
+        yield "browser", "browser cannot be combined with tokens: requested, whose end is fixed"
     elif profile.absolute >= NEVER:
         yield (
             "browser",
             "a browser session needs an absolute_timeout, or a lost message would leave it open for ever",
         )
     if profile.idle_timeout is not None:
-        yield "idle_timeout", "idle_timeout does not go with browser: the session ends when the browser closes"
+        yield "idle_timeout", "idle_timeout cannot be combined with browser: the session ends when the browser closes"
 
 
 def _pair(profile: WrittenProfile) -> _Found:
@@ -108,7 +108,7 @@ def _requested(profile: WrittenProfile) -> _Found:
         return
     for field in ("idle_timeout", "absolute_timeout", "slide_after"):
         if field in profile.model_fields_set:
-            yield field, f"{field} does not go with tokens: requested, where max_lifetime is the limit"
+            yield field, f"{field} cannot be combined with tokens: requested, where max_lifetime is the limit"
     if (profile.default_lifetime or 0) > profile.absolute:
         longest = format_timeout(profile.absolute)
         yield "default_lifetime", f"default_lifetime must not be longer than max_lifetime, {longest}"

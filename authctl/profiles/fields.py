@@ -62,7 +62,7 @@ class WrittenAuthentication(Strict):
 
 
 class WrittenRefresh(Strict):
-    """What becomes of a spent refresh token."""
+    """The rules for a spent refresh token."""
 
     grace: Length = PairRules().grace
     on_reuse: Annotated[OnReuse, _choice(OnReuse)] = OnReuse.REVOKE

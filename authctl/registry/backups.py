@@ -36,7 +36,7 @@ class BackupOutcome(NamedTuple):
 
 
 class RestoreOutcome(NamedTuple):
-    """What putting a backup back came to, or would."""
+    """The outcome of a restore, or of its dry run."""
 
     file: Path
     registry_id: str
@@ -214,7 +214,7 @@ class _Restoring:
 
 
 def _detail(outcome: RestoreOutcome) -> dict[str, Any]:
-    """What the event of a restore says."""
+    """The detail of the event of a restore."""
     return {
         "file": visible(str(outcome.file)),
         "taken": outcome.backup_seq,

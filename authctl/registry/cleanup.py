@@ -97,10 +97,8 @@ def _check_clock_jump(view: View, now: int, due: int) -> None:
         return
     everything = view.count(SessionFilter(), now)
     if due * 2 > everything:
-        message = (
-            f"{due:,} of {everything:,} sessions would go, and the clock went ahead by seven months and more at once"
-        )
-        raise Refused(message, "set the clock right; if it is: authctl cleanup --accept-clock-jump")
+        message = f"{due:,} of {everything:,} sessions would be deleted, and the clock went ahead by more than seven months at once"
+        raise Refused(message, "correct the clock; if it is right: authctl cleanup --accept-clock-jump")
 
 
 def _cutoff(view: View, now: int, older_than: Duration | None) -> int:
@@ -112,7 +110,7 @@ def _cutoff(view: View, now: int, older_than: Duration | None) -> int:
     if cutoff > kept_since:
         raise Refused(
             f"'{older_than}' is shorter than the retention in force, {retention}",
-            "--older-than may only lengthen; the retention is changed in profiles.yaml",
+            "--older-than can only keep sessions for longer; to change the retention, edit profiles.yaml",
         )
     return cutoff
 

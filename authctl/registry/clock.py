@@ -65,5 +65,5 @@ def check_clock(clock: int, recorded: int) -> None:
     """Raise Refused when the clock is too far behind the recorded time to begin anything."""
     # decision 87
     if recorded - clock > TOLERANCE:
-        message = f"the clock says {format_instant(clock)}, and the registry has seen {format_instant(recorded)}"
+        message = f"the clock is at {format_instant(clock)}, behind the latest time recorded in the registry, {format_instant(recorded)}"
         raise Refused(message, "set the clock; if it was ahead before: authctl doctor --accept-clock --note WHY")

@@ -137,7 +137,7 @@ def _check_none_runs(unit: UnitOfWork, profiles: Sequence[Profile]) -> None:
     for profile in profiles:
         if event := running.get(names.fold(profile.name)):
             since = format_instant(event.started_at)
-            message = f"a continuity event holds profile {names.quoted(profile.name)} since {since}"
+            message = f"profile {names.quoted(profile.name)} already has a continuity event, since {since}"
             raise Refused(message, "to see it: authctl continuity status")
 
 
@@ -147,7 +147,7 @@ def _events_to_end(unit: UnitOfWork, profiles: Sequence[str]) -> list[Continuity
     unended = _unended(unit.tx, unit.now)
     for key, name in keys.items():
         if key not in {names.fold(event.profile) for event in unended}:
-            raise NotFound(f"no continuity event holds profile {names.quoted(name)}")
+            raise NotFound(f"profile {names.quoted(name)} has no continuity event")
     ending = [event for event in unended if not keys or names.fold(event.profile) in keys]
     if not ending:
         raise NotFound("no continuity event is running")

@@ -57,9 +57,9 @@ def read_cursor(listed: SessionList, text: str) -> WalkPosition:
 
 
 def no_cursor(text: str) -> InvalidInput:
-    """What is wrong with a text that is no cursor."""
-    message = f"{names.quoted(text)} is no cursor, or not the whole of one"
-    return InvalidInput(message, "give what the page before said after --after, unchanged")
+    """The error for a text that is not a cursor."""
+    message = f"{names.quoted(text)} is not a cursor, or is incomplete"
+    return InvalidInput(message, "give the whole cursor that the page before printed after --after")
 
 
 def is_sort_key(key: tuple[Any, ...]) -> bool:
@@ -68,7 +68,7 @@ def is_sort_key(key: tuple[Any, ...]) -> bool:
 
 
 def _read(text: str) -> tuple[object, WalkPosition]:
-    """What a cursor says. Raises ValueError or TypeError where it says something else."""
+    """The content of a cursor. Raises ValueError or TypeError if it has another form."""
     if len(text) > _LONGEST or not text.startswith(_BEGINNING):
         raise ValueError
     packed = text.removeprefix(_BEGINNING)
@@ -104,7 +104,7 @@ def _checksum(raw: bytes) -> bytes:
 
 
 def _name_of(listed: SessionList) -> str:
-    """What tells a list from others: its order, and its criteria without the instants, which move where an age was given."""
+    """The parts that distinguish a list from others: its order, and its criteria without the instants, which move where an age was given."""
     # `--used-since 7d` is another instant on each page, and still the same list.
     criteria = {
         name: None

@@ -6,14 +6,15 @@ See docs/glossary.md#recorded-time.
 import os
 import stat
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import NamedTuple
 
 from authctl import key_ring, names
-from authctl.errors import AuthctlError, Refused
+from authctl.errors import AuthctlError, InvalidFile, Refused
 from authctl.instants import DAY, format_instant
 from authctl.key_ring import KeyState
 from authctl.lifetimes import retention_cutoff
-from authctl.model import EventFilter
+from authctl.model import EventFilter, ProfileSet
 from authctl.registry.changeover import unfinished
 from authctl.registry.clock import check_clock
 from authctl.registry.installation import Installation
@@ -199,32 +200,41 @@ def _without_key(key_id: str, sessions: int, *, is_known: bool) -> Finding:
 
 
 def _check_profiles(installation: Installation) -> Finding:
-    from authctl import profiles
-
     path = installation.home.profiles
-    try:
-        raw = path.read_bytes() if path.is_file() else None
-    except OSError:
-        raw = None
     with installation.snapshot() as (view, _now):
         in_force = view.profiles()
         message = unfinished(view)
     if message is not None:
-        return Finding(
-            "profiles",
-            ok=False,
-            found=message,
-            next="authctl profiles apply --note WHY",
-        )
-    if raw is None:
+        return Finding("profiles", ok=False, found=message, next="authctl profiles apply --note WHY")
+    wanted = _read_own_profiles(path)
+    if wanted is None:
         return Finding("profiles", ok=True, found=f"the profiles in force; there is no {path}")
-    wanted = profiles.read(raw, path.name)
     if not in_force.has_same_file(wanted):
+        # decision 175
         problem = f"{path} differs from the profiles in force"
-        return Finding(
-            "profiles", ok=False, found=problem, next="authctl profiles diff, then authctl profiles apply --note WHY"
-        )
+        to_compare = "authctl profiles diff; then correct the file, or authctl profiles apply --note WHY"
+        return Finding("profiles", ok=False, found=problem, next=to_compare)
     return Finding("profiles", ok=True, found=f"{path} is in force")
+
+
+def _read_own_profiles(path: Path) -> ProfileSet | None:
+    """The profiles of the home's own file; None if it is not there or cannot be read. Raises InvalidFile."""
+    from authctl import profiles
+
+    try:
+        raw = path.read_bytes() if path.is_file() else None
+    except OSError:
+        raw = None
+    return None if raw is None else profiles.read(raw, path.name)
+
+
+def has_other_profiles(path: Path, applied: ProfileSet) -> bool:
+    """Whether the home's own file is there and has other profiles than those that were applied, or faults."""
+    try:
+        own = _read_own_profiles(path)
+    except InvalidFile:
+        return True
+    return own is not None and not own.has_same_file(applied)
 
 
 def _check_cleanup(installation: Installation) -> Finding:
@@ -235,6 +245,6 @@ def _check_cleanup(installation: Installation) -> Finding:
     last_time = "never" if last is None else format_instant(last)
     # Two days: a nightly cron job that failed once is no alarm.
     if due and (last is None or now - last > _CLEANUP_DUE):
-        problem = f"{due:,} sessions are past the retention; last cleaned up: {last_time}"
+        problem = f"sessions past the retention: {due:,}; last cleaned up: {last_time}"
         return Finding("cleanup", ok=False, found=problem, next="authctl cleanup, and a cron line for it")
     return Finding("cleanup", ok=True, found=f"last cleaned up: {last_time}")

@@ -188,12 +188,12 @@ def _retirable(ring: KeyRing, view: View, key_id: str, reason: str | None, now: 
     # decision 76: the last end is the latest deadline that use can reach, so that waiting until then loses nothing
     if signed.sessions and reason is None:
         until = (
-            "no date is known on which none will be"
+            "no date can be given"
             if signed.until >= NEVER
-            else f"none will be after {format_instant(signed.until)}"
+            else f"all of them end at {format_instant(signed.until)} at the latest"
         )
         count = f"{signed.sessions:,} active session{'s' * (signed.sessions != 1)}"
-        hint = "--sign-out ends them as a matter of routine, --compromised because the key is not to be trusted"
+        hint = "to end them: --sign-out as a routine step, --compromised if the key may have been stolen"
         raise Refused(f"key {key.id} still signs {count}; {until}", hint)
     return key, signed.sessions
 

@@ -112,14 +112,14 @@ def check_identity(view: "View") -> None:
     first, known_as = view.event(1), view.registry_id()
     # With another id, audit.head has no line for it, and a registry that was cut off would look like a new one.
     if first is not None and first.subject != known_as:
-        message = f"the registry was tampered with: it is {names.quoted(known_as)}, and its audit log begins another"
+        message = f"the registry was tampered with: its id is {names.quoted(known_as)}, and its audit log begins with another id"
         raise IntegrityFailure(message, "restore the newest backup")
 
 
 def behind_head(head: Head, last: int) -> IntegrityFailure:
     """The error for an audit log that does not contain the head; `last` is the number of its last event."""
     missing = f"it ends with event {last}" if last < head.seq else f"event {head.seq} is another"
-    message = f"the audit log was cut off or replaced, or an old registry put back: {missing}, and audit.head knows {head.seq}"
+    message = f"the audit log was cut off or replaced, or an old registry put back: {missing}, and audit.head names event {head.seq}"
     return IntegrityFailure(
         message, "restore the newest registry, or accept this one as it is: authctl audit accept --note WHY"
     )

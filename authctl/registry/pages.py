@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from authctl.store.protocol import View
 
 _REPLACING = ("registry.restore", "audit.accept", "clock.accept")
-"""What was done where nothing tells which sessions moved."""
+"""The operations that do not record which sessions moved."""
 
 _EVERYTHING = -1
 """How many changes had moved sessions, where each counts as moved since."""
@@ -54,7 +54,7 @@ class WalkPosition(NamedTuple):
     number: int | None
     """Behind which number; None while the order is not through."""
     counters: MoveCounters
-    """What the registry had counted when the walk began."""
+    """The counters of the registry when the walk began."""
     event: Head
     """The last event when the walk was last here, with the beginning of its hash."""
     registry: str | None = None

@@ -50,7 +50,7 @@ class RevokeOutcome(NamedTuple):
     sessions: tuple[RevokedSession, ...]
     """Up to 1,000 of those selected, most recently used first."""
     by_source: Mapping[str, int] = MappingProxyType({})
-    """How many of the newly revoked sessions live in each other system, which is not told by the revocation."""
+    """How many of the newly revoked sessions live in each other system, which authctl does not tell."""
 
 
 def revoke(
@@ -81,7 +81,7 @@ def revoke(
     try:
         return _with_counts_after_commit(installation, whole, outcome)
     except AuthctlError as error:
-        raise OutcomeUnknown(f"everything is revoked, but it could not be counted: {error.message}") from error
+        raise OutcomeUnknown(f"all sessions are revoked, but they could not be counted: {error.message}") from error
 
 
 def preview(installation: Installation, selection: SessionFilter, max_affected: int | None) -> Preview:

@@ -192,7 +192,9 @@ def _cursor_of_session(view: "View", wanted: SessionList, session: Session, now:
         alone = wanted.selection.narrowed(ids=(session.id,))
         position = view.cursor_of_number(wanted.sort, session.number) if is_listed and view.count(alone, now) else None
     if position is None:
-        raise InvalidInput(f"session {names.quoted(session.id)} is not in this list", "go on after one that is")
+        raise InvalidInput(
+            f"session {names.quoted(session.id)} is not in this list", "continue after a session that is"
+        )
     return position
 
 

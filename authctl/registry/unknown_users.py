@@ -39,4 +39,4 @@ def unknown_session(view: "View", text: str, now: int) -> NotFound:
 
 def nearest_in_words(nearest: Sequence[str]) -> str:
     """The nearest names, for the end of a message; nothing where there are none."""
-    return f"; the nearest there: {', '.join(map(names.quoted, nearest))}" if nearest else ""
+    return f"; nearest names: {', '.join(map(names.quoted, nearest))}" if nearest else ""

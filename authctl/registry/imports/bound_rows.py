@@ -2,7 +2,7 @@
 
 A session that an import had ended, or changed, was not met by them then. As it was before, it would have been: it is not restored.
 
-See docs/glossary.md#revocation-by-criteria.
+See docs/glossary.md#revocation-by-criteria and docs/glossary.md#deed.
 """
 
 from __future__ import annotations
@@ -41,16 +41,16 @@ class DeedsSince:
     def bind(self, view: View, sessions: Sequence[Before]) -> set[int]:
         """The numbers of the sessions that would live again and that a deed since the import applies to."""
         # decision 153
-        living = [one for one in sessions if _lives(one)]
-        if not living:
+        active_before = [before for before in sessions if _lives(before)]
+        if not active_before:
             return set()
         self._past = past_revocations(view, self._past)
-        users = view.users_among({one.session["username"] for one in living})
+        users = view.users_among({before.session["username"] for before in active_before})
         events = view.continuity_events()
         return {
-            one.number
-            for one in living
-            if _ended_since(users.get(one.session["username_key"]), one.at) or self._is_revoked(one, events)
+            before.number
+            for before in active_before
+            if _ended_since(users.get(before.session["username_key"]), before.at) or self._is_revoked(before, events)
         }
 
     def _is_revoked(self, before: Before, events: Sequence[ContinuityEvent]) -> bool:

@@ -40,5 +40,5 @@ class Plan:
 
     def copy(self) -> Plan:
         """The same plan, to go on from."""
-        values = {one.name: getattr(self, one.name) for one in fields(self)}
+        values = {field_.name: getattr(self, field_.name) for field_ in fields(self)}
         return Plan(**{name: copy(value) for name, value in values.items()})

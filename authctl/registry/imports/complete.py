@@ -2,6 +2,8 @@
 
 That is an inference and no decision: a later listing that has such a session takes the end back. The rule, the same in any order of
 imports: a session ends at the first complete listing that was taken after the session was created, last used and last listed.
+
+See docs/glossary.md#complete-listing.
 """
 
 from __future__ import annotations
@@ -37,7 +39,7 @@ class Complete(NamedTuple):
     users: tuple[str, ...] = ()
     """The users whose sessions it has; none for all users."""
     allow_partial: bool = False
-    """Whether files without a row, or with rows that are not used, are complete all the same."""
+    """Whether files without a row, or with rows that are not used, are complete."""
     max_affected: int | None = None
     """The most sessions that may end; None for half of the active sessions of the source."""
     agree: Agree = agree
@@ -70,9 +72,9 @@ class Claim(NamedTuple):
         counts = reading.counts
         if self.complete.allow_partial:
             return
-        hint = "if all sessions are there all the same: --allow-partial"
         if not counts.read:
-            raise Refused("the complete listing has no row", hint)
+            raise Refused("the complete listing has no row", "if the source has no sessions: --allow-partial")
+        hint = "if the listing is complete without these rows: --allow-partial"
         if counts.rejected:
             first = reading.rejections[0]
             message = f"the complete listing has rejected rows: {first.file}: {first.place}: {first.reason}"
@@ -101,7 +103,7 @@ class CompleteSource:
 
     @property
     def detail(self) -> dict[str, Any]:
-        """What is recorded of the listing."""
+        """The record of the listing."""
         users = {"users": list(self._complete.users)} if self._complete.users else {}
         return {"complete": True, "taken_at": format_instant(self.taken_at), **users}
 
@@ -125,7 +127,7 @@ class CompleteSource:
             raise Refused(f"more sessions would end than the limit of {limit:,}: {missing:,}", "raise --max-affected")
         if limit is None and missing * 2 > active:
             message = f"{missing:,} of {active:,} active sessions of {self.source} would end: more than half"
-            raise Refused(message, f"look at the listing; if it is complete: --max-affected {missing}")
+            raise Refused(message, f"check the listing; if it is complete: --max-affected {missing}")
 
     def agree(self, preview: Preview) -> None:
         """Let a person agree to the sessions that would end. Raises Refused."""

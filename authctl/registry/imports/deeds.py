@@ -1,4 +1,7 @@
-"""Deeds that bind what an import tells later of the time before them."""
+"""Deeds that bind what an import tells later of the time before them.
+
+See docs/glossary.md#deed.
+"""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -35,4 +38,4 @@ def revocation_of(deed: Deed) -> int | None:
 
 def is_spared(end: Deed, unended: Sequence[ImportedDetail]) -> bool:
     """Whether a session of this user was active when another user's session of the same key ended: it was not meant."""
-    return any(one.session.created_at <= end.at < one.session.ends_at for one in unended)
+    return any(known.session.created_at <= end.at < known.session.ends_at for known in unended)

@@ -1,4 +1,7 @@
-"""Importing the sessions of another system's export: read and staged whole, then registered, in batches."""
+"""Importing the sessions of another system's export: read and staged whole, then registered, in batches.
+
+See docs/glossary.md#source.
+"""
 
 from __future__ import annotations
 
@@ -70,12 +73,12 @@ class ImportOutcome(NamedTuple):
     @property
     def rejections(self) -> tuple[tuple[int, str], ...]:
         """Line number and reason of the rejected rows."""
-        return tuple((one.line, one.reason) for one in self.rejected_rows)
+        return tuple((row.line, row.reason) for row in self.rejected_rows)
 
     @property
     def moved(self) -> tuple[tuple[int, str], ...]:
         """Line number and text of the rows whose key is also that of another user's session."""
-        return tuple((one.line, one.reason) for one in self.moved_rows)
+        return tuple((row.line, row.reason) for row in self.moved_rows)
 
 
 class Imports:
@@ -184,7 +187,7 @@ class Imports:
 
 
 def _detail(name: str, reading: Reading) -> dict[str, Any]:
-    """What the audit log says of the files."""
+    """The files, as the audit log records them."""
     detail = {"file": name, "rows": reading.counts.read}
     return {**detail, "files": len(reading.files)} if len(reading.files) > 1 else detail
 
@@ -197,7 +200,7 @@ def _outcome(reading: Reading, registration: Registration, source: str | None, *
         done.updated,
         done.unchanged,
         tuple(reading.rejections),
-        tuple(reading.staged_row(place, text) for place, text in done.moved[:MOST_NAMED]),
+        tuple(reading.staged_row(line, text) for line, text in done.moved[:MOST_NAMED]),
         reading.unused_because(),
         dry_run,
         reading.remarks(),

@@ -1,6 +1,6 @@
 """The facts that the registry knows of the keys of a batch: sessions, ends of removed sessions, and users.
 
-See docs/glossary.md#late-row.
+See docs/glossary.md#late-row and docs/glossary.md#source.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ class KnownKeys:
         self.ahead = view.imported_ahead([staged.key for staged in batch])
         self.finals_without_user = view.imported_finals(without_user, source, without_user=True)
         self._sessions: dict[bytes, list[ImportedDetail]] = {}
-        for one in view.imported(keys, without_user, now):
+        for known in view.imported(keys, without_user, now):
             # decision 148
-            if source is None or one.session.source is None or fold(one.session.source) == fold(source):
-                for key in {one.key, one.key_without_user} - {None}:
-                    self._sessions.setdefault(key, []).append(one)  # type: ignore[arg-type]  # None was taken out
+            if source is None or known.session.source is None or fold(known.session.source) == fold(source):
+                for key in {known.key, known.key_without_user} - {None}:
+                    self._sessions.setdefault(key, []).append(known)  # type: ignore[arg-type]  # None was taken out
         self.users = view.users_among({row.details["username"] for staged in batch for row in staged.rows})
 
     def has(self, staged: StagedKey, shared_keys: set[bytes]) -> bool:
@@ -42,15 +42,17 @@ class KnownKeys:
     def sessions_of(self, staged: StagedKey) -> tuple[list[ImportedDetail], list[ImportedDetail]]:
         """The known sessions of a key, and those of other users under the same key without the user."""
         # decision 116
-        own = [one for one in self._sessions.get(staged.key, []) if one.key == staged.key]
+        own = [known for known in self._sessions.get(staged.key, []) if known.key == staged.key]
         if staged.key_without_user is None:
             return own, []
         user = fold(staged.rows[0].details["username"])
         same = self._sessions.get(staged.key_without_user, [])
-        others = [one for one in same if fold(one.session.username) != user]
-        taken = {one.session.number for one in (*own, *others)}
-        of_0_1_0 = [one for one in same if one.key == staged.key_without_user and one.session.number not in taken]
-        return sorted([*own, *of_0_1_0], key=lambda one: one.session.number), others
+        others = [known for known in same if fold(known.session.username) != user]
+        taken = {known.session.number for known in (*own, *others)}
+        of_0_1_0 = [
+            known for known in same if known.key == staged.key_without_user and known.session.number not in taken
+        ]
+        return sorted([*own, *of_0_1_0], key=lambda known: known.session.number), others
 
     def finals_of(self, staged: StagedKey) -> list[Final]:
         """The ends of removed sessions of a key."""
@@ -62,6 +64,6 @@ class KnownKeys:
     def is_removed(self, staged: StagedKey, created_at: int) -> bool:
         """Whether the session of a key that began at an instant had ended, and was removed."""
         return any(
-            one.created_at == created_at or (one.created_at is None and created_at <= one.at)
-            for one in self.finals_of(staged)
+            final.created_at == created_at or (final.created_at is None and created_at <= final.at)
+            for final in self.finals_of(staged)
         )

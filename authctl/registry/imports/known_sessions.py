@@ -41,9 +41,12 @@ def pick_by_creation(known: list[ImportedDetail], created_at: int) -> ImportedDe
     then: it was first seen later, or had not ended before.
     """
     # decision 144
-    same = next((one for one in known if one.facts.created_at == created_at), None)
-    unclear = sorted((one for one in known if one.facts.created_at is None), key=lambda one: one.session.created_at)
-    chosen = same or next((one for one in unclear if created_at <= _latest_beginning(one)), None)
+    same = next((candidate for candidate in known if candidate.facts.created_at == created_at), None)
+    unclear = sorted(
+        (candidate for candidate in known if candidate.facts.created_at is None),
+        key=lambda candidate: candidate.session.created_at,
+    )
+    chosen = same or next((candidate for candidate in unclear if created_at <= _latest_beginning(candidate)), None)
     if chosen is not None:
         known.remove(chosen)
     return chosen
@@ -56,5 +59,9 @@ def _latest_beginning(known: ImportedDetail) -> int:
 
 def ended_at_or_after(known: Iterable[ImportedDetail], at: int) -> ImportedDetail | None:
     """The first of some sessions that a decision here ended at an instant or later."""
-    ended = [(end, one.session.number, one) for one in known if (end := final_end(one)) is not None and end >= at]
+    ended = [
+        (end, candidate.session.number, candidate)
+        for candidate in known
+        if (end := final_end(candidate)) is not None and end >= at
+    ]
     return min(ended, key=lambda triple: triple[:2])[2] if ended else None

@@ -3,7 +3,7 @@
 In the order of time each deed parts the rows: those up to it make a session by itself, which is over then, and those after it make
 a new one (decision 115). A row that has the beginning of its session belongs to the session that began then, whatever its own time.
 
-See docs/glossary.md#late-row.
+See docs/glossary.md#late-row and docs/glossary.md#partition.
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ class Partition:
 
     def plan(self) -> list[Planned]:
         """A session for each part of the rows."""
-        created = (one.session.created_at for one in self.unended)
+        created = (known_session.session.created_at for known_session in self.unended)
         first = self.events[0].counts_as
         for deed in self.deeds_since(min(first, *created) if self.unended else first):
             if self._next == len(self.events) and not self._part.rows:
@@ -134,8 +134,10 @@ class Partition:
         """The active session of the key that was created since the last parting, up to an instant where one is given."""
         if self.is_one:
             return self.unended[0] if self.unended and self._since == BEFORE_ALL else None
-        created = [one for one in self.unended if self._since < one.session.created_at]
-        return next((one for one in reversed(created) if at is None or one.session.created_at <= at), None)
+        created = [candidate for candidate in self.unended if self._since < candidate.session.created_at]
+        return next(
+            (candidate for candidate in reversed(created) if at is None or candidate.session.created_at <= at), None
+        )
 
     def _take_rows(self, until: int | None, known: ImportedDetail | None) -> None:
         """Add the rows up to an instant to the present part, and the session that is known of it."""
@@ -184,10 +186,10 @@ class Partition:
     def _take_uses_after(self, deed: Deed) -> None:
         """Take the rows that show the present part in use after its end: it began before, so that they make no new session."""
         events = self.events[self._next :]
-        after = [one.row for one in events if one.began_at is not None and one.began_at <= deed.at]
+        after = [event.row for event in events if event.began_at is not None and event.began_at <= deed.at]
         if not after:
             return
-        self.events[self._next :] = [one for one in events if one.began_at is None or one.began_at > deed.at]
+        self.events[self._next :] = [event for event in events if event.began_at is None or event.began_at > deed.at]
         if deed.of_source:  # decision 142: the source gives both, the use and the end
             for row in after:
                 self._part.add(row)

@@ -130,10 +130,10 @@ class _Block(NamedTuple):
         """The block of some revocations, in the order of time."""
         return cls(
             tuple(criteria),
-            max(NEVER if one.created_before is None else one.created_before for one in criteria),
-            min(EARLIEST if one.created_since is None else one.created_since for one in criteria),
-            min(EARLIEST if one.used_since is None else one.used_since for one in criteria),
-            max(NEVER if one.unused_since is None else one.unused_since for one in criteria),
+            max(NEVER if criterion.created_before is None else criterion.created_before for criterion in criteria),
+            min(EARLIEST if criterion.created_since is None else criterion.created_since for criterion in criteria),
+            min(EARLIEST if criterion.used_since is None else criterion.used_since for criterion in criteria),
+            max(NEVER if criterion.unused_since is None else criterion.unused_since for criterion in criteria),
         )
 
     def may_be_met(self, since: int, span: Span) -> bool:
@@ -161,7 +161,7 @@ class PastRevocations:
         """The latest revocation of everything; it spares the sessions that it names, and no other."""
         self._by_text: defaultdict[tuple[str, str], list[Criteria]] = defaultdict(list)
         self._by_trigram: defaultdict[str, list[Criteria]] = defaultdict(list)
-        others = [one for one in map(_read, revocations) if not self._add_by_text(one)]
+        others = [revocation for revocation in map(_read, revocations) if not self._add_by_text(revocation)]
         self._others = [_Block.of(others[start : start + _BLOCK_SIZE]) for start in range(0, len(others), _BLOCK_SIZE)]
         self.is_empty = not revocations
 

@@ -1,4 +1,4 @@
-"""What an import's rows of one key come to: sessions to register, or to update.
+"""The plan for an import's rows of one key: sessions to register, or to update.
 
 A key's rows make one session: created at the earliest, last used at the latest, every detail as its latest row that has
 one gives it. So the order of rows and files does not matter, nor how often they come. Where the source gives the instant of the
@@ -10,7 +10,7 @@ say up to it is a session by itself, which is over then. Disabling the user, a c
 everything revokes it, and one by criteria does where the session meets them. The one exception: a session that is already known to be
 used after a deed is not parted by it; older rows join that session.
 
-See docs/glossary.md#late-row.
+See docs/glossary.md#late-row and docs/glossary.md#partition.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ class Merger:
     def _without_same_rows(self, view: View, batch: Sequence[StagedKey]) -> list[StagedKey]:
         """The keys whose sessions were not made of the same rows. The others are planned as unchanged."""
         # decision 154
-        same = {one.key: one for one in view.made_of_same_rows(batch, self._source)}
+        same = {same_rows.key: same_rows for same_rows in view.made_of_same_rows(batch, self._source)}
         for staged in batch if same else ():
             if staged.key in same:
                 self._add_same_rows(same[staged.key], staged)
@@ -114,8 +114,8 @@ class Merger:
         """Plan a key; the ends that this makes for older rows of other users under the same key."""
         own, others = self._known.sessions_of(staged)
         if self._source is not None:
-            self._plan.adopted += [one.session.number for one in own if one.session.source is None]
-            self._plan.adopted_finals |= {staged.key for one in self._known.finals_of(staged) if one.is_of_none}
+            self._plan.adopted += [imported.session.number for imported in own if imported.session.source is None]
+            self._plan.adopted_finals |= {staged.key for final in self._known.finals_of(staged) if final.is_of_none}
         by_creation, rows = _by_creation(staged.rows)
         ends: list[Deed] = []
         for created_at in sorted(by_creation, reverse=True):  # the latest is nearest to what was first seen later
@@ -152,21 +152,23 @@ class Merger:
         inherited: Sequence[Deed],
     ) -> list[Deed]:
         """Plan the sessions of a key that rows make by their own times."""
-        unended = [one for one in own if final_end(one) is None]
+        unended = [known for known in own if final_end(known) is None]
         final = self._settled_until(staged, own)
-        events = events_of([*rows, *(row for one in unended for row in one.rows)], self._counts_as)
+        events = events_of([*rows, *(row for known in unended for row in known.rows)], self._counts_as)
         if not unended and final > BEFORE_ALL:  # decision 146: that a listing still has a session is no sign-in
-            events = [one._replace(began_at=final) if _is_listed_alone(one.row) else one for one in events]
+            events = [event._replace(began_at=final) if _is_listed_alone(event.row) else event for event in events]
         self._plan.ahead |= {
-            (staged.key, one.row.at) for one in events if one.counts_as <= final < one.row.at and one.began_at is None
+            (staged.key, event.row.at)
+            for event in events
+            if event.counts_as <= final < event.row.at and event.began_at is None
         }
-        fresh = [one for one in events if not self._is_settled(staged, one, final, own)]
+        unsettled = [event for event in events if not self._is_settled(staged, event, final, own)]
         is_noted = self._note_uses_after(events, own, final)
-        fresh = self._without_removed(staged, fresh, is_known=bool(unended))
-        if not fresh:
+        unsettled = self._without_removed(staged, unsettled, is_known=bool(unended))
+        if not unsettled:
             self._plan.unchanged += not is_noted
             return []
-        return self._add_parts(staged, fresh, unended, others, inherited)
+        return self._add_parts(staged, unsettled, unended, others, inherited)
 
     def _add_parts(
         self,
@@ -184,15 +186,15 @@ class Merger:
         ends_of_others = [*inherited, *self._ends_of_others(others, unended)]
         deeds = self._deeds_since(events, unended, [*ends_of_others, *self._ends_in_source(events, unended)], user)
         # decision 145
-        keeps_rows = self._keeps_rows and not is_one and all(one.rows for one in unended)
+        keeps_rows = self._keeps_rows and not is_one and all(known.rows for known in unended)
         partition = Partition(self.rules, staged, events, unended, user, deeds, is_one=is_one, keeps_rows=keeps_rows)
         planned = partition.plan()
         # a row ahead of the clock can show a use after an end that is to come
-        is_past = all(one.row.at <= self.now for one in events)
+        is_past = all(event.row.at <= self.now for event in events)
         has_digest = len(planned) == 1 and len(events) >= len(staged.rows) and is_past
-        for one in planned:
-            imported = one.imported._replace(rows_digest=staged.digest) if has_digest else one.imported
-            self.add(imported, one.known)
+        for session in planned:
+            imported = session.imported._replace(rows_digest=staged.digest) if has_digest else session.imported
+            self.add(imported, session.known)
         if len(self._plan.new) > registered:
             self._report_moved(staged, events[0].row, others)
         return partition.ends
@@ -208,7 +210,7 @@ class Merger:
     def _note_uses_after(self, events: Sequence[Event], own: Sequence[ImportedDetail], final: int) -> bool:
         """Note uses of ended sessions, of which rows have a beginning by then. Returns whether there are any."""
         uses: dict[int, list[int]] = {}
-        ended = {one.session.number: one for one in own}
+        ended = {imported.session.number: imported for imported in own}
         for event in events:
             if event.began_at is not None and event.began_at <= final:
                 known = ended_at_or_after(own, event.began_at)
@@ -231,18 +233,20 @@ class Merger:
 
     def _is_part_of_ended(self, staged: StagedKey, at: int, own: Iterable[ImportedDetail]) -> bool:
         """Whether a row after the end changes nothing all the same: it belongs to a session that is over and had a clock ahead of ours."""
-        ended = (one.session for one in own if final_end(one) is not None)
-        return (staged.key, at) in self._known.ahead or any(one.created_at <= at <= one.last_used_at for one in ended)
+        ended = (imported.session for imported in own if final_end(imported) is not None)
+        return (staged.key, at) in self._known.ahead or any(
+            session.created_at <= at <= session.last_used_at for session in ended
+        )
 
-    def _without_removed(self, staged: StagedKey, fresh: list[Event], *, is_known: bool) -> list[Event]:
+    def _without_removed(self, staged: StagedKey, events: list[Event], *, is_known: bool) -> list[Event]:
         """The rows after the end of another user's session of the same key that was removed. The earlier ones are reported."""
         finals = self._known.finals_without_user.get(staged.key_without_user or b"")
         if not finals or is_known:
-            return fresh
-        end = max(one.at for one in finals)
+            return events
+        end = max(final.at for final in finals)
         text = "not registered: the session of its key ended under another user name after this row, and was removed"
-        self._plan.moved += [(one.row.line, text) for one in fresh if one.counts_as <= end]
-        return [one for one in fresh if one.counts_as > end]
+        self._plan.moved += [(event.row.line, text) for event in events if event.counts_as <= end]
+        return [event for event in events if event.counts_as > end]
 
     def _counts_as(self, at: int) -> int:
         """The instant that a row counts as where it is compared with deeds.
@@ -257,7 +261,7 @@ class Merger:
 
     def _deeds_since(
         self,
-        fresh: Sequence[Event],
+        events: Sequence[Event],
         unended: Sequence[ImportedDetail],
         ends: Sequence[Deed],
         user: User | None,
@@ -269,10 +273,10 @@ class Merger:
         fixed.sort(key=instant_of_deed)
         if self.past.is_empty:
             return lambda since: (deed for deed in fixed if deed.at >= since)
-        texts, span = _all_texts(fresh, unended, self._source), _span(fresh, unended)
+        texts, span = _all_texts(events, unended, self._source), _span(events, unended)
 
         def deeds(since: int) -> Iterator[Deed]:
-            by_criteria = (Deed(one.at, criteria=one) for one in self.past.possible(texts, since, span))
+            by_criteria = (Deed(criteria.at, criteria=criteria) for criteria in self.past.possible(texts, since, span))
             return merge((deed for deed in fixed if deed.at >= since), by_criteria, key=instant_of_deed)
 
         return deeds
@@ -289,8 +293,8 @@ class Merger:
 
     def _ends_in_source(self, events: Sequence[Event], unended: Sequence[ImportedDetail]) -> Iterator[Deed]:
         """The ends of the sessions of a key in their source, as its rows have them and as they are known."""
-        ends = {(one.row.ended_at, one.row.ended_reason) for one in events}
-        ends |= {(one.facts.ended_at, one.facts.ended_reason) for one in unended}
+        ends = {(event.row.ended_at, event.row.ended_reason) for event in events}
+        ends |= {(known.facts.ended_at, known.facts.ended_reason) for known in unended}
         for at, reason in ends:
             if at is not None:
                 yield Deed(self._counts_as(at), reason=reason, of_source=True)
@@ -298,7 +302,7 @@ class Merger:
     @staticmethod
     def _ends_of_others(others: Sequence[ImportedDetail], unended: Sequence[ImportedDetail]) -> Iterator[Deed]:
         """The ends of other users' sessions of the same key: rows from before tell of that session under another name."""
-        for session in (one.session for one in others):
+        for session in (other.session for other in others):
             at = end_of(session)
             if at is not None and (session.revoked_at is not None or session.ended_by != NOT_LISTED):
                 revocation_id = session.revocation_id if session.revoked_at is not None else None
@@ -350,34 +354,34 @@ def _by_creation(rows: Iterable[StagedRow]) -> tuple[dict[int, list[StagedRow]],
     A row without one belongs to the session that began last before it, if the others give that.
     """
     by_creation: dict[int, list[StagedRow]] = {}
-    rest = []
+    without_beginning = []
     for row in rows:
         if row.created_at is not None and row.is_created_exact:
             by_creation.setdefault(row.created_at, []).append(row)
         else:
-            rest.append(row)
-    if not by_creation or not rest:
-        return by_creation, rest
+            without_beginning.append(row)
+    if not by_creation or not without_beginning:
+        return by_creation, without_beginning
     beginnings = sorted(by_creation)
-    for row in rest:
+    for row in without_beginning:
         earlier = bisect_right(beginnings, row.at if row.created_at is None else row.created_at)
         by_creation[beginnings[earlier - 1]].append(row) if earlier else None
-    return by_creation, [row for row in rest if row.at < beginnings[0]]
+    return by_creation, [row for row in without_beginning if row.at < beginnings[0]]
 
 
-def _span(fresh: Sequence[Event], unended: Sequence[ImportedDetail]) -> Span:
+def _span(events: Sequence[Event], unended: Sequence[ImportedDetail]) -> Span:
     """The span of all sessions that the rows of a key make, and of those that are known of it."""
-    instants = [one.row.at for one in fresh]
-    instants += [at for one in unended for at in (one.session.created_at, one.session.last_used_at)]
+    instants = [event.row.at for event in events]
+    instants += [at for known in unended for at in (known.session.created_at, known.session.last_used_at)]
     return Span(min(instants), max(instants))
 
 
 def _all_texts(
-    fresh: Sequence[Event], unended: Sequence[ImportedDetail], source: str | None
+    events: Sequence[Event], unended: Sequence[ImportedDetail], source: str | None
 ) -> Iterable[tuple[str, str]]:
     """Every text by which criteria may be met by the rows of a key, or by what is known of it, with its name."""
-    rows = [{**one.row.details, "source": source} for one in fresh]
-    rows += [{name: getattr(one.session, name) for name in MATCHED} for one in unended]
+    rows = [{**event.row.details, "source": source} for event in events]
+    rows += [{name: getattr(known.session, name) for name in MATCHED} for known in unended]
     return {(name, comparable(row[name])) for row in rows for name, comparable in MATCHED.items() if row.get(name)}
 
 

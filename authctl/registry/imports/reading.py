@@ -27,7 +27,7 @@ _QUOTED = re.compile(r"'[^']*'")
 
 @dataclass(slots=True)
 class RowCounts:
-    """What became of the rows of a file."""
+    """The counts of the rows of a file, by their use."""
 
     read: int = 0
     used: int = 0
@@ -128,16 +128,16 @@ class Reading:
             rows = self._remarked.setdefault(remark, [])
             if len(rows) < _MOST_REMARKED:
                 rows.append(NamedRow(self.files[-1], line, number))
-        place = line + (len(self.files) - 1 << _FILE_SHIFT)
+        file_and_line = line + (len(self.files) - 1 << _FILE_SHIFT)
         details, end = row.details, (row.ended_at, row.ended_reason)
-        staged = StagedRow(row.at, details, place, row.created_at, row.is_created_exact, *end, row.listed_at)
+        staged = StagedRow(row.at, details, file_and_line, row.created_at, row.is_created_exact, *end, row.listed_at)
         self._staging.add(staged, row.key, row.key_without_user)
         if row.listed_at is not None:
             self.listed_at = min(self.listed_at or row.listed_at, row.listed_at)
 
-    def staged_row(self, place: int, text: str) -> NamedRow:
+    def staged_row(self, file_and_line: int, text: str) -> NamedRow:
         """The report of the row that was staged with a place."""
-        file, line = divmod(place, 1 << _FILE_SHIFT)
+        file, line = divmod(file_and_line, 1 << _FILE_SHIFT)
         return NamedRow(self.files[file], line, None, text)
 
     def remarks(self) -> tuple[RemarkOutcome, ...]:
@@ -180,7 +180,7 @@ class Reading:
             first, count = self.rejections[0], self.counts.rejected
             more = f" (and {count - 1:,} more)" if count > 1 else ""
             message = f"{first.file}: {first.place}: {first.reason}{more}"
-            raise InvalidInput(message, "nothing was registered; without --strict the other rows are")
+            raise InvalidInput(message, "nothing was registered; to register the other rows, leave out --strict")
 
     def unused_because(self) -> str | None:
         """Why no row was used: the commonest reason, with an example."""

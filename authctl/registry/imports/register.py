@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 _KEYS_PER_BATCH = 1_000
 _NAMED = ("sessions", "username_keys")
-"""What only the audit event of an import has."""
+"""The fields that only the audit event of an import has."""
 
 
 class Done:
@@ -52,7 +52,7 @@ class Done:
 
     @property
     def counts(self) -> dict[str, int]:
-        """What is recorded of it: always the first three, and of the others those that are not 0."""
+        """The record of it: always the first three, and of the others those that are not 0."""
         always = {"registered": self.registered, "updated": self.updated, "unchanged": self.unchanged}
         others = {"used_after_end": self.used_after_end, "returned": self.returned, "adopted": self.adopted}
         return always | {name: count for name, count in others.items() if count}

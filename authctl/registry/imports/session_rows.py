@@ -105,7 +105,11 @@ class SessionFromRows:
         # decision 147
         seen_at = max(self.created_at, self.last_used_at, self.listed_at or BEFORE_ALL)
         users = ("", names.fold(self._details["username"]))
-        later = (one.taken_at for one in self._rules.listings if one.taken_at > seen_at and one.username_key in users)
+        later = (
+            listing.taken_at
+            for listing in self._rules.listings
+            if listing.taken_at > seen_at and listing.username_key in users
+        )
         missing_at = next(later, None)
         return None if missing_at is None or not self._outlives(self._rules.now) else (missing_at, NOT_LISTED)
 

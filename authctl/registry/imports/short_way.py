@@ -1,6 +1,8 @@
 """The short way from a row to a new session: nothing is known of its key, it is the only row, and no deed binds it.
 
 Most rows of a first import are of that kind. `Partition` gives the same session, in three times the time (decision 154).
+
+See docs/glossary.md#short-way.
 """
 
 from __future__ import annotations

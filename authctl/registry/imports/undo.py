@@ -87,7 +87,7 @@ class Counts:
         """Count a part."""
         self.removed += len(part.removed)
         self.restored += len(part.restored)
-        self.taken_back += sum(one.is_end_inferred for one in part.restored)
+        self.taken_back += sum(before.is_end_inferred for before in part.restored)
         for reason, session_id in part.kept:
             kept = self._kept.setdefault(reason, {"count": 0, "sessions": []})
             kept["count"] += 1
@@ -125,7 +125,7 @@ class Part(NamedTuple):
     @property
     def numbers(self) -> list[int]:
         """The sessions that are removed or restored."""
-        return [*self.removed, *(one.number for one in self.restored)]
+        return [*self.removed, *(before.number for before in self.restored)]
 
 
 class Undo:
@@ -200,8 +200,8 @@ class Undo:
         """The reason to leave a session that can be undone only since the limits were checked; None for any other."""
         if self._allowed is None:
             return None
-        place = bisect_left(self._allowed, number)
-        is_allowed = place < len(self._allowed) and self._allowed[place] == number
+        position = bisect_left(self._allowed, number)
+        is_allowed = position < len(self._allowed) and self._allowed[position] == number
         return None if is_allowed else "unseen"
 
     def _begin(self, note: str) -> None:
@@ -227,20 +227,23 @@ class Undo:
         until, sessions, missing = view.registered_by(self._id, after, limit)
         if until is None:
             return None
-        fates = [(one, one.kept or self._unseen(one.number)) for one in sessions]
-        kept: list[tuple[str, str | None]] = [(kept, one.id) for one, kept in fates if kept is not None]
+        fates = [(session, session.kept or self._unseen(session.number)) for session in sessions]
+        kept: list[tuple[str, str | None]] = [(kept, session.id) for session, kept in fates if kept is not None]
         kept += [("removed", None)] * missing
-        return Part(until, [one.number for one, kept in fates if kept is None], kept=kept)
+        return Part(until, [session.number for session, kept in fates if kept is None], kept=kept)
 
     def _next_changed(self, view: View, _now: int, after: int, limit: int) -> Part | None:
         """The next sessions that the import changed."""
         changed = view.changed_by(self._id, after, limit)
         if not changed:
             return None
-        bound = self._deeds.bind(view, [one for one in changed if one.kept is None])
-        fates = [(one, one.kept or ("bound" if one.number in bound else self._unseen(one.number))) for one in changed]
-        restored = [one for one, kept in fates if kept is None]
-        return Part(changed[-1].number, restored=restored, kept=[(kept, one.id) for one, kept in fates if kept])
+        bound = self._deeds.bind(view, [before for before in changed if before.kept is None])
+        fates = [
+            (before, before.kept or ("bound" if before.number in bound else self._unseen(before.number)))
+            for before in changed
+        ]
+        restored = [before for before, kept in fates if kept is None]
+        return Part(changed[-1].number, restored=restored, kept=[(kept, before.id) for before, kept in fates if kept])
 
     def _change(self, step: Any, size: int) -> float | None:
         """Do one batch of a step, and let others write; for how long the lock was held, or None where nothing is left."""
@@ -267,7 +270,7 @@ class Undo:
     def _restore(self, unit: UnitOfWork, size: int) -> Part | None:
         part = self._next_changed(unit.tx, unit.now, 0, size)
         if part is not None:
-            numbers = [one.number for one in part.restored]
+            numbers = [before.number for before in part.restored]
             unit.tx.restore_before(self._id, part.until, part.restored, unit.now)
             if self._has_applied_profiles(unit.tx, unit.now):
                 _recompute_deadlines(unit, part.restored)

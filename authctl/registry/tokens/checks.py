@@ -111,7 +111,7 @@ def unmet_condition(profile: "Profile", caller: Caller) -> tuple[str, str] | Non
     try:
         condition = unmet(profile.conditions, caller)
     except InvalidInput:
-        message = f"the registry is damaged: the conditions of profile {names.quoted(profile.name)} make no sense"
+        message = f"the registry is damaged: the conditions of profile {names.quoted(profile.name)} cannot be read"
         raise IntegrityFailure(message) from None
     if condition is None:
         return None

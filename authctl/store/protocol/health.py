@@ -9,4 +9,4 @@ class Health(NamedTuple):
     ok: bool
     found: str
     hint: str | None = None
-    """What to do; None if nothing has to be done."""
+    """The next step; None if there is nothing to do."""

@@ -1,6 +1,6 @@
 """Imports: sessions of other systems, the rows that they come from, and the room where rows wait.
 
-See docs/glossary.md#late-row.
+See docs/glossary.md#late-row and docs/glossary.md#digest-of-rows.
 """
 
 from __future__ import annotations

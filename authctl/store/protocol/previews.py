@@ -26,6 +26,7 @@ class Summary(NamedTuple):
     """How many of them are web sessions."""
     active: int
     expired: int
+    revoked: int
     users: Largest
     applications: Largest
 
@@ -37,7 +38,7 @@ class PreviewsView(Protocol):
         """Up to `limit` of those numbers: the sessions with the most recent use, that one first."""
 
     def summary(self, numbers: Sequence[int], now: int, largest: int) -> Summary:
-        """Counts of the sessions with those numbers, none of them revoked: by kind, status, user and application.
+        """Counts of the sessions with those numbers: by kind, status, user and application.
 
         At most `largest` users and applications are named: those with the most sessions.
         """

@@ -1,4 +1,8 @@
-"""What databases write differently."""
+"""The differences between databases in the writing of SQL.
+
+Parameters are no part of them (decision 178): each is written `:name`, and a colon, `?` or `%` has no other meaning in these texts.
+So a store whose driver takes another style, such as `%(name)s`, translates every text by one substitution at its connection.
+"""
 
 from collections.abc import Iterable
 from typing import Any, Protocol

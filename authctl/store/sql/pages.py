@@ -93,7 +93,7 @@ def sorted_numbers(
 
 
 def _later(column: str, sort: "Sort", after: "Cursor") -> str:
-    """What comes after a cursor. A missing value comes before every other, so first, or last if it is descending."""
+    """The condition for rows after a cursor. A missing value comes before every other, so first, or last if it is descending."""
     sign = "<" if sort.descending else ">"
     if after.key[0] is None:
         same = f"{column} IS NULL AND s.number {sign} :after_number"

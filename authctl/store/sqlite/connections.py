@@ -70,7 +70,7 @@ def set_up(connection: sqlite3.Connection, path: Path, *, is_read_only: bool, wr
             "upgrade authctl",
         )
     if version < 1:
-        raise IntegrityFailure(f"the registry at {path} was never finished")
+        raise IntegrityFailure(f"the registry at {path} is incomplete: its creation was interrupted")
     if version < SCHEMA_VERSION:
         _upgrade(connection, path, is_read_only=is_read_only)
     wanted = {

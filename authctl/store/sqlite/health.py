@@ -16,7 +16,7 @@ def engine() -> Health:
     name = f"SQLite {sqlite3.sqlite_version} of {'Python' if package == 'sqlite3' else package}"
     if not has_wal_reset_bug(sqlite3.sqlite_version_info):
         return Health(ok=True, found=name)
-    defect = "its write-ahead log can be corrupted when it is reset (mended in 3.51.3, 3.50.7 and 3.44.6)"
+    defect = "its write-ahead log can be corrupted when it is reset (corrected in 3.51.3, 3.50.7 and 3.44.6)"
     return Health(ok=False, found=f"{name}: {defect}", hint="pip install 'authctl[sqlite]'")
 
 

@@ -333,7 +333,7 @@ def search(db: Database) -> None:
 
 @migrations()
 def exactly_who(db: Database) -> None:
-    """What revocations by criteria mean for later imports, keys with the user, restores, and sessions that moved in a list."""
+    """The columns for revocations by criteria that bind later imports, keys with the user, restores, and sessions that moved in a list."""
     for statement in _EXACTLY_WHO:
         db.conn.execute(statement)
 

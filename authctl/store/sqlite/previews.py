@@ -65,14 +65,12 @@ def summary(
     from authctl.store.protocol.previews import Summary
 
     given = {"numbers": json.dumps(list(numbers)), "now": now, "largest": largest, **continuity.parameters}
-    sql = (
-        f"SELECT count(*), total(s.kind = 'web'), total({has_status(Status.ACTIVE, continuity, now)})"
-        f" FROM {TABLES.by_numbers}"
-    )
+    of_status = [f"total({has_status(status, continuity, now)})" for status in (Status.ACTIVE, Status.REVOKED)]
+    sql = f"SELECT count(*), total(s.kind = 'web'), {', '.join(of_status)} FROM {TABLES.by_numbers}"
     # total() and not sum(): of no rows, sum() is NULL.
-    total, web, active = map(int, connection.execute(sql, given).fetchone())
+    total, web, active, revoked = map(int, connection.execute(sql, given).fetchone())
     users, applications = (_largest(connection, field, given) for field in ("username", "application"))
-    return Summary(total, web, active, total - active, users, applications)
+    return Summary(total, web, active, total - active - revoked, revoked, users, applications)
 
 
 def _largest(connection: sqlite3.Connection, field: str, given: dict[str, Any]) -> Largest:

@@ -110,4 +110,4 @@ def has_log(path: Path) -> bool:
 
 def how_to_move_away(path: Path) -> str:
     """The hint how to move a registry away, with the files beside it."""
-    return f"move {path} away, and what lies beside it as {path.name}-wal and -shm"
+    return f"move {path} away, together with {path.name}-wal and {path.name}-shm"

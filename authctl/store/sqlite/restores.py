@@ -82,7 +82,7 @@ class SqliteDraft:
         with self.store.change() as tx:
             if present.registry_id() != tx.registry_id():
                 message = f"{self._backup} is a backup of another registry"
-                raise Refused(message, "to use it all the same, move the present one away")
+                raise Refused(message, "to use it, move the present registry away first")
             continue_numbers(tx, present)
         with self.store.exclusively() as connection:
             connection.execute(f"ATTACH DATABASE ? AS {SCHEMA}", (file_uri(resolved(self._path), "mode=ro"),))

@@ -115,7 +115,7 @@ class SessionsWriter(Writer):
                 self.connection.executemany(sql, some)
 
     def _move_if_late(self, used_at: int) -> str:
-        """The rest of the assignments of a use. One after the recorded time is seen by its instant; another one is a move."""
+        """The other columns to write for a use. A use after the recorded time is seen by its instant; another one is a move."""
         recorded = self.one_number("SELECT seen_at FROM clock")
         return f", moved_in = {self.move}" if used_at <= recorded else ""
 

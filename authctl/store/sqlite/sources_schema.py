@@ -1,4 +1,7 @@
-"""The tables and columns of schema 9: sources of imported sessions, complete listings, and imports that can be taken back."""
+"""The tables and columns of schema 9: sources of imported sessions, complete listings, and imports that can be taken back.
+
+See docs/glossary.md#complete-listing and docs/glossary.md#source.
+"""
 
 from authctl.store.sql.tables import ANY_CREATION
 

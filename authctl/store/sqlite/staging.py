@@ -1,4 +1,7 @@
-"""Staging of an import: a temporary SQLite database, in a file that has no name."""
+"""Staging of an import: a temporary SQLite database, in a file that has no name.
+
+See docs/glossary.md#digest-of-rows.
+"""
 
 import json
 import os

@@ -63,7 +63,9 @@ class SqliteStore:
         if self._closed:
             raise RegistryUnavailable("this registry was closed")
         if self._forks != connections.fork_count:
-            raise RegistryUnavailable("a registry cannot be used across a fork: open one in the child")
+            raise RegistryUnavailable(
+                "after a fork, this registry cannot be used: open another one in the child process"
+            )
 
     def by_number(self, number: int, now: int | None = None) -> "tuple[Session, bytes | None] | None":
         if self._closed or self._forks != connections.fork_count:  # a call costs as much as a column
