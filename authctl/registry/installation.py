@@ -83,7 +83,7 @@ class Installation:
         self._warn = warn or _log_warning
         self._warned: set[str] = set()
         self.on_unfinished: Callable[[Installation], None] | None = None
-        """What is called after a change if there is a changeover; an installation without nouns leaves it."""
+        """The function to call after a change if there is a changeover; None in an installation without nouns."""
 
     def warn(self, text: str) -> None:
         """Tell a warning to whoever opened the registry; each text once."""
