@@ -248,7 +248,7 @@ def test_revoke_json(installed: Authctl):
         (("revoke", "--application", "Outlook", "--note", "lost device"), 4),
         (("revoke", "--user", "alice", "--note", "lost device", "--max-affected", "0"), 4),
         (("revoke", "--unused-for", "90", "--note", "lost device", "--yes"), 2),
-        (("revoke", "--created-before", "yesterday", "--note", "lost device", "--yes"), 2),
+        (("revoke", "--created-before", "tomorrow", "--note", "lost device", "--yes"), 2),
         (("sessions", "show", "nobody"), 3),
         (("sessions", "show", "abc"), 2),
         (("sessions", "end", "nobody"), 2),

@@ -124,21 +124,24 @@ def test_all_asks_for_the_count_to_be_typed(installed: Authctl, on_terminal: OnT
     assert on_terminal(*arguments, "--yes").code == 0
 
 
-def test_a_table_is_drawn_and_never_cuts_an_id(installed: Authctl, on_terminal: OnTerminal):
-    """Fitted to the terminal; ids stay whole however narrow it is; in colour unless told otherwise."""
+def test_a_table_is_drawn_and_fitted(installed: Authctl, on_terminal: OnTerminal):
+    """Fitted to the terminal; where room is short an id is a unique beginning; in colour unless told otherwise."""
     issue(installed, "a-user-with-a-very-long-name@example.org", device="a device with a long name too")
     (session,) = installed("sessions", "list", "-o", "json").json
     for columns in (40, 80, 200):
         screen = on_terminal("sessions", "list", columns=columns)
-        assert session["id"] in screen.text
+        assert session["id"][: 16 if columns == 200 else 8] in screen.text
         assert "active" in screen.text
-        assert session["last_used_at"][:16].replace("T", " ") in screen.text
+        assert ("just now" in screen.text) == (columns > 40)
         assert "\x1b[" in screen.text
+    exact = on_terminal("sessions", "list", "--exact", columns=200).text
+    assert session["last_used_at"][:19].replace("T", " ") in exact
+    assert "used (UTC)" in exact
     assert "default" in on_terminal("profiles", "list", columns=40).text
     for variables in ({"NO_COLOR": "1"}, {"TERM": "dumb"}):
         plain = on_terminal("sessions", "list", **variables).text
         assert "\x1b[3" not in plain
-        assert session["id"] in plain
+        assert session["id"][:8] in plain
 
 
 def test_fifty_on_a_terminal(installed: Authctl, on_terminal: OnTerminal, tmp_path: Path):
