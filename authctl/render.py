@@ -128,7 +128,7 @@ CACHED_LOGINS = _shape(
 KEYS = _shape(
     "id state created_at retired_at sessions retire_after retirable",
     "id state created_at sessions retire_after retirable",
-    keep="state sessions | advice retire_after | created_at",
+    keep="state sessions | advice created_at | retire_after",
     drawn="id state sessions created_at retire_after advice",
 )
 FINDINGS = _shape("check ok found next", "check ok found next", view="findings")

@@ -12,7 +12,7 @@ GAP = 2
 """The blanks between two columns."""
 
 _WHOLE = 10**6
-_PASSES = ((_WHOLE, 16, 2), (14, 16, 2), (14, 16, 1), (8, 12, 1), (6, 8, 0))
+_PASSES = ((_WHOLE, 12, 2), (14, 12, 2), (14, 12, 1), (8, 12, 1), (6, 8, 0))
 """What may be done for room, one after another: a text is cut to this width, a note to that, and columns go down to this group."""
 
 
@@ -86,9 +86,8 @@ def _with_more(
 
 
 def _texts(columns: Sequence[Column], fitted: Sequence[Fitted], among: Sequence[int]) -> list[int]:
-    """The widths of the texts and notes among these columns: none is cut for a column that is less important."""
-    cut = (Kind.TEXT, Kind.NOTE)
-    return [one.width for one in fitted if one.index in among and columns[one.index].kind in cut]
+    """The widths of the texts among these columns: none is cut for a column that is less important."""
+    return [one.width for one in fitted if one.index in among and columns[one.index].kind is Kind.TEXT]
 
 
 def _squeezed(

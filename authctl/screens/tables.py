@@ -17,9 +17,9 @@ from authctl.visible_text import visible
 
 _TEXTS = (
     *("username", "application", "device", "platform", "profile", "source", "group", "name", "system", "authenticator"),
-    *("revoked_by", "disabled_by", "actor", "action", "subject"),
+    *("revoked_by", "disabled_by", "actor", "action", "subject", "about"),
 )
-_NOTES = ("note", "description", "title", "source_id", "file", "found", "next", "advice", "about")
+_NOTES = ("note", "description", "title", "source_id", "file", "found", "next")
 _LABELS = {
     "last_used_at": "used",
     "revoked_by": "by",

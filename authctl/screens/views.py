@@ -65,12 +65,12 @@ def _deadlines(record: Record, look: Look) -> Iterator[Line]:
     if record["status"] != "active":
         return
     if record["held_by_continuity"]:
-        held = in_view(record["held_until"], look) if record["held_until"] else "it is ended"
+        held = in_view(record["held_until"], look) if record["held_until"] else "that event is ended"
         yield Line("until", f"a continuity event keeps it active until {held}")
         return
     first = record["expires_by"]
     end = record["expires_at"]
-    yield Line("until", f"{in_view(end, look)}, {_DEADLINES.get(first, first)}" if end else "it is ended: no deadline")
+    yield Line("until", f"{in_view(end, look)}, {_DEADLINES.get(first, first)}" if end else "no deadline")
     for name in ("idle", "absolute"):
         if name != first and record[f"{name}_expires_at"] not in (None, end):
             yield _time(_DEADLINES[name], record[f"{name}_expires_at"], look)
