@@ -6,7 +6,7 @@ import typer
 
 from authctl import records, render
 from authctl.cli.context import counted, start
-from authctl.cli.options import LARGEST, TIME, Actor, Exact, Limit, Local, Note, Output, Paged, Quiet, user_names
+from authctl.cli.options import TIME, Actor, Exact, Limit, Local, Note, Output, Paged, Quiet, at_least_zero, user_names
 from authctl.cli.session_filters import report_unknown_names
 from authctl.filter_texts import read_event_filter
 
@@ -81,7 +81,7 @@ def list_(
 @app.command()
 def show(
     ctx: typer.Context,
-    seq: Annotated[int, typer.Argument(metavar="SEQ", min=0, max=LARGEST, help="Number of the event.")],
+    seq: Annotated[int, typer.Argument(metavar="SEQ", callback=at_least_zero, help="Number of the event.")],
     local: Local = False,
     exact: Exact = False,
     pager: Paged = False,

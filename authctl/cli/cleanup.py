@@ -8,7 +8,7 @@ import typer
 from authctl import records
 from authctl.cli.context import counted, start
 from authctl.cli.files import archived
-from authctl.cli.options import LARGEST, Actor, DryRun, Output, Quiet
+from authctl.cli.options import Actor, DryRun, Output, Quiet, at_least_one
 from authctl.instants import parse_duration
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
@@ -27,8 +27,7 @@ def cleanup(
         typer.Option(
             "--batch-size",
             metavar="N",
-            min=1,
-            max=LARGEST,
+            callback=at_least_one,
             help="Sessions per transaction. Default: as many as take about 80 ms.",
         ),
     ] = None,

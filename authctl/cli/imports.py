@@ -6,7 +6,20 @@ import typer
 
 from authctl import import_records, render
 from authctl.cli.context import counted, start
-from authctl.cli.options import LARGEST, Actor, DryRun, Exact, Limit, Local, Note, Output, Paged, Quiet, Yes
+from authctl.cli.options import (
+    Actor,
+    DryRun,
+    Exact,
+    Limit,
+    Local,
+    Note,
+    Output,
+    Paged,
+    Quiet,
+    Yes,
+    at_least_one,
+    at_least_zero,
+)
 
 app = typer.Typer(
     help="List and show past imports, and take the latest one of a source back.",
@@ -15,15 +28,14 @@ app = typer.Typer(
 )
 
 ImportId = Annotated[
-    int, typer.Argument(metavar="ID", min=1, max=LARGEST, help="Number of an import, as `imports list` shows it.")
+    int, typer.Argument(metavar="ID", callback=at_least_one, help="Number of an import, as `imports list` shows it.")
 ]
 MaxAffected = Annotated[
     int | None,
     typer.Option(
         "--max-affected",
         metavar="N",
-        min=0,
-        max=LARGEST,
+        callback=at_least_zero,
         help="Refuse if more sessions would be removed or restored.",
     ),
 ]

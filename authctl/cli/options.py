@@ -12,6 +12,24 @@ from authctl.render import Format
 LARGEST = 2**62
 """The largest number that an option takes."""
 
+
+def at_least_one(value: int | None) -> int | None:
+    """A number of an option or argument that begins with one. Raises typer.BadParameter."""
+    return _in_range(value, 1)
+
+
+def at_least_zero(value: int | None) -> int | None:
+    """A number of an option or argument that begins with zero. Raises typer.BadParameter."""
+    return _in_range(value, 0)
+
+
+def _in_range(value: int | None, least: int) -> int | None:
+    # Typer's own range would be in every help text, with the largest number of a database.
+    if value is not None and not least <= value <= LARGEST:
+        raise typer.BadParameter(f"{value} is less than {least}" if value < least else "the number is too large")
+    return value
+
+
 Output = Annotated[
     Format | None,
     typer.Option("--output", "-o", envvar="AUTHCTL_OUTPUT", help="Output format: table, json, ndjson, csv or id."),
@@ -38,8 +56,7 @@ Limit = Annotated[
     typer.Option(
         "--limit",
         metavar="N",
-        min=1,
-        max=LARGEST,
+        callback=at_least_one,
         help="Maximum number of rows. Default: 50 on a terminal, otherwise all.",
     ),
 ]

@@ -6,7 +6,7 @@ import typer
 
 from authctl import records, render
 from authctl.cli.context import Cli, counted, start
-from authctl.cli.options import LARGEST, Actor, DryRun, Note, Output, Quiet, Yes
+from authctl.cli.options import Actor, DryRun, Note, Output, Quiet, Yes, at_least_zero
 from authctl.cli.previews import confirm_revocation
 from authctl.cli.session_filters import (
     Application,
@@ -73,7 +73,10 @@ def revoke(
     max_affected: Annotated[
         int | None,
         typer.Option(
-            "--max-affected", metavar="N", min=0, max=LARGEST, help="Refuse if more sessions would be newly revoked."
+            "--max-affected",
+            metavar="N",
+            callback=at_least_zero,
+            help="Refuse if more sessions would be newly revoked.",
         ),
     ] = None,
     actor: Actor = None,

@@ -8,7 +8,7 @@ import typer
 
 from authctl import import_records
 from authctl.cli.context import Cli, counted, start
-from authctl.cli.options import LARGEST, TIME, Actor, DryRun, Output, Quiet, Yes, user_names
+from authctl.cli.options import TIME, Actor, DryRun, Output, Quiet, Yes, at_least_zero, user_names
 from authctl.errors import InvalidInput, NotFound
 from authctl.instants import parse_when
 from authctl.names import quoted
@@ -82,8 +82,7 @@ MaxAffected = Annotated[
     typer.Option(
         "--max-affected",
         metavar="N",
-        min=0,
-        max=LARGEST,
+        callback=at_least_zero,
         help="With --complete: refuse if more sessions would end. Default: half of the active sessions of the source.",
     ),
 ]
