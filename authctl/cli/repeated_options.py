@@ -20,6 +20,14 @@ class Command(TyperCommand):
         # decision 122
         return _gathering(super().make_parser(ctx), self.get_params(ctx), ctx)
 
+    def format_epilog(self, ctx: Any, formatter: Any) -> None:
+        """Examples of this command, each on one line: a line that is wrapped cannot be copied."""
+        from authctl.cli.examples import EXAMPLES
+
+        super().format_epilog(ctx, formatter)
+        if examples := EXAMPLES.get(ctx.command_path.partition(" ")[2]):
+            formatter.write("\nExamples:\n" + "".join(f"  {line}\n" for line in examples))
+
 
 class Group(TyperGroup):
     """A group of commands whose own options are read in the same way."""
