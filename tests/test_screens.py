@@ -12,11 +12,14 @@ from pathlib import Path
 from unicodedata import combining, east_asian_width
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from authctl import Registry, SessionFilter, names
 from authctl.cli.pager import allowed_pager
 from authctl.errors import InvalidInput
 from authctl.instants import DAY, HOUR, MINUTE, instant_of, parse_instant, parse_when
+from authctl.screens.fitting import GAP, Column, Kind, fit
 from authctl.screens.times import Look, in_list, in_short_list, in_view, zone_of
 from tests.conftest import Authctl, Clock, Install, OnTerminal
 
@@ -120,6 +123,40 @@ def test_every_list_fits(imported: Registry, terminal: Authctl, monkeypatch: pyt
             assert len(lines) == min(rows, 50) + 1 if rows else 1, (name, columns)
             assert max(width(line.rstrip()) for line in lines) <= columns, (name, columns)
             assert all(line.strip() for line in lines), (name, columns)
+            if name == "sessions-list":
+                assert all({"active", "expired", "revoked", "status"} & set(line.split()) for line in lines), columns
+
+
+COLUMNS = st.lists(
+    st.builds(
+        lambda kind, width, shorter, importance: Column(kind, width, min(width, shorter), importance),
+        st.sampled_from(Kind),
+        st.integers(1, 60),
+        st.integers(1, 16),
+        st.tuples(st.integers(0, 2), st.integers(0, 9)),
+    ),
+    min_size=1,
+    max_size=9,
+)
+
+
+@given(COLUMNS, st.integers(40, 200))
+def test_columns_fit(columns: list[Column], room: int):
+    """Whatever the columns: those shown fit the room, in their order, the first always, and none is wider than its texts."""
+    fitted = fit(columns, room)
+    assert sum(one.width for one in fitted) + GAP * (len(fitted) - 1) <= room
+    indexes = [one.index for one in fitted]
+    assert indexes == sorted(set(indexes))
+    assert indexes[0] == 0
+    for one in fitted[1:]:
+        column = columns[one.index]
+        assert 0 < one.width <= column.width
+        if column.kind is Kind.WHOLE:
+            assert one.width == column.width
+        if column.kind is Kind.SHORTER:
+            assert one.width == (column.shorter if one.is_shorter else column.width)
+    if sum(column.width for column in columns) + GAP * (len(columns) - 1) <= room:
+        assert [one.width for one in fitted] == [column.width for column in columns]
 
 
 def test_what_is_important_is_whole_first(imported: Registry, terminal: Authctl, monkeypatch: pytest.MonkeyPatch):
