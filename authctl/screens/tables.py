@@ -1,7 +1,4 @@
-"""Tables on a terminal: what each column is called there, what it may do where room is short, and the drawing.
-
-See docs/decisions.md, numbers 210 to 212.
-"""
+"""Tables on a terminal: what each column is called there, what it may do where room is short, and the drawing."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
