@@ -1,7 +1,7 @@
 """Filters from texts: the words of a person, or the parameters of a request, to a `SessionFilter` or `EventFilter`.
 
 Pure; knows neither the command line nor any other door. Names are those of the command line's options, with `_` for `-`; times are
-a date, a time, or a length of time such as `7d`, which is counted from the present instant.
+a date, `today`, a time, or a length of time such as `7d`, which is counted from the present instant.
 """
 
 from collections.abc import Callable, Mapping, Sequence

@@ -46,6 +46,7 @@ _MICROSECONDS = {
 }
 _MONTHS = {"mo": 1, "month": 1, "months": 1, "y": 12, "year": 12, "years": 12}
 _MOST_DIGITS = 12
+_DAYS_AGO = {"today": 0, "yesterday": 1}
 _AVERAGE_MONTH = 2_629_746 * SECOND  # of the 400 Gregorian years
 _CAPITAL_M = re.compile(r"M(?![A-Za-z])")
 _UNITS = "write a number and a unit: 90s, 30m, 36h, 7d, 2w, 6 months, 1 year"
@@ -198,15 +199,17 @@ def _not_a_time(text: str) -> InvalidInput:
 
 
 def parse_when(text: str, now: int, ahead: bool = False) -> int:
-    """Read a date, a time, or an age such as 7d: so long before `now`, or `ahead` of it."""
+    """Read a date, `today` or `yesterday` (midnight UTC), a time, or an age such as 7d: so long before `now`, or `ahead` of it."""
     # decision 9: a deadline's age counts forward
+    if (days := _DAYS_AGO.get(text.strip().lower())) is not None:
+        return now - now % DAY - days * DAY
     # A text that begins as a date gets the error of a date: `2026-13-01` is not a wrong length of time.
     if re.match(r"\d{4}-", text.strip()):
         return parse_instant(text)
     try:
         duration = parse_duration(text)
     except InvalidInput as error:
-        hint = "write 2026-11-01, 2026-11-01T09:30:00Z, or an age such as 7d"
+        hint = "write 2026-11-01, 2026-11-01T09:30:00Z, today, yesterday, or an age such as 7d"
         raise InvalidInput(error.message.replace("a length of time", "a time or an age"), hint) from None
     return duration.after(now) if ahead else duration.before(now)
 

@@ -18,6 +18,8 @@ NOTE_LENGTH = 4_000
 SHORTEST_NOTE = 3
 FIELD_LENGTH = 1_000
 SHORTEST_PREFIX = 6
+SHORTEST_SHOWN = 8
+"""The shortest beginning of an id that a terminal shows."""
 
 _ID_LETTERS = "abcdefghjkmnpqrstvwxyz"
 _ID_CHARACTERS = _ID_LETTERS + "23456789"

@@ -1,4 +1,4 @@
-"""Records to text: table, JSON, CSV, ids. The only module that builds rich tables, and only for a terminal.
+"""Records to text: table, JSON, CSV, ids. What a terminal gets is drawn by `screens`, which is loaded for a terminal alone.
 
 Foreign text never gets out raw: in tables and CSV what cannot be seen is an escape, in JSON everything beyond ASCII is.
 """
@@ -7,12 +7,16 @@ import json
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from itertools import chain, islice
-from typing import Any, NamedTuple, TextIO
+from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
 from unicodedata import normalize
 
 from authctl.model.fields import PROFILE_FIELDS, SESSION_FIELDS
 from authctl.records import Record
 from authctl.visible_text import visible
+
+if TYPE_CHECKING:
+    from authctl.screens.drawing import Line
+    from authctl.screens.times import Look
 
 
 class Format(StrEnum):
@@ -32,81 +36,134 @@ class Shape(NamedTuple):
     columns: tuple[str, ...]
     nothing: str
     """The message for an empty list."""
+    keep: str
+    """The columns on a terminal, the most important one first; where room is short, those after the last `|` go first."""
+    drawn: tuple[str, ...]
+    """The columns on a terminal, in order, where they are others than in a pipe."""
+    view: str | None = None
+    """The view of the whole list on a terminal, where that is no table."""
+    short_ids: bool = False
+    """Whether a terminal may show unique beginnings of its ids: in lists for reading, never in the result of a deed."""
 
 
-def _shape(fields: str, columns: str, nothing: str = "nothing is listed") -> Shape:
-    return Shape(tuple(fields.split()), tuple(columns.split()), nothing)
+def _shape(
+    fields: str,
+    columns: str,
+    nothing: str = "nothing is listed",
+    *,
+    keep: str = "",
+    drawn: str = "",
+    view: str | None = None,
+    short_ids: bool = False,
+) -> Shape:
+    pipe, terminal = tuple(columns.split()), tuple((drawn or columns).split())
+    return Shape(tuple(fields.split()), pipe, nothing, keep, terminal, view, short_ids)
 
+
+_NO_SESSION = "no session matches"
+_OF_SESSIONS = " ".join(SESSION_FIELDS)
 
 SESSIONS = _shape(
-    " ".join(SESSION_FIELDS),
+    _OF_SESSIONS,
     "id username application device platform status last_used_at",
-    "no session matches",
+    _NO_SESSION,
+    keep="username status application device | last_used_at | platform",
+    short_ids=True,
 )
 REVOKED_SESSIONS = _shape(
-    " ".join(SESSIONS.fields), "id username application device status revoked_at revoked_by note", "no session matches"
+    _OF_SESSIONS,
+    "id username application device status revoked_at revoked_by note",
+    _NO_SESSION,
+    keep="username status application device | note revoked_at | revoked_by",
+    short_ids=True,
 )
 WIPED_SESSIONS = _shape(
-    " ".join(SESSIONS.fields), "id username application device wipe revoked_at revoked_by note", "no session matches"
+    _OF_SESSIONS,
+    "id username application device wipe revoked_at revoked_by note",
+    _NO_SESSION,
+    keep="username wipe application device | note revoked_at | revoked_by",
+    short_ids=True,
 )
 SESSIONS_OF_SOURCES = _shape(
-    " ".join(SESSIONS.fields),
+    _OF_SESSIONS,
     "id username application device status last_used_at source source_id",
-    "no session matches",
+    _NO_SESSION,
+    keep="username status application device | source last_used_at | source_id",
+    short_ids=True,
 )
-REVOKED = _shape("id username application status_before", "id username application status_before")
-PREVIEWED = _shape(" ".join(SESSIONS.fields), "id username application device status")
-ENDED = _shape(" ".join(SESSIONS.fields), "id username application status ended_reason")
+REVOKED = _shape(
+    "id username application status_before",
+    "id username application status_before",
+    keep="username | application | status_before",
+)
+PREVIEWED = _shape(_OF_SESSIONS, "id username application device status", keep="username status | application device")
+ENDED = _shape(
+    _OF_SESSIONS, "id username application status ended_reason", keep="username status | application | ended_reason"
+)
 EVENTS = _shape(
-    "seq at actor action subject note detail hash prev_hash", "seq at actor action subject note", "no event matches"
+    "seq at actor action subject note detail hash prev_hash",
+    "seq at actor action subject note",
+    "no event matches",
+    keep="action about | at actor | note",
+    drawn="seq at actor action about note",
 )
 GROUPS = _shape(
     "group active expired revoked total last_used_at",
     "group active expired revoked total last_used_at",
-    "no session matches",
+    _NO_SESSION,
+    keep="active | last_used_at expired revoked | total",
 )
 CONTINUITY = _shape(
     "profile started_at until held_sessions actor note ended_by end_note",
     "profile started_at until held_sessions actor note",
     "no continuity event is running",
+    keep="held_sessions until | note actor | started_at",
 )
 CACHED_LOGINS = _shape(
     "username profile authenticator authenticated_at last_used_at expires_at",
     "username profile authenticator authenticated_at last_used_at expires_at",
     "no login is remembered",
+    keep="expires_at | last_used_at profile authenticated_at | authenticator",
 )
 KEYS = _shape(
     "id state created_at retired_at sessions retire_after retirable",
     "id state created_at sessions retire_after retirable",
+    keep="state sessions | advice created_at | retire_after",
+    drawn="id state sessions created_at retire_after advice",
 )
-FINDINGS = _shape("check ok found next", "check ok found next")
+FINDINGS = _shape("check ok found next", "check ok found next", view="findings")
 USERS = _shape(
     "username disabled disabled_at disabled_by note password_changed_at active expired revoked total last_used_at",
     "username disabled active expired revoked total last_used_at",
     "no user is listed",
+    keep="disabled active | last_used_at expired revoked | total",
 )
 PROFILES = _shape(
     f"name default {' '.join(PROFILE_FIELDS)} assignments retention",
     "name default tokens idle_timeout absolute_timeout description",
+    keep="default idle_timeout | absolute_timeout tokens | description",
 )
 DIFFERENCES = _shape(
     "name change shortened lengthened ended unmet_conditions idle_timeout_before idle_timeout_after absolute_timeout_before"
     " absolute_timeout_after fields",
     "name change shortened lengthened ended unmet_conditions fields",
+    view="differences",
 )
-
 IMPORTS = _shape(
     "id at finished_at actor source file files rows keys taken_at complete users registered updated unchanged used_after_end"
     " returned adopted not_listed undone_at undone_by note undoable obstacle undo",
     "id at source file rows registered updated not_listed undone_at undoable",
     "no import is recorded",
+    keep="source at registered | updated not_listed undone_at undoable | rows file",
 )
-MAPPINGS = _shape("name system rows complete complete_for title", "name system rows complete_for title")
+MAPPINGS = _shape(
+    "name system rows complete complete_for title",
+    "name system rows complete_for title",
+    keep="system | complete_for rows | title",
+)
 
 _IDS = ("id", "seq", "name", "username")  # decision 25
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
-_NARROWEST = 6
-_COLOURS = {"active": "green", "expired": "yellow", "revoked": "red"}
 
 
 def cell(value: Any) -> str:
@@ -125,8 +182,8 @@ def csv_cell(value: Any) -> str:
     return f"'{shown}" if runs else shown
 
 
-def many(out: TextIO, records: Iterable[Record], shape: Shape, form: Format, *, terminal: bool) -> None:
-    """Print a list; rows go out as they come, except for a table on a terminal. Nothing does when the first one fails."""
+def many(out: TextIO, records: Iterable[Record], shape: Shape, form: Format, look: "Look | None" = None) -> None:
+    """Print a list; rows go out as they come, except on a terminal, which has a look. Nothing does when the first one fails."""
     rest = iter(records)
     records = chain(list(islice(rest, 1)), rest)
     if form is Format.JSON:
@@ -137,15 +194,15 @@ def many(out: TextIO, records: Iterable[Record], shape: Shape, form: Format, *, 
         out.writelines(f"{cell(record[shape.columns[0]])}\n" for record in records)
     elif form is Format.CSV:
         _csv(out, records, shape.fields)
-    elif terminal:
-        _drawn(out, records, shape.columns)
+    elif look:
+        _draw_many(out, list(records), shape, look)
     else:
         out.write("\t".join(shape.columns) + "\n")
         out.writelines("\t".join(cell(record[name]) for name in shape.columns) + "\n" for record in records)
 
 
-def one(out: TextIO, record: Record, form: Format, *, terminal: bool) -> None:
-    """Print a single record: in a table a line a field, its id first."""
+def one(out: TextIO, record: Record, form: Format, look: "Look | None" = None, view: str = "") -> None:
+    """Print a single record: in a table a line a field, its id first; on a terminal, which has a look, by its view."""
     if form is Format.JSON:
         out.write(json.dumps(record, indent=2) + "\n")
     elif form is Format.NDJSON:
@@ -155,9 +212,11 @@ def one(out: TextIO, record: Record, form: Format, *, terminal: bool) -> None:
         out.write(f"{cell(value)}\n" if name in _IDS else "")
     elif form is Format.CSV:
         _csv(out, [record], tuple(record))
-    elif terminal:
-        width = max(map(len, record))
-        out.writelines(f"{name:<{width}}  {cell(value)}".rstrip() + "\n" for name, value in record.items())
+    elif look:
+        from authctl.screens import views
+
+        # decision 213
+        _draw_view(out, views.ONE[view](record, look))
     else:
         out.writelines(f"{name}\t{cell(value)}\n" for name, value in record.items())
 
@@ -179,44 +238,19 @@ def _csv(out: TextIO, records: Iterable[Record], fields: tuple[str, ...]) -> Non
     writer.writerows([csv_cell(record[name]) for name in fields] for record in records)
 
 
-def _drawn(out: TextIO, records: Iterable[Record], columns: tuple[str, ...]) -> None:
-    from rich.cells import cell_len
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
+def _draw_many(out: TextIO, records: Sequence[Record], shape: Shape, look: "Look") -> None:
+    from authctl.screens import tables, views
 
-    rows = [[_short(name, record[name]) for name in columns] for record in records]
-    console = Console(file=out, markup=False, highlight=False, emoji=False)
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    cells = [columns, *rows]
-    # Cells of a terminal and not characters: a Chinese character takes two of them.
-    natural = [max(cell_len(row[index]) for row in cells) for index in range(len(columns))]
-    widths = _fitted(natural, columns, console.width - 2 * (len(columns) - 1))
-    for name, width in zip(columns, widths, strict=True):
-        table.add_column(name.replace("_", " "), no_wrap=True, overflow="ellipsis", width=width)
-    for row in rows:
-        table.add_row(*(Text(text, style=_COLOURS.get(text, "")) for text in row))
-    # A column that may not be cut makes the table wider than the terminal: a cut id would be of no use.
-    console.width = max(console.width, sum(widths) + 2 * len(widths))
-    console.print(table)
+    if shape.view:
+        _draw_view(out, views.MANY[shape.view](records, look))
+    else:
+        from authctl.screens.drawing import terminal_width
+
+        layout = tables.layout(shape.drawn, shape.keep)
+        tables.draw(out, records, layout, look if shape.short_ids else look._replace(shorten=None), terminal_width(out))
 
 
-def _fitted(natural: Sequence[int], columns: Sequence[str], available: int) -> list[int]:
-    """Column widths for a terminal: the widest of those that may be cut give way first, down to a few characters."""
-    widths = list(natural)
-    may_be_cut = [index for index, name in enumerate(columns) if not _is_whole(name, index)]
-    while sum(widths) > available and may_be_cut:
-        widest = max(may_be_cut, key=lambda index: widths[index])
-        if widths[widest] <= _NARROWEST:
-            break
-        widths[widest] -= 1
-    return widths
+def _draw_view(out: TextIO, lines: "Iterable[Line]") -> None:
+    from authctl.screens.drawing import draw_view, terminal_width
 
-
-def _is_whole(name: str, index: int) -> bool:
-    """Whether a column is never cut: what identifies a record, its status, and instants."""
-    return index == 0 or name == "status" or name.endswith("at")
-
-
-def _short(name: str, value: Any) -> str:
-    return f"{value[:10]} {value[11:16]}" if name.endswith("at") and isinstance(value, str) else cell(value)
+    draw_view(out, lines, terminal_width(out))

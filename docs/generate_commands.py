@@ -21,7 +21,12 @@ all commands, the formats and the exit codes.
   registry and a key ring elsewhere. These three stand before the command: `authctl --home DIR sessions list`.
 - `-o table|json|ndjson|csv|id`, or `AUTHCTL_OUTPUT`. In a pipe a table is tab-separated with a header, its id first.
 - A session id may be abbreviated to any unique beginning of six characters or more.
-- Times: `2026-11-01` (midnight UTC), RFC 3339, or an age: `90s`, `30m`, `36h`, `7d`, `2w`, `6 months`, `1 year`. `m` is minutes, `mo`
+- On a terminal a list is fitted: notes are cut, times lose their minute, ids are shown as unique beginnings of eight characters or
+  more, and columns go, before a row breaks. A time within a day of now is relative; the header of others gives their zone.
+  `--exact` shows times to the second, `--local` in the time zone of the terminal. Commands that show one record, and `doctor`, leave
+  blanks out and wrap long texts. `--pager` opens `$PAGER` with `LESSSECURE=1`; not under sudo or doas. In pipes and formats these options
+  change nothing.
+- Times: `2026-11-01` (midnight UTC), `today`, `yesterday`, RFC 3339, or an age: `90s`, `30m`, `36h`, `7d`, `2w`, `6 months`, `1 year`. `m` is minutes, `mo`
   months; a capital `M` alone is refused. An age counts back from now (`--created-since`, `--created-before`, `--used-since`,
   `--unused-for`, `--taken-at`, and `--since` and `--until` of `audit list`). It counts ahead for `--expires-before`, and for
   `--until` of `continuity start`.

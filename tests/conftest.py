@@ -6,8 +6,11 @@ Everything goes through the real store and the real `main`; nothing of ours is r
 import io
 import json
 import os
+import pty
+import select
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -178,6 +181,64 @@ def authctl(home: Path, monkeypatch: pytest.MonkeyPatch) -> Authctl:
         return Ran(code, *said)
 
     return command
+
+
+PROGRAM = [sys.executable, "-P", "-m", "authctl"]
+
+
+@dataclass(frozen=True)
+class Screen:
+    """What a person saw, and how it ended."""
+
+    code: int
+    text: str
+
+
+OnTerminal = Callable[..., Screen]
+
+
+@pytest.fixture
+def on_terminal(home: Path) -> OnTerminal:
+    """Run the command on a pseudo-terminal and type the answers, each when something was asked."""
+
+    def run(*arguments: str, answers: tuple[str, ...] = (), columns: int = 80, **variables: str) -> Screen:
+        controller, terminal = pty.openpty()
+        environment = {
+            "PATH": os.environ["PATH"],
+            "AUTHCTL_HOME": str(home),
+            "TERM": "xterm-256color",
+            "COLUMNS": str(columns),
+            "LANG": "C.UTF-8",
+            **variables,
+        }
+        process = subprocess.Popen(
+            [*PROGRAM, *arguments],
+            stdin=terminal,
+            stdout=terminal,
+            stderr=terminal,
+            env=environment,
+            start_new_session=True,  # else a password would be asked for on the terminal of whoever runs the tests
+        )
+        os.close(terminal)
+        seen = b""
+        waiting = list(answers)
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline:
+            if not select.select([controller], [], [], 0.1)[0]:
+                continue
+            try:
+                part = os.read(controller, 65536)
+            except OSError:
+                break
+            if not part:
+                break
+            seen += part
+            if waiting and seen.rstrip(b"\r\n").endswith((b": ", b"] ", b":", b"]")) and not seen.endswith(b"\n"):
+                os.write(controller, waiting.pop(0).encode() + b"\n")
+        os.close(controller)
+        return Screen(process.wait(10), seen.decode().replace("\r\n", "\n"))
+
+    return run
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import pytest
 
 from authctl import Registry, SessionFilter, names, render
 from authctl.cli.app import COMMANDS
-from tests.conftest import Authctl
+from tests.conftest import Authctl, every_command
 
 FIELDS = [
     "id",
@@ -248,7 +248,7 @@ def test_revoke_json(installed: Authctl):
         (("revoke", "--application", "Outlook", "--note", "lost device"), 4),
         (("revoke", "--user", "alice", "--note", "lost device", "--max-affected", "0"), 4),
         (("revoke", "--unused-for", "90", "--note", "lost device", "--yes"), 2),
-        (("revoke", "--created-before", "yesterday", "--note", "lost device", "--yes"), 2),
+        (("revoke", "--created-before", "tomorrow", "--note", "lost device", "--yes"), 2),
         (("sessions", "show", "nobody"), 3),
         (("sessions", "show", "abc"), 2),
         (("sessions", "end", "nobody"), 2),
@@ -710,3 +710,29 @@ def test_a_command_imports_no_more_than_it_uses(
         check=True,
     )
     assert set(spared) & set(ran.stderr.split()) == set()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message", "hint"),
+    [
+        (("sessions", "list", "--home", "x"), "--home goes before the command", "authctl --home DIR sessions list"),
+        (("doctor", "--version"), "--version goes before the command", "authctl --version doctor"),
+        (("-o", "json", "sessions", "list"), "-o goes after the command", "authctl --help"),
+        (("sessions",), "missing command", "authctl sessions list|show|end|import"),
+        (("sessions", "list", "--limit", "0"), "invalid value for '--limit': 0 is less than 1", "--help"),
+        (("sessions", "list", "--limit", "9" * 20), "invalid value for '--limit': the number is too large", "--help"),
+        (("imports", "show", "0"), "invalid value for 'ID': 0 is less than 1", "--help"),
+    ],
+)
+def test_a_usage_error_names_the_right_place(authctl: Authctl, arguments: tuple[str, ...], message: str, hint: str):
+    """An option in the wrong place, a noun without a verb, a number out of range: exit 2, and what is right."""
+    ran = authctl(*arguments)
+    assert ran.code == 2
+    assert f"authctl: error: {message}" in ran.err
+    assert hint in ran.err
+
+
+def test_no_help_has_a_range_of_a_database(authctl: Authctl):
+    """A person reads what an option is for, and not how large a number can be."""
+    for path in every_command():
+        assert "<=x" not in authctl(*path, "--help").out, path

@@ -2,80 +2,18 @@
 
 import json
 import os
-import pty
 import re
-import select
 import subprocess
 import sys
-import time
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from authctl import names
-from tests.conftest import EXPORTS, HOSTILE, Authctl, every_command, unseen
+from tests.conftest import EXPORTS, HOSTILE, PROGRAM, Authctl, OnTerminal, every_command, unseen
 from tests.hostile import command_lines
 
 pytestmark = pytest.mark.slow
-
-PROGRAM = [sys.executable, "-P", "-m", "authctl"]
-
-
-@dataclass(frozen=True)
-class Screen:
-    """What a person saw, and how it ended."""
-
-    code: int
-    text: str
-
-
-OnTerminal = Callable[..., Screen]
-
-
-@pytest.fixture
-def on_terminal(home: Path) -> OnTerminal:
-    """Run the command on a pseudo-terminal and type the answers, each when something was asked."""
-
-    def run(*arguments: str, answers: tuple[str, ...] = (), columns: int = 80, **variables: str) -> Screen:
-        controller, terminal = pty.openpty()
-        environment = {
-            "PATH": os.environ["PATH"],
-            "AUTHCTL_HOME": str(home),
-            "TERM": "xterm-256color",
-            "COLUMNS": str(columns),
-            "LANG": "C.UTF-8",
-            **variables,
-        }
-        process = subprocess.Popen(
-            [*PROGRAM, *arguments],
-            stdin=terminal,
-            stdout=terminal,
-            stderr=terminal,
-            env=environment,
-            start_new_session=True,  # else a password would be asked for on the terminal of whoever runs the tests
-        )
-        os.close(terminal)
-        seen = b""
-        waiting = list(answers)
-        deadline = time.monotonic() + 30
-        while time.monotonic() < deadline:
-            if not select.select([controller], [], [], 0.1)[0]:
-                continue
-            try:
-                part = os.read(controller, 65536)
-            except OSError:
-                break
-            if not part:
-                break
-            seen += part
-            if waiting and seen.rstrip(b"\r\n").endswith((b": ", b"] ", b":", b"]")) and not seen.endswith(b"\n"):
-                os.write(controller, waiting.pop(0).encode() + b"\n")
-        os.close(controller)
-        return Screen(process.wait(10), seen.decode().replace("\r\n", "\n"))
-
-    return run
 
 
 def issue(authctl: Authctl, user: str = "alice", **details: str) -> str:
@@ -124,21 +62,24 @@ def test_all_asks_for_the_count_to_be_typed(installed: Authctl, on_terminal: OnT
     assert on_terminal(*arguments, "--yes").code == 0
 
 
-def test_a_table_is_drawn_and_never_cuts_an_id(installed: Authctl, on_terminal: OnTerminal):
-    """Fitted to the terminal; ids stay whole however narrow it is; in colour unless told otherwise."""
+def test_a_table_is_drawn_and_fitted(installed: Authctl, on_terminal: OnTerminal):
+    """Fitted to the terminal; where room is short an id is a unique beginning; in colour unless told otherwise."""
     issue(installed, "a-user-with-a-very-long-name@example.org", device="a device with a long name too")
     (session,) = installed("sessions", "list", "-o", "json").json
     for columns in (40, 80, 200):
         screen = on_terminal("sessions", "list", columns=columns)
-        assert session["id"] in screen.text
+        assert session["id"][: 16 if columns == 200 else 8] in screen.text
         assert "active" in screen.text
-        assert session["last_used_at"][:16].replace("T", " ") in screen.text
+        assert ("just now" in screen.text) == (columns > 40)
         assert "\x1b[" in screen.text
+    exact = on_terminal("sessions", "list", "--exact", columns=200).text
+    assert session["last_used_at"][:19].replace("T", " ") in exact
+    assert "used (UTC)" in exact
     assert "default" in on_terminal("profiles", "list", columns=40).text
     for variables in ({"NO_COLOR": "1"}, {"TERM": "dumb"}):
         plain = on_terminal("sessions", "list", **variables).text
         assert "\x1b[3" not in plain
-        assert session["id"] in plain
+        assert session["id"][:8] in plain
 
 
 def test_fifty_on_a_terminal(installed: Authctl, on_terminal: OnTerminal, tmp_path: Path):

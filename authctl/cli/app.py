@@ -185,17 +185,41 @@ def _print_error(message: str, hint: str | None = None) -> None:
         print_message(f"hint: {hint}")
 
 
+_AFTER_THE_COMMAND = ("-o", "--output", "-q", "--quiet", "--actor", "--note", "--yes", "--dry-run")
+
+
 def _usage_message(error: typer.TyperException) -> str:
+    if place := _place_of_option(error):
+        return place
     message = " ".join(error.format_message().split()).rstrip(".")
     message = message.replace(". Did you mean", "; did you mean")
     return message[:1].lower() + message[1:]
+
+
+def _place_of_option(error: typer.TyperException) -> str | None:
+    """Where an option belongs that was typed in the wrong place; None for another error, and for an option that is nowhere."""
+    context, option = getattr(error, "ctx", None), getattr(error, "option_name", None)
+    if context is None or option is None:
+        return None
+    if context.parent is None:
+        return f"{option} goes after the command" if option in _AFTER_THE_COMMAND else None
+    return f"{option} goes before the command" if _before_the_command(context, option) else None
+
+
+def _before_the_command(context: Any, option: str | None) -> str | None:
+    """The command line with an option of `authctl` itself in its place; None for another option."""
+    root = context.find_root()
+    found = next((one for one in root.command.params if option in one.opts), None)
+    if found is None or context is root:
+        return None
+    return f"authctl {option} {found.metavar or ''} {context.command_path.partition(' ')[2]}".replace("  ", " ")
 
 
 def _usage_hint(error: typer.TyperException) -> str | None:
     context = getattr(error, "ctx", None)
     if context is None:
         return None
-    option = getattr(error, "option_name", None)
-    if context.parent and option in {name for param in get_command(app).params for name in param.opts}:
-        return f"{option} stands before the command: authctl {option} … {context.command_path.partition(' ')[2]}"
-    return f"{context.command_path} --help"
+    if place := _before_the_command(context, getattr(error, "option_name", None)):
+        return place
+    verbs = context.command.list_commands(context) if "Missing command" in error.format_message() else ()
+    return f"{context.command_path} {'|'.join(verbs)}" if verbs else f"{context.command_path} --help"

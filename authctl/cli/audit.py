@@ -6,7 +6,7 @@ import typer
 
 from authctl import records, render
 from authctl.cli.context import counted, start
-from authctl.cli.options import Actor, Limit, Note, Output, Quiet, user_names, whole_number
+from authctl.cli.options import TIME, Actor, Exact, Limit, Local, Note, Output, Paged, Quiet, user_names, whole_number
 from authctl.cli.session_filters import report_unknown_names
 from authctl.filter_texts import read_event_filter
 
@@ -21,14 +21,12 @@ def list_(
         typer.Option(
             "--since",
             metavar="TIME",
-            help="Only events at or after this time: a date, a time, or an age (7d: 7 days ago).",
+            help=f"Only events at or after this time: {TIME}.",
         ),
     ] = None,
     until: Annotated[
         str | None,
-        typer.Option(
-            "--until", metavar="TIME", help="Only events before this time: a date, a time, or an age (7d: 7 days ago)."
-        ),
+        typer.Option("--until", metavar="TIME", help=f"Only events before this time: {TIME}."),
     ] = None,
     actor: Annotated[
         list[str] | None, typer.Option("--actor", metavar="NAME", help="Only events of this actor. Repeatable.")
@@ -58,11 +56,14 @@ def list_(
         str | None, typer.Option("--search", metavar="TEXT", help="Only events that contain this text.")
     ] = None,
     limit: Limit = None,
+    local: Local = False,
+    exact: Exact = False,
+    pager: Paged = False,
     output: Output = None,
     quiet: Quiet = False,
 ) -> None:
     """List audit events, newest first."""
-    cli = start(ctx, output, quiet)
+    cli = start(ctx, output, quiet, local=local, exact=exact, pager=pager)
     texts = {
         "since": since,
         "until": until,
@@ -81,12 +82,15 @@ def list_(
 def show(
     ctx: typer.Context,
     seq: Annotated[int, typer.Argument(metavar="SEQ", parser=whole_number(0), help="Number of the event.")],
+    local: Local = False,
+    exact: Exact = False,
+    pager: Paged = False,
     output: Output = None,
     quiet: Quiet = False,
 ) -> None:
     """Show an audit event, with its detail and hashes."""
-    cli = start(ctx, output, quiet)
-    cli.show(records.event(cli.registry.audit.event(seq)))
+    cli = start(ctx, output, quiet, local=local, exact=exact, pager=pager)
+    cli.show(records.event(cli.registry.audit.event(seq)), "event")
 
 
 @app.command()

@@ -6,7 +6,7 @@ import typer
 
 from authctl import records, render
 from authctl.cli.context import counted, start
-from authctl.cli.options import Actor, Limit, Note, Output, Quiet, several, user_names
+from authctl.cli.options import Actor, Exact, Limit, Local, Note, Output, Paged, Quiet, several, user_names
 from authctl.cli.session_filters import report_unknown_names, warn_of_unknown
 
 User = Annotated[
@@ -19,10 +19,17 @@ app = typer.Typer(help="Show and clear the authentication cache.", rich_markup_m
 
 @app.command("list")
 def list_(
-    ctx: typer.Context, user: User = None, limit: Limit = None, output: Output = None, quiet: Quiet = False
+    ctx: typer.Context,
+    user: User = None,
+    limit: Limit = None,
+    local: Local = False,
+    exact: Exact = False,
+    pager: Paged = False,
+    output: Output = None,
+    quiet: Quiet = False,
 ) -> None:
     """List remembered logins, most recently used first. The authenticator is not asked again until they expire."""
-    cli = start(ctx, output, quiet)
+    cli = start(ctx, output, quiet, local=local, exact=exact, pager=pager)
     logins = map(records.cached_login, cli.registry.cache.list(several(user)))
     if not cli.show_cut(logins, render.CACHED_LOGINS, limit):
         report_unknown_names(cli, user)

@@ -20,10 +20,13 @@ from authctl.visible_text import visible
 if TYPE_CHECKING:
     from authctl.registry import Registry
     from authctl.registry.batches import Progress
+    from authctl.screens.times import Look
     from authctl.settings import Home
 
 
 _SCREENFUL = 50
+_MOST_PAGED = 10_000
+"""How many rows a pager gets: a table is measured as a whole before its first row is drawn."""
 _ATTEMPTS = 3
 """How often a note is asked for."""
 
@@ -37,6 +40,10 @@ class Cli:
         self.keys_path = keys_path
         self.form: Format | None = None
         self.quiet = False
+        self.local = False
+        self.exact = False
+        self.pager: tuple[str, ...] | None = None
+        """The program that shows what is longer than the screen."""
         self._opened: list[Registry] = []
 
     @property
@@ -70,6 +77,23 @@ class Cli:
         return _is_terminal(sys.stdout)
 
     @property
+    def draws(self) -> bool:
+        """Whether records are drawn for a person: as tables and views, on a terminal."""
+        return self.on_terminal and self.form_or_table is Format.TABLE
+
+    @property
+    def look(self) -> "Look | None":
+        """How a terminal shows records; None where nothing is drawn."""
+        if not self.draws:
+            return None
+        from authctl.instants import utc_now
+        from authctl.screens.times import Look
+
+        opened = self._opened[0] if self._opened else None
+        shorten = opened.short_ids if opened else None
+        return Look(opened.now() if opened else utc_now(), self.local, self.exact, shorten)
+
+    @property
     def form_or_table(self) -> Format:
         """The format asked for, or a table."""
         return self.form or Format.TABLE
@@ -77,7 +101,9 @@ class Cli:
     @property
     def screenful(self) -> int | None:
         """How many records of a list a terminal shows unless told; None where all are printed."""
-        return _SCREENFUL if self.on_terminal and self.form_or_table is Format.TABLE else None
+        if not self.draws:
+            return None
+        return _MOST_PAGED if self.pager else _SCREENFUL
 
     def show_many(self, records: Iterable[Record], shape: Shape) -> bool:
         """Print a list on standard output, and say on standard error where it is empty; whether it has anything."""
@@ -91,13 +117,25 @@ class Cli:
 
     def show_rows(self, records: Iterable[Record], shape: Shape) -> None:
         """Print rows on standard output, without a message if there are none: for callers that report it themselves."""
-        with _printing() as out:
-            render.many(out, records, shape, self.form_or_table, terminal=self.on_terminal)
+        with self._drawing() as out:
+            render.many(out, records, shape, self.form_or_table, self.look)
 
-    def show(self, record: Record) -> None:
-        """Print one record on standard output."""
+    def show(self, record: Record, view: str = "") -> None:
+        """Print one record on standard output; on a terminal by the view of that name."""
+        with self._drawing() as out:
+            render.one(out, record, self.form_or_table, self.look, view)
+
+    @contextmanager
+    def _drawing(self) -> Iterator[TextIO]:
+        """Standard output, through the pager where one is wanted."""
         with _printing() as out:
-            render.one(out, record, self.form_or_table, terminal=self.on_terminal)
+            if self.pager is None:
+                yield out
+            else:
+                from authctl.cli.pager import paged
+
+                with paged(self.pager, out) as page:
+                    yield page
 
     def show_line(self, text: str) -> None:
         """Print one line of data on standard output."""
@@ -279,11 +317,24 @@ def counted(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'s' * (count != 1)}"
 
 
-def start(ctx: typer.Context, output: Format | None = None, quiet: bool = False) -> Cli:
+def start(
+    ctx: typer.Context,
+    output: Format | None = None,
+    quiet: bool = False,
+    *,
+    local: bool = False,
+    exact: bool = False,
+    pager: bool = False,
+) -> Cli:
     """The run that a command belongs to, with its options of output."""
     cli: Cli = ctx.find_root().obj
     cli.form = output
     cli.quiet = quiet
+    cli.local, cli.exact = local, exact
+    if pager and cli.draws:
+        from authctl.cli.pager import allowed_pager
+
+        cli.pager = allowed_pager(cli.warn)
     return cli
 
 
@@ -307,10 +358,20 @@ def print_messages(records: Iterable[Record], shape: Shape) -> None:
     if sys.stderr is None or sys.stderr.closed:
         return
     try:
-        render.many(sys.stderr, records, shape, Format.TABLE, terminal=_is_terminal(sys.stderr))
+        render.many(sys.stderr, records, shape, Format.TABLE, _look_of_messages())
         sys.stderr.flush()
     except OSError:
         _discard(sys.stderr)
+
+
+def _look_of_messages() -> "Look | None":
+    """How standard error shows records where it is a terminal: as they are asked about, with their whole ids."""
+    if not _is_terminal(sys.stderr):
+        return None
+    from authctl.instants import utc_now
+    from authctl.screens.times import Look
+
+    return Look(utc_now())
 
 
 def _is_terminal(stream: TextIO | None) -> bool:

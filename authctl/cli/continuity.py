@@ -7,7 +7,7 @@ import typer
 from authctl import records, render
 from authctl.cli.context import counted
 from authctl.cli.context import start as begin
-from authctl.cli.options import Actor, Note, Output, Quiet
+from authctl.cli.options import TIME_AHEAD, Actor, Exact, Local, Note, Output, Quiet
 from authctl.instants import parse_when
 from authctl.names import quoted
 
@@ -25,7 +25,7 @@ def start(
         typer.Option(
             "--until",
             metavar="TIME",
-            help="End of the event: a date, a time, or a length of time ahead (2h: in 2 hours).",
+            help=f"End of the event: {TIME_AHEAD} (2h: in 2 hours).",
         ),
     ] = None,
     note: Note = None,
@@ -65,8 +65,14 @@ def end(
 
 
 @app.command()
-def status(ctx: typer.Context, output: Output = None, quiet: Quiet = False) -> None:
+def status(
+    ctx: typer.Context,
+    local: Local = False,
+    exact: Exact = False,
+    output: Output = None,
+    quiet: Quiet = False,
+) -> None:
     """Show running continuity events, with the number of sessions past their deadline that each keeps active."""
-    cli = begin(ctx, output, quiet)
+    cli = begin(ctx, output, quiet, local=local, exact=exact)
     states = cli.registry.continuity.status()
     cli.show_many(map(records.continuity, states), render.CONTINUITY)

@@ -6,7 +6,19 @@ import typer
 
 from authctl import import_records, render
 from authctl.cli.context import counted, start
-from authctl.cli.options import Actor, DryRun, Note, Output, Quiet, Yes, whole_number
+from authctl.cli.options import (
+    Actor,
+    DryRun,
+    Exact,
+    Limit,
+    Local,
+    Note,
+    Output,
+    Paged,
+    Quiet,
+    Yes,
+    whole_number,
+)
 
 app = typer.Typer(
     help="List and show past imports, and take the latest one of a source back.",
@@ -37,17 +49,33 @@ _KEPT = {
 
 
 @app.command("list")
-def list_(ctx: typer.Context, output: Output = None, quiet: Quiet = False) -> None:
+def list_(
+    ctx: typer.Context,
+    limit: Limit = None,
+    local: Local = False,
+    exact: Exact = False,
+    pager: Paged = False,
+    output: Output = None,
+    quiet: Quiet = False,
+) -> None:
     """List past imports, the latest first, with the number of sessions that each one registered and changed."""
-    cli = start(ctx, output, quiet)
-    cli.show_many(map(import_records.past_import, cli.registry.imports.list()), render.IMPORTS)
+    cli = start(ctx, output, quiet, local=local, exact=exact, pager=pager)
+    cli.show_cut(map(import_records.past_import, cli.registry.imports.list()), render.IMPORTS, limit)
 
 
 @app.command()
-def show(ctx: typer.Context, import_id: ImportId, output: Output = None, quiet: Quiet = False) -> None:
+def show(
+    ctx: typer.Context,
+    import_id: ImportId,
+    local: Local = False,
+    exact: Exact = False,
+    pager: Paged = False,
+    output: Output = None,
+    quiet: Quiet = False,
+) -> None:
     """Show one import: its files, the number of its sessions, and whether it can be undone."""
-    cli = start(ctx, output, quiet)
-    cli.show(import_records.past_import(cli.registry.imports.show(import_id)))
+    cli = start(ctx, output, quiet, local=local, exact=exact, pager=pager)
+    cli.show(import_records.past_import(cli.registry.imports.show(import_id)), "import")
 
 
 @app.command()

@@ -6,15 +6,22 @@ import typer
 
 from authctl import records, render
 from authctl.cli.context import counted, start
-from authctl.cli.options import Actor, DryRun, Note, Output, Quiet, Yes
+from authctl.cli.options import Actor, DryRun, Exact, Local, Note, Output, Paged, Quiet, Yes
 
 app = typer.Typer(help="List, rotate and retire signing keys.", rich_markup_mode=None, add_completion=False)
 
 
 @app.command("list")
-def list_(ctx: typer.Context, output: Output = None, quiet: Quiet = False) -> None:
+def list_(
+    ctx: typer.Context,
+    local: Local = False,
+    exact: Exact = False,
+    pager: Paged = False,
+    output: Output = None,
+    quiet: Quiet = False,
+) -> None:
     """List signing keys, with the number of active sessions each one signed, and the date after which it can be retired without loss."""
-    cli = start(ctx, output, quiet)
+    cli = start(ctx, output, quiet, local=local, exact=exact, pager=pager)
     cli.show_many(map(records.key, cli.registry.keys.list()), render.KEYS)
 
 

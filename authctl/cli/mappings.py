@@ -6,7 +6,7 @@ import typer
 
 from authctl import import_records, render, shipped_mappings
 from authctl.cli.context import start
-from authctl.cli.options import Output, Quiet
+from authctl.cli.options import Output, Paged, Quiet
 from authctl.render import Format
 
 app = typer.Typer(
@@ -17,9 +17,9 @@ app = typer.Typer(
 
 
 @app.command("list")
-def list_(ctx: typer.Context, output: Output = None, quiet: Quiet = False) -> None:
+def list_(ctx: typer.Context, pager: Paged = False, output: Output = None, quiet: Quiet = False) -> None:
     """List the shipped mappings, with the kind of the rows, and whether an export can have all sessions of the source or of a user."""
-    cli = start(ctx, output, quiet)
+    cli = start(ctx, output, quiet, pager=pager)
     mappings = map(shipped_mappings.read, shipped_mappings.names())
     cli.show_many(map(import_records.mapping, mappings), render.MAPPINGS)
 

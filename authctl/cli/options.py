@@ -48,6 +48,10 @@ Note = Annotated[
     ),
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the effect without changing anything.")]
+TIME = "a date (midnight UTC), today, yesterday, a time, or an age (7d: 7 days ago)"
+TIME_AHEAD = "a date (midnight UTC), a time, or a length of time ahead"
+"""The texts that an option takes as a time, as its help gives them."""
+
 Limit = Annotated[
     int | None,
     typer.Option(
@@ -56,6 +60,14 @@ Limit = Annotated[
         parser=whole_number(1),
         help="Maximum number of rows. Default: 50 on a terminal, otherwise all.",
     ),
+]
+
+Local = Annotated[bool, typer.Option("--local", help="On a terminal: times in its time zone. Default: UTC.")]
+Exact = Annotated[
+    bool, typer.Option("--exact", help='On a terminal: times to the second, and no "3 h ago". Pipes always have them.')
+]
+Paged = Annotated[
+    bool, typer.Option("--pager", help="On a terminal: show all of it in $PAGER. Not under sudo or doas.")
 ]
 
 

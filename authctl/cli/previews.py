@@ -1,12 +1,12 @@
 """The preview on standard error, before a deed that ends the sessions of many; and the question that follows."""
 
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from authctl import records, render
 from authctl.cli.context import Cli, counted, print_message, print_messages
 from authctl.names import quoted
+from authctl.screens.wording import changes
 
 if TYPE_CHECKING:
     from authctl.model import ProfileSet, SessionFilter
@@ -135,21 +135,5 @@ def _profile(difference: "ProfileDifference") -> str | None:
         document = difference.after.to_document()
         limits = ", ".join(f"{field} {document[field]}" for field in ("idle_timeout", "absolute_timeout"))
         return f"{name}: added, {limits}"
-    changed = [line for field, (old, new) in difference.fields().items() for line in _changes(field, old, new)]
+    changed = [line for field, (old, new) in difference.fields().items() for line in changes(field, old, new)]
     return f"{name}: {', '.join(changed)}" if changed else None
-
-
-def _changes(field: str, old: Any, new: Any) -> Iterator[str]:
-    """The change in one field; of a field that has parts, in each of them."""
-    if isinstance(old, dict) or isinstance(new, dict):
-        before, after = (value if isinstance(value, dict) else {} for value in (old, new))
-        for part in dict.fromkeys([*before, *after]):
-            yield from _changes(f"{field}.{part}", before.get(part), after.get(part))
-    elif old != new:
-        yield f"{field} {_value(field, old)} -> {_value(field, new)}"
-
-
-def _value(field: str, value: Any) -> str:
-    if isinstance(value, str):
-        return quoted(value) if field == "description" else value
-    return "none" if value is None else json.dumps(value)

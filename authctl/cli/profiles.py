@@ -8,7 +8,7 @@ import typer
 from authctl import profile_records, render
 from authctl.cli.context import Cli, counted, start
 from authctl.cli.files import read_file
-from authctl.cli.options import Actor, DryRun, Note, Output, Quiet, Yes
+from authctl.cli.options import Actor, DryRun, Note, Output, Paged, Quiet, Yes
 from authctl.model import ProfileSet
 
 File = Annotated[
@@ -21,9 +21,9 @@ app = typer.Typer(
 
 
 @app.command("list")
-def list_(ctx: typer.Context, output: Output = None, quiet: Quiet = False) -> None:
+def list_(ctx: typer.Context, pager: Paged = False, output: Output = None, quiet: Quiet = False) -> None:
     """List the profiles in force."""
-    cli = start(ctx, output, quiet)
+    cli = start(ctx, output, quiet, pager=pager)
     profiles = cli.registry.profiles.in_force()
     if message := cli.registry.profiles.unfinished():
         cli.warn(f"{message}; the next change completes it")
@@ -36,13 +36,14 @@ def list_(ctx: typer.Context, output: Output = None, quiet: Quiet = False) -> No
 def show(
     ctx: typer.Context,
     name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the profile.")],
+    pager: Paged = False,
     output: Output = None,
     quiet: Quiet = False,
 ) -> None:
     """Show a profile in force, with the assignments that lead to it."""
-    cli = start(ctx, output, quiet)
+    cli = start(ctx, output, quiet, pager=pager)
     profiles = cli.registry.profiles.in_force()
-    cli.show(profile_records.profile(profiles.named(name), profiles))
+    cli.show(profile_records.profile(profiles.named(name), profiles), "profile")
 
 
 @app.command()
@@ -66,11 +67,12 @@ def check(
 def diff(
     ctx: typer.Context,
     file: File = None,
+    pager: Paged = False,
     output: Output = None,
     quiet: Quiet = False,
 ) -> None:
     """Show the changes that applying a file would make, with the number of active sessions shortened, lengthened or ended per profile."""
-    cli = start(ctx, output, quiet)
+    cli = start(ctx, output, quiet, pager=pager)
     _, wanted, _ = _checked(cli, file)
     _say_settings(cli, wanted)
     differences = cli.registry.profiles.diff(wanted)

@@ -27,6 +27,14 @@ class Command(TyperCommand):
         """The whole first sentence of the help: Typer would cut it after a few words."""
         return super().get_short_help_str(_WHOLE_SENTENCE)
 
+    def format_epilog(self, ctx: Any, formatter: Any) -> None:
+        """Examples of this command, each on one line: a line that is wrapped cannot be copied."""
+        from authctl.cli.examples import EXAMPLES
+
+        super().format_epilog(ctx, formatter)
+        if examples := EXAMPLES.get(ctx.command_path.partition(" ")[2]):
+            formatter.write("\nExamples:\n" + "".join(f"  {line}\n" for line in examples))
+
 
 class Group(TyperGroup):
     """A group of commands whose own options are read in the same way."""

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from authctl.cli.context import Cli, counted
-from authctl.cli.options import user_names
+from authctl.cli.options import TIME, TIME_AHEAD, user_names
 from authctl.errors import AuthctlError
 from authctl.filter_texts import SESSION_LISTS, SESSION_TEXTS
 from authctl.model import Kind, SessionFilter, Status, Wipe, texts_of
@@ -46,7 +46,7 @@ CreatedBefore = Annotated[
     typer.Option(
         "--created-before",
         metavar="TIME",
-        help="Only sessions created before this time: a date, a time, or an age (7d: 7 days ago).",
+        help=f"Only sessions created before this time: {TIME}.",
     ),
 ]
 UnusedFor = Annotated[
@@ -79,7 +79,7 @@ CreatedSince = Annotated[
     typer.Option(
         "--created-since",
         metavar="TIME",
-        help="Only sessions created at or after this time: a date, a time, or an age (7d: 7 days ago).",
+        help=f"Only sessions created at or after this time: {TIME}.",
     ),
 ]
 UsedSince = Annotated[
@@ -87,7 +87,7 @@ UsedSince = Annotated[
     typer.Option(
         "--used-since",
         metavar="TIME",
-        help="Only sessions used at or after this time: a date, a time, or an age (7d: 7 days ago).",
+        help=f"Only sessions used at or after this time: {TIME}.",
     ),
 ]
 ExpiresBefore = Annotated[
@@ -95,7 +95,7 @@ ExpiresBefore = Annotated[
     typer.Option(
         "--expires-before",
         metavar="TIME",
-        help="Only sessions with a deadline before this time: a date, a time, or a length of time ahead (7d: in 7 days).",
+        help=f"Only sessions with a deadline before this time: {TIME_AHEAD} (7d: in 7 days).",
     ),
 ]
 WipeState = Annotated[

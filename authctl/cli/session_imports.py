@@ -8,7 +8,7 @@ import typer
 
 from authctl import import_records
 from authctl.cli.context import Cli, counted, start
-from authctl.cli.options import Actor, DryRun, Output, Quiet, Yes, user_names, whole_number
+from authctl.cli.options import TIME, Actor, DryRun, Output, Quiet, Yes, user_names, whole_number
 from authctl.errors import InvalidInput, NotFound
 from authctl.instants import parse_when
 from authctl.names import quoted
@@ -51,7 +51,7 @@ TakenAt = Annotated[
     typer.Option(
         "--taken-at",
         metavar="TIME",
-        help="Time at which the listing was taken: a date, a time, or an age (7d: 7 days ago). Default: the file's, or now.",
+        help=f"Time at which the listing was taken: {TIME}. Default: the file's, or now.",
     ),
 ]
 SourceName = Annotated[

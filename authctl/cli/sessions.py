@@ -6,7 +6,7 @@ import typer
 
 from authctl import records, render
 from authctl.cli.context import counted, start
-from authctl.cli.options import Actor, Limit, Output, Quiet
+from authctl.cli.options import Actor, Exact, Limit, Local, Output, Paged, Quiet
 from authctl.cli.session_filters import (
     Application,
     CreatedBefore,
@@ -81,12 +81,15 @@ def list_(
     ] = None,
     limit: Limit = None,
     count: Annotated[bool, typer.Option("--count", help="Print only the number of sessions.")] = False,
+    local: Local = False,
+    exact: Exact = False,
+    pager: Paged = False,
     output: Output = None,
     quiet: Quiet = False,
 ) -> None:
     """List sessions, most recently used first. Only expired: most recent end first. Only revoked: most recent revocation first."""
     texts = option_texts(locals())
-    cli = start(ctx, output, quiet)
+    cli = start(ctx, output, quiet, local=local, exact=exact, pager=pager)
     selection = read_session_filter(texts, cli.registry.now(), used_after_end=used_after_end)
     if (sort or after) and (count or group_by):
         raise InvalidInput("--sort and --after are for a list", "leave out --count or --group-by")
@@ -118,12 +121,15 @@ def show(
     session_id: Annotated[
         str, typer.Argument(metavar="ID", help="Session id, or the beginning of one that is unique.")
     ],
+    local: Local = False,
+    exact: Exact = False,
+    pager: Paged = False,
     output: Output = None,
     quiet: Quiet = False,
 ) -> None:
     """Show every field of a session, its first deadline and, if it was revoked, by whom, when and why."""
-    cli = start(ctx, output, quiet)
-    cli.show(records.shown_session(cli.registry.session(session_id)))
+    cli = start(ctx, output, quiet, local=local, exact=exact, pager=pager)
+    cli.show(records.shown_session(cli.registry.session(session_id)), "session")
 
 
 @app.command()

@@ -7,7 +7,7 @@ import typer
 
 from authctl import records, render
 from authctl.cli.context import Cli, counted, start
-from authctl.cli.options import Actor, DryRun, Limit, Note, Output, Quiet, user_names
+from authctl.cli.options import Actor, DryRun, Exact, Limit, Local, Note, Output, Paged, Quiet, user_names
 from authctl.cli.pasted_text import first_name, format_of_names
 from authctl.cli.session_filters import warn_of_similar, warn_of_unknown
 from authctl.errors import InvalidInput, NotFound
@@ -35,20 +35,31 @@ def list_(
     ctx: typer.Context,
     disabled: Annotated[bool, typer.Option("--disabled", help="Only disabled users.")] = False,
     limit: Limit = None,
+    local: Local = False,
+    exact: Exact = False,
+    pager: Paged = False,
     output: Output = None,
     quiet: Quiet = False,
 ) -> None:
     """List users with the number of their sessions, most recently used first."""
-    cli = start(ctx, output, quiet)
+    cli = start(ctx, output, quiet, local=local, exact=exact, pager=pager)
     listed = (user for user in cli.registry.users.list() if not disabled or user.user.disabled_at is not None)
     cli.show_cut(map(records.user, listed), render.USERS, limit)
 
 
 @app.command()
-def show(ctx: typer.Context, user: Name, output: Output = None, quiet: Quiet = False) -> None:
+def show(
+    ctx: typer.Context,
+    user: Name,
+    local: Local = False,
+    exact: Exact = False,
+    pager: Paged = False,
+    output: Output = None,
+    quiet: Quiet = False,
+) -> None:
     """Show a user: whether disabled, by whom and why; last password change; number of sessions."""
-    cli = start(ctx, output, quiet)
-    cli.show(records.user(cli.registry.users.get(user)))
+    cli = start(ctx, output, quiet, local=local, exact=exact, pager=pager)
+    cli.show(records.user(cli.registry.users.get(user)), "user")
 
 
 @app.command()

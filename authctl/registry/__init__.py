@@ -162,6 +162,10 @@ class Registry(Nouns):
         """
         return sessions.show(self._installation, session_id)
 
+    def short_ids(self, ids: Sequence[str]) -> dict[str, str]:
+        """The shortest beginning of each id that no other session has now, of eight characters or more. Later it may be ambiguous."""
+        return sessions.short_ids(self._installation, ids)
+
     def end(self, targets: Sequence[str], *, actor: str | None = None, progress: Progress = no_progress) -> EndOutcome:
         """Sign out the sessions of those ids or tokens, now; an ended one stays as it is.
 

@@ -52,6 +52,20 @@ def resolve_all(view: "View", texts: Sequence[str]) -> tuple[tuple[str, ...], tu
     return tuple(known), tuple(unknown)
 
 
+def short_ids(installation: "Installation", ids: Sequence[str]) -> dict[str, str]:
+    """Find a unique beginning of each id in one snapshot. Contract: `Registry.short_ids`."""
+    with installation.snapshot() as (view, _now):
+        return {session_id: _short_id(view, session_id) for session_id in ids}
+
+
+def _short_id(view: "View", session_id: str) -> str:
+    """The shortest beginning of an id that is unique now; the whole id where its session is gone."""
+    # decision 211
+    lengths = range(names.SHORTEST_SHOWN, len(session_id))
+    beginnings = (session_id[:length] for length in lengths)
+    return next((text for text in beginnings if view.ids_beginning(text, 2) == [session_id]), session_id)
+
+
 def show(installation: "Installation", session_id: str) -> Session:
     """Read one session by its id or the beginning of it. Contract: `Registry.session`."""
     with installation.snapshot() as (view, now):
