@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from authctl import NotFound, Refused, Registry, Session, SessionFilter, errors
 from authctl.import_mappings import Mapping, read_mapping
 from authctl.instants import HOUR, SECOND, format_instant
+from authctl.registry.imports import register
 from authctl.registry.imports.complete import Complete
 from authctl.registry.imports.file import ImportOutcome
 from authctl.registry.imports.short_way import ShortWay
@@ -408,7 +409,7 @@ def test_the_short_way_gives_the_same_sessions(registries: Callable[[], Registry
 
 def check_short_way(short: Registry, long: Registry, steps: list[Any]) -> None:
     """Take the steps in both registries, in one without the short way."""
-    files = [step for step in steps if isinstance(step, list)]
+    files, numbers = [step for step in steps if isinstance(step, list)], count(1)
     for step in [*steps, *files]:
         outcomes = []
         for registry in (short, long):
@@ -416,6 +417,7 @@ def check_short_way(short: Registry, long: Registry, steps: list[Any]) -> None:
                 if registry is long:
                     patch.setattr(ShortWay, "session_of", lambda *_: None)
                     patch.setattr(ImportsReader, "made_of_same_rows", lambda *_: [])
+                    patch.setattr(ImportsReader, "last_imported", lambda *_: next(numbers))
                 outcomes.append(carry_out(registry, step))
         assert outcomes[0] == outcomes[1]
     assert list(map(in_short, listed(short))) == list(map(in_short, listed(long)))
@@ -434,6 +436,24 @@ def carry_out(registry: Registry, step: Any) -> Any:
     with suppress(NotFound):
         registry.users.enable("alice", note="came back to us")
     return None
+
+
+@pytest.mark.parametrize("between", [0, 2])
+def test_a_first_import_knows_what_another_one_registers_meanwhile(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch, between: int
+):
+    """It looks for no known session as long as there is none; each batch asks again."""
+    monkeypatch.setattr(register, "_FIRST_BATCH", 1)
+    monkeypatch.setattr(register, "_LARGEST_BATCH", 1)
+    rows = [row(number=str(number), created=number, used=number + 1) for number in range(1, 6)]
+
+    def load_others(done: int, _total: int) -> None:
+        if done == max(1, between):
+            load(registry, *rows[between:])
+
+    outcome = load(registry, *rows, progress=load_others)
+    assert (outcome.registered, outcome.unchanged) == (max(1, between), 5 - max(1, between))
+    assert len(listed(registry)) == 5
 
 
 # any order, any split, any repetition

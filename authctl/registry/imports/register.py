@@ -156,6 +156,7 @@ class Registration:
             _write(unit.tx, plan)
             if self._source is None:
                 unit.tx.record_met(plan.met)
+            self._merger.note_written(unit.tx)
         self._size.adjust(monotonic() - begun)
         sleep(PAUSE_SECONDS)
         return plan

@@ -118,6 +118,9 @@ class ImportsView(Protocol):
     def imported(self, keys: Sequence[bytes], keys_without_user: Sequence[bytes], now: int) -> list[ImportedDetail]:
         """The sessions that were imported under those keys, or under those keys without the user; the oldest first."""
 
+    def last_imported(self) -> int:
+        """The greatest number of an imported session; 0 without one. Each new session has a greater one."""
+
     def made_of_same_rows(self, keys: Sequence[StagedKey], source: str | None) -> list[SameRows]:
         """The sessions of a source, or without one of any, that were made of just the rows of these keys.
 

@@ -66,6 +66,9 @@ class ImportsReader(Reader):
         stored = self._stored_rows([one.session.number for one in details if one.facts.created_at is None])
         return [one._replace(rows=tuple(stored.get(one.session.number, ()))) if stored else one for one in details]
 
+    def last_imported(self) -> int:
+        return self.one_number("SELECT max(number) FROM imported")
+
     def made_of_same_rows(self, keys: Sequence[StagedKey], source: str | None) -> list[SameRows]:
         from authctl.store.protocol.imports import SameRows
 
