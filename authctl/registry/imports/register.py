@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from authctl.store.protocol.imports import StagedKey
 
 _FIRST_BATCH, _LARGEST_BATCH = 1_000, 4_000
-"""Keys of a batch; the search index takes no more at once."""
+"""Keys of a batch, which is never smaller than the first; the search index takes no more than the largest at once."""
 _LOCK_SECONDS = 0.1
 """How long a batch should hold the lock."""
 _NAMED = ("sessions", "username_keys")
@@ -91,7 +91,7 @@ class Registration:
         self._complete: CompleteSource | None = None
         self._past: PastRevocations | None = None
         self._merger = Merger(staging.keys_of_several_users(), profile, source=of.name, keeps_rows=of.has_ends)
-        self._size = BatchSize(_FIRST_BATCH, _LARGEST_BATCH, _LOCK_SECONDS)
+        self._size = BatchSize(_FIRST_BATCH, _LARGEST_BATCH, _LOCK_SECONDS, least=_FIRST_BATCH)
         self.import_id: int | None = None
         self.done = Done()
         self.ends: Preview | None = None
