@@ -263,6 +263,27 @@ def test_what_a_complete_listing_lacks_has_ended(registry: Registry, later: Cloc
     assert [(one.source_id, one.source, one.ended_at) for one in ended] == [("7", "hub", at(20))]
 
 
+def test_an_earlier_listing_moves_the_ends_in_batches(
+    registry: Registry, later: Clock, monkeypatch: pytest.MonkeyPatch
+):
+    """A session that a later listing brings back between two batches stays."""
+    monkeypatch.setattr(register, "_ENDS_PER_BATCH", 2)
+    rows = [row(f"user{number}", str(number), created=number, used=number + 1) for number in range(5)]
+    load(registry, *rows)
+    complete(registry, row("carol", "9", created=1, used=2), taken=20)
+    pauses: list[float] = []
+
+    def bring_back_last(seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) == 2:  # after the batch of keys, and the first two ends
+            assert load(registry, rows[4], taken_at=at(30)).returned == 1
+
+    monkeypatch.setattr(register, "sleep", bring_back_last)
+    complete(registry, row("carol", "9", created=1, used=2), taken=10)
+    ends = {one.username: one.ended_at for one in registry.sessions() if one.username != "carol"}
+    assert ends == {**{f"user{number}": at(10) for number in range(4)}, "user4": None}
+
+
 def test_a_later_listing_takes_the_inference_back(registry: Registry, later: Clock):
     """And no decision."""
     load(registry, row(created=1, used=2), row("bob", "8", created=1, used=2))

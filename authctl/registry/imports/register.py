@@ -31,6 +31,7 @@ _FIRST_BATCH, _LARGEST_BATCH = 1_000, 4_000
 """Keys of a batch, which is never smaller than the first; the search index takes no more than the largest at once."""
 _LOCK_SECONDS = 0.1
 """How long a batch should hold the lock."""
+_ENDS_PER_BATCH = 500
 _NAMED = ("sessions", "username_keys")
 """What only the audit event of an import has."""
 
@@ -185,7 +186,7 @@ class Registration:
         sessions: list[Session] = []
         with self._change() as unit:
             unit.tx.add_complete_listings(complete.source, complete.user_keys, complete.taken_at, self.import_id)
-            unit.tx.end_earlier(complete.source, complete.user_keys, complete.taken_at)
+        self._end_earlier(complete)
         for numbers in complete.batches():
             with self._change() as unit:
                 missing = complete.still_missing(unit.tx, numbers, unit.now)
@@ -200,6 +201,17 @@ class Registration:
         if not ended:
             return {"not_listed": 0}
         return {"not_listed": ended, "sessions": [session.id for session in sessions], "username_keys": sorted(users)}
+
+    def _end_earlier(self, complete: CompleteSource) -> None:
+        """Move the ends that later complete listings made to this one, which does not have these sessions, either."""
+        listing = (complete.source, complete.user_keys, complete.taken_at)
+        with self._installation.snapshot() as (view, _):
+            numbers = view.ended_later(*listing)
+        for start in range(0, len(numbers), _ENDS_PER_BATCH):
+            with self._change() as unit:
+                still = unit.tx.ended_later(*listing, numbers[start : start + _ENDS_PER_BATCH])
+                unit.tx.end_earlier(still, complete.taken_at)
+            sleep(PAUSE_SECONDS)
 
 
 def _write(tx: Change, plan: Plan) -> None:
