@@ -9,10 +9,10 @@ See docs/glossary.md#folded-key.
 import os
 import re
 from functools import lru_cache
-from unicodedata import category, normalize
+from unicodedata import normalize
 
 from authctl.errors import InvalidInput, Refused
-from authctl.visible_text import is_invisible, visible
+from authctl.visible_text import first_invisible, is_invisible, visible
 
 NOTE_LENGTH = 4_000
 SHORTEST_NOTE = 3
@@ -30,6 +30,9 @@ _WORDS_SIZE = _ID_LENGTH // 4 * 8
 _ID_PREFIX = re.compile(f"[{_ID_LETTERS}][{_ID_CHARACTERS}]{{0,{_ID_LENGTH - 1}}}")
 
 _TOKEN = re.compile(r"(ac[ars]t_)[0-9a-f]*|[0-9a-f]{32,}", re.ASCII | re.IGNORECASE)
+
+_NOT_STORED = re.compile("[\0\ud800-\udfff]")
+"""NUL, and lone surrogates."""
 
 _ANY = "\0"  # stands for `*` while a pattern is folded, so that a full-width asterisk stays a literal
 
@@ -97,10 +100,8 @@ def source_name(name: str) -> str:
 def _name(name: str, kind: str) -> str:
     stripped = field(name, kind).strip()
     # Two names that look the same must not differ: a zero-width blank would make a second `alice`.
-    if not (name.isascii() and name.isprintable()):
-        for character in name:
-            if is_invisible(character):
-                raise InvalidInput(f"{kind} {quoted(name)} has an invisible character, U+{ord(character):04X}")
+    if (character := first_invisible(name)) is not None:
+        raise InvalidInput(f"{kind} {quoted(name)} has an invisible character, U+{ord(character):04X}")
     if not stripped:
         raise InvalidInput(f"{kind} is blank: {quoted(name)}")
     return stripped
@@ -108,14 +109,13 @@ def _name(name: str, kind: str) -> str:
 
 def field(text: str, name: str, length: int = FIELD_LENGTH) -> str:
     """Any other text, as given. Raises InvalidInput for NUL, lone surrogates and too great a length."""
-    # The length first: the loops below run over a text of limited size.
+    # The length first: what is below runs over a text of limited size.
     if len(text) > length:
         raise InvalidInput(f"{name} is longer than {length:,} characters: it has {len(text):,}")
     if text.isascii() and "\0" not in text:
         return text
-    for character in text:
-        if character == "\0" or category(character) == "Cs":
-            raise InvalidInput(f"{name} has a character that cannot be stored, U+{ord(character):04X}")
+    if (found := _NOT_STORED.search(text)) is not None:
+        raise InvalidInput(f"{name} has a character that cannot be stored, U+{ord(found[0]):04X}")
     return text
 
 

@@ -1,5 +1,6 @@
 """The characters that a terminal must not get raw, and how they are shown instead. Needed by every module that prints."""
 
+import re
 from unicodedata import category
 
 _INVISIBLE_CATEGORIES = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
@@ -27,6 +28,17 @@ def is_invisible(character: str) -> bool:
     # The categories call these letters or marks, although fonts draw nothing for them.
     code = ord(character)
     return any(first <= code <= last for first, last in _INVISIBLE_RANGES)
+
+
+_IN_RANGES = re.compile("[" + "".join(f"{chr(first)}-{chr(last)}" for first, last in _INVISIBLE_RANGES) + "]")
+
+
+def first_invisible(text: str) -> str | None:
+    """The first character of a text that is invisible; None without one."""
+    # Python prints no character of those categories: a name with an accent costs no look at each character
+    if text.isprintable() and not _IN_RANGES.search(text):
+        return None
+    return next(filter(is_invisible, text), None)
 
 
 def visible(text: str) -> str:

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from authctl import NotFound, Refused, Registry, Session, SessionFilter, errors
 from authctl.import_mappings import Mapping, read_mapping
 from authctl.instants import HOUR, SECOND, format_instant
+from authctl.registry.imports import register
 from authctl.registry.imports.complete import Complete
 from authctl.registry.imports.file import ImportOutcome
 from authctl.registry.imports.short_way import ShortWay
@@ -262,6 +263,27 @@ def test_what_a_complete_listing_lacks_has_ended(registry: Registry, later: Cloc
     assert [(one.source_id, one.source, one.ended_at) for one in ended] == [("7", "hub", at(20))]
 
 
+def test_an_earlier_listing_moves_the_ends_in_batches(
+    registry: Registry, later: Clock, monkeypatch: pytest.MonkeyPatch
+):
+    """A session that a later listing brings back between two batches stays."""
+    monkeypatch.setattr(register, "_ENDS_PER_BATCH", 2)
+    rows = [row(f"user{number}", str(number), created=number, used=number + 1) for number in range(5)]
+    load(registry, *rows)
+    complete(registry, row("carol", "9", created=1, used=2), taken=20)
+    pauses: list[float] = []
+
+    def bring_back_last(seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) == 2:  # after the batch of keys, and the first two ends
+            assert load(registry, rows[4], taken_at=at(30)).returned == 1
+
+    monkeypatch.setattr(register, "sleep", bring_back_last)
+    complete(registry, row("carol", "9", created=1, used=2), taken=10)
+    ends = {one.username: one.ended_at for one in registry.sessions() if one.username != "carol"}
+    assert ends == {**{f"user{number}": at(10) for number in range(4)}, "user4": None}
+
+
 def test_a_later_listing_takes_the_inference_back(registry: Registry, later: Clock):
     """And no decision."""
     load(registry, row(created=1, used=2), row("bob", "8", created=1, used=2))
@@ -422,7 +444,7 @@ def test_the_short_way_gives_the_same_sessions(registries: Callable[[], Registry
 
 def check_short_way(short: Registry, long: Registry, steps: list[Any]) -> None:
     """Take the steps in both registries, in one without the short way."""
-    files = [step for step in steps if isinstance(step, list)]
+    files, numbers = [step for step in steps if isinstance(step, list)], count(1)
     for step in [*steps, *files]:
         outcomes = []
         for registry in (short, long):
@@ -430,6 +452,7 @@ def check_short_way(short: Registry, long: Registry, steps: list[Any]) -> None:
                 if registry is long:
                     patch.setattr(ShortWay, "session_of", lambda *_: None)
                     patch.setattr(ImportsReader, "made_of_same_rows", lambda *_: [])
+                    patch.setattr(ImportsReader, "last_imported", lambda *_: next(numbers))
                 outcomes.append(carry_out(registry, step))
         assert outcomes[0] == outcomes[1]
     assert list(map(in_short, listed(short))) == list(map(in_short, listed(long)))
@@ -448,6 +471,24 @@ def carry_out(registry: Registry, step: Any) -> Any:
     with suppress(NotFound):
         registry.users.enable("alice", note="came back to us")
     return None
+
+
+@pytest.mark.parametrize("between", [0, 2])
+def test_a_first_import_knows_what_another_one_registers_meanwhile(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch, between: int
+):
+    """It looks for no known session as long as there is none; each batch asks again."""
+    monkeypatch.setattr(register, "_FIRST_BATCH", 1)
+    monkeypatch.setattr(register, "_LARGEST_BATCH", 1)
+    rows = [row(number=str(number), created=number, used=number + 1) for number in range(1, 6)]
+
+    def load_others(done: int, _total: int) -> None:
+        if done == max(1, between):
+            load(registry, *rows[between:])
+
+    outcome = load(registry, *rows, progress=load_others)
+    assert (outcome.registered, outcome.unchanged) == (max(1, between), 5 - max(1, between))
+    assert len(listed(registry)) == 5
 
 
 # any order, any split, any repetition

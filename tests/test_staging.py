@@ -1,6 +1,5 @@
 """The staging of an import: rows come back by key, in an order that does not depend on the file, and event ids are known again."""
 
-import json
 import random
 from itertools import groupby
 from operator import itemgetter
@@ -10,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from authctl.store.protocol.imports import StagedKey, StagedRow
-from authctl.store.sqlite.staging import SqliteStaging
+from authctl.store.sqlite.staging import SqliteStaging, _encoded
 
 KEYS = [bytes([letter]) * 32 for letter in b"abc"]
 TEXTS = st.sampled_from(["x", "X", "", "é", "\n", '"', "\\", "\x7f", "\U0001f600"])
@@ -32,7 +31,7 @@ def grouped(rows: list[tuple[bytes, int, dict[str, object], int, bytes | None]])
     def place(row: tuple[bytes, int, dict[str, object], int, bytes | None]) -> tuple[object, ...]:
         key, at, details, line, without_user = row
         shared = without_user or key
-        return first[shared], shared, key, at, json.dumps(details, sort_keys=True), line
+        return first[shared], shared, key, at, _encoded(details), line
 
     return [
         StagedKey(key, without_user, [StagedRow(at, details, line) for _, at, details, line, _ in group])

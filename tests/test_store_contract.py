@@ -107,6 +107,7 @@ def test_absent_is_none_or_empty(store: Store):
         assert view.last_event() is None
         assert view.latest_revoke_all() is None
         assert view.imported([b"key"], [b"key"], NOW) == []
+        assert view.last_imported() == 0
         assert view.chain(0, 5) == []
         assert view.ended_before(NOW) == (0, 0, 0)
     assert store.by_number(1, NOW) is None
@@ -712,6 +713,7 @@ def test_imported_sessions(store: Store):
         tx.update_imported([(second.session.number, Imported(b"k", changed, {"device": 3}, None))])
         tx.update_imported([])
         _, third = tx.imported([b"k"], [], NOW)
+        assert tx.last_imported() == third.session.number
     assert (third.session.id, third.session.device, third.said_at) == (fresh.id, "AL-PHONE", {"device": 3})
     assert third.session.expires_at == NOW + 1 + 3 * DAY
     (issued,) = add(store, new())

@@ -18,14 +18,16 @@ if TYPE_CHECKING:
 class KnownKeys:
     """The known sessions of some keys, of a source or of none; without a source, of any."""
 
-    def __init__(self, view: View, batch: Sequence[StagedKey], source: str | None, now: int) -> None:
+    def __init__(
+        self, view: View, batch: Sequence[StagedKey], source: str | None, now: int, *, has_sessions: bool
+    ) -> None:
         without_user = [staged.key_without_user for staged in batch if staged.key_without_user is not None]
         keys = [*(staged.key for staged in batch), *without_user]  # 0.1.0 stored the key without the user as the key
         self._finals = view.imported_finals(keys, source)
         self.ahead = view.imported_ahead([staged.key for staged in batch])
         self.finals_without_user = view.imported_finals(without_user, source, without_user=True)
         self._sessions: dict[bytes, list[ImportedDetail]] = {}
-        for known in view.imported(keys, without_user, now):
+        for known in view.imported(keys, without_user, now) if has_sessions else ():
             # decision 148
             if source is None or known.session.source is None or fold(known.session.source) == fold(source):
                 for key in {known.key, known.key_without_user} - {None}:

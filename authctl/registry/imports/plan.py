@@ -52,6 +52,13 @@ class Merger:
         self._named = profile
         self._source = source
         self._keeps_rows = keeps_rows
+        self._is_alone = True
+        """Whether all imported sessions are of this import, so far: its keys are not known then."""
+        self._last_number = 0
+
+    def note_written(self, view: View) -> None:
+        """Note that a batch was written."""
+        self._last_number = view.last_imported()
 
     def plan(self, view: View, batch: Sequence[StagedKey], past: PastRevocations, now: int) -> Plan:
         """The plan of a batch of keys."""
@@ -62,8 +69,10 @@ class Merger:
         self.rules = Rules(view.profiles(), self._named, continuity, now, self._source, listings)
         self.restored_at = view.restored_at()
         self._plan = Plan()
-        batch = self._without_same_rows(view, batch)
-        self._known = KnownKeys(view, batch, self._source, now)
+        # decision 200
+        self._is_alone = self._is_alone and view.last_imported() == self._last_number
+        batch = batch if self._is_alone else self._without_same_rows(view, batch)
+        self._known = KnownKeys(view, batch, self._source, now, has_sessions=not self._is_alone)
         self._short_way = ShortWay(self.rules, past, self._ends(None), self._known.users, keeps_rows=self._keeps_rows)
         for _, group in groupby(batch, key=lambda staged: staged.key_without_user or staged.key):
             self._add_group(list(group))

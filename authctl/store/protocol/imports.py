@@ -118,6 +118,9 @@ class ImportsView(Protocol):
     def imported(self, keys: Sequence[bytes], keys_without_user: Sequence[bytes], now: int) -> list[ImportedDetail]:
         """The sessions that were imported under those keys, or under those keys without the user; the oldest first."""
 
+    def last_imported(self) -> int:
+        """The greatest number of an imported session; 0 without one. Each new session has a greater one."""
+
     def made_of_same_rows(self, keys: Sequence[StagedKey], source: str | None) -> list[SameRows]:
         """The sessions of a source, or without one of any, that were made of just the rows of these keys.
 
@@ -152,6 +155,14 @@ class ImportsView(Protocol):
         Only sessions of the users with those folded names, if there are any; only those with some `numbers`, if these are given.
         """
 
+    def ended_later(
+        self, source: str, user_keys: Sequence[str], taken_at: int, numbers: Sequence[int] | None = None
+    ) -> list[int]:
+        """The numbers of the sessions that later complete listings ended, and that were last seen before an instant.
+
+        Only sessions of the users with those folded names, if there are any; only those with some `numbers`, if these are given.
+        """
+
     def count_of_source(self, source: str, user_keys: Sequence[str], now: int) -> int:
         """How many active sessions a source has, or some users there."""
 
@@ -177,8 +188,8 @@ class ImportsChange(Protocol):
     def remove_complete_listings(self, before: int) -> int:
         """Remove complete listings from before an instant, of which a later one has the same source and user."""
 
-    def end_earlier(self, source: str, user_keys: Sequence[str], taken_at: int) -> None:
-        """Move the ends that later complete listings made to an earlier one, which does not have these sessions, either."""
+    def end_earlier(self, numbers: Sequence[int], taken_at: int) -> None:
+        """Move the ends of sessions, which later complete listings made, to the time of an earlier one."""
 
     def record_listing(self, listed: Sequence[tuple[int, int]]) -> None:
         """Record, by their numbers, when sessions were last listed by their source."""

@@ -73,6 +73,9 @@ class ImportsReader(Reader):
         stored = self._stored_rows([one.session.number for one in details if one.facts.created_at is None])
         return [one._replace(rows=tuple(stored.get(one.session.number, ()))) if stored else one for one in details]
 
+    def last_imported(self) -> int:
+        return self.one_number("SELECT max(number) FROM imported")
+
     def made_of_same_rows(self, keys: Sequence[StagedKey], source: str | None) -> list[SameRows]:
         from authctl.store.protocol.imports import SameRows
 
@@ -144,6 +147,17 @@ class ImportsReader(Reader):
             given["numbers"] = json.dumps(list(numbers))
         sql = f"SELECT s.number FROM {table} JOIN imported AS i ON i.number = s.number WHERE {condition} AND {_SEEN_BEFORE}"
         return [number for (number,) in self.all_rows(sql, {**given, "taken_at": taken_at})]
+
+    def ended_later(
+        self, source: str, user_keys: Sequence[str], taken_at: int, numbers: Sequence[int] | None = None
+    ) -> list[int]:
+        given = {**_source_given(source, user_keys), "taken_at": taken_at, "numbers": json.dumps(list(numbers or ()))}
+        sql = (
+            f"SELECT s.number FROM {_BY_SOURCE if numbers is None else TABLES.by_numbers}"
+            f" JOIN imported AS i ON i.number = s.number WHERE {_of_source(user_keys)}"
+            f" AND {UNREVOKED} AND s.ended_reason = 'not_listed' AND s.ended_at > :taken_at AND {_SEEN_BEFORE}"
+        )
+        return [number for (number,) in self.all_rows(sql, given)]
 
     def count_of_source(self, source: str, user_keys: Sequence[str], now: int) -> int:
         sql = f"SELECT count(*) FROM {_BY_SOURCE} WHERE {_of_source(user_keys)} AND {self._is_active(now)}"
@@ -277,18 +291,12 @@ class ImportsWriter(ImportJournalWriter):
         )
         return self.write(sql, (before,))
 
-    def end_earlier(self, source: str, user_keys: Sequence[str], taken_at: int) -> None:
-        later = (
-            f"SELECT s.number FROM {_BY_SOURCE} JOIN imported AS i ON i.number = s.number WHERE {_of_source(user_keys)}"
-            f" AND {UNREVOKED} AND s.ended_reason = 'not_listed' AND s.ended_at > :taken_at AND {_SEEN_BEFORE}"
-        )
-        given = {**_source_given(source, user_keys), "taken_at": taken_at}
-        numbers = [number for (number,) in self.all_rows(later, given)]
+    def end_earlier(self, numbers: Sequence[int], taken_at: int) -> None:
         if numbers:
             self.keep_before(numbers)
             self.write(
                 f"UPDATE sessions SET ended_at = :taken_at, expires_at = :taken_at, moved_in = :move WHERE {EACH_NUMBER}",
-                {"numbers": json.dumps(numbers), "taken_at": taken_at, "move": self.move},
+                {"numbers": json.dumps(list(numbers)), "taken_at": taken_at, "move": self.move},
             )
 
     def record_listing(self, listed: Sequence[tuple[int, int]]) -> None:

@@ -3,13 +3,12 @@
 See docs/glossary.md#digest-of-rows.
 """
 
-import json
+import marshal
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from hashlib import blake2b
 from itertools import chain
-from json.encoder import encode_basestring_ascii
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,9 @@ _IDS_AT_ONCE = 10_000
 _BITMAP_BYTES = 8 * 2**20
 """The size of the bitmap of event ids: of ten million ids, one in seven has the bit of another."""
 
-_DECODE = json.JSONDecoder().raw_decode
+_DECODE = marshal.loads  # of a temporary file that nobody else has
+_MARSHAL_VERSION = 2
+"""The last format in which the same details always give the same bytes; later ones tell which texts are the same object."""
 
 
 @contextmanager
@@ -82,7 +83,7 @@ class SqliteStaging:
     def __init__(self) -> None:
         self.connection = _temporary_database()
         self.connection.execute(
-            "CREATE TABLE staged (key BLOB, key_without_user BLOB, at INTEGER, details TEXT, line INTEGER, created_at INTEGER,"
+            "CREATE TABLE staged (key BLOB, key_without_user BLOB, at INTEGER, details BLOB, line INTEGER, created_at INTEGER,"
             " is_created_exact INTEGER, ended_at INTEGER, ended_reason TEXT, listed_at INTEGER)"
         )
         self._event_ids = _EventIds(self.connection)
@@ -128,7 +129,8 @@ class SqliteStaging:
         staged: StagedKey | None = None
         content: list[Any] = []
         for key, without_user, at, details, line, created_at, is_exact, ended_at, reason, listed_at in self._rows():
-            row = StagedRow(at, _DECODE(details)[0], line, created_at, bool(is_exact), ended_at, reason, listed_at)
+            named = dict(_DECODE(details))
+            row = StagedRow(at, named, line, created_at, bool(is_exact), ended_at, reason, listed_at)
             if staged is None or staged.key != key or staged.key_without_user != without_user:
                 if staged is not None:
                     yield _with_digest(staged, content)
@@ -163,7 +165,7 @@ class SqliteStaging:
 
 def _with_digest(staged: StagedKey, content: list[Any]) -> StagedKey:
     """The key with the digest of its rows."""
-    return staged._replace(digest=blake2b(repr(content).encode(), digest_size=16).digest())
+    return staged._replace(digest=blake2b(marshal.dumps(content, _MARSHAL_VERSION), digest_size=16).digest())
 
 
 class _EventIds:
@@ -199,10 +201,6 @@ class _EventIds:
         self._waiting.clear()
 
 
-def _encoded(details: dict[str, Any]) -> str:
-    """The details as JSON, their names sorted, put together here: a `JSONEncoder` takes 1 µs more."""
-    values = [
-        f'"{name}": {encode_basestring_ascii(value) if type(value) is str else json.dumps(value)}'
-        for name, value in sorted(details.items())
-    ]
-    return f"{{{', '.join(values)}}}"
+def _encoded(details: dict[str, Any]) -> bytes:
+    """The details, their names sorted, as bytes: JSON takes four times as long."""
+    return marshal.dumps(sorted(details.items()), _MARSHAL_VERSION)
