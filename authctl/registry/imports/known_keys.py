@@ -30,6 +30,9 @@ class KnownKeys:
             if source is None or one.session.source is None or fold(one.session.source) == fold(source):
                 for key in {one.key, one.key_without_user} - {None}:
                     self._sessions.setdefault(key, []).append(one)  # type: ignore[arg-type]  # None was taken out
+        named = {source} | {one.session.source for listed in self._sessions.values() for one in listed}
+        self.sources = {fold(one) for one in named if one is not None}
+        """The folded names of the sources of the import and of its known sessions."""
         self.users = view.users_among({row.details["username"] for staged in batch for row in staged.rows})
 
     def has(self, staged: StagedKey, shared_keys: set[bytes]) -> bool:

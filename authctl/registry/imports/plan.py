@@ -57,13 +57,12 @@ class Merger:
         """The plan of a batch of keys."""
         self.now = now
         self.past = past
-        listings = view.complete_listings(self._source) if self._source else ()
-        continuity = view.continuity_events()
-        self.rules = Rules(view.profiles(), self._named, continuity, now, self._source, listings)
         self.restored_at = view.restored_at()
         self._plan = Plan()
         batch = self._without_same_rows(view, batch)
         self._known = KnownKeys(view, batch, self._source, now)
+        listings = {source: view.complete_listings(source) for source in self._known.sources}
+        self.rules = Rules(view.profiles(), self._named, view.continuity_events(), now, self._source, listings)
         self._short_way = ShortWay(self.rules, past, self._ends(None), self._known.users, keeps_rows=self._keeps_rows)
         for _, group in groupby(batch, key=lambda staged: staged.key_without_user or staged.key):
             self._add_group(list(group))
@@ -141,7 +140,7 @@ class Merger:
             self._plan.unchanged += 1
             return []
         events = events_of(rows, self._counts_as)
-        return self._add_parts(staged, events, [known] if known else [], others, inherited, is_one=True)
+        return self._add_parts(staged, events, [known] if known else [], others, inherited, created_at)
 
     def _add_others(
         self,
@@ -175,17 +174,19 @@ class Merger:
         unended: Sequence[ImportedDetail],
         others: Sequence[ImportedDetail],
         inherited: Sequence[Deed],
-        *,
-        is_one: bool = False,
+        created_at: int | None = None,
     ) -> list[Deed]:
-        registered = len(self._plan.new)
+        """Plan the sessions that events make; one session, where its source gave the instant of its beginning."""
+        registered, is_one, rules = len(self._plan.new), created_at is not None, self._rules_of(staged)
         user = self._known.users.get(names.fold(events[0].row.details["username"]))
         inherited = [end for end in inherited if not is_spared(end, unended)]
         ends_of_others = [*inherited, *self._ends_of_others(others, unended)]
+        if is_one:  # decision 165
+            ends_of_others = [end for end in ends_of_others if end.created_at in (None, created_at)]
         deeds = self._deeds_since(events, unended, [*ends_of_others, *self._ends_in_source(events, unended)], user)
         # decision 145
         keeps_rows = self._keeps_rows and not is_one and all(one.rows for one in unended)
-        partition = Partition(self.rules, staged, events, unended, user, deeds, is_one=is_one, keeps_rows=keeps_rows)
+        partition = Partition(rules, staged, events, unended, user, deeds, is_one=is_one, keeps_rows=keeps_rows)
         planned = partition.plan()
         has_digest = len(planned) == 1 and len(events) >= len(staged.rows) and events[-1].row.at <= self.now
         for one in planned:
@@ -194,6 +195,14 @@ class Merger:
         if len(self._plan.new) > registered:
             self._report_moved(staged, events[0].row, others)
         return partition.ends
+
+    def _rules_of(self, staged: StagedKey) -> Rules:
+        """The rules for a key. An import without a source registers sessions in the source that its key is known in."""
+        # decision 166
+        if self._source is not None:
+            return self.rules
+        sources = {one.session.source for one in self._known.sessions_of(staged)[0]}
+        return self.rules._replace(source=sources.pop()) if len(sources) == 1 else self.rules
 
     def _add_uses_after(self, known: ImportedDetail, uses: Sequence[int], end: int) -> None:
         """Plan the rows of a session that had ended: what they show of a use after its end."""
@@ -296,12 +305,14 @@ class Merger:
     @staticmethod
     def _ends_of_others(others: Sequence[ImportedDetail], unended: Sequence[ImportedDetail]) -> Iterator[Deed]:
         """The ends of other users' sessions of the same key: rows from before tell of that session under another name."""
-        for session in (one.session for one in others):
-            at = end_of(session)
-            if at is not None and (session.revoked_at is not None or session.ended_by != NOT_LISTED):
+        for one in others:
+            session, at = one.session, end_of(one.session)
+            if at is not None and final_end(one) is not None:
                 revocation_id = session.revocation_id if session.revoked_at is not None else None
                 reason = None if revocation_id else session.ended_by
-                end = Deed(at, revocation_id=revocation_id, reason=reason, of_other=True)
+                end = Deed(
+                    at, revocation_id=revocation_id, reason=reason, of_other=True, created_at=one.facts.created_at
+                )
                 if not is_spared(end, unended):
                     yield end
 
