@@ -442,6 +442,38 @@ def test_an_import_without_a_source_registers_in_the_source_of_its_key(registrie
             assert len(listed(registry)) == 2
 
 
+# rows with a beginning, and rows without one, under one mapping
+
+
+SOMETIMES = FIELDS % "at: used\n  created_at: created"
+
+
+def test_a_row_without_a_beginning_belongs_to_the_session_that_began_last_before_it(registry: Registry, later: Clock):
+    """In the same file, and in a later one; it never moves the beginning of another session, which stays the same in each listing."""
+    night = [row(created=10, used=12), row(created=20, used=22)]
+    load(registry, *night, text=SOMETIMES)
+    outcome = load(registry, row(used=5), row(used=15), row(used=30), text=SOMETIMES)
+    assert [one.total for one in outcome.remarks] == [3]
+    for _ in range(2):
+        load(registry, *night, text=SOMETIMES)
+        spans = [(one.created_at, one.last_used_at) for one in listed(registry)]
+        assert spans == [(at(5), at(5)), (at(10), at(15)), (at(20), at(30))]
+
+
+def test_a_row_without_a_beginning_after_a_deed_is_a_sign_in(registries: Callable[[], Registry], clock: Clock):
+    """Whether it comes with the row that has a beginning or after it."""
+    for is_one_file in (True, False):
+        with closing(registries()) as registry:
+            began = row(created=10, used=12)
+            load(registry, began, text=SOMETIMES)
+            registry.revoke(SessionFilter(username="alice"), note="lost device")
+            signed_in = row(used=format_instant(registry.now() + SECOND))
+            clock.forward(minutes=1)
+            for rows in ([began, signed_in],) if is_one_file else ([began], [signed_in]):
+                load(registry, *rows, text=SOMETIMES)
+            assert [one.status.value for one in listed(registry)] == ["revoked", "active"]
+
+
 # the short way through an import
 
 

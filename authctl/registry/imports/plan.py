@@ -115,12 +115,36 @@ class Merger:
         if self._source is not None:
             self._plan.adopted += [one.session.number for one in own if one.session.source is None]
             self._plan.adopted_finals |= {staged.key for one in self._known.finals_of(staged) if one.is_of_none}
-        by_creation, rows = _by_creation(staged.rows)
+        by_creation, rows = self._by_creation(staged, own)
         ends: list[Deed] = []
         for created_at in sorted(by_creation, reverse=True):  # the latest is nearest to what was first seen later
             known = pick_by_creation(own, created_at)
             ends += self._add_one(staged, created_at, by_creation[created_at], known, others, inherited)
         return ends + (self._add_others(staged, rows, own, others, inherited) if rows else [])
+
+    def _by_creation(
+        self, staged: StagedKey, own: Sequence[ImportedDetail]
+    ) -> tuple[dict[int, list[StagedRow]], list[StagedRow]]:
+        """The rows of a key by the exact beginning of their session, and those without one.
+
+        A row without one belongs to the session that began last before it, unless a decision here ended that.
+        """
+        # decision 167
+        by_creation, rest = _by_exact_beginning(staged.rows)
+        known = {one.facts.created_at for one in own} if rest else set()
+        beginnings = sorted(
+            at for at in {*by_creation, *known} if at is not None and not self._is_over(staged, own, at)
+        )
+        left: list[StagedRow] = []
+        for row in rest:
+            earlier = bisect_right(beginnings, row.at if row.created_at is None else row.created_at)
+            (by_creation.setdefault(beginnings[earlier - 1], []) if earlier else left).append(row)
+        return by_creation, left
+
+    def _is_over(self, staged: StagedKey, own: Sequence[ImportedDetail], created_at: int) -> bool:
+        """Whether a decision here ended the session that began at an instant, or it was removed."""
+        known = pick_by_creation([*own], created_at)
+        return self._known.is_removed(staged, created_at) if known is None else final_end(known) is not None
 
     def _add_one(
         self,
@@ -151,7 +175,7 @@ class Merger:
         inherited: Sequence[Deed],
     ) -> list[Deed]:
         """Plan the sessions of a key that rows make by their own times."""
-        unended = [one for one in own if final_end(one) is None]
+        unended = [one for one in own if final_end(one) is None and one.facts.created_at is None]
         final = self._settled_until(staged, own)
         events = events_of([*rows, *(row for one in unended for row in one.rows)], self._counts_as)
         if not unended and final > BEFORE_ALL:  # decision 146: that a listing still has a session is no sign-in
@@ -353,11 +377,8 @@ def _is_listed_alone(row: StagedRow) -> bool:
     return row.created_at is None and row.at == row.listed_at
 
 
-def _by_creation(rows: Iterable[StagedRow]) -> tuple[dict[int, list[StagedRow]], list[StagedRow]]:
-    """The rows of a key by the exact beginning of their session, and those without one.
-
-    A row without one belongs to the session that began last before it, if the others give that.
-    """
+def _by_exact_beginning(rows: Iterable[StagedRow]) -> tuple[dict[int, list[StagedRow]], list[StagedRow]]:
+    """The rows that have the exact beginning of their session, by that, and the others."""
     by_creation: dict[int, list[StagedRow]] = {}
     rest = []
     for row in rows:
@@ -365,13 +386,7 @@ def _by_creation(rows: Iterable[StagedRow]) -> tuple[dict[int, list[StagedRow]],
             by_creation.setdefault(row.created_at, []).append(row)
         else:
             rest.append(row)
-    if not by_creation or not rest:
-        return by_creation, rest
-    beginnings = sorted(by_creation)
-    for row in rest:
-        earlier = bisect_right(beginnings, row.at if row.created_at is None else row.created_at)
-        by_creation[beginnings[earlier - 1]].append(row) if earlier else None
-    return by_creation, [row for row in rest if row.at < beginnings[0]]
+    return by_creation, rest
 
 
 def _span(fresh: Sequence[Event], unended: Sequence[ImportedDetail]) -> Span:

@@ -88,8 +88,8 @@ class SessionFromRows:
         self._worked_out = None
         self.created_at = min(self.created_at, row.at)
         self.last_used_at = max(self.last_used_at, row.at)
-        if row.is_created_exact:
-            self.exact_created_at = row.created_at
+        if row.is_created_exact and row.created_at is not None:
+            self.created_at = self.exact_created_at = row.created_at
         if row.listed_at is not None:
             self.listed_at = max(self.listed_at or row.listed_at, row.listed_at)
         for name, value in row.details.items():
