@@ -9,8 +9,14 @@ import pytest
 from tests.conftest import Authctl, every_command
 
 ROWS = 55
-LISTS = [("audit", "list"), ("users", "list"), ("cache", "list"), ("sessions", "list", "--group-by", "user")]
-WHOLE = [("imports", "list"), ("keys", "list"), ("mappings", "list"), ("profiles", "list")]
+LISTS = [
+    ("audit", "list"),
+    ("users", "list"),
+    ("cache", "list"),
+    ("imports", "list"),
+    ("sessions", "list", "--group-by", "user"),
+]
+WHOLE = [("keys", "list"), ("mappings", "list"), ("profiles", "list")]
 
 
 @pytest.fixture
@@ -34,6 +40,11 @@ def filled(installed: Authctl, home: Path) -> Authctl:
     assert ran.code == 0, ran.err
     for number in range(ROWS):
         ran = installed("login", "-q", "--user", f"user{number:02}", "--application", "A", stdin="secret\n")
+        assert ran.code == 0, ran.err
+    (home / "map.yaml").write_text("fields: {username: user, at: at}\nkey: [user]\n")
+    raw = json.dumps({"user": "user00", "at": "2026-01-01T00:00:00Z"})
+    for _ in range(ROWS):
+        ran = installed("sessions", "import", "-", "--map", str(home / "map.yaml"), stdin=raw)
         assert ran.code == 0, ran.err
     return installed
 

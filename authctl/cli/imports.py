@@ -6,7 +6,7 @@ import typer
 
 from authctl import import_records, render
 from authctl.cli.context import counted, start
-from authctl.cli.options import LARGEST, Actor, DryRun, Note, Output, Quiet, Yes
+from authctl.cli.options import LARGEST, Actor, DryRun, Limit, Note, Output, Quiet, Yes
 
 app = typer.Typer(
     help="List and show past imports, and take the latest one of a source back.",
@@ -38,10 +38,10 @@ _KEPT = {
 
 
 @app.command("list")
-def list_(ctx: typer.Context, output: Output = None, quiet: Quiet = False) -> None:
+def list_(ctx: typer.Context, limit: Limit = None, output: Output = None, quiet: Quiet = False) -> None:
     """List past imports, the latest first, with the number of sessions that each one registered and changed."""
     cli = start(ctx, output, quiet)
-    cli.show_many(map(import_records.past_import, cli.registry.imports.list()), render.IMPORTS)
+    cli.show_cut(map(import_records.past_import, cli.registry.imports.list()), render.IMPORTS, limit)
 
 
 @app.command()
