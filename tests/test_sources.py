@@ -4,7 +4,7 @@ import io
 import json
 from collections.abc import Callable
 from contextlib import closing, suppress
-from itertools import count
+from itertools import count, permutations
 from pathlib import Path
 from typing import Any
 
@@ -394,6 +394,106 @@ def test_a_complete_listing_of_some_users_ends_only_theirs(registry: Registry, l
         registry, row(number="9", created=1, used=2), taken=20, complete=EVERYTHING._replace(users=("Alice",))
     )
     assert (outcome.not_listed, [one.username for one in listed(registry) if one.ended_by]) == (1, ["alice"])
+
+
+# keys of several users, and of several sources
+
+
+def test_a_deed_about_one_user_leaves_another_user_with_the_same_id(registry: Registry, later: Clock):
+    """An id that is given again is another session, whoever has it: revoked, or ended, in the registry or in the same file."""
+    for number, end in enumerate((lambda: registry.revoke(SessionFilter(username="alice"), note="lost device"),
+                                  lambda: registry.end([one.id for one in registry.sessions()]))):  # fmt: skip
+        load(registry, row("alice", str(number), created=1, used=2))
+        end()
+        load(registry, row("bob", str(number), created=3, used=47))
+        (session,) = (one for one in registry.sessions(SessionFilter(username="bob", status="active")))
+        assert (session.created_at, session.used_after_end_at) == (at(3), None)
+        registry.end([session.id])
+    load(
+        registry,
+        row("alice", "5", created=1, used=2),
+        row("bob", "5", created=3, used=47),
+        row("alice", "6", created=47, used=47),
+    )
+    assert [one.username for one in registry.sessions(SessionFilter(status="active", search="bob"))] == ["bob"]
+
+
+def test_the_same_beginning_under_another_name_is_the_same_session(registry: Registry, later: Clock):
+    """A user who was renamed: what was revoked stays so under the new name."""
+    load(registry, row("alice", created=1, used=2))
+    registry.revoke(SessionFilter(username="alice"), note="lost device")
+    load(registry, row("alice.smith", created=1, used=47))
+    assert {one.status.value for one in registry.sessions()} == {"revoked"}
+
+
+@pytest.mark.parametrize("text", [LISTING, EVENTS])
+def test_an_end_in_the_source_is_of_its_own_user(registries: Callable[[], Registry], text: str):
+    """In any order of imports: that one user signed out ends no session of another."""
+    alice = row("alice", created=1, used=3, ended=3, at=3)
+    for files in permutations([row("bob", created=2, used=40, at=2), alice, row("bob", created=2, used=40, at=40)]):
+        with closing(registries()) as registry:
+            for one in files:
+                load(registry, one, text=text)
+            (session,) = registry.sessions(SessionFilter(username="bob"))
+            assert (session.created_at, session.last_used_at, session.ended_at) == (at(2), at(40), None)
+
+
+def test_an_import_without_a_source_takes_no_inference_back(registry: Registry, later: Clock):
+    """The listings of the source of the known session count, and not those of the import."""
+    load(registry, row(created=1, used=4), taken_at=at(5))
+    load(registry, taken_at=at(8), complete=Complete(allow_partial=True, max_affected=9))
+    unsourced = LISTING.replace("source: hub\n", "")
+    assert load(registry, row(created=1, used=3), text=unsourced, taken_at=at(4)).returned == 0
+    assert [(one.ended_at, one.ended_by) for one in listed(registry)] == [(at(8), "not_listed")]
+    assert load(registry, row(created=1, used=9), text=unsourced, taken_at=at(10)).returned == 1
+    assert [(one.status.value, one.source) for one in listed(registry)] == [("active", "hub")]
+
+
+@pytest.mark.parametrize("text", [LISTING, EVENTS])
+def test_an_import_without_a_source_registers_in_the_source_of_its_key(registries: Callable[[], Registry], text: str):
+    """So it does not matter which of the two comes first."""
+    files = [
+        (row(created=3, used=40, at=40), text.replace("source: hub\n", "")),
+        (row(created=1, used=2, at=2, ended=2), text),
+    ]
+    for ordered in (files, files[::-1]):
+        with closing(registries()) as registry:
+            for one, used in ordered:
+                load(registry, one, text=used)
+            assert {one.source for one in listed(registry)} == {"hub"}
+            assert len(listed(registry)) == 2
+
+
+# rows with a beginning, and rows without one, under one mapping
+
+
+SOMETIMES = FIELDS % "at: used\n  created_at: created"
+
+
+def test_a_row_without_a_beginning_belongs_to_the_session_that_began_last_before_it(registry: Registry, later: Clock):
+    """In the same file, and in a later one; it never moves the beginning of another session, which stays the same in each listing."""
+    night = [row(created=10, used=12), row(created=20, used=22)]
+    load(registry, *night, text=SOMETIMES)
+    outcome = load(registry, row(used=5), row(used=15), row(used=30), text=SOMETIMES)
+    assert [one.total for one in outcome.remarks] == [3]
+    for _ in range(2):
+        load(registry, *night, text=SOMETIMES)
+        spans = [(one.created_at, one.last_used_at) for one in listed(registry)]
+        assert spans == [(at(5), at(5)), (at(10), at(15)), (at(20), at(30))]
+
+
+def test_a_row_without_a_beginning_after_a_deed_is_a_sign_in(registries: Callable[[], Registry], clock: Clock):
+    """Whether it comes with the row that has a beginning or after it."""
+    for is_one_file in (True, False):
+        with closing(registries()) as registry:
+            began = row(created=10, used=12)
+            load(registry, began, text=SOMETIMES)
+            registry.revoke(SessionFilter(username="alice"), note="lost device")
+            signed_in = row(used=format_instant(registry.now() + SECOND))
+            clock.forward(minutes=1)
+            for rows in ([began, signed_in],) if is_one_file else ([began], [signed_in]):
+                load(registry, *rows, text=SOMETIMES)
+            assert [one.status.value for one in listed(registry)] == ["revoked", "active"]
 
 
 # the short way through an import

@@ -651,6 +651,20 @@ def test_the_command(installed: Authctl, tmp_path: Path):
     assert installed("sessions", "list", "--count").out == "0\n"
 
 
+def test_the_list_is_cut_as_other_lists_are(installed: Authctl, tmp_path: Path):
+    """With the message of all lists, and without it where nothing was cut."""
+    (tmp_path / "map.yaml").write_text(UNSOURCED)
+    for number in "123":
+        (tmp_path / "rows.jsonl").write_text(json.dumps(row(number=number, at="2026-01-01T00:00:00Z")))
+        assert (
+            installed("sessions", "import", str(tmp_path / "rows.jsonl"), "--map", str(tmp_path / "map.yaml")).code == 0
+        )
+    ran = installed("imports", "list", "--limit", "2", "-o", "id")
+    assert (ran.out, ran.err) == ("3\n2\n", "authctl: only the first 2 are shown; for more: a larger --limit\n")
+    ran = installed("imports", "list", "--limit", "3", "-o", "id")
+    assert (ran.out, ran.err) == ("3\n2\n1\n", "")
+
+
 # as if it had never been
 
 

@@ -50,6 +50,7 @@ class Remark(Enum):
     BLANK = "a time of 0 or of the years 1, 1601 or 1970 was counted as blank"
     NEVER = "a time of the year 9999 or later was counted as never"
     TWICE = "a local time exists twice, and the earlier one was taken"
+    UNDATED = "a row without created_at was counted by its time, for the session that began last before it"
     MISSING = "a local time does not exist, since clocks were put forward, and was read as if they had not been"
 
 

@@ -11,7 +11,7 @@ from authctl.model import SessionFilter
 from authctl.registry import sessions
 from authctl.registry.batches import Progress, no_progress
 from authctl.registry.installation import Installation
-from authctl.registry.nouns import Nouns
+from authctl.registry.nouns import Nouns, complete_changeover
 from authctl.settings import find_home
 from authctl.store import open_store
 
@@ -58,7 +58,9 @@ class Registry(Nouns):
         head that cannot be written); by default they go to the logger `authctl`.
         """
         place = find_home(home, registry, keys)
-        return cls(Installation(place, open_store(place.registry), clock, warn))
+        installation = Installation(place, open_store(place.registry), clock, warn)
+        installation.on_unfinished = complete_changeover
+        return cls(installation)
 
     def __enter__(self) -> Self:
         return self

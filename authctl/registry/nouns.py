@@ -32,7 +32,6 @@ class Nouns:
 
     def __init__(self, installation: Installation) -> None:
         self._installation = installation
-        installation.on_unfinished = _complete_changeover
 
     @cached_property
     def _reader(self) -> TokenReader:
@@ -126,7 +125,8 @@ class Nouns:
         return Users(self._installation)
 
 
-def _complete_changeover(installation: Installation) -> None:
+def complete_changeover(installation: Installation) -> None:
+    """Complete the profiles that another process began to apply. Called after a change that finds them."""
     from authctl.registry.changeover import complete_interrupted
 
     complete_interrupted(installation)

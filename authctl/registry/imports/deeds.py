@@ -24,6 +24,8 @@ class Deed(NamedTuple):
     """Whether it is the end of a session in its source."""
     of_other: bool = False
     """Whether it is the end of another user's session of the same key: it binds no part that is over before."""
+    created_at: int | None = None
+    """When that session began, where its source gave that."""
 
 
 def instant_of_deed(deed: Deed) -> int:

@@ -32,6 +32,9 @@ class KnownKeys:
             if source is None or known.session.source is None or fold(known.session.source) == fold(source):
                 for key in {known.key, known.key_without_user} - {None}:
                     self._sessions.setdefault(key, []).append(known)  # type: ignore[arg-type]  # None was taken out
+        named = {source} | {known.session.source for sessions in self._sessions.values() for known in sessions}
+        self.sources = {fold(name) for name in named if name is not None}
+        """The folded names of the sources of the import and of its known sessions."""
         self.users = view.users_among({row.details["username"] for staged in batch for row in staged.rows})
 
     def has(self, staged: StagedKey, shared_keys: set[bytes]) -> bool:

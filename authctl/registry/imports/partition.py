@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from authctl.registry.imports.deeds import Deed, revocation_of
-from authctl.registry.imports.known_sessions import NOT_LISTED
 from authctl.registry.imports.session_rows import BEFORE_ALL, Rules, SessionFromRows
 from authctl.registry.users import password_ends
 from authctl.store.protocol.imports import Imported
@@ -210,7 +209,11 @@ class Partition:
 
     def _note_end(self, revoking: Deed | None) -> None:
         """Note the end of the present part, and the revocation by criteria that it comes under."""
+        created_at, ended = self._part.exact_created_at, self._part.ended
         if revoking is not None:
-            self.ends.append(Deed(revoking.at, revocation_id=revocation_of(revoking), of_other=True))
-        elif (ended := self._part.ended) is not None and ended[1] != NOT_LISTED:
-            self.ends.append(Deed(ended[0], reason=ended[1], of_other=True))
+            revocation_id = revocation_of(revoking)
+            self.ends.append(Deed(revoking.at, revocation_id=revocation_id, of_other=True, created_at=created_at))
+        elif (
+            ended is not None and ended == self._part.end_here
+        ):  # decision 165: an end in the source is of its own user
+            self.ends.append(Deed(ended[0], reason=ended[1], of_other=True, created_at=created_at))

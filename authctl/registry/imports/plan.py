@@ -64,15 +64,14 @@ class Merger:
         """The plan of a batch of keys."""
         self.now = now
         self.past = past
-        listings = view.complete_listings(self._source) if self._source else ()
-        continuity = view.continuity_events()
-        self.rules = Rules(view.profiles(), self._named, continuity, now, self._source, listings)
         self.restored_at = view.restored_at()
         self._plan = Plan()
         # decision 200
         self._is_alone = self._is_alone and view.last_imported() == self._last_number
         batch = batch if self._is_alone else self._without_same_rows(view, batch)
         self._known = KnownKeys(view, batch, self._source, now, has_sessions=not self._is_alone)
+        listings = {source: view.complete_listings(source) for source in self._known.sources}
+        self.rules = Rules(view.profiles(), self._named, view.continuity_events(), now, self._source, listings)
         self._short_way = ShortWay(self.rules, past, self._ends(None), self._known.users, keeps_rows=self._keeps_rows)
         for _, group in groupby(batch, key=lambda staged: staged.key_without_user or staged.key):
             self._add_group(list(group))
@@ -125,12 +124,36 @@ class Merger:
         if self._source is not None:
             self._plan.adopted += [imported.session.number for imported in own if imported.session.source is None]
             self._plan.adopted_finals |= {staged.key for final in self._known.finals_of(staged) if final.is_of_none}
-        by_creation, rows = _by_creation(staged.rows)
+        by_creation, rows = self._by_creation(staged, own)
         ends: list[Deed] = []
         for created_at in sorted(by_creation, reverse=True):  # the latest is nearest to what was first seen later
             known = pick_by_creation(own, created_at)
             ends += self._add_one(staged, created_at, by_creation[created_at], known, others, inherited)
         return ends + (self._add_others(staged, rows, own, others, inherited) if rows else [])
+
+    def _by_creation(
+        self, staged: StagedKey, own: Sequence[ImportedDetail]
+    ) -> tuple[dict[int, list[StagedRow]], list[StagedRow]]:
+        """The rows of a key by the exact beginning of their session, and those without one.
+
+        A row without one belongs to the session that began last before it, unless a decision here ended that.
+        """
+        # decision 167
+        by_creation, rest = _by_exact_beginning(staged.rows)
+        known = {one.facts.created_at for one in own} if rest else set()
+        beginnings = sorted(
+            at for at in {*by_creation, *known} if at is not None and not self._is_over(staged, own, at)
+        )
+        left: list[StagedRow] = []
+        for row in rest:
+            earlier = bisect_right(beginnings, row.at if row.created_at is None else row.created_at)
+            (by_creation.setdefault(beginnings[earlier - 1], []) if earlier else left).append(row)
+        return by_creation, left
+
+    def _is_over(self, staged: StagedKey, own: Sequence[ImportedDetail], created_at: int) -> bool:
+        """Whether a decision here ended the session that began at an instant, or it was removed."""
+        known = pick_by_creation([*own], created_at)
+        return self._known.is_removed(staged, created_at) if known is None else final_end(known) is not None
 
     def _add_one(
         self,
@@ -150,7 +173,7 @@ class Merger:
             self._plan.unchanged += 1
             return []
         events = events_of(rows, self._counts_as)
-        return self._add_parts(staged, events, [known] if known else [], others, inherited, is_one=True)
+        return self._add_parts(staged, events, [known] if known else [], others, inherited, created_at)
 
     def _add_others(
         self,
@@ -161,7 +184,7 @@ class Merger:
         inherited: Sequence[Deed],
     ) -> list[Deed]:
         """Plan the sessions of a key that rows make by their own times."""
-        unended = [known for known in own if final_end(known) is None]
+        unended = [known for known in own if final_end(known) is None and known.facts.created_at is None]
         final = self._settled_until(staged, own)
         events = events_of([*rows, *(row for known in unended for row in known.rows)], self._counts_as)
         if not unended and final > BEFORE_ALL:  # decision 146: that a listing still has a session is no sign-in
@@ -186,17 +209,19 @@ class Merger:
         unended: Sequence[ImportedDetail],
         others: Sequence[ImportedDetail],
         inherited: Sequence[Deed],
-        *,
-        is_one: bool = False,
+        created_at: int | None = None,
     ) -> list[Deed]:
-        registered = len(self._plan.new)
+        """Plan the sessions that events make; one session, where its source gave the instant of its beginning."""
+        registered, is_one, rules = len(self._plan.new), created_at is not None, self._rules_of(staged)
         user = self._known.users.get(names.fold(events[0].row.details["username"]))
         inherited = [end for end in inherited if not is_spared(end, unended)]
         ends_of_others = [*inherited, *self._ends_of_others(others, unended)]
+        if is_one:  # decision 165
+            ends_of_others = [end for end in ends_of_others if end.created_at in (None, created_at)]
         deeds = self._deeds_since(events, unended, [*ends_of_others, *self._ends_in_source(events, unended)], user)
         # decision 145
         keeps_rows = self._keeps_rows and not is_one and all(known.rows for known in unended)
-        partition = Partition(self.rules, staged, events, unended, user, deeds, is_one=is_one, keeps_rows=keeps_rows)
+        partition = Partition(rules, staged, events, unended, user, deeds, is_one=is_one, keeps_rows=keeps_rows)
         planned = partition.plan()
         # a row ahead of the clock can show a use after an end that is to come
         is_past = all(event.row.at <= self.now for event in events)
@@ -207,6 +232,14 @@ class Merger:
         if len(self._plan.new) > registered:
             self._report_moved(staged, events[0].row, others)
         return partition.ends
+
+    def _rules_of(self, staged: StagedKey) -> Rules:
+        """The rules for a key. An import without a source registers sessions in the source that its key is known in."""
+        # decision 166
+        if self._source is not None:
+            return self.rules
+        sources = {one.session.source for one in self._known.sessions_of(staged)[0]}
+        return self.rules._replace(source=sources.pop()) if len(sources) == 1 else self.rules
 
     def _add_uses_after(self, known: ImportedDetail, uses: Sequence[int], end: int) -> None:
         """Plan the rows of a session that had ended: what they show of a use after its end."""
@@ -311,12 +344,14 @@ class Merger:
     @staticmethod
     def _ends_of_others(others: Sequence[ImportedDetail], unended: Sequence[ImportedDetail]) -> Iterator[Deed]:
         """The ends of other users' sessions of the same key: rows from before tell of that session under another name."""
-        for session in (other.session for other in others):
-            at = end_of(session)
-            if at is not None and (session.revoked_at is not None or session.ended_by != NOT_LISTED):
+        for other in others:
+            session, at = other.session, end_of(other.session)
+            if at is not None and final_end(other) is not None:
                 revocation_id = session.revocation_id if session.revoked_at is not None else None
                 reason = None if revocation_id else session.ended_by
-                end = Deed(at, revocation_id=revocation_id, reason=reason, of_other=True)
+                end = Deed(
+                    at, revocation_id=revocation_id, reason=reason, of_other=True, created_at=other.facts.created_at
+                )
                 if not is_spared(end, unended):
                     yield end
 
@@ -357,11 +392,8 @@ def _is_listed_alone(row: StagedRow) -> bool:
     return row.created_at is None and row.at == row.listed_at
 
 
-def _by_creation(rows: Iterable[StagedRow]) -> tuple[dict[int, list[StagedRow]], list[StagedRow]]:
-    """The rows of a key by the exact beginning of their session, and those without one.
-
-    A row without one belongs to the session that began last before it, if the others give that.
-    """
+def _by_exact_beginning(rows: Iterable[StagedRow]) -> tuple[dict[int, list[StagedRow]], list[StagedRow]]:
+    """The rows that have the exact beginning of their session, by that, and the others."""
     by_creation: dict[int, list[StagedRow]] = {}
     without_beginning = []
     for row in rows:
@@ -369,13 +401,7 @@ def _by_creation(rows: Iterable[StagedRow]) -> tuple[dict[int, list[StagedRow]],
             by_creation.setdefault(row.created_at, []).append(row)
         else:
             without_beginning.append(row)
-    if not by_creation or not without_beginning:
-        return by_creation, without_beginning
-    beginnings = sorted(by_creation)
-    for row in without_beginning:
-        earlier = bisect_right(beginnings, row.at if row.created_at is None else row.created_at)
-        by_creation[beginnings[earlier - 1]].append(row) if earlier else None
-    return by_creation, [row for row in without_beginning if row.at < beginnings[0]]
+    return by_creation, without_beginning
 
 
 def _span(events: Sequence[Event], unended: Sequence[ImportedDetail]) -> Span:

@@ -3,7 +3,7 @@
 See docs/glossary.md#late-row.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from authctl import lifetimes, names
@@ -39,8 +39,12 @@ class Rules(NamedTuple):
     now: int = 0
     source: str | None = None
     """The system that the sessions of the import live in."""
-    listings: Sequence[CompleteListing] = ()
-    """The complete listings of that system, the earliest first."""
+    listings: Mapping[str, Sequence[CompleteListing]] = {}  # a constant
+    """The complete listings by the folded name of their system, the earliest first."""
+
+    def listings_of(self, source: str | None) -> Sequence[CompleteListing]:
+        """The complete listings of a system."""
+        return self.listings.get(names.fold(source), ()) if source is not None else ()
 
 
 class SessionFromRows:
@@ -84,8 +88,8 @@ class SessionFromRows:
         self._worked_out = None
         self.created_at = min(self.created_at, row.at)
         self.last_used_at = max(self.last_used_at, row.at)
-        if row.is_created_exact:
-            self.exact_created_at = row.created_at
+        if row.is_created_exact and row.created_at is not None:
+            self.created_at = self.exact_created_at = row.created_at
         if row.listed_at is not None:
             self.listed_at = max(self.listed_at or row.listed_at, row.listed_at)
         for name, value in row.details.items():
@@ -100,15 +104,14 @@ class SessionFromRows:
 
     def _missing_in_listing(self) -> tuple[int, str] | None:
         """The first complete listing after everything that is known of the session, if no deadline ended it by now."""
-        if not self._rules.listings:
+        listings = self._rules.listings_of(self.source)
+        if not listings:
             return None
         # decision 147
         seen_at = max(self.created_at, self.last_used_at, self.listed_at or BEFORE_ALL)
         users = ("", names.fold(self._details["username"]))
         later = (
-            listing.taken_at
-            for listing in self._rules.listings
-            if listing.taken_at > seen_at and listing.username_key in users
+            listing.taken_at for listing in listings if listing.taken_at > seen_at and listing.username_key in users
         )
         missing_at = next(later, None)
         return None if missing_at is None or not self._outlives(self._rules.now) else (missing_at, NOT_LISTED)

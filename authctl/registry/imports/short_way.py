@@ -44,7 +44,12 @@ class ShortWay:
         profile = self._profile(row)
         is_plain = len(staged.rows) == 1 and row.ended_at is None and profile.requested is None
         is_plain = is_plain and (row.is_created_exact or not self._keeps_rows)
-        if not is_plain or self._rules.listings or not self._bound_until < began_at or row.at > self._rules.now:
+        if (
+            not is_plain
+            or self._rules.listings_of(self._rules.source)
+            or not self._bound_until < began_at
+            or row.at > self._rules.now
+        ):
             return None
         if names.fold(row.details["username"]) in self._users or self._may_be_revoked(row, began_at):
             return None
