@@ -152,7 +152,8 @@ class Merger:
         inherited: Sequence[Deed],
     ) -> list[Deed]:
         """Plan the sessions of a key that rows make by their own times."""
-        unended = [one for one in own if final_end(one) is None]
+        # by their beginnings: a session that began earlier may have been registered later
+        unended = sorted((one for one in own if final_end(one) is None), key=lambda one: one.session.created_at)
         final = self._settled_until(staged, own)
         events = events_of([*rows, *(row for one in unended for row in one.rows)], self._counts_as)
         if not unended and final > BEFORE_ALL:  # decision 146: that a listing still has a session is no sign-in
