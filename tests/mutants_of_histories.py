@@ -247,6 +247,13 @@ MUTANTS = (
         "if False and known and known.session.expires_at > min(",
         "tests/test_guards.py::test_a_late_row_does_not_move_an_end_back_that_a_profile_s_application_made",
     ),
+    Mutant(
+        "a late row joins the session that was registered last, and not the one that began last",
+        PLAN,
+        "unended = sorted((one for one in own if final_end(one) is None), key=lambda one: one.session.created_at)",
+        "unended = [one for one in own if final_end(one) is None]",
+        f"{LATE}::test_a_late_row_joins_the_session_that_began_last_before_it",
+    ),
     # The short ways of decision 154
     Mutant(
         "the short way: a deed that binds every key binds no single row",

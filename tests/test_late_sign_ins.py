@@ -350,6 +350,22 @@ def test_the_profile_is_the_one_that_was_assigned_then(install: Install, clock: 
     assert found == {"Mail": "mail retired", "Web": None}
 
 
+def test_a_late_row_joins_the_session_that_began_last_before_it(install: Install, clock: Clock):
+    """Not the one that was registered last: an older row may have come later, and made a session by itself."""
+    registry = install("version: 1\nprofiles: {default: {idle_timeout: 6h}}")
+    clock.forward(days=1)
+    registry.users.password_changed("alice", note="reset")
+    clock.forward(hours=1)
+    load(registry, row("2026-03-03T09:30:00Z"))
+    clock.forward(days=2)
+    load(registry, row("08:00"))
+    assert len(sessions(registry)) == 2
+    registry.users.password_changed("alice", note="reset")
+    load(registry, row("2026-03-04T09:00:00Z"))
+    latest = sessions(registry)[1]
+    assert (latest.created_at, latest.last_used_at) == (NOW + 24 * HOUR + HOUR // 2, NOW + 2 * DAY)
+
+
 @pytest.mark.parametrize("deed", ["disabled", "password", "restored"])
 def test_rows_of_before_a_hard_end_are_over(registry: Registry, clock: Clock, noon: int, deed: str, tmp_path: Path):
     """Disabling, a changed password and a restore end what lived then, and rows told later of the time before."""

@@ -184,7 +184,11 @@ class Merger:
         inherited: Sequence[Deed],
     ) -> list[Deed]:
         """Plan the sessions of a key that rows make by their own times."""
-        unended = [known for known in own if final_end(known) is None and known.facts.created_at is None]
+        # by their beginnings: a session that began earlier may have been registered later
+        unended = sorted(
+            (known for known in own if final_end(known) is None and known.facts.created_at is None),
+            key=lambda known: known.session.created_at,
+        )
         final = self._settled_until(staged, own)
         events = events_of([*rows, *(row for known in unended for row in known.rows)], self._counts_as)
         if not unended and final > BEFORE_ALL:  # decision 146: that a listing still has a session is no sign-in

@@ -38,7 +38,7 @@ def verify(installation: Installation, reader: TokenReader, token: str, caller: 
 
 
 def _check_token(installation: Installation, claims: Claims, caller: Caller) -> Session:
-    session = session_of_token(installation.store.by_number(claims.number, installation.clock.replacement()), claims)
+    session = _look_up(installation, claims)
     check_alive(session, caller)
     if claims.kind is TokenKind.REFRESH:
         raise TokenUnknown
@@ -50,8 +50,16 @@ def _check_token(installation: Installation, claims: Claims, caller: Caller) -> 
     check_bearer(session, caller)
     # decision 53: the row says whether there are conditions, so that most verifications read no profile
     if session.has_conditions:
-        check_conditions(installation.store.profiles(), session, caller)
+        profiles = installation.store.profiles()
+        # Profiles are being applied: if the session's turn came between the two look-ups, it has to be judged anew as a whole.
+        if profiles.changeover is not None and _look_up(installation, claims)._replace(read_at=session.read_at) != session:
+            return _check_token(installation, claims, caller)
+        check_conditions(profiles, session, caller)
     return session
+
+
+def _look_up(installation: Installation, claims: Claims) -> Session:
+    return session_of_token(installation.store.by_number(claims.number, installation.clock.replacement()), claims)
 
 
 def _record_use(installation: Installation, session: Session) -> bool:
