@@ -150,7 +150,7 @@ DEEDS = {
             "rows.jsonl": rows(OLD, LONG_AGO).getvalue().decode(),
             "map.yaml": "fields: {username: user, application: app, at: time}\nkey: [username, application]\n",
         },
-        prelude="import authctl.registry.imports.register as imports; imports._FIRST_BATCH = imports._LARGEST_BATCH = 2; imports._LOCK_SECONDS = 60",
+        prelude="import authctl.registry.imports.register as imports; imports._KEYS_PER_BATCH = 2",
         batch=2,
         completes=True,
     ),

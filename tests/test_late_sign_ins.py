@@ -16,7 +16,7 @@ from authctl import InvalidFile, InvalidInput, Registry, Session, SessionFilter,
 from authctl.import_mappings import Mapping, read_mapping
 from authctl.instants import DAY, HOUR, parse_instant
 from authctl.registry.backups import restore
-from authctl.registry.imports.register import _FIRST_BATCH
+from authctl.registry.imports.register import _KEYS_PER_BATCH
 from authctl.settings import find_home
 from authctl.store.sqlite.library import sqlite3
 from tests.conftest import START, Authctl, Clock, Install
@@ -633,7 +633,7 @@ def test_order_and_files_do_not_matter_to_a_shared_key(install: Install, clock: 
 def test_users_that_share_a_key_are_not_in_two_batches(registry: Registry, disabled: str):
     """Each batch is a transaction; the end of either one's session is known before the rows of the other are registered."""
     registry.users.disable(disabled, note="left the company")
-    before = [row("07:00", f"user{number}", sid=f"s{number}") for number in range(2, _FIRST_BATCH + 1)]
+    before = [row("07:00", f"user{number}", sid=f"s{number}") for number in range(2, _KEYS_PER_BATCH + 1)]
     load(registry, *before, row("08:00"), row("08:00", "carol"))
     assert {one.ended_by for user in ("alice", "carol") for one in sessions(registry, user)} == {"user_disabled"}
 

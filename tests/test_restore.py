@@ -21,14 +21,12 @@ from authctl.registry.installation import Installation
 from authctl.settings import find_home
 from authctl.store import draft_of
 from authctl.store.sqlite.library import sqlite3
-from tests import test_terminal
 from tests.conftest import Authctl, Clock, Install, Start
 
 MAP = read_mapping(
     b"fields: {username: user, application: app, device: device, at: time}\nkey: [username, application]\n", "map.yaml"
 )
 HELD = "version: 1\ndefault_profile: held\nprofiles:\n  held: {idle_timeout: 3d, continuity: true, on_revoke: wipe}\n"
-on_terminal = test_terminal.on_terminal
 
 Restore = Callable[..., RestoreOutcome]
 

@@ -578,8 +578,7 @@ def test_a_first_import_knows_what_another_one_registers_meanwhile(
     registry: Registry, monkeypatch: pytest.MonkeyPatch, between: int
 ):
     """It looks for no known session as long as there is none; each batch asks again."""
-    monkeypatch.setattr(register, "_FIRST_BATCH", 1)
-    monkeypatch.setattr(register, "_LARGEST_BATCH", 1)
+    monkeypatch.setattr(register, "_KEYS_PER_BATCH", 1)
     rows = [row(number=str(number), created=number, used=number + 1) for number in range(1, 6)]
 
     def load_others(done: int, _total: int) -> None:

@@ -568,8 +568,7 @@ def test_an_interrupted_import_can_be_undone(
     """What it had done so far."""
     load(registry, row(created=1, used=2))
     before = in_tables(home)
-    monkeypatch.setattr(register, "_FIRST_BATCH", 1)
-    monkeypatch.setattr(register, "_LARGEST_BATCH", 1)
+    monkeypatch.setattr(register, "_KEYS_PER_BATCH", 1)
 
     def stop(done: int, _total: int) -> None:
         if done == 2:
@@ -589,8 +588,7 @@ def test_an_import_that_is_undone_while_it_runs_stops(
     registry: Registry, later: Clock, monkeypatch: pytest.MonkeyPatch
 ):
     """It registers nothing more."""
-    monkeypatch.setattr(register, "_FIRST_BATCH", 1)
-    monkeypatch.setattr(register, "_LARGEST_BATCH", 1)
+    monkeypatch.setattr(register, "_KEYS_PER_BATCH", 1)
     rows = [row(number=number, created=1, used=2) for number in "789"]
     with pytest.raises(Refused, match="import 1 was taken back before it was complete"):
         load(registry, *rows, progress=lambda done, _total: done == 2 and undo(registry))

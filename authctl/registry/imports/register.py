@@ -6,12 +6,12 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import groupby
-from time import monotonic, sleep
+from time import sleep
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from authctl.errors import Refused
 from authctl.names import fold
-from authctl.registry.batches import PAUSE_SECONDS, BatchSize, Progress
+from authctl.registry.batches import PAUSE_SECONDS, Progress
 from authctl.registry.imports.changes import Plan
 from authctl.registry.imports.known_sessions import NOT_LISTED
 from authctl.registry.imports.past_revocations import PastRevocations, past_revocations
@@ -27,10 +27,7 @@ if TYPE_CHECKING:
     from authctl.store.protocol import Change, Staging, View
     from authctl.store.protocol.imports import StagedKey
 
-_FIRST_BATCH, _LARGEST_BATCH = 1_000, 4_000
-"""Keys of a batch, which is never smaller than the first; the search index takes no more than the largest at once."""
-_LOCK_SECONDS = 0.1
-"""How long a batch should hold the lock."""
+_KEYS_PER_BATCH = 1_000
 _ENDS_PER_BATCH = 500
 _NAMED = ("sessions", "username_keys")
 """The fields that only the audit event of an import has."""
@@ -92,7 +89,6 @@ class Registration:
         self._complete: CompleteSource | None = None
         self._past: PastRevocations | None = None
         self._merger = Merger(staging.keys_of_several_users(), profile, source=of.name, keeps_rows=of.has_ends)
-        self._size = BatchSize(_FIRST_BATCH, _LARGEST_BATCH, _LOCK_SECONDS, least=_FIRST_BATCH)
         self.import_id: int | None = None
         self.done = Done()
         self.ends: Preview | None = None
@@ -127,7 +123,7 @@ class Registration:
             journals_before = unit.now - UNDOABLE_FOR
             unit.record("session.import", subject=str(self.import_id), detail={**begun, "stage": "begun"})
         drop_journals(self._installation, self._actor, journals_before)
-        for batch in _batches(self._staging, self._size):
+        for batch in _batches(self._staging):
             self.done.add(self._register(batch))
             keys += len(batch)
             self._progress(keys, total)
@@ -140,7 +136,7 @@ class Registration:
 
     def _plans(self) -> Iterator[Plan]:
         keys, total = 0, self._staging.keys()
-        for batch in _batches(self._staging, self._size):
+        for batch in _batches(self._staging):
             with self._installation.snapshot() as (view, now):
                 yield self._plan(view, batch, now)
             keys += len(batch)
@@ -149,7 +145,6 @@ class Registration:
     def _register(self, batch: Sequence[StagedKey]) -> Plan:
         """Plan a batch and write it, and let others write afterwards."""
         with self._change() as unit:
-            begun = monotonic()
             plan = self._plan(unit.tx, batch, unit.now)
             if self._source is not None:
                 unit.tx.adopt_sessions(plan.adopted, self._source)
@@ -158,7 +153,6 @@ class Registration:
             if self._source is None:
                 unit.tx.record_met(plan.met)
             self._merger.note_written(unit.tx)
-        self._size.adjust(monotonic() - begun)
         sleep(PAUSE_SECONDS)
         return plan
 
@@ -223,12 +217,12 @@ def _write(tx: Change, plan: Plan) -> None:
     tx.replace_rows(plan.rows)
 
 
-def _batches(staging: Staging, size: BatchSize) -> Iterator[list[StagedKey]]:
-    """The keys in batches of a size that may change; keys that are the same without the user are never in two of them."""
+def _batches(staging: Staging) -> Iterator[list[StagedKey]]:
+    """The keys in batches; keys that are the same without the user are never in two of them."""
     batch: list[StagedKey] = []
     for _, group in groupby(staging.by_key(), key=lambda staged: staged.key_without_user or staged.key):
         batch += group
-        if len(batch) >= size.size:
+        if len(batch) >= _KEYS_PER_BATCH:
             yield batch
             batch = []
     if batch:

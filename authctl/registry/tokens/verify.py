@@ -52,7 +52,10 @@ def _check_token(installation: Installation, claims: Claims, caller: Caller) -> 
     if session.has_conditions:
         profiles = installation.store.profiles()
         # Profiles are being applied: if the session's turn came between the two look-ups, it has to be judged anew as a whole.
-        if profiles.changeover is not None and _look_up(installation, claims)._replace(read_at=session.read_at) != session:
+        if (
+            profiles.changeover is not None
+            and _look_up(installation, claims)._replace(read_at=session.read_at) != session
+        ):
             return _check_token(installation, claims, caller)
         check_conditions(profiles, session, caller)
     return session
