@@ -21,7 +21,7 @@ from authctl.registry.installation import Installation
 from authctl.settings import find_home
 from authctl.store import draft_of
 from authctl.store.sqlite.library import sqlite3
-from tests.conftest import Authctl, Clock, Install, Start
+from tests.conftest import Authctl, Clock, Install, OnTerminal, Start
 
 MAP = read_mapping(
     b"fields: {username: user, application: app, device: device, at: time}\nkey: [username, application]\n", "map.yaml"
@@ -727,7 +727,7 @@ def test_it_asks_for_the_count_of_living_sessions_to_be_typed(
     registry: Registry,
     copied: Callable,
     authctl: Authctl,
-    on_terminal: test_terminal.OnTerminal,
+    on_terminal: OnTerminal,
     home: Path,
     clock: Clock,
 ):
