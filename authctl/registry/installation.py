@@ -29,8 +29,8 @@ class SingleUses:
 
     # decision 159
 
-    _BURST = 20
-    _PER_SECOND = 200
+    _BURST = 10
+    _PER_SECOND = 50
 
     def __init__(self) -> None:
         self._left: float = self._BURST
