@@ -82,8 +82,8 @@ MUTANTS = (
     Mutant(
         "a late row that meets the criteria of a revocation is active",
         PLAN,
-        "for one in self.past.possible(texts, since, span))",
-        "for one in self.past.possible(texts, since, span) if False)",
+        "for criteria in self.past.possible(texts, since, span))",
+        "for criteria in self.past.possible(texts, since, span) if False)",
     ),
     Mutant(
         "a late row comes under the latest revocation that it meets",
@@ -250,16 +250,16 @@ MUTANTS = (
     Mutant(
         "a late row joins the session that was registered last, and not the one that began last",
         PLAN,
-        "unended = sorted((one for one in own if final_end(one) is None), key=lambda one: one.session.created_at)",
-        "unended = [one for one in own if final_end(one) is None]",
+        "key=lambda known: known.session.created_at,\n        )\n        final",
+        "key=lambda known: known.session.number,\n        )\n        final",
         f"{LATE}::test_a_late_row_joins_the_session_that_began_last_before_it",
     ),
     # The short ways of decision 154
     Mutant(
         "the short way: a deed that binds every key binds no single row",
         SHORT,
-        " or not self._bound_until < began_at or",
-        " or",
+        "            or not self._bound_until < began_at\n",
+        "",
     ),
     Mutant(
         "the short way: a row of a disabled user, or of a changed password, is not bound",
@@ -302,7 +302,7 @@ MUTANTS = (
     Mutant(
         "the same rows: a use ahead of the clock is not looked at when the clock gets there",
         PLAN,
-        "is_past = all(one.row.at <= self.now for one in events)",
+        "is_past = all(event.row.at <= self.now for event in events)",
         "is_past = True",
         "tests/test_sources.py::test_the_same_row_that_was_ahead_of_the_clock_is_a_use_after_the_end",
     ),
@@ -334,7 +334,7 @@ MUTANTS = (
     Mutant(
         "a row that lies in a session that is over makes another one",
         PLAN,
-        "any(one.created_at <= at <= one.last_used_at for one in ended)",
+        "any(\n            session.created_at <= at <= session.last_used_at for session in ended\n        )",
         "False",
     ),
     Mutant(
@@ -455,14 +455,14 @@ MUTANTS = (
     Mutant(
         "a session of 0.1.0 is not found by its key without the user",
         KEYS,
-        "of_0_1_0 = [one for one in same if",
-        "of_0_1_0 = [one for one in same if False and",
+        "known for known in same if known.key == staged.key_without_user and",
+        "known for known in same if False and",
         f"{LATE}::test_a_living_session_of_0_1_0_is_taken_up",
     ),
     Mutant(
         "a session of 0.1.0 is taken up for another user",
         KEYS,
-        "others = [one for one in same if fold(one.session.username) != user]",
+        "others = [known for known in same if fold(known.session.username) != user]",
         "others = []",
         f"{LATE}::test_whom_0_1_0_lost_gets_a_session_of_her_own",
     ),

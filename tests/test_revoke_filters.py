@@ -4,7 +4,20 @@ import pytest
 
 from tests.conftest import Authctl, every_command
 
-OF_LISTS_ALONE = {"group_by", "wipe", "sort", "after", "limit", "count", "output", "quiet", "help"}
+OF_LISTS_ALONE = {
+    "group_by",
+    "wipe",
+    "sort",
+    "after",
+    "limit",
+    "count",
+    "local",
+    "exact",
+    "pager",
+    "output",
+    "quiet",
+    "help",
+}
 """Options of a list that say how to show it; `--wipe` selects what is revoked already."""
 
 FILTERS = [

@@ -190,7 +190,7 @@ def test_a_short_id_is_unique(registry: Registry):
 
 def test_a_short_id_that_is_no_longer_unique_is_refused(home: Path, registry: Registry):
     """A second session with the same beginning makes the shown id longer, and the old beginning hits nobody."""
-    import sqlite3
+    from authctl.store.sqlite.library import sqlite3
 
     first, second = (registry.issue(username=user, application="Outlook").session.id for user in ("alice", "bob"))
     twin = first[:9] + ("b" if first[9] != "b" else "c") + first[10:]

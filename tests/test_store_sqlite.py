@@ -74,6 +74,8 @@ def scans(steps: list[str]) -> list[str]:
         "SCAN walked",
         "CONSTANT ROW",
         "registry",
+        "SCAN g",  # the one row of the registry, with its one changeover
+        "SCAN changeover",
         "(subquery",
         "revocations_open",
         "SCAN continuity",

@@ -13,11 +13,11 @@ GAP = 2
 
 _WHOLE = 10**6
 _PASSES = ((_WHOLE, 12, 2), (14, 12, 2), (14, 12, 1), (8, 12, 1), (6, 8, 0))
-"""What may be done for room, one after another: a text is cut to this width, a note to that, and columns go down to this group."""
+"""The steps that make room: a text is cut to this width, a note to that, and columns go down to this group."""
 
 
 class Kind(Enum):
-    """What a column may do where room is short."""
+    """The way in which a column gives room."""
 
     WHOLE = auto()
     """Never cut."""

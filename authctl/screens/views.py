@@ -186,7 +186,7 @@ def differences(records: Sequence[Record], _look: Look) -> Iterator[Line]:
 
 
 def _changed_fields(record: Record) -> Iterator[str]:
-    """What is different in a profile: nothing of one that is withdrawn, and of a new one the fields that have a value."""
+    """The differences of a profile: nothing of one that is withdrawn, and of a new one the fields that have a value."""
     for field, (before, after) in record["fields"].items():
         if record["change"] == "changed":
             yield from changes(field, before, after)
