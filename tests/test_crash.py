@@ -177,7 +177,7 @@ DEEDS = {
         completes=True,
         left=archived,
     ),
-    "backup": Deed(("backup", "{place}/copy.db"), "copied to", again=(0, 4), completes=True, left=usable),
+    "backup": Deed(("backup", "{place}/copy.db"), "copied the registry to", again=(0, 4), completes=True, left=usable),
     "restore": Deed(
         ("restore", "{place}/backup.db", "--note", "disk failed", "--yes"),
         "restored",

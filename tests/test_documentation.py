@@ -245,7 +245,7 @@ authctl tokens issue --user carol --application Teams
 authctl sessions list --device AL-PHONE -o id > phone-id
 authctl sessions list --limit 1 2>&1 | sed -n 's/.*--after //p' > cursor
 printf '{"api_tokens": [{"user": "alice", "id": "a1", "note": "", "created": "2026-03-01T10:00:00Z"}]}' > alice.json"""
-README_PLACEHOLDERS = {"p1.3kQx…": "$(cat cursor)", "htpsgx": "$(cut -c1-6 phone-id)"}
+README_PLACEHOLDERS = {"p1.3kQx…": "$(cat cursor)", "htpsgxk2": "$(cut -c1-8 phone-id)"}
 README_EXITS = {
     'authctl revoke --application Teams --note "retired"': 4,  # it asks, and this is not a terminal
     'authctl revoke --all --note "breach, ticket 4711"': 4,
