@@ -263,6 +263,46 @@ def test_what_a_complete_listing_lacks_has_ended(registry: Registry, later: Cloc
     assert [(one.source_id, one.source, one.ended_at) for one in ended] == [("7", "hub", at(20))]
 
 
+def without_source(registry: Registry) -> str:
+    """Two sessions of one key that have no source, and one of another key; the mapping of them."""
+    text = LISTING.replace("source: hub\n", "")
+    load(registry, row(created=1, used=2), row(created=5, used=6), row("bob", "8", created=1, used=2), text=text)
+    return text
+
+
+def test_adopted_sessions_that_a_listing_lacks_end_in_the_same_run(registry: Registry, later: Clock):
+    """The preview counts them, and the limit does; a session of another key has no source, and stays."""
+    without_source(registry)
+    listing, limit = row(created=5, used=6), Complete(max_affected=0)
+    with pytest.raises(Refused, match="more sessions would end than the limit of 0: 1"):
+        complete(registry, listing, taken=20, complete=limit)
+    shown: list[int] = []
+    asked = Complete(agree=lambda preview: shown.append(preview.summary.total))
+    assert complete(registry, listing, taken=20, complete=asked, dry_run=True).not_listed == 1
+    outcome = complete(registry, listing, taken=20, complete=asked)
+    assert (shown, outcome.adopted, outcome.not_listed) == ([1], 2, 1)
+    ends = [(one.username, one.source, one.ended_by, one.ended_at) for one in listed(registry)]
+    assert ends == [
+        ("alice", "hub", "not_listed", at(20)),
+        ("bob", None, None, None),
+        ("alice", "hub", None, None),
+    ]
+    assert complete(registry, listing, taken=20, dry_run=True).not_listed == 0
+    registry.imports.undo(2, note="wrong source")
+    assert [(one.source, one.ended_by) for one in listed(registry)] == [(None, None)] * 3
+
+
+def test_adopted_sessions_of_other_users_stay(registry: Registry, later: Clock):
+    """A listing of one user tells nothing of the sessions of another, and none of what was used after it."""
+    text = without_source(registry)
+    load(registry, row("bob", "8", created=5, used=6), row(created=7, used=30), text=text)
+    both = [row("bob", "8", created=5, used=6), row(created=5, used=6)]
+    outcome = complete(registry, *both, taken=20, complete=EVERYTHING._replace(users=("alice",)))
+    assert (outcome.adopted, outcome.not_listed) == (5, 1)
+    ended = [(one.username, one.created_at) for one in listed(registry) if one.ended_by == "not_listed"]
+    assert ended == [("alice", at(1))]
+
+
 def test_an_earlier_listing_moves_the_ends_in_batches(
     registry: Registry, later: Clock, monkeypatch: pytest.MonkeyPatch
 ):
