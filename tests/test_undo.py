@@ -660,7 +660,7 @@ def test_the_list_is_cut_as_other_lists_are(installed: Authctl, tmp_path: Path):
             installed("sessions", "import", str(tmp_path / "rows.jsonl"), "--map", str(tmp_path / "map.yaml")).code == 0
         )
     ran = installed("imports", "list", "--limit", "2", "-o", "id")
-    assert (ran.out, ran.err) == ("3\n2\n", "authctl: only the first 2 are shown; for more: a larger --limit\n")
+    assert (ran.out, ran.err) == ("3\n2\n", "authctl: the list was cut after 2 rows; for more: a larger --limit\n")
     ran = installed("imports", "list", "--limit", "3", "-o", "id")
     assert (ran.out, ran.err) == ("3\n2\n1\n", "")
 

@@ -284,7 +284,10 @@ class ImportsWriter(ImportJournalWriter):
 
     def add_complete_listings(self, source: str, user_keys: Sequence[str], taken_at: int, import_id: int) -> None:
         self.connection.executemany(
-            "INSERT OR IGNORE INTO complete_listings (source_key, username_key, taken_at, import_id) VALUES (?, ?, ?, ?)",
+            # decision 216
+            "INSERT INTO complete_listings (source_key, username_key, taken_at, import_id) VALUES (?, ?, ?, ?)"
+            " ON CONFLICT (source_key, username_key, taken_at) DO UPDATE SET import_id = excluded.import_id"
+            " WHERE EXISTS (SELECT 1 FROM imports WHERE id = complete_listings.import_id AND finished_at IS NULL)",
             ((fold(source), key, taken_at, import_id) for key in user_keys or [""]),
         )
 
