@@ -390,6 +390,70 @@ def test_a_complete_listing_needs_a_source_and_a_time(registry: Registry, later:
         load(registry, row(at=1), text=UNSOURCED, complete=EVERYTHING, taken_at=at(3))
 
 
+WRAPPED = LISTING + "rows: %s\ntaken_at: %s\n"
+
+
+@pytest.mark.parametrize(
+    ("rows", "taken", "document"),
+    [
+        ("all.*", "^.time", {"all": []}),
+        ("all.*", "^.time", {"all": {}}),
+        ("all.*", "^.time", {"all": None}),
+        ("all", "^.time", {"all": []}),
+        ("in.all.*", "^.^.time", {"in": {"all": []}}),
+        ("in.*.all.*", "^.^.time", {"in": []}),
+        ("in.*.all.*", "^.^.time", {"in": [{"all": []}]}),
+        ("all.*", "^.time", {"all": [{"user": ""}]}),
+        ("all.*", "^.time", {"all": [7]}),
+        ("all.*", "[absent, ^.time]", {"all": []}),
+    ],
+)
+def test_a_listing_without_a_used_row_has_its_own_time(
+    registry: Registry, later: Clock, rows: str, taken: str, document: dict[str, Any]
+):
+    """The sessions end at the time of the document; a time that the person gives comes first."""
+    load(registry, row(created=1, used=2))
+    text = WRAPPED % (rows, taken)
+    document = {"time": format_instant(at(20)), **document}
+    empty = Complete(allow_partial=True, max_affected=1)
+    assert load(registry, document, text=text, complete=empty, dry_run=True).not_listed == 1
+    assert load(registry, document, text=text, complete=empty, taken_at=at(30)).not_listed == 1
+    registry.imports.undo(2, note="another time")
+    assert load(registry, document, text=text, complete=empty).not_listed == 1
+    assert [one.ended_at for one in listed(registry)] == [at(20)]
+
+
+@pytest.mark.parametrize(
+    ("rows", "taken", "document"),
+    [
+        ("all.*", "^.time", {"all": []}),
+        ("all.*", "^.time", {"all": [], "time": "soon"}),
+        ("all.*", "time", {"all": [], "time": "2026-03-01T01:00:00Z"}),
+        ("all.*", "time", {"all": [7]}),
+        ("in.*.all.*", "^.time", {"in": []}),
+        ("in.*.all.*", "^.time", {"in": {}}),
+    ],
+)
+def test_a_listing_without_rows_and_without_a_time_is_refused(
+    registry: Registry, later: Clock, rows: str, taken: str, document: dict[str, Any]
+):
+    """Nothing ends."""
+    load(registry, row(created=1, used=2))
+    with pytest.raises(errors.InvalidInput, match="do not have the time of the complete listing"):
+        load(registry, document, text=WRAPPED % (rows, taken), complete=Complete(allow_partial=True, max_affected=1))
+    assert [one.ended_by for one in listed(registry)] == [None]
+
+
+def test_the_earliest_of_several_listings_counts_though_it_has_no_rows(registry: Registry, later: Clock):
+    """The session was used after it."""
+    load(registry, row(created=1, used=25))
+    pages = [{"all": [row("bob", "8", created=1, used=2)], "time": format_instant(at(30))}]
+    pages += [{"all": [], "time": format_instant(at(20))}]
+    text = WRAPPED % ("all.*", "^.time")
+    assert load(registry, *pages, text=text, complete=EVERYTHING).not_listed == 0
+    assert load(registry, *pages[:1], text=text, complete=EVERYTHING).not_listed == 1
+
+
 def test_the_command_asks_and_shows_whom(installed: Authctl, tmp_path: Path):
     """Without a terminal it needs --yes; a dry run shows the same and changes nothing."""
     (tmp_path / "map.yaml").write_text(LISTING)
