@@ -11,7 +11,7 @@ import pytest
 
 from authctl import Registry, Session
 from authctl.instants import HOUR, format_instant
-from tests.conftest import Authctl, Start
+from tests.conftest import Authctl, OnTerminal, Start
 from tests.storm import microseconds
 
 pytestmark = pytest.mark.slow
@@ -40,6 +40,7 @@ KILLED = (
 )
 WRITER = "from authctl.store.sqlite.change import SqliteChange as w\n"
 RUN = "from authctl.__main__ import main\nmain()"
+END_OF_INPUT = "\x04"
 PATIENCE = 60
 NOTE = "lost device"
 
@@ -212,3 +213,29 @@ def test_the_ends_of_the_run_after_a_killed_one_are_undone(
         assert not command or installed(*command).code == 0
         ended = sum(one.ended_by == "not_listed" for one in sessions(home))
         assert ended == (20 if command is complete else 10)
+
+
+@pytest.mark.parametrize(
+    ("answer", "is_done"), [("y", True), ("n", False), ("", False), ("yes, all of them", False), (END_OF_INPUT, False)]
+)
+def test_a_complete_listing_and_an_undo_ask_on_a_terminal(
+    installed: Authctl, home: Path, exports: Exports, on_terminal: OnTerminal, answer: str, is_done: bool
+):
+    """They show whom they mean, and change something only after a yes; else the exit code is 4."""
+    assert installed(*exports.command("all", range(8), 30)).code == 0
+    known = in_short(home)
+    complete = exports.complete("next", [*range(6), 9], 30, 10)
+    complete.remove("--yes")
+    screen = on_terminal(*complete, answers=(answer,))
+    asked = "the listing does not have them. End them? [y/N]"
+    assert (screen.code, asked in screen.text, "user7" in screen.text) == (0 if is_done else 4, True, True)
+    ended = [one[0] for one in in_short(home) if one[6] == "not_listed"]
+    assert (ended, len(in_short(home))) == ((["user6", "user7"], 9) if is_done else ([], 8))
+
+    assert is_done or installed(*complete, "--yes").code == 0
+    before = in_short(home)
+    screen = on_terminal("imports", "undo", "2", "--note", "wrong listing", answers=(answer,))
+    undone = "this would remove 1 session and restore 2"
+    asked = "undo import 2? [y/N]"
+    assert (screen.code, undone in screen.text, asked in screen.text) == (0 if is_done else 4, True, True)
+    assert in_short(home) == (known if is_done else before)
