@@ -113,7 +113,7 @@ def test_two_imports_at_once(installed: Authctl, home: Path, exports: Exports, a
 
 
 def test_two_complete_listings_at_once(installed: Authctl, home: Path, exports: Exports, at_once: Callable[..., None]):
-    """What the later one has is active, and what it lacks has ended."""
+    """Sessions of the later one are active, and sessions that it lacks have ended."""
     assert installed(*exports.command("all", range(100), 30)).code == 0
     earlier = exports.complete("earlier", [*range(70), *range(100, 130)], 30, 20)
     later = exports.complete("later", range(30, 100), 30, 10)
@@ -126,7 +126,7 @@ def test_two_complete_listings_at_once(installed: Authctl, home: Path, exports: 
 
 
 def test_an_import_beside_a_revocation(installed: Authctl, home: Path, exports: Exports, at_once: Callable[..., None]):
-    """What was used before the revocation is revoked by it, with its note, whichever came first."""
+    """Sessions used before the revocation are revoked by it, with its note, whichever came first."""
     assert installed(*exports.command("first", [0], 30)).code == 0
     command = exports.command("all", range(400), 20)
     at_once(command, ["revoke", "--application", "Hub", "--note", NOTE, "--yes"])
