@@ -22,6 +22,7 @@ import pytest
 from authctl import Registry
 from authctl.instants import DAY, SECOND
 from authctl.key_ring import load
+from authctl.profiles import read
 from authctl.registry.backups import restore
 from authctl.settings import find_home
 from tests.crash import PROFILES, TWO_TRANSACTIONS, Bench, Call, Deed, Ran, Snapshot, faults
@@ -49,6 +50,14 @@ def with_old_sessions(bench: Bench) -> None:
     """Import six sessions that may be cleaned up."""
     with Registry.open(bench.home, registry=bench.home / "registry.db") as registry:
         registry.imports.run(rows(OLD, LONG_AGO), MAP)
+
+
+def with_sessions_of_a_source(bench: Bench) -> None:
+    """Import four sessions of a source that never expire by themselves."""
+    text = PROFILES.replace("idle_timeout: 3d", "idle_timeout: never")
+    with Registry.open(bench.home, registry=bench.home / "registry.db") as registry:
+        registry.profiles.apply(read(text.encode(), "p.yaml"), note="no deadline")
+        registry.imports.run(rows(OLD[:4], LONG_AGO), MAP, source="hub")
 
 
 def with_two_imports(bench: Bench) -> None:
@@ -151,6 +160,24 @@ DEEDS = {
             "map.yaml": "fields: {username: user, application: app, at: time}\nkey: [username, application]\n",
         },
         prelude="import authctl.registry.imports.register as imports; imports._KEYS_PER_BATCH = 2",
+        batch=2,
+        completes=True,
+    ),
+    "import a complete listing": Deed(
+        (
+            *("sessions", "import", "{folder}/rows.jsonl", "--map", "{folder}/map.yaml", "--source", "hub"),
+            *("--complete", "--taken-at", "2020-05-05", "--yes"),
+        ),
+        "done: 2 sessions registered",
+        files={
+            "rows.jsonl": rows(["old-0", "old-1", "new-0", "new-1"], LONG_AGO).getvalue().decode(),
+            "map.yaml": "fields: {username: user, application: app, at: time}\nkey: [username, application]\n",
+        },
+        prepare=with_sessions_of_a_source,
+        prelude=(
+            "import authctl.registry.imports.register as imports, authctl.registry.imports.complete as complete\n"
+            "imports._FIRST_BATCH = imports._LARGEST_BATCH = complete._BATCH = 2; imports._LOCK_SECONDS = 60"
+        ),
         batch=2,
         completes=True,
     ),

@@ -263,6 +263,46 @@ def test_what_a_complete_listing_lacks_has_ended(registry: Registry, later: Cloc
     assert [(one.source_id, one.source, one.ended_at) for one in ended] == [("7", "hub", at(20))]
 
 
+def without_source(registry: Registry) -> str:
+    """Two sessions of one key that have no source, and one of another key; the mapping of them."""
+    text = LISTING.replace("source: hub\n", "")
+    load(registry, row(created=1, used=2), row(created=5, used=6), row("bob", "8", created=1, used=2), text=text)
+    return text
+
+
+def test_adopted_sessions_that_a_listing_lacks_end_in_the_same_run(registry: Registry, later: Clock):
+    """The preview counts them, and the limit does; a session of another key has no source, and stays."""
+    without_source(registry)
+    listing, limit = row(created=5, used=6), Complete(max_affected=0)
+    with pytest.raises(Refused, match="more sessions would end than the limit of 0: 1"):
+        complete(registry, listing, taken=20, complete=limit)
+    shown: list[int] = []
+    asked = Complete(agree=lambda preview: shown.append(preview.summary.total))
+    assert complete(registry, listing, taken=20, complete=asked, dry_run=True).not_listed == 1
+    outcome = complete(registry, listing, taken=20, complete=asked)
+    assert (shown, outcome.adopted, outcome.not_listed) == ([1], 2, 1)
+    ends = [(one.username, one.source, one.ended_by, one.ended_at) for one in listed(registry)]
+    assert ends == [
+        ("alice", "hub", "not_listed", at(20)),
+        ("bob", None, None, None),
+        ("alice", "hub", None, None),
+    ]
+    assert complete(registry, listing, taken=20, dry_run=True).not_listed == 0
+    registry.imports.undo(2, note="wrong source")
+    assert [(one.source, one.ended_by) for one in listed(registry)] == [(None, None)] * 3
+
+
+def test_adopted_sessions_of_other_users_stay(registry: Registry, later: Clock):
+    """A listing of one user tells nothing of the sessions of another, and none of what was used after it."""
+    text = without_source(registry)
+    load(registry, row("bob", "8", created=5, used=6), row(created=7, used=30), text=text)
+    both = [row("bob", "8", created=5, used=6), row(created=5, used=6)]
+    outcome = complete(registry, *both, taken=20, complete=EVERYTHING._replace(users=("alice",)))
+    assert (outcome.adopted, outcome.not_listed) == (5, 1)
+    ended = [(one.username, one.created_at) for one in listed(registry) if one.ended_by == "not_listed"]
+    assert ended == [("alice", at(1))]
+
+
 def test_an_earlier_listing_moves_the_ends_in_batches(
     registry: Registry, later: Clock, monkeypatch: pytest.MonkeyPatch
 ):
@@ -348,6 +388,70 @@ def test_a_complete_listing_needs_a_source_and_a_time(registry: Registry, later:
         load(registry, row(created=1), complete=EVERYTHING)
     with pytest.raises(errors.InvalidInput, match="needs the system"):
         load(registry, row(at=1), text=UNSOURCED, complete=EVERYTHING, taken_at=at(3))
+
+
+WRAPPED = LISTING + "rows: %s\ntaken_at: %s\n"
+
+
+@pytest.mark.parametrize(
+    ("rows", "taken", "document"),
+    [
+        ("all.*", "^.time", {"all": []}),
+        ("all.*", "^.time", {"all": {}}),
+        ("all.*", "^.time", {"all": None}),
+        ("all", "^.time", {"all": []}),
+        ("in.all.*", "^.^.time", {"in": {"all": []}}),
+        ("in.*.all.*", "^.^.time", {"in": []}),
+        ("in.*.all.*", "^.^.time", {"in": [{"all": []}]}),
+        ("all.*", "^.time", {"all": [{"user": ""}]}),
+        ("all.*", "^.time", {"all": [7]}),
+        ("all.*", "[absent, ^.time]", {"all": []}),
+    ],
+)
+def test_a_listing_without_a_used_row_has_its_own_time(
+    registry: Registry, later: Clock, rows: str, taken: str, document: dict[str, Any]
+):
+    """The sessions end at the time of the document; a time that the person gives comes first."""
+    load(registry, row(created=1, used=2))
+    text = WRAPPED % (rows, taken)
+    document = {"time": format_instant(at(20)), **document}
+    empty = Complete(allow_partial=True, max_affected=1)
+    assert load(registry, document, text=text, complete=empty, dry_run=True).not_listed == 1
+    assert load(registry, document, text=text, complete=empty, taken_at=at(30)).not_listed == 1
+    registry.imports.undo(2, note="another time")
+    assert load(registry, document, text=text, complete=empty).not_listed == 1
+    assert [one.ended_at for one in listed(registry)] == [at(20)]
+
+
+@pytest.mark.parametrize(
+    ("rows", "taken", "document"),
+    [
+        ("all.*", "^.time", {"all": []}),
+        ("all.*", "^.time", {"all": [], "time": "soon"}),
+        ("all.*", "time", {"all": [], "time": "2026-03-01T01:00:00Z"}),
+        ("all.*", "time", {"all": [7]}),
+        ("in.*.all.*", "^.time", {"in": []}),
+        ("in.*.all.*", "^.time", {"in": {}}),
+    ],
+)
+def test_a_listing_without_rows_and_without_a_time_is_refused(
+    registry: Registry, later: Clock, rows: str, taken: str, document: dict[str, Any]
+):
+    """Nothing ends."""
+    load(registry, row(created=1, used=2))
+    with pytest.raises(errors.InvalidInput, match="do not have the time of the complete listing"):
+        load(registry, document, text=WRAPPED % (rows, taken), complete=Complete(allow_partial=True, max_affected=1))
+    assert [one.ended_by for one in listed(registry)] == [None]
+
+
+def test_the_earliest_of_several_listings_counts_though_it_has_no_rows(registry: Registry, later: Clock):
+    """The session was used after it."""
+    load(registry, row(created=1, used=25))
+    pages = [{"all": [row("bob", "8", created=1, used=2)], "time": format_instant(at(30))}]
+    pages += [{"all": [], "time": format_instant(at(20))}]
+    text = WRAPPED % ("all.*", "^.time")
+    assert load(registry, *pages, text=text, complete=EVERYTHING).not_listed == 0
+    assert load(registry, *pages[:1], text=text, complete=EVERYTHING).not_listed == 1
 
 
 def test_the_command_asks_and_shows_whom(installed: Authctl, tmp_path: Path):

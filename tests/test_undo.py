@@ -267,6 +267,20 @@ def test_what_cleanup_removed_is_counted(registry: Registry, later: Clock):
     assert (outcome.removed, kept(outcome)) == (1, {"removed": 1})
 
 
+def test_a_row_that_was_ahead_of_the_clock_is_known_after_the_undo(registry: Registry, home: Path, later: Clock):
+    """It was written before the revocation by a clock that is ahead: the same row is no sign-in when our clock gets there."""
+    load(registry, row(at=40), text=EVENTS)
+    registry.revoke(SessionFilter(username="alice"), note="lost device")
+    assert load(registry, row(at=48.5), text=EVENTS).unchanged == 1
+    undo(registry)
+    later.forward(hours=2)
+    assert load(registry, row(at=48.5), text=EVENTS).unchanged == 1
+    assert [one.status.value for one in listed(registry)] == ["revoked"]
+    assert load(registry, row(at=49), text=EVENTS).registered == 1
+    with closing(sqlite3.connect(home / "registry.db")) as connection:
+        assert connection.execute("SELECT count(*) FROM imported_ahead").fetchone() == (1,)
+
+
 def test_no_session_lives_again_that_a_deed_since_meant(registry: Registry, later: Clock):
     """It was not listed when its user was disabled, or was revoked; and the device of another was a wrong one."""
     load(

@@ -18,6 +18,8 @@ from authctl.render import Format, Shape
 from authctl.visible_text import visible
 
 if TYPE_CHECKING:
+    from rich.progress import Progress as Bar
+
     from authctl.registry import Registry
     from authctl.registry.batches import Progress
     from authctl.screens.times import Look
@@ -45,6 +47,7 @@ class Cli:
         self.pager: tuple[str, ...] | None = None
         """The program that shows what is longer than the screen."""
         self._opened: list[Registry] = []
+        self._bars: list[Bar] = []
 
     @property
     def installation_home(self) -> "Home":
@@ -223,9 +226,10 @@ class Cli:
 
     def _answer(self, question: str) -> str | None:
         """The answer of a person; None where input is at its end (Ctrl-D)."""
-        sys.stderr.write(question)
-        sys.stderr.flush()
-        answer = sys.stdin.readline()
+        with self._bar_paused():
+            sys.stderr.write(question)
+            sys.stderr.flush()
+            answer = sys.stdin.readline()
         if not answer:
             sys.stderr.write("\n")  # nobody pressed Enter
         return answer.strip("\r\n") if answer else None
@@ -290,7 +294,20 @@ class Cli:
 
         with Bar(console=Console(stderr=True), transient=True) as bar:
             task = bar.add_task(text, total=None)
-            yield lambda done, total: bar.update(task, completed=done, total=total)
+            self._bars.append(bar)
+            try:
+                yield lambda done, total: bar.update(task, completed=done, total=total)
+            finally:
+                self._bars.remove(bar)
+
+    @contextmanager
+    def _bar_paused(self) -> "Iterator[None]":
+        """Take the bar off the terminal: it would be drawn over a question, and take `[y/N]` for a style."""
+        for bar in self._bars:
+            bar.stop()
+        yield
+        for bar in self._bars:
+            bar.start()
 
     @contextmanager
     def progress_told(self, text: str, of: str) -> "Iterator[Progress]":

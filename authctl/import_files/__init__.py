@@ -17,10 +17,10 @@ from authctl.import_files.documents import documents
 from authctl.import_files.encodings import known_encoding
 from authctl.import_files.json_text import JsonText
 from authctl.import_files.tables import table
-from authctl.import_files.values import LONGEST_LINE, PLAIN, Export, Layout, Line, Rejected
+from authctl.import_files.values import LONGEST_LINE, PLAIN, Export, Layout, Line, NoRows, Rejected
 from authctl.names import quoted
 
-__all__ = ["LONGEST_LINE", "PLAIN", "Export", "Layout", "Rejected", "known_encoding", "read"]
+__all__ = ["LONGEST_LINE", "PLAIN", "Export", "Layout", "NoRows", "Rejected", "known_encoding", "read"]
 
 
 _DECODE = json.JSONDecoder().raw_decode

@@ -9,7 +9,7 @@ from typing import Any
 
 from authctl.errors import InvalidInput
 from authctl.import_files.json_text import JsonText
-from authctl.import_files.values import LONGEST_DOCUMENT, Layout
+from authctl.import_files.values import LONGEST_DOCUMENT, Layout, NoRows
 from authctl.import_paths import DocumentRow, Kind, Path, Step, Stop, Stops, as_position, is_picked
 from authctl.names import quoted
 
@@ -40,10 +40,22 @@ def _placed(text: JsonText, rows: Path, *, needs_document: bool) -> Iterator[tup
     line = text.line
     document = text.value(LONGEST_DOCUMENT, stays=True) if needs_document else None
     names: list[str] = []
-    if not (yield from _Walk(text, rows.steps, document, names).rows(0, ())):
+    walk = _Walk(text, rows.steps, document, names)
+    if not (yield from walk.rows(0, ())):
         there = ", ".join(map(quoted, names[:_NAMES_SHOWN])) + (", …" if len(names) > _NAMES_SHOWN else "")
         has = f"it has {there}" if names else "it is no object"
         raise InvalidInput(f"{text.name}: the document in line {line} has no rows at {quoted(rows.text)}; {has}")
+    if needs_document and not walk.has_rows:
+        yield line, NoRows(DocumentRow({}, _stops_of(rows.steps), document))
+
+
+def _stops_of(steps: tuple[Step, ...]) -> Stops:
+    """The way to the first row, if there were one."""
+    is_list = not steps or steps[-1].kind is not Kind.EVERY
+    stops = (
+        Stop(step.name, is_element=False) if step.kind is Kind.NAME else Stop(0, is_element=True) for step in steps
+    )
+    return (*stops, *([Stop(0, is_element=True)] if is_list else ()))
 
 
 class _Walk:
@@ -54,6 +66,7 @@ class _Walk:
         self._steps = steps
         self._document = document
         self._names = names
+        self.has_rows = False
 
     def rows(self, done: int, stops: Stops) -> Rows:
         """The rows that the steps after the first `done` lead to."""
@@ -73,6 +86,7 @@ class _Walk:
         return self._text.value() is None
 
     def _row(self, stops: Stops) -> tuple[int, DocumentRow]:
+        self.has_rows = True
         line, value = _next_row(self._text)
         return line, DocumentRow(value, stops, self._document)
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from authctl.import_paths import Path
+from authctl.import_paths import DocumentRow, Path
 
 LONGEST_LINE = 16 * 1024 * 1024
 """Bytes; a longer line is no row of an export."""
@@ -20,10 +20,17 @@ class Rejected(NamedTuple):
     reason: str
 
 
+class NoRows(NamedTuple):
+    """A document that has no row; its own values, such as the time of a listing, can be read all the same."""
+
+    position: DocumentRow
+    """The place where a row would stand."""
+
+
 class Export(NamedTuple):
     """The content of a file: its rows, each with the number of the line it begins on, and the columns of a text."""
 
-    rows: Iterator[tuple[int, Any | Rejected]]
+    rows: Iterator[tuple[int, Any | Rejected | NoRows]]
     columns: tuple[str, ...] | None = None
 
 

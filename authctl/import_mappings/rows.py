@@ -130,6 +130,14 @@ class Mapping:
         except AuthctlError as error:
             return Rejected(error.message)
 
+    def listing_time(self, row: Any, listing: Listing) -> int | None:
+        """The instant at which the listing was taken that has a row, or a document without rows; None where it has none."""
+        value, document_row = _value_and_position(row)
+        try:
+            return self._listing_time(value if isinstance(value, dict) else {}, document_row, listing, [])
+        except (Unusable, LookupError, TypeError):  # without rows, there is no way to some places
+            return None
+
     def check_columns(self, columns: Sequence[str]) -> None:
         """Raise InvalidInput when a text has no column for what every row needs, or two of one that is read."""
         check_columns(self._file, columns)

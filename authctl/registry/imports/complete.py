@@ -99,6 +99,7 @@ class CompleteSource:
         self.taken_at = taken_at
         self._complete = claim.complete
         self._listed = array("q")
+        self._adopted = array("q")
         self._missing: Sequence[int] = ()
 
     @property
@@ -107,18 +108,22 @@ class CompleteSource:
         users = {"users": list(self._complete.users)} if self._complete.users else {}
         return {"complete": True, "taken_at": format_instant(self.taken_at), **users}
 
-    def add_listed(self, numbers: Iterable[int]) -> None:
-        """Add known sessions that the files have."""
+    def add_listed(self, numbers: Iterable[int], adopted: Iterable[int]) -> None:
+        """Add known sessions that the files have, and sessions without a source that the import gives this one."""
         self._listed.extend(numbers)
+        self._adopted.extend(adopted)
 
     def preview(self, view: View, now: int) -> Preview:
         """The sessions that would end. Raises InvalidInput for a listing ahead of the clock; Refused where they are too many."""
         if self.taken_at > now + _CLOCKS_DIFFER:
             raise InvalidInput("the complete listing was taken ahead of the clock")
         self.taken_at = min(self.taken_at, now)
+        # decision 215: adopted sessions have the source only after the import
         candidates = view.missing_in_listing(self.source, self.user_keys, self.taken_at, now)
+        candidates += view.missing_in_listing(None, self.user_keys, self.taken_at, now, self._adopted.tolist())
         self._missing = sorted(set(candidates).difference(self._listed))
-        self._check_number(view.count_of_source(self.source, self.user_keys, now))
+        active = view.count_of_source(self.source, self.user_keys, now)
+        self._check_number(active + view.count_of_source(None, self.user_keys, now, self._adopted.tolist()))
         return preview_of(view, self._missing, now)
 
     def _check_number(self, active: int) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 from authctl.errors import InvalidInput
-from authctl.import_files import Rejected, read
+from authctl.import_files import NoRows, Rejected, read
 from authctl.import_mappings import Listing, Mapping, Remark, Row, Skipped
 from authctl.store.protocol.imports import StagedRow
 
@@ -93,7 +93,10 @@ class Reading:
         if export.columns is not None:
             self._mapping.check_columns(export.columns)
         for number, (line, raw) in enumerate(export.rows, 1):
-            self.add(line, number, raw)
+            if type(raw) is NoRows:
+                self._note_listing(raw.position)
+            else:
+                self.add(line, number, raw)
 
     def add(self, line: int, number: int, raw: Any) -> None:
         """Stage a row that is used, and count any."""
@@ -104,6 +107,7 @@ class Reading:
         if isinstance(result, Row):
             self._add_used(line, number, result)
             return
+        self._note_listing(raw)
         if not self.is_used and self.counts.read <= _FIRST_ROWS:
             self._below = self._below or self._mapping.rows_below(raw)
         row = NamedRow(self.files[-1], line, number)
@@ -132,8 +136,17 @@ class Reading:
         details, end = row.details, (row.ended_at, row.ended_reason)
         staged = StagedRow(row.at, details, file_and_line, row.created_at, row.is_created_exact, *end, row.listed_at)
         self._staging.add(staged, row.key, row.key_without_user)
-        if row.listed_at is not None:
-            self.listed_at = min(self.listed_at or row.listed_at, row.listed_at)
+        self._note_time(row.listed_at)
+
+    def _note_listing(self, raw: Any) -> None:
+        """Note the time of a listing of which no row is used."""
+        # decision 217
+        if self._mapping.has_listing_time and not isinstance(raw, Rejected):
+            self._note_time(self._mapping.listing_time(raw, self._listing))
+
+    def _note_time(self, listed_at: int | None) -> None:
+        if listed_at is not None:
+            self.listed_at = listed_at if self.listed_at is None else min(self.listed_at, listed_at)
 
     def staged_row(self, file_and_line: int, text: str) -> NamedRow:
         """The report of the row that was staged with a place."""

@@ -100,7 +100,7 @@ class Registration:
         # decision 149
         self._complete = complete
         for plan in self._plans():
-            complete.add_listed(plan.met)
+            complete.add_listed(plan.met, plan.adopted)
         with self._installation.snapshot() as (view, now):
             preview = complete.preview(view, now)
         self.not_listed, self.not_listed_sessions = preview.summary.total, list(preview.sessions)

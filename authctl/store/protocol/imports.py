@@ -144,13 +144,13 @@ class ImportsView(Protocol):
 
     def missing_in_listing(
         self,
-        source: str,
+        source: str | None,
         user_keys: Sequence[str],
         taken_at: int,
         now: int,
         numbers: Sequence[int] | None = None,
     ) -> list[int]:
-        """The numbers of the active sessions of a source that were created, last used and last listed before an instant.
+        """The numbers of the active sessions of a source, or of none, that were created, last used and last listed before an instant.
 
         Only sessions of the users with those folded names, if there are any; only those with some `numbers`, if these are given.
         """
@@ -163,8 +163,10 @@ class ImportsView(Protocol):
         Only sessions of the users with those folded names, if there are any; only those with some `numbers`, if these are given.
         """
 
-    def count_of_source(self, source: str, user_keys: Sequence[str], now: int) -> int:
-        """How many active sessions a source has, or some users there."""
+    def count_of_source(
+        self, source: str | None, user_keys: Sequence[str], now: int, numbers: Sequence[int] | None = None
+    ) -> int:
+        """How many active sessions a source has, or some users there; only those with some `numbers`, if these are given."""
 
 
 class ImportsChange(Protocol):

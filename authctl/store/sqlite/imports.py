@@ -133,52 +133,57 @@ class ImportsReader(Reader):
 
     def missing_in_listing(
         self,
-        source: str,
+        source: str | None,
         user_keys: Sequence[str],
         taken_at: int,
         now: int,
         numbers: Sequence[int] | None = None,
     ) -> list[int]:
-        given = self.given(now, **_source_given(source, user_keys))
-        condition = f"{_of_source(user_keys)} AND {self._is_active(now)}"
-        table = _BY_SOURCE
-        if numbers is not None:
-            table = TABLES.by_numbers
-            given["numbers"] = json.dumps(list(numbers))
-        sql = f"SELECT s.number FROM {table} JOIN imported AS i ON i.number = s.number WHERE {condition} AND {_SEEN_BEFORE}"
-        return [number for (number,) in self.all_rows(sql, {**given, "taken_at": taken_at})]
+        active = self._active_of_source(source, user_keys, now, numbers)
+        sql = f"SELECT s.number {active} AND {_SEEN_BEFORE}"
+        given = self.given(now, **_source_given(source, user_keys, numbers), taken_at=taken_at)
+        return [number for (number,) in self.all_rows(sql, given)]
 
     def ended_later(
         self, source: str, user_keys: Sequence[str], taken_at: int, numbers: Sequence[int] | None = None
     ) -> list[int]:
-        given = {**_source_given(source, user_keys), "taken_at": taken_at, "numbers": json.dumps(list(numbers or ()))}
+        given = {**_source_given(source, user_keys, numbers), "taken_at": taken_at}
         sql = (
-            f"SELECT s.number FROM {_BY_SOURCE if numbers is None else TABLES.by_numbers}"
-            f" JOIN imported AS i ON i.number = s.number WHERE {_of_source(user_keys)}"
+            f"SELECT s.number {_from(numbers)} WHERE {_of_source(source, user_keys)}"
             f" AND {UNREVOKED} AND s.ended_reason = 'not_listed' AND s.ended_at > :taken_at AND {_SEEN_BEFORE}"
         )
         return [number for (number,) in self.all_rows(sql, given)]
 
-    def count_of_source(self, source: str, user_keys: Sequence[str], now: int) -> int:
-        sql = f"SELECT count(*) FROM {_BY_SOURCE} WHERE {_of_source(user_keys)} AND {self._is_active(now)}"
-        return self.one_number(sql, self.given(now, **_source_given(source, user_keys)))
+    def count_of_source(
+        self, source: str | None, user_keys: Sequence[str], now: int, numbers: Sequence[int] | None = None
+    ) -> int:
+        sql = f"SELECT count(*) {self._active_of_source(source, user_keys, now, numbers)}"
+        return self.one_number(sql, self.given(now, **_source_given(source, user_keys, numbers)))
 
-    def _is_active(self, now: int) -> str:
+    def _active_of_source(
+        self, source: str | None, user_keys: Sequence[str], now: int, numbers: Sequence[int] | None
+    ) -> str:
         from authctl.model import Status
         from authctl.store.sql.filters import has_status
 
-        return has_status(Status.ACTIVE, self.continuity, now)
+        is_active = has_status(Status.ACTIVE, self.continuity, now)
+        return f"{_from(numbers)} WHERE {_of_source(source, user_keys)} AND {is_active}"
 
 
-def _source_given(source: str, user_keys: Sequence[str]) -> dict[str, Any]:
-    """The parameters of `_of_source`."""
-    return {"source": fold(source), "users": json.dumps(list(user_keys))}
+def _from(numbers: Sequence[int] | None) -> str:
+    """The imported sessions of a source, or those with some numbers."""
+    return f"FROM {_BY_SOURCE if numbers is None else TABLES.by_numbers} JOIN imported AS i ON i.number = s.number"
 
 
-def _of_source(user_keys: Sequence[str]) -> str:
-    """Whether a session is of a source, and of some users if there are any."""
+def _source_given(source: str | None, user_keys: Sequence[str], numbers: Sequence[int] | None = None) -> dict[str, Any]:
+    """The parameters of `_from` and `_of_source`."""
+    return {"source": source and fold(source), "users": json.dumps(list(user_keys)), "numbers": json.dumps(numbers)}
+
+
+def _of_source(source: str | None, user_keys: Sequence[str]) -> str:
+    """Whether a session is of a source, or of none, and of some users if there are any."""
     of_users = f" AND {SQLITE.is_listed('s.username_key', 'users')}" if user_keys else ""
-    return f"s.source_key = :source{of_users}"
+    return f"s.source_key {'IS NULL' if source is None else '= :source'}{of_users}"
 
 
 def _detail(session: Session, row: Sequence[Any]) -> ImportedDetail:
@@ -279,7 +284,10 @@ class ImportsWriter(ImportJournalWriter):
 
     def add_complete_listings(self, source: str, user_keys: Sequence[str], taken_at: int, import_id: int) -> None:
         self.connection.executemany(
-            "INSERT OR IGNORE INTO complete_listings (source_key, username_key, taken_at, import_id) VALUES (?, ?, ?, ?)",
+            # decision 216
+            "INSERT INTO complete_listings (source_key, username_key, taken_at, import_id) VALUES (?, ?, ?, ?)"
+            " ON CONFLICT (source_key, username_key, taken_at) DO UPDATE SET import_id = excluded.import_id"
+            " WHERE EXISTS (SELECT 1 FROM imports WHERE id = complete_listings.import_id AND finished_at IS NULL)",
             ((fold(source), key, taken_at, import_id) for key in user_keys or [""]),
         )
 
