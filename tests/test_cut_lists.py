@@ -22,7 +22,7 @@ WHOLE = [("keys", "list"), ("mappings", "list"), ("profiles", "list")]
 @pytest.fixture
 def terminal(authctl: Authctl, monkeypatch: pytest.MonkeyPatch) -> Authctl:
     """The command line, which takes its standard output for a terminal."""
-    monkeypatch.setattr("authctl.cli.context._is_terminal", lambda stream: stream is sys.stdout)
+    monkeypatch.setattr("authctl.cli.context.is_terminal", lambda stream: stream is sys.stdout)
     return authctl
 
 

@@ -102,7 +102,7 @@ def imported(filled: Registry, authctl: Authctl, tmp_path: Path) -> Registry:
 @pytest.fixture
 def terminal(authctl: Authctl, monkeypatch: pytest.MonkeyPatch) -> Authctl:
     """The command line, which takes its standard output for a terminal of `COLUMNS`."""
-    monkeypatch.setattr("authctl.cli.context._is_terminal", lambda stream: stream is sys.stdout)
+    monkeypatch.setattr("authctl.cli.context.is_terminal", lambda stream: stream is sys.stdout)
     monkeypatch.setenv("NO_COLOR", "1")
     return authctl
 

@@ -9,8 +9,9 @@ import typer
 from typer.main import get_command, get_group
 from typer.models import CommandInfo
 
-from authctl.cli.context import Cli, print_message, writing
+from authctl.cli.context import Cli
 from authctl.cli.repeated_options import Command, Group
+from authctl.cli.streams import print_message, writing
 from authctl.errors import AuthctlError, Refused
 from authctl.version import __version__
 

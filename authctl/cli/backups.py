@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from authctl import records
-from authctl.cli.context import Cli, counted, print_message, start
+from authctl.cli.context import Cli, counted, start
 from authctl.cli.options import Actor, DryRun, Note, Output, Quiet, Yes
+from authctl.cli.streams import print_message
 from authctl.instants import format_instant
 
 if TYPE_CHECKING:

@@ -1,6 +1,5 @@
 """The parts that every command shares: where the registry is, how to print, how to ask, and where progress goes."""
 
-import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -10,12 +9,11 @@ from typing import TYPE_CHECKING, TextIO
 import typer
 
 from authctl import render
-from authctl.errors import OutputFailed, Refused, reason
+from authctl.cli.streams import is_terminal, print_message, printing, write_line
+from authctl.errors import Refused
 from authctl.names import note as checked_note
-from authctl.names import without_tokens
 from authctl.records import Record
 from authctl.render import Format, Shape
-from authctl.visible_text import visible
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
@@ -77,7 +75,7 @@ class Cli:
     @property
     def on_terminal(self) -> bool:
         """Whether standard output is a terminal."""
-        return _is_terminal(sys.stdout)
+        return is_terminal(sys.stdout)
 
     @property
     def draws(self) -> bool:
@@ -131,7 +129,7 @@ class Cli:
     @contextmanager
     def _drawing(self) -> Iterator[TextIO]:
         """Standard output, through the pager where one is wanted."""
-        with _printing() as out:
+        with printing() as out:
             if self.pager is None:
                 yield out
             else:
@@ -142,7 +140,7 @@ class Cli:
 
     def show_line(self, text: str) -> None:
         """Print one line of data on standard output."""
-        with _printing() as out:
+        with printing() as out:
             out.write(text + "\n")
 
     def report(self, record: Record, text: str) -> None:
@@ -198,7 +196,7 @@ class Cli:
     def say_next(self, cursor: str | None) -> None:
         """Say where the next page of a list goes on, quiet or not; no cursor means that there is none."""
         if cursor is not None:
-            _write_message(
+            write_line(
                 f"more: --after {cursor}"
             )  # as it is: a cursor has no more than letters, digits, `.`, `-` and `_`
 
@@ -218,7 +216,7 @@ class Cli:
     @property
     def can_ask(self) -> bool:
         """Whether a person is there to answer."""
-        return _is_terminal(sys.stdin) and _is_terminal(sys.stderr)
+        return is_terminal(sys.stdin) and is_terminal(sys.stderr)
 
     def ask(self, question: str) -> str:
         """Ask a person. The answer is blank when none comes."""
@@ -286,7 +284,7 @@ class Cli:
     @contextmanager
     def progress(self, text: str) -> "Iterator[Progress]":
         """Where long work tells how far it is: a bar when standard error is a terminal, else nowhere."""
-        if self.quiet or not _is_terminal(sys.stderr):
+        if self.quiet or not is_terminal(sys.stderr):
             yield lambda _done, _total: None
             return
         from rich.console import Console
@@ -353,75 +351,3 @@ def start(
 
         cli.pager = allowed_pager(cli.warn)
     return cli
-
-
-def print_message(text: str) -> None:
-    """Say a line on standard error; nobody listening is no failure."""
-    _write_message(visible(without_tokens(text)))
-
-
-def _write_message(line: str) -> None:
-    try:
-        sys.stderr.write(f"authctl: {line}\n")
-        sys.stderr.flush()
-    except OSError:
-        _discard(sys.stderr)
-    except (ValueError, AttributeError):
-        pass
-
-
-def print_messages(records: Iterable[Record], shape: Shape) -> None:
-    """Show a table on standard error; nobody listening is no failure."""
-    if sys.stderr is None or sys.stderr.closed:
-        return
-    try:
-        render.many(sys.stderr, records, shape, Format.TABLE, _look_of_messages())
-        sys.stderr.flush()
-    except OSError:
-        _discard(sys.stderr)
-
-
-def _look_of_messages() -> "Look | None":
-    """How standard error shows records where it is a terminal: as they are asked about, with their whole ids."""
-    if not _is_terminal(sys.stderr):
-        return None
-    from authctl.instants import utc_now
-    from authctl.screens.times import Look
-
-    return Look(utc_now())
-
-
-def _is_terminal(stream: TextIO | None) -> bool:
-    return stream is not None and not stream.closed and stream.isatty()
-
-
-@contextmanager
-def writing() -> Iterator[TextIO | None]:
-    """Standard output; whatever keeps a result from getting there is one kind of failure. Raises OutputFailed."""
-    try:
-        yield sys.stdout
-        if sys.stdout is not None:
-            sys.stdout.flush()
-    except OSError as error:
-        if error.filename is not None:
-            raise
-        _discard(sys.stdout)
-        # `authctl sessions list | head` is no failure that anybody wants to read about.
-        quietly = isinstance(error, BrokenPipeError)
-        raise OutputFailed("" if quietly else f"the result could not be written: {reason(error)}") from None
-
-
-@contextmanager
-def _printing() -> Iterator[TextIO]:
-    with writing() as out:
-        if out is None:
-            raise OutputFailed("the result could not be written: standard output is closed")
-        yield out
-
-
-def _discard(stream: TextIO) -> None:
-    """Keep the interpreter from trying once more, and complaining, at its exit."""
-    # Python flushes standard output at its exit. It would fail again, and print a traceback.
-    sink = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(sink, stream.fileno())
-    os.close(sink)

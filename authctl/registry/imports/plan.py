@@ -29,8 +29,9 @@ from authctl.registry.imports.deeds import Deed, instant_of_deed, is_spared
 from authctl.registry.imports.known_keys import KnownKeys
 from authctl.registry.imports.known_sessions import NOT_LISTED, end_of, ended_at_or_after, final_end, pick_by_creation
 from authctl.registry.imports.partition import Event, Partition, distinct, events_of
-from authctl.registry.imports.past_revocations import PastRevocations, Span
-from authctl.registry.imports.session_rows import BEFORE_ALL, MATCHED, Rules, detail
+from authctl.registry.imports.past_revocations import PastRevocations
+from authctl.registry.imports.row_facts import adds_to, all_texts, by_exact_beginning, is_listed_alone, span_of
+from authctl.registry.imports.session_rows import BEFORE_ALL, Rules
 from authctl.registry.imports.short_way import ShortWay
 from authctl.store.protocol.imports import Imported, ImportedDetail, SameRows, StagedKey, StagedRow
 
@@ -139,7 +140,7 @@ class Merger:
         A row without one belongs to the session that began last before it, unless a decision here ended that.
         """
         # decision 167
-        by_creation, rest = _by_exact_beginning(staged.rows)
+        by_creation, rest = by_exact_beginning(staged.rows)
         known = {one.facts.created_at for one in own} if rest else set()
         beginnings = sorted(
             at for at in {*by_creation, *known} if at is not None and not self._is_over(staged, own, at)
@@ -192,7 +193,7 @@ class Merger:
         final = self._settled_until(staged, own)
         events = events_of([*rows, *(row for known in unended for row in known.rows)], self._counts_as)
         if not unended and final > BEFORE_ALL:  # decision 146: that a listing still has a session is no sign-in
-            events = [event._replace(began_at=final) if _is_listed_alone(event.row) else event for event in events]
+            events = [event._replace(began_at=final) if is_listed_alone(event.row) else event for event in events]
         self._plan.ahead |= {
             (staged.key, event.row.at)
             for event in events
@@ -319,7 +320,7 @@ class Merger:
         fixed.sort(key=instant_of_deed)
         if self.past.is_empty:
             return lambda since: (deed for deed in fixed if deed.at >= since)
-        texts, span = _all_texts(events, unended, self._source), _span(events, unended)
+        texts, span = all_texts(events, unended, self._source), span_of(events, unended)
 
         def deeds(since: int) -> Iterator[Deed]:
             by_criteria = (Deed(criteria.at, criteria=criteria) for criteria in self.past.possible(texts, since, span))
@@ -381,7 +382,7 @@ class Merger:
         plan.met.append(number)
         is_returned = known.session.ended_by == NOT_LISTED and merged.session.ended_by is None
         plan.returned += is_returned and merged.revocation_id is None
-        if merged.revocation_id is not None or _adds_to(merged, known):
+        if merged.revocation_id is not None or adds_to(merged, known):
             plan.changed.append((number, merged))
             return
         plan.unchanged += 1
@@ -389,46 +390,3 @@ class Merger:
             plan.listed.append((number, listed_at))
         if merged.rows and merged.rows != distinct(known.rows):
             plan.rows.append((number, merged.rows))
-
-
-def _is_listed_alone(row: StagedRow) -> bool:
-    """Whether a row shows only that a listing has its session: its time is that of the listing."""
-    return row.created_at is None and row.at == row.listed_at
-
-
-def _by_exact_beginning(rows: Iterable[StagedRow]) -> tuple[dict[int, list[StagedRow]], list[StagedRow]]:
-    """The rows that have the exact beginning of their session, by that, and the others."""
-    by_creation: dict[int, list[StagedRow]] = {}
-    without_beginning = []
-    for row in rows:
-        if row.created_at is not None and row.is_created_exact:
-            by_creation.setdefault(row.created_at, []).append(row)
-        else:
-            without_beginning.append(row)
-    return by_creation, without_beginning
-
-
-def _span(events: Sequence[Event], unended: Sequence[ImportedDetail]) -> Span:
-    """The span of all sessions that the rows of a key make, and of those that are known of it."""
-    instants = [event.row.at for event in events]
-    instants += [at for known in unended for at in (known.session.created_at, known.session.last_used_at)]
-    return Span(min(instants), max(instants))
-
-
-def _all_texts(
-    events: Sequence[Event], unended: Sequence[ImportedDetail], source: str | None
-) -> Iterable[tuple[str, str]]:
-    """Every text by which criteria may be met by the rows of a key, or by what is known of it, with its name."""
-    rows = [{**event.row.details, "source": source} for event in events]
-    rows += [{name: getattr(known.session, name) for name in MATCHED} for known in unended]
-    return {(name, comparable(row[name])) for row in rows for name, comparable in MATCHED.items() if row.get(name)}
-
-
-def _adds_to(merged: Imported, known: ImportedDetail) -> bool:
-    """Whether a session that was merged differs from what is known of it."""
-    new, old = merged.session, known.session
-    same = all(detail(old, name) == detail(new, name) for name in merged.said_at)
-    compared = ("created_at", "last_used_at", "ended_at", "ended_by", "source", "used_after_end_at")
-    same = same and all(getattr(old, name) == getattr(new, name) for name in compared)
-    facts = merged.facts._replace(listed_at=known.facts.listed_at) == known.facts
-    return not (same and facts and merged.said_at == known.said_at)

@@ -1,0 +1,92 @@
+"""The standard streams: results on standard output, messages on standard error, and what is done if nobody reads them."""
+
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, TextIO
+
+from authctl import render
+from authctl.errors import OutputFailed, reason
+from authctl.names import without_tokens
+from authctl.records import Record
+from authctl.render import Format, Shape
+from authctl.visible_text import visible
+
+if TYPE_CHECKING:
+    from authctl.screens.times import Look
+
+
+def print_message(text: str) -> None:
+    """Say a line on standard error; nobody listening is no failure."""
+    write_line(visible(without_tokens(text)))
+
+
+def write_line(line: str) -> None:
+    """Write a line on standard error as it is: it must be visible text."""
+    try:
+        sys.stderr.write(f"authctl: {line}\n")
+        sys.stderr.flush()
+    except OSError:
+        _discard(sys.stderr)
+    except (ValueError, AttributeError):
+        pass
+
+
+def print_messages(records: Iterable[Record], shape: Shape) -> None:
+    """Show a table on standard error; nobody listening is no failure."""
+    if sys.stderr is None or sys.stderr.closed:
+        return
+    try:
+        render.many(sys.stderr, records, shape, Format.TABLE, _look_of_messages())
+        sys.stderr.flush()
+    except OSError:
+        _discard(sys.stderr)
+
+
+def _look_of_messages() -> "Look | None":
+    """How standard error shows records where it is a terminal: as they are asked about, with their whole ids."""
+    if not is_terminal(sys.stderr):
+        return None
+    from authctl.instants import utc_now
+    from authctl.screens.times import Look
+
+    return Look(utc_now())
+
+
+def is_terminal(stream: TextIO | None) -> bool:
+    """Whether a standard stream is a terminal."""
+    return stream is not None and not stream.closed and stream.isatty()
+
+
+@contextmanager
+def writing() -> Iterator[TextIO | None]:
+    """Standard output; whatever keeps a result from getting there is one kind of failure. Raises OutputFailed."""
+    try:
+        yield sys.stdout
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError as error:
+        if error.filename is not None:
+            raise
+        _discard(sys.stdout)
+        # `authctl sessions list | head` is no failure that anybody wants to read about.
+        quietly = isinstance(error, BrokenPipeError)
+        raise OutputFailed("" if quietly else f"the result could not be written: {reason(error)}") from None
+
+
+@contextmanager
+def printing() -> Iterator[TextIO]:
+    """Standard output for a result. Raises OutputFailed, also where it is closed."""
+    with writing() as out:
+        if out is None:
+            raise OutputFailed("the result could not be written: standard output is closed")
+        yield out
+
+
+def _discard(stream: TextIO) -> None:
+    """Keep the interpreter from trying once more, and complaining, at its exit."""
+    # Python flushes standard output at its exit. It would fail again, and print a traceback.
+    sink = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(sink, stream.fileno())
+    os.close(sink)
