@@ -18,6 +18,7 @@ ELSEWHERE = {
     ("audit", "show"): "audit.event",
     ("backup",): "backups.create",
     ("cleanup",): "cleanup.run",
+    ("completion",): "completions.users",
     ("doctor",): "doctor.examine",
     ("profiles", "list"): "profiles.in_force",
     ("profiles", "show"): "profiles.in_force",

@@ -912,3 +912,14 @@ def test_nearest_users(store: Store):
         assert view.nearest_users("Dora.Smyth", 5) == ["dora.smith@example.org"]
         assert view.nearest_users("alice", 5) == ["alicia"]
         assert view.nearest_users("quentin", 5) == []
+
+
+def test_names_by_their_beginning(store: Store):
+    """Users as they were spelled last, applications used lately, and sources; sorted by key, with a limit."""
+    add(store, new("alice", NOW), new("ALICE", NOW + 1), new("albert", NOW), new("bob", NOW))
+    with store.view() as view:
+        assert view.users_beginning("al", 9) == ["albert", "ALICE"]
+        assert view.users_beginning("", 2) == ["albert", "ALICE"]
+        assert view.users_beginning("x", 9) == []
+        assert view.recent_applications() == ["Outlook"]
+        assert view.sources_beginning("", 9) == []

@@ -34,6 +34,7 @@ COMMANDS = {
     "doctor": "doctor",
     "backup": "backups",
     "restore": "backups",
+    "completion": "completion",
 }
 """Every command, and the module beside this one that holds it; only the one that runs is loaded."""
 

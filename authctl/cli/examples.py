@@ -1,6 +1,7 @@
 """The examples at the end of each help text, by the path of the command. Loaded for a help text alone; a test runs each of them."""
 
 EXAMPLES: dict[str, tuple[str, ...]] = {
+    "completion": ("authctl completion bash > authctl.bash",),
     "init": ("authctl init", "authctl --home /var/lib/authctl init --profiles profiles.yaml"),
     "demo": ("authctl demo",),
     "sessions list": (

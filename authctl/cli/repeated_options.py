@@ -13,6 +13,8 @@ from authctl.names import quoted
 
 _WHOLE_SENTENCE = 1_000
 """More characters than the first sentence of any help has."""
+_WIDEST_NAME = 22
+"""The widest option beside its text, in characters; the text of a wider one begins below it, and the other texts keep their room."""
 
 
 class Command(TyperCommand):
@@ -26,6 +28,20 @@ class Command(TyperCommand):
     def get_short_help_str(self, limit: int = 0) -> str:  # noqa: ARG002
         """The whole first sentence of the help: Typer would cut it after a few words."""
         return super().get_short_help_str(_WHOLE_SENTENCE)
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Arguments, then options in groups, those of every day first."""
+        # decision 220
+        from authctl.cli.option_groups import grouped
+
+        shown = [(param, line) for param in self.get_params(ctx) if (line := param.get_help_record(ctx))]
+        arguments = [line for param, line in shown if param.param_type_name == "argument"]
+        options = [(max(param.opts, key=len), line) for param, line in shown if param.param_type_name == "option"]
+        sections = {"Arguments": arguments} | grouped(ctx.command_path.partition(" ")[2], options)
+        for heading, lines in sections.items():
+            if lines:
+                with formatter.section(heading):
+                    formatter.write_dl(lines, _WIDEST_NAME)
 
     def format_epilog(self, ctx: Any, formatter: Any) -> None:
         """Examples of this command, each on one line: a line that is wrapped cannot be copied."""

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from authctl.registry.audit import Audit
     from authctl.registry.backups import Backups
     from authctl.registry.cleanup import Cleanup
+    from authctl.registry.completions import Completions
     from authctl.registry.continuity import Continuity
     from authctl.registry.doctor import Doctor
     from authctl.registry.imports.file import Imports
@@ -74,6 +75,13 @@ class Nouns:
         from authctl.registry.cleanup import Cleanup
 
         return Cleanup(self._installation)
+
+    @cached_property
+    def completions(self) -> Completions:
+        """Names by their beginning, for the completion of a shell."""
+        from authctl.registry.completions import Completions
+
+        return Completions(self._installation)
 
     @cached_property
     def continuity(self) -> Continuity:

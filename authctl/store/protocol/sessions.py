@@ -29,6 +29,12 @@ class SessionsView(Protocol):
     def ids_beginning(self, prefix: str, limit: int) -> list[str]:
         """Up to `limit` ids that begin with the prefix, sorted."""
 
+    def recent_applications(self) -> list[str]:
+        """The applications of the 300 sessions of each kind that were used last, each as it is spelled there."""
+
+    def sources_beginning(self, key: str, limit: int) -> list[str]:
+        """Up to `limit` sources of sessions whose folded key begins so, by folded key, in one of their spellings."""
+
     def numbers(self, selection: SessionFilter, now: int) -> Sequence[int]:
         """The numbers of all selected sessions, ascending: the sessions that `count` counts and `assign` revokes."""
 

@@ -28,6 +28,12 @@ class UsersView(Protocol):
     def user_keys_beyond_ascii(self) -> list[str]:
         """The folded keys of users with sessions that contain a letter outside ASCII."""
 
+    def users_beginning(self, key: str, limit: int) -> list[str]:
+        """Up to `limit` users with sessions whose folded key begins so, by folded key, as they were spelled last.
+
+        Each takes a look-up or two, so the time does not grow with the registry.
+        """
+
     def nearest_users(self, username: str, limit: int) -> list[str]:
         """Up to `limit` names of users with sessions that are spelled almost like that name, the nearest first.
 

@@ -83,6 +83,16 @@ class SessionsReader(Reader):
         sql = "SELECT id FROM sessions WHERE id >= ? AND id < ? ORDER BY id LIMIT ?"
         return [row[0] for row in self.all_rows(sql, (prefix, end, limit))]
 
+    def recent_applications(self) -> list[str]:
+        from authctl.store.sqlite import beginnings
+
+        return beginnings.recent_applications(self.connection)
+
+    def sources_beginning(self, key: str, limit: int) -> list[str]:
+        from authctl.store.sqlite import beginnings
+
+        return beginnings.sources(self.connection, key, limit)
+
     def numbers(self, selection: SessionFilter, now: int) -> Sequence[int]:
         from authctl.store.sqlite import previews
 

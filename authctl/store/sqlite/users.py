@@ -41,6 +41,11 @@ class UsersReader(Reader):
     def user_keys_beyond_ascii(self) -> list[str]:
         return [row[0] for row in self.all_rows(_KEYS_BEYOND_ASCII)]
 
+    def users_beginning(self, key: str, limit: int) -> list[str]:
+        from authctl.store.sqlite import beginnings
+
+        return beginnings.users(self.connection, key, limit)
+
     def nearest_users(self, username: str, limit: int) -> list[str]:
         from authctl.store.sqlite import nearest_names
 

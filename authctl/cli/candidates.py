@@ -1,0 +1,170 @@
+"""The completions of a word: commands, options, choices, and names of the registry by their beginning."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from authctl.cli.context import Cli
+from authctl.errors import AuthctlError
+from authctl.visible_text import visible
+
+_LONGEST = 200
+"""The longest completion, in characters."""
+
+_GLOBALS = {"home": "home", "registry_path": "registry", "keys_path": "keys"}
+"""The places of an installation, with the options that name them before the command."""
+_BY_OPTION = {
+    "--user": "users",
+    "--application": "applications",
+    "--profile": "profiles",
+    "--source": "sources",
+    "--except": "ids",
+    "--session": "ids",
+    "--after": "ids",
+    "--action": "actions",
+    "--sort": "sort fields",
+    "--map": "mappings",
+}
+_BY_COMMAND = {
+    "revoke": "ids",
+    "sessions show": "ids",
+    "sessions end": "ids",
+    "users show": "users",
+    "users disable": "users",
+    "users enable": "users",
+    "users password-changed": "users",
+    "profiles show": "profiles",
+    "mappings show": "mappings",
+}
+"""The names that an option or an argument takes."""
+
+
+def candidates(root: Any, words: Sequence[str], typed: str) -> list[str]:
+    """The completions of `typed` after the words of a command line, each beginning with it as it was typed.
+
+    A name with a control character or an invisible one is left out: no shell could show it as it is. Where the registry cannot be
+    read there are none.
+    """
+    if typed != visible(typed):
+        return []
+    place = _Place(root)
+    for word in words:
+        place.pass_word(word)
+    found = [*place.completions(typed)]
+    return [name for name in found if name == visible(name) and len(name) <= _LONGEST]
+
+
+class _Place:
+    """A place in a command line: the command, and the option whose value comes next."""
+
+    def __init__(self, root: Any) -> None:
+        self._context = type(root)(root.command, info_name="authctl")
+        self._globals: dict[str, str | None] = {name: getattr(root.obj, name) for name in _GLOBALS}
+        self._option: Any = None
+        self._only_arguments = False
+        self._is_unknown = False
+
+    def pass_word(self, word: str) -> None:
+        """Go on past a word that is complete."""
+        if self._option is not None:
+            self._keep(self._option, word)
+            self._option = None
+        elif word == "--":
+            self._only_arguments = True
+        elif word.startswith("-") and len(word) > 1 and not self._only_arguments:
+            name, sign, value = word.partition("=")
+            option = self._named(name)
+            takes_value = option is not None and not option.is_flag and not option.count
+            if takes_value and sign:
+                self._keep(option, value)
+            self._option = option if takes_value and not sign else None
+        else:
+            self._enter(word)
+
+    def completions(self, typed: str) -> Iterator[str]:
+        """The completions of the word at this place."""
+        if self._is_unknown:
+            return
+        if self._option is not None:
+            yield from self._values(self._option, typed)
+        elif typed.startswith("-") and not self._only_arguments:
+            yield from self._options(typed)
+        elif names := self._commands():
+            yield from (name for name in names if name.startswith(typed))
+        else:
+            yield from self._arguments(typed)
+
+    def _named(self, name: str) -> Any:
+        params = self._context.command.get_params(self._context)
+        return next((p for p in params if p.param_type_name == "option" and name in p.opts), None)
+
+    def _keep(self, option: Any, value: str) -> None:
+        """Keep an installation that is named before the command: its names are completed."""
+        if self._context.parent is None and option.name in _GLOBALS.values():
+            name = next(name for name, of_option in _GLOBALS.items() if of_option == option.name)
+            with suppress(RuntimeError):  # no such user
+                self._globals[name] = str(Path(value).expanduser())
+
+    def _commands(self) -> list[str]:
+        below = getattr(self._context.command, "list_commands", None)
+        return below(self._context) if below else []
+
+    def _enter(self, word: str) -> None:
+        command = self._context.command.get_command(self._context, word) if word in self._commands() else None
+        self._is_unknown |= command is None and bool(self._commands())
+        if command is not None:
+            self._context = type(self._context)(command, info_name=word, parent=self._context)
+
+    def _options(self, typed: str) -> Iterator[str]:
+        name, sign, value = typed.partition("=")
+        if sign:
+            option = self._named(name)
+            yield from (f"{name}={found}" for found in (self._values(option, value) if option else ()))
+            return
+        for param in self._context.command.get_params(self._context):
+            if param.param_type_name == "option" and not param.hidden:
+                yield from (text for text in param.opts if text.startswith(typed) and text.startswith("--"))
+
+    def _values(self, option: Any, typed: str) -> Iterable[str]:
+        choices = getattr(option.type, "choices", None)
+        if choices:
+            return [str(choice) for choice in choices if str(choice).startswith(typed)]
+        return self._names(_BY_OPTION.get(max(option.opts, key=len)), typed)
+
+    def _arguments(self, typed: str) -> Iterable[str]:
+        command = self._context.command
+        choices = next((p.type.choices for p in command.params if hasattr(p.type, "choices") and p.required), ())
+        if choices:
+            return [str(choice) for choice in choices if str(choice).startswith(typed)]
+        return self._names(_BY_COMMAND.get(self._context.command_path.partition(" ")[2]), typed)
+
+    def _names(self, kind: str | None, typed: str) -> Iterable[str]:
+        fixed = _fixed(kind)
+        if kind is None or fixed is not None:
+            return [name for name in fixed or () if name.startswith(typed)]
+        cli = Cli(self._globals["home"], self._globals["registry_path"], self._globals["keys_path"])
+        with suppress(AuthctlError):
+            try:
+                names = getattr(cli.registry.completions, kind)(typed)
+                return [typed + name[len(typed) :] for name in names]
+            finally:
+                cli.close()
+        return []
+
+
+def _fixed(kind: str | None) -> Iterable[str] | None:
+    """The names of a kind that is the same in every registry; None for another kind."""
+    if kind == "actions":
+        from authctl.model.audit import ACTIONS
+
+        return ACTIONS
+    if kind == "sort fields":
+        from authctl.model.filters import SortField
+
+        return [sign + field for sign in ("", "-") for field in SortField]
+    if kind == "mappings":
+        from authctl import shipped_mappings
+
+        return shipped_mappings.names()
+    return None

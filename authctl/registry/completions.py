@@ -1,0 +1,58 @@
+"""The beginnings of names that a shell completes: a few look-ups in indexes, however large the registry is.
+
+See docs/glossary.md#folded-key.
+"""
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from authctl.names import fold, id_prefix
+
+if TYPE_CHECKING:
+    from authctl.registry.installation import Installation
+
+MOST_COMPLETED = 100
+"""The most names that are given for one beginning."""
+
+
+class Completions:
+    """Names of a registry by their beginning, at most 100 of a kind, sorted. Nothing is written."""
+
+    # decision 222
+
+    def __init__(self, installation: "Installation") -> None:
+        self._installation = installation
+
+    def users(self, beginning: str) -> list[str]:
+        """The users with sessions, as they were spelled last."""
+        with self._installation.store.view() as view:
+            return _beginning_with(beginning, view.users_beginning(fold(beginning), MOST_COMPLETED))
+
+    def applications(self, beginning: str) -> list[str]:
+        """The applications of the sessions that were used last: 300 of each kind, since no index has all applications."""
+        with self._installation.store.view() as view:
+            return _beginning_with(beginning, view.recent_applications())
+
+    def sources(self, beginning: str) -> list[str]:
+        """The systems of which sessions were imported."""
+        with self._installation.store.view() as view:
+            return _beginning_with(beginning, view.sources_beginning(fold(beginning), MOST_COMPLETED))
+
+    def profiles(self, beginning: str) -> list[str]:
+        """The profiles in force."""
+        with self._installation.store.view() as view:
+            return _beginning_with(beginning, (profile.name for profile in view.profiles().profiles.values()))
+
+    def ids(self, beginning: str) -> list[str]:
+        """The ids of sessions of any kind."""
+        prefix = id_prefix(beginning)
+        if prefix is None:
+            return []
+        with self._installation.store.view() as view:
+            return view.ids_beginning(prefix, MOST_COMPLETED)
+
+
+def _beginning_with(beginning: str, names: Iterable[str]) -> list[str]:
+    """Those of the names that begin so, without regard to case."""
+    found = {name for name in names if fold(name[: len(beginning)]) == fold(beginning)}
+    return sorted(found)[:MOST_COMPLETED]
