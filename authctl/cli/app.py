@@ -23,6 +23,7 @@ COMMANDS = {
     "mappings": "mappings",
     "revoke": "revoke",
     "tokens": "tokens",
+    "explain": "explain",
     "users": "users",
     "continuity": "continuity",
     "login": "login",

@@ -24,6 +24,12 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     ),
     "tokens issue": ("authctl tokens issue --user alice --application Outlook --device AL-PC",),
     "tokens verify": ("authctl tokens verify < token",),
+    "tokens explain": ("authctl tokens explain < token",),
+    "explain": (
+        "authctl explain htpsgxk2",
+        "authctl explain --ip 10.1.2.3 < token",
+        "authctl explain htpsgxk2 --at 1h",
+    ),
     "tokens refresh": ("authctl tokens refresh < refresh-token",),
     "tokens revoke": ('authctl tokens revoke --note "found in a log file" < token',),
     "tokens wipe-done": ("authctl tokens wipe-done < token",),

@@ -14,7 +14,7 @@ from authctl.cli.pasted_text import strip_token
 from authctl.errors import InvalidInput
 from authctl.passwords import LONGEST_PASSWORD
 from authctl.render import Format
-from authctl.tokens import LONGEST_TOKEN, has_token_shape
+from authctl.tokens import LONGEST_TOKEN, has_token_shape, looks_like_token
 
 if TYPE_CHECKING:
     from authctl.registry.tokens.issue import Issued
@@ -44,6 +44,15 @@ SignInLifetime = Annotated[
     typer.Option("--lifetime", metavar="AGE", help="Requested lifetime, if the profile allows requests."),
 ]
 
+SeenApplication = Annotated[
+    str | None, typer.Option("--application", metavar="TEXT", help="Application that presents the token.")
+]
+SeenVersion = Annotated[
+    str | None, typer.Option("--application-version", metavar="TEXT", help="Version of that application.")
+]
+SeenPlatform = Annotated[str | None, typer.Option("--platform", metavar="TEXT", help="Operating system.")]
+SeenAddress = Annotated[str | None, typer.Option("--ip", metavar="TEXT", help="IP address that the token comes from.")]
+SeenReferrer = Annotated[str | None, typer.Option("--referrer", metavar="URL", help="Page that the token comes from.")]
 
 _LONGEST_PASTED = 64 * 1024
 
@@ -93,6 +102,20 @@ def read_pasted_token(cli: Cli, typed: str | None) -> str:
         message = "this is not one whole token" if token else "there is no token"  # never shown: it may be a broken one
         raise InvalidInput(message, "give one token, as it was issued: authctl tokens revoke --note WHY < token")
     return token
+
+
+def read_token_or_id(cli: Cli, typed: str | None) -> str:
+    """The token or session id as given, or all of standard input, without what was pasted around it."""
+    if typed is not None and typed != "-":
+        text = strip_token(typed)
+        if looks_like_token(text):
+            warn_of_argument(cli)
+    else:
+        piped = cli.ask("authctl: token or id: ") if cli.can_ask else _piped(_LONGEST_PASTED).decode("utf-8", "replace")
+        text = strip_token(piped)
+    if not text:
+        raise InvalidInput("there is no token and no session id", "authctl explain ID, or: authctl explain < token")
+    return text
 
 
 def warn_of_argument(cli: Cli) -> None:

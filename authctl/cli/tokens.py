@@ -1,4 +1,4 @@
-"""`authctl tokens`: issue, verify, refresh, revoke, wipe-done."""
+"""`authctl tokens`: issue, verify, refresh, revoke, wipe-done; explain is in `explain.py`."""
 
 import json
 from typing import Annotated
@@ -9,6 +9,11 @@ from authctl import names, records, render
 from authctl.cli.context import counted, start
 from authctl.cli.options import Actor, Note, Output, Quiet
 from authctl.cli.sign_in import (
+    SeenAddress,
+    SeenApplication,
+    SeenPlatform,
+    SeenReferrer,
+    SeenVersion,
     SignInAddress,
     SignInAgent,
     SignInApplication,
@@ -28,20 +33,16 @@ from authctl.errors import TokenInvalid
 from authctl.instants import parse_lifetime
 from authctl.render import Format
 
-SeenApplication = Annotated[
-    str | None, typer.Option("--application", metavar="TEXT", help="Application that presents the token.")
-]
-SeenVersion = Annotated[
-    str | None, typer.Option("--application-version", metavar="TEXT", help="Version of that application.")
-]
-SeenPlatform = Annotated[str | None, typer.Option("--platform", metavar="TEXT", help="Operating system.")]
-SeenAddress = Annotated[str | None, typer.Option("--ip", metavar="TEXT", help="IP address that the token comes from.")]
-SeenReferrer = Annotated[str | None, typer.Option("--referrer", metavar="URL", help="Page that the token comes from.")]
 Token = Annotated[
     str | None, typer.Argument(metavar="[TOKEN|-]", help="Token. Default, and with -: read from standard input.")
 ]
 
-app = typer.Typer(help="Issue, verify, refresh and revoke tokens.", rich_markup_mode=None, add_completion=False)
+app = typer.Typer(
+    help="Issue, verify, explain, refresh and revoke tokens.", rich_markup_mode=None, add_completion=False
+)
+
+ELSEWHERE = {"explain": ("explain", "explain")}
+"""Verbs of this noun in other modules, which are loaded when the verb runs: module and function."""
 
 
 @app.command()

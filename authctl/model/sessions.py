@@ -5,7 +5,7 @@ See docs/glossary.md#hard-end and docs/glossary.md#wipe.
 
 from collections.abc import Sequence
 from enum import StrEnum
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from authctl import lifetimes
 
@@ -58,6 +58,15 @@ class Wipe(StrEnum):
 
 
 SIGN_IN_METHODS = ("password", "key", "saml", "other")
+
+
+_INSTANTS_OF_DEEDS = {
+    "revoked_at": ("revoked_at", "revoked_by", "note"),
+    "ended_at": ("ended_at", "ended_by"),
+    "wipe_delivered_at": ("wipe_delivered_at",),
+    "wipe_acknowledged_at": ("wipe_acknowledged_at",),
+}
+"""The instants of deeds, and the fields that come with each."""
 
 
 class ActiveSession(NamedTuple):
@@ -149,6 +158,12 @@ class Session(NamedTuple):
         """Whether neither a deadline nor a hard end has come, revoked or not."""
         return lifetimes.is_alive(self.ended_at, self.ends_at, now)
 
+    def as_of(self, instant: int) -> "Session":
+        """The session at an earlier instant, as far as it is kept: without the revocation, end and wipe that came later."""
+        later = [name for name in _INSTANTS_OF_DEEDS if (at := getattr(self, name)) is not None and at > instant]
+        blank: dict[str, Any] = {name: None for first in later for name in _INSTANTS_OF_DEEDS[first]}
+        return self._replace(read_at=instant, **blank)
+
     def held_by(self, events: "Sequence[ContinuityEvent]") -> "Session":
         """The same with what continuity events make of its deadlines; a hard end stays where it is."""
         if self.ended_at is not None:
@@ -171,7 +186,12 @@ class Session(NamedTuple):
         """Why the session is over, its revocation apart; None while it lives."""
         if self.is_alive(self.read_at):
             return None
-        return self.ended_by or ("continuity_ended" if self.ends_at > self.expires_at else self.first_deadline)
+        return self.ended_by or self.last_deadline
+
+    @property
+    def last_deadline(self) -> str:
+        """The deadline that ends it: `continuity_ended` where an event holds it beyond its first one."""
+        return "continuity_ended" if self.ends_at > self.expires_at else self.first_deadline
 
     @property
     def first_deadline(self) -> str:

@@ -69,10 +69,11 @@ def _short_id(view: "View", session_id: str) -> str:
 def show(installation: "Installation", session_id: str) -> Session:
     """Read one session by its id or the beginning of it. Contract: `Registry.session`."""
     with installation.snapshot() as (view, now):
-        return _session(view, session_id, now)
+        return find(view, session_id, now)
 
 
-def _session(view: "View", session_id: str, now: int) -> Session:
+def find(view: "View", session_id: str, now: int) -> Session:
+    """The session of an id, or of the unique beginning of one. Raises NotFound or InvalidInput."""
     whole = resolve(view, session_id)
     session = whole and view.session(whole, now)
     if not session:
@@ -180,7 +181,7 @@ def _position(view: "View", listed: SessionList, wanted: SessionList, now: int, 
     from authctl.registry.cursors import is_cursor, is_sort_key, no_cursor, read_cursor
 
     if not is_cursor(after):
-        return begin(view, _cursor_of_session(view, wanted, _session(view, after, now), now))
+        return begin(view, _cursor_of_session(view, wanted, find(view, after, now), now))
     position = read_cursor(listed, after)
     if position.registry not in (None, beginning_of_id(view)):
         raise InvalidInput("this cursor belongs to another registry", "begin again without --after")

@@ -20,6 +20,7 @@ _REASONS = {
     "lifetime": "its lifetime is over",
     "not_listed": "its own system does not list it any more",
 }
+_MARKS = {"passed": "ok"}
 _DETAILS = {"username_key": "user", "username_keys": "users", "in_force": "in force"}
 _DEADLINES = {"idle": "idle timeout", "absolute": "absolute timeout", "lifetime": "lifetime of the token"}
 
@@ -139,6 +140,25 @@ def _without_blanks(value: Any) -> Any:
     return None if value is False else value
 
 
+def explanation(record: Record, look: Look) -> Iterator[Line]:
+    """An explanation: the verdict with its reason, whose session it is, and each step with its result."""
+    verdicts = {True: "valid", False: "not valid", None: "cannot be told for this instant"}
+    yield _line("verdict", verdicts[record["valid"]], record["reason"] and f"({record['reason']})")
+    yield _time("at", record["at"], look)
+    yield _line("user", record["username"])
+    yield _line("application", record["application"])
+    for step in record["steps"]:
+        yield Line(step["step"], _step(step, look))
+
+
+def _step(step: Record, look: Look) -> str:
+    mark = "" if step["result"] == "noted" else f"{_MARKS.get(step['result'], step['result'])}: "
+    at = f" {in_view(step['at'], look)}" if step["at"] else ""
+    by = f" by {visible(step['by'])}" if step["by"] else ""
+    note = f": {visible(step['note'])}" if step["note"] else ""
+    return f"{mark}{visible(step['text'])}{at}{by}{note}"
+
+
 def past_import(record: Record, look: Look) -> Iterator[Line]:
     """An import: its files, its sessions, and whether it can be taken back."""
     yield _line("import", record["id"], record["source"] and f"of {record['source']}")
@@ -219,6 +239,7 @@ ONE: dict[str, View] = {
     "user": user,
     "event": event,
     "profile": profile,
+    "explanation": explanation,
     "import": past_import,
     "": other,
 }

@@ -1,11 +1,14 @@
 """Tokens that are issued or presented, one module an operation; here what is done by a token of any kind, however old."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
 if TYPE_CHECKING:
-    from authctl.model import Session
+    from datetime import datetime
+
+    from authctl.model import Request, Session
     from authctl.registry.installation import Installation
     from authctl.registry.revocations import RevokeOutcome
+    from authctl.registry.tokens.explain import Explanation
     from authctl.registry.tokens.reader import TokenReader
 
 
@@ -33,3 +36,18 @@ class Tokens:
         from authctl.registry.tokens.wipe import acknowledge
 
         return acknowledge(self._installation, self._reader, token, actor)
+
+    def explain(
+        self, target: str, *, at: "int | datetime | None" = None, **request: "Unpack[Request]"
+    ) -> "Explanation":
+        """Why `verify` accepts a token or not, step by step; or why the session of an id is active or not.
+
+        Changes nothing: it is no use. With `at`, at an earlier instant, as far as that is kept. Raises InvalidInput for a later one;
+        NotFound for an id that no session has; RegistryUnavailable or IntegrityFailure when it could not be judged.
+        """
+        from authctl.instants import instant_of
+        from authctl.model import Caller
+        from authctl.registry.tokens.explain import explain
+
+        instant = at if at is None or isinstance(at, int) else instant_of(at)
+        return explain(self._installation, self._reader, target, Caller(**request), instant)

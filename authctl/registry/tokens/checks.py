@@ -54,15 +54,41 @@ def check_alive(session: Session, caller: Caller) -> None:
 
     A revoked session's own application is told to remove its data, wherever it is, until it says that it has.
     """
+    check_not_revoked(session, caller)
+    check_not_ended(session)
+    check_deadlines(session)
+
+
+def check_not_revoked(session: Session, caller: Caller) -> None:
+    """Raise TokenRevoked for a revoked session, with the order to remove its data where that is due."""
     # decision 48: every refusal contains the order, whether it can be recorded or not
     if session.revoked_at is not None:
         if must_wipe(session, caller):
             raise TokenRevoked("the session was revoked, and the application must remove its data", action="wipe")
         raise TokenRevoked("the session was revoked")
+
+
+def check_not_ended(session: Session) -> None:
+    """Raise TokenEnded for a session with a hard end."""
     if session.ended_at is not None:
         raise TokenEnded(f"the session was ended: {(session.ended_by or '').replace('_', ' ')}")
+
+
+def check_deadlines(session: Session) -> None:
+    """Raise TokenExpired for a session whose deadline has passed, and which no continuity event holds."""
     if session.read_at >= session.ends_at:
         raise TokenExpired("the session has expired")
+
+
+def check_access(session: Session, claims: Claims) -> None:
+    """Raise TokenUnknown, TokenEnded or TokenExpired for a token that is not the present access token of its session."""
+    if claims.kind is TokenKind.REFRESH:
+        raise TokenUnknown
+    # session_of_token accepts earlier generations, because a spent token can still sign out (decision 33).
+    if claims.generation != session.generation:
+        raise TokenEnded("the access token was replaced when its session was refreshed")
+    if session.read_at >= session.token_ends_at:
+        raise TokenExpired("the access token has expired")
 
 
 def must_wipe(session: Session, caller: Caller) -> bool:

@@ -3,19 +3,20 @@
 See docs/glossary.md#use-that-is-due and docs/glossary.md#waiting-use.
 """
 
-from authctl.errors import RegistryLocked, RegistryUnavailable, TokenEnded, TokenExpired, TokenRevoked, TokenUnknown
+from authctl.errors import RegistryLocked, RegistryUnavailable, TokenRevoked
 from authctl.instants import SECOND
 from authctl.model import Caller, Session
 from authctl.registry.installation import Installation
 from authctl.registry.tokens import uses, wipe
 from authctl.registry.tokens.checks import (
+    check_access,
     check_alive,
     check_bearer,
     check_conditions,
     session_of_token,
 )
 from authctl.registry.tokens.reader import TokenReader
-from authctl.tokens import Claims, TokenKind
+from authctl.tokens import Claims
 
 _URGENT = 10 * SECOND
 """The time before its deadline from which on a use is tried at once, even if other uses wait."""
@@ -40,13 +41,7 @@ def verify(installation: Installation, reader: TokenReader, token: str, caller: 
 def _check_token(installation: Installation, claims: Claims, caller: Caller) -> Session:
     session = _look_up(installation, claims)
     check_alive(session, caller)
-    if claims.kind is TokenKind.REFRESH:
-        raise TokenUnknown
-    # session_of_token accepts earlier generations, because a spent token can still sign out (decision 33).
-    if claims.generation != session.generation:
-        raise TokenEnded("the access token was replaced when its session was refreshed")
-    if session.read_at >= session.token_ends_at:
-        raise TokenExpired("the access token has expired")
+    check_access(session, claims)
     check_bearer(session, caller)
     # decision 53: the row says whether there are conditions, so that most verifications read no profile
     if session.has_conditions:
