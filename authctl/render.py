@@ -215,7 +215,7 @@ def one(out: TextIO, record: Record, form: Format, look: "Look | None" = None, v
     elif look:
         from authctl.screens import views
 
-        # decision 213
+        # decision 185
         _draw_view(out, views.ONE[view](record, look))
     else:
         out.writelines(f"{name}\t{cell(value)}\n" for name, value in record.items())

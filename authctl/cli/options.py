@@ -16,7 +16,7 @@ _LARGEST = 2**62
 def whole_number(least: int) -> Callable[[str], int]:
     """The reader of an option or argument that takes a whole number."""
 
-    # decision 177: Typer's own range shows its limits as a formula
+    # decision 168: Typer's own range shows its limits as a formula
     def read(text: str) -> int:
         try:
             number = int(text)

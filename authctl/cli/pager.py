@@ -21,7 +21,7 @@ _LESS = "FRX"
 
 def allowed_pager(warn: Callable[[str], None]) -> tuple[str, ...] | None:
     """The command of the pager; None, with a warning, where it is refused or cannot be read."""
-    # decision 214
+    # decision 186
     if any(name in os.environ for name in _ELEVATED) or _has_other_rights():
         warn("no pager: this runs with the rights of another user, and a pager can start a shell")
         return None

@@ -118,7 +118,7 @@ def apply(
 
 def _warn_of_other_file(cli: Cli, path: Path, applied: ProfileSet) -> None:
     """Warn if the home's own profiles file has other profiles than those that were applied: it is applied where no file is named."""
-    # decision 175
+    # decision 166
     from authctl.registry.doctor import has_other_profiles
 
     own = cli.installation_home.profiles

@@ -161,7 +161,7 @@ def _mapping_text(name: str) -> bytes:
 
 def _warn_of_listing_of_user(cli: Cli, name: str) -> None:
     """Warn if a listing of that mapping has one user: files that lack a user would end the sessions of that user."""
-    # decision 176
+    # decision 167
     from authctl import shipped_mappings
 
     if shipped_mappings.is_name(name) and shipped_mappings.read(name).complete_for == shipped_mappings.OF_USER:

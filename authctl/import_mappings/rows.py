@@ -176,7 +176,7 @@ class Mapping:
         at, created_at, is_exact = self._seen(row, document_row, taken_at, remarks)
         ended_at, reason = self._end(row, document_row, at, taken_at, remarks) if self._ends else (None, None)
         if created_at is None and self._times["created_at"]:
-            remarks.append(Remark.UNDATED)  # decision 167
+            remarks.append(Remark.UNDATED)  # decision 165
         at = ended_at if at is None else at
         if at is None:
             raise Unusable("the time is blank")

@@ -156,7 +156,7 @@ class Changeover(NamedTuple):
 
     def has_reached(self, profile: str, number: int) -> bool:
         """Whether the session with that number has its new profile."""
-        # decision 190
+        # decision 175
         stage = self.stages.get(fold(profile))
         return stage is None or number > self.last or (stage, number) <= (self.stage, self.done)
 

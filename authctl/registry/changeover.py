@@ -64,7 +64,7 @@ def carry_on(installation: Installation, actor: str | None, progress: Progress =
 
 def complete_interrupted(installation: Installation) -> None:
     """Complete a changeover whose process was killed. One that is at work is left to its process, and an error is a warning."""
-    # decision 193
+    # decision 178
     try:
         with installation.store.alone() as is_alone:
             if is_alone:

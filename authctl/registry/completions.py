@@ -18,7 +18,7 @@ MOST_COMPLETED = 100
 class Completions:
     """Names of a registry by their beginning, at most 100 of a kind, sorted. Nothing is written."""
 
-    # decision 222
+    # decision 193
 
     def __init__(self, installation: "Installation") -> None:
         self._installation = installation

@@ -126,7 +126,7 @@ def _profile_that_allows(profiles: ProfileSet, name: str) -> Profile:
 
 def _allows(profiles: ProfileSet, profile: Profile) -> bool:
     """Whether every session of a profile may be held, also those that it has not reached yet."""
-    # decision 191
+    # decision 176
     former = profiles.changeover and profiles.changeover.before.get(profile.name)
     return profile.continuity and (former is None or former.continuity)
 

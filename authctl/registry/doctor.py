@@ -210,7 +210,7 @@ def _check_profiles(installation: Installation) -> Finding:
     if wanted is None:
         return Finding("profiles", ok=True, found=f"the profiles in force; there is no {path}")
     if not in_force.has_same_file(wanted):
-        # decision 175
+        # decision 166
         problem = f"{path} differs from the profiles in force"
         to_compare = "authctl profiles diff; then correct the file, or authctl profiles apply --note WHY"
         return Finding("profiles", ok=False, found=problem, next=to_compare)

@@ -170,7 +170,7 @@ class _Begun(NamedTuple):
 
 def _check_bound(unit: UnitOfWork, complete: ProfileSet, bound: Bound, since: MoveCounters) -> None:
     """Check the sessions that were moved or registered since the bound was checked outside the lock."""
-    # decision 192
+    # decision 177
     # A session that an event holds ends with the event, although it did not move: then all are read.
     holds = any(event.is_running(unit.now) for event in unit.tx.continuity_events())
     if holds or bound.beyond(unit.tx.ended_by(complete, unit.now, since)):

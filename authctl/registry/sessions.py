@@ -60,7 +60,7 @@ def short_ids(installation: "Installation", ids: Sequence[str]) -> dict[str, str
 
 def _short_id(view: "View", session_id: str) -> str:
     """The shortest beginning of an id that is unique now; the whole id where its session is gone."""
-    # decision 211
+    # decision 183
     lengths = range(names.SHORTEST_SHOWN, len(session_id))
     beginnings = (session_id[:length] for length in lengths)
     return next((text for text in beginnings if view.ids_beginning(text, 2) == [session_id]), session_id)

@@ -52,7 +52,7 @@ class Fitted:
 
 def fit(columns: Sequence[Column], room: int) -> list[Fitted]:
     """The columns that have room, and their widths. The first one always stays, and is cut where it alone is too wide."""
-    # decision 210
+    # decision 182
     by_importance = sorted(range(1, len(columns)), key=lambda index: columns[index].importance)
     for least_text, least_note, group in _PASSES:
         for kept in _fewer_and_fewer(columns, by_importance, group):

@@ -74,7 +74,7 @@ def _is_exact(shown: str) -> bool:
 
 def _near(instant: int, look: Look) -> str | None:
     """The distance of a time within a day of now, where that is wanted."""
-    # decision 212
+    # decision 184
     return None if look.exact or abs(look.now - instant) >= DAY else _distance(instant, look)
 
 

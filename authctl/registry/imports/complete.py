@@ -118,7 +118,7 @@ class CompleteSource:
         if self.taken_at > now + _CLOCKS_DIFFER:
             raise InvalidInput("the complete listing was taken ahead of the clock")
         self.taken_at = min(self.taken_at, now)
-        # decision 215: adopted sessions have the source only after the import
+        # decision 187: adopted sessions have the source only after the import
         candidates = view.missing_in_listing(self.source, self.user_keys, self.taken_at, now)
         candidates += view.missing_in_listing(None, self.user_keys, self.taken_at, now, self._adopted.tolist())
         self._missing = sorted(set(candidates).difference(self._listed))

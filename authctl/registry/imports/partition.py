@@ -215,5 +215,5 @@ class Partition:
             self.ends.append(Deed(revoking.at, revocation_id=revocation_id, of_other=True, created_at=created_at))
         elif (
             ended is not None and ended == self._part.end_here
-        ):  # decision 165: an end in the source is of its own user
+        ):  # decision 163: an end in the source is of its own user
             self.ends.append(Deed(ended[0], reason=ended[1], of_other=True, created_at=created_at))

@@ -67,7 +67,7 @@ class Merger:
         self.past = past
         self.restored_at = view.restored_at()
         self._plan = Plan()
-        # decision 200
+        # decision 179
         self._is_alone = self._is_alone and view.last_imported() == self._last_number
         batch = batch if self._is_alone else self._without_same_rows(view, batch)
         self._known = KnownKeys(view, batch, self._source, now, has_sessions=not self._is_alone)
@@ -139,7 +139,7 @@ class Merger:
 
         A row without one belongs to the session that began last before it, unless a decision here ended that.
         """
-        # decision 167
+        # decision 165
         by_creation, rest = by_exact_beginning(staged.rows)
         known = {one.facts.created_at for one in own} if rest else set()
         beginnings = sorted(
@@ -221,7 +221,7 @@ class Merger:
         user = self._known.users.get(names.fold(events[0].row.details["username"]))
         inherited = [end for end in inherited if not is_spared(end, unended)]
         ends_of_others = [*inherited, *self._ends_of_others(others, unended)]
-        if is_one:  # decision 165
+        if is_one:  # decision 163
             ends_of_others = [end for end in ends_of_others if end.created_at in (None, created_at)]
         deeds = self._deeds_since(events, unended, [*ends_of_others, *self._ends_in_source(events, unended)], user)
         # decision 145
@@ -240,7 +240,7 @@ class Merger:
 
     def _rules_of(self, staged: StagedKey) -> Rules:
         """The rules for a key. An import without a source registers sessions in the source that its key is known in."""
-        # decision 166
+        # decision 164
         if self._source is not None:
             return self.rules
         sources = {one.session.source for one in self._known.sessions_of(staged)[0]}

@@ -140,7 +140,7 @@ class Reading:
 
     def _note_listing(self, raw: Any) -> None:
         """Note the time of a listing of which no row is used."""
-        # decision 217
+        # decision 189
         if self._mapping.has_listing_time and not isinstance(raw, Rejected):
             self._note_time(self._mapping.listing_time(raw, self._listing))
 

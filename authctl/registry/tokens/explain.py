@@ -87,7 +87,7 @@ def explain(
     installation: "Installation", reader: "TokenReader", target: str, caller: Caller, at: int | None
 ) -> Explanation:
     """Judge a token or id in one snapshot. Contract: `Tokens.explain`."""
-    # decision 225
+    # decision 195
     installation.head.check()
     with installation.snapshot(with_waiting_uses=False) as (view, now):
         past = _past(view, now, at)

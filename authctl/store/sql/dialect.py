@@ -1,6 +1,6 @@
 """The differences between databases in the writing of SQL.
 
-Parameters are no part of them (decision 178): each is written `:name`, and a colon, `?` or `%` has no other meaning in these texts.
+Parameters are no part of them (decision 169): each is written `:name`, and a colon, `?` or `%` has no other meaning in these texts.
 So a store whose driver takes another style, such as `%(name)s`, translates every text by one substitution at its connection.
 """
 

@@ -73,7 +73,7 @@ class CleanupWriter(Writer):
 
         self.write(f"PRAGMA cache_size = -{_CACHE_KIB}")
         remaining = self.one_number("SELECT count(*) FROM sessions") - due
-        # decision 184: to delete an entry takes twice the time of a new one
+        # decision 174: to delete an entry takes twice the time of a new one
         if due > max(_FEW, remaining // 2):
             search_index.renew(self.connection)
 

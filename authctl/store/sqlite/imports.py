@@ -284,7 +284,7 @@ class ImportsWriter(ImportJournalWriter):
 
     def add_complete_listings(self, source: str, user_keys: Sequence[str], taken_at: int, import_id: int) -> None:
         self.connection.executemany(
-            # decision 216
+            # decision 188
             "INSERT INTO complete_listings (source_key, username_key, taken_at, import_id) VALUES (?, ?, ?, ?)"
             " ON CONFLICT (source_key, username_key, taken_at) DO UPDATE SET import_id = excluded.import_id"
             " WHERE EXISTS (SELECT 1 FROM imports WHERE id = complete_listings.import_id AND finished_at IS NULL)",

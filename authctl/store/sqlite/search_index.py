@@ -136,7 +136,7 @@ def _quoted(trigram: str) -> str:
 
 
 def renew(connection: sqlite3.Connection) -> None:
-    """Begin the index of sessions anew: it is empty, and `extend` fills it and deletes the old one in steps (decision 184)."""
+    """Begin the index of sessions anew: it is empty, and `extend` fills it and deletes the old one in steps (decision 174)."""
     if _is_retired(connection):
         return  # the last one is not deleted yet
     # Its entries become an ordinary table, so that SQLite never checks them as an index of which a part is gone.

@@ -58,7 +58,7 @@ _FOLDERS = ("/var/tmp", "/usr/tmp", "/tmp")  # noqa: S108  # a file there gets a
 def _temporary_database() -> sqlite3.Connection:
     """An empty database in a file without a name.
 
-    SQLite has temporary databases of its own. pysqlite3 keeps them in memory, however large they are (decision 182).
+    SQLite has temporary databases of its own. pysqlite3 keeps them in memory, however large they are (decision 172).
     """
     import tempfile
 
