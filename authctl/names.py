@@ -119,6 +119,11 @@ def field(text: str, name: str, length: int = FIELD_LENGTH) -> str:
     return text
 
 
+def is_storable(text: str) -> bool:
+    """Whether a database can store a text: it has neither NUL nor a lone surrogate."""
+    return _NOT_STORED.search(text) is None
+
+
 def note(text: str | None) -> str:
     """An audit note, as given.
 

@@ -20,6 +20,7 @@ ELSEWHERE = {
     ("cleanup",): "cleanup.run",
     ("completion",): "completions.users",
     ("doctor",): "doctor.examine",
+    ("explain",): "tokens.explain",
     ("profiles", "list"): "profiles.in_force",
     ("profiles", "show"): "profiles.in_force",
     ("sessions", "import"): "imports.run",

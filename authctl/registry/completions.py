@@ -6,7 +6,7 @@ See docs/glossary.md#folded-key.
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from authctl.names import fold, id_prefix
+from authctl.names import fold, id_prefix, is_storable
 
 if TYPE_CHECKING:
     from authctl.registry.installation import Installation
@@ -25,6 +25,8 @@ class Completions:
 
     def users(self, beginning: str) -> list[str]:
         """The users with sessions, as they were spelled last."""
+        if not is_storable(beginning):
+            return []
         with self._installation.store.view() as view:
             return _beginning_with(beginning, view.users_beginning(fold(beginning), MOST_COMPLETED))
 
@@ -35,6 +37,8 @@ class Completions:
 
     def sources(self, beginning: str) -> list[str]:
         """The systems of which sessions were imported."""
+        if not is_storable(beginning):
+            return []
         with self._installation.store.view() as view:
             return _beginning_with(beginning, view.sources_beginning(fold(beginning), MOST_COMPLETED))
 
