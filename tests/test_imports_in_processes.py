@@ -24,8 +24,8 @@ key: [username]
 SMALL_BATCHES = (
     "import authctl.registry.imports.register as r, authctl.registry.imports.complete as c\n"
     "import authctl.registry.imports.undo as u\n"
-    "r._FIRST_BATCH = r._LARGEST_BATCH = u._FIRST_BATCH = u._LARGEST_BATCH = c._BATCH = 10\n"
-    "r._LOCK_SECONDS = u._LOCK_SECONDS = 60\n"
+    "r._KEYS_PER_BATCH = u._FIRST_BATCH = u._LARGEST_BATCH = c._BATCH = 10\n"
+    "u._LOCK_SECONDS = 60\n"
 )
 KILLED = (
     "import os, signal\n"
