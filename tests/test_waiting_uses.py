@@ -12,9 +12,11 @@ from pathlib import Path
 import pytest
 
 from authctl import Registry, SessionFilter, TokenExpired, TokenInvalid, profiles
+from authctl.errors import RegistryLocked
 from authctl.instants import HOUR, MINUTE, SECOND
 from authctl.registry import installation
 from authctl.registry.tokens import waiting_uses
+from authctl.store.sqlite import connections
 from authctl.store.sqlite.library import sqlite3
 from tests.conftest import Clock, Install
 
@@ -239,7 +241,7 @@ def test_only_so_many_uses_wait_and_the_rest_is_counted_and_told_once(
         assert (len(waiting), waiting.dropped) == (3, 2)
     assert registry.count(SessionFilter(used_since=registry.now())) == 3
     told = [record.getMessage() for record in caplog.records if "further uses" in record.getMessage()]
-    assert told == ["the registry is locked and 3 uses wait: further uses are not recorded"]
+    assert told == ["3 uses wait until they can be written: further uses are not recorded"]
 
 
 def test_closing_writes_what_waits(install: Install, home: Path, clock: Clock):
@@ -274,7 +276,7 @@ def test_closing_a_locked_registry_ends_and_tells_what_was_lost(
     with locked(home):
         registry.verify(issued.access_token)
         registry.close()
-    assert "the registry is locked; uses that were not recorded: 1" in caplog.text
+    assert "uses that could not be written before the registry was closed: 1" in caplog.text
 
 
 PROGRAM = """
@@ -370,3 +372,88 @@ def test_of_many_uses_at_once_the_first_are_written_one_by_one_and_the_rest_toge
         assert other.count(SessionFilter(used_since=other.now())) == 10
         assert registry.count(SessionFilter(used_since=registry.now())) == 50
         assert other.count(SessionFilter(used_since=other.now())) == 50
+
+
+def test_a_change_waits_no_longer_for_its_turn_if_many_uses_wait_before_it(
+    install: Install, home: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+):
+    """While the registry stays locked, a revocation fails after its own timeouts, and no use is lost."""
+    registry = install(THREE_HOURS)
+    tokens = [registry.issue(username=f"user{n}", application="Outlook").access_token for n in range(5)]
+    clock.forward(hours=1)
+    monkeypatch.setattr(waiting_uses, "_FIRST_BATCH", 2)
+    monkeypatch.setattr(connections, "LOCK_TIMEOUT_SECONDS", 0.05)
+    delay_thread(monkeypatch)
+    with locked(home):
+        for token in tokens:
+            registry.verify(token)
+        begun = time.monotonic()
+        with pytest.raises(RegistryLocked):
+            registry.revoke(SessionFilter(username="user0"), note="lost device")
+        assert time.monotonic() - begun < 10  # and not the 30 seconds of another rule
+        waiting = registry._installation.waiting_uses
+        assert waiting is not None
+        assert len(waiting) == 5
+    assert registry.revoke(SessionFilter(username="user0"), note="lost device").revoked == 1
+    assert registry.count(SessionFilter(used_since=registry.now())) == 5
+
+
+def test_a_waiting_use_is_not_written_to_another_session_that_got_the_number(
+    install: Install, home: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+):
+    """After a restore a number may belong to somebody else: the id decides."""
+    registry = install(THREE_HOURS)
+    issued = registry.issue(username="alice", application="Outlook")
+    clock.forward(hours=1)
+    delay_thread(monkeypatch)
+    with locked(home):
+        registry.verify(issued.access_token)
+    with closing(sqlite3.connect(home / "registry.db")) as other:
+        other.execute("UPDATE sessions SET id = 'zzzzzzzzzzzzzzzz', username = 'bob'")
+        other.commit()
+    assert registry.session("zzzzzzzzzzzzzzzz").last_used_at == issued.session.created_at
+
+
+FORKED = """
+import os, sys, threading, time
+from authctl import Registry
+from authctl.store.sqlite import connections
+from authctl.store.sqlite.library import sqlite3
+home, token = sys.argv[1:]
+registry = Registry.open(home, registry=home + "/registry.db", clock=lambda: time.time() + 3600)
+other = sqlite3.connect(home + "/registry.db", isolation_level=None)
+other.execute("BEGIN IMMEDIATE")
+registry.verify(token)
+held, release = threading.Event(), threading.Event()
+
+def hold():
+    with registry._installation.waiting_uses._changed:
+        held.set()
+        release.wait()
+
+threading.Thread(target=hold).start()
+held.wait()
+child = os.fork()
+if child == 0:
+    registry.close()
+    os._exit(0)
+_, status = os.waitpid(child, 0)
+release.set()
+other.execute("ROLLBACK")
+print(os.waitstatus_to_exitcode(status))
+"""
+
+
+def test_a_forked_child_can_close_the_registry_of_its_parent(registry: Registry, home: Path, clock: Clock):
+    """A thread of the parent may hold the lock of the queue at that moment; the child has no such thread, and must not wait for it."""
+    clock.now = datetime.now(UTC)
+    issued = registry.issue(username="alice", application="Outlook")
+    done = subprocess.run(
+        [sys.executable, "-c", FORKED, str(home), issued.access_token],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+    )
+    assert (done.stdout, done.stderr) == ("0\n", "")
+    assert stored(home, issued.session.id)[0] >= issued.session.created_at + HOUR

@@ -73,6 +73,7 @@ class ActiveSession(NamedTuple):
     """The facts of an active session that decide the deadlines after a use."""
 
     number: int
+    id: str
     generation: int
     profile: str
     tokens: str

@@ -53,8 +53,8 @@ class WaitingUses(Protocol):
     def __len__(self) -> int:
         """How many wait."""
 
-    def shorten(self) -> None:
-        """Write so many in batches that the rest fits into another change."""
+    def shorten(self, lock_timeouts: int) -> None:
+        """Write them in batches until the rest fits into another change, which waits so many timeouts. Raises as it would."""
 
     def write_all(self, tx: "Change", now: int) -> Sequence[int]:
         """Write all of them in an open change. Returns their places, for `forget` after the commit."""
@@ -66,7 +66,7 @@ class WaitingUses(Protocol):
         """Write them in batches, waiting so long for the registry to become free. False if some still wait."""
 
     def close(self) -> None:
-        """Write all of them, or drop them with a warning if the registry stays locked."""
+        """Write all of them, or drop them with a warning if they cannot be written."""
 
 
 class Installation:
@@ -119,7 +119,7 @@ class Installation:
         who = actor_name(actor)
         waiting = None if shared else self.waiting_uses
         if waiting is not None:
-            waiting.shorten()
+            waiting.shorten(lock_timeouts)
         with self.store.change(timeout=timeout, lock_timeouts=lock_timeouts, synced=synced, shared=shared) as tx:
             # Taken inside the lock: two changes that wait get their instants in the order in which they happen.
             clock = self.clock.now_or_earliest()

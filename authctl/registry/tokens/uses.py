@@ -19,6 +19,8 @@ class Use(NamedTuple):
     """One use of a session, as verify saw it."""
 
     number: int
+    session_id: str
+    """A restore may give the number to another session while the use waits."""
     generation: int
     used_at: int
 
@@ -42,7 +44,9 @@ def _with_deadlines(
     """The uses that are to be written, with the deadlines after them; `active` is kept up to date."""
     for use in uses:
         session = active.get(use.number)
-        if session is None or session.generation != use.generation or session.last_used_at > use.used_at:
+        if session is None or (session.id, session.generation) != (use.session_id, use.generation):
+            continue
+        if session.last_used_at > use.used_at:
             continue
         # Withdrawn profiles are kept: without a profile this is a damaged registry. The token is good, so the use alone is left out.
         profile = profiles.ruling(session.profile, session.number)

@@ -67,7 +67,7 @@ def _record_use(installation: Installation, session: Session) -> bool:
     reason is left out. No use is synced: after a power cut a session ends sooner.
     """
     # decisions 106 and 155
-    use = uses.Use(session.number, session.generation, session.read_at)
+    use = uses.Use(session.number, session.id, session.generation, session.read_at)
     is_urgent = session.ends_at - use.used_at <= _URGENT
     if not is_urgent and (installation.waiting_uses or not installation.single_uses.take()):
         return _wait(installation, session, use)

@@ -25,9 +25,6 @@ if TYPE_CHECKING:
 MOST_WAITING = 100_000
 """The most uses that wait; further ones are dropped and counted."""
 
-LOCK_TIMEOUT_SECONDS = 30.0
-"""How long `shorten` waits for the lock, as every change does."""
-
 CLOSE_SECONDS = 2.0
 """How long closing, and the end of the process, wait for the registry to become free."""
 
@@ -40,9 +37,7 @@ _TRY_SECONDS = 0.05
 """How long one try waits for the lock. Meanwhile no other thread of this process can begin to write, so it is short."""
 
 FIRST_PAUSE_SECONDS = 0.1
-"""The pause before the first try, and after everything was written: so more uses share a transaction."""
-
-_PAUSE_ON_FULL_DISK = 1.0
+"""The pause before the first try, after a try that failed, and after everything was written: so more uses share a transaction."""
 
 _IDLE_SECONDS = 2.0
 """How long the thread lives on without a use."""
@@ -57,8 +52,8 @@ class WaitingUses:
         self._installation = installation
         self._uses: dict[int, Use] = {}
         """The uses by their place in the queue."""
-        self._latest: dict[int, tuple[Use, int]] = {}
-        """The latest waiting use of each session, and the instant from which on the next one is due."""
+        self._latest: dict[str, tuple[Use, int]] = {}
+        """The latest waiting use by the id of its session, and the instant from which on the next one is due."""
         self._last_place = 0
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
@@ -70,7 +65,7 @@ class WaitingUses:
 
     def covers(self, use: "Use") -> bool:
         """Whether a waiting use of the same session makes this one not due yet."""
-        latest = self._latest.get(use.number)
+        latest = self._latest.get(use.session_id)
         return latest is not None and latest[0].generation == use.generation and use.used_at < latest[1]
 
     def add(self, use: "Use", next_due_at: int) -> None:
@@ -82,17 +77,18 @@ class WaitingUses:
             else:
                 self._last_place += 1
                 self._uses[self._last_place] = use
-                self._latest[use.number] = (use, next_due_at)
+                self._latest[use.session_id] = (use, next_due_at)
                 self._wake_thread()
         if is_full:
             self._installation.warn(
-                f"the registry is locked and {MOST_WAITING:,} uses wait: further uses are not recorded"
+                f"{MOST_WAITING:,} uses wait until they can be written: further uses are not recorded"
             )
 
-    def shorten(self) -> None:
-        """Write so many uses in batches that the rest fits into another change."""
-        if len(self._uses) > _FIRST_BATCH:
-            self.write_within(LOCK_TIMEOUT_SECONDS)
+    def shorten(self, lock_timeouts: int) -> None:
+        """Write uses in batches until the rest fits into another change, which waits so many timeouts for its turn. Raises as it would."""
+        size = _batch_size()
+        while len(self._uses) > _FIRST_BATCH:
+            self._write_batch(size, lock_timeouts=lock_timeouts)
 
     def write_all(self, tx: "Change", now: int) -> list[int]:
         """Write all waiting uses in an open change. Returns their places, for `forget` after the commit."""
@@ -103,32 +99,40 @@ class WaitingUses:
         with self._changed:
             for place in places:
                 use = self._uses.pop(place, None)
-                if use is not None and self._latest[use.number][0] is use:
-                    del self._latest[use.number]
+                if use is not None and self._latest[use.session_id][0] is use:
+                    del self._latest[use.session_id]
 
     def write_within(self, seconds: float) -> bool:
         """Write the waiting uses in batches, waiting so long for the registry to become free. False if some still wait."""
         until = monotonic() + seconds
         size = _batch_size()
         while self._uses:
-            try:
-                self._write_batch(size, max(0.0, until - monotonic()))
-            except RegistryLocked:
+            if not self._try_batch(size, max(0.0, until - monotonic())):
                 return False
-            except AuthctlError:
-                self.forget(self._places(MOST_WAITING))
         return True
 
     def close(self) -> None:
-        """Write all waiting uses, or drop them with a warning if the registry stays locked. Later ones are dropped."""
+        """Write all waiting uses, or drop them with a warning if they cannot be written. Later ones are dropped."""
         _open.discard(self)
         with self._changed:
             self._closed = True
             self._changed.notify_all()
         if not self.write_within(CLOSE_SECONDS):
-            self.dropped += len(self._uses)
-            self._installation.warn(f"the registry is locked; uses that were not recorded: {len(self._uses):,}")
-            self.forget(self._places(MOST_WAITING))
+            self._installation.warn(
+                f"uses that could not be written before the registry was closed: {len(self._uses):,}"
+            )
+            self._drop_all()
+
+    def leave_to_parent(self) -> None:
+        """Forget the uses in a forked child: the parent writes them, by a thread that the child does not have."""
+        self._changed = threading.Condition()  # the thread may have held it when the process was forked
+        self._thread = None
+        self._uses.clear()
+        self._latest.clear()
+
+    def _drop_all(self) -> None:
+        self.dropped += len(self._uses)
+        self.forget(self._places(MOST_WAITING))
 
     def _write(self, tx: "Change", now: int, limit: int) -> list[int]:
         places = self._places(limit)
@@ -139,10 +143,21 @@ class WaitingUses:
         with self._changed:
             return list(islice(self._uses, limit))
 
-    def _write_batch(self, size: BatchSize, timeout: float) -> None:
-        """Write the first uses of the queue in one transaction."""
-        clock = self._installation.clock
-        with self._installation.store.change(timeout=timeout, synced=False, shared=True) as tx:
+    def _try_batch(self, size: BatchSize, timeout: float) -> bool:
+        """Write a batch. False if that has to be tried again: the registry is locked, or the disk full."""
+        try:
+            self._write_batch(size, timeout=timeout)
+        except (RegistryLocked, DiskFull):
+            return False
+        except AuthctlError:
+            # Nothing can be written, and the answers stand: as for a single use.
+            self._drop_all()
+        return True
+
+    def _write_batch(self, size: BatchSize, *, timeout: float | None = None, lock_timeouts: int = 1) -> None:
+        """Write the first uses of the queue in one transaction. Raises as `Store.change`."""
+        clock, store = self._installation.clock, self._installation.store
+        with store.change(timeout=timeout, lock_timeouts=lock_timeouts, synced=False, shared=True) as tx:
             begun = monotonic()
             places = self._write(tx, clock.present(tx, clock.now_or_earliest()), size.size)
         self.forget(places)
@@ -166,20 +181,8 @@ class WaitingUses:
         size = _batch_size()
         self._rest(FIRST_PAUSE_SECONDS)
         while self._has_uses():
-            self._rest(self._try_batch(size))
-
-    def _try_batch(self, size: BatchSize) -> float:
-        """Write a batch, if the registry is free. Returns the pause after it, in seconds."""
-        try:
-            self._write_batch(size, _TRY_SECONDS)
-        except DiskFull:
-            return _PAUSE_ON_FULL_DISK
-        except RegistryLocked:
-            pass
-        except AuthctlError:
-            # Nothing can be written, and the answers stand: as for a single use.
-            self.forget(self._places(MOST_WAITING))
-        return PAUSE_SECONDS if self._uses else FIRST_PAUSE_SECONDS
+            is_written = self._try_batch(size, _TRY_SECONDS)
+            self._rest(PAUSE_SECONDS if is_written and self._uses else FIRST_PAUSE_SECONDS)
 
     def _has_uses(self) -> bool:
         """Wait for uses. False, and the thread ends, if none came for a while, or the registry was closed."""
@@ -218,6 +221,11 @@ def _close_all() -> None:
         waiting.close()
 
 
+def _leave_to_parent() -> None:
+    for waiting in list(_open):
+        waiting.leave_to_parent()
+    _open.clear()
+
+
 atexit.register(_close_all)
-# The uses of the parent are written by the parent.
-os.register_at_fork(after_in_child=_open.clear)
+os.register_at_fork(after_in_child=_leave_to_parent)
