@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from authctl import Registry, Session, SessionFilter, TokenInvalid, profiles
+from authctl import IntegrityFailure, Registry, Session, SessionFilter, TokenInvalid, profiles
 from authctl.registry.backups import restore
 from authctl.settings import find_home
 from authctl.store.sqlite import look_up
@@ -216,3 +216,20 @@ def test_only_so_many_sessions_are_kept(install: Install, monkeypatch: pytest.Mo
         assert [registry.verify(token).username for token in tokens] == [f"user{n}" for n in range(5)]
     kept = registry._installation.store._look_up._kept  # type: ignore[attr-defined]
     assert len(kept) == 2
+
+
+@pytest.mark.parametrize("column", ["expires_at", "use_due_at"])
+def test_a_deadline_that_is_no_number_is_damage_also_for_a_session_that_was_looked_up_before(
+    visited: Visited, column: str
+):
+    """A text would compare as later than every number, and the session never expire."""
+    with closing(sqlite3.connect(visited.home / "registry.db")) as other:
+        # the table takes numbers only, until somebody edits the schema
+        other.execute("PRAGMA writable_schema = 1")
+        other.execute("UPDATE sqlite_schema SET sql = replace(sql, ') STRICT', ')') WHERE name = 'sessions'")
+        other.execute("PRAGMA writable_schema = RESET")
+        other.execute("PRAGMA ignore_check_constraints = 1")
+        other.execute(f"UPDATE sessions SET {column} = 'never'")
+        other.commit()
+    with pytest.raises(IntegrityFailure):
+        visited.registry.verify(visited.issued[0].access_token)

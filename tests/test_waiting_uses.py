@@ -90,6 +90,7 @@ def test_a_revocation_of_unused_sessions_spares_one_whose_use_waits(install: Ins
         registry.verify(tokens[0])
     unused = SessionFilter(unused_since=registry.now() - HOUR)
     assert registry.revoke(unused, note="not used").revoked == 1
+    assert not registry._installation.waiting_uses
     assert registry.verify(tokens[0]).username == "alice"
 
 
@@ -457,3 +458,83 @@ def test_a_forked_child_can_close_the_registry_of_its_parent(registry: Registry,
     )
     assert (done.stdout, done.stderr) == ("0\n", "")
     assert stored(home, issued.session.id)[0] >= issued.session.created_at + HOUR
+
+
+def test_a_use_of_a_replaced_token_after_the_refresh_is_left_out(
+    install: Install, home: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+):
+    """The clock of the other process is a second behind: the use is later than the refresh, and its token is over all the same."""
+    registry = install("version: 1\nprofiles: {default: {tokens: pair, idle_timeout: 3h}}\n")
+    issued = registry.issue(username="alice", application="Outlook")
+    clock.forward(minutes=10)
+    delay_thread(monkeypatch)
+    with locked(home):
+        registry.verify(issued.access_token)
+    assert issued.refresh_token
+    behind = Clock(clock.now - timedelta(seconds=1))
+    with Registry.open(home, registry=home / "registry.db", clock=behind) as other:
+        refreshed = other.refresh(issued.refresh_token).session
+    assert registry.session(issued.session.id).last_used_at == refreshed.last_used_at < registry.now()
+
+
+def test_a_waiting_use_moves_no_later_use_back(
+    install: Install, home: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+):
+    """Another process has written a later use of the same session meanwhile."""
+    registry = install(THREE_HOURS)
+    issued = registry.issue(username="alice", application="Outlook")
+    clock.forward(hours=1)
+    delay_thread(monkeypatch)
+    with locked(home):
+        registry.verify(issued.access_token)
+    clock.forward(minutes=5)
+    with Registry.open(home, registry=home / "registry.db", clock=clock) as other:
+        later = other.verify(issued.access_token)
+    session = registry.session(issued.session.id)
+    assert (session.last_used_at, session.expires_at) == (registry.now(), later.expires_at)
+
+
+def test_a_change_writes_many_waiting_uses_in_transactions_of_their_own(
+    install: Install, home: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+):
+    """What an administrator changes holds the lock for a few of them only."""
+    registry = install(THREE_HOURS)
+    tokens = [registry.issue(username=f"user{n}", application="Outlook").access_token for n in range(9)]
+    clock.forward(hours=1)
+    monkeypatch.setattr(waiting_uses, "_FIRST_BATCH", 2)
+    delay_thread(monkeypatch)
+    with locked(home):
+        for token in tokens:
+            registry.verify(token)
+    statements: list[str] = []
+    store = registry._installation.store
+    store._writer.connection().set_trace_callback(statements.append)  # type: ignore[attr-defined]
+    registry.revoke(SessionFilter(username="user0"), note="lost device")
+    transactions = "\n".join(statements).split("BEGIN IMMEDIATE")[1:]
+    written = [text.count("UPDATE sessions SET last_used_at") for text in transactions]
+    assert len(written) > 2
+    assert sum(written) == len(tokens)
+    assert written[-1] <= 2
+
+
+def test_a_full_disk_loses_no_waiting_use(install: Install, home: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch):
+    """A list is answered without them, and they are written when there is room again."""
+    registry = install(THREE_HOURS)
+    issued = registry.issue(username="alice", application="Outlook")
+    clock.forward(hours=1)
+    delay_thread(monkeypatch)
+    with locked(home):
+        registry.verify(issued.access_token)
+    with closing(sqlite3.connect(home / "registry.db", isolation_level=None)) as other:
+        # SQLite's message for a full disk, by a trigger, at the statement that writes a use
+        other.execute(
+            "CREATE TRIGGER full BEFORE UPDATE OF last_used_at ON sessions BEGIN INSERT INTO filler VALUES (zeroblob(100000)); END"
+        )
+        other.execute("CREATE TABLE filler (content)")
+        pages = other.execute("PRAGMA page_count").fetchone()[0]
+        writer = registry._installation.store._writer.connection()  # type: ignore[attr-defined]
+        writer.execute(f"PRAGMA max_page_count = {pages}")
+        assert registry.session(issued.session.id).last_used_at == issued.session.created_at
+        assert len(registry._installation.waiting_uses or ()) == 1
+        writer.execute("PRAGMA max_page_count = 1000000")
+        assert registry.session(issued.session.id).last_used_at == issued.session.created_at + HOUR

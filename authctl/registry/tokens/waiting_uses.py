@@ -66,7 +66,7 @@ class WaitingUses:
     def covers(self, use: "Use") -> bool:
         """Whether a waiting use of the same session makes this one not due yet."""
         latest = self._latest.get(use.session_id)
-        return latest is not None and latest[0].generation == use.generation and use.used_at < latest[1]
+        return latest is not None and use.used_at < latest[1]
 
     def add(self, use: "Use", next_due_at: int) -> None:
         """Keep a use until it can be written; `next_due_at` is when the next use of the session is due."""
