@@ -21,6 +21,7 @@ _REASONS = {
     "not_listed": "its own system does not list it any more",
 }
 _MARKS = {"passed": "ok"}
+_STEPS = {"user": "status of the user"}
 _DETAILS = {"username_key": "user", "username_keys": "users", "in_force": "in force"}
 _DEADLINES = {"idle": "idle timeout", "absolute": "absolute timeout", "lifetime": "lifetime of the token"}
 
@@ -148,7 +149,7 @@ def explanation(record: Record, look: Look) -> Iterator[Line]:
     yield _line("user", record["username"])
     yield _line("application", record["application"])
     for step in record["steps"]:
-        yield Line(step["step"], _step(step, look))
+        yield Line(_STEPS.get(step["step"], step["step"]), _step(step, look))
 
 
 def _step(step: Record, look: Look) -> str:
