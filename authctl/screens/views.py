@@ -172,7 +172,8 @@ def past_import(record: Record, look: Look) -> Iterator[Line]:
     yield _line(
         "sessions", ", ".join(counted_) or ("none changed" if record["finished_at"] else "the import did not end")
     )
-    yield _line("complete", "yes" if record["complete"] else "", ", ".join(record["users"]))
+    whose = f"(of {', '.join(record['users'])})" if record["users"] else ""
+    yield _line("complete", "yes" if record["complete"] else "", whose)
     yield _time("taken", record["taken_at"], look)
     yield _time("undone", record["undone_at"], look)
     yield _line("undone by", record["undone_by"])
