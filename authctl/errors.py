@@ -90,8 +90,8 @@ class TokenUnknown(TokenInvalid):
 
     code = "token_unknown"
 
-    def __init__(self) -> None:
-        super().__init__("this registry did not issue that token")
+    def __init__(self, message: str = "this registry did not issue that token") -> None:
+        super().__init__(message)
 
 
 class TokenExpired(TokenInvalid):

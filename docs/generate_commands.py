@@ -23,9 +23,9 @@ all commands, the formats and the exit codes.
 - A session id may be abbreviated to any unique beginning of six characters or more.
 - On a terminal a list is fitted: notes are cut, times lose their minute, ids are shown as unique beginnings of eight characters or
   more, and columns go, before a row breaks. A time within a day of now is relative; the header of others gives their zone.
-  `--exact` shows times to the second, `--local` in the time zone of the terminal. Commands that show one record, and `doctor`, leave
-  blanks out and wrap long texts. `--pager` opens `$PAGER` with `LESSSECURE=1`; not under sudo or doas. In pipes and formats these options
-  change nothing.
+  `--exact` shows times to the second, `--local` in the time zone of the terminal. Exact times are long: if their column goes, make the
+  terminal wider, or use `-o csv`, which has every column. Commands that show one record, and `doctor`, leave blanks out and wrap long
+  texts. `--pager` opens `$PAGER` with `LESSSECURE=1`; not under sudo or doas. In pipes and formats these options change nothing.
 - Times: `2026-11-01` (midnight UTC), `today`, `yesterday`, RFC 3339, or an age: `90s`, `30m`, `36h`, `7d`, `2w`, `6 months`, `1 year`. `m` is minutes, `mo`
   months; a capital `M` alone is refused. An age counts back from now (`--created-since`, `--created-before`, `--used-since`,
   `--unused-for`, `--taken-at`, and `--since` and `--until` of `audit list`). It counts ahead for `--expires-before`, and for

@@ -109,7 +109,7 @@ def test_doctor_names_the_library_and_the_remedy(registry: Registry):
     found = health.engine()
     assert sqlite3.sqlite_version in found.found
     assert ("pysqlite3" in found.found) == (sqlite3.__name__ == "pysqlite3.dbapi2")
-    assert (found.hint == "pip install 'authctl[sqlite]'") == (not found.ok)
+    assert (found.hint == "in the environment of authctl: pip install 'authctl[sqlite]'") == (not found.ok)
     assert found.ok or sqlite3.__name__ == "sqlite3"
 
 

@@ -1,3 +1,4 @@
+import re
 import shutil
 import tempfile
 from contextlib import suppress
@@ -277,11 +278,32 @@ def test_the_view_of_an_explanation_has_who_when_and_why(installed, on_terminal)
     """On a terminal the verdict comes first, and the revocation has its actor and note."""
     session_id = installed("tokens", "issue", "--user", "alice", "--application", "Outlook", "-o", "id").out.strip()
     assert installed("revoke", session_id, "--note", "lost device", "--actor", "bob").code == 0
-    lines = on_terminal("explain", session_id).text.splitlines()
+    lines = re.sub(r"\x1b\[[\d;]*m", "", on_terminal("explain", session_id).text).splitlines()
     assert "not valid (the session was revoked)" in lines[0]
+    assert [line.split()[1:] for line in lines if line.split()[0] == "user"] == [["alice"]]
+    assert any(line.split() == ["status", "of", "the", "user", "enabled"] for line in lines)
     (revocation,) = [line for line in lines if "revocation" in line]
     assert "failed: revoked" in revocation
     assert "by bob" in revocation
+
+
+def test_the_reason_before_a_session_or_token_began_names_that(install, clock):
+    """The code is that of an unknown token; the reason is true for an id, too."""
+    registry = install(PROFILES)
+    before = registry.now()
+    clock.forward(hours=1)
+    issued = registry.issue(username="alice", application="Outlook", profile="paired")
+    between = registry.now()
+    clock.forward(hours=1)
+    pair = registry.refresh(issued.refresh_token)
+
+    def reason(target, at):
+        refusal = registry.tokens.explain(target, at=at).refusal
+        return refusal.code, refusal.message
+
+    for target in (issued.session.id, issued.access_token):
+        assert reason(target, before) == ("token_unknown", "the session was registered only later")
+    assert reason(pair.access_token, between) == ("token_unknown", "the token was issued only later")
 
 
 def test_explain_refuses_a_later_instant(registry):

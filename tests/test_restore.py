@@ -707,7 +707,11 @@ def test_a_dry_run_shows_all_and_writes_nothing(
     before = {path.name: path.read_bytes() for path in home.iterdir() if not path.name.endswith("-shm")}
     dry = authctl("restore", str(copy), "--dry-run", "-o", "json")
     assert {path.name: path.read_bytes() for path in home.iterdir() if not path.name.endswith("-shm")} == before
-    assert "dry run, nothing was changed: would restore" in dry.err
+    this_replaces, lost, would_restore = dry.err.splitlines()
+    assert f"this replaces {home / 'registry.db'}, at event 3, by the backup of " in this_replaces
+    assert "lost: every other session, sign-in and audit event since event 2" in lost
+    assert "dry run, nothing was changed: would restore" in would_restore
+    assert not authctl("restore", str(copy), "--dry-run", "-q").err
     done = authctl("restore", str(copy), "--note", "disk failed", "--yes", "-o", "json")
     assert (dry.code, done.code, list(dry.json), dry.json["dry_run"], done.json["dry_run"]) == (
         0,

@@ -183,7 +183,7 @@ def test_rows_of_a_log_are_undone(registry: Registry, home: Path, later: Clock):
     load(registry, row(at=2, ended=2), text=EVENTS)
     assert len(listed(registry)) == 2
     undo(registry)
-    with pytest.raises(Refused, match="has no journal any more"):
+    with pytest.raises(Refused, match="cannot be undone any more: it changed sessions, and a later import began"):
         undo(registry, 2)
     assert [in_short(one)[4:7] for one in listed(registry)] == [(at(1) - at(0), at(5) - at(0), None)]
     assert len(in_tables(home)["imported_rows"]) == 3 > len(before["imported_rows"])
@@ -407,7 +407,7 @@ def test_the_next_import_of_the_source_drops_the_rows_before(registry: Registry,
         load(registry, row(created=1, used=used))
         assert journal(home)["import_changes"] == min(used - 2, 1)
     undo(registry)
-    with pytest.raises(Refused, match="has no journal any more"):
+    with pytest.raises(Refused, match="cannot be undone any more: it changed sessions, and a later import began"):
         undo(registry, 2)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from authctl.cli.app import COMMANDS
-from tests.conftest import Authctl, every_command
+from tests.conftest import Authctl, OnTerminal, every_command
 
 
 def issue(installed: Authctl, user: str = "alice") -> str:
@@ -142,7 +142,7 @@ def jupyterhub(tmp_path: Path, user: str, *numbers: int) -> str:
     return str(path)
 
 
-def test_a_complete_listing_of_one_user(installed: Authctl, tmp_path: Path):
+def test_a_complete_listing_of_one_user(installed: Authctl, on_terminal: OnTerminal, tmp_path: Path):
     """A mapping whose listings have one user: without --user a warning, since all other users are missing in the file."""
     alice, bob = jupyterhub(tmp_path, "alice", 1, 2, 3), jupyterhub(tmp_path, "bob", 4)
     imported = ("sessions", "import", "--map", "jupyterhub", "-q")
@@ -152,6 +152,7 @@ def test_a_complete_listing_of_one_user(installed: Authctl, tmp_path: Path):
     assert re.search(r"warning: a listing of 'jupyterhub' has the sessions of one user; .*--user NAME", ran.err)
     assert ran.code == 4
     assert installed(*complete, bob, "--user", "bob").err == ""
+    assert re.search(r"complete +yes \(of bob\)", on_terminal("imports", "show", "2").text)
     mappings = {one["name"]: one for one in installed("mappings", "list", "-o", "json").json}
     assert {name: mappings[name]["complete_for"] for name in ("jupyterhub", "samba", "okta")} == {
         "jupyterhub": "user",

@@ -60,6 +60,9 @@ def restore(
         note = _agreed(cli, put, note, yes)
     outcome = put(note=note, dry_run=dry_run)
     _warn(cli, outcome)
+    if dry_run:
+        cli.say(_replaced(cli, outcome))
+        cli.say(_lost(outcome))
     done = "dry run, nothing was changed: would restore" if dry_run else "restored"
     kept = f"; the replaced registry is kept as {outcome.replaced_kept_as}" if outcome.replaced_kept_as else ""
     cli.say(f"{done} {outcome.file}: {_said(outcome)}{kept}")
@@ -76,18 +79,26 @@ def _agreed(cli: Cli, put: "Callable[..., RestoreOutcome]", note: str | None, ye
     if not yes:
         preview = put(note=note, dry_run=True)
         _warn(cli, preview)
-        place = cli.installation_home.registry
-        backup = f"the backup of {format_instant(preview.backup_at)}, at event {preview.backup_seq}"
-        if preview.carried_from:
-            print_message(f"this replaces {place}, at event {preview.carried_from.seq}, by {backup}")
-        else:
-            print_message(f"this restores {backup} to {place}, where no registry is")
-        print_message(_said(preview))
-        print_message(f"lost: every other session, sign-in and audit event since event {preview.backup_seq}")
+        for line in (_replaced(cli, preview), _said(preview), _lost(preview)):
+            print_message(line)
         active = preview.active_before
         there = f"{counted(active, 'active session')} of the {'present registry' if preview.carried_from else 'backup'}"
         cli.confirm(f"all users have to sign in again: {there}. Type {active} to restore:", str(active), yes)
     return cli.note(note)
+
+
+def _replaced(cli: Cli, preview: "RestoreOutcome") -> str:
+    """The registry that a restore replaces, and the backup, in words."""
+    place = cli.installation_home.registry
+    backup = f"the backup of {format_instant(preview.backup_at)}, at event {preview.backup_seq}"
+    if preview.carried_from:
+        return f"this replaces {place}, at event {preview.carried_from.seq}, by {backup}"
+    return f"this restores {backup} to {place}, where no registry is"
+
+
+def _lost(preview: "RestoreOutcome") -> str:
+    """The data that a restore neither has nor carries over, in words."""
+    return f"lost: every other session, sign-in and audit event since event {preview.backup_seq}"
 
 
 def _said(outcome: "RestoreOutcome") -> str:

@@ -21,6 +21,7 @@ _REASONS = {
     "not_listed": "its own system does not list it any more",
 }
 _MARKS = {"passed": "ok"}
+_STEPS = {"user": "status of the user"}
 _DETAILS = {"username_key": "user", "username_keys": "users", "in_force": "in force"}
 _DEADLINES = {"idle": "idle timeout", "absolute": "absolute timeout", "lifetime": "lifetime of the token"}
 
@@ -148,7 +149,7 @@ def explanation(record: Record, look: Look) -> Iterator[Line]:
     yield _line("user", record["username"])
     yield _line("application", record["application"])
     for step in record["steps"]:
-        yield Line(step["step"], _step(step, look))
+        yield Line(_STEPS.get(step["step"], step["step"]), _step(step, look))
 
 
 def _step(step: Record, look: Look) -> str:
@@ -171,7 +172,8 @@ def past_import(record: Record, look: Look) -> Iterator[Line]:
     yield _line(
         "sessions", ", ".join(counted_) or ("none changed" if record["finished_at"] else "the import did not end")
     )
-    yield _line("complete", "yes" if record["complete"] else "", ", ".join(record["users"]))
+    whose = f"(of {', '.join(record['users'])})" if record["users"] else ""
+    yield _line("complete", "yes" if record["complete"] else "", whose)
     yield _time("taken", record["taken_at"], look)
     yield _time("undone", record["undone_at"], look)
     yield _line("undone by", record["undone_by"])

@@ -84,7 +84,9 @@ def _obstacle(recorded: RecordedImport, latest: int | None, restored_at: int | N
             f"import {latest} is later than import {number} and {source}", f"first: authctl imports undo {latest}"
         )
     if not recorded.has_journal:
-        return Obstacle(f"import {number} has no journal any more: a later import began", show)
+        return Obstacle(
+            f"import {number} cannot be undone any more: it changed sessions, and a later import began", show
+        )
     return None
 
 

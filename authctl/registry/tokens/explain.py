@@ -187,7 +187,8 @@ def _found(session: Session, past: _Past) -> Step:
         text = "not kept: the registry was restored, or its clock or audit log accepted, later"
         return Step("session", Result.UNKNOWN, text, past.replaced_at)
     if past.at < session.created_at:
-        return Step("session", Result.FAILED, "registered only later", session.created_at, refusal=TokenUnknown())
+        refusal = TokenUnknown("the session was registered only later")
+        return Step("session", Result.FAILED, "registered only later", session.created_at, refusal=refusal)
     return Step("session", Result.PASSED, f"{session.id}, registered", session.created_at)
 
 
@@ -287,7 +288,8 @@ def _as_kept(judged: Step, session: Session, claims: Claims, past: _Past) -> Ste
         text = "replaced only later; its own deadline is not kept"
         return Step(judged.step, Result.UNKNOWN, text, minted)
     if claims.generation == session.generation and past.at < minted:
-        return Step(judged.step, Result.FAILED, "issued only later", minted, refusal=TokenUnknown())
+        refusal = TokenUnknown("the token was issued only later")
+        return Step(judged.step, Result.FAILED, "issued only later", minted, refusal=refusal)
     if judged.refusal and claims.generation == session.generation and past.applied_at is not None:
         return Step(judged.step, Result.UNKNOWN, "the lifetime before later profiles is not kept", past.applied_at)
     return judged

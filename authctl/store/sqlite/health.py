@@ -17,7 +17,9 @@ def engine() -> Health:
     if not has_wal_reset_bug(sqlite3.sqlite_version_info):
         return Health(ok=True, found=name)
     defect = "its write-ahead log can be corrupted when it is reset (corrected in 3.51.3, 3.50.7 and 3.44.6)"
-    return Health(ok=False, found=f"{name}: {defect}", hint="pip install 'authctl[sqlite]'")
+    return Health(
+        ok=False, found=f"{name}: {defect}", hint="in the environment of authctl: pip install 'authctl[sqlite]'"
+    )
 
 
 def has_wal_reset_bug(version: tuple[int, ...]) -> bool:
