@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from authctl import import_records, render
-from authctl.cli.context import counted, start
+from authctl.cli.context import start
 from authctl.cli.options import (
     Actor,
     DryRun,
@@ -19,6 +19,7 @@ from authctl.cli.options import (
     Yes,
     whole_number,
 )
+from authctl.names import counted
 
 app = typer.Typer(
     help="List and show past imports, and take the latest one of a source back.",

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from authctl import records, render
-from authctl.cli.context import Cli, counted
+from authctl.cli.context import Cli
 from authctl.cli.streams import print_message, print_messages
-from authctl.names import quoted
+from authctl.names import counted, quoted
 from authctl.screens.wording import changes
 
 if TYPE_CHECKING:

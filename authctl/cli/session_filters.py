@@ -7,12 +7,12 @@ from typing import Annotated, Any
 
 import typer
 
-from authctl.cli.context import Cli, counted
+from authctl.cli.context import Cli
 from authctl.cli.options import TIME, TIME_AHEAD, user_names
 from authctl.errors import AuthctlError
 from authctl.filter_texts import SESSION_LISTS, SESSION_TEXTS
 from authctl.model import Kind, SessionFilter, Status, Wipe, texts_of
-from authctl.names import quoted
+from authctl.names import counted, quoted
 
 
 class KindChoice(StrEnum):

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from authctl import import_records
-from authctl.cli.context import Cli, counted, start
+from authctl.cli.context import Cli, start
 from authctl.cli.options import TIME, Actor, DryRun, Output, Quiet, Yes, user_names, whole_number
 from authctl.errors import InvalidInput, NotFound
 from authctl.instants import parse_when
-from authctl.names import quoted
+from authctl.names import counted, quoted
 from authctl.render import Format
 
 if TYPE_CHECKING:

@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from authctl.model.fields import PROFILE_FIELDS
+from authctl.names import counted
 from authctl.records import Record
 from authctl.screens.drawing import Line
 from authctl.screens.times import Look, in_view, is_time
-from authctl.screens.wording import about, changes, compact, counted, plain, plain_name
+from authctl.screens.wording import about, changes, compact, plain, plain_name
 from authctl.visible_text import visible
 
 _LONGEST_LABEL = 24

@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from authctl.names import quoted
+from authctl.names import counted, quoted
 from authctl.records import Record
 
 _MOST_NAMED = 3
@@ -29,11 +29,6 @@ def plain(value: Any) -> str:
 def plain_name(field: str) -> str:
     """The name of a field as it is read."""
     return field.replace("_", " ")
-
-
-def counted(count: int, noun: str) -> str:
-    """So many of something."""
-    return f"{count:,} {noun}{'s' * (count != 1)}"
 
 
 def changes(field: str, old: Any, new: Any) -> Iterator[str]:
