@@ -175,8 +175,8 @@ def _complete(
     """The claim that the files are complete. Raises InvalidInput for an option that needs --complete and stands without it."""
     given = {"--user": bool(users), "--allow-partial": allow_partial, "--max-affected": max_affected is not None}
     if not complete:
-        for name in [name for name, is_given in given.items() if is_given]:
-            raise InvalidInput(f"{name} is for a complete listing", "give --complete, too")
+        if misplaced := [name for name, is_given in given.items() if is_given]:
+            raise InvalidInput(f"{misplaced[0]} is for a complete listing", "give --complete, too")
         return None
     from authctl.cli.previews import confirm_not_listed
     from authctl.registry.imports.complete import Complete
