@@ -6,7 +6,7 @@ Blank fields are left out when it is drawn. Not used in pipes and formats, which
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
-from authctl.model.fields import PROFILE_FIELDS
+from authctl.model.fields import IMPORT_COUNTS, PROFILE_FIELDS
 from authctl.names import counted
 from authctl.records import Record
 from authctl.screens.drawing import Line
@@ -167,10 +167,9 @@ def past_import(record: Record, look: Look) -> Iterator[Line]:
     yield _line("actor", record["actor"])
     yield _line("file", record["file"], f"({record['files']} files)" if record["files"] != 1 else "")
     yield _line("rows", record["rows"])
-    counts = ("registered", "updated", "unchanged", "used_after_end", "returned", "adopted", "not_listed")
-    counted_ = [f"{record[name]:,} {plain_name(name)}" for name in counts if record[name]]
+    counts = [f"{record[name]:,} {plain_name(name)}" for name in IMPORT_COUNTS if record[name]]
     yield _line(
-        "sessions", ", ".join(counted_) or ("none changed" if record["finished_at"] else "the import did not end")
+        "sessions", ", ".join(counts) or ("none changed" if record["finished_at"] else "the import did not end")
     )
     yield _line("complete", "yes" if record["complete"] else "", ", ".join(record["users"]))
     yield _time("taken", record["taken_at"], look)
