@@ -696,7 +696,7 @@ HEAVY = ("rich", "sqlite_utils", "pydantic", "yaml", "cryptography", "passlib", 
         (("sessions", "list"), (*HEAVY, "itsdangerous", "authctl.model.profiles", "authctl.registry.tokens.issue")),
         (("sessions", "list", "--search", "alice"), HEAVY),
         (("tokens", "verify"), (*HEAVY, "secrets", "authctl.registry.tokens.issue", "authctl.registry.tokens.refresh")),
-        (("revoke", "--user", "alice", "--note", "lost device"), HEAVY),
+        (("revoke", "--user", "alice", "--note", "lost device"), (*HEAVY, "authctl.screens")),
         (("cleanup",), HEAVY),
     ],
 )

@@ -7,7 +7,6 @@ from authctl import records, render
 from authctl.cli.context import Cli
 from authctl.cli.streams import print_message, print_messages
 from authctl.names import counted, quoted
-from authctl.screens.wording import changes
 
 if TYPE_CHECKING:
     from authctl.model import ProfileSet, SessionFilter
@@ -129,6 +128,8 @@ def _assignment(assignment: Mapping[str, str]) -> str:
 
 def _profile(difference: "ProfileDifference") -> str | None:
     """The changes in one profile; None if there are none."""
+    from authctl.screens.wording import changes
+
     name = f"profile {difference.name}"
     if difference.change == "withdrawn":
         return f"{name}: withdrawn; its present sessions keep its rules"
