@@ -206,6 +206,35 @@ def test_every_kind_of_name_is_completed(shell: str, installed: Authctl, tmp_pat
         assert installed("completion", shell, "--", *question(shell, line)).out == "", line
 
 
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (("revoke", "--", "--max"), ""),
+        (("sessions", "-", "sh"), ""),
+        (("sessions", "--", "sh"), "show\n"),
+        (("sessions", "list", "--count", "--status", "rev"), "revoked\n"),
+        (("revoke", "--status=rev", "--max"), "--max-affected\n"),
+        (("revoke", "--user", "alice\u200b"), ""),
+        (("revoke", "--application", "x"), "x200" + "-" * 196 + "\n"),
+    ],
+)
+def test_the_place_of_a_word(installed: Authctl, words: tuple[str, ...], expected: str):
+    """After `--` no option, after a flag no value, nothing for a word with an invisible character, and no text beyond 200 characters."""
+    for length in (200, 201):
+        application = f"x{length}".ljust(length, "-")
+        assert installed("tokens", "issue", "-q", "--user", "a", "--application", application).code == 0
+    ran = installed("completion", "fish", "--", "authctl", *words)
+    assert (ran.out, ran.err, ran.code) == (expected, "", 0)
+
+
+def test_a_home_of_an_unknown_user_is_ignored(installed: Authctl):
+    """A home of an unknown user is ignored, without a message: the names are those of the installation in force."""
+    assert installed("tokens", "issue", "-q", "--user", "olga", "--application", "x").code == 0
+    for before in ("", "--home ~nobody-of-that-name "):
+        ran = installed("completion", "fish", "--", *f"authctl {before}users show ol".split(" "))
+        assert (ran.out, ran.err, ran.code) == ("olga\n", "", 0)
+
+
 @needs
 def test_an_installation_named_before_the_command(shell: str, authctl: Authctl, tmp_path: Path):
     """Its names are completed; without a registry there are none, and no message."""

@@ -46,8 +46,6 @@ def candidates(root: Any, words: Sequence[str], typed: str) -> list[str]:
     A name with a control character or an invisible one is left out: no shell could show it as it is. Where the registry cannot be
     read there are none.
     """
-    if typed != visible(typed):
-        return []
     place = _Place(root)
     for word in words:
         place.pass_word(word)
@@ -75,7 +73,7 @@ class _Place:
         elif word.startswith("-") and len(word) > 1 and not self._only_arguments:
             name, sign, value = word.partition("=")
             option = self._named(name)
-            takes_value = option is not None and not option.is_flag and not option.count
+            takes_value = option is not None and not option.is_flag
             if takes_value and sign:
                 self._keep(option, value)
             self._option = option if takes_value and not sign else None
