@@ -245,6 +245,8 @@ def test_explain_cannot_tell_conditions_before_later_profiles(install, clock):
     assert registry.tokens.explain(token, ip=OFFICE).valid is False
     then = registry.tokens.explain(token, ip=OFFICE, at=before)
     assert (then.valid, steps_of(then)["conditions"].at) == (None, registry.now())
+    clock.forward(minutes=1)
+    assert registry.tokens.explain(token, ip=OFFICE, at=registry.now() - 1).valid is False
 
 
 def test_explain_changes_nothing_and_prints_no_token(installed, home):
