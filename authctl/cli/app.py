@@ -200,7 +200,7 @@ def _usage_message(error: typer.TyperException) -> str:
 
 
 def _place_of_option(error: typer.TyperException) -> str | None:
-    """Where an option belongs that was typed in the wrong place; None for another error, and for an option that is nowhere."""
+    """The right place of an option that was typed in the wrong one; None for another error, and for an unknown option."""
     context, option = getattr(error, "ctx", None), getattr(error, "option_name", None)
     if context is None or option is None:
         return None

@@ -22,7 +22,7 @@ from authctl.cli.options import (
 from authctl.names import counted
 
 app = typer.Typer(
-    help="List and show past imports, and take the latest one of a source back.",
+    help="List and show past imports, and undo the latest import of a source.",
     rich_markup_mode=None,
     add_completion=False,
 )
@@ -44,7 +44,7 @@ _KEPT = {
     "ended": "ended here since",
     "changed": "changed since",
     "removed": "removed by cleanup since",
-    "bound": "a revocation, or a change of the user since, applies to them",
+    "bound": "affected by a later revocation or a later change of the user",
     "unseen": "not in the preview",
 }
 
@@ -91,7 +91,7 @@ def undo(
     output: Output = None,
     quiet: Quiet = False,
 ) -> None:
-    """Take an import back: remove the sessions that it alone registered, and restore those that it changed.
+    """Undo an import: remove the sessions that only this import registered, and restore the sessions that it changed.
 
     Only the latest import of a source, within 30 days. Sessions that were revoked, ended or changed since stay as they are.
     """

@@ -30,7 +30,7 @@ def allowed_pager(warn: Callable[[str], None]) -> tuple[str, ...] | None:
     except ValueError:
         command = ()
     if not command:
-        warn("no pager: PAGER is no command")
+        warn("no pager: PAGER is not a command")
     return command or None
 
 

@@ -51,18 +51,18 @@ TakenAt = Annotated[
     typer.Option(
         "--taken-at",
         metavar="TIME",
-        help=f"Time at which the listing was taken: {TIME}. Default: the file's, or now.",
+        help=f"Time at which the listing was taken: {TIME}. Default: the time in the file, or now.",
     ),
 ]
 SourceName = Annotated[
     str | None,
-    typer.Option("--source", metavar="NAME", help="System that the sessions live in, instead of the mapping's source."),
+    typer.Option("--source", metavar="NAME", help="System of the sessions, instead of the source in the mapping."),
 ]
 IsComplete = Annotated[
     bool,
     typer.Option(
         "--complete",
-        help="The files are all sessions of the source, or of each --user: active sessions that are not in them end.",
+        help="The files have all sessions of the source, or of each --user: active sessions that are not in them end.",
     ),
 ]
 OfUsers = Annotated[

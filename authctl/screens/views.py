@@ -27,7 +27,7 @@ _DEADLINES = {"idle": "idle timeout", "absolute": "absolute timeout", "lifetime"
 
 
 def session(record: Record, look: Look) -> Iterator[Line]:
-    """A session: whose and where, its status with the reason, its end, and then the rest."""
+    """A session: its user and its device, its status with the reason, its end, and then the rest."""
     yield Line("user", visible(record["username"]))
     yield _line("application", record["application"], record["application_version"])
     yield _line("device", ", ".join(filter(None, (record["device"], record["platform"]))))
@@ -107,7 +107,7 @@ def user(record: Record, look: Look) -> Iterator[Line]:
 
 
 def event(record: Record, look: Look) -> Iterator[Line]:
-    """An audit event: who did what to whom, when and why; then its detail and its place in the chain."""
+    """An audit event: its action, instant, actor, users and note; then its detail and its place in the chain."""
     yield Line("event", f"{record['seq']}, {visible(record['action'])}")
     yield _time("at", record["at"], look)
     yield _line("actor", record["actor"])
@@ -143,7 +143,7 @@ def _without_blanks(value: Any) -> Any:
 
 def explanation(record: Record, look: Look) -> Iterator[Line]:
     """An explanation: the verdict with its reason, whose session it is, and each step with its result."""
-    verdicts = {True: "valid", False: "not valid", None: "cannot be told for this instant"}
+    verdicts = {True: "valid", False: "not valid", None: "unknown for this instant"}
     yield _line("verdict", verdicts[record["valid"]], record["reason"] and f"({record['reason']})")
     yield _time("at", record["at"], look)
     yield _line("user", record["username"])

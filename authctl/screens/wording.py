@@ -48,7 +48,7 @@ def _value(field: str, value: Any) -> str:
 
 
 def key_advice(record: Record) -> str:
-    """The use of a signing key, and what is to be done with it."""
+    """The use of a signing key, and the next step with it."""
     if record["state"] == "signing":
         return "signs new tokens"
     if record["retirable"]:
@@ -57,7 +57,7 @@ def key_advice(record: Record) -> str:
 
 
 def about(event: Record) -> str:
-    """Whom an audit event hit, and how many; its subject where it hit nobody."""
+    """The users or sessions that an audit event affected, with their number; its subject if it affected none."""
     detail, subject = event["detail"], plain(event["subject"])
     # An event may have been tampered with: its detail can be anything.
     words = _WORDS.get(event["action"]) if isinstance(detail, dict) else None
