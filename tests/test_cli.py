@@ -722,6 +722,8 @@ def test_a_command_imports_no_more_than_it_uses(
         (("sessions", "list", "--home", "x"), "--home goes before the command", "authctl --home DIR sessions list"),
         (("doctor", "--version"), "--version goes before the command", "authctl --version doctor"),
         (("-o", "json", "sessions", "list"), "-o goes after the command", "authctl --help"),
+        (("--nothing", "sessions", "list"), "no such option: --nothing", "authctl --help"),
+        (("--home",), "option '--home' requires an argument", ""),
         (("sessions",), "missing command", "authctl sessions list|show|end|import"),
         (
             ("sessions", "list", "--limit", "0"),

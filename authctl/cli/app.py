@@ -213,7 +213,7 @@ def _before_the_command(context: Any, option: str | None) -> str | None:
     """The command line with an option of `authctl` itself in its place; None for another option."""
     root = context.find_root()
     found = next((one for one in root.command.params if option in one.opts), None)
-    if found is None or context is root:
+    if found is None:
         return None
     return f"authctl {option} {found.metavar or ''} {context.command_path.partition(' ')[2]}".replace("  ", " ")
 
