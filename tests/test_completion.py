@@ -232,12 +232,17 @@ def test_the_place_of_a_word(installed: Authctl, words: tuple[str, ...], expecte
     assert (ran.out, ran.err, ran.code) == (expected, "", 0)
 
 
-def test_a_home_of_an_unknown_user_is_ignored(installed: Authctl):
-    """A home of an unknown user is ignored, without a message: the names are those of the installation in force."""
+def test_a_home_with_a_tilde(installed: Authctl, home: Path, monkeypatch: pytest.MonkeyPatch):
+    """A tilde in the home is the folder of the user; a home of an unknown user is ignored, without a message."""
     assert installed("tokens", "issue", "-q", "--user", "olga", "--application", "x").code == 0
+    monkeypatch.setenv("HOME", str(home.parent))
+    monkeypatch.setenv("AUTHCTL_HOME", str(home))
     for before in ("", "--home ~nobody-of-that-name "):
         ran = installed("completion", "fish", "--", *f"authctl {before}users show ol".split(" "))
         assert (ran.out, ran.err, ran.code) == ("olga\n", "", 0)
+    monkeypatch.setenv("AUTHCTL_HOME", "/nowhere")
+    ran = installed("completion", "fish", "--", "authctl", "--home", f"~/{home.name}", "users", "show", "ol")
+    assert ran.out == "olga\n"
 
 
 @needs

@@ -355,3 +355,22 @@ def test_explain_of_a_refresh_token_before_it_was_used(install, clock):
     registry.refresh(issued.refresh_token)
     then = registry.tokens.explain(issued.refresh_token, at=before)
     assert (then.valid, steps_of(then)["access token"].text) == (False, "a refresh token, which only refresh accepts")
+
+
+def test_explain_of_an_id_notes_conditions_that_depend_on_the_request(install):
+    """Without a fact of the request they are not judged; with one they are."""
+    registry = install(PROFILES)
+    issued = registry.issue(username="alice", application="Outlook", profile="office", ip=OFFICE)
+    explained = registry.tokens.explain(issued.session.id)
+    assert (explained.valid, steps_of(explained)["conditions"].result) == (True, "noted")
+    assert registry.tokens.explain(issued.session.id, ip="192.0.2.1").valid is False
+
+
+def test_explain_of_a_user_who_was_disabled_later(registry, clock):
+    """For an instant before, the user was disabled only later."""
+    issued = registry.issue(username="alice", application="Outlook")
+    before = registry.now()
+    clock.forward(minutes=1)
+    registry.users.disable("alice", note=NOTE)
+    texts = [steps_of(registry.tokens.explain(issued.session.id, at=at))["user"].text for at in (before, None)]
+    assert texts == ["disabled only later", "disabled"]
