@@ -216,6 +216,8 @@ def test_every_kind_of_name_is_completed(shell: str, installed: Authctl, tmp_pat
         (("sessions", "list", "--count", "--status", "rev"), "revoked\n"),
         (("revoke", "--status=rev", "--max"), "--max-affected\n"),
         (("revoke", "--user", "alice\u200b"), ""),
+        (("revoke", "--", "--user", "z1"), ""),
+        (("revoke", "--user", "z1"), "z1\n"),
         (("revoke", "--wi"), ""),
         (("revoke", "?"), ""),
         (("sessions", "list", "--source", "\udc80"), ""),
@@ -227,7 +229,7 @@ def test_the_place_of_a_word(installed: Authctl, words: tuple[str, ...], expecte
     """After `--` no option, after a flag no value, no hidden or short option, nothing for a word with an invisible character, and no text beyond 200 characters."""
     for length in (200, 201):
         application = f"x{length}".ljust(length, "-")
-        assert installed("tokens", "issue", "-q", "--user", "a", "--application", application).code == 0
+        assert installed("tokens", "issue", "-q", "--user", "z1", "--application", application).code == 0
     ran = installed("completion", "fish", "--", "authctl", *words)
     assert (ran.out, ran.err, ran.code) == (expected, "", 0)
 

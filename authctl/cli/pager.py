@@ -8,7 +8,7 @@ import os
 import shlex
 import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from io import StringIO
 from signal import SIG_IGN, SIGINT, signal
 from typing import TextIO
@@ -72,8 +72,8 @@ def _run(command: tuple[str, ...], text: str) -> bool:
         process = subprocess.Popen(command, stdin=subprocess.PIPE, env=_environment())
     except OSError:
         return False
-    # A person who has seen enough leaves before the end of the text.
-    with process, suppress(BrokenPipeError):
+    # A person who has seen enough leaves before the end of the text: `communicate` ignores that.
+    with process:
         process.communicate(text.encode())
     return True
 
