@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 def explanation(explained: "Explanation") -> Record:
-    """The verdict on a token or session, with its steps; `valid` is null where it cannot be told."""
+    """The verdict on a token or session, with its steps; `valid` is null if it is unknown."""
     session, refusal = explained.session, explained.refusal
     return {
         "id": None if session is None else session.id,

@@ -3,6 +3,7 @@
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+from authctl.model.fields import IMPORT_COUNTS
 from authctl.records import Record, instant, session
 
 if TYPE_CHECKING:
@@ -34,9 +35,6 @@ def imported(outcome: "ImportOutcome") -> Record:
     }
 
 
-_COUNTED = ("registered", "updated", "unchanged", "used_after_end", "returned", "adopted", "not_listed")
-
-
 def past_import(past: "PastImport") -> Record:
     """An import that is recorded, and whether it can be undone."""
     recorded, detail = past.recorded, past.detail
@@ -54,7 +52,7 @@ def past_import(past: "PastImport") -> Record:
         "taken_at": detail.get("taken_at"),
         "complete": detail.get("complete", False),
         "users": detail.get("users", []),
-        **{name: detail.get(name, 0) if is_done else None for name in _COUNTED},
+        **{name: detail.get(name, 0) if is_done else None for name in IMPORT_COUNTS},
         "undone_at": instant(recorded.undone_at),
         "undone_by": recorded.undone_by,
         "note": recorded.note,

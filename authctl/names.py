@@ -174,3 +174,8 @@ def quoted(text: str, length: int = 60) -> str:
     text = without_tokens(text)
     shown = visible(text if len(text) <= length else text[: length - 3] + "...")
     return f"'{shown}'"
+
+
+def counted(count: int, noun: str) -> str:
+    """The number of something, for a message: `1 session`, `1,200 sessions`."""
+    return f"{count:,} {noun}{'s' * (count != 1)}"

@@ -69,7 +69,7 @@ def session(session_: "Session") -> Record:
 
 
 def shown_session(session_: "Session") -> Record:
-    """A session by itself, with which of its deadlines comes first, and what its tokens are."""
+    """A session by itself, with its first deadline and the facts about its tokens."""
     ended = session_.expires_at >= NEVER or session_.ended_by is not None
     return {
         **session(session_),
@@ -119,7 +119,7 @@ def introspection(session_: "Session") -> Record:
 
 
 def refusal(error: TokenInvalid) -> Record:
-    """A token that is not active: as RFC 7662, section 2.2, has it, no reason; what the application owes, where it owes something."""
+    """A token that is not active: as RFC 7662, section 2.2, has it, no reason; with the action that the application has to take, if there is one."""
     return {"active": False} | ({"action": error.action} if error.action else {})
 
 

@@ -10,7 +10,7 @@ from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
 from unicodedata import normalize
 
-from authctl.model.fields import PROFILE_FIELDS, SESSION_FIELDS
+from authctl.model.fields import IMPORT_COUNTS, PROFILE_FIELDS, SESSION_FIELDS
 from authctl.records import Record
 from authctl.visible_text import visible
 
@@ -150,8 +150,8 @@ DIFFERENCES = _shape(
     view="differences",
 )
 IMPORTS = _shape(
-    "id at finished_at actor source file files rows keys taken_at complete users registered updated unchanged used_after_end"
-    " returned adopted not_listed undone_at undone_by note undoable obstacle undo",
+    f"id at finished_at actor source file files rows keys taken_at complete users {' '.join(IMPORT_COUNTS)}"
+    " undone_at undone_by note undoable obstacle undo",
     "id at source file rows registered updated not_listed undone_at undoable",
     "no import is recorded",
     keep="source at registered | updated not_listed undone_at undoable | rows file",

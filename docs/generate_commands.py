@@ -1,4 +1,4 @@
-"""Writes docs/commands.md from the commands' own help; with --check, only says whether it is up to date."""
+"""Writes docs/commands.md from the commands' own help; with --check, only compares the page with the help."""
 
 import os
 import sys
@@ -42,7 +42,7 @@ all commands, the formats and the exit codes.
 - A revocation by filter or with `--all`, and a `keys retire` or `profiles apply` that ends sessions, shows a preview on standard
   error first, and asks: counts by user, application and status, and up to ten sessions, most recently used first. The note is asked
   for after the answer. Only sessions that the preview counted can end: if another session matches by then, nothing is done (4), and
-  the message gives the present number. Fewer sessions are accepted. `revoke --all` has no such bound, and its question tells it. With
+  the message gives the present number. Fewer sessions are accepted. `revoke --all` has no such bound, and its question states this. With
   `--yes` there is no question, and only `--max-affected` sets a limit. With `-q --yes` or
   `--all --yes` there is no preview.
 - The message with the result is the last line on standard error, after the rows on standard output. On a terminal the rows are cut to

@@ -696,7 +696,7 @@ HEAVY = ("rich", "sqlite_utils", "pydantic", "yaml", "cryptography", "passlib", 
         (("sessions", "list"), (*HEAVY, "itsdangerous", "authctl.model.profiles", "authctl.registry.tokens.issue")),
         (("sessions", "list", "--search", "alice"), HEAVY),
         (("tokens", "verify"), (*HEAVY, "secrets", "authctl.registry.tokens.issue", "authctl.registry.tokens.refresh")),
-        (("revoke", "--user", "alice", "--note", "lost device"), HEAVY),
+        (("revoke", "--user", "alice", "--note", "lost device"), (*HEAVY, "authctl.screens")),
         (("cleanup",), HEAVY),
     ],
 )
@@ -722,6 +722,8 @@ def test_a_command_imports_no_more_than_it_uses(
         (("sessions", "list", "--home", "x"), "--home goes before the command", "authctl --home DIR sessions list"),
         (("doctor", "--version"), "--version goes before the command", "authctl --version doctor"),
         (("-o", "json", "sessions", "list"), "-o goes after the command", "authctl --help"),
+        (("--nothing", "sessions", "list"), "no such option: --nothing", "authctl --help"),
+        (("--home",), "option '--home' requires an argument", ""),
         (("sessions",), "missing command", "authctl sessions list|show|end|import"),
         (
             ("sessions", "list", "--limit", "0"),

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from authctl import Registry
 from authctl.cli import bash_words
 from tests.conftest import PROGRAM, Authctl
 
@@ -206,6 +207,46 @@ def test_every_kind_of_name_is_completed(shell: str, installed: Authctl, tmp_pat
         assert installed("completion", shell, "--", *question(shell, line)).out == "", line
 
 
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (("revoke", "--", "--max"), ""),
+        (("sessions", "-", "sh"), ""),
+        (("sessions", "--", "sh"), "show\n"),
+        (("sessions", "list", "--count", "--status", "rev"), "revoked\n"),
+        (("revoke", "--status=rev", "--max"), "--max-affected\n"),
+        (("revoke", "--user", "alice\u200b"), ""),
+        (("revoke", "--", "--user", "z1"), ""),
+        (("revoke", "--user", "z1"), "z1\n"),
+        (("revoke", "--wi"), ""),
+        (("revoke", "?"), ""),
+        (("sessions", "list", "--source", "\udc80"), ""),
+        (("completion", "-"), "--help\n"),
+        (("revoke", "--application", "x"), "x200" + "-" * 196 + "\n"),
+    ],
+)
+def test_the_place_of_a_word(installed: Authctl, words: tuple[str, ...], expected: str):
+    """After `--` no option, after a flag no value, no hidden or short option, nothing for a word with an invisible character, and no text beyond 200 characters."""
+    for length in (200, 201):
+        application = f"x{length}".ljust(length, "-")
+        assert installed("tokens", "issue", "-q", "--user", "z1", "--application", application).code == 0
+    ran = installed("completion", "fish", "--", "authctl", *words)
+    assert (ran.out, ran.err, ran.code) == (expected, "", 0)
+
+
+def test_a_home_with_a_tilde(installed: Authctl, home: Path, monkeypatch: pytest.MonkeyPatch):
+    """A tilde in the home is the folder of the user; a home of an unknown user is ignored, without a message."""
+    assert installed("tokens", "issue", "-q", "--user", "olga", "--application", "x").code == 0
+    monkeypatch.setenv("HOME", str(home.parent))
+    monkeypatch.setenv("AUTHCTL_HOME", str(home))
+    for before in ("", "--home ~nobody-of-that-name "):
+        ran = installed("completion", "fish", "--", *f"authctl {before}users show ol".split(" "))
+        assert (ran.out, ran.err, ran.code) == ("olga\n", "", 0)
+    monkeypatch.setenv("AUTHCTL_HOME", "/nowhere")
+    ran = installed("completion", "fish", "--", "authctl", "--home", f"~/{home.name}", "users", "show", "ol")
+    assert ran.out == "olga\n"
+
+
 @needs
 def test_an_installation_named_before_the_command(shell: str, authctl: Authctl, tmp_path: Path):
     """Its names are completed; without a registry there are none, and no message."""
@@ -243,6 +284,23 @@ def test_lines_of_bash(line: str, answers: list[str] | None):
     assert (read and read.answers("a", ["anna", "a$x"])) == answers
 
 
+@pytest.mark.parametrize(
+    ("line", "typed"),
+    [
+        ('authctl users show "a\\b', "a\\b"),
+        ('authctl users show "a\\$b', "a$b"),
+        ("authctl users show a\\b", "ab"),
+        ("authctl users show 'a\\$b", "a\\$b"),
+        ('authctl users show "a>b', "a>b"),
+    ],
+)
+def test_the_typed_text_of_bash(line: str, typed: str):
+    """Within double quotes a backslash stands before four characters alone; no quoted character is a redirection."""
+    read = bash_words.read(line)
+    assert read is not None
+    assert read.typed == typed
+
+
 def test_a_common_beginning_never_ends_in_a_backslash():
     """Bash inserts the common beginning of the answers: a backslash at its end would change the meaning of the next character."""
     read = bash_words.read("authctl users show a")
@@ -258,6 +316,17 @@ def test_most_names_of_a_beginning(installed: Authctl):
     assert installed("sessions", "import", "-", "--map", mapping, stdin=rows).code == 0
     found = installed("completion", "zsh", "--", "authctl", "users", "show", "user").out.splitlines()
     assert found == [f"user{n:03}" for n in range(100)]
+
+
+def test_most_recent_applications_and_the_last_spelling(installed: Authctl):
+    """At most a hundred applications, too; a user as spelled in the session that was used last."""
+    with Registry.open(os.environ["AUTHCTL_HOME"]) as registry:
+        for user in ("carol", "CAROL", "Carol"):
+            registry.issue(username=user, application="x")
+        for n in range(101):
+            registry.issue(username="dave", application=f"app{n:03}")
+        assert registry.completions.applications("app") == [f"app{n:03}" for n in range(100)]
+        assert registry.completions.users("ca") == ["Carol"]
 
 
 def test_the_scripts_evaluate_nothing(installed: Authctl):

@@ -246,6 +246,8 @@ def test_explain_cannot_tell_conditions_before_later_profiles(install, clock):
     assert registry.tokens.explain(token, ip=OFFICE).valid is False
     then = registry.tokens.explain(token, ip=OFFICE, at=before)
     assert (then.valid, steps_of(then)["conditions"].at) == (None, registry.now())
+    clock.forward(minutes=1)
+    assert registry.tokens.explain(token, ip=OFFICE, at=registry.now() - 1).valid is False
 
 
 def test_explain_changes_nothing_and_prints_no_token(installed, home):
@@ -311,3 +313,86 @@ def test_explain_refuses_a_later_instant(registry):
     session = registry.issue(username="alice", application="Outlook").session
     with pytest.raises(InvalidInput):
         registry.tokens.explain(session.id, at=registry.now() + 1)
+
+
+def test_explain_tells_a_bad_signature_from_a_retired_key(registry, clock):
+    """Each has its own reason; before a key was retired nothing is known of its tokens, since its secret is not kept."""
+    token = registry.issue(username="alice", application="Outlook").access_token
+    forged = registry.tokens.explain(token[:-4] + "0000").steps[-1]
+    assert forged.text == f"the signature is not that of key {token[5:13]}"
+    before = registry.now()
+    registry.keys.rotate(note=NOTE)
+    clock.forward(hours=1)
+    registry.keys.retire(token[5:13], sign_out=True, note=NOTE)
+    home = registry._installation.home
+    # A registry that was opened before uses its key ring for a moment longer.
+    with Registry.open(home.folder, registry=home.registry, clock=clock) as opened:
+        now, then = opened.tokens.explain(token), opened.tokens.explain(token, at=before)
+    assert (now.valid, now.steps[-1].text) == (False, f"key {token[5:13]} is retired")
+    assert (then.valid, then.steps[-1].at) == (None, registry.now())
+
+
+def test_explain_of_a_session_that_was_cleaned_up_or_registered_later(registry, clock):
+    """A session that is gone is unknown for an earlier instant; before its registration there was none."""
+    issued = registry.issue(username="alice", application="Outlook")
+    before = issued.session.created_at
+    early = registry.tokens.explain(issued.session.id, at=before - 1)
+    assert [(step.step, step.text) for step in early.steps[1:]] == [("session", "registered only later")]
+    clock.forward(days=400)
+    assert registry.cleanup.run(accept_clock_jump=True).removed == 1
+    assert registry.tokens.explain(issued.access_token).valid is False
+    assert registry.tokens.explain(issued.access_token, at=before).valid is None
+
+
+def test_explain_of_deadlines_that_a_use_or_a_changeover_moved(install, clock):
+    """The idle deadline before a later use is not kept; shorter timeouts end a session at their own instant."""
+    registry = install(PROFILES)
+    issued = registry.issue(username="alice", application="Outlook")
+    before = registry.now()
+    clock.forward(hours=10)
+    registry.verify(issued.access_token)
+    then = steps_of(registry.tokens.explain(issued.session.id, at=before))
+    assert then["idle deadline"].text == "not kept for that instant: the session was still active at a later use"
+    clock.forward(hours=10)
+    registry.profiles.apply(profiles.read(SHORTER.encode(), "profiles.yaml"), note=NOTE)
+    ended = registry.tokens.explain(issued.session.id)
+    assert (ended.valid, steps_of(ended)["idle deadline"].at) == (False, registry.now())
+
+
+def test_explain_of_a_deadline_after_a_hard_end(registry, clock):
+    """A session that a sign-out ended has that reason alone, also when its deadlines are past."""
+    issued = registry.issue(username="alice", application="Outlook")
+    registry.end([issued.session.id])
+    clock.forward(days=4)
+    steps = steps_of(registry.tokens.explain(issued.session.id))
+    assert [name for name, step in steps.items() if step.result == "failed"] == ["hard end"]
+
+
+def test_explain_of_a_refresh_token_before_it_was_used(install, clock):
+    """No refresh token is an access token, also at an instant before the refresh."""
+    registry = install(PROFILES)
+    issued = registry.issue(username="alice", application="Outlook", profile="paired")
+    before = registry.now()
+    clock.forward(minutes=5)
+    registry.refresh(issued.refresh_token)
+    then = registry.tokens.explain(issued.refresh_token, at=before)
+    assert (then.valid, steps_of(then)["access token"].text) == (False, "a refresh token, which only refresh accepts")
+
+
+def test_explain_of_an_id_notes_conditions_that_depend_on_the_request(install):
+    """Without a fact of the request they are not judged; with one they are."""
+    registry = install(PROFILES)
+    issued = registry.issue(username="alice", application="Outlook", profile="office", ip=OFFICE)
+    explained = registry.tokens.explain(issued.session.id)
+    assert (explained.valid, steps_of(explained)["conditions"].result) == (True, "noted")
+    assert registry.tokens.explain(issued.session.id, ip="192.0.2.1").valid is False
+
+
+def test_explain_of_a_user_who_was_disabled_later(registry, clock):
+    """For an instant before, the user was disabled only later."""
+    issued = registry.issue(username="alice", application="Outlook")
+    before = registry.now()
+    clock.forward(minutes=1)
+    registry.users.disable("alice", note=NOTE)
+    texts = [steps_of(registry.tokens.explain(issued.session.id, at=at))["user"].text for at in (before, None)]
+    assert texts == ["disabled only later", "disabled"]

@@ -8,7 +8,9 @@ import os
 import re
 import sys
 from datetime import UTC, datetime, timedelta
+from io import StringIO
 from pathlib import Path
+from signal import SIGINT, getsignal
 from unicodedata import combining, east_asian_width
 
 import pytest
@@ -16,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from authctl import Registry, SessionFilter, names
-from authctl.cli.pager import allowed_pager
+from authctl.cli.pager import allowed_pager, paged
 from authctl.errors import InvalidInput
 from authctl.instants import DAY, HOUR, MINUTE, instant_of, parse_instant, parse_when
 from authctl.screens.fitting import GAP, Column, Kind, fit
@@ -404,3 +406,22 @@ def test_the_doctor_begins_with_what_is_wrong(filled: Registry, home: Path, on_t
     assert problem < well
     assert "next: chmod 600" in screen.text
     assert len(lines) <= 24
+
+
+def test_a_pager_cannot_be_read_from_an_open_quote(monkeypatch: pytest.MonkeyPatch):
+    """A value of PAGER with an open quote is no command: a warning, and no pager."""
+    for name in ("SUDO_USER", "SUDO_UID", "DOAS_USER", "PKEXEC_UID"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("PAGER", "less '")
+    warnings: list[str] = []
+    assert allowed_pager(warnings.append) is None
+    assert warnings == ["no pager: PAGER is not a command"]
+
+
+def test_the_interrupt_key_belongs_to_the_pager():
+    """An interrupt while the pager runs does not end authctl, a pager that leaves early is no failure, and the handler comes back."""
+    before = getsignal(SIGINT)
+    out = StringIO()
+    with paged(("sh", "-c", f"kill -INT {os.getpid()}"), out) as page:
+        page.write("x" * 1_000_000)
+    assert (out.getvalue(), getsignal(SIGINT)) == ("", before)

@@ -200,7 +200,7 @@ def _usage_message(error: typer.TyperException) -> str:
 
 
 def _place_of_option(error: typer.TyperException) -> str | None:
-    """Where an option belongs that was typed in the wrong place; None for another error, and for an option that is nowhere."""
+    """The right place of an option that was typed in the wrong one; None for another error, and for an unknown option."""
     context, option = getattr(error, "ctx", None), getattr(error, "option_name", None)
     if context is None or option is None:
         return None
@@ -213,7 +213,7 @@ def _before_the_command(context: Any, option: str | None) -> str | None:
     """The command line with an option of `authctl` itself in its place; None for another option."""
     root = context.find_root()
     found = next((one for one in root.command.params if option in one.opts), None)
-    if found is None or context is root:
+    if found is None:
         return None
     return f"authctl {option} {found.metavar or ''} {context.command_path.partition(' ')[2]}".replace("  ", " ")
 

@@ -5,10 +5,11 @@ from typing import Annotated
 import typer
 
 from authctl import records, render
-from authctl.cli.context import counted, start
+from authctl.cli.context import start
 from authctl.cli.options import TIME, Actor, Exact, Limit, Local, Note, Output, Paged, Quiet, user_names, whole_number
 from authctl.cli.session_filters import report_unknown_names
 from authctl.filter_texts import read_event_filter
+from authctl.names import counted
 
 app = typer.Typer(help="Read and verify the audit log.", rich_markup_mode=None, add_completion=False)
 

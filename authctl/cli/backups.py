@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from authctl import records
-from authctl.cli.context import Cli, counted, start
+from authctl.cli.context import Cli, start
 from authctl.cli.options import Actor, DryRun, Note, Output, Quiet, Yes
 from authctl.cli.streams import print_message
 from authctl.instants import format_instant
+from authctl.names import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -5,9 +5,10 @@ from typing import Annotated
 import typer
 
 from authctl import records, render
-from authctl.cli.context import counted, start
+from authctl.cli.context import start
 from authctl.cli.options import Actor, Exact, Limit, Local, Note, Output, Paged, Quiet, several, user_names
 from authctl.cli.session_filters import report_unknown_names, warn_of_unknown
+from authctl.names import counted
 
 User = Annotated[
     list[str] | None,

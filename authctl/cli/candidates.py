@@ -12,8 +12,8 @@ from authctl.visible_text import visible
 _LONGEST = 200
 """The longest completion, in characters."""
 
-_GLOBALS = {"home": "home", "registry_path": "registry", "keys_path": "keys"}
-"""The places of an installation, with the options that name them before the command."""
+_GLOBALS = {"home": "home", "registry": "registry_path", "keys": "keys_path"}
+"""The options before the command that name an installation, with the places in `Cli` that have their values."""
 _BY_OPTION = {
     "--user": "users",
     "--application": "applications",
@@ -46,8 +46,6 @@ def candidates(root: Any, words: Sequence[str], typed: str) -> list[str]:
     A name with a control character or an invisible one is left out: no shell could show it as it is. Where the registry cannot be
     read there are none.
     """
-    if typed != visible(typed):
-        return []
     place = _Place(root)
     for word in words:
         place.pass_word(word)
@@ -60,7 +58,7 @@ class _Place:
 
     def __init__(self, root: Any) -> None:
         self._context = type(root)(root.command, info_name="authctl")
-        self._globals: dict[str, str | None] = {name: getattr(root.obj, name) for name in _GLOBALS}
+        self._globals: dict[str, str | None] = {option: getattr(root.obj, name) for option, name in _GLOBALS.items()}
         self._option: Any = None
         self._only_arguments = False
         self._is_unknown = False
@@ -75,7 +73,7 @@ class _Place:
         elif word.startswith("-") and len(word) > 1 and not self._only_arguments:
             name, sign, value = word.partition("=")
             option = self._named(name)
-            takes_value = option is not None and not option.is_flag and not option.count
+            takes_value = option is not None and not option.is_flag
             if takes_value and sign:
                 self._keep(option, value)
             self._option = option if takes_value and not sign else None
@@ -91,7 +89,7 @@ class _Place:
         elif typed.startswith("-") and not self._only_arguments:
             yield from self._options(typed)
         elif names := self._commands():
-            yield from (name for name in names if name.startswith(typed))
+            yield from _beginning_with(typed, names)
         else:
             yield from self._arguments(typed)
 
@@ -101,20 +99,21 @@ class _Place:
 
     def _keep(self, option: Any, value: str) -> None:
         """Keep an installation that is named before the command: its names are completed."""
-        if self._context.parent is None and option.name in _GLOBALS.values():
-            name = next(name for name, of_option in _GLOBALS.items() if of_option == option.name)
+        if self._context.parent is None and option.name in _GLOBALS:
             with suppress(RuntimeError):  # no such user
-                self._globals[name] = str(Path(value).expanduser())
+                self._globals[option.name] = str(Path(value).expanduser())
 
     def _commands(self) -> list[str]:
         below = getattr(self._context.command, "list_commands", None)
         return below(self._context) if below else []
 
     def _enter(self, word: str) -> None:
-        command = self._context.command.get_command(self._context, word) if word in self._commands() else None
-        self._is_unknown |= command is None and bool(self._commands())
-        if command is not None:
+        names = self._commands()
+        if word in names:
+            command = self._context.command.get_command(self._context, word)
             self._context = type(self._context)(command, info_name=word, parent=self._context)
+        elif names:
+            self._is_unknown = True
 
     def _options(self, typed: str) -> Iterator[str]:
         name, sign, value = typed.partition("=")
@@ -127,23 +126,21 @@ class _Place:
                 yield from (text for text in param.opts if text.startswith(typed) and text.startswith("--"))
 
     def _values(self, option: Any, typed: str) -> Iterable[str]:
-        choices = getattr(option.type, "choices", None)
-        if choices:
-            return [str(choice) for choice in choices if str(choice).startswith(typed)]
+        if choices := getattr(option.type, "choices", ()):
+            return _beginning_with(typed, map(str, choices))
         return self._names(_BY_OPTION.get(max(option.opts, key=len)), typed)
 
     def _arguments(self, typed: str) -> Iterable[str]:
         command = self._context.command
-        choices = next((p.type.choices for p in command.params if hasattr(p.type, "choices") and p.required), ())
-        if choices:
-            return [str(choice) for choice in choices if str(choice).startswith(typed)]
+        if choices := next((p.type.choices for p in command.params if hasattr(p.type, "choices") and p.required), ()):
+            return _beginning_with(typed, map(str, choices))
         return self._names(_BY_COMMAND.get(self._context.command_path.partition(" ")[2]), typed)
 
     def _names(self, kind: str | None, typed: str) -> Iterable[str]:
         fixed = _fixed(kind)
         if kind is None or fixed is not None:
-            return [name for name in fixed or () if name.startswith(typed)]
-        cli = Cli(self._globals["home"], self._globals["registry_path"], self._globals["keys_path"])
+            return _beginning_with(typed, fixed or ())
+        cli = Cli(self._globals["home"], self._globals["registry"], self._globals["keys"])
         with suppress(AuthctlError):
             try:
                 names = getattr(cli.registry.completions, kind)(typed)
@@ -151,6 +148,11 @@ class _Place:
             finally:
                 cli.close()
         return []
+
+
+def _beginning_with(typed: str, names: Iterable[str]) -> list[str]:
+    """Those of the names that begin with the typed text, as it was typed."""
+    return [name for name in names if name.startswith(typed)]
 
 
 def _fixed(kind: str | None) -> Iterable[str] | None:

@@ -6,10 +6,11 @@ from typing import Annotated
 import typer
 
 from authctl import records
-from authctl.cli.context import counted, start
+from authctl.cli.context import start
 from authctl.cli.files import archived
 from authctl.cli.options import Actor, DryRun, Output, Quiet, whole_number
 from authctl.instants import parse_duration
+from authctl.names import counted
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 

@@ -11,6 +11,7 @@ import typer
 from authctl import render
 from authctl.cli.streams import is_terminal, print_message, printing, write_line
 from authctl.errors import Refused
+from authctl.names import counted
 from authctl.names import note as checked_note
 from authctl.records import Record
 from authctl.render import Format, Shape
@@ -325,11 +326,6 @@ class Cli:
                 if last[0] < last[1]:
                     print_message(f"only the first {last[0]:,} of {last[1]:,} {of} are done")
                 raise
-
-
-def counted(count: int, noun: str) -> str:
-    """So many of something."""
-    return f"{count:,} {noun}{'s' * (count != 1)}"
 
 
 def start(

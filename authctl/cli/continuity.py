@@ -5,11 +5,10 @@ from typing import Annotated
 import typer
 
 from authctl import records, render
-from authctl.cli.context import counted
 from authctl.cli.context import start as begin
 from authctl.cli.options import TIME_AHEAD, Actor, Exact, Local, Note, Output, Quiet
 from authctl.instants import parse_when
-from authctl.names import quoted
+from authctl.names import counted, quoted
 
 Profiles = Annotated[list[str] | None, typer.Option("--profile", metavar="NAME", help="Only this profile. Repeatable.")]
 

@@ -5,8 +5,9 @@ from typing import Annotated
 import typer
 
 from authctl import records, render
-from authctl.cli.context import counted, start
+from authctl.cli.context import start
 from authctl.cli.options import Actor, Note, Output, Quiet
+from authctl.names import counted
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 

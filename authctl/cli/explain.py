@@ -48,7 +48,7 @@ def explain(
     output: Output = None,
     quiet: Quiet = False,
 ) -> None:
-    """Explain why a token is valid or not, check by check. Changes nothing: this is no use of the session. Exit 0 in both cases."""
+    """Explain why a token is valid or not, check by check. Changes nothing, and does not count as a use. Exit 0 in both cases."""
     cli = start(ctx, output, quiet, local=local, exact=exact, pager=pager)
     instant = None if at is None else parse_when(at, cli.registry.now())
     explanation = cli.registry.tokens.explain(

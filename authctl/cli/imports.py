@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from authctl import import_records, render
-from authctl.cli.context import counted, start
+from authctl.cli.context import start
 from authctl.cli.options import (
     Actor,
     DryRun,
@@ -19,9 +19,10 @@ from authctl.cli.options import (
     Yes,
     whole_number,
 )
+from authctl.names import counted
 
 app = typer.Typer(
-    help="List and show past imports, and take the latest one of a source back.",
+    help="List and show past imports, and undo the latest import of a source.",
     rich_markup_mode=None,
     add_completion=False,
 )
@@ -43,7 +44,7 @@ _KEPT = {
     "ended": "ended here since",
     "changed": "changed since",
     "removed": "removed by cleanup since",
-    "bound": "a revocation, or a change of the user since, applies to them",
+    "bound": "affected by a later revocation or a later change of the user",
     "unseen": "not in the preview",
 }
 
@@ -90,7 +91,7 @@ def undo(
     output: Output = None,
     quiet: Quiet = False,
 ) -> None:
-    """Take an import back: remove the sessions that it alone registered, and restore those that it changed.
+    """Undo an import: remove the sessions that only this import registered, and restore the sessions that it changed.
 
     Only the latest import of a source, within 30 days. Sessions that were revoked, ended or changed since stay as they are.
     """

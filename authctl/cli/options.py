@@ -64,10 +64,10 @@ Limit = Annotated[
 
 Local = Annotated[bool, typer.Option("--local", help="On a terminal: times in its time zone. Default: UTC.")]
 Exact = Annotated[
-    bool, typer.Option("--exact", help='On a terminal: times to the second, and no "3 h ago". Pipes always have them.')
+    bool, typer.Option("--exact", help='On a terminal: times to the second, instead of "3 h ago". In pipes always.')
 ]
 Paged = Annotated[
-    bool, typer.Option("--pager", help="On a terminal: show all of it in $PAGER. Not under sudo or doas.")
+    bool, typer.Option("--pager", help="On a terminal: show the whole result in $PAGER. Not under sudo or doas.")
 ]
 
 

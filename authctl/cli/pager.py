@@ -8,7 +8,7 @@ import os
 import shlex
 import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from io import StringIO
 from signal import SIG_IGN, SIGINT, signal
 from typing import TextIO
@@ -30,7 +30,7 @@ def allowed_pager(warn: Callable[[str], None]) -> tuple[str, ...] | None:
     except ValueError:
         command = ()
     if not command:
-        warn("no pager: PAGER is no command")
+        warn("no pager: PAGER is not a command")
     return command or None
 
 
@@ -72,8 +72,8 @@ def _run(command: tuple[str, ...], text: str) -> bool:
         process = subprocess.Popen(command, stdin=subprocess.PIPE, env=_environment())
     except OSError:
         return False
-    # A person who has seen enough leaves before the end of the text.
-    with process, suppress(BrokenPipeError):
+    # A person who has seen enough leaves before the end of the text: `communicate` ignores that.
+    with process:
         process.communicate(text.encode())
     return True
 

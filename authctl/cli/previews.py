@@ -4,10 +4,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from authctl import records, render
-from authctl.cli.context import Cli, counted
+from authctl.cli.context import Cli
 from authctl.cli.streams import print_message, print_messages
-from authctl.names import quoted
-from authctl.screens.wording import changes
+from authctl.names import counted, quoted
 
 if TYPE_CHECKING:
     from authctl.model import ProfileSet, SessionFilter
@@ -20,7 +19,7 @@ _LONGEST_NAME = 40
 
 
 def confirm_revocation(cli: Cli, selection: "SessionFilter", max_affected: int | None, yes: bool) -> "Bound | None":
-    """Show what `revoke` would hit, and ask; the bound of what was agreed to. Raises Refused."""
+    """Show what `revoke` would hit, and ask; the bound of the preview. Raises Refused."""
     # decision 162: with `--all` there is no bound, and a breach does not wait for counts that nobody is asked about
     if yes and (cli.quiet or selection.everything):
         return None
@@ -35,7 +34,7 @@ def confirm_revocation(cli: Cli, selection: "SessionFilter", max_affected: int |
 
 
 def confirm_retirement(cli: Cli, key_id: str, *, sign_out: bool, compromised: bool, yes: bool) -> "Bound | None":
-    """Show whom retiring a key would sign out, and ask; the bound of what was agreed to. Raises Refused."""
+    """Show whom retiring a key would sign out, and ask; the bound of the preview. Raises Refused."""
     if yes and cli.quiet:
         return None
     preview = cli.registry.keys.preview_retirement(key_id, sign_out=sign_out, compromised=compromised)
@@ -43,7 +42,7 @@ def confirm_retirement(cli: Cli, key_id: str, *, sign_out: bool, compromised: bo
 
 
 def confirm_profiles(cli: Cli, wanted: "ProfileSet", yes: bool) -> "Bound | None":
-    """Show what applying profiles would change and whom it would end, and ask; the bound of what was agreed to. Raises Refused."""
+    """Show what applying profiles would change and whom it would end, and ask; the bound of the preview. Raises Refused."""
     if yes and cli.quiet:
         return None
     preview = cli.registry.profiles.preview(wanted)
@@ -59,7 +58,7 @@ def confirm_not_listed(cli: Cli, preview: "Preview", yes: bool) -> None:
 
 
 def confirm_undo(cli: Cli, import_id: int, max_affected: int | None, yes: bool) -> "Bound | None":
-    """Show the sessions that taking an import back would remove and restore, and ask; the bound of what was agreed to. Raises Refused."""
+    """Show the sessions that an undo would remove and restore, and ask; the bound of the preview. Raises Refused."""
     if yes and cli.quiet:
         return None
     undo = cli.registry.imports.preview_undo(import_id, max_affected=max_affected)
@@ -129,6 +128,8 @@ def _assignment(assignment: Mapping[str, str]) -> str:
 
 def _profile(difference: "ProfileDifference") -> str | None:
     """The changes in one profile; None if there are none."""
+    from authctl.screens.wording import changes
+
     name = f"profile {difference.name}"
     if difference.change == "withdrawn":
         return f"{name}: withdrawn; its present sessions keep its rules"

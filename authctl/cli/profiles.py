@@ -6,10 +6,11 @@ from typing import Annotated
 import typer
 
 from authctl import profile_records, render
-from authctl.cli.context import Cli, counted, start
+from authctl.cli.context import Cli, start
 from authctl.cli.files import read_file
 from authctl.cli.options import Actor, DryRun, Note, Output, Paged, Quiet, Yes
 from authctl.model import ProfileSet
+from authctl.names import counted
 
 File = Annotated[
     Path | None, typer.Argument(metavar="[FILE]", help="Profiles file. Default: profiles.yaml in the home folder.")

@@ -1,7 +1,7 @@
 """How every command reads its options: one that takes a single value refuses a second value that is another one.
 
 Typer keeps the last value of such an option and says nothing: `--note A --note B` would keep B alone. So the parser gathers all
-values, and they are compared before anything is made of them. What an environment variable says is no first value.
+values, and they are compared before anything is made of them. The value of an environment variable does not count as a first value.
 """
 
 from collections.abc import Sequence

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from authctl import records, render
-from authctl.cli.context import Cli, counted, start
+from authctl.cli.context import Cli, start
 from authctl.cli.options import Actor, DryRun, Note, Output, Quiet, Yes, whole_number
 from authctl.cli.previews import confirm_revocation
 from authctl.cli.session_filters import (
@@ -36,7 +36,7 @@ from authctl.cli.session_filters import (
 from authctl.cli.targets import check_found, read_ids
 from authctl.errors import AuthctlError, NotFound
 from authctl.filter_texts import read_session_filter
-from authctl.names import quoted
+from authctl.names import counted, quoted
 from authctl.registry.revocations import RevokeOutcome, check_target
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)

@@ -7,12 +7,12 @@ from typing import Annotated, Any
 
 import typer
 
-from authctl.cli.context import Cli, counted
+from authctl.cli.context import Cli
 from authctl.cli.options import TIME, TIME_AHEAD, user_names
 from authctl.errors import AuthctlError
 from authctl.filter_texts import SESSION_LISTS, SESSION_TEXTS
 from authctl.model import Kind, SessionFilter, Status, Wipe, texts_of
-from authctl.names import quoted
+from authctl.names import counted, quoted
 
 
 class KindChoice(StrEnum):
@@ -157,15 +157,15 @@ def unknown_names(cli: Cli, users: Sequence[str]) -> Iterator[str]:
 
 
 def report_unknown_names(cli: Cli, users: Sequence[str] | None) -> None:
-    """Say which of the names that an empty list was asked for nobody has."""
+    """Report the user names of an empty list's filter that have no session in the registry."""
     for line in () if cli.quiet else unknown_names(cli, users or ()):
         cli.say(line)
 
 
 def report_users(ctx: Any, cli: Cli, selection: SessionFilter, *, is_empty: bool = False) -> None:
-    """Say of users that a list was asked for which names nobody has, and how many web sessions it leaves out unasked.
+    """Report the user names of a filter that have no session, and the number of web sessions that a list leaves out by default.
 
-    Of another filter web sessions are counted where nothing was listed: all sessions were looked at then in any case.
+    For a filter without user names, web sessions are counted only if the list is empty: all sessions were read then in any case.
     """
     if cli.quiet or not (selection.username or (is_empty and selection.narrowed(kind=None).criteria())):
         return

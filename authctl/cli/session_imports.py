@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from authctl import import_records
-from authctl.cli.context import Cli, counted, start
+from authctl.cli.context import Cli, start
 from authctl.cli.options import TIME, Actor, DryRun, Output, Quiet, Yes, user_names, whole_number
 from authctl.errors import InvalidInput, NotFound
 from authctl.instants import parse_when
-from authctl.names import quoted
+from authctl.names import counted, quoted
 from authctl.render import Format
 
 if TYPE_CHECKING:
@@ -51,18 +51,18 @@ TakenAt = Annotated[
     typer.Option(
         "--taken-at",
         metavar="TIME",
-        help=f"Time at which the listing was taken: {TIME}. Default: the file's, or now.",
+        help=f"Time at which the listing was taken: {TIME}. Default: the time in the file, or now.",
     ),
 ]
 SourceName = Annotated[
     str | None,
-    typer.Option("--source", metavar="NAME", help="System that the sessions live in, instead of the mapping's source."),
+    typer.Option("--source", metavar="NAME", help="System of the sessions, instead of the source in the mapping."),
 ]
 IsComplete = Annotated[
     bool,
     typer.Option(
         "--complete",
-        help="The files are all sessions of the source, or of each --user: active sessions that are not in them end.",
+        help="The files have all sessions of the source, or of each --user: active sessions that are not in them end.",
     ),
 ]
 OfUsers = Annotated[
@@ -175,8 +175,8 @@ def _complete(
     """The claim that the files are complete. Raises InvalidInput for an option that needs --complete and stands without it."""
     given = {"--user": bool(users), "--allow-partial": allow_partial, "--max-affected": max_affected is not None}
     if not complete:
-        for name in [name for name, is_given in given.items() if is_given]:
-            raise InvalidInput(f"{name} is for a complete listing", "give --complete, too")
+        if misplaced := [name for name, is_given in given.items() if is_given]:
+            raise InvalidInput(f"{misplaced[0]} is for a complete listing", "give --complete, too")
         return None
     from authctl.cli.previews import confirm_not_listed
     from authctl.registry.imports.complete import Complete

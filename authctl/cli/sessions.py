@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from authctl import records, render
-from authctl.cli.context import counted, start
+from authctl.cli.context import start
 from authctl.cli.options import Actor, Exact, Limit, Local, Output, Paged, Quiet
 from authctl.cli.session_filters import (
     Application,
@@ -31,6 +31,7 @@ from authctl.cli.session_filters import (
 from authctl.errors import InvalidInput
 from authctl.filter_texts import read_session_filter
 from authctl.model import Grouping, Status
+from authctl.names import counted
 from authctl.render import Format
 
 app = typer.Typer(help="List, show, end and import sessions.", rich_markup_mode=None, add_completion=False)

@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeGuard
 
 import typer
 
@@ -78,7 +78,7 @@ def _piped(limit: int) -> bytes:
 
 def read_token(cli: Cli, typed: str | None) -> str:
     """The token as given, or the one line of standard input. Raises InvalidInput beyond 4 KiB."""
-    if typed is not None and typed != "-":
+    if _is_argument(typed):
         warn_of_argument(cli)
         token = typed.encode(errors="surrogateescape")
     else:
@@ -90,14 +90,25 @@ def read_token(cli: Cli, typed: str | None) -> str:
     return token.decode("ascii", "replace")
 
 
+def _is_argument(typed: str | None) -> TypeGuard[str]:
+    """Whether an argument has the text itself; without an argument, and with `-`, it is read from standard input."""
+    return typed is not None and typed != "-"
+
+
+def _pasted(cli: Cli, typed: str | None, name: str) -> str:
+    """The text as given, or all of standard input, without what was pasted around it."""
+    if _is_argument(typed):
+        return strip_token(typed)
+    return strip_token(
+        cli.ask(f"authctl: {name}: ") if cli.can_ask else _piped(_LONGEST_PASTED).decode("utf-8", "replace")
+    )
+
+
 def read_pasted_token(cli: Cli, typed: str | None) -> str:
     """The token as given, or all of standard input, without what was pasted around it. Raises InvalidInput where that is no token."""
-    if typed is not None and typed != "-":
+    if _is_argument(typed):
         warn_of_argument(cli)
-        text = typed
-    else:
-        text = cli.ask("authctl: token: ") if cli.can_ask else _piped(_LONGEST_PASTED).decode("utf-8", "replace")
-    token = strip_token(text)
+    token = _pasted(cli, typed, "token")
     if not has_token_shape(token):
         message = "this is not one whole token" if token else "there is no token"  # never shown: it may be a broken one
         raise InvalidInput(message, "give one token, as it was issued: authctl tokens revoke --note WHY < token")
@@ -106,13 +117,9 @@ def read_pasted_token(cli: Cli, typed: str | None) -> str:
 
 def read_token_or_id(cli: Cli, typed: str | None) -> str:
     """The token or session id as given, or all of standard input, without what was pasted around it."""
-    if typed is not None and typed != "-":
-        text = strip_token(typed)
-        if looks_like_token(text):
-            warn_of_argument(cli)
-    else:
-        piped = cli.ask("authctl: token or id: ") if cli.can_ask else _piped(_LONGEST_PASTED).decode("utf-8", "replace")
-        text = strip_token(piped)
+    text = _pasted(cli, typed, "token or id")
+    if _is_argument(typed) and looks_like_token(text):
+        warn_of_argument(cli)
     if not text:
         raise InvalidInput("there is no token and no session id", "authctl explain ID, or: authctl explain < token")
     return text

@@ -1,4 +1,4 @@
-"""The standard streams: results on standard output, messages on standard error, and what is done if nobody reads them."""
+"""The standard streams: results on standard output, messages on standard error, and the case that nobody reads them."""
 
 import os
 import sys

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from authctl import names, records, render
-from authctl.cli.context import counted, start
+from authctl.cli.context import start
 from authctl.cli.options import Actor, Note, Output, Quiet
 from authctl.cli.sign_in import (
     SeenAddress,
@@ -31,6 +31,7 @@ from authctl.cli.sign_in import (
 )
 from authctl.errors import TokenInvalid
 from authctl.instants import parse_lifetime
+from authctl.names import counted
 from authctl.render import Format
 
 Token = Annotated[

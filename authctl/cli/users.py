@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from authctl import records, render
-from authctl.cli.context import Cli, counted, start
+from authctl.cli.context import Cli, start
 from authctl.cli.options import Actor, DryRun, Exact, Limit, Local, Note, Output, Paged, Quiet, user_names
 from authctl.cli.pasted_text import first_name, format_of_names
 from authctl.cli.session_filters import warn_of_similar, warn_of_unknown
 from authctl.errors import InvalidInput, NotFound
+from authctl.names import counted
 from authctl.render import Format
 
 if TYPE_CHECKING:

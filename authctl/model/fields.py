@@ -57,3 +57,6 @@ PROFILE_FIELDS = (
     "cache",
 )
 """The fields of a profile in `profiles.yaml`."""
+
+IMPORT_COUNTS = ("registered", "updated", "unchanged", "used_after_end", "returned", "adopted", "not_listed")
+"""The counts of sessions in the record of an import."""

@@ -9,6 +9,7 @@ from hashlib import sha256
 from typing import NamedTuple, Self
 
 from authctl.errors import Refused
+from authctl.names import counted
 
 
 class Bound(NamedTuple):
@@ -41,6 +42,6 @@ class Bound(NamedTuple):
     def check(self, numbers: Sequence[int], fate: str) -> None:
         """Raise Refused where a deed would end any other session; `fate` is the verb of the message: "would end"."""
         if others := self.beyond(numbers):
-            now = f"{len(numbers):,} session{'s' * (len(numbers) != 1)} {fate} now"
+            now = f"{counted(len(numbers), 'session')} {fate} now"
             not_shown = f"{others:,} of them {'was' if others == 1 else 'were'} not in the preview"
             raise Refused(f"not done: {now}, and {not_shown}", "to see them: run the same command again")

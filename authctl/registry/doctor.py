@@ -193,7 +193,7 @@ def _check_keys(installation: Installation) -> Finding:
 
 def _without_key(key_id: str, sessions: int, *, is_known: bool) -> Finding:
     """Active sessions whose tokens cannot be verified: an administrator of another registry retired their key."""
-    problem = f"{sessions:,} active session{'s' * (sessions != 1)} signed by key {key_id}, which is"
+    problem = f"{names.counted(sessions, 'active session')} signed by key {key_id}, which is"
     if is_known:
         return Finding("keys", False, f"{problem} retired", f"authctl keys retire {key_id} --sign-out --note WHY")
     return Finding("keys", False, f"{problem} not in the key ring", "restore the key ring that has this key")

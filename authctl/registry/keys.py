@@ -192,7 +192,7 @@ def _retirable(ring: KeyRing, view: View, key_id: str, reason: str | None, now: 
             if signed.until >= NEVER
             else f"all of them end at {format_instant(signed.until)} at the latest"
         )
-        count = f"{signed.sessions:,} active session{'s' * (signed.sessions != 1)}"
+        count = names.counted(signed.sessions, "active session")
         hint = "to end them: --sign-out as a routine step, --compromised if the key may have been stolen"
         raise Refused(f"key {key.id} still signs {count}; {until}", hint)
     return key, signed.sessions

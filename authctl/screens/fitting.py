@@ -57,8 +57,8 @@ def fit(columns: Sequence[Column], room: int) -> list[Fitted]:
     for least_text, least_note, group in _PASSES:
         for kept in _fewer_and_fewer(columns, by_importance, group):
             squeeze = partial(_squeezed, columns, room=room, least_text=least_text, least_note=least_note)
-            if squeeze([0, *kept]):
-                return _with_more(columns, squeeze, [0, *kept], by_importance[len(kept) :])
+            if fitted := squeeze([0, *kept]):
+                return _with_more(columns, squeeze, fitted, by_importance[len(kept) :])
     return [Fitted(0, max(1, room), columns[0].kind is Kind.SHORTER)]
 
 
@@ -74,15 +74,15 @@ def _fewer_and_fewer(columns: Sequence[Column], by_importance: Sequence[int], gr
 def _with_more(
     columns: Sequence[Column],
     squeeze: Callable[[list[int]], list[Fitted] | None],
-    kept: list[int],
+    fitted: list[Fitted],
     gone: Sequence[int],
 ) -> list[Fitted]:
     """The columns that are kept, and those that went and fit nevertheless: the one that went before them was too wide."""
-    fitted = squeeze(kept) or []
     for index in gone:
+        kept = [one.index for one in fitted]
         more = squeeze([*kept, index])
         if more and _texts(columns, more, kept) == _texts(columns, fitted, kept):
-            fitted, kept = more, [*kept, index]
+            fitted = more
     return fitted
 
 
@@ -108,7 +108,7 @@ def _squeezed(
     _cut(columns, widths, room, Kind.TEXT, least_text)
     if sum(widths.values()) > room:
         return None
-    _give_back(columns, widths, room - sum(widths.values()), shorter)
+    _give_back(columns, widths, room - sum(widths.values()))
     return [Fitted(index, widths[index], index in shorter) for index in indexes]
 
 
@@ -122,10 +122,10 @@ def _cut(columns: Sequence[Column], widths: dict[int, int], room: int, kind: Kin
         widths[widest] -= 1
 
 
-def _give_back(columns: Sequence[Column], widths: dict[int, int], spare: int, shorter: set[int]) -> None:
+def _give_back(columns: Sequence[Column], widths: dict[int, int], spare: int) -> None:
     """Give room that is left to the columns that were cut."""
     for kind in (Kind.TEXT, Kind.NOTE):
-        for index in (index for index in widths if columns[index].kind is kind and index not in shorter):
+        for index in (index for index in widths if columns[index].kind is kind):
             more = min(spare, columns[index].width - widths[index])
             widths[index] += more
             spare -= more

@@ -1,4 +1,4 @@
-"""Tables on a terminal: what each column is called there, what it may do where room is short, and the drawing."""
+"""Tables on a terminal: the label of each column, the way in which it gives room, and the drawing."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace

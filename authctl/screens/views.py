@@ -6,11 +6,12 @@ Blank fields are left out when it is drawn. Not used in pipes and formats, which
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
-from authctl.model.fields import PROFILE_FIELDS
+from authctl.model.fields import IMPORT_COUNTS, PROFILE_FIELDS
+from authctl.names import counted
 from authctl.records import Record
 from authctl.screens.drawing import Line
 from authctl.screens.times import Look, in_view, is_time
-from authctl.screens.wording import about, changes, compact, counted, plain, plain_name
+from authctl.screens.wording import about, changes, compact, plain, plain_name
 from authctl.visible_text import visible
 
 _LONGEST_LABEL = 24
@@ -27,7 +28,7 @@ _DEADLINES = {"idle": "idle timeout", "absolute": "absolute timeout", "lifetime"
 
 
 def session(record: Record, look: Look) -> Iterator[Line]:
-    """A session: whose and where, its status with the reason, its end, and then the rest."""
+    """A session: its user and its device, its status with the reason, its end, and then the rest."""
     yield Line("user", visible(record["username"]))
     yield _line("application", record["application"], record["application_version"])
     yield _line("device", ", ".join(filter(None, (record["device"], record["platform"]))))
@@ -107,7 +108,7 @@ def user(record: Record, look: Look) -> Iterator[Line]:
 
 
 def event(record: Record, look: Look) -> Iterator[Line]:
-    """An audit event: who did what to whom, when and why; then its detail and its place in the chain."""
+    """An audit event: its action, instant, actor, users and note; then its detail and its place in the chain."""
     yield Line("event", f"{record['seq']}, {visible(record['action'])}")
     yield _time("at", record["at"], look)
     yield _line("actor", record["actor"])
@@ -143,7 +144,7 @@ def _without_blanks(value: Any) -> Any:
 
 def explanation(record: Record, look: Look) -> Iterator[Line]:
     """An explanation: the verdict with its reason, whose session it is, and each step with its result."""
-    verdicts = {True: "valid", False: "not valid", None: "cannot be told for this instant"}
+    verdicts = {True: "valid", False: "not valid", None: "unknown for this instant"}
     yield _line("verdict", verdicts[record["valid"]], record["reason"] and f"({record['reason']})")
     yield _time("at", record["at"], look)
     yield _line("user", record["username"])
@@ -167,10 +168,9 @@ def past_import(record: Record, look: Look) -> Iterator[Line]:
     yield _line("actor", record["actor"])
     yield _line("file", record["file"], f"({record['files']} files)" if record["files"] != 1 else "")
     yield _line("rows", record["rows"])
-    counts = ("registered", "updated", "unchanged", "used_after_end", "returned", "adopted", "not_listed")
-    counted_ = [f"{record[name]:,} {plain_name(name)}" for name in counts if record[name]]
+    counts = [f"{record[name]:,} {plain_name(name)}" for name in IMPORT_COUNTS if record[name]]
     yield _line(
-        "sessions", ", ".join(counted_) or ("none changed" if record["finished_at"] else "the import did not end")
+        "sessions", ", ".join(counts) or ("none changed" if record["finished_at"] else "the import did not end")
     )
     whose = f"(of {', '.join(record['users'])})" if record["users"] else ""
     yield _line("complete", "yes" if record["complete"] else "", whose)

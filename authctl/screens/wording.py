@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from authctl.names import quoted
+from authctl.names import counted, quoted
 from authctl.records import Record
 
 _MOST_NAMED = 3
@@ -31,11 +31,6 @@ def plain_name(field: str) -> str:
     return field.replace("_", " ")
 
 
-def counted(count: int, noun: str) -> str:
-    """So many of something."""
-    return f"{count:,} {noun}{'s' * (count != 1)}"
-
-
 def changes(field: str, old: Any, new: Any) -> Iterator[str]:
     """The changes of one field; of a field that has parts, those of each part."""
     if isinstance(old, dict) or isinstance(new, dict):
@@ -53,7 +48,7 @@ def _value(field: str, value: Any) -> str:
 
 
 def key_advice(record: Record) -> str:
-    """The use of a signing key, and what is to be done with it."""
+    """The use of a signing key, and the next step with it."""
     if record["state"] == "signing":
         return "signs new tokens"
     if record["retirable"]:
@@ -62,7 +57,7 @@ def key_advice(record: Record) -> str:
 
 
 def about(event: Record) -> str:
-    """Whom an audit event hit, and how many; its subject where it hit nobody."""
+    """The users or sessions that an audit event affected, with their number; its subject if it affected none."""
     detail, subject = event["detail"], plain(event["subject"])
     # An event may have been tampered with: its detail can be anything.
     words = _WORDS.get(event["action"]) if isinstance(detail, dict) else None

@@ -33,7 +33,7 @@ class Result(StrEnum):
     PASSED = "passed"
     FAILED = "failed"
     UNKNOWN = "unknown"
-    """It cannot be told for that instant, because what it depends on is not kept."""
+    """Not known for that instant: the registry does not keep the facts that it depends on."""
     NOTED = "noted"
     """A fact that decides nothing."""
 
@@ -60,7 +60,7 @@ class Explanation(NamedTuple):
 
     @property
     def valid(self) -> bool | None:
-        """Whether `verify` accepts it; None where that cannot be told for an earlier instant."""
+        """Whether `verify` accepts it; None if that is unknown for an earlier instant."""
         results = {step.result for step in self.steps}
         if Result.FAILED in results:
             return False
@@ -68,7 +68,7 @@ class Explanation(NamedTuple):
 
     @property
     def refusal(self) -> TokenInvalid | None:
-        """The error that `verify` raises; None for a valid token, and where it cannot be told."""
+        """The error that `verify` raises; None for a valid token, and if it is unknown."""
         return next((step.refusal for step in self.steps if step.refusal), None)
 
 
@@ -102,7 +102,9 @@ def _past(view: "View", now: int, at: int | None) -> _Past:
     if at is None:
         return _Past(now, is_past=False, replaced_at=None, applied_at=None)
     if at > now:
-        raise InvalidInput(f"{format_instant(at)} is not past: nobody knows yet whether the session is used or ended")
+        raise InvalidInput(
+            f"{format_instant(at)} is in the future: later uses and ends of the session are not known yet"
+        )
     return _Past(at, at < now, _latest(view, _REPLACING, at), _latest(view, _APPLYING, at))
 
 
@@ -215,7 +217,7 @@ def _user(view: "View", session: Session, past: _Past) -> Step:
     if user is not None and user.disabled_at is not None:
         text = "disabled only later" if user.disabled_at > past.at else "disabled"
         return Step("user", Result.NOTED, text, user.disabled_at, user.disabled_by, user.note)
-    text = "enabled now; who was disabled before is in the audit log" if past.is_past else "enabled"
+    text = "enabled now; earlier changes are in the audit log" if past.is_past else "enabled"
     return Step("user", Result.NOTED, text)
 
 
@@ -256,7 +258,7 @@ def _deadline(session: Session, name: str, at: int) -> Step:
 
 def _continuity(session: Session) -> Step:
     if session.ended_at is not None or session.ends_at <= session.expires_at or session.read_at < session.expires_at:
-        return Step("continuity", Result.PASSED, "no event is needed or holds it")
+        return Step("continuity", Result.PASSED, "no event extends it at that instant")
     end = session.ends_at if session.ends_at < NEVER else None
     step = Step("continuity", Result.PASSED, "an event holds it beyond its deadline", end)
     return _judged(step, lambda: checks.check_deadlines(session), "the event that held it is over")
@@ -291,7 +293,7 @@ def _as_kept(judged: Step, session: Session, claims: Claims, past: _Past) -> Ste
         refusal = TokenUnknown("the token was issued only later")
         return Step(judged.step, Result.FAILED, "issued only later", minted, refusal=refusal)
     if judged.refusal and claims.generation == session.generation and past.applied_at is not None:
-        return Step(judged.step, Result.UNKNOWN, "the lifetime before later profiles is not kept", past.applied_at)
+        return Step(judged.step, Result.UNKNOWN, "the lifetime of the earlier profile is not kept", past.applied_at)
     return judged
 
 
@@ -305,7 +307,7 @@ def _bearer(view: "View", session: Session, claims: Claims | None, caller: Calle
     bound = f"bound to the {session.bound_to} of its sign-in" if session.bound_to else "not bound"
     yield _judged(Step("bearer", Result.PASSED, bound), lambda: checks.check_bearer(session, caller))
     if past.applied_at is not None:
-        text = "the conditions before later profiles are not kept"
+        text = "the conditions of the earlier profile are not kept"
         yield Step("conditions", Result.UNKNOWN, text, past.applied_at)
     elif session.has_conditions:
         met = Step("conditions", Result.PASSED, "met")

@@ -25,7 +25,7 @@ _SOURCES = _KEYS.format(
     key="source_key",
     index="sessions_by_source",
     spelling="SELECT source FROM sessions INDEXED BY sessions_by_source WHERE source_key = found.key LIMIT 1",
-).replace("WHERE source_key >", "WHERE source_key IS NOT NULL AND source_key >")
+)
 _RECENT_APPLICATIONS = (
     "SELECT application FROM (SELECT application FROM sessions INDEXED BY sessions_by_use"
     f" WHERE kind = ? ORDER BY last_used_at DESC LIMIT {_RECENT_SESSIONS}) WHERE application IS NOT NULL"
