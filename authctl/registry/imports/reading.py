@@ -36,13 +36,6 @@ class RowCounts:
     rejected: int = 0
 
 
-class ExportFile(NamedTuple):
-    """A file of an export, and its name in messages."""
-
-    name: str
-    file: BinaryIO
-
-
 class NamedRow(NamedTuple):
     """A row of a file that is reported, and why."""
 

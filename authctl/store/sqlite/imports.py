@@ -50,7 +50,6 @@ _OF_OTHERS = (
 )
 """Whether another user has a session of the same key, as this version stored it or as 0.1.0 did."""
 _OF_ROWS = "created_at, ended_at, ended_reason, listed_at"
-_WIDTH = _IMPORTED.count(",") + 1
 
 
 class ImportsReader(Reader):
