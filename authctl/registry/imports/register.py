@@ -16,7 +16,7 @@ from authctl.registry.imports.changes import Plan
 from authctl.registry.imports.known_sessions import NOT_LISTED
 from authctl.registry.imports.past_revocations import PastRevocations, past_revocations
 from authctl.registry.imports.plan import Merger
-from authctl.registry.journals import UNDOABLE_FOR, drop_journals
+from authctl.registry.journals import drop_journals
 from authctl.registry.unit_of_work import MOST_LISTED, UnitOfWork
 
 if TYPE_CHECKING:
@@ -120,9 +120,8 @@ class Registration:
         with self._installation.change(self._actor) as unit:
             begun = {**self._detail, **listing, "keys": total}
             self.import_id = unit.tx.add_import(unit.now, unit.actor, self._source, begun)
-            journals_before = unit.now - UNDOABLE_FOR
             unit.record("session.import", subject=str(self.import_id), detail={**begun, "stage": "begun"})
-        drop_journals(self._installation, self._actor, journals_before)
+        drop_journals(self._installation, self._actor)
         for batch in _batches(self._staging):
             self.done.add(self._register(batch))
             keys += len(batch)

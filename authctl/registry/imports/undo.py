@@ -20,7 +20,7 @@ from authctl.model import EventFilter
 from authctl.registry.batches import PAUSE_SECONDS, BatchSize, Progress
 from authctl.registry.imports.bound_rows import DeedsSince
 from authctl.registry.imports.history import PastImport, check_undoable, past_import
-from authctl.registry.journals import UNDOABLE_FOR, drop_journals
+from authctl.registry.journals import drop_journals
 from authctl.registry.previews import Preview, preview_of
 from authctl.registry.unit_of_work import MOST_LISTED, UnitOfWork, actor_name
 
@@ -174,7 +174,7 @@ class Undo:
         while self._restore_listings():
             sleep(PAUSE_SECONDS)
         outcome = self._finish(note)
-        drop_journals(self._installation, self._actor, outcome.at - UNDOABLE_FOR)
+        drop_journals(self._installation, self._actor)
         return outcome
 
     def _check_affected(self, bound: Bound | None, max_affected: int | None) -> None:
