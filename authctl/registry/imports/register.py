@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import groupby
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
 
 _KEYS_PER_BATCH = 1_000
 _ENDS_PER_BATCH = 500
+"""How many sessions one change ends."""
 _NAMED = ("sessions", "username_keys")
 """The fields that only the audit event of an import has."""
 
@@ -175,12 +175,11 @@ class Registration:
         complete, ended = self._complete, 0
         assert complete is not None
         assert self.import_id is not None
-        users: Counter[str] = Counter()
         sessions: list[Session] = []
         with self._change() as unit:
             unit.tx.add_complete_listings(complete.source, complete.user_keys, complete.taken_at, self.import_id)
         self._end_earlier(complete)
-        for numbers in complete.batches():
+        for numbers in _batches_of_ends(complete.missing):
             with self._change() as unit:
                 missing = complete.still_missing(unit.tx, numbers, unit.now)
                 unit.tx.keep_before(missing)
@@ -189,20 +188,20 @@ class Registration:
                     sessions += unit.tx.sessions_by_number(missing[: MOST_LISTED - len(sessions)], unit.now)
             ended += len(missing)
             sleep(PAUSE_SECONDS)
-        users.update(fold(session.username) for session in sessions)
         self.not_listed, self.not_listed_sessions = ended, sessions
         if not ended:
             return {"not_listed": 0}
-        return {"not_listed": ended, "sessions": [session.id for session in sessions], "username_keys": sorted(users)}
+        user_keys = sorted({fold(session.username) for session in sessions})
+        return {"not_listed": ended, "sessions": [session.id for session in sessions], "username_keys": user_keys}
 
     def _end_earlier(self, complete: CompleteSource) -> None:
         """Move the ends that later complete listings made to this one, which does not have these sessions, either."""
         listing = (complete.source, complete.user_keys, complete.taken_at)
         with self._installation.snapshot() as (view, _):
-            numbers = view.ended_later(*listing)
-        for start in range(0, len(numbers), _ENDS_PER_BATCH):
+            ended_later = view.ended_later(*listing)
+        for numbers in _batches_of_ends(ended_later):
             with self._change() as unit:
-                still = unit.tx.ended_later(*listing, numbers[start : start + _ENDS_PER_BATCH])
+                still = unit.tx.ended_later(*listing, numbers)
                 unit.tx.end_earlier(still, complete.taken_at)
             sleep(PAUSE_SECONDS)
 
@@ -214,6 +213,12 @@ def _write(tx: Change, plan: Plan) -> None:
     tx.record_listing(plan.listed)
     tx.record_use_after_end(plan.late_uses)
     tx.replace_rows(plan.rows)
+
+
+def _batches_of_ends(numbers: Sequence[int]) -> Iterator[Sequence[int]]:
+    """The numbers of sessions that end, in batches."""
+    for start in range(0, len(numbers), _ENDS_PER_BATCH):
+        yield numbers[start : start + _ENDS_PER_BATCH]
 
 
 def _batches(staging: Staging) -> Iterator[list[StagedKey]]:
