@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from authctl.store.sql.tables import ANY_CREATION, OF_EVERY_KIND, UNACKNOWLEDGED, WITH_REVOCATION
-from authctl.store.sqlite.dialect import EACH_NUMBER, TABLES
+from authctl.store.sqlite.dialect import TABLES
 from authctl.store.sqlite.reader import Reader, Writer
 
 if TYPE_CHECKING:
@@ -129,15 +129,11 @@ class CleanupWriter(Writer):
         return rest + self.all_rows(sql.format(beyond=" AND (r.at, r.id) > (:after_0, :after_1)"), given)
 
     def _remove(self, numbers: Sequence[int]) -> None:
-        from authctl.store.sqlite import search_index
+        from authctl.store.sqlite.sessions import remove_sessions
 
-        removed = json.dumps(numbers)
         for key, without_user in (("i.key", 0), ("i.key_without_user", 1)):
-            self.write(_KEEP_FINALS.format(key=key, without_user=without_user), (removed,))
-        # Before the rows go: the index is given their texts to remove them.
-        search_index.remove_sessions(self.connection, numbers)
-        for table in ("imported", "imported_rows", "sessions"):
-            self.write(f"DELETE FROM {table} WHERE {EACH_NUMBER}", {"numbers": removed})
+            self.write(_KEEP_FINALS.format(key=key, without_user=without_user), (json.dumps(numbers),))
+        remove_sessions(self, numbers)
 
     def extend_search_index(self) -> int:
         from authctl.store.sqlite import search_index

@@ -122,11 +122,9 @@ class ImportUndoWriter(Writer):
         self.write("DELETE FROM complete_listings WHERE import_id = ?", (import_id,))
 
     def remove_registered(self, import_id: int, until: int, numbers: Sequence[int]) -> None:
-        from authctl.store.sqlite import search_index
+        from authctl.store.sqlite.sessions import remove_sessions
 
-        search_index.remove_sessions(self.connection, numbers)
-        for table in ("imported", "imported_rows", "sessions"):
-            self.write(f"DELETE FROM {table} WHERE {EACH_NUMBER}", {"numbers": json.dumps(numbers)})
+        remove_sessions(self, numbers)
         given = {"import": import_id, "until": until}
         first = "SELECT min(first) FROM import_batches WHERE import_id = :import"
         self.write(
