@@ -24,6 +24,8 @@ _RECORDED = (
 WAS_REVOKED = (
     f"s.revocation_id <> {OPEN} AND (s.revocation_id = b.open_revocation OR s.revocation_id > b.last_revocation)"
 )
+LAST_SEEN_AT = "max(s.created_at, s.last_used_at, coalesce(i.listed_at, s.last_used_at))"
+"""The last instant at which the source of an imported session showed it, as `SessionFromRows` compares it with listings."""
 KEPT_TABLES = ("sessions", "imported", "imported_rows")
 _UNMOVED_SINCE = (
     "EXISTS (SELECT 1 FROM sessions AS s CROSS JOIN import_batches AS b ON b.id = import_changes.batch"

@@ -11,7 +11,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from authctl.store.sqlite.dialect import EACH_NUMBER, OPEN, TABLES
-from authctl.store.sqlite.import_journal import KEPT_TABLES, WAS_REVOKED, blobs_of, columns_of
+from authctl.store.sqlite.import_journal import KEPT_TABLES, LAST_SEEN_AT, WAS_REVOKED, blobs_of, columns_of
 from authctl.store.sqlite.reader import Reader, Writer
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ _NOT_RESTORED = ("number", "moved_in")
 
 _MISSING_AT = (
     "SELECT min(l.taken_at) FROM complete_listings AS l WHERE l.source_key = s.source_key AND l.username_key IN ('', s.username_key)"
-    " AND l.taken_at > max(s.created_at, s.last_used_at, coalesce(i.listed_at, s.last_used_at))"
+    f" AND l.taken_at > {LAST_SEEN_AT}"
 )
 """The first complete listing that lacks a session."""
 
