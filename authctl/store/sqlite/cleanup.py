@@ -35,8 +35,8 @@ _UNNAMED = (
 _FEW = 4_000
 """So many sessions are removed from the search index one by one, whatever share they are."""
 
-_CACHE_KIB, _USUAL_CACHE_KIB = 65_536, 2_000
-"""The memory for pages of the file during a cleanup, in which each batch touches most pages of two indexes; and SQLite's default."""
+_CACHE_KIB = 65_536
+"""The memory for pages of the file during a cleanup, in which each batch touches most pages of two indexes."""
 
 _PAGES_AT_ONCE = 500
 """How many pages of the file one transaction returns to the disk (decision 105)."""
@@ -71,7 +71,7 @@ class CleanupWriter(Writer):
     def begin_removal(self, due: int) -> None:
         from authctl.store.sqlite import search_index
 
-        self.write(f"PRAGMA cache_size = -{_CACHE_KIB}")
+        self.limit_page_cache(_CACHE_KIB)
         remaining = self.one_number("SELECT count(*) FROM sessions") - due
         # decision 174: to delete an entry takes twice the time of a new one
         if due > max(_FEW, remaining // 2):
@@ -81,7 +81,7 @@ class CleanupWriter(Writer):
         from authctl.store.sqlite import search_index
 
         search_index.end_renewal(self.connection)
-        self.write(f"PRAGMA cache_size = -{_USUAL_CACHE_KIB}")
+        self.limit_page_cache()
 
     def remove_ended(
         self,

@@ -46,8 +46,8 @@ _DROP = f"""
         OR undo_begun_at IS NULL AND NOT {_IS_LATEST} AND {_HAS_CHANGES}
     )
 """
-_IMPORT_CACHE_KIB, _CACHE_KIB = 16 * 1024, 2_000
-"""The page cache of an import, whose keys are spread over whole indexes, and the one that SQLite has by itself."""
+_CACHE_KIB = 16 * 1024
+"""The memory for pages of the file during an import, whose keys are spread over whole indexes."""
 _KEYS = {"import_changes": "number", "import_finals": "key, created_at", "import_batches": "id"}
 """The tables of the journal, each with the columns that order the rows of an import."""
 
@@ -108,14 +108,14 @@ class ImportJournalWriter(Writer):
         return None if self._batch is None else self._batch.import_id
 
     def add_import(self, at: int, actor: str, source: str | None, detail: dict[str, Any]) -> int:
-        self.connection.execute(f"PRAGMA cache_size = -{_IMPORT_CACHE_KIB}")
+        self.limit_page_cache(_CACHE_KIB)
         sql = "INSERT INTO imports (at, actor, source, source_key, detail) VALUES (?, ?, ?, ?, ?) RETURNING id"
         return self.one_number(sql, (at, actor, source, source and fold(source), json.dumps(detail)))
 
     def finish_import(self, import_id: int | None, at: int, detail: dict[str, Any]) -> None:
         sql = "UPDATE imports SET finished_at = ?, detail = ? WHERE id = ?"
         self.write(sql, (at, json.dumps(detail), import_id))
-        self.connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
+        self.limit_page_cache()
 
     def open_batch(self, import_id: int, at: int) -> bool:
         if self.one_row("SELECT 1 FROM imports WHERE id = ? AND undo_begun_at IS NULL", (import_id,)) is None:
