@@ -92,6 +92,9 @@ class _Batch:
         self.import_id = import_id
         self.id = batch_id
         self.columns: dict[str, list[str]] | None = None
+        """The columns of the journaled tables, once a session was journaled."""
+        self.keep = ""
+        """The statement that journals sessions."""
         self.first: int | None = None
         self.last: int | None = None
         self.listed: list[Any] = []
@@ -138,8 +141,9 @@ class ImportJournalWriter(Writer):
             return
         if batch.columns is None:
             batch.columns = {table: columns_of(self.connection, table) for table in KEPT_TABLES}
+            batch.keep = self._keeping(batch.columns)
         given = {"import": batch.import_id, "batch": batch.id, "numbers": json.dumps(numbers)}
-        self.write(self._keeping(batch.columns), given)
+        self.write(batch.keep, given)
         self.write(f"UPDATE imported SET import_id = :import WHERE {EACH_NUMBER}", given)
 
     def _keeping(self, columns: dict[str, list[str]]) -> str:
