@@ -56,7 +56,7 @@ class Claim(NamedTuple):
         """The claim. Raises InvalidInput without a source, or without the time of the listing."""
         if source is None:
             raise InvalidInput(
-                "a complete listing needs the system that it is of",
+                "a complete listing needs its source",
                 "give --source NAME, or source: NAME in the mapping",
             )
         if taken_at is None and not mapping.has_listing_time:

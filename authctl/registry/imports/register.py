@@ -1,4 +1,4 @@
-"""Registering the staged rows of an import, batch by batch, and ending what a complete listing does not have."""
+"""Registering the staged rows of an import, batch by batch, and ending the sessions that a complete listing does not have."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Done:
     def __init__(self) -> None:
         self.registered = self.updated = self.unchanged = self.used_after_end = self.returned = self.adopted = 0
         self.moved: list[tuple[int, str]] = []
-        """The places of rows whose key is also that of another user's session, and what became of them."""
+        """The places of rows whose key is also that of another user's session, each with its message."""
 
     def add(self, plan: Plan) -> None:
         """Count a batch."""
@@ -53,7 +53,7 @@ class Done:
 
     @property
     def counts(self) -> dict[str, int]:
-        """The record of it: always the first three, and of the others those that are not 0."""
+        """The counts as they are recorded: always the first three, and of the others those that are not 0."""
         always = {"registered": self.registered, "updated": self.updated, "unchanged": self.unchanged}
         others = {"used_after_end": self.used_after_end, "returned": self.returned, "adopted": self.adopted}
         return always | {name: count for name, count in others.items() if count}
@@ -171,7 +171,7 @@ class Registration:
         return self._merger.plan(view, batch, self._past, now)
 
     def _end_not_listed(self) -> dict[str, Any]:
-        """End the sessions that a person agreed to and that are still missing; what is recorded of them."""
+        """End the sessions that a person agreed to and that are still missing. Returns the record of them."""
         complete, ended = self._complete, 0
         assert complete is not None
         assert self.import_id is not None

@@ -113,7 +113,7 @@ class Counts:
 
 
 class Part(NamedTuple):
-    """Some sessions of a journal, and what becomes of them."""
+    """Some sessions of a journal: those to remove, to restore and to leave."""
 
     until: int
     """The highest number that was looked at."""

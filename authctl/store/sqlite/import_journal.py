@@ -1,6 +1,6 @@
 """The journal of imports in SQLite: ranges of registered sessions, and the rows of changed ones as they were before.
 
-What a later schema adds to a row comes with it. See docs/glossary.md#journal-of-an-import.
+Columns that a later schema adds to these rows are journaled, too. See docs/glossary.md#journal-of-an-import.
 """
 
 from __future__ import annotations
