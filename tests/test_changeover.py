@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from authctl.model import Session
 from authctl.registry.backups import restore
 from authctl.registry.bounds import Bound
 from authctl.settings import find_home
+from authctl.store.sqlite.library import sqlite3
 from tests.conftest import Authctl, Clock, Install
 from tests.storm import MAP, rows
 
@@ -172,6 +174,42 @@ def test_the_next_change_completes_it(registry: Registry, clock: Clock, change: 
     done = [event for event in registry.audit.events() if event.action == "profile.done"]
     assert [event.actor for event in done][-1:] == ["eve"]
     assert registry.audit.verify().seq > 300
+
+
+def test_a_session_that_ended_stays_ended_when_the_clock_is_set_back(registry: Registry, clock: Clock):
+    """The instant of each batch is recorded, though a batch has no event."""
+    batches: list[int] = []
+
+    def progress(done: int, _total: int) -> None:
+        batches.append(done)
+        if len(batches) == 2:
+            raise Interrupted
+        clock.forward(days=2)
+
+    with pytest.raises(Interrupted):
+        registry.profiles.apply(read(AFTER), note="other timeouts", progress=progress)
+    clock.forward(days=-2)
+    # users of the second batch: of the first one, the deadlines were computed before the two days
+    ended = [one.status.value for one in sessions_of(registry, "tight") if batches[0] < one.number <= batches[1]]
+    assert set(ended) == {"expired"}
+
+
+def test_an_error_of_the_completion_is_a_warning(registry: Registry, home: Path, clock: Clock):
+    """The change is done, and the next one tries again."""
+    interrupt(registry)
+    registry.close()
+    warnings: list[str] = []
+    with closing(sqlite3.connect(home / "registry.db", isolation_level=None)) as connection:
+        connection.execute("CREATE TRIGGER full BEFORE UPDATE ON changeover BEGIN SELECT RAISE(ABORT, 'no batch'); END")
+    with Registry.open(home, registry=home / "registry.db", clock=clock, warn=warnings.append) as opened:
+        assert opened.users.disable("tight0", note="left").ended == 1
+        assert "done, but the profiles in force have not reached all sessions yet: " in warnings[-1]
+        assert opened.profiles.unfinished() is not None
+    with closing(sqlite3.connect(home / "registry.db", isolation_level=None)) as connection:
+        connection.execute("DROP TRIGGER full")
+    with Registry.open(home, registry=home / "registry.db", clock=clock) as opened:
+        opened.users.disable("tight1", note="left")
+        assert opened.profiles.unfinished() is None
 
 
 def test_a_changeover_at_work_is_left_to_its_process(registry: Registry, home: Path, clock: Clock):
