@@ -44,14 +44,15 @@ class Interrupted(Exception):
     """The end of a process in the middle of a changeover."""
 
 
+def stop(_done: int, _total: int) -> None:
+    """Interrupt a changeover after a batch."""
+    raise Interrupted
+
+
 def interrupt(registry: Registry) -> None:
     """Apply profiles, and be interrupted after the first batch, which has the sessions up to 200."""
-
-    def progress(_done: int, _total: int) -> None:
-        raise Interrupted
-
     with pytest.raises(Interrupted):
-        registry.profiles.apply(read(AFTER), note="other timeouts", actor="eve", progress=progress)
+        registry.profiles.apply(read(AFTER), note="other timeouts", actor="eve", progress=stop)
 
 
 @pytest.fixture
@@ -93,6 +94,32 @@ def test_tighter_profiles_go_first_in_the_order_of_numbers(registry: Registry):
     for tight, loose in seen:
         assert tight == sorted(tight)
         assert loose == sorted(loose, reverse=True)
+
+
+TIGHTER = {
+    "idle timeout": ("idle_timeout: 3d", "idle_timeout: 2d"),
+    "absolute timeout": ("idle_timeout: 3d, absolute_timeout: 9d", "idle_timeout: 4d, absolute_timeout: 8d"),
+    "slides later": ("idle_timeout: 3d", "idle_timeout: 4d, slide_after: 1h"),
+    "access tokens": (
+        "idle_timeout: 3d, tokens: pair, access_lifetime: 1h",
+        "idle_timeout: 4d, tokens: pair, access_lifetime: 30m",
+    ),
+    "continuity": ("idle_timeout: 3d, continuity: true", "idle_timeout: 4d"),
+    "conditions": ("idle_timeout: 3d", "idle_timeout: 4d, conditions: {platforms: [iOS]}"),
+}
+
+
+@pytest.mark.parametrize(("before", "after"), TIGHTER.values(), ids=TIGHTER)
+def test_a_profile_of_which_anything_gets_tighter_goes_first(install: Install, before: str, after: str):
+    """The other one, which only gets looser, has its turn later."""
+    text = "version: 1\ndefault_profile: one\nprofiles:\n  one: {{{0}}}\n  other: {{idle_timeout: {1}}}\n"
+    registry = install(text.format(before, "3d"))
+    registry.issue(username="alice", application="A")
+    with pytest.raises(Interrupted):
+        registry.profiles.apply(read(text.format(after, "9d")), note="other timeouts", progress=stop)
+    changeover = registry.profiles.in_force().changeover
+    assert changeover is not None
+    assert changeover.stages == {"one": 1, "other": 2}
 
 
 def test_each_session_is_judged_by_one_profile_whole(install: Install, clock: Clock):
