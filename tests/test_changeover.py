@@ -12,6 +12,7 @@ from authctl.instants import DAY, HOUR, instant_of
 from authctl.model import Session
 from authctl.registry.backups import restore
 from authctl.registry.bounds import Bound
+from authctl.registry.unit_of_work import AUTHCTL, actor_name
 from authctl.settings import find_home
 from authctl.store.sqlite.library import sqlite3
 from tests.conftest import Authctl, Clock, Install
@@ -200,6 +201,7 @@ def test_the_next_change_completes_it(registry: Registry, clock: Clock, change: 
     assert {session.status.value for session in sessions_of(registry, "tight")} <= {"expired", "revoked"}
     done = [event for event in registry.audit.events() if event.action == "profile.done"]
     assert [event.actor for event in done][-1:] == ["eve"]
+    assert json.loads(done[-1].detail)["completed_by"] == (actor_name(None) if change == "apply" else AUTHCTL)
     assert registry.audit.verify().seq > 300
 
 
