@@ -207,6 +207,13 @@ class Bench:
             }
 
 
+def constants(module: str, **values: int) -> str:
+    """Code that sets constants of a module, for a new process. It fails if the module has no such constant."""
+    return f"import {module} as module\n" + "".join(
+        f"module.{name}; module.{name} = {value}\n" for name, value in values.items()
+    )
+
+
 def faults(bench: Bench, deed: Deed, before: Snapshot, after: Snapshot, ran: Ran) -> list[str]:
     """What is wrong after a disturbed run: an acknowledgement without the deed, half of it, or damage that needs repair."""
     found = []

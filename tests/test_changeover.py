@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,9 @@ from authctl.instants import DAY, HOUR, instant_of
 from authctl.model import Session
 from authctl.registry.backups import restore
 from authctl.registry.bounds import Bound
+from authctl.registry.unit_of_work import AUTHCTL, actor_name
 from authctl.settings import find_home
+from authctl.store.sqlite.library import sqlite3
 from tests.conftest import Authctl, Clock, Install
 from tests.storm import MAP, rows
 
@@ -42,14 +45,15 @@ class Interrupted(Exception):
     """The end of a process in the middle of a changeover."""
 
 
+def stop(_done: int, _total: int) -> None:
+    """Interrupt a changeover after a batch."""
+    raise Interrupted
+
+
 def interrupt(registry: Registry) -> None:
     """Apply profiles, and be interrupted after the first batch, which has the sessions up to 200."""
-
-    def progress(_done: int, _total: int) -> None:
-        raise Interrupted
-
     with pytest.raises(Interrupted):
-        registry.profiles.apply(read(AFTER), note="other timeouts", actor="eve", progress=progress)
+        registry.profiles.apply(read(AFTER), note="other timeouts", actor="eve", progress=stop)
 
 
 @pytest.fixture
@@ -91,6 +95,32 @@ def test_tighter_profiles_go_first_in_the_order_of_numbers(registry: Registry):
     for tight, loose in seen:
         assert tight == sorted(tight)
         assert loose == sorted(loose, reverse=True)
+
+
+TIGHTER = {
+    "idle timeout": ("idle_timeout: 3d", "idle_timeout: 2d"),
+    "absolute timeout": ("idle_timeout: 3d, absolute_timeout: 9d", "idle_timeout: 4d, absolute_timeout: 8d"),
+    "slides later": ("idle_timeout: 3d", "idle_timeout: 4d, slide_after: 1h"),
+    "access tokens": (
+        "idle_timeout: 3d, tokens: pair, access_lifetime: 1h",
+        "idle_timeout: 4d, tokens: pair, access_lifetime: 30m",
+    ),
+    "continuity": ("idle_timeout: 3d, continuity: true", "idle_timeout: 4d"),
+    "conditions": ("idle_timeout: 3d", "idle_timeout: 4d, conditions: {platforms: [iOS]}"),
+}
+
+
+@pytest.mark.parametrize(("before", "after"), TIGHTER.values(), ids=TIGHTER)
+def test_a_profile_of_which_anything_gets_tighter_goes_first(install: Install, before: str, after: str):
+    """The other one, which only gets looser, has its turn later."""
+    text = "version: 1\ndefault_profile: one\nprofiles:\n  one: {{{0}}}\n  other: {{idle_timeout: {1}}}\n"
+    registry = install(text.format(before, "3d"))
+    registry.issue(username="alice", application="A")
+    with pytest.raises(Interrupted):
+        registry.profiles.apply(read(text.format(after, "9d")), note="other timeouts", progress=stop)
+    changeover = registry.profiles.in_force().changeover
+    assert changeover is not None
+    assert changeover.stages == {"one": 1, "other": 2}
 
 
 def test_each_session_is_judged_by_one_profile_whole(install: Install, clock: Clock):
@@ -171,7 +201,44 @@ def test_the_next_change_completes_it(registry: Registry, clock: Clock, change: 
     assert {session.status.value for session in sessions_of(registry, "tight")} <= {"expired", "revoked"}
     done = [event for event in registry.audit.events() if event.action == "profile.done"]
     assert [event.actor for event in done][-1:] == ["eve"]
+    assert json.loads(done[-1].detail)["completed_by"] == (actor_name(None) if change == "apply" else AUTHCTL)
     assert registry.audit.verify().seq > 300
+
+
+def test_a_session_that_ended_stays_ended_when_the_clock_is_set_back(registry: Registry, clock: Clock):
+    """The instant of each batch is recorded, though a batch has no event."""
+    batches: list[int] = []
+
+    def progress(done: int, _total: int) -> None:
+        batches.append(done)
+        if len(batches) == 2:
+            raise Interrupted
+        clock.forward(days=2)
+
+    with pytest.raises(Interrupted):
+        registry.profiles.apply(read(AFTER), note="other timeouts", progress=progress)
+    clock.forward(days=-2)
+    # users of the second batch: of the first one, the deadlines were computed before the two days
+    ended = [one.status.value for one in sessions_of(registry, "tight") if batches[0] < one.number <= batches[1]]
+    assert set(ended) == {"expired"}
+
+
+def test_an_error_of_the_completion_is_a_warning(registry: Registry, home: Path, clock: Clock):
+    """The change is done, and the next one tries again."""
+    interrupt(registry)
+    registry.close()
+    warnings: list[str] = []
+    with closing(sqlite3.connect(home / "registry.db", isolation_level=None)) as connection:
+        connection.execute("CREATE TRIGGER full BEFORE UPDATE ON changeover BEGIN SELECT RAISE(ABORT, 'no batch'); END")
+    with Registry.open(home, registry=home / "registry.db", clock=clock, warn=warnings.append) as opened:
+        assert opened.users.disable("tight0", note="left").ended == 1
+        assert "done, but the profiles in force have not reached all sessions yet: " in warnings[-1]
+        assert opened.profiles.unfinished() is not None
+    with closing(sqlite3.connect(home / "registry.db", isolation_level=None)) as connection:
+        connection.execute("DROP TRIGGER full")
+    with Registry.open(home, registry=home / "registry.db", clock=clock) as opened:
+        opened.users.disable("tight1", note="left")
+        assert opened.profiles.unfinished() is None
 
 
 def test_a_changeover_at_work_is_left_to_its_process(registry: Registry, home: Path, clock: Clock):

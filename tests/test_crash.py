@@ -25,7 +25,7 @@ from authctl.key_ring import load
 from authctl.profiles import read
 from authctl.registry.backups import restore
 from authctl.settings import find_home
-from tests.crash import PROFILES, TWO_TRANSACTIONS, Bench, Call, Deed, Ran, Snapshot, faults
+from tests.crash import PROFILES, TWO_TRANSACTIONS, Bench, Call, Deed, Ran, Snapshot, constants, faults
 from tests.storm import MAP, rows
 
 STEP = int(os.environ.get("AUTHCTL_CRASH_STEP", "47"))
@@ -159,7 +159,7 @@ DEEDS = {
             "rows.jsonl": rows(OLD, LONG_AGO).getvalue().decode(),
             "map.yaml": "fields: {username: user, application: app, at: time}\nkey: [username, application]\n",
         },
-        prelude="import authctl.registry.imports.register as imports; imports._KEYS_PER_BATCH = 2",
+        prelude=constants("authctl.registry.imports.register", _KEYS_PER_BATCH=2),
         batch=2,
         completes=True,
     ),
@@ -174,10 +174,7 @@ DEEDS = {
             "map.yaml": "fields: {username: user, application: app, at: time}\nkey: [username, application]\n",
         },
         prepare=with_sessions_of_a_source,
-        prelude=(
-            "import authctl.registry.imports.register as imports, authctl.registry.imports.complete as complete\n"
-            "imports._FIRST_BATCH = imports._LARGEST_BATCH = complete._BATCH = 2; imports._LOCK_SECONDS = 60"
-        ),
+        prelude=constants("authctl.registry.imports.register", _KEYS_PER_BATCH=2, _ENDS_PER_BATCH=2),
         batch=2,
         completes=True,
     ),
@@ -186,7 +183,7 @@ DEEDS = {
         '"removed": 4, "restored": 4',
         again=(0, 4),
         prepare=with_two_imports,
-        prelude=("import authctl.registry.imports.undo as undo; undo._FIRST_BATCH = undo._LARGEST_BATCH = 2"),
+        prelude=constants("authctl.registry.imports.undo", _FIRST_BATCH=2, _LARGEST_BATCH=2),
         batch=2,
         completes=True,
     ),

@@ -12,6 +12,7 @@ import pytest
 from authctl import Registry, Session
 from authctl.instants import HOUR, format_instant
 from tests.conftest import Authctl, OnTerminal, Start
+from tests.crash import constants
 from tests.storm import microseconds
 
 pytestmark = pytest.mark.slow
@@ -22,10 +23,9 @@ fields: {username: user, application: {value: Hub}, created_at: created, last_us
 key: [username]
 """
 SMALL_BATCHES = (
-    "import authctl.registry.imports.register as r, authctl.registry.imports.complete as c\n"
-    "import authctl.registry.imports.undo as u\n"
-    "r._KEYS_PER_BATCH = u._FIRST_BATCH = u._LARGEST_BATCH = c._BATCH = 10\n"
-    "u._LOCK_SECONDS = 60\n"
+    constants("authctl.registry.imports.register", _KEYS_PER_BATCH=10, _ENDS_PER_BATCH=10)
+    + constants("authctl.registry.imports.undo", _FIRST_BATCH=10, _LARGEST_BATCH=10, _LOCK_SECONDS=60)
+    + "import authctl.registry.imports.register as r, authctl.registry.imports.undo as u\n"
 )
 KILLED = (
     "import os, signal\n"

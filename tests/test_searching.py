@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from authctl import Registry, SessionFilter, names
 from authctl.store.protocol import Store
 from authctl.store.protocol.imports import Imported
-from authctl.store.sqlite import search_index
+from authctl.store.sqlite import cleanup, search_index
 from tests.conftest import Authctl
 from tests.test_store_contract import NOW, STORES, add, new, revoke
 
@@ -200,6 +200,27 @@ def test_an_older_registry_is_searched_before_it_is_indexed(
     with registry._installation.store.view() as view:
         assert view.one_row("SELECT sessions FROM search_index") == (20,)
     assert [one.username for one in registry.sessions(selection)] == ["user7"]
+
+
+MERGING = "SELECT k, v FROM sessions_found_config WHERE k LIKE '%merge' ORDER BY k"
+
+
+@pytest.mark.parametrize(("few", "due", "is_anew"), [(2, 3, False), (2, 4, True), (4, 4, False), (3, 4, True)])
+def test_the_index_is_made_anew_where_many_sessions_go(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch, few: int, due: int, is_anew: bool
+):
+    """Where more go than a few, and more than half of those that stay; merging is put off meanwhile, and then as before."""
+    monkeypatch.setattr(cleanup, "_FEW", few)
+    with registry._installation.store.change() as tx:
+        for number in range(9):
+            tx.add_session(new(f"user{number}"))
+        tx.extend_search_index()
+        tx.begin_removal(due)
+        assert tx.one_row("SELECT sessions FROM search_index") == (0 if is_anew else 9,)
+        assert tx.all_rows(MERGING) == ([("automerge", 16), ("crisismerge", 64)] if is_anew else [])
+        tx.end_removal()
+        assert dict(tx.all_rows(MERGING))["automerge"] == 4
+        assert tx.one_number("PRAGMA cache_size") == -2_000
 
 
 def test_a_search_goes_by_the_index(registry: Registry, home: Path):

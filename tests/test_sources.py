@@ -386,7 +386,7 @@ def test_a_complete_listing_needs_a_source_and_a_time(registry: Registry, later:
     """Else nobody knows whose sessions ended, and when."""
     with pytest.raises(errors.InvalidInput, match="needs the time"):
         load(registry, row(created=1), complete=EVERYTHING)
-    with pytest.raises(errors.InvalidInput, match="needs the system"):
+    with pytest.raises(errors.InvalidInput, match="needs its source"):
         load(registry, row(at=1), text=UNSOURCED, complete=EVERYTHING, taken_at=at(3))
 
 

@@ -1,13 +1,17 @@
 """The staging of an import: rows come back by key, in an order that does not depend on the file, and event ids are known again."""
 
+import os
 import random
+import resource
 from itertools import groupby
 from operator import itemgetter
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from authctl.errors import RegistryUnavailable
 from authctl.store.protocol.imports import StagedKey, StagedRow
 from authctl.store.sqlite.staging import SqliteStaging, _encoded
 
@@ -82,3 +86,42 @@ def test_event_ids(number: int) -> None:
     assert all(staging.seen(one) for one in reversed(ids))
     assert not staging.seen("another")
     staging.close()
+
+
+def open_files() -> str:
+    """The paths of the open files of this process, one a line; that of a file without a name ends with `(deleted)`."""
+    links = (Path(entry.path) for entry in os.scandir("/proc/self/fd"))
+    return "\n".join(str(link.readlink()) for link in links if link.is_symlink())
+
+
+@pytest.mark.parametrize("named", [("SQLITE_TMPDIR", "TMPDIR"), ("TMPDIR",)])
+def test_the_file_has_no_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named: tuple[str, ...]) -> None:
+    """It is in the first folder of those that the environment names that exists, and no process finds it there by name."""
+    folders = {name: tmp_path / name for name in named}
+    monkeypatch.setenv("SQLITE_TMPDIR", str(tmp_path / "absent"))
+    for name, folder in folders.items():
+        folder.mkdir()
+        monkeypatch.setenv(name, str(folder))
+    staging = SqliteStaging()
+    for number in range(2_000):
+        staging.add(StagedRow(number, {"username": "x" * 2_000}), number.to_bytes(32, "big"))
+    assert staging.keys() == 2_000
+    assert [path for folder in folders.values() for path in folder.iterdir()] == []
+    assert f"{folders[named[0]]}/authctl-import-" in open_files()
+    staging.close()
+    assert "authctl-import-" not in open_files()
+
+
+def test_a_file_that_cannot_be_made() -> None:
+    """The error names the way out."""
+    SqliteStaging().close()  # all modules are loaded
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    unused = os.open(os.devnull, os.O_RDONLY)
+    os.close(unused)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (unused, limits[1]))
+    try:
+        with pytest.raises(RegistryUnavailable, match="cannot be kept in a temporary file") as raised:
+            SqliteStaging()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    assert raised.value.hint == "where there is room: SQLITE_TMPDIR=DIR authctl sessions import ..."

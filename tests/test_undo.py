@@ -422,7 +422,7 @@ def test_not_after_a_restore(registry: Registry, home: Path, tmp_path: Path, lat
     restore(find_home(home, home / "registry.db"), tmp_path / "copy.db", note="disk failed", clock=later)
     with Registry.open(home, registry=home / "registry.db", clock=later) as restored:
         assert [one.recorded.id for one in restored.imports.list()] == [1]
-        with pytest.raises(Refused, match="from before the registry was restored"):
+        with pytest.raises(Refused, match="began before the registry was restored"):
             undo(restored)
         later.forward(minutes=1)
         assert load(restored, row(number="4", created=1, used=47)).import_id == 4

@@ -108,7 +108,7 @@ KeyPart = Annotated[Any, BeforeValidator(_key_part)]
 
 
 class TextPart(Strict):
-    """The part of a text that a field takes: what stands before one separator and after another."""
+    """The part of a text that a field takes: the text before one separator and after another."""
 
     before: Separator | None = None
     after: Separator | None = None

@@ -17,7 +17,7 @@ from authctl.model import SessionFilter
 from authctl.registry.batches import PAUSE_SECONDS, BatchSize, Progress, no_progress
 from authctl.registry.clock import check_clock
 from authctl.registry.installation import Installation
-from authctl.registry.journals import UNDOABLE_FOR, drop_journals
+from authctl.registry.journals import drop_journals
 from authctl.registry.unit_of_work import UnitOfWork, actor_name
 from authctl.store.protocol.cleanup import Archive, Removable
 from authctl.store.protocol.pages import Cursor
@@ -155,9 +155,7 @@ class _Removal:
         for step in _UPKEEP:
             while self._is_more_upkeep(step):
                 sleep(PAUSE_SECONDS)
-        with self.installation.snapshot() as (_, now):
-            journals_before = now - UNDOABLE_FOR
-        drop_journals(self.installation, self.actor, journals_before)
+        drop_journals(self.installation, self.actor)
         with self.installation.change(self.actor) as unit:
             unit.tx.remove_imports(self._allowed_cutoff(unit))
             unit.tx.remove_unnamed_revocations()

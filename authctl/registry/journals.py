@@ -18,11 +18,11 @@ UNDOABLE_FOR = 30 * DAY
 _ROWS = 2_000
 
 
-def drop_journals(installation: "Installation", actor: str | None, before: int) -> None:
-    """Remove the journals that are no longer used, and those of imports from before an instant."""
+def drop_journals(installation: "Installation", actor: str | None) -> None:
+    """Remove the journals that are no longer used, and those of imports that can no longer be taken back."""
     while True:
         with installation.change(actor) as unit:
-            dropped = unit.tx.drop_journals(before, _ROWS)
+            dropped = unit.tx.drop_journals(unit.now - UNDOABLE_FOR, _ROWS)
         if not dropped:
             return
         sleep(PAUSE_SECONDS)

@@ -1,6 +1,7 @@
 """Revocations by criteria and changes of users since an import that apply to sessions as they were before it.
 
-A session that an import had ended, or changed, was not met by them then. As it was before, it would have been: it is not restored.
+A revocation by criteria did not meet a session that the import had ended or changed. If it would have met the session as it was
+before, the undo does not restore that session.
 
 See docs/glossary.md#revocation-by-criteria and docs/glossary.md#deed.
 """

@@ -1,4 +1,4 @@
-"""The changes that some keys of an import come to, before they are written."""
+"""The changes that the rows of some keys of an import make, before they are written."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from authctl.store.protocol.imports import Imported, StagedRow
 
 @dataclass(slots=True)
 class Plan:
-    """The changes that some keys come to."""
+    """The changes that the rows of some keys make."""
 
     new: list[Imported] = field(default_factory=list)
     changed: list[tuple[int, Imported]] = field(default_factory=list)
@@ -19,7 +19,7 @@ class Plan:
     ahead: set[tuple[bytes, int]] = field(default_factory=set)
     """Rows ahead of the clock that change nothing, by key and instant: they change nothing when the clock gets there, either."""
     moved: list[tuple[int, str]] = field(default_factory=list)
-    """Lines whose key is that of another user's session, and what became of them."""
+    """Lines whose key is that of another user's session, each with its message."""
     listed: list[tuple[int, int]] = field(default_factory=list)
     """Unchanged sessions by their numbers, and when a listing was taken that has them."""
     rows: list[tuple[int, Sequence[StagedRow]]] = field(default_factory=list)
@@ -36,7 +36,7 @@ class Plan:
     adopted: list[int] = field(default_factory=list)
     """The numbers of sessions without a source that get the source of the import."""
     adopted_finals: set[bytes] = field(default_factory=set)
-    """The keys of finals that do."""
+    """The keys of finals without a source that get it."""
 
     def copy(self) -> Plan:
         """The same plan, to go on from."""

@@ -9,7 +9,7 @@ See docs/glossary.md#complete-listing.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from authctl.errors import InvalidInput, Refused
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 Agree = Callable[[Preview], None]
 """Is shown the sessions that would end. Raises Refused where a person does not agree."""
 
-_BATCH = 500
 _CLOCKS_DIFFER = 5 * MINUTE
 
 
@@ -57,7 +56,7 @@ class Claim(NamedTuple):
         """The claim. Raises InvalidInput without a source, or without the time of the listing."""
         if source is None:
             raise InvalidInput(
-                "a complete listing needs the system that it is of",
+                "a complete listing needs its source",
                 "give --source NAME, or source: NAME in the mapping",
             )
         if taken_at is None and not mapping.has_listing_time:
@@ -100,7 +99,8 @@ class CompleteSource:
         self._complete = claim.complete
         self._listed = array("q")
         self._adopted = array("q")
-        self._missing: Sequence[int] = ()
+        self.missing: Sequence[int] = ()
+        """The numbers of the sessions that the preview showed."""
 
     @property
     def detail(self) -> dict[str, Any]:
@@ -121,13 +121,13 @@ class CompleteSource:
         # decision 187: adopted sessions have the source only after the import
         candidates = view.missing_in_listing(self.source, self.user_keys, self.taken_at, now)
         candidates += view.missing_in_listing(None, self.user_keys, self.taken_at, now, self._adopted.tolist())
-        self._missing = sorted(set(candidates).difference(self._listed))
+        self.missing = sorted(set(candidates).difference(self._listed))
         active = view.count_of_source(self.source, self.user_keys, now)
         self._check_number(active + view.count_of_source(None, self.user_keys, now, self._adopted.tolist()))
-        return preview_of(view, self._missing, now)
+        return preview_of(view, self.missing, now)
 
     def _check_number(self, active: int) -> None:
-        missing, limit = len(self._missing), self._complete.max_affected
+        missing, limit = len(self.missing), self._complete.max_affected
         if limit is not None and missing > limit:
             raise Refused(f"more sessions would end than the limit of {limit:,}: {missing:,}", "raise --max-affected")
         if limit is None and missing * 2 > active:
@@ -138,11 +138,6 @@ class CompleteSource:
         """Let a person agree to the sessions that would end. Raises Refused."""
         if preview.summary.total:
             self._complete.agree(preview)
-
-    def batches(self) -> Iterator[Sequence[int]]:
-        """The missing sessions in batches."""
-        for start in range(0, len(self._missing), _BATCH):
-            yield self._missing[start : start + _BATCH]
 
     def still_missing(self, view: View, numbers: Sequence[int], now: int) -> list[int]:
         """Those of some sessions that are still active and not listed."""

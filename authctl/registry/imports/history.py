@@ -1,4 +1,4 @@
-"""Past imports: what is recorded of each, and whether it can be taken back."""
+"""Past imports: the record of each, and whether it can be taken back."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def _obstacle(recorded: RecordedImport, latest: int | None, restored_at: int | N
     if recorded.undone_at is not None:
         return Obstacle(f"import {number} was undone before", show)
     if restored_at is not None and restored_at >= recorded.at:
-        return Obstacle(f"import {number} is from before the registry was restored, or its log accepted", show)
+        return Obstacle(f"import {number} began before the registry was restored, or its audit log was accepted", show)
     if now - recorded.at > UNDOABLE_FOR:
         return Obstacle(f"import {number} is older than 30 days", show)
     if latest != number and recorded.undo_begun_at is None:
@@ -95,7 +95,7 @@ def _source_key(recorded: RecordedImport) -> str | None:
 
 
 def _parsed(text: str | None) -> dict[str, Any]:
-    """A JSON object; nothing of what is none."""
+    """The JSON object of a text; empty if the text is no JSON object."""
     try:
         parsed = json.loads(text or "{}")
     except ValueError:

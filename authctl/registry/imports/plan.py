@@ -247,7 +247,7 @@ class Merger:
         return self.rules._replace(source=sources.pop()) if len(sources) == 1 else self.rules
 
     def _add_uses_after(self, known: ImportedDetail, uses: Sequence[int], end: int) -> None:
-        """Plan the rows of a session that had ended: what they show of a use after its end."""
+        """Plan the rows of a session that had ended: the latest use after its end, if they show one."""
         self._plan.unchanged += 1
         self._plan.met.append(known.session.number)
         if uses and max(uses) > end:

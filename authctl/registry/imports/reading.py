@@ -20,7 +20,7 @@ _MOST_REMARKED = 20
 _FIRST_ROWS = 100
 """Rows that are looked at for rows one level down, while none was used."""
 _FILE_SHIFT = 40
-"""The place of a staged row is one integer: the number of its line in so many low bits, the number of its file above them."""
+"""The place of a staged row is one integer: its lowest 40 bits are the number of the line, those above the number of the file."""
 _SKIPPED = "skipped by where"
 _QUOTED = re.compile(r"'[^']*'")
 
@@ -34,13 +34,6 @@ class RowCounts:
     duplicates: int = 0
     skipped: int = 0
     rejected: int = 0
-
-
-class ExportFile(NamedTuple):
-    """A file of an export, and its name in messages."""
-
-    name: str
-    file: BinaryIO
 
 
 class NamedRow(NamedTuple):
@@ -184,7 +177,7 @@ class Reading:
 
     @property
     def is_used(self) -> bool:
-        """Whether any row was used; one that came before in the file was."""
+        """Whether any row was used; a duplicate counts, since its row was used before."""
         return bool(self.counts.used or self.counts.duplicates)
 
     def check_none_rejected(self) -> None:

@@ -1,8 +1,7 @@
-"""Registering the staged rows of an import, batch by batch, and ending what a complete listing does not have."""
+"""Registering the staged rows of an import, batch by batch, and ending the sessions that a complete listing does not have."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import groupby
@@ -16,7 +15,7 @@ from authctl.registry.imports.changes import Plan
 from authctl.registry.imports.known_sessions import NOT_LISTED
 from authctl.registry.imports.past_revocations import PastRevocations, past_revocations
 from authctl.registry.imports.plan import Merger
-from authctl.registry.journals import UNDOABLE_FOR, drop_journals
+from authctl.registry.journals import drop_journals
 from authctl.registry.unit_of_work import MOST_LISTED, UnitOfWork
 
 if TYPE_CHECKING:
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
 
 _KEYS_PER_BATCH = 1_000
 _ENDS_PER_BATCH = 500
+"""How many sessions one change ends."""
 _NAMED = ("sessions", "username_keys")
 """The fields that only the audit event of an import has."""
 
@@ -39,7 +39,7 @@ class Done:
     def __init__(self) -> None:
         self.registered = self.updated = self.unchanged = self.used_after_end = self.returned = self.adopted = 0
         self.moved: list[tuple[int, str]] = []
-        """The places of rows whose key is also that of another user's session, and what became of them."""
+        """The places of rows whose key is also that of another user's session, each with its message."""
 
     def add(self, plan: Plan) -> None:
         """Count a batch."""
@@ -53,7 +53,7 @@ class Done:
 
     @property
     def counts(self) -> dict[str, int]:
-        """The record of it: always the first three, and of the others those that are not 0."""
+        """The counts as they are recorded: always the first three, and of the others those that are not 0."""
         always = {"registered": self.registered, "updated": self.updated, "unchanged": self.unchanged}
         others = {"used_after_end": self.used_after_end, "returned": self.returned, "adopted": self.adopted}
         return always | {name: count for name, count in others.items() if count}
@@ -120,9 +120,8 @@ class Registration:
         with self._installation.change(self._actor) as unit:
             begun = {**self._detail, **listing, "keys": total}
             self.import_id = unit.tx.add_import(unit.now, unit.actor, self._source, begun)
-            journals_before = unit.now - UNDOABLE_FOR
             unit.record("session.import", subject=str(self.import_id), detail={**begun, "stage": "begun"})
-        drop_journals(self._installation, self._actor, journals_before)
+        drop_journals(self._installation, self._actor)
         for batch in _batches(self._staging):
             self.done.add(self._register(batch))
             keys += len(batch)
@@ -172,16 +171,15 @@ class Registration:
         return self._merger.plan(view, batch, self._past, now)
 
     def _end_not_listed(self) -> dict[str, Any]:
-        """End the sessions that a person agreed to and that are still missing; what is recorded of them."""
+        """End the sessions that a person agreed to and that are still missing. Returns the record of them."""
         complete, ended = self._complete, 0
         assert complete is not None
         assert self.import_id is not None
-        users: Counter[str] = Counter()
         sessions: list[Session] = []
         with self._change() as unit:
             unit.tx.add_complete_listings(complete.source, complete.user_keys, complete.taken_at, self.import_id)
         self._end_earlier(complete)
-        for numbers in complete.batches():
+        for numbers in _batches_of_ends(complete.missing):
             with self._change() as unit:
                 missing = complete.still_missing(unit.tx, numbers, unit.now)
                 unit.tx.keep_before(missing)
@@ -190,20 +188,20 @@ class Registration:
                     sessions += unit.tx.sessions_by_number(missing[: MOST_LISTED - len(sessions)], unit.now)
             ended += len(missing)
             sleep(PAUSE_SECONDS)
-        users.update(fold(session.username) for session in sessions)
         self.not_listed, self.not_listed_sessions = ended, sessions
         if not ended:
             return {"not_listed": 0}
-        return {"not_listed": ended, "sessions": [session.id for session in sessions], "username_keys": sorted(users)}
+        user_keys = sorted({fold(session.username) for session in sessions})
+        return {"not_listed": ended, "sessions": [session.id for session in sessions], "username_keys": user_keys}
 
     def _end_earlier(self, complete: CompleteSource) -> None:
         """Move the ends that later complete listings made to this one, which does not have these sessions, either."""
         listing = (complete.source, complete.user_keys, complete.taken_at)
         with self._installation.snapshot() as (view, _):
-            numbers = view.ended_later(*listing)
-        for start in range(0, len(numbers), _ENDS_PER_BATCH):
+            ended_later = view.ended_later(*listing)
+        for numbers in _batches_of_ends(ended_later):
             with self._change() as unit:
-                still = unit.tx.ended_later(*listing, numbers[start : start + _ENDS_PER_BATCH])
+                still = unit.tx.ended_later(*listing, numbers)
                 unit.tx.end_earlier(still, complete.taken_at)
             sleep(PAUSE_SECONDS)
 
@@ -215,6 +213,12 @@ def _write(tx: Change, plan: Plan) -> None:
     tx.record_listing(plan.listed)
     tx.record_use_after_end(plan.late_uses)
     tx.replace_rows(plan.rows)
+
+
+def _batches_of_ends(numbers: Sequence[int]) -> Iterator[Sequence[int]]:
+    """The numbers of sessions that end, in batches."""
+    for start in range(0, len(numbers), _ENDS_PER_BATCH):
+        yield numbers[start : start + _ENDS_PER_BATCH]
 
 
 def _batches(staging: Staging) -> Iterator[list[StagedKey]]:

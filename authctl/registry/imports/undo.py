@@ -20,7 +20,7 @@ from authctl.model import EventFilter
 from authctl.registry.batches import PAUSE_SECONDS, BatchSize, Progress
 from authctl.registry.imports.bound_rows import DeedsSince
 from authctl.registry.imports.history import PastImport, check_undoable, past_import
-from authctl.registry.journals import UNDOABLE_FOR, drop_journals
+from authctl.registry.journals import drop_journals
 from authctl.registry.previews import Preview, preview_of
 from authctl.registry.unit_of_work import MOST_LISTED, UnitOfWork, actor_name
 
@@ -113,7 +113,7 @@ class Counts:
 
 
 class Part(NamedTuple):
-    """Some sessions of a journal, and what becomes of them."""
+    """Some sessions of a journal: those to remove, to restore and to leave."""
 
     until: int
     """The highest number that was looked at."""
@@ -144,12 +144,9 @@ class Undo:
         """The sessions that the undo would remove and restore. Raises NotFound, Refused."""
         with self._installation.snapshot() as (view, now):
             check_undoable(past_import(view, self._id, now))
-            counts, numbers = Counts({}), array("q")
-            for part in self._parts(view, now):
-                counts.add(part)
-                numbers.extend(part.numbers)
-            _check_number(len(numbers), max_affected)
-            return UndoPreview(preview_of(view, sorted(numbers), now), counts.removed, counts.restored)
+            counts = Counts({})
+            numbers = self._judge(view, counts, max_affected)
+            return UndoPreview(preview_of(view, numbers, now), counts.removed, counts.restored)
 
     def look(self, note: str | None, max_affected: int | None) -> UndoOutcome:
         """Judge all sessions, and write nothing. Raises NotFound, Refused."""
@@ -158,10 +155,7 @@ class Undo:
             past = past_import(view, self._id, now)
             check_undoable(past)
             counts = Counts(past.undo_counts)
-            before = counts.removed + counts.restored
-            for part in self._parts(view, now):
-                counts.add(part)
-            _check_number(counts.removed + counts.restored - before, max_affected)
+            self._judge(view, counts, max_affected)
         return _outcome(past, counts, now, actor, note, dry_run=True)
 
     def run(self, note: str, bound: Bound | None, max_affected: int | None, progress: Progress) -> UndoOutcome:
@@ -180,7 +174,7 @@ class Undo:
         while self._restore_listings():
             sleep(PAUSE_SECONDS)
         outcome = self._finish(note)
-        drop_journals(self._installation, self._actor, outcome.at - UNDOABLE_FOR)
+        drop_journals(self._installation, self._actor)
         return outcome
 
     def _check_affected(self, bound: Bound | None, max_affected: int | None) -> None:
@@ -190,11 +184,19 @@ class Undo:
             return
         with self._installation.snapshot() as (view, now):
             check_undoable(past_import(view, self._id, now))
-            numbers = array("q", sorted(number for part in self._parts(view, now) for number in part.numbers))
-        _check_number(len(numbers), max_affected)
+            numbers = self._judge(view, Counts({}), max_affected)
         if bound is not None:
             bound.check(numbers, "would be removed or restored")
         self._allowed = numbers if bound is None else bound.numbers
+
+    def _judge(self, view: View, counts: Counts, max_affected: int | None) -> Sequence[int]:
+        """The numbers, ascending, of all sessions to remove or restore; they and the others are added to the counts. Raises Refused."""
+        numbers = array("q")
+        for part in self._parts(view):
+            counts.add(part)
+            numbers.extend(part.numbers)
+        _check_number(len(numbers), max_affected)
+        return array("q", sorted(numbers))
 
     def _unseen(self, number: int) -> str | None:
         """The reason to leave a session that can be undone only since the limits were checked; None for any other."""
@@ -214,15 +216,15 @@ class Undo:
             detail = {"stage": "begun", "source": past.recorded.source}
             unit.record("import.undo", subject=str(self._id), note=note, detail=detail)
 
-    def _parts(self, view: View, now: int) -> Iterator[Part]:
+    def _parts(self, view: View) -> Iterator[Part]:
         """All parts of the journal, for reading."""
         for next_part in (self._next_registered, self._next_changed):
             after = 0
-            while (part := next_part(view, now, after, _READ_AT_ONCE)) is not None:
+            while (part := next_part(view, after, _READ_AT_ONCE)) is not None:
                 yield part
                 after = part.until
 
-    def _next_registered(self, view: View, _now: int, after: int, limit: int) -> Part | None:
+    def _next_registered(self, view: View, after: int, limit: int) -> Part | None:
         """The next sessions that the import registered."""
         until, sessions, missing = view.registered_by(self._id, after, limit)
         if until is None:
@@ -232,7 +234,7 @@ class Undo:
         kept += [("removed", None)] * missing
         return Part(until, [session.number for session, kept in fates if kept is None], kept=kept)
 
-    def _next_changed(self, view: View, _now: int, after: int, limit: int) -> Part | None:
+    def _next_changed(self, view: View, after: int, limit: int) -> Part | None:
         """The next sessions that the import changed."""
         changed = view.changed_by(self._id, after, limit)
         if not changed:
@@ -261,14 +263,14 @@ class Undo:
         return seconds
 
     def _remove(self, unit: UnitOfWork, size: int) -> Part | None:
-        part = self._next_registered(unit.tx, unit.now, 0, size)
+        part = self._next_registered(unit.tx, 0, size)
         if part is not None:  # decision 150
             self._name(unit, part.removed)
             unit.tx.remove_registered(self._id, part.until, part.removed)
         return part
 
     def _restore(self, unit: UnitOfWork, size: int) -> Part | None:
-        part = self._next_changed(unit.tx, unit.now, 0, size)
+        part = self._next_changed(unit.tx, 0, size)
         if part is not None:
             numbers = [before.number for before in part.restored]
             unit.tx.restore_before(self._id, part.until, part.restored, unit.now)

@@ -73,7 +73,10 @@ class CleanupChange(Protocol):
         """Remove closed revocations that no session names, except those by criteria. Returns how many."""
 
     def extend_search_index(self) -> int:
-        """Add the next batch of sessions and notes to the search index, if it is behind. Returns how many."""
+        """Add the next batch of sessions and notes to the search index, if it is behind, and delete some of a replaced one.
+
+        Returns how many entries it wrote; 0 when nothing is left.
+        """
 
     def return_free_space(self) -> int:
         """Return some of the free room of the database to the disk; a tenth stays for what comes. Returns the number of units."""

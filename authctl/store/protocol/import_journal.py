@@ -55,7 +55,7 @@ class ImportJournalChange(Protocol):
         """Record the end of an import."""
 
     def open_batch(self, import_id: int, at: int) -> bool:
-        """Begin to journal what this change does to imported sessions. False if the import is being taken back."""
+        """Begin the journal of this change: the imported sessions that it registers and changes. False if the import is being taken back."""
 
     def keep_before(self, numbers: Sequence[int]) -> None:
         """Journal the rows of sessions before the import changes them; nothing outside a batch."""

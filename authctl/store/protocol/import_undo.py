@@ -52,7 +52,7 @@ class Before(NamedTuple):
 
 
 class ImportUndoView(Protocol):
-    """Reading what the undo of an import has to change."""
+    """Reading the sessions that the undo of an import has to change."""
 
     def registered_by(self, import_id: int, after: int, limit: int) -> RegisteredSessions:
         """The next sessions after a number that an import registered, in the order of their numbers."""

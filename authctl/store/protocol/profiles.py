@@ -39,7 +39,7 @@ class ProfilesView(Protocol):
         """Whether the profiles in force have not reached all sessions."""
 
     def changeover_counts(self) -> DeadlineChanges:
-        """The sums of what the batches of the present changeover did."""
+        """The sums of the counts of all batches of the present changeover."""
 
     def range_of_sessions(self, after: int, last: int, limit: int) -> NumberRange:
         """The range of the next `limit` sessions with numbers up to `last`; it ends with `last` if there are fewer."""

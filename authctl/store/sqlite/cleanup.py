@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from authctl.store.sql.tables import ANY_CREATION, OF_EVERY_KIND, UNACKNOWLEDGED, WITH_REVOCATION
-from authctl.store.sqlite.dialect import EACH_NUMBER, TABLES
+from authctl.store.sqlite.dialect import TABLES
 from authctl.store.sqlite.reader import Reader, Writer
 
 if TYPE_CHECKING:
@@ -35,8 +35,8 @@ _UNNAMED = (
 _FEW = 4_000
 """So many sessions are removed from the search index one by one, whatever share they are."""
 
-_CACHE_KIB, _USUAL_CACHE_KIB = 65_536, 2_000
-"""The memory for pages of the file during a cleanup, in which each batch touches most pages of two indexes; and SQLite's default."""
+_CACHE_KIB = 65_536
+"""The memory for pages of the file during a cleanup, in which each batch touches most pages of two indexes."""
 
 _PAGES_AT_ONCE = 500
 """How many pages of the file one transaction returns to the disk (decision 105)."""
@@ -71,7 +71,7 @@ class CleanupWriter(Writer):
     def begin_removal(self, due: int) -> None:
         from authctl.store.sqlite import search_index
 
-        self.write(f"PRAGMA cache_size = -{_CACHE_KIB}")
+        self.limit_page_cache(_CACHE_KIB)
         remaining = self.one_number("SELECT count(*) FROM sessions") - due
         # decision 174: to delete an entry takes twice the time of a new one
         if due > max(_FEW, remaining // 2):
@@ -81,7 +81,7 @@ class CleanupWriter(Writer):
         from authctl.store.sqlite import search_index
 
         search_index.end_renewal(self.connection)
-        self.write(f"PRAGMA cache_size = -{_USUAL_CACHE_KIB}")
+        self.limit_page_cache()
 
     def remove_ended(
         self,
@@ -129,15 +129,11 @@ class CleanupWriter(Writer):
         return rest + self.all_rows(sql.format(beyond=" AND (r.at, r.id) > (:after_0, :after_1)"), given)
 
     def _remove(self, numbers: Sequence[int]) -> None:
-        from authctl.store.sqlite import search_index
+        from authctl.store.sqlite.sessions import remove_sessions
 
-        removed = json.dumps(numbers)
         for key, without_user in (("i.key", 0), ("i.key_without_user", 1)):
-            self.write(_KEEP_FINALS.format(key=key, without_user=without_user), (removed,))
-        # Before the rows go: the index is given their texts to remove them.
-        search_index.remove_sessions(self.connection, numbers)
-        for table in ("imported", "imported_rows", "sessions"):
-            self.write(f"DELETE FROM {table} WHERE {EACH_NUMBER}", {"numbers": removed})
+            self.write(_KEEP_FINALS.format(key=key, without_user=without_user), (json.dumps(numbers),))
+        remove_sessions(self, numbers)
 
     def extend_search_index(self) -> int:
         from authctl.store.sqlite import search_index

@@ -1,6 +1,6 @@
 """The journal of imports in SQLite: ranges of registered sessions, and the rows of changed ones as they were before.
 
-What a later schema adds to a row comes with it. See docs/glossary.md#journal-of-an-import.
+Columns that a later schema adds to these rows are journaled, too. See docs/glossary.md#journal-of-an-import.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ _RECORDED = (
 WAS_REVOKED = (
     f"s.revocation_id <> {OPEN} AND (s.revocation_id = b.open_revocation OR s.revocation_id > b.last_revocation)"
 )
+LAST_SEEN_AT = "max(s.created_at, s.last_used_at, coalesce(i.listed_at, s.last_used_at))"
+"""The last instant at which the source of an imported session showed it, as `SessionFromRows` compares it with listings."""
 KEPT_TABLES = ("sessions", "imported", "imported_rows")
 _UNMOVED_SINCE = (
     "EXISTS (SELECT 1 FROM sessions AS s CROSS JOIN import_batches AS b ON b.id = import_changes.batch"
@@ -44,8 +46,8 @@ _DROP = f"""
         OR undo_begun_at IS NULL AND NOT {_IS_LATEST} AND {_HAS_CHANGES}
     )
 """
-_IMPORT_CACHE_KIB, _CACHE_KIB = 16 * 1024, 2_000
-"""The page cache of an import, whose keys are spread over whole indexes, and the one that SQLite has by itself."""
+_CACHE_KIB = 16 * 1024
+"""The memory for pages of the file during an import, whose keys are spread over whole indexes."""
 _KEYS = {"import_changes": "number", "import_finals": "key, created_at", "import_batches": "id"}
 """The tables of the journal, each with the columns that order the rows of an import."""
 
@@ -90,6 +92,9 @@ class _Batch:
         self.import_id = import_id
         self.id = batch_id
         self.columns: dict[str, list[str]] | None = None
+        """The columns of the journaled tables, once a session was journaled."""
+        self.keep = ""
+        """The statement that journals sessions."""
         self.first: int | None = None
         self.last: int | None = None
         self.listed: list[Any] = []
@@ -106,14 +111,14 @@ class ImportJournalWriter(Writer):
         return None if self._batch is None else self._batch.import_id
 
     def add_import(self, at: int, actor: str, source: str | None, detail: dict[str, Any]) -> int:
-        self.connection.execute(f"PRAGMA cache_size = -{_IMPORT_CACHE_KIB}")
+        self.limit_page_cache(_CACHE_KIB)
         sql = "INSERT INTO imports (at, actor, source, source_key, detail) VALUES (?, ?, ?, ?, ?) RETURNING id"
         return self.one_number(sql, (at, actor, source, source and fold(source), json.dumps(detail)))
 
     def finish_import(self, import_id: int | None, at: int, detail: dict[str, Any]) -> None:
         sql = "UPDATE imports SET finished_at = ?, detail = ? WHERE id = ?"
         self.write(sql, (at, json.dumps(detail), import_id))
-        self.connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
+        self.limit_page_cache()
 
     def open_batch(self, import_id: int, at: int) -> bool:
         if self.one_row("SELECT 1 FROM imports WHERE id = ? AND undo_begun_at IS NULL", (import_id,)) is None:
@@ -136,8 +141,9 @@ class ImportJournalWriter(Writer):
             return
         if batch.columns is None:
             batch.columns = {table: columns_of(self.connection, table) for table in KEPT_TABLES}
+            batch.keep = self._keeping(batch.columns)
         given = {"import": batch.import_id, "batch": batch.id, "numbers": json.dumps(numbers)}
-        self.write(self._keeping(batch.columns), given)
+        self.write(batch.keep, given)
         self.write(f"UPDATE imported SET import_id = :import WHERE {EACH_NUMBER}", given)
 
     def _keeping(self, columns: dict[str, list[str]]) -> str:

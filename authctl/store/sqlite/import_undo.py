@@ -11,7 +11,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from authctl.store.sqlite.dialect import EACH_NUMBER, OPEN, TABLES
-from authctl.store.sqlite.import_journal import KEPT_TABLES, WAS_REVOKED, blobs_of, columns_of
+from authctl.store.sqlite.import_journal import KEPT_TABLES, LAST_SEEN_AT, WAS_REVOKED, blobs_of, columns_of
 from authctl.store.sqlite.reader import Reader, Writer
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ _NOT_RESTORED = ("number", "moved_in")
 
 _MISSING_AT = (
     "SELECT min(l.taken_at) FROM complete_listings AS l WHERE l.source_key = s.source_key AND l.username_key IN ('', s.username_key)"
-    " AND l.taken_at > max(s.created_at, s.last_used_at, coalesce(i.listed_at, s.last_used_at))"
+    f" AND l.taken_at > {LAST_SEEN_AT}"
 )
 """The first complete listing that lacks a session."""
 
@@ -122,11 +122,9 @@ class ImportUndoWriter(Writer):
         self.write("DELETE FROM complete_listings WHERE import_id = ?", (import_id,))
 
     def remove_registered(self, import_id: int, until: int, numbers: Sequence[int]) -> None:
-        from authctl.store.sqlite import search_index
+        from authctl.store.sqlite.sessions import remove_sessions
 
-        search_index.remove_sessions(self.connection, numbers)
-        for table in ("imported", "imported_rows", "sessions"):
-            self.write(f"DELETE FROM {table} WHERE {EACH_NUMBER}", {"numbers": json.dumps(numbers)})
+        remove_sessions(self, numbers)
         given = {"import": import_id, "until": until}
         first = "SELECT min(first) FROM import_batches WHERE import_id = :import"
         self.write(

@@ -13,7 +13,7 @@ from authctl.names import fold
 from authctl.store.sql import rows
 from authctl.store.sql.tables import ANY_CREATION
 from authctl.store.sqlite.dialect import EACH_NUMBER, SQLITE, TABLES, UNREVOKED
-from authctl.store.sqlite.import_journal import ImportJournalWriter
+from authctl.store.sqlite.import_journal import LAST_SEEN_AT, ImportJournalWriter
 from authctl.store.sqlite.reader import Reader
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ _IMPORTED = (
     " i.source_ended_reason"
 )
 _BY_SOURCE = SQLITE.table("sessions", "s", "sessions_by_source")
-_SEEN_BEFORE = "max(s.created_at, s.last_used_at, coalesce(i.listed_at, s.last_used_at)) < :taken_at"
+_SEEN_BEFORE = f"{LAST_SEEN_AT} < :taken_at"
 _OF_OTHERS = (
     "(i.key_without_user IS NOT NULL AND ("
     "EXISTS (SELECT 1 FROM imported AS o INDEXED BY imported_by_key_without_user"
@@ -50,7 +50,6 @@ _OF_OTHERS = (
 )
 """Whether another user has a session of the same key, as this version stored it or as 0.1.0 did."""
 _OF_ROWS = "created_at, ended_at, ended_reason, listed_at"
-_WIDTH = _IMPORTED.count(",") + 1
 
 
 class ImportsReader(Reader):

@@ -271,7 +271,7 @@ _ROWS_AHEAD = (
 )
 
 _CHANGEOVER = (
-    # one row while new profiles have not reached all sessions: which ones they have reached, and what that came to
+    # one row while new profiles have not reached all sessions: which ones they have reached, and the counts of these
     """
     CREATE TABLE changeover (
         only INTEGER PRIMARY KEY CHECK (only = 1),

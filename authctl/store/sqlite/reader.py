@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from authctl.store.sql.selections import Selection
     from authctl.store.sqlite.library import sqlite3
 
+_USUAL_CACHE_KIB = 2_000
+
 _FIRST_PROFILE = (
     f"SELECT min(profile_key) FROM sessions AS s INDEXED BY sessions_by_expiry WHERE {UNREVOKED} AND kind = :kind"
 )
@@ -105,6 +107,10 @@ class Writer(Reader):
     def write(self, sql: str, parameters: Any = ()) -> int:
         """Execute a statement. Returns the number of rows that it changed."""
         return self.connection.execute(sql, parameters).rowcount
+
+    def limit_page_cache(self, kib: int = _USUAL_CACHE_KIB) -> None:
+        """Let the connection keep that many KiB of pages in memory from now on, by default as many as SQLite does by itself."""
+        self.write(f"PRAGMA cache_size = -{kib}")
 
     @cached_property
     def move(self) -> int:

@@ -1,4 +1,4 @@
-"""The file of a registry: what identifies it, the files beside it, and the draft that a new one is made in."""
+"""The file of a registry: its identification, the files beside it, and the draft that a new one is made in."""
 
 import os
 from collections.abc import Iterator

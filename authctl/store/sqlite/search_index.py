@@ -176,7 +176,7 @@ def _delete_retired(connection: sqlite3.Connection) -> int:
 
 
 def extend(connection: sqlite3.Connection) -> int:
-    """Add the next sessions and notes that the index does not have. Returns how many."""
+    """Add the next sessions and notes that the index does not have, and delete some of a replaced index. Returns how many."""
     added = _delete_retired(connection) if _is_retired(connection) else 0
     # The last number is found first and then used twice: rows that are added meanwhile belong to the next batch.
     for table, sql in _ADDED.items():

@@ -55,6 +55,16 @@ def sessions_by_number(reader: Reader, numbers: Sequence[int], now: int) -> list
     return [rows.checked_session(row) for row in reader.all_rows(sql, given)]
 
 
+def remove_sessions(writer: Writer, numbers: Sequence[int]) -> None:
+    """Remove sessions, with all that is stored of them as imported ones."""
+    from authctl.store.sqlite import search_index
+
+    # Before the rows go: the index is given their texts to remove them.
+    search_index.remove_sessions(writer.connection, numbers)
+    for table in ("imported", "imported_rows", "sessions"):
+        writer.write(f"DELETE FROM {table} WHERE {EACH_NUMBER}", {"numbers": json.dumps(list(numbers))})
+
+
 class SessionsReader(Reader):
     """`SessionsView` over SQLite."""
 

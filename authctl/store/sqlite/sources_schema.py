@@ -78,8 +78,8 @@ SOURCES = (
         CHECK ((undo_begun_at IS NULL) = (undone_by IS NULL))
     ) STRICT
     """,
-    # the journal of an import, a row for each of its transactions: the range of numbers that it registered, and what tells later
-    # whether a session was moved or revoked since
+    # the journal of an import, a row for each of its transactions: the range of numbers that it registered, and the counters by
+    # which a later undo finds out whether a session was moved or revoked since
     """
     CREATE TABLE import_batches (
         id INTEGER PRIMARY KEY AUTOINCREMENT,

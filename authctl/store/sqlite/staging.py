@@ -71,7 +71,6 @@ def _temporary_database() -> sqlite3.Connection:
         # Nothing to roll back to: after an error the whole file is thrown away. Nobody else opens it, and it need not last.
         for pragma in ("journal_mode = OFF", "synchronous = OFF", "locking_mode = EXCLUSIVE"):
             connection.execute(f"PRAGMA {pragma}")
-        connection.execute("SELECT 1 FROM sqlite_schema").fetchone()  # SQLite opens the file when it first reads it
     finally:
         Path(path).unlink()
     return connection
