@@ -30,6 +30,7 @@ _MOST_RETIRED = 1_000
 # Many small parts are merged sixteen at a time, which writes each entry half as often; never all of a level in one transaction.
 _LATER = {"automerge": 16, "crisismerge": 64}
 _BY_DEFAULT = {"automerge": 4}
+"""`crisismerge` stays: set back to 16, the next sign-in could find a level with so many parts, and merge all of it under the lock."""
 
 _TRIGRAM = 3
 _MOST_TRIGRAMS_COUNTED = 12
