@@ -34,7 +34,11 @@ ELSEWHERE = {
 }
 """The commands whose operation has another path than they have themselves."""
 
-NO_REGISTRY = {("init",), ("demo",), ("restore",), ("profiles", "check"), ("mappings", "list"), ("mappings", "show")}
+NO_REGISTRY = {
+    *((command,) for command in ("init", "demo", "restore", "help")),
+    *(("profiles", verb) for verb in ("check", "example")),
+    *((noun, verb) for noun in ("mappings", "examples") for verb in ("list", "show")),
+}
 """The commands that need no open registry."""
 
 
