@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from authctl.files import check_private, lock, resolved
 
-_LINE = re.compile(rb"([0-9a-f]{16}) ([0-9]{19}) ([0-9a-f]{64}) *\n")
+_LINE = rb"([0-9a-f]{16}) ([0-9]{19}) ([0-9a-f]{64}) *\n"
 _WIDTH = 128
 """A line never crosses a sector of 512 bytes, which disks write whole."""
 
@@ -88,7 +88,7 @@ def _opened(path: Path, flags: int, kind: int) -> Iterator[int]:
 def _find(descriptor: int, registry_id: str) -> tuple[int, Head] | None:
     """The place and the content of the registry's line; lines that cannot be read count as absent."""
     content = os.pread(descriptor, os.fstat(descriptor).st_size, 0)
-    for match in _LINE.finditer(content):
+    for match in re.finditer(_LINE, content):
         # A line that does not begin at a multiple of the width was written by something else.
         if match[1].decode() == registry_id and match.start() % _WIDTH == 0:
             return match.start(), Head(int(match[2]), match[3].decode())

@@ -9,7 +9,6 @@ from authctl import records, render
 from authctl.cli.context import Cli, start
 from authctl.cli.options import Actor, DryRun, Exact, Limit, Local, Note, Output, Paged, Quiet, user_names
 from authctl.cli.pasted_text import first_name, format_of_names
-from authctl.cli.session_filters import warn_of_similar, warn_of_unknown
 from authctl.errors import InvalidInput, NotFound
 from authctl.names import counted
 from authctl.render import Format
@@ -78,6 +77,8 @@ def disable(
     usernames = _read_names(cli, users)
     note = cli.note(note, may_ask=not dry_run and "-" not in users)
     outcomes = cli.registry.users.disable_all(usernames, note=note, actor=actor, dry_run=dry_run)
+    from authctl.cli.session_filters import warn_of_similar
+
     warn_of_similar(cli, usernames)
     _show(cli, outcomes, _disabled, is_one=_is_one(users))
 
@@ -168,6 +169,8 @@ def _say_each(cli: Cli, outcomes: Sequence["UserOutcome"], words: Callable[["Use
         cli.say(words(outcome))
     if len(outcomes) > _MOST_NAMED:
         cli.say(f"and {counted(len(outcomes) - _MOST_NAMED, 'user')} more ({len(outcomes):,} in all)")
+    from authctl.cli.session_filters import warn_of_unknown
+
     warn_of_unknown(cli, [outcome.user.username for outcome in outcomes if not outcome.known])
 
 

@@ -30,6 +30,15 @@ class SortField(StrEnum):
     REVOKED_AT = "revoked_at"
 
 
+class Grouping(StrEnum):
+    """The field by which a grouped view counts sessions."""
+
+    USER = "user"
+    APPLICATION = "application"
+    PLATFORM = "platform"
+    SOURCE = "source"
+
+
 class Sort(NamedTuple):
     """An order that was asked for instead of a list's own."""
 
