@@ -43,7 +43,7 @@ class Shape(NamedTuple):
     view: str | None = None
     """The view of the whole list on a terminal, where that is no table."""
     short_ids: bool = False
-    """Whether a terminal may show unique beginnings of its ids: in lists for reading, never in the result of a deed."""
+    """Whether a terminal may show unique beginnings of its ids: in lists for reading, never in the result of an operation."""
 
 
 def _shape(

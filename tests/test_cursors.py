@@ -83,7 +83,7 @@ def test_the_rest_of_a_list_comes_as_one(registry: Registry, clock: Clock):
 
 
 def test_a_long_stream_misses_nobody_who_is_imported_anew(registry: Registry, clock: Clock, monkeypatch):
-    """A stream is a walk, too: whoever moves up within it by another deed than a use still comes once."""
+    """A stream is a walk, too: whoever moves up within it by another operation than a use still comes once."""
     from authctl.registry import sessions as listing
 
     monkeypatch.setattr(listing, "_FIRST_BATCH", 2)

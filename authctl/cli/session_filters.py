@@ -139,7 +139,7 @@ def warn_of_similar(cli: Cli, users: Sequence[str]) -> None:
 
 
 def warn_of_unknown(cli: Cli, users: Sequence[str]) -> None:
-    """Warn of names of which no session is in the registry, after a deed; looking for them keeps nothing from being done."""
+    """Warn of names of which no session is in the registry, after an operation; looking for them keeps nothing from being done."""
     with suppress(AuthctlError):
         for line in unknown_names(cli, users):
             cli.warn(line)

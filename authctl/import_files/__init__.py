@@ -33,7 +33,7 @@ def read(file: BinaryIO, name: str, encoding: str | None = None, layout: Layout 
     A byte order mark says how it is encoded; else the encoding that is named does, by default UTF-8. A line that is no
     JSON, or has more or fewer cells than there are columns, is a rejected row. Raises InvalidInput, at once or while the
     rows are read, when the file cannot be read to its end: the wrong encoding, a line beyond 16 MiB, broken quotes, a last row
-    that breaks off, damaged gzip, or no rows where `layout` says that they are.
+    that is incomplete, damaged gzip, or no rows where `layout` says that they are.
     """
     # decision 40
     codec = known_encoding(encoding or "utf-8")
@@ -83,7 +83,7 @@ def _json_lines(first: Line, lines: Iterator[Line], name: str) -> Iterator[tuple
             yield number, _value(line)
         except (ValueError, RecursionError):
             if not line.endswith("\n"):
-                raise InvalidInput(f"{name}: the file breaks off in line {number}") from None
+                raise InvalidInput(f"{name}: the file is incomplete in line {number}") from None
             yield number, Rejected("not JSON")
 
 

@@ -67,7 +67,7 @@ class _Gzip(RawIOBase):
             # read1 gives what one step unpacks: a small file that unpacks to terabytes fills no memory.
             piece = self._file.read1(len(buffer))
         except EOFError:
-            raise InvalidInput(f"{self._name}: the gzip file breaks off") from None
+            raise InvalidInput(f"{self._name}: the gzip file is incomplete") from None
         except self._damage as error:
             raise InvalidInput(f"{self._name}: the gzip file is damaged: {error}") from None
         buffer[: len(piece)] = piece

@@ -137,7 +137,7 @@ class JsonText:
         character = self.next_character() if place is None else ""
         at = self._offset if place is None else place
         if (not character and not self._text[at:].strip()) or problem.startswith(_OPEN):
-            problem = "the file breaks off"
+            problem = "the file is incomplete"
         line = self.line + self._text.count("\n", self._counted, at)
         return InvalidInput(f"{self.name}: neither JSON lines nor JSON: line {line}: {problem}")
 

@@ -60,13 +60,13 @@ class Wipe(StrEnum):
 SIGN_IN_METHODS = ("password", "key", "saml", "other")
 
 
-_INSTANTS_OF_DEEDS = {
+_INSTANTS_OF_OPERATIONS = {
     "revoked_at": ("revoked_at", "revoked_by", "note"),
     "ended_at": ("ended_at", "ended_by"),
     "wipe_delivered_at": ("wipe_delivered_at",),
     "wipe_acknowledged_at": ("wipe_acknowledged_at",),
 }
-"""The instants of deeds, and the fields that come with each."""
+"""The instants of operations, and the fields that come with each."""
 
 
 class ActiveSession(NamedTuple):
@@ -161,8 +161,8 @@ class Session(NamedTuple):
 
     def as_of(self, instant: int) -> "Session":
         """The session at an earlier instant, as far as it is kept: without the revocation, end and wipe that came later."""
-        later = [name for name in _INSTANTS_OF_DEEDS if (at := getattr(self, name)) is not None and at > instant]
-        blank: dict[str, Any] = {name: None for first in later for name in _INSTANTS_OF_DEEDS[first]}
+        later = [name for name in _INSTANTS_OF_OPERATIONS if (at := getattr(self, name)) is not None and at > instant]
+        blank: dict[str, Any] = {name: None for first in later for name in _INSTANTS_OF_OPERATIONS[first]}
         return self._replace(read_at=instant, **blank)
 
     def held_by(self, events: "Sequence[ContinuityEvent]") -> "Session":

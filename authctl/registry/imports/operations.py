@@ -1,6 +1,6 @@
-"""Deeds that bind what an import tells later of the time before them.
+"""Operations that bind rows of the time before them, which are imported later.
 
-See docs/glossary.md#deed.
+See docs/glossary.md#operation.
 """
 
 from collections.abc import Sequence
@@ -10,8 +10,8 @@ from authctl.registry.imports.past_revocations import Criteria
 from authctl.store.protocol.imports import ImportedDetail
 
 
-class Deed(NamedTuple):
-    """A deed that binds what is told later of the time before it; `revocation_id`, `criteria` or `reason` says how."""
+class Operation(NamedTuple):
+    """An operation that binds rows of the time before it; it has a `revocation_id`, `criteria` or a `reason`."""
 
     at: int
     revocation_id: int | None = None
@@ -19,7 +19,7 @@ class Deed(NamedTuple):
     reason: str | None = None
     """Why it ended sessions that lived then."""
     of_password: bool = False
-    """Whether it ended only what the profile of a session says that a changed password ends."""
+    """Whether it ended only the sessions that, by their profile, a changed password ends."""
     of_source: bool = False
     """Whether it is the end of a session in its source."""
     of_other: bool = False
@@ -28,16 +28,16 @@ class Deed(NamedTuple):
     """When that session began, where its source gave that."""
 
 
-def instant_of_deed(deed: Deed) -> int:
-    """The instant of a deed, to sort by."""
-    return deed.at
+def instant_of_operation(operation: Operation) -> int:
+    """The instant of an operation, to sort by."""
+    return operation.at
 
 
-def revocation_of(deed: Deed) -> int | None:
-    """The revocation that a deed is; None where it is an end."""
-    return deed.revocation_id if deed.criteria is None else deed.criteria.revocation.id
+def revocation_of(operation: Operation) -> int | None:
+    """The revocation of an operation; None if it is an end."""
+    return operation.revocation_id if operation.criteria is None else operation.criteria.revocation.id
 
 
-def is_spared(end: Deed, unended: Sequence[ImportedDetail]) -> bool:
-    """Whether a session of this user was active when another user's session of the same key ended: it was not meant."""
+def is_spared(end: Operation, unended: Sequence[ImportedDetail]) -> bool:
+    """Whether a session of this user was active when another user's session of the same key ended: then the operation was not about this user."""
     return any(known.session.created_at <= end.at < known.session.ends_at for known in unended)

@@ -14,7 +14,7 @@ from authctl.instants import NEVER, format_instant
 from authctl.model import Caller, EventFilter, Session
 from authctl.registry.sessions import find
 from authctl.registry.tokens import checks
-from authctl.tokens import Claims, TokenKind, has_token_shape, looks_like_token
+from authctl.tokens import Claims, TokenKind, has_token_shape, kind_and_key, looks_like_token
 
 if TYPE_CHECKING:
     from authctl.registry.installation import Installation
@@ -120,11 +120,12 @@ def _explain_token(
     if not has_token_shape(token):
         text = "not spelled as a token of authctl: cut off, or changed"
         return Explanation(past.at, None, (Step("shape", Result.FAILED, text, refusal=TokenUnknown()),))
-    shape = Step("shape", Result.PASSED, f"{_FORMS[TokenKind(token[:4])]}, whole")
+    kind, key_id = kind_and_key(token)
+    shape = Step("shape", Result.PASSED, f"{_FORMS[kind]}, whole")
     try:
         claims = reader.claims(token)
     except TokenUnknown as refusal:
-        return Explanation(past.at, None, (shape, _bad_key(reader, token[5:13], past, refusal)))
+        return Explanation(past.at, None, (shape, _bad_key(reader, key_id, past, refusal)))
     key = Step("key", Result.PASSED, f"signed by key {claims.key_id}")
     row = view.by_number(claims.number, now)
     try:

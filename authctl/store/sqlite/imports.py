@@ -13,6 +13,7 @@ from authctl.names import fold
 from authctl.store.sql import rows
 from authctl.store.sql.tables import ANY_CREATION
 from authctl.store.sqlite.dialect import EACH_NUMBER, SQLITE, TABLES, UNREVOKED
+from authctl.store.sqlite.finals import insertion_of_finals
 from authctl.store.sqlite.import_journal import LAST_SEEN_AT, ImportJournalWriter
 from authctl.store.sqlite.reader import Reader
 
@@ -273,10 +274,10 @@ class ImportsWriter(ImportJournalWriter):
             given = {"key": key, "source_key": fold(source)}
             self.keep_finals("key = :key", given)
             self.write(
-                "INSERT INTO imported_finals (key, source_key, created_at, at, without_user)"
-                " SELECT key, :source_key, created_at, at, without_user FROM imported_finals"
-                " WHERE key = :key AND source_key = ''"
-                " ON CONFLICT (key, source_key, created_at) DO UPDATE SET at = max(at, excluded.at)",
+                insertion_of_finals(
+                    "SELECT key, :source_key, created_at, at, without_user FROM imported_finals"
+                    " WHERE key = :key AND source_key = ''"
+                ),
                 given,
             )
             self.write("DELETE FROM imported_finals WHERE key = :key AND source_key = ''", given)

@@ -44,7 +44,7 @@ _NEXT = "coalesce((SELECT seq FROM sqlite_sequence WHERE name = '{table}'), 0) +
 _REVOCATIONS = (
     "DROP TABLE IF EXISTS temp.known_revocations",
     "CREATE TEMP TABLE known_revocations (old INTEGER PRIMARY KEY, new INTEGER, is_new INTEGER NOT NULL)",
-    # the same deed under the same number, else under the number that an earlier restore gave it
+    # the same operation under the same number, else under the number that an earlier restore gave it
     f"""
     INSERT INTO known_revocations SELECT t.id, coalesce(
         (SELECT r.id FROM revocations AS r WHERE r.id = t.id AND {{same}}),
