@@ -1,6 +1,6 @@
 """Paths into the rows of an export: text to steps, and the value that stands at a path.
 
-Pure: nothing here reads a file or knows a field. A path is written in a mapping file; a row is foreign, and nothing of a
+Pure: nothing here reads a file or depends on a field. A path is written in a mapping file; a row is foreign, and nothing of a
 row is ever read as a path.
 """
 

@@ -1,4 +1,4 @@
-"""Imports and mappings to records: what a JSON reader sees, field by field in the documented order; blank is null."""
+"""Imports and mappings to records: the objects of the JSON output, field by field in the documented order; blank is null."""
 
 from dataclasses import asdict
 from typing import TYPE_CHECKING

@@ -105,8 +105,8 @@ def months_before(instant: int, months: int) -> int:
 def parse_duration(text: str) -> Duration:
     """Read "7d", "36h", "1h30m" or "6 months"; `m` is minutes, `mo` months.
 
-    Raises InvalidInput for bare numbers, clock notation, signs, fractions, zero and whatever is
-    longer than 1,000 years.
+    Raises InvalidInput for bare numbers, clock notation, signs, fractions, zero and lengths
+    beyond 1,000 years.
     """
     # decision 128: a capital M alone is refused
     duration = _duration(text)

@@ -1,6 +1,6 @@
 """The rules for user names, notes, session ids and other texts, and how names are matched.
 
-Pure text: nothing here knows sessions or the store. Names are compared by their *key*, so that a
+Pure text: independent of sessions and of the store. Names are compared by their *key*, so that a
 revocation of `alice` also meets `ALICE`: a revocation that misses is worse than two names that meet.
 
 See docs/glossary.md#folded-key.
@@ -123,7 +123,7 @@ def is_storable(text: str) -> bool:
 def note(text: str | None) -> str:
     """An audit note, as given.
 
-    Raises Refused when it says nothing: fewer than three letters or digits once normalised to NFKC;
+    Raises Refused if it has no content: fewer than three letters or digits once normalised to NFKC;
     InvalidInput when it is longer than 4,000 characters or cannot be stored.
     """
     if text is None:

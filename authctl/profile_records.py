@@ -1,4 +1,4 @@
-"""Profiles to records: what a JSON reader sees of them, field by field in the documented order; blank is null."""
+"""Profiles to records: the objects of the JSON output, field by field in the documented order; blank is null."""
 
 from typing import TYPE_CHECKING
 

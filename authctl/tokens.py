@@ -1,4 +1,4 @@
-"""Minting and reading tokens: knows keys, not the registry.
+"""Minting and reading tokens: with keys, without the registry.
 
 A token is `acat_` (access) or `acrt_` (refresh) and 124 lower-case hexadecimal digits: the id of the key that signed it
 (8), the session's number (12), its generation (8), the session's secret (32), and the signature (64), HMAC-SHA-256 by
@@ -182,7 +182,7 @@ def kind_and_key(token: str) -> tuple[TokenKind, str]:
 
 
 def has_token_shape(text: str) -> bool:
-    """Whether a text is spelled as a token is, whoever made it: what is not can be no token."""
+    """Whether a text is spelled as a token is, from any issuer: any other text is no token."""
     if len(text) == _LENGTH and text[:_PREFIX] in _PREFIXES:
         try:
             return bool(_bytes_of(text[_PREFIX:]))

@@ -47,7 +47,7 @@ def first_invisible(text: str) -> str | None:
 def visible(text: str) -> str:
     """The text with every control, bidi, zero-width and unprintable character as an escape.
 
-    What comes out is safe for a terminal: one line, nothing invisible, nothing reordered.
+    The result is safe for a terminal: one line, nothing invisible, nothing reordered.
     """
     if text.isascii() and text.isprintable():
         return text

@@ -72,7 +72,7 @@ def restore(
 
 
 def _agreed(cli: Cli, put: "Callable[..., RestoreOutcome]", note: str | None, yes: bool) -> str | None:
-    """Show what a restore would do, and go on only when the person agrees; the note, asked for then where none was given."""
+    """Show the effect of a restore, and go on only if the person agrees; the note, asked for then where none was given."""
     from authctl import names
 
     if note is not None or not cli.can_ask:
@@ -122,7 +122,7 @@ def _said(outcome: "RestoreOutcome") -> str:
 
 
 def _warn(cli: Cli, outcome: "RestoreOutcome") -> None:
-    """Say what a restore cannot know, and what is not as it was."""
+    """Warn of the limits of a restore, and of the settings that differ from the former registry."""
     if outcome.carried_from is None:
         since = f"since event {outcome.backup_seq} of the backup, at {format_instant(outcome.backup_at)}"
         cli.warn(

@@ -44,7 +44,7 @@ class Cli:
         self.local = False
         self.exact = False
         self.pager: tuple[str, ...] | None = None
-        """The program that shows what is longer than the screen."""
+        """The program that shows output longer than the screen."""
         self._opened: list[Registry] = []
         self._bars: list[Bar] = []
 
@@ -234,12 +234,12 @@ class Cli:
         return answer.strip("\r\n") if answer else None
 
     def check_note(self, note: str | None, *, may_ask: bool = True) -> None:
-        """Refuse at once a note that says nothing, and a missing one where nobody can be asked for it. Raises Refused."""
+        """Refuse at once a note without content, and a missing one where nobody can be asked for it. Raises Refused."""
         if note is not None or not (may_ask and self.can_ask):
             checked_note(note)
 
     def note(self, typed: str | None, *, may_ask: bool = True) -> str | None:
-        """The note that was given, or asked for where a person can answer, again while it says nothing. Raises Refused."""
+        """The note that was given, or asked for where a person can answer, again while it has no content. Raises Refused."""
         return self._asked_note() if typed is None and may_ask and self.can_ask else typed
 
     def _asked_note(self) -> str:
@@ -271,7 +271,7 @@ class Cli:
     def lines(self, header: str = "id", read: Callable[[str], str] | None = None) -> Iterator[str]:
         """The lines of standard input: what stands before the first tab; blank lines and a list's header left out.
 
-        A header other than `id` is one where other columns stand beside it: alone it may be what is meant.
+        A header other than `id` is one where other columns stand beside it: alone it may be a name.
         """
         from authctl.cli.pasted_text import first_field
 
@@ -284,7 +284,7 @@ class Cli:
 
     @contextmanager
     def progress(self, text: str) -> "Iterator[Progress]":
-        """Where long work tells how far it is: a bar when standard error is a terminal, else nowhere."""
+        """The progress of long work: a bar when standard error is a terminal, else nowhere."""
         if self.quiet or not is_terminal(sys.stderr):
             yield lambda _done, _total: None
             return

@@ -19,7 +19,7 @@ _LONGEST_NAME = 40
 
 
 def confirm_revocation(cli: Cli, selection: "SessionFilter", max_affected: int | None, yes: bool) -> "Bound | None":
-    """Show what `revoke` would hit, and ask; the bound of the preview. Raises Refused."""
+    """Show the sessions that `revoke` would end, and ask; the bound of the preview. Raises Refused."""
     # decision 162: with `--all` there is no bound, and a breach does not wait for counts that nobody is asked about
     if yes and (cli.quiet or selection.everything):
         return None
@@ -42,7 +42,7 @@ def confirm_retirement(cli: Cli, key_id: str, *, sign_out: bool, compromised: bo
 
 
 def confirm_profiles(cli: Cli, wanted: "ProfileSet", yes: bool) -> "Bound | None":
-    """Show what applying profiles would change and whom it would end, and ask; the bound of the preview. Raises Refused."""
+    """Show the changes of applying profiles and the sessions that it would end, and ask; the bound of the preview. Raises Refused."""
     if yes and cli.quiet:
         return None
     preview = cli.registry.profiles.preview(wanted)
@@ -68,7 +68,7 @@ def confirm_undo(cli: Cli, import_id: int, max_affected: int | None, yes: bool) 
 
 
 def show_profiles(cli: Cli, wanted: "ProfileSet") -> None:
-    """Show what applying profiles would change and whom it would end, without a question."""
+    """Show the changes of applying profiles and the sessions that it would end, without a question."""
     if cli.quiet:
         return
     preview = cli.registry.profiles.preview(wanted)
@@ -81,7 +81,7 @@ def show_profiles(cli: Cli, wanted: "ProfileSet") -> None:
 def _agreed(
     cli: Cli, preview: "Preview", verb: str, noun: str, question: str, answer: str, yes: bool
 ) -> "Bound | None":
-    """Show a preview and ask, where it has any session; no bound with `--yes`, which agrees to whatever is there."""
+    """Show a preview and ask, where it has any session; no bound with `--yes`, which agrees to all of them."""
     if preview.summary.total:
         show_preview(preview, verb, noun)
         cli.confirm(question, answer, yes)
@@ -89,7 +89,7 @@ def _agreed(
 
 
 def show_preview(preview: "Preview", verb: str, noun: str) -> None:
-    """Say which sessions an operation would hit: counted by user, application and status, and a few of them in a table."""
+    """Show the sessions that an operation would end: counted by user, application and status, and a few of them in a table."""
     summary = preview.summary
     print_message(f"this would {verb} {counted(summary.total, noun)}, {summary.web:,} of them web sessions")
     print_message(f"by user: {_shares(summary.users)}")

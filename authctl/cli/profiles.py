@@ -128,7 +128,7 @@ def _warn_of_other_file(cli: Cli, path: Path, applied: ProfileSet) -> None:
 
 
 def _say_settings(cli: Cli, wanted: ProfileSet) -> None:
-    """Say what would change besides the profiles: how long ended sessions are kept, and which profile new ones get."""
+    """Print the changes besides the profiles: how long ended sessions are kept, and which profile new ones get."""
     from authctl.cli.previews import settings_in_words
 
     for line in settings_in_words(cli.registry.profiles.diff_settings(wanted)):

@@ -143,7 +143,7 @@ def _ended(outcome: "UserOutcome") -> str:
 
 
 def _is_one(arguments: Sequence[str]) -> bool:
-    """Whether a single name was typed, whose answer is one object; several, and whatever standard input has, are a list."""
+    """Whether a single name was typed, whose answer is one object; several, and those of standard input, are a list."""
     return len(arguments) == 1 and "-" not in arguments
 
 
@@ -164,7 +164,7 @@ def _read_names(cli: Cli, arguments: Sequence[str]) -> Sequence[str]:
 
 
 def _say_each(cli: Cli, outcomes: Sequence["UserOutcome"], words: Callable[["UserOutcome"], str]) -> None:
-    """Say what became of each user, ten at most, and of whom no session is known."""
+    """Print the result for each user, ten at most, and warn of users without a session."""
     for outcome in outcomes[:_MOST_NAMED]:
         cli.say(words(outcome))
     if len(outcomes) > _MOST_NAMED:
@@ -175,7 +175,7 @@ def _say_each(cli: Cli, outcomes: Sequence["UserOutcome"], words: Callable[["Use
 
 
 def _show(cli: Cli, outcomes: Sequence["UserOutcome"], words: Callable[["UserOutcome"], str], *, is_one: bool) -> None:
-    """Show the sessions that ended, and then what became of each user."""
+    """Show the sessions that ended, and then the result for each user."""
     ended = sum(outcome.ended for outcome in outcomes)
     listed = [session for outcome in outcomes for session in outcome.sessions]
     rest = f"authctl sessions list --status expired --kind all --limit {ended}"

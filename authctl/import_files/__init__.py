@@ -1,7 +1,7 @@
 """Reading another system's export: bytes to rows, each with its line.
 
-Pure: nothing here knows what a row means, which is the business of `import_mappings`. JSON lines, JSON documents and texts
-with columns are told apart by their first character, or by what the mapping says; encodings by their byte order mark,
+Pure: the meaning of a row is the business of `import_mappings`. JSON lines, JSON documents and texts
+with columns are told apart by their first character, or by the layout of the mapping; encodings by their byte order mark,
 or by name; gzip by its first bytes.
 """
 
@@ -28,7 +28,7 @@ _LINE_ENDS = ("\n", "\r\n", "")
 
 
 def read(file: BinaryIO, name: str, encoding: str | None = None, layout: Layout = PLAIN) -> Export:
-    """The rows of a file, which may be packed with gzip; `name` is what it is called in errors.
+    """The rows of a file, which may be packed with gzip; `name` is its name in errors.
 
     A byte order mark says how it is encoded; else the encoding that is named does, by default UTF-8. A line that is no
     JSON, or has more or fewer cells than there are columns, is a rejected row. Raises InvalidInput, at once or while the

@@ -1,4 +1,4 @@
-"""The mapping file: its fields, each checked by itself, and what is wrong between them, with line and column."""
+"""The mapping file: its fields, each checked by itself, and contradictions between them, with line and column."""
 
 from collections.abc import Iterator, Sequence
 from typing import Annotated, Any

@@ -74,7 +74,7 @@ _HOMES = {name: module for module, names in _MODULES.items() for name in names.s
 
 
 def __getattr__(name: str) -> object:
-    """Find a value where it is defined when it is first asked for, so that no command pays for what it does not use."""
+    """Find a value where it is defined when it is first asked for, so that a command loads only the modules that it uses."""
     if name not in _HOMES:
         raise AttributeError(f"module 'authctl.model' has no attribute {name!r}")
     globals()[name] = getattr(import_module(f"authctl.model.{_HOMES[name]}"), name)

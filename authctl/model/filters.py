@@ -1,4 +1,4 @@
-"""Which sessions are meant: one value for list, count, dry run and revoke."""
+"""Filters of sessions: one value for list, count, dry run and revoke; and how a list is sorted or grouped."""
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -13,7 +13,7 @@ from authctl.names import fold, profile_name, quoted, username
 
 
 class SortField(StrEnum):
-    """The fields by which a list can be sorted; texts are compared by their folded key, and what is blank comes first."""
+    """The fields by which a list can be sorted; texts are compared by their folded key, and blank values come first."""
 
     ID = "id"
     USERNAME = "username"
@@ -116,9 +116,9 @@ class _Criteria(NamedTuple):
 
 
 class SessionFilter(_Criteria):
-    """Which sessions are meant: every criterion that is given must hold.
+    """A filter of sessions: every criterion that is given must hold.
 
-    One value drives list, count, dry run and revoke, so what was previewed is what is revoked.
+    One value drives list, count, dry run and revoke, so the previewed sessions are the revoked ones.
     User, application, device, platform, profile and source may be one text, or a tuple of several of which any matches.
     Texts are compared by their folded key and never as patterns; `search` is a literal substring of
     user, application, device, platform, address, source, id in the source, or note. Instants may be given as datetimes.
@@ -141,7 +141,7 @@ class SessionFilter(_Criteria):
 
     @property
     def is_by_criteria(self) -> bool:
-        """Whether it describes sessions, and names none: a revocation of such binds what imports bring later."""
+        """Whether it describes sessions, and names none: such a revocation also binds sessions that are imported later."""
         return not (self.ids or self.wipe or self.key_id or self.used_after_end)
 
     def narrowed(self, **changes: object) -> "SessionFilter":

@@ -1,4 +1,4 @@
-"""Sessions: what is known of one, and what is given to register one.
+"""Sessions: the value of a registered one, and its statuses, kinds and tokens.
 
 See docs/glossary.md#hard-end and docs/glossary.md#wipe.
 """
@@ -54,7 +54,7 @@ class Wipe(StrEnum):
     DELIVERED = "delivered"
     """It was told, and has not answered."""
     ACKNOWLEDGED = "acknowledged"
-    """It says that its data is removed."""
+    """The application confirmed that its data is removed."""
 
 
 SIGN_IN_METHODS = ("password", "key", "saml", "other")
@@ -136,7 +136,7 @@ class Session(NamedTuple):
     wipe_delivered_at: int | None
     """When the application was first told."""
     wipe_acknowledged_at: int | None
-    """When it said that its data is removed."""
+    """When the application confirmed that its data is removed."""
     source: str | None
     """The system that it lives in, for a session that was imported with a source."""
     source_id: str | None

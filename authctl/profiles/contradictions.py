@@ -10,7 +10,7 @@ from authctl.validation import note_same_names
 from authctl.yaml_files import Document, Path
 
 _Found = Iterator[tuple[str, str]]
-"""A field of a profile, and what is wrong with it."""
+"""A field of a profile, and its fault."""
 
 
 def note_contradictions(file: File, document: Document) -> None:
@@ -29,7 +29,7 @@ def note_contradictions(file: File, document: Document) -> None:
 
 
 def _has_known_tokens(document: Document, name: str) -> bool:
-    """Whether what is written for `tokens` can be judged: a typing error is one fault, not one for every field beside it."""
+    """Whether the written `tokens` can be judged: a typing error is one fault, not one for every field beside it."""
     return document.data["profiles"][name].get("tokens", Tokens.SINGLE) in tuple(Tokens)
 
 

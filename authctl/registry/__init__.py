@@ -85,7 +85,7 @@ class Registry(Nouns):
     def login(self, *, password: str, actor: str | None = None, **sign_in: Unpack[Login]) -> Issued:
         """Issue for the user of a password, which the authentication cache or else the profile's authenticator checks.
 
-        A success is remembered for as long as the profile's `cache` says. Raises as `issue`; LoginRefused for a wrong password;
+        A success is remembered for as long as the `cache` of the profile allows. Raises as `issue`; LoginRefused for a wrong password;
         AuthenticatorUnavailable where it could not be checked; Refused where the profile has no authenticator; NotFound, InvalidFile or
         RegistryUnavailable where `authenticators.yaml` does not define it.
         """

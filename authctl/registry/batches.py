@@ -15,7 +15,7 @@ PAUSE_SECONDS = 0.005
 """The pause after each batch, so that other writers get a turn."""
 
 _GROWTH = 2
-"""The largest growth from one batch to the next: the time of a small batch tells little of a large one."""
+"""The largest growth from one batch to the next: the time of a small batch is a poor measure for a large one."""
 
 
 class BatchSize:

@@ -93,7 +93,7 @@ class Installation:
         return OutsideHead(self.home.audit_head, self.store, self.warn)
 
     def warn(self, text: str) -> None:
-        """Tell a warning to whoever opened the registry; each text once."""
+        """Pass a warning to the caller who opened the registry; each text once."""
         if text not in self._warned:
             self._warned.add(text)
             self._warn(text)

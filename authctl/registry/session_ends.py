@@ -26,7 +26,7 @@ _LARGEST_BATCH = 10_000
 _LOCK_SECONDS = 0.05
 
 FindOwner = Callable[["View", str, int], Session | None]
-"""Finds the session that a token was issued to, whatever its kind and generation; None for any other text."""
+"""Finds the session that a token was issued to, of any kind and generation; None for any other text."""
 
 
 class EndOutcome(NamedTuple):

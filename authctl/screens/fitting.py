@@ -1,6 +1,6 @@
 """Which columns of a table a terminal has room for, and how wide they are: whole columns go before a row breaks.
 
-Pure: knows widths, and neither texts nor the terminal.
+Pure: works with widths, and with neither texts nor the terminal.
 """
 
 from collections.abc import Callable, Iterator, Sequence

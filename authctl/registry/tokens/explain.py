@@ -73,7 +73,7 @@ class Explanation(NamedTuple):
 
 
 class _Past(NamedTuple):
-    """The instant that is asked about, and the limits of what is kept about it."""
+    """The instant of the question, and the limits of the data that is kept about it."""
 
     at: int
     is_past: bool

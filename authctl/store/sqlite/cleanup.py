@@ -32,7 +32,7 @@ _UNNAMED = (
     " AND NOT by_criteria"
 )
 _FEW = 4_000
-"""So many sessions are removed from the search index one by one, whatever share they are."""
+"""So many sessions are removed from the search index one by one, even if they are most of all."""
 
 _CACHE_KIB = 65_536
 """The memory for pages of the file during a cleanup, in which each batch touches most pages of two indexes."""

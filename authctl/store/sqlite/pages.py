@@ -1,4 +1,4 @@
-"""Lists of sessions in SQLite, page by page. What it needs is loaded when a list is read.
+"""Lists of sessions in SQLite, page by page. Its modules are loaded when a list is read.
 
 See docs/glossary.md#cursor.
 """

@@ -25,7 +25,7 @@ _BITMAP_BYTES = 8 * 2**20
 
 _DECODE = marshal.loads  # of a temporary file that nobody else has
 _MARSHAL_VERSION = 2
-"""The last format in which the same details always give the same bytes; later ones tell which texts are the same object."""
+"""The last format in which the same details always give the same bytes; in later ones the bytes also depend on the identity of objects."""
 
 
 @contextmanager
