@@ -110,8 +110,8 @@ def field(text: str, name: str, length: int = FIELD_LENGTH) -> str:
         raise InvalidInput(f"{name} is longer than {length:,} characters: it has {len(text):,}")
     if text.isascii() and "\0" not in text:
         return text
-    if (found := re.search(_NOT_STORED, text)) is not None:
-        raise InvalidInput(f"{name} has a character that cannot be stored, U+{ord(found[0]):04X}")
+    if (unstorable := re.search(_NOT_STORED, text)) is not None:
+        raise InvalidInput(f"{name} has a character that cannot be stored, U+{ord(unstorable[0]):04X}")
     return text
 
 

@@ -65,7 +65,7 @@ def nearest_in_words(name: str) -> str:
     """The names of shipped mappings that are nearest to a name, for the end of a message; nothing where there are none."""
     known = names()
     typed = name[:_LONGEST_NAME].lower()
-    near = get_close_matches(typed, known) or [one for one in known if one.startswith(typed[:4])][:3]
+    near = get_close_matches(typed, known) or [name for name in known if name.startswith(typed[:4])][:3]
     return f"; nearest names: {', '.join(map(quoted, near))}" if near and typed.strip() else ""
 
 

@@ -212,10 +212,10 @@ def _place_of_option(error: typer.TyperException) -> str | None:
 def _before_the_command(context: Any, option: str | None) -> str | None:
     """The command line with an option of `authctl` itself in its place; None for another option."""
     root = context.find_root()
-    found = next((one for one in root.command.params if option in one.opts), None)
-    if found is None:
+    parameter = next((known for known in root.command.params if option in known.opts), None)
+    if parameter is None:
         return None
-    return f"authctl {option} {found.metavar or ''} {context.command_path.partition(' ')[2]}".replace("  ", " ")
+    return f"authctl {option} {parameter.metavar or ''} {context.command_path.partition(' ')[2]}".replace("  ", " ")
 
 
 def _usage_hint(error: typer.TyperException) -> str | None:

@@ -117,7 +117,7 @@ def _said(outcome: "RestoreOutcome") -> str:
         (outcome.carried.continuity_ended, "end of a continuity event"),
         (outcome.carried.import_keys, "key of imports"),
     )
-    carried = ", ".join(counted(count, what) for count, what in kinds if count)
+    carried = ", ".join(counted(count, noun) for count, noun in kinds if count)
     return f"{ended}; carried over: {carried or 'nothing, since nothing of this kind was done after the backup'}"
 
 

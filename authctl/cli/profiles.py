@@ -61,7 +61,9 @@ def check(
         cli.warn(warning)
     cli.say(f"{path}: {counted(len(profiles.profiles), 'profile')}, no faults")
     if cli.form:
-        cli.show_many((profile_records.profile(one, profiles) for one in profiles.profiles.values()), render.PROFILES)
+        cli.show_many(
+            (profile_records.profile(profile, profiles) for profile in profiles.profiles.values()), render.PROFILES
+        )
 
 
 @app.command()

@@ -157,7 +157,7 @@ class SessionFilter(_Criteria):
 def _checked(criteria: _Criteria) -> _Criteria:
     # decision 52
     statuses = (criteria.status,) if isinstance(criteria.status, str) else criteria.status
-    for value, choices in (*((one, Status) for one in statuses), (criteria.kind, Kind), (criteria.wipe, Wipe)):
+    for value, choices in (*((status, Status) for status in statuses), (criteria.kind, Kind), (criteria.wipe, Wipe)):
         if value is not None and value not in tuple(choices):
             raise InvalidInput(f"{quoted(value)} is none of: {', '.join(choices)}")
     # An order to remove data comes from a revocation: without a status, --wipe means revoked sessions (decision 52).

@@ -237,10 +237,10 @@ class ProfileSet(NamedTuple):
     def from_document(cls, document: Mapping[str, Any]) -> "ProfileSet":
         """The inverse of `to_document`. Raises KeyError, TypeError, ValueError or AuthctlError for a damaged one."""
         profiles, withdrawn = (
-            {name: Profile.from_document(name, one) for name, one in document[part].items()}
+            {name: Profile.from_document(name, fields) for name, fields in document[part].items()}
             for part in ("profiles", "withdrawn")
         )
-        assignments = tuple(Assignment(**one) for one in document["assignments"])
+        assignments = tuple(Assignment(**assignment) for assignment in document["assignments"])
         retention = parse_duration(document["retention"])
         return cls(retention, document["default_profile"], profiles, assignments, withdrawn)
 

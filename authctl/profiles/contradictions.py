@@ -21,8 +21,8 @@ def note_contradictions(file: File, document: Document) -> None:
         by_tokens = (_browser, _pair, _requested) if _has_known_tokens(document, name) else ()
         asks = () if "authenticator" in document.data["profiles"][name] else (_cache,)
         for find in (_timeouts, _authentication, _conditions, *asks, *by_tokens):
-            for field, what in find(profile):
-                document.fault(document.value_position(("profiles", name, field)), what)
+            for field, fault in find(profile):
+                document.fault(document.value_position(("profiles", name, field)), fault)
     keys = {names.fold(name) for name in file.profiles}
     _default_profile(file, document, keys)
     _assignments(file, document, keys)

@@ -122,7 +122,7 @@ def _name_of(listed: SessionList) -> str:
     criteria = {
         name: None
         if name in _INSTANTS
-        else sorted({names.fold(str(one)) for one in (value if isinstance(value, list) else [value])})
+        else sorted({names.fold(str(text)) for text in (value if isinstance(value, list) else [value])})
         for name, value in listed.selection.criteria().items()
     }
     description = json.dumps([listed.sort, criteria], sort_keys=True)

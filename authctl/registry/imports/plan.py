@@ -141,7 +141,7 @@ class Merger:
         """
         # decision 165
         by_creation, rest = by_exact_beginning(staged.rows)
-        known = {one.facts.created_at for one in own} if rest else set()
+        known = {session.facts.created_at for session in own} if rest else set()
         beginnings = sorted(
             at for at in {*by_creation, *known} if at is not None and not self._is_over(staged, own, at)
         )
@@ -245,7 +245,7 @@ class Merger:
         # decision 164
         if self._source is not None:
             return self.rules
-        sources = {one.session.source for one in self._known.sessions_of(staged)[0]}
+        sources = {known.session.source for known in self._known.sessions_of(staged)[0]}
         return self.rules._replace(source=sources.pop()) if len(sources) == 1 else self.rules
 
     def _add_uses_after(self, known: ImportedDetail, uses: Sequence[int], end: int) -> None:

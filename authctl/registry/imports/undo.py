@@ -336,8 +336,12 @@ def _recompute_deadlines(unit: UnitOfWork, restored: Sequence[Before]) -> None:
     profiles = unit.tx.profiles()
     changeover = profiles.changeover
     former = [
-        one.number for one in restored if changeover and not changeover.has_reached(one.session["profile"], one.number)
+        before.number
+        for before in restored
+        if changeover and not changeover.has_reached(before.session["profile"], before.number)
     ]
-    unit.tx.recompute_deadlines_of([one.number for one in restored if one.number not in former], profiles, unit.now)
+    unit.tx.recompute_deadlines_of(
+        [before.number for before in restored if before.number not in former], profiles, unit.now
+    )
     if changeover and former:
         unit.tx.recompute_deadlines_of(former, changeover.before, unit.now)

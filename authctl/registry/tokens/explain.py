@@ -167,12 +167,12 @@ def _explain_session(
     view: "View", past: _Past, latest: Session, claims: Claims | None, caller: Caller, before: tuple[Step, ...]
 ) -> Explanation:
     session = latest.as_of(past.at) if past.is_past else latest
-    found = _found(session, past)
-    if found.result is not Result.PASSED:
-        return Explanation(past.at, session, (*before, found))
+    presence = _found(session, past)
+    if presence.result is not Result.PASSED:
+        return Explanation(past.at, session, (*before, presence))
     steps = (
         *before,
-        found,
+        presence,
         _revocation(session, latest, caller),
         _user(view, session, past),
         _hard_end(session, latest),

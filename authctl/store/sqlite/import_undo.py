@@ -145,12 +145,12 @@ class ImportUndoWriter(Writer):
         numbers = [before.number for before in sessions]
         search_index.remove_sessions(self.connection, numbers)
         for table, rows in (
-            ("sessions", [(one.number, one.session) for one in sessions]),
-            ("imported", [(one.number, one.imported) for one in sessions]),
+            ("sessions", [(before.number, before.session) for before in sessions]),
+            ("imported", [(before.number, before.imported) for before in sessions]),
         ):
             self._restore(table, rows)
         self.write(f"DELETE FROM imported_rows WHERE {EACH_NUMBER}", {"numbers": json.dumps(numbers)})
-        self._add_rows_again([row for one in sessions for row in one.imported_rows])
+        self._add_rows_again([row for before in sessions for row in before.imported_rows])
         if numbers:
             self.write(
                 f"UPDATE sessions SET moved_in = :move WHERE {EACH_NUMBER}",

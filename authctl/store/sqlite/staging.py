@@ -63,7 +63,7 @@ def _temporary_database() -> sqlite3.Connection:
     import tempfile
 
     named = [os.environ.get("SQLITE_TMPDIR"), os.environ.get("TMPDIR")]
-    folder = next((one for one in (*named, *_FOLDERS) if one and os.access(one, os.W_OK | os.X_OK)), None)
+    folder = next((path for path in (*named, *_FOLDERS) if path and os.access(path, os.W_OK | os.X_OK)), None)
     descriptor, path = tempfile.mkstemp(prefix="authctl-import-", dir=folder)
     os.close(descriptor)
     try:
@@ -196,7 +196,7 @@ class _EventIds:
     @_translated_errors()
     def _store(self) -> None:
         """Store the ids that wait, in the order of the table, so that neighbours share a page."""
-        self._connection.executemany("INSERT INTO seen VALUES (?)", ((one,) for one in sorted(self._waiting)))
+        self._connection.executemany("INSERT INTO seen VALUES (?)", ((number,) for number in sorted(self._waiting)))
         self._waiting.clear()
 
 
