@@ -58,7 +58,7 @@ def read_private(path: Path, kind: str, missing: str | None = None) -> bytes:
 
 
 def check_folder(folder: Path) -> None:
-    """Raise RegistryUnavailable where everybody could put another file in the place of what is there."""
+    """Raise RegistryUnavailable where everybody could put another file in the place of the present one."""
     # decision 22
     mode = folder.stat().st_mode
     # In a sticky folder such as /tmp everybody can write, but only the owner of a file can replace it.
@@ -167,7 +167,7 @@ def sync_directory(path: Path) -> None:
 
 
 def sync(path: Path, flags: int = 0) -> None:
-    """Make what was written to a file last."""
+    """Make the content of a file last."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | flags)
     try:
         os.fsync(descriptor)

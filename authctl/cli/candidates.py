@@ -50,8 +50,8 @@ def candidates(root: Any, words: Sequence[str], typed: str) -> list[str]:
     place = _Place(root)
     for word in words:
         place.pass_word(word)
-    found = [*place.completions(typed)]
-    return [name for name in found if name == visible(name) and len(name) <= _LONGEST]
+    names = [*place.completions(typed)]
+    return [name for name in names if name == visible(name) and len(name) <= _LONGEST]
 
 
 class _Place:
@@ -129,7 +129,7 @@ class _Place:
         name, sign, value = typed.partition("=")
         if sign:
             option = self._named(name)
-            yield from (f"{name}={found}" for found in (self._values(option, value) if option else ()))
+            yield from (f"{name}={completion}" for completion in (self._values(option, value) if option else ()))
             return
         for param in self._context.command.get_params(self._context):
             if param.param_type_name == "option" and not param.hidden:

@@ -44,7 +44,7 @@ class Cli:
         self.local = False
         self.exact = False
         self.pager: tuple[str, ...] | None = None
-        """The program that shows what is longer than the screen."""
+        """The program that shows output longer than the screen."""
         self._opened: list[Registry] = []
         self._bars: list[Bar] = []
 
@@ -145,14 +145,14 @@ class Cli:
             out.write(text + "\n")
 
     def report(self, record: Record, text: str) -> None:
-        """Show what a deed came to, in words and as a record; quietly, only the record that was asked for."""
+        """Show the result of an operation, in words and as a record; quietly, only the record that was asked for."""
         with self.last_line(text):
             if self.form or not self.quiet:
                 self.show(record)
 
     @contextmanager
     def last_line(self, text: str | None) -> Iterator[None]:
-        """Say what a deed came to after whatever the block shows of it, and even where that cannot be written."""
+        """Print the result of an operation in words after all that the block shows of it, even where that cannot be written."""
         try:
             yield
         finally:
@@ -160,7 +160,7 @@ class Cli:
                 self.say(text)
 
     def show_outcome(self, record: Record, shape: Shape, total: int | None = None, rest: str | None = None) -> None:
-        """Show what a deed came to: as JSON all of it, else its sessions; quietly, only where a format was asked for.
+        """Show the result of an operation: as JSON all of it, else its sessions; quietly, only where a format was asked for.
 
         A terminal shows a screenful. `total` says how many sessions there are, where the record may not have them all, and `rest` the
         command that shows all of them.
@@ -234,12 +234,12 @@ class Cli:
         return answer.strip("\r\n") if answer else None
 
     def check_note(self, note: str | None, *, may_ask: bool = True) -> None:
-        """Refuse at once a note that says nothing, and a missing one where nobody can be asked for it. Raises Refused."""
+        """Refuse at once a note without content, and a missing one where nobody can be asked for it. Raises Refused."""
         if note is not None or not (may_ask and self.can_ask):
             checked_note(note)
 
     def note(self, typed: str | None, *, may_ask: bool = True) -> str | None:
-        """The note that was given, or asked for where a person can answer, again while it says nothing. Raises Refused."""
+        """The note that was given, or asked for where a person can answer, again while it has no content. Raises Refused."""
         return self._asked_note() if typed is None and may_ask and self.can_ask else typed
 
     def _asked_note(self) -> str:
@@ -253,8 +253,8 @@ class Cli:
                 print_message(f"{error.message}; {error.hint}")
         raise Refused("not done: no note was given", 'say why: --note "lost device"')
 
-    def confirm(self, question: str, owed: str, yes: bool) -> None:
-        """Go on only when the person types what is owed, or said `--yes`. Raises Refused."""
+    def confirm(self, question: str, answer: str, yes: bool) -> None:
+        """Go on only if the person types that answer, or gave `--yes`. Raises Refused."""
         if yes:
             return
         if not self.can_ask:
@@ -262,16 +262,16 @@ class Cli:
                 "not done: confirmation needed, but this is not a terminal", "to skip the confirmation: --yes"
             )
         # "1,200" and "1200" are the same count: people copy it as it was shown.
-        answer = self.ask(f"authctl: {question} ").strip().lower().replace(",", "")
-        if answer != owed and not (owed == "y" and answer == "yes"):
-            raise Refused(f"not done: the answer was not '{owed}'")
+        typed = self.ask(f"authctl: {question} ").strip().lower().replace(",", "")
+        if typed != answer and not (answer == "y" and typed == "yes"):
+            raise Refused(f"not done: the answer was not '{answer}'")
 
     # Standard input
 
     def lines(self, header: str = "id", read: Callable[[str], str] | None = None) -> Iterator[str]:
         """The lines of standard input: what stands before the first tab; blank lines and a list's header left out.
 
-        A header other than `id` is one where other columns stand beside it: alone it may be what is meant.
+        A header other than `id` is one where other columns stand beside it: alone it may be a name.
         """
         from authctl.cli.pasted_text import first_field
 
@@ -284,7 +284,7 @@ class Cli:
 
     @contextmanager
     def progress(self, text: str) -> "Iterator[Progress]":
-        """Where long work tells how far it is: a bar when standard error is a terminal, else nowhere."""
+        """The progress of long work: a bar when standard error is a terminal, else nowhere."""
         if self.quiet or not is_terminal(sys.stderr):
             yield lambda _done, _total: None
             return

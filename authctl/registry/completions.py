@@ -58,5 +58,5 @@ class Completions:
 
 def _beginning_with(beginning: str, names: Iterable[str]) -> list[str]:
     """Those of the names that begin so, without regard to case."""
-    found = {name for name in names if fold(name[: len(beginning)]) == fold(beginning)}
-    return sorted(found)[:MOST_COMPLETED]
+    completions = {name for name in names if fold(name[: len(beginning)]) == fold(beginning)}
+    return sorted(completions)[:MOST_COMPLETED]

@@ -46,8 +46,8 @@ def recent_applications(connection: sqlite3.Connection) -> list[str]:
     """The applications of the sessions of each kind that were used last."""
     from authctl.model import Kind
 
-    found = (row[0] for kind in Kind for row in connection.execute(_RECENT_APPLICATIONS, (kind,)))
-    return list(dict.fromkeys(found))
+    applications = (row[0] for kind in Kind for row in connection.execute(_RECENT_APPLICATIONS, (kind,)))
+    return list(dict.fromkeys(applications))
 
 
 def _names(connection: sqlite3.Connection, sql: str, start: str, limit: int) -> list[str]:
