@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from authctl.instants import Clock
-    from authctl.model import Group, Grouping, Request, Session
+    from authctl.model import Group, Grouping, Request, Session, Statistics
     from authctl.registry.bounds import Bound
     from authctl.registry.clock import Warn
     from authctl.registry.pages import SessionPage
@@ -156,6 +156,17 @@ class Registry(Nouns):
     def groups(self, by: Grouping | str, selection: SessionFilter = _ALL) -> list[Group]:
         """The selected sessions counted by user, application or platform; most recently used first."""
         return sessions.groups(self._installation, selection, by)
+
+    def statistics(self, *, days: int = 14) -> Statistics:
+        """The active sessions by application, platform, profile and source, and sign-ins, ends and revocations of the last days.
+
+        All of it is from one snapshot, at one instant. The days are UTC days: today, as far as it is over, and those before it. Of
+        each property the 100 names with the most sessions are given. Sessions that cleanup removed are not counted. Raises
+        InvalidInput for less than one day or more than 366.
+        """
+        from authctl.registry import statistics
+
+        return statistics.read(self._installation, days)
 
     def session(self, session_id: str) -> Session:
         """The session of an id, or of the unique beginning of one with six characters or more.

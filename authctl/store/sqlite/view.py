@@ -20,6 +20,7 @@ from authctl.store.sqlite.profiles import ProfilesReader
 from authctl.store.sqlite.reader import Reader
 from authctl.store.sqlite.revocations import RevocationsReader
 from authctl.store.sqlite.sessions import SessionsReader
+from authctl.store.sqlite.statistics import StatisticsReader
 from authctl.store.sqlite.users import UsersReader
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ class SqliteView(
     SessionsReader,
     PagesReader,
     CountsReader,
+    StatisticsReader,
     PreviewsReader,
     UsersReader,
     RevocationsReader,
