@@ -919,13 +919,12 @@ def test_statistics_agree_with_each_session(
 ):
     """Each session counts once at its creation, and once as active, ended or revoked, on the day that Python finds for it."""
     until = now - now % DAY + 5 * DAY
-    with lived(STORES[kind], tmp_path / str(next(fresh_folders)), lives, events) as store:
-        with store.view() as view:
-            everything = view.page(SessionFilter(), now, 99).sessions
-            groups = view.active_groups(now, until)
-            sign_ins = view.sign_ins_by_day(since, now)
-            ends = view.ends_by_day(since, now)
-            revocations = view.revocations_by_day(since, NOW + 40 * DAY)
+    with lived(STORES[kind], tmp_path / str(next(fresh_folders)), lives, events) as store, store.view() as view:
+        everything = view.page(SessionFilter(), now, 99).sessions
+        groups = view.active_groups(now, until)
+        sign_ins = view.sign_ins_by_day(since, now)
+        ends = view.ends_by_day(since, now)
+        revocations = view.revocations_by_day(since, NOW + 40 * DAY)
     active = Counter(min(day_of(s.ends_at), until) for s in everything if s.status_at(now) is Status.ACTIVE)
     assert {group.day: group.sessions for group in groups} == active
     assert {group.names for group in groups} <= {("Outlook", None, "default", None)}
