@@ -119,16 +119,16 @@ class Cli:
 
     def show_rows(self, records: Iterable[Record], shape: Shape) -> None:
         """Print rows on standard output, without a message if there are none: for callers that report it themselves."""
-        with self._drawing() as out:
+        with self.drawing() as out:
             render.many(out, records, shape, self.form_or_table, self.look)
 
     def show(self, record: Record, view: str = "") -> None:
         """Print one record on standard output; on a terminal by the view of that name."""
-        with self._drawing() as out:
+        with self.drawing() as out:
             render.one(out, record, self.form_or_table, self.look, view)
 
     @contextmanager
-    def _drawing(self) -> Iterator[TextIO]:
+    def drawing(self) -> Iterator[TextIO]:
         """Standard output, through the pager where one is wanted."""
         with printing() as out:
             if self.pager is None:
