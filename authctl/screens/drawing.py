@@ -6,6 +6,7 @@ Foreign text comes here visible already, and is never taken for markup.
 import os
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from math import ceil
 from typing import NamedTuple, TextIO
 
 from rich.bar import Bar
@@ -21,6 +22,8 @@ _COLOURS = {"active": "green", "expired": "yellow", "revoked": "red", "disabled"
 _NARROWEST_TEXT = 20
 _NARROWEST_BAR, _WIDEST_BAR = 4, 40
 _LEAST_LABEL = 10
+_FEWEST_ROWS = 5
+_HEADER_AND_PROMPT = 2
 
 
 class Line(NamedTuple):
@@ -44,12 +47,37 @@ def cell_width(text: str) -> int:
 
 def terminal_width(out: TextIO) -> int:
     """The width of the terminal that a stream leads to; `COLUMNS` overrides it."""
-    columns = os.environ.get("COLUMNS", "")
-    if columns.isascii() and columns.isdigit() and int(columns[:6]) > 0:
-        return int(columns[:6])
+    if columns := _size_of_variable("COLUMNS"):
+        return columns
     with suppress(OSError, ValueError):
         return os.get_terminal_size(out.fileno()).columns or _USUAL_WIDTH
     return _USUAL_WIDTH
+
+
+def rows_that_fit(out: TextIO, messages: Iterable[int]) -> int | None:
+    """The rows of a list for which the terminal has room; None where its height is unknown. `LINES` overrides the height.
+
+    A header stands above them, and below them messages of these lengths and the prompt of the shell.
+    """
+    height = _terminal_height(out)
+    if height is None:
+        return None
+    width = terminal_width(out)
+    return max(_FEWEST_ROWS, height - _HEADER_AND_PROMPT - sum(ceil(length / width) for length in messages))
+
+
+def _terminal_height(out: TextIO) -> int | None:
+    if lines := _size_of_variable("LINES"):
+        return lines
+    with suppress(OSError, ValueError):
+        return os.get_terminal_size(out.fileno()).lines or None
+    return None
+
+
+def _size_of_variable(name: str) -> int | None:
+    """The number in an environment variable; None without a useful one."""
+    text = os.environ.get(name, "")
+    return int(text[:6]) or None if text.isascii() and text.isdigit() else None
 
 
 def draw_table(out: TextIO, columns: Sequence[Sequence[str]], widths: Sequence[int], width: int) -> None:
