@@ -973,5 +973,6 @@ def test_names_by_their_beginning(store: Store):
         assert view.users_beginning("al", 9) == ["albert", "ALICE"]
         assert view.users_beginning("", 2) == ["albert", "ALICE"]
         assert view.users_beginning("x", 9) == []
-        assert view.recent_applications() == ["Outlook"]
+        assert view.recent_names("application") == ["Outlook"]
+        assert view.recent_names("platform") == []
         assert view.sources_beginning("", 9) == []
