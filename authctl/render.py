@@ -156,6 +156,7 @@ IMPORTS = _shape(
     "no import is recorded",
     keep="source at registered | updated not_listed undone_at undoable | rows file",
 )
+STATISTICS = _shape("statistic name number at", "statistic name number")
 MAPPINGS = _shape(
     "name system rows complete complete_for title",
     "name system rows complete_for title",

@@ -27,6 +27,7 @@ ELSEWHERE = {
     ("sessions", "list"): "sessions",
     ("sessions", "show"): "session",
     ("sessions", "end"): "end",
+    ("stats",): "statistics",
     ("tokens", "issue"): "issue",
     ("tokens", "verify"): "verify",
     ("tokens", "refresh"): "refresh",

@@ -17,6 +17,8 @@ _GLOBALS = {"home": "home", "registry": "registry_path", "keys": "keys_path"}
 _BY_OPTION = {
     "--user": "users",
     "--application": "applications",
+    "--device": "devices",
+    "--platform": "platforms",
     "--profile": "profiles",
     "--source": "sources",
     "--except": "ids",
@@ -28,6 +30,8 @@ _BY_OPTION = {
 }
 _BY_COMMAND = {
     "revoke": "ids",
+    "explain": "ids",
+    "keys retire": "keys",
     "sessions show": "ids",
     "sessions end": "ids",
     "users show": "users",

@@ -25,7 +25,10 @@ if TYPE_CHECKING:
     from authctl.settings import Home
 
 
-_SCREENFUL = 50
+_MOST_ROWS = 50
+"""How many rows a terminal shows at most, unless told; a lower one shows as many as fit."""
+_HINT, _CURSOR, _VERDICT = 70, 240, 80
+"""The length of the messages after a list: the option for the rest, the cursor of the next page, the result of an operation."""
 _MOST_PAGED = 10_000
 """How many rows a pager gets: a table is measured as a whole before its first row is drawn."""
 _ATTEMPTS = 3
@@ -100,12 +103,21 @@ class Cli:
         """The format asked for, or a table."""
         return self.form or Format.TABLE
 
-    @property
-    def screenful(self) -> int | None:
-        """How many records of a list a terminal shows unless told; None where all are printed."""
+    def rows_above(self, *messages: int) -> int | None:
+        """How many records of a list a terminal shows above messages of these lengths unless told; None where all are printed."""
+        # decision 266
         if not self.draws:
             return None
-        return _MOST_PAGED if self.pager else _SCREENFUL
+        if self.pager:
+            return _MOST_PAGED
+        from authctl.screens.drawing import rows_that_fit
+
+        return min(_MOST_ROWS, rows_that_fit(sys.stdout, messages) or _MOST_ROWS)
+
+    @property
+    def page_size(self) -> int | None:
+        """The same of a list that has pages."""
+        return self.rows_above(_HINT, _CURSOR)
 
     def show_many(self, records: Iterable[Record], shape: Shape) -> bool:
         """Print a list on standard output, and say on standard error where it is empty; whether it has anything."""
@@ -119,16 +131,16 @@ class Cli:
 
     def show_rows(self, records: Iterable[Record], shape: Shape) -> None:
         """Print rows on standard output, without a message if there are none: for callers that report it themselves."""
-        with self._drawing() as out:
+        with self.drawing() as out:
             render.many(out, records, shape, self.form_or_table, self.look)
 
     def show(self, record: Record, view: str = "") -> None:
         """Print one record on standard output; on a terminal by the view of that name."""
-        with self._drawing() as out:
+        with self.drawing() as out:
             render.one(out, record, self.form_or_table, self.look, view)
 
     @contextmanager
-    def _drawing(self) -> Iterator[TextIO]:
+    def drawing(self) -> Iterator[TextIO]:
         """Standard output, through the pager where one is wanted."""
         with printing() as out:
             if self.pager is None:
@@ -168,17 +180,18 @@ class Cli:
         if self.quiet and not self.form:
             return
         rows = record["sessions"]
+        whole = f"; to see all of them: {rest}" if rest else ""
+        most = self.rows_above(_HINT + len(whole), _VERDICT)
         if self.form in (Format.JSON, Format.NDJSON):
             self.show(record)
         else:
-            rows = rows[: self.screenful]
+            rows = rows[:most]
             self.show_rows(rows, shape)
         if total is None:
             total = len(record["sessions"])
         if total > len(rows):
-            whole = f"; to see all of them: {rest}" if rest else ""
             text = f"only {len(rows):,} of the {total:,} sessions are listed{whole}"
-            self.say(text) if self.screenful else self.warn(text)
+            self.say(text) if most else self.warn(text)
 
     # What a command says
 
@@ -190,8 +203,9 @@ class Cli:
     def show_cut(self, records: Iterable[Record], shape: Shape, limit: int | None) -> bool:
         """Print a list up to the limit, or a screenful of it on a terminal, and then say that there is more; whether it has anything."""
         rest = iter(records)
-        is_listed = self.show_many(islice(rest, limit or self.screenful), shape)
-        self.say_cut(limit, more=lambda: next(rest, None) is not None)
+        most = limit or self.rows_above(_HINT)
+        is_listed = self.show_many(islice(rest, most), shape)
+        self.say_cut(most, is_limited=limit is not None, more=lambda: next(rest, None) is not None)
         return is_listed
 
     def say_next(self, cursor: str | None) -> None:
@@ -201,12 +215,11 @@ class Cli:
                 f"more: --after {cursor}"
             )  # as it is: a cursor has no more than letters, digits, `.`, `-` and `_`
 
-    def say_cut(self, limit: int | None, more: Callable[[], bool]) -> None:
+    def say_cut(self, most: int | None, *, is_limited: bool, more: Callable[[], bool]) -> None:
         """Say that a list was cut, quiet or not: to a screenful on a terminal, or to the limit that was given."""
-        shown = limit or self.screenful
-        if shown and more():
-            more_rows = "a larger --limit" if limit else "--limit N"
-            print_message(f"the list was cut after {counted(shown, 'row')}; for more: {more_rows}")
+        if most and more():
+            more_rows = "a larger --limit" if is_limited else "--limit N"
+            print_message(f"the list was cut after {counted(most, 'row')}; for more: {more_rows}")
 
     def warn(self, text: str) -> None:
         """A warning, on standard error, quiet or not."""

@@ -58,7 +58,7 @@ Limit = Annotated[
         "--limit",
         metavar="N",
         parser=whole_number(1),
-        help="Maximum number of rows. Default: 50 on a terminal, otherwise all.",
+        help="Maximum number of rows. Default: on a terminal as many as fit, at most 50; otherwise all.",
     ),
 ]
 

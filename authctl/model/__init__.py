@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from authctl.model.registrations import NewSession
     from authctl.model.rules import CacheRules, Conditions, OnReuse, OnRevoke, PairRules, RequestRules
     from authctl.model.sessions import SIGN_IN_METHODS, ActiveSession, Binding, Kind, Session, Status, Tokens, Wipe
+    from authctl.model.statistics import Breakdown, FutureDay, NameCount, PastDay, Property, Statistics
     from authctl.model.users import Group, User
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "Assignment",
     "AuditEvent",
     "Binding",
+    "Breakdown",
     "CacheRules",
     "CachedLogin",
     "Caller",
@@ -33,21 +35,26 @@ __all__ = [
     "Conditions",
     "ContinuityEvent",
     "EventFilter",
+    "FutureDay",
     "Group",
     "Grouping",
     "Kind",
+    "NameCount",
     "NewSession",
     "OnReuse",
     "OnRevoke",
     "PairRules",
+    "PastDay",
     "Profile",
     "ProfileSet",
+    "Property",
     "Request",
     "RequestRules",
     "Session",
     "SessionFilter",
     "Sort",
     "SortField",
+    "Statistics",
     "Status",
     "Texts",
     "Tokens",
@@ -68,6 +75,7 @@ _MODULES = {
     "rules": "CacheRules Conditions OnReuse OnRevoke PairRules RequestRules",
     "registrations": "NewSession",
     "sessions": "SIGN_IN_METHODS ActiveSession Binding Kind Session Status Tokens Wipe",
+    "statistics": "Breakdown FutureDay NameCount PastDay Property Statistics",
     "users": "Group User",
 }
 _HOMES = {name: module for module, names in _MODULES.items() for name in names.split()}

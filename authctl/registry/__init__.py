@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from authctl.instants import Clock
-    from authctl.model import Group, Grouping, Request, Session, SessionFilter
+    from authctl.model import Group, Grouping, Request, Session, SessionFilter, Statistics
     from authctl.registry.bounds import Bound
     from authctl.registry.clock import Warn
     from authctl.registry.pages import SessionPage
@@ -165,6 +165,17 @@ class Registry(Nouns):
         from authctl.registry import sessions
 
         return sessions.groups(self._installation, selection or sessions.ALL, by)
+
+    def statistics(self, *, days: int = 14) -> Statistics:
+        """The active sessions by application, platform, profile and source, and sign-ins, ends and revocations of the last days.
+
+        All of it is from one snapshot, at one instant. The days are UTC days: today, as far as it is over, and those before it. Of
+        each property the 100 names with the most sessions are given. Sessions that cleanup removed are not counted. Raises
+        InvalidInput for less than one day or more than 366.
+        """
+        from authctl.registry import statistics
+
+        return statistics.read(self._installation, days)
 
     def session(self, session_id: str) -> Session:
         """The session of an id, or of the unique beginning of one with six characters or more.

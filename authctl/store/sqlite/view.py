@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from authctl.store.sqlite.pages import PagesReader
     from authctl.store.sqlite.profiles import ProfilesReader
     from authctl.store.sqlite.revocations import RevocationsReader
+    from authctl.store.sqlite.statistics import StatisticsReader
     from authctl.store.sqlite.users import UsersReader
 
     class SeldomNouns(
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
         PagesReader,
         ProfilesReader,
         RevocationsReader,
+        StatisticsReader,
         UsersReader,
     ):
         """The nouns that few commands read."""
@@ -65,6 +67,7 @@ SELDOM_NOUNS = {
         "count_of_revocation sources_of_revocation count_revocations_by_criteria revocations_by_criteria"
         " latest_revoke_all"
     ),
+    "statistics.StatisticsReader": "active_groups sign_ins_by_day ends_by_day revocations_by_day _by_day",
     "users.UsersReader": "user users_among users user_keys_beyond_ascii users_beginning nearest_users",
 }
 """The nouns that few commands read: module and class, with the methods of the class."""
