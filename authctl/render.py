@@ -181,9 +181,12 @@ def cell(value: Any) -> str:
 
 def csv_cell(value: Any) -> str:
     """The same for CSV; what a spreadsheet would run as a formula is made text by an apostrophe."""
+    if value is None:
+        return ""
     shown = cell(value)
-    runs = isinstance(value, str) and normalize("NFKC", value[:1]).startswith(_FORMULA)
-    return f"'{shown}" if runs else shown
+    # A text that is shown as it is has ASCII alone, which NFKC does not change.
+    first = value[:1] if shown is value else normalize("NFKC", value[:1]) if isinstance(value, str) else ""
+    return f"'{shown}" if first.startswith(_FORMULA) else shown
 
 
 def many(
