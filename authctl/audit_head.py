@@ -7,6 +7,7 @@ place under a lock, each within a sector of the disk, so that a crash leaves the
 See docs/glossary.md#audit-head.
 """
 
+import errno
 import fcntl
 import os
 import re
@@ -73,9 +74,7 @@ def replace(path: Path, registry_id: str, head: Head) -> None:
 
 @contextmanager
 def _opened(path: Path, flags: int, kind: int) -> Iterator[int]:
-    # The link itself may lead to a safer disk. O_NOFOLLOW then refuses a link that is put there after this line.
-    file = resolved(path) if path.is_symlink() else path
-    descriptor = os.open(file, flags | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    descriptor = _open(path, flags | os.O_CLOEXEC | os.O_NOFOLLOW)
     try:
         if os.fstat(descriptor).st_size == 0 and flags & os.O_CREAT:
             os.fchmod(descriptor, 0o600)  # whatever the umask
@@ -83,6 +82,16 @@ def _opened(path: Path, flags: int, kind: int) -> Iterator[int]:
         yield descriptor
     finally:
         os.close(descriptor)
+
+
+def _open(path: Path, flags: int) -> int:
+    try:
+        return os.open(path, flags, 0o600)
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise
+    # A link: the file may be on a safer disk. O_NOFOLLOW refuses a link that is put in the place of the file after this line.
+    return os.open(resolved(path), flags, 0o600)
 
 
 def _find(descriptor: int, registry_id: str) -> tuple[int, Head] | None:

@@ -4,7 +4,7 @@ Foreign text never gets out raw: in tables and CSV invisible characters are esca
 """
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from enum import StrEnum
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
@@ -17,6 +17,10 @@ from authctl.visible_text import visible
 if TYPE_CHECKING:
     from authctl.screens.drawing import Line
     from authctl.screens.times import Look
+
+
+AsJson = Callable[[Any], str]
+"""A function that gives the JSON text of one record."""
 
 
 class Format(StrEnum):
@@ -179,19 +183,32 @@ def cell(value: Any) -> str:
 
 def csv_cell(value: Any) -> str:
     """The same for CSV; a text that a spreadsheet would run as a formula begins with an apostrophe."""
+    if value is None:
+        return ""
     shown = cell(value)
-    runs = isinstance(value, str) and normalize("NFKC", value[:1]).startswith(_FORMULA)
-    return f"'{shown}" if runs else shown
+    # A text that is shown as it is has ASCII alone, which NFKC does not change.
+    first = value[:1] if shown is value else normalize("NFKC", value[:1]) if isinstance(value, str) else ""
+    return f"'{shown}" if first.startswith(_FORMULA) else shown
 
 
-def many(out: TextIO, records: Iterable[Record], shape: Shape, form: Format, look: "Look | None" = None) -> None:
-    """Print a list; rows go out as they come, except on a terminal, which has a look. Nothing does when the first one fails."""
+def many(
+    out: TextIO,
+    records: Iterable[Any],
+    shape: Shape,
+    form: Format,
+    look: "Look | None" = None,
+    as_json: AsJson = json.dumps,
+) -> None:
+    """Print a list; rows go out as they come, except on a terminal, which has a look. Nothing does when the first one fails.
+
+    In JSON, they may be other values than records, where `as_json` gives the text of one.
+    """
     rest = iter(records)
     records = chain(list(islice(rest, 1)), rest)
     if form is Format.JSON:
-        _json_list(out, records)
+        _json_list(out, map(as_json, records))
     elif form is Format.NDJSON:
-        out.writelines(json.dumps(record) + "\n" for record in records)
+        out.writelines(f"{text}\n" for text in map(as_json, records))
     elif form is Format.ID:
         out.writelines(f"{cell(record[shape.columns[0]])}\n" for record in records)
     elif form is Format.CSV:
@@ -223,11 +240,11 @@ def one(out: TextIO, record: Record, form: Format, look: "Look | None" = None, v
         out.writelines(f"{name}\t{cell(value)}\n" for name, value in record.items())
 
 
-def _json_list(out: TextIO, records: Iterable[Record]) -> None:
+def _json_list(out: TextIO, encoded: Iterable[str]) -> None:
     # Written as it comes: a list of a million sessions is never in memory as a whole.
     separator = "[\n"
-    for record in records:
-        out.write(separator + json.dumps(record))
+    for text in encoded:
+        out.write(separator + text)
         separator = ",\n"
     out.write("[]\n" if separator == "[\n" else "\n]\n")
 

@@ -24,6 +24,8 @@ def is_invisible(character: str) -> bool:
     General categories of the Unicode Character Database, and Default_Ignorable_Code_Point beside
     them for those that are called letters or marks there.
     """
+    if character.isascii():  # the letters of most notes
+        return not character.isprintable()
     if category(character) in _INVISIBLE_CATEGORIES:
         return True
     # The categories call these letters or marks, although fonts draw nothing for them.

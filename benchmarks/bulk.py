@@ -21,11 +21,12 @@ from population import PROFILES, Population, copied, kept
 from authctl import Registry, SessionFilter, profiles, records
 from authctl.instants import DAY
 from authctl.model import ProfileSet
+from authctl.session_texts import session_text
 from authctl.store.sqlite.library import sqlite3
 
 
 def streaming(population: Population) -> None:
-    """A list as NDJSON, by the library; the reference selects and dumps the same fields."""
+    """A list as NDJSON, as the command makes it; the reference selects and dumps the same fields."""
     path = population.home / "registry.db"
     with (
         population.open() as registry,
@@ -40,7 +41,7 @@ def streaming(population: Population) -> None:
         def ours() -> None:
             sink.seek(0)
             for one in registry.sessions(SessionFilter(kind="application")):
-                sink.write(json.dumps(records.session(one)) + "\n")
+                sink.write(session_text(one) + "\n")
 
         def bare() -> None:
             sink.seek(0)

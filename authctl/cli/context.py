@@ -1,10 +1,11 @@
 """The parts that every command shares: where the registry is, how to print, how to ask, and where progress goes."""
 
+import json
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import chain, islice
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 import typer
 
@@ -14,11 +15,13 @@ from authctl.errors import Refused
 from authctl.names import counted
 from authctl.names import note as checked_note
 from authctl.records import Record
-from authctl.render import Format, Shape
+from authctl.records import session as session_record
+from authctl.render import AsJson, Format, Shape
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
 
+    from authctl.model import Session
     from authctl.registry import Registry
     from authctl.registry.batches import Progress
     from authctl.screens.times import Look
@@ -119,20 +122,28 @@ class Cli:
         """The same of a list that has pages."""
         return self.rows_above(_HINT, _CURSOR)
 
-    def show_many(self, records: Iterable[Record], shape: Shape) -> bool:
+    def show_sessions(self, sessions: "Iterable[Session]", shape: Shape) -> bool:
+        """Print a list of sessions as `show_many` does, in JSON without a record of each."""
+        if self.form not in (Format.JSON, Format.NDJSON):
+            return self.show_many(map(session_record, sessions), shape)
+        from authctl.session_texts import session_text
+
+        return self.show_many(sessions, shape, session_text)
+
+    def show_many(self, records: Iterable[Any], shape: Shape, as_json: AsJson = json.dumps) -> bool:
         """Print a list on standard output, and say on standard error where it is empty; whether it has anything."""
         rest = iter(records)
         first = list(islice(rest, 1))
         # The first record is taken before anything is printed: an error in reading must not leave half a table.
-        self.show_rows(chain(first, rest), shape)
+        self.show_rows(chain(first, rest), shape, as_json)
         if not first:
             self.say(shape.nothing)
         return bool(first)
 
-    def show_rows(self, records: Iterable[Record], shape: Shape) -> None:
+    def show_rows(self, records: Iterable[Any], shape: Shape, as_json: AsJson = json.dumps) -> None:
         """Print rows on standard output, without a message if there are none: for callers that report it themselves."""
         with self.drawing() as out:
-            render.many(out, records, shape, self.form_or_table, self.look)
+            render.many(out, records, shape, self.form_or_table, self.look, as_json)
 
     def show(self, record: Record, view: str = "") -> None:
         """Print one record on standard output; on a terminal by the view of that name."""

@@ -110,7 +110,7 @@ def list_(
     shape = render.REVOKED_SESSIONS if selection.statuses == (Status.REVOKED,) else render.SESSIONS
     shape = shape if wipe is None else render.WIPED_SESSIONS
     shape = render.SESSIONS_OF_SOURCES if source or used_after_end else shape
-    is_listed = cli.show_many(map(records.session, listed), shape)
+    is_listed = cli.show_sessions(listed, shape)
     if limit is None:
         cli.say_cut(most, is_limited=False, more=lambda: listed.next is not None)
     cli.say_next(listed.next)

@@ -32,7 +32,11 @@ EVENT = "seq, at, actor, action, subject, note, detail, prev_hash, hash"
 
 _NEW = tuple.__new__
 _WIDTH = len(Session._fields)
-_INSTANTS = itemgetter(*(index for index, name in enumerate(Session._fields) if name.endswith("_at")))
+_INSTANTS = [index for index, name in enumerate(Session._fields) if name.endswith("_at")]
+_OPTIONAL = {index for index in _INSTANTS if Session.__annotations__[Session._fields[index]] == int | None}
+_REQUIRED_INSTANTS = itemgetter(*(index for index in _INSTANTS if index not in _OPTIONAL))
+_OPTIONAL_INSTANTS = itemgetter(*_OPTIONAL)
+_NO_INSTANTS = (None,) * len(_OPTIONAL)
 
 
 def session_columns(end: str = "s.expires_at", access_end: str = "s.access_expires_at", now: str = ":now") -> str:
@@ -51,10 +55,14 @@ def session(row: Sequence[Any]) -> Session:
 
 def checked_session(row: Sequence[Any]) -> Session:
     """The same, for showing: every instant is one that can be written."""
-    read = session(row)
-    for instant in _INSTANTS(row):
-        if instant is not None and (type(instant) is not int or not EARLIEST <= instant <= NEVER):
-            raise IntegrityFailure(f"the registry is damaged: the instants of session {read.number} are invalid")
+    instants = _REQUIRED_INSTANTS(row)
+    optional = _OPTIONAL_INSTANTS(row)
+    if optional != _NO_INSTANTS:
+        instants += tuple(instant for instant in optional if instant is not None)
+    for instant in instants:
+        if type(instant) is not int or not EARLIEST <= instant <= NEVER:
+            raise IntegrityFailure(f"the registry is damaged: the instants of session {row[0]} are invalid")
+    read: Session = _NEW(Session, row[:_WIDTH])
     return read
 
 

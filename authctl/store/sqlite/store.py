@@ -4,8 +4,10 @@ One connection is for the look-up by number, one for other reading, one for writ
 a long list, or a wait for the turn to write, delays no `verify`.
 """
 
+import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
+from functools import cached_property
 from pathlib import Path
 from time import monotonic, sleep
 from typing import TYPE_CHECKING
@@ -52,7 +54,7 @@ class SqliteStore:
         self._look_up: LookUp | None = None
         self._reader = SharedConnection(self.path)
         self._writer = SharedConnection(self.path, writing=True)
-        self._log = Path(f"{self.path}-wal")
+        self._log = f"{self.path}-wal"  # a text: a `Path` takes longer to look at, and each change looks
         self._log_limit = LOG_LIMIT_BYTES
         # SQLite's locks belong to a process: a child that used them could corrupt the file (sqlite.org/howtocorrupt.html).
         self._forks = connections.fork_count
@@ -154,7 +156,7 @@ class SqliteStore:
         Whatever goes wrong here: the change was committed before.
         """
         with suppress(OSError, sqlite3.Error):
-            size = self._log.stat().st_size
+            size = os.stat(self._log).st_size  # noqa: PTH116
             # The limit falls back once the log is small again. It never rises by more than one step above the present size.
             if size < self._log_limit:
                 self._log_limit = max(LOG_LIMIT_BYTES, min(self._log_limit, size + LOG_LIMIT_BYTES))
@@ -177,14 +179,20 @@ class SqliteStore:
 
     def keep_space(self) -> None:
         if not self._is_draft:
-            from authctl.store.sqlite.reserve import keep_reserve, reserve_file
+            from authctl.store.sqlite.reserve import keep_reserve
 
-            keep_reserve(reserve_file(self.path))
+            keep_reserve(self._reserve)
 
     def free_space(self) -> bool:
-        from authctl.store.sqlite.reserve import release_reserve, reserve_file
+        from authctl.store.sqlite.reserve import release_reserve
 
-        return release_reserve(reserve_file(self.path))
+        return release_reserve(self._reserve)
+
+    @cached_property
+    def _reserve(self) -> Path:
+        from authctl.store.sqlite.reserve import reserve_file
+
+        return reserve_file(self.path)
 
     def back_up(self, path: Path) -> None:
         from authctl.store.sqlite.backups import back_up
