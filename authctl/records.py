@@ -140,6 +140,14 @@ def revocation(outcome: "RevokeOutcome") -> Record:
             for s in outcome.sessions
         ],
         "by_source": dict(outcome.by_source),
+        "kept": outcome.kept,
+        "plan": outcome.plan
+        and {
+            "digest": outcome.plan.digest,
+            "made_at": instant(outcome.plan.made_at),
+            "made_by": outcome.plan.made_by,
+            "newcomers": outcome.plan.newcomers,
+        },
     }
 
 

@@ -45,6 +45,12 @@ all commands, the formats and the exit codes.
   the message gives the present number. Fewer sessions are accepted. `revoke --all` has no such bound, and its question states this. With
   `--yes` there is no question, and only `--max-affected` sets a limit. With `-q --yes` or
   `--all --yes` there is no preview.
+- `revoke --plan FILE` revokes nothing: it writes the exact sessions, with filter, counts and digest, to a new file of mode 0600 (4 if one
+  is there). `revoke --apply FILE` shows them and the digest, asks, and revokes exactly them; no option beside it names targets. A file
+  that is no plan is 2, one that others can read or write is 6, and a plan whose sessions were removed, revoked or are no longer
+  selected is 4. The result has `plan` (`digest, made_at, made_by, newcomers`) in JSON, null without a plan.
+- `revoke --keep N` leaves the `N` sessions with the latest use of each user and application, of those that are selected and not
+  revoked; `kept` in JSON is how many stay. It asks first, also beside `--user` and ids.
 - The message with the result is the last line on standard error, after the rows on standard output. On a terminal the rows are cut to
   50, and the message names the command that shows all of them.
 - A list that is cut on a terminal names the option for the rest. A page of sessions with a next page prints

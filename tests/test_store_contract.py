@@ -471,6 +471,43 @@ def test_one_revocation_is_always_open(store: Store):
             assert session.status is Status.ACTIVE
 
 
+def test_sessions_by_number_are_revoked_once(store: Store):
+    """Those that are not revoked yet; the others keep their revocation."""
+    with store.change() as tx:
+        one, two, three = (tx.add_session(new(name)) for name in ("alice", "bob", "carol"))
+        first = tx.add_revocation(NOW, "bob", "lost", "{}")
+        assert tx.assign_numbers([one.number], first) == 1
+        second = tx.add_revocation(NOW, "bob", "stolen", "{}")
+        assert tx.assign_numbers([one.number, two.number, 99], second) == 1
+        assert tx.assign_numbers([], second) == 0
+        assert [tx.session(s.id, NOW).revocation_id for s in (one, two)] == [first, second]
+        assert tx.session(three.id, NOW).revoked_at is None
+
+
+def test_the_sessions_beyond_the_newest(store: Store):
+    """By latest use, then by number, for each user and application, a blank one included; names in any case."""
+    with store.change() as tx:
+        made = [
+            tx.add_session(new(user, used_at, application=application))
+            for user, used_at, application in (
+                ("alice", NOW, "Outlook"),
+                ("Alice", NOW + 1, "outlook"),
+                ("alice", NOW, "OUTLOOK"),
+                ("alice", NOW, None),
+                ("alice", NOW, None),
+                ("bob", NOW, None),
+            )
+        ]
+        numbers = [session.number for session in made]
+        beyond = [list(tx.beyond_newest(numbers, keep)) for keep in (1, 2, 3)]
+        assert beyond == [[numbers[0], numbers[2], numbers[3]], [numbers[0]], []]
+        assert list(tx.beyond_newest(numbers[3:5], 1)) == [numbers[3]]
+        assert list(tx.beyond_newest([], 1)) == []
+        assert tx.ids_of([*numbers[:2], 99]) == sorted(session.id for session in made[:2])
+        assert tx.counts_by_user([*numbers, 99]) == {"alice": 5, "bob": 1}
+        assert tx.counts_by_user([]) == {}
+
+
 def test_the_first_revocation_wins(store: Store):
     """A session that is revoked keeps its revocation."""
     (session,) = add(store, new())

@@ -19,7 +19,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "mappings show": ("authctl mappings show samba > samba.yaml",),
     "revoke": (
         'authctl revoke --user alice --note "lost device"',
-        'authctl revoke --application Teams --note "retired" --dry-run',
+        "authctl revoke --application Teams --keep 1 --plan teams.plan",
         'authctl sessions list --unused-for 60d -o id | authctl revoke - --note "unused for two months"',
     ),
     "tokens issue": ("authctl tokens issue --user alice --application Outlook --device AL-PC",),

@@ -37,6 +37,18 @@ class PreviewsView(Protocol):
     def used_last(self, numbers: Sequence[int], limit: int) -> list[int]:
         """Up to `limit` of those numbers: the sessions with the most recent use, that one first."""
 
+    def beyond_newest(self, numbers: Sequence[int], keep: int) -> Sequence[int]:
+        """Those of the numbers, ascending, whose sessions are not among the newest ones of their user and application.
+
+        The newest are the `keep` sessions of those numbers with the latest use; of equal ones the highest number is the newest.
+        """
+
+    def ids_of(self, numbers: Sequence[int]) -> list[str]:
+        """The ids of the sessions with those numbers, sorted."""
+
+    def counts_by_user(self, numbers: Sequence[int]) -> dict[str, int]:
+        """How many of the sessions with those numbers each user has, by the folded key of the name."""
+
     def summary(self, numbers: Sequence[int], now: int, largest: int) -> Summary:
         """Counts of the sessions with those numbers: by kind, status, user and application.
 

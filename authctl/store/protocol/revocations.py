@@ -61,5 +61,8 @@ class RevocationsChange(Protocol):
     def assign(self, selection: SessionFilter, now: int, revocation_id: int) -> int:
         """Revoke those selected sessions that are not revoked yet. Returns how many."""
 
+    def assign_numbers(self, numbers: Sequence[int], revocation_id: int) -> int:
+        """Revoke those of the sessions with these numbers that are not revoked yet. Returns how many."""
+
     def unassign(self, numbers: Sequence[int], revocation_id: int) -> int:
         """Move those sessions from a revocation back to the open one. Returns how many."""

@@ -26,6 +26,12 @@ _LARGEST = (  # SQLite takes a column without an aggregate from any row of its g
     f" FROM {TABLES.by_numbers} GROUP BY s.{{field}}_key) ORDER BY sessions DESC, key LIMIT :largest"
 )
 
+_NEWEST_FIRST = "PARTITION BY s.username_key, s.application_key ORDER BY s.last_used_at DESC, s.number DESC"
+_BEYOND_NEWEST = (
+    f"SELECT number FROM (SELECT s.number AS number, row_number() OVER ({_NEWEST_FIRST}) AS place FROM {TABLES.by_numbers})"
+    " WHERE place > :keep"
+)
+
 
 def numbers(connection: sqlite3.Connection, chosen: Selection) -> Sequence[int]:
     """The numbers of a selection's sessions, ascending."""
@@ -56,6 +62,24 @@ def used_last(connection: sqlite3.Connection, numbers: Sequence[int], limit: int
     """Up to `limit` of the numbers: the sessions with the most recent use, that one first."""
     sql = f"SELECT s.number FROM {TABLES.by_numbers} ORDER BY s.last_used_at DESC, s.number DESC LIMIT :limit"
     return [row[0] for row in connection.execute(sql, {"numbers": json.dumps(list(numbers)), "limit": limit})]
+
+
+def beyond_newest(connection: sqlite3.Connection, numbers: Sequence[int], keep: int) -> Sequence[int]:
+    """Those of the numbers whose sessions are not among the newest ones of their user and application, ascending."""
+    given = {"numbers": json.dumps(list(numbers)), "keep": keep}
+    return array("q", sorted(row[0] for row in connection.execute(_BEYOND_NEWEST, given)))
+
+
+def ids_of(connection: sqlite3.Connection, numbers: Sequence[int]) -> list[str]:
+    """The ids of the sessions with those numbers, sorted."""
+    sql = f"SELECT s.id FROM {TABLES.by_numbers}"
+    return sorted(row[0] for row in connection.execute(sql, {"numbers": json.dumps(list(numbers))}))
+
+
+def counts_by_user(connection: sqlite3.Connection, numbers: Sequence[int]) -> dict[str, int]:
+    """How many of the sessions with those numbers each user has."""
+    sql = f"SELECT s.username_key, count(*) FROM {TABLES.by_numbers} GROUP BY s.username_key"
+    return dict(connection.execute(sql, {"numbers": json.dumps(list(numbers))}).fetchall())
 
 
 def summary(

@@ -106,6 +106,13 @@ class RevocationsWriter(Writer):
         )
         return self.write(sql, {**chosen.parameters, "revocation_id": revocation_id})
 
+    def assign_numbers(self, numbers: Sequence[int], revocation_id: int) -> int:
+        sql = (
+            f"UPDATE sessions NOT INDEXED SET revocation_id = :revocation_id WHERE revocation_id = {OPEN}"
+            f" AND {EACH_NUMBER}"
+        )
+        return self.write(sql, {"revocation_id": revocation_id, "numbers": json.dumps(list(numbers))})
+
     def unassign(self, numbers: Sequence[int], revocation_id: int) -> int:
         sql = (
             f"UPDATE sessions NOT INDEXED SET revocation_id = {OPEN} WHERE revocation_id = :revocation_id"

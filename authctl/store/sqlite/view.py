@@ -34,6 +34,21 @@ class PreviewsReader(Reader):
 
         return previews.used_last(self.connection, numbers, limit)
 
+    def beyond_newest(self, numbers: Sequence[int], keep: int) -> Sequence[int]:
+        from authctl.store.sqlite import previews
+
+        return previews.beyond_newest(self.connection, numbers, keep)
+
+    def ids_of(self, numbers: Sequence[int]) -> list[str]:
+        from authctl.store.sqlite import previews
+
+        return previews.ids_of(self.connection, numbers)
+
+    def counts_by_user(self, numbers: Sequence[int]) -> dict[str, int]:
+        from authctl.store.sqlite import previews
+
+        return previews.counts_by_user(self.connection, numbers)
+
     def summary(self, numbers: Sequence[int], now: int, largest: int) -> Summary:
         from authctl.store.sqlite import previews
 
