@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from authctl.registry.continuity import ContinuityState
     from authctl.registry.doctor import Finding
     from authctl.registry.keys import KeyUse, RetireOutcome
+    from authctl.registry.listed_users import ListedOutcome
     from authctl.registry.login_cache import ClearOutcome, Remembered
     from authctl.registry.revocations import RevokeOutcome
     from authctl.registry.session_ends import EndOutcome
@@ -148,6 +149,14 @@ def revocation(outcome: "RevokeOutcome") -> Record:
             "made_by": outcome.plan.made_by,
             "newcomers": outcome.plan.newcomers,
         },
+    }
+
+
+def listed_revocation(outcome: "ListedOutcome") -> Record:
+    """The outcome of a revocation of the users of a list, row by row."""
+    return {
+        **revocation(outcome.outcome),
+        "rows": [row._asdict() | {"result": row.result.value} for row in outcome.rows],
     }
 
 

@@ -96,6 +96,12 @@ REVOKED = _shape(
     "id username application status_before",
     keep="username | application | status_before",
 )
+LISTED_USERS = _shape(
+    "row username result revoked already_revoked reason",
+    "row username result revoked already_revoked reason",
+    "the list has no rows",
+    keep="username result | revoked reason | already_revoked",
+)
 PREVIEWED = _shape(_OF_SESSIONS, "id username application device status", keep="username status | application device")
 ENDED = _shape(
     _OF_SESSIONS, "id username application status ended_reason", keep="username status | application | ended_reason"

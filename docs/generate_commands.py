@@ -51,6 +51,10 @@ all commands, the formats and the exit codes.
   selected is 4. The result has `plan` (`digest, made_at, made_by, newcomers`) in JSON, null without a plan.
 - `revoke --keep N` leaves the `N` sessions with the latest use of each user and application, of those that are selected and not
   revoked; `kept` in JSON is how many stay. It asks first, also beside `--user` and ids.
+- `revoke --from FILE --column NAME` takes user names from a column of a CSV file (`-`: standard input) and asks nothing. The delimiter is found
+  in the header, the encoding is UTF-8 or that of a byte order mark, gzip is unpacked. Each row has a result: `revoked`, `already_revoked`,
+  `kept`, `repeated`, `not_found` or `invalid`, with the line of the file; in JSON as `rows` beside the other fields. Exit code 3 if a
+  row is `not_found` or `invalid`: the rest is done. A file that cannot be read to its end is 2, and changes nothing.
 - The message with the result is the last line on standard error, after the rows on standard output. On a terminal the rows are cut to
   50, and the message names the command that shows all of them.
 - A list that is cut on a terminal names the option for the rest. A page of sessions with a next page prints

@@ -20,7 +20,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "revoke": (
         'authctl revoke --user alice --note "lost device"',
         "authctl revoke --application Teams --keep 1 --plan teams.plan",
-        'authctl sessions list --unused-for 60d -o id | authctl revoke - --note "unused for two months"',
+        'authctl revoke --from leavers.csv --column email --note "left the company"',
     ),
     "tokens issue": ("authctl tokens issue --user alice --application Outlook --device AL-PC",),
     "tokens verify": ("authctl tokens verify < token",),

@@ -35,6 +35,7 @@ from authctl.cli.session_filters import (
     web_sessions,
 )
 from authctl.cli.targets import Targets, read_ids
+from authctl.cli.user_files import plan_users_of_file, revoke_users_of_file
 from authctl.errors import InvalidInput, NotFound
 from authctl.filter_texts import read_session_filter
 from authctl.model import texts_of
@@ -50,6 +51,8 @@ _OTHER_TARGETS = {
     "excepted": "--except",
     "used_after_end": "--used-after-end",
     "keep": "--keep",
+    "user_file": "--from",
+    "column": "--column",
     "plan": "--plan",
 }
 """The other parameters that name targets, each with the name that a person knows."""
@@ -80,6 +83,13 @@ PlanFile = Annotated[
 AppliedPlan = Annotated[
     Path | None,
     typer.Option("--apply", metavar="FILE", help="Revoke exactly the sessions of a plan. Asks first."),
+]
+UserFile = Annotated[
+    Path | None,
+    typer.Option("--from", metavar="FILE", help="Sessions of the users of a CSV file. Needs --column."),
+]
+Column = Annotated[
+    str | None, typer.Option("--column", metavar="NAME", help="The column of --from that has the user names.")
 ]
 MaxAffected = Annotated[
     int | None,
@@ -115,6 +125,8 @@ def revoke(
     everything: Everything = False,
     excepted: Except = None,
     keep: Keep = None,
+    user_file: UserFile = None,
+    column: Column = None,
     plan: PlanFile = None,
     apply: AppliedPlan = None,
     note: Note = None,
@@ -134,6 +146,9 @@ def revoke(
         apply_plan(cli, apply, terms)
         return
     _check_plan(plan, terms)
+    if user_file is not None or column is not None:
+        _revoke_listed(cli, arguments, terms)
+        return
     targets = read_ids(cli, ids or ())
     if ids and not targets.ids:
         raise NotFound("no ids on standard input")
@@ -145,6 +160,21 @@ def revoke(
     # Standard input gives the ids, so that nobody can type a note there.
     terms = terms._replace(may_ask="-" not in (ids or ()))
     _revoke(cli, selection, targets, keep, terms, all_kinds=kind is None)
+
+
+def _revoke_listed(cli: Cli, arguments: Mapping[str, Any], terms: Terms) -> None:
+    """Revoke the sessions of the users of a file, or make a plan of them."""
+    path, column, keep = arguments["user_file"], arguments["column"], arguments["keep"]
+    if path is None or column is None:
+        raise InvalidInput("--from and --column belong together", "for example: --from leavers.csv --column email")
+    if given := [name for name in ("ids", "user", "everything") if arguments[name]]:
+        option = _OTHER_TARGETS.get(given[0], "--user")
+        raise InvalidInput(f"--from names the users, and takes no {option}", f"leave out {option}, or --from")
+    selection = _selection(cli, arguments, Targets((), {}))
+    if arguments["plan"] is not None:
+        plan_users_of_file(cli, arguments["plan"], path, column, selection, keep, terms)
+    else:
+        revoke_users_of_file(cli, path, column, selection, keep, terms)
 
 
 def _selection(cli: Cli, arguments: Mapping[str, Any], targets: Targets) -> "SessionFilter":

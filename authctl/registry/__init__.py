@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from authctl.model import Group, Grouping, Request, Session
     from authctl.registry.bounds import Bound
     from authctl.registry.clock import Warn
+    from authctl.registry.listed_users import ListedOutcome
     from authctl.registry.pages import SessionPage
     from authctl.registry.plans import MadePlan, PlanPreview
     from authctl.registry.previews import Preview
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from authctl.registry.sessions import Listing
     from authctl.registry.tokens.issue import Issued, Login, SignIn
     from authctl.revocation_plans import Plan
+    from authctl.user_lists import ListedName
 
 _ALL = SessionFilter()
 
@@ -206,6 +208,28 @@ class Registry(Nouns):
         from authctl.registry.revocations import revoke
 
         return revoke(self._installation, selection, note, actor, dry_run, max_affected, bound)
+
+    def revoke_listed(
+        self,
+        rows: Sequence[ListedName],
+        selection: SessionFilter = _ALL,
+        *,
+        note: str | None,
+        actor: str | None = None,
+        dry_run: bool = False,
+        max_affected: int | None = None,
+        bound: Bound | None = None,
+        keep: int | None = None,
+    ) -> ListedOutcome:
+        """Revoke the sessions of the users of a list, as `revoke` does with their names, with an outcome for each row.
+
+        `authctl.user_lists.read_column` reads the rows from a CSV file. The other criteria of `selection` hold, too. A row that names no
+        user, or one without a selected session, is in the outcome, and the rest is done. Raises as `revoke`; NotFound where no row
+        names a user; InvalidInput where `selection` has ids or users.
+        """
+        from authctl.registry.listed_users import revoke_listed
+
+        return revoke_listed(self._installation, rows, selection, keep, note, actor, dry_run, max_affected, bound)
 
     def preview_revocation(
         self, selection: SessionFilter, *, max_affected: int | None = None, keep: int | None = None

@@ -133,14 +133,24 @@ def with_sessions(view: View, numbers: Sequence[int], outcome: RevokeOutcome) ->
 
 
 def revoke_numbers(
-    unit: UnitOfWork, numbers: Sequence[int], selector: Mapping[str, Any], outcome: RevokeOutcome
+    unit: UnitOfWork,
+    numbers: Sequence[int],
+    selector: Mapping[str, Any],
+    outcome: RevokeOutcome,
+    *,
+    by_criteria: bool = False,
 ) -> RevokeOutcome:
-    """Revoke the unrevoked sessions of those numbers, with the event; with none of them nothing is written."""
+    """Revoke the unrevoked sessions of those numbers, with the event.
+
+    With none of them nothing is written, unless the revocation is by criteria that selected something.
+    """
     outcome = with_sessions(unit.tx, numbers, outcome)
-    if not numbers:
+    if not numbers and not (by_criteria and outcome.selected):
         return outcome
     assert outcome.note is not None
-    revocation_id = unit.tx.add_revocation(unit.now, unit.actor, outcome.note, json.dumps(selector))
+    revocation_id = unit.tx.add_revocation(
+        unit.now, unit.actor, outcome.note, json.dumps(selector), by_criteria=by_criteria
+    )
     revoked = unit.tx.assign_numbers(numbers, revocation_id)
     detail = {
         "selector": selector,
