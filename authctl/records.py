@@ -195,6 +195,9 @@ def user(user_: "UserSessions") -> Record:
         "note": user_.user.note,
         "password_changed_at": instant(user_.user.password_changed_at),
         **_counts(user_.sessions),
+        "disabled_until": instant(user_.user.disabled_until),
+        "enabled_at": instant(user_.user.enabled_at),
+        "enabled_by": user_.user.enabled_by,
     }
 
 
@@ -212,6 +215,7 @@ def user_change(outcome: "UserOutcome") -> Record:
         "dry_run": outcome.dry_run,
         "sessions": [session(s) for s in outcome.sessions],
         "known": outcome.known,
+        "disabled_until": instant(outcome.user.disabled_until),
     }
 
 

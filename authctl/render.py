@@ -139,10 +139,12 @@ KEYS = _shape(
 )
 FINDINGS = _shape("check ok found next", "check ok found next", view="findings")
 USERS = _shape(
-    "username disabled disabled_at disabled_by note password_changed_at active expired revoked total last_used_at",
-    "username disabled active expired revoked total last_used_at",
+    "username disabled disabled_at disabled_by note password_changed_at active expired revoked total last_used_at"
+    " disabled_until enabled_at enabled_by",
+    "username disabled active expired revoked total last_used_at disabled_until",
     "no user is listed",
     keep="disabled active | last_used_at expired revoked | total",
+    drawn="username disabled active expired revoked total last_used_at",
 )
 PROFILES = _shape(
     f"name default {' '.join(PROFILE_FIELDS)} assignments retention",

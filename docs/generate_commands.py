@@ -29,7 +29,7 @@ all commands, the formats and the exit codes.
 - Times: `2026-11-01` (midnight UTC), `today`, `yesterday`, RFC 3339, or an age: `90s`, `30m`, `36h`, `7d`, `2w`, `6 months`, `1 year`. `m` is minutes, `mo`
   months; a capital `M` alone is refused. An age counts back from now (`--created-since`, `--created-before`, `--used-since`,
   `--unused-for`, `--taken-at`, and `--since` and `--until` of `audit list`). It counts ahead for `--expires-before`, and for
-  `--until` of `continuity start`.
+  `--until` of `continuity start` and `users disable`.
 - Filter options can be given several times, and any of the values matches: `--user`, `--application`, `--device`, `--platform`,
   `--profile`, `--status`, `--source`, and `--actor`, `--action`, `--session` of `audit list`. Filters of different names combine (and).
   `--except` of `revoke` can be given several times, too. Every other option that takes a value is refused (2) if it is given twice

@@ -35,9 +35,15 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "tokens wipe-done": ("authctl tokens wipe-done < token",),
     "users list": ("authctl users list --disabled",),
     "users show": ("authctl users show alice",),
-    "users disable": ('authctl users disable alice --note "left the company"',),
+    "users disable": (
+        'authctl users disable alice --note "left the company"',
+        'authctl users disable alice --until 14d --note "parental leave"',
+    ),
     "users enable": ('authctl users enable alice --note "back from leave"',),
-    "users password-changed": ('authctl users password-changed alice --note "reset at the help desk"',),
+    "users password-changed": (
+        'authctl users password-changed alice --note "reset at the help desk"',
+        'authctl users password-changed alice --except htpsgxk2 --note "changed by herself"',
+    ),
     "continuity start": ('authctl continuity start --until 4h --note "the identity provider is down"',),
     "continuity end": ('authctl continuity end --note "the identity provider is back"',),
     "continuity status": ("authctl continuity status",),

@@ -152,6 +152,8 @@ class Partition:
     def _binds(self, deed: Deed, known: ImportedDetail | None) -> bool:
         """Whether a deed ends or revokes the present part."""
         if deed.of_password:
+            if known and self.user and known.session.id in self.user.password_except:
+                return False  # decision 234
             return password_ends(self._part.profile, None)
         if deed.criteria is None:
             return True
@@ -166,7 +168,7 @@ class Partition:
             deeds = (later for later in self.deeds_since(deed.at) if later == deed or not later.of_other)
             revoking = next(filter(self._revokes, deeds), None)
             self._take_uses_after(deed)
-        disabled_at = self.user.disabled_at if self.user else None
+        disabled_at = self.user.as_of(now).disabled_at if self.user else None
         if disabled_at is not None and revoking is None and part.lived_at(now):
             part.end_here = (max(disabled_at, min(part.last_used_at, now)), "user_disabled")  # decision 143
         self._note_end(revoking)
