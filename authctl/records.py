@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from authctl.registry.cleanup import CleanupOutcome
     from authctl.registry.continuity import ContinuityState
     from authctl.registry.doctor import Finding
+    from authctl.registry.effects import Effect
     from authctl.registry.keys import KeyUse, RetireOutcome
     from authctl.registry.listed_users import ListedOutcome
     from authctl.registry.login_cache import ClearOutcome, Remembered
@@ -149,6 +150,20 @@ def revocation(outcome: "RevokeOutcome") -> Record:
             "made_by": outcome.plan.made_by,
             "newcomers": outcome.plan.newcomers,
         },
+    }
+
+
+def effect(effect_: "Effect") -> Record:
+    """The effect of a deed."""
+    return {
+        "ended_now": effect_.ended_now,
+        "others": effect_.others,
+        "others_by_application": [{"application": name, "sessions": n} for name, n in effect_.others_by_application],
+        "others_until": instant(effect_.others_until),
+        "sealed": effect_.sealed,
+        "sealed_until": instant(effect_.sealed_until),
+        "untold": dict(effect_.untold),
+        "ends_later": effect_.ends_later,
     }
 
 

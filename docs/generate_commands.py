@@ -55,6 +55,8 @@ all commands, the formats and the exit codes.
   in the header, the encoding is UTF-8 or that of a byte order mark, gzip is unpacked. Each row has a result: `revoked`, `already_revoked`,
   `kept`, `repeated`, `not_found` or `invalid`, with the line of the file; in JSON as `rows` beside the other fields. Exit code 3 if a
   row is `not_found` or `invalid`: the rest is done. A file that cannot be read to its end is 2, and changes nothing.
+- `revoke`, `users disable`, `users password-changed`, `keys retire` and `profiles apply` then tell which sessions go on: other active ones of
+  the same users, sealed tokens that are read offline, and systems that are not told. In JSON this is `effect`, null if it is not known.
 - The message with the result is the last line on standard error, after the rows on standard output. On a terminal the rows are cut to
   50, and the message names the command that shows all of them.
 - A list that is cut on a terminal names the option for the rest. A page of sessions with a next page prints

@@ -333,6 +333,43 @@ def test_users_are_recorded(store: Store):
         assert tx.user("alice") == User("alice", password_changed_at=NOW)
 
 
+def test_disablings_that_end_by_themselves(store: Store):
+    """Each end is recorded once, the earliest first, and since when and until when the user was disabled stays."""
+    disabled = User("alice", NOW, "bob", "on leave", disabled_until=NOW + 5, password_except=("abc",))
+    with store.change() as tx:
+        tx.save_user(disabled)
+        tx.save_user(disabled._replace(username="carol", disabled_until=NOW + 3))
+        tx.save_user(disabled._replace(username="dora", disabled_until=None))
+        assert tx.user("alice") == disabled
+        assert tx.end_disablings(NOW + 2, 9) == []
+        first = tx.end_disablings(NOW + 5, 1)
+        assert [user.username for user in first] == ["carol"]
+        assert [user.username for user in tx.end_disablings(NOW + 5, 9)] == ["alice"]
+        assert tx.end_disablings(NOW + 5, 9) == []
+        assert tx.user("alice") == disabled._replace(enabled_at=NOW + 5, enabled_by="until")
+        assert tx.user("dora") == disabled._replace(username="dora", disabled_until=None)
+
+
+def test_what_a_deed_ended(store: Store):
+    """By a revocation the sessions that were active then, by a hard end those of its instant and reason; and the others of their users."""
+    with store.change() as tx:
+        one, two, other = (tx.add_session(new("alice", application=name)) for name in ("A", "B", "C"))
+        old = tx.add_session(new("alice", NOW - 9 * DAY))
+        bob = tx.add_session(new("bob"))
+        revocation = tx.add_revocation(NOW, "bob", "lost", "{}")
+        tx.assign_numbers([one.number, old.number], revocation)
+        numbers = tx.numbers_of_revocation(revocation)
+        assert list(numbers) == [one.number, old.number]
+        found = tx.aftermath(numbers, NOW, NOW, None)
+        assert (found.ended, found.others, found.sealed, found.by_source) == (1, 2, 0, {})
+        assert (found.others_by_application, found.others_until) == ((("B", 1), ("C", 1)), other.expires_at)
+        tx.end_sessions([two.number], NOW, "signed_out")
+        every = [session.number for session in (one, two, other, old, bob)]
+        assert tx.aftermath(every, NOW, NOW, "signed_out").ended == 1
+        assert tx.aftermath(every, NOW, NOW, "restored") == (0, 0, (), None, 0, None, {})
+        assert tx.aftermath([], NOW, NOW, None) == (0, 0, (), None, 0, None, {})
+
+
 def test_groups(store: Store):
     """Counted by status over the selection, spelled as the session used last, that group first."""
     sessions = add(

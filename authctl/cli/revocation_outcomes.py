@@ -30,12 +30,17 @@ def show(cli: Cli, outcome: "RevokeOutcome") -> None:
     """Show the sessions and the verdict. Raises NotFound where an id is unknown, or nothing was selected."""
     rest = f"authctl sessions list --status revoked --kind all --limit {outcome.revoked}"
     has_sessions = outcome.selected or outcome.plan
+    effect = None
+    if outcome.revoked and not outcome.dry_run:
+        from authctl.cli.effects import told_effect
+
+        effect = told_effect(cli, lambda: cli.registry.effects.of_revocation(outcome), sources=False)
     with cli.last_line(verdict(outcome) if has_sessions else None):
         if has_sessions or cli.form:
             rest = "the same with -o json" if outcome.dry_run else rest
             # only the newly revoked ones are listed of a revocation that names exact sessions
             total = outcome.revoked if outcome.plan or outcome.kept else outcome.selected
-            cli.show_outcome(records.revocation(outcome), render.REVOKED, total, rest)
+            cli.show_outcome({**records.revocation(outcome), "effect": effect}, render.REVOKED, total, rest)
     check_found(outcome.not_found, hint_for_unknown(cli, outcome.not_found))
     if not has_sessions:
         raise NotFound("no session matches", "to see them: authctl sessions list")

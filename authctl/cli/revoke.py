@@ -10,7 +10,6 @@ from authctl.cli.context import Cli, start
 from authctl.cli.options import Actor, DryRun, Note, Output, Quiet, Yes, whole_number
 from authctl.cli.previews import confirm_revocation
 from authctl.cli.revocation_outcomes import Terms, show, warn_of_sources
-from authctl.cli.revocation_plans import apply_plan, make_plan
 from authctl.cli.session_filters import (
     Application,
     CreatedBefore,
@@ -35,7 +34,6 @@ from authctl.cli.session_filters import (
     web_sessions,
 )
 from authctl.cli.targets import Targets, read_ids
-from authctl.cli.user_files import plan_users_of_file, revoke_users_of_file
 from authctl.errors import InvalidInput, NotFound
 from authctl.filter_texts import read_session_filter
 from authctl.model import texts_of
@@ -142,6 +140,8 @@ def revoke(
     cli = start(ctx, output, quiet)
     terms = Terms(note, actor, dry_run, yes, max_affected)
     if apply is not None:
+        from authctl.cli.revocation_plans import apply_plan
+
         _check_no_targets(arguments)
         apply_plan(cli, apply, terms)
         return
@@ -155,6 +155,8 @@ def revoke(
     selection = _selection(cli, arguments, targets)
     check_target(selection)
     if plan is not None:
+        from authctl.cli.revocation_plans import make_plan
+
         make_plan(cli, plan, selection, targets, keep, terms)
         return
     # Standard input gives the ids, so that nobody can type a note there.
@@ -164,6 +166,8 @@ def revoke(
 
 def _revoke_listed(cli: Cli, arguments: Mapping[str, Any], terms: Terms) -> None:
     """Revoke the sessions of the users of a file, or make a plan of them."""
+    from authctl.cli.user_files import plan_users_of_file, revoke_users_of_file
+
     path, column, keep = arguments["user_file"], arguments["column"], arguments["keep"]
     if path is None or column is None:
         raise InvalidInput("--from and --column belong together", "for example: --from leavers.csv --column email")

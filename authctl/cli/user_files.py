@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from authctl import records, render
 from authctl.cli.context import Cli
+from authctl.cli.effects import told_effect
 from authctl.cli.files import opened_exports
 from authctl.cli.previews import confirm_revocation
 from authctl.cli.revocation_outcomes import Terms, verdict, warn_of_sources
@@ -48,9 +49,11 @@ def revoke_users_of_file(
     )
     warn_of_sources(cli, listed.outcome)
     warn_of_similar(cli, [row.username for row in listed.rows if row.result not in ("invalid", "repeated")])
+    effect = told_effect(cli, lambda: cli.registry.effects.of_revocation(listed.outcome), sources=False)
+    record = {**records.listed_revocation(listed), "effect": effect}
     with cli.last_line(verdict(listed.outcome)):
         rest = "the same with -o csv" if terms.dry_run else None
-        cli.show_outcome(records.listed_revocation(listed), render.LISTED_USERS, rest=rest, field="rows")
+        cli.show_outcome(record, render.LISTED_USERS, rest=rest, field="rows")
     if listed.failed:
         raise NotFound(f"{counted(listed.failed, 'row')} of {len(rows):,} without a session to revoke", _HINT)
 

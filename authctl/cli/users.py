@@ -8,6 +8,7 @@ import typer
 
 from authctl import records, render
 from authctl.cli.context import Cli, start
+from authctl.cli.effects import told_effect
 from authctl.cli.options import TIME_AHEAD, Actor, DryRun, Exact, Limit, Local, Note, Output, Paged, Quiet, user_names
 from authctl.cli.pasted_text import first_name, format_of_names
 from authctl.cli.session_filters import warn_of_similar, warn_of_unknown
@@ -193,11 +194,13 @@ def _show(cli: Cli, outcomes: Sequence["UserOutcome"], words: Callable[["UserOut
     listed = [session for outcome in outcomes for session in outcome.sessions]
     rest = f"authctl sessions list --status expired --kind all --limit {ended}"
     rest = "the same with -o json" if outcomes[0].dry_run else rest
+    effect = told_effect(cli, lambda: cli.registry.effects.of_users(outcomes)) if ended else None
     try:
         if cli.form in (Format.JSON, Format.NDJSON) and not is_one:
             cli.show_rows(map(records.user_change, outcomes), render.USERS)
         elif listed or cli.form:
-            record = records.user_change(outcomes[0]) if is_one else {"sessions": list(map(records.session, listed))}
+            one = {**records.user_change(outcomes[0]), "effect": effect}
+            record = one if is_one else {"sessions": list(map(records.session, listed))}
             cli.show_outcome(record, render.ENDED, ended, rest)
     finally:
         _say_each(cli, outcomes, words)

@@ -32,6 +32,9 @@ class RevocationsView(Protocol):
     def count_of_revocation(self, revocation_id: int) -> int:
         """How many sessions name that revocation."""
 
+    def numbers_of_revocation(self, revocation_id: int) -> Sequence[int]:
+        """The numbers of the sessions that name that revocation, ascending."""
+
     def sources_of_revocation(self, revocation_id: int) -> dict[str, int]:
         """How many of the sessions that name that revocation live in each source."""
 

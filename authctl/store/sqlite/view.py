@@ -23,7 +23,7 @@ from authctl.store.sqlite.sessions import SessionsReader
 from authctl.store.sqlite.users import UsersReader
 
 if TYPE_CHECKING:
-    from authctl.store.protocol.previews import Summary
+    from authctl.store.protocol.previews import Aftermath, Summary
 
 
 class PreviewsReader(Reader):
@@ -48,6 +48,11 @@ class PreviewsReader(Reader):
         from authctl.store.sqlite import previews
 
         return previews.counts_by_user(self.connection, numbers)
+
+    def aftermath(self, numbers: Sequence[int], at: int, now: int, reason: str | None) -> Aftermath:
+        from authctl.store.sqlite import previews
+
+        return previews.aftermath(self.connection, numbers, self.continuity, at, now, reason)
 
     def summary(self, numbers: Sequence[int], now: int, largest: int) -> Summary:
         from authctl.store.sqlite import previews
