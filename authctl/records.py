@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from authctl.registry.cleanup import CleanupOutcome
     from authctl.registry.continuity import ContinuityState
     from authctl.registry.doctor import Finding
+    from authctl.registry.effects import Effect
     from authctl.registry.keys import KeyUse, RetireOutcome
+    from authctl.registry.listed_users import ListedOutcome
     from authctl.registry.login_cache import ClearOutcome, Remembered
     from authctl.registry.revocations import RevokeOutcome
     from authctl.registry.session_ends import EndOutcome
@@ -141,6 +143,36 @@ def revocation(outcome: "RevokeOutcome") -> Record:
             for s in outcome.sessions
         ],
         "by_source": dict(outcome.by_source),
+        "kept": outcome.kept,
+        "plan": outcome.plan
+        and {
+            "digest": outcome.plan.digest,
+            "made_at": instant(outcome.plan.made_at),
+            "made_by": outcome.plan.made_by,
+            "newcomers": outcome.plan.newcomers,
+        },
+    }
+
+
+def effect(effect_: "Effect") -> Record:
+    """The effect of an operation."""
+    return {
+        "ended_now": effect_.ended_now,
+        "others": effect_.others,
+        "others_by_application": [{"application": name, "sessions": n} for name, n in effect_.others_by_application],
+        "others_until": instant(effect_.others_until),
+        "sealed": effect_.sealed,
+        "sealed_until": instant(effect_.sealed_until),
+        "untold": dict(effect_.untold),
+        "ends_later": effect_.ends_later,
+    }
+
+
+def listed_revocation(outcome: "ListedOutcome") -> Record:
+    """The outcome of a revocation of the users of a list, row by row."""
+    return {
+        **revocation(outcome.outcome),
+        "rows": [row._asdict() | {"result": row.result.value} for row in outcome.rows],
     }
 
 
@@ -179,6 +211,9 @@ def user(user_: "UserSessions") -> Record:
         "note": user_.user.note,
         "password_changed_at": instant(user_.user.password_changed_at),
         **_counts(user_.sessions),
+        "disabled_until": instant(user_.user.disabled_until),
+        "enabled_at": instant(user_.user.enabled_at),
+        "enabled_by": user_.user.enabled_by,
     }
 
 
@@ -196,6 +231,7 @@ def user_change(outcome: "UserOutcome") -> Record:
         "dry_run": outcome.dry_run,
         "sessions": [session(s) for s in outcome.sessions],
         "known": outcome.known,
+        "disabled_until": instant(outcome.user.disabled_until),
     }
 
 

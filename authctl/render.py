@@ -100,6 +100,12 @@ REVOKED = _shape(
     "id username application status_before",
     keep="username | application | status_before",
 )
+LISTED_USERS = _shape(
+    "row username result revoked already_revoked reason",
+    "row username result revoked already_revoked reason",
+    "the list has no rows",
+    keep="username result | revoked reason | already_revoked",
+)
 PREVIEWED = _shape(_OF_SESSIONS, "id username application device status", keep="username status | application device")
 ENDED = _shape(
     _OF_SESSIONS, "id username application status ended_reason", keep="username status | application | ended_reason"
@@ -137,10 +143,12 @@ KEYS = _shape(
 )
 FINDINGS = _shape("check ok found next", "check ok found next", view="findings")
 USERS = _shape(
-    "username disabled disabled_at disabled_by note password_changed_at active expired revoked total last_used_at",
-    "username disabled active expired revoked total last_used_at",
+    "username disabled disabled_at disabled_by note password_changed_at active expired revoked total last_used_at"
+    " disabled_until enabled_at enabled_by",
+    "username disabled active expired revoked total last_used_at disabled_until",
     "no user is listed",
     keep="disabled active | last_used_at expired revoked | total",
+    drawn="username disabled active expired revoked total last_used_at",
 )
 PROFILES = _shape(
     f"name default {' '.join(PROFILE_FIELDS)} assignments retention",

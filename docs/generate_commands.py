@@ -38,6 +38,18 @@ first part has the options of all commands, then come the topics of `authctl hel
   the message gives the present number. Fewer sessions are accepted. `revoke --all` has no such bound, and its question states this. With
   `--yes` there is no question, and only `--max-affected` sets a limit. With `-q --yes` or
   `--all --yes` there is no preview.
+- `revoke --plan FILE` revokes nothing: it writes the exact sessions, with filter, counts and digest, to a new file of mode 0600 (4 if one
+  is there). `revoke --apply FILE` shows them and the digest, asks, and revokes exactly them; no option beside it names targets. A file
+  that is no plan is 2, one that others can read or write is 6, and a plan whose sessions were removed, revoked or are no longer
+  selected is 4. The result has `plan` (`digest, made_at, made_by, newcomers`) in JSON, null without a plan.
+- `revoke --keep N` leaves the `N` sessions with the latest use of each user and application, of those that are selected and not
+  revoked; `kept` in JSON is how many stay. It asks first, also beside `--user` and ids.
+- `revoke --from FILE --column NAME` takes user names from a column of a CSV file (`-`: standard input) and asks nothing. The delimiter is found
+  in the header, the encoding is UTF-8 or that of a byte order mark, gzip is unpacked. Each row has a result: `revoked`, `already_revoked`,
+  `kept`, `repeated`, `not_found` or `invalid`, with the line of the file; in JSON as `rows` beside the other fields. Exit code 3 if a
+  row is `not_found` or `invalid`: the rest is done. A file that cannot be read to its end is 2, and changes nothing.
+- `revoke`, `users disable`, `users password-changed`, `keys retire` and `profiles apply` then tell which sessions go on: other active ones of
+  the same users, sealed tokens that are read offline, and systems that are not told. In JSON this is `effect`, null if it is not known.
 - The message with the result is the last line on standard error, after the rows on standard output. On a terminal the rows are cut as
   in a list, and the message names the command that shows all of them.
 - On a terminal a list has as many rows as fit with its header, the messages below it and the prompt, at most 50; also 50

@@ -213,7 +213,7 @@ def test_revoke_json(installed: Authctl):
     assert ran.code == 3
     assert list(ran.json) == [
         "revocation_id", "at", "actor", "note", "selected", "revoked", "already_revoked", "not_found", "dry_run", "sessions",
-            "by_source",
+            "by_source", "kept", "plan", "effect",
     ]  # fmt: skip
     assert (ran.json["selected"], ran.json["revoked"], ran.json["already_revoked"]) == (3, 2, 1)
     assert (ran.json["not_found"], ran.json["dry_run"], ran.json["actor"]) == (["nosuch"], False, "eve")

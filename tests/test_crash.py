@@ -19,7 +19,8 @@ from typing import NamedTuple
 
 import pytest
 
-from authctl import Registry
+from authctl import Registry, SessionFilter
+from authctl.files import create_private
 from authctl.instants import DAY, SECOND
 from authctl.key_ring import load
 from authctl.profiles import read
@@ -102,6 +103,13 @@ def with_a_clock_that_was_ahead(bench: Bench) -> None:
         registry.issue(username="frank", application="A")
 
 
+def with_a_plan(bench: Bench) -> None:
+    """Make a plan to revoke the sessions of Outlook."""
+    with Registry.open(bench.home, registry=bench.home / "registry.db") as registry:
+        plan = registry.plan_revocation(SessionFilter(application="Outlook")).plan
+    create_private(bench.place / "outlook.plan", plan.to_text().encode())
+
+
 def archived(bench: Bench, before: Snapshot, now: Snapshot) -> list[str]:
     """What was removed and is in no archive."""
     written = b"".join(gzip.decompress(file.read_bytes()) for file in bench.place.glob("*.gz"))
@@ -130,6 +138,12 @@ def usable(bench: Bench, before: Snapshot, _now: Snapshot) -> list[str]:
 OPERATIONS = {
     "revoke a user": Operation(("revoke", "--user", "alice", "--note", "lost device"), "revoked 1 session", again=(0,)),
     "revoke everything": Operation(("revoke", "--all", "--yes", "--note", "breach"), "revoked 3 sessions"),
+    "apply a plan": Operation(
+        ("revoke", "--apply", "{place}/outlook.plan", "--yes", "--note", "retired"),
+        "revoked 2 sessions",
+        again=(0, 4),
+        prepare=with_a_plan,
+    ),
     "issue": Operation(("tokens", "issue", "--user", "erin", "--application", "A"), "registered session"),
     "end": Operation(("users", "disable", "bob", "--note", "left the company"), "disabled bob"),
     "apply": Operation(

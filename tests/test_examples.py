@@ -58,6 +58,7 @@ def prepared(authctl: Authctl, home: Path, tmp_path: Path, monkeypatch: pytest.M
     program = json.dumps([sys.executable, "-c", "import sys; sys.stdin.read()"])
     (home / "authenticators.yaml").touch(0o600)
     (home / "authenticators.yaml").write_text(f"version: 1\nauthenticators: {{staff: {{command: {program}}}}}\n")
+    Path("leavers.csv").write_text("name,email\nAlice,alice\n")
     issued = authctl(
         *("tokens", "issue", "--user", "alice", "--application", "Teams", "--device", "AL-PHONE", "-o", "json")
     ).json

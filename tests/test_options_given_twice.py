@@ -11,6 +11,7 @@ from tests.conftest import Authctl, every_command
 SEVERAL = {
     ("sessions", "list"): {"status", "user", "application", "device", "platform", "profile", "source"},
     ("sessions", "import"): {"user"},
+    ("users", "password-changed"): {"excepted"},
     ("revoke",): {"status", "user", "application", "device", "platform", "profile", "source", "excepted"},
     ("audit", "list"): {"actor", "action", "user", "session"},
     ("cache", "list"): {"user"},

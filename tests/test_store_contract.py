@@ -334,6 +334,43 @@ def test_users_are_recorded(store: Store):
         assert tx.user("alice") == User("alice", password_changed_at=NOW)
 
 
+def test_disablings_that_end_by_themselves(store: Store):
+    """Each end is recorded once, the earliest first, and since when and until when the user was disabled stays."""
+    disabled = User("alice", NOW, "bob", "on leave", disabled_until=NOW + 5, password_except=("abc",))
+    with store.change() as tx:
+        tx.save_user(disabled)
+        tx.save_user(disabled._replace(username="carol", disabled_until=NOW + 3))
+        tx.save_user(disabled._replace(username="dora", disabled_until=None))
+        assert tx.user("alice") == disabled
+        assert tx.end_disablings(NOW + 2, 9) == []
+        first = tx.end_disablings(NOW + 5, 1)
+        assert [user.username for user in first] == ["carol"]
+        assert [user.username for user in tx.end_disablings(NOW + 5, 9)] == ["alice"]
+        assert tx.end_disablings(NOW + 5, 9) == []
+        assert tx.user("alice") == disabled._replace(enabled_at=NOW + 5, enabled_by="until")
+        assert tx.user("dora") == disabled._replace(username="dora", disabled_until=None)
+
+
+def test_what_a_deed_ended(store: Store):
+    """By a revocation the sessions that were active then, by a hard end those of its instant and reason; and the others of their users."""
+    with store.change() as tx:
+        one, two, other = (tx.add_session(new("alice", application=name)) for name in ("A", "B", "C"))
+        old = tx.add_session(new("alice", NOW - 9 * DAY))
+        bob = tx.add_session(new("bob"))
+        revocation = tx.add_revocation(NOW, "bob", "lost", "{}")
+        tx.assign_numbers([one.number, old.number], revocation)
+        numbers = tx.numbers_of_revocation(revocation)
+        assert list(numbers) == [one.number, old.number]
+        found = tx.aftermath(numbers, NOW, NOW, None)
+        assert (found.ended, found.others, found.sealed, found.by_source) == (1, 2, 0, {})
+        assert (found.others_by_application, found.others_until) == ((("B", 1), ("C", 1)), other.expires_at)
+        tx.end_sessions([two.number], NOW, "signed_out")
+        every = [session.number for session in (one, two, other, old, bob)]
+        assert tx.aftermath(every, NOW, NOW, "signed_out").ended == 1
+        assert tx.aftermath(every, NOW, NOW, "restored") == (0, 0, (), None, 0, None, {})
+        assert tx.aftermath([], NOW, NOW, None) == (0, 0, (), None, 0, None, {})
+
+
 def test_groups(store: Store):
     """Counted by status over the selection, spelled as the session used last, that group first."""
     sessions = add(
@@ -470,6 +507,43 @@ def test_one_revocation_is_always_open(store: Store):
             session = view.session(living.id, NOW)
             assert session is not None
             assert session.status is Status.ACTIVE
+
+
+def test_sessions_by_number_are_revoked_once(store: Store):
+    """Those that are not revoked yet; the others keep their revocation."""
+    with store.change() as tx:
+        one, two, three = (tx.add_session(new(name)) for name in ("alice", "bob", "carol"))
+        first = tx.add_revocation(NOW, "bob", "lost", "{}")
+        assert tx.assign_numbers([one.number], first) == 1
+        second = tx.add_revocation(NOW, "bob", "stolen", "{}")
+        assert tx.assign_numbers([one.number, two.number, 99], second) == 1
+        assert tx.assign_numbers([], second) == 0
+        assert [tx.session(s.id, NOW).revocation_id for s in (one, two)] == [first, second]
+        assert tx.session(three.id, NOW).revoked_at is None
+
+
+def test_the_sessions_beyond_the_newest(store: Store):
+    """By latest use, then by number, for each user and application, a blank one included; names in any case."""
+    with store.change() as tx:
+        made = [
+            tx.add_session(new(user, used_at, application=application))
+            for user, used_at, application in (
+                ("alice", NOW, "Outlook"),
+                ("Alice", NOW + 1, "outlook"),
+                ("alice", NOW, "OUTLOOK"),
+                ("alice", NOW, None),
+                ("alice", NOW, None),
+                ("bob", NOW, None),
+            )
+        ]
+        numbers = [session.number for session in made]
+        beyond = [list(tx.beyond_newest(numbers, keep)) for keep in (1, 2, 3)]
+        assert beyond == [[numbers[0], numbers[2], numbers[3]], [numbers[0]], []]
+        assert list(tx.beyond_newest(numbers[3:5], 1)) == [numbers[3]]
+        assert list(tx.beyond_newest([], 1)) == []
+        assert tx.ids_of([*numbers[:2], 99]) == sorted(session.id for session in made[:2])
+        assert tx.counts_by_user([*numbers, 99]) == {"alice": 5, "bob": 1}
+        assert tx.counts_by_user([]) == {}
 
 
 def test_the_first_revocation_wins(store: Store):

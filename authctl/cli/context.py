@@ -182,15 +182,23 @@ class Cli:
             if text is not None:
                 self.say(text)
 
-    def show_outcome(self, record: Record, shape: Shape, total: int | None = None, rest: str | None = None) -> None:
+    def show_outcome(
+        self,
+        record: Record,
+        shape: Shape,
+        total: int | None = None,
+        rest: str | None = None,
+        *,
+        field: str = "sessions",
+    ) -> None:
         """Show the result of an operation: as JSON all of it, else its sessions; quietly, only where a format was asked for.
 
         A terminal shows a screenful. `total` says how many sessions there are, where the record may not have them all, and `rest` the
-        command that shows all of them.
+        command that shows all of them. `field` is the list of the record that is shown: sessions, or the rows of a file.
         """
         if self.quiet and not self.form:
             return
-        rows = record["sessions"]
+        rows = record[field]
         whole = f"; to see all of them: {rest}" if rest else ""
         most = self.rows_above(_HINT + len(whole), _VERDICT)
         if self.form in (Format.JSON, Format.NDJSON):
@@ -199,9 +207,9 @@ class Cli:
             rows = rows[:most]
             self.show_rows(rows, shape)
         if total is None:
-            total = len(record["sessions"])
+            total = len(record[field])
         if total > len(rows):
-            text = f"only {len(rows):,} of the {total:,} sessions are listed{whole}"
+            text = f"only {len(rows):,} of the {total:,} {field} are listed{whole}"
             self.say(text) if most else self.warn(text)
 
     # What a command says

@@ -19,8 +19,8 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "mappings show": ("authctl mappings show samba > samba.yaml",),
     "revoke": (
         'authctl revoke --user alice --note "lost device"',
-        'authctl revoke --application Teams --note "retired" --dry-run',
-        'authctl sessions list --unused-for 60d -o id | authctl revoke - --note "unused for two months"',
+        "authctl revoke --application Teams --keep 1 --plan teams.plan",
+        'authctl revoke --from leavers.csv --column email --note "left the company"',
     ),
     "tokens issue": ("authctl tokens issue --user alice --application Outlook --device AL-PC",),
     "tokens verify": ("authctl tokens verify < token",),
@@ -40,9 +40,15 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     ),
     "users list": ("authctl users list --disabled",),
     "users show": ("authctl users show alice",),
-    "users disable": ('authctl users disable alice --note "left the company"',),
+    "users disable": (
+        'authctl users disable alice --note "left the company"',
+        'authctl users disable alice --until 14d --note "parental leave"',
+    ),
     "users enable": ('authctl users enable alice --note "back from leave"',),
-    "users password-changed": ('authctl users password-changed alice --note "reset at the help desk"',),
+    "users password-changed": (
+        'authctl users password-changed alice --note "reset at the help desk"',
+        'authctl users password-changed alice --except htpsgxk2 --note "changed by herself"',
+    ),
     "continuity start": ('authctl continuity start --until 4h --note "the identity provider is down"',),
     "continuity end": ('authctl continuity end --note "the identity provider is back"',),
     "continuity status": ("authctl continuity status",),

@@ -38,6 +38,7 @@ _GROUPS = {
     "More filters": ("--status", "--platform", "--profile", "--kind", "--source", "--used-after-end", "--wipe"),
     "Filters by time": ("--created-since", "--created-before", "--used-since", "--expires-before"),
     "Order and pages": ("--sort", "--after", "--group-by"),
+    "Plans and files": ("--from", "--column", "--keep", "--plan", "--apply"),
     "Output": ("--output", "--quiet", "--local", "--exact", "--pager"),
 }
 

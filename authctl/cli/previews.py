@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 from authctl import records, render
 from authctl.cli.context import Cli
-from authctl.cli.streams import print_message, print_messages
+from authctl.cli.streams import print_message, print_messages, write_line
+from authctl.instants import format_instant
 from authctl.names import counted, quoted
 
 if TYPE_CHECKING:
@@ -13,24 +14,49 @@ if TYPE_CHECKING:
     from authctl.registry.bounds import Bound
     from authctl.registry.previews import Preview
     from authctl.registry.profiles import ApplyPreview, ProfileDifference
+    from authctl.revocation_plans import Plan
     from authctl.store.protocol.previews import Largest
 
 _LONGEST_NAME = 40
 
 
-def confirm_revocation(cli: Cli, selection: "SessionFilter", max_affected: int | None, yes: bool) -> "Bound | None":
+def confirm_revocation(
+    cli: Cli, selection: "SessionFilter", max_affected: int | None, yes: bool, keep: int | None = None
+) -> "Bound | None":
     """Show the sessions that `revoke` would end, and ask; the bound of the preview. Raises Refused."""
     # decision 162: with `--all` there is no bound, and a breach does not wait for counts that nobody is asked about
     if yes and (cli.quiet or selection.everything):
         return None
-    preview = cli.registry.preview_revocation(selection, max_affected=max_affected)
+    preview = cli.registry.preview_revocation(selection, max_affected=max_affected, keep=keep)
     total = preview.summary.total
     question, answer = f"revoke {counted(total, 'session')}? [y/N]", "y"
-    if selection.everything:
+    if selection.everything and keep is not None:
+        question, answer = f"Type {total} to revoke all but the newest {keep} of each user and application:", str(total)
+    elif selection.everything:
         consequence = "everybody has to sign in again, and whoever signs in before this is done is revoked, too"
         # The count has to be typed: a "y" is typed without reading.
         question, answer = f"{consequence}. Type {total} to revoke them:", str(total)
     return _agreed(cli, preview, "revoke", "session", question, answer, yes)
+
+
+def confirm_plan(cli: Cli, plan: "Plan", max_affected: int | None, yes: bool) -> None:
+    """Show the sessions of a plan, its digest and who made it, and ask. Raises Refused."""
+    if yes and cli.quiet:
+        return
+    shown = cli.registry.preview_plan(plan, max_affected=max_affected)
+    total = shown.preview.summary.total
+    print_message(
+        f"plan of {counted(total, 'session')}, made by {quoted(plan.made_by)} at {format_instant(plan.made_at)}"
+    )
+    print_digest(plan)
+    if shown.newcomers:
+        print_message(f"{counted(shown.newcomers, 'session')} that the filter selects by now: not in the plan")
+    _agreed(cli, shown.preview, "revoke", "session", f"revoke {counted(total, 'session')}? [y/N]", "y", yes)
+
+
+def print_digest(plan: "Plan") -> None:
+    """Print the digest of a plan, for two people to compare."""
+    write_line(f"digest {plan.digest}")  # as it is: in a message, a text of so many digits would be hidden as a token
 
 
 def confirm_retirement(cli: Cli, key_id: str, *, sign_out: bool, compromised: bool, yes: bool) -> "Bound | None":

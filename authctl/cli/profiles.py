@@ -98,6 +98,7 @@ def apply(
     quiet: Quiet = False,
 ) -> None:
     """Apply a profiles file. Active sessions get new deadlines at once; no ended session becomes active."""
+    from authctl.cli.effects import told_effect
     from authctl.cli.previews import confirm_profiles, show_profiles
 
     cli = start(ctx, output, quiet)
@@ -120,7 +121,8 @@ def apply(
         changes += f", {outcome.unmet_conditions:,} whose sign-in does not meet new conditions"
     if not (dry_run or quiet):
         _warn_of_other_file(cli, path, wanted)
-    cli.report(profile_records.application(outcome), f"{done} {path}: {changes}")
+    effect = told_effect(cli, lambda: cli.registry.effects.of_profiles(outcome))
+    cli.report({**profile_records.application(outcome), "effect": effect}, f"{done} {path}: {changes}")
 
 
 def _warn_of_other_file(cli: Cli, path: Path, applied: ProfileSet) -> None:

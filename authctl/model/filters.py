@@ -151,7 +151,8 @@ class SessionFilter(_Criteria):
     def criteria(self) -> dict[str, object]:
         """The criteria that are given, for the audit log."""
         values = self._asdict().items()
-        return {k: list(v) if isinstance(v, tuple) else v for k, v in values if v not in (None, (), False)}
+        # The first instant of 1970 is 0, which Python counts as equal to False.
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in values if v not in (None, ()) and v is not False}
 
 
 def _checked(criteria: _Criteria) -> _Criteria:

@@ -21,12 +21,16 @@ if TYPE_CHECKING:
     from authctl.model import Group, Grouping, Request, Session, SessionFilter, Statistics
     from authctl.registry.bounds import Bound
     from authctl.registry.clock import Warn
+    from authctl.registry.listed_users import ListedOutcome
     from authctl.registry.pages import SessionPage
+    from authctl.registry.plans import MadePlan, PlanPreview
     from authctl.registry.previews import Preview
     from authctl.registry.revocations import RevokeOutcome
     from authctl.registry.session_ends import EndOutcome
     from authctl.registry.sessions import Listing
     from authctl.registry.tokens.issue import Issued, Login, SignIn
+    from authctl.revocation_plans import Plan
+    from authctl.user_lists import ListedName
 
 
 class Registry(Nouns):
@@ -211,22 +215,103 @@ class Registry(Nouns):
         dry_run: bool = False,
         max_affected: int | None = None,
         bound: Bound | None = None,
+        keep: int | None = None,
     ) -> RevokeOutcome:
         """Revoke every selected session that is not revoked yet, expired ones too: all of them and the audit event, or nothing.
 
         A session that was revoked before keeps its first time and note. `bound` is that of a preview: any other session is one too many.
+        With `keep`, the `keep` sessions with the latest use stay, of those that are selected and not revoked for each user and
+        application; of equal ones the one that was registered last. Such a revocation binds nothing that an import brings later.
         Raises Refused (no note, more than `max_affected` newly revoked, or any beyond the bound), InvalidInput (no criterion, an
         ambiguous id), NotFound (an unknown exception).
         """
+        if keep is not None:
+            from authctl.registry.exact_revocations import revoke_all_but_newest
+
+            return revoke_all_but_newest(self._installation, selection, keep, note, actor, dry_run, max_affected, bound)
         from authctl.registry.revocations import revoke
 
         return revoke(self._installation, selection, note, actor, dry_run, max_affected, bound)
 
-    def preview_revocation(self, selection: SessionFilter, *, max_affected: int | None = None) -> Preview:
+    def revoke_listed(
+        self,
+        rows: Sequence[ListedName],
+        selection: SessionFilter | None = None,
+        *,
+        note: str | None,
+        actor: str | None = None,
+        dry_run: bool = False,
+        max_affected: int | None = None,
+        bound: Bound | None = None,
+        keep: int | None = None,
+    ) -> ListedOutcome:
+        """Revoke the sessions of the users of a list, as `revoke` does with their names, with an outcome for each row.
+
+        `authctl.user_lists.read_column` reads the rows from a CSV file. The other criteria of `selection` hold, too. A row that names no
+        user, or one without a selected session, is in the outcome, and the rest is done. Raises as `revoke`; NotFound where no row
+        names a user; InvalidInput where `selection` has ids or users.
+        """
+        from authctl.registry import sessions
+        from authctl.registry.listed_users import revoke_listed
+
+        return revoke_listed(
+            self._installation, rows, selection or sessions.ALL, keep, note, actor, dry_run, max_affected, bound
+        )
+
+    def preview_revocation(
+        self, selection: SessionFilter, *, max_affected: int | None = None, keep: int | None = None
+    ) -> Preview:
         """The sessions that `revoke` would newly revoke, with the bound for it. Raises as `revoke` with `dry_run`.
 
         With `everything` there is no bound, unless nothing is there to revoke: users who sign in before the revocation are meant, too.
+        With `keep` there is always one.
         """
+        if keep is not None:
+            from authctl.registry.exact_revocations import preview_all_but_newest
+
+            return preview_all_but_newest(self._installation, selection, keep, max_affected)
         from authctl.registry.revocations import preview
 
         return preview(self._installation, selection, max_affected)
+
+    def plan_revocation(
+        self,
+        selection: SessionFilter,
+        *,
+        keep: int | None = None,
+        actor: str | None = None,
+        max_affected: int | None = None,
+    ) -> MadePlan:
+        """The plan to revoke exactly the sessions that `revoke` would newly revoke now; nothing is written.
+
+        `Plan.to_text` is the text of its file, and `authctl.revocation_plans.read_plan` reads it. Raises as `preview_revocation`;
+        Refused for more than a million sessions.
+        """
+        from authctl.registry.plans import make
+
+        return make(self._installation, selection, keep, actor, max_affected)
+
+    def preview_plan(self, plan: Plan, *, max_affected: int | None = None) -> PlanPreview:
+        """The sessions of a plan as they are now, and how many others its filter selects by now. Raises as `apply_plan` with `dry_run`."""
+        from authctl.registry.plans import preview
+
+        return preview(self._installation, plan, max_affected)
+
+    def apply_plan(
+        self,
+        plan: Plan,
+        *,
+        note: str | None,
+        actor: str | None = None,
+        dry_run: bool = False,
+        max_affected: int | None = None,
+    ) -> RevokeOutcome:
+        """Revoke exactly the sessions of a plan: all of them and the audit event, or nothing.
+
+        Raises Refused where one of them was removed, revoked, or is no longer selected by the plan's filter; where the note is missing,
+        or more than `max_affected` would be revoked; InvalidInput for a plan of another registry. Sessions that the filter selects by
+        now and the plan does not have are counted as newcomers, and stay.
+        """
+        from authctl.registry.plans import apply
+
+        return apply(self._installation, plan, note, actor, dry_run, max_affected)

@@ -132,6 +132,8 @@ class Installation:
             clock = self.clock.now_or_earliest()
             unit = UnitOfWork(tx, self.clock.present(tx, clock), who, clock)
             written: Sequence[int] = [] if waiting is None else waiting.write_all(tx, unit.now)
+            if synced and anchored:
+                unit.end_disablings()
             yield unit
             if unit.recorded:
                 # A change without an event, such as a second sign-out, records the time by itself where it matters.

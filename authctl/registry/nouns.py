@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from authctl.registry.completions import Completions
     from authctl.registry.continuity import Continuity
     from authctl.registry.doctor import Doctor
+    from authctl.registry.effects import Effects
     from authctl.registry.imports.file import Imports
     from authctl.registry.installation import Installation
     from authctl.registry.keys import Keys
@@ -96,6 +97,13 @@ class Nouns:
         from authctl.registry.doctor import Doctor
 
         return Doctor(self._installation)
+
+    @cached_property
+    def effects(self) -> Effects:
+        """Effects: what an operation ended, and what goes on elsewhere, from the outcome of the operation."""
+        from authctl.registry.effects import Effects
+
+        return Effects(self._installation)
 
     @cached_property
     def imports(self) -> Imports:

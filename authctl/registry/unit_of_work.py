@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from authctl import names
 from authctl.errors import InvalidInput
+from authctl.instants import format_instant
 from authctl.registry.clock import check_clock
 from authctl.settings import default_actor
 
@@ -16,6 +17,10 @@ AUTHCTL = "authctl"
 
 MOST_LISTED = 1_000
 """The most sessions that an outcome and its audit event name."""
+
+
+_MOST_ENDED = 100
+"""The most ends of disablings that one change records."""
 
 
 class UnitOfWork:
@@ -54,6 +59,18 @@ class UnitOfWork:
         self.tx.add_event(event)
         # Kept for the head outside, which is written after the commit.
         self.recorded.append(event)
+
+    def end_disablings(self) -> None:
+        """Record the disablings that ended by themselves, with an event each; up to 100, and the rest with later changes."""
+        # decision 233
+        for user in self.tx.end_disablings(self.now, _MOST_ENDED):
+            detail = {
+                "username_key": names.fold(user.username),
+                "by": "until",
+                "disabled_at": user.disabled_at and format_instant(user.disabled_at),
+                "until": user.disabled_until and format_instant(user.disabled_until),
+            }
+            self.record("user.enable", subject=user.username, detail=detail, actor=AUTHCTL)
 
     def check_clock(self) -> None:
         """Raise Refused when the clock is too far behind the recorded time to begin anything."""

@@ -156,6 +156,8 @@ class Partition:
     def _binds(self, operation: Operation, known: ImportedDetail | None) -> bool:
         """Whether an operation ends or revokes the present part."""
         if operation.of_password:
+            if known and self.user and known.session.id in self.user.password_except:
+                return False  # decision 234
             return password_ends(self._part.profile, None)
         if operation.criteria is None:
             return True
@@ -173,7 +175,7 @@ class Partition:
             )
             revoking = next(filter(self._revokes, operations), None)
             self._take_uses_after(operation)
-        disabled_at = self.user.disabled_at if self.user else None
+        disabled_at = self.user.as_of(now).disabled_at if self.user else None
         if disabled_at is not None and revoking is None and part.lived_at(now):
             part.end_here = (max(disabled_at, min(part.last_used_at, now)), "user_disabled")  # decision 143
         self._note_end(revoking)

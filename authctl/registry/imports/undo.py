@@ -239,7 +239,9 @@ class Undo:
         changed = view.changed_by(self._id, after, limit)
         if not changed:
             return None
-        bound = self._operations.bind(view, [before for before in changed if before.kept is None])
+        clock = self._installation.clock
+        now = clock.present(view, clock.now_or_earliest())
+        bound = self._operations.bind(view, [before for before in changed if before.kept is None], now)
         fates = [
             (before, before.kept or ("bound" if before.number in bound else self._unseen(before.number)))
             for before in changed

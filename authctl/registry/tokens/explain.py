@@ -215,8 +215,11 @@ def _revocation(session: Session, latest: Session, caller: Caller) -> Step:
 def _user(view: "View", session: Session, past: _Past) -> Step:
     """Whether the user is disabled. It decides nothing by itself: disabling ended the sessions."""
     user = view.user(session.username)
+    user = user and user.as_of(past.at)
     if user is not None and user.disabled_at is not None:
         text = "disabled only later" if user.disabled_at > past.at else "disabled"
+        if user.disabled_until is not None:
+            text += f" until {format_instant(user.disabled_until)}"
         return Step("user", Result.NOTED, text, user.disabled_at, user.disabled_by, user.note)
     text = "enabled now; earlier changes are in the audit log" if past.is_past else "enabled"
     return Step("user", Result.NOTED, text)

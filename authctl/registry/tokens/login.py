@@ -47,7 +47,7 @@ def login(
 
 def _read_state(installation: Installation, sign_in: CheckedSignIn) -> _State:
     with installation.snapshot(with_waiting_uses=False) as (view, now):
-        profile = profile_for(view, sign_in)
+        profile = profile_for(view, sign_in, now)
         if profile.authenticator is None:
             message = f"profile {names.quoted(profile.name)} has no authenticator to ask for a password"
             hint = "name one in its authenticator field; to issue a token without asking: authctl tokens issue"
@@ -100,7 +100,7 @@ def _register(
     unit: UnitOfWork, reader: TokenReader, sign_in: CheckedSignIn, profile: Profile, authenticated_by: str
 ) -> Issued:
     # The conditions were compared before the password was asked for; new ones may refuse this sign-in.
-    if profile_for(unit.tx, sign_in) != profile:
+    if profile_for(unit.tx, sign_in, unit.now) != profile:
         raise Refused(f"profile {names.quoted(profile.name)} was changed meanwhile", "try again")
     return register(unit, reader, sign_in, profile, authenticated_by=authenticated_by)
 

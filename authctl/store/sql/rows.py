@@ -27,7 +27,7 @@ CHANGEOVER = "c.before, c.stages, c.stage, c.done, c.last, c.event"
 CONTINUITY = "id, profile, started_at, ends_at, actor, note, ended_by, end_note"
 LOGIN = "profile, username, authenticator, authenticated_at, last_used_at, key_id, salt, verifier"
 LOGIN_GIVEN = ", ".join(f"excluded.{column}" for column in LOGIN.split(", "))
-USER = "username, disabled_at, disabled_by, disabled_note, ended_at, password_changed_at"
+USER = "username, disabled_at, disabled_by, disabled_note, ended_at, password_changed_at, password_except, disabled_until, enabled_at, enabled_by"
 EVENT = "seq, at, actor, action, subject, note, detail, prev_hash, hash"
 
 _NEW = tuple.__new__
@@ -83,7 +83,8 @@ def login(row: Sequence[Any]) -> "model.CachedLogin":
 
 def user(row: Sequence[Any]) -> "model.User":
     """The user of a row of `USER`."""
-    return model.User(*row)
+    known = model.User(*row)
+    return known._replace(password_except=tuple(json.loads(known.password_except or "[]")))  # type: ignore[arg-type]
 
 
 def profiles(text: Any, before: Any = None, stages: Any = None, *numbers: int) -> "model.ProfileSet":

@@ -288,6 +288,15 @@ _CHANGEOVER = (
     """,
 )
 
+_DISABLED_UNTIL = (
+    "ALTER TABLE users ADD COLUMN password_except TEXT",
+    "ALTER TABLE users ADD COLUMN disabled_until INTEGER",
+    "ALTER TABLE users ADD COLUMN enabled_at INTEGER",
+    "ALTER TABLE users ADD COLUMN enabled_by TEXT",
+    # the ends of disablings that no audit event has yet
+    "CREATE INDEX users_by_disabled_until ON users (disabled_until) WHERE disabled_until IS NOT NULL AND enabled_at IS NULL",
+)
+
 
 @migrations()
 def founding(db: Database) -> None:
@@ -356,6 +365,13 @@ def sources(db: Database) -> None:
 def changeover(db: Database) -> None:
     """The state of new profiles that have not reached all sessions yet."""
     for statement in _CHANGEOVER:
+        db.conn.execute(statement)
+
+
+@migrations()
+def disabled_until(db: Database) -> None:
+    """Users who are disabled until an instant, and the sessions that a changed password spared."""
+    for statement in _DISABLED_UNTIL:
         db.conn.execute(statement)
 
 

@@ -173,19 +173,27 @@ _ROWS = (
 
 _NEWLY_DISABLED = f"""
     SELECT count(*) FROM {SCHEMA}.users AS t LEFT JOIN users AS u USING (username_key)
-    WHERE t.disabled_at IS NOT NULL AND u.disabled_at IS NULL
+    WHERE t.disabled_at IS NOT NULL AND coalesce(t.disabled_until > :at, TRUE) AND u.disabled_at IS NULL
 """
 _NEW_PASSWORDS = f"""
     SELECT count(*) FROM {SCHEMA}.users AS t LEFT JOIN users AS u USING (username_key)
     WHERE t.password_changed_at > coalesce(u.password_changed_at, t.password_changed_at - 1)
 """
+_USER = (
+    "username, disabled_at, disabled_by, disabled_note, ended_at, password_changed_at, password_except, disabled_until,"
+    " enabled_at, enabled_by"
+)
+_STAYS_DISABLED = "excluded.disabled_at IS NOT NULL AND coalesce(excluded.disabled_until > :at, TRUE)"
 _USERS = f"""
-    INSERT INTO users (username_key, username, disabled_at, disabled_by, disabled_note, ended_at, password_changed_at)
-    SELECT username_key, username, disabled_at, disabled_by, disabled_note, ended_at, password_changed_at
+    INSERT INTO users (username_key, {_USER})
+    SELECT username_key, {_USER}
     FROM {SCHEMA}.users WHERE TRUE ON CONFLICT (username_key) DO UPDATE SET
-    disabled_by = iif(excluded.disabled_at IS NULL, disabled_by, excluded.disabled_by),
-    disabled_note = iif(excluded.disabled_at IS NULL, disabled_note, excluded.disabled_note),
-    disabled_at = coalesce(excluded.disabled_at, disabled_at), ended_at = {{ended_at}}, password_changed_at = {{password_changed_at}}
+    disabled_by = iif({_STAYS_DISABLED}, excluded.disabled_by, disabled_by),
+    disabled_note = iif({_STAYS_DISABLED}, excluded.disabled_note, disabled_note),
+    disabled_until = iif({_STAYS_DISABLED}, excluded.disabled_until, disabled_until),
+    enabled_at = iif({_STAYS_DISABLED}, excluded.enabled_at, enabled_at),
+    enabled_by = iif({_STAYS_DISABLED}, excluded.enabled_by, enabled_by),
+    disabled_at = iif({_STAYS_DISABLED}, excluded.disabled_at, disabled_at), ended_at = {{ended_at}}, password_changed_at = {{password_changed_at}}
 """
 
 _SAME_EVENT = "(t.id, t.profile, t.started_at) = (c.id, c.profile, c.started_at)"
@@ -213,9 +221,10 @@ def carry_over(connection: sqlite3.Connection, at: int, ended_at: int | None) ->
     execute(
         f"UPDATE registry SET restored_at = {_later('restored_at', f'(SELECT restored_at FROM {SCHEMA}.registry)')}"
     )
-    disabled, passwords = (execute(sql).fetchone()[0] for sql in (_NEWLY_DISABLED, _NEW_PASSWORDS))
+    disabled = execute(_NEWLY_DISABLED, {"at": at}).fetchone()[0]
+    passwords = execute(_NEW_PASSWORDS).fetchone()[0]
     latest = {name: _later(f"users.{name}", f"excluded.{name}") for name in ("ended_at", "password_changed_at")}
-    execute(_USERS.format(**latest))
+    execute(_USERS.format(**latest), {"at": at})
     # Revocations first: the sessions that are taken over then name them by the numbers that they have here.
     revocations = _carry_revocations(connection)
     _carry_sessions(connection, at, ended_at)

@@ -12,7 +12,7 @@ from authctl.store.sqlite.reader import Reader
 from authctl.store.sqlite.sessions import SessionsReader
 
 if TYPE_CHECKING:
-    from authctl.store.protocol.previews import Summary
+    from authctl.store.protocol.previews import Aftermath, Summary
     from authctl.store.sqlite.cleanup import CleanupReader
     from authctl.store.sqlite.continuity import ContinuityReader
     from authctl.store.sqlite.counts import CountsReader
@@ -93,6 +93,26 @@ class PreviewsReader(Reader):
         from authctl.store.sqlite import previews
 
         return previews.used_last(self.connection, numbers, limit)
+
+    def beyond_newest(self, numbers: Sequence[int], keep: int) -> Sequence[int]:
+        from authctl.store.sqlite import previews
+
+        return previews.beyond_newest(self.connection, numbers, keep)
+
+    def ids_of(self, numbers: Sequence[int]) -> list[str]:
+        from authctl.store.sqlite import previews
+
+        return previews.ids_of(self.connection, numbers)
+
+    def counts_by_user(self, numbers: Sequence[int]) -> dict[str, int]:
+        from authctl.store.sqlite import previews
+
+        return previews.counts_by_user(self.connection, numbers)
+
+    def aftermath(self, numbers: Sequence[int], at: int, now: int, reason: str | None) -> Aftermath:
+        from authctl.store.sqlite import previews
+
+        return previews.aftermath(self.connection, numbers, self.continuity, at, now, reason)
 
     def summary(self, numbers: Sequence[int], now: int, largest: int) -> Summary:
         from authctl.store.sqlite import previews

@@ -1,0 +1,74 @@
+"""The outcome of a revocation on both streams: the sessions, the verdict, and warnings about the rest."""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING, NamedTuple
+
+from authctl import records, render
+from authctl.cli.context import Cli
+from authctl.cli.targets import check_found
+from authctl.errors import AuthctlError, NotFound
+from authctl.names import counted, quoted
+
+if TYPE_CHECKING:
+    from authctl.registry.revocations import RevokeOutcome
+
+
+class Terms(NamedTuple):
+    """The terms of a revocation: the reason, the actor and the guards."""
+
+    note: str | None
+    actor: str | None
+    dry_run: bool
+    yes: bool
+    max_affected: int | None
+    may_ask: bool = True
+    """Whether the note may be asked for: not where standard input has the targets."""
+
+
+def show(cli: Cli, outcome: "RevokeOutcome") -> None:
+    """Show the sessions and the verdict. Raises NotFound where an id is unknown, or nothing was selected."""
+    rest = f"authctl sessions list --status revoked --kind all --limit {outcome.revoked}"
+    has_sessions = outcome.selected or outcome.plan
+    effect = None
+    if outcome.revoked and not outcome.dry_run:
+        from authctl.cli.effects import told_effect
+
+        effect = told_effect(cli, lambda: cli.registry.effects.of_revocation(outcome), sources=False)
+    with cli.last_line(verdict(outcome) if has_sessions else None):
+        if has_sessions or cli.form:
+            rest = "the same with -o json" if outcome.dry_run else rest
+            # only the newly revoked ones are listed of a revocation that names exact sessions
+            total = outcome.revoked if outcome.plan or outcome.kept else outcome.selected
+            cli.show_outcome({**records.revocation(outcome), "effect": effect}, render.REVOKED, total, rest)
+    check_found(outcome.not_found, hint_for_unknown(cli, outcome.not_found))
+    if not has_sessions:
+        raise NotFound("no session matches", "to see them: authctl sessions list")
+
+
+def verdict(outcome: "RevokeOutcome") -> str:
+    """The sentence about a revocation, or its dry run."""
+    done = "dry run, nothing was changed: would revoke" if outcome.dry_run else "revoked"
+    before = f"; {outcome.already_revoked:,} revoked before" if outcome.already_revoked else ""
+    kept = f"; {outcome.kept:,} kept" if outcome.kept else ""
+    newcomers = outcome.plan.newcomers if outcome.plan else 0
+    spared = f"; {newcomers:,} newly selected by the filter and not in the plan" if newcomers else ""
+    unsaid = "" if outcome.revocation_id or outcome.dry_run else "; the note was not recorded"
+    return f"{done} {counted(outcome.revoked, 'session')}{before}{kept}{spared}{unsaid}"
+
+
+def warn_of_sources(cli: Cli, outcome: "RevokeOutcome") -> None:
+    """Warn of the systems in which revoked sessions go on."""
+    for system, number in outcome.by_source.items():
+        cli.warn(
+            f"{counted(number, 'session')} of {quoted(system)}: revoked only here; authctl does not tell that system"
+        )
+
+
+def hint_for_unknown(cli: Cli, not_found: Sequence[str]) -> str:
+    """The next step after ids that no session has: often the name of a user was typed in the place of an id."""
+    with suppress(AuthctlError):
+        without_sessions = cli.registry.users.unknown(not_found[:1])
+        if not_found and not without_sessions:
+            return f"to revoke all sessions of this user: authctl revoke --user {quoted(not_found[0])}"
+    return "to find it: authctl sessions list"
