@@ -65,7 +65,7 @@ SELDOM_NOUNS = {
     ),
     "revocations.RevocationsReader": (
         "count_of_revocation sources_of_revocation count_revocations_by_criteria revocations_by_criteria"
-        " latest_revoke_all"
+        " latest_revoke_all numbers_of_revocation"
     ),
     "statistics.StatisticsReader": "active_groups sign_ins_by_day ends_by_day revocations_by_day _by_day",
     "users.UsersReader": "user users_among users user_keys_beyond_ascii users_beginning nearest_users",
