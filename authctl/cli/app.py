@@ -36,6 +36,7 @@ COMMANDS = {
     "backup": "backups",
     "restore": "backups",
     "completion": "completion",
+    "console": "console",
 }
 """Every command, and the module beside this one that holds it; only the one that runs is loaded."""
 
