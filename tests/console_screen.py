@@ -29,8 +29,8 @@ class Driver:
 
     @property
     def words(self) -> str:
-        """The words of the screen on one line, without the frames of windows."""
-        return " ".join(re.sub(r"[│╭╮╰╯─\n]+", " ", self.screen).split())
+        """The words of the window on one line, without its frame."""
+        return " ".join(" ".join(re.findall(r"│(.*)│", self.screen)).split())
 
     async def press(self, *keys: str) -> None:
         """Press keys, and wait until all that they began is done."""

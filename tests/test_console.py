@@ -343,7 +343,7 @@ def test_help_and_commands_are_shown(folder: Path, clock: Clock):
     """Every tab has its keys in the help; a long command is shown as a whole."""
 
     async def visit():
-        async with console(folder, clock, size=(80, 40), before=("--home", "/var/lib/auth ctl")) as driver:
+        async with console(folder, clock, size=(80, 60), before=("--home", "/var/lib/auth ctl")) as driver:
             await driver.press("question_mark")
             for word in ("Sessions", "Users", "Continuity", "Audit window", "Mouse"):
                 assert word in driver.screen
