@@ -2,7 +2,8 @@
 
     python benchmarks/console.py [SESSIONS ...]     # 100,000 unless said otherwise
 
-A pause is the time for which the loop that takes keys and draws does nothing else. Needs the extra `authctl[console]`.
+A pause is the time for which the loop that takes keys and draws does nothing else, as far as this process was at work in it: on a
+machine that is shared with others it would else be their work that is measured. Needs the extra `authctl[console]`.
 """
 
 import asyncio
@@ -22,8 +23,8 @@ from measuring import fact, shown
 from authctl import Registry
 from authctl.console.app import Console
 
-ROUNDS = 7
-PAGES = 60
+ROUNDS = 5
+PAGES = 40
 SEARCHES = ("a", "al", "alice.smith30", "4711", "zq", "no such text")
 BEAT_SECONDS = 0.001
 
@@ -61,11 +62,13 @@ class Heart:
 
     async def beat(self) -> None:
         """Beat until cancelled."""
-        last = time.perf_counter()
+        last, worked = time.perf_counter(), time.process_time()
         while True:
             await asyncio.sleep(BEAT_SECONDS)
-            now = time.perf_counter()
-            self.longest, last = max(self.longest, now - last - BEAT_SECONDS), now
+            now, work = time.perf_counter(), time.process_time()
+            # Whatever keeps the loop from beating works in this process; the rest of the distance is the work of others.
+            self.longest = max(self.longest, min(now - last, work - worked))
+            last, worked = now, work
 
 
 async def until(condition: Callable[[], bool]) -> float:
@@ -122,7 +125,7 @@ def main() -> None:
                 "The console",
                 {
                     "sessions": f"{sessions:,}",
-                    "operation": "start to the first row, least of seven",
+                    "operation": "start to the first row, least of five",
                     "time": shown(took),
                     "longest pause": "",
                 },

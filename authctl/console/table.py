@@ -81,7 +81,7 @@ class Table(ScrollView, can_focus=True):
         self.columns, self.nothing = columns, nothing
         self.has_boxes = has_boxes and self._selected is not None
         self.cursor = 0
-        self.scroll_to(y=0, animate=False)
+        self.scroll_to(y=0, animate=False, force=True)
         self.redraw()
 
     def redraw(self) -> None:
@@ -163,9 +163,9 @@ class Table(ScrollView, can_focus=True):
 
     def _keep_in_view(self) -> None:
         if self.cursor < self.first_line:
-            self.scroll_to(y=self.cursor, animate=False)
+            self.scroll_to(y=self.cursor, animate=False, force=True)
         elif self.cursor >= self.first_line + self.line_count:
-            self.scroll_to(y=self.cursor - self.line_count + 1, animate=False)
+            self.scroll_to(y=self.cursor - self.line_count + 1, animate=False, force=True)
 
     def action_move(self, lines: int) -> None:
         """Move the cursor by some rows."""
