@@ -103,8 +103,25 @@ async def visit(home: Path, sessions: int) -> None:
                 await until(lambda: pane.table.rows.is_read),
                 heart,
             )
+        await preview_and_users(app, sessions, heart)
         beating.cancel()
     app.reads.close()
+
+
+async def preview_and_users(app: Console, sessions: int, heart: Heart) -> None:
+    """The slowest reads: the preview of a revocation of all sessions, and the list of all users."""
+    pane = app.pane
+    former = pane.source
+    pane.query_one("#search").value = ""
+    await until(lambda: pane.source is not former and pane.table.rows.is_read)
+    pane.action_revoke_all()
+    tell(sessions, "preview of the revocation of all", await until(lambda: app.screen._preview is not None), heart)
+    app.screen.action_cancel()
+    await until(lambda: len(app.screen_stack) == 1)
+    app.action_tab("users")
+    tell(sessions, "list of all users", await until(lambda: app.pane.table.rows.is_read), heart)
+    app.pane.changed()
+    tell(sessions, "the users in view, read again", await until(lambda: not app.pane.table.rows._outdated), heart)
 
 
 def tell(sessions: int, name: str, took: float, heart: Heart) -> None:

@@ -24,7 +24,7 @@ PREVIEWED = layout(render.PREVIEWED.drawn, render.PREVIEWED.keep)
 
 
 class Preview(NamedTuple):
-    """What a deed would do, as its window shows it."""
+    """The preview of a deed, as its window shows it."""
 
     lines: Sequence[str]
     sessions: Sequence[Record] = ()
@@ -48,7 +48,7 @@ class Deed(Protocol):
     """Whether Enter in the note goes to the button, and does nothing yet: a filter may hit more than its author thinks."""
 
     def preview(self, registry: Registry) -> Preview:
-        """What the deed would do now."""
+        """The preview of the deed, as of now."""
 
     def perform(self, registry: Registry, preview: Preview, note: str, typed: dict[str, str], actor: str | None) -> str:
         """Do it; the message of its outcome."""

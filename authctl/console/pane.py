@@ -39,7 +39,7 @@ _PAUSE = 0.12
 
 
 class Shared(Protocol):
-    """What the tabs share."""
+    """The parts that the tabs share."""
 
     reads: Reads
     actor: str | None
