@@ -435,6 +435,18 @@ VISITED = (
 """Keys that lead through every list, view and window."""
 
 
+def test_a_text_is_visible_and_never_markup():
+    """Whoever calls: the function that makes every text of the screen does not trust its callers."""
+    from authctl.console import texts
+    from tests.conftest import HOSTILE
+
+    for evil in HOSTILE:
+        made = [texts.text(evil), texts.message(evil), texts.cell(evil, 60), texts.row([evil], [60])]
+        assert not [one for one in made if unseen(one.plain)]
+    assert texts.text("[bold]x[/bold]").plain == "[bold]x[/bold]"
+    assert not texts.text("[bold]x[/bold]").spans
+
+
 def test_pasted_text_has_nothing_unseen(folder: Path, clock: Clock):
     """An escape character that is pasted into a field would reach the terminal as it is."""
     from textual.events import Paste

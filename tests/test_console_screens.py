@@ -85,12 +85,13 @@ def furnished(install, clock: Clock) -> Registry:
 
 
 def still(text: str, registry: Registry) -> str:
-    """A screen without what is random: ids, and hashes, which may be wrapped."""
+    """A screen without what is random: ids, and hashes, which may be wrapped, or half hidden by a window."""
     for session in registry.sessions():
         text = text.replace(session.id, "x" * len(session.id))
-    text = re.sub(r"(?m)(?<=  | │)[0-9a-f]{2}$", "00", text)  # the rest of a hash that is wrapped, or beside a window
-    hashes = " ".join(event.hash for event in registry.audit.events())
-    return re.sub(r"\b[0-9a-f]{3,}\b", lambda match: "0" * len(match[0]) if match[0] in hashes else match[0], text)
+    text = re.sub(r"\b[0-9a-f]{16,}\b", lambda match: "0" * len(match[0]), text)
+    if "$ authctl audit list" not in text:
+        return text
+    return re.sub(r"(?m)(?<=  | │)[0-9a-f]{1,15}(?= *│?$)", lambda match: "0" * len(match[0]), text)
 
 
 @pytest.mark.parametrize("name", VISITS)
