@@ -57,6 +57,7 @@ bench: $(VENV)/ready .venv-peers/ready ## every ratio beside what is owed, at si
 	$(BENCH)/verify.py 100000
 	$(BENCH)/lists.py 10000 100000
 	$(BENCH)/nearest.py 10000 100000
+	$(BENCH)/console.py 100000
 	$(BENCH)/writes.py 10000 100000
 	$(BENCH)/bulk.py 50000
 	$(BENCH)/imports.py 50000
@@ -71,6 +72,7 @@ bench-full: $(VENV)/ready .venv-peers/ready ## the same at a million and at ten 
 	$(BENCH)/verify.py 1000000
 	$(BENCH)/lists.py 10000 100000 1000000 10000000
 	$(BENCH)/nearest.py 1000000
+	$(BENCH)/console.py 1000000
 	$(BENCH)/writes.py 1000000 10000000
 	$(BENCH)/bulk.py 1000000
 	$(BENCH)/imports.py 1000000

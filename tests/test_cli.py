@@ -343,6 +343,7 @@ def test_revoke_json(installed: Authctl):
         (("imports", "undo", "1", "--note", "wrong mapping"), 3),
         (("imports", "undo", "1", "--dry-run"), 3),
         (("imports", "undo", "9" * 30, "--note", "wrong mapping"), 2),
+        (("console",), 2),
         (("mappings", "show", "none"), 3),
         (("mappings", "show"), 2),
         (("examples", "show", "none"), 3),

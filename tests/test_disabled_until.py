@@ -123,7 +123,7 @@ def test_a_time_that_has_passed_is_refused(registry: Registry):
     assert list(registry.users.list()) == []
 
 
-DEEDS = st.lists(
+OPERATIONS = st.lists(
     st.tuples(
         st.sampled_from(["disable", "until", "enable", "issue", "password", "cleanup"]),
         st.integers(0, 50),
@@ -134,7 +134,7 @@ DEEDS = st.lists(
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30)
-@given(operations=DEEDS)
+@given(operations=OPERATIONS)
 def test_disablings_agree_with_a_model(install, clock, tmp_path_factory, operations):
     """Over random operations: whether a user may sign in, and one event for each end."""
     registry = install(folder=str(tmp_path_factory.mktemp("home")))

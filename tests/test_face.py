@@ -36,7 +36,7 @@ ELSEWHERE = {
 """The commands whose operation has another path than they have themselves."""
 
 NO_REGISTRY = {
-    *((command,) for command in ("init", "demo", "restore", "help")),
+    *((command,) for command in ("init", "demo", "restore", "help", "console")),
     *(("profiles", verb) for verb in ("check", "example")),
     *((noun, verb) for noun in ("mappings", "examples") for verb in ("list", "show")),
 }

@@ -1050,3 +1050,19 @@ def test_names_by_their_beginning(store: Store):
         assert view.recent_names("application") == ["Outlook"]
         assert view.recent_names("platform") == []
         assert view.sources_beginning("", 9) == []
+
+
+def test_the_change_number_is_another_one_after_a_change(store: Store):
+    """It stays while nothing is changed, and an undone change is none."""
+    before = store.change_number()
+    with store.view() as view:
+        view.registry_id()
+    assert store.change_number() == before
+    with store.change() as tx:
+        tx.record_time(NOW + 1)
+    after = store.change_number()
+    assert after != before
+    with pytest.raises(ZeroDivisionError), store.change() as tx:
+        tx.record_time(NOW + 2)
+        1 / 0  # noqa: B018
+    assert store.change_number() == after

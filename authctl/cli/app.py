@@ -39,6 +39,7 @@ COMMANDS = {
     "completion": "completion",
     "examples": "example_files",
     "help": "help",
+    "console": "console",
 }
 """Every command, and the module beside this one that holds it; only the one that runs is loaded."""
 

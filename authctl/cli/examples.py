@@ -2,6 +2,7 @@
 
 EXAMPLES: dict[str, tuple[str, ...]] = {
     "completion": ("authctl completion bash > authctl.bash",),
+    "console": ("authctl console",),
     "init": ("authctl init", "authctl --home /var/lib/authctl init --profiles profiles.yaml"),
     "demo": ("authctl demo",),
     "sessions list": (

@@ -15,9 +15,6 @@ if TYPE_CHECKING:
     from authctl.registry.previews import Preview
     from authctl.registry.profiles import ApplyPreview, ProfileDifference
     from authctl.revocation_plans import Plan
-    from authctl.store.protocol.previews import Largest
-
-_LONGEST_NAME = 40
 
 
 def confirm_revocation(
@@ -116,21 +113,11 @@ def _agreed(
 
 def show_preview(preview: "Preview", verb: str, noun: str) -> None:
     """Show the sessions that an operation would end: counted by user, application and status, and a few of them in a table."""
-    summary = preview.summary
-    print_message(f"this would {verb} {counted(summary.total, noun)}, {summary.web:,} of them web sessions")
-    print_message(f"by user: {_shares(summary.users)}")
-    print_message(f"by application: {_shares(summary.applications)}")
-    by_status = (("active", summary.active), ("expired", summary.expired), ("revoked", summary.revoked))
-    print_message(f"by status: {', '.join(f'{status} {count:,}' for status, count in by_status if count)}")
-    if summary.total > len(preview.sessions):
-        print_message(f"the {len(preview.sessions)} most recently used of them:")
+    from authctl.screens.preview_words import preview_lines
+
+    for line in preview_lines(preview, verb, noun):
+        print_message(line)
     print_messages(map(records.session, preview.sessions), render.PREVIEWED)
-
-
-def _shares(largest: "Largest") -> str:
-    """Names with how many sessions each has, and how many names there are besides."""
-    named = [f"{quoted(name, _LONGEST_NAME) if name else 'none'} {count:,}" for name, count in largest.counts]
-    return ", ".join(named) + (f", and {largest.more:,} more" if largest.more else "")
 
 
 def in_words(preview: "ApplyPreview") -> list[str]:

@@ -76,6 +76,13 @@ class Registry(Nouns):
         """The present instant of the registry, by the clock that it was opened with."""
         return self._installation.clock.now()
 
+    def change_number(self) -> int:
+        """A number that is another one after every change of the registry, by any process; asking for it costs next to nothing.
+
+        Compare it, for equality, with an earlier number of this same object.
+        """
+        return self._installation.store.change_number()
+
     def issue(self, *, actor: str | None = None, **sign_in: Unpack[SignIn]) -> Issued:
         """Register a session and mint its tokens; the arguments are those of `SignIn`, such as `username`, `application` and `device`.
 

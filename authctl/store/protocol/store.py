@@ -117,6 +117,13 @@ class Store(Protocol):
     def profiles(self) -> ProfileSet:
         """The profiles in force, as `View.profiles`, on the connection of `by_number`."""
 
+    def change_number(self) -> int:
+        """A number that is another one after every change of the registry by any process, this one included.
+
+        It is cheap enough to be asked every second. Only numbers of one open store can be compared, and only for equality. A store
+        that nobody can change may always give the same number.
+        """
+
     def engine(self) -> Health:
         """The name and version of the database program, and whether it has a known defect."""
 

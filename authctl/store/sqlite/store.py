@@ -167,6 +167,13 @@ class SqliteStore:
             while not _has_emptied_log(connection) and monotonic() < until:
                 sleep(0.001)
 
+    def change_number(self) -> int:
+        # The number changes with the commits of other connections, and all writing is on another one (sqlite.org/pragma.html).
+        self._check_usable()
+        with self._reader.lock, self._translated_errors:
+            number: int = self._reader.connection().execute("PRAGMA data_version").fetchone()[0]
+            return number
+
     def engine(self) -> "Health":
         from authctl.store.sqlite.health import engine
 
