@@ -74,8 +74,12 @@ class Merger:
         listings = {source: view.complete_listings(source) for source in self._known.sources}
         self.rules = Rules(view.profiles(), self._named, view.continuity_events(), now, self._source, listings)
         self._short_way = ShortWay(self.rules, past, self._ends(None), self._known.users, keeps_rows=self._keeps_rows)
-        for _, group in groupby(batch, key=lambda staged: staged.key_without_user or staged.key):
-            self._add_group(list(group))
+        if self._shared_keys:
+            for _, group in groupby(batch, key=lambda staged: staged.key_without_user or staged.key):
+                self._add_group(list(group))
+        else:
+            for staged in batch:
+                self._add_alone(staged)
         return self._plan
 
     def _without_same_rows(self, view: View, batch: Sequence[StagedKey]) -> list[StagedKey]:
@@ -97,16 +101,20 @@ class Merger:
         if listed_at is not None and listed_at > (same.listed_at or BEFORE_ALL):
             plan.listed.append((same.number, listed_at))
 
+    def _add_alone(self, staged: StagedKey) -> None:
+        """Plan a key that no other user has in this import."""
+        if not self._known.has(staged, self._shared_keys) and (new := self._short_way.session_of(staged)):
+            self._plan.new.append(new)
+        else:
+            self._add(staged, ())
+
     def _add_group(self, group: Sequence[StagedKey]) -> None:
         """Plan keys that are the same without the user: what ends the rows of one ends older rows of the others.
 
         So they are planned again until none of them learns of another end, whatever their order in the files.
         """
         if len(group) == 1:
-            if not self._known.has(group[0], self._shared_keys) and (new := self._short_way.session_of(group[0])):
-                self._plan.new.append(new)
-            else:
-                self._add(group[0], ())
+            self._add_alone(group[0])
             return
         before, ends = self._plan, {staged.key: list[Deed]() for staged in group}
         first_users = dict(self._first_users)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
@@ -69,6 +70,8 @@ class Reading:
         self._latest = latest
         self._listing = listing
         self.files: list[str] = []
+        self._first_place = 0
+        """The place before the first line of the present file."""
         self.counts = RowCounts()
         self.listed_at: int | None = None
         """When the first of the listings was taken."""
@@ -81,6 +84,7 @@ class Reading:
 
     def read(self, file: BinaryIO, name: str, encoding: str | None) -> None:
         """Stage the rows of a file."""
+        self._first_place = len(self.files) << _FILE_SHIFT
         self.files.append(name)
         export = read(file, name, encoding or self._mapping.encoding, self._mapping.layout)
         if export.columns is not None:
@@ -94,12 +98,12 @@ class Reading:
     def add(self, line: int, number: int, raw: Any) -> None:
         """Stage a row that is used, and count any."""
         self.counts.read += 1
-        result = raw if isinstance(raw, Rejected) else self._mapping.interpret(raw, self._listing)
-        if isinstance(result, Row) and result.at > self._latest:
-            result = Rejected("its time is more than a day ahead")
+        result = raw if type(raw) is Rejected else self._mapping.interpret(raw, self._listing)
         if isinstance(result, Row):
-            self._add_used(line, number, result)
-            return
+            if result.at <= self._latest:
+                self._add_used(line, number, result)
+                return
+            result = Rejected("its time is more than a day ahead")
         self._note_listing(raw)
         if not self.is_used and self.counts.read <= _FIRST_ROWS:
             self._below = self._below or self._mapping.rows_below(raw)
@@ -120,16 +124,19 @@ class Reading:
             self.counts.duplicates += 1
             return
         self.counts.used += 1
-        for remark in set(row.remarks):
+        if row.remarks:
+            self._add_remarks(line, number, row.remarks)
+        created, end = (row.created_at, row.is_created_exact), (row.ended_at, row.ended_reason)
+        staged = StagedRow(row.at, row.details, line + self._first_place, *created, *end, row.listed_at)
+        self._staging.add(staged, row.key, row.key_without_user)
+        self._note_time(row.listed_at)
+
+    def _add_remarks(self, line: int, number: int, remarks: Iterable[Remark]) -> None:
+        for remark in set(remarks):
             self._remarks[remark] += 1
             rows = self._remarked.setdefault(remark, [])
             if len(rows) < _MOST_REMARKED:
                 rows.append(NamedRow(self.files[-1], line, number))
-        file_and_line = line + (len(self.files) - 1 << _FILE_SHIFT)
-        details, end = row.details, (row.ended_at, row.ended_reason)
-        staged = StagedRow(row.at, details, file_and_line, row.created_at, row.is_created_exact, *end, row.listed_at)
-        self._staging.add(staged, row.key, row.key_without_user)
-        self._note_time(row.listed_at)
 
     def _note_listing(self, raw: Any) -> None:
         """Note the time of a listing of which no row is used."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from itertools import groupby
+from itertools import groupby, islice
 from time import sleep
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from authctl.store.protocol import Change, Staging, View
     from authctl.store.protocol.imports import StagedKey
 
-_KEYS_PER_BATCH = 1_000
+_KEYS_PER_BATCH = 3_000
 _ENDS_PER_BATCH = 500
 """How many sessions one change ends."""
 _NAMED = ("sessions", "username_keys")
@@ -88,7 +88,8 @@ class Registration:
         self._detail = {**detail, "source": of.name} if of.name else detail
         self._complete: CompleteSource | None = None
         self._past: PastRevocations | None = None
-        self._merger = Merger(staging.keys_of_several_users(), profile, source=of.name, keeps_rows=of.has_ends)
+        self._shared_keys = staging.keys_of_several_users()
+        self._merger = Merger(self._shared_keys, profile, source=of.name, keeps_rows=of.has_ends)
         self.import_id: int | None = None
         self.done = Done()
         self.ends: Preview | None = None
@@ -122,7 +123,7 @@ class Registration:
             self.import_id = unit.tx.add_import(unit.now, unit.actor, self._source, begun)
             unit.record("session.import", subject=str(self.import_id), detail={**begun, "stage": "begun"})
         drop_journals(self._installation, self._actor)
-        for batch in _batches(self._staging):
+        for batch in _batches(self._staging, self._shared_keys):
             self.done.add(self._register(batch))
             keys += len(batch)
             self._progress(keys, total)
@@ -135,7 +136,7 @@ class Registration:
 
     def _plans(self) -> Iterator[Plan]:
         keys, total = 0, self._staging.keys()
-        for batch in _batches(self._staging):
+        for batch in _batches(self._staging, self._shared_keys):
             with self._installation.snapshot() as (view, now):
                 yield self._plan(view, batch, now)
             keys += len(batch)
@@ -221,8 +222,12 @@ def _batches_of_ends(numbers: Sequence[int]) -> Iterator[Sequence[int]]:
         yield numbers[start : start + _ENDS_PER_BATCH]
 
 
-def _batches(staging: Staging) -> Iterator[list[StagedKey]]:
+def _batches(staging: Staging, shared_keys: set[bytes]) -> Iterator[list[StagedKey]]:
     """The keys in batches; keys that are the same without the user are never in two of them."""
+    if not shared_keys:
+        keys = staging.by_key()
+        yield from iter(lambda: list(islice(keys, _KEYS_PER_BATCH)), [])
+        return
     batch: list[StagedKey] = []
     for _, group in groupby(staging.by_key(), key=lambda staged: staged.key_without_user or staged.key):
         batch += group

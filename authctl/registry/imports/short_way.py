@@ -42,7 +42,11 @@ class ShortWay:
         """The session of a new key; None where its rows need the long way."""
         rows = staged.rows
         row, is_one = rows[-1], len(rows) == 1
-        if self._is_closed or row.at > self._rules.now or not (self._is_plain(row) if is_one else self._are_plain(rows)):
+        if (
+            self._is_closed
+            or row.at > self._rules.now
+            or not (self._is_plain(row) if is_one else self._are_plain(rows))
+        ):
             return None
         first = rows[0].at if row.created_at is None else row.created_at
         if first <= self._bound_until:
@@ -95,8 +99,6 @@ class ShortWay:
         if self._rules.named is not None:
             return self._rules.profiles.named(self._rules.named)
         who = (details["username"], details.get("application", ""))
-        if not self._rules.profiles.assignments:
-            return self._rules.profiles.assigned(*who)
         if who not in self._profiles:
             self._profiles[who] = self._rules.profiles.assigned(*who)
         return self._profiles[who]
