@@ -46,7 +46,7 @@ _DROP = f"""
         OR undo_begun_at IS NULL AND NOT {_IS_LATEST} AND {_HAS_CHANGES}
     )
 """
-_CACHE_KIB = 16 * 1024
+_CACHE_KIB = 48 * 1024
 """The memory for pages of the file during an import, whose keys are spread over whole indexes."""
 _KEYS = {"import_changes": "number", "import_finals": "key, created_at", "import_batches": "id"}
 """The tables of the journal, each with the columns that order the rows of an import."""
