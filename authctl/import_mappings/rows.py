@@ -69,8 +69,10 @@ class Listing(NamedTuple):
 class Mapping:
     """Where the fields of an export are."""
 
-    def __init__(self, file: MappingFile) -> None:
+    def __init__(self, file: MappingFile, digest: str = "") -> None:
         self._file = file
+        self.digest = digest
+        """The digest of its text."""
         self.encoding = file.encoding
         """How the export is encoded where no byte order mark says it; None for UTF-8."""
         self.layout = file.layout
@@ -133,6 +135,15 @@ class Mapping:
         except AuthctlError as error:
             return Rejected(error.message)
 
+    @property
+    def uses_listing(self) -> bool:
+        """Whether a row depends on the time when the listing was taken."""
+        return self._needs_listing or self.has_listing_time
+
+    def note_all_parts(self) -> None:
+        """Note that each part of the key had a value in rows that are not read again."""
+        self._said.update(map(_part_text, self._file.key))
+
     def listing_time(self, row: Any, listing: Listing) -> int | None:
         """The instant at which the listing was taken that has a row, or a document without rows; None where it has none."""
         value, document_row = _value_and_position(row)
@@ -171,7 +182,7 @@ class Mapping:
         details["username"] = names.username(str(details["username"]))
         remarks: list[Remark] = []
         # Without any of the three, a file is a log: its rows are true at their own time, and not at that of a listing.
-        is_listing = self._needs_listing or self.has_listing_time or listing.taken_at is not None
+        is_listing = self.uses_listing or listing.taken_at is not None
         taken_at = self._listing_time(row, document_row, listing, remarks) if is_listing else None
         at, created_at, is_exact = (
             self._seen(row, document_row, taken_at, remarks)

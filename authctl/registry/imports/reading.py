@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 from authctl.errors import InvalidInput
 from authctl.import_files import NoRows, Rejected, read
 from authctl.import_mappings import Listing, Mapping, Remark, Row, Skipped
+from authctl.instants import EARLIEST
 from authctl.store.protocol.imports import StagedRow
 
 if TYPE_CHECKING:
@@ -35,6 +36,10 @@ class RowCounts:
     duplicates: int = 0
     skipped: int = 0
     rejected: int = 0
+
+    def as_tuple(self) -> tuple[int, ...]:
+        """All counts, in this order."""
+        return (self.read, self.used, self.duplicates, self.skipped, self.rejected)
 
 
 class NamedRow(NamedTuple):
@@ -75,6 +80,8 @@ class Reading:
         self.counts = RowCounts()
         self.listed_at: int | None = None
         """When the first of the listings was taken."""
+        self.last_at = EARLIEST
+        """The latest time of a row."""
         self.rejections: list[NamedRow] = []
         self._remarks: Counter[Remark] = Counter()
         self._remarked: dict[Remark, list[NamedRow]] = {}
@@ -124,6 +131,7 @@ class Reading:
             self.counts.duplicates += 1
             return
         self.counts.used += 1
+        self.last_at = max(self.last_at, row.at)
         if row.remarks:
             self._add_remarks(line, number, row.remarks)
         created, end = (row.created_at, row.is_created_exact), (row.ended_at, row.ended_reason)
@@ -152,6 +160,10 @@ class Reading:
         """The report of the row that was staged with a place."""
         file, line = divmod(file_and_line, 1 << _FILE_SHIFT)
         return NamedRow(self.files[file], line, None, text)
+
+    def blank_parts(self) -> list[str]:
+        """The parts of the key that were blank in every row."""
+        return self._mapping.blank_parts()
 
     def remarks(self) -> tuple[RemarkOutcome, ...]:
         """The remarks on the times of the used rows."""

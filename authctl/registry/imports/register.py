@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import groupby, islice
 from time import sleep
@@ -67,6 +67,10 @@ class ImportSource(NamedTuple):
     """Whether its rows can show that their session ended."""
 
 
+Remember = Callable[[Done, int, int, int], dict[str, Any]]
+"""Gives what is recorded of a file, for an import of it again: of the counts, the instant, the number of the last event, and of keys."""
+
+
 class Registration:
     """The registration of staged rows: an event at its beginning, batches, and an event at its end."""
 
@@ -79,12 +83,14 @@ class Registration:
         progress: Progress,
         detail: dict[str, Any],
         of: ImportSource,
+        remember: Remember | None = None,
     ) -> None:
         self._installation = installation
         self._staging = staging
         self._actor = actor
         self._progress = progress
         self._source = of.name
+        self._remember = remember
         self._detail = {**detail, "source": of.name} if of.name else detail
         self._complete: CompleteSource | None = None
         self._past: PastRevocations | None = None
@@ -127,12 +133,14 @@ class Registration:
             self.done.add(self._register(batch))
             keys += len(batch)
             self._progress(keys, total)
+        drop_journals(self._installation, self._actor)  # earlier ones, now that this import may have written
         ended = self._end_not_listed() if self._complete else {}
         with self._installation.change(self._actor) as unit:
             detail = {**self._detail, **listing, **self.done.counts, **ended}
             recorded = {name: value for name, value in detail.items() if name not in _NAMED}
-            unit.tx.finish_import(self.import_id, unit.now, {**recorded, "keys": total})
             unit.record("session.import", subject=str(self.import_id), detail={**detail, "stage": "done"})
+            same = self._remember(self.done, unit.now, unit.recorded[-1].seq, total) if self._remember else {}
+            unit.tx.finish_import(self.import_id, unit.now, {**recorded, "keys": total, **same})
 
     def _plans(self) -> Iterator[Plan]:
         keys, total = 0, self._staging.keys()
