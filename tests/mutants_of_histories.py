@@ -258,19 +258,19 @@ MUTANTS = (
     Mutant(
         "the short way: a deed that binds every key binds no single row",
         SHORT,
-        "            or not self._bound_until < began_at\n",
-        "",
+        "if first <= self._bound_until:",
+        "if False:",
     ),
     Mutant(
         "the short way: a row of a disabled user, or of a changed password, is not bound",
         SHORT,
-        'names.fold(row.details["username"]) in self._users or ',
+        " or username_key in self._users",
         "",
     ),
     Mutant(
         "the short way: a revocation by criteria binds no single row",
         SHORT,
-        " or self._may_be_revoked(row, began_at)",
+        " or self._may_be_revoked(details, span)",
         "",
     ),
     Mutant(
@@ -397,8 +397,8 @@ MUTANTS = (
     Mutant(
         "one user's session becomes another's",
         ROWS,
-        'key, without_user = _digest([names.fold(str(details["username"])), *parts]), _digest(parts)',
-        "key, without_user = _digest(parts), None",
+        '_digests(parts, None if self._names_user else names.fold(str(details["username"])))',
+        "_digests(parts, None)",
     ),
     Mutant(
         "an older row under another name is active after the session of its key ended",
