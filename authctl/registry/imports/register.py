@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from authctl.store.protocol import Change, Staging, View
     from authctl.store.protocol.imports import StagedKey
 
-_KEYS_PER_BATCH = 2_000
+_KEYS_PER_BATCH = 1_500
 _ENDS_PER_BATCH = 500
 """How many sessions one change ends."""
 _NAMED = ("sessions", "username_keys")
