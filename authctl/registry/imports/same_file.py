@@ -74,7 +74,7 @@ class SameFile(NamedTuple):
 
     @property
     def record(self) -> dict[str, Any]:
-        """What is recorded of it with an import."""
+        """The part of the record of an import that it is."""
         return {"same_file": [*self[:-1], list(self.rows)]}
 
 

@@ -44,7 +44,7 @@ class ImportJournalView(Protocol):
         """One import; None if it is not recorded."""
 
     def last_import_detail(self, source: str | None) -> str | None:
-        """What is recorded of the last import of a source, or without one; None without any."""
+        """The record of the last import of a source, or without one, as JSON; None if there is none."""
 
     def latest_import(self, source: str | None) -> int | None:
         """The number of the latest import of a source, or without one, that registered or changed sessions and was not taken back."""
