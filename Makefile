@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv-dev
 BIN := $(VENV)/bin
 
-.PHONY: check quick test storm fuzz histories histories-mutants crash ldap real-systems current-sqlite bench bench-since bench-full peers demo docs clean
+.PHONY: check quick test storm fuzz histories histories-mutants crash ldap real-systems current-sqlite bench bench-since bench-imports bench-full peers demo docs clean
 
 check: $(VENV)/ready ## what CI runs beside the README's test command
 	$(BIN)/ruff format --check .
@@ -90,6 +90,11 @@ bench-since: $(VENV)/ready ## this build and an earlier one in turn: make bench-
 	test -e $(SINCE)/.venv/ready || { $(PYTHON) -m venv $(SINCE)/.venv && \
 		$(SINCE)/.venv/bin/python -m pip install --quiet --disable-pip-version-check ./$(SINCE) && touch $(SINCE)/.venv/ready; }
 	AUTHCTL_BENCH_SINCE=$(SINCE)/.venv/bin/python AUTHCTL_BENCH_SINCE_SOURCE=$(SINCE) $(BENCH)/since.py 100000 --imports
+
+bench-imports: $(VENV)/ready .venv-peers/ready ## imports of a million rows, beside an earlier build and sqlite-utils: make bench-imports REV=1cdad2f
+	test -x $(SINCE)/.venv/bin/python || { echo "first: make bench-since REV=$(REV)"; exit 1; }
+	mkdir -p .bench
+	AUTHCTL_BENCH_SINCE=$(SINCE)/.venv/bin/python $(BENCH)/imports.py 1000000
 
 peers: .venv-peers/ready ## what benchmarks/peers.py compares with, in an environment of its own
 

@@ -186,13 +186,20 @@ def parse_instant(text: str) -> int:
 
 def parse_moment(text: str) -> datetime:
     """Read a date or time as `parse_instant` does, with its own zone, or with none where the text has none. Raises InvalidInput."""
-    stripped = text.strip()
-    if re.fullmatch(_INSTANT, stripped):
+    moment = moment_of(text.strip())
+    if moment is None:
+        raise _not_a_time(text)
+    return moment
+
+
+def moment_of(text: str) -> datetime | None:
+    """The same of a text without white space around it; None where it is no date or time."""
+    if re.fullmatch(_INSTANT, text):
         try:
-            return datetime.fromisoformat(stripped.upper())
+            return datetime.fromisoformat(text.upper())
         except ValueError:
             pass
-    raise _not_a_time(text)
+    return None
 
 
 def _not_a_time(text: str) -> InvalidInput:

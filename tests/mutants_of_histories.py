@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).parent.parent
 PLAN = "registry/imports/plan.py"
+OPERATIONS = "registry/imports/operations.py"
 KEYS = "registry/imports/known_keys.py"
 PARTITION = "registry/imports/partition.py"
 PAST = "registry/imports/past_revocations.py"
@@ -258,19 +259,19 @@ MUTANTS = (
     Mutant(
         "the short way: an operation that binds every key binds no single row",
         SHORT,
-        "            or not self._bound_until < began_at\n",
-        "",
+        "if first <= self._bound_until:",
+        "if False:",
     ),
     Mutant(
         "the short way: a row of a disabled user, or of a changed password, is not bound",
         SHORT,
-        'names.fold(row.details["username"]) in self._users or ',
+        " or username_key in self._users",
         "",
     ),
     Mutant(
         "the short way: a revocation by criteria binds no single row",
         SHORT,
-        " or self._may_be_revoked(row, began_at)",
+        " or self._may_be_revoked(details, span)",
         "",
     ),
     Mutant(
@@ -397,20 +398,20 @@ MUTANTS = (
     Mutant(
         "one user's session becomes another's",
         ROWS,
-        'key, without_user = _digest([names.fold(str(details["username"])), *parts]), _digest(parts)',
-        "key, without_user = _digest(parts), None",
+        '_digests(parts, None if self._names_user else names.fold(str(details["username"])))',
+        "_digests(parts, None)",
     ),
     Mutant(
         "an older row under another name is active after the session of its key ended",
         PLAN,
-        "[*inherited, *self._ends_of_others(others, unended)]",
+        "[*inherited, *ends_of_others(others, unended)]",
         "inherited",
     ),
     Mutant(
         "an older row under another name is active where the session of its key ends in the same import",
         PLAN,
-        "[*inherited, *self._ends_of_others(others, unended)]",
-        "[*self._ends_of_others(others, unended)]",
+        "[*inherited, *ends_of_others(others, unended)]",
+        "[*ends_of_others(others, unended)]",
     ),
     Mutant(
         "an older row under another name is active after the session of its key was cleaned up",
@@ -433,9 +434,9 @@ MUTANTS = (
     ),
     Mutant(
         "the end of another user's session ends a session that was not meant",
-        PLAN,
-        "                if not is_spared(end, unended):\n",
-        "                if True:\n",
+        OPERATIONS,
+        "            if not is_spared(end, unended):\n",
+        "            if True:\n",
     ),
     Mutant(
         "a row whose key is that of another user's session is not reported",
@@ -483,8 +484,8 @@ MUTANTS = (
     Mutant(
         "a restore makes users active again who were disabled since, and whom the backup has as enabled",
         CARRIED,
-        "disabled_at = coalesce(excluded.disabled_at, disabled_at), ended_at = {{ended_at}}, password_changed_at = {{password_changed_at}}",
-        "disabled_at = coalesce(excluded.disabled_at, disabled_at), ended_at = {{ended_at}}, password_changed_at = {{password_changed_at}}"
+        "disabled_at = iif({_STAYS_DISABLED}, excluded.disabled_at, disabled_at), ended_at = {{ended_at}}, password_changed_at = {{password_changed_at}}",
+        "disabled_at = iif({_STAYS_DISABLED}, excluded.disabled_at, disabled_at), ended_at = {{ended_at}}, password_changed_at = {{password_changed_at}}"
         " WHERE excluded.disabled_at IS NULL",
     ),
     Mutant(

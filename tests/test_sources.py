@@ -646,7 +646,30 @@ def test_the_short_way_gives_the_same_sessions(registries: Callable[[], Registry
         check_short_way(short, long, steps)
 
 
-def check_short_way(short: Registry, long: Registry, steps: list[Any]) -> None:
+@st.composite
+def several_rows(draw: st.DrawFn) -> list[dict[str, Any]]:
+    """A log with some rows for each of some keys, at times that may be equal."""
+    who = st.sampled_from(["alice", "Alice", "bob"])
+    rows = draw(
+        st.lists(st.tuples(who, st.sampled_from("345"), st.integers(1, 47), st.sampled_from("ab ")), max_size=9)
+    )
+    return [row(user, number, at=hour, device=device) for user, number, hour, device in rows]
+
+
+@settings(suppress_health_check=list(HealthCheck))
+@given(
+    steps=st.lists(st.one_of(several_rows(), st.sampled_from([*OPERATIONS, "disable", "enable"])), max_size=5),
+    source=st.sampled_from([None, "hub"]),
+)
+def test_the_short_way_merges_the_rows_of_a_key_as_the_long_one(
+    registries: Callable[[], Registry], steps: list[Any], source: str | None
+):
+    """Of each detail the latest is kept, whatever the order of rows, and of two at once the same one."""
+    with closing(registries()) as short, closing(registries()) as long:
+        check_short_way(short, long, steps, text=UNSOURCED, source=source)
+
+
+def check_short_way(short: Registry, long: Registry, steps: list[Any], **options: Any) -> None:
     """Take the steps in both registries, in one without the short way."""
     files, numbers = [step for step in steps if isinstance(step, list)], count(1)
     for step in [*steps, *files]:
@@ -657,15 +680,15 @@ def check_short_way(short: Registry, long: Registry, steps: list[Any]) -> None:
                     patch.setattr(ShortWay, "session_of", lambda *_: None)
                     patch.setattr(ImportsReader, "made_of_same_rows", lambda *_: [])
                     patch.setattr(ImportsReader, "last_imported", lambda *_: next(numbers))
-                outcomes.append(carry_out(registry, step))
+                outcomes.append(carry_out(registry, step, **options))
         assert outcomes[0] == outcomes[1]
     assert list(map(in_short, listed(short))) == list(map(in_short, listed(long)))
 
 
-def carry_out(registry: Registry, step: Any) -> Any:
+def carry_out(registry: Registry, step: Any, **options: Any) -> Any:
     """Import a file, or make a decision; what came of it."""
     if isinstance(step, list):
-        outcome = load(registry, *step)
+        outcome = load(registry, *step, **options)
         counts = (outcome.registered, outcome.updated, outcome.unchanged, outcome.used_after_end)
         return counts, outcome.rejections
     if step in OPERATIONS:

@@ -6,7 +6,7 @@ from typing import BinaryIO, NamedTuple
 from authctl.errors import InvalidInput
 
 _GZIP = b"\x1f\x8b"
-_CHUNK = 64 * 1024
+_CHUNK = 256 * 1024
 
 
 class Unpacked(NamedTuple):

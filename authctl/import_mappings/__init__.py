@@ -3,6 +3,8 @@
 Pure: bytes in, values out. The use of the details is the business of the registry.
 """
 
+from hashlib import sha256
+
 from authctl.errors import InvalidInput
 from authctl.import_mappings.faults import check_between
 from authctl.import_mappings.file import MappingFile
@@ -19,7 +21,7 @@ def read_mapping(raw: bytes, name: str) -> Mapping:
     document = load(raw, name)
     file = validated(MappingFile, document)
     check_between(file, document)
-    mapping = Mapping(file)
+    mapping = Mapping(file, sha256(raw).hexdigest())
     if file.columns:
         try:
             mapping.check_columns(file.columns)

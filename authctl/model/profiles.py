@@ -205,6 +205,8 @@ class ProfileSet(NamedTuple):
 
     def assigned(self, username: str, application: str) -> Profile:
         """The profile of a new session: the most specific assignment's, the first of equals, or the default."""
+        if not self.assignments:
+            return self.profiles[self.default_profile]
         fitting = [(a.specificity(username, application), a.profile) for a in self.assignments]
         # Equally close assignments: max() takes the first, so that the order of the file decides.
         closest = max((f for f in fitting if f[0]), key=lambda f: f[0] or (), default=(None, self.default_profile))

@@ -3,9 +3,10 @@
 See docs/glossary.md#operation.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from authctl.registry.imports.known_sessions import end_of, final_end
 from authctl.registry.imports.past_revocations import Criteria
 from authctl.store.protocol.imports import ImportedDetail
 
@@ -41,3 +42,17 @@ def revocation_of(operation: Operation) -> int | None:
 def is_spared(end: Operation, unended: Sequence[ImportedDetail]) -> bool:
     """Whether a session of this user was active when another user's session of the same key ended: then the operation was not about this user."""
     return any(known.session.created_at <= end.at < known.session.ends_at for known in unended)
+
+
+def ends_of_others(others: Sequence[ImportedDetail], unended: Sequence[ImportedDetail]) -> Iterator[Operation]:
+    """The ends of other users' sessions of the same key: rows from before belong to that session, under another name."""
+    for other in others:
+        session, at = other.session, end_of(other.session)
+        if at is not None and final_end(other) is not None:
+            revocation_id = session.revocation_id if session.revoked_at is not None else None
+            reason = None if revocation_id else session.ended_by
+            end = Operation(
+                at, revocation_id=revocation_id, reason=reason, of_other=True, created_at=other.facts.created_at
+            )
+            if not is_spared(end, unended):
+                yield end

@@ -26,8 +26,8 @@ from authctl.instants import DAY, MINUTE
 from authctl.model import User
 from authctl.registry.imports.changes import Plan
 from authctl.registry.imports.known_keys import KnownKeys
-from authctl.registry.imports.known_sessions import NOT_LISTED, end_of, ended_at_or_after, final_end, pick_by_creation
-from authctl.registry.imports.operations import Operation, instant_of_operation, is_spared
+from authctl.registry.imports.known_sessions import NOT_LISTED, ended_at_or_after, final_end, pick_by_creation
+from authctl.registry.imports.operations import Operation, ends_of_others, instant_of_operation, is_spared
 from authctl.registry.imports.partition import Event, Partition, distinct, events_of
 from authctl.registry.imports.past_revocations import PastRevocations
 from authctl.registry.imports.row_facts import adds_to, all_texts, by_exact_beginning, is_listed_alone, span_of
@@ -74,8 +74,12 @@ class Merger:
         listings = {source: view.complete_listings(source) for source in self._known.sources}
         self.rules = Rules(view.profiles(), self._named, view.continuity_events(), now, self._source, listings)
         self._short_way = ShortWay(self.rules, past, self._ends(None), self._known.users, keeps_rows=self._keeps_rows)
-        for _, group in groupby(batch, key=lambda staged: staged.key_without_user or staged.key):
-            self._add_group(list(group))
+        if self._shared_keys:
+            for _, group in groupby(batch, key=lambda staged: staged.key_without_user or staged.key):
+                self._add_group(list(group))
+        else:
+            for staged in batch:
+                self._add_alone(staged)
         return self._plan
 
     def _without_same_rows(self, view: View, batch: Sequence[StagedKey]) -> list[StagedKey]:
@@ -97,16 +101,20 @@ class Merger:
         if listed_at is not None and listed_at > (same.listed_at or BEFORE_ALL):
             plan.listed.append((same.number, listed_at))
 
+    def _add_alone(self, staged: StagedKey) -> None:
+        """Plan a key that no other user has in this import."""
+        if not self._known.has(staged, self._shared_keys) and (new := self._short_way.session_of(staged)):
+            self._plan.new.append(new)
+        else:
+            self._add(staged, ())
+
     def _add_group(self, group: Sequence[StagedKey]) -> None:
         """Plan keys that are the same without the user: what ends the rows of one ends older rows of the others.
 
         So they are planned again until none of them learns of another end, whatever their order in the files.
         """
         if len(group) == 1:
-            if not self._known.has(group[0], self._shared_keys) and (new := self._short_way.session_of(group[0])):
-                self._plan.new.append(new)
-            else:
-                self._add(group[0], ())
+            self._add_alone(group[0])
             return
         before, ends = self._plan, {staged.key: list[Operation]() for staged in group}
         first_users = dict(self._first_users)
@@ -220,12 +228,10 @@ class Merger:
         registered, is_one, rules = len(self._plan.new), created_at is not None, self._rules_of(staged)
         user = self._known.users.get(names.fold(events[0].row.details["username"]))
         inherited = [end for end in inherited if not is_spared(end, unended)]
-        ends_of_others = [*inherited, *self._ends_of_others(others, unended)]
+        of_others = [*inherited, *ends_of_others(others, unended)]
         if is_one:  # decision 163
-            ends_of_others = [end for end in ends_of_others if end.created_at in (None, created_at)]
-        operations = self._operations_since(
-            events, unended, [*ends_of_others, *self._ends_in_source(events, unended)], user
-        )
+            of_others = [end for end in of_others if end.created_at in (None, created_at)]
+        operations = self._operations_since(events, unended, [*of_others, *self._ends_in_source(events, unended)], user)
         # decision 145
         keeps_rows = self._keeps_rows and not is_one and all(known.rows for known in unended)
         partition = Partition(rules, staged, events, unended, user, operations, is_one=is_one, keeps_rows=keeps_rows)
@@ -351,20 +357,6 @@ class Merger:
         for at, reason in ends:
             if at is not None:
                 yield Operation(self._counts_as(at), reason=reason, of_source=True)
-
-    @staticmethod
-    def _ends_of_others(others: Sequence[ImportedDetail], unended: Sequence[ImportedDetail]) -> Iterator[Operation]:
-        """The ends of other users' sessions of the same key: rows from before tell of that session under another name."""
-        for other in others:
-            session, at = other.session, end_of(other.session)
-            if at is not None and final_end(other) is not None:
-                revocation_id = session.revocation_id if session.revoked_at is not None else None
-                reason = None if revocation_id else session.ended_by
-                end = Operation(
-                    at, revocation_id=revocation_id, reason=reason, of_other=True, created_at=other.facts.created_at
-                )
-                if not is_spared(end, unended):
-                    yield end
 
     def _report_moved(self, staged: StagedKey, row: StagedRow, others: Sequence[ImportedDetail]) -> None:
         key, user = staged.key_without_user, row.details["username"]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from authctl.names import fold
 from authctl.store.sql import rows
 from authctl.store.sql.tables import ANY_CREATION
-from authctl.store.sqlite.dialect import EACH_NUMBER, SQLITE, TABLES, UNREVOKED
+from authctl.store.sqlite.dialect import EACH_NUMBER, OPEN, SQLITE, TABLES, UNREVOKED
 from authctl.store.sqlite.finals import insertion_of_finals
 from authctl.store.sqlite.import_journal import LAST_SEEN_AT, ImportJournalWriter
 from authctl.store.sqlite.reader import Reader
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         Final,
         Imported,
         ImportedDetail,
+        PlainSession,
         SameRows,
         StagedKey,
         StagedRow,
@@ -212,25 +213,36 @@ def _values(new: Imported) -> tuple[Any, ...]:
 class ImportsWriter(ImportJournalWriter):
     """`ImportsChange` over SQLite. Many rows are inserted by `executemany` (decision 98)."""
 
-    def add_imported(self, sessions: Sequence[Imported]) -> None:
-        from authctl.store.sqlite import search_index
-        from authctl.store.sqlite.sessions import insertion
+    def add_imported(self, sessions: Sequence[Imported | PlainSession]) -> None:
+        from authctl.store.protocol.imports import PlainSession
+        from authctl.store.sqlite import plain_sessions, search_index
 
         if not sessions:
             return
-        first = self.one_number("SELECT seq FROM sqlite_sequence WHERE name = 'sessions'") + 1
-        numbered = list(enumerate(sessions, first))
+        first, revocation_id = self._next_number(), self.one_number(f"SELECT {OPEN}")
+        plain = [(number, one) for number, one in enumerate(sessions, first) if isinstance(one, PlainSession)]
+        plain_sessions.insert(self.connection, plain, revocation_id, self.import_id)
+        if len(plain) < len(sessions):
+            self._add_others([(n, one) for n, one in enumerate(sessions, first) if not isinstance(one, PlainSession)])
+        self.keep_range(first, first + len(sessions) - 1)
+        search_index.extend(self.connection)
+
+    def _add_others(self, numbered: Sequence[tuple[int, Imported]]) -> None:
+        """Add sessions that did not take the short way."""
+        from authctl.store.sqlite.sessions import insertion
+
         self.connection.executemany(
-            insertion(("number", *rows.columns(sessions[0].session))),
+            insertion(("number", *rows.columns(numbered[0][1].session))),
             ((number, *rows.columns(new.session).values(), new.revocation_id) for number, new in numbered),
         )
         self.connection.executemany(
             f"INSERT INTO imported (number, {_WRITTEN}, import_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             ((number, *_values(new), self.import_id) for number, new in numbered),
         )
-        self.keep_range(first, numbered[-1][0])
         self._add_rows((number, new.rows) for number, new in numbered if new.rows)
-        search_index.extend(self.connection)
+
+    def _next_number(self) -> int:
+        return self.one_number("SELECT seq FROM sqlite_sequence WHERE name = 'sessions'") + 1
 
     def update_imported(self, changes: Sequence[tuple[int, Imported]]) -> None:
         from authctl.store.sqlite import search_index

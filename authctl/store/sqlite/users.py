@@ -38,6 +38,8 @@ class UsersReader(Reader):
         return rows.user(row) if row else None
 
     def users_among(self, usernames: Collection[str]) -> dict[str, User]:
+        if not self.one_number("SELECT EXISTS (SELECT 1 FROM users)"):
+            return {}
         sql = f"SELECT username_key, {rows.USER} FROM users WHERE username_key IN (SELECT value FROM json_each(?))"
         return {key: rows.user(row) for key, *row in self.all_rows(sql, (json.dumps(list(map(fold, usernames))),))}
 

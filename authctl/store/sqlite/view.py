@@ -49,7 +49,7 @@ SELDOM_NOUNS = {
     "cleanup.CleanupReader": "ended_before",
     "continuity.ContinuityReader": "continuity_events held_by_continuity",
     "counts.CountsReader": "count groups",
-    "import_journal.ImportJournalReader": "recorded_imports recorded_import latest_import",
+    "import_journal.ImportJournalReader": "recorded_imports recorded_import latest_import last_import_detail",
     "import_undo.ImportUndoReader": "registered_by journal_size changed_by",
     "imports.ImportsReader": (
         "imported last_imported made_of_same_rows imported_finals imported_ahead complete_listings missing_in_listing"
