@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from authctl.model.audit import AuditEvent
     from authctl.model.callers import Caller, Request
+    from authctl.model.clients import Client, Right
     from authctl.model.continuity import ContinuityEvent
     from authctl.model.event_filters import EventFilter
     from authctl.model.filters import SessionFilter, Sort, SortField, Texts, checked_texts, texts_of
@@ -30,6 +31,7 @@ __all__ = [
     "CachedLogin",
     "Caller",
     "Changeover",
+    "Client",
     "Conditions",
     "ContinuityEvent",
     "EventFilter",
@@ -44,6 +46,7 @@ __all__ = [
     "ProfileSet",
     "Request",
     "RequestRules",
+    "Right",
     "Session",
     "SessionFilter",
     "Sort",
@@ -60,6 +63,7 @@ __all__ = [
 _MODULES = {
     "audit": "AuditEvent",
     "callers": "Caller Request",
+    "clients": "Client Right",
     "continuity": "ContinuityEvent",
     "event_filters": "EventFilter",
     "filters": "SessionFilter Sort SortField Texts checked_texts texts_of",

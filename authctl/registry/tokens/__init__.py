@@ -37,6 +37,26 @@ class Tokens:
 
         return acknowledge(self._installation, self._reader, token, actor)
 
+    def session(self, token: str) -> "Session | None":
+        """The session that a token was issued to, whatever its kind and generation; None for any other text. It is no use."""
+        return self._reader.owner_now(token)
+
+    def introspect(self, token: str, **request: "Unpack[Request]") -> "Session":
+        """As `Registry.verify`, for a resource server: an order to wipe is not passed on by it, and so not recorded as delivered."""
+        from authctl.model import Caller
+        from authctl.registry.tokens.verify import introspect
+
+        return introspect(self._installation, self._reader, token, Caller(**request))
+
+    def wipe_order(self, token: str) -> "Session | None":
+        """The session whose data the application of a token is ordered to remove, recorded as delivered; None without an order.
+
+        Raises TokenInvalid for a token of no session.
+        """
+        from authctl.registry.tokens.wipe import order
+
+        return order(self._installation, self._reader, token)
+
     def explain(
         self, target: str, *, at: "int | datetime | None" = None, **request: "Unpack[Request]"
     ) -> "Explanation":

@@ -3,6 +3,7 @@
 from authctl.store.protocol.backups import Carried
 from authctl.store.sqlite.audit import AuditWriter
 from authctl.store.sqlite.cleanup import CleanupWriter
+from authctl.store.sqlite.clients import ClientsWriter
 from authctl.store.sqlite.continuity import ContinuityWriter
 from authctl.store.sqlite.facts import FactsWriter
 from authctl.store.sqlite.import_undo import ImportUndoWriter
@@ -43,6 +44,7 @@ class SqliteChange(
     ImportsWriter,
     ImportUndoWriter,
     CleanupWriter,
+    ClientsWriter,
     BackupsWriter,
 ):
     """`Change` over SQLite: the one writer of the open transaction."""

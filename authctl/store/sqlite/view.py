@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from authctl.store.sqlite.audit import AuditReader
 from authctl.store.sqlite.cleanup import CleanupReader
+from authctl.store.sqlite.clients import ClientsReader
 from authctl.store.sqlite.continuity import ContinuityReader
 from authctl.store.sqlite.counts import CountsReader
 from authctl.store.sqlite.facts import FactsReader
@@ -57,5 +58,6 @@ class SqliteView(
     ImportJournalReader,
     ImportUndoReader,
     CleanupReader,
+    ClientsReader,
 ):
     """`View` over SQLite: a snapshot."""
