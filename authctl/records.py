@@ -103,7 +103,7 @@ def issued(tokens: "Issued") -> Record:
 
 def introspection(session_: "Session") -> Record:
     """A verified session as RFC 7662, section 2.2: times in whole seconds; no exp when there is no end."""
-    expires = session_.token_expires_at if session_.read_at < session_.token_expires_at else session_.token_ends_at
+    expires = access_deadline(session_)
     answer = {
         "active": True,
         "sub": username_key(session_.username),
@@ -117,6 +117,12 @@ def introspection(session_: "Session") -> Record:
     if expires >= NEVER:
         del answer["exp"]
     return answer
+
+
+def access_deadline(session_: "Session") -> int:
+    """When the access token of a session ends: its own deadline, or the later one of a continuity event that holds it now."""
+    deadline = session_.token_expires_at
+    return deadline if session_.read_at < deadline else session_.token_ends_at
 
 
 def refusal(error: TokenInvalid) -> Record:

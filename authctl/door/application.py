@@ -6,7 +6,6 @@ from time import perf_counter
 from typing import Any
 
 from authctl.door import (
-    client_authentication,
     forward_auth,
     health,
     introspection,
@@ -19,11 +18,11 @@ from authctl.door import (
 from authctl.door.access_log import Log
 from authctl.door.answers import NOT_FOUND, Answer, error, method_not_allowed, unavailable
 from authctl.door.calls import Calls
-from authctl.door.failures import Failures
+from authctl.door.client_authentication import Authentication
 from authctl.door.requests import NoAnswer, Receive, Request, Scope
 from authctl.door.settings import LOCK_SECONDS, Settings
 from authctl.errors import AuthctlError, InvalidInput
-from authctl.model import Client, Right
+from authctl.model import Client
 from authctl.registry import Registry
 from authctl.settings import Home, find_home
 
@@ -65,7 +64,7 @@ class Door:
         self.registry.now()
         self.registry.profiles.in_force()  # so that a registry that cannot be read is found at the start
         self.calls = Calls()
-        self.failures = Failures()
+        self.client = Authentication(self.registry.clients.by_id).client
         self.metrics = metrics.Metrics()
         self._log = Log(settings.access_log)
 
@@ -73,10 +72,6 @@ class Door:
         """Let what is under way end, write the waiting uses, and close the registry."""
         self.calls.close()
         self.registry.close()
-
-    def client(self, request: Request, form: dict[str, str], right: Right) -> Client:
-        """The client that sent a request and has that right. Raises NoAnswer."""
-        return client_authentication.authenticate(request, form, right, self.registry.clients.by_id, self.failures)
 
     def actor(self, client: Client) -> str:
         """The actor of what a client does."""

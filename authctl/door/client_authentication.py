@@ -22,6 +22,8 @@ FindClient = Callable[[str], Client | None]
 _LONGEST = 200
 """The most characters of an id or a secret that are looked at."""
 
+_MOST_PROVED = 1_000
+
 
 class _Claim(NamedTuple):
     """The client that somebody claims to be; without a secret, a certificate has to prove it."""
@@ -30,18 +32,46 @@ class _Claim(NamedTuple):
     secret: str | None
 
 
-def authenticate(request: Request, form: dict[str, str], right: Right, find: FindClient, failures: Failures) -> Client:
-    """The client that sent a request and has that right. Raises NoAnswer with 401, 403, or 429 after many failures."""
-    claim = _claim(request, form)
-    if claim is None:
-        raise NoAnswer(INVALID_CLIENT)
-    client = find(claim.client_id)
-    if client is None or not _is_proved(client, claim, request.certificate):
-        raise NoAnswer(INVALID_CLIENT if failures.count(claim.client_id) else TOO_MANY_FAILURES)
-    request.client_name = client.name
-    if right not in client.may:
-        raise NoAnswer(error(403, "unauthorized_client", f"this client has no right to {right}"))
-    return client
+class Authentication:
+    """Finds out which client sent a request."""
+
+    def __init__(self, find: FindClient) -> None:
+        self._find = find
+        self._failures = Failures()
+        self._proved: dict[bytes, Client] = {}
+        """The clients whose `Authorization` was right. It counts as long as the client is the same value: any change makes another one."""
+
+    def client(self, request: Request, form: dict[str, str], right: Right) -> Client:
+        """The client that sent a request and has that right. Raises NoAnswer with 401, 403, or 429 after many failures."""
+        client = self._known(request, form) or self._proved_client(request, form)
+        request.client_name = client.name
+        if right not in client.may:
+            raise NoAnswer(error(403, "unauthorized_client", f"this client has no right to {right}"))
+        return client
+
+    def _known(self, request: Request, form: dict[str, str]) -> Client | None:
+        """The client of an `Authorization` that was right before; None where it, or the client, is another one since."""
+        known = self._proved.get(request.headers.get(b"authorization", b""))
+        if known is None or "client_secret" in form:
+            return None
+        return known if self._find(known.client_id) is known else None
+
+    def _proved_client(self, request: Request, form: dict[str, str]) -> Client:
+        claim = _claim(request, form)
+        if claim is None:
+            raise NoAnswer(INVALID_CLIENT)
+        client = self._find(claim.client_id)
+        if client is None or not _is_proved(client, claim, request.certificate):
+            raise NoAnswer(INVALID_CLIENT if self._failures.count(claim.client_id) else TOO_MANY_FAILURES)
+        self._keep(request, client)
+        return client
+
+    def _keep(self, request: Request, client: Client) -> None:
+        authorization = request.headers.get(b"authorization")
+        if authorization is not None:
+            if len(self._proved) >= _MOST_PROVED:
+                self._proved.clear()
+            self._proved[authorization] = client
 
 
 def _is_proved(client: Client, claim: _Claim, certificate: str | None) -> bool:

@@ -2,12 +2,12 @@
 
 from typing import TYPE_CHECKING, Any
 
-from authctl import records
+from authctl import names, records
 from authctl.door.answers import Answer, json_answer
 from authctl.door.bearer import facts_of, judge, token_of
 from authctl.door.requests import Request
 from authctl.errors import TokenInvalid
-from authctl.instants import SECOND
+from authctl.instants import NEVER, SECOND
 from authctl.model import Client, Right, Session
 
 if TYPE_CHECKING:
@@ -35,10 +35,19 @@ def introspection(session: Session, client: Client) -> dict[str, Any]:
     Nothing in it is null: some resource servers fail on that. The true deadline is `session_expires_at`, absent where there is none.
     """
     # decision 280
-    content = {name: value for name, value in records.introspection(session).items() if value is not None}
-    deadline = content.get("exp")
-    kept_until = -(-(session.read_at + client.cache_for) // SECOND)
-    content["exp"] = kept_until if deadline is None else min(deadline, kept_until)
-    if deadline is not None:
-        content["session_expires_at"] = deadline
+    read_at = session.read_at
+    deadline = records.access_deadline(session)
+    kept_until = min(deadline, read_at + client.cache_for)
+    content: dict[str, Any] = {
+        "active": True,
+        "sub": names.fold(session.username),
+        "username": session.username,
+        "client_id": session.application or "",
+        "token_type": "Bearer",
+        "iat": session.token_issued_at // SECOND,
+        "exp": -(-kept_until // SECOND) if kept_until < deadline else kept_until // SECOND,
+        "jti": session.id,
+    }
+    if deadline < NEVER:
+        content["session_expires_at"] = deadline // SECOND
     return content
