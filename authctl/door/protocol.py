@@ -36,23 +36,32 @@ class DoorProtocol(HttpToolsProtocol):
         _keep_sweeping(self.server_state, self.loop)
 
     def data_received(self, data: bytes) -> None:
-        """Parse what has arrived, and give up on a head that is too large."""
+        """Parse the next bytes, and give up on a head that is too large."""
         if self._head_bytes is not None:
             if self._begun_at is None:
                 self._begun_at = monotonic()
             self._head_bytes += len(data)
         super().data_received(data)
-        # A body that came in the same piece counts, too: it is as limited as the head.
         if self._head_bytes is not None and self._head_bytes > REQUEST_BYTES and not self.transport.is_closing():
-            self.transport.write(_TOO_LARGE)
-            self.transport.close()
+            self._refuse_head()
 
     def on_headers_complete(self) -> None:
-        """The head is complete."""
-        if self._head_bytes is not None and self._head_bytes > 3 * REQUEST_BYTES:
-            return  # `data_received` answers
+        """Begin to answer. Raises ValueError, which the parser passes on, for a head that is too large."""
+        if len(self.url) + sum(len(name) + len(value) for name, value in self.headers) > REQUEST_BYTES:
+            raise ValueError("the head is too large")
         self._head_bytes = None
         super().on_headers_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer bytes that are no request."""
+        if self._head_bytes is not None and self._head_bytes > REQUEST_BYTES:
+            self._refuse_head()
+        else:
+            super().send_400_response(msg)
+
+    def _refuse_head(self) -> None:
+        self.transport.write(_TOO_LARGE)
+        self.transport.close()
 
     def on_response_complete(self) -> None:
         """The answer was sent: the next request may come."""

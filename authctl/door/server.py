@@ -52,6 +52,13 @@ class _Server(uvicorn.Server):
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._reload)
         self._ready()
 
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """As uvicorn does, but a signal that was obeyed is not raised again: the process ends with exit code 0."""
+        with super().capture_signals():
+            yield
+            self._captured_signals.clear()
+
     def _reload(self) -> None:
         settings = self.config.app.settings  # type: ignore[union-attr]  # a DoorFactory
         if isinstance(self.config.ssl, ssl.SSLContext):
