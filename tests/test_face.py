@@ -18,6 +18,7 @@ ELSEWHERE = {
     ("audit", "show"): "audit.event",
     ("backup",): "backups.create",
     ("cleanup",): "cleanup.run",
+    ("clients", "show"): "clients.get",
     ("completion",): "completions.users",
     ("doctor",): "doctor.examine",
     ("explain",): "tokens.explain",
@@ -34,7 +35,15 @@ ELSEWHERE = {
 }
 """The commands whose operation has another path than they have themselves."""
 
-NO_REGISTRY = {("init",), ("demo",), ("restore",), ("profiles", "check"), ("mappings", "list"), ("mappings", "show")}
+NO_REGISTRY = {
+    ("init",),
+    ("demo",),
+    ("restore",),
+    ("serve",),
+    ("profiles", "check"),
+    ("mappings", "list"),
+    ("mappings", "show"),
+}
 """The commands that need no open registry."""
 
 

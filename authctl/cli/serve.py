@@ -18,65 +18,71 @@ _DEFAULT_BIND = "127.0.0.1:8400"
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 
+Bind = Annotated[
+    str | None,
+    typer.Option(
+        "--bind",
+        metavar="ADDRESS",
+        help=f"Address: HOST:PORT, unix:PATH or fd:N. Default: the socket of systemd, else {_DEFAULT_BIND}.",
+    ),
+]
+SocketGroup = Annotated[
+    str | None, typer.Option("--group", metavar="GROUP", help="Group that may use the Unix socket.")
+]
+Workers = Annotated[
+    int, typer.Option("--workers", metavar="N", parser=whole_number(1), help="Number of processes. Default: 1.")
+]
+Certificate = Annotated[Path | None, typer.Option("--tls-cert", metavar="FILE", help="Certificate chain, for HTTPS.")]
+PrivateKey = Annotated[Path | None, typer.Option("--tls-key", metavar="FILE", help="Private key of the certificate.")]
+ClientAuthorities = Annotated[
+    Path | None,
+    typer.Option(
+        "--tls-client-ca", metavar="FILE", help="Certificates that sign those of clients (clients add --certificate)."
+    ),
+]
+PlainHttp = Annotated[
+    bool,
+    typer.Option(
+        "--allow-plain-http", help="Listen beyond this machine without TLS. Tokens and secrets can be read on the way."
+    ),
+]
+Proxies = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--proxy",
+        metavar="NETWORK",
+        help="Network of proxies whose X-Forwarded- headers are believed, or unix. Repeatable.",
+    ),
+]
+Issuer = Annotated[
+    str | None, typer.Option("--issuer", metavar="URL", help="URL of the door for clients, used in its metadata.")
+]
+VerifyAny = Annotated[
+    bool, typer.Option("--verify-any", help="Open /verify, which lets in the tokens of every application.")
+]
+Cookie = Annotated[
+    str | None, typer.Option("--cookie", metavar="NAME", help="Cookie with the token, for forward-auth.")
+]
+Log = Annotated[
+    AccessLog, typer.Option("--access-log", help="Log on standard output, one line a request: text, json or off.")
+]
+
+
 @app.command()
 def serve(
     ctx: typer.Context,
-    bind: Annotated[
-        str | None,
-        typer.Option(
-            "--bind",
-            metavar="ADDRESS",
-            help=f"Address: HOST:PORT, unix:PATH or fd:N. Default: the socket of systemd, else {_DEFAULT_BIND}.",
-        ),
-    ] = None,
-    group: Annotated[
-        str | None, typer.Option("--group", metavar="GROUP", help="Group that may use the Unix socket.")
-    ] = None,
-    workers: Annotated[
-        int, typer.Option("--workers", metavar="N", parser=whole_number(1), help="Number of processes. Default: 1.")
-    ] = 1,
-    tls_cert: Annotated[
-        Path | None, typer.Option("--tls-cert", metavar="FILE", help="Certificate chain, for HTTPS.")
-    ] = None,
-    tls_key: Annotated[
-        Path | None, typer.Option("--tls-key", metavar="FILE", help="Private key of the certificate.")
-    ] = None,
-    tls_client_ca: Annotated[
-        Path | None,
-        typer.Option(
-            "--tls-client-ca",
-            metavar="FILE",
-            help="Certificates that sign those of clients (clients add --certificate).",
-        ),
-    ] = None,
-    without_tls: Annotated[
-        bool,
-        typer.Option(
-            "--allow-plain-http",
-            help="Listen beyond this machine without TLS. Tokens and secrets can be read on the way.",
-        ),
-    ] = False,
-    proxy: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--proxy",
-            metavar="NETWORK",
-            help="Network of proxies whose X-Forwarded- headers are believed, or unix. Repeatable.",
-        ),
-    ] = None,
-    issuer: Annotated[
-        str | None,
-        typer.Option("--issuer", metavar="URL", help="URL of the door for clients, used in its metadata."),
-    ] = None,
-    verify_any: Annotated[
-        bool, typer.Option("--verify-any", help="Open /verify, which lets in the tokens of every application.")
-    ] = False,
-    cookie: Annotated[
-        str | None, typer.Option("--cookie", metavar="NAME", help="Cookie with the token, for forward-auth.")
-    ] = None,
-    access_log: Annotated[
-        AccessLog, typer.Option("--access-log", help="Log on standard output, one line a request: text, json or off.")
-    ] = AccessLog.TEXT,
+    bind: Bind = None,
+    group: SocketGroup = None,
+    workers: Workers = 1,
+    tls_cert: Certificate = None,
+    tls_key: PrivateKey = None,
+    tls_client_ca: ClientAuthorities = None,
+    allow_plain_http: PlainHttp = False,
+    proxy: Proxies = None,
+    issuer: Issuer = None,
+    verify_any: VerifyAny = False,
+    cookie: Cookie = None,
+    access_log: Log = AccessLog.TEXT,
     quiet: Quiet = False,
 ) -> None:
     """Answer applications and proxies by HTTP: introspection, revocation, refresh and forward-auth. Ends with SIGTERM."""
@@ -89,15 +95,15 @@ def serve(
         ) from None
     if (tls_cert is None) != (tls_key is None):
         raise InvalidInput("--tls-cert and --tls-key belong together")
-    home = cli.installation_home
     networks, trusts_unix = _proxies(proxy or ())
-    given = bind if bind is not None else _bind_of_systemd(sockets.systemd_socket())
-    listener = sockets.listen(given, group=group)
+    cli.registry.profiles.in_force()  # a registry that cannot be used is an error of this command
+    cli.registry.close()
+    listener = sockets.listen(bind if bind is not None else _bind_of_systemd(sockets.systemd_socket()), group=group)
     address = sockets.address_of(listener, tls=tls_cert is not None)
     settings = Settings(
-        home=home.folder,
-        registry=str(home.registry),
-        keys=str(home.keys),
+        home=cli.installation_home.folder,
+        registry=str(cli.installation_home.registry),
+        keys=str(cli.installation_home.keys),
         issuer=issuer or (address if address.startswith("http") else "http://localhost"),
         proxies=networks,
         trusts_unix=trusts_unix,
@@ -110,13 +116,11 @@ def serve(
     )
     if tls_cert is not None:
         server.check_certificates(settings)
-    elif not (without_tls or sockets.is_local(listener)):
+    elif not (allow_plain_http or sockets.is_local(listener)):
         raise Refused(
             f"not listening at {address}: other machines could reach it, and it has no TLS",
             "--tls-cert FILE --tls-key FILE, or --allow-plain-http",
         )
-    cli.registry.profiles.in_force()  # a registry that cannot be used is an error of this command
-    cli.registry.close()
     server.serve(settings, listener, min(workers, _MOST_WORKERS), lambda: cli.say(f"listening at {address}"))
 
 

@@ -55,14 +55,15 @@ class Clients:
             return view.clients()
 
     def get(self, name: str) -> Client:
-        """The client of that name or id. Raises NotFound."""
+        """The client of that name or id. Raises NotFound, or InvalidInput for a text that can be no name."""
         client = self.find(name)
         if client is None:
             raise _unknown(name)
         return client
 
     def find(self, name: str) -> Client | None:
-        """The same; None where there is none."""
+        """The same; None where there is none. Raises InvalidInput for a text that can be no name."""
+        name = names.client_name(name)
         by_id = self.by_id(name)
         if by_id is not None:
             return by_id
@@ -161,6 +162,7 @@ def hash_of(secret: str) -> bytes:
 
 def _present(unit: UnitOfWork, name: str) -> Client:
     """The client of a name or id, as it is inside this change. Raises NotFound."""
+    name = names.client_name(name)
     client = unit.tx.client_named(name)
     if client is None:
         client = next((other for other in unit.tx.clients() if other.client_id == name), None)

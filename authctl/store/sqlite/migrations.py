@@ -16,6 +16,7 @@ See docs/glossary.md#open-revocation.
 from sqlite_utils import Database
 from sqlite_utils.migrations import Migrations
 
+from authctl.store.sqlite.clients_schema import CLIENTS
 from authctl.store.sqlite.library import sqlite3
 from authctl.store.sqlite.registry_file import SCHEMA_VERSION
 from authctl.store.sqlite.sources_schema import SOURCES
@@ -288,31 +289,6 @@ _CHANGEOVER = (
     """,
 )
 
-_CLIENTS = (
-    # clients of the door; a removed one stays without its secrets, so that a restore does not bring it back
-    """
-    CREATE TABLE clients (
-        client_id TEXT PRIMARY KEY,
-        name_key TEXT NOT NULL,
-        name TEXT NOT NULL,
-        may TEXT NOT NULL,
-        applications TEXT NOT NULL,
-        cache_for INTEGER NOT NULL,
-        lag INTEGER NOT NULL,
-        facts INTEGER NOT NULL CHECK (facts IN (0, 1)),
-        revoke_note TEXT,
-        certificate TEXT,
-        created_at INTEGER NOT NULL,
-        created_by TEXT NOT NULL,
-        secret_hash BLOB NOT NULL,
-        secret_at INTEGER NOT NULL,
-        old_secret_hash BLOB,
-        removed_at INTEGER
-    ) STRICT, WITHOUT ROWID
-    """,
-    "CREATE UNIQUE INDEX clients_by_name ON clients (name_key) WHERE removed_at IS NULL",
-)
-
 
 @migrations()
 def founding(db: Database) -> None:
@@ -387,7 +363,7 @@ def changeover(db: Database) -> None:
 @migrations()
 def clients(db: Database) -> None:
     """Clients of the door."""
-    for statement in _CLIENTS:
+    for statement in CLIENTS:
         db.conn.execute(statement)
 
 
