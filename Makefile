@@ -94,7 +94,7 @@ peers: .venv-peers/ready ## what benchmarks/peers.py compares with, in an enviro
 demo: $(VENV)/ready ## the main job on made-up sessions
 	$(BIN)/authctl demo
 
-docs: $(VENV)/ready ## write docs/commands.md anew from the commands themselves
+docs: $(VENV)/ready ## write docs/commands.md and the manual pages anew from the commands themselves
 	$(BIN)/python docs/generate_commands.py
 
 clean:

@@ -8,6 +8,7 @@ See docs/glossary.md#folded-key.
 
 import os
 import re
+from collections.abc import Sequence
 from functools import lru_cache
 from unicodedata import normalize
 
@@ -30,6 +31,9 @@ _WORDS_SIZE = _ID_LENGTH // 4 * 8
 _ID_PREFIX = re.compile(f"[{_ID_LETTERS}][{_ID_CHARACTERS}]{{0,{_ID_LENGTH - 1}}}")
 
 _TOKEN = re.compile(r"(ac[ars]t_)[0-9a-f]*|[0-9a-f]{32,}", re.ASCII | re.IGNORECASE)
+
+_LONGEST_COMPARED = 100
+"""The length of a typed name that is compared with known names: the time for it grows with the square."""
 
 _NOT_STORED = re.compile("[\0\ud800-\udfff]")
 """NUL, and lone surrogates."""
@@ -179,6 +183,15 @@ def quoted(text: str, length: int = 60) -> str:
     text = without_tokens(text)
     shown = visible(text if len(text) <= length else text[: length - 3] + "...")
     return f"'{shown}'"
+
+
+def near_names_in_words(typed: str, known: Sequence[str]) -> str:
+    """The known names that are nearest to the typed one, for the end of a message; nothing where there are none."""
+    from difflib import get_close_matches
+
+    typed = typed[:_LONGEST_COMPARED].lower()
+    near = get_close_matches(typed, known) or [name for name in known if name.startswith(typed[:4])][:3]
+    return f"; nearest names: {', '.join(map(quoted, near))}" if near and typed.strip() else ""
 
 
 def counted(count: int, noun: str) -> str:

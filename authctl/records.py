@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from authctl.registry.session_ends import EndOutcome
     from authctl.registry.tokens.issue import Issued
     from authctl.registry.users import UserOutcome, UserSessions
+    from authctl.shipped_examples import ShippedExample
 
 Record = dict[str, Any]
 
@@ -379,3 +380,13 @@ def cleanup(outcome: "CleanupOutcome") -> Record:
         "retention": outcome.retention,
         "dry_run": outcome.dry_run,
     }
+
+
+def example(example_: "ShippedExample") -> Record:
+    """An example file that comes with authctl."""
+    return {"name": example_.name, "title": example_.title}
+
+
+def shown_example(example_: "ShippedExample") -> Record:
+    """An example file with its text."""
+    return {**example(example_), "text": example_.text}

@@ -167,6 +167,7 @@ MAPPINGS = _shape(
     "name system rows complete_for title",
     keep="system | complete_for rows | title",
 )
+EXAMPLES = _shape("name title", "name title", keep="name | title")
 
 _IDS = ("id", "seq", "name", "username")  # decision 25
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")

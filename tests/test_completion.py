@@ -159,6 +159,22 @@ def test_a_name_with_a_newline_is_left_out(shell: str, typing: Typing, installed
     assert [path.name for path in typing.folder.iterdir()] == ["out"]
 
 
+@pytest.mark.parametrize("shell", ["zsh"])
+def test_zsh_loads_the_completion_by_itself(shell: str, typing: Typing, installed: Authctl):
+    """A file `_authctl` on fpath completes at the first key, without `source`."""
+    typing.keys("unfunction _authctl; mkdir f; authctl completion zsh > f/_authctl; fpath=($PWD/f $fpath)\r")
+    typing.keys("compinit -u -D; whence -w _authctl; echo again-$((40+2))\r")
+    typing.wait_for(r"again-42\r?\n")
+    for keys in ("authctl exam\t", "sh\t", "authctl-cleanup.c\t", "> out\r"):
+        typing.keys(keys)
+        typing.rest(1.0)
+    deadline = time.monotonic() + 10
+    while not (typing.folder / "out").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    typing.rest(1.0)
+    assert (typing.folder / "out").read_text() == installed("examples", "show", "authctl-cleanup.cron").out
+
+
 def question(shell: str, line: str) -> list[str]:
     """What the script of a shell hands over for a line without quotes."""
     words = line.split(" ")
@@ -335,3 +351,20 @@ def test_the_scripts_evaluate_nothing(installed: Authctl):
         script = installed("completion", shell).out
         assert "command authctl completion" in script
         assert "eval" not in script
+
+
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        (("help", "exi"), ["exit-codes"]),
+        (("help", "ex"), ["explain", "examples", "exit-codes"]),
+        (("help", "sessions", "li"), ["list"]),
+        (("help", "sessions", "exi"), []),
+        (("help", "revoke", ""), []),
+        (("help", "times", ""), []),
+        (("examples", "show", "authctl-cleanup.t"), ["authctl-cleanup.timer"]),
+    ],
+)
+def test_topics_commands_and_examples(installed: Authctl, words: tuple[str, ...], found: list[str]):
+    """After `help`: topics and commands, then the verbs of a noun; after `examples show` the example files."""
+    assert installed("completion", "zsh", "--", "authctl", *words).out.split() == found

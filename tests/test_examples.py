@@ -38,6 +38,16 @@ def test_every_command_has_examples(authctl: Authctl):
             assert path in line
 
 
+@pytest.mark.parametrize("noun", ["", *sorted({path[0] for path in every_command() if len(path) > 1})])
+def test_every_noun_has_examples(authctl: Authctl, noun: str):
+    """The help of a noun, and of authctl itself, ends with one to three examples of its commands."""
+    text = authctl(*noun.split(), "--help").out
+    examples = [line.strip() for line in text.partition("\nExamples:\n")[2].splitlines()]
+    assert 1 <= len(examples) <= 3
+    tried = {line for path, line in lines() if path.startswith(noun)}
+    assert set(examples) <= tried
+
+
 @pytest.fixture
 def prepared(authctl: Authctl, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     """An installation in which every example makes sense; the texts of the examples that have other values in it."""

@@ -36,13 +36,9 @@ ELSEWHERE = {
 """The commands whose operation has another path than they have themselves."""
 
 NO_REGISTRY = {
-    ("init",),
-    ("demo",),
-    ("restore",),
-    ("serve",),
-    ("profiles", "check"),
-    ("mappings", "list"),
-    ("mappings", "show"),
+    *((command,) for command in ("init", "demo", "restore", "help", "serve")),
+    *(("profiles", verb) for verb in ("check", "example")),
+    *((noun, verb) for noun in ("mappings", "examples") for verb in ("list", "show")),
 }
 """The commands that need no open registry."""
 

@@ -36,6 +36,7 @@ _BY_COMMAND = {
     "users password-changed": "users",
     "profiles show": "profiles",
     "mappings show": "mappings",
+    "examples show": "examples",
 }
 """The names that an option or an argument takes."""
 
@@ -62,6 +63,8 @@ class _Place:
         self._option: Any = None
         self._only_arguments = False
         self._is_unknown = False
+        self._is_help = False
+        """Whether the words after `authctl help` name a topic or a command."""
 
     def pass_word(self, word: str) -> None:
         """Go on past a word that is complete."""
@@ -89,8 +92,8 @@ class _Place:
         elif typed.startswith("-") and not self._only_arguments:
             yield from self._options(typed)
         elif names := self._commands():
-            yield from _beginning_with(typed, names)
-        else:
+            yield from _beginning_with(typed, [*names, *(self._topics() if self._is_help else ())])
+        elif not self._is_help:
             yield from self._arguments(typed)
 
     def _named(self, name: str) -> Any:
@@ -107,9 +110,16 @@ class _Place:
         below = getattr(self._context.command, "list_commands", None)
         return below(self._context) if below else []
 
+    def _topics(self) -> list[str]:
+        from authctl import help_topics
+
+        return help_topics.names() if self._context.parent is None else []
+
     def _enter(self, word: str) -> None:
         names = self._commands()
-        if word in names:
+        if word == "help" and self._context.parent is None and not self._is_help:
+            self._is_help = True
+        elif word in names:
             command = self._context.command.get_command(self._context, word)
             self._context = type(self._context)(command, info_name=word, parent=self._context)
         elif names:
@@ -169,4 +179,8 @@ def _fixed(kind: str | None) -> Iterable[str] | None:
         from authctl import shipped_mappings
 
         return shipped_mappings.names()
+    if kind == "examples":
+        from authctl import shipped_examples
+
+        return shipped_examples.names()
     return None

@@ -73,4 +73,22 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "doctor": ("authctl doctor",),
     "backup": ("authctl backup registry-copy.db",),
     "restore": ('authctl restore registry-copy.db --note "disk failed" --dry-run',),
+    "profiles example": ("authctl profiles example > profiles.yaml",),
+    "examples list": ("authctl examples list",),
+    "examples show": (
+        "authctl examples show authctl-cleanup.service",
+        "authctl examples show authctl-cleanup.cron",
+    ),
+    "help": ("authctl help exit-codes", "authctl help sessions list"),
 }
+
+_OF_AUTHCTL = (*EXAMPLES["sessions list"][:1], *EXAMPLES["revoke"][:1], *EXAMPLES["help"][:1])
+_MOST = 3
+
+
+def examples_of(path: str) -> tuple[str, ...]:
+    """The examples of a command; of a noun the first ones of its verbs, and of `authctl` itself (no path) those of every day."""
+    if not path:
+        return _OF_AUTHCTL
+    verbs = [lines[0] for name, lines in EXAMPLES.items() if name.startswith(f"{path} ")]
+    return EXAMPLES.get(path) or tuple(verbs[:_MOST])

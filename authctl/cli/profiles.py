@@ -1,4 +1,4 @@
-"""`authctl profiles`: list, show, check, diff, apply."""
+"""`authctl profiles`: list, show, check, diff, apply; `profiles example` is in example_files.py."""
 
 from pathlib import Path
 from typing import Annotated
@@ -19,6 +19,10 @@ File = Annotated[
 app = typer.Typer(
     help="Show and change the profiles: how long sessions live.", rich_markup_mode=None, add_completion=False
 )
+
+
+ELSEWHERE = {"example": ("example_files", "example_profiles")}
+"""Verbs of this noun in another module."""
 
 
 @app.command("list")

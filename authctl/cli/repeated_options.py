@@ -44,12 +44,9 @@ class Command(TyperCommand):
                     formatter.write_dl(lines, _WIDEST_NAME)
 
     def format_epilog(self, ctx: Any, formatter: Any) -> None:
-        """Examples of this command, each on one line: a line that is wrapped cannot be copied."""
-        from authctl.cli.examples import EXAMPLES
-
+        """Examples of this command."""
         super().format_epilog(ctx, formatter)
-        if examples := EXAMPLES.get(ctx.command_path.partition(" ")[2]):
-            formatter.write("\nExamples:\n" + "".join(f"  {line}\n" for line in examples))
+        _write_examples(ctx, formatter)
 
 
 class Group(TyperGroup):
@@ -62,6 +59,20 @@ class Group(TyperGroup):
     def get_short_help_str(self, limit: int = 0) -> str:  # noqa: ARG002
         """The whole first sentence of the help, as for a command."""
         return super().get_short_help_str(_WHOLE_SENTENCE)
+
+    def format_epilog(self, ctx: Any, formatter: Any) -> None:
+        """Examples of the verbs."""
+        super().format_epilog(ctx, formatter)
+        _write_examples(ctx, formatter)
+
+
+def _write_examples(ctx: Any, formatter: Any) -> None:
+    """Write examples, each on one line: a line that is wrapped cannot be copied."""
+    from authctl.cli.examples import examples_of
+
+    formatter.write(
+        "\nExamples:\n" + "".join(f"  {line}\n" for line in examples_of(ctx.command_path.partition(" ")[2]))
+    )
 
 
 def _gathering(parser: Any, params: Sequence[Any], ctx: Any) -> Any:
