@@ -2,6 +2,8 @@
 
 RFC 6749, section 2.3.1, wants id and secret form-encoded in Basic; half of the clients in use send them as they are. Ids and secrets of
 authctl consist of letters and digits, which all spellings write in the same way.
+
+See docs/glossary.md#client.
 """
 
 import binascii
