@@ -36,6 +36,7 @@ from authctl.cli.session_filters import (
 from authctl.cli.targets import check_found, read_ids
 from authctl.errors import AuthctlError, NotFound
 from authctl.filter_texts import read_session_filter
+from authctl.instants import format_timeout
 from authctl.names import counted, quoted
 from authctl.registry.revocations import RevokeOutcome, check_target
 
@@ -119,12 +120,25 @@ def revoke(
         cli.warn(
             f"{counted(number, 'session')} of {quoted(system)}: revoked only here; authctl does not tell that system"
         )
+    _say_lag(cli, outcome)
     warn_of_similar(cli, user or ())
     warn_of_unknown(cli, user or ())
     if targets.texts and 0 < outcome.selected < len(set(targets.texts)) - len(outcome.not_found):
         cli.warn("some of the ids do not match the other filters, and were not selected")
     targets.warn_of_unusable(cli)
     _show(cli, outcome._replace(not_found=targets.not_found(outcome.not_found)))
+
+
+def _say_lag(cli: Cli, outcome: RevokeOutcome) -> None:
+    """Say for how long resource servers may still let the sessions in, by the answers that they keep."""
+    if not outcome.revoked or cli.quiet:
+        return
+    # a long revocation names its first thousand sessions only
+    is_whole = outcome.selected == len(outcome.sessions)
+    client = cli.registry.clients.slowest({s.application for s in outcome.sessions} if is_whole else None)
+    if client is not None and client.lag:
+        lag = format_timeout(client.lag)
+        cli.say(f"client {client.name} may let these sessions in for up to {lag}, by answers that it keeps")
 
 
 def _show(cli: Cli, outcome: RevokeOutcome) -> None:

@@ -1,4 +1,7 @@
-"""The door as an ASGI application: routes, one registry, and answers that never contain a traceback or a token."""
+"""The door as an ASGI application: routes, one registry, and answers that never contain a traceback or a token.
+
+See docs/glossary.md#door.
+"""
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping

@@ -1,6 +1,8 @@
 """The server: uvicorn with one process or several, TLS, and signals.
 
 SIGTERM ends the process after the requests that are under way. SIGHUP reads certificates again; several workers are replaced one by one.
+
+See docs/glossary.md#door.
 """
 
 import asyncio

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import secrets
 import string
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence, Set
 from hashlib import sha256
 from hmac import compare_digest
 from typing import TYPE_CHECKING, NamedTuple
@@ -73,6 +73,12 @@ class Clients:
     def by_id(self, client_id: str) -> Client | None:
         """The client with that id, as it is at this moment; None where there is none, or where it was removed."""
         return self._installation.store.client(client_id) if names.is_storable(client_id) else None
+
+    def slowest(self, applications: Collection[str | None] | None = None) -> Client | None:
+        """The client with the longest lag of those that are asked about one of these applications, or about any; None without any."""
+        folded = None if applications is None else {names.fold(name or "") for name in applications}
+        asked = (client for client in self.list() if _lets_in(client) and _is_about(client, folded))
+        return max(asked, key=lambda client: client.lag, default=None)
 
     def add(
         self,
@@ -158,6 +164,14 @@ def is_secret_of(client: Client, secret: str) -> bool:
 def hash_of(secret: str) -> bytes:
     """The hash of a secret, as the registry keeps it. The secret is random, so that one pass is enough."""
     return sha256(secret.encode(errors="surrogateescape")).digest()
+
+
+def _lets_in(client: Client) -> bool:
+    return Right.INTROSPECT in client.may or Right.VERIFY in client.may
+
+
+def _is_about(client: Client, folded: Set[str] | None) -> bool:
+    return not client.applications or folded is None or not folded.isdisjoint(map(names.fold, client.applications))
 
 
 def _present(unit: UnitOfWork, name: str) -> Client:
