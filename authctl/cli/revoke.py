@@ -120,7 +120,6 @@ def revoke(
         cli.warn(
             f"{counted(number, 'session')} of {quoted(system)}: revoked only here; authctl does not tell that system"
         )
-    _say_lag(cli, outcome)
     warn_of_similar(cli, user or ())
     warn_of_unknown(cli, user or ())
     if targets.texts and 0 < outcome.selected < len(set(targets.texts)) - len(outcome.not_found):
@@ -142,6 +141,7 @@ def _say_lag(cli: Cli, outcome: RevokeOutcome) -> None:
 
 
 def _show(cli: Cli, outcome: RevokeOutcome) -> None:
+    _say_lag(cli, outcome)
     done = "dry run, nothing was changed: would revoke" if outcome.dry_run else "revoked"
     before = f"; {outcome.already_revoked:,} revoked before" if outcome.already_revoked else ""
     unsaid = "" if outcome.revocation_id or outcome.dry_run else "; the note was not recorded"

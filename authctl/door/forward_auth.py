@@ -45,6 +45,7 @@ async def answer_as(door: "Door", request: Request) -> Answer:
 
 
 async def _answer(door: "Door", request: Request, client: Client | None) -> Answer:
+    # decision 316
     token = _token(request, door.settings.cookie)
     if token is None:
         return _NO_TOKEN

@@ -87,6 +87,7 @@ def _keep_sweeping(state: Any, loop: asyncio.AbstractEventLoop) -> None:
 
 
 def _sweep(state: Any, loop: asyncio.AbstractEventLoop) -> None:
+    # decision 318
     state.authctl_sweep = None
     now = monotonic()
     for connection in list(state.connections):

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import secrets
 import string
-from collections.abc import Collection, Sequence, Set
+from collections.abc import Collection, Sequence
+from collections.abc import Set as AbstractSet
 from hashlib import sha256
 from hmac import compare_digest
 from typing import TYPE_CHECKING, NamedTuple
@@ -163,6 +164,7 @@ def is_secret_of(client: Client, secret: str) -> bool:
 
 def hash_of(secret: str) -> bytes:
     """The hash of a secret, as the registry keeps it. The secret is random, so that one pass is enough."""
+    # decision 313
     return sha256(secret.encode(errors="surrogateescape")).digest()
 
 
@@ -170,7 +172,7 @@ def _lets_in(client: Client) -> bool:
     return Right.INTROSPECT in client.may or Right.VERIFY in client.may
 
 
-def _is_about(client: Client, folded: Set[str] | None) -> bool:
+def _is_about(client: Client, folded: AbstractSet[str] | None) -> bool:
     return not client.applications or folded is None or not folded.isdisjoint(map(names.fold, client.applications))
 
 
