@@ -1,4 +1,4 @@
-"""Values to records: what a JSON reader sees, field by field in the documented order; blank is null."""
+"""Values to records: the objects of the JSON output, field by field in the documented order; blank is null."""
 
 import json
 from typing import TYPE_CHECKING, Any
@@ -221,7 +221,7 @@ def continuity(state: "ContinuityState") -> Record:
 
 
 def key(usage: "KeyUse") -> Record:
-    """A key, and what it still signs; never its secret."""
+    """A key, and the number of sessions that depend on it; never its secret."""
     from authctl.key_ring import KeyState
 
     return {

@@ -1,6 +1,6 @@
-"""Records to text: table, JSON, CSV, ids. What a terminal gets is drawn by `screens`, which is loaded for a terminal alone.
+"""Records to text: table, JSON, CSV, ids. Output for a terminal is drawn by `screens`, which is loaded for a terminal alone.
 
-Foreign text never gets out raw: in tables and CSV what cannot be seen is an escape, in JSON everything beyond ASCII is.
+Foreign text never gets out raw: in tables and CSV invisible characters are escapes, in JSON all characters beyond ASCII are.
 """
 
 import json
@@ -43,7 +43,7 @@ class Shape(NamedTuple):
     view: str | None = None
     """The view of the whole list on a terminal, where that is no table."""
     short_ids: bool = False
-    """Whether a terminal may show unique beginnings of its ids: in lists for reading, never in the result of a deed."""
+    """Whether a terminal may show unique beginnings of its ids: in lists for reading, never in the result of an operation."""
 
 
 def _shape(
@@ -162,6 +162,7 @@ IMPORTS = _shape(
     "no import is recorded",
     keep="source at registered | updated not_listed undone_at undoable | rows file",
 )
+STATISTICS = _shape("statistic name number at", "statistic name number")
 MAPPINGS = _shape(
     "name system rows complete complete_for title",
     "name system rows complete_for title",
@@ -174,7 +175,7 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def cell(value: Any) -> str:
-    """One value for a table: blank for nothing, JSON for what has parts, and nothing that cannot be seen."""
+    """One value for a table: blank for nothing, JSON for a list or object, and no invisible character."""
     if value is None:
         return ""
     if isinstance(value, bool | list | dict):
@@ -183,7 +184,7 @@ def cell(value: Any) -> str:
 
 
 def csv_cell(value: Any) -> str:
-    """The same for CSV; what a spreadsheet would run as a formula is made text by an apostrophe."""
+    """The same for CSV; a text that a spreadsheet would run as a formula begins with an apostrophe."""
     shown = cell(value)
     runs = isinstance(value, str) and normalize("NFKC", value[:1]).startswith(_FORMULA)
     return f"'{shown}" if runs else shown

@@ -60,9 +60,9 @@ def streaming(population: Population) -> None:
         )
 
 
-def memory(what: str, deed: Callable[[int], None], sizes: tuple[int, int]) -> None:
+def memory(what: str, operation: Callable[[int], None], sizes: tuple[int, int]) -> None:
     """Peak memory at two sizes, one beside the other."""
-    large, small = (peak(deed, size) for size in sizes)
+    large, small = (peak(operation, size) for size in sizes)
     cells = {f"at {size:,}": f"{mib:.0f} MiB" for size, mib in zip(sizes, (large, small), strict=True)}
     fact("Peak memory", {"what": what, **cells, "ratio": f"{large / small:.2f}"})
 
@@ -185,9 +185,9 @@ if __name__ == "__main__":
     streaming(chosen)
     cleaning(chosen)
     applying(chosen)
-    for what, deed in (
+    for what, operation in (
         ("streaming a list", one_list),
         ("cleaning up half", one_cleanup),
         ("applying profiles", one_apply),
     ):
-        memory(what, deed, (size, size // 10))
+        memory(what, operation, (size, size // 10))

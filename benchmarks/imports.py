@@ -234,8 +234,8 @@ def beside_bare_inserts(rows: int) -> None:
         for name in ("kept", "after"):
             with empty() as registry:
                 path_of = registry._installation.home.registry
-                deed: Callable[[], None] = partial(inserted, path_of, columns, finished, after=name == "after")
-                times[name].append(seconds(deed))
+                operation: Callable[[], None] = partial(inserted, path_of, columns, finished, after=name == "after")
+                times[name].append(seconds(operation))
     references = {
         "kept": ("<= 2", "executemany of finished rows, indexes kept"),
         "after": ("<= 2", "executemany of finished rows, indexes built after"),

@@ -38,9 +38,11 @@ first part has the options of all commands, then come the topics of `authctl hel
   the message gives the present number. Fewer sessions are accepted. `revoke --all` has no such bound, and its question states this. With
   `--yes` there is no question, and only `--max-affected` sets a limit. With `-q --yes` or
   `--all --yes` there is no preview.
-- The message with the result is the last line on standard error, after the rows on standard output. On a terminal the rows are cut to
-  50, and the message names the command that shows all of them.
-- A list that is cut on a terminal names the option for the rest. A page of sessions with a next page prints
+- The message with the result is the last line on standard error, after the rows on standard output. On a terminal the rows are cut as
+  in a list, and the message names the command that shows all of them.
+- On a terminal a list has as many rows as fit with its header, the messages below it and the prompt, at most 50; also 50
+  where the terminal has no known height. `LINES` and `COLUMNS` override its size. A list that is cut names the option for the
+  rest: `--limit N`. In a pipe nothing is cut. A page of sessions with a next page prints
   `authctl: more: --after CURSOR` on standard error, also in pipes and with `-q`. The same command with `--after CURSOR` prints the next
   page. A walk from page to page ends, and shows every session that stays in the list, whatever is done meanwhile. Sessions that moved
   within the list come last, some of them a second time. `--after ID` continues after that session, at its present place.

@@ -82,14 +82,14 @@ MUTANTS = (
     Mutant(
         "a late row that meets the criteria of a revocation is active",
         PLAN,
-        "for criteria in self.past.possible(texts, since, span))",
-        "for criteria in self.past.possible(texts, since, span) if False)",
+        "for criteria in self.past.possible(texts, since, span)\n",
+        "for criteria in self.past.possible(texts, since, span) if False\n",
     ),
     Mutant(
         "a late row comes under the latest revocation that it meets",
         PARTITION,
-        "revoking = next(filter(self._revokes, deeds), None)",
-        "revoking = max(filter(self._revokes, deeds), key=lambda one: one.at, default=None)",
+        "revoking = next(filter(self._revokes, operations), None)",
+        "revoking = max(filter(self._revokes, operations), key=lambda one: one.at, default=None)",
     ),
     Mutant(
         "a late row is active after a revocation of everything",
@@ -100,7 +100,7 @@ MUTANTS = (
     Mutant(
         "rows of after a revocation decide whether the rows before it meet it",
         PARTITION,
-        "            self._take_rows(deed.at, known)\n",
+        "            self._take_rows(operation.at, known)\n",
         "            self._take_rows(None, known)\n",
     ),
     Mutant(
@@ -145,25 +145,25 @@ MUTANTS = (
     Mutant(
         "a session that was spared by name is revoked by a late row",
         PARTITION,
-        "return not (known and known.session.id in deed.criteria.except_ids) and deed.criteria.is_met_by(self._part)",
-        "return deed.criteria.is_met_by(self._part)",
+        "return not is_excepted and operation.criteria.is_met_by(self._part)",
+        "return operation.criteria.is_met_by(self._part)",
     ),
     Mutant(
         "a session that a revocation of everything spared is revoked by a late row",
         PARTITION,
-        "known.session.id in deed.criteria.except_ids)",
-        "known.session.id in deed.criteria.except_ids and '\"everything\"' not in deed.criteria.revocation.selector)",
+        "known.session.id in operation.criteria.except_ids\n",
+        "known.session.id in operation.criteria.except_ids and '\"everything\"' not in operation.criteria.revocation.selector\n",
     ),
     Mutant(
         "a session that a restore brings back counts as spared by a revocation of everything",
         PARTITION,
-        "known.session.id in deed.criteria.except_ids)",
-        "(known.session.id in deed.criteria.except_ids or '\"everything\"' in deed.criteria.revocation.selector))",
+        "known.session.id in operation.criteria.except_ids\n",
+        "(known.session.id in operation.criteria.except_ids or '\"everything\"' in operation.criteria.revocation.selector)\n",
     ),
     Mutant(
-        "a session that is known to be used after the deed is parted",
+        "a session that is known to be used after the operation is parted",
         PARTITION,
-        "if known and known.session.last_used_at > deed.at and not self._parts_known(deed, known):",
+        "if known and known.session.last_used_at > operation.at and not self._parts_known(operation, known):",
         "if False:",
     ),
     Mutant(
@@ -197,7 +197,7 @@ MUTANTS = (
         "selection.is_by_criteria",
     ),
     Mutant("a clean-up removes the criteria of a revocation", CLEANUP, '    " AND NOT by_criteria"\n', ""),
-    # Late rows and other deeds
+    # Late rows and other operations
     Mutant(
         "a late row is active after a restore",
         PLAN,
@@ -231,8 +231,8 @@ MUTANTS = (
     Mutant(
         "a session that expired before a hard end takes rows of after it",
         PARTITION,
-        "if deed.criteria is None and (known or not deed.of_password) and self._binds(deed, known):",
-        "if False:",
+        "                    operation.criteria is None\n",
+        "                    False\n",
     ),
     Mutant(
         "an older row makes an expired session active",
@@ -256,7 +256,7 @@ MUTANTS = (
     ),
     # The short ways of decision 154
     Mutant(
-        "the short way: a deed that binds every key binds no single row",
+        "the short way: an operation that binds every key binds no single row",
         SHORT,
         "            or not self._bound_until < began_at\n",
         "",
@@ -274,11 +274,11 @@ MUTANTS = (
         "",
     ),
     Mutant(
-        "the short way: a row ahead of the clock is later than every deed",
+        "the short way: a row ahead of the clock is later than every operation",
         SHORT,
         " or row.at > self._rules.now",
         "",
-        f"{LATE}::test_three_hours_ahead_is_no_later_than_the_deeds_of_the_last_day",
+        f"{LATE}::test_three_hours_ahead_is_no_later_than_the_operations_of_the_last_day",
     ),
     Mutant(
         "the short way: a known session is not looked for",
@@ -351,7 +351,7 @@ MUTANTS = (
     ),
     # Rows ahead of the clock
     Mutant(
-        "a row ahead of the clock is later than every deed",
+        "a row ahead of the clock is later than every operation",
         PLAN,
         "return self.now if at <= self.now + _CLOCKS_DIFFER else self.now - DAY",
         "return at",
@@ -421,8 +421,8 @@ MUTANTS = (
     Mutant(
         "a session that was over before another user's session of its key was revoked is revoked with that",
         PARTITION,
-        "if later == deed or not later.of_other)",
-        "if True)",
+        "if later == operation or not later.of_other\n",
+        "if True\n",
     ),
     Mutant(
         "the end of another user's session in the same import ends a session that was not meant",

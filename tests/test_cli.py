@@ -193,7 +193,7 @@ def test_tokens_of_any_shape(installed: Authctl, token: str | bytes, code: int):
 
 
 def test_quiet(installed: Authctl):
-    """Deeds are silent; what was asked for with -o is still printed; errors always are."""
+    """Operations are silent; what was asked for with -o is still printed; errors always are."""
     issue(installed, "alice", "bob")
     for command in (("revoke", "--user", "alice", "--note", "lost device"), ("cleanup",), ("audit", "verify")):
         ran = installed(*command, "-q")
@@ -308,6 +308,11 @@ def test_revoke_json(installed: Authctl):
         (("audit", "accept"), 4),
         (("audit", "accept", "--note", "nothing to accept"), 4),
         (("--keys", "", "sessions", "list"), 2),
+        (("stats", "--days", "0"), 2),
+        (("stats", "--days", "367"), 2),
+        (("stats", "--html", "/dev/null"), 4),
+        (("stats", "--html", "/nowhere/page.html"), 6),
+        (("stats", "--prometheus", "/"), 6),
         (("cache", "clear"), 4),
         (("cache", "clear", "--note", " "), 4),
         (("cache", "clear", "--user", "b\u200bob", "--note", "new rules"), 2),
@@ -513,7 +518,7 @@ def test_profiles_diff_says_what_else_changes(installed: Authctl, tmp_path: Path
     assert "->" not in installed("profiles", "diff", str(wanted)).err
 
 
-def test_ids_of_deeds(installed: Authctl):
+def test_ids_of_operations(installed: Authctl):
     """`-o id` is ids and nothing else: of what has none, nothing."""
     ids = [one["session"]["id"] for one in issue(installed, "alice", "bob")]
     assert installed("cleanup", "-o", "id").out == ""
@@ -621,7 +626,7 @@ def test_names_are_what_the_registry_matches(installed: Authctl, home: Path):
 
 
 def test_links_that_lead_to_each_other(installed: Authctl, home: Path, tmp_path: Path):
-    """A loop in the place of any file is unavailable, or found by the doctor; where it is the audit head, the deed stands."""
+    """A loop in the place of any file is unavailable, or found by the doctor; where it is the audit head, the operation stands."""
     loop = tmp_path / "loop"
     loop.symlink_to(loop)
     assert installed("--home", str(loop), "doctor").code == 9

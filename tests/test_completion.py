@@ -183,9 +183,24 @@ def question(shell: str, line: str) -> list[str]:
 
 @needs
 def test_every_kind_of_name_is_completed(shell: str, installed: Authctl, tmp_path: Path):
-    """Commands, options, choices, users, applications, ids, profiles, sources, actions and sort fields."""
+    """Commands, options, choices, users, applications, devices, platforms, ids, profiles, sources, keys, actions and sort fields."""
     (tmp_path / "map.yaml").write_text("fields: {username: u, at: t}\nkey: [username]\n")
-    issued = installed("tokens", "issue", "--user", "alice", "--application", "Outlook", "-o", "json").json
+    issued = installed(
+        *(
+            "tokens",
+            "issue",
+            "--user",
+            "alice",
+            "--application",
+            "Outlook",
+            "--device",
+            "AL-PC",
+            "--platform",
+            "Windows",
+        ),
+        *("-o", "json"),
+    ).json
+    key = installed("keys", "list", "-o", "id").out.strip()
     imported = installed(
         *("sessions", "import", "-", "--map", str(tmp_path / "map.yaml"), "--source", "synapse"),
         stdin='{"u": "bob", "t": "2026-01-01T00:00:00Z"}\n',
@@ -202,6 +217,12 @@ def test_every_kind_of_name_is_completed(shell: str, installed: Authctl, tmp_pat
         "authctl revoke --user AL": "ALice",
         "authctl revoke --user=ali": "--user=alice",
         "authctl -q revoke --note x --application Out": "Outlook",
+        "authctl revoke --device al": "al-PC",
+        "authctl sessions list --device=AL-": "--device=AL-PC",
+        "authctl sessions list --platform W": "Windows",
+        "authctl tokens issue --platform Win": "Windows",
+        f"authctl keys retire {key[:2]}": key,
+        f"authctl explain {session[:4]}": session,
         f"authctl revoke {session[:3]}": session,
         f"authctl sessions show {session[:7].upper()}": session[:7].upper() + session[7:],
         "authctl sessions list --profile d": "default",
@@ -343,6 +364,15 @@ def test_most_recent_applications_and_the_last_spelling(installed: Authctl):
             registry.issue(username="dave", application=f"app{n:03}")
         assert registry.completions.applications("app") == [f"app{n:03}" for n in range(100)]
         assert registry.completions.users("ca") == ["Carol"]
+
+
+def test_a_retired_key_is_not_completed(installed: Authctl):
+    """Only keys that can still be retired are offered; the one that signs is among them, and its refusal gives the reason."""
+    (first,) = installed("keys", "list", "-o", "id").out.split()
+    assert installed("keys", "rotate", "--note", "yearly rotation").code == 0
+    assert installed("keys", "retire", first, "--sign-out", "--note", "yearly rotation", "--yes").code == 0
+    found = installed("completion", "fish", "--", "authctl", "keys", "retire", "").out.split()
+    assert found == [one for one in installed("keys", "list", "-o", "id").out.split() if one != first] != []
 
 
 def test_the_scripts_evaluate_nothing(installed: Authctl):

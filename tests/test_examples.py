@@ -65,7 +65,9 @@ def prepared(authctl: Authctl, home: Path, tmp_path: Path, monkeypatch: pytest.M
     Path("token").write_text(issued["access_token"] + "\n")
     Path("refresh-token").write_text(issued["refresh_token"] + "\n")
     key = authctl("keys", "list", "-o", "id").out.strip()
-    return {"htpsgxk2": issued["session"]["id"][:8], "3f0e2eda": key, "/var/lib/authctl": str(tmp_path / "other")}
+    return {"htpsgxk2": issued["session"]["id"][:8], "3f0e2eda": key, "/var/lib/authctl": str(tmp_path / "other")} | {
+        "/var/lib/node_exporter": str(tmp_path)
+    }
 
 
 _A_CLIENT = ("clients", "add", "shop", "--may", "introspect")

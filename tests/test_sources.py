@@ -503,7 +503,7 @@ def test_a_complete_listing_of_some_users_ends_only_theirs(registry: Registry, l
 # keys of several users, and of several sources
 
 
-def test_a_deed_about_one_user_leaves_another_user_with_the_same_id(registry: Registry, later: Clock):
+def test_an_operation_about_one_user_leaves_another_user_with_the_same_id(registry: Registry, later: Clock):
     """An id that is given again is another session, whoever has it: revoked, or ended, in the registry or in the same file."""
     for number, end in enumerate((lambda: registry.revoke(SessionFilter(username="alice"), note="lost device"),
                                   lambda: registry.end([one.id for one in registry.sessions()]))):  # fmt: skip
@@ -586,7 +586,7 @@ def test_a_row_without_a_beginning_belongs_to_the_session_that_began_last_before
         assert spans == [(at(5), at(5)), (at(10), at(15)), (at(20), at(30))]
 
 
-def test_a_row_without_a_beginning_after_a_deed_is_a_sign_in(registries: Callable[[], Registry], clock: Clock):
+def test_a_row_without_a_beginning_after_an_operation_is_a_sign_in(registries: Callable[[], Registry], clock: Clock):
     """Whether it comes with the row that has a beginning or after it."""
     for is_one_file in (True, False):
         with closing(registries()) as registry:
@@ -603,7 +603,7 @@ def test_a_row_without_a_beginning_after_a_deed_is_a_sign_in(registries: Callabl
 # the short way through an import
 
 
-DEEDS = {
+OPERATIONS = {
     "user": SessionFilter(username="alice"),
     "search": SessionFilter(search="bob"),
     "device": SessionFilter(device="a", status="active"),
@@ -639,7 +639,7 @@ def test_the_same_row_that_was_ahead_of_the_clock_is_a_use_after_the_end(
 
 
 @settings(suppress_health_check=list(HealthCheck))
-@given(steps=st.lists(st.one_of(single_rows(), st.sampled_from([*DEEDS, "disable", "enable"])), max_size=7))
+@given(steps=st.lists(st.one_of(single_rows(), st.sampled_from([*OPERATIONS, "disable", "enable"])), max_size=7))
 def test_the_short_way_gives_the_same_sessions(registries: Callable[[], Registry], steps: list[Any]):
     """With decisions of every kind between: neither a new key nor the same rows are judged otherwise. Each file comes twice."""
     with closing(registries()) as short, closing(registries()) as long:
@@ -668,8 +668,8 @@ def carry_out(registry: Registry, step: Any) -> Any:
         outcome = load(registry, *step)
         counts = (outcome.registered, outcome.updated, outcome.unchanged, outcome.used_after_end)
         return counts, outcome.rejections
-    if step in DEEDS:
-        return registry.revoke(DEEDS[step], note="lost device").revoked
+    if step in OPERATIONS:
+        return registry.revoke(OPERATIONS[step], note="lost device").revoked
     if step == "disable":
         return registry.users.disable("alice", note="left the company").ended
     with suppress(NotFound):

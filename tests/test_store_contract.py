@@ -3,6 +3,7 @@
 To add a store, add a way to make one to `STORES`.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import count as numbers
@@ -794,6 +795,11 @@ life = st.fixed_dictionaries(
 fresh_folders = numbers()
 
 
+def day_of(instant: int) -> int:
+    """The instant at which the UTC day of another one begins."""
+    return instant - instant % DAY
+
+
 def held_end(expires_at: int, events: list[tuple[int, int]]) -> int:
     """When a deadline really ends a session: with the event in whose course it lies, or as it stands."""
     return next((end for start, end in events if start < expires_at < end), expires_at)
@@ -902,6 +908,52 @@ def test_removal_agrees_with_the_session_s_own_end(
         assert due == removed == len(everything) - len(kept)
 
 
+@pytest.mark.parametrize("kind", STORES)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(lives=st.lists(life, max_size=8), events=outages, now=instants, since=instants)
+@example(
+    AT_THE_EDGES, [(NOW, NOW + DAY), (NOW + DAY, NOW + 3 * DAY), (NOW + 9 * DAY, NOW + 12 * DAY)], NOW + 20 * DAY, NOW
+)
+def test_statistics_agree_with_each_session(
+    tmp_path: Path, kind: str, lives: list[dict], events: list[tuple[int, int]], now: int, since: int
+):
+    """Each session counts once at its creation, and once as active, ended or revoked, on the day that Python finds for it."""
+    until = now - now % DAY + 5 * DAY
+    with lived(STORES[kind], tmp_path / str(next(fresh_folders)), lives, events) as store, store.view() as view:
+        everything = view.page(SessionFilter(), now, 99).sessions
+        groups = view.active_groups(now, until)
+        sign_ins = view.sign_ins_by_day(since, now)
+        ends = view.ends_by_day(since, now)
+        revocations = view.revocations_by_day(since, NOW + 40 * DAY)
+    active = Counter(min(day_of(s.ends_at), until) for s in everything if s.status_at(now) is Status.ACTIVE)
+    assert {group.day: group.sessions for group in groups} == active
+    assert {group.names for group in groups} <= {("Outlook", None, "default", None)}
+    assert sign_ins == Counter(day_of(s.created_at) for s in everything if since <= s.created_at <= now)
+    over = (s.ends_at for s in everything if s.status_at(now) is Status.EXPIRED)
+    assert ends == Counter(day_of(end) for end in over if since <= end <= now)
+    revoked = (s.revoked_at for s in everything if s.revoked_at is not None)
+    assert revocations == Counter(day_of(at) for at in revoked if since <= at)
+
+
+def test_statistics_by_names(store: Store):
+    """Active sessions of every kind by their spelled names."""
+    sessions = add(
+        store,
+        new("alice", platform="iOS", source="okta"),
+        new("bob", platform="ios", kind="web"),
+        new("carol", application=None),
+        new("dora"),
+    )
+    revoke(store, ids=(sessions[3].id,))
+    with store.view() as view:
+        found = {group.names: group.sessions for group in view.active_groups(NOW, NOW)}
+    assert found == {
+        ("Outlook", "iOS", "default", "okta"): 1,
+        ("Outlook", "ios", "default", None): 1,
+        (None, None, "default", None): 1,
+    }
+
+
 def test_nearest_users(store: Store):
     """The nearest first, as it was last spelled; never the name itself, nor more than were asked for."""
     add(store, new("alice", NOW), new("ALICE", NOW + 1), new("alicia"), new("bob"), new("dora.smith@example.org"))
@@ -921,5 +973,6 @@ def test_names_by_their_beginning(store: Store):
         assert view.users_beginning("al", 9) == ["albert", "ALICE"]
         assert view.users_beginning("", 2) == ["albert", "ALICE"]
         assert view.users_beginning("x", 9) == []
-        assert view.recent_applications() == ["Outlook"]
+        assert view.recent_names("application") == ["Outlook"]
+        assert view.recent_names("platform") == []
         assert view.sources_beginning("", 9) == []

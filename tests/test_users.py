@@ -1,4 +1,4 @@
-"""Users: disabled, enabled, passwords changed; what each deed ends, says and leaves."""
+"""Users: disabled, enabled, passwords changed; what each operation ends, says and leaves."""
 
 import io
 import json
@@ -92,9 +92,9 @@ def test_a_user_nobody_has_seen_can_be_disabled(registry: Registry):
 @pytest.mark.parametrize("name", ["", " ", "al\u200bice", "x" * 1_001])
 def test_a_name_that_cannot_be_is_refused(registry: Registry, name: str):
     """At every door."""
-    for deed in (registry.users.disable, registry.users.enable, registry.users.password_changed):
+    for operation in (registry.users.disable, registry.users.enable, registry.users.password_changed):
         with pytest.raises(InvalidInput):
-            deed(name, note="left the company")
+            operation(name, note="left the company")
     with pytest.raises(InvalidInput):
         registry.users.get(name)
 
@@ -131,7 +131,7 @@ def test_many_sessions_of_one_user(registry: Registry):
 
 
 def test_an_import_is_no_way_around_a_disabled_user(registry: Registry, clock: Clock):
-    """Rows up to the deed make a session that ended then; while disabled, none is registered as living."""
+    """Rows up to the operation make a session that ended then; while disabled, none is registered as living."""
     clock.forward(days=1)
     registry.users.disable("alice", note="left the company")
     at = registry.now()
@@ -150,7 +150,7 @@ def test_an_import_is_no_way_around_a_disabled_user(registry: Registry, clock: C
 
 
 def test_late_rows_from_before_a_disabling_that_is_over(registry: Registry, clock: Clock):
-    """Enabled again, the sessions that the deed would have ended are registered as ended by it."""
+    """Enabled again, the sessions that the operation would have ended are registered as ended by it."""
     registry.users.disable("alice", note="left the company")
     at = registry.now()
     registry.users.enable("alice", note="came back")
@@ -188,7 +188,7 @@ def test_an_import_under_a_profile_that_no_password_ends(install: Install, clock
 
 
 def test_a_revocation_of_everything_and_a_password_divide_the_rows(registry: Registry, clock: Clock):
-    """Each part is over by its own deed, whichever came first."""
+    """Each part is over by its own operation, whichever came first."""
     sign_in(registry, "bob")
     clock.forward(hours=1)
     registry.revoke(SessionFilter(everything=True), note="breach drill")
@@ -309,7 +309,7 @@ def test_an_older_row_revives_nothing(install: Install, clock: Clock):
     assert [session.status.value for session in registry.sessions()] == ["active"]
 
 
-def test_deeds_do_not_go_back_with_the_clock(registry: Registry, clock: Clock):
+def test_operations_do_not_go_back_with_the_clock(registry: Registry, clock: Clock):
     """What a changed password ended stays ended for late rows, though the clock was set back and it changed again."""
     clock.forward(days=10)
     registry.users.password_changed("alice", note="reset by the help desk")

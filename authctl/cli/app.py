@@ -25,6 +25,7 @@ COMMANDS = {
     "tokens": "tokens",
     "explain": "explain",
     "users": "users",
+    "stats": "stats",
     "continuity": "continuity",
     "login": "login",
     "cache": "cache",

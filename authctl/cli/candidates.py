@@ -17,6 +17,8 @@ _GLOBALS = {"home": "home", "registry": "registry_path", "keys": "keys_path"}
 _BY_OPTION = {
     "--user": "users",
     "--application": "applications",
+    "--device": "devices",
+    "--platform": "platforms",
     "--profile": "profiles",
     "--source": "sources",
     "--except": "ids",
@@ -28,6 +30,8 @@ _BY_OPTION = {
 }
 _BY_COMMAND = {
     "revoke": "ids",
+    "explain": "ids",
+    "keys retire": "keys",
     "sessions show": "ids",
     "sessions end": "ids",
     "users show": "users",
@@ -50,8 +54,8 @@ def candidates(root: Any, words: Sequence[str], typed: str) -> list[str]:
     place = _Place(root)
     for word in words:
         place.pass_word(word)
-    found = [*place.completions(typed)]
-    return [name for name in found if name == visible(name) and len(name) <= _LONGEST]
+    names = [*place.completions(typed)]
+    return [name for name in names if name == visible(name) and len(name) <= _LONGEST]
 
 
 class _Place:
@@ -129,7 +133,7 @@ class _Place:
         name, sign, value = typed.partition("=")
         if sign:
             option = self._named(name)
-            yield from (f"{name}={found}" for found in (self._values(option, value) if option else ()))
+            yield from (f"{name}={completion}" for completion in (self._values(option, value) if option else ()))
             return
         for param in self._context.command.get_params(self._context):
             if param.param_type_name == "option" and not param.hidden:

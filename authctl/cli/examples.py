@@ -33,6 +33,11 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "tokens refresh": ("authctl tokens refresh < refresh-token",),
     "tokens revoke": ('authctl tokens revoke --note "found in a log file" < token',),
     "tokens wipe-done": ("authctl tokens wipe-done < token",),
+    "stats": (
+        "authctl stats --days 30",
+        "authctl stats --html sessions.html",
+        "authctl stats -q --prometheus /var/lib/node_exporter/authctl.prom",
+    ),
     "users list": ("authctl users list --disabled",),
     "users show": ("authctl users show alice",),
     "users disable": ('authctl users disable alice --note "left the company"',),

@@ -1,4 +1,4 @@
-"""The groups of options in a long help text: what is used daily comes first. Loaded for a help text alone."""
+"""The groups of options in a long help text: options for daily use come first. Loaded for a help text alone."""
 
 from collections.abc import Iterable
 

@@ -1,4 +1,4 @@
-"""The preview on standard error, before a deed that ends the sessions of many; and the question that follows."""
+"""The preview on standard error, before an operation that ends the sessions of many; and the question that follows."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -19,18 +19,18 @@ _LONGEST_NAME = 40
 
 
 def confirm_revocation(cli: Cli, selection: "SessionFilter", max_affected: int | None, yes: bool) -> "Bound | None":
-    """Show what `revoke` would hit, and ask; the bound of the preview. Raises Refused."""
+    """Show the sessions that `revoke` would end, and ask; the bound of the preview. Raises Refused."""
     # decision 162: with `--all` there is no bound, and a breach does not wait for counts that nobody is asked about
     if yes and (cli.quiet or selection.everything):
         return None
     preview = cli.registry.preview_revocation(selection, max_affected=max_affected)
     total = preview.summary.total
-    question, owed = f"revoke {counted(total, 'session')}? [y/N]", "y"
+    question, answer = f"revoke {counted(total, 'session')}? [y/N]", "y"
     if selection.everything:
         consequence = "everybody has to sign in again, and whoever signs in before this is done is revoked, too"
         # The count has to be typed: a "y" is typed without reading.
-        question, owed = f"{consequence}. Type {total} to revoke them:", str(total)
-    return _agreed(cli, preview, "revoke", "session", question, owed, yes)
+        question, answer = f"{consequence}. Type {total} to revoke them:", str(total)
+    return _agreed(cli, preview, "revoke", "session", question, answer, yes)
 
 
 def confirm_retirement(cli: Cli, key_id: str, *, sign_out: bool, compromised: bool, yes: bool) -> "Bound | None":
@@ -42,7 +42,7 @@ def confirm_retirement(cli: Cli, key_id: str, *, sign_out: bool, compromised: bo
 
 
 def confirm_profiles(cli: Cli, wanted: "ProfileSet", yes: bool) -> "Bound | None":
-    """Show what applying profiles would change and whom it would end, and ask; the bound of the preview. Raises Refused."""
+    """Show the changes of applying profiles and the sessions that it would end, and ask; the bound of the preview. Raises Refused."""
     if yes and cli.quiet:
         return None
     preview = cli.registry.profiles.preview(wanted)
@@ -68,7 +68,7 @@ def confirm_undo(cli: Cli, import_id: int, max_affected: int | None, yes: bool) 
 
 
 def show_profiles(cli: Cli, wanted: "ProfileSet") -> None:
-    """Show what applying profiles would change and whom it would end, without a question."""
+    """Show the changes of applying profiles and the sessions that it would end, without a question."""
     if cli.quiet:
         return
     preview = cli.registry.profiles.preview(wanted)
@@ -78,18 +78,20 @@ def show_profiles(cli: Cli, wanted: "ProfileSet") -> None:
         show_preview(preview.ending, "end", "active session")
 
 
-def _agreed(cli: Cli, preview: "Preview", deed: str, noun: str, question: str, owed: str, yes: bool) -> "Bound | None":
-    """Show a preview and ask, where it has any session; no bound with `--yes`, which agrees to whatever is there."""
+def _agreed(
+    cli: Cli, preview: "Preview", verb: str, noun: str, question: str, answer: str, yes: bool
+) -> "Bound | None":
+    """Show a preview and ask, where it has any session; no bound with `--yes`, which agrees to all of them."""
     if preview.summary.total:
-        show_preview(preview, deed, noun)
-        cli.confirm(question, owed, yes)
+        show_preview(preview, verb, noun)
+        cli.confirm(question, answer, yes)
     return None if yes else preview.bound
 
 
-def show_preview(preview: "Preview", deed: str, noun: str) -> None:
-    """Say which sessions a deed would hit: counted by user, application and status, and a few of them in a table."""
+def show_preview(preview: "Preview", verb: str, noun: str) -> None:
+    """Show the sessions that an operation would end: counted by user, application and status, and a few of them in a table."""
     summary = preview.summary
-    print_message(f"this would {deed} {counted(summary.total, noun)}, {summary.web:,} of them web sessions")
+    print_message(f"this would {verb} {counted(summary.total, noun)}, {summary.web:,} of them web sessions")
     print_message(f"by user: {_shares(summary.users)}")
     print_message(f"by application: {_shares(summary.applications)}")
     by_status = (("active", summary.active), ("expired", summary.expired), ("revoked", summary.revoked))

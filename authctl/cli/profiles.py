@@ -65,7 +65,9 @@ def check(
         cli.warn(warning)
     cli.say(f"{path}: {counted(len(profiles.profiles), 'profile')}, no faults")
     if cli.form:
-        cli.show_many((profile_records.profile(one, profiles) for one in profiles.profiles.values()), render.PROFILES)
+        cli.show_many(
+            (profile_records.profile(profile, profiles) for profile in profiles.profiles.values()), render.PROFILES
+        )
 
 
 @app.command()
@@ -132,7 +134,7 @@ def _warn_of_other_file(cli: Cli, path: Path, applied: ProfileSet) -> None:
 
 
 def _say_settings(cli: Cli, wanted: ProfileSet) -> None:
-    """Say what would change besides the profiles: how long ended sessions are kept, and which profile new ones get."""
+    """Print the changes besides the profiles: how long ended sessions are kept, and which profile new ones get."""
     from authctl.cli.previews import settings_in_words
 
     for line in settings_in_words(cli.registry.profiles.diff_settings(wanted)):

@@ -1,6 +1,6 @@
 """How every command reads its options: one that takes a single value refuses a second value that is another one.
 
-Typer keeps the last value of such an option and says nothing: `--note A --note B` would keep B alone. So the parser gathers all
+Typer keeps the last value of such an option without a message: `--note A --note B` would keep B alone. So the parser gathers all
 values, and they are compared before anything is made of them. The value of an environment variable does not count as a first value.
 """
 
@@ -76,7 +76,7 @@ def _write_examples(ctx: Any, formatter: Any) -> None:
 
 
 def _gathering(parser: Any, params: Sequence[Any], ctx: Any) -> Any:
-    """The parser, which gathers what each option is given that takes one value, and gives back that one."""
+    """The parser, which collects all values of each option that takes one value, and returns the last."""
     single = [
         option
         for option in params

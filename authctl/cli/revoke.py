@@ -159,7 +159,6 @@ def _show(cli: Cli, outcome: RevokeOutcome) -> None:
 def _hint_for_unknown(cli: Cli, not_found: Sequence[str]) -> str:
     """The next step after ids that no session has: often the name of a user was typed in the place of an id."""
     with suppress(AuthctlError):
-        without_sessions = cli.registry.users.unknown(not_found[:1])
-        if not_found and not without_sessions:
+        if not_found and not cli.registry.users.unknown(not_found[:1]):
             return f"to revoke all sessions of this user: authctl revoke --user {quoted(not_found[0])}"
     return "to find it: authctl sessions list"

@@ -9,7 +9,6 @@ from authctl import records, render
 from authctl.cli.context import Cli, start
 from authctl.cli.options import Actor, DryRun, Exact, Limit, Local, Note, Output, Paged, Quiet, user_names
 from authctl.cli.pasted_text import first_name, format_of_names
-from authctl.cli.session_filters import warn_of_similar, warn_of_unknown
 from authctl.errors import InvalidInput, NotFound
 from authctl.names import counted
 from authctl.render import Format
@@ -78,6 +77,8 @@ def disable(
     usernames = _read_names(cli, users)
     note = cli.note(note, may_ask=not dry_run and "-" not in users)
     outcomes = cli.registry.users.disable_all(usernames, note=note, actor=actor, dry_run=dry_run)
+    from authctl.cli.session_filters import warn_of_similar
+
     warn_of_similar(cli, usernames)
     _show(cli, outcomes, _disabled, is_one=_is_one(users))
 
@@ -142,7 +143,7 @@ def _ended(outcome: "UserOutcome") -> str:
 
 
 def _is_one(arguments: Sequence[str]) -> bool:
-    """Whether a single name was typed, whose answer is one object; several, and whatever standard input has, are a list."""
+    """Whether a single name was typed, whose answer is one object; several, and those of standard input, are a list."""
     return len(arguments) == 1 and "-" not in arguments
 
 
@@ -163,16 +164,18 @@ def _read_names(cli: Cli, arguments: Sequence[str]) -> Sequence[str]:
 
 
 def _say_each(cli: Cli, outcomes: Sequence["UserOutcome"], words: Callable[["UserOutcome"], str]) -> None:
-    """Say what became of each user, ten at most, and of whom no session is known."""
+    """Print the result for each user, ten at most, and warn of users without a session."""
     for outcome in outcomes[:_MOST_NAMED]:
         cli.say(words(outcome))
     if len(outcomes) > _MOST_NAMED:
         cli.say(f"and {counted(len(outcomes) - _MOST_NAMED, 'user')} more ({len(outcomes):,} in all)")
+    from authctl.cli.session_filters import warn_of_unknown
+
     warn_of_unknown(cli, [outcome.user.username for outcome in outcomes if not outcome.known])
 
 
 def _show(cli: Cli, outcomes: Sequence["UserOutcome"], words: Callable[["UserOutcome"], str], *, is_one: bool) -> None:
-    """Show the sessions that ended, and then what became of each user."""
+    """Show the sessions that ended, and then the result for each user."""
     ended = sum(outcome.ended for outcome in outcomes)
     listed = [session for outcome in outcomes for session in outcome.sessions]
     rest = f"authctl sessions list --status expired --kind all --limit {ended}"

@@ -1,6 +1,6 @@
 """The meaning of the rows of another system's export: a mapping file gives the place of each field.
 
-Pure: bytes in, values out. What becomes of the details is the registry's business.
+Pure: bytes in, values out. The use of the details is the business of the registry.
 """
 
 from authctl.errors import InvalidInput

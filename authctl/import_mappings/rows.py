@@ -63,7 +63,7 @@ class Listing(NamedTuple):
     taken_at: int | None = None
     """The time that the person gave; it takes precedence over that of the file."""
     now: int | None = None
-    """The present, for a file that does not say it."""
+    """The present, for a file without its own time."""
 
 
 class Mapping:
@@ -139,11 +139,11 @@ class Mapping:
             return None
 
     def check_columns(self, columns: Sequence[str]) -> None:
-        """Raise InvalidInput when a text has no column for what every row needs, or two of one that is read."""
+        """Raise InvalidInput if a text lacks a column that every row needs, or has two of one that is read."""
         check_columns(self._file, columns)
 
     def blank_parts(self) -> list[str]:
-        """The parts of the key that said nothing in any row so far: a misspelled one, perhaps."""
+        """The parts of the key that were blank in every row so far: a misspelled one, perhaps."""
         return [text for text in map(_part_text, self._file.key) if text not in self._said]
 
     def reason_to_skip(self, row: Any) -> str:

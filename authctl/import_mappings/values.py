@@ -14,7 +14,7 @@ ReadText = Callable[[dict[str, Any], DocumentRow | None], str | None]
 """Reads a text of a row, which may stand within a document; None where it is blank. Raises Unusable."""
 
 Meets = Callable[[dict[str, Any], DocumentRow | None], bool]
-"""Tells whether a row, which may stand within a document, meets conditions."""
+"""A function that returns whether a row, which may stand within a document, meets conditions."""
 
 
 class Unusable(Exception):

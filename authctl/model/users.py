@@ -1,16 +1,6 @@
-"""Users: what the registry remembers of one besides sessions, and sessions counted by what they have in common."""
+"""Users: the record of a user, and the sessions of a group, counted by status."""
 
-from enum import StrEnum
 from typing import NamedTuple
-
-
-class Grouping(StrEnum):
-    """The field by which a grouped view counts sessions."""
-
-    USER = "user"
-    APPLICATION = "application"
-    PLATFORM = "platform"
-    SOURCE = "source"
 
 
 class Group(NamedTuple):

@@ -7,8 +7,6 @@ from __future__ import annotations  # most of the types below belong to modules 
 
 from typing import TYPE_CHECKING, Self, Unpack
 
-from authctl.model import SessionFilter
-from authctl.registry import sessions
 from authctl.registry.batches import Progress, no_progress
 from authctl.registry.installation import Installation
 from authctl.registry.nouns import Nouns, complete_changeover
@@ -20,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from authctl.instants import Clock
-    from authctl.model import Group, Grouping, Request, Session
+    from authctl.model import Group, Grouping, Request, Session, SessionFilter, Statistics
     from authctl.registry.bounds import Bound
     from authctl.registry.clock import Warn
     from authctl.registry.pages import SessionPage
@@ -29,8 +27,6 @@ if TYPE_CHECKING:
     from authctl.registry.session_ends import EndOutcome
     from authctl.registry.sessions import Listing
     from authctl.registry.tokens.issue import Issued, Login, SignIn
-
-_ALL = SessionFilter()
 
 
 class Registry(Nouns):
@@ -91,7 +87,7 @@ class Registry(Nouns):
     def login(self, *, password: str, actor: str | None = None, **sign_in: Unpack[Login]) -> Issued:
         """Issue for the user of a password, which the authentication cache or else the profile's authenticator checks.
 
-        A success is remembered for as long as the profile's `cache` says. Raises as `issue`; LoginRefused for a wrong password;
+        A success is remembered for as long as the `cache` of the profile allows. Raises as `issue`; LoginRefused for a wrong password;
         AuthenticatorUnavailable where it could not be checked; Refused where the profile has no authenticator; NotFound, InvalidFile or
         RegistryUnavailable where `authenticators.yaml` does not define it.
         """
@@ -125,7 +121,7 @@ class Registry(Nouns):
 
     def sessions(
         self,
-        selection: SessionFilter = _ALL,
+        selection: SessionFilter | None = None,
         *,
         sort: str | None = None,
         after: str | None = None,
@@ -139,35 +135,63 @@ class Registry(Nouns):
         reads every selected session. Raises InvalidInput for another sort, a text that is no cursor of this list, or a session that is
         not in it; NotFound for an id that no session has.
         """
-        return sessions.Listing(self._installation, selection, sort, after, limit)
+        from authctl.registry import sessions
+
+        return sessions.Listing(self._installation, selection or sessions.ALL, sort, after, limit)
 
     def page(
-        self, selection: SessionFilter = _ALL, *, sort: str | None = None, after: str | None = None, limit: int = 50
+        self,
+        selection: SessionFilter | None = None,
+        *,
+        sort: str | None = None,
+        after: str | None = None,
+        limit: int = 50,
     ) -> SessionPage:
         """One page of that list: its `sessions`, and `next`, the cursor to give as `after` for the next page; None on the last one.
 
         A walk of pages ends, and every session that stays selected is on one page at least, whatever is done between them; one that moved
         within the list comes last, sometimes once more. A cursor may be kept: it depends on no session. Raises as `sessions`.
         """
-        return sessions.page(self._installation, selection, sort, after, limit)
+        from authctl.registry import sessions
 
-    def count(self, selection: SessionFilter = _ALL) -> int:
+        return sessions.page(self._installation, selection or sessions.ALL, sort, after, limit)
+
+    def count(self, selection: SessionFilter | None = None) -> int:
         """The number of selected sessions."""
-        return sessions.count(self._installation, selection)
+        from authctl.registry import sessions
 
-    def groups(self, by: Grouping | str, selection: SessionFilter = _ALL) -> list[Group]:
+        return sessions.count(self._installation, selection or sessions.ALL)
+
+    def groups(self, by: Grouping | str, selection: SessionFilter | None = None) -> list[Group]:
         """The selected sessions counted by user, application or platform; most recently used first."""
-        return sessions.groups(self._installation, selection, by)
+        from authctl.registry import sessions
+
+        return sessions.groups(self._installation, selection or sessions.ALL, by)
+
+    def statistics(self, *, days: int = 14) -> Statistics:
+        """The active sessions by application, platform, profile and source, and sign-ins, ends and revocations of the last days.
+
+        All of it is from one snapshot, at one instant. The days are UTC days: today, as far as it is over, and those before it. Of
+        each property the 100 names with the most sessions are given. Sessions that cleanup removed are not counted. Raises
+        InvalidInput for less than one day or more than 366.
+        """
+        from authctl.registry import statistics
+
+        return statistics.read(self._installation, days)
 
     def session(self, session_id: str) -> Session:
         """The session of an id, or of the unique beginning of one with six characters or more.
 
         Raises NotFound, or InvalidInput naming the candidates.
         """
+        from authctl.registry import sessions
+
         return sessions.show(self._installation, session_id)
 
     def short_ids(self, ids: Sequence[str]) -> dict[str, str]:
         """The shortest beginning of each id that no other session has now, of eight characters or more. Later it may be ambiguous."""
+        from authctl.registry import sessions
+
         return sessions.short_ids(self._installation, ids)
 
     def end(self, targets: Sequence[str], *, actor: str | None = None, progress: Progress = no_progress) -> EndOutcome:

@@ -2,15 +2,16 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from time import monotonic
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from authctl.errors import DiskFull
 from authctl.registry.clock import RegistryClock, Warn
-from authctl.registry.outside_head import OutsideHead
 
 if TYPE_CHECKING:
     from authctl.instants import Clock
+    from authctl.registry.outside_head import OutsideHead
     from authctl.registry.unit_of_work import UnitOfWork
     from authctl.settings import Home
     from authctl.store.protocol import Change, Store, View
@@ -76,7 +77,6 @@ class Installation:
         self.home = home
         self.store = store
         self.clock = RegistryClock(clock, self.warn)
-        self.head = OutsideHead(home.audit_head, store, self.warn)
         self.waiting_uses: WaitingUses | None = None
         """The uses that wait until the registry is free; None until the first one."""
         self.single_uses = SingleUses()
@@ -85,8 +85,15 @@ class Installation:
         self.on_unfinished: Callable[[Installation], None] | None = None
         """The function to call after a change if there is a changeover; None in an installation without nouns."""
 
+    @cached_property
+    def head(self) -> "OutsideHead":
+        """The audit head outside the registry; a list does not need it."""
+        from authctl.registry.outside_head import OutsideHead
+
+        return OutsideHead(self.home.audit_head, self.store, self.warn)
+
     def warn(self, text: str) -> None:
-        """Tell a warning to whoever opened the registry; each text once."""
+        """Pass a warning to the caller who opened the registry; each text once."""
         if text not in self._warned:
             self._warned.add(text)
             self._warn(text)

@@ -50,7 +50,7 @@ class RevokeOutcome(NamedTuple):
     sessions: tuple[RevokedSession, ...]
     """Up to 1,000 of those selected, most recently used first."""
     by_source: Mapping[str, int] = MappingProxyType({})
-    """How many of the newly revoked sessions live in each other system, which authctl does not tell."""
+    """How many of the newly revoked sessions live in each other system, which gets no message from authctl."""
 
 
 def revoke(

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from authctl.registry.installation import Installation
     from authctl.store.protocol import View
 
+ALL = SessionFilter()
+"""The filter that selects every session."""
+
 _FIRST_BATCH = 64
 _BATCH = 1_000
 _LARGEST_PAGE = 2**40
@@ -155,7 +158,7 @@ def page(
 
 
 def _cursor(listed: SessionList, position: WalkPosition | None) -> str | None:
-    """The cursor of the next page. Its module loads OpenSSL for a checksum, so only a list with a next page loads it."""
+    """The cursor of the next page. Only a list with a next page loads its module."""
     if position is None:
         return None
     from authctl.registry.cursors import write_cursor

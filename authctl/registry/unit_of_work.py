@@ -12,14 +12,14 @@ if TYPE_CHECKING:
     from authctl.store.protocol import Change
 
 AUTHCTL = "authctl"
-"""The actor of what authctl does by itself."""
+"""The actor of changes that authctl makes by itself."""
 
 MOST_LISTED = 1_000
 """The most sessions that an outcome and its audit event name."""
 
 
 class UnitOfWork:
-    """One transaction: what to change, the one instant it happens at, and who does it."""
+    """One transaction: its changes, its one instant, and its actor."""
 
     def __init__(self, tx: "Change", now: int, actor: str, clock: int) -> None:
         self.tx = tx

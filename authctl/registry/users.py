@@ -10,7 +10,6 @@ from authctl import names
 from authctl.lifetimes import PasswordRule, ends_on_password_change
 from authctl.model import Group, Grouping, Session, SessionFilter, Status, User
 from authctl.registry.installation import Installation
-from authctl.registry.sessions import pages
 from authctl.registry.unit_of_work import MOST_LISTED, UnitOfWork, actor_name
 from authctl.registry.unknown_users import MOST_NEAREST, is_known, unknown_user
 
@@ -251,6 +250,8 @@ def _save_and_end(
 
 
 def _active_sessions(view: "View", username: str, now: int) -> list[Session]:
+    from authctl.registry.sessions import pages
+
     return list(pages(view, SessionFilter(username=username, status=Status.ACTIVE), now))
 
 

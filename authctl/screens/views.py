@@ -182,7 +182,7 @@ def past_import(record: Record, look: Look) -> Iterator[Line]:
 
 
 def other(record: Record, look: Look) -> Iterator[Line]:
-    """A record without a view of its own, such as the result of a deed: every field that has a value."""
+    """A record without a view of its own, such as the result of an operation: every field that has a value."""
     for name, value in record.items():
         text = in_view(value, look) if is_time(name) and isinstance(value, str) else visible(plain(value))
         yield Line(plain_name(name), text)

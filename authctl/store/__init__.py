@@ -1,6 +1,6 @@
-"""The database behind a protocol; no other package knows which database it is.
+"""The database behind a protocol; no other package depends on the kind of database.
 
-protocol/   what a store has to do, by noun; the only part that other packages import
+protocol/   the contract of a store, by noun; the only part that other packages import
 sql/        SQL that every database shares
 sqlite/     the store in one SQLite file
 """

@@ -3,7 +3,7 @@
 A revocation by criteria did not meet a session that the import had ended or changed. If it would have met the session as it was
 before, the undo does not restore that session.
 
-See docs/glossary.md#revocation-by-criteria and docs/glossary.md#deed.
+See docs/glossary.md#revocation-by-criteria and docs/glossary.md#operation.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ _TEXTS = {
 """The texts that criteria are compared with, and their columns."""
 
 
-class DeedsSince:
-    """The deeds since an import, read once for as long as none is added."""
+class OperationsSince:
+    """The operations since an import, read once for as long as none is added."""
 
     def __init__(self) -> None:
         self._past: PastRevocations | None = None
 
     def bind(self, view: View, sessions: Sequence[Before]) -> set[int]:
-        """The numbers of the sessions that would live again and that a deed since the import applies to."""
+        """The numbers of the sessions that would live again and that an operation since the import applies to."""
         # decision 153
         active_before = [before for before in sessions if _lives(before)]
         if not active_before:

@@ -108,7 +108,7 @@ class Imports:
 
         The files of `more` are read after the first, as if all were one; each is asked for when the one before was read. `source`
         is the system that the sessions live in, by default as the mapping names it. `taken_at` is the instant when the listing was
-        taken, by default what the file says, or now. `encoding` is for a file without a byte order mark; its default is the
+        taken, by default the time in the file, or now. `encoding` is for a file without a byte order mark; its default is the
         mapping's, or UTF-8. Importing a file again, or files that overlap in any order, gives the same registry. Nothing is written
         before all files were read, nor where no row is used. Rows from before a revocation, an end or a restore come under it.
 

@@ -1,4 +1,4 @@
-"""The facts that the registry knows of the keys of a batch: sessions, ends of removed sessions, and users.
+"""The facts that the registry has about the keys of a batch: sessions, ends of removed sessions, and users.
 
 See docs/glossary.md#late-row and docs/glossary.md#source.
 """

@@ -1,4 +1,4 @@
-"""Past revocations by criteria, and which of them binds a session that an import tells of later.
+"""Past revocations by criteria, and which of them binds a session that is imported later.
 
 The rule (decision 115): rows up to the instant of a revocation come under it where the session that they make meets its
 criteria. Texts, kind, profile and search are compared with what those rows say, times with the instants that were resolved
@@ -148,7 +148,7 @@ class _Block(NamedTuple):
 
 
 class PastRevocations:
-    """All revocations by criteria of a registry, found by what a session says."""
+    """All revocations by criteria of a registry, found by the texts of a session."""
 
     def __init__(
         self,

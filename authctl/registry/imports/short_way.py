@@ -1,4 +1,4 @@
-"""The short way from a row to a new session: nothing is known of its key, it is the only row, and no deed binds it.
+"""The short way from a row to a new session: nothing is known of its key, it is the only row, and no operation binds it.
 
 Most rows of a first import are of that kind. `Partition` gives the same session, in three times the time (decision 154).
 
@@ -18,7 +18,7 @@ from authctl.store.protocol.imports import Imported, SourceFacts
 
 if TYPE_CHECKING:
     from authctl.model import Profile, User
-    from authctl.registry.imports.deeds import Deed
+    from authctl.registry.imports.operations import Operation
     from authctl.store.protocol.imports import StagedKey, StagedRow
 
 
@@ -26,7 +26,13 @@ class ShortWay:
     """Makes sessions of single rows, as long as none of the rules needs more than the row."""
 
     def __init__(
-        self, rules: Rules, past: PastRevocations, ends: Iterable[Deed], users: Mapping[str, User], *, keeps_rows: bool
+        self,
+        rules: Rules,
+        past: PastRevocations,
+        ends: Iterable[Operation],
+        users: Mapping[str, User],
+        *,
+        keeps_rows: bool,
     ) -> None:
         self._rules = rules
         self._past = past
@@ -34,7 +40,7 @@ class ShortWay:
         self._keeps_rows = keeps_rows
         of_everything = past.of_everything.at if past.of_everything else BEFORE_ALL
         self._bound_until = max([of_everything, *(end.at for end in ends)])
-        """The latest deed that binds rows of any key."""
+        """The latest operation that binds rows of any key."""
         self._profiles: dict[tuple[str, str], Profile] = {}
 
     def session_of(self, staged: StagedKey) -> Imported | None:

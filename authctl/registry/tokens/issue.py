@@ -43,7 +43,7 @@ class Login(TypedDict, total=False):
     profile: str | None
     """The profile of the session; without it, the assigned one."""
     device: str | None
-    """The device, as the user knows it: `AL-PC`."""
+    """The device, under the name that the user gave it: `AL-PC`."""
     platform: str | None
     """The operating system of the device, with its version: `Windows 11`."""
     application_version: str | None

@@ -85,7 +85,7 @@ def _issue_and_remember(
     ring: KeyRing,
     actor: str | None,
 ) -> Issued:
-    """Register the session after the authenticator said yes, and remember that where the profile has a cache."""
+    """Register the session after the authenticator accepted the password, and keep that if the profile has a cache."""
     profile = state.profile
     success = new_success(profile, sign_in.username, state.now, password, ring)
     with installation.change(actor, shared=True) as unit:
@@ -106,7 +106,7 @@ def _register(
 
 
 def _ask(installation: Installation, name: str, username: str, password: str) -> None:
-    """Raise LoginRefused where the authenticator says no, AuthenticatorUnavailable where it gives no answer."""
+    """Raise LoginRefused if the authenticator refuses, AuthenticatorUnavailable where it gives no answer."""
     # decision 64
     from authctl import authenticators
 

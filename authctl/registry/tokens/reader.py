@@ -58,7 +58,7 @@ class TokenReader:
         return self.mint().read(token)
 
     def owner(self, view: "View", token: str, now: int) -> Session | None:
-        """The session that a token was issued to, whatever its kind and generation; None for any other text."""
+        """The session that a token was issued to, of any kind and generation; None for any other text."""
         # decision 33: a spent token still names its session
         try:
             claims = self.claims(token)

@@ -1,4 +1,4 @@
-"""Previews: the sessions that an operation would end, counted before anybody says yes.
+"""Previews: the sessions that an operation would end, counted before the confirmation.
 
 See docs/glossary.md#bound-of-a-preview.
 """
@@ -32,7 +32,7 @@ class Summary(NamedTuple):
 
 
 class PreviewsView(Protocol):
-    """Reading what some sessions have in common."""
+    """Reading common values of some sessions."""
 
     def used_last(self, numbers: Sequence[int], limit: int) -> list[int]:
         """Up to `limit` of those numbers: the sessions with the most recent use, that one first."""

@@ -24,6 +24,7 @@ from authctl.store.protocol.profiles import ProfilesChange, ProfilesView
 from authctl.store.protocol.registry import RegistryChange, RegistryView
 from authctl.store.protocol.revocations import RevocationsChange, RevocationsView
 from authctl.store.protocol.sessions import SessionsChange, SessionsView
+from authctl.store.protocol.statistics import StatisticsView
 from authctl.store.protocol.users import UsersChange, UsersView
 from authctl.store.protocol.wipes import WipesChange
 
@@ -41,6 +42,7 @@ class View(
     SessionsView,
     PagesView,
     CountsView,
+    StatisticsView,
     PreviewsView,
     UsersView,
     RevocationsView,

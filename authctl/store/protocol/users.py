@@ -1,4 +1,4 @@
-"""Users: what was recorded of them, and the names of users with sessions.
+"""Users: their records, and the names of users with sessions.
 
 See docs/glossary.md#folded-key.
 """

@@ -201,7 +201,7 @@ class ImportJournalWriter(Writer):
         if batch.first is None and batch.columns is None and not batch.listed:
             self.write("DELETE FROM import_batches WHERE id = ?", (batch.id,))
         else:
-            columns, listed = (json.dumps(one) if one else None for one in (batch.columns, batch.listed))
+            columns, listed = (json.dumps(content) if content else None for content in (batch.columns, batch.listed))
             sql = (
                 "UPDATE import_batches SET move = (SELECT moves FROM registry), first = ?, last = ?, columns = ?, listed = ?"
                 " WHERE id = ?"

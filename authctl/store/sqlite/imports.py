@@ -13,6 +13,7 @@ from authctl.names import fold
 from authctl.store.sql import rows
 from authctl.store.sql.tables import ANY_CREATION
 from authctl.store.sqlite.dialect import EACH_NUMBER, SQLITE, TABLES, UNREVOKED
+from authctl.store.sqlite.finals import insertion_of_finals
 from authctl.store.sqlite.import_journal import LAST_SEEN_AT, ImportJournalWriter
 from authctl.store.sqlite.reader import Reader
 
@@ -69,8 +70,11 @@ class ImportsReader(Reader):
 
         sessions = sessions_by_number(self, sorted(imported), now)
         details = [_detail(session, imported[session.number]) for session in sessions]
-        stored = self._stored_rows([one.session.number for one in details if one.facts.created_at is None])
-        return [one._replace(rows=tuple(stored.get(one.session.number, ()))) if stored else one for one in details]
+        stored = self._stored_rows([detail.session.number for detail in details if detail.facts.created_at is None])
+        return [
+            detail._replace(rows=tuple(stored.get(detail.session.number, ()))) if stored else detail
+            for detail in details
+        ]
 
     def last_imported(self) -> int:
         return self.one_number("SELECT max(number) FROM imported")
@@ -85,7 +89,7 @@ class ImportsReader(Reader):
             f" WHERE i.key IN ({_marks(keys)}) AND i.rows_digest IS NOT NULL"
             f" AND {of_source} AND s.ended_reason IS NOT 'not_listed' AND NOT {_OF_OTHERS}"
         )
-        digests = {one.key: one.digest for one in keys}
+        digests = {staged.key: staged.digest for staged in keys}
         rows = self.all_rows(sql, (*digests, *([] if source is None else [fold(source)])))
         return [SameRows(*row) for digest, *row in rows if digest == digests[row[0]]]
 
@@ -273,10 +277,10 @@ class ImportsWriter(ImportJournalWriter):
             given = {"key": key, "source_key": fold(source)}
             self.keep_finals("key = :key", given)
             self.write(
-                "INSERT INTO imported_finals (key, source_key, created_at, at, without_user)"
-                " SELECT key, :source_key, created_at, at, without_user FROM imported_finals"
-                " WHERE key = :key AND source_key = ''"
-                " ON CONFLICT (key, source_key, created_at) DO UPDATE SET at = max(at, excluded.at)",
+                insertion_of_finals(
+                    "SELECT key, :source_key, created_at, at, without_user FROM imported_finals"
+                    " WHERE key = :key AND source_key = ''"
+                ),
                 given,
             )
             self.write("DELETE FROM imported_finals WHERE key = :key AND source_key = ''", given)

@@ -292,7 +292,7 @@ _CHANGEOVER = (
 
 @migrations()
 def founding(db: Database) -> None:
-    """Sessions, revocations, the audit log, and what imports remember."""
+    """Sessions, revocations, the audit log, and the data that imports keep."""
     for statement in _TABLES:
         db.conn.execute(statement)
 

@@ -1,4 +1,4 @@
-"""Previews in SQLite: the sessions that an operation would end, by their numbers, and what they have in common.
+"""Previews in SQLite: the sessions that an operation would end, by their numbers, and their common values.
 
 See docs/glossary.md#bound-of-a-preview.
 """

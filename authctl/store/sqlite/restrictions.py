@@ -44,7 +44,7 @@ _NEXT = "coalesce((SELECT seq FROM sqlite_sequence WHERE name = '{table}'), 0) +
 _REVOCATIONS = (
     "DROP TABLE IF EXISTS temp.known_revocations",
     "CREATE TEMP TABLE known_revocations (old INTEGER PRIMARY KEY, new INTEGER, is_new INTEGER NOT NULL)",
-    # the same deed under the same number, else under the number that an earlier restore gave it
+    # the same operation under the same number, else under the number that an earlier restore gave it
     f"""
     INSERT INTO known_revocations SELECT t.id, coalesce(
         (SELECT r.id FROM revocations AS r WHERE r.id = t.id AND {{same}}),
@@ -263,7 +263,7 @@ def _over(connection: sqlite3.Connection, ended_at: int | None) -> tuple[int, in
 
 
 def _carry_revocations(connection: sqlite3.Connection) -> int:
-    """Take over the revocations that the copy does not know; how many these were."""
+    """Take over the revocations that are not in the copy; how many these were."""
     columns = _columns(connection, "revocations", without=("id",))
     same = f"{_row('r', _CONTENT)} IS {_row('t', _CONTENT)}"
     words = {"same": same, "columns": ", ".join(columns), "theirs": _listed("t", columns)}
@@ -283,7 +283,7 @@ def _carry_revocations(connection: sqlite3.Connection) -> int:
 
 
 def _carry_sessions(connection: sqlite3.Connection, at: int, ended_at: int | None) -> None:
-    """Take over the sessions that are revoked or ended, or ahead of the clock, with what imports know of them."""
+    """Take over the sessions that are revoked or ended, or ahead of the clock, with the data of imports about them."""
     columns = _columns(connection, "sessions", without=_OF_OWN)
     words = {
         "differs": f"{_row('s', columns)} IS NOT {_row('t', columns)}",

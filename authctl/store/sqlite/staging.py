@@ -25,7 +25,7 @@ _BITMAP_BYTES = 8 * 2**20
 
 _DECODE = marshal.loads  # of a temporary file that nobody else has
 _MARSHAL_VERSION = 2
-"""The last format in which the same details always give the same bytes; later ones tell which texts are the same object."""
+"""The last format in which the same details always give the same bytes; in later ones the bytes also depend on the identity of objects."""
 
 
 @contextmanager
@@ -63,7 +63,7 @@ def _temporary_database() -> sqlite3.Connection:
     import tempfile
 
     named = [os.environ.get("SQLITE_TMPDIR"), os.environ.get("TMPDIR")]
-    folder = next((one for one in (*named, *_FOLDERS) if one and os.access(one, os.W_OK | os.X_OK)), None)
+    folder = next((path for path in (*named, *_FOLDERS) if path and os.access(path, os.W_OK | os.X_OK)), None)
     descriptor, path = tempfile.mkstemp(prefix="authctl-import-", dir=folder)
     os.close(descriptor)
     try:
@@ -196,7 +196,7 @@ class _EventIds:
     @_translated_errors()
     def _store(self) -> None:
         """Store the ids that wait, in the order of the table, so that neighbours share a page."""
-        self._connection.executemany("INSERT INTO seen VALUES (?)", ((one,) for one in sorted(self._waiting)))
+        self._connection.executemany("INSERT INTO seen VALUES (?)", ((number,) for number in sorted(self._waiting)))
         self._waiting.clear()
 
 

@@ -16,8 +16,6 @@ from authctl.store.sqlite import connections
 from authctl.store.sqlite.connections import SYNC_EACH_COMMIT, SYNC_LATER, SharedConnection, roll_back
 from authctl.store.sqlite.errors import translated_errors
 from authctl.store.sqlite.library import sqlite3
-from authctl.store.sqlite.look_up import LookUp
-from authctl.store.sqlite.profiles import profiles_in_force
 from authctl.store.sqlite.view import SqliteView
 
 if TYPE_CHECKING:
@@ -26,6 +24,7 @@ if TYPE_CHECKING:
     from authctl.store.protocol.health import Health
     from authctl.store.sqlite.change import SqliteChange
     from authctl.store.sqlite.client_look_up import ClientLookUp
+    from authctl.store.sqlite.look_up import LookUp
 
 LOG_LIMIT_BYTES = 16 * 2**20
 """The size of the write-ahead log from which on a writer waits for the readers that keep it from starting anew."""
@@ -81,11 +80,15 @@ class SqliteStore:
             with self._translated_errors:
                 raise
 
-    def _open_look_up(self) -> LookUp:
+    def _open_look_up(self) -> "LookUp":
+        from authctl.store.sqlite.look_up import LookUp
+
         self._look_up = LookUp(self._hot.connection())
         return self._look_up
 
     def profiles(self) -> "ProfileSet":
+        from authctl.store.sqlite.profiles import profiles_in_force
+
         self._check_usable()
         with self._hot.lock, self._translated_errors:
             return profiles_in_force(self._hot.connection())
