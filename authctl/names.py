@@ -97,6 +97,11 @@ def source_name(name: str) -> str:
     return _name(name, "source name")
 
 
+def client_name(name: str) -> str:
+    """The name of a client of the door. Raises InvalidInput as `username`."""
+    return _name(name, "client name")
+
+
 def _name(name: str, kind: str) -> str:
     stripped = field(name, kind).strip()
     # Two names that look the same must not differ: a zero-width blank would make a second `alice`.

@@ -135,6 +135,12 @@ CACHED_LOGINS = _shape(
     "no login is remembered",
     keep="expires_at | last_used_at profile authenticated_at | authenticator",
 )
+CLIENTS = _shape(
+    "client_id name may applications cache_for lag facts revoke_note certificate created_at created_by secret_at has_old_secret",
+    "client_id name may applications cache_for secret_at",
+    "no client was added",
+    keep="name may client_id | applications | cache_for secret_at",
+)
 KEYS = _shape(
     "id state created_at retired_at sessions retire_after retirable",
     "id state created_at sessions retire_after retirable",

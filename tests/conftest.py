@@ -79,6 +79,10 @@ def _leaves(command: Any, context: Any, path: tuple[str, ...]) -> Iterator[tuple
         yield from _leaves(child, type(context)(child, info_name=name, parent=context), (*path, name))
 
 
+ENDLESS = {("serve",)}
+"""The commands that run until a signal ends them: a test that runs every command leaves them out."""
+
+
 class Clock:
     """A clock that moves only when it is told to."""
 

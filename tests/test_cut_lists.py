@@ -18,7 +18,7 @@ LISTS = [
     ("imports", "list"),
     ("sessions", "list", "--group-by", "user"),
 ]
-WHOLE = [("examples", "list"), ("keys", "list"), ("mappings", "list"), ("profiles", "list")]
+WHOLE = [("clients", "list"), ("examples", "list"), ("keys", "list"), ("mappings", "list"), ("profiles", "list")]
 
 
 @pytest.fixture

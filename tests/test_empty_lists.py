@@ -22,6 +22,7 @@ EMPTY = {
     ("continuity", "status"): "no continuity event is running",
     ("cache", "list"): "no login is remembered",
     ("imports", "list"): "no import is recorded",
+    ("clients", "list"): "no client was added",
 }
 
 

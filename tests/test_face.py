@@ -18,6 +18,7 @@ ELSEWHERE = {
     ("audit", "show"): "audit.event",
     ("backup",): "backups.create",
     ("cleanup",): "cleanup.run",
+    ("clients", "show"): "clients.get",
     ("completion",): "completions.users",
     ("doctor",): "doctor.examine",
     ("explain",): "tokens.explain",
@@ -36,7 +37,7 @@ ELSEWHERE = {
 """The commands whose operation has another path than they have themselves."""
 
 NO_REGISTRY = {
-    *((command,) for command in ("init", "demo", "restore", "help", "console")),
+    *((command,) for command in ("init", "demo", "restore", "help", "console", "serve")),
     *(("profiles", verb) for verb in ("check", "example")),
     *((noun, verb) for noun in ("mappings", "examples") for verb in ("list", "show")),
 }

@@ -30,6 +30,8 @@ COMMANDS = {
     "login": "login",
     "cache": "cache",
     "keys": "keys",
+    "clients": "clients",
+    "serve": "serve",
     "audit": "audit",
     "profiles": "profiles",
     "cleanup": "cleanup",

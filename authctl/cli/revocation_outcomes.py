@@ -8,6 +8,7 @@ from authctl import records, render
 from authctl.cli.context import Cli
 from authctl.cli.targets import check_found
 from authctl.errors import AuthctlError, NotFound
+from authctl.instants import format_timeout
 from authctl.names import counted, quoted
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ def show(cli: Cli, outcome: "RevokeOutcome") -> None:
     if outcome.revoked and not outcome.dry_run:
         from authctl.cli.effects import told_effect
 
+        _say_lag(cli, outcome)
         effect = told_effect(cli, lambda: cli.registry.effects.of_revocation(outcome), sources=False)
     with cli.last_line(verdict(outcome) if has_sessions else None):
         if has_sessions or cli.form:
@@ -63,6 +65,18 @@ def warn_of_sources(cli: Cli, outcome: "RevokeOutcome") -> None:
         cli.warn(
             f"{counted(number, 'session')} of {quoted(system)}: revoked only here; authctl does not tell that system"
         )
+
+
+def _say_lag(cli: Cli, outcome: "RevokeOutcome") -> None:
+    """Say for how long resource servers may still let the sessions in, by the answers that they keep."""
+    if cli.quiet:
+        return
+    # a long revocation names its first thousand sessions only
+    is_whole = outcome.selected == len(outcome.sessions)
+    client = cli.registry.clients.slowest({s.application for s in outcome.sessions} if is_whole else None)
+    if client is not None and client.lag:
+        lag = format_timeout(client.lag)
+        cli.say(f"client {client.name} may let these sessions in for up to {lag}, by answers that it keeps")
 
 
 def hint_for_unknown(cli: Cli, not_found: Sequence[str]) -> str:

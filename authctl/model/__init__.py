@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from authctl.model.audit import AuditEvent
     from authctl.model.callers import Caller, Request
+    from authctl.model.clients import Client, Right
     from authctl.model.continuity import ContinuityEvent
     from authctl.model.event_filters import EventFilter
     from authctl.model.filters import Grouping, SessionFilter, Sort, SortField, Texts, checked_texts, texts_of
@@ -32,6 +33,7 @@ __all__ = [
     "CachedLogin",
     "Caller",
     "Changeover",
+    "Client",
     "Conditions",
     "ContinuityEvent",
     "EventFilter",
@@ -50,6 +52,7 @@ __all__ = [
     "Property",
     "Request",
     "RequestRules",
+    "Right",
     "Session",
     "SessionFilter",
     "Sort",
@@ -67,6 +70,7 @@ __all__ = [
 _MODULES = {
     "audit": "AuditEvent",
     "callers": "Caller Request",
+    "clients": "Client Right",
     "continuity": "ContinuityEvent",
     "event_filters": "EventFilter",
     "filters": "Grouping SessionFilter Sort SortField Texts checked_texts texts_of",

@@ -50,15 +50,17 @@ class Registry(Nouns):
         keys: str | Path | None = None,
         clock: Clock | None = None,
         warn: Warn | None = None,
+        lock_timeout: float | None = None,
     ) -> Self:
         """Open an installation that `authctl init` made.
 
         `home` is its folder, by default as for the command line; `registry` names a database elsewhere, `keys` a key ring. `clock`
         returns the time, as a datetime or in Unix seconds; tests pass one. `warn` is given warnings (a clock that was set back, an audit
-        head that cannot be written); by default they go to the logger `authctl`.
+        head that cannot be written); by default they go to the logger `authctl`. `lock_timeout` is how many seconds a change waits for
+        its turn to write, and a revocation twice as long; by default 30.
         """
         place = find_home(home, registry, keys)
-        installation = Installation(place, open_store(place.registry), clock, warn)
+        installation = Installation(place, open_store(place.registry, lock_timeout), clock, warn)
         installation.on_unfinished = complete_changeover
         return cls(installation)
 

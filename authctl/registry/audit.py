@@ -77,6 +77,10 @@ class Audit:
         self._installation.head.check(again=True)
         return head
 
+    def check_head(self) -> None:
+        """Raise IntegrityFailure where the audit log lacks the event that is known outside the registry."""
+        self._installation.head.check(again=True)
+
     def accept(self, *, note: str | None, actor: str | None = None) -> AcceptOutcome:
         """Accept the present chain after an old registry was put back, and end every session issued before.
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from authctl.registry.audit import Audit
     from authctl.registry.backups import Backups
     from authctl.registry.cleanup import Cleanup
+    from authctl.registry.clients import Clients
     from authctl.registry.completions import Completions
     from authctl.registry.continuity import Continuity
     from authctl.registry.doctor import Doctor
@@ -76,6 +77,13 @@ class Nouns:
         from authctl.registry.cleanup import Cleanup
 
         return Cleanup(self._installation)
+
+    @cached_property
+    def clients(self) -> Clients:
+        """Clients of the door: add, list, rotate and remove them."""
+        from authctl.registry.clients import Clients
+
+        return Clients(self._installation)
 
     @cached_property
     def completions(self) -> Completions:

@@ -24,6 +24,10 @@ _SESSION = (
     " s.source, s.source_id, s.used_after_end_at, s.revocation_id, r.at, r.actor, r.note, {now}"
 )
 CHANGEOVER = "c.before, c.stages, c.stage, c.done, c.last, c.event"
+CLIENT = (
+    "client_id, name, may, applications, cache_for, lag, facts, revoke_note, certificate, created_at, created_by, secret_hash,"
+    " secret_at, old_secret_hash"
+)
 CONTINUITY = "id, profile, started_at, ends_at, actor, note, ended_by, end_note"
 LOGIN = "profile, username, authenticator, authenticated_at, last_used_at, key_id, salt, verifier"
 LOGIN_GIVEN = ", ".join(f"excluded.{column}" for column in LOGIN.split(", "))
@@ -74,6 +78,24 @@ def event(row: Sequence[Any]) -> "model.AuditEvent":
 def continuity(row: Sequence[Any]) -> "model.ContinuityEvent":
     """The continuity event of a row of `CONTINUITY`."""
     return model.ContinuityEvent(*row)
+
+
+def client(row: Sequence[Any]) -> "model.Client":
+    """The client of a row of `CLIENT`. Raises IntegrityFailure if its rights or applications cannot be read."""
+    read = model.Client(*row)
+    try:
+        may = tuple(map(model.Right, json.loads(row[2])))
+        applications = tuple(json.loads(row[3]))
+    except (ValueError, TypeError) as error:
+        raise IntegrityFailure("the registry is damaged: the row of a client is invalid") from error
+    return read._replace(may=may, applications=applications, facts=bool(read.facts))
+
+
+def client_columns(client_: "model.Client") -> tuple[Any, ...]:
+    """The values of a client for the columns of `CLIENT`."""
+    row: list[Any] = list(client_)
+    row[2], row[3], row[6] = json.dumps(client_.may), json.dumps(client_.applications), int(client_.facts)
+    return tuple(row)
 
 
 def login(row: Sequence[Any]) -> "model.CachedLogin":

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from authctl.store.sqlite.audit import AuditWriter
 from authctl.store.sqlite.cleanup import CleanupWriter
+from authctl.store.sqlite.clients import ClientsWriter
 from authctl.store.sqlite.continuity import ContinuityWriter
 from authctl.store.sqlite.facts import FactsWriter
 from authctl.store.sqlite.import_undo import ImportUndoWriter
@@ -47,6 +48,7 @@ class SqliteChange(
     ImportsWriter,
     ImportUndoWriter,
     CleanupWriter,
+    ClientsWriter,
     BackupsWriter,
 ):
     """`Change` over SQLite: the one writer of the open transaction."""

@@ -16,6 +16,7 @@ See docs/glossary.md#open-revocation.
 from sqlite_utils import Database
 from sqlite_utils.migrations import Migrations
 
+from authctl.store.sqlite.clients_schema import CLIENTS
 from authctl.store.sqlite.library import sqlite3
 from authctl.store.sqlite.registry_file import SCHEMA_VERSION
 from authctl.store.sqlite.sources_schema import SOURCES
@@ -372,6 +373,13 @@ def changeover(db: Database) -> None:
 def disabled_until(db: Database) -> None:
     """Users who are disabled until an instant, and the sessions that a changed password spared."""
     for statement in _DISABLED_UNTIL:
+        db.conn.execute(statement)
+
+
+@migrations()
+def clients(db: Database) -> None:
+    """Clients of the door."""
+    for statement in CLIENTS:
         db.conn.execute(statement)
 
 

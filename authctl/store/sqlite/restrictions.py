@@ -196,6 +196,21 @@ _USERS = f"""
     disabled_at = iif({_STAYS_DISABLED}, excluded.disabled_at, disabled_at), ended_at = {{ended_at}}, password_changed_at = {{password_changed_at}}
 """
 
+_SECRETS = "secret_hash, secret_at, old_secret_hash, certificate, removed_at"
+# decision 319
+_CLIENTS = (
+    # a removed client stays removed, and a secret that was replaced stays refused
+    f"""
+    UPDATE clients AS c SET ({_SECRETS}) = (t.secret_hash, t.secret_at, t.old_secret_hash, t.certificate, t.removed_at)
+    FROM {SCHEMA}.clients AS t WHERE t.client_id = c.client_id AND c.removed_at IS NULL
+    AND (t.removed_at IS NOT NULL OR t.secret_at > c.secret_at OR t.old_secret_hash IS NULL)
+    """,
+    f"""
+    INSERT INTO clients ({{columns}}) SELECT {{theirs}} FROM {SCHEMA}.clients AS t
+    WHERE t.removed_at IS NOT NULL AND NOT EXISTS (SELECT 1 FROM clients AS c WHERE c.client_id = t.client_id)
+    """,
+)
+
 _SAME_EVENT = "(t.id, t.profile, t.started_at) = (c.id, c.profile, c.started_at)"
 _CONTINUITY = (
     f"""
@@ -232,6 +247,9 @@ def carry_over(connection: sqlite3.Connection, at: int, ended_at: int | None) ->
     execute(_LISTINGS)
     _go_on_numbering(connection)
     events = execute(_CONTINUITY[0]).rowcount + execute(_CONTINUITY[1], {"at": at}).rowcount
+    columns = _columns(connection, "clients", without=())
+    for sql in _CLIENTS:
+        execute(sql.format(columns=", ".join(columns), theirs=_listed("t", columns)))
     search_index.extend(connection)
     # The first of two runs: sessions of an earlier restore at the same instant are noted, so that the second run can tell
     # them from those that the first one ended.

@@ -21,10 +21,11 @@ from authctl.store.sqlite.library import sqlite3
 from authctl.store.sqlite.view import SqliteView
 
 if TYPE_CHECKING:
-    from authctl.model import ProfileSet, Session
+    from authctl.model import Client, ProfileSet, Session
     from authctl.store.protocol import Staging
     from authctl.store.protocol.health import Health
     from authctl.store.sqlite.change import SqliteChange
+    from authctl.store.sqlite.client_look_up import ClientLookUp
     from authctl.store.sqlite.look_up import LookUp
 
 LOG_LIMIT_BYTES = 16 * 2**20
@@ -46,12 +47,14 @@ _LOG_IN_USE = -1
 class SqliteStore:
     """`Store` over one SQLite file. A draft has no reserve yet: that belongs to the registry that it becomes."""
 
-    def __init__(self, path: Path, *, is_draft: bool = False) -> None:
+    def __init__(self, path: Path, *, is_draft: bool = False, lock_timeout: float | None = None) -> None:
         self.path = resolved(path)
         self._is_draft = is_draft
+        self._lock_timeout = connections.LOCK_TIMEOUT_SECONDS if lock_timeout is None else lock_timeout
         self._translated_errors = translated_errors(self.path)
         self._hot = SharedConnection(self.path)
         self._look_up: LookUp | None = None
+        self._clients: ClientLookUp | None = None
         self._reader = SharedConnection(self.path)
         self._writer = SharedConnection(self.path, writing=True)
         self._log = f"{self.path}-wal"  # a text: a `Path` takes longer to look at, and each change looks
@@ -92,6 +95,23 @@ class SqliteStore:
         with self._hot.lock, self._translated_errors:
             return profiles_in_force(self._hot.connection())
 
+    def client(self, client_id: str) -> "Client | None":
+        if self._closed or self._forks != connections.fork_count:
+            self._check_usable()
+        try:
+            with self._hot.lock:
+                look_up = self._clients or self._open_client_look_up()
+                return look_up.client(client_id)
+        except Exception:
+            with self._translated_errors:
+                raise
+
+    def _open_client_look_up(self) -> "ClientLookUp":
+        from authctl.store.sqlite.client_look_up import ClientLookUp
+
+        self._clients = ClientLookUp(self._hot.connection())
+        return self._clients
+
     @contextmanager
     def view(self) -> Iterator[SqliteView]:
         self._check_usable()
@@ -121,7 +141,7 @@ class SqliteStore:
                     raise RuntimeError("a change was begun inside a change")
                 self._writer.with_pragma("synchronous", SYNC_EACH_COMMIT if synced else SYNC_LATER)
                 try:  # a signal during the wait is raised once the transaction has begun
-                    self._begin(connections.LOCK_TIMEOUT_SECONDS * lock_timeouts if timeout is None else timeout)
+                    self._begin(self._lock_timeout * lock_timeouts if timeout is None else timeout)
                     yield SqliteChange(connection)
                     connection.execute("COMMIT")
                     self._limit_log(_LOG_TIMEOUT_SECONDS if timeout is None else min(timeout, _SHORT_TIMEOUT_SECONDS))

@@ -14,6 +14,7 @@ from authctl.store.sqlite.sessions import SessionsReader
 if TYPE_CHECKING:
     from authctl.store.protocol.previews import Aftermath, Summary
     from authctl.store.sqlite.cleanup import CleanupReader
+    from authctl.store.sqlite.clients import ClientsReader
     from authctl.store.sqlite.continuity import ContinuityReader
     from authctl.store.sqlite.counts import CountsReader
     from authctl.store.sqlite.import_journal import ImportJournalReader
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
     class SeldomNouns(
         CleanupReader,
+        ClientsReader,
         ContinuityReader,
         CountsReader,
         ImportJournalReader,
@@ -47,6 +49,7 @@ if TYPE_CHECKING:
 
 SELDOM_NOUNS = {
     "cleanup.CleanupReader": "ended_before",
+    "clients.ClientsReader": "clients client_named",
     "continuity.ContinuityReader": "continuity_events held_by_continuity",
     "counts.CountsReader": "count groups",
     "import_journal.ImportJournalReader": "recorded_imports recorded_import latest_import last_import_detail",
