@@ -8,11 +8,10 @@ from authctl.instants import EARLIEST, NEVER, SECOND, format_instant
 from authctl.names import username_key
 
 if TYPE_CHECKING:
-    from authctl.model import AuditEvent, Client, Group, Session
+    from authctl.model import AuditEvent, Group, Session
     from authctl.registry.audit import AcceptOutcome
     from authctl.registry.backups import BackupOutcome, RestoreOutcome
     from authctl.registry.cleanup import CleanupOutcome
-    from authctl.registry.clients import NewSecret
     from authctl.registry.continuity import ContinuityState
     from authctl.registry.doctor import Finding
     from authctl.registry.effects import Effect
@@ -343,33 +342,6 @@ def cached_login(login: "Remembered") -> Record:
         "last_used_at": instant(login.login.last_used_at),
         "expires_at": instant(login.expires_at),
     }
-
-
-def client(client_: "Client") -> Record:
-    """A client of the door; nothing of its secrets."""
-    from authctl.instants import format_timeout
-
-    return {
-        "client_id": client_.client_id,
-        "name": client_.name,
-        "may": [right.value for right in client_.may],
-        "applications": list(client_.applications),
-        "cache_for": format_timeout(client_.cache_for),
-        "lag": format_timeout(client_.lag),
-        "facts": client_.facts,
-        "revoke_note": client_.revoke_note,
-        "certificate": client_.certificate,
-        "created_at": instant(client_.created_at),
-        "created_by": client_.created_by,
-        "secret_at": instant(client_.secret_at),
-        "has_old_secret": client_.old_secret_hash is not None,
-    }
-
-
-def new_secret(made: "NewSecret") -> Record:
-    """A client with the secret that was just made."""
-    shown = client(made.client)
-    return {"client_id": shown.pop("client_id"), "client_secret": made.secret, **shown}
 
 
 def cleared(outcome: "ClearOutcome") -> Record:

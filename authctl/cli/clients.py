@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from authctl import records, render
+from authctl import client_records, render
 from authctl.cli.context import Cli, start
 from authctl.cli.options import Actor, Exact, Local, Note, Output, Paged, Quiet
 from authctl.instants import parse_length, parse_lifetime
@@ -97,7 +97,7 @@ def list_(
 ) -> None:
     """List clients with their rights. Secrets are never shown."""
     cli = start(ctx, output, quiet, local=local, exact=exact, pager=pager)
-    cli.show_many(map(records.client, cli.registry.clients.list()), render.CLIENTS)
+    cli.show_many(map(client_records.client, cli.registry.clients.list()), render.CLIENTS)
 
 
 @app.command()
@@ -111,7 +111,7 @@ def show(
 ) -> None:
     """Show a client. Its secrets are never shown."""
     cli = start(ctx, output, quiet, local=local, exact=exact)
-    cli.show(records.client(cli.registry.clients.get(name)))
+    cli.show(client_records.client(cli.registry.clients.get(name)))
 
 
 @app.command()
@@ -140,13 +140,13 @@ def remove(
     client = cli.registry.clients.remove(name, note=cli.note(note), actor=actor)
     cli.say(f"removed client {client.name}: {counted(len(client.may), 'right')} withdrawn")
     if cli.form:
-        cli.show(records.client(client))
+        cli.show(client_records.client(client))
 
 
 def _show_secret(cli: Cli, made: NewSecret, message: str) -> None:
     """Print id and secret: parted by a tab, or as the record that was asked for."""
     with cli.last_line(message):
         if cli.form:
-            cli.show(records.new_secret(made))
+            cli.show(client_records.new_secret(made))
         else:
             cli.show_line(f"{made.client.client_id}\t{made.secret}")

@@ -16,7 +16,7 @@ See docs/glossary.md#open-revocation.
 from sqlite_utils import Database
 from sqlite_utils.migrations import Migrations
 
-from authctl.store.sqlite.clients_schema import CLIENTS
+from authctl.store.sqlite.later_schema import CLIENTS, DISABLED_UNTIL
 from authctl.store.sqlite.library import sqlite3
 from authctl.store.sqlite.registry_file import SCHEMA_VERSION
 from authctl.store.sqlite.sources_schema import SOURCES
@@ -289,15 +289,6 @@ _CHANGEOVER = (
     """,
 )
 
-_DISABLED_UNTIL = (
-    "ALTER TABLE users ADD COLUMN password_except TEXT",
-    "ALTER TABLE users ADD COLUMN disabled_until INTEGER",
-    "ALTER TABLE users ADD COLUMN enabled_at INTEGER",
-    "ALTER TABLE users ADD COLUMN enabled_by TEXT",
-    # the ends of disablings that no audit event has yet
-    "CREATE INDEX users_by_disabled_until ON users (disabled_until) WHERE disabled_until IS NOT NULL AND enabled_at IS NULL",
-)
-
 
 @migrations()
 def founding(db: Database) -> None:
@@ -372,7 +363,7 @@ def changeover(db: Database) -> None:
 @migrations()
 def disabled_until(db: Database) -> None:
     """Users who are disabled until an instant, and the sessions that a changed password spared."""
-    for statement in _DISABLED_UNTIL:
+    for statement in DISABLED_UNTIL:
         db.conn.execute(statement)
 
 

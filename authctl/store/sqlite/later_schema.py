@@ -1,7 +1,16 @@
-"""The table of schema 12: clients of the door.
+"""The tables and columns of schemas 11 and 12: users who are disabled until an instant, and clients of the door.
 
 See docs/glossary.md#client.
 """
+
+DISABLED_UNTIL = (
+    "ALTER TABLE users ADD COLUMN password_except TEXT",
+    "ALTER TABLE users ADD COLUMN disabled_until INTEGER",
+    "ALTER TABLE users ADD COLUMN enabled_at INTEGER",
+    "ALTER TABLE users ADD COLUMN enabled_by TEXT",
+    # the ends of disablings that no audit event has yet
+    "CREATE INDEX users_by_disabled_until ON users (disabled_until) WHERE disabled_until IS NOT NULL AND enabled_at IS NULL",
+)
 
 CLIENTS = (
     # clients of the door; a removed one stays without its secrets, so that a restore does not bring it back
