@@ -1,4 +1,5 @@
 -- Asks the door of authctl whether to let a request in. Replace: shop (the client's name), 127.0.0.1:8400 (the door).
+-- For a door at a Unix socket, add to the arguments of `get`: dst = "unix@/run/authctl/door.sock"
 
 local DOOR = "http://127.0.0.1:8400/verify-as/shop"
 local IDENTITY = { "X-Auth-User", "X-Auth-Session", "X-Auth-Application", "X-Auth-Device", "X-Auth-Profile" }

@@ -9,7 +9,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -34,6 +34,8 @@ class Site:
     secret: str = ""
     tls_door: int = 0
     certificate: Path | None = None
+    unix: Path | None = None
+    """The door's Unix socket, where it listens at one."""
 
 
 @dataclass(frozen=True)
@@ -47,13 +49,14 @@ class Proxy:
     snippets: tuple[str, ...]
     when_down: int
     """The status for a client while the door is down."""
+    unix: tuple[str, str] = ("", "")
+    """The text of the snippet with the door's address, and the one for a Unix socket."""
     lag: int = 0
     """For how many seconds a revoked token is let in, as the snippet is tested."""
     is_cached: bool = False
     """Whether it asks by introspection, and keeps the answer."""
     modules: tuple[str, ...] = ()
     stops: int = signal.SIGTERM
-    other: dict[str, int] = field(default_factory=dict)
 
     def skip_unless_installed(self) -> None:
         """Skip the test where this proxy is not here."""
@@ -71,12 +74,21 @@ def snippet(name: str, replaced: dict[str, str]) -> str:
     return text
 
 
+def at_door(name: str, site: Site) -> dict[str, str]:
+    """The address of the door in the snippet of a proxy."""
+    if site.unix is None:
+        return {"8400": str(site.door)}
+    tcp, unix = PROXIES[name].unix
+    return {tcp: unix.replace("/run/authctl/door.sock", str(site.unix))}
+
+
 def _addresses(site: Site) -> dict[str, str]:
     return {"127.0.0.1:8400": f"127.0.0.1:{site.door}", "127.0.0.1:8080": f"127.0.0.1:{site.application}"}
 
 
 def _nginx(site: Site) -> list[str]:
-    text = snippet("nginx.conf", _addresses(site) | {"listen 8000": f"listen {site.listen}"})
+    replaced = at_door("nginx", site) | {"127.0.0.1:8080": f"127.0.0.1:{site.application}"}
+    text = snippet("nginx.conf", replaced | {"listen 8000": f"listen {site.listen}"})
     paths = "".join(
         f"{kind}_temp_path {site.folder / kind};\n" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     )
@@ -96,14 +108,15 @@ def _nginx(site: Site) -> list[str]:
 
 
 def _caddy(site: Site) -> list[str]:
-    text = snippet("Caddyfile", _addresses(site) | {":8000 {": f":{site.listen} {{"})
+    replaced = at_door("caddy", site) | {"127.0.0.1:8080": f"127.0.0.1:{site.application}"}
+    text = snippet("Caddyfile", replaced | {":8000 {": f":{site.listen} {{"})
     (site.folder / "Caddyfile").write_text(f"{{\n\tadmin off\n\tauto_https off\n}}\n{text}")
     return ["caddy", "run", "--adapter", "caddyfile", "--config", str(site.folder / "Caddyfile")]
 
 
 def _haproxy(site: Site) -> list[str]:
     script = site.folder / "haproxy.lua"
-    script.write_text(snippet("haproxy.lua", {"127.0.0.1:8400": f"127.0.0.1:{site.door}"}))
+    script.write_text(snippet("haproxy.lua", at_door("haproxy", site)))
     replaced = {
         "127.0.0.1:8080": f"127.0.0.1:{site.application}",
         "bind :8000": f"bind :{site.listen}",
@@ -114,8 +127,7 @@ def _haproxy(site: Site) -> list[str]:
 
 
 def _envoy(site: Site) -> list[str]:
-    replaced = {
-        "port_value: 8400": f"port_value: {site.door}",
+    replaced = at_door("envoy", site) | {
         "port_value: 8080": f"port_value: {site.application}",
         "port_value: 8000": f"port_value: {site.listen}",
     }
@@ -172,11 +184,11 @@ def _apache_names(site: Site) -> dict[str, str]:
     }
 
 
-PROXIES = {
-    "nginx": Proxy("nginx", ("-v",), _nginx, ("nginx.conf",), when_down=503, stops=signal.SIGQUIT),
-    "caddy": Proxy("caddy", ("version",), _caddy, ("Caddyfile",), when_down=502),
-    "haproxy": Proxy("haproxy", ("-v",), _haproxy, ("haproxy.cfg", "haproxy.lua"), when_down=503),
-    "envoy": Proxy("envoy", ("--version",), _envoy, ("envoy.yaml",), when_down=503),
+PROXIES: dict[str, Proxy] = {
+    "nginx": Proxy("nginx", ("-v",), _nginx, ("nginx.conf",), when_down=503, unix=("server 127.0.0.1:8400;", "server unix:/run/authctl/door.sock;"), stops=signal.SIGQUIT),
+    "caddy": Proxy("caddy", ("version",), _caddy, ("Caddyfile",), when_down=502, unix=("forward_auth 127.0.0.1:8400", "forward_auth unix//run/authctl/door.sock")),
+    "haproxy": Proxy("haproxy", ("-v",), _haproxy, ("haproxy.cfg", "haproxy.lua"), when_down=503, unix=("timeout = 2000 }", 'timeout = 2000, dst = "unix@/run/authctl/door.sock" }')),
+    "envoy": Proxy("envoy", ("--version",), _envoy, ("envoy.yaml",), when_down=503, unix=("socket_address: {address: 127.0.0.1, port_value: 8400}", "pipe: {path: /run/authctl/door.sock}")),
     "apache, mod_oauth2": Proxy(
         "apache2", ("-v",), _apache_oauth2, ("apache-oauth2.conf",), when_down=401, lag=2, is_cached=True, modules=("mod_oauth2.so",)
     ),

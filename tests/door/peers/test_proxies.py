@@ -2,10 +2,12 @@
 
 import http.client
 import json
+import re
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +21,8 @@ from tests.door.conftest import RunningDoor, start_door, stop_door
 from tests.door.peers.application import Application, application
 from tests.door.peers.proxies import PROXIES, SNIPPETS, Proxy, Site, free_port, running
 
-IDENTITY = ("x-auth-user", "x-auth-session", "x-auth-application", "x-auth-device", "x-auth-profile")
+HERE = Path(__file__).parent
+PAGE = (SNIPPETS.parent / "serving.md").read_text()
 FORGED = ("X-Auth-User", "X-Auth-Session", "X-Auth-Application", "X-Auth-Device", "X-Auth-Profile")
 CLIENT_ADDRESS = "127.0.0.2"
 """Another address of loopback than that of the proxies."""
@@ -77,27 +80,39 @@ class Setup:
 @pytest.fixture(params=PROXIES)
 def setup(request: pytest.FixtureRequest, home: Path, registry: Registry, tmp_path: Path) -> Iterator[Setup]:
     """Each proxy before its application, with a door of its own."""
-    proxy = PROXIES[request.param]
+    with set_up(PROXIES[request.param], home, registry, tmp_path) as setup:
+        yield setup
+
+
+@contextmanager
+def set_up(proxy: Proxy, home: Path, registry: Registry, folder: Path, unix: Path | None = None) -> Iterator[Setup]:
+    """A proxy before its application, with a door of its own; its client is the `shop` of the snippets."""
     proxy.skip_unless_installed()
-    rights = ["introspect"] if proxy.is_cached else ["verify"]
     for client in registry.clients.list():
         registry.clients.remove(client.name, note="from the test before")
-    made = registry.clients.add("shop", may=rights, cache_for=5 * SECOND, facts=proxy.is_cached)
-    tls_port, certificate, options = 0, None, ["--proxy", "127.0.0.1/32", "--cookie", "session"]
+    rights = ["introspect"] if proxy.is_cached else ["verify"]
+    made = registry.clients.add("shop", may=rights, cache_for=5 * SECOND)
+    tls_port, certificate = 0, None
     if "openidc" in proxy.snippets[0]:
-        tls_port, certificate = free_port(), _certificate(tmp_path)
-        options += ["--tls-cert", str(certificate), "--tls-key", str(tmp_path / "door.key")]
-    door = start_door(home, tmp_path, *options, bind=f"127.0.0.1:{tls_port or free_port()}")
-    try:
-        with application() as behind:
-            site = Site(
-                tmp_path, free_port(), door.port, behind.port, made.client.client_id, made.secret, tls_port, certificate
-            )
+        tls_port, certificate = free_port(), _certificate(folder)
+    port = tls_port or free_port()
+    with application() as behind:
+        client = (made.client.client_id, made.secret)
+        site = Site(folder, free_port(), port, behind.port, *client, tls_port, certificate, unix)
+        setup = Setup(proxy, site, home, _door(home, site), behind)
+        try:
             with running(proxy, site):
-                setup = Setup(proxy, site, home, door, behind)
                 yield setup
-    finally:
-        stop_door(setup.door)
+        finally:
+            stop_door(setup.door)
+
+
+def _door(home: Path, site: Site) -> RunningDoor:
+    options = ["--proxy", "127.0.0.1/32", "--proxy", "unix", "--cookie", "session"]
+    if site.certificate is not None:
+        options += ["--tls-cert", str(site.certificate), "--tls-key", str(site.folder / "door.key")]
+    bind = f"unix:{site.unix}" if site.unix else f"127.0.0.1:{site.door}"
+    return start_door(home, site.folder, *options, bind=bind)
 
 
 def _certificate(folder: Path) -> Path:
@@ -169,7 +184,7 @@ def test_a_proxy_lets_in_whom_the_door_lets_in(setup: Setup, registry: Registry)
     stop_door(setup.door)
     down = setup.send(other)
     assert (down.status, down.request) == (setup.proxy.when_down, None)
-    setup.door = _again(setup)
+    setup.door = _door(setup.home, setup.site)
     assert _soon(setup, other)
 
 
@@ -209,12 +224,32 @@ def test_a_silent_door_lets_nobody_in(setup: Setup, registry: Registry):
     assert reached.status >= 500
 
 
-def _again(setup: Setup) -> RunningDoor:
-    """The door once more at its port."""
-    options = ["--proxy", "127.0.0.1/32", "--cookie", "session"]
-    if setup.site.certificate is not None:
-        options += ["--tls-cert", str(setup.site.certificate), "--tls-key", str(setup.site.folder / "door.key")]
-    return start_door(setup.home, setup.site.folder, *options, bind=f"127.0.0.1:{setup.site.door}")
+@pytest.mark.parametrize("name", [name for name, proxy in PROXIES.items() if proxy.unix[0]])
+def test_a_proxy_reaches_the_door_by_its_unix_socket(name: str, home: Path, registry: Registry, tmp_path: Path):
+    """With the text that docs/serving.md has; the address of the client reaches the door."""
+    assert f"`{PROXIES[name].unix[1].removeprefix('timeout = 2000, ').removesuffix(' }')}`" in PAGE
+    with set_up(PROXIES[name], home, registry, tmp_path, tmp_path / "s") as setup:
+        bound = registry.issue(username="alice", application="Shop", profile="bound", ip=CLIENT_ADDRESS).access_token
+        assert setup.send(bound).values("x-auth-user") == ["alice"]
+        other = registry.issue(username="alice", application="Shop", profile="bound", ip="10.1.1.1").access_token
+        assert setup.send(other, **{"X-Forwarded-For": "10.1.1.1"}).request is None
+        stop_door(setup.door)
+        down = setup.send(bound)
+        assert (down.status, down.request) == (setup.proxy.when_down, None)
+
+
+def test_the_table_of_peers_is_what_is_run():
+    """Versions of what is pinned, and the status while the door is down."""
+    rows = [
+        line.strip("| ").split(" | ") for line in PAGE.partition("\n## Peers\n")[2].splitlines() if line[:2] == "| "
+    ]
+    versions = {name.lower(): version for name, version, *_ in rows}
+    pins = dict(re.findall(r"^(.+)==(.+)$", (HERE / "requirements.txt").read_text(), re.MULTILINE))
+    pins |= json.loads((HERE / "package.json").read_text())["dependencies"]
+    for name, version in pins.items():
+        assert versions[name.lower().removesuffix("-server")] == version
+    down = {name.lower(): int(status) for name, _, _, status, *_ in rows if status.strip().isdigit()}
+    assert down == {name: proxy.when_down for name, proxy in PROXIES.items()}
 
 
 def _soon(setup: Setup, token: str) -> bool:
