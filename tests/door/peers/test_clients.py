@@ -158,10 +158,9 @@ def test_a_client_asks_refreshes_and_revokes(peer: Peer, door: RunningDoor, regi
         assert "invalid_grant" in str(refusal.value)
 
 
+@pytest.mark.parametrize("peer", INTROSPECTS, indirect=True)
 def test_what_an_administrator_revokes_is_inactive_at_once(peer: Peer, door: RunningDoor, registry: Registry):
     """`authctl revoke`, then the next question."""
-    if peer.name not in INTROSPECTS:
-        pytest.skip(f"{peer.name} does not introspect")
     issued = registry.issue(username="alice", application="Shop")
     assert peer("introspect", door.address, issued.access_token)["active"] is True
     revoke(door, issued.session.id)

@@ -23,6 +23,8 @@ from tests.door.peers.proxies import PROXIES, SNIPPETS, Proxy, Site, free_port, 
 
 HERE = Path(__file__).parent
 PAGE = (SNIPPETS.parent / "serving.md").read_text()
+FORWARD_AUTH = [name for name, proxy in PROXIES.items() if not proxy.is_cached]
+"""The others send no address and have cookies of their own, and wait 15 and 60 seconds for a silent door."""
 FORGED = ("X-Auth-User", "X-Auth-Session", "X-Auth-Application", "X-Auth-Device", "X-Auth-Profile")
 CLIENT_ADDRESS = "127.0.0.2"
 """Another address of loopback than that of the proxies."""
@@ -155,13 +157,18 @@ def test_a_proxy_lets_in_whom_the_door_lets_in(setup: Setup, registry: Registry)
     assert token not in json.dumps(reached.request)
 
     forged = dict.fromkeys(FORGED, "admin")
-    spelled = {name.replace("-", "_"): "admin" for name in FORGED} | {"X_Auth-User": "admin", "X-Auth_User": "admin"}
+    spelled = {f"X{first}Auth{last}{name[7:]}": "admin" for name in FORGED for first, last in ("__", "_-", "-_")}
     for headers in (forged, spelled, {name.lower(): "admin" for name in (*forged, *spelled)}):
         reached = setup.send(token, **headers)
         if reached.request is not None:  # a proxy may refuse such a request
             assert [unquote(value) for value in reached.values("x-auth-user")] == ["Алиса 100%"], (headers, reached)
             assert "admin" not in json.dumps(reached.request)
     assert setup.send(**forged).request is None
+
+    for named in ("close, X-Auth-User, X-Auth-Session", "x-auth-user,X-AUTH-SESSION, close"):
+        reached = setup.send(token, Connection=named)  # names of headers for the next hop alone
+        assert (len(reached.values("x-auth-user")), reached.values("x-auth-session")) == (1, [session])
+        assert "x-auth" not in str(reached.values("connection")).lower()
 
     posted = setup.send(token, method="POST", body="amount=5")
     assert posted.request is not None
@@ -188,10 +195,9 @@ def test_a_proxy_lets_in_whom_the_door_lets_in(setup: Setup, registry: Registry)
     assert _soon(setup, other)
 
 
+@pytest.mark.parametrize("setup", FORWARD_AUTH, indirect=True)
 def test_conditions_are_judged_by_the_address_of_the_client(setup: Setup, registry: Registry):
     """The address that the proxy sees; one that the client writes into a header counts nothing."""
-    if setup.proxy.is_cached:
-        pytest.skip("introspection by Apache's modules sends no address")
     token = registry.issue(username="alice", application="Shop", profile="inside", ip="10.1.1.1").access_token
     for headers in ({}, {"X-Forwarded-For": "10.1.1.1"}, {"X-Real-IP": "10.1.1.1", "Forwarded": "for=10.1.1.1"}):
         reached = setup.send(token, **headers)
@@ -201,19 +207,17 @@ def test_conditions_are_judged_by_the_address_of_the_client(setup: Setup, regist
     assert setup.send(bound, **{"X-Forwarded-For": "10.1.1.1"}).status == 200
 
 
+@pytest.mark.parametrize("setup", FORWARD_AUTH, indirect=True)
 def test_a_cookie_reaches_the_door(setup: Setup, registry: Registry):
     """Where the door was told of a cookie."""
-    if setup.proxy.is_cached:
-        pytest.skip("Apache's modules have settings of their own for cookies")
     token = registry.issue(username="alice", application="Shop").access_token
     assert setup.send(Cookie=f"session={token}").values("x-auth-user") == ["alice"]
     assert setup.send(Cookie=f"other={token}").request is None
 
 
+@pytest.mark.parametrize("setup", FORWARD_AUTH, indirect=True)
 def test_a_silent_door_lets_nobody_in(setup: Setup, registry: Registry):
     """A door that accepts and never answers."""
-    if setup.proxy.is_cached:
-        pytest.skip("Apache's modules wait 15 and 60 seconds")
     token = registry.issue(username="alice", application="Shop").access_token
     setup.door.process.send_signal(19)
     try:
@@ -224,7 +228,7 @@ def test_a_silent_door_lets_nobody_in(setup: Setup, registry: Registry):
     assert reached.status >= 500
 
 
-@pytest.mark.parametrize("name", [name for name, proxy in PROXIES.items() if proxy.unix[0]])
+@pytest.mark.parametrize("name", FORWARD_AUTH)
 def test_a_proxy_reaches_the_door_by_its_unix_socket(name: str, home: Path, registry: Registry, tmp_path: Path):
     """With the text that docs/serving.md has; the address of the client reaches the door."""
     assert f"`{PROXIES[name].unix[1].removeprefix('timeout = 2000, ').removesuffix(' }')}`" in PAGE
