@@ -91,15 +91,15 @@ def _agreed(cli: Cli, put: "Callable[..., RestoreOutcome]", note: str | None, ye
 def _replaced(cli: Cli, preview: "RestoreOutcome") -> str:
     """The registry that a restore replaces, and the backup, in words."""
     place = cli.installation_home.registry
-    backup = f"the backup of {format_instant(preview.backup_at)}, at event {preview.backup_seq}"
+    backup = f"the backup of {format_instant(preview.backup_at)}, at audit event {preview.backup_seq}"
     if preview.carried_from:
-        return f"this replaces {place}, at event {preview.carried_from.seq}, by {backup}"
+        return f"this replaces {place}, at audit event {preview.carried_from.seq}, by {backup}"
     return f"this restores {backup} to {place}, where no registry is"
 
 
 def _lost(preview: "RestoreOutcome") -> str:
     """The data that a restore neither has nor carries over, in words."""
-    return f"lost: every other session, sign-in and audit event since event {preview.backup_seq}"
+    return f"everything else after audit event {preview.backup_seq} is lost: sessions, sign-ins and audit events"
 
 
 def _said(outcome: "RestoreOutcome") -> str:

@@ -11,6 +11,7 @@ from authctl.cli.files import read_file
 from authctl.cli.options import Actor, DryRun, Note, Output, Paged, Quiet, Yes
 from authctl.model import ProfileSet
 from authctl.names import counted
+from authctl.render import Format
 
 File = Annotated[
     Path | None, typer.Argument(metavar="[FILE]", help="Profiles file. Default: profiles.yaml in the home folder.")
@@ -122,7 +123,10 @@ def apply(
     if not (dry_run or quiet):
         _warn_of_other_file(cli, path, wanted)
     effect = told_effect(cli, lambda: cli.registry.effects.of_profiles(outcome))
-    cli.report({**profile_records.application(outcome), "effect": effect}, f"{done} {path}: {changes}")
+    record = profile_records.application(outcome)
+    if cli.form_or_table is not Format.TABLE:  # a table has no room for it; messages tell it
+        record["effect"] = effect
+    cli.report(record, f"{done} {path}: {changes}")
 
 
 def _warn_of_other_file(cli: Cli, path: Path, applied: ProfileSet) -> None:
