@@ -89,6 +89,7 @@ READINGS = {
         exits={
             "authctl tokens verify -o json < phone-token": (5,),
             'authctl revoke --all --note "breach, everybody signs in again" --max-affected 5000': ASKS,
+            'authctl revoke --apply old-client.plan --note "retired, change 812"': ASKS,
             'authctl restore /backup/registry-2026-03-02.db --note "disk failed, ticket 4712"': ASKS,
             'authctl keys retire 1f2e3d4c --note "every year"': ASKS,  # active sessions depend on it
             "authctl doctor": HEALTH,
