@@ -115,9 +115,7 @@ def apply(
         with cli.progress("applying") as progress:
             outcome = cli.registry.profiles.apply(wanted, note=reason, actor=actor, bound=bound, progress=progress)
         done = "applied"
-    changes = (
-        f"{outcome.shortened:,} active sessions shortened, {outcome.lengthened:,} lengthened, {outcome.ended:,} ended"
-    )
+    changes = f"{counted(outcome.shortened, 'active session')} shortened, {outcome.lengthened:,} lengthened, {outcome.ended:,} ended"
     if outcome.unmet_conditions:
         changes += f", {outcome.unmet_conditions:,} whose sign-in does not meet new conditions"
     if not (dry_run or quiet):

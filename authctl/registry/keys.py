@@ -183,7 +183,7 @@ def _retirable(ring: KeyRing, view: View, key_id: str, reason: str | None, now: 
     if key is None:
         raise NotFound(f"no key {names.quoted(key_id)}", "to see all keys: authctl keys list")
     if key.state is KeyState.SIGNING:
-        raise Refused(f"key {key.id} signs new tokens", "first: authctl keys rotate")
+        raise Refused(f"key {key.id} signs new tokens", "first: authctl keys rotate --note WHY")
     signed = view.key_usage(now).get(key.id, _SIGNED_NOTHING)
     # decision 76: the last end is the latest deadline that use can reach, so that waiting until then loses nothing
     if signed.sessions and reason is None:
