@@ -100,7 +100,7 @@ def _future(statistics: "Statistics") -> Chart:
     later = f"{counted(statistics.later, 'session')} later or never"
     meaning = f"Active sessions by the day of their deadline, and {later}."
     return Chart(
-        "Forecast of expiries, if no session is used before",
+        "Forecast of expiries, if no session is used until then",
         meaning,
         "day (UTC)",
         bars,

@@ -218,7 +218,12 @@ def parse_when(text: str, now: int, ahead: bool = False) -> int:
         duration = parse_duration(text)
     except InvalidInput as error:
         hint = "write 2026-11-01, 2026-11-01T09:30:00Z, today, yesterday, or an age such as 7d"
-        raise InvalidInput(error.message.replace("a length of time", "a time or an age"), hint) from None
+        if ahead:
+            hint = "write 2026-11-01, 2026-11-01T09:30:00Z, or a length of time such as 7d: in 7 days"
+        message = error.message.replace(
+            "a length of time", "a time or a length of time" if ahead else "a time or an age"
+        )
+        raise InvalidInput(message, hint) from None
     return duration.after(now) if ahead else duration.before(now)
 
 

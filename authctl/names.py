@@ -141,7 +141,7 @@ def note(text: str | None) -> str:
     # Normalised first: a full-width letter counts, and a text of combining marks or blanks does not.
     letters = sum(1 for c in normalize("NFKC", checked) if c.isalnum() and not is_invisible(c))
     if letters < SHORTEST_NOTE:
-        raise Refused(f"the note has no content: {quoted(text)}", "a note needs at least three letters or digits")
+        raise Refused(f"the note is too short: {quoted(text)}", "a note needs at least three letters or digits")
     return checked
 
 

@@ -30,7 +30,7 @@ def read(name: str) -> ShippedExample:
     """The example file of that name. Raises NotFound, with the nearest names."""
     known = names()
     if name not in known:
-        hint = "to see them: authctl examples list"
+        hint = "to see all example files: authctl examples list"
         raise NotFound(f"no example {quoted(name)}{near_names_in_words(name, known)}", hint)
     text = (resources.files("authctl") / "examples" / name).read_text("utf-8")
     return ShippedExample(name, text.partition("\n")[0].removeprefix("# "), text)

@@ -54,7 +54,7 @@ def names() -> list[str]:
 def read(name: str) -> ShippedMapping:
     """The shipped mapping of that name. Raises NotFound, with the nearest names."""
     if name not in names():
-        hint = "to see them: authctl mappings list"
+        hint = "to see all mappings: authctl mappings list"
         raise NotFound(f"no shipped mapping {quoted(name)}{nearest_in_words(name)}", hint)
     return _read(name)
 

@@ -391,7 +391,7 @@ def test_a_note_that_says_nothing_is_refused_before_anything_is_shown(
     screen = terminal(*command, "--note", "..")
     code, lines = screen.end()
     assert (code, len(lines)) == (4, 2)
-    assert "the note has no content" in lines[0]
+    assert "the note is too short" in lines[0]
 
 
 def test_with_yes_and_quiet_nothing_is_shown(installed: Authctl, tmp_path: Path):

@@ -121,7 +121,7 @@ def test_a_note_without_content_is_refused(folder: Path, registry: Registry, clo
             for note in ("", "..", "ok"):
                 await driver.type(note)
                 await driver.press("enter")
-                assert "the note has no content" in driver.screen
+                assert "the note is too short" in driver.screen
             await driver.press("escape")
 
     run(visit)

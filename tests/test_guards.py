@@ -154,7 +154,7 @@ OPERATIONS: dict[str, Callable[[Registry], object]] = {
 def test_a_removed_session_s_last_use_that_lay_ahead_of_the_clock_stays_settled(
     install: Install, clock: Clock, how: str
 ):
-    """A row two hours ahead of the operation that ended it does not come back as a active session once its own was cleaned up."""
+    """A row two hours ahead of the operation that ended it does not come back as an active session once its own was cleaned up."""
     registry = install(FOREVER)
     ahead = "2026-03-02T11:00:00Z"
     load(registry, ahead)

@@ -179,7 +179,7 @@ def test_an_unknown_example(authctl: Authctl):
     ran = authctl("examples", "show", "authctl-cleanup.servce")
     assert ran.code == 3
     assert "no example 'authctl-cleanup.servce'; nearest names: 'authctl-cleanup.service'" in ran.err
-    assert "hint: to see them: authctl examples list\n" in ran.err
+    assert "hint: to see all example files: authctl examples list\n" in ran.err
 
 
 def program_of(tmp_path: Path) -> Path:

@@ -129,7 +129,11 @@ def test_everybody_s_newest_needs_the_count(installed: Authctl, on_terminal: OnT
         installed("tokens", "issue", "--user", "kate", "--application", "Teams")
     planned = installed("revoke", "--all", "--keep", "1", "--dry-run", "-o", "json").json["revoked"]
     seen = on_terminal("revoke", "--all", "--keep", "1", *NOTE, answers=("y",))
-    assert (seen.code, f"Type {planned} to revoke all but the newest 1" in " ".join(seen.text.split())) == (4, True)
+    assert (
+        seen.code,
+        f"kept: the 1 most recently used of each user and application. Type {planned} to"
+        in " ".join(seen.text.split()),
+    ) == (4, True)
     assert on_terminal("revoke", "--all", "--keep", "1", *NOTE, answers=(str(planned),)).code == 0
 
 

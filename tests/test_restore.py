@@ -708,8 +708,8 @@ def test_a_dry_run_shows_all_and_writes_nothing(
     dry = authctl("restore", str(copy), "--dry-run", "-o", "json")
     assert {path.name: path.read_bytes() for path in home.iterdir() if not path.name.endswith("-shm")} == before
     this_replaces, lost, would_restore = dry.err.splitlines()
-    assert f"this replaces {home / 'registry.db'}, at event 3, by the backup of " in this_replaces
-    assert "lost: every other session, sign-in and audit event since event 2" in lost
+    assert f"this replaces {home / 'registry.db'}, at audit event 3, by the backup of " in this_replaces
+    assert "everything else after audit event 2 is lost: sessions, sign-ins and audit events" in lost
     assert "dry run, nothing was changed: would restore" in would_restore
     assert not authctl("restore", str(copy), "--dry-run", "-q").err
     done = authctl("restore", str(copy), "--note", "disk failed", "--yes", "-o", "json")
@@ -754,10 +754,10 @@ def test_it_asks_for_the_count_of_living_sessions_to_be_typed(
     text = " ".join(asked_for.text.split())
     head, _, tail = text.partition("Type 3 to restore:")
     when = f"{clock.now:%Y-%m-%dT%H:%M:%SZ}"
-    assert f"this replaces {home / 'registry.db'}, at event 6, by the backup of {when}, at event 3" in head
+    assert f"this replaces {home / 'registry.db'}, at audit event 6, by the backup of {when}, at audit event 3" in head
     assert "1 active session of the backup would end" in head
     assert "carried over: 1 revocation, 1 revoked session" in head
-    assert "lost: every other session, sign-in and audit event since event 3" in head
+    assert "everything else after audit event 3 is lost: sessions, sign-ins and audit events" in head
     assert head.endswith("all users have to sign in again: 3 active sessions of the present registry. ")
     assert "why?" in tail
     assert registry.audit.event(4).note == "disk failed"

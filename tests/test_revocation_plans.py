@@ -64,7 +64,7 @@ def test_a_mass_revocation_planned_by_one_and_applied_by_another(authctl: Authct
     assert "nothing was revoked: plan of 3 sessions written to" in ran.err
     assert (ran.json["dry_run"], ran.json["revoked"], ran.json["revocation_id"]) == (True, 3, None)
     digest = ran.json["plan"]["digest"]
-    assert f"authctl: digest {digest}" in ran.err
+    assert f"authctl: plan digest {digest}" in ran.err
     assert len(digest) == DIGITS
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     # The second person reads it: who, when, by which filter, how many.

@@ -176,7 +176,7 @@ def test_an_unknown_name(endless: Authctl, typed: str, near: str):
     """To show it is 3; as the mapping of an import it is a usage error, and never a file. Both name the nearest ones."""
     shown = endless("mappings", "show", typed)
     assert (shown.code, shown.out) == (3, "")
-    assert "authctl: hint: to see them: authctl mappings list\n" in shown.err
+    assert "authctl: hint: to see all mappings: authctl mappings list\n" in shown.err
     imported = endless("sessions", "import", str(listing("dovecot")), "--map", typed)
     assert (imported.code, imported.out) == (2, "")
     assert f"authctl: hint: for a file of that name: --map ./{typed}\n" in imported.err

@@ -232,7 +232,7 @@ def test_through_the_commands(installed: Authctl):
     assert installed("users", "list", "--limit", "1").out.splitlines()[0].startswith("username\tdisabled\tactive")
     assert installed("users", "show", "ALICE", "-o", "id").out == "alice\n"
     changed = installed("users", "password-changed", "bob", "--note", "reset by the help desk")
-    assert changed.err == "authctl: recorded for bob: 1 active session ended\n"
+    assert changed.err == "authctl: password change recorded for bob: 1 active session ended\n"
     assert installed("users", "password-changed", "nobody", "--note", "reset by the help desk").code == 0
     assert (
         installed("users", "enable", "alice", "--note", "came back").err
@@ -252,7 +252,8 @@ def test_only_what_a_profile_ends_by_password(authctl: Authctl, tmp_path):
     still_active, recorded = ran.err.splitlines()
     assert still_active.startswith("authctl: still active: 1 session of the same users, by application: 'Outlook' 1;")
     assert (
-        recorded == "authctl: recorded for alice: 1 active session ended; 1 session kept, as their profiles define it"
+        recorded
+        == "authctl: password change recorded for alice: 1 active session ended; 1 session kept, as their profiles define it"
     )
 
 

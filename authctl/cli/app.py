@@ -224,4 +224,4 @@ def _usage_hint(error: typer.TyperException) -> str | None:
     message = error.format_message()
     is_of_verb = "Missing command" in message or ("No such command" in message and context.parent is not None)
     verbs = context.command.list_commands(context) if is_of_verb else ()
-    return f"{context.command_path} {'|'.join(verbs)}" if verbs else f"{context.command_path} --help"
+    return f"commands of {context.command_path}: {', '.join(verbs)}" if verbs else f"{context.command_path} --help"

@@ -66,7 +66,7 @@ def restore(
         cli.say(_lost(outcome))
     done = "dry run, nothing was changed: would restore" if dry_run else "restored"
     kept = f"; the replaced registry is kept as {outcome.replaced_kept_as}" if outcome.replaced_kept_as else ""
-    cli.say(f"{done} {outcome.file}: {_said(outcome)}{kept}")
+    cli.say(f"{done} {outcome.file}: {_in_words(outcome)}{kept}")
     if cli.form:
         cli.show(records.restoration(outcome))
 
@@ -80,7 +80,7 @@ def _agreed(cli: Cli, put: "Callable[..., RestoreOutcome]", note: str | None, ye
     if not yes:
         preview = put(note=note, dry_run=True)
         _warn(cli, preview)
-        for line in (_replaced(cli, preview), _said(preview), _lost(preview)):
+        for line in (_replaced(cli, preview), _in_words(preview), _lost(preview)):
             print_message(line)
         active = preview.active_before
         there = f"{counted(active, 'active session')} of the {'present registry' if preview.carried_from else 'backup'}"
@@ -91,18 +91,18 @@ def _agreed(cli: Cli, put: "Callable[..., RestoreOutcome]", note: str | None, ye
 def _replaced(cli: Cli, preview: "RestoreOutcome") -> str:
     """The registry that a restore replaces, and the backup, in words."""
     place = cli.installation_home.registry
-    backup = f"the backup of {format_instant(preview.backup_at)}, at event {preview.backup_seq}"
+    backup = f"the backup of {format_instant(preview.backup_at)}, at audit event {preview.backup_seq}"
     if preview.carried_from:
-        return f"this replaces {place}, at event {preview.carried_from.seq}, by {backup}"
+        return f"this replaces {place}, at audit event {preview.carried_from.seq}, by {backup}"
     return f"this restores {backup} to {place}, where no registry is"
 
 
 def _lost(preview: "RestoreOutcome") -> str:
     """The data that a restore neither has nor carries over, in words."""
-    return f"lost: every other session, sign-in and audit event since event {preview.backup_seq}"
+    return f"everything else after audit event {preview.backup_seq} is lost: sessions, sign-ins and audit events"
 
 
-def _said(outcome: "RestoreOutcome") -> str:
+def _in_words(outcome: "RestoreOutcome") -> str:
     """The ends and the carried-over data of a restore, in words."""
     verb = "would end" if outcome.dry_run else "ended"
     ended = f"{counted(outcome.ended, 'active session')} of the backup {verb}, all users sign in again"

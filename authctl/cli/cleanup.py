@@ -20,7 +20,11 @@ def cleanup(
     ctx: typer.Context,
     older_than: Annotated[
         str | None,
-        typer.Option("--older-than", metavar="AGE", help="Keep ended sessions for longer than the retention period."),
+        typer.Option(
+            "--older-than",
+            metavar="AGE",
+            help="Delete only sessions that ended longer ago than this. Not less than the retention period.",
+        ),
     ] = None,
     dry_run: DryRun = False,
     batch_size: Annotated[

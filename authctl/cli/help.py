@@ -37,7 +37,7 @@ def help_(
         texts = [
             "Topics:",
             "\n".join(_table(topics, width)),
-            "To show one: authctl help TOPIC. The help of a command: authctl help COMMAND.",
+            "To show one: authctl help TOPIC.\nThe help of a command: authctl help COMMAND.",
         ]
         cli.show_line("\n\n".join(texts))
     elif len(words) == 1 and words[0] in help_topics.names():

@@ -28,7 +28,10 @@ def confirm_revocation(
     total = preview.summary.total
     question, answer = f"revoke {counted(total, 'session')}? [y/N]", "y"
     if selection.everything and keep is not None:
-        question, answer = f"Type {total} to revoke all but the newest {keep} of each user and application:", str(total)
+        question, answer = (
+            f"kept: the {keep} most recently used of each user and application. Type {total} to revoke the others:",
+            str(total),
+        )
     elif selection.everything:
         consequence = "everybody has to sign in again, and whoever signs in before this is done is revoked, too"
         # The count has to be typed: a "y" is typed without reading.
@@ -53,7 +56,9 @@ def confirm_plan(cli: Cli, plan: "Plan", max_affected: int | None, yes: bool) ->
 
 def print_digest(plan: "Plan") -> None:
     """Print the digest of a plan, for two people to compare."""
-    write_line(f"digest {plan.digest}")  # as it is: in a message, a text of so many digits would be hidden as a token
+    write_line(
+        f"plan digest {plan.digest}"
+    )  # as it is: in a message, a text of so many digits would be hidden as a token
 
 
 def confirm_retirement(cli: Cli, key_id: str, *, sign_out: bool, compromised: bool, yes: bool) -> "Bound | None":

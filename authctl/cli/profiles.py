@@ -11,6 +11,7 @@ from authctl.cli.files import read_file
 from authctl.cli.options import Actor, DryRun, Note, Output, Paged, Quiet, Yes
 from authctl.model import ProfileSet
 from authctl.names import counted
+from authctl.render import Format
 
 File = Annotated[
     Path | None, typer.Argument(metavar="[FILE]", help="Profiles file. Default: profiles.yaml in the home folder.")
@@ -114,15 +115,16 @@ def apply(
         with cli.progress("applying") as progress:
             outcome = cli.registry.profiles.apply(wanted, note=reason, actor=actor, bound=bound, progress=progress)
         done = "applied"
-    changes = (
-        f"{outcome.shortened:,} active sessions shortened, {outcome.lengthened:,} lengthened, {outcome.ended:,} ended"
-    )
+    changes = f"{counted(outcome.shortened, 'active session')} shortened, {outcome.lengthened:,} lengthened, {outcome.ended:,} ended"
     if outcome.unmet_conditions:
         changes += f", {outcome.unmet_conditions:,} whose sign-in does not meet new conditions"
     if not (dry_run or quiet):
         _warn_of_other_file(cli, path, wanted)
     effect = told_effect(cli, lambda: cli.registry.effects.of_profiles(outcome))
-    cli.report({**profile_records.application(outcome), "effect": effect}, f"{done} {path}: {changes}")
+    record = profile_records.application(outcome)
+    if cli.form_or_table is not Format.TABLE:  # a table has no room for it; messages tell it
+        record["effect"] = effect
+    cli.report(record, f"{done} {path}: {changes}")
 
 
 def _warn_of_other_file(cli: Cli, path: Path, applied: ProfileSet) -> None:

@@ -45,7 +45,7 @@ def show(cli: Cli, outcome: "RevokeOutcome") -> None:
             cli.show_outcome({**records.revocation(outcome), "effect": effect}, render.REVOKED, total, rest)
     check_found(outcome.not_found, hint_for_unknown(cli, outcome.not_found))
     if not has_sessions:
-        raise NotFound("no session matches", "to see them: authctl sessions list")
+        raise NotFound("no session matches", "to see all sessions: authctl sessions list")
 
 
 def verdict(outcome: "RevokeOutcome") -> str:

@@ -32,7 +32,7 @@ def make_plan(
     targets.warn_of_unusable(cli)
     if not outcome.selected:
         check_found(outcome.not_found, hint_for_unknown(cli, outcome.not_found))
-        raise NotFound("no session matches", "to see them: authctl sessions list")
+        raise NotFound("no session matches", "to see all sessions: authctl sessions list")
     try:
         create_private(path, made.plan.to_text().encode())
     except OSError as error:

@@ -71,7 +71,7 @@ Keep = Annotated[
         "--keep",
         metavar="N",
         parser=whole_number(1),
-        help="Of each user and application, do not revoke the N most recently used of these sessions. Asks first.",
+        help="Do not revoke the N most recently used of these sessions of each user in each application. Asks first.",
     ),
 ]
 PlanFile = Annotated[
@@ -84,7 +84,7 @@ AppliedPlan = Annotated[
 ]
 UserFile = Annotated[
     Path | None,
-    typer.Option("--from", metavar="FILE", help="Sessions of the users of a CSV file. Needs --column."),
+    typer.Option("--from", metavar="FILE", help="Only sessions of the users in a CSV file. Needs --column."),
 ]
 Column = Annotated[
     str | None, typer.Option("--column", metavar="NAME", help="The column of --from that has the user names.")

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from authctl.model import SessionFilter
     from authctl.user_lists import ListedName
 
-_HINT = "to see them: the rows on standard output"
+_HINT = "the rows and their reasons are on standard output"
 
 
 def revoke_users_of_file(

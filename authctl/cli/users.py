@@ -152,7 +152,7 @@ def password_changed(
 
 def _password_changed(outcome: "UserOutcome", why: str) -> str:
     kept = f"; {counted(outcome.kept, 'session')} kept, as their profiles {why}define it" if outcome.kept else ""
-    return f"recorded for {outcome.user.username}: {_ended(outcome)}{kept}"
+    return f"password change recorded for {outcome.user.username}: {_ended(outcome)}{kept}"
 
 
 def _ended(outcome: "UserOutcome") -> str:

@@ -12,7 +12,7 @@ HELP: Sequence[Line] = [
     Line("Enter", "open: the details of a session or event, the sessions of a group or user"),
     Line("d", "details in a window of their own"),
     Line("c", "the command that prints the same list"),
-    Line("F5", "begin the list anew; changes of others come by themselves"),
+    Line("F5", "read the list again; changes by others appear without a key"),
     Line("q", "quit"),
     Line("Sessions", "Space selects one, a all that match, x none"),
     Line("", "r revokes the selected sessions; the one under the cursor if none is selected"),

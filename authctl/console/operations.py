@@ -178,7 +178,7 @@ class ContinuityStart:
         lines = [
             "active sessions stay active until the event ends; expired ones stay expired",
             f"profiles that allow it: {', '.join(map(quoted, allowed)) or 'none'}",
-            "profile: blank for all of them.  until: blank, a time, or a length of time such as 4h",
+            "profile: blank for all of them.  until: a time, a length of time such as 4h, or blank for no end",
         ]
         return Preview(lines, is_possible=bool(allowed))
 

@@ -201,7 +201,7 @@ class ProfileSet(NamedTuple):
         """The profile in force of that name, however it is spelled. Raises NotFound."""
         if profile := self.in_force(profile_name(name)):
             return profile
-        raise NotFound(f"no profile {quoted(name)} in force", "to see them: authctl profiles list")
+        raise NotFound(f"no profile {quoted(name)} in force", "to see all profiles: authctl profiles list")
 
     def assigned(self, username: str, application: str) -> Profile:
         """The profile of a new session: the most specific assignment's, the first of equals, or the default."""

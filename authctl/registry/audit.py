@@ -65,7 +65,7 @@ class Audit:
         with self._installation.store.view() as view:
             event = view.event(seq)
         if event is None:
-            raise NotFound(f"no audit event {seq}", "to see them: authctl audit list")
+            raise NotFound(f"no audit event {seq}", "to see all events: authctl audit list")
         return event
 
     def verify(self) -> ChainHead:

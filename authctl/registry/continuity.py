@@ -113,14 +113,14 @@ def _profiles_that_allow(profiles: ProfileSet, wanted: Sequence[str]) -> list[Pr
 def _profile_that_allows(profiles: ProfileSet, name: str) -> Profile:
     profile = profiles.get(names.profile_name(name))
     if profile is None:
-        raise NotFound(f"no profile {names.quoted(name)}", "to see them: authctl profiles list")
+        raise NotFound(f"no profile {names.quoted(name)}", "to see all profiles: authctl profiles list")
     if profile.continuity and not _allows(profiles, profile):
         raise Refused(
             f"profile {names.quoted(profile.name)} does not allow continuity before it has reached all sessions"
         )
     if not profile.continuity:
         message = f"profile {names.quoted(profile.name)} does not allow continuity"
-        raise Refused(message, "give it continuity: true, and apply it")
+        raise Refused(message, "write continuity: true in this profile, then: authctl profiles apply --note WHY")
     return profile
 
 

@@ -181,14 +181,14 @@ def _retirable(ring: KeyRing, view: View, key_id: str, reason: str | None, now: 
     """
     key = ring.find(key_id.strip().lower())
     if key is None:
-        raise NotFound(f"no key {names.quoted(key_id)}", "to see them: authctl keys list")
+        raise NotFound(f"no key {names.quoted(key_id)}", "to see all keys: authctl keys list")
     if key.state is KeyState.SIGNING:
-        raise Refused(f"key {key.id} signs new tokens", "first: authctl keys rotate")
+        raise Refused(f"key {key.id} signs new tokens", "first: authctl keys rotate --note WHY")
     signed = view.key_usage(now).get(key.id, _SIGNED_NOTHING)
     # decision 76: the last end is the latest deadline that use can reach, so that waiting until then loses nothing
     if signed.sessions and reason is None:
         until = (
-            "no date can be given"
+            "some of them never end while they are used"
             if signed.until >= NEVER
             else f"all of them end at {format_instant(signed.until)} at the latest"
         )

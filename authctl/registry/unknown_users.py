@@ -22,7 +22,9 @@ def is_known(view: "View", username: str, now: int) -> bool:
 def unknown_user(view: "View", username: str) -> NotFound:
     """The error for a user who is not in the registry."""
     nearest = view.nearest_users(username, MOST_NEAREST)
-    return NotFound(f"no user {names.quoted(username)}{nearest_in_words(nearest)}", "to see them: authctl users list")
+    return NotFound(
+        f"no user {names.quoted(username)}{nearest_in_words(nearest)}", "to see all users: authctl users list"
+    )
 
 
 def unknown_session(view: "View", text: str, now: int) -> NotFound:

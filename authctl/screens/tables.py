@@ -13,7 +13,7 @@ from authctl.screens.wording import DERIVED, plain
 from authctl.visible_text import visible
 
 _TEXTS = (
-    *("username", "application", "device", "platform", "profile", "source", "group", "name", "system", "authenticator"),
+    *("username", "application", "device", "platform", "profile", "source", "group", "system", "authenticator"),
     *("revoked_by", "disabled_by", "actor", "action", "subject", "about"),
 )
 _NOTES = ("note", "description", "title", "source_id", "file", "found", "next")

@@ -59,7 +59,7 @@ def past_import(view: View, import_id: int, now: int) -> PastImport:
     """One import. Raises NotFound."""
     recorded = view.recorded_import(import_id)
     if recorded is None:
-        raise NotFound(f"no import {import_id}", "to see them: authctl imports list")
+        raise NotFound(f"no import {import_id}", "to see all imports: authctl imports list")
     latest = view.latest_import(recorded.source)
     return PastImport(recorded, _obstacle(recorded, latest, view.restored_at(), now))
 

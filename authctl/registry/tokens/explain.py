@@ -156,7 +156,9 @@ def _bad_key(reader: "TokenReader", key_id: str, past: _Past, refusal: TokenInva
 
 def _no_session(past: _Past, refusal: TokenInvalid, *, is_there: bool) -> Step:
     text = (
-        "the session of that number has other tokens" if is_there else "no session has that number: it was cleaned up"
+        "the session of that number has other tokens"
+        if is_there
+        else "no session has that number: it was cleaned up, or a restore removed it"
     )
     if past.is_past:
         return Step("session", Result.UNKNOWN, f"{text}; an earlier one is not kept")
