@@ -47,7 +47,7 @@ def rows_of(name: tuple[str, str, str]) -> set[str]:
 def rows_with_tests() -> dict[str, set[str]]:
     """The rows that tests are named after, with the files that have these tests."""
     found: dict[str, set[str]] = {}
-    for path in TESTS.glob("test_*.py"):
+    for path in TESTS.rglob("test_*.py"):
         for name in TEST_NAME.findall(path.read_text()):
             for row in rows_of(name):
                 found.setdefault(row, set()).add(path.name)
@@ -88,7 +88,7 @@ def test_many_rows_and_many_tests_were_found():
 
 def test_the_files_and_tests_that_the_pages_name_are_there():
     """In the column `test` and in the prose: files, single tests, and the files that have the tests of a row."""
-    source = {path.name: path.read_text() for path in TESTS.glob("test_*.py")}
+    source = {path.name: path.read_text() for path in TESTS.rglob("test_*.py")}
     for name in ("scenarios", "threats"):
         files = set(re.findall(r"`(?:tests/)?(test_\w+\.py)`", page(name)))
         assert len(files) >= 5

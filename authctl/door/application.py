@@ -18,7 +18,7 @@ from authctl.door import (
 from authctl.door.access_log import Log
 from authctl.door.answers import NOT_FOUND, Answer, error, method_not_allowed, unavailable
 from authctl.door.calls import Calls
-from authctl.door.client_authentication import Authentication
+from authctl.door.client_authentication import Authentication, NamedClients
 from authctl.door.requests import NoAnswer, Receive, Request, Scope
 from authctl.door.settings import LOCK_SECONDS, Settings
 from authctl.errors import AuthctlError, InvalidInput
@@ -65,6 +65,7 @@ class Door:
         self.registry.profiles.in_force()  # so that a registry that cannot be read is found at the start
         self.calls = Calls()
         self.client = Authentication(self.registry.clients.by_id).client
+        self.named = NamedClients(self.registry.clients)
         self.metrics = metrics.Metrics()
         self._log = Log(settings.access_log)
 
