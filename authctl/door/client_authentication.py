@@ -16,6 +16,7 @@ from urllib.parse import unquote_plus
 from authctl.door.answers import INVALID_CLIENT, TOO_MANY_FAILURES, error
 from authctl.door.failures import Failures
 from authctl.door.requests import NoAnswer, Request
+from authctl.errors import InvalidInput
 from authctl.model import Client, Right
 from authctl.registry.clients import Clients, is_secret_of
 
@@ -89,7 +90,10 @@ class NamedClients:
         known = self._found.get(name)
         if known is not None and self._clients.by_id(known.client_id) is known:
             return known
-        found = self._clients.find(name)
+        try:
+            found = self._clients.find(name)
+        except InvalidInput:  # a text that can be no name
+            return None
         if found is not None:
             # The value that `by_id` keeps: the next look-up is compared with it.
             found = self._clients.by_id(found.client_id)
