@@ -56,9 +56,6 @@ class Request:
         kind = self.headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
         if kind != _FORM:
             raise NoAnswer(error(400, "invalid_request", f"the body must be {_FORM.decode()}"))
-        return _fields(await self._body())
-
-    async def _body(self) -> bytes:
         announced = self.headers.get(b"content-length", b"0")
         if announced.isdigit() and len(announced) < 10 and int(announced) > REQUEST_BYTES:  # noqa: PLR2004  # digits of a size
             raise NoAnswer(TOO_LARGE)
@@ -72,7 +69,7 @@ class Request:
                 raise NoAnswer(TOO_LARGE)
             if not message.get("more_body", False):
                 self.is_read = True
-                return body
+                return _fields(body)
 
 
 def _fields(body: bytes) -> dict[str, str]:
