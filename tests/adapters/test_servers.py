@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -161,15 +162,24 @@ def test_workers_of_gunicorn_open_the_registry_each(registry, home, tmp_path, fr
     try:
         port = _port(server, log)
         issued = registry.issue(username="alice", application="Outlook")
-        answers = [_get(port, issued.access_token) for _ in range(40)]
-        assert {status for status, _ in answers} == {200}, log.read_text()
-        assert len({json.loads(body)["process"] for _, body in answers} - {server.pid}) == 2
+        assert _served_by_both(port, issued.access_token, log)
         registry.tokens.revoke(issued.access_token, note="lost device")
         assert {_get(port, issued.access_token)[0] for _ in range(40)} == {401}
     finally:
         server.send_signal(signal.SIGTERM)
         server.wait(30)
     assert "Traceback" not in log.read_text()
+
+
+def _served_by_both(port, token, log):
+    """Whether two processes let requests in; which of them takes a connection is up to the kernel."""
+    seen, until = set(), time.monotonic() + 30
+    with ThreadPoolExecutor(8) as threads:
+        while len(seen) < 2 and time.monotonic() < until:
+            answers = list(threads.map(lambda _: _get(port, token), range(40)))
+            assert {status for status, _ in answers} == {200}, log.read_text()
+            seen |= {json.loads(body)["process"] for _, body in answers}
+    return len(seen) == 2
 
 
 def _has_control_socket():
