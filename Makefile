@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv-dev
 BIN := $(VENV)/bin
 
-.PHONY: console check quick test storm fuzz histories histories-mutants crash ldap real-systems door current-sqlite bench bench-since bench-imports bench-full peers demo docs clean
+.PHONY: console check quick test storm fuzz fuzz-door histories histories-mutants crash ldap real-systems door current-sqlite bench bench-since bench-imports bench-full peers demo docs clean
 
 check: $(VENV)/ready ## what CI runs beside the README's test command
 	$(BIN)/ruff format --check .
@@ -27,6 +27,9 @@ storm: $(VENV)/ready ## eight processes on one registry for a minute, left alone
 
 fuzz: $(VENV)/ready ## the property tests at full size
 	AUTHCTL_TEST_PROFILE=full AUTHCTL_TEST_MUTATIONS=1000000 AUTHCTL_MACHINE_STEPS=100 AUTHCTL_MACHINE_EXAMPLES=2000 AUTHCTL_RESTORE_EXAMPLES=2000 $(BIN)/python -m pytest -q tests
+
+fuzz-door: $(VENV)/ready ## requests to the door that nobody would write, by the thousand
+	AUTHCTL_DOOR_EXAMPLES=3000 $(BIN)/python -m pytest -q tests/door/test_fuzz.py
 
 histories: $(VENV)/ready ## the random histories of imports, restores and pages at full size (an hour and more)
 	AUTHCTL_TEST_PROFILE=full AUTHCTL_PAGES_EXAMPLES=2000 AUTHCTL_RESTORE_EXAMPLES=300 AUTHCTL_RESTORE_STEPS=60 \
@@ -72,6 +75,7 @@ bench: $(VENV)/ready .venv-peers/ready ## every ratio beside what is owed, at si
 	$(BENCH)/disk.py 50000
 	$(BENCH)/peers.py 20000
 	$(BENCH)/continuity.py 20000
+	$(BENCH)/door.py 100000
 
 bench-full: $(VENV)/ready .venv-peers/ready ## the same at a million and at ten million, into docs/benchmarks.md
 	mkdir -p .bench && rm -f .bench/results.jsonl
@@ -87,6 +91,7 @@ bench-full: $(VENV)/ready .venv-peers/ready ## the same at a million and at ten 
 	$(BENCH)/disk.py 1000000
 	$(BENCH)/peers.py 100000
 	$(BENCH)/continuity.py 100000
+	$(BENCH)/door.py 1000000
 	$(BIN)/python benchmarks/report.py .bench/results.jsonl
 
 SINCE := .bench/since/$(REV)

@@ -47,7 +47,7 @@ def rows_of(name: tuple[str, str, str]) -> set[str]:
 def rows_with_tests() -> dict[str, set[str]]:
     """The rows that tests are named after, with the files that have these tests."""
     found: dict[str, set[str]] = {}
-    for path in TESTS.glob("test_*.py"):
+    for path in TESTS.rglob("test_*.py"):
         for name in TEST_NAME.findall(path.read_text()):
             for row in rows_of(name):
                 found.setdefault(row, set()).add(path.name)

@@ -7,7 +7,7 @@ Headers = tuple[tuple[bytes, bytes], ...]
 
 _NO_STORE = (b"cache-control", b"no-store")
 _JSON = (b"content-type", b"application/json")
-_ENCODE = json.JSONEncoder(separators=(",", ":")).encode
+_ENCODER = json.JSONEncoder(separators=(",", ":"), check_circular=False)
 
 
 class Answer(NamedTuple):
@@ -24,7 +24,7 @@ class Answer(NamedTuple):
 
 def json_answer(content: Any, status: int = 200, headers: Headers = ()) -> Answer:
     """An answer in JSON."""
-    return Answer(status, _ENCODE(content).encode(), (_JSON, *headers))
+    return Answer(status, _ENCODER.encode(content).encode(), (_JSON, *headers))
 
 
 def error(status: int, code: str, description: str | None = None, headers: Headers = ()) -> Answer:

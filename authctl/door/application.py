@@ -21,7 +21,7 @@ from authctl.door import (
 from authctl.door.access_log import Log
 from authctl.door.answers import NOT_FOUND, Answer, error, method_not_allowed, unavailable
 from authctl.door.calls import Calls
-from authctl.door.client_authentication import Authentication
+from authctl.door.client_authentication import Authentication, NamedClients
 from authctl.door.requests import NoAnswer, Receive, Request, Scope
 from authctl.door.settings import LOCK_SECONDS, Settings
 from authctl.errors import AuthctlError, InvalidInput
@@ -68,6 +68,7 @@ class Door:
         self.registry.profiles.in_force()  # so that a registry that cannot be read is found at the start
         self.calls = Calls()
         self.client = Authentication(self.registry.clients.by_id).client
+        self.named = NamedClients(self.registry.clients)
         self.metrics = metrics.Metrics()
         self._log = Log(settings.access_log)
 
@@ -83,9 +84,17 @@ class Door:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or run the server's life span (ASGI 3)."""
         if scope["type"] == "lifespan":
-            await self._live(receive, send)
-        elif scope["type"] == "http":
-            await self._answer(Request(scope, receive), send)
+            return await self._live(receive, send)
+        begun, request = perf_counter(), Request(scope, receive)
+        route, handler = _route(scope)
+        answer = await self._outcome(handler, request)
+        await send({"type": "http.response.start", "status": answer.status, "headers": _headers(request, answer)})
+        # The answer to HEAD is that to GET, without its body: HAProxy asks so.
+        await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else answer.body})
+        seconds = perf_counter() - begun
+        self.metrics.count(route, answer.status, seconds)
+        self._log.write(request, route, answer.status, seconds)
+        return None
 
     async def _live(self, receive: Receive, send: Send) -> None:
         await receive()
@@ -93,18 +102,6 @@ class Door:
         await receive()
         self.close()
         await send({"type": "lifespan.shutdown.complete"})
-
-    async def _answer(self, request: Request, send: Send) -> None:
-        begun = perf_counter()
-        route, handler = _route(request.scope)
-        answer = await self._outcome(handler, request)
-        await send({"type": "http.response.start", "status": answer.status, "headers": _headers(request, answer)})
-        # The answer to HEAD is that to GET, without its body: HAProxy asks so.
-        body = b"" if request.scope["method"] == "HEAD" else answer.body
-        await send({"type": "http.response.body", "body": body})
-        seconds = perf_counter() - begun
-        self.metrics.count(route, answer.status, seconds)
-        self._log.write(request, route, answer.status, seconds)
 
     async def _outcome(self, handler: Handler, request: Request) -> Answer:
         """The answer of a route, whatever happens in it."""
@@ -148,7 +145,9 @@ async def _not_found(door: Door, request: Request) -> Answer:  # noqa: ARG001  #
 def _headers(request: Request, answer: Answer) -> list[tuple[bytes, bytes]]:
     """The headers of an answer. After a body that nobody read, the connection ends: the rest of it would be taken for a request."""
     headers = answer.all_headers()
+    if request.is_read:
+        return headers
     announced = request.headers.get(b"content-length", b"0") != b"0" or b"transfer-encoding" in request.headers
-    if announced and not request.is_read and (b"connection", b"close") not in headers:
+    if announced and (b"connection", b"close") not in headers:
         headers.append((b"connection", b"close"))
     return headers

@@ -16,15 +16,16 @@ from urllib.parse import unquote_plus
 from authctl.door.answers import INVALID_CLIENT, TOO_MANY_FAILURES, error
 from authctl.door.failures import Failures
 from authctl.door.requests import NoAnswer, Request
+from authctl.errors import InvalidInput
 from authctl.model import Client, Right
-from authctl.registry.clients import is_secret_of
+from authctl.registry.clients import Clients, is_secret_of
 
 FindClient = Callable[[str], Client | None]
 
 _LONGEST = 200
 """The most characters of an id or a secret that are looked at."""
 
-_MOST_PROVED = 1_000
+_MOST_KEPT = 1_000
 
 
 class _Claim(NamedTuple):
@@ -71,9 +72,36 @@ class Authentication:
     def _keep(self, request: Request, client: Client) -> None:
         authorization = request.headers.get(b"authorization")
         if authorization is not None:
-            if len(self._proved) >= _MOST_PROVED:
+            if len(self._proved) >= _MOST_KEPT:
                 self._proved.clear()
             self._proved[authorization] = client
+
+
+class NamedClients:
+    """Finds clients by name, as the path of forward-auth has it. A client that was found before is only checked for a change."""
+
+    def __init__(self, clients: Clients) -> None:
+        self._clients = clients
+        self._found: dict[str, Client] = {}
+
+    def client(self, name: str) -> Client | None:
+        """The client of that name or id; None where there is none."""
+        # decision 345
+        known = self._found.get(name)
+        if known is not None and self._clients.by_id(known.client_id) is known:
+            return known
+        try:
+            found = self._clients.find(name)
+        except InvalidInput:  # a text that can be no name
+            return None
+        if found is not None:
+            # The value that `by_id` keeps: the next look-up is compared with it.
+            found = self._clients.by_id(found.client_id)
+        if found is not None:
+            if len(self._found) >= _MOST_KEPT:
+                self._found.clear()
+            self._found[name] = found
+        return found
 
 
 def _is_proved(client: Client, claim: _Claim, certificate: str | None) -> bool:

@@ -9,6 +9,7 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote
 
+from authctl.bearer_tokens import presented_token
 from authctl.door.answers import Answer, Headers
 from authctl.door.bearer import judge
 from authctl.door.requests import NoAnswer, Request
@@ -38,7 +39,7 @@ async def answer_as(door: "Door", request: Request) -> Answer:
     """Let in the tokens of the applications of the client that the path names."""
     name = unquote(request.scope["raw_path"].decode("latin-1").split("/")[2]) if request.scope.get("raw_path") else ""
     try:
-        client = await door.calls.read(partial(door.registry.clients.find, name)) if name else None
+        client = await door.calls.read(partial(door.named.client, name)) if name else None
     except InvalidInput:  # no name of a client
         client = None
     if client is None or Right.VERIFY not in client.may:
@@ -49,7 +50,7 @@ async def answer_as(door: "Door", request: Request) -> Answer:
 
 async def _answer(door: "Door", request: Request, client: Client | None) -> Answer:
     # decision 316
-    token = _token(request, door.settings.cookie)
+    token = presented_token(request.header(b"authorization"), request.header(b"cookie"), door.settings.cookie)
     if token is None:
         return _NO_TOKEN
     try:
@@ -96,19 +97,6 @@ def _is_whole(encoded: bytes) -> bool:
     except UnicodeDecodeError:
         return False
     return True
-
-
-def _token(request: Request, cookie: str | None) -> str | None:
-    """The token of a request: from `Authorization: Bearer`, else from the cookie that the door was told of."""
-    authorization = request.header(b"authorization")
-    if authorization is not None:
-        scheme, _, token = authorization.partition(" ")
-        return token.strip() if scheme.lower() == "bearer" else None
-    if cookie is None:
-        return None
-    pairs = (pair.strip().partition("=") for pair in (request.header(b"cookie") or "").replace(",", ";").split(";"))
-    values = [value.strip('"') for name, _, value in pairs if name == cookie]
-    return values[0] if len(values) == 1 else None
 
 
 def _facts(request: Request, settings: "Settings") -> Facts:

@@ -18,6 +18,40 @@ _LAST_SECONDS = 1.0
 _TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\ncache-control: no-store\r\nconnection: close\r\n\r\n"
 
 
+class _JoinedWrites:
+    """A transport that sends the head of an answer together with its body: each write is a system call, and a packet."""
+
+    __slots__ = ("_held", "_loop", "_transport")
+
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport = transport
+        self._loop = loop
+        self._held: bytes | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def write(self, data: bytes) -> None:
+        """Send bytes with those of the next write; if there is none in this turn of the event loop, alone."""
+        # decision 344
+        if self._held is None:
+            self._held = data
+            self._loop.call_soon(self._flush)
+        else:
+            held, self._held = self._held, None
+            self._transport.write(held + data)
+
+    def close(self) -> None:
+        """Send what is held, and close."""
+        self._flush()
+        self._transport.close()
+
+    def _flush(self) -> None:
+        if self._held is not None:
+            held, self._held = self._held, None
+            self._transport.write(held)
+
+
 class DoorProtocol(HttpToolsProtocol):
     """One connection, with its limits, and with the certificate of its peer."""
 
@@ -33,6 +67,7 @@ class DoorProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin: the first request is awaited from now on."""
         super().connection_made(transport)
+        self.transport = _JoinedWrites(transport, self.loop)  # type: ignore[assignment]  # the same methods
         self._begun_at = monotonic()
         certificate = _fingerprint(transport)
         if certificate is not None:
@@ -51,12 +86,16 @@ class DoorProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Begin to answer. Raises ValueError, which the parser passes on, for a head that is too large."""
-        if len(self.url) + sum(len(name) + len(value) for name, value in self.headers) > REQUEST_BYTES:
+        received = self._head_bytes  # None for a request that came with the one before
+        if (received is None or received > REQUEST_BYTES) and self._head_size() > REQUEST_BYTES:
             raise ValueError("the head is too large")
         self._head_bytes = None
         super().on_headers_complete()
         if self._is_leaving and self.cycle is not None:
             self.cycle.keep_alive = False
+
+    def _head_size(self) -> int:
+        return len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
 
     def send_400_response(self, msg: str) -> None:
         """Answer bytes that are no request."""

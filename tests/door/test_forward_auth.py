@@ -140,3 +140,10 @@ def test_connections_are_kept(door, registry, proxy):
         assert answer.status == 200
         assert not answer.will_close
     connection.close()
+
+
+@pytest.mark.parametrize("name", ["%16", "%00", "%E2%80%8B", "%FF", "a" * 3000, "%ud800", ""])
+def test_a_text_that_can_be_no_client_is_403(door, registry, name):
+    """As for a client that is not there: proxies make an error of any other status."""
+    token = registry.issue(username="alice", application="Outlook").access_token
+    assert door.send("GET", f"/verify-as/{name}", headers={"Authorization": f"Bearer {token}"}).status == 403
