@@ -210,7 +210,8 @@ def parse_when(text: str, now: int, ahead: bool = False) -> int:
     try:
         duration = parse_duration(text)
     except InvalidInput as error:
-        hint = "write 2026-11-01, 2026-11-01T09:30:00Z, today, yesterday, or an age such as 7d"
+        words = "or a length of time such as 7d" if ahead else "today, yesterday, or an age such as 7d"
+        hint = f"write 2026-11-01, 2026-11-01T09:30:00Z, {words}"
         raise InvalidInput(error.message.replace("a length of time", "a time or an age"), hint) from None
     return duration.after(now) if ahead else duration.before(now)
 

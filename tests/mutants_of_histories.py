@@ -483,8 +483,8 @@ MUTANTS = (
     Mutant(
         "a restore makes users active again who were disabled since, and whom the backup has as enabled",
         CARRIED,
-        "disabled_at = coalesce(excluded.disabled_at, disabled_at), ended_at = {{ended_at}}, password_changed_at = {{password_changed_at}}",
-        "disabled_at = coalesce(excluded.disabled_at, disabled_at), ended_at = {{ended_at}}, password_changed_at = {{password_changed_at}}"
+        "disabled_at = iif({_STAYS_DISABLED}, excluded.disabled_at, disabled_at), ended_at = {{ended_at}}, password_changed_at = {{password_changed_at}}",
+        "disabled_at = iif({_STAYS_DISABLED}, excluded.disabled_at, disabled_at), ended_at = {{ended_at}}, password_changed_at = {{password_changed_at}}"
         " WHERE excluded.disabled_at IS NULL",
     ),
     Mutant(

@@ -65,8 +65,10 @@ def read_plan(path: Path) -> "Plan":
     from authctl import revocation_plans
     from authctl.files import check_private, read_private
 
-    if not path.exists():
-        raise InvalidInput(f"cannot read {quoted(str(path))}: no such file")
+    try:
+        path.stat()
+    except OSError as error:
+        raise InvalidInput(f"cannot read {quoted(str(path))}: {reason(error)}") from None
     size = check_private(path, "plan").st_size
     if size > revocation_plans.LARGEST_FILE:
         raise InvalidInput(

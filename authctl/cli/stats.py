@@ -7,7 +7,7 @@ import typer
 
 from authctl import render, statistics_records
 from authctl.cli.context import Cli, start
-from authctl.cli.options import Output, Paged, Quiet, whole_number
+from authctl.cli.options import Output, Paged, Quiet, new_file, whole_number
 from authctl.names import quoted
 from authctl.render import Format
 
@@ -32,13 +32,16 @@ def stats(
     ] = 14,
     html: Annotated[
         Path | None,
-        typer.Option("--html", metavar="FILE", help="Write one HTML page with charts and tables to this file."),
+        typer.Option(
+            "--html", metavar="FILE", callback=new_file, help="Write one HTML page with charts and tables to this file."
+        ),
     ] = None,
     prometheus: Annotated[
         Path | None,
         typer.Option(
             "--prometheus",
             metavar="FILE",
+            callback=new_file,
             help="Write metrics to this file, for the textfile collector of the Prometheus node exporter.",
         ),
     ] = None,
