@@ -38,3 +38,10 @@ def test_a_plan_that_cannot_be_looked_at_is_an_error_of_the_plan(installed: Auth
         assert (ran.code, ran.err.count("\n")) == (2, 1), ran.err
         assert ran.err.startswith("authctl: error: cannot read "), ran.err
         assert problem in ran.err
+
+
+def test_two_files_of_one_name_are_refused_before_one_is_written(installed: Authctl, tmp_path: Path):
+    """Else the page would be there, and the command would end with an error about it."""
+    file = tmp_path / "stats"
+    ran = installed("stats", "--html", str(file), "--prometheus", str(file))
+    assert (ran.code, "--html and --prometheus name the same file" in ran.err, file.exists()) == (2, True, False)

@@ -140,7 +140,9 @@ def _warn(cli: Cli, outcome: "RestoreOutcome") -> None:
     if outcome.stay_disabled:
         some = ", ".join(outcome.stay_disabled[:_NAMED])
         more = ", …" if len(outcome.stay_disabled) > _NAMED else ""
-        count = counted(len(outcome.stay_disabled), "user")
+        count = len(outcome.stay_disabled)
+        who = "user, who was" if count == 1 else "users, who were"
+        stay = "stays" if count == 1 else "stay"
         cli.warn(
-            f"{count} who were disabled in the backup and enabled since stay disabled: {some}{more}: authctl users enable"
+            f"{count:,} {who} disabled in the backup and enabled since, {stay} disabled: {some}{more}: authctl users enable"
         )

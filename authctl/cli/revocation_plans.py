@@ -38,7 +38,8 @@ def make_plan(
     except OSError as error:
         raise RegistryUnavailable(f"cannot write {path}: {reason(error)}") from None
     with cli.last_line(f"nothing was revoked: plan of {counted(outcome.revoked, 'session')} written to {path}"):
-        cli.show_outcome(records.revocation(outcome), render.REVOKED, outcome.revoked, "the file of the plan")
+        record = {**records.revocation(outcome), "effect": None}
+        cli.show_outcome(record, render.REVOKED, outcome.revoked, "the file of the plan")
         if not cli.quiet:
             print_digest(made.plan)
     check_found(outcome.not_found, hint_for_unknown(cli, outcome.not_found))
