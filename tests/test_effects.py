@@ -153,3 +153,12 @@ def test_the_effect_is_null_for_a_dry_run_and_zero_for_a_change_that_ends_nothin
     assert installed("revoke", "--user", "alice", *note, "-o", "json").json["effect"]["ended_now"] == 1
     for command in commands:
         assert installed(*command, *note, "-o", "json").json["effect"]["ended_now"] == 0
+
+
+def test_applications_beyond_those_that_are_named_are_counted(installed: Authctl):
+    """The numbers by application add up to all sessions that are still active."""
+    for number in range(8):
+        assert installed("tokens", "issue", "--user", "alice", "--application", f"App {number}", "-q").code == 0
+    ran = installed("revoke", "--user", "alice", "--application", "App 0", "--note", "left the company")
+    assert "still active: 7 sessions of the same users" in ran.err
+    assert "'App 5' 1, others 2; unless used" in ran.err
