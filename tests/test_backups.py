@@ -430,3 +430,16 @@ def test_a_name_that_no_file_can_have_is_refused(registry: Registry):
     """A NUL character is an error of the input, and not a defect."""
     with pytest.raises(InvalidInput, match="no file can have the name"):
         registry.backups.create("copy\0.db")
+
+
+def test_the_users_who_stay_disabled_are_named_by_the_restore(installed: Authctl, tmp_path: Path):
+    """One of them, or several: disabled in the backup, and enabled since."""
+    for users, words in ((("alice",), "1 user, who was disabled"), (("alice", "bob"), "2 users, who were disabled")):
+        copy = str(tmp_path / f"copy{len(users)}")
+        installed("users", "disable", *users, "--until", "30d", "--note", "on leave")
+        assert installed("backup", copy).code == 0
+        assert installed("users", "enable", *users, "--note", "back again").code == 0
+        ran = installed("restore", copy, "--note", "lost the disk", "--yes")
+        assert (ran.code, words in ran.err) == (0, True), ran.err
+        shown = installed("users", "show", users[0], "-o", "json").json
+        assert (shown["disabled"], shown["disabled_until"] is not None) == (True, True)

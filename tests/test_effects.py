@@ -59,11 +59,11 @@ def test_an_expired_session_did_not_end_now(filled: Registry, clock: Clock):
     assert (outcome.revoked, filled.effects.of_revocation(outcome)) == (4, Effect(0))
 
 
-def test_a_dry_run_and_a_revocation_of_nothing_have_no_effect(filled: Registry):
-    """Nothing ended."""
-    for options in ({"dry_run": True}, {}):
+def test_a_dry_run_has_no_effect_and_a_revocation_of_nothing_ends_none(filled: Registry):
+    """What would end is not known to have ended; what selected nothing ended nothing."""
+    for options, effect in (({"dry_run": True}, None), ({}, Effect(0))):
         outcome = filled.revoke(SessionFilter(username="alice" if options else "nobody"), note="lost device", **options)
-        assert filled.effects.of_revocation(outcome) == Effect(0)
+        assert filled.effects.of_revocation(outcome) == effect
 
 
 def test_a_disabled_user_and_a_changed_password(filled: Registry):
@@ -132,3 +132,33 @@ def test_hostile_names_are_shown_escaped(installed: Authctl, text: str):
     assert installed("tokens", "issue", "--user", "alice", "--application", "B").code == 0
     quiet = installed("users", "disable", "alice", "--note", "left", "-q")
     assert quiet.err == ""
+
+
+def test_the_effect_is_null_for_a_dry_run_and_zero_for_a_change_that_ends_nothing(installed: Authctl, tmp_path: Path):
+    """At every command that has an effect: null and zero are different things to a script."""
+    ids = [
+        installed("tokens", "issue", "--user", user, "--application", "Teams", "-o", "json").json["session"]["id"]
+        for user in ("alice", "bob")
+    ]
+    (tmp_path / "list.csv").write_text("email\nalice\n")
+    listed = ("revoke", "--from", str(tmp_path / "list.csv"), "--column", "email")
+    note = ("--note", "left the company")
+    commands = (listed, ("revoke", ids[0]), ("revoke", "--user", "alice"), ("users", "disable", "alice"))
+    for command in commands:
+        assert installed(*command, "--dry-run", "-o", "json").json["effect"] is None
+    assert installed("profiles", "apply", "--dry-run", "-o", "json").json["effect"] is None
+    plan = ("revoke", "--user", "alice", "--plan", str(tmp_path / "plan"))
+    assert installed(*plan, "-o", "json").json["effect"] is None
+    assert installed("revoke", "--apply", str(tmp_path / "plan"), "--dry-run", "-o", "json").json["effect"] is None
+    assert installed("revoke", "--user", "alice", *note, "-o", "json").json["effect"]["ended_now"] == 1
+    for command in commands:
+        assert installed(*command, *note, "-o", "json").json["effect"]["ended_now"] == 0
+
+
+def test_applications_beyond_those_that_are_named_are_counted(installed: Authctl):
+    """The numbers by application add up to all sessions that are still active."""
+    for number in range(8):
+        assert installed("tokens", "issue", "--user", "alice", "--application", f"App {number}", "-q").code == 0
+    ran = installed("revoke", "--user", "alice", "--application", "App 0", "--note", "left the company")
+    assert "still active: 7 sessions of the same users" in ran.err
+    assert "'App 5' 1, others 2; unless used" in ran.err

@@ -96,7 +96,7 @@ def test_a_plan_of_a_list(filled: Authctl, tmp_path: Path):
     """It is written with what is known, names the rest, and revokes nothing before it is applied."""
     plan = tmp_path / "p"
     ran = revoke(filled, tmp_path / "l.csv", LIST, "--plan", str(plan))
-    assert (ran.code, "no session 'row 5', 'nobody'" in ran.err, len(still_active(filled))) == (3, True, 4)
+    assert (ran.code, "row 4, 'nobody': no session" in ran.err, len(still_active(filled))) == (3, True, 4)
     assert len(json.loads(plan.read_text())["sessions"]) == 3
     assert filled("revoke", "--apply", str(plan), *NOTE, "--yes").code == 0
     assert still_active(filled) == ["carol"]
@@ -267,3 +267,41 @@ def test_the_library_refuses_what_the_command_refuses(registry: Registry):
     with pytest.raises(NotFound):
         registry.revoke_listed([], note="left the company")
     assert read_column(io.BytesIO(b"a,b\n1,2\n"), "f", "B") == [ListedName(2, "2")]
+
+
+def test_a_plan_reports_the_same_rows_as_the_revocation(filled: Authctl, tmp_path: Path):
+    """A row of which the other filters select nothing, an unknown name and a blank one: each is named, and the exit code is 3."""
+    text, plan = "email,n\nalice,1\ncarol,2\nnobody,3\n,4\n", tmp_path / "p.json"
+    assert filled("tokens", "issue", "--user", "alice", "--application", "Outlook", "-q").code == 0
+    options = ("--application", "Outlook")
+    dry = revoke(filled, tmp_path / "l.csv", text, *options, "--dry-run")
+    made = revoke(filled, tmp_path / "l.csv", text, *options, "--plan", str(plan))
+    assert (dry.code, made.code) == (3, 3)
+    assert "3 rows of 4 without a session to revoke" in dry.err
+    assert "3 rows of 4 without a session to revoke" in made.err
+    for words in ("row 3, 'carol': no session", "row 4, 'nobody': no session", "row 5, '': user name is blank"):
+        assert words in made.err
+    assert json.loads(plan.read_text())["counts"]["sessions"] == 1
+
+
+def test_many_rows_without_a_session_are_counted_in_a_plan(filled: Authctl, tmp_path: Path):
+    """Ten are named, and all of them counted."""
+    text = "email\nalice\n" + "".join(f"nobody{number}\n" for number in range(12))
+    made = revoke(filled, tmp_path / "l.csv", text, "--plan", str(tmp_path / "p.json"))
+    assert made.code == 3
+    assert (made.err.count("warning: row"), "and 2 rows more (12 in all)" in made.err) == (10, True)
+
+
+def test_sessions_of_many_users_are_counted_by_one_query(filled: Authctl, home: Path):
+    """The queries of a long list are as many as those of a short one: each has all names, so that more would take quadratic time."""
+    with Registry.open(home) as registry:
+        asked: list[str] = []
+        with registry._installation.snapshot() as (view, _):
+            view.connection.set_trace_callback(asked.append)  # type: ignore[attr-defined]
+        counts = []
+        for most in (2, 500):
+            rows = [ListedName(number, f"user{number}") for number in range(most)] + [ListedName(most, "alice")]
+            asked.clear()
+            assert registry.revoke_listed(rows, SessionFilter(), note=None, dry_run=True).outcome.selected == 2
+            counts.append(len(asked))
+    assert counts[0] == counts[1] > 0

@@ -8,7 +8,7 @@ import typer
 
 from authctl import records
 from authctl.cli.context import Cli, start
-from authctl.cli.options import Actor, DryRun, Note, Output, Quiet, Yes
+from authctl.cli.options import Actor, DryRun, Note, Output, Quiet, Yes, new_file
 from authctl.cli.streams import print_message
 from authctl.instants import format_instant
 from authctl.names import counted
@@ -27,7 +27,7 @@ restore_app = typer.Typer(rich_markup_mode=None, add_completion=False)
 @backup_app.command()
 def backup(
     ctx: typer.Context,
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="File to write. It must not exist.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", callback=new_file, help="File to write. It must not exist.")],
     output: Output = None,
     quiet: Quiet = False,
 ) -> None:
@@ -140,7 +140,9 @@ def _warn(cli: Cli, outcome: "RestoreOutcome") -> None:
     if outcome.stay_disabled:
         some = ", ".join(outcome.stay_disabled[:_NAMED])
         more = ", …" if len(outcome.stay_disabled) > _NAMED else ""
-        count = counted(len(outcome.stay_disabled), "user")
+        count = len(outcome.stay_disabled)
+        who = "user, who was" if count == 1 else "users, who were"
+        stay = "stays" if count == 1 else "stay"
         cli.warn(
-            f"{count} who were disabled in the backup and enabled since stay disabled: {some}{more}: authctl users enable"
+            f"{count:,} {who} disabled in the backup and enabled since, {stay} disabled: {some}{more}: authctl users enable"
         )

@@ -8,7 +8,7 @@ import typer
 from authctl import records
 from authctl.cli.context import start
 from authctl.cli.files import archived
-from authctl.cli.options import Actor, DryRun, Output, Quiet, whole_number
+from authctl.cli.options import Actor, DryRun, Output, Quiet, new_file, whole_number
 from authctl.instants import parse_duration
 from authctl.names import counted
 
@@ -43,7 +43,10 @@ def cleanup(
     archive: Annotated[
         Path | None,
         typer.Option(
-            "--archive", metavar="FILE.jsonl.gz", help="Write deleted sessions to this file first. It must not exist."
+            "--archive",
+            metavar="FILE.jsonl.gz",
+            callback=new_file,
+            help="Write deleted sessions to this file first. It must not exist.",
         ),
     ] = None,
     accept_clock_jump: Annotated[

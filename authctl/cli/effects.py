@@ -37,6 +37,8 @@ def say_effect(cli: Cli, effect: "Effect", *, sources: bool = True) -> None:
             f"{quoted(name, _LONGEST_NAME) if name else 'none'} {count:,}"
             for name, count in effect.others_by_application
         )
+        if rest := effect.others - sum(count for _, count in effect.others_by_application):
+            named += f", others {rest:,}"
         cli.say(
             f"still active: {counted(effect.others, 'session')} of the same users, by application: {named};"
             f" unless used, {_end(effect.others_until)}"

@@ -1,6 +1,7 @@
 """The options that several commands share, each defined once."""
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -29,6 +30,14 @@ def whole_number(least: int) -> Callable[[str], int]:
         return number
 
     return read
+
+
+def new_file(path: Path | None) -> Path | None:
+    """The file that an option or argument names for writing. Raises BadParameter for `-` and for a blank name."""
+    # decision 350
+    if path is not None and str(path) in ("-", "."):
+        raise typer.BadParameter(f"{quoted(str(path))} is not the name of a file that can be written")
+    return path
 
 
 Output = Annotated[

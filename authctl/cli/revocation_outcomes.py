@@ -31,12 +31,11 @@ def show(cli: Cli, outcome: "RevokeOutcome") -> None:
     """Show the sessions and the verdict. Raises NotFound where an id is unknown, or nothing was selected."""
     rest = f"authctl sessions list --status revoked --kind all --limit {outcome.revoked}"
     has_sessions = outcome.selected or outcome.plan
-    effect = None
-    if outcome.revoked and not outcome.dry_run:
-        from authctl.cli.effects import told_effect
+    from authctl.cli.effects import told_effect
 
+    if outcome.revoked and not outcome.dry_run:
         _say_lag(cli, outcome)
-        effect = told_effect(cli, lambda: cli.registry.effects.of_revocation(outcome), sources=False)
+    effect = told_effect(cli, lambda: cli.registry.effects.of_revocation(outcome), sources=False)
     with cli.last_line(verdict(outcome) if has_sessions else None):
         if has_sessions or cli.form:
             rest = "the same with -o json" if outcome.dry_run else rest

@@ -38,7 +38,8 @@ def make_plan(
     except OSError as error:
         raise RegistryUnavailable(f"cannot write {path}: {reason(error)}") from None
     with cli.last_line(f"nothing was revoked: plan of {counted(outcome.revoked, 'session')} written to {path}"):
-        cli.show_outcome(records.revocation(outcome), render.REVOKED, outcome.revoked, "the file of the plan")
+        record = {**records.revocation(outcome), "effect": None}
+        cli.show_outcome(record, render.REVOKED, outcome.revoked, "the file of the plan")
         if not cli.quiet:
             print_digest(made.plan)
     check_found(outcome.not_found, hint_for_unknown(cli, outcome.not_found))
@@ -65,8 +66,10 @@ def read_plan(path: Path) -> "Plan":
     from authctl import revocation_plans
     from authctl.files import check_private, read_private
 
-    if not path.exists():
-        raise InvalidInput(f"cannot read {quoted(str(path))}: no such file")
+    try:
+        path.stat()
+    except OSError as error:
+        raise InvalidInput(f"cannot read {quoted(str(path))}: {reason(error)}") from None
     size = check_private(path, "plan").st_size
     if size > revocation_plans.LARGEST_FILE:
         raise InvalidInput(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from authctl.cli.context import Cli, start
-from authctl.cli.options import Actor, DryRun, Note, Output, Quiet, Yes, whole_number
+from authctl.cli.options import Actor, DryRun, Note, Output, Quiet, Yes, new_file, whole_number
 from authctl.cli.previews import confirm_revocation
 from authctl.cli.revocation_outcomes import Terms, show, warn_of_sources
 from authctl.cli.session_filters import (
@@ -76,7 +76,12 @@ Keep = Annotated[
 ]
 PlanFile = Annotated[
     Path | None,
-    typer.Option("--plan", metavar="FILE", help="Revoke nothing; write these sessions to a new file for --apply."),
+    typer.Option(
+        "--plan",
+        metavar="FILE",
+        callback=new_file,
+        help="Revoke nothing; write these sessions to a new file for --apply.",
+    ),
 ]
 AppliedPlan = Annotated[
     Path | None,

@@ -7,7 +7,8 @@ import typer
 
 from authctl import render, statistics_records
 from authctl.cli.context import Cli, start
-from authctl.cli.options import Output, Paged, Quiet, whole_number
+from authctl.cli.options import Output, Paged, Quiet, new_file, whole_number
+from authctl.errors import InvalidInput
 from authctl.names import quoted
 from authctl.render import Format
 
@@ -32,13 +33,16 @@ def stats(
     ] = 14,
     html: Annotated[
         Path | None,
-        typer.Option("--html", metavar="FILE", help="Write one HTML page with charts and tables to this file."),
+        typer.Option(
+            "--html", metavar="FILE", callback=new_file, help="Write one HTML page with charts and tables to this file."
+        ),
     ] = None,
     prometheus: Annotated[
         Path | None,
         typer.Option(
             "--prometheus",
             metavar="FILE",
+            callback=new_file,
             help="Write metrics to this file, for the textfile collector of the Prometheus node exporter.",
         ),
     ] = None,
@@ -51,6 +55,8 @@ def stats(
     With --html or --prometheus only the files are written, unless -o is given, too.
     """
     cli = start(ctx, output, quiet, pager=pager)
+    if html and prometheus and html.resolve() == prometheus.resolve():
+        raise InvalidInput("--html and --prometheus name the same file", "give each of them a file of its own")
     found = cli.registry.statistics(days=days)
     _write_files(cli, found, html, prometheus)
     if cli.form in (Format.JSON, Format.NDJSON, Format.ID):  # statistics have no ids

@@ -1,5 +1,6 @@
 """`authctl revoke --from`: the users of a CSV file, with a result for each row."""
 
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,8 +18,10 @@ from authctl.names import counted, quoted
 
 if TYPE_CHECKING:
     from authctl.model import SessionFilter
+    from authctl.registry.listed_users import ListedOutcome
     from authctl.user_lists import ListedName
 
+_MOST_NAMED = 10
 _HINT = "the rows and their reasons are on standard output"
 
 
@@ -55,7 +58,7 @@ def revoke_users_of_file(
         rest = "the same with -o csv" if terms.dry_run else None
         cli.show_outcome(record, render.LISTED_USERS, rest=rest, field="rows")
     if listed.failed:
-        raise NotFound(f"{counted(listed.failed, 'row')} of {len(rows):,} without a session to revoke", _HINT)
+        raise _without_session(listed, _HINT)
 
 
 def plan_users_of_file(
@@ -65,11 +68,26 @@ def plan_users_of_file(
     from authctl.registry.listed_users import selection_of, users_of
 
     rows = read_rows(path, column)
-    users = users_of(rows)
-    wanted = selection_of(users, selection)
-    problems = {f"row {row}": f"row {row}: {reason}" for row, reason in users.invalid.items()}
-    unknown = {name: f"no session of {quoted(name)}" for name in cli.registry.users.unknown(users.usernames)}
-    make_plan(cli, plan, wanted, Targets((), {**problems, **unknown}), keep, terms)
+    # decision 352: the same result of each row as without a plan
+    listed = cli.registry.revoke_listed(
+        rows, selection, note=None, actor=terms.actor, dry_run=True, max_affected=terms.max_affected, keep=keep
+    )
+    _warn_of_failed(cli, listed)
+    make_plan(cli, plan, selection_of(users_of(rows), selection), Targets((), {}), keep, terms)
+    if listed.failed:
+        raise _without_session(listed, "to see them: the same with --dry-run in the place of --plan")
+
+
+def _warn_of_failed(cli: Cli, listed: "ListedOutcome") -> None:
+    """Warn of rows without a session to revoke, ten at most."""
+    for row in islice((row for row in listed.rows if row.failed), _MOST_NAMED):
+        cli.warn(f"row {row.row}, {quoted(row.username)}: {row.reason}")
+    if listed.failed > _MOST_NAMED:
+        cli.warn(f"and {counted(listed.failed - _MOST_NAMED, 'row')} more ({listed.failed:,} in all)")
+
+
+def _without_session(listed: "ListedOutcome", hint: str) -> NotFound:
+    return NotFound(f"{counted(listed.failed, 'row')} of {len(listed.rows):,} without a session to revoke", hint)
 
 
 def read_rows(path: Path, column: str) -> "list[ListedName]":

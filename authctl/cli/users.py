@@ -197,7 +197,7 @@ def _show(cli: Cli, outcomes: Sequence["UserOutcome"], words: Callable[["UserOut
     listed = [session for outcome in outcomes for session in outcome.sessions]
     rest = f"authctl sessions list --status expired --kind all --limit {ended}"
     rest = "the same with -o json" if outcomes[0].dry_run else rest
-    effect = told_effect(cli, lambda: cli.registry.effects.of_users(outcomes)) if ended else None
+    effect = told_effect(cli, lambda: cli.registry.effects.of_users(outcomes))
     try:
         if cli.form in (Format.JSON, Format.NDJSON) and not is_one:
             cli.show_rows(map(records.user_change, outcomes), render.USERS)

@@ -52,32 +52,37 @@ class Effects:
         self._installation = installation
 
     def of_revocation(self, outcome: RevokeOutcome) -> Effect | None:
-        """The effect of a revocation; nothing for a dry run, or where nothing was revoked. None for more than 100,000 sessions."""
+        """The effect of a revocation. None for a dry run, and for more than 100,000 sessions."""
+        if outcome.dry_run or outcome.revoked > _MOST_COUNTED:
+            return None
         if outcome.revocation_id is None:
             return Effect(0)
-        if outcome.revoked > _MOST_COUNTED:
-            return None
         with self._installation.snapshot() as (view, now):
             numbers = view.numbers_of_revocation(outcome.revocation_id)
             return Effect(*view.aftermath(numbers, outcome.at, now, None))
 
-    def of_users(self, outcomes: Sequence[UserOutcome]) -> Effect:
-        """The effect of disabled users or changed passwords."""
-        if not any(outcome.ended for outcome in outcomes) or outcomes[0].dry_run:
+    def of_users(self, outcomes: Sequence[UserOutcome]) -> Effect | None:
+        """The effect of disabled users or changed passwords. None for a dry run."""
+        if outcomes[0].dry_run:
+            return None
+        if not any(outcome.ended for outcome in outcomes):
             return Effect(0)
         usernames = tuple(outcome.user.username for outcome in outcomes)
         reason = next(outcome.sessions[0].ended_by for outcome in outcomes if outcome.sessions)
         return self._of_ends(SessionFilter(username=usernames), outcomes[0].at, reason)
 
-    def of_retirement(self, outcome: RetireOutcome) -> Effect:
-        """The effect of a retired key."""
-        if not outcome.ended or outcome.dry_run:
+    def of_retirement(self, outcome: RetireOutcome) -> Effect | None:
+        """The effect of a retired key. None for a dry run."""
+        if outcome.dry_run:
+            return None
+        if not outcome.ended:
             return Effect(0)
         return self._of_ends(SessionFilter(key_id=outcome.key_id), outcome.at, outcome.reason)
 
-    def of_profiles(self, outcome: ApplyOutcome) -> Effect:
-        """The effect of applied profiles: the sessions that expired at once, and those that will expire earlier."""
-        return Effect(0) if outcome.dry_run else Effect(outcome.ended, ends_later=outcome.shortened)
+    def of_profiles(self, outcome: ApplyOutcome) -> Effect | None:
+        """The effect of applied profiles: the sessions that expired at once, and those that will expire earlier. None for a dry run."""
+        # decision 353
+        return None if outcome.dry_run else Effect(outcome.ended, ends_later=outcome.shortened)
 
     def _of_ends(self, selection: SessionFilter, at: int, reason: str | None) -> Effect:
         with self._installation.snapshot() as (view, now):

@@ -53,6 +53,11 @@ class RowOutcome(NamedTuple):
     already_revoked: int = 0
     reason: str | None = None
 
+    @property
+    def failed(self) -> bool:
+        """Whether the row names no user of whom a session was selected."""
+        return self.result in (RowResult.NOT_FOUND, RowResult.INVALID)
+
 
 class ListedOutcome(NamedTuple):
     """The outcome of a list: of the revocation, and row by row."""
@@ -63,7 +68,7 @@ class ListedOutcome(NamedTuple):
     @property
     def failed(self) -> int:
         """How many rows name no user of whom a session was selected."""
-        return sum(row.result in (RowResult.NOT_FOUND, RowResult.INVALID) for row in self.rows)
+        return sum(row.failed for row in self.rows)
 
 
 class ListedUsers(NamedTuple):

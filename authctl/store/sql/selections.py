@@ -68,6 +68,13 @@ class Selection(NamedTuple):
         return f"{self.where} AND s.expires_at <= {self.tables.over_by}" if is_by_deadline else self.where
 
     @property
+    def parts_to_count(self) -> Sequence[OrderedPart]:
+        """The parts, each to be counted alone; of several users one for all, since a count needs no order."""
+        # decision 351
+        is_by_user = self.table == self.tables.by_user and self.order is not BY_END
+        return (OrderedPart(),) if is_by_user else self.parts
+
+    @property
     def of_every_kind(self) -> str:
         """A condition more, where an index that begins with the kind is read for all kinds at once."""
         return f" AND {OF_EVERY_KIND}" if self.by_kind else ""

@@ -26,7 +26,7 @@ class CountsReader(Reader):
         chosen = self.select(selection, now)
         limit = "" if at_most is None else " LIMIT :at_most"
         counted = 0
-        for part in chosen.parts:
+        for part in chosen.parts_to_count:
             within = f"{chosen.where} AND {part.condition}{chosen.of_every_kind}{limit}"
             sql = f"SELECT count(*) FROM (SELECT 1 FROM {chosen.count_source(part)} WHERE {within})"
             parameters = {**chosen.parameters, **part.parameters}
