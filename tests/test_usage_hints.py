@@ -80,7 +80,7 @@ def test_another_word_for_list(authctl: Authctl):
         for word in ("rm", "delete", "kill", "l", "LS"):
             ran = authctl(noun, word)
             assert (ran.code, f"no such command '{word}'" in ran.err) == (2, True)
-            assert f"hint: authctl {noun} " in ran.err
+            assert f"hint: commands of authctl {noun}: " in ran.err
     assert authctl("revoke", "ls", "--note", "lost device").code == 6  # an id, on an installation that is not there
     assert "no such command 'ls'" in authctl("ls").err
 
@@ -175,3 +175,14 @@ def test_a_complete_listing_of_one_user(installed: Authctl, on_terminal: OnTermi
         "okta": None,
     }
     assert all(one["complete"] is (one["complete_for"] is not None) for one in mappings.values())
+
+
+def test_a_hint_is_for_the_installation_that_was_typed(authctl: Authctl, tmp_path: Path):
+    """Typed without it, the next command would make or change another installation."""
+    there = tmp_path / "another home"
+    ran = authctl("--home", str(there), "sessions", "list")
+    assert (ran.code, ran.err.splitlines()[-1]) == (6, f"authctl: hint: authctl --home '{there}' init")
+    ran = authctl(f"--home={there}", "--keys", "k", "sessions", "list")
+    assert ran.err.splitlines()[-1] == f"authctl: hint: authctl --home '{there}' --keys k init"
+    assert authctl("sessions", "list").err.splitlines()[-1] == "authctl: hint: authctl init"
+    assert "commands of authctl imports: list" in authctl("--home", str(there), "imports", "rm").err

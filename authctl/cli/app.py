@@ -160,7 +160,7 @@ def run(arguments: Sequence[str]) -> int:
     try:
         return _run_command(arguments)
     except AuthctlError as error:
-        _print_error(error.message, error.hint)
+        _print_error(error.message, error.hint and _in_its_place(error.hint, arguments))
         code = _exit_code_of(type(error))
     except typer.TyperException as error:
         _print_usage_error(error, arguments)
@@ -191,6 +191,12 @@ def _exit_code_of(error: type[AuthctlError]) -> int:
     from authctl.cli.exit_codes import exit_code_of
 
     return exit_code_of(error)
+
+
+def _in_its_place(hint: str, arguments: Sequence[str]) -> str:
+    from authctl.cli.place_in_hints import with_place
+
+    return with_place(hint, arguments)
 
 
 def _print_error(message: str, hint: str | None = None) -> None:

@@ -1,0 +1,31 @@
+"""The installation in hints: a command in a hint is for the installation that was typed, and not for the default one.
+
+Loaded for an error alone.
+"""
+
+import re
+import shlex
+from collections.abc import Iterator, Sequence
+
+from authctl.visible_text import visible
+
+_PLACES = ("--home", "--registry", "--keys")
+_COMMAND = r"(?<!of )\bauthctl (?=[a-z])"
+"""`authctl` before a command; "commands of authctl sessions" is none."""
+
+
+def with_place(hint: str, arguments: Sequence[str]) -> str:
+    """A hint whose commands have the options that were typed before the command, such as `--home DIR`."""
+    # decision 354
+    place = " ".join(_typed(arguments))
+    return re.sub(_COMMAND, lambda found: f"{found[0]}{place} ", hint) if place else hint
+
+
+def _typed(arguments: Sequence[str]) -> Iterator[str]:
+    """The options of an installation before the command, quoted for a shell."""
+    words = iter(arguments)
+    for word in words:
+        name, equals, value = word.partition("=")
+        if name not in _PLACES:
+            return
+        yield f"{name} {shlex.quote(visible(value if equals else next(words, '')))}"
