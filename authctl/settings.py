@@ -30,6 +30,11 @@ class Home(NamedTuple):
         return self.folder / "authenticators.yaml"
 
     @property
+    def receivers(self) -> Path:
+        """Who is told of decisions, as people edit it; needed only where other systems are told."""
+        return self.folder / "receivers.yaml"
+
+    @property
     def profiles(self) -> Path:
         """The profiles as people edit them; what is in force is in the registry."""
         return self.folder / "profiles.yaml"

@@ -1,6 +1,6 @@
 """`authctl revoke`."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Annotated
 
@@ -40,6 +40,8 @@ from authctl.names import counted, quoted
 from authctl.registry.revocations import RevokeOutcome, check_target
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
+
+_OVERDUE = 9
 
 
 @app.command()
@@ -81,6 +83,12 @@ def revoke(
             help="Refuse if more sessions would be newly revoked.",
         ),
     ] = None,
+    deliver: Annotated[
+        bool,
+        typer.Option(
+            "--deliver", help="Tell the receivers at once, after the commit. Exit code 9 if something stays pending."
+        ),
+    ] = False,
     actor: Actor = None,
     output: Output = None,
     quiet: Quiet = False,
@@ -124,10 +132,28 @@ def revoke(
     if targets.texts and 0 < outcome.selected < len(set(targets.texts)) - len(outcome.not_found):
         cli.warn("some of the ids do not match the other filters, and were not selected")
     targets.warn_of_unusable(cli)
-    _show(cli, outcome._replace(not_found=targets.not_found(outcome.not_found)))
+    states = _deliver(cli, outcome, at_once=deliver) if outcome.revocation_id else {}
+    _show(cli, outcome._replace(not_found=targets.not_found(outcome.not_found)), states)
+    if deliver and any("pending" in counts for counts in states.values()):
+        raise typer.Exit(_OVERDUE)
 
 
-def _show(cli: Cli, outcome: RevokeOutcome) -> None:
+def _deliver(cli: Cli, outcome: RevokeOutcome, *, at_once: bool) -> Mapping[str, Mapping[str, int]]:
+    """The deliveries of a revocation by receiver and state, after they were tried if that is wanted."""
+    assert outcome.revocation_id is not None
+    deliveries = cli.registry.deliveries
+    if at_once:
+        from authctl.cli.failed_deliveries import warn_of_failures
+
+        warn_of_failures(cli, deliveries.deliver(at_once=True))
+    states = deliveries.of_revocation(outcome.revocation_id)
+    for receiver, counts in states.items():
+        told = ", ".join(f"{count:,} {state}" for state, count in counts.items()) or "nothing to tell"
+        cli.say(f"receiver {quoted(receiver)}: {told}")
+    return states
+
+
+def _show(cli: Cli, outcome: RevokeOutcome, states: Mapping[str, Mapping[str, int]]) -> None:
     done = "dry run, nothing was changed: would revoke" if outcome.dry_run else "revoked"
     before = f"; {outcome.already_revoked:,} revoked before" if outcome.already_revoked else ""
     unsaid = "" if outcome.revocation_id or outcome.dry_run else "; the note was not recorded"
@@ -136,7 +162,8 @@ def _show(cli: Cli, outcome: RevokeOutcome) -> None:
     with cli.last_line(verdict):
         if outcome.selected or cli.form:
             rest = "the same with -o json" if outcome.dry_run else rest
-            cli.show_outcome(records.revocation(outcome), render.REVOKED, outcome.selected, rest)
+            record = {**records.revocation(outcome), "deliveries": states}
+            cli.show_outcome(record, render.REVOKED, outcome.selected, rest)
     check_found(outcome.not_found, _hint_for_unknown(cli, outcome.not_found))
     if not outcome.selected:
         raise NotFound("no session matches", "to see them: authctl sessions list")

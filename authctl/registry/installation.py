@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from authctl.errors import DiskFull
 from authctl.registry.clock import RegistryClock, Warn
+from authctl.registry.outbox import Outbox
 from authctl.registry.outside_head import OutsideHead
 
 if TYPE_CHECKING:
@@ -77,6 +78,7 @@ class Installation:
         self.store = store
         self.clock = RegistryClock(clock, self.warn)
         self.head = OutsideHead(home.audit_head, store, self.warn)
+        self.outbox = Outbox(home.receivers, self.warn)
         self.waiting_uses: WaitingUses | None = None
         """The uses that wait until the registry is free; None until the first one."""
         self.single_uses = SingleUses()
@@ -123,7 +125,7 @@ class Installation:
         with self.store.change(timeout=timeout, lock_timeouts=lock_timeouts, synced=synced, shared=shared) as tx:
             # Taken inside the lock: two changes that wait get their instants in the order in which they happen.
             clock = self.clock.now_or_earliest()
-            unit = UnitOfWork(tx, self.clock.present(tx, clock), who, clock)
+            unit = UnitOfWork(tx, self.clock.present(tx, clock), who, clock, self.outbox.announce)
             written: Sequence[int] = [] if waiting is None else waiting.write_all(tx, unit.now)
             yield unit
             if unit.recorded:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from authctl import names
 from authctl.model import Session, Status
+from authctl.model.deliveries import Event
 from authctl.registry.batches import PAUSE_SECONDS, BatchSize, Progress
 from authctl.registry.installation import Installation
 from authctl.registry.sessions import resolve
@@ -54,6 +55,8 @@ def end(
         with installation.change(actor) as unit:
             began = perf_counter()
             ends = [(target, *_end_session(unit, find_owner, target)) for target in batch]
+            numbers = [session.number for _, session, is_new in ends if session and is_new]
+            unit.announce(Event.SESSION_ENDED, numbers=numbers)
         batches.adjust(perf_counter() - began)
         for target, session, is_new in ends:  # only what was committed counts
             if session is None:

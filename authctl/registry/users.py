@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from authctl import names
 from authctl.lifetimes import PasswordRule, ends_on_password_change
 from authctl.model import Group, Grouping, Session, SessionFilter, Status, User
+from authctl.model.deliveries import Event
 from authctl.registry.installation import Installation
 from authctl.registry.sessions import pages
 from authctl.registry.unit_of_work import MOST_LISTED, UnitOfWork, actor_name
@@ -17,6 +18,9 @@ from authctl.registry.unknown_users import MOST_NEAREST, is_known, unknown_user
 if TYPE_CHECKING:
     from authctl.model import Profile, ProfileSet
     from authctl.store.protocol import View
+
+
+_ANNOUNCED = {"user.disable": Event.USER_DISABLED, "user.password": Event.PASSWORD_CHANGED}
 
 
 class UserSessions(NamedTuple):
@@ -201,6 +205,7 @@ def _enable(unit: UnitOfWork, username: str, note: str) -> UserOutcome:
     after = before._replace(disabled_at=None, disabled_by=None, note=None)
     unit.tx.save_user(after)
     unit.record("user.enable", subject=username, note=note, detail={"username_key": names.fold(username)})
+    unit.announce(Event.USER_ENABLED, note=note, username=after.username)
     return _outcome(after, unit.now, unit.actor, note, [], changed=True, known=known)
 
 
@@ -244,6 +249,8 @@ def _save_and_end(
         "forgotten": unit.tx.forget_logins(after.username),
     }
     unit.record(action, subject=after.username, note=note, detail=detail)
+    unit.announce(_ANNOUNCED[action], note=note, username=after.username)
+    unit.announce(Event.SESSION_ENDED, note=note, numbers=[session.number for session in ending])
     ended = [session for before in listed if (session := unit.tx.session(before.id, unit.now))]
     known = is_known(unit.tx, after.username, unit.now)
     outcome = _outcome(after, unit.now, unit.actor, note, ended, changed=True, known=known)

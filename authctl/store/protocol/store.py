@@ -17,6 +17,7 @@ from authctl.store.protocol.import_undo import ImportUndoChange, ImportUndoView
 from authctl.store.protocol.imports import ImportsChange, ImportsView
 from authctl.store.protocol.keys import KeysChange, KeysView
 from authctl.store.protocol.logins import LoginsChange, LoginsView
+from authctl.store.protocol.outbox import OutboxChange, OutboxView
 from authctl.store.protocol.pages import PagesView
 from authctl.store.protocol.previews import PreviewsView
 from authctl.store.protocol.profiles import ProfilesChange, ProfilesView
@@ -52,6 +53,7 @@ class View(
     ImportJournalView,
     ImportUndoView,
     CleanupView,
+    OutboxView,
     Protocol,
 ):
     """Reading, from one consistent snapshot."""
@@ -73,6 +75,7 @@ class Change(
     ImportJournalChange,
     ImportUndoChange,
     CleanupChange,
+    OutboxChange,
     BackupsChange,
     Protocol,
 ):

@@ -17,6 +17,7 @@ from sqlite_utils import Database
 from sqlite_utils.migrations import Migrations
 
 from authctl.store.sqlite.library import sqlite3
+from authctl.store.sqlite.outbox_schema import OUTBOX
 from authctl.store.sqlite.registry_file import SCHEMA_VERSION
 from authctl.store.sqlite.sources_schema import SOURCES
 
@@ -356,6 +357,13 @@ def sources(db: Database) -> None:
 def changeover(db: Database) -> None:
     """The state of new profiles that have not reached all sessions yet."""
     for statement in _CHANGEOVER:
+        db.conn.execute(statement)
+
+
+@migrations()
+def outbox(db: Database) -> None:
+    """Announcements to other systems, and the deliveries that they are expanded to."""
+    for statement in OUTBOX:
         db.conn.execute(statement)
 
 

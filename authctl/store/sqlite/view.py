@@ -15,6 +15,7 @@ from authctl.store.sqlite.import_undo import ImportUndoReader
 from authctl.store.sqlite.imports import ImportsReader
 from authctl.store.sqlite.keys import KeysReader
 from authctl.store.sqlite.logins import LoginsReader
+from authctl.store.sqlite.outbox import OutboxReader
 from authctl.store.sqlite.pages import PagesReader
 from authctl.store.sqlite.profiles import ProfilesReader
 from authctl.store.sqlite.reader import Reader
@@ -57,5 +58,6 @@ class SqliteView(
     ImportJournalReader,
     ImportUndoReader,
     CleanupReader,
+    OutboxReader,
 ):
     """`View` over SQLite: a snapshot."""

@@ -1,0 +1,291 @@
+"""The delivery of announcements: batch by batch to each receiver, until nothing is due.
+
+A delivery is leased in one transaction and settled in the next one, together with the lease of the following batch. Killed in
+between, it is told again under the same id after its lease has ended.
+
+See docs/glossary.md#announcement.
+"""
+
+from __future__ import annotations
+
+import random
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from time import sleep
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from authctl import names
+from authctl.errors import AuthctlError, ReceiverUnavailable
+from authctl.instants import HOUR, MINUTE, SECOND, format_instant
+from authctl.model.deliveries import DeliveryState
+from authctl.receivers.messages import Message, Verdict
+from authctl.registry.batches import PAUSE_SECONDS
+from authctl.registry.unit_of_work import AUTHCTL, MOST_LISTED
+from authctl.store.protocol.outbox import ReceiverPause, Settled
+
+if TYPE_CHECKING:
+    from authctl.model import Session
+    from authctl.model.deliveries import Delivery
+    from authctl.receivers import Channel, Receiver
+    from authctl.registry.installation import Installation
+    from authctl.registry.unit_of_work import UnitOfWork
+
+_FIRST_PAUSE = 30 * SECOND
+_LONGEST_PAUSE = HOUR
+_EXPANDED_AT_ONCE = 1_000
+_GIVEN_UP_AT_ONCE = 5_000
+
+
+class ReceiverOutcome(NamedTuple):
+    """The deliveries of one receiver in one run."""
+
+    receiver: str
+    delivered: int
+    gone: int
+    refused: int
+    retried: int
+    """How many are to be told again."""
+    pending: int
+    """How many are pending after the run; sessions of an announcement that was not expanded yet count as one."""
+    reason: str | None
+    """Why it could not be told everything, or what is wrong with it."""
+
+
+class DeliverOutcome(NamedTuple):
+    """One run over all receivers."""
+
+    receivers: tuple[ReceiverOutcome, ...]
+    dead: int
+    """How many deliveries were given up: pending for longer than `give_up_after`."""
+
+    @property
+    def pending(self) -> int:
+        """How many deliveries are pending after the run."""
+        return sum(one.pending for one in self.receivers)
+
+
+def back_off(attempts: int, chance: Callable[[], float] = random.random) -> int:
+    """The microseconds until the next attempt: doubled each time up to an hour, and shortened by up to a quarter by chance."""
+    longest = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** min(max(attempts, 1) - 1, 20))
+    return int(longest * (1 - chance() / 4))
+
+
+def deliver(installation: Installation, receivers: Mapping[str, Receiver], *, at_once: bool = False) -> DeliverOutcome:
+    """Tell every receiver what is due, once. Contract: `Deliveries.deliver`."""
+    dead = give_up(installation)
+    runs = [_Run(installation, receiver) for receiver in receivers.values()]
+    for run in runs:
+        run.deliver(at_once=at_once)
+    with installation.snapshot() as (view, _now):
+        counts = {names.fold(count.receiver): count for count in view.outbox_counts()}
+    told = [run.outcome(counts[key].pending if key in counts else 0) for key, run in zip(receivers, runs, strict=True)]
+    left = [_without_receiver(count.receiver, count.pending) for key, count in counts.items() if key not in receivers]
+    return DeliverOutcome((*told, *filter(None, left)), dead)
+
+
+def _without_receiver(receiver: str, pending: int) -> ReceiverOutcome | None:
+    """The deliveries of a receiver that the file has no more."""
+    return ReceiverOutcome(receiver, 0, 0, 0, 0, pending, "receivers.yaml has no such receiver") if pending else None
+
+
+def give_up(installation: Installation) -> int:
+    """Let the deliveries be dead that are pending for longer than `give_up_after`, in batches; how many."""
+    dead = 0
+    while True:
+        with installation.change(AUTHCTL) as unit:
+            given_up = unit.tx.give_up(unit.now, _GIVEN_UP_AT_ONCE)
+            if given_up:
+                unit.record("delivery.give_up", detail={"dead": given_up})
+        dead += given_up
+        if given_up < _GIVEN_UP_AT_ONCE:
+            return dead
+        sleep(PAUSE_SECONDS)
+
+
+@dataclass(slots=True)
+class _Batch:
+    """Leased deliveries, with the end of their lease."""
+
+    until: int
+    deliveries: Sequence[Delivery]
+    sessions: Mapping[int, Session]
+
+
+@dataclass(slots=True)
+class _Run:
+    """The deliveries to one receiver in one run."""
+
+    installation: Installation
+    receiver: Receiver
+    counts: dict[str, int] = field(default_factory=dict)
+    reason: str | None = None
+    _size: int = 1
+    _at_once: bool = False
+
+    def deliver(self, *, at_once: bool) -> None:
+        """Tell the receiver what is due, batch by batch, until nothing is, or it cannot be told anything now."""
+        self._at_once = at_once
+        if not self._is_anything_due():
+            return
+        try:
+            channel = self.receiver.open(self.installation.home.folder)
+        except AuthctlError as error:
+            self._fail(error)
+            return
+        self._size = channel.batch
+        batch = self._first_batch()
+        while batch.deliveries:
+            verdicts, failure = self._send(channel, batch)
+            batch = self._settle(channel, batch, verdicts, failure)
+
+    def outcome(self, pending: int) -> ReceiverOutcome:
+        """The counts of the run."""
+        delivered, gone, refused, retried = (
+            self.counts.get(state, 0) for state in ("delivered", "gone", "refused", "pending")
+        )
+        return ReceiverOutcome(self.receiver.name, delivered, gone, refused, retried, pending, self.reason)
+
+    def _is_anything_due(self) -> bool:
+        """Whether the receiver has a pending delivery, and is not paused after a failure."""
+        key = names.fold(self.receiver.name)
+        with self.installation.snapshot() as (view, _now):
+            if not any(names.fold(one.receiver) == key and one.pending for one in view.outbox_counts()):
+                return False
+            pause = view.pauses().get(key)
+        left = pause.until - self.installation.clock.now() if pause else 0
+        # One that is further ahead than any pause was written before the clock was set back.
+        if pause is None or self._at_once or not 0 < left <= _LONGEST_PAUSE:
+            return True
+        self.reason = pause.reason
+        return False
+
+    def _fail(self, error: AuthctlError) -> None:
+        """Leave the receiver alone for a while: nothing can be told."""
+        self.reason = error.message
+        with self.installation.change(AUTHCTL) as unit:
+            self._pause(unit, error)
+
+    def _first_batch(self) -> _Batch:
+        with self.installation.change(AUTHCTL) as unit:
+            return self._lease(unit)
+
+    def _lease(self, unit: UnitOfWork) -> _Batch:
+        """Take the next deliveries that are due."""
+        # By the clock and not the recorded time, which stands still while the clock is set back. No two leases end at the same
+        # microsecond, so that the end tells whose it is.
+        until = unit.clock + int((2 * self.receiver.seconds * SECOND) + MINUTE) + secrets.randbelow(SECOND)
+        leased = unit.tx.lease(self.receiver.name, self._size, unit.clock, until)
+        if len(leased) < self._size and unit.tx.expand(self.receiver.name, _EXPANDED_AT_ONCE, unit.clock):
+            leased += unit.tx.lease(self.receiver.name, self._size - len(leased), unit.clock, until)
+        sessions = unit.tx.sessions_by_number([one.number for one in leased if one.number], unit.now)
+        return _Batch(until, leased, {session.number: session for session in sessions})
+
+    def _send(self, channel: Channel, batch: _Batch) -> tuple[dict[str, Verdict], AuthctlError | None]:
+        """Tell a batch; the verdicts by id, and why nothing more could be told."""
+        is_gone = [one for one in batch.deliveries if one.number and one.number not in batch.sessions]
+        verdicts = {one.jti: Verdict(one.jti, DeliveryState.GONE, "not in the registry any more") for one in is_gone}
+        messages = [_message(one, batch, self.receiver) for one in batch.deliveries if one.jti not in verdicts]
+        wanted = {message.jti for message in messages}
+        try:
+            for verdict in channel.send(messages) if messages else ():
+                if verdict.jti in wanted:
+                    verdicts.setdefault(verdict.jti, verdict)
+        except AuthctlError as error:
+            return verdicts, error
+        return verdicts, None
+
+    def _settle(
+        self, channel: Channel, batch: _Batch, verdicts: Mapping[str, Verdict], failure: AuthctlError | None
+    ) -> _Batch:
+        """Write the verdicts of a batch with their event, and take the next batch, if the receiver can be told more."""
+        with self.installation.change(AUTHCTL) as unit:
+            settled = [
+                self._settled(channel, one, verdicts.get(one.jti), failure, unit.clock) for one in batch.deliveries
+            ]
+            written = unit.tx.settle(settled, unit.now, batch.until)
+            self._record(unit, batch, written, failure)
+            is_paused = failure is not None and (not verdicts or _retry_after(failure) is not None)
+            if failure is not None and is_paused:
+                self._pause(unit, failure)
+                next_batch = _Batch(0, (), {})
+            else:
+                # Too slow for so many: the next batch has as many as it answered in its time.
+                self._size = max(1, len(verdicts)) if failure else self._size
+                unit.tx.pause(self.receiver.name, None)
+                next_batch = self._lease(unit)
+        for one in written:
+            self.counts[one.state] = self.counts.get(one.state, 0) + 1
+        self.reason = failure.message if failure else self.reason
+        return next_batch
+
+    def _settled(
+        self, channel: Channel, delivery: Delivery, verdict: Verdict | None, failure: AuthctlError | None, clock: int
+    ) -> Settled:
+        place = (delivery.announcement, delivery.number)
+        if verdict is not None and verdict.state is not DeliveryState.PENDING:
+            return Settled(*place, verdict.state, verdict.reason, clock)
+        if verdict is None and failure is None and channel.is_complete:
+            return Settled(*place, DeliveryState.PENDING, None, clock)
+        reason = verdict.reason if verdict else failure.message if failure else "no verdict"
+        return Settled(*place, DeliveryState.PENDING, reason, clock + back_off(delivery.attempts))
+
+    def _pause(self, unit: UnitOfWork, failure: AuthctlError) -> None:
+        before = unit.tx.pauses().get(names.fold(self.receiver.name))
+        failures = before.failures + 1 if before else 1
+        asked = _retry_after(failure)
+        length = back_off(failures) if asked is None else min(_LONGEST_PAUSE, int(asked * SECOND))
+        unit.tx.pause(self.receiver.name, ReceiverPause(unit.clock + length, failures, failure.message))
+
+    def _record(
+        self, unit: UnitOfWork, batch: _Batch, written: Sequence[Settled], failure: AuthctlError | None
+    ) -> None:
+        if not written:
+            return
+        by_place = {(one.announcement, one.number): one for one in batch.deliveries}
+        refused = [by_place[one.announcement, one.number] for one in written if one.state == DeliveryState.REFUSED]
+        states = [one.state for one in written]
+        detail: dict[str, Any] = {state: states.count(state) for state in ("delivered", "gone", "refused", "pending")}
+        detail["failure"] = failure and failure.message
+        detail["sessions"] = [one.session_id for one in refused[:MOST_LISTED] if one.session_id]
+        detail["username_keys"] = sorted({names.fold(one.username) for one in refused[:MOST_LISTED] if one.username})
+        unit.record("delivery.run", subject=self.receiver.name, detail=detail)
+
+
+def _retry_after(failure: AuthctlError) -> float | None:
+    return failure.retry_after if isinstance(failure, ReceiverUnavailable) else None
+
+
+def _message(delivery: Delivery, batch: _Batch, receiver: Receiver) -> Message:
+    """A delivery as its receiver is told it."""
+    session = batch.sessions.get(delivery.number)
+    # Both: it was allowed when the decision was made, and it is allowed now.
+    note = delivery.note if receiver.subscription.notes else None
+    fields = {
+        "jti": delivery.jti,
+        "event": delivery.event,
+        "at": format_instant(delivery.at),
+        "actor": delivery.actor,
+        "note": note,
+        "source": session and session.source,
+        "source_id": session and session.source_id,
+        "session": session and _session_fields(session),
+        "username": delivery.username,
+        "revocation_id": delivery.revocation_id,
+    }
+    return Message(delivery.jti, fields, delivery.at, delivery.txn)
+
+
+def _session_fields(session: Session) -> dict[str, Any]:
+    return {
+        "id": session.id,
+        "username": session.username,
+        "application": session.application,
+        "device": session.device,
+        "platform": session.platform,
+        "kind": session.kind,
+        "profile": session.profile,
+        "created_at": format_instant(session.created_at),
+        "last_used_at": format_instant(session.last_used_at),
+        "status": session.status.value,
+    }
