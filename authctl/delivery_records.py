@@ -91,6 +91,12 @@ def delivery(delivery_: "Delivery") -> Record:
     }
 
 
+def of_session(delivery_: "Delivery") -> Record:
+    """A delivery about a session that is shown."""
+    record = delivery(delivery_)
+    return {name: record[name] for name in ("receiver", "event", "state", "created_at", "delivered_at", "reason")}
+
+
 def shown_delivery(shown: "ShownDelivery") -> Record:
     """A delivery by itself, with its decision; of an announcement the number of its deliveries by state."""
     return {

@@ -35,6 +35,11 @@ class Home(NamedTuple):
         return self.folder / "receivers.yaml"
 
     @property
+    def push_key(self) -> Path:
+        """The key that signs pushed events; it is made when it is first asked for."""
+        return self.folder / "push-key.json"
+
+    @property
     def profiles(self) -> Path:
         """The profiles as people edit them; what is in force is in the registry."""
         return self.folder / "profiles.yaml"

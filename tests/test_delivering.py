@@ -8,6 +8,8 @@ import pytest
 from authctl import Registry, SessionFilter, TokenReused
 from authctl.model.deliveries import DeliveryFilter
 from authctl.registry import delivering
+from authctl.registry.backups import restore
+from authctl.settings import find_home
 from authctl.store.sqlite import expansion
 from tests.conftest import Authctl, Clock, Install
 from tests.receiver import Receiver, receiver
@@ -392,3 +394,86 @@ def test_a_test_sends_a_verification_event(registry: Registry, home: Path, recei
     receiver.answer(exit=3, other="retry")
     assert authctl("receivers", "test", "a").code == 9
     assert len(list(registry.audit.events())) == events
+
+
+def test_administrators_see_how_far_a_delivery_is(
+    registry: Registry, home: Path, receiver: Receiver, authctl: Authctl, clock: Clock
+):
+    """In the list of sessions, in a session, in an explanation and by the doctor."""
+    subscribe(home, receiver)
+    alice, bob, carol, _ = sessions(registry, "alice", "bob", "carol", "dora")
+    registry.revoke(SessionFilter(ids=(alice, bob)), note="lost device")
+    states = {
+        name: [s.id for s in registry.sessions(SessionFilter(delivery=name))] for name in ("pending", "delivered")
+    }
+    assert (sorted(states["pending"]), states["delivered"]) == (sorted([alice, bob]), [])
+    receiver.answer(other="refuse")
+    registry.deliveries.deliver()
+    registry.end([carol])
+    receiver.answer()
+    registry.deliveries.deliver()
+    counted = [
+        authctl("sessions", "list", "--delivery", name, "--count").out for name in ("pending", "delivered", "refused")
+    ]
+    assert counted == ["0\n", "1\n", "2\n"]
+    shown = authctl("sessions", "show", alice, "-o", "json").json["deliveries"]
+    assert [(one["receiver"], one["state"], one["reason"]) for one in shown] == [("a", "refused", "as told")]
+    steps = authctl("explain", carol, "-o", "json").json["steps"]
+    assert [one["text"] for one in steps if one["step"] == "delivery"] == ["session-ended to a: delivered"]
+    finding = next(one for one in registry.doctor.examine() if one.check == "receivers")
+    assert (finding.ok, finding.found) == (False, "receiver 'a': 2 refused, 0 dead")
+    assert authctl("deliver", "--check").code == 9
+    registry.deliveries.drop(["1"], note="not needed there")
+    assert next(one for one in registry.doctor.examine() if one.check == "receivers").ok
+
+
+def test_a_restore_carries_the_outbox_over_and_tells_nobody_anything(
+    registry: Registry, home: Path, receiver: Receiver, clock: Clock, tmp_path: Path
+):
+    """What was told is not told again, what waits is told under its id, and the sessions that the restore ends are told to nobody."""
+    subscribe(home, receiver)
+    alice, _bob, carol, _dora = sessions(registry, "alice", "bob", "carol", "dora")
+    registry.revoke(SessionFilter(ids=(alice,)), note="before the backup")
+    registry.backups.create(tmp_path / "backup.db")
+    registry.deliveries.deliver()
+    registry.users.disable("bob", note="after the backup")
+    registry.deliveries.deliver()
+    (erin,) = sessions(registry, "erin")
+    receiver.answer(other="retry")
+    registry.revoke(SessionFilter(ids=(carol,)), note="it waits")
+    registry.deliveries.deliver()
+    receiver.answer()
+    registry.end([erin])
+    before = {one.jti: one.state for one in registry.deliveries.list() if not one.is_rest}
+    told = receiver.jtis
+    restore(find_home(home), tmp_path / "backup.db", note="disk failed", clock=clock)
+    with Registry.open(home, clock=clock) as restored:
+        assert {one.jti: one.state for one in restored.deliveries.list() if not one.is_rest} == before
+        clock.forward(minutes=1)
+        restored.deliveries.deliver()
+        assert {one.state for one in restored.deliveries.list()} == {"delivered"}
+    later = receiver.told[len(told) :]
+    assert sorted((one["event"], one["username"]) for one in later) == [
+        ("session-ended", "erin"),
+        ("session-revoked", "carol"),
+    ]
+    assert [one["jti"] in told for one in later if one["username"] == "carol"] == [True]
+
+
+def test_a_restore_without_a_registry_keeps_what_waits(
+    registry: Registry, home: Path, receiver: Receiver, clock: Clock, tmp_path: Path
+):
+    """The outbox of the backup, under its ids: a receiver drops what it was told before."""
+    subscribe(home, receiver)
+    sessions(registry, "alice")
+    registry.revoke(SessionFilter(username="alice"), note="before the backup")
+    registry.backups.create(tmp_path / "backup.db")
+    registry.deliveries.deliver()
+    registry.close()
+    for file in home.glob("registry.db*"):
+        file.unlink()
+    restore(find_home(home), tmp_path / "backup.db", note="disk failed", clock=clock)
+    with Registry.open(home, clock=clock) as restored:
+        restored.deliveries.deliver()
+    assert len(receiver.told) == 2
+    assert len(set(receiver.jtis)) == 1

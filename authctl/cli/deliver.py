@@ -67,7 +67,7 @@ def show_run(cli: Cli, outcome: DeliverOutcome) -> bool:
     with cli.last_line(text):
         if cli.form in (render.Format.JSON, render.Format.NDJSON):
             cli.show(record)
-        elif cli.form or not cli.quiet:
+        elif cli.form or (record["receivers"] and not cli.quiet):
             cli.show_rows(record["receivers"], render.RUN)
     return bool(outcome.pending or refused)
 

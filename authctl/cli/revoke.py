@@ -14,6 +14,7 @@ from authctl.cli.session_filters import (
     Application,
     CreatedBefore,
     CreatedSince,
+    Delivery,
     Device,
     ExpiresBefore,
     KindChoice,
@@ -67,6 +68,7 @@ def revoke(
     expires_before: ExpiresBefore = None,
     status: Statuses = None,
     wipe: RefusedWipe = None,
+    delivery: Delivery = None,
     everything: Annotated[bool, typer.Option("--all", help="All sessions of all users.")] = False,
     excepted: Annotated[
         list[str] | None, typer.Option("--except", metavar="ID", help="Do not revoke this session. Repeatable.")
@@ -124,6 +126,8 @@ def revoke(
     if web and outcome.revoked:
         cli.say(f"{counted(web, 'web session')} among them: without --kind every kind is covered")
     for system, number in outcome.by_source.items():
+        if cli.registry.deliveries.is_told(system):
+            continue
         cli.warn(
             f"{counted(number, 'session')} of {quoted(system)}: revoked only here; authctl does not tell that system"
         )

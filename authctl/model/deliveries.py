@@ -36,6 +36,22 @@ class DeliveryState(StrEnum):
     """It was pending for longer than `give_up_after`."""
 
 
+class DeliveryChoice(StrEnum):
+    """The deliveries by which sessions are selected."""
+
+    PENDING = "pending"
+    DELIVERED = "delivered"
+    REFUSED = "refused"
+
+
+STATES_OF_CHOICE: dict[str, tuple[str, ...]] = {
+    DeliveryChoice.PENDING: ("pending",),
+    DeliveryChoice.DELIVERED: ("delivered", "gone"),
+    DeliveryChoice.REFUSED: ("refused", "dead"),
+}
+"""The states of each choice: a receiver that does not know a session any more has nothing left to do."""
+
+
 class Narrowing(NamedTuple):
     """The sessions that a receiver is told about, each field as folded keys; an empty field allows every session."""
 
@@ -46,7 +62,7 @@ class Narrowing(NamedTuple):
 
 
 class Subscription(NamedTuple):
-    """What one receiver is told."""
+    """The events that one receiver is told, and the sessions."""
 
     receiver: str
     events: tuple[str, ...]

@@ -53,8 +53,8 @@ class Receiver(NamedTuple):
         """How long it may take."""
         return self.written.timeout / SECOND
 
-    def open(self, home: Path) -> Channel:
-        """Its channel, ready to tell; a push signs with the key in the home. Raises ReceiverUnavailable or RegistryUnavailable."""
+    def open(self, key_file: Path) -> Channel:
+        """Its channel, ready to tell; a push signs with the key in that file. Raises ReceiverUnavailable or RegistryUnavailable."""
         written = self.written
         if written.command is not None:
             from authctl.receivers.command import Command
@@ -67,7 +67,7 @@ class Receiver(NamedTuple):
         from authctl.receivers.push import Push
 
         assert written.push is not None
-        return Push(written, home, self.seconds)
+        return Push(written, key_file, self.seconds)
 
 
 def read(raw: bytes, name: str) -> Mapping[str, Receiver]:

@@ -33,7 +33,7 @@ class Push:
     """`Channel` over posts of Security Event Tokens."""
 
     written: WrittenReceiver
-    home: Path
+    key_file: Path
     timeout: float
     batch: int = 100
     is_complete: bool = True
@@ -44,7 +44,7 @@ class Push:
         assert push is not None
         assert written.issuer is not None
         assert written.audience is not None
-        key = push_key.load(self.home)
+        key = push_key.load(self.key_file)
         headers = _headers(push.token_file)
         until = monotonic() + self.timeout
         with closing(Posts(push.url, push.ca_file, self.timeout)) as posts:

@@ -15,29 +15,28 @@ from authctl.files import create_private, read_private
 if TYPE_CHECKING:
     from joserfc.jwk import RSAKey
 
-FILE = "push-key.json"
 _BITS = 2_048
 _MISSING = "first: authctl receivers key"
 
 
-def load(home: Path) -> RSAKey:
-    """The key in a home. Raises RegistryUnavailable where it is missing or open to others, IntegrityFailure for no key."""
-    raw = read_private(home / FILE, "push key", _MISSING)
+def load(file: Path) -> RSAKey:
+    """The key in a file. Raises RegistryUnavailable where it is missing or open to others, IntegrityFailure for no key."""
+    raw = read_private(file, "push key", _MISSING)
     try:
         key: RSAKey = _library().RSAKey.import_key(json.loads(raw))
     except ReceiverUnavailable:
         raise
     except Exception:  # noqa: BLE001  # whatever the library raises about such a file
-        raise IntegrityFailure(f"there is no key in {home / FILE}") from None
+        raise IntegrityFailure(f"there is no key in {file}") from None
     return key
 
 
-def load_or_create(home: Path) -> RSAKey:
-    """The key in a home, made where there is none yet."""
-    if not (home / FILE).exists():
+def load_or_create(file: Path) -> RSAKey:
+    """The key in a file, made where there is none yet."""
+    if not file.exists():
         key = _library().RSAKey.generate_key(_BITS, {"use": "sig", "alg": "RS256"}, private=True, auto_kid=True)
-        create_private(home / FILE, json.dumps(key.as_dict(private=True)).encode())
-    return load(home)
+        create_private(file, json.dumps(key.as_dict(private=True)).encode())
+    return load(file)
 
 
 def published(key: RSAKey) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from authctl.lifetimes import retention_cutoff
 from authctl.model import SessionFilter
 from authctl.registry.batches import PAUSE_SECONDS, BatchSize, Progress, no_progress
 from authctl.registry.clock import check_clock
-from authctl.registry.delivering import give_up
+from authctl.registry.giving_up import give_up
 from authctl.registry.installation import Installation
 from authctl.registry.journals import drop_journals
 from authctl.registry.unit_of_work import UnitOfWork, actor_name

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from authctl import names
 from authctl.errors import InvalidInput, NotFound
-from authctl.model.deliveries import Delivery, DeliveryFilter
+from authctl.model.deliveries import Delivery, DeliveryFilter, Event
 from authctl.registry.installation import Installation
 from authctl.registry.unit_of_work import MOST_LISTED
 from authctl.store.protocol.outbox import OutboxCount
@@ -83,6 +83,17 @@ class Deliveries:
         with self._installation.snapshot() as (view, _now):
             announcements = view.announcements_of_revocation(revocation_id)
             return {one.receiver: view.announcement_states(one.announcement) for one in announcements}
+
+    def is_told(self, source: str) -> bool:
+        """Whether a receiver is told of revoked sessions of a source, by the file as the last decision read it."""
+        key = names.fold(source)
+        with self._installation.snapshot() as (view, _now):
+            read = view.subscriptions()
+        subscriptions = read.subscriptions if read else ()
+        return any(
+            Event.SESSION_REVOKED in one.events and (not one.narrowing.source or key in one.narrowing.source)
+            for one in subscriptions
+        )
 
     def counts(self) -> Sequence[OutboxCount]:
         """The deliveries by receiver: pending with the oldest, refused and dead."""

@@ -12,7 +12,6 @@ import random
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from time import sleep
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from authctl import names
@@ -20,7 +19,7 @@ from authctl.errors import AuthctlError, ReceiverUnavailable
 from authctl.instants import HOUR, MINUTE, SECOND, format_instant
 from authctl.model.deliveries import DeliveryState
 from authctl.receivers.messages import Message, Verdict
-from authctl.registry.batches import PAUSE_SECONDS
+from authctl.registry.giving_up import give_up
 from authctl.registry.unit_of_work import AUTHCTL, MOST_LISTED
 from authctl.store.protocol.outbox import ReceiverPause, Settled
 
@@ -34,7 +33,6 @@ if TYPE_CHECKING:
 _FIRST_PAUSE = 30 * SECOND
 _LONGEST_PAUSE = HOUR
 _EXPANDED_AT_ONCE = 1_000
-_GIVEN_UP_AT_ONCE = 5_000
 
 
 class ReceiverOutcome(NamedTuple):
@@ -89,20 +87,6 @@ def _without_receiver(receiver: str, pending: int) -> ReceiverOutcome | None:
     return ReceiverOutcome(receiver, 0, 0, 0, 0, pending, "receivers.yaml has no such receiver") if pending else None
 
 
-def give_up(installation: Installation) -> int:
-    """Let the deliveries be dead that are pending for longer than `give_up_after`, in batches; how many."""
-    dead = 0
-    while True:
-        with installation.change(AUTHCTL) as unit:
-            given_up = unit.tx.give_up(unit.now, _GIVEN_UP_AT_ONCE)
-            if given_up:
-                unit.record("delivery.give_up", detail={"dead": given_up})
-        dead += given_up
-        if given_up < _GIVEN_UP_AT_ONCE:
-            return dead
-        sleep(PAUSE_SECONDS)
-
-
 @dataclass(slots=True)
 class _Batch:
     """Leased deliveries, with the end of their lease."""
@@ -129,7 +113,7 @@ class _Run:
         if not self._is_anything_due():
             return
         try:
-            channel = self.receiver.open(self.installation.home.folder)
+            channel = self.receiver.open(self.installation.home.push_key)
         except AuthctlError as error:
             self._fail(error)
             return

@@ -68,7 +68,7 @@ class Receivers:
         """
         from authctl.receivers import push_key
 
-        return push_key.published(push_key.load_or_create(self._installation.home.folder))
+        return push_key.published(push_key.load_or_create(self._installation.home.push_key))
 
     def test(self, name: str) -> Verification:
         """Send a verification event to a receiver, which concerns no session and no user; nothing is recorded. Raises as `get`."""
@@ -76,7 +76,7 @@ class Receivers:
         now = self._installation.clock.now()
         message = _verification(now)
         try:
-            channel = receiver.open(self._installation.home.folder)
+            channel = receiver.open(self._installation.home.push_key)
             verdict = next((one for one in channel.send([message]) if one.jti == message.jti), None)
         except ReceiverUnavailable as error:
             return Verification(receiver.name, message.jti, now, DeliveryState.PENDING, error.message)

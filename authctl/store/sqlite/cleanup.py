@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from authctl.store.sql.tables import ANY_CREATION, OF_EVERY_KIND, UNACKNOWLEDGED, WITH_REVOCATION
 from authctl.store.sqlite.dialect import TABLES
-from authctl.store.sqlite.outbox import ANY_WAITS, WAITS
+from authctl.store.sqlite.outbox_conditions import ANY_WAITS, WAITS
 from authctl.store.sqlite.reader import Reader, Writer
 
 if TYPE_CHECKING:

@@ -8,6 +8,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, NamedTuple
 
+from authctl.store.sqlite.outbox_conditions import COVERS, IS_TOLD
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -18,21 +20,6 @@ _FEW = 20_000
 
 _WINDOW = 200_000
 """How many numbers of sessions one page goes through where the sessions of a revocation are many."""
-
-_FIELDS = ("source", "application", "profile", "kind")
-_KEYS = {"source": "s.source_key", "application": "s.application_key", "profile": "s.profile_key", "kind": "s.kind"}
-IS_TOLD = " AND ".join(
-    f"(json_array_length(a.narrowing, '$.{field}') = 0"
-    f" OR {_KEYS[field]} IN (SELECT value FROM json_each(a.narrowing, '$.{field}')))"
-    for field in _FIELDS
-)
-"""Whether the receiver of an announcement `a` is told about a session `s`, by the narrowing of that time."""
-
-COVERS = (
-    "s.number <= a.last_number AND (s.revocation_id = a.revocation_id OR a.list IS NOT NULL AND EXISTS"
-    f" (SELECT 1 FROM announced_sessions AS l WHERE l.list = a.list AND l.number = s.number)) AND {IS_TOLD}"
-)
-"""Whether an announcement `a` covers a session `s`."""
 
 _ADD = "INSERT OR IGNORE INTO deliveries (announcement, number, receiver_key, username_key, next_attempt_at)"
 _ADD_SESSIONS = (

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 from authctl.model.deliveries import Delivery, DeliveryState, Narrowing, Subscription
 from authctl.names import fold
 from authctl.store.protocol.outbox import OutboxCount, ReadSubscriptions, ReceiverPause
-from authctl.store.sqlite.expansion import COVERS, expand
+from authctl.store.sqlite.expansion import expand
+from authctl.store.sqlite.outbox_conditions import COVERS
 from authctl.store.sqlite.reader import Reader, Writer
 
 if TYPE_CHECKING:
@@ -131,20 +132,6 @@ class OutboxReader(Reader):
         sql = "SELECT receiver_key, until, failures, reason FROM receiver_pauses"
         return {key: ReceiverPause(*rest) for key, *rest in self.all_rows(sql)}
 
-
-WAITS = (
-    "(EXISTS (SELECT 1 FROM deliveries AS d INDEXED BY deliveries_by_session"
-    " WHERE d.number > 0 AND d.number = s.number AND d.state = 'pending')"
-    " OR s.revocation_id IN (SELECT revocation_id FROM announcements WHERE rest = 'pending' AND revocation_id IS NOT NULL)"
-    " OR EXISTS (SELECT 1 FROM announced_sessions AS l CROSS JOIN announcements AS a ON a.list = l.list"
-    " WHERE l.number = s.number AND a.rest = 'pending'))"
-)
-"""Whether a delivery about a session `s` is pending, or is going to be made of an announcement."""
-
-ANY_WAITS = (
-    "SELECT EXISTS (SELECT 1 FROM deliveries WHERE state = 'pending')"
-    " OR EXISTS (SELECT 1 FROM announcements WHERE rest = 'pending')"
-)
 
 _COUNTS = (
     "SELECT d.receiver_key, 0, count(*), min(a.at) FROM deliveries AS d INDEXED BY deliveries_due"
