@@ -90,12 +90,14 @@ class Posts:
         try:
             yield
         except (OSError, HTTPException, ValueError):
-            if is_late:
-                raise TimeoutError(f"no answer within {self._timeout:g} s") from None
-            raise
+            if not is_late:
+                raise
         finally:
             timer.cancel()
             descriptor.close()
+        # An answer that was cut off in its body is read without an error.
+        if is_late:
+            raise TimeoutError(f"no answer within {self._timeout:g} s")
 
 
 def _connection(scheme: str, host: str, port: int | None, ca_file: str | None, timeout: float) -> HTTPConnection:
