@@ -332,6 +332,7 @@ def test_revoke_json(installed: Authctl):
         (("--home", "/dev/null/home", "sessions", "list"), 6),
         (("profiles", "show", "none"), 3),
         (("receivers", "show", "none"), 3),
+        (("receivers", "example", "none"), 3),
         (("receivers", "test", "none"), 3),
         (("deliver", "--check", "--max-age", "x"), 2),
         (("deliver", "--max-age", "1h"), 2),

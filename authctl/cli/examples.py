@@ -59,6 +59,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "receivers list": ("authctl receivers list",),
     "receivers show": ("authctl receivers show synapse",),
     "receivers test": ("authctl receivers test synapse",),
+    "receivers example": ("authctl receivers example", "authctl receivers example jupyterhub > receiver"),
     "receivers key": ("authctl receivers key",),
     "deliver": ("authctl deliver", "authctl deliver --check --max-age 1h"),
     "deliveries list": ("authctl deliveries list --state pending", "authctl deliveries list --user alice"),

@@ -1,11 +1,11 @@
-"""`authctl receivers`: list, show, test, key."""
+"""`authctl receivers`: list, show, test, key, example."""
 
 import json
 from typing import Annotated
 
 import typer
 
-from authctl import delivery_records, render
+from authctl import delivery_records, render, shipped_receivers
 from authctl.cli.context import start
 from authctl.cli.options import Output, Quiet
 from authctl.cli.streams import printing
@@ -50,3 +50,16 @@ def key(ctx: typer.Context, output: Output = None, quiet: Quiet = False) -> None
     cli = start(ctx, output, quiet)
     with printing() as out:
         out.write(json.dumps(cli.registry.receivers.key(), indent=2) + "\n")
+
+
+@app.command()
+def example(
+    ctx: typer.Context,
+    name: Annotated[
+        str | None, typer.Argument(metavar="[NAME]", help="Name of the example. Without one, their names are printed.")
+    ] = None,
+) -> None:
+    """Print a receiver that comes with authctl, to put it into a file: synapse, jupyterhub, keycloak or http."""
+    start(ctx)
+    with printing() as out:
+        out.write("\n".join(shipped_receivers.names()) + "\n" if name is None else shipped_receivers.read(name))
