@@ -349,3 +349,40 @@ def test_a_push_that_changed_on_its_way_is_recognised(registry: Registry, home: 
     other = base64.urlsafe_b64encode(decoded(payload).replace(b"alice", b"bob")).decode().rstrip("=")
     with pytest.raises(InvalidSignature):
         checked_token(f"{head}.{other}.{signature}".encode(), jwks)
+
+
+def test_two_deliverers_at_once_tell_everything_once(registry: Registry, home: Path, server: Server, clock: Clock):
+    """Each of them takes what nobody else has; a kill of one leaves what it took to the other, after its lease."""
+    webhook(home, server.url)
+
+    def answer(_body: bytes) -> tuple[int, dict[str, str], bytes]:
+        time.sleep(0.002)
+        return 202, {}, b""
+
+    server.answer = answer
+    revoke(registry, *(f"user{number}" for number in range(250)))
+    with Registry.open(home, clock=clock) as other:
+        threads = [threading.Thread(target=one.deliveries.deliver) for one in (registry, other)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    ids = [json.loads(body)["jti"] for _, _, body in server.posts]
+    assert len(ids) == len(set(ids)) == 250
+
+
+def test_what_a_killed_deliverer_took_is_told_after_its_lease(
+    registry: Registry, home: Path, server: Server, clock: Clock
+):
+    """Under the same id, and not before."""
+    webhook(home, server.url)
+    revoke(registry, "alice")
+    with registry._installation.change("test") as unit:
+        unit.tx.expand("hook", 10, unit.clock)
+        (leased,) = unit.tx.lease("hook", 10, unit.clock, unit.clock + 120_000_000)
+    assert registry.deliveries.deliver().receivers[0].delivered == 0
+    clock.forward(seconds=119)
+    assert registry.deliveries.deliver().receivers[0].delivered == 0
+    clock.forward(seconds=2)
+    assert registry.deliveries.deliver().receivers[0].delivered == 1
+    assert [json.loads(body)["jti"] for _, _, body in server.posts] == [leased.jti]

@@ -133,7 +133,10 @@ class OutboxChange(Protocol):
         """Let up to that many pending deliveries be dead that were announced too long ago; how many."""
 
     def retry(self, announcement: int, number: int, clock: int, now: int) -> int:
-        """Make a delivery due now, one that was refused or is dead as well; without a number all of its announcement. How many."""
+        """Make a delivery due now, one that was refused or is dead as well; without a number all of its announcement. How many.
+
+        A lease of it ends: it may be told twice, under one id, if somebody is just telling it.
+        """
 
     def drop(self, announcement: int, number: int, now: int, reason: str) -> int:
         """Give up a pending delivery; without a number all of its announcement, those that were not expanded included. How many."""

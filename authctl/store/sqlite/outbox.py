@@ -233,7 +233,7 @@ class OutboxWriter(Writer):
     def retry(self, announcement: int, number: int, clock: int, now: int) -> int:
         given = {"id": announcement, "number": number, "clock": clock, "now": now}
         sql = (
-            "UPDATE deliveries SET state = 'pending', settled_at = NULL, next_attempt_at = :clock"
+            "UPDATE deliveries SET state = 'pending', settled_at = NULL, next_attempt_at = :clock, leased_until = 0"
             " WHERE announcement = :id AND (:number = 0 OR number = :number) AND state IN ('pending', 'refused', 'dead')"
         )
         due = self.write(sql, given)
