@@ -72,7 +72,9 @@ class Model:
 
     def active(self, user: str) -> list[str]:
         """The active sessions of a user."""
-        return [one for one, (name, _) in self.sessions.items() if name == user and one not in self.revoked | self.ended]
+        return [
+            one for one, (name, _) in self.sessions.items() if name == user and one not in self.revoked | self.ended
+        ]
 
     def revoke(self, ids: set[str]) -> None:
         """Revoke what is not revoked yet of these."""
@@ -261,7 +263,9 @@ def check(history: History) -> None:
         )
         assert set(ids) == set(wishes)
         assert len({jti for several in ids.values() for jti in several}) == sum(map(len, ids.values()))
-        assert all(any(status in FINAL for one, _, status in told if one == jti) for several in ids.values() for jti in several)
+        assert all(
+            any(status in FINAL for one, _, status in told if one == jti) for several in ids.values() for jti in several
+        )
         for subject in {subject for _, subject in wishes}:
             in_order = [event for event, of in wishes if of == subject]
             lane = [(jti, wish[0]) for jti, wish, _ in told if wish[1] == subject]
@@ -274,7 +278,12 @@ def check(history: History) -> None:
 
 @pytest.mark.parametrize("number", range(HISTORIES))
 def test_a_history_comes_to_what_was_decided(
-    install: Install, home: Path, tmp_path: Path, servers: dict[str, Server], number: int, monkeypatch: pytest.MonkeyPatch
+    install: Install,
+    home: Path,
+    tmp_path: Path,
+    servers: dict[str, Server],
+    number: int,
+    monkeypatch: pytest.MonkeyPatch,
 ):
     """Whatever fails on the way: refused, busy and broken answers, kills, two deliverers, a clock that is set back, restarts."""
     monkeypatch.setattr(delivering, "_EXPANDED_AT_ONCE", 3)

@@ -105,9 +105,7 @@ def test_a_token_is_created_when_the_hub_created_it(hub: JupyterHub, importer: I
     assert {one["device"]: (one["created_at"], one["last_used_at"]) for one in importer.sessions()} == listed
 
 
-def test_a_revoked_token_is_refused_by_the_hub_itself(
-    hub: JupyterHub, importer: Importer, home: Path, tmp_path: Path
-):
+def test_a_revoked_token_is_refused_by_the_hub_itself(hub: JupyterHub, importer: Importer, home: Path, tmp_path: Path):
     """Revoked here with a note and told: the hub refuses it, the others go on; a new token of the same id is left alone."""
     job_id, job = hub.make_token(*JOB)
     _, bobs = hub.make_token(*BOBS)

@@ -1,0 +1,104 @@
+"""`deliver`, and a revocation with receivers, killed at the file system calls that they make: nothing is lost, no id is new.
+
+A few of the calls in CI; every one with `AUTHCTL_CRASH_STEP=1`.
+"""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from authctl import Registry, SessionFilter
+from tests.crash import Bench, Deed
+from tests.receiver import Receiver
+from tests.test_crash import STEP, needs_strace
+from tests.test_receivers import write_receivers
+
+pytestmark = [pytest.mark.slow, needs_strace]
+
+
+class Place:
+    """A bench whose registry has two receivers; one of them is a program outside the place."""
+
+    def __init__(self, folder: Path) -> None:
+        self.receiver = Receiver(folder / "receiver")
+        self.bench = Bench(folder)
+        entry = f"{{command: [{self.receiver.program}], events: [session-revoked]}}"
+        write_receivers(self.bench.template / "home", f"version: 1\nreceivers: {{a: {entry}, b: {entry}}}\n")
+
+    @property
+    def registry(self) -> Registry:
+        """The registry of the place."""
+        return Registry.open(self.bench.home, registry=self.bench.home / "registry.db")
+
+    def announced(self) -> tuple[int, set[tuple[str, str]]]:
+        """How many sessions are revoked by the deed, and which receivers are told of which event."""
+        with self.registry as registry:
+            listed = {(one.receiver, one.event) for one in registry.deliveries.list()}
+            return registry.count(SessionFilter(username="alice", status="revoked")), listed
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    """Such a place."""
+    return Place(tmp_path)
+
+
+def test_a_killed_revocation_is_there_with_its_announcements_or_not_at_all(place: Place):
+    """And what was acknowledged is there."""
+    deed = Deed(("revoke", "--user", "alice", "--note", "lost device"), "revoked 1 session")
+    ran = place.bench.run(deed)
+    assert place.announced() == (1, {("a", "session-revoked"), ("b", "session-revoked")})
+    assert len(ran.calls) > 20
+    for call in ran.calls[:: max(1, STEP // 4)]:
+        killed = place.bench.run(deed, call)
+        revoked, listed = place.announced()
+        assert listed == ({("a", "session-revoked"), ("b", "session-revoked")} if revoked else set()), call
+        assert revoked or deed.said not in killed.out + killed.err, call
+
+
+def with_a_revocation(bench: Bench) -> None:
+    """Revoke two sessions, which nobody is told yet."""
+    ran = bench.plainly("revoke", "--user", "alice", "--user", "bob", "--note", "lost device")
+    assert ran.code == 0, ran.err
+
+
+def test_a_killed_delivery_is_made_by_the_next_one_under_its_id(place: Place):
+    """Told to both receivers to the end; what was told before the kill is told again with the same id, or not at all."""
+    deed = Deed(("deliver",), "4 messages delivered", prepare=with_a_revocation)
+    ran = place.bench.run(deed)
+    assert deed.said in ran.err, ran.err
+    assert len(ran.calls) > 20
+    told_file = place.receiver.folder / "told"
+    for call in ran.calls[:: max(1, STEP // 4)]:
+        told_file.unlink(missing_ok=True)
+        place.bench.run(deed, call)
+        for number in ("1", "2"):
+            assert place.bench.plainly("deliveries", "retry", number, "-q").code in (0, 3), call
+        again = place.bench.plainly("deliver")
+        assert again.code == 0, (call, again.err)
+        with place.registry as registry:
+            states = {(one.jti, one.receiver): one.state for one in registry.deliveries.list()}
+        assert len(states) == 4, call
+        assert set(states.values()) == {"delivered"}, call
+        assert set(place.receiver.jtis) == {jti for jti, _ in states}, call
+
+
+def test_a_service_ends_with_its_program(place: Place):
+    """`deliver --watch` tells what becomes due, and ends on SIGTERM."""
+    bench = place.bench
+    bench.reset()
+    command = [sys.executable, "-P", "-m", "authctl", "deliver", "--watch"]
+    service = subprocess.Popen(
+        command, env=bench.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        with_a_revocation(bench)
+        assert service.stderr is not None
+        assert service.stderr.readline() == "authctl: 4 messages delivered, 0 pending\n"
+    finally:
+        service.terminate()
+        service.communicate(timeout=20)
+    assert service.returncode == 130
+    assert len(place.receiver.told) == 4
