@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import socket
 import ssl
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
+from contextlib import suppress
 from email.utils import parsedate_to_datetime
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
-from threading import Timer
-from time import time
-from typing import NamedTuple
+from io import BufferedReader, RawIOBase
+from time import monotonic, time
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from authctl.errors import ReceiverUnavailable, reason
@@ -63,41 +63,62 @@ class Posts:
             return self._once(body, headers)
 
     def _once(self, body: bytes, headers: Mapping[str, str]) -> tuple[HTTPResponse, bytes]:
-        if self._connection.sock is None:
-            self._connection.connect()
-        with self._limited_time():
-            self._connection.request("POST", self._path, body, dict(headers))
-            response = self._connection.getresponse()
-            content = response.read(_LONGEST_ANSWER + 1)
+        connection, until = self._connection, monotonic() + self._timeout
+        if connection.sock is None:
+            connection.connect()
+        connection.sock.settimeout(self._timeout)  # of sending as a whole
+        connection.response_class = lambda sock, *given, **named: HTTPResponse(
+            _Limited(sock, until, self._timeout),  # type: ignore[arg-type]
+            *given,
+            **named,
+        )
+        connection.request("POST", self._path, body, dict(headers))
+        response = connection.getresponse()
+        content = response.read(_LONGEST_ANSWER + 1)
         if len(content) > _LONGEST_ANSWER:
             self.close()
         return response, content[:_LONGEST_ANSWER]
 
-    @contextmanager
-    def _limited_time(self) -> Iterator[None]:
-        """Cut the connection off after the time limit: the socket's own limit begins anew with each byte of a slow answer."""
-        descriptor = socket.socket(fileno=socket.dup(self._connection.sock.fileno()))
-        is_late = []
 
-        def cut_off() -> None:
-            is_late.append(True)
-            with suppress(OSError):
-                descriptor.shutdown(socket.SHUT_RDWR)
+class _Limited:
+    """A socket whose answer is read until an instant: the limit of the socket itself begins anew with each byte of a slow answer."""
 
-        timer = Timer(self._timeout, cut_off)
-        timer.daemon = True
-        timer.start()
-        try:
-            yield
-        except (OSError, HTTPException, ValueError):
-            if not is_late:
-                raise
-        finally:
-            timer.cancel()
-            descriptor.close()
-        # An answer that was cut off in its body is read without an error.
-        if is_late:
-            raise TimeoutError(f"no answer within {self._timeout:g} s")
+    def __init__(self, sock: socket.socket, until: float, timeout: float) -> None:
+        self._sock = sock
+        self._until = until
+        self._timeout = timeout
+
+    def makefile(self, _mode: str) -> BufferedReader:
+        """The answer, to be read."""
+        return BufferedReader(_LimitedReading(self._sock, self._until, self._timeout))
+
+
+class _LimitedReading(RawIOBase):
+    """The bytes of an answer that come in time."""
+
+    def __init__(self, sock: socket.socket, until: float, timeout: float) -> None:
+        self._sock = sock
+        self._raw = sock.makefile("rb", 0)
+        self._until = until
+        self._timeout = timeout
+
+    def readable(self) -> bool:
+        """As for every answer."""
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        """As for any file. Raises TimeoutError."""
+        left = self._until - monotonic()
+        if left > 0:
+            self._sock.settimeout(left)
+            with suppress(TimeoutError):
+                return self._raw.readinto(buffer)
+        raise TimeoutError(f"no answer within {self._timeout:g} s")
+
+    def close(self) -> None:
+        """Give the socket back to its connection."""
+        self._raw.close()
+        super().close()
 
 
 def _connection(scheme: str, host: str, port: int | None, ca_file: str | None, timeout: float) -> HTTPConnection:

@@ -51,7 +51,8 @@ class Webhook:
         until = monotonic() + self.timeout
         with closing(Posts(self.written.url, self.written.ca_file, self.timeout)) as posts:
             for message in messages:
-                yield _verdict(message, posts.post(message.line, _headers(secret, message.line)))
+                body = message.line
+                yield _verdict(message, posts.post(body, _headers(secret, body)))
                 # The lease of the batch must not end while it is told: the rest is told next.
                 if monotonic() > until:
                     return
