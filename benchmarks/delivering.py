@@ -54,7 +54,7 @@ def of_few(registry: Registry) -> Iterator[str]:
 def revoking(population: Population) -> None:
     """One session, with three receivers and without."""
     with copied(population) as with_three, copied(population) as without:
-        write_receivers(with_three.home, **{name: "command: [/bin/true]" for name in ("a", "b", "c")})
+        write_receivers(with_three.home, **dict.fromkeys(("a", "b", "c"), "command: [/bin/true]"))
         with with_three.open() as ours, without.open() as reference:
             chosen = [iter(list(islice(of_few(one), EACH * (ROUNDS + 1)))) for one in (ours, reference)]
 
@@ -79,7 +79,7 @@ def commit_of_revoke_all(population: Population, *, receivers: bool) -> list[flo
     took = []
     with copied(population) as copy:
         if receivers:
-            write_receivers(copy.home, **{name: "command: [/bin/true]" for name in ("a", "b", "c")})
+            write_receivers(copy.home, **dict.fromkeys(("a", "b", "c"), "command: [/bin/true]"))
         with copy.open() as registry:
             change = registry._installation.store.change
 

@@ -7,6 +7,7 @@ import pytest
 
 from authctl import Registry, SessionFilter, TokenReused
 from authctl.model.deliveries import DeliveryFilter
+from authctl.receivers.command import Command
 from authctl.registry import delivering
 from authctl.registry.backups import restore
 from authctl.settings import find_home
@@ -477,3 +478,17 @@ def test_a_restore_without_a_registry_keeps_what_waits(
         restored.deliveries.deliver()
     assert len(receiver.told) == 2
     assert len(set(receiver.jtis)) == 1
+
+
+def test_a_slow_receiver_does_not_keep_the_others_waiting(
+    registry: Registry, home: Path, receiver: Receiver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Receivers take turns, one batch each."""
+    monkeypatch.setattr(Command.__init__, "__defaults__", (5, False))
+    other = Receiver(tmp_path / "other")
+    subscribe(home, receiver, other)
+    sessions(registry, *(f"user{number}" for number in range(20)))
+    registry.revoke(SessionFilter(everything=True), note="incident")
+    assert [one.delivered for one in registry.deliveries.deliver().receivers] == [20, 20]
+    events = [event.subject for event in registry.audit.events() if event.action == "delivery.run"][::-1]
+    assert events == ["a", "b"] * 4

@@ -64,7 +64,9 @@ def test_nothing_of_a_message_or_of_the_caller_reaches_the_program_but_by_its_in
     """Neither as an argument nor in its environment; it runs in `/`, in a session of its own."""
     monkeypatch.setenv("AUTHCTL_SECRET", "of the caller")
     facts = "[sys.argv[1:], sorted(os.environ), os.getcwd(), os.environ['PATH'], os.getsid(0) == os.getpid()]"
-    (verdict,), _ = told(program(f"print(json.dumps({{'jti': 'j0', 'verdict': 'done', 'reason': json.dumps({facts})}}))", A="1"))
+    (verdict,), _ = told(
+        program(f"print(json.dumps({{'jti': 'j0', 'verdict': 'done', 'reason': json.dumps({facts})}}))", A="1")
+    )
     assert verdict.reason == '[["--quiet"], ["A", "LANG", "PATH"], "/", "/usr/bin:/bin", true]'
 
 
@@ -91,7 +93,7 @@ def test_garbage_between_verdicts_is_passed_over(program: Programs):
     """Bytes that are no text, lines that are no verdict, and a last line without its end."""
     code = "sys.stdout.buffer.write(b'\\xff\\xfe\\n{\"jti\"\\n')\nsys.stdout.flush()\n" + DONE
     assert [one.jti for one in told(program(code), 2)[0]] == ["j0", "j1"]
-    assert told(program("sys.stdout.write('{\"jti\": \"j0\", \"verdict\": \"done\"}')"))[0] == []
+    assert told(program('sys.stdout.write(\'{"jti": "j0", "verdict": "done"}\')'))[0] == []
 
 
 @pytest.mark.parametrize("code", ["while True: print('x' * 1000)", "while True: sys.stdout.write('x' * 1000)"])

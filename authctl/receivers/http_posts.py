@@ -7,6 +7,7 @@ import ssl
 from collections.abc import Mapping
 from contextlib import suppress
 from email.utils import parsedate_to_datetime
+from functools import partial
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
 from io import BufferedReader, RawIOBase
 from time import monotonic, time
@@ -67,17 +68,18 @@ class Posts:
         if connection.sock is None:
             connection.connect()
         connection.sock.settimeout(self._timeout)  # of sending as a whole
-        connection.response_class = lambda sock, *given, **named: HTTPResponse(
-            _Limited(sock, until, self._timeout),  # type: ignore[arg-type]
-            *given,
-            **named,
-        )
+        connection.response_class = partial(_limited_response, until, self._timeout)  # type: ignore[assignment]
         connection.request("POST", self._path, body, dict(headers))
         response = connection.getresponse()
         content = response.read(_LONGEST_ANSWER + 1)
         if len(content) > _LONGEST_ANSWER:
             self.close()
         return response, content[:_LONGEST_ANSWER]
+
+
+def _limited_response(until: float, timeout: float, sock: socket.socket, *given: Any, **named: Any) -> HTTPResponse:
+    """A response that is read until an instant."""
+    return HTTPResponse(_Limited(sock, until, timeout), *given, **named)  # type: ignore[arg-type]
 
 
 class _Limited:

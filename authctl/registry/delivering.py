@@ -1,7 +1,7 @@
 """The delivery of announcements: batch by batch to each receiver, until nothing is due.
 
-A delivery is leased in one transaction and settled in the next one, together with the lease of the following batch. Killed in
-between, it is told again under the same id after its lease has ended.
+A delivery is leased in one transaction, told, and settled in the next one. Killed in between, it is told again under the same id
+after its lease has ended. Receivers take turns: one batch each, so that a slow one does not keep the others waiting.
 
 See docs/glossary.md#announcement.
 """
@@ -73,8 +73,9 @@ def deliver(installation: Installation, receivers: Mapping[str, Receiver], *, at
     """Tell every receiver what is due, once. Contract: `Deliveries.deliver`."""
     dead = give_up(installation)
     runs = [_Run(installation, receiver) for receiver in receivers.values()]
-    for run in runs:
-        run.deliver(at_once=at_once)
+    active = [run for run in runs if run.begin(at_once=at_once)]
+    while active:
+        active = [run for run in active if run.tell_batch()]
     with installation.snapshot() as (view, _now):
         counts = {names.fold(count.receiver): count for count in view.outbox_counts()}
     told = [run.outcome(counts[key].pending if key in counts else 0) for key, run in zip(receivers, runs, strict=True)]
@@ -106,22 +107,31 @@ class _Run:
     reason: str | None = None
     _size: int = 1
     _at_once: bool = False
+    _channel: Channel | None = None
 
-    def deliver(self, *, at_once: bool) -> None:
-        """Tell the receiver what is due, batch by batch, until nothing is, or it cannot be told anything now."""
+    def begin(self, *, at_once: bool) -> bool:
+        """Make the receiver's channel ready; whether something is due, and it can be told now."""
         self._at_once = at_once
         if not self._is_anything_due():
-            return
+            return False
         try:
-            channel = self.receiver.open(self.installation.home.push_key)
+            self._channel = self.receiver.open(self.installation.home.push_key)
         except AuthctlError as error:
             self._fail(error)
-            return
-        self._size = channel.batch
-        batch = self._first_batch()
-        while batch.deliveries:
-            verdicts, failure = self._send(channel, batch)
-            batch = self._settle(channel, batch, verdicts, failure)
+            return False
+        self._size = self._channel.batch
+        return True
+
+    def tell_batch(self) -> bool:
+        """Tell one batch of what is due; whether there may be more, and the receiver can be told it."""
+        assert self._channel is not None
+        # Not synced: a lease that a power cut loses was of a process that it ended, too.
+        with self.installation.change(AUTHCTL, synced=False) as unit:
+            batch = self._lease(unit)
+        if not batch.deliveries:
+            return False
+        verdicts, failure = self._send(self._channel, batch)
+        return self._settle(self._channel, batch, verdicts, failure)
 
     def outcome(self, pending: int) -> ReceiverOutcome:
         """The counts of the run."""
@@ -150,10 +160,6 @@ class _Run:
         with self.installation.change(AUTHCTL) as unit:
             self._pause(unit, error)
 
-    def _first_batch(self) -> _Batch:
-        with self.installation.change(AUTHCTL) as unit:
-            return self._lease(unit)
-
     def _lease(self, unit: UnitOfWork) -> _Batch:
         """Take the next deliveries that are due."""
         # By the clock and not the recorded time, which stands still while the clock is set back. No two leases end at the same
@@ -181,27 +187,24 @@ class _Run:
 
     def _settle(
         self, channel: Channel, batch: _Batch, verdicts: Mapping[str, Verdict], failure: AuthctlError | None
-    ) -> _Batch:
-        """Write the verdicts of a batch with their event, and take the next batch, if the receiver can be told more."""
+    ) -> bool:
+        """Write the verdicts of a batch with their event; whether the receiver can be told more."""
         with self.installation.change(AUTHCTL) as unit:
-            settled = [
-                self._settled(channel, one, verdicts.get(one.jti), failure, unit.clock) for one in batch.deliveries
-            ]
+            clock = unit.clock
+            settled = [self._settled(channel, one, verdicts.get(one.jti), failure, clock) for one in batch.deliveries]
             written = unit.tx.settle(settled, unit.now, batch.until)
             self._record(unit, batch, written, failure)
             is_paused = failure is not None and (not verdicts or _retry_after(failure) is not None)
             if failure is not None and is_paused:
                 self._pause(unit, failure)
-                next_batch = _Batch(0, (), {})
             else:
-                # Too slow for so many: the next batch has as many as it answered in its time.
-                self._size = max(1, len(verdicts)) if failure else self._size
                 unit.tx.pause(self.receiver.name, None)
-                next_batch = self._lease(unit)
+        # Too slow for so many: the next batch has as many as it answered in its time.
+        self._size = max(1, len(verdicts)) if failure else self._size
         for one in written:
             self.counts[one.state] = self.counts.get(one.state, 0) + 1
         self.reason = failure.message if failure else self.reason
-        return next_batch
+        return not is_paused
 
     def _settled(
         self, channel: Channel, delivery: Delivery, verdict: Verdict | None, failure: AuthctlError | None, clock: int
