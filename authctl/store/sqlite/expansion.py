@@ -91,11 +91,13 @@ def _page(writer: Writer, announcement: _Announcement, limit: int) -> tuple[Sequ
     if announcement.list is not None:
         sql = "SELECT number FROM announced_sessions WHERE list = :list AND number > :expanded_to ORDER BY number LIMIT :limit"
         return _ended(limit, [row[0] for row in writer.all_rows(sql, given)])
+    # Without a condition on the number, so that this reads no more entries of the index than it returns.
+    few = "SELECT number FROM sessions INDEXED BY sessions_by_revocation WHERE revocation_id = :revocation_id LIMIT :few"
+    of_all = [row[0] for row in writer.all_rows(few, given)]
+    if len(of_all) < _FEW:
+        covered = range(announcement.expanded_to + 1, announcement.last_number + 1)
+        return _ended(limit, sorted(number for number in of_all if number in covered)[:limit])
     of_revocation = "revocation_id = :revocation_id AND number > :expanded_to AND number <= :last_number"
-    few = f"SELECT number FROM sessions INDEXED BY sessions_by_revocation WHERE {of_revocation} LIMIT :few"
-    numbers = sorted(row[0] for row in writer.all_rows(few, given))
-    if len(numbers) < _FEW:
-        return _ended(limit, numbers[:limit])
     given["window"] = min(announcement.last_number, announcement.expanded_to + _WINDOW)
     sql = f"SELECT number FROM sessions NOT INDEXED WHERE {of_revocation} AND number <= :window ORDER BY number LIMIT :limit"
     numbers = [row[0] for row in writer.all_rows(sql, given)]
