@@ -89,14 +89,16 @@ def _page(writer: Writer, announcement: _Announcement, limit: int) -> tuple[Sequ
     """The numbers of the next sessions of an announcement, and the number that the page after them follows; None after the last."""
     given = {**announcement._asdict(), "limit": limit, "few": _FEW}
     if announcement.list is not None:
-        sql = "SELECT number FROM announced_sessions WHERE list = :list AND number > :expanded_to ORDER BY number LIMIT :limit"
-        return _ended(limit, [row[0] for row in writer.all_rows(sql, given)])
+        sql = "SELECT number FROM announced_sessions WHERE list = :list AND number > :expanded_to ORDER BY number LIMIT :limit + 1"
+        return _cut(limit, [row[0] for row in writer.all_rows(sql, given)])
     # Without a condition on the number, so that this reads no more entries of the index than it returns.
-    few = "SELECT number FROM sessions INDEXED BY sessions_by_revocation WHERE revocation_id = :revocation_id LIMIT :few"
+    few = (
+        "SELECT number FROM sessions INDEXED BY sessions_by_revocation WHERE revocation_id = :revocation_id LIMIT :few"
+    )
     of_all = [row[0] for row in writer.all_rows(few, given)]
     if len(of_all) < _FEW:
         covered = range(announcement.expanded_to + 1, announcement.last_number + 1)
-        return _ended(limit, sorted(number for number in of_all if number in covered)[:limit])
+        return _cut(limit, sorted(number for number in of_all if number in covered))
     of_revocation = "revocation_id = :revocation_id AND number > :expanded_to AND number <= :last_number"
     given["window"] = min(announcement.last_number, announcement.expanded_to + _WINDOW)
     sql = f"SELECT number FROM sessions NOT INDEXED WHERE {of_revocation} AND number <= :window ORDER BY number LIMIT :limit"
@@ -104,5 +106,6 @@ def _page(writer: Writer, announcement: _Announcement, limit: int) -> tuple[Sequ
     return numbers, numbers[-1] if len(numbers) == limit else given["window"]
 
 
-def _ended(limit: int, numbers: Sequence[int]) -> tuple[Sequence[int], int | None]:
-    return numbers, numbers[-1] if len(numbers) == limit else None
+def _cut(limit: int, numbers: Sequence[int]) -> tuple[Sequence[int], int | None]:
+    """A page of numbers of which there is one more than a page has, if there are more; and the last one of it, or None."""
+    return numbers[:limit], numbers[limit - 1] if len(numbers) > limit else None
