@@ -278,13 +278,13 @@ def test_a_revocation_of_everything_is_one_row_a_receiver(
     later = sessions(registry, "later")
     (rest,) = registry.deliveries.list()
     assert (rest.is_rest, rest.state, rest.session_id) == (True, "pending", None)
-    assert registry.deliveries.get("1").states == {"pending": 49}
+    assert registry.deliveries.show("1").states == {"pending": 49}
     assert [one.is_rest for one in registry.deliveries.of_session(registry.session(ids[40]).number)] == [True]
     assert registry.deliveries.deliver().receivers[0].delivered == 49
     told = [message["session"]["id"] for message in receiver.told]
     assert sorted(told) == sorted({*ids} - {ids[5]})
     assert later[0] not in told
-    assert registry.deliveries.get("1").states == {"delivered": 49}
+    assert registry.deliveries.show("1").states == {"delivered": 49}
 
 
 def test_a_later_decision_about_one_session_waits_for_the_first_one_in_the_middle_of_many(
@@ -342,7 +342,7 @@ def test_dropping_needs_a_note_and_ends_the_waiting(
     assert authctl("deliveries", "drop", "x", "--note", "system was shut down").code == 2
     registry.deliveries.deliver()
     assert receiver.told == []
-    assert registry.deliveries.get("1").states == {"dropped": 2}
+    assert registry.deliveries.show("1").states == {"dropped": 2}
     assert next(registry.audit.events()).action == "delivery.drop"
 
 

@@ -19,6 +19,7 @@ ELSEWHERE = {
     ("backup",): "backups.create",
     ("cleanup",): "cleanup.run",
     ("completion",): "completions.users",
+    ("deliver",): "deliveries.deliver",
     ("doctor",): "doctor.examine",
     ("explain",): "tokens.explain",
     ("profiles", "list"): "profiles.in_force",
@@ -34,7 +35,15 @@ ELSEWHERE = {
 }
 """The commands whose operation has another path than they have themselves."""
 
-NO_REGISTRY = {("init",), ("demo",), ("restore",), ("profiles", "check"), ("mappings", "list"), ("mappings", "show")}
+NO_REGISTRY = {
+    ("init",),
+    ("demo",),
+    ("restore",),
+    ("profiles", "check"),
+    ("mappings", "list"),
+    ("mappings", "show"),
+    ("receivers", "example"),
+}
 """The commands that need no open registry."""
 
 

@@ -56,7 +56,7 @@ def test_no_file_means_no_receiver(registry: Registry, home: Path, authctl: Auth
     assert (authctl("receivers", "list").code, registry.receivers.list()) == (0, [])
     assert authctl("receivers", "show", "synapse").code == 3
     with pytest.raises(NotFound):
-        registry.receivers.get("synapse")
+        registry.receivers.show("synapse")
 
 
 ONE = "version: 1\nreceivers:\n  a: {command: [/x], events: [session-revoked]}\n"

@@ -69,7 +69,7 @@ def show(
 ) -> None:
     """Show a delivery: its state, its attempts, and the reason that the receiver gave."""
     cli = start(ctx, output, quiet)
-    cli.show(delivery_records.shown_delivery(cli.registry.deliveries.get(delivery_id)))
+    cli.show(delivery_records.shown_delivery(cli.registry.deliveries.show(delivery_id)))
 
 
 @app.command()

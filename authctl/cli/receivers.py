@@ -31,7 +31,7 @@ def list_(ctx: typer.Context, output: Output = None, quiet: Quiet = False) -> No
 def show(ctx: typer.Context, name: Name, output: Output = None, quiet: Quiet = False) -> None:
     """Show a receiver: its events, its filter, and the names of its files. Secrets are never shown."""
     cli = start(ctx, output, quiet)
-    cli.show(delivery_records.shown_receiver(cli.registry.receivers.get(name)))
+    cli.show(delivery_records.shown_receiver(cli.registry.receivers.show(name)))
 
 
 @app.command("test")

@@ -100,14 +100,14 @@ class Deliveries:
         with self._installation.snapshot() as (view, _now):
             return view.outbox_counts()
 
-    def get(self, delivery_id: str) -> ShownDelivery:
+    def show(self, delivery_id: str) -> ShownDelivery:
         """The delivery of an id, or the announcement of the first part of one. Raises InvalidInput, NotFound."""
         announcement, number = _place(delivery_id)
         with self._installation.snapshot() as (view, _now):
             return _shown(view, delivery_id, announcement, number)
 
     def retry(self, ids: Sequence[str], *, actor: str | None = None) -> DropOutcome:
-        """Make deliveries due now: pending, refused and dead ones; all of them, or none. Raises as `get`."""
+        """Make deliveries due now: pending, refused and dead ones; all of them, or none. Raises as `show`."""
         places = [(one, *_place(one)) for one in ids]
         with self._installation.change(actor) as unit:
             for one in places:
@@ -118,7 +118,7 @@ class Deliveries:
         return DropOutcome(unit.now, unit.actor, None, sum(counts), _unchanged(ids, counts))
 
     def drop(self, ids: Sequence[str], *, note: str | None, actor: str | None = None) -> DropOutcome:
-        """Give up deliveries that are pending, refused or dead; all of them, or none. Raises Refused without a note, and as `get`."""
+        """Give up deliveries that are pending, refused or dead; all of them, or none. Raises Refused without a note, and as `show`."""
         note = names.note(note)
         places = [(one, *_place(one)) for one in ids]
         with self._installation.change(actor) as unit:

@@ -82,7 +82,7 @@ class Outbox:
         read = ReadSubscriptions(digest, subscriptions)
         unit.tx.save_subscriptions(read)
         told = {one.receiver: list(one.events) for one in subscriptions}
-        unit.record("receivers.change", detail={"receivers": told}, actor=AUTHCTL)
+        unit.record("receiver.change", detail={"receivers": told}, actor=AUTHCTL)
         return read
 
 

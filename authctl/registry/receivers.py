@@ -52,7 +52,7 @@ class Receivers:
         """All receivers, in the order of the file; none where there is no file. Raises InvalidFile, RegistryUnavailable."""
         return list(self.by_name().values())
 
-    def get(self, name: str) -> Receiver:
+    def show(self, name: str) -> Receiver:
         """The receiver of a name. Raises NotFound, and as `list`."""
         return receivers.find(self.by_name(), name)
 
@@ -71,8 +71,8 @@ class Receivers:
         return push_key.published(push_key.load_or_create(self._installation.home.push_key))
 
     def test(self, name: str) -> Verification:
-        """Send a verification event to a receiver, which concerns no session and no user; nothing is recorded. Raises as `get`."""
-        receiver = self.get(name)
+        """Send a verification event to a receiver, which concerns no session and no user; nothing is recorded. Raises as `show`."""
+        receiver = self.show(name)
         now = self._installation.clock.now()
         message = _verification(now)
         try:
