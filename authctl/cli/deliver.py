@@ -94,7 +94,7 @@ def _watch(cli: Cli) -> None:
     reasons: set[str] = set()
     with _interrupted_by_sigterm():
         while True:
-            outcome = cli.registry.deliveries.deliver()
+            outcome = cli.registry.deliveries.deliver(counted=False)
             # Each failure is told once while it lasts: the log of a service is read by people.
             present = {f"receiver {quoted(one.receiver)}: {one.reason}" for one in outcome.receivers if one.reason}
             for text in sorted(present - reasons):
@@ -102,7 +102,7 @@ def _watch(cli: Cli) -> None:
             reasons = present
             told = sum(one.delivered + one.gone for one in outcome.receivers)
             if told:
-                cli.say(f"{counted(told, 'message')} delivered, {outcome.pending:,} pending")
+                cli.say(f"{counted(told, 'message')} delivered")
             sleep(_WATCH_SECONDS)
 
 

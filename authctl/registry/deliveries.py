@@ -48,16 +48,16 @@ class Deliveries:
     def __init__(self, installation: Installation) -> None:
         self._installation = installation
 
-    def deliver(self, *, at_once: bool = False) -> DeliverOutcome:
+    def deliver(self, *, at_once: bool = False, counted: bool = True) -> DeliverOutcome:
         """Tell every receiver what is due, until nothing is, or it cannot be told more now.
 
-        `at_once` disregards the pause of a receiver that failed before. Safe to run twice at the same time, and to kill. Raises
+        `at_once` disregards the pause of a receiver that failed before. Unless `counted`, what is pending afterwards is given as 0. Safe to run twice at the same time, and to kill. Raises
         InvalidFile where the receivers file has faults, RegistryUnavailable where it is open to others.
         """
         from authctl.registry.delivering import deliver
         from authctl.registry.receivers import Receivers
 
-        return deliver(self._installation, Receivers(self._installation).by_name(), at_once=at_once)
+        return deliver(self._installation, Receivers(self._installation).by_name(), at_once=at_once, counted=counted)
 
     def list(self, selection: DeliveryFilter = _ALL) -> Iterator[Delivery]:
         """Stream the selected deliveries, the newest decision first; the rest of an announcement comes as one.

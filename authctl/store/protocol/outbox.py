@@ -85,6 +85,9 @@ class OutboxView(Protocol):
     def outbox_counts(self) -> list[OutboxCount]:
         """The deliveries by receiver, for every receiver that has one."""
 
+    def has_due(self, receiver: str, clock: int) -> bool:
+        """Whether a receiver has a delivery that is due, or an announcement to expand; leased and waiting ones count, too."""
+
     def delivery(self, announcement: int, number: int) -> Delivery | None:
         """The delivery of an announcement about the session of that number, or, with 0, about its user."""
 

@@ -94,6 +94,18 @@ class OutboxReader(Reader):
         names = dict(self.all_rows("SELECT receiver_key, receiver FROM announcements GROUP BY receiver_key"))
         return [OutboxCount(names.get(key, key), *counted) for key, counted in sorted(counts.items())]
 
+    def has_due(self, receiver: str, clock: int) -> bool:
+        given = {"receiver": fold(receiver), "clock": clock, "longest": LONGEST_PAUSE}
+        due = (
+            "EXISTS (SELECT 1 FROM deliveries INDEXED BY deliveries_due WHERE receiver_key = :receiver AND state = 'pending'"
+            " AND next_attempt_at {when})"
+        )
+        sql = (
+            f"SELECT {due.format(when='<= :clock')} OR {due.format(when='> :clock + :longest')} OR EXISTS"
+            " (SELECT 1 FROM announcements INDEXED BY announcements_pending WHERE receiver_key = :receiver AND rest = 'pending')"
+        )
+        return bool(self.one_number(sql, given))
+
     def announcement(self, announcement: int) -> Delivery | None:
         row = self.one_row(f"SELECT {_REST} FROM announcements AS a WHERE a.id = ?", (announcement,))
         return _delivery(row) if row else None
@@ -222,8 +234,10 @@ class OutboxWriter(Writer):
     def give_up(self, now: int, limit: int) -> int:
         sql = (
             "UPDATE deliveries SET state = 'dead', settled_at = :now WHERE (announcement, number) IN ("
-            "SELECT d.announcement, d.number FROM announcements AS a CROSS JOIN deliveries AS d ON d.announcement = a.id"
-            " WHERE a.give_up_at <= :now AND d.state = 'pending' LIMIT :limit)"
+            # Of old announcements there are few, and most of their deliveries are settled.
+            "SELECT d.announcement, d.number FROM announcements AS a INDEXED BY announcements_by_age"
+            " CROSS JOIN deliveries AS d INDEXED BY deliveries_pending ON d.announcement = a.id AND d.state = 'pending'"
+            " WHERE a.give_up_at <= :now LIMIT :limit)"
         )
         dead = self.write(sql, {"now": now, "limit": limit})
         return dead + self.write(

@@ -38,6 +38,7 @@ OUTBOX = (
     ) STRICT
     """,
     "CREATE INDEX announcements_pending ON announcements (receiver_key, id) WHERE rest = 'pending'",
+    "CREATE INDEX announcements_by_age ON announcements (give_up_at)",
     "CREATE INDEX announcements_by_revocation ON announcements (revocation_id) WHERE revocation_id IS NOT NULL",
     "CREATE INDEX announcements_by_list ON announcements (list) WHERE list IS NOT NULL",
     # the sessions of a list, which the announcements of one decision share
@@ -69,6 +70,7 @@ OUTBOX = (
     ) STRICT, WITHOUT ROWID
     """,
     "CREATE INDEX deliveries_due ON deliveries (receiver_key, next_attempt_at, announcement, number) WHERE state = 'pending'",
+    "CREATE INDEX deliveries_pending ON deliveries (announcement) WHERE state = 'pending'",
     "CREATE INDEX deliveries_by_session ON deliveries (number, announcement) WHERE number > 0",
     "CREATE INDEX deliveries_by_user ON deliveries (username_key, announcement) WHERE number = 0",
     "CREATE INDEX deliveries_unsuccessful ON deliveries (state, receiver_key) WHERE state IN ('refused', 'dead')",
