@@ -492,3 +492,17 @@ def test_a_slow_receiver_does_not_keep_the_others_waiting(
     assert [one.delivered for one in registry.deliveries.deliver().receivers] == [20, 20]
     events = [event.subject for event in registry.audit.events() if event.action == "delivery.run"][::-1]
     assert events == ["a", "b"] * 4
+
+
+def test_a_change_of_who_is_told_is_an_audit_event(registry: Registry, home: Path, receiver: Receiver):
+    """Once for each change of the file, with the receivers and their events; a removed file is one, too."""
+    sessions(registry, "alice", "bob", "carol", "dora")
+    registry.revoke(SessionFilter(username="alice"), note="nobody is told")
+    subscribe(home, receiver, events="session-revoked")
+    registry.revoke(SessionFilter(username="bob"), note="lost device")
+    registry.revoke(SessionFilter(username="carol"), note="lost device")
+    (home / "receivers.yaml").unlink()
+    registry.revoke(SessionFilter(username="dora"), note="nobody is told")
+    changes = [json.loads(event.detail) for event in registry.audit.events() if event.action == "receiver.change"]
+    assert changes == [{"receivers": {}}, {"receivers": {"a": ["session-revoked"]}}]
+    assert len(list(registry.deliveries.list())) == 2

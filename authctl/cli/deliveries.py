@@ -8,7 +8,8 @@ import typer
 from authctl import delivery_records, names, render
 from authctl.cli.context import Cli, start
 from authctl.cli.options import Actor, Exact, Limit, Local, Note, Output, Paged, Quiet, user_names
-from authctl.model.deliveries import DeliveryFilter, DeliveryState, Event
+from authctl.model.deliveries import DeliveryFilter, DeliveryState
+from authctl.model.told_events import Event
 from authctl.names import counted
 from authctl.registry.deliveries import DropOutcome
 

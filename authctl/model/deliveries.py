@@ -7,21 +7,6 @@ from enum import StrEnum
 from typing import NamedTuple
 
 
-class Event(StrEnum):
-    """The decisions that receivers can be told."""
-
-    SESSION_REVOKED = "session-revoked"
-    SESSION_ENDED = "session-ended"
-    SESSION_WIPED = "session-wiped"
-    USER_DISABLED = "user-disabled"
-    USER_ENABLED = "user-enabled"
-    PASSWORD_CHANGED = "password-changed"  # noqa: S105  # the name of an event
-
-
-OF_SESSIONS = (Event.SESSION_REVOKED, Event.SESSION_ENDED, Event.SESSION_WIPED)
-"""The events that concern sessions, one delivery each; the others concern a user."""
-
-
 class DeliveryState(StrEnum):
     """How far a delivery has come."""
 
@@ -34,22 +19,6 @@ class DeliveryState(StrEnum):
     """An administrator gave it up."""
     DEAD = "dead"
     """It was pending for longer than `give_up_after`."""
-
-
-class DeliveryChoice(StrEnum):
-    """The deliveries by which sessions are selected."""
-
-    PENDING = "pending"
-    DELIVERED = "delivered"
-    REFUSED = "refused"
-
-
-STATES_OF_CHOICE: dict[str, tuple[str, ...]] = {
-    DeliveryChoice.PENDING: ("pending",),
-    DeliveryChoice.DELIVERED: ("delivered", "gone"),
-    DeliveryChoice.REFUSED: ("refused", "dead"),
-}
-"""The states of each choice: a receiver that does not know a session any more has nothing left to do."""
 
 
 class Narrowing(NamedTuple):

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from authctl.errors import InvalidInput
 from authctl.instants import instant_of
-from authctl.model.deliveries import DeliveryChoice
 from authctl.model.sessions import Kind, Status, Wipe
+from authctl.model.told_events import DeliveryChoice
 from authctl.names import field as checked_field
 from authctl.names import fold, profile_name, quoted, username
 

@@ -7,7 +7,7 @@ from pydantic import AfterValidator, Field
 
 from authctl import names
 from authctl.instants import DAY, HOUR, MINUTE, SECOND
-from authctl.model.deliveries import Event
+from authctl.model.told_events import Event
 from authctl.names import quoted
 from authctl.receivers.security_events import TOLD_BY_PUSH
 from authctl.validation import (

@@ -6,7 +6,7 @@ Source: the final specifications of the OpenID Shared Signals Framework 1.0 and 
 from typing import Any
 
 from authctl.instants import SECOND
-from authctl.model.deliveries import Event
+from authctl.model.told_events import Event
 from authctl.receivers.messages import Message
 
 _CAEP = "https://schemas.openid.net/secevent/caep/event-type/"

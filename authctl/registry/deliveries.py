@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from authctl import names
 from authctl.errors import InvalidInput, NotFound
-from authctl.model.deliveries import Delivery, DeliveryFilter, Event
+from authctl.model.deliveries import Delivery, DeliveryFilter
+from authctl.model.told_events import Event
 from authctl.registry.installation import Installation
 from authctl.registry.unit_of_work import MOST_LISTED
 from authctl.store.protocol.outbox import OutboxCount

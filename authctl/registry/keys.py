@@ -19,7 +19,7 @@ from authctl.files import locked_folder, resolved
 from authctl.instants import NEVER, format_instant
 from authctl.key_ring import Key, KeyRing, KeyState
 from authctl.model import EventFilter, Session, SessionFilter, Status
-from authctl.model.deliveries import Event
+from authctl.model.told_events import Event
 from authctl.registry.installation import Installation
 from authctl.registry.unit_of_work import MOST_LISTED, UnitOfWork, actor_name
 from authctl.store.protocol.keys import KeyUsage

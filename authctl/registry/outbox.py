@@ -39,8 +39,6 @@ class Outbox:
         numbers: Sequence[int],
     ) -> None:
         """Add an announcement of a decision for each receiver that wants its event; the last event of the unit records it."""
-        from authctl.store.protocol.outbox import Decision
-
         known = unit.tx.subscriptions()
         if known is None and not self._file.exists():
             return
@@ -49,6 +47,8 @@ class Outbox:
         subscriptions = self._subscriptions(unit, known)
         wanted = [one for one in subscriptions if event in one.events]
         if wanted:
+            from authctl.store.protocol.outbox import Decision
+
             decision = Decision(event, unit.now, recorded.actor, note, recorded.seq, username, revocation_id, numbers)
             unit.tx.announce(decision, wanted)
 

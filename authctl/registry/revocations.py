@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from authctl import names
 from authctl.errors import AuthctlError, InvalidInput, OutcomeUnknown, Refused
 from authctl.model import Session, SessionFilter, Status
-from authctl.model.deliveries import Event
+from authctl.model.told_events import Event
 from authctl.registry.installation import URGENT_LOCK_TIMEOUTS, Installation
 from authctl.registry.sessions import with_whole_ids
 from authctl.registry.unit_of_work import MOST_LISTED, UnitOfWork, actor_name

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from authctl import names
 from authctl.model import Session, Status
-from authctl.model.deliveries import Event
+from authctl.model.told_events import Event
 from authctl.registry.batches import PAUSE_SECONDS, BatchSize, Progress
 from authctl.registry.installation import Installation
 from authctl.registry.sessions import resolve

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from authctl import names
 from authctl.lifetimes import PasswordRule, ends_on_password_change
 from authctl.model import Group, Grouping, Session, SessionFilter, Status, User
-from authctl.model.deliveries import Event
+from authctl.model.told_events import Event
 from authctl.registry.installation import Installation
 from authctl.registry.sessions import pages
 from authctl.registry.unit_of_work import MOST_LISTED, UnitOfWork, actor_name

@@ -11,7 +11,7 @@ import json
 from authctl import lifetimes, names
 from authctl.errors import TokenReused, TokenRevoked, TokenUnknown
 from authctl.model import Caller, OnReuse, PairRules, Profile, Session, SessionFilter
-from authctl.model.deliveries import Event
+from authctl.model.told_events import Event
 from authctl.registry.installation import Installation
 from authctl.registry.tokens import wipe
 from authctl.registry.tokens.checks import (

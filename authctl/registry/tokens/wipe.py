@@ -11,7 +11,7 @@ from contextlib import suppress
 from authctl import names
 from authctl.errors import AuthctlError, TokenInvalid
 from authctl.model import Session, Wipe
-from authctl.model.deliveries import Event
+from authctl.model.told_events import Event
 from authctl.registry.installation import Installation
 from authctl.registry.tokens.checks import session_of_token
 from authctl.registry.tokens.reader import TokenReader

@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
 from authctl.model import SessionFilter, Status, Texts, Wipe, texts_of
-from authctl.model.deliveries import STATES_OF_CHOICE
+from authctl.model.told_events import STATES_OF_CHOICE
 from authctl.names import fold
 from authctl.store.sql.orders import BY_END, BY_REVOCATION, FOLDED, Order
 from authctl.store.sql.tables import UNACKNOWLEDGED, Tables, tables

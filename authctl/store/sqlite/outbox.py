@@ -9,22 +9,21 @@ import json
 import os
 from typing import TYPE_CHECKING, Any
 
-from authctl.model.deliveries import Delivery, DeliveryState, Narrowing, Subscription
 from authctl.names import fold
-from authctl.store.protocol.outbox import OutboxCount, ReadSubscriptions, ReceiverPause
-from authctl.store.sqlite.expansion import expand
 from authctl.store.sqlite.outbox_conditions import COVERS
 from authctl.store.sqlite.reader import Reader, Writer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from authctl.model.deliveries import DeliveryFilter
-    from authctl.store.protocol.outbox import Decision, Settled
+    from authctl.model.deliveries import Delivery, DeliveryFilter, Subscription
+    from authctl.store.protocol.outbox import Decision, OutboxCount, ReadSubscriptions, ReceiverPause, Settled
 
 LONGEST_PAUSE = 3_600_000_000
 """The longest time between two attempts, in microseconds: what lies further ahead was written before the clock was set back."""
 _LONGEST_LEASE = 1_200_000_000
+
+_PENDING = "pending"
 
 _OF_ANNOUNCEMENT = "a.at AS decided_at, a.actor, a.note, a.revocation_id, a.txn"
 _DELIVERY = (
@@ -63,7 +62,11 @@ class OutboxReader(Reader):
 
     def subscriptions(self) -> ReadSubscriptions | None:
         row = self.one_row("SELECT digest, content FROM subscriptions")
-        return ReadSubscriptions(row[0], tuple(map(_subscription, json.loads(row[1])))) if row else None
+        if row is None:
+            return None
+        from authctl.store.protocol.outbox import ReadSubscriptions
+
+        return ReadSubscriptions(row[0], tuple(map(_subscription, json.loads(row[1]))))
 
     def deliveries(self, selection: DeliveryFilter, limit: int, after: tuple[int, int] | None = None) -> list[Delivery]:
         conditions, given = _criteria(selection, after)
@@ -85,6 +88,8 @@ class OutboxReader(Reader):
         return [_delivery(row) for row in self.all_rows(sql, {"number": number})]
 
     def outbox_counts(self) -> list[OutboxCount]:
+        from authctl.store.protocol.outbox import OutboxCount
+
         counts: dict[str, list[Any]] = {}
         for receiver, column, count, oldest in self.all_rows(_COUNTS):
             counted = counts.setdefault(receiver, [0, None, 0, 0])
@@ -141,6 +146,8 @@ class OutboxReader(Reader):
         return self.one_number(sql, {"id": announcement})
 
     def pauses(self) -> dict[str, ReceiverPause]:
+        from authctl.store.protocol.outbox import ReceiverPause
+
         sql = "SELECT receiver_key, until, failures, reason FROM receiver_pauses"
         return {key: ReceiverPause(*rest) for key, *rest in self.all_rows(sql)}
 
@@ -195,6 +202,8 @@ class OutboxWriter(Writer):
         self.write(f"INSERT INTO announcements ({columns}, last_number) VALUES ({given}, {last})", values)
 
     def expand(self, receiver: str, limit: int, clock: int) -> int:
+        from authctl.store.sqlite.expansion import expand
+
         return expand(self, fold(receiver), limit, clock)
 
     def lease(self, receiver: str, limit: int, clock: int, until: int) -> list[Delivery]:
@@ -220,7 +229,7 @@ class OutboxWriter(Writer):
         )
         written = []
         for one in settled:
-            at = None if one.state == DeliveryState.PENDING else now
+            at = None if one.state == _PENDING else now
             values = (one.state, one.reason, one.next_attempt_at, at, one.announcement, one.number, until)
             if self.write(sql, values):
                 written.append(one)
@@ -285,12 +294,16 @@ class OutboxWriter(Writer):
 
 
 def _subscription(values: list[Any]) -> Subscription:
+    from authctl.model.deliveries import Narrowing, Subscription
+
     receiver, events, narrowing, *rest = values
     fields = {name: tuple(keys) for name, keys in narrowing.items()}
     return Subscription(receiver, tuple(events), Narrowing(**fields), *rest)
 
 
 def _delivery(row: tuple[Any, ...]) -> Delivery:
+    from authctl.model.deliveries import Delivery
+
     delivery = Delivery(*row)
     return delivery._replace(is_rest=bool(delivery.is_rest))
 
