@@ -64,6 +64,7 @@ bench: $(VENV)/ready .venv-peers/ready ## every ratio beside what is owed, at si
 	$(BENCH)/disk.py 50000
 	$(BENCH)/peers.py 20000
 	$(BENCH)/continuity.py 20000
+	$(BENCH)/delivering.py 20000 200000
 
 bench-full: $(VENV)/ready .venv-peers/ready ## the same at a million and at ten million, into docs/benchmarks.md
 	mkdir -p .bench && rm -f .bench/results.jsonl
@@ -78,6 +79,7 @@ bench-full: $(VENV)/ready .venv-peers/ready ## the same at a million and at ten 
 	$(BENCH)/disk.py 1000000
 	$(BENCH)/peers.py 100000
 	$(BENCH)/continuity.py 100000
+	$(BENCH)/delivering.py 100000 1000000
 	$(BIN)/python benchmarks/report.py .bench/results.jsonl
 
 SINCE := .bench/since/$(REV)

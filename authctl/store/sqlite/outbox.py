@@ -57,6 +57,16 @@ _DUE = (
 )
 
 
+_ANNOUNCED = (
+    *("event", "at", "actor", "note", "txn", "username", "username_key", "revocation_id", "list", "jti", "receiver"),
+    *("receiver_key", "narrowing", "give_up_after", "give_up_at"),
+)
+_ANNOUNCE = (
+    f"INSERT INTO announcements ({', '.join(_ANNOUNCED)}, last_number)"
+    f" VALUES ({', '.join(f':{name}' for name in _ANNOUNCED)}, (SELECT coalesce(max(number), 0) FROM sessions))"
+)
+
+
 class OutboxReader(Reader):
     """`OutboxView` over SQLite."""
 
@@ -172,34 +182,19 @@ class OutboxWriter(Writer):
 
     def announce(self, decision: Decision, subscriptions: Sequence[Subscription]) -> None:
         # decision 280: one row a receiver, however many sessions the decision covers
-        numbers, decided = decision.numbers, decision._asdict()
-        del decided["numbers"]
-        list_: int | None = None
-        for subscription in subscriptions:
-            if numbers and list_ is None:
-                list_ = self.one_number(
-                    "SELECT coalesce(max(seq), 0) + 1 FROM sqlite_sequence WHERE name = 'announcements'"
-                )
-                sql = "INSERT INTO announced_sessions SELECT ?, value FROM json_each(?)"
-                self.write(sql, (list_, json.dumps(list(numbers))))
-            self._announce({**decided, "list": list_}, subscription)
+        decided = decision._asdict()
+        numbers = decided.pop("numbers")
+        decided["list"] = self._add_list(numbers) if numbers else None
+        decided["username_key"] = None if decision.username is None else fold(decision.username)
+        self.connection.executemany(_ANNOUNCE, [decided | _told(one, decision) for one in subscriptions])
 
-    def _announce(self, decided: dict[str, Any], subscription: Subscription) -> None:
-        values = {
-            **decided,
-            "jti": os.urandom(16).hex(),
-            "receiver": subscription.receiver,
-            "receiver_key": fold(subscription.receiver),
-            "username_key": None if decided["username"] is None else fold(decided["username"]),
-            "note": decided["note"] if subscription.notes else None,
-            "narrowing": json.dumps(subscription.narrowing._asdict()),
-            "give_up_after": subscription.give_up_after,
-            "give_up_at": decided["at"] + subscription.give_up_after,
-        }
-        columns = ", ".join(values)
-        given = ", ".join(f":{name}" for name in values)
-        last = "(SELECT coalesce(max(number), 0) FROM sessions)"
-        self.write(f"INSERT INTO announcements ({columns}, last_number) VALUES ({given}, {last})", values)
+    def _add_list(self, numbers: Sequence[int]) -> int:
+        """Keep the numbers of sessions as a list; its number."""
+        sql = "SELECT coalesce(max(seq), 0) + 1 FROM sqlite_sequence WHERE name = 'announcements'"
+        added = self.one_number(sql)
+        sql = "INSERT INTO announced_sessions SELECT ?, value FROM json_each(?)"
+        self.write(sql, (added, json.dumps(list(numbers))))
+        return added
 
     def expand(self, receiver: str, limit: int, clock: int) -> int:
         from authctl.store.sqlite.expansion import expand
@@ -291,6 +286,19 @@ class OutboxWriter(Writer):
         given = {"cutoff": cutoff}
         self.write(f"DELETE FROM deliveries WHERE announcement IN ({over}) AND number = 0", given)
         return self.write(f"DELETE FROM announcements WHERE id IN ({over})", given)
+
+
+def _told(subscription: Subscription, decision: Decision) -> dict[str, Any]:
+    """The columns of an announcement that are the receiver's."""
+    return {
+        "jti": os.urandom(16).hex(),
+        "receiver": subscription.receiver,
+        "receiver_key": fold(subscription.receiver),
+        "note": decision.note if subscription.notes else None,
+        "narrowing": json.dumps(subscription.narrowing._asdict()),
+        "give_up_after": subscription.give_up_after,
+        "give_up_at": decision.at + subscription.give_up_after,
+    }
 
 
 def _subscription(values: list[Any]) -> Subscription:
