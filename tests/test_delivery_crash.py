@@ -14,6 +14,7 @@ from tests.crash import Bench, Deed
 from tests.receiver import Receiver
 from tests.test_crash import STEP, needs_strace
 from tests.test_receivers import write_receivers
+from tests.test_trust import on_a_small_disk
 
 pytestmark = [pytest.mark.slow, needs_strace]
 
@@ -102,3 +103,50 @@ def test_a_service_ends_with_its_program(place: Place):
         service.communicate(timeout=20)
     assert service.returncode == 130
     assert len(place.receiver.told) == 4
+
+
+FULL = """\
+mount -t tmpfs -o size=12m tmpfs {disk} || exit 99
+mkdir -m 700 {disk}/home
+export AUTHCTL_HOME={disk}/home
+authctl init -q
+for user in alice bob; do authctl tokens issue -q --user $user --application Outlook > /dev/null; done
+umask 077
+cat > {out}/program <<'END'
+#!PYTHON
+import json, sys
+for line in sys.stdin:
+    with open("{out}/told", "a") as told:
+        told.write(json.loads(line)["jti"] + " ")
+    print(json.dumps({{"jti": json.loads(line)["jti"], "verdict": "done"}}))
+END
+chmod 700 {out}/program
+echo "version: 1
+receivers: {{a: {{command: [{out}/program], events: [session-revoked]}}}}" > {disk}/home/receivers.yaml
+dd if=/dev/zero of={disk}/filler bs=4096 2> /dev/null || true
+set +e
+n=0
+while authctl tokens issue -q --user late --application Outlook > /dev/null 2>&1; do
+    n=$((n+1)); [ $n -lt 60 ] || exit 98
+done
+authctl revoke --user alice --user bob --note "lost device" > /dev/null 2> {out}/said; echo $? > {out}/revoke
+dd if=/dev/zero of={disk}/filler2 bs=4096 2> /dev/null
+n=0
+while authctl tokens issue -q --user late --application Outlook > /dev/null 2>&1; do
+    n=$((n+1)); [ $n -lt 60 ] || exit 98
+done
+authctl deliver > /dev/null 2> {out}/full; echo $? > {out}/deliver
+rm {disk}/filler {disk}/filler2
+authctl deliveries retry 1 -q 2> /dev/null
+authctl deliver -q > /dev/null 2>&1; echo $? > {out}/after
+authctl deliveries list -o json | grep -c '"delivered"' > {out}/delivered
+"""
+
+
+def test_on_a_full_disk_a_revocation_is_announced_and_told_when_there_is_room(tmp_path: Path):
+    """The revocation has its announcement; a delivery that cannot be written is 6, and is made later under its id."""
+    said = on_a_small_disk(tmp_path, FULL.replace("PYTHON", sys.executable))
+    assert said["revoke"] == "0", said
+    assert said["deliver"] in ("0", "6"), said
+    assert (said["after"], said["delivered"]) == ("0", "2"), said
+    assert len(set(said["told"].split())) == 2, said
