@@ -506,3 +506,15 @@ def test_a_change_of_who_is_told_is_an_audit_event(registry: Registry, home: Pat
     changes = [json.loads(event.detail) for event in registry.audit.events() if event.action == "receiver.change"]
     assert changes == [{"receivers": {}}, {"receivers": {"a": ["session-revoked"]}}]
     assert len(list(registry.deliveries.list())) == 2
+
+
+def test_a_confirmed_wipe_and_a_revoked_token_are_told(install: Install, home: Path, receiver: Receiver):
+    """The application revoked a token, and confirmed later that its data is gone."""
+    registry = install("version: 1\nprofiles:\n  default: {idle_timeout: 3d, on_revoke: wipe}\n")
+    subscribe(home, receiver)
+    token = registry.issue(username="alice", application="Outlook").access_token
+    registry.tokens.revoke(token, note="found in a log")
+    registry.tokens.wipe_done(token)
+    registry.tokens.wipe_done(token)
+    registry.deliveries.deliver()
+    assert [one["event"] for one in receiver.told] == ["session-revoked", "session-wiped"]
