@@ -280,7 +280,9 @@ def test_a_revocation_of_everything_is_one_row_a_receiver(
     assert (rest.is_rest, rest.state, rest.session_id) == (True, "pending", None)
     assert registry.deliveries.show("1").states == {"pending": 49}
     assert [one.is_rest for one in registry.deliveries.of_session(registry.session(ids[40]).number)] == [True]
-    assert registry.deliveries.deliver().receivers[0].delivered == 49
+    outcome = registry.deliveries.deliver().receivers[0]
+    assert (outcome.delivered, outcome.pending) == (49, 0)
+    assert not any(one.is_rest for one in registry.deliveries.list())
     told = [message["session"]["id"] for message in receiver.told]
     assert sorted(told) == sorted({*ids} - {ids[5]})
     assert later[0] not in told

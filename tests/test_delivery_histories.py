@@ -295,6 +295,8 @@ def test_a_history_comes_to_what_was_decided(
     write_receivers(home, RECEIVERS.format(secret=private(tmp_path / "secret", SECRET), **urls))
     with Registry.open(home, clock=clock) as registry:
         history = History(registry, clock, servers, number)
+        for _ in range(history.chance.choice([0, 0, 9, 15])):
+            history.issue()
         for _ in range(STEPS):
             history.step()
         history.come_to_rest()

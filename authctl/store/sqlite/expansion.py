@@ -103,7 +103,9 @@ def _page(writer: Writer, announcement: _Announcement, limit: int) -> tuple[Sequ
     given["window"] = min(announcement.last_number, announcement.expanded_to + _WINDOW)
     sql = f"SELECT number FROM sessions NOT INDEXED WHERE {of_revocation} AND number <= :window ORDER BY number LIMIT :limit"
     numbers = [row[0] for row in writer.all_rows(sql, given)]
-    return numbers, numbers[-1] if len(numbers) == limit else given["window"]
+    if len(numbers) == limit:
+        return numbers, numbers[-1]
+    return numbers, given["window"] if given["window"] < announcement.last_number else None
 
 
 def _cut(limit: int, numbers: Sequence[int]) -> tuple[Sequence[int], int | None]:
