@@ -520,3 +520,16 @@ def test_a_confirmed_wipe_and_a_revoked_token_are_told(install: Install, home: P
     registry.tokens.wipe_done(token)
     registry.deliveries.deliver()
     assert [one["event"] for one in receiver.told] == ["session-revoked", "session-wiped"]
+
+
+def test_sessions_of_which_a_receiver_is_told_none_do_not_stop_the_delivery(
+    registry: Registry, home: Path, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+):
+    """However many pages of others lie before the one that it is told."""
+    monkeypatch.setattr(delivering, "_EXPANDED_AT_ONCE", 3)
+    subscribe(home, receiver, more=", application: [Teams]")
+    sessions(registry, *(f"user{number}" for number in range(40)))
+    registry.issue(username="alice", application="Teams")
+    registry.revoke(SessionFilter(everything=True), note="incident")
+    outcome = registry.deliveries.deliver().receivers[0]
+    assert (outcome.delivered, outcome.pending) == (1, 0)

@@ -98,6 +98,8 @@ class _Batch:
     until: int
     deliveries: Sequence[Delivery]
     sessions: Mapping[int, Session]
+    expanded: int
+    """How many sessions of announcements were looked at for it."""
 
 
 @dataclass(slots=True)
@@ -132,7 +134,8 @@ class _Run:
         with self.installation.change(AUTHCTL, synced=False) as unit:
             batch = self._lease(unit)
         if not batch.deliveries:
-            return False
+            # A page of sessions of which the receiver is told none: the next page may have some.
+            return batch.expanded > 0
         verdicts, failure = self._send(self._channel, batch)
         return self._settle(self._channel, batch, verdicts, failure)
 
@@ -168,10 +171,12 @@ class _Run:
         # microsecond, so that the end tells whose it is.
         until = unit.clock + int((2 * self.receiver.seconds * SECOND) + MINUTE) + secrets.randbelow(SECOND)
         leased = unit.tx.lease(self.receiver.name, self._size, unit.clock, until)
-        if len(leased) < self._size and unit.tx.expand(self.receiver.name, _EXPANDED_AT_ONCE, unit.clock):
+        expanded = 0
+        if len(leased) < self._size:
+            expanded = unit.tx.expand(self.receiver.name, _EXPANDED_AT_ONCE, unit.clock)
             leased += unit.tx.lease(self.receiver.name, self._size - len(leased), unit.clock, until)
         sessions = unit.tx.sessions_by_number([one.number for one in leased if one.number], unit.now)
-        return _Batch(until, leased, {session.number: session for session in sessions})
+        return _Batch(until, leased, {session.number: session for session in sessions}, expanded)
 
     def _send(self, channel: Channel, batch: _Batch) -> tuple[dict[str, Verdict], AuthctlError | None]:
         """Tell a batch; the verdicts by id, and why nothing more could be told."""
