@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv-dev
 BIN := $(VENV)/bin
 
-.PHONY: check quick test storm fuzz histories histories-mutants crash ldap real-systems current-sqlite bench bench-since bench-full peers demo docs clean
+.PHONY: check quick test storm fuzz histories histories-mutants crash ldap real-systems current-sqlite bench bench-since bench-imports bench-full peers demo docs clean
 
 check: $(VENV)/ready ## what CI runs beside the README's test command
 	$(BIN)/ruff format --check .
@@ -57,6 +57,7 @@ bench: $(VENV)/ready .venv-peers/ready ## every ratio beside what is owed, at si
 	$(BENCH)/verify.py 100000
 	$(BENCH)/lists.py 10000 100000
 	$(BENCH)/nearest.py 10000 100000
+	$(BENCH)/console.py 100000
 	$(BENCH)/writes.py 10000 100000
 	$(BENCH)/bulk.py 50000
 	$(BENCH)/imports.py 50000
@@ -72,6 +73,7 @@ bench-full: $(VENV)/ready .venv-peers/ready ## the same at a million and at ten 
 	$(BENCH)/verify.py 1000000
 	$(BENCH)/lists.py 10000 100000 1000000 10000000
 	$(BENCH)/nearest.py 1000000
+	$(BENCH)/console.py 1000000
 	$(BENCH)/writes.py 1000000 10000000
 	$(BENCH)/bulk.py 1000000
 	$(BENCH)/imports.py 1000000
@@ -91,12 +93,17 @@ bench-since: $(VENV)/ready ## this build and an earlier one in turn: make bench-
 		$(SINCE)/.venv/bin/python -m pip install --quiet --disable-pip-version-check ./$(SINCE) && touch $(SINCE)/.venv/ready; }
 	AUTHCTL_BENCH_SINCE=$(SINCE)/.venv/bin/python AUTHCTL_BENCH_SINCE_SOURCE=$(SINCE) $(BENCH)/since.py 100000 --imports
 
+bench-imports: $(VENV)/ready .venv-peers/ready ## imports of a million rows, beside an earlier build and sqlite-utils: make bench-imports REV=1cdad2f
+	test -x $(SINCE)/.venv/bin/python || { echo "first: make bench-since REV=$(REV)"; exit 1; }
+	mkdir -p .bench
+	AUTHCTL_BENCH_SINCE=$(SINCE)/.venv/bin/python $(BENCH)/imports.py 1000000
+
 peers: .venv-peers/ready ## what benchmarks/peers.py compares with, in an environment of its own
 
 demo: $(VENV)/ready ## the main job on made-up sessions
 	$(BIN)/authctl demo
 
-docs: $(VENV)/ready ## write docs/commands.md anew from the commands themselves
+docs: $(VENV)/ready ## write docs/commands.md and the manual pages anew from the commands themselves
 	$(BIN)/python docs/generate_commands.py
 
 clean:

@@ -1,6 +1,6 @@
 """See, search and end the sessions that applications opened.
 
-errors      every way to say no            settings    where things are
+errors      every reason to refuse         settings    where things are
 model       the values passed about        registry/   the use cases: `Registry`
 lifetimes   when sessions end              store/      the database behind a protocol
 instants    times and lengths of time      render      values to table, text, JSON, CSV
@@ -37,14 +37,20 @@ if TYPE_CHECKING:
     from authctl.instants import NEVER, datetime_of
     from authctl.model import (
         AuditEvent,
+        Breakdown,
         EventFilter,
+        FutureDay,
         Group,
         Grouping,
         Kind,
+        NameCount,
+        PastDay,
         Profile,
         ProfileSet,
+        Property,
         Session,
         SessionFilter,
+        Statistics,
         Status,
         User,
         Wipe,
@@ -57,8 +63,10 @@ __all__ = [
     "AuditEvent",
     "AuthctlError",
     "AuthenticatorUnavailable",
+    "Breakdown",
     "ConditionNotMet",
     "EventFilter",
+    "FutureDay",
     "Group",
     "Grouping",
     "IntegrityFailure",
@@ -66,14 +74,18 @@ __all__ = [
     "InvalidInput",
     "Kind",
     "LoginRefused",
+    "NameCount",
     "NotFound",
+    "PastDay",
     "Profile",
     "ProfileSet",
+    "Property",
     "Refused",
     "Registry",
     "RegistryUnavailable",
     "Session",
     "SessionFilter",
+    "Statistics",
     "Status",
     "TokenEnded",
     "TokenExpired",
@@ -93,7 +105,7 @@ _HOMES = ("errors", "model", "instants", "tokens", "registry")
 
 
 def __getattr__(name: str) -> object:
-    """Find a public name when it is first asked for, so that no command pays for what it does not use."""
+    """Find a public name when it is first asked for, so that a command loads only the modules that it uses."""
     if name in __all__:
         for home in _HOMES:
             module = import_module(f"authctl.{home}")

@@ -43,7 +43,7 @@ def digest(event: AuditEvent) -> str:
 
 
 class Verifier:
-    """Walks the chain and remembers where it stands; `bad` says what is wrong with the first bad event."""
+    """A verification of the chain, event by event; `bad` is the fault of the first bad event."""
 
     def __init__(self) -> None:
         self.last: AuditEvent | None = None

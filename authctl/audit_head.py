@@ -7,6 +7,7 @@ place under a lock, each within a sector of the disk, so that a crash leaves the
 See docs/glossary.md#audit-head.
 """
 
+import errno
 import fcntl
 import os
 import re
@@ -17,7 +18,7 @@ from typing import NamedTuple
 
 from authctl.files import check_private, lock, resolved
 
-_LINE = re.compile(rb"([0-9a-f]{16}) ([0-9]{19}) ([0-9a-f]{64}) *\n")
+_LINE = rb"([0-9a-f]{16}) ([0-9]{19}) ([0-9a-f]{64}) *\n"
 _WIDTH = 128
 """A line never crosses a sector of 512 bytes, which disks write whole."""
 
@@ -45,8 +46,8 @@ def read(path: Path, registry_id: str) -> Head | None:
 def advance(path: Path, registry_id: str, before: Head, head: Head, has: Callable[[Sequence[Head]], bool]) -> bool:
     """Write a newer head; False, and nothing is written, where the chain does not have the one in the file, or that one any more.
 
-    `before` is the event that the transaction of `head` went on from: where the file says that one, nobody came between,
-    and the chain has both. Otherwise `has` says whether it has those events, as it is when it is asked. Raises OSError.
+    `before` is the event that the transaction of `head` went on from: if the file has that one, nobody came between,
+    and the chain has both. Otherwise `has` returns whether the chain has those events at the time of the call. Raises OSError.
     """
     with _opened(path, os.O_RDWR | os.O_CREAT, fcntl.LOCK_EX) as descriptor:
         line = _find(descriptor, registry_id)
@@ -63,7 +64,7 @@ def advance(path: Path, registry_id: str, before: Head, head: Head, has: Callabl
 
 
 def replace(path: Path, registry_id: str, head: Head) -> None:
-    """Write a head whatever the file has: the chain was accepted. Raises OSError."""
+    """Write a head in any case: the chain was accepted. Raises OSError."""
     with _opened(path, os.O_RDWR | os.O_CREAT, fcntl.LOCK_EX) as descriptor:
         line = _find(descriptor, registry_id)
         _write(descriptor, registry_id, head, line[0] if line else None)
@@ -73,9 +74,7 @@ def replace(path: Path, registry_id: str, head: Head) -> None:
 
 @contextmanager
 def _opened(path: Path, flags: int, kind: int) -> Iterator[int]:
-    # The link itself may lead to a safer disk. O_NOFOLLOW then refuses a link that is put there after this line.
-    file = resolved(path) if path.is_symlink() else path
-    descriptor = os.open(file, flags | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    descriptor = _open(path, flags | os.O_CLOEXEC | os.O_NOFOLLOW)
     try:
         if os.fstat(descriptor).st_size == 0 and flags & os.O_CREAT:
             os.fchmod(descriptor, 0o600)  # whatever the umask
@@ -85,10 +84,20 @@ def _opened(path: Path, flags: int, kind: int) -> Iterator[int]:
         os.close(descriptor)
 
 
+def _open(path: Path, flags: int) -> int:
+    try:
+        return os.open(path, flags, 0o600)
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise
+    # A link: the file may be on a safer disk. O_NOFOLLOW refuses a link that is put in the place of the file after this line.
+    return os.open(resolved(path), flags, 0o600)
+
+
 def _find(descriptor: int, registry_id: str) -> tuple[int, Head] | None:
     """The place and the content of the registry's line; lines that cannot be read count as absent."""
     content = os.pread(descriptor, os.fstat(descriptor).st_size, 0)
-    for match in _LINE.finditer(content):
+    for match in re.finditer(_LINE, content):
         # A line that does not begin at a multiple of the width was written by something else.
         if match[1].decode() == registry_id and match.start() % _WIDTH == 0:
             return match.start(), Head(int(match[2]), match[3].decode())

@@ -1,6 +1,6 @@
 """Names that look the same and are not: letters of other scripts, as Unicode's table of confusables has them (UTS #39).
 
-They are never merged: who is meant is for a person to say.
+They are never merged: a person decides which user is the right one.
 """
 
 from authctl.names import fold

@@ -59,7 +59,7 @@ class Refused(AuthctlError):
 
 
 class LoginRefused(Refused):
-    """The authenticator says that the password is not the user's."""
+    """The authenticator refused the password of the user."""
 
     # decision 64
 
@@ -83,9 +83,9 @@ class ReceiverUnavailable(Refused):
 
 
 class TokenInvalid(AuthctlError):
-    """The token does not let its bearer in; the children say why.
+    """The token does not let its bearer in; the reason is the subclass.
 
-    `action` is what the application owes besides signing out: None, or "wipe".
+    `action` is the duty of the application besides signing out: None, or "wipe".
     """
 
     code = "token_invalid"
@@ -145,7 +145,7 @@ class TokenReused(TokenInvalid):
 
 
 class OutcomeUnknown(AuthctlError):
-    """Done and in force, but what it came to could not be found out."""
+    """Done and in force, but its result could not be read."""
 
     code = "outcome_unknown"
 
@@ -169,7 +169,7 @@ class RegistryLocked(RegistryUnavailable):
 
 
 class DiskFull(RegistryUnavailable):
-    """There was no room for what was to be written; nothing has changed."""
+    """The disk had no room for the change; nothing has changed."""
 
     code = "disk_full"
 

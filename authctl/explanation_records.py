@@ -1,4 +1,4 @@
-"""Explanations of tokens and sessions as records: what a JSON reader sees. They never contain a token."""
+"""Explanations of tokens and sessions as records: the objects of the JSON output. They never contain a token."""
 
 from typing import TYPE_CHECKING
 

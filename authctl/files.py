@@ -58,7 +58,7 @@ def read_private(path: Path, kind: str, missing: str | None = None) -> bytes:
 
 
 def check_folder(folder: Path) -> None:
-    """Raise RegistryUnavailable where everybody could put another file in the place of what is there."""
+    """Raise RegistryUnavailable where everybody could put another file in the place of the present one."""
     # decision 22
     mode = folder.stat().st_mode
     # In a sticky folder such as /tmp everybody can write, but only the owner of a file can replace it.
@@ -96,30 +96,69 @@ def replace_private(path: Path, content: bytes) -> None:
     Raises RegistryUnavailable when it cannot be written, DiskFull for want of room; the old one stands then.
     """
     path = resolved(path)
-    try:
+    with _replacing(path):
         for leftover in path.parent.glob(f".{path.name}.*.new"):  # of a write that was killed; it may hold secrets
             leftover.unlink(missing_ok=True)
-        # Imported here: only a change of the key ring replaces a file, and the module is slow to load.
-        import tempfile
+        _replace(path, content, 0o600)
 
-        descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".new", dir=path.parent)
-        try:
-            _fill(descriptor, content)
-            # Synced before it is renamed: a crash right after a rename may else leave an empty file under the right name.
-            Path(name).replace(path)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
-        sync_directory(path.parent)
+
+def replace_published(path: Path, content: bytes, mark: bytes) -> None:
+    """The same with a file of mode 0644, which everybody may read, in the place of one that begins with the mark.
+
+    Raises Refused where another file, or anything but a file, has that name.
+    """
+    # decision 264
+    path = resolved(path)
+    with _replacing(path):
+        _check_mark(path, mark)
+        # Leftovers stay: unlike private files, two processes may write these at once.
+        _replace(path, content, 0o644)
+
+
+def _check_mark(path: Path, mark: bytes) -> None:
+    """Raise Refused where a file was not written by the same command; an empty one may be replaced."""
+    try:
+        # Without waiting: to open a named pipe would wait for its writer.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return
+    with os.fdopen(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise Refused(f"not a regular file: {path}")
+        if file.read(len(mark)) not in (b"", mark):
+            raise Refused(f"another file has this name: {path}", "choose a name for the new file")
+
+
+@contextmanager
+def _replacing(path: Path) -> Iterator[None]:
+    """The obstacles to replacing a file, as our own errors."""
+    try:
+        yield
     except OSError as error:
         kind = DiskFull if error.errno in _NO_ROOM else RegistryUnavailable
         raise kind(f"cannot write {path}: {reason(error)}") from None
 
 
-def _fill(descriptor: int, content: bytes) -> None:
-    """Write a file of mode 0600, whatever the umask, make its content last, and close it."""
+def _replace(path: Path, content: bytes, mode: int) -> None:
+    """Put a new file in the place of one, and make its name last. Raises OSError."""
+    # Imported here: a command seldom replaces a file, and the module is slow to load.
+    import tempfile
+
+    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".new", dir=path.parent)
+    try:
+        _fill(descriptor, content, mode)
+        # Synced before it is renamed: a crash right after a rename may else leave an empty file under the right name.
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+    sync_directory(path.parent)
+
+
+def _fill(descriptor: int, content: bytes, mode: int = 0o600) -> None:
+    """Write a file of that mode, whatever the umask, make its content last, and close it."""
     with os.fdopen(descriptor, "wb") as file:
-        os.fchmod(descriptor, 0o600)
+        os.fchmod(descriptor, mode)
         file.write(content)
         file.flush()
         os.fsync(descriptor)
@@ -167,7 +206,7 @@ def sync_directory(path: Path) -> None:
 
 
 def sync(path: Path, flags: int = 0) -> None:
-    """Make what was written to a file last."""
+    """Make the content of a file last."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | flags)
     try:
         os.fsync(descriptor)

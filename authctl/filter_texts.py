@@ -1,6 +1,6 @@
 """Filters from texts: the words of a person, or the parameters of a request, to a `SessionFilter` or `EventFilter`.
 
-Pure; knows neither the command line nor any other door. Names are those of the command line's options, with `_` for `-`; times are
+Pure: independent of the command line and of every other door. Names are those of the command line's options, with `_` for `-`; times are
 a date, `today`, a time, or a length of time such as `7d`, which is counted from the present instant.
 """
 

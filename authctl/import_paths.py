@@ -1,6 +1,6 @@
 """Paths into the rows of an export: text to steps, and the value that stands at a path.
 
-Pure: nothing here reads a file or knows a field. A path is written in a mapping file; a row is foreign, and nothing of a
+Pure: nothing here reads a file or depends on a field. A path is written in a mapping file; a row is foreign, and nothing of a
 row is ever read as a path.
 """
 
@@ -30,7 +30,7 @@ class Kind(Enum):
     OUT = "^"
 
 
-_SIGNS = {one.value: one for one in (Kind.EVERY, Kind.KEY, Kind.OUT)}
+_SIGNS = {kind.value: kind for kind in (Kind.EVERY, Kind.KEY, Kind.OUT)}
 
 
 class Step(NamedTuple):
@@ -219,7 +219,9 @@ def is_picked(element: Any, step: Step) -> bool:
 
 def _next(value: Any, step: Step) -> Any:
     if step.kind is Kind.PICK:
-        return next((one for one in value if is_picked(one, step)), None) if isinstance(value, list) else None
+        return (
+            next((element for element in value if is_picked(element, step)), None) if isinstance(value, list) else None
+        )
     return _named(value, step.name)
 
 

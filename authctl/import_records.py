@@ -1,4 +1,4 @@
-"""Imports and mappings to records: what a JSON reader sees, field by field in the documented order; blank is null."""
+"""Imports and mappings to records: the objects of the JSON output, field by field in the documented order; blank is null."""
 
 from dataclasses import asdict
 from typing import TYPE_CHECKING
@@ -29,8 +29,8 @@ def imported(outcome: "ImportOutcome") -> Record:
         "source": outcome.source,
         "dry_run": outcome.dry_run,
         "not_listed_sessions": [session(s) for s in outcome.not_listed_sessions],
-        "rejections": [{**_file_row(one), "reason": one.reason} for one in outcome.rejected_rows],
-        "moved": [{**_file_row(one), "reason": one.reason} for one in outcome.moved_rows],
+        "rejections": [{**_file_row(row), "reason": row.reason} for row in outcome.rejected_rows],
+        "moved": [{**_file_row(row), "reason": row.reason} for row in outcome.moved_rows],
         "remarks": [{"remark": r.remark, "count": r.total, "rows": [*map(_file_row, r.rows)]} for r in outcome.remarks],
     }
 
@@ -73,7 +73,9 @@ def undo(outcome: "UndoOutcome") -> Record:
         "removed": outcome.removed,
         "restored": outcome.restored,
         "taken_back": outcome.taken_back,
-        "kept": [{"reason": one.reason, "count": one.total, "sessions": list(one.sessions)} for one in outcome.kept],
+        "kept": [
+            {"reason": group.reason, "count": group.total, "sessions": list(group.sessions)} for group in outcome.kept
+        ],
         "dry_run": outcome.dry_run,
     }
 

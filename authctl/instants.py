@@ -29,10 +29,10 @@ NEVER = 253_402_300_800 * SECOND
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 EARLIEST = -62_135_596_800 * SECOND
 _MICROSECOND = timedelta(microseconds=1)
-_INSTANT = re.compile(
-    r"\d{4}-\d\d-\d\d(?:[Tt ]\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?(?:[Zz]|[+-](?:[01]\d|2[0-3]):?[0-5]\d)?)?", re.ASCII
+_INSTANT = (  # patterns stand here as texts: `re` compiles each at its first use
+    r"(?a)\d{4}-\d\d-\d\d(?:[Tt ]\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?(?:[Zz]|[+-](?:[01]\d|2[0-3]):?[0-5]\d)?)?"
 )
-_PART = re.compile(r"(\d+)\s*([a-z]+)(?:\s*,?\s*|$)", re.ASCII)
+_PART = r"(?a)(\d+)\s*([a-z]+)(?:\s*,?\s*|$)"
 _MICROSECONDS = {
     unit: size
     for units, size in (
@@ -48,7 +48,7 @@ _MONTHS = {"mo": 1, "month": 1, "months": 1, "y": 12, "year": 12, "years": 12}
 _MOST_DIGITS = 12
 _DAYS_AGO = {"today": 0, "yesterday": 1}
 _AVERAGE_MONTH = 2_629_746 * SECOND  # of the 400 Gregorian years
-_CAPITAL_M = re.compile(r"M(?![A-Za-z])")
+_CAPITAL_M = r"M(?![A-Za-z])"
 _UNITS = "write a number and a unit: 90s, 30m, 36h, 7d, 2w, 6 months, 1 year"
 
 
@@ -105,8 +105,8 @@ def months_before(instant: int, months: int) -> int:
 def parse_duration(text: str) -> Duration:
     """Read "7d", "36h", "1h30m" or "6 months"; `m` is minutes, `mo` months.
 
-    Raises InvalidInput for bare numbers, clock notation, signs, fractions, zero and whatever is
-    longer than 1,000 years.
+    Raises InvalidInput for bare numbers, clock notation, signs, fractions, zero and lengths
+    beyond 1,000 years.
     """
     # decision 128: a capital M alone is refused
     duration = _duration(text)
@@ -117,12 +117,13 @@ def parse_duration(text: str) -> Duration:
 
 def _duration(text: str) -> Duration:
     # decision 5: no parser of lengths of time refuses all that must be refused
-    if _CAPITAL_M.search(text):  # months to some programs and minutes to others
+    if re.search(_CAPITAL_M, text):  # months to some programs and minutes to others
         raise InvalidInput(f"minutes or months: {quoted(text)}", "write m for minutes, mo for months")
     lowered = text.strip().lower()
+    pattern = re.compile(_PART)
     months = microseconds = position = 0
     while position < len(lowered) or not lowered:
-        part = _PART.match(lowered, position)
+        part = pattern.match(lowered, position)
         unit = part and part[2]
         if part is None or (unit not in _MICROSECONDS and unit not in _MONTHS):
             raise InvalidInput(f"not a length of time: {quoted(text)}", _UNITS)
@@ -185,13 +186,20 @@ def parse_instant(text: str) -> int:
 
 def parse_moment(text: str) -> datetime:
     """Read a date or time as `parse_instant` does, with its own zone, or with none where the text has none. Raises InvalidInput."""
-    stripped = text.strip()
-    if _INSTANT.fullmatch(stripped):
+    moment = moment_of(text.strip())
+    if moment is None:
+        raise _not_a_time(text)
+    return moment
+
+
+def moment_of(text: str) -> datetime | None:
+    """The same of a text without white space around it; None where it is no date or time."""
+    if re.fullmatch(_INSTANT, text):
         try:
-            return datetime.fromisoformat(stripped.upper())
+            return datetime.fromisoformat(text.upper())
         except ValueError:
             pass
-    raise _not_a_time(text)
+    return None
 
 
 def _not_a_time(text: str) -> InvalidInput:

@@ -57,7 +57,7 @@ class KeyRing(NamedTuple):
         return next(key for key in self.keys if key.state is KeyState.SIGNING)
 
     def find(self, key_id: str) -> Key | None:
-        """The key of that id, whatever its state."""
+        """The key of that id, in any state."""
         return next((key for key in self.keys if key.id == key_id), None)
 
     def rotated(self, now: int) -> "KeyRing":
@@ -66,7 +66,7 @@ class KeyRing(NamedTuple):
         return KeyRing((*old, _new_key(now)))
 
     def without(self, key_id: str, now: int) -> "KeyRing":
-        """The ring with that key retired: what it signed is good no longer."""
+        """The ring with that key retired: the tokens that it signed are no longer accepted."""
         return KeyRing(
             tuple(
                 # decision 74: a backup of the ring that is stolen later has no secret of this key

@@ -121,8 +121,8 @@ def is_in_grace(grace: int, refreshed_at: int, seen_at: int, now: int) -> bool:
 def ends_on_password_change(rule: PasswordRule, signed_in_with: str | None) -> bool:
     """Whether a session ends when its user's password changes; how it was opened counts, not how it was refreshed.
 
-    Microsoft Entra ends what a password opened and leaves what a key opened. Where nobody said how, it may have been
-    a password.
+    Microsoft Entra ends the sessions that a password opened, and not those that a key opened. A session without a
+    recorded way may have been opened by a password.
     """
     # decision 37: an unknown way of signing in may have been a password
     if rule is PasswordRule.PASSWORD:

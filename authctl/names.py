@@ -1,6 +1,6 @@
 """The rules for user names, notes, session ids and other texts, and how names are matched.
 
-Pure text: nothing here knows sessions or the store. Names are compared by their *key*, so that a
+Pure text: independent of sessions and of the store. Names are compared by their *key*, so that a
 revocation of `alice` also meets `ALICE`: a revocation that misses is worse than two names that meet.
 
 See docs/glossary.md#folded-key.
@@ -8,7 +8,8 @@ See docs/glossary.md#folded-key.
 
 import os
 import re
-from functools import lru_cache
+from collections.abc import Sequence
+from functools import cache, lru_cache
 from unicodedata import normalize
 
 from authctl.errors import InvalidInput, Refused
@@ -23,16 +24,15 @@ SHORTEST_SHOWN = 8
 
 _ID_LETTERS = "abcdefghjkmnpqrstvwxyz"
 _ID_CHARACTERS = _ID_LETTERS + "23456789"
-_ID_PAIRS = [a + b for a in _ID_CHARACTERS for b in _ID_CHARACTERS]
-_FIRST_PAIRS = [a + b for a in _ID_LETTERS for b in _ID_CHARACTERS]
 _ID_LENGTH = 16
 _WORDS_SIZE = _ID_LENGTH // 4 * 8
-_ID_PREFIX = re.compile(f"[{_ID_LETTERS}][{_ID_CHARACTERS}]{{0,{_ID_LENGTH - 1}}}")
+_ID_PREFIX = f"[{_ID_LETTERS}][{_ID_CHARACTERS}]{{0,{_ID_LENGTH - 1}}}"
+_TOKEN = r"(?ai)(ac[ars]t_)[0-9a-f]*|[0-9a-f]{32,}"  # noqa: S105  # a pattern
+_NOT_STORED = "[\0\ud800-\udfff]"
+"""NUL, and lone surrogates. Patterns stand here as texts: `re` compiles each at its first use, which costs more than a module."""
 
-_TOKEN = re.compile(r"(ac[ars]t_)[0-9a-f]*|[0-9a-f]{32,}", re.ASCII | re.IGNORECASE)
-
-_NOT_STORED = re.compile("[\0\ud800-\udfff]")
-"""NUL, and lone surrogates."""
+_LONGEST_COMPARED = 100
+"""The length of a typed name that is compared with known names: the time for it grows with the square."""
 
 _ANY = "\0"  # stands for `*` while a pattern is folded, so that a full-width asterisk stays a literal
 
@@ -97,6 +97,11 @@ def source_name(name: str) -> str:
     return _name(name, "source name")
 
 
+def client_name(name: str) -> str:
+    """The name of a client of the door. Raises InvalidInput as `username`."""
+    return _name(name, "client name")
+
+
 def _name(name: str, kind: str) -> str:
     stripped = field(name, kind).strip()
     # Two names that look the same must not differ: a zero-width blank would make a second `alice`.
@@ -114,20 +119,20 @@ def field(text: str, name: str, length: int = FIELD_LENGTH) -> str:
         raise InvalidInput(f"{name} is longer than {length:,} characters: it has {len(text):,}")
     if text.isascii() and "\0" not in text:
         return text
-    if (found := _NOT_STORED.search(text)) is not None:
-        raise InvalidInput(f"{name} has a character that cannot be stored, U+{ord(found[0]):04X}")
+    if (unstorable := re.search(_NOT_STORED, text)) is not None:
+        raise InvalidInput(f"{name} has a character that cannot be stored, U+{ord(unstorable[0]):04X}")
     return text
 
 
 def is_storable(text: str) -> bool:
     """Whether a database can store a text: it has neither NUL nor a lone surrogate."""
-    return _NOT_STORED.search(text) is None
+    return "\0" not in text if text.isascii() else re.search(_NOT_STORED, text) is None
 
 
 def note(text: str | None) -> str:
     """An audit note, as given.
 
-    Raises Refused when it says nothing: fewer than three letters or digits once normalised to NFKC;
+    Raises Refused if it has no content: fewer than three letters or digits once normalised to NFKC;
     InvalidInput when it is longer than 4,000 characters or cannot be stored.
     """
     if text is None:
@@ -140,22 +145,55 @@ def note(text: str | None) -> str:
     return checked
 
 
+@cache
+def _id_pairs() -> tuple[list[str], list[str]]:
+    """All pairs that an id begins with, and all others."""
+    return (
+        [a + b for a in _ID_LETTERS for b in _ID_CHARACTERS],
+        [a + b for a in _ID_CHARACTERS for b in _ID_CHARACTERS],
+    )
+
+
 def new_id() -> str:
     """A fresh session id: a public handle of 78 random bits, no part of any secret."""
-    pairs = [_FIRST_PAIRS, _ID_PAIRS, _ID_PAIRS, _ID_PAIRS]
+    first_pairs, pairs = _id_pairs()
     chosen: list[str] = []
-    for word, first in zip(memoryview(os.urandom(_WORDS_SIZE)).cast("Q"), pairs, strict=True):
+    for word, first in zip(
+        memoryview(os.urandom(_WORDS_SIZE)).cast("Q"), (first_pairs, pairs, pairs, pairs), strict=True
+    ):
         rest, index = divmod(
             word, len(first)
         )  # 64 bits for two pairs: so many more than are used that none is likelier
-        chosen += (first[index], _ID_PAIRS[rest % len(_ID_PAIRS)])
+        chosen += (first[index], pairs[rest % len(pairs)])
     return "".join(chosen)
+
+
+def new_ids(count: int) -> list[str]:
+    """Fresh session ids with the same first two characters, which are drawn for all of them; the others are drawn for each."""
+    # decision 210: side by side in the index of ids, a thousand of them change a few pages of it instead of a thousand
+    first, triples = new_id()[:2], _id_triples()
+    size = len(triples)
+    ids: list[str] = []
+    words = memoryview(os.urandom(count * 16)).cast("Q")
+    pairs = _id_pairs()[1]
+    for word, last in zip(words[::2], words[1::2], strict=True):
+        rest, pair = divmod(last, len(pairs))
+        ids.append(
+            f"{first}{triples[word % size]}{triples[word // size % size]}"
+            f"{triples[rest % size]}{triples[rest // size % size]}{pairs[pair]}"
+        )
+    return ids
+
+
+@cache
+def _id_triples() -> list[str]:
+    return [pair + c for pair in _id_pairs()[1] for c in _ID_CHARACTERS]
 
 
 def id_prefix(text: str) -> str | None:
     """The id, or beginning of one, that a text could be, in lower case; None when it can be none."""
     lowered = text.strip().lower()
-    return lowered if _ID_PREFIX.fullmatch(lowered) else None
+    return lowered if re.fullmatch(_ID_PREFIX, lowered) else None
 
 
 def is_whole_id(prefix: str) -> bool:
@@ -166,7 +204,7 @@ def is_whole_id(prefix: str) -> bool:
 def without_tokens(text: str) -> str:
     """The text with every token in it, whole or broken, cut down to its readable beginning."""
     # decision 21
-    return _TOKEN.sub(lambda match: f"{match[1] or ''}...", text)
+    return re.sub(_TOKEN, lambda match: f"{match[1] or ''}...", text)
 
 
 def quoted(text: str, length: int = 60) -> str:
@@ -174,6 +212,15 @@ def quoted(text: str, length: int = 60) -> str:
     text = without_tokens(text)
     shown = visible(text if len(text) <= length else text[: length - 3] + "...")
     return f"'{shown}'"
+
+
+def near_names_in_words(typed: str, known: Sequence[str]) -> str:
+    """The known names that are nearest to the typed one, for the end of a message; nothing where there are none."""
+    from difflib import get_close_matches
+
+    typed = typed[:_LONGEST_COMPARED].lower()
+    near = get_close_matches(typed, known) or [name for name in known if name.startswith(typed[:4])][:3]
+    return f"; nearest names: {', '.join(map(quoted, near))}" if near and typed.strip() else ""
 
 
 def counted(count: int, noun: str) -> str:

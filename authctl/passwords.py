@@ -34,7 +34,7 @@ def check(password: str) -> str:
 
 
 def verifier(password: str, salt: bytes, key: Key, *success: str | int) -> bytes:
-    """The verifier of a password, by which it is known again; `success` is whose, when, and whatever else must stay with it."""
+    """The verifier of a password, by which it is known again; `success` is the user, the time and all other data that must stay with it."""
     # decision 60
     slow = scrypt(password.encode(), salt=salt, **_COST)
     pepper = hmac.digest(key.secret, _PURPOSE, "sha256")

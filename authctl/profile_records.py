@@ -1,4 +1,4 @@
-"""Profiles to records: what a JSON reader sees of them, field by field in the documented order; blank is null."""
+"""Profiles to records: the objects of the JSON output, field by field in the documented order; blank is null."""
 
 from typing import TYPE_CHECKING
 
@@ -11,14 +11,14 @@ if TYPE_CHECKING:
     from authctl.registry.profiles import ApplyOutcome, ProfileDifference
 
 
-def profile(profile_: "Profile", profiles: "ProfileSet") -> Record:
+def profile(side: "Profile", profiles: "ProfileSet") -> Record:
     """A profile, every field, with the assignments that lead to it."""
-    document = dict.fromkeys(PROFILE_FIELDS) | profile_.to_document()
+    document = dict.fromkeys(PROFILE_FIELDS) | side.to_document()
     return {
-        "name": profile_.name,
-        "default": profile_.name == profiles.default_profile,
+        "name": side.name,
+        "default": side.name == profiles.default_profile,
         **document,
-        "assignments": [a.to_document() for a in profiles.assignments if a.profile == profile_.name],
+        "assignments": [a.to_document() for a in profiles.assignments if a.profile == side.name],
         "retention": str(profiles.retention),
     }
 
@@ -27,7 +27,7 @@ def difference(difference_: "ProfileDifference") -> Record:
     """The difference that applying a file makes to one profile."""
     timeouts: Record = {}
     for field in ("idle_timeout", "absolute_timeout"):
-        old, new = (getattr(one, field) if one else None for one in (difference_.before, difference_.after))
+        old, new = (getattr(side, field) if side else None for side in (difference_.before, difference_.after))
         lengths = [None if length is None else format_timeout(length) for length in (old, new)]
         timeouts |= {f"{field}_before": lengths[0], f"{field}_after": lengths[1]}
     changes = {

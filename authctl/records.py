@@ -1,4 +1,4 @@
-"""Values to records: what a JSON reader sees, field by field in the documented order; blank is null."""
+"""Values to records: the objects of the JSON output, field by field in the documented order; blank is null."""
 
 import json
 from typing import TYPE_CHECKING, Any
@@ -14,12 +14,15 @@ if TYPE_CHECKING:
     from authctl.registry.cleanup import CleanupOutcome
     from authctl.registry.continuity import ContinuityState
     from authctl.registry.doctor import Finding
+    from authctl.registry.effects import Effect
     from authctl.registry.keys import KeyUse, RetireOutcome
+    from authctl.registry.listed_users import ListedOutcome
     from authctl.registry.login_cache import ClearOutcome, Remembered
     from authctl.registry.revocations import RevokeOutcome
     from authctl.registry.session_ends import EndOutcome
     from authctl.registry.tokens.issue import Issued
     from authctl.registry.users import UserOutcome, UserSessions
+    from authctl.shipped_examples import ShippedExample
 
 Record = dict[str, Any]
 
@@ -102,7 +105,7 @@ def issued(tokens: "Issued") -> Record:
 
 def introspection(session_: "Session") -> Record:
     """A verified session as RFC 7662, section 2.2: times in whole seconds; no exp when there is no end."""
-    expires = session_.token_expires_at if session_.read_at < session_.token_expires_at else session_.token_ends_at
+    expires = access_deadline(session_)
     answer = {
         "active": True,
         "sub": username_key(session_.username),
@@ -116,6 +119,12 @@ def introspection(session_: "Session") -> Record:
     if expires >= NEVER:
         del answer["exp"]
     return answer
+
+
+def access_deadline(session_: "Session") -> int:
+    """When the access token of a session ends: its own deadline, or the later one of a continuity event that holds it now."""
+    deadline = session_.token_expires_at
+    return deadline if session_.read_at < deadline else session_.token_ends_at
 
 
 def refusal(error: TokenInvalid) -> Record:
@@ -140,6 +149,36 @@ def revocation(outcome: "RevokeOutcome") -> Record:
             for s in outcome.sessions
         ],
         "by_source": dict(outcome.by_source),
+        "kept": outcome.kept,
+        "plan": outcome.plan
+        and {
+            "digest": outcome.plan.digest,
+            "made_at": instant(outcome.plan.made_at),
+            "made_by": outcome.plan.made_by,
+            "newcomers": outcome.plan.newcomers,
+        },
+    }
+
+
+def effect(effect_: "Effect") -> Record:
+    """The effect of an operation."""
+    return {
+        "ended_now": effect_.ended_now,
+        "others": effect_.others,
+        "others_by_application": [{"application": name, "sessions": n} for name, n in effect_.others_by_application],
+        "others_until": instant(effect_.others_until),
+        "sealed": effect_.sealed,
+        "sealed_until": instant(effect_.sealed_until),
+        "untold": dict(effect_.untold),
+        "ends_later": effect_.ends_later,
+    }
+
+
+def listed_revocation(outcome: "ListedOutcome") -> Record:
+    """The outcome of a revocation of the users of a list, row by row."""
+    return {
+        **revocation(outcome.outcome),
+        "rows": [row._asdict() | {"result": row.result.value} for row in outcome.rows],
     }
 
 
@@ -178,6 +217,9 @@ def user(user_: "UserSessions") -> Record:
         "note": user_.user.note,
         "password_changed_at": instant(user_.user.password_changed_at),
         **_counts(user_.sessions),
+        "disabled_until": instant(user_.user.disabled_until),
+        "enabled_at": instant(user_.user.enabled_at),
+        "enabled_by": user_.user.enabled_by,
     }
 
 
@@ -195,6 +237,7 @@ def user_change(outcome: "UserOutcome") -> Record:
         "dry_run": outcome.dry_run,
         "sessions": [session(s) for s in outcome.sessions],
         "known": outcome.known,
+        "disabled_until": instant(outcome.user.disabled_until),
     }
 
 
@@ -213,7 +256,7 @@ def continuity(state: "ContinuityState") -> Record:
 
 
 def key(usage: "KeyUse") -> Record:
-    """A key, and what it still signs; never its secret."""
+    """A key, and the number of sessions that depend on it; never its secret."""
     from authctl.key_ring import KeyState
 
     return {
@@ -345,3 +388,13 @@ def cleanup(outcome: "CleanupOutcome") -> Record:
         "retention": outcome.retention,
         "dry_run": outcome.dry_run,
     }
+
+
+def example(example_: "ShippedExample") -> Record:
+    """An example file that comes with authctl."""
+    return {"name": example_.name, "title": example_.title}
+
+
+def shown_example(example_: "ShippedExample") -> Record:
+    """An example file with its text."""
+    return {**example(example_), "text": example_.text}

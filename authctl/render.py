@@ -1,10 +1,10 @@
-"""Records to text: table, JSON, CSV, ids. What a terminal gets is drawn by `screens`, which is loaded for a terminal alone.
+"""Records to text: table, JSON, CSV, ids. Output for a terminal is drawn by `screens`, which is loaded for a terminal alone.
 
-Foreign text never gets out raw: in tables and CSV what cannot be seen is an escape, in JSON everything beyond ASCII is.
+Foreign text never gets out raw: in tables and CSV invisible characters are escapes, in JSON all characters beyond ASCII are.
 """
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from enum import StrEnum
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
@@ -17,6 +17,10 @@ from authctl.visible_text import visible
 if TYPE_CHECKING:
     from authctl.screens.drawing import Line
     from authctl.screens.times import Look
+
+
+AsJson = Callable[[Any], str]
+"""A function that gives the JSON text of one record."""
 
 
 class Format(StrEnum):
@@ -43,7 +47,7 @@ class Shape(NamedTuple):
     view: str | None = None
     """The view of the whole list on a terminal, where that is no table."""
     short_ids: bool = False
-    """Whether a terminal may show unique beginnings of its ids: in lists for reading, never in the result of a deed."""
+    """Whether a terminal may show unique beginnings of its ids: in lists for reading, never in the result of an operation."""
 
 
 def _shape(
@@ -96,6 +100,12 @@ REVOKED = _shape(
     "id username application status_before",
     keep="username | application | status_before",
 )
+LISTED_USERS = _shape(
+    "row username result revoked already_revoked reason",
+    "row username result revoked already_revoked reason",
+    "the list has no rows",
+    keep="username result | revoked reason | already_revoked",
+)
 PREVIEWED = _shape(_OF_SESSIONS, "id username application device status", keep="username status | application device")
 ENDED = _shape(
     _OF_SESSIONS, "id username application status ended_reason", keep="username status | application | ended_reason"
@@ -125,6 +135,12 @@ CACHED_LOGINS = _shape(
     "no login is remembered",
     keep="expires_at | last_used_at profile authenticated_at | authenticator",
 )
+CLIENTS = _shape(
+    "client_id name may applications cache_for lag facts revoke_note certificate created_at created_by secret_at has_old_secret",
+    "client_id name may applications cache_for secret_at",
+    "no client was added",
+    keep="name may client_id | applications | cache_for secret_at",
+)
 KEYS = _shape(
     "id state created_at retired_at sessions retire_after retirable",
     "id state created_at sessions retire_after retirable",
@@ -133,10 +149,12 @@ KEYS = _shape(
 )
 FINDINGS = _shape("check ok found next", "check ok found next", view="findings")
 USERS = _shape(
-    "username disabled disabled_at disabled_by note password_changed_at active expired revoked total last_used_at",
-    "username disabled active expired revoked total last_used_at",
+    "username disabled disabled_at disabled_by note password_changed_at active expired revoked total last_used_at"
+    " disabled_until enabled_at enabled_by",
+    "username disabled active expired revoked total last_used_at disabled_until",
     "no user is listed",
     keep="disabled active | last_used_at expired revoked | total",
+    drawn="username disabled active expired revoked total last_used_at",
 )
 PROFILES = _shape(
     f"name default {' '.join(PROFILE_FIELDS)} assignments retention",
@@ -156,6 +174,7 @@ IMPORTS = _shape(
     "no import is recorded",
     keep="source at registered | updated not_listed undone_at undoable | rows file",
 )
+STATISTICS = _shape("statistic name number at", "statistic name number")
 MAPPINGS = _shape(
     "name system rows complete complete_for title",
     "name system rows complete_for title",
@@ -184,13 +203,14 @@ DELIVERIES = _shape(
     "no delivery matches",
     keep="state receiver event username | created_at reason | session attempts next_attempt_at delivered_at",
 )
+EXAMPLES = _shape("name title", "name title", keep="name | title")
 
 _IDS = ("id", "seq", "name", "username")  # decision 25
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def cell(value: Any) -> str:
-    """One value for a table: blank for nothing, JSON for what has parts, and nothing that cannot be seen."""
+    """One value for a table: blank for nothing, JSON for a list or object, and no invisible character."""
     if value is None:
         return ""
     if isinstance(value, bool | list | dict):
@@ -199,20 +219,33 @@ def cell(value: Any) -> str:
 
 
 def csv_cell(value: Any) -> str:
-    """The same for CSV; what a spreadsheet would run as a formula is made text by an apostrophe."""
+    """The same for CSV; a text that a spreadsheet would run as a formula begins with an apostrophe."""
+    if value is None:
+        return ""
     shown = cell(value)
-    runs = isinstance(value, str) and normalize("NFKC", value[:1]).startswith(_FORMULA)
-    return f"'{shown}" if runs else shown
+    # A text that is shown as it is has ASCII alone, which NFKC does not change.
+    first = value[:1] if shown is value else normalize("NFKC", value[:1]) if isinstance(value, str) else ""
+    return f"'{shown}" if first.startswith(_FORMULA) else shown
 
 
-def many(out: TextIO, records: Iterable[Record], shape: Shape, form: Format, look: "Look | None" = None) -> None:
-    """Print a list; rows go out as they come, except on a terminal, which has a look. Nothing does when the first one fails."""
+def many(
+    out: TextIO,
+    records: Iterable[Any],
+    shape: Shape,
+    form: Format,
+    look: "Look | None" = None,
+    as_json: AsJson = json.dumps,
+) -> None:
+    """Print a list; rows go out as they come, except on a terminal, which has a look. Nothing does when the first one fails.
+
+    In JSON, they may be other values than records, where `as_json` gives the text of one.
+    """
     rest = iter(records)
     records = chain(list(islice(rest, 1)), rest)
     if form is Format.JSON:
-        _json_list(out, records)
+        _json_list(out, map(as_json, records))
     elif form is Format.NDJSON:
-        out.writelines(json.dumps(record) + "\n" for record in records)
+        out.writelines(f"{text}\n" for text in map(as_json, records))
     elif form is Format.ID:
         out.writelines(f"{cell(record[shape.columns[0]])}\n" for record in records)
     elif form is Format.CSV:
@@ -244,11 +277,11 @@ def one(out: TextIO, record: Record, form: Format, look: "Look | None" = None, v
         out.writelines(f"{name}\t{cell(value)}\n" for name, value in record.items())
 
 
-def _json_list(out: TextIO, records: Iterable[Record]) -> None:
+def _json_list(out: TextIO, encoded: Iterable[str]) -> None:
     # Written as it comes: a list of a million sessions is never in memory as a whole.
     separator = "[\n"
-    for record in records:
-        out.write(separator + json.dumps(record))
+    for text in encoded:
+        out.write(separator + text)
         separator = ",\n"
     out.write("[]\n" if separator == "[\n" else "\n]\n")
 

@@ -41,7 +41,7 @@ class Home(NamedTuple):
 
     @property
     def profiles(self) -> Path:
-        """The profiles as people edit them; what is in force is in the registry."""
+        """The profiles as people edit them; those in force are in the registry."""
         return self.folder / "profiles.yaml"
 
 

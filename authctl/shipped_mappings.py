@@ -6,13 +6,12 @@ See docs/glossary.md#listing.
 """
 
 import re
-from difflib import get_close_matches
 from functools import cache
 from importlib import resources
 from typing import NamedTuple
 
 from authctl.errors import NotFound
-from authctl.names import quoted
+from authctl.names import near_names_in_words, quoted
 
 EVENT_LOG = "event log"
 LISTING = "listing"
@@ -22,7 +21,6 @@ OF_USER = "user"
 
 _SUFFIX = ".yaml"
 _HEAD = re.compile(r"# (?:([A-Z][a-z ]+): | {2})(.*\S)", re.ASCII)
-_LONGEST_NAME = 100
 
 
 class ShippedMapping(NamedTuple):
@@ -63,10 +61,7 @@ def read(name: str) -> ShippedMapping:
 
 def nearest_in_words(name: str) -> str:
     """The names of shipped mappings that are nearest to a name, for the end of a message; nothing where there are none."""
-    known = names()
-    typed = name[:_LONGEST_NAME].lower()
-    near = get_close_matches(typed, known) or [one for one in known if one.startswith(typed[:4])][:3]
-    return f"; nearest names: {', '.join(map(quoted, near))}" if near and typed.strip() else ""
+    return near_names_in_words(name, names())
 
 
 @cache

@@ -1,4 +1,4 @@
-"""Minting and reading tokens: knows keys, not the registry.
+"""Minting and reading tokens: with keys, without the registry.
 
 A token is `acat_` (access) or `acrt_` (refresh) and 124 lower-case hexadecimal digits: the id of the key that signed it
 (8), the session's number (12), its generation (8), the session's secret (32), and the signature (64), HMAC-SHA-256 by
@@ -38,6 +38,12 @@ _PREFIX = 5
 _PREFIXES = ("acat_", "acrt_")
 _LENGTH = 129
 _HEAD = 13
+_KIND, _KEY_ID = slice(0, 4), slice(5, 13)
+"""The characters of a token with its kind, and with the id of its key."""
+
+_NUMBER, _GENERATION, _SECRET = slice(4, 10), slice(10, 14), slice(14, 30)
+"""The bytes after the prefix with the number of the session, the generation and the secret; the id of the key is before them."""
+
 _SEALED_SHAPE = re.compile(r"acst_[0-9a-f]{8}(?:[0-9a-f]{2}){28,}", re.ASCII)
 
 
@@ -108,15 +114,14 @@ class TokenMint:
         # The length first: nothing reads a text of megabytes.
         if not isinstance(token, str) or len(token) != _LENGTH or token[:_PREFIX] not in _PREFIXES:
             return self._read_sealed(token)
-        kind, digits = token[:4], token[_PREFIX:]
-        content = _bytes_of(digits)
-        key_id = digits[:8]
+        kind, key_id = token[_KIND], token[_KEY_ID]
+        content = _bytes_of(token[_PREFIX:])
         # The signature is compared before anything of the token is used.
         signed = token[:-_SIGNATURE].encode()
         if not self._algorithm.verify_signature(self._key(kind, key_id), signed, content[-_SIGNATURE // 2 :]):
             raise TokenUnknown
-        number, generation = int.from_bytes(content[4:10], "big"), int.from_bytes(content[10:14], "big")
-        return _NEW(Claims, (_KINDS[kind], key_id, number, generation, content[14:30]))
+        number, generation = int.from_bytes(content[_NUMBER], "big"), int.from_bytes(content[_GENERATION], "big")
+        return _NEW(Claims, (_KINDS[kind], key_id, number, generation, content[_SECRET]))
 
     def unseal(self, token: str) -> "Sealed":
         """The content of a sealed token. Raises TokenUnknown."""
@@ -124,12 +129,12 @@ class TokenMint:
             raise TokenUnknown
         from authctl.token_encryption import unseal
 
-        return unseal(token[:_HEAD], bytes.fromhex(token[_HEAD:]), self._key(TokenKind.SEALED, token[5:_HEAD]))
+        return unseal(token[:_HEAD], bytes.fromhex(token[_HEAD:]), self._key(TokenKind.SEALED, token[_KEY_ID]))
 
     def _read_sealed(self, token: str) -> Claims:
         inside = self.unseal(token)
         # Generation 0: sealed tokens are never refreshed, since they come with a requested lifetime (decision 35).
-        return Claims(TokenKind.SEALED, token[5:_HEAD], inside.number, 0, bytes.fromhex(inside.secret))
+        return Claims(TokenKind.SEALED, token[_KEY_ID], inside.number, 0, bytes.fromhex(inside.secret))
 
     def _key(self, kind: str, key_id: str) -> bytes:
         derived = self._derived.get((kind, key_id))
@@ -171,8 +176,13 @@ def looks_like_token(text: str) -> bool:
     return text.startswith(tuple(f"{kind}_" for kind in TokenKind))
 
 
+def kind_and_key(token: str) -> tuple[TokenKind, str]:
+    """The kind and the key id in a text that has the shape of a token. They are not verified."""
+    return _KINDS[token[_KIND]], token[_KEY_ID]
+
+
 def has_token_shape(text: str) -> bool:
-    """Whether a text is spelled as a token is, whoever made it: what is not can be no token."""
+    """Whether a text is spelled as a token is, from any issuer: any other text is no token."""
     if len(text) == _LENGTH and text[:_PREFIX] in _PREFIXES:
         try:
             return bool(_bytes_of(text[_PREFIX:]))

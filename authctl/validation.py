@@ -1,4 +1,4 @@
-"""Checks plain data against a pydantic model, and words what is wrong in our own terms."""
+"""Checks plain data against a pydantic model, and words the faults in our own terms."""
 
 from collections.abc import Callable, Iterable, Sequence
 from copy import deepcopy

@@ -1,6 +1,7 @@
 """The characters that a terminal must not get raw, and how they are shown instead. Needed by every module that prints."""
 
 import re
+from functools import cache
 from unicodedata import category
 
 _INVISIBLE_CATEGORIES = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
@@ -23,6 +24,8 @@ def is_invisible(character: str) -> bool:
     General categories of the Unicode Character Database, and Default_Ignorable_Code_Point beside
     them for those that are called letters or marks there.
     """
+    if character.isascii():  # the letters of most notes
+        return not character.isprintable()
     if category(character) in _INVISIBLE_CATEGORIES:
         return True
     # The categories call these letters or marks, although fonts draw nothing for them.
@@ -30,13 +33,15 @@ def is_invisible(character: str) -> bool:
     return any(first <= code <= last for first, last in _INVISIBLE_RANGES)
 
 
-_IN_RANGES = re.compile("[" + "".join(f"{chr(first)}-{chr(last)}" for first, last in _INVISIBLE_RANGES) + "]")
+@cache  # compiled for the first text beyond ASCII: most commands print none
+def _in_ranges() -> re.Pattern[str]:
+    return re.compile("[" + "".join(f"{chr(first)}-{chr(last)}" for first, last in _INVISIBLE_RANGES) + "]")
 
 
 def first_invisible(text: str) -> str | None:
     """The first character of a text that is invisible; None without one."""
     # Python prints no character of those categories: a name with an accent costs no look at each character
-    if text.isprintable() and not _IN_RANGES.search(text):
+    if text.isprintable() and (text.isascii() or not _in_ranges().search(text)):
         return None
     return next(filter(is_invisible, text), None)
 
@@ -44,7 +49,7 @@ def first_invisible(text: str) -> str | None:
 def visible(text: str) -> str:
     """The text with every control, bidi, zero-width and unprintable character as an escape.
 
-    What comes out is safe for a terminal: one line, nothing invisible, nothing reordered.
+    The result is safe for a terminal: one line, nothing invisible, nothing reordered.
     """
     if text.isascii() and text.isprintable():
         return text

@@ -73,7 +73,7 @@ class Document:
 
 
 def load(raw: bytes, name: str) -> Document:
-    """Read a YAML file's bytes; `name` is what its faults are reported under. Raises InvalidFile."""
+    """Read a YAML file's bytes; `name` is its name in faults. Raises InvalidFile."""
     # decision 14: parser events contain tags, anchors and duplicates, which constructed objects have lost
     document = Document(name)
     text = _decode(raw, document)

@@ -21,11 +21,12 @@ from population import PROFILES, Population, copied, kept
 from authctl import Registry, SessionFilter, profiles, records
 from authctl.instants import DAY
 from authctl.model import ProfileSet
+from authctl.session_texts import session_text
 from authctl.store.sqlite.library import sqlite3
 
 
 def streaming(population: Population) -> None:
-    """A list as NDJSON, by the library; the reference selects and dumps the same fields."""
+    """A list as NDJSON, as the command makes it; the reference selects and dumps the same fields."""
     path = population.home / "registry.db"
     with (
         population.open() as registry,
@@ -40,7 +41,7 @@ def streaming(population: Population) -> None:
         def ours() -> None:
             sink.seek(0)
             for one in registry.sessions(SessionFilter(kind="application")):
-                sink.write(json.dumps(records.session(one)) + "\n")
+                sink.write(session_text(one) + "\n")
 
         def bare() -> None:
             sink.seek(0)
@@ -60,9 +61,9 @@ def streaming(population: Population) -> None:
         )
 
 
-def memory(what: str, deed: Callable[[int], None], sizes: tuple[int, int]) -> None:
+def memory(what: str, operation: Callable[[int], None], sizes: tuple[int, int]) -> None:
     """Peak memory at two sizes, one beside the other."""
-    large, small = (peak(deed, size) for size in sizes)
+    large, small = (peak(operation, size) for size in sizes)
     cells = {f"at {size:,}": f"{mib:.0f} MiB" for size, mib in zip(sizes, (large, small), strict=True)}
     fact("Peak memory", {"what": what, **cells, "ratio": f"{large / small:.2f}"})
 
@@ -185,9 +186,9 @@ if __name__ == "__main__":
     streaming(chosen)
     cleaning(chosen)
     applying(chosen)
-    for what, deed in (
+    for what, operation in (
         ("streaming a list", one_list),
         ("cleaning up half", one_cleanup),
         ("applying profiles", one_apply),
     ):
-        memory(what, deed, (size, size // 10))
+        memory(what, operation, (size, size // 10))

@@ -119,8 +119,10 @@ def main(sessions: int) -> None:
         table = f"A continuity event over {sessions:,} sessions"
         without = "within it, without an event"
         some = [list(islice(side.registry.sessions(), 50)) for side in (held, plain)]
-        for name, deed in operations(tokens).items():
-            sides = [partial(deed, side.registry, of_side) for side, of_side in zip((held, plain), some, strict=True)]
+        for name, operation in operations(tokens).items():
+            sides = [
+                partial(operation, side.registry, of_side) for side, of_side in zip((held, plain), some, strict=True)
+            ]
             compare(table, name, *sides, against=without, rounds=ROUNDS)
         status = [seconds(held.registry.continuity.status) for _ in range(ROUNDS)]
         counted = [seconds(lambda: plain.registry.count(SessionFilter(status="active"))) for _ in range(ROUNDS)]

@@ -17,7 +17,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import islice
 from pathlib import Path
 
-from measuring import Deed, compared, fact
+from measuring import Operation, compared, fact
 from population import Population, copied, kept
 
 from authctl import Registry, SessionFilter
@@ -39,10 +39,10 @@ def write_receivers(home: Path, **entries: str) -> None:
     (home / "receivers.yaml").write_text(f"version: 1\nreceivers:\n{told}")
 
 
-def processor_time(deed: Deed) -> float:
-    """The processor time of a deed: each ends with a wait for the disk, which says nothing of either side."""
+def processor_time(operation: Operation) -> float:
+    """The processor time of an operation: each ends with a wait for the disk, which says nothing of either side."""
     began = time.process_time()
-    deed()
+    operation()
     return time.process_time() - began
 
 

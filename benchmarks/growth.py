@@ -1,4 +1,4 @@
-"""What each operation costs as the registry grows: the same deed at every size in turn, before and after what makes it hard.
+"""What each operation costs as the registry grows: the same operation at every size in turn, before and after what makes it hard.
 
     python benchmarks/growth.py [SESSIONS ...]    # 10,000 and 100,000 unless said otherwise
 
@@ -28,7 +28,7 @@ from authctl.store.sqlite.library import sqlite3
 TOKENS = 200
 ROUNDS = 9
 PATIENCE = 60.0
-"""Seconds that one deed may take at all sizes together, in as many rounds as go into that."""
+"""Seconds that one operation may take at all sizes together, in as many rounds as go into that."""
 
 
 @dataclass
@@ -51,7 +51,7 @@ class Side:
         return size(self.population.sessions)
 
 
-Deed = Callable[[Side], object]
+Operation = Callable[[Side], object]
 
 
 @contextmanager
@@ -73,7 +73,7 @@ def opened(population: Population, late: timedelta = timedelta()) -> Iterator[Si
     connection.close()
 
 
-def listed(name: str) -> Deed:
+def listed(name: str) -> Operation:
     """The first page of a list."""
     return lambda side: first_page(side.registry, selection(name, side.user))()
 
@@ -115,8 +115,8 @@ def revoked_all(side: Side) -> object:
     return side.registry.revoke(SessionFilter(everything=True), note="breach drill", actor="benchmark")
 
 
-FIRST_PAGES: dict[str, Deed] = {f"first page of {name}": listed(name) for name in STATUSES}
-READING: dict[str, Deed] = FIRST_PAGES | {
+FIRST_PAGES: dict[str, Operation] = {f"first page of {name}": listed(name) for name in STATUSES}
+READING: dict[str, Operation] = FIRST_PAGES | {
     "page in the middle": lambda side: list(
         islice(side.registry.sessions(SessionFilter(kind=KIND), after=side.middle), PAGE)
     ),
@@ -126,7 +126,7 @@ READING: dict[str, Deed] = FIRST_PAGES | {
     f"verify {TOKENS} tokens": verified,
     "count active": lambda side: side.registry.count(SessionFilter(status="active")),
 }
-ONCE: dict[str, Deed] = {
+ONCE: dict[str, Operation] = {
     "issue": lambda side: side.registry.issue(
         username=f"new{next(side.new)}", application="Outlook", actor="benchmark"
     ),
@@ -136,15 +136,15 @@ ONCE: dict[str, Deed] = {
 }
 
 
-def repeatedly(deed: Deed, side: Side, often: int) -> None:
+def repeatedly(operation: Operation, side: Side, often: int) -> None:
     """Do it so often."""
     for _ in range(often):
-        deed(side)
+        operation(side)
 
 
-def grown(circumstance: str, sides: list[Side], deeds: dict[str, Deed]) -> None:
-    """A row for each deed: the median at each size; then the first pages of the largest beside those of the one before."""
-    times = {name: in_turn(sides, deed) for name, deed in deeds.items()}
+def grown(circumstance: str, sides: list[Side], operations: dict[str, Operation]) -> None:
+    """A row for each operation: the median at each size; then the first pages of the largest beside those of the one before."""
+    times = {name: in_turn(sides, operation) for name, operation in operations.items()}
     for name, took in times.items():
         noted(circumstance, name, sides, took)
     small, large = sides[-2:]
@@ -154,14 +154,14 @@ def grown(circumstance: str, sides: list[Side], deeds: dict[str, Deed]) -> None:
         compared(f"Growth of first pages, {circumstance}", name, last, before, owed="<= 1.5", against=against)
 
 
-def in_turn(sides: list[Side], deed: Deed) -> list[list[float]]:
-    """The times of a deed at each size, round by round."""
-    warm = [seconds(partial(deed, side)) for side in sides]
+def in_turn(sides: list[Side], operation: Operation) -> list[list[float]]:
+    """The times of an operation at each size, round by round."""
+    warm = [seconds(partial(operation, side)) for side in sides]
     often = [max(1, min(50, int(0.005 / one))) for one in warm]
     took: list[list[float]] = [[] for _ in sides]
     for _ in range(max(1, min(ROUNDS, int(PATIENCE / sum(warm))))):
         for side, times, repeated in zip(sides, took, often, strict=True):
-            times.append(seconds(partial(repeatedly, deed, side, repeated)) / repeated)
+            times.append(seconds(partial(repeatedly, operation, side, repeated)) / repeated)
     return took
 
 
@@ -179,14 +179,17 @@ def circumstances(populations: list[Population]) -> None:
         copies = [stack.enter_context(copied(one)) for one in populations]
 
         def under(
-            circumstance: str, deeds: dict[str, Deed], first: dict[str, Deed], late: timedelta = timedelta()
+            circumstance: str,
+            operations: dict[str, Operation],
+            first: dict[str, Operation],
+            late: timedelta = timedelta(),
         ) -> None:
             with ExitStack() as open_ones:
                 sides = [open_ones.enter_context(opened(one, late)) for one in copies]
-                for name, deed in first.items():
-                    took = [[seconds(partial(deed, side))] for side in sides]
+                for name, operation in first.items():
+                    took = [[seconds(partial(operation, side))] for side in sides]
                     noted(circumstance, name, sides, took)
-                grown(circumstance, sides, deeds)
+                grown(circumstance, sides, operations)
 
         late = timedelta(days=400)
         under("as it is", READING | ONCE, {})

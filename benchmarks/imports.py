@@ -4,6 +4,9 @@
 
     AUTHCTL_BENCH_SINCE=PYTHON    a Python that an earlier build is installed for; without it nothing is compared with that
 
+Beside an earlier build, a thousand revocations by criteria are in force, and this build imports with a source and its journal.
+"The same file, one line more" has a blank line at its end, which makes it another file: all rows are read again.
+
 A *log* has five rows a session and an id for each event; a *listing* has one row a session, with every column of the table of
 sessions. sqlite-utils inserts the listing into a table that has the columns and indexes of that table. Times of processes are CPU
 times, of the user and of the system: other programs on the machine change them least.
@@ -12,6 +15,7 @@ times, of the user and of the system: other programs on the machine change them 
 import json
 import os
 import random
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -66,6 +70,18 @@ DAYS = 50
 MILLION = 1_000_000
 LISTS = (30 * 10**6, 300 * 10**6)
 """Bytes of a list whose memory is measured: at less than a million rows, and from there on."""
+REVOCATIONS = """\
+import sys
+from pathlib import Path
+from authctl import Registry, SessionFilter
+home = Path(sys.argv[1])
+with Registry.open(home, registry=home / "registry.db") as registry:
+    for number in range(1_000):
+        user = SessionFilter(username=f"other{number}@example.org", application="Outlook")
+        device = SessionFilter(device=f"LOST-{number}")
+        registry.revoke(user if number % 4 else device, note=f"criteria {number}", actor="benchmark")
+"""
+"""The program that makes a thousand revocations by criteria, in either build."""
 NO_BLOB = "secret_hash"
 """The column that JSON cannot carry."""
 
@@ -129,8 +145,8 @@ def used(arguments: Sequence[str | Path], environment: dict[str, str] | None = N
     return usage.ru_utime + usage.ru_stime
 
 
-def imports(python: str, path: Path, mapping: bytes, times: int = 1) -> list[float]:
-    """Import a file into an empty registry so many times, by the commands of the build of a Python; what each time used."""
+def imports(python: str, paths: Sequence[Path], mapping: bytes, *, revocations: bool = False) -> list[float]:
+    """Import files into an empty registry one by one, by the commands of the build of a Python; what each import used."""
     with tempfile.TemporaryDirectory(dir=FOLDER) as folder:
         home = Path(folder)
         environment = {"AUTHCTL_HOME": str(home / "home"), "AUTHCTL_ACTOR": "benchmark"}
@@ -138,19 +154,30 @@ def imports(python: str, path: Path, mapping: bytes, times: int = 1) -> list[flo
         (home / "map.yaml").write_bytes(mapping)
         authctl = [python, "-P", "-m", "authctl"]
         used([*authctl, "init", "--profiles", home / "profiles.yaml"], environment)
-        command = [*authctl, "sessions", "import", path, "--map", home / "map.yaml"]
-        return [used(command, environment) for _ in range(times)]
+        if revocations:
+            used([python, "-P", "-c", REVOCATIONS, home / "home"], environment)
+        return [used([*authctl, "sessions", "import", path, "--map", home / "map.yaml"], environment) for path in paths]
 
 
 def since(name: str, rows: int, rounds: int) -> None:
-    """The first import and the second of the same file, in turn with an earlier build."""
+    """The first import, that of the same file, and that of the same file with a line more, in turn with an earlier build."""
     path = export(name, rows)
+    longer = path.with_suffix(".more.jsonl")
+    shutil.copyfile(path, longer)
+    with longer.open("a") as file:
+        file.write("\n")
+    mappings = {sys.executable: b"source: benchmark\n" + MAPPINGS[name], SINCE or "": MAPPINGS[name]}
     ours: list[list[float]] = []
     before: list[list[float]] = []
     for _ in range(rounds):
         for python, into in ((sys.executable, ours), (SINCE or "", before)):
-            into.append(imports(python, path, MAPPINGS[name], 2))
-    owed = {f"import of a {name}": "speed >= 2.5", f"import of the same {name} again": "speed >= 4"}
+            into.append(imports(python, [path, path, longer], mappings[python], revocations=True))
+    longer.unlink()
+    owed = {
+        f"import of a {name}": "speed >= 2.5",
+        f"import of the same {name} again": "speed >= 4",
+        f"import of the same {name} again, one line more": "speed >= 4",
+    }
     for number, (what, least) in enumerate(owed.items()):
         mine, theirs = ([each[number] for each in side] for side in (ours, before))
         compared(f"Imports, {rows:,} rows", what, mine, theirs, owed=least, against="the earlier build, CPU time")
@@ -162,7 +189,7 @@ def beside_sqlite_utils(rows: int, rounds: int) -> None:
     ours: list[float] = []
     peer: list[float] = []
     for _ in range(rounds):
-        ours.append(imports(sys.executable, path, MAPPINGS["listing"])[0])
+        ours.append(imports(sys.executable, [path], MAPPINGS["listing"])[0])
         with tempfile.TemporaryDirectory(dir=FOLDER) as folder:
             table = Path(folder) / "table.db"
             make_table(table)
@@ -234,8 +261,8 @@ def beside_bare_inserts(rows: int) -> None:
         for name in ("kept", "after"):
             with empty() as registry:
                 path_of = registry._installation.home.registry
-                deed: Callable[[], None] = partial(inserted, path_of, columns, finished, after=name == "after")
-                times[name].append(seconds(deed))
+                operation: Callable[[], None] = partial(inserted, path_of, columns, finished, after=name == "after")
+                times[name].append(seconds(operation))
     references = {
         "kept": ("<= 2", "executemany of finished rows, indexes kept"),
         "after": ("<= 2", "executemany of finished rows, indexes built after"),

@@ -17,7 +17,7 @@ from time import perf_counter
 
 from authctl.store.sqlite.library import sqlite3
 
-Deed = Callable[[], object]
+Operation = Callable[[], object]
 
 
 @dataclass(frozen=True)
@@ -70,19 +70,19 @@ def shown(seconds: float) -> str:
     return f"{seconds * 1e6:.3g} µs"
 
 
-def seconds(deed: Deed) -> float:
-    """How long a deed takes."""
+def seconds(operation: Operation) -> float:
+    """How long an operation takes."""
     began = perf_counter()
-    deed()
+    operation()
     return perf_counter() - began
 
 
-def peak(deed: Callable[..., object], *arguments: object) -> float:
+def peak(operation: Callable[..., object], *arguments: object) -> float:
     """The largest resident size in MiB, as Linux gives it, of a process of its own that calls a function of a benchmark."""
     # `ru_maxrss` of a child counts this process, too, which it was until it began its program
     high = "next(line.split()[1] for line in open('/proc/self/status') if line.startswith('VmHWM'))"
-    module = Path(deed.__code__.co_filename).stem
-    call = f"import {module}; {module}.{deed.__name__}(*{arguments!r}); print({high})"
+    module = Path(operation.__code__.co_filename).stem
+    call = f"import {module}; {module}.{operation.__name__}(*{arguments!r}); print({high})"
     code = f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); {call}"
     ran = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True)
     return int(ran.stdout.split()[-1]) / 1024
@@ -91,15 +91,15 @@ def peak(deed: Callable[..., object], *arguments: object) -> float:
 def compare(
     table: str,
     name: str,
-    ours: Deed,
-    reference: Deed,
+    ours: Operation,
+    reference: Operation,
     *,
     owed: str = "",
     against: str = "",
     rounds: int = 9,
     each: int = 1,
 ) -> Line:
-    """Do both in turn, once to warm up and then in rounds; `each` is how many operations one deed is."""
+    """Do both in turn, once to warm up and then in rounds; `each` is how many operations one operation is."""
     pairs = [(seconds(ours), seconds(reference)) for _ in range(rounds + 1)][1:]
     return compared(table, name, [a / each for a, _ in pairs], [b / each for _, b in pairs], owed=owed, against=against)
 

@@ -177,14 +177,14 @@ def jwt_verify(numbers: list[int]) -> list[Verify]:
     return [partial(jwt.decode, token, JWT_KEY, algorithms=["HS256"]) for token in tokens]
 
 
-def answer(deeds: list[Verify]) -> None:
+def answer(operations: list[Verify]) -> None:
     """A round for each line on standard input."""
-    assert all(deed() for deed in deeds)
+    assert all(operation() for operation in operations)
     print("ready", flush=True)
     for _ in sys.stdin:
         began = perf_counter()
-        for deed in deeds:
-            deed()
+        for operation in operations:
+            operation()
         print(perf_counter() - began, flush=True)
 
 

@@ -99,3 +99,5 @@ if __name__ == "__main__":
     if "--imports" in sys.argv:
         for kind in imports.MAPPINGS:
             imports.since(kind, size, 3)
+        if imports.SQLITE_UTILS.exists():
+            imports.beside_sqlite_utils(size, 3)

@@ -144,10 +144,17 @@ def while_locked(population: Population) -> None:
 
         other = sqlite3.connect(registry._installation.home.registry, isolation_level=None)
         other.execute("BEGIN IMMEDIATE")
-        for name, deed in (("one thread", lambda: once(61)), ("event loop", lambda: asyncio.run(in_event_loop()))):
+        for name, operation in (("one thread", lambda: once(61)), ("event loop", lambda: asyncio.run(in_event_loop()))):
             free = "the same without a use that is due"
             compare(
-                table, name, deed, lambda: once(0), owed="speed >= 0.5", against=free, rounds=ROUNDS, each=len(tokens)
+                table,
+                name,
+                operation,
+                lambda: once(0),
+                owed="speed >= 0.5",
+                against=free,
+                rounds=ROUNDS,
+                each=len(tokens),
             )
         waiting = registry._installation.waiting_uses
         assert waiting is not None
@@ -261,17 +268,19 @@ with Registry.open({home!r}, registry={home!r} + "/registry.db") as registry:
     n = 0
     while True:
         n += 1
-        {deed}
+        {operation}
 """
 
 
 def latencies(population: Population) -> None:
     """How long single verifications take while another process writes without a pause, in percentiles."""
     table = f"Verify while another process writes without a pause, {population.sessions:,} sessions"
-    for name, deed in OTHERS.items():
+    for name, operation in OTHERS.items():
         with copied(population) as copy, copy.open() as registry:
             tokens = [copy.token(number) for number in active_numbers(copy, registry, 1_000)]
-            code = OTHER.format(home=str(copy.home), deed=deed if name != "nothing" else "import time; time.sleep(60)")
+            code = OTHER.format(
+                home=str(copy.home), operation=operation if name != "nothing" else "import time; time.sleep(60)"
+            )
             other = subprocess.Popen([sys.executable, "-P", "-c", code], stdout=subprocess.PIPE, text=True)
             assert other.stdout
             other.stdout.readline()

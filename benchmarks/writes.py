@@ -112,8 +112,8 @@ def revoking(population: Population) -> None:
         chosen = iter(raw.connection.execute(sql, (2 * 2 * FEW * (ROUNDS + 1),)).fetchall())
         table = f"Writing, {population.sessions:,} sessions"
 
-        def done(deed: Callable[[str, str], object]) -> Callable[[], object]:
-            return lambda: [deed(*one) for one in islice(chosen, FEW)]
+        def done(operation: Callable[[str, str], object]) -> Callable[[], object]:
+            return lambda: [operation(*one) for one in islice(chosen, FEW)]
 
         def by_id(session_id: str, _: str) -> None:
             registry.revoke(SessionFilter(ids=(session_id,)), note="lost device", actor="benchmark")
@@ -121,7 +121,7 @@ def revoking(population: Population) -> None:
         def by_user(_: str, username: str) -> None:
             registry.revoke(SessionFilter(username=username), note="lost device", actor="benchmark")
 
-        for name, deed, where, index in (
+        for name, operation, where, index in (
             ("revoke one session", by_id, "sessions WHERE id = ?", 0),
             ("revoke a user's", by_user, "sessions INDEXED BY sessions_by_user WHERE username_key = ?", 1),
         ):
@@ -129,7 +129,7 @@ def revoking(population: Population) -> None:
             compare(
                 table,
                 name,
-                done(deed),
+                done(operation),
                 reference,
                 owed="<= 1.5",
                 against="the rows and the event, raw",

@@ -10,6 +10,7 @@ import pty
 import select
 import subprocess
 import sys
+import termios
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -76,6 +77,10 @@ def _leaves(command: Any, context: Any, path: tuple[str, ...]) -> Iterator[tuple
     for name in command.list_commands(context):
         child = command.get_command(context, name)
         yield from _leaves(child, type(context)(child, info_name=name, parent=context), (*path, name))
+
+
+ENDLESS = {("serve",)}
+"""The commands that run until a signal ends them: a test that runs every command leaves them out."""
 
 
 class Clock:
@@ -158,7 +163,7 @@ Authctl = Callable[..., Ran]
 @pytest.fixture
 def authctl(home: Path, monkeypatch: pytest.MonkeyPatch) -> Authctl:
     """Run the real command line in this process, on `home`, with pipes for standard streams."""
-    for variable in ("AUTHCTL_OUTPUT", "AUTHCTL_REGISTRY", "AUTHCTL_ACTOR", "SUDO_USER"):
+    for variable in ("AUTHCTL_OUTPUT", "AUTHCTL_REGISTRY", "AUTHCTL_ACTOR", "SUDO_USER", "LINES"):
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setenv("AUTHCTL_HOME", str(home))
     monkeypatch.setenv("LOGNAME", "tester")
@@ -201,8 +206,12 @@ OnTerminal = Callable[..., Screen]
 def on_terminal(home: Path) -> OnTerminal:
     """Run the command on a pseudo-terminal and type the answers, each when something was asked."""
 
-    def run(*arguments: str, answers: tuple[str, ...] = (), columns: int = 80, **variables: str) -> Screen:
+    def run(
+        *arguments: str, answers: tuple[str, ...] = (), columns: int = 80, lines: int = 0, **variables: str
+    ) -> Screen:
         controller, terminal = pty.openpty()
+        if lines:  # else the height is unknown
+            termios.tcsetwinsize(terminal, (lines, columns))
         environment = {
             "PATH": os.environ["PATH"],
             "AUTHCTL_HOME": str(home),

@@ -72,7 +72,7 @@ def nothing(_bench: "Bench", _before: Snapshot, _now: Snapshot) -> list[str]:
 
 
 @dataclass(frozen=True)
-class Deed:
+class Operation:
     """A command that changes something, what it says when it is done, and what may be seen halfway."""
 
     arguments: tuple[str, ...]
@@ -137,28 +137,28 @@ class Bench:
         here = {"AUTHCTL_HOME": str(self.home), "LOGNAME": "tester", "PYTHONPATH": str(ROOT)}
         return {"PATH": "/usr/bin:/bin", "PYTHONDONTWRITEBYTECODE": "1", "SQLITE_TMPDIR": str(self.place), **here}
 
-    def reset(self, deed: Deed | None = None) -> None:
-        """The place as it was before the deed."""
+    def reset(self, operation: Operation | None = None) -> None:
+        """The place as it was before the operation."""
         shutil.rmtree(self.place, ignore_errors=True)
         shutil.copytree(self.template, self.place)
-        if deed and deed.prepare:
-            deed.prepare(self)
-        for name, text in (deed.files if deed else {}).items():
+        if operation and operation.prepare:
+            operation.prepare(self)
+        for name, text in (operation.files if operation else {}).items():
             (self.folder / name).write_text(text)
 
-    def run(self, deed: Deed, call: Call | None = None, fault: str = "signal=SIGKILL") -> Ran:
+    def run(self, operation: Operation, call: Call | None = None, fault: str = "signal=SIGKILL") -> Ran:
         """Do it in a fresh copy of the place, under strace."""
-        self.reset(deed)
+        self.reset(operation)
         trace = self.folder / "trace"
         strace = ["strace", "-f", "-y", "-qq", "-o", str(trace), "-e", f"trace={CALLS}"]
         if call is None or not fault.startswith("signal"):
             strace.append("--seccomp-bpf")  # quicker, but delivers no signals
         if call is not None:
             strace += ["-e", f"inject={call.kind}:{fault}:when={call.number}"]
-        seeded = f"{self.seed}\n{deed.prelude}\nfrom authctl.__main__ import main\nmain()"
+        seeded = f"{self.seed}\n{operation.prelude}\nfrom authctl.__main__ import main\nmain()"
         ran = subprocess.run(
-            [*strace, sys.executable, "-P", "-c", seeded, *deed.arguments],
-            input=deed.stdin,
+            [*strace, sys.executable, "-P", "-c", seeded, *operation.arguments],
+            input=operation.stdin,
             env=self.environment,
             capture_output=True,
             text=True,
@@ -214,46 +214,46 @@ def constants(module: str, **values: int) -> str:
     )
 
 
-def faults(bench: Bench, deed: Deed, before: Snapshot, after: Snapshot, ran: Ran) -> list[str]:
-    """What is wrong after a disturbed run: an acknowledgement without the deed, half of it, or damage that needs repair."""
+def faults(bench: Bench, operation: Operation, before: Snapshot, after: Snapshot, ran: Ran) -> list[str]:
+    """What is wrong after a disturbed run: an acknowledgement without the operation, half of it, or damage that needs repair."""
     found = []
     if "unexpected failure" in ran.err or "Traceback" in ran.err:
         found.append(f"unexpected: {ran.err[-300:]}")
     open_to_others = [str(path) for path in bench.place.rglob("*") if path.is_file() and path.stat().st_mode & 0o077]
     found += [f"open to others: {open_to_others}"] if open_to_others else []
     try:
-        now = bench.snapshot(deed.home)
+        now = bench.snapshot(operation.home)
     except Exception as error:  # noqa: BLE001  # whatever it is, the home needs repair
         return [*found, f"damaged: {error}"]
-    acknowledged = deed.said in ran.out + ran.err
+    acknowledged = operation.said in ran.out + ran.err
     if acknowledged and now != after:
         found.append("acknowledged and not done")
-    rest, *wholes = (_without(snapshot, deed.halfway) for snapshot in (now, before, after))
-    if rest not in wholes and not (deed.batch and _is_part_of(rest, *wholes, deed.batch)):
+    rest, *wholes = (_without(snapshot, operation.halfway) for snapshot in (now, before, after))
+    if rest not in wholes and not (operation.batch and _is_part_of(rest, *wholes, operation.batch)):
         mixed = [name for name in rest if rest[name] not in (before.get(name), after.get(name))]
         found.append(f"half: {mixed or 'parts of both'}")
     if ran.code == exit_code_of(OutcomeUnknown) and rest != wholes[1]:
         found.append(f"said to be done, and is not: {ran.err[-200:]}")
-    found += deed.left(bench, before, now)
-    again = bench.plainly(*deed.arguments, stdin=deed.stdin)
-    if again.code not in deed.again:
+    found += operation.left(bench, before, now)
+    again = bench.plainly(*operation.arguments, stdin=operation.stdin)
+    if again.code not in operation.again:
         found.append(f"once more: {again.code} {again.err[-200:]}")
-    if deed.retry and (retried := bench.plainly(*deed.retry, stdin=deed.stdin)).code != 0:
+    if operation.retry and (retried := bench.plainly(*operation.retry, stdin=operation.stdin)).code != 0:
         found.append(f"to complete it: {retried.code} {retried.err[-200:]}")
-    if deed.completes:
-        found += _incomplete(bench, deed, before, after)
+    if operation.completes:
+        found += _incomplete(bench, operation, before, after)
     return found
 
 
-def _incomplete(bench: Bench, deed: Deed, before: Snapshot, after: Snapshot) -> list[str]:
+def _incomplete(bench: Bench, operation: Operation, before: Snapshot, after: Snapshot) -> list[str]:
     """What is wrong once it was done again."""
     try:
-        now = bench.snapshot(deed.home)
+        now = bench.snapshot(operation.home)
     except Exception as error:  # noqa: BLE001
         return [f"damaged by doing it once more: {error}"]
     counts = ("events", "beside")
     same = _without(now, counts) == _without(after, counts)
-    return [*deed.left(bench, before, now), *([] if same else ["once more does not complete it"])]
+    return [*operation.left(bench, before, now), *([] if same else ["once more does not complete it"])]
 
 
 def _without(snapshot: Snapshot, parts: tuple[str, ...]) -> Snapshot:
@@ -261,7 +261,7 @@ def _without(snapshot: Snapshot, parts: tuple[str, ...]) -> Snapshot:
 
 
 def _is_part_of(now: Snapshot, before: Snapshot, after: Snapshot, batch: int) -> bool:
-    """Whether a deed has begun, with its event, and whole batches of it are done."""
+    """Whether an operation has begun, with its event, and whole batches of it are done."""
     changes, done = (_changed(one["sessions"], before["sessions"]) for one in (after, now))
     begun = now["events"] == after["events"][: len(before["events"]) + 1]
     rest = ("events", "sessions")

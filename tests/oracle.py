@@ -1,4 +1,4 @@
-"""The rule of late rows, once and slowly: which deed a row comes under that is told when the deed is long done.
+"""The rule of late rows, once and slowly: which operation a row comes under that is told when the operation is long done.
 
 Nothing here knows the registry. `parts` is the rule, and `EXCEPTION` in it marks the one exception.
 """
@@ -17,7 +17,7 @@ Who = tuple[str, str]
 """What makes a session: the user, folded, and the key."""
 
 REACHED: Counter[str] = Counter()
-"""How often each deed, exception and fault was generated."""
+"""How often each operation, exception and fault was generated."""
 
 
 class Told(NamedTuple):
@@ -65,7 +65,7 @@ class Rules(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Deed:
+class Operation:
     """What an administrator did with exit 0, and is remembered for rows that are told later."""
 
     at: int
@@ -119,13 +119,13 @@ class Known(NamedTuple):
 
 
 class Part(NamedTuple):
-    """Rows that make one session, alone or with a known one, and the deeds that they come under."""
+    """Rows that make one session, alone or with a known one, and the operations that they come under."""
 
     rows: tuple[Told, ...]
     known: Known | None
-    end: Deed | None = None
-    """The hard deed at which it was over."""
-    revocation: Deed | None = None
+    end: Operation | None = None
+    """The hard operation at which it was over."""
+    revocation: Operation | None = None
 
 
 class Choices:
@@ -165,7 +165,7 @@ class Case(NamedTuple):
     who: Who
     instants: dict[Told, int]
     """When each row counts as of: its time; where it was ahead of the clock, when it was first seen, or a day before."""
-    deeds: list[Deed]
+    operations: list[Operation]
     rules: Rules
     named: str | None
     """The profile that the import names."""
@@ -173,58 +173,66 @@ class Case(NamedTuple):
 
 
 def parts(case: Case, rows: Sequence[Told], known: Sequence[Known]) -> list[Part]:
-    """A key's rows make one session, parted at each deed that it came under, in the order of time."""
+    """A key's rows make one session, parted at each operation that it came under, in the order of time."""
     made: list[Part] = []
     since = -FOREVER
-    deeds = sorted(case.deeds, key=lambda deed: deed.at)
-    for number, deed in enumerate(deeds):
-        part = tuple(row for row in rows if since < case.instants[row] <= deed.at)
-        there = next((one for one in reversed(known) if since < one.created <= deed.at), None)
-        if there and deed.at < there.used:  # EXCEPTION: it is known to be used after the deed, and is not parted
-            until_then = there._replace(rows=tuple(row for row in there.rows if row.at <= deed.at), used=deed.at)
-            if part and not deed.is_hard and meets(case, deed, part, until_then):
-                REACHED["exception: known to be used after the deed"] += 1
+    operations = sorted(case.operations, key=lambda operation: operation.at)
+    for number, operation in enumerate(operations):
+        part = tuple(row for row in rows if since < case.instants[row] <= operation.at)
+        there = next((one for one in reversed(known) if since < one.created <= operation.at), None)
+        if (
+            there and operation.at < there.used
+        ):  # EXCEPTION: it is known to be used after the operation, and is not parted
+            until_then = there._replace(
+                rows=tuple(row for row in there.rows if row.at <= operation.at), used=operation.at
+            )
+            if part and not operation.is_hard and meets(case, operation, part, until_then):
+                REACHED["exception: known to be used after the operation"] += 1
             continue
-        if there and there.id in deed.spared:
+        if there and there.id in operation.spared:
             REACHED["row of a spared session"] += bool(part)
             continue
-        if not deed.is_hard and not (part and meets(case, deed, part, there)):
+        if not operation.is_hard and not (part and meets(case, operation, part, there)):
             continue
-        if part and deed.is_hard and not (deed.kind == "renamed" and deed.note):
-            made.append(Part(part, there, deed, _revoked_afterwards(case, deeds[number + 1 :], part, there)))
+        if part and operation.is_hard and not (operation.kind == "renamed" and operation.note):
+            made.append(Part(part, there, operation, _revoked_afterwards(case, operations[number + 1 :], part, there)))
         elif part:
-            made.append(Part(part, there, None, deed))
-        since = deed.at
+            made.append(Part(part, there, None, operation))
+        since = operation.at
     rest = tuple(row for row in rows if case.instants[row] > since)
     there = next((one for one in reversed(known) if one.created > since), None)
     return [*made, Part(rest, there)] if rest else made
 
 
-def _revoked_afterwards(case: Case, deeds: Sequence[Deed], part: Sequence[Told], there: Known | None) -> Deed | None:
+def _revoked_afterwards(
+    case: Case, operations: Sequence[Operation], part: Sequence[Told], there: Known | None
+) -> Operation | None:
     """What is over can be revoked all the same: the first revocation after its end that it meets, but not another user's."""
-    for deed in deeds:
-        spared = there is not None and there.id in deed.spared
-        if not deed.is_hard and not spared and meets(case, deed, part, there, is_over=True):
-            return deed
+    for operation in operations:
+        spared = there is not None and there.id in operation.spared
+        if not operation.is_hard and not spared and meets(case, operation, part, there, is_over=True):
+            return operation
     return None
 
 
-def meets(case: Case, deed: Deed, part: Sequence[Told], there: Known | None, *, is_over: bool = False) -> bool:
-    """Whether what the rows up to a deed say meets its criteria."""
-    if deed.kind == "all":
+def meets(
+    case: Case, operation: Operation, part: Sequence[Told], there: Known | None, *, is_over: bool = False
+) -> bool:
+    """Whether what the rows up to an operation say meets its criteria."""
+    if operation.kind == "all":
         return True
     rows = [*part, *(there.rows if there else ())]
     application = said(rows, "application")
     now = there.profile if there else case.named or case.rules.assigned(case.who[0], application)
-    then = there.profile if there else case.named or deed.rules.assigned(case.who[0], application)
+    then = there.profile if there else case.named or operation.rules.assigned(case.who[0], application)
     if (
-        there and there.registered > deed.at
+        there and there.registered > operation.at
     ):  # with its own profile, if that was named, or with the one it would have had
-        then = case.choices.among({then, deed.rules.assigned(case.who[0], application)})
+        then = case.choices.among({then, operation.rules.assigned(case.who[0], application)})
     used = max(row.at for row in rows)
     expiries = {used + case.rules.idle(now), used + case.rules.idle(then)}
-    if "expires_before" in deed.criteria:
-        expiries |= {used + deed.rules.idle(then)}
+    if "expires_before" in operation.criteria:
+        expiries |= {used + operation.rules.idle(then)}
     if there and there.used == used:
         expiries |= {there.expires}
     answers = set()
@@ -239,9 +247,9 @@ def meets(case: Case, deed: Deed, part: Sequence[Told], there: Known | None, *, 
             min(row.at for row in rows),
             used,
             expires,
-            "expired" if is_over or expires <= deed.at else "active",
+            "expired" if is_over or expires <= operation.at else "active",
         )
-        answers.add(fits(deed.criteria, facts))
+        answers.add(fits(operation.criteria, facts))
     return bool(case.choices.among(answers))
 
 

@@ -1,7 +1,7 @@
 """One process of those that tests/test_processes.py lets loose on one registry: `storm.py PART HOME [ARGUMENT...]`.
 
 It says `ready`, waits for the instant to begin at on standard input, plays its part, and prints what it came to as JSON.
-What a storm does is in `HOME/deeds-NUMBER`: a line when a deed begins and one when it is acknowledged, so that a kill loses none.
+What a storm does is in `HOME/operations-NUMBER`: a line when an operation begins and one when it is acknowledged, so that a kill loses none.
 Instants are microseconds since 1970, as the registry's own.
 """
 
@@ -50,7 +50,7 @@ WEIGHTS = {
     "show": 60,
     "audit": 5,
 }
-"""How often each deed is done, in proportion."""
+"""How often each operation is done, in proportion."""
 
 GROUPS = {"user": 10, "kept": 6, "busy": 4, "brief": 2}
 """Whose sessions there are, in proportion; those of `kept` end only when everything is revoked."""
@@ -70,20 +70,20 @@ def rows(users: list[str], at: int) -> io.BytesIO:
     return io.BytesIO("\n".join(lines).encode())
 
 
-def imported_users(by: str, deed: int) -> list[str]:
-    """Whose sessions a deed of a process imports."""
-    return [f"import-{by.rsplit(maxsplit=1)[-1]}-{deed}-{number}" for number in range(20)]
+def imported_users(by: str, operation: int) -> list[str]:
+    """Whose sessions an operation of a process imports."""
+    return [f"import-{by.rsplit(maxsplit=1)[-1]}-{operation}-{number}" for number in range(20)]
 
 
 class Process:
-    """Does one random deed after the other and writes each down; learns of the others' tokens from a common file."""
+    """Does one random operation after the other and writes each down; learns of the others' tokens from a common file."""
 
     def __init__(self, registry: Registry, number: int, home: Path) -> None:
         self.registry = registry
         self.name = f"process {number}"
         self.random = random.Random(number)
-        self.deeds = 0
-        self.written = (home / f"deeds-{number}").open("ab", buffering=0)
+        self.operations = 0
+        self.written = (home / f"operations-{number}").open("ab", buffering=0)
         self.known: deque[tuple[str, str, str]] = deque(maxlen=_KNOWN)
         self.urgent: deque[tuple[str, str, str]] = deque(maxlen=8)
         self.published = (home / "issued").open("ab", buffering=0)
@@ -92,25 +92,25 @@ class Process:
         self.imported: tuple[list[str], int] | None = None
 
     def rage(self, seconds: float) -> int:
-        """Do deeds for so long; how many."""
+        """Do operations for so long; how many."""
         until = time.monotonic() + seconds
         while time.monotonic() < until:
             self.listen()
             (kind,) = self.random.choices([*WEIGHTS], [*WEIGHTS.values()])
-            deed = {"kind": kind, "by": self.name, "number": self.deeds, "began": microseconds()}
-            self.write_down(deed)
+            operation = {"kind": kind, "by": self.name, "number": self.operations, "began": microseconds()}
+            self.write_down(operation)
             try:
                 said = getattr(self, kind)()
             except Exception as error:  # noqa: BLE001
                 said = {"error": f"{type(error).__name__}: {error}"}
             acked = microseconds()
-            self.write_down({**deed, "acked": acked, **(said or {"kind": "nothing"})})
-            self.deeds += 1
-        return self.deeds
+            self.write_down({**operation, "acked": acked, **(said or {"kind": "nothing"})})
+            self.operations += 1
+        return self.operations
 
-    def write_down(self, deed: dict) -> None:
+    def write_down(self, operation: dict) -> None:
         """Write a line that is kept whatever happens to this process."""
-        self.written.write(f"{json.dumps(deed)}\n".encode())
+        self.written.write(f"{json.dumps(operation)}\n".encode())
 
     def listen(self) -> None:
         """Learn of tokens that were issued since; a line may be read before it is whole."""
@@ -161,7 +161,7 @@ class Process:
 
     def revoked(self, selection: SessionFilter) -> dict:
         """Revoke with a note of its own."""
-        note = f"{self.name}, deed {self.deeds}"
+        note = f"{self.name}, operation {self.operations}"
         outcome = self.registry.revoke(selection, note=note, actor=self.name)
         newly = [one.id for one in outcome.sessions if one.status_before != "revoked"]
         over = [one.id for one in outcome.sessions if one.status_before == "revoked"]
@@ -191,7 +191,7 @@ class Process:
         """Register twenty imported sessions, or the same ones once more."""
         again = self.imported is not None and self.random.random() < 0.4
         if not again:
-            self.imported = (imported_users(self.name, self.deeds), microseconds())
+            self.imported = (imported_users(self.name, self.operations), microseconds())
         assert self.imported
         outcome = self.registry.imports.run(rows(*self.imported), MAP, actor=self.name)
         return {
@@ -204,7 +204,7 @@ class Process:
     def apply(self) -> dict:
         """Put one of two sets of profiles in force."""
         wanted = read(self.random.choice(VARIANTS).encode(), "profiles.yaml")
-        note = f"{self.name}, deed {self.deeds}"
+        note = f"{self.name}, operation {self.operations}"
         self.registry.profiles.apply(wanted, note=note, actor=self.name)
         return {"note": note}
 
@@ -236,7 +236,7 @@ class Process:
 
 
 def storm(home: str, number: str, seconds: str) -> int:
-    """Open the registry and do deeds for so long."""
+    """Open the registry and do operations for so long."""
     with Registry.open(home) as registry:
         return Process(registry, int(number), Path(home)).rage(float(seconds))
 

@@ -1,4 +1,4 @@
-"""Which sessions a deed would hit, by their numbers: the same that it hits, and that are counted."""
+"""Which sessions an operation would hit, by their numbers: the same that it hits, and that are counted."""
 
 from itertools import count as numbers
 from pathlib import Path

@@ -1,12 +1,11 @@
 """Which way an age counts: back for what has been, ahead for what is to come; and every option says which."""
 
-from pathlib import Path
-
+from authctl import help_topics
+from authctl.help_topics import Items
 from authctl.instants import format_instant
 from tests.conftest import Authctl, every_command
 
 AHEAD = {("sessions", "list", "--expires-before"), ("revoke", "--expires-before"), ("continuity", "start", "--until")}
-PAGE = Path(__file__).parents[1] / "docs" / "commands.md"
 
 
 def time_options() -> list[tuple[tuple[str, ...], str]]:
@@ -28,10 +27,11 @@ def test_every_option_that_takes_a_time_says_which_way_an_age_counts():
     assert {path for path, _ in found} >= AHEAD
 
 
-def test_the_general_page_says_which_options_count_ahead_and_which_back():
+def test_the_topic_says_which_options_count_ahead_and_which_back():
     """Each of them is named there."""
-    (line,) = [part for part in PAGE.read_text().split("\n- ") if part.startswith("Times:")]
-    back, ahead = " ".join(line.split()).split("It counts ahead")
+    items = [text for block in help_topics.read("times").blocks if isinstance(block, Items) for text in block.texts]
+    (back,) = [text for text in items if text.startswith("An age counts back")]
+    (ahead,) = [text for text in items if text.startswith("An age counts ahead")]
     for path, _ in time_options():
         assert f"`{path[-1]}`" in (ahead if path in AHEAD else back), path
 

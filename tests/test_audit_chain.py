@@ -244,16 +244,16 @@ def tampered_with(events: list[AuditEvent], chance: random.Random) -> list[Audit
     column = chance.choice(COLUMNS)
     values = [*VALUES, *(getattr(event, column) for event in GOOD)]
     value = chance.randrange(-1, 10) if column == "seq" else chance.choice(values)
-    deed = chance.randrange(8)
-    if deed < 3:
+    operation = chance.randrange(8)
+    if operation < 3:
         events[index] = events[index]._replace(**{column: value})
-    elif deed == 3:
+    elif operation == 3:
         del events[index]
-    elif deed == 4:
+    elif operation == 4:
         chance.shuffle(events)
-    elif deed == 5:
+    elif operation == 5:
         events.insert(chance.randrange(len(events) + 1), events[index])
-    elif deed == 6:
+    elif operation == 6:
         events[index] = resealed(GOOD[index % len(GOOD)], note=f"changed {chance.random()}")
     else:
         forged = seal_event(chance.choice(GOOD), at=NOW, actor="eve", action="x.y", subject=None, note=None, detail={})

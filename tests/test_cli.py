@@ -194,7 +194,7 @@ def test_tokens_of_any_shape(installed: Authctl, token: str | bytes, code: int):
 
 
 def test_quiet(installed: Authctl):
-    """Deeds are silent; what was asked for with -o is still printed; errors always are."""
+    """Operations are silent; what was asked for with -o is still printed; errors always are."""
     issue(installed, "alice", "bob")
     for command in (("revoke", "--user", "alice", "--note", "lost device"), ("cleanup",), ("audit", "verify")):
         ran = installed(*command, "-q")
@@ -214,7 +214,7 @@ def test_revoke_json(installed: Authctl):
     assert ran.code == 3
     assert list(ran.json) == [
         "revocation_id", "at", "actor", "note", "selected", "revoked", "already_revoked", "not_found", "dry_run", "sessions",
-            "by_source", "deliveries",
+            "by_source", "kept", "plan", "effect", "deliveries",
     ]  # fmt: skip
     assert (ran.json["selected"], ran.json["revoked"], ran.json["already_revoked"]) == (3, 2, 1)
     assert (ran.json["not_found"], ran.json["dry_run"], ran.json["actor"]) == (["nosuch"], False, "eve")
@@ -309,6 +309,11 @@ def test_revoke_json(installed: Authctl):
         (("audit", "accept"), 4),
         (("audit", "accept", "--note", "nothing to accept"), 4),
         (("--keys", "", "sessions", "list"), 2),
+        (("stats", "--days", "0"), 2),
+        (("stats", "--days", "367"), 2),
+        (("stats", "--html", "/dev/null"), 4),
+        (("stats", "--html", "/nowhere/page.html"), 6),
+        (("stats", "--prometheus", "/"), 6),
         (("cache", "clear"), 4),
         (("cache", "clear", "--note", " "), 4),
         (("cache", "clear", "--user", "b\u200bob", "--note", "new rules"), 2),
@@ -353,8 +358,18 @@ def test_revoke_json(installed: Authctl):
         (("imports", "undo", "1", "--note", "wrong mapping"), 3),
         (("imports", "undo", "1", "--dry-run"), 3),
         (("imports", "undo", "9" * 30, "--note", "wrong mapping"), 2),
+        (("console",), 2),
         (("mappings", "show", "none"), 3),
         (("mappings", "show"), 2),
+        (("examples", "show", "none"), 3),
+        (("examples", "show", "../topics/times.md"), 3),
+        (("help", "none"), 2),
+        (("help", ""), 2),
+        (("help", "sessions", "none"), 2),
+        (("help", "revoke", "none"), 2),
+        (("help", "times", "none"), 2),
+        (("help", "sessions", "times"), 2),
+        (("help", "../topics/times"), 2),
         (("sessions", "import", "/dev/null", "--map", "none"), 2),
         (("profiles", "check", "/nonexistent"), 2),
         (("profiles", "apply"), 4),
@@ -519,7 +534,7 @@ def test_profiles_diff_says_what_else_changes(installed: Authctl, tmp_path: Path
     assert "->" not in installed("profiles", "diff", str(wanted)).err
 
 
-def test_ids_of_deeds(installed: Authctl):
+def test_ids_of_operations(installed: Authctl):
     """`-o id` is ids and nothing else: of what has none, nothing."""
     ids = [one["session"]["id"] for one in issue(installed, "alice", "bob")]
     assert installed("cleanup", "-o", "id").out == ""
@@ -627,7 +642,7 @@ def test_names_are_what_the_registry_matches(installed: Authctl, home: Path):
 
 
 def test_links_that_lead_to_each_other(installed: Authctl, home: Path, tmp_path: Path):
-    """A loop in the place of any file is unavailable, or found by the doctor; where it is the audit head, the deed stands."""
+    """A loop in the place of any file is unavailable, or found by the doctor; where it is the audit head, the operation stands."""
     loop = tmp_path / "loop"
     loop.symlink_to(loop)
     assert installed("--home", str(loop), "doctor").code == 9
@@ -736,7 +751,21 @@ def test_a_command_imports_no_more_than_it_uses(
     [
         (("sessions", "list", "--home", "x"), "--home goes before the command", "authctl --home DIR sessions list"),
         (("doctor", "--version"), "--version goes before the command", "authctl --version doctor"),
-        (("-o", "json", "sessions", "list"), "-o goes after the command", "authctl --help"),
+        (("-o", "json", "sessions", "list"), "-o goes after the command", "authctl sessions list -o <table"),
+        (("-o", "json"), "-o goes after the command", "hint: authctl --help"),
+        (("sessions", "-o", "json", "list"), "-o goes after the command", "hint: authctl sessions list -o <table|"),
+        (
+            ("sessions", "--status", "x", "list"),
+            "--status goes after the command",
+            "hint: authctl sessions list --status",
+        ),
+        (("sessions", "--status", "x"), "--status goes after the command", "hint: authctl sessions --help"),
+        (("--dry-run", "revoke"), "--dry-run goes after the command", "hint: authctl revoke --dry-run\n"),
+        (("--note", "x", "completion"), "no such option: --note", "hint: authctl --help"),
+        (("sessions", "--home", "x", "list"), "--home goes before the command", "authctl --home DIR sessions list"),
+        (("sessions", "rm"), "no such command 'rm'", "hint: authctl sessions list|show|end|import\n"),
+        (("ls",), "no such command 'ls'", "hint: authctl --help"),
+        (("revoke", "--list"), "no such option: --list", "hint: authctl revoke --help"),
         (("--nothing", "sessions", "list"), "no such option: --nothing", "authctl --help"),
         (("--home",), "option '--home' requires an argument", ""),
         (("sessions",), "missing command", "authctl sessions list|show|end|import"),

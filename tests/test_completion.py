@@ -159,6 +159,22 @@ def test_a_name_with_a_newline_is_left_out(shell: str, typing: Typing, installed
     assert [path.name for path in typing.folder.iterdir()] == ["out"]
 
 
+@pytest.mark.parametrize("shell", ["zsh"])
+def test_zsh_loads_the_completion_by_itself(shell: str, typing: Typing, installed: Authctl):
+    """A file `_authctl` on fpath completes at the first key, without `source`."""
+    typing.keys("unfunction _authctl; mkdir f; authctl completion zsh > f/_authctl; fpath=($PWD/f $fpath)\r")
+    typing.keys("compinit -u -D; whence -w _authctl; echo again-$((40+2))\r")
+    typing.wait_for(r"again-42\r?\n")
+    for keys in ("authctl exam\t", "sh\t", "authctl-cleanup.c\t", "> out\r"):
+        typing.keys(keys)
+        typing.rest(1.0)
+    deadline = time.monotonic() + 10
+    while not (typing.folder / "out").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    typing.rest(1.0)
+    assert (typing.folder / "out").read_text() == installed("examples", "show", "authctl-cleanup.cron").out
+
+
 def question(shell: str, line: str) -> list[str]:
     """What the script of a shell hands over for a line without quotes."""
     words = line.split(" ")
@@ -167,9 +183,24 @@ def question(shell: str, line: str) -> list[str]:
 
 @needs
 def test_every_kind_of_name_is_completed(shell: str, installed: Authctl, tmp_path: Path):
-    """Commands, options, choices, users, applications, ids, profiles, sources, actions and sort fields."""
+    """Commands, options, choices, users, applications, devices, platforms, ids, profiles, sources, keys, actions and sort fields."""
     (tmp_path / "map.yaml").write_text("fields: {username: u, at: t}\nkey: [username]\n")
-    issued = installed("tokens", "issue", "--user", "alice", "--application", "Outlook", "-o", "json").json
+    issued = installed(
+        *(
+            "tokens",
+            "issue",
+            "--user",
+            "alice",
+            "--application",
+            "Outlook",
+            "--device",
+            "AL-PC",
+            "--platform",
+            "Windows",
+        ),
+        *("-o", "json"),
+    ).json
+    key = installed("keys", "list", "-o", "id").out.strip()
     imported = installed(
         *("sessions", "import", "-", "--map", str(tmp_path / "map.yaml"), "--source", "synapse"),
         stdin='{"u": "bob", "t": "2026-01-01T00:00:00Z"}\n',
@@ -186,6 +217,12 @@ def test_every_kind_of_name_is_completed(shell: str, installed: Authctl, tmp_pat
         "authctl revoke --user AL": "ALice",
         "authctl revoke --user=ali": "--user=alice",
         "authctl -q revoke --note x --application Out": "Outlook",
+        "authctl revoke --device al": "al-PC",
+        "authctl sessions list --device=AL-": "--device=AL-PC",
+        "authctl sessions list --platform W": "Windows",
+        "authctl tokens issue --platform Win": "Windows",
+        f"authctl keys retire {key[:2]}": key,
+        f"authctl explain {session[:4]}": session,
         f"authctl revoke {session[:3]}": session,
         f"authctl sessions show {session[:7].upper()}": session[:7].upper() + session[7:],
         "authctl sessions list --profile d": "default",
@@ -329,9 +366,35 @@ def test_most_recent_applications_and_the_last_spelling(installed: Authctl):
         assert registry.completions.users("ca") == ["Carol"]
 
 
+def test_a_retired_key_is_not_completed(installed: Authctl):
+    """Only keys that can still be retired are offered; the one that signs is among them, and its refusal gives the reason."""
+    (first,) = installed("keys", "list", "-o", "id").out.split()
+    assert installed("keys", "rotate", "--note", "yearly rotation").code == 0
+    assert installed("keys", "retire", first, "--sign-out", "--note", "yearly rotation", "--yes").code == 0
+    found = installed("completion", "fish", "--", "authctl", "keys", "retire", "").out.split()
+    assert found == [one for one in installed("keys", "list", "-o", "id").out.split() if one != first] != []
+
+
 def test_the_scripts_evaluate_nothing(installed: Authctl):
     """No script has an `eval`: what the registry answers is text."""
     for shell in SHELLS:
         script = installed("completion", shell).out
         assert "command authctl completion" in script
         assert "eval" not in script
+
+
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        (("help", "exi"), ["exit-codes"]),
+        (("help", "ex"), ["explain", "examples", "exit-codes"]),
+        (("help", "sessions", "li"), ["list"]),
+        (("help", "sessions", "exi"), []),
+        (("help", "revoke", ""), []),
+        (("help", "times", ""), []),
+        (("examples", "show", "authctl-cleanup.t"), ["authctl-cleanup.timer"]),
+    ],
+)
+def test_topics_commands_and_examples(installed: Authctl, words: tuple[str, ...], found: list[str]):
+    """After `help`: topics and commands, then the verbs of a noun; after `examples show` the example files."""
+    assert installed("completion", "zsh", "--", "authctl", *words).out.split() == found

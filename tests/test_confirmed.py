@@ -1,4 +1,4 @@
-"""What a person agreed to is what is done: the deed is bounded by the set that its preview showed.
+"""What a person agreed to is what is done: the operation is bounded by the set that its preview showed.
 
 On a real pseudo-terminal, with somebody else changing the registry between the question and its answer.
 """
@@ -121,7 +121,7 @@ def counted(authctl: Authctl, status: str) -> int:
 
 
 def nothing_done(authctl: Authctl, action: str) -> bool:
-    """Whether the log has no such deed."""
+    """Whether the log has no such operation."""
     return authctl("audit", "list", "--action", action, "-o", "json").json == []
 
 
@@ -193,7 +193,7 @@ def test_a_session_that_ends_before_the_answer_is_not_revoked_with_the_expired(
 
 
 def test_time_alone_brings_no_session_beyond_the_bound(registry: Registry, clock: Clock):
-    """What expires between preview and deed is not revoked with the expired; what was shown is, when it was looked at again."""
+    """What expires between preview and operation is not revoked with the expired; what was shown is, when it was looked at again."""
     registry.issue(username="alice", application="Teams")
     clock.forward(days=2)
     registry.issue(username="bob", application="Teams")
@@ -444,7 +444,7 @@ def test_what_applying_changes_is_said_in_words(installed: Authctl, tmp_path: Pa
 def test_the_verdict_is_the_last_line_after_a_screenful_of_rows(
     installed: Authctl, terminal: OnTerminal, start: Start, tmp_path: Path
 ):
-    """Every deed that shows rows: what it came to stands last, rows are cut to a screenful, and where the rest is seen is said."""
+    """Every operation that shows rows: what it came to stands last, rows are cut to a screenful, and where the rest is seen is said."""
     many = 'for number in range(60): registry.issue(username=sys.argv[1], application="Teams")'
     code = f"import sys\nfrom authctl import Registry\nwith Registry.open() as registry:\n    {many}\n"
 
@@ -457,14 +457,14 @@ def test_the_verdict_is_the_last_line_after_a_screenful_of_rows(
         installed("keys", "rotate", "--note", "every year")
         return ("keys", "retire", key, "--sign-out", "--note", "every year", "--yes")
 
-    deeds = [
+    operations = [
         (lambda _: ("revoke", "--user", "alice", "--note", "lost device"), "revoked 60 sessions", "revoked"),
         (lambda _: ("users", "password-changed", "alice", "--note", "reset"), "60 active sessions ended", "expired"),
         (lambda found: ("sessions", "end", *found), "ended 60 sessions; 0 had already ended", "expired"),
         (lambda _: retire(), "60 active sessions ended", "expired"),
         (lambda _: ("users", "disable", "alice", "--note", "left"), "60 active sessions ended; no new", "expired"),
     ]
-    for command, verdict, status in deeds:
+    for command, verdict, status in operations:
         found = sixty("alice")
         assert len(found) == 60
         code_, lines = terminal(*command(found)).end()
@@ -478,7 +478,7 @@ def test_the_verdict_is_the_last_line_after_a_screenful_of_rows(
 
 
 def test_the_verdict_is_said_where_the_rows_cannot_be_written(installed: Authctl, home: Path):
-    """The deed is done, and that is said, though nobody can read the rows."""
+    """The operation is done, and that is said, though nobody can read the rows."""
     issue(installed, "alice")
     command = [*PROGRAM, "revoke", "--user", "alice", "--note", "lost device"]
     environment = {"PATH": os.environ["PATH"], "AUTHCTL_HOME": str(home), "LOGNAME": "tester"}
@@ -493,7 +493,7 @@ def test_a_preview_that_nobody_can_read_keeps_nothing_from_being_done(installed:
     for redirected in ("2>/dev/full", "2>&-"):
         issue(installed, "alice")
         command = ["sh", "-c", f'"$@" {redirected}', "sh", *PROGRAM]
-        deed = ["revoke", "--application", "Teams", "--note", "retired", "--yes"]
+        operation = ["revoke", "--application", "Teams", "--note", "retired", "--yes"]
         environment = {"PATH": os.environ["PATH"], "AUTHCTL_HOME": str(home), "LOGNAME": "tester"}
-        ran = subprocess.run([*command, *deed], env=environment, capture_output=True, check=False)
+        ran = subprocess.run([*command, *operation], env=environment, capture_output=True, check=False)
         assert (ran.returncode, counted(installed, "active")) == (0, 0), redirected

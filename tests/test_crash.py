@@ -19,13 +19,14 @@ from typing import NamedTuple
 
 import pytest
 
-from authctl import Registry
+from authctl import Registry, SessionFilter
+from authctl.files import create_private
 from authctl.instants import DAY, SECOND
 from authctl.key_ring import load
 from authctl.profiles import read
 from authctl.registry.backups import restore
 from authctl.settings import find_home
-from tests.crash import PROFILES, TWO_TRANSACTIONS, Bench, Call, Deed, Ran, Snapshot, constants, faults
+from tests.crash import PROFILES, TWO_TRANSACTIONS, Bench, Call, Operation, Ran, Snapshot, constants, faults
 from tests.storm import MAP, rows
 
 STEP = int(os.environ.get("AUTHCTL_CRASH_STEP", "47"))
@@ -102,6 +103,13 @@ def with_a_clock_that_was_ahead(bench: Bench) -> None:
         registry.issue(username="frank", application="A")
 
 
+def with_a_plan(bench: Bench) -> None:
+    """Make a plan to revoke the sessions of Outlook."""
+    with Registry.open(bench.home, registry=bench.home / "registry.db") as registry:
+        plan = registry.plan_revocation(SessionFilter(application="Outlook")).plan
+    create_private(bench.place / "outlook.plan", plan.to_text().encode())
+
+
 def archived(bench: Bench, before: Snapshot, now: Snapshot) -> list[str]:
     """What was removed and is in no archive."""
     written = b"".join(gzip.decompress(file.read_bytes()) for file in bench.place.glob("*.gz"))
@@ -127,12 +135,18 @@ def usable(bench: Bench, before: Snapshot, _now: Snapshot) -> list[str]:
     return [] if there == [name for name, *_ in before["sessions"]] else ["the backup is not whole"]
 
 
-DEEDS = {
-    "revoke a user": Deed(("revoke", "--user", "alice", "--note", "lost device"), "revoked 1 session", again=(0,)),
-    "revoke everything": Deed(("revoke", "--all", "--yes", "--note", "breach"), "revoked 3 sessions"),
-    "issue": Deed(("tokens", "issue", "--user", "erin", "--application", "A"), "registered session"),
-    "end": Deed(("users", "disable", "bob", "--note", "left the company"), "disabled bob"),
-    "apply": Deed(
+OPERATIONS = {
+    "revoke a user": Operation(("revoke", "--user", "alice", "--note", "lost device"), "revoked 1 session", again=(0,)),
+    "revoke everything": Operation(("revoke", "--all", "--yes", "--note", "breach"), "revoked 3 sessions"),
+    "apply a plan": Operation(
+        ("revoke", "--apply", "{place}/outlook.plan", "--yes", "--note", "retired"),
+        "revoked 2 sessions",
+        again=(0, 4),
+        prepare=with_a_plan,
+    ),
+    "issue": Operation(("tokens", "issue", "--user", "erin", "--application", "A"), "registered session"),
+    "end": Operation(("users", "disable", "bob", "--note", "left the company"), "disabled bob"),
+    "apply": Operation(
         ("profiles", "apply", "{folder}/new.yaml", "--note", "tighter", "--yes"),
         "applied",
         files={"new.yaml": PROFILES.replace("idle_timeout: 3d", "idle_timeout: 2d")},
@@ -141,18 +155,18 @@ DEEDS = {
         prepare=with_many_sessions,
         left=former_or_new,
     ),
-    "continuity": Deed(
+    "continuity": Operation(
         ("continuity", "start", "--note", "provider down"), "continuity started for default", again=(0, 4)
     ),
-    "refresh": Deed(("tokens", "refresh"), "refreshed session", stdin="{refresh}", again=(0, 5)),
-    "sign out": Deed(("sessions", "end", "-"), "ended 1 session", stdin="{bob}"),
-    "acknowledge a wipe": Deed(("tokens", "wipe-done"), "wipe acknowledged", stdin="{carol}"),
-    "retire a key": Deed(
+    "refresh": Operation(("tokens", "refresh"), "refreshed session", stdin="{refresh}", again=(0, 5)),
+    "sign out": Operation(("sessions", "end", "-"), "ended 1 session", stdin="{bob}"),
+    "acknowledge a wipe": Operation(("tokens", "wipe-done"), "wipe acknowledged", stdin="{carol}"),
+    "retire a key": Operation(
         ("keys", "retire", "{key}", "--compromised", "--yes", "--note", "copied"), "retired key", halfway=("keys",)
     ),
-    "rotate a key": Deed(("keys", "rotate", "--note", "once more"), "now signs new tokens", halfway=("keys",)),
-    "init": Deed(("--home", "{place}/new", "init"), "created", again=(0, 4), home="new"),
-    "import": Deed(
+    "rotate a key": Operation(("keys", "rotate", "--note", "once more"), "now signs new tokens", halfway=("keys",)),
+    "init": Operation(("--home", "{place}/new", "init"), "created", again=(0, 4), home="new"),
+    "import": Operation(
         ("sessions", "import", "{folder}/rows.jsonl", "--map", "{folder}/map.yaml"),
         "done: 6 sessions registered",
         files={
@@ -163,7 +177,7 @@ DEEDS = {
         batch=2,
         completes=True,
     ),
-    "import a complete listing": Deed(
+    "import a complete listing": Operation(
         (
             *("sessions", "import", "{folder}/rows.jsonl", "--map", "{folder}/map.yaml", "--source", "hub"),
             *("--complete", "--taken-at", "2020-05-05", "--yes"),
@@ -178,7 +192,7 @@ DEEDS = {
         batch=2,
         completes=True,
     ),
-    "undo an import": Deed(
+    "undo an import": Operation(
         ("imports", "undo", "2", "--note", "wrong mapping", "--yes", "-q", "-o", "ndjson"),
         '"removed": 4, "restored": 4',
         again=(0, 4),
@@ -187,10 +201,10 @@ DEEDS = {
         batch=2,
         completes=True,
     ),
-    "cleanup": Deed(
+    "cleanup": Operation(
         ("cleanup", "--batch-size", "2"), "removed 6 sessions", prepare=with_old_sessions, batch=2, completes=True
     ),
-    "cleanup with an archive": Deed(
+    "cleanup with an archive": Operation(
         ("cleanup", "--batch-size", "2", "--archive", "{place}/first.gz"),
         "removed 6 sessions",
         again=(0, 4),
@@ -201,14 +215,16 @@ DEEDS = {
         completes=True,
         left=archived,
     ),
-    "backup": Deed(("backup", "{place}/copy.db"), "copied the registry to", again=(0, 4), completes=True, left=usable),
-    "restore": Deed(
+    "backup": Operation(
+        ("backup", "{place}/copy.db"), "copied the registry to", again=(0, 4), completes=True, left=usable
+    ),
+    "restore": Operation(
         ("restore", "{place}/backup.db", "--note", "disk failed", "--yes"),
         "restored",
         halfway=("trusted",),
         completes=True,
     ),
-    "accept an old registry": Deed(
+    "accept an old registry": Operation(
         ("audit", "accept", "--note", "no newer one"),
         "accepted: ",
         again=(0, 4),
@@ -216,7 +232,7 @@ DEEDS = {
         prepare=with_an_old_registry,
         completes=True,
     ),
-    "accept the clock": Deed(
+    "accept the clock": Operation(
         ("doctor", "--accept-clock", "--note", "it was ahead"),
         "the present clock is accepted",
         again=(0, 4, 9),
@@ -249,9 +265,9 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
     return Bench(tmp_path_factory.mktemp("crash"))
 
 
-def placed(bench: Bench, name: str) -> Deed:
-    """A deed whose files are where they are."""
-    deed = DEEDS[name]
+def placed(bench: Bench, name: str) -> Operation:
+    """An operation whose files are where they are."""
+    operation = OPERATIONS[name]
     key = load(bench.template / "home" / "keys.json").keys[0].id
     known = {"folder": str(bench.folder), "place": str(bench.place), "key": key, **bench.tokens}
 
@@ -260,36 +276,36 @@ def placed(bench: Bench, name: str) -> Deed:
             text = text.replace(f"{{{word}}}", value)
         return text
 
-    arguments, retry = (tuple(map(filled, words)) for words in (deed.arguments, deed.retry))
-    return replace(deed, arguments=arguments, retry=retry, stdin=filled(deed.stdin))
+    arguments, retry = (tuple(map(filled, words)) for words in (operation.arguments, operation.retry))
+    return replace(operation, arguments=arguments, retry=retry, stdin=filled(operation.stdin))
 
 
 class Undisturbed(NamedTuple):
-    """A deed, and what there was before and after it."""
+    """An operation, and what there was before and after it."""
 
-    deed: Deed
+    operation: Operation
     before: Snapshot
     ran: Ran
     after: Snapshot
 
 
 def undisturbed(bench: Bench, name: str) -> Undisturbed:
-    """Do a deed undisturbed."""
-    deed = placed(bench, name)
-    bench.reset(deed)
-    before = bench.snapshot(deed.home)
-    ran = bench.run(deed)
-    assert deed.said in ran.out + ran.err, ran.err
-    assert ran.code in deed.codes, ran.err
-    after = bench.snapshot(deed.home)
+    """Do an operation undisturbed."""
+    operation = placed(bench, name)
+    bench.reset(operation)
+    before = bench.snapshot(operation.home)
+    ran = bench.run(operation)
+    assert operation.said in ran.out + ran.err, ran.err
+    assert ran.code in operation.codes, ran.err
+    after = bench.snapshot(operation.home)
     assert before != after
-    assert deed.left(bench, before, after) == []
-    return Undisturbed(deed, before, ran, after)
+    assert operation.left(bench, before, after) == []
+    return Undisturbed(operation, before, ran, after)
 
 
 @pytest.fixture(scope="module")
 def known(bench: Bench) -> Callable[[str], Undisturbed]:
-    """Every deed done undisturbed, once."""
+    """Every operation done undisturbed, once."""
     return cache(lambda name: undisturbed(bench, name))
 
 
@@ -297,8 +313,8 @@ def disturbed(bench: Bench, known: Undisturbed, calls: tuple[Call, ...], fault: 
     """What is wrong after a fault at each of those calls."""
     found = {}
     for call in calls:
-        ran = bench.run(known.deed, call, fault)
-        wrong = faults(bench, known.deed, known.before, known.after, ran)
+        ran = bench.run(known.operation, call, fault)
+        wrong = faults(bench, known.operation, known.before, known.after, ran)
         if fault.startswith("error") and ran.code not in (0, 6, 7, 8):
             wrong.append(f"exit {ran.code}: {ran.err[-200:]}")
         if wrong:
@@ -306,7 +322,7 @@ def disturbed(bench: Bench, known: Undisturbed, calls: tuple[Call, ...], fault: 
     return found
 
 
-@pytest.mark.parametrize("name", DEEDS)
+@pytest.mark.parametrize("name", OPERATIONS)
 def test_a_kill_at_any_call_leaves_all_or_nothing(bench: Bench, known: Callable[[str], Undisturbed], name: str):
     """What was acknowledged is done, with its note and event; else it is as if nothing had been asked; and the next try works."""
     calls = known(name).ran.calls
@@ -342,14 +358,14 @@ def test_an_error_at_any_call_is_said_and_leaves_all_or_nothing(
 def test_rows_that_cannot_be_kept_for_an_import_change_nothing(bench: Bench, error: str):
     """A temporary file that cannot be written is said, before any session is registered."""
     users = [f"{number}-{'long ' * 40}" for number in range(9_000)]
-    deed = placed(bench, "import")
-    deed = replace(deed, files={**deed.files, "rows.jsonl": rows(users, LONG_AGO).getvalue().decode()})
-    trace = bench.run(replace(deed, arguments=(*deed.arguments, "--dry-run"))).trace
+    operation = placed(bench, "import")
+    operation = replace(operation, files={**operation.files, "rows.jsonl": rows(users, LONG_AGO).getvalue().decode()})
+    trace = bench.run(replace(operation, arguments=(*operation.arguments, "--dry-run"))).trace
     spilled = bench.calls(trace, "authctl-import-")
     bench.reset()
     before = bench.snapshot()
     for call in (spilled[0], spilled[len(spilled) // 2]):
-        ran = bench.run(deed, call, f"error={error}")
+        ran = bench.run(operation, call, f"error={error}")
         assert (ran.code, "cannot be kept in a temporary file" in ran.err) == (6, True), ran.err
         assert bench.snapshot()["sessions"] == before["sessions"]
 
@@ -377,10 +393,16 @@ def test_nothing_is_acknowledged_before_it_is_on_the_disk(bench: Bench):
 
 def is_synced_before_it_is_said(bench: Bench) -> bool:
     """Whether the write-ahead log was synced between the commit's last write and its acknowledgement."""
-    deed = placed(bench, "revoke a user")
+    operation = placed(bench, "revoke a user")
     bench.reset()
     trace = bench.folder / "order"
-    main = [sys.executable, "-P", "-c", f"{bench.seed}\nfrom authctl.__main__ import main\nmain()", *deed.arguments]
+    main = [
+        sys.executable,
+        "-P",
+        "-c",
+        f"{bench.seed}\nfrom authctl.__main__ import main\nmain()",
+        *operation.arguments,
+    ]
     command = ["strace", "-f", "-qq", "-y", "-o", str(trace), "-e", "trace=pwrite64,fdatasync,fsync,write", *main]
     subprocess.run(command, env=bench.environment, capture_output=True, check=True)
     order = []
@@ -415,7 +437,7 @@ def test_the_harness_finds_seeded_bugs(tmp_path: Path, seed: str):
     bench = Bench(tmp_path)
     known = undisturbed(bench, "revoke a user")
     bench.seed = SEEDS[seed]
-    calls = bench.run(known.deed).calls
+    calls = bench.run(known.operation).calls
     assert any(disturbed(bench, known, (call,), "signal=SIGKILL") for call in calls[::-3])
 
 

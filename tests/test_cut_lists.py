@@ -2,11 +2,13 @@
 
 import json
 import sys
+from itertools import product
+from math import ceil
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import Authctl, every_command
+from tests.conftest import Authctl, OnTerminal, Ran, every_command
 
 ROWS = 55
 LISTS = [
@@ -17,7 +19,7 @@ LISTS = [
     ("deliveries", "list"),
     ("sessions", "list", "--group-by", "user"),
 ]
-WHOLE = [("keys", "list"), ("mappings", "list"), ("profiles", "list"), ("receivers", "list")]
+WHOLE = [(noun, "list") for noun in ("clients", "examples", "keys", "mappings", "profiles", "receivers")]
 
 
 @pytest.fixture
@@ -54,7 +56,9 @@ def filled(installed: Authctl, home: Path) -> Authctl:
     return installed
 
 
-def test_every_list_that_is_cut_says_so(filled: Authctl, request: pytest.FixtureRequest):
+def test_every_list_that_is_cut_says_so(
+    filled: Authctl, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+):
     """One line names the option for the rest; with a limit, in a pipe or in another format nothing is cut unsaid."""
     for command in (*LISTS, ("sessions", "list")):
         piped = filled(*command)
@@ -70,6 +74,75 @@ def test_every_list_that_is_cut_says_so(filled: Authctl, request: pytest.Fixture
         assert whole.err == "", command
         assert len(whole.out) > len(cut.out)
         assert len(terminal(*command, "-o", "csv").out.splitlines()) > ROWS
+    check_low_terminals(terminal, monkeypatch)
+
+
+def lines_on_screen(ran: Ran, columns: int) -> int:
+    """The lines that a command takes on a screen of that width, and the prompt of the shell after it."""
+    return sum(max(1, ceil(len(line) / columns)) for line in (ran.out + ran.err).splitlines()) + 1
+
+
+def rows_of(ran: Ran) -> int:
+    """The rows of a table."""
+    return len(ran.out.splitlines()) - 1
+
+
+def check_low_terminals(terminal: Authctl, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Header, rows, messages and prompt fit a low terminal; a limit wins, and pipes, formats and high terminals are as before."""
+    for command, columns in product((*LISTS, ("sessions", "list")), (60, 200)):
+        monkeypatch.setenv("COLUMNS", str(columns))
+        for height in (15, 24):
+            monkeypatch.setenv("LINES", str(height))
+            ran = terminal(*command)
+            assert lines_on_screen(ran, columns) <= height, (command, height)
+            assert rows_of(ran) >= height - 9, (command, height)
+            assert f"the list was cut after {rows_of(ran)} rows; for more: --limit N" in ran.err
+        assert rows_of(terminal(*command, "--limit", "45")) == 45
+        assert len(terminal(*command, "-o", "csv").out.splitlines()) > ROWS
+
+
+@pytest.fixture
+def many(installed: Authctl, tmp_path: Path) -> Authctl:
+    """An installation with more sessions than a screen shows."""
+    (tmp_path / "map.yaml").write_text("fields: {username: user, at: at}\nkey: [user]\n")
+    rows = [{"user": f"user{number:02}", "at": "2026-01-01T00:00:00Z"} for number in range(ROWS)]
+    ran = installed("sessions", "import", "-", "--map", str(tmp_path / "map.yaml"), stdin=json.dumps(rows))
+    assert ran.code == 0, ran.err
+    return installed
+
+
+def test_heights(many: Authctl, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch):
+    """A high terminal and an unknown height have 50 rows, a very low one five."""
+    piped = many("users", "list").out
+    terminal = request.getfixturevalue("terminal")
+    rows = {"1000": 50, "0": 50, "x": 50, "-3": 50, "": 50, "54": 50, "53": 50, "52": 49, "2": 5}
+    for height, expected in rows.items():
+        monkeypatch.setenv("LINES", height)
+        assert rows_of(terminal("users", "list")) == expected, height
+    assert len(piped.splitlines()) == ROWS + 1
+
+
+def test_the_next_page_of_a_low_terminal(
+    many: Authctl, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+):
+    """The cursor of a list that was cut to the terminal leads to the rest of it."""
+    everyone = many("sessions", "list", "-o", "id").out.split()
+    terminal = request.getfixturevalue("terminal")
+    monkeypatch.setenv("LINES", "24")
+    monkeypatch.setenv("COLUMNS", "200")
+    ran = terminal("sessions", "list")
+    cursor = ran.err.split("more: --after ")[1].strip()
+    rest = terminal("sessions", "list", "-o", "id", "--after", cursor).out.split()
+    assert rest == everyone[rows_of(ran) :] != []
+
+
+@pytest.mark.slow
+def test_the_height_of_a_real_terminal(many: Authctl, on_terminal: OnTerminal):
+    """The terminal itself is asked for its height."""
+    assert many("users", "list").code == 0
+    low, unknown = on_terminal("users", "list", lines=24), on_terminal("users", "list")
+    assert "cut after 21 rows" in low.text
+    assert "cut after 50 rows" in unknown.text
 
 
 def test_no_other_command_cuts_a_list():

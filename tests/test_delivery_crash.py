@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from authctl import Registry, SessionFilter
-from tests.crash import Bench, Deed
+from tests.crash import Bench, Operation
 from tests.receiver import Receiver
 from tests.test_crash import STEP, needs_strace
 from tests.test_receivers import write_receivers
@@ -34,7 +34,7 @@ class Place:
         return Registry.open(self.bench.home, registry=self.bench.home / "registry.db")
 
     def announced(self) -> tuple[int, set[tuple[str, str]]]:
-        """How many sessions are revoked by the deed, and which receivers are told of which event."""
+        """How many sessions are revoked by the operation, and which receivers are told of which event."""
         with self.registry as registry:
             listed = {(one.receiver, one.event) for one in registry.deliveries.list()}
             return registry.count(SessionFilter(username="alice", status="revoked")), listed
@@ -48,15 +48,15 @@ def place(tmp_path: Path) -> Place:
 
 def test_a_killed_revocation_is_there_with_its_announcements_or_not_at_all(place: Place):
     """And what was acknowledged is there."""
-    deed = Deed(("revoke", "--user", "alice", "--note", "lost device"), "revoked 1 session")
-    ran = place.bench.run(deed)
+    operation = Operation(("revoke", "--user", "alice", "--note", "lost device"), "revoked 1 session")
+    ran = place.bench.run(operation)
     assert place.announced() == (1, {("a", "session-revoked"), ("b", "session-revoked")})
     assert len(ran.calls) > 20
     for call in ran.calls[:: max(1, STEP // 4)]:
-        killed = place.bench.run(deed, call)
+        killed = place.bench.run(operation, call)
         revoked, listed = place.announced()
         assert listed == ({("a", "session-revoked"), ("b", "session-revoked")} if revoked else set()), call
-        assert revoked or deed.said not in killed.out + killed.err, call
+        assert revoked or operation.said not in killed.out + killed.err, call
 
 
 def with_a_revocation(bench: Bench) -> None:
@@ -67,14 +67,14 @@ def with_a_revocation(bench: Bench) -> None:
 
 def test_a_killed_delivery_is_made_by_the_next_one_under_its_id(place: Place):
     """Told to both receivers to the end; what was told before the kill is told again with the same id, or not at all."""
-    deed = Deed(("deliver",), "4 messages delivered", prepare=with_a_revocation)
-    ran = place.bench.run(deed)
-    assert deed.said in ran.err, ran.err
+    operation = Operation(("deliver",), "4 messages delivered", prepare=with_a_revocation)
+    ran = place.bench.run(operation)
+    assert operation.said in ran.err, ran.err
     assert len(ran.calls) > 20
     told_file = place.receiver.folder / "told"
     for call in ran.calls[:: max(1, STEP // 4)]:
         told_file.unlink(missing_ok=True)
-        place.bench.run(deed, call)
+        place.bench.run(operation, call)
         for number in ("1", "2"):
             assert place.bench.plainly("deliveries", "retry", number, "-q").code in (0, 3), call
         again = place.bench.plainly("deliver")

@@ -24,6 +24,7 @@ EMPTY = {
     ("imports", "list"): "no import is recorded",
     ("receivers", "list"): "no receiver is configured: docs/delivering.md",
     ("deliveries", "list"): "no delivery matches",
+    ("clients", "list"): "no client was added",
 }
 
 
@@ -52,13 +53,14 @@ def test_every_empty_list_says_so(installed: Authctl, command: tuple[str, ...], 
 
 
 def test_no_command_that_lists_was_forgotten():
-    """What can be empty is above; keys, profiles and shipped mappings never are."""
+    """What can be empty is above; keys, profiles, shipped mappings and examples never are."""
     lists = {path for path in every_command() if path[-1] in ("list", "status", "diff")}
     assert lists - {path[:2] for path in EMPTY} == {
         ("keys", "list"),
         ("profiles", "list"),
         ("profiles", "diff"),
         ("mappings", "list"),
+        ("examples", "list"),
     }
 
 

@@ -17,6 +17,7 @@ from authctl.import_mappings import read_mapping
 from authctl.model import EventFilter, Request
 from authctl.registry.nouns import Nouns
 from authctl.registry.tokens.issue import Login, SignIn
+from authctl.user_lists import ListedName
 from tests.conftest import HOSTILE, Install, unseen
 
 TEXTS = [*HOSTILE, "\0", "\ud800", "\udcff", "", " ", "x\nauthctl: error: forged", "\x1b" * 1_001, "\x1b" * 4_001]
@@ -76,12 +77,17 @@ def good(name: str, param: inspect.Parameter, registry: Registry) -> Any:
         "seq": 1,
         "targets": ["abcdefgh"],
         "by": "application",
+        "rows": [ListedName(2, "alice")],
     }
+    if name == "plan":
+        return registry.plan_revocation(SessionFilter(application="A")).plan
     return known.get(name, "nothing") if param.default is param.empty or name == "note" else param.default
 
 
 def given(text: str, param: inspect.Parameter) -> Any:
     """The text as that argument."""
+    if "ListedName" in kind(param):
+        return [ListedName(2, text)]
     if "Sequence" in kind(param):
         return [text]
     return io.BytesIO(text.encode(errors="replace")) if "BinaryIO" in kind(param) else text

@@ -31,7 +31,7 @@ NOTE = "for a test"
 
 
 class History:
-    """A registry to which random deeds are done, and the verdicts of verify on copies of it."""
+    """A registry to which random operations are done, and the verdicts of verify on copies of it."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -48,10 +48,10 @@ class History:
         """The registry in a folder, open."""
         return Registry.open(self.folder / name, registry=self.folder / name / "registry.db", clock=self.clock)
 
-    def do(self, deed: str, which: int, place: str | None) -> None:
-        """Do one deed; one that the registry refuses now changes nothing, and is part of the history too."""
+    def do(self, operation: str, which: int, place: str | None) -> None:
+        """Do one operation; one that the registry refuses now changes nothing, and is part of the history too."""
         with suppress(Refused, TokenInvalid):
-            getattr(self, f"_{deed}")(which, place)
+            getattr(self, f"_{operation}")(which, place)
 
     def _issue(self, which, place):
         profile = ("plain", "paired", "bound", "office")[which % 4]
@@ -141,10 +141,10 @@ def verified(registry: Registry, token: str, place: str | None):
     return True, None
 
 
-DEEDS = ("issue", "issue", "use", "use", "use", "refresh", "refresh", "revoke", "end", "outage", "outage_over")
+OPERATIONS = ("issue", "issue", "use", "use", "use", "refresh", "refresh", "revoke", "end", "outage", "outage_over")
 RARE = ("revoke_all", "disable", "apply", "rotate")
 STEP = st.tuples(
-    st.sampled_from((*DEEDS, *RARE)),
+    st.sampled_from((*OPERATIONS, *RARE)),
     st.integers(0, 40),
     st.sampled_from((OFFICE, OFFICE, "203.0.113.9", None)),
     st.sampled_from((61, 1_800, 3_600, 5 * 3_600, 23 * 3_600)),
@@ -159,14 +159,14 @@ def test_explain_gives_the_verdict_of_verify_now_and_later(steps):
         history = History(Path(folder))
         with history.registry:
             history.do("issue", 0, OFFICE)
-            for deed, which, place, seconds in steps:
-                history.do(deed, which, place)
+            for operation, which, place, seconds in steps:
+                history.do(operation, which, place)
                 history.clock.now += timedelta(seconds=seconds)
                 history.judge(place)
                 history.clock.now += timedelta(seconds=1)
             told = history.judge_again()
             assert history.verdicts
-            assert told or any(deed in ("apply", "refresh") for deed, *_ in steps)
+            assert told or any(operation in ("apply", "refresh") for operation, *_ in steps)
 
 
 def steps_of(explained):

@@ -51,7 +51,7 @@ def test_csv(text: str, found: list):
 @pytest.mark.parametrize(
     ("raw", "error"),
     [
-        ("a,b\n1,2\n3", "breaks off in line 3"),
+        ("a,b\n1,2\n3", "is incomplete in line 3"),
         ('a,b\n1,2\n3,"x\n4,5\n', "line 3: not CSV"),
         ('a,b\n1,"x"y\n', "line 2: not CSV"),
         ("a,b\n1," + "x" * 200_000 + "\n", "line 2: not CSV"),

@@ -18,6 +18,7 @@ ELSEWHERE = {
     ("audit", "show"): "audit.event",
     ("backup",): "backups.create",
     ("cleanup",): "cleanup.run",
+    ("clients", "show"): "clients.get",
     ("completion",): "completions.users",
     ("deliver",): "deliveries.deliver",
     ("doctor",): "doctor.examine",
@@ -28,6 +29,7 @@ ELSEWHERE = {
     ("sessions", "list"): "sessions",
     ("sessions", "show"): "session",
     ("sessions", "end"): "end",
+    ("stats",): "statistics",
     ("tokens", "issue"): "issue",
     ("tokens", "verify"): "verify",
     ("tokens", "refresh"): "refresh",
@@ -36,13 +38,10 @@ ELSEWHERE = {
 """The commands whose operation has another path than they have themselves."""
 
 NO_REGISTRY = {
-    ("init",),
-    ("demo",),
-    ("restore",),
-    ("profiles", "check"),
-    ("mappings", "list"),
-    ("mappings", "show"),
+    *((command,) for command in ("init", "demo", "restore", "help", "console", "serve")),
     ("receivers", "example"),
+    *(("profiles", verb) for verb in ("check", "example")),
+    *((noun, verb) for noun in ("mappings", "examples") for verb in ("list", "show")),
 }
 """The commands that need no open registry."""
 
@@ -65,8 +64,22 @@ def test_no_noun_is_loaded_before_it_is_used():
     code = "import sys; from authctl import Registry; print(*sys.modules)"
     ran = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True)
     loaded = {name.removeprefix("authctl.registry.") for name in ran.stdout.split() if "authctl.registry." in name}
-    assert "sessions" in loaded
-    assert loaded & {*NOUNS, "login_cache", "revocations", "tokens.verify", "tokens.issue", "imports.file"} == set()
+    assert "installation" in loaded
+    assert (
+        loaded
+        & {
+            *NOUNS,
+            "login_cache",
+            "sessions",
+            "pages",
+            "outside_head",
+            "revocations",
+            "tokens.verify",
+            "tokens.issue",
+            "imports.file",
+        }
+        == set()
+    )
 
 
 def test_a_noun_is_made_once(registry: Registry):

@@ -116,10 +116,10 @@ def check_rows(mapping: Mapping) -> None:
         assert isinstance(mapping.interpret(row), Row | Skipped | Rejected)
 
 
-def seconds(deed: Callable[[], object]) -> float:
+def seconds(operation: Callable[[], object]) -> float:
     """How much work it took."""
     start = process_time()
-    deed()
+    operation()
     return process_time() - start
 
 

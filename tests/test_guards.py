@@ -54,7 +54,7 @@ def load(registry: Registry, *times: str):
 def test_the_head_outside_never_goes_backwards_when_a_slower_writer_comes_second(
     registry: Registry, home: Path, clock: Clock
 ):
-    """Whoever committed first and reaches the file last leaves it alone: else the newest deeds could be cut off unnoticed."""
+    """Whoever committed first and reaches the file last leaves it alone: else the newest operations could be cut off unnoticed."""
     for user in ("alice", "bob", "carol"):
         issue(registry, user)
     newest = (home / "audit.head").read_bytes()
@@ -144,21 +144,21 @@ def test_a_late_row_does_not_move_an_end_back_that_a_profile_s_application_made(
     assert registry.cleanup.run().removed == 0
 
 
-DEEDS: dict[str, Callable[[Registry], object]] = {
+OPERATIONS: dict[str, Callable[[Registry], object]] = {
     "revoked": lambda registry: registry.revoke(SessionFilter(username="alice"), note="stolen laptop"),
     "ended": lambda registry: registry.end([session.id for session in registry.sessions()]),
 }
 
 
-@pytest.mark.parametrize("how", DEEDS)
+@pytest.mark.parametrize("how", OPERATIONS)
 def test_a_removed_session_s_last_use_that_lay_ahead_of_the_clock_stays_settled(
     install: Install, clock: Clock, how: str
 ):
-    """A row two hours ahead of the deed that ended it does not come back as a active session once its own was cleaned up."""
+    """A row two hours ahead of the operation that ended it does not come back as a active session once its own was cleaned up."""
     registry = install(FOREVER)
     ahead = "2026-03-02T11:00:00Z"
     load(registry, ahead)
-    DEEDS[how](registry)
+    OPERATIONS[how](registry)
     clock.forward(days=400)
     assert registry.cleanup.run(accept_clock_jump=True).removed == 1
     outcome = load(registry, ahead)
@@ -245,11 +245,11 @@ def holder(registry: Registry, home: Path, start: Start) -> subprocess.Popen:
     return process
 
 
-def seconds_refused(deed: Callable[[], object]) -> float:
-    """How long a deed waited for its turn before it gave up."""
+def seconds_refused(operation: Callable[[], object]) -> float:
+    """How long an operation waited for its turn before it gave up."""
     began = monotonic()
     with pytest.raises(RegistryUnavailable, match="locked by another process"):
-        deed()
+        operation()
     return monotonic() - began
 
 

@@ -1,6 +1,6 @@
-"""Random histories of sign-ins and deeds: every sign-in that was told stays known, and no deed is undone by what is told later.
+"""Random histories of sign-ins and operations: every sign-in that was told stays known, and no operation is undone by what is told later.
 
-Sign-ins are told by `issue` and by imports, in any order and any split into files, under keys with and without the user; deeds are
+Sign-ins are told by `issue` and by imports, in any order and any split into files, under keys with and without the user; operations are
 revocations by any criteria, ends, disabling, password changes, profiles, backups, restores, clean-ups and imports again. The real
 registry is compared after each step with the rule as `tests/oracle.py` has it. At full size: AUTHCTL_HISTORIES_EXAMPLES=3000.
 """
@@ -43,9 +43,9 @@ from tests.oracle import (
     REACHED,
     Case,
     Choices,
-    Deed,
     Facts,
     Known,
+    Operation,
     Part,
     Rules,
     Told,
@@ -94,15 +94,21 @@ FAULTS: dict[str, dict[str, Any]] = {
 }
 EVERY_KIND = (
     *(f"row with fault: {name}" for name in FAULTS),
-    *(f"deed: {name}" for name in ("issue", "import", "import again", "end", "disable", "enable", "password", "apply")),
-    *(f"deed: {name}" for name in ("back up", "restore", "restore of what is lost", "clean up", "clean up of many")),
+    *(
+        f"operation: {name}"
+        for name in ("issue", "import", "import again", "end", "disable", "enable", "password", "apply")
+    ),
+    *(
+        f"operation: {name}"
+        for name in ("back up", "restore", "restore of what is lost", "clean up", "clean up of many")
+    ),
     *(f"criterion: {name}" for name in (*TEXTS, *TIMES, "status", "everything", "ids", "except_ids")),
     "everything with status",
     "everything with except",
     "recorded with revoked: 0",
     "nothing matched",
     "ids that were revoked already",
-    "exception: known to be used after the deed",
+    "exception: known to be used after the operation",
     "row of a spared session",
     "late row under criteria",
     "late row under all",
@@ -139,7 +145,7 @@ class Verdict(NamedTuple):
 
     places: dict[Told, Place]
     over: dict[str, str]
-    covered: dict[Told, Deed]
+    covered: dict[Told, Operation]
     reached: Counter[str]
 
 
@@ -154,7 +160,7 @@ class Copy(NamedTuple):
 
 
 class Histories(RuleBasedStateMachine):
-    """Deeds and imports in any order; the registry and the rule must agree."""
+    """Operations and imports in any order; the registry and the rule must agree."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -167,8 +173,8 @@ class Histories(RuleBasedStateMachine):
         self.unclear: set[Told] = set()
         self.settled_ahead: set[tuple[Who, int]] = set()
         """Rows ahead of the clock that changed nothing, by key and instant: none of that instant changes anything later."""
-        self.deeds: list[Deed] = []
-        self.covered: dict[Told, Deed] = {}
+        self.operations: list[Operation] = []
+        self.covered: dict[Told, Operation] = {}
         self.over: dict[str, str] = {}
         self.gone_ends: list[tuple[Who, int]] = []
         self.said: set[Told] = set()
@@ -217,10 +223,10 @@ class Histories(RuleBasedStateMachine):
         return int(self.clock.now.timestamp()) * SECOND
 
     def note(self) -> str:
-        """A note of its own for each deed; each deed has an instant of its own, too."""
+        """A note of its own for each operation; each operation has an instant of its own, too."""
         self.clock.forward(seconds=1)
         self.notes += 1
-        return f"deed number {self.notes}"
+        return f"operation number {self.notes}"
 
     def look(self) -> dict[str, Session]:
         """The sessions as they are listed now, and as they were before."""
@@ -248,7 +254,7 @@ class Histories(RuleBasedStateMachine):
         self, user: str, application: str, device: str | None, platform: str | None, kind: str = "application"
     ) -> None:
         """A sign-in here; refused for a disabled user."""
-        REACHED["deed: issue"] += 1
+        REACHED["operation: issue"] += 1
         self.clock.forward(seconds=1)
         details = {"application": application, "device": device, "platform": platform}
         try:
@@ -279,12 +285,12 @@ class Histories(RuleBasedStateMachine):
             REACHED[f"row with fault: {fault}"] += 1
             rows.insert(data.draw(st.integers(0, len(rows))), self.row(data, mapping) | FAULTS[fault])
         self.files.append((mapping, named, rows))
-        REACHED["deed: import"] += 1
+        REACHED["operation: import"] += 1
         self.load(mapping, named, rows)
 
     def row(self, data: st.DataObject, mapping: str) -> dict[str, Any]:
-        """A row of any time: mostly before the clock, or about a deed; rarely ahead."""
-        around = [deed.at for deed in self.deeds[-4:]]
+        """A row of any time: mostly before the clock, or about an operation; rarely ahead."""
+        around = [operation.at for operation in self.operations[-4:]]
         how = data.draw(st.sampled_from(["back", "back", "around", "around", "ahead"]))
         if how == "around" and around:
             at = min(self.now, data.draw(st.sampled_from(around)) + data.draw(st.sampled_from(AROUND)))
@@ -304,18 +310,21 @@ class Histories(RuleBasedStateMachine):
             "at": time_of(at),
         }
 
-    @precondition(lambda self: self.deeds)
+    @precondition(lambda self: self.operations)
     @rule(
         data=st.data(),
         mapping=st.sampled_from(["sid", "user"]),
         back=st.sampled_from([SECOND, HOUR, 5 * HOUR, 4 * DAY]),
     )
     def tell_late(self, data: st.DataObject, mapping: str, back: int) -> None:
-        """A row that a deed would have met, had it been told in time."""
-        deed = data.draw(st.sampled_from(self.deeds[-6:]))
-        row = self.row(data, mapping) | {"at": time_of(deed.at - back)}
-        meant = {"user": deed.user or deed.criteria.get("username"), "app": deed.criteria.get("application")}
-        meant |= {"dev": deed.criteria.get("device"), "os": deed.criteria.get("platform")}
+        """A row that an operation would have met, had it been told in time."""
+        operation = data.draw(st.sampled_from(self.operations[-6:]))
+        row = self.row(data, mapping) | {"at": time_of(operation.at - back)}
+        meant = {
+            "user": operation.user or operation.criteria.get("username"),
+            "app": operation.criteria.get("application"),
+        }
+        meant |= {"dev": operation.criteria.get("device"), "os": operation.criteria.get("platform")}
         self.tell_this(mapping, row | {name: text for name, text in meant.items() if isinstance(text, str)})
 
     @precondition(lambda self: any(":" in self.who(one)[1] for one in self.listed.values()))
@@ -335,7 +344,7 @@ class Histories(RuleBasedStateMachine):
     @rule(data=st.data(), how=st.sampled_from(["whole", "half", "all together"]))
     def tell_again(self, data: st.DataObject, how: str) -> None:
         """Earlier files again, shuffled, in part, or all of one mapping in one file."""
-        REACHED["deed: import again"] += 1
+        REACHED["operation: import again"] += 1
         mapping, named, rows = data.draw(st.sampled_from(self.files))
         if how == "all together":
             rows = [row for other, _, more in self.files if other == mapping for row in more]
@@ -468,11 +477,11 @@ class Histories(RuleBasedStateMachine):
             made.places.update(dict.fromkeys(part.rows, Place("listed", found.id)))
             self.compare_verdict(part, found, case)
             self.count_verdict(part, case, made.reached)
-            deed = part.revocation or part.end
+            operation = part.revocation or part.end
             # a session that had expired was not ended by a changed password, and another profile may let it keep later rows
-            if deed and (deed.kind != "password" or is_final(found)):
-                made.over[found.id] = deed.kind
-                made.covered.update(dict.fromkeys([*part.rows, *(part.known.rows if part.known else ())], deed))
+            if operation and (operation.kind != "password" or is_final(found)):
+                made.over[found.id] = operation.kind
+                made.covered.update(dict.fromkeys([*part.rows, *(part.known.rows if part.known else ())], operation))
         assert not new, f"a session is made of no row: {wanted}"
         return made
 
@@ -500,11 +509,11 @@ class Histories(RuleBasedStateMachine):
         for name in ("over", "covered"):
             every = [getattr(one, name) for one in verdicts]
             getattr(self, name).update(
-                {one: deed for one, deed in every[0].items() if all(one in other for other in every)}
+                {one: operation for one, operation in every[0].items() if all(one in other for other in every)}
             )
 
     def compare_verdict(self, part: Part, found: Session, case: Case) -> None:
-        """Compare the status, note and revocation of a session with the deeds it comes under."""
+        """Compare the status, note and revocation of a session with the operations it comes under."""
         if part.revocation:
             assert found.note == part.revocation.note, part
             assert found.revoked_at == part.revocation.at or part.revocation.kind == "renamed", part
@@ -525,9 +534,9 @@ class Histories(RuleBasedStateMachine):
             reached["late row over, and revoked afterwards"] += part.revocation is not None
         elif part.revocation:
             reached[f"late row under {part.revocation.kind}"] += 1
-            later = [one for one in case.deeds if one.at > part.revocation.at and one.kind == "criteria"]
+            later = [one for one in case.operations if one.at > part.revocation.at and one.kind == "criteria"]
             reached["late row of the earliest of two"] += bool(later)
-        reached["late row under nothing"] += not (part.end or part.revocation) and bool(self.deeds)
+        reached["late row under nothing"] += not (part.end or part.revocation) and bool(self.operations)
 
     def without_refused(self, who: Who, rows: list[Told], known: list[Known], before: dict[str, Session]) -> list[Told]:
         """The rows without those that were refused, since the session of their key ended under another user and was removed.
@@ -577,19 +586,19 @@ class Histories(RuleBasedStateMachine):
             for one in sorted(mine, key=lambda one: one.created_at)
         ]
 
-    def binding(self, choices: Choices, who: Who, known: list[Known]) -> list[Deed]:
-        """The deeds that may bind a key's rows; of everything and of a user's hard ends, the latest of each kind."""
-        mine = [deed for deed in self.deeds if deed.user in (None, who[0])]
+    def binding(self, choices: Choices, who: Who, known: list[Known]) -> list[Operation]:
+        """The operations that may bind a key's rows; of everything and of a user's hard ends, the latest of each kind."""
+        mine = [operation for operation in self.operations if operation.user in (None, who[0])]
         latest = [next((d for d in reversed(mine) if d.kind == kind), None) for kind in ("all", "disabled", "restore")]
-        found = [deed for deed in latest if deed]
-        for deed in [deed for deed in mine if deed.kind == "password"][-1:]:
+        found = [operation for operation in latest if operation]
+        for operation in [operation for operation in mine if operation.kind == "password"][-1:]:
             # it binds as the profile says, and whether as it said then or as it says now is not said
-            binds = choices.among({deed.rules.password != "none", self.rules.password != "none"})
-            found += [deed] if binds else []
-        found += [deed for deed in mine if deed.kind == "criteria"]
+            binds = choices.among({operation.rules.password != "none", self.rules.password != "none"})
+            found += [operation] if binds else []
+        found += [operation for operation in mine if operation.kind == "criteria"]
         return found + self.renamed(choices, who, known)
 
-    def renamed(self, choices: Choices, who: Who, known: list[Known]) -> list[Deed]:
+    def renamed(self, choices: Choices, who: Who, known: list[Known]) -> list[Operation]:
         """The ends of other users' sessions of the same key without its user, where this user had no active session by then."""
         ends = []
         for one in self.listed.values():
@@ -600,11 +609,11 @@ class Histories(RuleBasedStateMachine):
             there = [mine for mine in known if mine.created <= at < max(mine.expires, mine.used)]
             # it was active then, and expired since: whether that is active is not said
             is_spared = there and choices.among({True, any(mine.is_active for mine in there)})
-            ends += [] if is_spared else [Deed(at, "renamed", one.note, self.rules)]
+            ends += [] if is_spared else [Operation(at, "renamed", one.note, self.rules)]
             REACHED["key of another user's session that ends in the same import"] += one.id not in self.before
         return ends
 
-    # Deeds
+    # Operations
 
     @precondition(lambda self: self.listed)
     @rule(
@@ -682,10 +691,10 @@ class Histories(RuleBasedStateMachine):
         self.nothing_else_changed(before, newly)
         everything = criteria.get("everything") and "status" not in criteria
         if hit:
-            deed = Deed(self.now, "all" if everything else "criteria", note, self.rules, criteria=criteria)
-            self.cover(deed, [one.id for one in hit])
+            operation = Operation(self.now, "all" if everything else "criteria", note, self.rules, criteria=criteria)
+            self.cover(operation, [one.id for one in hit])
             if by_criteria:
-                self.deeds.append(deed)
+                self.operations.append(operation)
 
     def is_hit(self, one: Session, criteria: dict[str, Any]) -> bool:
         """Whether a listed session is selected."""
@@ -715,15 +724,15 @@ class Histories(RuleBasedStateMachine):
         REACHED["ids that were revoked already"] += bool(hit) and not newly and "ids" in criteria
         REACHED["nothing matched"] += not hit
 
-    def cover(self, deed: Deed, sessions: list[str]) -> None:
-        """A deed is about these sessions and their rows, for good."""
-        self.over.update(dict.fromkeys(sessions, deed.kind))
+    def cover(self, operation: Operation, sessions: list[str]) -> None:
+        """An operation is about these sessions and their rows, for good."""
+        self.over.update(dict.fromkeys(sessions, operation.kind))
         for row, place in self.places.items():
             if place.state == "listed" and place.session in sessions:
-                self.covered[row] = deed
+                self.covered[row] = operation
 
     def nothing_else_changed(self, before: dict[str, Session], changed: list[str]) -> None:
-        """A deed is about what it is about alone."""
+        """An operation is about what it is about alone."""
         for one, session in before.items():
             if one not in changed:
                 assert without_reading(self.listed.get(one)) == without_reading(session)
@@ -736,7 +745,7 @@ class Histories(RuleBasedStateMachine):
 
     def sign_out(self, one_id: str) -> None:
         """End a session."""
-        REACHED["deed: end"] += 1
+        REACHED["operation: end"] += 1
         self.note()
         one = self.listed[one_id]
         is_active = one.status_at(self.now) == "active"
@@ -744,7 +753,7 @@ class Histories(RuleBasedStateMachine):
         before = self.look()
         self.nothing_else_changed(before, [one.id])
         if is_active:
-            self.cover(Deed(self.now, "end", None, self.rules), [one.id])
+            self.cover(Operation(self.now, "end", None, self.rules), [one.id])
 
     @rule(user=st.sampled_from(USERS), back=st.booleans())
     def disable(self, user: str, back: bool) -> None:
@@ -753,36 +762,36 @@ class Histories(RuleBasedStateMachine):
         if back:
             self.administer(user, "enable")
 
-    @rule(user=st.sampled_from(USERS), deed=st.sampled_from(["enable", "password", "password"]))
-    def administer(self, user: str, deed: str) -> None:
+    @rule(user=st.sampled_from(USERS), operation=st.sampled_from(["enable", "password", "password"]))
+    def administer(self, user: str, operation: str) -> None:
         """Disable a user, enable one again, or say that the password was changed."""
-        REACHED[f"deed: {deed}"] += 1
+        REACHED[f"operation: {operation}"] += 1
         note = self.note()
         mine = [
             one.id
             for one in self.listed.values()
             if one.username.lower() == user and one.status_at(self.now) == "active"
         ]
-        if deed == "enable":
+        if operation == "enable":
             if user in self.disabled:
                 self.registry.users.enable(user, note=note)
                 self.disabled.discard(user)
             return
-        if deed == "disable":
+        if operation == "disable":
             if not self.registry.users.disable(user, note=note).changed:
                 assert user in self.disabled
                 return
             self.disabled.add(user)
-            done = Deed(self.now, "disabled", note, self.rules, user)
+            done = Operation(self.now, "disabled", note, self.rules, user)
         else:
             self.registry.users.password_changed(user, note=note)
-            done = Deed(self.now, "password", note, self.rules, user)
-        self.deeds.append(done)
+            done = Operation(self.now, "password", note, self.rules, user)
+        self.operations.append(done)
         before = self.look()
-        if deed == "disable" or self.rules.password != "none":
+        if operation == "disable" or self.rules.password != "none":
             self.nothing_else_changed(before, mine)
             self.cover(done, mine)
-            for row, place in self.places.items() if deed == "disable" else ():
+            for row, place in self.places.items() if operation == "disable" else ():
                 if row.user == user and self.instants[row] <= self.now and place.state != "listed":
                     self.covered.setdefault(row, done)
         else:
@@ -797,7 +806,7 @@ class Histories(RuleBasedStateMachine):
     )
     def apply(self, short: int, long: int, long_for: str, password: str, is_interrupted: bool = False) -> None:
         """Other profiles are put in force: shorter or longer, assigned to others; nothing revives."""
-        REACHED["deed: apply"] += 1
+        REACHED["operation: apply"] += 1
         note = self.note()
         self.rules = Rules(short, long, long_for, password)
 
@@ -817,7 +826,7 @@ class Histories(RuleBasedStateMachine):
     @rule()
     def back_up(self) -> None:
         """Keep a copy of the registry, and of what the model knows."""
-        REACHED["deed: back up"] += 1
+        REACHED["operation: back up"] += 1
         file = self.folder / f"copy-{len(self.copies)}.db"
         self.registry.backups.create(file)
         self.copies.append(Copy(file, dict(self.places), dict(self.listed), self.rules, frozenset(self.disabled)))
@@ -838,10 +847,10 @@ class Histories(RuleBasedStateMachine):
         self.rules = copy.rules
         self.disabled |= copy.disabled
         self.open()
-        REACHED["deed: restore"] += 1
-        REACHED["deed: restore of what is lost"] += any(place.state == "lost" for place in self.places.values())
-        done = Deed(self.now, "restore", note, self.rules)
-        self.deeds.append(done)
+        REACHED["operation: restore"] += 1
+        REACHED["operation: restore of what is lost"] += any(place.state == "lost" for place in self.places.values())
+        done = Operation(self.now, "restore", note, self.rules)
+        self.operations.append(done)
         self.covered |= {row: done for row in self.places if self.instants[row] <= self.now and row not in self.covered}
         self.compare_restored(copy, replaced)
 
@@ -862,7 +871,7 @@ class Histories(RuleBasedStateMachine):
     @rule(months=st.sampled_from([0, 1, 6, 7, 9]))
     def clean_up(self, months: int) -> None:
         """Remove what ended more than six months ago, after some time."""
-        REACHED["deed: clean up"] += 1
+        REACHED["operation: clean up"] += 1
         self.clock.forward(days=31 * months)
         outcome = self.registry.cleanup.run(accept_clock_jump=True)
         before = self.look()
@@ -875,7 +884,7 @@ class Histories(RuleBasedStateMachine):
         for row, place in self.places.items():
             if place.session in removed:
                 self.places[row] = Place("cleaned")
-        REACHED["deed: clean up of many"] += len(removed) > 1
+        REACHED["operation: clean up of many"] += len(removed) > 1
 
     @rule(length=st.sampled_from([MINUTE, HOUR, 5 * HOUR, DAY, 4 * DAY, 40 * DAY]))
     def time_passes(self, length: int) -> None:
@@ -884,7 +893,7 @@ class Histories(RuleBasedStateMachine):
 
     @precondition(lambda self: self.listed)
     @rule(data=st.data(), mapping=st.sampled_from(["sid", "user"]), missed=st.sampled_from(["other", "none", "unused"]))
-    def use_after_a_deed(self, data: st.DataObject, mapping: str, missed: str) -> None:
+    def use_after_an_operation(self, data: st.DataObject, mapping: str, missed: str) -> None:
         """The exception on purpose: a session is told, missed by a revocation, used, and then a row is told that would have met it.
 
         It is missed since it is of another device, or of none that is known, or was not used late enough.
@@ -1021,7 +1030,7 @@ class Histories(RuleBasedStateMachine):
         if self.registry:
             self.look()
             self.every_sign_in_is_known()
-            self.no_deed_is_undone()
+            self.no_operation_is_undone()
             self.counts_agree()
 
     def every_sign_in_is_known(self) -> None:
@@ -1032,16 +1041,16 @@ class Histories(RuleBasedStateMachine):
                 assert self.who(one) == row.who, f"{row} is listed under another user or key"
                 assert one.created_at <= row.at <= one.last_used_at, f"{row} lies outside its session"
 
-    def no_deed_is_undone(self) -> None:
-        """What a deed covered is never active again, whatever came later."""
+    def no_operation_is_undone(self) -> None:
+        """What an operation covered is never active again, whatever came later."""
         for session in self.listed.values():
             assert not is_final(session) or end_of(session) <= self.now, f"an end that is to come: {session}"
         for one, kind in self.over.items():
             assert one not in self.listed or self.listed[one].status != "active", f"{kind} was undone"
-        for row, deed in self.covered.items():
+        for row, operation in self.covered.items():
             place = self.places[row]
             if place.state == "listed":
-                assert self.listed[place.session].status != "active", f"{deed} was undone for {row}"
+                assert self.listed[place.session].status != "active", f"{operation} was undone for {row}"
 
     def counts_agree(self) -> None:
         """The audit chain is whole; every count by status is what the list has."""
@@ -1074,7 +1083,7 @@ def end_of(session: Session) -> int:
 
 
 def end_by(session: Session, now: int) -> int:
-    """When a session was over by a deed or its deadline; never before its deadline has come."""
+    """When a session was over by an operation or its deadline; never before its deadline has come."""
     return end_of(session) if is_final(session) else session.expires_at if session.expires_at <= now else FOREVER
 
 
@@ -1084,7 +1093,7 @@ def without_reading(session: Session | None) -> Session | None:
 
 
 def test_random_histories():
-    """The registry and the rule agree in every history; every deed, exception and fault was among them."""
+    """The registry and the rule agree in every history; every operation, exception and fault was among them."""
     REACHED.clear()
     machine = settings(
         max_examples=EXAMPLES,

@@ -218,7 +218,7 @@ def test_json_lines_and_json(raw: bytes, found: list):
 @pytest.mark.parametrize(
     ("raw", "error"),
     [
-        (b'{"a": 1}\n{"a": 2', "breaks off in line 2"),
+        (b'{"a": 1}\n{"a": 2', "is incomplete in line 2"),
         (b'[{"a": 1}, {"a"', "neither JSON lines nor JSON"),
         (b'{"a": 1\nnonsense\n', "neither JSON lines nor JSON: line 2"),
         (b'{"a": 1}\n{"a": "\xff"}\n', "line 2 is not UTF-8"),

@@ -250,7 +250,7 @@ def test_an_expiry_of_its_own_beats_the_profile(registry: Registry):
 
 
 def test_a_dry_run_counts_and_writes_nothing(registry: Registry):
-    """Same counts as the deed, no session, no event."""
+    """Same counts as the operation, no session, no event."""
     rows = [row(1), row(2, "bob"), {"user": "", "time": DAYS[1]}]
     dry = load(registry, *rows, dry_run=True)
     assert registry.count() == 0

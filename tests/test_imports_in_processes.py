@@ -156,9 +156,16 @@ POINTS = [
 """Commands, and the calls after which they are killed: between two batches, and within a transaction."""
 
 
-@pytest.mark.parametrize(("deed", "call", "number"), POINTS)
+@pytest.mark.parametrize(("operation", "call", "number"), POINTS)
 def test_a_killed_command_is_completed_by_the_same_command(
-    installed: Authctl, home: Path, tmp_path: Path, exports: Exports, start: Start, deed: str, call: str, number: int
+    installed: Authctl,
+    home: Path,
+    tmp_path: Path,
+    exports: Exports,
+    start: Start,
+    operation: str,
+    call: str,
+    number: int,
 ):
     """The registry is then as if it had not been killed: no note is lost, and nothing revoked is active."""
     assert installed(*exports.command("all", range(50), 30)).code == 0
@@ -168,9 +175,9 @@ def test_a_killed_command_is_completed_by_the_same_command(
         COMPLETE: exports.complete("next", [*range(30), *range(50, 80)], 20, 10),
         UNDO: ["imports", "undo", "2", "--note", "wrong mapping", "--yes"],
     }
-    if deed == UNDO:
+    if operation == UNDO:
         assert installed(*commands[COMPLETE]).code == 0
-    before, whole = in_short(home), commands[deed]
+    before, whole = in_short(home), commands[operation]
     shutil.copytree(home, tmp_path / "kept")
     assert installed(*whole).code == 0
     after = in_short(home)
@@ -186,9 +193,9 @@ def test_a_killed_command_is_completed_by_the_same_command(
     assert in_short(home) == after
 
 
-@pytest.mark.parametrize(("deed", "call", "number"), [point for point in POINTS if point[0] == COMPLETE])
+@pytest.mark.parametrize(("operation", "call", "number"), [point for point in POINTS if point[0] == COMPLETE])
 def test_a_killed_import_is_undone(
-    installed: Authctl, home: Path, exports: Exports, start: Start, deed: str, call: str, number: int
+    installed: Authctl, home: Path, exports: Exports, start: Start, operation: str, call: str, number: int
 ):
     """Its ends, too."""
     assert installed(*exports.command("all", range(50), 30)).code == 0

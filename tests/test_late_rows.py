@@ -18,7 +18,7 @@ FIELDS = "fields: {username: user, application: app, device: dev, platform: os, 
 BY_SID = read_mapping(f"{FIELDS}key: [sid]\n".encode(), "map.yaml")
 BY_USER = read_mapping(f"{FIELDS}key: [username, application, device]\n".encode(), "map.yaml")
 NOON = START + timedelta(hours=3)
-"""When deeds are done here; the rows are of ten o'clock unless something else is said."""
+"""When operations are done here; the rows are of ten o'clock unless something else is said."""
 
 
 def at(hours: float) -> str:
@@ -187,7 +187,7 @@ def test_a_cleanup_keeps_what_a_revocation_meant(at_noon: Registry, clock: Clock
 
 @pytest.mark.parametrize(("ahead", "status"), [({"minutes": 3}, "active"), ({"hours": 3}, "revoked")])
 def test_a_row_ahead_of_the_clock(at_noon: Registry, clock: Clock, ahead: dict[str, int], status: str):
-    """A few minutes ahead it is of the present; further ahead it may be a local time, and comes under the last day's deeds."""
+    """A few minutes ahead it is of the present; further ahead it may be a local time, and comes under the last day's operations."""
     at_noon.revoke(SessionFilter(username="alice"), note="lost device")
     clock.forward(minutes=1)
     late = row(at=(clock.now + timedelta(**ahead)).isoformat())
@@ -224,19 +224,21 @@ def test_a_key_that_two_users_share_makes_two_sessions(registry: Registry, clock
     assert registry.count(SessionFilter(status="active")) == 0
 
 
-@pytest.mark.parametrize("deed", ["revoke", "end"])
-def test_an_older_row_under_another_name_is_over_in_the_same_way(registry: Registry, clock: Clock, deed: str):
+@pytest.mark.parametrize("operation", ["revoke", "end"])
+def test_an_older_row_under_another_name_is_over_in_the_same_way(registry: Registry, clock: Clock, operation: str):
     """The user was renamed in the source: rows from before the end of the session are those of one that is over."""
     clock.now = NOON
     load(registry, row("alice", 1))
     (session,) = registry.sessions()
-    if deed == "revoke":
+    if operation == "revoke":
         registry.revoke(SessionFilter(ids=(session.id,)), note="lost device")
     else:
         registry.end([session.id])
     load(registry, row("alicia", 2))
     (renamed,) = registry.sessions(SessionFilter(username="alicia"))
-    assert (renamed.note, renamed.ended_by) == (("lost device", None) if deed == "revoke" else (None, "signed_out"))
+    assert (renamed.note, renamed.ended_by) == (
+        ("lost device", None) if operation == "revoke" else (None, "signed_out")
+    )
     assert registry.count(SessionFilter(status="active")) == 0
 
 

@@ -1,4 +1,4 @@
-"""Rows that an import tells after a deed, of the time before it: one small example for each rule.
+"""Rows that an import tells after an operation, of the time before it: one small example for each rule.
 
 Everything starts on 2 March 2026, 9:00. `tests/oracle.py` has the rules as one, and `tests/test_histories.py` their random histories.
 """
@@ -113,7 +113,7 @@ def test_a_row_of_before_comes_under_the_criteria_that_it_meets(
 def test_a_row_that_does_not_meet_the_criteria_is_active(
     registry: Registry, clock: Clock, noon: int, criteria: dict[str, Any]
 ):
-    """A narrow deed stays narrow; each of these matches somebody else's session."""
+    """A narrow operation stays narrow; each of these matches somebody else's session."""
     registry.issue(username="carol", application="Web", device="other", kind="web")
     registry.issue(username="carol", application="Web", device="other")
     old = row("2026-03-01T09:00:00Z", "carol", "old") | {"dev": "other"}
@@ -172,7 +172,7 @@ def test_what_was_spared_stays_spared_with_all_its_rows(registry: Registry, cloc
 
 
 def test_what_was_spared_of_everything_spares_no_other_session_of_its_key(install: Install, clock: Clock):
-    """A session that a deed parts from the spared one is another, and comes under the revocation of everything."""
+    """A session that an operation parts from the spared one is another, and comes under the revocation of everything."""
     registry = install("version: 1\nprofiles: {default: {idle_timeout: never, ends_on_password_change: none}}")
     registry.users.password_changed("alice", note="reset")
     clock.forward(minutes=1)
@@ -249,7 +249,7 @@ def test_a_clean_up_keeps_what_binds_late_rows(registry: Registry, clock: Clock,
 
 
 def test_three_minutes_ahead_counts_as_the_present(registry: Registry, clock: Clock):
-    """After a deed it is a new session; before one it comes under it, and stays so when the clock gets there."""
+    """After an operation it is a new session; before one it comes under it, and stays so when the clock gets there."""
     registry.revoke(SessionFilter(username="bob"), note="lost device")
     clock.forward(seconds=1)
     load(registry, row("09:03", "bob"))
@@ -261,7 +261,7 @@ def test_three_minutes_ahead_counts_as_the_present(registry: Registry, clock: Cl
 
 
 @pytest.mark.parametrize("back", [{"minutes": 1}, {"hours": 23}])
-def test_three_hours_ahead_is_no_later_than_the_deeds_of_the_last_day(
+def test_three_hours_ahead_is_no_later_than_the_operations_of_the_last_day(
     registry: Registry, clock: Clock, back: dict[str, int]
 ):
     """A local time written as UTC does not get around a revocation."""
@@ -271,7 +271,7 @@ def test_three_hours_ahead_is_no_later_than_the_deeds_of_the_last_day(
     assert verdicts(registry, "bob") == [("revoked", "lost device")] * 2
 
 
-def test_three_hours_ahead_is_later_than_a_deed_of_two_days_ago(registry: Registry, clock: Clock):
+def test_three_hours_ahead_is_later_than_an_operation_of_two_days_ago(registry: Registry, clock: Clock):
     """Only the day before it was first seen counts."""
     registry.revoke(SessionFilter(username="bob"), note="lost device")
     clock.forward(days=2)
@@ -284,7 +284,7 @@ def ahead(clock: Clock, hours: int) -> dict[str, Any]:
     return row(datetime.fromtimestamp(clock.now.timestamp() + hours * 3600, UTC).isoformat(), "bob")
 
 
-def test_a_session_known_to_be_used_after_the_deed_is_not_parted(registry: Registry, clock: Clock):
+def test_a_session_known_to_be_used_after_the_operation_is_not_parted(registry: Registry, clock: Clock):
     """The one exception: it was on another device by noon, as far as was known, and older rows join it."""
     registry.issue(username="carol", application="Mail", device="A-1")
     load(registry, row("08:00", dev="B-2"))
@@ -313,8 +313,8 @@ def test_nor_is_it_where_the_late_row_alone_meets_the_criteria(
     assert (found.status, found.created_at, found.last_used_at) == ("active", NOW - HOUR, NOW + 3 * HOUR + HOUR // 2)
 
 
-def test_a_session_that_began_after_the_deed_takes_no_older_rows(registry: Registry, clock: Clock, noon: int):
-    """It is not parted: what was before the deed is a session of its own, which the deed revoked."""
+def test_a_session_that_began_after_the_operation_takes_no_older_rows(registry: Registry, clock: Clock, noon: int):
+    """It is not parted: what was before the operation is a session of its own, which the operation revoked."""
     registry.revoke(SessionFilter(username="alice"), note="lost device")
     clock.forward(hours=1)
     load(registry, row("12:30"))
@@ -323,7 +323,7 @@ def test_a_session_that_began_after_the_deed_takes_no_older_rows(registry: Regis
 
 
 def test_a_later_change_of_device_moves_nothing(registry: Registry, clock: Clock, noon: int):
-    """Neither into a deed nor out of one: what the rows up to it say counts."""
+    """Neither into an operation nor out of one: what the rows up to it say counts."""
     registry.revoke(SessionFilter(device="A-1"), note="lost device")
     clock.forward(hours=1)
     load(registry, row("10:00"), row("12:30", dev="B-2"))
@@ -366,24 +366,26 @@ def test_a_late_row_joins_the_session_that_began_last_before_it(install: Install
     assert (latest.created_at, latest.last_used_at) == (NOW + 24 * HOUR + HOUR // 2, NOW + 2 * DAY)
 
 
-@pytest.mark.parametrize("deed", ["disabled", "password", "restored"])
-def test_rows_of_before_a_hard_end_are_over(registry: Registry, clock: Clock, noon: int, deed: str, tmp_path: Path):
+@pytest.mark.parametrize("operation", ["disabled", "password", "restored"])
+def test_rows_of_before_a_hard_end_are_over(
+    registry: Registry, clock: Clock, noon: int, operation: str, tmp_path: Path
+):
     """Disabling, a changed password and a restore end what lived then, and rows told later of the time before."""
-    end_hard(registry, deed, tmp_path, clock)
+    end_hard(registry, operation, tmp_path, clock)
     clock.forward(hours=1)
     with Registry.open(tmp_path / "home", clock=clock) as now:
         load(now, row("10:00"), row("12:30"))
         assert [status for status, _ in verdicts(now)][-2:] == ["expired", "active"]
 
 
-@pytest.mark.parametrize("deed", ["disabled", "password", "restored"])
+@pytest.mark.parametrize("operation", ["disabled", "password", "restored"])
 def test_a_session_that_had_expired_is_not_taken_up_again_after_a_hard_end(
-    install: Install, clock: Clock, deed: str, tmp_path: Path
+    install: Install, clock: Clock, operation: str, tmp_path: Path
 ):
-    """Rows from after the deed are a session of their own, in whichever order they are told."""
+    """Rows from after the operation are a session of their own, in whichever order they are told."""
     registry = install("version: 1\nprofiles: {default: {idle_timeout: 3d}}")
     load(registry, row("2026-02-20T09:00:00Z"))
-    end_hard(registry, deed, tmp_path, clock)
+    end_hard(registry, operation, tmp_path, clock)
     clock.forward(hours=1)
     with Registry.open(tmp_path / "home", clock=clock) as now:
         load(now, row("09:30"))
@@ -394,12 +396,12 @@ def test_a_session_that_had_expired_is_not_taken_up_again_after_a_hard_end(
         ]
 
 
-def end_hard(registry: Registry, deed: str, folder: Path, clock: Clock) -> None:
+def end_hard(registry: Registry, operation: str, folder: Path, clock: Clock) -> None:
     """End alice's sessions, and let her sign in again."""
-    if deed == "disabled":
+    if operation == "disabled":
         registry.users.disable("alice", note="left the company")
         registry.users.enable("alice", note="came back")
-    elif deed == "password":
+    elif operation == "password":
         registry.users.password_changed("alice", note="reset")
     else:
         registry.backups.create(folder / "copy.db")
@@ -417,7 +419,7 @@ def test_what_ended_and_was_revoked_afterwards_is_revoked(registry: Registry, cl
     assert verdicts(registry)[-1] == ("revoked", "lost device")
 
 
-def test_deeds_since_a_backup_bind_late_rows_after_it_was_restored(
+def test_operations_since_a_backup_bind_late_rows_after_it_was_restored(
     registry: Registry, clock: Clock, noon: int, tmp_path: Path
 ):
     """A revocation by criteria is carried over with its note."""
@@ -510,7 +512,7 @@ def test_a_row_ahead_of_the_clock_of_a_disabled_user_ends_its_session_by_now(
 ):
     """No end lies ahead of the clock: sign-ins of later are registered, and rows of before under another name are over."""
     registry.users.disable("alice", note="left the company")
-    clock.forward(days=2)  # so that a row that is far ahead counts as one of after the deed
+    clock.forward(days=2)  # so that a row that is far ahead counts as one of after the operation
     now, soon = clock.now.isoformat(), (clock.now + timedelta(minutes=1)).isoformat()
     ahead = row((clock.now + timedelta(**ahead_by)).isoformat())
     load(registry, ahead)

@@ -1,7 +1,7 @@
 """Random histories through the real registry, against a small model of the rules that knows nothing of the code.
 
 The model keeps what a reader of docs/profiles.md would write down of each session, and judges it by the text: when it
-ends, which of its tokens are good, and what each deed does. After every step the registry must say the same, in Python
+ends, which of its tokens are good, and what each operation does. After every step the registry must say the same, in Python
 and in SQL.
 """
 
@@ -146,7 +146,7 @@ class Known:
 
 
 class Lifetimes(RuleBasedStateMachine):
-    """Deeds in any order; the registry and the model must agree."""
+    """Operations in any order; the registry and the model must agree."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -226,11 +226,11 @@ class Lifetimes(RuleBasedStateMachine):
         self.seen = self.now
 
     def note(self) -> str:
-        """A note of its own for each deed."""
+        """A note of its own for each operation."""
         self.notes += 1
-        return f"deed number {self.notes}"
+        return f"operation number {self.notes}"
 
-    # Deeds
+    # Operations
 
     @rule(
         user=st.sampled_from(USERS),
@@ -393,15 +393,15 @@ class Lifetimes(RuleBasedStateMachine):
     def in_contact(self, data: st.DataObject, revoked: list[Known]) -> None:
         """One of those asks, or says that it is done."""
         one = data.draw(st.sampled_from(revoked))
-        deed = data.draw(st.sampled_from(["wiped", "verify", "refresh", "wiped twice"]))
+        operation = data.draw(st.sampled_from(["wiped", "verify", "refresh", "wiped twice"]))
         place = data.draw(st.sampled_from(PLACES))
-        if deed == "verify":
+        if operation == "verify":
             self.verify(one, data.draw(st.sampled_from(one.access_tokens)), place)
-        elif deed == "refresh" and one.refresh_tokens:
+        elif operation == "refresh" and one.refresh_tokens:
             self.present(one, data.draw(st.integers(0, one.generation)), place)
-        elif deed.startswith("wiped"):
+        elif operation.startswith("wiped"):
             self.wiped(data, one)
-            if deed == "wiped twice":
+            if operation == "wiped twice":
                 self.ticks += 1
                 self.wiped(data, one)
 
@@ -420,13 +420,13 @@ class Lifetimes(RuleBasedStateMachine):
             self.recorded()
 
     @precondition(lambda self: self.known)
-    @rule(data=st.data(), deed=st.sampled_from(["revoke", "end", "disable", "enable", "password_changed"]))
-    def administer(self, data: st.DataObject, deed: str) -> None:
-        """One of the deeds that end sessions: one rule of several, so that sessions live long enough."""
-        getattr(self, deed)(data, data.draw(st.sampled_from(self.known)))
+    @rule(data=st.data(), operation=st.sampled_from(["revoke", "end", "disable", "enable", "password_changed"]))
+    def administer(self, data: st.DataObject, operation: str) -> None:
+        """One of the operations that end sessions: one rule of several, so that sessions live long enough."""
+        getattr(self, operation)(data, data.draw(st.sampled_from(self.known)))
 
     def revoke(self, data: st.DataObject, one: Known) -> None:
-        """An administrator's deed, with a note; the first one stays."""
+        """An administrator's operation, with a note; the first one stays."""
         by = data.draw(st.sampled_from(["id", "token", "user", "all", "all but one"]))
         note = self.note()
         if by == "id":
@@ -620,7 +620,7 @@ class Lifetimes(RuleBasedStateMachine):
 
     @rule(data=st.data(), seconds=st.sampled_from([1, 30, 90, HOUR, 2 * DAY]))
     def clock_is_set_back(self, data: st.DataObject, seconds: int) -> None:
-        """The clock is put right, or wrong, by so much or to just after a refresh; never before the first deed."""
+        """The clock is put right, or wrong, by so much or to just after a refresh; never before the first operation."""
         refreshed = [one.refreshed + 1 for one in self.known if one.refreshed and one.refreshed + 1 < self.now]
         self.ticks = max(START, data.draw(st.sampled_from([self.ticks - seconds, *refreshed])))
 

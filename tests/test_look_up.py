@@ -93,7 +93,7 @@ class Visited:
         self.clock.forward(hours=5)
 
 
-DEEDS: dict[str, Callable[[Visited], object]] = {
+OPERATIONS: dict[str, Callable[[Visited], object]] = {
     "nothing": lambda _: None,
     "used": Visited.use,
     "refreshed": Visited.refresh,
@@ -139,10 +139,10 @@ def whole(registry: Registry, number: int) -> Session | None:
     return session
 
 
-@pytest.mark.parametrize("deed", DEEDS)
-def test_a_session_that_was_looked_up_before_comes_back_as_its_row_is_now(visited: Visited, deed: str):
-    """Another process does the deed; the second look-up returns what the whole row contains."""
-    DEEDS[deed](visited)
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_a_session_that_was_looked_up_before_comes_back_as_its_row_is_now(visited: Visited, operation: str):
+    """Another process does the operation; the second look-up returns what the whole row contains."""
+    OPERATIONS[operation](visited)
     store = visited.registry._installation.store
     for issued in visited.issued:
         number = issued.session.number
@@ -152,7 +152,7 @@ def test_a_session_that_was_looked_up_before_comes_back_as_its_row_is_now(visite
 
 @pytest.mark.parametrize("column", [name for name in look_up._CHANGING if name != "revocation_id"])
 def test_no_column_that_changes_is_kept(visited: Visited, column: str):
-    """Each of them is written by hand, as a deed writes it, and is read again."""
+    """Each of them is written by hand, as an operation writes it, and is read again."""
     number = visited.issued[1].session.number
     with closing(sqlite3.connect(visited.home / "registry.db")) as other:
         value = other.execute(f"SELECT {column} FROM sessions WHERE number = ?", (number,)).fetchone()[0]
@@ -165,9 +165,9 @@ def test_no_column_that_changes_is_kept(visited: Visited, column: str):
     assert getattr(row[0], column) == new
 
 
-@pytest.mark.parametrize("deed", [name for name in DEEDS if name != "restored"])
-def test_the_kept_columns_of_issued_sessions_never_change(visited: Visited, deed: str):
-    """A trigger refuses to change them; every deed is done with it (a restore replaces the file, and the trigger)."""
+@pytest.mark.parametrize("operation", [name for name in OPERATIONS if name != "restored"])
+def test_the_kept_columns_of_issued_sessions_never_change(visited: Visited, operation: str):
+    """A trigger refuses to change them; every operation is done with it (a restore replaces the file, and the trigger)."""
     columns = [name for name in look_up.FIXED if name != "number"]
     same = f"({', '.join(f'OLD.{name}' for name in columns)}) IS NOT ({', '.join(f'NEW.{name}' for name in columns)})"
     with closing(sqlite3.connect(visited.home / "registry.db")) as other:
@@ -177,7 +177,7 @@ def test_the_kept_columns_of_issued_sessions_never_change(visited: Visited, deed
         )
         with pytest.raises(sqlite3.IntegrityError, match="a kept column changes"):
             other.execute("UPDATE sessions SET device = 'another'")
-    DEEDS[deed](visited)
+    OPERATIONS[operation](visited)
 
 
 def test_a_number_that_belongs_to_another_session_is_read_as_a_whole(install: Install, home: Path, clock: Clock):
@@ -200,7 +200,7 @@ def test_a_number_that_belongs_to_another_session_is_read_as_a_whole(install: In
 def test_a_session_is_whole_without_its_registry(visited: Visited):
     """It can be pickled, compared and read after the registry was closed, and the row was removed."""
     first, second = (visited.registry.verify(visited.issued[0].access_token) for _ in range(2))
-    DEEDS["cleaned up"](visited)
+    OPERATIONS["cleaned up"](visited)
     visited.registry.close()
     assert first == second
     assert pickle.loads(pickle.dumps(first)) == first

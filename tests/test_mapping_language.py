@@ -160,9 +160,9 @@ def test_rows_below_a_position_or_a_pick(path: str):
         ('{"value": "x"}', "value.*", "has no rows at 'value.*'"),
         ("[1]", "value.*", "it is no object"),
         ("a,b\n1,2\n", "value.*", "no JSON, and the mapping asks for rows at 'value.*'"),
-        ('{"value": [{"user": "alice"', "value.*", "line 1: the file breaks off"),
-        ('{"value": [{"user": "alice"},\n', "value.*", "line 2: the file breaks off"),
-        ('{"value": [{"user": "alice"}], ', "value.*", "line 1: the file breaks off"),
+        ('{"value": [{"user": "alice"', "value.*", "line 1: the file is incomplete"),
+        ('{"value": [{"user": "alice"},\n', "value.*", "line 2: the file is incomplete"),
+        ('{"value": [{"user": "alice"}], ', "value.*", "line 1: the file is incomplete"),
         ('{"value": [{}], "value": [{}]}', "value.*", "more than one value for 'value.*'"),
         ('{"value" [{}]}', "value.*", "Expecting ':' delimiter"),
         ("{value: [{}]}", "value.*", "Expecting property name"),
@@ -676,7 +676,7 @@ def test_damaged_gzip_is_our_own_error(rest: bytes, cut: int):
 @pytest.mark.parametrize(
     ("raw", "error"),
     [
-        (gzip.compress(b'{"a": 1}\n' * 50)[:-9], "the gzip file breaks off"),
+        (gzip.compress(b'{"a": 1}\n' * 50)[:-9], "the gzip file is incomplete"),
         (gzip.compress(b'{"a": 1}\n' * 50)[:-8] + b"\0" * 8, "the gzip file is damaged: CRC check failed"),
         (b"\x1f\x8b\x08\0\0\0\0\0\0\xff" + b"\xff" * 40, "the gzip file is damaged"),
         (gzip.compress(zlib.compress(b"x")), "export: "),

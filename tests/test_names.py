@@ -15,6 +15,7 @@ from authctl.names import (
     id_prefix,
     is_whole_id,
     new_id,
+    new_ids,
     note,
     profile_name,
     quoted,
@@ -433,3 +434,13 @@ def test_quoted_text_is_short_and_hides_nothing(text: str):
     assert hides(shown) == []
     assert shown[0] == shown[-1] == "'"
     assert len(shown) <= 60 * len(r"\U0010ffff") + 2
+
+
+def test_ids_of_a_batch() -> None:
+    """They are valid and unique, begin alike, and use every character at every other place."""
+    ids = new_ids(3_000)
+    assert len({*ids}) == 3_000
+    assert {one[:2] for one in ids} == {ids[0][:2]}
+    assert all(len(one) == 16 and id_prefix(one) == one for one in ids)
+    assert all(len({one[place] for one in ids}) == 30 for place in range(2, 16))
+    assert new_ids(0) == []

@@ -6,11 +6,14 @@ import pytest
 from typer.main import get_command
 
 from authctl.cli.app import app
-from tests.conftest import Authctl, every_command
+from tests.conftest import ENDLESS, Authctl, every_command
 
 SEVERAL = {
+    ("clients", "add"): {"may", "application"},
+    ("serve",): {"proxy"},
     ("sessions", "list"): {"status", "user", "application", "device", "platform", "profile", "source"},
     ("sessions", "import"): {"user"},
+    ("users", "password-changed"): {"excepted"},
     ("revoke",): {"status", "user", "application", "device", "platform", "profile", "source", "excepted"},
     ("audit", "list"): {"actor", "action", "user", "session"},
     ("cache", "list"): {"user"},
@@ -51,6 +54,8 @@ def test_no_option_is_refused_for_the_same_value_again(authctl: Authctl):
     """An alias that says `--home X` already may meet the same value again, as may every option."""
     tried = 0
     for path, option in every_option():
+        if path in ENDLESS:
+            continue
         name = option.opts[0]
         given = [name, "first", f"{name}=first"] if name.startswith("--") else [name, "first", name, "first"]
         ran = authctl(*path, *given) if path else authctl(*given, "no-such-command")

@@ -1,4 +1,4 @@
-"""Walks through a list page by page, with deeds between the pages: they end, and miss nobody who stays in the list."""
+"""Walks through a list page by page, with operations between the pages: they end, and miss nobody who stays in the list."""
 
 import atexit
 import io
@@ -59,7 +59,7 @@ def founded() -> Path:
 
 
 class World:
-    """An installation, a clock, and the deeds that go on between the pages."""
+    """An installation, a clock, and the operations that go on between the pages."""
 
     def __init__(self, folder: Path) -> None:
         self.home = folder / "home"
@@ -69,7 +69,7 @@ class World:
         self.registry = Registry.open(self.home, registry=self.home / "registry.db", clock=self.clock)
         self.tokens: list[Any] = []
         self.replaced = 0
-        self.deeds = 0
+        self.operations = 0
         self.copy: Path | None = None
 
     def clock(self) -> datetime:
@@ -82,10 +82,10 @@ class World:
             ids = [row[0] for row in view.connection.execute("SELECT id FROM sessions ORDER BY number")]
             return [found for one in ids if (found := view.session(one, now))]
 
-    def do(self, deed: tuple[str, int, int]) -> None:
-        """Do a deed; one that is refused is no deed."""
-        name, which, how = deed
-        self.deeds += 1
+    def do(self, operation: tuple[str, int, int]) -> None:
+        """Do an operation; one that is refused is no operation."""
+        name, which, how = operation
+        self.operations += 1
         with suppress(AuthctlError):
             getattr(self, name)(which, how)
 
@@ -153,8 +153,8 @@ class World:
 
     def user(self, which: int, how: int) -> None:
         """A user is disabled, is let in again, or has a new password."""
-        deeds = (self.registry.users.disable, self.registry.users.enable, self.registry.users.password_changed)
-        deeds[how % 3](USERS[which % 3], note="left the firm")
+        operations = (self.registry.users.disable, self.registry.users.enable, self.registry.users.password_changed)
+        operations[how % 3](USERS[which % 3], note="left the firm")
 
     def imports(self, which: int, how: int) -> None:
         """Another system's log has rows of sessions, known or not, older or newer than what is known."""
@@ -172,7 +172,7 @@ class World:
     def imports_new(self, which: int, how: int) -> None:
         """Another system's log has a sign-in that nobody knew of, of now or of a while ago."""
         at = self.now - timedelta(minutes=which * how)
-        row = {"sid": f"new{self.deeds}", "user": USERS[which % 3], "app": "Outlook", "time": at.isoformat()}
+        row = {"sid": f"new{self.operations}", "user": USERS[which % 3], "app": "Outlook", "time": at.isoformat()}
         self.registry.imports.run(io.BytesIO(json.dumps(row).encode()), MAP)
 
     def apply(self, which: int, how: int) -> None:
@@ -294,13 +294,13 @@ WEIGHTS = {
     "back_up": 1,
     "put_back": 1,
 }
-DEEDS = st.tuples(
+OPERATIONS = st.tuples(
     st.sampled_from([name for name, weight in WEIGHTS.items() for _ in range(weight)]),
     st.integers(0, 40),
     st.integers(0, 40),
 )
-BEFORE = st.lists(DEEDS.filter(lambda deed: deed[0] not in ("set_clock", "put_back")), max_size=10)
-GAPS = st.lists(st.lists(DEEDS, min_size=1, max_size=4), min_size=2, max_size=8)
+BEFORE = st.lists(OPERATIONS.filter(lambda operation: operation[0] not in ("set_clock", "put_back")), max_size=10)
+GAPS = st.lists(st.lists(OPERATIONS, min_size=1, max_size=4), min_size=2, max_size=8)
 
 
 @settings(
@@ -325,14 +325,14 @@ def test_a_walk_ends_and_misses_nobody(signed_in, before, gaps, walks, gathered,
     with world() as made, pytest.MonkeyPatch.context() as patch:
         patch.setattr(moved_sessions, "MOST_CANDIDATES", gathered)
         patch.setattr(moved_sessions, "_READ_PER_WANTED", stretch)
-        for deed in (*signed_in, *before):
+        for operation in (*signed_in, *before):
             made.do(("forward", 0, 1))
-            made.do(deed)
+            made.do(operation)
         going = [Walk(made, SessionFilter(**criteria), *given) for given, criteria in map(arranged, walks)]
         rest = iter(gaps)
         while going := [one for one in going if one.has_gone_on()]:
-            for deed in next(rest, ()):
-                made.do(deed)
+            for operation in next(rest, ()):
+                made.do(operation)
                 there = made.everything()
                 for one in going:
                     one.owes_no_more_than(there)
@@ -362,7 +362,7 @@ class Walk:
         self.shown: list[str] = []
         self.pages = 0
         self.most = 2 * (len(there) // limit + 1)
-        self.replaced, self.deeds = made.replaced, made.deeds
+        self.replaced, self.operations = made.replaced, made.operations
 
     def owes_no_more_than(self, there: list[Session]) -> None:
         """Whoever left the list is owed no more, whether it came back or not."""
@@ -382,12 +382,12 @@ class Walk:
         assert self.owed <= set(self.shown), (
             f"{len(self.owed - set(self.shown))} missed in {self.order or 'the own order'}"
         )
-        assert self.shown == self.whole or self.made.deeds > self.deeds
+        assert self.shown == self.whole or self.made.operations > self.operations
         return False
 
 
 @pytest.mark.parametrize("order", ["last_used_at", "-last_used_at", "created_at", "expires_at", "device", "id", None])
-def test_a_walk_ends_beside_deeds_without_end(order: str | None):
+def test_a_walk_ends_beside_operations_without_end(order: str | None):
     """After every page its session is used, or told of by an import, and another one signs in: the walk ends all the same."""
     with world() as made:
         for number in range(6):
@@ -403,4 +403,4 @@ def test_a_walk_ends_beside_deeds_without_end(order: str | None):
             for sid in range(0, 9, 3):
                 made.do(("imports", sid, 2 + 3 * walk.pages))
         assert set(walk.shown) >= walk.owed
-        assert made.deeds > 10 * walk.pages
+        assert made.operations > 10 * walk.pages

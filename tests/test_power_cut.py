@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.crash import Bench, Deed
+from tests.crash import Bench, Operation
 from tests.test_crash import needs_strace
 
 TRIALS = int(os.environ.get("AUTHCTL_POWER_CUTS", "60"))
@@ -143,7 +143,7 @@ ROTATED = b"now signs new tokens"
 
 
 def lost(bench: Bench, arguments: tuple[str, ...] = REVOKE, word: bytes = b"revoked 1 session") -> int:
-    """How often, of many power cuts after the word, the deed was not there as it had been acknowledged."""
+    """How often, of many power cuts after the word, the operation was not there as it had been acknowledged."""
     calls, said = recorded(bench, arguments, word)
     owed = bench.snapshot()
     chance = random.Random(20_260_302)
@@ -152,7 +152,7 @@ def lost(bench: Bench, arguments: tuple[str, ...] = REVOKE, word: bytes = b"revo
         after_the_cut(bench, calls[: chance.randint(said, len(calls))], chance)
         try:
             missed += bench.snapshot() != owed
-        except Exception:  # noqa: BLE001  # whatever it is, the deed cannot be found
+        except Exception:  # noqa: BLE001  # whatever it is, the operation cannot be found
             missed += 1
     return missed
 
@@ -173,9 +173,9 @@ def test_a2_the_replay_finds_a_commit_that_is_not_synced(tmp_path: Path):
 class KeysApart(Bench):
     """The same with the key ring in a folder of its own: SQLite syncs the one of its log, and with it the names of others."""
 
-    def reset(self, deed: Deed | None = None) -> None:
-        """The place as it was before the deed."""
-        super().reset(deed)
+    def reset(self, operation: Operation | None = None) -> None:
+        """The place as it was before the operation."""
+        super().reset(operation)
         ring, here = self.home / "ring" / "keys.json", self.home / "keys.json"
         ring.parent.mkdir(0o700)
         here.rename(ring)

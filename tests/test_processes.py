@@ -112,16 +112,16 @@ class Life:
 
 
 class History:
-    """The lives of all sessions as the audit log tells them, and each deed's place in it."""
+    """The lives of all sessions as the audit log tells them, and each operation's place in it."""
 
-    def __init__(self, events: list[AuditEvent], deeds: Iterable[dict]) -> None:
+    def __init__(self, events: list[AuditEvent], operations: Iterable[dict]) -> None:
         assert [event.at for event in events] == sorted(event.at for event in events)
         self.lives: dict[str, Life] = {}
         self.by_user: dict[str, list[str]] = {}
         self.everything: list[AuditEvent] = []
         self.place: dict[tuple[str, str | None], AuditEvent] = {}
-        self.revoked = {str(d["revocation"]): d["acked"] for d in deeds if d.get("revocation")}
-        self.ended = {d["id"]: d["acked"] for d in deeds if d.get("ended")}
+        self.revoked = {str(d["revocation"]): d["acked"] for d in operations if d.get("revocation")}
+        self.ended = {d["id"]: d["acked"] for d in operations if d.get("ended")}
         for event in events:
             tell = {"session.issue": self.issue, "session.end": self.end, "session.revoke": self.revoke}.get(
                 event.action
@@ -177,93 +177,99 @@ class History:
         revoked = revocation and self.revoked.get(revocation.subject, began) < began
         return bool(revoked) or self.ended.get(session_id, began) < began
 
-    def check_deed(self, deed: dict) -> None:
+    def check_operation(self, operation: dict) -> None:
         """What a process was told or saw is what the audit log says, and in the order of real time."""
-        judge = getattr(self, f"check_{deed['kind']}", None)
-        if "error" in deed or (judge and not judge(deed)):
-            pytest.fail(f"{deed}\n{self.lives.get(deed.get('id', ''))}")
+        judge = getattr(self, f"check_{operation['kind']}", None)
+        if "error" in operation or (judge and not judge(operation)):
+            pytest.fail(f"{operation}\n{self.lives.get(operation.get('id', ''))}")
 
-    def check_issue(self, deed: dict) -> bool:
+    def check_issue(self, operation: dict) -> bool:
         """Its event lies within the time that it took."""
-        return deed["began"] <= self.place["session.issue", deed["id"]].at <= deed["acked"]
+        return operation["began"] <= self.place["session.issue", operation["id"]].at <= operation["acked"]
 
-    def check_verify(self, deed: dict) -> bool:
+    def check_verify(self, operation: dict) -> bool:
         """Good only if no end was acknowledged before it began; refused only for a reason that existed by its end."""
-        life = self.lives[deed["id"]]
+        life = self.lives[operation["id"]]
         revoked_at = life.revocation and life.revocation.at
         return {
-            "good": not self.was_over(deed["id"], deed["began"])
-            and not (life.user.startswith("brief") and life.issued_at + SECOND <= deed["began"]),
-            "TokenRevoked": bool(revoked_at and revoked_at <= deed["acked"]),
-            "TokenEnded": bool(life.ended_at and life.ended_at <= deed["acked"]),
-            "TokenExpired": life.user.startswith(("brief", "busy")) and life.issued_at + SECOND <= deed["acked"],
-            "TokenUnknown": life.may_be_gone(deed["acked"]),
-        }[deed["answer"]]
+            "good": not self.was_over(operation["id"], operation["began"])
+            and not (life.user.startswith("brief") and life.issued_at + SECOND <= operation["began"]),
+            "TokenRevoked": bool(revoked_at and revoked_at <= operation["acked"]),
+            "TokenEnded": bool(life.ended_at and life.ended_at <= operation["acked"]),
+            "TokenExpired": life.user.startswith(("brief", "busy")) and life.issued_at + SECOND <= operation["acked"],
+            "TokenUnknown": life.may_be_gone(operation["acked"]),
+        }[operation["answer"]]
 
-    def check_revoke_ids(self, deed: dict) -> bool:
+    def check_revoke_ids(self, operation: dict) -> bool:
         """It revoked what its event says; what it found revoked has an earlier revocation, and what it missed is gone."""
-        gone = all(self.lives[one].may_be_gone(deed["acked"]) for one in deed["unknown"])
-        before = all(self.was_revoked(one, deed) for one in deed["over"])
-        if deed["revocation"] is None:
-            return gone and before and deed["newly"] == [] and deed["counts"][1] == 0
-        event = self.place["session.revoke", str(deed["revocation"])]
-        told = json.loads(event.detail)["sessions"] == deed["newly"] and deed["counts"][1] == len(deed["newly"])
-        return gone and before and told and self.is_event_of(event, deed)
+        gone = all(self.lives[one].may_be_gone(operation["acked"]) for one in operation["unknown"])
+        before = all(self.was_revoked(one, operation) for one in operation["over"])
+        if operation["revocation"] is None:
+            return gone and before and operation["newly"] == [] and operation["counts"][1] == 0
+        event = self.place["session.revoke", str(operation["revocation"])]
+        told = json.loads(event.detail)["sessions"] == operation["newly"] and operation["counts"][1] == len(
+            operation["newly"]
+        )
+        return gone and before and told and self.is_event_of(event, operation)
 
     check_revoke_user = check_revoke_ids
 
-    def check_revoke_all(self, deed: dict) -> bool:
+    def check_revoke_all(self, operation: dict) -> bool:
         """It has its event, or the session to spare was gone, or nothing was left to revoke."""
-        if deed["revocation"] is None:
-            return "gone" not in deed or self.lives[deed["gone"]].may_be_gone(deed["acked"])
-        return self.is_event_of(self.place["session.revoke", str(deed["revocation"])], deed)
+        if operation["revocation"] is None:
+            return "gone" not in operation or self.lives[operation["gone"]].may_be_gone(operation["acked"])
+        return self.is_event_of(self.place["session.revoke", str(operation["revocation"])], operation)
 
-    def is_event_of(self, event: AuditEvent, deed: dict) -> bool:
-        """Whether note, actor and instant are the deed's own."""
-        told = (event.note, event.actor, event.at) == (deed["note"], deed["by"], deed["at"])
-        return told and deed["began"] <= event.at <= deed["acked"]
+    def is_event_of(self, event: AuditEvent, operation: dict) -> bool:
+        """Whether note, actor and instant are the operation's own."""
+        told = (event.note, event.actor, event.at) == (operation["note"], operation["by"], operation["at"])
+        return told and operation["began"] <= event.at <= operation["acked"]
 
-    def was_revoked(self, session_id: str, deed: dict) -> bool:
-        """Whether a session had been revoked before a deed's own revocation."""
+    def was_revoked(self, session_id: str, operation: dict) -> bool:
+        """Whether a session had been revoked before an operation's own revocation."""
         revocation = self.lives[session_id].revocation
-        return bool(revocation and revocation.note != deed["note"] and revocation.at <= deed["at"])
+        return bool(revocation and revocation.note != operation["note"] and revocation.at <= operation["at"])
 
-    def check_end(self, deed: dict) -> bool:
+    def check_end(self, operation: dict) -> bool:
         """It ended the session, or that was over or gone."""
-        life = self.lives[deed["id"]]
-        if deed["ended"]:
-            event = self.place["session.end", deed["id"]]
-            return event.actor == deed["by"] and deed["began"] <= event.at <= deed["acked"]
+        life = self.lives[operation["id"]]
+        if operation["ended"]:
+            event = self.place["session.end", operation["id"]]
+            return event.actor == operation["by"] and operation["began"] <= event.at <= operation["acked"]
         over = life.over_at is not None or life.revocation is not None
-        return over if deed["over"] else deed["gone"] and life.may_be_gone(deed["acked"])
+        return over if operation["over"] else operation["gone"] and life.may_be_gone(operation["acked"])
 
-    def check_import_rows(self, deed: dict) -> bool:
+    def check_import_rows(self, operation: dict) -> bool:
         """New rows are registered, and the same ones once more change nothing."""
-        return deed["counts"] == ([0, 0, 20] if deed["again"] else [20, 0, 0])
+        return operation["counts"] == ([0, 0, 20] if operation["again"] else [20, 0, 0])
 
-    def check_list_some(self, deed: dict) -> bool:
+    def check_list_some(self, operation: dict) -> bool:
         """Each session that was seen is as the audit log has it."""
-        return all(self.was_so(deed, *seen) for seen in deed["seen"])
+        return all(self.was_so(operation, *seen) for seen in operation["seen"])
 
-    def check_show(self, deed: dict) -> bool:
+    def check_show(self, operation: dict) -> bool:
         """The session that was seen is as the audit log has it, or lawfully gone."""
-        return self.lives[deed["gone"]].may_be_gone(deed["acked"]) if "gone" in deed else self.check_list_some(deed)
+        return (
+            self.lives[operation["gone"]].may_be_gone(operation["acked"])
+            if "gone" in operation
+            else self.check_list_some(operation)
+        )
 
-    def was_so(self, deed: dict, session_id: str, user: str, status: str, note: str | None) -> bool:
+    def was_so(self, operation: dict, session_id: str, user: str, status: str, note: str | None) -> bool:
         """Whether a session can have been seen like that."""
         if session_id not in self.lives:
             notes = {event.note for event in self.everything}
             return user.startswith(("import-", "old-")) and ((note in notes) if status == "revoked" else note is None)
         life = self.lives[session_id]
         if status == "revoked":
-            return bool(life.revocation and life.revocation.note == note and life.revocation.at <= deed["acked"])
-        over = self.was_over(session_id, deed["began"])
+            return bool(life.revocation and life.revocation.note == note and life.revocation.at <= operation["acked"])
+        over = self.was_over(session_id, operation["began"])
         return note is None and not (over and (status == "active" or life.ended_at is None))
 
-    def check_imported(self, deed: dict, now: int, present: dict[str, Session]) -> None:
+    def check_imported(self, operation: dict, now: int, present: dict[str, Session]) -> None:
         """Imported sessions are there unless a revocation of everything came after their row."""
-        revoked = [event for event in self.everything if event.at >= deed["row"]]
-        for user in deed["users"]:
+        revoked = [event for event in self.everything if event.at >= operation["row"]]
+        for user in operation["users"]:
             session = present.get(user)
             if session is None:
                 assert revoked, f"lost: {user}"
@@ -301,22 +307,22 @@ ACTIONS = {
     "apply": ("profile.apply", "profile.done"),
     "clean_up": ("cleanup.run", "cleanup.done"),
 }
-"""The events that a deed leaves where it changes something."""
+"""The events that an operation leaves where it changes something."""
 
 
-def owed_events(deeds: Iterable[dict]) -> Counter:
-    """The events that acknowledged deeds must have left, by action and actor."""
+def owed_events(operations: Iterable[dict]) -> Counter:
+    """The events that acknowledged operations must have left, by action and actor."""
     owed: Counter = Counter({("registry.init", "founder"): 1, ("session.import", "founder"): 2})
-    for deed in deeds:
-        if deed.get("ended", True) and deed.get("revocation", True) is not None:
-            owed.update((action, deed["by"]) for action in ACTIONS.get(deed["kind"], ()))
+    for operation in operations:
+        if operation.get("ended", True) and operation.get("revocation", True) is not None:
+            owed.update((action, operation["by"]) for action in ACTIONS.get(operation["kind"], ()))
     return owed
 
 
-def waits(deeds: Sequence[dict]) -> str:
-    """How often each deed was done, and the slowest of each kind, in milliseconds."""
-    kinds = sorted({deed["kind"] for deed in deeds})
-    took = {kind: [(d["acked"] - d["began"]) / 1000 for d in deeds if d["kind"] == kind] for kind in kinds}
+def waits(operations: Sequence[dict]) -> str:
+    """How often each operation was done, and the slowest of each kind, in milliseconds."""
+    kinds = sorted({operation["kind"] for operation in operations})
+    took = {kind: [(d["acked"] - d["began"]) / 1000 for d in operations if d["kind"] == kind] for kind in kinds}
     return "; ".join(f"{kind} {len(times):,}, slowest {max(times):,.0f} ms" for kind, times in took.items())
 
 
@@ -325,19 +331,19 @@ class Storm:
     """What the processes of a storm wrote down."""
 
     home: Path
-    deeds: tuple[dict, ...]
+    operations: tuple[dict, ...]
     """Those that were acknowledged."""
     unanswered: tuple[dict, ...]
     """Those that were begun, and killed before they were acknowledged: each happened wholly or not at all."""
 
     def check(self) -> list[Session]:
         """Whatever a process was told is true, in force, in order and audited once; the sessions that there are."""
-        errors = Counter(deed["error"] for deed in self.deeds if "error" in deed)
+        errors = Counter(operation["error"] for operation in self.operations if "error" in operation)
         assert not errors, errors
         events = check_whole(self.home)
-        history = History(events, self.deeds)
-        for deed in self.deeds:
-            history.check_deed(deed)
+        history = History(events, self.operations)
+        for operation in self.operations:
+            history.check_operation(operation)
         self.check_events(Counter((event.action, event.actor) for event in events))
         with Registry.open(self.home) as registry:
             sessions = list(registry.sessions())
@@ -345,41 +351,45 @@ class Storm:
         history.check_present(now, {session.id: session for session in sessions})
         by_user = {session.username: session for session in sessions}
         cut_off = [
-            {"users": imported_users(deed["by"], deed["number"]), "row": deed["began"]}
-            for deed in self.unanswered
-            if deed["kind"] == "import_rows"
+            {"users": imported_users(operation["by"], operation["number"]), "row": operation["began"]}
+            for operation in self.unanswered
+            if operation["kind"] == "import_rows"
         ]
-        for deed in [*self.imports(), *(one for one in cut_off if by_user.keys() & set(one["users"]))]:
-            history.check_imported(deed, now, by_user)
+        for operation in [*self.imports(), *(one for one in cut_off if by_user.keys() & set(one["users"]))]:
+            history.check_imported(operation, now, by_user)
         return sessions
 
     def check_events(self, found: Counter) -> None:
-        """Every acknowledged deed has its events, and there are no others but of deeds that were not answered."""
-        owed = owed_events(self.deeds)
-        possible = Counter((action, deed["by"]) for deed in self.unanswered for action in ACTIONS.get(deed["kind"], ()))
+        """Every acknowledged operation has its events, and there are no others but of operations that were not answered."""
+        owed = owed_events(self.operations)
+        possible = Counter(
+            (action, operation["by"]) for operation in self.unanswered for action in ACTIONS.get(operation["kind"], ())
+        )
         assert owed <= found, owed - found
         assert found - owed <= possible, found - owed - possible
-        for deed in self.unanswered:
-            begun, done = ((found - owed)[action, deed["by"]] for action in ("cleanup.run", "cleanup.done"))
-            assert done <= begun, deed
+        for operation in self.unanswered:
+            begun, done = ((found - owed)[action, operation["by"]] for action in ("cleanup.run", "cleanup.done"))
+            assert done <= begun, operation
 
     def imports(self) -> list[dict]:
         """The acknowledged imports of new rows."""
-        return [deed for deed in self.deeds if deed["kind"] == "import_rows" and not deed["again"]]
+        return [
+            operation for operation in self.operations if operation["kind"] == "import_rows" and not operation["again"]
+        ]
 
 
 def written_down(home: Path) -> Storm:
     """What is in the files of all processes of a storm; the last line of one that was killed may be torn."""
-    deeds: list[dict] = []
+    operations: list[dict] = []
     unanswered = []
-    files = list(home.glob("deeds-*"))
+    files = list(home.glob("operations-*"))
     assert files
     for file in files:
         *lines, _torn = file.read_bytes().split(b"\n")
         told = [json.loads(line) for line in lines]
-        deeds += [deed for deed in told if "acked" in deed and deed["kind"] != "nothing"]
-        unanswered += [deed for deed in told[-1:] if "acked" not in deed]
-    return Storm(home, tuple(deeds), tuple(unanswered))
+        operations += [operation for operation in told if "acked" in operation and operation["kind"] != "nothing"]
+        unanswered += [operation for operation in told[-1:] if "acked" not in operation]
+    return Storm(home, tuple(operations), tuple(unanswered))
 
 
 @pytest.fixture
@@ -395,11 +405,11 @@ def test_many_processes_at_once(stocked: Path, together: Together):
     parts = [("storm", stocked, number, STORM_SECONDS) for number in range(PROCESSES)]
     together(parts, STORM_SECONDS + PATIENCE)
     storm = written_down(stocked)
-    sys.stdout.write(f"\n{len(storm.deeds):,} deeds in {STORM_SECONDS:g} s: {waits(storm.deeds)}\n")
+    sys.stdout.write(f"\n{len(storm.operations):,} operations in {STORM_SECONDS:g} s: {waits(storm.operations)}\n")
     assert storm.unanswered == ()
     sessions = storm.check()
-    removed = sum(deed["removed"] for deed in storm.deeds if deed["kind"] == "clean_up")
-    issued = sum(deed["kind"] == "issue" for deed in storm.deeds)
+    removed = sum(operation["removed"] for operation in storm.operations if operation["kind"] == "clean_up")
+    issued = sum(operation["kind"] == "issue" for operation in storm.operations)
     assert removed == len(OLD) + issued + 20 * len(storm.imports()) - len(sessions)
 
 
@@ -415,7 +425,7 @@ def let_loose_and_kill(home: Path, start: Start, seconds: float) -> int:
         process = start("-c", PLAY, "storm", str(home), str(number), left)
         process.stdin.write("0\n")
         process.stdin.flush()
-        return process, home / f"deeds-{number}"
+        return process, home / f"operations-{number}"
 
     running = [another() for _ in range(PROCESSES)]
     killed = 0
@@ -438,8 +448,10 @@ def test_many_processes_killed_at_random(stocked: Path, start: Start):
     """Whatever was acknowledged is in force, with its events; what was not happened wholly or not at all; no survivor fails."""
     killed = let_loose_and_kill(stocked, start, STORM_SECONDS)
     storm = written_down(stocked)
-    cut_off = Counter(deed["kind"] for deed in storm.unanswered)
-    sys.stdout.write(f"\n{len(storm.deeds):,} deeds, {killed} processes killed, in the middle of {dict(cut_off)}\n")
+    cut_off = Counter(operation["kind"] for operation in storm.unanswered)
+    sys.stdout.write(
+        f"\n{len(storm.operations):,} operations, {killed} processes killed, in the middle of {dict(cut_off)}\n"
+    )
     assert killed >= LEAST_KILLED
     storm.check()
 

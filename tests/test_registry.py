@@ -250,7 +250,7 @@ def test_expired_sessions_are_revoked_too(registry: Registry, clock: Clock):
     assert registry.revoke(SessionFilter(username="alice"), note="lost device").revoked == 1
 
 
-def test_a_dry_run_finds_what_the_deed_does(registry: Registry):
+def test_a_dry_run_finds_what_the_operation_does(registry: Registry):
     """Same counts and sessions, and nothing is written; a limit refuses both."""
     issue(registry, "alice", "bob", "alice")
     selection = SessionFilter(username="alice")
@@ -281,7 +281,7 @@ def test_newly_revoking_nothing_writes_nothing(registry: Registry):
 
 
 def test_criteria_that_matched_are_recorded_though_nothing_was_left_to_revoke(registry: Registry):
-    """With the note and an event: an import may bring later what the deed meant."""
+    """With the note and an event: an import may bring later what the operation meant."""
     issue(registry, "alice")
     registry.revoke(SessionFilter(username="alice"), note="lost device")
     for selection in (SessionFilter(username="alice"), SessionFilter(everything=True)):

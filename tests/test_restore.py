@@ -155,7 +155,7 @@ def test_the_latest_password_change_and_end_are_kept(
 def test_sessions_that_were_revoked_since_show_their_own_note(
     registry: Registry, copied: Callable, put_back: Restore, clock: Clock, home: Path
 ):
-    """Those that the backup has, and those that it has not; under the number, instant and actor of the deed."""
+    """Those that the backup has, and those that it has not; under the number, instant and actor of the operation."""
     old, kept = issue(registry), issue(registry, "bob")
     copy = copied(registry)
     late = issue(registry, "carol")
@@ -164,10 +164,10 @@ def test_sessions_that_were_revoked_since_show_their_own_note(
     second = registry.revoke(SessionFilter(ids=(late.session.id,)), note="stolen phone", actor="eve")
     clock.forward(hours=1)
     outcome = put_back(copy)
-    for session_id, deed in ((old.session.id, first), (late.session.id, second)):
+    for session_id, operation in ((old.session.id, first), (late.session.id, second)):
         found = registry.session(session_id)
-        assert (found.status, found.note, found.revoked_by) == (Status.REVOKED, deed.note, "eve")
-        assert (found.revocation_id, found.revoked_at) == (deed.revocation_id, deed.at)
+        assert (found.status, found.note, found.revoked_by) == (Status.REVOKED, operation.note, "eve")
+        assert (found.revocation_id, found.revoked_at) == (operation.revocation_id, operation.at)
     assert registry.session(late.session.id).number == late.session.number
     with pytest.raises(TokenRevoked):
         registry.verify(late.access_token)
@@ -531,7 +531,7 @@ def test_numbers_of_two_pasts_are_told_apart(
 def test_there_and_back_between_two_pasts(
     registry: Registry, copied: Callable, put_back: Restore, home: Path, clock: Clock
 ):
-    """Backup A, work, backup B, restore A, work, restore B: every deed of either stands, with its first note."""
+    """Backup A, work, backup B, restore A, work, restore B: every operation of either stands, with its first note."""
     old = issue(registry)
     first = copied(registry, "a.db")
     clock.forward(hours=1)
@@ -629,7 +629,7 @@ def test_the_first_revocation_and_the_first_end_of_two_pasts_win(
 def test_a_revocation_that_was_carried_under_a_new_number_is_known_again(
     registry: Registry, copied: Callable, put_back: Restore, home: Path, clock: Clock
 ):
-    """It is the same deed by what it says: restores there and back do not make more and more of it."""
+    """It is the same operation by what it says: restores there and back do not make more and more of it."""
     copy = copied(registry)
     issue(registry)
     registry.revoke(SessionFilter(username="alice"), note="first past")
@@ -699,7 +699,7 @@ def test_the_search_index_has_what_was_carried_and_no_more(
 def test_a_dry_run_shows_all_and_writes_nothing(
     registry: Registry, copied: Callable, authctl: Authctl, home: Path, clock: Clock
 ):
-    """The same shape as the deed, without a note; no file changes, and none is left."""
+    """The same shape as the operation, without a note; no file changes, and none is left."""
     clock.now = datetime.now(UTC)
     issue(registry)
     copy = copied(registry)
@@ -871,40 +871,40 @@ def test_a_clock_that_says_nothing_does_not_keep_it_from_being_done(
     assert put_back(copy, clock=lambda: float("nan"), warn=str).active_before == 1
 
 
-# Deeds that come in between
+# Operations that come in between
 
 
-def test_a_deed_up_to_the_last_moment_is_carried(
+def test_an_operation_up_to_the_last_moment_is_carried(
     registry: Registry, copied: Callable, put_back: Restore, clock: Clock, start: Start, home: Path
 ):
     """Another process revokes and disables once the backup was taken in, and just before the registry is locked."""
     alice = issue(registry)
     issue(registry, "bob")
     copy = copied(registry)
-    deeds = []
+    operations = []
 
     def meanwhile() -> datetime:
-        if not deeds:
+        if not operations:
             for words in (
                 ("revoke", "--user", "alice", "--note", "lost device"),
                 ("users", "disable", "bob", "--note", "left"),
             ):
                 process = start("-m", "authctl", *words)
                 process.communicate()
-                deeds.append(process.returncode)
+                operations.append(process.returncode)
         return clock()
 
     outcome = put_back(copy, clock=meanwhile)
-    assert deeds == [0, 0]
+    assert operations == [0, 0]
     assert outcome.carried_from.seq == 5
     assert registry.session(alice.session.id).note == "lost device"
     assert registry.users.get("bob").user.note == "left"
 
 
-def put_with_deeds_in_between(
-    home: Path, clock: Clock, copy: Path, start: Start, deeds: list[tuple[str, ...]]
+def put_with_operations_in_between(
+    home: Path, clock: Clock, copy: Path, start: Start, operations: list[tuple[str, ...]]
 ) -> RestoreOutcome:
-    """Restore a backup, while another process does deeds after all was carried over beforehand, and before it is locked."""
+    """Restore a backup, while another process does operations after all was carried over beforehand, and before it is locked."""
     place = find_home(home, home / "registry.db")
     with draft_of(copy, place.registry) as draft:
         installation = Installation(place, draft.store, clock)
@@ -912,7 +912,7 @@ def put_with_deeds_in_between(
 
         def make_ready(replaced, kept_as, is_last):
             made = restoring.make_ready(replaced, kept_as, is_last)
-            for words in () if is_last else deeds:
+            for words in () if is_last else operations:
                 process = start("-m", "authctl", *words)
                 process.communicate()
                 assert process.returncode == 0
@@ -951,12 +951,12 @@ def test_numbers_that_are_given_in_between_are_told_apart(
     copy = copied(registry)
     registry.revoke(SessionFilter(everything=True), note="breach")
     bob = issue(registry, "bob").session.id
-    deeds = [
+    operations = [
         ("tokens", "issue", "--user", "carol", "--application", "Outlook"),
         ("revoke", "--user", "bob", "--note", "lost device"),
         ("revoke", "--user", "carol", "--note", "stolen phone"),
     ]
-    outcome = put_with_deeds_in_between(home, clock, copy, start, deeds)
+    outcome = put_with_operations_in_between(home, clock, copy, start, operations)
     assert {one.username: one.note for one in registry.sessions()} == {
         "alice": "breach",
         "bob": "lost device",
@@ -969,7 +969,7 @@ def test_numbers_that_are_given_in_between_are_told_apart(
 
 
 @pytest.mark.parametrize("is_everything_revoked", [True, False])
-def test_a_deed_after_most_was_carried_beforehand_shows_its_own_reason(
+def test_an_operation_after_most_was_carried_beforehand_shows_its_own_reason(
     registry: Registry, copied: Callable, clock: Clock, start: Start, home: Path, *, is_everything_revoked: bool
 ):
     """Most is done before the registry is locked; what others did since then goes before the end that the restore made."""
@@ -979,14 +979,14 @@ def test_a_deed_after_most_was_carried_beforehand_shows_its_own_reason(
     copy = copied(registry)
     registry.revoke(SessionFilter(username="erin"), note="stolen phone")
     late = issue(registry, "frank")
-    deeds = [
+    operations = [
         ("revoke", "--user", "alice", "--note", "lost device"),
         ("revoke", "--user", "frank", "--note", "lost device"),
         ("sessions", "end", issued["bob"].session.id),
         ("users", "disable", "carol", "--note", "left"),
     ]
-    deeds += [("revoke", "--all", "--yes", "--note", "breach")] if is_everything_revoked else []
-    outcome = put_with_deeds_in_between(home, clock, copy, start, deeds)
+    operations += [("revoke", "--all", "--yes", "--note", "breach")] if is_everything_revoked else []
+    outcome = put_with_operations_in_between(home, clock, copy, start, operations)
     said = {one.username: (one.note, one.ended_by) for one in registry.sessions()}
     breach = "breach" if is_everything_revoked else None
     assert said == {
@@ -1025,7 +1025,7 @@ with Registry.open(sys.argv[1]) as registry:
 """
 
 
-def test_no_acknowledged_deed_is_undone_by_a_restore_among_others(
+def test_no_acknowledged_operation_is_undone_by_a_restore_among_others(
     installed: Authctl, home: Path, tmp_path: Path, start: Start
 ):
     """Two processes revoke and disable as fast as they can while backups are put back: what each was told to be done, is."""
@@ -1051,9 +1051,9 @@ def test_no_acknowledged_deed_is_undone_by_a_restore_among_others(
         assert restored > 1
         assert len(said) == 320
         assert registry.count(SessionFilter(status="active")) == 0
-        for deed, user in said:
+        for operation, user in said:
             number = user.removeprefix("user")
-            if deed == "disabled":
+            if operation == "disabled":
                 assert registry.users.get(user).user.note == f"disabled {number}"
             else:
                 assert of_user(registry, user).note == f"revoked {number}"

@@ -1,4 +1,4 @@
-"""Random deeds, backups, and restores of any earlier backup or of what a restore replaced: what was decided stays decided.
+"""Random operations, backups, and restores of any earlier backup or of what a restore replaced: what was decided stays decided.
 
 Every restore is compared with what the registry that it replaces said just before, and with what the backup said when it was taken.
 """
@@ -77,7 +77,7 @@ class Restores(RuleBasedStateMachine):
         self.registry = self.opened()
         self.backups: list[tuple[Path, Said]] = []
         self.tokens: list[str] = []
-        self.deeds = self.restored = 0
+        self.operations = self.restored = 0
 
     def time(self) -> datetime:
         """The clock."""
@@ -88,9 +88,9 @@ class Restores(RuleBasedStateMachine):
         return Registry.open(self.place.folder, registry=self.place.registry, clock=self.time, warn=lambda _text: None)
 
     def note(self) -> str:
-        """A note that no other deed has."""
-        self.deeds += 1
-        return f"deed number {self.deeds}"
+        """A note that no other operation has."""
+        self.operations += 1
+        return f"operation number {self.operations}"
 
     def teardown(self) -> None:
         """Remove it."""
@@ -98,7 +98,7 @@ class Restores(RuleBasedStateMachine):
             self.registry.close()
             shutil.rmtree(self.folder)
 
-    # Deeds
+    # Operations
 
     @rule(seconds=st.sampled_from([1, 60, 3600, 86_400 * 2]))
     def wait(self, seconds: int) -> None:
@@ -268,9 +268,9 @@ def check_session(found: Any, known: list[Any], at: int) -> None:
         assert (found.ended_at, found.ended_by) == (at, "restored")
 
 
-def earliest(deeds: list[Any]) -> list[Any]:
+def earliest(operations: list[Any]) -> list[Any]:
     """Those with the first instant: of two at the same one neither is the first."""
-    return [one for one in deeds if one[0] == min(instant for instant, *_ in deeds)]
+    return [one for one in operations if one[0] == min(instant for instant, *_ in operations)]
 
 
 TestRestores = Restores.TestCase

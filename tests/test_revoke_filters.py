@@ -2,6 +2,7 @@
 
 import pytest
 
+from authctl import Registry, SessionFilter
 from tests.conftest import Authctl, every_command
 
 OF_LISTS_ALONE = {
@@ -139,3 +140,11 @@ def test_the_filters_are_in_the_audit_log(signed_in: Authctl):
     signed_in("revoke", "--search", "PC", "--kind", "web", "--used-since", "2020-01-01", "--note", "why not", "--yes")
     (event,) = signed_in("audit", "list", "--action", "session.revoke", "-o", "json").json
     assert event["detail"]["selector"] == {"kind": "web", "search": "PC", "used_since": 1_577_836_800_000_000}
+
+
+def test_the_first_instant_of_1970_is_a_criterion(registry: Registry):
+    """It is 0, and stays a criterion beside others and alone: left out, a revocation would bind too much."""
+    assert SessionFilter(username="alice", created_before=0).criteria() == {"username": "alice", "created_before": 0}
+    registry.issue(username="alice", application="Teams")
+    assert registry.revoke(SessionFilter(created_before=0), note="too old").selected == 0
+    assert registry.revoke(SessionFilter(created_since=0), note="all").revoked == 1

@@ -242,12 +242,12 @@ def test_x3_the_new_password_takes_the_place_of_the_old(basic: Registry, provide
     assert len(provider.asked) == 3
 
 
-@pytest.mark.parametrize("deed", ["disable", "password"])
-def test_x3_a_disabled_user_and_a_changed_password_are_forgotten(basic: Registry, provider: Provider, deed: str):
+@pytest.mark.parametrize("operation", ["disable", "password"])
+def test_x3_a_disabled_user_and_a_changed_password_are_forgotten(basic: Registry, provider: Provider, operation: str):
     """At once: nobody disabled logs in, and what was remembered does not come back with `enable`."""
     log_in(basic)
     log_in(basic, "bob")
-    if deed == "disable":
+    if operation == "disable":
         basic.users.disable("alice", note="left the company")
         with pytest.raises(Refused, match="is disabled"):
             log_in(basic)
@@ -292,8 +292,8 @@ def test_x3_a_cache_that_was_taken_away_comes_back_empty(basic: Registry, provid
     assert len(provider.asked) == 2
 
 
-@pytest.mark.parametrize("deed", ["clear", "disable", "password", "other"])
-def test_x3_an_answer_on_its_way_is_not_remembered(basic: Registry, provider: Provider, deed: str):
+@pytest.mark.parametrize("operation", ["clear", "disable", "password", "other"])
+def test_x3_an_answer_on_its_way_is_not_remembered(basic: Registry, provider: Provider, operation: str):
     """What was asked before the cache was cleared, the user disabled or the password changed, comes too late for it."""
     (provider.folder / "slow").touch()
     outcome: list[object] = []
@@ -313,11 +313,11 @@ def test_x3_an_answer_on_its_way_is_not_remembered(basic: Registry, provider: Pr
         "disable": lambda: basic.users.disable("alice", note="left the company"),
         "password": lambda: basic.users.password_changed("alice", note="reset"),
         "other": lambda: basic.issue(username="bob", application="Outlook", profile="tokens"),
-    }[deed]()
+    }[operation]()
     (provider.folder / "go").touch()
     thread.join(30)
-    assert isinstance(outcome[0], Refused if deed == "disable" else Session)
-    assert len(basic.cache.list()) == (deed == "other")
+    assert isinstance(outcome[0], Refused if operation == "disable" else Session)
+    assert len(basic.cache.list()) == (operation == "other")
 
 
 def test_x4_a_wrong_password_is_never_remembered(basic: Registry, provider: Provider):

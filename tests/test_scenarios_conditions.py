@@ -360,7 +360,7 @@ def test_e9_by_command(authctl: Authctl, tmp_path):
 
 
 def test_what_a_new_rule_cuts_off_is_said_before(authctl: Authctl, home: Path, tmp_path: Path):
-    """diff, a dry run and the deed count active sessions whose sign-in does not meet conditions that are new, web ones included."""
+    """diff, a dry run and the operation count active sessions whose sign-in does not meet conditions that are new, web ones included."""
     (tmp_path / "old.yaml").write_text(TEXT)
     assert authctl("init", "-q", "--profiles", str(tmp_path / "old.yaml")).code == 0
     strict = Registry.open(home)

@@ -240,7 +240,7 @@ def test_m11_what_cannot_be_started(held: Registry, install: Install, clock: Clo
 
 
 def test_m11_events_are_recorded(held: Registry):
-    """Each deed with its note, and what it let go."""
+    """Each operation with its note, and what it let go."""
     held.continuity.start(["mimecast"], note="identity provider is down", actor="bob")
     held.continuity.end(note="it is back", actor="eve")
     (start,) = held.audit.events(EventFilter(action="continuity.start"))

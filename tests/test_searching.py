@@ -49,7 +49,7 @@ def meets(row: dict[str, str | None], note: str | None, search: str) -> bool:
 def histories(draw) -> list[tuple]:
     """What happens to sessions, in order."""
     details = st.fixed_dictionaries({name: st.none() | TEXTS for name in ("application", "device", "platform", "ip")})
-    deeds = [
+    operations = [
         st.tuples(st.just("issue"), details),
         st.tuples(st.just("import"), st.lists(details, min_size=1, max_size=4)),
         st.tuples(st.just("update"), st.integers(0, 30), details),
@@ -59,7 +59,7 @@ def histories(draw) -> list[tuple]:
         st.tuples(st.just("extend search index")),
         st.tuples(st.sampled_from(["begin removal", "end removal"])),
     ]
-    return draw(st.lists(st.one_of(deeds), min_size=3, max_size=25))
+    return draw(st.lists(st.one_of(operations), min_size=3, max_size=25))
 
 
 class Model:
@@ -77,7 +77,7 @@ class Model:
         return sorted(self.rows)[index % len(self.rows)] if self.rows else None
 
     def do(self, kind: str, *given) -> None:
-        """Do a deed to the store and to the model."""
+        """Do an operation to the store and to the model."""
         getattr(self, kind.replace(" ", "_"))(*given)
 
     def issue(self, details: dict) -> None:
@@ -264,9 +264,9 @@ def test_the_index_is_written_in_the_order_of_numbers(registry: Registry):
         registry.issue(username=f"user{number}", application="Outlook")
     shuffled = [number * 99 % 257 for number in range(1, 257)]
     with registry._installation.store.change() as tx:
-        for deed in (search_index.remove_sessions, search_index.add_sessions):
+        for operation in (search_index.remove_sessions, search_index.add_sessions):
             before = tx.connection.total_changes
-            deed(tx.connection, shuffled)
+            operation(tx.connection, shuffled)
             assert tx.connection.total_changes - before < 2 * len(shuffled)
 
 

@@ -87,17 +87,21 @@ def log_in(registry: Registry) -> None:
         registry.login(username="alice", application="Outlook", profile="login", password="secret")
 
 
-@pytest.mark.parametrize(("deed", "changes"), [("issue", 1), ("use", 2), ("refresh", 3), ("wipe", 2), ("log_in", 2)])
-def test_sign_ins_and_uses_are_shared(registry: Registry, clock: Clock, shared: list[bool], deed: str, changes: int):
+@pytest.mark.parametrize(
+    ("operation", "changes"), [("issue", 1), ("use", 2), ("refresh", 3), ("wipe", 2), ("log_in", 2)]
+)
+def test_sign_ins_and_uses_are_shared(
+    registry: Registry, clock: Clock, shared: list[bool], operation: str, changes: int
+):
     """Sign-in, use, refresh with its reuse, wipe and login: every change of them."""
-    deeds: dict[str, Callable[[], object]] = {
+    operations: dict[str, Callable[[], object]] = {
         "issue": lambda: issue(registry),
         "use": lambda: use(registry, clock),
         "refresh": lambda: refresh(registry, clock),
         "wipe": lambda: wipe(registry, shared),
         "log_in": lambda: log_in(registry),
     }
-    deeds[deed]()
+    operations[operation]()
     assert shared == [True] * changes
 
 

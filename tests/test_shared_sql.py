@@ -8,7 +8,7 @@ from itertools import product
 from authctl import SessionFilter, Status
 from authctl.model import ContinuityEvent, Sort, SortField, Wipe
 from authctl.store.protocol.pages import Cursor
-from authctl.store.sql import pages, rows
+from authctl.store.sql import pages, rows, statistics
 from authctl.store.sql.continuity import Continuity
 from authctl.store.sql.counts import EVERY_KIND, counts
 from authctl.store.sql.deadlines import new_deadlines
@@ -127,6 +127,12 @@ def texts(dialect) -> Iterator[str]:
     yield (
         f"SELECT {new.expires_at}, {new.idle}, {new.absolute}, {new.access}, {new.use_due} FROM {entrance} WHERE {new.active}"
     )
+    for events in ([], EVENTS):
+        continuity = Continuity(dialect, events)
+        yield statistics.active_groups(continuity, NOW)
+        yield statistics.sign_ins_by_day(continuity)
+        yield statistics.ends_by_day(continuity, NOW)
+        yield statistics.revocations_by_day(continuity)
     for events, status in product([[], EVENTS], Status):
         continuity = Continuity(dialect, events)
         ends = rows.session_columns(continuity.end("s.expires_at"), continuity.end("s.access_expires_at"))

@@ -202,7 +202,7 @@ def test_a_held_session_keeps_its_key(install: Install, clock: Clock):
 def test_what_may_not_be_retired(ring: Registry):
     """The key that signs, an unknown one, anything without a note; nothing changes then."""
     before = ring.keys.list()
-    for deed, error in (
+    for operation, error in (
         (lambda: ring.keys.retire(ids(ring)[0], compromised=True, note="why not"), Refused),
         (lambda: ring.keys.retire("ffffffff", note="why not"), NotFound),
         (lambda: ring.keys.retire("\x1b[31m", note="why not"), NotFound),
@@ -211,7 +211,7 @@ def test_what_may_not_be_retired(ring: Registry):
         (lambda: ring.keys.rotate(note="--"), Refused),
     ):
         with pytest.raises(error):
-            deed()
+            operation()
     assert ring.keys.list() == before
 
 
@@ -398,7 +398,7 @@ def test_the_clock_does_not_matter_to_a_session_s_key(ring: Registry, clock: Clo
     assert ring.keys.list()[0].sessions == 0
 
 
-def test_a_ring_that_two_registries_share_loses_no_deed(ring: Registry, home: Path, tmp_path: Path, clock: Clock):
+def test_a_ring_that_two_registries_share_loses_no_operation(ring: Registry, home: Path, tmp_path: Path, clock: Clock):
     """Rotations and retirements of both come one after another: none brings back what the other retired."""
     other = tmp_path / "other"
     create(

@@ -1,7 +1,7 @@
-"""Random histories of sources: listings and logs in any order, deeds, complete listings, undos, clean-ups and restores.
+"""Random histories of sources: listings and logs in any order, operations, complete listings, undos, clean-ups and restores.
 
 There is no model of the rule here, only what must hold whatever the rule is: every sign-in that was told is there, under its own
-user, or is settled by an end; nothing that a deed covered is active later; only a listing or an undo takes back `not_listed`.
+user, or is settled by an end; nothing that an operation covered is active later; only a listing or an undo takes back `not_listed`.
 At full size: AUTHCTL_HISTORIES_EXAMPLES=3000.
 """
 
@@ -109,8 +109,8 @@ class Told(NamedTuple):
     listed_at: int | None
 
 
-class Deed(NamedTuple):
-    """A deed that covers all sessions of its kind up to its instant."""
+class Operation(NamedTuple):
+    """An operation that covers all sessions of its kind up to its instant."""
 
     at: int
     name: str
@@ -143,9 +143,9 @@ class Sources(RuleBasedStateMachine):
         self.registry = Registry.open(self.folder / "home", registry=self.place.registry, clock=self.clock)
         self.clock.forward(days=1)
         self.told: list[Told] = []
-        self.deeds: list[Deed] = []
+        self.operations: list[Operation] = []
         self.dead: dict[str, str] = {}
-        """Sessions that a deed ended, and the deed."""
+        """Sessions that an operation ended, and the operation."""
         self.missing: set[str] = set()
         """Sessions that ended because a complete listing does not have them."""
         self.gone: set[tuple[str, str]] = set()
@@ -170,10 +170,10 @@ class Sources(RuleBasedStateMachine):
         """All sessions by id."""
         return {one.id: one for one in self.registry.sessions()}
 
-    def _note_deed(self, deed: Deed | None, ended: Iterable[str]) -> None:
-        if deed:
-            self.deeds.append(deed)
-        self.dead |= dict.fromkeys(ended, str(deed or "by id"))
+    def _note_operation(self, operation: Operation | None, ended: Iterable[str]) -> None:
+        if operation:
+            self.operations.append(operation)
+        self.dead |= dict.fromkeys(ended, str(operation or "by id"))
 
     # what is told
 
@@ -259,7 +259,7 @@ class Sources(RuleBasedStateMachine):
         identity = (row["user"], row["id"], row["app"], source)
         return Told(*identity, began, max(began, used), kind.is_exact, number, taken_at)
 
-    # deeds
+    # operations
 
     @rule(data=st.data(), how=st.sampled_from(["user", "application", "all", "source", "ids"]))
     def revoke(self, data: st.DataObject, how: str) -> None:
@@ -271,20 +271,20 @@ class Sources(RuleBasedStateMachine):
                 return
             chosen = data.draw(st.sampled_from(sorted(sessions.values(), key=lambda one: one.number)))
             self.registry.revoke(SessionFilter(ids=(chosen.id,)), note=WHY)
-            self._note_deed(None, [chosen.id])
+            self._note_operation(None, [chosen.id])
             return
         values = {"user": USERS, "application": APPLICATIONS, "source": ("hub", "wiki"), "all": ("",)}[how]
-        deed = Deed(self.now, how, data.draw(st.sampled_from(values)))
+        operation = Operation(self.now, how, data.draw(st.sampled_from(values)))
         chosen_by: dict[str, Any] = {
-            "user": {"username": deed.value},
-            "application": {"application": deed.value},
-            "source": {"source": deed.value},
+            "user": {"username": operation.value},
+            "application": {"application": operation.value},
+            "source": {"source": operation.value},
             "all": {"everything": True},
         }[how]
         if not self.registry.count(SessionFilter(**chosen_by)):
             return
         self.registry.revoke(SessionFilter(**chosen_by), note=WHY)
-        self._note_deed(deed, [one.id for one in sessions.values() if deed.covers(one)])
+        self._note_operation(operation, [one.id for one in sessions.values() if operation.covers(one)])
 
     @rule(data=st.data())
     def end(self, data: st.DataObject) -> None:
@@ -294,7 +294,7 @@ class Sources(RuleBasedStateMachine):
         if active:
             _, chosen = data.draw(st.sampled_from(active))
             self.registry.end([chosen])
-            self._note_deed(None, [chosen])
+            self._note_operation(None, [chosen])
 
     @rule(user=st.sampled_from(USERS), does_enable=st.booleans())
     def disable(self, user: str, does_enable: bool) -> None:
@@ -304,10 +304,10 @@ class Sources(RuleBasedStateMachine):
             with suppress(NotFound):
                 self.registry.users.enable(user, note=WHY)
             return
-        deed = Deed(self.now, "user", user)
+        operation = Operation(self.now, "user", user)
         active = [one.id for one in self.sessions().values() if one.username == user and one.status.value == "active"]
         self.registry.users.disable(user, note=WHY)
-        self._note_deed(deed, active)
+        self._note_operation(operation, active)
 
     # what takes back, removes or restores
 
@@ -364,7 +364,7 @@ class Sources(RuleBasedStateMachine):
         self.clock.forward(seconds=1)
         restore(self.place, file, note=WHY, clock=self.clock)
         self.told = self.told[:number]
-        self._note_deed(Deed(self.now, "all"), self.sessions())
+        self._note_operation(Operation(self.now, "all"), self.sessions())
         self.backup = None
 
     @rule(length=st.sampled_from(SPANS))
@@ -376,17 +376,17 @@ class Sources(RuleBasedStateMachine):
     # what must hold
 
     @invariant()
-    def nothing_that_a_deed_covered_is_active(self) -> None:
+    def nothing_that_an_operation_covered_is_active(self) -> None:
         """Neither a session that it met nor one that was told of later."""
         for session in self.sessions().values():
             if session.status.value != "active":
                 continue
             assert session.id not in self.dead, (session, self.dead[session.id])
-            for deed in self.deeds:
-                if session.created_at <= deed.at and deed.covers(session):
+            for operation in self.operations:
+                if session.created_at <= operation.at and operation.covers(session):
                     is_exact = session.source_id in KINDS["listing"].ids
-                    assert not is_exact or deed.name == "source", (session, deed)
-                    assert session.last_used_at > deed.at or deed.name == "source", (session, deed)
+                    assert not is_exact or operation.name == "source", (session, operation)
+                    assert session.last_used_at > operation.at or operation.name == "source", (session, operation)
 
     @invariant()
     def only_a_listing_takes_an_inference_back(self) -> None:

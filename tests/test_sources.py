@@ -503,7 +503,7 @@ def test_a_complete_listing_of_some_users_ends_only_theirs(registry: Registry, l
 # keys of several users, and of several sources
 
 
-def test_a_deed_about_one_user_leaves_another_user_with_the_same_id(registry: Registry, later: Clock):
+def test_an_operation_about_one_user_leaves_another_user_with_the_same_id(registry: Registry, later: Clock):
     """An id that is given again is another session, whoever has it: revoked, or ended, in the registry or in the same file."""
     for number, end in enumerate((lambda: registry.revoke(SessionFilter(username="alice"), note="lost device"),
                                   lambda: registry.end([one.id for one in registry.sessions()]))):  # fmt: skip
@@ -586,7 +586,7 @@ def test_a_row_without_a_beginning_belongs_to_the_session_that_began_last_before
         assert spans == [(at(5), at(5)), (at(10), at(15)), (at(20), at(30))]
 
 
-def test_a_row_without_a_beginning_after_a_deed_is_a_sign_in(registries: Callable[[], Registry], clock: Clock):
+def test_a_row_without_a_beginning_after_an_operation_is_a_sign_in(registries: Callable[[], Registry], clock: Clock):
     """Whether it comes with the row that has a beginning or after it."""
     for is_one_file in (True, False):
         with closing(registries()) as registry:
@@ -603,7 +603,7 @@ def test_a_row_without_a_beginning_after_a_deed_is_a_sign_in(registries: Callabl
 # the short way through an import
 
 
-DEEDS = {
+OPERATIONS = {
     "user": SessionFilter(username="alice"),
     "search": SessionFilter(search="bob"),
     "device": SessionFilter(device="a", status="active"),
@@ -639,14 +639,37 @@ def test_the_same_row_that_was_ahead_of_the_clock_is_a_use_after_the_end(
 
 
 @settings(suppress_health_check=list(HealthCheck))
-@given(steps=st.lists(st.one_of(single_rows(), st.sampled_from([*DEEDS, "disable", "enable"])), max_size=7))
+@given(steps=st.lists(st.one_of(single_rows(), st.sampled_from([*OPERATIONS, "disable", "enable"])), max_size=7))
 def test_the_short_way_gives_the_same_sessions(registries: Callable[[], Registry], steps: list[Any]):
     """With decisions of every kind between: neither a new key nor the same rows are judged otherwise. Each file comes twice."""
     with closing(registries()) as short, closing(registries()) as long:
         check_short_way(short, long, steps)
 
 
-def check_short_way(short: Registry, long: Registry, steps: list[Any]) -> None:
+@st.composite
+def several_rows(draw: st.DrawFn) -> list[dict[str, Any]]:
+    """A log with some rows for each of some keys, at times that may be equal."""
+    who = st.sampled_from(["alice", "Alice", "bob"])
+    rows = draw(
+        st.lists(st.tuples(who, st.sampled_from("345"), st.integers(1, 47), st.sampled_from("ab ")), max_size=9)
+    )
+    return [row(user, number, at=hour, device=device) for user, number, hour, device in rows]
+
+
+@settings(suppress_health_check=list(HealthCheck))
+@given(
+    steps=st.lists(st.one_of(several_rows(), st.sampled_from([*OPERATIONS, "disable", "enable"])), max_size=5),
+    source=st.sampled_from([None, "hub"]),
+)
+def test_the_short_way_merges_the_rows_of_a_key_as_the_long_one(
+    registries: Callable[[], Registry], steps: list[Any], source: str | None
+):
+    """Of each detail the latest is kept, whatever the order of rows, and of two at once the same one."""
+    with closing(registries()) as short, closing(registries()) as long:
+        check_short_way(short, long, steps, text=UNSOURCED, source=source)
+
+
+def check_short_way(short: Registry, long: Registry, steps: list[Any], **options: Any) -> None:
     """Take the steps in both registries, in one without the short way."""
     files, numbers = [step for step in steps if isinstance(step, list)], count(1)
     for step in [*steps, *files]:
@@ -657,19 +680,19 @@ def check_short_way(short: Registry, long: Registry, steps: list[Any]) -> None:
                     patch.setattr(ShortWay, "session_of", lambda *_: None)
                     patch.setattr(ImportsReader, "made_of_same_rows", lambda *_: [])
                     patch.setattr(ImportsReader, "last_imported", lambda *_: next(numbers))
-                outcomes.append(carry_out(registry, step))
+                outcomes.append(carry_out(registry, step, **options))
         assert outcomes[0] == outcomes[1]
     assert list(map(in_short, listed(short))) == list(map(in_short, listed(long)))
 
 
-def carry_out(registry: Registry, step: Any) -> Any:
+def carry_out(registry: Registry, step: Any, **options: Any) -> Any:
     """Import a file, or make a decision; what came of it."""
     if isinstance(step, list):
-        outcome = load(registry, *step)
+        outcome = load(registry, *step, **options)
         counts = (outcome.registered, outcome.updated, outcome.unchanged, outcome.used_after_end)
         return counts, outcome.rejections
-    if step in DEEDS:
-        return registry.revoke(DEEDS[step], note="lost device").revoked
+    if step in OPERATIONS:
+        return registry.revoke(OPERATIONS[step], note="lost device").revoked
     if step == "disable":
         return registry.users.disable("alice", note="left the company").ended
     with suppress(NotFound):

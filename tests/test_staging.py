@@ -35,7 +35,7 @@ def grouped(rows: list[tuple[bytes, int, dict[str, object], int, bytes | None]])
     def place(row: tuple[bytes, int, dict[str, object], int, bytes | None]) -> tuple[object, ...]:
         key, at, details, line, without_user = row
         shared = without_user or key
-        return first[shared], shared, key, at, _encoded(details), line
+        return first[shared], shared, key, at, _encoded((details, at, None, False, None, None)), line
 
     return [
         StagedKey(key, without_user, [StagedRow(at, details, line) for _, at, details, line, _ in group])

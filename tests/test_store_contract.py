@@ -3,6 +3,7 @@
 To add a store, add a way to make one to `STORES`.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import count as numbers
@@ -335,6 +336,43 @@ def test_users_are_recorded(store: Store):
         assert tx.user("alice") == User("alice", password_changed_at=NOW)
 
 
+def test_disablings_that_end_by_themselves(store: Store):
+    """Each end is recorded once, the earliest first, and since when and until when the user was disabled stays."""
+    disabled = User("alice", NOW, "bob", "on leave", disabled_until=NOW + 5, password_except=("abc",))
+    with store.change() as tx:
+        tx.save_user(disabled)
+        tx.save_user(disabled._replace(username="carol", disabled_until=NOW + 3))
+        tx.save_user(disabled._replace(username="dora", disabled_until=None))
+        assert tx.user("alice") == disabled
+        assert tx.end_disablings(NOW + 2, 9) == []
+        first = tx.end_disablings(NOW + 5, 1)
+        assert [user.username for user in first] == ["carol"]
+        assert [user.username for user in tx.end_disablings(NOW + 5, 9)] == ["alice"]
+        assert tx.end_disablings(NOW + 5, 9) == []
+        assert tx.user("alice") == disabled._replace(enabled_at=NOW + 5, enabled_by="until")
+        assert tx.user("dora") == disabled._replace(username="dora", disabled_until=None)
+
+
+def test_what_an_operation_ended(store: Store):
+    """By a revocation the sessions that were active then, by a hard end those of its instant and reason; and the others of their users."""
+    with store.change() as tx:
+        one, two, other = (tx.add_session(new("alice", application=name)) for name in ("A", "B", "C"))
+        old = tx.add_session(new("alice", NOW - 9 * DAY))
+        bob = tx.add_session(new("bob"))
+        revocation = tx.add_revocation(NOW, "bob", "lost", "{}")
+        tx.assign_numbers([one.number, old.number], revocation)
+        numbers = tx.numbers_of_revocation(revocation)
+        assert list(numbers) == [one.number, old.number]
+        found = tx.aftermath(numbers, NOW, NOW, None)
+        assert (found.ended, found.others, found.sealed, found.by_source) == (1, 2, 0, {})
+        assert (found.others_by_application, found.others_until) == ((("B", 1), ("C", 1)), other.expires_at)
+        tx.end_sessions([two.number], NOW, "signed_out")
+        every = [session.number for session in (one, two, other, old, bob)]
+        assert tx.aftermath(every, NOW, NOW, "signed_out").ended == 1
+        assert tx.aftermath(every, NOW, NOW, "restored") == (0, 0, (), None, 0, None, {})
+        assert tx.aftermath([], NOW, NOW, None) == (0, 0, (), None, 0, None, {})
+
+
 def test_groups(store: Store):
     """Counted by status over the selection, spelled as the session used last, that group first."""
     sessions = add(
@@ -471,6 +509,43 @@ def test_one_revocation_is_always_open(store: Store):
             session = view.session(living.id, NOW)
             assert session is not None
             assert session.status is Status.ACTIVE
+
+
+def test_sessions_by_number_are_revoked_once(store: Store):
+    """Those that are not revoked yet; the others keep their revocation."""
+    with store.change() as tx:
+        one, two, three = (tx.add_session(new(name)) for name in ("alice", "bob", "carol"))
+        first = tx.add_revocation(NOW, "bob", "lost", "{}")
+        assert tx.assign_numbers([one.number], first) == 1
+        second = tx.add_revocation(NOW, "bob", "stolen", "{}")
+        assert tx.assign_numbers([one.number, two.number, 99], second) == 1
+        assert tx.assign_numbers([], second) == 0
+        assert [tx.session(s.id, NOW).revocation_id for s in (one, two)] == [first, second]
+        assert tx.session(three.id, NOW).revoked_at is None
+
+
+def test_the_sessions_beyond_the_newest(store: Store):
+    """By latest use, then by number, for each user and application, a blank one included; names in any case."""
+    with store.change() as tx:
+        made = [
+            tx.add_session(new(user, used_at, application=application))
+            for user, used_at, application in (
+                ("alice", NOW, "Outlook"),
+                ("Alice", NOW + 1, "outlook"),
+                ("alice", NOW, "OUTLOOK"),
+                ("alice", NOW, None),
+                ("alice", NOW, None),
+                ("bob", NOW, None),
+            )
+        ]
+        numbers = [session.number for session in made]
+        beyond = [list(tx.beyond_newest(numbers, keep)) for keep in (1, 2, 3)]
+        assert beyond == [[numbers[0], numbers[2], numbers[3]], [numbers[0]], []]
+        assert list(tx.beyond_newest(numbers[3:5], 1)) == [numbers[3]]
+        assert list(tx.beyond_newest([], 1)) == []
+        assert tx.ids_of([*numbers[:2], 99]) == sorted(session.id for session in made[:2])
+        assert tx.counts_by_user([*numbers, 99]) == {"alice": 5, "bob": 1}
+        assert tx.counts_by_user([]) == {}
 
 
 def test_the_first_revocation_wins(store: Store):
@@ -796,6 +871,11 @@ life = st.fixed_dictionaries(
 fresh_folders = numbers()
 
 
+def day_of(instant: int) -> int:
+    """The instant at which the UTC day of another one begins."""
+    return instant - instant % DAY
+
+
 def held_end(expires_at: int, events: list[tuple[int, int]]) -> int:
     """When a deadline really ends a session: with the event in whose course it lies, or as it stands."""
     return next((end for start, end in events if start < expires_at < end), expires_at)
@@ -904,6 +984,52 @@ def test_removal_agrees_with_the_session_s_own_end(
         assert due == removed == len(everything) - len(kept)
 
 
+@pytest.mark.parametrize("kind", STORES)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(lives=st.lists(life, max_size=8), events=outages, now=instants, since=instants)
+@example(
+    AT_THE_EDGES, [(NOW, NOW + DAY), (NOW + DAY, NOW + 3 * DAY), (NOW + 9 * DAY, NOW + 12 * DAY)], NOW + 20 * DAY, NOW
+)
+def test_statistics_agree_with_each_session(
+    tmp_path: Path, kind: str, lives: list[dict], events: list[tuple[int, int]], now: int, since: int
+):
+    """Each session counts once at its creation, and once as active, ended or revoked, on the day that Python finds for it."""
+    until = now - now % DAY + 5 * DAY
+    with lived(STORES[kind], tmp_path / str(next(fresh_folders)), lives, events) as store, store.view() as view:
+        everything = view.page(SessionFilter(), now, 99).sessions
+        groups = view.active_groups(now, until)
+        sign_ins = view.sign_ins_by_day(since, now)
+        ends = view.ends_by_day(since, now)
+        revocations = view.revocations_by_day(since, NOW + 40 * DAY)
+    active = Counter(min(day_of(s.ends_at), until) for s in everything if s.status_at(now) is Status.ACTIVE)
+    assert {group.day: group.sessions for group in groups} == active
+    assert {group.names for group in groups} <= {("Outlook", None, "default", None)}
+    assert sign_ins == Counter(day_of(s.created_at) for s in everything if since <= s.created_at <= now)
+    over = (s.ends_at for s in everything if s.status_at(now) is Status.EXPIRED)
+    assert ends == Counter(day_of(end) for end in over if since <= end <= now)
+    revoked = (s.revoked_at for s in everything if s.revoked_at is not None)
+    assert revocations == Counter(day_of(at) for at in revoked if since <= at)
+
+
+def test_statistics_by_names(store: Store):
+    """Active sessions of every kind by their spelled names."""
+    sessions = add(
+        store,
+        new("alice", platform="iOS", source="okta"),
+        new("bob", platform="ios", kind="web"),
+        new("carol", application=None),
+        new("dora"),
+    )
+    revoke(store, ids=(sessions[3].id,))
+    with store.view() as view:
+        found = {group.names: group.sessions for group in view.active_groups(NOW, NOW)}
+    assert found == {
+        ("Outlook", "iOS", "default", "okta"): 1,
+        ("Outlook", "ios", "default", None): 1,
+        (None, None, "default", None): 1,
+    }
+
+
 def test_nearest_users(store: Store):
     """The nearest first, as it was last spelled; never the name itself, nor more than were asked for."""
     add(store, new("alice", NOW), new("ALICE", NOW + 1), new("alicia"), new("bob"), new("dora.smith@example.org"))
@@ -923,7 +1049,8 @@ def test_names_by_their_beginning(store: Store):
         assert view.users_beginning("al", 9) == ["albert", "ALICE"]
         assert view.users_beginning("", 2) == ["albert", "ALICE"]
         assert view.users_beginning("x", 9) == []
-        assert view.recent_applications() == ["Outlook"]
+        assert view.recent_names("application") == ["Outlook"]
+        assert view.recent_names("platform") == []
         assert view.sources_beginning("", 9) == []
 
 
@@ -1016,3 +1143,19 @@ def test_a_pause_of_a_receiver_is_kept_and_ended(store: Store):
         assert tx.pauses() == {"hub": ReceiverPause(NOW + 1, 2, "busy")}
         tx.pause("hub", None)
         assert tx.pauses() == {}
+
+
+def test_the_change_number_is_another_one_after_a_change(store: Store):
+    """It stays while nothing is changed, and an undone change is none."""
+    before = store.change_number()
+    with store.view() as view:
+        view.registry_id()
+    assert store.change_number() == before
+    with store.change() as tx:
+        tx.record_time(NOW + 1)
+    after = store.change_number()
+    assert after != before
+    with pytest.raises(ZeroDivisionError), store.change() as tx:
+        tx.record_time(NOW + 2)
+        1 / 0  # noqa: B018
+    assert store.change_number() == after

@@ -45,7 +45,7 @@ def revoke_bob(tx: Change) -> None:
     tx.assign(SessionFilter(username="bob"), NOW, tx.add_revocation(NOW, "ann", "lost laptop", "{}"))
 
 
-DEEDS = {
+OPERATIONS = {
     "a use": (lambda tx: tx.record_uses([(2, LATER, MOVED)]), ["bob"]),
     "a use at the instant that was seen last": (lambda tx: tx.record_uses([(2, NOW, MOVED)]), ["bob"]),
     "a use before what was seen last": (lambda tx: tx.record_uses([(3, NOW - 1, MOVED)]), ["carol"]),
@@ -60,15 +60,15 @@ DEEDS = {
 }
 
 
-@pytest.mark.parametrize("name", DEEDS)
+@pytest.mark.parametrize("name", OPERATIONS)
 def test_what_moved_is_told(store: Store, name: str):
-    """Who was moved by a deed, and nobody else; nobody any more by the counters of after the deed."""
-    deed, owed = DEEDS[name]
+    """Who was moved by an operation, and nobody else; nobody any more by the counters of after the operation."""
+    operation, owed = OPERATIONS[name]
     with store.view() as view:
         before = view.move_counters()
     assert moved(store, before) == []
     with store.change() as tx:
-        deed(tx)
+        operation(tx)
         tx.record_time(LATER)
     assert moved(store, before) == owed
     with store.view() as view:
@@ -141,7 +141,7 @@ def test_events_since_are_told_by_their_action(registry):
 
 
 def test_a_use_in_its_time_writes_no_move(registry, clock):
-    """Its instant tells that it came since: verifying, the most frequent deed, pays for no other index and no counter."""
+    """Its instant tells that it came since: verifying, the most frequent operation, pays for no other index and no counter."""
     issued = registry.issue(username="alice", application="Outlook")
     clock.forward(hours=1)
     with registry._installation.store.view() as view:

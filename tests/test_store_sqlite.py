@@ -479,3 +479,26 @@ def test_cleanup_gives_room_back(registry: Registry, home: Path, monkeypatch: py
         assert max(steps)[0] > 1
         assert all(came >= said for said, came in steps)
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
+def test_every_method_of_a_seldom_noun_is_found():
+    """The list of seldom nouns has every attribute of their classes, and no loaded class hides one of them."""
+    from importlib import import_module
+
+    from authctl.store.sqlite.view import SELDOM_NOUNS, SqliteView
+
+    assert len(SELDOM_NOUNS) > 5
+    for noun, methods in SELDOM_NOUNS.items():
+        module, _, name = noun.partition(".")
+        reader = getattr(import_module(f"authctl.store.sqlite.{module}"), name)
+        attributes = {attribute for attribute in vars(reader) if not attribute.startswith("__")}
+        assert attributes == {*methods.split()}, noun
+        assert [attribute for attribute in attributes if hasattr(SqliteView, attribute)] == []
+
+
+def test_a_view_has_no_method_of_a_change(registry: Registry):
+    """A name of no noun is an AttributeError: a view cannot write."""
+    with registry._installation.store.view() as view:
+        assert view.users() == []
+        with pytest.raises(AttributeError, match="add_event"):
+            view.add_event(None)

@@ -13,7 +13,7 @@ ALLOWED = {
     "authctl/registry/installation.py": {'self.warn("the disk is full: using the space reserved for revocations")'},
     "authctl/store/__init__.py": {
         "sqlite/     the store in one SQLite file",
-        "return SqliteStore(path)",
+        "return SqliteStore(path, lock_timeout=lock_timeout)",
         "with closing(SqliteStore(draft, is_draft=True)) as store:",
         "yield SqliteDraft(store, backup, path)",
     },

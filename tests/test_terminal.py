@@ -107,7 +107,7 @@ def run(home: Path, *arguments: str, shell: str = "", **variables: str) -> subpr
 
 @pytest.mark.parametrize("shell", [">/dev/full", ">&-"])
 def test_a_result_that_cannot_be_written_is_exit_8(installed: Authctl, home: Path, shell: str):
-    """The deed is done, the result is lost, and that is said."""
+    """The operation is done, the result is lost, and that is said."""
     issue(installed)
     ran = run(home, "revoke", "--user", "alice", "--note", "lost device", shell=shell)
     assert (ran.returncode, b"could not be written" in ran.stderr, b"Traceback" in ran.stderr) == (8, True, False)

@@ -249,12 +249,12 @@ def test_no_kind_stands_in_for_another_under_any_profile(install: Install, home:
             token = mint.seal(key_id, content)
         else:
             token = mint.mint(kind, key_id, session.number, 0, secret)
-        for deed in (registry.verify, registry.refresh):
+        for operation in (registry.verify, registry.refresh):
             try:
-                deed(token, **FACTS)
+                operation(token, **FACTS)
             except TokenUnknown:
                 continue
-            taken.append((profile, kind, deed.__name__))
+            taken.append((profile, kind, operation.__name__))
     owed = [(p, ACCESS_KIND.get(p, TokenKind.ACCESS), "verify") for p in registry.profiles.in_force().profiles]
     owed.append(("pair", TokenKind.REFRESH, "refresh"))
     assert sorted(taken) == sorted(owed)

@@ -122,7 +122,7 @@ def test_a8_an_old_registry_that_is_put_back_is_not_believed(
     known = head(home)
     put_back(registry, home, copy)
     again = reopened()
-    for deed in (
+    for operation in (
         lambda: again.verify(bob.access_token),
         lambda: again.verify(alice.access_token),
         lambda: again.refresh("nonsense"),
@@ -131,7 +131,7 @@ def test_a8_an_old_registry_that_is_put_back_is_not_believed(
         again.audit.verify,
     ):
         with pytest.raises(IntegrityFailure, match=r"it ends with event 2, and audit.head names event 4") as refused:
-            deed()
+            operation()
         assert refused.value.hint is not None
         assert "audit accept" in refused.value.hint
     assert again.session(bob.session.id).status is Status.ACTIVE
@@ -177,13 +177,13 @@ def test_a8_an_old_registry_under_another_id_is_not_believed(
     with closing(sqlite3.connect(home / "registry.db", isolation_level=None)) as connection:
         connection.execute("UPDATE registry SET id = '0123456789abcdef'")
     again = reopened()
-    for deed in (
+    for operation in (
         lambda: again.verify(bob.access_token),
         again.audit.verify,
         lambda: again.audit.accept(note="take it as it is"),
     ):
         with pytest.raises(IntegrityFailure, match="its audit log begins with another id"):
-            deed()
+            operation()
     assert authctl("audit", "verify").code == 7
     assert again.revoke(SessionFilter(username="bob"), note="lost device").revoked == 1
 
@@ -224,7 +224,7 @@ def test_a8_a_missing_head_is_a_warning_that_the_next_change_mends(
 def test_a8_a_head_that_cannot_be_written_is_a_warning(
     registry: Registry, home: Path, reopened: Callable[[], Registry], said: list[str]
 ):
-    """The deed stands, and the head lags; it never leads, and goes on when it can be written again."""
+    """The operation stands, and the head lags; it never leads, and goes on when it can be written again."""
     issue(registry)
     before = (home / "audit.head").read_bytes()
     (home / "audit.head").unlink()
@@ -244,7 +244,7 @@ def test_a8_a_head_that_cannot_be_written_is_a_warning(
 def test_a8_who_holds_the_head_stops_no_revocation(
     registry: Registry, home: Path, reopened: Callable[[], Registry], said: list[str], monkeypatch: pytest.MonkeyPatch
 ):
-    """Its lock is waited for a while: then a deed stands, with a warning, and what cannot be compared is unavailable."""
+    """Its lock is waited for a while: then an operation stands, with a warning, and what cannot be compared is unavailable."""
     monkeypatch.setattr(files, "LOCK_TIMEOUT_SECONDS", 0.2)
     token = issue(registry).access_token
     before = head(home)
@@ -486,7 +486,7 @@ def test_t2_a_clock_that_was_ahead_lets_nothing_go(registry: Registry, clock: Cl
     assert registry.count() == 2
 
 
-DEEDS: dict[str, Callable[[Registry, str], object]] = {
+OPERATIONS: dict[str, Callable[[Registry, str], object]] = {
     "nothing": lambda _registry, _id: None,
     "disable": lambda registry, _id: registry.users.disable("alice", note="left the company"),
     "password": lambda registry, _id: registry.users.password_changed("alice", note="reset"),
@@ -501,17 +501,17 @@ def tightened() -> ProfileSet:
 
 
 @pytest.mark.parametrize("is_ahead", [True, False])
-@pytest.mark.parametrize("deed", DEEDS)
-def test_t1_an_accepted_clock_brings_nothing_back(registry: Registry, clock: Clock, deed: str, is_ahead: bool):
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_t1_an_accepted_clock_brings_nothing_back(registry: Registry, clock: Clock, operation: str, is_ahead: bool):
     """Whatever was done while the clock was ahead, or before the mark that it left was set right."""
     issued = issue(registry)
     clock.forward(days=30)
     if is_ahead:
-        DEEDS[deed](registry, issued.session.id)
+        OPERATIONS[operation](registry, issued.session.id)
     late = issue(registry, "late")
     clock.forward(days=-30)
     if not is_ahead:
-        DEEDS[deed](registry, issued.session.id)
+        OPERATIONS[operation](registry, issued.session.id)
     assert registry.doctor.accept_clock(note="the battery was empty").ended == 2
     assert registry.count(SessionFilter(status="active")) == 0
     for one in (issued, late):
@@ -615,13 +615,13 @@ def test_the_actor_of_what_nobody_did(registry: Registry):
 
 
 def test_random_histories_of_heads_never_lead(registry: Registry, home: Path):
-    """After any deed the head is an event of the chain, and the last one."""
+    """After any operation the head is an event of the chain, and the last one."""
     chance = random.Random(5)
     for n in range(30):
-        deed = chance.choice(["issue", "revoke", "end"])
-        if deed == "issue":
+        operation = chance.choice(["issue", "revoke", "end"])
+        if operation == "issue":
             issue(registry, f"user{n}")
-        elif deed == "revoke":
+        elif operation == "revoke":
             registry.revoke(SessionFilter(username=f"user{chance.randrange(30)}"), note="lost device")
         else:
             found = [s.id for s in registry.sessions()]
@@ -765,7 +765,7 @@ empty carol; fill; authctl keys retire $key --compromised --yes --note "copied" 
 
 
 def test_a4_what_asks_first_goes_through_on_a_full_disk(tmp_path: Path):
-    """The preview takes the room that is kept, as the deed does, and gives it back; a dry run leaves it alone."""
+    """The preview takes the room that is kept, as the operation does, and gives it back; a dry run leaves it alone."""
     said = on_a_small_disk(tmp_path, ASKING)
     assert (said["dry"], said["filter"], said["all"], said["retire"]) == ("6", "0", "0", "0"), said
     assert said["again"] == "0"

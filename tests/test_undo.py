@@ -204,43 +204,43 @@ def test_a_profile_that_was_applied_since_holds(install: Install, clock: Clock):
 # what stays
 
 
-def deed_revoke(registry: Registry, session: Session) -> str:
+def operation_revoke(registry: Registry, session: Session) -> str:
     """It is revoked."""
     registry.revoke(SessionFilter(ids=(session.id,)), note="lost device")
     return "revoked"
 
 
-def deed_revoke_all(registry: Registry, _session: Session) -> str:
+def operation_revoke_all(registry: Registry, _session: Session) -> str:
     """Everything is revoked."""
     registry.revoke(SessionFilter(everything=True), note="breach of all")
     return "revoked"
 
 
-def deed_end(registry: Registry, session: Session) -> str:
+def operation_end(registry: Registry, session: Session) -> str:
     """The user signs out."""
     registry.end([session.id])
     return "ended"
 
 
-def deed_disable(registry: Registry, session: Session) -> str:
+def operation_disable(registry: Registry, session: Session) -> str:
     """The user is disabled."""
     registry.users.disable(session.username, note="left the company")
     return "ended"
 
 
-def deed_import(registry: Registry, session: Session) -> str:
+def operation_import(registry: Registry, session: Session) -> str:
     """An import without a source changes it."""
     load(registry, row(session.username, session.source_id or "", at=20, device="NEW"), text=UNSOURCED)
     return "changed"
 
 
-DEEDS = [deed_revoke, deed_revoke_all, deed_end, deed_disable, deed_import]
+OPERATIONS = [operation_revoke, operation_revoke_all, operation_end, operation_disable, operation_import]
 
 
-@pytest.mark.parametrize("deed", DEEDS)
+@pytest.mark.parametrize("operation", OPERATIONS)
 @pytest.mark.parametrize("number", ["7", "9"])
-def test_what_a_deed_met_since_stays(
-    registry: Registry, later: Clock, deed: Callable[[Registry, Session], str], number: str
+def test_what_an_operation_met_since_stays(
+    registry: Registry, later: Clock, operation: Callable[[Registry, Session], str], number: str
 ):
     """Of sessions that the import registered, and of those that it changed; each counted with its reason and id."""
     load(registry, row(created=1, used=2))
@@ -248,13 +248,13 @@ def test_what_a_deed_met_since_stays(
     last = registry.imports.list()[0].recorded.id
     (session,) = [one for one in listed(registry) if one.source_id == number]
     later.forward(minutes=1)
-    reason = deed(registry, session)
+    reason = operation(registry, session)
     after = in_short(registry.session(session.id))
     outcome = undo(registry, last)
     (left,) = outcome.kept
     assert (left.reason, session.id in left.sessions) == (reason, True)
     assert in_short(registry.session(session.id)) == after
-    assert left.total == (2 if deed in (deed_revoke_all, deed_disable) else 1)
+    assert left.total == (2 if operation in (operation_revoke_all, operation_disable) else 1)
 
 
 def test_what_cleanup_removed_is_counted(registry: Registry, later: Clock):
@@ -281,7 +281,7 @@ def test_a_row_that_was_ahead_of_the_clock_is_known_after_the_undo(registry: Reg
         assert connection.execute("SELECT count(*) FROM imported_ahead").fetchone() == (1,)
 
 
-def test_no_session_lives_again_that_a_deed_since_meant(registry: Registry, later: Clock):
+def test_no_session_lives_again_that_an_operation_since_meant(registry: Registry, later: Clock):
     """It was not listed when its user was disabled, or was revoked; and the device of another was a wrong one."""
     load(
         registry,
@@ -304,8 +304,8 @@ def test_no_session_lives_again_that_a_deed_since_meant(registry: Registry, late
     }
 
 
-def test_what_a_deed_before_had_ended_at_once_is_removed(registry: Registry, home: Path, later: Clock):
-    """Rows of the time before a revocation, or before their user was disabled: no deed met their sessions since."""
+def test_what_an_operation_before_had_ended_at_once_is_removed(registry: Registry, home: Path, later: Clock):
+    """Rows of the time before a revocation, or before their user was disabled: no operation met their sessions since."""
     registry.users.disable("bob", note="left the company")
     load(registry, row("carol", "5", created=1, used=2))
     registry.revoke(SessionFilter(username="carol"), note="lost device")
@@ -728,7 +728,7 @@ def test_an_undone_import_has_never_been(
 def test_nothing_lives_by_an_undo_that_would_not_without_the_import(
     registries: Callable[[], Registry], clock: Clock, tmp_path: Path, first: list[Any], second: Any, data: st.DataObject
 ):
-    """Beside a twin that did not have it, and had the same deeds since; what no deed met is the same."""
+    """Beside a twin that did not have it, and had the same operations since; what no operation met is the same."""
     registry, other = registries(), registries()
     for text, rows, options in first:
         load(registry, *rows, text=text, **options)

@@ -1,4 +1,4 @@
-"""A name that nobody has: said after the deed, with the nearest names; and several names at once, all or none."""
+"""A name that nobody has: said after the operation, with the nearest names; and several names at once, all or none."""
 
 import json
 from pathlib import Path
@@ -54,7 +54,7 @@ def test_a_misspelled_name_is_said_with_the_nearest_one(signed_in: Authctl, type
 
 
 def test_what_is_said_comes_after_what_was_done(signed_in: Authctl):
-    """The deed is not kept waiting, and nobody takes the warning for a refusal."""
+    """The operation is not kept waiting, and nobody takes the warning for a refusal."""
     done, warned = signed_in("users", "disable", "alcie", *WHY).err.splitlines()
     assert done.startswith("authctl: disabled alcie")
     assert warned.startswith("authctl: warning: no session of 'alcie'")

@@ -70,6 +70,21 @@ def test_an_option_of_all_commands_after_the_command(authctl: Authctl, option: s
     assert "hint: authctl --help\n" in authctl("--hone", "sessions", "list").err
 
 
+def test_another_word_for_list(authctl: Authctl):
+    """`ls` is `list` of every noun that has it, and no other word stands for a verb; no help text shows it."""
+    nouns = {path[0] for path in every_command() if path[1:] == ("list",)}
+    assert len(nouns) > 5
+    for noun in nouns:
+        assert authctl(noun, "ls", "--help").out == authctl(noun, "list", "--help").out
+        assert " ls" not in authctl(noun, "--help").out
+        for word in ("rm", "delete", "kill", "l", "LS"):
+            ran = authctl(noun, word)
+            assert (ran.code, f"no such command '{word}'" in ran.err) == (2, True)
+            assert f"hint: authctl {noun} " in ran.err
+    assert authctl("revoke", "ls", "--note", "lost device").code == 6  # an id, on an installation that is not there
+    assert "no such command 'ls'" in authctl("ls").err
+
+
 def test_a_user_in_the_place_of_an_id(installed: Authctl):
     """The hint of `revoke` names the user whom it knows; of others, and of what can be no name, it gives the list."""
     session = issue(installed)

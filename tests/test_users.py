@@ -1,4 +1,4 @@
-"""Users: disabled, enabled, passwords changed; what each deed ends, says and leaves."""
+"""Users: disabled, enabled, passwords changed; what each operation ends, says and leaves."""
 
 import io
 import json
@@ -92,9 +92,9 @@ def test_a_user_nobody_has_seen_can_be_disabled(registry: Registry):
 @pytest.mark.parametrize("name", ["", " ", "al\u200bice", "x" * 1_001])
 def test_a_name_that_cannot_be_is_refused(registry: Registry, name: str):
     """At every door."""
-    for deed in (registry.users.disable, registry.users.enable, registry.users.password_changed):
+    for operation in (registry.users.disable, registry.users.enable, registry.users.password_changed):
         with pytest.raises(InvalidInput):
-            deed(name, note="left the company")
+            operation(name, note="left the company")
     with pytest.raises(InvalidInput):
         registry.users.get(name)
 
@@ -131,7 +131,7 @@ def test_many_sessions_of_one_user(registry: Registry):
 
 
 def test_an_import_is_no_way_around_a_disabled_user(registry: Registry, clock: Clock):
-    """Rows up to the deed make a session that ended then; while disabled, none is registered as living."""
+    """Rows up to the operation make a session that ended then; while disabled, none is registered as living."""
     clock.forward(days=1)
     registry.users.disable("alice", note="left the company")
     at = registry.now()
@@ -150,7 +150,7 @@ def test_an_import_is_no_way_around_a_disabled_user(registry: Registry, clock: C
 
 
 def test_late_rows_from_before_a_disabling_that_is_over(registry: Registry, clock: Clock):
-    """Enabled again, the sessions that the deed would have ended are registered as ended by it."""
+    """Enabled again, the sessions that the operation would have ended are registered as ended by it."""
     registry.users.disable("alice", note="left the company")
     at = registry.now()
     registry.users.enable("alice", note="came back")
@@ -188,7 +188,7 @@ def test_an_import_under_a_profile_that_no_password_ends(install: Install, clock
 
 
 def test_a_revocation_of_everything_and_a_password_divide_the_rows(registry: Registry, clock: Clock):
-    """Each part is over by its own deed, whichever came first."""
+    """Each part is over by its own operation, whichever came first."""
     sign_in(registry, "bob")
     clock.forward(hours=1)
     registry.revoke(SessionFilter(everything=True), note="breach drill")
@@ -215,7 +215,7 @@ def test_through_the_commands(installed: Authctl):
     assert "dry run, nothing was changed: would disable alice and end 1 active session" in dry.err
     done = installed("users", "disable", "alice", "--note", "left the company", "-o", "json")
     assert list(done.json) == [
-        "username", "at", "actor", "note", "changed", "disabled", "ended", "kept", "dry_run", "sessions", "known",
+        "username", "at", "actor", "note", "changed", "disabled", "ended", "kept", "dry_run", "sessions", "known", "disabled_until", "effect",
     ]  # fmt: skip
     assert done.json["sessions"][0]["ended_reason"] == "user_disabled"
     again = installed("users", "disable", "alice", "--note", "another note")
@@ -226,7 +226,7 @@ def test_through_the_commands(installed: Authctl):
     assert [one["username"] for one in listed] == ["bob", "alice", "zoe"]
     assert list(listed[0]) == [
         "username", "disabled", "disabled_at", "disabled_by", "note", "password_changed_at",
-        "active", "expired", "revoked", "total", "last_used_at",
+        "active", "expired", "revoked", "total", "last_used_at", "disabled_until", "enabled_at", "enabled_by",
     ]  # fmt: skip
     assert installed("users", "list", "--disabled", "-o", "id").out == "alice\nzoe\n"
     assert installed("users", "list", "--limit", "1").out.splitlines()[0].startswith("username\tdisabled\tactive")
@@ -249,8 +249,10 @@ def test_only_what_a_profile_ends_by_password(authctl: Authctl, tmp_path):
     for how in ("password", "key"):
         authctl("tokens", "issue", "--user", "alice", "--application", "Outlook", "--signed-in-with", how)
     ran = authctl("users", "password-changed", "alice", "--note", "reset by the help desk")
+    still_active, recorded = ran.err.splitlines()
+    assert still_active.startswith("authctl: still active: 1 session of the same users, by application: 'Outlook' 1;")
     assert (
-        ran.err == "authctl: recorded for alice: 1 active session ended; 1 session kept, as their profiles define it\n"
+        recorded == "authctl: recorded for alice: 1 active session ended; 1 session kept, as their profiles define it"
     )
 
 
@@ -309,7 +311,7 @@ def test_an_older_row_revives_nothing(install: Install, clock: Clock):
     assert [session.status.value for session in registry.sessions()] == ["active"]
 
 
-def test_deeds_do_not_go_back_with_the_clock(registry: Registry, clock: Clock):
+def test_operations_do_not_go_back_with_the_clock(registry: Registry, clock: Clock):
     """What a changed password ended stays ended for late rows, though the clock was set back and it changed again."""
     clock.forward(days=10)
     registry.users.password_changed("alice", note="reset by the help desk")

@@ -16,7 +16,7 @@ from authctl.yaml_files import load
 
 
 class Authenticator(Protocol):
-    """Something that knows passwords."""
+    """The owner of passwords: a directory, a file or a program."""
 
     def authenticate(self, username: str, password: str) -> bool:
         """Whether the password is that user's. Raises AuthenticatorUnavailable when that could not be found out."""

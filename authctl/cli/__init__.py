@@ -1,1 +1,1 @@
-"""The commands: each parses, calls one use case, and shows what came back. The path is the command."""
+"""The commands: each parses, calls one use case, and shows the result. The path is the command."""

@@ -25,10 +25,13 @@ COMMANDS = {
     "tokens": "tokens",
     "explain": "explain",
     "users": "users",
+    "stats": "stats",
     "continuity": "continuity",
     "login": "login",
     "cache": "cache",
     "keys": "keys",
+    "clients": "clients",
+    "serve": "serve",
     "audit": "audit",
     "profiles": "profiles",
     "receivers": "receivers",
@@ -39,12 +42,19 @@ COMMANDS = {
     "backup": "backups",
     "restore": "backups",
     "completion": "completion",
+    "examples": "example_files",
+    "help": "help",
+    "console": "console",
 }
 """Every command, and the module beside this one that holds it; only the one that runs is loaded."""
 
 
 INTERRUPTED = 130
 """The exit code after Ctrl-C, as shells have it: 128 and the signal's number."""
+
+
+_ALIASES = {"ls": "list"}  # decision 274
+"""Other words for a verb, which no help text shows."""
 
 
 class _LazyCommand(Group):
@@ -63,6 +73,8 @@ class _LazyCommand(Group):
         return command
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        if args[0] in _ALIASES and args[0] not in self.makers and _ALIASES[args[0]] in self.makers:
+            args = [_ALIASES[args[0]], *args[1:]]
         self.commands = dict.fromkeys(self.makers)  # type: ignore[assignment]  # names only, for "did you mean"
         return super().resolve_command(ctx, args)
 
@@ -154,7 +166,7 @@ def run(arguments: Sequence[str]) -> int:
         _print_error(error.message, error.hint)
         code = _exit_code_of(type(error))
     except typer.TyperException as error:
-        _print_error(_usage_message(error), _usage_hint(error))
+        _print_usage_error(error, arguments)
         code = error.exit_code
     except typer.Abort:
         _print_error("not done: interrupted")
@@ -191,41 +203,28 @@ def _print_error(message: str, hint: str | None = None) -> None:
         print_message(f"hint: {hint}")
 
 
-_AFTER_THE_COMMAND = ("-o", "--output", "-q", "--quiet", "--actor", "--note", "--yes", "--dry-run")
+def _print_usage_error(error: typer.TyperException, arguments: Sequence[str]) -> None:
+    context, option = getattr(error, "ctx", None), getattr(error, "option_name", None)
+    if context is not None and option is not None:
+        from authctl.cli.misplaced_options import misplaced
+
+        if place := misplaced(context, option, arguments):
+            _print_error(*place)
+            return
+    _print_error(_usage_message(error), _usage_hint(error))
 
 
 def _usage_message(error: typer.TyperException) -> str:
-    if place := _place_of_option(error):
-        return place
     message = " ".join(error.format_message().split()).rstrip(".")
     message = message.replace(". Did you mean", "; did you mean")
     return message[:1].lower() + message[1:]
-
-
-def _place_of_option(error: typer.TyperException) -> str | None:
-    """The right place of an option that was typed in the wrong one; None for another error, and for an unknown option."""
-    context, option = getattr(error, "ctx", None), getattr(error, "option_name", None)
-    if context is None or option is None:
-        return None
-    if context.parent is None:
-        return f"{option} goes after the command" if option in _AFTER_THE_COMMAND else None
-    return f"{option} goes before the command" if _before_the_command(context, option) else None
-
-
-def _before_the_command(context: Any, option: str | None) -> str | None:
-    """The command line with an option of `authctl` itself in its place; None for another option."""
-    root = context.find_root()
-    found = next((one for one in root.command.params if option in one.opts), None)
-    if found is None:
-        return None
-    return f"authctl {option} {found.metavar or ''} {context.command_path.partition(' ')[2]}".replace("  ", " ")
 
 
 def _usage_hint(error: typer.TyperException) -> str | None:
     context = getattr(error, "ctx", None)
     if context is None:
         return None
-    if place := _before_the_command(context, getattr(error, "option_name", None)):
-        return place
-    verbs = context.command.list_commands(context) if "Missing command" in error.format_message() else ()
+    message = error.format_message()
+    is_of_verb = "Missing command" in message or ("No such command" in message and context.parent is not None)
+    verbs = context.command.list_commands(context) if is_of_verb else ()
     return f"{context.command_path} {'|'.join(verbs)}" if verbs else f"{context.command_path} --help"

@@ -7,7 +7,6 @@ import typer
 from authctl import records, render
 from authctl.cli.context import start
 from authctl.cli.options import TIME, Actor, Exact, Limit, Local, Note, Output, Paged, Quiet, user_names, whole_number
-from authctl.cli.session_filters import report_unknown_names
 from authctl.filter_texts import read_event_filter
 from authctl.names import counted
 
@@ -76,6 +75,8 @@ def list_(
     }
     selection = read_event_filter(texts, cli.registry.now())
     if not cli.show_cut(map(records.event, cli.registry.audit.events(selection)), render.EVENTS, limit):
+        from authctl.cli.session_filters import report_unknown_names
+
         report_unknown_names(cli, user)
 
 

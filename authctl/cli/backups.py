@@ -72,7 +72,7 @@ def restore(
 
 
 def _agreed(cli: Cli, put: "Callable[..., RestoreOutcome]", note: str | None, yes: bool) -> str | None:
-    """Show what a restore would do, and go on only when the person agrees; the note, asked for then where none was given."""
+    """Show the effect of a restore, and go on only if the person agrees; the note, asked for then where none was given."""
     from authctl import names
 
     if note is not None or not cli.can_ask:
@@ -117,12 +117,12 @@ def _said(outcome: "RestoreOutcome") -> str:
         (outcome.carried.continuity_ended, "end of a continuity event"),
         (outcome.carried.import_keys, "key of imports"),
     )
-    carried = ", ".join(counted(count, what) for count, what in kinds if count)
+    carried = ", ".join(counted(count, noun) for count, noun in kinds if count)
     return f"{ended}; carried over: {carried or 'nothing, since nothing of this kind was done after the backup'}"
 
 
 def _warn(cli: Cli, outcome: "RestoreOutcome") -> None:
-    """Say what a restore cannot know, and what is not as it was."""
+    """Warn of the limits of a restore, and of the settings that differ from the former registry."""
     if outcome.carried_from is None:
         since = f"since event {outcome.backup_seq} of the backup, at {format_instant(outcome.backup_at)}"
         cli.warn(

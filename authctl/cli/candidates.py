@@ -17,6 +17,8 @@ _GLOBALS = {"home": "home", "registry": "registry_path", "keys": "keys_path"}
 _BY_OPTION = {
     "--user": "users",
     "--application": "applications",
+    "--device": "devices",
+    "--platform": "platforms",
     "--profile": "profiles",
     "--source": "sources",
     "--except": "ids",
@@ -28,6 +30,8 @@ _BY_OPTION = {
 }
 _BY_COMMAND = {
     "revoke": "ids",
+    "explain": "ids",
+    "keys retire": "keys",
     "sessions show": "ids",
     "sessions end": "ids",
     "users show": "users",
@@ -36,6 +40,7 @@ _BY_COMMAND = {
     "users password-changed": "users",
     "profiles show": "profiles",
     "mappings show": "mappings",
+    "examples show": "examples",
 }
 """The names that an option or an argument takes."""
 
@@ -49,8 +54,8 @@ def candidates(root: Any, words: Sequence[str], typed: str) -> list[str]:
     place = _Place(root)
     for word in words:
         place.pass_word(word)
-    found = [*place.completions(typed)]
-    return [name for name in found if name == visible(name) and len(name) <= _LONGEST]
+    names = [*place.completions(typed)]
+    return [name for name in names if name == visible(name) and len(name) <= _LONGEST]
 
 
 class _Place:
@@ -62,6 +67,8 @@ class _Place:
         self._option: Any = None
         self._only_arguments = False
         self._is_unknown = False
+        self._is_help = False
+        """Whether the words after `authctl help` name a topic or a command."""
 
     def pass_word(self, word: str) -> None:
         """Go on past a word that is complete."""
@@ -89,8 +96,8 @@ class _Place:
         elif typed.startswith("-") and not self._only_arguments:
             yield from self._options(typed)
         elif names := self._commands():
-            yield from _beginning_with(typed, names)
-        else:
+            yield from _beginning_with(typed, [*names, *(self._topics() if self._is_help else ())])
+        elif not self._is_help:
             yield from self._arguments(typed)
 
     def _named(self, name: str) -> Any:
@@ -107,9 +114,16 @@ class _Place:
         below = getattr(self._context.command, "list_commands", None)
         return below(self._context) if below else []
 
+    def _topics(self) -> list[str]:
+        from authctl import help_topics
+
+        return help_topics.names() if self._context.parent is None else []
+
     def _enter(self, word: str) -> None:
         names = self._commands()
-        if word in names:
+        if word == "help" and self._context.parent is None and not self._is_help:
+            self._is_help = True
+        elif word in names:
             command = self._context.command.get_command(self._context, word)
             self._context = type(self._context)(command, info_name=word, parent=self._context)
         elif names:
@@ -119,7 +133,7 @@ class _Place:
         name, sign, value = typed.partition("=")
         if sign:
             option = self._named(name)
-            yield from (f"{name}={found}" for found in (self._values(option, value) if option else ()))
+            yield from (f"{name}={completion}" for completion in (self._values(option, value) if option else ()))
             return
         for param in self._context.command.get_params(self._context):
             if param.param_type_name == "option" and not param.hidden:
@@ -169,4 +183,8 @@ def _fixed(kind: str | None) -> Iterable[str] | None:
         from authctl import shipped_mappings
 
         return shipped_mappings.names()
+    if kind == "examples":
+        from authctl import shipped_examples
+
+        return shipped_examples.names()
     return None

@@ -1,10 +1,11 @@
 """The parts that every command shares: where the registry is, how to print, how to ask, and where progress goes."""
 
+import json
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import chain, islice
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 import typer
 
@@ -14,18 +15,23 @@ from authctl.errors import Refused
 from authctl.names import counted
 from authctl.names import note as checked_note
 from authctl.records import Record
-from authctl.render import Format, Shape
+from authctl.records import session as session_record
+from authctl.render import AsJson, Format, Shape
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
 
+    from authctl.model import Session
     from authctl.registry import Registry
     from authctl.registry.batches import Progress
     from authctl.screens.times import Look
     from authctl.settings import Home
 
 
-_SCREENFUL = 50
+_MOST_ROWS = 50
+"""How many rows a terminal shows at most, unless told; a lower one shows as many as fit."""
+_HINT, _CURSOR, _VERDICT = 70, 240, 80
+"""The length of the messages after a list: the option for the rest, the cursor of the next page, the result of an operation."""
 _MOST_PAGED = 10_000
 """How many rows a pager gets: a table is measured as a whole before its first row is drawn."""
 _ATTEMPTS = 3
@@ -44,7 +50,7 @@ class Cli:
         self.local = False
         self.exact = False
         self.pager: tuple[str, ...] | None = None
-        """The program that shows what is longer than the screen."""
+        """The program that shows output longer than the screen."""
         self._opened: list[Registry] = []
         self._bars: list[Bar] = []
 
@@ -100,35 +106,52 @@ class Cli:
         """The format asked for, or a table."""
         return self.form or Format.TABLE
 
-    @property
-    def screenful(self) -> int | None:
-        """How many records of a list a terminal shows unless told; None where all are printed."""
+    def rows_above(self, *messages: int) -> int | None:
+        """How many records of a list a terminal shows above messages of these lengths unless told; None where all are printed."""
+        # decision 266
         if not self.draws:
             return None
-        return _MOST_PAGED if self.pager else _SCREENFUL
+        if self.pager:
+            return _MOST_PAGED
+        from authctl.screens.drawing import rows_that_fit
 
-    def show_many(self, records: Iterable[Record], shape: Shape) -> bool:
+        return min(_MOST_ROWS, rows_that_fit(sys.stdout, messages) or _MOST_ROWS)
+
+    @property
+    def page_size(self) -> int | None:
+        """The same of a list that has pages."""
+        return self.rows_above(_HINT, _CURSOR)
+
+    def show_sessions(self, sessions: "Iterable[Session]", shape: Shape) -> bool:
+        """Print a list of sessions as `show_many` does, in JSON without a record of each."""
+        if self.form not in (Format.JSON, Format.NDJSON):
+            return self.show_many(map(session_record, sessions), shape)
+        from authctl.session_texts import session_text
+
+        return self.show_many(sessions, shape, session_text)
+
+    def show_many(self, records: Iterable[Any], shape: Shape, as_json: AsJson = json.dumps) -> bool:
         """Print a list on standard output, and say on standard error where it is empty; whether it has anything."""
         rest = iter(records)
         first = list(islice(rest, 1))
         # The first record is taken before anything is printed: an error in reading must not leave half a table.
-        self.show_rows(chain(first, rest), shape)
+        self.show_rows(chain(first, rest), shape, as_json)
         if not first:
             self.say(shape.nothing)
         return bool(first)
 
-    def show_rows(self, records: Iterable[Record], shape: Shape) -> None:
+    def show_rows(self, records: Iterable[Any], shape: Shape, as_json: AsJson = json.dumps) -> None:
         """Print rows on standard output, without a message if there are none: for callers that report it themselves."""
-        with self._drawing() as out:
-            render.many(out, records, shape, self.form_or_table, self.look)
+        with self.drawing() as out:
+            render.many(out, records, shape, self.form_or_table, self.look, as_json)
 
     def show(self, record: Record, view: str = "") -> None:
         """Print one record on standard output; on a terminal by the view of that name."""
-        with self._drawing() as out:
+        with self.drawing() as out:
             render.one(out, record, self.form_or_table, self.look, view)
 
     @contextmanager
-    def _drawing(self) -> Iterator[TextIO]:
+    def drawing(self) -> Iterator[TextIO]:
         """Standard output, through the pager where one is wanted."""
         with printing() as out:
             if self.pager is None:
@@ -145,40 +168,49 @@ class Cli:
             out.write(text + "\n")
 
     def report(self, record: Record, text: str) -> None:
-        """Show what a deed came to, in words and as a record; quietly, only the record that was asked for."""
+        """Show the result of an operation, in words and as a record; quietly, only the record that was asked for."""
         with self.last_line(text):
             if self.form or not self.quiet:
                 self.show(record)
 
     @contextmanager
     def last_line(self, text: str | None) -> Iterator[None]:
-        """Say what a deed came to after whatever the block shows of it, and even where that cannot be written."""
+        """Print the result of an operation in words after all that the block shows of it, even where that cannot be written."""
         try:
             yield
         finally:
             if text is not None:
                 self.say(text)
 
-    def show_outcome(self, record: Record, shape: Shape, total: int | None = None, rest: str | None = None) -> None:
-        """Show what a deed came to: as JSON all of it, else its sessions; quietly, only where a format was asked for.
+    def show_outcome(
+        self,
+        record: Record,
+        shape: Shape,
+        total: int | None = None,
+        rest: str | None = None,
+        *,
+        field: str = "sessions",
+    ) -> None:
+        """Show the result of an operation: as JSON all of it, else its sessions; quietly, only where a format was asked for.
 
         A terminal shows a screenful. `total` says how many sessions there are, where the record may not have them all, and `rest` the
-        command that shows all of them.
+        command that shows all of them. `field` is the list of the record that is shown: sessions, or the rows of a file.
         """
         if self.quiet and not self.form:
             return
-        rows = record["sessions"]
+        rows = record[field]
+        whole = f"; to see all of them: {rest}" if rest else ""
+        most = self.rows_above(_HINT + len(whole), _VERDICT)
         if self.form in (Format.JSON, Format.NDJSON):
             self.show(record)
         else:
-            rows = rows[: self.screenful]
+            rows = rows[:most]
             self.show_rows(rows, shape)
         if total is None:
-            total = len(record["sessions"])
+            total = len(record[field])
         if total > len(rows):
-            whole = f"; to see all of them: {rest}" if rest else ""
-            text = f"only {len(rows):,} of the {total:,} sessions are listed{whole}"
-            self.say(text) if self.screenful else self.warn(text)
+            text = f"only {len(rows):,} of the {total:,} {field} are listed{whole}"
+            self.say(text) if most else self.warn(text)
 
     # What a command says
 
@@ -190,8 +222,9 @@ class Cli:
     def show_cut(self, records: Iterable[Record], shape: Shape, limit: int | None) -> bool:
         """Print a list up to the limit, or a screenful of it on a terminal, and then say that there is more; whether it has anything."""
         rest = iter(records)
-        is_listed = self.show_many(islice(rest, limit or self.screenful), shape)
-        self.say_cut(limit, more=lambda: next(rest, None) is not None)
+        most = limit or self.rows_above(_HINT)
+        is_listed = self.show_many(islice(rest, most), shape)
+        self.say_cut(most, is_limited=limit is not None, more=lambda: next(rest, None) is not None)
         return is_listed
 
     def say_next(self, cursor: str | None) -> None:
@@ -201,12 +234,11 @@ class Cli:
                 f"more: --after {cursor}"
             )  # as it is: a cursor has no more than letters, digits, `.`, `-` and `_`
 
-    def say_cut(self, limit: int | None, more: Callable[[], bool]) -> None:
+    def say_cut(self, most: int | None, *, is_limited: bool, more: Callable[[], bool]) -> None:
         """Say that a list was cut, quiet or not: to a screenful on a terminal, or to the limit that was given."""
-        shown = limit or self.screenful
-        if shown and more():
-            more_rows = "a larger --limit" if limit else "--limit N"
-            print_message(f"the list was cut after {counted(shown, 'row')}; for more: {more_rows}")
+        if most and more():
+            more_rows = "a larger --limit" if is_limited else "--limit N"
+            print_message(f"the list was cut after {counted(most, 'row')}; for more: {more_rows}")
 
     def warn(self, text: str) -> None:
         """A warning, on standard error, quiet or not."""
@@ -234,12 +266,12 @@ class Cli:
         return answer.strip("\r\n") if answer else None
 
     def check_note(self, note: str | None, *, may_ask: bool = True) -> None:
-        """Refuse at once a note that says nothing, and a missing one where nobody can be asked for it. Raises Refused."""
+        """Refuse at once a note without content, and a missing one where nobody can be asked for it. Raises Refused."""
         if note is not None or not (may_ask and self.can_ask):
             checked_note(note)
 
     def note(self, typed: str | None, *, may_ask: bool = True) -> str | None:
-        """The note that was given, or asked for where a person can answer, again while it says nothing. Raises Refused."""
+        """The note that was given, or asked for where a person can answer, again while it has no content. Raises Refused."""
         return self._asked_note() if typed is None and may_ask and self.can_ask else typed
 
     def _asked_note(self) -> str:
@@ -253,8 +285,8 @@ class Cli:
                 print_message(f"{error.message}; {error.hint}")
         raise Refused("not done: no note was given", 'say why: --note "lost device"')
 
-    def confirm(self, question: str, owed: str, yes: bool) -> None:
-        """Go on only when the person types what is owed, or said `--yes`. Raises Refused."""
+    def confirm(self, question: str, answer: str, yes: bool) -> None:
+        """Go on only if the person types that answer, or gave `--yes`. Raises Refused."""
         if yes:
             return
         if not self.can_ask:
@@ -262,16 +294,16 @@ class Cli:
                 "not done: confirmation needed, but this is not a terminal", "to skip the confirmation: --yes"
             )
         # "1,200" and "1200" are the same count: people copy it as it was shown.
-        answer = self.ask(f"authctl: {question} ").strip().lower().replace(",", "")
-        if answer != owed and not (owed == "y" and answer == "yes"):
-            raise Refused(f"not done: the answer was not '{owed}'")
+        typed = self.ask(f"authctl: {question} ").strip().lower().replace(",", "")
+        if typed != answer and not (answer == "y" and typed == "yes"):
+            raise Refused(f"not done: the answer was not '{answer}'")
 
     # Standard input
 
     def lines(self, header: str = "id", read: Callable[[str], str] | None = None) -> Iterator[str]:
         """The lines of standard input: what stands before the first tab; blank lines and a list's header left out.
 
-        A header other than `id` is one where other columns stand beside it: alone it may be what is meant.
+        A header other than `id` is one where other columns stand beside it: alone it may be a name.
         """
         from authctl.cli.pasted_text import first_field
 
@@ -284,7 +316,7 @@ class Cli:
 
     @contextmanager
     def progress(self, text: str) -> "Iterator[Progress]":
-        """Where long work tells how far it is: a bar when standard error is a terminal, else nowhere."""
+        """The progress of long work: a bar when standard error is a terminal, else nowhere."""
         if self.quiet or not is_terminal(sys.stderr):
             yield lambda _done, _total: None
             return

@@ -38,7 +38,7 @@ def demo(ctx: typer.Context) -> None:
         stage.run("revoke", "--user", "alice", "--note", "lost device")
         stage.run("sessions", "list", "--status", "revoked")
         cli.show_line("\nHer token is refused from now on. The token of bob is still accepted.\n")
-        stage.run("tokens", "verify", read="token0", owed=5)
+        stage.run("tokens", "verify", read="token0", exit_code=5)
         stage.run("tokens", "verify", "-o", "json", read="token2")
         cli.show_line("\nThe note stays with the session. The audit log is intact.\n")
         stage.run("sessions", "list", "--device", "AL-PHONE", "-o", "id", keep="id")
@@ -55,7 +55,7 @@ class _Stage:
         others = {name: value for name, value in os.environ.items() if not name.startswith("AUTHCTL_")}
         self.environment = {**others, "AUTHCTL_HOME": str(folder / "home"), "AUTHCTL_ACTOR": "demo"}
 
-    def run(self, *arguments: str, read: str | None = None, keep: str | None = None, owed: int = 0) -> None:
+    def run(self, *arguments: str, read: str | None = None, keep: str | None = None, exit_code: int = 0) -> None:
         """Run one command, with standard input from what was kept, or keeping what it prints."""
         redirected = f" < {read}" if read else f" > {keep}" if keep else ""
         sys.stdout.write(f"$ authctl {shlex.join(arguments)}{redirected}\n")
@@ -69,12 +69,12 @@ class _Stage:
             env=self.environment,
             check=False,
         )
-        if done.returncode != owed:
-            raise AuthctlError(f"the demo failed: authctl {arguments[0]} exited {done.returncode}, not {owed}")
+        if done.returncode != exit_code:
+            raise AuthctlError(f"the demo failed: authctl {arguments[0]} exited {done.returncode}, not {exit_code}")
         if keep:
             (self.folder / keep).write_bytes(done.stdout)
-        if owed:
-            sys.stdout.write(f"(exit code {owed})\n")
+        if exit_code:
+            sys.stdout.write(f"(exit code {exit_code})\n")
 
     def kept(self, name: str) -> str:
         """The output of a command."""

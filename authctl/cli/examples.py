@@ -2,6 +2,7 @@
 
 EXAMPLES: dict[str, tuple[str, ...]] = {
     "completion": ("authctl completion bash > authctl.bash",),
+    "console": ("authctl console",),
     "init": ("authctl init", "authctl --home /var/lib/authctl init --profiles profiles.yaml"),
     "demo": ("authctl demo",),
     "sessions list": (
@@ -19,8 +20,8 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "mappings show": ("authctl mappings show samba > samba.yaml",),
     "revoke": (
         'authctl revoke --user alice --note "lost device"',
-        'authctl revoke --application Teams --note "retired" --dry-run',
-        'authctl sessions list --unused-for 60d -o id | authctl revoke - --note "unused for two months"',
+        "authctl revoke --application Teams --keep 1 --plan teams.plan",
+        'authctl revoke --from leavers.csv --column email --note "left the company"',
     ),
     "tokens issue": ("authctl tokens issue --user alice --application Outlook --device AL-PC",),
     "tokens verify": ("authctl tokens verify < token",),
@@ -33,11 +34,22 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "tokens refresh": ("authctl tokens refresh < refresh-token",),
     "tokens revoke": ('authctl tokens revoke --note "found in a log file" < token',),
     "tokens wipe-done": ("authctl tokens wipe-done < token",),
+    "stats": (
+        "authctl stats --days 30",
+        "authctl stats --html sessions.html",
+        "authctl stats -q --prometheus /var/lib/node_exporter/authctl.prom",
+    ),
     "users list": ("authctl users list --disabled",),
     "users show": ("authctl users show alice",),
-    "users disable": ('authctl users disable alice --note "left the company"',),
+    "users disable": (
+        'authctl users disable alice --note "left the company"',
+        'authctl users disable alice --until 14d --note "parental leave"',
+    ),
     "users enable": ('authctl users enable alice --note "back from leave"',),
-    "users password-changed": ('authctl users password-changed alice --note "reset at the help desk"',),
+    "users password-changed": (
+        'authctl users password-changed alice --note "reset at the help desk"',
+        'authctl users password-changed alice --except htpsgxk2 --note "changed by herself"',
+    ),
     "continuity start": ('authctl continuity start --until 4h --note "the identity provider is down"',),
     "continuity end": ('authctl continuity end --note "the identity provider is back"',),
     "continuity status": ("authctl continuity status",),
@@ -47,6 +59,19 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "keys list": ("authctl keys list",),
     "keys rotate": ('authctl keys rotate --note "yearly rotation"',),
     "keys retire": ('authctl keys retire 3f0e2eda --compromised --note "key file was copied" --dry-run',),
+    "clients add": (
+        'authctl clients add shop --may introspect --may revoke --revoke-note "signed out"',
+        "authctl clients add proxy --may verify --application Shop",
+    ),
+    "clients list": ("authctl clients list",),
+    "clients show": ("authctl clients show shop",),
+    "clients rotate": ('authctl clients rotate shop --note "yearly rotation"',),
+    "clients remove": ('authctl clients remove shop --note "the shop was closed"',),
+    "serve": (
+        "authctl serve",
+        "authctl serve --bind unix:/run/authctl/door.sock --group www-data",
+        "authctl serve --bind 0.0.0.0:8443 --tls-cert door.pem --tls-key door.key --workers 2",
+    ),
     "audit list": ("authctl audit list --user alice", "authctl audit list --since yesterday --action session.revoke"),
     "audit show": ("authctl audit show 2",),
     "audit verify": ("authctl audit verify",),
@@ -70,4 +95,22 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "doctor": ("authctl doctor",),
     "backup": ("authctl backup registry-copy.db",),
     "restore": ('authctl restore registry-copy.db --note "disk failed" --dry-run',),
+    "profiles example": ("authctl profiles example > profiles.yaml",),
+    "examples list": ("authctl examples list",),
+    "examples show": (
+        "authctl examples show authctl-cleanup.service",
+        "authctl examples show authctl-cleanup.cron",
+    ),
+    "help": ("authctl help exit-codes", "authctl help sessions list"),
 }
+
+_OF_AUTHCTL = (*EXAMPLES["sessions list"][:1], *EXAMPLES["revoke"][:1], *EXAMPLES["help"][:1])
+_MOST = 3
+
+
+def examples_of(path: str) -> tuple[str, ...]:
+    """The examples of a command; of a noun the first ones of its verbs, and of `authctl` itself (no path) those of every day."""
+    if not path:
+        return _OF_AUTHCTL
+    verbs = [lines[0] for name, lines in EXAMPLES.items() if name.startswith(f"{path} ")]
+    return EXAMPLES.get(path) or tuple(verbs[:_MOST])

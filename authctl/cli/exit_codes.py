@@ -1,4 +1,4 @@
-"""The exit code of each error. The table of all exit codes is in docs/commands.md."""
+"""The exit code of each error. The table of all exit codes is the help topic exit-codes."""
 
 from authctl.errors import (
     AuthctlError,

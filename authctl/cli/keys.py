@@ -56,6 +56,7 @@ def retire(
     quiet: Quiet = False,
 ) -> None:
     """Retire a signing key: its secret is deleted, and tokens that it signed are refused."""
+    from authctl.cli.effects import told_effect
     from authctl.cli.previews import confirm_retirement
 
     cli = start(ctx, output, quiet)
@@ -71,7 +72,8 @@ def retire(
     done = "dry run, nothing was changed: would retire" if dry_run else "retired"
     verdict = f"{done} key {outcome.key_id}" if outcome.changed else f"key {outcome.key_id} was retired before"
     rest = f"authctl sessions list --status expired --kind all --limit {outcome.ended}"
+    effect = told_effect(cli, lambda: cli.registry.effects.of_retirement(outcome))
     with cli.last_line(f"{verdict}; {ended}"):
         if outcome.sessions or cli.form:
             rest = "the same with -o json" if dry_run else rest
-            cli.show_outcome(records.retirement(outcome), render.ENDED, outcome.ended, rest)
+            cli.show_outcome({**records.retirement(outcome), "effect": effect}, render.ENDED, outcome.ended, rest)

@@ -1,4 +1,4 @@
-"""The groups of options in a long help text: what is used daily comes first. Loaded for a help text alone."""
+"""The groups of options in a long help text: options for daily use come first. Loaded for a help text alone."""
 
 from collections.abc import Iterable
 
@@ -47,6 +47,7 @@ _GROUPS = {
     ),
     "Filters by time": ("--created-since", "--created-before", "--used-since", "--expires-before"),
     "Order and pages": ("--sort", "--after", "--group-by"),
+    "Plans and files": ("--from", "--column", "--keep", "--plan", "--apply"),
     "Output": ("--output", "--quiet", "--local", "--exact", "--pager"),
 }
 

@@ -1,4 +1,4 @@
-"""The options that several commands share, each said once."""
+"""The options that several commands share, each defined once."""
 
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any
@@ -58,7 +58,7 @@ Limit = Annotated[
         "--limit",
         metavar="N",
         parser=whole_number(1),
-        help="Maximum number of rows. Default: 50 on a terminal, otherwise all.",
+        help="Maximum number of rows. Default: on a terminal as many as fit, at most 50; otherwise all.",
     ),
 ]
 

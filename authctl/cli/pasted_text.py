@@ -1,4 +1,4 @@
-"""Texts from standard input or from an argument: what stands around an id, a name or a token is taken off.
+"""Texts from standard input or from an argument, without the characters around an id, a name or a token.
 
 Only what people and programs put around a text by copying it: white space, a byte order mark, quotes, and `Bearer ` before a token.
 """

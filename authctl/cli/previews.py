@@ -1,11 +1,12 @@
-"""The preview on standard error, before a deed that ends the sessions of many; and the question that follows."""
+"""The preview on standard error, before an operation that ends the sessions of many; and the question that follows."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from authctl import records, render
 from authctl.cli.context import Cli
-from authctl.cli.streams import print_message, print_messages
+from authctl.cli.streams import print_message, print_messages, write_line
+from authctl.instants import format_instant
 from authctl.names import counted, quoted
 
 if TYPE_CHECKING:
@@ -13,24 +14,46 @@ if TYPE_CHECKING:
     from authctl.registry.bounds import Bound
     from authctl.registry.previews import Preview
     from authctl.registry.profiles import ApplyPreview, ProfileDifference
-    from authctl.store.protocol.previews import Largest
-
-_LONGEST_NAME = 40
+    from authctl.revocation_plans import Plan
 
 
-def confirm_revocation(cli: Cli, selection: "SessionFilter", max_affected: int | None, yes: bool) -> "Bound | None":
-    """Show what `revoke` would hit, and ask; the bound of the preview. Raises Refused."""
+def confirm_revocation(
+    cli: Cli, selection: "SessionFilter", max_affected: int | None, yes: bool, keep: int | None = None
+) -> "Bound | None":
+    """Show the sessions that `revoke` would end, and ask; the bound of the preview. Raises Refused."""
     # decision 162: with `--all` there is no bound, and a breach does not wait for counts that nobody is asked about
     if yes and (cli.quiet or selection.everything):
         return None
-    preview = cli.registry.preview_revocation(selection, max_affected=max_affected)
+    preview = cli.registry.preview_revocation(selection, max_affected=max_affected, keep=keep)
     total = preview.summary.total
-    question, owed = f"revoke {counted(total, 'session')}? [y/N]", "y"
-    if selection.everything:
+    question, answer = f"revoke {counted(total, 'session')}? [y/N]", "y"
+    if selection.everything and keep is not None:
+        question, answer = f"Type {total} to revoke all but the newest {keep} of each user and application:", str(total)
+    elif selection.everything:
         consequence = "everybody has to sign in again, and whoever signs in before this is done is revoked, too"
         # The count has to be typed: a "y" is typed without reading.
-        question, owed = f"{consequence}. Type {total} to revoke them:", str(total)
-    return _agreed(cli, preview, "revoke", "session", question, owed, yes)
+        question, answer = f"{consequence}. Type {total} to revoke them:", str(total)
+    return _agreed(cli, preview, "revoke", "session", question, answer, yes)
+
+
+def confirm_plan(cli: Cli, plan: "Plan", max_affected: int | None, yes: bool) -> None:
+    """Show the sessions of a plan, its digest and who made it, and ask. Raises Refused."""
+    if yes and cli.quiet:
+        return
+    shown = cli.registry.preview_plan(plan, max_affected=max_affected)
+    total = shown.preview.summary.total
+    print_message(
+        f"plan of {counted(total, 'session')}, made by {quoted(plan.made_by)} at {format_instant(plan.made_at)}"
+    )
+    print_digest(plan)
+    if shown.newcomers:
+        print_message(f"{counted(shown.newcomers, 'session')} that the filter selects by now: not in the plan")
+    _agreed(cli, shown.preview, "revoke", "session", f"revoke {counted(total, 'session')}? [y/N]", "y", yes)
+
+
+def print_digest(plan: "Plan") -> None:
+    """Print the digest of a plan, for two people to compare."""
+    write_line(f"digest {plan.digest}")  # as it is: in a message, a text of so many digits would be hidden as a token
 
 
 def confirm_retirement(cli: Cli, key_id: str, *, sign_out: bool, compromised: bool, yes: bool) -> "Bound | None":
@@ -42,7 +65,7 @@ def confirm_retirement(cli: Cli, key_id: str, *, sign_out: bool, compromised: bo
 
 
 def confirm_profiles(cli: Cli, wanted: "ProfileSet", yes: bool) -> "Bound | None":
-    """Show what applying profiles would change and whom it would end, and ask; the bound of the preview. Raises Refused."""
+    """Show the changes of applying profiles and the sessions that it would end, and ask; the bound of the preview. Raises Refused."""
     if yes and cli.quiet:
         return None
     preview = cli.registry.profiles.preview(wanted)
@@ -68,7 +91,7 @@ def confirm_undo(cli: Cli, import_id: int, max_affected: int | None, yes: bool) 
 
 
 def show_profiles(cli: Cli, wanted: "ProfileSet") -> None:
-    """Show what applying profiles would change and whom it would end, without a question."""
+    """Show the changes of applying profiles and the sessions that it would end, without a question."""
     if cli.quiet:
         return
     preview = cli.registry.profiles.preview(wanted)
@@ -78,31 +101,23 @@ def show_profiles(cli: Cli, wanted: "ProfileSet") -> None:
         show_preview(preview.ending, "end", "active session")
 
 
-def _agreed(cli: Cli, preview: "Preview", deed: str, noun: str, question: str, owed: str, yes: bool) -> "Bound | None":
-    """Show a preview and ask, where it has any session; no bound with `--yes`, which agrees to whatever is there."""
+def _agreed(
+    cli: Cli, preview: "Preview", verb: str, noun: str, question: str, answer: str, yes: bool
+) -> "Bound | None":
+    """Show a preview and ask, where it has any session; no bound with `--yes`, which agrees to all of them."""
     if preview.summary.total:
-        show_preview(preview, deed, noun)
-        cli.confirm(question, owed, yes)
+        show_preview(preview, verb, noun)
+        cli.confirm(question, answer, yes)
     return None if yes else preview.bound
 
 
-def show_preview(preview: "Preview", deed: str, noun: str) -> None:
-    """Say which sessions a deed would hit: counted by user, application and status, and a few of them in a table."""
-    summary = preview.summary
-    print_message(f"this would {deed} {counted(summary.total, noun)}, {summary.web:,} of them web sessions")
-    print_message(f"by user: {_shares(summary.users)}")
-    print_message(f"by application: {_shares(summary.applications)}")
-    by_status = (("active", summary.active), ("expired", summary.expired), ("revoked", summary.revoked))
-    print_message(f"by status: {', '.join(f'{status} {count:,}' for status, count in by_status if count)}")
-    if summary.total > len(preview.sessions):
-        print_message(f"the {len(preview.sessions)} most recently used of them:")
+def show_preview(preview: "Preview", verb: str, noun: str) -> None:
+    """Show the sessions that an operation would end: counted by user, application and status, and a few of them in a table."""
+    from authctl.screens.preview_words import preview_lines
+
+    for line in preview_lines(preview, verb, noun):
+        print_message(line)
     print_messages(map(records.session, preview.sessions), render.PREVIEWED)
-
-
-def _shares(largest: "Largest") -> str:
-    """Names with how many sessions each has, and how many names there are besides."""
-    named = [f"{quoted(name, _LONGEST_NAME) if name else 'none'} {count:,}" for name, count in largest.counts]
-    return ", ".join(named) + (f", and {largest.more:,} more" if largest.more else "")
 
 
 def in_words(preview: "ApplyPreview") -> list[str]:

@@ -1,4 +1,4 @@
-"""`authctl profiles`: list, show, check, diff, apply."""
+"""`authctl profiles`: list, show, check, diff, apply; `profiles example` is in example_files.py."""
 
 from pathlib import Path
 from typing import Annotated
@@ -19,6 +19,10 @@ File = Annotated[
 app = typer.Typer(
     help="Show and change the profiles: how long sessions live.", rich_markup_mode=None, add_completion=False
 )
+
+
+ELSEWHERE = {"example": ("example_files", "example_profiles")}
+"""Verbs of this noun in another module."""
 
 
 @app.command("list")
@@ -61,7 +65,9 @@ def check(
         cli.warn(warning)
     cli.say(f"{path}: {counted(len(profiles.profiles), 'profile')}, no faults")
     if cli.form:
-        cli.show_many((profile_records.profile(one, profiles) for one in profiles.profiles.values()), render.PROFILES)
+        cli.show_many(
+            (profile_records.profile(profile, profiles) for profile in profiles.profiles.values()), render.PROFILES
+        )
 
 
 @app.command()
@@ -92,6 +98,7 @@ def apply(
     quiet: Quiet = False,
 ) -> None:
     """Apply a profiles file. Active sessions get new deadlines at once; no ended session becomes active."""
+    from authctl.cli.effects import told_effect
     from authctl.cli.previews import confirm_profiles, show_profiles
 
     cli = start(ctx, output, quiet)
@@ -114,7 +121,8 @@ def apply(
         changes += f", {outcome.unmet_conditions:,} whose sign-in does not meet new conditions"
     if not (dry_run or quiet):
         _warn_of_other_file(cli, path, wanted)
-    cli.report(profile_records.application(outcome), f"{done} {path}: {changes}")
+    effect = told_effect(cli, lambda: cli.registry.effects.of_profiles(outcome))
+    cli.report({**profile_records.application(outcome), "effect": effect}, f"{done} {path}: {changes}")
 
 
 def _warn_of_other_file(cli: Cli, path: Path, applied: ProfileSet) -> None:
@@ -128,7 +136,7 @@ def _warn_of_other_file(cli: Cli, path: Path, applied: ProfileSet) -> None:
 
 
 def _say_settings(cli: Cli, wanted: ProfileSet) -> None:
-    """Say what would change besides the profiles: how long ended sessions are kept, and which profile new ones get."""
+    """Print the changes besides the profiles: how long ended sessions are kept, and which profile new ones get."""
     from authctl.cli.previews import settings_in_words
 
     for line in settings_in_words(cli.registry.profiles.diff_settings(wanted)):

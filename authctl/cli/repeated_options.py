@@ -1,6 +1,6 @@
 """How every command reads its options: one that takes a single value refuses a second value that is another one.
 
-Typer keeps the last value of such an option and says nothing: `--note A --note B` would keep B alone. So the parser gathers all
+Typer keeps the last value of such an option without a message: `--note A --note B` would keep B alone. So the parser gathers all
 values, and they are compared before anything is made of them. The value of an environment variable does not count as a first value.
 """
 
@@ -44,12 +44,9 @@ class Command(TyperCommand):
                     formatter.write_dl(lines, _WIDEST_NAME)
 
     def format_epilog(self, ctx: Any, formatter: Any) -> None:
-        """Examples of this command, each on one line: a line that is wrapped cannot be copied."""
-        from authctl.cli.examples import EXAMPLES
-
+        """Examples of this command."""
         super().format_epilog(ctx, formatter)
-        if examples := EXAMPLES.get(ctx.command_path.partition(" ")[2]):
-            formatter.write("\nExamples:\n" + "".join(f"  {line}\n" for line in examples))
+        _write_examples(ctx, formatter)
 
 
 class Group(TyperGroup):
@@ -63,9 +60,23 @@ class Group(TyperGroup):
         """The whole first sentence of the help, as for a command."""
         return super().get_short_help_str(_WHOLE_SENTENCE)
 
+    def format_epilog(self, ctx: Any, formatter: Any) -> None:
+        """Examples of the verbs."""
+        super().format_epilog(ctx, formatter)
+        _write_examples(ctx, formatter)
+
+
+def _write_examples(ctx: Any, formatter: Any) -> None:
+    """Write examples, each on one line: a line that is wrapped cannot be copied."""
+    from authctl.cli.examples import examples_of
+
+    formatter.write(
+        "\nExamples:\n" + "".join(f"  {line}\n" for line in examples_of(ctx.command_path.partition(" ")[2]))
+    )
+
 
 def _gathering(parser: Any, params: Sequence[Any], ctx: Any) -> Any:
-    """The parser, which gathers what each option is given that takes one value, and gives back that one."""
+    """The parser, which collects all values of each option that takes one value, and returns the last."""
     single = [
         option
         for option in params

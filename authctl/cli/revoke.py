@@ -1,15 +1,15 @@
 """`authctl revoke`."""
 
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
-from typing import Annotated
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from authctl import records, render
 from authctl.cli.context import Cli, start
 from authctl.cli.options import Actor, DryRun, Note, Output, Quiet, Yes, whole_number
 from authctl.cli.previews import confirm_revocation
+from authctl.cli.revocation_outcomes import Terms, show, warn_of_sources
 from authctl.cli.session_filters import (
     Application,
     CreatedBefore,
@@ -34,24 +34,84 @@ from authctl.cli.session_filters import (
     warn_of_unknown,
     web_sessions,
 )
-from authctl.cli.targets import check_found, read_ids
-from authctl.errors import AuthctlError, NotFound
+from authctl.cli.targets import Targets, read_ids
+from authctl.errors import InvalidInput, NotFound
 from authctl.filter_texts import read_session_filter
-from authctl.names import counted, quoted
-from authctl.registry.revocations import RevokeOutcome, check_target
+from authctl.model import texts_of
+from authctl.names import counted
+from authctl.registry.revocations import check_target
+
+if TYPE_CHECKING:
+    from authctl.model import SessionFilter
+
+_OTHER_TARGETS = {
+    "ids": "ids",
+    "everything": "--all",
+    "excepted": "--except",
+    "used_after_end": "--used-after-end",
+    "keep": "--keep",
+    "user_file": "--from",
+    "column": "--column",
+    "plan": "--plan",
+}
+"""The other parameters that name targets, each with the name that a person knows."""
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
-_OVERDUE = 9
+Ids = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[ID...|-]", help="Session ids. With -, one id per line on standard input."),
+]
+Everything = Annotated[bool, typer.Option("--all", help="All sessions of all users.")]
+Except = Annotated[
+    list[str] | None, typer.Option("--except", metavar="ID", help="Do not revoke this session. Repeatable.")
+]
+Keep = Annotated[
+    int | None,
+    typer.Option(
+        "--keep",
+        metavar="N",
+        parser=whole_number(1),
+        help="Of each user and application, do not revoke the N most recently used of these sessions. Asks first.",
+    ),
+]
+PlanFile = Annotated[
+    Path | None,
+    typer.Option("--plan", metavar="FILE", help="Revoke nothing; write these sessions to a new file for --apply."),
+]
+AppliedPlan = Annotated[
+    Path | None,
+    typer.Option("--apply", metavar="FILE", help="Revoke exactly the sessions of a plan. Asks first."),
+]
+UserFile = Annotated[
+    Path | None,
+    typer.Option("--from", metavar="FILE", help="Sessions of the users of a CSV file. Needs --column."),
+]
+Column = Annotated[
+    str | None, typer.Option("--column", metavar="NAME", help="The column of --from that has the user names.")
+]
+MaxAffected = Annotated[
+    int | None,
+    typer.Option(
+        "--max-affected",
+        metavar="N",
+        parser=whole_number(0),
+        help="Refuse if more sessions would be newly revoked.",
+    ),
+]
+
+Deliver = Annotated[
+    bool,
+    typer.Option(
+        "--deliver", help="Tell the receivers at once, after the commit. Exit code 9 if something stays pending."
+    ),
+]
 
 
 @app.command()
 def revoke(
     ctx: typer.Context,
-    ids: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="[ID...|-]", help="Session ids. With -, one id per line on standard input."),
-    ] = None,
+    ids: Ids = None,
     user: User = None,
     application: Application = None,
     device: Device = None,
@@ -69,114 +129,127 @@ def revoke(
     status: Statuses = None,
     wipe: RefusedWipe = None,
     delivery: Delivery = None,
-    everything: Annotated[bool, typer.Option("--all", help="All sessions of all users.")] = False,
-    excepted: Annotated[
-        list[str] | None, typer.Option("--except", metavar="ID", help="Do not revoke this session. Repeatable.")
-    ] = None,
+    everything: Everything = False,
+    excepted: Except = None,
+    keep: Keep = None,
+    user_file: UserFile = None,
+    column: Column = None,
+    plan: PlanFile = None,
+    apply: AppliedPlan = None,
     note: Note = None,
     dry_run: DryRun = False,
     yes: Yes = False,
-    max_affected: Annotated[
-        int | None,
-        typer.Option(
-            "--max-affected",
-            metavar="N",
-            parser=whole_number(0),
-            help="Refuse if more sessions would be newly revoked.",
-        ),
-    ] = None,
-    deliver: Annotated[
-        bool,
-        typer.Option(
-            "--deliver", help="Tell the receivers at once, after the commit. Exit code 9 if something stays pending."
-        ),
-    ] = False,
+    max_affected: MaxAffected = None,
+    deliver: Deliver = False,
     actor: Actor = None,
     output: Output = None,
     quiet: Quiet = False,
 ) -> None:
     """Revoke sessions, with a note. Cannot be undone. Ids and --user act at once; filters and --all ask first."""
-    texts = option_texts(locals()) | {"kind": kind or KindChoice.ALL}
+    arguments = locals()
     cli = start(ctx, output, quiet)
+    terms = Terms(note, actor, dry_run, yes, max_affected, deliver)
+    if apply is not None:
+        from authctl.cli.revocation_plans import apply_plan
+
+        _check_no_targets(arguments)
+        apply_plan(cli, apply, terms)
+        return
+    _check_plan(plan, terms)
+    if user_file is not None or column is not None:
+        _revoke_listed(cli, arguments, terms)
+        return
     targets = read_ids(cli, ids or ())
     if ids and not targets.ids:
         raise NotFound("no ids on standard input")
-    selection = read_session_filter(
+    selection = _selection(cli, arguments, targets)
+    check_target(selection)
+    if plan is not None:
+        from authctl.cli.revocation_plans import make_plan
+
+        make_plan(cli, plan, selection, targets, keep, terms)
+        return
+    # Standard input gives the ids, so that nobody can type a note there.
+    terms = terms._replace(may_ask="-" not in (ids or ()))
+    _revoke(cli, selection, targets, keep, terms, all_kinds=kind is None)
+
+
+def _revoke_listed(cli: Cli, arguments: Mapping[str, Any], terms: Terms) -> None:
+    """Revoke the sessions of the users of a file, or make a plan of them."""
+    from authctl.cli.user_files import plan_users_of_file, revoke_users_of_file
+
+    path, column, keep = arguments["user_file"], arguments["column"], arguments["keep"]
+    if path is None or column is None:
+        raise InvalidInput("--from and --column belong together", "for example: --from leavers.csv --column email")
+    if given := [name for name in ("ids", "user", "everything") if arguments[name]]:
+        option = _OTHER_TARGETS.get(given[0], "--user")
+        raise InvalidInput(f"--from names the users, and takes no {option}", f"leave out {option}, or --from")
+    selection = _selection(cli, arguments, Targets((), {}))
+    if arguments["plan"] is not None:
+        plan_users_of_file(cli, arguments["plan"], path, column, selection, keep, terms)
+    else:
+        revoke_users_of_file(cli, path, column, selection, keep, terms)
+
+
+def _selection(cli: Cli, arguments: Mapping[str, Any], targets: Targets) -> "SessionFilter":
+    texts = option_texts(arguments) | {"kind": arguments["kind"] or KindChoice.ALL}
+    return read_session_filter(
         texts,
         cli.registry.now(),
         ids=targets.ids,
-        except_ids=tuple(excepted or ()),
-        everything=everything,
-        used_after_end=used_after_end,
+        except_ids=tuple(arguments["excepted"] or ()),
+        everything=arguments["everything"],
+        used_after_end=arguments["used_after_end"],
     )
-    check_target(selection)
-    # Standard input gives the ids, so that nobody can type a note there.
-    may_ask = "-" not in (ids or ())
+
+
+def _revoke(
+    cli: Cli, selection: "SessionFilter", targets: Targets, keep: int | None, terms: Terms, *, all_kinds: bool
+) -> None:
+    """Ask where that is due, revoke, and show it with what may be surprising about it."""
+    dry_run, users = terms.dry_run, texts_of(selection.username)
     bound = None
     if not dry_run:
-        cli.check_note(note, may_ask=may_ask)
+        cli.check_note(terms.note, may_ask=terms.may_ask)
     # What is named acts at once; what is described by a filter may hit more than its author thinks.
-    if not (dry_run or ids or user):
-        bound = confirm_revocation(cli, selection, max_affected, yes)
-    note = cli.note(note, may_ask=may_ask and not dry_run)
-    web = web_sessions(cli, selection) if kind is None and not ids and (user or dry_run) else 0
+    if not dry_run and (keep is not None or not (selection.ids or users)):
+        bound = confirm_revocation(cli, selection, terms.max_affected, terms.yes, keep)
+    note = cli.note(terms.note, may_ask=terms.may_ask and not dry_run)
+    counts_web = all_kinds and keep is None and not selection.ids and (users or dry_run)
+    web = web_sessions(cli, selection) if counts_web else 0
     outcome = cli.registry.revoke(
-        selection, note=note, actor=actor, dry_run=dry_run, max_affected=max_affected, bound=bound
+        selection,
+        note=note,
+        actor=terms.actor,
+        dry_run=dry_run,
+        max_affected=terms.max_affected,
+        bound=bound,
+        keep=keep,
     )
     if web and outcome.revoked:
         cli.say(f"{counted(web, 'web session')} among them: without --kind every kind is covered")
-    for system, number in outcome.by_source.items():
-        if cli.registry.deliveries.is_told(system):
-            continue
-        cli.warn(
-            f"{counted(number, 'session')} of {quoted(system)}: revoked only here; authctl does not tell that system"
-        )
-    warn_of_similar(cli, user or ())
-    warn_of_unknown(cli, user or ())
+    warn_of_sources(cli, outcome)
+    warn_of_similar(cli, users)
+    warn_of_unknown(cli, users)
     if targets.texts and 0 < outcome.selected < len(set(targets.texts)) - len(outcome.not_found):
         cli.warn("some of the ids do not match the other filters, and were not selected")
     targets.warn_of_unusable(cli)
-    states = _deliver(cli, outcome, at_once=deliver) if outcome.revocation_id else {}
-    _show(cli, outcome._replace(not_found=targets.not_found(outcome.not_found)), states)
-    if deliver and any("pending" in counts for counts in states.values()):
-        raise typer.Exit(_OVERDUE)
+    show(cli, outcome._replace(not_found=targets.not_found(outcome.not_found)), deliver=terms.deliver)
 
 
-def _deliver(cli: Cli, outcome: RevokeOutcome, *, at_once: bool) -> Mapping[str, Mapping[str, int]]:
-    """The deliveries of a revocation by receiver and state, after they were tried if that is wanted."""
-    assert outcome.revocation_id is not None
-    deliveries = cli.registry.deliveries
-    if at_once:
-        from authctl.cli.failed_deliveries import warn_of_failures
-
-        warn_of_failures(cli, deliveries.deliver(at_once=True))
-    states = deliveries.of_revocation(outcome.revocation_id)
-    for receiver, counts in states.items():
-        told = ", ".join(f"{count:,} {state}" for state, count in counts.items()) or "nothing to tell"
-        cli.say(f"receiver {quoted(receiver)}: {told}")
-    return states
+def _check_no_targets(arguments: Mapping[str, Any]) -> None:
+    """Raise InvalidInput for an option that names targets beside `--apply`: a plan has all of its own."""
+    named = {**option_texts(arguments), **{name: arguments[name] for name in _OTHER_TARGETS}}
+    if given := [name for name, value in named.items() if value not in (None, False, [])]:
+        option = _OTHER_TARGETS.get(given[0], f"--{given[0].replace('_', '-')}")
+        raise InvalidInput(f"--apply revokes the sessions of a plan, and takes no {option}", f"leave out {option}")
 
 
-def _show(cli: Cli, outcome: RevokeOutcome, states: Mapping[str, Mapping[str, int]]) -> None:
-    done = "dry run, nothing was changed: would revoke" if outcome.dry_run else "revoked"
-    before = f"; {outcome.already_revoked:,} revoked before" if outcome.already_revoked else ""
-    unsaid = "" if outcome.revocation_id or outcome.dry_run else "; the note was not recorded"
-    verdict = f"{done} {counted(outcome.revoked, 'session')}{before}{unsaid}" if outcome.selected else None
-    rest = f"authctl sessions list --status revoked --kind all --limit {outcome.revoked}"
-    with cli.last_line(verdict):
-        if outcome.selected or cli.form:
-            rest = "the same with -o json" if outcome.dry_run else rest
-            record = {**records.revocation(outcome), "deliveries": states}
-            cli.show_outcome(record, render.REVOKED, outcome.selected, rest)
-    check_found(outcome.not_found, _hint_for_unknown(cli, outcome.not_found))
-    if not outcome.selected:
-        raise NotFound("no session matches", "to see them: authctl sessions list")
-
-
-def _hint_for_unknown(cli: Cli, not_found: Sequence[str]) -> str:
-    """The next step after ids that no session has: often the name of a user was typed in the place of an id."""
-    with suppress(AuthctlError):
-        without_sessions = cli.registry.users.unknown(not_found[:1])
-        if not_found and not without_sessions:
-            return f"to revoke all sessions of this user: authctl revoke --user {quoted(not_found[0])}"
-    return "to find it: authctl sessions list"
+def _check_plan(plan: Path | None, terms: Terms) -> None:
+    """Raise InvalidInput for an option that makes no sense beside `--plan`, which revokes nothing."""
+    if plan is not None and terms.note is not None:
+        raise InvalidInput("--plan revokes nothing, and takes no --note", "give the note with --apply")
+    if plan is not None and terms.dry_run:
+        raise InvalidInput("--plan revokes nothing, and takes no --dry-run", "leave out --dry-run, or --plan")
+    if plan is not None and terms.deliver:
+        raise InvalidInput("--plan revokes nothing, and takes no --deliver", "give it with --apply")

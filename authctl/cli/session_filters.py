@@ -1,4 +1,4 @@
-"""The options that select sessions, and messages about what they select."""
+"""The options that select sessions, and messages about the selected sessions."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -132,7 +132,7 @@ def web_sessions(cli: Cli, selection: SessionFilter) -> int:
 
 
 def warn_of_similar(cli: Cli, users: Sequence[str]) -> None:
-    """Warn of users whose names look like one that is meant; looking for them keeps nothing from being done."""
+    """Warn of users whose names look like one of these; looking for them keeps nothing from being done."""
     # decision 86: the named user is acted on at once, so the warning comes afterwards
     from authctl.confusables import codes
 
@@ -144,7 +144,7 @@ def warn_of_similar(cli: Cli, users: Sequence[str]) -> None:
 
 
 def warn_of_unknown(cli: Cli, users: Sequence[str]) -> None:
-    """Warn of names of which no session is in the registry, after a deed; looking for them keeps nothing from being done."""
+    """Warn of names of which no session is in the registry, after an operation; looking for them keeps nothing from being done."""
     with suppress(AuthctlError):
         for line in unknown_names(cli, users):
             cli.warn(line)

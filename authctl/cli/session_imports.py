@@ -147,7 +147,7 @@ def import_(
 
 
 def _mapping_text(name: str) -> bytes:
-    """The text of a mapping: of a shipped one, if that is what the name says, else of a file. Raises InvalidInput."""
+    """The text of a mapping: of a shipped one, if it has that name, else of a file. Raises InvalidInput."""
     from authctl import shipped_mappings
     from authctl.cli.files import read_file
 

@@ -107,13 +107,14 @@ def list_(
         cli.show_cut(map(records.group, groups), render.GROUPS, limit)
         report_users(ctx, cli, selection, is_empty=not groups)
         return
-    listed = cli.registry.sessions(selection, sort=sort, after=after, limit=limit or cli.screenful)
+    most = limit or cli.page_size
+    listed = cli.registry.sessions(selection, sort=sort, after=after, limit=most)
     shape = render.REVOKED_SESSIONS if selection.statuses == (Status.REVOKED,) else render.SESSIONS
     shape = shape if wipe is None else render.WIPED_SESSIONS
     shape = render.SESSIONS_OF_SOURCES if source or used_after_end else shape
-    is_listed = cli.show_many(map(records.session, listed), shape)
+    is_listed = cli.show_sessions(listed, shape)
     if limit is None:
-        cli.say_cut(limit, more=lambda: listed.next is not None)
+        cli.say_cut(most, is_limited=False, more=lambda: listed.next is not None)
     cli.say_next(listed.next)
     report_users(ctx, cli, selection, is_empty=not is_listed)
 

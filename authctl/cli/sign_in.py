@@ -96,7 +96,7 @@ def _is_argument(typed: str | None) -> TypeGuard[str]:
 
 
 def _pasted(cli: Cli, typed: str | None, name: str) -> str:
-    """The text as given, or all of standard input, without what was pasted around it."""
+    """The text as given, or all of standard input, without characters pasted around it."""
     if _is_argument(typed):
         return strip_token(typed)
     return strip_token(
@@ -105,7 +105,7 @@ def _pasted(cli: Cli, typed: str | None, name: str) -> str:
 
 
 def read_pasted_token(cli: Cli, typed: str | None) -> str:
-    """The token as given, or all of standard input, without what was pasted around it. Raises InvalidInput where that is no token."""
+    """The token as given, or all of standard input, without characters pasted around it. Raises InvalidInput if that is no token."""
     if _is_argument(typed):
         warn_of_argument(cli)
     token = _pasted(cli, typed, "token")
@@ -116,7 +116,7 @@ def read_pasted_token(cli: Cli, typed: str | None) -> str:
 
 
 def read_token_or_id(cli: Cli, typed: str | None) -> str:
-    """The token or session id as given, or all of standard input, without what was pasted around it."""
+    """The token or session id as given, or all of standard input, without characters pasted around it."""
     text = _pasted(cli, typed, "token or id")
     if _is_argument(typed) and looks_like_token(text):
         warn_of_argument(cli)

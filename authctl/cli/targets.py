@@ -26,11 +26,11 @@ class Targets(NamedTuple):
         return self.texts or ((_NO_ID,) if self.unusable else ())
 
     def not_found(self, unknown: Sequence[str]) -> tuple[str, ...]:
-        """The texts that the registry does not know, and the lines that are unusable."""
+        """The texts without a session in the registry, and the unusable lines."""
         return (*(text for text in unknown if text != _NO_ID), *self.unusable)
 
     def warn_of_unusable(self, cli: Cli) -> None:
-        """Say of the first ten unusable lines why they name no session."""
+        """Warn of the first ten unusable lines, each with the reason."""
         for reason in list(self.unusable.values())[:_MOST_NAMED]:
             cli.warn(reason)
 
@@ -52,7 +52,7 @@ def read_ids(cli: Cli, arguments: Sequence[str]) -> Targets:
 
 
 def read_ids_or_tokens(cli: Cli, arguments: Sequence[str]) -> Targets:
-    """The same of ids and tokens, without what was pasted around them.
+    """The same of ids and tokens, without characters pasted around them.
 
     Raises InvalidInput for an argument that is neither, and where standard input has neither; it is never shown, since it may be a
     broken token.

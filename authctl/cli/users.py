@@ -1,16 +1,18 @@
 """`authctl users`: list, show, disable, enable, password-changed."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from authctl import records, render
 from authctl.cli.context import Cli, start
-from authctl.cli.options import Actor, DryRun, Exact, Limit, Local, Note, Output, Paged, Quiet, user_names
+from authctl.cli.effects import told_effect
+from authctl.cli.options import TIME_AHEAD, Actor, DryRun, Exact, Limit, Local, Note, Output, Paged, Quiet, user_names
 from authctl.cli.pasted_text import first_name, format_of_names
-from authctl.cli.session_filters import warn_of_similar, warn_of_unknown
 from authctl.errors import InvalidInput, NotFound
+from authctl.instants import format_instant, parse_when
 from authctl.names import counted
 from authctl.render import Format
 
@@ -67,6 +69,10 @@ def show(
 def disable(
     ctx: typer.Context,
     users: Names,
+    until: Annotated[
+        str | None,
+        typer.Option("--until", metavar="TIME", help=f"End of the disabling: {TIME_AHEAD} (7d: in 7 days)."),
+    ] = None,
     note: Note = None,
     dry_run: DryRun = False,
     actor: Actor = None,
@@ -77,20 +83,27 @@ def disable(
     cli = start(ctx, output, quiet)
     usernames = _read_names(cli, users)
     note = cli.note(note, may_ask=not dry_run and "-" not in users)
-    outcomes = cli.registry.users.disable_all(usernames, note=note, actor=actor, dry_run=dry_run)
+    when = None if until is None else parse_when(until, cli.registry.now(), ahead=True)
+    outcomes = cli.registry.users.disable_all(usernames, note=note, until=when, actor=actor, dry_run=dry_run)
+    from authctl.cli.session_filters import warn_of_similar
+
     warn_of_similar(cli, usernames)
     _show(cli, outcomes, _disabled, is_one=_is_one(users))
 
 
 def _disabled(outcome: "UserOutcome") -> str:
     name = outcome.user.username
+    until = outcome.user.disabled_until
+    lasting = "" if until is None else f" until {format_instant(until)}"
     if not outcome.changed and not outcome.ended:
-        return f"{name} was disabled before; {'this is a dry run' if outcome.dry_run else 'the note was not recorded'}"
+        unsaid = "this is a dry run" if outcome.dry_run else "the note was not recorded"
+        return f"{name} was disabled before{lasting}; {unsaid}"
     if outcome.dry_run:
-        return f"dry run, nothing was changed: would disable {name} and end {counted(outcome.ended, 'active session')}"
+        ending = counted(outcome.ended, "active session")
+        return f"dry run, nothing was changed: would disable {name}{lasting} and end {ending}"
     if not outcome.changed:
-        return f"{name} was disabled before: {_ended(outcome)}"
-    return f"disabled {name}: {_ended(outcome)}; no new token is issued until enabled"
+        return f"{name} was disabled before{lasting}: {_ended(outcome)}"
+    return f"disabled {name}{lasting}: {_ended(outcome)}; no new token is issued until {'then' if until else 'enabled'}"
 
 
 @app.command()
@@ -119,6 +132,10 @@ def _enabled(outcome: "UserOutcome") -> str:
 def password_changed(
     ctx: typer.Context,
     users: Names,
+    excepted: Annotated[
+        list[str] | None,
+        typer.Option("--except", metavar="ID", help="Do not end this session of the user. Repeatable."),
+    ] = None,
     note: Note = None,
     actor: Actor = None,
     output: Output = None,
@@ -128,12 +145,13 @@ def password_changed(
     cli = start(ctx, output, quiet)
     usernames = _read_names(cli, users)
     note = cli.note(note, may_ask="-" not in users)
-    outcomes = cli.registry.users.passwords_changed(usernames, note=note, actor=actor)
-    _show(cli, outcomes, _password_changed, is_one=_is_one(users))
+    outcomes = cli.registry.users.passwords_changed(usernames, note=note, except_ids=excepted or (), actor=actor)
+    words = partial(_password_changed, why="or --except " if excepted else "")
+    _show(cli, outcomes, words, is_one=_is_one(users))
 
 
-def _password_changed(outcome: "UserOutcome") -> str:
-    kept = f"; {counted(outcome.kept, 'session')} kept, as their profiles define it" if outcome.kept else ""
+def _password_changed(outcome: "UserOutcome", why: str) -> str:
+    kept = f"; {counted(outcome.kept, 'session')} kept, as their profiles {why}define it" if outcome.kept else ""
     return f"recorded for {outcome.user.username}: {_ended(outcome)}{kept}"
 
 
@@ -142,7 +160,7 @@ def _ended(outcome: "UserOutcome") -> str:
 
 
 def _is_one(arguments: Sequence[str]) -> bool:
-    """Whether a single name was typed, whose answer is one object; several, and whatever standard input has, are a list."""
+    """Whether a single name was typed, whose answer is one object; several, and those of standard input, are a list."""
     return len(arguments) == 1 and "-" not in arguments
 
 
@@ -163,25 +181,29 @@ def _read_names(cli: Cli, arguments: Sequence[str]) -> Sequence[str]:
 
 
 def _say_each(cli: Cli, outcomes: Sequence["UserOutcome"], words: Callable[["UserOutcome"], str]) -> None:
-    """Say what became of each user, ten at most, and of whom no session is known."""
+    """Print the result for each user, ten at most, and warn of users without a session."""
     for outcome in outcomes[:_MOST_NAMED]:
         cli.say(words(outcome))
     if len(outcomes) > _MOST_NAMED:
         cli.say(f"and {counted(len(outcomes) - _MOST_NAMED, 'user')} more ({len(outcomes):,} in all)")
+    from authctl.cli.session_filters import warn_of_unknown
+
     warn_of_unknown(cli, [outcome.user.username for outcome in outcomes if not outcome.known])
 
 
 def _show(cli: Cli, outcomes: Sequence["UserOutcome"], words: Callable[["UserOutcome"], str], *, is_one: bool) -> None:
-    """Show the sessions that ended, and then what became of each user."""
+    """Show the sessions that ended, and then the result for each user."""
     ended = sum(outcome.ended for outcome in outcomes)
     listed = [session for outcome in outcomes for session in outcome.sessions]
     rest = f"authctl sessions list --status expired --kind all --limit {ended}"
     rest = "the same with -o json" if outcomes[0].dry_run else rest
+    effect = told_effect(cli, lambda: cli.registry.effects.of_users(outcomes)) if ended else None
     try:
         if cli.form in (Format.JSON, Format.NDJSON) and not is_one:
             cli.show_rows(map(records.user_change, outcomes), render.USERS)
         elif listed or cli.form:
-            record = records.user_change(outcomes[0]) if is_one else {"sessions": list(map(records.session, listed))}
+            one = {**records.user_change(outcomes[0]), "effect": effect}
+            record = one if is_one else {"sessions": list(map(records.session, listed))}
             cli.show_outcome(record, render.ENDED, ended, rest)
     finally:
         _say_each(cli, outcomes, words)

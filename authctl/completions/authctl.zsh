@@ -13,4 +13,5 @@ _authctl() {
         _files
     fi
 }
-compdef _authctl authctl
+# The file is read by `source`, or loaded by compinit as the body of the function when it is called for the first time.
+if [[ ${funcstack[1]} == _authctl ]]; then _authctl "$@"; else compdef _authctl authctl; fi

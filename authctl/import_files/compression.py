@@ -6,7 +6,7 @@ from typing import BinaryIO, NamedTuple
 from authctl.errors import InvalidInput
 
 _GZIP = b"\x1f\x8b"
-_CHUNK = 64 * 1024
+_CHUNK = 256 * 1024
 
 
 class Unpacked(NamedTuple):
@@ -17,7 +17,7 @@ class Unpacked(NamedTuple):
 
 
 def unpacked(file: BinaryIO, name: str) -> Unpacked:
-    """The file, unpacked where it is gzip. Nothing is kept but what is read. Raises InvalidInput, also while it is read."""
+    """The file, unpacked where it is gzip. Only the present piece is kept. Raises InvalidInput, also while it is read."""
     head = file.read(_CHUNK)
     if head.startswith(_GZIP):
         file = BufferedReader(_Gzip(BufferedReader(_Rewound(head, file), _CHUNK), name), _CHUNK)
@@ -62,12 +62,12 @@ class _Gzip(RawIOBase):
         return True
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
-        """Read what is unpacked, a piece at a time."""
+        """Read the unpacked file, a piece at a time."""
         try:
             # read1 gives what one step unpacks: a small file that unpacks to terabytes fills no memory.
             piece = self._file.read1(len(buffer))
         except EOFError:
-            raise InvalidInput(f"{self._name}: the gzip file breaks off") from None
+            raise InvalidInput(f"{self._name}: the gzip file is incomplete") from None
         except self._damage as error:
             raise InvalidInput(f"{self._name}: the gzip file is damaged: {error}") from None
         buffer[: len(piece)] = piece

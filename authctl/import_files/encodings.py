@@ -2,6 +2,7 @@
 
 import codecs
 from collections.abc import Iterable, Iterator
+from functools import partial
 from itertools import chain
 from typing import BinaryIO
 
@@ -58,7 +59,7 @@ def lines(file: BinaryIO, name: str, codec: str) -> Iterator[Line]:
     number = 0
     try:
         first = file.readline(LONGEST_LINE + 1)
-        raws = chain([first], iter(lambda: file.readline(LONGEST_LINE + 1), b""))
+        raws = chain([first], iter(partial(file.readline, LONGEST_LINE + 1), b""))
         for text in _by_line(raws, codec) if codec in _BY_LINE else _decoded(first, file, codec):
             number += 1
             if text is None:

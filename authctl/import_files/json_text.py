@@ -17,7 +17,7 @@ _BLANKS = re.compile(r"[ \t\r\n]*")
 _PIECE = 64 * 1024
 _OPEN = "Unterminated string"
 _LONGEST_WORD = 64
-"""Characters from the place of a fault to the end of what was read, within which more text may mend it."""
+"""Characters from the place of a fault to the end of the text read so far, within which more text may mend it."""
 _LONGEST_NUMBER_END = 3
 """Characters after a number that can still belong to it once its beginning is complete: `e+5`."""
 
@@ -68,7 +68,7 @@ class JsonText:
             self._read_on()
 
     def _decoded(self) -> tuple[json.JSONDecodeError | None, Any, int]:
-        """The value at the present place and where it ends, or why there is none in what was read so far."""
+        """The value at the present place and where it ends, or the reason why the text read so far has none."""
         try:
             return None, *self._decoder.raw_decode(self._text, self._offset)
         except RecursionError:
@@ -83,7 +83,7 @@ class JsonText:
         return not fault.msg.startswith(_OPEN) and len(self._text) - fault.pos > _LONGEST_WORD
 
     def _may_go_on(self, value: Any, end: int) -> bool:
-        """Whether the value may be the beginning of a longer one: a number at the end of what was read."""
+        """Whether the value may be the beginning of a longer one: a number at the end of the text read so far."""
         return isinstance(value, int | float) and len(self._text) - end <= _LONGEST_NUMBER_END
 
     def members(self) -> Iterator[str]:
@@ -120,7 +120,7 @@ class JsonText:
         return name
 
     def skip(self) -> None:
-        """Pass over the next value, whatever its size."""
+        """Pass over the next value, of any size."""
         character = self.next_character()
         # An object that is skipped is walked through and not decoded: it may be larger than the memory.
         if character not in ("{", "["):
@@ -137,7 +137,7 @@ class JsonText:
         character = self.next_character() if place is None else ""
         at = self._offset if place is None else place
         if (not character and not self._text[at:].strip()) or problem.startswith(_OPEN):
-            problem = "the file breaks off"
+            problem = "the file is incomplete"
         line = self.line + self._text.count("\n", self._counted, at)
         return InvalidInput(f"{self.name}: neither JSON lines nor JSON: line {line}: {problem}")
 

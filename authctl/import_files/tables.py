@@ -41,7 +41,7 @@ def _rows(
             yield number, dict(zip(columns, row, strict=True))
         # A short last line without a line break was cut off: a download that stopped. In the middle of a file it is one bad row.
         elif len(row) < len(columns) and not cells.last.endswith("\n"):
-            raise InvalidInput(f"{name}: the file breaks off in line {number}")
+            raise InvalidInput(f"{name}: the file is incomplete in line {number}")
         else:
             yield number, Rejected(f"it has {len(row):,} cells, and {origin} {len(columns):,}")
 

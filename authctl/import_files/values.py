@@ -35,7 +35,7 @@ class Export(NamedTuple):
 
 
 class Layout(NamedTuple):
-    """Where the rows of a file are, as the mapping says; the default is a file that says it itself."""
+    """The place of the rows of a file, from the mapping; the default is a file that shows it by its content."""
 
     rows: Path | None = None
     """The path of the rows within a JSON document."""

@@ -1,7 +1,9 @@
 """The meaning of the rows of another system's export: a mapping file gives the place of each field.
 
-Pure: bytes in, values out. What becomes of the details is the registry's business.
+Pure: bytes in, values out. The use of the details is the business of the registry.
 """
+
+from hashlib import sha256
 
 from authctl.errors import InvalidInput
 from authctl.import_mappings.faults import check_between
@@ -19,7 +21,7 @@ def read_mapping(raw: bytes, name: str) -> Mapping:
     document = load(raw, name)
     file = validated(MappingFile, document)
     check_between(file, document)
-    mapping = Mapping(file)
+    mapping = Mapping(file, sha256(raw).hexdigest())
     if file.columns:
         try:
             mapping.check_columns(file.columns)

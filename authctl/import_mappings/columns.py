@@ -12,7 +12,7 @@ _COLUMNS_NAMED = 8
 
 
 def check_columns(file: MappingFile, columns: Sequence[str]) -> None:
-    """Raise InvalidInput when a text has no column for what every row needs, or two of one that is read."""
+    """Raise InvalidInput if a text lacks a column that every row needs, or has two of one that is read."""
     fields = file.fields
     times = [*fields.at.sources, *fields.last_used_at.sources, *(fields.created_at or ())]
     needed: dict[str, Sequence[Source | TimeSource]] = {"username": fields.username, "at": times}

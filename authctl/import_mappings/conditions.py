@@ -38,9 +38,9 @@ def read_condition(value: Any) -> Condition | None:
     is_not = isinstance(value, dict) and set(value) == {"not"}
     wanted = value["not"] if is_not else value
     listed = wanted if isinstance(wanted, list) else [wanted]
-    if not listed or not all(isinstance(one, str | int) for one in listed):
+    if not listed or not all(isinstance(element, str | int) for element in listed):
         return None
-    numbers = frozenset(one for one in listed if isinstance(one, int) and not isinstance(one, bool))
+    numbers = frozenset(element for element in listed if isinstance(element, int) and not isinstance(element, bool))
     return Condition(frozenset(map(as_text, listed)), numbers, is_not)
 
 

@@ -7,7 +7,7 @@ from authctl.yaml_files import Document
 
 
 def check_between(file: MappingFile, document: Document) -> None:
-    """Note what is wrong between the fields of a mapping file."""
+    """Note contradictions between the fields of a mapping file."""
     if file.rows is not None and (file.columns or file.delimiter):
         name = "columns" if file.columns else "delimiter"
         document.fault(document.key_position((name,)), f"'{name}' is for texts, and 'rows' for JSON")

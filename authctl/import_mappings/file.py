@@ -1,4 +1,4 @@
-"""The mapping file: its fields, each checked by itself, and what is wrong between them, with line and column."""
+"""The mapping file: its fields, each checked by itself, and contradictions between them, with line and column."""
 
 from collections.abc import Iterator, Sequence
 from typing import Annotated, Any
@@ -35,15 +35,17 @@ def _paths(value: Any) -> list[Any]:
     listed = value if isinstance(value, list) else [value]
     if not listed:
         raise invalid(_WRITE_PATHS)
-    return [_path(one) for one in listed]
+    return [_path(path) for path in listed]
 
 
 def _sources(value: Any) -> Any:
     """Each source as a mapping: texts that follow each other are the paths of one."""
     listed = value if isinstance(value, list) else [value]
-    if not listed or not all(isinstance(one, dict) or (isinstance(one, str) and one.strip()) for one in listed):
+    if not listed or not all(
+        isinstance(source, dict) or (isinstance(source, str) and source.strip()) for source in listed
+    ):
         raise invalid(_WRITE_PATHS)
-    return [one if isinstance(one, dict) else {"path": one} for one in listed]
+    return [source if isinstance(source, dict) else {"path": source} for source in listed]
 
 
 def _format(value: Any) -> Any:
@@ -83,7 +85,7 @@ def _delimiter(value: Any) -> Any:
 
 
 def _columns(value: Any) -> Any:
-    if isinstance(value, list) and len({str(one) for one in value}) < len(value):
+    if isinstance(value, list) and len({str(column) for column in value}) < len(value):
         raise invalid("write a list of texts, each once")
     return value
 
@@ -139,7 +141,7 @@ class TimeSource(TextPart):
 def _times_or_listing(value: Any) -> Any:
     """The sources of `at` or `last_used_at`; `{taken: true}` stands alone or last."""
     listed = value if isinstance(value, list) else [value]
-    if any(isinstance(one, dict) and "taken" in one for one in listed[:-1]):
+    if any(isinstance(source, dict) and "taken" in source for source in listed[:-1]):
         raise invalid("{taken: true} stands alone, or last in a list")
     last = listed[-1] if listed else None
     if not isinstance(last, dict) or "taken" not in last:

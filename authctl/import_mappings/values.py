@@ -14,7 +14,7 @@ ReadText = Callable[[dict[str, Any], DocumentRow | None], str | None]
 """Reads a text of a row, which may stand within a document; None where it is blank. Raises Unusable."""
 
 Meets = Callable[[dict[str, Any], DocumentRow | None], bool]
-"""Tells whether a row, which may stand within a document, meets conditions."""
+"""A function that returns whether a row, which may stand within a document, meets conditions."""
 
 
 class Unusable(Exception):
@@ -91,7 +91,8 @@ def text_reader(values: Iterable[Value], blank: Container[str]) -> ReadText:
 def _reader_of(value: Value, blank: Container[str]) -> ReadText:
     if value.path is None:
         return lambda _row, _place: value.value
-    read = _text_at(value.path.finder(blank), value.path.text, blank)
+    at = _plain_text if value.path.is_plain else _text_at
+    read = at(value.path.finder(blank), value.path.text, blank)
     if value.before is None and value.after is None:
         return read
 
@@ -101,6 +102,19 @@ def _reader_of(value: Value, blank: Container[str]) -> ReadText:
         return None if not text.strip() or text in blank else text
 
     return part
+
+
+def _plain_text(find: Find, path: str, blank: Container[str]) -> ReadText:
+    """The same as `_text_at` for one name of the row: most values are texts there, and cost one call less."""
+    other = _text_at(find, path, blank)
+
+    def read(row: dict[str, Any], document_row: DocumentRow | None) -> str | None:
+        text = row.get(path)
+        if type(text) is not str:
+            return other(row, document_row)
+        return None if text in blank or text.isspace() else text
+
+    return read
 
 
 def _text_at(find: Find, path: str, blank: Container[str]) -> ReadText:
@@ -114,7 +128,7 @@ def _text_at(find: Find, path: str, blank: Container[str]) -> ReadText:
             if isinstance(text, dict | list):
                 raise Unusable(f"{names.quoted(path)} is not a plain value")
             text = as_text(text)
-        return None if text in blank or not text.strip() else text
+        return None if text in blank or text.isspace() else text
 
     return read
 

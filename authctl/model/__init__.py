@@ -10,15 +10,17 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from authctl.model.audit import AuditEvent
     from authctl.model.callers import Caller, Request
+    from authctl.model.clients import Client, Right
     from authctl.model.continuity import ContinuityEvent
     from authctl.model.event_filters import EventFilter
-    from authctl.model.filters import SessionFilter, Sort, SortField, Texts, checked_texts, texts_of
+    from authctl.model.filters import Grouping, SessionFilter, Sort, SortField, Texts, checked_texts, texts_of
     from authctl.model.logins import CachedLogin
     from authctl.model.profiles import Assignment, Changeover, Profile, ProfileSet
     from authctl.model.registrations import NewSession
     from authctl.model.rules import CacheRules, Conditions, OnReuse, OnRevoke, PairRules, RequestRules
     from authctl.model.sessions import SIGN_IN_METHODS, ActiveSession, Binding, Kind, Session, Status, Tokens, Wipe
-    from authctl.model.users import Group, Grouping, User
+    from authctl.model.statistics import Breakdown, FutureDay, NameCount, PastDay, Property, Statistics
+    from authctl.model.users import Group, User
 
 __all__ = [
     "SIGN_IN_METHODS",
@@ -26,28 +28,36 @@ __all__ = [
     "Assignment",
     "AuditEvent",
     "Binding",
+    "Breakdown",
     "CacheRules",
     "CachedLogin",
     "Caller",
     "Changeover",
+    "Client",
     "Conditions",
     "ContinuityEvent",
     "EventFilter",
+    "FutureDay",
     "Group",
     "Grouping",
     "Kind",
+    "NameCount",
     "NewSession",
     "OnReuse",
     "OnRevoke",
     "PairRules",
+    "PastDay",
     "Profile",
     "ProfileSet",
+    "Property",
     "Request",
     "RequestRules",
+    "Right",
     "Session",
     "SessionFilter",
     "Sort",
     "SortField",
+    "Statistics",
     "Status",
     "Texts",
     "Tokens",
@@ -60,21 +70,23 @@ __all__ = [
 _MODULES = {
     "audit": "AuditEvent",
     "callers": "Caller Request",
+    "clients": "Client Right",
     "continuity": "ContinuityEvent",
     "event_filters": "EventFilter",
-    "filters": "SessionFilter Sort SortField Texts checked_texts texts_of",
+    "filters": "Grouping SessionFilter Sort SortField Texts checked_texts texts_of",
     "logins": "CachedLogin",
     "profiles": "Assignment Changeover Profile ProfileSet",
     "rules": "CacheRules Conditions OnReuse OnRevoke PairRules RequestRules",
     "registrations": "NewSession",
     "sessions": "SIGN_IN_METHODS ActiveSession Binding Kind Session Status Tokens Wipe",
-    "users": "Group Grouping User",
+    "statistics": "Breakdown FutureDay NameCount PastDay Property Statistics",
+    "users": "Group User",
 }
 _HOMES = {name: module for module, names in _MODULES.items() for name in names.split()}
 
 
 def __getattr__(name: str) -> object:
-    """Find a value where it is defined when it is first asked for, so that no command pays for what it does not use."""
+    """Find a value where it is defined when it is first asked for, so that a command loads only the modules that it uses."""
     if name not in _HOMES:
         raise AttributeError(f"module 'authctl.model' has no attribute {name!r}")
     globals()[name] = getattr(import_module(f"authctl.model.{_HOMES[name]}"), name)

@@ -1,4 +1,4 @@
-"""Who presents a token, or signs in, as far as an application back end knows."""
+"""Who presents a token, or signs in, with the details that an application back end has."""
 
 from typing import NamedTuple, TypedDict
 

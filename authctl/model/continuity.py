@@ -16,7 +16,7 @@ class ContinuityEvent(NamedTuple):
     profile: str
     started_at: int
     ends_at: int
-    """When it ended or will end; `NEVER` while nobody has said."""
+    """When it ended or will end; `NEVER` while no end is planned."""
     actor: str
     note: str
     ended_by: str | None = None

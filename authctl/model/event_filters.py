@@ -1,6 +1,6 @@
 """Filters of audit events."""
 
-from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from authctl import names
 from authctl.errors import InvalidInput
@@ -13,14 +13,7 @@ _EXACT = ("actor", "action", "session_id")
 """The criteria that are compared as they stand."""
 
 
-@dataclass(frozen=True, slots=True)
-class EventFilter:
-    """Which audit events are meant: every criterion that is given must hold.
-
-    Actor, action, user and session may be one text, or a tuple of several of which any matches.
-    Raises InvalidInput for a text that no event could have.
-    """
-
+class _Criteria(NamedTuple):
     since: int | None = None
     until: int | None = None
     actor: Texts = None
@@ -29,15 +22,32 @@ class EventFilter:
     session_id: Texts = None
     search: str | None = None
 
-    def __post_init__(self) -> None:
-        """Check each text, and keep each once."""
-        names.field(self.search or "", "search")
-        texts = {name: checked_texts(getattr(self, name), name.replace("_", " "), key=str) for name in _EXACT}
-        texts["username"] = checked_texts(self.username, "username", names.username)
-        for name, checked in texts.items():
-            object.__setattr__(self, name, checked)
-        for action in texts_of(self.action):
-            _check_action(action)
+
+class EventFilter(_Criteria):
+    """A filter of audit events: every criterion that is given must hold.
+
+    Actor, action, user and session may be one text, or a tuple of several of which any matches.
+    Raises InvalidInput for a text that no event could have.
+    """
+
+    __slots__ = ()
+
+    if not TYPE_CHECKING:  # its signature is that of the criteria
+
+        def __new__(cls, *args: Any, **kwargs: Any) -> Self:  # noqa: D102
+            return cls._make(_checked(_Criteria(*args, **kwargs)))
+
+
+def _checked(criteria: _Criteria) -> _Criteria:
+    """The criteria with each text once. Raises InvalidInput."""
+    names.field(criteria.search or "", "search")
+    texts: dict[str, Any] = {
+        name: checked_texts(getattr(criteria, name), name.replace("_", " "), key=str) for name in _EXACT
+    }
+    texts["username"] = checked_texts(criteria.username, "username", names.username)
+    for action in texts_of(texts["action"]):
+        _check_action(action)
+    return criteria._replace(**texts)
 
 
 def _check_action(action: str) -> None:

@@ -1,4 +1,4 @@
-"""Which sessions are meant: one value for list, count, dry run and revoke."""
+"""Filters of sessions: one value for list, count, dry run and revoke; and how a list is sorted or grouped."""
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -14,7 +14,7 @@ from authctl.names import fold, profile_name, quoted, username
 
 
 class SortField(StrEnum):
-    """The fields by which a list can be sorted; texts are compared by their folded key, and what is blank comes first."""
+    """The fields by which a list can be sorted; texts are compared by their folded key, and blank values come first."""
 
     ID = "id"
     USERNAME = "username"
@@ -29,6 +29,15 @@ class SortField(StrEnum):
     EXPIRES_AT = "expires_at"
     ENDED_AT = "ended_at"
     REVOKED_AT = "revoked_at"
+
+
+class Grouping(StrEnum):
+    """The field by which a grouped view counts sessions."""
+
+    USER = "user"
+    APPLICATION = "application"
+    PLATFORM = "platform"
+    SOURCE = "source"
 
 
 class Sort(NamedTuple):
@@ -109,9 +118,9 @@ class _Criteria(NamedTuple):
 
 
 class SessionFilter(_Criteria):
-    """Which sessions are meant: every criterion that is given must hold.
+    """A filter of sessions: every criterion that is given must hold.
 
-    One value drives list, count, dry run and revoke, so what was previewed is what is revoked.
+    One value drives list, count, dry run and revoke, so the previewed sessions are the revoked ones.
     User, application, device, platform, profile and source may be one text, or a tuple of several of which any matches.
     Texts are compared by their folded key and never as patterns; `search` is a literal substring of
     user, application, device, platform, address, source, id in the source, or note. Instants may be given as datetimes.
@@ -134,7 +143,7 @@ class SessionFilter(_Criteria):
 
     @property
     def is_by_criteria(self) -> bool:
-        """Whether it describes sessions, and names none: a revocation of such binds what imports bring later."""
+        """Whether it describes sessions, and names none: such a revocation also binds sessions that are imported later."""
         return not (self.ids or self.wipe or self.delivery or self.key_id or self.used_after_end)
 
     def narrowed(self, **changes: object) -> "SessionFilter":
@@ -144,14 +153,15 @@ class SessionFilter(_Criteria):
     def criteria(self) -> dict[str, object]:
         """The criteria that are given, for the audit log."""
         values = self._asdict().items()
-        return {k: list(v) if isinstance(v, tuple) else v for k, v in values if v not in (None, (), False)}
+        # The first instant of 1970 is 0, which Python counts as equal to False.
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in values if v not in (None, ()) and v is not False}
 
 
 def _checked(criteria: _Criteria) -> _Criteria:
     # decision 52
     statuses = (criteria.status,) if isinstance(criteria.status, str) else criteria.status
     for value, choices in (
-        *((one, Status) for one in statuses),
+        *((status, Status) for status in statuses),
         (criteria.kind, Kind),
         (criteria.wipe, Wipe),
         (criteria.delivery, DeliveryChoice),

@@ -9,7 +9,7 @@ class CachedLogin(NamedTuple):
     profile: str
     username: str
     authenticator: str
-    """Who said yes."""
+    """The authenticator that accepted it."""
     authenticated_at: int
     last_used_at: int
     key_id: str

@@ -1,4 +1,4 @@
-"""Profiles: how long the sessions live that are registered under a name, and what their tokens are."""
+"""Profiles: how long the sessions live that are registered under a name, and the rules of their tokens."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -135,7 +135,7 @@ class Assignment(NamedTuple):
         return None if None in fits else fits  # type: ignore[return-value]
 
     def to_document(self) -> dict[str, Any]:
-        """The assignment as `profiles.yaml` would say it."""
+        """The assignment as it stands in `profiles.yaml`."""
         fields = {"user": self.user, "application": self.application, "profile": self.profile}
         return {key: value for key, value in fields.items() if value is not None}
 
@@ -173,7 +173,7 @@ class Changeover(NamedTuple):
 
 
 class ProfileSet(NamedTuple):
-    """Everything `profiles.yaml` says; `withdrawn` profiles still rule the sessions they have."""
+    """The content of `profiles.yaml`; `withdrawn` profiles still rule the sessions they have."""
 
     retention: Duration
     default_profile: str
@@ -205,13 +205,15 @@ class ProfileSet(NamedTuple):
 
     def assigned(self, username: str, application: str) -> Profile:
         """The profile of a new session: the most specific assignment's, the first of equals, or the default."""
+        if not self.assignments:
+            return self.profiles[self.default_profile]
         fitting = [(a.specificity(username, application), a.profile) for a in self.assignments]
         # Equally close assignments: max() takes the first, so that the order of the file decides.
         closest = max((f for f in fitting if f[0]), key=lambda f: f[0] or (), default=(None, self.default_profile))
         return self.profiles[closest[1]]
 
     def logins_since(self, now: int) -> dict[str, int]:
-        """The profiles that remember successful logins, and since when one still counts."""
+        """The profiles that keep successful logins, and since when one still counts."""
         return {name: now - p.cache.max_age for name, p in self.with_sessions.items() if p.cache}
 
     @property
@@ -237,10 +239,10 @@ class ProfileSet(NamedTuple):
     def from_document(cls, document: Mapping[str, Any]) -> "ProfileSet":
         """The inverse of `to_document`. Raises KeyError, TypeError, ValueError or AuthctlError for a damaged one."""
         profiles, withdrawn = (
-            {name: Profile.from_document(name, one) for name, one in document[part].items()}
+            {name: Profile.from_document(name, fields) for name, fields in document[part].items()}
             for part in ("profiles", "withdrawn")
         )
-        assignments = tuple(Assignment(**one) for one in document["assignments"])
+        assignments = tuple(Assignment(**assignment) for assignment in document["assignments"])
         retention = parse_duration(document["retention"])
         return cls(retention, document["default_profile"], profiles, assignments, withdrawn)
 

@@ -1,4 +1,4 @@
-"""The parts of a profile: what tokens its sessions get, where these are good, and what the application owes."""
+"""The parts of a profile: the tokens of its sessions, the places where these are accepted, and the duties of the application."""
 
 from collections.abc import Mapping
 from enum import StrEnum
@@ -21,7 +21,7 @@ class OnRevoke(StrEnum):
 
     SIGN_OUT = "sign_out"
     WIPE = "wipe"
-    """To remove its data, too, and to say when it has."""
+    """To remove its data, too, and to confirm that."""
 
 
 class PairRules(NamedTuple):

@@ -1,4 +1,4 @@
-"""Sessions: what is known of one, and what is given to register one.
+"""Sessions: the value of a registered one, and its statuses, kinds and tokens.
 
 See docs/glossary.md#hard-end and docs/glossary.md#wipe.
 """
@@ -54,19 +54,19 @@ class Wipe(StrEnum):
     DELIVERED = "delivered"
     """It was told, and has not answered."""
     ACKNOWLEDGED = "acknowledged"
-    """It says that its data is removed."""
+    """The application confirmed that its data is removed."""
 
 
 SIGN_IN_METHODS = ("password", "key", "saml", "other")
 
 
-_INSTANTS_OF_DEEDS = {
+_INSTANTS_OF_OPERATIONS = {
     "revoked_at": ("revoked_at", "revoked_by", "note"),
     "ended_at": ("ended_at", "ended_by"),
     "wipe_delivered_at": ("wipe_delivered_at",),
     "wipe_acknowledged_at": ("wipe_acknowledged_at",),
 }
-"""The instants of deeds, and the fields that come with each."""
+"""The instants of operations, and the fields that come with each."""
 
 
 class ActiveSession(NamedTuple):
@@ -136,7 +136,7 @@ class Session(NamedTuple):
     wipe_delivered_at: int | None
     """When the application was first told."""
     wipe_acknowledged_at: int | None
-    """When it said that its data is removed."""
+    """When the application confirmed that its data is removed."""
     source: str | None
     """The system that it lives in, for a session that was imported with a source."""
     source_id: str | None
@@ -161,8 +161,8 @@ class Session(NamedTuple):
 
     def as_of(self, instant: int) -> "Session":
         """The session at an earlier instant, as far as it is kept: without the revocation, end and wipe that came later."""
-        later = [name for name in _INSTANTS_OF_DEEDS if (at := getattr(self, name)) is not None and at > instant]
-        blank: dict[str, Any] = {name: None for first in later for name in _INSTANTS_OF_DEEDS[first]}
+        later = [name for name in _INSTANTS_OF_OPERATIONS if (at := getattr(self, name)) is not None and at > instant]
+        blank: dict[str, Any] = {name: None for first in later for name in _INSTANTS_OF_OPERATIONS[first]}
         return self._replace(read_at=instant, **blank)
 
     def held_by(self, events: "Sequence[ContinuityEvent]") -> "Session":

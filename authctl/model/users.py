@@ -1,16 +1,6 @@
-"""Users: what the registry remembers of one besides sessions, and sessions counted by what they have in common."""
+"""Users: the record of a user, and the sessions of a group, counted by status."""
 
-from enum import StrEnum
 from typing import NamedTuple
-
-
-class Grouping(StrEnum):
-    """The field by which a grouped view counts sessions."""
-
-    USER = "user"
-    APPLICATION = "application"
-    PLATFORM = "platform"
-    SOURCE = "source"
 
 
 class Group(NamedTuple):
@@ -41,3 +31,24 @@ class User(NamedTuple):
     ended_at: int | None = None
     """When disabling last ended every session; kept when the user is enabled again."""
     password_changed_at: int | None = None
+    password_except: tuple[str, ...] = ()
+    """The ids of the sessions that the latest change of the password did not end."""
+    disabled_until: int | None = None
+    """When the disabling ends by itself; None where it lasts until the user is enabled."""
+    enabled_at: int | None = None
+    """When the latest disabling ended; None where it has not, or was before this was recorded."""
+    enabled_by: str | None = None
+    """By what it ended: `enable`, or `until` for the instant that was given."""
+
+    def as_of(self, now: int) -> "User":
+        """The record at an instant: of a user whose disabling has ended by itself, an enabled one.
+
+        It is judged by instants alone, so that nothing has to run for it, and a clock that is set back takes nothing back.
+        """
+        # decision 233
+        if self.disabled_until is None:
+            return self
+        if now < self.disabled_until:
+            return self._replace(enabled_at=None, enabled_by=None)
+        nobody = User(self.username, ended_at=self.ended_at, password_changed_at=self.password_changed_at)
+        return nobody._replace(password_except=self.password_except, enabled_at=self.disabled_until, enabled_by="until")

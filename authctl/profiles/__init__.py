@@ -1,6 +1,6 @@
 """The text of `profiles.yaml` to a `ProfileSet`: strict, every fault with its line and column.
 
-What is in force is in the registry, not here; this is read when profiles are checked or applied.
+The profiles in force are in the registry, not here; this is read when profiles are checked or applied.
 The fields, with unit, default and limits, are listed in `docs/profiles.md`.
 """
 

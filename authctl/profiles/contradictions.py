@@ -10,7 +10,7 @@ from authctl.validation import note_same_names
 from authctl.yaml_files import Document, Path
 
 _Found = Iterator[tuple[str, str]]
-"""A field of a profile, and what is wrong with it."""
+"""A field of a profile, and its fault."""
 
 
 def note_contradictions(file: File, document: Document) -> None:
@@ -21,15 +21,15 @@ def note_contradictions(file: File, document: Document) -> None:
         by_tokens = (_browser, _pair, _requested) if _has_known_tokens(document, name) else ()
         asks = () if "authenticator" in document.data["profiles"][name] else (_cache,)
         for find in (_timeouts, _authentication, _conditions, *asks, *by_tokens):
-            for field, what in find(profile):
-                document.fault(document.value_position(("profiles", name, field)), what)
+            for field, fault in find(profile):
+                document.fault(document.value_position(("profiles", name, field)), fault)
     keys = {names.fold(name) for name in file.profiles}
     _default_profile(file, document, keys)
     _assignments(file, document, keys)
 
 
 def _has_known_tokens(document: Document, name: str) -> bool:
-    """Whether what is written for `tokens` can be judged: a typing error is one fault, not one for every field beside it."""
+    """Whether the written `tokens` can be judged: a typing error is one fault, not one for every field beside it."""
     return document.data["profiles"][name].get("tokens", Tokens.SINGLE) in tuple(Tokens)
 
 

@@ -7,8 +7,6 @@ from __future__ import annotations  # most of the types below belong to modules 
 
 from typing import TYPE_CHECKING, Self, Unpack
 
-from authctl.model import SessionFilter
-from authctl.registry import sessions
 from authctl.registry.batches import Progress, no_progress
 from authctl.registry.installation import Installation
 from authctl.registry.nouns import Nouns, complete_changeover
@@ -20,17 +18,19 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from authctl.instants import Clock
-    from authctl.model import Group, Grouping, Request, Session
+    from authctl.model import Group, Grouping, Request, Session, SessionFilter, Statistics
     from authctl.registry.bounds import Bound
     from authctl.registry.clock import Warn
+    from authctl.registry.listed_users import ListedOutcome
     from authctl.registry.pages import SessionPage
+    from authctl.registry.plans import MadePlan, PlanPreview
     from authctl.registry.previews import Preview
     from authctl.registry.revocations import RevokeOutcome
     from authctl.registry.session_ends import EndOutcome
     from authctl.registry.sessions import Listing
     from authctl.registry.tokens.issue import Issued, Login, SignIn
-
-_ALL = SessionFilter()
+    from authctl.revocation_plans import Plan
+    from authctl.user_lists import ListedName
 
 
 class Registry(Nouns):
@@ -50,15 +50,17 @@ class Registry(Nouns):
         keys: str | Path | None = None,
         clock: Clock | None = None,
         warn: Warn | None = None,
+        lock_timeout: float | None = None,
     ) -> Self:
         """Open an installation that `authctl init` made.
 
         `home` is its folder, by default as for the command line; `registry` names a database elsewhere, `keys` a key ring. `clock`
         returns the time, as a datetime or in Unix seconds; tests pass one. `warn` is given warnings (a clock that was set back, an audit
-        head that cannot be written); by default they go to the logger `authctl`.
+        head that cannot be written); by default they go to the logger `authctl`. `lock_timeout` is how many seconds a change waits for
+        its turn to write, and a revocation twice as long; by default 30.
         """
         place = find_home(home, registry, keys)
-        installation = Installation(place, open_store(place.registry), clock, warn)
+        installation = Installation(place, open_store(place.registry, lock_timeout), clock, warn)
         installation.on_unfinished = complete_changeover
         return cls(installation)
 
@@ -76,6 +78,13 @@ class Registry(Nouns):
         """The present instant of the registry, by the clock that it was opened with."""
         return self._installation.clock.now()
 
+    def change_number(self) -> int:
+        """A number that is another one after every change of the registry, by any process; asking for it costs next to nothing.
+
+        Compare it, for equality, with an earlier number of this same object.
+        """
+        return self._installation.store.change_number()
+
     def issue(self, *, actor: str | None = None, **sign_in: Unpack[SignIn]) -> Issued:
         """Register a session and mint its tokens; the arguments are those of `SignIn`, such as `username`, `application` and `device`.
 
@@ -89,7 +98,7 @@ class Registry(Nouns):
     def login(self, *, password: str, actor: str | None = None, **sign_in: Unpack[Login]) -> Issued:
         """Issue for the user of a password, which the authentication cache or else the profile's authenticator checks.
 
-        A success is remembered for as long as the profile's `cache` says. Raises as `issue`; LoginRefused for a wrong password;
+        A success is remembered for as long as the `cache` of the profile allows. Raises as `issue`; LoginRefused for a wrong password;
         AuthenticatorUnavailable where it could not be checked; Refused where the profile has no authenticator; NotFound, InvalidFile or
         RegistryUnavailable where `authenticators.yaml` does not define it.
         """
@@ -123,7 +132,7 @@ class Registry(Nouns):
 
     def sessions(
         self,
-        selection: SessionFilter = _ALL,
+        selection: SessionFilter | None = None,
         *,
         sort: str | None = None,
         after: str | None = None,
@@ -137,35 +146,63 @@ class Registry(Nouns):
         reads every selected session. Raises InvalidInput for another sort, a text that is no cursor of this list, or a session that is
         not in it; NotFound for an id that no session has.
         """
-        return sessions.Listing(self._installation, selection, sort, after, limit)
+        from authctl.registry import sessions
+
+        return sessions.Listing(self._installation, selection or sessions.ALL, sort, after, limit)
 
     def page(
-        self, selection: SessionFilter = _ALL, *, sort: str | None = None, after: str | None = None, limit: int = 50
+        self,
+        selection: SessionFilter | None = None,
+        *,
+        sort: str | None = None,
+        after: str | None = None,
+        limit: int = 50,
     ) -> SessionPage:
         """One page of that list: its `sessions`, and `next`, the cursor to give as `after` for the next page; None on the last one.
 
         A walk of pages ends, and every session that stays selected is on one page at least, whatever is done between them; one that moved
         within the list comes last, sometimes once more. A cursor may be kept: it depends on no session. Raises as `sessions`.
         """
-        return sessions.page(self._installation, selection, sort, after, limit)
+        from authctl.registry import sessions
 
-    def count(self, selection: SessionFilter = _ALL) -> int:
+        return sessions.page(self._installation, selection or sessions.ALL, sort, after, limit)
+
+    def count(self, selection: SessionFilter | None = None) -> int:
         """The number of selected sessions."""
-        return sessions.count(self._installation, selection)
+        from authctl.registry import sessions
 
-    def groups(self, by: Grouping | str, selection: SessionFilter = _ALL) -> list[Group]:
+        return sessions.count(self._installation, selection or sessions.ALL)
+
+    def groups(self, by: Grouping | str, selection: SessionFilter | None = None) -> list[Group]:
         """The selected sessions counted by user, application or platform; most recently used first."""
-        return sessions.groups(self._installation, selection, by)
+        from authctl.registry import sessions
+
+        return sessions.groups(self._installation, selection or sessions.ALL, by)
+
+    def statistics(self, *, days: int = 14) -> Statistics:
+        """The active sessions by application, platform, profile and source, and sign-ins, ends and revocations of the last days.
+
+        All of it is from one snapshot, at one instant. The days are UTC days: today, as far as it is over, and those before it. Of
+        each property the 100 names with the most sessions are given. Sessions that cleanup removed are not counted. Raises
+        InvalidInput for less than one day or more than 366.
+        """
+        from authctl.registry import statistics
+
+        return statistics.read(self._installation, days)
 
     def session(self, session_id: str) -> Session:
         """The session of an id, or of the unique beginning of one with six characters or more.
 
         Raises NotFound, or InvalidInput naming the candidates.
         """
+        from authctl.registry import sessions
+
         return sessions.show(self._installation, session_id)
 
     def short_ids(self, ids: Sequence[str]) -> dict[str, str]:
         """The shortest beginning of each id that no other session has now, of eight characters or more. Later it may be ambiguous."""
+        from authctl.registry import sessions
+
         return sessions.short_ids(self._installation, ids)
 
     def end(self, targets: Sequence[str], *, actor: str | None = None, progress: Progress = no_progress) -> EndOutcome:
@@ -187,22 +224,103 @@ class Registry(Nouns):
         dry_run: bool = False,
         max_affected: int | None = None,
         bound: Bound | None = None,
+        keep: int | None = None,
     ) -> RevokeOutcome:
         """Revoke every selected session that is not revoked yet, expired ones too: all of them and the audit event, or nothing.
 
         A session that was revoked before keeps its first time and note. `bound` is that of a preview: any other session is one too many.
+        With `keep`, the `keep` sessions with the latest use stay, of those that are selected and not revoked for each user and
+        application; of equal ones the one that was registered last. Such a revocation binds nothing that an import brings later.
         Raises Refused (no note, more than `max_affected` newly revoked, or any beyond the bound), InvalidInput (no criterion, an
         ambiguous id), NotFound (an unknown exception).
         """
+        if keep is not None:
+            from authctl.registry.exact_revocations import revoke_all_but_newest
+
+            return revoke_all_but_newest(self._installation, selection, keep, note, actor, dry_run, max_affected, bound)
         from authctl.registry.revocations import revoke
 
         return revoke(self._installation, selection, note, actor, dry_run, max_affected, bound)
 
-    def preview_revocation(self, selection: SessionFilter, *, max_affected: int | None = None) -> Preview:
+    def revoke_listed(
+        self,
+        rows: Sequence[ListedName],
+        selection: SessionFilter | None = None,
+        *,
+        note: str | None,
+        actor: str | None = None,
+        dry_run: bool = False,
+        max_affected: int | None = None,
+        bound: Bound | None = None,
+        keep: int | None = None,
+    ) -> ListedOutcome:
+        """Revoke the sessions of the users of a list, as `revoke` does with their names, with an outcome for each row.
+
+        `authctl.user_lists.read_column` reads the rows from a CSV file. The other criteria of `selection` hold, too. A row that names no
+        user, or one without a selected session, is in the outcome, and the rest is done. Raises as `revoke`; NotFound where no row
+        names a user; InvalidInput where `selection` has ids or users.
+        """
+        from authctl.registry import sessions
+        from authctl.registry.listed_users import revoke_listed
+
+        return revoke_listed(
+            self._installation, rows, selection or sessions.ALL, keep, note, actor, dry_run, max_affected, bound
+        )
+
+    def preview_revocation(
+        self, selection: SessionFilter, *, max_affected: int | None = None, keep: int | None = None
+    ) -> Preview:
         """The sessions that `revoke` would newly revoke, with the bound for it. Raises as `revoke` with `dry_run`.
 
         With `everything` there is no bound, unless nothing is there to revoke: users who sign in before the revocation are meant, too.
+        With `keep` there is always one.
         """
+        if keep is not None:
+            from authctl.registry.exact_revocations import preview_all_but_newest
+
+            return preview_all_but_newest(self._installation, selection, keep, max_affected)
         from authctl.registry.revocations import preview
 
         return preview(self._installation, selection, max_affected)
+
+    def plan_revocation(
+        self,
+        selection: SessionFilter,
+        *,
+        keep: int | None = None,
+        actor: str | None = None,
+        max_affected: int | None = None,
+    ) -> MadePlan:
+        """The plan to revoke exactly the sessions that `revoke` would newly revoke now; nothing is written.
+
+        `Plan.to_text` is the text of its file, and `authctl.revocation_plans.read_plan` reads it. Raises as `preview_revocation`;
+        Refused for more than a million sessions.
+        """
+        from authctl.registry.plans import make
+
+        return make(self._installation, selection, keep, actor, max_affected)
+
+    def preview_plan(self, plan: Plan, *, max_affected: int | None = None) -> PlanPreview:
+        """The sessions of a plan as they are now, and how many others its filter selects by now. Raises as `apply_plan` with `dry_run`."""
+        from authctl.registry.plans import preview
+
+        return preview(self._installation, plan, max_affected)
+
+    def apply_plan(
+        self,
+        plan: Plan,
+        *,
+        note: str | None,
+        actor: str | None = None,
+        dry_run: bool = False,
+        max_affected: int | None = None,
+    ) -> RevokeOutcome:
+        """Revoke exactly the sessions of a plan: all of them and the audit event, or nothing.
+
+        Raises Refused where one of them was removed, revoked, or is no longer selected by the plan's filter; where the note is missing,
+        or more than `max_affected` would be revoked; InvalidInput for a plan of another registry. Sessions that the filter selects by
+        now and the plan does not have are counted as newcomers, and stay.
+        """
+        from authctl.registry.plans import apply
+
+        return apply(self._installation, plan, note, actor, dry_run, max_affected)

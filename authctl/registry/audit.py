@@ -6,18 +6,15 @@ See docs/glossary.md#audit-chain.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from authctl import names
-from authctl.audit_chain import Verifier
 from authctl.errors import IntegrityFailure, NotFound, Refused
 from authctl.model import AuditEvent, EventFilter, texts_of
 from authctl.registry.installation import URGENT_LOCK_TIMEOUTS, Installation
-from authctl.registry.outside_head import check_identity
-from authctl.registry.sessions import resolve
 
 if TYPE_CHECKING:
+    from authctl.audit_chain import Verifier
     from authctl.store.protocol import View
 
 _BATCH = 1_000
@@ -80,6 +77,10 @@ class Audit:
         self._installation.head.check(again=True)
         return head
 
+    def check_head(self) -> None:
+        """Raise IntegrityFailure where the audit log lacks the event that is known outside the registry."""
+        self._installation.head.check(again=True)
+
     def accept(self, *, note: str | None, actor: str | None = None) -> AcceptOutcome:
         """Accept the present chain after an old registry was put back, and end every session issued before.
 
@@ -109,11 +110,13 @@ class Audit:
             return selection
         with self._installation.store.view() as view:
             whole = tuple(_whole_id(view, text) for text in texts_of(selection.session_id))
-        return replace(selection, session_id=whole)
+        return selection._replace(session_id=whole)
 
 
 def _whole_id(view: View, text: str) -> str:
     """The id that a text abbreviates; a whole id may be of a session that was removed."""
+    from authctl.registry.sessions import resolve
+
     prefix = names.id_prefix(text)
     # Events outlive their sessions: a whole id is looked for even if cleanup has removed the session.
     whole = prefix if prefix and names.is_whole_id(prefix) else resolve(view, text)
@@ -124,6 +127,8 @@ def _whole_id(view: View, text: str) -> str:
 
 def verify_chain(installation: Installation) -> ChainHead:
     """Verify the chain alone, batch by batch. Raises IntegrityFailure naming the first bad event, or for another registry's chain."""
+    from authctl.audit_chain import Verifier
+
     verifier = Verifier()
     is_more = True
     while is_more:
@@ -135,6 +140,8 @@ def verify_chain(installation: Installation) -> ChainHead:
 
 def verify_chain_since(view: View, known: ChainHead | None) -> ChainHead:
     """Verify the chain in one snapshot: only the events since one that was verified before, where the chain still has it."""
+    from authctl.audit_chain import Verifier
+
     verifier = Verifier()
     event = view.event(known.seq) if known else None
     # The verified event is still there, and so are all before it: each contains the hash of the one before.
@@ -158,5 +165,7 @@ def _head(view: View, verifier: Verifier) -> ChainHead:
     """The head of a chain that was verified to its end."""
     if verifier.last is None:
         raise IntegrityFailure("the audit log was tampered with: it is empty")
+    from authctl.registry.outside_head import check_identity
+
     check_identity(view)
     return ChainHead(verifier.last.seq, verifier.last.hash)

@@ -21,7 +21,7 @@ from authctl.store import draft_of, how_to_move_away, open_store
 from authctl.visible_text import visible
 
 if TYPE_CHECKING:
-    from authctl.model import AuditEvent
+    from authctl.model import AuditEvent, User
     from authctl.store.protocol import View
     from authctl.store.protocol.backups import Carried
 
@@ -207,7 +207,7 @@ class _Restoring:
             carried=self.carried,
             replaced_lacks=known.seq if replaced and known and not has_event(replaced, known) else None,
             profiles_differ=bool(replaced and not replaced.profiles().has_same_file(unit.tx.profiles())),
-            stay_disabled=_enabled_since(replaced, unit.tx) if replaced else (),
+            stay_disabled=_enabled_since(replaced, unit.tx, unit.now) if replaced else (),
             replaced_kept_as=None,
             dry_run=True,
         )
@@ -227,11 +227,15 @@ def _detail(outcome: RestoreOutcome) -> dict[str, Any]:
     }
 
 
-def _enabled_since(replaced: "View", restored: "View") -> tuple[str, ...]:
+def _enabled_since(replaced: "View", restored: "View", now: int) -> tuple[str, ...]:
     """The users who are disabled in one, and were not in the other."""
-    disabled = {names.fold(user.username) for user in replaced.users() if user.disabled_at is not None}
-    users = (user for user in restored.users() if user.disabled_at is not None)
+    disabled = {names.fold(user.username) for user in replaced.users() if _is_disabled(user, now)}
+    users = (user for user in restored.users() if _is_disabled(user, now))
     return tuple(user.username for user in users if names.fold(user.username) not in disabled)[:MOST_LISTED]
+
+
+def _is_disabled(user: "User", now: int) -> bool:
+    return user.as_of(now).disabled_at is not None
 
 
 def _check_present(home: Home) -> ChainHead | None:

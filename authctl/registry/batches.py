@@ -1,6 +1,7 @@
 """Long work in batches: the size of one transaction, so that other writers get a turn, and the progress that is reported."""
 
 from collections.abc import Callable
+from time import sleep
 
 Progress = Callable[[int, int], None]
 """Is told after every batch how many are done, and of how many."""
@@ -14,7 +15,7 @@ PAUSE_SECONDS = 0.005
 """The pause after each batch, so that other writers get a turn."""
 
 _GROWTH = 2
-"""The largest growth from one batch to the next: the time of a small batch tells little of a large one."""
+"""The largest growth from one batch to the next: the time of a small batch is a poor measure for a large one."""
 
 
 class BatchSize:
@@ -31,3 +32,11 @@ class BatchSize:
         # The time of a batch grows with its size: at 20 ms for 500 rows and a target of 80 ms, 2,000 rows would fit.
         fitting = int(self.size * self._seconds / max(seconds, 1e-6))
         self.size = max(1, min(self._largest, _GROWTH * self.size, fitting))
+
+
+def work_in_batches(size: BatchSize, work: Callable[[int], float | None]) -> None:
+    """Call a function for batch after batch until it returns None; otherwise it returns the seconds for which it held the lock."""
+    while (seconds := work(size.size)) is not None:
+        size.adjust(seconds)
+        # Another writer gets its turn: the store may give the lock to whoever asks first, which would be this process again.
+        sleep(PAUSE_SECONDS)

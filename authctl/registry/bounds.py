@@ -1,4 +1,4 @@
-"""The bound of a deed: the sessions that a person was shown, and no others.
+"""The bound of an operation: the sessions that a person was shown, and no others.
 
 See docs/glossary.md#bound-of-a-preview.
 """
@@ -13,7 +13,7 @@ from authctl.names import counted
 
 
 class Bound(NamedTuple):
-    """The only sessions that a deed may newly end: those of its preview."""
+    """The only sessions that an operation may newly end: those of its preview."""
 
     numbers: Sequence[int]
     """The sessions' numbers, ascending, eight bytes each."""
@@ -40,7 +40,7 @@ class Bound(NamedTuple):
         return len(set(numbers).difference(self.numbers))
 
     def check(self, numbers: Sequence[int], fate: str) -> None:
-        """Raise Refused where a deed would end any other session; `fate` is the verb of the message: "would end"."""
+        """Raise Refused where an operation would end any other session; `fate` is the verb of the message: "would end"."""
         if others := self.beyond(numbers):
             now = f"{counted(len(numbers), 'session')} {fate} now"
             not_shown = f"{others:,} of them {'was' if others == 1 else 'were'} not in the preview"

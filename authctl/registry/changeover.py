@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from time import perf_counter, sleep
+from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from authctl.errors import AuthctlError
 from authctl.instants import format_instant
 from authctl.model import Changeover, EventFilter, OnRevoke, PairRules, Profile, ProfileSet
 from authctl.names import fold
-from authctl.registry.batches import PAUSE_SECONDS, BatchSize, Progress, no_progress
+from authctl.registry.batches import BatchSize, Progress, no_progress, work_in_batches
 from authctl.registry.unit_of_work import AUTHCTL, UnitOfWork
 from authctl.store.protocol.profiles import DeadlineChanges
 
@@ -37,7 +37,7 @@ def begin(unit: UnitOfWork, before: ProfileSet, wanted: ProfileSet, ended: int) 
 
     `ended` is the number of sessions that ended already, with their continuity event. Returns the number of the event.
     """
-    stages = _stages(before, wanted, unit)
+    stages = _stages(before, wanted)
     event = unit.recorded[-1].seq
     last = unit.tx.move_counters().last_number
     counts = DeadlineChanges(0, 0, ended)
@@ -50,11 +50,8 @@ def begin(unit: UnitOfWork, before: ProfileSet, wanted: ProfileSet, ended: int) 
 
 def carry_on(installation: Installation, actor: str | None, progress: Progress = no_progress) -> None:
     """Carry the present changeover on, batch by batch, until it has reached all sessions. Does nothing if there is none."""
-    batches = BatchSize(_FIRST_BATCH, _LARGEST_BATCH, _LOCK_SECONDS)
-    while (seconds := _change_batch(installation, actor, batches.size, progress)) is not None:
-        batches.adjust(seconds)
-        # Another writer gets its turn: the store may give the lock to whoever asks first, which would be this process again.
-        sleep(PAUSE_SECONDS)
+    size = BatchSize(_FIRST_BATCH, _LARGEST_BATCH, _LOCK_SECONDS)
+    work_in_batches(size, lambda number: _change_batch(installation, actor, number, progress))
     with installation.change(actor, completes=False) as unit:
         changeover = unit.tx.profiles().changeover
         if changeover is not None and changeover.is_complete:
@@ -139,14 +136,12 @@ def _change_sessions(
     return total(changes.values())
 
 
-def _stages(before: ProfileSet, wanted: ProfileSet, unit: UnitOfWork) -> dict[str, int]:
+def _stages(before: ProfileSet, wanted: ProfileSet) -> dict[str, int]:
     """The stage of each profile whose sessions need a change, by its folded key."""
-    # While an event runs, a deadline before its start moves to the present instant, whatever else changes.
-    held = {fold(event.profile) for event in unit.tx.continuity_events() if event.is_running(unit.now)}
     return {
         fold(name): _TIGHTER if _is_tighter(old, new) else _OTHER
         for name, new in wanted.profiles.items()
-        if (old := before.get(name)) and (fold(name) in held or _written_settings(old) != _written_settings(new))
+        if (old := before.get(name)) and _written_settings(old) != _written_settings(new)
     }
 
 
@@ -171,7 +166,7 @@ def _access_lifetime(profile: Profile) -> int:
 
 
 def _record_end(unit: UnitOfWork, event: int, counts: DeadlineChanges) -> None:
-    """Record that a changeover is complete, as a deed of whoever applied the profiles, whoever completed it."""
+    """Record that a changeover is complete, as an operation of whoever applied the profiles, whoever completed it."""
     began = unit.tx.event(event)
     assert began is not None
     detail: dict[str, Any] = {"event": event, **counts._asdict()}

@@ -14,7 +14,7 @@ from authctl.errors import InvalidInput, Refused
 from authctl.instants import Duration, format_instant
 from authctl.lifetimes import retention_cutoff
 from authctl.model import SessionFilter
-from authctl.registry.batches import PAUSE_SECONDS, BatchSize, Progress, no_progress
+from authctl.registry.batches import PAUSE_SECONDS, BatchSize, Progress, no_progress, work_in_batches
 from authctl.registry.clock import check_clock
 from authctl.registry.giving_up import give_up
 from authctl.registry.installation import Installation
@@ -139,18 +139,17 @@ class _Removal:
     def remove(self, due: int, batch_size: int | None, progress: Progress) -> Removable:
         """Remove the sessions batch by batch, of that size or of one that is learned; the sessions that were removed."""
         removed = Removable(0, 0, 0)
-        batches = BatchSize(batch_size or _FIRST_BATCH, _LARGEST_BATCH, _LOCK_SECONDS)
         after: Cursor | None = None
-        while True:
-            batch, after, seconds = self._remove_batch(batches.size, after)
-            # Another writer gets its turn: the store may give the lock to whoever asks first, which would be this process again.
-            sleep(PAUSE_SECONDS)
+
+        def remove_batch(size: int) -> float | None:
+            nonlocal removed, after
+            batch, after, seconds = self._remove_batch(batch_size or size, after)
             removed = Removable(*map(sum, zip(removed, batch, strict=True)))
             progress(removed.total, due)
-            if after is None:
-                return removed
-            if batch_size is None:
-                batches.adjust(seconds)
+            return None if after is None else seconds
+
+        work_in_batches(BatchSize(_FIRST_BATCH, _LARGEST_BATCH, _LOCK_SECONDS), remove_batch)
+        return removed
 
     def finish(self, removed: Removable) -> None:
         """Remove what no session needs any more, let the store do its upkeep, and record the number of removed sessions."""

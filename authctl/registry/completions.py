@@ -33,7 +33,17 @@ class Completions:
     def applications(self, beginning: str) -> list[str]:
         """The applications of the sessions that were used last: 300 of each kind, since no index has all applications."""
         with self._installation.store.view() as view:
-            return _beginning_with(beginning, view.recent_applications())
+            return _beginning_with(beginning, view.recent_names("application"))
+
+    def devices(self, beginning: str) -> list[str]:
+        """The devices of those sessions."""
+        with self._installation.store.view() as view:
+            return _beginning_with(beginning, view.recent_names("device"))
+
+    def platforms(self, beginning: str) -> list[str]:
+        """The platforms of those sessions."""
+        with self._installation.store.view() as view:
+            return _beginning_with(beginning, view.recent_names("platform"))
 
     def sources(self, beginning: str) -> list[str]:
         """The systems of which sessions were imported."""
@@ -55,8 +65,16 @@ class Completions:
         with self._installation.store.view() as view:
             return view.ids_beginning(prefix, MOST_COMPLETED)
 
+    def keys(self, beginning: str) -> list[str]:
+        """The ids of the keys that are not retired."""
+        from authctl import key_ring
+
+        ring = key_ring.load(self._installation.home.keys)
+        ids = (key.id for key in ring.keys if key.state is not key_ring.KeyState.RETIRED)
+        return _beginning_with(beginning, ids)
+
 
 def _beginning_with(beginning: str, names: Iterable[str]) -> list[str]:
     """Those of the names that begin so, without regard to case."""
-    found = {name for name in names if fold(name[: len(beginning)]) == fold(beginning)}
-    return sorted(found)[:MOST_COMPLETED]
+    completions = {name for name in names if fold(name[: len(beginning)]) == fold(beginning)}
+    return sorted(completions)[:MOST_COMPLETED]

@@ -1,14 +1,14 @@
 """Cursors: the position of a walk through a list as a text that a shell takes as it is, and that no session's id could be.
 
 `p1.` and, in base64 for addresses (RFC 4648, section 5), a checksum and JSON. It is no secret, and nobody is believed: what comes back
-is read strictly, and has one spelling.
+is read strictly, and has one spelling. The checksum is CRC-32: every list with a next page loads this module, and `hashlib` loads
+OpenSSL (decision 200).
 
 See docs/glossary.md#cursor.
 """
 
 import json
-from base64 import urlsafe_b64decode, urlsafe_b64encode
-from hashlib import sha256
+from binascii import a2b_base64, b2a_base64, crc32
 from typing import Any
 
 from authctl import names
@@ -21,8 +21,10 @@ _BEGINNING = "p1."
 _LONGEST = 100_000
 """Characters: the key of a name of a thousand letters may have eighteen letters for each."""
 
-_CHECKED = 6
-_LIST_LENGTH = 12
+_CHECKED = 4
+_STANDARD, _FOR_ADDRESSES = b"+/", b"-_"
+"""The two characters that differ between base64 and base64 for addresses."""
+
 _LARGEST = 2**63
 _INSTANTS = {"created_since", "created_before", "used_since", "unused_since", "expires_before"}
 
@@ -38,7 +40,7 @@ def write_cursor(listed: SessionList, position: WalkPosition) -> str:
     parts = [_name_of(listed), key, position.number, position.counters, position.event]
     parts += [] if position.registry is None else [position.registry]
     raw = json.dumps(parts, ensure_ascii=False, separators=(",", ":")).encode()
-    return _BEGINNING + urlsafe_b64encode(_checksum(raw) + raw).decode().rstrip("=")
+    return _BEGINNING + _encoded(_checksum(raw) + raw)
 
 
 def read_cursor(listed: SessionList, text: str) -> WalkPosition:
@@ -71,8 +73,7 @@ def _read(text: str) -> tuple[object, WalkPosition]:
     """The content of a cursor. Raises ValueError or TypeError if it has another form."""
     if len(text) > _LONGEST or not text.startswith(_BEGINNING):
         raise ValueError
-    packed = text.removeprefix(_BEGINNING)
-    whole = urlsafe_b64decode(packed.encode("ascii") + b"=" * (-len(packed) % 4))
+    whole = _decoded(text.removeprefix(_BEGINNING))
     raw = whole[_CHECKED:]
     if whole[:_CHECKED] != _checksum(raw):
         raise ValueError
@@ -100,7 +101,19 @@ def _whole(value: Any) -> int:
 
 
 def _checksum(raw: bytes) -> bytes:
-    return sha256(raw).digest()[:_CHECKED]
+    return crc32(raw).to_bytes(_CHECKED)
+
+
+def _encoded(raw: bytes) -> str:
+    """Bytes in base64 for addresses, without padding."""
+    translation = bytes.maketrans(_STANDARD, _FOR_ADDRESSES)
+    return b2a_base64(raw, newline=False).translate(translation).decode().rstrip("=")
+
+
+def _decoded(text: str) -> bytes:
+    """The bytes of such a text. Raises ValueError if it is none."""
+    translation = bytes.maketrans(_FOR_ADDRESSES, _STANDARD)
+    return a2b_base64(text.encode("ascii").translate(translation) + b"=" * (-len(text) % 4))
 
 
 def _name_of(listed: SessionList) -> str:
@@ -109,8 +122,8 @@ def _name_of(listed: SessionList) -> str:
     criteria = {
         name: None
         if name in _INSTANTS
-        else sorted({names.fold(str(one)) for one in (value if isinstance(value, list) else [value])})
+        else sorted({names.fold(str(text)) for text in (value if isinstance(value, list) else [value])})
         for name, value in listed.selection.criteria().items()
     }
     description = json.dumps([listed.sort, criteria], sort_keys=True)
-    return sha256(description.encode()).hexdigest()[:_LIST_LENGTH]
+    return _checksum(description.encode()).hex()

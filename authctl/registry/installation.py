@@ -2,16 +2,17 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from time import monotonic
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from authctl.errors import DiskFull
 from authctl.registry.clock import RegistryClock, Warn
-from authctl.registry.outbox import Outbox
-from authctl.registry.outside_head import OutsideHead
 
 if TYPE_CHECKING:
     from authctl.instants import Clock
+    from authctl.registry.outbox import Outbox
+    from authctl.registry.outside_head import OutsideHead
     from authctl.registry.unit_of_work import UnitOfWork
     from authctl.settings import Home
     from authctl.store.protocol import Change, Store, View
@@ -77,8 +78,6 @@ class Installation:
         self.home = home
         self.store = store
         self.clock = RegistryClock(clock, self.warn)
-        self.head = OutsideHead(home.audit_head, store, self.warn)
-        self.outbox = Outbox(home.receivers, self.warn)
         self.waiting_uses: WaitingUses | None = None
         """The uses that wait until the registry is free; None until the first one."""
         self.single_uses = SingleUses()
@@ -87,8 +86,22 @@ class Installation:
         self.on_unfinished: Callable[[Installation], None] | None = None
         """The function to call after a change if there is a changeover; None in an installation without nouns."""
 
+    @cached_property
+    def head(self) -> "OutsideHead":
+        """The audit head outside the registry; a list does not need it."""
+        from authctl.registry.outside_head import OutsideHead
+
+        return OutsideHead(self.home.audit_head, self.store, self.warn)
+
+    @cached_property
+    def outbox(self) -> "Outbox":
+        """The announcements to receivers; a list does not need them."""
+        from authctl.registry.outbox import Outbox
+
+        return Outbox(self.home.receivers, self.warn)
+
     def warn(self, text: str) -> None:
-        """Tell a warning to whoever opened the registry; each text once."""
+        """Pass a warning to the caller who opened the registry; each text once."""
         if text not in self._warned:
             self._warned.add(text)
             self._warn(text)
@@ -127,6 +140,8 @@ class Installation:
             clock = self.clock.now_or_earliest()
             unit = UnitOfWork(tx, self.clock.present(tx, clock), who, clock, self.outbox.announce)
             written: Sequence[int] = [] if waiting is None else waiting.write_all(tx, unit.now)
+            if synced and anchored:
+                unit.end_disablings()
             yield unit
             if unit.recorded:
                 # A change without an event, such as a second sign-out, records the time by itself where it matters.

@@ -97,7 +97,7 @@ class Keys:
     ) -> RetireOutcome:
         """Delete the secret of a key: tokens that it signed are refused from now on.
 
-        While active sessions depend on the key, the caller says how they end: `sign_out` as a routine step, or `compromised`. `bound`
+        While active sessions depend on the key, the caller decides how they end: `sign_out` as a routine step, or `compromised`. `bound`
         is that of a preview. Raises Refused otherwise, for the key that signs, without a note, or when an active session would end
         that the bound does not allow; NotFound for an unknown key.
         """

@@ -88,7 +88,7 @@ def end_of_success(login: CachedLogin, profile: Profile | None, now: int) -> int
 
 
 def new_success(profile: Profile, username: str, now: int, password: str, ring: KeyRing) -> CachedLogin:
-    """A success to remember, with the verifier of its password."""
+    """A success to keep, with the verifier of its password."""
     salt, key = secrets.token_bytes(passwords.SALT_BYTES), ring.signing
     login = CachedLogin(profile.name, username, profile.authenticator or "", now, now, key.id, salt, b"")
     return login._replace(verifier=_verifier(login, password, key))

@@ -15,10 +15,12 @@ if TYPE_CHECKING:
     from authctl.registry.audit import Audit
     from authctl.registry.backups import Backups
     from authctl.registry.cleanup import Cleanup
+    from authctl.registry.clients import Clients
     from authctl.registry.completions import Completions
     from authctl.registry.continuity import Continuity
     from authctl.registry.deliveries import Deliveries
     from authctl.registry.doctor import Doctor
+    from authctl.registry.effects import Effects
     from authctl.registry.imports.file import Imports
     from authctl.registry.installation import Installation
     from authctl.registry.keys import Keys
@@ -79,6 +81,13 @@ class Nouns:
         return Cleanup(self._installation)
 
     @cached_property
+    def clients(self) -> Clients:
+        """Clients of the door: add, list, rotate and remove them."""
+        from authctl.registry.clients import Clients
+
+        return Clients(self._installation)
+
+    @cached_property
     def completions(self) -> Completions:
         """Names by their beginning, for the completion of a shell."""
         from authctl.registry.completions import Completions
@@ -105,6 +114,13 @@ class Nouns:
         from authctl.registry.doctor import Doctor
 
         return Doctor(self._installation)
+
+    @cached_property
+    def effects(self) -> Effects:
+        """Effects: what an operation ended, and what goes on elsewhere, from the outcome of the operation."""
+        from authctl.registry.effects import Effects
+
+        return Effects(self._installation)
 
     @cached_property
     def imports(self) -> Imports:

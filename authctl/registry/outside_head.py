@@ -37,7 +37,7 @@ class OutsideHead:
             raise RegistryUnavailable(f"cannot read {self._file}: {reason(error)}") from None
 
     def accept(self, last: "AuditEvent") -> None:
-        """Write that event as the head, whatever the file has: the audit log was accepted."""
+        """Write that event as the head in any case: the audit log was accepted."""
         try:
             audit_head.replace(self._file, self._registry_id(), Head(last.seq, last.hash))
         except OSError as error:

@@ -1,4 +1,4 @@
-"""Lists of sessions page by page: a walk that ends, and misses nobody who stays in the list, whatever is done between its pages.
+"""Lists of sessions page by page: a walk that ends, and misses nobody who stays in the list, with any changes between its pages.
 
 A walk goes along the list's order first, and leaves out what moved since it began; of what is left no key changes, so that it comes to
 an end. Then it fetches what moved, by number. A number never changes, none above the last one of the beginning is asked for, and what
@@ -136,7 +136,7 @@ def _last_event(view: "View") -> Head:
 
 
 def _is_replaced(view: "View", known: Head) -> bool:
-    """Whether the registry has not the history that it had when the walk was last here, or does not tell what moved since."""
+    """Whether the registry has not the history that it had when the walk was last here, or does not record the sessions that moved since."""
     # Event 0 stands for an empty log. The hash is compared because a restored log may have another event of that number.
     event = view.event(known.seq)
     is_same = event is None if known.seq == 0 else event is not None and event.hash[:_HASH_LENGTH] == known.hash

@@ -54,7 +54,7 @@ class ProfileDifference(NamedTuple):
 
     def fields(self) -> dict[str, list[Any]]:
         """The fields that differ, each with its value before and after."""
-        old, new = ({} if one is None else one.to_document() for one in (self.before, self.after))
+        old, new = ({} if profile is None else profile.to_document() for profile in (self.before, self.after))
         names_of = dict.fromkeys([*old, *new])
         return {name: [old.get(name), new.get(name)] for name in names_of if old.get(name) != new.get(name)}
 

@@ -22,9 +22,10 @@ if TYPE_CHECKING:
     from authctl.registry.bounds import Bound
     from authctl.registry.previews import Preview
     from authctl.registry.session_ends import FindOwner
+    from authctl.revocation_plans import PlanFacts
     from authctl.store.protocol import View
 
-_UNREVOKED = (Status.ACTIVE, Status.EXPIRED)
+UNREVOKED = (Status.ACTIVE, Status.EXPIRED)
 
 
 class RevokedSession(NamedTuple):
@@ -51,7 +52,11 @@ class RevokeOutcome(NamedTuple):
     sessions: tuple[RevokedSession, ...]
     """Up to 1,000 of those selected, most recently used first."""
     by_source: Mapping[str, int] = MappingProxyType({})
-    """How many of the newly revoked sessions live in each other system, which authctl does not tell."""
+    """How many of the newly revoked sessions live in each other system, which gets no message from authctl."""
+    kept: int = 0
+    """How many of the selected sessions are not revoked because they are among the newest of their user and application."""
+    plan: PlanFacts | None = None
+    """The plan that was made or applied, if there is one."""
 
 
 def revoke(
@@ -93,7 +98,7 @@ def preview(installation: Installation, selection: SessionFilter, max_affected: 
         with installation.snapshot() as (view, now):
             whole, _ = with_whole_ids(view, selection)
             _check_limit(view, whole, now, max_affected)
-            numbers = _newly_revoked(view, whole, now)
+            numbers = newly_revoked(view, whole, now)
             return preview_of(view, numbers, now, bounded=not (whole.everything and numbers))
 
     check_target(selection)
@@ -130,7 +135,7 @@ def _revoke_selection(
         whole, not_found = with_whole_ids(unit.tx, selection)
         _check_limit(unit.tx, whole, unit.now, max_affected)
         if bound is not None:
-            bound.check(_newly_revoked(unit.tx, whole, unit.now), "would be revoked")
+            bound.check(newly_revoked(unit.tx, whole, unit.now), "would be revoked")
         outcome = RevokeOutcome(None, unit.now, unit.actor, note, 0, 0, 0, not_found, False, ())
         if _is_everything(whole):
             return whole, _close_open_revocation(unit, whole, outcome)
@@ -157,16 +162,16 @@ def _check_limit(view: View, selection: SessionFilter, now: int, max_affected: i
     if max_affected is None:
         return
     # One more than the limit is enough to know: the count stops there.
-    if _count(view, selection, _UNREVOKED, now, max_affected + 1) > max_affected:
+    if _count(view, selection, UNREVOKED, now, max_affected + 1) > max_affected:
         raise Refused(
             f"more sessions would be newly revoked than the limit of {max_affected:,}",
             "raise --max-affected, or select fewer",
         )
 
 
-def _newly_revoked(view: View, selection: SessionFilter, now: int) -> Sequence[int]:
+def newly_revoked(view: View, selection: SessionFilter, now: int) -> Sequence[int]:
     """The numbers of the selected sessions that are not revoked yet."""
-    statuses = _selected_statuses(selection, _UNREVOKED)
+    statuses = _selected_statuses(selection, UNREVOKED)
     return view.numbers(selection.narrowed(status=statuses), now) if statuses else ()
 
 
@@ -189,7 +194,7 @@ def _with_counts(view: View, selection: SessionFilter, outcome: RevokeOutcome) -
         already = sum(s.status is Status.REVOKED for s in page.sessions)
         revoked = len(page.sessions) - already
     else:
-        revoked = _count(view, selection, _UNREVOKED, outcome.at)
+        revoked = _count(view, selection, UNREVOKED, outcome.at)
         already = _count(view, selection, (Status.REVOKED,), outcome.at)
     listed = tuple(RevokedSession(s.id, s.username, s.application, s.status) for s in page.sessions)
     return outcome._replace(selected=revoked + already, revoked=revoked, already_revoked=already, sessions=listed)
@@ -204,7 +209,7 @@ def _assign_revocation(unit: UnitOfWork, selection: SessionFilter, outcome: Revo
     newly: Sequence[RevokedSession | Session] = outcome.sessions
     if outcome.already_revoked:  # they may fill the page that was read
         newly = unit.tx.page(
-            selection.narrowed(status=_selected_statuses(selection, _UNREVOKED)), unit.now, MOST_LISTED
+            selection.narrowed(status=_selected_statuses(selection, UNREVOKED)), unit.now, MOST_LISTED
         ).sessions
     revocation_id = unit.tx.add_revocation(
         unit.now, unit.actor, outcome.note, json.dumps(selector), by_criteria=selection.is_by_criteria

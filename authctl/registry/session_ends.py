@@ -6,13 +6,14 @@ See docs/glossary.md#hard-end.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from time import perf_counter, sleep
+from itertools import islice
+from time import perf_counter
 from typing import TYPE_CHECKING, NamedTuple
 
 from authctl import names
 from authctl.model import Session, Status
 from authctl.model.told_events import Event
-from authctl.registry.batches import PAUSE_SECONDS, BatchSize, Progress
+from authctl.registry.batches import BatchSize, Progress, work_in_batches
 from authctl.registry.installation import Installation
 from authctl.registry.sessions import resolve
 from authctl.registry.unit_of_work import UnitOfWork, actor_name
@@ -26,7 +27,7 @@ _LARGEST_BATCH = 10_000
 _LOCK_SECONDS = 0.05
 
 FindOwner = Callable[["View", str, int], Session | None]
-"""Finds the session that a token was issued to, whatever its kind and generation; None for any other text."""
+"""Finds the session that a token was issued to, of any kind and generation; None for any other text."""
 
 
 class EndOutcome(NamedTuple):
@@ -45,28 +46,29 @@ def end(
     actor_name(actor)  # a name that cannot be recorded is refused before anything is done
     # All targets before the first end: an id in line 900 that is not unique must not leave 899 sessions ended.
     wanted = _unambiguous(installation, targets)
-    batches = BatchSize(_FIRST_BATCH, _LARGEST_BATCH, _LOCK_SECONDS)
+    rest = iter(wanted)
     ended: list[Session] = []
     already: list[Session] = []
     not_found: list[str] = []
-    done = 0
-    while done < len(wanted):
-        batch = wanted[done : done + batches.size]
+
+    def end_batch(size: int) -> float | None:
         with installation.change(actor) as unit:
             began = perf_counter()
-            ends = [(target, *_end_session(unit, find_owner, target)) for target in batch]
+            ends = [(target, *_end_session(unit, find_owner, target)) for target in islice(rest, size)]
             numbers = [session.number for _, session, is_new in ends if session and is_new]
             unit.announce(Event.SESSION_ENDED, numbers=numbers)
-        batches.adjust(perf_counter() - began)
+        seconds = perf_counter() - began
         for target, session, is_new in ends:  # only what was committed counts
             if session is None:
                 not_found.append(names.without_tokens(target))
             else:
                 (ended if is_new else already).append(session)
-        done += len(batch)
+        done = len(ended) + len(already) + len(not_found)
         progress(done, len(wanted))
-        if done < len(wanted):
-            sleep(PAUSE_SECONDS)
+        return seconds if done < len(wanted) else None
+
+    if wanted:
+        work_in_batches(BatchSize(_FIRST_BATCH, _LARGEST_BATCH, _LOCK_SECONDS), end_batch)
     return EndOutcome(len(ended), len(already), tuple(not_found), (*ended, *already))
 
 

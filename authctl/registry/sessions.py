@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from authctl.registry.installation import Installation
     from authctl.store.protocol import View
 
+ALL = SessionFilter()
+"""The filter that selects every session."""
+
 _FIRST_BATCH = 64
 _BATCH = 1_000
 _LARGEST_PAGE = 2**40
@@ -100,6 +103,9 @@ class Listing(Iterator[Session]):
         self.next: str | None = None
         """The cursor of the next page, known once the last session was taken; None where there is none."""
 
+    def __iter__(self) -> Iterator[Session]:  # noqa: PYI034
+        return self._sessions  # a call for each session less than with `__next__`
+
     def __next__(self) -> Session:
         return next(self._sessions)
 
@@ -115,11 +121,9 @@ class Listing(Iterator[Session]):
                 step = next_step(view, wanted, now, _size(listed.sort, _FIRST_BATCH, limit), position)
         shown = _Numbers()
         while True:
-            for session in self._rows(step, now):
+            for batch in self._batches(step, now):
                 # A session that moved between two steps may be read in both passes: it is listed once.
-                if session.number not in shown:
-                    shown.add(session.number)
-                    yield session
+                yield from shown.add_sessions(batch)
             if step.position is None or (limit is not None and len(shown) >= limit):
                 break
             left = None if limit is None else limit - len(shown)
@@ -127,12 +131,12 @@ class Listing(Iterator[Session]):
                 step = next_step(view, wanted, now, _size(listed.sort, _BATCH, left), step.position)
         self.next = _cursor(listed, step.position)
 
-    def _rows(self, step: WalkStep, now: int) -> Iterator[Session]:
+    def _batches(self, step: WalkStep, now: int) -> Iterator[Sequence[Session]]:
         for start in range(0, len(step.numbers), _BATCH):
             with self._installation.store.view() as view:
                 batch = view.sessions_by_number(step.numbers[start : start + _BATCH], now)
-            yield from batch
-        yield from step.sessions
+            yield batch
+        yield step.sessions
 
 
 def _size(sort: Sort | None, size: int, left: int | None) -> int | None:
@@ -155,7 +159,7 @@ def page(
 
 
 def _cursor(listed: SessionList, position: WalkPosition | None) -> str | None:
-    """The cursor of the next page. Its module loads OpenSSL for a checksum, so only a list with a next page loads it."""
+    """The cursor of the next page. Only a list with a next page loads its module."""
     if position is None:
         return None
     from authctl.registry.cursors import write_cursor
@@ -228,21 +232,21 @@ class _Numbers:
 
     # decision 103
 
-    _CHUNK = 512
-
     def __init__(self) -> None:
-        self._chunks: defaultdict[int, bytearray] = defaultdict(partial(bytearray, self._CHUNK))
+        self._chunks: defaultdict[int, bytearray] = defaultdict(partial(bytearray, 512))
         self._count = 0
 
-    def add(self, number: int) -> None:
-        byte, bit = divmod(number, 8)
-        self._chunks[byte // self._CHUNK][byte % self._CHUNK] |= 1 << bit
-        self._count += 1
-
-    def __contains__(self, number: int) -> bool:
-        byte, bit = divmod(number, 8)
-        chunk = self._chunks.get(byte // self._CHUNK)
-        return chunk is not None and bool(chunk[byte % self._CHUNK] >> bit & 1)
+    def add_sessions(self, sessions: Sequence[Session]) -> list[Session]:
+        """Add the numbers of sessions. Returns the sessions whose numbers are new."""
+        new, chunks = [], self._chunks
+        for session in sessions:
+            number = session.number
+            chunk, byte, bit = chunks[number >> 12], number >> 3 & 511, 1 << (number & 7)
+            if not chunk[byte] & bit:
+                chunk[byte] |= bit
+                new.append(session)
+        self._count += len(new)
+        return new
 
     def __len__(self) -> int:
         return self._count

@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from authctl import names
 from authctl.errors import InvalidInput
+from authctl.instants import format_instant
+from authctl.model.told_events import Event
 from authctl.registry.clock import check_clock
 from authctl.settings import default_actor
 
@@ -14,10 +16,14 @@ if TYPE_CHECKING:
     from authctl.store.protocol import Change
 
 AUTHCTL = "authctl"
-"""The actor of what authctl does by itself."""
+"""The actor of changes that authctl makes by itself."""
 
 MOST_LISTED = 1_000
 """The most sessions that an outcome and its audit event name."""
+
+
+_MOST_ENDED = 100
+"""The most ends of disablings that one change records."""
 
 
 class Announce(Protocol):
@@ -37,7 +43,7 @@ class Announce(Protocol):
 
 
 class UnitOfWork:
-    """One transaction: what to change, the one instant it happens at, and who does it."""
+    """One transaction: its changes, its one instant, and its actor."""
 
     def __init__(self, tx: "Change", now: int, actor: str, clock: int, announce: Announce) -> None:
         self.tx = tx
@@ -89,6 +95,19 @@ class UnitOfWork:
         """
         if username is not None or revocation_id is not None or len(numbers):
             self._announce(self, event, note=note, username=username, revocation_id=revocation_id, numbers=numbers)
+
+    def end_disablings(self) -> None:
+        """Record the disablings that ended by themselves, with an event each; up to 100, and the rest with later changes."""
+        # decision 233
+        for user in self.tx.end_disablings(self.now, _MOST_ENDED):
+            detail = {
+                "username_key": names.fold(user.username),
+                "by": "until",
+                "disabled_at": user.disabled_at and format_instant(user.disabled_at),
+                "until": user.disabled_until and format_instant(user.disabled_until),
+            }
+            self.record("user.enable", subject=user.username, detail=detail, actor=AUTHCTL)
+            self.announce(Event.USER_ENABLED, username=user.username)
 
     def check_clock(self) -> None:
         """Raise Refused when the clock is too far behind the recorded time to begin anything."""

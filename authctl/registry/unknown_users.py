@@ -15,7 +15,7 @@ _LONGEST_NAME = 100
 
 
 def is_known(view: "View", username: str, now: int) -> bool:
-    """Whether a session of that user is in the registry, of whatever status and kind."""
+    """Whether a session of that user is in the registry, of any status and kind."""
     return view.count(SessionFilter(username=username), now, at_most=1) > 0
 
 

@@ -6,8 +6,10 @@ Foreign text comes here visible already, and is never taken for markup.
 import os
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from math import ceil
 from typing import NamedTuple, TextIO
 
+from rich.bar import Bar
 from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
@@ -18,6 +20,10 @@ from authctl.screens.fitting import GAP
 _USUAL_WIDTH = 80
 _COLOURS = {"active": "green", "expired": "yellow", "revoked": "red", "disabled": "red", "enabled": "green"}
 _NARROWEST_TEXT = 20
+_NARROWEST_BAR, _WIDEST_BAR = 4, 40
+_LEAST_LABEL = 10
+_FEWEST_ROWS = 5
+_HEADER_AND_PROMPT = 2
 
 
 class Line(NamedTuple):
@@ -27,6 +33,13 @@ class Line(NamedTuple):
     text: str
 
 
+class BarColumn(NamedTuple):
+    """Numbers that are drawn as bars of one scale."""
+
+    header: str
+    numbers: Sequence[int]
+
+
 def cell_width(text: str) -> int:
     """The width of a text in cells of a terminal: a Chinese character takes two of them."""
     return cell_len(text)
@@ -34,12 +47,37 @@ def cell_width(text: str) -> int:
 
 def terminal_width(out: TextIO) -> int:
     """The width of the terminal that a stream leads to; `COLUMNS` overrides it."""
-    columns = os.environ.get("COLUMNS", "")
-    if columns.isascii() and columns.isdigit() and int(columns[:6]) > 0:
-        return int(columns[:6])
+    if columns := _size_of_variable("COLUMNS"):
+        return columns
     with suppress(OSError, ValueError):
         return os.get_terminal_size(out.fileno()).columns or _USUAL_WIDTH
     return _USUAL_WIDTH
+
+
+def rows_that_fit(out: TextIO, messages: Iterable[int]) -> int | None:
+    """The rows of a list for which the terminal has room; None where its height is unknown. `LINES` overrides the height.
+
+    A header stands above them, and below them messages of these lengths and the prompt of the shell.
+    """
+    height = _terminal_height(out)
+    if height is None:
+        return None
+    width = terminal_width(out)
+    return max(_FEWEST_ROWS, height - _HEADER_AND_PROMPT - sum(ceil(length / width) for length in messages))
+
+
+def _terminal_height(out: TextIO) -> int | None:
+    if lines := _size_of_variable("LINES"):
+        return lines
+    with suppress(OSError, ValueError):
+        return os.get_terminal_size(out.fileno()).lines or None
+    return None
+
+
+def _size_of_variable(name: str) -> int | None:
+    """The number in an environment variable; None without a useful one."""
+    text = os.environ.get(name, "")
+    return int(text[:6]) or None if text.isascii() and text.isdigit() else None
 
 
 def draw_table(out: TextIO, columns: Sequence[Sequence[str]], widths: Sequence[int], width: int) -> None:
@@ -68,6 +106,55 @@ def draw_view(out: TextIO, lines: Iterable[Line], width: int) -> None:
             part.rstrip()
             label = line.label if beside and not number else ""
             console.print(Text(label.ljust(indent), style="bold").append_text(part))
+
+
+def draw_heading(out: TextIO, text: str, width: int, style: str = "bold") -> None:
+    """Draw a line above or below a chart; it is wrapped where it is too long."""
+    _console(out, width).print(Text(text, style=style))
+
+
+def has_room_for_bars(labels: Sequence[str], columns: Sequence[BarColumn], width: int) -> bool:
+    """Whether the bars of all columns have room beside each other."""
+    return _bar_width(labels, columns, width) >= _NARROWEST_BAR
+
+
+def draw_bars(out: TextIO, labels: Sequence[str], columns: Sequence[BarColumn], width: int) -> None:
+    """Draw a row for each label, the header first: in each column a number and its bar; no bar where there is no room."""
+    console, bar_width = _console(out, width), _bar_width(labels, columns, width)
+    table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, GAP, 0, 0))
+    header, *names = labels
+    table.add_column(Text(header), no_wrap=True, overflow="ellipsis", width=_label_width(labels, width))
+    for column in columns:
+        table.add_column(Text(column.header), justify="right", no_wrap=True)
+        if bar_width >= _NARROWEST_BAR:
+            table.add_column(width=bar_width)
+    for row, name in enumerate(names):
+        cells = (cell for column in columns for cell in _bar_cells(console, column, row, bar_width))
+        table.add_row(Text(name), *cells)
+    table.show_header = any((header, *(column.header for column in columns)))
+    console.print(table)
+
+
+def _bar_cells(console: Console, column: BarColumn, row: int, width: int) -> Sequence[Text | Bar]:
+    """The number of a row, and its bar; what is not zero is never an empty one."""
+    number, largest = column.numbers[row], max(*column.numbers, 1)
+    text = Text(f"{number:,}")
+    if width < _NARROWEST_BAR:
+        return (text,)
+    if console.options.ascii_only:
+        return text, Text("#" * -(-number * width // largest))
+    least = largest / (8 * width)
+    return text, Bar(largest, 0, max(number, least) if number else 0, width=width)
+
+
+def _label_width(labels: Sequence[str], width: int) -> int:
+    return min(max(map(cell_len, labels)), max(_LEAST_LABEL, width // 3))
+
+
+def _bar_width(labels: Sequence[str], columns: Sequence[BarColumn], width: int) -> int:
+    numbers = (max(cell_len(column.header), *(len(f"{one:,}") for one in column.numbers)) for column in columns)
+    room = width - _label_width(labels, width) - sum(number + 2 * GAP for number in numbers)
+    return min(_WIDEST_BAR, max(0, room) // len(columns))
 
 
 def _coloured(text: str) -> Text:

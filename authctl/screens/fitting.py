@@ -1,6 +1,6 @@
 """Which columns of a table a terminal has room for, and how wide they are: whole columns go before a row breaks.
 
-Pure: knows widths, and neither texts nor the terminal.
+Pure: works with widths, and with neither texts nor the terminal.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -79,7 +79,7 @@ def _with_more(
 ) -> list[Fitted]:
     """The columns that are kept, and those that went and fit nevertheless: the one that went before them was too wide."""
     for index in gone:
-        kept = [one.index for one in fitted]
+        kept = [column.index for column in fitted]
         more = squeeze([*kept, index])
         if more and _texts(columns, more, kept) == _texts(columns, fitted, kept):
             fitted = more
@@ -88,7 +88,7 @@ def _with_more(
 
 def _texts(columns: Sequence[Column], fitted: Sequence[Fitted], among: Sequence[int]) -> list[int]:
     """The widths of the texts among these columns: none is cut for a column that is less important."""
-    return [one.width for one in fitted if one.index in among and columns[one.index].kind is Kind.TEXT]
+    return [column.width for column in fitted if column.index in among and columns[column.index].kind is Kind.TEXT]
 
 
 def _squeezed(

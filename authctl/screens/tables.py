@@ -51,13 +51,27 @@ class _Cells:
     forms: tuple[list[str], ...]
 
 
+@dataclass(frozen=True)
+class FittedColumn:
+    """A column of a table that fits: its width, and its cells, the header first. A wider cell is to be cut."""
+
+    width: int
+    cells: list[str]
+
+
 def draw(out: TextIO, records: Sequence[Record], table: Layout, look: Look, width: int) -> None:
     """Draw a table that is no wider than the terminal."""
+    fitted = arrange(records, table, look, width)
+    draw_table(out, [one.cells for one in fitted], [one.width for one in fitted], width)
+
+
+def arrange(records: Sequence[Record], table: Layout, look: Look, width: int) -> list[FittedColumn]:
+    """The columns of a table for which a terminal has room. Every text is visible."""
     columns = [_cells(name, records, table, look) for name in table.columns]
-    if look.shorten and sum(one.column.width + GAP for one in columns) - GAP > width:
+    if look.shorten and sum(column.column.width + GAP for column in columns) - GAP > width:
         columns[0] = _with_short_ids(columns[0], look.shorten)
-    fitted = fit([one.column for one in columns], width)
-    draw_table(out, [_form(columns, one) for one in fitted], [one.width for one in fitted], width)
+    fitted = fit([column.column for column in columns], width)
+    return [FittedColumn(column.width, _form(columns, column)) for column in fitted]
 
 
 def _form(columns: Sequence[_Cells], fitted: Fitted) -> list[str]:
@@ -84,7 +98,7 @@ def _time_cells(name: str, values: Sequence[Any], importance: tuple[int, int], l
 def _with_short_ids(ids: _Cells, shorten: Callable[[Sequence[str]], Mapping[str, str]]) -> _Cells:
     header, *whole = ids.forms[0]
     short = shorten(whole)
-    forms = (ids.forms[0], [header, *(short.get(one, one) for one in whole)])
+    forms = (ids.forms[0], [header, *(short.get(text, text) for text in whole)])
     return _Cells(replace(ids.column, kind=Kind.SHORTER, shorter=_widest(forms[1])), forms)
 
 

@@ -106,7 +106,11 @@ def user(record: Record, look: Look) -> Iterator[Line]:
     status = "enabled"
     if record["disabled"]:
         by = f" by {visible(record['disabled_by'])}" if record["disabled_by"] else ""
-        status = f"disabled {in_view(record['disabled_at'], look)}{by}"
+        until = f" until {in_view(record['disabled_until'], look)}" if record["disabled_until"] else ""
+        status = f"disabled {in_view(record['disabled_at'], look)}{until}{by}"
+    elif record["enabled_at"]:
+        ended = "the given time" if record["enabled_by"] == "until" else record["enabled_by"]
+        status = f"enabled since {in_view(record['enabled_at'], look)}, by {ended}"
     yield Line("status", status)
     yield _line("note", record["note"])
     counts = [f"{record[name]:,} {name}" for name in ("active", "expired", "revoked")]
@@ -190,7 +194,7 @@ def past_import(record: Record, look: Look) -> Iterator[Line]:
 
 
 def other(record: Record, look: Look) -> Iterator[Line]:
-    """A record without a view of its own, such as the result of a deed: every field that has a value."""
+    """A record without a view of its own, such as the result of an operation: every field that has a value."""
     for name, value in record.items():
         text = in_view(value, look) if is_time(name) and isinstance(value, str) else visible(plain(value))
         yield Line(plain_name(name), text)

@@ -168,5 +168,11 @@ def compact(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-DERIVED: dict[str, Callable[[Record], str]] = {"advice": key_advice, "about": about}
+def disabled(user: Record) -> Any:
+    """Whether a user is disabled, with the day on which that ends by itself."""
+    until = user["disabled_until"]
+    return f"until {until[:10]}" if user["disabled"] and until else user["disabled"]
+
+
+DERIVED: dict[str, Callable[[Record], Any]] = {"advice": key_advice, "about": about, "disabled": disabled}
 """Columns that only a terminal has: each made of a whole record."""

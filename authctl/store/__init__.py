@@ -1,6 +1,6 @@
-"""The database behind a protocol; no other package knows which database it is.
+"""The database behind a protocol; no other package depends on the kind of database.
 
-protocol/   what a store has to do, by noun; the only part that other packages import
+protocol/   the contract of a store, by noun; the only part that other packages import
 sql/        SQL that every database shares
 sqlite/     the store in one SQLite file
 """
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from authctl.store.protocol.health import Health
 
 
-def open_store(location: Path | str) -> "Store":
-    """The store at a path, or at a URL.
+def open_store(location: Path | str, lock_timeout: float | None = None) -> "Store":
+    """The store at a path, or at a URL. `lock_timeout` replaces the 30 seconds that a change waits for its turn.
 
     Raises InvalidInput for a URL of another kind; RegistryUnavailable or IntegrityFailure if no registry is there.
     """
@@ -30,7 +30,7 @@ def open_store(location: Path | str) -> "Store":
         location = file_of_url(location)  # the only kind of URL so far
     path = Path(location)
     check_file(path)
-    return SqliteStore(path)
+    return SqliteStore(path, lock_timeout=lock_timeout)
 
 
 @contextmanager

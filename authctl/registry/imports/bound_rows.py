@@ -3,7 +3,7 @@
 A revocation by criteria did not meet a session that the import had ended or changed. If it would have met the session as it was
 before, the undo does not restore that session.
 
-See docs/glossary.md#revocation-by-criteria and docs/glossary.md#deed.
+See docs/glossary.md#revocation-by-criteria and docs/glossary.md#operation.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ _TEXTS = {
 """The texts that criteria are compared with, and their columns."""
 
 
-class DeedsSince:
-    """The deeds since an import, read once for as long as none is added."""
+class OperationsSince:
+    """The operations since an import, read once for as long as none is added."""
 
     def __init__(self) -> None:
         self._past: PastRevocations | None = None
 
-    def bind(self, view: View, sessions: Sequence[Before]) -> set[int]:
-        """The numbers of the sessions that would live again and that a deed since the import applies to."""
+    def bind(self, view: View, sessions: Sequence[Before], now: int) -> set[int]:
+        """The numbers of the sessions that would live again and that an operation since the import applies to."""
         # decision 153
         active_before = [before for before in sessions if _lives(before)]
         if not active_before:
@@ -51,7 +51,7 @@ class DeedsSince:
         return {
             before.number
             for before in active_before
-            if _ended_since(users.get(before.session["username_key"]), before.at) or self._is_revoked(before, events)
+            if _ended_since(users.get(before.session["username_key"]), before, now) or self._is_revoked(before, events)
         }
 
     def _is_revoked(self, before: Before, events: Sequence[ContinuityEvent]) -> bool:
@@ -70,12 +70,13 @@ def _lives(before: Before) -> bool:
     return before.is_unrevoked and before.session["ended_reason"] in (None, NOT_LISTED)
 
 
-def _ended_since(user: User | None, at: int) -> bool:
-    """Whether a user is disabled, or was disabled or got a new password since an instant."""
+def _ended_since(user: User | None, before: Before, now: int) -> bool:
+    """Whether the user of a session is disabled, or was disabled or got a new password since it was changed."""
     if user is None:
         return False
-    ends = (user.ended_at, user.password_changed_at)
-    return user.disabled_at is not None or any(end is not None and end >= at for end in ends)
+    spared = before.session["id"] in user.password_except
+    ends = (user.ended_at, None if spared else user.password_changed_at)
+    return user.as_of(now).disabled_at is not None or any(end is not None and end >= before.at for end in ends)
 
 
 class _PastSession:

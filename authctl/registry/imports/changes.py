@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass, field, fields
 
-from authctl.store.protocol.imports import Imported, StagedRow
+from authctl.store.protocol.imports import Imported, PlainSession, StagedRow
 
 
 @dataclass(slots=True)
 class Plan:
     """The changes that the rows of some keys make."""
 
-    new: list[Imported] = field(default_factory=list)
+    new: list[Imported | PlainSession] = field(default_factory=list)
     changed: list[tuple[int, Imported]] = field(default_factory=list)
     unchanged: int = 0
     ahead: set[tuple[bytes, int]] = field(default_factory=set)

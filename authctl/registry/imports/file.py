@@ -7,18 +7,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from contextlib import closing
+from functools import partial
 from itertools import chain
-from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, cast
 
 from authctl import names
 from authctl.errors import InvalidInput
 from authctl.import_mappings import Listing, Mapping
 from authctl.instants import DAY
 from authctl.registry.batches import Progress, no_progress
+from authctl.registry.imports import same_file
 from authctl.registry.imports.complete import Claim, Complete
 from authctl.registry.imports.history import PastImport, past_import, past_imports
 from authctl.registry.imports.reading import MOST_NAMED, NamedRow, Reading, RemarkOutcome, RowCounts
 from authctl.registry.imports.register import ImportSource, Registration
+from authctl.registry.imports.same_file import HashedFile, SameFile
 from authctl.registry.imports.undo import Undo, UndoOutcome, UndoPreview
 from authctl.registry.installation import Installation
 from authctl.registry.unit_of_work import actor_name
@@ -108,7 +111,7 @@ class Imports:
 
         The files of `more` are read after the first, as if all were one; each is asked for when the one before was read. `source`
         is the system that the sessions live in, by default as the mapping names it. `taken_at` is the instant when the listing was
-        taken, by default what the file says, or now. `encoding` is for a file without a byte order mark; its default is the
+        taken, by default the time in the file, or now. `encoding` is for a file without a byte order mark; its default is the
         mapping's, or UTF-8. Importing a file again, or files that overlap in any order, gives the same registry. Nothing is written
         before all files were read, nor where no row is used. Rows from before a revocation, an end or a restore come under it.
 
@@ -121,15 +124,27 @@ class Imports:
         """
         who = actor_name(actor)
         source = mapping.source if source is None else names.source_name(source)
+        settings = (mapping.digest, source, encoding, profile)
+        hashed, more = None, iter(more)
+        if complete is None and same_file.is_repeatable(mapping, taken_at):
+            same = self._same_file(file, settings, source)
+            if same is not None and (second := next(more, None)) is not None:
+                same, more = None, chain([second], more)
+            if same is not None and (repeated := self._repeat(same, visible(name), source, who, dry_run=dry_run)):
+                mapping.note_all_parts()
+                progress(same.keys, same.keys)
+                return repeated
+            hashed = HashedFile(file, settings)
         claim = None if complete is None else Claim.of(complete, mapping, source, taken_at)
         with closing(self._installation.store.staging()) as staging:
             profile, reading = self._begin(mapping, staging, profile, taken_at)
-            for file_name, export in chain([ExportFile(name, file)], more):
+            for file_name, export in chain([ExportFile(name, cast("BinaryIO", hashed or file))], more):
                 reading.read(export, file_name, encoding)
             reading.check(strict=strict)
             detail = _detail(visible(name), reading)
             of = ImportSource(source, mapping.has_ends)
-            registration = Registration(self._installation, staging, profile, who, progress, detail, of)
+            remember = None if hashed is None else partial(same_file.recorded, hashed, reading)
+            registration = Registration(self._installation, staging, profile, who, progress, detail, of, remember)
             if claim is not None:
                 claim.check_rows(reading)
                 registration.preview_ends(claim.at(reading, taken_at), dry_run=dry_run)
@@ -173,6 +188,30 @@ class Imports:
     def preview_undo(self, import_id: int, *, max_affected: int | None = None) -> UndoPreview:
         """The sessions that `undo` would remove and restore, with the bound for it. Raises as `undo` with `dry_run`."""
         return Undo(self._installation, import_id, None).preview(max_affected)
+
+    def _same_file(self, file: BinaryIO, settings: Sequence[str | None], source: str | None) -> SameFile | None:
+        """The record of the last import of a source, if it was of this file and nothing since then concerns its sessions."""
+        with self._installation.snapshot() as (view, _):
+            same = SameFile.of_last_import(view, source)
+            if same is None or not same.holds(view, source):
+                return None
+        return same if same_file.is_same(same, file, settings) else None
+
+    def _repeat(
+        self, same: SameFile, name: str, source: str | None, actor: str, *, dry_run: bool
+    ) -> ImportOutcome | None:
+        """Record that a file was imported again, and nothing changed; None where an operation came in between."""
+        # decision 212
+        if dry_run:
+            with self._installation.snapshot() as (view, _):
+                holds, import_id = same.holds(view, source), None
+        else:
+            with self._installation.change(actor) as unit:
+                holds = same.holds(unit.tx, source)
+                import_id = same.repeat(unit, name, source) if holds else None
+        rows, none = RowCounts(*same.rows), ((), ())
+        outcome = ImportOutcome(rows, 0, 0, same.keys, *none, None, dry_run, import_id=import_id, source=source)
+        return outcome if holds else None
 
     def _begin(
         self, mapping: Mapping, staging: Staging, profile: str | None, taken_at: int | None

@@ -46,7 +46,7 @@ def past_imports(view: View, now: int) -> Sequence[PastImport]:
     latest: dict[str | None, int] = {}
     imports = view.recorded_imports()
     for recorded in imports:
-        if recorded.undone_at is None:
+        if recorded.undone_at is None and recorded.has_written:
             latest.setdefault(_source_key(recorded), recorded.id)
     restored_at = view.restored_at()
     return [
@@ -78,7 +78,7 @@ def _obstacle(recorded: RecordedImport, latest: int | None, restored_at: int | N
         return Obstacle(f"import {number} began before the registry was restored, or its audit log was accepted", show)
     if now - recorded.at > UNDOABLE_FOR:
         return Obstacle(f"import {number} is older than 30 days", show)
-    if latest != number and recorded.undo_begun_at is None:
+    if latest not in (None, number) and recorded.has_written and recorded.undo_begun_at is None:  # decision 213
         source = "also has no source" if recorded.source is None else f"has the same source, {quoted(recorded.source)}"
         return Obstacle(
             f"import {latest} is later than import {number} and {source}", f"first: authctl imports undo {latest}"

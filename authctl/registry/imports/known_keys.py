@@ -1,4 +1,4 @@
-"""The facts that the registry knows of the keys of a batch: sessions, ends of removed sessions, and users.
+"""The facts that the registry has about the keys of a batch: sessions, ends of removed sessions, and users.
 
 See docs/glossary.md#late-row and docs/glossary.md#source.
 """
@@ -37,8 +37,13 @@ class KnownKeys:
         """The folded names of the sources of the import and of its known sessions."""
         self.users = view.users_among({row.details["username"] for staged in batch for row in staged.rows})
 
+        self.is_empty = not (self._sessions or self._finals or self.finals_without_user)
+        """Whether nothing is known of any of the keys."""
+
     def has(self, staged: StagedKey, shared_keys: set[bytes]) -> bool:
         """Whether anything is known of a key, or another user has it."""
+        if self.is_empty:
+            return bool(shared_keys) and staged.key_without_user in shared_keys
         keys = [key for key in (staged.key, staged.key_without_user) if key is not None]
         return staged.key_without_user in shared_keys or any(
             key in self._sessions or key in self._finals or key in self.finals_without_user for key in keys

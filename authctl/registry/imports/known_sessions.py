@@ -25,7 +25,7 @@ def end_of(session: Session) -> int | None:
 def final_end(known: ImportedDetail) -> int | None:
     """The instant at which a session was revoked or ended by a decision here, which no row takes back.
 
-    An end in its source is no such decision: an older row may still tell more of the session.
+    An end in its source is no such decision: an older row may still have more details of the session.
     """
     session = known.session
     if session.revoked_at is not None:

@@ -1,6 +1,6 @@
-"""The rows of a key, parted by deeds into sessions.
+"""The rows of a key, parted by operations into sessions.
 
-In the order of time each deed parts the rows: those up to it make a session by itself, which is over then, and those after it make
+In the order of time each operation parts the rows: those up to it make a session by itself, which is over then, and those after it make
 a new one (decision 115). A row that has the beginning of its session belongs to the session that began then, whatever its own time.
 
 See docs/glossary.md#late-row and docs/glossary.md#partition.
@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from authctl.registry.imports.deeds import Deed, revocation_of
+from authctl.registry.imports.operations import Operation, revocation_of
 from authctl.registry.imports.session_rows import BEFORE_ALL, Rules, SessionFromRows
 from authctl.registry.users import password_ends
 from authctl.store.protocol.imports import Imported
@@ -25,10 +25,10 @@ class Event(NamedTuple):
     """A row at an instant of its session: its beginning, or its latest use."""
 
     counts_as: int
-    """The instant that is compared with deeds."""
+    """The instant that is compared with operations."""
     row: StagedRow
     began_at: int | None = None
-    """The instant of the beginning, as it is compared with deeds, where the row has that."""
+    """The instant of the beginning, as it is compared with operations, where the row has that."""
 
 
 def events_of(rows: Iterable[StagedRow], counts_as: Callable[[int], int]) -> list[Event]:
@@ -73,7 +73,7 @@ class Planned(NamedTuple):
 
 
 class Partition:
-    """The rows of one key, parted by deeds into sessions."""
+    """The rows of one key, parted by operations into sessions."""
 
     def __init__(
         self,
@@ -82,7 +82,7 @@ class Partition:
         events: Sequence[Event],
         unended: Sequence[ImportedDetail],
         user: User | None,
-        deeds_since: Callable[[int], Iterator[Deed]],
+        operations_since: Callable[[int], Iterator[Operation]],
         *,
         is_one: bool = False,
         keeps_rows: bool = False,
@@ -92,7 +92,7 @@ class Partition:
         self.events = list(events)
         self.unended = unended
         self.user = user
-        self.deeds_since = deeds_since
+        self.operations_since = operations_since
         self.is_one = is_one
         """Whether the rows are of one session, the only known one: its source gave the instant of its beginning."""
         self.keeps_rows = keeps_rows
@@ -101,33 +101,37 @@ class Partition:
         self._next = 0
         self._part = SessionFromRows(rules)
         self.planned: list[Planned] = []
-        self.ends: list[Deed] = []
+        self.ends: list[Operation] = []
         """The ends that its parts have, for older rows of other users under the same key."""
 
     def plan(self) -> list[Planned]:
         """A session for each part of the rows."""
         created = (known_session.session.created_at for known_session in self.unended)
         first = self.events[0].counts_as
-        for deed in self.deeds_since(min(first, *created) if self.unended else first):
+        for operation in self.operations_since(min(first, *created) if self.unended else first):
             if self._next == len(self.events) and not self._part.rows:
                 return self.planned
-            known = self._known_until(deed.at)
-            if known and known.session.last_used_at > deed.at and not self._parts_known(deed, known):
-                continue  # the one exception: it is known to be used after the deed, and is not parted
-            self._take_rows(deed.at, known)
+            known = self._known_until(operation.at)
+            if known and known.session.last_used_at > operation.at and not self._parts_known(operation, known):
+                continue  # the one exception: it is known to be used after the operation, and is not parted
+            self._take_rows(operation.at, known)
             if not self._part.rows:
-                if deed.criteria is None and (known or not deed.of_password) and self._binds(deed, known):
-                    self._begin_part(deed.at)
-            elif self._binds(deed, known):
-                self._close(deed)
+                if (
+                    operation.criteria is None
+                    and (known or not operation.of_password)
+                    and self._binds(operation, known)
+                ):
+                    self._begin_part(operation.at)
+            elif self._binds(operation, known):
+                self._close(operation)
         self._take_rows(None, self._known_until(None))
         if self._part.rows:
             self._close(None)
         return self.planned
 
-    def _parts_known(self, deed: Deed, known: ImportedDetail) -> bool:
+    def _parts_known(self, operation: Operation, known: ImportedDetail) -> bool:
         """Whether an end in the source parts a known session that was used after it: its rows are here, or it is one for certain."""
-        return deed.of_source and (self.is_one or bool(known.rows))
+        return operation.of_source and (self.is_one or bool(known.rows))
 
     def _known_until(self, at: int | None) -> ImportedDetail | None:
         """The active session of the key that was created since the last parting, up to an instant where one is given."""
@@ -149,47 +153,54 @@ class Partition:
         self._since = since
         self._part = SessionFromRows(self.rules)
 
-    def _binds(self, deed: Deed, known: ImportedDetail | None) -> bool:
-        """Whether a deed ends or revokes the present part."""
-        if deed.of_password:
+    def _binds(self, operation: Operation, known: ImportedDetail | None) -> bool:
+        """Whether an operation ends or revokes the present part."""
+        if operation.of_password:
+            if known and self.user and known.session.id in self.user.password_except:
+                return False  # decision 234
             return password_ends(self._part.profile, None)
-        if deed.criteria is None:
+        if operation.criteria is None:
             return True
-        return not (known and known.session.id in deed.criteria.except_ids) and deed.criteria.is_met_by(self._part)
+        is_excepted = known is not None and known.session.id in operation.criteria.except_ids
+        return not is_excepted and operation.criteria.is_met_by(self._part)
 
-    def _close(self, deed: Deed | None) -> None:
-        """Plan the session of the present part, which a deed closes, or nothing does."""
+    def _close(self, operation: Operation | None) -> None:
+        """Plan the session of the present part, which an operation closes, or nothing does."""
         part, now = self._part, self.rules.now
         revoking = None
-        if deed:
-            self._end(deed)
-            deeds = (later for later in self.deeds_since(deed.at) if later == deed or not later.of_other)
-            revoking = next(filter(self._revokes, deeds), None)
-            self._take_uses_after(deed)
-        disabled_at = self.user.disabled_at if self.user else None
+        if operation:
+            self._end(operation)
+            operations = (
+                later for later in self.operations_since(operation.at) if later == operation or not later.of_other
+            )
+            revoking = next(filter(self._revokes, operations), None)
+            self._take_uses_after(operation)
+        disabled_at = self.user.as_of(now).disabled_at if self.user else None
         if disabled_at is not None and revoking is None and part.lived_at(now):
             part.end_here = (max(disabled_at, min(part.last_used_at, now)), "user_disabled")  # decision 143
         self._note_end(revoking)
         self._add(revoking and revocation_of(revoking))
-        if deed:
-            self._begin_part(deed.at)
+        if operation:
+            self._begin_part(operation.at)
 
-    def _end(self, deed: Deed) -> None:
-        """End the present part where a deed is an end."""
+    def _end(self, operation: Operation) -> None:
+        """End the present part where an operation is an end."""
         part = self._part
-        if deed.of_source:
-            part.end_in_source = (deed.at, deed.reason or "")
-        elif deed.reason and part.lived_at(deed.at):
-            part.end_here = (deed.at, deed.reason)
+        if operation.of_source:
+            part.end_in_source = (operation.at, operation.reason or "")
+        elif operation.reason and part.lived_at(operation.at):
+            part.end_here = (operation.at, operation.reason)
 
-    def _take_uses_after(self, deed: Deed) -> None:
+    def _take_uses_after(self, operation: Operation) -> None:
         """Take the rows that show the present part in use after its end: it began before, so that they make no new session."""
         events = self.events[self._next :]
-        after = [event.row for event in events if event.began_at is not None and event.began_at <= deed.at]
+        after = [event.row for event in events if event.began_at is not None and event.began_at <= operation.at]
         if not after:
             return
-        self.events[self._next :] = [event for event in events if event.began_at is None or event.began_at > deed.at]
-        if deed.of_source:  # decision 142: the source gives both, the use and the end
+        self.events[self._next :] = [
+            event for event in events if event.began_at is None or event.began_at > operation.at
+        ]
+        if operation.of_source:  # decision 142: the source gives both, the use and the end
             for row in after:
                 self._part.add(row)
         else:
@@ -203,17 +214,17 @@ class Partition:
         imported = Imported(staged.key, part.session(), part.said_at, revocation_id, *identity, rows)
         self.planned.append(Planned(imported, part.known))
 
-    def _revokes(self, deed: Deed) -> bool:
-        """Whether a deed revokes the present part, which is closed by then."""
-        return revocation_of(deed) is not None and self._binds(deed, self._part.known)
+    def _revokes(self, operation: Operation) -> bool:
+        """Whether an operation revokes the present part, which is closed by then."""
+        return revocation_of(operation) is not None and self._binds(operation, self._part.known)
 
-    def _note_end(self, revoking: Deed | None) -> None:
+    def _note_end(self, revoking: Operation | None) -> None:
         """Note the end of the present part, and the revocation by criteria that it comes under."""
         created_at, ended = self._part.exact_created_at, self._part.ended
         if revoking is not None:
             revocation_id = revocation_of(revoking)
-            self.ends.append(Deed(revoking.at, revocation_id=revocation_id, of_other=True, created_at=created_at))
+            self.ends.append(Operation(revoking.at, revocation_id=revocation_id, of_other=True, created_at=created_at))
         elif (
             ended is not None and ended == self._part.end_here
         ):  # decision 163: an end in the source is of its own user
-            self.ends.append(Deed(ended[0], reason=ended[1], of_other=True, created_at=created_at))
+            self.ends.append(Operation(ended[0], reason=ended[1], of_other=True, created_at=created_at))

@@ -1,4 +1,4 @@
-"""Past revocations by criteria, and which of them binds a session that an import tells of later.
+"""Past revocations by criteria, and which of them binds a session that is imported later.
 
 The rule (decision 115): rows up to the instant of a revocation come under it where the session that they make meets its
 criteria. Texts, kind, profile and search are compared with what those rows say, times with the instants that were resolved
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 _TEXTS = ("username", "device", "application", "platform", "source")
 """Criteria that are one text of a session, the rarest first: a revocation is looked up by the first that it has."""
+
+_SEARCHED = ("ip", "source_id")
+"""The other texts that a search finds."""
 
 _TRIGRAM = 3
 
@@ -148,7 +151,7 @@ class _Block(NamedTuple):
 
 
 class PastRevocations:
-    """All revocations by criteria of a registry, found by what a session says."""
+    """All revocations by criteria of a registry, found by the texts of a session."""
 
     def __init__(
         self,
@@ -164,6 +167,9 @@ class PastRevocations:
         others = [revocation for revocation in map(_read, revocations) if not self._add_by_text(revocation)]
         self._others = [_Block.of(others[start : start + _BLOCK_SIZE]) for start in range(0, len(others), _BLOCK_SIZE)]
         self.is_empty = not revocations
+        named = {name for name, _ in self._by_text}
+        self.names = tuple(name for name in (*_TEXTS, *_SEARCHED) if name in named or self._by_trigram)
+        """The texts of a session that `possible` and `may_bind` look up."""
 
     def _add_by_text(self, criteria: Criteria) -> bool:
         """Whether a revocation has a text to be found by; it is found by that then."""
@@ -175,6 +181,12 @@ class PastRevocations:
         else:
             return False
         return True
+
+    def may_bind(self, texts: Sequence[tuple[str, str]], span: Span) -> bool:
+        """Whether a revocation at or after the beginning of a session could meet it, by its texts of `names`."""
+        if not self._others and not self._by_trigram and not any(text in self._by_text for text in texts):
+            return False
+        return next(self.possible(texts, span.earliest, span), None) is not None
 
     def possible(self, texts: Iterable[tuple[str, str]], since: int, span: Span) -> Iterator[Criteria]:
         """The revocations at or after an instant that a session with some of those texts could meet, earliest first.

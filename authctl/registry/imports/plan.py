@@ -5,10 +5,10 @@ one gives it. So the order of rows and files does not matter, nor how often they
 beginning, it is a part of the key. A session that was revoked or ended here is final: rows up to that instant change nothing, and
 rows after it are a new session, unless they have a beginning up to that instant.
 
-An import is late knowledge, and no way around a deed (decision 115). In the order of time each deed parts the rows: what they
+An import is late knowledge, and no way around an operation (decision 115). In the order of time each operation parts the rows: what they
 say up to it is a session by itself, which is over then. Disabling the user, a changed password and a restore end it; a revocation of
 everything revokes it, and one by criteria does where the session meets them. The one exception: a session that is already known to be
-used after a deed is not parted by it; older rows join that session.
+used after an operation is not parted by it; older rows join that session.
 
 See docs/glossary.md#late-row and docs/glossary.md#partition.
 """
@@ -25,9 +25,9 @@ from authctl import names
 from authctl.instants import DAY, MINUTE
 from authctl.model import User
 from authctl.registry.imports.changes import Plan
-from authctl.registry.imports.deeds import Deed, instant_of_deed, is_spared
 from authctl.registry.imports.known_keys import KnownKeys
-from authctl.registry.imports.known_sessions import NOT_LISTED, end_of, ended_at_or_after, final_end, pick_by_creation
+from authctl.registry.imports.known_sessions import NOT_LISTED, ended_at_or_after, final_end, pick_by_creation
+from authctl.registry.imports.operations import Operation, ends_of_others, instant_of_operation, is_spared
 from authctl.registry.imports.partition import Event, Partition, distinct, events_of
 from authctl.registry.imports.past_revocations import PastRevocations
 from authctl.registry.imports.row_facts import adds_to, all_texts, by_exact_beginning, is_listed_alone, span_of
@@ -74,8 +74,12 @@ class Merger:
         listings = {source: view.complete_listings(source) for source in self._known.sources}
         self.rules = Rules(view.profiles(), self._named, view.continuity_events(), now, self._source, listings)
         self._short_way = ShortWay(self.rules, past, self._ends(None), self._known.users, keeps_rows=self._keeps_rows)
-        for _, group in groupby(batch, key=lambda staged: staged.key_without_user or staged.key):
-            self._add_group(list(group))
+        if self._shared_keys:
+            for _, group in groupby(batch, key=lambda staged: staged.key_without_user or staged.key):
+                self._add_group(list(group))
+        else:
+            for staged in batch:
+                self._add_alone(staged)
         return self._plan
 
     def _without_same_rows(self, view: View, batch: Sequence[StagedKey]) -> list[StagedKey]:
@@ -97,18 +101,22 @@ class Merger:
         if listed_at is not None and listed_at > (same.listed_at or BEFORE_ALL):
             plan.listed.append((same.number, listed_at))
 
+    def _add_alone(self, staged: StagedKey) -> None:
+        """Plan a key that no other user has in this import."""
+        if not self._known.has(staged, self._shared_keys) and (new := self._short_way.session_of(staged)):
+            self._plan.new.append(new)
+        else:
+            self._add(staged, ())
+
     def _add_group(self, group: Sequence[StagedKey]) -> None:
         """Plan keys that are the same without the user: what ends the rows of one ends older rows of the others.
 
         So they are planned again until none of them learns of another end, whatever their order in the files.
         """
         if len(group) == 1:
-            if not self._known.has(group[0], self._shared_keys) and (new := self._short_way.session_of(group[0])):
-                self._plan.new.append(new)
-            else:
-                self._add(group[0], ())
+            self._add_alone(group[0])
             return
-        before, ends = self._plan, {staged.key: list[Deed]() for staged in group}
+        before, ends = self._plan, {staged.key: list[Operation]() for staged in group}
         first_users = dict(self._first_users)
         for _ in range(len(group) + 1):
             self._plan, self._first_users, known = before.copy(), dict(first_users), ends
@@ -119,14 +127,14 @@ class Merger:
             if ends == known:
                 return
 
-    def _add(self, staged: StagedKey, inherited: Sequence[Deed]) -> list[Deed]:
+    def _add(self, staged: StagedKey, inherited: Sequence[Operation]) -> list[Operation]:
         """Plan a key; the ends that this makes for older rows of other users under the same key."""
         own, others = self._known.sessions_of(staged)
         if self._source is not None:
             self._plan.adopted += [imported.session.number for imported in own if imported.session.source is None]
             self._plan.adopted_finals |= {staged.key for final in self._known.finals_of(staged) if final.is_of_none}
         by_creation, rows = self._by_creation(staged, own)
-        ends: list[Deed] = []
+        ends: list[Operation] = []
         for created_at in sorted(by_creation, reverse=True):  # the latest is nearest to what was first seen later
             known = pick_by_creation(own, created_at)
             ends += self._add_one(staged, created_at, by_creation[created_at], known, others, inherited)
@@ -141,7 +149,7 @@ class Merger:
         """
         # decision 165
         by_creation, rest = by_exact_beginning(staged.rows)
-        known = {one.facts.created_at for one in own} if rest else set()
+        known = {session.facts.created_at for session in own} if rest else set()
         beginnings = sorted(
             at for at in {*by_creation, *known} if at is not None and not self._is_over(staged, own, at)
         )
@@ -163,8 +171,8 @@ class Merger:
         rows: Sequence[StagedRow],
         known: ImportedDetail | None,
         others: Sequence[ImportedDetail],
-        inherited: Sequence[Deed],
-    ) -> list[Deed]:
+        inherited: Sequence[Operation],
+    ) -> list[Operation]:
         """Plan the one session of a key that began at an instant."""
         end = None if known is None else final_end(known)
         if known is not None and end is not None:
@@ -182,8 +190,8 @@ class Merger:
         rows: Sequence[StagedRow],
         own: Sequence[ImportedDetail],
         others: Sequence[ImportedDetail],
-        inherited: Sequence[Deed],
-    ) -> list[Deed]:
+        inherited: Sequence[Operation],
+    ) -> list[Operation]:
         """Plan the sessions of a key that rows make by their own times."""
         # by their beginnings: a session that began earlier may have been registered later
         unended = sorted(
@@ -213,20 +221,20 @@ class Merger:
         events: Sequence[Event],
         unended: Sequence[ImportedDetail],
         others: Sequence[ImportedDetail],
-        inherited: Sequence[Deed],
+        inherited: Sequence[Operation],
         created_at: int | None = None,
-    ) -> list[Deed]:
+    ) -> list[Operation]:
         """Plan the sessions that events make; one session, where its source gave the instant of its beginning."""
         registered, is_one, rules = len(self._plan.new), created_at is not None, self._rules_of(staged)
         user = self._known.users.get(names.fold(events[0].row.details["username"]))
         inherited = [end for end in inherited if not is_spared(end, unended)]
-        ends_of_others = [*inherited, *self._ends_of_others(others, unended)]
+        of_others = [*inherited, *ends_of_others(others, unended)]
         if is_one:  # decision 163
-            ends_of_others = [end for end in ends_of_others if end.created_at in (None, created_at)]
-        deeds = self._deeds_since(events, unended, [*ends_of_others, *self._ends_in_source(events, unended)], user)
+            of_others = [end for end in of_others if end.created_at in (None, created_at)]
+        operations = self._operations_since(events, unended, [*of_others, *self._ends_in_source(events, unended)], user)
         # decision 145
         keeps_rows = self._keeps_rows and not is_one and all(known.rows for known in unended)
-        partition = Partition(rules, staged, events, unended, user, deeds, is_one=is_one, keeps_rows=keeps_rows)
+        partition = Partition(rules, staged, events, unended, user, operations, is_one=is_one, keeps_rows=keeps_rows)
         planned = partition.plan()
         # a row ahead of the clock can show a use after an end that is to come
         is_past = all(event.row.at <= self.now for event in events)
@@ -243,7 +251,7 @@ class Merger:
         # decision 164
         if self._source is not None:
             return self.rules
-        sources = {one.session.source for one in self._known.sessions_of(staged)[0]}
+        sources = {known.session.source for known in self._known.sessions_of(staged)[0]}
         return self.rules._replace(source=sources.pop()) if len(sources) == 1 else self.rules
 
     def _add_uses_after(self, known: ImportedDetail, uses: Sequence[int], end: int) -> None:
@@ -296,69 +304,59 @@ class Merger:
         return [event for event in events if event.counts_as > end]
 
     def _counts_as(self, at: int) -> int:
-        """The instant that a row counts as where it is compared with deeds.
+        """The instant that a row counts as where it is compared with operations.
 
         A clock that is a little ahead makes a row of the present. One further ahead may be a local time that was written as UTC:
-        it is not taken to be later than any deed of the day before.
+        it is not taken to be later than any operation of the day before.
         """
         # decision 117
         if at <= self.now:
             return at
         return self.now if at <= self.now + _CLOCKS_DIFFER else self.now - DAY
 
-    def _deeds_since(
+    def _operations_since(
         self,
         events: Sequence[Event],
         unended: Sequence[ImportedDetail],
-        ends: Sequence[Deed],
+        ends: Sequence[Operation],
         user: User | None,
-    ) -> Callable[[int], Iterator[Deed]]:
-        """The deeds that may bind the rows of a key, from an instant on, in the order of time."""
+    ) -> Callable[[int], Iterator[Operation]]:
+        """The operations that may bind the rows of a key, from an instant on, in the order of time."""
         fixed = [*self._ends(user), *ends]
         if self.past.of_everything:
-            fixed.append(Deed(self.past.of_everything.at, criteria=self.past.of_everything))
-        fixed.sort(key=instant_of_deed)
+            fixed.append(Operation(self.past.of_everything.at, criteria=self.past.of_everything))
+        fixed.sort(key=instant_of_operation)
         if self.past.is_empty:
-            return lambda since: (deed for deed in fixed if deed.at >= since)
+            return lambda since: (operation for operation in fixed if operation.at >= since)
         texts, span = all_texts(events, unended, self._source), span_of(events, unended)
 
-        def deeds(since: int) -> Iterator[Deed]:
-            by_criteria = (Deed(criteria.at, criteria=criteria) for criteria in self.past.possible(texts, since, span))
-            return merge((deed for deed in fixed if deed.at >= since), by_criteria, key=instant_of_deed)
+        def operations(since: int) -> Iterator[Operation]:
+            by_criteria = (
+                Operation(criteria.at, criteria=criteria) for criteria in self.past.possible(texts, since, span)
+            )
+            return merge(
+                (operation for operation in fixed if operation.at >= since), by_criteria, key=instant_of_operation
+            )
 
-        return deeds
+        return operations
 
-    def _ends(self, user: User | None) -> Iterator[Deed]:
+    def _ends(self, user: User | None) -> Iterator[Operation]:
         """The hard ends: of every session by a restore, of the user's by disabling or a changed password."""
         # decision 39
         if self.restored_at is not None:
-            yield Deed(self.restored_at, reason="restored")
+            yield Operation(self.restored_at, reason="restored")
         if user and user.ended_at is not None:
-            yield Deed(user.ended_at, reason="user_disabled")
+            yield Operation(user.ended_at, reason="user_disabled")
         if user and user.password_changed_at is not None:
-            yield Deed(user.password_changed_at, reason="password_changed", of_password=True)
+            yield Operation(user.password_changed_at, reason="password_changed", of_password=True)
 
-    def _ends_in_source(self, events: Sequence[Event], unended: Sequence[ImportedDetail]) -> Iterator[Deed]:
+    def _ends_in_source(self, events: Sequence[Event], unended: Sequence[ImportedDetail]) -> Iterator[Operation]:
         """The ends of the sessions of a key in their source, as its rows have them and as they are known."""
         ends = {(event.row.ended_at, event.row.ended_reason) for event in events}
         ends |= {(known.facts.ended_at, known.facts.ended_reason) for known in unended}
         for at, reason in ends:
             if at is not None:
-                yield Deed(self._counts_as(at), reason=reason, of_source=True)
-
-    @staticmethod
-    def _ends_of_others(others: Sequence[ImportedDetail], unended: Sequence[ImportedDetail]) -> Iterator[Deed]:
-        """The ends of other users' sessions of the same key: rows from before tell of that session under another name."""
-        for other in others:
-            session, at = other.session, end_of(other.session)
-            if at is not None and final_end(other) is not None:
-                revocation_id = session.revocation_id if session.revoked_at is not None else None
-                reason = None if revocation_id else session.ended_by
-                end = Deed(
-                    at, revocation_id=revocation_id, reason=reason, of_other=True, created_at=other.facts.created_at
-                )
-                if not is_spared(end, unended):
-                    yield end
+                yield Operation(self._counts_as(at), reason=reason, of_source=True)
 
     def _report_moved(self, staged: StagedKey, row: StagedRow, others: Sequence[ImportedDetail]) -> None:
         key, user = staged.key_without_user, row.details["username"]

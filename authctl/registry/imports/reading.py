@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 from authctl.errors import InvalidInput
 from authctl.import_files import NoRows, Rejected, read
 from authctl.import_mappings import Listing, Mapping, Remark, Row, Skipped
+from authctl.instants import EARLIEST
 from authctl.store.protocol.imports import StagedRow
 
 if TYPE_CHECKING:
@@ -34,6 +36,10 @@ class RowCounts:
     duplicates: int = 0
     skipped: int = 0
     rejected: int = 0
+
+    def as_tuple(self) -> tuple[int, ...]:
+        """All counts, in this order."""
+        return (self.read, self.used, self.duplicates, self.skipped, self.rejected)
 
 
 class NamedRow(NamedTuple):
@@ -69,9 +75,13 @@ class Reading:
         self._latest = latest
         self._listing = listing
         self.files: list[str] = []
+        self._first_place = 0
+        """The place before the first line of the present file."""
         self.counts = RowCounts()
         self.listed_at: int | None = None
         """When the first of the listings was taken."""
+        self.last_at = EARLIEST
+        """The latest time of a row."""
         self.rejections: list[NamedRow] = []
         self._remarks: Counter[Remark] = Counter()
         self._remarked: dict[Remark, list[NamedRow]] = {}
@@ -81,6 +91,7 @@ class Reading:
 
     def read(self, file: BinaryIO, name: str, encoding: str | None) -> None:
         """Stage the rows of a file."""
+        self._first_place = len(self.files) << _FILE_SHIFT
         self.files.append(name)
         export = read(file, name, encoding or self._mapping.encoding, self._mapping.layout)
         if export.columns is not None:
@@ -94,12 +105,12 @@ class Reading:
     def add(self, line: int, number: int, raw: Any) -> None:
         """Stage a row that is used, and count any."""
         self.counts.read += 1
-        result = raw if isinstance(raw, Rejected) else self._mapping.interpret(raw, self._listing)
-        if isinstance(result, Row) and result.at > self._latest:
-            result = Rejected("its time is more than a day ahead")
+        result = raw if type(raw) is Rejected else self._mapping.interpret(raw, self._listing)
         if isinstance(result, Row):
-            self._add_used(line, number, result)
-            return
+            if result.at <= self._latest:
+                self._add_used(line, number, result)
+                return
+            result = Rejected("its time is more than a day ahead")
         self._note_listing(raw)
         if not self.is_used and self.counts.read <= _FIRST_ROWS:
             self._below = self._below or self._mapping.rows_below(raw)
@@ -120,16 +131,20 @@ class Reading:
             self.counts.duplicates += 1
             return
         self.counts.used += 1
-        for remark in set(row.remarks):
+        self.last_at = max(self.last_at, row.at)
+        if row.remarks:
+            self._add_remarks(line, number, row.remarks)
+        created, end = (row.created_at, row.is_created_exact), (row.ended_at, row.ended_reason)
+        staged = StagedRow(row.at, row.details, line + self._first_place, *created, *end, row.listed_at)
+        self._staging.add(staged, row.key, row.key_without_user)
+        self._note_time(row.listed_at)
+
+    def _add_remarks(self, line: int, number: int, remarks: Iterable[Remark]) -> None:
+        for remark in set(remarks):
             self._remarks[remark] += 1
             rows = self._remarked.setdefault(remark, [])
             if len(rows) < _MOST_REMARKED:
                 rows.append(NamedRow(self.files[-1], line, number))
-        file_and_line = line + (len(self.files) - 1 << _FILE_SHIFT)
-        details, end = row.details, (row.ended_at, row.ended_reason)
-        staged = StagedRow(row.at, details, file_and_line, row.created_at, row.is_created_exact, *end, row.listed_at)
-        self._staging.add(staged, row.key, row.key_without_user)
-        self._note_time(row.listed_at)
 
     def _note_listing(self, raw: Any) -> None:
         """Note the time of a listing of which no row is used."""
@@ -145,6 +160,10 @@ class Reading:
         """The report of the row that was staged with a place."""
         file, line = divmod(file_and_line, 1 << _FILE_SHIFT)
         return NamedRow(self.files[file], line, None, text)
+
+    def blank_parts(self) -> list[str]:
+        """The parts of the key that were blank in every row."""
+        return self._mapping.blank_parts()
 
     def remarks(self) -> tuple[RemarkOutcome, ...]:
         """The remarks on the times of the used rows."""

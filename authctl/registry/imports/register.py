@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from itertools import groupby
+from itertools import groupby, islice
 from time import sleep
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from authctl.store.protocol import Change, Staging, View
     from authctl.store.protocol.imports import StagedKey
 
-_KEYS_PER_BATCH = 1_000
+_KEYS_PER_BATCH = 1_500
 _ENDS_PER_BATCH = 500
 """How many sessions one change ends."""
 _NAMED = ("sessions", "username_keys")
@@ -67,6 +67,10 @@ class ImportSource(NamedTuple):
     """Whether its rows can show that their session ended."""
 
 
+Remember = Callable[[Done, int, int, int], dict[str, Any]]
+"""Gives what is recorded of a file, for an import of it again: of the counts, the instant, the number of the last event, and of keys."""
+
+
 class Registration:
     """The registration of staged rows: an event at its beginning, batches, and an event at its end."""
 
@@ -79,16 +83,19 @@ class Registration:
         progress: Progress,
         detail: dict[str, Any],
         of: ImportSource,
+        remember: Remember | None = None,
     ) -> None:
         self._installation = installation
         self._staging = staging
         self._actor = actor
         self._progress = progress
         self._source = of.name
+        self._remember = remember
         self._detail = {**detail, "source": of.name} if of.name else detail
         self._complete: CompleteSource | None = None
         self._past: PastRevocations | None = None
-        self._merger = Merger(staging.keys_of_several_users(), profile, source=of.name, keeps_rows=of.has_ends)
+        self._shared_keys = staging.keys_of_several_users()
+        self._merger = Merger(self._shared_keys, profile, source=of.name, keeps_rows=of.has_ends)
         self.import_id: int | None = None
         self.done = Done()
         self.ends: Preview | None = None
@@ -122,20 +129,22 @@ class Registration:
             self.import_id = unit.tx.add_import(unit.now, unit.actor, self._source, begun)
             unit.record("session.import", subject=str(self.import_id), detail={**begun, "stage": "begun"})
         drop_journals(self._installation, self._actor)
-        for batch in _batches(self._staging):
+        for batch in _batches(self._staging, self._shared_keys):
             self.done.add(self._register(batch))
             keys += len(batch)
             self._progress(keys, total)
+        drop_journals(self._installation, self._actor)  # earlier ones, now that this import may have written
         ended = self._end_not_listed() if self._complete else {}
         with self._installation.change(self._actor) as unit:
             detail = {**self._detail, **listing, **self.done.counts, **ended}
             recorded = {name: value for name, value in detail.items() if name not in _NAMED}
-            unit.tx.finish_import(self.import_id, unit.now, {**recorded, "keys": total})
             unit.record("session.import", subject=str(self.import_id), detail={**detail, "stage": "done"})
+            same = self._remember(self.done, unit.now, unit.recorded[-1].seq, total) if self._remember else {}
+            unit.tx.finish_import(self.import_id, unit.now, {**recorded, "keys": total, **same})
 
     def _plans(self) -> Iterator[Plan]:
         keys, total = 0, self._staging.keys()
-        for batch in _batches(self._staging):
+        for batch in _batches(self._staging, self._shared_keys):
             with self._installation.snapshot() as (view, now):
                 yield self._plan(view, batch, now)
             keys += len(batch)
@@ -221,8 +230,12 @@ def _batches_of_ends(numbers: Sequence[int]) -> Iterator[Sequence[int]]:
         yield numbers[start : start + _ENDS_PER_BATCH]
 
 
-def _batches(staging: Staging) -> Iterator[list[StagedKey]]:
+def _batches(staging: Staging, shared_keys: set[bytes]) -> Iterator[list[StagedKey]]:
     """The keys in batches; keys that are the same without the user are never in two of them."""
+    if not shared_keys:
+        keys = staging.by_key()
+        yield from iter(lambda: list(islice(keys, _KEYS_PER_BATCH)), [])
+        return
     batch: list[StagedKey] = []
     for _, group in groupby(staging.by_key(), key=lambda staged: staged.key_without_user or staged.key):
         batch += group

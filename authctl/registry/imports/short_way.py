@@ -1,90 +1,140 @@
-"""The short way from a row to a new session: nothing is known of its key, it is the only row, and no deed binds it.
+"""The short way from rows to a new session: nothing is known of their key, and no operation binds them.
 
-Most rows of a first import are of that kind. `Partition` gives the same session, in three times the time (decision 154).
+Most keys of a first import are of that kind. `Partition` gives the same session, in many times the time (decisions 154 and 211).
 
 See docs/glossary.md#short-way.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from authctl import names
-from authctl.model import NewSession
 from authctl.registry.imports.past_revocations import PastRevocations, Span
 from authctl.registry.imports.session_rows import BEFORE_ALL, MATCHED, Rules
-from authctl.store.protocol.imports import Imported, SourceFacts
+from authctl.store.protocol.imports import PlainSession
 
 if TYPE_CHECKING:
     from authctl.model import Profile, User
-    from authctl.registry.imports.deeds import Deed
+    from authctl.registry.imports.operations import Operation
     from authctl.store.protocol.imports import StagedKey, StagedRow
 
 
 class ShortWay:
-    """Makes sessions of single rows, as long as none of the rules needs more than the row."""
+    """Makes new sessions of rows, as long as none of the rules needs more than the rows."""
 
     def __init__(
-        self, rules: Rules, past: PastRevocations, ends: Iterable[Deed], users: Mapping[str, User], *, keeps_rows: bool
+        self,
+        rules: Rules,
+        past: PastRevocations,
+        ends: Iterable[Operation],
+        users: Mapping[str, User],
+        *,
+        keeps_rows: bool,
     ) -> None:
         self._rules = rules
         self._past = past
         self._users = users
         self._keeps_rows = keeps_rows
+        self._is_closed = bool(rules.listings_of(rules.source))
+        """Whether no key can take it: a complete listing may end any session."""
         of_everything = past.of_everything.at if past.of_everything else BEFORE_ALL
         self._bound_until = max([of_everything, *(end.at for end in ends)])
-        """The latest deed that binds rows of any key."""
+        """The latest operation that binds rows of any key."""
         self._profiles: dict[tuple[str, str], Profile] = {}
 
-    def session_of(self, staged: StagedKey) -> Imported | None:
-        """The session of a key with one row; None where the row needs the long way."""
-        row = staged.rows[0]
-        began_at = row.at if row.created_at is None else row.created_at
-        profile = self._profile(row)
-        is_plain = len(staged.rows) == 1 and row.ended_at is None and profile.requested is None
-        is_plain = is_plain and (row.is_created_exact or not self._keeps_rows)
+    def session_of(self, staged: StagedKey) -> PlainSession | None:
+        """The session of a new key; None where its rows need the long way."""
+        rows = staged.rows
+        row, is_one = rows[-1], len(rows) == 1
         if (
-            not is_plain
-            or self._rules.listings_of(self._rules.source)
-            or not self._bound_until < began_at
+            self._is_closed
             or row.at > self._rules.now
+            or not (self._is_plain(row) if is_one else self._are_plain(rows))
         ):
             return None
-        if names.fold(row.details["username"]) in self._users or self._may_be_revoked(row, began_at):
+        first = rows[0].at if row.created_at is None else row.created_at
+        if first <= self._bound_until:
             return None
-        details = dict(row.details)
-        fixed = details.pop("expires_at", None)
-        deadlines = profile.deadlines(began_at, row.at)
-        session = NewSession(
-            id=names.new_id(),
-            profile=profile.name,
-            created_at=began_at,
-            last_used_at=row.at,
-            deadlines=deadlines if fixed is None else deadlines._replace(expires_at=fixed),
-            fixed_expires_at=fixed,
-            source=self._rules.source,
-            **details,
-        )
-        facts = SourceFacts(row.created_at if row.is_created_exact else None, row.listed_at)
-        said_at = dict.fromkeys(row.details, row.at)
-        named = self._rules.named is not None
-        identity = (staged.key_without_user, named, facts)
-        return Imported(staged.key, session, said_at, None, *identity, (), staged.digest)
+        details, said_at = (row.details, row.at) if is_one else _merged(rows)
+        listed_at = row.listed_at if is_one else _latest_listing(rows)
+        return self._plain(staged, details, said_at, Span(first, row.at), row, listed_at)
 
-    def _profile(self, row: StagedRow) -> Profile:
+    def _is_plain(self, row: StagedRow) -> bool:
+        """Whether the only row of a key needs no partition, and is not stored for a later one."""
+        return row.ended_at is None and (row.is_created_exact or not self._keeps_rows)
+
+    def _are_plain(self, rows: Sequence[StagedRow]) -> bool:
+        """Whether the rows of a key have nothing but times of use."""
+        return not self._keeps_rows and all(row.created_at is None and row.ended_at is None for row in rows)
+
+    def _plain(
+        self,
+        staged: StagedKey,
+        details: dict[str, Any],
+        said_at: dict[str, int] | int,
+        span: Span,
+        row: StagedRow,
+        listed_at: int | None,
+    ) -> PlainSession | None:
+        """The session, unless its user, its profile or a revocation asks for more."""
+        username_key = names.fold(details["username"])
+        profile = self._profile(details)
+        if profile.requested is not None or username_key in self._users or self._may_be_revoked(details, span):
+            return None
+        return PlainSession(
+            staged.key,
+            staged.key_without_user,
+            staged.digest,
+            details,
+            said_at,
+            username_key,
+            profile.name,
+            profile.deadlines(*span),
+            span.earliest,
+            span.latest,
+            row.is_created_exact,
+            listed_at,
+            self._rules.source,
+            self._rules.named is not None,
+        )
+
+    def _profile(self, details: Mapping[str, Any]) -> Profile:
         """The profile of a new session: the same for the same user and application."""
         if self._rules.named is not None:
             return self._rules.profiles.named(self._rules.named)
-        who = (row.details["username"], row.details.get("application", ""))
+        who = (details["username"], details.get("application", ""))
         if who not in self._profiles:
             self._profiles[who] = self._rules.profiles.assigned(*who)
         return self._profiles[who]
 
-    def _may_be_revoked(self, row: StagedRow, began_at: int) -> bool:
-        """Whether a revocation by criteria could meet the row."""
+    def _may_be_revoked(self, details: Mapping[str, Any], span: Span) -> bool:
+        """Whether a revocation by criteria could meet the session."""
         if self._past.is_empty:
             return False
-        details = {**row.details, "source": self._rules.source}
-        texts = [(name, comparable(details[name])) for name, comparable in MATCHED.items() if details.get(name)]
-        return next(self._past.possible(texts, began_at, Span(began_at, row.at)), None) is not None
+        texts = [
+            (name, MATCHED[name](text))
+            for name in self._past.names
+            if (text := self._rules.source if name == "source" else details.get(name))
+        ]
+        return self._past.may_bind(texts, span)
+
+
+def _merged(rows: Sequence[StagedRow]) -> tuple[dict[str, Any], dict[str, int]]:
+    """Each detail as the latest row has it that has one, and the instant of that row; of two at the same instant the greater text.
+
+    The rows come in the order of time. `SessionFromRows.add` has the same rule for rows in any order.
+    """
+    details: dict[str, Any] = {}
+    said_at: dict[str, int] = {}
+    for row in rows:
+        at = row.at
+        for name, value in row.details.items():
+            if name not in said_at or at > said_at[name] or str(value) > str(details[name]):
+                details[name], said_at[name] = value, at
+    return details, said_at
+
+
+def _latest_listing(rows: Iterable[StagedRow]) -> int | None:
+    return max((row.listed_at for row in rows if row.listed_at is not None), default=None)

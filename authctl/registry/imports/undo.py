@@ -18,7 +18,7 @@ from authctl import names
 from authctl.errors import Refused
 from authctl.model import EventFilter
 from authctl.registry.batches import PAUSE_SECONDS, BatchSize, Progress
-from authctl.registry.imports.bound_rows import DeedsSince
+from authctl.registry.imports.bound_rows import OperationsSince
 from authctl.registry.imports.history import PastImport, check_undoable, past_import
 from authctl.registry.journals import drop_journals
 from authctl.registry.previews import Preview, preview_of
@@ -135,7 +135,7 @@ class Undo:
         self._installation = installation
         self._id = import_id
         self._actor = actor
-        self._deeds = DeedsSince()
+        self._operations = OperationsSince()
         self._allowed: Sequence[int] | None = None
         self._ids: list[str] = []
         self._user_keys: set[str] = set()
@@ -239,7 +239,9 @@ class Undo:
         changed = view.changed_by(self._id, after, limit)
         if not changed:
             return None
-        bound = self._deeds.bind(view, [before for before in changed if before.kept is None])
+        clock = self._installation.clock
+        now = clock.present(view, clock.now_or_earliest())
+        bound = self._operations.bind(view, [before for before in changed if before.kept is None], now)
         fates = [
             (before, before.kept or ("bound" if before.number in bound else self._unseen(before.number)))
             for before in changed
@@ -336,8 +338,12 @@ def _recompute_deadlines(unit: UnitOfWork, restored: Sequence[Before]) -> None:
     profiles = unit.tx.profiles()
     changeover = profiles.changeover
     former = [
-        one.number for one in restored if changeover and not changeover.has_reached(one.session["profile"], one.number)
+        before.number
+        for before in restored
+        if changeover and not changeover.has_reached(before.session["profile"], before.number)
     ]
-    unit.tx.recompute_deadlines_of([one.number for one in restored if one.number not in former], profiles, unit.now)
+    unit.tx.recompute_deadlines_of(
+        [before.number for before in restored if before.number not in former], profiles, unit.now
+    )
     if changeover and former:
         unit.tx.recompute_deadlines_of(former, changeover.before, unit.now)

@@ -1,15 +1,19 @@
 """Tokens that are issued or presented, one module an operation; here what is done by a token of any kind, however old."""
 
+from functools import cached_property
 from typing import TYPE_CHECKING, Unpack
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import datetime
 
-    from authctl.model import Request, Session
+    from authctl.model import Caller, Request, Session
     from authctl.registry.installation import Installation
     from authctl.registry.revocations import RevokeOutcome
     from authctl.registry.tokens.explain import Explanation
     from authctl.registry.tokens.reader import TokenReader
+
+    Introspect = Callable[[Installation, TokenReader, str, Caller], Session]
 
 
 class Tokens:
@@ -36,6 +40,32 @@ class Tokens:
         from authctl.registry.tokens.wipe import acknowledge
 
         return acknowledge(self._installation, self._reader, token, actor)
+
+    def session(self, token: str) -> "Session | None":
+        """The session that a token was issued to, whatever its kind and generation; None for any other text. It is no use."""
+        return self._reader.owner_now(token)
+
+    def introspect(self, token: str, **request: "Unpack[Request]") -> "Session":
+        """As `Registry.verify`, for a resource server: an order to wipe is not passed on by it, and so not recorded as delivered."""
+        introspect, caller, no_facts = self._introspecting
+        return introspect(self._installation, self._reader, token, caller(**request) if request else no_facts)
+
+    @cached_property
+    def _introspecting(self) -> "tuple[Introspect, type[Caller], Caller]":
+        """The function, the value and the empty value for `introspect`, looked up once, as for `Registry.verify`."""
+        from authctl.model import Caller
+        from authctl.registry.tokens.verify import introspect
+
+        return introspect, Caller, Caller()
+
+    def wipe_order(self, token: str) -> "Session | None":
+        """The session whose data the application of a token is ordered to remove, recorded as delivered; None without an order.
+
+        Raises TokenInvalid for a token of no session.
+        """
+        from authctl.registry.tokens.wipe import order
+
+        return order(self._installation, self._reader, token)
 
     def explain(
         self, target: str, *, at: "int | datetime | None" = None, **request: "Unpack[Request]"

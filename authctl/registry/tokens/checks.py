@@ -52,7 +52,7 @@ def _access_kind(session: Session) -> TokenKind:
 def check_alive(session: Session, caller: Caller) -> None:
     """Raise TokenRevoked, TokenEnded or TokenExpired when a session is over.
 
-    A revoked session's own application is told to remove its data, wherever it is, until it says that it has.
+    A revoked session's own application is told to remove its data, wherever it is, until it confirms that.
     """
     check_not_revoked(session, caller)
     check_not_ended(session)

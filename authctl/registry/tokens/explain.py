@@ -14,7 +14,7 @@ from authctl.instants import NEVER, format_instant
 from authctl.model import Caller, EventFilter, Session
 from authctl.registry.sessions import find
 from authctl.registry.tokens import checks
-from authctl.tokens import Claims, TokenKind, has_token_shape, looks_like_token
+from authctl.tokens import Claims, TokenKind, has_token_shape, kind_and_key, looks_like_token
 
 if TYPE_CHECKING:
     from authctl.registry.installation import Installation
@@ -73,7 +73,7 @@ class Explanation(NamedTuple):
 
 
 class _Past(NamedTuple):
-    """The instant that is asked about, and the limits of what is kept about it."""
+    """The instant of the question, and the limits of the data that is kept about it."""
 
     at: int
     is_past: bool
@@ -120,11 +120,12 @@ def _explain_token(
     if not has_token_shape(token):
         text = "not spelled as a token of authctl: cut off, or changed"
         return Explanation(past.at, None, (Step("shape", Result.FAILED, text, refusal=TokenUnknown()),))
-    shape = Step("shape", Result.PASSED, f"{_FORMS[TokenKind(token[:4])]}, whole")
+    kind, key_id = kind_and_key(token)
+    shape = Step("shape", Result.PASSED, f"{_FORMS[kind]}, whole")
     try:
         claims = reader.claims(token)
     except TokenUnknown as refusal:
-        return Explanation(past.at, None, (shape, _bad_key(reader, token[5:13], past, refusal)))
+        return Explanation(past.at, None, (shape, _bad_key(reader, key_id, past, refusal)))
     key = Step("key", Result.PASSED, f"signed by key {claims.key_id}")
     row = view.by_number(claims.number, now)
     try:
@@ -166,12 +167,12 @@ def _explain_session(
     view: "View", past: _Past, latest: Session, claims: Claims | None, caller: Caller, before: tuple[Step, ...]
 ) -> Explanation:
     session = latest.as_of(past.at) if past.is_past else latest
-    found = _found(session, past)
-    if found.result is not Result.PASSED:
-        return Explanation(past.at, session, (*before, found))
+    presence = _found(session, past)
+    if presence.result is not Result.PASSED:
+        return Explanation(past.at, session, (*before, presence))
     steps = (
         *before,
-        found,
+        presence,
         _revocation(session, latest, caller),
         _user(view, session, past),
         _hard_end(session, latest),
@@ -215,8 +216,11 @@ def _revocation(session: Session, latest: Session, caller: Caller) -> Step:
 def _user(view: "View", session: Session, past: _Past) -> Step:
     """Whether the user is disabled. It decides nothing by itself: disabling ended the sessions."""
     user = view.user(session.username)
+    user = user and user.as_of(past.at)
     if user is not None and user.disabled_at is not None:
         text = "disabled only later" if user.disabled_at > past.at else "disabled"
+        if user.disabled_until is not None:
+            text += f" until {format_instant(user.disabled_until)}"
         return Step("user", Result.NOTED, text, user.disabled_at, user.disabled_by, user.note)
     text = "enabled now; earlier changes are in the audit log" if past.is_past else "enabled"
     return Step("user", Result.NOTED, text)

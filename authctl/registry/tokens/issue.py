@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Required, TypedDict
 
 from authctl import lifetimes, names
 from authctl.errors import InvalidInput, Refused
-from authctl.instants import microseconds
+from authctl.instants import format_instant, microseconds
 from authctl.model import SIGN_IN_METHODS, Caller, Kind, NewSession, OnRevoke, Profile, Session, Tokens
 from authctl.registry.installation import Installation
 from authctl.registry.tokens.checks import bound_value, unmet_condition
@@ -43,7 +43,7 @@ class Login(TypedDict, total=False):
     profile: str | None
     """The profile of the session; without it, the assigned one."""
     device: str | None
-    """The device, as the user knows it: `AL-PC`."""
+    """The device, under the name that the user gave it: `AL-PC`."""
     platform: str | None
     """The operating system of the device, with its version: `Windows 11`."""
     application_version: str | None
@@ -113,12 +113,12 @@ def issue(installation: Installation, reader: TokenReader, arguments: SignIn, ac
     sign_in = check_sign_in(SignIn, arguments, arguments.get("signed_in_with"))
     installation.head.check()
     with installation.change(actor, shared=True) as unit:
-        return register(unit, reader, sign_in, profile_for(unit.tx, sign_in))
+        return register(unit, reader, sign_in, profile_for(unit.tx, sign_in, unit.now))
 
 
-def profile_for(view: "View", sign_in: CheckedSignIn) -> Profile:
+def profile_for(view: "View", sign_in: CheckedSignIn, now: int) -> Profile:
     """The profile of a sign-in that is allowed now. Raises Refused, InvalidInput or NotFound."""
-    _check_enabled(view, sign_in.username)
+    _check_enabled(view, sign_in.username, now)
     profiles = view.profiles()
     if sign_in.profile is not None:
         profile = profiles.named(sign_in.profile)
@@ -221,10 +221,12 @@ def _check_texts(sign_in: CheckedSignIn) -> None:
         raise InvalidInput(f"no such way to sign in: {method}", f"one of: {', '.join(SIGN_IN_METHODS)}")
 
 
-def _check_enabled(view: "View", username: str) -> None:
+def _check_enabled(view: "View", username: str, now: int) -> None:
     user = view.user(username)
+    user = user and user.as_of(now)
     if user is not None and user.disabled_at is not None:
-        raise Refused(f"user {names.quoted(username)} is disabled", "to see why: authctl users show USER")
+        until = "" if user.disabled_until is None else f" until {format_instant(user.disabled_until)}"
+        raise Refused(f"user {names.quoted(username)} is disabled{until}", "to see why: authctl users show USER")
 
 
 def _check_bound_fact(profile: Profile, details: Mapping[str, str | None]) -> None:

@@ -47,7 +47,7 @@ def login(
 
 def _read_state(installation: Installation, sign_in: CheckedSignIn) -> _State:
     with installation.snapshot(with_waiting_uses=False) as (view, now):
-        profile = profile_for(view, sign_in)
+        profile = profile_for(view, sign_in, now)
         if profile.authenticator is None:
             message = f"profile {names.quoted(profile.name)} has no authenticator to ask for a password"
             hint = "name one in its authenticator field; to issue a token without asking: authctl tokens issue"
@@ -85,7 +85,7 @@ def _issue_and_remember(
     ring: KeyRing,
     actor: str | None,
 ) -> Issued:
-    """Register the session after the authenticator said yes, and remember that where the profile has a cache."""
+    """Register the session after the authenticator accepted the password, and keep that if the profile has a cache."""
     profile = state.profile
     success = new_success(profile, sign_in.username, state.now, password, ring)
     with installation.change(actor, shared=True) as unit:
@@ -100,13 +100,13 @@ def _register(
     unit: UnitOfWork, reader: TokenReader, sign_in: CheckedSignIn, profile: Profile, authenticated_by: str
 ) -> Issued:
     # The conditions were compared before the password was asked for; new ones may refuse this sign-in.
-    if profile_for(unit.tx, sign_in) != profile:
+    if profile_for(unit.tx, sign_in, unit.now) != profile:
         raise Refused(f"profile {names.quoted(profile.name)} was changed meanwhile", "try again")
     return register(unit, reader, sign_in, profile, authenticated_by=authenticated_by)
 
 
 def _ask(installation: Installation, name: str, username: str, password: str) -> None:
-    """Raise LoginRefused where the authenticator says no, AuthenticatorUnavailable where it gives no answer."""
+    """Raise LoginRefused if the authenticator refuses, AuthenticatorUnavailable where it gives no answer."""
     # decision 64
     from authctl import authenticators
 

@@ -27,15 +27,26 @@ def verify(installation: Installation, reader: TokenReader, token: str, caller: 
     installation.head.check()
     claims = reader.claims(token)
     try:
-        session = _check_token(installation, claims, caller)
-        if session.read_at < session.use_due_at or not _record_use(installation, session):
-            return session
-        # A use is judged twice: by the look-up without a lock, and again inside the lock. Between the two the session may have
-        # been revoked, refreshed or used later. So the token is checked once more, whether the use was written or not.
-        return _check_token(installation, claims, caller)
+        return _check_and_use(installation, claims, caller)
     except TokenRevoked as refusal:
         wipe.record_delivery(installation, claims, refusal)
         raise
+
+
+def introspect(installation: Installation, reader: TokenReader, token: str, caller: Caller) -> Session:
+    """The same for a resource server, which passes no order to wipe on. Contract: `Tokens.introspect`."""
+    # decision 315
+    installation.head.check()
+    return _check_and_use(installation, reader.claims(token), caller)
+
+
+def _check_and_use(installation: Installation, claims: Claims, caller: Caller) -> Session:
+    session = _check_token(installation, claims, caller)
+    if session.read_at < session.use_due_at or not _record_use(installation, session):
+        return session
+    # A use is judged twice: by the look-up without a lock, and again inside the lock. Between the two the session may have
+    # been revoked, refreshed or used later. So the token is checked once more, whether the use was written or not.
+    return _check_token(installation, claims, caller)
 
 
 def _check_token(installation: Installation, claims: Claims, caller: Caller) -> Session:

@@ -177,7 +177,7 @@ class WaitingUses:
                 self._thread = None
 
     def _run(self) -> None:
-        """Write what waits, until nothing has waited for a while."""
+        """Write the waiting uses, until there has been none for a while."""
         size = _batch_size()
         self._rest(FIRST_PAUSE_SECONDS)
         while self._has_uses():
@@ -216,7 +216,7 @@ def _batch_size() -> BatchSize:
 
 
 def _close_all() -> None:
-    """Write what waits in every open registry, at the end of the process."""
+    """Write the waiting uses of every open registry, at the end of the process."""
     for waiting in list(_open):
         waiting.close()
 

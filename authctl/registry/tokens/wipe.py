@@ -9,7 +9,7 @@ See docs/glossary.md#wipe.
 from contextlib import suppress
 
 from authctl import names
-from authctl.errors import AuthctlError, TokenInvalid
+from authctl.errors import AuthctlError, TokenInvalid, TokenRevoked
 from authctl.model import Session, Wipe
 from authctl.model.told_events import Event
 from authctl.registry.installation import Installation
@@ -39,6 +39,17 @@ def record_delivery(installation: Installation, claims: Claims, refusal: TokenIn
             if session.wipe is Wipe.PENDING:
                 unit.tx.deliver_wipe(session.number, unit.now)
                 _record(unit, "wipe.delivered", session)
+
+
+def order(installation: Installation, reader: TokenReader, token: str) -> Session | None:
+    """Record that an order was delivered, and return its session. Contract: `Tokens.wipe_order`."""
+    claims = reader.claims(token)
+    with installation.snapshot(with_waiting_uses=False) as (view, now):
+        session = session_of_token(view.by_number(claims.number, now), claims)
+    if session.wipe not in (Wipe.PENDING, Wipe.DELIVERED):
+        return None
+    record_delivery(installation, claims, TokenRevoked("the session was revoked", action="wipe"))
+    return session
 
 
 def acknowledge(installation: Installation, reader: TokenReader, token: str, actor: str | None) -> Session:

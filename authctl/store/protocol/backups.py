@@ -17,7 +17,7 @@ class Carried(NamedTuple):
     continuity_ended: int
     """Continuity events that last longer in the backup."""
     import_keys: int
-    """Keys with a final instant that the backup does not know."""
+    """Keys with a final instant that is not in the backup."""
 
     def plus(self, other: Carried) -> Carried:
         """The sums of both."""

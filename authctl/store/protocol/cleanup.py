@@ -39,14 +39,14 @@ Archive = Callable[["Sequence[Session]"], None]
 
 
 class CleanupView(Protocol):
-    """Reading what may be removed."""
+    """Reading the sessions that may be removed."""
 
     def ended_before(self, cutoff: int, *, keep_unacknowledged: bool = False) -> Removable:
         """Counts of the sessions that ended before the cutoff; on request, without those with a wipe that nobody confirmed."""
 
 
 class CleanupChange(Protocol):
-    """Removing what nothing needs any more."""
+    """Removing data that nothing needs any more."""
 
     def begin_removal(self, due: int) -> None:
         """Prepare for the removal of so many sessions. The search may be slower, and stays complete, until `extend_search_index` is through."""

@@ -1,4 +1,4 @@
-"""Health of a store: what the doctor reports of the database program, and of the place where the registry lies."""
+"""Health of a store: the report of the doctor about the database program, and of the place where the registry lies."""
 
 from typing import NamedTuple
 

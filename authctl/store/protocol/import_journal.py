@@ -30,6 +30,8 @@ class RecordedImport(NamedTuple):
     note: str | None
     undo_counts: str | None
     """The counts of its undo as JSON."""
+    has_written: bool = True
+    """Whether it registered or changed any session, as far as its journal tells."""
 
 
 class ImportJournalView(Protocol):
@@ -41,8 +43,11 @@ class ImportJournalView(Protocol):
     def recorded_import(self, import_id: int) -> RecordedImport | None:
         """One import; None if it is not recorded."""
 
+    def last_import_detail(self, source: str | None) -> str | None:
+        """The record of the last import of a source, or without one, as JSON; None if there is none."""
+
     def latest_import(self, source: str | None) -> int | None:
-        """The number of the latest import of a source, or without one, that was not taken back."""
+        """The number of the latest import of a source, or without one, that registered or changed sessions and was not taken back."""
 
 
 class ImportJournalChange(Protocol):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from authctl.lifetimes import Deadlines
     from authctl.model import NewSession, Session
 
 
@@ -70,6 +71,28 @@ class Imported(NamedTuple):
     """Its rows, where a later end may part them; else none are stored."""
     rows_digest: bytes | None = None
     """The digest of all rows of its key in this import, if they are all its own."""
+
+
+class PlainSession(NamedTuple):
+    """A new session of an import as its rows give it: no operation binds it, and it is under no closed revocation."""
+
+    key: bytes
+    key_without_user: bytes | None
+    rows_digest: bytes
+    details: dict[str, Any]
+    """Its texts by name, and under `expires_at` its fixed expiry."""
+    said_at: dict[str, int] | int
+    """For each detail the instant of its row; one instant if it is the same for all."""
+    username_key: str
+    profile: str
+    deadlines: Deadlines
+    """By its profile alone."""
+    created_at: int
+    last_used_at: int
+    is_created_exact: bool
+    listed_at: int | None
+    source: str | None
+    profile_named: bool
 
 
 class SameRows(NamedTuple):
@@ -172,8 +195,8 @@ class ImportsView(Protocol):
 class ImportsChange(Protocol):
     """Writing imported sessions. Within a batch of `ImportJournalChange`, each method journals what it changes."""
 
-    def add_imported(self, sessions: Sequence[Imported]) -> None:
-        """Register imported sessions."""
+    def add_imported(self, sessions: Sequence[Imported | PlainSession]) -> None:
+        """Register imported sessions, in this order."""
 
     def update_imported(self, changes: Sequence[tuple[int, Imported]]) -> None:
         """Replace the details of imported sessions, by their numbers. Their ids stay, and so do revocations, unless one is named."""

@@ -1,4 +1,4 @@
-"""Previews: the sessions that an operation would end, counted before anybody says yes.
+"""Previews: the sessions that an operation would end, counted before the confirmation.
 
 See docs/glossary.md#bound-of-a-preview.
 """
@@ -31,11 +31,41 @@ class Summary(NamedTuple):
     applications: Largest
 
 
+class Aftermath(NamedTuple):
+    """The sessions that an operation ended, and what goes on elsewhere. An instant is None where there is none, or it never comes."""
+
+    ended: int
+    others: int
+    others_by_application: tuple[tuple[str | None, int], ...]
+    others_until: int | None
+    sealed: int
+    sealed_until: int | None
+    by_source: dict[str, int]
+
+
 class PreviewsView(Protocol):
-    """Reading what some sessions have in common."""
+    """Reading common values of some sessions."""
 
     def used_last(self, numbers: Sequence[int], limit: int) -> list[int]:
         """Up to `limit` of those numbers: the sessions with the most recent use, that one first."""
+
+    def beyond_newest(self, numbers: Sequence[int], keep: int) -> Sequence[int]:
+        """Those of the numbers, ascending, whose sessions are not among the newest ones of their user and application.
+
+        The newest are the `keep` sessions of those numbers with the latest use; of equal ones the highest number is the newest.
+        """
+
+    def ids_of(self, numbers: Sequence[int]) -> list[str]:
+        """The ids of the sessions with those numbers, sorted."""
+
+    def counts_by_user(self, numbers: Sequence[int]) -> dict[str, int]:
+        """How many of the sessions with those numbers each user has, by the folded key of the name."""
+
+    def aftermath(self, numbers: Sequence[int], at: int, now: int, reason: str | None) -> Aftermath:
+        """The sessions of those numbers that an operation at an instant ended: for a reason, or without one by a revocation.
+
+        `others` are the sessions of the same users that are active at `now`, with up to five applications.
+        """
 
     def summary(self, numbers: Sequence[int], now: int, largest: int) -> Summary:
         """Counts of the sessions with those numbers: by kind, status, user and application.

@@ -1,4 +1,4 @@
-"""Profiles in force, and what new profiles do to the deadlines of active sessions.
+"""Profiles in force, and the effect of new ones on the deadlines of active sessions.
 
 See docs/glossary.md#deadline.
 """

@@ -32,6 +32,9 @@ class RevocationsView(Protocol):
     def count_of_revocation(self, revocation_id: int) -> int:
         """How many sessions name that revocation."""
 
+    def numbers_of_revocation(self, revocation_id: int) -> Sequence[int]:
+        """The numbers of the sessions that name that revocation, ascending."""
+
     def sources_of_revocation(self, revocation_id: int) -> dict[str, int]:
         """How many of the sessions that name that revocation live in each source."""
 
@@ -60,6 +63,9 @@ class RevocationsChange(Protocol):
 
     def assign(self, selection: SessionFilter, now: int, revocation_id: int) -> int:
         """Revoke those selected sessions that are not revoked yet. Returns how many."""
+
+    def assign_numbers(self, numbers: Sequence[int], revocation_id: int) -> int:
+        """Revoke those of the sessions with these numbers that are not revoked yet. Returns how many."""
 
     def unassign(self, numbers: Sequence[int], revocation_id: int) -> int:
         """Move those sessions from a revocation back to the open one. Returns how many."""

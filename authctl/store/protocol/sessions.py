@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,8 +29,8 @@ class SessionsView(Protocol):
     def ids_beginning(self, prefix: str, limit: int) -> list[str]:
         """Up to `limit` ids that begin with the prefix, sorted."""
 
-    def recent_applications(self) -> list[str]:
-        """The applications of the 300 sessions of each kind that were used last, each as it is spelled there."""
+    def recent_names(self, field: Literal["application", "device", "platform"]) -> list[str]:
+        """The applications, devices or platforms of the 300 sessions of each kind that were used last, each as it is spelled there."""
 
     def sources_beginning(self, key: str, limit: int) -> list[str]:
         """Up to `limit` sources of sessions whose folded key begins so, by folded key, in one of their spellings."""

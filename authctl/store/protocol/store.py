@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 from authctl.store.protocol.audit import AuditChange, AuditView
 from authctl.store.protocol.backups import BackupsChange
 from authctl.store.protocol.cleanup import CleanupChange, CleanupView
+from authctl.store.protocol.clients import ClientsChange, ClientsView
 from authctl.store.protocol.continuity import ContinuityChange, ContinuityView
 from authctl.store.protocol.counts import CountsView
 from authctl.store.protocol.import_journal import ImportJournalChange, ImportJournalView
@@ -24,6 +25,7 @@ from authctl.store.protocol.profiles import ProfilesChange, ProfilesView
 from authctl.store.protocol.registry import RegistryChange, RegistryView
 from authctl.store.protocol.revocations import RevocationsChange, RevocationsView
 from authctl.store.protocol.sessions import SessionsChange, SessionsView
+from authctl.store.protocol.statistics import StatisticsView
 from authctl.store.protocol.users import UsersChange, UsersView
 from authctl.store.protocol.wipes import WipesChange
 
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
 
-    from authctl.model import ProfileSet, Session
+    from authctl.model import Client, ProfileSet, Session
     from authctl.store.protocol.health import Health
     from authctl.store.protocol.imports import Staging
 
@@ -41,6 +43,7 @@ class View(
     SessionsView,
     PagesView,
     CountsView,
+    StatisticsView,
     PreviewsView,
     UsersView,
     RevocationsView,
@@ -53,6 +56,7 @@ class View(
     ImportJournalView,
     ImportUndoView,
     CleanupView,
+    ClientsView,
     OutboxView,
     Protocol,
 ):
@@ -75,6 +79,7 @@ class Change(
     ImportJournalChange,
     ImportUndoChange,
     CleanupChange,
+    ClientsChange,
     OutboxChange,
     BackupsChange,
     Protocol,
@@ -102,7 +107,7 @@ class Store(Protocol):
         then on. Lists and counts that it reads may be out of date. Whatever concerns several sessions, users, profiles, keys or
         everybody is not shared, so that it meets no session in the middle of a change.
 
-        The call waits for its turn up to 30 seconds, times `lock_timeouts`, or up to `timeout` seconds; with 0 it asks
+        The call waits for its turn up to 30 seconds, or as long as the store was opened with, times `lock_timeouts`, or up to `timeout` seconds; with 0 it asks
         once. A change that is not `synced` is visible at once, and may be lost in a power cut. Raises RegistryLocked if the turn
         does not come; RegistryUnavailable if the database cannot be written.
         """
@@ -117,6 +122,16 @@ class Store(Protocol):
 
     def profiles(self) -> ProfileSet:
         """The profiles in force, as `View.profiles`, on the connection of `by_number`."""
+
+    def change_number(self) -> int:
+        """A number that is another one after every change of the registry by any process, this one included.
+
+        It is cheap enough to be asked every second. Only numbers of one open store can be compared, and only for equality. A store
+        that nobody can change may always give the same number.
+        """
+
+    def client(self, client_id: str) -> Client | None:
+        """The client of the door with that id, on the connection of `by_number`; None where there is none, or where it was removed."""
 
     def engine(self) -> Health:
         """The name and version of the database program, and whether it has a known defect."""

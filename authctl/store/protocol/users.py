@@ -1,4 +1,4 @@
-"""Users: what was recorded of them, and the names of users with sessions.
+"""Users: their records, and the names of users with sessions.
 
 See docs/glossary.md#folded-key.
 """
@@ -48,3 +48,9 @@ class UsersChange(Protocol):
 
     def save_user(self, user: User) -> None:
         """Write the record of a user, in place of the earlier one."""
+
+    def end_disablings(self, now: int, limit: int) -> list[User]:
+        """Record the end of up to `limit` disablings that ended by themselves, earliest first, each once; their users.
+
+        The record keeps since when, by whom, why and until when the user was disabled.
+        """

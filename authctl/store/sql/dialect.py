@@ -25,7 +25,7 @@ class Dialect(Protocol):
         """A table after FROM, to be read as it lies, by no index but that of its key."""
 
     def join_in_order(self, first: str, second: str, condition: str) -> str:
-        """Two tables after FROM. The first is entered first, if the database lets a query say so."""
+        """Two tables after FROM. The first is entered first, if the database lets a query choose that."""
 
     def list_rows(self, parameter: str, alias: str) -> str:
         """The values of a list after FROM, as rows with the column `value`."""

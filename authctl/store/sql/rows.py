@@ -24,15 +24,23 @@ _SESSION = (
     " s.source, s.source_id, s.used_after_end_at, s.revocation_id, r.at, r.actor, r.note, {now}"
 )
 CHANGEOVER = "c.before, c.stages, c.stage, c.done, c.last, c.event"
+CLIENT = (
+    "client_id, name, may, applications, cache_for, lag, facts, revoke_note, certificate, created_at, created_by, secret_hash,"
+    " secret_at, old_secret_hash"
+)
 CONTINUITY = "id, profile, started_at, ends_at, actor, note, ended_by, end_note"
 LOGIN = "profile, username, authenticator, authenticated_at, last_used_at, key_id, salt, verifier"
 LOGIN_GIVEN = ", ".join(f"excluded.{column}" for column in LOGIN.split(", "))
-USER = "username, disabled_at, disabled_by, disabled_note, ended_at, password_changed_at"
+USER = "username, disabled_at, disabled_by, disabled_note, ended_at, password_changed_at, password_except, disabled_until, enabled_at, enabled_by"
 EVENT = "seq, at, actor, action, subject, note, detail, prev_hash, hash"
 
 _NEW = tuple.__new__
 _WIDTH = len(Session._fields)
-_INSTANTS = itemgetter(*(index for index, name in enumerate(Session._fields) if name.endswith("_at")))
+_INSTANTS = [index for index, name in enumerate(Session._fields) if name.endswith("_at")]
+_OPTIONAL = {index for index in _INSTANTS if Session.__annotations__[Session._fields[index]] == int | None}
+_REQUIRED_INSTANTS = itemgetter(*(index for index in _INSTANTS if index not in _OPTIONAL))
+_OPTIONAL_INSTANTS = itemgetter(*_OPTIONAL)
+_NO_INSTANTS = (None,) * len(_OPTIONAL)
 
 
 def session_columns(end: str = "s.expires_at", access_end: str = "s.access_expires_at", now: str = ":now") -> str:
@@ -51,10 +59,14 @@ def session(row: Sequence[Any]) -> Session:
 
 def checked_session(row: Sequence[Any]) -> Session:
     """The same, for showing: every instant is one that can be written."""
-    read = session(row)
-    for instant in _INSTANTS(row):
-        if instant is not None and (type(instant) is not int or not EARLIEST <= instant <= NEVER):
-            raise IntegrityFailure(f"the registry is damaged: the instants of session {read.number} are invalid")
+    instants = _REQUIRED_INSTANTS(row)
+    optional = _OPTIONAL_INSTANTS(row)
+    if optional != _NO_INSTANTS:
+        instants += tuple(instant for instant in optional if instant is not None)
+    for instant in instants:
+        if type(instant) is not int or not EARLIEST <= instant <= NEVER:
+            raise IntegrityFailure(f"the registry is damaged: the instants of session {row[0]} are invalid")
+    read: Session = _NEW(Session, row[:_WIDTH])
     return read
 
 
@@ -68,6 +80,24 @@ def continuity(row: Sequence[Any]) -> "model.ContinuityEvent":
     return model.ContinuityEvent(*row)
 
 
+def client(row: Sequence[Any]) -> "model.Client":
+    """The client of a row of `CLIENT`. Raises IntegrityFailure if its rights or applications cannot be read."""
+    read = model.Client(*row)
+    try:
+        may = tuple(map(model.Right, json.loads(row[2])))
+        applications = tuple(json.loads(row[3]))
+    except (ValueError, TypeError) as error:
+        raise IntegrityFailure("the registry is damaged: the row of a client is invalid") from error
+    return read._replace(may=may, applications=applications, facts=bool(read.facts))
+
+
+def client_columns(client_: "model.Client") -> tuple[Any, ...]:
+    """The values of a client for the columns of `CLIENT`."""
+    row: list[Any] = list(client_)
+    row[2], row[3], row[6] = json.dumps(client_.may), json.dumps(client_.applications), int(client_.facts)
+    return tuple(row)
+
+
 def login(row: Sequence[Any]) -> "model.CachedLogin":
     """The cached login of a row of `LOGIN`."""
     return model.CachedLogin(*row)
@@ -75,7 +105,8 @@ def login(row: Sequence[Any]) -> "model.CachedLogin":
 
 def user(row: Sequence[Any]) -> "model.User":
     """The user of a row of `USER`."""
-    return model.User(*row)
+    known = model.User(*row)
+    return known._replace(password_except=tuple(json.loads(known.password_except or "[]")))  # type: ignore[arg-type]
 
 
 def profiles(text: Any, before: Any = None, stages: Any = None, *numbers: int) -> "model.ProfileSet":

@@ -26,10 +26,11 @@ _SOURCES = _KEYS.format(
     index="sessions_by_source",
     spelling="SELECT source FROM sessions INDEXED BY sessions_by_source WHERE source_key = found.key LIMIT 1",
 )
-_RECENT_APPLICATIONS = (
-    "SELECT application FROM (SELECT application FROM sessions INDEXED BY sessions_by_use"
-    f" WHERE kind = ? ORDER BY last_used_at DESC LIMIT {_RECENT_SESSIONS}) WHERE application IS NOT NULL"
-)
+_RECENT_NAMES = {
+    field: f"SELECT {field} FROM (SELECT {field} FROM sessions INDEXED BY sessions_by_use"
+    f" WHERE kind = ? ORDER BY last_used_at DESC LIMIT {_RECENT_SESSIONS}) WHERE {field} IS NOT NULL"
+    for field in ("application", "device", "platform")
+}
 
 
 def users(connection: sqlite3.Connection, start: str, limit: int) -> list[str]:
@@ -42,12 +43,12 @@ def sources(connection: sqlite3.Connection, start: str, limit: int) -> list[str]
     return _names(connection, _SOURCES, start, limit)
 
 
-def recent_applications(connection: sqlite3.Connection) -> list[str]:
-    """The applications of the sessions of each kind that were used last."""
+def recent_names(connection: sqlite3.Connection, field: str) -> list[str]:
+    """The applications, devices or platforms of the sessions of each kind that were used last."""
     from authctl.model import Kind
 
-    found = (row[0] for kind in Kind for row in connection.execute(_RECENT_APPLICATIONS, (kind,)))
-    return list(dict.fromkeys(found))
+    names = (row[0] for kind in Kind for row in connection.execute(_RECENT_NAMES[field], (kind,)))
+    return list(dict.fromkeys(names))
 
 
 def _names(connection: sqlite3.Connection, sql: str, start: str, limit: int) -> list[str]:

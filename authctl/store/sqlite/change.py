@@ -1,8 +1,10 @@
 """The change of the SQLite store: one small class a noun, as the protocol has them."""
 
-from authctl.store.protocol.backups import Carried
+from typing import TYPE_CHECKING
+
 from authctl.store.sqlite.audit import AuditWriter
 from authctl.store.sqlite.cleanup import CleanupWriter
+from authctl.store.sqlite.clients import ClientsWriter
 from authctl.store.sqlite.continuity import ContinuityWriter
 from authctl.store.sqlite.facts import FactsWriter
 from authctl.store.sqlite.import_undo import ImportUndoWriter
@@ -18,11 +20,14 @@ from authctl.store.sqlite.users import UsersWriter
 from authctl.store.sqlite.view import SqliteView
 from authctl.store.sqlite.wipes import WipesWriter
 
+if TYPE_CHECKING:
+    from authctl.store.protocol.backups import Carried
+
 
 class BackupsWriter(Writer):
     """`BackupsChange` over SQLite; its module is loaded by a restore."""
 
-    def carry_over(self, at: int, ended_at: int | None = None) -> Carried:
+    def carry_over(self, at: int, ended_at: int | None = None) -> "Carried":
         from authctl.store.sqlite.restrictions import carry_over
 
         self._continuity = None
@@ -44,6 +49,7 @@ class SqliteChange(
     ImportsWriter,
     ImportUndoWriter,
     CleanupWriter,
+    ClientsWriter,
     OutboxWriter,
     BackupsWriter,
 ):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from authctl.store.sql.tables import ANY_CREATION, OF_EVERY_KIND, UNACKNOWLEDGED, WITH_REVOCATION
 from authctl.store.sqlite.dialect import TABLES
+from authctl.store.sqlite.finals import insertion_of_finals
 from authctl.store.sqlite.outbox_conditions import ANY_WAITS, WAITS
 from authctl.store.sqlite.reader import Reader, Writer
 
@@ -18,14 +19,12 @@ if TYPE_CHECKING:
     from authctl.store.protocol.cleanup import Archive, Removable, Removed
     from authctl.store.protocol.pages import Cursor
 
-_KEEP_FINALS = (
-    "INSERT INTO imported_finals (key, source_key, created_at, at, without_user)"
-    f" SELECT {{key}}, coalesce(s.source_key, ''), iif(i.created_by_source, s.created_at, {ANY_CREATION}) AS created,"
+_KEEP_FINALS = insertion_of_finals(
+    f"SELECT {{key}}, coalesce(s.source_key, ''), iif(i.created_by_source, s.created_at, {ANY_CREATION}) AS created,"
     " max(max(coalesce(r.at, s.ended_at), s.last_used_at)), {without_user} FROM json_each(?) AS gone"
     f" JOIN imported AS i ON i.number = gone.value JOIN sessions AS s ON s.number = i.number {WITH_REVOCATION}"
-    " WHERE (r.at IS NOT NULL OR s.ended_at IS NOT NULL AND s.ended_reason <> 'not_listed') AND {key} IS NOT NULL GROUP BY 1, 2, 3"
-    " ON CONFLICT (key, source_key, created_at)"
-    " DO UPDATE SET at = max(at, excluded.at), without_user = min(without_user, excluded.without_user)"
+    " WHERE (r.at IS NOT NULL OR s.ended_at IS NOT NULL AND s.ended_reason <> 'not_listed') AND {key} IS NOT NULL GROUP BY 1, 2, 3",
+    also=", without_user = min(without_user, excluded.without_user)",
 )
 _REVOKED = f"{TABLES.revoked} WHERE r.at IS NOT NULL AND r.at < :cutoff"
 _UNNAMED = (
@@ -34,7 +33,7 @@ _UNNAMED = (
     " AND NOT by_criteria"
 )
 _FEW = 4_000
-"""So many sessions are removed from the search index one by one, whatever share they are."""
+"""So many sessions are removed from the search index one by one, even if they are most of all."""
 
 _CACHE_KIB = 65_536
 """The memory for pages of the file during a cleanup, in which each batch touches most pages of two indexes."""

@@ -114,7 +114,7 @@ def _pragma(connection: sqlite3.Connection, name: str) -> Any:
 
 
 def roll_back(connection: sqlite3.Connection) -> None:
-    """Undo whatever was not committed."""
+    """Undo all changes that were not committed."""
     if connection.in_transaction:
         connection.execute("ROLLBACK")
 

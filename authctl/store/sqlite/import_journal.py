@@ -17,9 +17,11 @@ if TYPE_CHECKING:
     from authctl.store.protocol.import_journal import RecordedImport
     from authctl.store.sqlite.library import sqlite3
 
+# an import that wrote nothing has no batch in its journal, which is never dropped then
+_WROTE = "({0}.journal <> 'whole' OR EXISTS (SELECT 1 FROM import_batches AS b WHERE b.import_id = {0}.id))"
 _RECORDED = (
     "id, at, actor, source, detail, finished_at, journal = 'whole', undo_begun_at, undone_at, undone_by, undone_note,"
-    " undo_counts"
+    f" undo_counts, {_WROTE.format('imports')}"
 )
 WAS_REVOKED = (
     f"s.revocation_id <> {OPEN} AND (s.revocation_id = b.open_revocation OR s.revocation_id > b.last_revocation)"
@@ -33,7 +35,7 @@ _UNMOVED_SINCE = (
 )
 _IS_LATEST = (
     "NOT EXISTS (SELECT 1 FROM imports AS later WHERE later.source_key IS imports.source_key AND later.id > imports.id"
-    " AND later.undone_at IS NULL)"
+    f" AND later.undone_at IS NULL AND {_WROTE.format('later')})"
 )
 _HAS_CHANGES = (
     "(EXISTS (SELECT 1 FROM import_changes AS c WHERE c.import_id = imports.id)"
@@ -46,7 +48,7 @@ _DROP = f"""
         OR undo_begun_at IS NULL AND NOT {_IS_LATEST} AND {_HAS_CHANGES}
     )
 """
-_CACHE_KIB = 16 * 1024
+_CACHE_KIB = 48 * 1024
 """The memory for pages of the file during an import, whose keys are spread over whole indexes."""
 _KEYS = {"import_changes": "number", "import_finals": "key, created_at", "import_batches": "id"}
 """The tables of the journal, each with the columns that order the rows of an import."""
@@ -62,8 +64,13 @@ class ImportJournalReader(Reader):
         row = self.one_row(f"SELECT {_RECORDED} FROM imports WHERE id = ?", (import_id,))
         return _recorded(row) if row else None
 
+    def last_import_detail(self, source: str | None) -> str | None:
+        sql = "SELECT detail FROM imports WHERE source_key IS ? ORDER BY id DESC LIMIT 1"
+        row = self.one_row(sql, (source and fold(source),))
+        return None if row is None else str(row[0])
+
     def latest_import(self, source: str | None) -> int | None:
-        sql = "SELECT max(id) FROM imports WHERE source_key IS ? AND undone_at IS NULL"
+        sql = f"SELECT max(id) FROM imports WHERE source_key IS ? AND undone_at IS NULL AND {_WROTE.format('imports')}"
         return self.one_number(sql, (source and fold(source),)) or None
 
 
@@ -71,7 +78,7 @@ def _recorded(row: Sequence[Any]) -> RecordedImport:
     from authctl.store.protocol.import_journal import RecordedImport
 
     recorded = RecordedImport(*row)
-    return recorded._replace(has_journal=bool(recorded.has_journal))
+    return recorded._replace(has_journal=bool(recorded.has_journal), has_written=bool(recorded.has_written))
 
 
 def columns_of(connection: sqlite3.Connection, table: str) -> list[str]:
@@ -201,7 +208,7 @@ class ImportJournalWriter(Writer):
         if batch.first is None and batch.columns is None and not batch.listed:
             self.write("DELETE FROM import_batches WHERE id = ?", (batch.id,))
         else:
-            columns, listed = (json.dumps(one) if one else None for one in (batch.columns, batch.listed))
+            columns, listed = (json.dumps(content) if content else None for content in (batch.columns, batch.listed))
             sql = (
                 "UPDATE import_batches SET move = (SELECT moves FROM registry), first = ?, last = ?, columns = ?, listed = ?"
                 " WHERE id = ?"

@@ -11,6 +11,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from authctl.store.sqlite.dialect import EACH_NUMBER, OPEN, TABLES
+from authctl.store.sqlite.finals import insertion_of_finals
 from authctl.store.sqlite.import_journal import KEPT_TABLES, LAST_SEEN_AT, WAS_REVOKED, blobs_of, columns_of
 from authctl.store.sqlite.reader import Reader, Writer
 
@@ -144,12 +145,12 @@ class ImportUndoWriter(Writer):
         numbers = [before.number for before in sessions]
         search_index.remove_sessions(self.connection, numbers)
         for table, rows in (
-            ("sessions", [(one.number, one.session) for one in sessions]),
-            ("imported", [(one.number, one.imported) for one in sessions]),
+            ("sessions", [(before.number, before.session) for before in sessions]),
+            ("imported", [(before.number, before.imported) for before in sessions]),
         ):
             self._restore(table, rows)
         self.write(f"DELETE FROM imported_rows WHERE {EACH_NUMBER}", {"numbers": json.dumps(numbers)})
-        self._add_rows_again([row for one in sessions for row in one.imported_rows])
+        self._add_rows_again([row for before in sessions for row in before.imported_rows])
         if numbers:
             self.write(
                 f"UPDATE sessions SET moved_in = :move WHERE {EACH_NUMBER}",
@@ -206,21 +207,18 @@ class ImportUndoWriter(Writer):
             "SELECT f.key, f.created_at, f.at, f.without_user, f.at_of_source, i.source_key FROM import_finals AS f"
             " JOIN imports AS i ON i.id = f.import_id WHERE f.import_id = ? LIMIT ?"
         )
-        finals = self.all_rows(sql, (import_id, limit))
-        sql = (
-            "INSERT INTO imported_finals (key, source_key, created_at, at, without_user) VALUES (?, '', ?, ?, ?)"
-            " ON CONFLICT (key, source_key, created_at) DO UPDATE SET at = max(at, excluded.at)"
-        )
-        self.connection.executemany(sql, [final[:4] for final in finals])
+        rows = self.all_rows(sql, (import_id, limit))
+        sql = insertion_of_finals("VALUES (?, '', ?, ?, ?)")
+        self.connection.executemany(sql, [final[:4] for final in rows])
         of_source = "key = ?1 AND created_at = ?2 AND source_key = ?6 AND at = ?3"
         for sql in (  # the final without a source, which is there again, settles no less than the one that is removed
             f"DELETE FROM imported_finals WHERE {of_source} AND ?4 IS NOT NULL AND ?5 IS NULL",
             f"UPDATE imported_finals SET at = ?5 WHERE {of_source} AND ?4 IS NOT NULL AND ?5 < ?3",
         ):
-            self.connection.executemany(sql, finals)
+            self.connection.executemany(sql, rows)
         sql = "DELETE FROM import_finals WHERE import_id = ? AND key = ? AND created_at = ?"
-        self.connection.executemany(sql, [(import_id, *final[:2]) for final in finals])
-        return len(finals)
+        self.connection.executemany(sql, [(import_id, *final[:2]) for final in rows])
+        return len(rows)
 
     def record_undo(self, import_id: int, counts: dict[str, Any], undone_at: int | None = None) -> None:
         sql = "UPDATE imports SET undo_counts = ?, undone_at = ? WHERE id = ?"

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 from authctl.names import fold
 from authctl.store.sql import rows
 from authctl.store.sql.tables import ANY_CREATION
-from authctl.store.sqlite.dialect import EACH_NUMBER, SQLITE, TABLES, UNREVOKED
+from authctl.store.sqlite.dialect import EACH_NUMBER, OPEN, SQLITE, TABLES, UNREVOKED
+from authctl.store.sqlite.finals import insertion_of_finals
 from authctl.store.sqlite.import_journal import LAST_SEEN_AT, ImportJournalWriter
 from authctl.store.sqlite.reader import Reader
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
         Final,
         Imported,
         ImportedDetail,
+        PlainSession,
         SameRows,
         StagedKey,
         StagedRow,
@@ -69,8 +71,11 @@ class ImportsReader(Reader):
 
         sessions = sessions_by_number(self, sorted(imported), now)
         details = [_detail(session, imported[session.number]) for session in sessions]
-        stored = self._stored_rows([one.session.number for one in details if one.facts.created_at is None])
-        return [one._replace(rows=tuple(stored.get(one.session.number, ()))) if stored else one for one in details]
+        stored = self._stored_rows([detail.session.number for detail in details if detail.facts.created_at is None])
+        return [
+            detail._replace(rows=tuple(stored.get(detail.session.number, ()))) if stored else detail
+            for detail in details
+        ]
 
     def last_imported(self) -> int:
         return self.one_number("SELECT max(number) FROM imported")
@@ -85,7 +90,7 @@ class ImportsReader(Reader):
             f" WHERE i.key IN ({_marks(keys)}) AND i.rows_digest IS NOT NULL"
             f" AND {of_source} AND s.ended_reason IS NOT 'not_listed' AND NOT {_OF_OTHERS}"
         )
-        digests = {one.key: one.digest for one in keys}
+        digests = {staged.key: staged.digest for staged in keys}
         rows = self.all_rows(sql, (*digests, *([] if source is None else [fold(source)])))
         return [SameRows(*row) for digest, *row in rows if digest == digests[row[0]]]
 
@@ -208,25 +213,36 @@ def _values(new: Imported) -> tuple[Any, ...]:
 class ImportsWriter(ImportJournalWriter):
     """`ImportsChange` over SQLite. Many rows are inserted by `executemany` (decision 98)."""
 
-    def add_imported(self, sessions: Sequence[Imported]) -> None:
-        from authctl.store.sqlite import search_index
-        from authctl.store.sqlite.sessions import insertion
+    def add_imported(self, sessions: Sequence[Imported | PlainSession]) -> None:
+        from authctl.store.protocol.imports import PlainSession
+        from authctl.store.sqlite import plain_sessions, search_index
 
         if not sessions:
             return
-        first = self.one_number("SELECT seq FROM sqlite_sequence WHERE name = 'sessions'") + 1
-        numbered = list(enumerate(sessions, first))
+        first, revocation_id = self._next_number(), self.one_number(f"SELECT {OPEN}")
+        plain = [(number, one) for number, one in enumerate(sessions, first) if isinstance(one, PlainSession)]
+        plain_sessions.insert(self.connection, plain, revocation_id, self.import_id)
+        if len(plain) < len(sessions):
+            self._add_others([(n, one) for n, one in enumerate(sessions, first) if not isinstance(one, PlainSession)])
+        self.keep_range(first, first + len(sessions) - 1)
+        search_index.extend(self.connection)
+
+    def _add_others(self, numbered: Sequence[tuple[int, Imported]]) -> None:
+        """Add sessions that did not take the short way."""
+        from authctl.store.sqlite.sessions import insertion
+
         self.connection.executemany(
-            insertion(("number", *rows.columns(sessions[0].session))),
+            insertion(("number", *rows.columns(numbered[0][1].session))),
             ((number, *rows.columns(new.session).values(), new.revocation_id) for number, new in numbered),
         )
         self.connection.executemany(
             f"INSERT INTO imported (number, {_WRITTEN}, import_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             ((number, *_values(new), self.import_id) for number, new in numbered),
         )
-        self.keep_range(first, numbered[-1][0])
         self._add_rows((number, new.rows) for number, new in numbered if new.rows)
-        search_index.extend(self.connection)
+
+    def _next_number(self) -> int:
+        return self.one_number("SELECT seq FROM sqlite_sequence WHERE name = 'sessions'") + 1
 
     def update_imported(self, changes: Sequence[tuple[int, Imported]]) -> None:
         from authctl.store.sqlite import search_index
@@ -273,10 +289,10 @@ class ImportsWriter(ImportJournalWriter):
             given = {"key": key, "source_key": fold(source)}
             self.keep_finals("key = :key", given)
             self.write(
-                "INSERT INTO imported_finals (key, source_key, created_at, at, without_user)"
-                " SELECT key, :source_key, created_at, at, without_user FROM imported_finals"
-                " WHERE key = :key AND source_key = ''"
-                " ON CONFLICT (key, source_key, created_at) DO UPDATE SET at = max(at, excluded.at)",
+                insertion_of_finals(
+                    "SELECT key, :source_key, created_at, at, without_user FROM imported_finals"
+                    " WHERE key = :key AND source_key = ''"
+                ),
                 given,
             )
             self.write("DELETE FROM imported_finals WHERE key = :key AND source_key = ''", given)

@@ -1,6 +1,6 @@
 """The SQLite library of this process: pysqlite3 where it is installed, else the one of Python (decision 170).
 
-No other module imports either of them. Two libraries in one process would not know of each other's locks on a file, and
+No other module imports either of them. Two libraries in one process would not see each other's locks on a file, and
 could corrupt it (sqlite.org/howtocorrupt.html, 2.2.1). sqlite-utils makes the same choice by itself.
 """
 

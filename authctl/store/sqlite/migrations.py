@@ -16,6 +16,7 @@ See docs/glossary.md#open-revocation.
 from sqlite_utils import Database
 from sqlite_utils.migrations import Migrations
 
+from authctl.store.sqlite.later_schema import CLIENTS, DISABLED_UNTIL
 from authctl.store.sqlite.library import sqlite3
 from authctl.store.sqlite.outbox_schema import OUTBOX
 from authctl.store.sqlite.registry_file import SCHEMA_VERSION
@@ -292,7 +293,7 @@ _CHANGEOVER = (
 
 @migrations()
 def founding(db: Database) -> None:
-    """Sessions, revocations, the audit log, and what imports remember."""
+    """Sessions, revocations, the audit log, and the data that imports keep."""
     for statement in _TABLES:
         db.conn.execute(statement)
 
@@ -357,6 +358,20 @@ def sources(db: Database) -> None:
 def changeover(db: Database) -> None:
     """The state of new profiles that have not reached all sessions yet."""
     for statement in _CHANGEOVER:
+        db.conn.execute(statement)
+
+
+@migrations()
+def disabled_until(db: Database) -> None:
+    """Users who are disabled until an instant, and the sessions that a changed password spared."""
+    for statement in DISABLED_UNTIL:
+        db.conn.execute(statement)
+
+
+@migrations()
+def clients(db: Database) -> None:
+    """Clients of the door."""
+    for statement in CLIENTS:
         db.conn.execute(statement)
 
 

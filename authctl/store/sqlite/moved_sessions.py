@@ -56,15 +56,6 @@ _BY_NUMBER = f"{TABLES.anywhere} {WITH_REVOCATION}"
 _BY_CANDIDATES = f"(SELECT DISTINCT value FROM json_each(:moved)) AS m CROSS JOIN sessions AS s ON s.number = m.value {WITH_REVOCATION}"
 
 
-def move_counters(connection: sqlite3.Connection) -> MoveCounters:
-    """The present counters of a registry."""
-    sql = (
-        "SELECT (SELECT seen_at FROM clock), (SELECT moves FROM registry),"
-        f" (SELECT coalesce(max(number), 0) FROM sessions), {OPEN}, (SELECT max(id) FROM revocations)"
-    )
-    return MoveCounters(*connection.execute(sql).fetchone())
-
-
 def without_moved(chosen: Selection, since: MoveCounters | None, sort: Sort | None = None) -> Selection:
     """A selection without the sessions that moved or were registered since those counters; without counters, as it is."""
     if since is None:

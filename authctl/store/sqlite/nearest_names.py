@@ -1,6 +1,6 @@
 """Nearest names: users whose names are spelled almost like a name that nobody has; a few look-ups among a million users.
 
-Candidates are what people type instead: a name with one slip, the name without its domain, its beginning alone, and for longer
+Candidates are the usual errors of typing: a name with one slip, the name without its domain, its beginning alone, and for longer
 names the users who share rare trigrams. Each source has a limit; the spelling itself decides (decision 124).
 """
 

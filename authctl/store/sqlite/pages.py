@@ -1,15 +1,14 @@
-"""Lists of sessions in SQLite, page by page. What it needs is loaded when a list is read.
+"""Lists of sessions in SQLite, page by page. Its modules are loaded when a list is read.
 
 See docs/glossary.md#cursor.
 """
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from authctl.store.sqlite.dialect import SQLITE
+from authctl.store.sqlite.dialect import OPEN, SQLITE
 from authctl.store.sqlite.reader import Reader
 
 if TYPE_CHECKING:
@@ -52,6 +51,8 @@ class PagesReader(Reader):
     def sorted_numbers(
         self, selection: SessionFilter, now: int, sort: Sort, limit: int | None = None, after: Cursor | None = None
     ) -> Sequence[int]:
+        from array import array
+
         from authctl.store.sql import pages
         from authctl.store.sqlite import moved_sessions
 
@@ -66,9 +67,13 @@ class PagesReader(Reader):
         return None if row is None else Cursor(row)
 
     def move_counters(self) -> MoveCounters:
-        from authctl.store.sqlite import moved_sessions
+        from authctl.store.protocol.pages import MoveCounters
 
-        return moved_sessions.move_counters(self.connection)
+        sql = (
+            "SELECT (SELECT seen_at FROM clock), (SELECT moves FROM registry),"
+            f" (SELECT coalesce(max(number), 0) FROM sessions), {OPEN}, (SELECT max(id) FROM revocations)"
+        )
+        return MoveCounters(*(self.one_row(sql) or ()))
 
     def moved_sessions(
         self, selection: SessionFilter, now: int, limit: int, after: Cursor, sort: Sort | None
@@ -82,8 +87,11 @@ class PagesReader(Reader):
         self, selection: SessionFilter, now: int, numbers: Sequence[int] | None, since: MoveCounters | None = None
     ) -> Walk:
         from authctl.store.sql.selections import select
-        from authctl.store.sqlite import moved_sessions
         from authctl.store.sqlite.walks import Walk
 
         chosen = select(selection, now, self.continuity, self.profile_keys, numbers)
-        return Walk(self.connection, self.session_columns, moved_sessions.without_moved(chosen, since))
+        if since is not None:
+            from authctl.store.sqlite import moved_sessions
+
+            chosen = moved_sessions.without_moved(chosen, since)
+        return Walk(self.connection, self.session_columns, chosen)

@@ -1,4 +1,4 @@
-"""A snapshot of one connection, and a change on it: what the views and changes of all nouns share."""
+"""A snapshot of one connection, and a change on it: the methods that the views and changes of all nouns share."""
 
 from __future__ import annotations  # the values in signatures are imported by whoever makes them
 

@@ -45,7 +45,7 @@ _NEXT = "coalesce((SELECT seq FROM sqlite_sequence WHERE name = '{table}'), 0) +
 _REVOCATIONS = (
     "DROP TABLE IF EXISTS temp.known_revocations",
     "CREATE TEMP TABLE known_revocations (old INTEGER PRIMARY KEY, new INTEGER, is_new INTEGER NOT NULL)",
-    # the same deed under the same number, else under the number that an earlier restore gave it
+    # the same operation under the same number, else under the number that an earlier restore gave it
     f"""
     INSERT INTO known_revocations SELECT t.id, coalesce(
         (SELECT r.id FROM revocations AS r WHERE r.id = t.id AND {{same}}),
@@ -174,20 +174,43 @@ _ROWS = (
 
 _NEWLY_DISABLED = f"""
     SELECT count(*) FROM {SCHEMA}.users AS t LEFT JOIN users AS u USING (username_key)
-    WHERE t.disabled_at IS NOT NULL AND u.disabled_at IS NULL
+    WHERE t.disabled_at IS NOT NULL AND coalesce(t.disabled_until > :at, TRUE) AND u.disabled_at IS NULL
 """
 _NEW_PASSWORDS = f"""
     SELECT count(*) FROM {SCHEMA}.users AS t LEFT JOIN users AS u USING (username_key)
     WHERE t.password_changed_at > coalesce(u.password_changed_at, t.password_changed_at - 1)
 """
+_USER = (
+    "username, disabled_at, disabled_by, disabled_note, ended_at, password_changed_at, password_except, disabled_until,"
+    " enabled_at, enabled_by"
+)
+_STAYS_DISABLED = "excluded.disabled_at IS NOT NULL AND coalesce(excluded.disabled_until > :at, TRUE)"
 _USERS = f"""
-    INSERT INTO users (username_key, username, disabled_at, disabled_by, disabled_note, ended_at, password_changed_at)
-    SELECT username_key, username, disabled_at, disabled_by, disabled_note, ended_at, password_changed_at
+    INSERT INTO users (username_key, {_USER})
+    SELECT username_key, {_USER}
     FROM {SCHEMA}.users WHERE TRUE ON CONFLICT (username_key) DO UPDATE SET
-    disabled_by = iif(excluded.disabled_at IS NULL, disabled_by, excluded.disabled_by),
-    disabled_note = iif(excluded.disabled_at IS NULL, disabled_note, excluded.disabled_note),
-    disabled_at = coalesce(excluded.disabled_at, disabled_at), ended_at = {{ended_at}}, password_changed_at = {{password_changed_at}}
+    disabled_by = iif({_STAYS_DISABLED}, excluded.disabled_by, disabled_by),
+    disabled_note = iif({_STAYS_DISABLED}, excluded.disabled_note, disabled_note),
+    disabled_until = iif({_STAYS_DISABLED}, excluded.disabled_until, disabled_until),
+    enabled_at = iif({_STAYS_DISABLED}, excluded.enabled_at, enabled_at),
+    enabled_by = iif({_STAYS_DISABLED}, excluded.enabled_by, enabled_by),
+    disabled_at = iif({_STAYS_DISABLED}, excluded.disabled_at, disabled_at), ended_at = {{ended_at}}, password_changed_at = {{password_changed_at}}
 """
+
+_SECRETS = "secret_hash, secret_at, old_secret_hash, certificate, removed_at"
+# decision 319
+_CLIENTS = (
+    # a removed client stays removed, and a secret that was replaced stays refused
+    f"""
+    UPDATE clients AS c SET ({_SECRETS}) = (t.secret_hash, t.secret_at, t.old_secret_hash, t.certificate, t.removed_at)
+    FROM {SCHEMA}.clients AS t WHERE t.client_id = c.client_id AND c.removed_at IS NULL
+    AND (t.removed_at IS NOT NULL OR t.secret_at > c.secret_at OR t.old_secret_hash IS NULL)
+    """,
+    f"""
+    INSERT INTO clients ({{columns}}) SELECT {{theirs}} FROM {SCHEMA}.clients AS t
+    WHERE t.removed_at IS NOT NULL AND NOT EXISTS (SELECT 1 FROM clients AS c WHERE c.client_id = t.client_id)
+    """,
+)
 
 _SAME_EVENT = "(t.id, t.profile, t.started_at) = (c.id, c.profile, c.started_at)"
 _CONTINUITY = (
@@ -214,9 +237,10 @@ def carry_over(connection: sqlite3.Connection, at: int, ended_at: int | None) ->
     execute(
         f"UPDATE registry SET restored_at = {_later('restored_at', f'(SELECT restored_at FROM {SCHEMA}.registry)')}"
     )
-    disabled, passwords = (execute(sql).fetchone()[0] for sql in (_NEWLY_DISABLED, _NEW_PASSWORDS))
+    disabled = execute(_NEWLY_DISABLED, {"at": at}).fetchone()[0]
+    passwords = execute(_NEW_PASSWORDS).fetchone()[0]
     latest = {name: _later(f"users.{name}", f"excluded.{name}") for name in ("ended_at", "password_changed_at")}
-    execute(_USERS.format(**latest))
+    execute(_USERS.format(**latest), {"at": at})
     # Revocations first: the sessions that are taken over then name them by the numbers that they have here.
     revocations = _carry_revocations(connection)
     _carry_sessions(connection, at, ended_at)
@@ -225,6 +249,9 @@ def carry_over(connection: sqlite3.Connection, at: int, ended_at: int | None) ->
     _go_on_numbering(connection)
     carry_outbox(connection, SCHEMA)
     events = execute(_CONTINUITY[0]).rowcount + execute(_CONTINUITY[1], {"at": at}).rowcount
+    columns = _columns(connection, "clients", without=())
+    for sql in _CLIENTS:
+        execute(sql.format(columns=", ".join(columns), theirs=_listed("t", columns)))
     search_index.extend(connection)
     # The first of two runs: sessions of an earlier restore at the same instant are noted, so that the second run can tell
     # them from those that the first one ended.
@@ -247,7 +274,7 @@ def _over(connection: sqlite3.Connection, ended_at: int | None) -> tuple[int, in
 
 
 def _carry_revocations(connection: sqlite3.Connection) -> int:
-    """Take over the revocations that the copy does not know; how many these were."""
+    """Take over the revocations that are not in the copy; how many these were."""
     columns = _columns(connection, "revocations", without=("id",))
     same = f"{_row('r', _CONTENT)} IS {_row('t', _CONTENT)}"
     words = {"same": same, "columns": ", ".join(columns), "theirs": _listed("t", columns)}
@@ -267,7 +294,7 @@ def _carry_revocations(connection: sqlite3.Connection) -> int:
 
 
 def _carry_sessions(connection: sqlite3.Connection, at: int, ended_at: int | None) -> None:
-    """Take over the sessions that are revoked or ended, or ahead of the clock, with what imports know of them."""
+    """Take over the sessions that are revoked or ended, or ahead of the clock, with the data of imports about them."""
     columns = _columns(connection, "sessions", without=_OF_OWN)
     words = {
         "differs": f"{_row('s', columns)} IS NOT {_row('t', columns)}",

@@ -6,6 +6,7 @@ See docs/glossary.md#open-revocation and docs/glossary.md#revocation-by-criteria
 from __future__ import annotations
 
 import json
+from array import array
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -40,6 +41,10 @@ class RevocationsReader(Reader):
     def count_of_revocation(self, revocation_id: int) -> int:
         sql = "SELECT count(*) FROM sessions INDEXED BY sessions_by_revocation WHERE revocation_id = ?"
         return self.one_number(sql, (revocation_id,))
+
+    def numbers_of_revocation(self, revocation_id: int) -> Sequence[int]:
+        sql = "SELECT number FROM sessions INDEXED BY sessions_by_revocation WHERE revocation_id = ?"
+        return array("q", sorted(row[0] for row in self.all_rows(sql, (revocation_id,))))
 
     def sources_of_revocation(self, revocation_id: int) -> dict[str, int]:
         return {name: count for name, count in self.all_rows(_SOURCES, (revocation_id,)) if count}
@@ -105,6 +110,13 @@ class RevocationsWriter(Writer):
             f" AND number IN (SELECT s.number FROM {chosen.count_source()} WHERE {chosen.where_in_all_parts})"
         )
         return self.write(sql, {**chosen.parameters, "revocation_id": revocation_id})
+
+    def assign_numbers(self, numbers: Sequence[int], revocation_id: int) -> int:
+        sql = (
+            f"UPDATE sessions NOT INDEXED SET revocation_id = :revocation_id WHERE revocation_id = {OPEN}"
+            f" AND {EACH_NUMBER}"
+        )
+        return self.write(sql, {"revocation_id": revocation_id, "numbers": json.dumps(list(numbers))})
 
     def unassign(self, numbers: Sequence[int], revocation_id: int) -> int:
         sql = (

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from authctl.model import ActiveSession, Session, Status
 from authctl.store.sql import rows
@@ -93,10 +93,10 @@ class SessionsReader(Reader):
         sql = "SELECT id FROM sessions WHERE id >= ? AND id < ? ORDER BY id LIMIT ?"
         return [row[0] for row in self.all_rows(sql, (prefix, end, limit))]
 
-    def recent_applications(self) -> list[str]:
+    def recent_names(self, field: Literal["application", "device", "platform"]) -> list[str]:
         from authctl.store.sqlite import beginnings
 
-        return beginnings.recent_applications(self.connection)
+        return beginnings.recent_names(self.connection, field)
 
     def sources_beginning(self, key: str, limit: int) -> list[str]:
         from authctl.store.sqlite import beginnings

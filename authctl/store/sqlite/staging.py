@@ -8,9 +8,10 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from hashlib import blake2b
-from itertools import chain
+from itertools import chain, groupby
+from operator import itemgetter
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from authctl import errors
 from authctl.errors import RegistryUnavailable
@@ -18,14 +19,15 @@ from authctl.store.protocol.imports import StagedKey, StagedRow
 from authctl.store.sqlite.library import sqlite3
 
 _ROWS_AT_ONCE = 1_000
-_ROW = "at, details, line, created_at, is_created_exact, ended_at, ended_reason, listed_at"
+_ROW = "at, content, line, listed_at"
+_NEW = tuple.__new__
 _IDS_AT_ONCE = 10_000
 _BITMAP_BYTES = 8 * 2**20
 """The size of the bitmap of event ids: of ten million ids, one in seven has the bit of another."""
 
 _DECODE = marshal.loads  # of a temporary file that nobody else has
 _MARSHAL_VERSION = 2
-"""The last format in which the same details always give the same bytes; later ones tell which texts are the same object."""
+"""The last format in which the same details always give the same bytes; in later ones the bytes also depend on the identity of objects."""
 
 
 @contextmanager
@@ -43,6 +45,11 @@ def _translated_errors() -> Iterator[None]:
 _SHARED = "coalesce(key_without_user, key)"
 # where each key has one row, a sort takes 1.6 µs a row at a million, and the window 5.1
 _BY_ROW = f"SELECT key, key_without_user, {_ROW} FROM staged ORDER BY at, {_SHARED}"
+# GROUP BY sorts. `count(DISTINCT key)` makes an index of random keys: 3.9 µs a row at a million instead of 1.2.
+_COUNT = (
+    "SELECT sum(number), count(*), sum(is_of_several) FROM"
+    f" (SELECT count(*) AS number, min(key) <> max(key) AS is_of_several FROM staged GROUP BY {_SHARED})"
+)
 _BY_FIRST_ROW = f"""
 SELECT key, key_without_user, {_ROW}
 FROM (SELECT *, {_SHARED} AS shared, min(at) OVER (PARTITION BY {_SHARED}) AS first FROM staged)
@@ -63,7 +70,7 @@ def _temporary_database() -> sqlite3.Connection:
     import tempfile
 
     named = [os.environ.get("SQLITE_TMPDIR"), os.environ.get("TMPDIR")]
-    folder = next((one for one in (*named, *_FOLDERS) if one and os.access(one, os.W_OK | os.X_OK)), None)
+    folder = next((path for path in (*named, *_FOLDERS) if path and os.access(path, os.W_OK | os.X_OK)), None)
     descriptor, path = tempfile.mkstemp(prefix="authctl-import-", dir=folder)
     os.close(descriptor)
     try:
@@ -76,26 +83,37 @@ def _temporary_database() -> sqlite3.Connection:
     return connection
 
 
+class _Counted(NamedTuple):
+    """The numbers of staged rows and keys."""
+
+    rows: int
+    keys: int
+    has_shared_keys: bool
+    """Whether two users have the same key without the user."""
+    has_row_per_key: bool
+    """Whether no two rows have the same key, nor the same one without the user: each is the oldest of its key."""
+
+
 class SqliteStaging:
     """`Staging` over SQLite."""
 
     def __init__(self) -> None:
         self.connection = _temporary_database()
         self.connection.execute(
-            "CREATE TABLE staged (key BLOB, key_without_user BLOB, at INTEGER, details BLOB, line INTEGER, created_at INTEGER,"
-            " is_created_exact INTEGER, ended_at INTEGER, ended_reason TEXT, listed_at INTEGER)"
+            "CREATE TABLE staged (key BLOB, key_without_user BLOB, at INTEGER, content BLOB, line INTEGER, listed_at INTEGER)"
         )
         self._event_ids = _EventIds(self.connection)
         self.connection.execute("BEGIN")
         self._waiting: list[tuple[Any, ...]] = []
-        self._keys: int | None = None
-        """The number of keys, where it was counted since the last row."""
+        self._counted: _Counted | None = None
+        """The numbers of rows and keys, where they were counted since the last row."""
 
     def seen(self, event_id: str) -> bool:
         return not self._event_ids.add(event_id)
 
     def add(self, row: StagedRow, key: bytes, key_without_user: bytes | None = None) -> None:
-        self._waiting.append((key, key_without_user, row.at, _encoded(row.details), *row[2:]))
+        at, details, line, *content, listed_at = row
+        self._waiting.append((key, key_without_user, at, _encoded((details, at, *content)), line, listed_at))
         if len(self._waiting) == _ROWS_AT_ONCE:
             self._stage()
 
@@ -103,68 +121,77 @@ class SqliteStaging:
     def _stage(self) -> None:
         if not self._waiting:
             return
-        self._keys = None
-        self.connection.executemany("INSERT INTO staged VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", self._waiting)
+        self._counted = None
+        self.connection.executemany("INSERT INTO staged VALUES (?, ?, ?, ?, ?, ?)", self._waiting)
         self._waiting.clear()
 
-    @_translated_errors()
     def keys(self) -> int:
-        self._stage()
-        if self._keys is None:
-            # GROUP BY sorts. `count(DISTINCT key)` makes an index of random keys: 3.9 µs a row at a million instead of 1.2.
-            self._keys = self._number("SELECT count(*) FROM (SELECT 1 FROM staged GROUP BY key)")
-        return self._keys
+        return self._count().keys
 
     @_translated_errors()
     def keys_of_several_users(self) -> set[bytes]:
-        self._stage()
+        if not self._count().has_shared_keys:
+            return set()
         sql = (
             "SELECT key_without_user FROM staged WHERE key_without_user IS NOT NULL"
             " GROUP BY key_without_user HAVING min(key) <> max(key)"
         )
         return {row[0] for row in self.connection.execute(sql)}
 
+    @_translated_errors()
+    def _count(self) -> _Counted:
+        """The numbers of rows and keys. One sort gives all of them where no two users share a key."""
+        self._stage()
+        if self._counted is None:
+            rows, shared, of_several = self.connection.execute(_COUNT).fetchone()
+            keys = shared
+            if of_several:
+                sql = "SELECT count(*) FROM (SELECT 1 FROM staged GROUP BY key)"
+                keys = self.connection.execute(sql).fetchone()[0]
+            self._counted = _Counted(rows or 0, keys, bool(of_several), has_row_per_key=rows == shared)
+        return self._counted
+
     def by_key(self) -> Iterator[StagedKey]:
-        staged: StagedKey | None = None
-        content: list[Any] = []
-        for key, without_user, at, details, line, created_at, is_exact, ended_at, reason, listed_at in self._rows():
-            named = dict(_DECODE(details))
-            row = StagedRow(at, named, line, created_at, bool(is_exact), ended_at, reason, listed_at)
-            if staged is None or staged.key != key or staged.key_without_user != without_user:
-                if staged is not None:
-                    yield _with_digest(staged, content)
-                staged, content = StagedKey(key, without_user, []), []
-            staged.rows.append(row)
-            content += (at, details, created_at, is_exact, ended_at, reason)
-        if staged is not None:
-            yield _with_digest(staged, content)
+        by_row = self._count().has_row_per_key
+        return chain.from_iterable(map(_staged, self._ordered(_BY_ROW))) if by_row else self._by_several_rows()
 
-    def _rows(self) -> Iterator[tuple[Any, ...]]:
-        return chain.from_iterable(self._ordered())
+    def _by_several_rows(self) -> Iterator[StagedKey]:
+        ordered = chain.from_iterable(self._ordered(_BY_FIRST_ROW))
+        for (key, without_user), group in groupby(ordered, key=itemgetter(0, 1)):
+            rows, contents = [], []
+            for _, _, _, content, line, listed_at in group:
+                contents.append(content)
+                rows.append(_row(content, line, listed_at))
+            yield StagedKey(key, without_user, rows, _digest(b"".join(contents)))
 
-    def _ordered(self) -> Iterator[list[tuple[Any, ...]]]:
+    def _ordered(self, sql: str) -> Iterator[list[tuple[Any, ...]]]:
         """All rows. Keys that are equal without the user come one after another, in the order of their oldest rows."""
         with _translated_errors():
-            self._stage()
-            ordered = self.connection.execute(_BY_ROW if self._has_row_per_key() else _BY_FIRST_ROW)
+            ordered = self.connection.execute(sql)
             while rows := ordered.fetchmany(_ROWS_AT_ONCE):
                 yield rows
-
-    def _has_row_per_key(self) -> bool:
-        """Whether no two rows have the same key, nor the same one without the user: each is the oldest of its key."""
-        number = self._number("SELECT count(*) FROM staged")
-        return self.keys() == number == self._number(f"SELECT count(*) FROM (SELECT 1 FROM staged GROUP BY {_SHARED})")
-
-    def _number(self, sql: str) -> int:
-        return int(self.connection.execute(sql).fetchone()[0])
 
     def close(self) -> None:
         self.connection.close()
 
 
-def _with_digest(staged: StagedKey, content: list[Any]) -> StagedKey:
-    """The key with the digest of its rows."""
-    return staged._replace(digest=blake2b(marshal.dumps(content, _MARSHAL_VERSION), digest_size=16).digest())
+def _staged(rows: list[tuple[Any, ...]]) -> list[StagedKey]:
+    """The keys of rows that have one each."""
+    return [
+        _NEW(StagedKey, (key, without_user, [_row(content, line, listed_at)], _digest(content)))
+        for key, without_user, _, content, line, listed_at in rows
+    ]
+
+
+def _row(content: bytes, line: int, listed_at: int | None) -> StagedRow:
+    details, at, created_at, is_exact, ended_at, reason = _DECODE(content)
+    row: StagedRow = _NEW(StagedRow, (at, details, line, created_at, is_exact, ended_at, reason, listed_at))
+    return row
+
+
+def _digest(contents: bytes) -> bytes:
+    """The digest of the rows of a key. Each content tells its own length, so that no others give the same bytes."""
+    return blake2b(contents, digest_size=16).digest()
 
 
 class _EventIds:
@@ -196,10 +223,10 @@ class _EventIds:
     @_translated_errors()
     def _store(self) -> None:
         """Store the ids that wait, in the order of the table, so that neighbours share a page."""
-        self._connection.executemany("INSERT INTO seen VALUES (?)", ((one,) for one in sorted(self._waiting)))
+        self._connection.executemany("INSERT INTO seen VALUES (?)", ((number,) for number in sorted(self._waiting)))
         self._waiting.clear()
 
 
-def _encoded(details: dict[str, Any]) -> bytes:
-    """The details, their names sorted, as bytes: JSON takes four times as long."""
-    return marshal.dumps(sorted(details.items()), _MARSHAL_VERSION)
+def _encoded(content: Any) -> bytes:
+    """A row as bytes: JSON takes four times as long. The same details in the same order give the same bytes."""
+    return marshal.dumps(content, _MARSHAL_VERSION)

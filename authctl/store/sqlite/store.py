@@ -4,8 +4,10 @@ One connection is for the look-up by number, one for other reading, one for writ
 a long list, or a wait for the turn to write, delays no `verify`.
 """
 
+import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
+from functools import cached_property
 from pathlib import Path
 from time import monotonic, sleep
 from typing import TYPE_CHECKING
@@ -16,15 +18,15 @@ from authctl.store.sqlite import connections
 from authctl.store.sqlite.connections import SYNC_EACH_COMMIT, SYNC_LATER, SharedConnection, roll_back
 from authctl.store.sqlite.errors import translated_errors
 from authctl.store.sqlite.library import sqlite3
-from authctl.store.sqlite.look_up import LookUp
-from authctl.store.sqlite.profiles import profiles_in_force
 from authctl.store.sqlite.view import SqliteView
 
 if TYPE_CHECKING:
-    from authctl.model import ProfileSet, Session
+    from authctl.model import Client, ProfileSet, Session
     from authctl.store.protocol import Staging
     from authctl.store.protocol.health import Health
     from authctl.store.sqlite.change import SqliteChange
+    from authctl.store.sqlite.client_look_up import ClientLookUp
+    from authctl.store.sqlite.look_up import LookUp
 
 LOG_LIMIT_BYTES = 16 * 2**20
 """The size of the write-ahead log from which on a writer waits for the readers that keep it from starting anew."""
@@ -45,15 +47,17 @@ _LOG_IN_USE = -1
 class SqliteStore:
     """`Store` over one SQLite file. A draft has no reserve yet: that belongs to the registry that it becomes."""
 
-    def __init__(self, path: Path, *, is_draft: bool = False) -> None:
+    def __init__(self, path: Path, *, is_draft: bool = False, lock_timeout: float | None = None) -> None:
         self.path = resolved(path)
         self._is_draft = is_draft
+        self._lock_timeout = connections.LOCK_TIMEOUT_SECONDS if lock_timeout is None else lock_timeout
         self._translated_errors = translated_errors(self.path)
         self._hot = SharedConnection(self.path)
         self._look_up: LookUp | None = None
+        self._clients: ClientLookUp | None = None
         self._reader = SharedConnection(self.path)
         self._writer = SharedConnection(self.path, writing=True)
-        self._log = Path(f"{self.path}-wal")
+        self._log = f"{self.path}-wal"  # a text: a `Path` takes longer to look at, and each change looks
         self._log_limit = LOG_LIMIT_BYTES
         # SQLite's locks belong to a process: a child that used them could corrupt the file (sqlite.org/howtocorrupt.html).
         self._forks = connections.fork_count
@@ -78,14 +82,35 @@ class SqliteStore:
             with self._translated_errors:
                 raise
 
-    def _open_look_up(self) -> LookUp:
+    def _open_look_up(self) -> "LookUp":
+        from authctl.store.sqlite.look_up import LookUp
+
         self._look_up = LookUp(self._hot.connection())
         return self._look_up
 
     def profiles(self) -> "ProfileSet":
+        from authctl.store.sqlite.profiles import profiles_in_force
+
         self._check_usable()
         with self._hot.lock, self._translated_errors:
             return profiles_in_force(self._hot.connection())
+
+    def client(self, client_id: str) -> "Client | None":
+        if self._closed or self._forks != connections.fork_count:
+            self._check_usable()
+        try:
+            with self._hot.lock:
+                look_up = self._clients or self._open_client_look_up()
+                return look_up.client(client_id)
+        except Exception:
+            with self._translated_errors:
+                raise
+
+    def _open_client_look_up(self) -> "ClientLookUp":
+        from authctl.store.sqlite.client_look_up import ClientLookUp
+
+        self._clients = ClientLookUp(self._hot.connection())
+        return self._clients
 
     @contextmanager
     def view(self) -> Iterator[SqliteView]:
@@ -116,7 +141,7 @@ class SqliteStore:
                     raise RuntimeError("a change was begun inside a change")
                 self._writer.with_pragma("synchronous", SYNC_EACH_COMMIT if synced else SYNC_LATER)
                 try:  # a signal during the wait is raised once the transaction has begun
-                    self._begin(connections.LOCK_TIMEOUT_SECONDS * lock_timeouts if timeout is None else timeout)
+                    self._begin(self._lock_timeout * lock_timeouts if timeout is None else timeout)
                     yield SqliteChange(connection)
                     connection.execute("COMMIT")
                     self._limit_log(_LOG_TIMEOUT_SECONDS if timeout is None else min(timeout, _SHORT_TIMEOUT_SECONDS))
@@ -151,7 +176,7 @@ class SqliteStore:
         Whatever goes wrong here: the change was committed before.
         """
         with suppress(OSError, sqlite3.Error):
-            size = self._log.stat().st_size
+            size = os.stat(self._log).st_size  # noqa: PTH116
             # The limit falls back once the log is small again. It never rises by more than one step above the present size.
             if size < self._log_limit:
                 self._log_limit = max(LOG_LIMIT_BYTES, min(self._log_limit, size + LOG_LIMIT_BYTES))
@@ -161,6 +186,13 @@ class SqliteStore:
             until = monotonic() + timeout
             while not _has_emptied_log(connection) and monotonic() < until:
                 sleep(0.001)
+
+    def change_number(self) -> int:
+        # The number changes with the commits of other connections, and all writing is on another one (sqlite.org/pragma.html).
+        self._check_usable()
+        with self._reader.lock, self._translated_errors:
+            number: int = self._reader.connection().execute("PRAGMA data_version").fetchone()[0]
+            return number
 
     def engine(self) -> "Health":
         from authctl.store.sqlite.health import engine
@@ -174,14 +206,20 @@ class SqliteStore:
 
     def keep_space(self) -> None:
         if not self._is_draft:
-            from authctl.store.sqlite.reserve import keep_reserve, reserve_file
+            from authctl.store.sqlite.reserve import keep_reserve
 
-            keep_reserve(reserve_file(self.path))
+            keep_reserve(self._reserve)
 
     def free_space(self) -> bool:
-        from authctl.store.sqlite.reserve import release_reserve, reserve_file
+        from authctl.store.sqlite.reserve import release_reserve
 
-        return release_reserve(reserve_file(self.path))
+        return release_reserve(self._reserve)
+
+    @cached_property
+    def _reserve(self) -> Path:
+        from authctl.store.sqlite.reserve import reserve_file
+
+        return reserve_file(self.path)
 
     def back_up(self, path: Path) -> None:
         from authctl.store.sqlite.backups import back_up

@@ -23,6 +23,12 @@ _KEYS_BEYOND_ASCII = (
     " WHERE key IS NOT NULL) SELECT key FROM found WHERE key GLOB '*[^ -~]*'"
 )
 
+_GIVEN = ", ".join(f"excluded.{column}" for column in rows.USER.split(", "))
+_OVER = (
+    "SELECT username_key FROM users INDEXED BY users_by_disabled_until"
+    " WHERE disabled_until IS NOT NULL AND enabled_at IS NULL AND disabled_until <= ?"
+)
+
 
 class UsersReader(Reader):
     """`UsersView` over SQLite."""
@@ -32,6 +38,8 @@ class UsersReader(Reader):
         return rows.user(row) if row else None
 
     def users_among(self, usernames: Collection[str]) -> dict[str, User]:
+        if not self.one_number("SELECT EXISTS (SELECT 1 FROM users)"):
+            return {}
         sql = f"SELECT username_key, {rows.USER} FROM users WHERE username_key IN (SELECT value FROM json_each(?))"
         return {key: rows.user(row) for key, *row in self.all_rows(sql, (json.dumps(list(map(fold, usernames))),))}
 
@@ -57,9 +65,17 @@ class UsersWriter(Writer):
 
     def save_user(self, user: User) -> None:
         sql = (
-            f"INSERT INTO users (username_key, {rows.USER}) VALUES (?, ?, ?, ?, ?, ?, ?)"
-            " ON CONFLICT (username_key) DO UPDATE SET username = excluded.username, disabled_at = excluded.disabled_at,"
-            " disabled_by = excluded.disabled_by, disabled_note = excluded.disabled_note, ended_at = excluded.ended_at,"
-            " password_changed_at = excluded.password_changed_at"
+            f"INSERT INTO users (username_key, {rows.USER}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+            f" ON CONFLICT (username_key) DO UPDATE SET ({rows.USER}) = ({_GIVEN})"
         )
-        self.write(sql, (fold(user.username), *user))
+        excepted = json.dumps(user.password_except) if user.password_except else None
+        self.write(sql, (fold(user.username), *user._replace(password_except=excepted)))  # type: ignore[arg-type]
+
+    def end_disablings(self, now: int, limit: int) -> list[User]:
+        if self.one_row(f"{_OVER} LIMIT 1", (now,)) is None:
+            return []
+        sql = (
+            "UPDATE users SET enabled_at = disabled_until, enabled_by = 'until'"
+            f" WHERE username_key IN ({_OVER} ORDER BY disabled_until LIMIT ?) RETURNING {rows.USER}"
+        )
+        return [rows.user(row) for row in self.all_rows(sql, (now, limit))]

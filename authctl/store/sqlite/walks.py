@@ -8,6 +8,9 @@ See docs/glossary.md#cursor.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import closing
+from functools import cached_property
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +25,9 @@ if TYPE_CHECKING:
 _PASSED_PER_WANTED = (2, 16)
 """How many sessions a walk passes for each wanted one, at first and at last."""
 
+_READ_AT_ONCE = 32
+"""How many rows of a part are read at once where another part may already fill the page."""
+
 
 class Walk:
     """A selection on a connection, and the columns to read."""
@@ -33,12 +39,11 @@ class Walk:
 
     def page(self, limit: int, after: Cursor | None) -> Page:
         """The next sessions, wherever they lie."""
+        wanted = limit + 1  # one more, which shows that there is a next page
         read: list[tuple[Any, ...]] = []
         for kind in self.chosen.kinds:
             for part in self.chosen.parts:
-                read += self._rows_of_part(
-                    part, kind, limit + 1, after
-                )  # one more, which shows that there is a next page
+                read += self._rows_of_part(part, kind, wanted, after, self._last_key(read, wanted))
         return self._page(read, limit)
 
     def short_walk(self, limit: int, after: Cursor | None) -> Page | None:
@@ -68,23 +73,50 @@ class Walk:
 
     def _page(self, read: list[tuple[Any, ...]], limit: int) -> Page:
         """The first sessions of several parts, each of which is in order."""
-        width = len(self.chosen.order.columns)
-        # The columns of the order stand last in each row, and are the cursor of the row as well.
-        read.sort(key=itemgetter(slice(-width, None)), reverse=True)
+        self._sort(read)
         sessions = [rows.checked_session(row) for row in read[:limit]]
-        return Page(sessions, Cursor(read[limit - 1][-width:]) if len(read) > limit else None)
+        return Page(sessions, Cursor(self._key(read[limit - 1])) if len(read) > limit else None)
+
+    def _last_key(self, read: list[tuple[Any, ...]], wanted: int) -> tuple[Any, ...] | None:
+        """The key of the last wanted row among those that were read; None while they are too few. Sorts and cuts them."""
+        if len(read) < wanted:
+            return None
+        self._sort(read)
+        del read[wanted:]
+        return self._key(read[-1])
+
+    def _sort(self, read: list[tuple[Any, ...]]) -> None:
+        read.sort(key=self._key, reverse=True)
+
+    @cached_property
+    def _key(self) -> Callable[[tuple[Any, ...]], tuple[Any, ...]]:
+        """A function that gives the key of a row: the columns of the order stand last in each row."""
+        return itemgetter(slice(-len(self.chosen.order.columns), None))
 
     def _all_rows(self, sql: str, parameters: dict[str, Any]) -> list[tuple[Any, ...]]:
         return self.connection.execute(sql, parameters).fetchall()
 
     def _rows_of_part(
-        self, part: OrderedPart, kind: str | None, limit: int, after: Cursor | None
+        self, part: OrderedPart, kind: str | None, limit: int, after: Cursor | None, last_key: tuple[Any, ...] | None
     ) -> list[tuple[Any, ...]]:
+        """The next rows of a part, in order; rows behind the last wanted key may be left out."""
         read: list[tuple[Any, ...]] = []
         parameters = {**self.chosen.parameters, **part.parameters, **pages.key_of(after)}
         # The second range is read only if the first did not fill the page.
         for conditions in pages.ranges(self.chosen, part, after):
             if len(read) < limit:
                 sql = pages.page(self.chosen, self.columns, part, [*pages.of_kind(kind), *conditions])
-                read += self._all_rows(sql, {**parameters, "limit": limit - len(read)})
+                given = {**parameters, "limit": limit - len(read)}
+                read += self._all_rows(sql, given) if last_key is None else self._rows_until(sql, given, last_key)
+        return read
+
+    def _rows_until(self, sql: str, parameters: dict[str, Any], last_key: tuple[Any, ...]) -> list[tuple[Any, ...]]:
+        """The rows of a query in order, up to the first few behind a key."""
+        # decision 221
+        read: list[tuple[Any, ...]] = []
+        with closing(self.connection.execute(sql, parameters)) as cursor:
+            while batch := cursor.fetchmany(_READ_AT_ONCE):
+                read += batch
+                if self._key(batch[-1]) < last_key:
+                    break
         return read

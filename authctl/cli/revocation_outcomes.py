@@ -1,0 +1,126 @@
+"""The outcome of a revocation on both streams: the sessions, the verdict, and warnings about the rest."""
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING, NamedTuple
+
+import typer
+
+from authctl import records, render
+from authctl.cli.context import Cli
+from authctl.cli.targets import check_found
+from authctl.errors import AuthctlError, NotFound
+from authctl.instants import format_timeout
+from authctl.names import counted, quoted
+
+if TYPE_CHECKING:
+    from authctl.registry.revocations import RevokeOutcome
+
+_PENDING = 9
+"""The exit code of deliveries that stay pending."""
+
+
+class Terms(NamedTuple):
+    """The terms of a revocation: the reason, the actor and the guards."""
+
+    note: str | None
+    actor: str | None
+    dry_run: bool
+    yes: bool
+    max_affected: int | None
+    deliver: bool = False
+    """Whether the receivers are told at once, after the commit."""
+    may_ask: bool = True
+    """Whether the note may be asked for: not where standard input has the targets."""
+
+
+def show(cli: Cli, outcome: "RevokeOutcome", *, deliver: bool = False) -> None:
+    """Show the sessions and the verdict. Raises NotFound where an id is unknown, or nothing was selected.
+
+    With `deliver` the receivers are told before; then it raises Exit with 9 where something stays pending.
+    """
+    rest = f"authctl sessions list --status revoked --kind all --limit {outcome.revoked}"
+    has_sessions = outcome.selected or outcome.plan
+    effect = None
+    if outcome.revoked and not outcome.dry_run:
+        from authctl.cli.effects import told_effect
+
+        _say_lag(cli, outcome)
+        effect = told_effect(cli, lambda: cli.registry.effects.of_revocation(outcome), sources=False)
+    states = told_deliveries(cli, outcome, deliver=deliver)
+    with cli.last_line(verdict(outcome) if has_sessions else None):
+        if has_sessions or cli.form:
+            rest = "the same with -o json" if outcome.dry_run else rest
+            # only the newly revoked ones are listed of a revocation that names exact sessions
+            total = outcome.revoked if outcome.plan or outcome.kept else outcome.selected
+            record = {**records.revocation(outcome), "effect": effect, "deliveries": states}
+            cli.show_outcome(record, render.REVOKED, total, rest)
+    check_found(outcome.not_found, hint_for_unknown(cli, outcome.not_found))
+    if not has_sessions:
+        raise NotFound("no session matches", "to see them: authctl sessions list")
+    if deliver:
+        check_delivered(states)
+
+
+def verdict(outcome: "RevokeOutcome") -> str:
+    """The sentence about a revocation, or its dry run."""
+    done = "dry run, nothing was changed: would revoke" if outcome.dry_run else "revoked"
+    before = f"; {outcome.already_revoked:,} revoked before" if outcome.already_revoked else ""
+    kept = f"; {outcome.kept:,} kept" if outcome.kept else ""
+    newcomers = outcome.plan.newcomers if outcome.plan else 0
+    spared = f"; {newcomers:,} newly selected by the filter and not in the plan" if newcomers else ""
+    unsaid = "" if outcome.revocation_id or outcome.dry_run else "; the note was not recorded"
+    return f"{done} {counted(outcome.revoked, 'session')}{before}{kept}{spared}{unsaid}"
+
+
+def warn_of_sources(cli: Cli, outcome: "RevokeOutcome") -> None:
+    """Warn of the systems in which revoked sessions go on, and of which no receiver is told."""
+    for system, number in outcome.by_source.items():
+        if cli.registry.deliveries.is_told(system):
+            continue
+        cli.warn(
+            f"{counted(number, 'session')} of {quoted(system)}: revoked only here; authctl does not tell that system"
+        )
+
+
+def told_deliveries(cli: Cli, outcome: "RevokeOutcome", *, deliver: bool) -> Mapping[str, Mapping[str, int]]:
+    """Say how many deliveries of a revocation are in each state, by receiver; with `deliver` after they were tried."""
+    if outcome.revocation_id is None:
+        return {}
+    deliveries = cli.registry.deliveries
+    if deliver:
+        from authctl.cli.failed_deliveries import warn_of_failures
+
+        warn_of_failures(cli, deliveries.deliver(at_once=True))
+    states = deliveries.of_revocation(outcome.revocation_id)
+    for receiver, counts in states.items():
+        told = ", ".join(f"{count:,} {state}" for state, count in counts.items()) or "nothing to tell"
+        cli.say(f"receiver {quoted(receiver)}: {told}")
+    return states
+
+
+def check_delivered(states: Mapping[str, Mapping[str, int]]) -> None:
+    """Raise Exit with 9 where a delivery is pending."""
+    if any("pending" in counts for counts in states.values()):
+        raise typer.Exit(_PENDING)
+
+
+def _say_lag(cli: Cli, outcome: "RevokeOutcome") -> None:
+    """Say for how long resource servers may still let the sessions in, by the answers that they keep."""
+    if cli.quiet:
+        return
+    # a long revocation names its first thousand sessions only
+    is_whole = outcome.selected == len(outcome.sessions)
+    client = cli.registry.clients.slowest({s.application for s in outcome.sessions} if is_whole else None)
+    if client is not None and client.lag:
+        lag = format_timeout(client.lag)
+        cli.say(f"client {client.name} may let these sessions in for up to {lag}, by answers that it keeps")
+
+
+def hint_for_unknown(cli: Cli, not_found: Sequence[str]) -> str:
+    """The next step after ids that no session has: often the name of a user was typed in the place of an id."""
+    with suppress(AuthctlError):
+        without_sessions = cli.registry.users.unknown(not_found[:1])
+        if not_found and not without_sessions:
+            return f"to revoke all sessions of this user: authctl revoke --user {quoted(not_found[0])}"
+    return "to find it: authctl sessions list"

@@ -1,0 +1,43 @@
+"""The access log: one line a request, in text or JSON. It never contains a token, a secret, or the path that a client sent."""
+
+import json
+import sys
+from typing import TextIO
+
+from authctl.door.requests import Request
+from authctl.door.settings import AccessLog
+from authctl.instants import format_instant, utc_now
+from authctl.visible_text import visible
+
+
+class Log:
+    """Where the lines go: standard output, flushed a line at a time."""
+
+    def __init__(self, form: AccessLog, out: TextIO | None = None) -> None:
+        self._form = form
+        self._out = out or sys.stdout
+
+    def write(self, request: Request, route: str, status: int, seconds: float) -> None:
+        """Write the line of a request. What cannot be written is left out: the answer matters more."""
+        if self._form is AccessLog.OFF:
+            return
+        peer = request.scope.get("client")
+        fields = {
+            "at": format_instant(utc_now()),
+            "peer": peer[0] if peer else None,
+            "client": request.client_name,
+            "method": request.scope["method"],
+            "route": route,
+            "status": status,
+            "milliseconds": round(seconds * 1000, 3),
+        }
+        line = json.dumps(fields) if self._form is AccessLog.JSON else _as_text(fields)
+        try:
+            self._out.write(line + "\n")
+            self._out.flush()
+        except (OSError, ValueError):
+            self._form = AccessLog.OFF  # nobody reads it any more
+
+
+def _as_text(fields: dict[str, object]) -> str:
+    return " ".join("-" if value is None else visible(str(value)).replace(" ", "_") for value in fields.values())

@@ -1,0 +1,154 @@
+"""The door as an ASGI application: routes, one registry, and answers that never contain a traceback or a token.
+
+See docs/glossary.md#door.
+"""
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from time import perf_counter
+from typing import Any
+
+from authctl.door import (
+    forward_auth,
+    health,
+    introspection,
+    metadata,
+    metrics,
+    refreshing,
+    revocation,
+    wiping,
+)
+from authctl.door.access_log import Log
+from authctl.door.answers import NOT_FOUND, Answer, error, method_not_allowed, unavailable
+from authctl.door.calls import Calls
+from authctl.door.client_authentication import Authentication
+from authctl.door.requests import NoAnswer, Receive, Request, Scope
+from authctl.door.settings import LOCK_SECONDS, Settings
+from authctl.errors import AuthctlError, InvalidInput
+from authctl.model import Client
+from authctl.registry import Registry
+from authctl.settings import Home, find_home
+
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Handler = Callable[["Door", Request], Awaitable[Answer]]
+
+ROUTES: Mapping[str, tuple[str, Handler]] = {
+    "/introspect": ("POST", introspection.answer),
+    "/revoke": ("POST", revocation.answer),
+    "/token": ("POST", refreshing.answer),
+    "/wipe": ("POST", wiping.answer),
+    "/.well-known/oauth-authorization-server": ("GET", metadata.answer),
+    "/health": ("GET", health.ready),
+    "/health/ready": ("GET", health.ready),
+    "/health/live": ("GET", health.live),
+    "/metrics": ("GET", metrics.answer),
+}
+"""The routes with one method, each with or without a slash at its end: a redirect would become a GET without the token."""
+
+PREFIXES: Mapping[str, Handler] = {"verify": forward_auth.answer_any, "verify-as": forward_auth.answer_as}
+"""The first parts of paths below which everything is one route, by any method."""
+
+_logger = logging.getLogger("authctl.door")
+
+
+class Door:
+    """One process of the door. Opened by the server's start-up, closed by its shutdown."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.home: Home = find_home(settings.home, settings.registry, settings.keys)
+        self.registry = Registry.open(
+            settings.home,
+            registry=settings.registry,
+            keys=settings.keys,
+            lock_timeout=LOCK_SECONDS,  # decision 317
+            warn=_logger.warning,
+        )
+        self.registry.now()
+        self.registry.profiles.in_force()  # so that a registry that cannot be read is found at the start
+        self.calls = Calls()
+        self.client = Authentication(self.registry.clients.by_id).client
+        self.metrics = metrics.Metrics()
+        self._log = Log(settings.access_log)
+
+    def close(self) -> None:
+        """Let what is under way end, write the waiting uses, and close the registry."""
+        self.calls.close()
+        self.registry.close()
+
+    def actor(self, client: Client) -> str:
+        """The actor of what a client does."""
+        return f"client {client.name}"
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request, or run the server's life span (ASGI 3)."""
+        if scope["type"] == "lifespan":
+            await self._live(receive, send)
+        elif scope["type"] == "http":
+            await self._answer(Request(scope, receive), send)
+
+    async def _live(self, receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        self.close()
+        await send({"type": "lifespan.shutdown.complete"})
+
+    async def _answer(self, request: Request, send: Send) -> None:
+        begun = perf_counter()
+        route, handler = _route(request.scope)
+        answer = await self._outcome(handler, request)
+        await send({"type": "http.response.start", "status": answer.status, "headers": _headers(request, answer)})
+        # The answer to HEAD is that to GET, without its body: HAProxy asks so.
+        body = b"" if request.scope["method"] == "HEAD" else answer.body
+        await send({"type": "http.response.body", "body": body})
+        seconds = perf_counter() - begun
+        self.metrics.count(route, answer.status, seconds)
+        self._log.write(request, route, answer.status, seconds)
+
+    async def _outcome(self, handler: Handler, request: Request) -> Answer:
+        """The answer of a route, whatever happens in it."""
+        try:
+            return await handler(self, request)
+        except NoAnswer as end:
+            return end.answer
+        except InvalidInput as refusal:
+            return error(400, "invalid_request", refusal.message)
+        except AuthctlError as failure:
+            _logger.warning("%s", failure)
+            return unavailable()
+        except Exception as failure:  # noqa: BLE001  # the boundary: nobody sees a traceback, which may contain a token
+            _logger.error("unexpected failure: %s", type(failure).__name__)  # noqa: TRY400  # likewise
+            return unavailable("the request could not be answered")
+
+
+def _route(scope: Scope) -> tuple[str, Handler]:
+    """The name of a request's route, and its handler."""
+    path: str = scope["path"]
+    route = path if path in ROUTES else path.rstrip("/")
+    if route in ROUTES:
+        method, handler = ROUTES[route]
+        allowed = scope["method"] == method or (method == "GET" and scope["method"] == "HEAD")
+        return route, handler if allowed else _refuse_method(method)
+    first = path.split("/", 2)[1] if path.startswith("/") else ""
+    return (f"/{first}", PREFIXES[first]) if first in PREFIXES else ("other", _not_found)
+
+
+def _refuse_method(allowed: str) -> Handler:
+    async def refuse(door: Door, request: Request) -> Answer:  # noqa: ARG001  # as every route has it
+        return method_not_allowed(allowed)
+
+    return refuse
+
+
+async def _not_found(door: Door, request: Request) -> Answer:  # noqa: ARG001  # as every route has it
+    return NOT_FOUND
+
+
+def _headers(request: Request, answer: Answer) -> list[tuple[bytes, bytes]]:
+    """The headers of an answer. After a body that nobody read, the connection ends: the rest of it would be taken for a request."""
+    headers = answer.all_headers()
+    announced = request.headers.get(b"content-length", b"0") != b"0" or b"transfer-encoding" in request.headers
+    if announced and not request.is_read and (b"connection", b"close") not in headers:
+        headers.append((b"connection", b"close"))
+    return headers

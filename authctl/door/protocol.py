@@ -1,0 +1,97 @@
+"""Limits that uvicorn's protocols do not have: the size of a request's head, and the time that a request may take.
+
+A client that stops in the middle of a request holds no thread, and its connection is closed after `REQUEST_SECONDS`.
+"""
+
+import asyncio
+import hashlib
+from time import monotonic
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from authctl.door.settings import REQUEST_BYTES, REQUEST_SECONDS
+
+_SWEEP_SECONDS = 1.0
+_TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\ncache-control: no-store\r\nconnection: close\r\n\r\n"
+
+
+class DoorProtocol(HttpToolsProtocol):
+    """One connection, with its limits, and with the certificate of its peer."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._begun_at: float | None = None
+        """When the request began that is under way; None between two requests."""
+        self._head_bytes: int | None = 0
+        """The bytes of the head so far; None once it is complete."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin: the first request is awaited from now on."""
+        super().connection_made(transport)
+        self._begun_at = monotonic()
+        certificate = _fingerprint(transport)
+        if certificate is not None:
+            self.app_state = {**self.app_state, "certificate": certificate}
+        _keep_sweeping(self.server_state, self.loop)
+
+    def data_received(self, data: bytes) -> None:
+        """Parse the next bytes, and give up on a head that is too large."""
+        if self._head_bytes is not None:
+            if self._begun_at is None:
+                self._begun_at = monotonic()
+            self._head_bytes += len(data)
+        super().data_received(data)
+        if self._head_bytes is not None and self._head_bytes > REQUEST_BYTES and not self.transport.is_closing():
+            self._refuse_head()
+
+    def on_headers_complete(self) -> None:
+        """Begin to answer. Raises ValueError, which the parser passes on, for a head that is too large."""
+        if len(self.url) + sum(len(name) + len(value) for name, value in self.headers) > REQUEST_BYTES:
+            raise ValueError("the head is too large")
+        self._head_bytes = None
+        super().on_headers_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer bytes that are no request."""
+        if self._head_bytes is not None and self._head_bytes > REQUEST_BYTES:
+            self._refuse_head()
+        else:
+            super().send_400_response(msg)
+
+    def _refuse_head(self) -> None:
+        self.transport.write(_TOO_LARGE)
+        self.transport.close()
+
+    def on_response_complete(self) -> None:
+        """The answer was sent: the next request may come."""
+        self._begun_at, self._head_bytes = None, 0
+        super().on_response_complete()
+
+    def is_overdue(self, now: float) -> bool:
+        """Whether the request that is under way takes too long."""
+        return self._begun_at is not None and now - self._begun_at > REQUEST_SECONDS
+
+
+def _fingerprint(transport: asyncio.Transport) -> str | None:
+    """The SHA-256 fingerprint of the certificate that the peer has shown; None without one."""
+    connection = transport.get_extra_info("ssl_object")
+    certificate = connection.getpeercert(binary_form=True) if connection else None
+    return hashlib.sha256(certificate).hexdigest() if certificate else None
+
+
+def _keep_sweeping(state: Any, loop: asyncio.AbstractEventLoop) -> None:
+    """Look at all connections of a process once a second, as long as there are any."""
+    if getattr(state, "authctl_sweep", None) is None:
+        state.authctl_sweep = loop.call_later(_SWEEP_SECONDS, _sweep, state, loop)
+
+
+def _sweep(state: Any, loop: asyncio.AbstractEventLoop) -> None:
+    # decision 318
+    state.authctl_sweep = None
+    now = monotonic()
+    for connection in list(state.connections):
+        if isinstance(connection, DoorProtocol) and connection.is_overdue(now):
+            connection.transport.abort()
+    if state.connections:
+        _keep_sweeping(state, loop)

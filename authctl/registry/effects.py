@@ -1,0 +1,84 @@
+"""Effects of an operation that ended sessions: the sessions that ended, and what goes on elsewhere; read after its commit.
+
+One value for revocations, disabled users, changed passwords, retired keys and applied profiles.
+"""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import TYPE_CHECKING, NamedTuple
+
+from authctl.model import SessionFilter
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from authctl.registry.installation import Installation
+    from authctl.registry.keys import RetireOutcome
+    from authctl.registry.profiles import ApplyOutcome
+    from authctl.registry.revocations import RevokeOutcome
+    from authctl.registry.users import UserOutcome
+
+
+_MOST_COUNTED = 100_000
+"""The most revoked sessions whose effect is read: of more, that would take longer than the operation."""
+
+
+class Effect(NamedTuple):
+    """The effect of an operation; a field that was not asked for is blank."""
+
+    ended_now: int
+    """The active sessions that ended."""
+    others: int = 0
+    """The active sessions that the same users still have."""
+    others_by_application: tuple[tuple[str | None, int], ...] = ()
+    """Up to five applications with most of them."""
+    others_until: int | None = None
+    """When the last of them ends by itself, unless it is used; None where there is none, or one never ends."""
+    sealed: int = 0
+    """The ended sessions whose tokens are sealed: who reads such a token without asking authctl accepts it still."""
+    sealed_until: int | None = None
+    """When the last of these tokens ends; None where there is none, or one never ends."""
+    untold: Mapping[str, int] = MappingProxyType({})
+    """The ended sessions by the other system in which they live, which authctl does not tell."""
+    ends_later: int = 0
+    """The active sessions that end earlier than before, by a shorter deadline."""
+
+
+class Effects:
+    """The effects of operations of a registry, each from the outcome of the operation."""
+
+    def __init__(self, installation: Installation) -> None:
+        self._installation = installation
+
+    def of_revocation(self, outcome: RevokeOutcome) -> Effect | None:
+        """The effect of a revocation; nothing for a dry run, or where nothing was revoked. None for more than 100,000 sessions."""
+        if outcome.revocation_id is None:
+            return Effect(0)
+        if outcome.revoked > _MOST_COUNTED:
+            return None
+        with self._installation.snapshot() as (view, now):
+            numbers = view.numbers_of_revocation(outcome.revocation_id)
+            return Effect(*view.aftermath(numbers, outcome.at, now, None))
+
+    def of_users(self, outcomes: Sequence[UserOutcome]) -> Effect:
+        """The effect of disabled users or changed passwords."""
+        if not any(outcome.ended for outcome in outcomes) or outcomes[0].dry_run:
+            return Effect(0)
+        usernames = tuple(outcome.user.username for outcome in outcomes)
+        reason = next(outcome.sessions[0].ended_by for outcome in outcomes if outcome.sessions)
+        return self._of_ends(SessionFilter(username=usernames), outcomes[0].at, reason)
+
+    def of_retirement(self, outcome: RetireOutcome) -> Effect:
+        """The effect of a retired key."""
+        if not outcome.ended or outcome.dry_run:
+            return Effect(0)
+        return self._of_ends(SessionFilter(key_id=outcome.key_id), outcome.at, outcome.reason)
+
+    def of_profiles(self, outcome: ApplyOutcome) -> Effect:
+        """The effect of applied profiles: the sessions that expired at once, and those that will expire earlier."""
+        return Effect(0) if outcome.dry_run else Effect(outcome.ended, ends_later=outcome.shortened)
+
+    def _of_ends(self, selection: SessionFilter, at: int, reason: str | None) -> Effect:
+        with self._installation.snapshot() as (view, now):
+            return Effect(*view.aftermath(view.numbers(selection, now), at, now, reason))

@@ -1,0 +1,38 @@
+"""The tables and columns of schemas 11 and 12: users who are disabled until an instant, and clients of the door.
+
+See docs/glossary.md#client.
+"""
+
+DISABLED_UNTIL = (
+    "ALTER TABLE users ADD COLUMN password_except TEXT",
+    "ALTER TABLE users ADD COLUMN disabled_until INTEGER",
+    "ALTER TABLE users ADD COLUMN enabled_at INTEGER",
+    "ALTER TABLE users ADD COLUMN enabled_by TEXT",
+    # the ends of disablings that no audit event has yet
+    "CREATE INDEX users_by_disabled_until ON users (disabled_until) WHERE disabled_until IS NOT NULL AND enabled_at IS NULL",
+)
+
+CLIENTS = (
+    # clients of the door; a removed one stays without its secrets, so that a restore does not bring it back
+    """
+    CREATE TABLE clients (
+        client_id TEXT PRIMARY KEY,
+        name_key TEXT NOT NULL,
+        name TEXT NOT NULL,
+        may TEXT NOT NULL,
+        applications TEXT NOT NULL,
+        cache_for INTEGER NOT NULL,
+        lag INTEGER NOT NULL,
+        facts INTEGER NOT NULL CHECK (facts IN (0, 1)),
+        revoke_note TEXT,
+        certificate TEXT,
+        created_at INTEGER NOT NULL,
+        created_by TEXT NOT NULL,
+        secret_hash BLOB NOT NULL,
+        secret_at INTEGER NOT NULL,
+        old_secret_hash BLOB,
+        removed_at INTEGER
+    ) STRICT, WITHOUT ROWID
+    """,
+    "CREATE UNIQUE INDEX clients_by_name ON clients (name_key) WHERE removed_at IS NULL",
+)
