@@ -1123,6 +1123,14 @@ def test_deliveries_are_given_up_dropped_and_tried_again(store: Store):
             (f"1.{session.number}", "dead"),
         ]
         assert tx.announcement_states(2) == {"dead": 1}
+        assert [
+            [one.announcement for one in tx.announcements_since(at)] for at in (NOW, NOW + 1, NOW + 2, NOW + 2 * DAY)
+        ] == [
+            [1, 2, 3],
+            [2, 3],
+            [3],
+            [],
+        ]
         assert tx.retry(1, session.number, NOW, NOW + DAY) == 1
         assert tx.give_up(NOW + DAY + 1, 10) == 0
         assert tx.drop(2, 0, NOW, "not needed") == 1

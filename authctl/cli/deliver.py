@@ -10,8 +10,8 @@ import typer
 
 from authctl import delivery_records, render
 from authctl.cli.context import Cli, start
-from authctl.cli.failed_deliveries import warn_of_failures
 from authctl.cli.options import Output, Quiet
+from authctl.cli.receiver_messages import warn_of_failures
 from authctl.errors import InvalidInput
 from authctl.instants import HOUR, format_instant, format_timeout, parse_lifetime
 from authctl.names import counted, quoted

@@ -1,13 +1,12 @@
 """The outcome of a revocation on both streams: the sessions, the verdict, and warnings about the rest."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
-import typer
-
 from authctl import records, render
 from authctl.cli.context import Cli
+from authctl.cli.receiver_messages import told_deliveries
 from authctl.cli.targets import check_found
 from authctl.errors import AuthctlError, NotFound
 from authctl.instants import format_timeout
@@ -15,9 +14,6 @@ from authctl.names import counted, quoted
 
 if TYPE_CHECKING:
     from authctl.registry.revocations import RevokeOutcome
-
-_PENDING = 9
-"""The exit code of deliveries that stay pending."""
 
 
 class Terms(NamedTuple):
@@ -47,19 +43,19 @@ def show(cli: Cli, outcome: "RevokeOutcome", *, deliver: bool = False) -> None:
 
         _say_lag(cli, outcome)
         effect = told_effect(cli, lambda: cli.registry.effects.of_revocation(outcome), sources=False)
-    states = told_deliveries(cli, outcome, deliver=deliver)
+    told = told_deliveries(cli, outcome, deliver=deliver)
     with cli.last_line(verdict(outcome) if has_sessions else None):
         if has_sessions or cli.form:
             rest = "the same with -o json" if outcome.dry_run else rest
             # only the newly revoked ones are listed of a revocation that names exact sessions
             total = outcome.revoked if outcome.plan or outcome.kept else outcome.selected
-            record = {**records.revocation(outcome), "effect": effect, "deliveries": states}
+            record = {**records.revocation(outcome), "effect": effect, "deliveries": told.states}
             cli.show_outcome(record, render.REVOKED, total, rest)
     check_found(outcome.not_found, hint_for_unknown(cli, outcome.not_found))
     if not has_sessions:
         raise NotFound("no session matches", "to see them: authctl sessions list")
     if deliver:
-        check_delivered(states)
+        told.check()
 
 
 def verdict(outcome: "RevokeOutcome") -> str:
@@ -81,28 +77,6 @@ def warn_of_sources(cli: Cli, outcome: "RevokeOutcome") -> None:
         cli.warn(
             f"{counted(number, 'session')} of {quoted(system)}: revoked only here; authctl does not tell that system"
         )
-
-
-def told_deliveries(cli: Cli, outcome: "RevokeOutcome", *, deliver: bool) -> Mapping[str, Mapping[str, int]]:
-    """Say how many deliveries of a revocation are in each state, by receiver; with `deliver` after they were tried."""
-    if outcome.revocation_id is None:
-        return {}
-    deliveries = cli.registry.deliveries
-    if deliver:
-        from authctl.cli.failed_deliveries import warn_of_failures
-
-        warn_of_failures(cli, deliveries.deliver(at_once=True))
-    states = deliveries.of_revocation(outcome.revocation_id)
-    for receiver, counts in states.items():
-        told = ", ".join(f"{count:,} {state}" for state, count in counts.items()) or "nothing to tell"
-        cli.say(f"receiver {quoted(receiver)}: {told}")
-    return states
-
-
-def check_delivered(states: Mapping[str, Mapping[str, int]]) -> None:
-    """Raise Exit with 9 where a delivery is pending."""
-    if any("pending" in counts for counts in states.values()):
-        raise typer.Exit(_PENDING)
 
 
 def _say_lag(cli: Cli, outcome: "RevokeOutcome") -> None:

@@ -164,6 +164,10 @@ def end(
     outcome = outcome._replace(not_found=chosen.not_found(outcome.not_found))
     chosen.warn_of_unusable(cli)
     total = outcome.ended + outcome.already_ended
+    if outcome.ended:
+        from authctl.cli.receiver_messages import say_deliveries
+
+        say_deliveries(cli, min(session.ended_at or 0 for session in outcome.sessions[: outcome.ended]))
     with cli.last_line(f"ended {counted(outcome.ended, 'session')}; {outcome.already_ended:,} had already ended"):
         rest = f"authctl sessions list --status expired --kind all --limit {total}"
         cli.show_outcome(records.ending(outcome), render.ENDED, total, rest)

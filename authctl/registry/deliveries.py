@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -11,6 +12,7 @@ from authctl.errors import InvalidInput, NotFound
 from authctl.model.deliveries import Delivery, DeliveryFilter
 from authctl.model.told_events import Event
 from authctl.registry.installation import Installation
+from authctl.registry.outbox import is_told
 from authctl.registry.unit_of_work import MOST_LISTED
 from authctl.store.protocol.outbox import OutboxCount
 
@@ -85,16 +87,18 @@ class Deliveries:
             announcements = view.announcements_of_revocation(revocation_id)
             return {one.receiver: view.announcement_states(one.announcement) for one in announcements}
 
+    def since(self, at: int) -> Mapping[str, Mapping[str, int]]:
+        """How many deliveries of the decisions from an instant on are in each state, by receiver."""
+        states: dict[str, Counter[str]] = {}
+        with self._installation.snapshot() as (view, _now):
+            for one in view.announcements_since(at):
+                states.setdefault(one.receiver, Counter()).update(view.announcement_states(one.announcement))
+        return states
+
     def is_told(self, source: str) -> bool:
         """Whether a receiver is told of revoked sessions of a source, by the file as the last decision read it."""
-        key = names.fold(source)
         with self._installation.snapshot() as (view, _now):
-            read = view.subscriptions()
-        subscriptions = read.subscriptions if read else ()
-        return any(
-            Event.SESSION_REVOKED in one.events and (not one.narrowing.source or key in one.narrowing.source)
-            for one in subscriptions
-        )
+            return is_told(view, Event.SESSION_REVOKED, source)
 
     def counts(self) -> Sequence[OutboxCount]:
         """The deliveries by receiver: pending with the oldest, refused and dead."""

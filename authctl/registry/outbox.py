@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from authctl import names
 from authctl.errors import AuthctlError
 from authctl.registry.unit_of_work import AUTHCTL
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
     from authctl.model.deliveries import Subscription
     from authctl.registry.unit_of_work import UnitOfWork
+    from authctl.store.protocol import View
     from authctl.store.protocol.outbox import ReadSubscriptions
 
 _NO_FILE = b""
@@ -84,6 +86,16 @@ class Outbox:
         told = {one.receiver: list(one.events) for one in subscriptions}
         unit.record("receiver.change", detail={"receivers": told}, actor=AUTHCTL)
         return read
+
+
+def is_told(view: View, event: str, source: str) -> bool:
+    """Whether a receiver is told of an event about sessions of a source, by the file as the last decision read it."""
+    read = view.subscriptions()
+    key = names.fold(source)
+    return any(
+        event in one.events and (not one.narrowing.source or key in one.narrowing.source)
+        for one in (read.subscriptions if read else ())
+    )
 
 
 def _digest(raw: bytes | None) -> bytes:

@@ -100,6 +100,9 @@ class OutboxView(Protocol):
     def announcements_of_revocation(self, revocation_id: int) -> list[Delivery]:
         """The announcements of a revocation, one for each receiver."""
 
+    def announcements_since(self, at: int) -> list[Delivery]:
+        """The announcements of the decisions from an instant on, one for each receiver and decision."""
+
     def pauses(self) -> dict[str, ReceiverPause]:
         """The pauses of receivers, by folded name."""
 

@@ -141,6 +141,12 @@ class OutboxReader(Reader):
         sql = f"SELECT {_REST} FROM announcements AS a WHERE a.revocation_id = ? ORDER BY a.id"
         return list(map(_delivery, self.all_rows(sql, (revocation_id,))))
 
+    def announcements_since(self, at: int) -> list[Delivery]:
+        # ids and instants ascend together: the newest earlier one is found from the end, however many there are
+        earlier = "(SELECT id FROM announcements WHERE at < :at ORDER BY id DESC LIMIT 1)"
+        sql = f"SELECT {_REST} FROM announcements AS a WHERE a.id > coalesce({earlier}, 0) ORDER BY a.id"
+        return list(map(_delivery, self.all_rows(sql, {"at": at})))
+
     def _rest(self, announcement: int) -> int:
         """How many sessions an announcement covers that have no delivery of it."""
         sql = (
