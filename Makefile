@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv-dev
 BIN := $(VENV)/bin
 
-.PHONY: check quick test storm fuzz histories histories-mutants crash ldap real-systems current-sqlite bench bench-since bench-imports bench-full peers demo docs clean
+.PHONY: console check quick test storm fuzz histories histories-mutants crash ldap real-systems door current-sqlite bench bench-since bench-imports bench-full peers demo docs clean
 
 check: $(VENV)/ready ## what CI runs beside the README's test command
 	$(BIN)/ruff format --check .
@@ -43,6 +43,13 @@ ldap: $(VENV)/ready ## LDAP against a real slapd, where one can be installed
 
 real-systems: $(VENV)/ready ## listings of a real Synapse and a real JupyterHub, where they can be installed, imported as they change
 	tests/real_systems/install.sh $(PYTHON) && $(BIN)/python -m pytest -q -rs tests/real_systems || [ $$? = 77 ]
+
+console: $(VENV)/ready ## the console in a pilot and in a real pseudo-terminal
+	$(BIN)/python -m pytest -q -rs tests/test_console.py tests/test_console_parts.py tests/test_console_screens.py tests/test_console_terminal.py
+
+door: $(VENV)/ready ## the door whole, then with real proxies and clients, where they can be installed
+	$(BIN)/python -m pytest -q -rs tests/door --ignore tests/door/peers
+	tests/door/peers/install.sh $(PYTHON) && $(BIN)/python -m pytest -q -rs tests/door/peers || [ $$? = 77 ]
 
 current-sqlite: .venv-current/ready ## the store, the scenarios, faults and one history with the SQLite of authctl[sqlite], in an environment of its own
 	AUTHCTL_CRASH_STEP=141 .venv-current/bin/python -m pytest -q -rs tests/test_current_sqlite.py tests/test_store_contract.py tests/test_store_sqlite.py \
@@ -107,7 +114,7 @@ docs: $(VENV)/ready ## write docs/commands.md and the manual pages anew from the
 	$(BIN)/python docs/generate_commands.py
 
 clean:
-	rm -rf .venv .venv-dev .venv-test .venv-peers .venv-systems .venv-current .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-dev .venv-test .venv-peers .venv-systems .venv-door .venv-current .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 
 $(VENV)/ready: pyproject.toml
 	$(PYTHON) -m venv $(VENV)

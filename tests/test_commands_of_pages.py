@@ -1,6 +1,7 @@
 """Every console block of every page is run as it is written, or has a comment with the reason why it is not."""
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -35,6 +36,23 @@ HEALTH = (0, 9)
 WIPE = '{"active": false, "action": "wipe"}'
 
 IMPORT = 'printf \'{"api_tokens": [{"user": "alice", "id": "a1", "note": "", "created": "2026-03-01T10:00:00Z"}]}\' > alice.json'
+FREE_PORT = (
+    "python3 -c 'import socket; s = socket.socket(); s.bind((\"127.0.0.1\", 0)); print(s.getsockname()[1])' > {}"
+)
+START = """DOORS=
+start() {
+    rm -f door.err
+    timeout 120 authctl serve "$@" > /dev/null 2> door.err &
+    DOORS="$DOORS $!"
+    trap 'kill $DOORS' EXIT
+    while ! grep -q listening door.err; do kill -0 $! && sleep 0.05 || { cat door.err; return 1; }; done
+}
+wait_for_doors() {
+    trap - EXIT
+    kill $DOORS
+    for door in $DOORS; do wait $door || test $? = 124 -o $? = 143; done
+}"""
+"""`authctl serve` in the background: a reader has another terminal for it."""
 READINGS = {
     "README.md": Reading(
         before={
@@ -89,11 +107,33 @@ READINGS = {
         exits={
             "authctl tokens verify -o json < phone-token": (5,),
             'authctl revoke --all --note "breach, everybody signs in again" --max-affected 5000': ASKS,
+            'authctl revoke --apply old-client.plan --note "retired, change 812"': ASKS,
             'authctl restore /backup/registry-2026-03-02.db --note "disk failed, ticket 4712"': ASKS,
             'authctl keys retire 1f2e3d4c --note "every year"': ASKS,  # active sessions depend on it
             "authctl doctor": HEALTH,
         },
         shows=(WIPE, '"unmet_conditions": 1'),
+    ),
+    "serving.md": Reading(
+        before={0: (START, FREE_PORT.format("port"), FREE_PORT.format("tls-port"))},
+        after={"curl -sS http://127.0.0.1:8400/metrics": ("wait_for_doors",)},
+        texts={
+            "authctl serve --bind": "start --bind",
+            ":8400": ":$(cat port)",
+            ":8443": ":$(cat tls-port)",
+        },
+        shows=(
+            '"active":true',
+            '"session_expires_at":',
+            "HTTP/1.1 200 OK",
+            "x-auth-user: alice",
+            '{"active":false}',
+            '{"action":"wipe"}',
+            '{"action":"none","wipe":"acknowledged"}',
+            "client shop",
+            '"status":"ok"',
+            'authctl_door_requests_total{route="/introspect",status="200"} 2.0',
+        ),
     ),
     "importing.md": Reading(
         before={
@@ -107,6 +147,7 @@ READINGS = {
 
 NOT_RUN = {
     ("operating.md", "sudo systemctl daemon-reload"),
+    ("serving.md", "sudo systemctl daemon-reload"),
     ("operating.md", 'authctl revoke --application "Old Client"'),
     ("operating.md", "pip install 'authctl[sqlite]'"),
 }
@@ -133,10 +174,20 @@ def script_of(page: Path, reading: Reading) -> list[str]:
     return lines
 
 
+def skip_without_the_door() -> None:
+    """Skip a test where `authctl serve` is not installed, or a program that the page uses."""
+    pytest.importorskip("uvicorn", reason="authctl[serve] is not installed")
+    for program in ("curl", "openssl"):
+        if shutil.which(program) is None:
+            pytest.skip(f"{program} is not installed")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("page", [page for page in PAGES if here(page)], ids=lambda page: page.name)
 def test_a_page_is_run_as_it_is_written(page: Path, home: Path, tmp_path: Path):
     """Each block in its order, on one installation; a page that is new here needs a `Reading`, or none if it starts from nothing."""
+    if page.name == "serving.md":
+        skip_without_the_door()
     program = tmp_path / "bin" / "authctl"
     program.parent.mkdir()
     program.write_text(f'#!/bin/sh\nexec {sys.executable} -P -m authctl "$@"\n')
@@ -184,4 +235,4 @@ def test_every_block_is_run_or_has_a_reason():
     )
     assert counted["run here"] > 90
     assert counted["run as root"] >= 7
-    assert counted["not run"] <= 6
+    assert counted["not run"] <= 9

@@ -193,8 +193,8 @@ def program_of(tmp_path: Path) -> Path:
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed")
 def test_systemd_accepts_the_units(tmp_path: Path):
     """`systemd-analyze verify` reports nothing about them; a wrong line is reported."""
-    units = [name for name in shipped_examples.names() if name.endswith((".service", ".timer"))]
-    assert len(units) >= 2
+    units = [name for name in shipped_examples.names() if name.endswith((".service", ".socket", ".timer"))]
+    assert len(units) >= 4
     for name in units:
         text = shipped_examples.read(name).text
         # The program, the user and the manual page of an installation are not on this host.

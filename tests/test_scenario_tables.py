@@ -88,7 +88,7 @@ def test_many_rows_and_many_tests_were_found():
 
 def test_the_files_and_tests_that_the_pages_name_are_there():
     """In the column `test` and in the prose: files, single tests, and the files that have the tests of a row."""
-    source = {path.name: path.read_text() for path in TESTS.glob("test_*.py")}
+    source = {path.name: path.read_text() for path in TESTS.rglob("test_*.py")}
     for name in ("scenarios", "threats"):
         files = set(re.findall(r"`(?:tests/)?(test_\w+\.py)`", page(name)))
         assert len(files) >= 5

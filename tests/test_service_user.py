@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from authctl import shipped_examples
 from tests.console_blocks import PAGES, ROOT, blocks
 
 LAYERS = "set -e; umask 022; mount -t tmpfs tmpfs {base}; for folder in /etc /usr/local /var/lib /opt; do \
@@ -97,10 +98,12 @@ def test_the_service_user_is_made_as_the_page_says(copy: Path):
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed")
 def test_systemd_accepts_the_units_as_they_are_installed(copy: Path):
-    """Unchanged, where the user, the program and the manual page are there; the service needs little."""
-    units = "/etc/systemd/system/authctl-cleanup.service /etc/systemd/system/authctl-cleanup.timer"
+    """Unchanged, where the user, the program and the manual page are there; the services need little."""
+    names = [name for name in shipped_examples.names() if name.endswith((".service", ".socket", ".timer"))]
+    units = " ".join(f"/etc/systemd/system/{name}" for name in names)
+    services = " ".join(unit for unit in units.split() if unit.endswith(".service"))
     shell = "\n".join(line for line in typed() if " doctor" not in line)
-    check = f"systemd-analyze verify {units} 2>&1 | grep authctl || true; systemd-analyze security --offline=yes --threshold=20 {units.split(maxsplit=1)[0]}"
+    check = f"systemd-analyze verify {units} 2>&1 | grep authctl || true; systemd-analyze security --offline=yes --threshold=20 {services}"
     ran = namespace(f"{INSTALLED}set -e\n{shell}\necho; echo installed; {check}", copy)
     found = ran.stdout.partition("\ninstalled\n")[2]
     assert ran.returncode == 0, ran.stdout + ran.stderr

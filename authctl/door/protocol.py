@@ -13,6 +13,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from authctl.door.settings import REQUEST_BYTES, REQUEST_SECONDS
 
 _SWEEP_SECONDS = 1.0
+_LAST_SECONDS = 1.0
+"""How long a process that ends waits for a request on its idle connections."""
 _TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\ncache-control: no-store\r\nconnection: close\r\n\r\n"
 
 
@@ -23,6 +25,8 @@ class DoorProtocol(HttpToolsProtocol):
         super().__init__(*arguments, **options)
         self._begun_at: float | None = None
         """When the request began that is under way; None between two requests."""
+        self._is_leaving = False
+        """Whether the process ends: the next answer is the last one of this connection."""
         self._head_bytes: int | None = 0
         """The bytes of the head so far; None once it is complete."""
 
@@ -51,6 +55,8 @@ class DoorProtocol(HttpToolsProtocol):
             raise ValueError("the head is too large")
         self._head_bytes = None
         super().on_headers_complete()
+        if self._is_leaving and self.cycle is not None:
+            self.cycle.keep_alive = False
 
     def send_400_response(self, msg: str) -> None:
         """Answer bytes that are no request."""
@@ -67,6 +73,18 @@ class DoorProtocol(HttpToolsProtocol):
         """The answer was sent: the next request may come."""
         self._begun_at, self._head_bytes = None, 0
         super().on_response_complete()
+
+    def shutdown(self) -> None:
+        """End after the answer that is under way, or after the next one. An idle connection may have a request on its way already.
+
+        uvicorn closes an idle connection at once, and a client whose request was on its way gets no answer.
+        """
+        # decision 336
+        self._is_leaving = True
+        if self.cycle is None or self.cycle.response_complete:
+            self.loop.call_later(_LAST_SECONDS, super().shutdown)
+        else:
+            super().shutdown()
 
     def is_overdue(self, now: float) -> bool:
         """Whether the request that is under way takes too long."""

@@ -89,6 +89,9 @@ def test_refusals(door, registry, add, proxy):
     assert ask(path, inside, X_Forwarded_For="10.2.3.4, 127.0.0.1") == (200, None)
     assert ask("/verify-as/nobody", teams) == (403, None)
     assert ask("/verify-as/", teams) == (403, None)
+    assert ask("/verify-as/a%C2%ADb", teams) == (403, None)  # an invisible sign, which no name has
+    assert ask("/verify-as/%00%0A%FF", teams) == (403, None)
+    assert ask(f"/verify-as/{'a' * 3000}", teams) == (403, None)
     assert ask(f"/verify-as/{quote(registry.clients.get(add('introspect').id).name)}", teams) == (403, None)
     assert ask("/verify/x", teams) == (403, None)
 
