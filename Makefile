@@ -76,6 +76,7 @@ bench: $(VENV)/ready .venv-peers/ready ## every ratio beside what is owed, at si
 	$(BENCH)/peers.py 20000
 	$(BENCH)/continuity.py 20000
 	$(BENCH)/door.py 100000
+	$(BENCH)/delivering.py 20000 200000
 
 bench-full: $(VENV)/ready .venv-peers/ready ## the same at a million and at ten million, into docs/benchmarks.md
 	mkdir -p .bench && rm -f .bench/results.jsonl
@@ -92,6 +93,7 @@ bench-full: $(VENV)/ready .venv-peers/ready ## the same at a million and at ten 
 	$(BENCH)/peers.py 100000
 	$(BENCH)/continuity.py 100000
 	$(BENCH)/door.py 1000000
+	$(BENCH)/delivering.py 100000 1000000
 	$(BIN)/python benchmarks/report.py .bench/results.jsonl
 
 SINCE := .bench/since/$(REV)

@@ -72,6 +72,16 @@ class AuthenticatorUnavailable(Refused):
     code = "authenticator_unavailable"
 
 
+class ReceiverUnavailable(Refused):
+    """A receiver cannot be told anything now; `retry_after` is the time in seconds that it asked for."""
+
+    code = "receiver_unavailable"
+
+    def __init__(self, message: str, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
 class TokenInvalid(AuthctlError):
     """The token does not let its bearer in; the reason is the subclass.
 

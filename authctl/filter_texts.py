@@ -55,6 +55,7 @@ SESSION_TEXTS: dict[str, Reader] = {
     "unused_for": _unused_for,
     "expires_before": _time_ahead,
     "wipe": _text,
+    "delivery": _text,
 }
 """The criteria of sessions that take one text, each with its reader."""
 

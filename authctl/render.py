@@ -180,6 +180,29 @@ MAPPINGS = _shape(
     "name system rows complete_for title",
     keep="system | complete_for rows | title",
 )
+RECEIVERS = _shape(
+    "name channel target events source application profile kind notes timeout give_up_after",
+    "name channel target events source notes",
+    "no receiver is configured: docs/delivering.md",
+    keep="channel | events target | source notes",
+)
+RUN = _shape(
+    "receiver delivered gone refused retried pending reason",
+    "receiver delivered gone refused retried pending reason",
+    keep="delivered pending | refused gone retried | reason",
+)
+OUTBOX = _shape(
+    "receiver pending oldest_at refused dead",
+    "receiver pending oldest_at refused dead",
+    "no delivery is recorded",
+    keep="pending oldest_at | refused dead",
+)
+DELIVERIES = _shape(
+    "id jti receiver event state attempts next_attempt_at session username created_at delivered_at reason rest revocation_id",
+    "id receiver event state session username attempts next_attempt_at created_at delivered_at reason",
+    "no delivery matches",
+    keep="state receiver event username | created_at reason | session attempts next_attempt_at delivered_at",
+)
 EXAMPLES = _shape("name title", "name title", keep="name | title")
 
 _IDS = ("id", "seq", "name", "username")  # decision 25

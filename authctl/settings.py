@@ -30,6 +30,16 @@ class Home(NamedTuple):
         return self.folder / "authenticators.yaml"
 
     @property
+    def receivers(self) -> Path:
+        """Who is told of decisions, as people edit it; needed only where other systems are told."""
+        return self.folder / "receivers.yaml"
+
+    @property
+    def push_key(self) -> Path:
+        """The key that signs pushed events; it is made when it is first asked for."""
+        return self.folder / "push-key.json"
+
+    @property
     def profiles(self) -> Path:
         """The profiles as people edit them; those in force are in the registry."""
         return self.folder / "profiles.yaml"

@@ -6,7 +6,7 @@ from difflib import get_close_matches
 from functools import cache
 from typing import Annotated, Any, TypeVar
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from authctl import names
@@ -73,6 +73,20 @@ def _version(value: Any) -> int:
     return value
 
 
+def _absolute(value: str) -> str:
+    """A path that does not depend on the folder in which authctl is run."""
+    if not value.startswith("/"):
+        raise invalid("must be an absolute path")
+    return value
+
+
+def _program(value: list[str]) -> list[str]:
+    """A program with its arguments."""
+    if not value[0].startswith("/"):
+        raise invalid("the program must be an absolute path")
+    return value
+
+
 class Strict(BaseModel):
     """Fields of a file: no others, and no type for another."""
 
@@ -80,6 +94,8 @@ class Strict(BaseModel):
 
 
 Text = Annotated[str, AfterValidator(_text)]
+AbsolutePath = Annotated[Text, AfterValidator(_absolute)]
+Program = Annotated[list[Text], Field(min_length=1), AfterValidator(_program)]
 Name = Annotated[str, BeforeValidator(_name)]
 Version = Annotated[int, BeforeValidator(_version)]
 Timeout = Annotated[int, length(parse_timeout)]

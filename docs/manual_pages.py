@@ -117,9 +117,10 @@ def _names(names: str) -> str:
 def _metavar(word: str) -> str:
     """A word that stands for a text: capitals in italics, a word to type in bold, brackets and dots as they are."""
     word = word if "|" in word else word.strip("{}")
-    return re.sub(
+    marked = re.sub(
         r"[A-Za-z][\w-]*", lambda match: f"\\f{'I' if match[0].isupper() else 'B'}{_escaped(match[0])}\\fR", word
     )
+    return marked.replace("|", r"|\:")  # a line may end after each choice
 
 
 def _topic(name: str) -> Iterator[str]:

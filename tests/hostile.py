@@ -4,6 +4,7 @@ Used in pipes and on a terminal by `test_terminal.py`.
 """
 
 import json
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -37,6 +38,15 @@ FILES = {
     "evil-map.yaml": b'fields: {username: u, at: t}\nkey: ["\\e[5;41m\\u202e", username]\n',
 }
 
+TELLER = f"""#!{sys.executable}
+import json, sys
+for line in sys.stdin:
+    print(json.dumps({{"jti": json.loads(line)["jti"], "verdict": "refuse", "reason": {EVIL!r}}}))
+print({EVIL!r}, file=sys.stderr)
+sys.exit(3)
+"""
+"""A receiver that answers with hostile text."""
+
 
 def sessions(authctl: Authctl, user: str, *texts: str, profile: str = "default") -> list[dict]:
     """Sessions of a user, each with one text in all of its fields, as they are issued."""
@@ -52,6 +62,13 @@ def command_lines(authctl: Authctl, home: Path, folder: Path) -> list[tuple[str,
         (folder / name).write_bytes(content)
     (home / "authenticators.yaml").touch(0o600)
     (home / "authenticators.yaml").write_text("version: 1\nauthenticators: {staff: {command: [/bin/true]}}\n")
+    teller = folder / "teller"
+    teller.touch(0o700)
+    teller.write_text(TELLER)
+    (home / "receivers.yaml").touch(0o600)
+    (home / "receivers.yaml").write_text(
+        f"version: 1\nreceivers: {{teller: {{command: [{teller}], events: [session-revoked], notes: true}}}}\n"
+    )
     shown = sessions(authctl, "alice", *HOSTILE)[0]["session"]["id"]
     authctl("revoke", "--user", "alice", "--note", NOTE, "--actor", ACTOR)
     seq = authctl("audit", "list", "--limit", "1", "-o", "id").out.strip()
@@ -96,6 +113,22 @@ def command_lines(authctl: Authctl, home: Path, folder: Path) -> list[tuple[str,
         ("profiles", "show", EVIL),
         *(("profiles", "check", at(name)) for name in ("evil.yaml", "choice.yaml", "described.yaml", EVIL)),
         *(("profiles", "diff", at(name)) for name in ("short.yaml", "described.yaml", "evil.yaml")),
+        ("receivers", "list"),
+        ("receivers", "show", "teller"),
+        ("receivers", "show", EVIL),
+        ("receivers", "test", "teller"),
+        ("receivers", "key"),
+        ("receivers", "example", EVIL),
+        ("deliver",),
+        ("deliver", "--check"),
+        ("deliveries", "list"),
+        ("deliveries", "list", "--receiver", EVIL),
+        ("deliveries", "show", "1"),
+        ("deliveries", "show", EVIL),
+        ("deliveries", "retry", EVIL),
+        ("deliveries", "retry", "1"),
+        ("deliveries", "drop", "1", "--note", NOTE),
+        ("sessions", "list", "--delivery", EVIL),
         ("cache", "list"),
         ("cache", "list", "--user", EVIL),
         ("keys", "list"),

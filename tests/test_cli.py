@@ -80,6 +80,7 @@ def test_session_json(installed: Authctl):
         "wipe_delivered_at": None,
         "wipe_acknowledged_at": None,
         "used_after_end_at": None,
+        "deliveries": [],
     }
     assert installed("sessions", "list", "-o", "json").json == [session]
     assert INSTANT.fullmatch(session["created_at"])
@@ -213,7 +214,7 @@ def test_revoke_json(installed: Authctl):
     assert ran.code == 3
     assert list(ran.json) == [
         "revocation_id", "at", "actor", "note", "selected", "revoked", "already_revoked", "not_found", "dry_run", "sessions",
-            "by_source", "kept", "plan", "effect",
+            "by_source", "kept", "plan", "effect", "deliveries",
     ]  # fmt: skip
     assert (ran.json["selected"], ran.json["revoked"], ran.json["already_revoked"]) == (3, 2, 1)
     assert (ran.json["not_found"], ran.json["dry_run"], ran.json["actor"]) == (["nosuch"], False, "eve")
@@ -335,6 +336,20 @@ def test_revoke_json(installed: Authctl):
         (("--home", "/tmp/" + "x" * 300, "sessions", "list"), 6),
         (("--home", "/dev/null/home", "sessions", "list"), 6),
         (("profiles", "show", "none"), 3),
+        (("receivers", "show", "none"), 3),
+        (("receivers", "example", "none"), 3),
+        (("receivers", "test", "none"), 3),
+        (("deliver", "--check", "--max-age", "x"), 2),
+        (("deliver", "--max-age", "1h"), 2),
+        (("deliver", "--watch", "--check"), 2),
+        (("deliveries", "list", "--state", "lost"), 2),
+        (("deliveries", "list", "--user", ""), 2),
+        (("deliveries", "show", "1"), 3),
+        (("deliveries", "show", "x"), 2),
+        (("deliveries", "show", "9" * 30), 2),
+        (("deliveries", "retry", "1.2"), 3),
+        (("deliveries", "drop", "1"), 4),
+        (("deliveries", "drop", "1", "--note", "shut down"), 3),
         (("imports", "show", "1"), 3),
         (("imports", "show", "0"), 2),
         (("imports", "show", "x"), 2),

@@ -53,6 +53,13 @@ wait_for_doors() {
     for door in $DOORS; do wait $door || test $? = 124 -o $? = 143; done
 }"""
 """`authctl serve` in the background: a reader has another terminal for it."""
+PROGRAM = f"""cat > receiver << END
+#!{sys.executable}
+import json, sys
+for line in sys.stdin:
+    print(json.dumps({{"jti": json.loads(line)["jti"], "verdict": "done"}}), flush=True)
+END"""
+"""A receiver that does everything: the one of the page needs its system."""
 READINGS = {
     "README.md": Reading(
         before={
@@ -134,6 +141,23 @@ READINGS = {
             '"status":"ok"',
             'authctl_door_requests_total{route="/introspect",status="200"} 2.0',
         ),
+    ),
+    "delivering.md": Reading(
+        before={
+            0: (
+                "authctl init",
+                "authctl tokens issue --user @alice:example.org --application Element",
+                "authctl tokens issue --user @alice:example.org --application Element",
+            )
+        },
+        after={"authctl receivers example synapse > /usr/local/lib/authctl/synapse-receiver": (PROGRAM,)},
+        texts={
+            "/usr/local/lib/authctl/synapse-receiver": "receiver",
+            'editor "$AUTHCTL_HOME/receivers.yaml"': (
+                'echo "{version: 1, receivers: {synapse: {command: [$PWD/receiver], events: [session-revoked]}}}"'
+                ' > "$AUTHCTL_HOME/receivers.yaml"'
+            ),
+        },
     ),
     "importing.md": Reading(
         before={

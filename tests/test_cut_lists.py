@@ -16,9 +16,10 @@ LISTS = [
     ("users", "list"),
     ("cache", "list"),
     ("imports", "list"),
+    ("deliveries", "list"),
     ("sessions", "list", "--group-by", "user"),
 ]
-WHOLE = [("clients", "list"), ("examples", "list"), ("keys", "list"), ("mappings", "list"), ("profiles", "list")]
+WHOLE = [(noun, "list") for noun in ("clients", "examples", "keys", "mappings", "profiles", "receivers")]
 
 
 @pytest.fixture
@@ -43,6 +44,10 @@ def filled(installed: Authctl, home: Path) -> Authctl:
     for number in range(ROWS):
         ran = installed("login", "-q", "--user", f"user{number:02}", "--application", "A", stdin="secret\n")
         assert ran.code == 0, ran.err
+    (home / "receivers.yaml").touch(0o600)
+    (home / "receivers.yaml").write_text("version: 1\nreceivers: {a: {command: [/x], events: [session-ended]}}\n")
+    for session_id in installed("sessions", "list", "-o", "id").out.split():
+        assert installed("sessions", "end", session_id, "-q").code == 0
     (home / "map.yaml").write_text("fields: {username: user, at: at}\nkey: [user]\n")
     raw = json.dumps({"user": "user00", "at": "2026-01-01T00:00:00Z"})
     for _ in range(ROWS):

@@ -36,6 +36,7 @@ def test_a_fresh_installation_is_in_order(registry: Registry, clock: Clock):
         "keys",
         "profiles",
         "cleanup",
+        "receivers",
     }
     assert wrong(registry) == {}
     assert all((one.next is None) == one.ok for one in found)

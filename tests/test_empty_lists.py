@@ -22,6 +22,8 @@ EMPTY = {
     ("continuity", "status"): "no continuity event is running",
     ("cache", "list"): "no login is remembered",
     ("imports", "list"): "no import is recorded",
+    ("receivers", "list"): "no receiver is configured: docs/delivering.md",
+    ("deliveries", "list"): "no delivery matches",
     ("clients", "list"): "no client was added",
 }
 

@@ -9,6 +9,7 @@ import pytest
 
 from authctl.cli.examples import EXAMPLES
 from tests.conftest import ENDLESS, Authctl, every_command
+from tests.receiver import Receiver
 
 PROFILES = """\
 version: 1
@@ -59,6 +60,11 @@ def prepared(authctl: Authctl, home: Path, tmp_path: Path, monkeypatch: pytest.M
     program = json.dumps([sys.executable, "-c", "import sys; sys.stdin.read()"])
     (home / "authenticators.yaml").touch(0o600)
     (home / "authenticators.yaml").write_text(f"version: 1\nauthenticators: {{staff: {{command: {program}}}}}\n")
+    told = Receiver(tmp_path / "receiver").program
+    entry = f"{{command: [{told}], events: [session-revoked]}}"
+    pushed = "{push: {url: 'https://siem.example/'}, issuer: i, audience: [a], events: [session-ended]}"
+    (home / "receivers.yaml").touch(0o600)
+    (home / "receivers.yaml").write_text(f"version: 1\nreceivers:\n  synapse: {entry}\n  siem: {pushed}\n")
     Path("leavers.csv").write_text("name,email\nAlice,alice\n")
     issued = authctl(
         *("tokens", "issue", "--user", "alice", "--application", "Teams", "--device", "AL-PHONE", "-o", "json")
@@ -80,6 +86,10 @@ BEFORE = {
     "tokens wipe-done": ("revoke", "--user", "alice", "--note", "lost device"),
     "restore": ("backup", "registry-copy.db"),
     "keys retire": ("keys", "rotate", "--note", "yearly rotation"),
+    **dict.fromkeys(
+        ("deliver", "deliveries show", "deliveries retry", "deliveries drop"),
+        ("revoke", "--user", "alice", "--note", "lost device"),
+    ),
     "users enable": ("users", "disable", "alice", "--note", "on leave"),
 }
 """What has to be done before an example."""

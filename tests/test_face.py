@@ -20,6 +20,7 @@ ELSEWHERE = {
     ("cleanup",): "cleanup.run",
     ("clients", "show"): "clients.get",
     ("completion",): "completions.users",
+    ("deliver",): "deliveries.deliver",
     ("doctor",): "doctor.examine",
     ("explain",): "tokens.explain",
     ("profiles", "list"): "profiles.in_force",
@@ -38,6 +39,7 @@ ELSEWHERE = {
 
 NO_REGISTRY = {
     *((command,) for command in ("init", "demo", "restore", "help", "console", "serve")),
+    ("receivers", "example"),
     *(("profiles", verb) for verb in ("check", "example")),
     *((noun, verb) for noun in ("mappings", "examples") for verb in ("list", "show")),
 }

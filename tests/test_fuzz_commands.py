@@ -27,7 +27,11 @@ DOCUMENTED = {0, 2, 3, 4, 5, 6, 7, 8, 9}
 STORED = {"user", "users", "application", "application_version", "platform", "device", "ip", "user_agent", "referrer", "note", "actor"}  # fmt: skip
 """Options whose text is kept and shown again, so that a secret which is written there by somebody comes back."""
 
-COMMANDS = {path: params for path, params in every_command().items() if path not in {("demo",), *ENDLESS}}
+COMMANDS = {
+    path: [one for one in params if one.name != "watch"]  # a service, which does not end
+    for path, params in every_command().items()
+    if path not in {("demo",), *ENDLESS}
+}
 PLAIN = ["alice", "bob", "ALICE", "Outlook", "default", "held", "pairs", "asked", "cached", "lost device", "session.issue", "web"]  # fmt: skip
 NUMBERS = ["0", "1", "-1", "2", "7", "1000", "9" * 30, "-0", "1.5", "0x1", "\u0661", "1e3", "4611686018427387904", "4611686018427387905"]  # fmt: skip
 TIMES = ["7d", "36h", "6 months", "1000 years", "1001 years", "0s", "-7d", "99999999999999 d", "1:30", "10", "never", "2026-11-01",
@@ -72,6 +76,9 @@ class Installation:
         assert self("init", "--profiles", str(folder / "profiles.yaml"), "-q").code == 0
         (self.home / "authenticators.yaml").touch(0o600)
         (self.home / "authenticators.yaml").write_text("version: 1\nauthenticators: {staff: {command: [/bin/true]}}\n")
+        (self.home / "receivers.yaml").touch(0o600)
+        told = "command: [/bin/true], events: [session-revoked, session-ended, user-disabled]"
+        (self.home / "receivers.yaml").write_text(f"version: 1\nreceivers: {{told: {{{told}}}}}\n")
         issued = [
             self("tokens", "issue", "--user", user, "--application", "Outlook", "--profile", profile, "-o", "json").json
             for user in ("alice", "bob")

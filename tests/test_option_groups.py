@@ -47,7 +47,7 @@ def test_every_option_is_in_one_group(path: str, authctl: Authctl):
 
 
 def test_the_last_group_has_guards_and_actor_alone(authctl: Authctl):
-    """The other options of revoke are its guards and its actor; those of a list are all in a named group."""
+    """The other options of revoke are its guards, its actor and its delivery; those of a list are all in a named group."""
     last = authctl("revoke", "--help").out.partition("Other options:\n")[2].partition("\n\n")[0]
-    assert set(shown_options(last)) == {"--max-affected", "--actor"}
+    assert set(shown_options(last)) == {"--max-affected", "--deliver", "--actor"}
     assert "Other options:" not in authctl("sessions", "list", "--help").out

@@ -162,8 +162,15 @@ def test_no_option_names_targets_beside_a_plan(authctl: Authctl, tmp_path: Path)
     issue(authctl, "alice")
     file = tmp_path / "p"
     assert authctl("revoke", "--user", "alice", "--plan", str(file), "-q").code == 0
-    allowed = {"apply", "note", "dry_run", "yes", "max_affected", "actor", "output", "quiet"}
-    values = {"status": "active", "kind": "all", "wipe": "pending", "keep": "1", "plan": str(tmp_path / "q")}
+    allowed = {"apply", "note", "dry_run", "yes", "max_affected", "deliver", "actor", "output", "quiet"}
+    values = {
+        "status": "active",
+        "kind": "all",
+        "wipe": "pending",
+        "delivery": "pending",
+        "keep": "1",
+        "plan": str(tmp_path / "q"),
+    }
     targets = [param for param in every_command()[("revoke",)] if param.name not in allowed]
     assert len(targets) > 20
     for param in targets:

@@ -75,7 +75,7 @@ def test_every_filter_of_a_list_is_one_of_revoke():
     commands = every_command()
     listed, revoked = ({one.name for one in commands[path]} for path in (("sessions", "list"), ("revoke",)))
     assert listed - OF_LISTS_ALONE <= revoked
-    assert len(listed - OF_LISTS_ALONE) == 15
+    assert len(listed - OF_LISTS_ALONE) == 16
 
 
 @pytest.mark.parametrize("options", FILTERS, ids=" ".join)

@@ -27,9 +27,11 @@ from authctl.model import (
     Profile,
     User,
 )
+from authctl.model.deliveries import DeliveryFilter, Narrowing, Subscription
 from authctl.store import create_store, open_store
 from authctl.store.protocol import Store
 from authctl.store.protocol.imports import Imported
+from authctl.store.protocol.outbox import Decision, ReadSubscriptions, ReceiverPause, Settled
 
 NOW = 1_800_000_000_000_000
 DEFAULTS = profiles.read(profiles.DEFAULT_FILE.encode(), "profiles.yaml")
@@ -351,7 +353,7 @@ def test_disablings_that_end_by_themselves(store: Store):
         assert tx.user("dora") == disabled._replace(username="dora", disabled_until=None)
 
 
-def test_what_a_deed_ended(store: Store):
+def test_what_an_operation_ended(store: Store):
     """By a revocation the sessions that were active then, by a hard end those of its instant and reason; and the others of their users."""
     with store.change() as tx:
         one, two, other = (tx.add_session(new("alice", application=name)) for name in ("A", "B", "C"))
@@ -1050,6 +1052,105 @@ def test_names_by_their_beginning(store: Store):
         assert view.recent_names("application") == ["Outlook"]
         assert view.recent_names("platform") == []
         assert view.sources_beginning("", 9) == []
+
+
+TOLD = Subscription(
+    "Hub", ("session-revoked", "user-disabled"), Narrowing(source=("hub",)), notes=False, give_up_after=DAY
+)
+EVERYTHING = TOLD._replace(receiver="all", narrowing=Narrowing(), notes=True)
+
+
+def test_subscriptions_are_kept_as_they_were_read(store: Store):
+    """With their digest; the last ones replace those before."""
+    with store.change() as tx:
+        assert tx.subscriptions() is None
+        tx.save_subscriptions(ReadSubscriptions(b"first", (TOLD,)))
+        tx.save_subscriptions(ReadSubscriptions(b"second", (TOLD, EVERYTHING)))
+    with store.view() as view:
+        assert view.subscriptions() == ReadSubscriptions(b"second", (TOLD, EVERYTHING))
+
+
+def test_an_announcement_becomes_deliveries_which_are_leased_and_settled(store: Store):
+    """For the sessions that it covers and its receiver is told about; a lease is one deliverer's, and ends."""
+    with store.change() as tx:
+        hubs, other = (tx.add_session(new(used_at=NOW, source=source)) for source in ("hub", None))
+        later = NOW + 1
+        decision = Decision("session-revoked", NOW, "bob", "lost device", 7, numbers=(hubs.number, other.number))
+        tx.announce(decision, [TOLD, EVERYTHING])
+        assert [(one.receiver, one.pending, one.oldest_at) for one in tx.outbox_counts()] == [
+            ("all", 1, NOW),
+            ("Hub", 1, NOW),
+        ]
+        assert tx.expand("HUB", 10, NOW) > 0
+        assert tx.expand("HUB", 10, NOW) == 0
+        (leased,) = tx.lease("hub", 10, NOW, NOW + 5)
+        assert (leased.session_id, leased.note, leased.attempts, leased.actor, leased.txn) == (
+            hubs.id,
+            None,
+            1,
+            "bob",
+            7,
+        )
+        assert leased.jti.endswith(f".{hubs.id}")
+        assert tx.lease("hub", 10, later, NOW + 6) == []
+        place = (leased.announcement, leased.number)
+        assert tx.settle([Settled(*place, "delivered", None, later)], later, NOW + 4) == []
+        assert tx.lease("hub", 10, NOW + 5, NOW + 9)[0].jti == leased.jti
+        assert len(tx.settle([Settled(*place, "pending", "busy", NOW + 50)], later, NOW + 9)) == 1
+        assert tx.lease("hub", 10, NOW + 49, NOW + 99) == []
+        assert tx.lease("hub", 10, NOW + 50, NOW + 99)[0].reason == "busy"
+        assert len(tx.settle([Settled(*place, "delivered", None, NOW)], NOW + 60, NOW + 99)) == 1
+        assert tx.delivery(*place)._replace(jti="") == leased._replace(
+            jti="", state="delivered", attempts=3, next_attempt_at=None, delivered_at=NOW + 60
+        )
+        tx.expand("all", 10, NOW)
+        assert sorted(one.note for one in tx.lease("all", 10, NOW, NOW + 5)) == ["lost device"] * 2
+
+
+def test_deliveries_are_given_up_dropped_and_tried_again(store: Store):
+    """The rest of an announcement counts as one; a retry gives it its whole time again."""
+    with store.change() as tx:
+        session = tx.add_session(new())
+        for number, numbers in enumerate(((session.number,), (session.number,))):
+            tx.announce(Decision("session-revoked", NOW + number, "bob", None, 7, numbers=numbers), [EVERYTHING])
+        tx.announce(Decision("user-disabled", NOW + DAY, "bob", None, 8, username="Alice"), [EVERYTHING])
+        tx.expand("all", 1, NOW)
+        assert tx.give_up(NOW + DAY, 10) == 1
+        assert tx.give_up(NOW + DAY + 1, 10) == 1
+        assert [(one.id, one.state) for one in tx.deliveries(DeliveryFilter(), 10)] == [
+            ("3", "pending"),
+            ("2", "dead"),
+            (f"1.{session.number}", "dead"),
+        ]
+        assert tx.announcement_states(2) == {"dead": 1}
+        assert [
+            [one.announcement for one in tx.announcements_since(at)] for at in (NOW, NOW + 1, NOW + 2, NOW + 2 * DAY)
+        ] == [
+            [1, 2, 3],
+            [2, 3],
+            [3],
+            [],
+        ]
+        assert tx.retry(1, session.number, NOW, NOW + DAY) == 1
+        assert tx.give_up(NOW + DAY + 1, 10) == 0
+        assert tx.drop(2, 0, NOW, "not needed") == 1
+        assert tx.retry(2, 0, NOW, NOW) == 0
+        assert [one.state for one in tx.deliveries_of_session(session.number)] == ["pending", "dropped"]
+        assert [one.id for one in tx.deliveries(DeliveryFilter(username="ALICE", state="pending"), 10)] == [
+            "3",
+            f"1.{session.number}",
+        ]
+        assert tx.forget_announcements(NOW + 3 * DAY) == 0
+
+
+def test_a_pause_of_a_receiver_is_kept_and_ended(store: Store):
+    """By its name in any spelling."""
+    with store.change() as tx:
+        tx.pause("Hub", ReceiverPause(NOW, 1, "refused"))
+        tx.pause("HUB", ReceiverPause(NOW + 1, 2, "busy"))
+        assert tx.pauses() == {"hub": ReceiverPause(NOW + 1, 2, "busy")}
+        tx.pause("hub", None)
+        assert tx.pauses() == {}
 
 
 def test_the_change_number_is_another_one_after_a_change(store: Store):

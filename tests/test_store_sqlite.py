@@ -80,6 +80,7 @@ def scans(steps: list[str]) -> list[str]:
         "revocations_open",
         "SCAN continuity",
         "SCAN clock",
+        "SCAN subscriptions",
     )
     return [step for step in steps if step.startswith("SCAN") and not any(word in step for word in allowed)]
 

@@ -7,7 +7,7 @@ from pydantic import AfterValidator, Field
 
 from authctl.instants import MINUTE, SECOND
 from authctl.names import quoted
-from authctl.validation import Lifetime, Name, Strict, Text, Version, invalid, note_same_names
+from authctl.validation import AbsolutePath, Lifetime, Name, Program, Strict, Text, Version, invalid, note_same_names
 from authctl.yaml_files import Document
 
 if TYPE_CHECKING:
@@ -15,19 +15,6 @@ if TYPE_CHECKING:
 
 DEFAULT_TIMEOUT = 10 * SECOND
 _LONGEST_TIMEOUT = 5 * MINUTE
-
-
-def _absolute(value: str) -> str:
-    """A path that does not depend on where authctl is run."""
-    if not value.startswith("/"):
-        raise invalid("must be an absolute path")
-    return value
-
-
-def _program(value: list[str]) -> list[str]:
-    if not value[0].startswith("/"):
-        raise invalid("the program must be an absolute path")
-    return value
 
 
 def _short(value: int) -> int:
@@ -40,9 +27,6 @@ def _template(value: str) -> str:
     if "{username}" not in value:
         raise invalid("must have {username} where the user's name belongs")
     return value
-
-
-AbsolutePath = Annotated[Text, AfterValidator(_absolute)]
 
 
 class WrittenDirectory(Strict):
@@ -65,7 +49,7 @@ class WrittenAuthenticator(Strict):
     """One of the kinds, and how long it may take."""
 
     htpasswd: AbsolutePath | None = None
-    command: Annotated[list[Text], Field(min_length=1), AfterValidator(_program)] | None = None
+    command: Program | None = None
     ldap: WrittenDirectory | None = None
     timeout: Annotated[Lifetime, AfterValidator(_short)] = DEFAULT_TIMEOUT
 

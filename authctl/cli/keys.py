@@ -73,6 +73,10 @@ def retire(
     verdict = f"{done} key {outcome.key_id}" if outcome.changed else f"key {outcome.key_id} was retired before"
     rest = f"authctl sessions list --status expired --kind all --limit {outcome.ended}"
     effect = told_effect(cli, lambda: cli.registry.effects.of_retirement(outcome))
+    if outcome.ended and not dry_run:
+        from authctl.cli.receiver_messages import say_deliveries
+
+        say_deliveries(cli, outcome.at)
     with cli.last_line(f"{verdict}; {ended}"):
         if outcome.sessions or cli.form:
             rest = "the same with -o json" if dry_run else rest

@@ -35,7 +35,16 @@ DAILY: dict[str, tuple[str, ...]] = {
 FIRST_GROUP = "Options"
 _OTHERS = "Other options"
 _GROUPS = {
-    "More filters": ("--status", "--platform", "--profile", "--kind", "--source", "--used-after-end", "--wipe"),
+    "More filters": (
+        "--status",
+        "--platform",
+        "--profile",
+        "--kind",
+        "--source",
+        "--used-after-end",
+        "--wipe",
+        "--delivery",
+    ),
     "Filters by time": ("--created-since", "--created-before", "--used-since", "--expires-before"),
     "Order and pages": ("--sort", "--after", "--group-by"),
     "Plans and files": ("--from", "--column", "--keep", "--plan", "--apply"),

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from authctl import records, render
 from authctl.cli.context import Cli
+from authctl.cli.receiver_messages import told_deliveries
 from authctl.cli.targets import check_found
 from authctl.errors import AuthctlError, NotFound
 from authctl.instants import format_timeout
@@ -23,12 +24,17 @@ class Terms(NamedTuple):
     dry_run: bool
     yes: bool
     max_affected: int | None
+    deliver: bool = False
+    """Whether the receivers are told at once, after the commit."""
     may_ask: bool = True
     """Whether the note may be asked for: not where standard input has the targets."""
 
 
-def show(cli: Cli, outcome: "RevokeOutcome") -> None:
-    """Show the sessions and the verdict. Raises NotFound where an id is unknown, or nothing was selected."""
+def show(cli: Cli, outcome: "RevokeOutcome", *, deliver: bool = False) -> None:
+    """Show the sessions and the verdict. Raises NotFound where an id is unknown, or nothing was selected.
+
+    With `deliver` the receivers are told before; then it raises Exit with 9 where something stays pending.
+    """
     rest = f"authctl sessions list --status revoked --kind all --limit {outcome.revoked}"
     has_sessions = outcome.selected or outcome.plan
     from authctl.cli.effects import told_effect
@@ -36,15 +42,19 @@ def show(cli: Cli, outcome: "RevokeOutcome") -> None:
     if outcome.revoked and not outcome.dry_run:
         _say_lag(cli, outcome)
     effect = told_effect(cli, lambda: cli.registry.effects.of_revocation(outcome), sources=False)
+    told = told_deliveries(cli, outcome, deliver=deliver)
     with cli.last_line(verdict(outcome) if has_sessions else None):
         if has_sessions or cli.form:
             rest = "the same with -o json" if outcome.dry_run else rest
             # only the newly revoked ones are listed of a revocation that names exact sessions
             total = outcome.revoked if outcome.plan or outcome.kept else outcome.selected
-            cli.show_outcome({**records.revocation(outcome), "effect": effect}, render.REVOKED, total, rest)
+            record = {**records.revocation(outcome), "effect": effect, "deliveries": told.states}
+            cli.show_outcome(record, render.REVOKED, total, rest)
     check_found(outcome.not_found, hint_for_unknown(cli, outcome.not_found))
     if not has_sessions:
         raise NotFound("no session matches", "to see all sessions: authctl sessions list")
+    if deliver:
+        told.check()
 
 
 def verdict(outcome: "RevokeOutcome") -> str:
@@ -59,8 +69,10 @@ def verdict(outcome: "RevokeOutcome") -> str:
 
 
 def warn_of_sources(cli: Cli, outcome: "RevokeOutcome") -> None:
-    """Warn of the systems in which revoked sessions go on."""
+    """Warn of the systems in which revoked sessions go on, and of which no receiver is told."""
     for system, number in outcome.by_source.items():
+        if cli.registry.deliveries.is_told(system):
+            continue
         cli.warn(
             f"{counted(number, 'session')} of {quoted(system)}: revoked only here; authctl does not tell that system"
         )

@@ -58,7 +58,7 @@ def apply_plan(cli: Cli, path: Path, terms: Terms) -> None:
         plan, note=note, actor=terms.actor, dry_run=terms.dry_run, max_affected=terms.max_affected
     )
     warn_of_sources(cli, outcome)
-    show(cli, outcome)
+    show(cli, outcome, deliver=terms.deliver)
 
 
 def read_plan(path: Path) -> "Plan":

@@ -14,6 +14,7 @@ from authctl.cli.session_filters import (
     Application,
     CreatedBefore,
     CreatedSince,
+    Delivery,
     Device,
     ExpiresBefore,
     KindChoice,
@@ -104,6 +105,13 @@ MaxAffected = Annotated[
     ),
 ]
 
+Deliver = Annotated[
+    bool,
+    typer.Option(
+        "--deliver", help="Tell the receivers at once, after the commit. Exit code 9 if something stays pending."
+    ),
+]
+
 
 @app.command()
 def revoke(
@@ -125,6 +133,7 @@ def revoke(
     expires_before: ExpiresBefore = None,
     status: Statuses = None,
     wipe: RefusedWipe = None,
+    delivery: Delivery = None,
     everything: Everything = False,
     excepted: Except = None,
     keep: Keep = None,
@@ -136,6 +145,7 @@ def revoke(
     dry_run: DryRun = False,
     yes: Yes = False,
     max_affected: MaxAffected = None,
+    deliver: Deliver = False,
     actor: Actor = None,
     output: Output = None,
     quiet: Quiet = False,
@@ -143,7 +153,7 @@ def revoke(
     """Revoke sessions, with a note. Cannot be undone. Ids and --user act at once; filters and --all ask first."""
     arguments = locals()
     cli = start(ctx, output, quiet)
-    terms = Terms(note, actor, dry_run, yes, max_affected)
+    terms = Terms(note, actor, dry_run, yes, max_affected, deliver)
     if apply is not None:
         from authctl.cli.revocation_plans import apply_plan
 
@@ -229,7 +239,7 @@ def _revoke(
     if targets.texts and 0 < outcome.selected < len(set(targets.texts)) - len(outcome.not_found):
         cli.warn("some of the ids do not match the other filters, and were not selected")
     targets.warn_of_unusable(cli)
-    show(cli, outcome._replace(not_found=targets.not_found(outcome.not_found)))
+    show(cli, outcome._replace(not_found=targets.not_found(outcome.not_found)), deliver=terms.deliver)
 
 
 def _check_no_targets(arguments: Mapping[str, Any]) -> None:
@@ -246,3 +256,5 @@ def _check_plan(plan: Path | None, terms: Terms) -> None:
         raise InvalidInput("--plan revokes nothing, and takes no --note", "give the note with --apply")
     if plan is not None and terms.dry_run:
         raise InvalidInput("--plan revokes nothing, and takes no --dry-run", "leave out --dry-run, or --plan")
+    if plan is not None and terms.deliver:
+        raise InvalidInput("--plan revokes nothing, and takes no --deliver", "give it with --apply")

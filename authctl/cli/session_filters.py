@@ -12,6 +12,7 @@ from authctl.cli.options import TIME, TIME_AHEAD, user_names
 from authctl.errors import AuthctlError
 from authctl.filter_texts import SESSION_LISTS, SESSION_TEXTS
 from authctl.model import Kind, SessionFilter, Status, Wipe, texts_of
+from authctl.model.told_events import DeliveryChoice
 from authctl.names import counted, quoted
 
 
@@ -101,6 +102,10 @@ ExpiresBefore = Annotated[
 WipeState = Annotated[
     Wipe | None,
     typer.Option("--wipe", help="Only revoked sessions whose wipe is at this stage."),
+]
+Delivery = Annotated[
+    DeliveryChoice | None,
+    typer.Option("--delivery", help="Only sessions with a delivery to a receiver in this state."),
 ]
 RefusedWipe = Annotated[Wipe | None, typer.Option("--wipe", hidden=True)]
 """For a command that refuses it, with the reason in the place of "no such option"."""

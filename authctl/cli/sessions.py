@@ -4,13 +4,14 @@ from typing import Annotated
 
 import typer
 
-from authctl import records, render
+from authctl import delivery_records, records, render
 from authctl.cli.context import start
 from authctl.cli.options import Actor, Exact, Limit, Local, Output, Paged, Quiet
 from authctl.cli.session_filters import (
     Application,
     CreatedBefore,
     CreatedSince,
+    Delivery,
     Device,
     ExpiresBefore,
     KindChoice,
@@ -63,6 +64,7 @@ def list_(
         typer.Option("--group-by", help="Count sessions by status for each user, application, platform or source."),
     ] = None,
     wipe: WipeState = None,
+    delivery: Delivery = None,
     sort: Annotated[
         str | None,
         typer.Option(
@@ -131,7 +133,9 @@ def show(
 ) -> None:
     """Show every field of a session, its first deadline and, if it was revoked, by whom, when and why."""
     cli = start(ctx, output, quiet, local=local, exact=exact, pager=pager)
-    cli.show(records.shown_session(cli.registry.session(session_id)), "session")
+    session = cli.registry.session(session_id)
+    deliveries = [delivery_records.of_session(one) for one in cli.registry.deliveries.of_session(session.number)]
+    cli.show({**records.shown_session(session), "deliveries": deliveries}, "session")
 
 
 @app.command()
@@ -160,6 +164,10 @@ def end(
     outcome = outcome._replace(not_found=chosen.not_found(outcome.not_found))
     chosen.warn_of_unusable(cli)
     total = outcome.ended + outcome.already_ended
+    if outcome.ended:
+        from authctl.cli.receiver_messages import say_deliveries
+
+        say_deliveries(cli, min(session.ended_at or 0 for session in outcome.sessions[: outcome.ended]))
     with cli.last_line(f"ended {counted(outcome.ended, 'session')}; {outcome.already_ended:,} had already ended"):
         rest = f"authctl sessions list --status expired --kind all --limit {total}"
         cli.show_outcome(records.ending(outcome), render.ENDED, total, rest)

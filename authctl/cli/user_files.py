@@ -9,6 +9,7 @@ from authctl.cli.context import Cli
 from authctl.cli.effects import told_effect
 from authctl.cli.files import opened_exports
 from authctl.cli.previews import confirm_revocation
+from authctl.cli.receiver_messages import told_deliveries
 from authctl.cli.revocation_outcomes import Terms, verdict, warn_of_sources
 from authctl.cli.revocation_plans import make_plan
 from authctl.cli.session_filters import warn_of_similar
@@ -53,12 +54,15 @@ def revoke_users_of_file(
     warn_of_sources(cli, listed.outcome)
     warn_of_similar(cli, [row.username for row in listed.rows if row.result not in ("invalid", "repeated")])
     effect = told_effect(cli, lambda: cli.registry.effects.of_revocation(listed.outcome), sources=False)
-    record = {**records.listed_revocation(listed), "effect": effect}
+    told = told_deliveries(cli, listed.outcome, deliver=terms.deliver)
+    record = {**records.listed_revocation(listed), "effect": effect, "deliveries": told.states}
     with cli.last_line(verdict(listed.outcome)):
         rest = "the same with -o csv" if terms.dry_run else None
         cli.show_outcome(record, render.LISTED_USERS, rest=rest, field="rows")
     if listed.failed:
         raise _without_session(listed, _HINT)
+    if terms.deliver:
+        told.check()
 
 
 def plan_users_of_file(

@@ -198,6 +198,10 @@ def _show(cli: Cli, outcomes: Sequence["UserOutcome"], words: Callable[["UserOut
     rest = f"authctl sessions list --status expired --kind all --limit {ended}"
     rest = "the same with -o json" if outcomes[0].dry_run else rest
     effect = told_effect(cli, lambda: cli.registry.effects.of_users(outcomes))
+    if any(outcome.changed for outcome in outcomes) and not outcomes[0].dry_run:
+        from authctl.cli.receiver_messages import say_deliveries
+
+        say_deliveries(cli, outcomes[0].at)
     try:
         if cli.form in (Format.JSON, Format.NDJSON) and not is_one:
             cli.show_rows(map(records.user_change, outcomes), render.USERS)

@@ -90,6 +90,7 @@ class Revocation:
         elsewhere = "".join(
             f"; {counted(number, 'session')} of {quoted(system)} only here: that system is not told"
             for system, number in outcome.by_source.items()
+            if not registry.deliveries.is_told(system)
         )
         return f"revoked {counted(outcome.revoked, 'session')}{before}{gone}{elsewhere}"
 

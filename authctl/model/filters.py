@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 from authctl.errors import InvalidInput
 from authctl.instants import instant_of
 from authctl.model.sessions import Kind, Status, Wipe
+from authctl.model.told_events import DeliveryChoice
 from authctl.names import field as checked_field
 from authctl.names import fold, profile_name, quoted, username
 
@@ -110,6 +111,7 @@ class _Criteria(NamedTuple):
     expires_before: int | datetime | None = None
     wipe: str | None = None
     used_after_end: bool = False
+    delivery: str | None = None
     key_id: str | None = None
     except_ids: tuple[str, ...] = ()
     everything: bool = False
@@ -124,7 +126,7 @@ class SessionFilter(_Criteria):
     user, application, device, platform, address, source, id in the source, or note. Instants may be given as datetimes.
     Raises InvalidInput for a text that no session could have.
     `key_id` is of the key that signed the present tokens. `wipe` is the stage of an order to remove data, and selects revoked
-    sessions alone. `used_after_end` selects imported sessions that their source lists as used after they were revoked or ended. `kind` None selects every kind. `ids` are whole ids or unique beginnings of one; the other criteria narrow them. With no criterion at all it lists everything, but revokes only with `everything`.
+    sessions alone. `delivery` selects those with a delivery to a receiver that is pending, made or refused. `used_after_end` selects imported sessions that their source lists as used after they were revoked or ended. `kind` None selects every kind. `ids` are whole ids or unique beginnings of one; the other criteria narrow them. With no criterion at all it lists everything, but revokes only with `everything`.
     """
 
     __slots__ = ()
@@ -142,7 +144,7 @@ class SessionFilter(_Criteria):
     @property
     def is_by_criteria(self) -> bool:
         """Whether it describes sessions, and names none: such a revocation also binds sessions that are imported later."""
-        return not (self.ids or self.wipe or self.key_id or self.used_after_end)
+        return not (self.ids or self.wipe or self.delivery or self.key_id or self.used_after_end)
 
     def narrowed(self, **changes: object) -> "SessionFilter":
         """The same filter with some criteria replaced."""
@@ -158,7 +160,12 @@ class SessionFilter(_Criteria):
 def _checked(criteria: _Criteria) -> _Criteria:
     # decision 52
     statuses = (criteria.status,) if isinstance(criteria.status, str) else criteria.status
-    for value, choices in (*((status, Status) for status in statuses), (criteria.kind, Kind), (criteria.wipe, Wipe)):
+    for value, choices in (
+        *((status, Status) for status in statuses),
+        (criteria.kind, Kind),
+        (criteria.wipe, Wipe),
+        (criteria.delivery, DeliveryChoice),
+    ):
         if value is not None and value not in tuple(choices):
             raise InvalidInput(f"{quoted(value)} is none of: {', '.join(choices)}")
     # An order to remove data comes from a revocation: without a status, --wipe means revoked sessions (decision 52).

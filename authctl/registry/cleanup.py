@@ -16,6 +16,7 @@ from authctl.lifetimes import retention_cutoff
 from authctl.model import SessionFilter
 from authctl.registry.batches import PAUSE_SECONDS, BatchSize, Progress, no_progress, work_in_batches
 from authctl.registry.clock import check_clock
+from authctl.registry.giving_up import give_up
 from authctl.registry.installation import Installation
 from authctl.registry.journals import drop_journals
 from authctl.registry.unit_of_work import UnitOfWork, actor_name
@@ -82,6 +83,7 @@ class Cleanup:
                 _check_clock_jump(view, now, due.total)
             retention = str(view.profiles().retention)
         if not dry_run:
+            give_up(self._installation)
             removal = _Removal(self._installation, actor, cutoff, keep_unacknowledged, archive)
             removal.begin(due.total, accept_clock_jump=accept_clock_jump)
             due = removal.remove(due.total, batch_size, progress)
@@ -157,6 +159,7 @@ class _Removal:
         drop_journals(self.installation, self.actor)
         with self.installation.change(self.actor) as unit:
             unit.tx.remove_imports(self._allowed_cutoff(unit))
+            unit.tx.forget_announcements(self._allowed_cutoff(unit))
             unit.tx.remove_unnamed_revocations()
             unit.tx.remove_continuity(self._allowed_cutoff(unit))
             unit.tx.remove_complete_listings(self._allowed_cutoff(unit))

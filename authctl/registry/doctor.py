@@ -22,8 +22,10 @@ from authctl.registry.unit_of_work import UnitOfWork
 from authctl.settings import Home
 from authctl.store import location_health, open_store
 from authctl.store.protocol.health import Health
+from authctl.store.protocol.outbox import OutboxCount
 
 _OLDEST_KEY = 365 * DAY
+_DELIVERY_DUE = DAY
 _CLEANUP_DUE = 2 * DAY
 
 
@@ -104,6 +106,7 @@ def examine(home: Home, installation: Installation | None = None) -> list[Findin
         "keys": _check_keys,
         "profiles": _check_profiles,
         "cleanup": _check_cleanup,
+        "receivers": _check_receivers,
     }
     return findings + [_finding(name, check, installation) for name, check in checks.items()]
 
@@ -124,7 +127,15 @@ def _keep_events_ended(unit: UnitOfWork) -> None:
 
 
 def _check_files(home: Home) -> Iterator[Finding]:
-    for path in (home.registry, home.keys, home.profiles, home.audit_head, home.authenticators):
+    for path in (
+        home.registry,
+        home.keys,
+        home.profiles,
+        home.audit_head,
+        home.authenticators,
+        home.receivers,
+        home.push_key,
+    ):
         try:
             status = path.stat()
         except OSError:
@@ -248,3 +259,33 @@ def _check_cleanup(installation: Installation) -> Finding:
         problem = f"sessions past the retention: {due:,}; last cleaned up: {last_time}"
         return Finding("cleanup", ok=False, found=problem, next="authctl cleanup, and a cron line for it")
     return Finding("cleanup", ok=True, found=f"last cleaned up: {last_time}")
+
+
+def _check_receivers(installation: Installation) -> Finding:
+    from authctl.registry.receivers import Receivers
+
+    told = Receivers(installation).by_name()
+    with installation.snapshot() as (view, now):
+        counts = view.outbox_counts()
+        pauses = view.pauses()
+    for one in counts:
+        problem = _delivery_problem(one, now, is_known=names.fold(one.receiver) in told)
+        if problem is not None:
+            pause = pauses.get(names.fold(one.receiver))
+            reason = f"; last failure: {pause.reason}" if pause else ""
+            found = f"receiver {names.quoted(one.receiver)}: {problem}{reason}"
+            return Finding(
+                "receivers", False, found, f"authctl deliveries list --receiver {names.quoted(one.receiver)}"
+            )
+    return Finding("receivers", ok=True, found=f"{names.counted(len(told), 'receiver')}, no delivery is overdue")
+
+
+def _delivery_problem(count: OutboxCount, now: int, *, is_known: bool) -> str | None:
+    """The problem with the deliveries of a receiver; None where there is none."""
+    if count.pending and not is_known:
+        return f"{count.pending:,} pending, but receivers.yaml has no such receiver"
+    if count.refused or count.dead:
+        return f"{count.refused:,} refused, {count.dead:,} dead"
+    if count.oldest_at is not None and now - count.oldest_at > _DELIVERY_DUE:
+        return f"{count.pending:,} pending, the oldest since {format_instant(count.oldest_at)}"
+    return None

@@ -9,6 +9,8 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 from authctl.model import SessionFilter
+from authctl.model.told_events import Event
+from authctl.registry.outbox import is_told
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from authctl.registry.profiles import ApplyOutcome
     from authctl.registry.revocations import RevokeOutcome
     from authctl.registry.users import UserOutcome
+    from authctl.store.protocol import View
 
 
 _MOST_COUNTED = 100_000
@@ -40,7 +43,7 @@ class Effect(NamedTuple):
     sealed_until: int | None = None
     """When the last of these tokens ends; None where there is none, or one never ends."""
     untold: Mapping[str, int] = MappingProxyType({})
-    """The ended sessions by the other system in which they live, which authctl does not tell."""
+    """The ended sessions by the other system in which they live, without a receiver that is told."""
     ends_later: int = 0
     """The active sessions that end earlier than before, by a shorter deadline."""
 
@@ -59,7 +62,7 @@ class Effects:
             return Effect(0)
         with self._installation.snapshot() as (view, now):
             numbers = view.numbers_of_revocation(outcome.revocation_id)
-            return Effect(*view.aftermath(numbers, outcome.at, now, None))
+            return _without_told(view, Effect(*view.aftermath(numbers, outcome.at, now, None)), Event.SESSION_REVOKED)
 
     def of_users(self, outcomes: Sequence[UserOutcome]) -> Effect | None:
         """The effect of disabled users or changed passwords. None for a dry run."""
@@ -86,4 +89,11 @@ class Effects:
 
     def _of_ends(self, selection: SessionFilter, at: int, reason: str | None) -> Effect:
         with self._installation.snapshot() as (view, now):
-            return Effect(*view.aftermath(view.numbers(selection, now), at, now, reason))
+            effect = Effect(*view.aftermath(view.numbers(selection, now), at, now, reason))
+            return _without_told(view, effect, Event.SESSION_ENDED)
+
+
+def _without_told(view: View, effect: Effect, event: str) -> Effect:
+    """The effect without the systems of which a receiver is told."""
+    untold = {system: count for system, count in effect.untold.items() if not is_told(view, event, system)}
+    return effect._replace(untold=untold)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from authctl import names
 from authctl.errors import InvalidInput, Refused
 from authctl.model import Status
+from authctl.model.told_events import Event
 from authctl.registry.installation import URGENT_LOCK_TIMEOUTS
 from authctl.registry.revocations import RevokedSession, RevokeOutcome, check_target, newly_revoked
 from authctl.registry.sessions import with_whole_ids
@@ -159,5 +160,6 @@ def revoke_numbers(
         "username_keys": sorted({names.fold(session.username) for session in outcome.sessions}),
     }
     unit.record("session.revoke", subject=str(revocation_id), note=outcome.note, detail=detail)
+    unit.announce(Event.SESSION_REVOKED, note=outcome.note, revocation_id=revocation_id)
     by_source = unit.tx.sources_of_revocation(revocation_id)
     return outcome._replace(revocation_id=revocation_id, revoked=revoked, by_source=by_source)

@@ -11,6 +11,7 @@ from authctl.registry.clock import RegistryClock, Warn
 
 if TYPE_CHECKING:
     from authctl.instants import Clock
+    from authctl.registry.outbox import Outbox
     from authctl.registry.outside_head import OutsideHead
     from authctl.registry.unit_of_work import UnitOfWork
     from authctl.settings import Home
@@ -92,6 +93,13 @@ class Installation:
 
         return OutsideHead(self.home.audit_head, self.store, self.warn)
 
+    @cached_property
+    def outbox(self) -> "Outbox":
+        """The announcements to receivers; a list does not need them."""
+        from authctl.registry.outbox import Outbox
+
+        return Outbox(self.home.receivers, self.warn)
+
     def warn(self, text: str) -> None:
         """Pass a warning to the caller who opened the registry; each text once."""
         if text not in self._warned:
@@ -130,7 +138,7 @@ class Installation:
         with self.store.change(timeout=timeout, lock_timeouts=lock_timeouts, synced=synced, shared=shared) as tx:
             # Taken inside the lock: two changes that wait get their instants in the order in which they happen.
             clock = self.clock.now_or_earliest()
-            unit = UnitOfWork(tx, self.clock.present(tx, clock), who, clock)
+            unit = UnitOfWork(tx, self.clock.present(tx, clock), who, clock, self.outbox.announce)
             written: Sequence[int] = [] if waiting is None else waiting.write_all(tx, unit.now)
             if synced and anchored:
                 unit.end_disablings()

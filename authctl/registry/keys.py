@@ -19,6 +19,7 @@ from authctl.files import locked_folder, resolved
 from authctl.instants import NEVER, format_instant
 from authctl.key_ring import Key, KeyRing, KeyState
 from authctl.model import EventFilter, Session, SessionFilter, Status
+from authctl.model.told_events import Event
 from authctl.registry.installation import Installation
 from authctl.registry.unit_of_work import MOST_LISTED, UnitOfWork, actor_name
 from authctl.store.protocol.keys import KeyUsage
@@ -144,6 +145,7 @@ class Keys:
 
     def _retire(self, unit: UnitOfWork, ring: KeyRing, key: Key, reason: str | None, note: str) -> RetireOutcome:
         listed = _listed_sessions(unit.tx, key, unit.now)
+        numbers = unit.tx.numbers(_active_sessions(key), unit.now) if reason else ()
         ended = unit.tx.end_signed(key.id, unit.now, reason) if reason else 0
         changed = key.state is not KeyState.RETIRED
         if changed:
@@ -155,6 +157,7 @@ class Keys:
             detail = {"reason": reason if ended else "routine", "ended": ended, "sessions": [s.id for s in sessions]}
             detail["username_keys"] = sorted({names.fold(s.username) for s in sessions})
             unit.record("key.retire", subject=key.id, note=note, detail=detail)
+            unit.announce(Event.SESSION_ENDED, note=note, numbers=numbers)
         reason = reason if ended else None
         return RetireOutcome(key.id, unit.now, unit.actor, note, changed, ended, reason, sessions, dry_run=False)
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from authctl.registry.clients import Clients
     from authctl.registry.completions import Completions
     from authctl.registry.continuity import Continuity
+    from authctl.registry.deliveries import Deliveries
     from authctl.registry.doctor import Doctor
     from authctl.registry.effects import Effects
     from authctl.registry.imports.file import Imports
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from authctl.registry.keys import Keys
     from authctl.registry.login_cache import LoginCache
     from authctl.registry.profiles import Profiles
+    from authctl.registry.receivers import Receivers
     from authctl.registry.tokens import Tokens
     from authctl.registry.tokens.reader import TokenReader
     from authctl.registry.users import Users
@@ -100,6 +102,13 @@ class Nouns:
         return Continuity(self._installation)
 
     @cached_property
+    def deliveries(self) -> Deliveries:
+        """Deliveries to receivers: make those that are due, list them, try them again, and drop them."""
+        from authctl.registry.deliveries import Deliveries
+
+        return Deliveries(self._installation)
+
+    @cached_property
     def doctor(self) -> Doctor:
         """The health of the installation: examine it, and accept its clock."""
         from authctl.registry.doctor import Doctor
@@ -133,6 +142,13 @@ class Nouns:
         from authctl.registry.profiles import Profiles
 
         return Profiles(self._installation)
+
+    @cached_property
+    def receivers(self) -> Receivers:
+        """Receivers: the other systems that are told of decisions; list them, and test one."""
+        from authctl.registry.receivers import Receivers
+
+        return Receivers(self._installation)
 
     @cached_property
     def tokens(self) -> Tokens:

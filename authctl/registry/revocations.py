@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from authctl import names
 from authctl.errors import AuthctlError, InvalidInput, OutcomeUnknown, Refused
 from authctl.model import Session, SessionFilter, Status
+from authctl.model.told_events import Event
 from authctl.registry.installation import URGENT_LOCK_TIMEOUTS, Installation
 from authctl.registry.sessions import with_whole_ids
 from authctl.registry.unit_of_work import MOST_LISTED, UnitOfWork, actor_name
@@ -221,6 +222,8 @@ def _assign_revocation(unit: UnitOfWork, selection: SessionFilter, outcome: Revo
         "username_keys": sorted({names.fold(s.username) for s in newly}),
     }
     unit.record("session.revoke", subject=str(revocation_id), note=outcome.note, detail=detail)
+    if revoked:
+        unit.announce(Event.SESSION_REVOKED, note=outcome.note, revocation_id=revocation_id)
     by_source = unit.tx.sources_of_revocation(revocation_id)
     return outcome._replace(revocation_id=revocation_id, revoked=revoked, by_source=by_source)
 
@@ -236,6 +239,7 @@ def _close_open_revocation(unit: UnitOfWork, selection: SessionFilter, outcome: 
     # The closed row meant everybody. Excepted sessions are moved to the new open one: they are few, and the rest is not touched.
     unit.tx.unassign([s.number for s in spared], closed)
     unit.record("session.revoke", subject=str(closed), note=outcome.note, detail={"selector": selector})
+    unit.announce(Event.SESSION_REVOKED, note=outcome.note, revocation_id=closed)
     return outcome._replace(revocation_id=closed)
 
 

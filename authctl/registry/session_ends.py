@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from authctl import names
 from authctl.model import Session, Status
+from authctl.model.told_events import Event
 from authctl.registry.batches import BatchSize, Progress, work_in_batches
 from authctl.registry.installation import Installation
 from authctl.registry.sessions import resolve
@@ -54,6 +55,8 @@ def end(
         with installation.change(actor) as unit:
             began = perf_counter()
             ends = [(target, *_end_session(unit, find_owner, target)) for target in islice(rest, size)]
+            numbers = [session.number for _, session, is_new in ends if session and is_new]
+            unit.announce(Event.SESSION_ENDED, numbers=numbers)
         seconds = perf_counter() - began
         for target, session, is_new in ends:  # only what was committed counts
             if session is None:

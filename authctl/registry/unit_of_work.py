@@ -1,14 +1,17 @@
 """One transaction of a use case: its changes, its instant, its actor, and the audit events that it records."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from authctl import names
 from authctl.errors import InvalidInput
 from authctl.instants import format_instant
+from authctl.model.told_events import Event
 from authctl.registry.clock import check_clock
 from authctl.settings import default_actor
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from authctl.model import AuditEvent
     from authctl.store.protocol import Change
 
@@ -23,11 +26,28 @@ _MOST_ENDED = 100
 """The most ends of disablings that one change records."""
 
 
+class Announce(Protocol):
+    """Adds a decision of a unit to the outbox: `outbox.Outbox.announce`."""
+
+    def __call__(
+        self,
+        unit: "UnitOfWork",
+        event: str,
+        *,
+        note: str | None,
+        username: str | None,
+        revocation_id: int | None,
+        numbers: "Sequence[int]",
+    ) -> None:
+        """Announce it."""
+
+
 class UnitOfWork:
     """One transaction: its changes, its one instant, and its actor."""
 
-    def __init__(self, tx: "Change", now: int, actor: str, clock: int) -> None:
+    def __init__(self, tx: "Change", now: int, actor: str, clock: int, announce: Announce) -> None:
         self.tx = tx
+        self._announce = announce
         self.now = now
         self.actor = actor
         self.clock = clock
@@ -60,6 +80,22 @@ class UnitOfWork:
         # Kept for the head outside, which is written after the commit.
         self.recorded.append(event)
 
+    def announce(
+        self,
+        event: str,
+        *,
+        note: str | None = None,
+        username: str | None = None,
+        revocation_id: int | None = None,
+        numbers: "Sequence[int]" = (),
+    ) -> None:
+        """Announce the decision of the last recorded event to the receivers: about a user, the sessions of a revocation, or others.
+
+        An event about sessions with none of them is not announced.
+        """
+        if username is not None or revocation_id is not None or len(numbers):
+            self._announce(self, event, note=note, username=username, revocation_id=revocation_id, numbers=numbers)
+
     def end_disablings(self) -> None:
         """Record the disablings that ended by themselves, with an event each; up to 100, and the rest with later changes."""
         # decision 233
@@ -71,6 +107,7 @@ class UnitOfWork:
                 "until": user.disabled_until and format_instant(user.disabled_until),
             }
             self.record("user.enable", subject=user.username, detail=detail, actor=AUTHCTL)
+            self.announce(Event.USER_ENABLED, username=user.username)
 
     def check_clock(self) -> None:
         """Raise Refused when the clock is too far behind the recorded time to begin anything."""

@@ -12,6 +12,7 @@ from authctl.errors import InvalidInput
 from authctl.instants import format_instant, instant_of
 from authctl.lifetimes import PasswordRule, ends_on_password_change
 from authctl.model import Group, Grouping, Session, SessionFilter, Status, User
+from authctl.model.told_events import Event
 from authctl.registry.installation import Installation
 from authctl.registry.sessions import find
 from authctl.registry.unit_of_work import MOST_LISTED, UnitOfWork, actor_name
@@ -20,6 +21,9 @@ from authctl.registry.unknown_users import MOST_NEAREST, is_known, unknown_user
 if TYPE_CHECKING:
     from authctl.model import Profile, ProfileSet
     from authctl.store.protocol import View
+
+
+_ANNOUNCED = {"user.disable": Event.USER_DISABLED, "user.password": Event.PASSWORD_CHANGED}
 
 
 class UserSessions(NamedTuple):
@@ -272,6 +276,7 @@ def _enable(unit: UnitOfWork, username: str, note: str) -> UserOutcome:
     after = before._replace(disabled_at=None, disabled_by=None, note=None, disabled_until=None, **ended)  # type: ignore[arg-type]
     unit.tx.save_user(after)
     unit.record("user.enable", subject=username, note=note, detail={"username_key": names.fold(username)})
+    unit.announce(Event.USER_ENABLED, note=note, username=after.username)
     return _outcome(after, unit.now, unit.actor, note, [], changed=True, known=known)
 
 
@@ -324,6 +329,8 @@ def _save_and_end(
         "forgotten": unit.tx.forget_logins(after.username),
     }
     unit.record(action, subject=after.username, note=note, detail=detail)
+    unit.announce(_ANNOUNCED[action], note=note, username=after.username)
+    unit.announce(Event.SESSION_ENDED, note=note, numbers=[session.number for session in ending])
     ended = [session for before in listed if (session := unit.tx.session(before.id, unit.now))]
     known = is_known(unit.tx, after.username, unit.now)
     outcome = _outcome(after.as_of(unit.now), unit.now, unit.actor, note, ended, changed=True, known=known)

@@ -49,6 +49,14 @@ def session(record: Record, look: Look) -> Iterator[Line]:
     yield _time("refreshed", record["refreshed_at"], look)
     yield _time("access until", record["access_expires_at"], look)
     yield _line("source", record["source"], record["source_id"])
+    for delivery in record["deliveries"]:
+        yield _line("delivery", _delivery(delivery, look))
+
+
+def _delivery(delivery: Record, look: Look) -> str:
+    at = f" {in_view(delivery['delivered_at'], look)}" if delivery["delivered_at"] else ""
+    reason = f": {delivery['reason']}" if delivery["reason"] else ""
+    return f"{delivery['event']} to {delivery['receiver']}: {delivery['state']}{at}{reason}"
 
 
 def _status(record: Record, look: Look) -> str:

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Authctl
-from tests.real_systems.jupyterhub import JupyterHub
+from tests.real_systems.jupyterhub import LISTER_TOKEN, JupyterHub
 from tests.real_systems.listings import Importer
+from tests.real_systems.receivers import subscribe
 
 pytestmark = pytest.mark.slow
 
@@ -102,3 +103,30 @@ def test_a_token_is_created_when_the_hub_created_it(hub: JupyterHub, importer: I
     listed = {row["note"]: (row["created"], row["last_activity"] or row["created"]) for row in rows}
     assert listed.keys() == {"script", "job"}
     assert {one["device"]: (one["created_at"], one["last_used_at"]) for one in importer.sessions()} == listed
+
+
+def test_a_revoked_token_is_refused_by_the_hub_itself(hub: JupyterHub, importer: Importer, home: Path, tmp_path: Path):
+    """Revoked here with a note and told: the hub refuses it, the others go on; a new token of the same id is left alone."""
+    job_id, job = hub.make_token(*JOB)
+    _, bobs = hub.make_token(*BOBS)
+    last_id, last = hub.make_token(*SCRIPT)
+    assert all(map(hub.accepts, (job, bobs, last)))
+    importer.load_complete(hub.listing())
+    subscribe(home, tmp_path, "jupyterhub", LISTER_TOKEN, {"JUPYTERHUB_API_URL": hub.client.address + "/hub/api"})
+    authctl = importer.authctl
+    (session,) = importer.sessions("--search", "job")
+    ran = authctl("revoke", session["id"], "--note", "found in a log", "--deliver", "-o", "json")
+    assert (ran.code, ran.json["deliveries"]) == (0, {"jupyterhub": {"delivered": 1}}), ran.err
+    assert [hub.accepts(token) for token in (job, bobs, last)] == [False, True, True]
+    importer.load_complete(hub.listing())
+    assert tokens(importer, "--status", "active") == [SCRIPT, BOBS]
+
+    (session,) = importer.sessions("--user", "alice", "--status", "active")
+    assert authctl("revoke", session["id"], "--note", "found in a log").code == 0
+    hub.delete_token("alice", last_id)
+    again_id, again = hub.make_token(*SCRIPT)
+    ran = authctl("deliver", "-o", "json")
+    assert (ran.code, ran.json["receivers"][0]["gone"]) == (0, 1), ran.err
+    assert hub.accepts(again)
+    assert again_id == last_id
+    assert job_id != last_id

@@ -7,6 +7,7 @@ import pytest
 
 from tests.conftest import Authctl
 from tests.real_systems.listings import Importer
+from tests.real_systems.receivers import subscribe
 from tests.real_systems.synapse import LISTER, Synapse, user_id
 
 pytestmark = pytest.mark.slow
@@ -92,3 +93,48 @@ def test_a_device_that_was_revoked_here_and_is_still_listed_stays_revoked(synaps
     assert synapse.accepts(token)
     assert devices(importer, "--status", "revoked") == named(PC)
     assert devices(importer, "--status", "active") == named(LISTERS)
+
+
+def test_a_revoked_device_is_refused_by_synapse_itself(
+    synapse: Synapse, importer: Importer, home: Path, tmp_path: Path
+):
+    """Revoked here with a note and told: the server refuses the token, the others go on, and the next listing agrees."""
+    tokens = {device: synapse.sign_in(*device) for device in (PC, PHONE, BOBS)}
+    assert all(map(synapse.accepts, tokens.values()))
+    importer.load_complete(synapse.listing())
+    subscribe(home, tmp_path, "synapse", synapse.token, {"SYNAPSE_URL": synapse.client.address})
+    authctl = importer.authctl
+    assert authctl("receivers", "test", "synapse").code == 0
+    (phone,) = importer.sessions("--device", "PHONE")
+    ran = authctl("revoke", phone["id"], "--note", "lost phone", "--deliver", "-o", "json")
+    assert (ran.code, ran.json["deliveries"]) == (0, {"synapse": {"delivered": 1}}), ran.err
+    assert "does not tell" not in ran.err
+    assert [synapse.accepts(tokens[device]) for device in (PC, PHONE, BOBS)] == [True, False, True]
+    importer.load_complete(synapse.listing())
+    assert devices(importer, "--status", "active") == named(PC, BOBS, LISTERS)
+    assert devices(importer, "--status", "revoked") == named(PHONE)
+
+    assert authctl("users", "disable", user_id("bob"), "--note", "left the company").code == 0
+    synapse.delete_device(*BOBS)
+    ran = authctl("deliver", "-o", "json")
+    assert ran.code == 0, ran.err
+    assert (ran.json["receivers"][0]["delivered"], ran.json["receivers"][0]["gone"]) == (1, 1)
+    assert authctl("users", "enable", user_id("bob"), "--note", "back again").code == 0
+    assert authctl("deliver").code == 0
+    assert synapse.accepts(synapse.sign_in(*BOBS))
+
+
+def test_a_server_that_is_down_is_told_later(synapse: Synapse, importer: Importer, home: Path, tmp_path: Path):
+    """The revocation stands, and waits; when the server is back, it is told."""
+    token = synapse.sign_in(*PHONE)
+    importer.load_complete(synapse.listing())
+    subscribe(home, tmp_path, "synapse", synapse.token, {"SYNAPSE_URL": "http://127.0.0.1:1"})
+    authctl = importer.authctl
+    (phone,) = importer.sessions("--device", "PHONE")
+    ran = authctl("revoke", phone["id"], "--note", "lost phone", "--deliver", "-o", "json")
+    assert (ran.code, ran.json["revoked"], ran.json["deliveries"]) == (9, 1, {"synapse": {"pending": 1}})
+    assert synapse.accepts(token)
+    subscribe(home, tmp_path, "synapse", synapse.token, {"SYNAPSE_URL": synapse.client.address})
+    assert authctl("deliveries", "retry", "1").code == 0
+    assert authctl("deliver").code == 0
+    assert not synapse.accepts(token)

@@ -183,6 +183,7 @@ def _explain_session(
         *_access(session, claims, past),
         *_bearer(view, session, claims, caller, past),
         *_wipe(session, caller),
+        *_deliveries(view, session, past),
     )
     return Explanation(past.at, session, steps)
 
@@ -320,6 +321,16 @@ def _bearer(view: "View", session: Session, claims: Claims | None, caller: Calle
         yield _judged(met, lambda: checks.check_conditions(view.profiles(), session, caller))
     else:
         yield Step("conditions", Result.PASSED, "none")
+
+
+def _deliveries(view: "View", session: Session, past: _Past) -> Iterator[Step]:
+    """How far the decisions about the session have come at each receiver."""
+    for delivery in view.deliveries_of_session(session.number):
+        if delivery.created_at <= past.at:
+            settled = delivery.delivered_at
+            state = delivery.state if settled is None or settled <= past.at else "pending"
+            text = f"{delivery.event} to {delivery.receiver}: {state}"
+            yield Step("delivery", Result.NOTED, text, settled if state == delivery.state else None)
 
 
 def _wipe(session: Session, caller: Caller) -> Iterator[Step]:

@@ -11,6 +11,7 @@ import json
 from authctl import lifetimes, names
 from authctl.errors import TokenReused, TokenRevoked, TokenUnknown
 from authctl.model import Caller, OnReuse, PairRules, Profile, Session, SessionFilter
+from authctl.model.told_events import Event
 from authctl.registry.installation import Installation
 from authctl.registry.tokens import wipe
 from authctl.registry.tokens.checks import (
@@ -113,3 +114,4 @@ def _revoke(unit: UnitOfWork, session: Session, claims: Claims) -> None:
         "present_generation": session.generation,
     }
     unit.record("token.reuse", subject=session.id, note=_REUSE_NOTE, detail=detail, actor=AUTHCTL)
+    unit.announce(Event.SESSION_REVOKED, note=_REUSE_NOTE, revocation_id=revocation_id)

@@ -11,6 +11,7 @@ from contextlib import suppress
 from authctl import names
 from authctl.errors import AuthctlError, TokenInvalid, TokenRevoked
 from authctl.model import Session, Wipe
+from authctl.model.told_events import Event
 from authctl.registry.installation import Installation
 from authctl.registry.tokens.checks import session_of_token
 from authctl.registry.tokens.reader import TokenReader
@@ -63,6 +64,7 @@ def acknowledge(installation: Installation, reader: TokenReader, token: str, act
             return session
         unit.tx.acknowledge_wipe(session.number, unit.now)
         _record(unit, "wipe.done", session)
+        unit.announce(Event.SESSION_WIPED, numbers=[session.number])
         return session_of_token(unit.tx.by_number(claims.number, unit.now), claims)
 
 

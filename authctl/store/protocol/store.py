@@ -18,6 +18,7 @@ from authctl.store.protocol.import_undo import ImportUndoChange, ImportUndoView
 from authctl.store.protocol.imports import ImportsChange, ImportsView
 from authctl.store.protocol.keys import KeysChange, KeysView
 from authctl.store.protocol.logins import LoginsChange, LoginsView
+from authctl.store.protocol.outbox import OutboxChange, OutboxView
 from authctl.store.protocol.pages import PagesView
 from authctl.store.protocol.previews import PreviewsView
 from authctl.store.protocol.profiles import ProfilesChange, ProfilesView
@@ -56,6 +57,7 @@ class View(
     ImportUndoView,
     CleanupView,
     ClientsView,
+    OutboxView,
     Protocol,
 ):
     """Reading, from one consistent snapshot."""
@@ -78,6 +80,7 @@ class Change(
     ImportUndoChange,
     CleanupChange,
     ClientsChange,
+    OutboxChange,
     BackupsChange,
     Protocol,
 ):

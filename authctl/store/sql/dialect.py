@@ -45,5 +45,8 @@ class Dialect(Protocol):
     def least(self, *values: str) -> str:
         """The least of several values; NULL if one of them is NULL."""
 
+    def has_delivery(self, states: Iterable[str]) -> str:
+        """Whether a session `s` has a delivery in one of those states, those of announcements that were not expanded so far included."""
+
     def sorted_by(self, column: str, *, descending: bool) -> str:
         """A column after ORDER BY. NULL comes before every value, or after every value if it is descending."""

@@ -7,6 +7,7 @@ from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
 from authctl.model import SessionFilter, Status, Texts, Wipe, texts_of
+from authctl.model.told_events import STATES_OF_CHOICE
 from authctl.names import fold
 from authctl.store.sql.orders import BY_END, BY_REVOCATION, FOLDED, Order
 from authctl.store.sql.tables import UNACKNOWLEDGED, Tables, tables
@@ -110,6 +111,8 @@ def criteria_of(selection: SessionFilter, dialect: "Dialect", numbers: Sequence[
     criteria.add("s.key_id = :key_id", "key_id", selection.key_id)
     if selection.used_after_end:
         criteria.conditions.append("s.used_after_end_at IS NOT NULL")
+    if selection.delivery is not None:
+        criteria.conditions.append(dialect.has_delivery(STATES_OF_CHOICE[selection.delivery]))
     if selection.wipe is not None:
         is_open = tables(dialect).open_revocation
         criteria.conditions.append(f"s.revocation_id <> {is_open} AND {_WIPES[Wipe(selection.wipe)]}")

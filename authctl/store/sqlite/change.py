@@ -11,6 +11,7 @@ from authctl.store.sqlite.import_undo import ImportUndoWriter
 from authctl.store.sqlite.imports import ImportsWriter
 from authctl.store.sqlite.keys import KeysWriter
 from authctl.store.sqlite.logins import LoginsWriter
+from authctl.store.sqlite.outbox import OutboxWriter
 from authctl.store.sqlite.profiles import ProfilesWriter
 from authctl.store.sqlite.reader import Writer
 from authctl.store.sqlite.revocations import RevocationsWriter
@@ -49,6 +50,7 @@ class SqliteChange(
     ImportUndoWriter,
     CleanupWriter,
     ClientsWriter,
+    OutboxWriter,
     BackupsWriter,
 ):
     """`Change` over SQLite: the one writer of the open transaction."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from authctl.store.sql.tables import ANY_CREATION, OF_EVERY_KIND, UNACKNOWLEDGED, WITH_REVOCATION
 from authctl.store.sqlite.dialect import TABLES
 from authctl.store.sqlite.finals import insertion_of_finals
+from authctl.store.sqlite.outbox_conditions import ANY_WAITS, WAITS
 from authctl.store.sqlite.reader import Reader, Writer
 
 if TYPE_CHECKING:
@@ -41,11 +42,17 @@ _PAGES_AT_ONCE = 500
 """How many pages of the file one transaction returns to the disk (decision 105)."""
 
 
+def _not_waiting(reader: Reader) -> str:
+    """The condition that keeps a session until it was delivered; none where nothing is pending."""
+    # decision 281
+    return f" AND NOT {WAITS}" if reader.one_number(ANY_WAITS) else ""
+
+
 def _expired(reader: Reader, cutoff: int) -> tuple[str, dict[str, Any]]:
     """The expired sessions that ended before a cutoff, and the parameters."""
     source = (
         f"{TABLES.by_deadline} WHERE {TABLES.unrevoked} AND {OF_EVERY_KIND} AND {TABLES.of_profiles}"
-        f" AND s.expires_at < :cutoff AND NOT {reader.continuity.ended_later(cutoff)}"
+        f" AND s.expires_at < :cutoff AND NOT {reader.continuity.ended_later(cutoff)}{_not_waiting(reader)}"
     )
     profiles = json.dumps(reader.profile_keys())
     return source, {"cutoff": cutoff, "profiles": profiles, **reader.continuity.parameters}
@@ -58,7 +65,7 @@ class CleanupReader(Reader):
         from authctl.store.protocol.cleanup import Removable
 
         expired, given = _expired(self, cutoff)
-        sql = f"SELECT count(*), count(*) FILTER (WHERE {UNACKNOWLEDGED}) FROM {_REVOKED}"
+        sql = f"SELECT count(*), count(*) FILTER (WHERE {UNACKNOWLEDGED}) FROM {_REVOKED}{_not_waiting(self)}"
         revoked, unacknowledged = self.one_row(sql, given) or (0, 0)
         removable = (revoked - unacknowledged, 0) if keep_unacknowledged else (revoked, unacknowledged)
         return Removable(self.one_number(f"SELECT count(*) FROM {expired}", given), *removable)
@@ -114,7 +121,7 @@ class CleanupWriter(Writer):
     def _revoked(self, given: dict[str, Any], after: Cursor | None) -> list[tuple[Any, ...]]:
         """The next revoked sessions in the order of their index, each with whether its wipe is unconfirmed."""
         sql = (
-            f"SELECT r.at, r.id, s.kind, s.last_used_at, s.number, {UNACKNOWLEDGED} FROM {_REVOKED}{{beyond}}"
+            f"SELECT r.at, r.id, s.kind, s.last_used_at, s.number, {UNACKNOWLEDGED} FROM {_REVOKED}{_not_waiting(self)}{{beyond}}"
             " ORDER BY r.at, r.id, s.kind, s.last_used_at, s.number LIMIT :limit"
         )
         if after is None:

@@ -39,6 +39,14 @@ class SqliteDialect:
     def least(self, *values: str) -> str:
         return f"min({', '.join(values)})"
 
+    def has_delivery(self, states: Iterable[str]) -> str:
+        from authctl.store.sqlite.outbox_conditions import IS_PENDING
+
+        if set(states) == {"pending"}:
+            return IS_PENDING
+        listed = ", ".join(f"'{state}'" for state in sorted(states))
+        return f"EXISTS (SELECT 1 FROM deliveries AS d WHERE d.number = s.number AND d.number > 0 AND d.state IN ({listed}))"
+
     def sorted_by(self, column: str, *, descending: bool) -> str:
         return f"{column} {'DESC' if descending else 'ASC'}"  # NULL is the least value
 

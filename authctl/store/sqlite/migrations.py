@@ -18,6 +18,7 @@ from sqlite_utils.migrations import Migrations
 
 from authctl.store.sqlite.later_schema import CLIENTS, DISABLED_UNTIL
 from authctl.store.sqlite.library import sqlite3
+from authctl.store.sqlite.outbox_schema import OUTBOX
 from authctl.store.sqlite.registry_file import SCHEMA_VERSION
 from authctl.store.sqlite.sources_schema import SOURCES
 
@@ -371,6 +372,13 @@ def disabled_until(db: Database) -> None:
 def clients(db: Database) -> None:
     """Clients of the door."""
     for statement in CLIENTS:
+        db.conn.execute(statement)
+
+
+@migrations()
+def outbox(db: Database) -> None:
+    """Announcements to other systems, and the deliveries that they are expanded to."""
+    for statement in OUTBOX:
         db.conn.execute(statement)
 
 

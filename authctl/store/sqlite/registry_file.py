@@ -10,7 +10,7 @@ from authctl.errors import DiskFull, IntegrityFailure, Refused, RegistryUnavaila
 from authctl.files import check_private, sync_directory
 
 APPLICATION_ID = 0x61637431
-SCHEMA_VERSION = 12
+SCHEMA_VERSION = 13
 
 _ABANDONED_AFTER_SECONDS = 86_400
 """The age from which on a draft is one of a process that was killed."""

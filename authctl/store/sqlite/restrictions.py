@@ -11,6 +11,7 @@ from authctl.store.protocol.backups import Carried
 from authctl.store.sqlite import search_index
 from authctl.store.sqlite.dialect import OPEN
 from authctl.store.sqlite.library import sqlite3
+from authctl.store.sqlite.outbox_restores import carry_outbox
 
 SCHEMA = "replaced"
 """The name of the attached registry."""
@@ -246,6 +247,7 @@ def carry_over(connection: sqlite3.Connection, at: int, ended_at: int | None) ->
     keys = sum(execute(sql).rowcount for sql in _FINALS)
     execute(_LISTINGS)
     _go_on_numbering(connection)
+    carry_outbox(connection, SCHEMA)
     events = execute(_CONTINUITY[0]).rowcount + execute(_CONTINUITY[1], {"at": at}).rowcount
     columns = _columns(connection, "clients", without=())
     for sql in _CLIENTS:

@@ -61,7 +61,7 @@ def remove_sessions(writer: Writer, numbers: Sequence[int]) -> None:
 
     # Before the rows go: the index is given their texts to remove them.
     search_index.remove_sessions(writer.connection, numbers)
-    for table in ("imported", "imported_rows", "sessions"):
+    for table in ("imported", "imported_rows", "announced_sessions", "deliveries", "sessions"):
         writer.write(f"DELETE FROM {table} WHERE {EACH_NUMBER}", {"numbers": json.dumps(list(numbers))})
 
 

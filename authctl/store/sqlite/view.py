@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from authctl.store.sqlite.imports import ImportsReader
     from authctl.store.sqlite.keys import KeysReader
     from authctl.store.sqlite.logins import LoginsReader
+    from authctl.store.sqlite.outbox import OutboxReader
     from authctl.store.sqlite.pages import PagesReader
     from authctl.store.sqlite.profiles import ProfilesReader
     from authctl.store.sqlite.revocations import RevocationsReader
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
         ImportsReader,
         KeysReader,
         LoginsReader,
+        OutboxReader,
         PagesReader,
         ProfilesReader,
         RevocationsReader,
@@ -60,6 +62,10 @@ SELDOM_NOUNS = {
     ),
     "keys.KeysReader": "key_usage",
     "logins.LoginsReader": "cached_login cached_logins",
+    "outbox.OutboxReader": (
+        "subscriptions deliveries deliveries_of_session outbox_counts has_due announcement delivery"
+        " announcement_states announcements_of_revocation announcements_since _rest pauses"
+    ),
     "pages.PagesReader": (
         "page cursor_of_session cursor_of_key sorted_numbers cursor_of_number move_counters moved_sessions _walk"
     ),

@@ -1,0 +1,99 @@
+"""`authctl deliveries`: list, show, retry, drop."""
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from authctl import delivery_records, names, render
+from authctl.cli.context import Cli, start
+from authctl.cli.options import Actor, Exact, Limit, Local, Note, Output, Paged, Quiet, user_names
+from authctl.model.deliveries import DeliveryFilter, DeliveryState
+from authctl.model.told_events import Event
+from authctl.names import counted
+from authctl.registry.deliveries import DropOutcome
+
+StateChoice = StrEnum("StateChoice", {state.name: state.value for state in DeliveryState})  # type: ignore[misc]
+EventChoice = StrEnum("EventChoice", {event.name: event.value for event in Event})  # type: ignore[misc]
+Ids = Annotated[
+    list[str],
+    typer.Argument(metavar="ID...", help="Delivery ids; the number before the dot means all of its decision."),
+]
+
+app = typer.Typer(
+    help="Show deliveries to receivers, try them again, and drop them.", rich_markup_mode=None, add_completion=False
+)
+
+
+@app.command("list")
+def list_(
+    ctx: typer.Context,
+    receiver: Annotated[
+        str | None, typer.Option("--receiver", metavar="NAME", help="Deliveries to this receiver.")
+    ] = None,
+    state: Annotated[StateChoice | None, typer.Option("--state", help="Deliveries in this state.")] = None,
+    event: Annotated[EventChoice | None, typer.Option("--event", help="Deliveries of this event.")] = None,
+    user: Annotated[
+        str | None,
+        typer.Option(
+            "--user", metavar="NAME", callback=user_names, help="Deliveries about this user or the user's sessions."
+        ),
+    ] = None,
+    session: Annotated[
+        str | None, typer.Option("--session", metavar="ID", help="Deliveries about this session.")
+    ] = None,
+    limit: Limit = None,
+    local: Local = False,
+    exact: Exact = False,
+    pager: Paged = False,
+    output: Output = None,
+    quiet: Quiet = False,
+) -> None:
+    """List deliveries to receivers, the newest decision first."""
+    cli = start(ctx, output, quiet, local=local, exact=exact, pager=pager)
+    selection = DeliveryFilter(
+        receiver,
+        state and state.value,
+        event and event.value,
+        None if user is None else names.username(user),
+        None if session is None else cli.registry.session(session).number,
+    )
+    cli.show_cut(map(delivery_records.delivery, cli.registry.deliveries.list(selection)), render.DELIVERIES, limit)
+
+
+@app.command()
+def show(
+    ctx: typer.Context,
+    delivery_id: Annotated[str, typer.Argument(metavar="ID", help="Delivery id, as `deliveries list` shows it.")],
+    output: Output = None,
+    quiet: Quiet = False,
+) -> None:
+    """Show a delivery: its state, its attempts, and the reason that the receiver gave."""
+    cli = start(ctx, output, quiet)
+    cli.show(delivery_records.shown_delivery(cli.registry.deliveries.show(delivery_id)))
+
+
+@app.command()
+def retry(ctx: typer.Context, ids: Ids, actor: Actor = None, output: Output = None, quiet: Quiet = False) -> None:
+    """Make deliveries due now: pending, refused and dead ones. `authctl deliver` then makes them."""
+    cli = start(ctx, output, quiet)
+    outcome = cli.registry.deliveries.retry(ids, actor=actor)
+    _report(cli, outcome, "due now")
+
+
+@app.command()
+def drop(
+    ctx: typer.Context, ids: Ids, note: Note = None, actor: Actor = None, output: Output = None, quiet: Quiet = False
+) -> None:
+    """Give up deliveries, with a note: pending, refused and dead ones."""
+    cli = start(ctx, output, quiet)
+    cli.check_note(note)
+    outcome = cli.registry.deliveries.drop(ids, note=cli.note(note), actor=actor)
+    _report(cli, outcome, "dropped")
+
+
+def _report(cli: Cli, outcome: DropOutcome, done: str) -> None:
+    left = f"; {counted(len(outcome.unchanged), 'id')} had nothing to change" if outcome.unchanged else ""
+    with cli.last_line(f"{counted(outcome.changed, 'message')} {done}{left}"):
+        if cli.form:
+            cli.show(delivery_records.dropped(outcome))

@@ -1,0 +1,84 @@
+"""Deliveries: what other systems are told, and the subscriptions by which they are told it.
+
+See docs/glossary.md#announcement.
+"""
+
+from enum import StrEnum
+from typing import NamedTuple
+
+
+class DeliveryState(StrEnum):
+    """How far a delivery has come."""
+
+    PENDING = "pending"
+    DELIVERED = "delivered"
+    GONE = "gone"
+    """The receiver does not know the session or user any more."""
+    REFUSED = "refused"
+    DROPPED = "dropped"
+    """An administrator gave it up."""
+    DEAD = "dead"
+    """It was pending for longer than `give_up_after`."""
+
+
+class Narrowing(NamedTuple):
+    """The sessions that a receiver is told about, each field as folded keys; an empty field allows every session."""
+
+    source: tuple[str, ...] = ()
+    application: tuple[str, ...] = ()
+    profile: tuple[str, ...] = ()
+    kind: tuple[str, ...] = ()
+
+
+class Subscription(NamedTuple):
+    """The events that one receiver is told, and the sessions."""
+
+    receiver: str
+    events: tuple[str, ...]
+    narrowing: Narrowing
+    notes: bool
+    """Whether it is told the text of notes."""
+    give_up_after: int
+    """How long a delivery may be pending, in microseconds."""
+
+
+class Delivery(NamedTuple):
+    """One message to one receiver, about one session or one user."""
+
+    announcement: int
+    number: int
+    """The number of the session; 0 for an event of a user, and for the rest of an announcement that was not expanded yet."""
+    jti: str
+    receiver: str
+    event: str
+    state: str
+    attempts: int
+    next_attempt_at: int | None
+    session_id: str | None
+    username: str | None
+    created_at: int
+    delivered_at: int | None
+    reason: str | None
+    is_rest: bool
+    """Whether it stands for all sessions of its announcement that have no delivery of their own yet."""
+    at: int
+    actor: str
+    note: str | None
+    revocation_id: int | None
+    txn: int
+
+    @property
+    def id(self) -> str:
+        """The number of the announcement, and for a delivery about a session the number of the session."""
+        return f"{self.announcement}.{self.number}" if self.number else str(self.announcement)
+
+
+class DeliveryFilter(NamedTuple):
+    """Criteria for deliveries; a blank one selects all."""
+
+    receiver: str | None = None
+    state: str | None = None
+    event: str | None = None
+    username: str | None = None
+    number: int | None = None
+    """The number of a session."""

@@ -1,0 +1,285 @@
+"""The delivery of announcements: batch by batch to each receiver, until nothing is due.
+
+A delivery is leased in one transaction, told, and settled in the next one. Killed in between, it is told again under the same id
+after its lease has ended. Receivers take turns: one batch each, so that a slow one does not keep the others waiting.
+
+See docs/glossary.md#announcement.
+"""
+
+from __future__ import annotations
+
+import random
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from authctl import names
+from authctl.errors import AuthctlError, ReceiverUnavailable
+from authctl.instants import HOUR, MINUTE, SECOND, format_instant
+from authctl.model.deliveries import DeliveryState
+from authctl.receivers.messages import Message, Verdict
+from authctl.registry.giving_up import give_up
+from authctl.registry.unit_of_work import AUTHCTL, MOST_LISTED
+from authctl.store.protocol.outbox import ReceiverPause, Settled
+
+if TYPE_CHECKING:
+    from authctl.model import Session
+    from authctl.model.deliveries import Delivery
+    from authctl.receivers import Channel, Receiver
+    from authctl.registry.installation import Installation
+    from authctl.registry.unit_of_work import UnitOfWork
+
+_FIRST_PAUSE = 30 * SECOND
+_LONGEST_PAUSE = HOUR
+_EXPANDED_AT_ONCE = 1_000
+
+
+class ReceiverOutcome(NamedTuple):
+    """The deliveries of one receiver in one run."""
+
+    receiver: str
+    delivered: int
+    gone: int
+    refused: int
+    retried: int
+    """How many are to be told again."""
+    pending: int
+    """How many are pending after the run; sessions of an announcement that was not expanded yet count as one."""
+    reason: str | None
+    """Why it could not be told everything, or what is wrong with it."""
+
+
+class DeliverOutcome(NamedTuple):
+    """One run over all receivers."""
+
+    receivers: tuple[ReceiverOutcome, ...]
+    dead: int
+    """How many deliveries were given up: pending for longer than `give_up_after`."""
+
+    @property
+    def pending(self) -> int:
+        """How many deliveries are pending after the run."""
+        return sum(one.pending for one in self.receivers)
+
+
+def back_off(attempts: int, chance: Callable[[], float] = random.random) -> int:
+    """The microseconds until the next attempt: doubled each time up to an hour, and shortened by up to a quarter by chance."""
+    longest = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** min(max(attempts, 1) - 1, 20))
+    return int(longest * (1 - chance() / 4))
+
+
+def deliver(
+    installation: Installation, receivers: Mapping[str, Receiver], *, at_once: bool = False, counted: bool = True
+) -> DeliverOutcome:
+    """Tell every receiver what is due, once. Contract: `Deliveries.deliver`."""
+    dead = give_up(installation)
+    runs = [_Run(installation, receiver) for receiver in receivers.values()]
+    active = [run for run in runs if run.begin(at_once=at_once)]
+    while active:
+        active = [run for run in active if run.tell_batch()]
+    with installation.snapshot() as (view, _now):
+        # To count a million pending ones takes a second, which a service would do each second.
+        counts = {names.fold(count.receiver): count for count in view.outbox_counts()} if counted else {}
+    told = [run.outcome(counts[key].pending if key in counts else 0) for key, run in zip(receivers, runs, strict=True)]
+    left = [_without_receiver(count.receiver, count.pending) for key, count in counts.items() if key not in receivers]
+    return DeliverOutcome((*told, *filter(None, left)), dead)
+
+
+def _without_receiver(receiver: str, pending: int) -> ReceiverOutcome | None:
+    """The deliveries of a receiver that the file has no more."""
+    return ReceiverOutcome(receiver, 0, 0, 0, 0, pending, "receivers.yaml has no such receiver") if pending else None
+
+
+@dataclass(slots=True)
+class _Batch:
+    """Leased deliveries, with the end of their lease."""
+
+    until: int
+    deliveries: Sequence[Delivery]
+    sessions: Mapping[int, Session]
+    expanded: int
+    """How many sessions of announcements were looked at for it."""
+
+
+@dataclass(slots=True)
+class _Run:
+    """The deliveries to one receiver in one run."""
+
+    installation: Installation
+    receiver: Receiver
+    counts: dict[str, int] = field(default_factory=dict)
+    reason: str | None = None
+    _size: int = 1
+    _at_once: bool = False
+    _channel: Channel | None = None
+
+    def begin(self, *, at_once: bool) -> bool:
+        """Make the receiver's channel ready; whether something is due, and it can be told now."""
+        self._at_once = at_once
+        if not self._is_anything_due():
+            return False
+        try:
+            self._channel = self.receiver.open(self.installation.home.push_key)
+        except AuthctlError as error:
+            self._fail(error)
+            return False
+        self._size = self._channel.batch
+        return True
+
+    def tell_batch(self) -> bool:
+        """Tell one batch of what is due; whether there may be more, and the receiver can be told it."""
+        assert self._channel is not None
+        # Not synced: a lease that a power cut loses was of a process that it ended, too.
+        with self.installation.change(AUTHCTL, synced=False) as unit:
+            batch = self._lease(unit)
+        if not batch.deliveries:
+            # A page of sessions of which the receiver is told none: the next page may have some.
+            return batch.expanded > 0
+        verdicts, failure = self._send(self._channel, batch)
+        return self._settle(self._channel, batch, verdicts, failure)
+
+    def outcome(self, pending: int) -> ReceiverOutcome:
+        """The counts of the run."""
+        delivered, gone, refused, retried = (
+            self.counts.get(state, 0) for state in ("delivered", "gone", "refused", "pending")
+        )
+        return ReceiverOutcome(self.receiver.name, delivered, gone, refused, retried, pending, self.reason)
+
+    def _is_anything_due(self) -> bool:
+        """Whether the receiver has a delivery that is due, and is not paused after a failure."""
+        key, clock = names.fold(self.receiver.name), self.installation.clock.now()
+        with self.installation.snapshot() as (view, _now):
+            pause = view.pauses().get(key)
+            is_due = view.has_due(key, clock)
+        left = pause.until - clock if pause else 0
+        # One that is further ahead than any pause was written before the clock was set back.
+        if pause is not None and not self._at_once and 0 < left <= _LONGEST_PAUSE:
+            self.reason = pause.reason
+            return False
+        return is_due
+
+    def _fail(self, error: AuthctlError) -> None:
+        """Leave the receiver alone for a while: nothing can be told."""
+        self.reason = error.message
+        with self.installation.change(AUTHCTL) as unit:
+            self._pause(unit, error)
+
+    def _lease(self, unit: UnitOfWork) -> _Batch:
+        """Take the next deliveries that are due."""
+        # By the clock and not the recorded time, which stands still while the clock is set back. No two leases end at the same
+        # microsecond, so that the end tells whose it is.
+        until = unit.clock + int((2 * self.receiver.seconds * SECOND) + MINUTE) + secrets.randbelow(SECOND)
+        leased = unit.tx.lease(self.receiver.name, self._size, unit.clock, until)
+        expanded = 0
+        if len(leased) < self._size:
+            expanded = unit.tx.expand(self.receiver.name, _EXPANDED_AT_ONCE, unit.clock)
+            leased += unit.tx.lease(self.receiver.name, self._size - len(leased), unit.clock, until)
+        sessions = unit.tx.sessions_by_number([one.number for one in leased if one.number], unit.now)
+        return _Batch(until, leased, {session.number: session for session in sessions}, expanded)
+
+    def _send(self, channel: Channel, batch: _Batch) -> tuple[dict[str, Verdict], AuthctlError | None]:
+        """Tell a batch; the verdicts by id, and why nothing more could be told."""
+        is_gone = [one for one in batch.deliveries if one.number and one.number not in batch.sessions]
+        verdicts = {one.jti: Verdict(one.jti, DeliveryState.GONE, "not in the registry any more") for one in is_gone}
+        messages = [_message(one, batch, self.receiver) for one in batch.deliveries if one.jti not in verdicts]
+        wanted = {message.jti for message in messages}
+        try:
+            for verdict in channel.send(messages) if messages else ():
+                if verdict.jti in wanted:
+                    verdicts.setdefault(verdict.jti, verdict)
+        except AuthctlError as error:
+            return verdicts, error
+        return verdicts, None
+
+    def _settle(
+        self, channel: Channel, batch: _Batch, verdicts: Mapping[str, Verdict], failure: AuthctlError | None
+    ) -> bool:
+        """Write the verdicts of a batch with their event; whether the receiver can be told more."""
+        with self.installation.change(AUTHCTL) as unit:
+            clock = unit.clock
+            settled = [self._settled(channel, one, verdicts.get(one.jti), failure, clock) for one in batch.deliveries]
+            written = unit.tx.settle(settled, unit.now, batch.until)
+            self._record(unit, batch, written, failure)
+            is_paused = failure is not None and (not verdicts or _retry_after(failure) is not None)
+            if failure is not None and is_paused:
+                self._pause(unit, failure)
+            else:
+                unit.tx.pause(self.receiver.name, None)
+        # Too slow for so many: the next batch has as many as it answered in its time.
+        self._size = max(1, len(verdicts)) if failure else self._size
+        for one in written:
+            self.counts[one.state] = self.counts.get(one.state, 0) + 1
+        self.reason = failure.message if failure else self.reason
+        return not is_paused
+
+    def _settled(
+        self, channel: Channel, delivery: Delivery, verdict: Verdict | None, failure: AuthctlError | None, clock: int
+    ) -> Settled:
+        place = (delivery.announcement, delivery.number)
+        if verdict is not None and verdict.state is not DeliveryState.PENDING:
+            return Settled(*place, verdict.state, verdict.reason, clock)
+        if verdict is None and failure is None and channel.is_complete:
+            return Settled(*place, DeliveryState.PENDING, None, clock)
+        reason = verdict.reason if verdict else failure.message if failure else "no verdict"
+        return Settled(*place, DeliveryState.PENDING, reason, clock + back_off(delivery.attempts))
+
+    def _pause(self, unit: UnitOfWork, failure: AuthctlError) -> None:
+        before = unit.tx.pauses().get(names.fold(self.receiver.name))
+        failures = before.failures + 1 if before else 1
+        asked = _retry_after(failure)
+        length = back_off(failures) if asked is None else min(_LONGEST_PAUSE, int(asked * SECOND))
+        unit.tx.pause(self.receiver.name, ReceiverPause(unit.clock + length, failures, failure.message))
+
+    def _record(
+        self, unit: UnitOfWork, batch: _Batch, written: Sequence[Settled], failure: AuthctlError | None
+    ) -> None:
+        if not written:
+            return
+        by_place = {(one.announcement, one.number): one for one in batch.deliveries}
+        refused = [by_place[one.announcement, one.number] for one in written if one.state == DeliveryState.REFUSED]
+        states = [one.state for one in written]
+        detail: dict[str, Any] = {state: states.count(state) for state in ("delivered", "gone", "refused", "pending")}
+        detail["failure"] = failure and failure.message
+        detail["sessions"] = [one.session_id for one in refused[:MOST_LISTED] if one.session_id]
+        detail["username_keys"] = sorted({names.fold(one.username) for one in refused[:MOST_LISTED] if one.username})
+        unit.record("delivery.run", subject=self.receiver.name, detail=detail)
+
+
+def _retry_after(failure: AuthctlError) -> float | None:
+    return failure.retry_after if isinstance(failure, ReceiverUnavailable) else None
+
+
+def _message(delivery: Delivery, batch: _Batch, receiver: Receiver) -> Message:
+    """A delivery as its receiver is told it."""
+    session = batch.sessions.get(delivery.number)
+    # Both: it was allowed when the decision was made, and it is allowed now.
+    note = delivery.note if receiver.subscription.notes else None
+    fields = {
+        "jti": delivery.jti,
+        "event": delivery.event,
+        "at": format_instant(delivery.at),
+        "actor": delivery.actor,
+        "note": note,
+        "source": session and session.source,
+        "source_id": session and session.source_id,
+        "session": session and _session_fields(session),
+        "username": delivery.username,
+        "revocation_id": delivery.revocation_id,
+    }
+    return Message(delivery.jti, fields, delivery.at, delivery.txn)
+
+
+def _session_fields(session: Session) -> dict[str, Any]:
+    return {
+        "id": session.id,
+        "username": session.username,
+        "application": session.application,
+        "device": session.device,
+        "platform": session.platform,
+        "kind": session.kind,
+        "profile": session.profile,
+        "created_at": format_instant(session.created_at),
+        "last_used_at": format_instant(session.last_used_at),
+        "status": session.status.value,
+    }

@@ -1,0 +1,104 @@
+"""Announcements of decisions to receivers, written in the decision's own transaction.
+
+See docs/glossary.md#announcement.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from authctl import names
+from authctl.errors import AuthctlError
+from authctl.registry.unit_of_work import AUTHCTL
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from authctl.model.deliveries import Subscription
+    from authctl.registry.unit_of_work import UnitOfWork
+    from authctl.store.protocol import View
+    from authctl.store.protocol.outbox import ReadSubscriptions
+
+_NO_FILE = b""
+
+
+class Outbox:
+    """The outbox of an installation, and the receivers file that decides who is told."""
+
+    def __init__(self, file: Path, warn: Callable[[str], None]) -> None:
+        self._file = file
+        self._warn = warn
+
+    def announce(
+        self,
+        unit: UnitOfWork,
+        event: str,
+        *,
+        note: str | None,
+        username: str | None,
+        revocation_id: int | None,
+        numbers: Sequence[int],
+    ) -> None:
+        """Add an announcement of a decision for each receiver that wants its event; the last event of the unit records it."""
+        known = unit.tx.subscriptions()
+        if known is None and not self._file.exists():
+            return
+        # Before the file is looked at: a change of it is recorded, too.
+        recorded = unit.recorded[-1]
+        subscriptions = self._subscriptions(unit, known)
+        wanted = [one for one in subscriptions if event in one.events]
+        if wanted:
+            from authctl.store.protocol.outbox import Decision
+
+            decision = Decision(event, unit.now, recorded.actor, note, recorded.seq, username, revocation_id, numbers)
+            unit.tx.announce(decision, wanted)
+
+    def _subscriptions(self, unit: UnitOfWork, known: ReadSubscriptions | None) -> Sequence[Subscription]:
+        """The subscriptions of the file, which is parsed only where it has changed; of one with faults those that were read before."""
+        # decision 282: a fault in the file must not stop a revocation
+        try:
+            raw = self._read()
+            digest = _digest(raw)
+            if known is None or known.digest != digest:
+                known = self._changed(unit, raw, digest)
+        except AuthctlError as error:
+            told = "the receivers as they were read before are told" if known else "no receiver is told"
+            self._warn(f"{error.message.splitlines()[0]}: {told}")
+        return known.subscriptions if known else ()
+
+    def _read(self) -> bytes | None:
+        from authctl.files import read_private
+
+        return read_private(self._file, "receivers file") if self._file.exists() else None
+
+    def _changed(self, unit: UnitOfWork, raw: bytes | None, digest: bytes) -> ReadSubscriptions:
+        """The subscriptions of a file that has changed, which are kept and recorded."""
+        from authctl.store.protocol.outbox import ReadSubscriptions
+
+        subscriptions: tuple[Subscription, ...] = ()
+        if raw is not None:
+            from authctl import receivers
+
+            subscriptions = tuple(one.subscription for one in receivers.read(raw, self._file.name).values())
+        read = ReadSubscriptions(digest, subscriptions)
+        unit.tx.save_subscriptions(read)
+        told = {one.receiver: list(one.events) for one in subscriptions}
+        unit.record("receiver.change", detail={"receivers": told}, actor=AUTHCTL)
+        return read
+
+
+def is_told(view: View, event: str, source: str) -> bool:
+    """Whether a receiver is told of an event about sessions of a source, by the file as the last decision read it."""
+    read = view.subscriptions()
+    key = names.fold(source)
+    return any(
+        event in one.events and (not one.narrowing.source or key in one.narrowing.source)
+        for one in (read.subscriptions if read else ())
+    )
+
+
+def _digest(raw: bytes | None) -> bytes:
+    from hashlib import sha256
+
+    return _NO_FILE if raw is None else sha256(raw).digest()
