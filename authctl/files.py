@@ -107,7 +107,7 @@ def replace_published(path: Path, content: bytes, mark: bytes) -> None:
 
     Raises Refused where another file, or anything but a file, has that name.
     """
-    # decision 264
+    # decision 220
     path = resolved(path)
     with _replacing(path):
         _check_mark(path, mark)

@@ -170,7 +170,7 @@ def new_id() -> str:
 
 def new_ids(count: int) -> list[str]:
     """Fresh session ids with the same first two characters, which are drawn for all of them; the others are drawn for each."""
-    # decision 210: side by side in the index of ids, a thousand of them change a few pages of it instead of a thousand
+    # decision 198: side by side in the index of ids, a thousand of them change a few pages of it instead of a thousand
     first, triples = new_id()[:2], _id_triples()
     size = len(triples)
     ids: list[str] = []

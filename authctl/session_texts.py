@@ -66,7 +66,7 @@ def session_text(session: Session) -> str:
 
 
 def _text(session: Session) -> str:
-    # decision 220: local variables, and no call where most sessions have nothing, take half the time
+    # decision 203: local variables, and no call where most sessions have nothing, take half the time
     (
         (id_, username, application, version, platform, device, ip, user_agent, kind, profile),
         (created_at, last_used_at, expires_at, idle_expires_at, absolute_expires_at, ended_at),

@@ -147,7 +147,7 @@ def test_a_newer_session_beyond_the_preview_is_refused(filled: Registry):
 
 
 def test_a_late_row_is_not_bound(filled: Registry, clock: Clock):
-    """The revocation was of the sessions found: a session of an earlier time that an import brings stays (decision 231)."""
+    """The revocation was of the sessions found: a session of an earlier time that an import brings stays (decision 206)."""
     clock.forward(hours=3)
     selection = SessionFilter(application="Teams")
     assert filled.revoke(selection, note="one is enough", keep=1).revoked == 4

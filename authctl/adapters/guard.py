@@ -100,7 +100,7 @@ class Guard:
         self, authorization: str | None, cookies: str | None, **facts: Unpack[Request]
     ) -> Session | Refusal:
         """The same without a wait, for an event loop. After an order, `judge` has to be called in a thread, to record its delivery."""
-        # decision 341
+        # decision 262
         return self._judge(lambda token: self.registry.tokens.introspect(token, **facts), authorization, cookies, facts)
 
     @property

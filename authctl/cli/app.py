@@ -53,7 +53,7 @@ INTERRUPTED = 130
 """The exit code after Ctrl-C, as shells have it: 128 and the signal's number."""
 
 
-_ALIASES = {"ls": "list"}  # decision 274
+_ALIASES = {"ls": "list"}  # decision 228
 """Other words for a verb, which no help text shows."""
 
 

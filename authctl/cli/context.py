@@ -108,7 +108,7 @@ class Cli:
 
     def rows_above(self, *messages: int) -> int | None:
         """How many records of a list a terminal shows above messages of these lengths unless told; None where all are printed."""
-        # decision 266
+        # decision 222
         if not self.draws:
             return None
         if self.pager:

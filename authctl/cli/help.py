@@ -29,7 +29,7 @@ def help_(
     ] = None,
 ) -> None:
     """Show a help topic, or the help of a command. Without an argument: list the topics."""
-    # decision 271
+    # decision 225
     cli = start(ctx)
     width = max(_NARROWEST, min(get_terminal_size().columns, _WIDEST))
     if not words:

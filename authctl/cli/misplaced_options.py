@@ -16,7 +16,7 @@ class Misplaced(NamedTuple):
 
 def misplaced(context: Any, option: str, arguments: Sequence[str]) -> Misplaced | None:
     """The right place of an option; None if the command that was typed does not have it anywhere."""
-    # decision 275
+    # decision 229
     root = context.find_root()
     typed = _typed_command(root, arguments)
     if own := _named(root, option):

@@ -34,7 +34,7 @@ def whole_number(least: int) -> Callable[[str], int]:
 
 def new_file(path: Path | None) -> Path | None:
     """The file that an option or argument names for writing. Raises BadParameter for `-` and for a blank name."""
-    # decision 350
+    # decision 267
     if path is not None and str(path) in ("-", "."):
         raise typer.BadParameter(f"{quoted(str(path))} is not the name of a file that can be written")
     return path

@@ -72,7 +72,7 @@ def plan_users_of_file(
     from authctl.registry.listed_users import selection_of, users_of
 
     rows = read_rows(path, column)
-    # decision 352: the same result of each row as without a plan
+    # decision 269: the same result of each row as without a plan
     listed = cli.registry.revoke_listed(
         rows, selection, note=None, actor=terms.actor, dry_run=True, max_affected=terms.max_affected, keep=keep
     )

@@ -11,7 +11,7 @@ from textual.widgets import Input
 
 def bound(keys: str, action: str) -> Binding:
     """A binding of keys to an action."""
-    # decision 252
+    # decision 213
     return Binding(keys, action, show=False, priority=True)
 
 

@@ -25,7 +25,7 @@ _NARROWEST_TEXT = 20
 
 def text(foreign: str, style: str = "") -> Content:
     """A text for a widget, whatever is in it; on one line, with escapes for what cannot be seen."""
-    # decision 250
+    # decision 211
     return Content.styled(visible(foreign), style)
 
 

@@ -13,5 +13,5 @@ class TypedText(Input):
 
     def validate_value(self, value: str) -> str:
         """The text without what cannot be seen: pasted escape characters would get to the terminal as they are."""
-        # decision 250
+        # decision 211
         return value if first_invisible(value) is None else "".join(c for c in value if not is_invisible(c))

@@ -61,7 +61,7 @@ class Door:
             settings.home,
             registry=settings.registry,
             keys=settings.keys,
-            lock_timeout=LOCK_SECONDS,  # decision 317
+            lock_timeout=LOCK_SECONDS,  # decision 251
             warn=_logger.warning,
         )
         self.registry.now()

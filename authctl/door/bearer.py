@@ -41,7 +41,7 @@ def is_permitted(client: Client, session: Session) -> bool:
 
 def judge(tokens: "Tokens", client: Client | None, token: str, facts: Request) -> Session:
     """The session of a valid access token that this client may ask about; it counts as a use. Raises TokenInvalid."""
-    # decision 314
+    # decision 248
     applications = client.applications if client else ()
     if len(applications) == 1:
         facts["application"] = applications[0]

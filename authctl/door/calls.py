@@ -27,7 +27,7 @@ class Calls:
 
     async def read(self, question: Callable[[], Result]) -> Result:
         """The answer to a question that one look-up answers: at once, or when the registry can be read again within a second."""
-        # decision 311
+        # decision 245
         try:
             return question()
         except RegistryUnavailable:

@@ -86,7 +86,7 @@ class NamedClients:
 
     def client(self, name: str) -> Client | None:
         """The client of that name or id; None where there is none."""
-        # decision 345
+        # decision 266
         known = self._found.get(name)
         if known is not None and self._clients.by_id(known.client_id) is known:
             return known

@@ -49,7 +49,7 @@ async def answer_as(door: "Door", request: Request) -> Answer:
 
 
 async def _answer(door: "Door", request: Request, client: Client | None) -> Answer:
-    # decision 316
+    # decision 250
     token = presented_token(request.header(b"authorization"), request.header(b"cookie"), door.settings.cookie)
     if token is None:
         return _NO_TOKEN

@@ -34,7 +34,7 @@ def introspection(session: Session, client: Client) -> dict[str, Any]:
 
     Nothing in it is null: some resource servers fail on that. The true deadline is `session_expires_at`, absent where there is none.
     """
-    # decision 310
+    # decision 244
     read_at = session.read_at
     deadline = records.access_deadline(session)
     kept_until = min(deadline, read_at + client.cache_for)

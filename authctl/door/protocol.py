@@ -33,7 +33,7 @@ class _JoinedWrites:
 
     def write(self, data: bytes) -> None:
         """Send bytes with those of the next write; if there is none in this turn of the event loop, alone."""
-        # decision 344
+        # decision 265
         if self._held is None:
             self._held = data
             self._loop.call_soon(self._flush)
@@ -118,7 +118,7 @@ class DoorProtocol(HttpToolsProtocol):
 
         uvicorn closes an idle connection at once, and a client whose request was on its way gets no answer.
         """
-        # decision 336
+        # decision 260
         self._is_leaving = True
         if self.cycle is None or self.cycle.response_complete:
             self.loop.call_later(_LAST_SECONDS, super().shutdown)
@@ -144,7 +144,7 @@ def _keep_sweeping(state: Any, loop: asyncio.AbstractEventLoop) -> None:
 
 
 def _sweep(state: Any, loop: asyncio.AbstractEventLoop) -> None:
-    # decision 318
+    # decision 252
     state.authctl_sweep = None
     now = monotonic()
     for connection in list(state.connections):

@@ -45,7 +45,7 @@ class User(NamedTuple):
 
         It is judged by instants alone, so that nothing has to run for it, and a clock that is set back takes nothing back.
         """
-        # decision 233
+        # decision 208
         if self.disabled_until is None:
             return self
         if now < self.disabled_until:

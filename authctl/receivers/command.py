@@ -166,7 +166,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 def _check_program(program: str) -> None:
     """Raise ReceiverUnavailable for a program that others may write or replace."""
-    # decision 283
+    # decision 233
     path = resolved(Path(program))
     try:
         status = path.stat()

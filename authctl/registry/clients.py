@@ -164,7 +164,7 @@ def is_secret_of(client: Client, secret: str) -> bool:
 
 def hash_of(secret: str) -> bytes:
     """The hash of a secret, as the registry keeps it. The secret is random, so that one pass is enough."""
-    # decision 313
+    # decision 247
     return sha256(secret.encode(errors="surrogateescape")).digest()
 
 

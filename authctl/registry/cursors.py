@@ -2,7 +2,7 @@
 
 `p1.` and, in base64 for addresses (RFC 4648, section 5), a checksum and JSON. It is no secret, and nobody is believed: what comes back
 is read strictly, and has one spelling. The checksum is CRC-32: every list with a next page loads this module, and `hashlib` loads
-OpenSSL (decision 200).
+OpenSSL (decision 196).
 
 See docs/glossary.md#cursor.
 """

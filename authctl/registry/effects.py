@@ -84,7 +84,7 @@ class Effects:
 
     def of_profiles(self, outcome: ApplyOutcome) -> Effect | None:
         """The effect of applied profiles: the sessions that expired at once, and those that will expire earlier. None for a dry run."""
-        # decision 353
+        # decision 270
         return None if outcome.dry_run else Effect(outcome.ended, ends_later=outcome.shortened)
 
     def _of_ends(self, selection: SessionFilter, at: int, reason: str | None) -> Effect:

@@ -39,7 +39,7 @@ class Found(NamedTuple):
 
 def find(view: View, selection: SessionFilter, keep: int | None, now: int) -> Found:
     """The sessions of a filter with whole ids: the unrevoked ones but the newest `keep` of each user and application."""
-    # decision 231
+    # decision 206
     unrevoked = newly_revoked(view, selection, now)
     numbers = unrevoked if keep is None else view.beyond_newest(unrevoked, keep)
     is_counted = not selection.statuses or Status.REVOKED in selection.statuses

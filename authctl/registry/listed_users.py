@@ -140,7 +140,7 @@ def revoke_listed(
             if bound is not None:
                 bound.check(found.numbers, "would be revoked")
             selector = {**selection.criteria(), **({} if keep is None else {"keep": keep})}
-            # decision 232: like `--user`, unless only the exact sessions are meant
+            # decision 207: like `--user`, unless only the exact sessions are meant
             by_criteria = keep is None and selection.is_by_criteria
             outcome = revoke_numbers(unit, found.numbers, selector, outcome, by_criteria=by_criteria)
             return ListedOutcome(outcome, _row_outcomes(rows, users, counts))

@@ -56,7 +56,7 @@ class Outbox:
 
     def _subscriptions(self, unit: UnitOfWork, known: ReadSubscriptions | None) -> Sequence[Subscription]:
         """The subscriptions of the file, which is parsed only where it has changed; of one with faults those that were read before."""
-        # decision 282: a fault in the file must not stop a revocation
+        # decision 232: a fault in the file must not stop a revocation
         try:
             raw = self._read()
             digest = _digest(raw)

@@ -152,7 +152,7 @@ def _selector(plan: Plan, facts: PlanFacts) -> dict[str, object]:
 
 def _check(view: View, plan: Plan, now: int) -> _Checked:
     """The sessions of a plan as they are now. Raises InvalidInput for a plan of another registry, Refused where they have drifted."""
-    # decision 230
+    # decision 205
     if plan.registry_id != view.registry_id():
         raise InvalidInput("this plan is of another registry", _AGAIN)
     named = SessionFilter(ids=plan.session_ids or _NO_SESSION)

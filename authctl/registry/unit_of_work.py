@@ -98,7 +98,7 @@ class UnitOfWork:
 
     def end_disablings(self) -> None:
         """Record the disablings that ended by themselves, with an event each; up to 100, and the rest with later changes."""
-        # decision 233
+        # decision 208
         for user in self.tx.end_disablings(self.now, _MOST_ENDED):
             detail = {
                 "username_key": names.fold(user.username),

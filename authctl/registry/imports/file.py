@@ -201,7 +201,7 @@ class Imports:
         self, same: SameFile, name: str, source: str | None, actor: str, *, dry_run: bool
     ) -> ImportOutcome | None:
         """Record that a file was imported again, and nothing changed; None where an operation came in between."""
-        # decision 212
+        # decision 200
         if dry_run:
             with self._installation.snapshot() as (view, _):
                 holds, import_id = same.holds(view, source), None

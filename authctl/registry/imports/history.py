@@ -78,7 +78,7 @@ def _obstacle(recorded: RecordedImport, latest: int | None, restored_at: int | N
         return Obstacle(f"import {number} began before the registry was restored, or its audit log was accepted", show)
     if now - recorded.at > UNDOABLE_FOR:
         return Obstacle(f"import {number} is older than 30 days", show)
-    if latest not in (None, number) and recorded.has_written and recorded.undo_begun_at is None:  # decision 213
+    if latest not in (None, number) and recorded.has_written and recorded.undo_begun_at is None:  # decision 201
         source = "also has no source" if recorded.source is None else f"has the same source, {quoted(recorded.source)}"
         return Obstacle(
             f"import {latest} is later than import {number} and {source}", f"first: authctl imports undo {latest}"

@@ -157,7 +157,7 @@ class Partition:
         """Whether an operation ends or revokes the present part."""
         if operation.of_password:
             if known and self.user and known.session.id in self.user.password_except:
-                return False  # decision 234
+                return False  # decision 209
             return password_ends(self._part.profile, None)
         if operation.criteria is None:
             return True

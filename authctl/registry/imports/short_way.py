@@ -1,6 +1,6 @@
 """The short way from rows to a new session: nothing is known of their key, and no operation binds them.
 
-Most keys of a first import are of that kind. `Partition` gives the same session, in many times the time (decisions 154 and 211).
+Most keys of a first import are of that kind. `Partition` gives the same session, in many times the time (decisions 154 and 199).
 
 See docs/glossary.md#short-way.
 """

@@ -35,7 +35,7 @@ def verify(installation: Installation, reader: TokenReader, token: str, caller: 
 
 def introspect(installation: Installation, reader: TokenReader, token: str, caller: Caller) -> Session:
     """The same for a resource server, which passes no order to wipe on. Contract: `Tokens.introspect`."""
-    # decision 315
+    # decision 249
     installation.head.check()
     return _check_and_use(installation, reader.claims(token), caller)
 

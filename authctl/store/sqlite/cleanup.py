@@ -44,7 +44,7 @@ _PAGES_AT_ONCE = 500
 
 def _not_waiting(reader: Reader) -> str:
     """The condition that keeps a session until it was delivered; none where nothing is pending."""
-    # decision 281
+    # decision 231
     return f" AND NOT {WAITS}" if reader.one_number(ANY_WAITS) else ""
 
 

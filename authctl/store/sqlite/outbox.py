@@ -187,7 +187,7 @@ class OutboxWriter(Writer):
         self.write("INSERT OR REPLACE INTO subscriptions VALUES (1, ?, ?)", (read.digest, content))
 
     def announce(self, decision: Decision, subscriptions: Sequence[Subscription]) -> None:
-        # decision 280: one row a receiver, however many sessions the decision covers
+        # decision 230: one row a receiver, however many sessions the decision covers
         decided = decision._asdict()
         numbers = decided.pop("numbers")
         decided["list"] = self._add_list(numbers) if numbers else None

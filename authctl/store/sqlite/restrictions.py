@@ -198,7 +198,7 @@ _USERS = f"""
 """
 
 _SECRETS = "secret_hash, secret_at, old_secret_hash, certificate, removed_at"
-# decision 319
+# decision 253
 _CLIENTS = (
     # a removed client stays removed, and a secret that was replaced stays refused
     f"""

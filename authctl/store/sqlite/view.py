@@ -85,7 +85,7 @@ if not TYPE_CHECKING:
     _CLASSES = {method: noun for noun, methods in SELDOM_NOUNS.items() for method in methods.split()}
 
     class SeldomNouns(Reader):
-        """The same when it runs: a module is loaded when a method of its noun is first called (decision 201)."""
+        """The same when it runs: a module is loaded when a method of its noun is first called (decision 197)."""
 
         def __getattr__(self, name: str) -> Any:
             if name not in _CLASSES:
