@@ -5,7 +5,12 @@ from authctl.help_topics import Items
 from authctl.instants import format_instant
 from tests.conftest import Authctl, every_command
 
-AHEAD = {("sessions", "list", "--expires-before"), ("revoke", "--expires-before"), ("continuity", "start", "--until")}
+AHEAD = {
+    ("sessions", "list", "--expires-before"),
+    ("revoke", "--expires-before"),
+    ("continuity", "start", "--until"),
+    ("users", "disable", "--until"),
+}
 
 
 def time_options() -> list[tuple[tuple[str, ...], str]]:

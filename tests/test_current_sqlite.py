@@ -27,7 +27,7 @@ needs_both = pytest.mark.skipif(not IS_INSTALLED, reason="needs pysqlite3: make 
 OF_PYTHON = "import sys; sys.modules['pysqlite3'] = None\n"
 """The beginning of a program in which pysqlite3 cannot be imported."""
 
-FOREIGN = {"benchmarks/peer_sides.py"}
+FOREIGN = {"benchmarks/authlib_peer.py", "benchmarks/peer_sides.py"}
 """Programs that run in an environment of their own."""
 
 SNOWMAN = "\N{SNOWMAN}"

@@ -36,13 +36,13 @@ def add(
     ] = None,
     cache_for: Annotated[
         str | None,
-        typer.Option("--cache-for", metavar="TIME", help="Longest time to keep an answer. Default: 60s."),
+        typer.Option("--cache-for", metavar="AGE", help="Longest time to keep an answer. Default: 60s."),
     ] = None,
     lag: Annotated[
         str | None,
         typer.Option(
             "--lag",
-            metavar="TIME",
+            metavar="AGE",
             help="Longest time until the client notices a revocation. Default: as --cache-for.",
         ),
     ] = None,

@@ -2,7 +2,6 @@
 
 import multiprocessing
 import os
-import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ import pytest
 
 from authctl import Registry
 from authctl.instants import HOUR, SECOND
+from authctl.store.sqlite.library import sqlite3
 from tests.adapters.conftest import Answer, bearer
 
 

@@ -6,7 +6,6 @@ import resource
 import shutil
 import signal
 import socket
-import sqlite3
 import subprocess
 import sys
 import threading
@@ -18,6 +17,7 @@ from urllib.parse import urlencode
 import pytest
 
 from authctl import Registry
+from authctl.store.sqlite.library import sqlite3
 from tests.door.conftest import Client, make_home, start_door, stop_door
 
 FORM = "application/x-www-form-urlencoded"
