@@ -212,6 +212,18 @@ def test_on_a_terminal(installed: Authctl, on_terminal: OnTerminal):
     assert "Outlook" in text
 
 
+def test_a_low_terminal(installed: Authctl, on_terminal: OnTerminal):
+    """What has no room is left out, and the message names the ways to all of it; a tall one has everything."""
+    installed("tokens", "issue", "--user", "alice", "--application", "Outlook", "-q")
+    low = on_terminal("stats", columns=80, lines=24, NO_COLOR="1").text
+    assert len(low.splitlines()) <= 23
+    assert re.search(r"warning: \d+ lines of the charts left out; for all of them: --pager, or -o csv", low)
+    tall = on_terminal("stats", columns=80, lines=200, NO_COLOR="1").text
+    assert "later or never" in tall
+    assert "left out" not in tall
+    assert "later or never" in on_terminal("stats", "--pager", columns=80, lines=24, NO_COLOR="1", PAGER="cat").text
+
+
 def test_metrics(lived: Registry):
     """The numbers of one snapshot; the sum of each metric over its labels is the number of active sessions."""
     found = lived.statistics()

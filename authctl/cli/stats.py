@@ -1,7 +1,8 @@
 """`authctl stats`: counts as charts, records, a page and metrics."""
 
+import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TextIO, cast
 
 import typer
 
@@ -9,11 +10,13 @@ from authctl import render, statistics_records
 from authctl.cli.context import Cli, start
 from authctl.cli.options import Output, Paged, Quiet, new_file, whole_number
 from authctl.errors import InvalidInput
-from authctl.names import quoted
+from authctl.names import counted, quoted
 from authctl.render import Format
 
 if TYPE_CHECKING:
     from authctl.model import Statistics
+
+_MORE = "for all of them: --pager, or -o csv"
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -85,6 +88,12 @@ def _show(cli: Cli, found: "Statistics") -> None:
         cli.show_rows(statistics_records.rows(found), render.STATISTICS)
         return
     from authctl.screens import statistics
+    from authctl.screens.drawing import FirstLines, rows_that_fit
 
     with cli.drawing() as out:
-        statistics.draw(out, found)
+        # a pager has room for all lines, and so has a terminal of unknown height
+        room = None if cli.pager else rows_that_fit(sys.stdout, [2 * len(_MORE)])
+        screen = FirstLines(out, room or sys.maxsize)
+        statistics.draw(cast("TextIO", screen), found)
+    if screen.left_out:
+        cli.warn(f"{counted(screen.left_out, 'line')} of the charts left out; {_MORE}")

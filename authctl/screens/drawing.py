@@ -3,6 +3,7 @@
 Foreign text comes here visible already, and is never taken for markup.
 """
 
+import io
 import os
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
@@ -38,6 +39,43 @@ class BarColumn(NamedTuple):
 
     header: str
     numbers: Sequence[int]
+
+
+class FirstLines(io.TextIOBase):
+    """A terminal that gets the first lines of a drawing only."""
+
+    def __init__(self, out: TextIO, most: int) -> None:
+        self._out = out
+        self._left = most
+        self.left_out = 0
+        """How many lines it did not get."""
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]  # an attribute of the parent
+        """The encoding of the terminal."""
+        return self._out.encoding
+
+    def fileno(self) -> int:
+        """The descriptor of the terminal."""
+        return self._out.fileno()
+
+    def isatty(self) -> bool:
+        """Whether it is a terminal."""
+        return self._out.isatty()
+
+    def flush(self) -> None:
+        """Write what waits."""
+        self._out.flush()
+
+    def write(self, text: str) -> int:
+        """Write the lines for which there is room."""
+        for line in text.splitlines(keepends=True):
+            if self._left > 0:
+                self._out.write(line)
+                self._left -= line.endswith("\n")
+            else:
+                self.left_out += line.endswith("\n")
+        return len(text)
 
 
 def cell_width(text: str) -> int:
