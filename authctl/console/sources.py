@@ -11,7 +11,7 @@ from itertools import islice
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Protocol
 
-from authctl import records, render
+from authctl import delivery_records, records, render
 from authctl.console.commands import operands, options
 from authctl.console.paging import Page, Row
 from authctl.errors import NotFound
@@ -22,7 +22,7 @@ from authctl.screens.tables import Layout, layout
 
 if TYPE_CHECKING:
     from authctl.console.filters import Filter
-    from authctl.model import AuditEvent, Group
+    from authctl.model import AuditEvent, Group, Session
     from authctl.records import Record
     from authctl.registry import Registry
 
@@ -61,6 +61,12 @@ class Source(Protocol):
         """The words of the command that shows one of its rows."""
 
 
+def _session(registry: Registry, session: Session) -> Record:
+    """A session as `sessions show` has it: one that is over has the messages that receivers got about it."""
+    about = () if session.status is Status.ACTIVE else registry.deliveries.of_session(session.number)
+    return {**records.shown_session(session), "deliveries": [delivery_records.of_session(one) for one in about]}
+
+
 class Sessions:
     """The sessions that a filter selects, by the cursors of the registry."""
 
@@ -74,7 +80,7 @@ class Sessions:
     def page(self, registry: Registry, place: Any) -> Page:
         """The page after a cursor."""
         page = registry.page(self._selection, after=place, limit=PAGE)
-        return Page([Row(session.id, records.shown_session(session)) for session in page.sessions], page.next)
+        return Page([Row(session.id, _session(registry, session)) for session in page.sessions], page.next)
 
     def count(self, registry: Registry) -> int:
         """The number of sessions that match."""
