@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from authctl import delivery_records, records, render
+from authctl import records, render
 from authctl.cli.context import start
 from authctl.cli.options import Actor, Exact, Limit, Local, Output, Paged, Quiet
 from authctl.cli.session_filters import (
@@ -134,6 +134,8 @@ def show(
     """Show every field of a session, its first deadline and, if it was revoked, by whom, when and why."""
     cli = start(ctx, output, quiet, local=local, exact=exact, pager=pager)
     session = cli.registry.session(session_id)
+    from authctl import delivery_records
+
     deliveries = [delivery_records.of_session(one) for one in cli.registry.deliveries.of_session(session.number)]
     cli.show({**records.shown_session(session), "deliveries": deliveries}, "session")
 
