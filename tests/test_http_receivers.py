@@ -98,6 +98,7 @@ def webhook(home: Path, url: str, more: str = "", ca_file: Path | None = None) -
 
 def push(home: Path, url: str, more: str = "") -> None:
     """A receivers file with one push."""
+    pytest.importorskip("joserfc", reason="the extra push is not installed")
     token = private(home.parent / "token", "bearer-token\n")
     told = "issuer: 'https://authctl.example', audience: [siem], events: [session-revoked, session-ended, password-changed]"
     entry = f"{{push: {{url: '{url}', token_file: {token}}}, {told}{more}}}"

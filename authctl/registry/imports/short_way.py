@@ -57,6 +57,8 @@ class ShortWay:
         first = rows[0].at if row.created_at is None else row.created_at
         if first <= self._bound_until:
             return None
+        if self._changes_criteria(rows):
+            return None
         details, said_at = (row.details, row.at) if is_one else _merged(rows)
         listed_at = row.listed_at if is_one else _latest_listing(rows)
         return self._plain(staged, details, said_at, Span(first, row.at), row, listed_at)
@@ -68,6 +70,16 @@ class ShortWay:
     def _are_plain(self, rows: Sequence[StagedRow]) -> bool:
         """Whether the rows of a key have nothing but times of use."""
         return not self._keeps_rows and all(row.created_at is None and row.ended_at is None for row in rows)
+
+    def _changes_criteria(self, rows: Sequence[StagedRow]) -> bool:
+        """Whether rows differ in a detail by which a revocation selects: it then depends on the rows up to it, not on the latest."""
+        if self._past.is_empty:
+            return False
+        last, names_of_criteria = (
+            rows[-1].details,
+            {*self._past.names, "application"},
+        )  # of which the profile may follow
+        return any(row.details.get(name) != last.get(name) for row in rows[:-1] for name in names_of_criteria)
 
     def _plain(
         self,
