@@ -96,6 +96,12 @@ def webhook(home: Path, url: str, more: str = "", ca_file: Path | None = None) -
     write_receivers(home, f"version: 1\nreceivers:\n  hook: {entry}\n")
 
 
+def key_set(authctl: Authctl) -> Any:
+    """The public key of pushed tokens, which the extra `push` makes."""
+    pytest.importorskip("joserfc", reason="the extra push is not installed")
+    return json.loads(authctl("receivers", "key").out)
+
+
 def push(home: Path, url: str, more: str = "") -> None:
     """A receivers file with one push."""
     pytest.importorskip("joserfc", reason="the extra push is not installed")
@@ -253,7 +259,7 @@ def test_a_pushed_token_is_what_the_specifications_ask_for(
     registry: Registry, home: Path, server: Server, authctl: Authctl
 ):
     """RFC 8417 and CAEP 1.0: no `sub`, no `exp`, a complex subject, a reason that is never empty; RFC 8935 for the post."""
-    jwks = json.loads(authctl("receivers", "key").out)
+    jwks = key_set(authctl)
     assert not {"d", "p", "q", "dp", "dq", "qi"} & set(jwks["keys"][0])
     assert json.loads(authctl("receivers", "key").out) == jwks
     push(home, server.url)
@@ -289,7 +295,7 @@ def test_a_pushed_token_is_what_the_specifications_ask_for(
 
 def test_a_note_is_the_reason_where_notes_are_told(registry: Registry, home: Path, server: Server, authctl: Authctl):
     """And a verification event concerns the stream alone."""
-    jwks = json.loads(authctl("receivers", "key").out)
+    jwks = key_set(authctl)
     push(home, server.url, more=", notes: true")
     revoke(registry, "alice")
     registry.deliveries.deliver()
@@ -342,7 +348,7 @@ def test_a_push_that_changed_on_its_way_is_recognised(registry: Registry, home: 
     """The check of these tests fails for another payload and for another key."""
     from cryptography.exceptions import InvalidSignature
 
-    jwks = json.loads(authctl("receivers", "key").out)
+    jwks = key_set(authctl)
     push(home, server.url)
     revoke(registry, "alice")
     registry.deliveries.deliver()

@@ -50,7 +50,7 @@ class SqliteStore:
     def __init__(self, path: Path, *, is_draft: bool = False, lock_timeout: float | None = None) -> None:
         self.path = resolved(path)
         self._is_draft = is_draft
-        self._lock_timeout = connections.LOCK_TIMEOUT_SECONDS if lock_timeout is None else lock_timeout
+        self._lock_timeout = lock_timeout
         self._translated_errors = translated_errors(self.path)
         self._hot = SharedConnection(self.path)
         self._look_up: LookUp | None = None
@@ -141,7 +141,7 @@ class SqliteStore:
                     raise RuntimeError("a change was begun inside a change")
                 self._writer.with_pragma("synchronous", SYNC_EACH_COMMIT if synced else SYNC_LATER)
                 try:  # a signal during the wait is raised once the transaction has begun
-                    self._begin(self._lock_timeout * lock_timeouts if timeout is None else timeout)
+                    self._begin(self._usual_timeout() * lock_timeouts if timeout is None else timeout)
                     yield SqliteChange(connection)
                     connection.execute("COMMIT")
                     self._limit_log(_LOG_TIMEOUT_SECONDS if timeout is None else min(timeout, _SHORT_TIMEOUT_SECONDS))
@@ -149,6 +149,10 @@ class SqliteStore:
                     roll_back(connection)
         finally:
             self._writer.lock.release()
+
+    def _usual_timeout(self) -> float:
+        """How long a change waits for its turn, in seconds."""
+        return connections.LOCK_TIMEOUT_SECONDS if self._lock_timeout is None else self._lock_timeout
 
     def _begin(self, timeout: float) -> None:
         """Begin to write when the turn has come.
