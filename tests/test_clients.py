@@ -45,6 +45,16 @@ def test_names_are_one_in_any_case_and_width(registry):
     assert add(registry, "web shop").client.client_id != first.client.client_id
 
 
+def test_an_id_goes_before_a_name_that_is_written_like_it(registry):
+    """Whatever is shown for a text is what is rotated and removed by it."""
+    first = add(registry, "shop").client
+    second = add(registry, first.client_id).client
+    assert registry.clients.get(first.client_id).name == "shop"
+    assert registry.clients.rotate(first.client_id, note="yearly rotation").client.name == "shop"
+    assert registry.clients.remove(first.client_id, note="shop closed").name == "shop"
+    assert registry.clients.list() == [second]
+
+
 def test_two_secrets_live_while_one_is_rotated(registry):
     """The present one and the one before; `at_once` leaves one."""
     first = add(registry)

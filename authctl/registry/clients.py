@@ -22,6 +22,7 @@ from authctl.registry.unit_of_work import actor_name
 if TYPE_CHECKING:
     from authctl.registry.installation import Installation
     from authctl.registry.unit_of_work import UnitOfWork
+    from authctl.store.protocol import View
 
 DEFAULT_CACHE = MINUTE
 _SHORTEST_CACHE, _LONGEST_CACHE = SECOND, DAY
@@ -64,12 +65,8 @@ class Clients:
 
     def find(self, name: str) -> Client | None:
         """The same; None where there is none. Raises InvalidInput for a text that can be no name."""
-        name = names.client_name(name)
-        by_id = self.by_id(name)
-        if by_id is not None:
-            return by_id
         with self._installation.snapshot(with_waiting_uses=False) as (view, _):
-            return view.client_named(name)
+            return _find(view, name)
 
     def by_id(self, client_id: str) -> Client | None:
         """The client with that id, as it is at this moment; None where there is none, or where it was removed."""
@@ -178,13 +175,17 @@ def _is_about(client: Client, folded: AbstractSet[str] | None) -> bool:
 
 def _present(unit: UnitOfWork, name: str) -> Client:
     """The client of a name or id, as it is inside this change. Raises NotFound."""
-    name = names.client_name(name)
-    client = unit.tx.client_named(name)
-    if client is None:
-        client = next((other for other in unit.tx.clients() if other.client_id == name), None)
+    client = _find(unit.tx, name)
     if client is None:
         raise _unknown(name)
     return client
+
+
+def _find(view: View, name: str) -> Client | None:
+    """The client with that id, else the one of that name: a name may be written like the id of another client."""
+    name = names.client_name(name)
+    with_id = next((client for client in view.clients() if client.client_id == name), None)
+    return with_id or view.client_named(name)
 
 
 def _unknown(name: str) -> NotFound:
