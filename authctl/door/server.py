@@ -21,6 +21,7 @@ import uvicorn
 from uvicorn.supervisors import Multiprocess
 
 from authctl.door.application import Door
+from authctl.door.metrics import SHARED_FOLDER
 from authctl.door.protocol import DoorProtocol
 from authctl.door.settings import Settings
 from authctl.errors import InvalidInput
@@ -28,7 +29,6 @@ from authctl.errors import InvalidInput
 _SHUTDOWN_SECONDS = 30
 _KEEP_ALIVE_SECONDS = 30
 _START_SECONDS = 30
-_SHARED_COUNTS = "PROMETHEUS_MULTIPROC_DIR"
 
 
 @dataclass(frozen=True)
@@ -145,8 +145,8 @@ def _allow_many_connections() -> None:
 def _shared_counts() -> Iterator[None]:
     """A folder in which the workers share their counts for `/metrics`."""
     with tempfile.TemporaryDirectory(prefix="authctl-door-") as folder:
-        os.environ[_SHARED_COUNTS] = folder
+        os.environ[SHARED_FOLDER] = folder
         try:
             yield
         finally:
-            del os.environ[_SHARED_COUNTS]
+            del os.environ[SHARED_FOLDER]
