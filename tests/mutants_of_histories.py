@@ -269,6 +269,13 @@ MUTANTS = (
         "",
     ),
     Mutant(
+        "the short way: rows that differ in what a revocation selects by are judged by the latest",
+        SHORT,
+        "if self._changes_criteria(rows):",
+        "if False:",
+        f"{LATE}::test_a_later_change_of_device_moves_nothing",
+    ),
+    Mutant(
         "the short way: a revocation by criteria binds no single row",
         SHORT,
         " or self._may_be_revoked(details, span)",
