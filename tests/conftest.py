@@ -28,6 +28,7 @@ from authctl.cli.app import app, run
 from authctl.registry.init import create
 from authctl.registry.tokens import reader
 from authctl.settings import find_home
+from tests.postgres_server import postgres_server, postgres_url  # noqa: F401  # fixtures, for every test
 
 START = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 EXPORTS = Path(os.environ.get("AUTHCTL_TEST_EXPORTS") or Path(__file__).parents[2] / "shared" / "data")
