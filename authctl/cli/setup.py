@@ -30,7 +30,8 @@ def init(
     text = read_file(profiles) if profiles else DEFAULT_FILE.encode()
     create(cli.installation_home, read(text, str(profiles or "profiles.yaml")), text, actor=actor)
     cli.say(f"created {cli.installation_home.folder}")
-    if cli.installation_home.registry.parent != cli.installation_home.folder:
-        cli.say(f"created {cli.installation_home.registry}")
+    place = cli.installation_home.registry
+    if isinstance(place, str) or place.parent != cli.installation_home.folder:
+        cli.say(f"created {place}")
     if cli.form:
         cli.show({"home": str(cli.installation_home.folder), "registry": str(cli.installation_home.registry)})

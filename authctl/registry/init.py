@@ -12,8 +12,9 @@ from authctl.instants import Clock
 from authctl.model import ProfileSet
 from authctl.registry.installation import Installation
 from authctl.registry.unit_of_work import actor_name
+from authctl.registry_locations import Location
 from authctl.settings import Home
-from authctl.store import create_store, store_files
+from authctl.store import create_store, is_there, store_files
 
 
 def create(
@@ -66,19 +67,19 @@ def _make_folder(folder: Path) -> None:
 
 
 def _check_vacant(home: Home) -> None:
-    registry, *beside = store_files(home.registry)
-    for path in (registry, home.folder / "keys.json", home.profiles, home.audit_head, *beside):
+    registry, beside = store_files(home.registry)[:1], store_files(home.registry)[1:]
+    for path in (*registry, home.folder / "keys.json", home.profiles, home.audit_head, *beside):
         if path.exists() or path.is_symlink():
             raise Refused(f"file already exists: {path}", "to use another folder: authctl --home DIR init")
 
 
 @contextmanager
-def _removed_on_failure(registry: Path) -> Iterator[list[Path]]:
+def _removed_on_failure(registry: Location) -> Iterator[list[Path]]:
     made: list[Path] = []
     try:
         yield made
     except BaseException:
         # The registry appears last. If it is there, another `init` won, and the files are now its own.
-        for path in made if not registry.exists() else ():
+        for path in made if not is_there(registry) else ():
             path.unlink(missing_ok=True)
         raise

@@ -10,6 +10,9 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from authctl.errors import InvalidInput
+from authctl.registry_locations import Location, read_location
+
 if TYPE_CHECKING:
     from authctl.model import ProfileSet
     from authctl.store.protocol import Draft, Store
@@ -24,18 +27,14 @@ def open_store(location: Path | str, lock_timeout: float | None = None) -> "Stor
     from authctl.store.sqlite.registry_file import check_file
     from authctl.store.sqlite.store import SqliteStore
 
-    if isinstance(location, str) and "://" in location:
-        from authctl.store.sqlite.locations import file_of_url
-
-        location = file_of_url(location)  # the only kind of URL so far
-    path = Path(location)
+    path = _file(read_location(location))
     check_file(path)
     return SqliteStore(path, lock_timeout=lock_timeout)
 
 
 @contextmanager
-def draft_of(backup: Path, path: Path) -> Iterator["Draft"]:
-    """A copy of a backup that may take the place of the registry at the path. It is removed when the block ends.
+def draft_of(backup: Path, location: Location) -> Iterator["Draft"]:
+    """A copy of a backup that may take the place of the registry at the location. It is removed when the block ends.
 
     Raises RegistryUnavailable or IntegrityFailure if the backup cannot be used.
     """
@@ -44,6 +43,7 @@ def draft_of(backup: Path, path: Path) -> Iterator["Draft"]:
     from authctl.store.sqlite.restores import SqliteDraft
     from authctl.store.sqlite.store import SqliteStore
 
+    path = _file(location)
     with draft_beside(path) as draft, errors_about_backup(backup, draft, path):
         read_backup(backup, draft)
         with closing(SqliteStore(draft, is_draft=True)) as store:
@@ -51,30 +51,50 @@ def draft_of(backup: Path, path: Path) -> Iterator["Draft"]:
 
 
 @contextmanager
-def create_store(path: Path, registry_id: str, profiles: "ProfileSet") -> Iterator["Store"]:
-    """A new store. It appears at the path, whole, when the block has succeeded. Raises Refused if a file is there."""
+def create_store(location: Location, registry_id: str, profiles: "ProfileSet") -> Iterator["Store"]:
+    """A new store. It appears at the location, whole, when the block has succeeded. Raises Refused if one is there."""
     from authctl.store.sqlite.creation import creating
 
-    with creating(path, registry_id, profiles) as store:
+    with creating(_file(location), registry_id, profiles) as store:
         yield store
 
 
-def store_files(path: Path) -> tuple[Path, ...]:
-    """The files of a registry at a path: the registry itself, and those that its database keeps beside it."""
+def store_files(location: Location) -> tuple[Path, ...]:
+    """The files of a registry: the registry itself, and those that its database keeps beside it; none of one on a server."""
+    if isinstance(location, str):
+        return ()
     from authctl.store.sqlite.registry_file import registry_files
 
-    return registry_files(path)
+    return registry_files(location)
 
 
-def how_to_move_away(path: Path) -> str:
-    """The hint how to move the registry at a path away, with the files that its database keeps beside it."""
+def how_to_move_away(location: Location) -> str:
+    """The hint how to move a registry away, with all that belongs to it."""
+    if isinstance(location, str):
+        return "rename its database, and create another one in its place"
     from authctl.store.sqlite.registry_file import how_to_move_away
 
-    return how_to_move_away(path)
+    return how_to_move_away(location)
 
 
-def location_health(path: Path) -> "Health":
-    """Whether the place of a registry is fit for its database."""
+def name_of_replaced(location: Location, at: str) -> str:
+    """The name under which a registry that is replaced at that instant is kept."""
+    return f"replaced_{at}" if isinstance(location, str) else f"{location.name}.replaced-{at}"
+
+
+def is_there(location: Location) -> bool:
+    """Whether a registry is at that location, whole or not. Raises OSError or RegistryUnavailable if nobody can know."""
+    return _file(location).exists()
+
+
+def location_health(location: Location) -> "Iterator[tuple[str, Health]]":
+    """Whether the place of a registry is fit for its database: each check by its name."""
     from authctl.store.sqlite.health import file_system
 
-    return file_system(path)
+    yield "file_system", file_system(_file(location))
+
+
+def _file(location: Location) -> Path:
+    if isinstance(location, str):
+        raise InvalidInput("registries in PostgreSQL cannot be used yet")
+    return location

@@ -9,18 +9,16 @@ from collections.abc import Mapping
 from ipaddress import ip_address
 from pathlib import Path
 from typing import NamedTuple
-from urllib.parse import parse_qsl, quote, urlencode, urlsplit
+from urllib.parse import parse_qsl, quote, urlencode
 
 from authctl.errors import InvalidInput, RegistryUnavailable, reason
 from authctl.files import check_private
 from authctl.names import quoted
+from authctl.registry_locations import check_no_password
 
-_SCHEMES = ("postgresql", "postgres")
 _SERVICE = "service="
 _POOLER = "pooler"
 _HINT = "postgresql://USER@HOST/DATABASE, or service=NAME"
-_SECRETS = {"password", "sslpassword", "oauth_client_secret"}
-_TO_HIDE = "write it to ~/.pgpass with mode 0600, or to the file that PGPASSFILE or ?passfile=FILE names"
 _TRUSTED = "verify-full"
 
 _USUAL = {
@@ -53,11 +51,6 @@ class Address(NamedTuple):
         return self.text
 
 
-def is_address(text: str) -> bool:
-    """Whether a text is the address of a registry in PostgreSQL."""
-    return text.partition("://")[0].lower() in _SCHEMES or text.startswith(_SERVICE)
-
-
 def read_address(text: str, environment: Mapping[str, str] = os.environ) -> Address:
     """The address that a text gives. Raises InvalidInput for a password in it; RegistryUnavailable without the driver."""
     url, pooler = _without_pooler(_as_url(text))
@@ -74,18 +67,9 @@ def read_address(text: str, environment: Mapping[str, str] = os.environ) -> Addr
 
 def _as_url(text: str) -> str:
     """The address as a URL, with nothing secret in it. Raises InvalidInput."""
+    check_no_password(text)
     if text.startswith(_SERVICE):
-        text = f"postgresql:///?service={quote(text.removeprefix(_SERVICE), safe='')}"
-    try:
-        parts = urlsplit(text)
-        has_secret = bool(parts.password) or any(name.lower() in _SECRETS for name, _ in parse_qsl(parts.query))
-    except ValueError:
-        raise InvalidInput("not the address of a PostgreSQL database", _HINT) from None
-    # the address itself is not quoted: it holds the password
-    if has_secret or ":" in parts.netloc.rpartition("@")[0]:
-        raise InvalidInput("the address of the registry holds a password", _TO_HIDE)
-    if parts.fragment:
-        raise InvalidInput(f"not the address of a PostgreSQL database: {quoted(text)}", _HINT)
+        return f"postgresql:///?service={quote(text.removeprefix(_SERVICE), safe='')}"
     return text
 
 
@@ -115,7 +99,7 @@ def _service(name: str, environment: Mapping[str, str]) -> dict[str, str]:
     """The parameters of a service, as libpq finds them. Raises InvalidInput if no service file names it."""
     for file in _service_files(environment):
         if (found := _read_service(file, name)) is not None:
-            if _SECRETS & found.keys():
+            if "password" in found:
                 check_private(file, "service file with a password")
             return found
     raise InvalidInput(f"no service file names the service {quoted(name)}", "see: ~/.pg_service.conf, PGSERVICEFILE")
