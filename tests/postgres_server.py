@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from importlib.util import find_spec
 from itertools import count
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
@@ -82,7 +83,7 @@ class Server:
 
     def url(self, database: str = "postgres", user: str = "postgres", options: str = "") -> str:
         """The address of a database."""
-        return f"postgresql:///{database}?host={self.folder}&user={user}{options}"
+        return f"postgresql:///{quote(database, safe='')}?host={self.folder}&user={quote(user)}{options}"
 
     def run(self, program: str, *arguments: str) -> str:
         """Run a program of the server as its user; what it prints."""

@@ -8,6 +8,7 @@ from authctl.errors import RegistryUnavailable
 try:
     import psycopg
     import psycopg.conninfo
+    import psycopg.sql
 except ImportError as error:
     raise RegistryUnavailable(
         f"a registry in PostgreSQL needs psycopg, which cannot be loaded: {error}", "pip install 'authctl[postgres]'"

@@ -13,10 +13,10 @@ from authctl.store.postgres.errors import translated_errors
 # In a transaction that stays open: behind a pooler, a lock of a session would stay with the connection of the server. The server
 # must notice a host that is gone by itself, since this transaction is not ended when it stands still.
 _TAKE = (
-    "BEGIN; SET LOCAL idle_in_transaction_session_timeout = 0; SET LOCAL tcp_keepalives_idle = 30;"
+    "BEGIN; SET LOCAL application_name = 'authctl changeover'; SET LOCAL idle_in_transaction_session_timeout = 0; SET LOCAL tcp_keepalives_idle = 30;"
     " SET LOCAL tcp_keepalives_interval = 10; SET LOCAL tcp_keepalives_count = 3; SELECT pg_try_advisory_xact_lock({key})"
 )
-_SETTINGS = 5
+_SETTINGS = 6
 
 
 @contextmanager
