@@ -1,4 +1,4 @@
-"""What the doctor finds out about the server of a registry: all that `init` proved, and what may change later."""
+"""Findings of the doctor about the server of a registry: all that `init` proved, and what may change later."""
 
 from collections.abc import Callable
 from contextlib import closing

@@ -1,4 +1,4 @@
-"""What a registry needs of a server: proved by `init`, and checked again by the doctor.
+"""Proofs that a server can hold a registry: by `init`, and again by the doctor.
 
 Each check tries the thing itself where it can: there are servers that speak the protocol, and whose advisory locks do nothing.
 """
