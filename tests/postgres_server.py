@@ -165,6 +165,39 @@ class Server:
             self.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
+@contextmanager
+def new_pooler(server: Server, user: str, *, connections: int = 2) -> Iterator[str]:
+    """The folder of a PgBouncer in transaction mode, which gives all clients that many connections. Skips where there is none."""
+    program = shutil.which("pgbouncer", path=f"{os.environ.get('PATH')}:/usr/sbin")
+    if program is None:
+        pytest.skip("needs PgBouncer: Debian's package pgbouncer")
+    folder = server.folder / "pooler"
+    folder.mkdir(exist_ok=True)
+    users = folder / "users"
+    users.write_text(f'"{user}" ""\n')
+    settings = folder / "pgbouncer.ini"
+    settings.write_text(
+        f"[databases]\n* = host={server.folder}\n[pgbouncer]\nlisten_port = 6432\nunix_socket_dir = {folder}\nauth_type = trust\n"
+        f"auth_file = {users}\npool_mode = transaction\ndefault_pool_size = {connections}\nmax_client_conn = 200\n"
+    )
+    if account := _unprivileged() if os.geteuid() == 0 else None:
+        os.chown(folder, account.pw_uid, account.pw_gid)
+    with (folder / "log").open("ab") as log:
+        process = subprocess.Popen(
+            [*_as_user(), program, str(settings)], stdout=log, stderr=log, cwd=folder, start_new_session=True
+        )
+    try:
+        until = time.monotonic() + 30
+        while not (folder / ".s.PGSQL.6432").exists():
+            assert process.poll() is None, (folder / "log").read_text()
+            assert time.monotonic() < until, (folder / "log").read_text()
+            time.sleep(0.02)
+        yield str(folder)
+    finally:
+        process.terminate()
+        process.wait(timeout=30)
+
+
 def _as_user() -> list[str]:
     """The words before a command that run it as an unprivileged user, where the tests run as root."""
     user = _unprivileged() if os.geteuid() == 0 else None

@@ -186,8 +186,9 @@ class _Hot(_Shared):
     """The connection of the look-up by number: every statement is prepared at once."""
 
     def set_up(self, connection: Connection) -> None:
-        connection.prepare_threshold = None if self._address.is_pooled else 0
         super().set_up(connection)
+        if connection.prepare_threshold is not None:
+            connection.prepare_threshold = 0
 
 
 class _Writer(_Shared):
@@ -352,7 +353,7 @@ class PostgresConnections:
             with closing(connect(self.address, patience=_SETTLE_SECONDS + 1)) as connection:
                 connection.execute(begin, prepare=False)
                 found = connection.execute("SELECT 1 FROM audit_events WHERE seq = %s AND hash = %s", event).fetchone()
-                connection.execute("COMMIT")
+                connection.execute("COMMIT", prepare=False)
                 if found:
                     _flush(connection)
         except psycopg.Error:
@@ -406,7 +407,7 @@ class _HotTurn:
 
 def _row(connection: Connection, sql: str) -> tuple[Any, ...]:
     """The only row of a statement."""
-    row = connection.execute(sql).fetchone()
+    row = connection.execute(sql, prepare=False).fetchone()
     if row is None:
         raise RegistryUnavailable("the registry is incomplete: its creation was interrupted")
     return row
