@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from authctl import key_ring
-from authctl.errors import Refused, RegistryUnavailable, reason
+from authctl.errors import InvalidInput, Refused, RegistryUnavailable, reason
 from authctl.files import create_private
 from authctl.instants import Clock
 from authctl.model import ProfileSet
@@ -14,7 +14,7 @@ from authctl.registry.installation import Installation
 from authctl.registry.unit_of_work import actor_name
 from authctl.registry_locations import Location
 from authctl.settings import Home
-from authctl.store import create_store, is_there, store_files
+from authctl.store import create_store, is_there, setup_statements, store_files
 
 
 def create(
@@ -48,6 +48,14 @@ def create(
     except OSError as error:
         where = error.filename or home.folder
         raise RegistryUnavailable(f"cannot create {where}: {reason(error)}") from None
+
+
+def statements_for_administrator(home: Home) -> str:
+    """The statements that make the database and roles of a registry in PostgreSQL. Raises InvalidInput for one in a file."""
+    if not isinstance(home.registry, str):
+        message = f"the registry {home.registry} is a file: it needs no statements"
+        raise InvalidInput(message, "--registry postgresql://USER@HOST/DATABASE")
+    return setup_statements(home.registry)
 
 
 def _ensure_key_ring(path: Path, now: int) -> None:

@@ -59,6 +59,14 @@ def create_store(location: Location, registry_id: str, profiles: "ProfileSet") -
         yield store
 
 
+def setup_statements(address: str) -> str:
+    """The SQL statements with which a database administrator makes the place of a registry on a server."""
+    from authctl.store.postgres.addresses import read_address
+    from authctl.store.postgres.roles import statements
+
+    return statements(read_address(address))
+
+
 def store_files(location: Location) -> tuple[Path, ...]:
     """The files of a registry: the registry itself, and those that its database keeps beside it; none of one on a server."""
     if isinstance(location, str):

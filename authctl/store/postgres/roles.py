@@ -23,7 +23,7 @@ CREATE ROLE {application} LOGIN;
 CREATE DATABASE {database} OWNER {owner} TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C.UTF-8';
 -- Advisory locks have no rights: whoever may connect could hold the lock of the registry.
 REVOKE ALL ON DATABASE {database} FROM PUBLIC;
-GRANT CONNECT ON DATABASE {database} TO {application};
+GRANT CONNECT, TEMPORARY ON DATABASE {database} TO {application};
 \\connect {quoted_for_psql}
 CREATE EXTENSION IF NOT EXISTS pg_trgm;
 -- What {shown_owner} makes, {shown_application} may use. `authctl init` as {shown_owner} then takes from it the right to change the audit log.
