@@ -66,7 +66,7 @@ def nearest(reader: "Reader", key: str, limit: int) -> list[str]:
         _beginning(reader, key),
         _beginning(reader, f"{_local_part(key)}@"),
         _sharing_trigrams(reader, _local_part(key)[:_LONGEST]),
-        reader.users_not_indexed(_MOST_NOT_INDEXED),
+        reader.newest_users(_MOST_NOT_INDEXED),
     )
     scores = {other: _likeness(key, other) for other in set(others) - {key}}
     # One slip in a name of three letters is a third of it: by the ratio alone it would not be near.

@@ -106,8 +106,8 @@ class Reader:
         """The numbers of up to `limit` sessions with those three letters, by the search index."""
         raise NotImplementedError
 
-    def users_not_indexed(self, limit: int) -> list[str]:
-        """The keys of the users of the newest sessions, up to `limit`, that the search index does not have yet."""
+    def newest_users(self, limit: int) -> list[str]:
+        """The keys of the users of the newest sessions, up to `limit` of these: those that the search index may not have yet."""
         raise NotImplementedError
 
     def search(self, selection: SessionFilter) -> tuple[Sequence[int] | None, bool]:

@@ -56,6 +56,9 @@ _TAKE = {
 _FLUSH = "SELECT pg_logical_emit_message(true, '', '')"
 """A commit of its own, with nothing in it: its flush covers every commit before it (decision 363)."""
 
+_COUNT = "SELECT nextval('changes')"
+"""The number of a change, taken when others can see it: whoever reads the number earlier reads the change with the next number."""
+
 _SETTINGS = (
     "SELECT pg_is_in_recovery(), current_setting('synchronous_commit'), current_setting('fsync'),"
     " current_setting('full_page_writes'), current_setting('server_encoding'), pg_backend_pid(), to_regclass('registry') IS NULL"
@@ -317,9 +320,9 @@ class PostgresConnections:
         connection.patience = COMMIT_SECONDS
         try:
             if synced and event:
-                connection.execute(f"COMMIT; {_FLUSH}", prepare=False)
+                connection.execute(f"COMMIT; {_FLUSH}; {_COUNT}", prepare=False)
             else:  # apart, so that it is known which of the two has failed
-                connection.execute("COMMIT", prepare=False)
+                connection.execute("COMMIT" if synced else f"COMMIT; {_COUNT}", prepare=False)
         except psycopg.Error as error:
             self._settle(event, error)
         else:
@@ -421,7 +424,7 @@ def _row(connection: Connection, sql: str) -> tuple[Any, ...]:
 def _flush(connection: Connection) -> None:
     """Make every commit before this one last. Raises OutcomeUnknown."""
     try:
-        connection.execute(_FLUSH, prepare=False)
+        connection.execute(f"{_FLUSH}; {_COUNT}", prepare=False)
     except psycopg.Error as error:
         raise OutcomeUnknown("done and in force, but the server did not confirm that it lasts", _AT_STANDBYS) from error
     _check_confirmed(connection)

@@ -31,8 +31,9 @@ class Reader(AnyReader):
 
         return searching.having_trigram(self, trigram, limit)
 
-    def users_not_indexed(self, limit: int) -> list[str]:  # noqa: ARG002  # the index is written with the row
-        return []
+    def newest_users(self, limit: int) -> list[str]:
+        newest = "SELECT username_key FROM sessions ORDER BY number DESC LIMIT ?"
+        return [row[0] for row in self.all_rows(f"SELECT DISTINCT username_key FROM ({newest}) AS newest", (limit,))]
 
 
 class Writer(Reader, AnyWriter):

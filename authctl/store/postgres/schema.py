@@ -27,4 +27,5 @@ def create_schema(connection: "Connection", registry_id: str, profiles: "Profile
     connection.execute("INSERT INTO registry (\"only\", id, profiles) VALUES (1, %s, %s)", (registry_id, document))
     connection.execute("INSERT INTO schema_version VALUES (1, %s)", (SCHEMA_VERSION,))
     connection.execute("INSERT INTO revocations (at) VALUES (NULL)")
+    connection.execute("INSERT INTO clock VALUES (0, 0, NULL)")
     protect_audit_log(connection)

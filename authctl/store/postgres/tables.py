@@ -27,6 +27,8 @@ TABLES = (
         moved_to text
     )
     """,
+    # the number of changes that were committed: a change takes its number afterwards
+    "CREATE SEQUENCE changes",
     # a row for each of some slots, so that sign-ins do not wait for each other to record the time; the latest one counts
     "CREATE TABLE clock (slot integer PRIMARY KEY, seen_at bigint NOT NULL, leapt_at bigint)",
     f"""

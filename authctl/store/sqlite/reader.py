@@ -26,7 +26,7 @@ class Reader(AnyReader):
 
         return search_index.having_trigram(self.connection, trigram, limit)
 
-    def users_not_indexed(self, limit: int) -> list[str]:
+    def newest_users(self, limit: int) -> list[str]:
         from authctl.store.sqlite import search_index
 
         return search_index.users_not_indexed(self.connection, limit)
