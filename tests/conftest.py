@@ -13,6 +13,7 @@ import sys
 import termios
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -27,12 +28,16 @@ from authctl import Registry, profiles
 from authctl.cli.app import app, run
 from authctl.registry.init import create
 from authctl.registry.tokens import reader
+from authctl.registry_locations import Location
 from authctl.settings import find_home
 from tests.postgres_server import postgres_server, postgres_url  # noqa: F401  # fixtures, for every test
 
 START = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 EXPORTS = Path(os.environ.get("AUTHCTL_TEST_EXPORTS") or Path(__file__).parents[2] / "shared" / "data")
 """Real exports that do not come with the project; tests of them skip where they are absent."""
+
+ON_POSTGRES = os.environ.get("AUTHCTL_TEST_STORE") == "postgres"
+"""Whether registries of tests are in PostgreSQL, where the server of `postgres_server` holds them."""
 
 settings.register_profile("ci", max_examples=60, deadline=None, derandomize=True)
 settings.register_profile("full", max_examples=2_000, deadline=None)
@@ -105,25 +110,49 @@ def clock() -> Clock:
     return Clock()
 
 
+PlaceOf = Callable[[Path], Location]
+
+
+@pytest.fixture
+def place_of(request: pytest.FixtureRequest) -> Iterator[PlaceOf]:
+    """The registry of a home: a file in it, or with AUTHCTL_TEST_STORE=postgres a database of its own."""
+    if not ON_POSTGRES:
+        yield lambda home: home / "registry.db"
+        return
+    server = request.getfixturevalue("postgres_server")
+    made: dict[Path, str] = {}
+    with ExitStack() as databases:
+
+        def place(home: Path) -> str:
+            if home not in made:
+                made[home] = databases.enter_context(server.fresh_database())
+            return made[home]
+
+        yield place
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave out on PostgreSQL, visibly, the tests that look into the file of a registry."""
+    skip = pytest.mark.skip(reason="looks into the file of a registry")
+    for item in items if ON_POSTGRES else ():
+        if item.get_closest_marker("in_a_file"):
+            item.add_marker(skip)
+
+
 Install = Callable[..., Registry]
 
 
 @pytest.fixture
-def install(tmp_path: Path, clock: Clock) -> Iterator[Install]:
+def install(tmp_path: Path, clock: Clock, place_of: PlaceOf) -> Iterator[Install]:
     """Make an installation with the given profiles text, and open it."""
     opened: list[Registry] = []
 
     def make(text: str = profiles.DEFAULT_FILE, folder: str = "home") -> Registry:
         home = tmp_path / folder
         raw = text.encode()
-        create(
-            find_home(home, home / "registry.db"),
-            profiles.read(raw, "profiles.yaml"),
-            raw,
-            actor="founder",
-            clock=clock,
-        )
-        registry = Registry.open(home, registry=home / "registry.db", clock=clock)
+        place = place_of(home)
+        create(find_home(home, place), profiles.read(raw, "profiles.yaml"), raw, actor="founder", clock=clock)
+        registry = Registry.open(home, registry=place, clock=clock)
         opened.append(registry)
         return registry
 
@@ -162,12 +191,14 @@ Authctl = Callable[..., Ran]
 
 
 @pytest.fixture
-def authctl(home: Path, monkeypatch: pytest.MonkeyPatch) -> Authctl:
+def authctl(home: Path, monkeypatch: pytest.MonkeyPatch, place_of: PlaceOf) -> Authctl:
     """Run the real command line in this process, on `home`, with pipes for standard streams."""
     for variable in ("AUTHCTL_OUTPUT", "AUTHCTL_REGISTRY", "AUTHCTL_ACTOR", "SUDO_USER", "LINES"):
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setenv("AUTHCTL_HOME", str(home))
     monkeypatch.setenv("LOGNAME", "tester")
+    if ON_POSTGRES:
+        monkeypatch.setenv("AUTHCTL_REGISTRY", str(place_of(home)))
 
     def command(*arguments: str, stdin: str | bytes = "") -> Ran:
         raw = stdin if isinstance(stdin, bytes) else stdin.encode()
@@ -204,7 +235,7 @@ OnTerminal = Callable[..., Screen]
 
 
 @pytest.fixture
-def on_terminal(home: Path) -> OnTerminal:
+def on_terminal(home: Path, place_of: PlaceOf) -> OnTerminal:
     """Run the command on a pseudo-terminal and type the answers, each when something was asked."""
 
     def run(
@@ -219,6 +250,7 @@ def on_terminal(home: Path) -> OnTerminal:
             "TERM": "xterm-256color",
             "COLUMNS": str(columns),
             "LANG": "C.UTF-8",
+            **({"AUTHCTL_REGISTRY": str(place_of(home))} if ON_POSTGRES else {}),
             **variables,
         }
         process = subprocess.Popen(
@@ -268,12 +300,14 @@ Start = Callable[..., subprocess.Popen]
 
 
 @pytest.fixture
-def start(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
+def start(home: Path, monkeypatch: pytest.MonkeyPatch, place_of: PlaceOf) -> Iterator[Start]:
     """Start `python ARGUMENT...` with pipes and `AUTHCTL_HOME`; whatever still runs is ended with the test."""
     for variable in ("AUTHCTL_OUTPUT", "AUTHCTL_REGISTRY", "AUTHCTL_ACTOR", "SUDO_USER"):
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setenv("AUTHCTL_HOME", str(home))
     monkeypatch.setenv("LOGNAME", "tester")
+    if ON_POSTGRES:
+        monkeypatch.setenv("AUTHCTL_REGISTRY", str(place_of(home)))
     started: list[subprocess.Popen] = []
 
     def one(*arguments: str, **options: Any) -> subprocess.Popen:

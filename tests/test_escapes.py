@@ -12,11 +12,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from authctl import Registry, profiles
 from authctl.registry.init import create
 from authctl.registry_locations import Location
 from authctl.settings import find_home
 from tests.escapes import judge
+from tests.postgres_server import why_not
 
 SECONDS = float(os.environ.get("AUTHCTL_ESCAPE_SECONDS", "4"))
 CAST = {"Issuer": 6, "Revoker": 2, "Disabler": 1, "Cleaner": 1}
@@ -99,3 +102,29 @@ def test_nothing_escapes_in_a_file(tmp_path: Path):
     """SQLite has one writer at a time."""
     make(tmp_path / "home", tmp_path / "home" / "registry.db")
     check(play(tmp_path / "home", tmp_path / "home" / "registry.db", SECONDS / 2))
+
+
+@pytest.mark.skipif(why_not() is not None, reason=why_not() or "")
+class TestOnPostgres:
+    """Three hosts on one server."""
+
+    def test_nothing_escapes(self, tmp_path: Path, postgres_url: str):
+        """The gate, taken in a statement of its own, by everybody."""
+        make(tmp_path / "home", postgres_url)
+        verdict = play(tmp_path / "home", postgres_url, SECONDS)
+        check(verdict)
+        assert verdict["dead_on_arrival"] <= 1 + verdict["issues"] // 1000  # the moment between COMMIT and the clock
+
+    @pytest.mark.parametrize(
+        ("scheme", "broken"),
+        [
+            ("no gate", {"disable_escaped"}),
+            ("gate in the statement that reads", {"disable_escaped", "errors"}),
+            ("open id kept between transactions", {"born_revoked"}),
+        ],
+    )
+    def test_a_wrong_scheme_is_noticed(self, tmp_path: Path, postgres_url: str, scheme: str, broken: set[str]):
+        """As it was when the right scheme was looked for."""
+        make(tmp_path / "home", postgres_url)
+        verdict = play(tmp_path / "home", postgres_url, SECONDS, scheme)
+        assert any(verdict[name] for name in broken), verdict
