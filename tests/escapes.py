@@ -134,10 +134,33 @@ def _gate_in_the_statement_that_reads() -> None:
     connections._BEGIN = connections._BEGIN.replace("READ COMMITTED", "REPEATABLE READ")
 
 
+_OPEN = "(SELECT id FROM revocations WHERE at IS NULL)"
+_KEPT_FOR = 20
+
+
+def _open_id_kept_between_transactions() -> None:
+    """A process reads which revocation is open once for several sessions, and not in each transaction."""
+    from authctl.store.postgres import connections
+
+    real = connections.Connection.execute
+    kept = {"id": 0, "used": 0}
+
+    def execute(self: Any, query: Any, *given: Any, **options: Any) -> Any:
+        if isinstance(query, str) and query.startswith("INSERT INTO sessions") and _OPEN in query:
+            if kept["used"] % _KEPT_FOR == 0:
+                kept["id"] = real(self, f"SELECT {_OPEN}").fetchone()[0]
+            kept["used"] += 1
+            query = query.replace(_OPEN, str(kept["id"]))
+        return real(self, query, *given, **options)
+
+    connections.Connection.execute = execute  # type: ignore[method-assign]
+
+
 SCHEMES: dict[str, Callable[[], None]] = {
     "right": lambda: None,
     "no gate": _no_gate,
     "gate in the statement that reads": _gate_in_the_statement_that_reads,
+    "open id kept between transactions": _open_id_kept_between_transactions,
 }
 
 
