@@ -96,10 +96,16 @@ def is_there(location: Location) -> bool:
 
 
 def location_health(location: Location) -> "Iterator[tuple[str, Health]]":
-    """Whether the place of a registry is fit for its database: each check by its name."""
+    """Whether the place of a registry is fit for its database: each check by its name. Raises RegistryUnavailable."""
+    if isinstance(location, str):
+        from authctl.store.postgres.addresses import read_address
+        from authctl.store.postgres.diagnosis import diagnosis
+
+        yield from diagnosis(read_address(location))
+        return
     from authctl.store.sqlite.health import file_system
 
-    yield "file_system", file_system(_file(location))
+    yield "file_system", file_system(location)
 
 
 def _file(location: Location) -> Path:
