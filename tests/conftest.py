@@ -13,7 +13,6 @@ import sys
 import termios
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -30,14 +29,12 @@ from authctl.registry.init import create
 from authctl.registry.tokens import reader
 from authctl.registry_locations import Location
 from authctl.settings import find_home
+from tests import places
 from tests.postgres_server import postgres_server, postgres_url  # noqa: F401  # fixtures, for every test
 
 START = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 EXPORTS = Path(os.environ.get("AUTHCTL_TEST_EXPORTS") or Path(__file__).parents[2] / "shared" / "data")
 """Real exports that do not come with the project; tests of them skip where they are absent."""
-
-ON_POSTGRES = os.environ.get("AUTHCTL_TEST_STORE") == "postgres"
-"""Whether registries of tests are in PostgreSQL, where the server of `postgres_server` holds them."""
 
 settings.register_profile("ci", max_examples=60, deadline=None, derandomize=True)
 settings.register_profile("full", max_examples=2_000, deadline=None)
@@ -113,28 +110,32 @@ def clock() -> Clock:
 PlaceOf = Callable[[Path], Location]
 
 
+@pytest.fixture(scope="session", autouse=True)
+def server_of_registries(request: pytest.FixtureRequest) -> None:
+    """The server of the registries, where AUTHCTL_TEST_STORE=postgres asks for one."""
+    if places.ON_POSTGRES:
+        places.use_server(request.getfixturevalue("postgres_server"))
+
+
 @pytest.fixture
-def place_of(request: pytest.FixtureRequest) -> Iterator[PlaceOf]:
-    """The registry of a home: a file in it, or with AUTHCTL_TEST_STORE=postgres a database of its own."""
-    if not ON_POSTGRES:
-        yield lambda home: home / "registry.db"
-        return
-    server = request.getfixturevalue("postgres_server")
-    made: dict[Path, str] = {}
-    with ExitStack() as databases:
+def place_of() -> Iterator[PlaceOf]:
+    """The registry of a home, the same each time."""
+    made: dict[Path, Location] = {}
 
-        def place(home: Path) -> str:
-            if home not in made:
-                made[home] = databases.enter_context(server.fresh_database())
-            return made[home]
+    def place(home: Path) -> Location:
+        if home not in made:
+            made[home] = places.place_in(home)
+        return made[home]
 
-        yield place
+    yield place
+    for location in made.values():
+        places.remove(location)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Leave out on PostgreSQL, visibly, the tests that look into the file of a registry."""
     skip = pytest.mark.skip(reason="looks into the file of a registry")
-    for item in items if ON_POSTGRES else ():
+    for item in items if places.ON_POSTGRES else ():
         if item.get_closest_marker("in_a_file"):
             item.add_marker(skip)
 
@@ -197,7 +198,7 @@ def authctl(home: Path, monkeypatch: pytest.MonkeyPatch, place_of: PlaceOf) -> A
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setenv("AUTHCTL_HOME", str(home))
     monkeypatch.setenv("LOGNAME", "tester")
-    if ON_POSTGRES:
+    if places.ON_POSTGRES:
         monkeypatch.setenv("AUTHCTL_REGISTRY", str(place_of(home)))
 
     def command(*arguments: str, stdin: str | bytes = "") -> Ran:
@@ -250,7 +251,7 @@ def on_terminal(home: Path, place_of: PlaceOf) -> OnTerminal:
             "TERM": "xterm-256color",
             "COLUMNS": str(columns),
             "LANG": "C.UTF-8",
-            **({"AUTHCTL_REGISTRY": str(place_of(home))} if ON_POSTGRES else {}),
+            **({"AUTHCTL_REGISTRY": str(place_of(home))} if places.ON_POSTGRES else {}),
             **variables,
         }
         process = subprocess.Popen(
@@ -306,7 +307,7 @@ def start(home: Path, monkeypatch: pytest.MonkeyPatch, place_of: PlaceOf) -> Ite
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setenv("AUTHCTL_HOME", str(home))
     monkeypatch.setenv("LOGNAME", "tester")
-    if ON_POSTGRES:
+    if places.ON_POSTGRES:
         monkeypatch.setenv("AUTHCTL_REGISTRY", str(place_of(home)))
     started: list[subprocess.Popen] = []
 
