@@ -1,5 +1,7 @@
 """Connections to PostgreSQL against a real server: the gate, commits whose answer is lost, restarts, forks and time-outs."""
 
+from __future__ import annotations
+
 import os
 import signal
 import threading
@@ -173,7 +175,7 @@ def test_a_lost_connection_before_the_commit_changes_nothing(both, postgres_serv
     assert values(other) == [3]
 
 
-def kill(server: Server, connection: "module.Connection") -> None:
+def kill(server: Server, connection: module.Connection) -> None:
     """End the server's process of a connection."""
     pid = connection.info.backend_pid
     server.execute(f"SELECT pg_terminate_backend({pid}, 5000)")
