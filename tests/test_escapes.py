@@ -127,12 +127,12 @@ class TestOnPostgres:
         ("scheme", "broken"),
         [
             ("no gate", {"disable_escaped"}),
-            ("gate in the statement that reads", {"disable_escaped", "errors"}),
+            ("gate after what is read", {"disable_escaped"}),
             ("open id kept between transactions", {"born_revoked"}),
         ],
     )
     def test_a_wrong_scheme_is_noticed(self, tmp_path: Path, postgres_url: str, scheme: str, broken: set[str]):
         """As it was when the right scheme was looked for."""
         make(tmp_path / "home", postgres_url)
-        verdict = play(tmp_path / "home", postgres_url, SECONDS, scheme)
-        assert any(verdict[name] for name in broken), verdict
+        verdicts = (play(tmp_path / "home", postgres_url, SECONDS, scheme) for _ in range(_ATTEMPTS))
+        assert any(verdict[name] for verdict in verdicts for name in broken)
