@@ -1,11 +1,11 @@
 """The contract of `authctl.store.protocol`, run against every store there is.
 
-To add a store, add a way to make one to `STORES`.
+To add a store, add a way to make one to `make`. Without a server, the tests of the store in PostgreSQL are skipped.
 """
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from itertools import count as numbers
 from pathlib import Path
 
@@ -37,23 +37,37 @@ NOW = 1_800_000_000_000_000
 DEFAULTS = profiles.read(profiles.DEFAULT_FILE.encode(), "profiles.yaml")
 
 
-def sqlite(folder: Path) -> Store:
-    """A fresh SQLite registry in a file."""
-    path = folder / "registry.db"
-    with create_store(path, "0" * 16, DEFAULTS):
-        pass
-    return open_store(path)
+MakeStore = Callable[[], AbstractContextManager[Store]]
+fresh_folders = numbers()
 
 
-STORES: dict[str, Callable[[Path], Store]] = {"sqlite": sqlite}
+@pytest.fixture(params=["sqlite", "postgresql"])
+def make(request: pytest.FixtureRequest, tmp_path: Path) -> MakeStore:
+    """Makes empty stores, each in a file or in a database of its own."""
+    server = request.getfixturevalue("postgres_server") if request.param == "postgresql" else None
+
+    @contextmanager
+    def in_file() -> Iterator[Path]:
+        folder = tmp_path / str(next(fresh_folders))
+        folder.mkdir()
+        yield folder / "registry.db"
+
+    @contextmanager
+    def made() -> Iterator[Store]:
+        with server.fresh_database() if server else in_file() as place:
+            with create_store(place, "0" * 16, DEFAULTS):
+                pass
+            with closing(open_store(place)) as store:
+                yield store
+
+    return made
 
 
-@pytest.fixture(params=STORES)
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+@pytest.fixture
+def store(make: MakeStore) -> Iterator[Store]:
     """An empty store of each kind."""
-    made = STORES[request.param](tmp_path)
-    yield made
-    made.close()
+    with make() as made:
+        yield made
 
 
 def new(username: str = "alice", used_at: int = NOW, **changes) -> NewSession:
@@ -868,7 +882,6 @@ life = st.fixed_dictionaries(
         "revoked": st.sampled_from(["no", "itself", "all"]),
     }
 )
-fresh_folders = numbers()
 
 
 def day_of(instant: int) -> int:
@@ -897,12 +910,14 @@ AT_THE_EDGES = [
 
 
 @contextmanager
-def lived(
-    make: Callable[[Path], Store], folder: Path, lives: list[dict], events: list[tuple[int, int]]
-) -> Iterator[Store]:
+def lived(make: MakeStore, lives: list[dict], events: list[tuple[int, int]]) -> Iterator[Store]:
     """A store with sessions that went through all that can happen to one, and with outages."""
-    folder.mkdir()
-    store = make(folder)
+    with make() as store:
+        _live(store, lives, events)
+        yield store
+
+
+def _live(store: Store, lives: list[dict], events: list[tuple[int, int]]) -> None:
     with store.change() as tx:
         for begins, ends in events:
             tx.start_continuity("DEFAULT", begins, ends, "bob", "provider down")
@@ -921,19 +936,16 @@ def lived(
     spared = [s.number for s, one in zip(added, lives, strict=True) if one["revoked"] == "no"]
     with store.change() as tx:
         tx.unassign(spared, tx.close_open_revocation(NOW + 31 * DAY, "eve", "breach drill", "{}"))
-    yield store
-    store.close()
 
 
-@pytest.mark.parametrize("kind", STORES)
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(lives=st.lists(life, max_size=8), events=outages, now=instants)
 @example(AT_THE_EDGES, [(NOW, NOW + DAY), (NOW + DAY, NOW + 3 * DAY), (NOW + 9 * DAY, NOW + 12 * DAY)], NOW + 20 * DAY)
 def test_one_status_in_python_and_in_the_database(
-    tmp_path: Path, kind: str, lives: list[dict], events: list[tuple[int, int]], now: int
+    make: MakeStore, lives: list[dict], events: list[tuple[int, int]], now: int
 ):
     """For every circumstance and at every instant, a clock set back included, both say the same of each session."""
-    with lived(STORES[kind], tmp_path / str(next(fresh_folders)), lives, events) as store:
+    with lived(make, lives, events) as store:
         with store.view() as view:
             everything = view.page(SessionFilter(), now, 99).sessions
             held = sum(s.status_at(now) is Status.ACTIVE and s.expires_at <= now for s in everything)
@@ -966,14 +978,13 @@ def test_one_status_in_python_and_in_the_database(
             assert set(ids(store, now, status=pair)) == judged
 
 
-@pytest.mark.parametrize("kind", STORES)
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(lives=st.lists(life, max_size=8), events=outages, cutoff=st.integers(0, 40).map(lambda n: NOW + n * DAY))
 def test_removal_agrees_with_the_session_s_own_end(
-    tmp_path: Path, kind: str, lives: list[dict], events: list[tuple[int, int]], cutoff: int
+    make: MakeStore, lives: list[dict], events: list[tuple[int, int]], cutoff: int
 ):
     """What is removed is exactly what `Session.end` puts before the cutoff."""
-    with lived(STORES[kind], tmp_path / str(next(fresh_folders)), lives, events) as store:
+    with lived(make, lives, events) as store:
         with store.view() as view:
             everything = view.page(SessionFilter(), NOW, 99).sessions
             due = view.ended_before(cutoff).total
@@ -984,18 +995,17 @@ def test_removal_agrees_with_the_session_s_own_end(
         assert due == removed == len(everything) - len(kept)
 
 
-@pytest.mark.parametrize("kind", STORES)
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(lives=st.lists(life, max_size=8), events=outages, now=instants, since=instants)
 @example(
     AT_THE_EDGES, [(NOW, NOW + DAY), (NOW + DAY, NOW + 3 * DAY), (NOW + 9 * DAY, NOW + 12 * DAY)], NOW + 20 * DAY, NOW
 )
 def test_statistics_agree_with_each_session(
-    tmp_path: Path, kind: str, lives: list[dict], events: list[tuple[int, int]], now: int, since: int
+    make: MakeStore, lives: list[dict], events: list[tuple[int, int]], now: int, since: int
 ):
     """Each session counts once at its creation, and once as active, ended or revoked, on the day that Python finds for it."""
     until = now - now % DAY + 5 * DAY
-    with lived(STORES[kind], tmp_path / str(next(fresh_folders)), lives, events) as store, store.view() as view:
+    with lived(make, lives, events) as store, store.view() as view:
         everything = view.page(SessionFilter(), now, 99).sessions
         groups = view.active_groups(now, until)
         sign_ins = view.sign_ins_by_day(since, now)

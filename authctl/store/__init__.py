@@ -2,7 +2,9 @@
 
 protocol/   the contract of a store, by noun; the only part that other packages import
 sql/        SQL that every database shares
+nouns/      the views and changes by noun, over any database
 sqlite/     the store in one SQLite file
+postgres/   the store in a PostgreSQL database
 """
 
 from collections.abc import Iterator
@@ -24,12 +26,17 @@ def open_store(location: Path | str, lock_timeout: float | None = None) -> "Stor
 
     Raises InvalidInput for a URL of another kind; RegistryUnavailable or IntegrityFailure if no registry is there.
     """
+    place = read_location(location)
+    if isinstance(place, str):
+        from authctl.store.postgres.addresses import read_address
+        from authctl.store.postgres.store import PostgresStore
+
+        return PostgresStore(read_address(place), lock_timeout)
     from authctl.store.sqlite.registry_file import check_file
     from authctl.store.sqlite.store import SqliteStore
 
-    path = _file(read_location(location))
-    check_file(path)
-    return SqliteStore(path, lock_timeout=lock_timeout)
+    check_file(place)
+    return SqliteStore(place, lock_timeout=lock_timeout)
 
 
 @contextmanager
@@ -53,9 +60,16 @@ def draft_of(backup: Path, location: Location) -> Iterator["Draft"]:
 @contextmanager
 def create_store(location: Location, registry_id: str, profiles: "ProfileSet") -> Iterator["Store"]:
     """A new store. It appears at the location, whole, when the block has succeeded. Raises Refused if one is there."""
+    if isinstance(location, str):
+        from authctl.store.postgres import creation
+        from authctl.store.postgres.addresses import read_address
+
+        with creation.creating(read_address(location), registry_id, profiles) as server_store:
+            yield server_store
+        return
     from authctl.store.sqlite.creation import creating
 
-    with creating(_file(location), registry_id, profiles) as store:
+    with creating(location, registry_id, profiles) as store:
         yield store
 
 
@@ -92,7 +106,12 @@ def name_of_replaced(location: Location, at: str) -> str:
 
 def is_there(location: Location) -> bool:
     """Whether a registry is at that location, whole or not. Raises OSError or RegistryUnavailable if nobody can know."""
-    return _file(location).exists()
+    if isinstance(location, str):
+        from authctl.store.postgres import creation
+        from authctl.store.postgres.addresses import read_address
+
+        return creation.is_there(read_address(location))
+    return location.exists()
 
 
 def location_health(location: Location) -> "Iterator[tuple[str, Health]]":

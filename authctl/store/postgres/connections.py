@@ -229,6 +229,11 @@ class PostgresConnections:
                 "after a fork, this registry cannot be used: open another one in the child process"
             )
 
+    @property
+    def registry_id(self) -> str:
+        """The id of the registry; known inside a change."""
+        return self._writer.registry_id
+
     def hot(self) -> AbstractContextManager[Connection]:
         """The connection of the look-up by number, outside any transaction."""
         return self._hot

@@ -2,23 +2,24 @@
 
 from typing import TYPE_CHECKING
 
-from authctl.store.sqlite.audit import AuditWriter
+from authctl.store.nouns.audit import AuditWriter
+from authctl.store.nouns.clients import ClientsWriter
+from authctl.store.nouns.continuity import ContinuityWriter
+from authctl.store.nouns.facts import FactsWriter
+from authctl.store.nouns.keys import KeysWriter
+from authctl.store.nouns.logins import LoginsWriter
+from authctl.store.nouns.profiles import ProfilesWriter
+from authctl.store.nouns.revocations import RevocationsWriter
+from authctl.store.nouns.sessions import SessionsWriter
+from authctl.store.nouns.users import UsersWriter
+from authctl.store.nouns.wipes import WipesWriter
 from authctl.store.sqlite.cleanup import CleanupWriter
-from authctl.store.sqlite.clients import ClientsWriter
-from authctl.store.sqlite.continuity import ContinuityWriter
-from authctl.store.sqlite.facts import FactsWriter
+from authctl.store.sqlite.clock import ClockWriter
 from authctl.store.sqlite.import_undo import ImportUndoWriter
 from authctl.store.sqlite.imports import ImportsWriter
-from authctl.store.sqlite.keys import KeysWriter
-from authctl.store.sqlite.logins import LoginsWriter
 from authctl.store.sqlite.outbox import OutboxWriter
-from authctl.store.sqlite.profiles import ProfilesWriter
 from authctl.store.sqlite.reader import Writer
-from authctl.store.sqlite.revocations import RevocationsWriter
-from authctl.store.sqlite.sessions import SessionsWriter
-from authctl.store.sqlite.users import UsersWriter
 from authctl.store.sqlite.view import SqliteView
-from authctl.store.sqlite.wipes import WipesWriter
 
 if TYPE_CHECKING:
     from authctl.store.protocol.backups import Carried
@@ -37,6 +38,7 @@ class BackupsWriter(Writer):
 class SqliteChange(
     SqliteView,
     FactsWriter,
+    ClockWriter,
     SessionsWriter,
     UsersWriter,
     RevocationsWriter,

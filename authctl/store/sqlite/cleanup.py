@@ -98,9 +98,9 @@ class CleanupWriter(Writer):
         keep_unacknowledged: bool = False,
         archive: Archive | None = None,
     ) -> Removed:
+        from authctl.store.nouns.sessions import sessions_by_number
         from authctl.store.protocol.cleanup import Removable, Removed
         from authctl.store.protocol.pages import Cursor
-        from authctl.store.sqlite.sessions import sessions_by_number
 
         expired, given = _expired(self, cutoff)
         given["limit"] = limit
@@ -135,7 +135,7 @@ class CleanupWriter(Writer):
         return rest + self.all_rows(sql.format(beyond=" AND (r.at, r.id) > (:after_0, :after_1)"), given)
 
     def _remove(self, numbers: Sequence[int]) -> None:
-        from authctl.store.sqlite.sessions import remove_sessions
+        from authctl.store.sqlite.removal import remove_sessions
 
         for key, without_user in (("i.key", 0), ("i.key_without_user", 1)):
             self.write(_KEEP_FINALS.format(key=key, without_user=without_user), (json.dumps(numbers),))

@@ -1,9 +1,13 @@
 """SQLite's words for the shared SQL: index hints, lists as JSON, and the entrances made of them."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
 
 from authctl.store.sql.tables import tables
+
+if TYPE_CHECKING:
+    from authctl.store.sql.executor import Executor
 
 
 class SqliteDialect:
@@ -21,7 +25,7 @@ class SqliteDialect:
     def join_in_order(self, first: str, second: str, condition: str) -> str:
         return f"{first} CROSS JOIN {second} ON {condition}"  # SQLite never reorders a CROSS JOIN
 
-    def list_rows(self, parameter: str, alias: str) -> str:
+    def list_rows(self, parameter: str, alias: str, kind: str) -> str:  # noqa: ARG002  # a list of JSON has its own kinds
         return f"json_each(:{parameter}) AS {alias}"
 
     def is_listed(self, column: str, parameter: str) -> str:
@@ -47,6 +51,29 @@ class SqliteDialect:
         listed = ", ".join(f"'{state}'" for state in sorted(states))
         return f"EXISTS (SELECT 1 FROM deliveries AS d WHERE d.number = s.number AND d.number > 0 AND d.state IN ({listed}))"
 
+    def differs(self, left: str, right: str) -> str:
+        return f"{left} IS NOT {right}"
+
+    def of_latest(self, column: str, instant: str) -> str:  # noqa: ARG002  # SQLite takes a bare column from the row that has the maximum
+        return column
+
+    def is_beyond_ascii(self, text: str) -> str:
+        return f"{text} GLOB '*[^ -~]*'"
+
+    event_text = (
+        "folded(coalesce(note, '') || ' ' || coalesce(subject, '') || ' ' || actor || ' ' || action || ' ' || detail)"
+    )
+
+    def member(self, column: str, name: str) -> str:
+        return f"json_extract({column}, '$.{name}')"
+
+    def has_member(self, column: str, name: str, parameter: str) -> str:
+        values = f"json_each({column}, '$.{name}') AS named"
+        return f"EXISTS (SELECT 1 FROM {values} WHERE {self.is_listed('named.value', parameter)})"
+
+    def insert(self, connection: "Executor", sql: str, values: Sequence[Any], key: str) -> int:  # noqa: ARG002  # the row id
+        return int(connection.execute(sql, values).lastrowid)  # type: ignore[attr-defined]  # of a sqlite3 cursor
+
     def sorted_by(self, column: str, *, descending: bool) -> str:
         return f"{column} {'DESC' if descending else 'ASC'}"  # NULL is the least value
 
@@ -55,5 +82,4 @@ SQLITE = SqliteDialect()
 TABLES = tables(SQLITE)
 OPEN = TABLES.open_revocation
 UNREVOKED = TABLES.unrevoked
-EACH_NUMBER = SQLITE.is_listed("number", "numbers")
-"""Whether the number of a row is in a list."""
+EACH_NUMBER = TABLES.each_number

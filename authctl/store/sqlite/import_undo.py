@@ -123,7 +123,7 @@ class ImportUndoWriter(Writer):
         self.write("DELETE FROM complete_listings WHERE import_id = ?", (import_id,))
 
     def remove_registered(self, import_id: int, until: int, numbers: Sequence[int]) -> None:
-        from authctl.store.sqlite.sessions import remove_sessions
+        from authctl.store.sqlite.removal import remove_sessions
 
         remove_sessions(self, numbers)
         given = {"import": import_id, "until": until}

@@ -67,7 +67,7 @@ class ImportsReader(Reader):
             imported |= {number: row for number, *row in (self.all_rows(sql, tuple(values)) if values else ())}
         if not imported:
             return []
-        from authctl.store.sqlite.sessions import sessions_by_number
+        from authctl.store.nouns.sessions import sessions_by_number
 
         sessions = sessions_by_number(self, sorted(imported), now)
         details = [_detail(session, imported[session.number]) for session in sessions]
@@ -229,10 +229,10 @@ class ImportsWriter(ImportJournalWriter):
 
     def _add_others(self, numbered: Sequence[tuple[int, Imported]]) -> None:
         """Add sessions that did not take the short way."""
-        from authctl.store.sqlite.sessions import insertion
+        from authctl.store.nouns.sessions import insertion
 
         self.connection.executemany(
-            insertion(("number", *rows.columns(numbered[0][1].session))),
+            insertion(SQLITE, ("number", *rows.columns(numbered[0][1].session))),
             ((number, *rows.columns(new.session).values(), new.revocation_id) for number, new in numbered),
         )
         self.connection.executemany(

@@ -89,7 +89,7 @@ class SqliteStore:
         return self._look_up
 
     def profiles(self) -> "ProfileSet":
-        from authctl.store.sqlite.profiles import profiles_in_force
+        from authctl.store.nouns.profiles import profiles_in_force
 
         self._check_usable()
         with self._hot.lock, self._translated_errors:

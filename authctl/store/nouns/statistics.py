@@ -1,10 +1,10 @@
-"""Statistics of sessions in SQLite. The SQL is loaded when statistics are asked for."""
+"""Statistics of sessions. The SQL is loaded when statistics are asked for."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from authctl.store.sqlite.reader import Reader
+from authctl.store.nouns.reader import Reader
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class StatisticsReader(Reader):
-    """`StatisticsView` over SQLite."""
+    """`StatisticsView` over any database."""
 
     def active_groups(self, now: int, until: int) -> list[ActiveGroup]:
         from authctl.model.statistics import ActiveGroup, Property

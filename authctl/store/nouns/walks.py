@@ -14,13 +14,14 @@ from functools import cached_property
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
+from authctl.store.nouns import reader
 from authctl.store.protocol.pages import Cursor, Page
 from authctl.store.sql import pages, rows
 
 if TYPE_CHECKING:
     from authctl.store.sql.continuity import OrderedPart
+    from authctl.store.sql.executor import Executor
     from authctl.store.sql.selections import Selection
-    from authctl.store.sqlite.library import sqlite3
 
 _PASSED_PER_WANTED = (2, 16)
 """How many sessions a walk passes for each wanted one, at first and at last."""
@@ -32,7 +33,7 @@ _READ_AT_ONCE = 32
 class Walk:
     """A selection on a connection, and the columns to read."""
 
-    def __init__(self, connection: sqlite3.Connection, columns: str, chosen: Selection) -> None:
+    def __init__(self, connection: Executor, columns: str, chosen: Selection) -> None:
         self.connection = connection
         self.columns = columns
         self.chosen = chosen
@@ -65,11 +66,9 @@ class Walk:
 
     def numbers_if_few(self) -> list[int] | None:
         """The numbers of all selected sessions; None if they are many."""
-        from authctl.store.sqlite import search_index
-
-        given = {**self.chosen.parameters, "most": search_index.MOST_SORTED + 1}
+        given = {**self.chosen.parameters, "most": reader.MOST_SORTED + 1}
         numbers = [row[0] for row in self._all_rows(pages.some_numbers(self.chosen), given)]
-        return None if len(numbers) > search_index.MOST_SORTED else numbers
+        return None if len(numbers) > reader.MOST_SORTED else numbers
 
     def _page(self, read: list[tuple[Any, ...]], limit: int) -> Page:
         """The first sessions of several parts, each of which is in order."""

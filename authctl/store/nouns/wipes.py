@@ -1,13 +1,13 @@
-"""Wipes in SQLite.
+"""Wipes.
 
 See docs/glossary.md#wipe.
 """
 
-from authctl.store.sqlite.reader import Writer
+from authctl.store.nouns.reader import Writer
 
 
 class WipesWriter(Writer):
-    """`WipesChange` over SQLite."""
+    """`WipesChange` over any database."""
 
     def deliver_wipe(self, number: int, at: int) -> None:
         self.write("UPDATE sessions SET wipe_delivered_at = ? WHERE number = ?", (at, number))

@@ -1,4 +1,4 @@
-"""Lists of sessions in SQLite, page by page. Its modules are loaded when a list is read.
+"""Lists of sessions, page by page. Its modules are loaded when a list is read.
 
 See docs/glossary.md#cursor.
 """
@@ -8,17 +8,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from authctl.store.sqlite.dialect import OPEN, SQLITE
-from authctl.store.sqlite.reader import Reader
+from authctl.store.nouns.reader import Reader
 
 if TYPE_CHECKING:
     from authctl.model import Session, SessionFilter, Sort
+    from authctl.store.nouns.walks import Walk
     from authctl.store.protocol.pages import Cursor, MoveCounters, Page
-    from authctl.store.sqlite.walks import Walk
 
 
 class PagesReader(Reader):
-    """`PagesView` over SQLite."""
+    """`PagesView` over any database."""
 
     def page(self, selection: SessionFilter, now: int, limit: int, after: Cursor | None = None) -> Page:
         from authctl.store.protocol.pages import Cursor, Page
@@ -53,8 +52,8 @@ class PagesReader(Reader):
     ) -> Sequence[int]:
         from array import array
 
+        from authctl.store.nouns import moved_sessions
         from authctl.store.sql import pages
-        from authctl.store.sqlite import moved_sessions
 
         chosen = moved_sessions.without_moved(self.select(selection, now), after and after.since, sort)
         return array("q", (row[0] for row in self.all_rows(*pages.sorted_numbers(chosen, sort, limit, after))))
@@ -63,35 +62,35 @@ class PagesReader(Reader):
         from authctl.store.protocol.pages import Cursor
         from authctl.store.sql import pages
 
-        row = self.one_row(pages.key_of_number(sort, SQLITE), {"number": number})
+        row = self.one_row(pages.key_of_number(sort, self.dialect), {"number": number})
         return None if row is None else Cursor(row)
 
     def move_counters(self) -> MoveCounters:
         from authctl.store.protocol.pages import MoveCounters
 
         sql = (
-            "SELECT (SELECT seen_at FROM clock), (SELECT moves FROM registry),"
-            f" (SELECT coalesce(max(number), 0) FROM sessions), {OPEN}, (SELECT max(id) FROM revocations)"
+            "SELECT (SELECT max(seen_at) FROM clock), (SELECT moves FROM registry),"
+            f" (SELECT coalesce(max(number), 0) FROM sessions), {self.tables.open_revocation}, (SELECT max(id) FROM revocations)"
         )
         return MoveCounters(*(self.one_row(sql) or ()))
 
     def moved_sessions(
         self, selection: SessionFilter, now: int, limit: int, after: Cursor, sort: Sort | None
     ) -> list[Session]:
-        from authctl.store.sqlite import moved_sessions
+        from authctl.store.nouns import moved_sessions
 
         walk = self._walk(selection, now, self.search(selection)[0])
-        return moved_sessions.page(walk.connection, walk.columns, walk.chosen, limit, after, sort)
+        return moved_sessions.page(self, walk.columns, walk.chosen, limit, after, sort)
 
     def _walk(
         self, selection: SessionFilter, now: int, numbers: Sequence[int] | None, since: MoveCounters | None = None
     ) -> Walk:
+        from authctl.store.nouns.walks import Walk
         from authctl.store.sql.selections import select
-        from authctl.store.sqlite.walks import Walk
 
         chosen = select(selection, now, self.continuity, self.profile_keys, numbers)
         if since is not None:
-            from authctl.store.sqlite import moved_sessions
+            from authctl.store.nouns import moved_sessions
 
             chosen = moved_sessions.without_moved(chosen, since)
         return Walk(self.connection, self.session_columns, chosen)

@@ -1,4 +1,4 @@
-"""Profiles in SQLite, and the deadlines that new ones give to active sessions.
+"""Profiles, and the deadlines that new ones give to active sessions.
 
 See docs/glossary.md#deadline.
 """
@@ -8,35 +8,53 @@ from __future__ import annotations
 import json
 from array import array
 from collections.abc import Sequence
+from functools import cache
 from typing import TYPE_CHECKING
 
 from authctl.names import fold
+from authctl.store.nouns.reader import Reader, Writer
 from authctl.store.sql import rows
-from authctl.store.sqlite.dialect import EACH_NUMBER, OPEN, SQLITE, TABLES, UNREVOKED
-from authctl.store.sqlite.reader import Reader, Writer
+from authctl.store.sql.tables import tables
 
 if TYPE_CHECKING:
     from authctl.model import Changeover, Profile, ProfileSet
     from authctl.store.protocol.pages import MoveCounters
     from authctl.store.protocol.profiles import DeadlineChanges, NumberRange
     from authctl.store.sql.deadlines import NewDeadlines
-    from authctl.store.sqlite.library import sqlite3
+    from authctl.store.sql.dialect import Dialect
+    from authctl.store.sql.executor import Executor
 
-_OF_PROFILE = f"{UNREVOKED} AND s.kind IN ('application', 'web') AND s.profile_key = :profile"
-_HELD = f"{TABLES.by_deadline} WHERE {_OF_PROFILE} AND s.expires_at > :since AND s.expires_at <= :now AND s.ended_at IS NULL"
-"""The sessions of a profile that only a continuity event keeps active."""
 
-_MOVED = (
-    "(SELECT number FROM sessions INDEXED BY sessions_by_move WHERE moved_in > :moves"
-    " UNION SELECT number FROM sessions NOT INDEXED WHERE number > :last_number) AS moved"
-    " CROSS JOIN sessions AS s ON s.number = moved.number"
-)
-"""The sessions that were moved or registered since some counters."""
+class _Texts:
+    """The queries of active sessions of a profile, in one dialect."""
+
+    def __init__(self, dialect: Dialect) -> None:
+        entrances = tables(dialect)
+        self.of_profile = f"{entrances.unrevoked} AND s.kind IN ('application', 'web') AND s.profile_key = :profile"
+        self.held = (
+            f"{entrances.by_deadline} WHERE {self.of_profile} AND s.expires_at > :since AND s.expires_at <= :now"
+            " AND s.ended_at IS NULL"
+        )
+        """The sessions of a profile that only a continuity event keeps active."""
+        moved = (
+            f"SELECT number FROM {dialect.table('sessions', index='sessions_by_move')} WHERE moved_in > :moves"
+            f" UNION SELECT number FROM {dialect.whole_table('sessions')} WHERE number > :last_number"
+        )
+        self.moved = dialect.join_in_order(
+            f"({moved}) AS moved", dialect.table("sessions", "s"), "s.number = moved.number"
+        )
+        """The sessions that were moved or registered since some counters."""
+
+
+@cache
+def _texts(dialect: Dialect) -> _Texts:
+    return _Texts(dialect)
+
 
 _IN_FORCE = f"SELECT g.profiles, {rows.CHANGEOVER} FROM registry AS g LEFT JOIN changeover AS c ON c.only = g.only"
 
 
-def profiles_in_force(connection: sqlite3.Connection) -> ProfileSet:
+def profiles_in_force(connection: Executor) -> ProfileSet:
     """The profiles in force."""
     row = connection.execute(_IN_FORCE).fetchone()
     return rows.profiles(*(row or (None,)))
@@ -44,17 +62,15 @@ def profiles_in_force(connection: sqlite3.Connection) -> ProfileSet:
 
 def deadline_changes(reader: Reader, profiles: ProfileSet, now: int) -> dict[str, DeadlineChanges]:
     """How many active sessions of each profile its new deadlines would shorten, lengthen and end."""
+    from authctl.store.nouns.status_counts import count_unended
     from authctl.store.protocol.profiles import DeadlineChanges
     from authctl.store.sql.deadlines import new_deadlines, recomputations
-    from authctl.store.sqlite.status_counts import count_unended
 
     changes = {}
     for name, parameters in recomputations(profiles, now, reader.continuity):
-        shortened, lengthened, ended, active = reader.connection.execute(
-            new_deadlines(SQLITE).counts, parameters
-        ).fetchone()
+        shortened, lengthened, ended, active = reader.all_rows(new_deadlines(reader.dialect).counts, parameters)[0]
         since = _held_since(reader, profiles, name, now)
-        released = 0 if since is None else count_unended(reader.connection, fold(name), since, now)
+        released = 0 if since is None else count_unended(reader, fold(name), since, now)
         # Profiles without active sessions are left out: nothing is written for them, and nothing is shown.
         if released or active:
             changes[name] = DeadlineChanges(shortened, lengthened, ended + released)
@@ -68,7 +84,7 @@ def _held_since(reader: Reader, profiles: ProfileSet, name: str, now: int) -> in
 
 
 class ProfilesReader(Reader):
-    """`ProfilesView` over SQLite."""
+    """`ProfilesView` over any database."""
 
     def profiles(self) -> ProfileSet:
         return profiles_in_force(self.connection)
@@ -92,28 +108,28 @@ class ProfilesReader(Reader):
         return NumberRange(after, row[0] if row else last)
 
     def ended_by(self, profiles: ProfileSet, now: int, since: MoveCounters | None = None) -> Sequence[int]:
+        from authctl.store.nouns.previews import filtered_numbers, numbers_of
         from authctl.store.sql.deadlines import new_deadlines, recomputations
-        from authctl.store.sqlite.previews import filtered_numbers, numbers_of
 
-        deadlines = new_deadlines(SQLITE)
+        deadlines, texts = new_deadlines(self.dialect), _texts(self.dialect)
         filtered = f"WHERE {deadlines.active} AND {deadlines.ends_now}"
         numbers: list[int] = []
         for name, parameters in recomputations(profiles, now, self.continuity):
             if since is not None:
                 moved = {**parameters, "moves": since.moves, "last_number": since.last_number}
-                numbers += numbers_of(self.connection, f"{_MOVED} {filtered}", moved)
+                numbers += numbers_of(self, f"{texts.moved} {filtered}", moved)
                 continue
-            by_index = f"{_OF_PROFILE} AND s.expires_at > :since"
-            numbers += filtered_numbers(self.connection, by_index, filtered, parameters)
+            by_index = f"{texts.of_profile} AND s.expires_at > :since"
+            numbers += filtered_numbers(self, by_index, filtered, parameters)
             held_since = _held_since(self, profiles, name, now)
             if held_since is not None:
                 held = {"profile": fold(name), "since": held_since, "now": now}
-                numbers += numbers_of(self.connection, _HELD, held)
+                numbers += numbers_of(self, texts.held, held)
         return array("q", sorted(numbers))
 
 
 class ProfilesWriter(Writer):
-    """`ProfilesChange` over SQLite."""
+    """`ProfilesChange` over any database."""
 
     def save_profiles(self, profiles: ProfileSet) -> None:
         document = json.dumps(profiles.to_document(), ensure_ascii=False)
@@ -137,16 +153,19 @@ class ProfilesWriter(Writer):
         from authctl.model import OnRevoke
 
         # decisions 47 and 53: the row of a session has both rules, so that `verify` reads no profile
-        wanted = {fold(p.name): [int(bool(p.conditions)), int(p.on_revoke is OnRevoke.WIPE)] for p in profiles}
+        wanted: dict[tuple[int, int], list[str]] = {}
+        for profile in profiles:
+            rules = (int(bool(profile.conditions)), int(profile.on_revoke is OnRevoke.WIPE))
+            wanted.setdefault(rules, []).append(fold(profile.name))
         sql = (
-            "UPDATE sessions AS s NOT INDEXED"
-            " SET (has_conditions, wipe_on_revoke) = (new.has_conditions, new.wipe_on_revoke)"
-            " FROM (SELECT key, json_extract(value, '$[0]') AS has_conditions, json_extract(value, '$[1]') AS wipe_on_revoke"
-            " FROM json_each(:wanted)) AS new WHERE s.number > :after AND s.number <= :until"
-            f" AND s.revocation_id = {OPEN} AND s.profile_key = new.key"
-            " AND s.secret_hash IS NOT NULL AND (s.has_conditions, s.wipe_on_revoke) IS NOT (new.has_conditions, new.wipe_on_revoke)"
+            f"UPDATE {self.tables.anywhere} SET has_conditions = :has_conditions, wipe_on_revoke = :wipe_on_revoke"
+            f" WHERE s.number > :after AND s.number <= :until AND {self.tables.unrevoked} AND {self.tables.of_profiles}"
+            " AND s.secret_hash IS NOT NULL"
+            " AND (s.has_conditions <> :has_conditions OR s.wipe_on_revoke <> :wipe_on_revoke)"
         )
-        self.write(sql, {"wanted": json.dumps(wanted), **_range(numbers)})
+        for (has_conditions, wipe_on_revoke), keys in wanted.items():
+            given = {"has_conditions": has_conditions, "wipe_on_revoke": wipe_on_revoke, **_range(numbers)}
+            self.write(sql, {**given, "profiles": self.dialect.list_of(keys)})
 
     def recompute_deadlines(
         self, profiles: ProfileSet, now: int, numbers: NumberRange | None = None
@@ -154,9 +173,9 @@ class ProfilesWriter(Writer):
         from authctl.store.protocol.profiles import DeadlineChanges
         from authctl.store.sql.deadlines import new_deadlines, recomputations
 
-        new = new_deadlines(SQLITE)
+        new = new_deadlines(self.dialect)
         changes = {}
-        sql = f"UPDATE {TABLES.anywhere} SET {_new_values(new)} WHERE {new.in_range} AND {_differs(new)}"
+        sql = f"UPDATE {self.tables.anywhere} SET {_new_values(new)} WHERE {new.in_range} AND {_differs(new, self.dialect)}"
         for name, parameters in recomputations(profiles, now, self.continuity):
             given = {**parameters, **_range(numbers)}
             shortened, lengthened, ended, active = self.all_rows(new.counts_in_range, given)[0]
@@ -168,10 +187,10 @@ class ProfilesWriter(Writer):
     def recompute_deadlines_of(self, numbers: Sequence[int], profiles: ProfileSet, now: int) -> None:
         from authctl.store.sql.deadlines import new_deadlines, recomputations
 
-        new = new_deadlines(SQLITE)
-        sql = f"UPDATE sessions AS s SET {_new_values(new)} WHERE s.{EACH_NUMBER} AND {new.active}"
+        new = new_deadlines(self.dialect)
+        sql = f"UPDATE sessions AS s SET {_new_values(new)} WHERE {self.tables.each_number} AND {new.active}"
         for _, parameters in recomputations(profiles, now, self.continuity):
-            self.write(sql, {**parameters, "move": self.move, "numbers": json.dumps(list(numbers))})
+            self.write(sql, {**parameters, "move": self.move, "numbers": self.dialect.list_of(numbers)})
 
 
 def _range(numbers: NumberRange | None) -> dict[str, int]:
@@ -182,14 +201,14 @@ def _range(numbers: NumberRange | None) -> dict[str, int]:
 def _new_values(new: NewDeadlines) -> str:
     """The assignments of new deadlines to a session."""
     return (
-        f"expires_at = {new.expires_at}, moved_in = iif({new.expires_at} = s.expires_at, s.moved_in, :move),"
+        f"expires_at = {new.expires_at}, moved_in = CASE WHEN {new.expires_at} = s.expires_at THEN s.moved_in ELSE :move END,"
         f" idle_expires_at = {new.idle}, absolute_expires_at = {new.absolute},"
         f" access_expires_at = {new.access}, use_due_at = {new.use_due}"
     )
 
 
-def _differs(new: NewDeadlines) -> str:
+def _differs(new: NewDeadlines, dialect: Dialect) -> str:
     """Whether new deadlines are others than those of a session: rows that stay as they are need not be written."""
     computed = f"{new.expires_at}, {new.idle}, {new.absolute}, {new.access}, {new.use_due}"
     columns = "s.expires_at, s.idle_expires_at, s.absolute_expires_at, s.access_expires_at, s.use_due_at"
-    return f"({columns}) IS NOT ({computed})"
+    return dialect.differs(f"({columns})", f"({computed})")

@@ -1,4 +1,4 @@
-"""Continuity events in SQLite.
+"""Continuity events.
 
 See docs/glossary.md#continuity-event.
 """
@@ -8,29 +8,29 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from authctl.names import fold
-from authctl.store.sqlite.reader import Reader, Writer, continuity_events
+from authctl.store.nouns.reader import Reader, Writer, continuity_events
 
 if TYPE_CHECKING:
     from authctl.model import ContinuityEvent
 
 
 class ContinuityReader(Reader):
-    """`ContinuityView` over SQLite."""
+    """`ContinuityView` over any database."""
 
     def continuity_events(self) -> list[ContinuityEvent]:
         return continuity_events(self.connection)
 
     def held_by_continuity(self, profile: str, now: int) -> int:
-        from authctl.store.sqlite.status_counts import count_unended
+        from authctl.store.nouns.status_counts import count_unended
 
         event = self.continuity.running(now).get(fold(profile))
         if event is None:
             return 0
-        return count_unended(self.connection, fold(profile), event.started_at, now)
+        return count_unended(self, fold(profile), event.started_at, now)
 
 
 class ContinuityWriter(Writer):
-    """`ContinuityChange` over SQLite. Each method makes the snapshot read the events again."""
+    """`ContinuityChange` over any database. Each method makes the snapshot read the events again."""
 
     def start_continuity(self, profile: str, at: int, ends_at: int, actor: str, note: str) -> None:
         sql = "INSERT INTO continuity (profile, started_at, ends_at, actor, note) VALUES (?, ?, ?, ?, ?)"
@@ -39,7 +39,8 @@ class ContinuityWriter(Writer):
 
     def end_continuity(self, event_id: int, at: int, actor: str, note: str) -> None:
         # decision 71: a clock that was set back ends an event where it began
-        sql = "UPDATE continuity SET ends_at = max(started_at, ?), ended_by = ?, end_note = ? WHERE id = ?"
+        end = self.dialect.greatest("started_at", "?")
+        sql = f"UPDATE continuity SET ends_at = {end}, ended_by = ?, end_note = ? WHERE id = ?"
         self.write(sql, (at, actor, note, event_id))
         self._continuity = None
 

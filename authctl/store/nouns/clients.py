@@ -1,4 +1,4 @@
-"""Clients of the door in SQLite.
+"""Clients of the door.
 
 See docs/glossary.md#client.
 """
@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from authctl.names import fold
+from authctl.store.nouns.reader import Reader, Writer
 from authctl.store.sql import rows
-from authctl.store.sqlite.reader import Reader, Writer
 
 if TYPE_CHECKING:
     from authctl.model import Client
@@ -20,7 +20,7 @@ _PLACES = ", ".join("?" for _ in _COLUMNS.split(", "))
 
 
 class ClientsReader(Reader):
-    """`ClientsView` over SQLite."""
+    """`ClientsView` over any database."""
 
     def clients(self) -> list[Client]:
         return [rows.client(row) for row in self.all_rows(f"{_PRESENT} ORDER BY created_at, client_id")]
@@ -31,7 +31,7 @@ class ClientsReader(Reader):
 
 
 class ClientsWriter(Writer):
-    """`ClientsChange` over SQLite."""
+    """`ClientsChange` over any database."""
 
     def add_client(self, client: Client) -> None:
         self.write(f"INSERT INTO clients ({_COLUMNS}) VALUES ({_PLACES})", _values(client))
@@ -42,8 +42,8 @@ class ClientsWriter(Writer):
 
     def remove_client(self, client_id: str, at: int) -> None:
         # The row stays without its secrets: a restore of an older copy must not bring the client back.
-        sql = "UPDATE clients SET removed_at = ?, secret_hash = x'', old_secret_hash = NULL, certificate = NULL WHERE client_id = ?"
-        self.write(sql, (at, client_id))
+        sql = "UPDATE clients SET removed_at = ?, secret_hash = ?, old_secret_hash = NULL, certificate = NULL WHERE client_id = ?"
+        self.write(sql, (at, b"", client_id))
 
 
 def _values(client: Client) -> tuple[object, ...]:

@@ -4,13 +4,18 @@ Candidates are the usual errors of typing: a name with one slip, the name withou
 names the users who share rare trigrams. Each source has a limit; the spelling itself decides (decision 124).
 """
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from difflib import SequenceMatcher
+from functools import cache
 from itertools import chain
+from typing import TYPE_CHECKING, Any
 
-from authctl.store.sqlite.library import sqlite3
+from authctl.store.sql.tables import tables
+
+if TYPE_CHECKING:
+    from authctl.store.nouns.reader import Reader
+    from authctl.store.sql.dialect import Dialect
 
 _TYPED_CHARACTERS = "abcdefghijklmnopqrstuvwxyz0123456789.-_@"
 _LONGEST = 64
@@ -26,49 +31,57 @@ _LEAST_LIKENESS = 0.7
 _LIKENESS_OF_SLIP = 0.8
 _FACTOR_OF_OTHER_DOMAIN = 0.95
 
-_FIRST_KEY = "SELECT min(username_key) FROM sessions INDEXED BY sessions_by_user WHERE username_key {sign} AND username_key < :end"
-_BEGIN_WITH = (
-    f"WITH RECURSIVE found (key) AS ({_FIRST_KEY.format(sign='>= :start')}"
-    f" UNION ALL SELECT ({_FIRST_KEY.format(sign='> key')}) FROM found WHERE key IS NOT NULL LIMIT {_MOST_BEGINNINGS})"
-    " SELECT key FROM found WHERE key IS NOT NULL"
-)
-_KEYS_WITH_SESSIONS = (
-    "SELECT value FROM json_each(?)"
-    " WHERE EXISTS (SELECT 1 FROM sessions INDEXED BY sessions_by_user WHERE username_key = value)"
-)
-_WITH_TRIGRAM = f"SELECT rowid FROM sessions_found WHERE sessions_found MATCH ? LIMIT {_MOST_SESSIONS_OF_RARE + 1}"
-_OF_NUMBERS = "SELECT DISTINCT s.username_key FROM json_each(?) CROSS JOIN sessions AS s ON s.number = json_each.value"
-_NOT_IN_INDEX = (  # the users that the search index does not have yet
-    "SELECT DISTINCT username_key FROM (SELECT username_key FROM sessions NOT INDEXED"
-    f" WHERE number > (SELECT sessions FROM search_index) ORDER BY number DESC LIMIT {_MOST_NOT_INDEXED})"
-)
-_LAST_SPELLING = "SELECT username FROM sessions INDEXED BY sessions_by_user WHERE username_key = ? ORDER BY last_used_at DESC LIMIT 1"
+
+class _Texts:
+    """The queries in one dialect."""
+
+    def __init__(self, dialect: "Dialect") -> None:
+        by_user = dialect.table("sessions", index="sessions_by_user")
+        first = f"SELECT min(username_key) FROM {by_user} WHERE username_key {{sign}} AND username_key < :end"
+        self.beginning = (
+            f"WITH RECURSIVE found (key) AS ({first.format(sign='>= :start')}"
+            f" UNION ALL SELECT ({first.format(sign='> found.key')}) FROM found WHERE found.key IS NOT NULL)"
+            f" SELECT key FROM found WHERE key IS NOT NULL LIMIT {_MOST_BEGINNINGS}"
+        )
+        self.with_sessions = (
+            f"SELECT value FROM {dialect.list_rows('keys', 'listed', 'text')}"
+            f" WHERE EXISTS (SELECT 1 FROM {by_user} WHERE username_key = value)"
+        )
+        self.of_numbers = f"SELECT DISTINCT s.username_key FROM {tables(dialect).by_numbers}"
+        self.last_spelling = (
+            f"SELECT username FROM {by_user} WHERE username_key = :key ORDER BY last_used_at DESC LIMIT 1"
+        )
 
 
-def nearest(connection: sqlite3.Connection, key: str, limit: int) -> list[str]:
+@cache
+def _texts(dialect: "Dialect") -> _Texts:
+    return _Texts(dialect)
+
+
+def nearest(reader: "Reader", key: str, limit: int) -> list[str]:
     """Up to `limit` names of users with sessions, as they were spelled last; the nearest first."""
-    slips = _having_sessions(connection, _one_slip(key) if len(key) <= _LONGEST else ())
+    slips = _having_sessions(reader, _one_slip(key) if len(key) <= _LONGEST else ())
     others = chain(
-        _having_sessions(connection, (key[:end] for end in range(_SHORTEST, min(len(key), _LONGEST)))),
-        _beginning(connection, key),
-        _beginning(connection, f"{_local_part(key)}@"),
-        _sharing_trigrams(connection, _local_part(key)[:_LONGEST]),
-        _column(connection, _NOT_IN_INDEX),
+        _having_sessions(reader, (key[:end] for end in range(_SHORTEST, min(len(key), _LONGEST)))),
+        _beginning(reader, key),
+        _beginning(reader, f"{_local_part(key)}@"),
+        _sharing_trigrams(reader, _local_part(key)[:_LONGEST]),
+        reader.users_not_indexed(_MOST_NOT_INDEXED),
     )
     scores = {other: _likeness(key, other) for other in set(others) - {key}}
     # One slip in a name of three letters is a third of it: by the ratio alone it would not be near.
     scores |= {slip: max(_LIKENESS_OF_SLIP, _likeness(key, slip)) for slip in slips if slip != key}
     nearest_first = sorted((-score, other) for other, score in scores.items() if score >= _LEAST_LIKENESS)
-    return [_column(connection, _LAST_SPELLING, other)[0] for _, other in nearest_first[:limit]]
+    return [_column(reader, _texts(reader.dialect).last_spelling, key=other)[0] for _, other in nearest_first[:limit]]
 
 
-def _column(connection: sqlite3.Connection, sql: str, *given: object) -> list[str]:
-    return [row[0] for row in connection.execute(sql, given)]
+def _column(reader: "Reader", sql: str, **given: Any) -> list[str]:
+    return [row[0] for row in reader.all_rows(sql, given)]
 
 
-def _having_sessions(connection: sqlite3.Connection, keys: Iterable[str]) -> list[str]:
+def _having_sessions(reader: "Reader", keys: Iterable[str]) -> list[str]:
     """Those of the keys that a user with sessions has."""
-    return _column(connection, _KEYS_WITH_SESSIONS, json.dumps(list(dict.fromkeys(keys))))
+    return _column(reader, _texts(reader.dialect).with_sessions, keys=reader.dialect.list_of(dict.fromkeys(keys)))
 
 
 def _one_slip(key: str) -> Iterator[str]:
@@ -83,25 +96,24 @@ def _one_slip(key: str) -> Iterator[str]:
             yield before + letter + after[1:]
 
 
-def _beginning(connection: sqlite3.Connection, start: str) -> list[str]:
+def _beginning(reader: "Reader", start: str) -> list[str]:
     """The first keys with that beginning, each found by one look-up in the index; none if the beginning is very short."""
     if len(start) < _SHORTEST:
         return []
-    given = {"start": start, "end": start + chr(0x10FFFF)}
-    return [row[0] for row in connection.execute(_BEGIN_WITH, given)]
+    return _column(reader, _texts(reader.dialect).beginning, start=start, end=start + chr(0x10FFFF))
 
 
-def _sharing_trigrams(connection: sqlite3.Connection, text: str) -> list[str]:
+def _sharing_trigrams(reader: "Reader", text: str) -> list[str]:
     """The keys of the sessions that share most rare trigrams with a text; the search index has them by number."""
     shared: Counter[int] = Counter()
     parts = {text[start : start + _SHORTEST] for start in range(len(text) - _SHORTEST + 1)}
-    for part in sorted(part.replace('"', '""') for part in parts):
-        numbers = [row[0] for row in connection.execute(_WITH_TRIGRAM, (f'"{part}"',))]
+    for part in sorted(parts):
+        numbers = reader.numbers_with_trigram(part, _MOST_SESSIONS_OF_RARE + 1)
         # A trigram such as "mar" is in many names, and says nothing about which one was meant.
         if len(numbers) <= _MOST_SESSIONS_OF_RARE:
             shared.update(numbers)
     closest = [number for number, _ in shared.most_common(_MOST_SHARING)]
-    return _column(connection, _OF_NUMBERS, json.dumps(closest))
+    return _column(reader, _texts(reader.dialect).of_numbers, numbers=reader.dialect.list_of(closest))
 
 
 def _local_part(key: str) -> str:

@@ -1,0 +1,173 @@
+"""Previews: the sessions that an operation would end, by their numbers, and their common values.
+
+See docs/glossary.md#bound-of-a-preview.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from authctl.instants import NEVER
+from authctl.model import Status
+from authctl.store.sql.filters import has_status
+from authctl.store.sql.tables import WITH_REVOCATION, tables
+
+if TYPE_CHECKING:
+    from authctl.store.nouns.reader import Reader
+    from authctl.store.protocol.previews import Aftermath, Largest, Summary
+    from authctl.store.sql.continuity import Continuity
+    from authctl.store.sql.dialect import Dialect
+    from authctl.store.sql.selections import Selection
+
+_MOST_APPLICATIONS = 5
+_NEWEST_FIRST = "PARTITION BY s.username_key, s.application_key ORDER BY s.last_used_at DESC, s.number DESC"
+
+
+def _largest_groups(dialect: Dialect, field: str) -> str:
+    """The names that most of some sessions have, with their counts, and how many names there are."""
+    groups = (
+        f"SELECT min(s.{field}) AS name, s.{field}_key AS key, count(*) AS sessions"
+        f" FROM {tables(dialect).by_numbers} GROUP BY s.{field}_key"
+    )
+    order = f"sessions DESC, {dialect.sorted_by('key', descending=False)}"
+    return f"SELECT name, sessions, count(*) OVER () FROM ({groups}) AS groups ORDER BY {order} LIMIT :largest"
+
+
+def _latest_end(dialect: Dialect) -> str:
+    """The latest end that a token of a session can have."""
+    return dialect.least(
+        "s.idle_expires_at",
+        "s.absolute_expires_at",
+        "coalesce(s.access_expires_at, s.absolute_expires_at)",
+        "coalesce(s.fixed_expires_at, s.absolute_expires_at)",
+    )
+
+
+def numbers(reader: Reader, chosen: Selection) -> Sequence[int]:
+    """The numbers of a selection's sessions, ascending."""
+    if chosen.scan_conditions is not None:
+        joined = WITH_REVOCATION if "r." in chosen.where else ""
+        return filtered_numbers(reader, chosen.scan_conditions, f"{joined} WHERE {chosen.where}", chosen.parameters)
+    return numbers_of(reader, f"{chosen.count_source()} WHERE {chosen.where_in_all_parts}", chosen.parameters)
+
+
+def numbers_of(reader: Reader, source: str, given: dict[str, Any]) -> Sequence[int]:
+    """The numbers of the sessions of a source, ascending."""
+    return array("q", sorted(row[0] for row in reader.all_rows(f"SELECT s.number FROM {source}", given)))
+
+
+def filtered_numbers(reader: Reader, by_index: str, filtered: str, given: dict[str, Any]) -> Sequence[int]:
+    """The numbers that the index of deadlines gives, of the sessions that meet the other conditions, too.
+
+    The rows are read in the order in which they lie. Along the index that takes several times as long if they are many, and
+    so does it if they are sorted.
+    """
+    candidates = numbers_of(reader, f"{reader.tables.by_deadline} WHERE {by_index}", given)
+    return numbers_of(
+        reader, f"{reader.tables.by_numbers} {filtered}", {**given, "numbers": reader.dialect.list_of(candidates)}
+    )
+
+
+def used_last(reader: Reader, numbers: Sequence[int], limit: int) -> list[int]:
+    """Up to `limit` of the numbers: the sessions with the most recent use, that one first."""
+    sql = f"SELECT s.number FROM {reader.tables.by_numbers} ORDER BY s.last_used_at DESC, s.number DESC LIMIT :limit"
+    return [row[0] for row in reader.all_rows(sql, {"numbers": reader.dialect.list_of(numbers), "limit": limit})]
+
+
+def beyond_newest(reader: Reader, numbers: Sequence[int], keep: int) -> Sequence[int]:
+    """Those of the numbers whose sessions are not among the newest ones of their user and application, ascending."""
+    given = {"numbers": reader.dialect.list_of(numbers), "keep": keep}
+    places = f"SELECT s.number AS number, row_number() OVER ({_NEWEST_FIRST}) AS place FROM {reader.tables.by_numbers}"
+    sql = f"SELECT number FROM ({places}) AS places WHERE place > :keep"
+    return array("q", sorted(row[0] for row in reader.all_rows(sql, given)))
+
+
+def ids_of(reader: Reader, numbers: Sequence[int]) -> list[str]:
+    """The ids of the sessions with those numbers, sorted."""
+    sql = f"SELECT s.id FROM {reader.tables.by_numbers}"
+    return sorted(row[0] for row in reader.all_rows(sql, {"numbers": reader.dialect.list_of(numbers)}))
+
+
+def counts_by_user(reader: Reader, numbers: Sequence[int]) -> dict[str, int]:
+    """How many of the sessions with those numbers each user has."""
+    sql = f"SELECT s.username_key, count(*) FROM {reader.tables.by_numbers} GROUP BY s.username_key"
+    return dict(reader.all_rows(sql, {"numbers": reader.dialect.list_of(numbers)}))
+
+
+def summary(reader: Reader, numbers: Sequence[int], continuity: Continuity, now: int, largest: int) -> Summary:
+    """Counts of the sessions with those numbers."""
+    from authctl.store.protocol.previews import Summary
+
+    given = {"numbers": reader.dialect.list_of(numbers), "now": now, "largest": largest, **continuity.parameters}
+    conditions = [
+        "s.kind = 'web'",
+        *(has_status(status, continuity, now) for status in (Status.ACTIVE, Status.REVOKED)),
+    ]
+    counts = ", ".join(f"count(*) FILTER (WHERE {condition})" for condition in conditions)
+    total, web, active, revoked = reader.all_rows(f"SELECT count(*), {counts} FROM {reader.tables.by_numbers}", given)[
+        0
+    ]
+    users, applications = (_largest(reader, field, given) for field in ("username", "application"))
+    return Summary(total, web, active, total - active - revoked, revoked, users, applications)
+
+
+def aftermath(
+    reader: Reader,
+    numbers: Sequence[int],
+    continuity: Continuity,
+    at: int,
+    now: int,
+    reason: str | None,
+) -> Aftermath:
+    """The sessions of those numbers that an operation at an instant ended, and what goes on elsewhere."""
+    from authctl.store.protocol.previews import Aftermath
+
+    given = {
+        "numbers": reader.dialect.list_of(numbers),
+        "at": at,
+        "now": now,
+        "reason": reason,
+        **continuity.parameters,
+    }
+    held = continuity.holds(at)
+    alive = f"(s.expires_at > :at OR {held})" if held else "s.expires_at > :at"
+    # A revocation leaves the deadline, and a hard end moves it to its own instant.
+    ended = f"(s.ended_at IS NULL AND {alive})" if reason is None else "(s.ended_at = :at AND s.ended_reason = :reason)"
+    sealed = f"({ended} AND s.sealed = 1)"
+    latest = f"max({_latest_end(reader.dialect)}) FILTER (WHERE {sealed})"
+    counts = f"count(*) FILTER (WHERE {ended}), count(*) FILTER (WHERE {sealed})"
+    sql = f"SELECT {counts}, {latest} FROM {reader.tables.by_numbers}"
+    count, sealed_count, sealed_until = reader.all_rows(sql, given)[0]
+    of_source = f"{reader.tables.by_numbers} WHERE s.source_key IS NOT NULL AND {ended} GROUP BY s.source_key"
+    by_source = dict(reader.all_rows(f"SELECT min(s.source), count(*) FROM {of_source}", given))
+    others = _others(reader, ended, has_status(Status.ACTIVE, continuity, now), given)
+    return Aftermath(int(count), *others, int(sealed_count), _end(sealed_until), by_source)
+
+
+def _others(
+    reader: Reader, ended: str, is_active: str, given: dict[str, Any]
+) -> tuple[int, tuple[tuple[str | None, int], ...], int | None]:
+    """The other active sessions of the users of ended ones: their number, applications and last end."""
+    users = f"SELECT s.username_key FROM {reader.tables.by_numbers} WHERE {ended}"
+    sql = (
+        f"SELECT min(s.application), count(*), max(s.expires_at) FROM {reader.tables.by_user} WHERE s.username_key IN ({users})"
+        f" AND {is_active} GROUP BY s.application_key"
+        f" ORDER BY count(*) DESC, {reader.dialect.sorted_by('s.application_key', descending=False)}"
+    )
+    groups = reader.all_rows(sql, given)
+    until = max((group[2] for group in groups), default=None)
+    largest = tuple((name, count) for name, count, _ in groups[:_MOST_APPLICATIONS])
+    return sum(group[1] for group in groups), largest, _end(until)
+
+
+def _end(instant: int | None) -> int | None:
+    return None if instant is None or instant >= NEVER else instant
+
+
+def _largest(reader: Reader, field: str, given: dict[str, Any]) -> Largest:
+    from authctl.store.protocol.previews import Largest
+
+    groups = reader.all_rows(_largest_groups(reader.dialect, field), given)
+    return Largest(tuple((name, sessions) for name, sessions, _ in groups), groups[0][2] - len(groups) if groups else 0)

@@ -1,0 +1,84 @@
+"""PostgreSQL's words for the shared SQL: no index hints, and lists as arrays."""
+
+from collections.abc import Iterable, Sequence
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from authctl.store.sql.executor import Executor
+
+
+class PostgresDialect:
+    """`Dialect` for PostgreSQL."""
+
+    no_limit = None
+    event_text = "text_key"
+    """A column that has the folded text of the event: no function of ours runs in the server."""
+
+    def table(self, name: str, alias: str = "", index: str = "") -> str:  # noqa: ARG002  # the planner chooses by statistics
+        return f"{name} AS {alias}" if alias else name
+
+    def whole_table(self, name: str, alias: str = "") -> str:
+        return self.table(name, alias)
+
+    def join_in_order(self, first: str, second: str, condition: str) -> str:
+        return f"{first} JOIN {second} ON {condition}"
+
+    def list_rows(self, parameter: str, alias: str, kind: str) -> str:
+        return f"unnest(:{parameter}::{kind}[]) WITH ORDINALITY AS {alias}(value, id)"
+
+    def is_listed(self, column: str, parameter: str) -> str:
+        return f"{column} = ANY(:{parameter})"
+
+    def list_of(self, values: Iterable[str] | Iterable[int]) -> list[Any]:
+        return [value.value if isinstance(value, Enum) else value for value in values]
+
+    def contains(self, text: str, parameter: str) -> str:
+        return f"strpos({text}, :{parameter}) > 0"
+
+    def greatest(self, *values: str) -> str:
+        return self._unless_null("greatest", values)
+
+    def least(self, *values: str) -> str:
+        return self._unless_null("least", values)
+
+    def _unless_null(self, function: str, values: Sequence[str]) -> str:
+        """The function of several values; NULL if one of them is NULL, which PostgreSQL ignores."""
+        columns = [value for value in values if not value.startswith((":", "coalesce(", "?"))]
+        called = f"{function}({', '.join(values)})"
+        return f"CASE WHEN {' AND '.join(f'({c}) IS NOT NULL' for c in columns)} THEN {called} END" if columns else called
+
+    def has_delivery(self, states: Iterable[str]) -> str:
+        from authctl.store.postgres.outbox_conditions import IS_PENDING
+
+        if set(states) == {"pending"}:
+            return IS_PENDING
+        listed = ", ".join(f"'{state}'" for state in sorted(states))
+        return f"EXISTS (SELECT 1 FROM deliveries AS d WHERE d.number = s.number AND d.number > 0 AND d.state IN ({listed}))"
+
+    def differs(self, left: str, right: str) -> str:
+        return f"{left} IS DISTINCT FROM {right}"
+
+    def of_latest(self, column: str, instant: str) -> str:
+        return f"(array_agg({column} ORDER BY {instant} DESC))[1]"
+
+    def is_beyond_ascii(self, text: str) -> str:
+        return f"{text} ~ '[^ -~]'"
+
+    def member(self, column: str, name: str) -> str:
+        return f"({column}::jsonb ->> '{name}')"
+
+    def has_member(self, column: str, name: str, parameter: str) -> str:
+        member = f"{column}::jsonb -> '{name}'"
+        array = f"CASE jsonb_typeof({member}) WHEN 'array' THEN {member} ELSE '[]'::jsonb END"
+        values = f"jsonb_array_elements_text({array}) AS named(value)"
+        return f"EXISTS (SELECT 1 FROM {values} WHERE {self.is_listed('named.value', parameter)})"
+
+    def insert(self, connection: "Executor", sql: str, values: Sequence[Any], key: str) -> int:
+        return int(connection.execute(f"{sql} RETURNING {key}", values).fetchone()[0])
+
+    def sorted_by(self, column: str, *, descending: bool) -> str:
+        return f"{column} {'DESC NULLS LAST' if descending else 'ASC NULLS FIRST'}"  # NULL counts as the greatest by default
+
+
+POSTGRES = PostgresDialect()

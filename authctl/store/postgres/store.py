@@ -1,0 +1,86 @@
+"""The store in PostgreSQL: three connections, and the transactions on them."""
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from authctl.errors import Refused
+from authctl.store.nouns.profiles import profiles_in_force
+from authctl.store.postgres import look_up
+from authctl.store.postgres.addresses import Address
+from authctl.store.postgres.change import PostgresChange
+from authctl.store.postgres.connections import PostgresConnections
+from authctl.store.postgres.executor import PostgresExecutor
+from authctl.store.postgres.only_runner import only_runner
+from authctl.store.postgres.view import PostgresView
+
+if TYPE_CHECKING:
+    from authctl.model import Client, ProfileSet, Session
+    from authctl.store.protocol.health import Health
+
+
+class PostgresStore:
+    """`Store` over a database of PostgreSQL."""
+
+    def __init__(self, address: Address, lock_timeout: float | None = None) -> None:
+        self.address = address
+        self._connections = PostgresConnections(address, lock_timeout)
+        self._clients = look_up.ClientLookUp()
+
+    def by_number(self, number: int, now: int | None = None) -> "tuple[Session, bytes | None] | None":
+        with self._connections.hot() as connection:
+            return look_up.session(connection, number, now)
+
+    def profiles(self) -> "ProfileSet":
+        with self._connections.hot() as connection:
+            return profiles_in_force(PostgresExecutor(connection))
+
+    def client(self, client_id: str) -> "Client | None":
+        with self._connections.hot() as connection:
+            return self._clients.client(connection, client_id)
+
+    @contextmanager
+    def view(self) -> Iterator[PostgresView]:
+        with self._connections.reader() as connection:
+            yield PostgresView(connection)
+
+    @contextmanager
+    def change(
+        self, *, timeout: float | None = None, lock_timeouts: int = 1, synced: bool = True, shared: bool = False
+    ) -> Iterator[PostgresChange]:
+        with self._connections.writer(
+            shared=shared, timeout=timeout, lock_timeouts=lock_timeouts, synced=synced
+        ) as connection:
+            yield PostgresChange(connection, self._connections.registry_id, shared=shared)
+
+    def change_number(self) -> int:
+        # Every change takes a number of a transaction, and nothing else in the database does.
+        with self._connections.hot() as connection:
+            row = connection.execute("SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint").fetchone()
+            return int(row[0]) if row else 0
+
+    def engine(self) -> "Health":
+        from authctl.store.postgres.diagnosis import engine
+
+        return engine(self.address)
+
+    def alone(self) -> AbstractContextManager[bool]:
+        with self._connections.reader() as connection:
+            registry_id = PostgresView(connection).registry_id()
+        return only_runner(self.address, registry_id)
+
+    def keep_space(self) -> None:
+        """Keep nothing: the disk is the server's."""
+
+    def free_space(self) -> bool:
+        return False
+
+    def back_up(self, path: Path) -> None:
+        raise Refused(f"no backup to {path}: a registry in PostgreSQL is backed up by the server", "see: docs/operating.md")
+
+    def check(self) -> None:
+        """Read nothing: the server checks its pages when it reads them."""
+
+    def close(self) -> None:
+        self._connections.close()
