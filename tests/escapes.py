@@ -151,23 +151,25 @@ def _gate_after_what_is_read() -> None:
     connections.Connection.execute = execute  # type: ignore[method-assign]
 
 
-_OPEN = "(SELECT id FROM revocations WHERE at IS NULL)"
 _KEPT_FOR = 20
 
 
 def _open_id_kept_between_transactions() -> None:
     """A process reads which revocation is open once for several sessions, and not in each transaction."""
     from authctl.store.postgres import connections
+    from authctl.store.postgres.dialect import POSTGRES
+    from authctl.store.sql.tables import tables
 
+    open_id = tables(POSTGRES).open_revocation
     real = connections.Connection.execute
     kept = {"id": 0, "used": 0}
 
     def execute(self: Any, query: Any, *given: Any, **options: Any) -> Any:
-        if isinstance(query, str) and query.startswith("INSERT INTO sessions") and _OPEN in query:
+        if isinstance(query, str) and query.startswith("INSERT INTO sessions") and open_id in query:
             if kept["used"] % _KEPT_FOR == 0:
-                kept["id"] = real(self, f"SELECT {_OPEN}").fetchone()[0]
+                kept["id"] = real(self, f"SELECT {open_id}").fetchone()[0]
             kept["used"] += 1
-            query = query.replace(_OPEN, str(kept["id"]))
+            query = query.replace(open_id, str(kept["id"]))
         return real(self, query, *given, **options)
 
     connections.Connection.execute = execute  # type: ignore[method-assign]

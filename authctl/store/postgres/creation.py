@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from authctl.errors import Refused
 from authctl.store.postgres.addresses import Address
 from authctl.store.postgres.change import PostgresChange
-from authctl.store.postgres.connections import Connection, connect
+from authctl.store.postgres.connections import Connection, connect, gate_key
 from authctl.store.postgres.errors import translated_errors
 from authctl.store.postgres.proofs import check_server
 from authctl.store.postgres.schema import create_schema
@@ -30,7 +30,7 @@ class _NewStore(PostgresStore):
         yield PostgresChange(self._connection, self._registry_id, shared=False)
 
     @contextmanager
-    def change(  # noqa: D102  # as in the store
+    def change(  # as in the store
         self, *, timeout: float | None = None, lock_timeouts: int = 1, synced: bool = True, shared: bool = False
     ) -> Iterator[PostgresChange]:
         del timeout, lock_timeouts, synced, shared  # nobody else knows of the registry
@@ -45,7 +45,8 @@ def creating(address: Address, registry_id: str, profiles: "ProfileSet") -> Iter
     """
     check_server(address)
     with translated_errors(str(address)), closing(connect(address)) as connection:
-        connection.execute("BEGIN", prepare=False)
+        # The second of two `init` at once waits for the first one, and then finds its registry.
+        connection.execute(f"BEGIN; SELECT pg_advisory_xact_lock({gate_key('', 'creation')})", prepare=False)
         if _is_there(connection):
             raise Refused(f"a registry already exists: {address}")
         create_schema(connection, registry_id, profiles)
