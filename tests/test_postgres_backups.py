@@ -1,6 +1,7 @@
 """A backup of a registry in PostgreSQL: a portable file, which is a registry in SQLite with the same content."""
 
 import stat
+import threading
 from pathlib import Path
 
 import pytest
@@ -48,3 +49,25 @@ def test_a_backup_is_the_same_registry_in_a_file(home: Path, tmp_path: Path, pos
         assert [session.username for session in copy.sessions(SessionFilter(search="телефон"))] == ["alice"]
         assert copy.users.get("bob").user.disabled_note == "left"
         assert copy.issue(username="eve", application="Outlook").session.number > max(one.number for one in listed)
+
+
+def test_two_inits_at_once_make_one_registry(tmp_path: Path, postgres_url: str):
+    """The second one is refused, and removes what it made."""
+    raw = profiles.DEFAULT_FILE.encode()
+    ends: list[str] = []
+
+    def init(number: int) -> None:
+        try:
+            create(find_home(tmp_path / str(number), postgres_url), profiles.read(raw, "p.yaml"), raw, actor="founder")
+            ends.append("made")
+        except Refused as error:
+            ends.append(error.message)
+
+    threads = [threading.Thread(target=init, args=(number,)) for number in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert ends.count("made") == 1
+    assert {end.partition(":")[0] for end in ends} == {"made", "a registry already exists"}
+    assert sum((tmp_path / str(number) / "keys.json").exists() for number in range(3)) == 1
