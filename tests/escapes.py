@@ -7,6 +7,7 @@ another one. A scheme that is not `right` is wrong on purpose, to see that the t
 
 import json
 import random
+import re
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -127,17 +128,58 @@ def _no_gate() -> None:
     connections._BEGIN = connections._BEGIN.replace("SELECT {gate}({key})", "SELECT true")
 
 
-def _gate_in_the_statement_that_reads() -> None:
-    """The snapshot with which a change reads is that of the statement that takes the gate, and so older than the gate."""
+_GATE = re.compile(r"SELECT (pg_\w*advisory\w*\(-?\d+\)); SELECT id")
+_WRITES = ("INSERT", "UPDATE", "DELETE", "WITH")
+
+
+def _gate_after_what_is_read() -> None:
+    """A change reads first, and takes the gate when it writes: what it read is older than the gate, as in one statement for both."""
     from authctl.store.postgres import connections
 
-    connections._BEGIN = connections._BEGIN.replace("READ COMMITTED", "REPEATABLE READ")
+    real = connections.Connection.execute
+    due: dict[Any, str] = {}
+
+    def execute(self: Any, query: Any, *given: Any, **options: Any) -> Any:
+        text = query if isinstance(query, str) else ""
+        if gate := _GATE.search(text):
+            due[self] = gate[1]
+            query = text.replace(f"SELECT {gate[1]}", "SELECT true")
+        elif text.startswith(_WRITES) and self in due:
+            real(self, f"SELECT {due.pop(self)}")
+        return real(self, query, *given, **options)
+
+    connections.Connection.execute = execute  # type: ignore[method-assign]
+
+
+_KEPT_FOR = 20
+
+
+def _open_id_kept_between_transactions() -> None:
+    """A process reads which revocation is open once for several sessions, and not in each transaction."""
+    from authctl.store.postgres import connections
+    from authctl.store.postgres.dialect import POSTGRES
+    from authctl.store.sql.tables import tables
+
+    open_id = tables(POSTGRES).open_revocation
+    real = connections.Connection.execute
+    kept = {"id": 0, "used": 0}
+
+    def execute(self: Any, query: Any, *given: Any, **options: Any) -> Any:
+        if isinstance(query, str) and query.startswith("INSERT INTO sessions") and open_id in query:
+            if kept["used"] % _KEPT_FOR == 0:
+                kept["id"] = real(self, f"SELECT {open_id}").fetchone()[0]
+            kept["used"] += 1
+            query = query.replace(open_id, str(kept["id"]))
+        return real(self, query, *given, **options)
+
+    connections.Connection.execute = execute  # type: ignore[method-assign]
 
 
 SCHEMES: dict[str, Callable[[], None]] = {
     "right": lambda: None,
     "no gate": _no_gate,
-    "gate in the statement that reads": _gate_in_the_statement_that_reads,
+    "gate after what is read": _gate_after_what_is_read,
+    "open id kept between transactions": _open_id_kept_between_transactions,
 }
 
 

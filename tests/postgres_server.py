@@ -145,9 +145,27 @@ class Server:
         """Run a statement as the superuser; its rows."""
         import psycopg
 
-        with psycopg.connect(self.url(database), autocommit=True) as connection:
+        # nothing that is done beside a test waits for a standby
+        local = "-c synchronous_commit=local"
+        with psycopg.connect(self.url(database), autocommit=True, options=local) as connection:
             cursor = connection.execute(sql)
             return cursor.fetchall() if cursor.description else []
+
+    @contextmanager
+    def new_standby(self, name: str = "standby") -> Iterator["Server"]:
+        """A standby that follows this server by streaming."""
+        folder = self.folder / name
+        folder.mkdir()
+        if user := _unprivileged() if os.geteuid() == 0 else None:
+            os.chown(folder, user.pw_uid, user.pw_gid)
+        standby = Server(folder, self.programs)
+        primary = f"host={self.folder} user=postgres application_name={name}"
+        self.run("pg_basebackup", "-D", str(standby.data), "-d", primary, "-R", "-c", "fast", "--no-sync")
+        try:
+            standby.start()
+            yield standby
+        finally:
+            standby.stop()
 
     @contextmanager
     def fresh_database(self, owner: str = "registrar") -> Iterator[str]:

@@ -9,14 +9,18 @@ import os
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from authctl import Registry, profiles
 from authctl.registry.init import create
 from authctl.registry_locations import Location
 from authctl.settings import find_home
 from tests.escapes import judge
+from tests.postgres_server import why_not
 
 SECONDS = float(os.environ.get("AUTHCTL_ESCAPE_SECONDS", "4"))
 CAST = {"Issuer": 6, "Revoker": 2, "Disabler": 1, "Cleaner": 1}
@@ -80,13 +84,22 @@ def _other_host(home: Path, number: int) -> Path:
     return other
 
 
-def check(verdict: dict[str, int]) -> None:
-    """Nothing was broken, and something was done."""
-    assert {name: verdict[name] for name in BROKEN} == dict.fromkeys(BROKEN, 0)
-    assert verdict["errors"] == 0
-    assert verdict["issues"] > 20
-    assert verdict["revocations"] > 3
-    assert verdict["disables"] > 3
+LEAST = {"issues": 20, "revocations": 2, "disables": 2}
+_ATTEMPTS = 4
+
+
+def check(home: Path, location: Location) -> None:
+    """Nothing is broken, and enough was done; on a busy machine that takes longer."""
+    total: Counter[str] = Counter()
+    for _ in range(_ATTEMPTS):
+        verdict = play(home, location, SECONDS)
+        total.update(verdict)
+        assert {name: verdict[name] for name in BROKEN} == dict.fromkeys(BROKEN, 0)
+        assert verdict["errors"] == 0
+        if all(total[name] >= least for name, least in LEAST.items()):
+            break
+    assert all(total[name] >= least for name, least in LEAST.items()), total
+    assert total["dead_on_arrival"] <= 2 + total["issues"] // 100  # the moment between the commit and the clock
 
 
 def make(home: Path, location: Location) -> None:
@@ -98,4 +111,28 @@ def make(home: Path, location: Location) -> None:
 def test_nothing_escapes_in_a_file(tmp_path: Path):
     """SQLite has one writer at a time."""
     make(tmp_path / "home", tmp_path / "home" / "registry.db")
-    check(play(tmp_path / "home", tmp_path / "home" / "registry.db", SECONDS / 2))
+    check(tmp_path / "home", tmp_path / "home" / "registry.db")
+
+
+@pytest.mark.skipif(why_not() is not None, reason=why_not() or "")
+class TestOnPostgres:
+    """Three hosts on one server."""
+
+    def test_nothing_escapes(self, tmp_path: Path, postgres_url: str):
+        """The gate, taken in a statement of its own, by everybody."""
+        make(tmp_path / "home", postgres_url)
+        check(tmp_path / "home", postgres_url)
+
+    @pytest.mark.parametrize(
+        ("scheme", "broken"),
+        [
+            ("no gate", {"disable_escaped"}),
+            ("gate after what is read", {"disable_escaped"}),
+            ("open id kept between transactions", {"born_revoked"}),
+        ],
+    )
+    def test_a_wrong_scheme_is_noticed(self, tmp_path: Path, postgres_url: str, scheme: str, broken: set[str]):
+        """As it was when the right scheme was looked for."""
+        make(tmp_path / "home", postgres_url)
+        verdicts = (play(tmp_path / "home", postgres_url, SECONDS, scheme) for _ in range(_ATTEMPTS))
+        assert any(verdict[name] for verdict in verdicts for name in broken)

@@ -1,5 +1,7 @@
 """Connections to PostgreSQL against a real server: the gate, commits whose answer is lost, restarts, forks and time-outs."""
 
+from __future__ import annotations
+
 import os
 import signal
 import threading
@@ -173,7 +175,7 @@ def test_a_lost_connection_before_the_commit_changes_nothing(both, postgres_serv
     assert values(other) == [3]
 
 
-def kill(server: Server, connection: "module.Connection") -> None:
+def kill(server: Server, connection: module.Connection) -> None:
     """End the server's process of a connection."""
     pid = connection.info.backend_pid
     server.execute(f"SELECT pg_terminate_backend({pid}, 5000)")
@@ -400,3 +402,94 @@ def test_errors_by_their_state(both):
     with pytest.raises(IntegrityFailure, match="damaged"), one.writer() as connection:
         connection.execute("SELECT nothing FROM registry")
     write(one, 1)
+
+
+def test_a_commit_that_no_standby_confirms(monkeypatch):
+    """It is in force on this server, and a failover could lose it: neither done nor not done. No time-out of the server ends it."""
+    monkeypatch.setattr(module, "COMMIT_SECONDS", 1)
+    monkeypatch.setattr(module, "_SETTLE_SECONDS", 1)
+    with new_server() as server, server.fresh_database() as url:
+        with connect(read_address(url)) as connection:
+            connection.execute(SCHEMA)
+        one = opened(url)
+        write(one, 1, event=1)
+        server.execute("ALTER SYSTEM SET synchronous_standby_names = 'elsewhere'")
+        server.execute("SELECT pg_reload_conf(), pg_sleep(0.2)")
+        began = time.monotonic()
+        for event in (2, None):
+            with pytest.raises(OutcomeUnknown):
+                write(one, 2 if event else 3, event=event)
+        assert time.monotonic() - began < 10
+        assert values(one) == [1, 2, 3]  # a reader waits for nothing
+        one.close()
+
+
+def test_a_commit_that_an_administrator_cancels():
+    """The server answers with a warning and no error: the change is there, on this server alone."""
+    with new_server() as server, server.fresh_database() as url:
+        with connect(read_address(url)) as connection:
+            connection.execute(SCHEMA)
+        one = opened(url)
+        write(one, 1, event=1)
+        server.execute("ALTER SYSTEM SET synchronous_standby_names = 'elsewhere'")
+        server.execute("SELECT pg_reload_conf(), pg_sleep(0.2)")
+        waits = "FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
+        cancel = f"SELECT pg_cancel_backend(pid) {waits}"
+
+        def cancel_soon() -> None:
+            for _ in range(200):
+                if server.execute(cancel):
+                    return
+                time.sleep(0.05)
+
+        for event in (2, None):
+            thread = threading.Thread(target=cancel_soon)
+            thread.start()
+            with pytest.raises(
+                OutcomeUnknown, match="but the server warned: canceling wait for synchronous replication"
+            ):
+                write(one, 2 if event else 3, event=event)
+            thread.join()
+        assert values(one) == [1, 2, 3]
+        one.close()
+
+
+def test_a_standby_is_refused_and_its_promotion_found():
+    """An address with both names the one that takes changes, also after they changed places; a standby alone is refused."""
+    with new_server() as server, server.fresh_database() as url, server.new_standby() as standby:
+        name = read_address(url).parameters["dbname"]
+        with connect(read_address(url)) as connection:
+            connection.execute(SCHEMA)
+        server.execute("ALTER SYSTEM SET synchronous_standby_names = 'standby'")
+        server.execute("SELECT pg_reload_conf(), pg_sleep(0.2)")
+        both = opened(f"postgresql:///{name}?host={standby.folder},{server.folder}&port=5432,5432&user=registrar")
+        for value in range(20):
+            write(both, value, event=value)
+        for use in (looked_up, values, lambda one: write(one, 99)):
+            alone = opened(standby.url(name, "registrar"))
+            with pytest.raises(RegistryUnavailable, match="a standby, or read-only"):
+                use(alone)
+        server.stop(signal.SIGQUIT)
+        standby.execute("SELECT pg_promote()")
+        assert looked_up(both) == 1
+        assert values(both) == list(range(20))  # nothing acknowledged is lost
+        write(both, 100, event=100)
+        both.close()
+        server.start()
+
+
+def test_a_server_that_is_silent_makes_no_look_up_wait_for_ever(both, monkeypatch):
+    """A process of it that stands still; the next look-up has a new connection."""
+    one, _ = both
+    assert looked_up(one) == 1
+    monkeypatch.setattr(one.hot().shared, "_patience", 0.5)
+    with one.hot() as connection:
+        connection.patience = 0.5
+        process = connection.info.backend_pid
+    os.kill(process, signal.SIGSTOP)
+    try:
+        with pytest.raises(RegistryUnavailable):
+            looked_up(one)
+        assert looked_up(one) == 1
+    finally:
+        os.kill(process, signal.SIGCONT)

@@ -15,7 +15,7 @@ if why_not() is None:
     from authctl.store.postgres.connections import PostgresConnections, connect
     from authctl.store.postgres.diagnosis import diagnosis
     from authctl.store.postgres.only_runner import only_runner
-    from authctl.store.postgres.proofs import first_failure
+    from authctl.store.postgres.proofs import check_server
     from tests.test_postgres_connections import SCHEMA, looked_up, values, write
 
 
@@ -39,7 +39,7 @@ def address(request: pytest.FixtureRequest, postgres_url: str, folder: str) -> "
 
 def test_a_pooler_keeps_every_proof(address: "Address"):
     """Advisory locks of transactions lock through it, too; the doctor tells of it."""
-    assert first_failure(address) is None
+    check_server(address)
     checks = dict(diagnosis(address))
     assert checks["pooler"].found == "a pooler: no statement is prepared"
     assert checks["gate"].ok

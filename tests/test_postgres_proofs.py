@@ -5,6 +5,7 @@ from contextlib import closing
 
 import pytest
 
+from authctl.errors import Refused
 from tests.postgres_server import Server, new_server, why_not
 
 pytestmark = pytest.mark.skipif(why_not() is not None, reason=why_not() or "")
@@ -14,7 +15,7 @@ if why_not() is None:
     from authctl.store.postgres.connections import Connection, PostgresConnections, connect
     from authctl.store.postgres.diagnosis import diagnosis
     from authctl.store.postgres.only_runner import only_runner
-    from authctl.store.postgres.proofs import first_failure, proofs
+    from authctl.store.postgres.proofs import check_server, proofs
     from authctl.store.postgres.roles import can_change_audit_log, protect_audit_log, statements
     from authctl.store.protocol.health import Health
 
@@ -49,7 +50,7 @@ def address(postgres_url: str) -> "Address":
 def test_a_database_that_its_owner_made_as_said_proves_all(postgres_url: str):
     """No superuser is needed, and nothing is left behind."""
     address = read_address(postgres_url)
-    assert first_failure(address) is None
+    check_server(address)
     assert [name for name, _ in proofs(address)] == ["server", "encoding", "search", "durability", "locks", "role"]
     with closing(connect(address)) as connection:
         assert connection.execute("SELECT count(*) FROM pg_extension WHERE extname = 'pg_trgm'").fetchone() == (0,)
@@ -79,9 +80,10 @@ def test_a_database_that_was_made_otherwise(
     assert words in health.found
     assert health.hint
     assert health.hint.startswith("CREATE DATABASE")
-    error = first_failure(address)
-    assert error
-    assert words in error.message
+    with pytest.raises(Refused) as raised:
+        check_server(address)
+    assert words in raised.value.message
+    assert health.hint in (raised.value.hint or "")
 
 
 @pytest.mark.parametrize("right", ["SUPERUSER", "CREATEROLE", "REPLICATION", "BYPASSRLS"])
@@ -197,7 +199,7 @@ def test_the_statements_for_an_administrator(postgres_server: Server):
         postgres_server.run(
             "psql", "--set", "ON_ERROR_STOP=1", "--dbname", "postgres", "--file", str(script), "--quiet"
         )
-        assert first_failure(target) is None
+        check_server(target)
         with closing(connect(target)) as owner:
             owner.execute("CREATE SCHEMA authctl; SET search_path = authctl, public; " + SCHEMA.rpartition("REVOKE")[0])
             protect_audit_log(owner)

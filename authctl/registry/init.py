@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from authctl import key_ring
-from authctl.errors import InvalidInput, Refused, RegistryUnavailable, reason
+from authctl.errors import AuthctlError, InvalidInput, Refused, RegistryUnavailable, reason
 from authctl.files import create_private
 from authctl.instants import Clock
 from authctl.model import ProfileSet
@@ -88,6 +88,14 @@ def _removed_on_failure(registry: Location) -> Iterator[list[Path]]:
         yield made
     except BaseException:
         # The registry appears last. If it is there, another `init` won, and the files are now its own.
-        for path in made if not is_there(registry) else ():
+        for path in made if not _may_be_there(registry) else ():
             path.unlink(missing_ok=True)
         raise
+
+
+def _may_be_there(registry: Location) -> bool:
+    """Whether a registry is there, or nobody can know: its key ring must not be lost then."""
+    try:
+        return is_there(registry)
+    except AuthctlError:
+        return True

@@ -17,6 +17,7 @@ from authctl.registry_locations import Location, read_location
 
 if TYPE_CHECKING:
     from authctl.model import ProfileSet
+    from authctl.store.postgres.connections import Connection
     from authctl.store.protocol import Draft, Store
     from authctl.store.protocol.health import Health
 
@@ -28,15 +29,23 @@ def open_store(location: Path | str, lock_timeout: float | None = None) -> "Stor
     """
     place = read_location(location)
     if isinstance(place, str):
+        from authctl.store.portable import write_file
         from authctl.store.postgres.addresses import read_address
         from authctl.store.postgres.store import PostgresStore
 
-        return PostgresStore(read_address(place), lock_timeout)
+        return PostgresStore(read_address(place), lock_timeout, write_file)
     from authctl.store.sqlite.registry_file import check_file
     from authctl.store.sqlite.store import SqliteStore
 
     check_file(place)
     return SqliteStore(place, lock_timeout=lock_timeout)
+
+
+def _write_file(source: "Connection", path: Path) -> None:
+    """Write a registry on a server to a portable file."""
+    from authctl.store.portable import write_file  # loads SQLite, which a registry on a server does not need else
+
+    write_file(source, path)
 
 
 @contextmanager
@@ -115,10 +124,16 @@ def is_there(location: Location) -> bool:
 
 
 def location_health(location: Location) -> "Iterator[tuple[str, Health]]":
-    """Whether the place of a registry is fit for its database: each check by its name."""
+    """Whether the place of a registry is fit for its database: each check by its name. Raises RegistryUnavailable."""
+    if isinstance(location, str):
+        from authctl.store.postgres.addresses import read_address
+        from authctl.store.postgres.diagnosis import diagnosis
+
+        yield from diagnosis(read_address(location))
+        return
     from authctl.store.sqlite.health import file_system
 
-    yield "file_system", file_system(_file(location))
+    yield "file_system", file_system(location)
 
 
 def _file(location: Location) -> Path:

@@ -36,6 +36,8 @@ COMMIT_SECONDS = 30.0
 
 _SHORTEST_WAIT = 20
 """How long a change that may not wait for the gate waits for any other lock, in milliseconds."""
+_LONGEST_WAIT = 2_000_000
+"""The longest wait for a lock that PostgreSQL knows, in seconds."""
 
 _SETTLE_SECONDS = 5.0
 """How long the outcome of a commit whose answer was lost is looked for."""

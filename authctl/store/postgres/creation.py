@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 from authctl.errors import Refused
 from authctl.store.postgres.addresses import Address
 from authctl.store.postgres.change import PostgresChange
-from authctl.store.postgres.connections import Connection, connect
+from authctl.store.postgres.connections import Connection, connect, gate_key
 from authctl.store.postgres.errors import translated_errors
-from authctl.store.postgres.proofs import first_failure
+from authctl.store.postgres.proofs import check_server
 from authctl.store.postgres.schema import create_schema
 from authctl.store.postgres.store import PostgresStore
 
@@ -30,7 +30,7 @@ class _NewStore(PostgresStore):
         yield PostgresChange(self._connection, self._registry_id, shared=False)
 
     @contextmanager
-    def change(  # noqa: D102  # as in the store
+    def change(  # as in the store
         self, *, timeout: float | None = None, lock_timeouts: int = 1, synced: bool = True, shared: bool = False
     ) -> Iterator[PostgresChange]:
         del timeout, lock_timeouts, synced, shared  # nobody else knows of the registry
@@ -41,12 +41,12 @@ class _NewStore(PostgresStore):
 def creating(address: Address, registry_id: str, profiles: "ProfileSet") -> Iterator[PostgresStore]:
     """A new registry in an empty database. It is there when the block has succeeded.
 
-    Raises Refused if a registry is there already; RegistryUnavailable if the server cannot hold one.
+    Raises Refused if a registry is there already, or if the server cannot hold one.
     """
-    if (failure := first_failure(address)) is not None:
-        raise failure
+    check_server(address)
     with translated_errors(str(address)), closing(connect(address)) as connection:
-        connection.execute("BEGIN", prepare=False)
+        # The second of two `init` at once waits for the first one, and then finds its registry.
+        connection.execute(f"BEGIN; SELECT pg_advisory_xact_lock({gate_key('', 'creation')})", prepare=False)
         if _is_there(connection):
             raise Refused(f"a registry already exists: {address}")
         create_schema(connection, registry_id, profiles)

@@ -6,7 +6,7 @@ from contextlib import closing
 from authctl.store.postgres.addresses import Address
 from authctl.store.postgres.connections import Connection, connect, gate_key
 from authctl.store.postgres.errors import translated_errors
-from authctl.store.postgres.proofs import Checks, one_row, proofs
+from authctl.store.postgres.proofs import Checks, one_row, proofs, version
 from authctl.store.postgres.roles import can_change_audit_log
 from authctl.store.protocol.health import Health
 
@@ -50,6 +50,12 @@ def diagnosis(address: Address) -> Checks:
                 return
             for name, check in _CHECKS.items():
                 yield name, check(connection)
+
+
+def engine(address: Address) -> Health:
+    """The name and version of the server."""
+    with translated_errors(str(address)), closing(connect(address, patience=15)) as connection:
+        return version(connection)
 
 
 def _replication(connection: Connection) -> Health:

@@ -49,7 +49,9 @@ class PostgresDialect:
         """The function of several values; NULL if one of them is NULL, which PostgreSQL ignores."""
         columns = [value for value in values if not value.startswith((":", "coalesce(", "?"))]
         called = f"{function}({', '.join(values)})"
-        return f"CASE WHEN {' AND '.join(f'({c}) IS NOT NULL' for c in columns)} THEN {called} END" if columns else called
+        return (
+            f"CASE WHEN {' AND '.join(f'({c}) IS NOT NULL' for c in columns)} THEN {called} END" if columns else called
+        )
 
     def has_delivery(self, states: Iterable[str]) -> str:
         from authctl.store.postgres.outbox_conditions import IS_PENDING

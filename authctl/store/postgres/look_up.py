@@ -19,9 +19,7 @@ SERVER_CLOCK = "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
 _NOW = f"greatest(coalesce(%(now)s::bigint, {SERVER_CLOCK}), (SELECT max(seen_at) FROM clock))"
 """The present instant: that of the clock, or the recorded time, if the clock is behind it (decision 80)."""
 
-_SESSION = (
-    f"SELECT {rows.session_columns(now=_NOW)}, s.secret_hash FROM sessions AS s {WITH_REVOCATION} WHERE s.number = %(number)s"
-)
+_SESSION = f"SELECT {rows.session_columns(now=_NOW)}, s.secret_hash FROM sessions AS s {WITH_REVOCATION} WHERE s.number = %(number)s"
 _CLIENT = f"SELECT {rows.CLIENT} FROM clients WHERE client_id = %s AND removed_at IS NULL"
 _MOST_KEPT = 1_000
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from typing import Any
 
-from authctl.errors import RegistryUnavailable
+from authctl.errors import Refused
 from authctl.store.postgres.addresses import Address
 from authctl.store.postgres.connections import Connection, connect
 from authctl.store.postgres.errors import translated_errors
@@ -32,19 +32,22 @@ _RIGHTS = {
 }
 
 
-def first_failure(address: Address) -> RegistryUnavailable | None:
-    """The error of the first check that fails on a server where a registry is to be made; None where all hold."""
+def check_server(address: Address) -> None:
+    """Raise Refused if a registry cannot be made on that server: every proof that fails, and what mends it."""
+    # decision 366
     with translated_errors(str(address)):
-        for _, health in proofs(address):
-            if not health.ok:
-                return RegistryUnavailable(f"no registry can be made at {address}: {health.found}", health.hint)
-    return None
+        failed = [health for _, health in proofs(address) if not health.ok]
+    if failed:
+        found = "\n".join(health.found for health in failed)
+        raise Refused(
+            f"no registry can be made at {address}:\n{found}", "; ".join(health.hint or "" for health in failed)
+        )
 
 
 def proofs(address: Address) -> Checks:
     """Every check, each by its name. Raises psycopg.Error if the server cannot be asked."""
     with closing(connect(address, patience=_PATIENCE)) as connection:
-        yield "server", _version(connection)
+        yield "server", version(connection)
         yield "encoding", _encoding(connection)
         yield "search", _trigrams(connection)
         yield "durability", _durability(connection)
@@ -59,7 +62,8 @@ def one_row(connection: Connection, sql: str, *given: Any) -> tuple[Any, ...]:
     return row
 
 
-def _version(connection: Connection) -> Health:
+def version(connection: Connection) -> Health:
+    """The name and version of the server, and whether it will do."""
     (text,) = one_row(connection, "SELECT version()")
     name = " ".join(text.split()[:2])
     number = connection.info.server_version // 10_000

@@ -24,7 +24,7 @@ def create_schema(connection: "Connection", registry_id: str, profiles: "Profile
     for statement in (*TABLES, *INDEXES, *OUTBOX, *TRIGGERS):
         connection.execute(statement, prepare=False)
     document = json.dumps(profiles.to_document(), ensure_ascii=False)
-    connection.execute("INSERT INTO registry (\"only\", id, profiles) VALUES (1, %s, %s)", (registry_id, document))
+    connection.execute('INSERT INTO registry ("only", id, profiles) VALUES (1, %s, %s)', (registry_id, document))
     connection.execute("INSERT INTO schema_version VALUES (1, %s)", (SCHEMA_VERSION,))
     connection.execute("INSERT INTO revocations (at) VALUES (NULL)")
     connection.execute("INSERT INTO clock VALUES (0, 0, NULL)")

@@ -15,9 +15,7 @@ if TYPE_CHECKING:
 
 _TRIGRAM = 3
 
-_SESSIONS = (
-    f"SELECT s.number FROM sessions AS s WHERE s.search_text LIKE :pattern AND ({contains_search(POSTGRES)}) LIMIT :most"
-)
+_SESSIONS = f"SELECT s.number FROM sessions AS s WHERE s.search_text LIKE :pattern AND ({contains_search(POSTGRES)}) LIMIT :most"
 _NOTES = (
     "SELECT s.number FROM revocations AS r JOIN sessions AS s ON s.revocation_id = r.id"
     f" WHERE r.note_key LIKE :pattern AND {POSTGRES.contains('r.note_key', 'search')} LIMIT :most"

@@ -1,16 +1,15 @@
 """The store in PostgreSQL: three connections, and the transactions on them."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from authctl.errors import Refused
 from authctl.store.nouns.profiles import profiles_in_force
 from authctl.store.postgres import look_up
 from authctl.store.postgres.addresses import Address
 from authctl.store.postgres.change import PostgresChange
-from authctl.store.postgres.connections import PostgresConnections
+from authctl.store.postgres.connections import Connection, PostgresConnections
 from authctl.store.postgres.executor import PostgresExecutor
 from authctl.store.postgres.only_runner import only_runner
 from authctl.store.postgres.view import PostgresView
@@ -20,11 +19,18 @@ if TYPE_CHECKING:
     from authctl.store.protocol.health import Health
 
 
+WriteFile = Callable[[Connection, Path], None]
+"""The function that writes a registry, as an open transaction sees it, to a portable file; it belongs to another kind of store."""
+
+
 class PostgresStore:
     """`Store` over a database of PostgreSQL."""
 
-    def __init__(self, address: Address, lock_timeout: float | None = None) -> None:
+    def __init__(
+        self, address: Address, lock_timeout: float | None = None, write_file: "WriteFile | None" = None
+    ) -> None:
         self.address = address
+        self._write_file = write_file
         self._connections = PostgresConnections(address, lock_timeout)
         self._clients = look_up.ClientLookUp()
 
@@ -76,7 +82,9 @@ class PostgresStore:
         return False
 
     def back_up(self, path: Path) -> None:
-        raise Refused(f"no backup to {path}: a registry in PostgreSQL is backed up by the server", "see: docs/operating.md")
+        assert self._write_file is not None
+        with self._connections.reader() as connection:
+            self._write_file(connection, path)
 
     def check(self) -> None:
         """Read nothing: the server checks its pages when it reads them."""

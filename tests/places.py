@@ -1,0 +1,55 @@
+"""Where the registries of tests are: a file in the home, or with AUTHCTL_TEST_STORE=postgres a database of its own on a real server."""
+
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
+from pathlib import Path
+
+from authctl.registry_locations import Location
+from authctl.store.sqlite.library import sqlite3
+from tests.postgres_server import Server
+
+ON_POSTGRES = os.environ.get("AUTHCTL_TEST_STORE") == "postgres"
+"""Whether registries of tests are in PostgreSQL."""
+
+_servers: list[Server] = []
+_databases: dict[str, ExitStack] = {}
+
+
+def use_server(server: Server) -> None:
+    """Make databases on that server from now on."""
+    _servers[:] = [server]
+
+
+def place_in(home: Path) -> Location:
+    """The place of a new registry: a file in the home, or an empty database."""
+    if not ON_POSTGRES:
+        return home / "registry.db"
+    database = ExitStack()
+    address = database.enter_context(_servers[0].fresh_database())
+    _databases[address] = database
+    return address
+
+
+def remove(place: Location) -> None:
+    """Remove the database of a registry; a file goes with its folder."""
+    if isinstance(place, str):
+        _databases.pop(place).close()
+
+
+@contextmanager
+def held(place: Location) -> Iterator[None]:
+    """Hold the registry, as another process that changes it."""
+    if isinstance(place, str):
+        from authctl.store.postgres.addresses import read_address
+        from authctl.store.postgres.connections import PostgresConnections
+
+        other = PostgresConnections(read_address(place))
+        with other.writer():
+            yield
+        other.close()
+        return
+    with closing(sqlite3.connect(place, isolation_level=None)) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        yield
+        connection.execute("ROLLBACK")
