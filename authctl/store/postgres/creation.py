@@ -8,6 +8,7 @@ from authctl.errors import Refused
 from authctl.store.postgres.addresses import Address
 from authctl.store.postgres.change import PostgresChange
 from authctl.store.postgres.connections import Connection, connect, gate_key
+from authctl.store.postgres.look_up import SERVER_CLOCK
 from authctl.store.postgres.errors import translated_errors
 from authctl.store.postgres.proofs import check_server
 from authctl.store.postgres.schema import create_schema
@@ -24,6 +25,10 @@ class _NewStore(PostgresStore):
         super().__init__(address)
         self._connection = connection
         self._registry_id = registry_id
+
+    def clock(self) -> int | None:
+        row = self._connection.execute(f"SELECT {SERVER_CLOCK}").fetchone()
+        return int(row[0]) if row else None
 
     @contextmanager
     def view(self) -> Iterator[PostgresChange]:

@@ -60,6 +60,11 @@ class PostgresStore:
         ) as connection:
             yield PostgresChange(connection, self._connections.registry_id, shared=shared)
 
+    def clock(self) -> int | None:
+        with self._connections.hot() as connection:
+            row = connection.execute(f"SELECT {look_up.SERVER_CLOCK}").fetchone()
+            return int(row[0]) if row else None
+
     def change_number(self) -> int:
         with self._connections.hot() as connection:
             row = connection.execute("SELECT last_value + is_called::int FROM changes").fetchone()

@@ -191,6 +191,9 @@ class SqliteStore:
             while not _has_emptied_log(connection) and monotonic() < until:
                 sleep(0.001)
 
+    def clock(self) -> int | None:
+        return None
+
     def change_number(self) -> int:
         # The number changes with the commits of other connections, and all writing is on another one (sqlite.org/pragma.html).
         self._check_usable()
