@@ -17,7 +17,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from authctl import names
 from authctl.errors import AuthctlError, ReceiverUnavailable
 from authctl.instants import HOUR, MINUTE, SECOND, format_instant
+from authctl.model import Status
 from authctl.model.deliveries import DeliveryState
+from authctl.model.told_events import Event
 from authctl.receivers.messages import Message, Verdict
 from authctl.registry.giving_up import give_up
 from authctl.registry.unit_of_work import AUTHCTL, MOST_LISTED
@@ -180,8 +182,8 @@ class _Run:
 
     def _send(self, channel: Channel, batch: _Batch) -> tuple[dict[str, Verdict], AuthctlError | None]:
         """Tell a batch; the verdicts by id, and why nothing more could be told."""
-        is_gone = [one for one in batch.deliveries if one.number and one.number not in batch.sessions]
-        verdicts = {one.jti: Verdict(one.jti, DeliveryState.GONE, "not in the registry any more") for one in is_gone}
+        untold = ((one, _reason_not_to_tell(one, batch)) for one in batch.deliveries)
+        verdicts = {one.jti: Verdict(one.jti, DeliveryState.GONE, reason) for one, reason in untold if reason}
         messages = [_message(one, batch, self.receiver) for one in batch.deliveries if one.jti not in verdicts]
         wanted = {message.jti for message in messages}
         try:
@@ -248,6 +250,17 @@ class _Run:
 
 def _retry_after(failure: AuthctlError) -> float | None:
     return failure.retry_after if isinstance(failure, ReceiverUnavailable) else None
+
+
+def _reason_not_to_tell(delivery: Delivery, batch: _Batch) -> str | None:
+    """Why a receiver is not told of a session any more; None where it is, or where the delivery is about a user."""
+    if not delivery.number:
+        return None
+    if (session := batch.sessions.get(delivery.number)) is None:
+        return "not in the registry any more"
+    if delivery.event in (Event.SESSION_REVOKED, Event.SESSION_ENDED) and session.status == Status.ACTIVE:
+        return "active again: an import was undone"
+    return None
 
 
 def _message(delivery: Delivery, batch: _Batch, receiver: Receiver) -> Message:

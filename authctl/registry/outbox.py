@@ -15,6 +15,7 @@ from authctl.registry.unit_of_work import AUTHCTL
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from authctl.model import AuditEvent
     from authctl.model.deliveries import Subscription
     from authctl.registry.unit_of_work import UnitOfWork
     from authctl.store.protocol import View
@@ -39,13 +40,14 @@ class Outbox:
         username: str | None,
         revocation_id: int | None,
         numbers: Sequence[int],
+        recorded: AuditEvent | None = None,
     ) -> None:
-        """Add an announcement of a decision for each receiver that wants its event; the last event of the unit records it."""
+        """Add an announcement of a decision for each receiver that wants its event; `recorded`, or the last event of the unit, is its event."""
         known = unit.tx.subscriptions()
         if known is None and not self._file.exists():
             return
         # Before the file is looked at: a change of it is recorded, too.
-        recorded = unit.recorded[-1]
+        recorded = recorded or unit.recorded[-1]
         subscriptions = self._subscriptions(unit, known)
         wanted = [one for one in subscriptions if event in one.events]
         if wanted:

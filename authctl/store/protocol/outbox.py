@@ -37,6 +37,16 @@ class Decision(NamedTuple):
     """Otherwise the numbers of the sessions that it covers."""
 
 
+class LateDecision(NamedTuple):
+    """A decision made before the sessions that it covers were imported."""
+
+    event: str
+    actor: str | None
+    """Who revoked them; None where they ended with a decision about their user."""
+    note: str | None
+    numbers: Sequence[int]
+
+
 class Settled(NamedTuple):
     """The new state of a leased delivery."""
 
@@ -102,6 +112,12 @@ class OutboxView(Protocol):
 
     def announcements_since(self, at: int) -> list[Delivery]:
         """The announcements of the decisions from an instant on, one for each receiver and decision."""
+
+    def late_decisions(self, after: int, numbers: Sequence[int]) -> list[LateDecision]:
+        """The decisions by which sessions with a number after that one, or with one of these, are revoked or ended.
+
+        Revocations, disabled users and changed passwords; ends in the source, by a restore or by a listing are none.
+        """
 
     def pauses(self) -> dict[str, ReceiverPause]:
         """The pauses of receivers, by folded name."""

@@ -17,7 +17,14 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from authctl.model.deliveries import Delivery, DeliveryFilter, Subscription
-    from authctl.store.protocol.outbox import Decision, OutboxCount, ReadSubscriptions, ReceiverPause, Settled
+    from authctl.store.protocol.outbox import (
+        Decision,
+        LateDecision,
+        OutboxCount,
+        ReadSubscriptions,
+        ReceiverPause,
+        Settled,
+    )
 
 LONGEST_PAUSE = 3_600_000_000
 """The longest time between two attempts, in microseconds: what lies further ahead was written before the clock was set back."""
@@ -26,12 +33,18 @@ _LONGEST_LEASE = 1_200_000_000
 _PENDING = "pending"
 
 _OF_ANNOUNCEMENT = "a.at AS decided_at, a.actor, a.note, a.revocation_id, a.txn"
+# A list may be older than its announcement: an import brought its sessions after they were revoked, or their users disabled.
+_DECIDED_AT = (
+    "iif(a.list IS NULL, a.at, min(a.at, coalesce(CASE a.event WHEN 'session-ended' THEN s.ended_at"
+    " WHEN 'session-revoked' THEN (SELECT r.at FROM revocations AS r WHERE r.id = s.revocation_id) END, a.at)))"
+)
+_REVOCATION = "iif(a.list IS NOT NULL AND a.event = 'session-revoked', s.revocation_id, a.revocation_id)"
 _DELIVERY = (
     "d.announcement, d.number, a.jti || iif(d.number, '.' || coalesce(s.id, ''), '') AS jti, a.receiver, a.event, d.state,"
     " d.attempts, iif(d.state = 'pending', d.next_attempt_at, NULL) AS next_attempt_at, s.id AS session_id,"
     " coalesce(s.username, a.username) AS username, a.at AS created_at,"
     " iif(d.state IN ('delivered', 'gone'), d.settled_at, NULL) AS delivered_at, d.reason, 0 AS is_rest,"
-    f" {_OF_ANNOUNCEMENT}"
+    f" {_DECIDED_AT} AS decided_at, a.actor, a.note, {_REVOCATION} AS revocation_id, a.txn"
 )
 _WITH_ANNOUNCEMENT = (
     "CROSS JOIN announcements AS a ON a.id = d.announcement LEFT JOIN sessions AS s ON s.number = d.number"
@@ -147,6 +160,12 @@ class OutboxReader(Reader):
         sql = f"SELECT {_REST} FROM announcements AS a WHERE a.id > coalesce({earlier}, 0) ORDER BY a.id"
         return list(map(_delivery, self.all_rows(sql, {"at": at})))
 
+    def late_decisions(self, after: int, numbers: Sequence[int]) -> list[LateDecision]:
+        from authctl.store.protocol.outbox import LateDecision
+
+        rows = self.all_rows(_LATE, {"after": after, "numbers": json.dumps(list(numbers))})
+        return [LateDecision(event, actor, note, json.loads(listed)) for event, actor, note, listed in rows]
+
     def _rest(self, announcement: int) -> int:
         """How many sessions an announcement covers that have no delivery of it."""
         sql = (
@@ -176,6 +195,17 @@ _COUNTS = (
     " UNION ALL SELECT receiver_key, iif(state = 'refused', 2, 3), count(*), NULL FROM deliveries"
     " INDEXED BY deliveries_unsuccessful WHERE state IN ('refused', 'dead') GROUP BY receiver_key, state"
     " UNION ALL SELECT receiver_key, 3, count(*), NULL FROM announcements WHERE rest = 'dead' GROUP BY receiver_key"
+)
+
+
+# The numbers are read first: else every session that is revoked would be looked at.
+_LATE = (
+    "SELECT iif(r.at IS NULL, 'session-ended', 'session-revoked') AS event, r.actor, r.note, json_group_array(s.number)"
+    " FROM (SELECT number FROM imported WHERE number > :after UNION SELECT value FROM json_each(:numbers)) AS listed"
+    " CROSS JOIN sessions AS s ON s.number = listed.number CROSS JOIN imported AS i ON i.number = s.number"
+    " CROSS JOIN revocations AS r ON r.id = s.revocation_id"
+    " WHERE r.at IS NOT NULL OR (s.ended_reason IN ('user_disabled', 'password_changed')"
+    " AND (s.ended_at, s.ended_reason) IS NOT (i.source_ended_at, i.source_ended_reason)) GROUP BY r.id"
 )
 
 
