@@ -533,3 +533,31 @@ def test_sessions_of_which_a_receiver_is_told_none_do_not_stop_the_delivery(
     registry.revoke(SessionFilter(everything=True), note="incident")
     outcome = registry.deliveries.deliver().receivers[0]
     assert (outcome.delivered, outcome.pending) == (1, 0)
+
+
+def test_deliveries_are_listed_page_by_page(registry: Registry, home: Path, receiver: Receiver):
+    """Each once, wherever a page ends: also after the row for the rest of a decision, and by each filter."""
+    subscribe(home, receiver)
+    for user in ("alice", "bob"):
+        sessions(registry, *[user] * 5)
+        registry.revoke(SessionFilter(username=user), note="lost device")
+    registry.users.disable("alice", note="left the company")
+    with registry._installation.change("authctl") as unit:
+        unit.tx.expand("a", 2, unit.clock)
+    for wanted in (DeliveryFilter(), *(DeliveryFilter(state=one) for one in ("pending", "delivered"))):
+        whole = list(registry.deliveries.list(wanted))
+        paged, after = [], None
+        while page := registry.deliveries.page(wanted, after, 1):
+            paged += page
+            after = (page[-1].announcement, page[-1].number)
+            assert len(paged) <= len(whole)
+        assert paged == whole
+    of_bob = list(registry.deliveries.list(DeliveryFilter(username="bob")))
+    assert {one.username for one in of_bob} <= {"bob"}
+    of_alice = list(registry.deliveries.list(DeliveryFilter(username="ALICE")))
+    assert ("user-disabled", None) in {(one.event, one.session_id) for one in of_alice}
+    everything = list(registry.deliveries.list())
+    assert any(one.is_rest for one in everything)
+    assert [(one.announcement, one.number) for one in everything] == sorted(
+        ((one.announcement, one.number) for one in everything), reverse=True
+    )

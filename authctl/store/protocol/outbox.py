@@ -84,7 +84,7 @@ class OutboxView(Protocol):
         """The subscriptions that the last decision went by; None before the first one."""
 
     def deliveries(self, selection: DeliveryFilter, limit: int, after: tuple[int, int] | None = None) -> list[Delivery]:
-        """Selected deliveries in the order of announcement and session, after that place; the newest announcement first.
+        """Selected deliveries, the newest announcement and in it the newest session first, after that place.
 
         An announcement that was not expanded to its end comes after its deliveries, as one that stands for the rest.
         """

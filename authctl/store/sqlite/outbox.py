@@ -92,11 +92,13 @@ class OutboxReader(Reader):
         return ReadSubscriptions(row[0], tuple(map(_subscription, json.loads(row[1]))))
 
     def deliveries(self, selection: DeliveryFilter, limit: int, after: tuple[int, int] | None = None) -> list[Delivery]:
-        conditions, given = _criteria(selection, after)
+        of_deliveries, of_rests, given = _criteria(selection, after)
+        # decision 331: both halves come in the order of their keys, so that a page reads no more than it gives
         sql = (
-            f"SELECT * FROM (SELECT {_DELIVERY} FROM deliveries AS d {_WITH_ANNOUNCEMENT}"
-            f" UNION ALL SELECT {_REST} FROM announcements AS a WHERE a.rest <> 'none') AS x"
-            f" WHERE {conditions} ORDER BY x.announcement DESC, x.is_rest, x.number LIMIT :limit"
+            f"SELECT * FROM (SELECT {_DELIVERY} FROM {_entrance(selection)} {_WITH_ANNOUNCEMENT} WHERE {of_deliveries}"
+            " ORDER BY d.announcement DESC, d.number DESC LIMIT :limit)"
+            f" UNION ALL SELECT * FROM (SELECT {_REST} FROM announcements AS a WHERE a.rest <> 'none' AND {of_rests}"
+            " ORDER BY a.id DESC LIMIT :limit) ORDER BY 1 DESC, 2 DESC LIMIT :limit"
         )
         return [_delivery(row) for row in self.all_rows(sql, {**given, "limit": limit})]
 
@@ -352,25 +354,46 @@ def _delivery(row: tuple[Any, ...]) -> Delivery:
     return delivery._replace(is_rest=bool(delivery.is_rest))
 
 
-def _criteria(selection: DeliveryFilter, after: tuple[int, int] | None) -> tuple[str, dict[str, Any]]:
-    """The conditions of a filter, and the parameters."""
-    conditions, given = ["TRUE"], dict[str, Any]()
-    if selection.receiver is not None:
-        conditions.append("x.announcement IN (SELECT id FROM announcements WHERE receiver_key = :receiver)")
-        given["receiver"] = fold(selection.receiver)
+_OF_USER = (
+    "(SELECT e.announcement, e.number FROM sessions AS u CROSS JOIN deliveries AS e INDEXED BY deliveries_by_session"
+    " ON e.number > 0 AND e.number = u.number WHERE u.username_key = :username UNION ALL SELECT e.announcement, 0"
+    " FROM deliveries AS e INDEXED BY deliveries_by_user WHERE e.number = 0 AND e.username_key = :username) AS of_user"
+    " CROSS JOIN deliveries AS d ON d.announcement = of_user.announcement AND d.number = of_user.number"
+)
+
+
+def _entrance(selection: DeliveryFilter) -> str:
+    """The deliveries of a filter, by the index that finds the few of them."""
     if selection.username is not None:
-        of_user = "(SELECT number FROM sessions WHERE username_key = :username)"
-        conditions.append(
-            f"(x.number IN {of_user} OR x.announcement IN (SELECT id FROM announcements WHERE username_key = :username))"
-        )
+        return _OF_USER
+    if selection.number is not None:
+        return "deliveries AS d INDEXED BY deliveries_by_session"
+    return f"deliveries AS d {'INDEXED BY deliveries_pending' if selection.state == _PENDING else 'NOT INDEXED'}"
+
+
+def _criteria(selection: DeliveryFilter, after: tuple[int, int] | None) -> tuple[str, str, dict[str, Any]]:
+    """The conditions of a filter on deliveries `d` and on the rests of announcements `a`, and the parameters."""
+    both, of_deliveries, of_rests, given = ["TRUE"], list[str](), list[str](), dict[str, Any]()
+    if selection.receiver is not None:
+        both.append("a.receiver_key = :receiver")
+        given["receiver"] = fold(selection.receiver)
+    if selection.event is not None:
+        both.append("a.event = :event")
+        given["event"] = selection.event
+    if selection.username is not None:
+        of_rests.append("a.username_key = :username")
         given["username"] = fold(selection.username)
-    for name in ("state", "event", "number"):
-        if (value := getattr(selection, name)) is not None:
-            conditions.append(f"x.{name} = :{name}")
-            given[name] = value
+    if selection.number is not None:
+        of_deliveries.append("d.number = :number AND d.number > 0")
+        of_rests.append("FALSE")
+        given["number"] = selection.number
+    if selection.state is not None:
+        # As a literal, by which the index of the pending ones is found.
+        of_deliveries.append("d.state = 'pending'" if selection.state == _PENDING else "d.state = :state")
+        of_rests.append("a.rest = :state")
+        given["state"] = selection.state
     if after is not None:
-        conditions.append(
-            "(x.announcement < :after OR x.announcement = :after AND (x.is_rest OR x.number > :after_number))"
-        )
+        of_deliveries.append("(d.announcement, d.number) < (:after, :after_number)")
+        of_rests.append("(a.id, 0) < (:after, :after_number)")
         given |= {"after": after[0], "after_number": after[1]}
-    return " AND ".join(conditions), given
+    return " AND ".join([*both, *of_deliveries]), " AND ".join([*both, *of_rests]), given
