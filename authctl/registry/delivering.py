@@ -276,14 +276,14 @@ def _message(delivery: Delivery, batch: _Batch, receiver: Receiver) -> Message:
         "note": note,
         "source": session and session.source,
         "source_id": session and session.source_id,
-        "session": session and _session_fields(session),
+        "session": session and _session_fields(session, delivery),
         "username": delivery.username,
         "revocation_id": delivery.revocation_id,
     }
     return Message(delivery.jti, fields, delivery.at, delivery.txn)
 
 
-def _session_fields(session: Session) -> dict[str, Any]:
+def _session_fields(session: Session, delivery: Delivery) -> dict[str, Any]:
     return {
         "id": session.id,
         "username": session.username,
@@ -295,4 +295,5 @@ def _session_fields(session: Session) -> dict[str, Any]:
         "created_at": format_instant(session.created_at),
         "last_used_at": format_instant(session.last_used_at),
         "status": session.status.value,
+        "revoked_with_all": delivery.is_of_everything,
     }

@@ -39,12 +39,17 @@ _DECIDED_AT = (
     " WHEN 'session-revoked' THEN (SELECT r.at FROM revocations AS r WHERE r.id = s.revocation_id) END, a.at)))"
 )
 _REVOCATION = "iif(a.list IS NOT NULL AND a.event = 'session-revoked', s.revocation_id, a.revocation_id)"
+_OF_EVERYTHING = (
+    "a.event = 'session-revoked' AND EXISTS (SELECT 1 FROM revocations AS r WHERE r.id = s.revocation_id AND r.everything"
+    " AND json_extract(r.selector, '$.except_ids') IS NULL)"
+)
 _DELIVERY = (
     "d.announcement, d.number, a.jti || iif(d.number, '.' || coalesce(s.id, ''), '') AS jti, a.receiver, a.event, d.state,"
     " d.attempts, iif(d.state = 'pending', d.next_attempt_at, NULL) AS next_attempt_at, s.id AS session_id,"
     " coalesce(s.username, a.username) AS username, a.at AS created_at,"
     " iif(d.state IN ('delivered', 'gone'), d.settled_at, NULL) AS delivered_at, d.reason, 0 AS is_rest,"
-    f" {_DECIDED_AT} AS decided_at, a.actor, a.note, {_REVOCATION} AS revocation_id, a.txn"
+    f" {_DECIDED_AT} AS decided_at, a.actor, a.note, {_REVOCATION} AS revocation_id, a.txn,"
+    f" {_OF_EVERYTHING} AS of_everything"
 )
 _WITH_ANNOUNCEMENT = (
     "CROSS JOIN announcements AS a ON a.id = d.announcement LEFT JOIN sessions AS s ON s.number = d.number"
@@ -52,7 +57,7 @@ _WITH_ANNOUNCEMENT = (
 _REST = (
     "a.id AS announcement, 0 AS number, a.jti, a.receiver, a.event, a.rest AS state, 0 AS attempts, NULL AS next_attempt_at,"
     " NULL AS session_id, a.username, a.at AS created_at, NULL AS delivered_at, NULL AS reason, 1 AS is_rest,"
-    f" {_OF_ANNOUNCEMENT}"
+    f" {_OF_ANNOUNCEMENT}, 0 AS of_everything"
 )
 _EARLIER = (
     "(d.number > 0 AND EXISTS (SELECT 1 FROM deliveries AS e INDEXED BY deliveries_by_session WHERE e.number > 0"
@@ -351,7 +356,7 @@ def _delivery(row: tuple[Any, ...]) -> Delivery:
     from authctl.model.deliveries import Delivery
 
     delivery = Delivery(*row)
-    return delivery._replace(is_rest=bool(delivery.is_rest))
+    return delivery._replace(is_rest=bool(delivery.is_rest), is_of_everything=bool(delivery.is_of_everything))
 
 
 _OF_USER = (
