@@ -561,3 +561,25 @@ def test_deliveries_are_listed_page_by_page(registry: Registry, home: Path, rece
     assert [(one.announcement, one.number) for one in everything] == sorted(
         ((one.announcement, one.number) for one in everything), reverse=True
     )
+
+
+def test_a_run_tells_nothing_twice(registry: Registry, home: Path, receiver: Receiver, clock: Clock):
+    """What is to be told again and becomes due in the same run waits for the next one: else new decisions would wait without end."""
+    subscribe(home, receiver)
+    receiver.answer(other="retry")
+    sessions(registry, *["alice"] * 3)
+    registry.revoke(SessionFilter(username="alice"), note="lost device")
+
+    class Running(Clock):
+        """A clock that is some minutes later at each look."""
+
+        def __call__(self):
+            self.forward(minutes=3)
+            return self.now
+
+    running = Running(clock.now)
+    with Registry.open(home, registry=home / "registry.db", clock=running) as slow:
+        for count in (1, 2):
+            outcome = slow.deliveries.deliver()
+            assert (outcome.receivers[0].retried, outcome.pending) == (3, 3)
+            assert len(receiver.told) == 3 * count

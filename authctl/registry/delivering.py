@@ -113,6 +113,8 @@ class _Run:
     counts: dict[str, int] = field(default_factory=dict)
     reason: str | None = None
     _size: int = 1
+    _begun_at: int = 0
+    """What becomes due later is left to the next run: else one that answers `retry` would be told without end."""
     _at_once: bool = False
     _channel: Channel | None = None
 
@@ -151,6 +153,7 @@ class _Run:
     def _is_anything_due(self) -> bool:
         """Whether the receiver has a delivery that is due, and is not paused after a failure."""
         key, clock = names.fold(self.receiver.name), self.installation.clock.now()
+        self._begun_at = clock
         with self.installation.snapshot() as (view, _now):
             pause = view.pauses().get(key)
             is_due = view.has_due(key, clock)
@@ -172,11 +175,12 @@ class _Run:
         # By the clock and not the recorded time, which stands still while the clock is set back. No two leases end at the same
         # microsecond, so that the end tells whose it is.
         until = unit.clock + int((2 * self.receiver.seconds * SECOND) + MINUTE) + secrets.randbelow(SECOND)
-        leased = unit.tx.lease(self.receiver.name, self._size, unit.clock, until)
+        due = min(unit.clock, self._begun_at)
+        leased = unit.tx.lease(self.receiver.name, self._size, unit.clock, until, due)
         expanded = 0
         if len(leased) < self._size:
-            expanded = unit.tx.expand(self.receiver.name, _EXPANDED_AT_ONCE, unit.clock)
-            leased += unit.tx.lease(self.receiver.name, self._size - len(leased), unit.clock, until)
+            expanded = unit.tx.expand(self.receiver.name, _EXPANDED_AT_ONCE, due)
+            leased += unit.tx.lease(self.receiver.name, self._size - len(leased), unit.clock, until, due)
         sessions = unit.tx.sessions_by_number([one.number for one in leased if one.number], unit.now)
         return _Batch(until, leased, {session.number: session for session in sessions}, expanded)
 
@@ -222,7 +226,7 @@ class _Run:
         if verdict is not None and verdict.state is not DeliveryState.PENDING:
             return Settled(*place, verdict.state, verdict.reason, clock)
         if verdict is None and failure is None and channel.is_complete:
-            return Settled(*place, DeliveryState.PENDING, None, clock)
+            return Settled(*place, DeliveryState.PENDING, None, min(clock, self._begun_at))
         reason = verdict.reason if verdict else failure.message if failure else "no verdict"
         return Settled(*place, DeliveryState.PENDING, reason, clock + back_off(delivery.attempts))
 

@@ -133,13 +133,15 @@ class OutboxChange(Protocol):
         """Add an announcement for each subscription that has the event, however many sessions it covers."""
 
     def expand(self, receiver: str, limit: int, clock: int) -> int:
-        """Make deliveries of a receiver's announcements, up to about that many; how many sessions were looked at.
+        """Make deliveries of a receiver's announcements, up to about that many, due at `clock`; how many sessions were looked at.
 
         An earlier announcement that covers the same session and was not expanded so far is expanded for that session, too.
         """
 
-    def lease(self, receiver: str, limit: int, clock: int, until: int) -> list[Delivery]:
+    def lease(self, receiver: str, limit: int, clock: int, until: int, due: int | None = None) -> list[Delivery]:
         """Take pending deliveries that are due, and that nobody else has a lease of; their lease ends at `until`.
+
+        With `due` only those that were due at that instant, which is earlier than the clock.
 
         A delivery waits for every earlier one that is pending about the same session, or the same user. One whose time lies further
         ahead than any retry can be is due: the clock was set back.

@@ -244,11 +244,12 @@ class OutboxWriter(Writer):
 
         return expand(self, fold(receiver), limit, clock)
 
-    def lease(self, receiver: str, limit: int, clock: int, until: int) -> list[Delivery]:
+    def lease(self, receiver: str, limit: int, clock: int, until: int, due: int | None = None) -> list[Delivery]:
         given = {"receiver": fold(receiver), "clock": clock, "longest_lease": _LONGEST_LEASE, "longest": LONGEST_PAUSE}
+        given["due"] = clock if due is None else due
         places: list[tuple[int, int]] = []
-        for due in ("<= :clock", "> :clock + :longest"):
-            places += self.all_rows(_DUE.format(due=due), {**given, "limit": limit - len(places)})
+        for condition in ("<= :due", "> :clock + :longest"):
+            places += self.all_rows(_DUE.format(due=condition), {**given, "limit": limit - len(places)})
         leased = [(until, *place) for place in places]
         sql = "UPDATE deliveries SET leased_until = ?, attempts = attempts + 1 WHERE announcement = ? AND number = ?"
         self.connection.executemany(sql, leased)
