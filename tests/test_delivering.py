@@ -583,3 +583,47 @@ def test_a_run_tells_nothing_twice(registry: Registry, home: Path, receiver: Rec
             outcome = slow.deliveries.deliver()
             assert (outcome.receivers[0].retried, outcome.pending) == (3, 3)
             assert len(receiver.told) == 3 * count
+
+
+def test_a_clock_that_jumps_ahead_gives_up_nothing_untried(
+    registry: Registry, home: Path, receiver: Receiver, clock: Clock
+):
+    """A receiver that is there is told; one that is down is dead after the try, and waits again when the right clock is accepted."""
+    subscribe(home, receiver)
+    write_receivers(
+        home, (home / "receivers.yaml").read_text() + "  gone: {command: [/nowhere], events: [session-revoked]}\n"
+    )
+    sessions(registry, "alice", "bob")
+    registry.revoke(SessionFilter(username="alice"), note="lost device")
+    clock.forward(days=400)
+    outcome = registry.deliveries.deliver()
+    assert {one.receiver: one.state for one in registry.deliveries.list()} == {"a": "delivered", "gone": "dead"}
+    assert outcome.dead == 1
+    clock.forward(days=-400)
+    assert registry.deliveries.deliver().pending == 0
+    registry.doctor.accept_clock(note="the clock was wrong")
+    assert {one.receiver: one.state for one in registry.deliveries.list()} == {"a": "delivered", "gone": "pending"}
+    assert registry.deliveries.deliver(at_once=True).dead == 0
+    clock.forward(days=31)
+    assert registry.deliveries.deliver().dead == 1
+
+
+def test_a_receiver_that_is_left_alone_is_not_given_up(
+    registry: Registry, home: Path, receiver: Receiver, clock: Clock
+):
+    """Its pause ends within an hour, and then it is tried."""
+    subscribe(home, receiver, more=", give_up_after: 1h")
+    receiver.answer(other="retry")
+    receiver.program.chmod(0o600)
+    sessions(registry, "alice")
+    registry.revoke(SessionFilter(username="alice"), note="lost device")
+    for minutes in (0, 2, 5, 10, 42):
+        clock.forward(minutes=minutes)
+        registry.deliveries.deliver()
+    clock.forward(minutes=3)
+    assert (registry.deliveries.deliver().dead, receiver.told) == (0, [])
+    receiver.program.chmod(0o700)
+    receiver.answer()
+    clock.forward(minutes=30)
+    registry.deliveries.deliver()
+    assert [one.state for one in registry.deliveries.list()] == ["delivered"]

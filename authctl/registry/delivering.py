@@ -75,11 +75,12 @@ def deliver(
     installation: Installation, receivers: Mapping[str, Receiver], *, at_once: bool = False, counted: bool = True
 ) -> DeliverOutcome:
     """Tell every receiver what is due, once. Contract: `Deliveries.deliver`."""
-    dead = give_up(installation)
     runs = [_Run(installation, receiver) for receiver in receivers.values()]
     active = [run for run in runs if run.begin(at_once=at_once)]
     while active:
         active = [run for run in active if run.tell_batch()]
+    # decision 334: after a last try, which a clock that jumped ahead does not take away
+    dead = give_up(installation, spared=[key for key, run in zip(receivers, runs, strict=True) if run.is_paused])
     with installation.snapshot() as (view, _now):
         # To count a million pending ones takes a second, which a service would do each second.
         counts = {names.fold(count.receiver): count for count in view.outbox_counts()} if counted else {}
@@ -112,6 +113,8 @@ class _Run:
     receiver: Receiver
     counts: dict[str, int] = field(default_factory=dict)
     reason: str | None = None
+    is_paused: bool = False
+    """Whether it was left alone in this run, after a failure in an earlier one."""
     _size: int = 1
     _begun_at: int = 0
     """What becomes due later is left to the next run: else one that answers `retry` would be told without end."""
@@ -160,7 +163,7 @@ class _Run:
         left = pause.until - clock if pause else 0
         # One that is further ahead than any pause was written before the clock was set back.
         if pause is not None and not self._at_once and 0 < left <= _LONGEST_PAUSE:
-            self.reason = pause.reason
+            self.reason, self.is_paused = pause.reason, True
             return False
         return is_due
 
@@ -207,8 +210,8 @@ class _Run:
             settled = [self._settled(channel, one, verdicts.get(one.jti), failure, clock) for one in batch.deliveries]
             written = unit.tx.settle(settled, unit.now, batch.until)
             self._record(unit, batch, written, failure)
-            is_paused = failure is not None and (not verdicts or _retry_after(failure) is not None)
-            if failure is not None and is_paused:
+            is_over = failure is not None and (not verdicts or _retry_after(failure) is not None)
+            if failure is not None and is_over:
                 self._pause(unit, failure)
             else:
                 unit.tx.pause(self.receiver.name, None)
@@ -217,7 +220,7 @@ class _Run:
         for one in written:
             self.counts[one.state] = self.counts.get(one.state, 0) + 1
         self.reason = failure.message if failure else self.reason
-        return not is_paused
+        return not is_over
 
     def _settled(
         self, channel: Channel, delivery: Delivery, verdict: Verdict | None, failure: AuthctlError | None, clock: int

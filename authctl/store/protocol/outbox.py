@@ -153,8 +153,11 @@ class OutboxChange(Protocol):
     def pause(self, receiver: str, pause: ReceiverPause | None) -> None:
         """Leave a receiver alone until an instant; None ends that."""
 
-    def give_up(self, now: int, limit: int) -> int:
-        """Let up to that many pending deliveries be dead that were announced too long ago; how many."""
+    def give_up(self, now: int, limit: int, spared: Sequence[str] = ()) -> int:
+        """Let up to that many pending deliveries be dead that were announced too long ago; how many. None of the spared receivers."""
+
+    def revive(self, now: int) -> int:
+        """Let deliveries be pending again that are dead before their time, since the clock was ahead; how many."""
 
     def retry(self, announcement: int, number: int, clock: int, now: int) -> int:
         """Make a delivery due now, one that was refused or is dead as well; without a number all of its announcement. How many.

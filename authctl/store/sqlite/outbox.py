@@ -279,17 +279,30 @@ class OutboxWriter(Writer):
         if pause is not None:
             self.write("INSERT INTO receiver_pauses VALUES (?, ?, ?, ?)", (fold(receiver), *pause))
 
-    def give_up(self, now: int, limit: int) -> int:
+    def give_up(self, now: int, limit: int, spared: Sequence[str] = ()) -> int:
+        given = {"now": now, "limit": limit, "spared": json.dumps(list(spared))}
+        is_due = "a.give_up_at <= :now AND a.receiver_key NOT IN (SELECT value FROM json_each(:spared))"
         sql = (
             "UPDATE deliveries SET state = 'dead', settled_at = :now WHERE (announcement, number) IN ("
             # Of old announcements there are few, and most of their deliveries are settled.
             "SELECT d.announcement, d.number FROM announcements AS a INDEXED BY announcements_by_age"
             " CROSS JOIN deliveries AS d INDEXED BY deliveries_pending ON d.announcement = a.id AND d.state = 'pending'"
-            " WHERE a.give_up_at <= :now LIMIT :limit)"
+            f" WHERE {is_due} LIMIT :limit)"
         )
-        dead = self.write(sql, {"now": now, "limit": limit})
+        dead = self.write(sql, given)
         return dead + self.write(
-            "UPDATE announcements SET rest = 'dead' WHERE rest = 'pending' AND give_up_at <= ?", (now,)
+            f"UPDATE announcements AS a SET rest = 'dead' WHERE a.rest = 'pending' AND {is_due}", given
+        )
+
+    def revive(self, now: int) -> int:
+        # decision 334
+        sql = (
+            "UPDATE deliveries SET state = 'pending', settled_at = NULL, next_attempt_at = :now"
+            " WHERE state = 'dead' AND announcement IN (SELECT id FROM announcements WHERE give_up_at > :now)"
+        )
+        revived = self.write(sql, {"now": now})
+        return revived + self.write(
+            "UPDATE announcements SET rest = 'pending' WHERE rest = 'dead' AND give_up_at > :now", {"now": now}
         )
 
     def retry(self, announcement: int, number: int, clock: int, now: int) -> int:
