@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from authctl.names import fold
@@ -16,7 +17,7 @@ from authctl.store.sqlite.reader import Reader, Writer
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from authctl.model.deliveries import Delivery, DeliveryFilter, Subscription
+    from authctl.model.deliveries import Delivery, DeliveryFilter, Narrowing, Subscription
     from authctl.store.protocol.outbox import (
         Decision,
         LateDecision,
@@ -94,7 +95,7 @@ class OutboxReader(Reader):
             return None
         from authctl.store.protocol.outbox import ReadSubscriptions
 
-        return ReadSubscriptions(row[0], tuple(map(_subscription, json.loads(row[1]))))
+        return ReadSubscriptions(row[0], _subscriptions(row[1]))
 
     def deliveries(self, selection: DeliveryFilter, limit: int, after: tuple[int, int] | None = None) -> list[Delivery]:
         of_deliveries, of_rests, given = _criteria(selection, after)
@@ -195,8 +196,10 @@ class OutboxReader(Reader):
 
 
 _COUNTS = (
-    "SELECT d.receiver_key, 0, count(*), min(a.at) FROM deliveries AS d INDEXED BY deliveries_due"
-    " CROSS JOIN announcements AS a ON a.id = d.announcement WHERE d.state = 'pending' GROUP BY d.receiver_key"
+    # Ids and instants ascend together: the oldest decision is that of the lowest id.
+    "SELECT c.receiver_key, 0, c.pending, (SELECT at FROM announcements WHERE id = c.first) FROM ("
+    "SELECT receiver_key, count(*) AS pending, min(announcement) AS first FROM deliveries INDEXED BY deliveries_due"
+    " WHERE state = 'pending' GROUP BY receiver_key) AS c"
     " UNION ALL SELECT receiver_key, 0, count(*), min(at) FROM announcements INDEXED BY announcements_pending"
     " WHERE rest = 'pending' GROUP BY receiver_key"
     " UNION ALL SELECT receiver_key, iif(state = 'refused', 2, 3), count(*), NULL FROM deliveries"
@@ -352,10 +355,21 @@ def _told(subscription: Subscription, decision: Decision) -> dict[str, Any]:
         "receiver": subscription.receiver,
         "receiver_key": fold(subscription.receiver),
         "note": decision.note if subscription.notes else None,
-        "narrowing": json.dumps(subscription.narrowing._asdict()),
+        "narrowing": _narrowing(subscription.narrowing),
         "give_up_after": subscription.give_up_after,
         "give_up_at": decision.at + subscription.give_up_after,
     }
+
+
+@lru_cache(4)
+def _subscriptions(content: str) -> tuple[Subscription, ...]:
+    """The stored subscriptions."""
+    return tuple(map(_subscription, json.loads(content)))
+
+
+@lru_cache(16)
+def _narrowing(narrowing: Narrowing) -> str:
+    return json.dumps(narrowing._asdict())
 
 
 def _subscription(values: list[Any]) -> Subscription:
