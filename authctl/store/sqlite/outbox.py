@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from authctl.names import fold
@@ -16,8 +17,15 @@ from authctl.store.sqlite.reader import Reader, Writer
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from authctl.model.deliveries import Delivery, DeliveryFilter, Subscription
-    from authctl.store.protocol.outbox import Decision, OutboxCount, ReadSubscriptions, ReceiverPause, Settled
+    from authctl.model.deliveries import Delivery, DeliveryFilter, Narrowing, Subscription
+    from authctl.store.protocol.outbox import (
+        Decision,
+        LateDecision,
+        OutboxCount,
+        ReadSubscriptions,
+        ReceiverPause,
+        Settled,
+    )
 
 LONGEST_PAUSE = 3_600_000_000
 """The longest time between two attempts, in microseconds: what lies further ahead was written before the clock was set back."""
@@ -26,12 +34,23 @@ _LONGEST_LEASE = 1_200_000_000
 _PENDING = "pending"
 
 _OF_ANNOUNCEMENT = "a.at AS decided_at, a.actor, a.note, a.revocation_id, a.txn"
+# A list may be older than its announcement: an import brought its sessions after they were revoked, or their users disabled.
+_DECIDED_AT = (
+    "iif(a.list IS NULL, a.at, min(a.at, coalesce(CASE a.event WHEN 'session-ended' THEN s.ended_at"
+    " WHEN 'session-revoked' THEN (SELECT r.at FROM revocations AS r WHERE r.id = s.revocation_id) END, a.at)))"
+)
+_REVOCATION = "iif(a.list IS NOT NULL AND a.event = 'session-revoked', s.revocation_id, a.revocation_id)"
+_OF_EVERYTHING = (
+    "a.event = 'session-revoked' AND EXISTS (SELECT 1 FROM revocations AS r WHERE r.id = s.revocation_id AND r.everything"
+    " AND json_extract(r.selector, '$.except_ids') IS NULL)"
+)
 _DELIVERY = (
     "d.announcement, d.number, a.jti || iif(d.number, '.' || coalesce(s.id, ''), '') AS jti, a.receiver, a.event, d.state,"
     " d.attempts, iif(d.state = 'pending', d.next_attempt_at, NULL) AS next_attempt_at, s.id AS session_id,"
     " coalesce(s.username, a.username) AS username, a.at AS created_at,"
     " iif(d.state IN ('delivered', 'gone'), d.settled_at, NULL) AS delivered_at, d.reason, 0 AS is_rest,"
-    f" {_OF_ANNOUNCEMENT}"
+    f" {_DECIDED_AT} AS decided_at, a.actor, a.note, {_REVOCATION} AS revocation_id, a.txn,"
+    f" {_OF_EVERYTHING} AS of_everything"
 )
 _WITH_ANNOUNCEMENT = (
     "CROSS JOIN announcements AS a ON a.id = d.announcement LEFT JOIN sessions AS s ON s.number = d.number"
@@ -39,7 +58,7 @@ _WITH_ANNOUNCEMENT = (
 _REST = (
     "a.id AS announcement, 0 AS number, a.jti, a.receiver, a.event, a.rest AS state, 0 AS attempts, NULL AS next_attempt_at,"
     " NULL AS session_id, a.username, a.at AS created_at, NULL AS delivered_at, NULL AS reason, 1 AS is_rest,"
-    f" {_OF_ANNOUNCEMENT}"
+    f" {_OF_ANNOUNCEMENT}, 0 AS of_everything"
 )
 _EARLIER = (
     "(d.number > 0 AND EXISTS (SELECT 1 FROM deliveries AS e INDEXED BY deliveries_by_session WHERE e.number > 0"
@@ -76,14 +95,16 @@ class OutboxReader(Reader):
             return None
         from authctl.store.protocol.outbox import ReadSubscriptions
 
-        return ReadSubscriptions(row[0], tuple(map(_subscription, json.loads(row[1]))))
+        return ReadSubscriptions(row[0], _subscriptions(row[1]))
 
     def deliveries(self, selection: DeliveryFilter, limit: int, after: tuple[int, int] | None = None) -> list[Delivery]:
-        conditions, given = _criteria(selection, after)
+        of_deliveries, of_rests, given = _criteria(selection, after)
+        # decision 331: both halves come in the order of their keys, so that a page reads no more than it gives
         sql = (
-            f"SELECT * FROM (SELECT {_DELIVERY} FROM deliveries AS d {_WITH_ANNOUNCEMENT}"
-            f" UNION ALL SELECT {_REST} FROM announcements AS a WHERE a.rest <> 'none') AS x"
-            f" WHERE {conditions} ORDER BY x.announcement DESC, x.is_rest, x.number LIMIT :limit"
+            f"SELECT * FROM (SELECT {_DELIVERY} FROM {_entrance(selection)} {_WITH_ANNOUNCEMENT} WHERE {of_deliveries}"
+            " ORDER BY d.announcement DESC, d.number DESC LIMIT :limit)"
+            f" UNION ALL SELECT * FROM (SELECT {_REST} FROM announcements AS a WHERE a.rest <> 'none' AND {of_rests}"
+            " ORDER BY a.id DESC LIMIT :limit) ORDER BY 1 DESC, 2 DESC LIMIT :limit"
         )
         return [_delivery(row) for row in self.all_rows(sql, {**given, "limit": limit})]
 
@@ -147,6 +168,12 @@ class OutboxReader(Reader):
         sql = f"SELECT {_REST} FROM announcements AS a WHERE a.id > coalesce({earlier}, 0) ORDER BY a.id"
         return list(map(_delivery, self.all_rows(sql, {"at": at})))
 
+    def late_decisions(self, after: int, numbers: Sequence[int]) -> list[LateDecision]:
+        from authctl.store.protocol.outbox import LateDecision
+
+        rows = self.all_rows(_LATE, {"after": after, "numbers": json.dumps(list(numbers))})
+        return [LateDecision(event, actor, note, json.loads(listed)) for event, actor, note, listed in rows]
+
     def _rest(self, announcement: int) -> int:
         """How many sessions an announcement covers that have no delivery of it."""
         sql = (
@@ -169,13 +196,26 @@ class OutboxReader(Reader):
 
 
 _COUNTS = (
-    "SELECT d.receiver_key, 0, count(*), min(a.at) FROM deliveries AS d INDEXED BY deliveries_due"
-    " CROSS JOIN announcements AS a ON a.id = d.announcement WHERE d.state = 'pending' GROUP BY d.receiver_key"
+    # Ids and instants ascend together: the oldest decision is that of the lowest id.
+    "SELECT c.receiver_key, 0, c.pending, (SELECT at FROM announcements WHERE id = c.first) FROM ("
+    "SELECT receiver_key, count(*) AS pending, min(announcement) AS first FROM deliveries INDEXED BY deliveries_due"
+    " WHERE state = 'pending' GROUP BY receiver_key) AS c"
     " UNION ALL SELECT receiver_key, 0, count(*), min(at) FROM announcements INDEXED BY announcements_pending"
     " WHERE rest = 'pending' GROUP BY receiver_key"
     " UNION ALL SELECT receiver_key, iif(state = 'refused', 2, 3), count(*), NULL FROM deliveries"
     " INDEXED BY deliveries_unsuccessful WHERE state IN ('refused', 'dead') GROUP BY receiver_key, state"
     " UNION ALL SELECT receiver_key, 3, count(*), NULL FROM announcements WHERE rest = 'dead' GROUP BY receiver_key"
+)
+
+
+# The numbers are read first: else every session that is revoked would be looked at.
+_LATE = (
+    "SELECT iif(r.at IS NULL, 'session-ended', 'session-revoked') AS event, r.actor, r.note, json_group_array(s.number)"
+    " FROM (SELECT number FROM imported WHERE number > :after UNION SELECT value FROM json_each(:numbers)) AS listed"
+    " CROSS JOIN sessions AS s ON s.number = listed.number CROSS JOIN imported AS i ON i.number = s.number"
+    " CROSS JOIN revocations AS r ON r.id = s.revocation_id"
+    " WHERE r.at IS NOT NULL OR (s.ended_reason IN ('user_disabled', 'password_changed')"
+    " AND (s.ended_at, s.ended_reason) IS NOT (i.source_ended_at, i.source_ended_reason)) GROUP BY r.id"
 )
 
 
@@ -207,11 +247,12 @@ class OutboxWriter(Writer):
 
         return expand(self, fold(receiver), limit, clock)
 
-    def lease(self, receiver: str, limit: int, clock: int, until: int) -> list[Delivery]:
+    def lease(self, receiver: str, limit: int, clock: int, until: int, due: int | None = None) -> list[Delivery]:
         given = {"receiver": fold(receiver), "clock": clock, "longest_lease": _LONGEST_LEASE, "longest": LONGEST_PAUSE}
+        given["due"] = clock if due is None else due
         places: list[tuple[int, int]] = []
-        for due in ("<= :clock", "> :clock + :longest"):
-            places += self.all_rows(_DUE.format(due=due), {**given, "limit": limit - len(places)})
+        for condition in ("<= :due", "> :clock + :longest"):
+            places += self.all_rows(_DUE.format(due=condition), {**given, "limit": limit - len(places)})
         leased = [(until, *place) for place in places]
         sql = "UPDATE deliveries SET leased_until = ?, attempts = attempts + 1 WHERE announcement = ? AND number = ?"
         self.connection.executemany(sql, leased)
@@ -241,17 +282,30 @@ class OutboxWriter(Writer):
         if pause is not None:
             self.write("INSERT INTO receiver_pauses VALUES (?, ?, ?, ?)", (fold(receiver), *pause))
 
-    def give_up(self, now: int, limit: int) -> int:
+    def give_up(self, now: int, limit: int, spared: Sequence[str] = ()) -> int:
+        given = {"now": now, "limit": limit, "spared": json.dumps(list(spared))}
+        is_due = "a.give_up_at <= :now AND a.receiver_key NOT IN (SELECT value FROM json_each(:spared))"
         sql = (
             "UPDATE deliveries SET state = 'dead', settled_at = :now WHERE (announcement, number) IN ("
             # Of old announcements there are few, and most of their deliveries are settled.
             "SELECT d.announcement, d.number FROM announcements AS a INDEXED BY announcements_by_age"
             " CROSS JOIN deliveries AS d INDEXED BY deliveries_pending ON d.announcement = a.id AND d.state = 'pending'"
-            " WHERE a.give_up_at <= :now LIMIT :limit)"
+            f" WHERE {is_due} LIMIT :limit)"
         )
-        dead = self.write(sql, {"now": now, "limit": limit})
+        dead = self.write(sql, given)
         return dead + self.write(
-            "UPDATE announcements SET rest = 'dead' WHERE rest = 'pending' AND give_up_at <= ?", (now,)
+            f"UPDATE announcements AS a SET rest = 'dead' WHERE a.rest = 'pending' AND {is_due}", given
+        )
+
+    def revive(self, now: int) -> int:
+        # decision 334
+        sql = (
+            "UPDATE deliveries SET state = 'pending', settled_at = NULL, next_attempt_at = :now"
+            " WHERE state = 'dead' AND announcement IN (SELECT id FROM announcements WHERE give_up_at > :now)"
+        )
+        revived = self.write(sql, {"now": now})
+        return revived + self.write(
+            "UPDATE announcements SET rest = 'pending' WHERE rest = 'dead' AND give_up_at > :now", {"now": now}
         )
 
     def retry(self, announcement: int, number: int, clock: int, now: int) -> int:
@@ -301,10 +355,21 @@ def _told(subscription: Subscription, decision: Decision) -> dict[str, Any]:
         "receiver": subscription.receiver,
         "receiver_key": fold(subscription.receiver),
         "note": decision.note if subscription.notes else None,
-        "narrowing": json.dumps(subscription.narrowing._asdict()),
+        "narrowing": _narrowing(subscription.narrowing),
         "give_up_after": subscription.give_up_after,
         "give_up_at": decision.at + subscription.give_up_after,
     }
+
+
+@lru_cache(4)
+def _subscriptions(content: str) -> tuple[Subscription, ...]:
+    """The stored subscriptions."""
+    return tuple(map(_subscription, json.loads(content)))
+
+
+@lru_cache(16)
+def _narrowing(narrowing: Narrowing) -> str:
+    return json.dumps(narrowing._asdict())
 
 
 def _subscription(values: list[Any]) -> Subscription:
@@ -319,28 +384,49 @@ def _delivery(row: tuple[Any, ...]) -> Delivery:
     from authctl.model.deliveries import Delivery
 
     delivery = Delivery(*row)
-    return delivery._replace(is_rest=bool(delivery.is_rest))
+    return delivery._replace(is_rest=bool(delivery.is_rest), is_of_everything=bool(delivery.is_of_everything))
 
 
-def _criteria(selection: DeliveryFilter, after: tuple[int, int] | None) -> tuple[str, dict[str, Any]]:
-    """The conditions of a filter, and the parameters."""
-    conditions, given = ["TRUE"], dict[str, Any]()
-    if selection.receiver is not None:
-        conditions.append("x.announcement IN (SELECT id FROM announcements WHERE receiver_key = :receiver)")
-        given["receiver"] = fold(selection.receiver)
+_OF_USER = (
+    "(SELECT e.announcement, e.number FROM sessions AS u CROSS JOIN deliveries AS e INDEXED BY deliveries_by_session"
+    " ON e.number > 0 AND e.number = u.number WHERE u.username_key = :username UNION ALL SELECT e.announcement, 0"
+    " FROM deliveries AS e INDEXED BY deliveries_by_user WHERE e.number = 0 AND e.username_key = :username) AS of_user"
+    " CROSS JOIN deliveries AS d ON d.announcement = of_user.announcement AND d.number = of_user.number"
+)
+
+
+def _entrance(selection: DeliveryFilter) -> str:
+    """The deliveries of a filter, by the index that finds the few of them."""
     if selection.username is not None:
-        of_user = "(SELECT number FROM sessions WHERE username_key = :username)"
-        conditions.append(
-            f"(x.number IN {of_user} OR x.announcement IN (SELECT id FROM announcements WHERE username_key = :username))"
-        )
+        return _OF_USER
+    if selection.number is not None:
+        return "deliveries AS d INDEXED BY deliveries_by_session"
+    return f"deliveries AS d {'INDEXED BY deliveries_pending' if selection.state == _PENDING else 'NOT INDEXED'}"
+
+
+def _criteria(selection: DeliveryFilter, after: tuple[int, int] | None) -> tuple[str, str, dict[str, Any]]:
+    """The conditions of a filter on deliveries `d` and on the rests of announcements `a`, and the parameters."""
+    both, of_deliveries, of_rests, given = ["TRUE"], list[str](), list[str](), dict[str, Any]()
+    if selection.receiver is not None:
+        both.append("a.receiver_key = :receiver")
+        given["receiver"] = fold(selection.receiver)
+    if selection.event is not None:
+        both.append("a.event = :event")
+        given["event"] = selection.event
+    if selection.username is not None:
+        of_rests.append("a.username_key = :username")
         given["username"] = fold(selection.username)
-    for name in ("state", "event", "number"):
-        if (value := getattr(selection, name)) is not None:
-            conditions.append(f"x.{name} = :{name}")
-            given[name] = value
+    if selection.number is not None:
+        of_deliveries.append("d.number = :number AND d.number > 0")
+        of_rests.append("FALSE")
+        given["number"] = selection.number
+    if selection.state is not None:
+        # As a literal, by which the index of the pending ones is found.
+        of_deliveries.append("d.state = 'pending'" if selection.state == _PENDING else "d.state = :state")
+        of_rests.append("a.rest = :state")
+        given["state"] = selection.state
     if after is not None:
-        conditions.append(
-            "(x.announcement < :after OR x.announcement = :after AND (x.is_rest OR x.number > :after_number))"
-        )
+        of_deliveries.append("(d.announcement, d.number) < (:after, :after_number)")
+        of_rests.append("(a.id, 0) < (:after, :after_number)")
         given |= {"after": after[0], "after_number": after[1]}
-    return " AND ".join(conditions), given
+    return " AND ".join([*both, *of_deliveries]), " AND ".join([*both, *of_rests]), given
