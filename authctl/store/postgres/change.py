@@ -9,6 +9,7 @@ from authctl.store.nouns.continuity import ContinuityWriter
 from authctl.store.nouns.facts import FactsWriter
 from authctl.store.nouns.keys import KeysWriter
 from authctl.store.nouns.logins import LoginsWriter
+from authctl.store.nouns.outbox import OutboxWriter
 from authctl.store.nouns.profiles import ProfilesWriter
 from authctl.store.nouns.revocations import RevocationsWriter
 from authctl.store.nouns.sessions import SessionsWriter
@@ -47,6 +48,7 @@ class PostgresChange(
     LoginsWriter,
     WipesWriter,
     ClientsWriter,
+    OutboxWriter,
 ):
     """`Change` over PostgreSQL: a transaction that holds the gate."""
 

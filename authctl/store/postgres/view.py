@@ -7,6 +7,7 @@ from authctl.store.nouns.counts import CountsReader
 from authctl.store.nouns.facts import FactsReader
 from authctl.store.nouns.keys import KeysReader
 from authctl.store.nouns.logins import LoginsReader
+from authctl.store.nouns.outbox import OutboxReader
 from authctl.store.nouns.pages import PagesReader
 from authctl.store.nouns.previews_view import PreviewsReader
 from authctl.store.nouns.profiles import ProfilesReader
@@ -33,5 +34,6 @@ class PostgresView(
     RevocationsReader,
     StatisticsReader,
     UsersReader,
+    OutboxReader,
 ):
     """`View` over PostgreSQL: a snapshot."""

@@ -8,6 +8,7 @@ from authctl.store.nouns.continuity import ContinuityWriter
 from authctl.store.nouns.facts import FactsWriter
 from authctl.store.nouns.keys import KeysWriter
 from authctl.store.nouns.logins import LoginsWriter
+from authctl.store.nouns.outbox import OutboxWriter
 from authctl.store.nouns.profiles import ProfilesWriter
 from authctl.store.nouns.revocations import RevocationsWriter
 from authctl.store.nouns.sessions import SessionsWriter
@@ -17,7 +18,6 @@ from authctl.store.sqlite.cleanup import CleanupWriter
 from authctl.store.sqlite.clock import ClockWriter
 from authctl.store.sqlite.import_undo import ImportUndoWriter
 from authctl.store.sqlite.imports import ImportsWriter
-from authctl.store.sqlite.outbox import OutboxWriter
 from authctl.store.sqlite.reader import Writer
 from authctl.store.sqlite.view import SqliteView
 

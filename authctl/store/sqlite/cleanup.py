@@ -9,10 +9,10 @@ import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from authctl.store.sql.outbox_conditions import ANY_WAITS, outbox_conditions
 from authctl.store.sql.tables import ANY_CREATION, OF_EVERY_KIND, UNACKNOWLEDGED, WITH_REVOCATION
-from authctl.store.sqlite.dialect import TABLES
+from authctl.store.sqlite.dialect import SQLITE, TABLES
 from authctl.store.sqlite.finals import insertion_of_finals
-from authctl.store.sqlite.outbox_conditions import ANY_WAITS, WAITS
 from authctl.store.sqlite.reader import Reader, Writer
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ _PAGES_AT_ONCE = 500
 def _not_waiting(reader: Reader) -> str:
     """The condition that keeps a session until it was delivered; none where nothing is pending."""
     # decision 231
-    return f" AND NOT {WAITS}" if reader.one_number(ANY_WAITS) else ""
+    return f" AND NOT {outbox_conditions(SQLITE).waits}" if reader.one_number(ANY_WAITS) else ""
 
 
 def _expired(reader: Reader, cutoff: int) -> tuple[str, dict[str, Any]]:

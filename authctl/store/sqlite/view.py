@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from authctl.store.nouns.counts import CountsReader
     from authctl.store.nouns.keys import KeysReader
     from authctl.store.nouns.logins import LoginsReader
+    from authctl.store.nouns.outbox import OutboxReader
     from authctl.store.nouns.pages import PagesReader
     from authctl.store.nouns.profiles import ProfilesReader
     from authctl.store.nouns.revocations import RevocationsReader
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from authctl.store.sqlite.import_journal import ImportJournalReader
     from authctl.store.sqlite.import_undo import ImportUndoReader
     from authctl.store.sqlite.imports import ImportsReader
-    from authctl.store.sqlite.outbox import OutboxReader
 
     class SeldomNouns(
         CleanupReader,
@@ -61,7 +61,7 @@ SELDOM_NOUNS = {
     ),
     "nouns.keys.KeysReader": "key_usage",
     "nouns.logins.LoginsReader": "cached_login cached_logins",
-    "sqlite.outbox.OutboxReader": (
+    "nouns.outbox.OutboxReader": (
         "subscriptions deliveries deliveries_of_session outbox_counts has_due announcement delivery"
         " announcement_states announcements_of_revocation announcements_since late_decisions _rest pauses"
     ),
