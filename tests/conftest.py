@@ -144,7 +144,7 @@ Install = Callable[..., Registry]
 
 
 @pytest.fixture
-def install(tmp_path: Path, clock: Clock, place_of: PlaceOf) -> Iterator[Install]:
+def install(tmp_path: Path, clock: Clock, place_of: PlaceOf, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install]:
     """Make an installation with the given profiles text, and open it."""
     opened: list[Registry] = []
 
@@ -152,6 +152,8 @@ def install(tmp_path: Path, clock: Clock, place_of: PlaceOf) -> Iterator[Install
         home = tmp_path / folder
         raw = text.encode()
         place = place_of(home)
+        if places.ON_POSTGRES:  # for whatever opens the home alone, also in other processes
+            monkeypatch.setenv("AUTHCTL_REGISTRY", str(place))
         create(find_home(home, place), profiles.read(raw, "profiles.yaml"), raw, actor="founder", clock=clock)
         registry = Registry.open(home, registry=place, clock=clock)
         opened.append(registry)
