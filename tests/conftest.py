@@ -144,7 +144,7 @@ Install = Callable[..., Registry]
 
 
 @pytest.fixture
-def install(tmp_path: Path, clock: Clock, place_of: PlaceOf, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install]:
+def install(tmp_path: Path, clock: Clock, place_of: PlaceOf) -> Iterator[Install]:
     """Make an installation with the given profiles text, and open it."""
     opened: list[Registry] = []
 
@@ -153,13 +153,14 @@ def install(tmp_path: Path, clock: Clock, place_of: PlaceOf, monkeypatch: pytest
         raw = text.encode()
         place = place_of(home)
         if places.ON_POSTGRES:  # for whatever opens the home alone, also in other processes
-            monkeypatch.setenv("AUTHCTL_REGISTRY", str(place))
+            environment.setenv("AUTHCTL_REGISTRY", str(place))
         create(find_home(home, place), profiles.read(raw, "profiles.yaml"), raw, actor="founder", clock=clock)
         registry = Registry.open(home, registry=place, clock=clock)
         opened.append(registry)
         return registry
 
-    yield make
+    with pytest.MonkeyPatch.context() as environment:  # of its own: a test may undo what it patched
+        yield make
     for registry in opened:
         registry.close()
 
