@@ -3,7 +3,8 @@
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from importlib import import_module
-from typing import Annotated, Any
+from inspect import signature
+from typing import Annotated, Any, no_type_check
 
 import typer
 from typer.main import get_command, get_group
@@ -99,9 +100,17 @@ def _command(name: str) -> Any:
 def _verb(info: CommandInfo) -> Any:
     # decision 112
     info.cls = Command
+    _read_once(info.callback)
     alone = typer.Typer(rich_markup_mode=None, add_completion=False)
     alone.registered_commands.append(info)
     return get_command(alone)
+
+
+def _read_once(callback: Any) -> None:
+    """Let Typer read the parameters of a command from its signature alone."""
+    # decision 280: Typer reads the type hints, too, and uses none of them; both of them twice
+    no_type_check(callback)
+    callback.__signature__ = signature(callback, eval_str=True)
 
 
 def _verb_of_module(name: str, module: str, function: str) -> Any:
@@ -156,6 +165,9 @@ def root(
     """See, search and end the sessions that your applications opened."""
     ctx.obj = Cli(home, registry, keys)
     ctx.call_on_close(ctx.obj.close)
+
+
+_read_once(root)
 
 
 def run(arguments: Sequence[str]) -> int:

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 from authctl import names
 from authctl.errors import InvalidInput, NotFound
-from authctl.model import Grouping, Session, SessionFilter, Sort
+from authctl.model import Grouping, Session, SessionFilter
 from authctl.registry.pages import SessionList, SessionPage, WalkPosition, WalkStep, begin, beginning_of_id, next_step
 from authctl.store.protocol.pages import Cursor
 
 if TYPE_CHECKING:
-    from authctl.model import Group
+    from authctl.model import Group, Sort
     from authctl.registry.installation import Installation
     from authctl.store.protocol import View
 
@@ -98,7 +98,7 @@ class Listing(Iterator[Session]):
         limit: int | None,
     ) -> None:
         self._installation = installation
-        self._list = SessionList(selection, None if sort is None else Sort.parse(sort))
+        self._list = SessionList(selection, _read_sort(sort))
         self._sessions = self._walk(after, limit)
         self.next: str | None = None
         """The cursor of the next page, known once the last session was taken; None where there is none."""
@@ -139,7 +139,16 @@ class Listing(Iterator[Session]):
         yield step.sessions
 
 
-def _size(sort: Sort | None, size: int, left: int | None) -> int | None:
+def _read_sort(text: str | None) -> "Sort | None":
+    """The order that is asked for. Only a list in another order than its own loads the module."""
+    if text is None:
+        return None
+    from authctl.model import Sort
+
+    return Sort.parse(text)
+
+
+def _size(sort: "Sort | None", size: int, left: int | None) -> int | None:
     """The number to read at once; all of an order that was asked for, since each step reads every selected session."""
     return left if sort is not None else min(size, size if left is None else left)
 
@@ -150,7 +159,7 @@ def page(
     """Read one page in one snapshot. Contract: `Registry.page`."""
     if limit < 1:
         raise InvalidInput(f"a page has at least one session, not {limit}")
-    wanted_list = SessionList(selection, None if sort is None else Sort.parse(sort))
+    wanted_list = SessionList(selection, _read_sort(sort))
     with installation.snapshot() as (view, now):
         wanted = _with_whole_ids(view, wanted_list, after)
         step = next_step(view, wanted, now, min(limit, _LARGEST_PAGE), _position(view, wanted_list, wanted, now, after))

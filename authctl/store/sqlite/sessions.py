@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
-from authctl.model import ActiveSession, Session, Status
+from authctl.model import Session, Status
 from authctl.store.sql import rows
 from authctl.store.sql.tables import WITH_REVOCATION
 from authctl.store.sqlite.dialect import EACH_NUMBER, OPEN, TABLES, UNREVOKED
@@ -18,7 +18,7 @@ from authctl.store.sqlite.reader import Reader, Writer
 
 if TYPE_CHECKING:
     from authctl.lifetimes import Deadlines
-    from authctl.model import NewSession, SessionFilter
+    from authctl.model import ActiveSession, NewSession, SessionFilter
     from authctl.store.sqlite.library import sqlite3
 
 _BY_NUMBER = f"SELECT {{columns}}, s.secret_hash FROM sessions AS s {WITH_REVOCATION} WHERE s.number = {{number}}"
@@ -26,8 +26,6 @@ NOW_OR_RECORDED = "max(?1, (SELECT seen_at FROM clock))"
 """The present instant: the first parameter, or the recorded time, if the clock is behind it (decision 80)."""
 
 _LOOK_UP = _BY_NUMBER.format(columns=rows.session_columns(now=NOW_OR_RECORDED), number="?2")
-
-_ACTIVE_COLUMNS = ", ".join(f"s.{name}" for name in ActiveSession._fields)
 
 END = (
     "UPDATE sessions AS s INDEXED BY sessions_by_revocation"
@@ -82,10 +80,12 @@ class SessionsReader(Reader):
         return sessions_by_number(self, numbers, now)
 
     def active_sessions(self, numbers: Sequence[int], now: int) -> list[ActiveSession]:
+        from authctl.model import ActiveSession
         from authctl.store.sql.filters import has_status
 
+        columns = ", ".join(f"s.{name}" for name in ActiveSession._fields)
         is_active = has_status(Status.ACTIVE, self.continuity, now)
-        sql = f"SELECT {_ACTIVE_COLUMNS} FROM {TABLES.by_numbers} WHERE {is_active} ORDER BY s.number"
+        sql = f"SELECT {columns} FROM {TABLES.by_numbers} WHERE {is_active} ORDER BY s.number"
         return [ActiveSession(*row) for row in self.all_rows(sql, self.given(now, numbers=json.dumps(list(numbers))))]
 
     def ids_beginning(self, prefix: str, limit: int) -> list[str]:
