@@ -14,7 +14,6 @@ from authctl.cli.context import Cli
 from authctl.cli.repeated_options import Command, Group
 from authctl.cli.streams import print_message, writing
 from authctl.errors import AuthctlError, Refused
-from authctl.version import __version__
 
 COMMANDS = {
     "init": "setup",
@@ -132,6 +131,8 @@ app = typer.Typer(
 
 def _print_version(wanted: bool) -> None:
     if wanted:
+        from authctl.version import __version__
+
         typer.echo(f"authctl {__version__}")
         raise typer.Exit
 

@@ -7,7 +7,6 @@ from __future__ import annotations  # most of the types below belong to modules 
 
 from typing import TYPE_CHECKING, Self, Unpack
 
-from authctl.registry.batches import Progress, no_progress
 from authctl.registry.installation import Installation
 from authctl.registry.nouns import Nouns, complete_changeover
 from authctl.settings import find_home
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
 
     from authctl.instants import Clock
     from authctl.model import Group, Grouping, Request, Session, SessionFilter, Statistics
+    from authctl.registry.batches import Progress
     from authctl.registry.bounds import Bound
     from authctl.registry.clock import Warn
     from authctl.registry.listed_users import ListedOutcome
@@ -205,7 +205,7 @@ class Registry(Nouns):
 
         return sessions.short_ids(self._installation, ids)
 
-    def end(self, targets: Sequence[str], *, actor: str | None = None, progress: Progress = no_progress) -> EndOutcome:
+    def end(self, targets: Sequence[str], *, actor: str | None = None, progress: Progress | None = None) -> EndOutcome:
         """Sign out the sessions of those ids or tokens, now; an ended one stays as it is.
 
         In batches that hold the lock for about 50 ms, each with its events or not at all; after an interruption, giving all targets again

@@ -14,7 +14,7 @@ from typing import Any
 from authctl import names
 from authctl.errors import InvalidInput
 from authctl.registry.pages import SessionList, WalkPosition
-from authctl.store.protocol.pages import Cursor, MoveCounters
+from authctl.store.protocol.cursors import Cursor, MoveCounters
 
 _BEGINNING = "p1."
 _LONGEST = 100_000

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from authctl.model import Session, SessionFilter
-from authctl.store.protocol.pages import Cursor, MoveCounters
+from authctl.store.protocol.cursors import Cursor, MoveCounters
 
 if TYPE_CHECKING:
     from authctl.model import Sort

@@ -9,7 +9,7 @@ from authctl import names
 from authctl.errors import InvalidInput, NotFound
 from authctl.model import Grouping, Session, SessionFilter
 from authctl.registry.pages import SessionList, SessionPage, WalkPosition, WalkStep, begin, beginning_of_id, next_step
-from authctl.store.protocol.pages import Cursor
+from authctl.store.protocol.cursors import Cursor
 
 if TYPE_CHECKING:
     from authctl.model import Group, Sort

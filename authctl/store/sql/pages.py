@@ -12,7 +12,7 @@ from authctl.store.sql.tables import WITH_REVOCATION
 
 if TYPE_CHECKING:
     from authctl.model import Sort
-    from authctl.store.protocol.pages import Cursor
+    from authctl.store.protocol.cursors import Cursor
     from authctl.store.sql.dialect import Dialect
     from authctl.store.sql.selections import Selection
 

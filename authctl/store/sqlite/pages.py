@@ -13,7 +13,7 @@ from authctl.store.sqlite.reader import Reader
 
 if TYPE_CHECKING:
     from authctl.model import Session, SessionFilter, Sort
-    from authctl.store.protocol.pages import Cursor, MoveCounters, Page
+    from authctl.store.protocol.cursors import Cursor, MoveCounters, Page
     from authctl.store.sqlite.walks import Walk
 
 
@@ -21,7 +21,7 @@ class PagesReader(Reader):
     """`PagesView` over SQLite."""
 
     def page(self, selection: SessionFilter, now: int, limit: int, after: Cursor | None = None) -> Page:
-        from authctl.store.protocol.pages import Cursor, Page
+        from authctl.store.protocol.cursors import Cursor, Page
 
         numbers, is_many, since = (*self.search(selection), None) if after is None else after[1:]
         walk = self._walk(selection, now, numbers, since)
@@ -36,14 +36,14 @@ class PagesReader(Reader):
         return Page(sessions, last and Cursor(last.key, numbers, is_many, since))
 
     def cursor_of_session(self, selection: SessionFilter, session: Session) -> Cursor | None:
-        from authctl.store.protocol.pages import Cursor
+        from authctl.store.protocol.cursors import Cursor
         from authctl.store.sql.orders import key_of_session
 
         key = key_of_session(selection, session)
         return None if key is None else Cursor(key, *self.search(selection))
 
     def cursor_of_key(self, selection: SessionFilter, key: tuple[Any, ...]) -> Cursor | None:
-        from authctl.store.protocol.pages import Cursor
+        from authctl.store.protocol.cursors import Cursor
         from authctl.store.sql.orders import is_key
 
         return Cursor(key, *self.search(selection)) if is_key(selection, key) else None
@@ -60,14 +60,14 @@ class PagesReader(Reader):
         return array("q", (row[0] for row in self.all_rows(*pages.sorted_numbers(chosen, sort, limit, after))))
 
     def cursor_of_number(self, sort: Sort, number: int) -> Cursor | None:
-        from authctl.store.protocol.pages import Cursor
+        from authctl.store.protocol.cursors import Cursor
         from authctl.store.sql import pages
 
         row = self.one_row(pages.key_of_number(sort, SQLITE), {"number": number})
         return None if row is None else Cursor(row)
 
     def move_counters(self) -> MoveCounters:
-        from authctl.store.protocol.pages import MoveCounters
+        from authctl.store.protocol.cursors import MoveCounters
 
         sql = (
             "SELECT (SELECT seen_at FROM clock), (SELECT moves FROM registry),"

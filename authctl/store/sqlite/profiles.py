@@ -17,7 +17,7 @@ from authctl.store.sqlite.reader import Reader, Writer
 
 if TYPE_CHECKING:
     from authctl.model import Changeover, Profile, ProfileSet
-    from authctl.store.protocol.pages import MoveCounters
+    from authctl.store.protocol.cursors import MoveCounters
     from authctl.store.protocol.profiles import DeadlineChanges, NumberRange
     from authctl.store.sql.deadlines import NewDeadlines
     from authctl.store.sqlite.library import sqlite3

@@ -14,7 +14,7 @@ from functools import cached_property
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
-from authctl.store.protocol.pages import Cursor, Page
+from authctl.store.protocol.cursors import Cursor, Page
 from authctl.store.sql import pages, rows
 
 if TYPE_CHECKING:
