@@ -108,6 +108,7 @@ def test_absent_is_none_or_empty(store: Store):
         assert view.count(SessionFilter(), NOW) == 0
         assert view.event(1) is None
         assert view.last_event() is None
+        assert view.last_seal() == (0, "")
         assert view.latest_revoke_all() is None
         assert view.imported([b"key"], [b"key"], NOW) == []
         assert view.last_imported() == 0
@@ -764,6 +765,7 @@ def test_events(store: Store):
         last = view.last_event()
         assert last is not None
         assert view.event(3) == last
+        assert view.last_seal() == (3, last.hash)
 
 
 def test_the_log_takes_only_its_next_event(store: Store):

@@ -39,11 +39,12 @@ class SessionPage(NamedTuple):
     """The cursor that the next page goes on after; None where there is no next page."""
 
 
-class SessionList(NamedTuple):
+class SessionList:
     """Which sessions, and in which order: the selection's own, or another."""
 
-    selection: SessionFilter
-    sort: "Sort | None"
+    def __init__(self, selection: SessionFilter, sort: "Sort | None") -> None:
+        self.selection = selection
+        self.sort = sort
 
 
 class WalkPosition(NamedTuple):
@@ -61,12 +62,13 @@ class WalkPosition(NamedTuple):
     """The beginning of the registry's id; None in the cursor of an earlier version."""
 
 
-class WalkStep(NamedTuple):
+class WalkStep:
     """One step of a walk: sessions to be read by those numbers, then these sessions, and the position after them."""
 
-    numbers: Sequence[int]
-    sessions: list[Session]
-    position: WalkPosition | None
+    def __init__(self, numbers: Sequence[int], sessions: list[Session], position: WalkPosition | None) -> None:
+        self.numbers = numbers
+        self.sessions = sessions
+        self.position = position
 
 
 def begin(view: "View", key: Cursor | None = None) -> WalkPosition:
@@ -131,8 +133,8 @@ def _by_number(view: "View", listed: SessionList, now: int, size: int, position:
 
 
 def _last_event(view: "View") -> tuple[int, str]:
-    last = view.last_event()
-    return (last.seq, last.hash[:_HASH_LENGTH]) if last else (0, "")
+    seq, hash_ = view.last_seal()
+    return seq, hash_[:_HASH_LENGTH]
 
 
 def _is_replaced(view: "View", known: tuple[int, str]) -> bool:

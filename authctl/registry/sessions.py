@@ -184,7 +184,7 @@ def _with_whole_ids(view: "View", wanted: SessionList, after: str | None) -> Ses
         if is_cursor(after):  # a session that is excepted may have been removed since the page before
             excepted = tuple(text for text in selection.except_ids if resolve(view, text) is not None)
             selection = selection.narrowed(except_ids=excepted)
-    return wanted._replace(selection=with_whole_ids(view, selection)[0])
+    return SessionList(with_whole_ids(view, selection)[0], wanted.sort)
 
 
 def _position(view: "View", listed: SessionList, wanted: SessionList, now: int, after: str | None) -> WalkPosition:

@@ -1,7 +1,5 @@
 """The view of the SQLite store: one small class a noun, as the protocol has them."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -118,12 +116,12 @@ class PreviewsReader(Reader):
 
         return previews.counts_by_user(self.connection, numbers)
 
-    def aftermath(self, numbers: Sequence[int], at: int, now: int, reason: str | None) -> Aftermath:
+    def aftermath(self, numbers: Sequence[int], at: int, now: int, reason: str | None) -> "Aftermath":
         from authctl.store.sqlite import previews
 
         return previews.aftermath(self.connection, numbers, self.continuity, at, now, reason)
 
-    def summary(self, numbers: Sequence[int], now: int, largest: int) -> Summary:
+    def summary(self, numbers: Sequence[int], now: int, largest: int) -> "Summary":
         from authctl.store.sqlite import previews
 
         return previews.summary(self.connection, numbers, self.continuity, now, largest)
