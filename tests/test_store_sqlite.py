@@ -481,19 +481,25 @@ def test_cleanup_gives_room_back(registry: Registry, home: Path, monkeypatch: py
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
 
 
-def test_every_method_of_a_seldom_noun_is_found():
-    """The list of seldom nouns has every attribute of their classes, and no loaded class hides one of them."""
+@pytest.mark.parametrize("is_writer", [False, True])
+def test_every_method_of_a_seldom_noun_is_found(is_writer: bool):
+    """The lists of seldom nouns have every attribute of their classes, and no loaded class hides one of them."""
     from importlib import import_module
 
+    from authctl.store.sqlite.change import SELDOM_WRITERS, SqliteChange
     from authctl.store.sqlite.view import SELDOM_NOUNS, SqliteView
 
-    assert len(SELDOM_NOUNS) > 5
-    for noun, methods in SELDOM_NOUNS.items():
+    nouns, whole = (SELDOM_WRITERS, SqliteChange) if is_writer else (SELDOM_NOUNS, SqliteView)
+    assert len(nouns) > 5
+    listed: list[str] = []
+    for noun, methods in nouns.items():
         module, _, name = noun.partition(".")
-        reader = getattr(import_module(f"authctl.store.sqlite.{module}"), name)
-        attributes = {attribute for attribute in vars(reader) if not attribute.startswith("__")}
+        cls = getattr(import_module(f"authctl.store.sqlite.{module}"), name)
+        attributes = {attribute for attribute in vars(cls) if not attribute.startswith("__")}
         assert attributes == {*methods.split()}, noun
-        assert [attribute for attribute in attributes if hasattr(SqliteView, attribute)] == []
+        assert [attribute for attribute in attributes if hasattr(whole, attribute)] == []
+        listed += attributes
+    assert len(listed) == len(set(listed))
 
 
 def test_a_view_has_no_method_of_a_change(registry: Registry):

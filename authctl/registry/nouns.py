@@ -22,9 +22,14 @@ if TYPE_CHECKING:
     from authctl.registry.imports.file import Imports
     from authctl.registry.installation import Installation
     from authctl.registry.keys import Keys
+    from authctl.registry.listed_users import ListedUsers
+    from authctl.registry.lists import Lists
     from authctl.registry.login_cache import LoginCache
+    from authctl.registry.plans import Plans
     from authctl.registry.profiles import Profiles
     from authctl.registry.receivers import Receivers
+    from authctl.registry.revocation_previews import RevocationPreviews
+    from authctl.registry.statistics import RegistryStatistics
     from authctl.registry.tokens import Tokens
     from authctl.registry.tokens.reader import TokenReader
     from authctl.registry.users import Users
@@ -135,6 +140,27 @@ class Nouns:
         return Keys(self._installation)
 
     @cached_property
+    def listed_users(self) -> "ListedUsers":
+        """Users of a list: revoke their sessions, with an outcome for each row."""
+        from authctl.registry.listed_users import ListedUsers
+
+        return ListedUsers(self._installation)
+
+    @cached_property
+    def lists(self) -> "Lists":
+        """Lists of sessions: pages, groups and short ids."""
+        from authctl.registry.lists import Lists
+
+        return Lists(self._installation)
+
+    @cached_property
+    def plans(self) -> "Plans":
+        """Plans of revocations: make one, preview it, and apply it."""
+        from authctl.registry.plans import Plans
+
+        return Plans(self._installation)
+
+    @cached_property
     def profiles(self) -> "Profiles":
         """Profiles: read those in force, compare them with others, and apply others."""
         from authctl.registry.profiles import Profiles
@@ -147,6 +173,20 @@ class Nouns:
         from authctl.registry.receivers import Receivers
 
         return Receivers(self._installation)
+
+    @cached_property
+    def revocation_previews(self) -> "RevocationPreviews":
+        """Previews of revocations: make one."""
+        from authctl.registry.revocation_previews import RevocationPreviews
+
+        return RevocationPreviews(self._installation)
+
+    @cached_property
+    def statistics(self) -> "RegistryStatistics":
+        """Statistics of the registry: active sessions by name, and counts by day."""
+        from authctl.registry.statistics import RegistryStatistics
+
+        return RegistryStatistics(self._installation)
 
     @cached_property
     def tokens(self) -> "Tokens":

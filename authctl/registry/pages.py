@@ -31,14 +31,6 @@ _HASH_LENGTH = 8
 _ID_LENGTH = 8
 
 
-class SessionPage(NamedTuple):
-    """Some sessions of a list, in its order."""
-
-    sessions: tuple[Session, ...]
-    next: str | None
-    """The cursor that the next page goes on after; None where there is no next page."""
-
-
 class SessionList:
     """Which sessions, and in which order: the selection's own, or another."""
 

@@ -20,7 +20,6 @@ from authctl.registry.unit_of_work import MOST_LISTED, UnitOfWork, actor_name
 
 if TYPE_CHECKING:
     from authctl.registry.bounds import Bound
-    from authctl.registry.previews import Preview
     from authctl.registry.session_ends import FindOwner
     from authctl.revocation_plans import PlanFacts
     from authctl.store.protocol import View
@@ -75,7 +74,7 @@ def revoke(
     if dry_run:
         with installation.snapshot() as (view, now):
             whole, not_found = with_whole_ids(view, selection)
-            _check_limit(view, whole, now, max_affected)
+            check_limit_of_filter(view, whole, now, max_affected)
             outcome = RevokeOutcome(None, now, actor_name(actor), note, 0, 0, 0, not_found, True, ())
             return _with_counts(view, whole, outcome)
     # A revocation of everything is counted after the commit: counting a million sessions would hold the lock for seconds.
@@ -88,21 +87,6 @@ def revoke(
         return _with_counts_after_commit(installation, whole, outcome)
     except AuthctlError as error:
         raise OutcomeUnknown(f"all sessions are revoked, but they could not be counted: {error.message}") from error
-
-
-def preview(installation: Installation, selection: SessionFilter, max_affected: int | None) -> Preview:
-    """Preview a revocation in one snapshot. Contract: `Registry.preview_revocation`."""
-    from authctl.registry.previews import preview_of
-
-    def preview_selection() -> Preview:
-        with installation.snapshot() as (view, now):
-            whole, _ = with_whole_ids(view, selection)
-            _check_limit(view, whole, now, max_affected)
-            numbers = newly_revoked(view, whole, now)
-            return preview_of(view, numbers, now, bounded=not (whole.everything and numbers))
-
-    check_target(selection)
-    return installation.with_kept_space(preview_selection)
 
 
 def revoke_owner(
@@ -133,7 +117,7 @@ def _revoke_selection(
 ) -> tuple[SessionFilter, RevokeOutcome]:
     with installation.change(actor, lock_timeouts=URGENT_LOCK_TIMEOUTS) as unit:
         whole, not_found = with_whole_ids(unit.tx, selection)
-        _check_limit(unit.tx, whole, unit.now, max_affected)
+        check_limit_of_filter(unit.tx, whole, unit.now, max_affected)
         if bound is not None:
             bound.check(newly_revoked(unit.tx, whole, unit.now), "would be revoked")
         outcome = RevokeOutcome(None, unit.now, unit.actor, note, 0, 0, 0, not_found, False, ())
@@ -158,7 +142,8 @@ def _is_everything(selection: SessionFilter) -> bool:
     return selection.everything and not selection.statuses
 
 
-def _check_limit(view: View, selection: SessionFilter, now: int, max_affected: int | None) -> None:
+def check_limit_of_filter(view: View, selection: SessionFilter, now: int, max_affected: int | None) -> None:
+    """Raise Refused where a filter would newly revoke more sessions than the limit."""
     if max_affected is None:
         return
     # One more than the limit is enough to know: the count stops there.

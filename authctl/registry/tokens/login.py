@@ -29,7 +29,7 @@ class _State(NamedTuple):
 def login(
     installation: Installation, reader: TokenReader, arguments: Login, password: str, actor: str | None
 ) -> Issued:
-    """Check the password outside the lock, then register the session in one transaction. Contract: `Registry.login`."""
+    """Check the password outside the lock, then register the session in one transaction. Contract: `Tokens.login`."""
     # decision 59
     sign_in = check_sign_in(Login, arguments, "password")
     passwords.check(password)

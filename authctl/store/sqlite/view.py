@@ -1,6 +1,6 @@
 """The view of the SQLite store: one small class a noun, as the protocol has them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -79,18 +79,25 @@ SELDOM_NOUNS = {
 }
 """The nouns that few commands read: module and class, with the methods of the class."""
 
+
+def by_attribute(nouns: Mapping[str, str]) -> dict[str, str]:
+    """The module and class of each attribute in such a table."""
+    return {attribute: noun for noun, attributes in nouns.items() for attribute in attributes.split()}
+
+
 if not TYPE_CHECKING:
-    _CLASSES = {method: noun for noun, methods in SELDOM_NOUNS.items() for method in methods.split()}
 
     class SeldomNouns(Reader):
         """The same when it runs: a module is loaded when a method of its noun is first called (decision 197)."""
 
+        seldom: Mapping[str, str] = by_attribute(SELDOM_NOUNS)
+
         def __getattr__(self, name: str) -> Any:
-            if name not in _CLASSES:
+            if name not in self.seldom:
                 raise AttributeError(f"{type(self).__name__!r} has no attribute {name!r}")
-            module, _, noun = _CLASSES[name].partition(".")
-            reader = getattr(import_module(f"authctl.store.sqlite.{module}"), noun)
-            return getattr(reader, name).__get__(self)
+            module, _, noun = self.seldom[name].partition(".")
+            attribute = getattr(import_module(f"authctl.store.sqlite.{module}"), noun).__dict__[name]
+            return attribute.__get__(self) if hasattr(attribute, "__get__") else attribute
 
 
 class PreviewsReader(Reader):
