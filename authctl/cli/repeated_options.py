@@ -23,7 +23,7 @@ class Command(TyperCommand):
     def make_parser(self, ctx: Any) -> Any:
         """As Typer makes it, gathering all values."""
         # decision 122
-        return _gathering(super().make_parser(ctx), self.get_params(ctx), ctx)
+        return _gathering(super().make_parser(ctx), self.params, ctx)
 
     def get_short_help_str(self, limit: int = 0) -> str:  # noqa: ARG002
         """The whole first sentence of the help: Typer would cut it after a few words."""
@@ -54,7 +54,7 @@ class Group(TyperGroup):
 
     def make_parser(self, ctx: Any) -> Any:
         """As Typer makes it, gathering all values."""
-        return _gathering(super().make_parser(ctx), self.get_params(ctx), ctx)
+        return _gathering(super().make_parser(ctx), self.params, ctx)
 
     def get_short_help_str(self, limit: int = 0) -> str:  # noqa: ARG002
         """The whole first sentence of the help, as for a command."""

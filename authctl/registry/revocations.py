@@ -3,8 +3,6 @@
 See docs/glossary.md#open-revocation and docs/glossary.md#revocation-by-criteria.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
@@ -54,7 +52,7 @@ class RevokeOutcome(NamedTuple):
     """How many of the newly revoked sessions live in each other system, which gets no message from authctl."""
     kept: int = 0
     """How many of the selected sessions are not revoked because they are among the newest of their user and application."""
-    plan: PlanFacts | None = None
+    plan: "PlanFacts | None" = None
     """The plan that was made or applied, if there is one."""
 
 
@@ -65,7 +63,7 @@ def revoke(
     actor: str | None,
     dry_run: bool,
     max_affected: int | None,
-    bound: Bound | None,
+    bound: "Bound | None",
 ) -> RevokeOutcome:
     """Revoke a selection in one transaction; everything is counted after its commit. Contract: `Registry.revoke`."""
     check_target(selection)
@@ -90,7 +88,7 @@ def revoke(
 
 
 def revoke_owner(
-    installation: Installation, find_owner: FindOwner, token: str, note: str | None, actor: str | None
+    installation: Installation, find_owner: "FindOwner", token: str, note: str | None, actor: str | None
 ) -> RevokeOutcome:
     """Revoke the session that a token was issued to, in one transaction. Contract: `Tokens.revoke`."""
     checked_note = names.note(note)
@@ -113,7 +111,7 @@ def _revoke_selection(
     note: str | None,
     actor: str | None,
     max_affected: int | None,
-    bound: Bound | None,
+    bound: "Bound | None",
 ) -> tuple[SessionFilter, RevokeOutcome]:
     with installation.change(actor, lock_timeouts=URGENT_LOCK_TIMEOUTS) as unit:
         whole, not_found = with_whole_ids(unit.tx, selection)
@@ -142,7 +140,7 @@ def _is_everything(selection: SessionFilter) -> bool:
     return selection.everything and not selection.statuses
 
 
-def check_limit_of_filter(view: View, selection: SessionFilter, now: int, max_affected: int | None) -> None:
+def check_limit_of_filter(view: "View", selection: SessionFilter, now: int, max_affected: int | None) -> None:
     """Raise Refused where a filter would newly revoke more sessions than the limit."""
     if max_affected is None:
         return
@@ -154,14 +152,14 @@ def check_limit_of_filter(view: View, selection: SessionFilter, now: int, max_af
         )
 
 
-def newly_revoked(view: View, selection: SessionFilter, now: int) -> Sequence[int]:
+def newly_revoked(view: "View", selection: SessionFilter, now: int) -> Sequence[int]:
     """The numbers of the selected sessions that are not revoked yet."""
     statuses = _selected_statuses(selection, UNREVOKED)
     return view.numbers(selection.narrowed(status=statuses), now) if statuses else ()
 
 
 def _count(
-    view: View, selection: SessionFilter, statuses: tuple[Status, ...], now: int, at_most: int | None = None
+    view: "View", selection: SessionFilter, statuses: tuple[Status, ...], now: int, at_most: int | None = None
 ) -> int:
     statuses = _selected_statuses(selection, statuses)
     return view.count(selection.narrowed(status=statuses), now, at_most) if statuses else 0
@@ -172,7 +170,7 @@ def _selected_statuses(selection: SessionFilter, statuses: tuple[Status, ...]) -
     return tuple(s for s in statuses if not selection.statuses or s in selection.statuses)
 
 
-def _with_counts(view: View, selection: SessionFilter, outcome: RevokeOutcome) -> RevokeOutcome:
+def _with_counts(view: "View", selection: SessionFilter, outcome: RevokeOutcome) -> RevokeOutcome:
     # Up to a page, the sessions are counted from the page that is shown anyway; beyond it, from indexes.
     page = view.page(selection, outcome.at, MOST_LISTED)
     if page.after is None:
