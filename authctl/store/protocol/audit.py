@@ -28,9 +28,6 @@ class AuditView(Protocol):
     def last_event(self) -> AuditEvent | None:
         """The newest event."""
 
-    def last_seal(self) -> tuple[int, str]:
-        """The number and the hash of the newest event; 0 and a blank text without any."""
-
     def has_event_since(self, seq: int, actions: Collection[str]) -> bool:
         """Whether an event with one of those actions came after the event with that number."""
 

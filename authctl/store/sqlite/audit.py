@@ -75,10 +75,6 @@ class AuditReader(Reader):
         row = self.one_row(f"SELECT {rows.EVENT} FROM audit_events WHERE seq = (SELECT max(seq) FROM audit_events)")
         return rows.event(row) if row else None
 
-    def last_seal(self) -> tuple[int, str]:
-        row = self.one_row("SELECT seq, hash FROM audit_events ORDER BY seq DESC LIMIT 1")
-        return (row[0], row[1]) if row else (0, "")
-
     def has_event_since(self, seq: int, actions: Collection[str]) -> bool:
         sql = "SELECT 1 FROM audit_events WHERE seq > ? AND action IN (SELECT value FROM json_each(?)) LIMIT 1"
         return self.one_row(sql, (seq, json.dumps(list(actions)))) is not None

@@ -4,13 +4,12 @@ from collections.abc import Mapping, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from authctl.store.sqlite.audit import AuditReader
 from authctl.store.sqlite.facts import FactsReader
 from authctl.store.sqlite.reader import Reader
-from authctl.store.sqlite.sessions import SessionsReader
 
 if TYPE_CHECKING:
     from authctl.store.protocol.previews import Aftermath, Summary
+    from authctl.store.sqlite.audit import AuditReader
     from authctl.store.sqlite.cleanup import CleanupReader
     from authctl.store.sqlite.clients import ClientsReader
     from authctl.store.sqlite.continuity import ContinuityReader
@@ -24,10 +23,12 @@ if TYPE_CHECKING:
     from authctl.store.sqlite.pages import PagesReader
     from authctl.store.sqlite.profiles import ProfilesReader
     from authctl.store.sqlite.revocations import RevocationsReader
+    from authctl.store.sqlite.sessions import SessionsReader
     from authctl.store.sqlite.statistics import StatisticsReader
     from authctl.store.sqlite.users import UsersReader
 
     class SeldomNouns(
+        AuditReader,
         CleanupReader,
         ClientsReader,
         ContinuityReader,
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
         PagesReader,
         ProfilesReader,
         RevocationsReader,
+        SessionsReader,
         StatisticsReader,
         UsersReader,
     ):
@@ -48,6 +50,7 @@ if TYPE_CHECKING:
 
 
 SELDOM_NOUNS = {
+    "audit.AuditReader": "events event chain last_event has_event_since",
     "cleanup.CleanupReader": "ended_before",
     "clients.ClientsReader": "clients client_named",
     "continuity.ContinuityReader": "continuity_events held_by_continuity",
@@ -73,6 +76,9 @@ SELDOM_NOUNS = {
     "revocations.RevocationsReader": (
         "count_of_revocation sources_of_revocation count_revocations_by_criteria revocations_by_criteria"
         " latest_revoke_all numbers_of_revocation"
+    ),
+    "sessions.SessionsReader": (
+        "session by_number sessions_by_number active_sessions ids_beginning recent_names sources_beginning numbers count_ended"
     ),
     "statistics.StatisticsReader": "active_groups sign_ins_by_day ends_by_day revocations_by_day _by_day",
     "users.UsersReader": "user users_among users user_keys_beyond_ascii users_beginning nearest_users",
@@ -134,5 +140,5 @@ class PreviewsReader(Reader):
         return previews.summary(self.connection, numbers, self.continuity, now, largest)
 
 
-class SqliteView(FactsReader, SessionsReader, AuditReader, PreviewsReader, SeldomNouns):
+class SqliteView(FactsReader, PreviewsReader, SeldomNouns):
     """`View` over SQLite: a snapshot."""
