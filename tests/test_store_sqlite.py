@@ -20,7 +20,7 @@ from authctl.import_mappings import read_mapping
 from authctl.registry import init
 from authctl.settings import find_home
 from authctl.store.sqlite import connections
-from authctl.store.sqlite.change import SqliteChange
+from authctl.store.sqlite.cleanup import CleanupWriter
 from authctl.store.sqlite.library import sqlite3
 from tests.conftest import Authctl, Clock
 
@@ -456,16 +456,16 @@ def test_another_process_never_takes_itself_for_the_last_one(registry: Registry,
 
 def test_cleanup_gives_room_back(registry: Registry, home: Path, monkeypatch: pytest.MonkeyPatch):
     """When most sessions are gone the file is smaller, and little of it is empty; each step gives back as many pages as it says."""
-    return_free_space = SqliteChange.return_free_space
+    return_free_space = CleanupWriter.return_free_space
     steps: list[tuple[int, int]] = []
 
-    def watched(tx: SqliteChange) -> int:
+    def watched(tx: CleanupWriter) -> int:
         size = tx.one_number("PRAGMA page_count")
         said = return_free_space(tx)
         steps.append((said, size - tx.one_number("PRAGMA page_count")))
         return said
 
-    monkeypatch.setattr(SqliteChange, "return_free_space", watched)
+    monkeypatch.setattr(CleanupWriter, "return_free_space", watched)
     rows = "".join(json.dumps({"u": f"user{number}", "t": "2020-01-01"}) + "\n" for number in range(6_000))
     mapping = read_mapping(b"fields: {username: u, at: t}\nkey: [username]\n", "map.yaml")
     registry.imports.run(io.BytesIO(rows.encode()), mapping)
