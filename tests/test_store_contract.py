@@ -108,6 +108,7 @@ def test_absent_is_none_or_empty(store: Store):
         assert view.count(SessionFilter(), NOW) == 0
         assert view.event(1) is None
         assert view.last_event() is None
+        assert view.last_seal() == (0, "")
         assert view.latest_revoke_all() is None
         assert view.imported([b"key"], [b"key"], NOW) == []
         assert view.last_imported() == 0
@@ -764,6 +765,7 @@ def test_events(store: Store):
         last = view.last_event()
         assert last is not None
         assert view.event(3) == last
+        assert view.last_seal() == (3, last.hash)
 
 
 def test_the_log_takes_only_its_next_event(store: Store):
@@ -784,14 +786,14 @@ def test_imported_sessions(store: Store):
         tx.add_imported([Imported(b"k", old, {"username": 1}, closed), Imported(b"k", fresh, {"device": 2}, None)])
         tx.add_imported([])
         first, second = tx.imported([b"k"], [], NOW)
-        assert (first.session.id, first.session.revocation_id, first.said_at) == (old.id, closed, {"username": 1})
+        assert (first.session.id, first.session.revocation_id, first.detail_times) == (old.id, closed, {"username": 1})
         assert (second.session.status.value, second.session.expires_at) == ("active", NOW + 7)
         changed = new("alice", NOW + 1, device="AL-PHONE")
         tx.update_imported([(second.session.number, Imported(b"k", changed, {"device": 3}, None))])
         tx.update_imported([])
         _, third = tx.imported([b"k"], [], NOW)
         assert tx.last_imported() == third.session.number
-    assert (third.session.id, third.session.device, third.said_at) == (fresh.id, "AL-PHONE", {"device": 3})
+    assert (third.session.id, third.session.device, third.detail_times) == (fresh.id, "AL-PHONE", {"device": 3})
     assert third.session.expires_at == NOW + 1 + 3 * DAY
     (issued,) = add(store, new())
     assert issued.number > third.session.number

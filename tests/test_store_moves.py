@@ -11,8 +11,8 @@ from authctl.lifetimes import Deadlines
 from authctl.model import Sort
 from authctl.registry.installation import Installation
 from authctl.store.protocol import Change, Store
+from authctl.store.protocol.cursors import Cursor, MoveCounters
 from authctl.store.protocol.imports import Imported
-from authctl.store.protocol.pages import Cursor, MoveCounters
 from tests.test_store_contract import DEFAULTS, NOW, STORES, add, new
 
 LATER = NOW + DAY

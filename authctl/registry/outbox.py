@@ -3,8 +3,6 @@
 See docs/glossary.md#announcement.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
@@ -26,13 +24,13 @@ _NO_FILE = b""
 class Outbox:
     """The outbox of an installation, and the receivers file that decides who is told."""
 
-    def __init__(self, file: Path, warn: Callable[[str], None]) -> None:
+    def __init__(self, file: "Path", warn: Callable[[str], None]) -> None:
         self._file = file
         self._warn = warn
 
     def announce(
         self,
-        unit: UnitOfWork,
+        unit: "UnitOfWork",
         event: str,
         *,
         note: str | None,
@@ -54,7 +52,7 @@ class Outbox:
             decision = Decision(event, unit.now, recorded.actor, note, recorded.seq, username, revocation_id, numbers)
             unit.tx.announce(decision, wanted)
 
-    def _subscriptions(self, unit: UnitOfWork, known: ReadSubscriptions | None) -> Sequence[Subscription]:
+    def _subscriptions(self, unit: "UnitOfWork", known: "ReadSubscriptions | None") -> "Sequence[Subscription]":
         """The subscriptions of the file, which is parsed only where it has changed; of one with faults those that were read before."""
         # decision 232: a fault in the file must not stop a revocation
         try:
@@ -72,7 +70,7 @@ class Outbox:
 
         return read_private(self._file, "receivers file") if self._file.exists() else None
 
-    def _changed(self, unit: UnitOfWork, raw: bytes | None, digest: bytes) -> ReadSubscriptions:
+    def _changed(self, unit: "UnitOfWork", raw: bytes | None, digest: bytes) -> "ReadSubscriptions":
         """The subscriptions of a file that has changed, which are kept and recorded."""
         from authctl.store.protocol.outbox import ReadSubscriptions
 
@@ -88,7 +86,7 @@ class Outbox:
         return read
 
 
-def is_told(view: View, event: str, source: str) -> bool:
+def is_told(view: "View", event: str, source: str) -> bool:
     """Whether a receiver is told of an event about sessions of a source, by the file as the last decision read it."""
     read = view.subscriptions()
     key = names.fold(source)

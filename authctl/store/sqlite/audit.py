@@ -3,8 +3,6 @@
 See docs/glossary.md#audit-chain.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Collection
 from typing import TYPE_CHECKING
@@ -40,7 +38,7 @@ _EVENT_TEXT = (
 )
 
 
-def _criteria(selection: EventFilter) -> Criteria:
+def _criteria(selection: "EventFilter") -> "Criteria":
     from authctl.model import texts_of
     from authctl.store.sql.filters import Criteria, keys_of
 
@@ -59,21 +57,21 @@ def _criteria(selection: EventFilter) -> Criteria:
 class AuditReader(Reader):
     """`AuditView` over SQLite."""
 
-    def events(self, selection: EventFilter, limit: int, before: int | None = None) -> list[AuditEvent]:
+    def events(self, selection: "EventFilter", limit: int, before: int | None = None) -> "list[AuditEvent]":
         criteria = _criteria(selection)
         criteria.add("seq < :before", "before", before)
         sql = f"SELECT {rows.EVENT} FROM audit_events WHERE {criteria.where} ORDER BY seq DESC LIMIT :limit"
         return [rows.event(row) for row in self.all_rows(sql, {**criteria.parameters, "limit": limit})]
 
-    def event(self, seq: int) -> AuditEvent | None:
+    def event(self, seq: int) -> "AuditEvent | None":
         row = self.one_row(f"SELECT {rows.EVENT} FROM audit_events WHERE seq = ?", (seq,))
         return rows.event(row) if row else None
 
-    def chain(self, after: int, limit: int) -> list[AuditEvent]:
+    def chain(self, after: int, limit: int) -> "list[AuditEvent]":
         sql = f"SELECT {rows.EVENT} FROM audit_events WHERE seq > ? ORDER BY seq LIMIT ?"
         return [rows.event(row) for row in self.all_rows(sql, (after, limit))]
 
-    def last_event(self) -> AuditEvent | None:
+    def last_event(self) -> "AuditEvent | None":
         row = self.one_row(f"SELECT {rows.EVENT} FROM audit_events WHERE seq = (SELECT max(seq) FROM audit_events)")
         return rows.event(row) if row else None
 
@@ -85,7 +83,7 @@ class AuditReader(Reader):
 class AuditWriter(Writer):
     """`AuditChange` over SQLite."""
 
-    def add_event(self, event: AuditEvent) -> None:
+    def add_event(self, event: "AuditEvent") -> None:
         values = (
             event.seq,
             event.at,

@@ -3,8 +3,6 @@
 See docs/glossary.md#announcement.
 """
 
-from __future__ import annotations
-
 import json
 import os
 from typing import TYPE_CHECKING, Any
@@ -70,7 +68,7 @@ _ANNOUNCE = (
 class OutboxReader(Reader):
     """`OutboxView` over SQLite."""
 
-    def subscriptions(self) -> ReadSubscriptions | None:
+    def subscriptions(self) -> "ReadSubscriptions | None":
         row = self.one_row("SELECT digest, content FROM subscriptions")
         if row is None:
             return None
@@ -78,7 +76,9 @@ class OutboxReader(Reader):
 
         return ReadSubscriptions(row[0], tuple(map(_subscription, json.loads(row[1]))))
 
-    def deliveries(self, selection: DeliveryFilter, limit: int, after: tuple[int, int] | None = None) -> list[Delivery]:
+    def deliveries(
+        self, selection: "DeliveryFilter", limit: int, after: tuple[int, int] | None = None
+    ) -> "list[Delivery]":
         conditions, given = _criteria(selection, after)
         sql = (
             f"SELECT * FROM (SELECT {_DELIVERY} FROM deliveries AS d {_WITH_ANNOUNCEMENT}"
@@ -87,7 +87,7 @@ class OutboxReader(Reader):
         )
         return [_delivery(row) for row in self.all_rows(sql, {**given, "limit": limit})]
 
-    def deliveries_of_session(self, number: int) -> list[Delivery]:
+    def deliveries_of_session(self, number: int) -> "list[Delivery]":
         sql = (
             f"SELECT {_DELIVERY} FROM deliveries AS d INDEXED BY deliveries_by_session {_WITH_ANNOUNCEMENT}"
             " WHERE d.number = :number AND d.number > 0"
@@ -97,7 +97,7 @@ class OutboxReader(Reader):
         )
         return [_delivery(row) for row in self.all_rows(sql, {"number": number})]
 
-    def outbox_counts(self) -> list[OutboxCount]:
+    def outbox_counts(self) -> "list[OutboxCount]":
         from authctl.store.protocol.outbox import OutboxCount
 
         counts: dict[str, list[Any]] = {}
@@ -121,11 +121,11 @@ class OutboxReader(Reader):
         )
         return bool(self.one_number(sql, given))
 
-    def announcement(self, announcement: int) -> Delivery | None:
+    def announcement(self, announcement: int) -> "Delivery | None":
         row = self.one_row(f"SELECT {_REST} FROM announcements AS a WHERE a.id = ?", (announcement,))
         return _delivery(row) if row else None
 
-    def delivery(self, announcement: int, number: int) -> Delivery | None:
+    def delivery(self, announcement: int, number: int) -> "Delivery | None":
         sql = f"SELECT {_DELIVERY} FROM deliveries AS d {_WITH_ANNOUNCEMENT} WHERE d.announcement = ? AND d.number = ?"
         row = self.one_row(sql, (announcement, number))
         return _delivery(row) if row else None
@@ -137,11 +137,11 @@ class OutboxReader(Reader):
             states[head.state] = states.get(head.state, 0) + rest
         return states
 
-    def announcements_of_revocation(self, revocation_id: int) -> list[Delivery]:
+    def announcements_of_revocation(self, revocation_id: int) -> "list[Delivery]":
         sql = f"SELECT {_REST} FROM announcements AS a WHERE a.revocation_id = ? ORDER BY a.id"
         return list(map(_delivery, self.all_rows(sql, (revocation_id,))))
 
-    def announcements_since(self, at: int) -> list[Delivery]:
+    def announcements_since(self, at: int) -> "list[Delivery]":
         # ids and instants ascend together: the newest earlier one is found from the end, however many there are
         earlier = "(SELECT id FROM announcements WHERE at < :at ORDER BY id DESC LIMIT 1)"
         sql = f"SELECT {_REST} FROM announcements AS a WHERE a.id > coalesce({earlier}, 0) ORDER BY a.id"
@@ -161,7 +161,7 @@ class OutboxReader(Reader):
         )
         return self.one_number(sql, {"id": announcement})
 
-    def pauses(self) -> dict[str, ReceiverPause]:
+    def pauses(self) -> "dict[str, ReceiverPause]":
         from authctl.store.protocol.outbox import ReceiverPause
 
         sql = "SELECT receiver_key, until, failures, reason FROM receiver_pauses"
@@ -182,11 +182,11 @@ _COUNTS = (
 class OutboxWriter(Writer):
     """`OutboxChange` over SQLite."""
 
-    def save_subscriptions(self, read: ReadSubscriptions) -> None:
+    def save_subscriptions(self, read: "ReadSubscriptions") -> None:
         content = json.dumps([[*one[:2], one.narrowing._asdict(), *one[3:]] for one in read.subscriptions])
         self.write("INSERT OR REPLACE INTO subscriptions VALUES (1, ?, ?)", (read.digest, content))
 
-    def announce(self, decision: Decision, subscriptions: Sequence[Subscription]) -> None:
+    def announce(self, decision: "Decision", subscriptions: "Sequence[Subscription]") -> None:
         # decision 230: one row a receiver, however many sessions the decision covers
         decided = decision._asdict()
         numbers = decided.pop("numbers")
@@ -194,7 +194,7 @@ class OutboxWriter(Writer):
         decided["username_key"] = None if decision.username is None else fold(decision.username)
         self.connection.executemany(_ANNOUNCE, [decided | _told(one, decision) for one in subscriptions])
 
-    def _add_list(self, numbers: Sequence[int]) -> int:
+    def _add_list(self, numbers: "Sequence[int]") -> int:
         """Keep the numbers of sessions as a list; its number."""
         sql = "SELECT coalesce(max(seq), 0) + 1 FROM sqlite_sequence WHERE name = 'announcements'"
         added = self.one_number(sql)
@@ -207,7 +207,7 @@ class OutboxWriter(Writer):
 
         return expand(self, fold(receiver), limit, clock)
 
-    def lease(self, receiver: str, limit: int, clock: int, until: int) -> list[Delivery]:
+    def lease(self, receiver: str, limit: int, clock: int, until: int) -> "list[Delivery]":
         given = {"receiver": fold(receiver), "clock": clock, "longest_lease": _LONGEST_LEASE, "longest": LONGEST_PAUSE}
         places: list[tuple[int, int]] = []
         for due in ("<= :clock", "> :clock + :longest"):
@@ -223,7 +223,7 @@ class OutboxWriter(Writer):
         )
         return [_delivery(row) for row in self.all_rows(sql, (listed,))]
 
-    def settle(self, settled: Sequence[Settled], now: int, until: int) -> list[Settled]:
+    def settle(self, settled: "Sequence[Settled]", now: int, until: int) -> "list[Settled]":
         sql = (
             "UPDATE deliveries SET state = ?, reason = ?, next_attempt_at = ?, leased_until = 0, settled_at = ?"
             " WHERE announcement = ? AND number = ? AND leased_until = ? AND state = 'pending'"
@@ -236,7 +236,7 @@ class OutboxWriter(Writer):
                 written.append(one)
         return written
 
-    def pause(self, receiver: str, pause: ReceiverPause | None) -> None:
+    def pause(self, receiver: str, pause: "ReceiverPause | None") -> None:
         self.write("DELETE FROM receiver_pauses WHERE receiver_key = ?", (fold(receiver),))
         if pause is not None:
             self.write("INSERT INTO receiver_pauses VALUES (?, ?, ?, ?)", (fold(receiver), *pause))
@@ -294,7 +294,7 @@ class OutboxWriter(Writer):
         return self.write(f"DELETE FROM announcements WHERE id IN ({over})", given)
 
 
-def _told(subscription: Subscription, decision: Decision) -> dict[str, Any]:
+def _told(subscription: "Subscription", decision: "Decision") -> dict[str, Any]:
     """The columns of an announcement that are the receiver's."""
     return {
         "jti": os.urandom(16).hex(),
@@ -307,7 +307,7 @@ def _told(subscription: Subscription, decision: Decision) -> dict[str, Any]:
     }
 
 
-def _subscription(values: list[Any]) -> Subscription:
+def _subscription(values: list[Any]) -> "Subscription":
     from authctl.model.deliveries import Narrowing, Subscription
 
     receiver, events, narrowing, *rest = values
@@ -315,14 +315,14 @@ def _subscription(values: list[Any]) -> Subscription:
     return Subscription(receiver, tuple(events), Narrowing(**fields), *rest)
 
 
-def _delivery(row: tuple[Any, ...]) -> Delivery:
+def _delivery(row: tuple[Any, ...]) -> "Delivery":
     from authctl.model.deliveries import Delivery
 
     delivery = Delivery(*row)
     return delivery._replace(is_rest=bool(delivery.is_rest))
 
 
-def _criteria(selection: DeliveryFilter, after: tuple[int, int] | None) -> tuple[str, dict[str, Any]]:
+def _criteria(selection: "DeliveryFilter", after: tuple[int, int] | None) -> tuple[str, dict[str, Any]]:
     """The conditions of a filter, and the parameters."""
     conditions, given = ["TRUE"], dict[str, Any]()
     if selection.receiver is not None:

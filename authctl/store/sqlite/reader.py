@@ -1,7 +1,5 @@
 """A snapshot of one connection, and a change on it: the methods that the views and changes of all nouns share."""
 
-from __future__ import annotations  # the values in signatures are imported by whoever makes them
-
 from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -29,7 +27,7 @@ _PROFILES = (
 )
 
 
-def continuity_events(connection: sqlite3.Connection) -> list[ContinuityEvent]:
+def continuity_events(connection: "sqlite3.Connection") -> "list[ContinuityEvent]":
     """All continuity events, the earliest first."""
     return [rows.continuity(row) for row in connection.execute(f"SELECT {rows.CONTINUITY} FROM continuity ORDER BY id")]
 
@@ -37,12 +35,12 @@ def continuity_events(connection: sqlite3.Connection) -> list[ContinuityEvent]:
 class Reader:
     """The open transaction of a connection, to read from."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: "sqlite3.Connection") -> None:
         self.connection = connection
         self._continuity: Continuity | None = None
 
     @property
-    def continuity(self) -> Continuity:
+    def continuity(self) -> "Continuity":
         """The continuity events of this snapshot."""
         if self._continuity is None:
             from authctl.store.sql.continuity import Continuity
@@ -78,7 +76,7 @@ class Reader:
         """The keys of the profiles with sessions that are not revoked."""
         return sorted({row[0] for kind in Kind for row in self.all_rows(_PROFILES, {"kind": kind.value})})
 
-    def search(self, selection: SessionFilter) -> tuple[Sequence[int] | None, bool]:
+    def search(self, selection: "SessionFilter") -> tuple[Sequence[int] | None, bool]:
         """The numbers of a selection's search, by the search index, and whether it is better to walk along the list.
 
         There are no numbers if nothing is searched, if another criterion leaves fewer sessions to look at, or if too many
@@ -94,7 +92,7 @@ class Reader:
             return numbers, False
         return None, set(selection.criteria()) <= {"search", "kind"}
 
-    def select(self, selection: SessionFilter, now: int) -> Selection:
+    def select(self, selection: "SessionFilter", now: int) -> "Selection":
         """The SQL of a filter."""
         from authctl.store.sql.selections import select
 

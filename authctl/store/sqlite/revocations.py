@@ -3,8 +3,6 @@
 See docs/glossary.md#open-revocation and docs/glossary.md#revocation-by-criteria.
 """
 
-from __future__ import annotations
-
 import json
 from array import array
 from collections.abc import Sequence
@@ -54,7 +52,7 @@ class RevocationsReader(Reader):
         count, last = self.one_row(sql) or (0, None)
         return count, last or 0
 
-    def revocations_by_criteria(self) -> list[PastRevocation]:
+    def revocations_by_criteria(self) -> "list[PastRevocation]":
         from authctl.store.protocol.revocations import PastRevocation
 
         sql = (
@@ -66,7 +64,7 @@ class RevocationsReader(Reader):
             for id_, at, selector, last_number, profiles in self.all_rows(sql)
         ]
 
-    def latest_revoke_all(self) -> PastRevocation | None:
+    def latest_revoke_all(self) -> "PastRevocation | None":
         from authctl.store.protocol.revocations import PastRevocation
 
         row = self.one_row(_LATEST_REVOKE_ALL)
@@ -102,7 +100,7 @@ class RevocationsWriter(Writer):
         self.write("INSERT INTO revocations (at) VALUES (NULL)")
         return closed
 
-    def assign(self, selection: SessionFilter, now: int, revocation_id: int) -> int:
+    def assign(self, selection: "SessionFilter", now: int, revocation_id: int) -> int:
         chosen = self.select(selection, now)
         sql = (
             # NOT INDEXED: the index by revocation changes under the update, which must go by number.

@@ -3,14 +3,12 @@
 See docs/glossary.md#hard-end.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
-from authctl.model import ActiveSession, Session, Status
+from authctl.model import Session, Status
 from authctl.store.sql import rows
 from authctl.store.sql.tables import WITH_REVOCATION
 from authctl.store.sqlite.dialect import EACH_NUMBER, OPEN, TABLES, UNREVOKED
@@ -18,7 +16,7 @@ from authctl.store.sqlite.reader import Reader, Writer
 
 if TYPE_CHECKING:
     from authctl.lifetimes import Deadlines
-    from authctl.model import NewSession, SessionFilter
+    from authctl.model import ActiveSession, NewSession, SessionFilter
     from authctl.store.sqlite.library import sqlite3
 
 _BY_NUMBER = f"SELECT {{columns}}, s.secret_hash FROM sessions AS s {WITH_REVOCATION} WHERE s.number = {{number}}"
@@ -26,8 +24,6 @@ NOW_OR_RECORDED = "max(?1, (SELECT seen_at FROM clock))"
 """The present instant: the first parameter, or the recorded time, if the clock is behind it (decision 80)."""
 
 _LOOK_UP = _BY_NUMBER.format(columns=rows.session_columns(now=NOW_OR_RECORDED), number="?2")
-
-_ACTIVE_COLUMNS = ", ".join(f"s.{name}" for name in ActiveSession._fields)
 
 END = (
     "UPDATE sessions AS s INDEXED BY sessions_by_revocation"
@@ -42,7 +38,7 @@ _FIRST_DEADLINE = (
 _NEW_DEADLINES = "slid_at = :slid_at, use_due_at = :due, idle_expires_at = :idle, absolute_expires_at = :absolute, expires_at = :expires"
 
 
-def read_by_number(connection: sqlite3.Connection, number: int, now: int) -> tuple[Session, bytes | None] | None:
+def read_by_number(connection: "sqlite3.Connection", number: int, now: int) -> tuple[Session, bytes | None] | None:
     """The session with that number, with its stored deadlines as real ends, and the hash of its secret."""
     row = connection.execute(_LOOK_UP, (now, number)).fetchone()
     return None if row is None else (rows.session(row), row[-1])
@@ -81,11 +77,13 @@ class SessionsReader(Reader):
     def sessions_by_number(self, numbers: Sequence[int], now: int) -> list[Session]:
         return sessions_by_number(self, numbers, now)
 
-    def active_sessions(self, numbers: Sequence[int], now: int) -> list[ActiveSession]:
+    def active_sessions(self, numbers: Sequence[int], now: int) -> "list[ActiveSession]":
+        from authctl.model import ActiveSession
         from authctl.store.sql.filters import has_status
 
+        columns = ", ".join(f"s.{name}" for name in ActiveSession._fields)
         is_active = has_status(Status.ACTIVE, self.continuity, now)
-        sql = f"SELECT {_ACTIVE_COLUMNS} FROM {TABLES.by_numbers} WHERE {is_active} ORDER BY s.number"
+        sql = f"SELECT {columns} FROM {TABLES.by_numbers} WHERE {is_active} ORDER BY s.number"
         return [ActiveSession(*row) for row in self.all_rows(sql, self.given(now, numbers=json.dumps(list(numbers))))]
 
     def ids_beginning(self, prefix: str, limit: int) -> list[str]:
@@ -103,7 +101,7 @@ class SessionsReader(Reader):
 
         return beginnings.sources(self.connection, key, limit)
 
-    def numbers(self, selection: SessionFilter, now: int) -> Sequence[int]:
+    def numbers(self, selection: "SessionFilter", now: int) -> Sequence[int]:
         from authctl.store.sqlite import previews
 
         return previews.numbers(self.connection, self.select(selection, now))
@@ -115,7 +113,7 @@ class SessionsReader(Reader):
 class SessionsWriter(Writer):
     """`SessionsChange` over SQLite."""
 
-    def add_session(self, session: NewSession, revocation_id: int | None = None) -> Session:
+    def add_session(self, session: "NewSession", revocation_id: int | None = None) -> Session:
         from authctl.store.sqlite import search_index
 
         values = rows.columns(session)
@@ -125,7 +123,7 @@ class SessionsWriter(Writer):
         search_index.add_batch_at(self.connection, row[0])
         return rows.session(row)
 
-    def record_uses(self, uses: Sequence[tuple[int, int, Deadlines]]) -> None:
+    def record_uses(self, uses: "Sequence[tuple[int, int, Deadlines]]") -> None:
         recorded = self.one_number("SELECT seen_at FROM clock")
         for is_late in (False, True):
             some = [_use(*use) for use in uses if (use[1] <= recorded) is is_late]
@@ -139,7 +137,7 @@ class SessionsWriter(Writer):
         recorded = self.one_number("SELECT seen_at FROM clock")
         return f", moved_in = {self.move}" if used_at <= recorded else ""
 
-    def rotate(self, number: int, at: int, deadlines: Deadlines, access_expires_at: int, key_id: str) -> None:
+    def rotate(self, number: int, at: int, deadlines: "Deadlines", access_expires_at: int, key_id: str) -> None:
         sql = (
             f"UPDATE sessions SET last_used_at = max(last_used_at, :used_at), {_NEW_DEADLINES}, refreshed_at = :used_at,"
             " generation = generation + 1, access_expires_at = :access, key_id = :key_id"
@@ -183,7 +181,7 @@ def insertion(columns: tuple[str, ...]) -> str:
     return f"INSERT INTO sessions ({', '.join(columns)}, revocation_id) VALUES ({given}, coalesce(?, {OPEN}))"
 
 
-def _use(number: int, used_at: int, deadlines: Deadlines) -> dict[str, Any]:
+def _use(number: int, used_at: int, deadlines: "Deadlines") -> dict[str, Any]:
     """The parameters of a statement that writes a use."""
     return {
         "number": number,

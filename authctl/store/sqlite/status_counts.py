@@ -3,8 +3,6 @@
 See docs/glossary.md#deadline.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING
@@ -20,7 +18,7 @@ _FOREVER = 2**62
 
 
 def count_by_status(
-    connection: sqlite3.Connection, statuses: Sequence[Status], kind: str | None, living_since: Mapping[str, int]
+    connection: "sqlite3.Connection", statuses: Sequence[Status], kind: str | None, living_since: Mapping[str, int]
 ) -> int:
     """How many sessions have one of the statuses, all of them without any (decision 97).
 
@@ -53,7 +51,7 @@ def count_by_status(
     return sum(sign * number() for sign, number in parts if sign)
 
 
-def _total(connection: sqlite3.Connection, kind: str | None) -> int:
+def _total(connection: "sqlite3.Connection", kind: str | None) -> int:
     """All sessions, or those of a kind. SQLite counts a whole table page by page, and web sessions are fewer."""
     texts = counts(SQLITE)
     if kind == Kind.WEB:
@@ -62,12 +60,12 @@ def _total(connection: sqlite3.Connection, kind: str | None) -> int:
     return everything - _number(connection, texts.of_kind, kind=Kind.WEB) if kind else everything
 
 
-def _number(connection: sqlite3.Connection, sql: str, **given: object) -> int:
+def _number(connection: "sqlite3.Connection", sql: str, **given: object) -> int:
     return int(connection.execute(sql, given).fetchone()[0])
 
 
 def count_unended(
-    connection: sqlite3.Connection,
+    connection: "sqlite3.Connection",
     profile_key: str,
     since: int,
     until: int = _FOREVER,

@@ -3,8 +3,6 @@
 See docs/glossary.md#folded-key.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Collection
 from typing import TYPE_CHECKING
@@ -33,17 +31,17 @@ _OVER = (
 class UsersReader(Reader):
     """`UsersView` over SQLite."""
 
-    def user(self, username: str) -> User | None:
+    def user(self, username: str) -> "User | None":
         row = self.one_row(f"SELECT {rows.USER} FROM users WHERE username_key = ?", (fold(username),))
         return rows.user(row) if row else None
 
-    def users_among(self, usernames: Collection[str]) -> dict[str, User]:
+    def users_among(self, usernames: Collection[str]) -> "dict[str, User]":
         if not self.one_number("SELECT EXISTS (SELECT 1 FROM users)"):
             return {}
         sql = f"SELECT username_key, {rows.USER} FROM users WHERE username_key IN (SELECT value FROM json_each(?))"
         return {key: rows.user(row) for key, *row in self.all_rows(sql, (json.dumps(list(map(fold, usernames))),))}
 
-    def users(self) -> list[User]:
+    def users(self) -> "list[User]":
         return [rows.user(row) for row in self.all_rows(f"SELECT {rows.USER} FROM users ORDER BY username_key")]
 
     def user_keys_beyond_ascii(self) -> list[str]:
@@ -63,7 +61,7 @@ class UsersReader(Reader):
 class UsersWriter(Writer):
     """`UsersChange` over SQLite."""
 
-    def save_user(self, user: User) -> None:
+    def save_user(self, user: "User") -> None:
         sql = (
             f"INSERT INTO users (username_key, {rows.USER}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
             f" ON CONFLICT (username_key) DO UPDATE SET ({rows.USER}) = ({_GIVEN})"
@@ -71,7 +69,7 @@ class UsersWriter(Writer):
         excepted = json.dumps(user.password_except) if user.password_except else None
         self.write(sql, (fold(user.username), *user._replace(password_except=excepted)))  # type: ignore[arg-type]
 
-    def end_disablings(self, now: int, limit: int) -> list[User]:
+    def end_disablings(self, now: int, limit: int) -> "list[User]":
         if self.one_row(f"{_OVER} LIMIT 1", (now,)) is None:
             return []
         sql = (

@@ -1,18 +1,15 @@
 """The view of the SQLite store: one small class a noun, as the protocol has them."""
 
-from __future__ import annotations
-
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from authctl.store.sqlite.audit import AuditReader
 from authctl.store.sqlite.facts import FactsReader
 from authctl.store.sqlite.reader import Reader
-from authctl.store.sqlite.sessions import SessionsReader
 
 if TYPE_CHECKING:
     from authctl.store.protocol.previews import Aftermath, Summary
+    from authctl.store.sqlite.audit import AuditReader
     from authctl.store.sqlite.cleanup import CleanupReader
     from authctl.store.sqlite.clients import ClientsReader
     from authctl.store.sqlite.continuity import ContinuityReader
@@ -26,10 +23,12 @@ if TYPE_CHECKING:
     from authctl.store.sqlite.pages import PagesReader
     from authctl.store.sqlite.profiles import ProfilesReader
     from authctl.store.sqlite.revocations import RevocationsReader
+    from authctl.store.sqlite.sessions import SessionsReader
     from authctl.store.sqlite.statistics import StatisticsReader
     from authctl.store.sqlite.users import UsersReader
 
     class SeldomNouns(
+        AuditReader,
         CleanupReader,
         ClientsReader,
         ContinuityReader,
@@ -43,6 +42,7 @@ if TYPE_CHECKING:
         PagesReader,
         ProfilesReader,
         RevocationsReader,
+        SessionsReader,
         StatisticsReader,
         UsersReader,
     ):
@@ -50,6 +50,7 @@ if TYPE_CHECKING:
 
 
 SELDOM_NOUNS = {
+    "audit.AuditReader": "events event chain last_event has_event_since",
     "cleanup.CleanupReader": "ended_before",
     "clients.ClientsReader": "clients client_named",
     "continuity.ContinuityReader": "continuity_events held_by_continuity",
@@ -76,23 +77,33 @@ SELDOM_NOUNS = {
         "count_of_revocation sources_of_revocation count_revocations_by_criteria revocations_by_criteria"
         " latest_revoke_all numbers_of_revocation"
     ),
+    "sessions.SessionsReader": (
+        "session by_number sessions_by_number active_sessions ids_beginning recent_names sources_beginning numbers count_ended"
+    ),
     "statistics.StatisticsReader": "active_groups sign_ins_by_day ends_by_day revocations_by_day _by_day",
     "users.UsersReader": "user users_among users user_keys_beyond_ascii users_beginning nearest_users",
 }
 """The nouns that few commands read: module and class, with the methods of the class."""
 
+
+def by_attribute(nouns: Mapping[str, str]) -> dict[str, str]:
+    """The module and class of each attribute in such a table."""
+    return {attribute: noun for noun, attributes in nouns.items() for attribute in attributes.split()}
+
+
 if not TYPE_CHECKING:
-    _CLASSES = {method: noun for noun, methods in SELDOM_NOUNS.items() for method in methods.split()}
 
     class SeldomNouns(Reader):
         """The same when it runs: a module is loaded when a method of its noun is first called (decision 197)."""
 
+        seldom: Mapping[str, str] = by_attribute(SELDOM_NOUNS)
+
         def __getattr__(self, name: str) -> Any:
-            if name not in _CLASSES:
+            if name not in self.seldom:
                 raise AttributeError(f"{type(self).__name__!r} has no attribute {name!r}")
-            module, _, noun = _CLASSES[name].partition(".")
-            reader = getattr(import_module(f"authctl.store.sqlite.{module}"), noun)
-            return getattr(reader, name).__get__(self)
+            module, _, noun = self.seldom[name].partition(".")
+            attribute = getattr(import_module(f"authctl.store.sqlite.{module}"), noun).__dict__[name]
+            return attribute.__get__(self) if hasattr(attribute, "__get__") else attribute
 
 
 class PreviewsReader(Reader):
@@ -118,16 +129,16 @@ class PreviewsReader(Reader):
 
         return previews.counts_by_user(self.connection, numbers)
 
-    def aftermath(self, numbers: Sequence[int], at: int, now: int, reason: str | None) -> Aftermath:
+    def aftermath(self, numbers: Sequence[int], at: int, now: int, reason: str | None) -> "Aftermath":
         from authctl.store.sqlite import previews
 
         return previews.aftermath(self.connection, numbers, self.continuity, at, now, reason)
 
-    def summary(self, numbers: Sequence[int], now: int, largest: int) -> Summary:
+    def summary(self, numbers: Sequence[int], now: int, largest: int) -> "Summary":
         from authctl.store.sqlite import previews
 
         return previews.summary(self.connection, numbers, self.continuity, now, largest)
 
 
-class SqliteView(FactsReader, SessionsReader, AuditReader, PreviewsReader, SeldomNouns):
+class SqliteView(FactsReader, PreviewsReader, SeldomNouns):
     """`View` over SQLite: a snapshot."""
