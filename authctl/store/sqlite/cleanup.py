@@ -17,7 +17,7 @@ from authctl.store.sqlite.reader import Reader, Writer
 
 if TYPE_CHECKING:
     from authctl.store.protocol.cleanup import Archive, Removable, Removed
-    from authctl.store.protocol.pages import Cursor
+    from authctl.store.protocol.cursors import Cursor
 
 _KEEP_FINALS = insertion_of_finals(
     f"SELECT {{key}}, coalesce(s.source_key, ''), iif(i.created_by_source, s.created_at, {ANY_CREATION}) AS created,"
@@ -100,7 +100,7 @@ class CleanupWriter(Writer):
     ) -> Removed:
         from authctl.store.nouns.sessions import sessions_by_number
         from authctl.store.protocol.cleanup import Removable, Removed
-        from authctl.store.protocol.pages import Cursor
+        from authctl.store.protocol.cursors import Cursor
 
         expired, given = _expired(self, cutoff)
         given["limit"] = limit
