@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from authctl import records, render
 from authctl.cli.context import Cli
 from authctl.cli.streams import print_message, print_messages, write_line
-from authctl.instants import format_instant
+from authctl.instants import format_second
 from authctl.names import counted, quoted
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def confirm_plan(cli: Cli, plan: "Plan", max_affected: int | None, yes: bool) ->
     shown = cli.registry.preview_plan(plan, max_affected=max_affected)
     total = shown.preview.summary.total
     print_message(
-        f"plan of {counted(total, 'session')}, made by {quoted(plan.made_by)} at {format_instant(plan.made_at)}"
+        f"plan of {counted(total, 'session')}, made by {quoted(plan.made_by)} at {format_second(plan.made_at)}"
     )
     print_digest(plan)
     if shown.newcomers:

@@ -8,11 +8,11 @@ import typer
 
 from authctl import records, render
 from authctl.cli.context import Cli, start
-from authctl.cli.effects import told_effect
+from authctl.cli.effects import effect_of_each, told_effect
 from authctl.cli.options import TIME_AHEAD, Actor, DryRun, Exact, Limit, Local, Note, Output, Paged, Quiet, user_names
 from authctl.cli.pasted_text import first_name, format_of_names
 from authctl.errors import InvalidInput, NotFound
-from authctl.instants import format_instant, parse_when
+from authctl.instants import format_second, parse_when
 from authctl.names import counted
 from authctl.render import Format
 
@@ -94,7 +94,7 @@ def disable(
 def _disabled(outcome: "UserOutcome") -> str:
     name = outcome.user.username
     until = outcome.user.disabled_until
-    lasting = "" if until is None else f" until {format_instant(until)}"
+    lasting = "" if until is None else f" until {format_second(until)}"
     if not outcome.changed and not outcome.ended:
         unsaid = "this is a dry run" if outcome.dry_run else "the note was not recorded"
         return f"{name} was disabled before{lasting}; {unsaid}"
@@ -204,7 +204,9 @@ def _show(cli: Cli, outcomes: Sequence["UserOutcome"], words: Callable[["UserOut
         say_deliveries(cli, outcomes[0].at)
     try:
         if cli.form in (Format.JSON, Format.NDJSON) and not is_one:
-            cli.show_rows(map(records.user_change, outcomes), render.USERS)
+            each = effect_of_each(lambda: cli.registry.effects.of_each_user(outcomes), len(outcomes))
+            changes = map(records.user_change, outcomes)
+            cli.show_rows(({**change, "effect": own} for change, own in zip(changes, each, strict=True)), render.USERS)
         elif listed or cli.form:
             one = {**records.user_change(outcomes[0]), "effect": effect}
             record = one if is_one else {"sessions": list(map(records.session, listed))}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from authctl import names
 from authctl.errors import InvalidInput
-from authctl.instants import format_instant, instant_of
+from authctl.instants import format_instant, format_second, instant_of
 from authctl.lifetimes import PasswordRule, ends_on_password_change
 from authctl.model import Group, Grouping, Session, SessionFilter, Status, User
 from authctl.model.told_events import Event
@@ -195,7 +195,7 @@ class Users:
 def _check_until(until: int | None, now: int) -> None:
     if until is not None and until <= now:
         raise InvalidInput(
-            f"a disabling cannot end before it begins: {format_instant(until)}", "give a time ahead: --until 7d"
+            f"a disabling cannot end before it begins: {format_second(until)}", "give a time ahead: --until 7d"
         )
 
 

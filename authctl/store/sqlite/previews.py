@@ -10,7 +10,6 @@ from array import array
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from authctl.instants import NEVER
 from authctl.model import Status
 from authctl.store.sql.filters import has_status
 from authctl.store.sql.tables import WITH_REVOCATION
@@ -18,7 +17,7 @@ from authctl.store.sqlite.dialect import TABLES
 from authctl.store.sqlite.library import sqlite3
 
 if TYPE_CHECKING:
-    from authctl.store.protocol.previews import Aftermath, Largest, Summary
+    from authctl.store.protocol.previews import Largest, Summary
     from authctl.store.sql.continuity import Continuity
     from authctl.store.sql.selections import Selection
 
@@ -27,11 +26,6 @@ _LARGEST = (  # SQLite takes a column without an aggregate from any row of its g
     f" FROM {TABLES.by_numbers} GROUP BY s.{{field}}_key) ORDER BY sessions DESC, key LIMIT :largest"
 )
 
-_MOST_APPLICATIONS = 5
-_LATEST_END = (  # the latest end that a token of the session can have
-    "min(s.idle_expires_at, s.absolute_expires_at, coalesce(s.access_expires_at, s.absolute_expires_at),"
-    " coalesce(s.fixed_expires_at, s.absolute_expires_at))"
-)
 _NEWEST_FIRST = "PARTITION BY s.username_key, s.application_key ORDER BY s.last_used_at DESC, s.number DESC"
 _BEYOND_NEWEST = (
     f"SELECT number FROM (SELECT s.number AS number, row_number() OVER ({_NEWEST_FIRST}) AS place FROM {TABLES.by_numbers})"
@@ -101,50 +95,6 @@ def summary(
     total, web, active, revoked = map(int, connection.execute(sql, given).fetchone())
     users, applications = (_largest(connection, field, given) for field in ("username", "application"))
     return Summary(total, web, active, total - active - revoked, revoked, users, applications)
-
-
-def aftermath(
-    connection: sqlite3.Connection,
-    numbers: Sequence[int],
-    continuity: Continuity,
-    at: int,
-    now: int,
-    reason: str | None,
-) -> Aftermath:
-    """The sessions of those numbers that an operation at an instant ended, and what goes on elsewhere."""
-    from authctl.store.protocol.previews import Aftermath
-
-    given = {"numbers": json.dumps(list(numbers)), "at": at, "now": now, "reason": reason, **continuity.parameters}
-    held = continuity.holds(at)
-    alive = f"(s.expires_at > :at OR {held})" if held else "s.expires_at > :at"
-    # A revocation leaves the deadline, and a hard end moves it to its own instant.
-    ended = f"(s.ended_at IS NULL AND {alive})" if reason is None else "(s.ended_at = :at AND s.ended_reason = :reason)"
-    sealed = f"({ended} AND s.sealed)"
-    sql = f"SELECT total({ended}), total({sealed}), max(iif({sealed}, {_LATEST_END}, NULL)) FROM {TABLES.by_numbers}"
-    count, sealed_count, sealed_until = connection.execute(sql, given).fetchone()
-    sources = f"SELECT s.source, count(*) FROM {TABLES.by_numbers} WHERE s.source_key IS NOT NULL AND {ended} GROUP BY s.source_key"
-    by_source = dict(connection.execute(sources, given).fetchall())
-    others = _others(connection, ended, has_status(Status.ACTIVE, continuity, now), given)
-    return Aftermath(int(count), *others, int(sealed_count), _end(sealed_until), by_source)
-
-
-def _others(
-    connection: sqlite3.Connection, ended: str, is_active: str, given: dict[str, Any]
-) -> tuple[int, tuple[tuple[str | None, int], ...], int | None]:
-    """The other active sessions of the users of ended ones: their number, applications and last end."""
-    users = f"SELECT s.username_key FROM {TABLES.by_numbers} WHERE {ended}"
-    sql = (
-        f"SELECT s.application, count(*), max(s.expires_at) FROM {TABLES.by_user} WHERE s.username_key IN ({users})"
-        f" AND {is_active} GROUP BY s.application_key ORDER BY count(*) DESC, s.application_key"
-    )
-    groups = connection.execute(sql, given).fetchall()
-    until = max((group[2] for group in groups), default=None)
-    largest = tuple((name, count) for name, count, _ in groups[:_MOST_APPLICATIONS])
-    return sum(group[1] for group in groups), largest, _end(until)
-
-
-def _end(instant: int | None) -> int | None:
-    return None if instant is None or instant >= NEVER else instant
 
 
 def _largest(connection: sqlite3.Connection, field: str, given: dict[str, Any]) -> Largest:

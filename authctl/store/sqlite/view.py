@@ -12,11 +12,12 @@ from authctl.store.sqlite.reader import Reader
 from authctl.store.sqlite.sessions import SessionsReader
 
 if TYPE_CHECKING:
-    from authctl.store.protocol.previews import Aftermath, Summary
+    from authctl.store.protocol.previews import Summary
     from authctl.store.sqlite.cleanup import CleanupReader
     from authctl.store.sqlite.clients import ClientsReader
     from authctl.store.sqlite.continuity import ContinuityReader
     from authctl.store.sqlite.counts import CountsReader
+    from authctl.store.sqlite.effects import EffectsReader
     from authctl.store.sqlite.import_journal import ImportJournalReader
     from authctl.store.sqlite.import_undo import ImportUndoReader
     from authctl.store.sqlite.imports import ImportsReader
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
         ClientsReader,
         ContinuityReader,
         CountsReader,
+        EffectsReader,
         ImportJournalReader,
         ImportUndoReader,
         ImportsReader,
@@ -54,6 +56,9 @@ SELDOM_NOUNS = {
     "clients.ClientsReader": "clients client_named",
     "continuity.ContinuityReader": "continuity_events held_by_continuity",
     "counts.CountsReader": "count groups",
+    "effects.EffectsReader": (
+        "ended_among ended_by_changeover aftermath aftermath_by_user ends_of_profiles _released _aftermaths _others _given"
+    ),
     "import_journal.ImportJournalReader": "recorded_imports recorded_import latest_import last_import_detail",
     "import_undo.ImportUndoReader": "registered_by journal_size changed_by",
     "imports.ImportsReader": (
@@ -117,11 +122,6 @@ class PreviewsReader(Reader):
         from authctl.store.sqlite import previews
 
         return previews.counts_by_user(self.connection, numbers)
-
-    def aftermath(self, numbers: Sequence[int], at: int, now: int, reason: str | None) -> Aftermath:
-        from authctl.store.sqlite import previews
-
-        return previews.aftermath(self.connection, numbers, self.continuity, at, now, reason)
 
     def summary(self, numbers: Sequence[int], now: int, largest: int) -> Summary:
         from authctl.store.sqlite import previews
