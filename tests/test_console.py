@@ -5,10 +5,12 @@ from pathlib import Path
 import pytest
 
 from authctl import Registry, SessionFilter
+from authctl.instants import DAY
 from tests.conftest import Authctl, Clock, unseen
 
 pytest.importorskip("textual", reason="Textual is not installed: it comes with .[console] or .[dev]")
 
+from authctl.console import sources
 from tests.console_screen import console, run
 
 PEOPLE = ("alice", "bob", "carol")
@@ -242,6 +244,94 @@ def test_users_are_disabled_and_enabled(folder: Path, registry: Registry, clock:
         ("user.enable", "dora", "back"),
         ("user.disable", "dora", "left"),
     ]
+
+
+def test_users_are_disabled_until_a_time(folder: Path, registry: Registry, clock: Clock):
+    """A length of time ahead, checked by the rule of the command line; the command that is shown has it."""
+
+    async def visit():
+        async with console(folder, clock) as driver:
+            await driver.press("2", "e")
+            await driver.type("on leave")
+            await driver.press("shift+tab")
+            await driver.type("soon")
+            await driver.press("enter", "enter")
+            assert "not a time or a length of time: 'soon'" in driver.words
+            assert not registry.users.get("carol").user.disabled_at
+            await driver.press("shift+tab", *["backspace"] * 4, "7", "d")
+            assert "authctl users disable --until 7d --note 'on leave' carol" in driver.words
+            await driver.press("enter", "enter")
+            assert "disabled 'carol' until 2026-03-09T09:05:06Z: 2 active sessions ended" in driver.screen
+            await driver.press("n")
+            assert "'carol': disabled until 2026-03-09T09:05:06Z by" in driver.words
+
+    run(visit)
+    user = registry.users.get("carol").user
+    assert (user.disabled_until, user.note) == (registry.now() + 7 * DAY, "on leave")
+
+
+def test_ids_and_commands_are_copied(folder: Path, registry: Registry, clock: Clock):
+    """Ids one a line, names as words of a shell, and the command of a list or window."""
+    registry.issue(username="o'hara $(id)", application="Outlook")
+
+    async def visit():
+        async with console(folder, clock) as driver:
+            app = driver.app
+            await driver.press("y")
+            assert app.clipboard == app.pane.table.current.key
+            await driver.press("down", "space", "down", "space", "y")
+            assert set(app.clipboard.split("\n")) == ids(registry, username="carol")
+            assert "copied to the terminal's clipboard: 2 lines" in driver.screen
+            await driver.press("s", "ctrl+y")
+            assert app.clipboard == "authctl sessions list --status active"
+            await driver.press("d", "y")
+            assert app.clipboard.startswith("authctl sessions show ")
+            await driver.press("escape", "x", "R", "ctrl+y")
+            assert app.clipboard == "authctl revoke --status active --kind application --note WHY"
+            await driver.press("escape", "a", "y")
+            assert "nothing was copied" in driver.screen
+            await driver.press("2", "y")
+            assert app.clipboard == "'o'\"'\"'hara $(id)'"
+            await driver.press("3", "y")
+            assert app.clipboard == "8"
+
+    run(visit)
+
+
+def test_a_token_is_never_copied(folder: Path, registry: Registry, clock: Clock):
+    """Not even one that was typed into the search or the note."""
+    token = registry.issue(username="alice", application="Outlook").access_token
+
+    async def visit():
+        async with console(folder, clock) as driver:
+            await driver.press("slash")
+            await driver.type(token)
+            await driver.press("ctrl+y")
+            assert driver.app.clipboard.startswith("authctl sessions list --search ac")
+            assert token not in driver.app.clipboard
+            await driver.press("enter", "R")
+            await driver.type(token)
+            await driver.press("ctrl+y")
+            assert token not in driver.app.clipboard
+
+    run(visit)
+
+
+def test_a_whole_list_catches_up_after_its_rest(folder: Path, registry: Registry, clock: Clock, monkeypatch):
+    """A change right after the list was read is read once the list has rested; none is forgotten."""
+    monkeypatch.setattr(sources, "_REST", 1_000)
+
+    async def visit():
+        async with console(folder, clock) as driver:
+            await driver.press("g", "g")
+            registry.issue(username="zoe", application="Teams")
+            await driver.until(lambda: driver.app.pane.is_behind)
+            assert "Teams" not in driver.screen
+            monkeypatch.setattr(sources, "_REST", 0)
+            await driver.until(lambda: "Teams" in driver.screen)
+            assert not driver.app.pane.is_behind
+
+    run(visit)
 
 
 def test_the_sessions_of_a_user_are_opened(folder: Path, clock: Clock):

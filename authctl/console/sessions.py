@@ -161,6 +161,13 @@ class SessionsPane(Pane):
         """The same with the mouse."""
         self.action_select()
 
+    def to_copy(self) -> Sequence[str]:
+        """The ids of the selected sessions, or of the one under the cursor; a group has none, nor have all that match."""
+        if not self.has_boxes:
+            return []
+        target = self.selection.target()
+        return super().to_copy() if target is None else target.ids
+
     def action_select_matching(self) -> None:
         """Select all sessions that match, also those that are not on the screen."""
         self.selection.select_matching(self.filter.selection())

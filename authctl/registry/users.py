@@ -72,6 +72,13 @@ class Users:
         for user in recorded.values():
             yield UserSessions(user, _no_sessions(user))
 
+    def keys(self, *, disabled: bool = False) -> Sequence[str]:
+        """The folded names of every user, in the order of `list`; with `disabled` only of disabled users. Quicker than `list`."""
+        with self._installation.snapshot() as (view, now):
+            recorded = {names.fold(user.username): user.as_of(now) for user in view.users()}
+            keys = dict.fromkeys([*view.user_keys_by_use(), *recorded])
+        return [key for key in keys if not disabled or (key in recorded and recorded[key].disabled_at is not None)]
+
     def get(self, username: str) -> UserSessions:
         """One user, with the number of sessions by status. Raises NotFound."""
         username = names.username(username)

@@ -15,7 +15,7 @@ from authctl.store.protocol.effects import Aftermath, Ends
 from authctl.store.sql.filters import has_status
 from authctl.store.sql.tables import OF_EVERY_KIND
 from authctl.store.sqlite.dialect import TABLES, UNREVOKED
-from authctl.store.sqlite.previews import numbers_of
+from authctl.store.sqlite.previews import listed, numbers_of
 from authctl.store.sqlite.reader import Reader, continuity_events
 
 if TYPE_CHECKING:
@@ -116,8 +116,7 @@ class EffectsReader(Reader):
         return _read(self.all_rows(sql, {"profiles": keys, **_bounds(now), **self.continuity.parameters})[0])
 
     def _given(self, numbers: Sequence[int], now: int = 0, **others: Any) -> dict[str, Any]:
-        listed = json.dumps(list(numbers))
-        return {"numbers": listed, **_bounds(now), **others, **self.continuity.parameters}
+        return {"numbers": listed(numbers), **_bounds(now), **others, **self.continuity.parameters}
 
 
 def _bounds(now: int) -> dict[str, int]:

@@ -26,6 +26,7 @@ _LARGEST = (  # SQLite takes a column without an aggregate from any row of its g
     f" FROM {TABLES.by_numbers} GROUP BY s.{{field}}_key) ORDER BY sessions DESC, key LIMIT :largest"
 )
 
+_PIECE = 10_000
 _NEWEST_FIRST = "PARTITION BY s.username_key, s.application_key ORDER BY s.last_used_at DESC, s.number DESC"
 _BEYOND_NEWEST = (
     f"SELECT number FROM (SELECT s.number AS number, row_number() OVER ({_NEWEST_FIRST}) AS place FROM {TABLES.by_numbers})"
@@ -43,7 +44,15 @@ def numbers(connection: sqlite3.Connection, chosen: Selection) -> Sequence[int]:
 
 def numbers_of(connection: sqlite3.Connection, source: str, given: dict[str, Any]) -> Sequence[int]:
     """The numbers of the sessions of a source, ascending."""
-    return array("q", sorted(row[0] for row in connection.execute(f"SELECT s.number FROM {source}", given)))
+    # SQLite sorts them: while Python sorts a million numbers in one call, no other thread runs, such as the console's screen.
+    found = connection.execute(f"SELECT s.number FROM {source} ORDER BY s.number", given)
+    return array("q", (row[0] for row in found))
+
+
+def listed(numbers: Sequence[int]) -> str:
+    """The numbers as the parameter of a list. In pieces: in between another thread may run."""
+    pieces = (json.dumps(list(numbers[start : start + _PIECE]))[1:-1] for start in range(0, len(numbers), _PIECE))
+    return f"[{','.join(pieces)}]"
 
 
 def filtered_numbers(
@@ -55,31 +64,31 @@ def filtered_numbers(
     so does it if SQLite sorts them.
     """
     candidates = numbers_of(connection, f"{TABLES.by_deadline} WHERE {by_index}", given)
-    return numbers_of(connection, f"{TABLES.by_numbers} {filtered}", {**given, "numbers": json.dumps(list(candidates))})
+    return numbers_of(connection, f"{TABLES.by_numbers} {filtered}", {**given, "numbers": listed(candidates)})
 
 
 def used_last(connection: sqlite3.Connection, numbers: Sequence[int], limit: int) -> list[int]:
     """Up to `limit` of the numbers: the sessions with the most recent use, that one first."""
     sql = f"SELECT s.number FROM {TABLES.by_numbers} ORDER BY s.last_used_at DESC, s.number DESC LIMIT :limit"
-    return [row[0] for row in connection.execute(sql, {"numbers": json.dumps(list(numbers)), "limit": limit})]
+    return [row[0] for row in connection.execute(sql, {"numbers": listed(numbers), "limit": limit})]
 
 
 def beyond_newest(connection: sqlite3.Connection, numbers: Sequence[int], keep: int) -> Sequence[int]:
     """Those of the numbers whose sessions are not among the newest ones of their user and application, ascending."""
-    given = {"numbers": json.dumps(list(numbers)), "keep": keep}
+    given = {"numbers": listed(numbers), "keep": keep}
     return array("q", sorted(row[0] for row in connection.execute(_BEYOND_NEWEST, given)))
 
 
 def ids_of(connection: sqlite3.Connection, numbers: Sequence[int]) -> list[str]:
     """The ids of the sessions with those numbers, sorted."""
     sql = f"SELECT s.id FROM {TABLES.by_numbers}"
-    return sorted(row[0] for row in connection.execute(sql, {"numbers": json.dumps(list(numbers))}))
+    return sorted(row[0] for row in connection.execute(sql, {"numbers": listed(numbers)}))
 
 
 def counts_by_user(connection: sqlite3.Connection, numbers: Sequence[int]) -> dict[str, int]:
     """How many of the sessions with those numbers each user has."""
     sql = f"SELECT s.username_key, count(*) FROM {TABLES.by_numbers} GROUP BY s.username_key"
-    return dict(connection.execute(sql, {"numbers": json.dumps(list(numbers))}).fetchall())
+    return dict(connection.execute(sql, {"numbers": listed(numbers)}).fetchall())
 
 
 def summary(
@@ -88,7 +97,7 @@ def summary(
     """Counts of the sessions with those numbers."""
     from authctl.store.protocol.previews import Summary
 
-    given = {"numbers": json.dumps(list(numbers)), "now": now, "largest": largest, **continuity.parameters}
+    given = {"numbers": listed(numbers), "now": now, "largest": largest, **continuity.parameters}
     of_status = [f"total({has_status(status, continuity, now)})" for status in (Status.ACTIVE, Status.REVOKED)]
     sql = f"SELECT count(*), total(s.kind = 'web'), {', '.join(of_status)} FROM {TABLES.by_numbers}"
     # total() and not sum(): of no rows, sum() is NULL.

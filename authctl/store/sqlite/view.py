@@ -82,7 +82,7 @@ SELDOM_NOUNS = {
         " latest_revoke_all numbers_of_revocation"
     ),
     "statistics.StatisticsReader": "active_groups sign_ins_by_day ends_by_day revocations_by_day _by_day",
-    "users.UsersReader": "user users_among users user_keys_beyond_ascii users_beginning nearest_users",
+    "users.UsersReader": "user users_among users user_keys_beyond_ascii user_keys_by_use users_beginning nearest_users",
 }
 """The nouns that few commands read: module and class, with the methods of the class."""
 
