@@ -148,8 +148,8 @@ async def changes_in(app: Console, other: Registry, sessions: int, heart: Heart,
     took = []
     for _ in range(ROUNDS):
         await asyncio.sleep(REST_SECONDS)
-        other.issue(username=f"newcomer {time.monotonic_ns()}", application="Outlook", platform="iOS 26")
-        before = app.pane.table.rows.row(0)
+        before, newcomer = app.pane.table.rows.row(0), f"newcomer {time.monotonic_ns()}"
+        await asyncio.to_thread(other.issue, username=newcomer, application="Outlook", platform="iOS 26")
         took.append(await until(lambda before=before: app.pane.table.rows.row(0) != before))
     tell(sessions, f"a sign-in elsewhere is in {name}", statistics.median(took), heart)
 

@@ -90,9 +90,9 @@ def confirm_undo(cli: Cli, import_id: int, max_affected: int | None, yes: bool) 
     if yes and cli.quiet:
         return None
     undo = cli.registry.imports.preview_undo(import_id, max_affected=max_affected)
-    if undo.preview.summary.total:
-        print_message(f"this would remove {counted(undo.removed, 'session')} and restore {undo.restored:,}")
-    return _agreed(cli, undo.preview, "remove or restore", "session", f"undo import {import_id}? [y/N]", "y", yes)
+    verb = "remove" if not undo.restored else f"remove {undo.removed:,} and restore {undo.restored:,}, together"
+    verb = verb if undo.removed else "restore"
+    return _agreed(cli, undo.preview, verb, "session", f"undo import {import_id}? [y/N]", "y", yes)
 
 
 def show_profiles(cli: Cli, wanted: "ProfileSet") -> None:

@@ -10,10 +10,10 @@ from authctl import records, render
 from authctl.cli.context import Cli, start
 from authctl.cli.effects import effect_of_each, told_effect
 from authctl.cli.options import TIME_AHEAD, Actor, DryRun, Exact, Limit, Local, Note, Output, Paged, Quiet, user_names
-from authctl.cli.pasted_text import first_name, format_of_names
+from authctl.cli.pasted_text import first_name, format_of_names, is_header_of_names
 from authctl.errors import InvalidInput, NotFound
 from authctl.instants import format_second, parse_when
-from authctl.names import counted
+from authctl.names import counted, quoted
 from authctl.render import Format
 
 if TYPE_CHECKING:
@@ -177,7 +177,19 @@ def _read_names(cli: Cli, arguments: Sequence[str]) -> Sequence[str]:
         raise InvalidInput(f"standard input is {form}", "one user name per line, such as: authctl users list -o id")
     if not usernames:
         raise NotFound("no names on standard input", "one name a line")
+    if "-" in arguments:
+        _check_no_header(cli, usernames[0])
     return usernames
+
+
+def _check_no_header(cli: Cli, first: str) -> None:
+    """Raise InvalidInput where the first line of standard input is the header of a column, unless a user has that name."""
+    # decision 325
+    if is_header_of_names(first) and cli.registry.users.unknown([first]):
+        raise InvalidInput(
+            f"the first line of standard input, {quoted(first)}, looks like the header of a column",
+            "leave it out: tail -n +2 FILE; if it is a user name, give it as an argument",
+        )
 
 
 def _say_each(cli: Cli, outcomes: Sequence["UserOutcome"], words: Callable[["UserOutcome"], str]) -> None:

@@ -127,6 +127,11 @@ def revoke_listed(
     if not (dry_run and note is None):
         note = names.note(note)
     users = users_of(rows)
+    if rows and not users.usernames:
+        check_listed(selection)
+        now, who = installation.clock.now(), actor_name(actor)
+        nothing = outcome_of(Found((), 0, 0), now, who, note)._replace(dry_run=dry_run)
+        return ListedOutcome(nothing, _row_outcomes(rows, users, _Counts({}, {}, {})))
     selection = selection_of(users, selection)
     if dry_run:
         with installation.snapshot() as (view, now):
@@ -150,13 +155,18 @@ def revoke_listed(
 
 def selection_of(users: ListedUsers, selection: SessionFilter) -> SessionFilter:
     """The filter with the users of a list. Raises InvalidInput where it names targets already, NotFound for a list without a user."""
-    check_target(selection.narrowed(username="-"))
-    if selection.ids or selection.username is not None or selection.everything:
-        raise InvalidInput("the users of a list cannot be combined with ids, other users or --all")
+    check_listed(selection)
     if not users.usernames:
         reason = next(iter(users.invalid.values()), "it has no rows")
         raise NotFound(f"the list names no user: {reason}")
     return selection.narrowed(username=users.usernames)
+
+
+def check_listed(selection: SessionFilter) -> None:
+    """Raise InvalidInput where a filter for the users of a list names targets already."""
+    check_target(selection.narrowed(username="-"))
+    if selection.ids or selection.username is not None or selection.everything:
+        raise InvalidInput("the users of a list cannot be combined with ids, other users or --all")
 
 
 def _found(

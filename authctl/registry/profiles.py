@@ -193,11 +193,17 @@ def _put_in_force(unit: UnitOfWork, before: ProfileSet, complete: ProfileSet, no
     unit.tx.save_profiles(complete)
     # decision 70: a cache that is removed and added again must not bring old logins back
     unit.tx.forget_old_logins(complete.logins_since(unit.now))
-    detail: dict[str, Any] = {"in_force": complete.to_document()}
+    detail: dict[str, Any] = {"in_force": complete.to_document(), "changed": _changed_profiles(before, complete)}
     if ended_events := end_forbidden_events(unit, complete, note):
         detail["continuity_ended"] = list(ended_events)
     unit.record("profile.apply", note=note, detail=detail)
     return begin(unit, before, complete, sum(ended_events.values()))
+
+
+def _changed_profiles(before: ProfileSet, complete: ProfileSet) -> list[str]:
+    """The names of the profiles that are added, changed or withdrawn."""
+    changed = [name for name, profile in complete.profiles.items() if _renamed(before, name) != profile]
+    return [*changed, *(name for name in before.profiles if name in complete.withdrawn)]
 
 
 def _changed_settings(before: ProfileSet, wanted: ProfileSet) -> dict[str, tuple[Any, Any]]:
