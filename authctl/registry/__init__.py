@@ -257,8 +257,8 @@ class Registry(Nouns):
         """Revoke the sessions of the users of a list, as `revoke` does with their names, with an outcome for each row.
 
         `authctl.user_lists.read_column` reads the rows from a CSV file. The other criteria of `selection` hold, too. A row that names no
-        user, or one without a selected session, is in the outcome, and the rest is done. Raises as `revoke`; NotFound where no row
-        names a user; InvalidInput where `selection` has ids or users.
+        user, or one without a selected session, is in the outcome, and the rest is done. Raises as `revoke`; NotFound where there
+        is no row; InvalidInput where `selection` has ids or users.
         """
         from authctl.registry import sessions
         from authctl.registry.listed_users import revoke_listed
