@@ -227,6 +227,21 @@ def test_the_effect_is_null_for_a_dry_run_and_zero_for_a_change_that_ends_nothin
         assert installed(*command, *note, "-o", "json").json["effect"]["ended_now"] == 0
 
 
+def test_it_is_told_how_many_of_the_revoked_sessions_were_active(installed: Authctl, tmp_path: Path):
+    """A revocation covers expired sessions as well: they did not end now."""
+    for user in ("alice", "bob"):
+        for _ in range(2):
+            one = installed("tokens", "issue", "--user", user, "--application", "Teams", "-o", "json").json["session"]
+        assert installed("sessions", "end", one["id"]).code == 0
+    (tmp_path / "list.csv").write_text("email\nbob\n")
+    listed = ("revoke", "--from", str(tmp_path / "list.csv"), "--column", "email")
+    for command in (("revoke", "--user", "alice"), listed):
+        ran = installed(*command, "--note", "left the company")
+        assert "authctl: ended now: 1 active session; 1 had ended before\n" in ran.err
+        assert ran.err.splitlines()[-1] == "authctl: revoked 2 sessions"
+    assert "ended now" not in installed(*listed, "--note", "left the company").err
+
+
 def test_applications_beyond_those_that_are_named_are_counted(installed: Authctl):
     """The numbers by application add up to all sessions that are still active."""
     for number in range(8):

@@ -19,13 +19,22 @@ if TYPE_CHECKING:
 _LONGEST_NAME = 40
 
 
-def told_effect(cli: Cli, find: "Callable[[], Effect | None]", *, sources: bool = True) -> records.Record | None:
-    """Say the effect of an operation; its record. None where it was not found out, which keeps nothing from being shown."""
+def told_effect(
+    cli: Cli, find: "Callable[[], Effect | None]", *, sources: bool = True, revoked: int = 0
+) -> records.Record | None:
+    """Say the effect of an operation; its record. None where it was not found out, which keeps nothing from being shown.
+
+    `revoked` sessions may be over already: then it is said how many were active.
+    """
     if cli.quiet and cli.form not in (Format.JSON, Format.NDJSON):
         return None
     with suppress(AuthctlError):
         effect = find()
         if effect is not None:
+            if revoked > effect.ended_now:
+                cli.say(
+                    f"ended now: {counted(effect.ended_now, 'active session')}; {revoked - effect.ended_now:,} had ended before"
+                )
             say_effect(cli, effect, sources=sources)
             return records.effect(effect)
     return None

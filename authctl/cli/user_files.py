@@ -53,7 +53,9 @@ def revoke_users_of_file(
     )
     warn_of_sources(cli, listed.outcome)
     warn_of_similar(cli, [row.username for row in listed.rows if row.result not in ("invalid", "repeated")])
-    effect = told_effect(cli, lambda: cli.registry.effects.of_revocation(listed.outcome), sources=False)
+    effect = told_effect(
+        cli, lambda: cli.registry.effects.of_revocation(listed.outcome), sources=False, revoked=listed.outcome.revoked
+    )
     told = told_deliveries(cli, listed.outcome, deliver=terms.deliver)
     record = {**records.listed_revocation(listed), "effect": effect, "deliveries": told.states}
     with cli.last_line(verdict(listed.outcome) if listed.outcome.selected else None):
