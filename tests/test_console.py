@@ -1,5 +1,6 @@
 """The console, driven by Textual's pilot: lists, search, selection, revocation, users, audit trail and continuity."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -86,6 +87,22 @@ def test_the_status_the_kind_and_the_group_are_chosen_by_keys(folder: Path, regi
             assert "1 of 3" in driver.screen
             await driver.press("backspace")
             assert "--group-by platform" in driver.screen
+
+    run(visit)
+
+
+@pytest.mark.parametrize("columns", [60, 80, 100])
+def test_the_filters_fit_beside_a_group_with_a_long_name(
+    registry: Registry, tmp_path: Path, clock: Clock, columns: int
+):
+    """The name is shortened, and nothing of the line is beyond the screen."""
+    registry.issue(username="alice", application="Outlook for a very long name of an application")
+
+    async def visit():
+        async with console(tmp_path / "home", clock, size=(columns, 24)) as driver:
+            await driver.press("g", "g", "enter")
+            line = driver.screen.splitlines()[1]
+            assert re.search(r"Search: {10,}s\w*: all  k\w*: application  \w+: 'Outlo.*\.\.\.'$", line), line
 
     run(visit)
 
