@@ -10,6 +10,7 @@ from authctl.names import username_key
 if TYPE_CHECKING:
     from authctl.model import AuditEvent, Group, Session
     from authctl.registry.audit import AcceptOutcome
+    from authctl.registry.backlog import Backlog
     from authctl.registry.backups import BackupOutcome, RestoreOutcome
     from authctl.registry.cleanup import CleanupOutcome
     from authctl.registry.continuity import ContinuityState
@@ -397,6 +398,20 @@ def cleanup(outcome: "CleanupOutcome") -> Record:
         "cutoff": instant(outcome.cutoff),
         "retention": outcome.retention,
         "dry_run": outcome.dry_run,
+    }
+
+
+def backlog(backlog_: "Backlog") -> Record:
+    """The sessions that wait for a cleanup."""
+    return {
+        "last_run_at": instant(backlog_.last_run_at),
+        "retention": backlog_.retention,
+        "cutoff": instant(backlog_.cutoff),
+        "backlog": backlog_.total,
+        "expired": backlog_.expired,
+        "revoked": backlog_.revoked,
+        "oldest_at": instant(backlog_.oldest_at),
+        "overdue": backlog_.is_overdue,
     }
 
 

@@ -13,8 +13,8 @@ from authctl import key_ring, names
 from authctl.errors import AuthctlError, InvalidFile, Refused
 from authctl.instants import DAY, format_instant, format_second
 from authctl.key_ring import KeyState
-from authctl.lifetimes import retention_cutoff
-from authctl.model import EventFilter, ProfileSet
+from authctl.model import ProfileSet
+from authctl.registry.backlog import backlog_of
 from authctl.registry.changeover import unfinished
 from authctl.registry.clock import check_clock
 from authctl.registry.installation import Installation
@@ -26,7 +26,6 @@ from authctl.store.protocol.outbox import OutboxCount
 
 _OLDEST_KEY = 365 * DAY
 _DELIVERY_DUE = DAY
-_CLEANUP_DUE = 2 * DAY
 
 
 class Finding(NamedTuple):
@@ -250,13 +249,10 @@ def has_other_profiles(path: Path, applied: ProfileSet) -> bool:
 
 def _check_cleanup(installation: Installation) -> Finding:
     with installation.snapshot() as (view, now):
-        due = view.ended_before(retention_cutoff(view.profiles().retention, now)).total
-        done = view.events(EventFilter(action="cleanup.done"), 1)
-    last = done[0].at if done else None
-    last_time = "never" if last is None else format_second(last)
-    # Two days: a nightly cron job that failed once is no alarm.
-    if due and (last is None or now - last > _CLEANUP_DUE):
-        problem = f"sessions past the retention: {due:,}; last cleaned up: {last_time}"
+        backlog = backlog_of(view, now)
+    last_time = "never" if backlog.last_run_at is None else format_second(backlog.last_run_at)
+    if backlog.is_overdue:
+        problem = f"sessions past the retention: {backlog.total:,}; last cleaned up: {last_time}"
         return Finding("cleanup", ok=False, found=problem, next="authctl cleanup, and a cron line for it")
     return Finding("cleanup", ok=True, found=f"last cleaned up: {last_time}")
 

@@ -52,7 +52,7 @@ if TYPE_CHECKING:
 
 
 SELDOM_NOUNS = {
-    "cleanup.CleanupReader": "ended_before",
+    "cleanup.CleanupReader": "ended_before oldest_end",
     "clients.ClientsReader": "clients client_named",
     "continuity.ContinuityReader": "continuity_events held_by_continuity",
     "counts.CountsReader": "count groups",
