@@ -131,6 +131,25 @@ def test_selected_sessions_are_revoked(folder: Path, registry: Registry, clock: 
     assert {session.note for session in registry.sessions(SessionFilter(status="revoked"))} == {"lost device"}
 
 
+def test_the_effect_is_told_with_the_outcome(folder: Path, registry: Registry, clock: Clock):
+    """What lives on of the same users, in the words of the command line; nothing where nothing lives on."""
+
+    async def visit():
+        async with console(folder, clock, size=(120, 30)) as driver:
+            await driver.press("r")
+            await driver.type("lost device")
+            await driver.press("enter")
+            shown = " ".join(driver.screen.split())
+            assert "revoked 1 session; still active: 1 session of the same users, by application: 'Outlook' 1;" in shown
+            assert "unless used, they end: 1 within a week; the last at 2026-03-05T09:00:05Z" in shown
+            await driver.press("down", "r")
+            await driver.type("lost device")
+            await driver.press("enter")
+            assert "still active" not in driver.screen
+
+    run(visit)
+
+
 def test_a_note_without_content_is_refused(folder: Path, registry: Registry, clock: Clock):
     """By the rule of the command line, and with its words; nothing is done."""
 

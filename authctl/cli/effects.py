@@ -6,17 +6,14 @@ from typing import TYPE_CHECKING
 from authctl import records
 from authctl.cli.context import Cli
 from authctl.errors import AuthctlError
-from authctl.instants import format_second
 from authctl.names import counted, quoted
 from authctl.render import Format
+from authctl.screens.effect_words import effect_lines
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from authctl.registry.effects import Effect
-    from authctl.store.protocol.effects import Ends
-
-_LONGEST_NAME = 40
 
 
 def told_effect(
@@ -49,44 +46,7 @@ def effect_of_each(find: "Callable[[], list[Effect | None]]", number: int) -> li
 
 def say_effect(cli: Cli, effect: "Effect", *, sources: bool = True) -> None:
     """Say which sessions live on, and until when; `sources` where no warning names the other systems."""
-    if effect.under_profiles.total:
-        cli.say(
-            f"active under the changed profiles: {counted(effect.under_profiles.total, 'session')};"
-            f" unless used, {_ends(effect.under_profiles)}"
-        )
-    if effect.others and effect.others.total:
-        cli.say(
-            f"still active: {counted(effect.others.total, 'session')} of the same users,"
-            f" by application: {_by_application(effect)}; unless used, {_ends(effect.others)}"
-        )
-    if effect.sealed and effect.sealed.total:
-        cli.say(
-            f"sealed tokens of {counted(effect.sealed.total, 'session')} are still accepted by whoever reads them without"
-            f" asking authctl; {_ends(effect.sealed)}"
-        )
+    for line in effect_lines(effect):
+        cli.say(line)
     for system, count in (effect.untold or {}).items() if sources else ():
         cli.warn(f"{counted(count, 'session')} of {quoted(system)}: ended only here; authctl does not tell that system")
-
-
-def _by_application(effect: "Effect") -> str:
-    named = [
-        f"{quoted(name, _LONGEST_NAME) if name else 'none'} {count:,}" for name, count in effect.others_by_application
-    ]
-    assert effect.others is not None
-    if rest := effect.others.total - sum(count for _, count in effect.others_by_application):
-        named.append(f"others {rest:,}")
-    return ", ".join(named)
-
-
-def _ends(ends: "Ends") -> str:
-    """When sessions or tokens end by themselves: how many within which time, and the last one."""
-    # decision 320
-    within = {"within an hour": ends.hour, "within a day": ends.day, "within a week": ends.week, "later": ends.later}
-    named = [(count, time) for time, count in within.items() if count]
-    parts = [
-        f"{count:,}{' more' if place and time != 'later' else ''} {time}" for place, (count, time) in enumerate(named)
-    ]
-    if ends.never:
-        parts.append(f"{ends.never:,} never")
-    words = f"they end: {', '.join(parts)}"
-    return words if ends.last is None else f"{words}; the last at {format_second(ends.last)}"

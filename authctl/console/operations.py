@@ -5,13 +5,16 @@ Knows nothing of the screen: a window shows the preview, asks for the note, and 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from authctl import records, render
 from authctl.console.commands import operands, option, options, revoke_words
+from authctl.errors import AuthctlError
 from authctl.instants import format_second, parse_when
 from authctl.names import counted, quoted
+from authctl.screens.effect_words import effect_lines
 from authctl.screens.preview_words import preview_lines
 from authctl.screens.tables import layout
 
@@ -19,6 +22,7 @@ if TYPE_CHECKING:
     from authctl.model import SessionFilter
     from authctl.records import Record
     from authctl.registry import Registry
+    from authctl.registry.effects import Effect
 
 PREVIEWED = layout(render.PREVIEWED.drawn, render.PREVIEWED.keep)
 
@@ -92,7 +96,8 @@ class Revocation:
             for system, number in outcome.by_source.items()
             if not registry.deliveries.is_told(system)
         )
-        return f"revoked {counted(outcome.revoked, 'session')}{before}{gone}{elsewhere}"
+        effect = _effect(lambda: registry.effects.of_revocation(outcome))
+        return f"revoked {counted(outcome.revoked, 'session')}{before}{gone}{elsewhere}{effect}"
 
     def words(self, note: str, _typed: dict[str, str]) -> list[str]:
         """`authctl revoke`."""
@@ -143,7 +148,8 @@ class Disabling(_UserOperation):
         outcomes = registry.users.disable_all(self._usernames, note=note, until=until, actor=actor)
         ended = sum(outcome.ended for outcome in outcomes)
         lasting = "" if until is None else f" until {format_second(until)}"
-        return f"disabled {_named(self._usernames)}{lasting}: {counted(ended, 'active session')} ended"
+        effect = _effect(lambda: registry.effects.of_users(outcomes))
+        return f"disabled {_named(self._usernames)}{lasting}: {counted(ended, 'active session')} ended{effect}"
 
 
 class Enabling(_UserOperation):
@@ -237,3 +243,11 @@ class ContinuityEnd:
 
 def _named(usernames: Sequence[str]) -> str:
     return quoted(usernames[0]) if len(usernames) == 1 else counted(len(usernames), "user")
+
+
+def _effect(find: Callable[[], Effect | None]) -> str:
+    """The sessions that live on, after the words of an outcome; nothing where that was not found out."""
+    with suppress(AuthctlError):
+        if (effect := find()) is not None:
+            return "".join(f"; {line}" for line in effect_lines(effect))
+    return ""
