@@ -127,7 +127,7 @@ def revoke_listed(
     if not (dry_run and note is None):
         note = names.note(note)
     users = users_of(rows)
-    if rows and not users.usernames:
+    if rows and not users.usernames:  # decision 326
         check_listed(selection)
         now, who = installation.clock.now(), actor_name(actor)
         nothing = outcome_of(Found((), 0, 0), now, who, note)._replace(dry_run=dry_run)

@@ -41,6 +41,7 @@ class CountsReader(Reader):
         chosen = self.select(selection, now)
         name = _GROUPED[by]
         by_status = ", ".join(f"sum({has_status(status, self.continuity, now)})" for status in Status)
+        # decision 322
         # One pass over the table: groups need columns that no index has, and row by row along an index it takes three times as long.
         passes = chosen.table in (*TABLES.walks, TABLES.by_deadline)
         source = TABLES.anywhere if passes and "r." not in chosen.where else chosen.count_source()

@@ -44,6 +44,7 @@ def numbers(connection: sqlite3.Connection, chosen: Selection) -> Sequence[int]:
 
 def numbers_of(connection: sqlite3.Connection, source: str, given: dict[str, Any]) -> Sequence[int]:
     """The numbers of the sessions of a source, ascending."""
+    # decision 324
     # SQLite sorts them: while Python sorts a million numbers in one call, no other thread runs, such as the console's screen.
     found = connection.execute(f"SELECT s.number FROM {source} ORDER BY s.number", given)
     return array("q", (row[0] for row in found))
