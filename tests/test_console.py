@@ -355,7 +355,7 @@ def test_a_token_is_never_copied(folder: Path, registry: Registry, clock: Clock)
 
 def test_a_whole_list_catches_up_after_its_rest(folder: Path, registry: Registry, clock: Clock, monkeypatch):
     """A change right after the list was read is read once the list has rested; none is forgotten."""
-    monkeypatch.setattr(sources, "_REST", 1_000)
+    monkeypatch.setattr(sources, "_REST", 1e9)
 
     async def visit():
         async with console(folder, clock) as driver:
