@@ -11,6 +11,7 @@ from tests.conftest import Authctl, Clock, unseen
 
 pytest.importorskip("textual", reason="Textual is not installed: it comes with .[console] or .[dev]")
 
+from authctl.console import app as application
 from authctl.console import sources
 from tests.console_screen import console, run
 
@@ -356,6 +357,7 @@ def test_a_token_is_never_copied(folder: Path, registry: Registry, clock: Clock)
 def test_a_whole_list_catches_up_after_its_rest(folder: Path, registry: Registry, clock: Clock, monkeypatch):
     """A change right after the list was read is read once the list has rested; none is forgotten."""
     monkeypatch.setattr(sources, "_REST", 1e9)
+    monkeypatch.setattr(application, "_CLOCK_SECONDS", 1e9)
 
     async def visit():
         async with console(folder, clock) as driver:
