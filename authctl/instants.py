@@ -257,6 +257,11 @@ def format_instant(instant: int) -> str:
     return "%s%s%02d.%03dZ" % (_date(day), _minute(minute), second, fraction // 1000)  # noqa: UP031
 
 
+def format_second(instant: int) -> str:
+    """The same without the fraction of the second, for messages to people."""
+    return format_instant(instant - instant % SECOND)
+
+
 @lru_cache(maxsize=1_024)
 def _date(day: int) -> str:
     return (_EPOCH + timedelta(days=day)).date().isoformat()

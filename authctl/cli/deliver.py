@@ -13,7 +13,7 @@ from authctl.cli.context import Cli, start
 from authctl.cli.options import Output, Quiet
 from authctl.cli.receiver_messages import warn_of_failures
 from authctl.errors import InvalidInput
-from authctl.instants import HOUR, format_instant, format_timeout, parse_lifetime
+from authctl.instants import HOUR, format_second, format_timeout, parse_lifetime
 from authctl.names import counted, quoted
 from authctl.registry.delivering import DeliverOutcome
 
@@ -82,7 +82,7 @@ def check_overdue(cli: Cli, max_age: int) -> None:
             cli.show_many(map(delivery_records.count, counts), render.OUTBOX)
     for one, overdue in zip(counts, is_overdue, strict=True):
         if overdue and one.oldest_at is not None:
-            cli.warn(f"receiver {quoted(one.receiver)}: a delivery is pending since {format_instant(one.oldest_at)}")
+            cli.warn(f"receiver {quoted(one.receiver)}: a delivery is pending since {format_second(one.oldest_at)}")
         if one.refused or one.dead:
             cli.warn(f"receiver {quoted(one.receiver)}: {one.refused:,} refused, {one.dead:,} dead")
     if any(is_overdue) or any(one.refused or one.dead for one in counts):

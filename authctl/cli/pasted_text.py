@@ -6,6 +6,28 @@ Only what people and programs put around a text by copying it: white space, a by
 _AROUND = " \t\r\n\v\f\u00a0\ufeff"
 _QUOTES = "\"'"
 _SCHEME = "bearer "
+_HEADERS = frozenset(
+    [
+        "username",
+        "user",
+        "users",
+        "userid",
+        "userprincipalname",
+        "upn",
+        "samaccountname",
+        "uid",
+        "login",
+        "loginname",
+        "account",
+        "accountname",
+        "email",
+        "emailaddress",
+        "mail",
+        "name",
+        "displayname",
+    ]
+)
+"""Names of columns with users, in letters and digits alone."""
 
 
 def strip_text(text: str) -> str:
@@ -39,6 +61,11 @@ def format_of_names(first_line: str) -> str | None:
     if line.startswith(("username,", "id,", "group,")):
         return "CSV"
     return "a list of ids" if line == "id" else None
+
+
+def is_header_of_names(first_line: str) -> bool:
+    """Whether the first line of some names is a word that heads columns of users."""
+    return "".join(letter for letter in strip_text(first_line).casefold() if letter.isalnum()) in _HEADERS
 
 
 def first_field(line: str) -> str:

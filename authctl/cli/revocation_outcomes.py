@@ -41,7 +41,9 @@ def show(cli: Cli, outcome: "RevokeOutcome", *, deliver: bool = False) -> None:
 
     if outcome.revoked and not outcome.dry_run:
         _say_lag(cli, outcome)
-    effect = told_effect(cli, lambda: cli.registry.effects.of_revocation(outcome), sources=False)
+    effect = told_effect(
+        cli, lambda: cli.registry.effects.of_revocation(outcome), sources=False, revoked=outcome.revoked
+    )
     told = told_deliveries(cli, outcome, deliver=deliver)
     with cli.last_line(verdict(outcome) if has_sessions else None):
         if has_sessions or cli.form:

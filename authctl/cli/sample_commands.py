@@ -91,7 +91,7 @@ SAMPLE_COMMANDS: dict[str, tuple[str, ...]] = {
     "deliveries show": ("authctl deliveries show 1",),
     "deliveries retry": ("authctl deliveries retry 1",),
     "deliveries drop": ('authctl deliveries drop 1 --note "the system was shut down"',),
-    "cleanup": ("authctl cleanup --dry-run", "authctl cleanup -q"),
+    "cleanup": ("authctl cleanup --dry-run", "authctl cleanup -q", "authctl cleanup --check --max-age 2d"),
     "doctor": ("authctl doctor",),
     "backup": ("authctl backup registry-copy.db",),
     "restore": ('authctl restore registry-copy.db --note "disk failed" --dry-run',),

@@ -29,7 +29,7 @@ from authctl.screens.times import Look
 if TYPE_CHECKING:
     from authctl.registry import Registry
 
-_WATCH_SECONDS = 1.0
+_WATCH_SECONDS = 0.3
 _CLOCK_SECONDS = 20.0
 """How long a list may stay as it is although nothing was changed: sessions expire, and times are relative."""
 
@@ -204,12 +204,15 @@ class Console(App[None]):
         except AuthctlError as error:
             self.tell_error(error)
             return
+        if not self.query("#panes"):  # the screen was closed meanwhile
+            return
         if changed or monotonic() - self._read_at > _CLOCK_SECONDS:
             self._read_at = monotonic()
             for pane in self._others():
                 pane.is_outdated = True
-            if self.pane.source_is_ready:
-                self.pane.changed()
+            self.pane.changed()
+        elif self.pane.is_behind:
+            self.pane.changed()
 
     def _others(self) -> Iterator[Pane]:
         return (pane for pane in self._panes if pane is not self.pane)

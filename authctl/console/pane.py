@@ -16,6 +16,7 @@ from textual.widgets import Input, Static
 
 from authctl.console import texts
 from authctl.console.bindings import bound, is_typing
+from authctl.console.clipboard import COPIED, copy
 from authctl.console.commands import command_line
 from authctl.console.paging import Row
 from authctl.console.table import Table
@@ -23,6 +24,7 @@ from authctl.console.typing_field import TypedText
 from authctl.console.windows import DeedWindow, TextWindow
 from authctl.console.work import begin
 from authctl.errors import AuthctlError
+from authctl.names import counted
 from authctl.screens import views
 from authctl.screens.drawing import Line
 
@@ -33,7 +35,9 @@ if TYPE_CHECKING:
     from authctl.console.sources import Source
     from authctl.screens.times import Look
 
-_WHILE_TYPING = ("leave_search", "reload")
+_WHILE_TYPING = ("leave_search", "reload", "copy_command")
+_MOST_COPIED = 1_000
+"""The most words that are copied: terminals drop longer texts without a word."""
 _PAUSE = 0.12
 """Seconds without a key after which the typed text is searched."""
 
@@ -83,6 +87,8 @@ class Pane(Vertical):
         bound("escape,enter", "leave_search"),
         bound("d", "details"),
         bound("c", "command"),
+        bound("y", "copy"),
+        bound("ctrl+y", "copy_command"),
         bound("f5", "reload"),
     ]
 
@@ -183,8 +189,15 @@ class Pane(Vertical):
         self.refresh_lines()
         self.load()
 
+    @property
+    def is_behind(self) -> bool:
+        """Whether a change has not been read yet, because the list was read a moment before it."""
+        return self.source_is_ready and self.source.is_behind
+
     def changed(self) -> None:
         """Read again what is in view: the registry was changed, or time has passed."""
+        if not self.source_is_ready:
+            return
         if self.table.first_line < self.table.line_count and self.table.cursor < self.table.line_count:
             self.table.rows.restart()
         else:
@@ -296,12 +309,33 @@ class Pane(Vertical):
         row = self.table.current
         if row is not None:
             command = command_line(*self.source.show_words(row), before=self.shared.before)
-            self.app.push_screen(TextWindow("Details", lambda width: _with_command(self._lines(row), command, width)))
+            self.app.push_screen(
+                TextWindow("Details", lambda width: _with_command(self._lines(row), command, width), command)
+            )
 
     def action_command(self) -> None:
         """Show the whole command that prints the same list."""
         command = self.command
-        self.app.push_screen(TextWindow("The same on the command line", lambda _width: texts.text(command)))
+        self.app.push_screen(TextWindow("The same on the command line", lambda _width: texts.text(command), command))
+
+    def to_copy(self) -> Sequence[str]:
+        """The ids of the selected rows, or of the row under the cursor, as words of a shell."""
+        return [self.table.current.key] if self.table.current else []
+
+    def action_copy(self) -> None:
+        """Copy the ids, one a line."""
+        words = self.to_copy()
+        if 0 < len(words) <= _MOST_COPIED:
+            copy(self.app, "\n".join(words))
+            self.shared.tell(f"copied to the terminal's clipboard: {counted(len(words), 'line')}")
+        else:
+            unfit = f"more than {_MOST_COPIED:,} are selected" if words else "no row has an id to copy"
+            self.shared.tell(f"nothing was copied: {unfit}; ctrl+y copies the command", is_error=True)
+
+    def action_copy_command(self) -> None:
+        """Copy the command that prints the same list."""
+        copy(self.app, self.command)
+        self.shared.tell(COPIED)
 
     def on_choice_pressed(self, event: Choice.Pressed) -> None:
         """Do what a click asks for."""

@@ -15,6 +15,7 @@ from textual.widgets import Button, Input, Static
 
 from authctl import names
 from authctl.console import texts
+from authctl.console.clipboard import COPIED, copy
 from authctl.console.commands import command_line
 from authctl.console.operations import PREVIEWED, Operation, Preview
 from authctl.console.reads import Reads
@@ -30,13 +31,15 @@ class TextWindow(ModalScreen[None]):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,q,enter", "close", "Close"),
+        Binding("y,ctrl+y", "copy", "Copy"),
     ]
 
-    def __init__(self, title: str, shown: Callable[[int], Content]) -> None:
-        """Show a text; `shown` makes it for a width."""
+    def __init__(self, title: str, shown: Callable[[int], Content], command: str | None = None) -> None:
+        """Show a text; `shown` makes it for a width. `command` can be copied."""
         super().__init__()
         self._title = title
         self._shown = shown
+        self._command = command
 
     def compose(self) -> ComposeResult:
         """The title, the text, and the keys."""
@@ -44,7 +47,8 @@ class TextWindow(ModalScreen[None]):
             yield Static(texts.text(self._title, "bold"), classes="line")
             with VerticalScroll(id="body"):
                 yield Static(id="text")
-            yield Static(texts.text("Up/Down scroll   Esc close", "dim"), classes="line")
+            keys = "Up/Down scroll   Esc close" + ("   y copy the command" if self._command else "")
+            yield Static(texts.text(keys, "dim"), classes="line", id="text-keys")
 
     def on_mount(self) -> None:
         """Scroll by keys from the beginning."""
@@ -61,12 +65,19 @@ class TextWindow(ModalScreen[None]):
         """Go back."""
         self.dismiss()
 
+    def action_copy(self) -> None:
+        """Copy the command."""
+        if self._command is not None:
+            copy(self.app, self._command)
+            self.query_one("#text-keys", Static).update(texts.text(COPIED, "dim"))
+
 
 class DeedWindow(ModalScreen[str | None]):
     """The audit window: the preview of an operation, the note, and the command that does the same. Its result is the message of the outcome."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "cancel", "Cancel"),
+        Binding("ctrl+y", "copy", "Copy"),
         Binding("pageup", "scroll_preview(-1)", show=False),
         Binding("pagedown", "scroll_preview(1)", show=False),
     ]
@@ -150,9 +161,11 @@ class DeedWindow(ModalScreen[str | None]):
         return {field: self.query_one(f"#{field}", Input).value.strip() for field in self._operation.fields}
 
     def _show_command(self) -> None:
+        self.query_one("#same-command", Static).update(texts.text(f"$ {self._command()}"))
+
+    def _command(self) -> str:
         note = self.query_one("#note", Input).value
-        words = self._operation.words(note or "WHY", self._typed())
-        self.query_one("#same-command", Static).update(texts.text(f"$ {command_line(*words, before=self._before)}"))
+        return command_line(*self._operation.words(note or "WHY", self._typed()), before=self._before)
 
     def on_input_changed(self) -> None:
         """Show the command for what is typed."""
@@ -229,6 +242,11 @@ class DeedWindow(ModalScreen[str | None]):
         line = self.query_one("#refusal", Static)
         line.update(texts.message(text))
         line.display = bool(text)
+
+    def action_copy(self) -> None:
+        """Copy the command that does the same."""
+        copy(self.app, self._command())
+        self._say(COPIED)
 
     def action_scroll_preview(self, pages: int) -> None:
         """Show the rest of the preview."""

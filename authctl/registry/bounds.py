@@ -20,8 +20,9 @@ class Bound(NamedTuple):
 
     @classmethod
     def of(cls, numbers: Iterable[int]) -> Self:
-        """The bound that allows those sessions."""
-        return cls(array("q", sorted(numbers)))
+        """The bound that allows those sessions; an array has the numbers in ascending order already."""
+        # To sort a million numbers again would keep every other thread waiting.
+        return cls(numbers if isinstance(numbers, array) else array("q", sorted(numbers)))
 
     @property
     def highest(self) -> int:

@@ -11,7 +11,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from authctl.errors import AuthctlError
-from authctl.instants import format_instant
+from authctl.instants import format_second
 from authctl.model import Changeover, EventFilter, OnRevoke, PairRules, Profile, ProfileSet
 from authctl.names import fold
 from authctl.registry.batches import BatchSize, Progress, no_progress, work_in_batches
@@ -79,7 +79,7 @@ def unfinished(view: View) -> str | None:
     if changeover is None:
         return None
     began = view.event(changeover.event)
-    by = f" that {began.actor} applied at {format_instant(began.at)}" if began else ""
+    by = f" that {began.actor} applied at {format_second(began.at)}" if began else ""
     return f"the profiles{by} have not reached all sessions yet"
 
 

@@ -14,6 +14,7 @@ from authctl.errors import InvalidInput, Refused
 from authctl.instants import Duration, format_instant
 from authctl.lifetimes import retention_cutoff
 from authctl.model import SessionFilter
+from authctl.registry.backlog import CLEANUP_DUE, Backlog, backlog_of, cutoff_of
 from authctl.registry.batches import PAUSE_SECONDS, BatchSize, Progress, no_progress, work_in_batches
 from authctl.registry.clock import check_clock
 from authctl.registry.giving_up import give_up
@@ -52,6 +53,14 @@ class Cleanup:
     def __init__(self, installation: Installation) -> None:
         self._installation = installation
 
+    def backlog(
+        self, *, max_age: int = CLEANUP_DUE, older_than: Duration | None = None, keep_unacknowledged: bool = False
+    ) -> Backlog:
+        """The sessions that `run` would remove, and whether one of them waits for longer than `max_age`. Raises as `run`."""
+        # decision 327
+        with self._installation.snapshot() as (view, now):
+            return backlog_of(view, now, max_age, older_than, keep_unacknowledged=keep_unacknowledged)
+
     def run(
         self,
         *,
@@ -76,7 +85,7 @@ class Cleanup:
             raise InvalidInput(f"a batch needs at least one session, not {batch_size}")
         actor_name(actor)  # a name that cannot be recorded is refused by a dry run, too
         with self._installation.snapshot() as (view, now):
-            cutoff = _cutoff(view, now, older_than)
+            cutoff = cutoff_of(view, now, older_than)
             due = view.ended_before(cutoff, keep_unacknowledged=keep_unacknowledged)
             check_clock(self._installation.clock.now(), now)
             if not accept_clock_jump:
@@ -101,20 +110,6 @@ def _check_clock_jump(view: View, now: int, due: int) -> None:
     if due * 2 > everything:
         message = f"{due:,} of {everything:,} sessions would be deleted, and the clock went ahead by more than seven months at once"
         raise Refused(message, "correct the clock; if it is right: authctl cleanup --accept-clock-jump")
-
-
-def _cutoff(view: View, now: int, older_than: Duration | None) -> int:
-    retention = view.profiles().retention
-    kept_since = retention_cutoff(retention, now)
-    if older_than is None:
-        return kept_since
-    cutoff = retention_cutoff(older_than, now)
-    if cutoff > kept_since:
-        raise Refused(
-            f"'{older_than}' is shorter than the retention in force, {retention}",
-            "--older-than can only keep sessions for longer; to change the retention, edit profiles.yaml",
-        )
-    return cutoff
 
 
 @dataclass(slots=True)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from authctl.errors import Refused, RegistryUnavailable
-from authctl.instants import EARLIEST, MINUTE, NEVER, Clock, check_now, format_instant, instant_of, utc_now
+from authctl.instants import EARLIEST, MINUTE, NEVER, Clock, check_now, format_second, instant_of, utc_now
 
 if TYPE_CHECKING:
     from authctl.store.protocol import View
@@ -55,9 +55,7 @@ class RegistryClock:
         # Within the tolerance nothing is said: hosts with NTP differ by seconds, and a warning at each command is not read.
         recorded = view.recorded_time()
         if recorded - clock > TOLERANCE:
-            self._warn(
-                f"the clock is behind the latest time recorded in the registry: using {format_instant(recorded)}"
-            )
+            self._warn(f"the clock is behind the latest time recorded in the registry: using {format_second(recorded)}")
         return max(recorded, clock)
 
 
@@ -65,5 +63,5 @@ def check_clock(clock: int, recorded: int) -> None:
     """Raise Refused when the clock is too far behind the recorded time to begin anything."""
     # decision 87
     if recorded - clock > TOLERANCE:
-        message = f"the clock is at {format_instant(clock)}, behind the latest time recorded in the registry, {format_instant(recorded)}"
+        message = f"the clock is at {format_second(clock)}, behind the latest time recorded in the registry, {format_second(recorded)}"
         raise Refused(message, "set the clock; if it was ahead before: authctl doctor --accept-clock --note WHY")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from authctl import names
 from authctl.errors import InvalidInput, NotFound, Refused
-from authctl.instants import NEVER, format_instant, instant_of
+from authctl.instants import NEVER, format_instant, format_second, instant_of
 from authctl.model import ContinuityEvent, Profile, ProfileSet
 from authctl.registry.installation import Installation
 from authctl.registry.unit_of_work import UnitOfWork
@@ -57,7 +57,7 @@ class Continuity:
         until = instant_of(until) if isinstance(until, datetime) else until
         with self._installation.change(actor) as unit:
             if until is not None and until <= unit.now:
-                raise InvalidInput(f"a continuity event cannot end before it begins: {format_instant(until)}")
+                raise InvalidInput(f"a continuity event cannot end before it begins: {format_second(until)}")
             # A withdrawn profile counts, too: its sessions need to survive the outage like others.
             chosen = _profiles_that_allow(unit.tx.profiles(), profiles)
             _check_none_runs(unit, chosen)
@@ -136,7 +136,7 @@ def _check_none_runs(unit: UnitOfWork, profiles: Sequence[Profile]) -> None:
     running = {names.fold(event.profile): event for event in _unended(unit.tx, unit.now)}
     for profile in profiles:
         if event := running.get(names.fold(profile.name)):
-            since = format_instant(event.started_at)
+            since = format_second(event.started_at)
             message = f"profile {names.quoted(profile.name)} already has a continuity event, since {since}"
             raise Refused(message, "to see it: authctl continuity status")
 

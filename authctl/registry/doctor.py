@@ -11,10 +11,10 @@ from typing import NamedTuple
 
 from authctl import key_ring, names
 from authctl.errors import AuthctlError, InvalidFile, Refused
-from authctl.instants import DAY, format_instant
+from authctl.instants import DAY, format_instant, format_second
 from authctl.key_ring import KeyState
-from authctl.lifetimes import retention_cutoff
-from authctl.model import EventFilter, ProfileSet
+from authctl.model import ProfileSet
+from authctl.registry.backlog import backlog_of
 from authctl.registry.changeover import unfinished
 from authctl.registry.clock import check_clock
 from authctl.registry.installation import Installation
@@ -26,7 +26,6 @@ from authctl.store.protocol.outbox import OutboxCount
 
 _OLDEST_KEY = 365 * DAY
 _DELIVERY_DUE = DAY
-_CLEANUP_DUE = 2 * DAY
 
 
 class Finding(NamedTuple):
@@ -170,7 +169,7 @@ def _check_clock(installation: Installation) -> Finding:
         check_clock(clock, seen)
     except Refused as error:
         return Finding("clock", ok=False, found=error.message, next=error.hint)
-    return Finding("clock", ok=True, found=format_instant(clock))
+    return Finding("clock", ok=True, found=format_second(clock))
 
 
 def _check_head(installation: Installation) -> Finding:
@@ -193,7 +192,7 @@ def _check_keys(installation: Installation) -> Finding:
         if ring.verifying(key_id) is None:
             return _without_key(key_id, on_it.sessions, is_known=ring.find(key_id) is not None)
     if now - ring.signing.created_at > _OLDEST_KEY:
-        problem = f"key {ring.signing.id} has signed since {format_instant(ring.signing.created_at)}"
+        problem = f"key {ring.signing.id} has signed since {format_second(ring.signing.created_at)}"
         return Finding("keys", ok=False, found=problem, next="authctl keys rotate --note WHY")
     idle = [key.id for key in ring.keys if key.state is KeyState.VERIFYING and key.id not in signed]
     if idle:
@@ -250,13 +249,10 @@ def has_other_profiles(path: Path, applied: ProfileSet) -> bool:
 
 def _check_cleanup(installation: Installation) -> Finding:
     with installation.snapshot() as (view, now):
-        due = view.ended_before(retention_cutoff(view.profiles().retention, now)).total
-        done = view.events(EventFilter(action="cleanup.done"), 1)
-    last = done[0].at if done else None
-    last_time = "never" if last is None else format_instant(last)
-    # Two days: a nightly cron job that failed once is no alarm.
-    if due and (last is None or now - last > _CLEANUP_DUE):
-        problem = f"sessions past the retention: {due:,}; last cleaned up: {last_time}"
+        backlog = backlog_of(view, now)
+    last_time = "never" if backlog.last_run_at is None else format_second(backlog.last_run_at)
+    if backlog.is_overdue:
+        problem = f"sessions past the retention: {backlog.total:,}; last cleaned up: {last_time}"
         return Finding("cleanup", ok=False, found=problem, next="authctl cleanup, and a cron line for it")
     return Finding("cleanup", ok=True, found=f"last cleaned up: {last_time}")
 
@@ -287,5 +283,5 @@ def _delivery_problem(count: OutboxCount, now: int, *, is_known: bool) -> str | 
     if count.refused or count.dead:
         return f"{count.refused:,} refused, {count.dead:,} dead"
     if count.oldest_at is not None and now - count.oldest_at > _DELIVERY_DUE:
-        return f"{count.pending:,} pending, the oldest since {format_instant(count.oldest_at)}"
+        return f"{count.pending:,} pending, the oldest since {format_second(count.oldest_at)}"
     return None

@@ -133,12 +133,17 @@ class ListedUsers:
         """Revoke the sessions of the users of a list, as `Registry.revoke` does with their names, with an outcome for each row.
 
         `authctl.user_lists.read_column` reads the rows from a CSV file. The other criteria of `selection` hold, too. A row that names no
-        user, or one without a selected session, is in the outcome, and the rest is done. Raises as `Registry.revoke`; NotFound where no row
-        names a user; InvalidInput where `selection` has ids or users.
+        user, or one without a selected session, is in the outcome, and the rest is done. Raises as `Registry.revoke`; NotFound where there
+        is no row; InvalidInput where `selection` has ids or users.
         """
         if not (dry_run and note is None):
             note = names.note(note)
         users = users_of(rows)
+        if rows and not users.usernames:  # decision 326
+            check_listed(selection or SessionFilter())
+            now, who = self._installation.clock.now(), actor_name(actor)
+            nothing = outcome_of(Found((), 0, 0), now, who, note)._replace(dry_run=dry_run)
+            return ListedOutcome(nothing, _row_outcomes(rows, users, _Counts({}, {}, {})))
         selection = selection_of(users, selection or SessionFilter())
         if dry_run:
             with self._installation.snapshot() as (view, now):
@@ -162,13 +167,18 @@ class ListedUsers:
 
 def selection_of(users: UsersOfList, selection: SessionFilter) -> SessionFilter:
     """The filter with the users of a list. Raises InvalidInput where it names targets already, NotFound for a list without a user."""
-    check_target(selection.narrowed(username="-"))
-    if selection.ids or selection.username is not None or selection.everything:
-        raise InvalidInput("the users of a list cannot be combined with ids, other users or --all")
+    check_listed(selection)
     if not users.usernames:
         reason = next(iter(users.invalid.values()), "it has no rows")
         raise NotFound(f"the list names no user: {reason}")
     return selection.narrowed(username=users.usernames)
+
+
+def check_listed(selection: SessionFilter) -> None:
+    """Raise InvalidInput where a filter for the users of a list names targets already."""
+    check_target(selection.narrowed(username="-"))
+    if selection.ids or selection.username is not None or selection.everything:
+        raise InvalidInput("the users of a list cannot be combined with ids, other users or --all")
 
 
 def _found(

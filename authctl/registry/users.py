@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from authctl import names
 from authctl.errors import InvalidInput
-from authctl.instants import format_instant, instant_of
+from authctl.instants import format_instant, format_second, instant_of
 from authctl.model import Group, Grouping, Session, SessionFilter, Status, User
 from authctl.registry.installation import Installation
 from authctl.registry.unit_of_work import MOST_LISTED, UnitOfWork, actor_name
@@ -65,6 +65,13 @@ class Users:
             yield UserSessions(recorded.pop(names.fold(username), User(username)), group)
         for user in recorded.values():
             yield UserSessions(user, _no_sessions(user))
+
+    def keys(self, *, disabled: bool = False) -> Sequence[str]:
+        """The folded names of every user, in the order of `list`; with `disabled` only of disabled users. Quicker than `list`."""
+        with self._installation.snapshot() as (view, now):
+            recorded = {names.fold(user.username): user.as_of(now) for user in view.users()}
+            keys = dict.fromkeys([*view.user_keys_by_use(), *recorded])
+        return [key for key in keys if not disabled or (key in recorded and recorded[key].disabled_at is not None)]
 
     def get(self, username: str) -> UserSessions:
         """One user, with the number of sessions by status. Raises NotFound."""
@@ -189,7 +196,7 @@ class Users:
 def _check_until(until: int | None, now: int) -> None:
     if until is not None and until <= now:
         raise InvalidInput(
-            f"a disabling cannot end before it begins: {format_instant(until)}", "give a time ahead: --until 7d"
+            f"a disabling cannot end before it begins: {format_second(until)}", "give a time ahead: --until 7d"
         )
 
 

@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
 from authctl.errors import InvalidInput, TokenInvalid, TokenUnknown
-from authctl.instants import NEVER, format_instant
+from authctl.instants import NEVER, format_second
 from authctl.model import Caller, EventFilter, Session
 from authctl.registry.sessions import find
 from authctl.registry.tokens import checks
@@ -103,7 +103,7 @@ def _past(view: "View", now: int, at: int | None) -> _Past:
         return _Past(now, is_past=False, replaced_at=None, applied_at=None)
     if at > now:
         raise InvalidInput(
-            f"{format_instant(at)} is in the future: later uses and ends of the session are not known yet"
+            f"{format_second(at)} is in the future: later uses and ends of the session are not known yet"
         )
     return _Past(at, at < now, _latest(view, _REPLACING, at), _latest(view, _APPLYING, at))
 
@@ -222,7 +222,7 @@ def _user(view: "View", session: Session, past: _Past) -> Step:
     if user is not None and user.disabled_at is not None:
         text = "disabled only later" if user.disabled_at > past.at else "disabled"
         if user.disabled_until is not None:
-            text += f" until {format_instant(user.disabled_until)}"
+            text += f" until {format_second(user.disabled_until)}"
         return Step("user", Result.NOTED, text, user.disabled_at, user.disabled_by, user.note)
     text = "enabled now; earlier changes are in the audit log" if past.is_past else "enabled"
     return Step("user", Result.NOTED, text)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Required, TypedDict
 
 from authctl import lifetimes, names
 from authctl.errors import InvalidInput, Refused
-from authctl.instants import format_instant, microseconds
+from authctl.instants import format_second, microseconds
 from authctl.model import SIGN_IN_METHODS, Caller, Kind, NewSession, OnRevoke, Profile, Session, Tokens
 from authctl.registry.installation import Installation
 from authctl.registry.tokens.checks import bound_value, unmet_condition
@@ -225,7 +225,7 @@ def _check_enabled(view: "View", username: str, now: int) -> None:
     user = view.user(username)
     user = user and user.as_of(now)
     if user is not None and user.disabled_at is not None:
-        until = "" if user.disabled_until is None else f" until {format_instant(user.disabled_until)}"
+        until = "" if user.disabled_until is None else f" until {format_second(user.disabled_until)}"
         raise Refused(f"user {names.quoted(username)} is disabled{until}", "to see why: authctl users show USER")
 
 

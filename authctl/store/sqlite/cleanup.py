@@ -70,6 +70,17 @@ class CleanupReader(Reader):
         removable = (revoked - unacknowledged, 0) if keep_unacknowledged else (revoked, unacknowledged)
         return Removable(self.one_number(f"SELECT count(*) FROM {expired}", given), *removable)
 
+    def oldest_end(self, cutoff: int, *, keep_unacknowledged: bool = False) -> int | None:
+        expired, given = _expired(self, cutoff)
+        kept = f" AND NOT ({UNACKNOWLEDGED})" if keep_unacknowledged else ""
+        # An aggregate of no rows is one row with NULL.
+        ends = (
+            f"SELECT min(s.expires_at) FROM {expired}",
+            f"SELECT min(r.at) FROM {_REVOKED}{_not_waiting(self)}{kept}",
+        )
+        found = [self.all_rows(sql, given)[0][0] for sql in ends]
+        return min((end for end in found if end is not None), default=None)
+
 
 class CleanupWriter(Writer):
     """`CleanupChange` over SQLite."""

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from authctl.store.sqlite.dialect import TABLES
 from authctl.store.sqlite.reader import Reader
 
 if TYPE_CHECKING:
@@ -38,8 +39,13 @@ class CountsReader(Reader):
         chosen = self.select(selection, now)
         name = _GROUPED[by]
         by_status = ", ".join(f"sum({has_status(status, self.continuity, now)})" for status in Status)
+        # decision 322
+        # One pass over the table: groups need columns that no index has, and row by row along an index it takes three times as long.
+        passes = chosen.table in (*TABLES.walks, TABLES.by_deadline)
+        source = TABLES.anywhere if passes and "r." not in chosen.where else chosen.count_source()
+        where = chosen.where if source == TABLES.anywhere else f"{chosen.where_in_all_parts}{chosen.of_every_kind}"
         sql = (  # SQLite takes a column without an aggregate from the row that has the maximum
-            f"SELECT s.{name}, {by_status}, max(s.last_used_at) AS used FROM {chosen.count_source()}"
-            f" WHERE {chosen.where_in_all_parts}{chosen.of_every_kind} GROUP BY s.{name}_key ORDER BY used DESC, s.{name}_key"
+            f"SELECT s.{name}, {by_status}, max(s.last_used_at) AS used FROM {source}"
+            f" WHERE {where} GROUP BY s.{name}_key ORDER BY used DESC, s.{name}_key"
         )
         return [Group(*row) for row in self.all_rows(sql, chosen.parameters)]

@@ -10,7 +10,6 @@ from array import array
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from authctl.instants import NEVER
 from authctl.model import Status
 from authctl.store.sql.filters import has_status
 from authctl.store.sql.tables import WITH_REVOCATION
@@ -18,7 +17,7 @@ from authctl.store.sqlite.dialect import TABLES
 from authctl.store.sqlite.library import sqlite3
 
 if TYPE_CHECKING:
-    from authctl.store.protocol.previews import Aftermath, Largest, Summary
+    from authctl.store.protocol.previews import Largest, Summary
     from authctl.store.sql.continuity import Continuity
     from authctl.store.sql.selections import Selection
 
@@ -27,11 +26,7 @@ _LARGEST = (  # SQLite takes a column without an aggregate from any row of its g
     f" FROM {TABLES.by_numbers} GROUP BY s.{{field}}_key) ORDER BY sessions DESC, key LIMIT :largest"
 )
 
-_MOST_APPLICATIONS = 5
-_LATEST_END = (  # the latest end that a token of the session can have
-    "min(s.idle_expires_at, s.absolute_expires_at, coalesce(s.access_expires_at, s.absolute_expires_at),"
-    " coalesce(s.fixed_expires_at, s.absolute_expires_at))"
-)
+_PIECE = 10_000
 _NEWEST_FIRST = "PARTITION BY s.username_key, s.application_key ORDER BY s.last_used_at DESC, s.number DESC"
 _BEYOND_NEWEST = (
     f"SELECT number FROM (SELECT s.number AS number, row_number() OVER ({_NEWEST_FIRST}) AS place FROM {TABLES.by_numbers})"
@@ -49,7 +44,16 @@ def numbers(connection: sqlite3.Connection, chosen: Selection) -> Sequence[int]:
 
 def numbers_of(connection: sqlite3.Connection, source: str, given: dict[str, Any]) -> Sequence[int]:
     """The numbers of the sessions of a source, ascending."""
-    return array("q", sorted(row[0] for row in connection.execute(f"SELECT s.number FROM {source}", given)))
+    # decision 324
+    # SQLite sorts them: while Python sorts a million numbers in one call, no other thread runs, such as the console's screen.
+    found = connection.execute(f"SELECT s.number FROM {source} ORDER BY s.number", given)
+    return array("q", (row[0] for row in found))
+
+
+def listed(numbers: Sequence[int]) -> str:
+    """The numbers as the parameter of a list. In pieces: in between another thread may run."""
+    pieces = (json.dumps(list(numbers[start : start + _PIECE]))[1:-1] for start in range(0, len(numbers), _PIECE))
+    return f"[{','.join(pieces)}]"
 
 
 def filtered_numbers(
@@ -61,31 +65,31 @@ def filtered_numbers(
     so does it if SQLite sorts them.
     """
     candidates = numbers_of(connection, f"{TABLES.by_deadline} WHERE {by_index}", given)
-    return numbers_of(connection, f"{TABLES.by_numbers} {filtered}", {**given, "numbers": json.dumps(list(candidates))})
+    return numbers_of(connection, f"{TABLES.by_numbers} {filtered}", {**given, "numbers": listed(candidates)})
 
 
 def used_last(connection: sqlite3.Connection, numbers: Sequence[int], limit: int) -> list[int]:
     """Up to `limit` of the numbers: the sessions with the most recent use, that one first."""
     sql = f"SELECT s.number FROM {TABLES.by_numbers} ORDER BY s.last_used_at DESC, s.number DESC LIMIT :limit"
-    return [row[0] for row in connection.execute(sql, {"numbers": json.dumps(list(numbers)), "limit": limit})]
+    return [row[0] for row in connection.execute(sql, {"numbers": listed(numbers), "limit": limit})]
 
 
 def beyond_newest(connection: sqlite3.Connection, numbers: Sequence[int], keep: int) -> Sequence[int]:
     """Those of the numbers whose sessions are not among the newest ones of their user and application, ascending."""
-    given = {"numbers": json.dumps(list(numbers)), "keep": keep}
+    given = {"numbers": listed(numbers), "keep": keep}
     return array("q", sorted(row[0] for row in connection.execute(_BEYOND_NEWEST, given)))
 
 
 def ids_of(connection: sqlite3.Connection, numbers: Sequence[int]) -> list[str]:
     """The ids of the sessions with those numbers, sorted."""
     sql = f"SELECT s.id FROM {TABLES.by_numbers}"
-    return sorted(row[0] for row in connection.execute(sql, {"numbers": json.dumps(list(numbers))}))
+    return sorted(row[0] for row in connection.execute(sql, {"numbers": listed(numbers)}))
 
 
 def counts_by_user(connection: sqlite3.Connection, numbers: Sequence[int]) -> dict[str, int]:
     """How many of the sessions with those numbers each user has."""
     sql = f"SELECT s.username_key, count(*) FROM {TABLES.by_numbers} GROUP BY s.username_key"
-    return dict(connection.execute(sql, {"numbers": json.dumps(list(numbers))}).fetchall())
+    return dict(connection.execute(sql, {"numbers": listed(numbers)}).fetchall())
 
 
 def summary(
@@ -94,57 +98,13 @@ def summary(
     """Counts of the sessions with those numbers."""
     from authctl.store.protocol.previews import Summary
 
-    given = {"numbers": json.dumps(list(numbers)), "now": now, "largest": largest, **continuity.parameters}
+    given = {"numbers": listed(numbers), "now": now, "largest": largest, **continuity.parameters}
     of_status = [f"total({has_status(status, continuity, now)})" for status in (Status.ACTIVE, Status.REVOKED)]
     sql = f"SELECT count(*), total(s.kind = 'web'), {', '.join(of_status)} FROM {TABLES.by_numbers}"
     # total() and not sum(): of no rows, sum() is NULL.
     total, web, active, revoked = map(int, connection.execute(sql, given).fetchone())
     users, applications = (_largest(connection, field, given) for field in ("username", "application"))
     return Summary(total, web, active, total - active - revoked, revoked, users, applications)
-
-
-def aftermath(
-    connection: sqlite3.Connection,
-    numbers: Sequence[int],
-    continuity: Continuity,
-    at: int,
-    now: int,
-    reason: str | None,
-) -> Aftermath:
-    """The sessions of those numbers that an operation at an instant ended, and what goes on elsewhere."""
-    from authctl.store.protocol.previews import Aftermath
-
-    given = {"numbers": json.dumps(list(numbers)), "at": at, "now": now, "reason": reason, **continuity.parameters}
-    held = continuity.holds(at)
-    alive = f"(s.expires_at > :at OR {held})" if held else "s.expires_at > :at"
-    # A revocation leaves the deadline, and a hard end moves it to its own instant.
-    ended = f"(s.ended_at IS NULL AND {alive})" if reason is None else "(s.ended_at = :at AND s.ended_reason = :reason)"
-    sealed = f"({ended} AND s.sealed)"
-    sql = f"SELECT total({ended}), total({sealed}), max(iif({sealed}, {_LATEST_END}, NULL)) FROM {TABLES.by_numbers}"
-    count, sealed_count, sealed_until = connection.execute(sql, given).fetchone()
-    sources = f"SELECT s.source, count(*) FROM {TABLES.by_numbers} WHERE s.source_key IS NOT NULL AND {ended} GROUP BY s.source_key"
-    by_source = dict(connection.execute(sources, given).fetchall())
-    others = _others(connection, ended, has_status(Status.ACTIVE, continuity, now), given)
-    return Aftermath(int(count), *others, int(sealed_count), _end(sealed_until), by_source)
-
-
-def _others(
-    connection: sqlite3.Connection, ended: str, is_active: str, given: dict[str, Any]
-) -> tuple[int, tuple[tuple[str | None, int], ...], int | None]:
-    """The other active sessions of the users of ended ones: their number, applications and last end."""
-    users = f"SELECT s.username_key FROM {TABLES.by_numbers} WHERE {ended}"
-    sql = (
-        f"SELECT s.application, count(*), max(s.expires_at) FROM {TABLES.by_user} WHERE s.username_key IN ({users})"
-        f" AND {is_active} GROUP BY s.application_key ORDER BY count(*) DESC, s.application_key"
-    )
-    groups = connection.execute(sql, given).fetchall()
-    until = max((group[2] for group in groups), default=None)
-    largest = tuple((name, count) for name, count, _ in groups[:_MOST_APPLICATIONS])
-    return sum(group[1] for group in groups), largest, _end(until)
-
-
-def _end(instant: int | None) -> int | None:
-    return None if instant is None or instant >= NEVER else instant
 
 
 def _largest(connection: sqlite3.Connection, field: str, given: dict[str, Any]) -> Largest:

@@ -21,6 +21,11 @@ _KEYS_BEYOND_ASCII = (
     " WHERE key IS NOT NULL) SELECT key FROM found WHERE key GLOB '*[^ -~]*'"
 )
 
+_KEYS_BY_USE = (  # from the index alone
+    "SELECT username_key FROM sessions INDEXED BY sessions_by_user GROUP BY username_key"
+    " ORDER BY max(last_used_at) DESC, username_key"
+)
+
 _GIVEN = ", ".join(f"excluded.{column}" for column in rows.USER.split(", "))
 _OVER = (
     "SELECT username_key FROM users INDEXED BY users_by_disabled_until"
@@ -46,6 +51,9 @@ class UsersReader(Reader):
 
     def user_keys_beyond_ascii(self) -> list[str]:
         return [row[0] for row in self.all_rows(_KEYS_BEYOND_ASCII)]
+
+    def user_keys_by_use(self) -> list[str]:
+        return [row[0] for row in self.all_rows(_KEYS_BY_USE)]
 
     def users_beginning(self, key: str, limit: int) -> list[str]:
         from authctl.store.sqlite import beginnings

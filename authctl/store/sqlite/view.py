@@ -8,12 +8,13 @@ from authctl.store.sqlite.facts import FactsReader
 from authctl.store.sqlite.reader import Reader
 
 if TYPE_CHECKING:
-    from authctl.store.protocol.previews import Aftermath, Summary
+    from authctl.store.protocol.previews import Summary
     from authctl.store.sqlite.audit import AuditReader
     from authctl.store.sqlite.cleanup import CleanupReader
     from authctl.store.sqlite.clients import ClientsReader
     from authctl.store.sqlite.continuity import ContinuityReader
     from authctl.store.sqlite.counts import CountsReader
+    from authctl.store.sqlite.effects import EffectsReader
     from authctl.store.sqlite.import_journal import ImportJournalReader
     from authctl.store.sqlite.import_undo import ImportUndoReader
     from authctl.store.sqlite.imports import ImportsReader
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
         ClientsReader,
         ContinuityReader,
         CountsReader,
+        EffectsReader,
         ImportJournalReader,
         ImportUndoReader,
         ImportsReader,
@@ -51,10 +53,13 @@ if TYPE_CHECKING:
 
 SELDOM_NOUNS = {
     "audit.AuditReader": "events event chain last_event has_event_since",
-    "cleanup.CleanupReader": "ended_before",
+    "cleanup.CleanupReader": "ended_before oldest_end",
     "clients.ClientsReader": "clients client_named",
     "continuity.ContinuityReader": "continuity_events held_by_continuity",
     "counts.CountsReader": "count groups",
+    "effects.EffectsReader": (
+        "ended_among ended_by_changeover aftermath aftermath_by_user ends_of_profiles _released _aftermaths _others _given"
+    ),
     "import_journal.ImportJournalReader": "recorded_imports recorded_import latest_import last_import_detail",
     "import_undo.ImportUndoReader": "registered_by journal_size changed_by",
     "imports.ImportsReader": (
@@ -81,7 +86,7 @@ SELDOM_NOUNS = {
         "session by_number sessions_by_number active_sessions ids_beginning recent_names sources_beginning numbers count_ended"
     ),
     "statistics.StatisticsReader": "active_groups sign_ins_by_day ends_by_day revocations_by_day _by_day",
-    "users.UsersReader": "user users_among users user_keys_beyond_ascii users_beginning nearest_users",
+    "users.UsersReader": "user users_among users user_keys_beyond_ascii user_keys_by_use users_beginning nearest_users",
 }
 """The nouns that few commands read: module and class, with the methods of the class."""
 
@@ -128,11 +133,6 @@ class PreviewsReader(Reader):
         from authctl.store.sqlite import previews
 
         return previews.counts_by_user(self.connection, numbers)
-
-    def aftermath(self, numbers: Sequence[int], at: int, now: int, reason: str | None) -> "Aftermath":
-        from authctl.store.sqlite import previews
-
-        return previews.aftermath(self.connection, numbers, self.continuity, at, now, reason)
 
     def summary(self, numbers: Sequence[int], now: int, largest: int) -> "Summary":
         from authctl.store.sqlite import previews
