@@ -117,7 +117,7 @@ class _Run:
     """Whether it was left alone in this run, after a failure in an earlier one."""
     _size: int = 1
     _begun_at: int = 0
-    """What becomes due later is left to the next run: else one that answers `retry` would be told without end."""
+    """The instant at which the run began. Later dues are left to the next run: else one that answers `retry` would be told without end."""
     _at_once: bool = False
     _channel: Channel | None = None
 
