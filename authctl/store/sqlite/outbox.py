@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from authctl.names import fold
 from authctl.store.sqlite.outbox_conditions import COVERS
+from authctl.store.sqlite.outbox_queries import DELIVERY, PENDING, REST, WITH_ANNOUNCEMENT, criteria, entrance
 from authctl.store.sqlite.reader import Reader, Writer
 
 if TYPE_CHECKING:
@@ -31,35 +32,6 @@ LONGEST_PAUSE = 3_600_000_000
 """The longest time between two attempts, in microseconds: what lies further ahead was written before the clock was set back."""
 _LONGEST_LEASE = 1_200_000_000
 
-_PENDING = "pending"
-
-_OF_ANNOUNCEMENT = "a.at AS decided_at, a.actor, a.note, a.revocation_id, a.txn"
-# A list may be older than its announcement: an import brought its sessions after they were revoked, or their users disabled.
-_DECIDED_AT = (
-    "iif(a.list IS NULL, a.at, min(a.at, coalesce(CASE a.event WHEN 'session-ended' THEN s.ended_at"
-    " WHEN 'session-revoked' THEN (SELECT r.at FROM revocations AS r WHERE r.id = s.revocation_id) END, a.at)))"
-)
-_REVOCATION = "iif(a.list IS NOT NULL AND a.event = 'session-revoked', s.revocation_id, a.revocation_id)"
-_OF_EVERYTHING = (
-    "a.event = 'session-revoked' AND EXISTS (SELECT 1 FROM revocations AS r WHERE r.id = s.revocation_id AND r.everything"
-    " AND json_extract(r.selector, '$.except_ids') IS NULL)"
-)
-_DELIVERY = (
-    "d.announcement, d.number, a.jti || iif(d.number, '.' || coalesce(s.id, ''), '') AS jti, a.receiver, a.event, d.state,"
-    " d.attempts, iif(d.state = 'pending', d.next_attempt_at, NULL) AS next_attempt_at, s.id AS session_id,"
-    " coalesce(s.username, a.username) AS username, a.at AS created_at,"
-    " iif(d.state IN ('delivered', 'gone'), d.settled_at, NULL) AS delivered_at, d.reason, 0 AS is_rest,"
-    f" {_DECIDED_AT} AS decided_at, a.actor, a.note, {_REVOCATION} AS revocation_id, a.txn,"
-    f" {_OF_EVERYTHING} AS of_everything"
-)
-_WITH_ANNOUNCEMENT = (
-    "CROSS JOIN announcements AS a ON a.id = d.announcement LEFT JOIN sessions AS s ON s.number = d.number"
-)
-_REST = (
-    "a.id AS announcement, 0 AS number, a.jti, a.receiver, a.event, a.rest AS state, 0 AS attempts, NULL AS next_attempt_at,"
-    " NULL AS session_id, a.username, a.at AS created_at, NULL AS delivered_at, NULL AS reason, 1 AS is_rest,"
-    f" {_OF_ANNOUNCEMENT}, 0 AS of_everything"
-)
 _EARLIER = (
     "(d.number > 0 AND EXISTS (SELECT 1 FROM deliveries AS e INDEXED BY deliveries_by_session WHERE e.number > 0"
     " AND e.number = d.number AND e.announcement < d.announcement AND e.receiver_key = d.receiver_key AND e.state = 'pending')"
@@ -98,21 +70,21 @@ class OutboxReader(Reader):
         return ReadSubscriptions(row[0], _subscriptions(row[1]))
 
     def deliveries(self, selection: DeliveryFilter, limit: int, after: tuple[int, int] | None = None) -> list[Delivery]:
-        of_deliveries, of_rests, given = _criteria(selection, after)
+        of_deliveries, of_rests, given = criteria(selection, after)
         # decision 331: both halves come in the order of their keys, so that a page reads no more than it gives
         sql = (
-            f"SELECT * FROM (SELECT {_DELIVERY} FROM {_entrance(selection)} {_WITH_ANNOUNCEMENT} WHERE {of_deliveries}"
+            f"SELECT * FROM (SELECT {DELIVERY} FROM {entrance(selection)} {WITH_ANNOUNCEMENT} WHERE {of_deliveries}"
             " ORDER BY d.announcement DESC, d.number DESC LIMIT :limit)"
-            f" UNION ALL SELECT * FROM (SELECT {_REST} FROM announcements AS a WHERE a.rest <> 'none' AND {of_rests}"
+            f" UNION ALL SELECT * FROM (SELECT {REST} FROM announcements AS a WHERE a.rest <> 'none' AND {of_rests}"
             " ORDER BY a.id DESC LIMIT :limit) ORDER BY 1 DESC, 2 DESC LIMIT :limit"
         )
         return [_delivery(row) for row in self.all_rows(sql, {**given, "limit": limit})]
 
     def deliveries_of_session(self, number: int) -> list[Delivery]:
         sql = (
-            f"SELECT {_DELIVERY} FROM deliveries AS d INDEXED BY deliveries_by_session {_WITH_ANNOUNCEMENT}"
+            f"SELECT {DELIVERY} FROM deliveries AS d INDEXED BY deliveries_by_session {WITH_ANNOUNCEMENT}"
             " WHERE d.number = :number AND d.number > 0"
-            f" UNION ALL SELECT {_REST} FROM announcements AS a CROSS JOIN sessions AS s ON s.number = :number"
+            f" UNION ALL SELECT {REST} FROM announcements AS a CROSS JOIN sessions AS s ON s.number = :number"
             f" WHERE a.rest <> 'none' AND s.number > a.expanded_to AND {COVERS}"
             " AND NOT EXISTS (SELECT 1 FROM deliveries AS d WHERE d.announcement = a.id AND d.number = :number) ORDER BY 1, 2"
         )
@@ -143,11 +115,11 @@ class OutboxReader(Reader):
         return bool(self.one_number(sql, given))
 
     def announcement(self, announcement: int) -> Delivery | None:
-        row = self.one_row(f"SELECT {_REST} FROM announcements AS a WHERE a.id = ?", (announcement,))
+        row = self.one_row(f"SELECT {REST} FROM announcements AS a WHERE a.id = ?", (announcement,))
         return _delivery(row) if row else None
 
     def delivery(self, announcement: int, number: int) -> Delivery | None:
-        sql = f"SELECT {_DELIVERY} FROM deliveries AS d {_WITH_ANNOUNCEMENT} WHERE d.announcement = ? AND d.number = ?"
+        sql = f"SELECT {DELIVERY} FROM deliveries AS d {WITH_ANNOUNCEMENT} WHERE d.announcement = ? AND d.number = ?"
         row = self.one_row(sql, (announcement, number))
         return _delivery(row) if row else None
 
@@ -159,13 +131,13 @@ class OutboxReader(Reader):
         return states
 
     def announcements_of_revocation(self, revocation_id: int) -> list[Delivery]:
-        sql = f"SELECT {_REST} FROM announcements AS a WHERE a.revocation_id = ? ORDER BY a.id"
+        sql = f"SELECT {REST} FROM announcements AS a WHERE a.revocation_id = ? ORDER BY a.id"
         return list(map(_delivery, self.all_rows(sql, (revocation_id,))))
 
     def announcements_since(self, at: int) -> list[Delivery]:
         # ids and instants ascend together: the newest earlier one is found from the end, however many there are
         earlier = "(SELECT id FROM announcements WHERE at < :at ORDER BY id DESC LIMIT 1)"
-        sql = f"SELECT {_REST} FROM announcements AS a WHERE a.id > coalesce({earlier}, 0) ORDER BY a.id"
+        sql = f"SELECT {REST} FROM announcements AS a WHERE a.id > coalesce({earlier}, 0) ORDER BY a.id"
         return list(map(_delivery, self.all_rows(sql, {"at": at})))
 
     def late_decisions(self, after: int, numbers: Sequence[int]) -> list[LateDecision]:
@@ -258,9 +230,9 @@ class OutboxWriter(Writer):
         self.connection.executemany(sql, leased)
         listed = json.dumps(places)
         sql = (
-            f"SELECT {_DELIVERY} FROM json_each(?) AS listed CROSS JOIN deliveries AS d"
+            f"SELECT {DELIVERY} FROM json_each(?) AS listed CROSS JOIN deliveries AS d"
             " ON d.announcement = listed.value ->> 0 AND d.number = listed.value ->> 1"
-            f" {_WITH_ANNOUNCEMENT} ORDER BY listed.id"
+            f" {WITH_ANNOUNCEMENT} ORDER BY listed.id"
         )
         return [_delivery(row) for row in self.all_rows(sql, (listed,))]
 
@@ -271,7 +243,7 @@ class OutboxWriter(Writer):
         )
         written = []
         for one in settled:
-            at = None if one.state == _PENDING else now
+            at = None if one.state == PENDING else now
             values = (one.state, one.reason, one.next_attempt_at, at, one.announcement, one.number, until)
             if self.write(sql, values):
                 written.append(one)
@@ -385,48 +357,3 @@ def _delivery(row: tuple[Any, ...]) -> Delivery:
 
     delivery = Delivery(*row)
     return delivery._replace(is_rest=bool(delivery.is_rest), is_of_everything=bool(delivery.is_of_everything))
-
-
-_OF_USER = (
-    "(SELECT e.announcement, e.number FROM sessions AS u CROSS JOIN deliveries AS e INDEXED BY deliveries_by_session"
-    " ON e.number > 0 AND e.number = u.number WHERE u.username_key = :username UNION ALL SELECT e.announcement, 0"
-    " FROM deliveries AS e INDEXED BY deliveries_by_user WHERE e.number = 0 AND e.username_key = :username) AS of_user"
-    " CROSS JOIN deliveries AS d ON d.announcement = of_user.announcement AND d.number = of_user.number"
-)
-
-
-def _entrance(selection: DeliveryFilter) -> str:
-    """The deliveries of a filter, by the index that finds the few of them."""
-    if selection.username is not None:
-        return _OF_USER
-    if selection.number is not None:
-        return "deliveries AS d INDEXED BY deliveries_by_session"
-    return f"deliveries AS d {'INDEXED BY deliveries_pending' if selection.state == _PENDING else 'NOT INDEXED'}"
-
-
-def _criteria(selection: DeliveryFilter, after: tuple[int, int] | None) -> tuple[str, str, dict[str, Any]]:
-    """The conditions of a filter on deliveries `d` and on the rests of announcements `a`, and the parameters."""
-    both, of_deliveries, of_rests, given = ["TRUE"], list[str](), list[str](), dict[str, Any]()
-    if selection.receiver is not None:
-        both.append("a.receiver_key = :receiver")
-        given["receiver"] = fold(selection.receiver)
-    if selection.event is not None:
-        both.append("a.event = :event")
-        given["event"] = selection.event
-    if selection.username is not None:
-        of_rests.append("a.username_key = :username")
-        given["username"] = fold(selection.username)
-    if selection.number is not None:
-        of_deliveries.append("d.number = :number AND d.number > 0")
-        of_rests.append("FALSE")
-        given["number"] = selection.number
-    if selection.state is not None:
-        # As a literal, by which the index of the pending ones is found.
-        of_deliveries.append("d.state = 'pending'" if selection.state == _PENDING else "d.state = :state")
-        of_rests.append("a.rest = :state")
-        given["state"] = selection.state
-    if after is not None:
-        of_deliveries.append("(d.announcement, d.number) < (:after, :after_number)")
-        of_rests.append("(a.id, 0) < (:after, :after_number)")
-        given |= {"after": after[0], "after_number": after[1]}
-    return " AND ".join([*both, *of_deliveries]), " AND ".join([*both, *of_rests]), given
