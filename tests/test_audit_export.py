@@ -7,7 +7,7 @@ import pytest
 
 from authctl import Registry, SessionFilter
 from authctl.model.audit import ACTIONS
-from tests.conftest import Authctl, Clock
+from tests.conftest import Authctl, Clock, unseen
 
 
 @pytest.fixture
@@ -119,3 +119,14 @@ def test_no_action_is_without_a_category():
 def test_an_unknown_format_is_refused(registry: Registry, authctl: Authctl):
     """As any wrong option."""
     assert authctl("audit", "export", "--format", "xml").code == 2
+
+
+@pytest.mark.parametrize("form", ["jsonl", "ocsf", "ecs", "caep"])
+def test_hostile_text_is_escaped(registry: Registry, authctl: Authctl, form: str):
+    """Names and notes are JSON in ASCII: nothing of them reaches a terminal or a line of its own."""
+    registry.issue(username="alice", application="Mail\u00e9")
+    registry.revoke(SessionFilter(username="alice"), note="lost \u202e device")
+    ran = authctl("audit", "export", "--format", form)
+    assert ran.code == 0
+    assert ran.out.isascii()
+    assert unseen(ran.out) == []
