@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv-dev
 BIN := $(VENV)/bin
 
-.PHONY: console check quick test storm fuzz fuzz-door histories histories-mutants crash ldap real-systems door current-sqlite bench bench-since bench-imports bench-full peers demo docs clean
+.PHONY: console check quick test storm fuzz fuzz-door histories delivery-histories histories-mutants crash ldap real-systems door current-sqlite bench bench-since bench-imports bench-full peers demo docs clean
 
 check: $(VENV)/ready ## what CI runs beside the README's test command
 	$(BIN)/ruff format --check .
@@ -35,11 +35,14 @@ histories: $(VENV)/ready ## the random histories of imports, restores and pages 
 	AUTHCTL_TEST_PROFILE=full AUTHCTL_PAGES_EXAMPLES=2000 AUTHCTL_RESTORE_EXAMPLES=300 AUTHCTL_RESTORE_STEPS=60 \
 		$(BIN)/python -m pytest -q -s tests/test_histories.py tests/test_pages.py tests/test_restore_machine.py
 
+delivery-histories: $(VENV)/ready ## ten thousand random histories of decisions, deliveries, failures, kills and restarts (half an hour)
+	AUTHCTL_DELIVERY_HISTORIES=10000 $(BIN)/python -m pytest -q tests/test_delivery_histories.py
+
 histories-mutants: $(VENV)/ready ## each guard of imports and restores taken out alone: the histories must notice (an hour); the table of docs/guards.md
 	$(BIN)/python -m tests.mutants_of_histories
 
 crash: $(VENV)/ready ## commands killed, and failed, at every file system call that they make
-	AUTHCTL_CRASH_STEP=1 AUTHCTL_POWER_CUTS=600 $(BIN)/python -m pytest -q tests/test_crash.py tests/test_power_cut.py
+	AUTHCTL_CRASH_STEP=1 AUTHCTL_POWER_CUTS=600 $(BIN)/python -m pytest -q tests/test_crash.py tests/test_delivery_crash.py tests/test_power_cut.py
 
 ldap: $(VENV)/ready ## LDAP against a real slapd, where one can be installed
 	tests/install_slapd.sh $(BIN)/python && $(BIN)/python -m pytest -q -rs tests/test_ldap.py || [ $$? = 77 ]

@@ -55,6 +55,7 @@ def revoking(population: Population) -> None:
     """One session, with three receivers and without."""
     with copied(population) as with_three, copied(population) as without:
         write_receivers(with_three.home, **dict.fromkeys(("a", "b", "c"), "command: [/bin/true]"))
+        time.sleep(2.1)  # a file that was written just now is read by each decision
         with with_three.open() as ours, without.open() as reference:
             chosen = [iter(list(islice(of_few(one), EACH * (ROUNDS + 1)))) for one in (ours, reference)]
 

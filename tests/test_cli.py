@@ -320,6 +320,8 @@ def test_revoke_json(installed: Authctl):
         (("cache", "clear", "--user", "", "--note", "new rules"), 2),
         (("cache", "list", "--user", ""), 2),
         (("audit", "show", "99"), 3),
+        (("audit", "export", "--format", "xml"), 2),
+        (("audit", "export", "--after", "x"), 2),
         (("audit", "show", "x"), 2),
         (("audit", "show", "9" * 30), 2),
         (("audit", "list", "--limit", "9" * 30), 2),

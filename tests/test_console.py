@@ -1,4 +1,4 @@
-"""The console, driven by Textual's pilot: lists, search, selection, revocation, users, audit trail and continuity."""
+"""The console, driven by Textual's pilot: lists, search, selection, revocation, users, audit trail, continuity and deliveries."""
 
 import re
 from pathlib import Path
@@ -14,6 +14,10 @@ pytest.importorskip("textual", reason="Textual is not installed: it comes with .
 from authctl.console import app as application
 from authctl.console import sources
 from tests.console_screen import console, run
+from tests.receiver import Receiver, receiver
+from tests.test_delivering import subscribe
+
+__all__ = ["receiver"]
 
 PEOPLE = ("alice", "bob", "carol")
 ACTIVE = SessionFilter(status="active")
@@ -587,3 +591,60 @@ def test_pasted_text_has_nothing_unseen(folder: Path, clock: Clock):
             assert driver.app.focused.value == "al[31m-ph"
 
     run(visit)
+
+
+def test_deliveries_are_tried_again_and_dropped(registry: Registry, tmp_path: Path, clock: Clock, receiver: Receiver):
+    """By state, behind the audit window with a note, which the audit log keeps."""
+    subscribe(tmp_path / "home", receiver)
+    receiver.answer(other="refuse")
+    for user in ("alice", "bob"):
+        registry.issue(username=user, application="Outlook")
+        registry.revoke(SessionFilter(username=user), note="lost device")
+    registry.deliveries.deliver()
+
+    async def visit():
+        async with console(tmp_path / "home", clock) as driver:
+            await driver.press("5", "s", "s")
+            assert "state: refused" in driver.screen
+            assert "$ authctl deliveries list --state refused" in driver.screen
+            await driver.press("space", "down", "e")
+            assert "the session may go on in its own system" in driver.screen
+            assert "$ authctl deliveries drop 2.2 --note WHY" in driver.screen
+            await driver.type("it is gone")
+            await driver.press("enter")
+            assert "1 message dropped" in driver.screen
+            await driver.press("home", "r")
+            await driver.type("mended")
+            assert "$ authctl deliveries retry 1.1 --note mended" in driver.screen
+            await driver.press("enter")
+            assert "1 message due now" in driver.screen
+            await driver.press("s", "s", "s", "s", "s", "slash")
+            await driver.type("alice")
+            await driver.press("enter")
+            assert "$ authctl deliveries list --user alice" in driver.screen
+            await driver.press("r")
+            await driver.press("escape")
+
+    run(visit)
+    assert {one.id: one.state for one in registry.deliveries.list()} == {"2.2": "dropped", "1.1": "pending"}
+    notes = [(one.action, one.note) for one in registry.audit.events() if one.action.startswith("delivery.")]
+    assert notes[:2] == [("delivery.retry", "mended"), ("delivery.drop", "it is gone")]
+
+
+def test_what_is_delivered_cannot_be_dropped(registry: Registry, tmp_path: Path, clock: Clock, receiver: Receiver):
+    """The window shows it, and has no button for it."""
+    subscribe(tmp_path / "home", receiver)
+    registry.issue(username="alice", application="Outlook")
+    registry.revoke(SessionFilter(username="alice"), note="lost device")
+    registry.deliveries.deliver()
+
+    async def visit():
+        async with console(tmp_path / "home", clock) as driver:
+            await driver.press("5", "e")
+            assert "1.1  session-revoked to 'a': delivered" in driver.screen
+            await driver.type("it is gone")
+            await driver.press("enter", "enter")
+            assert "Drop deliveries" in driver.screen
+
+    run(visit)
+    assert [one.state for one in registry.deliveries.list()] == ["delivered"]

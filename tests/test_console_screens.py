@@ -12,6 +12,10 @@ from tests.conftest import Clock
 pytest.importorskip("textual", reason="Textual is not installed: it comes with .[console] or .[dev]")
 
 from tests.console_screen import console, run
+from tests.receiver import Receiver, receiver
+from tests.test_delivering import subscribe
+
+__all__ = ["receiver"]
 
 pytestmark = pytest.mark.slow
 
@@ -50,6 +54,10 @@ VISITS = {
     "continuity": ("4",),
     "continuity-start": ("4", "n"),
     "continuity-end": ("4", "e"),
+    "deliveries": ("5",),
+    "deliveries-refused": ("5", "s", "s"),
+    "deliveries-retry": ("5", "s", "s", "r"),
+    "deliveries-drop": ("5", "space", "down", "space", "e", "l", "e", "f", "t"),
 }
 
 
@@ -84,6 +92,19 @@ def furnished(install, clock: Clock) -> Registry:
     return registry
 
 
+@pytest.fixture
+def delivered(furnished: Registry, home: Path, receiver: Receiver) -> Registry:
+    """The same with deliveries: one refused, one delivered, two pending, and a decision that was told to nobody yet."""
+    subscribe(home, receiver)
+    receiver.answer(session_revoked="refuse", user_disabled="retry", password_changed="done")
+    furnished.revoke(SessionFilter(username="alice", device="PHONE-4711"), note="lost at the airport", actor="dora")
+    furnished.users.password_changed("alice", note="reset at the desk", actor="dora")
+    furnished.users.disable("bob", note="left the company", actor="dora")
+    furnished.deliveries.deliver()
+    furnished.revoke(SessionFilter(application="ArcGIS Pro"), note="licence ended", actor="dora")
+    return furnished
+
+
 def still(text: str, registry: Registry) -> str:
     """A screen without what is random: ids, and hashes, which may be wrapped, or half hidden by a window."""
     for session in registry.sessions():
@@ -95,9 +116,13 @@ def still(text: str, registry: Registry) -> str:
 
 
 @pytest.mark.parametrize("name", VISITS)
-def test_the_screens_are_as_they_were_looked_at(furnished: Registry, tmp_path: Path, clock: Clock, name: str):
+def test_the_screens_are_as_they_were_looked_at(
+    furnished: Registry, tmp_path: Path, clock: Clock, name: str, request: pytest.FixtureRequest
+):
     """Every list, view and window on a screen of 24 lines."""
     shown = []
+    if name.startswith("deliveries"):
+        request.getfixturevalue("delivered")
 
     async def visit(columns: int):
         async with console(tmp_path / "home", clock, size=(columns, 24), actor="dora") as driver:

@@ -533,3 +533,97 @@ def test_sessions_of_which_a_receiver_is_told_none_do_not_stop_the_delivery(
     registry.revoke(SessionFilter(everything=True), note="incident")
     outcome = registry.deliveries.deliver().receivers[0]
     assert (outcome.delivered, outcome.pending) == (1, 0)
+
+
+def test_deliveries_are_listed_page_by_page(registry: Registry, home: Path, receiver: Receiver):
+    """Each once, wherever a page ends: also after the row for the rest of a decision, and by each filter."""
+    subscribe(home, receiver)
+    for user in ("alice", "bob"):
+        sessions(registry, *[user] * 5)
+        registry.revoke(SessionFilter(username=user), note="lost device")
+    registry.users.disable("alice", note="left the company")
+    with registry._installation.change("authctl") as unit:
+        unit.tx.expand("a", 2, unit.clock)
+    for wanted in (DeliveryFilter(), *(DeliveryFilter(state=one) for one in ("pending", "delivered"))):
+        whole = list(registry.deliveries.list(wanted))
+        paged, after = [], None
+        while page := registry.deliveries.page(wanted, after, 1):
+            paged += page
+            after = (page[-1].announcement, page[-1].number)
+            assert len(paged) <= len(whole)
+        assert paged == whole
+    of_bob = list(registry.deliveries.list(DeliveryFilter(username="bob")))
+    assert {one.username for one in of_bob} <= {"bob"}
+    of_alice = list(registry.deliveries.list(DeliveryFilter(username="ALICE")))
+    assert ("user-disabled", None) in {(one.event, one.session_id) for one in of_alice}
+    everything = list(registry.deliveries.list())
+    assert any(one.is_rest for one in everything)
+    assert [(one.announcement, one.number) for one in everything] == sorted(
+        ((one.announcement, one.number) for one in everything), reverse=True
+    )
+
+
+def test_a_run_tells_nothing_twice(registry: Registry, home: Path, receiver: Receiver, clock: Clock):
+    """What is to be told again and becomes due in the same run waits for the next one: else new decisions would wait without end."""
+    subscribe(home, receiver)
+    receiver.answer(other="retry")
+    sessions(registry, *["alice"] * 3)
+    registry.revoke(SessionFilter(username="alice"), note="lost device")
+
+    class Running(Clock):
+        """A clock that is some minutes later at each look."""
+
+        def __call__(self):
+            self.forward(minutes=3)
+            return self.now
+
+    running = Running(clock.now)
+    with Registry.open(home, registry=home / "registry.db", clock=running) as slow:
+        for count in (1, 2):
+            outcome = slow.deliveries.deliver()
+            assert (outcome.receivers[0].retried, outcome.pending) == (3, 3)
+            assert len(receiver.told) == 3 * count
+
+
+def test_a_clock_that_jumps_ahead_gives_up_nothing_untried(
+    registry: Registry, home: Path, receiver: Receiver, clock: Clock
+):
+    """A receiver that is there is told; one that is down is dead after the try, and waits again when the right clock is accepted."""
+    subscribe(home, receiver)
+    write_receivers(
+        home, (home / "receivers.yaml").read_text() + "  gone: {command: [/nowhere], events: [session-revoked]}\n"
+    )
+    sessions(registry, "alice", "bob")
+    registry.revoke(SessionFilter(username="alice"), note="lost device")
+    clock.forward(days=400)
+    outcome = registry.deliveries.deliver()
+    assert {one.receiver: one.state for one in registry.deliveries.list()} == {"a": "delivered", "gone": "dead"}
+    assert outcome.dead == 1
+    clock.forward(days=-400)
+    assert registry.deliveries.deliver().pending == 0
+    registry.doctor.accept_clock(note="the clock was wrong")
+    assert {one.receiver: one.state for one in registry.deliveries.list()} == {"a": "delivered", "gone": "pending"}
+    assert registry.deliveries.deliver(at_once=True).dead == 0
+    clock.forward(days=31)
+    assert registry.deliveries.deliver().dead == 1
+
+
+def test_a_receiver_that_is_left_alone_is_not_given_up(
+    registry: Registry, home: Path, receiver: Receiver, clock: Clock
+):
+    """Its pause ends within an hour, and then it is tried."""
+    subscribe(home, receiver, more=", give_up_after: 1h")
+    receiver.answer(other="retry")
+    receiver.program.chmod(0o600)
+    sessions(registry, "alice")
+    registry.revoke(SessionFilter(username="alice"), note="lost device")
+    for minutes in (0, 2, 5, 10, 42):
+        clock.forward(minutes=minutes)
+        registry.deliveries.deliver()
+    clock.forward(minutes=3)
+    assert (registry.deliveries.deliver().dead, receiver.told) == (0, [])
+    receiver.program.chmod(0o700)
+    receiver.answer()
+    clock.forward(minutes=30)
+    registry.deliveries.deliver()
+    assert [one.state for one in registry.deliveries.list()] == ["delivered"]

@@ -1,11 +1,14 @@
 """Random histories of decisions, failures, kills and restarts: every decision is told, once by id, in order.
 
-A history is made of its number alone. `AUTHCTL_DELIVERY_HISTORIES` says how many are tried.
+A history is made of its number alone. `AUTHCTL_DELIVERY_HISTORIES` is how many are tried (`make delivery-histories`: ten thousand),
+and `AUTHCTL_DELIVERY_HISTORIES_FROM` the number of the first one.
 """
 
+import io
 import json
 import os
 import random
+import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
@@ -14,14 +17,18 @@ from pathlib import Path
 
 import pytest
 
-from authctl import Refused, Registry, SessionFilter
+from authctl import Refused, Registry, SessionFilter, profiles
+from authctl.import_mappings import read_mapping
 from authctl.registry import delivering
+from authctl.registry.init import create
+from authctl.settings import find_home
 from authctl.store.sqlite import expansion
-from tests.conftest import Clock, Install
+from tests.conftest import Clock
 from tests.test_http_receivers import SECRET, Server, private
 from tests.test_receivers import write_receivers
 
 HISTORIES = int(os.environ.get("AUTHCTL_DELIVERY_HISTORIES", "25"))
+FIRST = int(os.environ.get("AUTHCTL_DELIVERY_HISTORIES_FROM", "0"))
 STEPS = 40
 USERS = ("alice", "bob", "carol")
 PROFILES = "version: 1\ndefault_profile: default\nprofiles:\n  default: {idle_timeout: never}\n"
@@ -38,6 +45,9 @@ receivers:
     application: [Teams]
     give_up_after: 9000d
 """
+LISTING = read_mapping(
+    b"fields: {username: user, application: app, source_id: sid, at: at}\nkey: [source_id]\n", "map.yaml"
+)
 Wish = tuple[str, str]
 """An event, and the id of the session or the name of the user that it concerns."""
 
@@ -125,7 +135,7 @@ class History:
     def step(self) -> None:
         """Do one thing by chance."""
         does = ("issue", "issue", "revoke_user", "revoke_ids", "revoke_all", "end", "disable", "enable", "password",
-                "deliver", "deliver", "killed", "two", "pass_time", "set_back", "restart", "retry")  # fmt: skip
+                "import_late", "deliver", "deliver", "killed", "two", "pass_time", "set_back", "restart", "retry")  # fmt: skip
         getattr(self, self.chance.choice(does))()
 
     def issue(self) -> None:
@@ -135,6 +145,22 @@ class History:
             with suppress(Refused):  # nobody signs in while the clock is set back
                 session = self.registry.issue(username=user, application=application).session
                 self.model.sessions[session.id] = (user, application)
+
+    def import_late(self) -> None:
+        """Import a session of some time ago: an earlier decision may revoke or end it, and is told then."""
+        user, application = self.chance.choice(USERS), self.chance.choice(["Teams", "Outlook"])
+        ago = timedelta(hours=self.chance.choice([0, 1, 5, 60]))
+        source_id = f"s{len(self.model.sessions)}"
+        made = {"sid": source_id, "user": user, "app": application, "at": (self.clock.now - ago).isoformat()}
+        self.registry.imports.run(io.BytesIO(json.dumps(made).encode()), LISTING, source="hr")
+        (session,) = [
+            one for one in self.registry.sessions(SessionFilter(search=source_id)) if one.source_id == source_id
+        ]
+        self.model.sessions[session.id] = (user, application)
+        if session.revoked_at is not None:
+            self.model.revoke({session.id})
+        elif session.ended_by is not None:
+            self.model.end([session.id])
 
     def revoke_user(self) -> None:
         """Revoke a user's sessions."""
@@ -237,9 +263,9 @@ class History:
         raise AssertionError([one for one in self.registry.deliveries.list() if one.state == "pending"])
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def servers() -> Iterator[dict[str, Server]]:
-    """Two receivers over HTTP."""
+    """Two receivers over HTTP, which one history after the other uses."""
     made = {"everything": Server(), "teams": Server()}
     yield made
     for server in made.values():
@@ -276,11 +302,21 @@ def check(history: History) -> None:
             assert places == sorted(places)
 
 
-@pytest.mark.parametrize("number", range(HISTORIES))
+@pytest.fixture(scope="module")
+def new_home(tmp_path_factory: pytest.TempPathFactory, servers: dict[str, Server]) -> Path:
+    """A home with a new registry and the two receivers, of which each history has a copy."""
+    folder = tmp_path_factory.mktemp("histories")
+    home, raw = folder / "home", PROFILES.encode()
+    place = find_home(home, home / "registry.db")
+    create(place, profiles.read(raw, "profiles.yaml"), raw, actor="founder", clock=Clock())
+    urls = {name: server.url for name, server in servers.items()}
+    write_receivers(home, RECEIVERS.format(secret=private(folder / "secret", SECRET), **urls))
+    return home
+
+
+@pytest.mark.parametrize("number", range(FIRST, FIRST + HISTORIES))
 def test_a_history_comes_to_what_was_decided(
-    install: Install,
-    home: Path,
-    tmp_path: Path,
+    new_home: Path,
     servers: dict[str, Server],
     number: int,
     monkeypatch: pytest.MonkeyPatch,
@@ -289,12 +325,11 @@ def test_a_history_comes_to_what_was_decided(
     monkeypatch.setattr(delivering, "_EXPANDED_AT_ONCE", 3)
     monkeypatch.setattr(expansion, "_FEW", 4)
     monkeypatch.setattr(expansion, "_WINDOW", 3)
-    install(PROFILES).close()
     clock = MortalClock()
-    urls = {name: server.url for name, server in servers.items()}
-    write_receivers(home, RECEIVERS.format(secret=private(tmp_path / "secret", SECRET), **urls))
-    with Registry.open(home, clock=clock) as registry:
-        history = History(registry, clock, servers, number)
+    home = new_home.with_name(f"history-{number}")
+    shutil.copytree(new_home, home)
+    history = History(Registry.open(home, clock=clock), clock, servers, number)
+    try:
         for _ in range(history.chance.choice([0, 0, 9, 15])):
             history.issue()
         for _ in range(STEPS):
@@ -303,4 +338,6 @@ def test_a_history_comes_to_what_was_decided(
         check(history)
         assert {one.state for one in history.registry.deliveries.list()} <= {"delivered", "gone", "refused"}
         assert history.registry.audit.verify().seq > 0
+    finally:
         history.registry.close()
+    shutil.rmtree(home)

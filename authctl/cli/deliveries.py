@@ -19,6 +19,7 @@ Ids = Annotated[
     list[str],
     typer.Argument(metavar="ID...", help="Delivery ids; the number before the dot means all of its decision."),
 ]
+RetryNote = Annotated[str | None, typer.Option("--note", metavar="TEXT", help="Reason, kept in the audit log.")]
 
 app = typer.Typer(
     help="Show deliveries to receivers, try them again, and drop them.", rich_markup_mode=None, add_completion=False
@@ -74,10 +75,17 @@ def show(
 
 
 @app.command()
-def retry(ctx: typer.Context, ids: Ids, actor: Actor = None, output: Output = None, quiet: Quiet = False) -> None:
+def retry(
+    ctx: typer.Context,
+    ids: Ids,
+    note: RetryNote = None,
+    actor: Actor = None,
+    output: Output = None,
+    quiet: Quiet = False,
+) -> None:
     """Make deliveries due now: pending, refused and dead ones. `authctl deliver` then makes them."""
     cli = start(ctx, output, quiet)
-    outcome = cli.registry.deliveries.retry(ids, actor=actor)
+    outcome = cli.registry.deliveries.retry(ids, note=note, actor=actor)
     _report(cli, outcome, "due now")
 
 

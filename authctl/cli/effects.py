@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING
 
 from authctl import records
 from authctl.cli.context import Cli
+from authctl.effect_words import effect_lines
 from authctl.errors import AuthctlError
 from authctl.names import counted, quoted
 from authctl.render import Format
-from authctl.screens.effect_words import effect_lines
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -74,6 +74,7 @@ SAMPLE_COMMANDS: dict[str, tuple[str, ...]] = {
     ),
     "audit list": ("authctl audit list --user alice", "authctl audit list --since yesterday --action session.revoke"),
     "audit show": ("authctl audit show 2",),
+    "audit export": ("authctl audit export --format ecs", "authctl audit export --format ocsf --after 1200"),
     "audit verify": ("authctl audit verify",),
     "audit accept": ('authctl audit accept --note "restored from a snapshot"',),
     "profiles list": ("authctl profiles list",),

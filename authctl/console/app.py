@@ -16,6 +16,7 @@ from authctl.console import texts
 from authctl.console.audit import AuditPane
 from authctl.console.bindings import bound, is_typing
 from authctl.console.continuity import ContinuityPane
+from authctl.console.deliveries import DeliveriesPane
 from authctl.console.help import HELP
 from authctl.console.pane import Choice, Pane
 from authctl.console.reads import Reads
@@ -34,7 +35,13 @@ _CLOCK_SECONDS = 20.0
 """How long a list may stay as it is although nothing was changed: sessions expire, and times are relative."""
 
 _KEYS = ("? help", "q quit")
-_TABS = {"sessions": "1 Sessions", "users": "2 Users", "audit": "3 Audit", "continuity": "4 Continuity"}
+_TABS = {
+    "sessions": "1 Sessions",
+    "users": "2 Users",
+    "audit": "3 Audit",
+    "continuity": "4 Continuity",
+    "deliveries": "5 Deliveries",
+}
 
 
 class Console(App[None]):
@@ -51,12 +58,14 @@ class Console(App[None]):
         bound("f3", "tab('users')"),
         bound("f4", "tab('audit')"),
         bound("f6", "tab('continuity')"),
+        bound("f7", "tab('deliveries')"),
         bound("f1", "help"),
         bound("ctrl+q,ctrl+c", "quit"),
         bound("1", "letter_tab('sessions')"),
         bound("2", "letter_tab('users')"),
         bound("3", "letter_tab('audit')"),
         bound("4", "letter_tab('continuity')"),
+        bound("5", "letter_tab('deliveries')"),
         bound("question_mark", "letter_help"),
         bound("q", "letter_quit"),
     ]
@@ -90,7 +99,7 @@ class Console(App[None]):
                 tab.update(texts.text(label))
                 yield tab
             yield Static(texts.text(self._place), id="place")
-        self._panes = (SessionsPane(self), UsersPane(self), AuditPane(self), ContinuityPane(self))
+        self._panes = (SessionsPane(self), UsersPane(self), AuditPane(self), ContinuityPane(self), DeliveriesPane(self))
         with ContentSwitcher(initial="sessions", id="panes"):
             yield from self._panes
         yield Static(id="message")

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from authctl.screens.drawing import Line
 
 HELP: Sequence[Line] = [
-    Line("F2 F3 F4 F6", "the tabs: sessions, users, audit trail, continuity; in a list also 1 2 3 4"),
+    Line("F2 F3 F4 F6 F7", "the tabs: sessions, users, audit trail, continuity, deliveries; in a list also 1 to 5"),
     Line("Up Down PgUp PgDn", "move in the list; Home and End go to its first and last known row"),
     Line("Tab", "go from the search to the list, and on to the details"),
     Line("/", "search; the list follows as you type; Enter goes to the list"),
@@ -24,6 +24,7 @@ HELP: Sequence[Line] = [
         "type the beginning of a name; Space selects, e disables (until a time, if given), n enables, s shows only disabled ones",
     ),
     Line("Continuity", "n starts an event, e ends the one under the cursor"),
+    Line("Deliveries", "s state; Space selects, r tries again, e drops"),
     Line("Audit window", "type the note, then Enter; the command that does the same is shown"),
     Line("", "PgUp and PgDn show the rest of the preview"),
     Line("", "named sessions and users are acted on at once; a filter is asked about again"),

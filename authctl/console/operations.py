@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from authctl import records, render
 from authctl.console.commands import operands, option, options, revoke_words
+from authctl.effect_words import effect_lines
 from authctl.errors import AuthctlError
 from authctl.instants import format_second, parse_when
+from authctl.model.deliveries import DeliveryState
 from authctl.names import counted, quoted
-from authctl.screens.effect_words import effect_lines
 from authctl.screens.preview_words import preview_lines
 from authctl.screens.tables import layout
 
@@ -22,7 +23,14 @@ if TYPE_CHECKING:
     from authctl.model import SessionFilter
     from authctl.records import Record
     from authctl.registry import Registry
+    from authctl.registry.deliveries import ShownDelivery
     from authctl.registry.effects import Effect
+
+_MOST_SHOWN = 10
+"""The most deliveries that a preview names."""
+
+_IS_OPEN = {DeliveryState.PENDING, DeliveryState.REFUSED, DeliveryState.DEAD}
+"""The states of deliveries that can be tried again, or dropped."""
 
 PREVIEWED = layout(render.PREVIEWED.drawn, render.PREVIEWED.keep)
 
@@ -239,6 +247,80 @@ class ContinuityEnd:
     def words(self, note: str, _typed: dict[str, str]) -> list[str]:
         """`authctl continuity end`."""
         return ["continuity", "end", *option("--profile", self._profile), *option("--note", note)]
+
+
+class _DeliveryOperation:
+    """A change of some deliveries."""
+
+    fields: Sequence[str] = ()
+    is_asked_again = False
+    command: str
+    done: str
+
+    def __init__(self, ids: Sequence[str]) -> None:
+        self._ids = ids
+
+    def preview(self, registry: Registry) -> Preview:
+        """The deliveries, with their states; of an announcement those of all its sessions."""
+        shown = [registry.deliveries.show(one) for one in self._ids[:_MOST_SHOWN]]
+        lines = [
+            f"{one.delivery.id}  {one.delivery.event} to {quoted(one.delivery.receiver)}: {_states(one)}"
+            for one in shown
+        ]
+        if left := len(self._ids) - len(shown):
+            lines.append(f"and {left:,} more")
+        is_possible = left > 0 or any(_IS_OPEN & {one.delivery.state, *one.states} for one in shown)
+        return Preview([self._consequence(), *lines], is_possible=is_possible)
+
+    def _consequence(self) -> str:
+        raise NotImplementedError
+
+    def words(self, note: str, _typed: dict[str, str]) -> list[str]:
+        """`authctl deliveries retry` or `drop`."""
+        return ["deliveries", self.command, *self._ids, *option("--note", note)]
+
+
+class Retrying(_DeliveryOperation):
+    """Make deliveries due now."""
+
+    title = "Try deliveries again"
+    verb = "Retry"
+    command = "retry"
+
+    def _consequence(self) -> str:
+        return "the next 'authctl deliver' tells these receivers; what was delivered stays as it is"
+
+    def perform(
+        self, registry: Registry, _preview: Preview, note: str, _typed: dict[str, str], actor: str | None
+    ) -> str:
+        """Make them due, all or none."""
+        outcome = registry.deliveries.retry(self._ids, note=note, actor=actor)
+        return f"{counted(outcome.changed, 'message')} due now"
+
+
+class Dropping(_DeliveryOperation):
+    """Give deliveries up."""
+
+    title = "Drop deliveries"
+    verb = "Drop"
+    command = "drop"
+
+    def _consequence(self) -> str:
+        return "these receivers are not told: the session may go on in its own system"
+
+    def perform(
+        self, registry: Registry, _preview: Preview, note: str, _typed: dict[str, str], actor: str | None
+    ) -> str:
+        """Give them up, all or none."""
+        outcome = registry.deliveries.drop(self._ids, note=note, actor=actor)
+        return f"{counted(outcome.changed, 'message')} dropped"
+
+
+def _states(shown: ShownDelivery) -> str:
+    """The state of a delivery; of an announcement how many are in each state."""
+    if not shown.states:
+        return shown.delivery.state
+    return ", ".join(f"{count:,} {state}" for state, count in shown.states.items())
 
 
 def _named(usernames: Sequence[str]) -> str:

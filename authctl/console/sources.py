@@ -11,12 +11,13 @@ from itertools import islice
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Protocol
 
-from authctl import delivery_records, records, render
+from authctl import delivery_records, names, records, render
 from authctl.console.commands import operands, options
 from authctl.console.paging import Page, Row
 from authctl.errors import NotFound
 from authctl.filter_texts import read_event_filter
 from authctl.model import Status
+from authctl.model.deliveries import DeliveryFilter
 from authctl.names import fold
 from authctl.screens.tables import Layout, layout
 
@@ -173,9 +174,9 @@ class Users(_Whole):
     def _read(self, registry: Registry) -> list[str]:
         if not self._beginning:
             return list(registry.users.keys(disabled=self._only_disabled))
-        names = registry.completions.users(self._beginning)
+        found = registry.completions.users(self._beginning)
         # A user without sessions is found by the whole name.
-        return list({fold(name): name for name in [*names, self._beginning]}.values())
+        return list({fold(name): name for name in [*found, self._beginning]}.values())
 
     def _rows(self, registry: Registry, items: Sequence[str]) -> Iterator[Row]:
         for name in items:
@@ -226,6 +227,36 @@ class Events:
     def show_words(self, row: Row) -> list[str]:
         """`authctl audit show`."""
         return ["audit", "show", row.key]
+
+
+class Deliveries:
+    """The deliveries to receivers in one state, or in any; the newest decision first."""
+
+    nothing = render.DELIVERIES.nothing
+    is_behind = False
+    layout = layout(render.DELIVERIES.drawn, render.DELIVERIES.keep)
+
+    def __init__(self, state: str | None = None, username: str = "") -> None:
+        self._state = state
+        self._username = username.strip() or None
+        self._selection = DeliveryFilter(state=state, username=self._username and names.username(self._username))
+
+    def page(self, registry: Registry, place: Any) -> Page:
+        """The page after the place of a delivery."""
+        read = registry.deliveries.page(self._selection, place, PAGE)
+        rows = [Row(one.id, delivery_records.delivery(one)) for one in read]
+        return Page(rows, (read[-1].announcement, read[-1].number) if len(read) == PAGE else None)
+
+    def count(self, _registry: Registry) -> None:
+        """Unknown: they are read as they are looked at."""
+
+    def words(self) -> list[str]:
+        """`authctl deliveries list`."""
+        return ["deliveries", "list", *options({"--state": self._state, "--user": self._username})]
+
+    def show_words(self, row: Row) -> list[str]:
+        """`authctl deliveries show`."""
+        return ["deliveries", "show", row.key]
 
 
 class ContinuityEvents(_Whole):

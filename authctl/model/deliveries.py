@@ -66,6 +66,8 @@ class Delivery(NamedTuple):
     note: str | None
     revocation_id: int | None
     txn: int
+    is_of_everything: bool = False
+    """Whether it is about a session that a revocation of everything, without an exception, has revoked."""
 
     @property
     def id(self) -> str:

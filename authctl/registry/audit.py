@@ -66,6 +66,16 @@ class Audit:
             raise NotFound(f"no audit event {seq}", "to see all events: authctl audit list")
         return event
 
+    def export(self, after: int = 0) -> Iterator[AuditEvent]:
+        """All events after a number, the oldest first, read in batches; they are not verified."""
+        while True:
+            with self._installation.store.view() as view:
+                events = view.chain(after, _BATCH)
+            yield from events
+            if len(events) < _BATCH:
+                return
+            after = events[-1].seq
+
     def verify(self) -> ChainHead:
         """Verify the audit chain from its first event, and that it contains the event in audit.head.
 

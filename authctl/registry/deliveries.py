@@ -69,12 +69,18 @@ class Deliveries:
         """
         after = None
         while True:
-            with self._installation.snapshot() as (view, _now):
-                page = view.deliveries(selection, _PAGE, after)
+            page = self.page(selection, after, _PAGE)
             yield from page
             if len(page) < _PAGE:
                 return
             after = (page[-1].announcement, page[-1].number)
+
+    def page(
+        self, selection: DeliveryFilter = _ALL, after: tuple[int, int] | None = None, limit: int = _PAGE
+    ) -> Sequence[Delivery]:
+        """Up to that many of the selected deliveries, in the order of `list`, after the announcement and number of one of them."""
+        with self._installation.snapshot() as (view, _now):
+            return view.deliveries(selection, limit, after)
 
     def of_session(self, number: int) -> Sequence[Delivery]:
         """The deliveries about the session of that number, by receiver and decision."""
@@ -111,16 +117,18 @@ class Deliveries:
         with self._installation.snapshot() as (view, _now):
             return _shown(view, delivery_id, announcement, number)
 
-    def retry(self, ids: Sequence[str], *, actor: str | None = None) -> DropOutcome:
-        """Make deliveries due now: pending, refused and dead ones; all of them, or none. Raises as `show`."""
+    def retry(self, ids: Sequence[str], *, note: str | None = None, actor: str | None = None) -> DropOutcome:
+        """Make deliveries due now: pending, refused and dead ones; all of them, or none. A note is recorded. Raises as `show`."""
+        note = None if note is None else names.note(note)
         places = [(one, *_place(one)) for one in ids]
         with self._installation.change(actor) as unit:
             for one in places:
                 _shown(unit.tx, *one)
             counts = [unit.tx.retry(announcement, number, unit.clock, unit.now) for _, announcement, number in places]
             if sum(counts):
-                unit.record("delivery.retry", detail={"deliveries": list(ids)[:MOST_LISTED], "due": sum(counts)})
-        return DropOutcome(unit.now, unit.actor, None, sum(counts), _unchanged(ids, counts))
+                detail = {"deliveries": list(ids)[:MOST_LISTED], "due": sum(counts)}
+                unit.record("delivery.retry", note=note, detail=detail)
+        return DropOutcome(unit.now, unit.actor, note, sum(counts), _unchanged(ids, counts))
 
     def drop(self, ids: Sequence[str], *, note: str | None, actor: str | None = None) -> DropOutcome:
         """Give up deliveries that are pending, refused or dead; all of them, or none. Raises Refused without a note, and as `show`."""

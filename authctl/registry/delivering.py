@@ -17,7 +17,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from authctl import names
 from authctl.errors import AuthctlError, ReceiverUnavailable
 from authctl.instants import HOUR, MINUTE, SECOND, format_instant
+from authctl.model import Status
 from authctl.model.deliveries import DeliveryState
+from authctl.model.told_events import Event
 from authctl.receivers.messages import Message, Verdict
 from authctl.registry.giving_up import give_up
 from authctl.registry.unit_of_work import AUTHCTL, MOST_LISTED
@@ -73,11 +75,12 @@ def deliver(
     installation: Installation, receivers: Mapping[str, Receiver], *, at_once: bool = False, counted: bool = True
 ) -> DeliverOutcome:
     """Tell every receiver what is due, once. Contract: `Deliveries.deliver`."""
-    dead = give_up(installation)
     runs = [_Run(installation, receiver) for receiver in receivers.values()]
     active = [run for run in runs if run.begin(at_once=at_once)]
     while active:
         active = [run for run in active if run.tell_batch()]
+    # decision 334: after a last try, which a clock that jumped ahead does not take away
+    dead = give_up(installation, spared=[key for key, run in zip(receivers, runs, strict=True) if run.is_paused])
     with installation.snapshot() as (view, _now):
         # To count a million pending ones takes a second, which a service would do each second.
         counts = {names.fold(count.receiver): count for count in view.outbox_counts()} if counted else {}
@@ -110,7 +113,11 @@ class _Run:
     receiver: Receiver
     counts: dict[str, int] = field(default_factory=dict)
     reason: str | None = None
+    is_paused: bool = False
+    """Whether it was left alone in this run, after a failure in an earlier one."""
     _size: int = 1
+    _begun_at: int = 0
+    """The instant at which the run began. Later dues are left to the next run: else one that answers `retry` would be told without end."""
     _at_once: bool = False
     _channel: Channel | None = None
 
@@ -149,13 +156,14 @@ class _Run:
     def _is_anything_due(self) -> bool:
         """Whether the receiver has a delivery that is due, and is not paused after a failure."""
         key, clock = names.fold(self.receiver.name), self.installation.clock.now()
+        self._begun_at = clock
         with self.installation.snapshot() as (view, _now):
             pause = view.pauses().get(key)
             is_due = view.has_due(key, clock)
         left = pause.until - clock if pause else 0
         # One that is further ahead than any pause was written before the clock was set back.
         if pause is not None and not self._at_once and 0 < left <= _LONGEST_PAUSE:
-            self.reason = pause.reason
+            self.reason, self.is_paused = pause.reason, True
             return False
         return is_due
 
@@ -170,18 +178,19 @@ class _Run:
         # By the clock and not the recorded time, which stands still while the clock is set back. No two leases end at the same
         # microsecond, so that the end tells whose it is.
         until = unit.clock + int((2 * self.receiver.seconds * SECOND) + MINUTE) + secrets.randbelow(SECOND)
-        leased = unit.tx.lease(self.receiver.name, self._size, unit.clock, until)
+        due = min(unit.clock, self._begun_at)
+        leased = unit.tx.lease(self.receiver.name, self._size, unit.clock, until, due)
         expanded = 0
         if len(leased) < self._size:
-            expanded = unit.tx.expand(self.receiver.name, _EXPANDED_AT_ONCE, unit.clock)
-            leased += unit.tx.lease(self.receiver.name, self._size - len(leased), unit.clock, until)
+            expanded = unit.tx.expand(self.receiver.name, _EXPANDED_AT_ONCE, due)
+            leased += unit.tx.lease(self.receiver.name, self._size - len(leased), unit.clock, until, due)
         sessions = unit.tx.sessions_by_number([one.number for one in leased if one.number], unit.now)
         return _Batch(until, leased, {session.number: session for session in sessions}, expanded)
 
     def _send(self, channel: Channel, batch: _Batch) -> tuple[dict[str, Verdict], AuthctlError | None]:
         """Tell a batch; the verdicts by id, and why nothing more could be told."""
-        is_gone = [one for one in batch.deliveries if one.number and one.number not in batch.sessions]
-        verdicts = {one.jti: Verdict(one.jti, DeliveryState.GONE, "not in the registry any more") for one in is_gone}
+        untold = ((one, _reason_not_to_tell(one, batch)) for one in batch.deliveries)
+        verdicts = {one.jti: Verdict(one.jti, DeliveryState.GONE, reason) for one, reason in untold if reason}
         messages = [_message(one, batch, self.receiver) for one in batch.deliveries if one.jti not in verdicts]
         wanted = {message.jti for message in messages}
         try:
@@ -201,8 +210,8 @@ class _Run:
             settled = [self._settled(channel, one, verdicts.get(one.jti), failure, clock) for one in batch.deliveries]
             written = unit.tx.settle(settled, unit.now, batch.until)
             self._record(unit, batch, written, failure)
-            is_paused = failure is not None and (not verdicts or _retry_after(failure) is not None)
-            if failure is not None and is_paused:
+            is_over = failure is not None and (not verdicts or _retry_after(failure) is not None)
+            if failure is not None and is_over:
                 self._pause(unit, failure)
             else:
                 unit.tx.pause(self.receiver.name, None)
@@ -211,7 +220,7 @@ class _Run:
         for one in written:
             self.counts[one.state] = self.counts.get(one.state, 0) + 1
         self.reason = failure.message if failure else self.reason
-        return not is_paused
+        return not is_over
 
     def _settled(
         self, channel: Channel, delivery: Delivery, verdict: Verdict | None, failure: AuthctlError | None, clock: int
@@ -220,7 +229,7 @@ class _Run:
         if verdict is not None and verdict.state is not DeliveryState.PENDING:
             return Settled(*place, verdict.state, verdict.reason, clock)
         if verdict is None and failure is None and channel.is_complete:
-            return Settled(*place, DeliveryState.PENDING, None, clock)
+            return Settled(*place, DeliveryState.PENDING, None, min(clock, self._begun_at))
         reason = verdict.reason if verdict else failure.message if failure else "no verdict"
         return Settled(*place, DeliveryState.PENDING, reason, clock + back_off(delivery.attempts))
 
@@ -250,6 +259,17 @@ def _retry_after(failure: AuthctlError) -> float | None:
     return failure.retry_after if isinstance(failure, ReceiverUnavailable) else None
 
 
+def _reason_not_to_tell(delivery: Delivery, batch: _Batch) -> str | None:
+    """Why a receiver is not told of a session any more; None where it is, or where the delivery is about a user."""
+    if not delivery.number:
+        return None
+    if (session := batch.sessions.get(delivery.number)) is None:
+        return "not in the registry any more"
+    if delivery.event in (Event.SESSION_REVOKED, Event.SESSION_ENDED) and session.status == Status.ACTIVE:
+        return "active again: an import was undone"
+    return None
+
+
 def _message(delivery: Delivery, batch: _Batch, receiver: Receiver) -> Message:
     """A delivery as its receiver is told it."""
     session = batch.sessions.get(delivery.number)
@@ -263,14 +283,14 @@ def _message(delivery: Delivery, batch: _Batch, receiver: Receiver) -> Message:
         "note": note,
         "source": session and session.source,
         "source_id": session and session.source_id,
-        "session": session and _session_fields(session),
+        "session": session and _session_fields(session, delivery),
         "username": delivery.username,
         "revocation_id": delivery.revocation_id,
     }
     return Message(delivery.jti, fields, delivery.at, delivery.txn)
 
 
-def _session_fields(session: Session) -> dict[str, Any]:
+def _session_fields(session: Session, delivery: Delivery) -> dict[str, Any]:
     return {
         "id": session.id,
         "username": session.username,
@@ -282,4 +302,5 @@ def _session_fields(session: Session) -> dict[str, Any]:
         "created_at": format_instant(session.created_at),
         "last_used_at": format_instant(session.last_used_at),
         "status": session.status.value,
+        "revoked_with_all": delivery.is_of_everything,
     }

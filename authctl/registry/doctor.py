@@ -64,7 +64,7 @@ class Doctor:
         """Accept the present clock though it is behind the latest recorded time: that one was wrong.
 
         No ended session becomes active: sessions that had expired by the recorded time end for good, as do those that were registered
-        or used after the present instant. Raises Refused without a note, or where the clock is not behind; RegistryUnavailable where
+        or used after the present instant. Deliveries that were given up before their time wait again. Raises Refused without a note, or where the clock is not behind; RegistryUnavailable where
         it returns an invalid time.
         """
         note = names.note(note)
@@ -81,6 +81,8 @@ class Doctor:
             unit.tx.forget_old_logins(unit.tx.profiles().logins_since(seen))
             _keep_events_ended(unit)
             detail = {"seen": format_instant(seen), "accepted": format_instant(unit.now), "ended": ended}
+            if revived := unit.tx.revive(unit.now):
+                detail["deliveries"] = revived
             unit.record("clock.accept", note=note, detail=detail)
             return ClockOutcome(seen, unit.now, unit.actor, note, ended)
 

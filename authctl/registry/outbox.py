@@ -3,6 +3,7 @@
 See docs/glossary.md#announcement.
 """
 
+import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
@@ -13,12 +14,17 @@ from authctl.registry.unit_of_work import AUTHCTL
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from authctl.model import AuditEvent
     from authctl.model.deliveries import Subscription
     from authctl.registry.unit_of_work import UnitOfWork
     from authctl.store.protocol import View
     from authctl.store.protocol.outbox import ReadSubscriptions
 
 _NO_FILE = b""
+_SETTLED = 2_000_000_000
+"""The nanoseconds after which each change of a file shows in its times, on every file system."""
+
+FileState = tuple[int, ...]
 
 
 class Outbox:
@@ -27,6 +33,7 @@ class Outbox:
     def __init__(self, file: "Path", warn: Callable[[str], None]) -> None:
         self._file = file
         self._warn = warn
+        self._seen: tuple[FileState, bytes] | None = None
 
     def announce(
         self,
@@ -37,13 +44,14 @@ class Outbox:
         username: str | None,
         revocation_id: int | None,
         numbers: Sequence[int],
+        recorded: "AuditEvent | None" = None,
     ) -> None:
-        """Add an announcement of a decision for each receiver that wants its event; the last event of the unit records it."""
+        """Add an announcement of a decision for each receiver that wants its event; `recorded`, or the last event of the unit, is its event."""
         known = unit.tx.subscriptions()
         if known is None and not self._file.exists():
             return
         # Before the file is looked at: a change of it is recorded, too.
-        recorded = unit.recorded[-1]
+        recorded = recorded or unit.recorded[-1]
         subscriptions = self._subscriptions(unit, known)
         wanted = [one for one in subscriptions if event in one.events]
         if wanted:
@@ -56,10 +64,14 @@ class Outbox:
         """The subscriptions of the file, which is parsed only where it has changed; of one with faults those that were read before."""
         # decision 232: a fault in the file must not stop a revocation
         try:
+            state = _state_of(self._file)
+            if known is not None and self._seen == (state, known.digest):
+                return known.subscriptions
             raw = self._read()
             digest = _digest(raw)
             if known is None or known.digest != digest:
                 known = self._changed(unit, raw, digest)
+            self._seen = (state, digest) if state is not None and state == _state_of(self._file) else None
         except AuthctlError as error:
             told = "the receivers as they were read before are told" if known else "no receiver is told"
             self._warn(f"{error.message.splitlines()[0]}: {told}")
@@ -84,6 +96,27 @@ class Outbox:
         told = {one.receiver: list(one.events) for one in subscriptions}
         unit.record("receiver.change", detail={"receivers": told}, actor=AUTHCTL)
         return read
+
+
+def _state_of(file: "Path") -> FileState | None:
+    """The state of a file and of its folder; None where it is not there, or was changed so lately that it may change unseen."""
+    # decision 335
+    try:
+        status = file.stat()
+        folder = file.parent.stat()
+    except OSError:
+        return None
+    if time.time_ns() - max(status.st_mtime_ns, status.st_ctime_ns) < _SETTLED:
+        return None
+    return (
+        status.st_dev,
+        status.st_ino,
+        status.st_size,
+        status.st_mtime_ns,
+        status.st_ctime_ns,
+        folder.st_ino,
+        folder.st_ctime_ns,
+    )
 
 
 def is_told(view: "View", event: str, source: str) -> bool:

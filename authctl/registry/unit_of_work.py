@@ -27,6 +27,7 @@ if TYPE_CHECKING:
             username: str | None,
             revocation_id: int | None,
             numbers: "Sequence[int]",
+            recorded: "AuditEvent | None",
         ) -> None:
             """Announce it."""
 
@@ -88,13 +89,22 @@ class UnitOfWork:
         username: str | None = None,
         revocation_id: int | None = None,
         numbers: "Sequence[int]" = (),
+        recorded: "AuditEvent | None" = None,
     ) -> None:
-        """Announce the decision of the last recorded event to the receivers: about a user, the sessions of a revocation, or others.
+        """Announce a decision to the receivers: about a user, the sessions of a revocation, or others.
 
-        An event about sessions with none of them is not announced.
+        Its audit event is `recorded`, by default the last one of the unit. An event about sessions with none of them is not announced.
         """
         if username is not None or revocation_id is not None or len(numbers):
-            self._announce(self, event, note=note, username=username, revocation_id=revocation_id, numbers=numbers)
+            self._announce(
+                self,
+                event,
+                note=note,
+                username=username,
+                revocation_id=revocation_id,
+                numbers=numbers,
+                recorded=recorded,
+            )
 
     def end_disablings(self) -> None:
         """Record the disablings that ended by themselves, with an event each; up to 100, and the rest with later changes."""

@@ -49,14 +49,29 @@ def session(record: Record, look: Look) -> Iterator[Line]:
     yield _time("refreshed", record["refreshed_at"], look)
     yield _time("access until", record["access_expires_at"], look)
     yield _line("source", record["source"], record["source_id"])
-    for delivery in record["deliveries"]:
-        yield _line("delivery", _delivery(delivery, look))
+    for told in record["deliveries"]:
+        yield _line("delivery", _delivery(told, look))
 
 
-def _delivery(delivery: Record, look: Look) -> str:
-    at = f" {in_view(delivery['delivered_at'], look)}" if delivery["delivered_at"] else ""
-    reason = f": {delivery['reason']}" if delivery["reason"] else ""
-    return f"{delivery['event']} to {delivery['receiver']}: {delivery['state']}{at}{reason}"
+def delivery(record: Record, look: Look) -> Iterator[Line]:
+    """A delivery: what is told to which receiver about whom, its state with the reason, and its attempts."""
+    yield _line("delivery", record["id"])
+    yield _line("event", record["event"], f"to {record['receiver']}")
+    yield _line("state", record["state"], "for all sessions that have no delivery yet" if record["rest"] else "")
+    yield _line("reason", record["reason"])
+    yield _line("user", record["username"])
+    yield _line("session", record["session"])
+    yield _line("attempts", record["attempts"])
+    yield _time("next attempt", record["next_attempt_at"], look)
+    yield _time("announced", record["created_at"], look)
+    yield _time("delivered", record["delivered_at"], look)
+    yield _line("revocation", record["revocation_id"])
+
+
+def _delivery(record: Record, look: Look) -> str:
+    at = f" {in_view(record['delivered_at'], look)}" if record["delivered_at"] else ""
+    reason = f": {record['reason']}" if record["reason"] else ""
+    return f"{record['event']} to {record['receiver']}: {record['state']}{at}{reason}"
 
 
 def _status(record: Record, look: Look) -> str:
@@ -250,6 +265,7 @@ View = Callable[[Any, Look], Iterable[Line]]
 
 ONE: dict[str, View] = {
     "session": session,
+    "delivery": delivery,
     "user": user,
     "event": event,
     "profile": profile,

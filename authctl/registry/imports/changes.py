@@ -26,6 +26,8 @@ class Plan:
     """Unchanged sessions by their numbers, and the rows to be stored of them."""
     used_after_end: int = 0
     """How many sessions were used in their source after they had ended."""
+    decided: list[int | None] = field(default_factory=list)
+    """The sessions that a decision of the past revokes or ends, a known one by its number."""
     late_uses: list[tuple[int, int]] = field(default_factory=list)
     """Unchanged sessions by their numbers, and the latest of these uses."""
     returned: int = 0

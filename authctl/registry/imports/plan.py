@@ -38,6 +38,9 @@ from authctl.store.protocol.imports import Imported, ImportedDetail, SameRows, S
 if TYPE_CHECKING:
     from authctl.store.protocol import View
 
+_OF_USERS = ("user_disabled", "password_changed")
+"""The reasons of ends that decisions about a user make."""
+
 _CLOCKS_DIFFER = 5 * MINUTE
 """How far ahead of the clock a row may be and still count as one of the present."""
 
@@ -373,6 +376,8 @@ class Merger:
         """Plan one session of a key: a new one, or a change of a known one."""
         plan = self._plan
         plan.used_after_end += merged.session.used_after_end_at is not None
+        if merged.revocation_id is not None or merged.session.ended_by in _OF_USERS:
+            plan.decided.append(known and known.session.number)
         if known is None:
             plan.new.append(merged)
             return

@@ -19,7 +19,7 @@ from authctl.registry.journals import drop_journals
 from authctl.registry.unit_of_work import MOST_LISTED, UnitOfWork
 
 if TYPE_CHECKING:
-    from authctl.model import Session
+    from authctl.model import AuditEvent, Session
     from authctl.registry.imports.complete import CompleteSource
     from authctl.registry.installation import Installation
     from authctl.registry.previews import Preview
@@ -97,6 +97,7 @@ class Registration:
         self._shared_keys = staging.keys_of_several_users()
         self._merger = Merger(self._shared_keys, profile, source=of.name, keeps_rows=of.has_ends)
         self.import_id: int | None = None
+        self._begun: AuditEvent | None = None
         self.done = Done()
         self.ends: Preview | None = None
         self.not_listed = 0
@@ -128,6 +129,7 @@ class Registration:
             begun = {**self._detail, **listing, "keys": total}
             self.import_id = unit.tx.add_import(unit.now, unit.actor, self._source, begun)
             unit.record("session.import", subject=str(self.import_id), detail={**begun, "stage": "begun"})
+            self._begun = unit.recorded[-1]
         drop_journals(self._installation, self._actor)
         for batch in _batches(self._staging, self._shared_keys):
             self.done.add(self._register(batch))
@@ -157,12 +159,23 @@ class Registration:
             if self._source is not None:
                 unit.tx.adopt_sessions(plan.adopted, self._source)
                 unit.tx.adopt_finals(plan.adopted_finals, self._source)
+            last_number = unit.tx.last_imported() if plan.decided else 0
             _write(unit.tx, plan)
             if self._source is None:
                 unit.tx.record_met(plan.met)
+            if plan.decided:
+                self._announce(unit, last_number, [number for number in plan.decided if number is not None])
             self._merger.note_written(unit.tx)
         sleep(PAUSE_SECONDS)
         return plan
+
+    def _announce(self, unit: UnitOfWork, after: int, numbers: Sequence[int]) -> None:
+        """Announce the sessions of a batch that decisions of the past revoke or end: the receivers could not be told of them then."""
+        # decision 330
+        assert self._begun is not None
+        for decision in unit.tx.late_decisions(after, numbers):
+            recorded = self._begun._replace(actor=decision.actor or self._begun.actor)
+            unit.announce(decision.event, note=decision.note, numbers=decision.numbers, recorded=recorded)
 
     @contextmanager
     def _change(self) -> Iterator[UnitOfWork]:

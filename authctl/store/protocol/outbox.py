@@ -37,6 +37,16 @@ class Decision(NamedTuple):
     """Otherwise the numbers of the sessions that it covers."""
 
 
+class LateDecision(NamedTuple):
+    """A decision made before the sessions that it covers were imported."""
+
+    event: str
+    actor: str | None
+    """Who revoked them; None where they ended with a decision about their user."""
+    note: str | None
+    numbers: Sequence[int]
+
+
 class Settled(NamedTuple):
     """The new state of a leased delivery."""
 
@@ -74,7 +84,7 @@ class OutboxView(Protocol):
         """The subscriptions that the last decision went by; None before the first one."""
 
     def deliveries(self, selection: DeliveryFilter, limit: int, after: tuple[int, int] | None = None) -> list[Delivery]:
-        """Selected deliveries in the order of announcement and session, after that place; the newest announcement first.
+        """Selected deliveries, the newest announcement and in it the newest session first, after that place.
 
         An announcement that was not expanded to its end comes after its deliveries, as one that stands for the rest.
         """
@@ -103,6 +113,12 @@ class OutboxView(Protocol):
     def announcements_since(self, at: int) -> list[Delivery]:
         """The announcements of the decisions from an instant on, one for each receiver and decision."""
 
+    def late_decisions(self, after: int, numbers: Sequence[int]) -> list[LateDecision]:
+        """The decisions by which sessions with a number after that one, or with one of these, are revoked or ended.
+
+        Revocations, disabled users and changed passwords; ends in the source, by a restore or by a listing are none.
+        """
+
     def pauses(self) -> dict[str, ReceiverPause]:
         """The pauses of receivers, by folded name."""
 
@@ -117,13 +133,15 @@ class OutboxChange(Protocol):
         """Add an announcement for each subscription that has the event, however many sessions it covers."""
 
     def expand(self, receiver: str, limit: int, clock: int) -> int:
-        """Make deliveries of a receiver's announcements, up to about that many; how many sessions were looked at.
+        """Make deliveries of a receiver's announcements, up to about that many, due at `clock`; how many sessions were looked at.
 
         An earlier announcement that covers the same session and was not expanded so far is expanded for that session, too.
         """
 
-    def lease(self, receiver: str, limit: int, clock: int, until: int) -> list[Delivery]:
+    def lease(self, receiver: str, limit: int, clock: int, until: int, due: int | None = None) -> list[Delivery]:
         """Take pending deliveries that are due, and that nobody else has a lease of; their lease ends at `until`.
+
+        With `due` only those that were due at that instant, which is earlier than the clock.
 
         A delivery waits for every earlier one that is pending about the same session, or the same user. One whose time lies further
         ahead than any retry can be is due: the clock was set back.
@@ -135,8 +153,11 @@ class OutboxChange(Protocol):
     def pause(self, receiver: str, pause: ReceiverPause | None) -> None:
         """Leave a receiver alone until an instant; None ends that."""
 
-    def give_up(self, now: int, limit: int) -> int:
-        """Let up to that many pending deliveries be dead that were announced too long ago; how many."""
+    def give_up(self, now: int, limit: int, spared: Sequence[str] = ()) -> int:
+        """Let up to that many pending deliveries be dead that were announced too long ago; how many. None of the spared receivers."""
+
+    def revive(self, now: int) -> int:
+        """Let deliveries be pending again that are dead before their time, since the clock was ahead; how many."""
 
     def retry(self, announcement: int, number: int, clock: int, now: int) -> int:
         """Make a delivery due now, one that was refused or is dead as well; without a number all of its announcement. How many.

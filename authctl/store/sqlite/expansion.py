@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, NamedTuple
 
-from authctl.store.sqlite.outbox_conditions import COVERS, IS_TOLD
+from authctl.store.sqlite.outbox_conditions import COVERS, IS_NEWS, IS_TOLD
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,14 +24,15 @@ _WINDOW = 200_000
 _ADD = "INSERT OR IGNORE INTO deliveries (announcement, number, receiver_key, username_key, next_attempt_at)"
 _ADD_SESSIONS = (
     f"{_ADD} SELECT a.id, s.number, a.receiver_key, NULL, :due FROM json_each(:numbers) AS listed"
-    f" CROSS JOIN announcements AS a ON a.id = :id CROSS JOIN sessions AS s ON s.number = listed.value WHERE {IS_TOLD}"
+    f" CROSS JOIN announcements AS a ON a.id = :id CROSS JOIN sessions AS s ON s.number = listed.value WHERE {IS_TOLD} AND {IS_NEWS}"
 )
 # An earlier announcement may be in the middle of ten million sessions: its delivery about this one has to go first.
 _ADD_EARLIER = (
     f"{_ADD} SELECT a.id, s.number, a.receiver_key, NULL, :due FROM json_each(:numbers) AS listed"
     " CROSS JOIN announcements AS a INDEXED BY announcements_pending"
     " ON a.receiver_key = :receiver AND a.rest = 'pending' AND a.id < :id AND a.username_key IS NULL"
-    f" CROSS JOIN sessions AS s ON s.number = listed.value WHERE {COVERS}"
+    " AND (a.list IS NULL) = :of_revocation"
+    f" CROSS JOIN sessions AS s ON s.number = listed.value WHERE {COVERS} AND {IS_NEWS}"
 )
 _ADD_USER = f"{_ADD} SELECT a.id, 0, a.receiver_key, a.username_key, :due FROM announcements AS a WHERE a.id = :id"
 # One that was begun comes after all that were not: a few sessions do not wait for the rest of ten million.
@@ -66,7 +67,8 @@ def _expand_page(writer: Writer, receiver: str, announcement: _Announcement, lim
         return 1
     numbers, expanded_to = _page(writer, announcement, limit)
     given["numbers"] = json.dumps(numbers)
-    writer.write(_ADD_EARLIER, given)
+    for of_revocation in (True, False):
+        writer.write(_ADD_EARLIER, {**given, "of_revocation": of_revocation})
     writer.write(_ADD_SESSIONS, given)
     _go_on(writer, announcement, expanded_to)
     # Never 0, so that announcements of nobody end the loop, too.

@@ -5,40 +5,31 @@ See docs/glossary.md#announcement.
 
 import json
 import os
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from authctl.names import fold
 from authctl.store.sqlite.outbox_conditions import COVERS
+from authctl.store.sqlite.outbox_queries import DELIVERY, PENDING, REST, WITH_ANNOUNCEMENT, criteria, entrance
 from authctl.store.sqlite.reader import Reader, Writer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from authctl.model.deliveries import Delivery, DeliveryFilter, Subscription
-    from authctl.store.protocol.outbox import Decision, OutboxCount, ReadSubscriptions, ReceiverPause, Settled
+    from authctl.model.deliveries import Delivery, DeliveryFilter, Narrowing, Subscription
+    from authctl.store.protocol.outbox import (
+        Decision,
+        LateDecision,
+        OutboxCount,
+        ReadSubscriptions,
+        ReceiverPause,
+        Settled,
+    )
 
 LONGEST_PAUSE = 3_600_000_000
 """The longest time between two attempts, in microseconds: what lies further ahead was written before the clock was set back."""
 _LONGEST_LEASE = 1_200_000_000
 
-_PENDING = "pending"
-
-_OF_ANNOUNCEMENT = "a.at AS decided_at, a.actor, a.note, a.revocation_id, a.txn"
-_DELIVERY = (
-    "d.announcement, d.number, a.jti || iif(d.number, '.' || coalesce(s.id, ''), '') AS jti, a.receiver, a.event, d.state,"
-    " d.attempts, iif(d.state = 'pending', d.next_attempt_at, NULL) AS next_attempt_at, s.id AS session_id,"
-    " coalesce(s.username, a.username) AS username, a.at AS created_at,"
-    " iif(d.state IN ('delivered', 'gone'), d.settled_at, NULL) AS delivered_at, d.reason, 0 AS is_rest,"
-    f" {_OF_ANNOUNCEMENT}"
-)
-_WITH_ANNOUNCEMENT = (
-    "CROSS JOIN announcements AS a ON a.id = d.announcement LEFT JOIN sessions AS s ON s.number = d.number"
-)
-_REST = (
-    "a.id AS announcement, 0 AS number, a.jti, a.receiver, a.event, a.rest AS state, 0 AS attempts, NULL AS next_attempt_at,"
-    " NULL AS session_id, a.username, a.at AS created_at, NULL AS delivered_at, NULL AS reason, 1 AS is_rest,"
-    f" {_OF_ANNOUNCEMENT}"
-)
 _EARLIER = (
     "(d.number > 0 AND EXISTS (SELECT 1 FROM deliveries AS e INDEXED BY deliveries_by_session WHERE e.number > 0"
     " AND e.number = d.number AND e.announcement < d.announcement AND e.receiver_key = d.receiver_key AND e.state = 'pending')"
@@ -74,24 +65,26 @@ class OutboxReader(Reader):
             return None
         from authctl.store.protocol.outbox import ReadSubscriptions
 
-        return ReadSubscriptions(row[0], tuple(map(_subscription, json.loads(row[1]))))
+        return ReadSubscriptions(row[0], _subscriptions(row[1]))
 
     def deliveries(
         self, selection: "DeliveryFilter", limit: int, after: tuple[int, int] | None = None
     ) -> "list[Delivery]":
-        conditions, given = _criteria(selection, after)
+        of_deliveries, of_rests, given = criteria(selection, after)
+        # decision 331: both halves come in the order of their keys, so that a page reads no more than it gives
         sql = (
-            f"SELECT * FROM (SELECT {_DELIVERY} FROM deliveries AS d {_WITH_ANNOUNCEMENT}"
-            f" UNION ALL SELECT {_REST} FROM announcements AS a WHERE a.rest <> 'none') AS x"
-            f" WHERE {conditions} ORDER BY x.announcement DESC, x.is_rest, x.number LIMIT :limit"
+            f"SELECT * FROM (SELECT {DELIVERY} FROM {entrance(selection)} {WITH_ANNOUNCEMENT} WHERE {of_deliveries}"
+            " ORDER BY d.announcement DESC, d.number DESC LIMIT :limit)"
+            f" UNION ALL SELECT * FROM (SELECT {REST} FROM announcements AS a WHERE a.rest <> 'none' AND {of_rests}"
+            " ORDER BY a.id DESC LIMIT :limit) ORDER BY 1 DESC, 2 DESC LIMIT :limit"
         )
         return [_delivery(row) for row in self.all_rows(sql, {**given, "limit": limit})]
 
     def deliveries_of_session(self, number: int) -> "list[Delivery]":
         sql = (
-            f"SELECT {_DELIVERY} FROM deliveries AS d INDEXED BY deliveries_by_session {_WITH_ANNOUNCEMENT}"
+            f"SELECT {DELIVERY} FROM deliveries AS d INDEXED BY deliveries_by_session {WITH_ANNOUNCEMENT}"
             " WHERE d.number = :number AND d.number > 0"
-            f" UNION ALL SELECT {_REST} FROM announcements AS a CROSS JOIN sessions AS s ON s.number = :number"
+            f" UNION ALL SELECT {REST} FROM announcements AS a CROSS JOIN sessions AS s ON s.number = :number"
             f" WHERE a.rest <> 'none' AND s.number > a.expanded_to AND {COVERS}"
             " AND NOT EXISTS (SELECT 1 FROM deliveries AS d WHERE d.announcement = a.id AND d.number = :number) ORDER BY 1, 2"
         )
@@ -122,11 +115,11 @@ class OutboxReader(Reader):
         return bool(self.one_number(sql, given))
 
     def announcement(self, announcement: int) -> "Delivery | None":
-        row = self.one_row(f"SELECT {_REST} FROM announcements AS a WHERE a.id = ?", (announcement,))
+        row = self.one_row(f"SELECT {REST} FROM announcements AS a WHERE a.id = ?", (announcement,))
         return _delivery(row) if row else None
 
     def delivery(self, announcement: int, number: int) -> "Delivery | None":
-        sql = f"SELECT {_DELIVERY} FROM deliveries AS d {_WITH_ANNOUNCEMENT} WHERE d.announcement = ? AND d.number = ?"
+        sql = f"SELECT {DELIVERY} FROM deliveries AS d {WITH_ANNOUNCEMENT} WHERE d.announcement = ? AND d.number = ?"
         row = self.one_row(sql, (announcement, number))
         return _delivery(row) if row else None
 
@@ -138,14 +131,20 @@ class OutboxReader(Reader):
         return states
 
     def announcements_of_revocation(self, revocation_id: int) -> "list[Delivery]":
-        sql = f"SELECT {_REST} FROM announcements AS a WHERE a.revocation_id = ? ORDER BY a.id"
+        sql = f"SELECT {REST} FROM announcements AS a WHERE a.revocation_id = ? ORDER BY a.id"
         return list(map(_delivery, self.all_rows(sql, (revocation_id,))))
 
     def announcements_since(self, at: int) -> "list[Delivery]":
         # ids and instants ascend together: the newest earlier one is found from the end, however many there are
         earlier = "(SELECT id FROM announcements WHERE at < :at ORDER BY id DESC LIMIT 1)"
-        sql = f"SELECT {_REST} FROM announcements AS a WHERE a.id > coalesce({earlier}, 0) ORDER BY a.id"
+        sql = f"SELECT {REST} FROM announcements AS a WHERE a.id > coalesce({earlier}, 0) ORDER BY a.id"
         return list(map(_delivery, self.all_rows(sql, {"at": at})))
+
+    def late_decisions(self, after: int, numbers: "Sequence[int]") -> "list[LateDecision]":
+        from authctl.store.protocol.outbox import LateDecision
+
+        rows = self.all_rows(_LATE, {"after": after, "numbers": json.dumps(list(numbers))})
+        return [LateDecision(event, actor, note, json.loads(listed)) for event, actor, note, listed in rows]
 
     def _rest(self, announcement: int) -> int:
         """How many sessions an announcement covers that have no delivery of it."""
@@ -169,13 +168,26 @@ class OutboxReader(Reader):
 
 
 _COUNTS = (
-    "SELECT d.receiver_key, 0, count(*), min(a.at) FROM deliveries AS d INDEXED BY deliveries_due"
-    " CROSS JOIN announcements AS a ON a.id = d.announcement WHERE d.state = 'pending' GROUP BY d.receiver_key"
+    # Ids and instants ascend together: the oldest decision is that of the lowest id.
+    "SELECT c.receiver_key, 0, c.pending, (SELECT at FROM announcements WHERE id = c.first) FROM ("
+    "SELECT receiver_key, count(*) AS pending, min(announcement) AS first FROM deliveries INDEXED BY deliveries_due"
+    " WHERE state = 'pending' GROUP BY receiver_key) AS c"
     " UNION ALL SELECT receiver_key, 0, count(*), min(at) FROM announcements INDEXED BY announcements_pending"
     " WHERE rest = 'pending' GROUP BY receiver_key"
     " UNION ALL SELECT receiver_key, iif(state = 'refused', 2, 3), count(*), NULL FROM deliveries"
     " INDEXED BY deliveries_unsuccessful WHERE state IN ('refused', 'dead') GROUP BY receiver_key, state"
     " UNION ALL SELECT receiver_key, 3, count(*), NULL FROM announcements WHERE rest = 'dead' GROUP BY receiver_key"
+)
+
+
+# The numbers are read first: else every session that is revoked would be looked at.
+_LATE = (
+    "SELECT iif(r.at IS NULL, 'session-ended', 'session-revoked') AS event, r.actor, r.note, json_group_array(s.number)"
+    " FROM (SELECT number FROM imported WHERE number > :after UNION SELECT value FROM json_each(:numbers)) AS listed"
+    " CROSS JOIN sessions AS s ON s.number = listed.number CROSS JOIN imported AS i ON i.number = s.number"
+    " CROSS JOIN revocations AS r ON r.id = s.revocation_id"
+    " WHERE r.at IS NOT NULL OR (s.ended_reason IN ('user_disabled', 'password_changed')"
+    " AND (s.ended_at, s.ended_reason) IS NOT (i.source_ended_at, i.source_ended_reason)) GROUP BY r.id"
 )
 
 
@@ -207,19 +219,20 @@ class OutboxWriter(Writer):
 
         return expand(self, fold(receiver), limit, clock)
 
-    def lease(self, receiver: str, limit: int, clock: int, until: int) -> "list[Delivery]":
+    def lease(self, receiver: str, limit: int, clock: int, until: int, due: int | None = None) -> "list[Delivery]":
         given = {"receiver": fold(receiver), "clock": clock, "longest_lease": _LONGEST_LEASE, "longest": LONGEST_PAUSE}
+        given["due"] = clock if due is None else due
         places: list[tuple[int, int]] = []
-        for due in ("<= :clock", "> :clock + :longest"):
-            places += self.all_rows(_DUE.format(due=due), {**given, "limit": limit - len(places)})
+        for condition in ("<= :due", "> :clock + :longest"):
+            places += self.all_rows(_DUE.format(due=condition), {**given, "limit": limit - len(places)})
         leased = [(until, *place) for place in places]
         sql = "UPDATE deliveries SET leased_until = ?, attempts = attempts + 1 WHERE announcement = ? AND number = ?"
         self.connection.executemany(sql, leased)
         listed = json.dumps(places)
         sql = (
-            f"SELECT {_DELIVERY} FROM json_each(?) AS listed CROSS JOIN deliveries AS d"
+            f"SELECT {DELIVERY} FROM json_each(?) AS listed CROSS JOIN deliveries AS d"
             " ON d.announcement = listed.value ->> 0 AND d.number = listed.value ->> 1"
-            f" {_WITH_ANNOUNCEMENT} ORDER BY listed.id"
+            f" {WITH_ANNOUNCEMENT} ORDER BY listed.id"
         )
         return [_delivery(row) for row in self.all_rows(sql, (listed,))]
 
@@ -230,7 +243,7 @@ class OutboxWriter(Writer):
         )
         written = []
         for one in settled:
-            at = None if one.state == _PENDING else now
+            at = None if one.state == PENDING else now
             values = (one.state, one.reason, one.next_attempt_at, at, one.announcement, one.number, until)
             if self.write(sql, values):
                 written.append(one)
@@ -241,17 +254,30 @@ class OutboxWriter(Writer):
         if pause is not None:
             self.write("INSERT INTO receiver_pauses VALUES (?, ?, ?, ?)", (fold(receiver), *pause))
 
-    def give_up(self, now: int, limit: int) -> int:
+    def give_up(self, now: int, limit: int, spared: "Sequence[str]" = ()) -> int:
+        given = {"now": now, "limit": limit, "spared": json.dumps(list(spared))}
+        is_due = "a.give_up_at <= :now AND a.receiver_key NOT IN (SELECT value FROM json_each(:spared))"
         sql = (
             "UPDATE deliveries SET state = 'dead', settled_at = :now WHERE (announcement, number) IN ("
             # Of old announcements there are few, and most of their deliveries are settled.
             "SELECT d.announcement, d.number FROM announcements AS a INDEXED BY announcements_by_age"
             " CROSS JOIN deliveries AS d INDEXED BY deliveries_pending ON d.announcement = a.id AND d.state = 'pending'"
-            " WHERE a.give_up_at <= :now LIMIT :limit)"
+            f" WHERE {is_due} LIMIT :limit)"
         )
-        dead = self.write(sql, {"now": now, "limit": limit})
+        dead = self.write(sql, given)
         return dead + self.write(
-            "UPDATE announcements SET rest = 'dead' WHERE rest = 'pending' AND give_up_at <= ?", (now,)
+            f"UPDATE announcements AS a SET rest = 'dead' WHERE a.rest = 'pending' AND {is_due}", given
+        )
+
+    def revive(self, now: int) -> int:
+        # decision 334
+        sql = (
+            "UPDATE deliveries SET state = 'pending', settled_at = NULL, next_attempt_at = :now"
+            " WHERE state = 'dead' AND announcement IN (SELECT id FROM announcements WHERE give_up_at > :now)"
+        )
+        revived = self.write(sql, {"now": now})
+        return revived + self.write(
+            "UPDATE announcements SET rest = 'pending' WHERE rest = 'dead' AND give_up_at > :now", {"now": now}
         )
 
     def retry(self, announcement: int, number: int, clock: int, now: int) -> int:
@@ -301,10 +327,21 @@ def _told(subscription: "Subscription", decision: "Decision") -> dict[str, Any]:
         "receiver": subscription.receiver,
         "receiver_key": fold(subscription.receiver),
         "note": decision.note if subscription.notes else None,
-        "narrowing": json.dumps(subscription.narrowing._asdict()),
+        "narrowing": _narrowing(subscription.narrowing),
         "give_up_after": subscription.give_up_after,
         "give_up_at": decision.at + subscription.give_up_after,
     }
+
+
+@lru_cache(4)
+def _subscriptions(content: str) -> "tuple[Subscription, ...]":
+    """The stored subscriptions."""
+    return tuple(map(_subscription, json.loads(content)))
+
+
+@lru_cache(16)
+def _narrowing(narrowing: "Narrowing") -> str:
+    return json.dumps(narrowing._asdict())
 
 
 def _subscription(values: list[Any]) -> "Subscription":
@@ -319,28 +356,4 @@ def _delivery(row: tuple[Any, ...]) -> "Delivery":
     from authctl.model.deliveries import Delivery
 
     delivery = Delivery(*row)
-    return delivery._replace(is_rest=bool(delivery.is_rest))
-
-
-def _criteria(selection: "DeliveryFilter", after: tuple[int, int] | None) -> tuple[str, dict[str, Any]]:
-    """The conditions of a filter, and the parameters."""
-    conditions, given = ["TRUE"], dict[str, Any]()
-    if selection.receiver is not None:
-        conditions.append("x.announcement IN (SELECT id FROM announcements WHERE receiver_key = :receiver)")
-        given["receiver"] = fold(selection.receiver)
-    if selection.username is not None:
-        of_user = "(SELECT number FROM sessions WHERE username_key = :username)"
-        conditions.append(
-            f"(x.number IN {of_user} OR x.announcement IN (SELECT id FROM announcements WHERE username_key = :username))"
-        )
-        given["username"] = fold(selection.username)
-    for name in ("state", "event", "number"):
-        if (value := getattr(selection, name)) is not None:
-            conditions.append(f"x.{name} = :{name}")
-            given[name] = value
-    if after is not None:
-        conditions.append(
-            "(x.announcement < :after OR x.announcement = :after AND (x.is_rest OR x.number > :after_number))"
-        )
-        given |= {"after": after[0], "after_number": after[1]}
-    return " AND ".join(conditions), given
+    return delivery._replace(is_rest=bool(delivery.is_rest), is_of_everything=bool(delivery.is_of_everything))

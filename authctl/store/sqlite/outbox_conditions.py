@@ -18,6 +18,17 @@ COVERS = (
 )
 """Whether an announcement `a` covers a session `s`."""
 
+IS_NEWS = (
+    "(a.event <> 'session-revoked' OR NOT EXISTS (SELECT 1 FROM deliveries AS o INDEXED BY deliveries_by_session"
+    " CROSS JOIN announcements AS b ON b.id = o.announcement WHERE o.number > 0 AND o.number = s.number"
+    " AND o.announcement <> a.id AND o.receiver_key = a.receiver_key AND o.state <> 'gone' AND b.event = a.event))"
+)
+"""Whether no other announcement has told its receiver that a session `s` is revoked, as that of an announcement `a` does.
+
+A known session that an import brings under a revocation is covered by the list of the import and, until that is expanded, by the
+revocation.
+"""
+
 WAITS = (
     "(EXISTS (SELECT 1 FROM deliveries AS d INDEXED BY deliveries_by_session"
     " WHERE d.number > 0 AND d.number = s.number AND d.state = 'pending')"

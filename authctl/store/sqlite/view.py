@@ -70,7 +70,7 @@ SELDOM_NOUNS = {
     "logins.LoginsReader": "cached_login cached_logins",
     "outbox.OutboxReader": (
         "subscriptions deliveries deliveries_of_session outbox_counts has_due announcement delivery"
-        " announcement_states announcements_of_revocation announcements_since _rest pauses"
+        " announcement_states announcements_of_revocation announcements_since late_decisions _rest pauses"
     ),
     "pages.PagesReader": (
         "page cursor_of_session cursor_of_key sorted_numbers cursor_of_number move_counters moved_sessions _walk"
