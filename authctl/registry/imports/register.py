@@ -63,8 +63,8 @@ class ImportSource(NamedTuple):
     """The system that the rows of an import are of."""
 
     name: str | None
-    has_ends: bool
-    """Whether its rows can show that their session ended."""
+    parts_rows: bool
+    """Whether its rows can show that their session ended, or began, so that rows of before belong to other ones."""
 
 
 Remember = Callable[[Done, int, int, int], dict[str, Any]]
@@ -95,7 +95,7 @@ class Registration:
         self._complete: CompleteSource | None = None
         self._past: PastRevocations | None = None
         self._shared_keys = staging.keys_of_several_users()
-        self._merger = Merger(self._shared_keys, profile, source=of.name, keeps_rows=of.has_ends)
+        self._merger = Merger(self._shared_keys, profile, source=of.name, keeps_rows=of.parts_rows)
         self.import_id: int | None = None
         self.done = Done()
         self.ends: Preview | None = None

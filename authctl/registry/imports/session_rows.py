@@ -72,7 +72,7 @@ class SessionFromRows:
             return
         rows, self.rows, self.known, self._worked_out = self.rows, [], known, None
         self.exact_created_at = known.facts.created_at if known else None
-        self.listed_at = known.facts.listed_at if known else None
+        self.listed_at = known.facts.listed_at if known and not known.rows else None
         self.created_at, self.last_used_at = NEVER, BEFORE_ALL
         self.said_at, self._details = {}, {}
         if known and not known.rows:  # else its rows are among those that are added
@@ -117,7 +117,8 @@ class SessionFromRows:
         return None if missing_at is None or not self._outlives(self._rules.now) else (missing_at, NOT_LISTED)
 
     def _latest_use_after_end(self) -> int | None:
-        uses = [self.used_after_end_at, self.known.session.used_after_end_at if self.known else None]
+        known = self.known.session.used_after_end_at if self.known and not self.known.rows else None
+        uses = [self.used_after_end_at, known]
         if self.end_in_source is not None and self.last_used_at > self.end_in_source[0]:
             uses.append(self.last_used_at)
         return max((at for at in uses if at is not None), default=None)
