@@ -33,6 +33,13 @@ class Group(NamedTuple):
     cuts: Sequence[int] = ()
     """The instants at which sessions of earlier groups ended in their source, late: rows without a beginning do not go on after them."""
 
+    @property
+    def ends_of_first(self) -> int | None:
+        """The last instant at which a row without a beginning can be of its first session; None without an end."""
+        ends = [row.ended_at for row in self.rows if row.ended_at is not None]
+        until = [] if self.until is None else [self.until - 1]
+        return min([*ends, *self.cuts, *until], default=None)
+
     def has(self, instant: int) -> bool:
         """Whether an instant is in it."""
         return (self.created_at is None or self.created_at <= instant) and (self.until is None or instant < self.until)

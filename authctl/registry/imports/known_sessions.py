@@ -34,11 +34,12 @@ def final_end(known: ImportedDetail) -> int | None:
     return None if is_of_source or session.ended_by == NOT_LISTED else end_of(session)
 
 
-def pick_by_creation(known: list[ImportedDetail], created_at: int) -> ImportedDetail | None:
+def pick_by_creation(known: list[ImportedDetail], created_at: int, until: int | None = None) -> ImportedDetail | None:
     """The known session that began at an instant, taken out of the list; None if there is none.
 
     It is the one for which the source gave that instant. Else it is the earliest that the source gave none for, if it began by
-    then: it was first seen later, or had not ended before.
+    then: it was first seen later, or had not ended before. One whose rows are stored was first seen up to the instant `until`: its
+    rows are of the session then.
     """
     # decision 144
     same = next((candidate for candidate in known if candidate.facts.created_at == created_at), None)
@@ -46,10 +47,16 @@ def pick_by_creation(known: list[ImportedDetail], created_at: int) -> ImportedDe
         (candidate for candidate in known if candidate.facts.created_at is None),
         key=lambda candidate: candidate.session.created_at,
     )
-    chosen = same or next((candidate for candidate in unclear if created_at <= _latest_beginning(candidate)), None)
+    chosen = same or next(
+        (one for one in unclear if created_at <= _latest_beginning(one) and _can_begin_by(one, until)), None
+    )
     if chosen is not None:
         known.remove(chosen)
     return chosen
+
+
+def _can_begin_by(known: ImportedDetail, until: int | None) -> bool:
+    return until is None or not known.rows or final_end(known) is not None or known.session.created_at <= until
 
 
 def _latest_beginning(known: ImportedDetail) -> int:

@@ -34,7 +34,7 @@ from authctl.registry.imports.past_revocations import PastRevocations
 from authctl.registry.imports.row_facts import adds_to, all_texts, is_listed_alone, span_of
 from authctl.registry.imports.session_rows import BEFORE_ALL, Rules, SessionFromRows
 from authctl.registry.imports.short_way import ShortWay
-from authctl.store.protocol.imports import Imported, ImportedDetail, SameRows, StagedKey, StagedRow
+from authctl.store.protocol.imports import CompleteListing, Imported, ImportedDetail, SameRows, StagedKey, StagedRow
 
 if TYPE_CHECKING:
     from authctl.store.protocol import View
@@ -54,6 +54,8 @@ class Merger:
         self._named = profile
         self._source = source
         self._keeps_rows = keeps_rows
+        self.claimed: Sequence[CompleteListing] = ()
+        """The complete listing that the import is, for each user whose sessions it has."""
         self._is_alone = True
         """Whether all imported sessions are of this import, so far: its keys are not known then."""
         self._last_number = 0
@@ -73,7 +75,9 @@ class Merger:
         batch = batch if self._is_alone else self._without_same_rows(view, batch)
         self._known = KnownKeys(view, batch, self._source, now, has_sessions=not self._is_alone)
         listings = {source: view.complete_listings(source) for source in self._known.sources}
-        self.rules = Rules(view.profiles(), self._named, view.continuity_events(), now, self._source, listings)
+        self.rules = Rules(
+            view.profiles(), self._named, view.continuity_events(), now, self._source, listings, self.claimed
+        )
         self._short_way = ShortWay(self.rules, past, self._ends(None), self._known.users, keeps_rows=self._keeps_rows)
         if self._shared_keys:
             for _, group in groupby(batch, key=lambda staged: staged.key_without_user or staged.key):
@@ -141,7 +145,9 @@ class Merger:
         )
         dated = [group for group in reversed(groups) if group.created_at is not None]
         # the latest is nearest to what was first seen later
-        known = {group.created_at: pick_by_creation(left, group.created_at or 0) for group in dated}
+        known = {
+            group.created_at: pick_by_creation(left, group.created_at or 0, group.ends_of_first) for group in dated
+        }
         for group in dated:
             ends += self._add_one(staged, group, known[group.created_at], left, others, inherited)
         if groups and groups[0].created_at is None:
@@ -164,6 +170,8 @@ class Merger:
         part.join(known)
         for row in known.rows:
             part.add(row)
+        if known.facts.ended_at is not None:
+            part.end_in_source = (known.facts.ended_at, known.facts.ended_reason or "")
         merged = part.session()
         if merged.ended_by != known.session.ended_by:
             identity = (known.key_without_user, known.profile_named, part.facts)
@@ -426,6 +434,8 @@ class Merger:
         plan.returned += is_returned and merged.revocation_id is None
         if merged.revocation_id is not None or adds_to(merged, known):
             plan.changed.append((number, merged))
+            if not is_met:
+                plan.lost.append((number, merged))
             return
         plan.unchanged += is_met
         if (listed_at := merged.facts.listed_at) is not None and listed_at != known.facts.listed_at:

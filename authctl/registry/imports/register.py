@@ -106,8 +106,9 @@ class Registration:
         """Find the sessions that a complete listing does not have, and let a person agree before anything is written."""
         # decision 149
         self._complete = complete
+        self._merger.claimed = complete.as_listings
         for plan in self._plans():
-            complete.add_listed(plan.met, plan.adopted)
+            complete.add_plan(plan)
         with self._installation.snapshot() as (view, now):
             preview = complete.preview(view, now)
         self.not_listed, self.not_listed_sessions = preview.summary.total, list(preview.sessions)

@@ -40,3 +40,10 @@ def adds_to(merged: Imported, known: ImportedDetail) -> bool:
     facts = merged.facts._replace(listed_at=known.facts.listed_at) == known.facts
     facts = facts and (merged.facts.listed_at or BEFORE_ALL) >= (known.facts.listed_at or BEFORE_ALL)
     return not (same and facts and merged.said_at == known.said_at)
+
+
+def is_seen_before(merged: Imported, at: int) -> bool:
+    """Whether a session has no end, and was created, used and listed before an instant."""
+    session = merged.session
+    seen_at = max(session.created_at, session.last_used_at, merged.facts.listed_at or BEFORE_ALL)
+    return session.ended_by is None and merged.revocation_id is None and seen_at < at

@@ -42,6 +42,9 @@ class Rules(NamedTuple):
     listings: Mapping[str, Sequence[CompleteListing]] = {}  # a constant
     """The complete listings by the folded name of their system, the earliest first."""
 
+    claimed: Sequence[CompleteListing] = ()
+    """The complete listing that the import is, if it is one: it ends no known session that nobody was shown."""
+
     def listings_of(self, source: str | None) -> Sequence[CompleteListing]:
         """The complete listings of a system."""
         return self.listings.get(names.fold(source), ()) if source is not None else ()
@@ -98,13 +101,20 @@ class SessionFromRows:
 
     @property
     def ended(self) -> tuple[int, str] | None:
-        """When and why the session ended first: here, in its source, or because a complete listing does not have it."""
-        ends = (self.end_here, self.end_in_source, self._missing_in_listing())
+        """When and why the session ended first: here, in its source, or because a complete listing does not have it.
+
+        An end that the source gives itself is known; nothing is to be inferred from a listing then.
+        """
+        # decision 297
+        inferred = self._missing_in_listing() if self.end_in_source is None else None
+        ends = (self.end_here, self.end_in_source, inferred)
         return min((end for end in ends if end is not None), default=None)
 
     def _missing_in_listing(self) -> tuple[int, str] | None:
         """The first complete listing after everything that is known of the session, if no deadline ended it by now."""
         listings = self._rules.listings_of(self.source)
+        if self.known is None and self._rules.claimed:
+            listings = sorted([*listings, *self._rules.claimed], key=lambda listing: listing.taken_at)
         if not listings:
             return None
         # decision 147
