@@ -19,6 +19,7 @@ from typing import NamedTuple
 ROOT = Path(__file__).parent.parent
 PLAN = "registry/imports/plan.py"
 OPERATIONS = "registry/imports/operations.py"
+KNOWN = "registry/imports/known_sessions.py"
 KEYS = "registry/imports/known_keys.py"
 PARTITION = "registry/imports/partition.py"
 PAST = "registry/imports/past_revocations.py"
@@ -250,9 +251,9 @@ MUTANTS = (
     ),
     Mutant(
         "a late row joins the session that was registered last, and not the one that began last",
-        PLAN,
-        "key=lambda known: known.session.created_at,\n        )\n        final",
-        "key=lambda known: known.session.number,\n        )\n        final",
+        KNOWN,
+        "sorted(chosen, key=lambda known: known.session.created_at)",
+        "sorted(chosen, key=lambda known: known.session.number)",
         f"{LATE}::test_a_late_row_joins_the_session_that_began_last_before_it",
     ),
     # The short ways of decision 154
@@ -396,7 +397,7 @@ MUTANTS = (
     ),
     Mutant(
         "an end that 0.1.0 stored ahead of the clock does not bind rows of now",
-        "registry/imports/known_sessions.py",
+        KNOWN,
         "return end and min(end, session.read_at)",
         "return end",
         f"{LATE}::test_an_end_ahead_of_the_clock_as_0_1_0_stored_it_binds_rows_of_now",
@@ -411,14 +412,14 @@ MUTANTS = (
     Mutant(
         "an older row under another name is active after the session of its key ended",
         PLAN,
-        "[*inherited, *ends_of_others(others, unended)]",
+        "[*inherited, *ends_of_others(others, known)]",
         "inherited",
     ),
     Mutant(
         "an older row under another name is active where the session of its key ends in the same import",
         PLAN,
-        "[*inherited, *ends_of_others(others, unended)]",
-        "[*ends_of_others(others, unended)]",
+        "[*inherited, *ends_of_others(others, known)]",
+        "[*ends_of_others(others, known)]",
     ),
     Mutant(
         "an older row under another name is active after the session of its key was cleaned up",
@@ -435,7 +436,7 @@ MUTANTS = (
     Mutant(
         "the end of another user's session in the same import ends a session that was not meant",
         PLAN,
-        "inherited = [end for end in inherited if not is_spared(end, unended)]",
+        "inherited = [end for end in inherited if not is_spared(end, known)]",
         "inherited = list(inherited)",
         f"{LATE}::test_nor_by_another_s_that_ends_in_the_same_import",
     ),

@@ -7,18 +7,18 @@ complete listings, ids that are given again, and imports from before the mapping
 import os
 from collections.abc import Callable, Iterable
 from contextlib import closing
-from itertools import count
+from itertools import count, permutations
 from typing import Any, NamedTuple
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from authctl import Registry, Session
+from authctl import Registry
 from authctl.instants import HOUR
 from authctl.registry.imports.complete import Complete
 from tests.conftest import Clock, Install
-from tests.test_sources import START_INSTANT, at, in_short, listed, load, row
+from tests.test_sources import at, in_short, listed, load, row
 
 EXAMPLES = int(os.environ.get("AUTHCTL_ORDERS", "0")) or settings().max_examples
 FIELDS = "fields: {username: user, application: {value: Hub}, device: device, source_id: id, %s}\nkey: [id]\n"
@@ -106,14 +106,78 @@ def otherwise(draw: st.DrawFn, given_files: list[File]) -> list[File]:
 
 def sessions_of(registry: Registry) -> list[str]:
     """The sessions, in a form that two registries share."""
-    return sorted(map(str, map(_told, listed(registry))))
+    return sorted(str((*in_short(session), session.status.value)) for session in listed(registry))
 
 
-def _told(session: Session) -> tuple[Any, ...]:
-    hours = [round((one - START_INSTANT) / HOUR, 2) if isinstance(one, int) else one for one in ()]
-    return (*in_short(session), *hours, session.status.value)
+def listing(*rows: dict[str, Any], taken: float, is_complete: bool = False, source: str | None = "hub") -> File:
+    """A listing that was taken at an hour."""
+    return File(list(rows), source, at(taken), Complete(allow_partial=True, max_affected=99) if is_complete else None)
 
 
+SMALLEST = {
+    "a later beginning takes the use after it": [
+        listing(row(created=5, used=6), taken=20),
+        listing(row(used=10), taken=20),
+        listing(row(created=8, used=8), taken=20),
+    ],
+    "a beginning between two uses": [
+        listing(row(used=10), row(used=20), taken=21),
+        listing(row(created=15, used=15), taken=21),
+    ],
+    "two beginnings of uses that were one session": [
+        listing(row(used=10), row(used=20), taken=21),
+        listing(row(created=5, used=5), taken=21),
+        listing(row(created=15, used=15), taken=21),
+    ],
+    "a use after the end, and a beginning before the end": [
+        listing(row(created=5, used=6, ended=12), taken=21),
+        listing(row(used=20), taken=21),
+        listing(row(created=8, used=8), taken=21),
+    ],
+    "an end without a beginning, after the next beginning": [
+        listing(row(used=3, ended=3), row(used=9), taken=21),
+        listing(row(used=7, ended=8), taken=21),
+        listing(row(created=4, used=5), taken=21),
+    ],
+    "an adopted session without a row": [
+        listing(row(created=1, used=2), row(created=5, used=6), taken=9, source=None),
+        listing(row(created=5, used=7), taken=9),
+        listing(row(number="8", created=5, used=9), taken=10, is_complete=True),
+    ],
+    "an adopted session that had ended": [
+        listing(row(created=2, used=4, ended=3), taken=16, source=None),
+        listing(row(created=6, used=6), taken=6, is_complete=True),
+    ],
+    "an end in the source after a listing without the session": [
+        listing(row(created=4, used=8, ended=10), taken=7),
+        listing(row(created=1, used=5), taken=9, is_complete=True),
+    ],
+    "a listing whose row goes over to another session": [
+        listing(row(used=8, ended=8), row(created=6, used=8), taken=18, is_complete=True),
+        listing(row(used=8, ended=8), taken=18),
+        listing(row(created=3, used=7), taken=16),
+    ],
+    "an end that goes over to another session": [
+        listing(row(used=5, ended=5), row(created=4, used=5), taken=16),
+        listing(row(created=5, used=6), taken=18, is_complete=True),
+    ],
+}
+"""The smallest histories that gave another registry in another order, before rows without a beginning were stored."""
+
+
+@pytest.mark.parametrize("name", SMALLEST)
+def test_each_order_of_the_smallest_histories(registries: Callable[[], Registry], name: str):
+    """All orders, each import twice."""
+    found = []
+    for order in permutations(SMALLEST[name]):
+        with closing(registries()) as registry:
+            bring(registry, "sometimes-ended", [file for file in order for _ in range(2)])
+            found.append(sessions_of(registry))
+    assert all(sessions == found[0] for sessions in found)
+    assert len(found[0]) > 1
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MAPPINGS)
 def test_any_order_gives_the_same_registry(registries: Callable[[], Registry], name: str):
     """Two registries, the same files, each in its own way."""

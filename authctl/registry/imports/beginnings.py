@@ -9,10 +9,11 @@ See docs/glossary.md#late-row.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from authctl.registry.imports.known_sessions import final_end
+from authctl.registry.imports.operations import Operation
 from authctl.registry.imports.session_rows import detail
 from authctl.store.protocol.imports import SourceFacts, StagedRow
 
@@ -34,7 +35,7 @@ class Group(NamedTuple):
     """The instants at which sessions of earlier groups ended in their source, late: rows without a beginning do not go on after them."""
 
     @property
-    def ends_of_first(self) -> int | None:
+    def last_of_first(self) -> int | None:
         """The last instant at which a row without a beginning can be of its first session; None without an end."""
         ends = [row.ended_at for row in self.rows if row.ended_at is not None]
         until = [] if self.until is None else [self.until - 1]
@@ -69,6 +70,22 @@ def groups_of(rows: Sequence[StagedRow], own: Sequence[ImportedDetail], is_over:
 def _with_cuts(group: Group, loose: Iterable[StagedRow]) -> Group:
     ends = {row.ended_at for row in loose if row.ended_at is not None and not group.has(place_of(row))}
     return group._replace(cuts=sorted(at for at in ends if group.has(at)))
+
+
+def ends_in_source(
+    group: Group, known: Iterable[ImportedDetail], end: End | None, counts_as: Callable[[int], int]
+) -> Iterator[Operation]:
+    """The ends of the sessions of a group in their source: as its rows and known sessions have them, and the end of its first one."""
+    ends = {(row.ended_at, row.ended_reason) for row in group.rows if not row.is_created_exact}
+    # the stored rows of a session have its end
+    ends |= {(session.facts.ended_at, session.facts.ended_reason) for session in known if not session.rows}
+    for at, reason in sorted(ends, key=lambda one: (one[0] or 0, one[1] or "")):
+        if at is not None:
+            yield Operation(counts_as(at), reason=reason, of_source=True)
+    if end is not None:
+        yield Operation(counts_as(end[0]), reason=end[1], of_source=True, created_at=group.created_at)
+    for at in group.cuts:
+        yield Operation(counts_as(at), of_source=True, is_cut=True)
 
 
 def place_of(row: StagedRow) -> int:

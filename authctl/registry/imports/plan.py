@@ -24,15 +24,16 @@ from typing import TYPE_CHECKING
 from authctl import names
 from authctl.instants import DAY, MINUTE
 from authctl.model import User
-from authctl.registry.imports.beginnings import Group, as_rows, first_end, groups_of, is_mixed
+from authctl.registry.imports.adopted import ended_by_adoption
+from authctl.registry.imports.beginnings import Group, as_rows, ends_in_source, first_end, groups_of, is_mixed
 from authctl.registry.imports.changes import Plan
 from authctl.registry.imports.known_keys import KnownKeys
-from authctl.registry.imports.known_sessions import NOT_LISTED, ended_at_or_after, final_end, pick_by_creation
+from authctl.registry.imports.known_sessions import NOT_LISTED, ended_at_or_after, final_end, pick_by_creation, unclear
 from authctl.registry.imports.operations import Operation, ends_of_others, instant_of_operation, is_spared
 from authctl.registry.imports.partition import Event, OfBeginning, Partition, distinct, events_of
 from authctl.registry.imports.past_revocations import PastRevocations
 from authctl.registry.imports.row_facts import adds_to, all_texts, is_listed_alone, span_of
-from authctl.registry.imports.session_rows import BEFORE_ALL, Rules, SessionFromRows
+from authctl.registry.imports.session_rows import BEFORE_ALL, Rules
 from authctl.registry.imports.short_way import ShortWay
 from authctl.store.protocol.imports import CompleteListing, Imported, ImportedDetail, SameRows, StagedKey, StagedRow
 
@@ -138,45 +139,18 @@ class Merger:
         if self._source is not None:
             self._plan.adopted += [imported.session.number for imported in own if imported.session.source is None]
             self._plan.adopted_finals |= {staged.key for final in self._known.finals_of(staged) if final.is_of_none}
-        groups, left, ends = (
-            groups_of(staged.rows, own, partial(self._is_over, staged, own)),
-            list(own),
-            list[Operation](),
-        )
+        groups = groups_of(staged.rows, own, partial(self._is_over, staged, own))
+        left, ends = list(own), list[Operation]()
         dated = [group for group in reversed(groups) if group.created_at is not None]
         # the latest is nearest to what was first seen later
-        known = {
-            group.created_at: pick_by_creation(left, group.created_at or 0, group.ends_of_first) for group in dated
-        }
-        for group in dated:
-            ends += self._add_one(staged, group, known[group.created_at], left, others, inherited)
+        known = [pick_by_creation(left, group.created_at or 0, group.last_of_first) for group in dated]
+        for group, session in zip(dated, known, strict=True):
+            ends += self._add_one(staged, group, session, left, others, inherited)
         if groups and groups[0].created_at is None:
             ends += self._add_others(staged, groups[0], left, others, inherited)
-        self._end_adopted(own)
+        if self._source is not None:
+            self._plan.changed += ended_by_adoption(own, set(self._plan.met), self.rules)
         return ends
-
-    def _end_adopted(self, own: Sequence[ImportedDetail]) -> None:
-        """End the adopted sessions of which the import has no row, where an earlier complete listing does not have them."""
-        # decision 295
-        met = set(self._plan.met)
-        for known in own if self._source is not None else ():
-            session = known.session
-            if session.source is None and session.number not in met and final_end(known) is None:
-                self._add_as_it_is(known)
-
-    def _add_as_it_is(self, known: ImportedDetail) -> None:
-        """Plan a known session in the source of the import without further rows, if that changes its end."""
-        part = SessionFromRows(self.rules)
-        part.join(known)
-        for row in known.rows:
-            part.add(row)
-        if known.facts.ended_at is not None:
-            part.end_in_source = (known.facts.ended_at, known.facts.ended_reason or "")
-        merged = part.session()
-        if merged.ended_by != known.session.ended_by:
-            identity = (known.key_without_user, known.profile_named, part.facts)
-            imported = Imported(known.key, merged, part.said_at, None, *identity, known.rows)
-            self._plan.changed.append((known.session.number, imported))
 
     def _is_over(self, staged: StagedKey, own: Sequence[ImportedDetail], created_at: int) -> bool:
         """Whether a decision here ended the session that began at an instant, or it was removed."""
@@ -203,15 +177,13 @@ class Merger:
             return []
         unended: list[ImportedDetail] = []
         if is_mixed(rows, known):
-            unended = [unclear for unclear in _unclear(left) if group.has(unclear.session.created_at)]
+            unended = [one for one in unclear(left) if group.has(one.session.created_at)]
             if known is not None and not known.rows:
                 known = known._replace(rows=as_rows(known, created_at))
                 rows = [*rows, *known.rows]
-        end_in_source = first_end(row for row in rows if row.is_created_exact)
-        beginning = OfBeginning(known, end_in_source)
-        return self._add_parts(
-            staged, group._replace(rows=rows), events_of(rows, self._counts_as), unended, others, inherited, beginning
-        )
+        beginning = OfBeginning(known, first_end(row for row in rows if row.is_created_exact))
+        events = events_of(rows, self._counts_as)
+        return self._add_parts(staged, group._replace(rows=rows), events, unended, others, inherited, beginning)
 
     def _add_others(
         self,
@@ -222,7 +194,7 @@ class Merger:
         inherited: Sequence[Operation],
     ) -> list[Operation]:
         """Plan the sessions of a key that rows make by their own times."""
-        unended = [known for known in _unclear(own) if not known.rows or group.has(known.session.created_at)]
+        unended = [known for known in unclear(own) if not known.rows or group.has(known.session.created_at)]
         final = self._settled_until(staged, own)
         events = events_of(group.rows, self._counts_as)
         if not unended and final > BEFORE_ALL:  # decision 146: that a listing still has a session is no sign-in
@@ -258,9 +230,14 @@ class Merger:
         of_others = [*inherited, *ends_of_others(others, known)]
         if beginning:  # decision 163
             of_others = [end for end in of_others if end.created_at in (None, group.created_at)]
-        ends = [*of_others, *self._ends_in_source(group, events, known, beginning)]
-        operations = self._operations_since(events, known, ends, user)
-        keeps_rows = self._does_keep_rows(group.rows, unended, beginning)
+        rows, end = [event.row for event in events], beginning and beginning.end
+        ends_there = ends_in_source(group._replace(rows=rows), known, end, self._counts_as)
+        operations = self._operations_since(events, known, [*of_others, *ends_there], user)
+        # decision 145, decision 296
+        has_rows = [bool(one.rows) for one in unended]
+        keeps_rows = (self._keeps_rows or any(has_rows)) and all(has_rows)
+        if beginning:
+            keeps_rows = is_mixed(group.rows, beginning.known)
         partition = Partition(
             rules, staged, events, unended, user, operations, of_beginning=beginning, keeps_rows=keeps_rows
         )
@@ -277,15 +254,6 @@ class Merger:
         if len(self._plan.new) > registered:
             self._report_moved(staged, events[0].row, others)
         return partition.ends
-
-    def _does_keep_rows(
-        self, rows: Sequence[StagedRow], unended: Sequence[ImportedDetail], beginning: OfBeginning | None
-    ) -> bool:
-        """Whether rows are stored, since a later end or beginning may part them."""
-        # decision 145, decision 296
-        if beginning is not None:
-            return is_mixed(rows, beginning.known)
-        return (self._keeps_rows or any(known.rows for known in unended)) and all(known.rows for known in unended)
 
     def _rules_of(self, staged: StagedKey) -> Rules:
         """The rules for a key. An import without a source registers sessions in the source that its key is known in."""
@@ -393,22 +361,6 @@ class Merger:
         if user and user.password_changed_at is not None:
             yield Operation(user.password_changed_at, reason="password_changed", of_password=True)
 
-    def _ends_in_source(
-        self, group: Group, events: Sequence[Event], known: Sequence[ImportedDetail], beginning: OfBeginning | None
-    ) -> Iterator[Operation]:
-        """The ends of the sessions of a key in their source, as its rows have them and as they are known."""
-        ends = {(event.row.ended_at, event.row.ended_reason) for event in events if not event.row.is_created_exact}
-        # the stored rows of a session have its end
-        ends |= {(session.facts.ended_at, session.facts.ended_reason) for session in known if not session.rows}
-        for at, reason in sorted(ends, key=lambda end: (end[0] or 0, end[1] or "")):
-            if at is not None:
-                yield Operation(self._counts_as(at), reason=reason, of_source=True)
-        if beginning is not None and beginning.end is not None:
-            at, reason = beginning.end
-            yield Operation(self._counts_as(at), reason=reason, of_source=True, created_at=group.created_at)
-        for at in group.cuts:
-            yield Operation(self._counts_as(at), of_source=True, is_cut=True)
-
     def _report_moved(self, staged: StagedKey, row: StagedRow, others: Sequence[ImportedDetail]) -> None:
         key, user = staged.key_without_user, row.details["username"]
         if key is None:
@@ -442,12 +394,3 @@ class Merger:
             plan.listed.append((number, listed_at))
         if merged.rows and merged.rows != distinct(known.rows):
             plan.rows.append((number, merged.rows))
-
-
-def _unclear(own: Iterable[ImportedDetail]) -> list[ImportedDetail]:
-    """The sessions of which no decision ended one, and whose source did not give the beginning; the earliest first.
-
-    A session that began earlier may have been registered later.
-    """
-    unclear = (known for known in own if final_end(known) is None and known.facts.created_at is None)
-    return sorted(unclear, key=lambda known: known.session.created_at)
