@@ -21,6 +21,7 @@ PLAN = "registry/imports/plan.py"
 OPERATIONS = "registry/imports/operations.py"
 KNOWN = "registry/imports/known_sessions.py"
 KEYS = "registry/imports/known_keys.py"
+BEGINNINGS = "registry/imports/beginnings.py"
 PARTITION = "registry/imports/partition.py"
 PAST = "registry/imports/past_revocations.py"
 PART = "registry/imports/session_rows.py"
@@ -32,6 +33,7 @@ CLEANUP = "store/sqlite/cleanup.py"
 CARRIED = "store/sqlite/restrictions.py"
 HISTORIES = "histories"
 LATE = "tests/test_late_sign_ins.py"
+ORDERS = "tests/test_any_order.py::test_each_order_of_the_smallest_histories"
 
 RUN = """
 import sys
@@ -255,6 +257,56 @@ MUTANTS = (
         "sorted(chosen, key=lambda known: known.session.created_at)",
         "sorted(chosen, key=lambda known: known.session.number)",
         f"{LATE}::test_a_late_row_joins_the_session_that_began_last_before_it",
+    ),
+    # Rows without a beginning, in any order of imports
+    Mutant(
+        "any order: rows without a beginning are not stored beside those with one",
+        PLAN,
+        "            keeps_rows = is_mixed(group.rows, beginning.known)",
+        "            keeps_rows = False",
+        ORDERS,
+    ),
+    Mutant(
+        "any order: the stored rows of known sessions are not looked at",
+        BEGINNINGS,
+        "by_exact_beginning([*rows, *stored])",
+        "by_exact_beginning([*rows])",
+        ORDERS,
+    ),
+    Mutant(
+        "any order: an end of an earlier session does not part later rows",
+        BEGINNINGS,
+        "if row.ended_at is not None and not group.has(place_of(row))",
+        "if False",
+        ORDERS,
+    ),
+    Mutant(
+        "any order: an adopted session without a row is not ended by an earlier listing",
+        PLAN,
+        "        if self._source is not None:\n            self._plan.changed +=",
+        "        if False:\n            self._plan.changed +=",
+        ORDERS,
+    ),
+    Mutant(
+        "any order: an adopted session loses its end in the source",
+        "registry/imports/adopted.py",
+        "    if known.facts.ended_at is not None:",
+        "    if False:",
+        ORDERS,
+    ),
+    Mutant(
+        "any order: a listing ends a session whose end the source gives",
+        PART,
+        "self._missing_in_listing() if self.end_in_source is None else None",
+        "self._missing_in_listing()",
+        ORDERS,
+    ),
+    Mutant(
+        "any order: a listing ends no session whose listed row goes over to another one",
+        "registry/imports/complete.py",
+        "{*candidates, *self._lost}",
+        "{*candidates}",
+        ORDERS,
     ),
     # The short ways of decision 154
     Mutant(
