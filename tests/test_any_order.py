@@ -134,10 +134,10 @@ SMALLEST = {
         listing(row(used=20), taken=21),
         listing(row(created=8, used=8), taken=21),
     ],
-    "an end without a beginning, after the next beginning": [
-        listing(row(used=3, ended=3), row(used=9), taken=21),
-        listing(row(used=7, ended=8), taken=21),
-        listing(row(created=4, used=5), taken=21),
+    "ends without a beginning, after the next beginning": [
+        listing(row(used=3, ended=7), row(used=3.5, ended=8), taken=21),
+        listing(row(used=5), row(used=7.5), row(used=9), taken=21),
+        listing(row(created=4, used=4), taken=21),
     ],
     "an adopted session without a row": [
         listing(row(created=1, used=2), row(created=5, used=6), taken=9, source=None),
