@@ -7,7 +7,7 @@ complete listings, ids that are given again, and imports from before the mapping
 import os
 from collections.abc import Callable, Iterable
 from contextlib import closing
-from itertools import count, permutations
+from itertools import count, permutations, product
 from typing import Any, NamedTuple
 
 import pytest
@@ -124,6 +124,12 @@ SMALLEST = {
         listing(row(used=10), row(used=20), taken=21),
         listing(row(created=15, used=15), taken=21),
     ],
+    "details that came with different uses": [
+        listing({**row(created=5, used=6), "device": "a"}, taken=21),
+        listing(row(created=5, used=8), taken=21),
+        listing(row(used=10), taken=21),
+        listing(row(created=9, used=9), taken=21),
+    ],
     "two beginnings of uses that were one session": [
         listing(row(used=10), row(used=20), taken=21),
         listing(row(created=5, used=5), taken=21),
@@ -167,11 +173,11 @@ SMALLEST = {
 
 @pytest.mark.parametrize("name", SMALLEST)
 def test_each_order_of_the_smallest_histories(registries: Callable[[], Registry], name: str):
-    """All orders, each import twice."""
+    """All orders, each import once or twice."""
     found = []
-    for order in permutations(SMALLEST[name]):
+    for order, times in product(permutations(SMALLEST[name]), (1, 2)):
         with closing(registries()) as registry:
-            bring(registry, "sometimes-ended", [file for file in order for _ in range(2)])
+            bring(registry, "sometimes-ended", [file for file in order for _ in range(times)])
             found.append(sessions_of(registry))
     assert all(sessions == found[0] for sessions in found)
     assert len(found[0]) > 1

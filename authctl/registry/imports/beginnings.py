@@ -133,11 +133,14 @@ def condensed(rows: Sequence[StagedRow]) -> tuple[StagedRow, ...]:
 def _condensed(
     details: Mapping[str, Any], said_at: Mapping[str, int], last_used_at: int, facts: SourceFacts
 ) -> tuple[StagedRow, ...]:
-    """A row for each instant of a detail, and one for the latest use, with the facts."""
+    """A row for each instant of a detail, and one for the latest use, with the facts.
+
+    Each row has all details that later ones have, the user among them; the instant of a detail is that of the last one.
+    """
     return tuple(
         StagedRow(
             at,
-            {name: value for name, value in details.items() if said_at[name] == at},
+            {name: value for name, value in details.items() if said_at[name] >= at},
             created_at=facts.created_at,
             is_created_exact=True,
             ended_at=facts.ended_at if at == last_used_at else None,
