@@ -81,8 +81,6 @@ class Mapping:
         """The time zone of times that carry none; None for UTC."""
         self.source = file.source
         """The system that the sessions live in, where the mapping names it."""
-        self.has_ends = bool(file.fields.ended_at)
-        """Whether rows can show that their session ended."""
         self._blank = {"", *file.blank}
         self._meets = conditions_of(file.where.items(), self._blank)
         self._said: set[str] = set()
@@ -118,6 +116,8 @@ class Mapping:
         self.has_listing_time = bool(file.taken_at)
         """Whether the file itself has the time when the listing was taken."""
         self._is_created_exact = not any(moment.is_age for moment in self._times["created_at"])
+        self.parts_rows = bool(file.fields.ended_at or (self._times["created_at"] and self._is_created_exact))
+        """Whether rows can show that a session ended, or when exactly it began: rows of before may then belong to another session."""
         self._ends = [end_of(source, zone, self._blank) for source in file.fields.ended_at or ()]
         self._ended_reason = text_reader(values_of(file.fields.ended_reason or ()), self._blank)
 

@@ -32,6 +32,8 @@ class Plan:
     """Unchanged sessions by their numbers, and the latest of these uses."""
     returned: int = 0
     """How many sessions had ended because a listing did not have them, and are there again."""
+    lost: list[tuple[int, Imported]] = field(default_factory=list)
+    """Those of the changed sessions that have no row in this import: others take their rows."""
     met: list[int] = field(default_factory=list)
     """The numbers of all known sessions that rows belong to."""
 

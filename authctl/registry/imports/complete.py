@@ -9,18 +9,22 @@ See docs/glossary.md#complete-listing.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from authctl.errors import InvalidInput, Refused
 from authctl.instants import MINUTE, format_instant
 from authctl.names import fold, username
+from authctl.registry.imports.row_facts import is_seen_before
 from authctl.registry.previews import Preview, preview_of
+from authctl.store.protocol.imports import CompleteListing
 
 if TYPE_CHECKING:
     from authctl.import_mappings import Mapping
+    from authctl.registry.imports.changes import Plan
     from authctl.registry.imports.reading import Reading
     from authctl.store.protocol import View
+    from authctl.store.protocol.imports import Imported
 
 Agree = Callable[[Preview], None]
 """Is shown the sessions that would end. Raises Refused where a person does not agree."""
@@ -99,6 +103,7 @@ class CompleteSource:
         self._complete = claim.complete
         self._listed = array("q")
         self._adopted = array("q")
+        self._lost: list[int] = []
         self.missing: Sequence[int] = ()
         """The numbers of the sessions that the preview showed."""
 
@@ -108,10 +113,23 @@ class CompleteSource:
         users = {"users": list(self._complete.users)} if self._complete.users else {}
         return {"complete": True, "taken_at": format_instant(self.taken_at), **users}
 
-    def add_listed(self, numbers: Iterable[int], adopted: Iterable[int]) -> None:
-        """Add known sessions that the files have, and sessions without a source that the import gives this one."""
-        self._listed.extend(numbers)
-        self._adopted.extend(adopted)
+    @property
+    def as_listings(self) -> list[CompleteListing]:
+        """The listing for each user whose sessions it has, as it will be stored."""
+        return [CompleteListing(key, self.taken_at) for key in self.user_keys or [""]]
+
+    def add_plan(self, plan: Plan) -> None:
+        """Add the known sessions that the files have, those that the import gives this source, and those that lose rows by it."""
+        self._listed.extend(plan.met)
+        self._adopted.extend(plan.adopted)
+        self._lost += [number for number, merged in plan.lost if self._lacks(merged)]
+
+    def _lacks(self, merged: Imported) -> bool:
+        """Whether a session without a row in the files would be active, but for this listing."""
+        session = merged.session
+        is_of_source = session.source is not None and fold(session.source) == fold(self.source)
+        is_of_users = not self.user_keys or fold(session.username) in self.user_keys
+        return is_of_source and is_of_users and is_seen_before(merged, self.taken_at)
 
     def preview(self, view: View, now: int) -> Preview:
         """The sessions that would end. Raises InvalidInput for a listing ahead of the clock; Refused where they are too many."""
@@ -121,7 +139,7 @@ class CompleteSource:
         # decision 187: adopted sessions have the source only after the import
         candidates = view.missing_in_listing(self.source, self.user_keys, self.taken_at, now)
         candidates += view.missing_in_listing(None, self.user_keys, self.taken_at, now, self._adopted.tolist())
-        self.missing = sorted(set(candidates).difference(self._listed))
+        self.missing = sorted({*candidates, *self._lost}.difference(self._listed))
         active = view.count_of_source(self.source, self.user_keys, now)
         self._check_number(active + view.count_of_source(None, self.user_keys, now, self._adopted.tolist()))
         return preview_of(view, self.missing, now)

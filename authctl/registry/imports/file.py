@@ -142,7 +142,7 @@ class Imports:
                 reading.read(export, file_name, encoding)
             reading.check(strict=strict)
             detail = _detail(visible(name), reading)
-            of = ImportSource(source, mapping.has_ends)
+            of = ImportSource(source, mapping.parts_rows)
             remember = None if hashed is None else partial(same_file.recorded, hashed, reading)
             registration = Registration(self._installation, staging, profile, who, progress, detail, of, remember)
             if claim is not None:

@@ -27,11 +27,13 @@ class Operation(NamedTuple):
     """Whether it is the end of another user's session of the same key: it binds no part that is over before."""
     created_at: int | None = None
     """When that session began, where its source gave that."""
+    is_cut: bool = False
+    """Whether it only parts rows without a beginning: an end in the source of a session that began before another one."""
 
 
-def instant_of_operation(operation: Operation) -> int:
-    """The instant of an operation, to sort by."""
-    return operation.at
+def instant_of_operation(operation: Operation) -> tuple[int, bool]:
+    """The instant of an operation, to sort by; of several at one instant, one that only parts rows is the last."""
+    return operation.at, operation.is_cut
 
 
 def revocation_of(operation: Operation) -> int | None:

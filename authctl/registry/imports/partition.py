@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+from authctl.registry.imports.beginnings import End, by_exact_beginning, condensed
 from authctl.registry.imports.operations import Operation, revocation_of
 from authctl.registry.imports.session_rows import BEFORE_ALL, Rules, SessionFromRows
 from authctl.registry.users import password_ends
@@ -29,6 +30,8 @@ class Event(NamedTuple):
     row: StagedRow
     began_at: int | None = None
     """The instant of the beginning, as it is compared with operations, where the row has that."""
+    is_beginning: bool = False
+    """Whether it is the beginning, and not the use."""
 
 
 def events_of(rows: Iterable[StagedRow], counts_as: Callable[[int], int]) -> list[Event]:
@@ -46,7 +49,9 @@ def events_of(rows: Iterable[StagedRow], counts_as: Callable[[int], int]) -> lis
             first[row.created_at] = min(first.get(row.created_at, row), row, key=_age)
     for created_at, row in first.items():
         began_at = counts_as(created_at)
-        events.append(Event(began_at, row._replace(at=created_at, ended_at=None, ended_reason=None), began_at))
+        events.append(
+            Event(began_at, row._replace(at=created_at, ended_at=None, ended_reason=None), began_at, is_beginning=True)
+        )
     return sorted(events, key=lambda event: (event.counts_as, event.row.at))
 
 
@@ -65,11 +70,27 @@ def distinct(rows: Iterable[StagedRow]) -> tuple[StagedRow, ...]:
     return tuple(sorted(latest.values(), key=_age))
 
 
+def _to_store(rows: Sequence[StagedRow]) -> tuple[StagedRow, ...]:
+    """The rows of a session to be stored: those that could be of another one each, and the others condensed."""
+    dated, loose = by_exact_beginning(rows)
+    return distinct([*loose, *(row for of_session in dated.values() for row in condensed(of_session))])
+
+
 class Planned(NamedTuple):
     """A session that rows make: new, or a known one with what the rows add."""
 
     imported: Imported
     known: ImportedDetail | None
+    is_met: bool = True
+    """Whether rows of this import belong to it, and not only stored ones."""
+
+
+class OfBeginning(NamedTuple):
+    """The session of which the source gave the instant of the beginning."""
+
+    known: ImportedDetail | None
+    end: End | None
+    """Its end in the source, as rows with its beginning give it."""
 
 
 class Partition:
@@ -84,7 +105,7 @@ class Partition:
         user: User | None,
         operations_since: Callable[[int], Iterator[Operation]],
         *,
-        is_one: bool = False,
+        of_beginning: OfBeginning | None = None,
         keeps_rows: bool = False,
     ) -> None:
         self.rules = rules
@@ -93,8 +114,8 @@ class Partition:
         self.unended = unended
         self.user = user
         self.operations_since = operations_since
-        self.is_one = is_one
-        """Whether the rows are of one session, the only known one: its source gave the instant of its beginning."""
+        self.of_beginning = of_beginning
+        """The session that the first part is, if its source gave the instant of its beginning."""
         self.keeps_rows = keeps_rows
         """Whether a later import may bring an end that parts the rows, so that they are stored."""
         self._since = BEFORE_ALL
@@ -106,11 +127,13 @@ class Partition:
 
     def plan(self) -> list[Planned]:
         """A session for each part of the rows."""
-        created = (known_session.session.created_at for known_session in self.unended)
-        first = self.events[0].counts_as
-        for operation in self.operations_since(min(first, *created) if self.unended else first):
+        known_sessions = [*self.unended, self.of_beginning and self.of_beginning.known]
+        created = [known_session.session.created_at for known_session in known_sessions if known_session]
+        for operation in self.operations_since(min([self.events[0].counts_as, *created])):
             if self._next == len(self.events) and not self._part.rows:
                 return self.planned
+            if operation.of_source and operation.created_at is not None and not self._is_first:
+                continue  # the end of the session that began then, which is over
             known = self._known_until(operation.at)
             if known and known.session.last_used_at > operation.at and not self._parts_known(operation, known):
                 continue  # the one exception: it is known to be used after the operation, and is not parted
@@ -131,12 +154,17 @@ class Partition:
 
     def _parts_known(self, operation: Operation, known: ImportedDetail) -> bool:
         """Whether an end in the source parts a known session that was used after it: its rows are here, or it is one for certain."""
-        return operation.of_source and (self.is_one or bool(known.rows))
+        return operation.of_source and (self._is_first or bool(known.rows))
+
+    @property
+    def _is_first(self) -> bool:
+        """Whether the present part is the session of which the source gave the beginning."""
+        return self.of_beginning is not None and self._since == BEFORE_ALL
 
     def _known_until(self, at: int | None) -> ImportedDetail | None:
         """The active session of the key that was created since the last parting, up to an instant where one is given."""
-        if self.is_one:
-            return self.unended[0] if self.unended and self._since == BEFORE_ALL else None
+        if self.of_beginning is not None and self._is_first:
+            return self.of_beginning.known
         created = [candidate for candidate in self.unended if self._since < candidate.session.created_at]
         return next(
             (candidate for candidate in reversed(created) if at is None or candidate.session.created_at <= at), None
@@ -187,7 +215,10 @@ class Partition:
         """End the present part where an operation is an end."""
         part = self._part
         if operation.of_source:
-            part.end_in_source = (operation.at, operation.reason or "")
+            ends = [] if operation.is_cut else [(operation.at, operation.reason)]
+            if self.of_beginning is not None and self._is_first and self.of_beginning.end is not None:
+                ends.append(self.of_beginning.end)
+            part.end_in_source = min(((at, reason or "") for at, reason in ends), default=None)
         elif operation.reason and part.lived_at(operation.at):
             part.end_here = (operation.at, operation.reason)
 
@@ -209,10 +240,10 @@ class Partition:
     def _add(self, revocation_id: int | None) -> None:
         part, staged = self._part, self.staged
         named = part.known.profile_named if part.known else self.rules.named is not None
-        rows = distinct(part.rows) if self.keeps_rows else ()
+        rows = _to_store(part.rows) if self.keeps_rows else ()
         identity = (staged.key_without_user, named, part.facts)
         imported = Imported(staged.key, part.session(), part.detail_times, revocation_id, *identity, rows)
-        self.planned.append(Planned(imported, part.known))
+        self.planned.append(Planned(imported, part.known, any(row.line for row in part.rows)))
 
     def _revokes(self, operation: Operation) -> bool:
         """Whether an operation revokes the present part, which is closed by then."""

@@ -63,8 +63,8 @@ class ImportSource(NamedTuple):
     """The system that the rows of an import are of."""
 
     name: str | None
-    has_ends: bool
-    """Whether its rows can show that their session ended."""
+    parts_rows: bool
+    """Whether its rows can show that their session ended, or began, so that rows of before belong to other ones."""
 
 
 Remember = Callable[[Done, int, int, int], dict[str, Any]]
@@ -95,7 +95,7 @@ class Registration:
         self._complete: CompleteSource | None = None
         self._past: PastRevocations | None = None
         self._shared_keys = staging.keys_of_several_users()
-        self._merger = Merger(self._shared_keys, profile, source=of.name, keeps_rows=of.has_ends)
+        self._merger = Merger(self._shared_keys, profile, source=of.name, keeps_rows=of.parts_rows)
         self.import_id: int | None = None
         self._begun: AuditEvent | None = None
         self.done = Done()
@@ -107,8 +107,9 @@ class Registration:
         """Find the sessions that a complete listing does not have, and let a person agree before anything is written."""
         # decision 149
         self._complete = complete
+        self._merger.claimed = complete.as_listings
         for plan in self._plans():
-            complete.add_listed(plan.met, plan.adopted)
+            complete.add_plan(plan)
         with self._installation.snapshot() as (view, now):
             preview = complete.preview(view, now)
         self.not_listed, self.not_listed_sessions = preview.summary.total, list(preview.sessions)

@@ -6,25 +6,13 @@ from collections.abc import Iterable, Sequence
 
 from authctl.registry.imports.partition import Event
 from authctl.registry.imports.past_revocations import Span
-from authctl.registry.imports.session_rows import MATCHED, detail
+from authctl.registry.imports.session_rows import BEFORE_ALL, MATCHED, detail
 from authctl.store.protocol.imports import Imported, ImportedDetail, StagedRow
 
 
 def is_listed_alone(row: StagedRow) -> bool:
     """Whether a row shows only that a listing has its session: its time is that of the listing."""
     return row.created_at is None and row.at == row.listed_at
-
-
-def by_exact_beginning(rows: Iterable[StagedRow]) -> tuple[dict[int, list[StagedRow]], list[StagedRow]]:
-    """The rows that have the exact beginning of their session, by that, and the others."""
-    by_creation: dict[int, list[StagedRow]] = {}
-    without_beginning = []
-    for row in rows:
-        if row.created_at is not None and row.is_created_exact:
-            by_creation.setdefault(row.created_at, []).append(row)
-        else:
-            without_beginning.append(row)
-    return by_creation, without_beginning
 
 
 def span_of(events: Sequence[Event], unended: Sequence[ImportedDetail]) -> Span:
@@ -50,4 +38,12 @@ def adds_to(merged: Imported, known: ImportedDetail) -> bool:
     compared = ("created_at", "last_used_at", "ended_at", "ended_by", "source", "used_after_end_at")
     same = same and all(getattr(old, name) == getattr(new, name) for name in compared)
     facts = merged.facts._replace(listed_at=known.facts.listed_at) == known.facts
+    facts = facts and (merged.facts.listed_at or BEFORE_ALL) >= (known.facts.listed_at or BEFORE_ALL)
     return not (same and facts and merged.detail_times == known.detail_times)
+
+
+def is_seen_before(merged: Imported, at: int) -> bool:
+    """Whether a session has no end, and was created, used and listed before an instant."""
+    session = merged.session
+    seen_at = max(session.created_at, session.last_used_at, merged.facts.listed_at or BEFORE_ALL)
+    return session.ended_by is None and merged.revocation_id is None and seen_at < at

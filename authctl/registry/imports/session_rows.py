@@ -42,6 +42,9 @@ class Rules(NamedTuple):
     listings: Mapping[str, Sequence[CompleteListing]] = {}  # a constant
     """The complete listings by the folded name of their system, the earliest first."""
 
+    claimed: Sequence[CompleteListing] = ()
+    """The complete listing that the import is, if it is one: it ends no known session that nobody was shown."""
+
     def listings_of(self, source: str | None) -> Sequence[CompleteListing]:
         """The complete listings of a system."""
         return self.listings.get(names.fold(source), ()) if source is not None else ()
@@ -72,7 +75,7 @@ class SessionFromRows:
             return
         rows, self.rows, self.known, self._worked_out = self.rows, [], known, None
         self.exact_created_at = known.facts.created_at if known else None
-        self.listed_at = known.facts.listed_at if known else None
+        self.listed_at = known.facts.listed_at if known and not known.rows else None
         self.created_at, self.last_used_at = NEVER, BEFORE_ALL
         self.detail_times, self._details = {}, {}
         if known and not known.rows:  # else its rows are among those that are added
@@ -101,13 +104,20 @@ class SessionFromRows:
 
     @property
     def ended(self) -> tuple[int, str] | None:
-        """When and why the session ended first: here, in its source, or because a complete listing does not have it."""
-        ends = (self.end_here, self.end_in_source, self._missing_in_listing())
+        """When and why the session ended first: here, in its source, or because a complete listing does not have it.
+
+        An end that the source gives itself is known; nothing is to be inferred from a listing then.
+        """
+        # decision 297
+        inferred = self._missing_in_listing() if self.end_in_source is None else None
+        ends = (self.end_here, self.end_in_source, inferred)
         return min((end for end in ends if end is not None), default=None)
 
     def _missing_in_listing(self) -> tuple[int, str] | None:
         """The first complete listing after everything that is known of the session, if no deadline ended it by now."""
         listings = self._rules.listings_of(self.source)
+        if self.known is None and self._rules.claimed:
+            listings = sorted([*listings, *self._rules.claimed], key=lambda listing: listing.taken_at)
         if not listings:
             return None
         # decision 147
@@ -120,7 +130,8 @@ class SessionFromRows:
         return None if missing_at is None or not self._outlives(self._rules.now) else (missing_at, NOT_LISTED)
 
     def _latest_use_after_end(self) -> int | None:
-        uses = [self.used_after_end_at, self.known.session.used_after_end_at if self.known else None]
+        known = self.known.session.used_after_end_at if self.known and not self.known.rows else None
+        uses = [self.used_after_end_at, known]
         if self.end_in_source is not None and self.last_used_at > self.end_in_source[0]:
             uses.append(self.last_used_at)
         return max((at for at in uses if at is not None), default=None)

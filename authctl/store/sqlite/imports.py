@@ -6,7 +6,7 @@ See docs/glossary.md#late-row.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from authctl.names import fold
@@ -71,7 +71,8 @@ class ImportsReader(Reader):
 
         sessions = sessions_by_number(self, sorted(imported), now)
         details = [_detail(session, imported[session.number]) for session in sessions]
-        stored = self._stored_rows([detail.session.number for detail in details if detail.facts.created_at is None])
+        beginnings = {detail.session.number: detail.facts.created_at for detail in details}
+        stored = self._stored_rows(beginnings)
         return [
             detail._replace(rows=tuple(stored.get(detail.session.number, ()))) if stored else detail
             for detail in details
@@ -94,13 +95,15 @@ class ImportsReader(Reader):
         rows = self.all_rows(sql, (*digests, *([] if source is None else [fold(source)])))
         return [SameRows(*row) for digest, *row in rows if digest == digests[row[0]]]
 
-    def _stored_rows(self, numbers: Sequence[int]) -> dict[int, list[StagedRow]]:
+    def _stored_rows(self, beginnings: Mapping[int, int | None]) -> dict[int, list[StagedRow]]:
+        """The stored rows of sessions, by their numbers; given are the numbers with the exact beginnings."""
         from authctl.store.protocol.imports import StagedRow
 
         sql = f"SELECT number, at, details, {_OF_ROWS} FROM imported_rows WHERE {EACH_NUMBER}"
         stored: dict[int, list[StagedRow]] = {}
-        for number, at, details, created_at, *rest in self.all_rows(sql, {"numbers": json.dumps(numbers)}):
-            row = StagedRow(at, json.loads(details), 0, created_at, False, *rest)
+        for number, at, details, created_at, *rest in self.all_rows(sql, {"numbers": json.dumps([*beginnings])}):
+            is_exact = created_at is not None and created_at == beginnings[number]
+            row = StagedRow(at, json.loads(details), 0, created_at, is_exact, *rest)
             stored.setdefault(number, []).append(row)
         return stored
 
