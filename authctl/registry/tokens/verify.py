@@ -1,4 +1,4 @@
-"""Verifying access tokens: one look-up, what it comes to, and the use that it is.
+"""Verifying access tokens: one look-up, the checks of the session, and the use that is recorded.
 
 See docs/glossary.md#use-that-is-due and docs/glossary.md#waiting-use.
 """
@@ -23,19 +23,20 @@ _URGENT = 10 * SECOND
 
 
 def verify(installation: Installation, reader: TokenReader, token: str, caller: Caller) -> Session:
-    """Look the session up once, check it, and write the use where it is due. Contract: `Registry.verify`."""
+    """Look the session up once, check it, and write the use if it is due. Contract: `Registry.verify`."""
     installation.head.check()
     claims = reader.claims(token)
     try:
         return _check_and_use(installation, claims, caller)
     except TokenRevoked as refusal:
+        # decision 48: the refusal is raised in any case, whether its order could be recorded or not
         wipe.record_delivery(installation, claims, refusal)
         raise
 
 
 def introspect(installation: Installation, reader: TokenReader, token: str, caller: Caller) -> Session:
     """The same for a resource server, which passes no order to wipe on. Contract: `Tokens.introspect`."""
-    # decision 249
+    # decision 249: a resource server throws the order away, so it must not be recorded as delivered
     installation.head.check()
     return _check_and_use(installation, reader.claims(token), caller)
 
@@ -54,10 +55,11 @@ def _check_token(installation: Installation, claims: Claims, caller: Caller) -> 
     check_alive(session, caller)
     check_access(session, claims)
     check_bearer(session, caller)
-    # decision 53: the row says whether there are conditions, so that most verifications read no profile
+    # decision 53: the row has a mark for conditions, so that most verifications read no profile
     if session.has_conditions:
         profiles = installation.store.profiles()
-        # Profiles are being applied: if the session's turn came between the two look-ups, it has to be judged anew as a whole.
+        # Profiles are being applied: the batch with this session may have been written between the two look-ups. Then row and
+        # profile do not belong together, and the token is checked again from the beginning.
         if (
             profiles.changeover is not None
             and _look_up(installation, claims)._replace(read_at=session.read_at) != session
@@ -77,8 +79,9 @@ def _record_use(installation: Installation, session: Session) -> bool:
     While a use waits, the answer is the session as it was read: it claims no later deadline. A use that cannot be written for another
     reason is left out. No use is synced: after a power cut a session ends sooner.
     """
-    # decisions 106 and 155
+    # decisions 106 and 155: a verification never waits for a writer, so the lock is tried once, with timeout 0
     use = uses.Use(session.number, session.id, session.generation, session.read_at)
+    # Close to its deadline a waiting use could come too late: the session would expire although it is in use.
     is_urgent = session.ends_at - use.used_at <= _URGENT
     if not is_urgent and (installation.waiting_uses or not installation.single_uses.take()):
         return _wait(installation, session, use)
@@ -88,6 +91,7 @@ def _record_use(installation: Installation, session: Session) -> bool:
     except RegistryLocked:
         return _wait(installation, session, use)
     except RegistryUnavailable:
+        # A full disk or a read-only registry: the token is valid all the same, and the session only ends sooner.
         return False
     return True
 
