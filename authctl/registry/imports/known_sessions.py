@@ -30,6 +30,7 @@ def final_end(known: ImportedDetail) -> int | None:
     session = known.session
     if session.revoked_at is not None:
         return session.revoked_at
+    # The hard end is stored once: it is that of the source if both instant and reason are equal to the imported ones.
     is_of_source = (session.ended_at, session.ended_by) == (known.facts.ended_at, known.facts.ended_reason)
     return None if is_of_source or session.ended_by == NOT_LISTED else end_of(session)
 
@@ -37,10 +38,10 @@ def final_end(known: ImportedDetail) -> int | None:
 def pick_by_creation(known: list[ImportedDetail], created_at: int) -> ImportedDetail | None:
     """The known session that began at an instant, taken out of the list; None if there is none.
 
-    It is the one for which the source gave that instant. Else it is the earliest that the source gave none for, if it began by
-    then: it was first seen later, or had not ended before.
+    It is the one for which the source gave that instant. Otherwise it is the earliest session without such an instant that can
+    have begun then: it was first seen later, or had not ended before.
     """
-    # decision 144
+    # decision 144: the instant of creation is a part of the identity if the source gives it exactly
     same = next((candidate for candidate in known if candidate.facts.created_at == created_at), None)
     unclear = sorted(
         (candidate for candidate in known if candidate.facts.created_at is None),

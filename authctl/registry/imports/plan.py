@@ -5,10 +5,10 @@ one gives it. So the order of rows and files does not matter, nor how often they
 beginning, it is a part of the key. A session that was revoked or ended here is final: rows up to that instant change nothing, and
 rows after it are a new session, unless they have a beginning up to that instant.
 
-An import is late knowledge, and no way around an operation (decision 115). In the order of time each operation parts the rows: what they
-say up to it is a session by itself, which is over then. Disabling the user, a changed password and a restore end it; a revocation of
-everything revokes it, and one by criteria does where the session meets them. The one exception: a session that is already known to be
-used after an operation is not parted by it; older rows join that session.
+An import is late knowledge, and cannot undo an operation (decision 115). Operations divide the rows in the order of time: the rows up to
+an operation are one session, which it ended. Disabling the user, a changed password and a restore end it; a revocation of
+everything revokes it, and one by criteria does if the session meets them. The only exception: a session that is already known to be
+used after an operation is not divided by it; older rows join that session.
 
 See docs/glossary.md#late-row and docs/glossary.md#partition.
 """
@@ -67,7 +67,8 @@ class Merger:
         self.past = past
         self.restored_at = view.restored_at()
         self._plan = Plan()
-        # decision 179
+        # decision 179: as long as all imported sessions are its own, none of the keys can be known, and no look-up is
+        # needed
         self._is_alone = self._is_alone and view.last_imported() == self._last_number
         batch = batch if self._is_alone else self._without_same_rows(view, batch)
         self._known = KnownKeys(view, batch, self._source, now, has_sessions=not self._is_alone)
@@ -84,7 +85,7 @@ class Merger:
 
     def _without_same_rows(self, view: View, batch: Sequence[StagedKey]) -> list[StagedKey]:
         """The keys whose sessions were not made of the same rows. The others are planned as unchanged."""
-        # decision 154
+        # decision 154: the same rows change nothing, so neither session nor row is read
         same = {same_rows.key: same_rows for same_rows in view.made_of_same_rows(batch, self._source)}
         for staged in batch if same else ():
             if staged.key in same:
@@ -109,9 +110,9 @@ class Merger:
             self._add(staged, ())
 
     def _add_group(self, group: Sequence[StagedKey]) -> None:
-        """Plan keys that are the same without the user: what ends the rows of one ends older rows of the others.
+        """Plan keys that are the same without the user: an end of the rows of one user also ends older rows of the others.
 
-        So they are planned again until none of them learns of another end, whatever their order in the files.
+        So they are planned again until there is no further end. The result does not depend on their order in the files.
         """
         if len(group) == 1:
             self._add_alone(group[0])
@@ -135,7 +136,7 @@ class Merger:
             self._plan.adopted_finals |= {staged.key for final in self._known.finals_of(staged) if final.is_of_none}
         by_creation, rows = self._by_creation(staged, own)
         ends: list[Operation] = []
-        for created_at in sorted(by_creation, reverse=True):  # the latest is nearest to what was first seen later
+        for created_at in sorted(by_creation, reverse=True):  # the latest first: it adopts a session first seen later
             known = pick_by_creation(own, created_at)
             ends += self._add_one(staged, created_at, by_creation[created_at], known, others, inherited)
         return ends + (self._add_others(staged, rows, own, others, inherited) if rows else [])
@@ -147,7 +148,7 @@ class Merger:
 
         A row without one belongs to the session that began last before it, unless a decision here ended that.
         """
-        # decision 165
+        # decision 165: so a row without a beginning moves no beginning of another session
         by_creation, rest = by_exact_beginning(staged.rows)
         known = {session.facts.created_at for session in own} if rest else set()
         beginnings = sorted(
@@ -200,7 +201,7 @@ class Merger:
         )
         final = self._settled_until(staged, own)
         events = events_of([*rows, *(row for known in unended for row in known.rows)], self._counts_as)
-        if not unended and final > BEFORE_ALL:  # decision 146: that a listing still has a session is no sign-in
+        if not unended and final > BEFORE_ALL:  # decision 146: a listing is no sign-in
             events = [event._replace(began_at=final) if is_listed_alone(event.row) else event for event in events]
         self._plan.ahead |= {
             (staged.key, event.row.at)
@@ -229,10 +230,11 @@ class Merger:
         user = self._known.users.get(names.fold(events[0].row.details["username"]))
         inherited = [end for end in inherited if not is_spared(end, unended)]
         of_others = [*inherited, *ends_of_others(others, unended)]
-        if is_one:  # decision 163
+        # decision 163: two sessions with different exact beginnings are two, whoever has them
+        if is_one:
             of_others = [end for end in of_others if end.created_at in (None, created_at)]
         operations = self._operations_since(events, unended, [*of_others, *self._ends_in_source(events, unended)], user)
-        # decision 145
+        # decision 145: a later end may have to divide these rows, which a merged session does not show
         keeps_rows = self._keeps_rows and not is_one and all(known.rows for known in unended)
         partition = Partition(rules, staged, events, unended, user, operations, is_one=is_one, keeps_rows=keeps_rows)
         planned = partition.plan()
@@ -248,7 +250,7 @@ class Merger:
 
     def _rules_of(self, staged: StagedKey) -> Rules:
         """The rules for a key. An import without a source registers sessions in the source that its key is known in."""
-        # decision 164
+        # decision 164: else the first import with that source would adopt it, and the order of imports mattered
         if self._source is not None:
             return self.rules
         sources = {known.session.source for known in self._known.sessions_of(staged)[0]}
@@ -287,7 +289,7 @@ class Merger:
         return event.began_at is None and self._is_part_of_ended(staged, event.row.at, own)
 
     def _is_part_of_ended(self, staged: StagedKey, at: int, own: Iterable[ImportedDetail]) -> bool:
-        """Whether a row after the end changes nothing all the same: it belongs to a session that is over and had a clock ahead of ours."""
+        """Whether a row after the end still changes nothing: it belongs to an ended session, whose clock was ahead of ours."""
         ended = (imported.session for imported in own if final_end(imported) is not None)
         return (staged.key, at) in self._known.ahead or any(
             session.created_at <= at <= session.last_used_at for session in ended
@@ -309,7 +311,7 @@ class Merger:
         A clock that is a little ahead makes a row of the present. One further ahead may be a local time that was written as UTC:
         it is not taken to be later than any operation of the day before.
         """
-        # decision 117
+        # decision 117: most likely a local time that was written as UTC
         if at <= self.now:
             return at
         return self.now if at <= self.now + _CLOCKS_DIFFER else self.now - DAY
@@ -342,7 +344,7 @@ class Merger:
 
     def _ends(self, user: User | None) -> Iterator[Operation]:
         """The hard ends: of every session by a restore, of the user's by disabling or a changed password."""
-        # decision 39
+        # decision 39: without these, an import could undo a decision about a user
         if self.restored_at is not None:
             yield Operation(self.restored_at, reason="restored")
         if user and user.ended_at is not None:
