@@ -1,6 +1,8 @@
-"""Effects of an operation that ended sessions: the sessions that ended, and what goes on elsewhere; read after its commit.
+"""Effects of an operation that ended sessions: the ended sessions, and the access that remains elsewhere; read after its commit.
 
 One value for revocations, disabled users, changed passwords, retired keys and applied profiles.
+
+See docs/glossary.md#effect.
 """
 
 from __future__ import annotations
@@ -39,11 +41,11 @@ class Effect(NamedTuple):
     others_until: int | None = None
     """When the last of them ends by itself, unless it is used; None where there is none, or one never ends."""
     sealed: int = 0
-    """The ended sessions whose tokens are sealed: who reads such a token without asking authctl accepts it still."""
+    """The ended sessions whose tokens are sealed: a program that reads such a token without asking authctl still accepts it."""
     sealed_until: int | None = None
     """When the last of these tokens ends; None where there is none, or one never ends."""
     untold: Mapping[str, int] = MappingProxyType({})
-    """The ended sessions by the other system in which they live, without a receiver that is told."""
+    """The ended sessions by the other system that they belong to, if no receiver is told about that system."""
     ends_later: int = 0
     """The active sessions that end earlier than before, by a shorter deadline."""
 
@@ -56,6 +58,7 @@ class Effects:
 
     def of_revocation(self, outcome: RevokeOutcome) -> Effect | None:
         """The effect of a revocation. None for a dry run, and for more than 100,000 sessions."""
+        # decision 210: None and not zero, since the effect is not known
         if outcome.dry_run or outcome.revoked > _MOST_COUNTED:
             return None
         if outcome.revocation_id is None:
@@ -84,7 +87,7 @@ class Effects:
 
     def of_profiles(self, outcome: ApplyOutcome) -> Effect | None:
         """The effect of applied profiles: the sessions that expired at once, and those that will expire earlier. None for a dry run."""
-        # decision 270
+        # decision 270: zero would mean that nothing ends, and a dry run has ended nothing yet
         return None if outcome.dry_run else Effect(outcome.ended, ends_later=outcome.shortened)
 
     def _of_ends(self, selection: SessionFilter, at: int, reason: str | None) -> Effect:
@@ -94,6 +97,6 @@ class Effects:
 
 
 def _without_told(view: View, effect: Effect, event: str) -> Effect:
-    """The effect without the systems of which a receiver is told."""
+    """The effect without the systems that a receiver is told about."""
     untold = {system: count for system, count in effect.untold.items() if not is_told(view, event, system)}
     return effect._replace(untold=untold)

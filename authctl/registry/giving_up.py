@@ -10,7 +10,7 @@ _GIVEN_UP_AT_ONCE = 5_000
 
 
 def give_up(installation: Installation) -> int:
-    """Let the deliveries be dead that are pending for longer than `give_up_after`, in batches; how many."""
+    """Give up the deliveries that are pending for longer than `give_up_after`, in batches. Returns their number."""
     dead = 0
     while True:
         with installation.change(AUTHCTL) as unit:
@@ -18,6 +18,7 @@ def give_up(installation: Installation) -> int:
             if given_up:
                 unit.record("delivery.give_up", detail={"dead": given_up})
         dead += given_up
+        # decision 231: a pending delivery keeps its session from cleanup, so that it must end at some time
         if given_up < _GIVEN_UP_AT_ONCE:
             return dead
         sleep(PAUSE_SECONDS)

@@ -44,10 +44,10 @@ class Outbox:
         known = unit.tx.subscriptions()
         if known is None and not self._file.exists():
             return
-        # Before the file is looked at: a change of it is recorded, too.
+        # Read before the file: a change of the file adds an event of its own.
         recorded = unit.recorded[-1]
         subscriptions = self._subscriptions(unit, known)
-        wanted = [one for one in subscriptions if event in one.events]
+        wanted = [subscription for subscription in subscriptions if event in subscription.events]
         if wanted:
             from authctl.store.protocol.outbox import Decision
 
@@ -55,7 +55,7 @@ class Outbox:
             unit.tx.announce(decision, wanted)
 
     def _subscriptions(self, unit: UnitOfWork, known: ReadSubscriptions | None) -> Sequence[Subscription]:
-        """The subscriptions of the file, which is parsed only where it has changed; of one with faults those that were read before."""
+        """The subscriptions of the file, which is parsed only after a change; for a file with faults those that were read before."""
         # decision 232: a fault in the file must not stop a revocation
         try:
             raw = self._read()
@@ -63,8 +63,8 @@ class Outbox:
             if known is None or known.digest != digest:
                 known = self._changed(unit, raw, digest)
         except AuthctlError as error:
-            told = "the receivers as they were read before are told" if known else "no receiver is told"
-            self._warn(f"{error.message.splitlines()[0]}: {told}")
+            effect = "the receivers that were read before are told" if known else "no receiver is told"
+            self._warn(f"{error.message.splitlines()[0]}: {effect}")
         return known.subscriptions if known else ()
 
     def _read(self) -> bytes | None:
@@ -80,21 +80,21 @@ class Outbox:
         if raw is not None:
             from authctl import receivers
 
-            subscriptions = tuple(one.subscription for one in receivers.read(raw, self._file.name).values())
+            subscriptions = tuple(receiver.subscription for receiver in receivers.read(raw, self._file.name).values())
         read = ReadSubscriptions(digest, subscriptions)
         unit.tx.save_subscriptions(read)
-        told = {one.receiver: list(one.events) for one in subscriptions}
-        unit.record("receiver.change", detail={"receivers": told}, actor=AUTHCTL)
+        events = {subscription.receiver: list(subscription.events) for subscription in subscriptions}
+        unit.record("receiver.change", detail={"receivers": events}, actor=AUTHCTL)
         return read
 
 
 def is_told(view: View, event: str, source: str) -> bool:
-    """Whether a receiver is told of an event about sessions of a source, by the file as the last decision read it."""
+    """Whether a receiver is told of an event about sessions of a source, by the receivers file that the last decision read."""
     read = view.subscriptions()
     key = names.fold(source)
     return any(
-        event in one.events and (not one.narrowing.source or key in one.narrowing.source)
-        for one in (read.subscriptions if read else ())
+        event in subscription.events and (not subscription.narrowing.source or key in subscription.narrowing.source)
+        for subscription in (read.subscriptions if read else ())
     )
 
 

@@ -28,10 +28,12 @@ def read(installation: "Installation", days: int) -> Statistics:
     with installation.snapshot() as (view, now):
         today = now - now % DAY
         since, until = today - (days - 1) * DAY, today + _FUTURE_DAYS * DAY
+        # decision 216: one snapshot, so that all numbers are of one instant
         groups = view.active_groups(now, until)
         sign_ins = view.sign_ins_by_day(since, now)
         ends = view.ends_by_day(since, now)
         revocations = view.revocations_by_day(since, now)
+    # decision 217: a session that is over counts by its real end, so that no counter has to be stored
     past = (
         PastDay(day, sign_ins.get(day, 0), ends.get(day, 0), revocations.get(day, 0))
         for day in range(since, today + DAY, DAY)
@@ -56,15 +58,16 @@ def _breakdown(groups: "Iterable[ActiveGroup]", place: int) -> Breakdown:
         spelled[group.names[place]] += group.sessions
     counts = _by_key(spelled)
     others = counts[MOST_NAMES:]
-    return Breakdown(tuple(counts[:MOST_NAMES]), len(others), sum(one.sessions for one in others))
+    return Breakdown(tuple(counts[:MOST_NAMES]), len(others), sum(count.sessions for count in others))
 
 
 def _by_key(spelled: "Mapping[str | None, int]") -> list[NameCount]:
     """The counts of spelled names, added up by folded key; the largest first, equal ones in the order of their keys."""
+    # decision 216: grouped as they are spelled and folded here, because folding in the query made it slower
     spellings = defaultdict[str, list[str]](list)
     for name in spelled:
         if name is not None:
             spellings[fold(name)].append(name)
     named = [NameCount(min(names), sum(spelled[name] for name in names)) for _, names in sorted(spellings.items())]
     blank = [NameCount(None, spelled[None])] if None in spelled else []
-    return sorted([*named, *blank], key=lambda one: -one.sessions)
+    return sorted([*named, *blank], key=lambda count: -count.sessions)
