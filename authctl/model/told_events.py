@@ -1,4 +1,4 @@
-"""The decisions that receivers can be told, and the deliveries by which sessions are selected.
+"""The decisions that receivers are told, and the choices of deliveries in a filter of sessions.
 
 A module of its own, since every revocation imports it.
 
@@ -9,7 +9,7 @@ from enum import StrEnum
 
 
 class Event(StrEnum):
-    """The decisions that receivers can be told."""
+    """A decision that receivers are told."""
 
     SESSION_REVOKED = "session-revoked"
     SESSION_ENDED = "session-ended"
@@ -32,4 +32,4 @@ STATES_OF_CHOICE: dict[str, tuple[str, ...]] = {
     DeliveryChoice.DELIVERED: ("delivered", "gone"),
     DeliveryChoice.REFUSED: ("refused", "dead"),
 }
-"""The states of each choice: a receiver that does not know a session any more has nothing left to do."""
+"""The states of each choice. `gone` counts as delivered: a receiver that does not know the session has nothing to do."""
