@@ -810,7 +810,7 @@ FIELDS = "fields: {username: u, at: t}\nkey: [username]\n"
         (f"where: {{a: {{not: []}}}}\n{FIELDS}", "map.yaml:1:12: 'a': write a value"),
         (f"where: {{a: {{present: 1}}}}\n{FIELDS}", "map.yaml:1:12: 'a': write a value"),
         (f"where: {{'a.[': x}}\n{FIELDS}", "map.yaml:1:9: "),
-        (f"where: {{^.a: x}}\n{FIELDS}", "map.yaml:1:9: '^' and '$key' say where a row stands, which needs 'rows'"),
+        (f"where: {{^.a: x}}\n{FIELDS}", "map.yaml:1:9: '^' and '$key' name the place of a row, which needs 'rows'"),
         (
             f"rows: a.*\nwhere: {{^.^.a: x}}\n{FIELDS}",
             "map.yaml:2:9: '^.^.a' steps out 2 times, and 'rows' has 1 level",
