@@ -1,4 +1,7 @@
-"""The token that a request presents: in `Authorization: Bearer`, or in the one cookie that was named for it."""
+"""The token that a request presents: in `Authorization: Bearer`, or in the one cookie that was named for it.
+
+See docs/glossary.md#bearer.
+"""
 
 
 def presented_token(authorization: str | None, cookies: str | None, cookie: str | None) -> str | None:

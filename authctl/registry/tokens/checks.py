@@ -1,4 +1,7 @@
-"""The checks of a token: whose it is, whether its session is active, and where the request comes from."""
+"""The checks of a token: whose it is, whether its session is active, and where the request comes from.
+
+See docs/glossary.md#bearer.
+"""
 
 from hmac import compare_digest
 from typing import TYPE_CHECKING
