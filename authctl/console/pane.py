@@ -71,12 +71,12 @@ class Choice(Static):
         self._action = action
 
     def on_click(self) -> None:
-        """Say that it was clicked."""
+        """Send a message about the click."""
         self.post_message(self.Pressed(self._action))
 
 
 class Pane(Vertical):
-    """One tab; its subclasses say which source it shows, and what can be done there."""
+    """One tab; its subclasses define its source and its operations."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         bound("slash", "search"),
@@ -103,7 +103,7 @@ class Pane(Vertical):
         self._shown_key: tuple[object, ...] | None = None
         self.is_outdated = True
 
-    # What a tab says of itself
+    # The parts that differ between tabs
 
     def make_source(self) -> Source:
         """The list for the present filters. Raises InvalidInput."""
@@ -184,7 +184,7 @@ class Pane(Vertical):
         self.load()
 
     def changed(self) -> None:
-        """Read again what is in view: the registry was changed, or time has passed."""
+        """Read the rows in view again, because the registry was changed or time has passed."""
         if self.table.first_line < self.table.line_count and self.table.cursor < self.table.line_count:
             self.table.rows.restart()
         else:
@@ -216,6 +216,7 @@ class Pane(Vertical):
         while (number := table.rows.wanted(table.first_line, table.line_count)) is not None:
             rows, place = table.rows, table.rows.place(number)
             page = await self.shared.reads.run(lambda registry, place=place: source.page(registry, place))  # type: ignore[misc]
+            # The filter may have changed while the page was read: then it belongs to a list that is no longer shown.
             if rows is not table.rows or source is not self.source:
                 return
             key = table.current and table.current.key
@@ -226,7 +227,7 @@ class Pane(Vertical):
             self.refresh_lines()
 
     def on_table_moved(self) -> None:
-        """Read what is in view now, and show the details of the row under the cursor."""
+        """Read the rows that are in view now, and show the details of the row under the cursor."""
         if self.source_is_ready:
             self.load()
             self.refresh_lines()
@@ -278,7 +279,7 @@ class Pane(Vertical):
     # Keys
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Leave the letters to the search field while one types there, and nothing but Enter and Escape to the pane."""
+        """Leave the letters to the search field while a person types there, and only Enter and Escape to the pane."""
         del parameters
         return action in _WHILE_TYPING if is_typing(self.app) else action != "leave_search"
 
@@ -304,7 +305,7 @@ class Pane(Vertical):
         self.app.push_screen(TextWindow("The same on the command line", lambda _width: texts.text(command)))
 
     def on_choice_pressed(self, event: Choice.Pressed) -> None:
-        """Do what a click asks for."""
+        """Run the action of the word that was clicked."""
         event.stop()
         getattr(self, f"action_{event.action}")()
 

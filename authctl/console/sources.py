@@ -52,7 +52,7 @@ class Source(Protocol):
         """The page that begins at a place; None is the beginning of the list."""
 
     def count(self, registry: Registry) -> int | None:
-        """The number of rows of the whole list; None where only the reading of the list tells it."""
+        """The number of rows of the whole list; None if it is not known before the list was read to its end."""
 
     def words(self) -> list[str]:
         """The words of the command that prints this list."""
