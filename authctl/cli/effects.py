@@ -1,4 +1,7 @@
-"""The effect of an operation on standard error: the sessions that go on elsewhere, and why."""
+"""The effect of an operation on standard error: the access that remains, and its reason.
+
+See docs/glossary.md#effect.
+"""
 
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -19,9 +22,10 @@ _LONGEST_NAME = 40
 
 
 def told_effect(cli: Cli, find: "Callable[[], Effect | None]", *, sources: bool = True) -> records.Record | None:
-    """Say the effect of an operation; its record. None where it was not found out, which keeps nothing from being shown."""
+    """Report the effect of an operation. Returns its record; None if it could not be read, since the operation is done."""
     if cli.quiet and cli.form not in (Format.JSON, Format.NDJSON):
         return None
+    # decision 210: the operation is done, so an effect that cannot be read must not look like its failure
     with suppress(AuthctlError):
         effect = find()
         if effect is not None:
@@ -31,7 +35,7 @@ def told_effect(cli: Cli, find: "Callable[[], Effect | None]", *, sources: bool 
 
 
 def say_effect(cli: Cli, effect: "Effect", *, sources: bool = True) -> None:
-    """Say which sessions live on, and until when; `sources` where no warning names the other systems."""
+    """Report the sessions that stay active, with the last end; `sources` if no other warning names the other systems."""
     if effect.others:
         named = ", ".join(
             f"{quoted(name, _LONGEST_NAME) if name else 'none'} {count:,}"

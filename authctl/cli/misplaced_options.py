@@ -16,7 +16,7 @@ class Misplaced(NamedTuple):
 
 def misplaced(context: Any, option: str, arguments: Sequence[str]) -> Misplaced | None:
     """The right place of an option; None if the command that was typed does not have it anywhere."""
-    # decision 229
+    # decision 229: the tree of commands knows each option, and a list of options could be out of date
     root = context.find_root()
     typed = _typed_command(root, arguments)
     if own := _named(root, option):
@@ -35,7 +35,7 @@ def misplaced(context: Any, option: str, arguments: Sequence[str]) -> Misplaced 
 
 
 def _typed_command(root: Any, arguments: Sequence[str]) -> Any:
-    """The context of the command that the arguments name, whatever stands between its words."""
+    """The context of the command that the arguments name; other words may stand between its words."""
     context = type(root)(root.command, info_name=root.info_name)
     for word in arguments:
         if word in _verbs(context):

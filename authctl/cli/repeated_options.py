@@ -22,7 +22,7 @@ class Command(TyperCommand):
 
     def make_parser(self, ctx: Any) -> Any:
         """As Typer makes it, gathering all values."""
-        # decision 122
+        # decision 122: all values are compared before they are converted, so that the rule stands once
         return _gathering(super().make_parser(ctx), self.get_params(ctx), ctx)
 
     def get_short_help_str(self, limit: int = 0) -> str:  # noqa: ARG002
@@ -31,7 +31,7 @@ class Command(TyperCommand):
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Arguments, then options in groups, those of every day first."""
-        # decision 191
+        # decision 191: the daily options fit on a screen without scrolling
         from authctl.cli.option_groups import grouped
 
         shown = [(param, line) for param in self.get_params(ctx) if (line := param.get_help_record(ctx))]
