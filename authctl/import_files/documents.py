@@ -1,7 +1,7 @@
 """JSON documents: the rows of a list, of wrappers, of lists within lists and of objects keyed by id.
 
-One document may come after another. A row is decoded by itself, so the size of a list does not matter. Only where the mapping
-reads what stands around a row, the whole document is decoded, too.
+One document may come after another. A row is decoded by itself, so the size of a list does not matter. The whole document
+is decoded only if the mapping reads values outside of the row.
 """
 
 from collections.abc import Generator, Iterator
@@ -113,7 +113,7 @@ class _Walk:
         return step.kind is Kind.PICK and is_picked(self._text.value(stays=True), step)
 
     def _is_after_every(self, done: int) -> bool:
-        """Whether a step before this one takes every element: what one of them lacks, others may have."""
+        """Whether a step before this one takes every element: a value that is missing in one may be in another."""
         return any(step.kind is Kind.EVERY for step in self._steps[:done])
 
     def _elements(self, done: int, stops: Stops) -> Rows:
