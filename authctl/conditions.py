@@ -1,7 +1,7 @@
-"""Whether a session may be used from where and with what it is: the network, platform, version and application.
+"""The conditions for the use of a session: its network, platform, version and application.
 
-Pure. Conditional access as Microsoft Entra has it: nothing is revoked, and what is refused now works again
-once the condition is met. A fact that is not given meets nothing.
+Pure. Conditional access as Microsoft Entra has it: nothing is revoked, and a refused session works again when the
+condition is met. A fact that is not given meets no condition.
 """
 
 from collections.abc import Iterator, Mapping
@@ -58,8 +58,8 @@ def _fits_any(patterns: tuple[str, ...], text: str) -> bool:
 
 
 def _fit(pattern: str, application: str) -> tuple[int, int] | None:
-    """How closely a pattern fits what a person sees of an application's name: `POP3` with an invisible sign in it is POP3."""
-    # decision 55
+    """How closely a pattern fits the visible name of an application: `POP3` with an invisible character in it is POP3."""
+    # decision 55: otherwise an invisible character would pass a blocked name
     return pattern_fit(pattern, "".join(c for c in application if not is_invisible(c)))
 
 
@@ -90,7 +90,7 @@ def read_network(text: str) -> Network:
 
 def _minima(minimum_versions: Mapping[str, str], application: str) -> list[str]:
     """The oldest version of an application that may be used: the most specific pattern's, and of equals every one."""
-    # decision 56
+    # decision 56: of two equally specific names, the spelling must not decide
     fitting = [(_fit(name, application), minimum) for name, minimum in minimum_versions.items()]
     # `Outlook*: 16.0` and `Outlook Mobile: 5.0`: the mobile version counts by its own name alone.
     closest = max((fit for fit, _ in fitting if fit), default=None)

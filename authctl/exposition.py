@@ -35,6 +35,7 @@ def _metrics(found: "Statistics") -> Iterator[str]:
         suffix = "" if name is Property.APPLICATION else f"_by_{name}"
         samples = [(f'{{{name}="{_escaped(label)}"}}', number) for label, number in _by_label(counts).items()]
         # without any name a zero, so that a graph does not end
+        # decision 219: a metric for each property: the sum over the labels of one metric must have a meaning
         yield _metric(f"authctl_sessions_active{suffix}", f"Active sessions by {name}.", samples or [("", 0)])
     today = found.past[-1]
     yield _metric("authctl_sign_ins_today", "Sessions created since midnight UTC.", [("", today.sign_ins)])

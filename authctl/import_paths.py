@@ -105,7 +105,7 @@ class Path:
 
     @property
     def needs_position(self) -> bool:
-        """Whether it asks where the row stands, which only rows within a document can tell."""
+        """Whether it needs the place of the row, which only rows within a document have."""
         return bool(self.most_outs or self.is_key or any(s.inner is not None and s.inner.is_key for s in self.steps))
 
     def at(self, row: Any, document_row: DocumentRow | None = None, blank: Container[str] = ()) -> Any:
@@ -213,7 +213,7 @@ def as_position(name: str) -> int | None:
 
 
 def is_picked(element: Any, step: Step) -> bool:
-    """Whether an element of a list is the one that a pick asks for."""
+    """Whether an element of a list is the element of a pick."""
     return isinstance(element, dict) and as_text(element.get(step.name)) == step.value
 
 

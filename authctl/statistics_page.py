@@ -1,6 +1,6 @@
 """Statistics as a page: one HTML file with charts and tables, for a screen of any width, light or dark, and for print.
 
-The page has no script, and its content policy allows nothing but its own style. Foreign text is escaped.
+The page has no script, and its content policy allows its own style only (decision 221). Foreign text is escaped.
 """
 
 from base64 import b64encode

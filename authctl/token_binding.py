@@ -1,6 +1,6 @@
-"""Whether a token is presented from where it is bound to: the address or the referrer of its sign-in.
+"""The binding of a token to the address or the referrer of its sign-in, compared with a request.
 
-Pure. A fact that is not given holds nothing: a bound token is refused where nobody says where it comes from.
+Pure. A bound token is refused if the fact is not given.
 """
 
 from ipaddress import IPv4Address, IPv6Address, ip_address
@@ -33,7 +33,7 @@ def within_referrer(registered: str, presented: str | None) -> bool:
 
     ArcGIS binds a token to the web application that asked for it; its pages send their own addresses as `Referer`.
     """
-    # decision 36
+    # decision 36: the pages of an application send their own addresses, below the registered one
     if presented is None:
         return False
     one, other = _page(registered), _page(presented)

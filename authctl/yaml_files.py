@@ -199,7 +199,7 @@ class _Builder:
         text = event.value
         if event.style:
             return text
-        # A quoted text is a text, whatever it looks like; only plain ones are interpreted.
+        # A quoted text is always a text; only plain ones are interpreted.
         if text in _WORDS:
             return _WORDS[text]
         if _WHOLE_NUMBER.fullmatch(text):

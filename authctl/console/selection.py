@@ -10,6 +10,7 @@ class Selection:
     """The selected sessions."""
 
     def __init__(self) -> None:
+        # decision 212: ids, or a filter with exceptions: the revoked sessions do not depend on the rows on the screen
         self._ids: dict[str, None] = {}
         self._matching: SessionFilter | None = None
 

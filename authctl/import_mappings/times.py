@@ -90,6 +90,7 @@ def time_zone(name: str) -> tzinfo:
     from zoneinfo import ZoneInfo
 
     try:
+        # decision 139: the system may have no time zones, so the package `tzdata` is always installed
         return ZoneInfo(name)
     except (LookupError, ValueError, OSError):
         raise InvalidInput(

@@ -1,6 +1,6 @@
 """Clients of the door: add, list, rotate and remove the programs that ask about tokens by HTTP.
 
-See docs/glossary.md#client.
+See docs/glossary.md#client and docs/glossary.md#lag.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Receivers: list those of `receivers.yaml`, and test one."""
+"""Receivers: list those of `receivers.yaml`, and test one.
+
+See docs/glossary.md#receiver.
+"""
 
 from __future__ import annotations
 

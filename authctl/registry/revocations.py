@@ -70,6 +70,7 @@ def revoke(
 ) -> RevokeOutcome:
     """Revoke a selection in one transaction; everything is counted after its commit. Contract: `Registry.revoke`."""
     check_target(selection)
+    # decision 10: a dry run writes nothing, so it needs no note; one that is given must still have content
     if not (dry_run and note is None):
         note = names.note(note)
     if dry_run:

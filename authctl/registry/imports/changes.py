@@ -1,4 +1,7 @@
-"""The changes that the rows of some keys of an import make, before they are written."""
+"""The changes that the rows of some keys of an import make, before they are written.
+
+See docs/glossary.md#plan.
+"""
 
 from __future__ import annotations
 

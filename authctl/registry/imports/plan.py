@@ -10,7 +10,7 @@ an operation are one session, which it ended. Disabling the user, a changed pass
 everything revokes it, and one by criteria does if the session meets them. The only exception: a session that is already known to be
 used after an operation is not divided by it; older rows join that session.
 
-See docs/glossary.md#late-row and docs/glossary.md#partition.
+See docs/glossary.md#late-row, docs/glossary.md#partition and docs/glossary.md#plan.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 The rules are those of `checks.py`; here they are only called one by one. Nothing is written.
 
-See docs/glossary.md#continuity-event and docs/glossary.md#hard-end.
+See docs/glossary.md#continuity-event, docs/glossary.md#hard-end and docs/glossary.md#verdict.
 """
 
 from collections.abc import Callable, Iterator
