@@ -41,6 +41,8 @@ _REST = (
     " NULL AS session_id, a.username, a.at AS created_at, NULL AS delivered_at, NULL AS reason, 1 AS is_rest,"
     f" {_OF_ANNOUNCEMENT}"
 )
+# decision 236: a delivery waits for an earlier one about the same session, or for an event of a user about the same
+# user. Each branch repeats the condition of its partial index, so that SQLite can use it.
 _EARLIER = (
     "(d.number > 0 AND EXISTS (SELECT 1 FROM deliveries AS e INDEXED BY deliveries_by_session WHERE e.number > 0"
     " AND e.number = d.number AND e.announcement < d.announcement AND e.receiver_key = d.receiver_key AND e.state = 'pending')"
@@ -52,6 +54,7 @@ _EARLIER = (
 
 _DUE = (
     "SELECT d.announcement, d.number FROM deliveries AS d INDEXED BY deliveries_due WHERE d.receiver_key = :receiver"
+    # decision 237: a lease that ends later than the longest one was taken before the clock was set back, and is over
     " AND d.state = 'pending' AND d.next_attempt_at {due} AND d.leased_until NOT BETWEEN :clock + 1 AND :clock + :longest_lease"
     f" AND NOT {_EARLIER} ORDER BY d.next_attempt_at, d.announcement, d.number LIMIT :limit"
 )
@@ -210,6 +213,8 @@ class OutboxWriter(Writer):
     def lease(self, receiver: str, limit: int, clock: int, until: int) -> list[Delivery]:
         given = {"receiver": fold(receiver), "clock": clock, "longest_lease": _LONGEST_LEASE, "longest": LONGEST_PAUSE}
         places: list[tuple[int, int]] = []
+        # Two queries, so that each is one range of the index. The second finds attempts that were planned before the
+        # clock was set back.
         for due in ("<= :clock", "> :clock + :longest"):
             places += self.all_rows(_DUE.format(due=due), {**given, "limit": limit - len(places)})
         leased = [(until, *place) for place in places]
@@ -229,6 +234,7 @@ class OutboxWriter(Writer):
             " WHERE announcement = ? AND number = ? AND leased_until = ? AND state = 'pending'"
         )
         written = []
+        # Only with the same end of the lease: after it has ended, another process may have sent the delivery.
         for one in settled:
             at = None if one.state == _PENDING else now
             values = (one.state, one.reason, one.next_attempt_at, at, one.announcement, one.number, until)
@@ -297,6 +303,8 @@ class OutboxWriter(Writer):
 def _told(subscription: Subscription, decision: Decision) -> dict[str, Any]:
     """The columns of an announcement that are the receiver's."""
     return {
+        # decision 235: with the id of the session it is the id of each message, the same after a retry, a kill or a
+        # restore
         "jti": os.urandom(16).hex(),
         "receiver": subscription.receiver,
         "receiver_key": fold(subscription.receiver),
