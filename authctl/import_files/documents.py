@@ -41,6 +41,7 @@ def _placed(text: JsonText, rows: Path, *, needs_document: bool) -> Iterator[tup
     document = text.value(LONGEST_DOCUMENT, stays=True) if needs_document else None
     names: list[str] = []
     walk = _Walk(text, rows.steps, document, names)
+    # decision 140: an error message of the other system must not be taken for an empty list
     if not (yield from walk.rows(0, ())):
         there = ", ".join(map(quoted, names[:_NAMES_SHOWN])) + (", …" if len(names) > _NAMES_SHOWN else "")
         has = f"it has {there}" if names else "it is no object"

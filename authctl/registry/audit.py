@@ -58,7 +58,7 @@ class Audit:
             yield from events
             if len(events) < _BATCH:
                 return
-            # Each batch is a read of its own: a long list must not keep the write-ahead log from being emptied.
+            # Each batch is a read of its own: a long list must not hold the snapshot of one read.
             before = events[-1].seq
 
     def event(self, seq: int) -> AuditEvent:

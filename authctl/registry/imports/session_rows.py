@@ -180,6 +180,7 @@ class SessionFromRows:
         deadlines, fixed, tokens = self._deadlines()
         ended_at, ended_by = self.ended or (None, None)
         details = {name: value for name, value in self._details.items() if name != "expires_at"}
+        # decision 50: without `wipe_on_revoke`: no token exists by which the application could get the order
         return NewSession(
             id=self.known.session.id if self.known else names.new_id(),
             profile=self.profile.name,
