@@ -38,18 +38,18 @@ def _unmet(conditions: Conditions, caller: Caller) -> Iterator[Unmet]:
     blocked = conditions.blocked_applications
     # An application that is not named may be a blocked one.
     if blocked and (caller.application is None or any(_fit(pattern, caller.application) for pattern in blocked)):
-        yield Unmet("blocked_applications", _said("the application", caller.application, "is blocked"))
+        yield Unmet("blocked_applications", _in_words("the application", caller.application, "is blocked"))
     if conditions.networks and not _is_within(conditions.networks, caller.ip):
-        yield Unmet("networks", _said("the address", caller.ip, "is in none of them"))
+        yield Unmet("networks", _in_words("the address", caller.ip, "is in none of them"))
     if conditions.platforms and (caller.platform is None or not _fits_any(conditions.platforms, caller.platform)):
-        yield Unmet("platforms", _said("the platform", caller.platform, "is none of them"))
+        yield Unmet("platforms", _in_words("the platform", caller.platform, "is none of them"))
     for minimum in _minima(conditions.minimum_versions, caller.application or ""):
         if not is_at_least(caller.application_version, minimum):
             reason = f"is not known to be {minimum} or later"
-            yield Unmet("minimum_versions", _said("the version", caller.application_version, reason))
+            yield Unmet("minimum_versions", _in_words("the version", caller.application_version, reason))
 
 
-def _said(noun: str, fact: str | None, reason: str) -> str:
+def _in_words(noun: str, fact: str | None, reason: str) -> str:
     return f"{noun} is not given" if fact is None else f"{noun} {quoted(fact)} {reason}"
 
 

@@ -111,7 +111,7 @@ def shown_delivery(shown: "ShownDelivery") -> Record:
 def run(outcome: "DeliverOutcome") -> Record:
     """The outcome of a run over all receivers."""
     return {
-        "receivers": [one._asdict() for one in outcome.receivers],
+        "receivers": [of_receiver._asdict() for of_receiver in outcome.receivers],
         "pending": outcome.pending,
         "dead": outcome.dead,
     }

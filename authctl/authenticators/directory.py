@@ -98,10 +98,10 @@ def _is_meant(identity: str, bind_dn: str, username: str) -> bool:
     if not identity.startswith("dn:"):
         return username.isascii()
     try:
-        one, other = ([fold(part[1]) for rdn in str2dn(dn) for part in rdn] for dn in (identity[3:], bind_dn))
+        identified, asked = ([fold(part[1]) for rdn in str2dn(dn) for part in rdn] for dn in (identity[3:], bind_dn))
     except Exception:  # noqa: BLE001  # no distinguished name, in the library's many ways
         return False
-    return one == other
+    return identified == asked
 
 
 def _in_words(error: Exception) -> str:

@@ -58,8 +58,8 @@ def deliver(
 def show_run(cli: Cli, outcome: DeliverOutcome) -> bool:
     """Show a run; whether something is pending after it, or was refused in it."""
     record = delivery_records.run(outcome)
-    delivered = sum(one.delivered + one.gone for one in outcome.receivers)
-    refused = sum(one.refused for one in outcome.receivers)
+    delivered = sum(receiver.delivered + receiver.gone for receiver in outcome.receivers)
+    refused = sum(receiver.refused for receiver in outcome.receivers)
     warn_of_failures(cli, outcome)
     text = f"{counted(delivered, 'message')} delivered"
     text += f", {refused:,} refused" if refused else ""
@@ -76,16 +76,18 @@ def check_overdue(cli: Cli, max_age: int) -> None:
     """Report the receivers with an overdue, refused or dead delivery. Raises Exit with 9 if there is one."""
     now = cli.registry.now()
     counts = cli.registry.deliveries.counts()
-    is_overdue = [one.oldest_at is not None and now - one.oldest_at > max_age for one in counts]
+    is_overdue = [count.oldest_at is not None and now - count.oldest_at > max_age for count in counts]
     with cli.last_line(None if any(is_overdue) else f"no delivery is older than {format_timeout(max_age)}"):
         if cli.form or (counts and not cli.quiet):
             cli.show_many(map(delivery_records.count, counts), render.OUTBOX)
-    for one, overdue in zip(counts, is_overdue, strict=True):
-        if overdue and one.oldest_at is not None:
-            cli.warn(f"receiver {quoted(one.receiver)}: a delivery is pending since {format_instant(one.oldest_at)}")
-        if one.refused or one.dead:
-            cli.warn(f"receiver {quoted(one.receiver)}: {one.refused:,} refused, {one.dead:,} dead")
-    if any(is_overdue) or any(one.refused or one.dead for one in counts):
+    for count, overdue in zip(counts, is_overdue, strict=True):
+        if overdue and count.oldest_at is not None:
+            cli.warn(
+                f"receiver {quoted(count.receiver)}: a delivery is pending since {format_instant(count.oldest_at)}"
+            )
+        if count.refused or count.dead:
+            cli.warn(f"receiver {quoted(count.receiver)}: {count.refused:,} refused, {count.dead:,} dead")
+    if any(is_overdue) or any(count.refused or count.dead for count in counts):
         raise typer.Exit(_OVERDUE)
 
 
@@ -96,11 +98,15 @@ def _watch(cli: Cli) -> None:
         while True:
             outcome = cli.registry.deliveries.deliver(counted=False)
             # Each failure is reported once as long as it lasts: people read the log of a service.
-            present = {f"receiver {quoted(one.receiver)}: {one.reason}" for one in outcome.receivers if one.reason}
+            present = {
+                f"receiver {quoted(receiver.receiver)}: {receiver.reason}"
+                for receiver in outcome.receivers
+                if receiver.reason
+            }
             for text in sorted(present - reasons):
                 cli.warn(text)
             reasons = present
-            delivered = sum(one.delivered + one.gone for one in outcome.receivers)
+            delivered = sum(receiver.delivered + receiver.gone for receiver in outcome.receivers)
             if delivered:
                 cli.say(f"{counted(delivered, 'message')} delivered")
             sleep(_WATCH_SECONDS)

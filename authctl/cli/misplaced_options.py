@@ -29,7 +29,7 @@ def misplaced(context: Any, option: str, arguments: Sequence[str]) -> Misplaced 
         words = [typed.command_path, option, "" if later.is_flag else later.make_metavar(typed)]
         return Misplaced(message, " ".join(filter(None, words)))
     # Without a whole command, the owner can be any command below.
-    if any(_named(one, option) for one in _below(typed)):
+    if any(_named(command, option) for command in _below(typed)):
         return Misplaced(message, f"{typed.command_path} --help")
     return None
 
@@ -59,4 +59,4 @@ def _below(context: Any) -> Iterator[Any]:
 
 
 def _named(context: Any, option: str) -> Any:
-    return next((one for one in context.command.params if option in one.opts), None)
+    return next((param for param in context.command.params if option in param.opts), None)

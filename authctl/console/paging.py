@@ -115,7 +115,7 @@ class PagedList:
         self._ends[number:] = [self._begin(number) + len(page.rows)]
         self._places[number + 1 :] = [] if page.next is None else [page.next]
         self.is_complete = page.next is None
-        for later in [one for one in self._rows if one > number]:
+        for later in [kept for kept in self._rows if kept > number]:
             del self._rows[later]
             self._outdated.discard(later)
 

@@ -64,7 +64,10 @@ class Source(Protocol):
 def _session(registry: Registry, session: Session) -> Record:
     """A session as `sessions show` has it: one that is over has the messages that receivers got about it."""
     about = () if session.status is Status.ACTIVE else registry.deliveries.of_session(session.number)
-    return {**records.shown_session(session), "deliveries": [delivery_records.of_session(one) for one in about]}
+    return {
+        **records.shown_session(session),
+        "deliveries": [delivery_records.of_session(delivery) for delivery in about],
+    }
 
 
 class Sessions:
@@ -167,7 +170,7 @@ class Users(_Whole):
     def _read(self, registry: Registry) -> list[str]:
         if not self._beginning:
             return [
-                one.user.username for one in registry.users.list() if one.user.disabled_at or not self._only_disabled
+                user.user.username for user in registry.users.list() if user.user.disabled_at or not self._only_disabled
             ]
         names = registry.completions.users(self._beginning)
         # A user without sessions is found by the whole name.

@@ -243,5 +243,5 @@ class DeedWindow(ModalScreen[str | None]):
 
 def _table(columns: Iterable[FittedColumn]) -> list[Content]:
     fitted = list(columns)
-    widths = [one.width for one in fitted]
-    return [texts.row(cells, widths) for cells in zip(*(one.cells for one in fitted), strict=True)]
+    widths = [column.width for column in fitted]
+    return [texts.row(cells, widths) for cells in zip(*(column.cells for column in fitted), strict=True)]

@@ -41,7 +41,7 @@ def check(raw: bytes, name: str) -> tuple[ProfileSet, tuple[str, ...]]:
         for written, profile in zip(file.profiles, profiles.profiles.values(), strict=True)
         for path, warning in advice(profile)
     ]
-    return profiles, tuple(document.said(warnings))
+    return profiles, tuple(document.in_words(warnings))
 
 
 def _profile_set(file: File) -> ProfileSet:

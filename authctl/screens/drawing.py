@@ -191,7 +191,10 @@ def _label_width(labels: Sequence[str], width: int) -> int:
 
 
 def _bar_width(labels: Sequence[str], columns: Sequence[BarColumn], width: int) -> int:
-    numbers = (max(cell_len(column.header), *(len(f"{one:,}") for one in column.numbers)) for column in columns)
+    numbers = (
+        max(cell_len(column.header), *(len(f"{number_shown:,}") for number_shown in column.numbers))
+        for column in columns
+    )
     room = width - _label_width(labels, width) - sum(number + 2 * GAP for number in numbers)
     return min(_WIDEST_BAR, max(0, room) // len(columns))
 

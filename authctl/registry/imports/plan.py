@@ -279,7 +279,7 @@ class Merger:
 
     def _settled_until(self, staged: StagedKey, own: Iterable[ImportedDetail]) -> int:
         """The instant up to which rows of a key change nothing."""
-        ends = [*(final_end(one) for one in own), *(one.at for one in self._known.finals_of(staged))]
+        ends = [*(final_end(known) for known in own), *(final.at for final in self._known.finals_of(staged))]
         return max((end for end in ends if end is not None), default=BEFORE_ALL)
 
     def _is_settled(self, staged: StagedKey, event: Event, final: int, own: Iterable[ImportedDetail]) -> bool:

@@ -170,7 +170,7 @@ def _explain_session(
     view: "View", past: _Past, latest: Session, claims: Claims | None, caller: Caller, before: tuple[Step, ...]
 ) -> Explanation:
     session = latest.as_of(past.at) if past.is_past else latest
-    presence = _found(session, past)
+    presence = _presence(session, past)
     if presence.result is not Result.PASSED:
         return Explanation(past.at, session, (*before, presence))
     steps = (
@@ -189,7 +189,7 @@ def _explain_session(
     return Explanation(past.at, session, steps)
 
 
-def _found(session: Session, past: _Past) -> Step:
+def _presence(session: Session, past: _Past) -> Step:
     # A restore replaced the rows, and an accepted clock or log ended sessions: the earlier state is in none of them.
     if past.replaced_at is not None:
         text = "not kept: the registry was restored, or its clock or audit log accepted, later"
