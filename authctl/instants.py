@@ -23,6 +23,7 @@ HOUR = 60 * MINUTE
 DAY = 24 * HOUR
 WEEK = 7 * DAY
 
+# decision 2: an instant like any other, so that every comparison is one comparison
 NEVER = 253_402_300_800 * SECOND
 """The instant, and the length of time, that never comes: 10000-01-01T00:00:00Z."""
 

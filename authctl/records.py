@@ -130,7 +130,7 @@ def access_deadline(session_: "Session") -> int:
 
 
 def refusal(error: TokenInvalid) -> Record:
-    """A token that is not active: as RFC 7662, section 2.2, has it, no reason; with the action that the application has to take, if there is one."""
+    """A token that is not active: no reason (RFC 7662, section 2.2), but the action that the application has to take (decision 51)."""
     return {"active": False} | ({"action": error.action} if error.action else {})
 
 

@@ -1,4 +1,7 @@
-"""The effect of an operation on standard error: the sessions that go on elsewhere, and why."""
+"""The effect of an operation on standard error: the access that remains, and its reason.
+
+See docs/glossary.md#effect.
+"""
 
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -25,6 +28,7 @@ def told_effect(
     """
     if cli.quiet and cli.form not in (Format.JSON, Format.NDJSON):
         return None
+    # decision 210: the operation is done, so an effect that cannot be read must not look like its failure
     with suppress(AuthctlError):
         effect = find()
         if effect is not None:

@@ -1,6 +1,6 @@
 """Texts from standard input or from an argument, without the characters around an id, a name or a token.
 
-Only what people and programs put around a text by copying it: white space, a byte order mark, quotes, and `Bearer ` before a token.
+Copying adds these: white space, a byte order mark, quotes, and `Bearer ` before a token.
 """
 
 _AROUND = " \t\r\n\v\f\u00a0\ufeff"
@@ -40,7 +40,7 @@ def strip_text(text: str) -> str:
 
 
 def strip_token(text: str) -> str:
-    """A token, or an id, without those and without the `Bearer ` before it, in whatever order they stand around it."""
+    """A token, or an id, without those and without the `Bearer ` before it, in any order."""
     stripped = strip_text(text)
     if stripped[: len(_SCHEME)].lower() == _SCHEME:
         return strip_text(stripped[len(_SCHEME) :])

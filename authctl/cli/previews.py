@@ -74,7 +74,9 @@ def confirm_profiles(cli: Cli, wanted: "ProfileSet", yes: bool) -> "Bound | None
     if yes and cli.quiet:
         return None
     preview = cli.registry.profiles.preview(wanted)
-    say = print_message if preview.ending.summary.total else cli.say  # what is asked about is shown, quiet or not
+    say = (
+        print_message if preview.ending.summary.total else cli.say
+    )  # the sessions of a question are shown, also with `--quiet`
     for line in in_words(preview):
         say(line)
     return _agreed(cli, preview.ending, "end", "active session", "apply? [y/N]", "y", yes)

@@ -80,7 +80,7 @@ class Console(App[None]):
         local: bool = False,
     ) -> None:
         """Open the registry. Raises as `Registry.open`."""
-        # The colours of the terminal itself: with NO_COLOR none at all is written then.
+        # decision 215: the colours of the terminal itself, so that with NO_COLOR none is written
         super().__init__(ansi_color=True)
         self.theme = "ansi-dark"
         self.reads = Reads(lambda: open_registry(self._warn))
@@ -209,6 +209,7 @@ class Console(App[None]):
 
     async def _look_for_changes(self) -> None:
         try:
+            # decision 214: the change number costs microseconds, and only a change reads the list again
             changed = await self.reads.has_changed()
         except AuthctlError as error:
             self.tell_error(error)

@@ -17,7 +17,7 @@ HELP: Sequence[Line] = [
     Line("q", "quit"),
     Line("Sessions", "Space selects one, a all that match, x none"),
     Line("", "r revokes the selected sessions; the one under the cursor if none is selected"),
-    Line("", "R revokes all sessions that match, whatever is selected"),
+    Line("", "R revokes all sessions that match, with any selection"),
     Line("", "s status, k kind, g count by user, application or platform; Backspace goes back to the groups"),
     Line(
         "Users",

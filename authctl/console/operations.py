@@ -49,7 +49,7 @@ class Preview(NamedTuple):
 
 
 class Operation(Protocol):
-    """Something that a person does with a note."""
+    """An operation of a person, with a note."""
 
     title: str
     verb: str
@@ -82,15 +82,16 @@ class Revocation:
 
     def preview(self, registry: Registry) -> Preview:
         """The sessions that would be revoked: counts, and some of them."""
-        found = registry.revocation_previews.make(self._selection)
-        total = found.summary.total
+        preview = registry.revocation_previews.make(self._selection)
+        total = preview.summary.total
         if not total:
             return Preview(["nothing to revoke: no session matches, or all of them are revoked"], is_possible=False)
-        lines = preview_lines(found, "revoke", "session")
+        lines = preview_lines(preview, "revoke", "session")
         if self._selection.everything:
             lines.insert(1, "everybody has to sign in again, and whoever signs in before this is done is revoked, too")
+        # decision 121: everything has no bound, so the count has to be typed
         owed = str(total) if self._selection.everything else None
-        return Preview(lines, list(map(records.session, found.sessions)), owed, content=found.bound)
+        return Preview(lines, list(map(records.session, preview.sessions)), owed, content=preview.bound)
 
     def perform(
         self, registry: Registry, preview: Preview, note: str, _typed: dict[str, str], actor: str | None

@@ -75,12 +75,12 @@ class Choice(Static):
         self._action = action
 
     def on_click(self) -> None:
-        """Say that it was clicked."""
+        """Send a message about the click."""
         self.post_message(self.Pressed(self._action))
 
 
 class Pane(Vertical):
-    """One tab; its subclasses say which source it shows, and what can be done there."""
+    """One tab; its subclasses define its source and its operations."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         bound("slash", "search"),
@@ -109,7 +109,7 @@ class Pane(Vertical):
         self._shown_key: tuple[object, ...] | None = None
         self.is_outdated = True
 
-    # What a tab says of itself
+    # The parts that differ between tabs
 
     def make_source(self) -> Source:
         """The list for the present filters. Raises InvalidInput."""
@@ -229,6 +229,7 @@ class Pane(Vertical):
         while (number := table.rows.wanted(table.first_line, table.line_count)) is not None:
             rows, place = table.rows, table.rows.place(number)
             page = await self.shared.reads.run(lambda registry, place=place: source.page(registry, place))  # type: ignore[misc]
+            # The filter may have changed while the page was read: then it belongs to a list that is no longer shown.
             if rows is not table.rows or source is not self.source:
                 return
             key = table.current and table.current.key
@@ -239,7 +240,7 @@ class Pane(Vertical):
             self.refresh_lines()
 
     def on_table_moved(self) -> None:
-        """Read what is in view now, and show the details of the row under the cursor."""
+        """Read the rows that are in view now, and show the details of the row under the cursor."""
         if self.source_is_ready:
             self.load()
             self.refresh_lines()
@@ -291,7 +292,7 @@ class Pane(Vertical):
     # Keys
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Leave the letters to the search field while one types there, and nothing but Enter and Escape to the pane."""
+        """Leave the letters to the search field while a person types there, and only Enter and Escape to the pane."""
         del parameters
         return action in _WHILE_TYPING if is_typing(self.app) else action != "leave_search"
 
@@ -338,7 +339,7 @@ class Pane(Vertical):
         self.shared.tell(COPIED)
 
     def on_choice_pressed(self, event: Choice.Pressed) -> None:
-        """Do what a click asks for."""
+        """Run the action of the word that was clicked."""
         event.stop()
         getattr(self, f"action_{event.action}")()
 

@@ -203,14 +203,14 @@ class SessionsPane(Pane):
         return self.filter.opened(row.key).selection()
 
     def action_revoke_all(self) -> None:
-        """Revoke all sessions that match, whatever is selected."""
+        """Revoke all sessions that match, with any selection."""
         self._revoke(all_of(self.filter.selection()))
 
     def _revoke(self, target: SessionFilter) -> None:
         self.ask(Revocation(target))
 
     def after_operation(self) -> None:
-        """Select nothing any more, and show what became of the sessions."""
+        """Select nothing, and show the sessions after the operation."""
         self.selection.clear()
         super().after_operation()
         self._selected()

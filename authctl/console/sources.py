@@ -55,7 +55,7 @@ class Source(Protocol):
         """The page that begins at a place; None is the beginning of the list."""
 
     def count(self, registry: Registry) -> int | None:
-        """The number of rows of the whole list; None where only the reading of the list tells it."""
+        """The number of rows of the whole list; None if it is not known before the list was read to its end."""
 
     def words(self) -> list[str]:
         """The words of the command that prints this list."""
@@ -67,7 +67,10 @@ class Source(Protocol):
 def _session(registry: Registry, session: Session) -> Record:
     """A session as `sessions show` has it: one that is over has the messages that receivers got about it."""
     about = () if session.status is Status.ACTIVE else registry.deliveries.of_session(session.number)
-    return {**records.shown_session(session), "deliveries": [delivery_records.of_session(one) for one in about]}
+    return {
+        **records.shown_session(session),
+        "deliveries": [delivery_records.of_session(delivery) for delivery in about],
+    }
 
 
 class Sessions:

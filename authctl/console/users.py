@@ -123,6 +123,6 @@ class UsersPane(Pane):
             self.ask(Enabling(chosen))
 
     def after_operation(self) -> None:
-        """Select nobody any more, and show what became of the users."""
+        """Select nobody, and show the users after the operation."""
         self.action_clear_selection()
         super().after_operation()

@@ -121,7 +121,7 @@ class DeedWindow(ModalScreen[str | None]):
             yield TypedText(field)
 
     def on_mount(self) -> None:
-        """Count what the operation would hit, while the note is typed."""
+        """Count the sessions of the operation, while the note is typed."""
         self.query_one("#owed-field").display = self.query_one("#refusal").display = False
         self.screen.set_focus(self.query_one("#note", Input))
         self._show_command()
@@ -168,7 +168,7 @@ class DeedWindow(ModalScreen[str | None]):
         return command_line(*self._operation.words(note or "WHY", self._typed()), before=self._before)
 
     def on_input_changed(self) -> None:
-        """Show the command for what is typed."""
+        """Show the command with the typed texts."""
         self._show_command()
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
@@ -190,7 +190,7 @@ class DeedWindow(ModalScreen[str | None]):
             self._begin()
 
     def _is_note_accepted(self) -> bool:
-        """Whether the note says something, by the rule of the command line."""
+        """Whether the note has content, by the rule of the command line."""
         try:
             names.note(self.query_one("#note", Input).value)
         except AuthctlError as error:
@@ -228,7 +228,7 @@ class DeedWindow(ModalScreen[str | None]):
         except AuthctlError as error:
             self.is_busy = self._is_note_entered = False
             self._refuse(error)
-            # Sessions may have been registered meanwhile: the next try is about what is there now.
+            # Sessions may have been registered meanwhile: the next try needs a new preview with a new bound.
             await self._read_preview()
             return
         self.is_busy = False
@@ -254,12 +254,12 @@ class DeedWindow(ModalScreen[str | None]):
         shown.scroll_relative(y=pages * shown.size.height, animate=False)
 
     def action_cancel(self) -> None:
-        """Go back, and do nothing. What is being done is waited for."""
+        """Go back, and do nothing. An operation that runs cannot be cancelled."""
         if not self.is_busy:
             self.dismiss(None)
 
 
 def _table(columns: Iterable[FittedColumn]) -> list[Content]:
     fitted = list(columns)
-    widths = [one.width for one in fitted]
-    return [texts.row(cells, widths) for cells in zip(*(one.cells for one in fitted), strict=True)]
+    widths = [column.width for column in fitted]
+    return [texts.row(cells, widths) for cells in zip(*(column.cells for column in fitted), strict=True)]

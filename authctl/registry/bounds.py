@@ -26,7 +26,7 @@ class Bound(NamedTuple):
 
     @property
     def highest(self) -> int:
-        """The highest number; what was registered later has a higher one. Zero where no session is allowed."""
+        """The highest number; a session that was registered later has a higher one. Zero if no session is allowed."""
         return self.numbers[-1] if self.numbers else 0
 
     @property
@@ -36,7 +36,7 @@ class Bound(NamedTuple):
 
     def beyond(self, numbers: Iterable[int]) -> int:
         """The number of those sessions that the bound does not allow."""
-        # decision 121
+        # decision 121: the set that was shown, not its size: a session may begin to match after the preview.
         # Fewer sessions than in the preview are allowed: some may have ended meanwhile, and nobody is surprised by that.
         return len(set(numbers).difference(self.numbers))
 

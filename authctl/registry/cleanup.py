@@ -87,6 +87,7 @@ class Cleanup:
         with self._installation.snapshot() as (view, now):
             cutoff = cutoff_of(view, now, older_than)
             due = view.ended_before(cutoff, keep_unacknowledged=keep_unacknowledged)
+            # decision 87: the recorded time may be wrong, and sessions would be removed too early
             check_clock(self._installation.clock.now(), now)
             if not accept_clock_jump:
                 _check_clock_jump(view, now, due.total)
@@ -107,6 +108,7 @@ def _check_clock_jump(view: View, now: int, due: int) -> None:
     if now - view.recorded_time() <= CLOCK_JUMP and view.last_clock_jump() is None:
         return
     everything = view.count(SessionFilter(), now)
+    # decision 88: the jump is remembered, because one event at the wrong time would hide it
     if due * 2 > everything:
         message = f"{due:,} of {everything:,} sessions would be deleted, and the clock went ahead by more than seven months at once"
         raise Refused(message, "correct the clock; if it is right: authctl cleanup --accept-clock-jump")
@@ -147,7 +149,7 @@ class _Removal:
         return removed
 
     def finish(self, removed: Removable) -> None:
-        """Remove what no session needs any more, let the store do its upkeep, and record the number of removed sessions."""
+        """Remove rows that no session needs any more, let the store do its upkeep, and record the number of removed sessions."""
         for step in _UPKEEP:
             while self._is_more_upkeep(step):
                 sleep(PAUSE_SECONDS)
@@ -177,7 +179,7 @@ class _Removal:
         return batch, after, perf_counter() - began
 
     def _allowed_cutoff(self, unit: UnitOfWork) -> int:
-        """The cutoff, or an earlier one where the retention was lengthened meanwhile."""
+        """The cutoff, or an earlier one if the retention was lengthened meanwhile: each batch asks again."""
         return min(self.cutoff, retention_cutoff(unit.tx.profiles().retention, unit.now))
 
     def _is_more_upkeep(self, step: Callable[[Change], int]) -> bool:

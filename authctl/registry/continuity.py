@@ -49,7 +49,7 @@ class Continuity:
     ) -> tuple[ContinuityState, ...]:
         """Keep the sessions of those profiles, or of all that allow it, active until the event ends: at `until`, or by `end`.
 
-        Sessions that are active now, or are registered meanwhile, stay active whatever their deadlines; revocations and hard ends win.
+        Sessions that are active now, or are registered meanwhile, stay active beyond their deadlines. Revocations and hard ends still end them.
         Raises Refused without a note, where a profile does not allow it, or where an event of the profile is running; NotFound for a
         profile that rules no session; InvalidInput for an `until` that has passed.
         """
@@ -89,7 +89,7 @@ class Continuity:
 
 def end_forbidden_events(unit: UnitOfWork, profiles: ProfileSet, note: str) -> dict[str, int]:
     """End the events of profiles that no longer allow one; these profiles, with the number of sessions that each event held."""
-    # decision 44
+    # decision 44: an event belongs to the profiles for which it began, and a profile may forbid it later
     ended = {}
     for event in _unended(unit.tx, unit.now):
         profile = profiles.get(event.profile)
@@ -126,7 +126,7 @@ def _profile_that_allows(profiles: ProfileSet, name: str) -> Profile:
 
 def _allows(profiles: ProfileSet, profile: Profile) -> bool:
     """Whether every session of a profile may be held, also those that it has not reached yet."""
-    # decision 176
+    # decision 176: during a changeover a session may still be judged by its former profile
     former = profiles.changeover and profiles.changeover.before.get(profile.name)
     return profile.continuity and (former is None or former.continuity)
 
@@ -155,7 +155,7 @@ def _events_to_end(unit: UnitOfWork, profiles: Sequence[str]) -> list[Continuity
 
 
 def _unended(view: View, now: int) -> list[ContinuityEvent]:
-    """The events that are not over: one of each profile, unless the clock was set back behind the end of an earlier one."""
+    """The events that are not over: one for each profile, or more if the clock was set back before the end of an earlier one."""
     return [event for event in view.continuity_events() if not event.is_over(now)]
 
 

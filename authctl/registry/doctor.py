@@ -69,14 +69,14 @@ class Doctor:
         """
         note = names.note(note)
         with self._installation.change(actor) as unit:
-            # The only transaction whose instant is earlier than the recorded time: that is what it is for.
+            # decision 81: the only transaction whose instant is earlier than the recorded time, because it resets that time
             seen, unit.now = unit.now, self._installation.clock.now()
             if unit.now >= seen:
                 raise Refused(
                     "the clock is not behind the latest time recorded in the registry: there is nothing to accept"
                 )
             unit.tx.set_recorded_time(unit.now)
-            # What had expired by the wrong clock would be active again by the right one: it ends for good.
+            # Sessions that had expired by the wrong clock would be active again by the right one: they get a hard end.
             ended = unit.tx.end_after_clock_change(unit.now, seen)
             unit.tx.forget_old_logins(unit.tx.profiles().logins_since(seen))
             _keep_events_ended(unit)
@@ -222,7 +222,7 @@ def _check_profiles(installation: Installation) -> Finding:
     if wanted is None:
         return Finding("profiles", ok=True, found=f"the profiles in force; there is no {path}")
     if not in_force.has_same_file(wanted):
-        # decision 166
+        # decision 166: `profiles apply` first would put the old file of the home back in force
         problem = f"{path} differs from the profiles in force"
         to_compare = "authctl profiles diff; then correct the file, or authctl profiles apply --note WHY"
         return Finding("profiles", ok=False, found=problem, next=to_compare)
@@ -262,26 +262,27 @@ def _check_cleanup(installation: Installation) -> Finding:
 def _check_receivers(installation: Installation) -> Finding:
     from authctl.registry.receivers import Receivers
 
-    told = Receivers(installation).by_name()
+    receivers = Receivers(installation).by_name()
     with installation.snapshot() as (view, now):
         counts = view.outbox_counts()
         pauses = view.pauses()
-    for one in counts:
-        problem = _delivery_problem(one, now, is_known=names.fold(one.receiver) in told)
+    for count in counts:
+        problem = _delivery_problem(count, now, is_known=names.fold(count.receiver) in receivers)
         if problem is not None:
-            pause = pauses.get(names.fold(one.receiver))
+            pause = pauses.get(names.fold(count.receiver))
             reason = f"; last failure: {pause.reason}" if pause else ""
-            found = f"receiver {names.quoted(one.receiver)}: {problem}{reason}"
+            message = f"receiver {names.quoted(count.receiver)}: {problem}{reason}"
             return Finding(
-                "receivers", False, found, f"authctl deliveries list --receiver {names.quoted(one.receiver)}"
+                "receivers", False, message, f"authctl deliveries list --receiver {names.quoted(count.receiver)}"
             )
-    return Finding("receivers", ok=True, found=f"{names.counted(len(told), 'receiver')}, no delivery is overdue")
+    return Finding("receivers", ok=True, found=f"{names.counted(len(receivers), 'receiver')}, no delivery is overdue")
 
 
 def _delivery_problem(count: OutboxCount, now: int, *, is_known: bool) -> str | None:
     """The problem with the deliveries of a receiver; None where there is none."""
     if count.pending and not is_known:
         return f"{count.pending:,} pending, but receivers.yaml has no such receiver"
+    # decision 241: only an administrator tries these again, or drops them
     if count.refused or count.dead:
         return f"{count.refused:,} refused, {count.dead:,} dead"
     if count.oldest_at is not None and now - count.oldest_at > _DELIVERY_DUE:

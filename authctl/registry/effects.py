@@ -1,6 +1,8 @@
-"""Effects of an operation that ended sessions: the sessions that ended, and what goes on elsewhere; read after its commit.
+"""Effects of an operation that ended sessions: the ended sessions, and the access that remains elsewhere; read after its commit.
 
 One value for revocations, disabled users, changed passwords, retired keys and applied profiles.
+
+See docs/glossary.md#effect.
 """
 
 from types import MappingProxyType
@@ -58,6 +60,7 @@ class Effects:
 
     def of_revocation(self, outcome: "RevokeOutcome") -> Effect | None:
         """The effect of a revocation. None for a dry run, and for more than 100,000 sessions."""
+        # decision 210: None and not zero, since the effect is not known
         if outcome.dry_run or outcome.revoked > _MOST_COUNTED:
             return None
         if outcome.revocation_id is None:

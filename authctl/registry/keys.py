@@ -1,8 +1,8 @@
 """Signing keys: list, rotate and retire them, with the active sessions that each one signed.
 
 The key ring's file is written before the registry's transaction commits: tokens of a key that is gone from the ring are refused, and a
-new key has signed nothing yet. Its folder is locked before that transaction begins: a process that holds this lock keeps nobody from
-revoking.
+new key has signed nothing yet. Its folder is locked before that transaction begins: a process that has this lock only, and waits, stops no
+revocation (decision 90).
 
 See docs/glossary.md#signing-key.
 """

@@ -181,7 +181,7 @@ class _Begun(NamedTuple):
 
 def _check_bound(unit: UnitOfWork, complete: ProfileSet, bound: Bound, since: MoveCounters) -> None:
     """Check the sessions that were moved or registered since the bound was checked outside the lock."""
-    # decision 177
+    # decision 177: to read a million sessions takes a second, in which nobody else could write
     # A session that an event holds ends with the event, although it did not move: then all are read.
     holds = any(event.is_running(unit.now) for event in unit.tx.continuity_events())
     if holds or bound.beyond(unit.tx.ended_by(complete, unit.now, since)):
@@ -230,8 +230,8 @@ def _count_all_unmet(view: View, now: int, before: ProfileSet, wanted: ProfileSe
 
 def _count_unmet(view: View, now: int, before: Profile | None, profile: Profile) -> int:
     """The number of active sessions whose sign-in would not meet the conditions of their profile, where these are new."""
-    # decision 58
-    # Sessions that are refused already are not counted: the number tells whom this change newly refuses.
+    # decision 58: an administrator cannot see this anywhere else before it happens. Sessions that the same conditions refuse
+    # already are not counted, so that the number is that of newly refused sessions.
     if profile.conditions is None or (before is not None and before.conditions == profile.conditions):
         return 0
     active = SessionFilter(profile=profile.name, status=Status.ACTIVE)
@@ -258,7 +258,7 @@ def _difference(
 
 def _with_withdrawn(wanted: ProfileSet, before: ProfileSet) -> ProfileSet:
     """Profiles with the withdrawn ones: those that left the file still rule their present sessions, and get no new ones."""
-    # decision 7
+    # decision 7: without their profile, the sessions would have no rules
     return wanted._replace(withdrawn={name: p for name, p in before.with_sessions.items() if not wanted.in_force(name)})
 
 

@@ -60,6 +60,7 @@ class Users:
         with self._installation.snapshot() as (view, now):
             recorded = {names.fold(user.username): user.as_of(now) for user in view.users()}
             groups = view.groups(SessionFilter(), Grouping.USER, now)
+        # Users with sessions first; the others have only a record, such as a disabled user without a session.
         for group in groups:
             username = group.group or ""
             yield UserSessions(recorded.pop(names.fold(username), User(username)), group)
@@ -248,7 +249,7 @@ def _lasts_as_long(user: User, until: int | None) -> bool:
 
 
 def _disable(unit: UnitOfWork, username: str, note: str, until: int | None) -> UserOutcome:
-    # decision 38
+    # decision 38: a second call with a shorter or equal end keeps the first note and instant
     before = (unit.tx.user(username) or User(username)).as_of(unit.now)
     if _lasts_as_long(before, until):
         known = is_known(unit.tx, username, unit.now)
@@ -292,6 +293,7 @@ def _record_password_change(
     changed_at = _later(before.password_changed_at, unit.now)
     after = before._replace(password_changed_at=changed_at, password_except=excepted)
 
+    # decision 37: a session without a known way of signing in counts as opened by a password
     def ends(session: Session) -> bool:
         profile = profiles.ruling(session.profile, session.number)
         return session.id not in excepted and password_ends(profile, session.signed_in_with)

@@ -1,7 +1,7 @@
 """Complete listings: the sessions of a source that are in none of the files have ended there.
 
-That is an inference and no decision: a later listing that has such a session takes the end back. The rule, the same in any order of
-imports: a session ends at the first complete listing that was taken after the session was created, last used and last listed.
+That is an inference and no decision: a later listing that has such a session takes the end back. The rule gives the same in any
+order of imports: a session ends at the first complete listing that was taken after the session was created, last used and last listed.
 
 See docs/glossary.md#complete-listing.
 """
@@ -87,6 +87,7 @@ class Claim(NamedTuple):
 
     def at(self, reading: Reading, taken_at: int | None) -> CompleteSource:
         """The listing, with the time at which it was taken: of several the earliest. Raises InvalidInput."""
+        # The earliest, since a session that began after it may be missing in that file alone.
         instant = reading.listed_at if taken_at is None else taken_at
         if instant is None:
             raise InvalidInput("the files do not have the time of the complete listing", "give --taken-at TIME")
@@ -133,6 +134,7 @@ class CompleteSource:
 
     def preview(self, view: View, now: int) -> Preview:
         """The sessions that would end. Raises InvalidInput for a listing ahead of the clock; Refused where they are too many."""
+        # A time ahead of the clock would end sessions that are used between now and then. A few minutes are clocks that differ.
         if self.taken_at > now + _CLOCKS_DIFFER:
             raise InvalidInput("the complete listing was taken ahead of the clock")
         self.taken_at = min(self.taken_at, now)
@@ -148,6 +150,7 @@ class CompleteSource:
         missing, limit = len(self.missing), self._complete.max_affected
         if limit is not None and missing > limit:
             raise Refused(f"more sessions would end than the limit of {limit:,}: {missing:,}", "raise --max-affected")
+        # Without a limit: a listing of which a part was cut off is more likely than an end of more than half of the sessions.
         if limit is None and missing * 2 > active:
             message = f"{missing:,} of {active:,} active sessions of {self.source} would end: more than half"
             raise Refused(message, f"check the listing; if it is complete: --max-affected {missing}")
@@ -159,4 +162,5 @@ class CompleteSource:
 
     def still_missing(self, view: View, numbers: Sequence[int], now: int) -> list[int]:
         """Those of some sessions that are still active and not listed."""
+        # Asked again inside each transaction: a session may have been used or listed since the preview.
         return sorted(view.missing_in_listing(self.source, self.user_keys, self.taken_at, now, numbers))

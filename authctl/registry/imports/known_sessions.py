@@ -30,6 +30,7 @@ def final_end(known: ImportedDetail) -> int | None:
     session = known.session
     if session.revoked_at is not None:
         return session.revoked_at
+    # The hard end is stored once: it is that of the source if both instant and reason are equal to the imported ones.
     is_of_source = (session.ended_at, session.ended_by) == (known.facts.ended_at, known.facts.ended_reason)
     return None if is_of_source or session.ended_by == NOT_LISTED else end_of(session)
 
@@ -50,7 +51,7 @@ def pick_by_creation(known: list[ImportedDetail], created_at: int, until: int | 
     then: it was first seen later, or had not ended before. One whose rows are stored was first seen up to the instant `until`: its
     rows are of the session then.
     """
-    # decision 144
+    # decision 144: the instant of creation is a part of the identity if the source gives it exactly
     same = next((candidate for candidate in known if candidate.facts.created_at == created_at), None)
     candidates = sorted(
         (candidate for candidate in known if candidate.facts.created_at is None),

@@ -1,7 +1,7 @@
-"""The rows of a key, parted by operations into sessions.
+"""The rows of a key, divided by operations into sessions.
 
-In the order of time each operation parts the rows: those up to it make a session by itself, which is over then, and those after it make
-a new one (decision 115). A row that has the beginning of its session belongs to the session that began then, whatever its own time.
+Operations divide the rows in the order of time: the rows up to an operation are one session, which it ended, and the rows after it
+are a new session (decision 115). A row with the beginning of its session belongs to the session that began then, at any time of its own.
 
 See docs/glossary.md#late-row and docs/glossary.md#partition.
 """
@@ -77,7 +77,7 @@ def _to_store(rows: Sequence[StagedRow]) -> tuple[StagedRow, ...]:
 
 
 class Planned(NamedTuple):
-    """A session that rows make: new, or a known one with what the rows add."""
+    """A session that rows make: a new one, or a known one with the additions of the rows."""
 
     imported: Imported
     known: ImportedDetail | None
@@ -94,7 +94,7 @@ class OfBeginning(NamedTuple):
 
 
 class Partition:
-    """The rows of one key, parted by operations into sessions."""
+    """The rows of one key, divided by operations into sessions."""
 
     def __init__(
         self,
@@ -117,7 +117,7 @@ class Partition:
         self.of_beginning = of_beginning
         """The session that the first part is, if its source gave the instant of its beginning."""
         self.keeps_rows = keeps_rows
-        """Whether a later import may bring an end that parts the rows, so that they are stored."""
+        """Whether a later import may have an end that divides the rows, so that they are stored (decision 145)."""
         self._since = BEFORE_ALL
         self._next = 0
         self._part = SessionFromRows(rules)
@@ -136,9 +136,12 @@ class Partition:
                 continue  # the end of the session that began then, which is over
             known = self._known_until(operation.at)
             if known and known.session.last_used_at > operation.at and not self._parts_known(operation, known):
-                continue  # the one exception: it is known to be used after the operation, and is not parted
+                # decision 115, its only exception: a session that was used after the operation is not divided, since that would
+                # take away an active session that nobody meant.
+                continue
             self._take_rows(operation.at, known)
             if not self._part.rows:
+                # Without rows nothing is registered. An end of all sessions still begins a new part: later rows are a new session.
                 if (
                     operation.criteria is None
                     and (known or not operation.of_password)
@@ -166,6 +169,7 @@ class Partition:
         if self.of_beginning is not None and self._is_first:
             return self.of_beginning.known
         created = [candidate for candidate in self.unended if self._since < candidate.session.created_at]
+        # The latest of them: an earlier row belongs to the session that began last before it (decision 165).
         return next(
             (candidate for candidate in reversed(created) if at is None or candidate.session.created_at <= at), None
         )
@@ -185,7 +189,7 @@ class Partition:
         """Whether an operation ends or revokes the present part."""
         if operation.of_password:
             if known and self.user and known.session.id in self.user.password_except:
-                return False  # decision 209
+                return False  # decision 209: late rows of a spared session belong to it, and do not end it
             return password_ends(self._part.profile, None)
         if operation.criteria is None:
             return True
@@ -193,11 +197,13 @@ class Partition:
         return not is_excepted and operation.criteria.is_met_by(self._part)
 
     def _close(self, operation: Operation | None) -> None:
-        """Plan the session of the present part, which an operation closes, or nothing does."""
+        """Plan the session of the present part, which an operation ends; without an operation it stays open."""
         part, now = self._part, self.rules.now
         revoking = None
         if operation:
             self._end(operation)
+            # The first revocation that the part meets, at this operation or later: an end does not keep a session out of a later
+            # revocation. The end of another user's session binds only where it is the operation itself.
             operations = (
                 later for later in self.operations_since(operation.at) if later == operation or not later.of_other
             )
@@ -205,7 +211,8 @@ class Partition:
             self._take_uses_after(operation)
         disabled_at = self.user.as_of(now).disabled_at if self.user else None
         if disabled_at is not None and revoking is None and part.lived_at(now):
-            part.end_here = (max(disabled_at, min(part.last_used_at, now)), "user_disabled")  # decision 143
+            # decision 143: an end ahead of the clock would also settle rows of the time between
+            part.end_here = (max(disabled_at, min(part.last_used_at, now)), "user_disabled")
         self._note_end(revoking)
         self._add(revoking and revocation_of(revoking))
         if operation:
@@ -223,7 +230,7 @@ class Partition:
             part.end_here = (operation.at, operation.reason)
 
     def _take_uses_after(self, operation: Operation) -> None:
-        """Take the rows that show the present part in use after its end: it began before, so that they make no new session."""
+        """Take the rows that show a use of the present part after its end. It began before the end, so they make no new session."""
         events = self.events[self._next :]
         after = [event.row for event in events if event.began_at is not None and event.began_at <= operation.at]
         if not after:
@@ -231,7 +238,8 @@ class Partition:
         self.events[self._next :] = [
             event for event in events if event.began_at is None or event.began_at > operation.at
         ]
-        if operation.of_source:  # decision 142: the source gives both, the use and the end
+        if operation.of_source:
+            # decision 142: the source gives both, the use and the end
             for row in after:
                 self._part.add(row)
         else:
@@ -255,7 +263,6 @@ class Partition:
         if revoking is not None:
             revocation_id = revocation_of(revoking)
             self.ends.append(Operation(revoking.at, revocation_id=revocation_id, of_other=True, created_at=created_at))
-        elif (
-            ended is not None and ended == self._part.end_here
-        ):  # decision 163: an end in the source is of its own user
+        # decision 163: only an end that was made here, since the source has an end of its own for each user
+        elif ended is not None and ended == self._part.end_here:
             self.ends.append(Operation(ended[0], reason=ended[1], of_other=True, created_at=created_at))

@@ -5,12 +5,12 @@ one gives it. So the order of rows and files does not matter, nor how often they
 beginning, it is a part of the key. A session that was revoked or ended here is final: rows up to that instant change nothing, and
 rows after it are a new session, unless they have a beginning up to that instant.
 
-An import is late knowledge, and no way around an operation (decision 115). In the order of time each operation parts the rows: what they
-say up to it is a session by itself, which is over then. Disabling the user, a changed password and a restore end it; a revocation of
-everything revokes it, and one by criteria does where the session meets them. The one exception: a session that is already known to be
-used after an operation is not parted by it; older rows join that session.
+An import is late knowledge, and cannot undo an operation (decision 115). Operations divide the rows in the order of time: the rows up to
+an operation are one session, which it ended. Disabling the user, a changed password and a restore end it; a revocation of
+everything revokes it, and one by criteria does if the session meets them. The only exception: a session that is already known to be
+used after an operation is not divided by it; older rows join that session.
 
-See docs/glossary.md#late-row and docs/glossary.md#partition.
+See docs/glossary.md#late-row, docs/glossary.md#partition and docs/glossary.md#plan.
 """
 
 from __future__ import annotations
@@ -74,7 +74,8 @@ class Merger:
         self.past = past
         self.restored_at = view.restored_at()
         self._plan = Plan()
-        # decision 179
+        # decision 179: as long as all imported sessions are its own, none of the keys can be known, and no look-up is
+        # needed
         self._is_alone = self._is_alone and view.last_imported() == self._last_number
         batch = batch if self._is_alone else self._without_same_rows(view, batch)
         self._known = KnownKeys(view, batch, self._source, now, has_sessions=not self._is_alone)
@@ -93,7 +94,7 @@ class Merger:
 
     def _without_same_rows(self, view: View, batch: Sequence[StagedKey]) -> list[StagedKey]:
         """The keys whose sessions were not made of the same rows. The others are planned as unchanged."""
-        # decision 154
+        # decision 154: the same rows change nothing, so neither session nor row is read
         same = {same_rows.key: same_rows for same_rows in view.made_of_same_rows(batch, self._source)}
         for staged in batch if same else ():
             if staged.key in same:
@@ -118,9 +119,9 @@ class Merger:
             self._add(staged, ())
 
     def _add_group(self, group: Sequence[StagedKey]) -> None:
-        """Plan keys that are the same without the user: what ends the rows of one ends older rows of the others.
+        """Plan keys that are the same without the user: an end of the rows of one user also ends older rows of the others.
 
-        So they are planned again until none of them learns of another end, whatever their order in the files.
+        So they are planned again until there is no further end. The result does not depend on their order in the files.
         """
         if len(group) == 1:
             self._add_alone(group[0])
@@ -260,7 +261,7 @@ class Merger:
 
     def _rules_of(self, staged: StagedKey) -> Rules:
         """The rules for a key. An import without a source registers sessions in the source that its key is known in."""
-        # decision 164
+        # decision 164: else the first import with that source would adopt it, and the order of imports mattered
         if self._source is not None:
             return self.rules
         sources = {known.session.source for known in self._known.sessions_of(staged)[0]}
@@ -289,7 +290,7 @@ class Merger:
 
     def _settled_until(self, staged: StagedKey, own: Iterable[ImportedDetail]) -> int:
         """The instant up to which rows of a key change nothing."""
-        ends = [*(final_end(one) for one in own), *(one.at for one in self._known.finals_of(staged))]
+        ends = [*(final_end(known) for known in own), *(final.at for final in self._known.finals_of(staged))]
         return max((end for end in ends if end is not None), default=BEFORE_ALL)
 
     def _is_settled(self, staged: StagedKey, event: Event, final: int, own: Iterable[ImportedDetail]) -> bool:
@@ -301,7 +302,7 @@ class Merger:
         return event.began_at is None and self._is_part_of_ended(staged, event.row.at, own)
 
     def _is_part_of_ended(self, staged: StagedKey, at: int, own: Iterable[ImportedDetail]) -> bool:
-        """Whether a row after the end changes nothing all the same: it belongs to a session that is over and had a clock ahead of ours."""
+        """Whether a row after the end still changes nothing: it belongs to an ended session, whose clock was ahead of ours."""
         ended = (imported.session for imported in own if final_end(imported) is not None)
         return (staged.key, at) in self._known.ahead or any(
             session.created_at <= at <= session.last_used_at for session in ended
@@ -323,7 +324,7 @@ class Merger:
         A clock that is a little ahead makes a row of the present. One further ahead may be a local time that was written as UTC:
         it is not taken to be later than any operation of the day before.
         """
-        # decision 117
+        # decision 117: most likely a local time that was written as UTC
         if at <= self.now:
             return at
         return self.now if at <= self.now + _CLOCKS_DIFFER else self.now - DAY
@@ -356,7 +357,7 @@ class Merger:
 
     def _ends(self, user: User | None) -> Iterator[Operation]:
         """The hard ends: of every session by a restore, of the user's by disabling or a changed password."""
-        # decision 39
+        # decision 39: without these, an import could undo a decision about a user
         if self.restored_at is not None:
             yield Operation(self.restored_at, reason="restored")
         if user and user.ended_at is not None:

@@ -30,7 +30,7 @@ MATCHED: dict[str, Callable[[str], str]] = {
 
 
 class Rules(NamedTuple):
-    """The rules by which rows become a session, as they are now."""
+    """The present rules by which rows become a session."""
 
     profiles: ProfileSet
     named: str | None
@@ -120,7 +120,7 @@ class SessionFromRows:
             listings = sorted([*listings, *self._rules.claimed], key=lambda listing: listing.taken_at)
         if not listings:
             return None
-        # decision 147
+        # decision 147: a function of rows and listings alone, so that the order of imports does not matter
         seen_at = max(self.created_at, self.last_used_at, self.listed_at or BEFORE_ALL)
         users = ("", names.fold(self._details["username"]))
         later = (
@@ -189,10 +189,11 @@ class SessionFromRows:
         return held_until(self.expires_at, self.profile.name, self._rules.continuity) > at
 
     def session(self) -> NewSession:
-        """The session, to be registered or to replace what is known of it."""
+        """The session, to be registered, or to replace the known one."""
         deadlines, fixed, tokens = self._deadlines()
         ended_at, ended_by = self.ended or (None, None)
         details = {name: value for name, value in self._details.items() if name != "expires_at"}
+        # decision 50: without `wipe_on_revoke`: no token exists by which the application could get the order
         return NewSession(
             id=self.known.session.id if self.known else names.new_id(),
             profile=self.profile.name,
@@ -209,15 +210,14 @@ class SessionFromRows:
         )
 
     def _deadlines(self) -> tuple[Deadlines, int | None, Tokens]:
-        """The deadlines, with the fixed one and the kind of tokens that they go with; worked out once for the same rows."""
+        """The deadlines, the fixed one, and the kind of tokens; computed once for the same rows."""
         if self._worked_out is None:
             profile, fixed, tokens = self.profile, self._details.get("expires_at"), Tokens.SINGLE
-            if (
-                fixed is None and profile.requested
-            ):  # nothing is known of what was asked for: the default, as for a sign-in
+            # decision 46: the requested lifetime is not known, so it is the default, as for a sign-in that requests none
+            if fixed is None and profile.requested:
                 fixed = lifetimes.after(self.created_at, profile.requested.default_lifetime)
                 tokens = Tokens.REQUESTED
-            # an end that is taken back, or comes earlier, leaves nothing of the deadline: it had moved that to its own instant
+            # A hard end had moved the stored deadline to its own instant: that deadline must not be kept if the end moves.
             known = None if self.known is None or self.known.session.ended_at is not None else self.known
             deadlines = _deadlines(profile, self.created_at, self.last_used_at, fixed, known)
             self._worked_out = (deadlines, fixed, tokens)
@@ -230,12 +230,13 @@ def _deadlines(
     deadlines = profile.deadlines(created_at, last_used_at)
     if known and fixed == known.session.fixed_expires_at and last_used_at == known.session.last_used_at:
         old = known.session
-        if not old.is_alive(old.read_at):  # an older row is no use that could revive it
+        # decision 46: an older row is no later use, so it makes no session active again
+        if not old.is_alive(old.read_at):
             return Deadlines(old.slid_at, old.idle_expires_at, old.absolute_expires_at, old.expires_at, old.use_due_at)
     if fixed is not None:
         return deadlines._replace(expires_at=fixed)
     if known and known.session.expires_at > min(known.session.idle_expires_at, known.session.absolute_expires_at):
-        # applying a profile ended it at that instant, which is not taken back
+        # decision 8: applying a profile ended it at that instant, which stays its end
         return deadlines._replace(expires_at=max(deadlines.expires_at, known.session.expires_at))
     return deadlines
 

@@ -44,7 +44,7 @@ _PAGES_AT_ONCE = 500
 
 def _not_waiting(reader: Reader) -> str:
     """The condition that keeps a session until it was delivered; none where nothing is pending."""
-    # decision 231
+    # decision 231: without its session, the message could not be sent
     return f" AND NOT {WAITS}" if reader.one_number(ANY_WAITS) else ""
 
 

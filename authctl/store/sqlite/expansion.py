@@ -34,6 +34,7 @@ _ADD_EARLIER = (
     " AND (a.list IS NULL) = :of_revocation"
     f" CROSS JOIN sessions AS s ON s.number = listed.value WHERE {COVERS} AND {IS_NEWS}"
 )
+# decision 239: an event of a user goes to every receiver that asks for it, without its filter of sessions
 _ADD_USER = f"{_ADD} SELECT a.id, 0, a.receiver_key, a.username_key, :due FROM announcements AS a WHERE a.id = :id"
 # One that was begun comes after all that were not: a few sessions do not wait for the rest of ten million.
 _NEXT = (
@@ -98,6 +99,8 @@ def _page(writer: Writer, announcement: _Announcement, limit: int) -> tuple[Sequ
         "SELECT number FROM sessions INDEXED BY sessions_by_revocation WHERE revocation_id = :revocation_id LIMIT :few"
     )
     of_all = [row[0] for row in writer.all_rows(few, given)]
+    # The index is in the order of use, and pages are in the order of numbers: a few are sorted, and many are read by
+    # number.
     if len(of_all) < _FEW:
         covered = range(announcement.expanded_to + 1, announcement.last_number + 1)
         return _cut(limit, sorted(number for number in of_all if number in covered))
@@ -105,6 +108,7 @@ def _page(writer: Writer, announcement: _Announcement, limit: int) -> tuple[Sequ
     given["window"] = min(announcement.last_number, announcement.expanded_to + _WINDOW)
     sql = f"SELECT number FROM sessions NOT INDEXED WHERE {of_revocation} AND number <= :window ORDER BY number LIMIT :limit"
     numbers = [row[0] for row in writer.all_rows(sql, given)]
+    # A page with room has no further session in its window, so the next page begins after the window.
     if len(numbers) == limit:
         return numbers, numbers[-1]
     return numbers, given["window"] if given["window"] < announcement.last_number else None

@@ -84,6 +84,7 @@ class ImportsReader(Reader):
     def made_of_same_rows(self, keys: Sequence[StagedKey], source: str | None) -> list[SameRows]:
         from authctl.store.protocol.imports import SameRows
 
+        # decision 148: an import without a source meets the sessions of every source
         of_source = "TRUE" if source is None else "s.source_key = ?"
         sql = (
             "SELECT i.rows_digest, i.key, i.number, i.listed_at, s.used_after_end_at"
@@ -225,6 +226,8 @@ class ImportsWriter(ImportJournalWriter):
         if not sessions:
             return
         first, revocation_id = self._next_number(), self.one_number(f"SELECT {OPEN}")
+        # Numbers are given in the order of the plan to both ways, so that one range of numbers is the journal of the
+        # batch.
         plain = [(number, one) for number, one in enumerate(sessions, first) if isinstance(one, PlainSession)]
         plain_sessions.insert(self.connection, plain, revocation_id, self.import_id)
         if len(plain) < len(sessions):
@@ -304,7 +307,8 @@ class ImportsWriter(ImportJournalWriter):
 
     def add_complete_listings(self, source: str, user_keys: Sequence[str], taken_at: int, import_id: int) -> None:
         self.connection.executemany(
-            # decision 188
+            # decision 188: a run that was killed after this is completed by the same command, and its undo must remove
+            # the listing
             "INSERT INTO complete_listings (source_key, username_key, taken_at, import_id) VALUES (?, ?, ?, ?)"
             " ON CONFLICT (source_key, username_key, taken_at) DO UPDATE SET import_id = excluded.import_id"
             " WHERE EXISTS (SELECT 1 FROM imports WHERE id = complete_listings.import_id AND finished_at IS NULL)",
@@ -335,6 +339,7 @@ class ImportsWriter(ImportJournalWriter):
     def record_use_after_end(self, uses: Sequence[tuple[int, int]]) -> None:
         sql = f"SELECT number, used_after_end_at FROM sessions WHERE {EACH_NUMBER}"
         known = dict(self.all_rows(sql, {"numbers": json.dumps([number for number, _ in uses])}))
+        # None counts as earlier than any use: `or at - 1` replaces it.
         later = [(number, at) for number, at in uses if (known[number] or at - 1) < at]
         if later:
             self.keep_before([number for number, _ in later])
@@ -365,4 +370,5 @@ class ImportsWriter(ImportJournalWriter):
         )
 
     def keep_ahead(self, ahead: Iterable[tuple[bytes, int]]) -> None:
+        # decision 143: by key and instant, since one instant of the key would also settle rows of the time between
         self.connection.executemany("INSERT OR IGNORE INTO imported_ahead (key, at) VALUES (?, ?)", ahead)

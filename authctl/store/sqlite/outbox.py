@@ -41,6 +41,7 @@ _EARLIER = (
 
 _DUE = (
     "SELECT d.announcement, d.number FROM deliveries AS d INDEXED BY deliveries_due WHERE d.receiver_key = :receiver"
+    # decision 237: a lease that ends later than the longest one was taken before the clock was set back, and is over
     " AND d.state = 'pending' AND d.next_attempt_at {due} AND d.leased_until NOT BETWEEN :clock + 1 AND :clock + :longest_lease"
     f" AND NOT {_EARLIER} ORDER BY d.next_attempt_at, d.announcement, d.number LIMIT :limit"
 )
@@ -242,6 +243,7 @@ class OutboxWriter(Writer):
             " WHERE announcement = ? AND number = ? AND leased_until = ? AND state = 'pending'"
         )
         written = []
+        # Only with the same end of the lease: after it has ended, another process may have sent the delivery.
         for one in settled:
             at = None if one.state == PENDING else now
             values = (one.state, one.reason, one.next_attempt_at, at, one.announcement, one.number, until)
@@ -323,6 +325,8 @@ class OutboxWriter(Writer):
 def _told(subscription: "Subscription", decision: "Decision") -> dict[str, Any]:
     """The columns of an announcement that are the receiver's."""
     return {
+        # decision 235: with the id of the session it is the id of each message, the same after a retry, a kill or a
+        # restore
         "jti": os.urandom(16).hex(),
         "receiver": subscription.receiver,
         "receiver_key": fold(subscription.receiver),
