@@ -1,7 +1,7 @@
-"""The process that is `authctl`, and `python -m authctl`: what no part of a program that calls us may do.
+"""The process of `authctl` and `python -m authctl`, with the steps that a program which calls authctl must not take.
 
-The garbage collector rests while modules are loaded, since all of that stays; and the process ends as soon as its last word is
-written, since taking an interpreter apart takes longer than most commands.
+The garbage collector is off while modules are loaded, since none of them is removed again. The process ends right after its last
+output, since closing the interpreter takes longer than most commands.
 """
 
 import gc
@@ -26,7 +26,8 @@ def main() -> None:
     code = run(sys.argv[1:])
     for stream in streams:
         stream.flush()
-    os._exit(code)  # decision 102
+    # decision 102: closing the interpreter takes 15 ms of the 105 of a command; everything is flushed and closed by now
+    os._exit(code)
 
 
 def _keep_open(descriptor: int) -> None:

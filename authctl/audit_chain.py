@@ -59,9 +59,9 @@ class Verifier:
         return True
 
     def _fault(self, event: AuditEvent) -> str | None:
-        owed = self.last.seq + 1 if self.last else 1
-        if event.seq != owed:
-            return f"event {owed} is missing"
+        expected = self.last.seq + 1 if self.last else 1
+        if event.seq != expected:
+            return f"event {expected} is missing"
         if event.prev_hash != (self.last.hash if self.last else FIRST_PREV_HASH):
             return f"event {event.seq} does not follow the one before it"
         if not _matches(event):

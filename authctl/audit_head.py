@@ -77,7 +77,7 @@ def _opened(path: Path, flags: int, kind: int) -> Iterator[int]:
     descriptor = _open(path, flags | os.O_CLOEXEC | os.O_NOFOLLOW)
     try:
         if os.fstat(descriptor).st_size == 0 and flags & os.O_CREAT:
-            os.fchmod(descriptor, 0o600)  # whatever the umask
+            os.fchmod(descriptor, 0o600)  # also with another umask
         lock(descriptor, kind)
         yield descriptor
     finally:

@@ -1,4 +1,7 @@
-"""The token that a request presents: in `Authorization: Bearer`, or in the one cookie that was named for it."""
+"""The token that a request presents: in `Authorization: Bearer`, or in the one cookie that was named for it.
+
+See docs/glossary.md#bearer.
+"""
 
 
 def presented_token(authorization: str | None, cookies: str | None, cookie: str | None) -> str | None:
@@ -7,7 +10,7 @@ def presented_token(authorization: str | None, cookies: str | None, cookie: str 
     An `Authorization` of another scheme counts: the cookie is not read beside it. A cookie that is given twice is none, since another
     site of the same domain may have set one of them.
     """
-    # decision 261
+    # decision 261: one rule for the door and the adapters
     if authorization is not None:
         scheme, _, token = authorization.partition(" ")
         return token.strip() if scheme.lower() == "bearer" else None

@@ -52,7 +52,7 @@ def charts(statistics: "Statistics", most_names: int) -> Charts:
     """The charts of statistics, with at most so many names of each property."""
     return Charts(
         f"{counted(statistics.active, 'active session')} at {minute(statistics.at)} UTC",
-        tuple(_by_name(name, found, most_names) for name, found in statistics.active_by.items()),
+        tuple(_by_name(name, breakdown, most_names) for name, breakdown in statistics.active_by.items()),
         tuple(_past(statistics)),
         _future(statistics),
     )
@@ -68,12 +68,12 @@ def minute(instant: int) -> str:
     return format_instant(instant - instant % MINUTE)[: len("2026-11-29T11:00")].replace("T", " ")
 
 
-def _by_name(name: "Property", found: "Breakdown", most: int) -> Chart:
-    shown, rest = found.names[:most], found.names[most:]
+def _by_name(name: "Property", breakdown: "Breakdown", most: int) -> Chart:
+    shown, rest = breakdown.names[:most], breakdown.names[most:]
     blank = _BLANK.get(name, _NOT_GIVEN)
-    bars = [Bar(blank if one.name is None else visible(one.name), one.sessions) for one in shown]
-    others = len(rest) + found.other_names
-    other_sessions = found.other_sessions + sum(one.sessions for one in rest)
+    bars = [Bar(blank if count.name is None else visible(count.name), count.sessions) for count in shown]
+    others = len(rest) + breakdown.other_names
+    other_sessions = breakdown.other_sessions + sum(count.sessions for count in rest)
     if others:
         bars.append(Bar(f"({counted(others, 'other')})", other_sessions))
     total = sum(bar.number for bar in bars)
@@ -83,7 +83,7 @@ def _by_name(name: "Property", found: "Breakdown", most: int) -> Chart:
 def _past(statistics: "Statistics") -> Iterator[Chart]:
     today = statistics.past[-1].day
     for title, field, meaning in _PAST:
-        bars = tuple(Bar(day_of(one.day), getattr(one, field), one.day == today) for one in statistics.past)
+        bars = tuple(Bar(day_of(day.day), getattr(day, field), day.day == today) for day in statistics.past)
         yield Chart(title, meaning, "day (UTC)", bars, sum(bar.number for bar in bars))
 
 
@@ -96,7 +96,7 @@ _PAST = (
 
 def _future(statistics: "Statistics") -> Chart:
     today = statistics.future[0].day
-    bars = tuple(Bar(day_of(one.day), one.expiries, one.day == today) for one in statistics.future)
+    bars = tuple(Bar(day_of(day.day), day.expiries, day.day == today) for day in statistics.future)
     later = f"{counted(statistics.later, 'session')} later or never"
     meaning = f"Active sessions by the day of their deadline, and {later}."
     return Chart(

@@ -1,7 +1,7 @@
-"""Whether a session may be used from where and with what it is: the network, platform, version and application.
+"""The conditions for the use of a session: its network, platform, version and application.
 
-Pure. Conditional access as Microsoft Entra has it: nothing is revoked, and what is refused now works again
-once the condition is met. A fact that is not given meets nothing.
+Pure. Conditional access as Microsoft Entra has it: nothing is revoked, and a refused session works again when the
+condition is met. A fact that is not given meets no condition.
 """
 
 from collections.abc import Iterator, Mapping
@@ -38,18 +38,18 @@ def _unmet(conditions: Conditions, caller: Caller) -> Iterator[Unmet]:
     blocked = conditions.blocked_applications
     # An application that is not named may be a blocked one.
     if blocked and (caller.application is None or any(_fit(pattern, caller.application) for pattern in blocked)):
-        yield Unmet("blocked_applications", _said("the application", caller.application, "is blocked"))
+        yield Unmet("blocked_applications", _in_words("the application", caller.application, "is blocked"))
     if conditions.networks and not _is_within(conditions.networks, caller.ip):
-        yield Unmet("networks", _said("the address", caller.ip, "is in none of them"))
+        yield Unmet("networks", _in_words("the address", caller.ip, "is in none of them"))
     if conditions.platforms and (caller.platform is None or not _fits_any(conditions.platforms, caller.platform)):
-        yield Unmet("platforms", _said("the platform", caller.platform, "is none of them"))
+        yield Unmet("platforms", _in_words("the platform", caller.platform, "is none of them"))
     for minimum in _minima(conditions.minimum_versions, caller.application or ""):
         if not is_at_least(caller.application_version, minimum):
             reason = f"is not known to be {minimum} or later"
-            yield Unmet("minimum_versions", _said("the version", caller.application_version, reason))
+            yield Unmet("minimum_versions", _in_words("the version", caller.application_version, reason))
 
 
-def _said(noun: str, fact: str | None, reason: str) -> str:
+def _in_words(noun: str, fact: str | None, reason: str) -> str:
     return f"{noun} is not given" if fact is None else f"{noun} {quoted(fact)} {reason}"
 
 
@@ -58,8 +58,8 @@ def _fits_any(patterns: tuple[str, ...], text: str) -> bool:
 
 
 def _fit(pattern: str, application: str) -> tuple[int, int] | None:
-    """How closely a pattern fits what a person sees of an application's name: `POP3` with an invisible sign in it is POP3."""
-    # decision 55
+    """How closely a pattern fits the visible name of an application: `POP3` with an invisible character in it is POP3."""
+    # decision 55: otherwise an invisible character would pass a blocked name
     return pattern_fit(pattern, "".join(c for c in application if not is_invisible(c)))
 
 
@@ -90,7 +90,7 @@ def read_network(text: str) -> Network:
 
 def _minima(minimum_versions: Mapping[str, str], application: str) -> list[str]:
     """The oldest version of an application that may be used: the most specific pattern's, and of equals every one."""
-    # decision 56
+    # decision 56: of two equally specific names, the spelling must not decide
     fitting = [(_fit(name, application), minimum) for name, minimum in minimum_versions.items()]
     # `Outlook*: 16.0` and `Outlook Mobile: 5.0`: the mobile version counts by its own name alone.
     closest = max((fit for fit, _ in fitting if fit), default=None)

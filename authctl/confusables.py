@@ -8,7 +8,7 @@ from authctl.names import fold
 
 def skeleton(name: str) -> str:
     """The look of a name: its key, with each letter beyond ASCII replaced by the ASCII letter that it is confused with."""
-    # decision 86
+    # decision 86: they are only reported: a named user is acted on at once
     key = fold(name)
     if key.isascii():
         return key
@@ -20,10 +20,10 @@ def skeleton(name: str) -> str:
 def _plain(letter: str, table: dict[str, list[dict[str, str]]]) -> str:
     if letter.isascii():
         return letter
-    # Only letters of ASCII: two names in one foreign script are told apart by those who read it.
+    # Only letters of ASCII: readers of another script can distinguish two names in it.
     return next((other["c"] for other in table.get(letter, ()) if other["c"].isascii()), letter)
 
 
 def codes(name: str) -> str:
-    """The letters of a name that are beyond ASCII, as code points: what a person cannot see."""
+    """The letters of a name that are beyond ASCII, as code points, since a person cannot see the difference."""
     return " ".join(f"U+{ord(letter):04X}" for letter in name if not letter.isascii())

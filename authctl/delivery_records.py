@@ -1,4 +1,4 @@
-"""Receivers and deliveries to records: what a JSON reader sees, field by field in the documented order; blank is null."""
+"""Records of receivers and deliveries: the fields of their JSON, in the documented order; a blank field is null."""
 
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -55,6 +55,7 @@ def _target(receiver_: "Receiver") -> str:
         return written.command[0]
     channel = written.push or written.webhook
     assert channel is not None
+    # decision 242: the path of a URL may be a secret, so only scheme and host are shown
     parts = urlsplit(channel.url)
     return f"{parts.scheme}://{parts.netloc}"
 
@@ -110,7 +111,7 @@ def shown_delivery(shown: "ShownDelivery") -> Record:
 def run(outcome: "DeliverOutcome") -> Record:
     """The outcome of a run over all receivers."""
     return {
-        "receivers": [one._asdict() for one in outcome.receivers],
+        "receivers": [of_receiver._asdict() for of_receiver in outcome.receivers],
         "pending": outcome.pending,
         "dead": outcome.dead,
     }

@@ -2,8 +2,8 @@
 
 `code` is part of the interface: it does not change when a message is reworded. The command line's exit codes are in
 `cli/exit_codes.py`. Worded once, where the fault is found: lower case, no full stop, quoting what was typed.
-A hint is the next command to type. Only the outermost boundary catches these. What a message quotes of foreign text
-(names, paths, files) is visible in it, whoever shows it.
+A hint is the next command to type. Only the outermost boundary catches these. Foreign text in a message
+(names, paths, files) is visible text.
 """
 
 from authctl.visible_text import visible
@@ -36,7 +36,7 @@ class InvalidInput(AuthctlError):
 
 
 class InvalidFile(InvalidInput):
-    """A file with faults; `faults` names each of them as `file:line:column: what`."""
+    """A file with faults; `faults` has each of them as `file:line:column: message`."""
 
     code = "invalid_file"
 
@@ -61,7 +61,7 @@ class Refused(AuthctlError):
 class LoginRefused(Refused):
     """The authenticator refused the password of the user."""
 
-    # decision 64
+    # decision 64: a refusal (exit 4), since exit 5 is for tokens
 
     code = "login_refused"
 
@@ -73,7 +73,7 @@ class AuthenticatorUnavailable(Refused):
 
 
 class ReceiverUnavailable(Refused):
-    """A receiver cannot be told anything now; `retry_after` is the time in seconds that it asked for."""
+    """A receiver cannot be reached now; `retry_after` is the time in seconds that it asked for."""
 
     code = "receiver_unavailable"
 

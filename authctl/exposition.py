@@ -30,13 +30,14 @@ def exposition(statistics: "Statistics") -> str:
     return MARK + "".join(_metrics(statistics))
 
 
-def _metrics(found: "Statistics") -> Iterator[str]:
-    for name, counts in found.active_by.items():
+def _metrics(statistics: "Statistics") -> Iterator[str]:
+    for name, counts in statistics.active_by.items():
         suffix = "" if name is Property.APPLICATION else f"_by_{name}"
         samples = [(f'{{{name}="{_escaped(label)}"}}', number) for label, number in _by_label(counts).items()]
         # without any name a zero, so that a graph does not end
+        # decision 219: a metric for each property: the sum over the labels of one metric must have a meaning
         yield _metric(f"authctl_sessions_active{suffix}", f"Active sessions by {name}.", samples or [("", 0)])
-    today = found.past[-1]
+    today = statistics.past[-1]
     yield _metric("authctl_sign_ins_today", "Sessions created since midnight UTC.", [("", today.sign_ins)])
     yield _metric(
         "authctl_session_ends_today", "Sessions that ended since midnight UTC, without revocation.", [("", today.ends)]
@@ -45,10 +46,12 @@ def _metrics(found: "Statistics") -> Iterator[str]:
     yield _metric(
         "authctl_sessions_expiring",
         "Active sessions that expire in so many UTC days if nobody uses them before; 0 is today.",
-        [(f'{{days="{number}"}}', one.expiries) for number, one in enumerate(found.future)],
+        [(f'{{days="{number}"}}', day.expiries) for number, day in enumerate(statistics.future)],
     )
     yield _metric(
-        "authctl_statistics_timestamp_seconds", "Time of these numbers, in Unix seconds.", [("", found.at // SECOND)]
+        "authctl_statistics_timestamp_seconds",
+        "Time of these numbers, in Unix seconds.",
+        [("", statistics.at // SECOND)],
     )
 
 
@@ -60,8 +63,8 @@ def _metric(name: str, meaning: str, samples: Samples) -> str:
 def _by_label(counts: "Breakdown") -> Counter[str]:
     """The sessions by label. Two names with one visible form are one label: a series that comes twice makes the whole file invalid."""
     labels = Counter[str]()
-    for one in counts.names:
-        labels[visible(one.name or "")] += one.sessions
+    for count in counts.names:
+        labels[visible(count.name or "")] += count.sessions
     rest = counts.other_sessions
     if counts.other_names or len(labels) > _MOST_VALUES:
         # One value is needed for `other` itself; a name that is spelled so is part of it.

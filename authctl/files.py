@@ -19,7 +19,7 @@ _NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
 
 
 def check_private(path: Path, kind: str, missing: str | None = None) -> os.stat_result:
-    """Look at what only its owner can touch; `kind` is its name in errors, `missing` the hint where it is not there.
+    """Check a file that only its owner may access; `kind` is its name in errors, `missing` the hint if it is not there.
 
     As ssh does with its keys: no access for group or others. And a regular file with one name: the log of a registry
     is named after the file, so that a registry with two names would be corrupted.
@@ -59,7 +59,7 @@ def read_private(path: Path, kind: str, missing: str | None = None) -> bytes:
 
 def check_folder(folder: Path) -> None:
     """Raise RegistryUnavailable where everybody could put another file in the place of the present one."""
-    # decision 22
+    # decision 22: whoever may rename the files of a folder could put others in their place
     mode = folder.stat().st_mode
     # In a sticky folder such as /tmp everybody can write, but only the owner of a file can replace it.
     if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
@@ -74,7 +74,7 @@ def resolved(path: Path) -> Path:
 
 
 def create_private(path: Path, content: bytes) -> None:
-    """Create a file of mode 0600, whatever the umask, and make it last; none where it cannot be written.
+    """Create a file of mode 0600, with any umask, and sync it. After a failure there is no file.
 
     Raises Refused when one is there.
     """
@@ -91,9 +91,9 @@ def create_private(path: Path, content: bytes) -> None:
 
 
 def replace_private(path: Path, content: bytes) -> None:
-    """Put a file of mode 0600 in the place of one: after a crash it is the old one or the new one, and whole.
+    """Replace a file by one of mode 0600: after a crash it is the old one or the new one, and whole.
 
-    Raises RegistryUnavailable when it cannot be written, DiskFull for want of room; the old one stands then.
+    Raises RegistryUnavailable when it cannot be written, DiskFull on a full disk; then the old one stays.
     """
     path = resolved(path)
     with _replacing(path):
@@ -107,7 +107,7 @@ def replace_published(path: Path, content: bytes, mark: bytes) -> None:
 
     Raises Refused where another file, or anything but a file, has that name.
     """
-    # decision 220
+    # decision 220: a typing error in an option must not replace the registry or a key ring
     path = resolved(path)
     with _replacing(path):
         _check_mark(path, mark)
@@ -156,7 +156,7 @@ def _replace(path: Path, content: bytes, mode: int) -> None:
 
 
 def _fill(descriptor: int, content: bytes, mode: int = 0o600) -> None:
-    """Write a file of that mode, whatever the umask, make its content last, and close it."""
+    """Write a file of that mode, with any umask, sync its content, and close it."""
     with os.fdopen(descriptor, "wb") as file:
         os.fchmod(descriptor, mode)
         file.write(content)

@@ -105,7 +105,7 @@ class Path:
 
     @property
     def needs_position(self) -> bool:
-        """Whether it asks where the row stands, which only rows within a document can tell."""
+        """Whether it needs the place of the row, which only rows within a document have."""
         return bool(self.most_outs or self.is_key or any(s.inner is not None and s.inner.is_key for s in self.steps))
 
     def at(self, row: Any, document_row: DocumentRow | None = None, blank: Container[str] = ()) -> Any:
@@ -213,7 +213,7 @@ def as_position(name: str) -> int | None:
 
 
 def is_picked(element: Any, step: Step) -> bool:
-    """Whether an element of a list is the one that a pick asks for."""
+    """Whether an element of a list is the element of a pick."""
     return isinstance(element, dict) and as_text(element.get(step.name)) == step.value
 
 
@@ -268,13 +268,13 @@ def _step(text: str, offset: int) -> tuple[Step, int]:
     """The step that begins at an offset of a path, and where it ends."""
     rest = text[offset:]
     if rest.startswith("["):
-        pick = _found(_PICK, text, offset, "a pick is written [Name=Value]")
+        pick = _matched(_PICK, text, offset, "a pick is written [Name=Value]")
         return Step(Kind.PICK, pick[1], rest, pick[2]), pick.end()
     if rest.startswith('"'):
-        name = _found(_QUOTED, text, offset, 'a quoted step is written "NAME", a quote within it twice')
+        name = _matched(_QUOTED, text, offset, 'a quoted step is written "NAME", a quote within it twice')
         return Step(Kind.NAME, name[1].replace('""', '"'), rest), name.end()
     if rest.startswith("{"):
-        join = _found(_JOIN, text, offset, "a step in braces is written {PATH}, with no braces within it")
+        join = _matched(_JOIN, text, offset, "a step in braces is written {PATH}, with no braces within it")
         return Step(Kind.JOIN, "", rest, inner=Path(join[1])), join.end()
     end = offset
     # A bracket belongs to the name unless it begins a pick: `tags[0]` is a name that some systems write.
@@ -283,7 +283,7 @@ def _step(text: str, offset: int) -> tuple[Step, int]:
     return Step(_SIGNS.get(text[offset:end], Kind.NAME), text[offset:end], rest), end
 
 
-def _found(pattern: re.Pattern[str], text: str, offset: int, rule: str) -> re.Match[str]:
+def _matched(pattern: re.Pattern[str], text: str, offset: int, rule: str) -> re.Match[str]:
     match = pattern.match(text, offset)
     if match is None:
         raise InvalidInput(f"{rule}: {quoted(text)}")

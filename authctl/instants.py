@@ -23,6 +23,7 @@ HOUR = 60 * MINUTE
 DAY = 24 * HOUR
 WEEK = 7 * DAY
 
+# decision 2: an instant like any other, so that every comparison is one comparison
 NEVER = 253_402_300_800 * SECOND
 """The instant, and the length of time, that never comes: 10000-01-01T00:00:00Z."""
 
@@ -255,6 +256,11 @@ def format_instant(instant: int) -> str:
     if fraction % 1000:
         return "%s%s%02d.%06dZ" % (_date(day), _minute(minute), second, fraction)  # noqa: UP031
     return "%s%s%02d.%03dZ" % (_date(day), _minute(minute), second, fraction // 1000)  # noqa: UP031
+
+
+def format_second(instant: int) -> str:
+    """The same without the fraction of the second, for messages to people."""
+    return format_instant(instant - instant % SECOND)
 
 
 @lru_cache(maxsize=1_024)

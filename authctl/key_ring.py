@@ -61,7 +61,7 @@ class KeyRing(NamedTuple):
         return next((key for key in self.keys if key.id == key_id), None)
 
     def rotated(self, now: int) -> "KeyRing":
-        """The ring with a fresh key that signs; the one that did still verifies."""
+        """The ring with a new signing key; the former one still verifies."""
         old = (k._replace(state=KeyState.VERIFYING) if k.state is KeyState.SIGNING else k for k in self.keys)
         return KeyRing((*old, _new_key(now)))
 
@@ -108,7 +108,7 @@ def load(path: Path) -> KeyRing:
         newer = type(document["version"]) is int and document["version"] > _VERSION
         known = type(document["version"]) is int and document["version"] in (_OLDER, _VERSION)
         ring = None if newer or not known else KeyRing(tuple(_key(entry) for entry in document["keys"]))
-    except Exception:  # noqa: BLE001  # whatever is wrong with it, it is damaged
+    except Exception:  # noqa: BLE001  # any error in the content means that it is damaged
         raise IntegrityFailure(f"the key ring at {path} is damaged") from None
     if ring is None and not newer:
         raise IntegrityFailure(f"the key ring at {path} is damaged")

@@ -1,6 +1,7 @@
 """The lifetime rules, as pure arithmetic on instants and lengths of time in microseconds.
 
-`now >= expires_at` is expired: one boundary, here and in every store. "Never" is a large number.
+`now >= expires_at` is expired: one boundary, here and in every store. "Never" is a large number, so that
+every comparison is one comparison (decision 2).
 
 See docs/glossary.md#deadline, docs/glossary.md#retention and docs/glossary.md#use-that-is-due.
 """
@@ -18,16 +19,16 @@ DEFAULT_ACCESS_LIFETIME = HOUR
 
 DEFAULT_REQUESTED_LIFETIME = HOUR
 LONGEST_REQUESTED_LIFETIME = DAY
-"""ArcGIS Server's defaults: a token that asks for nothing gets 60 minutes, and none gets more than a day."""
+"""The defaults of ArcGIS Server: 60 minutes for a request without a lifetime, and a day at the most."""
 
 DEFAULT_RETENTION = Duration(months=6)
-"""How long Mimecast lists applications after they expired or were revoked."""
+"""The time for which Mimecast lists applications after they expired or were revoked."""
 
 _LONGEST_WRITE_INTERVAL = 60 * SECOND
 
 
 class PasswordRule(StrEnum):
-    """Which sessions of a user end when the password changes."""
+    """The sessions of a user that end when the password changes."""
 
     ALL = "all"
     PASSWORD = "password"  # noqa: S105
@@ -35,7 +36,7 @@ class PasswordRule(StrEnum):
 
 
 class Timeouts(NamedTuple):
-    """How long sessions live: longest inactivity, longest age, and how often a use may move the idle deadline."""
+    """The limits of sessions: longest inactivity, longest age, and the least time between two uses that move the idle deadline."""
 
     idle: int = DEFAULT_IDLE_TIMEOUT
     absolute: int = NEVER
@@ -66,6 +67,7 @@ def deadlines(
 
     `requested_end` is the end of a lifetime that was asked for: use does not move it, and no profile lengthens it.
     """
+    # decision 28: a requested lifetime has no idle deadline, and its maximum is the absolute timeout of the profile
     absolute = after(created_at, timeouts.absolute)
     idle = after(slid_at, timeouts.idle) if requested_end is None else NEVER
     expires = min(idle, absolute, NEVER if requested_end is None else requested_end)
@@ -91,15 +93,15 @@ def slid_at(slide_after: int, slid_before: int, used_at: int) -> int:
 
 def write_interval(idle_timeout: int) -> int:
     """How much later than the last written use the next one is written: 60 s or 1 % of the timeout."""
-    # decision 3
+    # decision 3: a use that is not written can shorten a session by one interval, so it is small beside the timeout
     return min(_LONGEST_WRITE_INTERVAL, idle_timeout // 100)
 
 
 def is_in_grace(grace: int, refreshed_at: int, seen_at: int, now: int) -> bool:
     """Whether a refresh token that was spent at `refreshed_at` may still be answered with its successor.
 
-    `seen_at` is the latest instant that the registry has recorded since: behind it the clock was set back, and how long
-    ago the token was spent cannot be known, so that no grace is left.
+    `seen_at` is the latest instant that the registry has recorded since: if the clock shows an earlier one, it was
+    set back, and the age of the spent token cannot be known, so no grace is given.
     """
     # decision 31: the clock and the recorded time must both be within the grace period
     return max(refreshed_at, seen_at) <= now < refreshed_at + grace

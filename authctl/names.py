@@ -61,7 +61,7 @@ def pattern_fit(pattern: str | None, text: str) -> tuple[int, int] | None:
 
 
 def _matches(first: str, rest: list[str], text: str) -> bool:
-    """Whether a text is `first`, anything, and so on through `rest`; in one pass, whatever the pattern."""
+    """Whether a text is `first`, anything, and so on through `rest`; in one pass for any pattern."""
     if not rest:
         return text == first
     *middle, last = rest
@@ -73,7 +73,7 @@ def _matches(first: str, rest: list[str], text: str) -> bool:
         position = text.find(part, position) + len(part)
         if position < len(part):
             return False
-    # `a*a` must not fit `a`: the end may not overlap with what was already matched.
+    # `a*a` must not fit `a`: the end may not overlap with the part that was already matched.
     return text.endswith(last) and len(text) - len(last) >= position
 
 
@@ -114,7 +114,7 @@ def _name(name: str, kind: str) -> str:
 
 def field(text: str, name: str, length: int = FIELD_LENGTH) -> str:
     """Any other text, as given. Raises InvalidInput for NUL, lone surrogates and too great a length."""
-    # The length first: what is below runs over a text of limited size.
+    # The length first: the checks below read the whole text.
     if len(text) > length:
         raise InvalidInput(f"{name} is longer than {length:,} characters: it has {len(text):,}")
     if text.isascii() and "\0" not in text:
@@ -136,7 +136,7 @@ def note(text: str | None) -> str:
     InvalidInput when it is longer than 4,000 characters or cannot be stored.
     """
     if text is None:
-        raise Refused("a note is required", 'say why: --note "lost device"')
+        raise Refused("a note is required", 'give a reason: --note "lost device"')
     checked = field(text, "note", NOTE_LENGTH)
     # Normalised first: a full-width letter counts, and a text of combining marks or blanks does not.
     letters = sum(1 for c in normalize("NFKC", checked) if c.isalnum() and not is_invisible(c))
@@ -203,7 +203,7 @@ def is_whole_id(prefix: str) -> bool:
 
 def without_tokens(text: str) -> str:
     """The text with every token in it, whole or broken, cut down to its readable beginning."""
-    # decision 21
+    # decision 21: a token that was typed in the place of an id must not be shown
     return re.sub(_TOKEN, lambda match: f"{match[1] or ''}...", text)
 
 

@@ -10,6 +10,7 @@ from authctl.names import username_key
 if TYPE_CHECKING:
     from authctl.model import AuditEvent, Group, Session
     from authctl.registry.audit import AcceptOutcome
+    from authctl.registry.backlog import Backlog
     from authctl.registry.backups import BackupOutcome, RestoreOutcome
     from authctl.registry.cleanup import CleanupOutcome
     from authctl.registry.continuity import ContinuityState
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from authctl.registry.tokens.issue import Issued
     from authctl.registry.users import UserOutcome, UserSessions
     from authctl.shipped_examples import ShippedExample
+    from authctl.store.protocol.effects import Ends
 
 Record = dict[str, Any]
 
@@ -128,7 +130,7 @@ def access_deadline(session_: "Session") -> int:
 
 
 def refusal(error: TokenInvalid) -> Record:
-    """A token that is not active: as RFC 7662, section 2.2, has it, no reason; with the action that the application has to take, if there is one."""
+    """A token that is not active: no reason (RFC 7662, section 2.2), but the action that the application has to take (decision 51)."""
     return {"active": False} | ({"action": error.action} if error.action else {})
 
 
@@ -161,17 +163,26 @@ def revocation(outcome: "RevokeOutcome") -> Record:
 
 
 def effect(effect_: "Effect") -> Record:
-    """The effect of an operation."""
+    """The effect of an operation. A field is null if it was not found out."""
+    others, sealed = effect_.others, effect_.sealed
     return {
         "ended_now": effect_.ended_now,
-        "others": effect_.others,
+        "others": others and others.total,
         "others_by_application": [{"application": name, "sessions": n} for name, n in effect_.others_by_application],
-        "others_until": instant(effect_.others_until),
-        "sealed": effect_.sealed,
-        "sealed_until": instant(effect_.sealed_until),
-        "untold": dict(effect_.untold),
+        "others_until": others and instant(others.until),
+        "sealed": sealed and sealed.total,
+        "sealed_until": sealed and instant(sealed.until),
+        "untold": None if effect_.untold is None else dict(effect_.untold),
         "ends_later": effect_.ends_later,
+        "others_ends": others and _ends(others),
+        "sealed_ends": sealed and _ends(sealed),
+        "under_profiles": effect_.under_profiles.total,
+        "under_profiles_ends": _ends(effect_.under_profiles),
     }
+
+
+def _ends(ends: "Ends") -> Record:
+    return {**ends._asdict(), "last": instant(ends.last)}
 
 
 def listed_revocation(outcome: "ListedOutcome") -> Record:
@@ -387,6 +398,20 @@ def cleanup(outcome: "CleanupOutcome") -> Record:
         "cutoff": instant(outcome.cutoff),
         "retention": outcome.retention,
         "dry_run": outcome.dry_run,
+    }
+
+
+def backlog(backlog_: "Backlog") -> Record:
+    """The sessions that wait for a cleanup."""
+    return {
+        "last_run_at": instant(backlog_.last_run_at),
+        "retention": backlog_.retention,
+        "cutoff": instant(backlog_.cutoff),
+        "backlog": backlog_.total,
+        "expired": backlog_.expired,
+        "revoked": backlog_.revoked,
+        "oldest_at": instant(backlog_.oldest_at),
+        "overdue": backlog_.is_overdue,
     }
 
 

@@ -65,6 +65,7 @@ def _shape(
 
 
 _NO_SESSION = "no session matches"
+# decision 131: derived, so that a field of a session is declared once
 _OF_SESSIONS = " ".join(SESSION_FIELDS)
 
 SESSIONS = _shape(
@@ -205,7 +206,8 @@ DELIVERIES = _shape(
 )
 EXAMPLES = _shape("name title", "name title", keep="name | title")
 
-_IDS = ("id", "seq", "name", "username")  # decision 25
+# decision 25: `-o id` prints the first of these that a record has; commands without ids print nothing
+_IDS = ("id", "seq", "name", "username")
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -271,7 +273,7 @@ def one(out: TextIO, record: Record, form: Format, look: "Look | None" = None, v
     elif look:
         from authctl.screens import views
 
-        # decision 185
+        # decision 185: in pipes and formats nothing changes, because scripts read them
         _draw_view(out, views.ONE[view](record, look))
     else:
         out.writelines(f"{name}\t{cell(value)}\n" for name, value in record.items())

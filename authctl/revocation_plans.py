@@ -1,6 +1,8 @@
 """Plans of revocations: the exact sessions that one person found and another one revokes, as a JSON text.
 
 Pure. A plan is input from outside: it is read strictly, and each member is checked. The digest covers all other members.
+
+See docs/glossary.md#plan.
 """
 
 import json

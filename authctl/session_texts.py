@@ -1,4 +1,4 @@
-"""Sessions as JSON text: what `json.dumps` makes of the record of each, without the record. For lists of any length.
+"""Sessions as JSON text, equal to `json.dumps` of the record of each, but without the record. For lists of any length.
 
 A list of a million sessions would spend a third of its time on records and their JSON.
 """

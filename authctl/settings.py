@@ -33,7 +33,7 @@ class Home(NamedTuple):
 
     @property
     def receivers(self) -> Path:
-        """Who is told of decisions, as people edit it; needed only where other systems are told."""
+        """The receivers file, which people edit; needed only if other systems are told of decisions."""
         return self.folder / "receivers.yaml"
 
     @property
@@ -53,14 +53,14 @@ def find_home(
     keys: str | Path | None = None,
     environment: Mapping[str, str] = os.environ,
 ) -> Home:
-    """The installation that is meant: AUTHCTL_HOME, AUTHCTL_REGISTRY and AUTHCTL_KEYS stand in for what is not given.
+    """The installation that is meant: AUTHCTL_HOME, AUTHCTL_REGISTRY and AUTHCTL_KEYS replace a missing argument.
 
     The key ring is else a systemd service's credential `authctl-keys`, or `keys.json` in the home.
 
     Raises InvalidInput for a blank path: an unset variable in a script must not mean the default installation; and for an address
     that holds a password.
     """
-    # decision 26: a variable that was never filled in must not mean the default
+    # decision 26: a variable that was never set must not mean the default
     home = environment.get("AUTHCTL_HOME") if home is None else home
     registry = environment.get("AUTHCTL_REGISTRY") if registry is None else registry
     keys = environment.get("AUTHCTL_KEYS") if keys is None else keys

@@ -1,6 +1,6 @@
 """Statistics as a page: one HTML file with charts and tables, for a screen of any width, light or dark, and for print.
 
-The page has no script, and its content policy allows nothing but its own style. Foreign text is escaped.
+The page has no script, and its content policy allows its own style only (decision 221). Foreign text is escaped.
 """
 
 from base64 import b64encode
@@ -56,24 +56,24 @@ td,thead th:last-child{text-align:right;padding-right:0;white-space:nowrap;font-
 
 def page(statistics: "Statistics") -> str:
     """The whole page."""
-    found = charts(statistics, _MOST_NAMES)
+    drawn = charts(statistics, _MOST_NAMES)
     digest = b64encode(sha256(_STYLE.encode()).digest()).decode()
     sections = (
-        *_sections(found.by_name, "names", svg_charts.rows),
-        *_sections(found.past, "days", svg_charts.columns),
-        *_sections([found.future], "future", svg_charts.columns),
+        *_sections(drawn.by_name, "names", svg_charts.rows),
+        *_sections(drawn.past, "days", svg_charts.columns),
+        *_sections([drawn.future], "future", svg_charts.columns),
     )
     return (
         f'{MARK}<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
         f"<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'sha256-{digest}'\">"
-        f"<title>Sessions: {escape(found.heading)}</title><style>{_STYLE}</style></head>\n"
-        f"<body><main><h1>Sessions</h1><p>{escape(found.heading)}</p><p>{escape(_DEFINITIONS)}</p>\n"
+        f"<title>Sessions: {escape(drawn.heading)}</title><style>{_STYLE}</style></head>\n"
+        f"<body><main><h1>Sessions</h1><p>{escape(drawn.heading)}</p><p>{escape(_DEFINITIONS)}</p>\n"
         f"{''.join(sections)}</main></body></html>\n"
     )
 
 
-def _sections(found: Iterable[Chart], kind: str, draw: Callable[[Chart, str], str]) -> Iterator[str]:
-    for number, chart in enumerate(found):
+def _sections(charts_of_kind: Iterable[Chart], kind: str, draw: Callable[[Chart, str], str]) -> Iterator[str]:
+    for number, chart in enumerate(charts_of_kind):
         name = f"{kind}-{number}"
         yield (
             f'<section aria-labelledby="{name}"><h2 id="{name}">{escape(chart.title)}</h2><p>{escape(chart.meaning)}</p>'

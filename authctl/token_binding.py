@@ -1,6 +1,6 @@
-"""Whether a token is presented from where it is bound to: the address or the referrer of its sign-in.
+"""The binding of a token to the address or the referrer of its sign-in, compared with a request.
 
-Pure. A fact that is not given holds nothing: a bound token is refused where nobody says where it comes from.
+Pure. A bound token is refused if the fact is not given.
 """
 
 from ipaddress import IPv4Address, IPv6Address, ip_address
@@ -15,8 +15,10 @@ def same_address(registered: str, presented: str | None) -> bool:
     """Whether two texts name one address: IPv4 or IPv6 in any spelling, IPv4-mapped included; else the same text."""
     if presented is None:
         return False
-    one, other = read_address(registered), read_address(presented)
-    return fold(registered) == fold(presented) if one is None else one == other
+    registered_address, presented_address = read_address(registered), read_address(presented)
+    return (
+        fold(registered) == fold(presented) if registered_address is None else registered_address == presented_address
+    )
 
 
 def read_address(text: str) -> IPv4Address | IPv6Address | None:
@@ -33,13 +35,13 @@ def within_referrer(registered: str, presented: str | None) -> bool:
 
     ArcGIS binds a token to the web application that asked for it; its pages send their own addresses as `Referer`.
     """
-    # decision 36
+    # decision 36: the pages of an application send their own addresses, below the registered one
     if presented is None:
         return False
-    one, other = _page(registered), _page(presented)
-    if one is None or other is None:
+    registered_page, presented_page = _page(registered), _page(presented)
+    if registered_page is None or presented_page is None:
         return registered.strip() == presented.strip()
-    (origin, path), (presented_origin, presented_path) = one, other
+    (origin, path), (presented_origin, presented_path) = registered_page, presented_page
     # With a slash at both ends: `/app` is not the page above `/application`.
     return origin == presented_origin and f"{presented_path}/".startswith(f"{path.rstrip('/')}/")
 

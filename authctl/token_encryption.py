@@ -1,7 +1,7 @@
 """The content of a sealed token, encrypted and authenticated: AES-256-GCM, in this module only.
 
-As JSON, filled up to a multiple of 64 bytes, so that its length tells little: the session's number, id and secret, user,
-application, the instants of issue and expiry, and what the token is bound to.
+As JSON, filled up to a multiple of 64 bytes, so that its length shows little: the session's number, id and secret, user,
+application, the instants of issue and expiry, and the fact that the token is bound to.
 """
 
 import json

@@ -2,9 +2,9 @@
 
 A token is `acat_` (access) or `acrt_` (refresh) and 124 lower-case hexadecimal digits: the id of the key that signed it
 (8), the session's number (12), its generation (8), the session's secret (32), and the signature (64), HMAC-SHA-256 by
-itsdangerous over all that stands before it, the kind included, with a key derived for that kind. It says nothing about
+itsdangerous over everything before it, the kind included, with a key derived for that kind. It contains nothing about
 the user. The third kind, `acst_`, is an access token with user and expiry sealed inside: the key's id (8), a nonce (24), and
-what `token_encryption` makes of it. A double click takes all of a token. It is read strictly first: one spelling, one length, then
+the ciphertext of `token_encryption`. A double click takes all of a token. It is read strictly first: one spelling, one length, then
 cryptography.
 
 itsdangerous derives the key of each kind (`Signer.derive_key`), signs, and compares signatures in constant time
@@ -105,7 +105,7 @@ class TokenMint:
         token = seal(f"{TokenKind.SEALED}_{key_id}", content, self._key(TokenKind.SEALED, key_id))
         if len(token) > LONGEST_TOKEN:
             raise InvalidInput(
-                f"user, application and what it is bound to do not fit into a token of {LONGEST_TOKEN:,} bytes"
+                f"user, application and bound address or page do not fit into a token of {LONGEST_TOKEN:,} bytes"
             )
         return token
 
@@ -163,8 +163,8 @@ def _bytes_of(digits: str) -> bytes:
 def read_sealed(token: str, key_ring: str | Path) -> "Sealed":
     """Read a sealed token offline: with the key ring file that sealed it, and without the registry.
 
-    It trusts the key alone: the session may have been revoked or ended since, and whoever holds the key could have
-    made the token. The reader compares `expires_at` with the time, and what it is bound to with where it comes from;
+    It trusts the key alone: the session may have been revoked or ended since, and everybody with the key can make such a
+    token. The reader must compare `expires_at` with the time, and the bound address or page with the request;
     `Registry.verify` does all of that, and asks the registry. Raises TokenUnknown, or RegistryUnavailable or
     IntegrityFailure for the key ring.
     """

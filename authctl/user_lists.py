@@ -45,11 +45,15 @@ def _column(columns: tuple[str, ...] | None, wanted: str, name: str) -> str:
     """The column of that name, without differences of case and width. Raises InvalidInput where there is none, or several."""
     if columns is None:
         raise InvalidInput(f"{name}: no header with columns", "give a CSV file whose first line names the columns")
-    found = [column for column in columns if fold(column) == fold(wanted)]
-    if len(found) == 1:
-        return found[0]
+    matching_columns = [column for column in columns if fold(column) == fold(wanted)]
+    if len(matching_columns) == 1:
+        return matching_columns[0]
     named = ", ".join(map(quoted, columns[:_MOST_NAMED])) + (", ..." if len(columns) > _MOST_NAMED else "")
-    problem = f"has {len(found)} columns {quoted(wanted)}" if found else f"has no column {quoted(wanted)}"
+    problem = (
+        f"has {len(matching_columns)} columns {quoted(wanted)}"
+        if matching_columns
+        else f"has no column {quoted(wanted)}"
+    )
     raise InvalidInput(f"{name} {problem}", f"its columns: {named}")
 
 

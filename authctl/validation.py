@@ -18,7 +18,7 @@ Model = TypeVar("Model", bound=BaseModel)
 Parsed = TypeVar("Parsed")
 
 _ENTRY = 2
-"""How deep an entry of a mapping stands; what stands deeper is a field of one."""
+"""The depth of an entry of a mapping; deeper places are fields of an entry."""
 
 _WORDING = {
     "string_type": "must be text: put it in quotes",
@@ -117,7 +117,7 @@ def note_same_names(names_read: Iterable[str], kind: str, document: Document) ->
 def validated(model: type[Model], document: Document) -> Model:
     """The document as a value of the model, its faults noted in the document.
 
-    Fields that are wrong by themselves are left out of the value, so that the caller can look for what is wrong
+    Fields that are wrong by themselves are left out of the value, so that the caller can check contradictions
     between the others before it raises all faults. Raises InvalidFile where too little is left for that.
     """
     # decision 15: pydantic checks the shapes, the messages are our own

@@ -62,12 +62,12 @@ class Document:
         """Raise InvalidFile when there are faults: each once, in the order of the file."""
         if not self.faults:
             return
-        lines = self.said(self.faults)
+        lines = self.in_words(self.faults)
         if len(lines) > MOST_FAULTS:
             lines[MOST_FAULTS:] = [f"{self.name}: and more faults"]
         raise InvalidFile(tuple(lines))
 
-    def said(self, faults: Iterable[tuple[Position, str]]) -> list[str]:
+    def in_words(self, faults: Iterable[tuple[Position, str]]) -> list[str]:
         """The faults, as `file:line:column: fault`: each once, in the order of the file."""
         return [f"{self.name}:{line}:{column}: {problem}" for (line, column), problem in sorted(set(faults))]
 
@@ -199,7 +199,7 @@ class _Builder:
         text = event.value
         if event.style:
             return text
-        # A quoted text is a text, whatever it looks like; only plain ones are interpreted.
+        # A quoted text is always a text; only plain ones are interpreted.
         if text in _WORDS:
             return _WORDS[text]
         if _WHOLE_NUMBER.fullmatch(text):

@@ -19,6 +19,7 @@ _TOPICS_OF_ROOT = ("environment", "exit-codes", "files")
 _HEADINGS = {"exit-codes": "EXIT STATUS"}
 
 
+# decision 224: written here, since Typer has its own copy of Click, which click-man does not know
 def pages(root: typer.Context) -> dict[str, str]:
     """The text of every page, by the name of its file."""
     contexts = _children(root)

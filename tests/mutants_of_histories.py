@@ -19,7 +19,9 @@ from typing import NamedTuple
 ROOT = Path(__file__).parent.parent
 PLAN = "registry/imports/plan.py"
 OPERATIONS = "registry/imports/operations.py"
+KNOWN = "registry/imports/known_sessions.py"
 KEYS = "registry/imports/known_keys.py"
+BEGINNINGS = "registry/imports/beginnings.py"
 PARTITION = "registry/imports/partition.py"
 PAST = "registry/imports/past_revocations.py"
 PART = "registry/imports/session_rows.py"
@@ -31,6 +33,7 @@ CLEANUP = "store/sqlite/cleanup.py"
 CARRIED = "store/sqlite/restrictions.py"
 HISTORIES = "histories"
 LATE = "tests/test_late_sign_ins.py"
+ORDERS = "tests/test_any_order.py::test_each_order_of_the_smallest_histories"
 
 RUN = """
 import sys
@@ -250,10 +253,60 @@ MUTANTS = (
     ),
     Mutant(
         "a late row joins the session that was registered last, and not the one that began last",
-        PLAN,
-        "key=lambda known: known.session.created_at,\n        )\n        final",
-        "key=lambda known: known.session.number,\n        )\n        final",
+        KNOWN,
+        "sorted(chosen, key=lambda known: known.session.created_at)",
+        "sorted(chosen, key=lambda known: known.session.number)",
         f"{LATE}::test_a_late_row_joins_the_session_that_began_last_before_it",
+    ),
+    # Rows without a beginning, in any order of imports
+    Mutant(
+        "any order: rows without a beginning are not stored beside those with one",
+        PLAN,
+        "            keeps_rows = is_mixed(group.rows, beginning.known)",
+        "            keeps_rows = False",
+        ORDERS,
+    ),
+    Mutant(
+        "any order: the stored rows of known sessions are not looked at",
+        BEGINNINGS,
+        "by_exact_beginning([*rows, *stored])",
+        "by_exact_beginning([*rows])",
+        ORDERS,
+    ),
+    Mutant(
+        "any order: an end of an earlier session does not part later rows",
+        BEGINNINGS,
+        "if row.ended_at is not None and not group.has(place_of(row))",
+        "if False",
+        ORDERS,
+    ),
+    Mutant(
+        "any order: an adopted session without a row is not ended by an earlier listing",
+        PLAN,
+        "        if self._source is not None:\n            self._plan.changed +=",
+        "        if False:\n            self._plan.changed +=",
+        ORDERS,
+    ),
+    Mutant(
+        "any order: an adopted session loses its end in the source",
+        "registry/imports/adopted.py",
+        "    if known.facts.ended_at is not None:",
+        "    if False:",
+        ORDERS,
+    ),
+    Mutant(
+        "any order: a listing ends a session whose end the source gives",
+        PART,
+        "self._missing_in_listing() if self.end_in_source is None else None",
+        "self._missing_in_listing()",
+        ORDERS,
+    ),
+    Mutant(
+        "any order: a listing ends no session whose listed row goes over to another one",
+        "registry/imports/complete.py",
+        "{*candidates, *self._lost}",
+        "{*candidates}",
+        ORDERS,
     ),
     # The short ways of decision 154
     Mutant(
@@ -396,7 +449,7 @@ MUTANTS = (
     ),
     Mutant(
         "an end that 0.1.0 stored ahead of the clock does not bind rows of now",
-        "registry/imports/known_sessions.py",
+        KNOWN,
         "return end and min(end, session.read_at)",
         "return end",
         f"{LATE}::test_an_end_ahead_of_the_clock_as_0_1_0_stored_it_binds_rows_of_now",
@@ -411,14 +464,14 @@ MUTANTS = (
     Mutant(
         "an older row under another name is active after the session of its key ended",
         PLAN,
-        "[*inherited, *ends_of_others(others, unended)]",
+        "[*inherited, *ends_of_others(others, known)]",
         "inherited",
     ),
     Mutant(
         "an older row under another name is active where the session of its key ends in the same import",
         PLAN,
-        "[*inherited, *ends_of_others(others, unended)]",
-        "[*ends_of_others(others, unended)]",
+        "[*inherited, *ends_of_others(others, known)]",
+        "[*ends_of_others(others, known)]",
     ),
     Mutant(
         "an older row under another name is active after the session of its key was cleaned up",
@@ -435,7 +488,7 @@ MUTANTS = (
     Mutant(
         "the end of another user's session in the same import ends a session that was not meant",
         PLAN,
-        "inherited = [end for end in inherited if not is_spared(end, unended)]",
+        "inherited = [end for end in inherited if not is_spared(end, known)]",
         "inherited = list(inherited)",
         f"{LATE}::test_nor_by_another_s_that_ends_in_the_same_import",
     ),

@@ -1,14 +1,18 @@
 """The console, driven by Textual's pilot: lists, search, selection, revocation, users, audit trail, continuity and deliveries."""
 
+import re
 from pathlib import Path
 
 import pytest
 
 from authctl import Registry, SessionFilter
+from authctl.instants import DAY
 from tests.conftest import Authctl, Clock, unseen
 
 pytest.importorskip("textual", reason="Textual is not installed: it comes with .[console] or .[dev]")
 
+from authctl.console import app as application
+from authctl.console import sources
 from tests.console_screen import console, run
 from tests.receiver import Receiver, receiver
 from tests.test_delivering import subscribe
@@ -92,6 +96,22 @@ def test_the_status_the_kind_and_the_group_are_chosen_by_keys(folder: Path, regi
     run(visit)
 
 
+@pytest.mark.parametrize("columns", [60, 80, 100])
+def test_the_filters_fit_beside_a_group_with_a_long_name(
+    registry: Registry, tmp_path: Path, clock: Clock, columns: int
+):
+    """The name is shortened, and nothing of the line is beyond the screen."""
+    registry.issue(username="alice", application="Outlook for a very long name of an application")
+
+    async def visit():
+        async with console(tmp_path / "home", clock, size=(columns, 24)) as driver:
+            await driver.press("g", "g", "enter")
+            line = driver.screen.splitlines()[1]
+            assert re.search(r"Search: {10,}s\w*: all  k\w*: application  \w+: 'Outlo.*\.\.\.'$", line), line
+
+    run(visit)
+
+
 def test_selected_sessions_are_revoked(folder: Path, registry: Registry, clock: Clock):
     """Those and no others, whatever is listed meanwhile: a selection is of ids."""
     chosen = ids(registry, username=("alice", "carol"), device=("AL-PC", "CA-PHONE"))
@@ -114,6 +134,25 @@ def test_selected_sessions_are_revoked(folder: Path, registry: Registry, clock: 
     run(visit)
     assert ids(registry, status="revoked") == chosen
     assert {session.note for session in registry.sessions(SessionFilter(status="revoked"))} == {"lost device"}
+
+
+def test_the_effect_is_told_with_the_outcome(folder: Path, registry: Registry, clock: Clock):
+    """What lives on of the same users, in the words of the command line; nothing where nothing lives on."""
+
+    async def visit():
+        async with console(folder, clock, size=(120, 30)) as driver:
+            await driver.press("r")
+            await driver.type("lost device")
+            await driver.press("enter")
+            shown = " ".join(driver.screen.split())
+            assert "revoked 1 session; still active: 1 session of the same users, by application: 'Outlook' 1;" in shown
+            assert "unless used, they end: 1 within a week; the last at 2026-03-05T09:00:05Z" in shown
+            await driver.press("down", "r")
+            await driver.type("lost device")
+            await driver.press("enter")
+            assert "still active" not in driver.screen
+
+    run(visit)
 
 
 def test_a_note_without_content_is_refused(folder: Path, registry: Registry, clock: Clock):
@@ -246,6 +285,95 @@ def test_users_are_disabled_and_enabled(folder: Path, registry: Registry, clock:
         ("user.enable", "dora", "back"),
         ("user.disable", "dora", "left"),
     ]
+
+
+def test_users_are_disabled_until_a_time(folder: Path, registry: Registry, clock: Clock):
+    """A length of time ahead, checked by the rule of the command line; the command that is shown has it."""
+
+    async def visit():
+        async with console(folder, clock) as driver:
+            await driver.press("2", "e")
+            await driver.type("on leave")
+            await driver.press("shift+tab")
+            await driver.type("soon")
+            await driver.press("enter", "enter")
+            assert "not a time or a length of time: 'soon'" in driver.words
+            assert not registry.users.get("carol").user.disabled_at
+            await driver.press("shift+tab", *["backspace"] * 4, "7", "d")
+            assert "authctl users disable --until 7d --note 'on leave' carol" in driver.words
+            await driver.press("enter", "enter")
+            assert "disabled 'carol' until 2026-03-09T09:05:06Z: 2 active sessions ended" in driver.screen
+            await driver.press("n")
+            assert "'carol': disabled until 2026-03-09T09:05:06Z by" in driver.words
+
+    run(visit)
+    user = registry.users.get("carol").user
+    assert (user.disabled_until, user.note) == (registry.now() + 7 * DAY, "on leave")
+
+
+def test_ids_and_commands_are_copied(folder: Path, registry: Registry, clock: Clock):
+    """Ids one a line, names as words of a shell, and the command of a list or window."""
+    registry.issue(username="o'hara $(id)", application="Outlook")
+
+    async def visit():
+        async with console(folder, clock) as driver:
+            app = driver.app
+            await driver.press("y")
+            assert app.clipboard == app.pane.table.current.key
+            await driver.press("down", "space", "down", "space", "y")
+            assert set(app.clipboard.split("\n")) == ids(registry, username="carol")
+            assert "copied to the terminal's clipboard: 2 lines" in driver.screen
+            await driver.press("s", "ctrl+y")
+            assert app.clipboard == "authctl sessions list --status active"
+            await driver.press("d", "y")
+            assert app.clipboard.startswith("authctl sessions show ")
+            await driver.press("escape", "x", "R", "ctrl+y")
+            assert app.clipboard == "authctl revoke --status active --kind application --note WHY"
+            await driver.press("escape", "a", "y")
+            assert "nothing was copied" in driver.screen
+            await driver.press("2", "y")
+            assert app.clipboard == "'o'\"'\"'hara $(id)'"
+            await driver.press("3", "y")
+            assert app.clipboard == "8"
+
+    run(visit)
+
+
+def test_a_token_is_never_copied(folder: Path, registry: Registry, clock: Clock):
+    """Not even one that was typed into the search or the note."""
+    token = registry.issue(username="alice", application="Outlook").access_token
+
+    async def visit():
+        async with console(folder, clock) as driver:
+            await driver.press("slash")
+            await driver.type(token)
+            await driver.press("ctrl+y")
+            assert driver.app.clipboard.startswith("authctl sessions list --search ac")
+            assert token not in driver.app.clipboard
+            await driver.press("enter", "R")
+            await driver.type(token)
+            await driver.press("ctrl+y")
+            assert token not in driver.app.clipboard
+
+    run(visit)
+
+
+def test_a_whole_list_catches_up_after_its_rest(folder: Path, registry: Registry, clock: Clock, monkeypatch):
+    """A change right after the list was read is read once the list has rested; none is forgotten."""
+    monkeypatch.setattr(sources, "_REST", 1e9)
+    monkeypatch.setattr(application, "_CLOCK_SECONDS", 1e9)
+
+    async def visit():
+        async with console(folder, clock) as driver:
+            await driver.press("g", "g")
+            registry.issue(username="zoe", application="Teams")
+            await driver.until(lambda: driver.app.pane.is_behind)
+            assert "Teams" not in driver.screen
+            monkeypatch.setattr(sources, "_REST", 0)
+            await driver.until(lambda: "Teams" in driver.screen)
+            assert not driver.app.pane.is_behind
+
+    run(visit)
 
 
 def test_the_sessions_of_a_user_are_opened(folder: Path, clock: Clock):

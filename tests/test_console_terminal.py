@@ -1,5 +1,6 @@
 """The console in a real pseudo-terminal: started as a person starts it, its screen read as a terminal draws it."""
 
+import base64
 import os
 import pty
 import re
@@ -137,6 +138,18 @@ def test_keys_that_come_at_once_are_taken_in_their_order(phones: Path, registry:
         screen.press("1q")
         assert screen.end() == 0
     assert not registry.count(SessionFilter(status="revoked"))
+
+
+def test_a_command_is_copied_by_the_terminal(phones: Path):
+    """By OSC 52, which the terminal itself understands, also over SSH; the text is encoded, so that nothing in it is read."""
+    with terminal(phones) as screen:
+        screen.until_shown("1 of 100")
+        screen.press("\x19")
+        screen.until_shown("the command was copied")
+        copied = re.search(rb"\x1b\]52;c;([A-Za-z0-9+/=]*)\x07", screen.raw)
+        assert base64.b64decode(copied[1]) == b"authctl sessions list"
+        screen.press("q")
+        assert screen.end() == 0
 
 
 def test_the_terminal_is_left_as_it_was(phones: Path):

@@ -256,7 +256,7 @@ def test_a_file_with_faults_does_not_stop_a_revocation(
         assert other.revoke(SessionFilter(username="bob"), note="lost device").revoked == 1
         (home / "receivers.yaml").chmod(0o644)
         assert other.revoke(SessionFilter(username="carol"), note="lost device").revoked == 1
-    before = "the receivers as they were read before are told"
+    before = "the receivers that were read before are told"
     assert warnings[0] == f"receivers.yaml:2:12: 'receivers' must not be empty: {before}"
     assert "open to others" in warnings[1]
     (home / "receivers.yaml").chmod(0o600)

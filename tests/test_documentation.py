@@ -196,6 +196,26 @@ def test_no_docstring_begins_with_what():
     assert [place for place, text in docstrings().items() if text.split(maxsplit=1)[0] == "What"] == []
 
 
+def test_sentences_give_times_to_the_second():
+    """A sentence has `format_second`; exact instants are for records, which are no part of a sentence."""
+    of_json = {"session_texts.py"}
+    sentences = [
+        (path, node)
+        for path in sorted((ROOT / "authctl").rglob("*.py"))
+        if path.name not in of_json
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.JoinedStr)
+    ]
+    exact = [
+        f"{path.relative_to(ROOT)}:{sentence.lineno}"
+        for path, sentence in sentences
+        for part in ast.walk(sentence)
+        if isinstance(part, ast.Name) and part.id == "format_instant"
+    ]
+    assert len(sentences) > 500
+    assert exact == []
+
+
 def programs_of(page: Path) -> str:
     """The programs of a page, one after another: a later one can go on within a block of an earlier one."""
     return "".join(re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL))

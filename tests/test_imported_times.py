@@ -113,7 +113,7 @@ def test_times_that_cannot_be_true(row: dict, reason: str):
         ("at: t, ended_at: {}", "map.yaml:1:43: 'ended_at': write a path, or conditions as in `where`"),
         ("at: t, ended_at: {where: {a: b}, format: unix}", "map.yaml:1:43: 'ended_at': `format`, `before` and `after`"),
         ("at: t, ended_at: {where: {a: {not: {}}}}", "map.yaml:1:55: 'a': write a value"),
-        ("at: t, ended_at: {where: {^.a: b}}", "map.yaml:1:52: '^' and '$key' say where a row stands"),
+        ("at: t, ended_at: {where: {^.a: b}}", "map.yaml:1:52: '^' and '$key' name the place of a row"),
         ("created_at: {taken: true}", "map.yaml:1:39: unknown field 'taken'"),
     ],
 )

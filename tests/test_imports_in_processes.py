@@ -242,7 +242,7 @@ def test_a_complete_listing_and_an_undo_ask_on_a_terminal(
     assert is_done or installed(*complete, "--yes").code == 0
     before = in_short(home)
     screen = on_terminal("imports", "undo", "2", "--note", "wrong listing", answers=(answer,))
-    undone = "this would remove 1 session and restore 2"
+    undone = "this would remove 1 and restore 2, together 3 sessions"
     asked = "undo import 2? [y/N]"
     assert (screen.code, undone in screen.text, asked in screen.text) == (0 if is_done else 4, True, True)
     assert in_short(home) == (known if is_done else before)

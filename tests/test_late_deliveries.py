@@ -152,3 +152,27 @@ def test_only_receivers_of_the_source_are_told(registry: Registry, home: Path, r
     load(registry, row(sid="s2"), source="other")
     registry.deliveries.deliver()
     assert told(receiver) == [("session-revoked", "alice", None)]
+
+
+def test_a_late_session_waits_under_its_id_over_a_restore(
+    at_noon: Registry, home: Path, tmp_path: Path, receiver: Receiver, clock: Clock
+):
+    """Its list is carried over, and what the revocation itself told is not told again."""
+    sessions(at_noon, "alice")
+    at_noon.revoke(SessionFilter(username="alice"), note="lost device", actor="carol")
+    at_noon.deliveries.deliver()
+    at_noon.backups.create(tmp_path / "copy.db")
+    clock.forward(minutes=1)
+    load(at_noon, row(), source="hr")
+    receiver.answer(other="retry")
+    at_noon.deliveries.deliver()
+    receiver.answer()
+    first = receiver.told
+    at_noon.close()
+    clock.forward(minutes=1)
+    restore(find_home(home, home / "registry.db"), tmp_path / "copy.db", note="disk lost", actor="carol", clock=clock)
+    with Registry.open(home, registry=home / "registry.db", clock=clock) as registry:
+        clock.forward(hours=2)
+        assert registry.deliveries.deliver().pending == 0
+    assert [one["jti"] for one in receiver.told] == [*(one["jti"] for one in first), first[-1]["jti"]]
+    assert (first[-1]["source"], receiver.told[-1]["actor"]) == ("hr", "carol")

@@ -230,9 +230,13 @@ def test_a_list_revokes_what_its_names_revoke(registry: Registry, cells, criteri
         registry.issue(username="bob", application="Outlook")
     rows = [ListedName(number, cell.strip()) for number, cell in enumerate(cells, 2)]
     usable = [cell for cell in cells if cell.strip() and cell.isascii()]
-    if not usable:
+    if not rows:
         with pytest.raises(NotFound):
             registry.listed_users.revoke(rows, SessionFilter(**criteria), note=None, dry_run=True)
+        return
+    if not usable:
+        listed = registry.listed_users.revoke(rows, SessionFilter(**criteria), note=None, dry_run=True)
+        assert (listed.outcome.selected, listed.failed) == (0, len(rows))
         return
     listed = registry.listed_users.revoke(rows, SessionFilter(**criteria), note=None, dry_run=True)
     named = registry.revoke(SessionFilter(username=tuple(usable), **criteria), note=None, dry_run=True)
@@ -282,6 +286,27 @@ def test_a_plan_reports_the_same_rows_as_the_revocation(filled: Authctl, tmp_pat
     for words in ("row 3, 'carol': no session", "row 4, 'nobody': no session", "row 5, '': user name is blank"):
         assert words in made.err
     assert json.loads(plan.read_text())["counts"]["sessions"] == 1
+
+
+def test_only_unusable_rows_have_their_results_all_the_same(filled: Authctl, tmp_path: Path):
+    """3, each row with its reason in every format, and nothing is written: no revocation, no event, no plan."""
+    text, events = "email\n-\nal\u200bice\n", filled("audit", "list", "-o", "id").out
+    for options in ((), ("--dry-run",), ("--keep", "1", "--yes")):
+        ran = revoke(filled, tmp_path / "l.csv", text, *NOTE, *options, "-o", "json")
+        assert (ran.code, [row["result"] for row in ran.json["rows"]]) == (3, ["invalid"] * 2)
+        assert (ran.json["selected"], ran.json["revocation_id"], ran.json["dry_run"]) == (
+            0,
+            None,
+            "--dry-run" in options,
+        )
+        assert "2 rows of 2 without a session to revoke" in ran.err
+        assert "revoked 0" not in ran.err
+    piped = revoke(filled, tmp_path / "l.csv", text, *NOTE)
+    assert [line.split("\t")[2] for line in piped.out.splitlines()] == ["result", "invalid", "invalid"]
+    planned = revoke(filled, tmp_path / "l.csv", text, "--plan", str(tmp_path / "p"))
+    assert (planned.code, planned.err.count("warning: row"), (tmp_path / "p").exists()) == (3, 2, False)
+    assert revoke(filled, tmp_path / "l.csv", text, "--user", "bob", *NOTE).code == 2
+    assert (filled("audit", "list", "-o", "id").out, len(still_active(filled))) == (events, 4)
 
 
 def test_many_rows_without_a_session_are_counted_in_a_plan(filled: Authctl, tmp_path: Path):

@@ -236,3 +236,22 @@ def test_a_list_of_ten_thousand_bad_lines_beside_one_good(installed: Authctl):
     assert (ran.code, ran.json["revoked"], len(ran.json["not_found"])) == (3, 1, 10_000)
     assert len(ran.err) < 1_000
     assert json.loads(ran.out)["not_found"][0] == "no session 0"
+
+
+@pytest.mark.parametrize("header", ["username", "email", "User Name", '"E-Mail"', "UserPrincipalName", "\ufefflogin"])
+@pytest.mark.parametrize("verb", ["disable", "enable", "password-changed"])
+def test_the_header_of_a_column_is_not_a_user(installed: Authctl, verb: str, header: str):
+    """2, and nobody is changed: the header of a file with one column would be disabled as a user."""
+    installed("tokens", "issue", "--user", "alice", "--application", "Outlook")
+    ran = installed("users", verb, "-", "--note", "left the company", stdin=f"{header}\r\nalice\r\n")
+    assert (ran.code, "looks like the header of a column" in ran.err) == (2, True)
+    assert installed("users", "list", "-o", "json").json[0]["active"] == 1
+
+
+def test_a_user_who_is_called_like_a_header_is_one(installed: Authctl):
+    """With a session in the registry; or as an argument; and a name on another line is never a header."""
+    installed("tokens", "issue", "--user", "login", "--application", "Outlook")
+    note = ("--note", "left the company")
+    assert installed("users", "disable", "-", *note, stdin="login\nalice\n").code == 0
+    assert installed("users", "disable", "email", *note).code == 0
+    assert installed("users", "disable", "-", *note, stdin="alice\nemail\n").code == 0

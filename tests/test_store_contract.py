@@ -12,7 +12,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from authctl import IntegrityFailure, ProfileSet, Session, SessionFilter, Status, audit_chain, names
-from authctl.instants import DAY, NEVER, Duration
+from authctl.instants import DAY, HOUR, NEVER, WEEK, Duration
+from authctl.lifetimes import Deadlines
 from authctl.model import (
     CachedLogin,
     Conditions,
@@ -27,6 +28,7 @@ from authctl.model import (
 )
 from authctl.model.deliveries import DeliveryFilter, Narrowing, Subscription
 from authctl.store.protocol import Store
+from authctl.store.protocol.effects import Aftermath, Ends
 from authctl.store.protocol.imports import Imported
 from authctl.store.protocol.outbox import Decision, ReadSubscriptions, ReceiverPause, Settled
 from tests.stores import DEFAULTS, MakeStore
@@ -342,14 +344,39 @@ def test_what_an_operation_ended(store: Store):
         tx.assign_numbers([one.number, old.number], revocation)
         numbers = tx.numbers_of_revocation(revocation)
         assert list(numbers) == [one.number, old.number]
-        found = tx.aftermath(numbers, NOW, NOW, None)
-        assert (found.ended, found.others, found.sealed, found.by_source) == (1, 2, 0, {})
-        assert (found.others_by_application, found.others_until) == ((("B", 1), ("C", 1)), other.expires_at)
+        ended = tx.ended_among(numbers, NOW, None)
+        assert list(ended) == [one.number]
+        found = tx.aftermath(ended, NOW)
+        assert (found.ended, found.sealed, found.by_source) == (1, Ends(), {})
+        assert (found.others_by_application, found.others) == (
+            (("B", 1), ("C", 1)),
+            Ends(week=2, last=other.expires_at),
+        )
+        assert tx.aftermath_by_user(ended, NOW) == {"alice": found}
         tx.end_sessions([two.number], NOW, "signed_out")
         every = [session.number for session in (one, two, other, old, bob)]
-        assert tx.aftermath(every, NOW, NOW, "signed_out").ended == 1
-        assert tx.aftermath(every, NOW, NOW, "restored") == (0, 0, (), None, 0, None, {})
-        assert tx.aftermath([], NOW, NOW, None) == (0, 0, (), None, 0, None, {})
+        assert list(tx.ended_among(every, NOW, "signed_out")) == [two.number]
+        assert list(tx.ended_among(every, NOW, "restored")) == list(tx.ended_among([], NOW, None)) == []
+        assert tx.aftermath([], NOW) == Aftermath(0, Ends(), (), Ends(), {})
+        assert tx.aftermath_by_user([], NOW) == {}
+
+
+def test_ends_by_the_time_in_which_they_come(store: Store):
+    """Each bound belongs to the time before it; a deadline that a continuity event holds ends with the event."""
+    ends = [1, HOUR, HOUR + 1, DAY, DAY + 1, WEEK, WEEK + 1, NEVER - NOW]
+    with store.change() as tx:
+        for end in ends:
+            tx.add_session(new("alice", deadlines=Deadlines(NOW, NOW + end, NOW + end, NOW + end, NOW)))
+        bob = tx.add_session(new("bob"))
+        expected = Ends(2, 2, 2, 1, 1, NOW + WEEK + 1)
+        assert tx.ends_of_profiles(["DEFAULT"], NOW) == expected._replace(week=expected.week + 1)
+        assert tx.ends_of_profiles(["other"], NOW) == Ends()
+        tx.end_sessions([bob.number], NOW + 5, "signed_out")
+        assert tx.ends_of_profiles(["default"], NOW) == expected  # also where the clock was set back since
+        assert (expected.total, expected.until, Ends(hour=1, last=5).until) == (8, None, 5)
+        tx.start_continuity("default", NOW, NOW + 2 * WEEK, "bob", "storm")
+    with store.view() as view:
+        assert view.ends_of_profiles(["default"], NOW + 1) == Ends(later=7, never=1, last=NOW + 2 * WEEK)
 
 
 def test_groups(store: Store):

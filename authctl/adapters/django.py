@@ -42,5 +42,5 @@ class BearerMiddleware(MiddlewareMixin):  # type: ignore[misc]  # Django has no 
 
 
 def _facts(request: HttpRequest) -> Request:
-    """The address and the page that a request comes from, as the server tells them."""
+    """The address and the page of a request, as the server gives them."""
     return Request(ip=request.META.get("REMOTE_ADDR"), referrer=request.headers.get("Referer"))

@@ -17,7 +17,7 @@ View = TypeVar("View", bound=Callable[..., Any])
 
 
 class Bearer:
-    """Lets in the requests whose token is valid. `facts` returns what else is known of the present request, such as the platform."""
+    """Lets in the requests whose token is valid. `facts` returns further facts of the present request, such as the platform."""
 
     def __init__(
         self, source: Source = None, *, application: str, cookie: str | None = None, facts: Facts | None = None
@@ -46,5 +46,5 @@ class Bearer:
 
 
 def _facts() -> Request:
-    """The address and the page that a request comes from, as the server tells them."""
+    """The address and the page of a request, as the server gives them."""
     return Request(ip=request.remote_addr, referrer=request.headers.get("Referer"))

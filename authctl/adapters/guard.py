@@ -46,6 +46,8 @@ _CHALLENGE = 'Bearer error="invalid_token"'
 _NO_TOKEN = Refusal(401, {"error": "unauthorized"}, "Bearer")
 _INVALID = Refusal(401, {"error": "invalid_token"}, _CHALLENGE)
 _ORDER = Refusal(401, {"error": "invalid_token", "action": "wipe"}, _CHALLENGE)
+# decision 264: as the statuses of forward-auth: 401 no valid token, 403 a valid token in the wrong place, 503 not
+# judged
 _FORBIDDEN = Refusal(403, {"error": "access_denied"})
 _UNAVAILABLE = Refusal(503, {"error": "temporarily_unavailable"})
 
@@ -100,11 +102,12 @@ class Guard:
         self, authorization: str | None, cookies: str | None, **facts: Unpack[Request]
     ) -> Session | Refusal:
         """The same without a wait, for an event loop. After an order, `judge` has to be called in a thread, to record its delivery."""
-        # decision 262
+        # decision 262: `introspect` never waits, and only the record of a delivered order may
         return self._judge(lambda token: self.registry.tokens.introspect(token, **facts), authorization, cookies, facts)
 
     @property
     def _process(self) -> _Process:
+        # decision 263: a registry that was open before a fork cannot be used in the child
         return self._processes.setdefault(os.getpid(), _Process())
 
     def _judge(

@@ -18,7 +18,7 @@ Facts = Callable[[HTTPConnection], Request]
 
 
 class Bearer:
-    """A dependency of FastAPI: the session of a request. Plain Starlette has the middleware below. `facts` returns what else is known of it, such as the platform."""
+    """A dependency of FastAPI: the session of a request. Plain Starlette has the middleware below. `facts` returns further facts of it, such as the platform."""
 
     def __init__(
         self, source: Source = None, *, application: str, cookie: str | None = None, facts: Facts | None = None
@@ -90,5 +90,5 @@ async def _refuse(refusal: Refusal, scope: Scope, receive: Receive, send: Send) 
 
 
 def _facts(request: HTTPConnection) -> Request:
-    """The address and the page that a request comes from, as the server tells them."""
+    """The address and the page of a request, as the server gives them."""
     return Request(ip=request.client.host if request.client else None, referrer=request.headers.get("referer"))

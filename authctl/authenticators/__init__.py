@@ -1,7 +1,7 @@
-"""Who is asked whether a password is the user's: an interface of one method, and what `authenticators.yaml` makes of it.
+"""Authenticators, which check passwords: an interface of one method, and its kinds in `authenticators.yaml`.
 
-The file is in the home and its owner's alone (0600): what is run, read or connected to is never taken from a profile, which
-only names an entry. It is read when somebody has to be asked.
+The file is in the home, and only its owner can read it (0600). A profile only names an entry: the program, file or server never
+comes from a profile. The file is read when a password has to be checked.
 """
 
 from pathlib import Path
@@ -19,7 +19,7 @@ class Authenticator(Protocol):
     """The owner of passwords: a directory, a file or a program."""
 
     def authenticate(self, username: str, password: str) -> bool:
-        """Whether the password is that user's. Raises AuthenticatorUnavailable when that could not be found out."""
+        """Whether the password is that user's. Raises AuthenticatorUnavailable if there is no answer."""
 
 
 def find(name: str, file: Path) -> Authenticator:

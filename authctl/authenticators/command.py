@@ -37,7 +37,7 @@ class Command:
         raise AuthenticatorUnavailable(f"it exited with {code}" if code > 0 else f"signal {-code} ended it")
 
     def _answer(self, credentials: bytes) -> int:
-        # decision 62
+        # decision 62: programs that were written for mod_authnz_external can be used
         process = subprocess.Popen(
             self.arguments,
             stdin=subprocess.PIPE,
@@ -61,7 +61,7 @@ class Command:
                 process.wait()
 
     def _exit_code(self, process: "subprocess.Popen[bytes]") -> int:
-        """The program's own exit code. Popen's is 0, too, where somebody else was told, or nobody: that would be a yes."""
+        """The exit code of the program itself. `Popen` returns 0 also for an exit code that was lost, and 0 means yes."""
         # decision 67: subprocess reports 0 if the exit code was lost
         until = monotonic() + self.timeout
         while True:

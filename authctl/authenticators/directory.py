@@ -31,7 +31,7 @@ class Directory:
         """As `Authenticator.authenticate`."""
         # decision 69: the time-outs of libldap do not cover the TLS handshake
         try:
-            import ldap  # noqa: F401
+            import ldap  # noqa: F401  # decision 63: an extra, because most installations do not use it
         except ImportError:
             message = "python-ldap is not installed: pip install 'authctl[ldap]'"
             raise AuthenticatorUnavailable(message) from None
@@ -48,7 +48,7 @@ class Directory:
         return result
 
     def _answer(self, username: str, password: str) -> bool | AuthenticatorUnavailable:
-        # decision 68
+        # decision 68: a directory may take one name for another, and a disabled user came back in that way
         import ldap
         from ldap.dn import escape_dn_chars
 
@@ -65,7 +65,7 @@ class Directory:
         except (ldap.INVALID_CREDENTIALS, ldap.NO_SUCH_OBJECT):
             return False
         except (ldap.LDAPError, ValueError) as error:
-            return AuthenticatorUnavailable(_said(error))
+            return AuthenticatorUnavailable(_in_words(error))
         return True
 
     def _connected(self) -> Any:
@@ -88,7 +88,7 @@ class Directory:
 
 
 def _is_meant(identity: str, bind_dn: str, username: str) -> bool:
-    """Whether whom a server let in is who was meant, as authctl compares names.
+    """Whether the identity that a server returns is the meant user, as authctl compares names.
 
     Where it answers with no distinguished name, as Active Directory does, only a name that no server could take for
     another of authctl's users is safe: one in ASCII.
@@ -98,13 +98,13 @@ def _is_meant(identity: str, bind_dn: str, username: str) -> bool:
     if not identity.startswith("dn:"):
         return username.isascii()
     try:
-        one, other = ([fold(part[1]) for rdn in str2dn(dn) for part in rdn] for dn in (identity[3:], bind_dn))
+        identified, asked = ([fold(part[1]) for rdn in str2dn(dn) for part in rdn] for dn in (identity[3:], bind_dn))
     except Exception:  # noqa: BLE001  # no distinguished name, in the library's many ways
         return False
-    return one == other
+    return identified == asked
 
 
-def _said(error: Exception) -> str:
+def _in_words(error: Exception) -> str:
     """The problem, as the server or the library words it."""
     details = error.args[0] if error.args else {}
     return visible(str(details.get("desc") if isinstance(details, dict) else details)[:200])

@@ -71,7 +71,7 @@ class WrittenAuthenticator(Strict):
 
 
 def note_contradictions(file: "File", document: Document) -> None:
-    """Note in the document what no single field can get wrong."""
+    """Note contradictions between fields in the document."""
     note_same_names(file.authenticators, "authenticators", document)
     for name, written in file.authenticators.items():
         here = ("authenticators", name)

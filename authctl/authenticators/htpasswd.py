@@ -29,10 +29,10 @@ class Htpasswd:
 
     def authenticate(self, username: str, password: str) -> bool:
         """As `Authenticator.authenticate`; names are compared exactly, as Apache compares them."""
-        # decision 61
+        # decision 61: passlib is no longer maintained, and libpass is its maintained fork
         file = self._file()
         entry = _hash_of(file, username)
-        # who is unknown takes about as long to refuse as who is not
+        # An unknown name is compared with the hash of another user: the time must not show which names exist.
         against = entry if entry is not None else next((_hash_of(file, other) for other in file.users()), None)
         try:
             fits = against is not None and bool(file.context.verify(password, against))
@@ -41,7 +41,7 @@ class Htpasswd:
             if entry is not None and not file.context.identify(entry):
                 message = f"{self.path} has no usable entry for {quoted(username)}"
                 raise AuthenticatorUnavailable(message) from None
-        # Refused after the comparison: the time must not tell that the entry is a bcrypt one.
+        # Refused after the comparison: the time must not show that the entry is a bcrypt one.
         too_long = against is not None and against.startswith(_BCRYPT) and len(password.encode()) > _BCRYPT_BYTES
         return fits and entry is not None and not too_long
 

@@ -46,14 +46,15 @@ COMMANDS = {
     "help": "help",
     "console": "console",
 }
-"""Every command, and the module beside this one that holds it; only the one that runs is loaded."""
+"""The commands, each with its module in this package. Only the module of the command that runs is loaded (decision 101)."""
 
 
 INTERRUPTED = 130
 """The exit code after Ctrl-C, as shells have it: 128 and the signal's number."""
 
 
-_ALIASES = {"ls": "list"}  # decision 228
+# decision 228: `ls` changes nothing and can mean nothing else; `rm` or `kill` could mean three verbs, so they are refused
+_ALIASES = {"ls": "list"}
 """Other words for a verb, which no help text shows."""
 
 
@@ -97,7 +98,7 @@ def _command(name: str) -> Any:
 
 
 def _verb(info: CommandInfo) -> Any:
-    # decision 112
+    # decision 112: Typer makes a command option by option, so only the verb that runs is made
     info.cls = Command
     _read_once(info.callback)
     alone = typer.Typer(rich_markup_mode=None, add_completion=False)
@@ -178,6 +179,8 @@ def run(arguments: Sequence[str]) -> int:
     except AuthctlError as error:
         _print_error(error.message, error.hint and _in_its_place(error.hint, arguments))
         code = _exit_code_of(type(error))
+    # decision 24: Typer 0.28 raises its usage errors as this class, so that they are worded without its own copy of
+    # Click
     except typer.TyperException as error:
         _print_usage_error(error, arguments)
         code = error.exit_code
@@ -192,7 +195,7 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _run_command(arguments: Sequence[str]) -> int:
-    with writing():  # what Typer prints by itself
+    with writing():  # for the texts that Typer itself prints
         try:
             # Without standalone mode Typer raises its errors, and `run` words them.
             code = get_command(app).main(list(arguments) or ["--help"], prog_name="authctl", standalone_mode=False)

@@ -1,5 +1,6 @@
-"""`authctl audit`: list, show, verify, accept."""
+"""`authctl audit`: list, show, export, verify, accept."""
 
+from enum import StrEnum
 from typing import Annotated
 
 import typer
@@ -9,6 +10,8 @@ from authctl.cli.context import start
 from authctl.cli.options import TIME, Actor, Exact, Limit, Local, Note, Output, Paged, Quiet, user_names, whole_number
 from authctl.filter_texts import read_event_filter
 from authctl.names import counted
+
+ExportFormat = StrEnum("ExportFormat", ["jsonl", "ocsf", "ecs", "caep"])
 
 app = typer.Typer(help="Read and verify the audit log.", rich_markup_mode=None, add_completion=False)
 
@@ -93,6 +96,28 @@ def show(
     """Show an audit event, with its detail and hashes."""
     cli = start(ctx, output, quiet, local=local, exact=exact, pager=pager)
     cli.show(records.event(cli.registry.audit.event(seq)), "event")
+
+
+@app.command()
+def export(
+    ctx: typer.Context,
+    format_: Annotated[
+        ExportFormat, typer.Option("--format", help="Format of the lines: jsonl, ocsf, ecs or caep.")
+    ] = ExportFormat.jsonl,
+    after: Annotated[
+        int,
+        typer.Option(
+            "--after", metavar="SEQ", parser=whole_number(0), help="Only events after the event of this number."
+        ),
+    ] = 0,
+    quiet: Quiet = False,
+) -> None:
+    """Export audit events as JSON lines, oldest first, in the format of a log system."""
+    from authctl.audit_exports import FORMATS
+
+    cli = start(ctx, render.Format.NDJSON, quiet)
+    lines = FORMATS[format_.value]
+    cli.show_rows((line for event in cli.registry.audit.export(after) for line in lines(event)), render.EVENTS)
 
 
 @app.command()

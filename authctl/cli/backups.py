@@ -10,7 +10,7 @@ from authctl import records
 from authctl.cli.context import Cli, start
 from authctl.cli.options import Actor, DryRun, Note, Output, Quiet, Yes, new_file
 from authctl.cli.streams import print_message
-from authctl.instants import format_instant
+from authctl.instants import format_second
 from authctl.names import counted
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def _agreed(cli: Cli, put: "Callable[..., RestoreOutcome]", note: str | None, ye
 def _replaced(cli: Cli, preview: "RestoreOutcome") -> str:
     """The registry that a restore replaces, and the backup, in words."""
     place = cli.installation_home.registry
-    backup = f"the backup of {format_instant(preview.backup_at)}, at audit event {preview.backup_seq}"
+    backup = f"the backup of {format_second(preview.backup_at)}, at audit event {preview.backup_seq}"
     if preview.carried_from:
         return f"this replaces {place}, at audit event {preview.carried_from.seq}, by {backup}"
     return f"this restores {backup} to {place}, where no registry is"
@@ -124,7 +124,7 @@ def _in_words(outcome: "RestoreOutcome") -> str:
 def _warn(cli: Cli, outcome: "RestoreOutcome") -> None:
     """Warn of the limits of a restore, and of the settings that differ from the former registry."""
     if outcome.carried_from is None:
-        since = f"since event {outcome.backup_seq} of the backup, at {format_instant(outcome.backup_at)}"
+        since = f"since event {outcome.backup_seq} of the backup, at {format_second(outcome.backup_at)}"
         cli.warn(
             f"no registry is at {cli.installation_home.registry}, and nothing is carried over: users who were disabled, passwords"
             f" that were changed and sessions that were revoked {since} are not known"

@@ -46,7 +46,7 @@ def clear(
     quiet: Quiet = False,
 ) -> None:
     """Delete remembered logins, so that the authenticator is asked at the next login. Sessions do not change."""
-    # decision 72
+    # decision 72: it ends no session, and the authenticator is only asked again
     cli = start(ctx, output, quiet)
     outcome = cli.registry.cache.clear(several(user), note=cli.note(note), actor=actor)
     cli.say(f"forgot {counted(outcome.forgotten, 'login')}; sessions stay as they are")

@@ -31,6 +31,7 @@ def completion(
     """Print the script that completes commands, options and names in a shell. With words: the completions of the last word."""
     cli = start(ctx, None, False)
     if typed is None:
+        # decision 192: the script only hands the words on; Typer's own scripts run the answer through `eval`
         script = resources.files("authctl").joinpath("completions", f"authctl.{shell}").read_text("utf-8")
         cli.show_line(script.removesuffix("\n"))
     else:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 _MOST_ROWS = 50
-"""How many rows a terminal shows at most, unless told; a lower one shows as many as fit."""
+"""The most rows on a terminal without `--limit`; a lower terminal shows as many as fit."""
 _HINT, _CURSOR, _VERDICT = 70, 240, 80
 """The length of the messages after a list: the option for the rest, the cursor of the next page, the result of an operation."""
 _MOST_PAGED = 10_000
@@ -77,7 +77,7 @@ class Cli:
         for registry in self._opened:
             registry.close()
 
-    # What a command prints
+    # Results
 
     @property
     def on_terminal(self) -> bool:
@@ -107,8 +107,8 @@ class Cli:
         return self.form or Format.TABLE
 
     def rows_above(self, *messages: int) -> int | None:
-        """How many records of a list a terminal shows above messages of these lengths unless told; None where all are printed."""
-        # decision 222
+        """The number of records that fit on a terminal above messages of these lengths; None if all are printed."""
+        # decision 222: header, messages and the prompt of the shell stay in sight with the list
         if not self.draws:
             return None
         if self.pager:
@@ -131,7 +131,7 @@ class Cli:
         return self.show_many(sessions, shape, session_text)
 
     def show_many(self, records: Iterable[Any], shape: Shape, as_json: AsJson = json.dumps) -> bool:
-        """Print a list on standard output, and say on standard error where it is empty; whether it has anything."""
+        """Print a list on standard output; for an empty list print a message on standard error. Returns whether it has a row."""
         rest = iter(records)
         first = list(islice(rest, 1))
         # The first record is taken before anything is printed: an error in reading must not leave half a table.
@@ -191,9 +191,9 @@ class Cli:
         *,
         field: str = "sessions",
     ) -> None:
-        """Show the result of an operation: as JSON all of it, else its sessions; quietly, only where a format was asked for.
+        """Show the result of an operation: as JSON the whole record, otherwise its sessions. With `--quiet` only if a format was given.
 
-        A terminal shows a screenful. `total` says how many sessions there are, where the record may not have them all, and `rest` the
+        A terminal shows a screenful. `total` is the number of sessions, if the record may not have all of them, and `rest` the
         command that shows all of them. `field` is the list of the record that is shown: sessions, or the rows of a file.
         """
         if self.quiet and not self.form:
@@ -212,7 +212,7 @@ class Cli:
             text = f"only {len(rows):,} of the {total:,} {field} are listed{whole}"
             self.say(text) if most else self.warn(text)
 
-    # What a command says
+    # Messages
 
     def say(self, text: str) -> None:
         """A message of success, on standard error."""
@@ -220,7 +220,7 @@ class Cli:
             print_message(text)
 
     def show_cut(self, records: Iterable[Record], shape: Shape, limit: int | None) -> bool:
-        """Print a list up to the limit, or a screenful of it on a terminal, and then say that there is more; whether it has anything."""
+        """Print a list up to the limit, or a screenful on a terminal, and then report a rest. Returns whether the list has a row."""
         rest = iter(records)
         most = limit or self.rows_above(_HINT)
         is_listed = self.show_many(islice(rest, most), shape)
@@ -228,14 +228,14 @@ class Cli:
         return is_listed
 
     def say_next(self, cursor: str | None) -> None:
-        """Say where the next page of a list goes on, quiet or not; no cursor means that there is none."""
+        """Print the cursor of the next page, also with `--quiet`; None if there is no next page."""
         if cursor is not None:
             write_line(
                 f"more: --after {cursor}"
             )  # as it is: a cursor has no more than letters, digits, `.`, `-` and `_`
 
     def say_cut(self, most: int | None, *, is_limited: bool, more: Callable[[], bool]) -> None:
-        """Say that a list was cut, quiet or not: to a screenful on a terminal, or to the limit that was given."""
+        """Report that a list was cut, also with `--quiet`: to a screenful on a terminal, or to the limit that was given."""
         if most and more():
             more_rows = "a larger --limit" if is_limited else "--limit N"
             print_message(f"the list was cut after {counted(most, 'row')}; for more: {more_rows}")
@@ -244,7 +244,7 @@ class Cli:
         """A warning, on standard error, quiet or not."""
         print_message(f"warning: {text}")
 
-    # What a command asks
+    # Questions
 
     @property
     def can_ask(self) -> bool:
@@ -283,7 +283,7 @@ class Cli:
                 return checked_note(answer)
             except Refused as error:
                 print_message(f"{error.message}; {error.hint}")
-        raise Refused("not done: no note was given", 'say why: --note "lost device"')
+        raise Refused("not done: no note was given", 'give a reason: --note "lost device"')
 
     def confirm(self, question: str, answer: str, yes: bool) -> None:
         """Go on only if the person types that answer, or gave `--yes`. Raises Refused."""
@@ -301,9 +301,9 @@ class Cli:
     # Standard input
 
     def lines(self, header: str = "id", read: Callable[[str], str] | None = None) -> Iterator[str]:
-        """The lines of standard input: what stands before the first tab; blank lines and a list's header left out.
+        """The first field of each line of standard input, without blank lines and the header of a list.
 
-        A header other than `id` is one where other columns stand beside it: alone it may be a name.
+        A header other than `id` counts as one only beside other columns: alone it may be a name.
         """
         from authctl.cli.pasted_text import first_field
 
@@ -342,7 +342,7 @@ class Cli:
 
     @contextmanager
     def progress_told(self, text: str, of: str) -> "Iterator[Progress]":
-        """The same for work that an interruption leaves half done: the error then tells how far it came."""
+        """The same for work that an interruption leaves half done: then a message gives the number that is done."""
         last = (0, 0)
 
         def tell(done: int, total: int) -> None:

@@ -13,7 +13,7 @@ from authctl.cli.context import Cli, start
 from authctl.cli.options import Output, Quiet
 from authctl.cli.receiver_messages import warn_of_failures
 from authctl.errors import InvalidInput
-from authctl.instants import HOUR, format_instant, format_timeout, parse_lifetime
+from authctl.instants import HOUR, format_second, format_timeout, parse_lifetime
 from authctl.names import counted, quoted
 from authctl.registry.delivering import DeliverOutcome
 
@@ -27,7 +27,7 @@ _WATCH_SECONDS = 1.0
 def deliver(
     ctx: typer.Context,
     watch: Annotated[
-        bool, typer.Option("--watch", help="Go on until interrupted, and deliver what becomes due.")
+        bool, typer.Option("--watch", help="Run until interrupted, and send deliveries when they are due.")
     ] = False,
     check: Annotated[
         bool, typer.Option("--check", help="Deliver nothing. Exit code 9 if a delivery is overdue, refused or dead.")
@@ -58,10 +58,10 @@ def deliver(
 def show_run(cli: Cli, outcome: DeliverOutcome) -> bool:
     """Show a run; whether something is pending after it, or was refused in it."""
     record = delivery_records.run(outcome)
-    told = sum(one.delivered + one.gone for one in outcome.receivers)
-    refused = sum(one.refused for one in outcome.receivers)
+    delivered = sum(receiver.delivered + receiver.gone for receiver in outcome.receivers)
+    refused = sum(receiver.refused for receiver in outcome.receivers)
     warn_of_failures(cli, outcome)
-    text = f"{counted(told, 'message')} delivered"
+    text = f"{counted(delivered, 'message')} delivered"
     text += f", {refused:,} refused" if refused else ""
     text += f", {outcome.pending:,} pending" if outcome.pending else ""
     with cli.last_line(text):
@@ -76,13 +76,13 @@ def check_overdue(cli: Cli, max_age: int) -> None:
     """Report the receivers with an overdue, refused or dead delivery. Raises Exit with 9 if there is one."""
     now = cli.registry.now()
     counts = cli.registry.deliveries.counts()
-    is_overdue = [one.oldest_at is not None and now - one.oldest_at > max_age for one in counts]
+    is_overdue = [count.oldest_at is not None and now - count.oldest_at > max_age for count in counts]
     with cli.last_line(None if any(is_overdue) else f"no delivery is older than {format_timeout(max_age)}"):
         if cli.form or (counts and not cli.quiet):
             cli.show_many(map(delivery_records.count, counts), render.OUTBOX)
     for one, overdue in zip(counts, is_overdue, strict=True):
         if overdue and one.oldest_at is not None:
-            cli.warn(f"receiver {quoted(one.receiver)}: a delivery is pending since {format_instant(one.oldest_at)}")
+            cli.warn(f"receiver {quoted(one.receiver)}: a delivery is pending since {format_second(one.oldest_at)}")
         if one.refused or one.dead:
             cli.warn(f"receiver {quoted(one.receiver)}: {one.refused:,} refused, {one.dead:,} dead")
     if any(is_overdue) or any(one.refused or one.dead for one in counts):
@@ -90,19 +90,23 @@ def check_overdue(cli: Cli, max_age: int) -> None:
 
 
 def _watch(cli: Cli) -> None:
-    """Deliver until SIGINT or SIGTERM, with a look each second at whether something is due."""
+    """Deliver until SIGINT or SIGTERM, and check each second for due deliveries."""
     reasons: set[str] = set()
     with _interrupted_by_sigterm():
         while True:
             outcome = cli.registry.deliveries.deliver(counted=False)
-            # Each failure is told once while it lasts: the log of a service is read by people.
-            present = {f"receiver {quoted(one.receiver)}: {one.reason}" for one in outcome.receivers if one.reason}
+            # Each failure is reported once as long as it lasts: people read the log of a service.
+            present = {
+                f"receiver {quoted(receiver.receiver)}: {receiver.reason}"
+                for receiver in outcome.receivers
+                if receiver.reason
+            }
             for text in sorted(present - reasons):
                 cli.warn(text)
             reasons = present
-            told = sum(one.delivered + one.gone for one in outcome.receivers)
-            if told:
-                cli.say(f"{counted(told, 'message')} delivered")
+            delivered = sum(receiver.delivered + receiver.gone for receiver in outcome.receivers)
+            if delivered:
+                cli.say(f"{counted(delivered, 'message')} delivered")
             sleep(_WATCH_SECONDS)
 
 

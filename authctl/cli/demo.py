@@ -56,7 +56,7 @@ class _Stage:
         self.environment = {**others, "AUTHCTL_HOME": str(folder / "home"), "AUTHCTL_ACTOR": "demo"}
 
     def run(self, *arguments: str, read: str | None = None, keep: str | None = None, exit_code: int = 0) -> None:
-        """Run one command, with standard input from what was kept, or keeping what it prints."""
+        """Run one command. `read` names the kept output that it reads, `keep` the name for its own output."""
         redirected = f" < {read}" if read else f" > {keep}" if keep else ""
         sys.stdout.write(f"$ authctl {shlex.join(arguments)}{redirected}\n")
         sys.stdout.flush()

@@ -42,7 +42,7 @@ def example_profiles(ctx: typer.Context, output: Output = None, quiet: Quiet = F
 
 def _show(cli: Cli, name: str) -> None:
     """Print the text of an example file, or its record in another format."""
-    # decision 226
+    # decision 226: a package has no place on the disk that a person knows
     example = shipped_examples.read(name)
     if cli.form_or_table is Format.TABLE:
         cli.show_line(example.text.removesuffix("\n"))

@@ -28,5 +28,5 @@ EXIT_CODES: dict[type[AuthctlError], int] = {
 
 def exit_code_of(error: type[AuthctlError]) -> int:
     """The exit code of a class of errors."""
-    # decision 129
+    # decision 129: the exit codes belong to the command line; an HTTP door answers with other numbers
     return next(EXIT_CODES[parent] for parent in error.__mro__ if parent in EXIT_CODES)

@@ -29,7 +29,7 @@ def help_(
     ] = None,
 ) -> None:
     """Show a help topic, or the help of a command. Without an argument: list the topics."""
-    # decision 225
+    # decision 225: one file is a topic here, in docs/commands.md and in the manual page
     cli = start(ctx)
     width = max(_NARROWEST, min(get_terminal_size().columns, _WIDEST))
     if not words:

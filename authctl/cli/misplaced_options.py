@@ -16,7 +16,7 @@ class Misplaced(NamedTuple):
 
 def misplaced(context: Any, option: str, arguments: Sequence[str]) -> Misplaced | None:
     """The right place of an option; None if the command that was typed does not have it anywhere."""
-    # decision 229
+    # decision 229: the tree of commands knows each option, and a list of options could be out of date
     root = context.find_root()
     typed = _typed_command(root, arguments)
     if own := _named(root, option):
@@ -29,13 +29,13 @@ def misplaced(context: Any, option: str, arguments: Sequence[str]) -> Misplaced 
         words = [typed.command_path, option, "" if later.is_flag else later.make_metavar(typed)]
         return Misplaced(message, " ".join(filter(None, words)))
     # Without a whole command, the owner can be any command below.
-    if any(_named(one, option) for one in _below(typed)):
+    if any(_named(command, option) for command in _below(typed)):
         return Misplaced(message, f"{typed.command_path} --help")
     return None
 
 
 def _typed_command(root: Any, arguments: Sequence[str]) -> Any:
-    """The context of the command that the arguments name, whatever stands between its words."""
+    """The context of the command that the arguments name; other words may stand between its words."""
     context = type(root)(root.command, info_name=root.info_name)
     for word in arguments:
         if word in _verbs(context):
@@ -59,4 +59,4 @@ def _below(context: Any) -> Iterator[Any]:
 
 
 def _named(context: Any, option: str) -> Any:
-    return next((one for one in context.command.params if option in one.opts), None)
+    return next((param for param in context.command.params if option in param.opts), None)

@@ -34,7 +34,7 @@ def whole_number(least: int) -> Callable[[str], int]:
 
 def new_file(path: Path | None) -> Path | None:
     """The file that an option or argument names for writing. Raises BadParameter for `-` and for a blank name."""
-    # decision 267
+    # decision 267: a private file must not go to standard output, and `-` would be a file of that name
     if path is not None and str(path) in ("-", "."):
         raise typer.BadParameter(f"{quoted(str(path))} is not the name of a file that can be written")
     return path
@@ -96,7 +96,7 @@ def _is_token(text: str) -> bool:
 
 def user_names(value: Any) -> Any:
     """The names of users as an option or argument was given them: `-` stands for standard input, and is nobody's name."""
-    # decision 123
+    # decision 123: `-` means standard input, and a token would be stored and shown as a name
     for name in (value,) if isinstance(value, str) else value or ():
         if fold(name) == "-":
             raise InvalidInput("'-' is no user name", "for a user whose name is '-', use session ids")

@@ -16,12 +16,12 @@ from typing import TextIO
 _ELEVATED = ("SUDO_USER", "SUDO_UID", "DOAS_USER", "PKEXEC_UID")
 _DEFAULT = "less"
 _LESS = "FRX"
-"""Options of less where the person has none: leave at once what fits on the screen, colours, and nothing wiped at the end."""
+"""The options of less for a person without `$LESS`: end at once if all fits, show colours, and leave the text on the screen."""
 
 
 def allowed_pager(warn: Callable[[str], None]) -> tuple[str, ...] | None:
     """The command of the pager; None, with a warning, where it is refused or cannot be read."""
-    # decision 186
+    # decision 186: a pager can start a shell, with the rights of the other user
     if any(name in os.environ for name in _ELEVATED) or _has_other_rights():
         warn("no pager: this runs with the rights of another user, and a pager can start a shell")
         return None
@@ -40,7 +40,7 @@ def _has_other_rights() -> bool:
 
 @contextmanager
 def paged(command: tuple[str, ...], out: TextIO) -> Iterator[TextIO]:
-    """Where to write what the pager shows when the block is left. Where it cannot be started, the text goes to the terminal."""
+    """The file for the text of the pager, shown at the end of the block. If the pager cannot be started, the terminal shows it."""
     page = _Page(out)
     yield page
     # The interrupt key belongs to the pager: it stops a search there, and must not end authctl before it.

@@ -1,11 +1,33 @@
 """Texts from standard input or from an argument, without the characters around an id, a name or a token.
 
-Only what people and programs put around a text by copying it: white space, a byte order mark, quotes, and `Bearer ` before a token.
+Copying adds these: white space, a byte order mark, quotes, and `Bearer ` before a token.
 """
 
 _AROUND = " \t\r\n\v\f\u00a0\ufeff"
 _QUOTES = "\"'"
 _SCHEME = "bearer "
+_HEADERS = frozenset(
+    [
+        "username",
+        "user",
+        "users",
+        "userid",
+        "userprincipalname",
+        "upn",
+        "samaccountname",
+        "uid",
+        "login",
+        "loginname",
+        "account",
+        "accountname",
+        "email",
+        "emailaddress",
+        "mail",
+        "name",
+        "displayname",
+    ]
+)
+"""Names of columns with users, in letters and digits alone."""
 
 
 def strip_text(text: str) -> str:
@@ -18,7 +40,7 @@ def strip_text(text: str) -> str:
 
 
 def strip_token(text: str) -> str:
-    """A token, or an id, without those and without the `Bearer ` before it, in whatever order they stand around it."""
+    """A token, or an id, without those and without the `Bearer ` before it, in any order."""
     stripped = strip_text(text)
     if stripped[: len(_SCHEME)].lower() == _SCHEME:
         return strip_text(stripped[len(_SCHEME) :])
@@ -39,6 +61,11 @@ def format_of_names(first_line: str) -> str | None:
     if line.startswith(("username,", "id,", "group,")):
         return "CSV"
     return "a list of ids" if line == "id" else None
+
+
+def is_header_of_names(first_line: str) -> bool:
+    """Whether the first line of some names is a word that heads columns of users."""
+    return "".join(letter for letter in strip_text(first_line).casefold() if letter.isalnum()) in _HEADERS
 
 
 def first_field(line: str) -> str:

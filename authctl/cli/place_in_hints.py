@@ -17,9 +17,9 @@ _COMMAND = r"(?<!of )\bauthctl (?=[a-z])"
 
 def with_place(hint: str, arguments: Sequence[str]) -> str:
     """A hint whose commands have the options that were typed before the command, such as `--home DIR`."""
-    # decision 271
+    # decision 271: without them, the command of the hint would act on another installation
     place = " ".join(_typed(arguments))
-    return re.sub(_COMMAND, lambda found: f"{found[0]}{place} ", hint) if place else hint
+    return re.sub(_COMMAND, lambda match: f"{match[0]}{place} ", hint) if place else hint
 
 
 def _typed(arguments: Sequence[str]) -> Iterator[str]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from authctl import records, render
 from authctl.cli.context import Cli
 from authctl.cli.streams import print_message, print_messages, write_line
-from authctl.instants import format_instant
+from authctl.instants import format_second
 from authctl.names import counted, quoted
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def confirm_plan(cli: Cli, plan: "Plan", max_affected: int | None, yes: bool) ->
     shown = cli.registry.plans.preview(plan, max_affected=max_affected)
     total = shown.preview.summary.total
     print_message(
-        f"plan of {counted(total, 'session')}, made by {quoted(plan.made_by)} at {format_instant(plan.made_at)}"
+        f"plan of {counted(total, 'session')}, made by {quoted(plan.made_by)} at {format_second(plan.made_at)}"
     )
     print_digest(plan)
     if shown.newcomers:
@@ -74,7 +74,9 @@ def confirm_profiles(cli: Cli, wanted: "ProfileSet", yes: bool) -> "Bound | None
     if yes and cli.quiet:
         return None
     preview = cli.registry.profiles.preview(wanted)
-    say = print_message if preview.ending.summary.total else cli.say  # what is asked about is shown, quiet or not
+    say = (
+        print_message if preview.ending.summary.total else cli.say
+    )  # the sessions of a question are shown, also with `--quiet`
     for line in in_words(preview):
         say(line)
     return _agreed(cli, preview.ending, "end", "active session", "apply? [y/N]", "y", yes)
@@ -90,9 +92,9 @@ def confirm_undo(cli: Cli, import_id: int, max_affected: int | None, yes: bool) 
     if yes and cli.quiet:
         return None
     undo = cli.registry.imports.preview_undo(import_id, max_affected=max_affected)
-    if undo.preview.summary.total:
-        print_message(f"this would remove {counted(undo.removed, 'session')} and restore {undo.restored:,}")
-    return _agreed(cli, undo.preview, "remove or restore", "session", f"undo import {import_id}? [y/N]", "y", yes)
+    verb = "remove" if not undo.restored else f"remove {undo.removed:,} and restore {undo.restored:,}, together"
+    verb = verb if undo.removed else "restore"
+    return _agreed(cli, undo.preview, verb, "session", f"undo import {import_id}? [y/N]", "y", yes)
 
 
 def show_profiles(cli: Cli, wanted: "ProfileSet") -> None:

@@ -122,14 +122,14 @@ def apply(
         _warn_of_other_file(cli, path, wanted)
     effect = told_effect(cli, lambda: cli.registry.effects.of_profiles(outcome))
     record = profile_records.application(outcome)
-    if cli.form_or_table is not Format.TABLE:  # a table has no room for it; messages tell it
+    if cli.form_or_table is not Format.TABLE:  # a table has no room for it; it is in the messages
         record["effect"] = effect
     cli.report(record, f"{done} {path}: {changes}")
 
 
 def _warn_of_other_file(cli: Cli, path: Path, applied: ProfileSet) -> None:
     """Warn if the home's own profiles file has other profiles than those that were applied: it is applied where no file is named."""
-    # decision 166
+    # decision 166: to write the file of the home would overwrite the work of somebody else
     from authctl.registry.doctor import has_other_profiles
 
     own = cli.installation_home.profiles

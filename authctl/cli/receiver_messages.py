@@ -1,4 +1,4 @@
-"""Messages about receivers on standard error, for the commands whose decisions they are told."""
+"""Messages about receivers on standard error, for the commands whose decisions receivers get."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
@@ -23,7 +23,7 @@ class Told(NamedTuple):
     states: Mapping[str, Mapping[str, int]]
     """How many are in each state, by receiver."""
     has_failed: bool = False
-    """Whether the receivers could not be told, or the deliveries not be counted."""
+    """Whether sending failed, or the deliveries could not be counted."""
 
     def check(self) -> None:
         """Raise Exit with 9 where a delivery is pending, or may be."""
@@ -32,9 +32,9 @@ class Told(NamedTuple):
 
 
 def told_deliveries(cli: Cli, outcome: "RevokeOutcome", *, deliver: bool) -> Told:
-    """Say how many deliveries of a revocation are in each state, by receiver; with `deliver` after they were tried.
+    """Report the deliveries of a revocation by receiver and state; with `deliver` after they were tried.
 
-    The revocation is done: an error in telling the receivers becomes a warning, so that the outcome is shown.
+    The revocation is done: an error in sending becomes a warning, so that the outcome is shown.
     """
     if outcome.revocation_id is None:
         return Told({})
@@ -56,7 +56,7 @@ def told_deliveries(cli: Cli, outcome: "RevokeOutcome", *, deliver: bool) -> Tol
 
 
 def say_deliveries(cli: Cli, at: int) -> None:
-    """Say how many deliveries of the decisions from an instant on are in each state, by receiver: of one that was made just now."""
+    """Report the deliveries of the decisions from an instant on, by receiver and state: of a decision that was made just now."""
     if cli.quiet:
         return
     try:
@@ -67,14 +67,14 @@ def say_deliveries(cli: Cli, at: int) -> None:
 
 def _say_states(cli: Cli, states: Mapping[str, Mapping[str, int]]) -> None:
     for receiver, counts in states.items():
-        told = ", ".join(f"{count:,} {state}" for state, count in counts.items()) or "nothing to tell"
-        cli.say(f"receiver {quoted(receiver)}: {told}")
+        in_words = ", ".join(f"{count:,} {state}" for state, count in counts.items()) or "no delivery"
+        cli.say(f"receiver {quoted(receiver)}: {in_words}")
 
 
 def warn_of_failures(cli: Cli, outcome: "DeliverOutcome") -> None:
-    """Warn of each receiver that could not be told, and of deliveries that were given up."""
-    for one in outcome.receivers:
-        if one.reason:
-            cli.warn(f"receiver {quoted(one.receiver)}: {one.reason}")
+    """Warn of each receiver that could not be reached, and of deliveries that were given up."""
+    for receiver in outcome.receivers:
+        if receiver.reason:
+            cli.warn(f"receiver {quoted(receiver.receiver)}: {receiver.reason}")
     if outcome.dead:
         cli.warn(f"{counted(outcome.dead, 'message')} given up: pending for longer than give_up_after")

@@ -31,7 +31,7 @@ class Command(TyperCommand):
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Arguments, then options in groups, those of every day first."""
-        # decision 191
+        # decision 191: the daily options fit on a screen without scrolling
         from authctl.cli.option_groups import grouped
 
         shown = [(param, line) for param in self.get_params(ctx) if (line := param.get_help_record(ctx))]

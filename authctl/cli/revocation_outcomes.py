@@ -1,4 +1,7 @@
-"""The outcome of a revocation on both streams: the sessions, the verdict, and warnings about the rest."""
+"""The outcome of a revocation on both streams: the sessions, the verdict, and warnings about the rest.
+
+See docs/glossary.md#lag.
+"""
 
 from collections.abc import Sequence
 from contextlib import suppress
@@ -33,7 +36,7 @@ class Terms(NamedTuple):
 def show(cli: Cli, outcome: "RevokeOutcome", *, deliver: bool = False) -> None:
     """Show the sessions and the verdict. Raises NotFound where an id is unknown, or nothing was selected.
 
-    With `deliver` the receivers are told before; then it raises Exit with 9 where something stays pending.
+    With `deliver` the deliveries are sent before; then it raises Exit with 9 if something stays pending.
     """
     rest = f"authctl sessions list --status revoked --kind all --limit {outcome.revoked}"
     has_sessions = outcome.selected or outcome.plan
@@ -41,7 +44,9 @@ def show(cli: Cli, outcome: "RevokeOutcome", *, deliver: bool = False) -> None:
 
     if outcome.revoked and not outcome.dry_run:
         _say_lag(cli, outcome)
-    effect = told_effect(cli, lambda: cli.registry.effects.of_revocation(outcome), sources=False)
+    effect = told_effect(
+        cli, lambda: cli.registry.effects.of_revocation(outcome), sources=False, revoked=outcome.revoked
+    )
     told = told_deliveries(cli, outcome, deliver=deliver)
     with cli.last_line(verdict(outcome) if has_sessions else None):
         if has_sessions or cli.form:
@@ -64,12 +69,12 @@ def verdict(outcome: "RevokeOutcome") -> str:
     kept = f"; {outcome.kept:,} kept" if outcome.kept else ""
     newcomers = outcome.plan.newcomers if outcome.plan else 0
     spared = f"; {newcomers:,} newly selected by the filter and not in the plan" if newcomers else ""
-    unsaid = "" if outcome.revocation_id or outcome.dry_run else "; the note was not recorded"
-    return f"{done} {counted(outcome.revoked, 'session')}{before}{kept}{spared}{unsaid}"
+    not_recorded = "" if outcome.revocation_id or outcome.dry_run else "; the note was not recorded"
+    return f"{done} {counted(outcome.revoked, 'session')}{before}{kept}{spared}{not_recorded}"
 
 
 def warn_of_sources(cli: Cli, outcome: "RevokeOutcome") -> None:
-    """Warn of the systems in which revoked sessions go on, and of which no receiver is told."""
+    """Warn of the systems in which revoked sessions stay active, if no receiver is told about them."""
     for system, number in outcome.by_source.items():
         if cli.registry.deliveries.is_told(system):
             continue
@@ -79,7 +84,7 @@ def warn_of_sources(cli: Cli, outcome: "RevokeOutcome") -> None:
 
 
 def _say_lag(cli: Cli, outcome: "RevokeOutcome") -> None:
-    """Say for how long resource servers may still let the sessions in, by the answers that they keep."""
+    """Report the longest lag of the clients concerned: they may accept the sessions by answers that they keep."""
     if cli.quiet:
         return
     # a long revocation names its first thousand sessions only

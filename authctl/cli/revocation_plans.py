@@ -1,4 +1,7 @@
-"""`authctl revoke --plan` and `--apply`: a revocation that one person plans and another one applies."""
+"""`authctl revoke --plan` and `--apply`: a revocation that one person plans and another one applies.
+
+See docs/glossary.md#plan.
+"""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,7 +27,7 @@ def make_plan(
     keep: int | None,
     terms: Terms,
 ) -> None:
-    """Write the plan of a revocation to a new private file, and show what it would revoke."""
+    """Write the plan of a revocation to a new private file, and show its sessions."""
     from authctl.files import create_private
 
     made = cli.registry.plans.make(selection, keep=keep, actor=terms.actor, max_affected=terms.max_affected)

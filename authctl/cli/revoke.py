@@ -211,12 +211,12 @@ def _selection(cli: Cli, arguments: Mapping[str, Any], targets: Targets) -> "Ses
 def _revoke(
     cli: Cli, selection: "SessionFilter", targets: Targets, keep: int | None, terms: Terms, *, all_kinds: bool
 ) -> None:
-    """Ask where that is due, revoke, and show it with what may be surprising about it."""
+    """Ask for confirmation if necessary, revoke, and show the outcome with its warnings."""
     dry_run, users = terms.dry_run, texts_of(selection.username)
     bound = None
     if not dry_run:
         cli.check_note(terms.note, may_ask=terms.may_ask)
-    # What is named acts at once; what is described by a filter may hit more than its author thinks.
+    # Named sessions are revoked at once. A filter may select more sessions than its author thinks, so it is asked about.
     if not dry_run and (keep is not None or not (selection.ids or users)):
         bound = confirm_revocation(cli, selection, terms.max_affected, terms.yes, keep)
     note = cli.note(terms.note, may_ask=terms.may_ask and not dry_run)

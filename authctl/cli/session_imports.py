@@ -141,7 +141,8 @@ def import_(
         )
     _warn_of_rows(cli, outcome, fields, mapping)
     _show(cli, outcome)
-    if outcome.unused_because and not (allow_empty or allow_partial):  # decision 120
+    # decision 120: most often the mapping is wrong, and an exit 0 would hide it from cron
+    if outcome.unused_because and not (allow_empty or allow_partial):
         hint = "if a file without rows is not an error: --allow-empty"
         raise NotFound(f"no row of {name} was used: {outcome.unused_because}", hint)
 
@@ -161,7 +162,7 @@ def _mapping_text(name: str) -> bytes:
 
 def _warn_of_listing_of_user(cli: Cli, name: str) -> None:
     """Warn if a listing of that mapping has one user: files that lack a user would end the sessions of that user."""
-    # decision 167
+    # decision 167: several files of single users can have every user, so it may be right
     from authctl import shipped_mappings
 
     if shipped_mappings.is_name(name) and shipped_mappings.read(name).complete_for == shipped_mappings.OF_USER:
@@ -200,7 +201,7 @@ def _warn_of_rows(cli: Cli, outcome: "ImportOutcome", fields: "Mapping", mapping
 def _show(cli: Cli, outcome: "ImportOutcome") -> None:
     done, would_be = ("dry run, nothing was changed", "would be ") if outcome.dry_run else ("done", "")
     registered = f"{counted(outcome.registered, 'session')} {would_be}registered"
-    told = f"{registered}, {outcome.updated:,} updated, {outcome.unchanged:,} unchanged"
+    counts_in_words = f"{registered}, {outcome.updated:,} updated, {outcome.unchanged:,} unchanged"
     record = import_records.imported(outcome)
     if cli.form in (None, Format.TABLE):
         del record["rejections"], record["moved"], record["remarks"], record["not_listed_sessions"]
@@ -210,7 +211,7 @@ def _show(cli: Cli, outcome: "ImportOutcome") -> None:
         show_preview(outcome.ends, "end", "active session")
     for line in _of_source(outcome):
         cli.say(line)
-    cli.report(record, f"{done}: {told}; {counted(outcome.rows.rejected, 'row')} rejected")
+    cli.report(record, f"{done}: {counts_in_words}; {counted(outcome.rows.rejected, 'row')} rejected")
 
 
 def _of_source(outcome: "ImportOutcome") -> Iterator[str]:

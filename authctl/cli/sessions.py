@@ -136,7 +136,9 @@ def show(
     session = cli.registry.session(session_id)
     from authctl import delivery_records
 
-    deliveries = [delivery_records.of_session(one) for one in cli.registry.deliveries.of_session(session.number)]
+    deliveries = [
+        delivery_records.of_session(delivery) for delivery in cli.registry.deliveries.of_session(session.number)
+    ]
     cli.show({**records.shown_session(session), "deliveries": deliveries}, "session")
 
 

@@ -63,6 +63,7 @@ def show_issued(cli: Cli, issued: "Issued", done: str) -> None:
     cli.say(f"{done} session {session.id} of {session.username} under profile {session.profile}")
     if cli.form_or_table is Format.TABLE:
         if issued.refresh_token:
+            # decision 34: a script reads one line, and a second secret on it would be passed on without being noticed
             cli.warn("only the access token is printed; for the refresh token: -o json")
         cli.show_line(issued.access_token)
     elif cli.form is Format.ID:

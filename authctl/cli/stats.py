@@ -60,32 +60,32 @@ def stats(
     cli = start(ctx, output, quiet, pager=pager)
     if html and prometheus and html.resolve() == prometheus.resolve():
         raise InvalidInput("--html and --prometheus name the same file", "give each of them a file of its own")
-    found = cli.registry.statistics.read(days=days)
-    _write_files(cli, found, html, prometheus)
+    statistics = cli.registry.statistics.read(days=days)
+    _write_files(cli, statistics, html, prometheus)
     if cli.form in (Format.JSON, Format.NDJSON, Format.ID):  # statistics have no ids
-        cli.show(statistics_records.statistics(found))
+        cli.show(statistics_records.statistics(statistics))
     elif cli.form or not (html or prometheus):
-        _show(cli, found)
+        _show(cli, statistics)
 
 
-def _write_files(cli: Cli, found: "Statistics", html: Path | None, prometheus: Path | None) -> None:
+def _write_files(cli: Cli, statistics: "Statistics", html: Path | None, prometheus: Path | None) -> None:
     from authctl.files import replace_published
 
     if html:
         from authctl import statistics_page
 
-        replace_published(html, statistics_page.page(found).encode(), statistics_page.MARK.encode())
+        replace_published(html, statistics_page.page(statistics).encode(), statistics_page.MARK.encode())
         cli.say(f"page written to {quoted(str(html))}")
     if prometheus:
         from authctl import exposition
 
-        replace_published(prometheus, exposition.exposition(found).encode(), exposition.MARK.encode())
+        replace_published(prometheus, exposition.exposition(statistics).encode(), exposition.MARK.encode())
         cli.say(f"metrics written to {quoted(str(prometheus))}")
 
 
-def _show(cli: Cli, found: "Statistics") -> None:
+def _show(cli: Cli, counts: "Statistics") -> None:
     if not cli.draws:
-        cli.show_rows(statistics_records.rows(found), render.STATISTICS)
+        cli.show_rows(statistics_records.rows(counts), render.STATISTICS)
         return
     from authctl.screens import statistics
     from authctl.screens.drawing import FirstLines, rows_that_fit
@@ -94,6 +94,6 @@ def _show(cli: Cli, found: "Statistics") -> None:
         # a pager has room for all lines, and so has a terminal of unknown height
         room = None if cli.pager else rows_that_fit(sys.stdout, [2 * len(_MORE)])
         screen = FirstLines(out, room or sys.maxsize)
-        statistics.draw(cast("TextIO", screen), found)
+        statistics.draw(cast("TextIO", screen), counts)
     if screen.left_out:
         cli.warn(f"{counted(screen.left_out, 'line')} of the charts left out; {_MORE}")

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def print_message(text: str) -> None:
-    """Say a line on standard error; nobody listening is no failure."""
+    """Print a message on standard error. A closed standard error is no failure."""
     write_line(visible(without_tokens(text)))
 
 
@@ -34,7 +34,7 @@ def write_line(line: str) -> None:
 
 
 def print_messages(records: Iterable[Record], shape: Shape) -> None:
-    """Show a table on standard error; nobody listening is no failure."""
+    """Print a table on standard error. A closed standard error is no failure."""
     if sys.stderr is None or sys.stderr.closed:
         return
     try:
@@ -61,7 +61,7 @@ def is_terminal(stream: TextIO | None) -> bool:
 
 @contextmanager
 def writing() -> Iterator[TextIO | None]:
-    """Standard output; whatever keeps a result from getting there is one kind of failure. Raises OutputFailed."""
+    """Standard output. Raises OutputFailed for every reason that a result cannot be written."""
     try:
         yield sys.stdout
         if sys.stdout is not None:
@@ -70,7 +70,7 @@ def writing() -> Iterator[TextIO | None]:
         if error.filename is not None:
             raise
         _discard(sys.stdout)
-        # `authctl sessions list | head` is no failure that anybody wants to read about.
+        # `authctl sessions list | head` ends in this way: a message would be noise.
         quietly = isinstance(error, BrokenPipeError)
         raise OutputFailed("" if quietly else f"the result could not be written: {reason(error)}") from None
 

@@ -19,7 +19,7 @@ from authctl.names import counted, quoted
 
 if TYPE_CHECKING:
     from authctl.model import SessionFilter
-    from authctl.registry.listed_users import ListedOutcome
+    from authctl.registry.listed_users import ListedOutcome, UsersOfList
     from authctl.user_lists import ListedName
 
 _MOST_NAMED = 10
@@ -35,10 +35,10 @@ def revoke_users_of_file(
         cli.check_note(terms.note, may_ask=may_ask)
     rows = read_rows(path, column)
     bound = None
-    if keep is not None and not terms.dry_run:
-        from authctl.registry.listed_users import selection_of, users_of
+    if keep is not None and not terms.dry_run and (users := _users(rows)).usernames:
+        from authctl.registry.listed_users import selection_of
 
-        wanted = selection_of(users_of(rows), selection)
+        wanted = selection_of(users, selection)
         bound = confirm_revocation(cli, wanted, terms.max_affected, terms.yes, keep)
     note = cli.note(terms.note, may_ask=may_ask and not terms.dry_run)
     listed = cli.registry.listed_users.revoke(
@@ -53,10 +53,12 @@ def revoke_users_of_file(
     )
     warn_of_sources(cli, listed.outcome)
     warn_of_similar(cli, [row.username for row in listed.rows if row.result not in ("invalid", "repeated")])
-    effect = told_effect(cli, lambda: cli.registry.effects.of_revocation(listed.outcome), sources=False)
+    effect = told_effect(
+        cli, lambda: cli.registry.effects.of_revocation(listed.outcome), sources=False, revoked=listed.outcome.revoked
+    )
     told = told_deliveries(cli, listed.outcome, deliver=terms.deliver)
     record = {**records.listed_revocation(listed), "effect": effect, "deliveries": told.states}
-    with cli.last_line(verdict(listed.outcome)):
+    with cli.last_line(verdict(listed.outcome) if listed.outcome.selected else None):
         rest = "the same with -o csv" if terms.dry_run else None
         cli.show_outcome(record, render.LISTED_USERS, rest=rest, field="rows")
     if listed.failed:
@@ -69,7 +71,7 @@ def plan_users_of_file(
     cli: Cli, plan: Path, path: Path, column: str, selection: "SessionFilter", keep: int | None, terms: Terms
 ) -> None:
     """Write a plan of the sessions of the users of a file. Raises NotFound where a row names nobody, after the plan is written."""
-    from authctl.registry.listed_users import selection_of, users_of
+    from authctl.registry.listed_users import selection_of
 
     rows = read_rows(path, column)
     # decision 269: the same result of each row as without a plan
@@ -77,9 +79,17 @@ def plan_users_of_file(
         rows, selection, note=None, actor=terms.actor, dry_run=True, max_affected=terms.max_affected, keep=keep
     )
     _warn_of_failed(cli, listed)
-    make_plan(cli, plan, selection_of(users_of(rows), selection), Targets((), {}), keep, terms)
+    users = _users(rows)
+    if users.usernames:
+        make_plan(cli, plan, selection_of(users, selection), Targets((), {}), keep, terms)
     if listed.failed:
         raise _without_session(listed, "to see them: the same with --dry-run in the place of --plan")
+
+
+def _users(rows: "list[ListedName]") -> "UsersOfList":
+    from authctl.registry.listed_users import users_of
+
+    return users_of(rows)
 
 
 def _warn_of_failed(cli: Cli, listed: "ListedOutcome") -> None:

@@ -8,12 +8,12 @@ import typer
 
 from authctl import records, render
 from authctl.cli.context import Cli, start
-from authctl.cli.effects import told_effect
+from authctl.cli.effects import effect_of_each, told_effect
 from authctl.cli.options import TIME_AHEAD, Actor, DryRun, Exact, Limit, Local, Note, Output, Paged, Quiet, user_names
-from authctl.cli.pasted_text import first_name, format_of_names
+from authctl.cli.pasted_text import first_name, format_of_names, is_header_of_names
 from authctl.errors import InvalidInput, NotFound
-from authctl.instants import format_instant, parse_when
-from authctl.names import counted
+from authctl.instants import format_second, parse_when
+from authctl.names import counted, quoted
 from authctl.render import Format
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def disable(
 def _disabled(outcome: "UserOutcome") -> str:
     name = outcome.user.username
     until = outcome.user.disabled_until
-    lasting = "" if until is None else f" until {format_instant(until)}"
+    lasting = "" if until is None else f" until {format_second(until)}"
     if not outcome.changed and not outcome.ended:
         unsaid = "this is a dry run" if outcome.dry_run else "the note was not recorded"
         return f"{name} was disabled before{lasting}; {unsaid}"
@@ -177,7 +177,19 @@ def _read_names(cli: Cli, arguments: Sequence[str]) -> Sequence[str]:
         raise InvalidInput(f"standard input is {form}", "one user name per line, such as: authctl users list -o id")
     if not usernames:
         raise NotFound("no names on standard input", "one name a line")
+    if "-" in arguments:
+        _check_no_header(cli, usernames[0])
     return usernames
+
+
+def _check_no_header(cli: Cli, first: str) -> None:
+    """Raise InvalidInput where the first line of standard input is the header of a column, unless a user has that name."""
+    # decision 325
+    if is_header_of_names(first) and cli.registry.users.unknown([first]):
+        raise InvalidInput(
+            f"the first line of standard input, {quoted(first)}, looks like the header of a column",
+            "leave it out: tail -n +2 FILE; if it is a user name, give it as an argument",
+        )
 
 
 def _say_each(cli: Cli, outcomes: Sequence["UserOutcome"], words: Callable[["UserOutcome"], str]) -> None:
@@ -204,7 +216,9 @@ def _show(cli: Cli, outcomes: Sequence["UserOutcome"], words: Callable[["UserOut
         say_deliveries(cli, outcomes[0].at)
     try:
         if cli.form in (Format.JSON, Format.NDJSON) and not is_one:
-            cli.show_rows(map(records.user_change, outcomes), render.USERS)
+            each = effect_of_each(lambda: cli.registry.effects.of_each_user(outcomes), len(outcomes))
+            changes = map(records.user_change, outcomes)
+            cli.show_rows(({**change, "effect": own} for change, own in zip(changes, each, strict=True)), render.USERS)
         elif listed or cli.form:
             one = {**records.user_change(outcomes[0]), "effect": effect}
             record = one if is_one else {"sessions": list(map(records.session, listed))}

@@ -30,7 +30,7 @@ from authctl.screens.times import Look
 if TYPE_CHECKING:
     from authctl.registry import Registry
 
-_WATCH_SECONDS = 1.0
+_WATCH_SECONDS = 0.3
 _CLOCK_SECONDS = 20.0
 """How long a list may stay as it is although nothing was changed: sessions expire, and times are relative."""
 
@@ -80,7 +80,7 @@ class Console(App[None]):
         local: bool = False,
     ) -> None:
         """Open the registry. Raises as `Registry.open`."""
-        # The colours of the terminal itself: with NO_COLOR none at all is written then.
+        # decision 215: the colours of the terminal itself, so that with NO_COLOR none is written
         super().__init__(ansi_color=True)
         self.theme = "ansi-dark"
         self.reads = Reads(lambda: open_registry(self._warn))
@@ -209,16 +209,20 @@ class Console(App[None]):
 
     async def _look_for_changes(self) -> None:
         try:
+            # decision 214: the change number costs microseconds, and only a change reads the list again
             changed = await self.reads.has_changed()
         except AuthctlError as error:
             self.tell_error(error)
+            return
+        if not self.query("#panes"):  # the screen was closed meanwhile
             return
         if changed or monotonic() - self._read_at > _CLOCK_SECONDS:
             self._read_at = monotonic()
             for pane in self._others():
                 pane.is_outdated = True
-            if self.pane.source_is_ready:
-                self.pane.changed()
+            self.pane.changed()
+        elif self.pane.is_behind:
+            self.pane.changed()
 
     def _others(self) -> Iterator[Pane]:
         return (pane for pane in self._panes if pane is not self.pane)

@@ -11,7 +11,7 @@ from textual.widgets import Input
 
 def bound(keys: str, action: str) -> Binding:
     """A binding of keys to an action."""
-    # decision 213
+    # decision 213: otherwise, of typed letters that arrive at once, a later one could run an operation
     return Binding(keys, action, show=False, priority=True)
 
 

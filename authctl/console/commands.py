@@ -58,8 +58,8 @@ def criteria_options(selection: SessionFilter, *, default_kind: str | None = Non
 
 
 def _given(name: str, value: object) -> Iterator[str]:
-    for one in value if isinstance(value, list) else () if value is None else (value,):
-        yield from option(name, str(one))
+    for text in value if isinstance(value, list) else () if value is None else (value,):
+        yield from option(name, str(text))
 
 
 def operands(names: Iterable[str]) -> list[str]:
@@ -75,5 +75,5 @@ def revoke_words(selection: SessionFilter, note: str) -> list[str]:
         words.append("--all")
     elif not selection.ids:
         words += criteria_options(selection, default_kind="all")
-    words += [word for one in selection.except_ids for word in ("--except", one)]
+    words += [word for session_id in selection.except_ids for word in ("--except", session_id)]
     return [*words, *option("--note", note)]

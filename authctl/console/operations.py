@@ -5,12 +5,15 @@ Knows nothing of the screen: a window shows the preview, asks for the note, and 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from authctl import records, render
 from authctl.console.commands import operands, option, options, revoke_words
-from authctl.instants import parse_when
+from authctl.effect_words import effect_lines
+from authctl.errors import AuthctlError
+from authctl.instants import format_second, parse_when
 from authctl.model.deliveries import DeliveryState
 from authctl.names import counted, quoted
 from authctl.screens.preview_words import preview_lines
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
     from authctl.records import Record
     from authctl.registry import Registry
     from authctl.registry.deliveries import ShownDelivery
+    from authctl.registry.effects import Effect
 
 _MOST_SHOWN = 10
 """The most deliveries that a preview names."""
@@ -45,7 +49,7 @@ class Preview(NamedTuple):
 
 
 class Operation(Protocol):
-    """Something that a person does with a note."""
+    """An operation of a person, with a note."""
 
     title: str
     verb: str
@@ -78,15 +82,16 @@ class Revocation:
 
     def preview(self, registry: Registry) -> Preview:
         """The sessions that would be revoked: counts, and some of them."""
-        found = registry.revocation_previews.make(self._selection)
-        total = found.summary.total
+        preview = registry.revocation_previews.make(self._selection)
+        total = preview.summary.total
         if not total:
             return Preview(["nothing to revoke: no session matches, or all of them are revoked"], is_possible=False)
-        lines = preview_lines(found, "revoke", "session")
+        lines = preview_lines(preview, "revoke", "session")
         if self._selection.everything:
             lines.insert(1, "everybody has to sign in again, and whoever signs in before this is done is revoked, too")
+        # decision 121: everything has no bound, so the count has to be typed
         owed = str(total) if self._selection.everything else None
-        return Preview(lines, list(map(records.session, found.sessions)), owed, content=found.bound)
+        return Preview(lines, list(map(records.session, preview.sessions)), owed, content=preview.bound)
 
     def perform(
         self, registry: Registry, preview: Preview, note: str, _typed: dict[str, str], actor: str | None
@@ -100,7 +105,8 @@ class Revocation:
             for system, number in outcome.by_source.items()
             if not registry.deliveries.is_told(system)
         )
-        return f"revoked {counted(outcome.revoked, 'session')}{before}{gone}{elsewhere}"
+        effect = _effect(lambda: registry.effects.of_revocation(outcome))
+        return f"revoked {counted(outcome.revoked, 'session')}{before}{gone}{elsewhere}{effect}"
 
     def words(self, note: str, _typed: dict[str, str]) -> list[str]:
         """`authctl revoke`."""
@@ -117,9 +123,10 @@ class _UserOperation:
     def __init__(self, usernames: Sequence[str]) -> None:
         self._usernames = usernames
 
-    def words(self, note: str, _typed: dict[str, str]) -> list[str]:
+    def words(self, note: str, typed: dict[str, str]) -> list[str]:
         """`authctl users disable` or `enable`."""
-        return ["users", self.command, *option("--note", note), *operands(self._usernames)]
+        given = {f"--{name}": typed.get(name) or None for name in self.fields}
+        return ["users", self.command, *options(given), *option("--note", note), *operands(self._usernames)]
 
 
 class Disabling(_UserOperation):
@@ -128,6 +135,7 @@ class Disabling(_UserOperation):
     title = "Disable users"
     verb = "Disable"
     command = "disable"
+    fields: Sequence[str] = ("until",)
 
     def preview(self, registry: Registry) -> Preview:
         """The active sessions that would end."""
@@ -137,16 +145,20 @@ class Disabling(_UserOperation):
         lines += [f"{quoted(one.user.username)} was disabled before" for one in outcomes if not one.changed]
         alike = registry.users.similar(*self._usernames)
         lines += [f"a different user has a name that looks the same: {quoted(name)}" for name in alike]
+        lines.append("until: a time, a length of time such as 7d, or blank for no end")
         shown = [records.session(session) for one in outcomes for session in one.sessions[:10]]
         return Preview(lines, shown[:10], is_possible=any(outcome.changed for outcome in outcomes))
 
     def perform(
-        self, registry: Registry, _preview: Preview, note: str, _typed: dict[str, str], actor: str | None
+        self, registry: Registry, _preview: Preview, note: str, typed: dict[str, str], actor: str | None
     ) -> str:
         """Disable them, all or none."""
-        outcomes = registry.users.disable_all(self._usernames, note=note, actor=actor)
+        until = parse_when(typed["until"], registry.now(), ahead=True) if typed["until"] else None
+        outcomes = registry.users.disable_all(self._usernames, note=note, until=until, actor=actor)
         ended = sum(outcome.ended for outcome in outcomes)
-        return f"disabled {_named(self._usernames)}: {counted(ended, 'active session')} ended"
+        lasting = "" if until is None else f" until {format_second(until)}"
+        effect = _effect(lambda: registry.effects.of_users(outcomes))
+        return f"disabled {_named(self._usernames)}{lasting}: {counted(ended, 'active session')} ended{effect}"
 
 
 class Enabling(_UserOperation):
@@ -161,7 +173,8 @@ class Enabling(_UserOperation):
         users = [registry.users.get(name).user for name in self._usernames]
         lines = [f"this would enable {_named(self._usernames)}; no session comes back"]
         for user in users:
-            why = f"disabled by {quoted(user.disabled_by or '')}: {quoted(user.note or '', 200)}"
+            lasting = "" if user.disabled_until is None else f" until {format_second(user.disabled_until)}"
+            why = f"disabled{lasting} by {quoted(user.disabled_by or '')}: {quoted(user.note or '', 200)}"
             lines.append(f"{quoted(user.username)}: {why if user.disabled_at else 'not disabled'}")
         return Preview(lines, is_possible=any(user.disabled_at for user in users))
 
@@ -313,3 +326,11 @@ def _states(shown: ShownDelivery) -> str:
 
 def _named(usernames: Sequence[str]) -> str:
     return quoted(usernames[0]) if len(usernames) == 1 else counted(len(usernames), "user")
+
+
+def _effect(find: Callable[[], Effect | None]) -> str:
+    """The sessions that live on, after the words of an outcome; nothing where that was not found out."""
+    with suppress(AuthctlError):
+        if (effect := find()) is not None:
+            return "".join(f"; {line}" for line in effect_lines(effect))
+    return ""

@@ -1,4 +1,4 @@
-"""A list that is read page by page as it is looked at: which rows are known, and which page is needed next.
+"""A list that is read page by page while a person scrolls: the rows that are known, and the page that is needed next.
 
 Pure; knows neither the registry nor the screen. The rows of the pages that were looked at last are kept, of all others only the place
 where each begins.
@@ -91,6 +91,7 @@ class PagedList:
 
     def put(self, number: int, page: Page) -> None:
         """Keep the rows of a page that was read. If it has other rows than before, the pages after it are read again."""
+        # The place of the next page depends on the last row of this one: if the rows are the same, so is that place.
         is_same = number + 1 < len(self._places) and self._keys(number) == [row.key for row in page.rows]
         self._rows[number] = page.rows
         self._rows.move_to_end(number)
@@ -114,7 +115,7 @@ class PagedList:
         self._ends[number:] = [self._begin(number) + len(page.rows)]
         self._places[number + 1 :] = [] if page.next is None else [page.next]
         self.is_complete = page.next is None
-        for later in [one for one in self._rows if one > number]:
+        for later in [kept for kept in self._rows if kept > number]:
             del self._rows[later]
             self._outdated.discard(later)
 
@@ -126,6 +127,7 @@ class PagedList:
         return self._ends[number - 1] if number else 0
 
     def _page_of(self, index: int) -> int:
+        # An end is the index after the last row, so an equal index belongs to the next page.
         return bisect_right(self._ends, index)
 
     def _touched(self, first: int, count: int) -> Iterator[int]:

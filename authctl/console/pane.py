@@ -16,6 +16,7 @@ from textual.widgets import Input, Static
 
 from authctl.console import texts
 from authctl.console.bindings import bound, is_typing
+from authctl.console.clipboard import COPIED, copy
 from authctl.console.commands import command_line
 from authctl.console.paging import Row
 from authctl.console.table import Table
@@ -23,6 +24,7 @@ from authctl.console.typing_field import TypedText
 from authctl.console.windows import DeedWindow, TextWindow
 from authctl.console.work import begin
 from authctl.errors import AuthctlError
+from authctl.names import counted
 from authctl.screens import views
 from authctl.screens.drawing import Line
 
@@ -33,7 +35,9 @@ if TYPE_CHECKING:
     from authctl.console.sources import Source
     from authctl.screens.times import Look
 
-_WHILE_TYPING = ("leave_search", "reload")
+_WHILE_TYPING = ("leave_search", "reload", "copy_command")
+_MOST_COPIED = 1_000
+"""The most words that are copied: terminals drop longer texts without a word."""
 _PAUSE = 0.12
 """Seconds without a key after which the typed text is searched."""
 
@@ -71,18 +75,20 @@ class Choice(Static):
         self._action = action
 
     def on_click(self) -> None:
-        """Say that it was clicked."""
+        """Send a message about the click."""
         self.post_message(self.Pressed(self._action))
 
 
 class Pane(Vertical):
-    """One tab; its subclasses say which source it shows, and what can be done there."""
+    """One tab; its subclasses define its source and its operations."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         bound("slash", "search"),
         bound("escape,enter", "leave_search"),
         bound("d", "details"),
         bound("c", "command"),
+        bound("y", "copy"),
+        bound("ctrl+y", "copy_command"),
         bound("f5", "reload"),
     ]
 
@@ -103,7 +109,7 @@ class Pane(Vertical):
         self._shown_key: tuple[object, ...] | None = None
         self.is_outdated = True
 
-    # What a tab says of itself
+    # The parts that differ between tabs
 
     def make_source(self) -> Source:
         """The list for the present filters. Raises InvalidInput."""
@@ -183,8 +189,15 @@ class Pane(Vertical):
         self.refresh_lines()
         self.load()
 
+    @property
+    def is_behind(self) -> bool:
+        """Whether a change has not been read yet, because the list was read a moment before it."""
+        return self.source_is_ready and self.source.is_behind
+
     def changed(self) -> None:
         """Read again what is in view: the registry was changed, or time has passed."""
+        if not self.source_is_ready:
+            return
         if self.table.first_line < self.table.line_count and self.table.cursor < self.table.line_count:
             self.table.rows.restart()
         else:
@@ -216,6 +229,7 @@ class Pane(Vertical):
         while (number := table.rows.wanted(table.first_line, table.line_count)) is not None:
             rows, place = table.rows, table.rows.place(number)
             page = await self.shared.reads.run(lambda registry, place=place: source.page(registry, place))  # type: ignore[misc]
+            # The filter may have changed while the page was read: then it belongs to a list that is no longer shown.
             if rows is not table.rows or source is not self.source:
                 return
             key = table.current and table.current.key
@@ -226,7 +240,7 @@ class Pane(Vertical):
             self.refresh_lines()
 
     def on_table_moved(self) -> None:
-        """Read what is in view now, and show the details of the row under the cursor."""
+        """Read the rows that are in view now, and show the details of the row under the cursor."""
         if self.source_is_ready:
             self.load()
             self.refresh_lines()
@@ -278,7 +292,7 @@ class Pane(Vertical):
     # Keys
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Leave the letters to the search field while one types there, and nothing but Enter and Escape to the pane."""
+        """Leave the letters to the search field while a person types there, and only Enter and Escape to the pane."""
         del parameters
         return action in _WHILE_TYPING if is_typing(self.app) else action != "leave_search"
 
@@ -296,15 +310,36 @@ class Pane(Vertical):
         row = self.table.current
         if row is not None:
             command = command_line(*self.source.show_words(row), before=self.shared.before)
-            self.app.push_screen(TextWindow("Details", lambda width: _with_command(self._lines(row), command, width)))
+            self.app.push_screen(
+                TextWindow("Details", lambda width: _with_command(self._lines(row), command, width), command)
+            )
 
     def action_command(self) -> None:
         """Show the whole command that prints the same list."""
         command = self.command
-        self.app.push_screen(TextWindow("The same on the command line", lambda _width: texts.text(command)))
+        self.app.push_screen(TextWindow("The same on the command line", lambda _width: texts.text(command), command))
+
+    def to_copy(self) -> Sequence[str]:
+        """The ids of the selected rows, or of the row under the cursor, as words of a shell."""
+        return [self.table.current.key] if self.table.current else []
+
+    def action_copy(self) -> None:
+        """Copy the ids, one a line."""
+        words = self.to_copy()
+        if 0 < len(words) <= _MOST_COPIED:
+            copy(self.app, "\n".join(words))
+            self.shared.tell(f"copied to the terminal's clipboard: {counted(len(words), 'line')}")
+        else:
+            unfit = f"more than {_MOST_COPIED:,} are selected" if words else "no row has an id to copy"
+            self.shared.tell(f"nothing was copied: {unfit}; ctrl+y copies the command", is_error=True)
+
+    def action_copy_command(self) -> None:
+        """Copy the command that prints the same list."""
+        copy(self.app, self.command)
+        self.shared.tell(COPIED)
 
     def on_choice_pressed(self, event: Choice.Pressed) -> None:
-        """Do what a click asks for."""
+        """Run the action of the word that was clicked."""
         event.stop()
         getattr(self, f"action_{event.action}")()
 

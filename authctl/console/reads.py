@@ -31,6 +31,7 @@ class Reads:
         self._change_number = self._watching.change_number()
         self._idle: list[Registry] = []
         self._lock = threading.Lock()
+        # decision 214: one connection serves one thread at a time, so each thread has a registry of its own
         self._turns = asyncio.Semaphore(_MOST_THREADS)
 
     def now(self) -> int:
@@ -38,9 +39,9 @@ class Reads:
         return self._watching.now()
 
     async def run(self, work: Callable[[Registry], Result]) -> Result:
-        """Run some work with a registry in a thread. Where nobody waits for it any more, it goes on, and its result is dropped.
+        """Run some work with a registry in a thread. If its caller no longer waits, it continues, and its result is dropped.
 
-        Raises what the work raises; any error that is not one of authctl's own as AuthctlError.
+        Raises the errors of the work; an error that is not one of authctl's own as AuthctlError.
         """
         await self._turns.acquire()
         loop = asyncio.get_running_loop()
@@ -70,7 +71,7 @@ class Reads:
             with suppress(RuntimeError):  # the screen was closed meanwhile
                 loop.call_soon_threadsafe(settle, result, error)
 
-        # A daemon: the end of the console does not wait for a read that nobody needs any more.
+        # decision 214. A daemon: the end of the console does not wait for a read that nobody needs any more.
         threading.Thread(target=in_thread, daemon=True).start()
         return await done
 

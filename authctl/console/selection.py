@@ -1,6 +1,6 @@
 """The selected sessions of the console: some ids, or all sessions that match a filter, some of them excepted.
 
-Pure. A selection is never one of rows on the screen: what is revoked does not depend on what is shown.
+Pure. A selection does not depend on the rows on the screen (decision 212).
 """
 
 from authctl.model import SessionFilter
@@ -10,11 +10,13 @@ class Selection:
     """The selected sessions."""
 
     def __init__(self) -> None:
+        # decision 212: ids, or a filter with exceptions: the revoked sessions do not depend on the rows on the screen
         self._ids: dict[str, None] = {}
         self._matching: SessionFilter | None = None
 
     def __contains__(self, session_id: object) -> bool:
         """Whether a listed session is selected, by its id."""
+        # With a filter the ids are the exceptions, so that the test is the opposite.
         return (session_id in self._ids) != (self._matching is not None)
 
     def __bool__(self) -> bool:
@@ -54,5 +56,5 @@ class Selection:
 
 
 def all_of(selection: SessionFilter) -> SessionFilter:
-    """The filter that revokes all sessions of a list: with no criterion it has to be said that everything is meant."""
+    """The filter that revokes all sessions of a list; a list without a criterion needs `everything`."""
     return selection if set(selection.criteria()) - {"except_ids"} else selection.narrowed(everything=True)

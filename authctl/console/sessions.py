@@ -21,7 +21,10 @@ from authctl.screens import views
 from authctl.screens.drawing import Line
 from authctl.screens.wording import plain
 
+_SHORTEST_GROUP = 8
 _LONGEST_GROUP = 24
+_BESIDE_GROUP = 58
+"""The columns that the other filters need beside the label and the name of one group."""
 _LABELLED = 76
 """The width of a screen that has room for the labels of the filters; a narrower one shows the key of each instead."""
 
@@ -87,7 +90,8 @@ class SessionsPane(Pane):
         group = self.filter.group
         by = ("by", self.filter.grouping or "session")
         if group is not None and self.filter.grouping is None:
-            by = (group[0], quoted(group[1], _LONGEST_GROUP))
+            room = self.app.size.width - _BESIDE_GROUP - len(group[0])
+            by = (group[0], quoted(group[1], max(_SHORTEST_GROUP, min(room, _LONGEST_GROUP))))
         shown = {
             "status": ("status", self.filter.status or "all"),
             "kind": ("kind", self.filter.kind or "all"),
@@ -161,6 +165,13 @@ class SessionsPane(Pane):
         """The same with the mouse."""
         self.action_select()
 
+    def to_copy(self) -> Sequence[str]:
+        """The ids of the selected sessions, or of the one under the cursor; a group has none, nor have all that match."""
+        if not self.has_boxes:
+            return []
+        target = self.selection.target()
+        return super().to_copy() if target is None else target.ids
+
     def action_select_matching(self) -> None:
         """Select all sessions that match, also those that are not on the screen."""
         self.selection.select_matching(self.filter.selection())
@@ -192,14 +203,14 @@ class SessionsPane(Pane):
         return self.filter.opened(row.key).selection()
 
     def action_revoke_all(self) -> None:
-        """Revoke all sessions that match, whatever is selected."""
+        """Revoke all sessions that match, with any selection."""
         self._revoke(all_of(self.filter.selection()))
 
     def _revoke(self, target: SessionFilter) -> None:
         self.ask(Revocation(target))
 
     def after_operation(self) -> None:
-        """Select nothing any more, and show what became of the sessions."""
+        """Select nothing, and show the sessions after the operation."""
         self.selection.clear()
         super().after_operation()
         self._selected()

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 PAGE = 200
 _USER_PAGE = 50
-_REST = 5.0
+_REST = 1.0
 """A whole list is read again after so many times as long as its reading took: the machine is not busy with it all the time."""
 
 _SESSIONS = layout(
@@ -48,12 +48,14 @@ class Source(Protocol):
     layout: Layout
     nothing: str
     """The message for an empty list."""
+    is_behind: bool
+    """Whether a change since then has not been read yet."""
 
     def page(self, registry: Registry, place: Any) -> Page:
         """The page that begins at a place; None is the beginning of the list."""
 
     def count(self, registry: Registry) -> int | None:
-        """The number of rows of the whole list; None where only the reading of the list tells it."""
+        """The number of rows of the whole list; None if it is not known before the list was read to its end."""
 
     def words(self) -> list[str]:
         """The words of the command that prints this list."""
@@ -65,13 +67,17 @@ class Source(Protocol):
 def _session(registry: Registry, session: Session) -> Record:
     """A session as `sessions show` has it: one that is over has the messages that receivers got about it."""
     about = () if session.status is Status.ACTIVE else registry.deliveries.of_session(session.number)
-    return {**records.shown_session(session), "deliveries": [delivery_records.of_session(one) for one in about]}
+    return {
+        **records.shown_session(session),
+        "deliveries": [delivery_records.of_session(delivery) for delivery in about],
+    }
 
 
 class Sessions:
     """The sessions that a filter selects, by the cursors of the registry."""
 
     nothing = render.SESSIONS.nothing
+    is_behind = False
 
     def __init__(self, wanted: Filter) -> None:
         self._words = wanted.list_words()
@@ -103,12 +109,15 @@ class _Whole:
         self._items: list[Any] = []
         self._read_at = float("-inf")
         self._took = 0.0
+        self.is_behind = False
 
     def page(self, registry: Registry, place: Any) -> Page:
         """The page from an index on."""
         begin = place or 0
-        if place is None and monotonic() - self._read_at > _REST * self._took:
-            started = monotonic()
+        started = monotonic()
+        if place is None:
+            self.is_behind = started - self._read_at <= _REST * self._took
+        if place is None and not self.is_behind:
             self._items = self._read(registry)
             self._read_at = monotonic()
             self._took = self._read_at - started
@@ -167,9 +176,7 @@ class Users(_Whole):
 
     def _read(self, registry: Registry) -> list[str]:
         if not self._beginning:
-            return [
-                one.user.username for one in registry.users.list() if one.user.disabled_at or not self._only_disabled
-            ]
+            return list(registry.users.keys(disabled=self._only_disabled))
         found = registry.completions.users(self._beginning)
         # A user without sessions is found by the whole name.
         return list({fold(name): name for name in [*found, self._beginning]}.values())
@@ -194,6 +201,7 @@ class Events:
     """The audit events that a search selects, newest first. Events never change: those that were read are kept."""
 
     nothing = render.EVENTS.nothing
+    is_behind = False
     layout = layout(render.EVENTS.drawn, render.EVENTS.keep)
 
     def __init__(self, search: str = "") -> None:
@@ -228,6 +236,7 @@ class Deliveries:
     """The deliveries to receivers in one state, or in any; the newest decision first."""
 
     nothing = render.DELIVERIES.nothing
+    is_behind = False
     layout = layout(render.DELIVERIES.drawn, render.DELIVERIES.keep)
 
     def __init__(self, state: str | None = None, username: str = "") -> None:

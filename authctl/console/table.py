@@ -99,19 +99,19 @@ class Table(ScrollView, can_focus=True):
             self._arranged, self._arranged_width = self._arrange(width), width
         first, columns = self._arranged
         if y < _HEADER:
-            return self._strip([one.cells[0] for one in columns], " " * _BOX, base + _BOLD, width)
+            return self._strip([column.cells[0] for column in columns], " " * _BOX, base + _BOLD, width)
         index = self.first_line + y - _HEADER
         row = self.rows.row(index)
-        cells = [one.cells[index - first + _HEADER : index - first + _HEADER + 1] for one in columns]
+        cells = [column.cells[index - first + _HEADER : index - first + _HEADER + 1] for column in columns]
         if row is None or index < first or not all(cells):
             return self._blank(index, base, width)
         style = base + _CURSOR if index == self.cursor and self.has_focus else base
         style = style + Style(underline=True) if index == self.cursor and not self.has_focus else style
         box = "[x] " if self._selected is not None and row.key in self._selected else "[ ] "
-        return self._strip([one for (one,) in cells], box, style, width)
+        return self._strip([cell for (cell,) in cells], box, style, width)
 
     def _strip(self, cells: list[str], box: str, style: Style, width: int) -> Strip:
-        content = texts.row(cells, [one.width for one in (self._arranged or (0, []))[1]])
+        content = texts.row(cells, [column.width for column in (self._arranged or (0, []))[1]])
         if self.has_boxes:
             content = texts.joined(texts.text(box), content)
         return Strip(content.render_segments(style)).adjust_cell_length(width, style.rich_style)

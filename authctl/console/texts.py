@@ -24,8 +24,8 @@ _NARROWEST_TEXT = 20
 
 
 def text(foreign: str, style: str = "") -> Content:
-    """A text for a widget, whatever is in it; on one line, with escapes for what cannot be seen."""
-    # decision 211
+    """Any text as the content of a widget: on one line, with escapes for invisible characters."""
+    # decision 211: Textual reads a `str` as markup, and passes an escape character on to the terminal
     return Content.styled(visible(foreign), style)
 
 

@@ -12,6 +12,6 @@ class TypedText(Input):
         super().__init__(id=field, classes=classes, compact=True, select_on_focus=False)
 
     def validate_value(self, value: str) -> str:
-        """The text without what cannot be seen: pasted escape characters would get to the terminal as they are."""
-        # decision 211
+        """The text without invisible characters: pasted escape characters would get to the terminal unchanged."""
+        # decision 211: no text with an escape character may reach a widget
         return value if first_invisible(value) is None else "".join(c for c in value if not is_invisible(c))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import ClassVar
 
 from textual.binding import BindingType
@@ -10,6 +10,7 @@ from textual.message import Message
 
 from authctl.console import texts
 from authctl.console.bindings import bound
+from authctl.console.commands import shell_word
 from authctl.console.operations import Disabling, Enabling
 from authctl.console.paging import Row
 from authctl.console.pane import Choice, Pane, Shared
@@ -107,6 +108,10 @@ class UsersPane(Pane):
             return list(self._names.values())
         return [self.table.current.record["username"]] if self.table.current else []
 
+    def to_copy(self) -> Sequence[str]:
+        """The names, quoted for a shell: a name is foreign text."""
+        return list(map(shell_word, self._chosen()))
+
     def action_disable(self) -> None:
         """Disable the selected users, or the one under the cursor."""
         if chosen := self._chosen():
@@ -118,6 +123,6 @@ class UsersPane(Pane):
             self.ask(Enabling(chosen))
 
     def after_operation(self) -> None:
-        """Select nobody any more, and show what became of the users."""
+        """Select nobody, and show the users after the operation."""
         self.action_clear_selection()
         super().after_operation()

@@ -15,6 +15,7 @@ from textual.widgets import Button, Input, Static
 
 from authctl import names
 from authctl.console import texts
+from authctl.console.clipboard import COPIED, copy
 from authctl.console.commands import command_line
 from authctl.console.operations import PREVIEWED, Operation, Preview
 from authctl.console.reads import Reads
@@ -30,13 +31,15 @@ class TextWindow(ModalScreen[None]):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,q,enter", "close", "Close"),
+        Binding("y,ctrl+y", "copy", "Copy"),
     ]
 
-    def __init__(self, title: str, shown: Callable[[int], Content]) -> None:
-        """Show a text; `shown` makes it for a width."""
+    def __init__(self, title: str, shown: Callable[[int], Content], command: str | None = None) -> None:
+        """Show a text; `shown` makes it for a width. `command` can be copied."""
         super().__init__()
         self._title = title
         self._shown = shown
+        self._command = command
 
     def compose(self) -> ComposeResult:
         """The title, the text, and the keys."""
@@ -44,7 +47,8 @@ class TextWindow(ModalScreen[None]):
             yield Static(texts.text(self._title, "bold"), classes="line")
             with VerticalScroll(id="body"):
                 yield Static(id="text")
-            yield Static(texts.text("Up/Down scroll   Esc close", "dim"), classes="line")
+            keys = "Up/Down scroll   Esc close" + ("   y copy the command" if self._command else "")
+            yield Static(texts.text(keys, "dim"), classes="line", id="text-keys")
 
     def on_mount(self) -> None:
         """Scroll by keys from the beginning."""
@@ -61,12 +65,19 @@ class TextWindow(ModalScreen[None]):
         """Go back."""
         self.dismiss()
 
+    def action_copy(self) -> None:
+        """Copy the command."""
+        if self._command is not None:
+            copy(self.app, self._command)
+            self.query_one("#text-keys", Static).update(texts.text(COPIED, "dim"))
+
 
 class DeedWindow(ModalScreen[str | None]):
     """The audit window: the preview of an operation, the note, and the command that does the same. Its result is the message of the outcome."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "cancel", "Cancel"),
+        Binding("ctrl+y", "copy", "Copy"),
         Binding("pageup", "scroll_preview(-1)", show=False),
         Binding("pagedown", "scroll_preview(1)", show=False),
     ]
@@ -110,7 +121,7 @@ class DeedWindow(ModalScreen[str | None]):
             yield TypedText(field)
 
     def on_mount(self) -> None:
-        """Count what the operation would hit, while the note is typed."""
+        """Count the sessions of the operation, while the note is typed."""
         self.query_one("#owed-field").display = self.query_one("#refusal").display = False
         self.screen.set_focus(self.query_one("#note", Input))
         self._show_command()
@@ -150,12 +161,14 @@ class DeedWindow(ModalScreen[str | None]):
         return {field: self.query_one(f"#{field}", Input).value.strip() for field in self._operation.fields}
 
     def _show_command(self) -> None:
+        self.query_one("#same-command", Static).update(texts.text(f"$ {self._command()}"))
+
+    def _command(self) -> str:
         note = self.query_one("#note", Input).value
-        words = self._operation.words(note or "WHY", self._typed())
-        self.query_one("#same-command", Static).update(texts.text(f"$ {command_line(*words, before=self._before)}"))
+        return command_line(*self._operation.words(note or "WHY", self._typed()), before=self._before)
 
     def on_input_changed(self) -> None:
-        """Show the command for what is typed."""
+        """Show the command with the typed texts."""
         self._show_command()
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
@@ -177,7 +190,7 @@ class DeedWindow(ModalScreen[str | None]):
             self._begin()
 
     def _is_note_accepted(self) -> bool:
-        """Whether the note says something, by the rule of the command line."""
+        """Whether the note has content, by the rule of the command line."""
         try:
             names.note(self.query_one("#note", Input).value)
         except AuthctlError as error:
@@ -215,7 +228,7 @@ class DeedWindow(ModalScreen[str | None]):
         except AuthctlError as error:
             self.is_busy = self._is_note_entered = False
             self._refuse(error)
-            # Sessions may have been registered meanwhile: the next try is about what is there now.
+            # Sessions may have been registered meanwhile: the next try needs a new preview with a new bound.
             await self._read_preview()
             return
         self.is_busy = False
@@ -230,18 +243,23 @@ class DeedWindow(ModalScreen[str | None]):
         line.update(texts.message(text))
         line.display = bool(text)
 
+    def action_copy(self) -> None:
+        """Copy the command that does the same."""
+        copy(self.app, self._command())
+        self._say(COPIED)
+
     def action_scroll_preview(self, pages: int) -> None:
         """Show the rest of the preview."""
         shown = self.query_one("#preview")
         shown.scroll_relative(y=pages * shown.size.height, animate=False)
 
     def action_cancel(self) -> None:
-        """Go back, and do nothing. What is being done is waited for."""
+        """Go back, and do nothing. An operation that runs cannot be cancelled."""
         if not self.is_busy:
             self.dismiss(None)
 
 
 def _table(columns: Iterable[FittedColumn]) -> list[Content]:
     fitted = list(columns)
-    widths = [one.width for one in fitted]
-    return [texts.row(cells, widths) for cells in zip(*(one.cells for one in fitted), strict=True)]
+    widths = [column.width for column in fitted]
+    return [texts.row(cells, widths) for cells in zip(*(column.cells for column in fitted), strict=True)]

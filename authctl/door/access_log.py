@@ -11,14 +11,14 @@ from authctl.visible_text import visible
 
 
 class Log:
-    """Where the lines go: standard output, flushed a line at a time."""
+    """The log on standard output, flushed line by line."""
 
     def __init__(self, form: AccessLog, out: TextIO | None = None) -> None:
         self._form = form
         self._out = out or sys.stdout
 
     def write(self, request: Request, route: str, status: int, seconds: float) -> None:
-        """Write the line of a request. What cannot be written is left out: the answer matters more."""
+        """Write the line of a request. A line that cannot be written is left out, since the request was answered."""
         if self._form is AccessLog.OFF:
             return
         peer = request.scope.get("client")

@@ -36,7 +36,7 @@ def error(status: int, code: str, description: str | None = None, headers: Heade
 
 
 def unavailable(description: str = "the registry cannot be used now") -> Answer:
-    """The answer when a question could not be judged: never a yes, and never a 401, by which users would lose their login."""
+    """The answer to a question that could not be judged: not a yes, and not a 401, which would end the login of users."""
     return error(503, "temporarily_unavailable", description, ((b"retry-after", b"1"),))
 
 

@@ -61,7 +61,8 @@ class Door:
             settings.home,
             registry=settings.registry,
             keys=settings.keys,
-            lock_timeout=LOCK_SECONDS,  # decision 251
+            # decision 251: clients give up after ten seconds; a revocation waits for two such timeouts
+            lock_timeout=LOCK_SECONDS,
             warn=_logger.warning,
         )
         self.registry.now()
@@ -73,12 +74,12 @@ class Door:
         self._log = Log(settings.access_log)
 
     def close(self) -> None:
-        """Let what is under way end, write the waiting uses, and close the registry."""
+        """Let the running operations end, write the waiting uses, and close the registry."""
         self.calls.close()
         self.registry.close()
 
     def actor(self, client: Client) -> str:
-        """The actor of what a client does."""
+        """The actor of the operations of a client."""
         return f"client {client.name}"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -104,7 +105,7 @@ class Door:
         await send({"type": "lifespan.shutdown.complete"})
 
     async def _outcome(self, handler: Handler, request: Request) -> Answer:
-        """The answer of a route, whatever happens in it."""
+        """The answer of a route. An error in it becomes an answer, too."""
         try:
             return await handler(self, request)
         except NoAnswer as end:
@@ -143,7 +144,7 @@ async def _not_found(door: Door, request: Request) -> Answer:  # noqa: ARG001  #
 
 
 def _headers(request: Request, answer: Answer) -> list[tuple[bytes, bytes]]:
-    """The headers of an answer. After a body that nobody read, the connection ends: the rest of it would be taken for a request."""
+    """The headers of an answer. After a body that nobody read, the connection ends: the next request would begin with its bytes."""
     headers = answer.all_headers()
     if request.is_read:
         return headers

@@ -1,4 +1,7 @@
-"""The token of a request by a client, and the facts that the client saw of whoever presented it."""
+"""The token in a request of a client, and the facts that the client gives about the bearer of the token.
+
+See docs/glossary.md#bearer.
+"""
 
 from typing import TYPE_CHECKING
 
@@ -15,7 +18,7 @@ _FACTS = ("application_version", "platform", "ip", "referrer")
 
 
 def token_of(form: dict[str, str], field: str = "token") -> str:
-    """The token in a form. `token_type_hint` is not read, whatever it is. Raises NoAnswer where there is none."""
+    """The token in a form. `token_type_hint` is not read: a token shows its kind itself. Raises NoAnswer for a form without it."""
     token = form.get(field)
     if token is None:
         raise NoAnswer(error(400, "invalid_request", f"the field {field} is missing"))
@@ -23,7 +26,7 @@ def token_of(form: dict[str, str], field: str = "token") -> str:
 
 
 def facts_of(client: Client, form: dict[str, str]) -> Request:
-    """The facts of a request, as far as this client may tell them; those of other clients are ignored."""
+    """The facts of a request, if this client may give facts; those of other clients are ignored."""
     facts = Request()
     if client.facts:
         for name in _FACTS:
@@ -41,7 +44,7 @@ def is_permitted(client: Client, session: Session) -> bool:
 
 def judge(tokens: "Tokens", client: Client | None, token: str, facts: Request) -> Session:
     """The session of a valid access token that this client may ask about; it counts as a use. Raises TokenInvalid."""
-    # decision 248
+    # decision 248: before anything is done with the token: no use of another application's session may be recorded
     applications = client.applications if client else ()
     if len(applications) == 1:
         facts["application"] = applications[0]

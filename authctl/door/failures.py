@@ -1,4 +1,4 @@
-"""A limit to failed authentications, by client id. A right secret is never held up by it."""
+"""A limit to failed authentications, by client id. It never delays a request with the right secret."""
 
 from collections import OrderedDict
 from time import monotonic
@@ -7,7 +7,7 @@ from typing import NamedTuple
 _BURST = 20
 _PER_SECOND = 2
 _MOST_IDS = 1_000
-"""More ids than that are made up: the oldest are forgotten."""
+"""The most ids that are counted: nobody has so many clients, so the oldest are forgotten."""
 
 
 class _Bucket(NamedTuple):

@@ -2,6 +2,8 @@
 
 Any method, and any path below, since some proxies send those of the original request. The body is never read: nginx announces one that
 it does not send. Only 200 lets in; a proxy makes an error of every other status than 401 and 403.
+
+See docs/glossary.md#forward-auth.
 """
 
 from functools import partial
@@ -31,7 +33,7 @@ _FORWARDED = {b"x-forwarded-platform": "platform", b"x-forwarded-application-ver
 
 
 async def answer_any(door: "Door", request: Request) -> Answer:
-    """Let in the tokens of every application, if the door was told to."""
+    """Let in the tokens of every application, if the settings of the door allow it."""
     return await _answer(door, request, None) if door.settings.verify_any else _FORBIDDEN
 
 
@@ -49,7 +51,7 @@ async def answer_as(door: "Door", request: Request) -> Answer:
 
 
 async def _answer(door: "Door", request: Request, client: Client | None) -> Answer:
-    # decision 250
+    # decision 250: every other status is an error page in at least one proxy
     token = presented_token(request.header(b"authorization"), request.header(b"cookie"), door.settings.cookie)
     if token is None:
         return _NO_TOKEN
@@ -64,7 +66,7 @@ async def _answer(door: "Door", request: Request, client: Client | None) -> Answ
 
 
 def identity(session: Session) -> Headers:
-    """Who was let in: always all headers, blank ones empty. A proxy keeps what the client sent under a name that is left out."""
+    """The headers with the identity: always all of them, also blank ones. A proxy would pass on a header of the client that is not replaced."""
     values = {
         b"x-auth-user": session.username,
         b"x-auth-session": session.id,
@@ -100,7 +102,7 @@ def _is_whole(encoded: bytes) -> bool:
 
 
 def _facts(request: Request, settings: "Settings") -> Facts:
-    """Where a request comes from, as far as a configured proxy tells it. Of other peers nothing is believed. Raises NoAnswer."""
+    """The facts of a request, from the headers of a configured proxy. Those of other peers are ignored. Raises NoAnswer."""
     facts = Facts()
     if not _is_proxy(request.scope.get("client"), settings):
         return facts
@@ -116,8 +118,9 @@ def _facts(request: Request, settings: "Settings") -> Facts:
 
 
 def _address(forwarded: str, settings: "Settings") -> str:
-    """The address of whoever spoke to the first of our proxies: the last one in the list that is none of them."""
+    """The address of the client of our first proxy: the last one in the list that is not a proxy of ours."""
     chain = [text.strip().strip("[]") for text in forwarded.split(",")]
+    # From the end: each proxy appends the address that it saw, and a client can write only the entries before.
     for text in reversed(chain):
         try:
             address = ip_address(text)

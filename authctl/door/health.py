@@ -1,4 +1,4 @@
-"""GET /health/live and /health/ready: whether the process answers, and whether it can judge tokens. /health is the same as ready."""
+"""GET /health/live and /health/ready: does the process answer, and can it judge tokens? /health is the same as ready."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING

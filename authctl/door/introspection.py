@@ -34,10 +34,11 @@ def introspection(session: Session, client: Client) -> dict[str, Any]:
 
     Nothing in it is null: some resource servers fail on that. The true deadline is `session_expires_at`, absent where there is none.
     """
-    # decision 244
+    # decision 244: resource servers keep an answer until `exp`, so that it limits the time until a revocation counts
     read_at = session.read_at
     deadline = records.access_deadline(session)
     kept_until = min(deadline, read_at + client.cache_for)
+    # A deadline is rounded down, the cache time up: neither is shortened to 0 seconds, nor is a session prolonged.
     content: dict[str, Any] = {
         "active": True,
         "sub": names.fold(session.username),

@@ -1,6 +1,6 @@
 """Limits that uvicorn's protocols do not have: the size of a request's head, and the time that a request may take.
 
-A client that stops in the middle of a request holds no thread, and its connection is closed after `REQUEST_SECONDS`.
+A client that stops in the middle of a request occupies no thread, and its connection is closed after `REQUEST_SECONDS`.
 """
 
 import asyncio
@@ -21,35 +21,35 @@ _TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0
 class _JoinedWrites:
     """A transport that sends the head of an answer together with its body: each write is a system call, and a packet."""
 
-    __slots__ = ("_held", "_loop", "_transport")
+    __slots__ = ("_kept", "_loop", "_transport")
 
     def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
         self._transport = transport
         self._loop = loop
-        self._held: bytes | None = None
+        self._kept: bytes | None = None
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._transport, name)
 
     def write(self, data: bytes) -> None:
         """Send bytes with those of the next write; if there is none in this turn of the event loop, alone."""
-        # decision 265
-        if self._held is None:
-            self._held = data
+        # decision 265: uvicorn writes head and body one after the other, each as a system call and a packet
+        if self._kept is None:
+            self._kept = data
             self._loop.call_soon(self._flush)
         else:
-            held, self._held = self._held, None
-            self._transport.write(held + data)
+            kept, self._kept = self._kept, None
+            self._transport.write(kept + data)
 
     def close(self) -> None:
-        """Send what is held, and close."""
+        """Send the kept bytes, and close."""
         self._flush()
         self._transport.close()
 
     def _flush(self) -> None:
-        if self._held is not None:
-            held, self._held = self._held, None
-            self._transport.write(held)
+        if self._kept is not None:
+            kept, self._kept = self._kept, None
+            self._transport.write(kept)
 
 
 class DoorProtocol(HttpToolsProtocol):
@@ -118,7 +118,7 @@ class DoorProtocol(HttpToolsProtocol):
 
         uvicorn closes an idle connection at once, and a client whose request was on its way gets no answer.
         """
-        # decision 260
+        # decision 260: a request that is on its way would get no answer, which a proxy shows to users as an error
         self._is_leaving = True
         if self.cycle is None or self.cycle.response_complete:
             self.loop.call_later(_LAST_SECONDS, super().shutdown)
@@ -144,7 +144,7 @@ def _keep_sweeping(state: Any, loop: asyncio.AbstractEventLoop) -> None:
 
 
 def _sweep(state: Any, loop: asyncio.AbstractEventLoop) -> None:
-    # decision 252
+    # decision 252: one sweep a second over all connections, instead of a timer each
     state.authctl_sweep = None
     now = monotonic()
     for connection in list(state.connections):

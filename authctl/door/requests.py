@@ -74,6 +74,7 @@ class Request:
 
 def _fields(body: bytes) -> dict[str, str]:
     """The fields of a form. A blank field counts as absent (RFC 6749, section 3.1)."""
+    # Latin-1 has a character for each byte, so that no body fails here; a field with other bytes fails its own check.
     pairs = body.decode("latin-1").split("&")
     if len(pairs) > _MOST_FIELDS:
         raise NoAnswer(error(400, "invalid_request", f"more than {_MOST_FIELDS} fields"))
@@ -88,5 +89,5 @@ def _fields(body: bytes) -> dict[str, str]:
 
 
 def _decoded(text: str) -> str:
-    """A form-encoded text as it was meant; most texts here are letters and digits, which stay as they are."""
+    """A form-encoded text, decoded; most texts here are letters and digits, which need no decoding."""
     return unquote_plus(text) if "%" in text or "+" in text else text

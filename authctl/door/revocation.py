@@ -23,7 +23,7 @@ async def answer(door: "Door", request: Request) -> Answer:
     def revoke() -> None:
         tokens = door.registry.tokens
         owner = tokens.session(token)
-        # A token of another application is left alone, and nobody is told whose it is.
+        # decision 248: a token of another application stays as it is, and the answer does not show whose it is
         if owner is not None and is_permitted(client, owner):
             tokens.revoke(token, note=client.revoke_note, actor=door.actor(client))
 

@@ -43,7 +43,7 @@ class DoorFactory:
 
 
 class _Server(uvicorn.Server):
-    """The server of the only process. It says when it is ready, and reads certificates again on SIGHUP."""
+    """The server of the only process. It reports that it is ready, and reads certificates again on SIGHUP."""
 
     def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
         super().__init__(config)
@@ -94,7 +94,7 @@ def serve(settings: Settings, listener: socket.socket, workers: int, ready: Call
         lifespan="on",
         log_config=None,
         access_log=False,
-        proxy_headers=False,
+        proxy_headers=False,  # `forward_auth` reads them, from configured proxies only
         server_header=False,
         workers=workers,
         timeout_keep_alive=_KEEP_ALIVE_SECONDS,

@@ -30,7 +30,7 @@ class AccessLog(StrEnum):
 
 @dataclass(frozen=True)
 class Settings:
-    """A door: its installation, what it lets in, and what it writes down."""
+    """The settings of a door: its installation, the tokens that it lets in, and its log."""
 
     home: Path
     registry: str | None = None
@@ -40,7 +40,7 @@ class Settings:
     proxies: tuple[Network, ...] = ()
     """The networks of the proxies whose `X-Forwarded-` headers are believed."""
     trusts_unix: bool = False
-    """Whether whoever connects to the Unix socket is such a proxy."""
+    """Whether every peer of the Unix socket is such a proxy."""
     verify_any: bool = False
     """Whether `/verify` is open: it lets in the tokens of every application."""
     cookie: str | None = None

@@ -1,4 +1,4 @@
-"""Where the door listens: a host and port, a Unix socket, or a socket that systemd opened."""
+"""The sockets of the door: a host and port, a Unix socket, or a socket that systemd opened."""
 
 import os
 import socket
@@ -18,6 +18,7 @@ _LARGEST_PORT = 65_535
 
 def systemd_socket() -> int | None:
     """The first socket that systemd opened for this process (sd_listen_fds); None where it opened none."""
+    # decision 258. The variables are inherited: those of another process must not be read as ours.
     is_ours = os.environ.get("LISTEN_PID") == str(os.getpid())
     return _SYSTEMD_FIRST if is_ours and os.environ.get("LISTEN_FDS", "0") != "0" else None
 
@@ -79,7 +80,7 @@ def _unix(path: Path, group: str | None) -> socket.socket:
             raise Refused(f"another process listens at {path}")
         path.unlink()
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    before = os.umask(0o777)  # nobody may connect before it has its group
+    before = os.umask(0o777)  # so that nobody can connect before it has its group
     try:
         listener.bind(str(path))
     finally:

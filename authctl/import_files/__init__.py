@@ -31,12 +31,12 @@ _LINE_ENDS = ("\n", "\r\n", "")
 def read(file: BinaryIO, name: str, encoding: str | None = None, layout: Layout = PLAIN) -> Export:
     """The rows of a file, which may be packed with gzip; `name` is its name in errors.
 
-    A byte order mark says how it is encoded; else the encoding that is named does, by default UTF-8. A line that is no
+    A byte order mark decides the encoding; without one the named encoding, by default UTF-8. A line that is no
     JSON, or has more or fewer cells than there are columns, is a rejected row. Raises InvalidInput, at once or while the
     rows are read, when the file cannot be read to its end: the wrong encoding, a line beyond 16 MiB, broken quotes, a last row
-    that is incomplete, damaged gzip, or no rows where `layout` says that they are.
+    that is incomplete, damaged gzip, or no rows at the place that `layout` gives.
     """
-    # decision 40
+    # decision 40: otherwise every text would be a file with all rows rejected
     codec = known_encoding(encoding or "utf-8")
     try:
         head, file = unpacked(file, name)

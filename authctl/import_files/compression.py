@@ -1,4 +1,4 @@
-"""The bytes of an export, unpacked: gzip is told by its first bytes."""
+"""The bytes of an export, unpacked: gzip is recognised by its first bytes."""
 
 from io import BufferedReader, RawIOBase
 from typing import BinaryIO, NamedTuple
@@ -64,7 +64,7 @@ class _Gzip(RawIOBase):
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
         """Read the unpacked file, a piece at a time."""
         try:
-            # read1 gives what one step unpacks: a small file that unpacks to terabytes fills no memory.
+            # read1 returns the bytes of one step: a small file that unpacks to terabytes fills no memory.
             piece = self._file.read1(len(buffer))
         except EOFError:
             raise InvalidInput(f"{self._name}: the gzip file is incomplete") from None

@@ -1,7 +1,7 @@
 """JSON documents: the rows of a list, of wrappers, of lists within lists and of objects keyed by id.
 
-One document may come after another. A row is decoded by itself, so the size of a list does not matter. Only where the mapping
-reads what stands around a row, the whole document is decoded, too.
+One document may come after another. A row is decoded by itself, so the size of a list does not matter. The whole document
+is decoded only if the mapping reads values outside of the row.
 """
 
 from collections.abc import Generator, Iterator
@@ -41,6 +41,7 @@ def _placed(text: JsonText, rows: Path, *, needs_document: bool) -> Iterator[tup
     document = text.value(LONGEST_DOCUMENT, stays=True) if needs_document else None
     names: list[str] = []
     walk = _Walk(text, rows.steps, document, names)
+    # decision 140: an error message of the other system must not be taken for an empty list
     if not (yield from walk.rows(0, ())):
         there = ", ".join(map(quoted, names[:_NAMES_SHOWN])) + (", …" if len(names) > _NAMES_SHOWN else "")
         has = f"it has {there}" if names else "it is no object"
@@ -113,7 +114,7 @@ class _Walk:
         return step.kind is Kind.PICK and is_picked(self._text.value(stays=True), step)
 
     def _is_after_every(self, done: int) -> bool:
-        """Whether a step before this one takes every element: what one of them lacks, others may have."""
+        """Whether a step before this one takes every element: a value that is missing in one may be in another."""
         return any(step.kind is Kind.EVERY for step in self._steps[:done])
 
     def _elements(self, done: int, stops: Stops) -> Rows:

@@ -45,7 +45,7 @@ def encoding_of(head: bytes, codec: str) -> str:
 
 
 def first_text(head: bytes, codec: str) -> str:
-    """The text of the first bytes of a file, as far as they can be decoded: to see what kind of file it is."""
+    """The text of the first bytes of a file, as far as they can be decoded, to recognise the kind of file."""
     try:
         text = codecs.getincrementaldecoder(codec)().decode(head)
     except UnicodeError:
@@ -101,7 +101,7 @@ def _by_line(raws: Iterable[bytes], codec: str) -> Iterator[str | None]:
 
 
 def _decoded(first: bytes, file: BinaryIO, codec: str) -> Iterator[str | None]:
-    """The same for an encoding in which lines cannot be told apart before it is decoded."""
+    """The same for an encoding whose lines are known only after decoding."""
     decoder = codecs.getincrementaldecoder(codec)()
     pending = ""
     for raw in chain([first], iter(lambda: file.read(_CHUNK), b"")):

@@ -32,6 +32,7 @@ class JsonText:
         self._offset = 0
         self._line, self._counted = line, 0
         self._is_whole = False
+        # decision 138: the standard decoder, over pieces of the text; ijson changes lone surrogates and gives no lines
         self._decoder = json.JSONDecoder()
 
     @property

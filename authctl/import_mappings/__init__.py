@@ -1,6 +1,6 @@
 """The meaning of the rows of another system's export: a mapping file gives the place of each field.
 
-Pure: bytes in, values out. The use of the details is the business of the registry.
+Pure: bytes in, values out. The registry makes sessions of them.
 """
 
 from hashlib import sha256
@@ -17,7 +17,7 @@ __all__ = ["Listing", "Mapping", "Remark", "Row", "Skipped", "read_mapping"]
 
 
 def read_mapping(raw: bytes, name: str) -> Mapping:
-    """Read the bytes of a mapping file; `name` is how its faults call it. Raises InvalidFile."""
+    """Read the bytes of a mapping file; `name` is its name in faults. Raises InvalidFile."""
     document = load(raw, name)
     file = validated(MappingFile, document)
     check_between(file, document)

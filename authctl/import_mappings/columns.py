@@ -1,4 +1,4 @@
-"""Whether a file can be what a mapping asks for: the columns of its text, and rows that are one level down."""
+"""Checks of a file against its mapping: the columns of its text, and rows that are one level down."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -18,26 +18,27 @@ def check_columns(file: MappingFile, columns: Sequence[str]) -> None:
     needed: dict[str, Sequence[Source | TimeSource]] = {"username": fields.username, "at": times}
     for name, sources in needed.items():
         paths = [path for source in sources for path in source.path or ()]
-        is_said = any(source.path is None for source in sources) or (name == "at" and fields.uses_listing_time)
-        if not is_said and not any(_column(path, columns) for path in paths):
+        is_constant = any(source.path is None for source in sources) or (name == "at" and fields.uses_listing_time)
+        if not is_constant and not any(_column(path, columns) for path in paths):
             there = ", ".join(map(quoted, columns[:_COLUMNS_NAMED]))
             more = ", …" if len(columns) > _COLUMNS_NAMED else ""
             wanted = " or ".join(quoted(path.text) for path in paths)
             raise InvalidInput(f"no column {wanted} for {name}; the header has {there}{more}")
     for _, path in paths_of(file):
         column = _column(path, columns)
+        # Only columns that are read: other programs write columns of the same name, and they do no harm.
         if column is not None and columns.count(column) > 1:
             raise InvalidInput(f"the header has column {quoted(column)} twice")
 
 
 def _column(path: Path, columns: Sequence[str]) -> str | None:
-    """The column that a path begins in: the one of its whole name, or the one whose cells it enters."""
+    """The column in which a path begins: the column of its whole name, or a column whose cells are JSON objects."""
     begins = path.steps[0].name if path.steps else path.text
     return next((name for name in (path.text, begins) if name in columns), None)
 
 
 def rows_below(document: dict[str, Any], usernames: Sequence[Path]) -> str | None:
-    """The path of rows one level down in what was taken for a row: users are found there, and none here."""
+    """The path of rows one level down in an object that was read as a row, if users are there and none is in the object."""
     if any(path.at(document) is not None for path in usernames):
         return None
     for name, value in document.items():

@@ -21,12 +21,14 @@ class Condition(NamedTuple):
     """Whether a value must be there, or must not; None where values are named."""
 
     def is_met(self, value: Any, blank: Container[str]) -> bool:
-        """Whether a value, None for none, is what the condition asks for. A blank text is no value that is there."""
+        """Whether a value meets the condition; None for no value. A blank text does not count as present."""
         if self.present is not None:
             return self.present is (value is not None and not is_blank(value, blank))
         if type(value) is str:
             is_one = value in self.texts
         else:
+            # Three cases: a text, a number of the same value, and no value. No value is none of the named ones, so
+            # `not` is met.
             is_one = value is not None and (as_text(value) in self.texts or _is_number(value, self.numbers))
         return is_one is not self.is_not
 

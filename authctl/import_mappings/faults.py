@@ -19,7 +19,7 @@ def check_between(file: MappingFile, document: Document) -> None:
         if not path.needs_position or (file.rows is not None and path.most_outs <= levels):
             continue
         if file.rows is None:
-            message = "'^' and '$key' say where a row stands, which needs 'rows'"
+            message = "'^' and '$key' name the place of a row, which needs 'rows'"
         else:
             message = f"{quoted(path.text)} steps out {path.most_outs} times, and 'rows' has {levels} levels"
         written = document.written(place)

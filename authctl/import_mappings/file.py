@@ -117,7 +117,7 @@ class TextPart(Strict):
 
 
 class Source(TextPart):
-    """Where the value of a field is: at a path, or a part of that; or the value itself."""
+    """The source of a field: a path, a part of the text at a path, or a constant."""
 
     path: PathTexts | None = None
     value: str | None = None
@@ -127,12 +127,12 @@ class Source(TextPart):
         if (self.path is None) == (self.value is None):
             raise invalid("write either a path or a value")
         if self.value is not None and (self.before or self.after):
-            raise invalid("`before` and `after` are parts of what stands at a path")
+            raise invalid("`before` and `after` need a path")
         return self
 
 
 class TimeSource(TextPart):
-    """Where a time is: at a path, with its format."""
+    """The source of a time: a path, with its format."""
 
     path: PathTexts
     format: TimeFormat | None = None
@@ -152,7 +152,7 @@ def _times_or_listing(value: Any) -> Any:
 
 
 class EndSource(TextPart):
-    """Where the end of a session is: a time at a path, or the time of the row where conditions hold."""
+    """The source of the end of a session: a time at a path, or the time of the row if conditions are met."""
 
     path: PathTexts | None = None
     format: TimeFormat | None = None
@@ -163,12 +163,12 @@ class EndSource(TextPart):
         if self.path is None and not self.where:
             raise invalid("write a path, or conditions as in `where`")
         if self.path is None and (self.format or self.before or self.after):
-            raise invalid("`format`, `before` and `after` are of what stands at a path")
+            raise invalid("`format`, `before` and `after` need a path")
         return self
 
 
 class At(Strict):
-    """Where a time of use is, and whether that of the listing serves where there is none."""
+    """The sources of a time of use, and whether the time of the listing replaces a missing one."""
 
     sources: list[TimeSource]
     is_taken: bool = False
@@ -180,7 +180,7 @@ Ends = Annotated[list[EndSource], BeforeValidator(_sources)]
 
 
 class Fields(Strict):
-    """The fields of a session, and where each is."""
+    """The fields of a session, and the sources of each."""
 
     username: Sources
     application: Sources | None = None
@@ -204,7 +204,7 @@ class Fields(Strict):
         return self.at.is_taken or self.last_used_at.is_taken
 
     def times(self) -> dict[str, Sequence[TimeSource]]:
-        """The sources of the times, the end apart."""
+        """The sources of the times without the end."""
         optional = {"created_at": self.created_at, "expires_at": self.expires_at}
         uses = {"at": self.at.sources, "last_used_at": self.last_used_at.sources}
         return {**uses, **{name: sources or [] for name, sources in optional.items()}}
@@ -216,11 +216,11 @@ FIELDS = frozenset((*TEXTS, "at", "expires_at"))
 """The names that `key` takes for fields; any other name is a path into the row."""
 REASONS = ("idle", "absolute", "lifetime", "continuity_ended", "signed_out", "user_disabled", "password_changed",
            "key_compromised", "restored", "not_listed")  # fmt: skip
-"""Why a session ended: the values of `ended_reason`."""
+"""The reasons of an end: the values of `ended_reason`."""
 
 
 class MappingFile(Strict):
-    """All of a mapping file."""
+    """The whole mapping file."""
 
     encoding: Annotated[str | None, BeforeValidator(_encoding)] = None
     rows: Annotated[Any, BeforeValidator(_rows)] = None
@@ -237,7 +237,7 @@ class MappingFile(Strict):
 
     @property
     def layout(self) -> Layout:
-        """Where the rows of a file are."""
+        """The layout of the rows of a file."""
         needs_document = any(path.needs_document for _, path in paths_of(self))
         columns = tuple(self.columns) if self.columns else None
         return Layout(self.rows, needs_document, columns, self.delimiter)

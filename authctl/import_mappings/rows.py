@@ -32,13 +32,13 @@ class Row(NamedTuple):
     """One used row: its facts about the session of its key."""
 
     key: bytes
-    """The same for all rows of one session, the user among what it stands for; a digest, which can outlive that."""
+    """The digest of key and user, the same for all rows of one session. It can be kept longer than the session."""
     at: int
     """The latest instant at which the session existed, according to the row."""
     details: dict[str, str | int]
     event_id: str | None = None
     key_without_user: bytes | None = None
-    """The digest of the key as the mapping gives it, where that does not name the user."""
+    """The digest of the key without the user, if the mapping does not name the user in the key."""
     remarks: tuple[Remark, ...] = ()
     """The remarks on its times."""
     created_at: int | None = None
@@ -46,7 +46,7 @@ class Row(NamedTuple):
     ended_at: int | None = None
     """The instant at which the session ended, if the row has it."""
     ended_reason: str | None = None
-    """Why it ended; None where it did not."""
+    """The reason of its end; None without an end."""
     is_created_exact: bool = False
     """Whether `created_at` is the same in every listing: it is not computed from an age."""
     listed_at: int | None = None
@@ -67,25 +67,23 @@ class Listing(NamedTuple):
 
 
 class Mapping:
-    """Where the fields of an export are."""
+    """The reading of an export's rows, as a mapping file describes it."""
 
     def __init__(self, file: MappingFile, digest: str = "") -> None:
         self._file = file
         self.digest = digest
         """The digest of its text."""
         self.encoding = file.encoding
-        """How the export is encoded where no byte order mark says it; None for UTF-8."""
+        """The encoding of an export without a byte order mark; None for UTF-8."""
         self.layout = file.layout
-        """Where the rows of a file are."""
+        """The layout of the rows of a file."""
         self.timezone = file.timezone
-        """The time zone of times that carry none; None for UTC."""
+        """The time zone of times that have none; None for UTC."""
         self.source = file.source
         """The system that the sessions live in, where the mapping names it."""
-        self.has_ends = bool(file.fields.ended_at)
-        """Whether rows can show that their session ended."""
         self._blank = {"", *file.blank}
         self._meets = conditions_of(file.where.items(), self._blank)
-        self._said: set[str] = set()
+        self._parts_with_values: set[str] = set()
         sources = {name: values_of(getattr(file.fields, name) or ()) for name in TEXTS}
         self._texts = [
             (name, name.replace("_", " "), text_reader(values, self._blank))
@@ -118,6 +116,8 @@ class Mapping:
         self.has_listing_time = bool(file.taken_at)
         """Whether the file itself has the time when the listing was taken."""
         self._is_created_exact = not any(moment.is_age for moment in self._times["created_at"])
+        self.parts_rows = bool(file.fields.ended_at or (self._times["created_at"] and self._is_created_exact))
+        """Whether rows can show that a session ended, or when exactly it began: rows of before may then belong to another session."""
         self._ends = [end_of(source, zone, self._blank) for source in file.fields.ended_at or ()]
         self._ended_reason = text_reader(values_of(file.fields.ended_reason or ()), self._blank)
 
@@ -142,7 +142,7 @@ class Mapping:
 
     def note_all_parts(self) -> None:
         """Note that each part of the key had a value in rows that are not read again."""
-        self._said.update(map(_part_text, self._file.key))
+        self._parts_with_values.update(map(_part_text, self._file.key))
 
     def listing_time(self, row: Any, listing: Listing) -> int | None:
         """The instant at which the listing was taken that has a row, or a document without rows; None where it has none."""
@@ -158,10 +158,10 @@ class Mapping:
 
     def blank_parts(self) -> list[str]:
         """The parts of the key that were blank in every row so far: a misspelled one, perhaps."""
-        return [text for text in map(_part_text, self._file.key) if text not in self._said]
+        return [text for text in map(_part_text, self._file.key) if text not in self._parts_with_values]
 
     def reason_to_skip(self, row: Any) -> str:
-        """The condition of `where` that a skipped row does not meet, with what stands there, in words."""
+        """The condition of `where` that a skipped row does not meet, with the value of the row, in words."""
         value, document_row = _value_and_position(row)
         for path, condition in self._file.where.items():
             if not condition.is_met(content := path.at(value, document_row, self._blank), self._blank):
@@ -170,7 +170,7 @@ class Mapping:
         return "where"
 
     def rows_below(self, row: Any) -> str | None:
-        """The path of rows one level down in what was taken for a row: where users are found there, and none here."""
+        """The path of rows one level down in an object that was read as a row; None if there are none. See `columns.rows_below`."""
         if self.layout.rows is not None or not isinstance(row, dict):
             return None
         return rows_below(row, [path for source in self._file.fields.username for path in source.path or ()])
@@ -191,7 +191,7 @@ class Mapping:
         )
         ended_at, reason = self._end(row, document_row, at, taken_at, remarks) if self._ends else (None, None)
         if created_at is None and self._times["created_at"]:
-            remarks.append(Remark.UNDATED)  # decision 165
+            remarks.append(Remark.UNDATED)  # decision 165: here the order of imports matters, so it is reported
         at = ended_at if at is None else at
         if at is None:
             raise Unusable("the time is blank")
@@ -201,7 +201,7 @@ class Mapping:
             # A clock of another host may put the first use before the sign-in.
             at = max(at, created_at)
         elif ended_at is not None:
-            at = min(at, ended_at)  # the source records an end later than it came
+            at = min(at, ended_at)  # some sources record an end after it happened
         if self._times["expires_at"]:
             until = self._instant(row, document_row, "expires_at", taken_at, remarks)
             details |= {} if until is None else {"expires_at": until}
@@ -275,7 +275,7 @@ class Mapping:
                 text = end.text(row, document_row)
                 if text is None or text == "false":
                     continue
-                if text != "true":  # else the row says only that it ended
+                if text != "true":  # `true` has no instant: then the time of the row is the end
                     ended_at = self._first_instant(row, document_row, "ended_at", end.moments, taken_at, remarks)
                     if ended_at is None:
                         continue
@@ -295,12 +295,12 @@ class Mapping:
                 parts.append(None if text is None else names.fold(str(text)))
             else:
                 parts.append(part(row, document_row))
-        # Only until every part had a value once: later rows cost no look.
-        if len(self._said) < len(self._file.key):
+        # Only until every part had a value once: later rows need no check.
+        if len(self._parts_with_values) < len(self._file.key):
             texts = map(_part_text, self._file.key)
-            self._said.update(part for part, text in zip(texts, parts, strict=True) if text)
+            self._parts_with_values.update(part for part, text in zip(texts, parts, strict=True) if text)
         if not any(parts):
-            raise Unusable("every part of its key is blank")  # decision 13
+            raise Unusable("every part of its key is blank")  # decision 13: it would merge all users
         return parts
 
     def _instant(
@@ -327,7 +327,7 @@ class Mapping:
             text = moment.text(row, document_row)
             if text is None:
                 continue
-            # An age means nothing without the time of the listing: an error, and not a time counted from now.
+            # Without the time of the listing an age is an error, and is not counted from now.
             if moment.is_age:
                 _known(taken_at)
             try:
@@ -343,7 +343,7 @@ class Mapping:
     def _listing_time(
         self, row: dict[str, Any], document_row: DocumentRow | None, listing: Listing, remarks: list[Remark]
     ) -> int | None:
-        """The instant at which the listing of a row was taken: as the person gives it, or the file, or now; None if the file does not give it."""
+        """The instant at which the listing of a row was taken: given by the person, by the file, or else now."""
         at = listing.taken_at
         if at is None and self._times["taken_at"]:
             at = self._instant(row, document_row, "taken_at", None, remarks)

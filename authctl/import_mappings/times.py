@@ -23,13 +23,13 @@ FORMATS = (*_UNIX, AGE)
 
 _DIRECTIVE = re.compile(r"%.", re.DOTALL)
 _SAMPLE = datetime(2001, 2, 3, 16, 5, 6, tzinfo=UTC)
-"""An afternoon: a format with a twelve-hour clock and nothing that tells the halves of a day apart reads it wrong."""
+"""A time in the afternoon: a format with a twelve-hour clock and no %p reads it as the morning."""
 _SHORTEST_DATE = 6
 """Characters of a date: `1.1.70`."""
 _ZERO = re.compile(r"[+-]?0+(\.0*)?", re.ASCII)
 _LATER = re.compile(r"\+?\d{5,}-\d\d-\d\d.*", re.ASCII | re.DOTALL)
 _BLANK_YEARS = (1, 1601, 1970)
-"""Years in which the calendars of systems begin: a time of them says that there is none."""
+"""The years in which the calendars of systems begin: a time in them stands for no time."""
 _NEVER_YEAR = 9999
 _FIRST_USUAL_YEAR = 1972
 """The first year of which no zone makes one of the years before."""
@@ -90,6 +90,7 @@ def time_zone(name: str) -> tzinfo:
     from zoneinfo import ZoneInfo
 
     try:
+        # decision 139: the system may have no time zones, so the package `tzdata` is always installed
         return ZoneInfo(name)
     except (LookupError, ValueError, OSError):
         raise InvalidInput(
@@ -149,13 +150,15 @@ def _calendar(text: str, form: str | None, zone: tzinfo | None) -> Time:
     moment = parse_moment(text) if form is None else datetime.strptime(text, form)  # noqa: DTZ007
     if moment.year >= _NEVER_YEAR:
         return Time(NEVER, Remark.NEVER)
+    # Years 1, 1601 and 1970 are the zero of .NET, Windows and Unix.
     if moment.year in _BLANK_YEARS:
         return Time(None, Remark.BLANK)
     remark = None
     if zone is not None and moment.tzinfo is None:
         moment, remark = _local(moment, zone)
     at = instant_of(moment)
-    if _EPOCH_BEGINS <= at < _EPOCH_ENDS:  # 1969 in America, 1970 in UTC
+    # Compared again as UTC: the first hours of 1970 are 1969 in America.
+    if _EPOCH_BEGINS <= at < _EPOCH_ENDS:
         return Time(None, Remark.BLANK)
     return Time(at, remark)
 
@@ -163,7 +166,7 @@ def _calendar(text: str, form: str | None, zone: tzinfo | None) -> Time:
 def _local(moment: datetime, zone: tzinfo) -> tuple[datetime, Remark | None]:
     """A time without a zone in that zone. Of an hour that exists twice the first is taken (PEP 495: `fold` is 0)."""
     first, second = moment.replace(tzinfo=zone), moment.replace(tzinfo=zone, fold=1)
-    # In autumn the second reading has the smaller offset, in spring the larger one: so the sign tells which it is.
+    # decision 141: in autumn the second reading has the smaller offset, in spring the larger one, so the sign shows the case
     difference = (first.utcoffset() or _NO_TIME) - (second.utcoffset() or _NO_TIME)
     if not difference:
         return first, None

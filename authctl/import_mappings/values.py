@@ -1,4 +1,4 @@
-"""The values of a row that a field asks for: the first text that is not blank, or a part of it, or a constant."""
+"""The values of a row that a field needs: the first text that is not blank, or a part of it, or a constant."""
 
 from collections.abc import Callable, Container, Iterable
 from datetime import tzinfo
@@ -18,11 +18,11 @@ Meets = Callable[[dict[str, Any], DocumentRow | None], bool]
 
 
 class Unusable(Exception):
-    """Why a row is rejected."""
+    """The reason for which a row is rejected."""
 
 
 class Value(NamedTuple):
-    """Where a text is: at a path, or a part of what is there, or the text itself."""
+    """The source of a text: a path, a part of the text at a path, or a constant."""
 
     path: Path | None
     value: str | None = None
@@ -31,7 +31,7 @@ class Value(NamedTuple):
 
 
 class Moment(NamedTuple):
-    """Where a time is, and how it is read."""
+    """The source of a time, and the function that reads it."""
 
     text: ReadText
     read: Read
@@ -39,7 +39,7 @@ class Moment(NamedTuple):
 
 
 class End(NamedTuple):
-    """Where the end of a session is: at paths, or where conditions hold."""
+    """The source of the end of a session: times at paths, or conditions."""
 
     meets: Meets
     text: ReadText
@@ -61,7 +61,7 @@ def end_of(source: EndSource, zone: tzinfo | None, blank: Container[str]) -> End
 
 
 def conditions_of(where: Iterable[tuple[Path, Condition]], blank: Container[str]) -> Meets:
-    """How a row is asked whether it meets all of these conditions."""
+    """A function that returns whether a row meets all of these conditions."""
     asked = [(path.finder(blank), condition.is_met) for path, condition in where]
 
     def meets(row: dict[str, Any], document_row: DocumentRow | None) -> bool:
@@ -74,7 +74,7 @@ def conditions_of(where: Iterable[tuple[Path, Condition]], blank: Container[str]
 
 
 def text_reader(values: Iterable[Value], blank: Container[str]) -> ReadText:
-    """How the first text that is not blank is read."""
+    """A function that reads the first text that is not blank."""
     readers = [_reader_of(value, blank) for value in values]
     if len(readers) == 1:
         return readers[0]
@@ -105,7 +105,7 @@ def _reader_of(value: Value, blank: Container[str]) -> ReadText:
 
 
 def _plain_text(find: Find, path: str, blank: Container[str]) -> ReadText:
-    """The same as `_text_at` for one name of the row: most values are texts there, and cost one call less."""
+    """The same as `_text_at` for one name of the row. Most values there are texts, which need one call less."""
     other = _text_at(find, path, blank)
 
     def read(row: dict[str, Any], document_row: DocumentRow | None) -> str | None:
@@ -118,7 +118,7 @@ def _plain_text(find: Find, path: str, blank: Container[str]) -> ReadText:
 
 
 def _text_at(find: Find, path: str, blank: Container[str]) -> ReadText:
-    """How the text is read that stands where `find` finds it."""
+    """A function that reads the text at the place that `find` returns."""
 
     def read(row: dict[str, Any], document_row: DocumentRow | None) -> str | None:
         text = find(row, document_row)

@@ -1,4 +1,4 @@
-"""The values that everything passes about: frozen, comparable, and with no way to the store.
+"""The values of authctl, used by all other packages: frozen, comparable, and without access to the store.
 
 Instants are integers, microseconds since 1970 UTC; `NEVER` stands for no end. The rules that
 give these values their meaning are in `lifetimes`.
@@ -96,5 +96,6 @@ def __getattr__(name: str) -> object:
     """Find a value where it is defined when it is first asked for, so that a command loads only the modules that it uses."""
     if name not in _HOMES:
         raise AttributeError(f"module 'authctl.model' has no attribute {name!r}")
+    # decision 101: kept in the module, so that the next access finds the value without this function
     globals()[name] = getattr(import_module(f"authctl.model.{_HOMES[name]}"), name)
     return globals()[name]

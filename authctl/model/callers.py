@@ -1,4 +1,4 @@
-"""Who presents a token, or signs in, with the details that an application back end has."""
+"""Requests with a token, as an application back end knows their facts."""
 
 from typing import NamedTuple, TypedDict
 

@@ -15,7 +15,7 @@ class Right(StrEnum):
     REFRESH = "refresh"
     WIPE = "wipe"
     VERIFY = "verify"
-    """To be named in the path of forward-auth, where no secret can be sent."""
+    """A client with this right can be named in the path of forward-auth, where no secret can be sent."""
 
 
 class Client(NamedTuple):
@@ -31,7 +31,7 @@ class Client(NamedTuple):
     lag: int
     """The longest time, in microseconds, until a resource server of this client notices a revocation."""
     facts: bool
-    """Whether the client may tell where a token was presented: address, platform, referrer, version of the application."""
+    """Whether the client may give the facts of a request: address, platform, referrer, version of the application."""
     revoke_note: str | None
     """The note of the revocations that the client asks for."""
     certificate: str | None

@@ -1,4 +1,4 @@
-"""Continuity events: for how long the sessions of a profile are held beyond their deadlines.
+"""Continuity events: outages that keep the sessions of a profile active beyond their deadlines.
 
 See docs/glossary.md#continuity-event.
 """
@@ -10,7 +10,7 @@ from authctl.names import fold
 
 
 class ContinuityEvent(NamedTuple):
-    """An outage during which the sessions of one profile that were alive when it began stay so."""
+    """An outage. The sessions of one profile that were active at its beginning stay active until its end."""
 
     id: int
     profile: str
@@ -23,16 +23,20 @@ class ContinuityEvent(NamedTuple):
     end_note: str | None = None
 
     def is_running(self, now: int) -> bool:
-        """Whether it holds sessions at `now`."""
+        """Whether it keeps sessions active at `now`."""
         return self.started_at <= now < self.ends_at
 
     def is_over(self, now: int) -> bool:
-        """Whether it will hold none any more; one that began ahead of a clock that was set back is not over."""
+        """Whether it has ended. An event that began after a clock that was set back has not."""
+        # decision 71: an event is not over before it began, or a second one could begin beside it. With an end at its beginning it
+        # kept nothing active, and is over in any case.
         return self.ends_at <= now or self.ends_at <= self.started_at
 
 
 def held_until(deadline: int, profile: str, events: Sequence[ContinuityEvent]) -> int:
-    """When a deadline of a session of that profile really ends it: with the event in whose course it lies, if any."""
+    """The instant at which a deadline of a session of that profile ends it: the end of the event that the deadline lies in, if any."""
+    # decision 43. Both bounds are exclusive: at its start a session with that deadline had expired, and at its end it expires
+    # by itself. Events of one profile do not overlap, so the first one that fits is the only one.
     for event in events:
         if event.started_at < deadline < event.ends_at and fold(event.profile) == fold(profile):
             return event.ends_at

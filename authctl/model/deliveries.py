@@ -1,6 +1,6 @@
-"""Deliveries: what other systems are told, and the subscriptions by which they are told it.
+"""Deliveries: the messages to other systems, and the subscriptions that select them.
 
-See docs/glossary.md#announcement.
+See docs/glossary.md#announcement and docs/glossary.md#delivery.
 """
 
 from enum import StrEnum
@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 
 class DeliveryState(StrEnum):
-    """How far a delivery has come."""
+    """The state of a delivery."""
 
     PENDING = "pending"
     DELIVERED = "delivered"
@@ -22,7 +22,7 @@ class DeliveryState(StrEnum):
 
 
 class Narrowing(NamedTuple):
-    """The sessions that a receiver is told about, each field as folded keys; an empty field allows every session."""
+    """The sessions that concern a receiver, each field as folded keys; an empty field allows every session."""
 
     source: tuple[str, ...] = ()
     application: tuple[str, ...] = ()
@@ -31,13 +31,13 @@ class Narrowing(NamedTuple):
 
 
 class Subscription(NamedTuple):
-    """The events that one receiver is told, and the sessions."""
+    """The events and sessions that concern one receiver."""
 
     receiver: str
     events: tuple[str, ...]
     narrowing: Narrowing
     notes: bool
-    """Whether it is told the text of notes."""
+    """Whether its messages contain the text of notes."""
     give_up_after: int
     """How long a delivery may be pending, in microseconds."""
 

@@ -24,7 +24,7 @@ class _Criteria(NamedTuple):
 
 
 class EventFilter(_Criteria):
-    """A filter of audit events: every criterion that is given must hold.
+    """A filter of audit events: every criterion that is given must be met.
 
     Actor, action, user and session may be one text, or a tuple of several of which any matches.
     Raises InvalidInput for a text that no event could have.

@@ -1,7 +1,7 @@
 """The names of the fields that people and programs see, each list in the order of the documentation.
 
 These lists are the only ones: tables, CSV, JSON, the profiles file and the documents follow them, and tests/test_fields.py names
-what is missing where a field cannot be derived from here.
+each place where a field is missing and cannot be derived from here (decision 131).
 """
 
 SESSION_FIELDS = (

@@ -89,15 +89,18 @@ class _Criteria(NamedTuple):
 
 
 class SessionFilter(_Criteria):
-    """A filter of sessions: every criterion that is given must hold.
+    """A filter of sessions: every criterion that is given must be met.
 
-    One value drives list, count, dry run and revoke, so the previewed sessions are the revoked ones.
+    One value drives list, count, dry run and revoke, so the sessions of a preview are those of the revocation.
     User, application, device, platform, profile and source may be one text, or a tuple of several of which any matches.
     Texts are compared by their folded key and never as patterns; `search` is a literal substring of
     user, application, device, platform, address, source, id in the source, or note. Instants may be given as datetimes.
     Raises InvalidInput for a text that no session could have.
     `key_id` is of the key that signed the present tokens. `wipe` is the stage of an order to remove data, and selects revoked
-    sessions alone. `delivery` selects those with a delivery to a receiver that is pending, made or refused. `used_after_end` selects imported sessions that their source lists as used after they were revoked or ended. `kind` None selects every kind. `ids` are whole ids or unique beginnings of one; the other criteria narrow them. With no criterion at all it lists everything, but revokes only with `everything`.
+    sessions alone. `delivery` selects the sessions with a delivery to a receiver that is pending, made or refused. `used_after_end`
+    selects imported sessions that their source lists as used after they were revoked or ended. `kind` None selects every kind. `ids`
+    are whole ids or unique beginnings of one; the other criteria narrow them. Without any criterion it lists everything, but revokes
+    only with `everything`.
     """
 
     __slots__ = ()
@@ -114,7 +117,8 @@ class SessionFilter(_Criteria):
 
     @property
     def is_by_criteria(self) -> bool:
-        """Whether it describes sessions, and names none: such a revocation also binds sessions that are imported later."""
+        """Whether it describes sessions, and names none: such a revocation also applies to sessions that are imported later."""
+        # decision 115. The other criteria depend on facts of this registry, which a row that is imported later does not have.
         return not (self.ids or self.wipe or self.delivery or self.key_id or self.used_after_end)
 
     def narrowed(self, **changes: object) -> "SessionFilter":
@@ -129,7 +133,6 @@ class SessionFilter(_Criteria):
 
 
 def _checked(criteria: _Criteria) -> _Criteria:
-    # decision 52
     statuses = (criteria.status,) if isinstance(criteria.status, str) else criteria.status
     for value, choices in (
         *((status, Status) for status in statuses),

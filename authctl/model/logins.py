@@ -1,10 +1,10 @@
-"""The authentication cache: that an authenticator found a user's password right, and how to know it again."""
+"""The authentication cache: a password that an authenticator accepted, and the means to recognise it again."""
 
 from typing import NamedTuple
 
 
 class CachedLogin(NamedTuple):
-    """A success under one profile; the password cannot be read out of it, nor guessed without the key ring."""
+    """A successful login under one profile. It does not contain the password, and without the key ring nobody can guess it."""
 
     profile: str
     username: str
@@ -13,7 +13,7 @@ class CachedLogin(NamedTuple):
     authenticated_at: int
     last_used_at: int
     key_id: str
-    """The key whose derivative the verifier was made with."""
+    """The key from which the key of the verifier is derived."""
     salt: bytes
     verifier: bytes
 

@@ -1,4 +1,4 @@
-"""Profiles: how long the sessions live that are registered under a name, and the rules of their tokens."""
+"""Profiles: named sets of lifetimes for sessions, and of rules for their tokens."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -14,7 +14,7 @@ from authctl.names import fold, pattern_fit, profile_name, quoted
 
 
 class Profile(NamedTuple):
-    """How long sessions live that are registered under this name; lengths in microseconds."""
+    """A named set of lifetimes and rules for sessions; lengths in microseconds."""
 
     name: str
     idle_timeout: int = lifetimes.DEFAULT_IDLE_TIMEOUT
@@ -30,11 +30,11 @@ class Profile(NamedTuple):
     bind: Binding | None = None
     ends_on_password_change: PasswordRule = PasswordRule.ALL
     continuity: bool = False
-    """Whether a continuity event holds its sessions."""
+    """Whether a continuity event keeps its sessions active."""
     on_revoke: OnRevoke = OnRevoke.SIGN_OUT
     conditions: Conditions | None = None
     authenticator: str | None = None
-    """Who is asked whether a password is right: a name from `authenticators.yaml`."""
+    """The authenticator that checks passwords: a name from `authenticators.yaml`."""
     cache: CacheRules | None = None
 
     @property
@@ -50,14 +50,14 @@ class Profile(NamedTuple):
         return Timeouts(self.idle_timeout, self.absolute_timeout, self.slide_after)
 
     def deadlines(self, created_at: int, used_at: int) -> Deadlines:
-        """When a session of this profile ends that was created and last used then."""
+        """The deadlines of a session of this profile that was created and last used then."""
         return lifetimes.deadlines(self.timeouts, created_at, used_at, used_at)
 
     def granted_lifetime(self, asked: int | None) -> int | None:
         """The lifetime of a new session; None where its timeouts decide.
 
-        Raises InvalidInput for one that is not above zero; Refused where none can be asked for, and above the maximum:
-        ArcGIS shortens silently, and the application would believe in an expiry that is not so.
+        Raises InvalidInput for one that is not above zero; Refused above the maximum, and if the profile takes no requests.
+        ArcGIS shortens it silently, and the application would rely on a wrong expiry.
         """
         if asked is not None and (type(asked) is not int or asked <= 0):
             raise InvalidInput("a lifetime must be above zero, in whole microseconds")
@@ -123,7 +123,7 @@ class Profile(NamedTuple):
 
 
 class Assignment(NamedTuple):
-    """Which profile a new session gets; `*` in user or application stands for any text."""
+    """A rule for the profile of a new session; `*` in user or application stands for any text."""
 
     profile: str
     user: str | None = None
@@ -156,7 +156,8 @@ class Changeover(NamedTuple):
 
     def has_reached(self, profile: str, number: int) -> bool:
         """Whether the session with that number has its new profile."""
-        # decision 175
+        # decision 175: no session has a mark. The comparison is of pairs: in an earlier stage all numbers are done, in the present
+        # one those up to `done`, in a later one none. Profiles without a stage, and later sessions, have changed at once.
         stage = self.stages.get(fold(profile))
         return stage is None or number > self.last or (stage, number) <= (self.stage, self.done)
 
@@ -226,7 +227,7 @@ class ProfileSet(NamedTuple):
         return self._replace(withdrawn={}).to_document() == other._replace(withdrawn={}).to_document()
 
     def to_document(self) -> dict[str, Any]:
-        """Everything in the shape of `profiles.yaml`, with `withdrawn` beside it; JSON can carry it."""
+        """All profiles in the fields of `profiles.yaml`, with `withdrawn` beside them; JSON can represent it."""
         return {
             "retention": str(self.retention),
             "default_profile": self.default_profile,
@@ -248,7 +249,7 @@ class ProfileSet(NamedTuple):
 
 
 def _spelled(name: str, profiles: Mapping[str, Profile]) -> Profile | None:
-    # A session has the name as its profile spells it: with it no other name has to be folded.
+    # Most names are spelled as the profile spells them: then no other name has to be folded.
     if profile := profiles.get(name):
         return profile
     key = fold(name)

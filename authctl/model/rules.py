@@ -21,19 +21,20 @@ class OnRevoke(StrEnum):
 
     SIGN_OUT = "sign_out"
     WIPE = "wipe"
-    """To remove its data, too, and to confirm that."""
+    """The application must also remove its data, and confirm it."""
 
 
 class PairRules(NamedTuple):
     """Access and refresh tokens; lengths in microseconds."""
 
     access_lifetime: int = lifetimes.DEFAULT_ACCESS_LIFETIME
-    grace: int = 0  # decision 30
+    # decision 30: within the grace period a thief can use a spent token, so it must be written
+    grace: int = 0
     """How long a spent refresh token is still answered with its successor."""
     on_reuse: OnReuse = OnReuse.REVOKE
 
     def to_document(self) -> dict[str, Any]:
-        """The fields of `profiles.yaml` that they are."""
+        """These rules in the fields of `profiles.yaml`."""
         refresh = {"grace": format_timeout(self.grace), "on_reuse": self.on_reuse.value}
         return {"access_lifetime": format_timeout(self.access_lifetime), "refresh": refresh}
 
@@ -51,10 +52,10 @@ class RequestRules(NamedTuple):
     default_lifetime: int = lifetimes.DEFAULT_REQUESTED_LIFETIME
     max_lifetime: int = lifetimes.LONGEST_REQUESTED_LIFETIME
     sealed: bool = False
-    """Whether tokens carry user and expiry inside, encrypted."""
+    """Whether tokens contain user and expiry, encrypted."""
 
     def to_document(self) -> dict[str, Any]:
-        """The fields of `profiles.yaml` that they are."""
+        """These rules in the fields of `profiles.yaml`."""
         lengths = {name: format_timeout(getattr(self, name)) for name in ("default_lifetime", "max_lifetime")}
         return {**lengths, "sealed": self.sealed}
 
@@ -66,12 +67,12 @@ class RequestRules(NamedTuple):
 
 
 class Conditions(NamedTuple):
-    """From where and with what alone a session may be used; each that is given must be met."""
+    """The conditions for the use of a session: networks, platforms, versions, applications. Each that is given must be met."""
 
     networks: tuple[str, ...] = ()
-    """Of which one contains the address."""
+    """The networks; one of them must contain the address of the request."""
     platforms: tuple[str, ...] = ()
-    """Of which one is the operating system; `*` stands for any text."""
+    """The operating systems that are allowed; `*` stands for any text."""
     minimum_versions: Mapping[str, str] = MappingProxyType({})
     """The oldest version of an application that may be used, by its name; `*` stands for any text."""
     blocked_applications: tuple[str, ...] = ()
@@ -104,12 +105,12 @@ def _text(value: Any) -> str:
 
 
 class CacheRules(NamedTuple):
-    """For how long an authenticator's yes is remembered, and for how many users."""
+    """The longest time for which a successful login is remembered, and the most users of whom one is."""
 
     max_age: int = DAY
     """From the success, in microseconds; use does not extend it."""
     capacity: int = 10_000
-    """Beyond it, those used longest ago go."""
+    """The most logins; beyond it, the least recently used are removed."""
 
     def to_document(self) -> dict[str, Any]:
         """The cache in the fields of `profiles.yaml`."""

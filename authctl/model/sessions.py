@@ -27,12 +27,12 @@ class Kind(StrEnum):
 
 
 class Wipe(StrEnum):
-    """How far an order to remove an application's data has come."""
+    """The stage of an order to remove the data of an application."""
 
     PENDING = "pending"
     """The application has not been in contact since the revocation."""
     DELIVERED = "delivered"
-    """It was told, and has not answered."""
+    """The application received the order, and has not confirmed it."""
     ACKNOWLEDGED = "acknowledged"
     """The application confirmed that its data is removed."""
 
@@ -76,7 +76,7 @@ class Session(NamedTuple):
     """A deadline that was given with the session: requested, so that no profile lengthens it, or imported."""
     expires_at: int
     ends_at: int
-    """When it really ends: `expires_at`, or the end of the continuity event that holds or held it."""
+    """When it really ends: `expires_at`, or the end of the continuity event that keeps or kept it active."""
     ended_at: int | None
     ended_by: str | None
     """Why a hard end was made; `ended_reason` covers deadlines, too."""
@@ -85,12 +85,12 @@ class Session(NamedTuple):
     sealed: int
     """Whether its access token is a sealed one."""
     bound_to: str | None
-    """From where alone its tokens are good, a value of `Binding`: its `ip` or its `referrer`."""
+    """The fact that its tokens are bound to, a value of `Binding`: its `ip` or its `referrer`."""
     generation: int
     """How often its tokens were refreshed; tokens of earlier generations are spent."""
     refreshed_at: int | None
     access_expires_at: int | None
-    """When the access token of a pair ends; None where it is as good as its session."""
+    """When the access token of a pair ends; None for a token that is valid as long as its session."""
     access_ends_at: int | None
     """When it really ends, as `ends_at`."""
     key_id: str | None
@@ -99,7 +99,7 @@ class Session(NamedTuple):
     wipe_on_revoke: int
     """Whether its application must remove its data when it is revoked."""
     wipe_delivered_at: int | None
-    """When the application was first told."""
+    """When the application first received the order to remove its data."""
     wipe_acknowledged_at: int | None
     """When the application confirmed that its data is removed."""
     source: str | None
@@ -126,12 +126,14 @@ class Session(NamedTuple):
 
     def as_of(self, instant: int) -> "Session":
         """The session at an earlier instant, as far as it is kept: without the revocation, end and wipe that came later."""
+        # A field of an operation is blank again if its instant is later; uses and deadlines of that time are not kept.
         later = [name for name in _INSTANTS_OF_OPERATIONS if (at := getattr(self, name)) is not None and at > instant]
         blank: dict[str, Any] = {name: None for first in later for name in _INSTANTS_OF_OPERATIONS[first]}
         return self._replace(read_at=instant, **blank)
 
     def held_by(self, events: "Sequence[ContinuityEvent]") -> "Session":
-        """The same with what continuity events make of its deadlines; a hard end stays where it is."""
+        """The session with its ends as continuity events move them; a hard end stays the same."""
+        # A hard end has moved the deadline to its own instant, and no event keeps such a session active.
         if self.ended_at is not None:
             return self
         from authctl.model.continuity import held_until
@@ -149,14 +151,14 @@ class Session(NamedTuple):
 
     @property
     def ended_reason(self) -> str | None:
-        """Why the session is over, its revocation apart; None while it lives."""
+        """The reason for the end of the session, without its revocation; None as long as it is active."""
         if self.is_alive(self.read_at):
             return None
         return self.ended_by or self.last_deadline
 
     @property
     def last_deadline(self) -> str:
-        """The deadline that ends it: `continuity_ended` where an event holds it beyond its first one."""
+        """The deadline that ends it: `continuity_ended` if an event keeps it active beyond its first deadline."""
         return "continuity_ended" if self.ends_at > self.expires_at else self.first_deadline
 
     @property
@@ -166,17 +168,19 @@ class Session(NamedTuple):
 
     @property
     def end(self) -> int:
-        """The instant that retention counts from: revoked, else ended, else expired or no longer held."""
+        """The instant from which retention counts: the revocation, otherwise the end."""
         return self.revoked_at if self.revoked_at is not None else self.ends_at
 
     @property
     def is_held(self) -> bool:
-        """Whether it lived beyond its deadline when this was read, by a continuity event."""
+        """Whether a continuity event kept it active beyond its deadline when this was read."""
         return self.status is Status.ACTIVE and self.read_at >= self.expires_at
 
     @property
     def wipe(self) -> Wipe | None:
-        """How far the order has come to remove the application's data; None where there is none."""
+        """The stage of the order to remove the application's data; None without an order."""
+        # decision 47: the stage follows from two instants, as every status does, so a revocation of everything writes
+        # no row
         if self.revoked_at is None or not self.wipe_on_revoke:
             return None
         if self.wipe_acknowledged_at is not None:

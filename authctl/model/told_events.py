@@ -9,7 +9,7 @@ from enum import StrEnum
 
 
 class Event(StrEnum):
-    """The decisions that receivers can be told."""
+    """A decision that receivers are told."""
 
     SESSION_REVOKED = "session-revoked"
     SESSION_ENDED = "session-ended"

@@ -38,14 +38,14 @@ class User(NamedTuple):
     enabled_at: int | None = None
     """When the latest disabling ended; None where it has not, or was before this was recorded."""
     enabled_by: str | None = None
-    """By what it ended: `enable`, or `until` for the instant that was given."""
+    """The cause of its end: `enable`, or `until` for the instant that was given."""
 
     def as_of(self, now: int) -> "User":
         """The record at an instant: of a user whose disabling has ended by itself, an enabled one.
 
-        It is judged by instants alone, so that nothing has to run for it, and a clock that is set back takes nothing back.
+        Only instants decide, so that nothing has to run at that time, and a clock that is set back makes nobody enabled.
         """
-        # decision 208
+        # decision 208: the record of the disabling stays, so that a clock that was ahead and is set back leaves the user disabled
         if self.disabled_until is None:
             return self
         if now < self.disabled_until:

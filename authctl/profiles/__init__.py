@@ -30,7 +30,7 @@ def read(raw: bytes, name: str) -> ProfileSet:
 
 
 def check(raw: bytes, name: str) -> tuple[ProfileSet, tuple[str, ...]]:
-    """The same, and each setting that a standard or vendor advises against, as `file:line:column: what`."""
+    """The same, and each setting that a standard or vendor advises against, as `file:line:column: message`."""
     document = load(raw, name)
     file = validated(File, document)
     note_contradictions(file, document)
@@ -41,7 +41,7 @@ def check(raw: bytes, name: str) -> tuple[ProfileSet, tuple[str, ...]]:
         for written, profile in zip(file.profiles, profiles.profiles.values(), strict=True)
         for path, warning in advice(profile)
     ]
-    return profiles, tuple(document.said(warnings))
+    return profiles, tuple(document.in_words(warnings))
 
 
 def _profile_set(file: File) -> ProfileSet:

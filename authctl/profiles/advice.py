@@ -14,7 +14,7 @@ _ASVS = "OWASP ASVS 5.0"
 
 def advice(profile: Profile) -> Iterator[tuple[Path, str]]:
     """The field of each piece of advice, as a path below the profile, with its text."""
-    # decision 42
+    # decision 42: unwise fields work, and somebody may want them
     if profile.idle_timeout >= NEVER and profile.absolute_timeout >= NEVER:
         yield ("idle_timeout",), f"sessions end neither by inactivity nor by age ({_ASVS}, 7.3.1 and 7.3.2)"
     if profile.ends_on_password_change is PasswordRule.NONE:

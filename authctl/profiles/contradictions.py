@@ -65,7 +65,7 @@ def _conditions(profile: WrittenProfile) -> _Found:
 
 
 def _cache(profile: WrittenProfile) -> _Found:
-    # decision 57
+    # decision 57: a field with nothing below it must not mean "no cache"
     if profile.cache is not None:
         yield "cache", "cache needs an authenticator, whose answers it remembers"
 
@@ -100,7 +100,7 @@ def _pair(profile: WrittenProfile) -> _Found:
 
 
 def _requested(profile: WrittenProfile) -> _Found:
-    # decision 35
+    # decision 35: if the session slides, the expiry inside a sealed token is wrong after the first use
     if profile.tokens is not Tokens.REQUESTED:
         for field in ("default_lifetime", "max_lifetime", "sealed"):
             if field in profile.model_fields_set:

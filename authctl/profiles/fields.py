@@ -69,7 +69,7 @@ class WrittenRefresh(Strict):
 
 
 class WrittenConditions(Strict):
-    """From where and with what alone sessions may be used."""
+    """The conditions for the use of sessions, as they are written."""
 
     networks: list[Annotated[Text, _checked(read_network)]] = Field(default_factory=list, min_length=1)
     platforms: list[Pattern] = Field(default_factory=list, min_length=1)
@@ -87,7 +87,7 @@ class WrittenCache(Strict):
 
 
 class WrittenProfile(Strict):
-    """A profile as it is written; what is not, is None."""
+    """A profile as it is written; a field that is not written is None."""
 
     description: Text | None = None
     idle_timeout: Timeout | None = None

@@ -1,6 +1,8 @@
-"""Receivers: the other systems that are told of decisions, and what `receivers.yaml` makes of them.
+"""Receivers: the other systems that are told of decisions, as `receivers.yaml` describes them.
 
-The file is in the home and its owner's alone (0600): it names programs that are run, and files with secrets.
+The file is in the home, and only its owner can read it (0600): it names programs that are run, and files with secrets.
+
+See docs/glossary.md#receiver.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,17 +24,17 @@ MISSING = "write it, mode 0600: docs/delivering.md"
 
 
 class Channel(Protocol):
-    """A way to tell a receiver something."""
+    """A way to send messages to a receiver."""
 
     batch: int
-    """How many messages it is given at once."""
+    """The most messages of one call of `send`."""
     is_complete: bool
-    """Whether each message that was told has a verdict, so that one without was not told yet."""
+    """Whether each message that was sent gets a verdict, so that a message without one was not sent yet."""
 
     def send(self, messages: Sequence[Message]) -> Iterator[Verdict]:
-        """Tell the receiver those messages; the verdicts as they come, in any order, and none for a message without an answer.
+        """Send messages to the receiver. Yields the verdicts as they come, in any order; none for a message without an answer.
 
-        Raises ReceiverUnavailable where nothing, or nothing more, can be told now.
+        Raises ReceiverUnavailable if no message, or no further one, can be sent now.
         """
 
 
@@ -50,11 +52,12 @@ class Receiver(NamedTuple):
 
     @property
     def seconds(self) -> float:
-        """How long it may take."""
+        """The longest time for a batch, in seconds."""
         return self.written.timeout / SECOND
 
     def open(self, key_file: Path) -> Channel:
-        """Its channel, ready to tell; a push signs with the key in that file. Raises ReceiverUnavailable or RegistryUnavailable."""
+        """Its channel, ready to send; a push signs with the key in that file. Raises ReceiverUnavailable or RegistryUnavailable."""
+        # decision 101: each channel loads its own library, and most installations use one of them
         written = self.written
         if written.command is not None:
             from authctl.receivers.command import Command

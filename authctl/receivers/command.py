@@ -1,6 +1,8 @@
 """A program that is given messages as lines of JSON on its standard input, and answers with a verdict a line on its standard output.
 
 Nothing of a session is among its arguments or in its environment, and nothing of the caller's environment reaches it.
+
+See docs/glossary.md#verdict.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ _PIECE = 65_536
 _LONGEST_LINE = 65_536
 _MOST_OUTPUT = 64 * 1024 * 1024
 _KEPT_ERRORS = 1_000
-"""How much of its standard error is kept, to tell why it failed."""
+"""The number of bytes of its standard error that are kept, to report the reason of a failure."""
 
 
 @dataclass(slots=True)
@@ -61,7 +63,7 @@ class Command:
                 stderr=subprocess.PIPE,
                 cwd="/",
                 env={**_ENVIRONMENT, **self.environment},
-                start_new_session=True,
+                start_new_session=True,  # so that its children can be killed with it
                 bufsize=0,
             )
         except (OSError, ValueError) as error:
@@ -97,8 +99,8 @@ class _Run:
             raise ReceiverUnavailable(f"no answer within {timeout:g} s") from None
         if code:
             ended = f"it exited with {code}" if code > 0 else f"signal {-code} ended it"
-            told = excerpt(self.errors.decode(errors="replace"))
-            raise ReceiverUnavailable(f"{ended}: {told}" if told else ended)
+            output = excerpt(self.errors.decode(errors="replace"))
+            raise ReceiverUnavailable(f"{ended}: {output}" if output else ended)
 
     def _watch(self) -> None:
         for pipe, event in (
@@ -107,6 +109,7 @@ class _Run:
             (self.process.stderr, selectors.EVENT_READ),
         ):
             assert pipe is not None
+            # A pipe that is full or empty must not stop the other two: the program may wait for one of them.
             os.set_blocking(pipe.fileno(), False)
             self._selector.register(pipe, event)
 
@@ -133,7 +136,8 @@ class _Run:
             written = os.write(pipe.fileno(), self.unsent[:_PIECE])
         except BlockingIOError:
             return
-        except BrokenPipeError:  # it stopped reading: its verdicts count all the same
+        # The program stopped reading: the verdicts that it gave still count.
+        except BrokenPipeError:
             written = len(self.unsent)
         self.unsent = self.unsent[written:]
         if not self.unsent:
@@ -166,7 +170,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 def _check_program(program: str) -> None:
     """Raise ReceiverUnavailable for a program that others may write or replace."""
-    # decision 233
+    # decision 233: the program gets decisions and secrets, so nobody else may be able to replace it
     path = resolved(Path(program))
     try:
         status = path.stat()
@@ -177,5 +181,8 @@ def _check_program(program: str) -> None:
     if status.st_mode & 0o022 or status.st_uid not in mine:
         raise ReceiverUnavailable(f"others may write to {program}")
     # In a sticky folder only the owner of a file can replace it.
-    if any((one.st_mode & 0o022 and not one.st_mode & stat.S_ISVTX) or one.st_uid not in mine for one in folders):
+    if any(
+        (folder.st_mode & 0o022 and not folder.st_mode & stat.S_ISVTX) or folder.st_uid not in mine
+        for folder in folders
+    ):
         raise ReceiverUnavailable(f"others may write to a folder of {program}")

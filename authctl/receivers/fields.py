@@ -62,7 +62,7 @@ def _give_up_after(value: int) -> int:
 
 
 def _url(value: str) -> str:
-    """A URL without a user or a password, which would be shown wherever the URL is."""
+    """A URL without a user or a password, which messages would show."""
     try:
         parts = urlsplit(value)
         port = parts.port
@@ -113,7 +113,7 @@ class WrittenWebhook(Strict):
 
 
 class WrittenReceiver(Strict):
-    """One of the channels, and what the receiver is told."""
+    """A receiver as it is written: one of the channels, and its events and sessions."""
 
     command: Program | None = None
     environment: dict[Annotated[str, AfterValidator(_variable)], Text] = Field(default_factory=dict)
@@ -139,7 +139,7 @@ class File(Strict):
 
 
 def note_contradictions(file: File, document: Document) -> None:
-    """Note in the document what no single field can get wrong."""
+    """Note contradictions between fields in the document."""
     note_same_names(file.receivers, "receivers", document)
     for name, written in file.receivers.items():
         here = ("receivers", name)

@@ -57,7 +57,7 @@ class Posts:
         try:
             return self._once(body, headers)
         except (ConnectionError, HTTPException):
-            # The server may have closed a connection that was kept: the message has its id, so that it may come twice.
+            # The server may have closed a kept connection. Sending again is safe: the receiver knows the id of the message.
             if not is_kept:
                 raise
             self.close()
@@ -67,11 +67,12 @@ class Posts:
         connection, until = self._connection, monotonic() + self._timeout
         if connection.sock is None:
             connection.connect()
-        connection.sock.settimeout(self._timeout)  # of sending as a whole
+        connection.sock.settimeout(self._timeout)  # for sending; the answer has a limit of its own
         connection.response_class = partial(_limited_response, until, self._timeout)  # type: ignore[assignment]
         connection.request("POST", self._path, body, dict(headers))
         response = connection.getresponse()
         content = response.read(_LONGEST_ANSWER + 1)
+        # The rest of a long answer would be read as the next answer on this connection.
         if len(content) > _LONGEST_ANSWER:
             self.close()
         return response, content[:_LONGEST_ANSWER]

@@ -1,6 +1,8 @@
 """Messages to receivers, and their verdicts.
 
 A message is the JSON object that a command or webhook gets; a push makes a Security Event Token of it.
+
+See docs/glossary.md#verdict.
 """
 
 import json
@@ -13,7 +15,7 @@ LONGEST_REASON = 300
 
 
 class Message(NamedTuple):
-    """One delivery, as a receiver is told it."""
+    """The message of one delivery to its receiver."""
 
     jti: str
     fields: dict[str, Any]
@@ -32,7 +34,7 @@ class Verdict(NamedTuple):
 
     jti: str
     state: DeliveryState
-    """PENDING for one that is to be told again."""
+    """PENDING for a message that will be sent again."""
     reason: str | None = None
 
 
@@ -48,6 +50,7 @@ def read_verdict(line: bytes) -> Verdict | None:
     """The verdict in one line of JSON; None for a line that is none."""
     try:
         answer = json.loads(line)
+    # A receiver is outside software: deeply nested JSON must not stop the delivery of the other messages.
     except (ValueError, RecursionError):
         return None
     if not isinstance(answer, dict) or not isinstance(answer.get("jti"), str):

@@ -51,6 +51,7 @@ class Push:
             for message in messages:
                 token = push_key.sign(key, _claims(message, written.issuer, written.audience))
                 yield _verdict(message, posts.post(token.encode(), headers))
+                # The lease of the batch must not end while it is sent: the rest is sent in the next batch.
                 if monotonic() > until:
                     return
 
@@ -75,8 +76,9 @@ def _headers(token_file: str | None) -> dict[str, str]:
 def _verdict(message: Message, answer: Answer) -> Verdict:
     if answer.status in _ACCEPTED:
         return Verdict(message.jti, DeliveryState.DELIVERED)
-    code, told = _error(answer) if answer.status == _BAD_REQUEST else (None, None)
-    text = f"HTTP {answer.status}" + "".join(f": {part}" for part in (code, told) if part)
+    code, description = _error(answer) if answer.status == _BAD_REQUEST else (None, None)
+    text = f"HTTP {answer.status}" + "".join(f": {part}" for part in (code, description) if part)
+    # decision 243: all other answers concern keys, settings or the network, which an administrator can correct
     if code in _OF_THE_TOKEN:
         return Verdict(message.jti, DeliveryState.REFUSED, text)
     return Verdict(message.jti, DeliveryState.PENDING, text)

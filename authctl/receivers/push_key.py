@@ -26,7 +26,7 @@ def load(file: Path) -> RSAKey:
         key: RSAKey = _library().RSAKey.import_key(json.loads(raw))
     except ReceiverUnavailable:
         raise
-    except Exception:  # noqa: BLE001  # whatever the library raises about such a file
+    except Exception:  # noqa: BLE001  # the library does not document its errors for such a file
         raise IntegrityFailure(f"there is no key in {file}") from None
     return key
 

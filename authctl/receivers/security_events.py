@@ -22,10 +22,10 @@ _REASONS = {
     Event.SESSION_ENDED: "The session was ended by an administrator.",
     Event.PASSWORD_CHANGED: "The password was changed or reset.",
 }
-"""The reason where the note is not told: the CAEP interoperability profile requires one that is not empty."""
+"""The reasons for messages without a note: the CAEP interoperability profile requires a reason that is not empty."""
 
 AUTHCTL = "authctl"
-"""The actor of what authctl does by itself."""
+"""The actor of operations of authctl itself."""
 
 
 def claims(message: Message, issuer: str, audience: list[str], now: int) -> dict[str, Any]:

@@ -1,6 +1,8 @@
 """A webhook: each message is posted as JSON, with a signature over time and body.
 
 `Authctl-Signature: t=UNIX,v1=HEX` has the HMAC-SHA-256 of `t.body` with the shared secret, in the form that the field uses.
+
+See docs/glossary.md#verdict.
 """
 
 from __future__ import annotations
@@ -53,7 +55,7 @@ class Webhook:
             for message in messages:
                 body = message.line
                 yield _verdict(message, posts.post(body, _headers(secret, body)))
-                # The lease of the batch must not end while it is told: the rest is told next.
+                # The lease of the batch must not end while it is sent: the rest is sent in the next batch.
                 if monotonic() > until:
                     return
 
@@ -64,11 +66,12 @@ def _headers(secret: bytes, body: bytes) -> dict[str, str]:
 
 
 def _verdict(message: Message, answer: Answer) -> Verdict:
-    """The verdict in a status: the receiver has it, does not know the session, or will never take it; else it is told again."""
+    """The verdict of a status: delivered, session unknown, or refused for ever; any other status means to send again."""
     if 200 <= answer.status < 300:  # noqa: PLR2004
         return Verdict(message.jti, DeliveryState.DELIVERED)
     if answer.status == _GONE:
         return Verdict(message.jti, DeliveryState.GONE, f"HTTP {_GONE}")
+    # Only statuses about the message itself: 401, 404 or 500 concern settings or the server, and may change.
     state = DeliveryState.REFUSED if answer.status in _REFUSED else DeliveryState.PENDING
-    told = excerpt(answer.body.decode(errors="replace"))
-    return Verdict(message.jti, state, f"HTTP {answer.status}{f': {told}' if told else ''}")
+    body = excerpt(answer.body.decode(errors="replace"))
+    return Verdict(message.jti, state, f"HTTP {answer.status}{f': {body}' if body else ''}")

@@ -56,6 +56,7 @@ class Audit:
             yield from events
             if len(events) < _BATCH:
                 return
+            # Each batch is a read of its own: a long list must not hold the snapshot of one read.
             before = events[-1].seq
 
     def event(self, seq: int) -> AuditEvent:
@@ -65,6 +66,16 @@ class Audit:
         if event is None:
             raise NotFound(f"no audit event {seq}", "to see all events: authctl audit list")
         return event
+
+    def export(self, after: int = 0) -> Iterator[AuditEvent]:
+        """All events after a number, the oldest first, read in batches; they are not verified."""
+        while True:
+            with self._installation.store.view() as view:
+                events = view.chain(after, _BATCH)
+            yield from events
+            if len(events) < _BATCH:
+                return
+            after = events[-1].seq
 
     def verify(self) -> ChainHead:
         """Verify the audit chain from its first event, and that it contains the event in audit.head.
@@ -88,14 +99,15 @@ class Audit:
         note = names.note(note)
         verify_chain(self._installation)
         head = self._installation.head
+        # decision 79: accepting ends every session, so it is refused without a reason
         if head.is_reached():
-            raise Refused("the audit log matches audit.head: there is nothing to accept")  # decision 79
+            raise Refused("the audit log matches audit.head: there is nothing to accept")
         known = head.read()
         known_seq = known.seq if known else None
         with self._installation.change(actor, lock_timeouts=URGENT_LOCK_TIMEOUTS, anchored=False) as unit:
             last = unit.tx.last_event()
             ended = unit.tx.end_all(unit.now, "restored")
-            # As after a restore: rows of an import up to now belong to a time of which the registry knows nothing.
+            # As after a restore: the registry has no operations of the missing time, so rows up to now make no active session.
             unit.tx.set_restored(unit.now)
             detail = {"known": known_seq, "taken": last.seq if last else 0, "ended": ended}
             unit.record("audit.accept", note=note, detail={**detail, "forgotten": unit.tx.forget_logins()})

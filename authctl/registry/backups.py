@@ -58,7 +58,7 @@ class RestoreOutcome(NamedTuple):
     """The last event of the registry that was replaced; None where no registry was there, so that nothing was carried over."""
     carried: "Carried | None"
     replaced_lacks: int | None
-    """The event that audit.head names, where the replaced registry does not have it: it was an old copy, and what was decided since is
+    """The event that audit.head names, if the replaced registry does not have it: it was an old copy, and later operations are
     not known."""
     profiles_differ: bool
     """Whether the profiles of the backup are others than those that were in force."""
@@ -87,7 +87,7 @@ class Backups:
         # An old registry that was put back must not become a backup that is taken for the newest state.
         self._installation.head.check(again=True)
         self._installation.store.back_up(path.absolute())
-        # Read back: the number and hash are those of the file, and not of the registry that went on meanwhile.
+        # Read from the file: the registry may have new events since.
         with closing(open_store(path.absolute())) as copy, copy.view() as view:
             last_seal = view.last_seal()
             registry_id = view.registry_id()
@@ -106,10 +106,10 @@ def restore(
 ) -> RestoreOutcome:
     """Put a backup in the place of the registry, or where it is missing, and end every session that it has.
 
-    What restricts is taken over from the registry that is there, which is kept in a file beside it: disabled users, password
-    changes, revocations and ends since the backup was taken, and what imports need to know of them. Nothing that lets somebody in
-    is taken over. The audit chain of the backup goes on with the event of that, and is what is kept as the head outside. Whoever
-    has the registry open goes on with what was put there. A dry run needs no note, writes nothing and leaves nothing.
+    Restrictions are taken over from the replaced registry: disabled users, password changes, revocations and ends since the backup
+    was taken, and the data that imports need about them. Nothing that gives somebody access is taken over. The replaced registry is
+    kept in a file beside the new one. The audit chain of the backup continues with the event of the restore, which becomes the audit
+    head. Processes that have the registry open continue with the restored one. A dry run needs no note and writes nothing.
 
     Raises Refused without a note, where the backup is of another registry, or where the registry that is there is damaged or its
     audit chain does not verify; RegistryUnavailable or IntegrityFailure where either cannot be used. Nothing has changed then.
@@ -126,7 +126,7 @@ def restore(
             return draft.preview(restoring.make_ready)[0]
         outcome, last = draft.replace_registry(_kept_name(installation), restoring.make_ready)
     assert last is not None
-    # The head outside is written last: after a kill before it, `audit accept` names the difference, and nobody is let in.
+    # audit.head is written last: after a kill before it, `audit accept` names the difference, and nobody has got access.
     with closing(open_store(home.registry)) as present:
         Installation(home, present, clock, warn).head.accept(last)
     return outcome
@@ -141,17 +141,17 @@ def _kept_name(installation: Installation) -> str:
 
 @dataclass(slots=True)
 class _Restoring:
-    """Makes a copy of a backup ready; what was done beforehand is gone on from in the moment of the restore."""
+    """Prepares a copy of a backup: once before the lock, and once inside it for the changes since then."""
 
     installation: Installation
     file: Path
     note: str | None
     actor: str
     trusted: ChainHead | None
-    """How far the chain of the registry that is there was verified before nobody could change it."""
+    """The last verified event of the present registry's chain, before its lock was taken."""
     taken: ChainHead
     ended_at: int | None = None
-    """The instant at which what lived in the copy was ended beforehand."""
+    """The instant at which the active sessions of the copy were ended, before the lock was taken."""
     ended_before: int = 0
     """How many sessions of the backup had been ended by itself."""
     carried: "Carried | None" = None
@@ -159,12 +159,12 @@ class _Restoring:
     def make_ready(
         self, replaced: "View | None", kept_as: Path | None, is_last: bool
     ) -> "tuple[RestoreOutcome, AuditEvent | None]":
-        """Carry over and end everything, the last time with the event of it; what it comes to, and its event."""
+        """Carry restrictions over, end all sessions, and record that if `is_last`. Returns the outcome and its event."""
         head = None
         if replaced:
             with _refused_where_damaged(self.installation.home):
                 head = audit_log.verify_chain_since(replaced, self.trusted)
-        # Not anchored: the head outside still belongs to the registry that is there.
+        # Not anchored: audit.head still belongs to the registry that is replaced.
         with self.installation.change(self.actor, anchored=False) as unit:
             self._restrict(unit, replaced)
             outcome = self._outcome(unit, replaced, head)._replace(replaced_kept_as=kept_as, dry_run=not is_last)
@@ -173,16 +173,17 @@ class _Restoring:
         return outcome, unit.recorded[-1] if unit.recorded else None
 
     def _restrict(self, unit: UnitOfWork, replaced: "View | None") -> None:
-        """Take over what restricts, and end everything that lives."""
+        """Carry the restrictions over, and end every active session."""
         if self.ended_at is None:
             self.ended_before = unit.tx.count_ended()
         if replaced:
-            # Twice for a registry that others use: once before the lock, and once inside it for what they changed since.
+            # decision 126. Twice for a registry in use: once before the lock, and once inside it for the changes since then.
             newly = unit.tx.carry_over(unit.now, self.ended_at)
             self.carried = self.carried.plus(newly) if self.carried else newly
         unit.tx.end_all(unit.now, "restored")
         unit.tx.set_restored(unit.now)
         unit.tx.forget_logins()
+        # The second run must tell the ends of the first run from ends that the backup had itself.
         self.ended_at = self.ended_at or unit.now
 
     def _outcome(self, unit: UnitOfWork, replaced: "View | None", head: ChainHead | None) -> RestoreOutcome:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from time import sleep
 
 Progress = Callable[[int, int], None]
-"""Is told after every batch how many are done, and of how many."""
+"""A function that is called after every batch with the number that is done, and the total."""
 
 
 def no_progress(_done: int, _total: int) -> None:
@@ -12,7 +12,7 @@ def no_progress(_done: int, _total: int) -> None:
 
 
 PAUSE_SECONDS = 0.005
-"""The pause after each batch, so that other writers get a turn."""
+"""The pause after each batch, so that other writers get a turn (decision 100)."""
 
 _GROWTH = 2
 """The largest growth from one batch to the next: the time of a small batch is a poor measure for a large one."""
@@ -28,7 +28,7 @@ class BatchSize:
 
     def adjust(self, seconds: float) -> None:
         """Learn the size from the seconds for which a batch of this size held the lock."""
-        # decision 114
+        # decision 114: a small batch is faster than a large one for each row, so growth is limited.
         # The time of a batch grows with its size: at 20 ms for 500 rows and a target of 80 ms, 2,000 rows would fit.
         fitting = int(self.size * self._seconds / max(seconds, 1e-6))
         self.size = max(1, min(self._largest, _GROWTH * self.size, fitting))

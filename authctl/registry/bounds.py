@@ -20,12 +20,13 @@ class Bound(NamedTuple):
 
     @classmethod
     def of(cls, numbers: Iterable[int]) -> Self:
-        """The bound that allows those sessions."""
-        return cls(array("q", sorted(numbers)))
+        """The bound that allows those sessions; an array has the numbers in ascending order already."""
+        # To sort a million numbers again would keep every other thread waiting.
+        return cls(numbers if isinstance(numbers, array) else array("q", sorted(numbers)))
 
     @property
     def highest(self) -> int:
-        """The highest number; what was registered later has a higher one. Zero where no session is allowed."""
+        """The highest number; a session that was registered later has a higher one. Zero if no session is allowed."""
         return self.numbers[-1] if self.numbers else 0
 
     @property
@@ -35,7 +36,7 @@ class Bound(NamedTuple):
 
     def beyond(self, numbers: Iterable[int]) -> int:
         """The number of those sessions that the bound does not allow."""
-        # decision 121
+        # decision 121: the set that was shown, not its size: a session may begin to match after the preview.
         # Fewer sessions than in the preview are allowed: some may have ended meanwhile, and nobody is surprised by that.
         return len(set(numbers).difference(self.numbers))
 

@@ -11,7 +11,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from authctl.errors import AuthctlError
-from authctl.instants import format_instant
+from authctl.instants import format_second
 from authctl.model import Changeover, EventFilter, OnRevoke, PairRules, Profile, ProfileSet
 from authctl.names import fold
 from authctl.registry.batches import BatchSize, Progress, no_progress, work_in_batches
@@ -37,6 +37,7 @@ def begin(unit: UnitOfWork, before: ProfileSet, wanted: ProfileSet, ended: int) 
 
     `ended` is the number of sessions that ended already, with their continuity event. Returns the number of the event.
     """
+    # decision 175: the tighter profiles go first, since their sessions may have to end
     stages = _stages(before, wanted)
     event = unit.recorded[-1].seq
     last = unit.tx.move_counters().last_number
@@ -61,7 +62,8 @@ def carry_on(installation: Installation, actor: str | None, progress: Progress =
 
 def complete_interrupted(installation: Installation) -> None:
     """Complete a changeover whose process was killed. One that is at work is left to its process, and an error is a warning."""
-    # decision 178
+    # decision 178: a killed process must not leave sessions under old profiles; its lock ended with it, so nobody needs
+    # to guess
     try:
         with installation.store.alone() as is_alone:
             if is_alone:
@@ -79,7 +81,7 @@ def unfinished(view: View) -> str | None:
     if changeover is None:
         return None
     began = view.event(changeover.event)
-    by = f" that {began.actor} applied at {format_instant(began.at)}" if began else ""
+    by = f" that {began.actor} applied at {format_second(began.at)}" if began else ""
     return f"the profiles{by} have not reached all sessions yet"
 
 
@@ -118,7 +120,7 @@ def _change_batch(installation: Installation, actor: str | None, size: int, prog
         counts = _change_sessions(unit, profiles, changeover, numbers)
         after = changeover.advanced(numbers.until)
         unit.tx.save_changeover(after, counts)
-        # The sessions that ended now stay ended, also if the clock is set back.
+        # Otherwise sessions that ended now would be active again if the clock is set back.
         unit.tx.record_time(unit.now)
     progress(after.done + (after.stage - 1) * after.last, max(after.stages.values()) * after.last)
     return perf_counter() - began
@@ -157,6 +159,7 @@ def _is_tighter(old: Profile, new: Profile) -> bool:
         or new.slide_after > old.slide_after
         or _access_lifetime(new) < _access_lifetime(old)
         or new.continuity < old.continuity
+        # Conditions that differ may refuse a use that the old ones allowed; no conditions refuse nothing.
         or new.conditions not in (None, old.conditions)
     )
 

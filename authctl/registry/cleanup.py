@@ -14,6 +14,7 @@ from authctl.errors import InvalidInput, Refused
 from authctl.instants import Duration, format_instant
 from authctl.lifetimes import retention_cutoff
 from authctl.model import SessionFilter
+from authctl.registry.backlog import CLEANUP_DUE, Backlog, backlog_of, cutoff_of
 from authctl.registry.batches import PAUSE_SECONDS, BatchSize, Progress, no_progress, work_in_batches
 from authctl.registry.clock import check_clock
 from authctl.registry.giving_up import give_up
@@ -52,6 +53,14 @@ class Cleanup:
     def __init__(self, installation: Installation) -> None:
         self._installation = installation
 
+    def backlog(
+        self, *, max_age: int = CLEANUP_DUE, older_than: Duration | None = None, keep_unacknowledged: bool = False
+    ) -> Backlog:
+        """The sessions that `run` would remove, and whether one of them waits for longer than `max_age`. Raises as `run`."""
+        # decision 327
+        with self._installation.snapshot() as (view, now):
+            return backlog_of(view, now, max_age, older_than, keep_unacknowledged=keep_unacknowledged)
+
     def run(
         self,
         *,
@@ -76,8 +85,9 @@ class Cleanup:
             raise InvalidInput(f"a batch needs at least one session, not {batch_size}")
         actor_name(actor)  # a name that cannot be recorded is refused by a dry run, too
         with self._installation.snapshot() as (view, now):
-            cutoff = _cutoff(view, now, older_than)
+            cutoff = cutoff_of(view, now, older_than)
             due = view.ended_before(cutoff, keep_unacknowledged=keep_unacknowledged)
+            # decision 87: the recorded time may be wrong, and sessions would be removed too early
             check_clock(self._installation.clock.now(), now)
             if not accept_clock_jump:
                 _check_clock_jump(view, now, due.total)
@@ -98,23 +108,10 @@ def _check_clock_jump(view: View, now: int, due: int) -> None:
     if now - view.recorded_time() <= CLOCK_JUMP and view.last_clock_jump() is None:
         return
     everything = view.count(SessionFilter(), now)
+    # decision 88: the jump is remembered, because one event at the wrong time would hide it
     if due * 2 > everything:
         message = f"{due:,} of {everything:,} sessions would be deleted, and the clock went ahead by more than seven months at once"
         raise Refused(message, "correct the clock; if it is right: authctl cleanup --accept-clock-jump")
-
-
-def _cutoff(view: View, now: int, older_than: Duration | None) -> int:
-    retention = view.profiles().retention
-    kept_since = retention_cutoff(retention, now)
-    if older_than is None:
-        return kept_since
-    cutoff = retention_cutoff(older_than, now)
-    if cutoff > kept_since:
-        raise Refused(
-            f"'{older_than}' is shorter than the retention in force, {retention}",
-            "--older-than can only keep sessions for longer; to change the retention, edit profiles.yaml",
-        )
-    return cutoff
 
 
 @dataclass(slots=True)
@@ -152,7 +149,7 @@ class _Removal:
         return removed
 
     def finish(self, removed: Removable) -> None:
-        """Remove what no session needs any more, let the store do its upkeep, and record the number of removed sessions."""
+        """Remove rows that no session needs any more, let the store do its upkeep, and record the number of removed sessions."""
         for step in _UPKEEP:
             while self._is_more_upkeep(step):
                 sleep(PAUSE_SECONDS)
@@ -182,7 +179,7 @@ class _Removal:
         return batch, after, perf_counter() - began
 
     def _allowed_cutoff(self, unit: UnitOfWork) -> int:
-        """The cutoff, or an earlier one where the retention was lengthened meanwhile."""
+        """The cutoff, or an earlier one if the retention was lengthened meanwhile: each batch asks again."""
         return min(self.cutoff, retention_cutoff(unit.tx.profiles().retention, unit.now))
 
     def _is_more_upkeep(self, step: Callable[[Change], int]) -> bool:

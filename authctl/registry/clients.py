@@ -1,6 +1,6 @@
 """Clients of the door: add, list, rotate and remove the programs that ask about tokens by HTTP.
 
-See docs/glossary.md#client.
+See docs/glossary.md#client and docs/glossary.md#lag.
 """
 
 from __future__ import annotations
@@ -75,6 +75,7 @@ class Clients:
     def slowest(self, applications: Collection[str | None] | None = None) -> Client | None:
         """The client with the longest lag of those that are asked about one of these applications, or about any; None without any."""
         folded = None if applications is None else {names.fold(name or "") for name in applications}
+        # Only clients that let sessions in keep answers; of these the longest lag is the upper bound.
         asked = (client for client in self.list() if _lets_in(client) and _is_about(client, folded))
         return max(asked, key=lambda client: client.lag, default=None)
 
@@ -154,6 +155,7 @@ class Clients:
 def is_secret_of(client: Client, secret: str) -> bool:
     """Whether a text is the present secret of a client, or the one before that still counts; in constant time."""
     digest = hash_of(secret)
+    # Both are always compared: the time must not depend on which one is right.
     is_present = compare_digest(digest, client.secret_hash)
     is_old = compare_digest(digest, client.old_secret_hash or b"")
     return is_present or is_old
@@ -161,7 +163,7 @@ def is_secret_of(client: Client, secret: str) -> bool:
 
 def hash_of(secret: str) -> bytes:
     """The hash of a secret, as the registry keeps it. The secret is random, so that one pass is enough."""
-    # decision 247
+    # decision 247: a slow hash protects secrets that people choose, and this one has 256 random bits
     return sha256(secret.encode(errors="surrogateescape")).digest()
 
 
@@ -219,7 +221,7 @@ def _applications(applications: Sequence[str]) -> tuple[str, ...]:
 
 
 def _revoke_note(rights: Sequence[Right], note: str | None) -> str | None:
-    """The note of the client's revocations. Raises Refused where one is missing, or says nothing."""
+    """The note of the client's revocations. Raises Refused for a missing note, or one without content."""
     if note is None and Right.REVOKE in rights:
         raise Refused("a client that may revoke needs a note", '--revoke-note "signed out in the web shop"')
     return None if note is None else names.note(note)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from authctl.errors import Refused, RegistryUnavailable
-from authctl.instants import EARLIEST, MINUTE, NEVER, Clock, check_now, format_instant, instant_of, utc_now
+from authctl.instants import EARLIEST, MINUTE, NEVER, Clock, check_now, format_second, instant_of, utc_now
 
 if TYPE_CHECKING:
     from authctl.store.protocol import View
@@ -18,7 +18,7 @@ TOLERANCE = 5 * MINUTE
 """How far the clock may be behind the recorded time without a warning."""
 
 Warn = Callable[[str], None]
-"""Is told in a sentence what keeps no operation from being done."""
+"""A function that is called with a warning: a sentence about a problem that stops no operation."""
 
 
 class RegistryClock:
@@ -43,7 +43,7 @@ class RegistryClock:
         return None if self._clock is None else self.now()
 
     def now_or_earliest(self) -> int:
-        """The same for what must not depend on the clock: `EARLIEST`, with a warning, when the time is not valid."""
+        """The same for operations that must not depend on the clock: `EARLIEST`, with a warning, if the time is not valid."""
         try:
             return self.now()
         except RegistryUnavailable as error:
@@ -52,19 +52,17 @@ class RegistryClock:
 
     def present(self, view: "View", clock: int) -> int:
         """The present instant: that of the clock, or the recorded time when that is later."""
-        # decision 80
-        # Within the tolerance nothing is said: hosts with NTP differ by seconds, and a warning at each command is not read.
+        # decision 80: a clock that was set back must make no session active again.
+        # No warning within the tolerance: hosts with NTP differ by seconds, and nobody reads a warning of every command.
         recorded = view.recorded_time()
         if recorded - clock > TOLERANCE:
-            self._warn(
-                f"the clock is behind the latest time recorded in the registry: using {format_instant(recorded)}"
-            )
+            self._warn(f"the clock is behind the latest time recorded in the registry: using {format_second(recorded)}")
         return max(recorded, clock)
 
 
 def check_clock(clock: int, recorded: int) -> None:
     """Raise Refused when the clock is too far behind the recorded time to begin anything."""
-    # decision 87
+    # decision 87: an operation at a wrong recorded time may end sessions that are active by the right one
     if recorded - clock > TOLERANCE:
-        message = f"the clock is at {format_instant(clock)}, behind the latest time recorded in the registry, {format_instant(recorded)}"
+        message = f"the clock is at {format_second(clock)}, behind the latest time recorded in the registry, {format_second(recorded)}"
         raise Refused(message, "set the clock; if it was ahead before: authctl doctor --accept-clock --note WHY")

@@ -18,7 +18,7 @@ MOST_COMPLETED = 100
 class Completions:
     """Names of a registry by their beginning, at most 100 of a kind, sorted. Nothing is written."""
 
-    # decision 193
+    # decision 193: a person waits for each completion, so only beginnings that an index has are read
 
     def __init__(self, installation: "Installation") -> None:
         self._installation = installation
@@ -38,6 +38,7 @@ class Completions:
     def devices(self, beginning: str) -> list[str]:
         """The devices of those sessions."""
         with self._installation.store.view() as view:
+            # decision 223: no index has devices; a device that somebody looks for was mostly used lately
             return _beginning_with(beginning, view.recent_names("device"))
 
     def platforms(self, beginning: str) -> list[str]:
@@ -70,11 +71,13 @@ class Completions:
         from authctl import key_ring
 
         ring = key_ring.load(self._installation.home.keys)
+        # decision 223: the signing key stays, because the refusal of `keys retire` names the next command
         ids = (key.id for key in ring.keys if key.state is not key_ring.KeyState.RETIRED)
         return _beginning_with(beginning, ids)
 
 
 def _beginning_with(beginning: str, names: Iterable[str]) -> list[str]:
     """Those of the names that begin so, without regard to case."""
+    # Compared by their folded keys, but given as they are spelled: typed characters stay as they were typed.
     completions = {name for name in names if fold(name[: len(beginning)]) == fold(beginning)}
     return sorted(completions)[:MOST_COMPLETED]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from authctl import names
 from authctl.errors import InvalidInput, NotFound, Refused
-from authctl.instants import NEVER, format_instant, instant_of
+from authctl.instants import NEVER, format_instant, format_second, instant_of
 from authctl.model import ContinuityEvent, Profile, ProfileSet
 from authctl.registry.installation import Installation
 from authctl.registry.unit_of_work import UnitOfWork
@@ -49,7 +49,7 @@ class Continuity:
     ) -> tuple[ContinuityState, ...]:
         """Keep the sessions of those profiles, or of all that allow it, active until the event ends: at `until`, or by `end`.
 
-        Sessions that are active now, or are registered meanwhile, stay active whatever their deadlines; revocations and hard ends win.
+        Sessions that are active now, or are registered meanwhile, stay active beyond their deadlines. Revocations and hard ends still end them.
         Raises Refused without a note, where a profile does not allow it, or where an event of the profile is running; NotFound for a
         profile that rules no session; InvalidInput for an `until` that has passed.
         """
@@ -57,7 +57,7 @@ class Continuity:
         until = instant_of(until) if isinstance(until, datetime) else until
         with self._installation.change(actor) as unit:
             if until is not None and until <= unit.now:
-                raise InvalidInput(f"a continuity event cannot end before it begins: {format_instant(until)}")
+                raise InvalidInput(f"a continuity event cannot end before it begins: {format_second(until)}")
             # A withdrawn profile counts, too: its sessions need to survive the outage like others.
             chosen = _profiles_that_allow(unit.tx.profiles(), profiles)
             _check_none_runs(unit, chosen)
@@ -89,7 +89,7 @@ class Continuity:
 
 def end_forbidden_events(unit: UnitOfWork, profiles: ProfileSet, note: str) -> dict[str, int]:
     """End the events of profiles that no longer allow one; these profiles, with the number of sessions that each event held."""
-    # decision 44
+    # decision 44: an event belongs to the profiles for which it began, and a profile may forbid it later
     ended = {}
     for event in _unended(unit.tx, unit.now):
         profile = profiles.get(event.profile)
@@ -126,7 +126,7 @@ def _profile_that_allows(profiles: ProfileSet, name: str) -> Profile:
 
 def _allows(profiles: ProfileSet, profile: Profile) -> bool:
     """Whether every session of a profile may be held, also those that it has not reached yet."""
-    # decision 176
+    # decision 176: during a changeover a session may still be judged by its former profile
     former = profiles.changeover and profiles.changeover.before.get(profile.name)
     return profile.continuity and (former is None or former.continuity)
 
@@ -136,7 +136,7 @@ def _check_none_runs(unit: UnitOfWork, profiles: Sequence[Profile]) -> None:
     running = {names.fold(event.profile): event for event in _unended(unit.tx, unit.now)}
     for profile in profiles:
         if event := running.get(names.fold(profile.name)):
-            since = format_instant(event.started_at)
+            since = format_second(event.started_at)
             message = f"profile {names.quoted(profile.name)} already has a continuity event, since {since}"
             raise Refused(message, "to see it: authctl continuity status")
 
@@ -155,7 +155,7 @@ def _events_to_end(unit: UnitOfWork, profiles: Sequence[str]) -> list[Continuity
 
 
 def _unended(view: View, now: int) -> list[ContinuityEvent]:
-    """The events that are not over: one of each profile, unless the clock was set back behind the end of an earlier one."""
+    """The events that are not over: one for each profile, or more if the clock was set back before the end of an earlier one."""
     return [event for event in view.continuity_events() if not event.is_over(now)]
 
 

@@ -1,7 +1,7 @@
 """Cursors: the position of a walk through a list as a text that a shell takes as it is, and that no session's id could be.
 
-`p1.` and, in base64 for addresses (RFC 4648, section 5), a checksum and JSON. It is no secret, and nobody is believed: what comes back
-is read strictly, and has one spelling. The checksum is CRC-32: every list with a next page loads this module, and `hashlib` loads
+`p1.` and, in base64 for addresses (RFC 4648, section 5), a checksum and JSON. It is no secret, and it is input from
+outside: it is read strictly, and has one spelling. The checksum is CRC-32: every list with a next page loads this module, and `hashlib` loads
 OpenSSL (decision 196).
 
 See docs/glossary.md#cursor.
@@ -46,7 +46,7 @@ def read_cursor(listed: SessionList, text: str) -> WalkPosition:
     """The position in a list that a cursor names. Raises InvalidInput for any other text, and for the cursor of another list."""
     try:
         name, position = _read(text)
-        # One spelling: base64 has several for the same bytes, and a cursor that was changed by hand must not be guessed at.
+        # One spelling: base64 has several for the same bytes, and a cursor that was changed by hand must be refused.
         is_written_so = write_cursor(listed, position) == text or name != _name_of(listed)
     except (ValueError, TypeError, RecursionError):
         is_written_so = False

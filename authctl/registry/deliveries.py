@@ -1,4 +1,7 @@
-"""Deliveries: tell receivers what is due, list deliveries, try them again, and drop them."""
+"""Deliveries: send those that are due, list them, try them again, and drop them.
+
+See docs/glossary.md#delivery.
+"""
 
 from __future__ import annotations
 
@@ -52,10 +55,11 @@ class Deliveries:
         self._installation = installation
 
     def deliver(self, *, at_once: bool = False, counted: bool = True) -> DeliverOutcome:
-        """Tell every receiver what is due, until nothing is, or it cannot be told more now.
+        """Send the due deliveries to every receiver, until none is due or the receiver cannot be reached now.
 
-        `at_once` disregards the pause of a receiver that failed before. Unless `counted`, what is pending afterwards is given as 0. Safe to run twice at the same time, and to kill. Raises
-        InvalidFile where the receivers file has faults, RegistryUnavailable where it is open to others.
+        `at_once` disregards the pause of a receiver that failed before. Unless `counted`, the number of pending deliveries is given
+        as 0. Safe to run twice at the same time, and to kill. Raises InvalidFile where the receivers file has faults,
+        RegistryUnavailable where it is open to others.
         """
         from authctl.registry.delivering import deliver
         from authctl.registry.receivers import Receivers
@@ -91,18 +95,22 @@ class Deliveries:
         """How many deliveries of a revocation are in each state, by receiver."""
         with self._installation.snapshot() as (view, _now):
             announcements = view.announcements_of_revocation(revocation_id)
-            return {one.receiver: view.announcement_states(one.announcement) for one in announcements}
+            return {
+                announcement.receiver: view.announcement_states(announcement.announcement)
+                for announcement in announcements
+            }
 
     def since(self, at: int) -> Mapping[str, Mapping[str, int]]:
         """How many deliveries of the decisions from an instant on are in each state, by receiver."""
         states: dict[str, Counter[str]] = {}
         with self._installation.snapshot() as (view, _now):
-            for one in view.announcements_since(at):
-                states.setdefault(one.receiver, Counter()).update(view.announcement_states(one.announcement))
+            for announcement in view.announcements_since(at):
+                counts = view.announcement_states(announcement.announcement)
+                states.setdefault(announcement.receiver, Counter()).update(counts)
         return states
 
     def is_told(self, source: str) -> bool:
-        """Whether a receiver is told of revoked sessions of a source, by the file as the last decision read it."""
+        """Whether a receiver is told of revoked sessions of a source, by the receivers file that the last decision read."""
         with self._installation.snapshot() as (view, _now):
             return is_told(view, Event.SESSION_REVOKED, source)
 
@@ -122,8 +130,9 @@ class Deliveries:
         note = None if note is None else names.note(note)
         places = [(one, *_place(one)) for one in ids]
         with self._installation.change(actor) as unit:
-            for one in places:
-                _shown(unit.tx, *one)
+            # All ids are checked before one is changed: all of them, or none.
+            for place in places:
+                _shown(unit.tx, *place)
             counts = [unit.tx.retry(announcement, number, unit.clock, unit.now) for _, announcement, number in places]
             if sum(counts):
                 detail = {"deliveries": list(ids)[:MOST_LISTED], "due": sum(counts)}
@@ -133,10 +142,11 @@ class Deliveries:
     def drop(self, ids: Sequence[str], *, note: str | None, actor: str | None = None) -> DropOutcome:
         """Give up deliveries that are pending, refused or dead; all of them, or none. Raises Refused without a note, and as `show`."""
         note = names.note(note)
-        places = [(one, *_place(one)) for one in ids]
+        places = [(delivery_id, *_place(delivery_id)) for delivery_id in ids]
         with self._installation.change(actor) as unit:
-            for one in places:
-                _shown(unit.tx, *one)
+            # All ids are checked before one is changed: all of them, or none.
+            for place in places:
+                _shown(unit.tx, *place)
             counts = [unit.tx.drop(announcement, number, unit.now, note) for _, announcement, number in places]
             if sum(counts):
                 detail = {"deliveries": list(ids)[:MOST_LISTED], "dropped": sum(counts)}
@@ -145,7 +155,7 @@ class Deliveries:
 
 
 def _unchanged(ids: Sequence[str], counts: Sequence[int]) -> tuple[str, ...]:
-    return tuple(one for one, count in zip(ids, counts, strict=True) if not count)
+    return tuple(delivery_id for delivery_id, count in zip(ids, counts, strict=True) if not count)
 
 
 def _place(delivery_id: str) -> tuple[int, int]:

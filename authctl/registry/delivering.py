@@ -1,9 +1,9 @@
 """The delivery of announcements: batch by batch to each receiver, until nothing is due.
 
-A delivery is leased in one transaction, told, and settled in the next one. Killed in between, it is told again under the same id
-after its lease has ended. Receivers take turns: one batch each, so that a slow one does not keep the others waiting.
+A delivery is leased in one transaction, sent, and settled in the next one. After a kill in between, it is sent again under the same
+id when its lease has ended. Receivers take turns, one batch each, so that the others do not wait for a slow one.
 
-See docs/glossary.md#announcement.
+See docs/glossary.md#announcement, docs/glossary.md#delivery and docs/glossary.md#verdict.
 """
 
 from __future__ import annotations
@@ -45,11 +45,11 @@ class ReceiverOutcome(NamedTuple):
     gone: int
     refused: int
     retried: int
-    """How many are to be told again."""
+    """The number of deliveries that will be sent again."""
     pending: int
     """How many are pending after the run; sessions of an announcement that was not expanded yet count as one."""
     reason: str | None
-    """Why it could not be told everything, or what is wrong with it."""
+    """The reason why something stays pending; None if there is none."""
 
 
 class DeliverOutcome(NamedTuple):
@@ -62,7 +62,7 @@ class DeliverOutcome(NamedTuple):
     @property
     def pending(self) -> int:
         """How many deliveries are pending after the run."""
-        return sum(one.pending for one in self.receivers)
+        return sum(outcome.pending for outcome in self.receivers)
 
 
 def back_off(attempts: int, chance: Callable[[], float] = random.random) -> int:
@@ -84,19 +84,21 @@ def deliver(
     with installation.snapshot() as (view, _now):
         # To count a million pending ones takes a second, which a service would do each second.
         counts = {names.fold(count.receiver): count for count in view.outbox_counts()} if counted else {}
-    told = [run.outcome(counts[key].pending if key in counts else 0) for key, run in zip(receivers, runs, strict=True)]
+    outcomes = [
+        run.outcome(counts[key].pending if key in counts else 0) for key, run in zip(receivers, runs, strict=True)
+    ]
     left = [_without_receiver(count.receiver, count.pending) for key, count in counts.items() if key not in receivers]
-    return DeliverOutcome((*told, *filter(None, left)), dead)
+    return DeliverOutcome((*outcomes, *filter(None, left)), dead)
 
 
 def _without_receiver(receiver: str, pending: int) -> ReceiverOutcome | None:
-    """The deliveries of a receiver that the file has no more."""
+    """The deliveries of a receiver that is no longer in the file."""
     return ReceiverOutcome(receiver, 0, 0, 0, 0, pending, "receivers.yaml has no such receiver") if pending else None
 
 
 @dataclass(slots=True)
 class _Batch:
-    """Leased deliveries, with the end of their lease."""
+    """Leased deliveries, with the end of their lease, and the sessions that they are about."""
 
     until: int
     deliveries: Sequence[Delivery]
@@ -117,12 +119,12 @@ class _Run:
     """Whether it was left alone in this run, after a failure in an earlier one."""
     _size: int = 1
     _begun_at: int = 0
-    """What becomes due later is left to the next run: else one that answers `retry` would be told without end."""
+    """The instant at which the run began. Later dues are left to the next run: else one that answers `retry` would be told without end."""
     _at_once: bool = False
     _channel: Channel | None = None
 
     def begin(self, *, at_once: bool) -> bool:
-        """Make the receiver's channel ready; whether something is due, and it can be told now."""
+        """Open the channel of the receiver. Returns whether a delivery is due, and the receiver can be reached now."""
         self._at_once = at_once
         if not self._is_anything_due():
             return False
@@ -135,13 +137,13 @@ class _Run:
         return True
 
     def tell_batch(self) -> bool:
-        """Tell one batch of what is due; whether there may be more, and the receiver can be told it."""
+        """Send one batch of due deliveries. Returns whether there may be more, and the receiver can take them."""
         assert self._channel is not None
-        # Not synced: a lease that a power cut loses was of a process that it ended, too.
+        # Not synced: a power cut that loses the lease has also ended the process that took it.
         with self.installation.change(AUTHCTL, synced=False) as unit:
             batch = self._lease(unit)
         if not batch.deliveries:
-            # A page of sessions of which the receiver is told none: the next page may have some.
+            # No session of this page concerns the receiver: the next page may have some.
             return batch.expanded > 0
         verdicts, failure = self._send(self._channel, batch)
         return self._settle(self._channel, batch, verdicts, failure)
@@ -161,22 +163,22 @@ class _Run:
             pause = view.pauses().get(key)
             is_due = view.has_due(key, clock)
         left = pause.until - clock if pause else 0
-        # One that is further ahead than any pause was written before the clock was set back.
+        # decision 237: a pause that ends later than the longest one was written before the clock was set back, and is over
         if pause is not None and not self._at_once and 0 < left <= _LONGEST_PAUSE:
             self.reason, self.is_paused = pause.reason, True
             return False
         return is_due
 
     def _fail(self, error: AuthctlError) -> None:
-        """Leave the receiver alone for a while: nothing can be told."""
+        """Pause the receiver, because its channel cannot be opened."""
         self.reason = error.message
         with self.installation.change(AUTHCTL) as unit:
             self._pause(unit, error)
 
     def _lease(self, unit: UnitOfWork) -> _Batch:
         """Take the next deliveries that are due."""
-        # By the clock and not the recorded time, which stands still while the clock is set back. No two leases end at the same
-        # microsecond, so that the end tells whose it is.
+        # decision 237: by the clock, since the recorded time does not move while the clock is behind it. No two leases end at the
+        # same microsecond, so the end identifies the lease.
         until = unit.clock + int((2 * self.receiver.seconds * SECOND) + MINUTE) + secrets.randbelow(SECOND)
         due = min(unit.clock, self._begun_at)
         leased = unit.tx.lease(self.receiver.name, self._size, unit.clock, until, due)
@@ -195,8 +197,11 @@ class _Run:
         wanted = {message.jti for message in messages}
         try:
             for verdict in channel.send(messages) if messages else ():
+                # A verdict about a message that was not sent decides nothing; of two about one message the first
+                # counts.
                 if verdict.jti in wanted:
                     verdicts.setdefault(verdict.jti, verdict)
+        # The verdicts that came before the error count: these messages were delivered.
         except AuthctlError as error:
             return verdicts, error
         return verdicts, None
@@ -204,10 +209,13 @@ class _Run:
     def _settle(
         self, channel: Channel, batch: _Batch, verdicts: Mapping[str, Verdict], failure: AuthctlError | None
     ) -> bool:
-        """Write the verdicts of a batch with their event; whether the receiver can be told more."""
+        """Write the verdicts of a batch with their event. Returns whether the receiver can take more."""
         with self.installation.change(AUTHCTL) as unit:
             clock = unit.clock
-            settled = [self._settled(channel, one, verdicts.get(one.jti), failure, clock) for one in batch.deliveries]
+            settled = [
+                self._settled(channel, delivery, verdicts.get(delivery.jti), failure, clock)
+                for delivery in batch.deliveries
+            ]
             written = unit.tx.settle(settled, unit.now, batch.until)
             self._record(unit, batch, written, failure)
             is_over = failure is not None and (not verdicts or _retry_after(failure) is not None)
@@ -215,10 +223,10 @@ class _Run:
                 self._pause(unit, failure)
             else:
                 unit.tx.pause(self.receiver.name, None)
-        # Too slow for so many: the next batch has as many as it answered in its time.
+        # The receiver was too slow for this batch: the next one has as many deliveries as it answered.
         self._size = max(1, len(verdicts)) if failure else self._size
-        for one in written:
-            self.counts[one.state] = self.counts.get(one.state, 0) + 1
+        for delivery in written:
+            self.counts[delivery.state] = self.counts.get(delivery.state, 0) + 1
         self.reason = failure.message if failure else self.reason
         return not is_over
 
@@ -228,6 +236,8 @@ class _Run:
         place = (delivery.announcement, delivery.number)
         if verdict is not None and verdict.state is not DeliveryState.PENDING:
             return Settled(*place, verdict.state, verdict.reason, clock)
+        # The channel answers each message that it sent: this one was not sent, so it is due at once and no attempt
+        # failed.
         if verdict is None and failure is None and channel.is_complete:
             return Settled(*place, DeliveryState.PENDING, None, min(clock, self._begun_at))
         reason = verdict.reason if verdict else failure.message if failure else "no verdict"
@@ -245,13 +255,18 @@ class _Run:
     ) -> None:
         if not written:
             return
-        by_place = {(one.announcement, one.number): one for one in batch.deliveries}
-        refused = [by_place[one.announcement, one.number] for one in written if one.state == DeliveryState.REFUSED]
-        states = [one.state for one in written]
+        by_place = {(delivery.announcement, delivery.number): delivery for delivery in batch.deliveries}
+        refused = [
+            by_place[settled.announcement, settled.number]
+            for settled in written
+            if settled.state == DeliveryState.REFUSED
+        ]
+        states = [settled.state for settled in written]
         detail: dict[str, Any] = {state: states.count(state) for state in ("delivered", "gone", "refused", "pending")}
         detail["failure"] = failure and failure.message
-        detail["sessions"] = [one.session_id for one in refused[:MOST_LISTED] if one.session_id]
-        detail["username_keys"] = sorted({names.fold(one.username) for one in refused[:MOST_LISTED] if one.username})
+        detail["sessions"] = [delivery.session_id for delivery in refused[:MOST_LISTED] if delivery.session_id]
+        usernames = (delivery.username for delivery in refused[:MOST_LISTED] if delivery.username)
+        detail["username_keys"] = sorted(set(map(names.fold, usernames)))
         unit.record("delivery.run", subject=self.receiver.name, detail=detail)
 
 
@@ -271,9 +286,9 @@ def _reason_not_to_tell(delivery: Delivery, batch: _Batch) -> str | None:
 
 
 def _message(delivery: Delivery, batch: _Batch, receiver: Receiver) -> Message:
-    """A delivery as its receiver is told it."""
+    """The message of a delivery to its receiver."""
     session = batch.sessions.get(delivery.number)
-    # Both: it was allowed when the decision was made, and it is allowed now.
+    # decision 240: the note was copied only if the file allowed it at the decision; it must also allow it now
     note = delivery.note if receiver.subscription.notes else None
     fields = {
         "jti": delivery.jti,

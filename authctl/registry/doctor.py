@@ -11,10 +11,10 @@ from typing import NamedTuple
 
 from authctl import key_ring, names
 from authctl.errors import AuthctlError, InvalidFile, Refused
-from authctl.instants import DAY, format_instant
+from authctl.instants import DAY, format_instant, format_second
 from authctl.key_ring import KeyState
-from authctl.lifetimes import retention_cutoff
-from authctl.model import EventFilter, ProfileSet
+from authctl.model import ProfileSet
+from authctl.registry.backlog import backlog_of
 from authctl.registry.changeover import unfinished
 from authctl.registry.clock import check_clock
 from authctl.registry.installation import Installation
@@ -26,7 +26,6 @@ from authctl.store.protocol.outbox import OutboxCount
 
 _OLDEST_KEY = 365 * DAY
 _DELIVERY_DUE = DAY
-_CLEANUP_DUE = 2 * DAY
 
 
 class Finding(NamedTuple):
@@ -70,14 +69,14 @@ class Doctor:
         """
         note = names.note(note)
         with self._installation.change(actor) as unit:
-            # The only transaction whose instant is earlier than the recorded time: that is what it is for.
+            # decision 81: the only transaction whose instant is earlier than the recorded time, because it resets that time
             seen, unit.now = unit.now, self._installation.clock.now()
             if unit.now >= seen:
                 raise Refused(
                     "the clock is not behind the latest time recorded in the registry: there is nothing to accept"
                 )
             unit.tx.set_recorded_time(unit.now)
-            # What had expired by the wrong clock would be active again by the right one: it ends for good.
+            # Sessions that had expired by the wrong clock would be active again by the right one: they get a hard end.
             ended = unit.tx.end_after_clock_change(unit.now, seen)
             unit.tx.forget_old_logins(unit.tx.profiles().logins_since(seen))
             _keep_events_ended(unit)
@@ -173,7 +172,7 @@ def _check_clock(installation: Installation) -> Finding:
         check_clock(clock, seen)
     except Refused as error:
         return Finding("clock", ok=False, found=error.message, next=error.hint)
-    return Finding("clock", ok=True, found=format_instant(clock))
+    return Finding("clock", ok=True, found=format_second(clock))
 
 
 def _check_head(installation: Installation) -> Finding:
@@ -196,7 +195,7 @@ def _check_keys(installation: Installation) -> Finding:
         if ring.verifying(key_id) is None:
             return _without_key(key_id, on_it.sessions, is_known=ring.find(key_id) is not None)
     if now - ring.signing.created_at > _OLDEST_KEY:
-        problem = f"key {ring.signing.id} has signed since {format_instant(ring.signing.created_at)}"
+        problem = f"key {ring.signing.id} has signed since {format_second(ring.signing.created_at)}"
         return Finding("keys", ok=False, found=problem, next="authctl keys rotate --note WHY")
     idle = [key.id for key in ring.keys if key.state is KeyState.VERIFYING and key.id not in signed]
     if idle:
@@ -224,7 +223,7 @@ def _check_profiles(installation: Installation) -> Finding:
     if wanted is None:
         return Finding("profiles", ok=True, found=f"the profiles in force; there is no {path}")
     if not in_force.has_same_file(wanted):
-        # decision 166
+        # decision 166: `profiles apply` first would put the old file of the home back in force
         problem = f"{path} differs from the profiles in force"
         to_compare = "authctl profiles diff; then correct the file, or authctl profiles apply --note WHY"
         return Finding("profiles", ok=False, found=problem, next=to_compare)
@@ -253,13 +252,10 @@ def has_other_profiles(path: Path, applied: ProfileSet) -> bool:
 
 def _check_cleanup(installation: Installation) -> Finding:
     with installation.snapshot() as (view, now):
-        due = view.ended_before(retention_cutoff(view.profiles().retention, now)).total
-        done = view.events(EventFilter(action="cleanup.done"), 1)
-    last = done[0].at if done else None
-    last_time = "never" if last is None else format_instant(last)
-    # Two days: a nightly cron job that failed once is no alarm.
-    if due and (last is None or now - last > _CLEANUP_DUE):
-        problem = f"sessions past the retention: {due:,}; last cleaned up: {last_time}"
+        backlog = backlog_of(view, now)
+    last_time = "never" if backlog.last_run_at is None else format_second(backlog.last_run_at)
+    if backlog.is_overdue:
+        problem = f"sessions past the retention: {backlog.total:,}; last cleaned up: {last_time}"
         return Finding("cleanup", ok=False, found=problem, next="authctl cleanup, and a cron line for it")
     return Finding("cleanup", ok=True, found=f"last cleaned up: {last_time}")
 
@@ -267,28 +263,29 @@ def _check_cleanup(installation: Installation) -> Finding:
 def _check_receivers(installation: Installation) -> Finding:
     from authctl.registry.receivers import Receivers
 
-    told = Receivers(installation).by_name()
+    receivers = Receivers(installation).by_name()
     with installation.snapshot() as (view, now):
         counts = view.outbox_counts()
         pauses = view.pauses()
-    for one in counts:
-        problem = _delivery_problem(one, now, is_known=names.fold(one.receiver) in told)
+    for count in counts:
+        problem = _delivery_problem(count, now, is_known=names.fold(count.receiver) in receivers)
         if problem is not None:
-            pause = pauses.get(names.fold(one.receiver))
+            pause = pauses.get(names.fold(count.receiver))
             reason = f"; last failure: {pause.reason}" if pause else ""
-            found = f"receiver {names.quoted(one.receiver)}: {problem}{reason}"
+            message = f"receiver {names.quoted(count.receiver)}: {problem}{reason}"
             return Finding(
-                "receivers", False, found, f"authctl deliveries list --receiver {names.quoted(one.receiver)}"
+                "receivers", False, message, f"authctl deliveries list --receiver {names.quoted(count.receiver)}"
             )
-    return Finding("receivers", ok=True, found=f"{names.counted(len(told), 'receiver')}, no delivery is overdue")
+    return Finding("receivers", ok=True, found=f"{names.counted(len(receivers), 'receiver')}, no delivery is overdue")
 
 
 def _delivery_problem(count: OutboxCount, now: int, *, is_known: bool) -> str | None:
     """The problem with the deliveries of a receiver; None where there is none."""
     if count.pending and not is_known:
         return f"{count.pending:,} pending, but receivers.yaml has no such receiver"
+    # decision 241: only an administrator tries these again, or drops them
     if count.refused or count.dead:
         return f"{count.refused:,} refused, {count.dead:,} dead"
     if count.oldest_at is not None and now - count.oldest_at > _DELIVERY_DUE:
-        return f"{count.pending:,} pending, the oldest since {format_instant(count.oldest_at)}"
+        return f"{count.pending:,} pending, the oldest since {format_second(count.oldest_at)}"
     return None

@@ -1,6 +1,8 @@
-"""Revocations of exact sessions: those that a filter found less the newest ones, or those of a plan.
+"""Revocations of exact sessions: those of a filter without the newest ones, or those of a plan.
 
-They name their sessions by number within one transaction, and bind nothing that an import brings later.
+They name their sessions by number within one transaction, and do not apply to sessions that an import registers later.
+
+See docs/glossary.md#plan.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
     from authctl.store.protocol import View
 
 
-class Found(NamedTuple):
+class MatchingSessions(NamedTuple):
     """The sessions that a filter selects: those to revoke, and how many others."""
 
     numbers: Sequence[int]
@@ -36,14 +38,14 @@ class Found(NamedTuple):
     already_revoked: int
 
 
-def find(view: View, selection: SessionFilter, keep: int | None, now: int) -> Found:
+def find(view: View, selection: SessionFilter, keep: int | None, now: int) -> MatchingSessions:
     """The sessions of a filter with whole ids: the unrevoked ones but the newest `keep` of each user and application."""
-    # decision 206
+    # decision 206: the newest are counted among the sessions that are not revoked, active or not
     unrevoked = newly_revoked(view, selection, now)
     numbers = unrevoked if keep is None else view.beyond_newest(unrevoked, keep)
     is_counted = not selection.statuses or Status.REVOKED in selection.statuses
     already = view.count(selection.narrowed(status=Status.REVOKED, everything=False), now) if is_counted else 0
-    return Found(numbers, len(unrevoked) - len(numbers), already)
+    return MatchingSessions(numbers, len(unrevoked) - len(numbers), already)
 
 
 def revoke_all_but_newest(
@@ -62,15 +64,15 @@ def revoke_all_but_newest(
         note = names.note(note)
     if dry_run:
         with installation.snapshot() as (view, now):
-            found, outcome = _found(view, selection, keep, now, actor_name(actor), note, max_affected)
-            return with_sessions(view, found.numbers, outcome._replace(dry_run=True))
+            matching, outcome = _select(view, selection, keep, now, actor_name(actor), note, max_affected)
+            return with_sessions(view, matching.numbers, outcome._replace(dry_run=True))
 
     def revoke_rest() -> RevokeOutcome:
         with installation.change(actor, lock_timeouts=URGENT_LOCK_TIMEOUTS) as unit:
-            found, outcome = _found(unit.tx, selection, keep, unit.now, unit.actor, note, max_affected)
+            matching, outcome = _select(unit.tx, selection, keep, unit.now, unit.actor, note, max_affected)
             if bound is not None:
-                bound.check(found.numbers, "would be revoked")
-            return revoke_numbers(unit, found.numbers, {**selection.criteria(), "keep": keep}, outcome)
+                bound.check(matching.numbers, "would be revoked")
+            return revoke_numbers(unit, matching.numbers, {**selection.criteria(), "keep": keep}, outcome)
 
     return installation.with_kept_space(revoke_rest)
 
@@ -82,7 +84,7 @@ def check_kept(selection: SessionFilter, keep: int | None) -> None:
         raise InvalidInput(f"at least one session is kept, not {keep}", "to revoke all of them, leave out --keep")
 
 
-def _found(
+def _select(
     view: View,
     selection: SessionFilter,
     keep: int | None,
@@ -90,19 +92,21 @@ def _found(
     actor: str,
     note: str | None,
     max_affected: int | None,
-) -> tuple[Found, RevokeOutcome]:
+) -> tuple[MatchingSessions, RevokeOutcome]:
     whole, not_found = with_whole_ids(view, selection)
-    found = find(view, whole, keep, now)
-    check_limit(found.numbers, max_affected)
-    return found, outcome_of(found, now, actor, note, not_found)
+    matching = find(view, whole, keep, now)
+    check_limit(matching.numbers, max_affected)
+    return matching, outcome_of(matching, now, actor, note, not_found)
 
 
-def outcome_of(found: Found, at: int, actor: str, note: str | None, not_found: tuple[str, ...] = ()) -> RevokeOutcome:
+def outcome_of(
+    matching: MatchingSessions, at: int, actor: str, note: str | None, not_found: tuple[str, ...] = ()
+) -> RevokeOutcome:
     """The outcome of revoking those sessions, without the list of them."""
-    selected = len(found.numbers) + found.kept + found.already_revoked
-    revoked = len(found.numbers)
-    outcome = RevokeOutcome(None, at, actor, note, selected, revoked, found.already_revoked, not_found, False, ())
-    return outcome._replace(kept=found.kept)
+    selected = len(matching.numbers) + matching.kept + matching.already_revoked
+    revoked = len(matching.numbers)
+    outcome = RevokeOutcome(None, at, actor, note, selected, revoked, matching.already_revoked, not_found, False, ())
+    return outcome._replace(kept=matching.kept)
 
 
 def check_limit(numbers: Sequence[int], max_affected: int | None) -> None:
@@ -131,9 +135,10 @@ def revoke_numbers(
 ) -> RevokeOutcome:
     """Revoke the unrevoked sessions of those numbers, with the event.
 
-    With none of them nothing is written, unless the revocation is by criteria that selected something.
+    Without such sessions nothing is written, unless the revocation is by criteria that selected a session.
     """
     outcome = with_sessions(unit.tx, numbers, outcome)
+    # decision 119: criteria that selected only revoked sessions still apply to late rows
     if not numbers and not (by_criteria and outcome.selected):
         return outcome
     assert outcome.note is not None

@@ -22,6 +22,7 @@ def give_up(installation: Installation, *, spared: Sequence[str] = ()) -> int:
             if given_up:
                 unit.record("delivery.give_up", detail={"dead": given_up})
         dead += given_up
+        # decision 231: a pending delivery keeps its session from cleanup, so that it must end at some time
         if given_up < _GIVEN_UP_AT_ONCE:
             return dead
         sleep(PAUSE_SECONDS)

@@ -59,7 +59,7 @@ def statements_for_administrator(home: Home) -> str:
 
 
 def _ensure_key_ring(path: Path, now: int) -> None:
-    """Use the key ring that is elsewhere, or make one; it stays whatever comes, since others may use it by then."""
+    """Use the key ring in another folder, or make one. It stays after a failure, since others may use it by then."""
     if path.exists():
         key_ring.load(path)
     else:
@@ -77,6 +77,7 @@ def _make_folder(folder: Path) -> None:
 def _check_vacant(home: Home) -> None:
     registry, beside = store_files(home.registry)[:1], store_files(home.registry)[1:]
     for path in (*registry, home.folder / "keys.json", home.profiles, home.audit_head, *beside):
+        # A link that leads nowhere does not exist for `exists`, but it would be followed when the file is made.
         if path.exists() or path.is_symlink():
             raise Refused(f"file already exists: {path}", "to use another folder: authctl --home DIR init")
 

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from authctl.registry.outside_head import OutsideHead
     from authctl.registry.unit_of_work import UnitOfWork
     from authctl.settings import Home
+
+    # decision 135: the protocols are for type checkers; to load them made a list 9 % slower to start
     from authctl.store.protocol import Change, Store, View
 
     class WaitingUses(
@@ -55,7 +57,7 @@ URGENT_LOCK_TIMEOUTS = 2
 class SingleUses:
     """The uses that may be written one by one. Each needs a commit of its own, which takes as long as ten verifications."""
 
-    # decision 159
+    # decision 159: with one commit for each use, a busy back end spends most of its time on commits
 
     _BURST = 10
     _PER_SECOND = 50
@@ -137,6 +139,7 @@ class Installation:
 
         who = actor_name(actor)
         waiting = None if shared else self.waiting_uses
+        # decision 156: lists and operations of an administrator must see the uses of this process
         if waiting is not None:
             waiting.shorten(lock_timeouts)
         with self.store.change(timeout=timeout, lock_timeouts=lock_timeouts, synced=synced, shared=shared) as tx:
@@ -144,6 +147,7 @@ class Installation:
             clock = self.clock.now_or_earliest()
             unit = UnitOfWork(tx, self.clock.present(tx, clock), who, clock, self.outbox.announce)
             written: Sequence[int] = [] if waiting is None else waiting.write_all(tx, unit.now)
+            # Not in a batch or a restore: only a change of its own with events can record the end of a disabling (decision 208).
             if synced and anchored:
                 unit.end_disablings()
             yield unit
@@ -151,6 +155,7 @@ class Installation:
                 # A change without an event, such as a second sign-out, records the time by itself where it matters.
                 tx.record_time(unit.now)
             is_unfinished = completes and anchored and not shared and tx.has_changeover()
+        # After the commit: uses of a change that failed stay in the queue.
         if waiting is not None:
             waiting.forget(written)
         # After the commit: the head must never be ahead of the log, and the kept space must not take room from the change.
@@ -168,12 +173,13 @@ class Installation:
         """
         if with_waiting_uses and self.waiting_uses is not None:
             self.waiting_uses.write_within(_WAITING_USES_SECONDS)
+        # The clock is read inside the snapshot: an event of the snapshot cannot be later than its instant.
         with self.store.view() as view:
             yield view, self.clock.present(view, self.clock.now_or_earliest())
 
     def with_kept_space(self, operation: Callable[[], Result]) -> Result:
         """Run an operation that must be possible on a full disk: a second time with the kept space, if the disk is full."""
-        # decision 84
+        # decision 84: a revocation must also be possible on a full disk
         try:
             return operation()
         except DiskFull:

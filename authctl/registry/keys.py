@@ -1,8 +1,8 @@
 """Signing keys: list, rotate and retire them, with the active sessions that each one signed.
 
 The key ring's file is written before the registry's transaction commits: tokens of a key that is gone from the ring are refused, and a
-new key has signed nothing yet. Its folder is locked before that transaction begins: a process that holds this lock keeps nobody from
-revoking.
+new key has signed nothing yet. Its folder is locked before that transaction begins: a process that has this lock only, and waits, stops no
+revocation (decision 90).
 
 See docs/glossary.md#signing-key.
 """
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from authctl import key_ring, names
 from authctl.errors import NotFound, Refused
 from authctl.files import locked_folder, resolved
-from authctl.instants import NEVER, format_instant
+from authctl.instants import NEVER, format_second
 from authctl.key_ring import Key, KeyRing, KeyState
 from authctl.model import EventFilter, Session, SessionFilter, Status
 from authctl.model.told_events import Event
@@ -193,7 +193,7 @@ def _retirable(ring: KeyRing, view: View, key_id: str, reason: str | None, now: 
         until = (
             "some of them never end while they are used"
             if signed.until >= NEVER
-            else f"all of them end at {format_instant(signed.until)} at the latest"
+            else f"all of them end at {format_second(signed.until)} at the latest"
         )
         count = names.counted(signed.sessions, "active session")
         hint = "to end them: --sign-out as a routine step, --compromised if the key may have been stolen"

@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, NamedTuple
 from authctl import names
 from authctl.errors import InvalidInput, NotFound
 from authctl.model import SessionFilter, Status
-from authctl.registry.exact_revocations import Found, check_limit, find, outcome_of, revoke_numbers, with_sessions
+from authctl.registry.exact_revocations import (
+    MatchingSessions,
+    check_limit,
+    find,
+    outcome_of,
+    revoke_numbers,
+    with_sessions,
+)
 from authctl.registry.installation import URGENT_LOCK_TIMEOUTS
 from authctl.registry.revocations import check_target
 from authctl.registry.sessions import with_whole_ids
@@ -133,28 +140,35 @@ class ListedUsers:
         """Revoke the sessions of the users of a list, as `Registry.revoke` does with their names, with an outcome for each row.
 
         `authctl.user_lists.read_column` reads the rows from a CSV file. The other criteria of `selection` hold, too. A row that names no
-        user, or one without a selected session, is in the outcome, and the rest is done. Raises as `Registry.revoke`; NotFound where no row
-        names a user; InvalidInput where `selection` has ids or users.
+        user, or one without a selected session, is in the outcome, and the rest is done. Raises as `Registry.revoke`; NotFound where there
+        is no row; InvalidInput where `selection` has ids or users.
         """
         if not (dry_run and note is None):
             note = names.note(note)
         users = users_of(rows)
+        if rows and not users.usernames:  # decision 326
+            check_listed(selection or SessionFilter())
+            now, who = self._installation.clock.now(), actor_name(actor)
+            nothing = outcome_of(MatchingSessions((), 0, 0), now, who, note)._replace(dry_run=dry_run)
+            return ListedOutcome(nothing, _row_outcomes(rows, users, _Counts({}, {}, {})))
         selection = selection_of(users, selection or SessionFilter())
         if dry_run:
             with self._installation.snapshot() as (view, now):
-                found, counts, outcome = _found(view, selection, keep, now, actor_name(actor), note, max_affected)
-                outcome = with_sessions(view, found.numbers, outcome._replace(dry_run=True))
+                matching, counts, outcome = _matching(view, selection, keep, now, actor_name(actor), note, max_affected)
+                outcome = with_sessions(view, matching.numbers, outcome._replace(dry_run=True))
                 return ListedOutcome(outcome, _row_outcomes(rows, users, counts))
 
         def revoke_users() -> ListedOutcome:
             with self._installation.change(actor, lock_timeouts=URGENT_LOCK_TIMEOUTS) as unit:
-                found, counts, outcome = _found(unit.tx, selection, keep, unit.now, unit.actor, note, max_affected)
+                matching, counts, outcome = _matching(
+                    unit.tx, selection, keep, unit.now, unit.actor, note, max_affected
+                )
                 if bound is not None:
-                    bound.check(found.numbers, "would be revoked")
+                    bound.check(matching.numbers, "would be revoked")
                 selector = {**selection.criteria(), **({} if keep is None else {"keep": keep})}
                 # decision 207: like `--user`, unless only the exact sessions are meant
                 by_criteria = keep is None and selection.is_by_criteria
-                outcome = revoke_numbers(unit, found.numbers, selector, outcome, by_criteria=by_criteria)
+                outcome = revoke_numbers(unit, matching.numbers, selector, outcome, by_criteria=by_criteria)
                 return ListedOutcome(outcome, _row_outcomes(rows, users, counts))
 
         return self._installation.with_kept_space(revoke_users)
@@ -162,16 +176,21 @@ class ListedUsers:
 
 def selection_of(users: UsersOfList, selection: SessionFilter) -> SessionFilter:
     """The filter with the users of a list. Raises InvalidInput where it names targets already, NotFound for a list without a user."""
-    check_target(selection.narrowed(username="-"))
-    if selection.ids or selection.username is not None or selection.everything:
-        raise InvalidInput("the users of a list cannot be combined with ids, other users or --all")
+    check_listed(selection)
     if not users.usernames:
         reason = next(iter(users.invalid.values()), "it has no rows")
         raise NotFound(f"the list names no user: {reason}")
     return selection.narrowed(username=users.usernames)
 
 
-def _found(
+def check_listed(selection: SessionFilter) -> None:
+    """Raise InvalidInput where a filter for the users of a list names targets already."""
+    check_target(selection.narrowed(username="-"))
+    if selection.ids or selection.username is not None or selection.everything:
+        raise InvalidInput("the users of a list cannot be combined with ids, other users or --all")
+
+
+def _matching(
     view: View,
     selection: SessionFilter,
     keep: int | None,
@@ -179,14 +198,14 @@ def _found(
     actor: str,
     note: str | None,
     max_affected: int | None,
-) -> tuple[Found, _Counts, RevokeOutcome]:
+) -> tuple[MatchingSessions, _Counts, RevokeOutcome]:
     whole, _ = with_whole_ids(view, selection)
-    found = find(view, whole, keep, now)
-    check_limit(found.numbers, max_affected)
+    matching = find(view, whole, keep, now)
+    check_limit(matching.numbers, max_affected)
     selected = view.counts_by_user(view.numbers(whole, now))
-    already = {} if not found.already_revoked else view.counts_by_user(view.numbers(_revoked(whole), now))
-    counts = _Counts(view.counts_by_user(found.numbers), already, selected)
-    return found, counts, outcome_of(found, now, actor, note)
+    already = {} if not matching.already_revoked else view.counts_by_user(view.numbers(_revoked(whole), now))
+    counts = _Counts(view.counts_by_user(matching.numbers), already, selected)
+    return matching, counts, outcome_of(matching, now, actor, note)
 
 
 def _revoked(selection: SessionFilter) -> SessionFilter:

@@ -90,12 +90,13 @@ def end_of_success(login: CachedLogin, profile: Profile | None, now: int) -> int
 def new_success(profile: Profile, username: str, now: int, password: str, ring: KeyRing) -> CachedLogin:
     """A success to keep, with the verifier of its password."""
     salt, key = secrets.token_bytes(passwords.SALT_BYTES), ring.signing
+    # decision 59: the success counts from the instant before the authenticator was asked
     login = CachedLogin(profile.name, username, profile.authenticator or "", now, now, key.id, salt, b"")
     return login._replace(verifier=_verifier(login, password, key))
 
 
 def is_password_of(login: CachedLogin, username: str, profile: Profile, password: str, ring: KeyRing) -> bool:
-    """Whether a password is the one that succeeded, for that user and profile; never where its key was retired."""
+    """Whether a password is that of a successful login, for that user and profile; False if its key was retired."""
     key = ring.verifying(login.key_id)
     # The profile and user of this login: a row that was copied to another user in the database fits no password.
     asked = login._replace(profile=profile.name, username=username)
@@ -109,12 +110,12 @@ def _verifier(login: CachedLogin, password: str, key: Key) -> bytes:
 
 def is_outdated(unit: UnitOfWork, success: CachedLogin, seq: int) -> bool:
     """Whether a later success, or an event after that one, made a success too old to be remembered."""
-    # decision 65
+    # decision 65: the profile, the password or another login may have changed while the authenticator was asked
     present = unit.tx.cached_login(success.profile, success.username)
-    # Two logins at once: the answer that was asked for first must not replace the later one. One from the future is no reason.
+    # Two logins at once: the earlier answer must not replace the later one. A success in the future is no reason.
     if present and success.authenticated_at < present.authenticated_at <= unit.now:
         return True
-    # A password may have changed while the authenticator was asked: then its yes is about the old one.
+    # A password may have changed while the authenticator was asked: then the answer is about the old one.
     while events := unit.tx.chain(seq, _BATCH):
         if any(event.action in _FORGETTING for event in events):
             return True

@@ -53,7 +53,7 @@ class Outbox:
         # Before the file is looked at: a change of it is recorded, too.
         recorded = recorded or unit.recorded[-1]
         subscriptions = self._subscriptions(unit, known)
-        wanted = [one for one in subscriptions if event in one.events]
+        wanted = [subscription for subscription in subscriptions if event in subscription.events]
         if wanted:
             from authctl.store.protocol.outbox import Decision
 
@@ -73,8 +73,8 @@ class Outbox:
                 known = self._changed(unit, raw, digest)
             self._seen = (state, digest) if state is not None and state == _state_of(self._file) else None
         except AuthctlError as error:
-            told = "the receivers as they were read before are told" if known else "no receiver is told"
-            self._warn(f"{error.message.splitlines()[0]}: {told}")
+            effect = "the receivers that were read before are told" if known else "no receiver is told"
+            self._warn(f"{error.message.splitlines()[0]}: {effect}")
         return known.subscriptions if known else ()
 
     def _read(self) -> bytes | None:
@@ -90,11 +90,11 @@ class Outbox:
         if raw is not None:
             from authctl import receivers
 
-            subscriptions = tuple(one.subscription for one in receivers.read(raw, self._file.name).values())
+            subscriptions = tuple(receiver.subscription for receiver in receivers.read(raw, self._file.name).values())
         read = ReadSubscriptions(digest, subscriptions)
         unit.tx.save_subscriptions(read)
-        told = {one.receiver: list(one.events) for one in subscriptions}
-        unit.record("receiver.change", detail={"receivers": told}, actor=AUTHCTL)
+        events = {subscription.receiver: list(subscription.events) for subscription in subscriptions}
+        unit.record("receiver.change", detail={"receivers": events}, actor=AUTHCTL)
         return read
 
 
@@ -124,8 +124,8 @@ def is_told(view: "View", event: str, source: str) -> bool:
     read = view.subscriptions()
     key = names.fold(source)
     return any(
-        event in one.events and (not one.narrowing.source or key in one.narrowing.source)
-        for one in (read.subscriptions if read else ())
+        event in subscription.events and (not subscription.narrowing.source or key in subscription.narrowing.source)
+        for subscription in (read.subscriptions if read else ())
     )
 
 

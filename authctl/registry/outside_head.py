@@ -1,6 +1,6 @@
 """The audit head that is kept outside the registry: compared before tokens are trusted, written after each change.
 
-Whoever puts an old registry back, or cuts its audit log off, is found out by it.
+It shows that somebody put an old registry back, or cut its audit log off.
 
 See docs/glossary.md#audit-head.
 """
@@ -61,7 +61,8 @@ class OutsideHead:
         if self._agrees and not again:
             return
         head = self.read()
-        with self._store.view() as view:  # begun after the head was read, so that it has whatever that one knows
+        # Begun after the head was read, so that the snapshot has each event up to the head.
+        with self._store.view() as view:
             check_identity(view)
             is_reached = head is None or has_event(view, head)
             last_seq, _hash = view.last_seal()
@@ -74,7 +75,8 @@ class OutsideHead:
 
     def advance(self, recorded: Sequence["AuditEvent"]) -> None:
         """Write the last of the committed events as the head. A failure is a warning: the change stands."""
-        # decision 109
+        # decision 109: if the head equals the event before this change, nobody came between, and the chain is not
+        # searched
         before = Head(recorded[0].seq - 1, recorded[0].prev_hash)
         head = Head(recorded[-1].seq, recorded[-1].hash)
         try:
@@ -108,7 +110,7 @@ def has_event(view: "View", head: Head) -> bool:
 
 def check_identity(view: "View") -> None:
     """Raise IntegrityFailure when the registry has another id than its first event: the head is found by that id."""
-    # decision 91
+    # decision 91: the first event is protected by the chain, and the head is found by the id
     first, known_as = view.event(1), view.registry_id()
     # With another id, audit.head has no line for it, and a registry that was cut off would look like a new one.
     if first is not None and first.subject != known_as:

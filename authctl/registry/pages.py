@@ -1,11 +1,11 @@
-"""Lists of sessions page by page: a walk that ends, and misses nobody who stays in the list, with any changes between its pages.
+"""Lists of sessions page by page: a walk that ends, and lists each session that stays selected, with any changes between its pages.
 
-A walk goes along the list's order first, and leaves out what moved since it began; of what is left no key changes, so that it comes to
-an end. Then it fetches what moved, by number. A number never changes, none above the last one of the beginning is asked for, and what
-moved once has moved for good: so that ends, too, and whoever is missed in the order is met here.
+A walk has two passes (decision 125). The first follows the order of the list, and leaves out the sessions that moved since the walk
+began. The keys of the others do not change, so the pass ends. The second pass reads the moved sessions by number. A number never
+changes, and numbers above the last one of the beginning are not read. So this pass ends, too, and has each session that the first left
+out.
 
-Where the history itself was replaced, by a restore, or a clock was accepted that is behind, it is not known what moved: then
-everything is fetched by number.
+After a restore, or an accepted clock that is behind, the moved sessions are not known: then all sessions are read by number.
 
 See docs/glossary.md#cursor and docs/glossary.md#walk.
 """
@@ -24,7 +24,7 @@ _REPLACING = ("registry.restore", "audit.accept", "clock.accept")
 """The operations that do not record which sessions moved."""
 
 _EVERYTHING = -1
-"""How many changes had moved sessions, where each counts as moved since."""
+"""The number of changes before the walk, if every session has to count as moved."""
 
 _BY_NUMBER = 1_000
 _HASH_LENGTH = 8
@@ -40,12 +40,12 @@ class SessionList:
 
 
 class WalkPosition(NamedTuple):
-    """Where a walk stands: behind a key of the list's order, or else behind a number."""
+    """The position of a walk: after a key of the list's order, or after a number."""
 
     key: Cursor | None
-    """Behind what in the list's order; None at its beginning, and where the order is through."""
+    """The key in the list's order after which the walk continues; None at its beginning, and in the second pass."""
     number: int | None
-    """Behind which number; None while the order is not through."""
+    """The number after which the second pass continues; None in the first pass."""
     counters: MoveCounters
     """The counters of the registry when the walk began."""
     event: tuple[int, str]
@@ -86,9 +86,10 @@ def next_step(view: "View", listed: SessionList, now: int, size: int | None, pos
         step = _in_own_order(view, listed.selection, now, size or _BY_NUMBER, position)
     else:
         step = _sorted(view, listed.selection, listed.sort, now, size, position)
-    if step.position is not None or position.key is None:  # what is read whole by one snapshot has not moved
+    # A list that one snapshot reads as a whole needs no second pass: nothing moved in it.
+    if step.position is not None or position.key is None:
         return step
-    # The order is through, and the page has room: go on with the sessions that moved since the walk began.
+    # The first pass is complete, and the page has room: continue with the sessions that moved since the walk began.
     left = _BY_NUMBER if size is None else size - len(step.numbers) - len(step.sessions)
     rest = _by_number(view, listed, now, left, position._replace(key=None, number=0))
     return WalkStep(step.numbers, step.sessions + rest.sessions, rest.position)
@@ -109,7 +110,7 @@ def _sorted(
 
 
 def _since(position: WalkPosition) -> Cursor | None:
-    """The key of a position, behind which comes what did not move since the walk began."""
+    """The key of a position, with the counters by which the sessions that moved since the walk began are left out."""
     return position.key and position.key._replace(since=position.counters)
 
 
@@ -118,7 +119,8 @@ def _by_number(view: "View", listed: SessionList, now: int, size: int, position:
     moved = view.moved_sessions(
         listed.selection, now, size + 1, Cursor((behind,), since=position.counters), listed.sort
     )
-    if len(moved) <= size:  # the one more would tell that there is a next page
+    # One session more than the page was read: without it there is no next page.
+    if len(moved) <= size:
         return WalkStep((), moved, None)
     shown = moved[:size]
     return WalkStep((), shown, position._replace(number=shown[-1].number if shown else behind))

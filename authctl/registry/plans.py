@@ -1,4 +1,7 @@
-"""Plans of revocations: made in one snapshot, and applied to exactly their sessions, or not at all."""
+"""Plans of revocations: made in one snapshot, and applied to exactly their sessions, or not at all.
+
+See docs/glossary.md#plan and docs/glossary.md#drift.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from authctl import names
 from authctl.errors import InvalidInput, Refused
 from authctl.model import SessionFilter
 from authctl.registry.exact_revocations import (
-    Found,
+    MatchingSessions,
     check_kept,
     check_limit,
     find,
@@ -56,7 +59,7 @@ class PlanPreview(NamedTuple):
 class _Checked(NamedTuple):
     """The sessions of a plan without drift."""
 
-    found: Found
+    matching: MatchingSessions
     newcomers: int
 
 
@@ -83,24 +86,25 @@ class Plans:
         who = actor_name(actor)
         with self._installation.snapshot() as (view, now):
             whole, not_found = with_whole_ids(view, selection)
-            found = find(view, whole, keep, now)
-            check_limit(found.numbers, max_affected)
-            if len(found.numbers) > MOST_SESSIONS:
+            matching = find(view, whole, keep, now)
+            check_limit(matching.numbers, max_affected)
+            if len(matching.numbers) > MOST_SESSIONS:
                 raise Refused(
-                    f"{len(found.numbers):,} sessions are more than a plan can have ({MOST_SESSIONS:,})", "select fewer"
+                    f"{len(matching.numbers):,} sessions are more than a plan can have ({MOST_SESSIONS:,})",
+                    "select fewer",
                 )
-            counts = _counts(view.summary(found.numbers, now, 1))
-            ids = tuple(view.ids_of(found.numbers))
+            counts = _counts(view.summary(matching.numbers, now, 1))
+            ids = tuple(view.ids_of(matching.numbers))
             plan = Plan(view.registry_id(), now, who, whole, keep, counts, ids)
-            outcome = outcome_of(found, now, who, None, not_found)._replace(dry_run=True, plan=_facts(plan, 0))
-            return MadePlan(plan, with_sessions(view, found.numbers, outcome))
+            outcome = outcome_of(matching, now, who, None, not_found)._replace(dry_run=True, plan=_facts(plan, 0))
+            return MadePlan(plan, with_sessions(view, matching.numbers, outcome))
 
     def preview(self, plan: Plan, *, max_affected: int | None = None) -> PlanPreview:
         """The sessions of a plan as they are now, and how many others its filter selects by now. Raises as `apply` with `dry_run`."""
         with self._installation.snapshot() as (view, now):
             checked = _check(view, plan, now)
-            check_limit(checked.found.numbers, max_affected)
-            return PlanPreview(preview_of(view, checked.found.numbers, now), checked.newcomers)
+            check_limit(checked.matching.numbers, max_affected)
+            return PlanPreview(preview_of(view, checked.matching.numbers, now), checked.newcomers)
 
     def apply(
         self,
@@ -122,18 +126,18 @@ class Plans:
         if dry_run:
             with self._installation.snapshot() as (view, now):
                 checked = _check(view, plan, now)
-                check_limit(checked.found.numbers, max_affected)
-                outcome = outcome_of(checked.found, now, actor_name(actor), note)
+                check_limit(checked.matching.numbers, max_affected)
+                outcome = outcome_of(checked.matching, now, actor_name(actor), note)
                 outcome = outcome._replace(dry_run=True, plan=_facts(plan, checked.newcomers))
-                return with_sessions(view, checked.found.numbers, outcome)
+                return with_sessions(view, checked.matching.numbers, outcome)
 
         def revoke_sessions() -> RevokeOutcome:
             with self._installation.change(actor, lock_timeouts=URGENT_LOCK_TIMEOUTS) as unit:
                 checked = _check(unit.tx, plan, unit.now)
-                check_limit(checked.found.numbers, max_affected)
+                check_limit(checked.matching.numbers, max_affected)
                 facts = _facts(plan, checked.newcomers)
-                outcome = outcome_of(checked.found, unit.now, unit.actor, note)._replace(plan=facts)
-                return revoke_numbers(unit, checked.found.numbers, _selector(plan, facts), outcome)
+                outcome = outcome_of(checked.matching, unit.now, unit.actor, note)._replace(plan=facts)
+                return revoke_numbers(unit, checked.matching.numbers, _selector(plan, facts), outcome)
 
         return self._installation.with_kept_space(revoke_sessions)
 
@@ -154,7 +158,7 @@ def _facts(plan: Plan, newcomers: int) -> PlanFacts:
 
 
 def _selector(plan: Plan, facts: PlanFacts) -> dict[str, object]:
-    """The selector of a plan's revocation: the plan, and the filter by which its sessions were found, without lists of ids."""
+    """The selector of a plan's revocation: the plan, and the filter by which its sessions were selected, without lists of ids."""
     criteria = {name: value for name, value in plan.content["filter"].items() if name not in ("ids", "except_ids")}
     made = {"digest": facts.digest, "made_at": plan.content["made_at"], "made_by": facts.made_by}
     kept = {} if plan.keep is None else {"keep": plan.keep}
@@ -170,7 +174,7 @@ def _selector(plan: Plan, facts: PlanFacts) -> dict[str, object]:
 
 def _check(view: View, plan: Plan, now: int) -> _Checked:
     """The sessions of a plan as they are now. Raises InvalidInput for a plan of another registry, Refused where they have drifted."""
-    # decision 205
+    # decision 205: the person who agreed saw exactly these sessions, so any drift is a refusal
     if plan.registry_id != view.registry_id():
         raise InvalidInput("this plan is of another registry", _AGAIN)
     named = SessionFilter(ids=plan.session_ids or _NO_SESSION)
@@ -178,7 +182,7 @@ def _check(view: View, plan: Plan, now: int) -> _Checked:
     selected = set(find(view, plan.selection, plan.keep, now).numbers)
     if len(unrevoked) < len(plan.session_ids) or not selected.issuperset(unrevoked):
         raise _refusal(view, plan, known, set(unrevoked), selected)
-    return _Checked(Found(unrevoked, 0, 0), len(selected) - len(unrevoked))
+    return _Checked(MatchingSessions(unrevoked, 0, 0), len(selected) - len(unrevoked))
 
 
 def _refusal(view: View, plan: Plan, known: Sequence[int], unrevoked: set[int], selected: set[int]) -> Refused:

@@ -23,6 +23,13 @@ if TYPE_CHECKING:
     from authctl.store.protocol.cursors import MoveCounters
 
 
+class Begun(NamedTuple):
+    """The beginning of an application of profiles: its instant, and the counters of the registry before it."""
+
+    at: int
+    counters: MoveCounters
+
+
 class ApplyOutcome(NamedTuple):
     """The outcome of applying profiles, or of its dry run; counts are of active sessions."""
 
@@ -36,6 +43,8 @@ class ApplyOutcome(NamedTuple):
     unmet_conditions: int
     """Sessions whose sign-in does not meet new conditions: they are refused while their facts stay the same."""
     dry_run: bool
+    begun: Begun | None = None
+    """None for a dry run."""
 
 
 class ProfileDifference(NamedTuple):
@@ -148,7 +157,8 @@ class Profiles:
             complete = _with_withdrawn(wanted, before)
             if bound is not None:
                 _check_bound(unit, complete, bound, since)
-            return _Begun(before, complete, unmet, _put_in_force(unit, before, complete, note))
+            begun = Begun(unit.now, unit.tx.move_counters())
+            return _Begun(before, complete, unmet, _put_in_force(unit, before, complete, note), begun)
 
     def _preview_outcome(self, wanted: ProfileSet) -> ApplyOutcome:
         with self._installation.snapshot() as (view, now):
@@ -166,11 +176,12 @@ class _Begun(NamedTuple):
     complete: ProfileSet
     unmet: Mapping[str, int]
     event: int
+    begun: Begun | None = None
 
 
 def _check_bound(unit: UnitOfWork, complete: ProfileSet, bound: Bound, since: MoveCounters) -> None:
     """Check the sessions that were moved or registered since the bound was checked outside the lock."""
-    # decision 177
+    # decision 177: to read a million sessions takes a second, in which nobody else could write
     # A session that an event holds ends with the event, although it did not move: then all are read.
     holds = any(event.is_running(unit.now) for event in unit.tx.continuity_events())
     if holds or bound.beyond(unit.tx.ended_by(complete, unit.now, since)):
@@ -182,11 +193,17 @@ def _put_in_force(unit: UnitOfWork, before: ProfileSet, complete: ProfileSet, no
     unit.tx.save_profiles(complete)
     # decision 70: a cache that is removed and added again must not bring old logins back
     unit.tx.forget_old_logins(complete.logins_since(unit.now))
-    detail: dict[str, Any] = {"in_force": complete.to_document()}
+    detail: dict[str, Any] = {"in_force": complete.to_document(), "changed": _changed_profiles(before, complete)}
     if ended_events := end_forbidden_events(unit, complete, note):
         detail["continuity_ended"] = list(ended_events)
     unit.record("profile.apply", note=note, detail=detail)
     return begin(unit, before, complete, sum(ended_events.values()))
+
+
+def _changed_profiles(before: ProfileSet, complete: ProfileSet) -> list[str]:
+    """The names of the profiles that are added, changed or withdrawn."""
+    changed = [name for name, profile in complete.profiles.items() if _renamed(before, name) != profile]
+    return [*changed, *(name for name in before.profiles if name in complete.withdrawn)]
 
 
 def _changed_settings(before: ProfileSet, wanted: ProfileSet) -> dict[str, tuple[Any, Any]]:
@@ -213,8 +230,8 @@ def _count_all_unmet(view: View, now: int, before: ProfileSet, wanted: ProfileSe
 
 def _count_unmet(view: View, now: int, before: Profile | None, profile: Profile) -> int:
     """The number of active sessions whose sign-in would not meet the conditions of their profile, where these are new."""
-    # decision 58
-    # Sessions that are refused already are not counted: the number tells whom this change newly refuses.
+    # decision 58: an administrator cannot see this anywhere else before it happens. Sessions that the same conditions refuse
+    # already are not counted, so that the number is that of newly refused sessions.
     if profile.conditions is None or (before is not None and before.conditions == profile.conditions):
         return 0
     active = SessionFilter(profile=profile.name, status=Status.ACTIVE)
@@ -241,7 +258,7 @@ def _difference(
 
 def _with_withdrawn(wanted: ProfileSet, before: ProfileSet) -> ProfileSet:
     """Profiles with the withdrawn ones: those that left the file still rule their present sessions, and get no new ones."""
-    # decision 7
+    # decision 7: without their profile, the sessions would have no rules
     return wanted._replace(withdrawn={name: p for name, p in before.with_sessions.items() if not wanted.in_force(name)})
 
 
@@ -264,4 +281,5 @@ def _outcome(begun: _Begun, counts: DeadlineChanges, *, dry_run: bool) -> ApplyO
         ended=counts.ended,
         unmet_conditions=sum(begun.unmet.values()),
         dry_run=dry_run,
+        begun=begun.begun,
     )

@@ -1,4 +1,7 @@
-"""Receivers: list those of `receivers.yaml`, and test one."""
+"""Receivers: list those of `receivers.yaml`, and test one.
+
+See docs/glossary.md#receiver.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +35,7 @@ class Verification(NamedTuple):
 
     @property
     def ok(self) -> bool:
-        """Whether the receiver took the event, or answered that it does not know what it is about."""
+        """Whether the receiver took the event, or answered that it does not know its subject."""
         return self.state in (DeliveryState.DELIVERED, DeliveryState.GONE)
 
     @property
@@ -77,7 +80,7 @@ class Receivers:
         message = _verification(now)
         try:
             channel = receiver.open(self._installation.home.push_key)
-            verdict = next((one for one in channel.send([message]) if one.jti == message.jti), None)
+            verdict = next((answer for answer in channel.send([message]) if answer.jti == message.jti), None)
         except ReceiverUnavailable as error:
             return Verification(receiver.name, message.jti, now, DeliveryState.PENDING, error.message)
         return _outcome(receiver, message, now, verdict)

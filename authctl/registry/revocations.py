@@ -67,6 +67,7 @@ def revoke(
 ) -> RevokeOutcome:
     """Revoke a selection in one transaction; everything is counted after its commit. Contract: `Registry.revoke`."""
     check_target(selection)
+    # decision 10: a dry run writes nothing, so it needs no note; one that is given must still have content
     if not (dry_run and note is None):
         note = names.note(note)
     if dry_run:
@@ -184,9 +185,9 @@ def _with_counts(view: "View", selection: SessionFilter, outcome: RevokeOutcome)
 
 
 def _assign_revocation(unit: UnitOfWork, selection: SessionFilter, outcome: RevokeOutcome) -> RevokeOutcome:
-    # decision 119
+    # decision 119: by ids there is nothing to do; criteria that selected a session also apply to sessions that are imported later
     if not outcome.revoked and not (outcome.selected and selection.is_by_criteria):
-        return outcome  # by ids nothing is left to do; criteria that matched bind what imports bring later
+        return outcome
     assert outcome.note is not None
     selector = selection.criteria()
     newly: Sequence[RevokedSession | Session] = outcome.sessions
@@ -212,14 +213,14 @@ def _assign_revocation(unit: UnitOfWork, selection: SessionFilter, outcome: Revo
 
 
 def _close_open_revocation(unit: UnitOfWork, selection: SessionFilter, outcome: RevokeOutcome) -> RevokeOutcome:
-    # With nobody to revoke, no row is closed: `revoke --all` twice is one revocation.
+    # Without a session to revoke, no row is closed: `revoke --all` twice is one revocation.
     if not unit.tx.count(SessionFilter(except_ids=selection.except_ids), unit.now, at_most=1):
         return outcome
     assert outcome.note is not None
     spared = [s for s in (unit.tx.session(session_id, unit.now) for session_id in selection.except_ids) if s]
     selector = selection.criteria()
     closed = unit.tx.close_open_revocation(unit.now, unit.actor, outcome.note, json.dumps(selector))
-    # The closed row meant everybody. Excepted sessions are moved to the new open one: they are few, and the rest is not touched.
+    # decision 1: closing the row revoked all sessions. The excepted ones are moved to the new open row; they are few.
     unit.tx.unassign([s.number for s in spared], closed)
     unit.record("session.revoke", subject=str(closed), note=outcome.note, detail={"selector": selector})
     unit.announce(Event.SESSION_REVOKED, note=outcome.note, revocation_id=closed)
@@ -235,7 +236,7 @@ def _with_counts_after_commit(
         revoked = view.count_of_revocation(closed) if closed else 0
         by_source = view.sources_of_revocation(closed) if closed else {}
         all_revoked = SessionFilter(status=Status.REVOKED, except_ids=selection.except_ids)
-        # Others may revoke between the commit and this count; `closed` alone says which sessions were this revocation's.
+        # Others may revoke between the commit and this count: only the sessions of `closed` belong to this revocation.
         already = view.count(all_revoked, now) - revoked
         page = view.page(all_revoked, outcome.at, MOST_LISTED)
     listed = tuple(RevokedSession(s.id, s.username, s.application, _status_before(s, outcome)) for s in page.sessions)

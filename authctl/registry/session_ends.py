@@ -62,7 +62,8 @@ def end(
             numbers = [session.number for _, session, is_new in ends if session and is_new]
             unit.announce(Event.SESSION_ENDED, numbers=numbers)
         seconds = perf_counter() - began
-        for target, session, is_new in ends:  # only what was committed counts
+        # After the commit: a batch that failed has ended nothing.
+        for target, session, is_new in ends:
             if session is None:
                 not_found.append(names.without_tokens(target))
             else:

@@ -100,9 +100,8 @@ class Listing(Iterator[Session]):
             wanted = whole_list(view, listed, after)
             position = position_of(view, listed, wanted, now, after)
             step = WalkStep((), [], position)
-            if (
-                limit is None or limit > 0
-            ):  # read in the snapshot in which the walk begins: most lists end with this step
+            # Read in the snapshot in which the walk begins: most lists end with this step.
+            if limit is None or limit > 0:
                 step = next_step(view, wanted, now, _size(listed.sort, _FIRST_BATCH, limit), position)
         shown = _Numbers()
         while True:
@@ -135,6 +134,8 @@ def read_sort(text: str | None) -> "Sort | None":
 
 def _size(sort: "Sort | None", size: int, left: int | None) -> int | None:
     """The number to read at once; all of an order that was asked for, since each step reads every selected session."""
+    # decision 96: an explicit order keeps the numbers of all selected sessions, so reading it in parts would repeat the
+    # work
     return left if sort is not None else min(size, size if left is None else left)
 
 
@@ -183,7 +184,7 @@ def position_of(view: "View", listed: SessionList, wanted: SessionList, now: int
 
 
 def _cursor_of_session(view: "View", wanted: SessionList, session: Session, now: int) -> Cursor:
-    """Where a session stands in a list. Raises InvalidInput where it is not in it."""
+    """The position of a session in a list. Raises InvalidInput for a session that is not in it."""
     if wanted.sort is None:
         position = view.cursor_of_session(wanted.selection, session)
     else:
@@ -209,9 +210,10 @@ def pages(view: "View", selection: SessionFilter, now: int) -> Iterator[Session]
 
 
 class _Numbers:
-    """A set of session numbers, one bit each; chunk by chunk, so that the first costs no more for being a large one."""
+    """A set of session numbers, one bit each, in chunks: a large number needs no more room than a small one."""
 
-    # decision 103
+    # decision 103: one string of bits up to the greatest number cost most of the time of a first page of ten million
+    # sessions
 
     def __init__(self) -> None:
         self._chunks: defaultdict[int, bytearray] = defaultdict(partial(bytearray, 512))
@@ -222,6 +224,7 @@ class _Numbers:
         new, chunks = [], self._chunks
         for session in sessions:
             number = session.number
+            # 4,096 numbers a chunk: the upper bits choose the chunk, the next nine its byte, the last three the bit.
             chunk, byte, bit = chunks[number >> 12], number >> 3 & 511, 1 << (number & 7)
             if not chunk[byte] & bit:
                 chunk[byte] |= bit

@@ -67,15 +67,16 @@ def _breakdown(groups: "Iterable[ActiveGroup]", place: int) -> Breakdown:
         spelled[group.names[place]] += group.sessions
     counts = _by_key(spelled)
     others = counts[MOST_NAMES:]
-    return Breakdown(tuple(counts[:MOST_NAMES]), len(others), sum(one.sessions for one in others))
+    return Breakdown(tuple(counts[:MOST_NAMES]), len(others), sum(count.sessions for count in others))
 
 
 def _by_key(spelled: "Mapping[str | None, int]") -> list[NameCount]:
     """The counts of spelled names, added up by folded key; the largest first, equal ones in the order of their keys."""
+    # decision 216: grouped as they are spelled and folded here, because folding in the query made it slower
     spellings = defaultdict[str, list[str]](list)
     for name in spelled:
         if name is not None:
             spellings[fold(name)].append(name)
     named = [NameCount(min(names), sum(spelled[name] for name in names)) for _, names in sorted(spellings.items())]
     blank = [NameCount(None, spelled[None])] if None in spelled else []
-    return sorted([*named, *blank], key=lambda one: -one.sessions)
+    return sorted([*named, *blank], key=lambda count: -count.sessions)

@@ -108,7 +108,7 @@ class UnitOfWork:
 
     def end_disablings(self) -> None:
         """Record the disablings that ended by themselves, with an event each; up to 100, and the rest with later changes."""
-        # decision 208
+        # decision 208: nothing runs at the instant of the end, so the next change records it
         for user in self.tx.end_disablings(self.now, _MOST_ENDED):
             from authctl.model.told_events import Event
 
@@ -130,5 +130,5 @@ def actor_name(actor: str | None) -> str:
     """The actor as recorded. Raises InvalidInput when it is blank or cannot be stored."""
     name = names.field(default_actor() if actor is None else actor, "actor")
     if not name.strip():
-        raise InvalidInput("the actor is blank", 'say who acts: --actor "alice"')
+        raise InvalidInput("the actor is blank", 'name the actor: --actor "alice"')
     return name

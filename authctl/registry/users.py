@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from authctl import names
 from authctl.errors import InvalidInput
-from authctl.instants import format_instant, instant_of
+from authctl.instants import format_instant, format_second, instant_of
 from authctl.model import Group, Grouping, Session, SessionFilter, Status, User
 from authctl.registry.installation import Installation
 from authctl.registry.unit_of_work import MOST_LISTED, UnitOfWork, actor_name
@@ -60,11 +60,19 @@ class Users:
         with self._installation.snapshot() as (view, now):
             recorded = {names.fold(user.username): user.as_of(now) for user in view.users()}
             groups = view.groups(SessionFilter(), Grouping.USER, now)
+        # Users with sessions first; the others have only a record, such as a disabled user without a session.
         for group in groups:
             username = group.group or ""
             yield UserSessions(recorded.pop(names.fold(username), User(username)), group)
         for user in recorded.values():
             yield UserSessions(user, _no_sessions(user))
+
+    def keys(self, *, disabled: bool = False) -> Sequence[str]:
+        """The folded names of every user, in the order of `list`; with `disabled` only of disabled users. Quicker than `list`."""
+        with self._installation.snapshot() as (view, now):
+            recorded = {names.fold(user.username): user.as_of(now) for user in view.users()}
+            keys = dict.fromkeys([*view.user_keys_by_use(), *recorded])
+        return [key for key in keys if not disabled or (key in recorded and recorded[key].disabled_at is not None)]
 
     def get(self, username: str) -> UserSessions:
         """One user, with the number of sessions by status. Raises NotFound."""
@@ -189,7 +197,7 @@ class Users:
 def _check_until(until: int | None, now: int) -> None:
     if until is not None and until <= now:
         raise InvalidInput(
-            f"a disabling cannot end before it begins: {format_instant(until)}", "give a time ahead: --until 7d"
+            f"a disabling cannot end before it begins: {format_second(until)}", "give a time ahead: --until 7d"
         )
 
 
@@ -241,7 +249,7 @@ def _lasts_as_long(user: User, until: int | None) -> bool:
 
 
 def _disable(unit: UnitOfWork, username: str, note: str, until: int | None) -> UserOutcome:
-    # decision 38
+    # decision 38: a second call with a shorter or equal end keeps the first note and instant
     before = (unit.tx.user(username) or User(username)).as_of(unit.now)
     if _lasts_as_long(before, until):
         known = is_known(unit.tx, username, unit.now)
@@ -285,6 +293,7 @@ def _record_password_change(
     changed_at = _later(before.password_changed_at, unit.now)
     after = before._replace(password_changed_at=changed_at, password_except=excepted)
 
+    # decision 37: a session without a known way of signing in counts as opened by a password
     def ends(session: Session) -> bool:
         profile = profiles.ruling(session.profile, session.number)
         return session.id not in excepted and password_ends(profile, session.signed_in_with)

@@ -64,7 +64,7 @@ class FirstLines(io.TextIOBase):
         return self._out.isatty()
 
     def flush(self) -> None:
-        """Write what waits."""
+        """Write the kept text."""
         self._out.flush()
 
     def write(self, text: str) -> int:
@@ -174,7 +174,7 @@ def draw_bars(out: TextIO, labels: Sequence[str], columns: Sequence[BarColumn], 
 
 
 def _bar_cells(console: Console, column: BarColumn, row: int, width: int) -> Sequence[Text | Bar]:
-    """The number of a row, and its bar; what is not zero is never an empty one."""
+    """The number of a row, and its bar. Only zero has an empty bar."""
     number, largest = column.numbers[row], max(*column.numbers, 1)
     text = Text(f"{number:,}")
     if width < _NARROWEST_BAR:
@@ -182,6 +182,7 @@ def _bar_cells(console: Console, column: BarColumn, row: int, width: int) -> Seq
     if console.options.ascii_only:
         return text, Text("#" * -(-number * width // largest))
     least = largest / (8 * width)
+    # decision 218: rich draws bars already, and is a dependency
     return text, Bar(largest, 0, max(number, least) if number else 0, width=width)
 
 
@@ -190,7 +191,10 @@ def _label_width(labels: Sequence[str], width: int) -> int:
 
 
 def _bar_width(labels: Sequence[str], columns: Sequence[BarColumn], width: int) -> int:
-    numbers = (max(cell_len(column.header), *(len(f"{one:,}") for one in column.numbers)) for column in columns)
+    numbers = (
+        max(cell_len(column.header), *(len(f"{number_shown:,}") for number_shown in column.numbers))
+        for column in columns
+    )
     room = width - _label_width(labels, width) - sum(number + 2 * GAP for number in numbers)
     return min(_WIDEST_BAR, max(0, room) // len(columns))
 

@@ -52,7 +52,7 @@ class Fitted:
 
 def fit(columns: Sequence[Column], room: int) -> list[Fitted]:
     """The columns that have room, and their widths. The first one always stays, and is cut where it alone is too wide."""
-    # decision 182
+    # decision 182: a column goes before a row breaks
     by_importance = sorted(range(1, len(columns)), key=lambda index: columns[index].importance)
     for least_text, least_note, group in _PASSES:
         for kept in _fewer_and_fewer(columns, by_importance, group):
@@ -77,7 +77,7 @@ def _with_more(
     fitted: list[Fitted],
     gone: Sequence[int],
 ) -> list[Fitted]:
-    """The columns that are kept, and those that went and fit nevertheless: the one that went before them was too wide."""
+    """The kept columns, with removed ones that fit after all, because a column removed before them was too wide."""
     for index in gone:
         kept = [column.index for column in fitted]
         more = squeeze([*kept, index])

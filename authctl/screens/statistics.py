@@ -14,12 +14,12 @@ _MOST_NAMES = 10
 
 def draw(out: TextIO, statistics: "Statistics") -> None:
     """Draw all charts."""
-    found, width = charts(statistics, _MOST_NAMES), terminal_width(out)
-    draw_heading(out, found.heading, width)
-    for chart in found.by_name:
+    drawn, width = charts(statistics, _MOST_NAMES), terminal_width(out)
+    draw_heading(out, drawn.heading, width)
+    for chart in drawn.by_name:
         _draw(out, chart, width)
-    _draw_together(out, found.past, width)
-    _draw(out, found.future, width)
+    _draw_together(out, drawn.past, width)
+    _draw(out, drawn.future, width)
     draw_heading(out, f"later or never: {statistics.later:,}", width, style="")
 
 

@@ -62,7 +62,7 @@ class FittedColumn:
 def draw(out: TextIO, records: Sequence[Record], table: Layout, look: Look, width: int) -> None:
     """Draw a table that is no wider than the terminal."""
     fitted = arrange(records, table, look, width)
-    draw_table(out, [one.cells for one in fitted], [one.width for one in fitted], width)
+    draw_table(out, [column.cells for column in fitted], [column.width for column in fitted], width)
 
 
 def arrange(records: Sequence[Record], table: Layout, look: Look, width: int) -> list[FittedColumn]:

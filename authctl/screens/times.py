@@ -62,7 +62,7 @@ def in_view(text: str, look: Look) -> str:
 
 
 def _instant(text: Any) -> int | None:
-    """The instant of a time in a record; None for nothing, and for what is no time: an event that was tampered with."""
+    """The instant of a time in a record; None for a blank one, and for another text, as in an event that was changed."""
     with suppress(InvalidInput):
         return parse_instant(text) if isinstance(text, str) and len(text) > len("2026-11-01") else None
     return None
@@ -74,7 +74,7 @@ def _is_exact(shown: str) -> bool:
 
 def _near(instant: int, look: Look) -> str | None:
     """The distance of a time within a day of now, where that is wanted."""
-    # decision 184
+    # decision 184: in an incident the distance matters; in a pipe no time depends on an option
     return None if look.exact or abs(look.now - instant) >= DAY else _distance(instant, look)
 
 

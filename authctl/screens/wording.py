@@ -142,6 +142,20 @@ def _key(subject: str, detail: Mapping[str, Any]) -> str:
     return f"key {subject}: {sessions} ended" if sessions else f"key {subject}"
 
 
+def _profiles(_subject: str, detail: Mapping[str, Any]) -> str | None:
+    """The profiles that an application changed; of an event that does not name them, all profiles in force."""
+    in_force, changed = detail.get("in_force"), detail.get("changed")
+    if isinstance(changed, list):
+        return _named(changed, "changed") if changed else "no profile changed"
+    profiles = in_force.get("profiles") if isinstance(in_force, dict) else None
+    return _named(list(profiles), "in force") if isinstance(profiles, dict) else None
+
+
+def _named(names: list[Any], state: str) -> str:
+    more = f" and {len(names) - _MOST_NAMED:,} more" if len(names) > _MOST_NAMED else ""
+    return f"{state}: {', '.join(map(plain, names[:_MOST_NAMED]))}{more}"
+
+
 _WORDS: dict[str, Callable[[str, Mapping[str, Any]], str | None]] = {
     "session.revoke": _revocation,
     "user.disable": _user,
@@ -155,7 +169,8 @@ _WORDS: dict[str, Callable[[str, Mapping[str, Any]], str | None]] = {
     "continuity.end": _continuity,
     "key.retire": _key,
     "key.rotate": _key,
-    "profile.apply": _parts("shortened", "lengthened", "ended"),
+    "profile.apply": _profiles,
+    "profile.done": _parts("shortened", "lengthened", "ended"),
     "cache.clear": _parts("forgotten"),
     "audit.accept": lambda _subject, detail: _sessions(detail, "ended"),
     "clock.accept": lambda _subject, detail: _sessions(detail, "ended"),

@@ -1,4 +1,4 @@
-"""Revocations by criteria and changes of users since an import that apply to sessions as they were before it.
+"""Operations since an import that apply to sessions as they were before it: revocations by criteria, changes of users.
 
 A revocation by criteria did not meet a session that the import had ended or changed. If it would have met the session as it was
 before, the undo does not restore that session.
@@ -34,14 +34,14 @@ _TEXTS = {
 
 
 class OperationsSince:
-    """The operations since an import, read once for as long as none is added."""
+    """The operations since an import, read again only if one was added."""
 
     def __init__(self) -> None:
         self._past: PastRevocations | None = None
 
     def bind(self, view: View, sessions: Sequence[Before], now: int) -> set[int]:
-        """The numbers of the sessions that would live again and that an operation since the import applies to."""
-        # decision 153
+        """The numbers of the sessions that would be active again although an operation since the import applies to them."""
+        # decision 153: such an operation did not meet the session, because the import had ended or changed it
         active_before = [before for before in sessions if _lives(before)]
         if not active_before:
             return set()
@@ -67,6 +67,7 @@ class OperationsSince:
 
 def _lives(before: Before) -> bool:
     """Whether no decision had ended a session."""
+    # An end by a listing is an inference: the undo takes it back together with the listing.
     return before.is_unrevoked and before.session["ended_reason"] in (None, NOT_LISTED)
 
 

@@ -1,4 +1,7 @@
-"""The changes that the rows of some keys of an import make, before they are written."""
+"""The changes that the rows of some keys of an import make, before they are written.
+
+See docs/glossary.md#plan.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,7 @@ class Plan:
     changed: list[tuple[int, Imported]] = field(default_factory=list)
     unchanged: int = 0
     ahead: set[tuple[bytes, int]] = field(default_factory=set)
-    """Rows ahead of the clock that change nothing, by key and instant: they change nothing when the clock gets there, either."""
+    """Rows ahead of the clock that change nothing, by key and instant: they also change nothing later, when the clock has reached them."""
     moved: list[tuple[int, str]] = field(default_factory=list)
     """Lines whose key is that of another user's session, each with its message."""
     listed: list[tuple[int, int]] = field(default_factory=list)
@@ -32,6 +35,8 @@ class Plan:
     """Unchanged sessions by their numbers, and the latest of these uses."""
     returned: int = 0
     """How many sessions had ended because a listing did not have them, and are there again."""
+    lost: list[tuple[int, Imported]] = field(default_factory=list)
+    """Those of the changed sessions that have no row in this import: others take their rows."""
     met: list[int] = field(default_factory=list)
     """The numbers of all known sessions that rows belong to."""
 
@@ -41,6 +46,6 @@ class Plan:
     """The keys of finals without a source that get it."""
 
     def copy(self) -> Plan:
-        """The same plan, to go on from."""
+        """A copy of the plan with lists of its own, to be continued."""
         values = {field_.name: getattr(self, field_.name) for field_ in fields(self)}
         return Plan(**{name: copy(value) for name, value in values.items()})

@@ -1,4 +1,4 @@
-"""Importing the sessions of another system's export: read and staged whole, then registered, in batches.
+"""Importing the sessions of another system's export: all rows are read and staged, then registered in batches.
 
 See docs/glossary.md#source.
 """
@@ -53,7 +53,7 @@ class ImportOutcome(NamedTuple):
     moved_rows: tuple[NamedRow, ...]
     """Up to 1,000 rows whose key is also that of another user's session."""
     unused_because: str | None
-    """Why no row was used, the commonest reason with an example; None where one was."""
+    """The most frequent reason why no row was used, with an example; None if a row was used."""
     dry_run: bool
     remarks: tuple[RemarkOutcome, ...] = ()
     import_id: int | None = None
@@ -128,6 +128,7 @@ class Imports:
         hashed, more = None, iter(more)
         if complete is None and same_file.is_repeatable(mapping, taken_at):
             same = self._same_file(file, settings, source)
+            # decision 200: several files are always read, since only one file has a digest in the record
             if same is not None and (second := next(more, None)) is not None:
                 same, more = None, chain([second], more)
             if same is not None and (repeated := self._repeat(same, visible(name), source, who, dry_run=dry_run)):
@@ -142,7 +143,7 @@ class Imports:
                 reading.read(export, file_name, encoding)
             reading.check(strict=strict)
             detail = _detail(visible(name), reading)
-            of = ImportSource(source, mapping.has_ends)
+            of = ImportSource(source, mapping.parts_rows)
             remember = None if hashed is None else partial(same_file.recorded, hashed, reading)
             registration = Registration(self._installation, staging, profile, who, progress, detail, of, remember)
             if claim is not None:
@@ -175,9 +176,9 @@ class Imports:
     ) -> UndoOutcome:
         """Take an import back: remove the sessions that it alone registered, and restore those that it changed.
 
-        What was revoked, ended or changed since stays as it is, and is counted by reason. Only the latest import of a source, or
-        without one, can be undone, within 30 days. In batches: run it again to complete one that was interrupted. `bound` is that
-        of a preview. Raises Refused otherwise, without a note, or where more sessions than `max_affected`, or a session that the bound
+        Sessions that were revoked, ended or changed since stay as they are, and are counted by reason. Only the latest import of a
+        source, or without one, can be undone, within 30 days. In batches: run it again to complete one that was interrupted. `bound`
+        is that of a preview. Raises Refused otherwise, without a note, or where more sessions than `max_affected`, or a session that the bound
         does not allow, would be removed or restored; NotFound for an unknown import.
         """
         undo = Undo(self._installation, import_id, actor)
@@ -201,7 +202,8 @@ class Imports:
         self, same: SameFile, name: str, source: str | None, actor: str, *, dry_run: bool
     ) -> ImportOutcome | None:
         """Record that a file was imported again, and nothing changed; None where an operation came in between."""
-        # decision 200
+        # decision 200: the same file changes nothing, so its rows are not read; asked again inside the transaction, and
+        # not before it only
         if dry_run:
             with self._installation.snapshot() as (view, _):
                 holds, import_id = same.holds(view, source), None
@@ -219,6 +221,7 @@ class Imports:
         """The whole name of the profile, and the reading of the files. Raises InvalidInput, NotFound."""
         with self._installation.snapshot() as (view, now):
             named = None if profile is None else view.profiles().named(profile).name
+        # decision 12: one day allows for every time zone that a log did not write
         latest = max(self._installation.clock.now(), now) + DAY
         if taken_at is not None and taken_at > latest:
             raise InvalidInput("the time of the listing is more than a day ahead")

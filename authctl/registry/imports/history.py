@@ -74,11 +74,13 @@ def _obstacle(recorded: RecordedImport, latest: int | None, restored_at: int | N
     number, show = recorded.id, f"to see it: authctl imports show {recorded.id}"
     if recorded.undone_at is not None:
         return Obstacle(f"import {number} was undone before", show)
+    # decision 152: the journal is about the registry that was replaced
     if restored_at is not None and restored_at >= recorded.at:
         return Obstacle(f"import {number} began before the registry was restored, or its audit log was accepted", show)
     if now - recorded.at > UNDOABLE_FOR:
         return Obstacle(f"import {number} is older than 30 days", show)
-    if latest not in (None, number) and recorded.has_written and recorded.undo_begun_at is None:  # decision 201
+    # decision 201: a nightly import of the same file, which wrote nothing, must not keep the one before it from an undo
+    if latest not in (None, number) and recorded.has_written and recorded.undo_begun_at is None:
         source = "also has no source" if recorded.source is None else f"has the same source, {quoted(recorded.source)}"
         return Obstacle(
             f"import {latest} is later than import {number} and {source}", f"first: authctl imports undo {latest}"

@@ -22,13 +22,13 @@ class KnownKeys:
         self, view: View, batch: Sequence[StagedKey], source: str | None, now: int, *, has_sessions: bool
     ) -> None:
         without_user = [staged.key_without_user for staged in batch if staged.key_without_user is not None]
-        keys = [*(staged.key for staged in batch), *without_user]  # 0.1.0 stored the key without the user as the key
+        keys = [*(staged.key for staged in batch), *without_user]  # decision 116: 0.1.0 stored the key without the user
         self._finals = view.imported_finals(keys, source)
         self.ahead = view.imported_ahead([staged.key for staged in batch])
         self.finals_without_user = view.imported_finals(without_user, source, without_user=True)
         self._sessions: dict[bytes, list[ImportedDetail]] = {}
         for known in view.imported(keys, without_user, now) if has_sessions else ():
-            # decision 148
+            # decision 148: the source is compared beside the key, so that a session without a source can be adopted
             if source is None or known.session.source is None or fold(known.session.source) == fold(source):
                 for key in {known.key, known.key_without_user} - {None}:
                     self._sessions.setdefault(key, []).append(known)  # type: ignore[arg-type]  # None was taken out
@@ -51,13 +51,14 @@ class KnownKeys:
 
     def sessions_of(self, staged: StagedKey) -> tuple[list[ImportedDetail], list[ImportedDetail]]:
         """The known sessions of a key, and those of other users under the same key without the user."""
-        # decision 116
+        # decision 116: sessions with the key without the user count too: 0.1.0 stored that key, and a user may be renamed
         own = [known for known in self._sessions.get(staged.key, []) if known.key == staged.key]
         if staged.key_without_user is None:
             return own, []
         user = fold(staged.rows[0].details["username"])
         same = self._sessions.get(staged.key_without_user, [])
         others = [known for known in same if fold(known.session.username) != user]
+        # A session of 0.1.0 has the key without the user as its key, and must not come twice.
         taken = {known.session.number for known in (*own, *others)}
         of_0_1_0 = [
             known for known in same if known.key == staged.key_without_user and known.session.number not in taken
@@ -74,6 +75,7 @@ class KnownKeys:
     def is_removed(self, staged: StagedKey, created_at: int) -> bool:
         """Whether the session of a key that began at an instant had ended, and was removed."""
         return any(
+            # Without a known beginning, every session of the key that began up to the end may be the one that was removed.
             final.created_at == created_at or (final.created_at is None and created_at <= final.at)
             for final in self.finals_of(staged)
         )

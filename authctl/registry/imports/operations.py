@@ -1,4 +1,4 @@
-"""Operations that bind rows of the time before them, which are imported later.
+"""Operations that also apply to rows about the time before them, which are imported later.
 
 See docs/glossary.md#operation.
 """
@@ -18,20 +18,22 @@ class Operation(NamedTuple):
     revocation_id: int | None = None
     criteria: Criteria | None = None
     reason: str | None = None
-    """Why it ended sessions that lived then."""
+    """The reason of the end, for sessions that were active then."""
     of_password: bool = False
     """Whether it ended only the sessions that, by their profile, a changed password ends."""
     of_source: bool = False
     """Whether it is the end of a session in its source."""
     of_other: bool = False
-    """Whether it is the end of another user's session of the same key: it binds no part that is over before."""
+    """Whether it is the end of another user's session of the same key. It does not bind a part that ended before."""
     created_at: int | None = None
     """When that session began, where its source gave that."""
+    is_cut: bool = False
+    """Whether it only parts rows without a beginning: an end in the source of a session that began before another one."""
 
 
-def instant_of_operation(operation: Operation) -> int:
-    """The instant of an operation, to sort by."""
-    return operation.at
+def instant_of_operation(operation: Operation) -> tuple[int, bool]:
+    """The instant of an operation, to sort by; of several at one instant, one that only parts rows is the last."""
+    return operation.at, operation.is_cut
 
 
 def revocation_of(operation: Operation) -> int | None:
@@ -47,6 +49,7 @@ def is_spared(end: Operation, unended: Sequence[ImportedDetail]) -> bool:
 def ends_of_others(others: Sequence[ImportedDetail], unended: Sequence[ImportedDetail]) -> Iterator[Operation]:
     """The ends of other users' sessions of the same key: rows from before belong to that session, under another name."""
     for other in others:
+        # An end in the source is not passed on: the source has an end of its own for each user (decision 163).
         session, at = other.session, end_of(other.session)
         if at is not None and final_end(other) is not None:
             revocation_id = session.revocation_id if session.revoked_at is not None else None

@@ -1,7 +1,7 @@
-"""The rows of a key, parted by operations into sessions.
+"""The rows of a key, divided by operations into sessions.
 
-In the order of time each operation parts the rows: those up to it make a session by itself, which is over then, and those after it make
-a new one (decision 115). A row that has the beginning of its session belongs to the session that began then, whatever its own time.
+Operations divide the rows in the order of time: the rows up to an operation are one session, which it ended, and the rows after it
+are a new session (decision 115). A row with the beginning of its session belongs to the session that began then, at any time of its own.
 
 See docs/glossary.md#late-row and docs/glossary.md#partition.
 """
@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+from authctl.registry.imports.beginnings import End, by_exact_beginning, condensed
 from authctl.registry.imports.operations import Operation, revocation_of
 from authctl.registry.imports.session_rows import BEFORE_ALL, Rules, SessionFromRows
 from authctl.registry.users import password_ends
@@ -29,6 +30,8 @@ class Event(NamedTuple):
     row: StagedRow
     began_at: int | None = None
     """The instant of the beginning, as it is compared with operations, where the row has that."""
+    is_beginning: bool = False
+    """Whether it is the beginning, and not the use."""
 
 
 def events_of(rows: Iterable[StagedRow], counts_as: Callable[[int], int]) -> list[Event]:
@@ -46,7 +49,9 @@ def events_of(rows: Iterable[StagedRow], counts_as: Callable[[int], int]) -> lis
             first[row.created_at] = min(first.get(row.created_at, row), row, key=_age)
     for created_at, row in first.items():
         began_at = counts_as(created_at)
-        events.append(Event(began_at, row._replace(at=created_at, ended_at=None, ended_reason=None), began_at))
+        events.append(
+            Event(began_at, row._replace(at=created_at, ended_at=None, ended_reason=None), began_at, is_beginning=True)
+        )
     return sorted(events, key=lambda event: (event.counts_as, event.row.at))
 
 
@@ -65,15 +70,31 @@ def distinct(rows: Iterable[StagedRow]) -> tuple[StagedRow, ...]:
     return tuple(sorted(latest.values(), key=_age))
 
 
+def _to_store(rows: Sequence[StagedRow]) -> tuple[StagedRow, ...]:
+    """The rows of a session to be stored: those that could be of another one each, and the others condensed."""
+    dated, loose = by_exact_beginning(rows)
+    return distinct([*loose, *(row for of_session in dated.values() for row in condensed(of_session))])
+
+
 class Planned(NamedTuple):
-    """A session that rows make: new, or a known one with what the rows add."""
+    """A session that rows make: a new one, or a known one with the additions of the rows."""
 
     imported: Imported
     known: ImportedDetail | None
+    is_met: bool = True
+    """Whether rows of this import belong to it, and not only stored ones."""
+
+
+class OfBeginning(NamedTuple):
+    """The session of which the source gave the instant of the beginning."""
+
+    known: ImportedDetail | None
+    end: End | None
+    """Its end in the source, as rows with its beginning give it."""
 
 
 class Partition:
-    """The rows of one key, parted by operations into sessions."""
+    """The rows of one key, divided by operations into sessions."""
 
     def __init__(
         self,
@@ -84,7 +105,7 @@ class Partition:
         user: User | None,
         operations_since: Callable[[int], Iterator[Operation]],
         *,
-        is_one: bool = False,
+        of_beginning: OfBeginning | None = None,
         keeps_rows: bool = False,
     ) -> None:
         self.rules = rules
@@ -93,10 +114,10 @@ class Partition:
         self.unended = unended
         self.user = user
         self.operations_since = operations_since
-        self.is_one = is_one
-        """Whether the rows are of one session, the only known one: its source gave the instant of its beginning."""
+        self.of_beginning = of_beginning
+        """The session that the first part is, if its source gave the instant of its beginning."""
         self.keeps_rows = keeps_rows
-        """Whether a later import may bring an end that parts the rows, so that they are stored."""
+        """Whether a later import may have an end that divides the rows, so that they are stored (decision 145)."""
         self._since = BEFORE_ALL
         self._next = 0
         self._part = SessionFromRows(rules)
@@ -106,16 +127,21 @@ class Partition:
 
     def plan(self) -> list[Planned]:
         """A session for each part of the rows."""
-        created = (known_session.session.created_at for known_session in self.unended)
-        first = self.events[0].counts_as
-        for operation in self.operations_since(min(first, *created) if self.unended else first):
+        known_sessions = [*self.unended, self.of_beginning and self.of_beginning.known]
+        created = [known_session.session.created_at for known_session in known_sessions if known_session]
+        for operation in self.operations_since(min([self.events[0].counts_as, *created])):
             if self._next == len(self.events) and not self._part.rows:
                 return self.planned
+            if operation.of_source and operation.created_at is not None and not self._is_first:
+                continue  # the end of the session that began then, which is over
             known = self._known_until(operation.at)
             if known and known.session.last_used_at > operation.at and not self._parts_known(operation, known):
-                continue  # the one exception: it is known to be used after the operation, and is not parted
+                # decision 115, its only exception: a session that was used after the operation is not divided, since that would
+                # take away an active session that nobody meant.
+                continue
             self._take_rows(operation.at, known)
             if not self._part.rows:
+                # Without rows nothing is registered. An end of all sessions still begins a new part: later rows are a new session.
                 if (
                     operation.criteria is None
                     and (known or not operation.of_password)
@@ -131,13 +157,19 @@ class Partition:
 
     def _parts_known(self, operation: Operation, known: ImportedDetail) -> bool:
         """Whether an end in the source parts a known session that was used after it: its rows are here, or it is one for certain."""
-        return operation.of_source and (self.is_one or bool(known.rows))
+        return operation.of_source and (self._is_first or bool(known.rows))
+
+    @property
+    def _is_first(self) -> bool:
+        """Whether the present part is the session of which the source gave the beginning."""
+        return self.of_beginning is not None and self._since == BEFORE_ALL
 
     def _known_until(self, at: int | None) -> ImportedDetail | None:
         """The active session of the key that was created since the last parting, up to an instant where one is given."""
-        if self.is_one:
-            return self.unended[0] if self.unended and self._since == BEFORE_ALL else None
+        if self.of_beginning is not None and self._is_first:
+            return self.of_beginning.known
         created = [candidate for candidate in self.unended if self._since < candidate.session.created_at]
+        # The latest of them: an earlier row belongs to the session that began last before it (decision 165).
         return next(
             (candidate for candidate in reversed(created) if at is None or candidate.session.created_at <= at), None
         )
@@ -157,7 +189,7 @@ class Partition:
         """Whether an operation ends or revokes the present part."""
         if operation.of_password:
             if known and self.user and known.session.id in self.user.password_except:
-                return False  # decision 209
+                return False  # decision 209: late rows of a spared session belong to it, and do not end it
             return password_ends(self._part.profile, None)
         if operation.criteria is None:
             return True
@@ -165,11 +197,13 @@ class Partition:
         return not is_excepted and operation.criteria.is_met_by(self._part)
 
     def _close(self, operation: Operation | None) -> None:
-        """Plan the session of the present part, which an operation closes, or nothing does."""
+        """Plan the session of the present part, which an operation ends; without an operation it stays open."""
         part, now = self._part, self.rules.now
         revoking = None
         if operation:
             self._end(operation)
+            # The first revocation that the part meets, at this operation or later: an end does not keep a session out of a later
+            # revocation. The end of another user's session binds only where it is the operation itself.
             operations = (
                 later for later in self.operations_since(operation.at) if later == operation or not later.of_other
             )
@@ -177,7 +211,8 @@ class Partition:
             self._take_uses_after(operation)
         disabled_at = self.user.as_of(now).disabled_at if self.user else None
         if disabled_at is not None and revoking is None and part.lived_at(now):
-            part.end_here = (max(disabled_at, min(part.last_used_at, now)), "user_disabled")  # decision 143
+            # decision 143: an end ahead of the clock would also settle rows of the time between
+            part.end_here = (max(disabled_at, min(part.last_used_at, now)), "user_disabled")
         self._note_end(revoking)
         self._add(revoking and revocation_of(revoking))
         if operation:
@@ -187,12 +222,15 @@ class Partition:
         """End the present part where an operation is an end."""
         part = self._part
         if operation.of_source:
-            part.end_in_source = (operation.at, operation.reason or "")
+            ends = [] if operation.is_cut else [(operation.at, operation.reason)]
+            if self.of_beginning is not None and self._is_first and self.of_beginning.end is not None:
+                ends.append(self.of_beginning.end)
+            part.end_in_source = min(((at, reason or "") for at, reason in ends), default=None)
         elif operation.reason and part.lived_at(operation.at):
             part.end_here = (operation.at, operation.reason)
 
     def _take_uses_after(self, operation: Operation) -> None:
-        """Take the rows that show the present part in use after its end: it began before, so that they make no new session."""
+        """Take the rows that show a use of the present part after its end. It began before the end, so they make no new session."""
         events = self.events[self._next :]
         after = [event.row for event in events if event.began_at is not None and event.began_at <= operation.at]
         if not after:
@@ -200,7 +238,8 @@ class Partition:
         self.events[self._next :] = [
             event for event in events if event.began_at is None or event.began_at > operation.at
         ]
-        if operation.of_source:  # decision 142: the source gives both, the use and the end
+        if operation.of_source:
+            # decision 142: the source gives both, the use and the end
             for row in after:
                 self._part.add(row)
         else:
@@ -209,10 +248,10 @@ class Partition:
     def _add(self, revocation_id: int | None) -> None:
         part, staged = self._part, self.staged
         named = part.known.profile_named if part.known else self.rules.named is not None
-        rows = distinct(part.rows) if self.keeps_rows else ()
+        rows = _to_store(part.rows) if self.keeps_rows else ()
         identity = (staged.key_without_user, named, part.facts)
         imported = Imported(staged.key, part.session(), part.detail_times, revocation_id, *identity, rows)
-        self.planned.append(Planned(imported, part.known))
+        self.planned.append(Planned(imported, part.known, any(row.line for row in part.rows)))
 
     def _revokes(self, operation: Operation) -> bool:
         """Whether an operation revokes the present part, which is closed by then."""
@@ -224,7 +263,6 @@ class Partition:
         if revoking is not None:
             revocation_id = revocation_of(revoking)
             self.ends.append(Operation(revoking.at, revocation_id=revocation_id, of_other=True, created_at=created_at))
-        elif (
-            ended is not None and ended == self._part.end_here
-        ):  # decision 163: an end in the source is of its own user
+        # decision 163: only an end that was made here, since the source has an end of its own for each user
+        elif ended is not None and ended == self._part.end_here:
             self.ends.append(Operation(ended[0], reason=ended[1], of_other=True, created_at=created_at))

@@ -1,8 +1,8 @@
 """Past revocations by criteria, and which of them binds a session that is imported later.
 
 The rule (decision 115): rows up to the instant of a revocation come under it where the session that they make meets its
-criteria. Texts, kind, profile and search are compared with what those rows say, times with the instants that were resolved
-then, and a status with whether the session lived at that instant by the deadlines known now.
+criteria. Texts, kind, profile and search are compared with the values of those rows, and times with the instants of the revocation.
+A status is compared with that of the session at the revocation, by the deadlines that are known now.
 
 See docs/glossary.md#late-row and docs/glossary.md#revocation-by-criteria.
 """
@@ -87,7 +87,7 @@ class Criteria(NamedTuple):
         return self.revocation.at
 
     def is_met_by(self, session: LateSession) -> bool:
-        """Whether a session that is told of later meets the criteria."""
+        """Whether a session that is imported later meets the criteria."""
         return (
             all(session.texts.get(name) in values for name, values in self.texts.items())
             and self._meets_times(session)
@@ -107,20 +107,21 @@ class Criteria(NamedTuple):
         )
 
     def _meets_status(self, session: LateSession) -> bool:
+        # A late session was not revoked yet: with both other statuses it meets the criteria in any case, and needs no deadlines.
         if not self.statuses or self.statuses >= {Status.ACTIVE, Status.EXPIRED}:
             return True
         return (Status.ACTIVE if session.lived_at(self.at) else Status.EXPIRED) in self.statuses
 
 
 class Span(NamedTuple):
-    """The earliest and the latest instant at which the sessions of a key were used, as far as they are told."""
+    """The earliest and the latest known instant at which the sessions of a key were used."""
 
     earliest: int
     latest: int
 
 
 class _Block(NamedTuple):
-    """Some revocations that follow each other in time, with the widest of their times: whether one may be met is asked once."""
+    """Some successive revocations, with the widest of their times, so that one comparison can exclude all of them."""
 
     criteria: tuple[Criteria, ...]
     created_before: int
@@ -141,6 +142,7 @@ class _Block(NamedTuple):
 
     def may_be_met(self, since: int, span: Span) -> bool:
         """Whether one of them, made at or after an instant, may be met by a session within a span."""
+        # The ends of the ranges are chosen so that a block is never left out wrongly; each revocation is compared afterwards.
         return (
             self.criteria[-1].at >= since
             and self.created_before > span.earliest
@@ -193,10 +195,12 @@ class PastRevocations:
 
         A text is given with its name, folded; the span is that of all sessions in question. The same revocation may come twice.
         """
-        # decision 118
+        # decision 118: revocations are found by a text, by a trigram, or else in blocks; a thousand of them made an
+        # import six times as slow
         lists = [revocations for key in texts if (revocations := self._by_text.get(key))]
         if self._by_trigram:
             for _, text in texts:
+                # Any text that contains the searched one has its first trigram.
                 trigrams = {text[start : start + _TRIGRAM] for start in range(len(text) - _TRIGRAM + 1)}
                 lists += [self._by_trigram[part] for part in self._by_trigram.keys() & trigrams]
         blocks = [_after(block.criteria, since) for block in self._others if block.may_be_met(since, span)]
@@ -204,6 +208,7 @@ class PastRevocations:
 
 
 def _after(criteria: Sequence[Criteria], since: int) -> Iterator[Criteria]:
+    # The lists are in the order of time, as the revocations were read.
     return islice(criteria, bisect_left(criteria, since, key=_AT), None)
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 MOST_NAMED = 1_000
 _MOST_REMARKED = 20
 _FIRST_ROWS = 100
-"""Rows that are looked at for rows one level down, while none was used."""
+"""The number of rows that are searched for rows one level down, as long as none was used."""
 _FILE_SHIFT = 40
 """The place of a staged row is one integer: its lowest 40 bits are the number of the line, those above the number of the file."""
 _SKIPPED = "skipped by where"
@@ -127,6 +127,7 @@ class Reading:
             self._count_reason(self._place(row), result.reason)
 
     def _add_used(self, line: int, number: int, row: Row) -> None:
+        # Only a row that would be used counts: a rejected row with the same event id must not hide a good one.
         if row.event_id is not None and self._staging.seen(row.event_id):
             self.counts.duplicates += 1
             return
@@ -148,7 +149,7 @@ class Reading:
 
     def _note_listing(self, raw: Any) -> None:
         """Note the time of a listing of which no row is used."""
-        # decision 189
+        # decision 189: a listing of which `where` leaves out all rows was taken all the same
         if self._mapping.has_listing_time and not isinstance(raw, Rejected):
             self._note_time(self._mapping.listing_time(raw, self._listing))
 
@@ -189,6 +190,7 @@ class Reading:
             raise InvalidInput(message, f"add this line to the mapping: rows: {self._below}")
 
     def _count_reason(self, place: str, reason: str) -> None:
+        # Reasons quote the row: without the quoted texts, equal faults of different rows are counted as one reason.
         kind = _QUOTED.sub("...", reason)
         if kind in self._reasons or len(self._reasons) < MOST_NAMED:
             self._reasons[kind] += 1
@@ -208,7 +210,7 @@ class Reading:
             raise InvalidInput(message, "nothing was registered; to register the other rows, leave out --strict")
 
     def unused_because(self) -> str | None:
-        """Why no row was used: the commonest reason, with an example."""
+        """The most frequent reason why no row was used, with an example."""
         if self.is_used:
             return None
         if not self.counts.read:

@@ -26,7 +26,9 @@ if TYPE_CHECKING:
     from authctl.store.protocol import Change, Staging, View
     from authctl.store.protocol.imports import StagedKey
 
+# decision 202: with more keys, another writer waits too long; with fewer, pages of indexes are written more often
 _KEYS_PER_BATCH = 1_500
+# decision 181: ends that lie in one transaction would hold the lock for seconds
 _ENDS_PER_BATCH = 500
 """How many sessions one change ends."""
 _NAMED = ("sessions", "username_keys")
@@ -63,12 +65,12 @@ class ImportSource(NamedTuple):
     """The system that the rows of an import are of."""
 
     name: str | None
-    has_ends: bool
-    """Whether its rows can show that their session ended."""
+    parts_rows: bool
+    """Whether its rows can show that their session ended, or began, so that rows of before belong to other ones."""
 
 
 Remember = Callable[[Done, int, int, int], dict[str, Any]]
-"""Gives what is recorded of a file, for an import of it again: of the counts, the instant, the number of the last event, and of keys."""
+"""Makes the record of a file, for a later import of the same file, from the counts, the instant, the last event and the number of keys."""
 
 
 class Registration:
@@ -95,7 +97,7 @@ class Registration:
         self._complete: CompleteSource | None = None
         self._past: PastRevocations | None = None
         self._shared_keys = staging.keys_of_several_users()
-        self._merger = Merger(self._shared_keys, profile, source=of.name, keeps_rows=of.has_ends)
+        self._merger = Merger(self._shared_keys, profile, source=of.name, keeps_rows=of.parts_rows)
         self.import_id: int | None = None
         self._begun: AuditEvent | None = None
         self.done = Done()
@@ -105,10 +107,11 @@ class Registration:
 
     def preview_ends(self, complete: CompleteSource, *, dry_run: bool) -> None:
         """Find the sessions that a complete listing does not have, and let a person agree before anything is written."""
-        # decision 149
+        # decision 149: a refusal registers nothing, and only sessions that were shown can end
         self._complete = complete
+        self._merger.claimed = complete.as_listings
         for plan in self._plans():
-            complete.add_listed(plan.met, plan.adopted)
+            complete.add_plan(plan)
         with self._installation.snapshot() as (view, now):
             preview = complete.preview(view, now)
         self.not_listed, self.not_listed_sessions = preview.summary.total, list(preview.sessions)
@@ -135,7 +138,7 @@ class Registration:
             self.done.add(self._register(batch))
             keys += len(batch)
             self._progress(keys, total)
-        drop_journals(self._installation, self._actor)  # earlier ones, now that this import may have written
+        drop_journals(self._installation, self._actor)  # earlier ones: this import may have written by now
         ended = self._end_not_listed() if self._complete else {}
         with self._installation.change(self._actor) as unit:
             detail = {**self._detail, **listing, **self.done.counts, **ended}
@@ -166,6 +169,7 @@ class Registration:
             if plan.decided:
                 self._announce(unit, last_number, [number for number in plan.decided if number is not None])
             self._merger.note_written(unit.tx)
+        # decision 100: another process that waits for the lock gets its turn
         sleep(PAUSE_SECONDS)
         return plan
 
@@ -188,7 +192,7 @@ class Registration:
             unit.tx.close_batch()
 
     def _plan(self, view: View, batch: Sequence[StagedKey], now: int) -> Plan:
-        # decision 115
+        # decision 115: read in each transaction: a revocation may come between two batches, and applies to the rest
         self._past = past_revocations(view, self._past)
         return self._merger.plan(view, batch, self._past, now)
 
@@ -217,12 +221,13 @@ class Registration:
         return {"not_listed": ended, "sessions": [session.id for session in sessions], "username_keys": user_keys}
 
     def _end_earlier(self, complete: CompleteSource) -> None:
-        """Move the ends that later complete listings made to this one, which does not have these sessions, either."""
+        """Move the ends that later complete listings made to this listing, which does not have these sessions either."""
         listing = (complete.source, complete.user_keys, complete.taken_at)
         with self._installation.snapshot() as (view, _):
             ended_later = view.ended_later(*listing)
         for numbers in _batches_of_ends(ended_later):
             with self._change() as unit:
+                # decision 181: asked again, since a later listing may have brought one of them back
                 still = unit.tx.ended_later(*listing, numbers)
                 unit.tx.end_earlier(still, complete.taken_at)
             sleep(PAUSE_SECONDS)
@@ -249,6 +254,7 @@ def _batches(staging: Staging, shared_keys: set[bytes]) -> Iterator[list[StagedK
         keys = staging.by_key()
         yield from iter(lambda: list(islice(keys, _KEYS_PER_BATCH)), [])
         return
+    # decision 116: an end of one user of a shared key applies to the others, so they are planned together
     batch: list[StagedKey] = []
     for _, group in groupby(staging.by_key(), key=lambda staged: staged.key_without_user or staged.key):
         batch += group

@@ -1,4 +1,4 @@
-"""A file that was imported before, with nothing since then that could change what its rows give: they are not read again.
+"""A file that was imported before, if no operation since then could change the result of its rows: they are not read again.
 
 The record of an import keeps the digest of its file and settings, where each key of the file is one session of the registry, and
 every row is of the past. To import it again would change nothing, whenever it is done.
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 _CHUNK = 2**18
 _FORM = 1
-"""Counted up when rows are read otherwise than before."""
+"""The version of the reading of rows; a higher one makes all digests differ."""
 
 _WITHOUT_EFFECT = ("session.issue", "token.refresh")
 """The actions that concern no imported session."""
@@ -49,10 +49,11 @@ class SameFile(NamedTuple):
     def of_last_import(cls, view: View, source: str | None) -> Self | None:
         """The record of the last import of a source; None without one, or if a complete listing may have ended its sessions."""
         detail = json.loads(view.last_import_detail(source) or "{}")
-        found = detail.get("same_file") if isinstance(detail, dict) else None
-        if not found or (source is not None and view.complete_listings(source)):
+        recorded_file = detail.get("same_file") if isinstance(detail, dict) else None
+        # A complete listing ends sessions by its time: the same rows could give another result after it.
+        if not recorded_file or (source is not None and view.complete_listings(source)):
             return None
-        digest, size, event, keys, rows = found
+        digest, size, event, keys, rows = recorded_file
         return cls(digest, size, event, keys, tuple(rows))
 
     def holds(self, view: View, source: str | None) -> bool:
@@ -79,7 +80,7 @@ class SameFile(NamedTuple):
 
 
 class HashedFile(io.RawIOBase):
-    """A file that is hashed while it is read, with what else decides what its rows give."""
+    """A file that is hashed while it is read, together with the settings that decide the result of its rows."""
 
     def __init__(self, file: BinaryIO, settings: Sequence[str | None]) -> None:
         self._file = file
@@ -99,21 +100,23 @@ class HashedFile(io.RawIOBase):
 
     @property
     def digest(self) -> str:
-        """The digest of what was read."""
+        """The digest of the bytes that were read."""
         return self._hash.hexdigest()
 
 
 def is_repeatable(mapping: Mapping, taken_at: int | None) -> bool:
     """Whether a mapping gives the same for the same file at any time."""
+    # decision 200: tables of time zones change, and the time of a listing may be the present
     return taken_at is None and mapping.timezone is None and not mapping.uses_listing
 
 
 def is_same(known: SameFile, file: BinaryIO, settings: Sequence[str | None]) -> bool:
-    """Whether a file is the one of a record. It is read from its present place, and taken back there."""
+    """Whether a file is the one of a record. It is read from its present position, and set back to it."""
     if not file.seekable():
         return False
     begins = file.tell()
     try:
+        # The size first: a file of another size is not read.
         if file.seek(0, io.SEEK_END) - begins != known.size:
             return False
         file.seek(begins)

@@ -30,7 +30,7 @@ MATCHED: dict[str, Callable[[str], str]] = {
 
 
 class Rules(NamedTuple):
-    """The rules by which rows become a session, as they are now."""
+    """The present rules by which rows become a session."""
 
     profiles: ProfileSet
     named: str | None
@@ -41,6 +41,9 @@ class Rules(NamedTuple):
     """The system that the sessions of the import live in."""
     listings: Mapping[str, Sequence[CompleteListing]] = {}  # a constant
     """The complete listings by the folded name of their system, the earliest first."""
+
+    claimed: Sequence[CompleteListing] = ()
+    """The complete listing that the import is, if it is one: it ends no known session that nobody was shown."""
 
     def listings_of(self, source: str | None) -> Sequence[CompleteListing]:
         """The complete listings of a system."""
@@ -72,7 +75,7 @@ class SessionFromRows:
             return
         rows, self.rows, self.known, self._worked_out = self.rows, [], known, None
         self.exact_created_at = known.facts.created_at if known else None
-        self.listed_at = known.facts.listed_at if known else None
+        self.listed_at = known.facts.listed_at if known and not known.rows else None
         self.created_at, self.last_used_at = NEVER, BEFORE_ALL
         self.detail_times, self._details = {}, {}
         if known and not known.rows:  # else its rows are among those that are added
@@ -101,16 +104,23 @@ class SessionFromRows:
 
     @property
     def ended(self) -> tuple[int, str] | None:
-        """When and why the session ended first: here, in its source, or because a complete listing does not have it."""
-        ends = (self.end_here, self.end_in_source, self._missing_in_listing())
+        """When and why the session ended first: here, in its source, or because a complete listing does not have it.
+
+        An end that the source gives itself is known; nothing is to be inferred from a listing then.
+        """
+        # decision 297
+        inferred = self._missing_in_listing() if self.end_in_source is None else None
+        ends = (self.end_here, self.end_in_source, inferred)
         return min((end for end in ends if end is not None), default=None)
 
     def _missing_in_listing(self) -> tuple[int, str] | None:
         """The first complete listing after everything that is known of the session, if no deadline ended it by now."""
         listings = self._rules.listings_of(self.source)
+        if self.known is None and self._rules.claimed:
+            listings = sorted([*listings, *self._rules.claimed], key=lambda listing: listing.taken_at)
         if not listings:
             return None
-        # decision 147
+        # decision 147: a function of rows and listings alone, so that the order of imports does not matter
         seen_at = max(self.created_at, self.last_used_at, self.listed_at or BEFORE_ALL)
         users = ("", names.fold(self._details["username"]))
         later = (
@@ -120,7 +130,8 @@ class SessionFromRows:
         return None if missing_at is None or not self._outlives(self._rules.now) else (missing_at, NOT_LISTED)
 
     def _latest_use_after_end(self) -> int | None:
-        uses = [self.used_after_end_at, self.known.session.used_after_end_at if self.known else None]
+        known = self.known.session.used_after_end_at if self.known and not self.known.rows else None
+        uses = [self.used_after_end_at, known]
         if self.end_in_source is not None and self.last_used_at > self.end_in_source[0]:
             uses.append(self.last_used_at)
         return max((at for at in uses if at is not None), default=None)
@@ -178,10 +189,11 @@ class SessionFromRows:
         return held_until(self.expires_at, self.profile.name, self._rules.continuity) > at
 
     def session(self) -> NewSession:
-        """The session, to be registered or to replace what is known of it."""
+        """The session, to be registered, or to replace the known one."""
         deadlines, fixed, tokens = self._deadlines()
         ended_at, ended_by = self.ended or (None, None)
         details = {name: value for name, value in self._details.items() if name != "expires_at"}
+        # decision 50: without `wipe_on_revoke`: no token exists by which the application could get the order
         return NewSession(
             id=self.known.session.id if self.known else names.new_id(),
             profile=self.profile.name,
@@ -198,15 +210,14 @@ class SessionFromRows:
         )
 
     def _deadlines(self) -> tuple[Deadlines, int | None, Tokens]:
-        """The deadlines, with the fixed one and the kind of tokens that they go with; worked out once for the same rows."""
+        """The deadlines, the fixed one, and the kind of tokens; computed once for the same rows."""
         if self._worked_out is None:
             profile, fixed, tokens = self.profile, self._details.get("expires_at"), Tokens.SINGLE
-            if (
-                fixed is None and profile.requested
-            ):  # nothing is known of what was asked for: the default, as for a sign-in
+            # decision 46: the requested lifetime is not known, so it is the default, as for a sign-in that requests none
+            if fixed is None and profile.requested:
                 fixed = lifetimes.after(self.created_at, profile.requested.default_lifetime)
                 tokens = Tokens.REQUESTED
-            # an end that is taken back, or comes earlier, leaves nothing of the deadline: it had moved that to its own instant
+            # A hard end had moved the stored deadline to its own instant: that deadline must not be kept if the end moves.
             known = None if self.known is None or self.known.session.ended_at is not None else self.known
             deadlines = _deadlines(profile, self.created_at, self.last_used_at, fixed, known)
             self._worked_out = (deadlines, fixed, tokens)
@@ -219,12 +230,13 @@ def _deadlines(
     deadlines = profile.deadlines(created_at, last_used_at)
     if known and fixed == known.session.fixed_expires_at and last_used_at == known.session.last_used_at:
         old = known.session
-        if not old.is_alive(old.read_at):  # an older row is no use that could revive it
+        # decision 46: an older row is no later use, so it makes no session active again
+        if not old.is_alive(old.read_at):
             return Deadlines(old.slid_at, old.idle_expires_at, old.absolute_expires_at, old.expires_at, old.use_due_at)
     if fixed is not None:
         return deadlines._replace(expires_at=fixed)
     if known and known.session.expires_at > min(known.session.idle_expires_at, known.session.absolute_expires_at):
-        # applying a profile ended it at that instant, which is not taken back
+        # decision 8: applying a profile ended it at that instant, which stays its end
         return deadlines._replace(expires_at=max(deadlines.expires_at, known.session.expires_at))
     return deadlines
 

@@ -38,7 +38,7 @@ class ShortWay:
         self._users = users
         self._keeps_rows = keeps_rows
         self._is_closed = bool(rules.listings_of(rules.source))
-        """Whether no key can take it: a complete listing may end any session."""
+        """Whether no key can take the short way, since a complete listing may end any session."""
         of_everything = past.of_everything.at if past.of_everything else BEFORE_ALL
         self._bound_until = max([of_everything, *(end.at for end in ends)])
         """The latest operation that binds rows of any key."""
@@ -55,6 +55,7 @@ class ShortWay:
         ):
             return None
         first = rows[0].at if row.created_at is None else row.created_at
+        # The earliest row decides: an operation after it would divide the rows.
         if first <= self._bound_until:
             return None
         if self._changes_criteria(rows):
@@ -68,17 +69,15 @@ class ShortWay:
         return row.ended_at is None and (row.is_created_exact or not self._keeps_rows)
 
     def _are_plain(self, rows: Sequence[StagedRow]) -> bool:
-        """Whether the rows of a key have nothing but times of use."""
+        """Whether the rows of a key have times of use only, and no beginning or end."""
         return not self._keeps_rows and all(row.created_at is None and row.ended_at is None for row in rows)
 
     def _changes_criteria(self, rows: Sequence[StagedRow]) -> bool:
         """Whether rows differ in a detail by which a revocation selects: it then depends on the rows up to it, not on the latest."""
         if self._past.is_empty:
             return False
-        last, names_of_criteria = (
-            rows[-1].details,
-            {*self._past.names, "application"},
-        )  # of which the profile may follow
+        # The application as well: the profile is assigned by it, and a revocation may select by profile.
+        last, names_of_criteria = rows[-1].details, {*self._past.names, "application"}
         return any(row.details.get(name) != last.get(name) for row in rows[:-1] for name in names_of_criteria)
 
     def _plain(
@@ -90,7 +89,7 @@ class ShortWay:
         row: StagedRow,
         listed_at: int | None,
     ) -> PlainSession | None:
-        """The session, unless its user, its profile or a revocation asks for more."""
+        """The session; None if its user, its profile or a revocation needs the long way."""
         username_key = names.fold(details["username"])
         profile = self._profile(details)
         if profile.requested is not None or username_key in self._users or self._may_be_revoked(details, span):
@@ -134,7 +133,7 @@ class ShortWay:
 
 
 def _merged(rows: Sequence[StagedRow]) -> tuple[dict[str, Any], dict[str, int]]:
-    """Each detail as the latest row has it that has one, and the instant of that row; of two at the same instant the greater text.
+    """Each detail from the latest row that has it, and the instant of that row; of two at the same instant the greater text.
 
     The rows come in the order of time. `SessionFromRows.add` has the same rule for rows in any order.
     """

@@ -1,4 +1,4 @@
-"""Tokens that are issued or presented, one module an operation; here what is done by a token of any kind, however old."""
+"""Tokens that are issued or presented, one module an operation; here the operations that accept a token of any kind and age."""
 
 from functools import cached_property
 from typing import TYPE_CHECKING, Unpack
@@ -54,12 +54,13 @@ class Tokens:
         return acknowledge(self._installation, self._reader, token, actor)
 
     def session(self, token: str) -> "Session | None":
-        """The session that a token was issued to, whatever its kind and generation; None for any other text. It is no use."""
+        """The session that a token of any kind and generation was issued to; None for any other text. It counts as no use."""
         return self._reader.owner_now(token)
 
     def introspect(self, token: str, **request: "Unpack[Request]") -> "Session":
         """As `Registry.verify`, for a resource server: an order to wipe is not passed on by it, and so not recorded as delivered."""
         introspect, caller, no_facts = self._introspecting
+        # Most requests give no facts: one empty value serves them all, and saves the making of one for each request.
         return introspect(self._installation, self._reader, token, caller(**request) if request else no_facts)
 
     @cached_property
@@ -84,8 +85,8 @@ class Tokens:
     ) -> "Explanation":
         """Why `verify` accepts a token or not, step by step; or why the session of an id is active or not.
 
-        Changes nothing: it is no use. With `at`, at an earlier instant, as far as that is kept. Raises InvalidInput for a later one;
-        NotFound for an id that no session has; RegistryUnavailable or IntegrityFailure when it could not be judged.
+        Changes nothing, and counts as no use. With `at`, at an earlier instant, as far as the registry keeps its data. Raises
+        InvalidInput for a later one; NotFound for an id that no session has; RegistryUnavailable or IntegrityFailure when it could not be judged.
         """
         from authctl.instants import instant_of
         from authctl.model import Caller

@@ -1,4 +1,7 @@
-"""Whether a token lets its bearer in: whose it is, whether that session lives, and where it comes from."""
+"""The checks of a token: whose it is, whether its session is active, and where the request comes from.
+
+See docs/glossary.md#bearer.
+"""
 
 from hmac import compare_digest
 from typing import TYPE_CHECKING
@@ -22,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def session_of_token(row: tuple[Session, bytes | None] | None, claims: Claims) -> Session:
-    """The session of that number, when the registry agrees that the claims are its own. Raises TokenUnknown.
+    """The session of the number in the claims, if secret, kind and key match its row. Raises TokenUnknown.
 
     The claims may be of an earlier generation.
     """
@@ -36,7 +39,7 @@ def session_of_token(row: tuple[Session, bytes | None] | None, claims: Claims) -
         has_kind = session.tokens == model.Tokens.PAIR
     else:
         has_kind = claims.kind is _access_kind(session)
-    # A generation of the future was signed by our key, but for a registry that went on after this backup was made.
+    # A generation later than the present one was signed for a registry that continued after this backup was made.
     if not has_kind or claims.generation > session.generation:
         raise TokenUnknown
     # One generation is signed by one key: another key belongs to a history that a restore replaced.
@@ -52,8 +55,9 @@ def _access_kind(session: Session) -> TokenKind:
 def check_alive(session: Session, caller: Caller) -> None:
     """Raise TokenRevoked, TokenEnded or TokenExpired when a session is over.
 
-    A revoked session's own application is told to remove its data, wherever it is, until it confirms that.
+    The application of a revoked session gets the order to remove its data, from any address, until it confirms.
     """
+    # The revocation first: a session that is also expired must still give the order to remove data.
     check_not_revoked(session, caller)
     check_not_ended(session)
     check_deadlines(session)
@@ -76,6 +80,7 @@ def check_not_ended(session: Session) -> None:
 
 def check_deadlines(session: Session) -> None:
     """Raise TokenExpired for a session whose deadline has passed, and which no continuity event holds."""
+    # A deadline is the first instant at which the session is expired, so it is compared with >=.
     if session.read_at >= session.ends_at:
         raise TokenExpired("the session has expired")
 
@@ -92,15 +97,15 @@ def check_access(session: Session, claims: Claims) -> None:
 
 
 def must_wipe(session: Session, caller: Caller) -> bool:
-    """Whether who presents a token is to be told to remove the session's data: its own application is, wherever it is."""
-    # Who presents the token as another application gets no order: the data is not its own.
+    """Whether the refusal of a caller must contain the order to remove data: only for the application of the session."""
+    # A caller that names another application gets no order: the data belongs to the application of the session.
     ordered = session.wipe in (Wipe.PENDING, Wipe.DELIVERED)
     return ordered and not (caller.application and _is_another(caller.application, session))
 
 
 def check_bearer(session: Session, caller: Caller) -> None:
     """Raise TokenMisused when a token is presented by another application, or from elsewhere than it is bound to."""
-    # decision 20
+    # decision 20: without this, one application could use the tokens of another one
     if _is_another(caller.application, session):
         raise TokenMisused(f"the token belongs to another application than {names.quoted(caller.application or '')}")
     if session.bound_to is None:
@@ -122,7 +127,7 @@ def _is_another(application: str | None, session: Session) -> bool:
 
 def check_conditions(profiles: "ProfileSet", session: Session, caller: Caller) -> None:
     """Raise ConditionNotMet when the profile's conditions refuse the caller, as one with the session's own application."""
-    # decision 54
+    # decision 54: the request is judged as one of the session's own application, not of the name that it gives
     of_session = caller._replace(application=session.application)
     if refusal := unmet_condition(profile_of_session(profiles, session), of_session):
         raise ConditionNotMet(*refusal)
@@ -137,6 +142,7 @@ def unmet_condition(profile: "Profile", caller: Caller) -> tuple[str, str] | Non
     try:
         condition = unmet(profile.conditions, caller)
     except InvalidInput:
+        # They were checked when the profile was applied: if they cannot be read now, the row was changed from outside.
         message = f"the registry is damaged: the conditions of profile {names.quoted(profile.name)} cannot be read"
         raise IntegrityFailure(message) from None
     if condition is None:

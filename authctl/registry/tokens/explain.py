@@ -2,7 +2,7 @@
 
 The rules are those of `checks.py`; here they are only called one by one. Nothing is written.
 
-See docs/glossary.md#continuity-event and docs/glossary.md#hard-end.
+See docs/glossary.md#continuity-event, docs/glossary.md#hard-end and docs/glossary.md#verdict.
 """
 
 from collections.abc import Callable, Iterator
@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
 from authctl.errors import InvalidInput, TokenInvalid, TokenUnknown
-from authctl.instants import NEVER, format_instant
+from authctl.instants import NEVER, format_second
 from authctl.model import Caller, EventFilter, Session
 from authctl.registry.sessions import find
 from authctl.registry.tokens import checks
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from authctl.store.protocol import View
 
 _REPLACING = ("registry.restore", "audit.accept", "clock.accept")
-"""The events after which the registry no longer keeps all that it held before."""
+"""The events after which the registry no longer has all of its earlier data."""
 _APPLYING = ("profile.apply", "profile.done")
 _NOBODY = Caller()
 
@@ -87,7 +87,7 @@ def explain(
     installation: "Installation", reader: "TokenReader", target: str, caller: Caller, at: int | None
 ) -> Explanation:
     """Judge a token or id in one snapshot. Contract: `Tokens.explain`."""
-    # decision 195
+    # decision 195: the checks of `verify` are called one by one, so that no rule is written twice
     installation.head.check()
     with installation.snapshot(with_waiting_uses=False) as (view, now):
         past = _past(view, now, at)
@@ -103,7 +103,7 @@ def _past(view: "View", now: int, at: int | None) -> _Past:
         return _Past(now, is_past=False, replaced_at=None, applied_at=None)
     if at > now:
         raise InvalidInput(
-            f"{format_instant(at)} is in the future: later uses and ends of the session are not known yet"
+            f"{format_second(at)} is in the future: later uses and ends of the session are not known yet"
         )
     return _Past(at, at < now, _latest(view, _REPLACING, at), _latest(view, _APPLYING, at))
 
@@ -147,6 +147,7 @@ def _bad_key(reader: "TokenReader", key_id: str, past: _Past, refusal: TokenInva
     key = ring.find(key_id)
     if key is None:
         return Step("key", Result.FAILED, f"the key ring has no key {key_id}", refusal=refusal)
+    # The key is there and verifies, so the signature itself is wrong: the token was changed.
     if ring.verifying(key_id):
         return Step("key", Result.FAILED, f"the signature is not that of key {key_id}", refusal=refusal)
     if key.retired_at is not None and past.at < key.retired_at:
@@ -169,7 +170,7 @@ def _explain_session(
     view: "View", past: _Past, latest: Session, claims: Claims | None, caller: Caller, before: tuple[Step, ...]
 ) -> Explanation:
     session = latest.as_of(past.at) if past.is_past else latest
-    presence = _found(session, past)
+    presence = _presence(session, past)
     if presence.result is not Result.PASSED:
         return Explanation(past.at, session, (*before, presence))
     steps = (
@@ -188,7 +189,8 @@ def _explain_session(
     return Explanation(past.at, session, steps)
 
 
-def _found(session: Session, past: _Past) -> Step:
+def _presence(session: Session, past: _Past) -> Step:
+    # A restore replaced the rows, and an accepted clock or log ended sessions: the earlier state is in none of them.
     if past.replaced_at is not None:
         text = "not kept: the registry was restored, or its clock or audit log accepted, later"
         return Step("session", Result.UNKNOWN, text, past.replaced_at)
@@ -222,7 +224,7 @@ def _user(view: "View", session: Session, past: _Past) -> Step:
     if user is not None and user.disabled_at is not None:
         text = "disabled only later" if user.disabled_at > past.at else "disabled"
         if user.disabled_until is not None:
-            text += f" until {format_instant(user.disabled_until)}"
+            text += f" until {format_second(user.disabled_until)}"
         return Step("user", Result.NOTED, text, user.disabled_at, user.disabled_by, user.note)
     text = "enabled now; earlier changes are in the audit log" if past.is_past else "enabled"
     return Step("user", Result.NOTED, text)
@@ -239,6 +241,7 @@ def _hard_end(session: Session, latest: Session) -> Step:
 
 def _deadlines(session: Session) -> Iterator[Step]:
     """Each deadline; of a session that expired by one, that one fails."""
+    # All deadlines are shown, but only the one that ended the session fails.
     instants = {"absolute": session.absolute_expires_at, "idle": session.idle_expires_at}
     if session.fixed_expires_at is not None:
         instants["lifetime"] = session.fixed_expires_at
@@ -253,6 +256,7 @@ def _decides(session: Session, deadline: str) -> bool:
 
 def _deadline(session: Session, name: str, at: int) -> Step:
     label = "lifetime" if name == "lifetime" else f"{name} deadline"
+    # Only the latest idle deadline is stored: the one before the later use was overwritten.
     if name == "idle" and session.read_at < session.slid_at:
         text = "not kept for that instant: the session was still active at a later use"
         return Step(label, Result.PASSED, text, session.slid_at)
@@ -272,7 +276,7 @@ def _continuity(session: Session) -> Step:
 
 
 def _access(session: Session, claims: Claims | None, past: _Past) -> Iterator[Step]:
-    """Whether a token is the present access token of its session, and still good."""
+    """Whether a token is the present access token of its session, and not expired."""
     if claims is None:
         return
     end = session.token_ends_at
@@ -293,6 +297,7 @@ def _as_kept(judged: Step, session: Session, claims: Claims, past: _Past) -> Ste
     if not past.is_past or claims.kind is TokenKind.REFRESH:
         return judged
     minted = session.token_issued_at
+    # The row has the end of the present access token only; a refresh overwrote that of the earlier one.
     if claims.generation != session.generation and past.at < minted:
         text = "replaced only later; its own deadline is not kept"
         return Step(judged.step, Result.UNKNOWN, text, minted)
@@ -306,6 +311,7 @@ def _as_kept(judged: Step, session: Session, claims: Claims, past: _Past) -> Ste
 
 def _bearer(view: "View", session: Session, claims: Claims | None, caller: Caller, past: _Past) -> Iterator[Step]:
     """Whether it may be presented so: by that application, from there, and under the conditions of the profile."""
+    # An id comes without a request: no fact is missing, so nothing is refused.
     if claims is None and caller == _NOBODY:
         if session.bound_to or session.has_conditions:
             text = "depends on the request: give --ip, --platform and so on"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Required, TypedDict
 
 from authctl import lifetimes, names
 from authctl.errors import InvalidInput, Refused
-from authctl.instants import format_instant, microseconds
+from authctl.instants import format_second, microseconds
 from authctl.model import SIGN_IN_METHODS, Caller, Kind, NewSession, OnRevoke, Profile, Session, Tokens
 from authctl.registry.installation import Installation
 from authctl.registry.tokens.checks import bound_value, unmet_condition
@@ -104,6 +104,7 @@ def _check_names(kind: Any, arguments: Mapping[str, Any]) -> None:
     """Raise TypeError for arguments that are missing or unknown, as a call of a function that lists them."""
     if missing := kind.__required_keys__ - arguments.keys():
         raise TypeError(f"missing keyword arguments: {', '.join(sorted(missing))}")
+    # A TypedDict checks nothing at run time: a misspelled fact would be left out, and a binding with it (decision 137).
     if unexpected := arguments.keys() - kind.__required_keys__ - kind.__optional_keys__:
         raise TypeError(f"unexpected keyword arguments: {', '.join(sorted(unexpected))}")
 
@@ -120,6 +121,7 @@ def profile_for(view: "View", sign_in: CheckedSignIn, now: int) -> Profile:
     """The profile of a sign-in that is allowed now. Raises Refused, InvalidInput or NotFound."""
     _check_enabled(view, sign_in.username, now)
     profiles = view.profiles()
+    # A named profile is the choice of the caller; otherwise the first assignment that matches decides.
     if sign_in.profile is not None:
         profile = profiles.named(sign_in.profile)
     else:
@@ -133,8 +135,9 @@ def profile_for(view: "View", sign_in: CheckedSignIn, now: int) -> Profile:
 
 def register(unit: UnitOfWork, reader: TokenReader, sign_in: CheckedSignIn, profile: Profile, **how: str) -> Issued:
     """Register a session under a profile, with its event, and mint its tokens; `how` goes into the event."""
+    # Before a deadline is made: with a clock that is far ahead, the session would outlive its profile.
     unit.check_clock()
-    # Inside the lock: the key that signs now is the one that the row names.
+    # Inside the lock: the row contains the id of the key that signs its tokens, and a rotation must not come between.
     mint = reader.mint()
     secret = secrets.token_bytes(SECRET_BYTES)
     session = unit.tx.add_session(
@@ -180,8 +183,8 @@ def _fields_of_profile(profile: Profile, now: int, requested: int | None) -> dic
 
 
 def mint_tokens(mint: TokenMint, session: Session, secret: bytes) -> Issued:
-    """The tokens of a session's present generation: the same each time, a sealed one's nonce apart."""
-    # decision 34
+    """The tokens of a session's present generation: the same each time, except for the nonce of a sealed one."""
+    # The registry stores no token: a retry within the grace period computes the same pair again from row and secret.
     assert session.key_id is not None
 
     def mint_one(kind: TokenKind) -> str:
@@ -225,13 +228,13 @@ def _check_enabled(view: "View", username: str, now: int) -> None:
     user = view.user(username)
     user = user and user.as_of(now)
     if user is not None and user.disabled_at is not None:
-        until = "" if user.disabled_until is None else f" until {format_instant(user.disabled_until)}"
+        until = "" if user.disabled_until is None else f" until {format_second(user.disabled_until)}"
         raise Refused(f"user {names.quoted(username)} is disabled{until}", "to see why: authctl users show USER")
 
 
 def _check_bound_fact(profile: Profile, details: Mapping[str, str | None]) -> None:
     fact = bound_value(profile.bind, "ip", "referrer")
-    # A token that is bound to nothing would be valid everywhere, or nowhere.
+    # A blank fact cannot be compared: the token would be valid from everywhere, or from nowhere.
     if fact and not (details[fact] or "").strip():
         message = f"profile {names.quoted(profile.name)} binds tokens to the {profile.bind}, which is not given"
         raise InvalidInput(message, f"give --{fact}")

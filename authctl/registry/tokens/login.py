@@ -17,7 +17,7 @@ from authctl.registry.unit_of_work import UnitOfWork
 
 
 class _State(NamedTuple):
-    """The registry before anybody is asked: the profile, a success that still counts, and the number of the last event."""
+    """The state of the registry before the authenticator is asked: profile, cached success, number of the last event."""
 
     profile: Profile
     authenticator: str
@@ -99,7 +99,7 @@ def _issue_and_remember(
 def _register(
     unit: UnitOfWork, reader: TokenReader, sign_in: CheckedSignIn, profile: Profile, authenticated_by: str
 ) -> Issued:
-    # The conditions were compared before the password was asked for; new ones may refuse this sign-in.
+    # The conditions were checked before the password, without a lock; a profile applied since may refuse this sign-in.
     if profile_for(unit.tx, sign_in, unit.now) != profile:
         raise Refused(f"profile {names.quoted(profile.name)} was changed meanwhile", "try again")
     return register(unit, reader, sign_in, profile, authenticated_by=authenticated_by)
@@ -107,11 +107,12 @@ def _register(
 
 def _ask(installation: Installation, name: str, username: str, password: str) -> None:
     """Raise LoginRefused if the authenticator refuses, AuthenticatorUnavailable where it gives no answer."""
-    # decision 64
+    # decision 64: a wrong password and "no answer" are both refusals (exit 4), but of different classes
     from authctl import authenticators
 
     authenticator = authenticators.find(name, installation.home.authenticators)
     try:
+        # An exception and not False: "no answer" must not look like a wrong password, to people or to the audit log.
         is_right = authenticator.authenticate(username, password)
     except AuthenticatorUnavailable as error:
         message = f"authenticator {names.quoted(name)} could not be asked: {error.message}"

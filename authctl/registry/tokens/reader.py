@@ -1,4 +1,4 @@
-"""Tokens to claims, and claims to sessions, by the key ring, which is read for the first token.
+"""Reading tokens: from a token to its claims, and from claims to a session, by the key ring.
 
 See docs/glossary.md#key-ring.
 """
@@ -31,9 +31,9 @@ class TokenReader:
         self._unchecked_until = 0.0
 
     def mint(self) -> TokenMint:
-        """The mint of the key ring as it stands: read again when its file was changed or replaced."""
+        """The mint of the present key ring: read again when its file was changed or replaced."""
         try:
-            file = os.stat(self.installation.home.keys)  # noqa: PTH116  # half of what Path.stat takes
+            file = os.stat(self.installation.home.keys)  # noqa: PTH116  # half the time of Path.stat
             # A file that is replaced has another inode. One that is written in place has another ctime, which no program sets.
             version = (file.st_ctime_ns, file.st_ino, file.st_size)
         except OSError:
@@ -44,11 +44,11 @@ class TokenReader:
         return self._mint
 
     def claims(self, token: str) -> Claims:
-        """The claims of a token, by the key ring of a moment ago; a key that is not in it is looked for in the file.
+        """The claims of a token, by the key ring in memory; a key that is not in it is looked for in the file.
 
         Raises TokenUnknown, or as `key_ring.load`.
         """
-        # decision 99
+        # decision 99: to check the file for each token was a tenth of the cost of verifying
         if self._mint is not None and monotonic() < self._unchecked_until:
             try:
                 return self._mint.read(token)

@@ -1,7 +1,7 @@
-"""Exchanging a refresh token for the next pair, and what happens when a spent one comes back.
+"""Exchanging a refresh token for the next pair, and the answer to a spent refresh token.
 
-A session has one present generation of tokens. A refresh begins the next and spends the token that asked for it, so that of
-two bearers of one token the second is found out. Rotation and reuse detection as RFC 9700, section 4.14.2, describes them.
+A session has one present generation of tokens. A refresh begins the next one and spends the presented token, so
+that the second of two bearers of one token is detected. Rotation and reuse detection as RFC 9700, section 4.14.2, describes them.
 
 See docs/glossary.md#generation.
 """
@@ -32,14 +32,15 @@ _REUSE_NOTE = "refresh token reuse detected"
 
 
 def refresh(installation: Installation, reader: TokenReader, token: str, caller: Caller, actor: str | None) -> Issued:
-    """Refuse early what needs no lock, then begin the next generation in one transaction. Contract: `Registry.refresh`."""
+    """Refuse revoked sessions without the lock, then begin the next generation in one transaction. Contract: `Registry.refresh`."""
     installation.head.check()
     claims = reader.claims(token)
     try:
         session = session_of_token(
             installation.store.by_number(claims.number, installation.clock.replacement()), claims
         )
-        if session.revoked_at is not None:  # which nothing changes any more, so that it needs no turn to write
+        # A revocation is final, so it can be refused without waiting for the lock.
+        if session.revoked_at is not None:
             check_alive(session, caller)
         if claims.kind is not TokenKind.REFRESH:
             raise TokenUnknown
@@ -52,8 +53,9 @@ def refresh(installation: Installation, reader: TokenReader, token: str, caller:
 def _exchange_token(
     installation: Installation, reader: TokenReader, claims: Claims, caller: Caller, actor: str | None
 ) -> Issued:
+    # decision 134: shared, since it reads and changes one session only, and reads that before it judges it
     with installation.change(actor, shared=True) as unit:
-        mint = reader.mint()  # as it is now that the turn has come: the key that signed may have been retired
+        mint = reader.mint()  # read inside the lock: the key that signed may have been retired while this change waited
         session = session_of_token(unit.tx.by_number(claims.number, unit.now), claims)
         check_alive(session, caller)
         check_bearer(session, caller)
@@ -66,12 +68,14 @@ def _exchange_token(
             session = _begin_generation(unit, session, profile, rules, mint.ring.signing.id)
         elif not _is_retry(unit, session, rules, claims):
             reused = True
+            # decision 32: where reuse is only refused, nothing is written
             if rules.on_reuse is OnReuse.REVOKE:
                 _revoke(unit, session, claims)
                 revoked = session_of_token(unit.tx.by_number(claims.number, unit.now), claims)
                 # decision 49: the refusal of the reused token has the order, too
                 action = "wipe" if must_wipe(revoked, caller) else None
-    if reused:  # said after the commit: raised within the transaction, it would undo the revocation
+    # Raised after the commit: an error inside the block would roll the revocation back.
+    if reused:
         also = ", and its application must remove its data" if action else ""
         raise TokenReused(f"the refresh token was already used{also}", action)
     # The tokens are computed from the row and the secret in the presented token: a retry gets the same pair again.
@@ -79,8 +83,8 @@ def _exchange_token(
 
 
 def _begin_generation(unit: UnitOfWork, session: Session, profile: Profile, rules: PairRules, key_id: str) -> Session:
-    """The session with its next generation of tokens, which the key that now signs is to sign."""
-    # decision 29
+    """The session with its next generation of tokens, for the key that signs now."""
+    # decision 29: the new access token has the lifetime of the profile in force
     unit.check_clock()
     deadlines = deadlines_after(profile, session, unit.now, moves=True)
     # It may lie after the deadline of the session: token_expires_at takes the earlier of the two.
@@ -96,14 +100,15 @@ def _begin_generation(unit: UnitOfWork, session: Session, profile: Profile, rule
 def _is_retry(unit: UnitOfWork, session: Session, rules: PairRules, claims: Claims) -> bool:
     """Whether a spent token asks once more for its own successor, whose answer may have been lost."""
     refreshed_at = session.refreshed_at
-    # Only the token before the present one can be a lost answer: its owner would have used the present one otherwise.
+    # Only the answer of the latest refresh can be lost: a client that received it presents the present token.
     if claims.generation != session.generation - 1 or refreshed_at is None:
         return False
+    # decision 31: the recorded time is compared as well, since a clock that is set back could lengthen the grace period
     return lifetimes.is_in_grace(rules.grace, refreshed_at, unit.now, unit.clock)
 
 
 def _revoke(unit: UnitOfWork, session: Session, claims: Claims) -> None:
-    # decision 32
+    # decision 32: one event for the reuse, none beside it for the revocation
     selection = SessionFilter(ids=(session.id,))
     revocation_id = unit.tx.add_revocation(unit.now, AUTHCTL, _REUSE_NOTE, json.dumps(selection.criteria()))
     unit.tx.assign(selection, unit.now, revocation_id)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Use(NamedTuple):
-    """One use of a session, as verify saw it."""
+    """One use of a session, recorded by `verify`."""
 
     number: int
     session_id: str
@@ -30,10 +30,13 @@ def write(tx: "Change", uses: Sequence[Use], now: int) -> int:
 
     A use is left out if its token was replaced since, or a later use is written already: so no deadline moves back.
     """
+    # decision 156: judged again at `now`, since the session may have been revoked or refreshed while the use waited
     active = {session.number: session for session in tx.active_sessions(sorted({use.number for use in uses}), now)}
     new = list(_with_deadlines(uses, active, tx.profiles()))
     if new:
         tx.record_uses(new)
+        # The recorded time moves with the uses, so that a clock that is set back later cannot make a
+        # session active again.
         tx.record_time(max(used_at for _, used_at, _ in new))
     return len(new)
 
@@ -46,6 +49,7 @@ def _with_deadlines(
         session = active.get(use.number)
         if session is None or (session.id, session.generation) != (use.session_id, use.generation):
             continue
+        # Several processes write uses: a later one may be written already.
         if session.last_used_at > use.used_at:
             continue
         # Withdrawn profiles are kept: without a profile this is a damaged registry. The token is good, so the use alone is left out.
@@ -53,6 +57,7 @@ def _with_deadlines(
         if profile is None:
             continue
         deadlines = deadlines_after_use(profile, session, use.used_at)
+        # A batch may have several uses of one session: the next one starts from the deadlines of this one.
         active[use.number] = session._replace(
             last_used_at=use.used_at, slid_at=deadlines.slid_at, expires_at=deadlines.expires_at
         )

@@ -1,4 +1,4 @@
-"""Verifying access tokens: one look-up, what it comes to, and the use that it is.
+"""Verifying access tokens: one look-up, the checks of the session, and the use that is recorded.
 
 See docs/glossary.md#use-that-is-due and docs/glossary.md#waiting-use.
 """
@@ -27,7 +27,7 @@ _URGENT = 10 * SECOND
 
 
 def verify(installation: Installation, reader: TokenReader, token: str, caller: Caller) -> Session:
-    """Look the session up once, check it, and write the use where it is due. Contract: `Registry.verify`."""
+    """Look the session up once, check it, and write the use if it is due. Contract: `Registry.verify`."""
     installation.head.check()
     claims = reader.claims(token)
     try:
@@ -41,7 +41,7 @@ def verify(installation: Installation, reader: TokenReader, token: str, caller: 
 
 def introspect(installation: Installation, reader: TokenReader, token: str, caller: Caller) -> Session:
     """The same for a resource server, which passes no order to wipe on. Contract: `Tokens.introspect`."""
-    # decision 249
+    # decision 249: a resource server throws the order away, so it must not be recorded as delivered
     installation.head.check()
     return _check_and_use(installation, reader.claims(token), caller)
 
@@ -60,10 +60,11 @@ def _check_token(installation: Installation, claims: Claims, caller: Caller) -> 
     check_alive(session, caller)
     check_access(session, claims)
     check_bearer(session, caller)
-    # decision 53: the row says whether there are conditions, so that most verifications read no profile
+    # decision 53: the row has a mark for conditions, so that most verifications read no profile
     if session.has_conditions:
         profiles = installation.store.profiles()
-        # Profiles are being applied: if the session's turn came between the two look-ups, it has to be judged anew as a whole.
+        # Profiles are being applied: the batch with this session may have been written between the two look-ups. Then row and
+        # profile do not belong together, and the token is checked again from the beginning.
         if (
             profiles.changeover is not None
             and _look_up(installation, claims)._replace(read_at=session.read_at) != session
@@ -87,6 +88,7 @@ def _record_use(installation: Installation, session: Session) -> bool:
     from authctl.registry.tokens import uses
 
     use = uses.Use(session.number, session.id, session.generation, session.read_at)
+    # Close to its deadline a waiting use could come too late: the session would expire although it is in use.
     is_urgent = session.ends_at - use.used_at <= _URGENT
     if not is_urgent and (installation.waiting_uses or not installation.single_uses.take()):
         return _wait(installation, session, use)
@@ -96,6 +98,7 @@ def _record_use(installation: Installation, session: Session) -> bool:
     except RegistryLocked:
         return _wait(installation, session, use)
     except RegistryUnavailable:
+        # A full disk or a read-only registry: the token is valid all the same, and the session only ends sooner.
         return False
     return True
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from authctl.store.protocol import Change
 
 MOST_WAITING = 100_000
-"""The most uses that wait; further ones are dropped and counted."""
+"""The most uses that wait; further ones are dropped and counted (decision 157)."""
 
 CLOSE_SECONDS = 2.0
 """How long closing, and the end of the process, wait for the registry to become free."""
@@ -40,7 +40,7 @@ FIRST_PAUSE_SECONDS = 0.1
 """The pause before the first try, after a try that failed, and after everything was written: so more uses share a transaction."""
 
 _IDLE_SECONDS = 2.0
-"""How long the thread lives on without a use."""
+"""How long the thread waits for a use before it ends."""
 
 
 class WaitingUses:
@@ -80,6 +80,7 @@ class WaitingUses:
                 self._latest[use.session_id] = (use, next_due_at)
                 self._wake_thread()
         if is_full:
+            # Outside the lock of the queue: the caller's function for warnings may take long, or verify a token itself.
             self._installation.warn(
                 f"{MOST_WAITING:,} uses wait until they can be written: further uses are not recorded"
             )
@@ -87,6 +88,7 @@ class WaitingUses:
     def shorten(self, lock_timeouts: int) -> None:
         """Write uses in batches until the rest fits into another change, which waits so many timeouts for its turn. Raises as it would."""
         size = _batch_size()
+        # decision 156: the change that follows writes the rest in its own transaction, and holds the lock only a little longer.
         while len(self._uses) > _FIRST_BATCH:
             self._write_batch(size, lock_timeouts=lock_timeouts)
 
@@ -99,6 +101,7 @@ class WaitingUses:
         with self._changed:
             for place in places:
                 use = self._uses.pop(place, None)
+                # A later use of the session may have come since: it stays the latest one.
                 if use is not None and self._latest[use.session_id][0] is use:
                     del self._latest[use.session_id]
 
@@ -141,6 +144,7 @@ class WaitingUses:
 
     def _places(self, limit: int) -> list[int]:
         with self._changed:
+            # A copy under the lock: other threads add uses while a batch is written.
             return list(islice(self._uses, limit))
 
     def _try_batch(self, size: BatchSize, timeout: float) -> bool:
@@ -150,7 +154,7 @@ class WaitingUses:
         except (RegistryLocked, DiskFull):
             return False
         except AuthctlError:
-            # Nothing can be written, and the answers stand: as for a single use.
+            # The registry cannot be written at all. The verifications were answered, so their uses are dropped, as a single one is.
             self._drop_all()
         return True
 
@@ -160,7 +164,9 @@ class WaitingUses:
         with store.change(timeout=timeout, lock_timeouts=lock_timeouts, synced=False, shared=True) as tx:
             begun = monotonic()
             places = self._write(tx, clock.present(tx, clock.now_or_earliest()), size.size)
+        # After the commit: an error above leaves the uses in the queue, for the next try.
         self.forget(places)
+        # Only a full batch shows how long a batch of this size takes.
         if len(places) == size.size:
             size.adjust(monotonic() - begun)
 
@@ -227,5 +233,6 @@ def _leave_to_parent() -> None:
     _open.clear()
 
 
+# decision 157: the process waits at most CLOSE_SECONDS for each registry, and a warning gives the number of lost uses.
 atexit.register(_close_all)
 os.register_at_fork(after_in_child=_leave_to_parent)

@@ -1,4 +1,4 @@
-"""Orders to remove an application's data: when they were delivered, and that they were carried out.
+"""Orders to remove the data of an application: the records of their delivery and acknowledgement.
 
 Mimecast: a revoked application is signed out and removes its data at its next contact. The order is part of every
 refusal until it is acknowledged (`checks.check_alive`); here it is recorded.
@@ -23,19 +23,21 @@ _SHORT_TIMEOUT_SECONDS = 0.02
 
 
 def record_delivery(installation: Installation, claims: Claims, refusal: TokenInvalid) -> None:
-    """Record the first refusal that told an application to remove its data.
+    """Record the first refusal that contained the order to remove data.
 
-    What cannot be recorded is let go: the order stands, and is repeated.
+    An error is ignored: the order stays pending, and the next refusal repeats it.
     """
     if refusal.action is None:
         return
+    # decision 48: the order is given even if it cannot be recorded
     with suppress(AuthctlError):
-        # First without the lock: every refusal after the first one comes here, and must not wait for writers.
+        # First without the lock: every later refusal comes here too, and must not wait for writers.
         with installation.snapshot(with_waiting_uses=False) as (view, now):
             if session_of_token(view.by_number(claims.number, now), claims).wipe is not Wipe.PENDING:
                 return
         with installation.change(AUTHCTL, timeout=_SHORT_TIMEOUT_SECONDS, shared=True) as unit:
             session = session_of_token(unit.tx.by_number(claims.number, unit.now), claims)
+            # Read again inside the lock: another process may have recorded the delivery since.
             if session.wipe is Wipe.PENDING:
                 unit.tx.deliver_wipe(session.number, unit.now)
                 _record(unit, "wipe.delivered", session)
@@ -59,7 +61,7 @@ def acknowledge(installation: Installation, reader: TokenReader, token: str, act
         session = session_of_token(unit.tx.by_number(claims.number, unit.now), claims)
         if session.wipe is None:
             raise TokenInvalid("no wipe was ordered for the session of this token")
-        # An application that lost the answer asks again, and gets the same one.
+        # An application that did not receive the answer asks again, and gets the same one.
         if session.wipe is Wipe.ACKNOWLEDGED:
             return session
         unit.tx.acknowledge_wipe(session.number, unit.now)

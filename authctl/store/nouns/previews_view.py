@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from authctl.store.nouns.reader import Reader
 
 if TYPE_CHECKING:
-    from authctl.store.protocol.previews import Aftermath, Summary
+    from authctl.store.protocol.previews import Summary
 
 
 class PreviewsReader(Reader):
@@ -31,11 +31,6 @@ class PreviewsReader(Reader):
         from authctl.store.nouns import previews
 
         return previews.counts_by_user(self, numbers)
-
-    def aftermath(self, numbers: Sequence[int], at: int, now: int, reason: str | None) -> "Aftermath":
-        from authctl.store.nouns import previews
-
-        return previews.aftermath(self, numbers, self.continuity, at, now, reason)
 
     def summary(self, numbers: Sequence[int], now: int, largest: int) -> "Summary":
         from authctl.store.nouns import previews

@@ -51,6 +51,13 @@ class UsersReader(Reader):
     def user_keys_beyond_ascii(self) -> list[str]:
         return [row[0] for row in self.all_rows(_keys_beyond_ascii(self.dialect))]
 
+    def user_keys_by_use(self) -> list[str]:
+        sql = (  # from the index alone
+            f"SELECT username_key FROM {self.dialect.table('sessions', index='sessions_by_user')} GROUP BY username_key"
+            " ORDER BY max(last_used_at) DESC, username_key"
+        )
+        return [row[0] for row in self.all_rows(sql)]
+
     def users_beginning(self, key: str, limit: int) -> list[str]:
         from authctl.store.nouns import beginnings
 

@@ -109,7 +109,7 @@ class Walk:
 
     def _rows_until(self, sql: str, parameters: dict[str, Any], last_key: tuple[Any, ...]) -> list[tuple[Any, ...]]:
         """The rows of a query in order, up to the first few behind a key."""
-        # decision 204
+        # decision 204: a page needs no row after its last one, and the kinds after the first have few
         read: list[tuple[Any, ...]] = []
         with closing(self.connection.execute(sql, parameters)) as cursor:
             while batch := cursor.fetchmany(_READ_AT_ONCE):

@@ -4,6 +4,7 @@ from authctl.store.nouns.audit import AuditReader
 from authctl.store.nouns.clients import ClientsReader
 from authctl.store.nouns.continuity import ContinuityReader
 from authctl.store.nouns.counts import CountsReader
+from authctl.store.nouns.effects import EffectsReader
 from authctl.store.nouns.facts import FactsReader
 from authctl.store.nouns.keys import KeysReader
 from authctl.store.nouns.logins import LoginsReader
@@ -27,6 +28,7 @@ class PostgresView(
     ClientsReader,
     ContinuityReader,
     CountsReader,
+    EffectsReader,
     KeysReader,
     LoginsReader,
     PagesReader,

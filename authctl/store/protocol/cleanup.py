@@ -44,6 +44,9 @@ class CleanupView(Protocol):
     def ended_before(self, cutoff: int, *, keep_unacknowledged: bool = False) -> Removable:
         """Counts of the sessions that ended before the cutoff; on request, without those with a wipe that nobody confirmed."""
 
+    def oldest_end(self, cutoff: int, *, keep_unacknowledged: bool = False) -> int | None:
+        """The earliest end of the sessions that `ended_before` counts; None where there is none."""
+
 
 class CleanupChange(Protocol):
     """Removing data that nothing needs any more."""

@@ -31,18 +31,6 @@ class Summary(NamedTuple):
     applications: Largest
 
 
-class Aftermath(NamedTuple):
-    """The sessions that an operation ended, and what goes on elsewhere. An instant is None where there is none, or it never comes."""
-
-    ended: int
-    others: int
-    others_by_application: tuple[tuple[str | None, int], ...]
-    others_until: int | None
-    sealed: int
-    sealed_until: int | None
-    by_source: dict[str, int]
-
-
 class PreviewsView(Protocol):
     """Reading common values of some sessions."""
 
@@ -60,12 +48,6 @@ class PreviewsView(Protocol):
 
     def counts_by_user(self, numbers: Sequence[int]) -> dict[str, int]:
         """How many of the sessions with those numbers each user has, by the folded key of the name."""
-
-    def aftermath(self, numbers: Sequence[int], at: int, now: int, reason: str | None) -> Aftermath:
-        """The sessions of those numbers that an operation at an instant ended: for a reason, or without one by a revocation.
-
-        `others` are the sessions of the same users that are active at `now`, with up to five applications.
-        """
 
     def summary(self, numbers: Sequence[int], now: int, largest: int) -> Summary:
         """Counts of the sessions with those numbers: by kind, status, user and application.

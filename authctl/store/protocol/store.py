@@ -13,6 +13,7 @@ from authctl.store.protocol.cleanup import CleanupChange, CleanupView
 from authctl.store.protocol.clients import ClientsChange, ClientsView
 from authctl.store.protocol.continuity import ContinuityChange, ContinuityView
 from authctl.store.protocol.counts import CountsView
+from authctl.store.protocol.effects import EffectsView
 from authctl.store.protocol.import_journal import ImportJournalChange, ImportJournalView
 from authctl.store.protocol.import_undo import ImportUndoChange, ImportUndoView
 from authctl.store.protocol.imports import ImportsChange, ImportsView
@@ -45,6 +46,7 @@ class View(
     CountsView,
     StatisticsView,
     PreviewsView,
+    EffectsView,
     UsersView,
     RevocationsView,
     ContinuityView,

@@ -28,6 +28,9 @@ class UsersView(Protocol):
     def user_keys_beyond_ascii(self) -> list[str]:
         """The folded keys of users with sessions that contain a letter outside ASCII."""
 
+    def user_keys_by_use(self) -> list[str]:
+        """The folded keys of users with sessions, most recently used first."""
+
     def users_beginning(self, key: str, limit: int) -> list[str]:
         """Up to `limit` users with sessions whose folded key begins so, by folded key, as they were spelled last.
 

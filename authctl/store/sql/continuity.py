@@ -94,6 +94,7 @@ class Continuity:
                     self._hard_ends(f"s.ended_at > {event.started_at} AND s.ended_at < {event.ends_at}"),
                 ]
                 after = f"s.expires_at >= {event.ends_at} AND "
+        # Of several running events (the clock was set back) the earliest start counts: the later ones are within it.
         starts = [event.started_at for _, event in events if event.is_running(now)]
         parts.append(OrderedPart(f"{after}s.expires_at <= {min(starts) if starts else self.tables.over_by}"))
         # The range above stops at the start of the event; hard ends since then are over all the same.

@@ -95,6 +95,7 @@ def criteria_of(selection: SessionFilter, dialect: "Dialect", numbers: Sequence[
     """The criteria of a filter, its status apart; `numbers` are those that the search index gave, if it was asked."""
     criteria = Criteria(dialect)
     if selection.ids:
+        # Ids are the entrance to the table, not a condition: see `selections._entrance`.
         criteria.parameters["ids"] = dialect.list_of(dict.fromkeys(selection.ids))
     if selection.except_ids:
         criteria.add_list(f"NOT {dialect.is_listed('s.id', 'except_ids')}", "except_ids", selection.except_ids)

@@ -70,7 +70,7 @@ class Selection(NamedTuple):
     @property
     def parts_to_count(self) -> Sequence[OrderedPart]:
         """The parts, each to be counted alone; of several users one for all, since a count needs no order."""
-        # decision 268
+        # decision 268: one query for all users; with one for each, a list of 100,000 users took minutes
         is_by_user = self.table == self.tables.by_user and self.order is not BY_END
         return (OrderedPart(),) if is_by_user else self.parts
 

@@ -44,7 +44,7 @@ _PAGES_AT_ONCE = 500
 
 def _not_waiting(reader: Reader) -> str:
     """The condition that keeps a session until it was delivered; none where nothing is pending."""
-    # decision 231
+    # decision 231: without its session, the message could not be sent
     return f" AND NOT {outbox_conditions(SQLITE).waits}" if reader.one_number(ANY_WAITS) else ""
 
 
@@ -69,6 +69,17 @@ class CleanupReader(Reader):
         revoked, unacknowledged = self.one_row(sql, given) or (0, 0)
         removable = (revoked - unacknowledged, 0) if keep_unacknowledged else (revoked, unacknowledged)
         return Removable(self.one_number(f"SELECT count(*) FROM {expired}", given), *removable)
+
+    def oldest_end(self, cutoff: int, *, keep_unacknowledged: bool = False) -> int | None:
+        expired, given = _expired(self, cutoff)
+        kept = f" AND NOT ({UNACKNOWLEDGED})" if keep_unacknowledged else ""
+        # An aggregate of no rows is one row with NULL.
+        ends = (
+            f"SELECT min(s.expires_at) FROM {expired}",
+            f"SELECT min(r.at) FROM {_REVOKED}{_not_waiting(self)}{kept}",
+        )
+        found = [self.all_rows(sql, given)[0][0] for sql in ends]
+        return min((end for end in found if end is not None), default=None)
 
 
 class CleanupWriter(Writer):

@@ -30,7 +30,7 @@ class ClientLookUp:
 
     def client(self, client_id: str) -> Client | None:
         """The client with that id; None where there is none, or where it was removed. The same value as long as it did not change."""
-        # decision 246
+        # decision 246: read for each request, so that a rotation or removal counts at once in every worker
         secrets = self._cursor.execute(_SECRETS, (client_id,)).fetchone()
         if secrets is None:
             return None

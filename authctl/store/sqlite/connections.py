@@ -79,7 +79,7 @@ def set_up(connection: sqlite3.Connection, path: Path, *, is_read_only: bool, wr
         # A schema that somebody changed may hold functions in views and triggers: they are not run.
         "trusted_schema": 0,
         "cell_size_check": 1,
-        # What is deleted is overwritten with zeros; Debian's SQLite does so by itself, pysqlite3's does not.
+        # decision 173: deleted content is overwritten with zeros; Debian's SQLite does so by itself, pysqlite3's does not.
         "secure_delete": 1,
         "query_only": int(not writing),
     }

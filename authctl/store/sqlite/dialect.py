@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     from authctl.store.sql.executor import Executor
 
 
+_PIECE = 10_000
+
+
 class SqliteDialect:
     """`Dialect` for SQLite."""
 
@@ -32,7 +35,10 @@ class SqliteDialect:
         return f"{column} IN (SELECT value FROM json_each(:{parameter}))"
 
     def list_of(self, values: Iterable[str | int]) -> str:
-        return json.dumps(list(values))
+        # decision 324: in pieces, since between two of them another thread may run
+        every = list(values)
+        pieces = (json.dumps(every[start : start + _PIECE])[1:-1] for start in range(0, len(every), _PIECE))
+        return f"[{','.join(pieces)}]"
 
     def contains(self, text: str, parameter: str) -> str:
         return f"instr({text}, :{parameter})"

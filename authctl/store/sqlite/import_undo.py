@@ -22,6 +22,7 @@ _IS_OF_SOURCE = "(s.ended_at, s.ended_reason) IS (i.source_ended_at, i.source_en
 _IS_ENDED_HERE = f"s.ended_at IS NOT NULL AND s.ended_reason <> 'not_listed' AND NOT {_IS_OF_SOURCE}"
 """Whether a session was ended by a decision here: its source and a complete listing make no decisions."""
 
+# decision 150: a session is as the import left it if its last move is that of the batch, and no later revocation has it
 _REGISTERED = f"""
     SELECT s.number, s.id, CASE
         WHEN {WAS_REVOKED} THEN 'revoked'
@@ -122,6 +123,7 @@ class ImportUndoWriter(Writer):
         self.write(sql, (at, actor, note, import_id))
         self.write("DELETE FROM complete_listings WHERE import_id = ?", (import_id,))
 
+    # decision 190: `imported_ahead` stays; without it, the same file would register an active session later
     def remove_registered(self, import_id: int, until: int, numbers: Sequence[int]) -> None:
         from authctl.store.sqlite.removal import remove_sessions
 
@@ -164,6 +166,7 @@ class ImportUndoWriter(Writer):
     def _restore(self, table: str, rows: Sequence[tuple[int, dict[str, Any]]]) -> None:
         known = columns_of(self.connection, table)
         for names, same in groupby(rows, key=lambda row: tuple(row[1])):
+            # The journal may be of an older schema: columns that are gone are left out, and new ones keep their values.
             restored = [name for name in names if name in known and name not in _NOT_RESTORED]
             sql = f"UPDATE {table} SET {', '.join(f'{name} = :{name}' for name in restored)} WHERE number = :number"
             self.connection.executemany(sql, [{**row, "number": number} for number, row in same])
@@ -211,7 +214,8 @@ class ImportUndoWriter(Writer):
         sql = insertion_of_finals("VALUES (?, '', ?, ?, ?)")
         self.connection.executemany(sql, [final[:4] for final in rows])
         of_source = "key = ?1 AND created_at = ?2 AND source_key = ?6 AND at = ?3"
-        for sql in (  # the final without a source, which is there again, settles no less than the one that is removed
+        # The final without a source is there again, and it settles the same rows as the removed one.
+        for sql in (
             f"DELETE FROM imported_finals WHERE {of_source} AND ?4 IS NOT NULL AND ?5 IS NULL",
             f"UPDATE imported_finals SET at = ?5 WHERE {of_source} AND ?4 IS NOT NULL AND ?5 < ?3",
         ):

@@ -6,7 +6,7 @@ See docs/glossary.md#late-row.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from authctl.names import fold
@@ -71,7 +71,8 @@ class ImportsReader(Reader):
 
         sessions = sessions_by_number(self, sorted(imported), now)
         details = [_detail(session, imported[session.number]) for session in sessions]
-        stored = self._stored_rows([detail.session.number for detail in details if detail.facts.created_at is None])
+        beginnings = {detail.session.number: detail.facts.created_at for detail in details}
+        stored = self._stored_rows(beginnings)
         return [
             detail._replace(rows=tuple(stored.get(detail.session.number, ()))) if stored else detail
             for detail in details
@@ -83,6 +84,7 @@ class ImportsReader(Reader):
     def made_of_same_rows(self, keys: Sequence[StagedKey], source: str | None) -> list[SameRows]:
         from authctl.store.protocol.imports import SameRows
 
+        # decision 148: an import without a source meets the sessions of every source
         of_source = "TRUE" if source is None else "s.source_key = ?"
         sql = (
             "SELECT i.rows_digest, i.key, i.number, i.listed_at, s.used_after_end_at"
@@ -94,13 +96,15 @@ class ImportsReader(Reader):
         rows = self.all_rows(sql, (*digests, *([] if source is None else [fold(source)])))
         return [SameRows(*row) for digest, *row in rows if digest == digests[row[0]]]
 
-    def _stored_rows(self, numbers: Sequence[int]) -> dict[int, list[StagedRow]]:
+    def _stored_rows(self, beginnings: Mapping[int, int | None]) -> dict[int, list[StagedRow]]:
+        """The stored rows of sessions, by their numbers; given are the numbers with the exact beginnings."""
         from authctl.store.protocol.imports import StagedRow
 
         sql = f"SELECT number, at, details, {_OF_ROWS} FROM imported_rows WHERE {EACH_NUMBER}"
         stored: dict[int, list[StagedRow]] = {}
-        for number, at, details, created_at, *rest in self.all_rows(sql, {"numbers": json.dumps(numbers)}):
-            row = StagedRow(at, json.loads(details), 0, created_at, False, *rest)
+        for number, at, details, created_at, *rest in self.all_rows(sql, {"numbers": json.dumps([*beginnings])}):
+            is_exact = created_at is not None and created_at == beginnings[number]
+            row = StagedRow(at, json.loads(details), 0, created_at, is_exact, *rest)
             stored.setdefault(number, []).append(row)
         return stored
 
@@ -222,6 +226,8 @@ class ImportsWriter(ImportJournalWriter):
         if not sessions:
             return
         first, revocation_id = self._next_number(), self.one_number(f"SELECT {OPEN}")
+        # Numbers are given in the order of the plan to both ways, so that one range of numbers is the journal of the
+        # batch.
         plain = [(number, one) for number, one in enumerate(sessions, first) if isinstance(one, PlainSession)]
         plain_sessions.insert(self.connection, plain, revocation_id, self.import_id)
         if len(plain) < len(sessions):
@@ -301,7 +307,8 @@ class ImportsWriter(ImportJournalWriter):
 
     def add_complete_listings(self, source: str, user_keys: Sequence[str], taken_at: int, import_id: int) -> None:
         self.connection.executemany(
-            # decision 188
+            # decision 188: a run that was killed after this is completed by the same command, and its undo must remove
+            # the listing
             "INSERT INTO complete_listings (source_key, username_key, taken_at, import_id) VALUES (?, ?, ?, ?)"
             " ON CONFLICT (source_key, username_key, taken_at) DO UPDATE SET import_id = excluded.import_id"
             " WHERE EXISTS (SELECT 1 FROM imports WHERE id = complete_listings.import_id AND finished_at IS NULL)",
@@ -332,6 +339,7 @@ class ImportsWriter(ImportJournalWriter):
     def record_use_after_end(self, uses: Sequence[tuple[int, int]]) -> None:
         sql = f"SELECT number, used_after_end_at FROM sessions WHERE {EACH_NUMBER}"
         known = dict(self.all_rows(sql, {"numbers": json.dumps([number for number, _ in uses])}))
+        # None counts as earlier than any use: `or at - 1` replaces it.
         later = [(number, at) for number, at in uses if (known[number] or at - 1) < at]
         if later:
             self.keep_before([number for number, _ in later])
@@ -362,4 +370,5 @@ class ImportsWriter(ImportJournalWriter):
         )
 
     def keep_ahead(self, ahead: Iterable[tuple[bytes, int]]) -> None:
+        # decision 143: by key and instant, since one instant of the key would also settle rows of the time between
         self.connection.executemany("INSERT OR IGNORE INTO imported_ahead (key, at) VALUES (?, ?)", ahead)

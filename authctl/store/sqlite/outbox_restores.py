@@ -44,6 +44,6 @@ _STATEMENTS = (
 
 def carry_outbox(connection: sqlite3.Connection, schema: str) -> None:
     """Carry over the outbox of an attached registry, after its revocations and sessions."""
-    # decision 234
+    # decision 234: deliveries that were settled since the backup are not sent again
     for statement in _STATEMENTS:
         connection.execute(statement.format(schema=schema))

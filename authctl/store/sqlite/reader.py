@@ -47,4 +47,5 @@ class Writer(Reader, AnyWriter):
 
     def limit_page_cache(self, kib: int = _USUAL_CACHE_KIB) -> None:
         """Let the connection keep that many KiB of pages in memory from now on, by default as many as SQLite does by itself."""
+        # decision 202: with a small cache, an import reads pages of the indexes again and again
         self.write(f"PRAGMA cache_size = -{kib}")

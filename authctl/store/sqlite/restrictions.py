@@ -198,7 +198,7 @@ _USERS = f"""
 """
 
 _SECRETS = "secret_hash, secret_at, old_secret_hash, certificate, removed_at"
-# decision 253
+# decision 253: a backup must not bring back a removed client or a replaced secret
 _CLIENTS = (
     # a removed client stays removed, and a secret that was replaced stays refused
     f"""
@@ -322,7 +322,7 @@ def _carry_sessions(connection: sqlite3.Connection, at: int, ended_at: int | Non
 
 def _go_on_numbering(connection: sqlite3.Connection) -> None:
     """Give no later import the number of one of the registry that is replaced: its complete listings carry that number."""
-    # decision 152
+    # decision 152: complete listings are carried over with the number of their import
     (latest,) = connection.execute(_IMPORTS_BEGUN).fetchone()
     if latest is not None:
         connection.execute("DELETE FROM sqlite_sequence WHERE name = 'imports'")

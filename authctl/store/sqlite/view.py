@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from authctl.store.nouns.clients import ClientsReader
     from authctl.store.nouns.continuity import ContinuityReader
     from authctl.store.nouns.counts import CountsReader
+    from authctl.store.nouns.effects import EffectsReader
     from authctl.store.nouns.keys import KeysReader
     from authctl.store.nouns.logins import LoginsReader
     from authctl.store.nouns.outbox import OutboxReader
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
         ClientsReader,
         ContinuityReader,
         CountsReader,
+        EffectsReader,
         ImportJournalReader,
         ImportUndoReader,
         ImportsReader,
@@ -51,10 +53,13 @@ if TYPE_CHECKING:
 
 SELDOM_NOUNS = {
     "nouns.audit.AuditReader": "events event chain last_event has_event_since",
-    "sqlite.cleanup.CleanupReader": "ended_before",
+    "sqlite.cleanup.CleanupReader": "ended_before oldest_end",
     "nouns.clients.ClientsReader": "clients client_named",
     "nouns.continuity.ContinuityReader": "continuity_events held_by_continuity",
     "nouns.counts.CountsReader": "count groups",
+    "nouns.effects.EffectsReader": (
+        "ended_among ended_by_changeover aftermath aftermath_by_user ends_of_profiles _released _aftermaths _others _given"
+    ),
     "sqlite.import_journal.ImportJournalReader": "recorded_imports recorded_import latest_import last_import_detail",
     "sqlite.import_undo.ImportUndoReader": "registered_by journal_size changed_by",
     "sqlite.imports.ImportsReader": (
@@ -65,7 +70,7 @@ SELDOM_NOUNS = {
     "nouns.logins.LoginsReader": "cached_login cached_logins",
     "nouns.outbox.OutboxReader": (
         "subscriptions deliveries deliveries_of_session outbox_counts has_due announcement delivery"
-        " announcement_states announcements_of_revocation announcements_since _rest pauses"
+        " announcement_states announcements_of_revocation announcements_since late_decisions _rest pauses"
     ),
     "nouns.pages.PagesReader": (
         "page cursor_of_session cursor_of_key sorted_numbers cursor_of_number move_counters moved_sessions _walk"
@@ -81,7 +86,7 @@ SELDOM_NOUNS = {
         "session by_number sessions_by_number active_sessions ids_beginning recent_names sources_beginning numbers count_ended"
     ),
     "nouns.statistics.StatisticsReader": "active_groups sign_ins_by_day ends_by_day revocations_by_day _by_day",
-    "nouns.users.UsersReader": "user users_among users user_keys_beyond_ascii users_beginning nearest_users",
+    "nouns.users.UsersReader": "user users_among users user_keys_beyond_ascii user_keys_by_use users_beginning nearest_users",
 }
 """The nouns that few commands read: module and class, with the methods of the class."""
 
