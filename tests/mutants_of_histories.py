@@ -27,7 +27,7 @@ SHORT = "registry/imports/short_way.py"
 REGISTER = "registry/imports/register.py"
 REVOKE = "registry/revocations.py"
 ROWS = "import_mappings/rows.py"
-CLEANUP = "store/sqlite/cleanup.py"
+CLEANUP = "store/nouns/cleanup.py"
 CARRIED = "store/sqlite/restrictions.py"
 HISTORIES = "histories"
 LATE = "tests/test_late_sign_ins.py"
@@ -316,7 +316,7 @@ MUTANTS = (
     ),
     Mutant(
         "the same rows: other rows of the same key are not looked at",
-        "store/sqlite/imports.py",
+        "store/nouns/imports.py",
         "for digest, *row in rows if digest == digests[row[0]]]",
         "for digest, *row in rows]",
     ),
@@ -328,7 +328,7 @@ MUTANTS = (
     ),
     Mutant(
         "the same rows: those of a key that another user has, too, are not looked at",
-        "store/sqlite/imports.py",
+        "store/nouns/imports.py",
         " AND NOT {_OF_OTHERS}",
         "",
     ),

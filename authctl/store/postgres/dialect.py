@@ -64,6 +64,29 @@ class PostgresDialect:
     def differs(self, left: str, right: str) -> str:
         return f"{left} IS DISTINCT FROM {right}"
 
+    def same(self, left: str, right: str) -> str:
+        return f"{left} IS NOT DISTINCT FROM {right}"
+
+    def hexadecimal(self, column: str) -> str:
+        return f"upper(encode({column}, 'hex'))"
+
+    def json_array(self, values: Iterable[str]) -> str:
+        return f"json_build_array({', '.join(values)})"
+
+    def json_arrays(self, values: Iterable[str], source: str) -> str:
+        return f"(SELECT coalesce(json_agg({self.json_array(values)}), '[]') FROM {source})"
+
+    columns_of_table = (  # a column that the server computes is written by nobody
+        "SELECT attname, atttypid = 'bytea'::regtype FROM pg_attribute WHERE attrelid = to_regclass(?)"
+        " AND attnum > 0 AND NOT attisdropped AND attgenerated = '' ORDER BY attnum"
+    )
+
+    @property
+    def awaits_delivery(self) -> str:
+        from authctl.store.postgres.outbox_conditions import WAITS
+
+        return WAITS
+
     def of_latest(self, column: str, instant: str) -> str:
         return f"(array_agg({column} ORDER BY {instant} DESC))[1]"
 

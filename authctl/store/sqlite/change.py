@@ -6,6 +6,8 @@ from authctl.store.nouns.audit import AuditWriter
 from authctl.store.nouns.clients import ClientsWriter
 from authctl.store.nouns.continuity import ContinuityWriter
 from authctl.store.nouns.facts import FactsWriter
+from authctl.store.nouns.import_undo import ImportUndoWriter
+from authctl.store.nouns.imports import ImportsWriter
 from authctl.store.nouns.keys import KeysWriter
 from authctl.store.nouns.logins import LoginsWriter
 from authctl.store.nouns.profiles import ProfilesWriter
@@ -15,8 +17,6 @@ from authctl.store.nouns.users import UsersWriter
 from authctl.store.nouns.wipes import WipesWriter
 from authctl.store.sqlite.cleanup import CleanupWriter
 from authctl.store.sqlite.clock import ClockWriter
-from authctl.store.sqlite.import_undo import ImportUndoWriter
-from authctl.store.sqlite.imports import ImportsWriter
 from authctl.store.sqlite.outbox import OutboxWriter
 from authctl.store.sqlite.reader import Writer
 from authctl.store.sqlite.view import SqliteView

@@ -38,11 +38,6 @@ WAITS = (
 )
 """Whether a delivery about a session `s` is pending, or is going to be made of an announcement."""
 
-ANY_WAITS = (
-    "SELECT EXISTS (SELECT 1 FROM deliveries WHERE state = 'pending')"
-    " OR EXISTS (SELECT 1 FROM announcements WHERE rest = 'pending')"
-)
-
 IS_PENDING = (
     "(EXISTS (SELECT 1 FROM deliveries AS d WHERE d.number = s.number AND d.number > 0 AND d.state = 'pending')"
     " OR EXISTS (SELECT 1 FROM announcements AS a WHERE a.rest = 'pending' AND s.number > a.expanded_to"
