@@ -197,7 +197,7 @@ MUTANTS = (
         "(outcome.selected and selection.is_by_criteria)",
         "selection.is_by_criteria",
     ),
-    Mutant("a clean-up removes the criteria of a revocation", CLEANUP, '    " AND NOT by_criteria"\n', ""),
+    Mutant("a clean-up removes the criteria of a revocation", CLEANUP, '        " AND by_criteria = 0"\n', ""),
     # Late rows and other operations
     Mutant(
         "a late row is active after a restore",
@@ -329,7 +329,7 @@ MUTANTS = (
     Mutant(
         "the same rows: those of a key that another user has, too, are not looked at",
         "store/nouns/imports.py",
-        " AND NOT {_OF_OTHERS}",
+        " AND NOT {of_others}",
         "",
     ),
     # What is final
@@ -354,8 +354,8 @@ MUTANTS = (
     Mutant(
         "a row ahead of the clock of a session that was cleaned up makes another one",
         CLEANUP,
-        "max(max(coalesce(r.at, s.ended_at), s.last_used_at))",
-        "max(coalesce(r.at, s.ended_at))",
+        'dialect.greatest("coalesce(r.at, s.ended_at)", "s.last_used_at")',
+        '"coalesce(r.at, s.ended_at)"',
     ),
     # Rows ahead of the clock
     Mutant(

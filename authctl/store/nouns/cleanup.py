@@ -11,19 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from authctl.store.nouns.finals import insertion_of_finals
 from authctl.store.nouns.reader import Reader, Writer
+from authctl.store.sql.outbox_conditions import ANY_WAITS, outbox_conditions
 from authctl.store.sql.tables import ANY_CREATION, OF_EVERY_KIND, UNACKNOWLEDGED, WITH_REVOCATION
 
 if TYPE_CHECKING:
     from authctl.store.protocol.cleanup import Archive, Removable, Removed
     from authctl.store.protocol.pages import Cursor
     from authctl.store.sql.dialect import Dialect
-
-ANY_WAITS = (
-    "SELECT EXISTS (SELECT 1 FROM deliveries WHERE state = 'pending')"
-    " OR EXISTS (SELECT 1 FROM announcements WHERE rest = 'pending')"
-)
-"""Whether any delivery is pending, or is going to be made of an announcement."""
-
 
 @cache
 def _keep_finals(dialect: Dialect) -> str:
@@ -59,7 +53,7 @@ def _revoked(reader: Reader) -> str:
 def _not_waiting(reader: Reader) -> str:
     """The condition that keeps a session until it was delivered; none where nothing is pending."""
     # decision 231
-    return f" AND NOT {reader.dialect.awaits_delivery}" if reader.one_number(ANY_WAITS) else ""
+    return f" AND NOT {outbox_conditions(reader.dialect).waits}" if reader.one_number(ANY_WAITS) else ""
 
 
 def _expired(reader: Reader, cutoff: int) -> tuple[str, dict[str, Any]]:

@@ -54,7 +54,7 @@ class RevocationsReader(Reader):
         return {name: count for name, count in self.all_rows(_sources(self.dialect), (revocation_id,)) if count}
 
     def count_revocations_by_criteria(self) -> tuple[int, int]:
-        sql = f"SELECT count(*), max(id) FROM {_by_criteria(self.dialect)} WHERE by_criteria = 1"
+        sql = f"SELECT count(*), max(id) FROM {_by_criteria(self.dialect)} WHERE {self.dialect.is_set('by_criteria')}"
         count, last = self.one_row(sql) or (0, None)
         return count, last or 0
 
@@ -63,7 +63,7 @@ class RevocationsReader(Reader):
 
         sql = (
             f"SELECT id, at, selector, last_number, profiles FROM {_by_criteria(self.dialect)}"
-            " WHERE by_criteria = 1 AND everything = 0 ORDER BY at, id"
+            f" WHERE {self.dialect.is_set('by_criteria')} AND everything = 0 ORDER BY at, id"
         )
         return [
             PastRevocation(id_, at, selector, last_number, rows.profiles(profiles) if profiles else None)

@@ -11,6 +11,7 @@ from authctl.store.nouns.import_undo import ImportUndoWriter
 from authctl.store.nouns.imports import ImportsWriter
 from authctl.store.nouns.keys import KeysWriter
 from authctl.store.nouns.logins import LoginsWriter
+from authctl.store.nouns.outbox import OutboxWriter
 from authctl.store.nouns.profiles import ProfilesWriter
 from authctl.store.nouns.revocations import RevocationsWriter
 from authctl.store.nouns.sessions import SessionsWriter
@@ -51,6 +52,7 @@ class PostgresChange(
     ImportsWriter,
     ImportUndoWriter,
     ClientsWriter,
+    OutboxWriter,
 ):
     """`Change` over PostgreSQL: a transaction that holds the gate."""
 

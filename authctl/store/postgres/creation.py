@@ -8,8 +8,8 @@ from authctl.errors import Refused
 from authctl.store.postgres.addresses import Address
 from authctl.store.postgres.change import PostgresChange
 from authctl.store.postgres.connections import Connection, connect, gate_key
-from authctl.store.postgres.look_up import SERVER_CLOCK
 from authctl.store.postgres.errors import translated_errors
+from authctl.store.postgres.look_up import SERVER_CLOCK
 from authctl.store.postgres.proofs import check_server
 from authctl.store.postgres.schema import create_schema
 from authctl.store.postgres.store import PostgresStore

@@ -53,13 +53,22 @@ class PostgresDialect:
             f"CASE WHEN {' AND '.join(f'({c}) IS NOT NULL' for c in columns)} THEN {called} END" if columns else called
         )
 
-    def has_delivery(self, states: Iterable[str]) -> str:
-        from authctl.store.postgres.outbox_conditions import IS_PENDING
+    def is_member(self, value: str, column: str, name: str) -> str:
+        return f"({column}::jsonb -> '{name}') @> to_jsonb({value})"
 
-        if set(states) == {"pending"}:
-            return IS_PENDING
-        listed = ", ".join(f"'{state}'" for state in sorted(states))
-        return f"EXISTS (SELECT 1 FROM deliveries AS d WHERE d.number = s.number AND d.number > 0 AND d.state IN ({listed}))"
+    def count_members(self, column: str, name: str) -> str:
+        return f"jsonb_array_length({column}::jsonb -> '{name}')"
+
+    def collected(self, column: str) -> str:
+        return f"json_agg({column})::text"
+
+    def list_pairs(self, parameter: str, alias: str) -> str:
+        pairs = f"jsonb_array_elements(:{parameter}::jsonb) WITH ORDINALITY AS pair(value, id)"
+        numbers = "(value ->> 0)::bigint AS first, (value ->> 1)::bigint AS second, id"
+        return f"(SELECT {numbers} FROM {pairs}) AS {alias}"
+
+    def is_set(self, flag: str) -> str:
+        return f"{flag} = 1"
 
     def differs(self, left: str, right: str) -> str:
         return f"{left} IS DISTINCT FROM {right}"
@@ -80,12 +89,6 @@ class PostgresDialect:
         "SELECT attname, atttypid = 'bytea'::regtype FROM pg_attribute WHERE attrelid = to_regclass(?)"
         " AND attnum > 0 AND NOT attisdropped AND attgenerated = '' ORDER BY attnum"
     )
-
-    @property
-    def awaits_delivery(self) -> str:
-        from authctl.store.postgres.outbox_conditions import WAITS
-
-        return WAITS
 
     def of_latest(self, column: str, instant: str) -> str:
         return f"(array_agg({column} ORDER BY {instant} DESC))[1]"

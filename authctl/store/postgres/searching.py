@@ -11,7 +11,7 @@ from authctl.store.postgres.dialect import POSTGRES
 from authctl.store.sql.filters import contains_search
 
 if TYPE_CHECKING:
-    from authctl.store.postgres.reader import Reader
+    from authctl.store.nouns.reader import Reader
 
 _TRIGRAM = 3
 

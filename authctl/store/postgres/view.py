@@ -11,6 +11,7 @@ from authctl.store.nouns.import_undo import ImportUndoReader
 from authctl.store.nouns.imports import ImportsReader
 from authctl.store.nouns.keys import KeysReader
 from authctl.store.nouns.logins import LoginsReader
+from authctl.store.nouns.outbox import OutboxReader
 from authctl.store.nouns.pages import PagesReader
 from authctl.store.nouns.previews_view import PreviewsReader
 from authctl.store.nouns.profiles import ProfilesReader
@@ -41,5 +42,6 @@ class PostgresView(
     RevocationsReader,
     StatisticsReader,
     UsersReader,
+    OutboxReader,
 ):
     """`View` over PostgreSQL: a snapshot."""

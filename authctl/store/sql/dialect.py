@@ -48,6 +48,9 @@ class Dialect(Protocol):
     def least(self, *values: str) -> str:
         """The least of several values; NULL if one of them is NULL."""
 
+    def is_set(self, flag: str) -> str:
+        """Whether a flag is 1."""
+
     def differs(self, left: str, right: str) -> str:
         """Whether two values or rows differ; NULL equals NULL."""
 
@@ -66,10 +69,6 @@ class Dialect(Protocol):
     @property
     def columns_of_table(self) -> str:
         """A query of the columns of the table that its parameter names, in their order, each with whether it contains bytes."""
-
-    @property
-    def awaits_delivery(self) -> str:
-        """Whether a delivery about a session `s` is pending, or is going to be made of an announcement."""
 
     def of_latest(self, column: str, instant: str) -> str:
         """The column of the row of a group with the latest instant; the maximum of that instant is selected beside it."""
@@ -90,8 +89,17 @@ class Dialect(Protocol):
     def insert(self, connection: "Executor", sql: str, values: Sequence[Any], key: str) -> int:
         """Insert one row. Returns the number that the database gave it, which is in the column `key`."""
 
-    def has_delivery(self, states: Iterable[str]) -> str:
-        """Whether a session `s` has a delivery in one of those states, those of announcements that were not expanded so far included."""
+    def is_member(self, value: str, column: str, name: str) -> str:
+        """Whether a text is in the array that a JSON object has under that name."""
+
+    def count_members(self, column: str, name: str) -> str:
+        """How many values the array has that a JSON object has under that name."""
+
+    def collected(self, column: str) -> str:
+        """The values of a column of a group, as a JSON array."""
+
+    def list_pairs(self, parameter: str, alias: str) -> str:
+        """The pairs of numbers of a JSON array after FROM, as rows with the columns `first` and `second`, and `id` in their order."""
 
     def sorted_by(self, column: str, *, descending: bool) -> str:
         """A column after ORDER BY. NULL comes before every value, or after every value if it is descending."""

@@ -10,6 +10,7 @@ from authctl.store.nouns.import_undo import ImportUndoWriter
 from authctl.store.nouns.imports import ImportsWriter
 from authctl.store.nouns.keys import KeysWriter
 from authctl.store.nouns.logins import LoginsWriter
+from authctl.store.nouns.outbox import OutboxWriter
 from authctl.store.nouns.profiles import ProfilesWriter
 from authctl.store.nouns.revocations import RevocationsWriter
 from authctl.store.nouns.sessions import SessionsWriter
@@ -17,7 +18,6 @@ from authctl.store.nouns.users import UsersWriter
 from authctl.store.nouns.wipes import WipesWriter
 from authctl.store.sqlite.cleanup import CleanupWriter
 from authctl.store.sqlite.clock import ClockWriter
-from authctl.store.sqlite.outbox import OutboxWriter
 from authctl.store.sqlite.reader import Writer
 from authctl.store.sqlite.view import SqliteView
 

@@ -43,13 +43,21 @@ class SqliteDialect:
     def least(self, *values: str) -> str:
         return f"min({', '.join(values)})"
 
-    def has_delivery(self, states: Iterable[str]) -> str:
-        from authctl.store.sqlite.outbox_conditions import IS_PENDING
+    def is_member(self, value: str, column: str, name: str) -> str:
+        return f"{value} IN (SELECT value FROM json_each({column}, '$.{name}'))"
 
-        if set(states) == {"pending"}:
-            return IS_PENDING
-        listed = ", ".join(f"'{state}'" for state in sorted(states))
-        return f"EXISTS (SELECT 1 FROM deliveries AS d WHERE d.number = s.number AND d.number > 0 AND d.state IN ({listed}))"
+    def count_members(self, column: str, name: str) -> str:
+        return f"json_array_length({column}, '$.{name}')"
+
+    def collected(self, column: str) -> str:
+        return f"json_group_array({column})"
+
+    def list_pairs(self, parameter: str, alias: str) -> str:
+        pairs = f"SELECT value ->> 0 AS first, value ->> 1 AS second, id FROM json_each(:{parameter})"
+        return f"({pairs}) AS {alias}"
+
+    def is_set(self, flag: str) -> str:
+        return flag  # as in the conditions of partial indexes, which are compared by their text
 
     def differs(self, left: str, right: str) -> str:
         return f"{left} IS NOT {right}"
@@ -67,12 +75,6 @@ class SqliteDialect:
         return f"json((SELECT json_group_array({self.json_array(values)}) FROM {source}))"
 
     columns_of_table = "SELECT name, type = 'BLOB' FROM pragma_table_info(?)"
-
-    @property
-    def awaits_delivery(self) -> str:
-        from authctl.store.sqlite.outbox_conditions import WAITS
-
-        return WAITS
 
     def of_latest(self, column: str, instant: str) -> str:  # noqa: ARG002  # SQLite takes a bare column from the row that has the maximum
         return column

@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     from authctl.store.nouns.imports import ImportsReader
     from authctl.store.nouns.keys import KeysReader
     from authctl.store.nouns.logins import LoginsReader
+    from authctl.store.nouns.outbox import OutboxReader
     from authctl.store.nouns.pages import PagesReader
     from authctl.store.nouns.profiles import ProfilesReader
     from authctl.store.nouns.revocations import RevocationsReader
     from authctl.store.nouns.statistics import StatisticsReader
     from authctl.store.nouns.users import UsersReader
-    from authctl.store.sqlite.outbox import OutboxReader
 
     class SeldomNouns(
         CleanupReader,
@@ -61,7 +61,7 @@ SELDOM_NOUNS = {
     ),
     "nouns.keys.KeysReader": "key_usage",
     "nouns.logins.LoginsReader": "cached_login cached_logins",
-    "sqlite.outbox.OutboxReader": (
+    "nouns.outbox.OutboxReader": (
         "subscriptions deliveries deliveries_of_session outbox_counts has_due announcement delivery"
         " announcement_states announcements_of_revocation announcements_since late_decisions _rest pauses"
     ),

@@ -1,4 +1,4 @@
-"""The outbox in SQLite: announcements, and the deliveries that they are expanded to.
+"""The outbox: announcements, and the deliveries that they are expanded to.
 
 See docs/glossary.md#announcement.
 """
@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import json
 import os
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
 from authctl.names import fold
-from authctl.store.sqlite.outbox_conditions import COVERS
-from authctl.store.sqlite.reader import Reader, Writer
+from authctl.store.nouns.reader import Reader, Writer
+from authctl.store.sql.outbox_conditions import outbox_conditions
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         ReceiverPause,
         Settled,
     )
+    from authctl.store.sql.dialect import Dialect
 
 LONGEST_PAUSE = 3_600_000_000
 """The longest time between two attempts, in microseconds: what lies further ahead was written before the clock was set back."""
@@ -33,47 +34,143 @@ _LONGEST_LEASE = 1_200_000_000
 
 _PENDING = "pending"
 
-_OF_ANNOUNCEMENT = "a.at AS decided_at, a.actor, a.note, a.revocation_id, a.txn"
-# A list may be older than its announcement: an import brought its sessions after they were revoked, or their users disabled.
-_DECIDED_AT = (
-    "iif(a.list IS NULL, a.at, min(a.at, coalesce(CASE a.event WHEN 'session-ended' THEN s.ended_at"
-    " WHEN 'session-revoked' THEN (SELECT r.at FROM revocations AS r WHERE r.id = s.revocation_id) END, a.at)))"
-)
-_REVOCATION = "iif(a.list IS NOT NULL AND a.event = 'session-revoked', s.revocation_id, a.revocation_id)"
-_OF_EVERYTHING = (
-    "a.event = 'session-revoked' AND EXISTS (SELECT 1 FROM revocations AS r WHERE r.id = s.revocation_id AND r.everything"
-    " AND json_extract(r.selector, '$.except_ids') IS NULL)"
-)
-_DELIVERY = (
-    "d.announcement, d.number, a.jti || iif(d.number, '.' || coalesce(s.id, ''), '') AS jti, a.receiver, a.event, d.state,"
-    " d.attempts, iif(d.state = 'pending', d.next_attempt_at, NULL) AS next_attempt_at, s.id AS session_id,"
-    " coalesce(s.username, a.username) AS username, a.at AS created_at,"
-    " iif(d.state IN ('delivered', 'gone'), d.settled_at, NULL) AS delivered_at, d.reason, 0 AS is_rest,"
-    f" {_DECIDED_AT} AS decided_at, a.actor, a.note, {_REVOCATION} AS revocation_id, a.txn,"
-    f" {_OF_EVERYTHING} AS of_everything"
-)
-_WITH_ANNOUNCEMENT = (
-    "CROSS JOIN announcements AS a ON a.id = d.announcement LEFT JOIN sessions AS s ON s.number = d.number"
-)
+_NO_NUMBER = "CAST(NULL AS BIGINT)"
+_NO_TEXT = "CAST(NULL AS TEXT)"
 _REST = (
-    "a.id AS announcement, 0 AS number, a.jti, a.receiver, a.event, a.rest AS state, 0 AS attempts, NULL AS next_attempt_at,"
-    " NULL AS session_id, a.username, a.at AS created_at, NULL AS delivered_at, NULL AS reason, 1 AS is_rest,"
-    f" {_OF_ANNOUNCEMENT}, 0 AS of_everything"
+    f"a.id AS announcement, 0 AS number, a.jti, a.receiver, a.event, a.rest AS state, 0 AS attempts, {_NO_NUMBER} AS next_attempt_at,"
+    f" {_NO_TEXT} AS session_id, a.username, a.at AS created_at, {_NO_NUMBER} AS delivered_at, {_NO_TEXT} AS reason, 1 AS is_rest,"
+    " a.at AS decided_at, a.actor, a.note, a.revocation_id, a.txn, 0 AS of_everything"
 )
-_EARLIER = (
-    "(d.number > 0 AND EXISTS (SELECT 1 FROM deliveries AS e INDEXED BY deliveries_by_session WHERE e.number > 0"
-    " AND e.number = d.number AND e.announcement < d.announcement AND e.receiver_key = d.receiver_key AND e.state = 'pending')"
-    " OR d.number = 0 AND EXISTS (SELECT 1 FROM deliveries AS e INDEXED BY deliveries_by_user WHERE e.number = 0"
-    " AND e.username_key = d.username_key AND e.announcement < d.announcement AND e.receiver_key = d.receiver_key"
-    " AND e.state = 'pending'))"
-)
-"""Whether an earlier delivery about the same session, or the same user, is pending."""
 
-_DUE = (
-    "SELECT d.announcement, d.number FROM deliveries AS d INDEXED BY deliveries_due WHERE d.receiver_key = :receiver"
-    " AND d.state = 'pending' AND d.next_attempt_at {due} AND d.leased_until NOT BETWEEN :clock + 1 AND :clock + :longest_lease"
-    f" AND NOT {_EARLIER} ORDER BY d.next_attempt_at, d.announcement, d.number LIMIT :limit"
-)
+
+class _Texts:
+    """The queries in one dialect."""
+
+    def __init__(self, dialect: Dialect) -> None:
+        join = dialect.join_in_order
+        # A list may be older than its announcement: an import brought its sessions after they were revoked, or their users disabled.
+        own = (
+            "CASE a.event WHEN 'session-ended' THEN s.ended_at"
+            " WHEN 'session-revoked' THEN (SELECT r.at FROM revocations AS r WHERE r.id = s.revocation_id) END"
+        )
+        decided_at = f"CASE WHEN a.list IS NULL THEN a.at ELSE {dialect.least('a.at', f'coalesce({own}, a.at)')} END"
+        revocation = (
+            "CASE WHEN a.list IS NOT NULL AND a.event = 'session-revoked' THEN s.revocation_id ELSE a.revocation_id END"
+        )
+        of_everything = (
+            "a.event = 'session-revoked' AND EXISTS (SELECT 1 FROM revocations AS r WHERE r.id = s.revocation_id"
+            f" AND r.everything = 1 AND {dialect.member('r.selector', 'except_ids')} IS NULL)"
+        )
+        self.delivery = (
+            "d.announcement, d.number, a.jti || CASE WHEN d.number = 0 THEN '' ELSE '.' || coalesce(s.id, '') END AS jti, a.receiver,"
+            " a.event, d.state, d.attempts, CASE WHEN d.state = 'pending' THEN d.next_attempt_at END AS next_attempt_at,"
+            " s.id AS session_id, coalesce(s.username, a.username) AS username, a.at AS created_at,"
+            " CASE WHEN d.state IN ('delivered', 'gone') THEN d.settled_at END AS delivered_at, d.reason, 0 AS is_rest,"
+            f" {decided_at} AS decided_at, a.actor, a.note, {revocation} AS revocation_id, a.txn,"
+            f" CASE WHEN {of_everything} THEN 1 ELSE 0 END AS of_everything"
+        )
+        self.by_session = dialect.table("deliveries", "d", "deliveries_by_session")
+        by_session = dialect.table("deliveries", "e", "deliveries_by_session")
+        by_user = dialect.table("deliveries", "e", "deliveries_by_user")
+        earlier = "e.announcement < d.announcement AND e.receiver_key = d.receiver_key AND e.state = 'pending'"
+        # Whether an earlier delivery about the same session, or the same user, is pending.
+        waits = (
+            f"(d.number > 0 AND EXISTS (SELECT 1 FROM {by_session} WHERE e.number > 0 AND e.number = d.number AND {earlier})"
+            f" OR d.number = 0 AND EXISTS (SELECT 1 FROM {by_user} WHERE e.number = 0 AND e.username_key = d.username_key AND {earlier}))"
+        )
+        due = dialect.table("deliveries", "d", "deliveries_due")
+        self.due = (
+            f"SELECT d.announcement, d.number FROM {due} WHERE d.receiver_key = :receiver"
+            " AND d.state = 'pending' AND d.next_attempt_at {due} AND d.leased_until NOT BETWEEN :clock + 1 AND :clock + :longest_lease"
+            f" AND NOT {waits} ORDER BY d.next_attempt_at, d.announcement, d.number LIMIT :limit"
+        )
+        pending = dialect.table("announcements", index="announcements_pending")
+        is_due = (
+            f"EXISTS (SELECT 1 FROM {dialect.table('deliveries', index='deliveries_due')} WHERE receiver_key = :receiver"
+            " AND state = 'pending' AND next_attempt_at {when})"
+        )
+        self.has_due = (
+            f"SELECT {is_due.format(when='<= :clock')} OR {is_due.format(when='> :clock + :longest')}"
+            f" OR EXISTS (SELECT 1 FROM {pending} WHERE receiver_key = :receiver AND rest = 'pending')"
+        )
+        self.counts = (
+            # Ids and instants ascend together: the oldest decision is that of the lowest id.
+            "SELECT c.receiver_key, 0, c.pending, (SELECT at FROM announcements WHERE id = c.oldest) FROM ("
+            "SELECT receiver_key, count(*) AS pending, min(announcement) AS oldest"
+            f" FROM {dialect.table('deliveries', index='deliveries_due')} WHERE state = 'pending' GROUP BY receiver_key) AS c"
+            f" UNION ALL SELECT receiver_key, 0, count(*), min(at) FROM {pending} WHERE rest = 'pending' GROUP BY receiver_key"
+            f" UNION ALL SELECT receiver_key, CASE state WHEN 'refused' THEN 2 ELSE 3 END, count(*), {_NO_NUMBER}"
+            f" FROM {dialect.table('deliveries', index='deliveries_unsuccessful')} WHERE state IN ('refused', 'dead')"
+            " GROUP BY receiver_key, state"
+            f" UNION ALL SELECT receiver_key, 3, count(*), {_NO_NUMBER} FROM announcements WHERE rest = 'dead' GROUP BY receiver_key"
+        )
+        # The numbers are read first: else every session that is revoked would be looked at.
+        numbers = f"SELECT value FROM {dialect.list_rows('numbers', 'given', 'bigint')}"
+        listed = f"(SELECT number FROM imported WHERE number > :after UNION {numbers}) AS listed"
+        sessions = join(listed, "sessions AS s", "s.number = listed.number")
+        imported = join(sessions, "imported AS i", "i.number = s.number")
+        is_other = dialect.differs("(s.ended_at, s.ended_reason)", "(i.source_ended_at, i.source_ended_reason)")
+        self.late = (
+            "SELECT CASE WHEN r.at IS NULL THEN 'session-ended' ELSE 'session-revoked' END AS event, r.actor, r.note,"
+            f" {dialect.collected('s.number')} FROM {join(imported, 'revocations AS r', 'r.id = s.revocation_id')}"
+            f" WHERE r.at IS NOT NULL OR (s.ended_reason IN ('user_disabled', 'password_changed') AND {is_other}) GROUP BY r.id"
+        )
+        of_sessions = join("sessions AS u", by_session, "e.number > 0 AND e.number = u.number")
+        of_user = (
+            f"(SELECT e.announcement, e.number FROM {of_sessions} WHERE u.username_key = :username UNION ALL SELECT e.announcement, 0"
+            f" FROM {by_user} WHERE e.number = 0 AND e.username_key = :username) AS of_user"
+        )
+        same = "d.announcement = of_user.announcement AND d.number = of_user.number"
+        self.of_user = join(of_user, "deliveries AS d", same)
+        self.pending = dialect.table("deliveries", "d", "deliveries_pending")
+        self.anywhere = dialect.whole_table("deliveries", "d")
+        covered = outbox_conditions(dialect).covers
+        untold = (
+            f"a.rest <> 'none' AND s.number > a.expanded_to AND {covered}"
+            " AND NOT EXISTS (SELECT 1 FROM deliveries AS d WHERE d.announcement = a.id AND d.number = s.number)"
+        )
+        of_number = join("announcements AS a", "sessions AS s", "s.number = :number")
+        self.rests_of_session = f"SELECT {_REST} FROM {of_number} WHERE {untold}"
+        of_revocation = join(
+            "announcements AS a",
+            dialect.table("sessions", "s", "sessions_by_revocation"),
+            "s.revocation_id = a.revocation_id",
+        )
+        of_list = join(
+            join("announcements AS a", "announced_sessions AS l", "l.list = a.list"),
+            "sessions AS s",
+            "s.number = l.number",
+        )
+        self.rest = (
+            f"SELECT (SELECT count(*) FROM {of_revocation} WHERE a.id = :id AND {untold})"
+            f" + (SELECT count(*) FROM {of_list} WHERE a.id = :id AND {untold})"
+            " + (SELECT count(*) FROM announcements AS a WHERE a.id = :id AND a.rest <> 'none' AND a.username_key IS NOT NULL)"
+        )
+        """How many sessions an announcement covers that have no delivery of it; 1 for an event of a user."""
+        with_deliveries = join(
+            dialect.table("announcements", "a", "announcements_by_age"),
+            dialect.table("deliveries", "d", "deliveries_pending"),
+            "d.announcement = a.id AND d.state = 'pending'",
+        )
+        self.is_too_old = f"a.give_up_at <= :now AND NOT {dialect.is_listed('a.receiver_key', 'spared')}"
+        # Of old announcements there are few, and most of their deliveries are settled.
+        self.too_old = f"SELECT d.announcement, d.number FROM {with_deliveries} WHERE {self.is_too_old} LIMIT :limit"
+        leased = join(
+            dialect.list_pairs("places", "listed"),
+            "deliveries AS d",
+            "d.announcement = listed.first AND d.number = listed.second",
+        )
+        self.leased = f"SELECT {self.delivery} FROM {self.with_announcement(leased)} ORDER BY listed.id"
+
+    @staticmethod
+    def with_announcement(deliveries: str) -> str:
+        """Deliveries after FROM, each with its announcement and, where there is one, its session."""
+        return f"{deliveries} JOIN announcements AS a ON a.id = d.announcement LEFT JOIN sessions AS s ON s.number = d.number"
+
+
+@cache
+def _texts(dialect: Dialect) -> _Texts:
+    return _Texts(dialect)
 
 
 _ANNOUNCED = (
@@ -87,7 +184,7 @@ _ANNOUNCE = (
 
 
 class OutboxReader(Reader):
-    """`OutboxView` over SQLite."""
+    """`OutboxView` over any database."""
 
     def subscriptions(self) -> ReadSubscriptions | None:
         row = self.one_row("SELECT digest, content FROM subscriptions")
@@ -98,23 +195,22 @@ class OutboxReader(Reader):
         return ReadSubscriptions(row[0], _subscriptions(row[1]))
 
     def deliveries(self, selection: DeliveryFilter, limit: int, after: tuple[int, int] | None = None) -> list[Delivery]:
+        texts = _texts(self.dialect)
         of_deliveries, of_rests, given = _criteria(selection, after)
         # decision 331: both halves come in the order of their keys, so that a page reads no more than it gives
         sql = (
-            f"SELECT * FROM (SELECT {_DELIVERY} FROM {_entrance(selection)} {_WITH_ANNOUNCEMENT} WHERE {of_deliveries}"
-            " ORDER BY d.announcement DESC, d.number DESC LIMIT :limit)"
+            f"SELECT * FROM (SELECT {texts.delivery} FROM {texts.with_announcement(_entrance(selection, texts))} WHERE {of_deliveries}"
+            " ORDER BY d.announcement DESC, d.number DESC LIMIT :limit) AS some_deliveries"
             f" UNION ALL SELECT * FROM (SELECT {_REST} FROM announcements AS a WHERE a.rest <> 'none' AND {of_rests}"
-            " ORDER BY a.id DESC LIMIT :limit) ORDER BY 1 DESC, 2 DESC LIMIT :limit"
+            " ORDER BY a.id DESC LIMIT :limit) AS some_rests ORDER BY 1 DESC, 2 DESC LIMIT :limit"
         )
         return [_delivery(row) for row in self.all_rows(sql, {**given, "limit": limit})]
 
     def deliveries_of_session(self, number: int) -> list[Delivery]:
+        texts = _texts(self.dialect)
         sql = (
-            f"SELECT {_DELIVERY} FROM deliveries AS d INDEXED BY deliveries_by_session {_WITH_ANNOUNCEMENT}"
-            " WHERE d.number = :number AND d.number > 0"
-            f" UNION ALL SELECT {_REST} FROM announcements AS a CROSS JOIN sessions AS s ON s.number = :number"
-            f" WHERE a.rest <> 'none' AND s.number > a.expanded_to AND {COVERS}"
-            " AND NOT EXISTS (SELECT 1 FROM deliveries AS d WHERE d.announcement = a.id AND d.number = :number) ORDER BY 1, 2"
+            f"SELECT {texts.delivery} FROM {texts.with_announcement(texts.by_session)} WHERE d.number = :number AND d.number > 0"
+            f" UNION ALL {texts.rests_of_session} ORDER BY 1, 2"
         )
         return [_delivery(row) for row in self.all_rows(sql, {"number": number})]
 
@@ -122,32 +218,26 @@ class OutboxReader(Reader):
         from authctl.store.protocol.outbox import OutboxCount
 
         counts: dict[str, list[Any]] = {}
-        for receiver, column, count, oldest in self.all_rows(_COUNTS):
+        for receiver, column, count, oldest in self.all_rows(_texts(self.dialect).counts):
             counted = counts.setdefault(receiver, [0, None, 0, 0])
             counted[column] += count
             if column == 0:
                 counted[1] = min(filter(None, (counted[1], oldest)), default=None)
-        names = dict(self.all_rows("SELECT receiver_key, receiver FROM announcements GROUP BY receiver_key"))
+        names = dict(self.all_rows("SELECT receiver_key, min(receiver) FROM announcements GROUP BY receiver_key"))
         return [OutboxCount(names.get(key, key), *counted) for key, counted in sorted(counts.items())]
 
     def has_due(self, receiver: str, clock: int) -> bool:
         given = {"receiver": fold(receiver), "clock": clock, "longest": LONGEST_PAUSE}
-        due = (
-            "EXISTS (SELECT 1 FROM deliveries INDEXED BY deliveries_due WHERE receiver_key = :receiver AND state = 'pending'"
-            " AND next_attempt_at {when})"
-        )
-        sql = (
-            f"SELECT {due.format(when='<= :clock')} OR {due.format(when='> :clock + :longest')} OR EXISTS"
-            " (SELECT 1 FROM announcements INDEXED BY announcements_pending WHERE receiver_key = :receiver AND rest = 'pending')"
-        )
-        return bool(self.one_number(sql, given))
+        return bool(self.one_number(_texts(self.dialect).has_due, given))
 
     def announcement(self, announcement: int) -> Delivery | None:
         row = self.one_row(f"SELECT {_REST} FROM announcements AS a WHERE a.id = ?", (announcement,))
         return _delivery(row) if row else None
 
     def delivery(self, announcement: int, number: int) -> Delivery | None:
-        sql = f"SELECT {_DELIVERY} FROM deliveries AS d {_WITH_ANNOUNCEMENT} WHERE d.announcement = ? AND d.number = ?"
+        texts = _texts(self.dialect)
+        source = texts.with_announcement("deliveries AS d")
+        sql = f"SELECT {texts.delivery} FROM {source} WHERE d.announcement = ? AND d.number = ?"
         row = self.one_row(sql, (announcement, number))
         return _delivery(row) if row else None
 
@@ -171,22 +261,12 @@ class OutboxReader(Reader):
     def late_decisions(self, after: int, numbers: Sequence[int]) -> list[LateDecision]:
         from authctl.store.protocol.outbox import LateDecision
 
-        rows = self.all_rows(_LATE, {"after": after, "numbers": json.dumps(list(numbers))})
+        rows = self.all_rows(_texts(self.dialect).late, {"after": after, "numbers": self.dialect.list_of(numbers)})
         return [LateDecision(event, actor, note, json.loads(listed)) for event, actor, note, listed in rows]
 
     def _rest(self, announcement: int) -> int:
         """How many sessions an announcement covers that have no delivery of it."""
-        sql = (
-            "SELECT (SELECT count(*) FROM announcements AS a CROSS JOIN sessions AS s INDEXED BY sessions_by_revocation"
-            f" ON s.revocation_id = a.revocation_id WHERE a.id = :id AND a.rest <> 'none' AND s.number > a.expanded_to AND {COVERS}"
-            " AND NOT EXISTS (SELECT 1 FROM deliveries AS d WHERE d.announcement = a.id AND d.number = s.number))"
-            " + (SELECT count(*) FROM announcements AS a CROSS JOIN announced_sessions AS l ON l.list = a.list"
-            f" CROSS JOIN sessions AS s ON s.number = l.number WHERE a.id = :id AND a.rest <> 'none'"
-            f" AND s.number > a.expanded_to AND {COVERS}"
-            " AND NOT EXISTS (SELECT 1 FROM deliveries AS d WHERE d.announcement = a.id AND d.number = s.number))"
-            " + (SELECT count(*) FROM announcements AS a WHERE a.id = :id AND a.rest <> 'none' AND a.username_key IS NOT NULL)"
-        )
-        return self.one_number(sql, {"id": announcement})
+        return self.one_number(_texts(self.dialect).rest, {"id": announcement})
 
     def pauses(self) -> dict[str, ReceiverPause]:
         from authctl.store.protocol.outbox import ReceiverPause
@@ -195,36 +275,16 @@ class OutboxReader(Reader):
         return {key: ReceiverPause(*rest) for key, *rest in self.all_rows(sql)}
 
 
-_COUNTS = (
-    # Ids and instants ascend together: the oldest decision is that of the lowest id.
-    "SELECT c.receiver_key, 0, c.pending, (SELECT at FROM announcements WHERE id = c.first) FROM ("
-    "SELECT receiver_key, count(*) AS pending, min(announcement) AS first FROM deliveries INDEXED BY deliveries_due"
-    " WHERE state = 'pending' GROUP BY receiver_key) AS c"
-    " UNION ALL SELECT receiver_key, 0, count(*), min(at) FROM announcements INDEXED BY announcements_pending"
-    " WHERE rest = 'pending' GROUP BY receiver_key"
-    " UNION ALL SELECT receiver_key, iif(state = 'refused', 2, 3), count(*), NULL FROM deliveries"
-    " INDEXED BY deliveries_unsuccessful WHERE state IN ('refused', 'dead') GROUP BY receiver_key, state"
-    " UNION ALL SELECT receiver_key, 3, count(*), NULL FROM announcements WHERE rest = 'dead' GROUP BY receiver_key"
-)
-
-
-# The numbers are read first: else every session that is revoked would be looked at.
-_LATE = (
-    "SELECT iif(r.at IS NULL, 'session-ended', 'session-revoked') AS event, r.actor, r.note, json_group_array(s.number)"
-    " FROM (SELECT number FROM imported WHERE number > :after UNION SELECT value FROM json_each(:numbers)) AS listed"
-    " CROSS JOIN sessions AS s ON s.number = listed.number CROSS JOIN imported AS i ON i.number = s.number"
-    " CROSS JOIN revocations AS r ON r.id = s.revocation_id"
-    " WHERE r.at IS NOT NULL OR (s.ended_reason IN ('user_disabled', 'password_changed')"
-    " AND (s.ended_at, s.ended_reason) IS NOT (i.source_ended_at, i.source_ended_reason)) GROUP BY r.id"
-)
-
-
 class OutboxWriter(Writer):
-    """`OutboxChange` over SQLite."""
+    """`OutboxChange` over any database."""
 
     def save_subscriptions(self, read: ReadSubscriptions) -> None:
         content = json.dumps([[*one[:2], one.narrowing._asdict(), *one[3:]] for one in read.subscriptions])
-        self.write("INSERT OR REPLACE INTO subscriptions VALUES (1, ?, ?)", (read.digest, content))
+        sql = (
+            'INSERT INTO subscriptions ("only", digest, content) VALUES (1, ?, ?)'
+            ' ON CONFLICT ("only") DO UPDATE SET digest = excluded.digest, content = excluded.content'
+        )
+        self.write(sql, (read.digest, content))
 
     def announce(self, decision: Decision, subscriptions: Sequence[Subscription]) -> None:
         # decision 230: one row a receiver, however many sessions the decision covers
@@ -236,33 +296,28 @@ class OutboxWriter(Writer):
 
     def _add_list(self, numbers: Sequence[int]) -> int:
         """Keep the numbers of sessions as a list; its number."""
-        sql = "SELECT coalesce(max(seq), 0) + 1 FROM sqlite_sequence WHERE name = 'announcements'"
-        added = self.one_number(sql)
-        sql = "INSERT INTO announced_sessions SELECT ?, value FROM json_each(?)"
-        self.write(sql, (added, json.dumps(list(numbers))))
+        # Above every id: the announcements of a list have higher ids, so that no other list of that number is left.
+        added = self.one_number("SELECT coalesce(max(id), 0) + 1 FROM announcements")
+        sql = f"INSERT INTO announced_sessions SELECT :list, value FROM {self.dialect.list_rows('numbers', 'listed', 'bigint')}"
+        self.write(sql, {"list": added, "numbers": self.dialect.list_of(numbers)})
         return added
 
     def expand(self, receiver: str, limit: int, clock: int) -> int:
-        from authctl.store.sqlite.expansion import expand
+        from authctl.store.nouns.expansion import expand
 
         return expand(self, fold(receiver), limit, clock)
 
     def lease(self, receiver: str, limit: int, clock: int, until: int, due: int | None = None) -> list[Delivery]:
         given = {"receiver": fold(receiver), "clock": clock, "longest_lease": _LONGEST_LEASE, "longest": LONGEST_PAUSE}
         given["due"] = clock if due is None else due
+        texts = _texts(self.dialect)
         places: list[tuple[int, int]] = []
         for condition in ("<= :due", "> :clock + :longest"):
-            places += self.all_rows(_DUE.format(due=condition), {**given, "limit": limit - len(places)})
+            places += self.all_rows(texts.due.format(due=condition), {**given, "limit": limit - len(places)})
         leased = [(until, *place) for place in places]
         sql = "UPDATE deliveries SET leased_until = ?, attempts = attempts + 1 WHERE announcement = ? AND number = ?"
         self.connection.executemany(sql, leased)
-        listed = json.dumps(places)
-        sql = (
-            f"SELECT {_DELIVERY} FROM json_each(?) AS listed CROSS JOIN deliveries AS d"
-            " ON d.announcement = listed.value ->> 0 AND d.number = listed.value ->> 1"
-            f" {_WITH_ANNOUNCEMENT} ORDER BY listed.id"
-        )
-        return [_delivery(row) for row in self.all_rows(sql, (listed,))]
+        return [_delivery(row) for row in self.all_rows(texts.leased, {"places": json.dumps(places)})]
 
     def settle(self, settled: Sequence[Settled], now: int, until: int) -> list[Settled]:
         sql = (
@@ -283,19 +338,14 @@ class OutboxWriter(Writer):
             self.write("INSERT INTO receiver_pauses VALUES (?, ?, ?, ?)", (fold(receiver), *pause))
 
     def give_up(self, now: int, limit: int, spared: Sequence[str] = ()) -> int:
-        given = {"now": now, "limit": limit, "spared": json.dumps(list(spared))}
-        is_due = "a.give_up_at <= :now AND a.receiver_key NOT IN (SELECT value FROM json_each(:spared))"
+        texts = _texts(self.dialect)
+        given = {"now": now, "limit": limit, "spared": self.dialect.list_of(spared)}
         sql = (
-            "UPDATE deliveries SET state = 'dead', settled_at = :now WHERE (announcement, number) IN ("
-            # Of old announcements there are few, and most of their deliveries are settled.
-            "SELECT d.announcement, d.number FROM announcements AS a INDEXED BY announcements_by_age"
-            " CROSS JOIN deliveries AS d INDEXED BY deliveries_pending ON d.announcement = a.id AND d.state = 'pending'"
-            f" WHERE {is_due} LIMIT :limit)"
+            f"UPDATE deliveries SET state = 'dead', settled_at = :now WHERE (announcement, number) IN ({texts.too_old})"
         )
         dead = self.write(sql, given)
-        return dead + self.write(
-            f"UPDATE announcements AS a SET rest = 'dead' WHERE a.rest = 'pending' AND {is_due}", given
-        )
+        sql = f"UPDATE announcements AS a SET rest = 'dead' WHERE a.rest = 'pending' AND {texts.is_too_old}"
+        return dead + self.write(sql, given)
 
     def revive(self, now: int) -> int:
         # decision 334
@@ -319,7 +369,8 @@ class OutboxWriter(Writer):
             sql = "UPDATE announcements SET rest = 'pending' WHERE id = :id AND rest IN ('pending', 'dead')"
             due += self.write(sql, given)
         if due:
-            sql = "UPDATE announcements SET give_up_at = max(give_up_at, :now + give_up_after) WHERE id = :id"
+            latest = self.dialect.greatest("give_up_at", ":now + give_up_after")
+            sql = f"UPDATE announcements SET give_up_at = {latest} WHERE id = :id"
             self.write(sql, given)
             sql = "DELETE FROM receiver_pauses WHERE receiver_key = (SELECT receiver_key FROM announcements WHERE id = :id)"
             self.write(sql, given)
@@ -387,21 +438,13 @@ def _delivery(row: tuple[Any, ...]) -> Delivery:
     return delivery._replace(is_rest=bool(delivery.is_rest), is_of_everything=bool(delivery.is_of_everything))
 
 
-_OF_USER = (
-    "(SELECT e.announcement, e.number FROM sessions AS u CROSS JOIN deliveries AS e INDEXED BY deliveries_by_session"
-    " ON e.number > 0 AND e.number = u.number WHERE u.username_key = :username UNION ALL SELECT e.announcement, 0"
-    " FROM deliveries AS e INDEXED BY deliveries_by_user WHERE e.number = 0 AND e.username_key = :username) AS of_user"
-    " CROSS JOIN deliveries AS d ON d.announcement = of_user.announcement AND d.number = of_user.number"
-)
-
-
-def _entrance(selection: DeliveryFilter) -> str:
+def _entrance(selection: DeliveryFilter, texts: _Texts) -> str:
     """The deliveries of a filter, by the index that finds the few of them."""
     if selection.username is not None:
-        return _OF_USER
+        return texts.of_user
     if selection.number is not None:
-        return "deliveries AS d INDEXED BY deliveries_by_session"
-    return f"deliveries AS d {'INDEXED BY deliveries_pending' if selection.state == _PENDING else 'NOT INDEXED'}"
+        return texts.by_session
+    return texts.pending if selection.state == _PENDING else texts.anywhere
 
 
 def _criteria(selection: DeliveryFilter, after: tuple[int, int] | None) -> tuple[str, str, dict[str, Any]]:
