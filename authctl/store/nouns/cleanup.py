@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from authctl.store.protocol.pages import Cursor
     from authctl.store.sql.dialect import Dialect
 
+
 @cache
 def _keep_finals(dialect: Dialect) -> str:
     """The statement that keeps the finals of sessions before they are removed; with `{key}` and `{without_user}`."""

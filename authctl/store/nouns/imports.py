@@ -230,8 +230,8 @@ class ImportsWriter(ImportJournalWriter):
     """`ImportsChange` over any database. Many rows are inserted at once (decision 98)."""
 
     def add_imported(self, sessions: Sequence[Imported | PlainSession]) -> None:
-        from authctl.store.protocol.imports import PlainSession
         from authctl.store.nouns import plain_sessions
+        from authctl.store.protocol.imports import PlainSession
 
         if not sessions:
             return

@@ -13,8 +13,8 @@ from authctl.model import Kind
 from authctl.names import fold, new_ids
 
 if TYPE_CHECKING:
-    from authctl.store.protocol.imports import PlainSession
     from authctl.store.nouns.reader import Writer
+    from authctl.store.protocol.imports import PlainSession
 
 _COLUMNS = (
     "number, id, username, username_key, application, application_key, application_version, platform, platform_key,"
