@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 
 POSTGRES_TESTS := tests/test_postgres_*.py tests/test_escapes.py
 # what was written for any store, on PostgreSQL
-ON_POSTGRES := tests/test_store_contract.py tests/test_scenarios_*.py tests/test_lifetimes_machine.py tests/test_terminal.py tests/test_searching.py
+ON_POSTGRES := tests/test_store_contract.py tests/test_scenarios_*.py tests/test_lifetimes_machine.py tests/test_terminal.py
 
 .PHONY: console check quick test storm fuzz fuzz-door histories delivery-histories histories-mutants crash ldap real-systems door current-sqlite postgres postgres-storm bench bench-since bench-imports bench-full peers demo docs clean
 

@@ -12,8 +12,6 @@ tokens      mint and read; key_ring, audit_chain, files, yaml_files and validati
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from authctl.version import __version__
-
 if TYPE_CHECKING:
     from authctl.errors import (
         AuthctlError,
@@ -57,6 +55,7 @@ if TYPE_CHECKING:
     )
     from authctl.registry import Registry
     from authctl.tokens import read_sealed
+    from authctl.version import __version__
 
 __all__ = [
     "NEVER",
@@ -101,7 +100,7 @@ __all__ = [
     "read_sealed",
 ]
 
-_HOMES = ("errors", "model", "instants", "tokens", "registry")
+_HOMES = ("errors", "model", "instants", "tokens", "registry", "version")
 
 
 def __getattr__(name: str) -> object:

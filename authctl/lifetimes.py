@@ -95,19 +95,6 @@ def write_interval(idle_timeout: int) -> int:
     return min(_LONGEST_WRITE_INTERVAL, idle_timeout // 100)
 
 
-def is_alive(ended_at: int | None, expires_at: int, now: int) -> bool:
-    """Whether a session that nobody revoked is active at `now`."""
-    return ended_at is None and now < expires_at
-
-
-def deadline_reason(idle: int, absolute: int, fixed: int | None, expires: int) -> str:
-    """Which deadline comes first: `idle`, `absolute` or `lifetime` (one given with the session)."""
-    # `expires` may lie before all three: a hard end moves it. Then the earliest deadline is still the one to name.
-    if fixed is not None and fixed <= expires:
-        return "lifetime"
-    return "absolute" if absolute <= idle else "idle"
-
-
 def is_in_grace(grace: int, refreshed_at: int, seen_at: int, now: int) -> bool:
     """Whether a refresh token that was spent at `refreshed_at` may still be answered with its successor.
 

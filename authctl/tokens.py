@@ -44,7 +44,7 @@ _KIND, _KEY_ID = slice(0, 4), slice(5, 13)
 _NUMBER, _GENERATION, _SECRET = slice(4, 10), slice(10, 14), slice(14, 30)
 """The bytes after the prefix with the number of the session, the generation and the secret; the id of the key is before them."""
 
-_SEALED_SHAPE = re.compile(r"acst_[0-9a-f]{8}(?:[0-9a-f]{2}){28,}", re.ASCII)
+_SEALED_SHAPE = r"acst_[0-9a-f]{8}(?:[0-9a-f]{2}){28,}"  # as text: `re` compiles it for the first sealed token
 
 
 class TokenKind(StrEnum):
@@ -125,7 +125,7 @@ class TokenMint:
 
     def unseal(self, token: str) -> "Sealed":
         """The content of a sealed token. Raises TokenUnknown."""
-        if not isinstance(token, str) or len(token) > LONGEST_TOKEN or not _SEALED_SHAPE.fullmatch(token):
+        if not isinstance(token, str) or len(token) > LONGEST_TOKEN or not re.fullmatch(_SEALED_SHAPE, token):
             raise TokenUnknown
         from authctl.token_encryption import unseal
 
@@ -188,4 +188,4 @@ def has_token_shape(text: str) -> bool:
             return bool(_bytes_of(text[_PREFIX:]))
         except TokenUnknown:
             return False
-    return len(text) <= LONGEST_TOKEN and _SEALED_SHAPE.fullmatch(text) is not None
+    return len(text) <= LONGEST_TOKEN and re.fullmatch(_SEALED_SHAPE, text) is not None

@@ -96,7 +96,7 @@ def operations(tokens: list[str]) -> dict[str, Callable[[Registry, list[Session]
         "list of a user": lambda registry, _some: first_page(registry, username=f"user{next(users) % 1000}"),
         "search, first page": lambda registry, _some: first_page(registry, search="user77"),
         "count active": lambda registry, _some: registry.count(SessionFilter(status="active")),
-        "groups by application": lambda registry, _some: registry.groups("application"),
+        "groups by application": lambda registry, _some: registry.lists.groups("application"),
         "show, 50 sessions": lambda registry, some: [registry.session(one.id) for one in some],
         "revoke a user, dry run": lambda registry, _some: registry.revoke(
             SessionFilter(username=f"user{next(users) % 1000}"), note=None, dry_run=True

@@ -7,8 +7,8 @@ from typing import Any
 import typer
 
 from authctl import help_topics
-from authctl.cli.examples import examples_of
 from authctl.cli.option_groups import grouped
+from authctl.cli.sample_commands import sample_commands_of
 from authctl.help_topics import Block, Items, Paragraph
 from authctl.version import __version__
 
@@ -50,7 +50,7 @@ def _root_page(root: Any, commands: list[Any]) -> str:
         ]
     for name in (*_TOPICS_OF_ROOT, *others):
         lines += _topic(name)
-    lines += _examples([root])
+    lines += _sample_commands([root])
     return _ended(lines, [context.info_name for context in commands])
 
 
@@ -75,7 +75,7 @@ def _command_page(context: Any) -> str:
         "and the other variables and files, are described in",
         ".BR authctl (1).",
     ]
-    lines += _examples(verbs or [context])
+    lines += _sample_commands(verbs or [context])
     return _ended(lines, ["authctl"])
 
 
@@ -142,10 +142,10 @@ def _block(block: Block, *, is_first: bool) -> Iterator[str]:
             yield from (".TP", f"\\fB{_escaped(name)}\\fR", _text(text))
 
 
-def _examples(contexts: Iterable[Any]) -> Iterator[str]:
-    examples = [line for one in contexts for line in examples_of(one.command_path.partition(" ")[2])]
-    if examples:
-        yield from (".SH EXAMPLES", ".nf", *map(_text, examples), ".fi")
+def _sample_commands(contexts: Iterable[Any]) -> Iterator[str]:
+    samples = [line for one in contexts for line in sample_commands_of(one.command_path.partition(" ")[2])]
+    if samples:
+        yield from (".SH EXAMPLES", ".nf", *map(_text, samples), ".fi")
 
 
 def _ended(lines: list[str], others: list[str]) -> str:

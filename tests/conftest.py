@@ -31,6 +31,7 @@ from authctl.registry_locations import Location
 from authctl.settings import find_home
 from tests import places
 from tests.postgres_server import postgres_server, postgres_url  # noqa: F401  # fixtures, for every test
+from tests.stores import make_store, store  # noqa: F401  # likewise
 
 START = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 EXPORTS = Path(os.environ.get("AUTHCTL_TEST_EXPORTS") or Path(__file__).parents[2] / "shared" / "data")
@@ -152,12 +153,15 @@ def install(tmp_path: Path, clock: Clock, place_of: PlaceOf) -> Iterator[Install
         home = tmp_path / folder
         raw = text.encode()
         place = place_of(home)
+        if places.ON_POSTGRES:  # for whatever opens the home alone, also in other processes
+            environment.setenv("AUTHCTL_REGISTRY", str(place))
         create(find_home(home, place), profiles.read(raw, "profiles.yaml"), raw, actor="founder", clock=clock)
         registry = Registry.open(home, registry=place, clock=clock)
         opened.append(registry)
         return registry
 
-    yield make
+    with pytest.MonkeyPatch.context() as environment:  # of its own: a test may undo what it patched
+        yield make
     for registry in opened:
         registry.close()
 

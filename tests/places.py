@@ -18,6 +18,12 @@ _databases: dict[str, ExitStack] = {}
 _of_home: dict[Path, str] = {}
 
 
+def environment() -> dict[str, str]:
+    """The variables by which a process of a test finds its registry, where that is not the file in the home."""
+    found = os.environ.get("AUTHCTL_REGISTRY") if ON_POSTGRES else None
+    return {"AUTHCTL_REGISTRY": found} if found else {}
+
+
 def use_server(server: Server) -> None:
     """Make databases on that server from now on."""
     _servers[:] = [server]

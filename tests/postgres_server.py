@@ -83,7 +83,8 @@ class Server:
 
     def url(self, database: str = "postgres", user: str = "postgres", options: str = "") -> str:
         """The address of a database."""
-        return f"postgresql:///{quote(database, safe='')}?host={self.folder}&user={quote(user)}{options}"
+        port = f"&port={self.settings['port']}" if "port" in self.settings else ""
+        return f"postgresql:///{quote(database, safe='')}?host={self.folder}{port}&user={quote(user)}{options}"
 
     def run(self, program: str, *arguments: str) -> str:
         """Run a program of the server as its user; what it prints."""

@@ -199,13 +199,13 @@ def test_time_alone_brings_no_session_beyond_the_bound(registry: Registry, clock
     registry.issue(username="bob", application="Teams")
     clock.forward(days=2)
     expired = SessionFilter(status="expired")
-    preview = registry.preview_revocation(expired)
+    preview = registry.revocation_previews.make(expired)
     assert (preview.summary.total, preview.sessions[0].username) == (1, "alice")
     clock.forward(days=2)
     with pytest.raises(Refused, match="2 sessions would be revoked now, and 1 of them was not in the preview"):
         registry.revoke(expired, note="tidied up", bound=preview.bound)
     assert registry.count(SessionFilter(status="revoked")) == 0
-    again = registry.preview_revocation(expired)
+    again = registry.revocation_previews.make(expired)
     assert registry.revoke(expired, note="tidied up", bound=again.bound).revoked == 2
 
 
@@ -309,7 +309,7 @@ def test_what_ends_nobody_is_not_asked_about_and_still_bounded(install: Install,
     clock.forward(hours=2)
     with pytest.raises(Refused, match="1 session would end now"):
         registry.profiles.apply(wanted, note="tightened", bound=preview.ending.bound)
-    everything = registry.preview_revocation(SessionFilter(everything=True))
+    everything = registry.revocation_previews.make(SessionFilter(everything=True))
     assert (everything.summary.total, everything.bound) == (1, None)
 
 

@@ -92,7 +92,7 @@ def test_the_command_of_a_list_prints_the_same(varied: Registry, authctl: Authct
 def test_the_command_of_a_revocation_means_the_same_sessions(varied: Registry, authctl: Authctl, wanted: Filter):
     """A dry run of the command that is shown counts the sessions that the console would revoke."""
     selection = all_of(wanted.selection())
-    owed = varied.preview_revocation(selection).summary.total
+    owed = varied.revocation_previews.make(selection).summary.total
     words = shlex.split(command_line(*revoke_words(selection, "-x lost")))
     ran = authctl(*words[1:], "--dry-run", "-o", "json")
     assert (ran.code, ran.json["revoked"]) == (0, owed) if owed or ran.code != 3 else ran.code == 3

@@ -106,7 +106,7 @@ def with_a_clock_that_was_ahead(bench: Bench) -> None:
 def with_a_plan(bench: Bench) -> None:
     """Make a plan to revoke the sessions of Outlook."""
     with Registry.open(bench.home, registry=bench.home / "registry.db") as registry:
-        plan = registry.plan_revocation(SessionFilter(application="Outlook")).plan
+        plan = registry.plans.make(SessionFilter(application="Outlook")).plan
     create_private(bench.place / "outlook.plan", plan.to_text().encode())
 
 

@@ -71,7 +71,7 @@ def test_a_quiet_walk_shows_the_list(installed: Authctl, arguments: tuple[str, .
 def test_the_rest_of_a_list_comes_as_one(registry: Registry, clock: Clock):
     """After a cursor the list streams to its end, each session once, what moved meanwhile last."""
     ids = issue(registry, 5, clock)
-    page = registry.page(limit=2)
+    page = registry.lists.page(limit=2)
     assert [one.id for one in page.sessions] == [ids[4], ids[3]]
     registry.end([ids[1]])
     rest = registry.sessions(after=page.next)
@@ -108,7 +108,7 @@ def test_a_cursor_of_a_search(registry: Registry, clock: Clock, monkeypatch):
             whole = [one.id for one in registry.sessions(selection)]
             shown, after = [], None
             while True:
-                page = registry.page(selection, after=after, limit=3)
+                page = registry.lists.page(selection, after=after, limit=3)
                 shown += [one.id for one in page.sessions]
                 if (after := page.next) is None:
                     break
@@ -123,22 +123,22 @@ def test_a_cursor_is_a_word_for_any_shell(registry: Registry, clock: Clock):
     registry.issue(username=longest, application="Outlook")
     seen = []
     for sort in (None, "username", "-username", "application", "-last_used_at"):
-        page = registry.page(sort=sort, limit=1)
+        page = registry.lists.page(sort=sort, limit=1)
         assert page.next is not None
         assert re.fullmatch(r"p1\.[A-Za-z0-9_-]+", page.next)
         assert names.id_prefix(page.next) is None
         seen.append(page.next)
-        assert len(registry.page(sort=sort, after=page.next, limit=9).sessions) == 3
+        assert len(registry.lists.page(sort=sort, after=page.next, limit=9).sessions) == 3
     assert len(seen[2]) > 18_000
 
 
 def test_a_cursor_is_of_its_list(registry: Registry, clock: Clock):
     """Another order or another filter is refused; another spelling, an age that has moved on, and another limit are the same list."""
     issue(registry, 4, clock)
-    page = registry.page(SessionFilter(application="Outlook", unused_since=registry.now()), limit=2)
+    page = registry.lists.page(SessionFilter(application="Outlook", unused_since=registry.now()), limit=2)
     clock.forward(minutes=1)
     same = SessionFilter(application="OUTLOOK", unused_since=registry.now())
-    assert len(registry.page(same, after=page.next, limit=9).sessions) == 2
+    assert len(registry.lists.page(same, after=page.next, limit=9).sessions) == 2
     others = [
         SessionFilter(),
         SessionFilter(application="Outlook"),
@@ -147,10 +147,10 @@ def test_a_cursor_is_of_its_list(registry: Registry, clock: Clock):
     ]
     for other in others:
         with pytest.raises(InvalidInput, match="another list"):
-            registry.page(other, after=page.next)
+            registry.lists.page(other, after=page.next)
     for sort in ("username", "-username"):
         with pytest.raises(InvalidInput, match="another list"):
-            registry.page(same, after=page.next, sort=sort)
+            registry.lists.page(same, after=page.next, sort=sort)
         with pytest.raises(InvalidInput, match="another list"):
             next(registry.sessions(same, after=page.next, sort=sort))
 
@@ -160,18 +160,18 @@ def test_a_cursor_is_of_its_registry(install: Install, clock: Clock):
     here, there = install(), install(folder="other")
     for registry in (here, there):
         issue(registry, 3, clock)
-    cursor = here.page(limit=1).next
+    cursor = here.lists.page(limit=1).next
     packed = cursor.removeprefix("p1.")
     said = json.loads(urlsafe_b64decode(packed + "=" * (-len(packed) % 4))[4:])
     for text in (cursor, forged([*said[:-1], "0" * 8])):
         with pytest.raises(InvalidInput, match="another registry"):
-            there.page(after=text)
+            there.lists.page(after=text)
         with pytest.raises(InvalidInput, match="another registry"):
             next(there.sessions(after=text))
     for text in (cursor, forged(said[:-1])):
-        assert len(here.page(after=text).sessions) == 2
-    assert here.page(after=forged(said[:-1]), limit=1).next != cursor
-    assert len(there.page(after=forged(said[:-1])).sessions) == 3
+        assert len(here.lists.page(after=text).sessions) == 2
+    assert here.lists.page(after=forged(said[:-1]), limit=1).next != cursor
+    assert len(there.lists.page(after=forged(said[:-1])).sessions) == 3
 
 
 def test_a_cursor_of_another_registry_is_wrong_usage(installed: Authctl, authctl: Authctl, tmp_path: Path):
@@ -192,12 +192,12 @@ def test_who_was_spared_may_be_removed_between_pages(registry: Registry, clock: 
     """An exception that no session has any more is a typing error on the first page, and none on the next one."""
     ids = issue(registry, 4, clock)
     selection = SessionFilter(except_ids=(ids[3],))
-    page = registry.page(selection, limit=1)
+    page = registry.lists.page(selection, limit=1)
     with registry._installation.store.change() as tx:
         tx.connection.execute("DELETE FROM sessions WHERE id = ?", (ids[3],))
-    assert [one.id for one in registry.page(selection, after=page.next).sessions] == [ids[1], ids[0]]
+    assert [one.id for one in registry.lists.page(selection, after=page.next).sessions] == [ids[1], ids[0]]
     with pytest.raises(NotFound):
-        registry.page(selection)
+        registry.lists.page(selection)
 
 
 def test_a_wrong_cursor_is_wrong_usage(installed: Authctl):
@@ -252,7 +252,7 @@ def test_a_forged_cursor_does_no_harm(registry: Registry, clock: Clock, data: st
     selection = data.draw(
         st.sampled_from([SessionFilter(), SessionFilter(status="expired"), SessionFilter(status="revoked")])
     )
-    page = registry.page(sort=sort, limit=1)
+    page = registry.lists.page(sort=sort, limit=1)
     packed = page.next.removeprefix("p1.")
     said = json.loads(urlsafe_b64decode(packed + "=" * (-len(packed) % 4))[4:])
     if selection.statuses:  # its own name of the list, from a page of it
@@ -269,7 +269,7 @@ def test_a_forged_cursor_does_no_harm(registry: Registry, clock: Clock, data: st
         said = data.draw(VALUES | st.just(said))
     text = forged(said)
     try:
-        found = registry.page(selection, sort=sort, after=text, limit=2).sessions
+        found = registry.lists.page(selection, sort=sort, after=text, limit=2).sessions
     except InvalidInput:
         return
     assert len(found) <= 2
@@ -283,7 +283,7 @@ def test_a_cursor_of_hostile_json(registry: Registry, raw: str):
     packed = raw.encode()
     text = "p1." + urlsafe_b64encode(crc32(packed).to_bytes(4) + packed).decode().rstrip("=")
     with pytest.raises(InvalidInput, match="not a cursor"):
-        registry.page(after=text)
+        registry.lists.page(after=text)
 
 
 def test_pages_while_another_process_uses_tokens(installed: Authctl, home: Path, start: Start):
@@ -325,7 +325,7 @@ def test_pages_while_another_process_uses_tokens(installed: Authctl, home: Path,
         for sort in (None, "last_used_at", "-last_used_at", "expires_at", "-expires_at", None, "last_used_at"):
             shown, after, pages = [], None, 0
             while True:
-                page = registry.page(sort=sort, after=after, limit=5)
+                page = registry.lists.page(sort=sort, after=after, limit=5)
                 shown += [one.id for one in page.sessions]
                 pages += 1
                 if (after := page.next) is None:

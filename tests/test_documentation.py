@@ -206,7 +206,7 @@ def test_the_program_of_the_readme_runs(installed: Authctl, home: Path, capsys: 
     for number in range(5):
         assert installed("tokens", "issue", "--user", f"user{number}", "--application", "Teams", "-q").code == 0
     program = programs_of(ROOT / "README.md").replace("/var/lib/authctl", str(home)).replace("limit=100", "limit=2")
-    assert "registry.page(" in program
+    assert "registry.lists.page(" in program
     exec(compile(program, "README.md", "exec"), {})
     pages = [len(ast.literal_eval(line)) for line in capsys.readouterr().out.splitlines()]
     assert pages == [2, 2, 1]

@@ -80,7 +80,7 @@ def good(name: str, param: inspect.Parameter, registry: Registry) -> Any:
         "rows": [ListedName(2, "alice")],
     }
     if name == "plan":
-        return registry.plan_revocation(SessionFilter(application="A")).plan
+        return registry.plans.make(SessionFilter(application="A")).plan
     return known.get(name, "nothing") if param.default is param.empty or name == "note" else param.default
 
 

@@ -29,7 +29,8 @@ ELSEWHERE = {
     ("sessions", "list"): "sessions",
     ("sessions", "show"): "session",
     ("sessions", "end"): "end",
-    ("stats",): "statistics",
+    ("login",): "tokens.login",
+    ("stats",): "statistics.read",
     ("tokens", "issue"): "issue",
     ("tokens", "verify"): "verify",
     ("tokens", "refresh"): "refresh",
@@ -113,14 +114,14 @@ def test_a_sign_in_with_missing_or_unknown_arguments_is_a_type_error(registry: R
     with pytest.raises(TypeError):
         registry.issue(**arguments)
     with pytest.raises(TypeError):
-        registry.login(**arguments, password="correct horse")
+        registry.tokens.login(**arguments, password="correct horse")
     assert registry.count() == 0
 
 
 def test_a_login_does_not_say_how_the_user_signed_in(registry: Registry):
     """It was by a password."""
     with pytest.raises(TypeError, match="signed_in_with"):
-        registry.login(username="alice", application="Outlook", password="correct horse", signed_in_with="key")
+        registry.tokens.login(username="alice", application="Outlook", password="correct horse", signed_in_with="key")
 
 
 def test_an_unknown_fact_of_a_request_is_a_type_error(registry: Registry):

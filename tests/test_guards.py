@@ -207,7 +207,7 @@ def test_a_login_from_the_future_does_not_block_the_cache(install: Install, home
     (home / "authenticators.yaml").write_text("version: 1\nauthenticators: {staff: {command: [/bin/true]}}\n")
 
     def log_in() -> str:
-        registry.login(username="alice", application="Exchange", password="correct horse")
+        registry.tokens.login(username="alice", application="Exchange", password="correct horse")
         return json.loads(next(registry.audit.events()).detail)["authenticated_by"]
 
     clock.forward(days=2)

@@ -61,9 +61,9 @@ def test_the_newest_stay(install: Install, clock: Clock, tmp_path_factory, sessi
     revoked = {session.id for session in selected if session.status is Status.REVOKED}
     wanted = expected(selected, keep)
     dry = registry.revoke(selection, note=None, keep=keep, dry_run=True)
-    bound = registry.preview_revocation(selection, keep=keep).bound
+    bound = registry.revocation_previews.make(selection, keep=keep).bound
     if planned:
-        outcome = registry.apply_plan(registry.plan_revocation(selection, keep=keep).plan, note="one is enough")
+        outcome = registry.plans.apply(registry.plans.make(selection, keep=keep).plan, note="one is enough")
     else:
         outcome = registry.revoke(selection, note="one is enough", keep=keep, bound=bound)
         assert (outcome.selected, outcome.kept) == (len(selected), len(selected) - len(revoked) - len(wanted))
@@ -140,7 +140,7 @@ def test_everybody_s_newest_needs_the_count(installed: Authctl, on_terminal: OnT
 def test_a_newer_session_beyond_the_preview_is_refused(filled: Registry):
     """Somebody signs in between preview and operation: another session would be the newest, and nothing is done."""
     selection = SessionFilter(application="Teams")
-    bound = filled.preview_revocation(selection, keep=1).bound
+    bound = filled.revocation_previews.make(selection, keep=1).bound
     filled.issue(username="alice", application="Teams")
     with pytest.raises(Refused, match="1 of them was not in the preview"):
         filled.revoke(selection, note="one is enough", keep=1, bound=bound)
@@ -163,4 +163,4 @@ def test_none_kept_is_refused(filled: Registry):
         with pytest.raises(InvalidInput):
             filled.revoke(SessionFilter(application="Teams"), note="none stays", keep=keep)
         with pytest.raises(InvalidInput):
-            filled.plan_revocation(SessionFilter(application="Teams"), keep=keep)
+            filled.plans.make(SessionFilter(application="Teams"), keep=keep)

@@ -175,7 +175,9 @@ def registry(install: Install, home: Path, server: Server) -> Registry:
 
 def log_in(registry: Registry, name: str, password: str, profile: str | None = None) -> str:
     """Who was logged in."""
-    return registry.login(username=name, application="Exchange", password=password, profile=profile).session.username
+    return registry.tokens.login(
+        username=name, application="Exchange", password=password, profile=profile
+    ).session.username
 
 
 @pytest.mark.parametrize("profile", ["socket", "tls", "upgraded"])

@@ -13,17 +13,16 @@ from authctl.lifetimes import (
     DEFAULT_RETENTION,
     PasswordRule,
     Timeouts,
-    deadline_reason,
     deadlines,
     default_idle_timeout,
     ends_on_password_change,
-    is_alive,
     is_in_grace,
     retention_cutoff,
     slid_at,
     write_interval,
 )
 from authctl.model import SIGN_IN_METHODS
+from authctl.model.sessions import deadline_reason, is_alive
 
 instants = st.integers(0, NEVER - 1)
 timeouts = st.one_of(st.just(NEVER), st.integers(1, 1000 * 366 * DAY), st.integers(1, 90 * DAY))

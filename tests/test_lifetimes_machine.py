@@ -636,7 +636,7 @@ class Lifetimes(RuleBasedStateMachine):
             owed = {one.id for one in self.known if one.wipe() == state}
             assert {session.id for session in self.registry.sessions(SessionFilter(wipe=state))} == owed, state
             assert self.registry.count(SessionFilter(wipe=state)) == len(owed), state
-        for group in self.registry.groups("user"):
+        for group in self.registry.lists.groups("user"):
             mine = [one.status(self.now) for one in self.known if one.user.upper() == group.group]
             counts = [mine.count(status) for status in ("active", "expired", "revoked")]
             assert [group.active, group.expired, group.revoked] == counts

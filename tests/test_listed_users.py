@@ -232,9 +232,9 @@ def test_a_list_revokes_what_its_names_revoke(registry: Registry, cells, criteri
     usable = [cell for cell in cells if cell.strip() and cell.isascii()]
     if not usable:
         with pytest.raises(NotFound):
-            registry.revoke_listed(rows, SessionFilter(**criteria), note=None, dry_run=True)
+            registry.listed_users.revoke(rows, SessionFilter(**criteria), note=None, dry_run=True)
         return
-    listed = registry.revoke_listed(rows, SessionFilter(**criteria), note=None, dry_run=True)
+    listed = registry.listed_users.revoke(rows, SessionFilter(**criteria), note=None, dry_run=True)
     named = registry.revoke(SessionFilter(username=tuple(usable), **criteria), note=None, dry_run=True)
     assert (listed.outcome.selected, listed.outcome.revoked) == (named.selected, named.revoked)
     assert sum(one.revoked for one in listed.rows) == named.revoked
@@ -250,7 +250,7 @@ def test_a_list_binds_late_rows_as_its_names_do(registry: Registry, clock: Clock
     registry.issue(username="alice", application="Teams")
     clock.forward(hours=3)
     rows = [ListedName(2, "alice"), ListedName(3, "olga")]
-    assert registry.revoke_listed(rows, note="left the company").failed == 1
+    assert registry.listed_users.revoke(rows, note="left the company").failed == 1
     load(registry, row("olga", app="Teams", at=at(0.5)), row("paul", sid="s2", app="Teams", at=at(0.5)))
     late = {one.username: one.note for one in registry.sessions(SessionFilter(username=("olga", "paul")))}
     assert late == {"olga": "left the company", "paul": None}
@@ -261,11 +261,11 @@ def test_the_library_refuses_what_the_command_refuses(registry: Registry):
     rows = [ListedName(2, "alice")]
     for selection in (SessionFilter(ids=("abcdefgh",)), SessionFilter(username="bob"), SessionFilter(everything=True)):
         with pytest.raises(InvalidInput):
-            registry.revoke_listed(rows, selection, note="left the company")
+            registry.listed_users.revoke(rows, selection, note="left the company")
     with pytest.raises(Refused):
-        registry.revoke_listed(rows, note=None)
+        registry.listed_users.revoke(rows, note=None)
     with pytest.raises(NotFound):
-        registry.revoke_listed([], note="left the company")
+        registry.listed_users.revoke([], note="left the company")
     assert read_column(io.BytesIO(b"a,b\n1,2\n"), "f", "B") == [ListedName(2, "2")]
 
 
@@ -302,6 +302,6 @@ def test_sessions_of_many_users_are_counted_by_one_query(filled: Authctl, home: 
         for most in (2, 500):
             rows = [ListedName(number, f"user{number}") for number in range(most)] + [ListedName(most, "alice")]
             asked.clear()
-            assert registry.revoke_listed(rows, SessionFilter(), note=None, dry_run=True).outcome.selected == 2
+            assert registry.listed_users.revoke(rows, SessionFilter(), note=None, dry_run=True).outcome.selected == 2
             counts.append(len(asked))
     assert counts[0] == counts[1] > 0

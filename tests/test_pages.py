@@ -370,7 +370,7 @@ class Walk:
 
     def has_gone_on(self) -> bool:
         """Read the next page; whether there is another one."""
-        page = self.made.registry.page(self.selection, sort=self.order, after=self.after, limit=self.limit)
+        page = self.made.registry.lists.page(self.selection, sort=self.order, after=self.after, limit=self.limit)
         assert len(page.sessions) == self.limit if page.next else len(page.sessions) <= self.limit
         assert all(is_selected(one, self.selection) for one in page.sessions)
         self.shown += [one.id for one in page.sessions]

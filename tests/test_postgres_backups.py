@@ -47,7 +47,7 @@ def test_a_backup_is_the_same_registry_in_a_file(home: Path, tmp_path: Path, pos
         assert copy.verify(issued[2].access_token).username == "жук"
         assert [session.username for session in copy.sessions(SessionFilter(search="жук-пк"))] == ["жук"]
         assert [session.username for session in copy.sessions(SessionFilter(search="телефон"))] == ["alice"]
-        assert copy.users.get("bob").user.disabled_note == "left"
+        assert copy.users.get("bob").user.note == "left"
         assert copy.issue(username="eve", application="Outlook").session.number > max(one.number for one in listed)
 
 

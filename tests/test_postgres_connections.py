@@ -33,6 +33,7 @@ SCHEMA = """
 CREATE TABLE registry (id text NOT NULL);
 INSERT INTO registry VALUES ('r1');
 CREATE TABLE audit_events (seq bigint PRIMARY KEY, hash text NOT NULL);
+CREATE SEQUENCE changes;
 CREATE TABLE kept (value int UNIQUE DEFERRABLE INITIALLY DEFERRED)
 """
 

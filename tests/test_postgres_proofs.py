@@ -23,6 +23,7 @@ SCHEMA = """
 CREATE TABLE registry (id text NOT NULL);
 INSERT INTO registry VALUES ('r1');
 CREATE TABLE audit_events (seq bigint PRIMARY KEY, hash text NOT NULL);
+CREATE SEQUENCE changes;
 CREATE TABLE sessions (number bigint PRIMARY KEY);
 REVOKE UPDATE, DELETE, TRUNCATE ON audit_events FROM CURRENT_USER
 """

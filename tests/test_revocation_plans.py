@@ -31,7 +31,7 @@ def filled(registry: Registry, clock: Clock) -> Registry:
 @pytest.fixture
 def plan(filled: Registry, clock: Clock) -> Plan:
     """A plan of the four sessions of Teams, made by bob."""
-    return filled.plan_revocation(SessionFilter(application="teams"), actor="bob").plan
+    return filled.plans.make(SessionFilter(application="teams"), actor="bob").plan
 
 
 def active(registry: Registry) -> set[str]:
@@ -187,7 +187,7 @@ def test_exactly_the_planned_sessions_are_revoked(filled: Registry, plan: Plan):
     """A session that the filter selects later is counted and stays, and so do all others."""
     others = active(filled) - set(plan.session_ids)
     newcomers = {filled.issue(username="carol", application="Teams").session.id for _ in range(3)}
-    outcome = filled.apply_plan(plan, note="retired")
+    outcome = filled.plans.apply(plan, note="retired")
     assert (outcome.revoked, outcome.plan and outcome.plan.newcomers) == (4, 3)
     assert active(filled) == others | newcomers
     assert {session.id for session in outcome.sessions} == set(plan.session_ids)
@@ -196,12 +196,12 @@ def test_exactly_the_planned_sessions_are_revoked(filled: Registry, plan: Plan):
 def test_drift_is_refused_and_counted_by_kind(filled: Registry, clock: Clock):
     """A session that was revoked, or is no longer selected: nothing is done, and some are named."""
     selection = SessionFilter(application="Teams", status="active")
-    plan = filled.plan_revocation(selection).plan
+    plan = filled.plans.make(selection).plan
     first, second, *_ = plan.session_ids
     filled.revoke(SessionFilter(ids=(first,)), note="lost device")
     filled.end([second])
     before = active(filled)
-    for operation in (filled.preview_plan, lambda plan: filled.apply_plan(plan, note="retired")):
+    for operation in (filled.plans.preview, lambda plan: filled.plans.apply(plan, note="retired")):
         with pytest.raises(Refused) as caught:
             operation(plan)
         assert f"1 revoked since ({first})" in caught.value.message
@@ -214,12 +214,12 @@ def test_a_session_that_was_used_since_is_drift_of_a_plan_of_unused_ones(filled:
     issued = filled.issue(username="carol", application="Teams")
     clock.forward(days=1)
     now = filled.now()
-    plan = filled.plan_revocation(SessionFilter(unused_since=now)).plan
-    assert filled.preview_plan(plan).newcomers == 0
+    plan = filled.plans.make(SessionFilter(unused_since=now)).plan
+    assert filled.plans.preview(plan).newcomers == 0
     clock.forward(hours=1)
     filled.verify(issued.access_token)
     with pytest.raises(Refused, match="1 no longer selected by its filter"):
-        filled.preview_plan(plan)
+        filled.plans.preview(plan)
 
 
 def test_a_removed_session_is_drift(filled: Registry, plan: Plan, clock: Clock):
@@ -227,32 +227,32 @@ def test_a_removed_session_is_drift(filled: Registry, plan: Plan, clock: Clock):
     clock.forward(days=200)
     assert filled.cleanup.run().removed == 6
     with pytest.raises(Refused, match=r"4 removed \(\w{16}, \w{16}, \w{16}, ...\)"):
-        filled.preview_plan(plan)
+        filled.plans.preview(plan)
 
 
 def test_a_plan_of_another_registry_is_refused(plan: Plan, install: Install, clock: Clock):
     """Ids alone do not show it: the id of the registry does."""
     with pytest.raises(InvalidInput, match="this plan is of another registry"):
-        install(folder="other").apply_plan(plan, note="retired")
+        install(folder="other").plans.apply(plan, note="retired")
 
 
 def test_a_limit_bounds_a_plan(filled: Registry, plan: Plan):
     """Before the question and in the operation."""
     for operation in (
-        lambda: filled.preview_plan(plan, max_affected=3),
-        lambda: filled.apply_plan(plan, note="retired", max_affected=3),
-        lambda: filled.apply_plan(plan, note=None, dry_run=True, max_affected=3),
+        lambda: filled.plans.preview(plan, max_affected=3),
+        lambda: filled.plans.apply(plan, note="retired", max_affected=3),
+        lambda: filled.plans.apply(plan, note=None, dry_run=True, max_affected=3),
     ):
         with pytest.raises(Refused, match="limit of 3"):
             operation()
-    assert filled.apply_plan(plan, note="retired", max_affected=4).revoked == 4
+    assert filled.plans.apply(plan, note="retired", max_affected=4).revoked == 4
 
 
 def test_an_applied_plan_binds_no_late_row(filled: Registry, plan: Plan, clock: Clock):
     """It names its sessions; an import of another session of the same filter is not revoked by it."""
     clock.forward(hours=3)
-    plan = filled.plan_revocation(SessionFilter(application="Teams")).plan
-    filled.apply_plan(plan, note="retired")
+    plan = filled.plans.make(SessionFilter(application="Teams")).plan
+    filled.plans.apply(plan, note="retired")
     load(filled, row("olga", app="Teams", at=at(0.5)))
     late = next(iter(filled.sessions(SessionFilter(username="olga"))))
     assert late.revoked_at is None
@@ -261,9 +261,9 @@ def test_an_applied_plan_binds_no_late_row(filled: Registry, plan: Plan, clock: 
 def test_an_empty_plan_revokes_nothing(filled: Registry):
     """All of its sessions were revoked before: 0, and nothing is written."""
     filled.revoke(SessionFilter(application="Teams"), note="retired")
-    made = filled.plan_revocation(SessionFilter(application="Teams"))
+    made = filled.plans.make(SessionFilter(application="Teams"))
     assert (made.plan.session_ids, made.outcome.already_revoked) == ((), 4)
-    outcome = filled.apply_plan(made.plan, note="retired")
+    outcome = filled.plans.apply(made.plan, note="retired")
     assert (outcome.revoked, outcome.revocation_id, len(active(filled))) == (0, None, 2)
 
 
@@ -285,7 +285,7 @@ def test_a_plan_is_read_as_it_was_written(filled: Registry):
         {"used_after_end": True, "source": "hub", "device": "D", "platform": ("a", "b"), "key_id": "k"},
     )
     for some in criteria:
-        plan = filled.plan_revocation(SessionFilter(**some), keep=2).plan
+        plan = filled.plans.make(SessionFilter(**some), keep=2).plan
         assert read_plan(plan.to_text().encode(), "p") == plan
         assert json.loads(plan.to_text())["digest"] == plan.digest
 
@@ -447,6 +447,6 @@ def test_hostile_text_in_a_plan_is_shown_escaped(authctl: Authctl, tmp_path: Pat
 def test_a_plan_with_a_set_of_ids_and_keep(filled: Registry, clock: Clock):
     """The newest are left out again when the plan is applied: of the ids that were named, and not of those that are planned."""
     ids = tuple(session.id for session in filled.sessions(SessionFilter(username="alice", application="Teams")))
-    plan = filled.plan_revocation(SessionFilter(ids=ids), keep=1).plan
+    plan = filled.plans.make(SessionFilter(ids=ids), keep=1).plan
     assert plan.session_ids == (ids[1],)
-    assert filled.apply_plan(plan, note="retired").revoked == 1
+    assert filled.plans.apply(plan, note="retired").revoked == 1

@@ -112,7 +112,7 @@ def basic(install: Install, home: Path, provider: Provider) -> Registry:
 def log_in(registry: Registry, name: str = "alice", password: str | None = None, **options: str) -> Session:
     """Log in, by default with the right password."""
     given = PASSWORDS[name.lower()] if password is None else password
-    return registry.login(username=name, application="Exchange", password=given, **options).session
+    return registry.tokens.login(username=name, application="Exchange", password=given, **options).session
 
 
 def how(registry: Registry) -> str:
@@ -148,7 +148,7 @@ def test_x1_each_profile_s_own(basic: Registry, provider: Provider):
     for _ in range(2):
         log_in(basic, profile="basic")
         log_in(basic, profile="blocked")
-        basic.login(username="alice", application="ArcGIS Pro", password="correct horse", ip="10.0.0.1")
+        basic.tokens.login(username="alice", application="ArcGIS Pro", password="correct horse", ip="10.0.0.1")
     assert len(provider.asked) == 4
     assert sorted(r.login.profile for r in basic.cache.list()) == ["basic", "blocked"]
 
@@ -431,18 +431,18 @@ def test_a_retired_key_takes_what_it_made_with_it(basic: Registry, home: Path, p
 def test_nobody_is_asked_in_vain(basic: Registry, provider: Provider):
     """What the profile refuses anyway is refused before the provider hears of it."""
     attempts: list[Callable[[], object]] = [
-        lambda: basic.login(username="alice", application="POP3", password="x", profile="blocked"),
-        lambda: basic.login(username="alice", application="ArcGIS", password="x"),
-        lambda: basic.login(username="alice", application="Exchange", password="x", lifetime=10**6),
-        lambda: basic.login(username="alice", application="Exchange", password="x", profile="tokens"),
-        lambda: basic.login(username="alice", application="Exchange", password="x", profile="nowhere"),
-        lambda: basic.login(username="a\u200blice", application="Exchange", password="x"),
-        lambda: basic.login(username="alice", application=" ", password="x"),
-        lambda: basic.login(username="alice", application="Exchange", password=""),
-        lambda: basic.login(username="alice", application="Exchange", password="two\nlines"),
-        lambda: basic.login(username="alice", application="Exchange", password="nul\0"),
-        lambda: basic.login(username="alice", application="Exchange", password="x" * 1001),
-        lambda: basic.login(username="alice", application="Exchange", password="\ud800"),
+        lambda: basic.tokens.login(username="alice", application="POP3", password="x", profile="blocked"),
+        lambda: basic.tokens.login(username="alice", application="ArcGIS", password="x"),
+        lambda: basic.tokens.login(username="alice", application="Exchange", password="x", lifetime=10**6),
+        lambda: basic.tokens.login(username="alice", application="Exchange", password="x", profile="tokens"),
+        lambda: basic.tokens.login(username="alice", application="Exchange", password="x", profile="nowhere"),
+        lambda: basic.tokens.login(username="a\u200blice", application="Exchange", password="x"),
+        lambda: basic.tokens.login(username="alice", application=" ", password="x"),
+        lambda: basic.tokens.login(username="alice", application="Exchange", password=""),
+        lambda: basic.tokens.login(username="alice", application="Exchange", password="two\nlines"),
+        lambda: basic.tokens.login(username="alice", application="Exchange", password="nul\0"),
+        lambda: basic.tokens.login(username="alice", application="Exchange", password="x" * 1001),
+        lambda: basic.tokens.login(username="alice", application="Exchange", password="\ud800"),
     ]
     for attempt in attempts:
         with pytest.raises((Refused, InvalidInput, NotFound)) as refused:
@@ -454,13 +454,15 @@ def test_nobody_is_asked_in_vain(basic: Registry, provider: Provider):
 
 def test_arcgis_name_and_password_in_token_out(basic: Registry, provider: Provider):
     """A requested lifetime, bound to the address; its profile asks every time."""
-    issued = basic.login(
+    issued = basic.tokens.login(
         username="alice", application="ArcGIS Pro", password="correct horse", ip="10.0.0.1", lifetime=30 * 60 * 10**6
     )
     assert issued.expires_at - issued.session.created_at == 30 * 60 * 10**6
     assert basic.verify(issued.access_token, ip="10.0.0.1").username == "alice"
     with pytest.raises(Refused, match="grants 1d at the most"):
-        basic.login(username="alice", application="ArcGIS", password="correct horse", ip="10.0.0.1", lifetime=10**12)
+        basic.tokens.login(
+            username="alice", application="ArcGIS", password="correct horse", ip="10.0.0.1", lifetime=10**12
+        )
 
 
 def test_cleanup_forgets_what_counts_no_longer(basic: Registry, clock: Clock):

@@ -56,7 +56,7 @@ def statuses(registry: Registry) -> dict[str, str]:
         for session in listed:
             assert session.status == registry.session(session.id).status == status
             found[session.username] = status
-            (group,) = registry.groups("user", SessionFilter(username=session.username))
+            (group,) = registry.lists.groups("user", SessionFilter(username=session.username))
             assert getattr(group, status) == 1
     assert len(found) == registry.count()
     return found

@@ -212,7 +212,7 @@ def test_m7_lists_by_how_far_it_has_come(wiping: Registry, clock: Clock):
     assert names(wipe="pending", username="ALICE") == ["alice"]
     assert names(wipe="delivered", username="alice") == ["alice"]
     assert names(wipe="pending", status="active") == names(wipe="pending", status="expired") == []
-    groups = {g.group: g.revoked for g in wiping.groups("user", SessionFilter(wipe="pending"))}
+    groups = {g.group: g.revoked for g in wiping.lists.groups("user", SessionFilter(wipe="pending"))}
     assert groups == {"alice": 1, "carol": 1, "dora": 1}
     with pytest.raises(InvalidInput, match="'begun' is none of: pending, delivered, acknowledged"):
         SessionFilter(wipe="begun")

@@ -180,14 +180,14 @@ def test_what_is_important_is_whole_first(imported: Registry, terminal: Authctl,
 def test_a_short_id_is_unique(registry: Registry):
     """It has eight characters or more, names its session alone, and is longer where another id begins in the same way."""
     ids = [registry.issue(username="alice", application="Outlook").session.id for _ in range(30)]
-    short = registry.short_ids(ids)
+    short = registry.lists.short_ids(ids)
     assert list(short) == ids
     for whole, beginning in short.items():
         assert whole.startswith(beginning)
         assert len(beginning) >= names.SHORTEST_SHOWN
         assert registry.session(beginning).id == whole
     gone = "a" * 16
-    assert registry.short_ids([gone]) == {gone: gone}
+    assert registry.lists.short_ids([gone]) == {gone: gone}
 
 
 def test_a_short_id_that_is_no_longer_unique_is_refused(home: Path, registry: Registry):
@@ -198,7 +198,7 @@ def test_a_short_id_that_is_no_longer_unique_is_refused(home: Path, registry: Re
     twin = first[:9] + ("b" if first[9] != "b" else "c") + first[10:]
     with sqlite3.connect(home / "registry.db") as database:
         database.execute("UPDATE sessions SET id = ? WHERE id = ?", (twin, second))
-    assert registry.short_ids([first, twin]) == {first: first[:10], twin: twin[:10]}
+    assert registry.lists.short_ids([first, twin]) == {first: first[:10], twin: twin[:10]}
     with pytest.raises(InvalidInput, match="not unique") as refused:
         registry.revoke(SessionFilter(ids=(first[:8],)), note="lost device")
     assert twin in (refused.value.hint or "")

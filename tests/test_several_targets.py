@@ -46,7 +46,7 @@ def test_several_values_select_what_each_of_them_selects(signed_in: Registry, co
     assert {one.id for one in listed} == {one.id for found in one_by_one for one in found}
     assert [one.last_used_at for one in listed] == sorted((one.last_used_at for one in listed), reverse=True)
     assert signed_in.count(together) == len(listed) == sum(map(len, one_by_one))
-    assert sum(group.total for group in signed_in.groups("user", together)) == len(listed)
+    assert sum(group.total for group in signed_in.lists.groups("user", together)) == len(listed)
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])

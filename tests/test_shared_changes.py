@@ -84,7 +84,7 @@ def wipe(registry: Registry, shared: list[bool]) -> None:
 def log_in(registry: Registry) -> None:
     """By the authenticator, and again by the cache."""
     for _ in range(2):
-        registry.login(username="alice", application="Outlook", profile="login", password="secret")
+        registry.tokens.login(username="alice", application="Outlook", profile="login", password="secret")
 
 
 @pytest.mark.parametrize(

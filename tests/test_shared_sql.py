@@ -7,7 +7,7 @@ from itertools import product
 
 from authctl import SessionFilter, Status
 from authctl.model import ContinuityEvent, Sort, SortField, Wipe
-from authctl.store.protocol.pages import Cursor
+from authctl.store.protocol.cursors import Cursor
 from authctl.store.sql import pages, rows, statistics
 from authctl.store.sql.continuity import Continuity
 from authctl.store.sql.counts import EVERY_KIND, counts

@@ -44,17 +44,17 @@ def lived(install: Install, clock: Clock) -> Registry:
 
 def test_each_session_counts_once(lived: Registry):
     """Sign-ins by day of creation, ends and revocations by day of their instant; a revoked session is no end."""
-    found = lived.statistics(days=6)
+    found = lived.statistics.read(days=6)
     assert found.at == instant_of(NOON)
     days = {(one.day - MIDNIGHT) // DAY: one[1:] for one in found.past}
     assert days == {-5: (2, 0, 0), -4: (0, 0, 0), -3: (0, 0, 0), -2: (0, 0, 0), -1: (2, 1, 1), 0: (2, 0, 0)}
-    assert lived.statistics(days=2).past == found.past[-2:]
-    assert len(lived.statistics().past) == 14
+    assert lived.statistics.read(days=2).past == found.past[-2:]
+    assert len(lived.statistics.read().past) == 14
 
 
 def test_active_sessions_by_name(lived: Registry):
     """Names that differ in case are one name, spelled as the first of their spellings; sessions without it are counted, too."""
-    found = lived.statistics()
+    found = lived.statistics.read()
     assert found.active == 4
     assert found.active_by == {
         Property.APPLICATION: Breakdown((NameCount("Outlook", 2), NameCount("Teams", 2)), 0, 0),
@@ -66,7 +66,7 @@ def test_active_sessions_by_name(lived: Registry):
 
 def test_the_forecast(lived: Registry):
     """Expiries of fourteen days from today on; what ends later or never is one number."""
-    found = lived.statistics()
+    found = lived.statistics.read()
     assert [one.day for one in found.future] == [MIDNIGHT + number * DAY for number in range(14)]
     assert {number: one.expiries for number, one in enumerate(found.future) if one.expiries} == {2: 1, 3: 1}
     assert found.later == 2
@@ -77,7 +77,7 @@ def test_a_continuity_event_moves_the_forecast(lived: Registry, clock: Clock):
     """A session that an event holds is active, and expires with the event."""
     lived.continuity.start(["long"], note="the identity provider is down", until=instant_of(NOON + timedelta(days=18)))
     clock.now = NOON + timedelta(days=16)
-    found = lived.statistics(days=16)
+    found = lived.statistics.read(days=16)
     assert found.active == 2
     assert {number: one.expiries for number, one in enumerate(found.future) if one.expiries} == {2: 1}
     assert sum(one.ends for one in found.past) == 2
@@ -86,9 +86,9 @@ def test_a_continuity_event_moves_the_forecast(lived: Registry, clock: Clock):
 def test_removed_sessions_are_not_counted(lived: Registry, clock: Clock):
     """A session that cleanup removed is no sign-in, end or revocation any more."""
     clock.forward(days=300)
-    everything = lived.statistics(days=366)
+    everything = lived.statistics.read(days=366)
     lived.cleanup.run(accept_clock_jump=True)
-    left = lived.statistics(days=366)
+    left = lived.statistics.read(days=366)
     assert [sum(counts) for counts in zip(*(one[1:] for one in everything.past), strict=True)] == [6, 4, 1]
     assert [sum(counts) for counts in zip(*(one[1:] for one in left.past), strict=True)] == [1, 0, 0]
 
@@ -98,7 +98,7 @@ def test_a_hundred_names(registry: Registry):
     for number in range(105):
         for _ in range(2 if number == 104 else 1):
             issue(registry, "alice", f"app {number:03}")
-    found = registry.statistics().active_by[Property.APPLICATION]
+    found = registry.statistics.read().active_by[Property.APPLICATION]
     assert found.names == (NameCount("app 104", 2), *(NameCount(f"app {number:03}", 1) for number in range(99)))
     assert (found.other_names, found.other_sessions) == (5, 5)
 
@@ -107,4 +107,4 @@ def test_a_hundred_names(registry: Registry):
 def test_days_have_bounds(registry: Registry, days: int):
     """At least today, at most a year."""
     with pytest.raises(InvalidInput, match="1 to 366 days"):
-        registry.statistics(days=days)
+        registry.statistics.read(days=days)

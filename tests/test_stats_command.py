@@ -177,7 +177,7 @@ def drawn(statistics: Statistics, columns: int, encoding: str = "utf-8") -> str:
 
 def test_the_charts_as_they_were_looked_at(lived: Registry):
     """Labels, numbers and bars at 60, 80 and 120 columns, and in letters alone where there are no blocks."""
-    found = lived.statistics()
+    found = lived.statistics.read()
     text = "".join(f"{'-' * columns}\n{drawn(found, columns)}" for columns in (60, 80, 120))
     text += f"{'-' * 80}\n{drawn(found, 80, 'ascii').encode().decode('unicode_escape')}"
     file = SCREENS / "stats.txt"
@@ -192,7 +192,7 @@ def test_the_charts_fit(lived: Registry, evil: Registry, columns: int):
     from rich.cells import cell_len
 
     for registry in (lived, evil):
-        found = registry.statistics()
+        found = registry.statistics.read()
         lines = drawn(found, columns).splitlines()
         assert max(map(cell_len, lines)) <= columns
         assert unseen("\n".join(lines)) == []
@@ -226,7 +226,7 @@ def test_a_low_terminal(installed: Authctl, on_terminal: OnTerminal):
 
 def test_metrics(lived: Registry):
     """The numbers of one snapshot; the sum of each metric over its labels is the number of active sessions."""
-    found = lived.statistics()
+    found = lived.statistics.read()
     read = metrics(exposition(found))
     assert read["authctl_sessions_active"][(("application", "電子メール"),)] == 6
     assert read["authctl_sessions_active_by_platform"][(("platform", ""),)] > 0
@@ -242,14 +242,14 @@ def test_metrics(lived: Registry):
 
 def test_metrics_of_an_empty_registry(registry: Registry):
     """Every metric is there, with a zero."""
-    read = metrics(exposition(registry.statistics()))
+    read = metrics(exposition(registry.statistics.read()))
     assert read["authctl_sessions_active"] == {(): 0}
     assert len(read) == 9
 
 
 def test_hostile_names_in_metrics(evil: Registry):
     """Each name is one value of its label, as visible text; none of them makes a line or a label of its own."""
-    read = metrics(exposition(evil.statistics()))
+    read = metrics(exposition(evil.statistics.read()))
     values = [value for labels in read["authctl_sessions_active"] for _, value in labels]
     assert len(values) == len({fold(text) for text in (*HOSTILE, *MARKUP)})
     assert sum(read["authctl_sessions_active"].values()) == len(HOSTILE) + len(MARKUP)
@@ -264,7 +264,7 @@ def test_a_label_has_at_most_a_hundred_values(registry: Registry, number: int):
     for place in range(number):
         for _ in range(2 if place == number - 1 else 1):
             registry.issue(username="alice", application=f"app {place:03}")
-    values = metrics(exposition(registry.statistics()))["authctl_sessions_active"]
+    values = metrics(exposition(registry.statistics.read()))["authctl_sessions_active"]
     assert len(values) == min(number, 100)
     assert sum(values.values()) == number + 1
     assert values[(("application", f"app {number - 1:03}"),)] == 2
@@ -275,10 +275,12 @@ def test_a_name_that_is_other(registry: Registry):
     """It is a value of its own, unless there is a rest: then it is part of the rest, since a series must not come twice."""
     for _ in range(2):
         registry.issue(username="alice", application="other")
-    assert metrics(exposition(registry.statistics()))["authctl_sessions_active"] == {(("application", "other"),): 2}
+    assert metrics(exposition(registry.statistics.read()))["authctl_sessions_active"] == {
+        (("application", "other"),): 2
+    }
     for place in range(120):
         registry.issue(username="alice", application=f"app {place:03}")
-    values = metrics(exposition(registry.statistics()))["authctl_sessions_active"]
+    values = metrics(exposition(registry.statistics.read()))["authctl_sessions_active"]
     assert values[(("application", "other"),)] == 2 + 22
     assert (len(values), sum(values.values())) == (99, 122)
 
@@ -287,12 +289,14 @@ def test_names_with_one_visible_form(registry: Registry):
     """They are one series, with the sum."""
     for name in ("a\tb", "a\\tb"):
         registry.issue(username="alice", application=name)
-    assert metrics(exposition(registry.statistics()))["authctl_sessions_active"] == {(("application", "a\\tb"),): 2}
+    assert metrics(exposition(registry.statistics.read()))["authctl_sessions_active"] == {
+        (("application", "a\\tb"),): 2
+    }
 
 
 def test_the_page(lived: Registry):
     """Each chart is a picture with a title and a description, and a table with the same numbers beside it; no script."""
-    found = lived.statistics()
+    found = lived.statistics.read()
     text = page(found)
     read = Page(text)
     assert read.open == []
@@ -321,7 +325,7 @@ def test_the_page(lived: Registry):
 
 def test_the_content_policy_of_the_page(lived: Registry):
     """It allows the style of the page by its hash, and nothing else."""
-    text = page(lived.statistics())
+    text = page(lived.statistics.read())
     (policy,) = re.findall(r'Content-Security-Policy" content="([^"]*)"', text)
     (style,) = re.findall(r"<style>(.*?)</style>", text, re.DOTALL)
     digest = b64encode(sha256(style.encode()).digest()).decode()
@@ -330,13 +334,13 @@ def test_the_content_policy_of_the_page(lived: Registry):
 
 def test_hostile_names_in_the_page(evil: Registry):
     """Each is a text, and visible; it makes no element and no attribute."""
-    plain = Page(page(evil.statistics()._replace(active_by={})))
-    read = Page(page(evil.statistics()))
+    plain = Page(page(evil.statistics.read()._replace(active_by={})))
+    read = Page(page(evil.statistics.read()))
     assert read.open == []
     assert {tag for tag, _ in read.elements} - {tag for tag, _ in plain.elements} <= {"text", "rect", "title", "desc"}
     assert not any(name.startswith("on") for _, attributes in read.elements for name in attributes)
     assert unseen("".join(read.texts)) == []
-    names = evil.statistics().active_by[Property.APPLICATION].names
+    names = evil.statistics.read().active_by[Property.APPLICATION].names
     in_chart = {one.name for one in names[:20]} & set(MARKUP)
     assert "<script>alert(1)</script>" in in_chart
     assert {name for name in in_chart if "\n" not in name} <= set(read.texts)
@@ -345,7 +349,7 @@ def test_hostile_names_in_the_page(evil: Registry):
 def test_the_page_of_a_year_and_of_nothing(registry: Registry):
     """Both are whole."""
     for days in (1, 366):
-        assert Page(page(registry.statistics(days=days))).open == []
+        assert Page(page(registry.statistics.read(days=days))).open == []
 
 
 def test_files(installed: Authctl, tmp_path: Path):

@@ -4,16 +4,14 @@ To add a store, add a way to make one to `make`. Without a server, the tests of 
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, closing, contextmanager
-from itertools import count as numbers
-from pathlib import Path
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from authctl import IntegrityFailure, ProfileSet, Session, SessionFilter, Status, audit_chain, names, profiles
+from authctl import IntegrityFailure, ProfileSet, Session, SessionFilter, Status, audit_chain, names
 from authctl.instants import DAY, NEVER, Duration
 from authctl.model import (
     CachedLogin,
@@ -28,46 +26,12 @@ from authctl.model import (
     User,
 )
 from authctl.model.deliveries import DeliveryFilter, Narrowing, Subscription
-from authctl.store import create_store, open_store
 from authctl.store.protocol import Store
 from authctl.store.protocol.imports import Imported
 from authctl.store.protocol.outbox import Decision, ReadSubscriptions, ReceiverPause, Settled
+from tests.stores import DEFAULTS, MakeStore
 
 NOW = 1_800_000_000_000_000
-DEFAULTS = profiles.read(profiles.DEFAULT_FILE.encode(), "profiles.yaml")
-
-
-MakeStore = Callable[[], AbstractContextManager[Store]]
-fresh_folders = numbers()
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def make(request: pytest.FixtureRequest, tmp_path: Path) -> MakeStore:
-    """Makes empty stores, each in a file or in a database of its own."""
-    server = request.getfixturevalue("postgres_server") if request.param == "postgresql" else None
-
-    @contextmanager
-    def in_file() -> Iterator[Path]:
-        folder = tmp_path / str(next(fresh_folders))
-        folder.mkdir()
-        yield folder / "registry.db"
-
-    @contextmanager
-    def made() -> Iterator[Store]:
-        with server.fresh_database() if server else in_file() as place:
-            with create_store(place, "0" * 16, DEFAULTS):
-                pass
-            with closing(open_store(place)) as store:
-                yield store
-
-    return made
-
-
-@pytest.fixture
-def store(make: MakeStore) -> Iterator[Store]:
-    """An empty store of each kind."""
-    with make() as made:
-        yield made
 
 
 def new(username: str = "alice", used_at: int = NOW, **changes) -> NewSession:
@@ -122,6 +86,7 @@ def test_absent_is_none_or_empty(store: Store):
         assert view.count(SessionFilter(), NOW) == 0
         assert view.event(1) is None
         assert view.last_event() is None
+        assert view.last_seal() == (0, "")
         assert view.latest_revoke_all() is None
         assert view.imported([b"key"], [b"key"], NOW) == []
         assert view.last_imported() == 0
@@ -778,6 +743,7 @@ def test_events(store: Store):
         last = view.last_event()
         assert last is not None
         assert view.event(3) == last
+        assert view.last_seal() == (3, last.hash)
 
 
 def test_the_log_takes_only_its_next_event(store: Store):
@@ -798,14 +764,14 @@ def test_imported_sessions(store: Store):
         tx.add_imported([Imported(b"k", old, {"username": 1}, closed), Imported(b"k", fresh, {"device": 2}, None)])
         tx.add_imported([])
         first, second = tx.imported([b"k"], [], NOW)
-        assert (first.session.id, first.session.revocation_id, first.said_at) == (old.id, closed, {"username": 1})
+        assert (first.session.id, first.session.revocation_id, first.detail_times) == (old.id, closed, {"username": 1})
         assert (second.session.status.value, second.session.expires_at) == ("active", NOW + 7)
         changed = new("alice", NOW + 1, device="AL-PHONE")
         tx.update_imported([(second.session.number, Imported(b"k", changed, {"device": 3}, None))])
         tx.update_imported([])
         _, third = tx.imported([b"k"], [], NOW)
         assert tx.last_imported() == third.session.number
-    assert (third.session.id, third.session.device, third.said_at) == (fresh.id, "AL-PHONE", {"device": 3})
+    assert (third.session.id, third.session.device, third.detail_times) == (fresh.id, "AL-PHONE", {"device": 3})
     assert third.session.expires_at == NOW + 1 + 3 * DAY
     (issued,) = add(store, new())
     assert issued.number > third.session.number
@@ -910,9 +876,9 @@ AT_THE_EDGES = [
 
 
 @contextmanager
-def lived(make: MakeStore, lives: list[dict], events: list[tuple[int, int]]) -> Iterator[Store]:
+def lived(make_store: MakeStore, lives: list[dict], events: list[tuple[int, int]]) -> Iterator[Store]:
     """A store with sessions that went through all that can happen to one, and with outages."""
-    with make() as store:
+    with make_store() as store:
         _live(store, lives, events)
         yield store
 
@@ -942,10 +908,10 @@ def _live(store: Store, lives: list[dict], events: list[tuple[int, int]]) -> Non
 @given(lives=st.lists(life, max_size=8), events=outages, now=instants)
 @example(AT_THE_EDGES, [(NOW, NOW + DAY), (NOW + DAY, NOW + 3 * DAY), (NOW + 9 * DAY, NOW + 12 * DAY)], NOW + 20 * DAY)
 def test_one_status_in_python_and_in_the_database(
-    make: MakeStore, lives: list[dict], events: list[tuple[int, int]], now: int
+    make_store: MakeStore, lives: list[dict], events: list[tuple[int, int]], now: int
 ):
     """For every circumstance and at every instant, a clock set back included, both say the same of each session."""
-    with lived(make, lives, events) as store:
+    with lived(make_store, lives, events) as store:
         with store.view() as view:
             everything = view.page(SessionFilter(), now, 99).sessions
             held = sum(s.status_at(now) is Status.ACTIVE and s.expires_at <= now for s in everything)
@@ -981,10 +947,10 @@ def test_one_status_in_python_and_in_the_database(
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(lives=st.lists(life, max_size=8), events=outages, cutoff=st.integers(0, 40).map(lambda n: NOW + n * DAY))
 def test_removal_agrees_with_the_session_s_own_end(
-    make: MakeStore, lives: list[dict], events: list[tuple[int, int]], cutoff: int
+    make_store: MakeStore, lives: list[dict], events: list[tuple[int, int]], cutoff: int
 ):
     """What is removed is exactly what `Session.end` puts before the cutoff."""
-    with lived(make, lives, events) as store:
+    with lived(make_store, lives, events) as store:
         with store.view() as view:
             everything = view.page(SessionFilter(), NOW, 99).sessions
             due = view.ended_before(cutoff).total
@@ -1001,11 +967,11 @@ def test_removal_agrees_with_the_session_s_own_end(
     AT_THE_EDGES, [(NOW, NOW + DAY), (NOW + DAY, NOW + 3 * DAY), (NOW + 9 * DAY, NOW + 12 * DAY)], NOW + 20 * DAY, NOW
 )
 def test_statistics_agree_with_each_session(
-    make: MakeStore, lives: list[dict], events: list[tuple[int, int]], now: int, since: int
+    make_store: MakeStore, lives: list[dict], events: list[tuple[int, int]], now: int, since: int
 ):
     """Each session counts once at its creation, and once as active, ended or revoked, on the day that Python finds for it."""
     until = now - now % DAY + 5 * DAY
-    with lived(make, lives, events) as store, store.view() as view:
+    with lived(make_store, lives, events) as store, store.view() as view:
         everything = view.page(SessionFilter(), now, 99).sessions
         groups = view.active_groups(now, until)
         sign_ins = view.sign_ins_by_day(since, now)

@@ -20,7 +20,7 @@ from authctl.import_mappings import read_mapping
 from authctl.registry import init
 from authctl.settings import find_home
 from authctl.store.sqlite import connections
-from authctl.store.sqlite.change import SqliteChange
+from authctl.store.sqlite.cleanup import CleanupWriter
 from authctl.store.sqlite.library import sqlite3
 from tests.conftest import Authctl, Clock
 
@@ -456,16 +456,16 @@ def test_another_process_never_takes_itself_for_the_last_one(registry: Registry,
 
 def test_cleanup_gives_room_back(registry: Registry, home: Path, monkeypatch: pytest.MonkeyPatch):
     """When most sessions are gone the file is smaller, and little of it is empty; each step gives back as many pages as it says."""
-    return_free_space = SqliteChange.return_free_space
+    return_free_space = CleanupWriter.return_free_space
     steps: list[tuple[int, int]] = []
 
-    def watched(tx: SqliteChange) -> int:
+    def watched(tx: CleanupWriter) -> int:
         size = tx.one_number("PRAGMA page_count")
         said = return_free_space(tx)
         steps.append((said, size - tx.one_number("PRAGMA page_count")))
         return said
 
-    monkeypatch.setattr(SqliteChange, "return_free_space", watched)
+    monkeypatch.setattr(CleanupWriter, "return_free_space", watched)
     rows = "".join(json.dumps({"u": f"user{number}", "t": "2020-01-01"}) + "\n" for number in range(6_000))
     mapping = read_mapping(b"fields: {username: u, at: t}\nkey: [username]\n", "map.yaml")
     registry.imports.run(io.BytesIO(rows.encode()), mapping)
@@ -481,19 +481,25 @@ def test_cleanup_gives_room_back(registry: Registry, home: Path, monkeypatch: py
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
 
 
-def test_every_method_of_a_seldom_noun_is_found():
-    """The list of seldom nouns has every attribute of their classes, and no loaded class hides one of them."""
+@pytest.mark.parametrize("is_writer", [False, True])
+def test_every_method_of_a_seldom_noun_is_found(is_writer: bool):
+    """The lists of seldom nouns have every attribute of their classes, and no loaded class hides one of them."""
     from importlib import import_module
 
+    from authctl.store.sqlite.change import SELDOM_WRITERS, SqliteChange
     from authctl.store.sqlite.view import SELDOM_NOUNS, SqliteView
 
-    assert len(SELDOM_NOUNS) > 5
-    for noun, methods in SELDOM_NOUNS.items():
+    nouns, whole = (SELDOM_WRITERS, SqliteChange) if is_writer else (SELDOM_NOUNS, SqliteView)
+    assert len(nouns) > 5
+    listed: list[str] = []
+    for noun, methods in nouns.items():
         module, _, name = noun.partition(".")
-        reader = getattr(import_module(f"authctl.store.sqlite.{module}"), name)
-        attributes = {attribute for attribute in vars(reader) if not attribute.startswith("__")}
+        cls = getattr(import_module(f"authctl.store.sqlite.{module}"), name)
+        attributes = {attribute for attribute in vars(cls) if not attribute.startswith("__")}
         assert attributes == {*methods.split()}, noun
-        assert [attribute for attribute in attributes if hasattr(SqliteView, attribute)] == []
+        assert [attribute for attribute in attributes if hasattr(whole, attribute)] == []
+        listed += attributes
+    assert len(listed) == len(set(listed))
 
 
 def test_a_view_has_no_method_of_a_change(registry: Registry):

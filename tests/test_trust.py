@@ -127,7 +127,7 @@ def test_a8_an_old_registry_that_is_put_back_is_not_believed(
         lambda: again.verify(alice.access_token),
         lambda: again.refresh("nonsense"),
         lambda: issue(again, "carol"),
-        lambda: again.login(username="carol", application="x", password="y"),
+        lambda: again.tokens.login(username="carol", application="x", password="y"),
         again.audit.verify,
     ):
         with pytest.raises(IntegrityFailure, match=r"it ends with event 2, and audit.head names event 4") as refused:

@@ -3,7 +3,8 @@
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from importlib import import_module
-from typing import Annotated, Any
+from inspect import signature
+from typing import Annotated, Any, no_type_check
 
 import typer
 from typer.main import get_command, get_group
@@ -13,7 +14,6 @@ from authctl.cli.context import Cli
 from authctl.cli.repeated_options import Command, Group
 from authctl.cli.streams import print_message, writing
 from authctl.errors import AuthctlError, Refused
-from authctl.version import __version__
 
 COMMANDS = {
     "init": "setup",
@@ -99,9 +99,17 @@ def _command(name: str) -> Any:
 def _verb(info: CommandInfo) -> Any:
     # decision 112
     info.cls = Command
+    _read_once(info.callback)
     alone = typer.Typer(rich_markup_mode=None, add_completion=False)
     alone.registered_commands.append(info)
     return get_command(alone)
+
+
+def _read_once(callback: Any) -> None:
+    """Let Typer read the parameters of a command from its signature alone."""
+    # decision 280: Typer reads the type hints, too, and uses none of them; both of them twice
+    no_type_check(callback)
+    callback.__signature__ = signature(callback, eval_str=True)
 
 
 def _verb_of_module(name: str, module: str, function: str) -> Any:
@@ -123,6 +131,8 @@ app = typer.Typer(
 
 def _print_version(wanted: bool) -> None:
     if wanted:
+        from authctl.version import __version__
+
         typer.echo(f"authctl {__version__}")
         raise typer.Exit
 
@@ -156,6 +166,9 @@ def root(
     """See, search and end the sessions that your applications opened."""
     ctx.obj = Cli(home, registry, keys)
     ctx.call_on_close(ctx.obj.close)
+
+
+_read_once(root)
 
 
 def run(arguments: Sequence[str]) -> int:

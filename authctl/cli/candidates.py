@@ -177,7 +177,7 @@ def _fixed(kind: str | None) -> Iterable[str] | None:
 
         return ACTIONS
     if kind == "sort fields":
-        from authctl.model.filters import SortField
+        from authctl.model import SortField
 
         return [sign + field for sign in ("", "-") for field in SortField]
     if kind == "mappings":

@@ -98,7 +98,7 @@ class Cli:
         from authctl.screens.times import Look
 
         opened = self._opened[0] if self._opened else None
-        shorten = opened.short_ids if opened else None
+        shorten = opened.lists.short_ids if opened else None
         return Look(opened.now() if opened else utc_now(), self.local, self.exact, shorten)
 
     @property

@@ -44,7 +44,7 @@ def login(
 ) -> None:
     """Register a session for a user name and a password from standard input. Prints the same as `tokens issue`."""
     cli = start(ctx, output, quiet)
-    issued = cli.registry.login(
+    issued = cli.registry.tokens.login(
         username=user,
         application=application,
         password=read_password(cli),

@@ -24,7 +24,7 @@ def confirm_revocation(
     # decision 162: with `--all` there is no bound, and a breach does not wait for counts that nobody is asked about
     if yes and (cli.quiet or selection.everything):
         return None
-    preview = cli.registry.preview_revocation(selection, max_affected=max_affected, keep=keep)
+    preview = cli.registry.revocation_previews.make(selection, max_affected=max_affected, keep=keep)
     total = preview.summary.total
     question, answer = f"revoke {counted(total, 'session')}? [y/N]", "y"
     if selection.everything and keep is not None:
@@ -43,7 +43,7 @@ def confirm_plan(cli: Cli, plan: "Plan", max_affected: int | None, yes: bool) ->
     """Show the sessions of a plan, its digest and who made it, and ask. Raises Refused."""
     if yes and cli.quiet:
         return
-    shown = cli.registry.preview_plan(plan, max_affected=max_affected)
+    shown = cli.registry.plans.preview(plan, max_affected=max_affected)
     total = shown.preview.summary.total
     print_message(
         f"plan of {counted(total, 'session')}, made by {quoted(plan.made_by)} at {format_instant(plan.made_at)}"

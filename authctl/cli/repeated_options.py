@@ -23,7 +23,7 @@ class Command(TyperCommand):
     def make_parser(self, ctx: Any) -> Any:
         """As Typer makes it, gathering all values."""
         # decision 122
-        return _gathering(super().make_parser(ctx), self.get_params(ctx), ctx)
+        return _gathering(super().make_parser(ctx), self.params, ctx)
 
     def get_short_help_str(self, limit: int = 0) -> str:  # noqa: ARG002
         """The whole first sentence of the help: Typer would cut it after a few words."""
@@ -44,9 +44,9 @@ class Command(TyperCommand):
                     formatter.write_dl(lines, _WIDEST_NAME)
 
     def format_epilog(self, ctx: Any, formatter: Any) -> None:
-        """Examples of this command."""
+        """Sample commands of this command."""
         super().format_epilog(ctx, formatter)
-        _write_examples(ctx, formatter)
+        _write_sample_commands(ctx, formatter)
 
 
 class Group(TyperGroup):
@@ -54,24 +54,24 @@ class Group(TyperGroup):
 
     def make_parser(self, ctx: Any) -> Any:
         """As Typer makes it, gathering all values."""
-        return _gathering(super().make_parser(ctx), self.get_params(ctx), ctx)
+        return _gathering(super().make_parser(ctx), self.params, ctx)
 
     def get_short_help_str(self, limit: int = 0) -> str:  # noqa: ARG002
         """The whole first sentence of the help, as for a command."""
         return super().get_short_help_str(_WHOLE_SENTENCE)
 
     def format_epilog(self, ctx: Any, formatter: Any) -> None:
-        """Examples of the verbs."""
+        """Sample commands of the verbs."""
         super().format_epilog(ctx, formatter)
-        _write_examples(ctx, formatter)
+        _write_sample_commands(ctx, formatter)
 
 
-def _write_examples(ctx: Any, formatter: Any) -> None:
-    """Write examples, each on one line: a line that is wrapped cannot be copied."""
-    from authctl.cli.examples import examples_of
+def _write_sample_commands(ctx: Any, formatter: Any) -> None:
+    """Write sample commands, each on one line: a line that is wrapped cannot be copied."""
+    from authctl.cli.sample_commands import sample_commands_of
 
     formatter.write(
-        "\nExamples:\n" + "".join(f"  {line}\n" for line in examples_of(ctx.command_path.partition(" ")[2]))
+        "\nExamples:\n" + "".join(f"  {line}\n" for line in sample_commands_of(ctx.command_path.partition(" ")[2]))
     )
 
 

@@ -27,7 +27,7 @@ def make_plan(
     """Write the plan of a revocation to a new private file, and show what it would revoke."""
     from authctl.files import create_private
 
-    made = cli.registry.plan_revocation(selection, keep=keep, actor=terms.actor, max_affected=terms.max_affected)
+    made = cli.registry.plans.make(selection, keep=keep, actor=terms.actor, max_affected=terms.max_affected)
     outcome = made.outcome._replace(not_found=targets.not_found(made.outcome.not_found))
     targets.warn_of_unusable(cli)
     if not outcome.selected:
@@ -54,7 +54,7 @@ def apply_plan(cli: Cli, path: Path, terms: Terms) -> None:
     elif not cli.quiet:
         print_digest(plan)
     note = cli.note(terms.note, may_ask=not terms.dry_run)
-    outcome = cli.registry.apply_plan(
+    outcome = cli.registry.plans.apply(
         plan, note=note, actor=terms.actor, dry_run=terms.dry_run, max_affected=terms.max_affected
     )
     warn_of_sources(cli, outcome)

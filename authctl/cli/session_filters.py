@@ -11,8 +11,7 @@ from authctl.cli.context import Cli
 from authctl.cli.options import TIME, TIME_AHEAD, user_names
 from authctl.errors import AuthctlError
 from authctl.filter_texts import SESSION_LISTS, SESSION_TEXTS
-from authctl.model import Kind, SessionFilter, Status, Wipe, texts_of
-from authctl.model.told_events import DeliveryChoice
+from authctl.model import DeliveryChoice, Kind, SessionFilter, Status, Wipe, texts_of
 from authctl.names import counted, quoted
 
 

@@ -96,7 +96,7 @@ def list_(
     selection = read_session_filter(texts, cli.registry.now(), used_after_end=used_after_end)
     if (sort or after) and (count or group_by):
         raise InvalidInput("--sort and --after are for a list", "leave out --count or --group-by")
-    groups = None if group_by is None else cli.registry.groups(group_by, selection)
+    groups = None if group_by is None else cli.registry.lists.groups(group_by, selection)
     if count:
         number = cli.registry.count(selection) if groups is None else len(groups)
         as_json = cli.form in (Format.JSON, Format.NDJSON)

@@ -60,7 +60,7 @@ def stats(
     cli = start(ctx, output, quiet, pager=pager)
     if html and prometheus and html.resolve() == prometheus.resolve():
         raise InvalidInput("--html and --prometheus name the same file", "give each of them a file of its own")
-    found = cli.registry.statistics(days=days)
+    found = cli.registry.statistics.read(days=days)
     _write_files(cli, found, html, prometheus)
     if cli.form in (Format.JSON, Format.NDJSON, Format.ID):  # statistics have no ids
         cli.show(statistics_records.statistics(found))

@@ -41,7 +41,7 @@ def revoke_users_of_file(
         wanted = selection_of(users_of(rows), selection)
         bound = confirm_revocation(cli, wanted, terms.max_affected, terms.yes, keep)
     note = cli.note(terms.note, may_ask=may_ask and not terms.dry_run)
-    listed = cli.registry.revoke_listed(
+    listed = cli.registry.listed_users.revoke(
         rows,
         selection,
         note=note,
@@ -73,7 +73,7 @@ def plan_users_of_file(
 
     rows = read_rows(path, column)
     # decision 269: the same result of each row as without a plan
-    listed = cli.registry.revoke_listed(
+    listed = cli.registry.listed_users.revoke(
         rows, selection, note=None, actor=terms.actor, dry_run=True, max_affected=terms.max_affected, keep=keep
     )
     _warn_of_failed(cli, listed)

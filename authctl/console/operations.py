@@ -78,7 +78,7 @@ class Revocation:
 
     def preview(self, registry: Registry) -> Preview:
         """The sessions that would be revoked: counts, and some of them."""
-        found = registry.preview_revocation(self._selection)
+        found = registry.revocation_previews.make(self._selection)
         total = found.summary.total
         if not total:
             return Preview(["nothing to revoke: no session matches, or all of them are revoked"], is_possible=False)

@@ -80,7 +80,7 @@ class Sessions:
 
     def page(self, registry: Registry, place: Any) -> Page:
         """The page after a cursor."""
-        page = registry.page(self._selection, after=place, limit=PAGE)
+        page = registry.lists.page(self._selection, after=place, limit=PAGE)
         return Page([Row(session.id, _session(registry, session)) for session in page.sessions], page.next)
 
     def count(self, registry: Registry) -> int:
@@ -140,7 +140,7 @@ class Groups(_Whole):
 
     def _read(self, registry: Registry) -> list[Group]:
         assert self._filter.grouping is not None
-        return registry.groups(self._filter.grouping, self._selection)
+        return registry.lists.groups(self._filter.grouping, self._selection)
 
     def _rows(self, _registry: Registry, items: Sequence[Group]) -> Iterator[Row]:
         return (Row(group.group or "", records.group(group)) for group in items)

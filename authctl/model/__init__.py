@@ -13,14 +13,17 @@ if TYPE_CHECKING:
     from authctl.model.clients import Client, Right
     from authctl.model.continuity import ContinuityEvent
     from authctl.model.event_filters import EventFilter
-    from authctl.model.filters import Grouping, SessionFilter, Sort, SortField, Texts, checked_texts, texts_of
+    from authctl.model.filters import DeliveryChoice, Grouping, SessionFilter, Texts, checked_texts, texts_of
     from authctl.model.logins import CachedLogin
     from authctl.model.profiles import Assignment, Changeover, Profile, ProfileSet
     from authctl.model.registrations import NewSession
     from authctl.model.rules import CacheRules, Conditions, OnReuse, OnRevoke, PairRules, RequestRules
-    from authctl.model.sessions import SIGN_IN_METHODS, ActiveSession, Binding, Kind, Session, Status, Tokens, Wipe
+    from authctl.model.sessions import SIGN_IN_METHODS, Kind, Session, Status, Wipe
+    from authctl.model.sorts import Sort, SortField
     from authctl.model.statistics import Breakdown, FutureDay, NameCount, PastDay, Property, Statistics
+    from authctl.model.tokens import Binding, Tokens
     from authctl.model.users import Group, User
+    from authctl.model.uses import ActiveSession
 
 __all__ = [
     "SIGN_IN_METHODS",
@@ -36,6 +39,7 @@ __all__ = [
     "Client",
     "Conditions",
     "ContinuityEvent",
+    "DeliveryChoice",
     "EventFilter",
     "FutureDay",
     "Group",
@@ -73,14 +77,17 @@ _MODULES = {
     "clients": "Client Right",
     "continuity": "ContinuityEvent",
     "event_filters": "EventFilter",
-    "filters": "Grouping SessionFilter Sort SortField Texts checked_texts texts_of",
+    "filters": "DeliveryChoice Grouping SessionFilter Texts checked_texts texts_of",
     "logins": "CachedLogin",
     "profiles": "Assignment Changeover Profile ProfileSet",
     "rules": "CacheRules Conditions OnReuse OnRevoke PairRules RequestRules",
     "registrations": "NewSession",
-    "sessions": "SIGN_IN_METHODS ActiveSession Binding Kind Session Status Tokens Wipe",
+    "sessions": "SIGN_IN_METHODS Kind Session Status Wipe",
+    "sorts": "Sort SortField",
     "statistics": "Breakdown FutureDay NameCount PastDay Property Statistics",
+    "tokens": "Binding Tokens",
     "users": "Group User",
+    "uses": "ActiveSession",
 }
 _HOMES = {name: module for module, names in _MODULES.items() for name in names.split()}
 

@@ -1,4 +1,4 @@
-"""Filters of sessions: one value for list, count, dry run and revoke; and how a list is sorted or grouped."""
+"""Filters of sessions: one value for list, count, dry run and revoke; and how sessions are grouped."""
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -8,27 +8,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 from authctl.errors import InvalidInput
 from authctl.instants import instant_of
 from authctl.model.sessions import Kind, Status, Wipe
-from authctl.model.told_events import DeliveryChoice
 from authctl.names import field as checked_field
 from authctl.names import fold, profile_name, quoted, username
 
 
-class SortField(StrEnum):
-    """The fields by which a list can be sorted; texts are compared by their folded key, and blank values come first."""
+class DeliveryChoice(StrEnum):
+    """The deliveries by which sessions are selected."""
 
-    ID = "id"
-    USERNAME = "username"
-    APPLICATION = "application"
-    PLATFORM = "platform"
-    DEVICE = "device"
-    IP = "ip"
-    PROFILE = "profile"
-    SOURCE = "source"
-    CREATED_AT = "created_at"
-    LAST_USED_AT = "last_used_at"
-    EXPIRES_AT = "expires_at"
-    ENDED_AT = "ended_at"
-    REVOKED_AT = "revoked_at"
+    PENDING = "pending"
+    DELIVERED = "delivered"
+    REFUSED = "refused"
 
 
 class Grouping(StrEnum):
@@ -38,24 +27,6 @@ class Grouping(StrEnum):
     APPLICATION = "application"
     PLATFORM = "platform"
     SOURCE = "source"
-
-
-class Sort(NamedTuple):
-    """An order that was asked for instead of a list's own."""
-
-    field: SortField
-    descending: bool = False
-
-    @classmethod
-    def parse(cls, text: str) -> "Sort":
-        """Read FIELD, or -FIELD for the greatest first. Raises InvalidInput."""
-        name = text.removeprefix("-")
-        if name not in tuple(SortField):
-            raise InvalidInput(
-                f"sessions are not sorted by {quoted(text)}",
-                f"one of: {', '.join(SortField)}; with - before it, the greatest first",
-            )
-        return cls(SortField(name), text.startswith("-"))
 
 
 Texts = str | tuple[str, ...] | None

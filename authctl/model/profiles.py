@@ -9,7 +9,7 @@ from authctl.errors import InvalidInput, NotFound, Refused
 from authctl.instants import NEVER, Duration, format_timeout, parse_duration, parse_length, parse_timeout
 from authctl.lifetimes import Deadlines, PasswordRule, Timeouts
 from authctl.model.rules import CacheRules, Conditions, OnRevoke, PairRules, RequestRules
-from authctl.model.sessions import Binding, Tokens
+from authctl.model.tokens import Binding, Tokens
 from authctl.names import fold, pattern_fit, profile_name, quoted
 
 

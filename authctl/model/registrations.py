@@ -3,7 +3,8 @@
 from typing import NamedTuple
 
 from authctl import lifetimes
-from authctl.model.sessions import Kind, Tokens
+from authctl.model.sessions import Kind
+from authctl.model.tokens import Tokens
 
 
 class NewSession(NamedTuple):

@@ -1,4 +1,4 @@
-"""Sessions: the value of a registered one, and its statuses, kinds and tokens.
+"""Sessions: the value of a registered one, its statuses and kinds, and the rules by which it lives.
 
 See docs/glossary.md#hard-end and docs/glossary.md#wipe.
 """
@@ -6,8 +6,6 @@ See docs/glossary.md#hard-end and docs/glossary.md#wipe.
 from collections.abc import Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, NamedTuple
-
-from authctl import lifetimes
 
 if TYPE_CHECKING:
     from authctl.model.continuity import ContinuityEvent
@@ -26,24 +24,6 @@ class Kind(StrEnum):
 
     APPLICATION = "application"
     WEB = "web"
-
-
-class Tokens(StrEnum):
-    """The form of token that a session is registered with, and keeps."""
-
-    SINGLE = "single"
-    """One access token, as good as its session; use moves the idle deadline."""
-    PAIR = "pair"
-    """A short-lived access token, and a refresh token that is exchanged for the next pair."""
-    REQUESTED = "requested"
-    """One access token for as long as was asked for; use does not extend it."""
-
-
-class Binding(StrEnum):
-    """From where alone a token is good: the address or the referrer it was issued to."""
-
-    ADDRESS = "address"
-    REFERRER = "referrer"
 
 
 class Wipe(StrEnum):
@@ -67,21 +47,6 @@ _INSTANTS_OF_OPERATIONS = {
     "wipe_acknowledged_at": ("wipe_acknowledged_at",),
 }
 """The instants of operations, and the fields that come with each."""
-
-
-class ActiveSession(NamedTuple):
-    """The facts of an active session that decide the deadlines after a use."""
-
-    number: int
-    id: str
-    generation: int
-    profile: str
-    tokens: str
-    created_at: int
-    last_used_at: int
-    slid_at: int
-    fixed_expires_at: int | None
-    expires_at: int
 
 
 class Session(NamedTuple):
@@ -157,7 +122,7 @@ class Session(NamedTuple):
 
     def is_alive(self, now: int) -> bool:
         """Whether neither a deadline nor a hard end has come, revoked or not."""
-        return lifetimes.is_alive(self.ended_at, self.ends_at, now)
+        return is_alive(self.ended_at, self.ends_at, now)
 
     def as_of(self, instant: int) -> "Session":
         """The session at an earlier instant, as far as it is kept: without the revocation, end and wipe that came later."""
@@ -197,9 +162,7 @@ class Session(NamedTuple):
     @property
     def first_deadline(self) -> str:
         """Which of its deadlines comes first: `idle`, `absolute` or `lifetime`."""
-        return lifetimes.deadline_reason(
-            self.idle_expires_at, self.absolute_expires_at, self.fixed_expires_at, self.expires_at
-        )
+        return deadline_reason(self.idle_expires_at, self.absolute_expires_at, self.fixed_expires_at, self.expires_at)
 
     @property
     def end(self) -> int:
@@ -234,3 +197,16 @@ class Session(NamedTuple):
     def token_ends_at(self) -> int:
         """When its present access token really ends."""
         return self.ends_at if self.access_ends_at is None else min(self.access_ends_at, self.ends_at)
+
+
+def is_alive(ended_at: int | None, expires_at: int, now: int) -> bool:
+    """Whether a session that nobody revoked is active at `now`."""
+    return ended_at is None and now < expires_at
+
+
+def deadline_reason(idle: int, absolute: int, fixed: int | None, expires: int) -> str:
+    """Which deadline comes first: `idle`, `absolute` or `lifetime` (one given with the session)."""
+    # `expires` may lie before all three: a hard end moves it. Then the earliest deadline is still the one to name.
+    if fixed is not None and fixed <= expires:
+        return "lifetime"
+    return "absolute" if absolute <= idle else "idle"

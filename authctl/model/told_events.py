@@ -1,4 +1,4 @@
-"""The decisions that receivers can be told, and the deliveries by which sessions are selected.
+"""The decisions that receivers can be told.
 
 A module of its own, since every revocation imports it.
 
@@ -17,19 +17,3 @@ class Event(StrEnum):
     USER_DISABLED = "user-disabled"
     USER_ENABLED = "user-enabled"
     PASSWORD_CHANGED = "password-changed"  # noqa: S105  # the name of an event
-
-
-class DeliveryChoice(StrEnum):
-    """The deliveries by which sessions are selected."""
-
-    PENDING = "pending"
-    DELIVERED = "delivered"
-    REFUSED = "refused"
-
-
-STATES_OF_CHOICE: dict[str, tuple[str, ...]] = {
-    DeliveryChoice.PENDING: ("pending",),
-    DeliveryChoice.DELIVERED: ("delivered", "gone"),
-    DeliveryChoice.REFUSED: ("refused", "dead"),
-}
-"""The states of each choice: a receiver that does not know a session any more has nothing left to do."""

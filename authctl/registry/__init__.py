@@ -3,11 +3,8 @@
 Operations on sessions are methods here; all others belong to a noun, such as `registry.users.disable` (`nouns.py`).
 """
 
-from __future__ import annotations  # most of the types below belong to modules that are imported when they are used
-
 from typing import TYPE_CHECKING, Self, Unpack
 
-from authctl.registry.batches import Progress, no_progress
 from authctl.registry.installation import Installation
 from authctl.registry.nouns import Nouns, complete_changeover
 from authctl.settings import find_home
@@ -18,19 +15,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from authctl.instants import Clock
-    from authctl.model import Group, Grouping, Request, Session, SessionFilter, Statistics
+    from authctl.model import Request, Session, SessionFilter
+    from authctl.registry.batches import Progress
     from authctl.registry.bounds import Bound
     from authctl.registry.clock import Warn
-    from authctl.registry.listed_users import ListedOutcome
-    from authctl.registry.pages import SessionPage
-    from authctl.registry.plans import MadePlan, PlanPreview
-    from authctl.registry.previews import Preview
     from authctl.registry.revocations import RevokeOutcome
     from authctl.registry.session_ends import EndOutcome
     from authctl.registry.sessions import Listing
-    from authctl.registry.tokens.issue import Issued, Login, SignIn
-    from authctl.revocation_plans import Plan
-    from authctl.user_lists import ListedName
+    from authctl.registry.tokens.issue import Issued, SignIn
 
 
 class Registry(Nouns):
@@ -44,12 +36,12 @@ class Registry(Nouns):
     @classmethod
     def open(
         cls,
-        home: str | Path | None = None,
+        home: "str | Path | None" = None,
         *,
-        registry: str | Path | None = None,
-        keys: str | Path | None = None,
-        clock: Clock | None = None,
-        warn: Warn | None = None,
+        registry: "str | Path | None" = None,
+        keys: "str | Path | None" = None,
+        clock: "Clock | None" = None,
+        warn: "Warn | None" = None,
         lock_timeout: float | None = None,
     ) -> Self:
         """Open an installation that `authctl init` made.
@@ -85,7 +77,7 @@ class Registry(Nouns):
         """
         return self._installation.store.change_number()
 
-    def issue(self, *, actor: str | None = None, **sign_in: Unpack[SignIn]) -> Issued:
+    def issue(self, *, actor: str | None = None, **sign_in: "Unpack[SignIn]") -> "Issued":
         """Register a session and mint its tokens; the arguments are those of `SignIn`, such as `username`, `application` and `device`.
 
         Raises InvalidInput for a text that cannot be accepted, or where a fact is missing that the profile binds tokens to; NotFound for
@@ -95,18 +87,7 @@ class Registry(Nouns):
 
         return issue(self._installation, self._reader, sign_in, actor)
 
-    def login(self, *, password: str, actor: str | None = None, **sign_in: Unpack[Login]) -> Issued:
-        """Issue for the user of a password, which the authentication cache or else the profile's authenticator checks.
-
-        A success is remembered for as long as the `cache` of the profile allows. Raises as `issue`; LoginRefused for a wrong password;
-        AuthenticatorUnavailable where it could not be checked; Refused where the profile has no authenticator; NotFound, InvalidFile or
-        RegistryUnavailable where `authenticators.yaml` does not define it.
-        """
-        from authctl.registry.tokens.login import login
-
-        return login(self._installation, self._reader, sign_in, password, actor)
-
-    def verify(self, token: str, **request: Unpack[Request]) -> Session:
+    def verify(self, token: str, **request: "Unpack[Request]") -> "Session":
         """The session of a valid access token; counts as use, which moves the idle deadline of a session with a single token.
 
         The facts of the request are those of `Request`. A fact is required where the token is bound to it, or the profile has a
@@ -118,7 +99,7 @@ class Registry(Nouns):
         verify, caller, no_facts = self._verifying
         return verify(self._installation, self._reader, token, caller(**request) if request else no_facts)
 
-    def refresh(self, token: str, *, actor: str | None = None, **request: Unpack[Request]) -> Issued:
+    def refresh(self, token: str, *, actor: str | None = None, **request: "Unpack[Request]") -> "Issued":
         """Exchange a refresh token for the next pair: the old pair ends at once, and the idle deadline moves.
 
         A spent token gets the same pair again within the profile's grace, until that pair's refresh token is used. Otherwise it is reuse:
@@ -132,12 +113,12 @@ class Registry(Nouns):
 
     def sessions(
         self,
-        selection: SessionFilter | None = None,
+        selection: "SessionFilter | None" = None,
         *,
         sort: str | None = None,
         after: str | None = None,
         limit: int | None = None,
-    ) -> Listing:
+    ) -> "Listing":
         """Stream the selected sessions, most recently used first; expired alone by newest end, revoked alone by newest revocation.
 
         Every session that is selected from beginning to end comes once; one that moved meanwhile may come last, and one that was
@@ -150,47 +131,13 @@ class Registry(Nouns):
 
         return sessions.Listing(self._installation, selection or sessions.ALL, sort, after, limit)
 
-    def page(
-        self,
-        selection: SessionFilter | None = None,
-        *,
-        sort: str | None = None,
-        after: str | None = None,
-        limit: int = 50,
-    ) -> SessionPage:
-        """One page of that list: its `sessions`, and `next`, the cursor to give as `after` for the next page; None on the last one.
-
-        A walk of pages ends, and every session that stays selected is on one page at least, whatever is done between them; one that moved
-        within the list comes last, sometimes once more. A cursor may be kept: it depends on no session. Raises as `sessions`.
-        """
-        from authctl.registry import sessions
-
-        return sessions.page(self._installation, selection or sessions.ALL, sort, after, limit)
-
-    def count(self, selection: SessionFilter | None = None) -> int:
+    def count(self, selection: "SessionFilter | None" = None) -> int:
         """The number of selected sessions."""
         from authctl.registry import sessions
 
         return sessions.count(self._installation, selection or sessions.ALL)
 
-    def groups(self, by: Grouping | str, selection: SessionFilter | None = None) -> list[Group]:
-        """The selected sessions counted by user, application or platform; most recently used first."""
-        from authctl.registry import sessions
-
-        return sessions.groups(self._installation, selection or sessions.ALL, by)
-
-    def statistics(self, *, days: int = 14) -> Statistics:
-        """The active sessions by application, platform, profile and source, and sign-ins, ends and revocations of the last days.
-
-        All of it is from one snapshot, at one instant. The days are UTC days: today, as far as it is over, and those before it. Of
-        each property the 100 names with the most sessions are given. Sessions that cleanup removed are not counted. Raises
-        InvalidInput for less than one day or more than 366.
-        """
-        from authctl.registry import statistics
-
-        return statistics.read(self._installation, days)
-
-    def session(self, session_id: str) -> Session:
+    def session(self, session_id: str) -> "Session":
         """The session of an id, or of the unique beginning of one with six characters or more.
 
         Raises NotFound, or InvalidInput naming the candidates.
@@ -199,13 +146,9 @@ class Registry(Nouns):
 
         return sessions.show(self._installation, session_id)
 
-    def short_ids(self, ids: Sequence[str]) -> dict[str, str]:
-        """The shortest beginning of each id that no other session has now, of eight characters or more. Later it may be ambiguous."""
-        from authctl.registry import sessions
-
-        return sessions.short_ids(self._installation, ids)
-
-    def end(self, targets: Sequence[str], *, actor: str | None = None, progress: Progress = no_progress) -> EndOutcome:
+    def end(
+        self, targets: "Sequence[str]", *, actor: str | None = None, progress: "Progress | None" = None
+    ) -> "EndOutcome":
         """Sign out the sessions of those ids or tokens, now; an ended one stays as it is.
 
         In batches that hold the lock for about 50 ms, each with its events or not at all; after an interruption, giving all targets again
@@ -217,15 +160,15 @@ class Registry(Nouns):
 
     def revoke(
         self,
-        selection: SessionFilter,
+        selection: "SessionFilter",
         *,
         note: str | None,
         actor: str | None = None,
         dry_run: bool = False,
         max_affected: int | None = None,
-        bound: Bound | None = None,
+        bound: "Bound | None" = None,
         keep: int | None = None,
-    ) -> RevokeOutcome:
+    ) -> "RevokeOutcome":
         """Revoke every selected session that is not revoked yet, expired ones too: all of them and the audit event, or nothing.
 
         A session that was revoked before keeps its first time and note. `bound` is that of a preview: any other session is one too many.
@@ -241,86 +184,3 @@ class Registry(Nouns):
         from authctl.registry.revocations import revoke
 
         return revoke(self._installation, selection, note, actor, dry_run, max_affected, bound)
-
-    def revoke_listed(
-        self,
-        rows: Sequence[ListedName],
-        selection: SessionFilter | None = None,
-        *,
-        note: str | None,
-        actor: str | None = None,
-        dry_run: bool = False,
-        max_affected: int | None = None,
-        bound: Bound | None = None,
-        keep: int | None = None,
-    ) -> ListedOutcome:
-        """Revoke the sessions of the users of a list, as `revoke` does with their names, with an outcome for each row.
-
-        `authctl.user_lists.read_column` reads the rows from a CSV file. The other criteria of `selection` hold, too. A row that names no
-        user, or one without a selected session, is in the outcome, and the rest is done. Raises as `revoke`; NotFound where no row
-        names a user; InvalidInput where `selection` has ids or users.
-        """
-        from authctl.registry import sessions
-        from authctl.registry.listed_users import revoke_listed
-
-        return revoke_listed(
-            self._installation, rows, selection or sessions.ALL, keep, note, actor, dry_run, max_affected, bound
-        )
-
-    def preview_revocation(
-        self, selection: SessionFilter, *, max_affected: int | None = None, keep: int | None = None
-    ) -> Preview:
-        """The sessions that `revoke` would newly revoke, with the bound for it. Raises as `revoke` with `dry_run`.
-
-        With `everything` there is no bound, unless nothing is there to revoke: users who sign in before the revocation are meant, too.
-        With `keep` there is always one.
-        """
-        if keep is not None:
-            from authctl.registry.exact_revocations import preview_all_but_newest
-
-            return preview_all_but_newest(self._installation, selection, keep, max_affected)
-        from authctl.registry.revocations import preview
-
-        return preview(self._installation, selection, max_affected)
-
-    def plan_revocation(
-        self,
-        selection: SessionFilter,
-        *,
-        keep: int | None = None,
-        actor: str | None = None,
-        max_affected: int | None = None,
-    ) -> MadePlan:
-        """The plan to revoke exactly the sessions that `revoke` would newly revoke now; nothing is written.
-
-        `Plan.to_text` is the text of its file, and `authctl.revocation_plans.read_plan` reads it. Raises as `preview_revocation`;
-        Refused for more than a million sessions.
-        """
-        from authctl.registry.plans import make
-
-        return make(self._installation, selection, keep, actor, max_affected)
-
-    def preview_plan(self, plan: Plan, *, max_affected: int | None = None) -> PlanPreview:
-        """The sessions of a plan as they are now, and how many others its filter selects by now. Raises as `apply_plan` with `dry_run`."""
-        from authctl.registry.plans import preview
-
-        return preview(self._installation, plan, max_affected)
-
-    def apply_plan(
-        self,
-        plan: Plan,
-        *,
-        note: str | None,
-        actor: str | None = None,
-        dry_run: bool = False,
-        max_affected: int | None = None,
-    ) -> RevokeOutcome:
-        """Revoke exactly the sessions of a plan: all of them and the audit event, or nothing.
-
-        Raises Refused where one of them was removed, revoked, or is no longer selected by the plan's filter; where the note is missing,
-        or more than `max_affected` would be revoked; InvalidInput for a plan of another registry. Sessions that the filter selects by
-        now and the plan does not have are counted as newcomers, and stay.
-        """
-        from authctl.registry.plans import apply
-
-        return apply(self._installation, plan, note, actor, dry_run, max_affected)

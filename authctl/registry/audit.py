@@ -3,8 +3,6 @@
 See docs/glossary.md#audit-chain.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -113,7 +111,7 @@ class Audit:
         return selection._replace(session_id=whole)
 
 
-def _whole_id(view: View, text: str) -> str:
+def _whole_id(view: "View", text: str) -> str:
     """The id that a text abbreviates; a whole id may be of a session that was removed."""
     from authctl.registry.sessions import resolve
 
@@ -138,7 +136,7 @@ def verify_chain(installation: Installation) -> ChainHead:
         return _head(view, verifier)
 
 
-def verify_chain_since(view: View, known: ChainHead | None) -> ChainHead:
+def verify_chain_since(view: "View", known: ChainHead | None) -> ChainHead:
     """Verify the chain in one snapshot: only the events since one that was verified before, where the chain still has it."""
     from authctl.audit_chain import Verifier
 
@@ -152,7 +150,7 @@ def verify_chain_since(view: View, known: ChainHead | None) -> ChainHead:
     return _head(view, verifier)
 
 
-def _verify_batch(view: View, verifier: Verifier) -> bool:
+def _verify_batch(view: "View", verifier: "Verifier") -> bool:
     """Verify the next events; whether there may be more."""
     events = view.chain(verifier.last.seq if verifier.last else _BEFORE_ALL, _BATCH)
     if not verifier.verify_events(events):
@@ -161,7 +159,7 @@ def _verify_batch(view: View, verifier: Verifier) -> bool:
     return len(events) == _BATCH
 
 
-def _head(view: View, verifier: Verifier) -> ChainHead:
+def _head(view: "View", verifier: "Verifier") -> ChainHead:
     """The head of a chain that was verified to its end."""
     if verifier.last is None:
         raise IntegrityFailure("the audit log was tampered with: it is empty")

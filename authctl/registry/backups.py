@@ -89,9 +89,9 @@ class Backups:
         self._installation.store.back_up(path.absolute())
         # Read back: the number and hash are those of the file, and not of the registry that went on meanwhile.
         with closing(open_store(path.absolute())) as copy, copy.view() as view:
-            last = view.last_event()
+            last_seal = view.last_seal()
             registry_id = view.registry_id()
-        return BackupOutcome(path, registry_id, last.seq if last else 0, last.hash if last else "")
+        return BackupOutcome(path, registry_id, *last_seal)
 
 
 def restore(

@@ -21,7 +21,7 @@ from authctl.registry.installation import Installation
 from authctl.registry.journals import drop_journals
 from authctl.registry.unit_of_work import UnitOfWork, actor_name
 from authctl.store.protocol.cleanup import Archive, Removable
-from authctl.store.protocol.pages import Cursor
+from authctl.store.protocol.cursors import Cursor
 from authctl.store.protocol.registry import CLOCK_JUMP
 
 if TYPE_CHECKING:

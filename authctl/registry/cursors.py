@@ -12,10 +12,9 @@ from binascii import a2b_base64, b2a_base64, crc32
 from typing import Any
 
 from authctl import names
-from authctl.audit_head import Head
 from authctl.errors import InvalidInput
 from authctl.registry.pages import SessionList, WalkPosition
-from authctl.store.protocol.pages import Cursor, MoveCounters
+from authctl.store.protocol.cursors import Cursor, MoveCounters
 
 _BEGINNING = "p1."
 _LONGEST = 100_000
@@ -78,15 +77,15 @@ def _read(text: str) -> tuple[object, WalkPosition]:
     if whole[:_CHECKED] != _checksum(raw):
         raise ValueError
     # decision 161: cursors of an earlier version have no registry
-    name, key, number, counters, event, *registry = json.loads(raw)
+    name, key, number, counters, last, *registry = json.loads(raw)
     cursor = None if key is None else Cursor(tuple(_part(part) for part in key))
     behind = None if number is None else _whole(number)
     # A walk is in one of its two passes: a key belongs to the first, a number to the second.
     if cursor is not None and behind is not None:
         raise ValueError
-    seq, hash_ = event
-    head, counted = Head(_whole(seq), str(hash_)), MoveCounters(*map(_whole, counters))
-    return name, WalkPosition(cursor, behind, counted, head, *map(str, registry))
+    seq, hash_ = last
+    event, counted = (_whole(seq), str(hash_)), MoveCounters(*map(_whole, counters))
+    return name, WalkPosition(cursor, behind, counted, event, *map(str, registry))
 
 
 def _part(value: Any) -> int | str | None:

@@ -3,8 +3,6 @@
 One value for revocations, disabled users, changed passwords, retired keys and applied profiles.
 """
 
-from __future__ import annotations
-
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -42,7 +40,7 @@ class Effect(NamedTuple):
     """The ended sessions whose tokens are sealed: who reads such a token without asking authctl accepts it still."""
     sealed_until: int | None = None
     """When the last of these tokens ends; None where there is none, or one never ends."""
-    untold: Mapping[str, int] = MappingProxyType({})
+    untold: "Mapping[str, int]" = MappingProxyType({})
     """The ended sessions by the other system in which they live, without a receiver that is told."""
     ends_later: int = 0
     """The active sessions that end earlier than before, by a shorter deadline."""
@@ -51,10 +49,10 @@ class Effect(NamedTuple):
 class Effects:
     """The effects of operations of a registry, each from the outcome of the operation."""
 
-    def __init__(self, installation: Installation) -> None:
+    def __init__(self, installation: "Installation") -> None:
         self._installation = installation
 
-    def of_revocation(self, outcome: RevokeOutcome) -> Effect | None:
+    def of_revocation(self, outcome: "RevokeOutcome") -> Effect | None:
         """The effect of a revocation. None for a dry run, and for more than 100,000 sessions."""
         if outcome.dry_run or outcome.revoked > _MOST_COUNTED:
             return None
@@ -64,7 +62,7 @@ class Effects:
             numbers = view.numbers_of_revocation(outcome.revocation_id)
             return _without_told(view, Effect(*view.aftermath(numbers, outcome.at, now, None)), Event.SESSION_REVOKED)
 
-    def of_users(self, outcomes: Sequence[UserOutcome]) -> Effect | None:
+    def of_users(self, outcomes: "Sequence[UserOutcome]") -> Effect | None:
         """The effect of disabled users or changed passwords. None for a dry run."""
         if outcomes[0].dry_run:
             return None
@@ -74,7 +72,7 @@ class Effects:
         reason = next(outcome.sessions[0].ended_by for outcome in outcomes if outcome.sessions)
         return self._of_ends(SessionFilter(username=usernames), outcomes[0].at, reason)
 
-    def of_retirement(self, outcome: RetireOutcome) -> Effect | None:
+    def of_retirement(self, outcome: "RetireOutcome") -> Effect | None:
         """The effect of a retired key. None for a dry run."""
         if outcome.dry_run:
             return None
@@ -82,7 +80,7 @@ class Effects:
             return Effect(0)
         return self._of_ends(SessionFilter(key_id=outcome.key_id), outcome.at, outcome.reason)
 
-    def of_profiles(self, outcome: ApplyOutcome) -> Effect | None:
+    def of_profiles(self, outcome: "ApplyOutcome") -> Effect | None:
         """The effect of applied profiles: the sessions that expired at once, and those that will expire earlier. None for a dry run."""
         # decision 270
         return None if outcome.dry_run else Effect(outcome.ended, ends_later=outcome.shortened)
@@ -93,7 +91,7 @@ class Effects:
             return _without_told(view, effect, Event.SESSION_ENDED)
 
 
-def _without_told(view: View, effect: Effect, event: str) -> Effect:
+def _without_told(view: "View", effect: Effect, event: str) -> Effect:
     """The effect without the systems of which a receiver is told."""
     untold = {system: count for system, count in effect.untold.items() if not is_told(view, event, system)}
     return effect._replace(untold=untold)

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from authctl.model import SessionFilter
     from authctl.registry.bounds import Bound
     from authctl.registry.installation import Installation
-    from authctl.registry.previews import Preview
     from authctl.store.protocol import View
 
 
@@ -58,7 +57,7 @@ def revoke_all_but_newest(
     bound: Bound | None,
 ) -> RevokeOutcome:
     """Revoke what a filter selects but the newest sessions, in one transaction. Contract: `Registry.revoke`."""
-    _check(selection, keep)
+    check_kept(selection, keep)
     if not (dry_run and note is None):
         note = names.note(note)
     if dry_run:
@@ -76,21 +75,10 @@ def revoke_all_but_newest(
     return installation.with_kept_space(revoke_rest)
 
 
-def preview_all_but_newest(
-    installation: Installation, selection: SessionFilter, keep: int, max_affected: int | None
-) -> Preview:
-    """Preview such a revocation in one snapshot. Contract: `Registry.preview_revocation`."""
-    from authctl.registry.previews import preview_of
-
-    _check(selection, keep)
-    with installation.snapshot() as (view, now):
-        found, _ = _found(view, selection, keep, now, "", None, max_affected)
-        return preview_of(view, found.numbers, now)
-
-
-def _check(selection: SessionFilter, keep: int) -> None:
+def check_kept(selection: SessionFilter, keep: int | None) -> None:
+    """Refuse a revocation without a target, and one that keeps less than one session. Raises InvalidInput."""
     check_target(selection)
-    if keep < 1:
+    if keep is not None and keep < 1:
         raise InvalidInput(f"at least one session is kept, not {keep}", "to revoke all of them, leave out --keep")
 
 

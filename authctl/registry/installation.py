@@ -4,18 +4,44 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from time import monotonic
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from authctl.errors import DiskFull
 from authctl.registry.clock import RegistryClock, Warn
 
 if TYPE_CHECKING:
+    from typing import Protocol
+
     from authctl.instants import Clock
     from authctl.registry.outbox import Outbox
     from authctl.registry.outside_head import OutsideHead
     from authctl.registry.unit_of_work import UnitOfWork
     from authctl.settings import Home
     from authctl.store.protocol import Change, Store, View
+
+    class WaitingUses(
+        Protocol
+    ):  # for types alone: a class of a protocol takes as long to make as a small module to load
+        """The uses that wait until the registry is free; `tokens/waiting_uses.py` makes them for the first one."""
+
+        def __len__(self) -> int:
+            """How many wait."""
+
+        def shorten(self, lock_timeouts: int) -> None:
+            """Write them in batches until the rest fits into another change, which waits so many timeouts. Raises as it would."""
+
+        def write_all(self, tx: "Change", now: int) -> Sequence[int]:
+            """Write all of them in an open change. Returns their places, for `forget` after the commit."""
+
+        def forget(self, places: Sequence[int]) -> None:
+            """Remove those that were written."""
+
+        def write_within(self, seconds: float) -> bool:
+            """Write them in batches, waiting so long for the registry to become free. False if some still wait."""
+
+        def close(self) -> None:
+            """Write all of them, or drop them with a warning if they cannot be written."""
+
 
 Result = TypeVar("Result")
 
@@ -47,28 +73,6 @@ class SingleUses:
             return False
         self._left -= 1
         return True
-
-
-class WaitingUses(Protocol):
-    """The uses that wait until the registry is free; `tokens/waiting_uses.py` makes them for the first one."""
-
-    def __len__(self) -> int:
-        """How many wait."""
-
-    def shorten(self, lock_timeouts: int) -> None:
-        """Write them in batches until the rest fits into another change, which waits so many timeouts. Raises as it would."""
-
-    def write_all(self, tx: "Change", now: int) -> Sequence[int]:
-        """Write all of them in an open change. Returns their places, for `forget` after the commit."""
-
-    def forget(self, places: Sequence[int]) -> None:
-        """Remove those that were written."""
-
-    def write_within(self, seconds: float) -> bool:
-        """Write them in batches, waiting so long for the registry to become free. False if some still wait."""
-
-    def close(self) -> None:
-        """Write all of them, or drop them with a warning if they cannot be written."""
 
 
 class Installation:

@@ -71,7 +71,7 @@ class ListedOutcome(NamedTuple):
         return sum(row.failed for row in self.rows)
 
 
-class ListedUsers(NamedTuple):
+class UsersOfList(NamedTuple):
     """The users of a list: their names in the order of the list, each once, and the rows that cannot be used."""
 
     usernames: tuple[str, ...]
@@ -87,8 +87,8 @@ class _Counts(NamedTuple):
     selected: Mapping[str, int]
 
 
-def users_of(rows: Sequence[ListedName]) -> ListedUsers:
-    """The users that some rows name, and the reason of each row that names none. Contract: `Registry.revoke_listed`."""
+def users_of(rows: Sequence[ListedName]) -> UsersOfList:
+    """The users that some rows name, and the reason of each row that names none."""
     once: dict[str, str] = {}
     invalid: dict[int, str] = {}
     for row in rows:
@@ -96,7 +96,7 @@ def users_of(rows: Sequence[ListedName]) -> ListedUsers:
             once.setdefault(names.fold(_username(row)), row.text)
         except InvalidInput as error:
             invalid[row.row] = error.message
-    return ListedUsers(tuple(once.values()), invalid)
+    return UsersOfList(tuple(once.values()), invalid)
 
 
 def _username(row: ListedName) -> str:
@@ -112,43 +112,55 @@ def _username(row: ListedName) -> str:
     return names.username(row.text)
 
 
-def revoke_listed(
-    installation: Installation,
-    rows: Sequence[ListedName],
-    selection: SessionFilter,
-    keep: int | None,
-    note: str | None,
-    actor: str | None,
-    dry_run: bool,
-    max_affected: int | None,
-    bound: Bound | None,
-) -> ListedOutcome:
-    """Revoke the sessions of the users of a list in one transaction. Contract: `Registry.revoke_listed`."""
-    if not (dry_run and note is None):
-        note = names.note(note)
-    users = users_of(rows)
-    selection = selection_of(users, selection)
-    if dry_run:
-        with installation.snapshot() as (view, now):
-            found, counts, outcome = _found(view, selection, keep, now, actor_name(actor), note, max_affected)
-            outcome = with_sessions(view, found.numbers, outcome._replace(dry_run=True))
-            return ListedOutcome(outcome, _row_outcomes(rows, users, counts))
+class ListedUsers:
+    """Users of a list: revoke their sessions."""
 
-    def revoke_users() -> ListedOutcome:
-        with installation.change(actor, lock_timeouts=URGENT_LOCK_TIMEOUTS) as unit:
-            found, counts, outcome = _found(unit.tx, selection, keep, unit.now, unit.actor, note, max_affected)
-            if bound is not None:
-                bound.check(found.numbers, "would be revoked")
-            selector = {**selection.criteria(), **({} if keep is None else {"keep": keep})}
-            # decision 207: like `--user`, unless only the exact sessions are meant
-            by_criteria = keep is None and selection.is_by_criteria
-            outcome = revoke_numbers(unit, found.numbers, selector, outcome, by_criteria=by_criteria)
-            return ListedOutcome(outcome, _row_outcomes(rows, users, counts))
+    def __init__(self, installation: Installation) -> None:
+        self._installation = installation
 
-    return installation.with_kept_space(revoke_users)
+    def revoke(
+        self,
+        rows: Sequence[ListedName],
+        selection: SessionFilter | None = None,
+        *,
+        note: str | None,
+        actor: str | None = None,
+        dry_run: bool = False,
+        max_affected: int | None = None,
+        bound: Bound | None = None,
+        keep: int | None = None,
+    ) -> ListedOutcome:
+        """Revoke the sessions of the users of a list, as `Registry.revoke` does with their names, with an outcome for each row.
+
+        `authctl.user_lists.read_column` reads the rows from a CSV file. The other criteria of `selection` hold, too. A row that names no
+        user, or one without a selected session, is in the outcome, and the rest is done. Raises as `Registry.revoke`; NotFound where no row
+        names a user; InvalidInput where `selection` has ids or users.
+        """
+        if not (dry_run and note is None):
+            note = names.note(note)
+        users = users_of(rows)
+        selection = selection_of(users, selection or SessionFilter())
+        if dry_run:
+            with self._installation.snapshot() as (view, now):
+                found, counts, outcome = _found(view, selection, keep, now, actor_name(actor), note, max_affected)
+                outcome = with_sessions(view, found.numbers, outcome._replace(dry_run=True))
+                return ListedOutcome(outcome, _row_outcomes(rows, users, counts))
+
+        def revoke_users() -> ListedOutcome:
+            with self._installation.change(actor, lock_timeouts=URGENT_LOCK_TIMEOUTS) as unit:
+                found, counts, outcome = _found(unit.tx, selection, keep, unit.now, unit.actor, note, max_affected)
+                if bound is not None:
+                    bound.check(found.numbers, "would be revoked")
+                selector = {**selection.criteria(), **({} if keep is None else {"keep": keep})}
+                # decision 207: like `--user`, unless only the exact sessions are meant
+                by_criteria = keep is None and selection.is_by_criteria
+                outcome = revoke_numbers(unit, found.numbers, selector, outcome, by_criteria=by_criteria)
+                return ListedOutcome(outcome, _row_outcomes(rows, users, counts))
+
+        return self._installation.with_kept_space(revoke_users)
 
 
-def selection_of(users: ListedUsers, selection: SessionFilter) -> SessionFilter:
+def selection_of(users: UsersOfList, selection: SessionFilter) -> SessionFilter:
     """The filter with the users of a list. Raises InvalidInput where it names targets already, NotFound for a list without a user."""
     check_target(selection.narrowed(username="-"))
     if selection.ids or selection.username is not None or selection.everything:
@@ -181,7 +193,7 @@ def _revoked(selection: SessionFilter) -> SessionFilter:
     return selection.narrowed(status=Status.REVOKED)
 
 
-def _row_outcomes(rows: Sequence[ListedName], users: ListedUsers, counts: _Counts) -> tuple[RowOutcome, ...]:
+def _row_outcomes(rows: Sequence[ListedName], users: UsersOfList, counts: _Counts) -> tuple[RowOutcome, ...]:
     seen: Counter[str] = Counter()
     outcomes = []
     for row in rows:

@@ -3,8 +3,6 @@
 See docs/glossary.md#announcement.
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
@@ -32,21 +30,21 @@ FileState = tuple[int, ...]
 class Outbox:
     """The outbox of an installation, and the receivers file that decides who is told."""
 
-    def __init__(self, file: Path, warn: Callable[[str], None]) -> None:
+    def __init__(self, file: "Path", warn: Callable[[str], None]) -> None:
         self._file = file
         self._warn = warn
         self._seen: tuple[FileState, bytes] | None = None
 
     def announce(
         self,
-        unit: UnitOfWork,
+        unit: "UnitOfWork",
         event: str,
         *,
         note: str | None,
         username: str | None,
         revocation_id: int | None,
         numbers: Sequence[int],
-        recorded: AuditEvent | None = None,
+        recorded: "AuditEvent | None" = None,
     ) -> None:
         """Add an announcement of a decision for each receiver that wants its event; `recorded`, or the last event of the unit, is its event."""
         known = unit.tx.subscriptions()
@@ -62,7 +60,7 @@ class Outbox:
             decision = Decision(event, unit.now, recorded.actor, note, recorded.seq, username, revocation_id, numbers)
             unit.tx.announce(decision, wanted)
 
-    def _subscriptions(self, unit: UnitOfWork, known: ReadSubscriptions | None) -> Sequence[Subscription]:
+    def _subscriptions(self, unit: "UnitOfWork", known: "ReadSubscriptions | None") -> "Sequence[Subscription]":
         """The subscriptions of the file, which is parsed only where it has changed; of one with faults those that were read before."""
         # decision 232: a fault in the file must not stop a revocation
         try:
@@ -84,7 +82,7 @@ class Outbox:
 
         return read_private(self._file, "receivers file") if self._file.exists() else None
 
-    def _changed(self, unit: UnitOfWork, raw: bytes | None, digest: bytes) -> ReadSubscriptions:
+    def _changed(self, unit: "UnitOfWork", raw: bytes | None, digest: bytes) -> "ReadSubscriptions":
         """The subscriptions of a file that has changed, which are kept and recorded."""
         from authctl.store.protocol.outbox import ReadSubscriptions
 
@@ -100,7 +98,7 @@ class Outbox:
         return read
 
 
-def _state_of(file: Path) -> FileState | None:
+def _state_of(file: "Path") -> FileState | None:
     """The state of a file and of its folder; None where it is not there, or was changed so lately that it may change unseen."""
     # decision 335
     try:
@@ -121,7 +119,7 @@ def _state_of(file: Path) -> FileState | None:
     )
 
 
-def is_told(view: View, event: str, source: str) -> bool:
+def is_told(view: "View", event: str, source: str) -> bool:
     """Whether a receiver is told of an event about sessions of a source, by the file as the last decision read it."""
     read = view.subscriptions()
     key = names.fold(source)

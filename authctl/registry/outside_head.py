@@ -64,12 +64,12 @@ class OutsideHead:
         with self._store.view() as view:  # begun after the head was read, so that it has whatever that one knows
             check_identity(view)
             is_reached = head is None or has_event(view, head)
-            last = view.last_event()
+            last_seq, _hash = view.last_seal()
         # An empty file is no alarm: audit.head may be new, or on another machine. A log that was cut off would go unnoticed here.
-        if head is None and last is not None:
+        if head is None and last_seq != 0:
             self._warn(f"{self._file} has no entry for this registry; the next change adds it")
         if head is not None and not is_reached:
-            raise behind_head(head, last.seq if last else 0)
+            raise behind_head(head, last_seq)
         self._agrees = True
 
     def advance(self, recorded: Sequence["AuditEvent"]) -> None:

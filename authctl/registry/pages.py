@@ -13,11 +13,11 @@ See docs/glossary.md#cursor and docs/glossary.md#walk.
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from authctl.audit_head import Head
-from authctl.model import Session, SessionFilter, Sort
-from authctl.store.protocol.pages import Cursor, MoveCounters
+from authctl.model import Session, SessionFilter
+from authctl.store.protocol.cursors import Cursor, MoveCounters
 
 if TYPE_CHECKING:
+    from authctl.model import Sort
     from authctl.store.protocol import View
 
 _REPLACING = ("registry.restore", "audit.accept", "clock.accept")
@@ -31,19 +31,12 @@ _HASH_LENGTH = 8
 _ID_LENGTH = 8
 
 
-class SessionPage(NamedTuple):
-    """Some sessions of a list, in its order."""
-
-    sessions: tuple[Session, ...]
-    next: str | None
-    """The cursor that the next page goes on after; None where there is no next page."""
-
-
-class SessionList(NamedTuple):
+class SessionList:
     """Which sessions, and in which order: the selection's own, or another."""
 
-    selection: SessionFilter
-    sort: Sort | None
+    def __init__(self, selection: SessionFilter, sort: "Sort | None") -> None:
+        self.selection = selection
+        self.sort = sort
 
 
 class WalkPosition(NamedTuple):
@@ -55,18 +48,19 @@ class WalkPosition(NamedTuple):
     """Behind which number; None while the order is not through."""
     counters: MoveCounters
     """The counters of the registry when the walk began."""
-    event: Head
-    """The last event when the walk was last here, with the beginning of its hash."""
+    event: tuple[int, str]
+    """The last event when the walk was last here: its number, and the beginning of its hash."""
     registry: str | None = None
     """The beginning of the registry's id; None in the cursor of an earlier version."""
 
 
-class WalkStep(NamedTuple):
+class WalkStep:
     """One step of a walk: sessions to be read by those numbers, then these sessions, and the position after them."""
 
-    numbers: Sequence[int]
-    sessions: list[Session]
-    position: WalkPosition | None
+    def __init__(self, numbers: Sequence[int], sessions: list[Session], position: WalkPosition | None) -> None:
+        self.numbers = numbers
+        self.sessions = sessions
+        self.position = position
 
 
 def begin(view: "View", key: Cursor | None = None) -> WalkPosition:
@@ -106,7 +100,7 @@ def _in_own_order(view: "View", selection: SessionFilter, now: int, size: int, p
 
 
 def _sorted(
-    view: "View", selection: SessionFilter, sort: Sort, now: int, size: int | None, position: WalkPosition
+    view: "View", selection: SessionFilter, sort: "Sort", now: int, size: int | None, position: WalkPosition
 ) -> WalkStep:
     numbers = view.sorted_numbers(selection, now, sort, None if size is None else size + 1, _since(position))
     if size is None or len(numbers) <= size:
@@ -130,14 +124,15 @@ def _by_number(view: "View", listed: SessionList, now: int, size: int, position:
     return WalkStep((), shown, position._replace(number=shown[-1].number if shown else behind))
 
 
-def _last_event(view: "View") -> Head:
-    last = view.last_event()
-    return Head(last.seq, last.hash[:_HASH_LENGTH]) if last else Head(0, "")
+def _last_event(view: "View") -> tuple[int, str]:
+    seq, hash_ = view.last_seal()
+    return seq, hash_[:_HASH_LENGTH]
 
 
-def _is_replaced(view: "View", known: Head) -> bool:
+def _is_replaced(view: "View", known: tuple[int, str]) -> bool:
     """Whether the registry has not the history that it had when the walk was last here, or does not record the sessions that moved since."""
     # Event 0 stands for an empty log. The hash is compared because a restored log may have another event of that number.
-    event = view.event(known.seq)
-    is_same = event is None if known.seq == 0 else event is not None and event.hash[:_HASH_LENGTH] == known.hash
-    return not is_same or view.has_event_since(known.seq, _REPLACING)
+    seq, hash_ = known
+    event = view.event(seq)
+    is_same = event is None if seq == 0 else event is not None and event.hash[:_HASH_LENGTH] == hash_
+    return not is_same or view.has_event_since(seq, _REPLACING)

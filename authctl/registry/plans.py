@@ -9,6 +9,7 @@ from authctl.errors import InvalidInput, Refused
 from authctl.model import SessionFilter
 from authctl.registry.exact_revocations import (
     Found,
+    check_kept,
     check_limit,
     find,
     outcome_of,
@@ -17,7 +18,7 @@ from authctl.registry.exact_revocations import (
 )
 from authctl.registry.installation import URGENT_LOCK_TIMEOUTS
 from authctl.registry.previews import preview_of
-from authctl.registry.revocations import UNREVOKED, check_target
+from authctl.registry.revocations import UNREVOKED
 from authctl.registry.sessions import with_whole_ids
 from authctl.registry.unit_of_work import actor_name
 from authctl.revocation_plans import MOST_SESSIONS, Plan, PlanFacts
@@ -59,27 +60,82 @@ class _Checked(NamedTuple):
     newcomers: int
 
 
-def make(
-    installation: Installation, selection: SessionFilter, keep: int | None, actor: str | None, max_affected: int | None
-) -> MadePlan:
-    """Make a plan in one snapshot. Contract: `Registry.plan_revocation`."""
-    check_target(selection)
-    if keep is not None and keep < 1:
-        raise InvalidInput(f"at least one session is kept, not {keep}", "to revoke all of them, leave out --keep")
-    who = actor_name(actor)
-    with installation.snapshot() as (view, now):
-        whole, not_found = with_whole_ids(view, selection)
-        found = find(view, whole, keep, now)
-        check_limit(found.numbers, max_affected)
-        if len(found.numbers) > MOST_SESSIONS:
-            raise Refused(
-                f"{len(found.numbers):,} sessions are more than a plan can have ({MOST_SESSIONS:,})", "select fewer"
-            )
-        counts = _counts(view.summary(found.numbers, now, 1))
-        ids = tuple(view.ids_of(found.numbers))
-        plan = Plan(view.registry_id(), now, who, whole, keep, counts, ids)
-        outcome = outcome_of(found, now, who, None, not_found)._replace(dry_run=True, plan=_facts(plan, 0))
-        return MadePlan(plan, with_sessions(view, found.numbers, outcome))
+class Plans:
+    """Plans of revocations: make one, preview it, and apply it."""
+
+    def __init__(self, installation: Installation) -> None:
+        self._installation = installation
+
+    def make(
+        self,
+        selection: SessionFilter,
+        *,
+        keep: int | None = None,
+        actor: str | None = None,
+        max_affected: int | None = None,
+    ) -> MadePlan:
+        """The plan to revoke exactly the sessions that `Registry.revoke` would newly revoke now; nothing is written.
+
+        `Plan.to_text` is the text of its file, and `authctl.revocation_plans.read_plan` reads it. Raises as `RevocationPreviews.make`;
+        Refused for more than a million sessions.
+        """
+        check_kept(selection, keep)
+        who = actor_name(actor)
+        with self._installation.snapshot() as (view, now):
+            whole, not_found = with_whole_ids(view, selection)
+            found = find(view, whole, keep, now)
+            check_limit(found.numbers, max_affected)
+            if len(found.numbers) > MOST_SESSIONS:
+                raise Refused(
+                    f"{len(found.numbers):,} sessions are more than a plan can have ({MOST_SESSIONS:,})", "select fewer"
+                )
+            counts = _counts(view.summary(found.numbers, now, 1))
+            ids = tuple(view.ids_of(found.numbers))
+            plan = Plan(view.registry_id(), now, who, whole, keep, counts, ids)
+            outcome = outcome_of(found, now, who, None, not_found)._replace(dry_run=True, plan=_facts(plan, 0))
+            return MadePlan(plan, with_sessions(view, found.numbers, outcome))
+
+    def preview(self, plan: Plan, *, max_affected: int | None = None) -> PlanPreview:
+        """The sessions of a plan as they are now, and how many others its filter selects by now. Raises as `apply` with `dry_run`."""
+        with self._installation.snapshot() as (view, now):
+            checked = _check(view, plan, now)
+            check_limit(checked.found.numbers, max_affected)
+            return PlanPreview(preview_of(view, checked.found.numbers, now), checked.newcomers)
+
+    def apply(
+        self,
+        plan: Plan,
+        *,
+        note: str | None,
+        actor: str | None = None,
+        dry_run: bool = False,
+        max_affected: int | None = None,
+    ) -> RevokeOutcome:
+        """Revoke exactly the sessions of a plan: all of them and the audit event, or nothing.
+
+        Raises Refused where one of them was removed, revoked, or is no longer selected by the plan's filter; where the note is missing,
+        or more than `max_affected` would be revoked; InvalidInput for a plan of another registry. Sessions that the filter selects by
+        now and the plan does not have are counted as newcomers, and stay.
+        """
+        if not (dry_run and note is None):
+            note = names.note(note)
+        if dry_run:
+            with self._installation.snapshot() as (view, now):
+                checked = _check(view, plan, now)
+                check_limit(checked.found.numbers, max_affected)
+                outcome = outcome_of(checked.found, now, actor_name(actor), note)
+                outcome = outcome._replace(dry_run=True, plan=_facts(plan, checked.newcomers))
+                return with_sessions(view, checked.found.numbers, outcome)
+
+        def revoke_sessions() -> RevokeOutcome:
+            with self._installation.change(actor, lock_timeouts=URGENT_LOCK_TIMEOUTS) as unit:
+                checked = _check(unit.tx, plan, unit.now)
+                check_limit(checked.found.numbers, max_affected)
+                facts = _facts(plan, checked.newcomers)
+                outcome = outcome_of(checked.found, unit.now, unit.actor, note)._replace(plan=facts)
+                return revoke_numbers(unit, checked.found.numbers, _selector(plan, facts), outcome)
+
+        return self._installation.with_kept_space(revoke_sessions)
 
 
 def _counts(summary: Summary) -> dict[str, int]:
@@ -95,44 +151,6 @@ def _counts(summary: Summary) -> dict[str, int]:
 
 def _facts(plan: Plan, newcomers: int) -> PlanFacts:
     return PlanFacts(plan.digest, plan.made_at, plan.made_by, newcomers)
-
-
-def preview(installation: Installation, plan: Plan, max_affected: int | None) -> PlanPreview:
-    """Preview a plan in one snapshot. Contract: `Registry.preview_plan`."""
-    with installation.snapshot() as (view, now):
-        checked = _check(view, plan, now)
-        check_limit(checked.found.numbers, max_affected)
-        return PlanPreview(preview_of(view, checked.found.numbers, now), checked.newcomers)
-
-
-def apply(
-    installation: Installation,
-    plan: Plan,
-    note: str | None,
-    actor: str | None,
-    dry_run: bool,
-    max_affected: int | None,
-) -> RevokeOutcome:
-    """Revoke the sessions of a plan in one transaction. Contract: `Registry.apply_plan`."""
-    if not (dry_run and note is None):
-        note = names.note(note)
-    if dry_run:
-        with installation.snapshot() as (view, now):
-            checked = _check(view, plan, now)
-            check_limit(checked.found.numbers, max_affected)
-            outcome = outcome_of(checked.found, now, actor_name(actor), note)
-            outcome = outcome._replace(dry_run=True, plan=_facts(plan, checked.newcomers))
-            return with_sessions(view, checked.found.numbers, outcome)
-
-    def apply_plan() -> RevokeOutcome:
-        with installation.change(actor, lock_timeouts=URGENT_LOCK_TIMEOUTS) as unit:
-            checked = _check(unit.tx, plan, unit.now)
-            check_limit(checked.found.numbers, max_affected)
-            facts = _facts(plan, checked.newcomers)
-            outcome = outcome_of(checked.found, unit.now, unit.actor, note)._replace(plan=facts)
-            return revoke_numbers(unit, checked.found.numbers, _selector(plan, facts), outcome)
-
-    return installation.with_kept_space(apply_plan)
 
 
 def _selector(plan: Plan, facts: PlanFacts) -> dict[str, object]:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from authctl.registry.bounds import Bound
     from authctl.registry.previews import Preview
     from authctl.store.protocol import View
-    from authctl.store.protocol.pages import MoveCounters
+    from authctl.store.protocol.cursors import MoveCounters
 
 
 class ApplyOutcome(NamedTuple):

@@ -3,8 +3,6 @@
 See docs/glossary.md#open-revocation and docs/glossary.md#revocation-by-criteria.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
@@ -20,7 +18,6 @@ from authctl.registry.unit_of_work import MOST_LISTED, UnitOfWork, actor_name
 
 if TYPE_CHECKING:
     from authctl.registry.bounds import Bound
-    from authctl.registry.previews import Preview
     from authctl.registry.session_ends import FindOwner
     from authctl.revocation_plans import PlanFacts
     from authctl.store.protocol import View
@@ -55,7 +52,7 @@ class RevokeOutcome(NamedTuple):
     """How many of the newly revoked sessions live in each other system, which gets no message from authctl."""
     kept: int = 0
     """How many of the selected sessions are not revoked because they are among the newest of their user and application."""
-    plan: PlanFacts | None = None
+    plan: "PlanFacts | None" = None
     """The plan that was made or applied, if there is one."""
 
 
@@ -66,7 +63,7 @@ def revoke(
     actor: str | None,
     dry_run: bool,
     max_affected: int | None,
-    bound: Bound | None,
+    bound: "Bound | None",
 ) -> RevokeOutcome:
     """Revoke a selection in one transaction; everything is counted after its commit. Contract: `Registry.revoke`."""
     check_target(selection)
@@ -75,7 +72,7 @@ def revoke(
     if dry_run:
         with installation.snapshot() as (view, now):
             whole, not_found = with_whole_ids(view, selection)
-            _check_limit(view, whole, now, max_affected)
+            check_limit_of_filter(view, whole, now, max_affected)
             outcome = RevokeOutcome(None, now, actor_name(actor), note, 0, 0, 0, not_found, True, ())
             return _with_counts(view, whole, outcome)
     # A revocation of everything is counted after the commit: counting a million sessions would hold the lock for seconds.
@@ -90,23 +87,8 @@ def revoke(
         raise OutcomeUnknown(f"all sessions are revoked, but they could not be counted: {error.message}") from error
 
 
-def preview(installation: Installation, selection: SessionFilter, max_affected: int | None) -> Preview:
-    """Preview a revocation in one snapshot. Contract: `Registry.preview_revocation`."""
-    from authctl.registry.previews import preview_of
-
-    def preview_selection() -> Preview:
-        with installation.snapshot() as (view, now):
-            whole, _ = with_whole_ids(view, selection)
-            _check_limit(view, whole, now, max_affected)
-            numbers = newly_revoked(view, whole, now)
-            return preview_of(view, numbers, now, bounded=not (whole.everything and numbers))
-
-    check_target(selection)
-    return installation.with_kept_space(preview_selection)
-
-
 def revoke_owner(
-    installation: Installation, find_owner: FindOwner, token: str, note: str | None, actor: str | None
+    installation: Installation, find_owner: "FindOwner", token: str, note: str | None, actor: str | None
 ) -> RevokeOutcome:
     """Revoke the session that a token was issued to, in one transaction. Contract: `Tokens.revoke`."""
     checked_note = names.note(note)
@@ -129,11 +111,11 @@ def _revoke_selection(
     note: str | None,
     actor: str | None,
     max_affected: int | None,
-    bound: Bound | None,
+    bound: "Bound | None",
 ) -> tuple[SessionFilter, RevokeOutcome]:
     with installation.change(actor, lock_timeouts=URGENT_LOCK_TIMEOUTS) as unit:
         whole, not_found = with_whole_ids(unit.tx, selection)
-        _check_limit(unit.tx, whole, unit.now, max_affected)
+        check_limit_of_filter(unit.tx, whole, unit.now, max_affected)
         if bound is not None:
             bound.check(newly_revoked(unit.tx, whole, unit.now), "would be revoked")
         outcome = RevokeOutcome(None, unit.now, unit.actor, note, 0, 0, 0, not_found, False, ())
@@ -158,7 +140,8 @@ def _is_everything(selection: SessionFilter) -> bool:
     return selection.everything and not selection.statuses
 
 
-def _check_limit(view: View, selection: SessionFilter, now: int, max_affected: int | None) -> None:
+def check_limit_of_filter(view: "View", selection: SessionFilter, now: int, max_affected: int | None) -> None:
+    """Raise Refused where a filter would newly revoke more sessions than the limit."""
     if max_affected is None:
         return
     # One more than the limit is enough to know: the count stops there.
@@ -169,14 +152,14 @@ def _check_limit(view: View, selection: SessionFilter, now: int, max_affected: i
         )
 
 
-def newly_revoked(view: View, selection: SessionFilter, now: int) -> Sequence[int]:
+def newly_revoked(view: "View", selection: SessionFilter, now: int) -> Sequence[int]:
     """The numbers of the selected sessions that are not revoked yet."""
     statuses = _selected_statuses(selection, UNREVOKED)
     return view.numbers(selection.narrowed(status=statuses), now) if statuses else ()
 
 
 def _count(
-    view: View, selection: SessionFilter, statuses: tuple[Status, ...], now: int, at_most: int | None = None
+    view: "View", selection: SessionFilter, statuses: tuple[Status, ...], now: int, at_most: int | None = None
 ) -> int:
     statuses = _selected_statuses(selection, statuses)
     return view.count(selection.narrowed(status=statuses), now, at_most) if statuses else 0
@@ -187,7 +170,7 @@ def _selected_statuses(selection: SessionFilter, statuses: tuple[Status, ...]) -
     return tuple(s for s in statuses if not selection.statuses or s in selection.statuses)
 
 
-def _with_counts(view: View, selection: SessionFilter, outcome: RevokeOutcome) -> RevokeOutcome:
+def _with_counts(view: "View", selection: SessionFilter, outcome: RevokeOutcome) -> RevokeOutcome:
     # Up to a page, the sessions are counted from the page that is shown anyway; beyond it, from indexes.
     page = view.page(selection, outcome.at, MOST_LISTED)
     if page.after is None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from authctl import names
 from authctl.model import Session, Status
 from authctl.model.told_events import Event
-from authctl.registry.batches import BatchSize, Progress, work_in_batches
+from authctl.registry.batches import BatchSize, Progress, no_progress, work_in_batches
 from authctl.registry.installation import Installation
 from authctl.registry.sessions import resolve
 from authctl.registry.unit_of_work import UnitOfWork, actor_name
@@ -40,7 +40,11 @@ class EndOutcome(NamedTuple):
 
 
 def end(
-    installation: Installation, find_owner: FindOwner, targets: Sequence[str], actor: str | None, progress: Progress
+    installation: Installation,
+    find_owner: FindOwner,
+    targets: Sequence[str],
+    actor: str | None,
+    progress: Progress | None,
 ) -> EndOutcome:
     """End sessions in batches, each in one transaction with its events. Contract: `Registry.end`."""
     actor_name(actor)  # a name that cannot be recorded is refused before anything is done
@@ -64,7 +68,7 @@ def end(
             else:
                 (ended if is_new else already).append(session)
         done = len(ended) + len(already) + len(not_found)
-        progress(done, len(wanted))
+        (progress or no_progress)(done, len(wanted))
         return seconds if done < len(wanted) else None
 
     if wanted:

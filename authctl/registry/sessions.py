@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 from authctl import names
 from authctl.errors import InvalidInput, NotFound
-from authctl.model import Grouping, Session, SessionFilter, Sort
-from authctl.registry.pages import SessionList, SessionPage, WalkPosition, WalkStep, begin, beginning_of_id, next_step
-from authctl.store.protocol.pages import Cursor
+from authctl.model import Session, SessionFilter
+from authctl.registry.pages import SessionList, WalkPosition, WalkStep, begin, beginning_of_id, next_step
+from authctl.store.protocol.cursors import Cursor
 
 if TYPE_CHECKING:
-    from authctl.model import Group
+    from authctl.model import Sort
     from authctl.registry.installation import Installation
     from authctl.store.protocol import View
 
@@ -21,7 +21,6 @@ ALL = SessionFilter()
 
 _FIRST_BATCH = 64
 _BATCH = 1_000
-_LARGEST_PAGE = 2**40
 _CANDIDATES = 10
 
 
@@ -55,20 +54,6 @@ def resolve_all(view: "View", texts: Sequence[str]) -> tuple[tuple[str, ...], tu
     return tuple(known), tuple(unknown)
 
 
-def short_ids(installation: "Installation", ids: Sequence[str]) -> dict[str, str]:
-    """Find a unique beginning of each id in one snapshot. Contract: `Registry.short_ids`."""
-    with installation.snapshot() as (view, _now):
-        return {session_id: _short_id(view, session_id) for session_id in ids}
-
-
-def _short_id(view: "View", session_id: str) -> str:
-    """The shortest beginning of an id that is unique now; the whole id where its session is gone."""
-    # decision 183
-    lengths = range(names.SHORTEST_SHOWN, len(session_id))
-    beginnings = (session_id[:length] for length in lengths)
-    return next((text for text in beginnings if view.ids_beginning(text, 2) == [session_id]), session_id)
-
-
 def show(installation: "Installation", session_id: str) -> Session:
     """Read one session by its id or the beginning of it. Contract: `Registry.session`."""
     with installation.snapshot() as (view, now):
@@ -98,7 +83,7 @@ class Listing(Iterator[Session]):
         limit: int | None,
     ) -> None:
         self._installation = installation
-        self._list = SessionList(selection, None if sort is None else Sort.parse(sort))
+        self._list = SessionList(selection, read_sort(sort))
         self._sessions = self._walk(after, limit)
         self.next: str | None = None
         """The cursor of the next page, known once the last session was taken; None where there is none."""
@@ -112,8 +97,8 @@ class Listing(Iterator[Session]):
     def _walk(self, after: str | None, limit: int | None) -> Iterator[Session]:
         listed = self._list
         with self._installation.snapshot() as (view, now):
-            wanted = _with_whole_ids(view, listed, after)
-            position = _position(view, listed, wanted, now, after)
+            wanted = whole_list(view, listed, after)
+            position = position_of(view, listed, wanted, now, after)
             step = WalkStep((), [], position)
             if (
                 limit is None or limit > 0
@@ -129,7 +114,7 @@ class Listing(Iterator[Session]):
             left = None if limit is None else limit - len(shown)
             with self._installation.store.view() as view:
                 step = next_step(view, wanted, now, _size(listed.sort, _BATCH, left), step.position)
-        self.next = _cursor(listed, step.position)
+        self.next = cursor_of(listed, step.position)
 
     def _batches(self, step: WalkStep, now: int) -> Iterator[Sequence[Session]]:
         for start in range(0, len(step.numbers), _BATCH):
@@ -139,26 +124,21 @@ class Listing(Iterator[Session]):
         yield step.sessions
 
 
-def _size(sort: Sort | None, size: int, left: int | None) -> int | None:
+def read_sort(text: str | None) -> "Sort | None":
+    """The order that is asked for. Only a list in another order than its own loads the module."""
+    if text is None:
+        return None
+    from authctl.model import Sort
+
+    return Sort.parse(text)
+
+
+def _size(sort: "Sort | None", size: int, left: int | None) -> int | None:
     """The number to read at once; all of an order that was asked for, since each step reads every selected session."""
     return left if sort is not None else min(size, size if left is None else left)
 
 
-def page(
-    installation: "Installation", selection: SessionFilter, sort: str | None, after: str | None, limit: int
-) -> SessionPage:
-    """Read one page in one snapshot. Contract: `Registry.page`."""
-    if limit < 1:
-        raise InvalidInput(f"a page has at least one session, not {limit}")
-    wanted_list = SessionList(selection, None if sort is None else Sort.parse(sort))
-    with installation.snapshot() as (view, now):
-        wanted = _with_whole_ids(view, wanted_list, after)
-        step = next_step(view, wanted, now, min(limit, _LARGEST_PAGE), _position(view, wanted_list, wanted, now, after))
-        shown = (*(view.sessions_by_number(step.numbers, now) if step.numbers else ()), *step.sessions)
-    return SessionPage(shown, _cursor(wanted_list, step.position))
-
-
-def _cursor(listed: SessionList, position: WalkPosition | None) -> str | None:
+def cursor_of(listed: SessionList, position: WalkPosition | None) -> str | None:
     """The cursor of the next page. Only a list with a next page loads its module."""
     if position is None:
         return None
@@ -167,7 +147,8 @@ def _cursor(listed: SessionList, position: WalkPosition | None) -> str | None:
     return write_cursor(listed, position)
 
 
-def _with_whole_ids(view: "View", wanted: SessionList, after: str | None) -> SessionList:
+def whole_list(view: "View", wanted: SessionList, after: str | None) -> SessionList:
+    """The same list with whole ids in its filter; `after` is the place to continue after."""
     selection = wanted.selection
     if after is not None:
         from authctl.registry.cursors import is_cursor
@@ -175,10 +156,10 @@ def _with_whole_ids(view: "View", wanted: SessionList, after: str | None) -> Ses
         if is_cursor(after):  # a session that is excepted may have been removed since the page before
             excepted = tuple(text for text in selection.except_ids if resolve(view, text) is not None)
             selection = selection.narrowed(except_ids=excepted)
-    return wanted._replace(selection=with_whole_ids(view, selection)[0])
+    return SessionList(with_whole_ids(view, selection)[0], wanted.sort)
 
 
-def _position(view: "View", listed: SessionList, wanted: SessionList, now: int, after: str | None) -> WalkPosition:
+def position_of(view: "View", listed: SessionList, wanted: SessionList, now: int, after: str | None) -> WalkPosition:
     """Where a walk goes on: at its beginning, after a cursor, or after a session where that now stands in the list."""
     if after is None:
         return begin(view)
@@ -256,14 +237,6 @@ def count(installation: "Installation", selection: SessionFilter) -> int:
     """Count the selected sessions in one snapshot."""
     with installation.snapshot() as (view, now):
         return view.count(with_whole_ids(view, selection)[0], now)
-
-
-def groups(installation: "Installation", selection: SessionFilter, by: Grouping | str) -> "list[Group]":
-    """Count the selected sessions by group in one snapshot. Raises InvalidInput for another grouping."""
-    if by not in tuple(Grouping):
-        raise InvalidInput(f"sessions are grouped by {', '.join(Grouping)}, not by {names.quoted(by)}")
-    with installation.snapshot() as (view, now):
-        return view.groups(with_whole_ids(view, selection)[0], Grouping(by), now)
 
 
 def with_whole_ids(view: "View", selection: SessionFilter) -> tuple[SessionFilter, tuple[str, ...]]:

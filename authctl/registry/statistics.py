@@ -21,32 +21,43 @@ MOST_NAMES = 100
 _FUTURE_DAYS = 14
 
 
-def read(installation: "Installation", days: int) -> Statistics:
-    """Count in one snapshot. Contract: `Registry.statistics`."""
-    if not 1 <= days <= MOST_DAYS:
-        raise InvalidInput(f"statistics have 1 to {MOST_DAYS} days, not {days}")
-    with installation.snapshot() as (view, now):
-        today = now - now % DAY
-        since, until = today - (days - 1) * DAY, today + _FUTURE_DAYS * DAY
-        groups = view.active_groups(now, until)
-        sign_ins = view.sign_ins_by_day(since, now)
-        ends = view.ends_by_day(since, now)
-        revocations = view.revocations_by_day(since, now)
-    past = (
-        PastDay(day, sign_ins.get(day, 0), ends.get(day, 0), revocations.get(day, 0))
-        for day in range(since, today + DAY, DAY)
-    )
-    expiries = Counter[int]()
-    for group in groups:
-        expiries[group.day] += group.sessions
-    return Statistics(
-        now,
-        expiries.total(),
-        {name: _breakdown(groups, place) for place, name in enumerate(Property)},
-        tuple(past),
-        tuple(FutureDay(day, expiries[day]) for day in range(today, until, DAY)),
-        expiries[until],
-    )
+class RegistryStatistics:
+    """Statistics of a registry."""
+
+    def __init__(self, installation: "Installation") -> None:
+        self._installation = installation
+
+    def read(self, *, days: int = 14) -> Statistics:
+        """The active sessions by application, platform, profile and source, and sign-ins, ends and revocations of the last days.
+
+        All of it is from one snapshot, at one instant. The days are UTC days: today, as far as it is over, and those before it. Of
+        each property the 100 names with the most sessions are given. Sessions that cleanup removed are not counted. Raises
+        InvalidInput for less than one day or more than 366.
+        """
+        if not 1 <= days <= MOST_DAYS:
+            raise InvalidInput(f"statistics have 1 to {MOST_DAYS} days, not {days}")
+        with self._installation.snapshot() as (view, now):
+            today = now - now % DAY
+            since, until = today - (days - 1) * DAY, today + _FUTURE_DAYS * DAY
+            groups = view.active_groups(now, until)
+            sign_ins = view.sign_ins_by_day(since, now)
+            ends = view.ends_by_day(since, now)
+            revocations = view.revocations_by_day(since, now)
+        past = (
+            PastDay(day, sign_ins.get(day, 0), ends.get(day, 0), revocations.get(day, 0))
+            for day in range(since, today + DAY, DAY)
+        )
+        expiries = Counter[int]()
+        for group in groups:
+            expiries[group.day] += group.sessions
+        return Statistics(
+            now,
+            expiries.total(),
+            {name: _breakdown(groups, place) for place, name in enumerate(Property)},
+            tuple(past),
+            tuple(FutureDay(day, expiries[day]) for day in range(today, until, DAY)),
+            expiries[until],
+        )
 
 
 def _breakdown(groups: "Iterable[ActiveGroup]", place: int) -> Breakdown:

@@ -1,19 +1,36 @@
 """One transaction of a use case: its changes, its instant, its actor, and the audit events that it records."""
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from authctl import names
 from authctl.errors import InvalidInput
 from authctl.instants import format_instant
-from authctl.model.told_events import Event
 from authctl.registry.clock import check_clock
 from authctl.settings import default_actor
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Protocol
 
     from authctl.model import AuditEvent
     from authctl.store.protocol import Change
+
+    class Announce(Protocol):
+        """Adds a decision of a unit to the outbox: `outbox.Outbox.announce`."""
+
+        def __call__(
+            self,
+            unit: "UnitOfWork",
+            event: str,
+            *,
+            note: str | None,
+            username: str | None,
+            revocation_id: int | None,
+            numbers: "Sequence[int]",
+            recorded: "AuditEvent | None",
+        ) -> None:
+            """Announce it."""
+
 
 AUTHCTL = "authctl"
 """The actor of changes that authctl makes by itself."""
@@ -26,27 +43,10 @@ _MOST_ENDED = 100
 """The most ends of disablings that one change records."""
 
 
-class Announce(Protocol):
-    """Adds a decision of a unit to the outbox: `outbox.Outbox.announce`."""
-
-    def __call__(
-        self,
-        unit: "UnitOfWork",
-        event: str,
-        *,
-        note: str | None,
-        username: str | None,
-        revocation_id: int | None,
-        numbers: "Sequence[int]",
-        recorded: "AuditEvent | None",
-    ) -> None:
-        """Announce it."""
-
-
 class UnitOfWork:
     """One transaction: its changes, its one instant, and its actor."""
 
-    def __init__(self, tx: "Change", now: int, actor: str, clock: int, announce: Announce) -> None:
+    def __init__(self, tx: "Change", now: int, actor: str, clock: int, announce: "Announce") -> None:
         self.tx = tx
         self._announce = announce
         self.now = now
@@ -110,6 +110,8 @@ class UnitOfWork:
         """Record the disablings that ended by themselves, with an event each; up to 100, and the rest with later changes."""
         # decision 208
         for user in self.tx.end_disablings(self.now, _MOST_ENDED):
+            from authctl.model.told_events import Event
+
             detail = {
                 "username_key": names.fold(user.username),
                 "by": "until",

@@ -10,20 +10,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from authctl import names
 from authctl.errors import InvalidInput
 from authctl.instants import format_instant, instant_of
-from authctl.lifetimes import PasswordRule, ends_on_password_change
 from authctl.model import Group, Grouping, Session, SessionFilter, Status, User
-from authctl.model.told_events import Event
 from authctl.registry.installation import Installation
-from authctl.registry.sessions import find
 from authctl.registry.unit_of_work import MOST_LISTED, UnitOfWork, actor_name
 from authctl.registry.unknown_users import MOST_NEAREST, is_known, unknown_user
 
 if TYPE_CHECKING:
     from authctl.model import Profile, ProfileSet
     from authctl.store.protocol import View
-
-
-_ANNOUNCED = {"user.disable": Event.USER_DISABLED, "user.password": Event.PASSWORD_CHANGED}
 
 
 class UserSessions(NamedTuple):
@@ -201,6 +195,8 @@ def _check_until(until: int | None, now: int) -> None:
 
 def _excepted(unit: UnitOfWork, users: Sequence[str], texts: Sequence[str]) -> dict[str, tuple[str, ...]]:
     """The whole ids of the sessions to leave, by the folded key of their user. Raises NotFound or InvalidInput."""
+    from authctl.registry.sessions import find
+
     ids: dict[str, tuple[str, ...]] = {names.fold(user): () for user in users}
     for text in texts:
         session = find(unit.tx, text, unit.now)
@@ -276,6 +272,8 @@ def _enable(unit: UnitOfWork, username: str, note: str) -> UserOutcome:
     after = before._replace(disabled_at=None, disabled_by=None, note=None, disabled_until=None, **ended)  # type: ignore[arg-type]
     unit.tx.save_user(after)
     unit.record("user.enable", subject=username, note=note, detail={"username_key": names.fold(username)})
+    from authctl.model.told_events import Event
+
     unit.announce(Event.USER_ENABLED, note=note, username=after.username)
     return _outcome(after, unit.now, unit.actor, note, [], changed=True, known=known)
 
@@ -302,6 +300,8 @@ def _later(before: int | None, now: int) -> int:
 
 def password_ends(profile: "Profile | None", signed_in_with: str | None) -> bool:
     """Whether a changed password ends a session of that profile that was opened so."""
+    from authctl.lifetimes import PasswordRule, ends_on_password_change
+
     return ends_on_password_change(profile.ends_on_password_change if profile else PasswordRule.ALL, signed_in_with)
 
 
@@ -315,6 +315,8 @@ def _save_and_end(
     how: Mapping[str, Any],
 ) -> UserOutcome:
     """Save a user, and end the active sessions that the change ends, with one event for both."""
+    from authctl.model.told_events import Event
+
     active = _active_sessions(unit.tx, after.username, unit.now)
     ending = [session for session in active if ends(session)]
     # The event must stay readable: of a user with 100,000 sessions it names the first thousand, and counts all.
@@ -329,7 +331,8 @@ def _save_and_end(
         "forgotten": unit.tx.forget_logins(after.username),
     }
     unit.record(action, subject=after.username, note=note, detail=detail)
-    unit.announce(_ANNOUNCED[action], note=note, username=after.username)
+    announced = {"user.disable": Event.USER_DISABLED, "user.password": Event.PASSWORD_CHANGED}[action]
+    unit.announce(announced, note=note, username=after.username)
     unit.announce(Event.SESSION_ENDED, note=note, numbers=[session.number for session in ending])
     ended = [session for before in listed if (session := unit.tx.session(before.id, unit.now))]
     known = is_known(unit.tx, after.username, unit.now)

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from authctl.files import check_folder
 from authctl.store.sqlite import search_index
 from authctl.store.sqlite.backups import check, errors_about_backup, put_in_place
+from authctl.store.sqlite.connections import translated_errors
 from authctl.store.sqlite.creation import make_tables
-from authctl.store.sqlite.errors import translated_errors
 from authctl.store.sqlite.library import sqlite3
 from authctl.store.sqlite.registry_file import draft_beside
 

@@ -211,7 +211,7 @@ class Partition:
         named = part.known.profile_named if part.known else self.rules.named is not None
         rows = distinct(part.rows) if self.keeps_rows else ()
         identity = (staged.key_without_user, named, part.facts)
-        imported = Imported(staged.key, part.session(), part.said_at, revocation_id, *identity, rows)
+        imported = Imported(staged.key, part.session(), part.detail_times, revocation_id, *identity, rows)
         self.planned.append(Planned(imported, part.known))
 
     def _revokes(self, operation: Operation) -> bool:

@@ -46,8 +46,8 @@ def all_texts(
 def adds_to(merged: Imported, known: ImportedDetail) -> bool:
     """Whether a session that was merged differs from what is known of it."""
     new, old = merged.session, known.session
-    same = all(detail(old, name) == detail(new, name) for name in merged.said_at)
+    same = all(detail(old, name) == detail(new, name) for name in merged.detail_times)
     compared = ("created_at", "last_used_at", "ended_at", "ended_by", "source", "used_after_end_at")
     same = same and all(getattr(old, name) == getattr(new, name) for name in compared)
     facts = merged.facts._replace(listed_at=known.facts.listed_at) == known.facts
-    return not (same and facts and merged.said_at == known.said_at)
+    return not (same and facts and merged.detail_times == known.detail_times)

@@ -56,7 +56,7 @@ class SessionFromRows:
         self._rules = rules
         self.known: ImportedDetail | None = None
         self.rows: list[StagedRow] = []
-        self.said_at: dict[str, int] = {}
+        self.detail_times: dict[str, int] = {}
         self._details: dict[str, Any] = {}
         self.exact_created_at: int | None = None
         self.listed_at: int | None = None
@@ -74,11 +74,11 @@ class SessionFromRows:
         self.exact_created_at = known.facts.created_at if known else None
         self.listed_at = known.facts.listed_at if known else None
         self.created_at, self.last_used_at = NEVER, BEFORE_ALL
-        self.said_at, self._details = {}, {}
+        self.detail_times, self._details = {}, {}
         if known and not known.rows:  # else its rows are among those that are added
             self.created_at, self.last_used_at = known.session.created_at, known.session.last_used_at
-            self.said_at = dict(known.said_at)
-            self._details = {name: detail(known.session, name) for name in self.said_at}
+            self.detail_times = dict(known.detail_times)
+            self._details = {name: detail(known.session, name) for name in self.detail_times}
         for row in rows:
             self.add(row)
 
@@ -93,8 +93,11 @@ class SessionFromRows:
         if row.listed_at is not None:
             self.listed_at = max(self.listed_at or row.listed_at, row.listed_at)
         for name, value in row.details.items():
-            if name not in self.said_at or (row.at, str(value)) > (self.said_at[name], str(self._details[name])):
-                self._details[name], self.said_at[name] = value, row.at
+            if name not in self.detail_times or (row.at, str(value)) > (
+                self.detail_times[name],
+                str(self._details[name]),
+            ):
+                self._details[name], self.detail_times[name] = value, row.at
 
     @property
     def ended(self) -> tuple[int, str] | None:

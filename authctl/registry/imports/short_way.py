@@ -59,9 +59,9 @@ class ShortWay:
             return None
         if self._changes_criteria(rows):
             return None
-        details, said_at = (row.details, row.at) if is_one else _merged(rows)
+        details, detail_times = (row.details, row.at) if is_one else _merged(rows)
         listed_at = row.listed_at if is_one else _latest_listing(rows)
-        return self._plain(staged, details, said_at, Span(first, row.at), row, listed_at)
+        return self._plain(staged, details, detail_times, Span(first, row.at), row, listed_at)
 
     def _is_plain(self, row: StagedRow) -> bool:
         """Whether the only row of a key needs no partition, and is not stored for a later one."""
@@ -85,7 +85,7 @@ class ShortWay:
         self,
         staged: StagedKey,
         details: dict[str, Any],
-        said_at: dict[str, int] | int,
+        detail_times: dict[str, int] | int,
         span: Span,
         row: StagedRow,
         listed_at: int | None,
@@ -100,7 +100,7 @@ class ShortWay:
             staged.key_without_user,
             staged.digest,
             details,
-            said_at,
+            detail_times,
             username_key,
             profile.name,
             profile.deadlines(*span),
@@ -139,13 +139,13 @@ def _merged(rows: Sequence[StagedRow]) -> tuple[dict[str, Any], dict[str, int]]:
     The rows come in the order of time. `SessionFromRows.add` has the same rule for rows in any order.
     """
     details: dict[str, Any] = {}
-    said_at: dict[str, int] = {}
+    detail_times: dict[str, int] = {}
     for row in rows:
         at = row.at
         for name, value in row.details.items():
-            if name not in said_at or at > said_at[name] or str(value) > str(details[name]):
-                details[name], said_at[name] = value, at
-    return details, said_at
+            if name not in detail_times or at > detail_times[name] or str(value) > str(details[name]):
+                details[name], detail_times[name] = value, at
+    return details, detail_times
 
 
 def _latest_listing(rows: Iterable[StagedRow]) -> int | None:

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from authctl.registry.installation import Installation
     from authctl.registry.revocations import RevokeOutcome
     from authctl.registry.tokens.explain import Explanation
+    from authctl.registry.tokens.issue import Issued, Login
     from authctl.registry.tokens.reader import TokenReader
 
     Introspect = Callable[[Installation, TokenReader, str, Caller], Session]
@@ -22,6 +23,17 @@ class Tokens:
     def __init__(self, installation: "Installation", reader: "TokenReader") -> None:
         self._installation = installation
         self._reader = reader
+
+    def login(self, *, password: str, actor: str | None = None, **sign_in: "Unpack[Login]") -> "Issued":
+        """Issue for the user of a password, which the authentication cache or else the profile's authenticator checks.
+
+        A success is remembered for as long as the `cache` of the profile allows. Raises as `Registry.issue`; LoginRefused for a wrong password;
+        AuthenticatorUnavailable where it could not be checked; Refused where the profile has no authenticator; NotFound, InvalidFile or
+        RegistryUnavailable where `authenticators.yaml` does not define it.
+        """
+        from authctl.registry.tokens.login import login
+
+        return login(self._installation, self._reader, sign_in, password, actor)
 
     def revoke(self, token: str, *, note: str | None, actor: str | None = None) -> "RevokeOutcome":
         """Revoke the session of a token, with a note.

@@ -3,7 +3,7 @@
 from hmac import compare_digest
 from typing import TYPE_CHECKING
 
-from authctl import lifetimes, names
+from authctl import model, names
 from authctl.errors import (
     ConditionNotMet,
     IntegrityFailure,
@@ -14,7 +14,7 @@ from authctl.errors import (
     TokenRevoked,
     TokenUnknown,
 )
-from authctl.model import ActiveSession, Binding, Caller, Session, Tokens, Wipe
+from authctl.model import Caller, Session, Wipe
 from authctl.tokens import Claims, TokenKind
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def session_of_token(row: tuple[Session, bytes | None] | None, claims: Claims) -
     if secret_hash is None or not compare_digest(secret_hash, claims.secret_hash()):
         raise TokenUnknown
     if claims.kind is TokenKind.REFRESH:
-        has_kind = session.tokens == Tokens.PAIR
+        has_kind = session.tokens == model.Tokens.PAIR
     else:
         has_kind = claims.kind is _access_kind(session)
     # A generation of the future was signed by our key, but for a registry that went on after this backup was made.
@@ -107,7 +107,7 @@ def check_bearer(session: Session, caller: Caller) -> None:
         return
     from authctl import token_binding
 
-    fits = token_binding.same_address if session.bound_to == Binding.ADDRESS else token_binding.within_referrer
+    fits = token_binding.same_address if session.bound_to == model.Binding.ADDRESS else token_binding.within_referrer
     registered = bound_value(session.bound_to, session.ip, session.referrer)
     presented = bound_value(session.bound_to, caller.ip, caller.referrer)
     holds = fits(registered or "", presented)
@@ -156,23 +156,8 @@ def profile_of_session(profiles: "ProfileSet", session: Session) -> "Profile":
 def bound_value(bound_to: str | None, address: str | None, referrer: str | None) -> str | None:
     """Of an address and a referrer the one that tokens are bound to; None for tokens that are good from anywhere."""
     # decision 27
-    return {Binding.ADDRESS: address, Binding.REFERRER: referrer}[Binding(bound_to)] if bound_to else None
-
-
-def deadlines_after(
-    profile: "Profile", session: Session | ActiveSession, now: int, *, moves: bool
-) -> lifetimes.Deadlines:
-    """A session's deadlines after a use; one that does not move the idle deadline is only recorded."""
-    slid = lifetimes.slid_at(profile.slide_after, session.slid_at, now) if moves else session.slid_at
-    deadlines = lifetimes.deadlines(
-        profile.timeouts,
-        session.created_at,
-        slid,
-        now,
-        session.fixed_expires_at,
-        use_moves=session.tokens == Tokens.SINGLE,
+    return (
+        {model.Binding.ADDRESS: address, model.Binding.REFERRER: referrer}[model.Binding(bound_to)]
+        if bound_to
+        else None
     )
-    if deadlines.expires_at > now:
-        return deadlines
-    # it is held beyond its deadline, and what holds it must go on doing so
-    return deadlines._replace(expires_at=max(deadlines.expires_at, session.expires_at))

@@ -29,7 +29,7 @@ class _State(NamedTuple):
 def login(
     installation: Installation, reader: TokenReader, arguments: Login, password: str, actor: str | None
 ) -> Issued:
-    """Check the password outside the lock, then register the session in one transaction. Contract: `Registry.login`."""
+    """Check the password outside the lock, then register the session in one transaction. Contract: `Tokens.login`."""
     # decision 59
     sign_in = check_sign_in(Login, arguments, "password")
     passwords.check(password)
@@ -53,9 +53,9 @@ def _read_state(installation: Installation, sign_in: CheckedSignIn) -> _State:
             hint = "name one in its authenticator field; to issue a token without asking: authctl tokens issue"
             raise Refused(message, hint)
         cached = view.cached_login(profile.name, sign_in.username)
-        last = view.last_event()
+        last_seq, _hash = view.last_seal()
     counts = cached is not None and end_of_success(cached, profile, now) is not None
-    return _State(profile, profile.authenticator, now, cached if counts else None, last.seq if last else 0)
+    return _State(profile, profile.authenticator, now, cached if counts else None, last_seq)
 
 
 def _issue_from_cache(

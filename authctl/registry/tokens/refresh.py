@@ -18,13 +18,13 @@ from authctl.registry.tokens.checks import (
     check_alive,
     check_bearer,
     check_conditions,
-    deadlines_after,
     must_wipe,
     profile_of_session,
     session_of_token,
 )
 from authctl.registry.tokens.issue import Issued, mint_tokens
 from authctl.registry.tokens.reader import TokenReader
+from authctl.registry.tokens.uses import deadlines_after
 from authctl.registry.unit_of_work import AUTHCTL, UnitOfWork
 from authctl.tokens import Claims, TokenKind
 

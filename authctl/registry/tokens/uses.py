@@ -6,11 +6,11 @@ See docs/glossary.md#use-that-is-due.
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+from authctl import lifetimes
+from authctl.lifetimes import Deadlines
 from authctl.model import ActiveSession, Session, Tokens
-from authctl.registry.tokens.checks import deadlines_after
 
 if TYPE_CHECKING:
-    from authctl.lifetimes import Deadlines
     from authctl.model import Profile, ProfileSet
     from authctl.store.protocol import Change
 
@@ -40,7 +40,7 @@ def write(tx: "Change", uses: Sequence[Use], now: int) -> int:
 
 def _with_deadlines(
     uses: Iterable[Use], active: dict[int, ActiveSession], profiles: "ProfileSet"
-) -> "Iterable[tuple[int, int, Deadlines]]":
+) -> Iterable[tuple[int, int, Deadlines]]:
     """The uses that are to be written, with the deadlines after them; `active` is kept up to date."""
     for use in uses:
         session = active.get(use.number)
@@ -59,7 +59,24 @@ def _with_deadlines(
         yield use.number, use.used_at, deadlines
 
 
-def deadlines_after_use(profile: "Profile", session: Session | ActiveSession, used_at: int) -> "Deadlines":
+def deadlines_after_use(profile: "Profile", session: Session | ActiveSession, used_at: int) -> Deadlines:
     """The deadlines of a session after the use of its access token."""
     # Of a pair only a refresh moves the idle deadline, and of a requested lifetime nothing does (decision 28).
     return deadlines_after(profile, session, used_at, moves=session.tokens == Tokens.SINGLE)
+
+
+def deadlines_after(profile: "Profile", session: Session | ActiveSession, now: int, *, moves: bool) -> Deadlines:
+    """A session's deadlines after a use; one that does not move the idle deadline is only recorded."""
+    slid = lifetimes.slid_at(profile.slide_after, session.slid_at, now) if moves else session.slid_at
+    deadlines = lifetimes.deadlines(
+        profile.timeouts,
+        session.created_at,
+        slid,
+        now,
+        session.fixed_expires_at,
+        use_moves=session.tokens == Tokens.SINGLE,
+    )
+    if deadlines.expires_at > now:
+        return deadlines
+    # it is held beyond its deadline, and what holds it must go on doing so
+    return deadlines._replace(expires_at=max(deadlines.expires_at, session.expires_at))

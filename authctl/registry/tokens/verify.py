@@ -3,11 +3,12 @@
 See docs/glossary.md#use-that-is-due and docs/glossary.md#waiting-use.
 """
 
+from typing import TYPE_CHECKING
+
 from authctl.errors import RegistryLocked, RegistryUnavailable, TokenRevoked
 from authctl.instants import SECOND
 from authctl.model import Caller, Session
 from authctl.registry.installation import Installation
-from authctl.registry.tokens import uses, wipe
 from authctl.registry.tokens.checks import (
     check_access,
     check_alive,
@@ -17,6 +18,9 @@ from authctl.registry.tokens.checks import (
 )
 from authctl.registry.tokens.reader import TokenReader
 from authctl.tokens import Claims
+
+if TYPE_CHECKING:
+    from authctl.registry.tokens.uses import Use
 
 _URGENT = 10 * SECOND
 """The time before its deadline from which on a use is tried at once, even if other uses wait."""
@@ -29,6 +33,8 @@ def verify(installation: Installation, reader: TokenReader, token: str, caller: 
     try:
         return _check_and_use(installation, claims, caller)
     except TokenRevoked as refusal:
+        from authctl.registry.tokens import wipe
+
         wipe.record_delivery(installation, claims, refusal)
         raise
 
@@ -78,6 +84,8 @@ def _record_use(installation: Installation, session: Session) -> bool:
     reason is left out. No use is synced: after a power cut a session ends sooner.
     """
     # decisions 106 and 155
+    from authctl.registry.tokens import uses
+
     use = uses.Use(session.number, session.id, session.generation, session.read_at)
     is_urgent = session.ends_at - use.used_at <= _URGENT
     if not is_urgent and (installation.waiting_uses or not installation.single_uses.take()):
@@ -92,13 +100,14 @@ def _record_use(installation: Installation, session: Session) -> bool:
     return True
 
 
-def _wait(installation: Installation, session: Session, use: uses.Use) -> bool:
+def _wait(installation: Installation, session: Session, use: "Use") -> bool:
     """Keep a use until it can be written with others. Returns False: the session stays as it was read."""
+    from authctl.registry.tokens.uses import deadlines_after_use
     from authctl.registry.tokens.waiting_uses import waiting_uses
 
     waiting = waiting_uses(installation)
     # One use of a session in its interval is enough: it is due in the row until the waiting one is written.
     profile = None if waiting.covers(use) else installation.store.profiles().ruling(session.profile, session.number)
     if profile is not None:
-        waiting.add(use, uses.deadlines_after_use(profile, session, use.used_at).use_due_at)
+        waiting.add(use, deadlines_after_use(profile, session, use.used_at).use_due_at)
     return False

@@ -3,8 +3,6 @@
 See docs/glossary.md#audit-chain.
 """
 
-from __future__ import annotations
-
 from collections.abc import Collection
 from functools import partial
 from typing import TYPE_CHECKING
@@ -19,7 +17,7 @@ if TYPE_CHECKING:
     from authctl.store.sql.filters import Criteria
 
 
-def _is_about_session(dialect: Dialect) -> str:
+def _is_about_session(dialect: "Dialect") -> str:
     """Whether an event is about a session in the list `:session`."""
     listed = partial(dialect.is_listed, parameter="session")
     names_one = dialect.has_member("detail", "sessions", "session")
@@ -30,7 +28,7 @@ def _is_about_session(dialect: Dialect) -> str:
     )
 
 
-def _is_about_user(dialect: Dialect) -> str:
+def _is_about_user(dialect: "Dialect") -> str:
     """Whether an event is about a user in the list `:username`."""
     listed = partial(dialect.is_listed, parameter="username")
     return (
@@ -41,14 +39,14 @@ def _is_about_user(dialect: Dialect) -> str:
     )
 
 
-def _covering(dialect: Dialect, index: str = "") -> str:
+def _covering(dialect: "Dialect", index: str = "") -> str:
     """The subjects of the events of revocations that cover some sessions, without the condition on these."""
     # A revocation is the subject of its event by its number; the sessions that it covers are read from their rows.
     table, is_open = dialect.table("sessions", "s", index), tables(dialect).open_revocation
     return f"SELECT CAST(s.revocation_id AS TEXT) FROM {table} WHERE s.revocation_id <> {is_open} AND"
 
 
-def _criteria(selection: EventFilter, dialect: Dialect) -> Criteria:
+def _criteria(selection: "EventFilter", dialect: "Dialect") -> "Criteria":
     from authctl.model import texts_of
     from authctl.store.sql.filters import Criteria, keys_of
 
@@ -67,21 +65,21 @@ def _criteria(selection: EventFilter, dialect: Dialect) -> Criteria:
 class AuditReader(Reader):
     """`AuditView` over any database."""
 
-    def events(self, selection: EventFilter, limit: int, before: int | None = None) -> list[AuditEvent]:
+    def events(self, selection: "EventFilter", limit: int, before: int | None = None) -> "list[AuditEvent]":
         criteria = _criteria(selection, self.dialect)
         criteria.add("seq < :before", "before", before)
         sql = f"SELECT {rows.EVENT} FROM audit_events WHERE {criteria.where} ORDER BY seq DESC LIMIT :limit"
         return [rows.event(row) for row in self.all_rows(sql, {**criteria.parameters, "limit": limit})]
 
-    def event(self, seq: int) -> AuditEvent | None:
+    def event(self, seq: int) -> "AuditEvent | None":
         row = self.one_row(f"SELECT {rows.EVENT} FROM audit_events WHERE seq = ?", (seq,))
         return rows.event(row) if row else None
 
-    def chain(self, after: int, limit: int) -> list[AuditEvent]:
+    def chain(self, after: int, limit: int) -> "list[AuditEvent]":
         sql = f"SELECT {rows.EVENT} FROM audit_events WHERE seq > ? ORDER BY seq LIMIT ?"
         return [rows.event(row) for row in self.all_rows(sql, (after, limit))]
 
-    def last_event(self) -> AuditEvent | None:
+    def last_event(self) -> "AuditEvent | None":
         row = self.one_row(f"SELECT {rows.EVENT} FROM audit_events WHERE seq = (SELECT max(seq) FROM audit_events)")
         return rows.event(row) if row else None
 
@@ -93,7 +91,7 @@ class AuditReader(Reader):
 class AuditWriter(Writer):
     """`AuditChange` over any database."""
 
-    def add_event(self, event: AuditEvent) -> None:
+    def add_event(self, event: "AuditEvent") -> None:
         values = (
             event.seq,
             event.at,

@@ -16,7 +16,7 @@ from authctl.store.sql.tables import ANY_CREATION, OF_EVERY_KIND, UNACKNOWLEDGED
 
 if TYPE_CHECKING:
     from authctl.store.protocol.cleanup import Archive, Removable, Removed
-    from authctl.store.protocol.pages import Cursor
+    from authctl.store.protocol.cursors import Cursor
     from authctl.store.sql.dialect import Dialect
 
 
@@ -95,7 +95,7 @@ class RemovalWriter(Writer):
     ) -> Removed:
         from authctl.store.nouns.sessions import sessions_by_number
         from authctl.store.protocol.cleanup import Removable, Removed
-        from authctl.store.protocol.pages import Cursor
+        from authctl.store.protocol.cursors import Cursor
 
         expired, given = _expired(self, cutoff)
         given["limit"] = limit

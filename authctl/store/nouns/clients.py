@@ -3,8 +3,6 @@
 See docs/glossary.md#client.
 """
 
-from __future__ import annotations
-
 from typing import TYPE_CHECKING
 
 from authctl.names import fold
@@ -22,10 +20,10 @@ _PLACES = ", ".join("?" for _ in _COLUMNS.split(", "))
 class ClientsReader(Reader):
     """`ClientsView` over any database."""
 
-    def clients(self) -> list[Client]:
+    def clients(self) -> "list[Client]":
         return [rows.client(row) for row in self.all_rows(f"{_PRESENT} ORDER BY created_at, client_id")]
 
-    def client_named(self, name: str) -> Client | None:
+    def client_named(self, name: str) -> "Client | None":
         row = self.one_row(f"{_PRESENT} AND name_key = ?", (fold(name),))
         return None if row is None else rows.client(row)
 
@@ -33,10 +31,10 @@ class ClientsReader(Reader):
 class ClientsWriter(Writer):
     """`ClientsChange` over any database."""
 
-    def add_client(self, client: Client) -> None:
+    def add_client(self, client: "Client") -> None:
         self.write(f"INSERT INTO clients ({_COLUMNS}) VALUES ({_PLACES})", _values(client))
 
-    def replace_client(self, client: Client) -> None:
+    def replace_client(self, client: "Client") -> None:
         sql = f"UPDATE clients SET ({_COLUMNS}) = ({_PLACES}) WHERE client_id = ?"
         self.write(sql, (*_values(client), client.client_id))
 
@@ -46,5 +44,5 @@ class ClientsWriter(Writer):
         self.write(sql, (at, b"", client_id))
 
 
-def _values(client: Client) -> tuple[object, ...]:
+def _values(client: "Client") -> tuple[object, ...]:
     return (fold(client.name), *rows.client_columns(client))

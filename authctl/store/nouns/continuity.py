@@ -3,8 +3,6 @@
 See docs/glossary.md#continuity-event.
 """
 
-from __future__ import annotations
-
 from typing import TYPE_CHECKING
 
 from authctl.names import fold
@@ -17,7 +15,7 @@ if TYPE_CHECKING:
 class ContinuityReader(Reader):
     """`ContinuityView` over any database."""
 
-    def continuity_events(self) -> list[ContinuityEvent]:
+    def continuity_events(self) -> "list[ContinuityEvent]":
         return continuity_events(self.connection)
 
     def held_by_continuity(self, profile: str, now: int) -> int:

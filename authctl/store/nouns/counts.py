@@ -1,7 +1,5 @@
 """Counts of sessions."""
 
-from __future__ import annotations
-
 from typing import TYPE_CHECKING
 
 from authctl.store.nouns.reader import Reader
@@ -15,7 +13,7 @@ _GROUPED = {"user": "username", "application": "application", "platform": "platf
 class CountsReader(Reader):
     """`CountsView` over any database."""
 
-    def count(self, selection: SessionFilter, now: int, at_most: int | None = None) -> int:
+    def count(self, selection: "SessionFilter", now: int, at_most: int | None = None) -> int:
         # Without other criteria the indexes know the counts, and no session is read (decision 97).
         if at_most is None and set(selection.criteria()) <= {"status", "kind"}:
             from authctl.store.nouns.status_counts import count_by_status
@@ -33,7 +31,7 @@ class CountsReader(Reader):
             counted += self.one_number(sql, {**parameters, "at_most": at_most and max(0, at_most - counted)})
         return counted
 
-    def groups(self, selection: SessionFilter, by: Grouping, now: int) -> list[Group]:
+    def groups(self, selection: "SessionFilter", by: "Grouping", now: int) -> "list[Group]":
         from authctl.model import Group, Status
         from authctl.store.sql.filters import has_status
 

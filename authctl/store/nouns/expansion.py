@@ -3,8 +3,6 @@
 See docs/glossary.md#announcement.
 """
 
-from __future__ import annotations
-
 from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -26,7 +24,7 @@ _WINDOW = 200_000
 class _Texts:
     """The statements in one dialect."""
 
-    def __init__(self, dialect: Dialect) -> None:
+    def __init__(self, dialect: "Dialect") -> None:
         conditions = outbox_conditions(dialect)
         add = "INSERT INTO deliveries (announcement, number, receiver_key, username_key, next_attempt_at)"
         once = "ON CONFLICT (announcement, number) DO NOTHING"
@@ -56,7 +54,7 @@ class _Texts:
 
 
 @cache
-def _texts(dialect: Dialect) -> _Texts:
+def _texts(dialect: "Dialect") -> _Texts:
     return _Texts(dialect)
 
 
@@ -68,7 +66,7 @@ class _Announcement(NamedTuple):
     expanded_to: int
 
 
-def expand(writer: Writer, receiver: str, limit: int, clock: int) -> int:
+def expand(writer: "Writer", receiver: str, limit: int, clock: int) -> int:
     """Expand announcements of a receiver: see `OutboxChange.expand`."""
     looked_at = 0
     while looked_at < limit and (row := writer.one_row(_texts(writer.dialect).next, (receiver,))):
@@ -77,7 +75,7 @@ def expand(writer: Writer, receiver: str, limit: int, clock: int) -> int:
     return looked_at
 
 
-def _expand_page(writer: Writer, receiver: str, announcement: _Announcement, limit: int, clock: int) -> int:
+def _expand_page(writer: "Writer", receiver: str, announcement: _Announcement, limit: int, clock: int) -> int:
     texts = _texts(writer.dialect)
     given: dict[str, Any] = {"id": announcement.id, "receiver": receiver, "due": clock}
     if announcement.revocation_id is None and announcement.list is None:
@@ -93,7 +91,7 @@ def _expand_page(writer: Writer, receiver: str, announcement: _Announcement, lim
     return max(1, len(numbers))
 
 
-def _go_on(writer: Writer, announcement: _Announcement, expanded_to: int | None) -> None:
+def _go_on(writer: "Writer", announcement: _Announcement, expanded_to: int | None) -> None:
     """Note how far an announcement is expanded; None means to its end."""
     sql = "UPDATE announcements SET expanded_to = coalesce(?, last_number), rest = coalesce(?, rest) WHERE id = ?"
     writer.write(sql, (expanded_to, "none" if expanded_to is None else None, announcement.id))
@@ -105,7 +103,7 @@ def _go_on(writer: Writer, announcement: _Announcement, expanded_to: int | None)
         writer.write(sql, {"list": announcement.list})
 
 
-def _page(writer: Writer, announcement: _Announcement, limit: int) -> tuple[Sequence[int], int | None]:
+def _page(writer: "Writer", announcement: _Announcement, limit: int) -> "tuple[Sequence[int], int | None]":
     """The numbers of the next sessions of an announcement, and the number that the page after them follows; None after the last."""
     given = {**announcement._asdict(), "limit": limit, "few": _FEW}
     if announcement.list is not None:
@@ -126,6 +124,6 @@ def _page(writer: Writer, announcement: _Announcement, limit: int) -> tuple[Sequ
     return numbers, given["window"] if given["window"] < announcement.last_number else None
 
 
-def _cut(limit: int, numbers: Sequence[int]) -> tuple[Sequence[int], int | None]:
+def _cut(limit: int, numbers: "Sequence[int]") -> "tuple[Sequence[int], int | None]":
     """A page of numbers of which there is one more than a page has, if there are more; and the last one of it, or None."""
     return numbers[:limit], numbers[limit - 1] if len(numbers) > limit else None

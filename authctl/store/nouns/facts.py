@@ -1,4 +1,4 @@
-"""Facts about the registry: its id and its recorded instants."""
+"""Facts about the registry: its id, its recorded instants, and the last event of its audit log."""
 
 from authctl.store.nouns.reader import Reader, Writer
 
@@ -20,6 +20,10 @@ class FactsReader(Reader):
     def restored_at(self) -> int | None:
         row = self.one_row("SELECT restored_at FROM registry")
         return row[0] if row else None
+
+    def last_seal(self) -> tuple[int, str]:
+        row = self.one_row("SELECT seq, hash FROM audit_events WHERE seq = (SELECT max(seq) FROM audit_events)")
+        return (row[0], row[1]) if row else (0, "")
 
 
 class FactsWriter(Writer):

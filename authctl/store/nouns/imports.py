@@ -208,9 +208,11 @@ class ImportsReader(Reader):
 def _detail(session: Session, row: Sequence[Any]) -> ImportedDetail:
     from authctl.store.protocol.imports import ImportedDetail, SourceFacts
 
-    said_at, key, without_user, named, is_exact, *facts = row
+    detail_times, key, without_user, named, is_exact, *facts = row
     created_at = session.created_at if is_exact else None
-    return ImportedDetail(session, json.loads(said_at), key, without_user, bool(named), SourceFacts(created_at, *facts))
+    return ImportedDetail(
+        session, json.loads(detail_times), key, without_user, bool(named), SourceFacts(created_at, *facts)
+    )
 
 
 def _marks(values: Sequence[object]) -> str:
@@ -221,9 +223,9 @@ def _marks(values: Sequence[object]) -> str:
 def _values(new: Imported) -> tuple[Any, ...]:
     """The values of `_WRITTEN`."""
     facts = new.facts
-    said_at, is_exact = json.dumps(new.said_at), facts.created_at is not None
+    detail_times, is_exact = json.dumps(new.detail_times), facts.created_at is not None
     flags = int(new.profile_named), int(is_exact)
-    return (new.key, said_at, new.key_without_user, *flags, *facts[1:], new.rows_digest)
+    return (new.key, detail_times, new.key_without_user, *flags, *facts[1:], new.rows_digest)
 
 
 class ImportsWriter(ImportJournalWriter):

@@ -3,8 +3,6 @@
 See docs/glossary.md#signing-key.
 """
 
-from __future__ import annotations
-
 from typing import TYPE_CHECKING
 
 from authctl.model import Status
@@ -17,7 +15,7 @@ if TYPE_CHECKING:
 class KeysReader(Reader):
     """`KeysView` over any database."""
 
-    def key_usage(self, now: int) -> dict[str, KeyUsage]:
+    def key_usage(self, now: int) -> "dict[str, KeyUsage]":
         from authctl.store.protocol.keys import KeyUsage
         from authctl.store.sql.filters import has_status
 

@@ -1,6 +1,4 @@
-"""Cached logins in SQLite (decision 59)."""
-
-from __future__ import annotations
+"""Cached logins (decision 59)."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -17,12 +15,12 @@ if TYPE_CHECKING:
 class LoginsReader(Reader):
     """`LoginsView` over any database."""
 
-    def cached_login(self, profile: str, username: str) -> CachedLogin | None:
+    def cached_login(self, profile: str, username: str) -> "CachedLogin | None":
         sql = f"SELECT {rows.LOGIN} FROM cached_logins WHERE profile_key = ? AND username_key = ?"
         row = self.one_row(sql, (fold(profile), fold(username)))
         return rows.login(row) if row else None
 
-    def cached_logins(self, username: Texts = None) -> list[CachedLogin]:
+    def cached_logins(self, username: "Texts" = None) -> "list[CachedLogin]":
         from authctl.store.sql.filters import Criteria
 
         criteria = Criteria(self.dialect)
@@ -35,7 +33,7 @@ class LoginsReader(Reader):
 class LoginsWriter(Writer):
     """`LoginsChange` over any database."""
 
-    def save_login(self, login: CachedLogin, capacity: int) -> None:
+    def save_login(self, login: "CachedLogin", capacity: int) -> None:
         keys = {"profile": fold(login.profile), "username": fold(login.username)}
         sql = (
             f"INSERT INTO cached_logins (profile_key, username_key, {rows.LOGIN}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
@@ -50,7 +48,7 @@ class LoginsWriter(Writer):
         )
         self.write(sql, {**keys, "capacity": capacity, "all": self.dialect.no_limit})
 
-    def use_login(self, login: CachedLogin, at: int) -> None:
+    def use_login(self, login: "CachedLogin", at: int) -> None:
         # The later one: with a clock that was set back, a use must not make the login the oldest.
         latest = self.dialect.greatest("last_used_at", "?")
         sql = f"UPDATE cached_logins SET last_used_at = {latest} WHERE profile_key = ? AND username_key = ?"

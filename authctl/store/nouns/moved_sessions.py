@@ -15,7 +15,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from authctl.model import Session, Sort, SortField
-from authctl.store.protocol.pages import Cursor, MoveCounters
+from authctl.store.protocol.cursors import Cursor, MoveCounters
 from authctl.store.sql import rows
 from authctl.store.sql.selections import Selection
 from authctl.store.sql.tables import WITH_REVOCATION, tables

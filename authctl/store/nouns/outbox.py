@@ -3,8 +3,6 @@
 See docs/glossary.md#announcement.
 """
 
-from __future__ import annotations
-
 import json
 import os
 from functools import cache, lru_cache
@@ -46,7 +44,7 @@ _REST = (
 class _Texts:
     """The queries in one dialect."""
 
-    def __init__(self, dialect: Dialect) -> None:
+    def __init__(self, dialect: "Dialect") -> None:
         join = dialect.join_in_order
         # A list may be older than its announcement: an import brought its sessions after they were revoked, or their users disabled.
         own = (
@@ -169,7 +167,7 @@ class _Texts:
 
 
 @cache
-def _texts(dialect: Dialect) -> _Texts:
+def _texts(dialect: "Dialect") -> _Texts:
     return _Texts(dialect)
 
 
@@ -186,7 +184,7 @@ _ANNOUNCE = (
 class OutboxReader(Reader):
     """`OutboxView` over any database."""
 
-    def subscriptions(self) -> ReadSubscriptions | None:
+    def subscriptions(self) -> "ReadSubscriptions | None":
         row = self.one_row("SELECT digest, content FROM subscriptions")
         if row is None:
             return None
@@ -194,7 +192,9 @@ class OutboxReader(Reader):
 
         return ReadSubscriptions(row[0], _subscriptions(row[1]))
 
-    def deliveries(self, selection: DeliveryFilter, limit: int, after: tuple[int, int] | None = None) -> list[Delivery]:
+    def deliveries(
+        self, selection: "DeliveryFilter", limit: int, after: tuple[int, int] | None = None
+    ) -> "list[Delivery]":
         texts = _texts(self.dialect)
         of_deliveries, of_rests, given = _criteria(selection, after)
         # decision 331: both halves come in the order of their keys, so that a page reads no more than it gives
@@ -206,7 +206,7 @@ class OutboxReader(Reader):
         )
         return [_delivery(row) for row in self.all_rows(sql, {**given, "limit": limit})]
 
-    def deliveries_of_session(self, number: int) -> list[Delivery]:
+    def deliveries_of_session(self, number: int) -> "list[Delivery]":
         texts = _texts(self.dialect)
         sql = (
             f"SELECT {texts.delivery} FROM {texts.with_announcement(texts.by_session)} WHERE d.number = :number AND d.number > 0"
@@ -214,7 +214,7 @@ class OutboxReader(Reader):
         )
         return [_delivery(row) for row in self.all_rows(sql, {"number": number})]
 
-    def outbox_counts(self) -> list[OutboxCount]:
+    def outbox_counts(self) -> "list[OutboxCount]":
         from authctl.store.protocol.outbox import OutboxCount
 
         counts: dict[str, list[Any]] = {}
@@ -230,11 +230,11 @@ class OutboxReader(Reader):
         given = {"receiver": fold(receiver), "clock": clock, "longest": LONGEST_PAUSE}
         return bool(self.one_number(_texts(self.dialect).has_due, given))
 
-    def announcement(self, announcement: int) -> Delivery | None:
+    def announcement(self, announcement: int) -> "Delivery | None":
         row = self.one_row(f"SELECT {_REST} FROM announcements AS a WHERE a.id = ?", (announcement,))
         return _delivery(row) if row else None
 
-    def delivery(self, announcement: int, number: int) -> Delivery | None:
+    def delivery(self, announcement: int, number: int) -> "Delivery | None":
         texts = _texts(self.dialect)
         source = texts.with_announcement("deliveries AS d")
         sql = f"SELECT {texts.delivery} FROM {source} WHERE d.announcement = ? AND d.number = ?"
@@ -248,17 +248,17 @@ class OutboxReader(Reader):
             states[head.state] = states.get(head.state, 0) + rest
         return states
 
-    def announcements_of_revocation(self, revocation_id: int) -> list[Delivery]:
+    def announcements_of_revocation(self, revocation_id: int) -> "list[Delivery]":
         sql = f"SELECT {_REST} FROM announcements AS a WHERE a.revocation_id = ? ORDER BY a.id"
         return list(map(_delivery, self.all_rows(sql, (revocation_id,))))
 
-    def announcements_since(self, at: int) -> list[Delivery]:
+    def announcements_since(self, at: int) -> "list[Delivery]":
         # ids and instants ascend together: the newest earlier one is found from the end, however many there are
         earlier = "(SELECT id FROM announcements WHERE at < :at ORDER BY id DESC LIMIT 1)"
         sql = f"SELECT {_REST} FROM announcements AS a WHERE a.id > coalesce({earlier}, 0) ORDER BY a.id"
         return list(map(_delivery, self.all_rows(sql, {"at": at})))
 
-    def late_decisions(self, after: int, numbers: Sequence[int]) -> list[LateDecision]:
+    def late_decisions(self, after: int, numbers: "Sequence[int]") -> "list[LateDecision]":
         from authctl.store.protocol.outbox import LateDecision
 
         rows = self.all_rows(_texts(self.dialect).late, {"after": after, "numbers": self.dialect.list_of(numbers)})
@@ -268,7 +268,7 @@ class OutboxReader(Reader):
         """How many sessions an announcement covers that have no delivery of it."""
         return self.one_number(_texts(self.dialect).rest, {"id": announcement})
 
-    def pauses(self) -> dict[str, ReceiverPause]:
+    def pauses(self) -> "dict[str, ReceiverPause]":
         from authctl.store.protocol.outbox import ReceiverPause
 
         sql = "SELECT receiver_key, until, failures, reason FROM receiver_pauses"
@@ -278,7 +278,7 @@ class OutboxReader(Reader):
 class OutboxWriter(Writer):
     """`OutboxChange` over any database."""
 
-    def save_subscriptions(self, read: ReadSubscriptions) -> None:
+    def save_subscriptions(self, read: "ReadSubscriptions") -> None:
         content = json.dumps([[*one[:2], one.narrowing._asdict(), *one[3:]] for one in read.subscriptions])
         sql = (
             'INSERT INTO subscriptions ("only", digest, content) VALUES (1, ?, ?)'
@@ -286,7 +286,7 @@ class OutboxWriter(Writer):
         )
         self.write(sql, (read.digest, content))
 
-    def announce(self, decision: Decision, subscriptions: Sequence[Subscription]) -> None:
+    def announce(self, decision: "Decision", subscriptions: "Sequence[Subscription]") -> None:
         # decision 230: one row a receiver, however many sessions the decision covers
         decided = decision._asdict()
         numbers = decided.pop("numbers")
@@ -294,7 +294,7 @@ class OutboxWriter(Writer):
         decided["username_key"] = None if decision.username is None else fold(decision.username)
         self.connection.executemany(_ANNOUNCE, [decided | _told(one, decision) for one in subscriptions])
 
-    def _add_list(self, numbers: Sequence[int]) -> int:
+    def _add_list(self, numbers: "Sequence[int]") -> int:
         """Keep the numbers of sessions as a list; its number."""
         # Above every id: the announcements of a list have higher ids, so that no other list of that number is left.
         added = self.one_number("SELECT coalesce(max(id), 0) + 1 FROM announcements")
@@ -307,7 +307,7 @@ class OutboxWriter(Writer):
 
         return expand(self, fold(receiver), limit, clock)
 
-    def lease(self, receiver: str, limit: int, clock: int, until: int, due: int | None = None) -> list[Delivery]:
+    def lease(self, receiver: str, limit: int, clock: int, until: int, due: int | None = None) -> "list[Delivery]":
         given = {"receiver": fold(receiver), "clock": clock, "longest_lease": _LONGEST_LEASE, "longest": LONGEST_PAUSE}
         given["due"] = clock if due is None else due
         texts = _texts(self.dialect)
@@ -319,7 +319,7 @@ class OutboxWriter(Writer):
         self.connection.executemany(sql, leased)
         return [_delivery(row) for row in self.all_rows(texts.leased, {"places": json.dumps(places)})]
 
-    def settle(self, settled: Sequence[Settled], now: int, until: int) -> list[Settled]:
+    def settle(self, settled: "Sequence[Settled]", now: int, until: int) -> "list[Settled]":
         sql = (
             "UPDATE deliveries SET state = ?, reason = ?, next_attempt_at = ?, leased_until = 0, settled_at = ?"
             " WHERE announcement = ? AND number = ? AND leased_until = ? AND state = 'pending'"
@@ -332,12 +332,12 @@ class OutboxWriter(Writer):
                 written.append(one)
         return written
 
-    def pause(self, receiver: str, pause: ReceiverPause | None) -> None:
+    def pause(self, receiver: str, pause: "ReceiverPause | None") -> None:
         self.write("DELETE FROM receiver_pauses WHERE receiver_key = ?", (fold(receiver),))
         if pause is not None:
             self.write("INSERT INTO receiver_pauses VALUES (?, ?, ?, ?)", (fold(receiver), *pause))
 
-    def give_up(self, now: int, limit: int, spared: Sequence[str] = ()) -> int:
+    def give_up(self, now: int, limit: int, spared: "Sequence[str]" = ()) -> int:
         texts = _texts(self.dialect)
         given = {"now": now, "limit": limit, "spared": self.dialect.list_of(spared)}
         sql = (
@@ -399,7 +399,7 @@ class OutboxWriter(Writer):
         return self.write(f"DELETE FROM announcements WHERE id IN ({over})", given)
 
 
-def _told(subscription: Subscription, decision: Decision) -> dict[str, Any]:
+def _told(subscription: "Subscription", decision: "Decision") -> dict[str, Any]:
     """The columns of an announcement that are the receiver's."""
     return {
         "jti": os.urandom(16).hex(),
@@ -413,17 +413,17 @@ def _told(subscription: Subscription, decision: Decision) -> dict[str, Any]:
 
 
 @lru_cache(4)
-def _subscriptions(content: str) -> tuple[Subscription, ...]:
+def _subscriptions(content: str) -> "tuple[Subscription, ...]":
     """The stored subscriptions."""
     return tuple(map(_subscription, json.loads(content)))
 
 
 @lru_cache(16)
-def _narrowing(narrowing: Narrowing) -> str:
+def _narrowing(narrowing: "Narrowing") -> str:
     return json.dumps(narrowing._asdict())
 
 
-def _subscription(values: list[Any]) -> Subscription:
+def _subscription(values: list[Any]) -> "Subscription":
     from authctl.model.deliveries import Narrowing, Subscription
 
     receiver, events, narrowing, *rest = values
@@ -431,14 +431,14 @@ def _subscription(values: list[Any]) -> Subscription:
     return Subscription(receiver, tuple(events), Narrowing(**fields), *rest)
 
 
-def _delivery(row: tuple[Any, ...]) -> Delivery:
+def _delivery(row: tuple[Any, ...]) -> "Delivery":
     from authctl.model.deliveries import Delivery
 
     delivery = Delivery(*row)
     return delivery._replace(is_rest=bool(delivery.is_rest), is_of_everything=bool(delivery.is_of_everything))
 
 
-def _entrance(selection: DeliveryFilter, texts: _Texts) -> str:
+def _entrance(selection: "DeliveryFilter", texts: _Texts) -> str:
     """The deliveries of a filter, by the index that finds the few of them."""
     if selection.username is not None:
         return texts.of_user
@@ -447,7 +447,7 @@ def _entrance(selection: DeliveryFilter, texts: _Texts) -> str:
     return texts.pending if selection.state == _PENDING else texts.anywhere
 
 
-def _criteria(selection: DeliveryFilter, after: tuple[int, int] | None) -> tuple[str, str, dict[str, Any]]:
+def _criteria(selection: "DeliveryFilter", after: tuple[int, int] | None) -> tuple[str, str, dict[str, Any]]:
     """The conditions of a filter on deliveries `d` and on the rests of announcements `a`, and the parameters."""
     both, of_deliveries, of_rests, given = ["TRUE"], list[str](), list[str](), dict[str, Any]()
     if selection.receiver is not None:

@@ -3,8 +3,6 @@
 See docs/glossary.md#cursor.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -13,14 +11,14 @@ from authctl.store.nouns.reader import Reader
 if TYPE_CHECKING:
     from authctl.model import Session, SessionFilter, Sort
     from authctl.store.nouns.walks import Walk
-    from authctl.store.protocol.pages import Cursor, MoveCounters, Page
+    from authctl.store.protocol.cursors import Cursor, MoveCounters, Page
 
 
 class PagesReader(Reader):
     """`PagesView` over any database."""
 
-    def page(self, selection: SessionFilter, now: int, limit: int, after: Cursor | None = None) -> Page:
-        from authctl.store.protocol.pages import Cursor, Page
+    def page(self, selection: "SessionFilter", now: int, limit: int, after: "Cursor | None" = None) -> "Page":
+        from authctl.store.protocol.cursors import Cursor, Page
 
         numbers, is_many, since = (*self.search(selection), None) if after is None else after[1:]
         walk = self._walk(selection, now, numbers, since)
@@ -34,21 +32,26 @@ class PagesReader(Reader):
         sessions, last = walk.page(limit, after)
         return Page(sessions, last and Cursor(last.key, numbers, is_many, since))
 
-    def cursor_of_session(self, selection: SessionFilter, session: Session) -> Cursor | None:
-        from authctl.store.protocol.pages import Cursor
+    def cursor_of_session(self, selection: "SessionFilter", session: "Session") -> "Cursor | None":
+        from authctl.store.protocol.cursors import Cursor
         from authctl.store.sql.orders import key_of_session
 
         key = key_of_session(selection, session)
         return None if key is None else Cursor(key, *self.search(selection))
 
-    def cursor_of_key(self, selection: SessionFilter, key: tuple[Any, ...]) -> Cursor | None:
-        from authctl.store.protocol.pages import Cursor
+    def cursor_of_key(self, selection: "SessionFilter", key: tuple[Any, ...]) -> "Cursor | None":
+        from authctl.store.protocol.cursors import Cursor
         from authctl.store.sql.orders import is_key
 
         return Cursor(key, *self.search(selection)) if is_key(selection, key) else None
 
     def sorted_numbers(
-        self, selection: SessionFilter, now: int, sort: Sort, limit: int | None = None, after: Cursor | None = None
+        self,
+        selection: "SessionFilter",
+        now: int,
+        sort: "Sort",
+        limit: int | None = None,
+        after: "Cursor | None" = None,
     ) -> Sequence[int]:
         from array import array
 
@@ -58,15 +61,15 @@ class PagesReader(Reader):
         chosen = moved_sessions.without_moved(self.select(selection, now), after and after.since, sort)
         return array("q", (row[0] for row in self.all_rows(*pages.sorted_numbers(chosen, sort, limit, after))))
 
-    def cursor_of_number(self, sort: Sort, number: int) -> Cursor | None:
-        from authctl.store.protocol.pages import Cursor
+    def cursor_of_number(self, sort: "Sort", number: int) -> "Cursor | None":
+        from authctl.store.protocol.cursors import Cursor
         from authctl.store.sql import pages
 
         row = self.one_row(pages.key_of_number(sort, self.dialect), {"number": number})
         return None if row is None else Cursor(row)
 
-    def move_counters(self) -> MoveCounters:
-        from authctl.store.protocol.pages import MoveCounters
+    def move_counters(self) -> "MoveCounters":
+        from authctl.store.protocol.cursors import MoveCounters
 
         sql = (
             "SELECT (SELECT max(seen_at) FROM clock), (SELECT moves FROM registry),"
@@ -75,16 +78,16 @@ class PagesReader(Reader):
         return MoveCounters(*(self.one_row(sql) or ()))
 
     def moved_sessions(
-        self, selection: SessionFilter, now: int, limit: int, after: Cursor, sort: Sort | None
-    ) -> list[Session]:
+        self, selection: "SessionFilter", now: int, limit: int, after: "Cursor", sort: "Sort | None"
+    ) -> "list[Session]":
         from authctl.store.nouns import moved_sessions
 
         walk = self._walk(selection, now, self.search(selection)[0])
         return moved_sessions.page(self, walk.columns, walk.chosen, limit, after, sort)
 
     def _walk(
-        self, selection: SessionFilter, now: int, numbers: Sequence[int] | None, since: MoveCounters | None = None
-    ) -> Walk:
+        self, selection: "SessionFilter", now: int, numbers: Sequence[int] | None, since: "MoveCounters | None" = None
+    ) -> "Walk":
         from authctl.store.nouns.walks import Walk
         from authctl.store.sql.selections import select
 

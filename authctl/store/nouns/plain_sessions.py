@@ -84,13 +84,13 @@ def _rows(numbered: Sequence[tuple[int, PlainSession]], revocation_id: int) -> I
 def _keys(numbered: Sequence[tuple[int, PlainSession]], import_id: int | None) -> Iterator[tuple[Any, ...]]:
     """The values of `_KEY_COLUMNS`."""
     for number, one in numbered:
-        said_at, is_exact = _json(one.details, one.said_at), one.is_created_exact
+        detail_times, is_exact = _json(one.details, one.detail_times), one.is_created_exact
         of_rows = (int(is_exact), one.listed_at, one.rows_digest, int(one.profile_named))
-        yield (number, one.key, said_at, one.key_without_user, *of_rows, import_id)
+        yield (number, one.key, detail_times, one.key_without_user, *of_rows, import_id)
 
 
-def _json(details: dict[str, Any], said_at: dict[str, int] | int) -> str:
+def _json(details: dict[str, Any], detail_times: dict[str, int] | int) -> str:
     """The instants of the details as JSON. Names of fields need no escapes: `json.dumps` takes eight times as long."""
-    if isinstance(said_at, dict):
-        return json.dumps(said_at)
-    return '{"' + f'": {said_at}, "'.join(details) + f'": {said_at}}}'
+    if isinstance(detail_times, dict):
+        return json.dumps(detail_times)
+    return '{"' + f'": {detail_times}, "'.join(details) + f'": {detail_times}}}'

@@ -3,8 +3,6 @@
 See docs/glossary.md#bound-of-a-preview.
 """
 
-from __future__ import annotations
-
 from array import array
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -25,7 +23,7 @@ _MOST_APPLICATIONS = 5
 _NEWEST_FIRST = "PARTITION BY s.username_key, s.application_key ORDER BY s.last_used_at DESC, s.number DESC"
 
 
-def _largest_groups(dialect: Dialect, field: str) -> str:
+def _largest_groups(dialect: "Dialect", field: str) -> str:
     """The names that most of some sessions have, with their counts, and how many names there are."""
     groups = (
         f"SELECT min(s.{field}) AS name, s.{field}_key AS key, count(*) AS sessions"
@@ -35,7 +33,7 @@ def _largest_groups(dialect: Dialect, field: str) -> str:
     return f"SELECT name, sessions, count(*) OVER () FROM ({groups}) AS groups ORDER BY {order} LIMIT :largest"
 
 
-def _latest_end(dialect: Dialect) -> str:
+def _latest_end(dialect: "Dialect") -> str:
     """The latest end that a token of a session can have."""
     return dialect.least(
         "s.idle_expires_at",
@@ -45,7 +43,7 @@ def _latest_end(dialect: Dialect) -> str:
     )
 
 
-def numbers(reader: Reader, chosen: Selection) -> Sequence[int]:
+def numbers(reader: "Reader", chosen: "Selection") -> Sequence[int]:
     """The numbers of a selection's sessions, ascending."""
     if chosen.scan_conditions is not None:
         joined = WITH_REVOCATION if "r." in chosen.where else ""
@@ -53,12 +51,12 @@ def numbers(reader: Reader, chosen: Selection) -> Sequence[int]:
     return numbers_of(reader, f"{chosen.count_source()} WHERE {chosen.where_in_all_parts}", chosen.parameters)
 
 
-def numbers_of(reader: Reader, source: str, given: dict[str, Any]) -> Sequence[int]:
+def numbers_of(reader: "Reader", source: str, given: dict[str, Any]) -> Sequence[int]:
     """The numbers of the sessions of a source, ascending."""
     return array("q", sorted(row[0] for row in reader.all_rows(f"SELECT s.number FROM {source}", given)))
 
 
-def filtered_numbers(reader: Reader, by_index: str, filtered: str, given: dict[str, Any]) -> Sequence[int]:
+def filtered_numbers(reader: "Reader", by_index: str, filtered: str, given: dict[str, Any]) -> Sequence[int]:
     """The numbers that the index of deadlines gives, of the sessions that meet the other conditions, too.
 
     The rows are read in the order in which they lie. Along the index that takes several times as long if they are many, and
@@ -70,13 +68,13 @@ def filtered_numbers(reader: Reader, by_index: str, filtered: str, given: dict[s
     )
 
 
-def used_last(reader: Reader, numbers: Sequence[int], limit: int) -> list[int]:
+def used_last(reader: "Reader", numbers: Sequence[int], limit: int) -> list[int]:
     """Up to `limit` of the numbers: the sessions with the most recent use, that one first."""
     sql = f"SELECT s.number FROM {reader.tables.by_numbers} ORDER BY s.last_used_at DESC, s.number DESC LIMIT :limit"
     return [row[0] for row in reader.all_rows(sql, {"numbers": reader.dialect.list_of(numbers), "limit": limit})]
 
 
-def beyond_newest(reader: Reader, numbers: Sequence[int], keep: int) -> Sequence[int]:
+def beyond_newest(reader: "Reader", numbers: Sequence[int], keep: int) -> Sequence[int]:
     """Those of the numbers whose sessions are not among the newest ones of their user and application, ascending."""
     given = {"numbers": reader.dialect.list_of(numbers), "keep": keep}
     places = f"SELECT s.number AS number, row_number() OVER ({_NEWEST_FIRST}) AS place FROM {reader.tables.by_numbers}"
@@ -84,19 +82,19 @@ def beyond_newest(reader: Reader, numbers: Sequence[int], keep: int) -> Sequence
     return array("q", sorted(row[0] for row in reader.all_rows(sql, given)))
 
 
-def ids_of(reader: Reader, numbers: Sequence[int]) -> list[str]:
+def ids_of(reader: "Reader", numbers: Sequence[int]) -> list[str]:
     """The ids of the sessions with those numbers, sorted."""
     sql = f"SELECT s.id FROM {reader.tables.by_numbers}"
     return sorted(row[0] for row in reader.all_rows(sql, {"numbers": reader.dialect.list_of(numbers)}))
 
 
-def counts_by_user(reader: Reader, numbers: Sequence[int]) -> dict[str, int]:
+def counts_by_user(reader: "Reader", numbers: Sequence[int]) -> dict[str, int]:
     """How many of the sessions with those numbers each user has."""
     sql = f"SELECT s.username_key, count(*) FROM {reader.tables.by_numbers} GROUP BY s.username_key"
     return dict(reader.all_rows(sql, {"numbers": reader.dialect.list_of(numbers)}))
 
 
-def summary(reader: Reader, numbers: Sequence[int], continuity: Continuity, now: int, largest: int) -> Summary:
+def summary(reader: "Reader", numbers: Sequence[int], continuity: "Continuity", now: int, largest: int) -> "Summary":
     """Counts of the sessions with those numbers."""
     from authctl.store.protocol.previews import Summary
 
@@ -114,13 +112,13 @@ def summary(reader: Reader, numbers: Sequence[int], continuity: Continuity, now:
 
 
 def aftermath(
-    reader: Reader,
+    reader: "Reader",
     numbers: Sequence[int],
-    continuity: Continuity,
+    continuity: "Continuity",
     at: int,
     now: int,
     reason: str | None,
-) -> Aftermath:
+) -> "Aftermath":
     """The sessions of those numbers that an operation at an instant ended, and what goes on elsewhere."""
     from authctl.store.protocol.previews import Aftermath
 
@@ -147,7 +145,7 @@ def aftermath(
 
 
 def _others(
-    reader: Reader, ended: str, is_active: str, given: dict[str, Any]
+    reader: "Reader", ended: str, is_active: str, given: dict[str, Any]
 ) -> tuple[int, tuple[tuple[str | None, int], ...], int | None]:
     """The other active sessions of the users of ended ones: their number, applications and last end."""
     users = f"SELECT s.username_key FROM {reader.tables.by_numbers} WHERE {ended}"
@@ -166,7 +164,7 @@ def _end(instant: int | None) -> int | None:
     return None if instant is None or instant >= NEVER else instant
 
 
-def _largest(reader: Reader, field: str, given: dict[str, Any]) -> Largest:
+def _largest(reader: "Reader", field: str, given: dict[str, Any]) -> "Largest":
     from authctl.store.protocol.previews import Largest
 
     groups = reader.all_rows(_largest_groups(reader.dialect, field), given)

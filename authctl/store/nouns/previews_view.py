@@ -1,7 +1,5 @@
 """The view of previews. Its work is loaded when a preview is asked for."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -34,12 +32,12 @@ class PreviewsReader(Reader):
 
         return previews.counts_by_user(self, numbers)
 
-    def aftermath(self, numbers: Sequence[int], at: int, now: int, reason: str | None) -> Aftermath:
+    def aftermath(self, numbers: Sequence[int], at: int, now: int, reason: str | None) -> "Aftermath":
         from authctl.store.nouns import previews
 
         return previews.aftermath(self, numbers, self.continuity, at, now, reason)
 
-    def summary(self, numbers: Sequence[int], now: int, largest: int) -> Summary:
+    def summary(self, numbers: Sequence[int], now: int, largest: int) -> "Summary":
         from authctl.store.nouns import previews
 
         return previews.summary(self, numbers, self.continuity, now, largest)

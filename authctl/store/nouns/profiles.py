@@ -3,8 +3,6 @@
 See docs/glossary.md#deadline.
 """
 
-from __future__ import annotations
-
 import json
 from array import array
 from collections.abc import Sequence
@@ -18,7 +16,7 @@ from authctl.store.sql.tables import tables
 
 if TYPE_CHECKING:
     from authctl.model import Changeover, Profile, ProfileSet
-    from authctl.store.protocol.pages import MoveCounters
+    from authctl.store.protocol.cursors import MoveCounters
     from authctl.store.protocol.profiles import DeadlineChanges, NumberRange
     from authctl.store.sql.deadlines import NewDeadlines
     from authctl.store.sql.dialect import Dialect
@@ -28,7 +26,7 @@ if TYPE_CHECKING:
 class _Texts:
     """The queries of active sessions of a profile, in one dialect."""
 
-    def __init__(self, dialect: Dialect) -> None:
+    def __init__(self, dialect: "Dialect") -> None:
         entrances = tables(dialect)
         self.of_profile = f"{entrances.unrevoked} AND s.kind IN ('application', 'web') AND s.profile_key = :profile"
         self.held = (
@@ -47,20 +45,20 @@ class _Texts:
 
 
 @cache
-def _texts(dialect: Dialect) -> _Texts:
+def _texts(dialect: "Dialect") -> _Texts:
     return _Texts(dialect)
 
 
 _IN_FORCE = f"SELECT g.profiles, {rows.CHANGEOVER} FROM registry AS g LEFT JOIN changeover AS c ON c.only = g.only"
 
 
-def profiles_in_force(connection: Executor) -> ProfileSet:
+def profiles_in_force(connection: "Executor") -> "ProfileSet":
     """The profiles in force."""
     row = connection.execute(_IN_FORCE).fetchone()
     return rows.profiles(*(row or (None,)))
 
 
-def deadline_changes(reader: Reader, profiles: ProfileSet, now: int) -> dict[str, DeadlineChanges]:
+def deadline_changes(reader: Reader, profiles: "ProfileSet", now: int) -> "dict[str, DeadlineChanges]":
     """How many active sessions of each profile its new deadlines would shorten, lengthen and end."""
     from authctl.store.nouns.status_counts import count_unended
     from authctl.store.protocol.profiles import DeadlineChanges
@@ -77,7 +75,7 @@ def deadline_changes(reader: Reader, profiles: ProfileSet, now: int) -> dict[str
     return changes
 
 
-def _held_since(reader: Reader, profiles: ProfileSet, name: str, now: int) -> int | None:
+def _held_since(reader: Reader, profiles: "ProfileSet", name: str, now: int) -> int | None:
     """The start of the event that keeps a profile's sessions active now, if the profile would no longer allow one."""
     event = None if profiles.profiles[name].continuity else reader.continuity.running(now).get(fold(name))
     return event and event.started_at
@@ -86,28 +84,28 @@ def _held_since(reader: Reader, profiles: ProfileSet, name: str, now: int) -> in
 class ProfilesReader(Reader):
     """`ProfilesView` over any database."""
 
-    def profiles(self) -> ProfileSet:
+    def profiles(self) -> "ProfileSet":
         return profiles_in_force(self.connection)
 
-    def deadline_changes(self, profiles: ProfileSet, now: int) -> dict[str, DeadlineChanges]:
+    def deadline_changes(self, profiles: "ProfileSet", now: int) -> "dict[str, DeadlineChanges]":
         return deadline_changes(self, profiles, now)
 
     def has_changeover(self) -> bool:
         return self.one_row("SELECT 1 FROM changeover") is not None
 
-    def changeover_counts(self) -> DeadlineChanges:
+    def changeover_counts(self) -> "DeadlineChanges":
         from authctl.store.protocol.profiles import DeadlineChanges
 
         return DeadlineChanges(*self.all_rows("SELECT shortened, lengthened, ended FROM changeover")[0])
 
-    def range_of_sessions(self, after: int, last: int, limit: int) -> NumberRange:
+    def range_of_sessions(self, after: int, last: int, limit: int) -> "NumberRange":
         from authctl.store.protocol.profiles import NumberRange
 
         sql = "SELECT number FROM sessions WHERE number > ? AND number <= ? ORDER BY number LIMIT 1 OFFSET ?"
         row = self.one_row(sql, (after, last, limit - 1))
         return NumberRange(after, row[0] if row else last)
 
-    def ended_by(self, profiles: ProfileSet, now: int, since: MoveCounters | None = None) -> Sequence[int]:
+    def ended_by(self, profiles: "ProfileSet", now: int, since: "MoveCounters | None" = None) -> Sequence[int]:
         from authctl.store.nouns.previews import filtered_numbers, numbers_of
         from authctl.store.sql.deadlines import new_deadlines, recomputations
 
@@ -131,11 +129,11 @@ class ProfilesReader(Reader):
 class ProfilesWriter(Writer):
     """`ProfilesChange` over any database."""
 
-    def save_profiles(self, profiles: ProfileSet) -> None:
+    def save_profiles(self, profiles: "ProfileSet") -> None:
         document = json.dumps(profiles.to_document(), ensure_ascii=False)
         self.write("UPDATE registry SET profiles = ?", (document,))
 
-    def save_changeover(self, changeover: Changeover, counts: DeadlineChanges) -> None:
+    def save_changeover(self, changeover: "Changeover", counts: "DeadlineChanges") -> None:
         if self.write(
             "UPDATE changeover SET stage = ?, done = ?, shortened = shortened + ?, lengthened = lengthened + ?, ended = ended + ?",
             (changeover.stage, changeover.done, *counts),
@@ -149,7 +147,7 @@ class ProfilesWriter(Writer):
     def end_changeover(self) -> None:
         self.write("DELETE FROM changeover")
 
-    def copy_profile_rules(self, profiles: Sequence[Profile], numbers: NumberRange | None = None) -> None:
+    def copy_profile_rules(self, profiles: "Sequence[Profile]", numbers: "NumberRange | None" = None) -> None:
         from authctl.model import OnRevoke
 
         # decisions 47 and 53: the row of a session has both rules, so that `verify` reads no profile
@@ -168,8 +166,8 @@ class ProfilesWriter(Writer):
             self.write(sql, {**given, "profiles": self.dialect.list_of(keys)})
 
     def recompute_deadlines(
-        self, profiles: ProfileSet, now: int, numbers: NumberRange | None = None
-    ) -> dict[str, DeadlineChanges]:
+        self, profiles: "ProfileSet", now: int, numbers: "NumberRange | None" = None
+    ) -> "dict[str, DeadlineChanges]":
         from authctl.store.protocol.profiles import DeadlineChanges
         from authctl.store.sql.deadlines import new_deadlines, recomputations
 
@@ -184,7 +182,7 @@ class ProfilesWriter(Writer):
                 changes[name] = DeadlineChanges(shortened, lengthened, ended)
         return changes
 
-    def recompute_deadlines_of(self, numbers: Sequence[int], profiles: ProfileSet, now: int) -> None:
+    def recompute_deadlines_of(self, numbers: Sequence[int], profiles: "ProfileSet", now: int) -> None:
         from authctl.store.sql.deadlines import new_deadlines, recomputations
 
         new = new_deadlines(self.dialect)
@@ -193,12 +191,12 @@ class ProfilesWriter(Writer):
             self.write(sql, {**parameters, "move": self.move, "numbers": self.dialect.list_of(numbers)})
 
 
-def _range(numbers: NumberRange | None) -> dict[str, int]:
+def _range(numbers: "NumberRange | None") -> dict[str, int]:
     """The parameters of a range of numbers, or of all."""
     return {"after": 0, "until": 2**62} if numbers is None else numbers._asdict()
 
 
-def _new_values(new: NewDeadlines) -> str:
+def _new_values(new: "NewDeadlines") -> str:
     """The assignments of new deadlines to a session."""
     return (
         f"expires_at = {new.expires_at}, moved_in = CASE WHEN {new.expires_at} = s.expires_at THEN s.moved_in ELSE :move END,"
@@ -207,7 +205,7 @@ def _new_values(new: NewDeadlines) -> str:
     )
 
 
-def _differs(new: NewDeadlines, dialect: Dialect) -> str:
+def _differs(new: "NewDeadlines", dialect: "Dialect") -> str:
     """Whether new deadlines are others than those of a session: rows that stay as they are need not be written."""
     computed = f"{new.expires_at}, {new.idle}, {new.absolute}, {new.access}, {new.use_due}"
     columns = "s.expires_at, s.idle_expires_at, s.absolute_expires_at, s.access_expires_at, s.use_due_at"

@@ -1,7 +1,5 @@
 """A snapshot, and a change: the methods that the views and changes of all nouns share."""
 
-from __future__ import annotations  # the values in signatures are imported by whoever makes them
-
 from collections.abc import Iterable, Sequence
 from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
@@ -23,13 +21,13 @@ MOST_SORTED = 10_000
 """The most sessions with a searched text that are sorted; more of them are met by a walk along the list."""
 
 
-def continuity_events(connection: Executor) -> list[ContinuityEvent]:
+def continuity_events(connection: "Executor") -> "list[ContinuityEvent]":
     """All continuity events, the earliest first."""
     return [rows.continuity(row) for row in connection.execute(f"SELECT {rows.CONTINUITY} FROM continuity ORDER BY id")]
 
 
 @cache
-def _profile_keys(dialect: Dialect) -> str:
+def _profile_keys(dialect: "Dialect") -> str:
     table = dialect.table("sessions", "s", "sessions_by_expiry")
     first = f"SELECT min(profile_key) FROM {table} WHERE {tables(dialect).unrevoked} AND kind = :kind"
     # One look-up finds the first profile, the next one the first after it, and so on: as many as there are profiles.
@@ -42,20 +40,20 @@ def _profile_keys(dialect: Dialect) -> str:
 class Reader:
     """An open transaction, to read from."""
 
-    dialect: Dialect
+    dialect: "Dialect"
     """The words of the database; a class attribute of each store's own reader."""
 
-    def __init__(self, connection: Executor) -> None:
+    def __init__(self, connection: "Executor") -> None:
         self.connection = connection
         self._continuity: Continuity | None = None
 
     @property
-    def tables(self) -> Tables:
+    def tables(self) -> "Tables":
         """The entrances to the tables."""
         return tables(self.dialect)
 
     @property
-    def continuity(self) -> Continuity:
+    def continuity(self) -> "Continuity":
         """The continuity events of this snapshot."""
         if self._continuity is None:
             from authctl.store.sql.continuity import Continuity
@@ -114,7 +112,7 @@ class Reader:
         """The keys of the users of the newest sessions, up to `limit` of these: those that the search index may not have yet."""
         raise NotImplementedError
 
-    def search(self, selection: SessionFilter) -> tuple[Sequence[int] | None, bool]:
+    def search(self, selection: "SessionFilter") -> tuple[Sequence[int] | None, bool]:
         """The numbers of a selection's search, by the search index, and whether it is better to walk along the list.
 
         There are no numbers if nothing is searched, if another criterion leaves fewer sessions to look at, or if too many
@@ -128,7 +126,7 @@ class Reader:
             return numbers, False
         return None, set(selection.criteria()) <= {"search", "kind"}
 
-    def select(self, selection: SessionFilter, now: int) -> Selection:
+    def select(self, selection: "SessionFilter", now: int) -> "Selection":
         """The SQL of a filter."""
         from authctl.store.sql.selections import select
 

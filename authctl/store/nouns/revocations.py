@@ -3,8 +3,6 @@
 See docs/glossary.md#open-revocation and docs/glossary.md#revocation-by-criteria.
 """
 
-from __future__ import annotations
-
 import json
 from array import array
 from collections.abc import Sequence
@@ -24,7 +22,7 @@ _LAST_NUMBER = "(SELECT coalesce(max(number), 0) FROM sessions)"
 
 
 @cache
-def _sources(dialect: Dialect) -> str:
+def _sources(dialect: "Dialect") -> str:
     """How many sessions of a revocation each source has. One look-up finds the first source, the next one the first after it."""
     of_source = f"FROM {dialect.table('sessions', 's', 'sessions_by_source')} WHERE s.source_key IS NOT NULL AND"
     return (
@@ -35,7 +33,7 @@ def _sources(dialect: Dialect) -> str:
     )
 
 
-def _by_criteria(dialect: Dialect) -> str:
+def _by_criteria(dialect: "Dialect") -> str:
     return dialect.table("revocations", index="revocations_by_criteria")
 
 
@@ -58,7 +56,7 @@ class RevocationsReader(Reader):
         count, last = self.one_row(sql) or (0, None)
         return count, last or 0
 
-    def revocations_by_criteria(self) -> list[PastRevocation]:
+    def revocations_by_criteria(self) -> "list[PastRevocation]":
         from authctl.store.protocol.revocations import PastRevocation
 
         sql = (
@@ -70,7 +68,7 @@ class RevocationsReader(Reader):
             for id_, at, selector, last_number, profiles in self.all_rows(sql)
         ]
 
-    def latest_revoke_all(self) -> PastRevocation | None:
+    def latest_revoke_all(self) -> "PastRevocation | None":
         from authctl.store.protocol.revocations import PastRevocation
 
         sql = (
@@ -109,7 +107,7 @@ class RevocationsWriter(Writer):
         self.write("INSERT INTO revocations (at) VALUES (NULL)")
         return closed
 
-    def assign(self, selection: SessionFilter, now: int, revocation_id: int) -> int:
+    def assign(self, selection: "SessionFilter", now: int, revocation_id: int) -> int:
         chosen = self.select(selection, now)
         sql = (
             # Not by the index by revocation: it changes under the update, which must go by number.

@@ -3,25 +3,21 @@
 See docs/glossary.md#hard-end.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
-from authctl.model import ActiveSession, Session, Status
+from authctl.model import Session, Status
 from authctl.store.nouns.reader import Reader, Writer
 from authctl.store.sql import rows
 from authctl.store.sql.tables import WITH_REVOCATION, tables
 
 if TYPE_CHECKING:
     from authctl.lifetimes import Deadlines
-    from authctl.model import NewSession, SessionFilter
+    from authctl.model import ActiveSession, NewSession, SessionFilter
     from authctl.store.sql.dialect import Dialect
 
 _BY_NUMBER = f"SELECT {{columns}}, s.secret_hash FROM sessions AS s {WITH_REVOCATION} WHERE s.number = :number"
-
-_ACTIVE_COLUMNS = ", ".join(f"s.{name}" for name in ActiveSession._fields)
 
 _FIRST_DEADLINE = (
     "CASE WHEN {end} > s.expires_at THEN 'continuity_ended' WHEN s.fixed_expires_at <= s.expires_at THEN 'lifetime'"
@@ -31,7 +27,7 @@ _NEW_DEADLINES = "slid_at = :slid_at, use_due_at = :due, idle_expires_at = :idle
 
 
 @cache
-def end_of_unrevoked(dialect: Dialect, reason: str = ":reason") -> str:
+def end_of_unrevoked(dialect: "Dialect", reason: str = ":reason") -> str:
     """The statement that writes a hard end, which moves the deadline to its own instant; without its conditions."""
     # decision 18
     table = dialect.table("sessions", "s", "sessions_by_revocation")
@@ -39,7 +35,7 @@ def end_of_unrevoked(dialect: Dialect, reason: str = ":reason") -> str:
 
 
 @cache
-def _look_up(dialect: Dialect) -> str:
+def _look_up(dialect: "Dialect") -> str:
     """The query of a session with its stored deadlines as real ends, read at `:now` or the recorded time (decision 80)."""
     now = dialect.greatest(":now", "(SELECT max(seen_at) FROM clock)")
     return _BY_NUMBER.format(columns=rows.session_columns(now=now))
@@ -69,13 +65,15 @@ class SessionsReader(Reader):
     def sessions_by_number(self, numbers: Sequence[int], now: int) -> list[Session]:
         return sessions_by_number(self, numbers, now)
 
-    def active_sessions(self, numbers: Sequence[int], now: int) -> list[ActiveSession]:
+    def active_sessions(self, numbers: Sequence[int], now: int) -> "list[ActiveSession]":
+        from authctl.model import ActiveSession
         from authctl.store.sql.filters import has_status
 
         listed = {"numbers": self.dialect.list_of(numbers)}
         self.keep_unchanged(self.tables.each_number, listed)
+        columns = ", ".join(f"s.{name}" for name in ActiveSession._fields)
         is_active = has_status(Status.ACTIVE, self.continuity, now)
-        sql = f"SELECT {_ACTIVE_COLUMNS} FROM {self.tables.by_numbers} WHERE {is_active} ORDER BY s.number"
+        sql = f"SELECT {columns} FROM {self.tables.by_numbers} WHERE {is_active} ORDER BY s.number"
         return [ActiveSession(*row) for row in self.all_rows(sql, self.given(now, **listed))]
 
     def ids_beginning(self, prefix: str, limit: int) -> list[str]:
@@ -93,7 +91,7 @@ class SessionsReader(Reader):
 
         return beginnings.sources(self, key, limit)
 
-    def numbers(self, selection: SessionFilter, now: int) -> Sequence[int]:
+    def numbers(self, selection: "SessionFilter", now: int) -> Sequence[int]:
         from authctl.store.nouns import previews
 
         return previews.numbers(self, self.select(selection, now))
@@ -105,7 +103,7 @@ class SessionsReader(Reader):
 class SessionsWriter(Writer):
     """`SessionsChange` over any database."""
 
-    def add_session(self, session: NewSession, revocation_id: int | None = None) -> Session:
+    def add_session(self, session: "NewSession", revocation_id: int | None = None) -> Session:
         values = rows.columns(session)
         number = self.dialect.insert(
             self.connection, insertion(self.dialect, tuple(values)), (*values.values(), revocation_id), "number"
@@ -115,7 +113,7 @@ class SessionsWriter(Writer):
         self.extend_search_at(row[0])
         return rows.session(row)
 
-    def record_uses(self, uses: Sequence[tuple[int, int, Deadlines]]) -> None:
+    def record_uses(self, uses: "Sequence[tuple[int, int, Deadlines]]") -> None:
         recorded = self._recorded()
         for is_late in (False, True):
             some = [_use(*use) for use in uses if (use[1] <= recorded) is is_late]
@@ -131,7 +129,7 @@ class SessionsWriter(Writer):
         """The other columns to write for a use. A use after the recorded time is seen by its instant; another one is a move."""
         return f", moved_in = {self.move}" if used_at <= self._recorded() else ""
 
-    def rotate(self, number: int, at: int, deadlines: Deadlines, access_expires_at: int, key_id: str) -> None:
+    def rotate(self, number: int, at: int, deadlines: "Deadlines", access_expires_at: int, key_id: str) -> None:
         sql = (
             f"UPDATE sessions SET last_used_at = {self.dialect.greatest('last_used_at', ':used_at')}, {_NEW_DEADLINES},"
             " refreshed_at = :used_at, generation = generation + 1, access_expires_at = :access, key_id = :key_id"
@@ -171,14 +169,14 @@ class SessionsWriter(Writer):
 
 
 @cache
-def insertion(dialect: Dialect, columns: tuple[str, ...]) -> str:
+def insertion(dialect: "Dialect", columns: tuple[str, ...]) -> str:
     """The statement that registers a session. It takes those columns, and the session's revocation, or None."""
     given = ", ".join("?" for _ in columns)
     is_open = tables(dialect).open_revocation
     return f"INSERT INTO sessions ({', '.join(columns)}, revocation_id) VALUES ({given}, coalesce(?, {is_open}))"
 
 
-def _use(number: int, used_at: int, deadlines: Deadlines) -> dict[str, Any]:
+def _use(number: int, used_at: int, deadlines: "Deadlines") -> dict[str, Any]:
     """The parameters of a statement that writes a use."""
     return {
         "number": number,

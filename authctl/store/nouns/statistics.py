@@ -1,7 +1,5 @@
 """Statistics of sessions. The SQL is loaded when statistics are asked for."""
 
-from __future__ import annotations
-
 from typing import TYPE_CHECKING
 
 from authctl.store.nouns.reader import Reader
@@ -15,7 +13,7 @@ if TYPE_CHECKING:
 class StatisticsReader(Reader):
     """`StatisticsView` over any database."""
 
-    def active_groups(self, now: int, until: int) -> list[ActiveGroup]:
+    def active_groups(self, now: int, until: int) -> "list[ActiveGroup]":
         from authctl.model.statistics import ActiveGroup, Property
         from authctl.store.sql import statistics
 
@@ -23,20 +21,20 @@ class StatisticsReader(Reader):
         rows = self.all_rows(statistics.active_groups(self.continuity, now), self.given(now, until=until))
         return [ActiveGroup(row[:last], *row[last:]) for row in rows]
 
-    def sign_ins_by_day(self, since: int, now: int) -> Mapping[int, int]:
+    def sign_ins_by_day(self, since: int, now: int) -> "Mapping[int, int]":
         from authctl.store.sql import statistics
 
         return self._by_day(statistics.sign_ins_by_day(self.continuity), since, now)
 
-    def ends_by_day(self, since: int, now: int) -> Mapping[int, int]:
+    def ends_by_day(self, since: int, now: int) -> "Mapping[int, int]":
         from authctl.store.sql import statistics
 
         return self._by_day(statistics.ends_by_day(self.continuity, now), since, now)
 
-    def revocations_by_day(self, since: int, now: int) -> Mapping[int, int]:
+    def revocations_by_day(self, since: int, now: int) -> "Mapping[int, int]":
         from authctl.store.sql import statistics
 
         return self._by_day(statistics.revocations_by_day(self.continuity), since, now)
 
-    def _by_day(self, sql: str, since: int, now: int) -> Mapping[int, int]:
+    def _by_day(self, sql: str, since: int, now: int) -> "Mapping[int, int]":
         return dict(self.all_rows(sql, self.given(now, since=since)))

@@ -3,8 +3,6 @@
 See docs/glossary.md#deadline.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING
@@ -19,7 +17,7 @@ _FOREVER = 2**62
 
 
 def count_by_status(
-    reader: Reader, statuses: Sequence[Status], kind: str | None, living_since: Mapping[str, int]
+    reader: "Reader", statuses: Sequence[Status], kind: str | None, living_since: Mapping[str, int]
 ) -> int:
     """How many sessions have one of the statuses, all of them without any (decision 97).
 
@@ -52,7 +50,7 @@ def count_by_status(
     return sum(sign * number() for sign, number in parts if sign)
 
 
-def _total(reader: Reader, kind: str | None) -> int:
+def _total(reader: "Reader", kind: str | None) -> int:
     """All sessions, or those of a kind. A whole table is counted page by page, and web sessions are fewer."""
     texts = counts(reader.dialect)
     if kind == Kind.WEB:
@@ -61,12 +59,12 @@ def _total(reader: Reader, kind: str | None) -> int:
     return everything - _number(reader, texts.of_kind, kind=Kind.WEB) if kind else everything
 
 
-def _number(reader: Reader, sql: str, **given: object) -> int:
+def _number(reader: "Reader", sql: str, **given: object) -> int:
     return reader.one_number(sql, given)
 
 
 def count_unended(
-    reader: Reader,
+    reader: "Reader",
     profile_key: str,
     since: int,
     until: int = _FOREVER,

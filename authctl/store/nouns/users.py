@@ -3,8 +3,6 @@
 See docs/glossary.md#folded-key.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Collection
 from functools import cache
@@ -20,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @cache
-def _keys_beyond_ascii(dialect: Dialect) -> str:
+def _keys_beyond_ascii(dialect: "Dialect") -> str:
     first = f"SELECT min(username_key) FROM {dialect.table('sessions', index='sessions_by_user')}"
     # One look-up finds the first user, the next one the first after it, and so on.
     return (
@@ -36,18 +34,18 @@ _IS_OVER = "disabled_until IS NOT NULL AND enabled_at IS NULL AND disabled_until
 class UsersReader(Reader):
     """`UsersView` over any database."""
 
-    def user(self, username: str) -> User | None:
+    def user(self, username: str) -> "User | None":
         row = self.one_row(f"SELECT {rows.USER} FROM users WHERE username_key = ?", (fold(username),))
         return rows.user(row) if row else None
 
-    def users_among(self, usernames: Collection[str]) -> dict[str, User]:
+    def users_among(self, usernames: Collection[str]) -> "dict[str, User]":
         if not self.one_number("SELECT EXISTS (SELECT 1 FROM users)"):
             return {}
         sql = f"SELECT username_key, {rows.USER} FROM users WHERE {self.dialect.is_listed('username_key', 'keys')}"
         keys = self.dialect.list_of(map(fold, usernames))
         return {key: rows.user(row) for key, *row in self.all_rows(sql, {"keys": keys})}
 
-    def users(self) -> list[User]:
+    def users(self) -> "list[User]":
         return [rows.user(row) for row in self.all_rows(f"SELECT {rows.USER} FROM users ORDER BY username_key")]
 
     def user_keys_beyond_ascii(self) -> list[str]:
@@ -67,7 +65,7 @@ class UsersReader(Reader):
 class UsersWriter(Writer):
     """`UsersChange` over any database."""
 
-    def save_user(self, user: User) -> None:
+    def save_user(self, user: "User") -> None:
         sql = (
             f"INSERT INTO users (username_key, {rows.USER}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
             f" ON CONFLICT (username_key) DO UPDATE SET ({rows.USER}) = ({_GIVEN})"
@@ -75,7 +73,7 @@ class UsersWriter(Writer):
         excepted = json.dumps(user.password_except) if user.password_except else None
         self.write(sql, (fold(user.username), *user._replace(password_except=excepted)))  # type: ignore[arg-type]
 
-    def end_disablings(self, now: int, limit: int) -> list[User]:
+    def end_disablings(self, now: int, limit: int) -> "list[User]":
         over = (
             f"SELECT username_key FROM {self.dialect.table('users', index='users_by_disabled_until')} WHERE {_IS_OVER}"
         )

@@ -6,8 +6,6 @@ no order and sorted, as long as they are few (decision 95).
 See docs/glossary.md#cursor.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from contextlib import closing
 from functools import cached_property
@@ -15,7 +13,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from authctl.store.nouns import reader
-from authctl.store.protocol.pages import Cursor, Page
+from authctl.store.protocol.cursors import Cursor, Page
 from authctl.store.sql import pages, rows
 
 if TYPE_CHECKING:
@@ -33,7 +31,7 @@ _READ_AT_ONCE = 32
 class Walk:
     """A selection on a connection, and the columns to read."""
 
-    def __init__(self, connection: Executor, columns: str, chosen: Selection) -> None:
+    def __init__(self, connection: "Executor", columns: str, chosen: "Selection") -> None:
         self.connection = connection
         self.columns = columns
         self.chosen = chosen
@@ -96,7 +94,7 @@ class Walk:
         return self.connection.execute(sql, parameters).fetchall()
 
     def _rows_of_part(
-        self, part: OrderedPart, kind: str | None, limit: int, after: Cursor | None, last_key: tuple[Any, ...] | None
+        self, part: "OrderedPart", kind: str | None, limit: int, after: Cursor | None, last_key: tuple[Any, ...] | None
     ) -> list[tuple[Any, ...]]:
         """The next rows of a part, in order; rows behind the last wanted key may be left out."""
         read: list[tuple[Any, ...]] = []

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from authctl.model import Session
-    from authctl.store.protocol.pages import Cursor
+    from authctl.store.protocol.cursors import Cursor
 
 
 class Removable(NamedTuple):

@@ -60,7 +60,7 @@ class Imported(NamedTuple):
 
     key: bytes
     session: NewSession
-    said_at: dict[str, int]
+    detail_times: dict[str, int]
     revocation_id: int | None
     """The closed revocation to register it under, or None."""
     key_without_user: bytes | None = None
@@ -81,7 +81,7 @@ class PlainSession(NamedTuple):
     rows_digest: bytes
     details: dict[str, Any]
     """Its texts by name, and under `expires_at` its fixed expiry."""
-    said_at: dict[str, int] | int
+    detail_times: dict[str, int] | int
     """For each detail the instant of its row; one instant if it is the same for all."""
     username_key: str
     profile: str
@@ -108,7 +108,7 @@ class ImportedDetail(NamedTuple):
     """A session that an import registered, and for each detail the instant of its row."""
 
     session: Session
-    said_at: dict[str, int]
+    detail_times: dict[str, int]
     key: bytes
     key_without_user: bytes | None = None
     profile_named: bool = False

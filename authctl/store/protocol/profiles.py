@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from authctl.model import Changeover, Profile, ProfileSet
-    from authctl.store.protocol.pages import MoveCounters
+    from authctl.store.protocol.cursors import MoveCounters
 
 
 class DeadlineChanges(NamedTuple):

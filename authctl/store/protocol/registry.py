@@ -1,4 +1,4 @@
-"""Facts about the registry itself: its id, and the instants that it has recorded.
+"""Facts about the registry itself: its id, the instants that it has recorded, and the last event of its audit log.
 
 See docs/glossary.md#recorded-time.
 """
@@ -25,6 +25,9 @@ class RegistryView(Protocol):
 
     def restored_at(self) -> int | None:
         """The instant of the last restore, or of the last acceptance of an audit chain. All earlier sessions ended then."""
+
+    def last_seal(self) -> tuple[int, str]:
+        """The number and the hash of the newest audit event; 0 and a blank text without any."""
 
 
 class RegistryChange(Protocol):

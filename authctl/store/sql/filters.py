@@ -6,8 +6,7 @@ See docs/glossary.md#folded-key.
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
-from authctl.model import SessionFilter, Status, Texts, Wipe, texts_of
-from authctl.model.told_events import STATES_OF_CHOICE
+from authctl.model import DeliveryChoice, SessionFilter, Status, Texts, Wipe, texts_of
 from authctl.names import fold
 from authctl.store.sql.orders import BY_END, BY_REVOCATION, FOLDED, Order
 from authctl.store.sql.tables import UNACKNOWLEDGED, Tables, tables
@@ -34,6 +33,12 @@ _WIPES = {
     Wipe.DELIVERED: f"{UNACKNOWLEDGED} AND s.wipe_delivered_at IS NOT NULL",
     Wipe.ACKNOWLEDGED: "s.wipe_on_revoke = 1 AND s.wipe_acknowledged_at IS NOT NULL",
 }
+_STATES: dict[str, tuple[str, ...]] = {
+    DeliveryChoice.PENDING: ("pending",),
+    DeliveryChoice.DELIVERED: ("delivered", "gone"),
+    DeliveryChoice.REFUSED: ("refused", "dead"),
+}
+"""The states of a delivery by choice: a receiver that does not know a session any more has nothing left to do."""
 
 
 class Criteria:
@@ -114,7 +119,7 @@ def criteria_of(selection: SessionFilter, dialect: "Dialect", numbers: Sequence[
     if selection.delivery is not None:
         from authctl.store.sql.outbox_conditions import outbox_conditions
 
-        criteria.conditions.append(outbox_conditions(dialect).has_delivery(STATES_OF_CHOICE[selection.delivery]))
+        criteria.conditions.append(outbox_conditions(dialect).has_delivery(_STATES[selection.delivery]))
     if selection.wipe is not None:
         is_open = tables(dialect).open_revocation
         criteria.conditions.append(f"s.revocation_id <> {is_open} AND {_WIPES[Wipe(selection.wipe)]}")

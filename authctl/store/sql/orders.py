@@ -1,10 +1,13 @@
 """Orders of lists: the columns they are sorted by, and the place of a session in one."""
 
 from collections.abc import Collection
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from authctl.model import Session, SessionFilter, SortField, Status
+from authctl.model import Session, SessionFilter, Status
 from authctl.store.sql.continuity import OrderedPart
+
+if TYPE_CHECKING:
+    from authctl.model import SortField
 
 
 class Order:
@@ -27,10 +30,12 @@ BY_REVOCATION = Order("r.at", "r.id", "s.last_used_at", "s.number")
 FOLDED = ("username", "application", "device", "platform", "profile", "source")
 """The fields of a session that are compared by their folded keys (decision 19)."""
 
-SORTED = {field: f"s.{field}_key" if field in FOLDED else f"s.{field}" for field in SortField} | {
-    SortField.REVOKED_AT: "r.at"
-}
-"""The column of each order that may be asked for."""
+
+def column_of(field: "SortField") -> str:
+    """The column of an order that was asked for."""
+    if field == "revoked_at":
+        return "r.at"
+    return f"s.{field}_key" if field in FOLDED else f"s.{field}"
 
 
 def order_of(statuses: Collection[Status]) -> Order:

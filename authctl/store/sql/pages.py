@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from authctl.store.sql.continuity import OrderedPart
-from authctl.store.sql.orders import BY_REVOCATION, SORTED
+from authctl.store.sql.orders import BY_REVOCATION, column_of
 from authctl.store.sql.tables import WITH_REVOCATION
 
 if TYPE_CHECKING:
     from authctl.model import Sort
-    from authctl.store.protocol.pages import Cursor
+    from authctl.store.protocol.cursors import Cursor
     from authctl.store.sql.dialect import Dialect
     from authctl.store.sql.selections import Selection
 
@@ -83,7 +83,7 @@ def sorted_numbers(
 ) -> tuple[str, dict[str, Any]]:
     """The numbers of the selected sessions in a chosen order, after a cursor: all of them, or the next `limit`."""
     dialect = chosen.tables.dialect
-    column = SORTED[sort.field]
+    column = column_of(sort.field)
     order = ", ".join(dialect.sorted_by(name, descending=sort.descending) for name in (column, "s.number"))
     later = "TRUE" if after is None else _later(column, sort, after)
     sql = f"SELECT s.number FROM {chosen.unordered_source()} WHERE {chosen.where_in_all_parts} AND {later} ORDER BY {order} LIMIT :limit"
@@ -106,4 +106,4 @@ def _later(column: str, sort: "Sort", after: "Cursor") -> str:
 def key_of_number(sort: "Sort", dialect: "Dialect") -> str:
     """The key of the session `:number` in a chosen order."""
     table = dialect.table("sessions", "s")
-    return f"SELECT {SORTED[sort.field]}, s.number FROM {table} {WITH_REVOCATION} WHERE s.number = :number"
+    return f"SELECT {column_of(sort.field)}, s.number FROM {table} {WITH_REVOCATION} WHERE s.number = :number"

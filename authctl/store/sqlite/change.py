@@ -3,26 +3,78 @@
 from typing import TYPE_CHECKING
 
 from authctl.store.nouns.audit import AuditWriter
-from authctl.store.nouns.clients import ClientsWriter
-from authctl.store.nouns.continuity import ContinuityWriter
 from authctl.store.nouns.facts import FactsWriter
-from authctl.store.nouns.import_undo import ImportUndoWriter
-from authctl.store.nouns.imports import ImportsWriter
-from authctl.store.nouns.keys import KeysWriter
-from authctl.store.nouns.logins import LoginsWriter
 from authctl.store.nouns.outbox import OutboxWriter
-from authctl.store.nouns.profiles import ProfilesWriter
-from authctl.store.nouns.revocations import RevocationsWriter
 from authctl.store.nouns.sessions import SessionsWriter
 from authctl.store.nouns.users import UsersWriter
-from authctl.store.nouns.wipes import WipesWriter
-from authctl.store.sqlite.cleanup import CleanupWriter
 from authctl.store.sqlite.clock import ClockWriter
 from authctl.store.sqlite.reader import Writer
-from authctl.store.sqlite.view import SqliteView
+from authctl.store.sqlite.view import SELDOM_NOUNS, SqliteView, by_attribute
 
 if TYPE_CHECKING:
+    from authctl.store.nouns.clients import ClientsWriter
+    from authctl.store.nouns.continuity import ContinuityWriter
+    from authctl.store.nouns.import_undo import ImportUndoWriter
+    from authctl.store.nouns.imports import ImportsWriter
+    from authctl.store.nouns.keys import KeysWriter
+    from authctl.store.nouns.logins import LoginsWriter
+    from authctl.store.nouns.profiles import ProfilesWriter
+    from authctl.store.nouns.revocations import RevocationsWriter
+    from authctl.store.nouns.wipes import WipesWriter
     from authctl.store.protocol.backups import Carried
+    from authctl.store.sqlite.cleanup import CleanupWriter
+
+    class SeldomWriters(
+        CleanupWriter,
+        ClientsWriter,
+        ContinuityWriter,
+        ImportUndoWriter,
+        ImportsWriter,
+        KeysWriter,
+        LoginsWriter,
+        ProfilesWriter,
+        RevocationsWriter,
+        WipesWriter,
+    ):
+        """The nouns that few changes write."""
+
+
+SELDOM_WRITERS = {
+    "nouns.cleanup.RemovalWriter": "remove_ended _revoked _remove",
+    "sqlite.cleanup.CleanupWriter": (
+        "begin_removal end_removal extend_search_index return_free_space remove_unnamed_revocations"
+    ),
+    "nouns.clients.ClientsWriter": "add_client replace_client remove_client",
+    "nouns.continuity.ContinuityWriter": "start_continuity end_continuity remove_continuity",
+    "nouns.import_journal.ImportJournalWriter": (
+        "_batch import_id add_import finish_import open_batch keep_range keep_before _keeping record_met keep_listed"
+        " keep_finals close_batch drop_journals remove_imports"
+    ),
+    "nouns.import_undo.ImportUndoWriter": (
+        "begin_undo remove_registered restore_before _restore _add_rows_again _end_missing restore_listings"
+        " _restore_finals record_undo"
+    ),
+    "nouns.imports.ImportsWriter": (
+        "add_imported _add_others update_imported adopt_sessions adopt_finals add_complete_listings"
+        " remove_complete_listings end_earlier record_listing record_use_after_end replace_rows _replace_rows _add_rows"
+        " keep_ahead"
+    ),
+    "nouns.keys.KeysWriter": "end_signed",
+    "nouns.logins.LoginsWriter": "save_login use_login forget_logins forget_old_logins",
+    "nouns.profiles.ProfilesWriter": (
+        "save_profiles save_changeover end_changeover copy_profile_rules recompute_deadlines recompute_deadlines_of"
+    ),
+    "nouns.revocations.RevocationsWriter": "add_revocation close_open_revocation assign assign_numbers unassign",
+    "nouns.wipes.WipesWriter": "deliver_wipe acknowledge_wipe",
+}
+"""The nouns that few changes write: module and class, with the attributes of the class."""
+
+if not TYPE_CHECKING:
+
+    class SeldomWriters(Writer):
+        """The same when it runs; `SeldomNouns` loads a module when it is asked for an attribute of its noun."""
+
+        seldom = by_attribute(SELDOM_NOUNS | SELDOM_WRITERS)
 
 
 class BackupsWriter(Writer):
@@ -36,22 +88,13 @@ class BackupsWriter(Writer):
 
 
 class SqliteChange(
+    SeldomWriters,
     SqliteView,
     FactsWriter,
     ClockWriter,
     SessionsWriter,
     UsersWriter,
-    RevocationsWriter,
-    ContinuityWriter,
-    ProfilesWriter,
-    KeysWriter,
     AuditWriter,
-    LoginsWriter,
-    WipesWriter,
-    ImportsWriter,
-    ImportUndoWriter,
-    CleanupWriter,
-    ClientsWriter,
     OutboxWriter,
     BackupsWriter,
 ):

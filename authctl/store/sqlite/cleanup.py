@@ -54,4 +54,4 @@ class CleanupWriter(Writer, RemovalWriter):
         from authctl.store.sqlite import search_index
 
         search_index.remove_notes(self.connection, unnamed_revocations(SQLITE))
-        return super().remove_unnamed_revocations()
+        return RemovalWriter.remove_unnamed_revocations(self)  # this module is loaded by one attribute at a time

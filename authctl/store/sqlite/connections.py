@@ -1,8 +1,9 @@
-"""Connections to the file of a registry: opened, set up, and shared by threads one at a time."""
+"""Connections to the file of a registry: opened, set up, shared by threads one at a time; and the block that translates their errors."""
 
 import os
 import threading
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 from urllib.parse import quote
 
@@ -150,3 +151,25 @@ class SharedConnection:
             if self._connection is not None:
                 self._connection.close()
                 self._connection = None
+
+
+class translated_errors:  # noqa: N801  # used as a context manager, and entered for every look-up: a generator costs more
+    """Translates errors of SQLite in its block; a defect of ours stays as it is."""
+
+    __slots__ = ("_path",)
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is None:
+            return
+        from authctl.store.sqlite.errors import translation
+
+        if translated := translation(error, self._path):
+            raise translated from error

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from authctl.errors import Refused
 from authctl.files import resolved
-from authctl.store.sqlite.errors import translated_errors
+from authctl.store.sqlite.connections import translated_errors
 from authctl.store.sqlite.library import sqlite3
 from authctl.store.sqlite.registry_file import APPLICATION_ID, draft_beside, link_draft
 from authctl.store.sqlite.reserve import keep_reserve, reserve_file

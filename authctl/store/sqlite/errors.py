@@ -6,7 +6,6 @@ message, or by the disk (decision 171).
 
 import os
 from pathlib import Path
-from types import TracebackType
 
 from authctl.errors import AuthctlError, DiskFull, IntegrityFailure, RegistryLocked, RegistryUnavailable
 from authctl.store.sqlite.library import sqlite3
@@ -46,26 +45,7 @@ _UNAVAILABLE = {
 }
 
 
-class translated_errors:  # noqa: N801  # used as a context manager, and entered for every look-up: a generator costs more
-    """Translates errors of SQLite in its block; a defect of ours stays as it is."""
-
-    __slots__ = ("_path",)
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        translated = None if error is None else _translated(error, self._path)
-        if translated is not None:
-            raise translated from error
-
-
-def _translated(error: BaseException, path: Path) -> AuthctlError | None:
+def translation(error: BaseException, path: Path) -> AuthctlError | None:
     """Our error for an error of SQLite; None for any other error."""
     damaged = f"the registry at {path} is damaged"
     # raised for a damaged text in the schema, and for the number after the largest one

@@ -15,8 +15,13 @@ from typing import TYPE_CHECKING
 from authctl.errors import RegistryLocked, RegistryUnavailable
 from authctl.files import resolved
 from authctl.store.sqlite import connections
-from authctl.store.sqlite.connections import SYNC_EACH_COMMIT, SYNC_LATER, SharedConnection, roll_back
-from authctl.store.sqlite.errors import translated_errors
+from authctl.store.sqlite.connections import (
+    SYNC_EACH_COMMIT,
+    SYNC_LATER,
+    SharedConnection,
+    roll_back,
+    translated_errors,
+)
 from authctl.store.sqlite.library import sqlite3
 from authctl.store.sqlite.view import SqliteView
 

@@ -1,17 +1,15 @@
 """The view of the SQLite store: one small class a noun, as the protocol has them."""
 
-from __future__ import annotations
-
+from collections.abc import Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from authctl.store.nouns.audit import AuditReader
 from authctl.store.nouns.facts import FactsReader
 from authctl.store.nouns.previews_view import PreviewsReader
-from authctl.store.nouns.sessions import SessionsReader
 from authctl.store.sqlite.reader import Reader
 
 if TYPE_CHECKING:
+    from authctl.store.nouns.audit import AuditReader
     from authctl.store.nouns.cleanup import CleanupReader
     from authctl.store.nouns.clients import ClientsReader
     from authctl.store.nouns.continuity import ContinuityReader
@@ -25,10 +23,12 @@ if TYPE_CHECKING:
     from authctl.store.nouns.pages import PagesReader
     from authctl.store.nouns.profiles import ProfilesReader
     from authctl.store.nouns.revocations import RevocationsReader
+    from authctl.store.nouns.sessions import SessionsReader
     from authctl.store.nouns.statistics import StatisticsReader
     from authctl.store.nouns.users import UsersReader
 
     class SeldomNouns(
+        AuditReader,
         CleanupReader,
         ClientsReader,
         ContinuityReader,
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
         PagesReader,
         ProfilesReader,
         RevocationsReader,
+        SessionsReader,
         StatisticsReader,
         UsersReader,
     ):
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
 
 
 SELDOM_NOUNS = {
+    "nouns.audit.AuditReader": "events event chain last_event has_event_since",
     "nouns.cleanup.CleanupReader": "ended_before",
     "nouns.clients.ClientsReader": "clients client_named",
     "nouns.continuity.ContinuityReader": "continuity_events held_by_continuity",
@@ -75,24 +77,34 @@ SELDOM_NOUNS = {
         "count_of_revocation sources_of_revocation count_revocations_by_criteria revocations_by_criteria"
         " latest_revoke_all numbers_of_revocation"
     ),
+    "nouns.sessions.SessionsReader": (
+        "session by_number sessions_by_number active_sessions ids_beginning recent_names sources_beginning numbers count_ended"
+    ),
     "nouns.statistics.StatisticsReader": "active_groups sign_ins_by_day ends_by_day revocations_by_day _by_day",
     "nouns.users.UsersReader": "user users_among users user_keys_beyond_ascii users_beginning nearest_users",
 }
 """The nouns that few commands read: module and class, with the methods of the class."""
 
+
+def by_attribute(nouns: Mapping[str, str]) -> dict[str, str]:
+    """The module and class of each attribute in such a table."""
+    return {attribute: noun for noun, attributes in nouns.items() for attribute in attributes.split()}
+
+
 if not TYPE_CHECKING:
-    _CLASSES = {method: noun for noun, methods in SELDOM_NOUNS.items() for method in methods.split()}
 
     class SeldomNouns(Reader):
         """The same when it runs: a module is loaded when a method of its noun is first called (decision 197)."""
 
+        seldom: Mapping[str, str] = by_attribute(SELDOM_NOUNS)
+
         def __getattr__(self, name: str) -> Any:
-            if name not in _CLASSES:
+            if name not in self.seldom:
                 raise AttributeError(f"{type(self).__name__!r} has no attribute {name!r}")
-            module, _, noun = _CLASSES[name].rpartition(".")
-            reader = getattr(import_module(f"authctl.store.{module}"), noun)
-            return getattr(reader, name).__get__(self)
+            module, _, noun = self.seldom[name].rpartition(".")
+            attribute = getattr(import_module(f"authctl.store.{module}"), noun).__dict__[name]
+            return attribute.__get__(self) if hasattr(attribute, "__get__") else attribute
 
 
-class SqliteView(FactsReader, SessionsReader, AuditReader, PreviewsReader, SeldomNouns):
+class SqliteView(FactsReader, PreviewsReader, SeldomNouns):
     """`View` over SQLite: a snapshot."""

@@ -1,4 +1,4 @@
-"""The examples of the help texts: every command has one, and each of them runs as it is written."""
+"""The sample commands of the help texts: every command has one, and each of them runs as it is written."""
 
 import json
 import shlex
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from authctl.cli.examples import EXAMPLES
+from authctl.cli.sample_commands import SAMPLE_COMMANDS
 from tests.conftest import ENDLESS, Authctl, every_command
 from tests.receiver import Receiver
 
@@ -24,34 +24,34 @@ OTHER_CODES = {"audit accept": 4, "console": 2, "doctor": 9}
 def lines() -> list[tuple[str, str]]:
     """Every example with the path of its command, those apart that run until a signal ends them: tests/door runs these."""
     endless = {" ".join(path) for path in ENDLESS}
-    return [(path, line) for path, examples in EXAMPLES.items() if path not in endless for line in examples]
+    return [(path, line) for path, samples in SAMPLE_COMMANDS.items() if path not in endless for line in samples]
 
 
-def test_every_command_has_examples(authctl: Authctl):
+def test_every_command_has_sample_commands(authctl: Authctl):
     """One to three, in its help text, each on a line by itself; and each is of this command."""
-    assert set(EXAMPLES) == {" ".join(path) for path in every_command()}
-    for path, examples in EXAMPLES.items():
-        assert 1 <= len(examples) <= 3
+    assert set(SAMPLE_COMMANDS) == {" ".join(path) for path in every_command()}
+    for path, samples in SAMPLE_COMMANDS.items():
+        assert 1 <= len(samples) <= 3
         help_lines = authctl(*path.split(), "--help").out.splitlines()
-        for line in examples:
+        for line in samples:
             assert f"  {line}" in help_lines
             assert len(line) <= 100
             assert path in line
 
 
 @pytest.mark.parametrize("noun", ["", *sorted({path[0] for path in every_command() if len(path) > 1})])
-def test_every_noun_has_examples(authctl: Authctl, noun: str):
-    """The help of a noun, and of authctl itself, ends with one to three examples of its commands."""
+def test_every_noun_has_sample_commands(authctl: Authctl, noun: str):
+    """The help of a noun, and of authctl itself, ends with one to three sample commands."""
     text = authctl(*noun.split(), "--help").out
-    examples = [line.strip() for line in text.partition("\nExamples:\n")[2].splitlines()]
-    assert 1 <= len(examples) <= 3
+    samples = [line.strip() for line in text.partition("\nExamples:\n")[2].splitlines()]
+    assert 1 <= len(samples) <= 3
     tried = {line for path, line in lines() if path.startswith(noun)}
-    assert set(examples) <= tried
+    assert set(samples) <= tried
 
 
 @pytest.fixture
 def prepared(authctl: Authctl, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
-    """An installation in which every example makes sense; the texts of the examples that have other values in it."""
+    """An installation in which every sample command makes sense; the texts of those that have other values in it."""
     monkeypatch.chdir(tmp_path)
     Path("profiles.yaml").write_text(PROFILES)
     Path("password").write_text("secret\n")

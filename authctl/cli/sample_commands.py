@@ -1,6 +1,6 @@
-"""The examples at the end of each help text, by the path of the command. Loaded for a help text alone; a test runs each of them."""
+"""The sample commands at the end of each help text, by the path of the command. Loaded for a help text alone; a test runs each of them."""
 
-EXAMPLES: dict[str, tuple[str, ...]] = {
+SAMPLE_COMMANDS: dict[str, tuple[str, ...]] = {
     "completion": ("authctl completion bash > authctl.bash",),
     "console": ("authctl console",),
     "init": ("authctl init", "authctl --home /var/lib/authctl init --profiles profiles.yaml"),
@@ -104,13 +104,13 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "help": ("authctl help exit-codes", "authctl help sessions list"),
 }
 
-_OF_AUTHCTL = (*EXAMPLES["sessions list"][:1], *EXAMPLES["revoke"][:1], *EXAMPLES["help"][:1])
+_OF_AUTHCTL = (*SAMPLE_COMMANDS["sessions list"][:1], *SAMPLE_COMMANDS["revoke"][:1], *SAMPLE_COMMANDS["help"][:1])
 _MOST = 3
 
 
-def examples_of(path: str) -> tuple[str, ...]:
-    """The examples of a command; of a noun the first ones of its verbs, and of `authctl` itself (no path) those of every day."""
+def sample_commands_of(path: str) -> tuple[str, ...]:
+    """The sample commands of a command; of a noun the first ones of its verbs, and of `authctl` itself (no path) those of every day."""
     if not path:
         return _OF_AUTHCTL
-    verbs = [lines[0] for name, lines in EXAMPLES.items() if name.startswith(f"{path} ")]
-    return EXAMPLES.get(path) or tuple(verbs[:_MOST])
+    verbs = [lines[0] for name, lines in SAMPLE_COMMANDS.items() if name.startswith(f"{path} ")]
+    return SAMPLE_COMMANDS.get(path) or tuple(verbs[:_MOST])
