@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 from authctl.registry_locations import Location
 from authctl.store.sqlite.library import sqlite3
@@ -14,6 +15,7 @@ ON_POSTGRES = os.environ.get("AUTHCTL_TEST_STORE") == "postgres"
 
 _servers: list[Server] = []
 _databases: dict[str, ExitStack] = {}
+_of_home: dict[Path, str] = {}
 
 
 def environment() -> dict[str, str]:
@@ -33,8 +35,25 @@ def place_in(home: Path) -> Location:
         return home / "registry.db"
     database = ExitStack()
     address = database.enter_context(_servers[0].fresh_database())
+    _of_home[home] = address
     _databases[address] = database
     return address
+
+
+def rows_in(home: Path, sql: str) -> list[dict[str, Any]]:
+    """The rows of a query of the registry of a home, as its tables have them."""
+    with closing(_connection(home)) as connection:
+        cursor = connection.execute(sql)
+        names = [column[0] for column in cursor.description]
+        return [dict(zip(names, row, strict=True)) for row in cursor]
+
+
+def _connection(home: Path) -> Any:
+    if not ON_POSTGRES:
+        return sqlite3.connect(home / "registry.db")
+    from authctl.store.postgres.library import psycopg
+
+    return psycopg.connect(_of_home[home])
 
 
 def remove(place: Location) -> None:

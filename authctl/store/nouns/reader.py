@@ -1,6 +1,6 @@
 """A snapshot, and a change: the methods that the views and changes of all nouns share."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -90,6 +90,10 @@ class Reader:
         sql = _profile_keys(self.dialect)
         return sorted({row[0] for kind in Kind for row in self.all_rows(sql, {"kind": kind.value})})
 
+    def columns_of(self, table: str) -> dict[str, bool]:
+        """The columns of a table, those of a later schema among them, each with whether it contains bytes."""
+        return {name: bool(is_blob) for name, is_blob in self.all_rows(self.dialect.columns_of_table, (table,))}
+
     def keep_unchanged(self, condition: str, parameters: dict[str, Any]) -> None:
         """Let others leave the sessions of a condition unchanged until this transaction ends, where others may write beside it."""
 
@@ -135,6 +139,27 @@ class Writer(Reader):
     def write(self, sql: str, parameters: Any = ()) -> int:
         """Execute a statement. Returns the number of rows that it changed."""
         return self.connection.execute(sql, parameters).rowcount
+
+    def insert_rows(self, table: str, columns: str, rows: Iterable[Sequence[Any]]) -> None:
+        """Insert many rows of those columns."""
+        names = columns.split(", ")
+        self.connection.executemany(f"INSERT INTO {table} ({columns}) VALUES ({', '.join('?' * len(names))})", rows)
+
+    def next_numbers(self, count: int) -> int:
+        """The first of so many numbers for new sessions, one after another, that were never given. Nobody else may write."""
+        raise NotImplementedError
+
+    def limit_page_cache(self, kib: int | None = None) -> None:
+        """Let the connection keep that many KiB of pages in memory from now on, by default the usual number, if the process has such pages."""
+
+    def extend_search(self) -> None:
+        """Let the search index catch up by a batch, if it may be behind."""
+
+    def remove_from_search(self, numbers: Sequence[int]) -> None:
+        """Remove sessions from the search index, before they are removed or changed, if it is not written with the row."""
+
+    def return_to_search(self, numbers: Sequence[int]) -> None:
+        """Add sessions to the search index again, after they were changed, if it is not written with the row."""
 
     def extend_search_at(self, number: int) -> None:
         """Let the search index catch up, if the number of a new session or revocation is one at which it does."""

@@ -7,6 +7,8 @@ from authctl.store.nouns.audit import AuditWriter
 from authctl.store.nouns.clients import ClientsWriter
 from authctl.store.nouns.continuity import ContinuityWriter
 from authctl.store.nouns.facts import FactsWriter
+from authctl.store.nouns.import_undo import ImportUndoWriter
+from authctl.store.nouns.imports import ImportsWriter
 from authctl.store.nouns.keys import KeysWriter
 from authctl.store.nouns.logins import LoginsWriter
 from authctl.store.nouns.outbox import OutboxWriter
@@ -15,8 +17,8 @@ from authctl.store.nouns.revocations import RevocationsWriter
 from authctl.store.nouns.sessions import SessionsWriter
 from authctl.store.nouns.users import UsersWriter
 from authctl.store.nouns.wipes import WipesWriter
+from authctl.store.postgres.cleanup import CleanupWriter
 from authctl.store.postgres.connections import gate_key
-from authctl.store.postgres.reader import Writer
 from authctl.store.postgres.view import PostgresView
 from authctl.store.sql import rows
 
@@ -36,7 +38,7 @@ _RECORD_TIME = f"""
 
 class PostgresChange(
     PostgresView,
-    Writer,
+    CleanupWriter,
     FactsWriter,
     SessionsWriter,
     UsersWriter,
@@ -47,6 +49,8 @@ class PostgresChange(
     AuditWriter,
     LoginsWriter,
     WipesWriter,
+    ImportsWriter,
+    ImportUndoWriter,
     ClientsWriter,
     OutboxWriter,
 ):

@@ -34,7 +34,8 @@ class PostgresDialect:
         return f"{column} = ANY(:{parameter})"
 
     def list_of(self, values: Iterable[str] | Iterable[int]) -> list[Any]:
-        return [value.value if isinstance(value, Enum) else value for value in values]
+        plain = (value.value if isinstance(value, Enum) else value for value in values)
+        return [value for value in plain if not isinstance(value, str) or _can_be_stored(value)]
 
     def contains(self, text: str, parameter: str) -> str:
         return f"strpos({text}, :{parameter}) > 0"
@@ -73,6 +74,23 @@ class PostgresDialect:
     def differs(self, left: str, right: str) -> str:
         return f"{left} IS DISTINCT FROM {right}"
 
+    def same(self, left: str, right: str) -> str:
+        return f"{left} IS NOT DISTINCT FROM {right}"
+
+    def hexadecimal(self, column: str) -> str:
+        return f"upper(encode({column}, 'hex'))"
+
+    def json_array(self, values: Iterable[str]) -> str:
+        return f"json_build_array({', '.join(values)})"
+
+    def json_arrays(self, values: Iterable[str], source: str) -> str:
+        return f"(SELECT coalesce(json_agg({self.json_array(values)}), '[]') FROM {source})"
+
+    columns_of_table = (  # a column that the server computes is written by nobody
+        "SELECT attname, atttypid = 'bytea'::regtype FROM pg_attribute WHERE attrelid = to_regclass(?)"
+        " AND attnum > 0 AND NOT attisdropped AND attgenerated = '' ORDER BY attnum"
+    )
+
     def of_latest(self, column: str, instant: str) -> str:
         return f"(array_agg({column} ORDER BY {instant} DESC))[1]"
 
@@ -93,6 +111,11 @@ class PostgresDialect:
 
     def sorted_by(self, column: str, *, descending: bool) -> str:
         return f"{column} {'DESC NULLS LAST' if descending else 'ASC NULLS FIRST'}"  # NULL counts as the greatest by default
+
+
+def _can_be_stored(text: str) -> bool:
+    """Whether a text can be in the database. One with a NUL, or with half a surrogate pair, is equal to nothing that is there."""
+    return "\0" not in text and (text.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in text))
 
 
 POSTGRES = PostgresDialect()

@@ -1,6 +1,6 @@
 """A snapshot, and a change, in PostgreSQL: its words, its search index, and the rows that a change locks."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from authctl.store.nouns.reader import Reader as AnyReader
@@ -41,6 +41,19 @@ class Writer(Reader, AnyWriter):
 
     locks_rows = False
     """Whether other changes may be under way, so that the rows that are read have to be locked."""
+
+    def insert_rows(self, table: str, columns: str, rows: Iterable[Sequence[Any]]) -> None:
+        # a third of the time of INSERT, also where that is sent in one pipeline
+        with self.connection.connection.cursor().copy(f"COPY {table} ({columns}) FROM STDIN") as copy:
+            for row in rows:
+                copy.write_row(row)
+
+    def next_numbers(self, count: int) -> int:
+        # Only behind the gate alone: a shared change could take a number in between.
+        sequence = "pg_get_serial_sequence('sessions', 'number')"
+        first = self.one_number(f"SELECT nextval({sequence})")
+        self.one_number(f"SELECT setval({sequence}, ?)", (first + count - 1,))
+        return first
 
     def keep_unchanged(self, condition: str, parameters: dict[str, Any]) -> None:
         # By a statement of its own, in the order of numbers: the snapshot of a statement that locks is older than the lock.

@@ -16,6 +16,7 @@ from authctl.store.postgres.view import PostgresView
 
 if TYPE_CHECKING:
     from authctl.model import Client, ProfileSet, Session
+    from authctl.store.protocol import Staging
     from authctl.store.protocol.health import Health
 
 
@@ -90,6 +91,11 @@ class PostgresStore:
         assert self._write_file is not None
         with self._connections.reader() as connection:
             self._write_file(connection, path)
+
+    def staging(self) -> "Staging":
+        from authctl.store.sqlite.staging import SqliteStaging
+
+        return SqliteStaging()  # a temporary file of this process, whatever the database
 
     def check(self) -> None:
         """Read nothing: the server checks its pages when it reads them."""

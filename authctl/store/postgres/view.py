@@ -1,11 +1,15 @@
 """The view of the store in PostgreSQL: one small class a noun, as the protocol has them."""
 
 from authctl.store.nouns.audit import AuditReader
+from authctl.store.nouns.cleanup import CleanupReader
 from authctl.store.nouns.clients import ClientsReader
 from authctl.store.nouns.continuity import ContinuityReader
 from authctl.store.nouns.counts import CountsReader
 from authctl.store.nouns.effects import EffectsReader
 from authctl.store.nouns.facts import FactsReader
+from authctl.store.nouns.import_journal import ImportJournalReader
+from authctl.store.nouns.import_undo import ImportUndoReader
+from authctl.store.nouns.imports import ImportsReader
 from authctl.store.nouns.keys import KeysReader
 from authctl.store.nouns.logins import LoginsReader
 from authctl.store.nouns.outbox import OutboxReader
@@ -25,10 +29,14 @@ class PostgresView(
     SessionsReader,
     AuditReader,
     PreviewsReader,
+    CleanupReader,
     ClientsReader,
     ContinuityReader,
     CountsReader,
     EffectsReader,
+    ImportJournalReader,
+    ImportUndoReader,
+    ImportsReader,
     KeysReader,
     LoginsReader,
     PagesReader,

@@ -54,6 +54,22 @@ class Dialect(Protocol):
     def differs(self, left: str, right: str) -> str:
         """Whether two values or rows differ; NULL equals NULL."""
 
+    def same(self, left: str, right: str) -> str:
+        """Whether two values or rows are the same; NULL equals NULL."""
+
+    def hexadecimal(self, column: str) -> str:
+        """The bytes of a column as hexadecimal digits; NULL without any."""
+
+    def json_array(self, values: Iterable[str]) -> str:
+        """A JSON array of values."""
+
+    def json_arrays(self, values: Iterable[str], source: str) -> str:
+        """A JSON array of all rows of a source, each a JSON array of values."""
+
+    @property
+    def columns_of_table(self) -> str:
+        """A query of the columns of the table that its parameter names, in their order, each with whether it contains bytes."""
+
     def of_latest(self, column: str, instant: str) -> str:
         """The column of the row of a group with the latest instant; the maximum of that instant is selected beside it."""
 

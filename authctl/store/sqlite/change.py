@@ -14,6 +14,8 @@ from authctl.store.sqlite.view import SELDOM_NOUNS, SqliteView, by_attribute
 if TYPE_CHECKING:
     from authctl.store.nouns.clients import ClientsWriter
     from authctl.store.nouns.continuity import ContinuityWriter
+    from authctl.store.nouns.import_undo import ImportUndoWriter
+    from authctl.store.nouns.imports import ImportsWriter
     from authctl.store.nouns.keys import KeysWriter
     from authctl.store.nouns.logins import LoginsWriter
     from authctl.store.nouns.profiles import ProfilesWriter
@@ -21,8 +23,6 @@ if TYPE_CHECKING:
     from authctl.store.nouns.wipes import WipesWriter
     from authctl.store.protocol.backups import Carried
     from authctl.store.sqlite.cleanup import CleanupWriter
-    from authctl.store.sqlite.import_undo import ImportUndoWriter
-    from authctl.store.sqlite.imports import ImportsWriter
 
     class SeldomWriters(
         CleanupWriter,
@@ -40,22 +40,22 @@ if TYPE_CHECKING:
 
 
 SELDOM_WRITERS = {
+    "nouns.cleanup.RemovalWriter": "remove_ended _revoked _remove",
     "sqlite.cleanup.CleanupWriter": (
-        "begin_removal end_removal remove_ended _revoked _remove extend_search_index return_free_space"
-        " remove_unnamed_revocations"
+        "begin_removal end_removal extend_search_index return_free_space remove_unnamed_revocations"
     ),
     "nouns.clients.ClientsWriter": "add_client replace_client remove_client",
     "nouns.continuity.ContinuityWriter": "start_continuity end_continuity remove_continuity",
-    "sqlite.import_journal.ImportJournalWriter": (
+    "nouns.import_journal.ImportJournalWriter": (
         "_batch import_id add_import finish_import open_batch keep_range keep_before _keeping record_met keep_listed"
         " keep_finals close_batch drop_journals remove_imports"
     ),
-    "sqlite.import_undo.ImportUndoWriter": (
+    "nouns.import_undo.ImportUndoWriter": (
         "begin_undo remove_registered restore_before _restore _add_rows_again _end_missing restore_listings"
         " _restore_finals record_undo"
     ),
-    "sqlite.imports.ImportsWriter": (
-        "add_imported _add_others _next_number update_imported adopt_sessions adopt_finals add_complete_listings"
+    "nouns.imports.ImportsWriter": (
+        "add_imported _add_others update_imported adopt_sessions adopt_finals add_complete_listings"
         " remove_complete_listings end_earlier record_listing record_use_after_end replace_rows _replace_rows _add_rows"
         " keep_ahead"
     ),

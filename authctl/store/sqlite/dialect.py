@@ -68,6 +68,20 @@ class SqliteDialect:
     def differs(self, left: str, right: str) -> str:
         return f"{left} IS NOT {right}"
 
+    def same(self, left: str, right: str) -> str:
+        return f"{left} IS {right}"
+
+    def hexadecimal(self, column: str) -> str:
+        return f"nullif(hex({column}), '')"
+
+    def json_array(self, values: Iterable[str]) -> str:
+        return f"json_array({', '.join(values)})"
+
+    def json_arrays(self, values: Iterable[str], source: str) -> str:
+        return f"json((SELECT json_group_array({self.json_array(values)}) FROM {source}))"
+
+    columns_of_table = "SELECT name, type = 'BLOB' FROM pragma_table_info(?)"
+
     def of_latest(self, column: str, instant: str) -> str:  # noqa: ARG002  # SQLite takes a bare column from the row that has the maximum
         return column
 

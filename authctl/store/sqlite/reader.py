@@ -45,7 +45,25 @@ class Writer(Reader, AnyWriter):
 
         search_index.add_note(self.connection, revocation_id, note_key)
 
-    def limit_page_cache(self, kib: int = _USUAL_CACHE_KIB) -> None:
-        """Let the connection keep that many KiB of pages in memory from now on, by default as many as SQLite does by itself."""
+    def extend_search(self) -> None:
+        from authctl.store.sqlite import search_index
+
+        search_index.extend(self.connection)
+
+    def remove_from_search(self, numbers: Sequence[int]) -> None:
+        from authctl.store.sqlite import search_index
+
+        # The index keeps no text (decision 92), so the old text has to be removed before it changes.
+        search_index.remove_sessions(self.connection, numbers)
+
+    def return_to_search(self, numbers: Sequence[int]) -> None:
+        from authctl.store.sqlite import search_index
+
+        search_index.add_sessions(self.connection, numbers)
+
+    def next_numbers(self, count: int) -> int:  # noqa: ARG002  # SQLite counts the rows itself
+        return self.one_number("SELECT seq FROM sqlite_sequence WHERE name = 'sessions'") + 1
+
+    def limit_page_cache(self, kib: int | None = None) -> None:
         # decision 202: with a small cache, an import reads pages of the indexes again and again
-        self.write(f"PRAGMA cache_size = -{kib}")
+        self.write(f"PRAGMA cache_size = -{kib or _USUAL_CACHE_KIB}")

@@ -10,10 +10,14 @@ from authctl.store.sqlite.reader import Reader
 
 if TYPE_CHECKING:
     from authctl.store.nouns.audit import AuditReader
+    from authctl.store.nouns.cleanup import CleanupReader
     from authctl.store.nouns.clients import ClientsReader
     from authctl.store.nouns.continuity import ContinuityReader
     from authctl.store.nouns.counts import CountsReader
     from authctl.store.nouns.effects import EffectsReader
+    from authctl.store.nouns.import_journal import ImportJournalReader
+    from authctl.store.nouns.import_undo import ImportUndoReader
+    from authctl.store.nouns.imports import ImportsReader
     from authctl.store.nouns.keys import KeysReader
     from authctl.store.nouns.logins import LoginsReader
     from authctl.store.nouns.outbox import OutboxReader
@@ -23,10 +27,6 @@ if TYPE_CHECKING:
     from authctl.store.nouns.sessions import SessionsReader
     from authctl.store.nouns.statistics import StatisticsReader
     from authctl.store.nouns.users import UsersReader
-    from authctl.store.sqlite.cleanup import CleanupReader
-    from authctl.store.sqlite.import_journal import ImportJournalReader
-    from authctl.store.sqlite.import_undo import ImportUndoReader
-    from authctl.store.sqlite.imports import ImportsReader
 
     class SeldomNouns(
         AuditReader,
@@ -53,18 +53,18 @@ if TYPE_CHECKING:
 
 SELDOM_NOUNS = {
     "nouns.audit.AuditReader": "events event chain last_event has_event_since",
-    "sqlite.cleanup.CleanupReader": "ended_before oldest_end",
+    "nouns.cleanup.CleanupReader": "ended_before oldest_end",
     "nouns.clients.ClientsReader": "clients client_named",
     "nouns.continuity.ContinuityReader": "continuity_events held_by_continuity",
     "nouns.counts.CountsReader": "count groups",
     "nouns.effects.EffectsReader": (
         "ended_among ended_by_changeover aftermath aftermath_by_user ends_of_profiles _released _aftermaths _others _given"
     ),
-    "sqlite.import_journal.ImportJournalReader": "recorded_imports recorded_import latest_import last_import_detail",
-    "sqlite.import_undo.ImportUndoReader": "registered_by journal_size changed_by",
-    "sqlite.imports.ImportsReader": (
+    "nouns.import_journal.ImportJournalReader": "recorded_imports recorded_import latest_import last_import_detail",
+    "nouns.import_undo.ImportUndoReader": "registered_by journal_size changed_by",
+    "nouns.imports.ImportsReader": (
         "imported last_imported made_of_same_rows imported_finals imported_ahead complete_listings missing_in_listing"
-        " ended_later count_of_source _stored_rows _active_of_source"
+        " ended_later count_of_source _stored_rows _active_of_source _from _source_given _of_source"
     ),
     "nouns.keys.KeysReader": "key_usage",
     "nouns.logins.LoginsReader": "cached_login cached_logins",

@@ -1,4 +1,4 @@
-"""New sessions of an import in SQLite, each as one tuple: `add_imported` makes the same of them, in twice the time.
+"""New sessions of an import, each as one tuple: `add_imported` makes the same of them, in twice the time.
 
 See docs/glossary.md#short-way.
 """
@@ -9,17 +9,18 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from authctl.model import Kind
 from authctl.names import fold, new_ids
 
 if TYPE_CHECKING:
+    from authctl.store.nouns.reader import Writer
     from authctl.store.protocol.imports import PlainSession
-    from authctl.store.sqlite.library import sqlite3
 
 _COLUMNS = (
     "number, id, username, username_key, application, application_key, application_version, platform, platform_key,"
     " device, device_key, ip, user_agent, referrer, source_id, source_id_key, profile, profile_key, created_at,"
     " last_used_at, slid_at, idle_expires_at, absolute_expires_at, expires_at, use_due_at, fixed_expires_at, source,"
-    " source_key, revocation_id"
+    " source_key, revocation_id, kind"
 )
 """The columns that differ from those of any other new session of an application."""
 
@@ -29,20 +30,14 @@ _KEY_COLUMNS = (
 
 
 def insert(
-    connection: sqlite3.Connection,
+    writer: Writer,
     numbered: Sequence[tuple[int, PlainSession]],
     revocation_id: int,
     import_id: int | None,
 ) -> None:
     """Insert numbered sessions under a revocation, with their keys."""
-    connection.executemany(_insertion("sessions", _COLUMNS, kind="'application'"), _rows(numbered, revocation_id))
-    connection.executemany(_insertion("imported", _KEY_COLUMNS), _keys(numbered, import_id))
-
-
-def _insertion(table: str, columns: str, **constants: str) -> str:
-    """The statement that inserts a row of those columns, with some that have the same SQL in each row."""
-    names, values = ", ".join([columns, *constants]), ", ".join(["?"] * len(columns.split(",")) + [*constants.values()])
-    return f"INSERT INTO {table} ({names}) VALUES ({values})"
+    writer.insert_rows("sessions", _COLUMNS, _rows(numbered, revocation_id))
+    writer.insert_rows("imported", _KEY_COLUMNS, _keys(numbered, import_id))
 
 
 def _rows(numbered: Sequence[tuple[int, PlainSession]], revocation_id: int) -> Iterator[tuple[Any, ...]]:
@@ -82,6 +77,7 @@ def _rows(numbered: Sequence[tuple[int, PlainSession]], revocation_id: int) -> I
             one.source,
             one.source and fold(one.source),
             revocation_id,
+            Kind.APPLICATION.value,
         )
 
 
@@ -89,7 +85,7 @@ def _keys(numbered: Sequence[tuple[int, PlainSession]], import_id: int | None) -
     """The values of `_KEY_COLUMNS`."""
     for number, one in numbered:
         detail_times, is_exact = _json(one.details, one.detail_times), one.is_created_exact
-        of_rows = (is_exact, one.listed_at, one.rows_digest, one.profile_named)
+        of_rows = (int(is_exact), one.listed_at, one.rows_digest, int(one.profile_named))
         yield (number, one.key, detail_times, one.key_without_user, *of_rows, import_id)
 
 

@@ -1,4 +1,4 @@
-"""Imported sessions in SQLite: their keys, and the instant of each detail (decision 11).
+"""Imported sessions: their keys, and the instant of each detail (decision 11).
 
 See docs/glossary.md#late-row.
 """
@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from authctl.names import fold
+from authctl.store.nouns.finals import insertion_of_finals
+from authctl.store.nouns.import_journal import ImportJournalWriter, last_seen_at
+from authctl.store.nouns.reader import Reader
 from authctl.store.sql import rows
 from authctl.store.sql.tables import ANY_CREATION
-from authctl.store.sqlite.dialect import EACH_NUMBER, OPEN, SQLITE, TABLES, UNREVOKED
-from authctl.store.sqlite.finals import insertion_of_finals
-from authctl.store.sqlite.import_journal import LAST_SEEN_AT, ImportJournalWriter
-from authctl.store.sqlite.reader import Reader
 
 if TYPE_CHECKING:
     from authctl.model import Session
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         StagedKey,
         StagedRow,
     )
+    from authctl.store.sql.dialect import Dialect
 
 _NEVER_REPLACED = ("id", "secret_hash", "key_id")
 """The columns of an imported session that no import replaces."""
@@ -42,26 +43,40 @@ _IMPORTED = (
     "i.said_at, i.key, i.key_without_user, i.profile_named, i.created_by_source, i.listed_at, i.source_ended_at,"
     " i.source_ended_reason"
 )
-_BY_SOURCE = SQLITE.table("sessions", "s", "sessions_by_source")
-_SEEN_BEFORE = f"{LAST_SEEN_AT} < :taken_at"
-_OF_OTHERS = (
-    "(i.key_without_user IS NOT NULL AND ("
-    "EXISTS (SELECT 1 FROM imported AS o INDEXED BY imported_by_key_without_user"
-    " WHERE o.key_without_user = i.key_without_user AND o.key <> i.key)"
-    " OR EXISTS (SELECT 1 FROM imported AS o INDEXED BY imported_by_key WHERE o.key = i.key_without_user)))"
-)
-"""Whether another user has a session of the same key, as this version stored it or as 0.1.0 did."""
 _OF_ROWS = "created_at, ended_at, ended_reason, listed_at"
 
 
+@cache
+def _made_of_same_rows(dialect: Dialect) -> str:
+    """The query of the sessions that were made of all rows of their keys; `{keys}` stands for marks."""
+    by_key, others = (
+        dialect.table("imported", "i", "imported_by_key"),
+        dialect.table("imported", "o", "imported_by_key"),
+    )
+    without_user = dialect.table("imported", "o", "imported_by_key_without_user")
+    is_not_inferred = dialect.differs("s.ended_reason", "'not_listed'")
+    # whether another user has a session of the same key, as this version stored it or as 0.1.0 did
+    of_others = (
+        f"(i.key_without_user IS NOT NULL AND (EXISTS (SELECT 1 FROM {without_user}"
+        " WHERE o.key_without_user = i.key_without_user AND o.key <> i.key)"
+        f" OR EXISTS (SELECT 1 FROM {others} WHERE o.key = i.key_without_user)))"
+    )
+    return (
+        "SELECT i.rows_digest, i.key, i.number, i.listed_at, s.used_after_end_at"
+        f" FROM {dialect.join_in_order(by_key, 'sessions AS s', 's.number = i.number')}"
+        " WHERE i.key IN ({keys}) AND i.rows_digest IS NOT NULL AND {of_source}"
+        f" AND {is_not_inferred} AND NOT {of_others}"
+    )
+
+
 class ImportsReader(Reader):
-    """`ImportsView` over SQLite."""
+    """`ImportsView` over any database."""
 
     def imported(self, keys: Sequence[bytes], keys_without_user: Sequence[bytes], now: int) -> list[ImportedDetail]:
         imported: dict[int, tuple[Any, ...]] = {}
         for column, values in (("key", keys), ("key_without_user", keys_without_user)):
             sql = (
-                f"SELECT i.number, {_IMPORTED} FROM imported AS i INDEXED BY imported_by_{column}"
+                f"SELECT i.number, {_IMPORTED} FROM {self.dialect.table('imported', 'i', f'imported_by_{column}')}"
                 f" WHERE i.{column} IN ({_marks(values)}) AND i.{column} IS NOT NULL"
             )
             imported |= {number: row for number, *row in (self.all_rows(sql, tuple(values)) if values else ())}
@@ -86,12 +101,7 @@ class ImportsReader(Reader):
 
         # decision 148: an import without a source meets the sessions of every source
         of_source = "TRUE" if source is None else "s.source_key = ?"
-        sql = (
-            "SELECT i.rows_digest, i.key, i.number, i.listed_at, s.used_after_end_at"
-            " FROM imported AS i INDEXED BY imported_by_key CROSS JOIN sessions AS s ON s.number = i.number"
-            f" WHERE i.key IN ({_marks(keys)}) AND i.rows_digest IS NOT NULL"
-            f" AND {of_source} AND s.ended_reason IS NOT 'not_listed' AND NOT {_OF_OTHERS}"
-        )
+        sql = _made_of_same_rows(self.dialect).format(keys=_marks(keys), of_source=of_source)
         digests = {staged.key: staged.digest for staged in keys}
         rows = self.all_rows(sql, (*digests, *([] if source is None else [fold(source)])))
         return [SameRows(*row) for digest, *row in rows if digest == digests[row[0]]]
@@ -100,9 +110,9 @@ class ImportsReader(Reader):
         """The stored rows of sessions, by their numbers; given are the numbers with the exact beginnings."""
         from authctl.store.protocol.imports import StagedRow
 
-        sql = f"SELECT number, at, details, {_OF_ROWS} FROM imported_rows WHERE {EACH_NUMBER}"
+        sql = f"SELECT number, at, details, {_OF_ROWS} FROM imported_rows WHERE {self.tables.each_number}"
         stored: dict[int, list[StagedRow]] = {}
-        for number, at, details, created_at, *rest in self.all_rows(sql, {"numbers": json.dumps([*beginnings])}):
+        for number, at, details, created_at, *rest in self.all_rows(sql, {"numbers": self.dialect.list_of(beginnings)}):
             is_exact = created_at is not None and created_at == beginnings[number]
             row = StagedRow(at, json.loads(details), 0, created_at, is_exact, *rest)
             stored.setdefault(number, []).append(row)
@@ -116,12 +126,13 @@ class ImportsReader(Reader):
         finals: dict[bytes, list[Final]] = {}
         if not keys or not self.one_number("SELECT EXISTS (SELECT 1 FROM imported_finals)"):
             return finals
+        of_source = "" if source is None else " AND source_key IN ('', ?)"
         sql = (
             "SELECT key, at, created_at, source_key = '' FROM imported_finals"
-            f" WHERE key IN ({_marks(keys)}) AND without_user = ? AND (? IS NULL OR source_key IN ('', ?))"
+            f" WHERE key IN ({_marks(keys)}) AND without_user = ?{of_source}"
         )
-        key_of_source = None if source is None else fold(source)
-        for key, at, created_at, is_of_none in self.all_rows(sql, (*keys, without_user, key_of_source, key_of_source)):
+        given = (*keys, int(without_user), *([] if source is None else [fold(source)]))
+        for key, at, created_at, is_of_none in self.all_rows(sql, given):
             final = Final(at, None if created_at == ANY_CREATION else created_at, bool(is_of_none))
             finals.setdefault(key, []).append(final)
         return finals
@@ -148,17 +159,17 @@ class ImportsReader(Reader):
         numbers: Sequence[int] | None = None,
     ) -> list[int]:
         active = self._active_of_source(source, user_keys, now, numbers)
-        sql = f"SELECT s.number {active} AND {_SEEN_BEFORE}"
-        given = self.given(now, **_source_given(source, user_keys, numbers), taken_at=taken_at)
+        sql = f"SELECT s.number {active} AND {last_seen_at(self.dialect)} < :taken_at"
+        given = self.given(now, **self._source_given(source, user_keys, numbers), taken_at=taken_at)
         return [number for (number,) in self.all_rows(sql, given)]
 
     def ended_later(
         self, source: str, user_keys: Sequence[str], taken_at: int, numbers: Sequence[int] | None = None
     ) -> list[int]:
-        given = {**_source_given(source, user_keys, numbers), "taken_at": taken_at}
+        given = {**self._source_given(source, user_keys, numbers), "taken_at": taken_at}
         sql = (
-            f"SELECT s.number {_from(numbers)} WHERE {_of_source(source, user_keys)}"
-            f" AND {UNREVOKED} AND s.ended_reason = 'not_listed' AND s.ended_at > :taken_at AND {_SEEN_BEFORE}"
+            f"SELECT s.number {self._from(numbers)} WHERE {self._of_source(source, user_keys)} AND {self.tables.unrevoked}"
+            f" AND s.ended_reason = 'not_listed' AND s.ended_at > :taken_at AND {last_seen_at(self.dialect)} < :taken_at"
         )
         return [number for (number,) in self.all_rows(sql, given)]
 
@@ -166,7 +177,7 @@ class ImportsReader(Reader):
         self, source: str | None, user_keys: Sequence[str], now: int, numbers: Sequence[int] | None = None
     ) -> int:
         sql = f"SELECT count(*) {self._active_of_source(source, user_keys, now, numbers)}"
-        return self.one_number(sql, self.given(now, **_source_given(source, user_keys, numbers)))
+        return self.one_number(sql, self.given(now, **self._source_given(source, user_keys, numbers)))
 
     def _active_of_source(
         self, source: str | None, user_keys: Sequence[str], now: int, numbers: Sequence[int] | None
@@ -175,23 +186,27 @@ class ImportsReader(Reader):
         from authctl.store.sql.filters import has_status
 
         is_active = has_status(Status.ACTIVE, self.continuity, now)
-        return f"{_from(numbers)} WHERE {_of_source(source, user_keys)} AND {is_active}"
+        return f"{self._from(numbers)} WHERE {self._of_source(source, user_keys)} AND {is_active}"
 
+    def _from(self, numbers: Sequence[int] | None) -> str:
+        """The imported sessions of a source, or those with some numbers."""
+        by_source = self.dialect.table("sessions", "s", "sessions_by_source")
+        return (
+            f"FROM {by_source if numbers is None else self.tables.by_numbers} JOIN imported AS i ON i.number = s.number"
+        )
 
-def _from(numbers: Sequence[int] | None) -> str:
-    """The imported sessions of a source, or those with some numbers."""
-    return f"FROM {_BY_SOURCE if numbers is None else TABLES.by_numbers} JOIN imported AS i ON i.number = s.number"
+    def _source_given(
+        self, source: str | None, user_keys: Sequence[str], numbers: Sequence[int] | None
+    ) -> dict[str, Any]:
+        """The parameters of `_from` and `_of_source`."""
+        given: dict[str, Any] = {} if source is None else {"source": fold(source)}
+        lists = {"users": user_keys or None, "numbers": numbers}
+        return given | {name: self.dialect.list_of(values) for name, values in lists.items() if values is not None}
 
-
-def _source_given(source: str | None, user_keys: Sequence[str], numbers: Sequence[int] | None = None) -> dict[str, Any]:
-    """The parameters of `_from` and `_of_source`."""
-    return {"source": source and fold(source), "users": json.dumps(list(user_keys)), "numbers": json.dumps(numbers)}
-
-
-def _of_source(source: str | None, user_keys: Sequence[str]) -> str:
-    """Whether a session is of a source, or of none, and of some users if there are any."""
-    of_users = f" AND {SQLITE.is_listed('s.username_key', 'users')}" if user_keys else ""
-    return f"s.source_key {'IS NULL' if source is None else '= :source'}{of_users}"
+    def _of_source(self, source: str | None, user_keys: Sequence[str]) -> str:
+        """Whether a session is of a source, or of none, and of some users if there are any."""
+        of_users = f" AND {self.dialect.is_listed('s.username_key', 'users')}" if user_keys else ""
+        return f"s.source_key {'IS NULL' if source is None else '= :source'}{of_users}"
 
 
 def _detail(session: Session, row: Sequence[Any]) -> ImportedDetail:
@@ -213,55 +228,49 @@ def _values(new: Imported) -> tuple[Any, ...]:
     """The values of `_WRITTEN`."""
     facts = new.facts
     detail_times, is_exact = json.dumps(new.detail_times), facts.created_at is not None
-    return (new.key, detail_times, new.key_without_user, new.profile_named, is_exact, *facts[1:], new.rows_digest)
+    flags = int(new.profile_named), int(is_exact)
+    return (new.key, detail_times, new.key_without_user, *flags, *facts[1:], new.rows_digest)
 
 
 class ImportsWriter(ImportJournalWriter):
-    """`ImportsChange` over SQLite. Many rows are inserted by `executemany` (decision 98)."""
+    """`ImportsChange` over any database. Many rows are inserted at once (decision 98)."""
 
     def add_imported(self, sessions: Sequence[Imported | PlainSession]) -> None:
+        from authctl.store.nouns import plain_sessions
         from authctl.store.protocol.imports import PlainSession
-        from authctl.store.sqlite import plain_sessions, search_index
 
         if not sessions:
             return
-        first, revocation_id = self._next_number(), self.one_number(f"SELECT {OPEN}")
+        first = self.next_numbers(len(sessions))
+        revocation_id = self.one_number(f"SELECT {self.tables.open_revocation}")
         # Numbers are given in the order of the plan to both ways, so that one range of numbers is the journal of the
         # batch.
         plain = [(number, one) for number, one in enumerate(sessions, first) if isinstance(one, PlainSession)]
-        plain_sessions.insert(self.connection, plain, revocation_id, self.import_id)
+        plain_sessions.insert(self, plain, revocation_id, self.import_id)
         if len(plain) < len(sessions):
             self._add_others([(n, one) for n, one in enumerate(sessions, first) if not isinstance(one, PlainSession)])
         self.keep_range(first, first + len(sessions) - 1)
-        search_index.extend(self.connection)
+        self.extend_search()
 
     def _add_others(self, numbered: Sequence[tuple[int, Imported]]) -> None:
         """Add sessions that did not take the short way."""
         from authctl.store.nouns.sessions import insertion
 
         self.connection.executemany(
-            insertion(SQLITE, ("number", *rows.columns(numbered[0][1].session))),
+            insertion(self.dialect, ("number", *rows.columns(numbered[0][1].session))),
             ((number, *rows.columns(new.session).values(), new.revocation_id) for number, new in numbered),
         )
-        self.connection.executemany(
-            f"INSERT INTO imported (number, {_WRITTEN}, import_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            ((number, *_values(new), self.import_id) for number, new in numbered),
-        )
+        of_keys = ((number, *_values(new), self.import_id) for number, new in numbered)
+        self.insert_rows("imported", f"number, {_WRITTEN}, import_id", of_keys)
         self._add_rows((number, new.rows) for number, new in numbered if new.rows)
 
-    def _next_number(self) -> int:
-        return self.one_number("SELECT seq FROM sqlite_sequence WHERE name = 'sessions'") + 1
-
     def update_imported(self, changes: Sequence[tuple[int, Imported]]) -> None:
-        from authctl.store.sqlite import search_index
-
         if not changes:
             return
         numbers = [number for number, _ in changes]
         self.keep_before(numbers)
         changed = [name for name in rows.columns(changes[0][1].session) if name not in _NEVER_REPLACED]
-        # The index keeps no text (decision 92), so the old text has to be removed before it changes.
-        search_index.remove_sessions(self.connection, numbers)
+        self.remove_from_search(numbers)
         self.connection.executemany(
             f"UPDATE sessions SET {', '.join(f'{name} = :{name}' for name in changed)},"
             f" revocation_id = coalesce(:revocation_id, revocation_id), moved_in = {self.move} WHERE number = :number",
@@ -276,21 +285,20 @@ class ImportsWriter(ImportJournalWriter):
             ((*values[:3], *values[4:], number) for number, values in ((n, _values(new)) for n, new in changes)),
         )
         self._replace_rows([(number, new.rows) for number, new in changes if new.rows])
-        search_index.add_sessions(self.connection, numbers)
+        self.return_to_search(numbers)
 
     def adopt_sessions(self, numbers: Sequence[int], source: str) -> None:
-        from authctl.store.sqlite import search_index
-
         if not numbers:
             return
-        given = {"source": source, "source_key": fold(source), "move": self.move, "numbers": json.dumps(list(numbers))}
+        listed = self.dialect.list_of(numbers)
+        given = {"source": source, "source_key": fold(source), "move": self.move, "numbers": listed}
         self.keep_before(numbers)
-        search_index.remove_sessions(self.connection, numbers)
+        self.remove_from_search(numbers)
         self.write(
-            f"UPDATE sessions SET source = :source, source_key = :source_key, moved_in = :move WHERE {EACH_NUMBER}",
+            f"UPDATE sessions SET source = :source, source_key = :source_key, moved_in = :move WHERE {self.tables.each_number}",
             given,
         )
-        search_index.add_sessions(self.connection, numbers)
+        self.return_to_search(numbers)
 
     def adopt_finals(self, keys: Iterable[bytes], source: str) -> None:
         for key in keys:
@@ -298,8 +306,9 @@ class ImportsWriter(ImportJournalWriter):
             self.keep_finals("key = :key", given)
             self.write(
                 insertion_of_finals(
+                    self.dialect,
                     "SELECT key, :source_key, created_at, at, without_user FROM imported_finals"
-                    " WHERE key = :key AND source_key = ''"
+                    " WHERE key = :key AND source_key = ''",
                 ),
                 given,
             )
@@ -327,18 +336,19 @@ class ImportsWriter(ImportJournalWriter):
         if numbers:
             self.keep_before(numbers)
             self.write(
-                f"UPDATE sessions SET ended_at = :taken_at, expires_at = :taken_at, moved_in = :move WHERE {EACH_NUMBER}",
-                {"numbers": json.dumps(list(numbers)), "taken_at": taken_at, "move": self.move},
+                f"UPDATE sessions SET ended_at = :taken_at, expires_at = :taken_at, moved_in = :move WHERE {self.tables.each_number}",
+                {"numbers": self.dialect.list_of(numbers), "taken_at": taken_at, "move": self.move},
             )
 
     def record_listing(self, listed: Sequence[tuple[int, int]]) -> None:
         self.keep_listed(listed)
-        sql = "UPDATE imported SET listed_at = max(coalesce(listed_at, :at), :at) WHERE number = :number"
+        latest = self.dialect.greatest("coalesce(listed_at, :at)", ":at")
+        sql = f"UPDATE imported SET listed_at = {latest} WHERE number = :number"
         self.connection.executemany(sql, [{"number": number, "at": at} for number, at in listed])
 
     def record_use_after_end(self, uses: Sequence[tuple[int, int]]) -> None:
-        sql = f"SELECT number, used_after_end_at FROM sessions WHERE {EACH_NUMBER}"
-        known = dict(self.all_rows(sql, {"numbers": json.dumps([number for number, _ in uses])}))
+        sql = f"SELECT number, used_after_end_at FROM sessions WHERE {self.tables.each_number}"
+        known = dict(self.all_rows(sql, {"numbers": self.dialect.list_of([number for number, _ in uses])}))
         # None counts as earlier than any use: `or at - 1` replaces it.
         later = [(number, at) for number, at in uses if (known[number] or at - 1) < at]
         if later:
@@ -350,18 +360,19 @@ class ImportsWriter(ImportJournalWriter):
         numbers = [number for number, _ in rows]
         if numbers:
             self.keep_before(numbers)
-            given = {"numbers": json.dumps(numbers), "move": self.move}
-            self.write(f"UPDATE sessions SET moved_in = :move WHERE {EACH_NUMBER}", given)
+            given = {"numbers": self.dialect.list_of(numbers), "move": self.move}
+            self.write(f"UPDATE sessions SET moved_in = :move WHERE {self.tables.each_number}", given)
             self._replace_rows(rows)
 
     def _replace_rows(self, rows: Sequence[tuple[int, Sequence[StagedRow]]]) -> None:
-        numbers = json.dumps([number for number, _ in rows])
-        self.write(f"DELETE FROM imported_rows WHERE {EACH_NUMBER}", {"numbers": numbers})
+        numbers = self.dialect.list_of([number for number, _ in rows])
+        self.write(f"DELETE FROM imported_rows WHERE {self.tables.each_number}", {"numbers": numbers})
         self._add_rows(rows)
 
     def _add_rows(self, rows: Iterable[tuple[int, Sequence[StagedRow]]]) -> None:
-        self.connection.executemany(
-            f"INSERT INTO imported_rows (number, at, details, {_OF_ROWS}) VALUES (?, ?, ?, ?, ?, ?, ?)",
+        self.insert_rows(
+            "imported_rows",
+            f"number, at, details, {_OF_ROWS}",
             (
                 (number, row.at, json.dumps(row.details), row.created_at, row.ended_at, row.ended_reason, row.listed_at)
                 for number, of_session in rows
@@ -371,4 +382,4 @@ class ImportsWriter(ImportJournalWriter):
 
     def keep_ahead(self, ahead: Iterable[tuple[bytes, int]]) -> None:
         # decision 143: by key and instant, since one instant of the key would also settle rows of the time between
-        self.connection.executemany("INSERT OR IGNORE INTO imported_ahead (key, at) VALUES (?, ?)", ahead)
+        self.connection.executemany("INSERT INTO imported_ahead (key, at) VALUES (?, ?) ON CONFLICT DO NOTHING", ahead)

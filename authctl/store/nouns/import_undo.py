@@ -1,4 +1,4 @@
-"""The undo of an import in SQLite.
+"""The undo of an import.
 
 See docs/glossary.md#journal-of-an-import.
 """
@@ -7,76 +7,90 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
+from functools import cache
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from authctl.store.sqlite.dialect import EACH_NUMBER, OPEN, TABLES
-from authctl.store.sqlite.finals import insertion_of_finals
-from authctl.store.sqlite.import_journal import KEPT_TABLES, LAST_SEEN_AT, WAS_REVOKED, blobs_of, columns_of
-from authctl.store.sqlite.reader import Reader, Writer
+from authctl.store.nouns.finals import insertion_of_finals
+from authctl.store.nouns.import_journal import KEPT_TABLES, last_seen_at, was_revoked
+from authctl.store.nouns.reader import Reader, Writer
+from authctl.store.sql.tables import tables
 
 if TYPE_CHECKING:
     from authctl.store.protocol.import_undo import Before, RegisteredSessions
+    from authctl.store.sql.dialect import Dialect
 
-_IS_OF_SOURCE = "(s.ended_at, s.ended_reason) IS (i.source_ended_at, i.source_ended_reason)"
-_IS_ENDED_HERE = f"s.ended_at IS NOT NULL AND s.ended_reason <> 'not_listed' AND NOT {_IS_OF_SOURCE}"
-"""Whether a session was ended by a decision here: its source and a complete listing make no decisions."""
-
-# decision 150: a session is as the import left it if its last move is that of the batch, and no later revocation has it
-_REGISTERED = f"""
-    SELECT s.number, s.id, CASE
-        WHEN {WAS_REVOKED} THEN 'revoked'
-        WHEN {_IS_ENDED_HERE} AND s.moved_in > b.move THEN 'ended'
-        WHEN i.import_id IS NOT :import THEN 'changed'
-    END
-    FROM import_batches AS b INDEXED BY import_batches_by_range
-    CROSS JOIN sessions AS s ON s.number BETWEEN max(b.first, :after + 1) AND b.last
-    CROSS JOIN imported AS i ON i.number = s.number
-    WHERE b.import_id = :import AND b.last > :after ORDER BY b.last, s.number LIMIT :limit
-"""
-_NUMBERS_LOOKED_AT = """
-    SELECT sum(min(last, :until) - max(first, :after + 1) + 1) FROM import_batches INDEXED BY import_batches_by_range
-    WHERE import_id = :import AND last > :after AND first <= :until
-"""
-_IS_REGISTERED = (
-    "coalesce((SELECT r.first FROM import_batches AS r INDEXED BY import_batches_by_range WHERE r.import_id = :import"
-    " AND r.last >= c.number ORDER BY r.last LIMIT 1) <= c.number, FALSE)"
-)
-_CHANGED = f"""
-    SELECT c.number, s.id, CASE
-        WHEN s.number IS NULL THEN 'removed'
-        WHEN b.id IS NULL THEN 'changed'
-        WHEN {WAS_REVOKED} THEN 'revoked'
-        WHEN s.moved_in IS NOT b.move THEN iif({_IS_ENDED_HERE}, 'ended', 'changed')
-        WHEN i.import_id IS NOT :import THEN 'changed'
-    END, s.ended_reason IS 'not_listed', b.at, {OPEN}, b.columns, c.before
-    FROM import_changes AS c LEFT JOIN import_batches AS b ON b.id = c.batch
-    LEFT JOIN sessions AS s ON s.number = c.number LEFT JOIN imported AS i ON i.number = c.number
-    WHERE c.import_id = :import AND c.number > :after AND NOT {_IS_REGISTERED} ORDER BY c.number LIMIT :limit
-"""
 _NOT_RESTORED = ("number", "moved_in")
 """The columns that stay as they are: a session keeps its number, and to restore it is a move of its own."""
 
-_MISSING_AT = (
-    "SELECT min(l.taken_at) FROM complete_listings AS l WHERE l.source_key = s.source_key AND l.username_key IN ('', s.username_key)"
-    f" AND l.taken_at > {LAST_SEEN_AT}"
-)
-"""The first complete listing that lacks a session."""
+
+class _Texts:
+    """The queries in one dialect."""
+
+    def __init__(self, dialect: Dialect) -> None:
+        is_of_source = dialect.same("(s.ended_at, s.ended_reason)", "(i.source_ended_at, i.source_ended_reason)")
+        # by a decision here: its source and a complete listing make no decisions
+        is_ended_here = f"s.ended_at IS NOT NULL AND s.ended_reason <> 'not_listed' AND NOT {is_of_source}"
+        revoked = was_revoked(dialect)
+        is_changed = dialect.differs("i.import_id", ":import")
+        ranges = dialect.table("import_batches", "b", "import_batches_by_range")
+        first, last = dialect.greatest("b.first", ":after + 1"), dialect.least("b.last", ":until")
+        in_range = dialect.join_in_order(ranges, "sessions AS s", f"s.number BETWEEN {first} AND b.last")
+        self.registered = f"""
+            SELECT s.number, s.id, CASE
+                WHEN {revoked} THEN 'revoked'
+                WHEN {is_ended_here} AND s.moved_in > b.move THEN 'ended'
+                WHEN {is_changed} THEN 'changed'
+            END
+            FROM {dialect.join_in_order(in_range, "imported AS i", "i.number = s.number")}
+            WHERE b.import_id = :import AND b.last > :after ORDER BY b.last, s.number LIMIT :limit
+        """
+        self.numbers_looked_at = (
+            f"SELECT sum({last} - {first} + 1) FROM {ranges}"
+            " WHERE b.import_id = :import AND b.last > :after AND b.first <= :until"
+        )
+        self.is_registered = (
+            f"coalesce((SELECT b.first FROM {ranges} WHERE b.import_id = :import"
+            " AND b.last >= c.number ORDER BY b.last LIMIT 1) <= c.number, FALSE)"
+        )
+        self.changed = f"""
+            SELECT c.number, s.id, CASE
+                WHEN s.number IS NULL THEN 'removed'
+                WHEN b.id IS NULL THEN 'changed'
+                WHEN {revoked} THEN 'revoked'
+                WHEN {dialect.differs("s.moved_in", "b.move")} THEN CASE WHEN {is_ended_here} THEN 'ended' ELSE 'changed' END
+                WHEN {is_changed} THEN 'changed'
+            END, {dialect.same("s.ended_reason", "'not_listed'")}, b.at, {tables(dialect).open_revocation}, b.columns, c.before
+            FROM import_changes AS c LEFT JOIN import_batches AS b ON b.id = c.batch
+            LEFT JOIN sessions AS s ON s.number = c.number LEFT JOIN imported AS i ON i.number = c.number
+            WHERE c.import_id = :import AND c.number > :after AND NOT {self.is_registered} ORDER BY c.number LIMIT :limit
+        """
+        self.missing_at = (
+            "SELECT min(l.taken_at) FROM complete_listings AS l WHERE l.source_key = s.source_key"
+            f" AND l.username_key IN ('', s.username_key) AND l.taken_at > {last_seen_at(dialect)}"
+        )
+        """The first complete listing that lacks a session."""
+
+
+@cache
+def _texts(dialect: Dialect) -> _Texts:
+    """The queries in a dialect, made once."""
+    return _Texts(dialect)
 
 
 class ImportUndoReader(Reader):
-    """`ImportUndoView` over SQLite."""
+    """`ImportUndoView` over any database."""
 
     def registered_by(self, import_id: int, after: int, limit: int) -> RegisteredSessions:
         from authctl.store.protocol.import_undo import Registered, RegisteredSessions
 
         given = {"import": import_id, "after": after, "limit": limit}
-        sessions = [Registered(*row) for row in self.all_rows(_REGISTERED, given)]
+        sessions = [Registered(*row) for row in self.all_rows(_texts(self.dialect).registered, given)]
         sql = "SELECT max(last) FROM import_batches WHERE import_id = :import AND last > :after"
         until = sessions[-1].number if len(sessions) == limit else self.one_number(sql, given)
         if not until:
             return RegisteredSessions(None, [], 0)
-        looked_at = self.one_number(_NUMBERS_LOOKED_AT, {**given, "until": until})
+        looked_at = self.one_number(_texts(self.dialect).numbers_looked_at, {**given, "until": until})
         return RegisteredSessions(until, sessions, looked_at - len(sessions))
 
     def journal_size(self, import_id: int) -> int:
@@ -88,8 +102,8 @@ class ImportUndoReader(Reader):
 
     def changed_by(self, import_id: int, after: int, limit: int) -> list[Before]:
         given = {"import": import_id, "after": after, "limit": limit}
-        blobs = {table: blobs_of(self.connection, table) for table in KEPT_TABLES}
-        return [_before(row, blobs) for row in self.all_rows(_CHANGED, given)]
+        blobs = {table: {name for name, is_blob in self.columns_of(table).items() if is_blob} for table in KEPT_TABLES}
+        return [_before(row, blobs) for row in self.all_rows(_texts(self.dialect).changed, given)]
 
 
 def _before(row: Sequence[Any], blobs: dict[str, set[str]]) -> Before:
@@ -114,7 +128,7 @@ def _by_column(names: Iterable[str], values: Iterable[Any], blobs: set[str]) -> 
 
 
 class ImportUndoWriter(Writer):
-    """`ImportUndoChange` over SQLite."""
+    """`ImportUndoChange` over any database."""
 
     def begin_undo(self, import_id: int, at: int, actor: str, note: str) -> None:
         sql = (
@@ -125,46 +139,43 @@ class ImportUndoWriter(Writer):
 
     # decision 190: `imported_ahead` stays; without it, the same file would register an active session later
     def remove_registered(self, import_id: int, until: int, numbers: Sequence[int]) -> None:
-        from authctl.store.sqlite.removal import remove_sessions
+        from authctl.store.nouns.removal import remove_sessions
 
         remove_sessions(self, numbers)
         given = {"import": import_id, "until": until}
         first = "SELECT min(first) FROM import_batches WHERE import_id = :import"
         self.write(
             "DELETE FROM import_changes AS c WHERE import_id = :import"
-            f" AND number BETWEEN ({first}) AND :until AND {_IS_REGISTERED}",
+            f" AND number BETWEEN ({first}) AND :until AND {_texts(self.dialect).is_registered}",
             given,
         )
         self.write(
-            "UPDATE import_batches SET first = iif(last > :until, :until + 1, NULL), last = iif(last > :until, last, NULL)"
+            "UPDATE import_batches SET first = CASE WHEN last > :until THEN :until + 1 END, last = CASE WHEN last > :until THEN last END"
             " WHERE import_id = :import AND last IS NOT NULL AND first <= :until",
             given,
         )
 
     def restore_before(self, import_id: int, until: int, sessions: Sequence[Before], now: int) -> None:
-        from authctl.store.sqlite import search_index
-
         numbers = [before.number for before in sessions]
-        search_index.remove_sessions(self.connection, numbers)
+        self.remove_from_search(numbers)
         for table, rows in (
             ("sessions", [(before.number, before.session) for before in sessions]),
             ("imported", [(before.number, before.imported) for before in sessions]),
         ):
             self._restore(table, rows)
-        self.write(f"DELETE FROM imported_rows WHERE {EACH_NUMBER}", {"numbers": json.dumps(numbers)})
+        listed = self.dialect.list_of(numbers)
+        self.write(f"DELETE FROM imported_rows WHERE {self.tables.each_number}", {"numbers": listed})
         self._add_rows_again([row for before in sessions for row in before.imported_rows])
         if numbers:
-            self.write(
-                f"UPDATE sessions SET moved_in = :move WHERE {EACH_NUMBER}",
-                {"numbers": json.dumps(numbers), "move": self.move},
-            )
-        search_index.add_sessions(self.connection, numbers)
+            sql = f"UPDATE sessions SET moved_in = :move WHERE {self.tables.each_number}"
+            self.write(sql, {"numbers": listed, "move": self.move})
+        self.return_to_search(numbers)
         self._end_missing(numbers, now)
         sql = "DELETE FROM import_changes WHERE import_id = ? AND number <= ?"
         self.write(sql, (import_id, until))
 
     def _restore(self, table: str, rows: Sequence[tuple[int, dict[str, Any]]]) -> None:
-        known = columns_of(self.connection, table)
+        known = self.columns_of(table)
         for names, same in groupby(rows, key=lambda row: tuple(row[1])):
             # The journal may be of an older schema: columns that are gone are left out, and new ones keep their values.
             restored = [name for name in names if name in known and name not in _NOT_RESTORED]
@@ -183,24 +194,23 @@ class ImportUndoWriter(Writer):
 
         is_active = has_status(Status.ACTIVE, self.continuity, now)
         sql = (
-            f"SELECT ({_MISSING_AT}), s.number FROM {TABLES.by_numbers} JOIN imported AS i ON i.number = s.number"
+            f"SELECT ({_texts(self.dialect).missing_at}), s.number FROM {self.tables.by_numbers} JOIN imported AS i ON i.number = s.number"
             f" WHERE s.source_key IS NOT NULL AND {is_active}"
         )
-        missing = [
-            row for row in self.all_rows(sql, self.given(now, numbers=json.dumps(numbers))) if row[0] is not None
-        ]
+        read = self.all_rows(sql, self.given(now, numbers=self.dialect.list_of(numbers)))
+        missing = [{"at": at, "number": number, "move": self.move} for at, number in read if at is not None]
         sql = (
-            "UPDATE sessions SET ended_at = ?1, ended_reason = 'not_listed', expires_at = ?1, moved_in = ?3"
-            " WHERE number = ?2"
+            "UPDATE sessions SET ended_at = :at, ended_reason = 'not_listed', expires_at = :at, moved_in = :move"
+            " WHERE number = :number"
         )
-        self.connection.executemany(sql, [(at, number, self.move) for at, number in missing])
+        self.connection.executemany(sql, missing)
 
     def restore_listings(self, import_id: int, limit: int) -> int:
         sql = "SELECT id, listed FROM import_batches WHERE import_id = ? AND listed IS NOT NULL ORDER BY id LIMIT ?"
         batches = self.all_rows(sql, (import_id, limit))
         for batch, listed in batches:
-            sql = "UPDATE imported SET listed_at = ?2 WHERE number = ?1 AND listed_at = ?3"
-            self.connection.executemany(sql, json.loads(listed))
+            sql = "UPDATE imported SET listed_at = ? WHERE number = ? AND listed_at = ?"
+            self.connection.executemany(sql, [(old, number, at) for number, old, at in json.loads(listed)])
             self.write("UPDATE import_batches SET listed = NULL WHERE id = ?", (batch,))
         return len(batches) + self._restore_finals(import_id, limit)
 
@@ -211,15 +221,18 @@ class ImportUndoWriter(Writer):
             " JOIN imports AS i ON i.id = f.import_id WHERE f.import_id = ? LIMIT ?"
         )
         rows = self.all_rows(sql, (import_id, limit))
-        sql = insertion_of_finals("VALUES (?, '', ?, ?, ?)")
+        sql = insertion_of_finals(self.dialect, "VALUES (?, '', ?, ?, ?)")
         self.connection.executemany(sql, [final[:4] for final in rows])
-        of_source = "key = ?1 AND created_at = ?2 AND source_key = ?6 AND at = ?3"
+        of_source = "WHERE key = ? AND created_at = ? AND source_key = ? AND at = ?"
         # The final without a source is there again, and it settles the same rows as the removed one.
-        for sql in (
-            f"DELETE FROM imported_finals WHERE {of_source} AND ?4 IS NOT NULL AND ?5 IS NULL",
-            f"UPDATE imported_finals SET at = ?5 WHERE {of_source} AND ?4 IS NOT NULL AND ?5 < ?3",
-        ):
-            self.connection.executemany(sql, rows)
+        alone = [(key, created, source, at) for key, created, at, _, before, source in rows if before is None]
+        self.connection.executemany(f"DELETE FROM imported_finals {of_source}", alone)
+        earlier = [
+            (before, key, created, source, at)
+            for key, created, at, _, before, source in rows
+            if before is not None and before < at
+        ]
+        self.connection.executemany(f"UPDATE imported_finals SET at = ? {of_source}", earlier)
         sql = "DELETE FROM import_finals WHERE import_id = ? AND key = ? AND created_at = ?"
         self.connection.executemany(sql, [(import_id, *final[:2]) for final in rows])
         return len(rows)

@@ -1,4 +1,4 @@
-"""The journal of imports in SQLite: ranges of registered sessions, and the rows of changed ones as they were before.
+"""The journal of imports: ranges of registered sessions, and the rows of changed ones as they were before.
 
 Columns that a later schema adds to these rows are journaled, too. See docs/glossary.md#journal-of-an-import.
 """
@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from authctl.names import fold
-from authctl.store.sqlite.dialect import EACH_NUMBER, OPEN, TABLES
-from authctl.store.sqlite.reader import Reader, Writer
+from authctl.store.nouns.reader import Reader, Writer
+from authctl.store.sql.tables import tables
 
 if TYPE_CHECKING:
     from authctl.store.protocol.import_journal import RecordedImport
-    from authctl.store.sqlite.library import sqlite3
+    from authctl.store.sql.dialect import Dialect
 
 # an import that wrote nothing has no batch in its journal, which is never dropped then
 _WROTE = "({0}.journal <> 'whole' OR EXISTS (SELECT 1 FROM import_batches AS b WHERE b.import_id = {0}.id))"
@@ -23,39 +24,56 @@ _RECORDED = (
     "id, at, actor, source, detail, finished_at, journal = 'whole', undo_begun_at, undone_at, undone_by, undone_note,"
     f" undo_counts, {_WROTE.format('imports')}"
 )
-WAS_REVOKED = (
-    f"s.revocation_id <> {OPEN} AND (s.revocation_id = b.open_revocation OR s.revocation_id > b.last_revocation)"
-)
-LAST_SEEN_AT = "max(s.created_at, s.last_used_at, coalesce(i.listed_at, s.last_used_at))"
-"""The last instant at which the source of an imported session showed it, as `SessionFromRows` compares it with listings."""
 KEPT_TABLES = ("sessions", "imported", "imported_rows")
-_UNMOVED_SINCE = (
-    "EXISTS (SELECT 1 FROM sessions AS s CROSS JOIN import_batches AS b ON b.id = import_changes.batch"
-    f" WHERE s.number = excluded.number AND s.moved_in = b.move AND NOT ({WAS_REVOKED}))"
-)
-_IS_LATEST = (
-    "NOT EXISTS (SELECT 1 FROM imports AS later WHERE later.source_key IS imports.source_key AND later.id > imports.id"
-    f" AND later.undone_at IS NULL AND {_WROTE.format('later')})"
-)
 _HAS_CHANGES = (
     "(EXISTS (SELECT 1 FROM import_changes AS c WHERE c.import_id = imports.id)"
     " OR EXISTS (SELECT 1 FROM import_finals AS f WHERE f.import_id = imports.id)"
     " OR EXISTS (SELECT 1 FROM import_batches AS b WHERE b.import_id = imports.id AND b.listed IS NOT NULL))"
 )
-_DROP = f"""
-    UPDATE imports SET journal = 'dropped' WHERE journal = 'whole' AND (
-        undone_at IS NOT NULL OR coalesce(undo_begun_at, at) < ?
-        OR undo_begun_at IS NULL AND NOT {_IS_LATEST} AND {_HAS_CHANGES}
-    )
-"""
 _CACHE_KIB = 48 * 1024
 """The memory for pages of the file during an import, whose keys are spread over whole indexes."""
 _KEYS = {"import_changes": "number", "import_finals": "key, created_at", "import_batches": "id"}
 """The tables of the journal, each with the columns that order the rows of an import."""
 
 
+@cache
+def was_revoked(dialect: Dialect) -> str:
+    """Whether a session `s` was revoked after the transaction `b` of an import."""
+    since = "(s.revocation_id = b.open_revocation OR s.revocation_id > b.last_revocation)"
+    return f"s.revocation_id <> {tables(dialect).open_revocation} AND {since}"
+
+
+@cache
+def last_seen_at(dialect: Dialect) -> str:
+    """The last instant at which the source of an imported session showed it, as `SessionFromRows` compares it with listings."""
+    return dialect.greatest("s.created_at", "s.last_used_at", "coalesce(i.listed_at, s.last_used_at)")
+
+
+@cache
+def _unmoved_since(dialect: Dialect) -> str:
+    """Whether a session is as the last transaction of its import left it."""
+    joined = dialect.join_in_order("sessions AS s", "import_batches AS b", "b.id = import_changes.batch")
+    return (
+        f"EXISTS (SELECT 1 FROM {joined} WHERE s.number = excluded.number AND s.moved_in = b.move"
+        f" AND NOT ({was_revoked(dialect)}))"
+    )
+
+
+@cache
+def _drop(dialect: Dialect) -> str:
+    """The statement that marks the journals that are to be dropped."""
+    is_latest = (
+        f"NOT EXISTS (SELECT 1 FROM imports AS later WHERE {dialect.same('later.source_key', 'imports.source_key')}"
+        f" AND later.id > imports.id AND later.undone_at IS NULL AND {_WROTE.format('later')})"
+    )
+    return (
+        "UPDATE imports SET journal = 'dropped' WHERE journal = 'whole' AND (undone_at IS NOT NULL"
+        f" OR coalesce(undo_begun_at, at) < ? OR undo_begun_at IS NULL AND NOT {is_latest} AND {_HAS_CHANGES})"
+    )
+
+
 class ImportJournalReader(Reader):
-    """`ImportJournalView` over SQLite."""
+    """`ImportJournalView` over any database."""
 
     def recorded_imports(self) -> list[RecordedImport]:
         return [_recorded(row) for row in self.all_rows(f"SELECT {_RECORDED} FROM imports ORDER BY id DESC")]
@@ -65,12 +83,14 @@ class ImportJournalReader(Reader):
         return _recorded(row) if row else None
 
     def last_import_detail(self, source: str | None) -> str | None:
-        sql = "SELECT detail FROM imports WHERE source_key IS ? ORDER BY id DESC LIMIT 1"
+        is_source = self.dialect.same("source_key", "?")
+        sql = f"SELECT detail FROM imports WHERE {is_source} ORDER BY id DESC LIMIT 1"
         row = self.one_row(sql, (source and fold(source),))
         return None if row is None else str(row[0])
 
     def latest_import(self, source: str | None) -> int | None:
-        sql = f"SELECT max(id) FROM imports WHERE source_key IS ? AND undone_at IS NULL AND {_WROTE.format('imports')}"
+        of_source = f"{self.dialect.same('source_key', '?')} AND undone_at IS NULL"
+        sql = f"SELECT max(id) FROM imports WHERE {of_source} AND {_WROTE.format('imports')}"
         return self.one_number(sql, (source and fold(source),)) or None
 
 
@@ -79,17 +99,6 @@ def _recorded(row: Sequence[Any]) -> RecordedImport:
 
     recorded = RecordedImport(*row)
     return recorded._replace(has_journal=bool(recorded.has_journal), has_written=bool(recorded.has_written))
-
-
-def columns_of(connection: sqlite3.Connection, table: str) -> list[str]:
-    """The columns of a table, those of a later schema among them."""
-    return [name for (name,) in connection.execute("SELECT name FROM pragma_table_info(?)", (table,))]
-
-
-def blobs_of(connection: sqlite3.Connection, table: str) -> set[str]:
-    """The columns of a table that contain bytes, which JSON cannot carry."""
-    sql = "SELECT name FROM pragma_table_info(?) WHERE type = 'BLOB'"
-    return {name for (name,) in connection.execute(sql, (table,))}
 
 
 class _Batch:
@@ -108,7 +117,7 @@ class _Batch:
 
 
 class ImportJournalWriter(Writer):
-    """`ImportJournalChange` over SQLite. Within a batch, the writers of imported sessions call the methods `keep_…`."""
+    """`ImportJournalChange` over any database. Within a batch, the writers of imported sessions call the methods `keep_…`."""
 
     _batch: _Batch | None = None
 
@@ -132,7 +141,7 @@ class ImportJournalWriter(Writer):
             return False
         sql = (
             "INSERT INTO import_batches (import_id, at, move, open_revocation, last_revocation)"
-            f" SELECT ?, ?, 0, {OPEN}, (SELECT max(id) FROM revocations) RETURNING id"
+            f" SELECT ?, ?, 0, {self.tables.open_revocation}, (SELECT max(id) FROM revocations) RETURNING id"
         )
         self._batch = _Batch(import_id, self.one_number(sql, (import_id, at)))
         return True
@@ -147,43 +156,47 @@ class ImportJournalWriter(Writer):
         if batch is None:
             return
         if batch.columns is None:
-            batch.columns = {table: columns_of(self.connection, table) for table in KEPT_TABLES}
-            batch.keep = self._keeping(batch.columns)
-        given = {"import": batch.import_id, "batch": batch.id, "numbers": json.dumps(numbers)}
+            columns = {table: self.columns_of(table) for table in KEPT_TABLES}
+            batch.columns = {table: list(names) for table, names in columns.items()}
+            batch.keep = self._keeping(columns)
+        given = {"import": batch.import_id, "batch": batch.id, "numbers": self.dialect.list_of(numbers)}
         self.write(batch.keep, given)
-        self.write(f"UPDATE imported SET import_id = :import WHERE {EACH_NUMBER}", given)
+        self.write(f"UPDATE imported SET import_id = :import WHERE {self.tables.each_number}", given)
 
-    def _keeping(self, columns: dict[str, list[str]]) -> str:
+    def _keeping(self, columns: dict[str, dict[str, bool]]) -> str:
         """The statement that journals sessions. Changed twice by an import, a session is kept as it was before the first time."""
-        values = {}
-        for table, alias in zip(KEPT_TABLES, "six", strict=True):
-            blobs = blobs_of(self.connection, table)
-            each = [
-                f"nullif(hex({alias}.{name}), '')" if name in blobs else f"{alias}.{name}" for name in columns[table]
+        words = self.dialect
+        # JSON cannot carry bytes
+        session, imported, row = (
+            [
+                words.hexadecimal(f"{alias}.{name}") if is_blob else f"{alias}.{name}"
+                for name, is_blob in of_table.items()
             ]
-            values[table] = f"json_array({', '.join(each)})"
-        rows = f"SELECT json_group_array({values['imported_rows']}) FROM imported_rows AS x WHERE x.number = s.number"
+            for of_table, alias in zip(columns.values(), "six", strict=True)
+        )
+        rows = words.json_arrays(row, "imported_rows AS x WHERE x.number = s.number")
+        before = words.json_array([words.json_array(session), words.json_array(imported), rows])
+        source = words.join_in_order(self.tables.by_numbers, "imported AS i", "i.number = s.number")
+        is_same = f"import_changes.batch = :batch OR {_unmoved_since(words)}"
         return (
-            "INSERT INTO import_changes (import_id, number, batch, before) SELECT :import, s.number, :batch,"
-            f" json_array({values['sessions']}, {values['imported']}, json(({rows})))"
-            f" FROM {TABLES.by_numbers} CROSS JOIN imported AS i ON i.number = s.number WHERE TRUE"
-            " ON CONFLICT (import_id, number) DO UPDATE"
-            f" SET batch = iif(batch = :batch OR {_UNMOVED_SINCE}, :batch, NULL) WHERE batch IS NOT NULL"
+            "INSERT INTO import_changes (import_id, number, batch, before)"
+            f" SELECT :import, s.number, :batch, {before} FROM {source} WHERE TRUE ON CONFLICT (import_id, number) DO UPDATE"
+            f" SET batch = CASE WHEN {is_same} THEN :batch END WHERE import_changes.batch IS NOT NULL"
         )
 
     def record_met(self, numbers: Sequence[int]) -> None:
         sql = (
-            f"UPDATE imported SET import_id = :import WHERE {EACH_NUMBER} AND import_id <> :import"
+            f"UPDATE imported SET import_id = :import WHERE {self.tables.each_number} AND import_id <> :import"
             " AND (SELECT source_key FROM sessions AS s WHERE s.number = imported.number) IS NOT NULL"
         )
-        self.write(sql, {"import": self.import_id, "numbers": json.dumps(numbers)})
+        self.write(sql, {"import": self.import_id, "numbers": self.dialect.list_of(numbers)})
 
     def keep_listed(self, listed: Sequence[tuple[int, int]]) -> None:
         """Journal when sessions were last listed, before a later listing is recorded."""
         if self._batch is None or not listed:
             return
-        sql = f"SELECT number, listed_at FROM imported WHERE {EACH_NUMBER}"
-        known = dict(self.all_rows(sql, {"numbers": json.dumps([number for number, _ in listed])}))
+        sql = f"SELECT number, listed_at FROM imported WHERE {self.tables.each_number}"
+        known = dict(self.all_rows(sql, {"numbers": self.dialect.list_of([number for number, _ in listed])}))
         later = ((number, known[number], at) for number, at in listed)
         self._batch.listed += [(number, old, at) for number, old, at in later if old is None or old < at]
 
@@ -196,9 +209,9 @@ class ImportJournalWriter(Writer):
             " AND o.created_at = f.created_at"
         )
         sql = (
-            "INSERT OR IGNORE INTO import_finals (import_id, key, created_at, at, without_user, at_of_source)"
+            "INSERT INTO import_finals (import_id, key, created_at, at, without_user, at_of_source)"
             f" SELECT :import, key, created_at, at, without_user, ({of_source}) FROM imported_finals AS f"
-            f" WHERE {of_keys} AND source_key = ''"
+            f" WHERE {of_keys} AND source_key = '' ON CONFLICT DO NOTHING"
         )
         self.write(sql, {**given, "import": self._batch.import_id})
 
@@ -217,7 +230,7 @@ class ImportJournalWriter(Writer):
         self._batch = None
 
     def drop_journals(self, before: int, limit: int) -> int:
-        self.write(_DROP, (before,))
+        self.write(_drop(self.dialect), (before,))
         import_id = self.one_number("SELECT min(id) FROM imports WHERE journal = 'dropped'")
         for table, keys in _KEYS.items():
             some = f"SELECT {keys} FROM {table} WHERE import_id = ? ORDER BY {keys} LIMIT ?"
