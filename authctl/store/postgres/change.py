@@ -68,8 +68,8 @@ class PostgresChange(
         # decision 88
         self.write(_RECORD_TIME, {"at": at, "leap": CLOCK_JUMP})
 
-    def last_seal(self) -> tuple[int, str]:
-        """The number and hash of the newest event. From now on until the commit nobody else appends one.
+    def last_event(self) -> "AuditEvent | None":
+        """The newest event, which the next one follows. From now on until the commit nobody else appends one.
 
         The chain is the last lock of a change (decision 362): it is held for a commit alone.
         """
@@ -77,7 +77,7 @@ class PostgresChange(
             # By a statement of its own: the snapshot of a statement that takes a lock is older than the lock.
             self.write("SELECT pg_advisory_xact_lock(?)", (gate_key(self._registry_id, "chain"),))
             self._has_chain = True
-        return super().last_seal()
+        return super().last_event()
 
     def add_event(self, event: "AuditEvent") -> None:
         text = f"{event.note or ''} {event.subject or ''} {event.actor} {event.action} {event.detail}"
