@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from authctl.store.nouns.sessions import SessionsReader
     from authctl.store.nouns.statistics import StatisticsReader
     from authctl.store.nouns.users import UsersReader
+    from authctl.store.sqlite.library import sqlite3
 
     class SeldomNouns(
         AuditReader,
@@ -113,3 +114,5 @@ if not TYPE_CHECKING:
 
 class SqliteView(FactsReader, PreviewsReader, SeldomNouns):
     """`View` over SQLite: a snapshot."""
+
+    connection: "sqlite3.Connection"
