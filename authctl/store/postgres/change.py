@@ -25,6 +25,7 @@ from authctl.store.sql import rows
 if TYPE_CHECKING:
     from authctl.model import AuditEvent
     from authctl.store.postgres.connections import Connection
+    from authctl.store.protocol.backups import Carried
 
 _SLOTS = 64
 """How many rows the recorded time has: changes that are under way at once seldom wait for each other to write it."""
@@ -85,3 +86,6 @@ class PostgresChange(
         self.write(sql, (*event, fold(text)))
         # By it, the outcome of a commit whose answer was lost is found out.
         self.connection.connection.last_event = (event.seq, event.hash)
+
+    def carry_over(self, at: int, ended_at: int | None = None) -> "Carried":
+        raise RuntimeError("a restore carries over into a draft, which is a file")

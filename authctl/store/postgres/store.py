@@ -95,7 +95,7 @@ class PostgresStore:
     def staging(self) -> "Staging":
         from authctl.store.sqlite.staging import SqliteStaging
 
-        return SqliteStaging()  # a temporary file of this process, whatever the database
+        return SqliteStaging()  # decision 342
 
     def check(self) -> None:
         """Read nothing: the server checks its pages when it reads them."""
