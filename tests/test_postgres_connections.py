@@ -25,7 +25,8 @@ pytestmark = pytest.mark.skipif(why_not() is not None, reason=why_not() or "")
 if why_not() is None:
     from authctl.store.postgres import connections as module
     from authctl.store.postgres.addresses import read_address
-    from authctl.store.postgres.connections import PostgresConnections, connect
+    from authctl.store.postgres.connection import connect
+    from authctl.store.postgres.connections import PostgresConnections
     from authctl.store.postgres.library import psycopg
     from authctl.store.postgres.only_runner import only_runner
 

@@ -12,7 +12,8 @@ from tests.postgres_server import Server, new_pooler, why_not
 pytestmark = pytest.mark.skipif(why_not() is not None, reason=why_not() or "")
 if why_not() is None:
     from authctl.store.postgres.addresses import Address, read_address
-    from authctl.store.postgres.connections import PostgresConnections, connect
+    from authctl.store.postgres.connection import connect
+    from authctl.store.postgres.connections import PostgresConnections
     from authctl.store.postgres.diagnosis import diagnosis
     from authctl.store.postgres.only_runner import only_runner
     from authctl.store.postgres.proofs import check_server

@@ -18,7 +18,7 @@ from tests.postgres_server import Server, new_server, why_not
 pytestmark = pytest.mark.skipif(why_not() is not None, reason=why_not() or "")
 if why_not() is None:
     from authctl.store.postgres.addresses import read_address
-    from authctl.store.postgres.connections import connect
+    from authctl.store.postgres.connection import connect
     from authctl.store.postgres.errors import translated_errors
 
 NAME = "db.example.com"

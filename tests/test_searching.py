@@ -281,7 +281,7 @@ def test_a_list_of_what_many_have_is_walked_at_once(registry: Registry, monkeypa
     """Where the index knows that many have a text, no table is read to count them; the page is the newest of them all the same."""
     for number in range(300):
         registry.issue(username=f"user{number}", application="Outlook", device=f"laptop {number:03}")
-    monkeypatch.setattr(search_index, "MOST_SORTED", 10)
+    monkeypatch.setattr(reader, "MOST_SORTED", 10)
     selection = SessionFilter(search="laptop 0", kind="application")
     every = [one.id for one in registry.sessions(selection)]
     assert len(every) == 100

@@ -17,7 +17,7 @@ from authctl.registry_locations import Location, read_location
 
 if TYPE_CHECKING:
     from authctl.model import ProfileSet
-    from authctl.store.postgres.connections import Connection
+    from authctl.store.postgres.connection import Connection
     from authctl.store.protocol import Draft, Store
     from authctl.store.protocol.health import Health
 

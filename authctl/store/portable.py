@@ -17,7 +17,7 @@ from authctl.store.sqlite.library import sqlite3
 from authctl.store.sqlite.registry_file import draft_beside
 
 if TYPE_CHECKING:
-    from authctl.store.postgres.connections import Connection
+    from authctl.store.postgres.connection import Connection
 
 _OWN_TABLES = ("clock", "registry", "search_index", "_sqlite_migrations")
 """Tables that are filled by hand, and those of SQLite alone; so are all that the search index consists of."""

@@ -149,4 +149,6 @@ class RemovalWriter(Writer):
         remove_sessions(self, numbers)
 
     def remove_unnamed_revocations(self) -> int:
-        return self.write(f"DELETE FROM revocations WHERE {unnamed_revocations(self.dialect)}")
+        unnamed = unnamed_revocations(self.dialect)
+        self.remove_notes_from_search(unnamed)
+        return self.write(f"DELETE FROM revocations WHERE {unnamed}")

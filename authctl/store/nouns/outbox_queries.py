@@ -28,7 +28,6 @@ class OutboxQueries:
     """The queries in one dialect."""
 
     def __init__(self, dialect: "Dialect") -> None:
-        join = dialect.join_in_order
         # A list may be older than its announcement: an import brought its sessions after they were revoked, or their users disabled.
         own = (
             "CASE a.event WHEN 'session-ended' THEN s.ended_at"
@@ -50,7 +49,11 @@ class OutboxQueries:
             f" {decided_at} AS decided_at, a.actor, a.note, {revocation} AS revocation_id, a.txn,"
             f" CASE WHEN {of_everything} THEN 1 ELSE 0 END AS of_everything"
         )
-        self.by_session = dialect.table("deliveries", "d", "deliveries_by_session")
+        self._make_due(dialect)
+        self._make_lists(dialect)
+
+    def _make_due(self, dialect: "Dialect") -> None:
+        """The deliveries that are due, and the counts."""
         by_session = dialect.table("deliveries", "e", "deliveries_by_session")
         by_user = dialect.table("deliveries", "e", "deliveries_by_user")
         earlier = "e.announcement < d.announcement AND e.receiver_key = d.receiver_key AND e.state = 'pending'"
@@ -85,6 +88,7 @@ class OutboxQueries:
             " GROUP BY receiver_key, state"
             f" UNION ALL SELECT receiver_key, 3, count(*), {_NO_NUMBER} FROM announcements WHERE rest = 'dead' GROUP BY receiver_key"
         )
+        join = dialect.join_in_order
         # The numbers are read first: else every session that is revoked would be looked at.
         numbers = f"SELECT value FROM {dialect.list_rows('numbers', 'given', 'bigint')}"
         listed = f"(SELECT number FROM imported WHERE number > :after UNION {numbers}) AS listed"
@@ -96,6 +100,13 @@ class OutboxQueries:
             f" {dialect.collected('s.number')} FROM {join(imported, 'revocations AS r', 'r.id = s.revocation_id')}"
             f" WHERE r.at IS NOT NULL OR (s.ended_reason IN ('user_disabled', 'password_changed') AND {is_other}) GROUP BY r.id"
         )
+
+    def _make_lists(self, dialect: "Dialect") -> None:
+        """The deliveries of a user, of a session, of an announcement, and those that are given up."""
+        join = dialect.join_in_order
+        self.by_session = dialect.table("deliveries", "d", "deliveries_by_session")
+        by_session = dialect.table("deliveries", "e", "deliveries_by_session")
+        by_user = dialect.table("deliveries", "e", "deliveries_by_user")
         of_sessions = join("sessions AS u", by_session, "e.number > 0 AND e.number = u.number")
         of_user = (
             f"(SELECT e.announcement, e.number FROM {of_sessions} WHERE u.username_key = :username UNION ALL SELECT e.announcement, 0"

@@ -158,6 +158,9 @@ class Writer(Reader):
     def remove_from_search(self, numbers: Sequence[int]) -> None:
         """Remove sessions from the search index, before they are removed or changed, if it is not written with the row."""
 
+    def remove_notes_from_search(self, condition: str) -> None:
+        """Remove the notes of the revocations of a condition from the search index, if it is not written with the row."""
+
     def return_to_search(self, numbers: Sequence[int]) -> None:
         """Add sessions to the search index again, after they were changed, if it is not written with the row."""
 

@@ -18,13 +18,13 @@ from authctl.store.nouns.sessions import SessionsWriter
 from authctl.store.nouns.users import UsersWriter
 from authctl.store.nouns.wipes import WipesWriter
 from authctl.store.postgres.cleanup import CleanupWriter
-from authctl.store.postgres.connections import gate_key
+from authctl.store.postgres.connection import gate_key
 from authctl.store.postgres.view import PostgresView
 from authctl.store.sql import rows
 
 if TYPE_CHECKING:
     from authctl.model import AuditEvent
-    from authctl.store.postgres.connections import Connection
+    from authctl.store.postgres.connection import Connection
     from authctl.store.protocol.backups import Carried
 
 _SLOTS = 64
@@ -87,5 +87,5 @@ class PostgresChange(
         # By it, the outcome of a commit whose answer was lost is found out.
         self.connection.connection.last_event = (event.seq, event.hash)
 
-    def carry_over(self, at: int, ended_at: int | None = None) -> "Carried":
+    def carry_over(self, at: int, ended_at: int | None = None) -> "Carried":  # noqa: ARG002  # see below
         raise RuntimeError("a restore carries over into a draft, which is a file")

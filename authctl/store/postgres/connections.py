@@ -5,22 +5,17 @@ The gate is an advisory lock. Whatever concerns one session takes it shared, eve
 its own: the snapshot of a statement that takes it would be older than the lock.
 """
 
-import hashlib
 import os
-import select
-import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
 
 from authctl.errors import OutcomeUnknown, RegistryLocked, RegistryUnavailable
 from authctl.store.postgres.addresses import Address
+from authctl.store.postgres.connection import Connection, connect, gate_key
 from authctl.store.postgres.errors import READ_ONLY, is_lost, translated_errors
 from authctl.store.postgres.library import psycopg
-
-if TYPE_CHECKING:
-    from psycopg.abc import PQGen
+from authctl.store.postgres.shared_connection import SharedConnection, one_row
 
 LOCK_TIMEOUT_SECONDS = 30.0
 """How long a writer waits for its turn."""
@@ -61,10 +56,6 @@ _FLUSH = "SELECT pg_logical_emit_message(true, '', '')"
 _COUNT = "SELECT nextval('changes')"
 """The number of a change, taken when others can see it: whoever reads the number earlier reads the change with the next number."""
 
-_SETTINGS = (
-    "SELECT pg_is_in_recovery(), current_setting('synchronous_commit'), current_setting('fsync'),"
-    " current_setting('full_page_writes'), current_setting('server_encoding'), pg_backend_pid(), to_regclass('registry') IS NULL"
-)
 _HOLDS_GATE = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid() AND granted AND mode = 'ExclusiveLock'"
 
 _UNKNOWN = "the connection was lost when the change was due, and whether it is done is not known"
@@ -82,112 +73,7 @@ def _count_fork() -> None:
 os.register_at_fork(after_in_child=_count_fork)
 
 
-class Connection(psycopg.Connection[tuple[Any, ...]]):
-    """A connection whose statements wait no longer than `patience` seconds, and that keeps the warnings of the server."""
-
-    patience: float | None = None
-    last_event: tuple[int, str] | None = None
-    """The number and hash of the last audit event that this transaction wrote; set by what writes it."""
-    warnings: tuple[str, ...] = ()
-
-    def wait(self, gen: "PQGen[Any]", interval: float = 0.1, timeout: float | None = None) -> Any:
-        """Wait for the server, but not for ever."""
-        return super().wait(gen, interval, self.patience if timeout is None else timeout)
-
-    def keep_warning(self, notice: psycopg.errors.Diagnostic) -> None:
-        """Keep what the server warns of."""
-        if (notice.sqlstate or "").startswith("01"):
-            self.warnings = (*self.warnings, notice.message_primary or "")
-
-    @property
-    def is_idle(self) -> bool:
-        """Whether it is open, and in no transaction."""
-        return self.pgconn.transaction_status == psycopg.pq.TransactionStatus.IDLE
-
-
-def connect(address: Address, *, patience: float | None = None) -> Connection:
-    """Open a connection; a server that is a standby is refused. Raises psycopg.Error."""
-    connection = Connection.connect(psycopg.conninfo.make_conninfo("", **address.parameters), autocommit=True)
-    connection.patience = patience
-    connection.add_notice_handler(connection.keep_warning)
-    if address.is_pooled:
-        connection.prepare_threshold = None
-    return connection
-
-
-def gate_key(registry_id: str, purpose: str = "gate") -> int:
-    """The key of an advisory lock of that registry."""
-    return int.from_bytes(hashlib.sha256(f"authctl {purpose} {registry_id}".encode()).digest()[:8], signed=True)
-
-
-class _Shared:
-    """A connection that is opened when it is first used, and the lock that lets one thread at a time use it."""
-
-    def __init__(self, address: Address, *, patience: float | None = None) -> None:
-        self.lock = threading.RLock()
-        self._address = address
-        self._patience = patience
-        self._connection: Connection | None = None
-        self._readable = select.poll()
-        self._descriptor = -1
-
-    def connection(self) -> Connection:
-        """The open connection, or a new one in the place of one that the server closed."""
-        if self._connection is not None:
-            # A server that ended the connection has said so: nothing else is sent to a client that waits for nothing.
-            if not self._readable.poll(0) or self._is_alive(self._connection):
-                return self._connection
-            self.drop()
-        self._connection = self._open()
-        self._descriptor = self._connection.fileno()
-        self._readable.register(self._descriptor, select.POLLIN)
-        return self._connection
-
-    def _open(self) -> Connection:
-        connection = connect(self._address, patience=self._patience)
-        try:
-            self.set_up(connection)
-        except BaseException:
-            connection.close()
-            raise
-        return connection
-
-    def set_up(self, connection: Connection) -> None:
-        """Refuse a server that could lose an acknowledged change; notice a pooler."""
-        standby, commits, syncs, whole_pages, encoding, process, is_empty = _row(connection, _SETTINGS)
-        if standby:
-            raise RegistryUnavailable(f"the registry at {self._address} cannot be used: the server is a standby")
-        if is_empty:
-            raise RegistryUnavailable(f"there is no registry at {self._address}", "authctl init")
-        unsafe = {"synchronous_commit": commits, "fsync": syncs, "full_page_writes": whole_pages}
-        for name, value in unsafe.items():
-            if value == "off":
-                raise RegistryUnavailable(
-                    f"the registry at {self._address} cannot be used: the server can lose changes ({name} = off)",
-                    f"set {name} = on",
-                )
-        if encoding != "UTF8":
-            raise RegistryUnavailable(f"the registry at {self._address} cannot be used: its encoding is {encoding}")
-        # a pooler has a number of its own for the process of the server
-        if process != connection.info.backend_pid:
-            connection.prepare_threshold = None
-
-    def _is_alive(self, connection: Connection) -> bool:
-        """Whether the server only told of a setting, and did not close the connection."""
-        with suppress(psycopg.Error):
-            connection.pgconn.consume_input()
-        return not connection.closed and not self._readable.poll(0)
-
-    def drop(self) -> None:
-        """Close the connection, if it is open."""
-        if self._connection is not None:
-            with suppress(KeyError):
-                self._readable.unregister(self._descriptor)
-            self._connection.close()
-            self._connection = None
-
-
-class _Hot(_Shared):
+class _Hot(SharedConnection):
     """The connection of the look-up by number: every statement is prepared at once."""
 
     def set_up(self, connection: Connection) -> None:
@@ -196,7 +82,7 @@ class _Hot(_Shared):
             connection.prepare_threshold = 0
 
 
-class _Writer(_Shared):
+class _Writer(SharedConnection):
     """The connection that writes, and the key of the gate."""
 
     key = 0
@@ -204,7 +90,7 @@ class _Writer(_Shared):
 
     def set_up(self, connection: Connection) -> None:
         super().set_up(connection)
-        self.registry_id = str(_row(connection, "SELECT id FROM registry")[0])
+        self.registry_id = str(one_row(connection, "SELECT id FROM registry")[0])
         self.key = gate_key(self.registry_id)
         _check_gate(connection, self._address)
 
@@ -217,7 +103,7 @@ class PostgresConnections:
         self._lock_timeout = LOCK_TIMEOUT_SECONDS if lock_timeout is None else lock_timeout
         self._errors = translated_errors(str(address))
         self._hot = _HotTurn(self, _Hot(address, patience=LOOK_UP_SECONDS))
-        self._reader = _Shared(address)
+        self._reader = SharedConnection(address)
         self._writer = _Writer(address)
         # A connection of the parent is used by the parent: a child that used it would read its answers.
         self.forks = fork_count
@@ -415,14 +301,6 @@ class _HotTurn:
         self._errors.__exit__(kind, error, trace)
 
 
-def _row(connection: Connection, sql: str) -> tuple[Any, ...]:
-    """The only row of a statement."""
-    row = connection.execute(sql, prepare=False).fetchone()
-    if row is None:
-        raise RegistryUnavailable("the registry is incomplete: its creation was interrupted")
-    return row
-
-
 def _flush(connection: Connection) -> None:
     """Make every commit before this one last. Raises OutcomeUnknown."""
     try:
@@ -444,14 +322,14 @@ def _check_gate(connection: Connection, address: Address) -> None:
     connection.execute("BEGIN", prepare=False)
     try:
         connection.execute(f"SELECT pg_advisory_xact_lock({key})", prepare=False)
-        held = _row(connection, _HOLDS_GATE)[0]
+        held = one_row(connection, _HOLDS_GATE)[0]
     finally:
         connection.execute("ROLLBACK", prepare=False)
     if not held:
         raise RegistryUnavailable(f"the registry at {address} cannot be used: advisory locks do nothing on this server")
 
 
-def _roll_back(connection: Connection, shared: _Shared) -> None:
+def _roll_back(connection: Connection, shared: SharedConnection) -> None:
     """Undo all changes that were not committed; a connection that cannot be used any more is dropped."""
     if not connection.closed and not connection.is_idle:
         with suppress(psycopg.Error):

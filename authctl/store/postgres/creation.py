@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from authctl.errors import Refused
 from authctl.store.postgres.addresses import Address
 from authctl.store.postgres.change import PostgresChange
-from authctl.store.postgres.connections import Connection, connect, gate_key
+from authctl.store.postgres.connection import Connection, connect, gate_key
 from authctl.store.postgres.errors import translated_errors
 from authctl.store.postgres.look_up import SERVER_CLOCK
 from authctl.store.postgres.proofs import check_server

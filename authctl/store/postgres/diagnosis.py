@@ -4,7 +4,7 @@ from collections.abc import Callable
 from contextlib import closing
 
 from authctl.store.postgres.addresses import Address
-from authctl.store.postgres.connections import Connection, connect, gate_key
+from authctl.store.postgres.connection import Connection, connect, gate_key
 from authctl.store.postgres.errors import translated_errors
 from authctl.store.postgres.proofs import Checks, one_row, proofs, version
 from authctl.store.postgres.roles import can_change_audit_log

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from authctl.store.postgres.library import psycopg
 
 if TYPE_CHECKING:
-    from authctl.store.postgres.connections import Connection
+    from authctl.store.postgres.connection import Connection
 
 _PARTS = re.compile(r"'(?:[^']|'')*'|(?<!:):([a-z]\w*)|\?|%")
 """Texts in quotes, which stay as they are; parameters by name and by place; and the sign that psycopg gives a meaning to."""

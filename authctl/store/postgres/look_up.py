@@ -11,7 +11,7 @@ from authctl.store.sql.tables import WITH_REVOCATION
 
 if TYPE_CHECKING:
     from authctl.model import Client
-    from authctl.store.postgres.connections import Connection
+    from authctl.store.postgres.connection import Connection
 
 SERVER_CLOCK = "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
 """The clock of the server, in microseconds since 1970: one clock for all hosts."""

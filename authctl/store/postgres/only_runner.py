@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
 from authctl.store.postgres.addresses import Address
-from authctl.store.postgres.connections import connect, gate_key
+from authctl.store.postgres.connection import connect, gate_key
 from authctl.store.postgres.errors import translated_errors
 
 # In a transaction that stays open: behind a pooler, a lock of a session would stay with the connection of the server. The server

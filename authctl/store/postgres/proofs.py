@@ -10,7 +10,7 @@ from typing import Any
 
 from authctl.errors import Refused
 from authctl.store.postgres.addresses import Address
-from authctl.store.postgres.connections import Connection, connect
+from authctl.store.postgres.connection import Connection, connect
 from authctl.store.postgres.errors import translated_errors
 from authctl.store.postgres.library import psycopg
 from authctl.store.protocol.health import Health

@@ -9,7 +9,7 @@ from authctl.store.postgres.dialect import POSTGRES
 from authctl.store.postgres.executor import PostgresExecutor
 
 if TYPE_CHECKING:
-    from authctl.store.postgres.connections import Connection
+    from authctl.store.postgres.connection import Connection
 
 
 class Reader(AnyReader):

@@ -9,7 +9,7 @@ from typing import Any
 from authctl.errors import InvalidInput
 from authctl.names import quoted
 from authctl.store.postgres.addresses import Address
-from authctl.store.postgres.connections import Connection
+from authctl.store.postgres.connection import Connection
 from authctl.store.postgres.library import psycopg
 
 AUDIT_LOG = "audit_events"

@@ -1,18 +1,19 @@
 """The schema in PostgreSQL: the tables of the present version, and its version.
 
 The design is that of every store (decision 1): status is never stored, and one open revocation is named by all sessions that
-are not revoked. Texts are ordered by their bytes. See `docs/decisions.md`, decision 341, for each difference.
+are not revoked. Texts are ordered by their bytes.
 """
 
 import json
 from typing import TYPE_CHECKING
 
+from authctl.store.postgres.outbox_tables import OUTBOX
 from authctl.store.postgres.roles import protect_audit_log
-from authctl.store.postgres.tables import INDEXES, OUTBOX, TABLES, TRIGGERS
+from authctl.store.postgres.tables import INDEXES, TABLES, TRIGGERS
 
 if TYPE_CHECKING:
     from authctl.model import ProfileSet
-    from authctl.store.postgres.connections import Connection
+    from authctl.store.postgres.connection import Connection
 
 SCHEMA_VERSION = 1
 """The version of this schema; the one of the registry in a file has a number of its own."""

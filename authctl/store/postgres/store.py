@@ -9,7 +9,8 @@ from authctl.store.nouns.profiles import profiles_in_force
 from authctl.store.postgres import look_up
 from authctl.store.postgres.addresses import Address
 from authctl.store.postgres.change import PostgresChange
-from authctl.store.postgres.connections import Connection, PostgresConnections
+from authctl.store.postgres.connection import Connection
+from authctl.store.postgres.connections import PostgresConnections
 from authctl.store.postgres.executor import PostgresExecutor
 from authctl.store.postgres.only_runner import only_runner
 from authctl.store.postgres.view import PostgresView

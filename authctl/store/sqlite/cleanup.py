@@ -5,8 +5,7 @@ See docs/glossary.md#retention.
 
 from __future__ import annotations
 
-from authctl.store.nouns.cleanup import RemovalWriter, unnamed_revocations
-from authctl.store.sqlite.dialect import SQLITE
+from authctl.store.nouns.cleanup import RemovalWriter
 from authctl.store.sqlite.reader import Writer
 
 _FEW = 4_000
@@ -49,9 +48,3 @@ class CleanupWriter(Writer, RemovalWriter):
         for _ in range(pages):
             self.write("PRAGMA incremental_vacuum(1)")  # `execute` takes one step, which is one page
         return pages
-
-    def remove_unnamed_revocations(self) -> int:
-        from authctl.store.sqlite import search_index
-
-        search_index.remove_notes(self.connection, unnamed_revocations(SQLITE))
-        return RemovalWriter.remove_unnamed_revocations(self)  # this module is loaded by one attribute at a time

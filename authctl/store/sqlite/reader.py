@@ -56,6 +56,11 @@ class Writer(Reader, AnyWriter):
         # The index keeps no text (decision 92), so the old text has to be removed before it changes.
         search_index.remove_sessions(self.connection, numbers)
 
+    def remove_notes_from_search(self, condition: str) -> None:
+        from authctl.store.sqlite import search_index
+
+        search_index.remove_notes(self.connection, condition)
+
     def return_to_search(self, numbers: Sequence[int]) -> None:
         from authctl.store.sqlite import search_index
 
