@@ -2,7 +2,11 @@ PYTHON ?= python3
 VENV := .venv-dev
 BIN := $(VENV)/bin
 
-.PHONY: console check quick test storm fuzz fuzz-door histories delivery-histories histories-mutants crash ldap real-systems door current-sqlite bench bench-since bench-imports bench-full peers demo docs clean
+POSTGRES_TESTS := tests/test_postgres_*.py tests/test_escapes.py
+# what was written for any store, on PostgreSQL
+ON_POSTGRES := tests/test_store_contract.py tests/test_scenarios_*.py tests/test_lifetimes_machine.py tests/test_terminal.py
+
+.PHONY: console check quick test storm fuzz fuzz-door histories delivery-histories histories-mutants crash ldap real-systems door current-sqlite postgres postgres-storm bench bench-since bench-imports bench-full peers demo docs clean
 
 check: $(VENV)/ready ## what CI runs beside the README's test command
 	$(BIN)/ruff format --check .
@@ -61,6 +65,13 @@ current-sqlite: .venv-current/ready ## the store, the scenarios, faults and one 
 	AUTHCTL_CRASH_STEP=141 .venv-current/bin/python -m pytest -q -rs tests/test_current_sqlite.py tests/test_store_contract.py tests/test_store_sqlite.py \
 		tests/test_scenario*.py tests/test_crash.py tests/test_upgrade.py
 	AUTHCTL_RESTORE_EXAMPLES=10 .venv-current/bin/python -m pytest -q -rs tests/test_restore_machine.py
+
+postgres: $(VENV)/ready ## registries in a real PostgreSQL, where one can be had: the contract of a store, the scenarios, a history, a storm, hostile texts
+	tests/install_postgres.sh $(BIN)/python && $(BIN)/python -m pytest -q -rs $(POSTGRES_TESTS) && \
+		AUTHCTL_TEST_STORE=postgres $(BIN)/python -m pytest -q -rs $(ON_POSTGRES) || [ $$? = 77 ]
+
+postgres-storm: $(VENV)/ready ## processes of three hosts on one PostgreSQL for two minutes: nothing escapes, and wrong schemes are noticed
+	tests/install_postgres.sh $(BIN)/python && AUTHCTL_ESCAPE_SECONDS=120 $(BIN)/python -m pytest -q -rs -s tests/test_escapes.py || [ $$? = 77 ]
 
 BENCH := AUTHCTL_BENCH_RESULTS=.bench/results.jsonl $(BIN)/python benchmarks
 

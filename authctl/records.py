@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from authctl.registry.cleanup import CleanupOutcome
     from authctl.registry.continuity import ContinuityState
     from authctl.registry.doctor import Finding
-    from authctl.registry.effects import Effect
     from authctl.registry.keys import KeyUse, RetireOutcome
     from authctl.registry.listed_users import ListedOutcome
     from authctl.registry.login_cache import ClearOutcome, Remembered
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
     from authctl.registry.tokens.issue import Issued
     from authctl.registry.users import UserOutcome, UserSessions
     from authctl.shipped_examples import ShippedExample
-    from authctl.store.protocol.effects import Ends
 
 Record = dict[str, Any]
 
@@ -160,29 +158,6 @@ def revocation(outcome: "RevokeOutcome") -> Record:
             "newcomers": outcome.plan.newcomers,
         },
     }
-
-
-def effect(effect_: "Effect") -> Record:
-    """The effect of an operation. A field is null if it was not found out."""
-    others, sealed = effect_.others, effect_.sealed
-    return {
-        "ended_now": effect_.ended_now,
-        "others": others and others.total,
-        "others_by_application": [{"application": name, "sessions": n} for name, n in effect_.others_by_application],
-        "others_until": others and instant(others.until),
-        "sealed": sealed and sealed.total,
-        "sealed_until": sealed and instant(sealed.until),
-        "untold": None if effect_.untold is None else dict(effect_.untold),
-        "ends_later": effect_.ends_later,
-        "others_ends": others and _ends(others),
-        "sealed_ends": sealed and _ends(sealed),
-        "under_profiles": effect_.under_profiles.total,
-        "under_profiles_ends": _ends(effect_.under_profiles),
-    }
-
-
-def _ends(ends: "Ends") -> Record:
-    return {**ends._asdict(), "last": instant(ends.last)}
 
 
 def listed_revocation(outcome: "ListedOutcome") -> Record:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from authctl.errors import InvalidInput
+from authctl.registry_locations import Location, read_location
 
 CREDENTIAL = "authctl-keys"
 """The name of a key ring among the credentials of a systemd service."""
@@ -15,7 +16,8 @@ class Home(NamedTuple):
     """One installation: a folder, and the registry in it or elsewhere."""
 
     folder: Path
-    registry: Path
+    registry: Location
+    """The file of the registry, or the address of its database."""
     keys: Path
     """The key ring file."""
 
@@ -55,7 +57,8 @@ def find_home(
 
     The key ring is else a systemd service's credential `authctl-keys`, or `keys.json` in the home.
 
-    Raises InvalidInput for a blank path: an unset variable in a script must not mean the default installation.
+    Raises InvalidInput for a blank path: an unset variable in a script must not mean the default installation; and for an address
+    that holds a password.
     """
     # decision 26: a variable that was never set must not mean the default
     home = environment.get("AUTHCTL_HOME") if home is None else home
@@ -68,12 +71,9 @@ def find_home(
     ):
         if value is not None and not str(value).strip():
             raise InvalidInput(f"the {name} is blank")
-    # As a path, a URL would make a folder `postgresql:` in the working directory.
-    if "://" in str(registry):
-        raise InvalidInput("a registry is a path to a file: databases behind a URL cannot be used yet")
     folder = Path(_default_folder() if home is None else home)
     database = folder / "registry.db" if registry is None else registry
-    return Home(folder, Path(database), Path(keys or _credential(environment) or folder / "keys.json"))
+    return Home(folder, read_location(database), Path(keys or _credential(environment) or folder / "keys.json"))
 
 
 def _credential(environment: Mapping[str, str]) -> Path | None:

@@ -20,7 +20,7 @@ first part has the options of all commands, then come the topics of `authctl hel
 
 ## Everywhere
 
-- `--home DIR` (`AUTHCTL_HOME`) is one installation. `--registry PATH` (`AUTHCTL_REGISTRY`) and `--keys PATH` (`AUTHCTL_KEYS`) name a
+- `--home DIR` (`AUTHCTL_HOME`) is one installation. `--registry PLACE` (`AUTHCTL_REGISTRY`) and `--keys PATH` (`AUTHCTL_KEYS`) name a
   registry and a key ring elsewhere. These three stand before the command: `authctl --home DIR sessions list`.
 - A session id may be abbreviated to any unique beginning of six characters or more.
 - Filter options can be given several times, and any of the values matches: `--user`, `--application`, `--device`, `--platform`,

@@ -27,7 +27,11 @@ from authctl import Registry, profiles
 from authctl.cli.app import app, run
 from authctl.registry.init import create
 from authctl.registry.tokens import reader
+from authctl.registry_locations import Location
 from authctl.settings import find_home
+from tests import places
+from tests.postgres_server import postgres_server, postgres_url  # noqa: F401  # fixtures, for every test
+from tests.stores import make_store, store  # noqa: F401  # likewise
 
 START = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 EXPORTS = Path(os.environ.get("AUTHCTL_TEST_EXPORTS") or Path(__file__).parents[2] / "shared" / "data")
@@ -104,29 +108,60 @@ def clock() -> Clock:
     return Clock()
 
 
+PlaceOf = Callable[[Path], Location]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def server_of_registries(request: pytest.FixtureRequest) -> None:
+    """The server of the registries, where AUTHCTL_TEST_STORE=postgres asks for one."""
+    if places.ON_POSTGRES:
+        places.use_server(request.getfixturevalue("postgres_server"))
+
+
+@pytest.fixture
+def place_of() -> Iterator[PlaceOf]:
+    """The registry of a home, the same each time."""
+    made: dict[Path, Location] = {}
+
+    def place(home: Path) -> Location:
+        if home not in made:
+            made[home] = places.place_in(home)
+        return made[home]
+
+    yield place
+    for location in made.values():
+        places.remove(location)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave out on PostgreSQL, visibly, the tests that look into the file of a registry."""
+    skip = pytest.mark.skip(reason="looks into the file of a registry")
+    for item in items if places.ON_POSTGRES else ():
+        if item.get_closest_marker("in_a_file"):
+            item.add_marker(skip)
+
+
 Install = Callable[..., Registry]
 
 
 @pytest.fixture
-def install(tmp_path: Path, clock: Clock) -> Iterator[Install]:
+def install(tmp_path: Path, clock: Clock, place_of: PlaceOf) -> Iterator[Install]:
     """Make an installation with the given profiles text, and open it."""
     opened: list[Registry] = []
 
     def make(text: str = profiles.DEFAULT_FILE, folder: str = "home") -> Registry:
         home = tmp_path / folder
         raw = text.encode()
-        create(
-            find_home(home, home / "registry.db"),
-            profiles.read(raw, "profiles.yaml"),
-            raw,
-            actor="founder",
-            clock=clock,
-        )
-        registry = Registry.open(home, registry=home / "registry.db", clock=clock)
+        place = place_of(home)
+        if places.ON_POSTGRES:  # for whatever opens the home alone, also in other processes
+            environment.setenv("AUTHCTL_REGISTRY", str(place))
+        create(find_home(home, place), profiles.read(raw, "profiles.yaml"), raw, actor="founder", clock=clock)
+        registry = Registry.open(home, registry=place, clock=clock)
         opened.append(registry)
         return registry
 
-    yield make
+    with pytest.MonkeyPatch.context() as environment:  # of its own: a test may undo what it patched
+        yield make
     for registry in opened:
         registry.close()
 
@@ -161,12 +196,14 @@ Authctl = Callable[..., Ran]
 
 
 @pytest.fixture
-def authctl(home: Path, monkeypatch: pytest.MonkeyPatch) -> Authctl:
+def authctl(home: Path, monkeypatch: pytest.MonkeyPatch, place_of: PlaceOf) -> Authctl:
     """Run the real command line in this process, on `home`, with pipes for standard streams."""
     for variable in ("AUTHCTL_OUTPUT", "AUTHCTL_REGISTRY", "AUTHCTL_ACTOR", "SUDO_USER", "LINES"):
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setenv("AUTHCTL_HOME", str(home))
     monkeypatch.setenv("LOGNAME", "tester")
+    if places.ON_POSTGRES:
+        monkeypatch.setenv("AUTHCTL_REGISTRY", str(place_of(home)))
 
     def command(*arguments: str, stdin: str | bytes = "") -> Ran:
         raw = stdin if isinstance(stdin, bytes) else stdin.encode()
@@ -203,7 +240,7 @@ OnTerminal = Callable[..., Screen]
 
 
 @pytest.fixture
-def on_terminal(home: Path) -> OnTerminal:
+def on_terminal(home: Path, place_of: PlaceOf) -> OnTerminal:
     """Run the command on a pseudo-terminal and type the answers, each when something was asked."""
 
     def run(
@@ -218,6 +255,7 @@ def on_terminal(home: Path) -> OnTerminal:
             "TERM": "xterm-256color",
             "COLUMNS": str(columns),
             "LANG": "C.UTF-8",
+            **({"AUTHCTL_REGISTRY": str(place_of(home))} if places.ON_POSTGRES else {}),
             **variables,
         }
         process = subprocess.Popen(
@@ -267,12 +305,14 @@ Start = Callable[..., subprocess.Popen]
 
 
 @pytest.fixture
-def start(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
+def start(home: Path, monkeypatch: pytest.MonkeyPatch, place_of: PlaceOf) -> Iterator[Start]:
     """Start `python ARGUMENT...` with pipes and `AUTHCTL_HOME`; whatever still runs is ended with the test."""
     for variable in ("AUTHCTL_OUTPUT", "AUTHCTL_REGISTRY", "AUTHCTL_ACTOR", "SUDO_USER"):
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setenv("AUTHCTL_HOME", str(home))
     monkeypatch.setenv("LOGNAME", "tester")
+    if places.ON_POSTGRES:
+        monkeypatch.setenv("AUTHCTL_REGISTRY", str(place_of(home)))
     started: list[subprocess.Popen] = []
 
     def one(*arguments: str, **options: Any) -> subprocess.Popen:

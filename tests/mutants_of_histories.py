@@ -29,7 +29,7 @@ SHORT = "registry/imports/short_way.py"
 REGISTER = "registry/imports/register.py"
 REVOKE = "registry/revocations.py"
 ROWS = "import_mappings/rows.py"
-CLEANUP = "store/sqlite/cleanup.py"
+CLEANUP = "store/nouns/cleanup.py"
 CARRIED = "store/sqlite/restrictions.py"
 HISTORIES = "histories"
 LATE = "tests/test_late_sign_ins.py"
@@ -200,7 +200,7 @@ MUTANTS = (
         "(outcome.selected and selection.is_by_criteria)",
         "selection.is_by_criteria",
     ),
-    Mutant("a clean-up removes the criteria of a revocation", CLEANUP, '    " AND NOT by_criteria"\n', ""),
+    Mutant("a clean-up removes the criteria of a revocation", CLEANUP, '        " AND by_criteria = 0"\n', ""),
     # Late rows and other operations
     Mutant(
         "a late row is active after a restore",
@@ -369,7 +369,7 @@ MUTANTS = (
     ),
     Mutant(
         "the same rows: other rows of the same key are not looked at",
-        "store/sqlite/imports.py",
+        "store/nouns/imports.py",
         "for digest, *row in rows if digest == digests[row[0]]]",
         "for digest, *row in rows]",
     ),
@@ -381,8 +381,8 @@ MUTANTS = (
     ),
     Mutant(
         "the same rows: those of a key that another user has, too, are not looked at",
-        "store/sqlite/imports.py",
-        " AND NOT {_OF_OTHERS}",
+        "store/nouns/imports.py",
+        " AND NOT {of_others}",
         "",
     ),
     # What is final
@@ -407,8 +407,8 @@ MUTANTS = (
     Mutant(
         "a row ahead of the clock of a session that was cleaned up makes another one",
         CLEANUP,
-        "max(max(coalesce(r.at, s.ended_at), s.last_used_at))",
-        "max(coalesce(r.at, s.ended_at))",
+        'dialect.greatest("coalesce(r.at, s.ended_at)", "s.last_used_at")',
+        '"coalesce(r.at, s.ended_at)"',
     ),
     # Rows ahead of the clock
     Mutant(

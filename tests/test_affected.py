@@ -1,8 +1,5 @@
 """Which sessions an operation would hit, by their numbers: the same that it hits, and that are counted."""
 
-from itertools import count as numbers
-from pathlib import Path
-
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
@@ -12,11 +9,11 @@ from authctl.instants import DAY, NEVER
 from authctl.model import Profile
 from authctl.registry.bounds import Bound
 from authctl.store.protocol import Change, Store
-from tests.test_store_contract import AT_THE_EDGES, DEFAULTS, NOW, STORES, add, instants, life, lived, new, outages
+from tests.stores import DEFAULTS, MakeStore
+from tests.test_store_contract import AT_THE_EDGES, NOW, add, instants, life, lived, new, outages
 
 pytestmark = pytest.mark.slow
 
-fresh_folders = numbers()
 unrevoked = (Status.ACTIVE, Status.EXPIRED)
 wanted_profiles = st.builds(
     Profile,
@@ -26,14 +23,6 @@ wanted_profiles = st.builds(
     continuity=st.booleans(),
     slide_after=st.integers(0, DAY),
 )
-
-
-@pytest.fixture(params=STORES)
-def store(request: pytest.FixtureRequest, tmp_path: Path):
-    """An empty store of each kind."""
-    made = STORES[request.param](tmp_path)
-    yield made
-    made.close()
 
 
 def active_numbers(view, now: int) -> set[int]:
@@ -49,17 +38,16 @@ def put_in_force(tx: Change, profile: Profile, now: int) -> None:
             tx.end_continuity(event.id, now, "bob", "tightened")
 
 
-@pytest.mark.parametrize("kind", STORES)
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(lives=st.lists(life, max_size=8), events=outages, now=instants, profile=wanted_profiles)
 @example(AT_THE_EDGES, [(NOW, NOW + 3 * DAY)], NOW + 2 * DAY, Profile("default", DAY, continuity=False))
 @example(AT_THE_EDGES, [(NOW, NOW + 3 * DAY)], NOW + 2 * DAY, Profile("default", DAY, continuity=True))
 def test_whom_profiles_would_end_is_whom_they_end(
-    tmp_path: Path, kind: str, lives: list[dict], events: list[tuple[int, int]], now: int, profile: Profile
+    make_store: MakeStore, lives: list[dict], events: list[tuple[int, int]], now: int, profile: Profile
 ):
     """In every circumstance the set that is shown is as large as the count, and is the set that no longer lives afterwards."""
     wanted = DEFAULTS._replace(profiles={"default": profile})
-    with lived(STORES[kind], tmp_path / str(next(fresh_folders)), lives, events) as store, store.change() as tx:
+    with lived(make_store, lives, events) as store, store.change() as tx:
         before = active_numbers(tx, now)
         ended = tx.ended_by(wanted, now)
         assert len(ended) == sum(change.ended for change in tx.deadline_changes(wanted, now).values())
@@ -68,14 +56,13 @@ def test_whom_profiles_would_end_is_whom_they_end(
         assert set(ended) == before - active_numbers(tx, now)
 
 
-@pytest.mark.parametrize("kind", STORES)
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(lives=st.lists(life, max_size=8), events=outages, now=instants)
 def test_the_numbers_of_a_selection_are_those_that_are_counted_and_revoked(
-    tmp_path: Path, kind: str, lives: list[dict], events: list[tuple[int, int]], now: int
+    make_store: MakeStore, lives: list[dict], events: list[tuple[int, int]], now: int
 ):
     """For every status and kind of entrance: as many as are counted, the same that are listed, and those that are revoked."""
-    with lived(STORES[kind], tmp_path / str(next(fresh_folders)), lives, events) as store, store.change() as tx:
+    with lived(make_store, lives, events) as store, store.change() as tx:
         for criteria in ({}, {"username": "alice"}, {"application": "outlook"}, {"kind": "web"}, {"search": "outl"}):
             for status in ((), (Status.ACTIVE,), (Status.EXPIRED,), unrevoked, (Status.REVOKED,)):
                 selection = SessionFilter(status=status, **criteria)

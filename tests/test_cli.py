@@ -333,7 +333,7 @@ def test_revoke_json(installed: Authctl):
         (("sessions", "list", "--search", " "), 2),
         (("revoke",), 2),
         (("--home", "", "sessions", "list"), 2),
-        (("--registry", "postgresql://host/db", "sessions", "list"), 2),
+        (("--registry", "mysql://host/db", "sessions", "list"), 2),
         (("--home", "/tmp/" + "x" * 300, "init"), 6),
         (("--home", "/tmp/" + "x" * 300, "sessions", "list"), 6),
         (("--home", "/dev/null/home", "sessions", "list"), 6),

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from authctl import InvalidInput, NotFound, Registry, SessionFilter, names
-from authctl.store.sqlite import search_index
+from authctl.store.nouns import reader
 from authctl.store.sqlite.library import sqlite3
 from tests.conftest import Authctl, Clock, Install, Start
 
@@ -103,7 +103,7 @@ def test_a_cursor_of_a_search(registry: Registry, clock: Clock, monkeypatch):
     """A search is made anew for each page; few or many, the pages are the list."""
     issue(registry, 12, clock)
     for few in (10_000, 3):
-        monkeypatch.setattr(search_index, "MOST_SORTED", few)
+        monkeypatch.setattr(reader, "MOST_SORTED", few)
         for selection in (SessionFilter(search="laptop"), SessionFilter(search="laptop 0", status="active")):
             whole = [one.id for one in registry.sessions(selection)]
             shown, after = [], None

@@ -11,7 +11,7 @@ from authctl.receivers.command import Command
 from authctl.registry import delivering
 from authctl.registry.backups import restore
 from authctl.settings import find_home
-from authctl.store.sqlite import expansion
+from authctl.store.nouns import expansion
 from tests.conftest import Authctl, Clock, Install
 from tests.receiver import Receiver, receiver
 from tests.test_receivers import write_receivers

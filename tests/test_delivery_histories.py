@@ -22,7 +22,7 @@ from authctl.import_mappings import read_mapping
 from authctl.registry import delivering
 from authctl.registry.init import create
 from authctl.settings import find_home
-from authctl.store.sqlite import expansion
+from authctl.store.nouns import expansion
 from tests.conftest import Clock
 from tests.test_http_receivers import SECRET, Server, private
 from tests.test_receivers import write_receivers

@@ -137,13 +137,13 @@ VIOLATIONS = {
         "store/novel.py", "import sqlite3", "authctl.store.novel -> sqlite3"
     ),
     "sqlite3 in the SQLite store": Violation(
-        "store/sqlite/users.py", "import sqlite3", "authctl.store.sqlite.users -> sqlite3"
+        "store/nouns/users.py", "import sqlite3", "authctl.store.nouns.users -> sqlite3"
     ),
     "pysqlite3 in the SQLite store": Violation(
-        "store/sqlite/users.py", LATE.format("pysqlite3", "connect"), "authctl.store.sqlite.users -> pysqlite3"
+        "store/nouns/users.py", LATE.format("pysqlite3", "connect"), "authctl.store.nouns.users -> pysqlite3"
     ),
     "sqlite_utils beside migrations": Violation(
-        "store/sqlite/users.py", LATE.format("sqlite_utils", "Database"), "authctl.store.sqlite.users -> sqlite_utils"
+        "store/nouns/users.py", LATE.format("sqlite_utils", "Database"), "authctl.store.nouns.users -> sqlite_utils"
     ),
     "yaml in a new module": Violation("novel.py", "import yaml as y", "authctl.novel -> yaml"),
     "yaml in the profiles": Violation("profiles/fields.py", "import yaml", "authctl.profiles.fields -> yaml"),
@@ -196,17 +196,17 @@ VIOLATIONS = {
     ),
     # layers
     "the registry in the store": Violation(
-        "store/sqlite/users.py",
+        "store/nouns/users.py",
         LATE.format("authctl.registry", "users"),
-        "authctl.store.sqlite.users -> authctl.registry.users",
+        "authctl.store.nouns.users -> authctl.registry.users",
     ),
     "the face of the library in the store": Violation(
-        "store/sqlite/users.py", "from authctl import Registry", "authctl.store.sqlite.users -> authctl"
+        "store/nouns/users.py", "from authctl import Registry", "authctl.store.nouns.users -> authctl"
     ),
     "SQLite in the protocol": Violation(
         "store/protocol/pages.py",
-        TYPES.format("from authctl.store.sqlite.pages import Walk"),
-        "authctl.store.protocol.pages -> authctl.store.sqlite.pages",
+        TYPES.format("from authctl.store.sqlite.reader import Reader"),
+        "authctl.store.protocol.pages -> authctl.store.sqlite.reader",
     ),
     "SQLite in the shared SQL": Violation(
         "store/sql/counts.py",
@@ -219,9 +219,9 @@ VIOLATIONS = {
         "authctl.store.sqlite.connections -> authctl.store.sqlite.store",
     ),
     "a noun of the store in another": Violation(
-        "store/sqlite/users.py",
-        "from authctl.store.sqlite.logins import LoginsReader",
-        "authctl.store.sqlite.users -> authctl.store.sqlite.logins",
+        "store/nouns/users.py",
+        "from authctl.store.nouns.logins import LoginsReader",
+        "authctl.store.nouns.users -> authctl.store.nouns.logins",
     ),
     "a command in the registry": Violation(
         "registry/users.py", "from authctl.cli import users", "authctl.registry.users -> authctl.cli.users"

@@ -9,7 +9,7 @@ import json
 import os
 import shutil
 import tempfile
-from contextlib import closing, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -24,7 +24,7 @@ from authctl import Refused, Registry, SessionFilter, TokenInvalid, profiles
 from authctl.model import ProfileSet
 from authctl.registry.init import create
 from authctl.settings import find_home
-from authctl.store.sqlite.library import sqlite3
+from tests.places import held, place_in, remove
 
 pytestmark = pytest.mark.slow
 
@@ -163,9 +163,9 @@ class Lifetimes(RuleBasedStateMachine):
     def begin(self, rules: dict[str, Rules]) -> None:
         """An installation under any of the rules."""
         self.rules = rules
-        place = find_home(self.folder / "home", self.folder / "home" / "registry.db")
-        create(place, self.read(), b"", actor="founder", clock=self.clock)
-        self.registry = Registry.open(self.folder / "home", clock=self.clock)
+        self.place = place_in(self.folder / "home")
+        create(find_home(self.folder / "home", self.place), self.read(), b"", actor="founder", clock=self.clock)
+        self.registry = Registry.open(self.folder / "home", registry=self.place, clock=self.clock)
         assert self.registry.count() == 0
 
     def clock(self) -> int:
@@ -192,6 +192,7 @@ class Lifetimes(RuleBasedStateMachine):
         if self.rules:
             self.registry.audit.verify()
             self.registry.close()
+            remove(self.place)
         shutil.rmtree(self.folder)
 
     # The rules, as the model has them
@@ -313,13 +314,11 @@ class Lifetimes(RuleBasedStateMachine):
         if one.status(self.now) != "active" or self.now >= one.held(one.access_end):
             return
         is_due, at = self.write_is_due(one) and self.now >= one.used, self.now
-        with closing(sqlite3.connect(self.folder / "home" / "registry.db", isolation_level=None)) as other:
-            other.execute("BEGIN IMMEDIATE")
+        with held(self.place):
             session = self.registry.verify(one.access_tokens[-1], ip=OFFICE)
             assert session.last_used_at == one.used * 10**6  # the answer claims no use that is not written
             assert session.expires_at == min(one.expires, 253_402_300_800) * 10**6
             self.ticks += later
-            other.execute("ROLLBACK")
         self.registry.count()  # writes it, unless the thread has done so
         if is_due and one.status(self.now) == "active":
             self.used(one, moves=one.tokens == "single", at=at)

@@ -25,7 +25,7 @@ from authctl.registry.backups import restore
 from authctl.registry.init import create
 from authctl.registry.tokens import verify
 from authctl.settings import find_home
-from authctl.store.sqlite import moved_sessions
+from authctl.store.nouns import moved_sessions
 from tests.conftest import START
 
 pytestmark = pytest.mark.slow

@@ -337,6 +337,7 @@ def test_x4_a_wrong_password_is_never_remembered(basic: Registry, provider: Prov
         log_in(basic, "bob", password="correct horse")
 
 
+@pytest.mark.in_a_file
 def test_x4_nothing_of_the_password_can_be_read_back(basic: Registry, home: Path, provider: Provider):
     """Not in any file of the home; and what is kept fits no password without the key ring."""
     log_in(basic, "dora")
@@ -369,6 +370,7 @@ def test_x4_nothing_of_the_password_can_be_read_back(basic: Registry, home: Path
     assert passwords.verifier(PASSWORDS["dora"], login.salt, other, *success) != login.verifier
 
 
+@pytest.mark.in_a_file
 @pytest.mark.parametrize(
     "change",
     [
@@ -721,6 +723,7 @@ def test_x1_to_x5_by_command(basic: Registry, authctl: Authctl, provider: Provid
     )
 
 
+@pytest.mark.in_a_file
 @pytest.mark.skipif(not Path("/bin/sh").exists(), reason="needs a POSIX shell")
 def test_a_real_login_leaves_no_trace_of_the_password(basic: Registry, authctl: Authctl, home: Path):
     """Neither in what it prints nor in any file of the home, registry and log included."""

@@ -280,6 +280,7 @@ def test_e9_a_blank_fact_is_none(install: Install, blank: str):
         registry.verify(issued.access_token, platform=blank)
 
 
+@pytest.mark.in_a_file
 @pytest.mark.parametrize(
     "damage", ['{"networks": [5]}', '{"networks": ["zz"]}', '{"minimum_versions": ["x"]}', '{"platforms": 5}', '["x"]']
 )

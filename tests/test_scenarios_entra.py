@@ -316,6 +316,7 @@ def test_r2_a_spent_token_revokes_its_session(entra: Registry, clock: Clock, hom
     entra.audit.verify()
 
 
+@pytest.mark.in_a_file
 def test_r3_within_grace_the_same_pair_is_given_again(entra: Registry, clock: Clock, home: Path):
     """A lost answer signs nobody out: the spent token is answered with its own successor, though no secret is stored."""
     issued = sign_in(entra, "graceful")
@@ -524,6 +525,7 @@ def test_the_single_page_application_s_rotated_token_keeps_the_first_one_s_deadl
     assert is_refused(registry, issued.refresh_token, TokenExpired)
 
 
+@pytest.mark.in_a_file
 def test_a_refresh_that_cannot_be_written_gives_no_tokens(entra: Registry, home: Path, monkeypatch: pytest.MonkeyPatch):
     """Unavailable, and the token is not spent: nothing was written."""
     from authctl.store.sqlite.library import sqlite3

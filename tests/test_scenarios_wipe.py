@@ -218,6 +218,7 @@ def test_m7_lists_by_how_far_it_has_come(wiping: Registry, clock: Clock):
         SessionFilter(wipe="begun")
 
 
+@pytest.mark.in_a_file
 def test_m7_what_cannot_be_recorded_is_told_all_the_same(wiping: Registry, home: Path):
     """While another process writes, the order goes out; a later contact records it."""
     issued = wiping.issue(username="alice", application="Outlook", profile="paired")
@@ -234,6 +235,7 @@ def test_m7_what_cannot_be_recorded_is_told_all_the_same(wiping: Registry, home:
     assert wiping.session(issued.session.id).wipe is Wipe.DELIVERED
 
 
+@pytest.mark.in_a_file
 @pytest.mark.parametrize("damage", ["seq = 9223372036854775807", "hash = CAST(x'ff' AS TEXT)"])
 def test_m7_a_damaged_audit_log_holds_no_order_back(wiping: Registry, home: Path, damage: str):
     """What cannot be recorded is told; the damage is somebody else's to find."""

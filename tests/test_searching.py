@@ -7,11 +7,14 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from authctl import Registry, SessionFilter, names
+from authctl.store import create_store, open_store
+from authctl.store.nouns import reader
 from authctl.store.protocol import Store
 from authctl.store.protocol.imports import Imported
 from authctl.store.sqlite import cleanup, search_index
 from tests.conftest import Authctl
-from tests.test_store_contract import NOW, STORES, add, new, revoke
+from tests.stores import DEFAULTS
+from tests.test_store_contract import NOW, add, new, revoke
 
 WORDS = [
     "Outlook",
@@ -172,8 +175,11 @@ def test_a_search_finds_what_has_the_text_whatever_happened(
     """However far the index lags behind, and however many meet it: the sessions whose text or note has the search, and no other."""
     with monkeypatch.context() as patched:
         patched.setattr(search_index, "_BATCH", batch)
-        patched.setattr(search_index, "MOST_SORTED", few)
-        store = STORES["sqlite"](tmp_path_factory.mktemp("search"))
+        patched.setattr(reader, "MOST_SORTED", few)
+        path = tmp_path_factory.mktemp("search") / "registry.db"
+        with create_store(path, "0" * 16, DEFAULTS):
+            pass
+        store = open_store(path)
         model = Model(store)
         for kind, *given_ in history:
             model.do("import_" if kind == "import" else kind, *given_)
@@ -275,7 +281,7 @@ def test_a_list_of_what_many_have_is_walked_at_once(registry: Registry, monkeypa
     """Where the index knows that many have a text, no table is read to count them; the page is the newest of them all the same."""
     for number in range(300):
         registry.issue(username=f"user{number}", application="Outlook", device=f"laptop {number:03}")
-    monkeypatch.setattr(search_index, "MOST_SORTED", 10)
+    monkeypatch.setattr(reader, "MOST_SORTED", 10)
     selection = SessionFilter(search="laptop 0", kind="application")
     every = [one.id for one in registry.sessions(selection)]
     assert len(every) == 100

@@ -19,7 +19,7 @@ from authctl.registry.imports import register
 from authctl.registry.imports.complete import Complete
 from authctl.registry.imports.file import ImportOutcome
 from authctl.registry.imports.short_way import ShortWay
-from authctl.store.sqlite.imports import ImportsReader
+from authctl.store.nouns.imports import ImportsReader
 from tests.conftest import START, Authctl, Clock, Install
 
 EVERYTHING = Complete(max_affected=99)

@@ -1,19 +1,17 @@
 """The contract of `authctl.store.protocol`, run against every store there is.
 
-To add a store, add a way to make one to `STORES`.
+To add a store, add a way to make one to `make`. Without a server, the tests of the store in PostgreSQL are skipped.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import count as numbers
-from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from authctl import IntegrityFailure, ProfileSet, Session, SessionFilter, Status, audit_chain, names, profiles
+from authctl import IntegrityFailure, ProfileSet, Session, SessionFilter, Status, audit_chain, names
 from authctl.instants import DAY, HOUR, NEVER, WEEK, Duration
 from authctl.lifetimes import Deadlines
 from authctl.model import (
@@ -29,33 +27,13 @@ from authctl.model import (
     User,
 )
 from authctl.model.deliveries import DeliveryFilter, Narrowing, Subscription
-from authctl.store import create_store, open_store
 from authctl.store.protocol import Store
 from authctl.store.protocol.effects import Aftermath, Ends
 from authctl.store.protocol.imports import Imported
 from authctl.store.protocol.outbox import Decision, ReadSubscriptions, ReceiverPause, Settled
+from tests.stores import DEFAULTS, MakeStore
 
 NOW = 1_800_000_000_000_000
-DEFAULTS = profiles.read(profiles.DEFAULT_FILE.encode(), "profiles.yaml")
-
-
-def sqlite(folder: Path) -> Store:
-    """A fresh SQLite registry in a file."""
-    path = folder / "registry.db"
-    with create_store(path, "0" * 16, DEFAULTS):
-        pass
-    return open_store(path)
-
-
-STORES: dict[str, Callable[[Path], Store]] = {"sqlite": sqlite}
-
-
-@pytest.fixture(params=STORES)
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    """An empty store of each kind."""
-    made = STORES[request.param](tmp_path)
-    yield made
-    made.close()
 
 
 def new(username: str = "alice", used_at: int = NOW, **changes) -> NewSession:
@@ -897,7 +875,6 @@ life = st.fixed_dictionaries(
         "revoked": st.sampled_from(["no", "itself", "all"]),
     }
 )
-fresh_folders = numbers()
 
 
 def day_of(instant: int) -> int:
@@ -926,12 +903,14 @@ AT_THE_EDGES = [
 
 
 @contextmanager
-def lived(
-    make: Callable[[Path], Store], folder: Path, lives: list[dict], events: list[tuple[int, int]]
-) -> Iterator[Store]:
+def lived(make_store: MakeStore, lives: list[dict], events: list[tuple[int, int]]) -> Iterator[Store]:
     """A store with sessions that went through all that can happen to one, and with outages."""
-    folder.mkdir()
-    store = make(folder)
+    with make_store() as store:
+        _live(store, lives, events)
+        yield store
+
+
+def _live(store: Store, lives: list[dict], events: list[tuple[int, int]]) -> None:
     with store.change() as tx:
         for begins, ends in events:
             tx.start_continuity("DEFAULT", begins, ends, "bob", "provider down")
@@ -950,19 +929,16 @@ def lived(
     spared = [s.number for s, one in zip(added, lives, strict=True) if one["revoked"] == "no"]
     with store.change() as tx:
         tx.unassign(spared, tx.close_open_revocation(NOW + 31 * DAY, "eve", "breach drill", "{}"))
-    yield store
-    store.close()
 
 
-@pytest.mark.parametrize("kind", STORES)
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(lives=st.lists(life, max_size=8), events=outages, now=instants)
 @example(AT_THE_EDGES, [(NOW, NOW + DAY), (NOW + DAY, NOW + 3 * DAY), (NOW + 9 * DAY, NOW + 12 * DAY)], NOW + 20 * DAY)
 def test_one_status_in_python_and_in_the_database(
-    tmp_path: Path, kind: str, lives: list[dict], events: list[tuple[int, int]], now: int
+    make_store: MakeStore, lives: list[dict], events: list[tuple[int, int]], now: int
 ):
     """For every circumstance and at every instant, a clock set back included, both say the same of each session."""
-    with lived(STORES[kind], tmp_path / str(next(fresh_folders)), lives, events) as store:
+    with lived(make_store, lives, events) as store:
         with store.view() as view:
             everything = view.page(SessionFilter(), now, 99).sessions
             held = sum(s.status_at(now) is Status.ACTIVE and s.expires_at <= now for s in everything)
@@ -995,14 +971,13 @@ def test_one_status_in_python_and_in_the_database(
             assert set(ids(store, now, status=pair)) == judged
 
 
-@pytest.mark.parametrize("kind", STORES)
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(lives=st.lists(life, max_size=8), events=outages, cutoff=st.integers(0, 40).map(lambda n: NOW + n * DAY))
 def test_removal_agrees_with_the_session_s_own_end(
-    tmp_path: Path, kind: str, lives: list[dict], events: list[tuple[int, int]], cutoff: int
+    make_store: MakeStore, lives: list[dict], events: list[tuple[int, int]], cutoff: int
 ):
     """What is removed is exactly what `Session.end` puts before the cutoff."""
-    with lived(STORES[kind], tmp_path / str(next(fresh_folders)), lives, events) as store:
+    with lived(make_store, lives, events) as store:
         with store.view() as view:
             everything = view.page(SessionFilter(), NOW, 99).sessions
             due = view.ended_before(cutoff).total
@@ -1013,18 +988,17 @@ def test_removal_agrees_with_the_session_s_own_end(
         assert due == removed == len(everything) - len(kept)
 
 
-@pytest.mark.parametrize("kind", STORES)
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(lives=st.lists(life, max_size=8), events=outages, now=instants, since=instants)
 @example(
     AT_THE_EDGES, [(NOW, NOW + DAY), (NOW + DAY, NOW + 3 * DAY), (NOW + 9 * DAY, NOW + 12 * DAY)], NOW + 20 * DAY, NOW
 )
 def test_statistics_agree_with_each_session(
-    tmp_path: Path, kind: str, lives: list[dict], events: list[tuple[int, int]], now: int, since: int
+    make_store: MakeStore, lives: list[dict], events: list[tuple[int, int]], now: int, since: int
 ):
     """Each session counts once at its creation, and once as active, ended or revoked, on the day that Python finds for it."""
     until = now - now % DAY + 5 * DAY
-    with lived(STORES[kind], tmp_path / str(next(fresh_folders)), lives, events) as store, store.view() as view:
+    with lived(make_store, lives, events) as store, store.view() as view:
         everything = view.page(SessionFilter(), now, 99).sessions
         groups = view.active_groups(now, until)
         sign_ins = view.sign_ins_by_day(since, now)

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from authctl import InvalidInput, Registry, RegistryUnavailable
+from authctl.registry_locations import read_location
 from authctl.store import open_store
-from authctl.store.sqlite.locations import file_of_url
 
 
 @pytest.mark.parametrize("location", [Path, str, "sqlite://{}".format, "sqlite:///{}".format, "SQLite://{}".format])
@@ -25,16 +25,46 @@ def test_a_url_may_quote_its_path(registry: Registry, home: Path, tmp_path: Path
     folder = tmp_path / "a b?c%20d"
     folder.mkdir(mode=0o700)
     shutil.copy(home / "registry.db", folder / "registry.db")
-    assert file_of_url(f"sqlite://{tmp_path}/a%20b%3Fc%2520d/registry.db") == folder / "registry.db"
+    assert read_location(f"sqlite://{tmp_path}/a%20b%3Fc%2520d/registry.db") == folder / "registry.db"
     open_store(f"sqlite://{tmp_path}/a%20b%3Fc%2520d/registry.db").close()
 
 
-@pytest.mark.parametrize("url", ["postgresql://host/db", "mysql://host/db", "://db", "http://host/registry.db"])
+@pytest.mark.parametrize("url", ["mysql://host/db", "://db", "http://host/registry.db"])
 def test_another_database_is_not_known(url: str):
     """The error quotes what was given, and its hint names what is known."""
     with pytest.raises(InvalidInput, match="no such kind of registry") as refused:
         open_store(url)
-    assert refused.value.hint == "a path to a file, or sqlite:///PATH"
+    assert refused.value.hint == "a path to a file, sqlite:///PATH, postgresql://USER@HOST/DATABASE, or service=NAME"
+
+
+PASSWORD = "hunter2"
+ADDRESSES = [
+    f"postgresql://alice:{PASSWORD}@host/db",
+    f"postgres://alice:{PASSWORD}@host,other/db",
+    f"postgresql://:{PASSWORD}@host/db",
+    f"postgresql://alice:{PASSWORD}/a?b#c@host/db",
+    f"postgresql://alice@host/db?password={PASSWORD}",
+    f"postgresql://alice@host/db?user=alice&pass%77ord={PASSWORD}",
+    f"postgresql://alice@host/db?sslpassword={PASSWORD}",
+]
+
+
+@pytest.mark.parametrize("address", ADDRESSES)
+@pytest.mark.parametrize("by_variable", [True, False])
+def test_an_address_with_a_password_is_refused_and_not_shown(authctl, monkeypatch, address: str, by_variable: bool):
+    """By every command, by option or variable, also where something else is wrong; whether or not the driver is installed."""
+    if by_variable:
+        monkeypatch.setenv("AUTHCTL_REGISTRY", address)
+    before = [] if by_variable else ["--registry", address]
+    for command in (["sessions", "list"], ["init"], ["doctor"], ["revoke", "--user", "alice"], ["stats"]):
+        done = authctl(*before, *command)
+        assert done.code == 2
+        assert "the address of the registry holds a password" in done.err
+        assert PASSWORD not in done.out + done.err
+    for command in (["sessions", "nothing"], ["--nothing"], ["init", "--profiles", "missing.yaml"]):
+        done = authctl(*before, *command)
+        assert done.code != 0
+        assert PASSWORD not in done.out + done.err
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,6 @@
 """What a store says of sessions that moved within their list since it was asked for its counters."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -13,24 +12,24 @@ from authctl.registry.installation import Installation
 from authctl.store.protocol import Change, Store
 from authctl.store.protocol.cursors import Cursor, MoveCounters
 from authctl.store.protocol.imports import Imported
-from tests.test_store_contract import DEFAULTS, NOW, STORES, add, new
+from tests.stores import DEFAULTS, MakeStore
+from tests.test_store_contract import NOW, add, new
 
 LATER = NOW + DAY
 MOVED = Deadlines(LATER, LATER + DAY, LATER + DAY, LATER + DAY, LATER)
 BY_REVOCATION = Sort.parse("-revoked_at")
 
 
-@pytest.fixture(params=STORES)
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+@pytest.fixture
+def store(make_store: MakeStore) -> Iterator[Store]:
     """A store of each kind with three sessions that have tokens, and an imported one."""
-    made = STORES[request.param](tmp_path)
-    tokens = {"secret_hash": b"s" * 32, "key_id": "01234567"}
-    add(made, *(new(name, NOW - index, **tokens) for index, name in enumerate(("alice", "bob", "carol"))))
-    with made.change() as tx:
-        tx.add_imported([Imported(b"key", new("dora", NOW + 9), {}, None)])
-        tx.record_time(NOW)
-    yield made
-    made.close()
+    with make_store() as made:
+        tokens = {"secret_hash": b"s" * 32, "key_id": "01234567"}
+        add(made, *(new(name, NOW - index, **tokens) for index, name in enumerate(("alice", "bob", "carol"))))
+        with made.change() as tx:
+            tx.add_imported([Imported(b"key", new("dora", NOW + 9), {}, None)])
+            tx.record_time(NOW)
+        yield made
 
 
 def moved(store: Store, mark: MoveCounters, sort: Sort | None = None, **criteria) -> list[str]:

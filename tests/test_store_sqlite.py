@@ -493,8 +493,8 @@ def test_every_method_of_a_seldom_noun_is_found(is_writer: bool):
     assert len(nouns) > 5
     listed: list[str] = []
     for noun, methods in nouns.items():
-        module, _, name = noun.partition(".")
-        cls = getattr(import_module(f"authctl.store.sqlite.{module}"), name)
+        module, _, name = noun.rpartition(".")
+        cls = getattr(import_module(f"authctl.store.{module}"), name)
         attributes = {attribute for attribute in vars(cls) if not attribute.startswith("__")}
         assert attributes == {*methods.split()}, noun
         assert [attribute for attribute in attributes if hasattr(whole, attribute)] == []

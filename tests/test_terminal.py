@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from authctl import names
+from tests import places
 from tests.conftest import EXPORTS, HOSTILE, PROGRAM, Authctl, OnTerminal, every_command, unseen
 from tests.hostile import command_lines
 
@@ -97,7 +98,7 @@ def test_fifty_on_a_terminal(installed: Authctl, on_terminal: OnTerminal, tmp_pa
 
 def run(home: Path, *arguments: str, shell: str = "", **variables: str) -> subprocess.CompletedProcess[bytes]:
     """Run the command in a process, perhaps with its streams redirected by a shell."""
-    environment = {"PATH": os.environ["PATH"], "AUTHCTL_HOME": str(home), **variables}
+    environment = {"PATH": os.environ["PATH"], "AUTHCTL_HOME": str(home), **places.environment(), **variables}
     if shell:
         return subprocess.run(
             ["sh", "-c", f'"$@" {shell}', "sh", *PROGRAM, *arguments], env=environment, capture_output=True, check=False
@@ -181,7 +182,7 @@ def test_files_in_the_working_directory_are_ignored(installed: Authctl, home: Pa
         (trap / name).write_text("raise SystemExit('planted')\n")
     (trap / "profiles.yaml").write_text("nonsense")
     script = Path(sys.executable).with_name("authctl")
-    environment = {"PATH": os.environ["PATH"], "AUTHCTL_HOME": str(home)}
+    environment = {"PATH": os.environ["PATH"], "AUTHCTL_HOME": str(home), **places.environment()}
     for command in ([str(script), "sessions", "list"], [str(script), "profiles", "list"], [str(script), "demo"]):
         ran = subprocess.run(command, cwd=trap, env=environment, capture_output=True, check=False)
         assert (ran.returncode, b"planted" in ran.stdout + ran.stderr) == (0, False)

@@ -3,7 +3,6 @@
 import json
 import shutil
 from collections.abc import Callable
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from authctl.registry.backups import restore
 from authctl.registry.imports import register
 from authctl.registry.imports.undo import UndoOutcome
 from authctl.settings import find_home
-from authctl.store.sqlite.library import sqlite3
+from tests import places
 from tests.conftest import HOSTILE, Authctl, Clock, Install, unseen
 from tests.test_sources import (
     EVENTS,
@@ -50,11 +49,7 @@ def undo(registry: Registry, import_id: int | None = None, **options: Any) -> Un
 
 def in_tables(home: Path) -> dict[str, list[Any]]:
     """All that imports store, row by row, without the numbers of moves."""
-    with closing(sqlite3.connect(home / "registry.db")) as connection:
-        connection.row_factory = sqlite3.Row
-        found = {
-            table: [dict(one) for one in connection.execute(f"SELECT * FROM {table} ORDER BY 1, 2")] for table in TABLES
-        }
+    found = {table: places.rows_in(home, f"SELECT * FROM {table} ORDER BY 1, 2") for table in TABLES}
     for one in found["sessions"]:
         del one["moved_in"]
     return found
@@ -62,11 +57,10 @@ def in_tables(home: Path) -> dict[str, list[Any]]:
 
 def journal(home: Path) -> dict[str, int]:
     """How many rows the journals have."""
-    with closing(sqlite3.connect(home / "registry.db")) as connection:
-        return {
-            table: connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
-            for table in ("import_batches", "import_changes", "import_finals")
-        }
+    return {
+        table: len(places.rows_in(home, f"SELECT 1 FROM {table}"))
+        for table in ("import_batches", "import_changes", "import_finals")
+    }
 
 
 def kept(outcome: UndoOutcome) -> dict[str, int]:
@@ -277,8 +271,7 @@ def test_a_row_that_was_ahead_of_the_clock_is_known_after_the_undo(registry: Reg
     assert load(registry, row(at=48.5), text=EVENTS).unchanged == 1
     assert [one.status.value for one in listed(registry)] == ["revoked"]
     assert load(registry, row(at=49), text=EVENTS).registered == 1
-    with closing(sqlite3.connect(home / "registry.db")) as connection:
-        assert connection.execute("SELECT count(*) FROM imported_ahead").fetchone() == (1,)
+    assert len(places.rows_in(home, "SELECT 1 FROM imported_ahead")) == 1
 
 
 def test_no_session_lives_again_that_an_operation_since_meant(registry: Registry, later: Clock):
@@ -411,6 +404,7 @@ def test_the_next_import_of_the_source_drops_the_rows_before(registry: Registry,
         undo(registry, 2)
 
 
+@pytest.mark.in_a_file
 def test_not_after_a_restore(registry: Registry, home: Path, tmp_path: Path, later: Clock):
     """The journal tells of the other registry; numbers of imports go on after those of both."""
     load(registry, row(created=1, used=2))

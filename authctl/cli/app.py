@@ -149,9 +149,9 @@ def root(
         str | None,
         typer.Option(
             "--registry",
-            metavar="PATH",
+            metavar="PLACE",
             envvar="AUTHCTL_REGISTRY",
-            help="Registry file, if it is not in the home folder.",
+            help="Registry, if it is not in the home folder: a file, or postgresql://USER@HOST/DATABASE.",
         ),
     ] = None,
     keys: Annotated[

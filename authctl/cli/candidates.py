@@ -108,7 +108,8 @@ class _Place:
         """Keep an installation that is named before the command: its names are completed."""
         if self._context.parent is None and option.name in _GLOBALS:
             with suppress(RuntimeError):  # no such user
-                self._globals[option.name] = str(Path(value).expanduser())
+                is_path = value.startswith("~")  # the address of a database is none
+                self._globals[option.name] = str(Path(value).expanduser()) if is_path else value
 
     def _commands(self) -> list[str]:
         below = getattr(self._context.command, "list_commands", None)

@@ -6,7 +6,7 @@ See docs/glossary.md#effect.
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from authctl import records
+from authctl import effect_records
 from authctl.cli.context import Cli
 from authctl.effect_words import effect_lines
 from authctl.errors import AuthctlError
@@ -16,12 +16,13 @@ from authctl.render import Format
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from authctl.records import Record
     from authctl.registry.effects import Effect
 
 
 def told_effect(
     cli: Cli, find: "Callable[[], Effect | None]", *, sources: bool = True, revoked: int = 0
-) -> records.Record | None:
+) -> "Record | None":
     """Say the effect of an operation; its record. None where it was not found out, which keeps nothing from being shown.
 
     `revoked` sessions may be over already: then it is said how many were active.
@@ -37,14 +38,14 @@ def told_effect(
                     f"ended now: {counted(effect.ended_now, 'active session')}; {revoked - effect.ended_now:,} had ended before"
                 )
             say_effect(cli, effect, sources=sources)
-            return records.effect(effect)
+            return effect_records.effect(effect)
     return None
 
 
-def effect_of_each(find: "Callable[[], list[Effect | None]]", number: int) -> list[records.Record | None]:
+def effect_of_each(find: "Callable[[], list[Effect | None]]", number: int) -> "list[Record | None]":
     """The records of several effects, such as one for each user; None where they were not found out."""
     with suppress(AuthctlError):
-        return [effect and records.effect(effect) for effect in find()]
+        return [effect and effect_records.effect(effect) for effect in find()]
     return [None] * number
 
 

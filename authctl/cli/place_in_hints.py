@@ -7,6 +7,7 @@ import re
 import shlex
 from collections.abc import Iterator, Sequence
 
+from authctl.registry_locations import has_password
 from authctl.visible_text import visible
 
 _PLACES = ("--home", "--registry", "--keys")
@@ -28,4 +29,6 @@ def _typed(arguments: Sequence[str]) -> Iterator[str]:
         name, equals, value = word.partition("=")
         if name not in _PLACES:
             return
-        yield f"{name} {shlex.quote(visible(value if equals else next(words, '')))}"
+        value = value if equals else next(words, "")
+        if not has_password(value):
+            yield f"{name} {shlex.quote(visible(value))}"

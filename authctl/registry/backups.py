@@ -17,7 +17,7 @@ from authctl.registry.installation import Installation
 from authctl.registry.outside_head import has_event
 from authctl.registry.unit_of_work import MOST_LISTED, UnitOfWork, actor_name
 from authctl.settings import Home
-from authctl.store import draft_of, how_to_move_away, open_store
+from authctl.store import draft_of, how_to_move_away, is_there, name_of_replaced, open_store
 from authctl.visible_text import visible
 
 if TYPE_CHECKING:
@@ -136,7 +136,7 @@ def _kept_name(installation: Installation) -> str:
     """The name under which the registry that is replaced is kept, beside it."""
     with installation.snapshot() as (_view, now):
         to_the_second = format_instant(now)[: len("2026-03-02T09:00:00")]
-    return f"{installation.home.registry.name}.replaced-{to_the_second.replace('-', '').replace(':', '')}Z"
+    return name_of_replaced(installation.home.registry, f"{to_the_second.replace('-', '').replace(':', '')}Z")
 
 
 @dataclass(slots=True)
@@ -245,7 +245,7 @@ def _check_present(home: Home) -> ChainHead | None:
     Raises Refused where it is damaged, or its chain does not verify: it is not written over, and may be needed.
     """
     try:
-        if not home.registry.exists():
+        if not is_there(home.registry):
             return None
         with _refused_where_damaged(home), closing(open_store(home.registry)) as store:
             store.check()

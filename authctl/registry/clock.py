@@ -22,16 +22,17 @@ Warn = Callable[[str], None]
 
 
 class RegistryClock:
-    """The clock that a registry was opened with, compared with the recorded time."""
+    """The clock that a registry was opened with, or else that of its store, compared with the recorded time."""
 
-    def __init__(self, clock: Clock | None, warn: Warn) -> None:
+    def __init__(self, clock: Clock | None, warn: Warn, of_store: "Callable[[], int | None]") -> None:
         self._clock = clock
         self._warn = warn
+        self._of_store = of_store
 
     def now(self) -> int:
         """The instant that the clock shows. Raises RegistryUnavailable when that is no valid time."""
         try:
-            now = utc_now() if self._clock is None else instant_of(self._clock())
+            now = (self._of_store() or utc_now()) if self._clock is None else instant_of(self._clock())
         # A clock of a test or host may return NaN, a date of the year 12000 or None: all of them count as no valid time.
         except (ValueError, OverflowError, TypeError):
             now = NEVER

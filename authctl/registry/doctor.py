@@ -20,7 +20,7 @@ from authctl.registry.clock import check_clock
 from authctl.registry.installation import Installation
 from authctl.registry.unit_of_work import UnitOfWork
 from authctl.settings import Home
-from authctl.store import location_health, open_store
+from authctl.store import location_health, open_store, store_files
 from authctl.store.protocol.health import Health
 from authctl.store.protocol.outbox import OutboxCount
 
@@ -92,8 +92,9 @@ def examine(home: Home, installation: Installation | None = None) -> list[Findin
 
     Checks that need the registry are left out where it cannot be opened.
     """
-    findings = [*_check_files(home), _of_store("file_system", location_health(home.registry))]
+    findings = [*_check_files(home)]
     try:
+        findings += [_of_store(name, health) for name, health in location_health(home.registry)]
         installation = installation or Installation(home, open_store(home.registry), None, lambda _text: None)
         with installation.snapshot():
             pass
@@ -129,7 +130,7 @@ def _keep_events_ended(unit: UnitOfWork) -> None:
 
 def _check_files(home: Home) -> Iterator[Finding]:
     for path in (
-        home.registry,
+        *store_files(home.registry)[:1],
         home.keys,
         home.profiles,
         home.audit_head,

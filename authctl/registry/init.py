@@ -6,14 +6,15 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from authctl import key_ring
-from authctl.errors import Refused, RegistryUnavailable, reason
+from authctl.errors import AuthctlError, InvalidInput, Refused, RegistryUnavailable, reason
 from authctl.files import create_private
 from authctl.instants import Clock
 from authctl.model import ProfileSet
 from authctl.registry.installation import Installation
 from authctl.registry.unit_of_work import actor_name
+from authctl.registry_locations import Location
 from authctl.settings import Home
-from authctl.store import create_store, store_files
+from authctl.store import create_store, is_there, setup_statements, store_files
 
 
 def create(
@@ -49,6 +50,14 @@ def create(
         raise RegistryUnavailable(f"cannot create {where}: {reason(error)}") from None
 
 
+def statements_for_administrator(home: Home) -> str:
+    """The statements that make the database and roles of a registry in PostgreSQL. Raises InvalidInput for one in a file."""
+    if not isinstance(home.registry, str):
+        message = f"the registry {home.registry} is a file: it needs no statements"
+        raise InvalidInput(message, "--registry postgresql://USER@HOST/DATABASE")
+    return setup_statements(home.registry)
+
+
 def _ensure_key_ring(path: Path, now: int) -> None:
     """Use the key ring in another folder, or make one. It stays after a failure, since others may use it by then."""
     if path.exists():
@@ -66,20 +75,28 @@ def _make_folder(folder: Path) -> None:
 
 
 def _check_vacant(home: Home) -> None:
-    registry, *beside = store_files(home.registry)
-    for path in (registry, home.folder / "keys.json", home.profiles, home.audit_head, *beside):
+    registry, beside = store_files(home.registry)[:1], store_files(home.registry)[1:]
+    for path in (*registry, home.folder / "keys.json", home.profiles, home.audit_head, *beside):
         # A link that leads nowhere does not exist for `exists`, but it would be followed when the file is made.
         if path.exists() or path.is_symlink():
             raise Refused(f"file already exists: {path}", "to use another folder: authctl --home DIR init")
 
 
 @contextmanager
-def _removed_on_failure(registry: Path) -> Iterator[list[Path]]:
+def _removed_on_failure(registry: Location) -> Iterator[list[Path]]:
     made: list[Path] = []
     try:
         yield made
     except BaseException:
         # The registry appears last. If it is there, another `init` won, and the files are now its own.
-        for path in made if not registry.exists() else ():
+        for path in made if not _may_be_there(registry) else ():
             path.unlink(missing_ok=True)
         raise
+
+
+def _may_be_there(registry: Location) -> bool:
+    """Whether a registry is there, or nobody can know: its key ring must not be lost then."""
+    try:
+        return is_there(registry)
+    except AuthctlError:
+        return True

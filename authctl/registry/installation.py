@@ -83,7 +83,7 @@ class Installation:
     def __init__(self, home: "Home", store: "Store", clock: "Clock | None", warn: Warn | None = None) -> None:
         self.home = home
         self.store = store
-        self.clock = RegistryClock(clock, self.warn)
+        self.clock = RegistryClock(clock, self.warn, store.clock)
         self.waiting_uses: WaitingUses | None = None
         """The uses that wait until the registry is free; None until the first one."""
         self.single_uses = SingleUses()

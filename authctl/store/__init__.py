@@ -2,7 +2,9 @@
 
 protocol/   the contract of a store, by noun; the only part that other packages import
 sql/        SQL that every database shares
+nouns/      the views and changes by noun, over any database
 sqlite/     the store in one SQLite file
+postgres/   the store in a PostgreSQL database
 """
 
 from collections.abc import Iterator
@@ -10,8 +12,12 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from authctl.errors import InvalidInput
+from authctl.registry_locations import Location, read_location
+
 if TYPE_CHECKING:
     from authctl.model import ProfileSet
+    from authctl.store.postgres.connection import Connection
     from authctl.store.protocol import Draft, Store
     from authctl.store.protocol.health import Health
 
@@ -21,21 +27,30 @@ def open_store(location: Path | str, lock_timeout: float | None = None) -> "Stor
 
     Raises InvalidInput for a URL of another kind; RegistryUnavailable or IntegrityFailure if no registry is there.
     """
+    place = read_location(location)
+    if isinstance(place, str):
+        from authctl.store.portable import write_file
+        from authctl.store.postgres.addresses import read_address
+        from authctl.store.postgres.store import PostgresStore
+
+        return PostgresStore(read_address(place), lock_timeout, write_file)
     from authctl.store.sqlite.registry_file import check_file
     from authctl.store.sqlite.store import SqliteStore
 
-    if isinstance(location, str) and "://" in location:
-        from authctl.store.sqlite.locations import file_of_url
+    check_file(place)
+    return SqliteStore(place, lock_timeout=lock_timeout)
 
-        location = file_of_url(location)  # the only kind of URL so far
-    path = Path(location)
-    check_file(path)
-    return SqliteStore(path, lock_timeout=lock_timeout)
+
+def _write_file(source: "Connection", path: Path) -> None:
+    """Write a registry on a server to a portable file."""
+    from authctl.store.portable import write_file  # loads SQLite, which a registry on a server does not need else
+
+    write_file(source, path)
 
 
 @contextmanager
-def draft_of(backup: Path, path: Path) -> Iterator["Draft"]:
-    """A copy of a backup that may take the place of the registry at the path. It is removed when the block ends.
+def draft_of(backup: Path, location: Location) -> Iterator["Draft"]:
+    """A copy of a backup that may take the place of the registry at the location. It is removed when the block ends.
 
     Raises RegistryUnavailable or IntegrityFailure if the backup cannot be used.
     """
@@ -44,6 +59,7 @@ def draft_of(backup: Path, path: Path) -> Iterator["Draft"]:
     from authctl.store.sqlite.restores import SqliteDraft
     from authctl.store.sqlite.store import SqliteStore
 
+    path = _file(location)
     with draft_beside(path) as draft, errors_about_backup(backup, draft, path):
         read_backup(backup, draft)
         with closing(SqliteStore(draft, is_draft=True)) as store:
@@ -51,30 +67,76 @@ def draft_of(backup: Path, path: Path) -> Iterator["Draft"]:
 
 
 @contextmanager
-def create_store(path: Path, registry_id: str, profiles: "ProfileSet") -> Iterator["Store"]:
-    """A new store. It appears at the path, whole, when the block has succeeded. Raises Refused if a file is there."""
+def create_store(location: Location, registry_id: str, profiles: "ProfileSet") -> Iterator["Store"]:
+    """A new store. It appears at the location, whole, when the block has succeeded. Raises Refused if one is there."""
+    if isinstance(location, str):
+        from authctl.store.postgres import creation
+        from authctl.store.postgres.addresses import read_address
+
+        with creation.creating(read_address(location), registry_id, profiles) as server_store:
+            yield server_store
+        return
     from authctl.store.sqlite.creation import creating
 
-    with creating(path, registry_id, profiles) as store:
+    with creating(location, registry_id, profiles) as store:
         yield store
 
 
-def store_files(path: Path) -> tuple[Path, ...]:
-    """The files of a registry at a path: the registry itself, and those that its database keeps beside it."""
+def setup_statements(address: str) -> str:
+    """The SQL statements with which a database administrator makes the place of a registry on a server."""
+    from authctl.store.postgres.addresses import read_address
+    from authctl.store.postgres.roles import statements
+
+    return statements(read_address(address))
+
+
+def store_files(location: Location) -> tuple[Path, ...]:
+    """The files of a registry: the registry itself, and those that its database keeps beside it; none of one on a server."""
+    if isinstance(location, str):
+        return ()
     from authctl.store.sqlite.registry_file import registry_files
 
-    return registry_files(path)
+    return registry_files(location)
 
 
-def how_to_move_away(path: Path) -> str:
-    """The hint how to move the registry at a path away, with the files that its database keeps beside it."""
+def how_to_move_away(location: Location) -> str:
+    """The hint how to move a registry away, with all that belongs to it."""
+    if isinstance(location, str):
+        return "rename its database, and create another one in its place"
     from authctl.store.sqlite.registry_file import how_to_move_away
 
-    return how_to_move_away(path)
+    return how_to_move_away(location)
 
 
-def location_health(path: Path) -> "Health":
-    """Whether the place of a registry is fit for its database."""
+def name_of_replaced(location: Location, at: str) -> str:
+    """The name under which a registry that is replaced at that instant is kept."""
+    return f"replaced_{at}" if isinstance(location, str) else f"{location.name}.replaced-{at}"
+
+
+def is_there(location: Location) -> bool:
+    """Whether a registry is at that location, whole or not. Raises OSError or RegistryUnavailable if nobody can know."""
+    if isinstance(location, str):
+        from authctl.store.postgres import creation
+        from authctl.store.postgres.addresses import read_address
+
+        return creation.is_there(read_address(location))
+    return location.exists()
+
+
+def location_health(location: Location) -> "Iterator[tuple[str, Health]]":
+    """Whether the place of a registry is fit for its database: each check by its name. Raises RegistryUnavailable."""
+    if isinstance(location, str):
+        from authctl.store.postgres.addresses import read_address
+        from authctl.store.postgres.diagnosis import diagnosis
+
+        yield from diagnosis(read_address(location))
+        return
     from authctl.store.sqlite.health import file_system
 
-    return file_system(path)
+    yield "file_system", file_system(location)
+
+
+def _file(location: Location) -> Path:
+    if isinstance(location, str):
+        raise InvalidInput("registries in PostgreSQL cannot be used yet")
+    return location

@@ -321,10 +321,9 @@ class Merger:
     def _counts_as(self, at: int) -> int:
         """The instant that a row counts as where it is compared with operations.
 
-        A clock that is a little ahead makes a row of the present. One further ahead may be a local time that was written as UTC:
-        it is not taken to be later than any operation of the day before.
+        A row of a clock that is a little ahead is one of the present. One further ahead is not later than any operation of the day before.
         """
-        # decision 117: most likely a local time that was written as UTC
+        # decision 117: it is most likely a local time that was written as UTC
         if at <= self.now:
             return at
         return self.now if at <= self.now + _CLOCKS_DIFFER else self.now - DAY
@@ -388,12 +387,11 @@ class Merger:
         number = known.session.number
         if is_met:
             plan.met.append(number)
-        is_returned = known.session.ended_by == NOT_LISTED and merged.session.ended_by is None
-        plan.returned += is_returned and merged.revocation_id is None
+        is_unended = merged.session.ended_by is None and merged.revocation_id is None
+        plan.returned += known.session.ended_by == NOT_LISTED and is_unended
         if merged.revocation_id is not None or adds_to(merged, known):
             plan.changed.append((number, merged))
-            if not is_met:
-                plan.lost.append((number, merged))
+            plan.lost += [] if is_met else [(number, merged)]
             return
         plan.unchanged += is_met
         if (listed_at := merged.facts.listed_at) is not None and listed_at != known.facts.listed_at:

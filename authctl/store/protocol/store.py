@@ -125,6 +125,9 @@ class Store(Protocol):
     def profiles(self) -> ProfileSet:
         """The profiles in force, as `View.profiles`, on the connection of `by_number`."""
 
+    def clock(self) -> int | None:
+        """The time of the store's own clock, which is the same for every host, in microseconds; None if it has only this machine's."""
+
     def change_number(self) -> int:
         """A number that is another one after every change of the registry by any process, this one included.
 

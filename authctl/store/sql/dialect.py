@@ -4,8 +4,11 @@ Parameters are no part of them (decision 169): each is written `:name`, and a co
 So a store whose driver takes another style, such as `%(name)s`, translates every text by one substitution at its connection.
 """
 
-from collections.abc import Iterable
-from typing import Any, Protocol
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from authctl.store.sql.executor import Executor
 
 
 class Dialect(Protocol):
@@ -27,13 +30,13 @@ class Dialect(Protocol):
     def join_in_order(self, first: str, second: str, condition: str) -> str:
         """Two tables after FROM. The first is entered first, if the database lets a query choose that."""
 
-    def list_rows(self, parameter: str, alias: str) -> str:
-        """The values of a list after FROM, as rows with the column `value`."""
+    def list_rows(self, parameter: str, alias: str, kind: str) -> str:
+        """The values of a list after FROM, `bigint` or `text`, as rows with the column `value`, and `id` in their order."""
 
     def is_listed(self, column: str, parameter: str) -> str:
         """Whether the value of a column is in a list."""
 
-    def list_of(self, values: Iterable[str | int]) -> Any:
+    def list_of(self, values: Iterable[str] | Iterable[int]) -> Any:
         """The value of the parameter for a list."""
 
     def contains(self, text: str, parameter: str) -> str:
@@ -45,8 +48,58 @@ class Dialect(Protocol):
     def least(self, *values: str) -> str:
         """The least of several values; NULL if one of them is NULL."""
 
-    def has_delivery(self, states: Iterable[str]) -> str:
-        """Whether a session `s` has a delivery in one of those states, those of announcements that were not expanded so far included."""
+    def is_set(self, flag: str) -> str:
+        """Whether a flag is 1."""
+
+    def differs(self, left: str, right: str) -> str:
+        """Whether two values or rows differ; NULL equals NULL."""
+
+    def same(self, left: str, right: str) -> str:
+        """Whether two values or rows are the same; NULL equals NULL."""
+
+    def hexadecimal(self, column: str) -> str:
+        """The bytes of a column as hexadecimal digits; NULL without any."""
+
+    def json_array(self, values: Iterable[str]) -> str:
+        """A JSON array of values."""
+
+    def json_arrays(self, values: Iterable[str], source: str) -> str:
+        """A JSON array of all rows of a source, each a JSON array of values."""
+
+    @property
+    def columns_of_table(self) -> str:
+        """A query of the columns of the table that its parameter names, in their order, each with whether it contains bytes."""
+
+    def of_latest(self, column: str, instant: str) -> str:
+        """The column of the row of a group with the latest instant; the maximum of that instant is selected beside it."""
+
+    def is_beyond_ascii(self, text: str) -> str:
+        """Whether a text contains a character that is not printable ASCII."""
+
+    @property
+    def event_text(self) -> str:
+        """The folded text of an audit event."""
+
+    def member(self, column: str, name: str) -> str:
+        """The member of a JSON object, as a text."""
+
+    def has_member(self, column: str, name: str, parameter: str) -> str:
+        """Whether the array in that member of a JSON object has one of the values in a list."""
+
+    def insert(self, connection: "Executor", sql: str, values: Sequence[Any], key: str) -> int:
+        """Insert one row. Returns the number that the database gave it, which is in the column `key`."""
+
+    def is_member(self, value: str, column: str, name: str) -> str:
+        """Whether a text is in the array that a JSON object has under that name."""
+
+    def count_members(self, column: str, name: str) -> str:
+        """How many values the array has that a JSON object has under that name."""
+
+    def collected(self, column: str) -> str:
+        """The values of a column of a group, as a JSON array."""
+
+    def list_pairs(self, parameter: str, alias: str) -> str:
+        """The pairs of numbers of a JSON array after FROM, as rows with the columns `first` and `second`, and `id` in their order."""
 
     def sorted_by(self, column: str, *, descending: bool) -> str:
         """A column after ORDER BY. NULL comes before every value, or after every value if it is descending."""

@@ -118,7 +118,9 @@ def criteria_of(selection: SessionFilter, dialect: "Dialect", numbers: Sequence[
     if selection.used_after_end:
         criteria.conditions.append("s.used_after_end_at IS NOT NULL")
     if selection.delivery is not None:
-        criteria.conditions.append(dialect.has_delivery(_STATES[selection.delivery]))
+        from authctl.store.sql.outbox_conditions import outbox_conditions
+
+        criteria.conditions.append(outbox_conditions(dialect).has_delivery(_STATES[selection.delivery]))
     if selection.wipe is not None:
         is_open = tables(dialect).open_revocation
         criteria.conditions.append(f"s.revocation_id <> {is_open} AND {_WIPES[Wipe(selection.wipe)]}")

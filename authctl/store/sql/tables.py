@@ -38,19 +38,21 @@ class Tables:
         self.by_deadline = dialect.table("sessions", "s", "sessions_by_expiry")
         self.by_hard_end = dialect.table("sessions", "s", "sessions_by_end")
         self.by_use = dialect.table("sessions", "s", "sessions_by_use")
-        self.unrevoked_by_use = dialect.table("sessions", "s", "sessions_by_revocation")
+        self.by_revocation = self.unrevoked_by_use = dialect.table("sessions", "s", "sessions_by_revocation")
         self.by_user = dialect.table("sessions", "s", "sessions_by_user")
         self.anywhere = dialect.whole_table("sessions", "s")
         sessions = dialect.table("sessions", "s")
         self.by_numbers = dialect.join_in_order(
-            dialect.list_rows("numbers", "listed"), sessions, "s.number = listed.value"
+            dialect.list_rows("numbers", "listed", "bigint"), sessions, "s.number = listed.value"
         )
         """The sessions of a list of numbers."""
         self.by_search_numbers = dialect.join_in_order(
-            dialect.list_rows("search_numbers", "listed"), sessions, "s.number = listed.value"
+            dialect.list_rows("search_numbers", "listed", "bigint"), sessions, "s.number = listed.value"
         )
         """The sessions that the search index found."""
-        self.by_ids = dialect.join_in_order(dialect.list_rows("ids", "listed"), sessions, "s.id = listed.value")
+        self.by_ids = dialect.join_in_order(dialect.list_rows("ids", "listed", "text"), sessions, "s.id = listed.value")
+        self.each_number = dialect.is_listed("number", "numbers")
+        """Whether the number of a row is in a list."""
         self.of_profiles = dialect.is_listed("s.profile_key", "profiles")
         hard_ends = dialect.table("sessions", index="sessions_by_end")
         # A clock that was set back makes a hard end later than now; it moved the deadline to its own instant (decision 18).

@@ -2,26 +2,27 @@
 
 from typing import TYPE_CHECKING
 
-from authctl.store.sqlite.audit import AuditWriter
-from authctl.store.sqlite.facts import FactsWriter
-from authctl.store.sqlite.outbox import OutboxWriter
+from authctl.store.nouns.audit import AuditWriter
+from authctl.store.nouns.facts import FactsWriter
+from authctl.store.nouns.outbox import OutboxWriter
+from authctl.store.nouns.sessions import SessionsWriter
+from authctl.store.nouns.users import UsersWriter
+from authctl.store.sqlite.clock import ClockWriter
 from authctl.store.sqlite.reader import Writer
-from authctl.store.sqlite.sessions import SessionsWriter
-from authctl.store.sqlite.users import UsersWriter
 from authctl.store.sqlite.view import SELDOM_NOUNS, SqliteView, by_attribute
 
 if TYPE_CHECKING:
+    from authctl.store.nouns.clients import ClientsWriter
+    from authctl.store.nouns.continuity import ContinuityWriter
+    from authctl.store.nouns.import_undo import ImportUndoWriter
+    from authctl.store.nouns.imports import ImportsWriter
+    from authctl.store.nouns.keys import KeysWriter
+    from authctl.store.nouns.logins import LoginsWriter
+    from authctl.store.nouns.profiles import ProfilesWriter
+    from authctl.store.nouns.revocations import RevocationsWriter
+    from authctl.store.nouns.wipes import WipesWriter
     from authctl.store.protocol.backups import Carried
     from authctl.store.sqlite.cleanup import CleanupWriter
-    from authctl.store.sqlite.clients import ClientsWriter
-    from authctl.store.sqlite.continuity import ContinuityWriter
-    from authctl.store.sqlite.import_undo import ImportUndoWriter
-    from authctl.store.sqlite.imports import ImportsWriter
-    from authctl.store.sqlite.keys import KeysWriter
-    from authctl.store.sqlite.logins import LoginsWriter
-    from authctl.store.sqlite.profiles import ProfilesWriter
-    from authctl.store.sqlite.revocations import RevocationsWriter
-    from authctl.store.sqlite.wipes import WipesWriter
 
     class SeldomWriters(
         CleanupWriter,
@@ -39,32 +40,30 @@ if TYPE_CHECKING:
 
 
 SELDOM_WRITERS = {
-    "cleanup.CleanupWriter": (
-        "begin_removal end_removal remove_ended _revoked _remove extend_search_index return_free_space"
-        " remove_unnamed_revocations"
-    ),
-    "clients.ClientsWriter": "add_client replace_client remove_client",
-    "continuity.ContinuityWriter": "start_continuity end_continuity remove_continuity",
-    "import_journal.ImportJournalWriter": (
+    "nouns.cleanup.RemovalWriter": "remove_ended _revoked _remove remove_unnamed_revocations",
+    "sqlite.cleanup.CleanupWriter": ("begin_removal end_removal extend_search_index return_free_space"),
+    "nouns.clients.ClientsWriter": "add_client replace_client remove_client",
+    "nouns.continuity.ContinuityWriter": "start_continuity end_continuity remove_continuity",
+    "nouns.import_journal.ImportJournalWriter": (
         "_batch import_id add_import finish_import open_batch keep_range keep_before _keeping record_met keep_listed"
         " keep_finals close_batch drop_journals remove_imports"
     ),
-    "import_undo.ImportUndoWriter": (
+    "nouns.import_undo.ImportUndoWriter": (
         "begin_undo remove_registered restore_before _restore _add_rows_again _end_missing restore_listings"
         " _restore_finals record_undo"
     ),
-    "imports.ImportsWriter": (
-        "add_imported _add_others _next_number update_imported adopt_sessions adopt_finals add_complete_listings"
+    "nouns.imports.ImportsWriter": (
+        "add_imported _add_others update_imported adopt_sessions adopt_finals add_complete_listings"
         " remove_complete_listings end_earlier record_listing record_use_after_end replace_rows _replace_rows _add_rows"
         " keep_ahead"
     ),
-    "keys.KeysWriter": "end_signed",
-    "logins.LoginsWriter": "save_login use_login forget_logins forget_old_logins",
-    "profiles.ProfilesWriter": (
+    "nouns.keys.KeysWriter": "end_signed",
+    "nouns.logins.LoginsWriter": "save_login use_login forget_logins forget_old_logins",
+    "nouns.profiles.ProfilesWriter": (
         "save_profiles save_changeover end_changeover copy_profile_rules recompute_deadlines recompute_deadlines_of"
     ),
-    "revocations.RevocationsWriter": "add_revocation close_open_revocation assign assign_numbers unassign",
-    "wipes.WipesWriter": "deliver_wipe acknowledge_wipe",
+    "nouns.revocations.RevocationsWriter": "add_revocation close_open_revocation assign assign_numbers unassign",
+    "nouns.wipes.WipesWriter": "deliver_wipe acknowledge_wipe",
 }
 """The nouns that few changes write: module and class, with the attributes of the class."""
 
@@ -90,6 +89,7 @@ class SqliteChange(
     SeldomWriters,
     SqliteView,
     FactsWriter,
+    ClockWriter,
     SessionsWriter,
     UsersWriter,
     AuditWriter,

@@ -26,7 +26,7 @@ def creating(path: Path, registry_id: str, profiles: "ProfileSet") -> Iterator[S
     """
     with draft_beside(path) as draft:
         with translated_errors(path):
-            _make(draft, registry_id, profiles)
+            make_tables(draft, registry_id, json.dumps(profiles.to_document(), ensure_ascii=False))
         with closing(SqliteStore(draft, is_draft=True)) as store:
             yield store
         try:
@@ -36,7 +36,8 @@ def creating(path: Path, registry_id: str, profiles: "ProfileSet") -> Iterator[S
     keep_reserve(reserve_file(resolved(path)))
 
 
-def _make(draft: Path, registry_id: str, profiles: "ProfileSet") -> None:
+def make_tables(draft: Path, registry_id: str, profiles: str) -> None:
+    """Make the tables of a registry in an empty file; the profiles in force are given as their document."""
     from authctl.store.sqlite.migrations import migrate
 
     connection = sqlite3.connect(draft, isolation_level=None)
@@ -44,6 +45,5 @@ def _make(draft: Path, registry_id: str, profiles: "ProfileSet") -> None:
     connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
     connection.execute("PRAGMA journal_mode = WAL")
     migrate(connection)
-    document = json.dumps(profiles.to_document(), ensure_ascii=False)
-    connection.execute("INSERT INTO registry (only, id, profiles) VALUES (1, ?, ?)", (registry_id, document))
+    connection.execute("INSERT INTO registry (only, id, profiles) VALUES (1, ?, ?)", (registry_id, profiles))
     connection.close()

@@ -1,9 +1,16 @@
 """SQLite's words for the shared SQL: index hints, lists as JSON, and the entrances made of them."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
 
 from authctl.store.sql.tables import tables
+
+if TYPE_CHECKING:
+    from authctl.store.sql.executor import Executor
+
+
+_PIECE = 10_000
 
 
 class SqliteDialect:
@@ -21,14 +28,17 @@ class SqliteDialect:
     def join_in_order(self, first: str, second: str, condition: str) -> str:
         return f"{first} CROSS JOIN {second} ON {condition}"  # SQLite never reorders a CROSS JOIN
 
-    def list_rows(self, parameter: str, alias: str) -> str:
+    def list_rows(self, parameter: str, alias: str, kind: str) -> str:  # noqa: ARG002  # a list of JSON has its own kinds
         return f"json_each(:{parameter}) AS {alias}"
 
     def is_listed(self, column: str, parameter: str) -> str:
         return f"{column} IN (SELECT value FROM json_each(:{parameter}))"
 
     def list_of(self, values: Iterable[str | int]) -> str:
-        return json.dumps(list(values))
+        # decision 324: in pieces, since between two of them another thread may run
+        every = list(values)
+        pieces = (json.dumps(every[start : start + _PIECE])[1:-1] for start in range(0, len(every), _PIECE))
+        return f"[{','.join(pieces)}]"
 
     def contains(self, text: str, parameter: str) -> str:
         return f"instr({text}, :{parameter})"
@@ -39,13 +49,58 @@ class SqliteDialect:
     def least(self, *values: str) -> str:
         return f"min({', '.join(values)})"
 
-    def has_delivery(self, states: Iterable[str]) -> str:
-        from authctl.store.sqlite.outbox_conditions import IS_PENDING
+    def is_member(self, value: str, column: str, name: str) -> str:
+        return f"{value} IN (SELECT value FROM json_each({column}, '$.{name}'))"
 
-        if set(states) == {"pending"}:
-            return IS_PENDING
-        listed = ", ".join(f"'{state}'" for state in sorted(states))
-        return f"EXISTS (SELECT 1 FROM deliveries AS d WHERE d.number = s.number AND d.number > 0 AND d.state IN ({listed}))"
+    def count_members(self, column: str, name: str) -> str:
+        return f"json_array_length({column}, '$.{name}')"
+
+    def collected(self, column: str) -> str:
+        return f"json_group_array({column})"
+
+    def list_pairs(self, parameter: str, alias: str) -> str:
+        pairs = f"SELECT value ->> 0 AS first, value ->> 1 AS second, id FROM json_each(:{parameter})"
+        return f"({pairs}) AS {alias}"
+
+    def is_set(self, flag: str) -> str:
+        return flag  # as in the conditions of partial indexes, which are compared by their text
+
+    def differs(self, left: str, right: str) -> str:
+        return f"{left} IS NOT {right}"
+
+    def same(self, left: str, right: str) -> str:
+        return f"{left} IS {right}"
+
+    def hexadecimal(self, column: str) -> str:
+        return f"nullif(hex({column}), '')"
+
+    def json_array(self, values: Iterable[str]) -> str:
+        return f"json_array({', '.join(values)})"
+
+    def json_arrays(self, values: Iterable[str], source: str) -> str:
+        return f"json((SELECT json_group_array({self.json_array(values)}) FROM {source}))"
+
+    columns_of_table = "SELECT name, type = 'BLOB' FROM pragma_table_info(?)"
+
+    def of_latest(self, column: str, instant: str) -> str:  # noqa: ARG002  # SQLite takes a bare column from the row that has the maximum
+        return column
+
+    def is_beyond_ascii(self, text: str) -> str:
+        return f"{text} GLOB '*[^ -~]*'"
+
+    event_text = (
+        "folded(coalesce(note, '') || ' ' || coalesce(subject, '') || ' ' || actor || ' ' || action || ' ' || detail)"
+    )
+
+    def member(self, column: str, name: str) -> str:
+        return f"json_extract({column}, '$.{name}')"
+
+    def has_member(self, column: str, name: str, parameter: str) -> str:
+        values = f"json_each({column}, '$.{name}') AS named"
+        return f"EXISTS (SELECT 1 FROM {values} WHERE {self.is_listed('named.value', parameter)})"
+
+    def insert(self, connection: "Executor", sql: str, values: Sequence[Any], key: str) -> int:  # noqa: ARG002  # the row id
+        return int(connection.execute(sql, values).lastrowid)  # type: ignore[attr-defined]  # of a sqlite3 cursor
 
     def sorted_by(self, column: str, *, descending: bool) -> str:
         return f"{column} {'DESC' if descending else 'ASC'}"  # NULL is the least value
@@ -55,5 +110,4 @@ SQLITE = SqliteDialect()
 TABLES = tables(SQLITE)
 OPEN = TABLES.open_revocation
 UNREVOKED = TABLES.unrevoked
-EACH_NUMBER = SQLITE.is_listed("number", "numbers")
-"""Whether the number of a row is in a list."""
+EACH_NUMBER = TABLES.each_number

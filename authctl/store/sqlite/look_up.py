@@ -5,15 +5,20 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from authctl.instants import check_now, utc_now
 from authctl.model import Session
+from authctl.store.nouns.reader import continuity_events
+from authctl.store.sql import rows
 from authctl.store.sql.tables import WITH_REVOCATION
-from authctl.store.sqlite.reader import continuity_events
-from authctl.store.sqlite.sessions import NOW_OR_RECORDED, read_by_number
 
 if TYPE_CHECKING:
     from authctl.store.sqlite.library import sqlite3
 
 MOST_KEPT = 8_192
 """The most sessions whose fixed columns are kept: some 8 MB."""
+
+_NOW_OR_RECORDED = "max(?1, (SELECT seen_at FROM clock))"
+"""The present instant: the first parameter, or the recorded time, if the clock is behind it (decision 80)."""
+
+_WHOLE = f"SELECT {rows.session_columns(now=_NOW_OR_RECORDED)}, s.secret_hash FROM sessions AS s {WITH_REVOCATION} WHERE s.number = ?2"
 
 FIXED = [
     "number",
@@ -59,7 +64,7 @@ _OVER = ("revoked_at", "ended_at", "wipe_delivered_at", "wipe_acknowledged_at")
 _READ = (*_CHANGING, "over", "read_at")
 _SQL = (
     f"SELECT {', '.join(f's.{name}' for name in _CHANGING)},"
-    f" coalesce(r.at, s.ended_at, s.wipe_delivered_at, s.wipe_acknowledged_at), {NOW_OR_RECORDED}, s.secret_hash"
+    f" coalesce(r.at, s.ended_at, s.wipe_delivered_at, s.wipe_acknowledged_at), {_NOW_OR_RECORDED}, s.secret_hash"
     f" FROM sessions AS s {WITH_REVOCATION} WHERE s.number = ?2"
 )
 _SAME = {
@@ -118,10 +123,10 @@ class LookUp:
 
     def _read(self, number: int, at: int) -> tuple[Session, bytes | None] | None:
         """The session by its whole row; its fixed columns are kept."""
-        read = read_by_number(self._connection, number, at)
-        if read is None:
+        row = self._cursor.execute(_WHOLE, (at, number)).fetchone()
+        if row is None:
             return None
-        session, secret_hash = read
+        session, secret_hash = rows.session(row), row[-1]
         if secret_hash is not None:
             # The oldest entry goes: a dictionary keeps the order in which its entries were added.
             if len(self._kept) >= MOST_KEPT:

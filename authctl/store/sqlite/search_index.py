@@ -8,6 +8,7 @@ a row is removed or changed, its old text is given to the index to remove it.
 import json
 from collections.abc import Sequence
 
+from authctl.store.nouns import reader
 from authctl.store.sql.filters import SEARCHED, contains_search
 from authctl.store.sqlite.dialect import SQLITE
 from authctl.store.sqlite.library import sqlite3
@@ -17,9 +18,6 @@ _BATCH = 256
 
 _MOST_ADDED = 4_000
 """The most rows that are added at once, and the most that the index may be behind if it is to be used."""
-
-MOST_SORTED = 10_000
-"""The most sessions that are sorted; a list of more is walked along its index."""
 
 _RETIRED = "sessions_found_retired"
 """The table with the entries of an index that was replaced."""
@@ -95,13 +93,13 @@ def find(connection: sqlite3.Connection, text: str) -> tuple[int, ...] | None:
     if len(text) < _TRIGRAM or _rows_not_indexed(connection) > _MOST_ADDED:
         return None
     numbers: set[int] = set()
-    parameters: dict[str, object] = {"search": text, "most": MOST_SORTED + 1}
+    parameters: dict[str, object] = {"search": text, "most": reader.MOST_SORTED + 1}
     for table, queries in _SEARCHES.items():
         parameters["trigrams"] = " AND ".join(map(_quoted, _rarest_trigrams(connection, table, text)))
         for sql in queries:
             numbers.update(row[0] for row in connection.execute(sql, parameters))
             # More than can be sorted: the caller walks along the list instead, and needs no complete answer.
-            if len(numbers) > MOST_SORTED:
+            if len(numbers) > reader.MOST_SORTED:
                 return tuple(numbers)
     return tuple(numbers)
 
@@ -134,6 +132,20 @@ def _rarest_trigrams(connection: sqlite3.Connection, table: str, text: str) -> l
 def _quoted(trigram: str) -> str:
     """A trigram as a phrase of FTS5's query language."""
     return '"{}"'.format(trigram.replace('"', '""'))
+
+
+def having_trigram(connection: sqlite3.Connection, trigram: str, limit: int) -> list[int]:
+    """The numbers of up to `limit` sessions with a trigram, among those in the index."""
+    sql = "SELECT rowid FROM sessions_found WHERE sessions_found MATCH ? LIMIT ?"
+    return [row[0] for row in connection.execute(sql, (_quoted(trigram), limit))]
+
+
+def users_not_indexed(connection: sqlite3.Connection, limit: int) -> list[str]:
+    """The keys of the users of the newest sessions, up to `limit`, that the index does not have yet."""
+    newest = (
+        f"SELECT username_key FROM sessions NOT INDEXED WHERE number > {_INDEXED_SESSIONS} ORDER BY number DESC LIMIT ?"
+    )
+    return [row[0] for row in connection.execute(f"SELECT DISTINCT username_key FROM ({newest})", (limit,))]
 
 
 def renew(connection: sqlite3.Connection) -> None:

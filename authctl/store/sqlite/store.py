@@ -94,7 +94,7 @@ class SqliteStore:
         return self._look_up
 
     def profiles(self) -> "ProfileSet":
-        from authctl.store.sqlite.profiles import profiles_in_force
+        from authctl.store.nouns.profiles import profiles_in_force
 
         self._check_usable()
         with self._hot.lock, self._translated_errors:
@@ -195,6 +195,9 @@ class SqliteStore:
             until = monotonic() + timeout
             while not _has_emptied_log(connection) and monotonic() < until:
                 sleep(0.001)
+
+    def clock(self) -> int | None:
+        return None
 
     def change_number(self) -> int:
         # The number changes with the commits of other connections, and all writing is on another one (sqlite.org/pragma.html).

@@ -1,32 +1,33 @@
 """The view of the SQLite store: one small class a noun, as the protocol has them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from authctl.store.sqlite.facts import FactsReader
+from authctl.store.nouns.facts import FactsReader
+from authctl.store.nouns.previews_view import PreviewsReader
 from authctl.store.sqlite.reader import Reader
 
 if TYPE_CHECKING:
-    from authctl.store.protocol.previews import Summary
-    from authctl.store.sqlite.audit import AuditReader
-    from authctl.store.sqlite.cleanup import CleanupReader
-    from authctl.store.sqlite.clients import ClientsReader
-    from authctl.store.sqlite.continuity import ContinuityReader
-    from authctl.store.sqlite.counts import CountsReader
-    from authctl.store.sqlite.effects import EffectsReader
-    from authctl.store.sqlite.import_journal import ImportJournalReader
-    from authctl.store.sqlite.import_undo import ImportUndoReader
-    from authctl.store.sqlite.imports import ImportsReader
-    from authctl.store.sqlite.keys import KeysReader
-    from authctl.store.sqlite.logins import LoginsReader
-    from authctl.store.sqlite.outbox import OutboxReader
-    from authctl.store.sqlite.pages import PagesReader
-    from authctl.store.sqlite.profiles import ProfilesReader
-    from authctl.store.sqlite.revocations import RevocationsReader
-    from authctl.store.sqlite.sessions import SessionsReader
-    from authctl.store.sqlite.statistics import StatisticsReader
-    from authctl.store.sqlite.users import UsersReader
+    from authctl.store.nouns.audit import AuditReader
+    from authctl.store.nouns.cleanup import CleanupReader
+    from authctl.store.nouns.clients import ClientsReader
+    from authctl.store.nouns.continuity import ContinuityReader
+    from authctl.store.nouns.counts import CountsReader
+    from authctl.store.nouns.effects import EffectsReader
+    from authctl.store.nouns.import_journal import ImportJournalReader
+    from authctl.store.nouns.import_undo import ImportUndoReader
+    from authctl.store.nouns.imports import ImportsReader
+    from authctl.store.nouns.keys import KeysReader
+    from authctl.store.nouns.logins import LoginsReader
+    from authctl.store.nouns.outbox import OutboxReader
+    from authctl.store.nouns.pages import PagesReader
+    from authctl.store.nouns.profiles import ProfilesReader
+    from authctl.store.nouns.revocations import RevocationsReader
+    from authctl.store.nouns.sessions import SessionsReader
+    from authctl.store.nouns.statistics import StatisticsReader
+    from authctl.store.nouns.users import UsersReader
+    from authctl.store.sqlite.library import sqlite3
 
     class SeldomNouns(
         AuditReader,
@@ -52,41 +53,41 @@ if TYPE_CHECKING:
 
 
 SELDOM_NOUNS = {
-    "audit.AuditReader": "events event chain last_event has_event_since",
-    "cleanup.CleanupReader": "ended_before oldest_end",
-    "clients.ClientsReader": "clients client_named",
-    "continuity.ContinuityReader": "continuity_events held_by_continuity",
-    "counts.CountsReader": "count groups",
-    "effects.EffectsReader": (
+    "nouns.audit.AuditReader": "events event chain last_event has_event_since",
+    "nouns.cleanup.CleanupReader": "ended_before oldest_end",
+    "nouns.clients.ClientsReader": "clients client_named",
+    "nouns.continuity.ContinuityReader": "continuity_events held_by_continuity",
+    "nouns.counts.CountsReader": "count groups",
+    "nouns.effects.EffectsReader": (
         "ended_among ended_by_changeover aftermath aftermath_by_user ends_of_profiles _released _aftermaths _others _given"
     ),
-    "import_journal.ImportJournalReader": "recorded_imports recorded_import latest_import last_import_detail",
-    "import_undo.ImportUndoReader": "registered_by journal_size changed_by",
-    "imports.ImportsReader": (
+    "nouns.import_journal.ImportJournalReader": "recorded_imports recorded_import latest_import last_import_detail",
+    "nouns.import_undo.ImportUndoReader": "registered_by journal_size changed_by",
+    "nouns.imports.ImportsReader": (
         "imported last_imported made_of_same_rows imported_finals imported_ahead complete_listings missing_in_listing"
-        " ended_later count_of_source _stored_rows _active_of_source"
+        " ended_later count_of_source _stored_rows _active_of_source _from _source_given _of_source"
     ),
-    "keys.KeysReader": "key_usage",
-    "logins.LoginsReader": "cached_login cached_logins",
-    "outbox.OutboxReader": (
+    "nouns.keys.KeysReader": "key_usage",
+    "nouns.logins.LoginsReader": "cached_login cached_logins",
+    "nouns.outbox.OutboxReader": (
         "subscriptions deliveries deliveries_of_session outbox_counts has_due announcement delivery"
         " announcement_states announcements_of_revocation announcements_since late_decisions _rest pauses"
     ),
-    "pages.PagesReader": (
+    "nouns.pages.PagesReader": (
         "page cursor_of_session cursor_of_key sorted_numbers cursor_of_number move_counters moved_sessions _walk"
     ),
-    "profiles.ProfilesReader": (
+    "nouns.profiles.ProfilesReader": (
         "profiles deadline_changes has_changeover changeover_counts range_of_sessions ended_by"
     ),
-    "revocations.RevocationsReader": (
+    "nouns.revocations.RevocationsReader": (
         "count_of_revocation sources_of_revocation count_revocations_by_criteria revocations_by_criteria"
         " latest_revoke_all numbers_of_revocation"
     ),
-    "sessions.SessionsReader": (
+    "nouns.sessions.SessionsReader": (
         "session by_number sessions_by_number active_sessions ids_beginning recent_names sources_beginning numbers count_ended"
     ),
-    "statistics.StatisticsReader": "active_groups sign_ins_by_day ends_by_day revocations_by_day _by_day",
-    "users.UsersReader": "user users_among users user_keys_beyond_ascii user_keys_by_use users_beginning nearest_users",
+    "nouns.statistics.StatisticsReader": "active_groups sign_ins_by_day ends_by_day revocations_by_day _by_day",
+    "nouns.users.UsersReader": "user users_among users user_keys_beyond_ascii user_keys_by_use users_beginning nearest_users",
 }
 """The nouns that few commands read: module and class, with the methods of the class."""
 
@@ -106,39 +107,12 @@ if not TYPE_CHECKING:
         def __getattr__(self, name: str) -> Any:
             if name not in self.seldom:
                 raise AttributeError(f"{type(self).__name__!r} has no attribute {name!r}")
-            module, _, noun = self.seldom[name].partition(".")
-            attribute = getattr(import_module(f"authctl.store.sqlite.{module}"), noun).__dict__[name]
+            module, _, noun = self.seldom[name].rpartition(".")
+            attribute = getattr(import_module(f"authctl.store.{module}"), noun).__dict__[name]
             return attribute.__get__(self) if hasattr(attribute, "__get__") else attribute
-
-
-class PreviewsReader(Reader):
-    """`PreviewsView` over SQLite; its module is loaded when a preview is asked for."""
-
-    def used_last(self, numbers: Sequence[int], limit: int) -> list[int]:
-        from authctl.store.sqlite import previews
-
-        return previews.used_last(self.connection, numbers, limit)
-
-    def beyond_newest(self, numbers: Sequence[int], keep: int) -> Sequence[int]:
-        from authctl.store.sqlite import previews
-
-        return previews.beyond_newest(self.connection, numbers, keep)
-
-    def ids_of(self, numbers: Sequence[int]) -> list[str]:
-        from authctl.store.sqlite import previews
-
-        return previews.ids_of(self.connection, numbers)
-
-    def counts_by_user(self, numbers: Sequence[int]) -> dict[str, int]:
-        from authctl.store.sqlite import previews
-
-        return previews.counts_by_user(self.connection, numbers)
-
-    def summary(self, numbers: Sequence[int], now: int, largest: int) -> "Summary":
-        from authctl.store.sqlite import previews
-
-        return previews.summary(self.connection, numbers, self.continuity, now, largest)
 
 
 class SqliteView(FactsReader, PreviewsReader, SeldomNouns):
     """`View` over SQLite: a snapshot."""
+
+    connection: "sqlite3.Connection"

@@ -1,0 +1,4 @@
+"""The views and changes of a store by noun, over any database whose words a `Dialect` gives.
+
+Each class has the methods of one small protocol. A store puts them together, and adds what only its database does.
+"""

@@ -1,0 +1,38 @@
+"""Facts about the registry: its id, its recorded instants, and the last event of its audit log."""
+
+from authctl.store.nouns.reader import Reader, Writer
+
+
+class FactsReader(Reader):
+    """`RegistryView` over any database."""
+
+    def registry_id(self) -> str:
+        row = self.one_row("SELECT id FROM registry")
+        return str(row and row[0])
+
+    def recorded_time(self) -> int:
+        return self.one_number("SELECT max(seen_at) FROM clock")
+
+    def last_clock_jump(self) -> int | None:
+        row = self.one_row("SELECT max(leapt_at) FROM clock")
+        return row[0] if row else None
+
+    def restored_at(self) -> int | None:
+        row = self.one_row("SELECT restored_at FROM registry")
+        return row[0] if row else None
+
+    def last_seal(self) -> tuple[int, str]:
+        row = self.one_row("SELECT seq, hash FROM audit_events WHERE seq = (SELECT max(seq) FROM audit_events)")
+        return (row[0], row[1]) if row else (0, "")
+
+
+class FactsWriter(Writer):
+    """`RegistryChange` over any database."""
+
+    def set_recorded_time(self, at: int) -> None:
+        self.write("UPDATE clock SET seen_at = ?, leapt_at = NULL", (at,))
+        self.write(f"UPDATE registry SET restored_at = {self.dialect.least('restored_at', ':at')}", {"at": at})
+
+    def set_restored(self, at: int) -> None:
+        latest = self.dialect.greatest("coalesce(restored_at, :at)", ":at")
+        self.write(f"UPDATE registry SET restored_at = {latest}", {"at": at})

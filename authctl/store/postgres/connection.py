@@ -1,0 +1,48 @@
+"""One connection to a registry in PostgreSQL, and the keys of its advisory locks."""
+
+import hashlib
+from typing import TYPE_CHECKING, Any
+
+from authctl.store.postgres.addresses import Address
+from authctl.store.postgres.library import psycopg
+
+if TYPE_CHECKING:
+    from psycopg.abc import PQGen
+
+
+class Connection(psycopg.Connection[tuple[Any, ...]]):
+    """A connection whose statements wait no longer than `patience` seconds, and that keeps the warnings of the server."""
+
+    patience: float | None = None
+    last_event: tuple[int, str] | None = None
+    """The number and hash of the last audit event that this transaction wrote; set by what writes it."""
+    warnings: tuple[str, ...] = ()
+
+    def wait(self, gen: "PQGen[Any]", interval: float = 0.1, timeout: float | None = None) -> Any:
+        """Wait for the server, but not for ever."""
+        return super().wait(gen, interval, self.patience if timeout is None else timeout)
+
+    def keep_warning(self, notice: psycopg.errors.Diagnostic) -> None:
+        """Keep what the server warns of."""
+        if (notice.sqlstate or "").startswith("01"):
+            self.warnings = (*self.warnings, notice.message_primary or "")
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether it is open, and in no transaction."""
+        return self.pgconn.transaction_status == psycopg.pq.TransactionStatus.IDLE
+
+
+def connect(address: Address, *, patience: float | None = None) -> Connection:
+    """Open a connection; a server that is a standby is refused. Raises psycopg.Error."""
+    connection = Connection.connect(psycopg.conninfo.make_conninfo("", **address.parameters), autocommit=True)
+    connection.patience = patience
+    connection.add_notice_handler(connection.keep_warning)
+    if address.is_pooled:
+        connection.prepare_threshold = None
+    return connection
+
+
+def gate_key(registry_id: str, purpose: str = "gate") -> int:
+    """The key of an advisory lock of that registry."""
+    return int.from_bytes(hashlib.sha256(f"authctl {purpose} {registry_id}".encode()).digest()[:8], signed=True)

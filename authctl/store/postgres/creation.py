@@ -1,0 +1,70 @@
+"""Creation of a registry in PostgreSQL: in one transaction, so that it is there whole or not at all."""
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING
+
+from authctl.errors import Refused
+from authctl.store.postgres.addresses import Address
+from authctl.store.postgres.change import PostgresChange
+from authctl.store.postgres.connection import Connection, connect, gate_key
+from authctl.store.postgres.errors import translated_errors
+from authctl.store.postgres.look_up import SERVER_CLOCK
+from authctl.store.postgres.proofs import check_server
+from authctl.store.postgres.schema import create_schema
+from authctl.store.postgres.store import PostgresStore
+
+if TYPE_CHECKING:
+    from authctl.model import ProfileSet
+
+
+class _NewStore(PostgresStore):
+    """The store of a registry that is being created: its changes belong to the one transaction of the creation."""
+
+    def __init__(self, address: Address, connection: Connection, registry_id: str) -> None:
+        super().__init__(address)
+        self._connection = connection
+        self._registry_id = registry_id
+
+    def clock(self) -> int | None:
+        row = self._connection.execute(f"SELECT {SERVER_CLOCK}").fetchone()
+        return int(row[0]) if row else None
+
+    @contextmanager
+    def view(self) -> Iterator[PostgresChange]:
+        yield PostgresChange(self._connection, self._registry_id, shared=False)
+
+    @contextmanager
+    def change(  # as in the store
+        self, *, timeout: float | None = None, lock_timeouts: int = 1, synced: bool = True, shared: bool = False
+    ) -> Iterator[PostgresChange]:
+        del timeout, lock_timeouts, synced, shared  # nobody else knows of the registry
+        yield PostgresChange(self._connection, self._registry_id, shared=False)
+
+
+@contextmanager
+def creating(address: Address, registry_id: str, profiles: "ProfileSet") -> Iterator[PostgresStore]:
+    """A new registry in an empty database. It is there when the block has succeeded.
+
+    Raises Refused if a registry is there already, or if the server cannot hold one.
+    """
+    check_server(address)
+    with translated_errors(str(address)), closing(connect(address)) as connection:
+        # The second of two `init` at once waits for the first one, and then finds its registry.
+        connection.execute(f"BEGIN; SELECT pg_advisory_xact_lock({gate_key('', 'creation')})", prepare=False)
+        if _is_there(connection):
+            raise Refused(f"a registry already exists: {address}")
+        create_schema(connection, registry_id, profiles)
+        yield _NewStore(address, connection, registry_id)
+        connection.execute("COMMIT", prepare=False)
+
+
+def is_there(address: Address) -> bool:
+    """Whether a registry is in the database of an address. Raises RegistryUnavailable if nobody can know."""
+    with translated_errors(str(address)), closing(connect(address)) as connection:
+        return _is_there(connection)
+
+
+def _is_there(connection: Connection) -> bool:
+    row = connection.execute("SELECT to_regclass('registry') IS NOT NULL", prepare=False).fetchone()
+    return bool(row and row[0])

@@ -1,0 +1,104 @@
+"""Errors of PostgreSQL, translated into our own by their SQLSTATE.
+
+An error without a SQLSTATE comes from the driver: the connection could not be made, or was lost.
+"""
+
+from types import TracebackType
+
+from authctl.errors import AuthctlError, DiskFull, IntegrityFailure, RegistryLocked, RegistryUnavailable
+from authctl.store.postgres.library import psycopg
+
+LOCKED = "55P03"
+READ_ONLY = "25006"
+NO_ROOM = "53100"
+
+_KINDS: dict[str, type[RegistryUnavailable]] = {LOCKED: RegistryLocked, NO_ROOM: DiskFull}
+_UNAVAILABLE = {
+    LOCKED: "it is locked by another process",
+    NO_ROOM: "the disk of the server is full",
+    READ_ONLY: "the server takes no changes: it is a standby, or read-only",
+    "25P03": "the change stood still for too long, and the server ended it",
+    "25P04": "the change took too long, and the server ended it",
+    "42501": "the role has too few rights",
+    "53200": "the server has too little memory",
+    "53300": "the server has too many connections",
+    "57014": "the server cancelled the statement",
+    "57P01": "the server is shutting down",
+    "57P02": "the server crashed",
+    "57P03": "the server is starting or stopping",
+    "57P04": "the database was dropped",
+    "57P05": "the server closed the connection, which was not used",
+    "58030": "the disk of the server failed",
+    "3D000": "there is no such database",
+    "28P01": "the password was refused",
+    "28000": "the role was refused",
+}
+_UNAVAILABLE_CLASSES = {
+    "08": "the connection failed",
+    "28": "the role was refused",
+    "53": "the server lacks resources",
+    "57": "the server ended the statement",
+}
+_HINTS = {
+    "28P01": "see: ~/.pgpass",
+    "42501": "authctl init --print-sql",
+    "53300": "a larger max_connections, or a pooler: ?pooler=transaction",
+}
+_DAMAGED = {"22003", "58P01", "P0001", "XX001", "XX002"}
+"""Numbers out of their range, missing files, our own triggers, and damaged pages: the registry holds what we never write."""
+_DAMAGED_CLASS = "42"
+"""Unknown tables, columns and types: somebody changed the schema, since our own SQL causes no such error."""
+
+
+class translated_errors:  # noqa: N801  # used as a context manager, and entered for every look-up: a generator costs more
+    """Translates errors of PostgreSQL in its block; a defect of ours stays as it is."""
+
+    __slots__ = ("_place",)
+
+    def __init__(self, place: str) -> None:
+        self._place = place
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        translated = None if error is None else translated_error(error, self._place)
+        if translated is not None:
+            raise translated from error
+
+
+def is_lost(error: BaseException) -> bool:
+    """Whether an error leaves open what the server did: it has no SQLSTATE, or the server ended the connection."""
+    code = getattr(error, "sqlstate", None)
+    return isinstance(error, psycopg.OperationalError) and (code is None or code[:2] in ("08", "57") or code == "25P03")
+
+
+def translated_error(error: BaseException, place: str) -> AuthctlError | None:
+    """Our error for an error of PostgreSQL; None for any other error."""
+    if not isinstance(error, psycopg.Error):
+        return None
+    code = error.sqlstate
+    unusable = f"the registry at {place} cannot be used"
+    if code is None:
+        return _of_driver(error, unusable) if isinstance(error, psycopg.OperationalError) else None
+    if code in _DAMAGED or (code[:2] == _DAMAGED_CLASS and code not in _UNAVAILABLE):
+        return IntegrityFailure(f"the registry at {place} is damaged: {_first_line(error)}")
+    why = _UNAVAILABLE.get(code) or _UNAVAILABLE_CLASSES.get(code[:2])
+    return None if why is None else _KINDS.get(code, RegistryUnavailable)(f"{unusable}: {why}", _HINTS.get(code))
+
+
+def _of_driver(error: psycopg.Error, unusable: str) -> RegistryUnavailable:
+    """The error of a connection that could not be made, or was lost."""
+    text = str(error)
+    if "session is read-only" in text or "server is in hot standby mode" in text:
+        return RegistryUnavailable(f"{unusable}: {_UNAVAILABLE[READ_ONLY]}")
+    hint = "install the certificate of its authority: ?sslrootcert=FILE" if "root certificate" in text else None
+    return RegistryUnavailable(f"{unusable}: {_first_line(error)}", hint)
+
+
+def _first_line(error: psycopg.Error) -> str:
+    """The first line of a message of the server or driver, without a full stop."""
+    lines = str(error).splitlines()
+    return (lines[0] if lines else type(error).__name__).rstrip(".")

@@ -1,0 +1,159 @@
+"""Proofs that a server can hold a registry: by `init`, and again by the doctor.
+
+Each check tries the thing itself where it can: there are servers that speak the protocol, and whose advisory locks do nothing.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import closing
+from typing import Any
+
+from authctl.errors import Refused
+from authctl.store.postgres.addresses import Address
+from authctl.store.postgres.connection import Connection, connect
+from authctl.store.postgres.errors import translated_errors
+from authctl.store.postgres.library import psycopg
+from authctl.store.protocol.health import Health
+
+Checks = Iterator[tuple[str, Health]]
+
+OLDEST_VERSION = 15
+_PATIENCE = 15.0
+_MAKE_ANEW = (
+    "CREATE DATABASE NAME OWNER USER TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C.UTF-8'"
+    " (all of it: authctl init --print-sql)"
+)
+_SAMPLES = {"Cyrillic": "жук", "Japanese": "日本語"}
+_RIGHTS = {
+    "rolsuper": "is a superuser",
+    "rolcreaterole": "may create roles",
+    "rolreplication": "may replicate",
+    "rolbypassrls": "may bypass row security",
+}
+
+
+def check_server(address: Address) -> None:
+    """Raise Refused if a registry cannot be made on that server: every proof that fails, and what mends it."""
+    # decision 366
+    with translated_errors(str(address)):
+        failed = [health for _, health in proofs(address) if not health.ok]
+    if failed:
+        found = "\n".join(health.found for health in failed)
+        raise Refused(
+            f"no registry can be made at {address}:\n{found}", "; ".join(health.hint or "" for health in failed)
+        )
+
+
+def proofs(address: Address) -> Checks:
+    """Every check, each by its name. Raises psycopg.Error if the server cannot be asked."""
+    with closing(connect(address, patience=_PATIENCE)) as connection:
+        yield "server", version(connection)
+        yield "encoding", _encoding(connection)
+        yield "search", _trigrams(connection)
+        yield "durability", _durability(connection)
+        yield "locks", _locks(address)
+        yield "role", _role(connection)
+
+
+def one_row(connection: Connection, sql: str, *given: Any) -> tuple[Any, ...]:
+    """The only row of a statement."""
+    row = connection.execute(sql, given or None).fetchone()
+    assert row is not None
+    return row
+
+
+def version(connection: Connection) -> Health:
+    """The name and version of the server, and whether it will do."""
+    (text,) = one_row(connection, "SELECT version()")
+    name = " ".join(text.split()[:2])
+    number = connection.info.server_version // 10_000
+    if not text.startswith("PostgreSQL ") or "YugabyteDB" in text or "-YB-" in text:
+        return Health(ok=False, found=f"{name} is not PostgreSQL", hint=f"PostgreSQL {OLDEST_VERSION} or newer")
+    if number < OLDEST_VERSION:
+        return Health(ok=False, found=f"{name} is too old", hint=f"PostgreSQL {OLDEST_VERSION} or newer")
+    return Health(ok=True, found=name)
+
+
+def _encoding(connection: Connection) -> Health:
+    (encoding,) = one_row(connection, "SELECT current_setting('server_encoding')")
+    if encoding != "UTF8":
+        return Health(ok=False, found=f"the encoding of the database is {encoding}, not UTF8", hint=_MAKE_ANEW)
+    return Health(ok=True, found=encoding)
+
+
+def _trigrams(connection: Connection) -> Health:
+    """Whether trigrams see letters beyond ASCII; the extension is made for the moment where it is not there."""
+    connection.execute("BEGIN")
+    try:
+        connection.execute("CREATE EXTENSION IF NOT EXISTS pg_trgm")
+        (schema,) = one_row(
+            connection,
+            "SELECT quote_ident(nspname) FROM pg_extension e JOIN pg_namespace n ON n.oid = extnamespace WHERE extname = 'pg_trgm'",
+        )
+        blind = [
+            name
+            for name, word in _SAMPLES.items()
+            if not one_row(connection, f"SELECT {schema}.show_trgm(%s)", word)[0]
+        ]
+    except (
+        psycopg.errors.InsufficientPrivilege,
+        psycopg.errors.FeatureNotSupported,
+        psycopg.errors.UndefinedFile,
+    ) as error:
+        why = str(error).splitlines()[0]
+        return Health(ok=False, found=f"pg_trgm cannot be made: {why}", hint="as a superuser: CREATE EXTENSION pg_trgm")
+    finally:
+        connection.execute("ROLLBACK")
+    if blind:
+        return Health(
+            ok=False, found=f"searching would not find {' and '.join(blind)} texts: LC_CTYPE", hint=_MAKE_ANEW
+        )
+    return Health(ok=True, found="trigrams of every script")
+
+
+def _durability(connection: Connection) -> Health:
+    """Whether the server keeps what it acknowledges."""
+    for name in ("fsync", "full_page_writes", "synchronous_commit"):
+        if one_row(connection, "SELECT current_setting(%s)", name)[0] == "off":
+            return Health(
+                ok=False,
+                found=f"{name} is off: the server can lose changes that it acknowledged",
+                hint=f"as a superuser: ALTER SYSTEM SET {name} = on; SELECT pg_reload_conf()",
+            )
+    return Health(ok=True, found="acknowledged changes last")
+
+
+def _locks(address: Address) -> Health:
+    """Whether an advisory lock of one connection keeps another one out, and lets it in afterwards."""
+    key = int.from_bytes(os.urandom(8), signed=True)
+    shared, alone = f"pg_try_advisory_xact_lock_shared({key})", f"pg_try_advisory_xact_lock({key})"
+    with closing(connect(address, patience=_PATIENCE)) as one, closing(connect(address, patience=_PATIENCE)) as other:
+        one.execute("BEGIN")
+        answers = [_try(one, shared), _try(other, shared), _try(other, alone)]
+        one.execute("COMMIT")
+        one.execute("BEGIN")
+        answers += [_try(one, alone), _try(other, shared), _try(other, alone)]
+        one.execute("COMMIT")
+        answers += [_try(other, alone)]
+    if answers != [True, True, False, True, False, False, True]:
+        found = "advisory locks lock nothing on this server: two hosts would change the registry at once"
+        return Health(ok=False, found=found, hint="a server of PostgreSQL itself, without a pooler in statement mode")
+    return Health(ok=True, found="advisory locks lock")
+
+
+def _try(connection: Connection, lock: str) -> bool:
+    """Try to take a lock; outside a transaction it is let go of at once."""
+    return bool(one_row(connection, f"SELECT {lock}")[0])
+
+
+def _role(connection: Connection) -> Health:
+    """Whether the role has no right that it does not need."""
+    name, *has = one_row(connection, f"SELECT rolname, {', '.join(_RIGHTS)} FROM pg_roles WHERE rolname = current_user")
+    too_many = [words for words, right in zip(_RIGHTS.values(), has, strict=True) if right]
+    if too_many:
+        return Health(
+            ok=False,
+            found=f"the role {name} has more rights than a registry needs: it {', '.join(too_many)}",
+            hint="a role of its own: authctl init --print-sql",
+        )
+    return Health(ok=True, found=name)

@@ -1,0 +1,74 @@
+"""The statements for a database administrator: a database, its owner, and the role of the application.
+
+The owner makes and upgrades the registry. The role of the application can neither change nor remove events of the audit log, nor
+change the schema; a host that only works with the registry has that role.
+"""
+
+from typing import Any
+
+from authctl.errors import InvalidInput
+from authctl.names import quoted
+from authctl.store.postgres.addresses import Address
+from authctl.store.postgres.connection import Connection
+from authctl.store.postgres.library import psycopg
+
+AUDIT_LOG = "audit_events"
+
+_STATEMENTS = """\
+-- As a superuser, once: psql --set ON_ERROR_STOP=1 --dbname postgres --file THIS_FILE
+-- Give the roles passwords by \\password, or another way to log in by pg_hba.conf; none is in this file.
+CREATE ROLE {owner} LOGIN;
+CREATE ROLE {application} LOGIN;
+-- Texts are ordered by their bytes, and letters of every script are letters.
+CREATE DATABASE {database} OWNER {owner} TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C.UTF-8';
+-- Advisory locks have no rights: whoever may connect could hold the lock of the registry.
+REVOKE ALL ON DATABASE {database} FROM PUBLIC;
+GRANT CONNECT, TEMPORARY ON DATABASE {database} TO {application};
+\\connect {quoted_for_psql}
+CREATE EXTENSION IF NOT EXISTS pg_trgm;
+-- What {shown_owner} makes, {shown_application} may use. `authctl init` as {shown_owner} then takes from it the right to change the audit log.
+ALTER DEFAULT PRIVILEGES FOR ROLE {owner} GRANT USAGE ON SCHEMAS TO {application};
+ALTER DEFAULT PRIVILEGES FOR ROLE {owner} GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO {application};
+ALTER DEFAULT PRIVILEGES FOR ROLE {owner} GRANT USAGE, SELECT, UPDATE ON SEQUENCES TO {application};
+"""
+
+_TO_REVOKE = (
+    "SELECT DISTINCT coalesce(quote_ident(rolname), 'PUBLIC')"
+    " FROM pg_class c CROSS JOIN aclexplode(coalesce(relacl, acldefault('r', relowner))) a LEFT JOIN pg_roles r ON r.oid = a.grantee"
+    " WHERE c.oid = %s::regclass AND privilege_type IN ('UPDATE', 'DELETE', 'TRUNCATE', 'TRIGGER')"
+)
+
+
+def statements(address: Address) -> str:
+    """The statements that make the database of an address: its owner is the user of the address."""
+    database = address.parameters.get("dbname", "authctl")
+    owner = address.parameters.get("user", f"{database}_owner")
+    application = f"{database}_app"
+    return _STATEMENTS.format(
+        database=_quoted(database),
+        owner=_quoted(owner),
+        application=_quoted(application),
+        quoted_for_psql=_quoted(database),
+        shown_owner=owner,
+        shown_application=application,
+    )
+
+
+def protect_audit_log(connection: Connection) -> None:
+    """Take from every role, the owner too, the rights to change or remove events of the audit log (decision 367)."""
+    grantees: list[tuple[Any, ...]] = connection.execute(_TO_REVOKE, (AUDIT_LOG,)).fetchall()
+    for (grantee,) in grantees:
+        connection.execute(f"REVOKE UPDATE, DELETE, TRUNCATE, TRIGGER ON {AUDIT_LOG} FROM {grantee}")
+
+
+def can_change_audit_log(connection: Connection) -> bool:
+    """Whether the role of a connection could change events."""
+    row = connection.execute(f"SELECT has_table_privilege('{AUDIT_LOG}', 'UPDATE, DELETE, TRUNCATE')").fetchone()
+    return bool(row and row[0])
+
+
+def _quoted(name: str) -> str:
+    """A name as an identifier of SQL. Raises InvalidInput for one that no line can hold."""
+    if not name.isprintable():
+        raise InvalidInput(f"not a name of a role or database: {quoted(name)}")
+    return psycopg.sql.Identifier(name).as_string(None)

@@ -1,0 +1,32 @@
+"""The schema in PostgreSQL: the tables of the present version, and its version.
+
+The design is that of every store (decision 1): status is never stored, and one open revocation is named by all sessions that
+are not revoked. Texts are ordered by their bytes.
+"""
+
+import json
+from typing import TYPE_CHECKING
+
+from authctl.store.postgres.outbox_tables import OUTBOX
+from authctl.store.postgres.roles import protect_audit_log
+from authctl.store.postgres.tables import INDEXES, TABLES, TRIGGERS
+
+if TYPE_CHECKING:
+    from authctl.model import ProfileSet
+    from authctl.store.postgres.connection import Connection
+
+SCHEMA_VERSION = 1
+"""The version of this schema; the one of the registry in a file has a number of its own."""
+
+
+def create_schema(connection: "Connection", registry_id: str, profiles: "ProfileSet") -> None:
+    """Make the tables of a new registry in an open transaction."""
+    connection.execute("CREATE EXTENSION IF NOT EXISTS pg_trgm", prepare=False)
+    for statement in (*TABLES, *INDEXES, *OUTBOX, *TRIGGERS):
+        connection.execute(statement, prepare=False)
+    document = json.dumps(profiles.to_document(), ensure_ascii=False)
+    connection.execute('INSERT INTO registry ("only", id, profiles) VALUES (1, %s, %s)', (registry_id, document))
+    connection.execute("INSERT INTO schema_version VALUES (1, %s)", (SCHEMA_VERSION,))
+    connection.execute("INSERT INTO revocations (at) VALUES (NULL)")
+    connection.execute("INSERT INTO clock VALUES (0, 0, NULL)")
+    protect_audit_log(connection)

@@ -1,0 +1,91 @@
+"""A connection that threads share, one at a time: opened when it is first used, and again where the server has closed it."""
+
+import select
+import threading
+from contextlib import suppress
+from typing import Any
+
+from authctl.errors import RegistryUnavailable
+from authctl.store.postgres.addresses import Address
+from authctl.store.postgres.connection import Connection, connect
+from authctl.store.postgres.library import psycopg
+
+_SETTINGS = (
+    "SELECT pg_is_in_recovery(), current_setting('synchronous_commit'), current_setting('fsync'),"
+    " current_setting('full_page_writes'), current_setting('server_encoding'), pg_backend_pid(), to_regclass('registry') IS NULL"
+)
+
+
+class SharedConnection:
+    """A connection that is opened when it is first used, and the lock that lets one thread at a time use it."""
+
+    def __init__(self, address: Address, *, patience: float | None = None) -> None:
+        self.lock = threading.RLock()
+        self._address = address
+        self._patience = patience
+        self._connection: Connection | None = None
+        self._readable = select.poll()
+        self._descriptor = -1
+
+    def connection(self) -> Connection:
+        """The open connection, or a new one in the place of one that the server closed."""
+        if self._connection is not None:
+            # A server that ended the connection has said so: nothing else is sent to a client that waits for nothing.
+            if not self._readable.poll(0) or self._is_alive(self._connection):
+                return self._connection
+            self.drop()
+        self._connection = self._open()
+        self._descriptor = self._connection.fileno()
+        self._readable.register(self._descriptor, select.POLLIN)
+        return self._connection
+
+    def _open(self) -> Connection:
+        connection = connect(self._address, patience=self._patience)
+        try:
+            self.set_up(connection)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def set_up(self, connection: Connection) -> None:
+        """Refuse a server that could lose an acknowledged change; notice a pooler."""
+        standby, commits, syncs, whole_pages, encoding, process, is_empty = one_row(connection, _SETTINGS)
+        if standby:
+            raise RegistryUnavailable(f"the registry at {self._address} cannot be used: the server is a standby")
+        if is_empty:
+            raise RegistryUnavailable(f"there is no registry at {self._address}", "authctl init")
+        unsafe = {"synchronous_commit": commits, "fsync": syncs, "full_page_writes": whole_pages}
+        for name, value in unsafe.items():
+            if value == "off":
+                raise RegistryUnavailable(
+                    f"the registry at {self._address} cannot be used: the server can lose changes ({name} = off)",
+                    f"set {name} = on",
+                )
+        if encoding != "UTF8":
+            raise RegistryUnavailable(f"the registry at {self._address} cannot be used: its encoding is {encoding}")
+        # a pooler has a number of its own for the process of the server
+        if process != connection.info.backend_pid:
+            connection.prepare_threshold = None
+
+    def _is_alive(self, connection: Connection) -> bool:
+        """Whether the server only told of a setting, and did not close the connection."""
+        with suppress(psycopg.Error):
+            connection.pgconn.consume_input()
+        return not connection.closed and not self._readable.poll(0)
+
+    def drop(self) -> None:
+        """Close the connection, if it is open."""
+        if self._connection is not None:
+            with suppress(KeyError):
+                self._readable.unregister(self._descriptor)
+            self._connection.close()
+            self._connection = None
+
+
+def one_row(connection: Connection, sql: str) -> tuple[Any, ...]:
+    """The only row of a statement."""
+    row = connection.execute(sql, prepare=False).fetchone()
+    if row is None:
+        raise RegistryUnavailable("the registry is incomplete: its creation was interrupted")
+    return row

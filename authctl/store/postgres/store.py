@@ -1,0 +1,105 @@
+"""The store in PostgreSQL: three connections, and the transactions on them."""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from authctl.store.nouns.profiles import profiles_in_force
+from authctl.store.postgres import look_up
+from authctl.store.postgres.addresses import Address
+from authctl.store.postgres.change import PostgresChange
+from authctl.store.postgres.connection import Connection
+from authctl.store.postgres.connections import PostgresConnections
+from authctl.store.postgres.executor import PostgresExecutor
+from authctl.store.postgres.only_runner import only_runner
+from authctl.store.postgres.view import PostgresView
+
+if TYPE_CHECKING:
+    from authctl.model import Client, ProfileSet, Session
+    from authctl.store.protocol import Staging
+    from authctl.store.protocol.health import Health
+
+
+WriteFile = Callable[[Connection, Path], None]
+"""The function that writes a registry, as an open transaction sees it, to a portable file; it belongs to another kind of store."""
+
+
+class PostgresStore:
+    """`Store` over a database of PostgreSQL."""
+
+    def __init__(
+        self, address: Address, lock_timeout: float | None = None, write_file: "WriteFile | None" = None
+    ) -> None:
+        self.address = address
+        self._write_file = write_file
+        self._connections = PostgresConnections(address, lock_timeout)
+        self._clients = look_up.ClientLookUp()
+
+    def by_number(self, number: int, now: int | None = None) -> "tuple[Session, bytes | None] | None":
+        with self._connections.hot() as connection:
+            return look_up.session(connection, number, now)
+
+    def profiles(self) -> "ProfileSet":
+        with self._connections.hot() as connection:
+            return profiles_in_force(PostgresExecutor(connection))
+
+    def client(self, client_id: str) -> "Client | None":
+        with self._connections.hot() as connection:
+            return self._clients.client(connection, client_id)
+
+    @contextmanager
+    def view(self) -> Iterator[PostgresView]:
+        with self._connections.reader() as connection:
+            yield PostgresView(connection)
+
+    @contextmanager
+    def change(
+        self, *, timeout: float | None = None, lock_timeouts: int = 1, synced: bool = True, shared: bool = False
+    ) -> Iterator[PostgresChange]:
+        with self._connections.writer(
+            shared=shared, timeout=timeout, lock_timeouts=lock_timeouts, synced=synced
+        ) as connection:
+            yield PostgresChange(connection, self._connections.registry_id, shared=shared)
+
+    def clock(self) -> int | None:
+        with self._connections.hot() as connection:
+            row = connection.execute(f"SELECT {look_up.SERVER_CLOCK}").fetchone()
+            return int(row[0]) if row else None
+
+    def change_number(self) -> int:
+        with self._connections.hot() as connection:
+            row = connection.execute("SELECT last_value + is_called::int FROM changes").fetchone()
+            return int(row[0]) if row else 0
+
+    def engine(self) -> "Health":
+        from authctl.store.postgres.diagnosis import engine
+
+        return engine(self.address)
+
+    def alone(self) -> AbstractContextManager[bool]:
+        with self._connections.reader() as connection:
+            registry_id = PostgresView(connection).registry_id()
+        return only_runner(self.address, registry_id)
+
+    def keep_space(self) -> None:
+        """Keep nothing: the disk is the server's."""
+
+    def free_space(self) -> bool:
+        return False
+
+    def back_up(self, path: Path) -> None:
+        assert self._write_file is not None
+        with self._connections.reader() as connection:
+            self._write_file(connection, path)
+
+    def staging(self) -> "Staging":
+        from authctl.store.sqlite.staging import SqliteStaging
+
+        return SqliteStaging()  # decision 342
+
+    def check(self) -> None:
+        """Read nothing: the server checks its pages when it reads them."""
+
+    def close(self) -> None:
+        self._connections.close()

