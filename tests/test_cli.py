@@ -733,7 +733,7 @@ SELDOM = (
     "authctl.store.sqlite.errors",
     "authctl.version",
 )
-"""Modules that most commands can do without (decision 281)."""
+"""Modules that most commands can do without (decision 273)."""
 
 
 @pytest.mark.parametrize(

@@ -108,7 +108,7 @@ def _verb(info: CommandInfo) -> Any:
 
 def _read_once(callback: Any) -> None:
     """Let Typer read the parameters of a command from its signature alone."""
-    # decision 280: Typer reads the type hints, too, and uses none of them; both of them twice
+    # decision 272: Typer reads the type hints, too, and uses none of them; both of them twice
     no_type_check(callback)
     callback.__signature__ = signature(callback, eval_str=True)
 

@@ -79,7 +79,7 @@ def deliver(
     active = [run for run in runs if run.begin(at_once=at_once)]
     while active:
         active = [run for run in active if run.tell_batch()]
-    # decision 334: after a last try, which a clock that jumped ahead does not take away
+    # decision 292: after a last try, which a clock that jumped ahead does not take away
     dead = give_up(installation, spared=[key for key, run in zip(receivers, runs, strict=True) if run.is_paused])
     with installation.snapshot() as (view, _now):
         # To count a million pending ones takes a second, which a service would do each second.

@@ -146,7 +146,7 @@ class ListedUsers:
         if not (dry_run and note is None):
             note = names.note(note)
         users = users_of(rows)
-        if rows and not users.usernames:  # decision 326
+        if rows and not users.usernames:  # decision 286
             check_listed(selection or SessionFilter())
             now, who = self._installation.clock.now(), actor_name(actor)
             nothing = outcome_of(MatchingSessions((), 0, 0), now, who, note)._replace(dry_run=dry_run)

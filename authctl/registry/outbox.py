@@ -100,7 +100,7 @@ class Outbox:
 
 def _state_of(file: "Path") -> FileState | None:
     """The state of a file and of its folder; None where it is not there, or was changed so lately that it may change unseen."""
-    # decision 335
+    # decision 293
     try:
         status = file.stat()
         folder = file.parent.stat()

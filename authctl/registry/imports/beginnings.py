@@ -51,7 +51,7 @@ def groups_of(rows: Sequence[StagedRow], own: Sequence[ImportedDetail], is_over:
 
     A session that a decision ended has no group, unless rows give its beginning: other rows are no part of it.
     """
-    # decision 165, decision 296
+    # decision 165, decision 277
     stored = [row for known in own if final_end(known) is None for row in known.rows]
     dated, loose = by_exact_beginning([*rows, *stored])
     known_beginnings = {known.facts.created_at for known in own} if loose else set()

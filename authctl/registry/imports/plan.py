@@ -237,7 +237,7 @@ class Merger:
         rows, end = [event.row for event in events], beginning and beginning.end
         ends_there = ends_in_source(group._replace(rows=rows), known, end, self._counts_as)
         operations = self._operations_since(events, known, [*of_others, *ends_there], user)
-        # decision 145, decision 296
+        # decision 145, decision 277
         has_rows = [bool(one.rows) for one in unended]
         keeps_rows = (self._keeps_rows or any(has_rows)) and all(has_rows)
         if beginning:

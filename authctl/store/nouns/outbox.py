@@ -55,7 +55,7 @@ class OutboxReader(Reader):
     ) -> "list[Delivery]":
         texts = outbox_queries(self.dialect)
         of_deliveries, of_rests, given = criteria(selection, after)
-        # decision 331: both halves come in the order of their keys, so that a page reads no more than it gives
+        # decision 289: both halves come in the order of their keys, so that a page reads no more than it gives
         sql = (
             f"SELECT * FROM (SELECT {texts.delivery} FROM {texts.with_announcement(entrance(selection, texts))} WHERE {of_deliveries}"
             " ORDER BY d.announcement DESC, d.number DESC LIMIT :limit) AS some_deliveries"
@@ -209,7 +209,7 @@ class OutboxWriter(Writer):
         return dead + self.write(sql, given)
 
     def revive(self, now: int) -> int:
-        # decision 334
+        # decision 292
         sql = (
             "UPDATE deliveries SET state = 'pending', settled_at = NULL, next_attempt_at = :now"
             " WHERE state = 'dead' AND announcement IN (SELECT id FROM announcements WHERE give_up_at > :now)"

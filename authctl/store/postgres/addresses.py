@@ -1,7 +1,7 @@
 """Addresses of registries in PostgreSQL: `postgresql://USER@HOST/DATABASE`, or `service=NAME`.
 
 An address holds no password: it would show in the list of processes and in messages. The password comes from a password file
-that only its owner can read, or from the usual variables and service files of PostgreSQL (decision 360).
+that only its owner can read, or from the usual variables and service files of PostgreSQL (decision 295).
 """
 
 import os
@@ -34,7 +34,7 @@ _USUAL = {
 """Parameters of a connection where the address gives none: a server that is gone is noticed within about a minute."""
 
 _FIXED = {"client_encoding": "UTF8", "target_session_attrs": "read-write"}
-"""Parameters of every connection. A session is never verified on a standby, which may not know its revocation (decision 361)."""
+"""Parameters of every connection. A session is never verified on a standby, which may not know its revocation (decision 296)."""
 
 
 class Address(NamedTuple):

@@ -72,7 +72,7 @@ class PostgresChange(
     def last_event(self) -> "AuditEvent | None":
         """The newest event, which the next one follows. From now on until the commit nobody else appends one.
 
-        The chain is the last lock of a change (decision 362): it is held for a commit alone.
+        The chain is the last lock of a change (decision 297): it is held for a commit alone.
         """
         if not self._has_chain:
             # By a statement of its own: the snapshot of a statement that takes a lock is older than the lock.

@@ -1,6 +1,6 @@
 """Connections to a registry in PostgreSQL: one to look up by number, one to read, one to write, each shared by threads.
 
-The order of locks is: the gate, then rows of sessions by ascending number, then the audit chain, then COMMIT (decision 362).
+The order of locks is: the gate, then rows of sessions by ascending number, then the audit chain, then COMMIT (decision 297).
 The gate is an advisory lock. Whatever concerns one session takes it shared, everything else alone. It is taken by a statement of
 its own: the snapshot of a statement that takes it would be older than the lock.
 """
@@ -27,7 +27,7 @@ LOOK_UP_SECONDS = 10.0
 """How long a look-up waits for the answer of a server that is there and silent."""
 
 COMMIT_SECONDS = 30.0
-"""How long the writer waits for a commit. No time-out of the server ends one that waits for a standby (decision 364)."""
+"""How long the writer waits for a commit. No time-out of the server ends one that waits for a standby (decision 299)."""
 
 _SHORTEST_WAIT = 20
 """How long a change that may not wait for the gate waits for any other lock, in milliseconds."""
@@ -51,7 +51,7 @@ _TAKE = {
 """The functions that take the gate: by whether they only try, and whether shared."""
 
 _FLUSH = "SELECT pg_logical_emit_message(true, '', '')"
-"""A commit of its own, with nothing in it: its flush covers every commit before it (decision 363)."""
+"""A commit of its own, with nothing in it: its flush covers every commit before it (decision 298)."""
 
 _COUNT = "SELECT nextval('changes')"
 """The number of a change, taken when others can see it: whoever reads the number earlier reads the change with the next number."""

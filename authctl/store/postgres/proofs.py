@@ -34,7 +34,7 @@ _RIGHTS = {
 
 def check_server(address: Address) -> None:
     """Raise Refused if a registry cannot be made on that server: every proof that fails, and what mends it."""
-    # decision 366
+    # decision 301
     with translated_errors(str(address)):
         failed = [health for _, health in proofs(address) if not health.ok]
     if failed:

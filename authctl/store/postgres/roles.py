@@ -55,7 +55,7 @@ def statements(address: Address) -> str:
 
 
 def protect_audit_log(connection: Connection) -> None:
-    """Take from every role, the owner too, the rights to change or remove events of the audit log (decision 367)."""
+    """Take from every role, the owner too, the rights to change or remove events of the audit log (decision 302)."""
     grantees: list[tuple[Any, ...]] = connection.execute(_TO_REVOKE, (AUDIT_LOG,)).fetchall()
     for (grantee,) in grantees:
         connection.execute(f"REVOKE UPDATE, DELETE, TRUNCATE, TRIGGER ON {AUDIT_LOG} FROM {grantee}")

@@ -96,7 +96,7 @@ class PostgresStore:
     def staging(self) -> "Staging":
         from authctl.store.sqlite.staging import SqliteStaging
 
-        return SqliteStaging()  # decision 342
+        return SqliteStaging()  # decision 306
 
     def check(self) -> None:
         """Read nothing: the server checks its pages when it reads them."""

@@ -35,7 +35,7 @@ class SqliteDialect:
         return f"{column} IN (SELECT value FROM json_each(:{parameter}))"
 
     def list_of(self, values: Iterable[str | int]) -> str:
-        # decision 324: in pieces, since between two of them another thread may run
+        # decision 284: in pieces, since between two of them another thread may run
         every = list(values)
         pieces = (json.dumps(every[start : start + _PIECE])[1:-1] for start in range(0, len(every), _PIECE))
         return f"[{','.join(pieces)}]"
