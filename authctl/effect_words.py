@@ -47,7 +47,7 @@ def _by_application(effect: "Effect") -> str:
 
 def _ends(ends: "Ends") -> str:
     """When sessions or tokens end by themselves: how many within which time, and the last one."""
-    # decision 280
+    # decision 280: one last end would hide how many of them end within the hour
     within = {"within an hour": ends.hour, "within a day": ends.day, "within a week": ends.week, "later": ends.later}
     named = [(count, time) for time, count in within.items() if count]
     parts = [

@@ -53,7 +53,7 @@ def check_no_password(address: str) -> None:
 
 def has_password(address: str) -> bool:
     """Whether an address of a database holds a password, or something that may be one."""
-    # decision 295
+    # decision 295: an address is visible in the list of processes and in the history of the shell
     if "://" not in address:
         return False
     rest = address.partition("://")[2]

@@ -53,3 +53,17 @@ def test_a_wrong_number_is_seen(tmp_path):
     (tmp_path / "authctl" / "planted.py").write_text("x = 1  # decision 1: right\ny = 2  # decision 9999: wrong\n")
     (tmp_path / "authctl" / "store" / "planted.py").write_text('"""Two of them (decisions 2 and 9998)."""\n')
     assert unknown(tmp_path) == {9999: "authctl/planted.py", 9998: "authctl/store/planted.py"}
+
+
+ALONE = re.compile(r"(?m)^\s*# decisions? [\d, and]+$")
+
+
+def test_a_number_never_stands_alone():
+    """A comment gives the reason beside the number, so that nobody has to look it up to read the code."""
+    assert ALONE.search("def f():\n    # decision 7\n    return 1\n")
+    bare = [
+        f"{path.relative_to(ROOT)}: {match[0].strip()}"
+        for path in sorted((ROOT / "authctl").rglob("*.py"))
+        for match in ALONE.finditer(path.read_text())
+    ]
+    assert bare == []

@@ -22,7 +22,7 @@ class Command(TyperCommand):
 
     def make_parser(self, ctx: Any) -> Any:
         """As Typer makes it, gathering all values."""
-        # decision 122
+        # decision 122: an option that is given twice with two values is refused, unless it names targets
         return _gathering(super().make_parser(ctx), self.params, ctx)
 
     def get_short_help_str(self, limit: int = 0) -> str:  # noqa: ARG002

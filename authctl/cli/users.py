@@ -184,7 +184,7 @@ def _read_names(cli: Cli, arguments: Sequence[str]) -> Sequence[str]:
 
 def _check_no_header(cli: Cli, first: str) -> None:
     """Raise InvalidInput where the first line of standard input is the header of a column, unless a user has that name."""
-    # decision 285
+    # decision 285: a header is refused and not skipped, since it may be the name of a user
     if is_header_of_names(first) and cli.registry.users.unknown([first]):
         raise InvalidInput(
             f"the first line of standard input, {quoted(first)}, looks like the header of a column",

@@ -9,5 +9,5 @@ COPIED = "the command was copied to the terminal's clipboard"
 
 def copy(app: App[None], text: str) -> None:
     """Copy a text. A token in it is cut down to its readable beginning."""
-    # decision 283
+    # decision 283: a token never leaves the screen by this way
     app.copy_to_clipboard(without_tokens(text))

@@ -57,7 +57,7 @@ class Cleanup:
         self, *, max_age: int = CLEANUP_DUE, older_than: Duration | None = None, keep_unacknowledged: bool = False
     ) -> Backlog:
         """The sessions that `run` would remove, and whether one of them waits for longer than `max_age`. Raises as `run`."""
-        # decision 287
+        # decision 287: by the oldest session that waits, and not by the last run, which may have been stopped
         with self._installation.snapshot() as (view, now):
             return backlog_of(view, now, max_age, older_than, keep_unacknowledged=keep_unacknowledged)
 

@@ -101,7 +101,7 @@ class Effects:
 
         None for a dry run. What goes on of the users of expired ones is not found out of more than 100,000.
         """
-        # decision 270
+        # decision 270: a dry run has no effect, and null does not look like zero
         if outcome.begun is None:
             return None
         with self._installation.snapshot() as (view, now):

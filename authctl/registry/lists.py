@@ -70,7 +70,7 @@ class Lists:
 
 def _short_id(view: "View", session_id: str) -> str:
     """The shortest beginning of an id that is unique now; the whole id where its session is gone."""
-    # decision 183
+    # decision 183: the shortest beginning that no other session has now
     lengths = range(names.SHORTEST_SHOWN, len(session_id))
     beginnings = (session_id[:length] for length in lengths)
     return next((text for text in beginnings if view.ids_beginning(text, 2) == [session_id]), session_id)

@@ -100,7 +100,7 @@ class Outbox:
 
 def _state_of(file: "Path") -> FileState | None:
     """The state of a file and of its folder; None where it is not there, or was changed so lately that it may change unseen."""
-    # decision 293
+    # decision 293: a file in the same state was read before, except if it was changed within its own tick of time
     try:
         status = file.stat()
         folder = file.parent.stat()

@@ -20,7 +20,7 @@ def ended_by_adoption(
     own: Iterable[ImportedDetail], met: Collection[int], rules: Rules
 ) -> Iterator[tuple[int, Imported]]:
     """The sessions without a source, and without a row of the import, that a complete listing of their new source does not have."""
-    # decision 276
+    # decision 276: a listing that was complete before the adoption did not have the session, either
     for known in own:
         session = known.session
         if session.source is None and session.number not in met and final_end(known) is None:

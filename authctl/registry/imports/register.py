@@ -175,7 +175,7 @@ class Registration:
 
     def _announce(self, unit: UnitOfWork, after: int, numbers: Sequence[int]) -> None:
         """Announce the sessions of a batch that decisions of the past revoke or end: the receivers could not be told of them then."""
-        # decision 288
+        # decision 288: the receivers could not be told of these sessions when the decision was made
         assert self._begun is not None
         for decision in unit.tx.late_decisions(after, numbers):
             recorded = self._begun._replace(actor=decision.actor or self._begun.actor)

@@ -108,7 +108,7 @@ class SessionFromRows:
 
         An end that the source gives itself is known; nothing is to be inferred from a listing then.
         """
-        # decision 278
+        # decision 278: an end that the source gives itself is known, and the end by a listing is inferred
         inferred = self._missing_in_listing() if self.end_in_source is None else None
         ends = (self.end_here, self.end_in_source, inferred)
         return min((end for end in ends if end is not None), default=None)

@@ -161,7 +161,7 @@ def profile_of_session(profiles: "ProfileSet", session: Session) -> "Profile":
 
 def bound_value(bound_to: str | None, address: str | None, referrer: str | None) -> str | None:
     """Of an address and a referrer the one that tokens are bound to; None for tokens that are good from anywhere."""
-    # decision 27
+    # decision 27: a session keeps the kind of tokens with which it was registered
     return (
         {model.Binding.ADDRESS: address, model.Binding.REFERRER: referrer}[model.Binding(bound_to)]
         if bound_to

@@ -30,7 +30,7 @@ def login(
     installation: Installation, reader: TokenReader, arguments: Login, password: str, actor: str | None
 ) -> Issued:
     """Check the password outside the lock, then register the session in one transaction. Contract: `Tokens.login`."""
-    # decision 59
+    # decision 59: the cache is in the registry, so that all of its hosts agree
     sign_in = check_sign_in(Login, arguments, "password")
     passwords.check(password)
     installation.head.check()

@@ -84,7 +84,7 @@ def _record_use(installation: Installation, session: Session) -> bool:
     While a use waits, the answer is the session as it was read: it claims no later deadline. A use that cannot be written for another
     reason is left out. No use is synced: after a power cut a session ends sooner.
     """
-    # decisions 106 and 155
+    # decisions 106 and 155: a use is not synced, and never waits for another writer
     from authctl.registry.tokens import uses
 
     use = uses.Use(session.number, session.id, session.generation, session.read_at)

@@ -53,7 +53,7 @@ def _revoked(reader: Reader) -> str:
 
 def _not_waiting(reader: Reader) -> str:
     """The condition that keeps a session until it was delivered; none where nothing is pending."""
-    # decision 231
+    # decision 231: without its session, the message could not be sent
     return f" AND NOT {outbox_conditions(reader.dialect).waits}" if reader.one_number(ANY_WAITS) else ""
 
 

@@ -41,8 +41,7 @@ class CountsReader(Reader):
             f"count(*) FILTER (WHERE {has_status(status, self.continuity, now)})" for status in Status
         )
         spelling = self.dialect.of_latest(f"s.{name}", "s.last_used_at")
-        # decision 282
-        # One pass over the table: groups need columns that no index has, and row by row along an index it takes three times as long.
+        # decision 282: one pass over the table: groups need columns that no index has, and row by row along an index it takes three times as long.
         entrances = self.tables
         passes = chosen.table in (*entrances.walks, entrances.by_deadline)
         source = entrances.anywhere if passes and "r." not in chosen.where else chosen.count_source()

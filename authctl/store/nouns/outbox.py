@@ -209,7 +209,7 @@ class OutboxWriter(Writer):
         return dead + self.write(sql, given)
 
     def revive(self, now: int) -> int:
-        # decision 292
+        # decision 292: a decision whose time was over by a wrong clock waits again
         sql = (
             "UPDATE deliveries SET state = 'pending', settled_at = NULL, next_attempt_at = :now"
             " WHERE state = 'dead' AND announcement IN (SELECT id FROM announcements WHERE give_up_at > :now)"

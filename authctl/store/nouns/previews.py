@@ -41,8 +41,7 @@ def numbers(reader: "Reader", chosen: "Selection") -> Sequence[int]:
 
 def numbers_of(reader: "Reader", source: str, given: dict[str, Any]) -> Sequence[int]:
     """The numbers of the sessions of a source, ascending."""
-    # decision 284
-    # The database sorts them: while Python sorts a million numbers in one call, no other thread runs, such as the console's screen.
+    # decision 284: the database sorts them: while Python sorts a million numbers in one call, no other thread runs, such as the console's screen.
     sorted_rows = reader.connection.execute(f"SELECT s.number FROM {source} ORDER BY s.number", given)
     return array("q", (row[0] for row in sorted_rows))
 

@@ -29,7 +29,7 @@ _NEW_DEADLINES = "slid_at = :slid_at, use_due_at = :due, idle_expires_at = :idle
 @cache
 def end_of_unrevoked(dialect: "Dialect", reason: str = ":reason") -> str:
     """The statement that writes a hard end, which moves the deadline to its own instant; without its conditions."""
-    # decision 18
+    # decision 18: a hard end moves the deadline to its own instant
     table = dialect.table("sessions", "s", "sessions_by_revocation")
     return f"UPDATE {table} SET ended_at = :now, ended_reason = {reason}, expires_at = :now, moved_in = :move"
 

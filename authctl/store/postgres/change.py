@@ -66,7 +66,7 @@ class PostgresChange(
     def record_time(self, at: int) -> None:
         from authctl.store.protocol.registry import CLOCK_JUMP
 
-        # decision 88
+        # decision 88: a leap from the first instant on is remembered, since 0 is that of an empty registry
         self.write(_RECORD_TIME, {"at": at, "leap": CLOCK_JUMP})
 
     def last_event(self) -> "AuditEvent | None":

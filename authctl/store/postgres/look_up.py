@@ -44,7 +44,7 @@ class ClientLookUp:
 
     def client(self, connection: "Connection", client_id: str) -> "Client | None":
         """The client with that id; None where there is none, or where it was removed."""
-        # decision 246
+        # decision 246: the row is read each time, so that a removal or a new secret counts at once
         row = connection.execute(_CLIENT, (client_id,)).fetchone()
         if row is None:
             return None

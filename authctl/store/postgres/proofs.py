@@ -34,7 +34,7 @@ _RIGHTS = {
 
 def check_server(address: Address) -> None:
     """Raise Refused if a registry cannot be made on that server: every proof that fails, and what mends it."""
-    # decision 301
+    # decision 301: each proof tries the thing itself: some servers only claim to have it
     with translated_errors(str(address)):
         failed = [health for _, health in proofs(address) if not health.ok]
     if failed:

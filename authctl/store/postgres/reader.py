@@ -51,7 +51,7 @@ class Writer(Reader, AnyWriter):
     def next_numbers(self, count: int) -> int:
         # Only behind the gate alone: a shared change could take a number in between.
         sequence = "pg_get_serial_sequence('sessions', 'number')"
-        # decision 307
+        # decision 307: COPY needs the numbers before the rows
         first = self.one_number(f"SELECT nextval({sequence})")
         self.one_number(f"SELECT setval({sequence}, ?)", (first + count - 1,))
         return first
