@@ -138,5 +138,8 @@ def location_health(location: Location) -> "Iterator[tuple[str, Health]]":
 
 def _file(location: Location) -> Path:
     if isinstance(location, str):
-        raise InvalidInput("registries in PostgreSQL cannot be used yet")
+        message = "a backup cannot be restored into a registry in PostgreSQL yet"
+        raise InvalidInput(
+            message, "restore the database by its own backup, or the portable file as a registry in a file"
+        )
     return location
