@@ -170,6 +170,12 @@ READINGS = {
 """By the name of the page."""
 
 NOT_RUN = {
+    (
+        "postgres.md",
+        "authctl --registry postgresql://registry_owner@db.example.com/registry init --print-sql > registry.sql",
+    ),
+    ("postgres.md", "authctl --registry postgresql://registry_owner@db.example.com/registry init"),
+    ("postgres.md", "install -d -m 0700 /var/lib/authctl"),
     ("operating.md", "sudo systemctl daemon-reload"),
     ("serving.md", "sudo systemctl daemon-reload"),
     ("operating.md", 'authctl revoke --application "Old Client"'),
