@@ -106,18 +106,18 @@ def asked(folder: Path) -> int:
 def test_a_login_during_a_disabling_and_after_its_end(with_passwords: Registry, tmp_path: Path, clock: Clock):
     """Refused while it lasts, with the end; afterwards the authenticator is asked again: what it said before counts no more."""
     registry = with_passwords
-    assert registry.login(username="alice", application="Mail", password="secret").session.username == "alice"
-    assert registry.login(username="alice", application="Mail", password="secret").session.username == "alice"
+    assert registry.tokens.login(username="alice", application="Mail", password="secret").session.username == "alice"
+    assert registry.tokens.login(username="alice", application="Mail", password="secret").session.username == "alice"
     assert asked(tmp_path) == 1
     end = registry.now() + DAY // 2
     registry.users.disable("alice", note="on leave", until=end)
     with pytest.raises(Refused, match=f"disabled until {format_instant(end)}"):
-        registry.login(username="alice", application="Mail", password="secret")
+        registry.tokens.login(username="alice", application="Mail", password="secret")
     before = asked(tmp_path)
     clock.forward(hours=12)
-    assert registry.login(username="alice", application="Mail", password="secret").session.username == "alice"
+    assert registry.tokens.login(username="alice", application="Mail", password="secret").session.username == "alice"
     assert asked(tmp_path) == before + 1
-    assert registry.login(username="alice", application="Mail", password="secret").session.username == "alice"
+    assert registry.tokens.login(username="alice", application="Mail", password="secret").session.username == "alice"
     assert asked(tmp_path) == before + 1
     assert sorted(statuses(registry)) == ["active"] * 2 + ["expired user_disabled"] * 2
 
