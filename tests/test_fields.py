@@ -50,6 +50,7 @@ EVERYTHING: dict[str, Any] = {
     "conditions": Conditions(networks=("10.0.0.0/8",)),
     "authenticator": "directory",
     "cache": CacheRules(1_000_000, 7),
+    "scope": "read write",
 }
 """A value other than the default for every field of `Profile`."""
 

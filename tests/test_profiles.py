@@ -61,6 +61,9 @@ BUDGET = 0.05
 
 durations = st.one_of(st.just(NEVER), st.integers(1, 360_000 * 86_400).map(lambda seconds: seconds * SECOND))
 words = st.text("abcXYZ 0123456789.-_*%äß\u4e22", min_size=1, max_size=12).filter(lambda text: text.strip() == text)
+SCOPE_WORDS = st.text(
+    st.characters(min_codepoint=0x21, max_codepoint=0x7E, exclude_characters='"\\'), min_size=1, max_size=12
+)
 unique_words = st.lists(words, min_size=1, max_size=5, unique_by=fold)
 
 
@@ -433,6 +436,8 @@ def written_profiles(draw: st.DrawFn, name: str) -> Profile:
     if draw(st.booleans()):
         common["authenticator"] = draw(words)
         common["cache"] = draw(st.none() | st.builds(CacheRules, lengths, st.integers(1, 10**6)))
+    if draw(st.booleans()):
+        common["scope"] = " ".join(draw(st.lists(SCOPE_WORDS, min_size=1, max_size=3, unique=True)))
     tokens = draw(st.sampled_from(Tokens))
     if tokens is Tokens.REQUESTED:
         longest = draw(lengths)
@@ -457,7 +462,7 @@ def written_profiles(draw: st.DrawFn, name: str) -> Profile:
 
 def as_written(document: dict) -> dict:
     """A profile's document without the fields that a file may not state, since they follow from others."""
-    optional = ("bind", "conditions", "authenticator", "cache")
+    optional = ("bind", "conditions", "authenticator", "cache", "scope")
     written = {name: value for name, value in document.items() if name not in optional or value is not None}
     enforced = any(document["authentication"].values())
     if document["browser"] or document["tokens"] == "requested" or enforced:
@@ -663,6 +668,15 @@ BROKEN = [
     ("bind: address", "bind: ~", "~", "must be one of"),
     ("sealed: true", "sealed: 1", "1", "must be true or false"),
     ("    tokens: requested\n    bind: referrer", "    tokens: [requested]\n    bind: referrer", "[requested]", "must be one of"),
+    ("scope: Mail.Read Files.Read ", "scope: Mail.Read  Files.Read ", "Mail.Read  Files", "one blank between them"),
+    ("scope: Mail.Read Files.Read ", 'scope: "Mail.Read " ', '"Mail.Read ', "one blank between them"),
+    ("scope: Mail.Read Files.Read ", "scope: Mail.Read Mail.Read ", "Mail.Read Mail", "is given twice"),
+    ("scope: Mail.Read Files.Read ", "scope: a\\b ", "a\\", "which no scope may contain"),
+    ("scope: Mail.Read Files.Read ", "scope: 'a\"b' ", "'a", "which no scope may contain"),
+    ("scope: Mail.Read Files.Read ", "scope: lesen ändern ", "lesen", "which no scope may contain"),
+    ("scope: Mail.Read Files.Read ", 'scope: "" ', '""', "blank"),
+    ("scope: Mail.Read Files.Read ", "scope: ~ ", "~", "is blank"),
+    ("scope: Mail.Read Files.Read ", "scope: [Mail.Read] ", "[", "must be text"),
     ("  yammer:\n", "  owa:\n", "owa", "is there twice"),
 ]  # fmt: skip
 

@@ -23,6 +23,7 @@ from authctl.door.answers import NOT_FOUND, Answer, error, method_not_allowed, u
 from authctl.door.calls import Calls
 from authctl.door.client_authentication import Authentication, NamedClients
 from authctl.door.requests import NoAnswer, Receive, Request, Scope
+from authctl.door.scopes import Scopes
 from authctl.door.settings import LOCK_SECONDS, Settings
 from authctl.errors import AuthctlError, InvalidInput
 from authctl.model import Client
@@ -66,7 +67,7 @@ class Door:
             warn=_logger.warning,
         )
         self.registry.now()
-        self.registry.profiles.in_force()  # so that a registry that cannot be read is found at the start
+        self.scopes = Scopes(self.registry.profiles)  # a registry that cannot be read is found here, at the start
         self.calls = Calls()
         self.client = Authentication(self.registry.clients.by_id).client
         self.named = NamedClients(self.registry.clients)

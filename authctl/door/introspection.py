@@ -22,14 +22,19 @@ async def answer(door: "Door", request: Request) -> Answer:
     form = await request.form()
     client = door.client(request, form, Right.INTROSPECT)
     token, facts = token_of(form), facts_of(client, form)
+
+    def look_up() -> tuple[Session, str | None]:
+        session = judge(door.registry.tokens, client, token, facts)
+        return session, door.scopes.of(session)
+
     try:
-        session = await door.calls.read(lambda: judge(door.registry.tokens, client, token, facts))
+        session, scope = await door.calls.read(look_up)
     except TokenInvalid:
         return _INACTIVE
-    return json_answer(introspection(session, client))
+    return json_answer(introspection(session, client, scope))
 
 
-def introspection(session: Session, client: Client) -> dict[str, Any]:
+def introspection(session: Session, client: Client, scope: str | None) -> dict[str, Any]:
     """The answer for a valid token. Its `exp` is how long it may be kept: to the deadline, but no longer than the client's cache time.
 
     Nothing in it is null: some resource servers fail on that. The true deadline is `session_expires_at`, absent where there is none.
@@ -51,4 +56,6 @@ def introspection(session: Session, client: Client) -> dict[str, Any]:
     }
     if deadline < NEVER:
         content["session_expires_at"] = deadline // SECOND
+    if scope is not None:
+        content["scope"] = scope
     return content

@@ -22,23 +22,29 @@ async def answer(door: "Door", request: Request) -> Answer:
         return error(400, "unsupported_grant_type", "only refresh_token")
     token, facts = token_of(form, "refresh_token"), facts_of(client, form)
 
-    def refresh() -> "Issued":
+    def refresh() -> "tuple[Issued, str | None]":
         # Before anything else: a token of another client's application must not count as reuse here.
         check_permitted(door.registry.tokens, client, token)
-        return door.registry.refresh(token, actor=door.actor(client), **facts)
+        issued = door.registry.refresh(token, actor=door.actor(client), **facts)
+        return issued, door.scopes.of(issued.session)
 
     try:
-        issued = await door.calls.write(refresh)
+        issued, scope = await door.calls.write(refresh)
     except (TokenInvalid, Refused) as refusal:
         return error(400, "invalid_grant", refusal.message if not isinstance(refusal, TokenMisused) else None)
-    return json_answer(_pair(issued))
+    return json_answer(_pair(issued, scope))
 
 
-def _pair(issued: "Issued") -> dict[str, Any]:
-    """The next pair. `expires_in` is absent where the access token has no end; nothing is null."""
-    content: dict[str, Any] = {"access_token": issued.access_token, "token_type": "Bearer"}
+def _pair(issued: "Issued", scope: str | None) -> dict[str, Any]:
+    """The next pair. `expires_in` is absent where the access token has no end, `scope` where the profile names none; nothing is null."""
+    assert issued.refresh_token is not None  # clients that find none keep the spent one, or none
+    content: dict[str, Any] = {
+        "access_token": issued.access_token,
+        "token_type": "Bearer",
+        "refresh_token": issued.refresh_token,
+    }
     if issued.expires_at < NEVER:
         content["expires_in"] = max(1, (issued.expires_at - issued.session.read_at) // SECOND)
-    if issued.refresh_token is not None:
-        content["refresh_token"] = issued.refresh_token
+    if scope is not None:
+        content["scope"] = scope
     return content

@@ -55,6 +55,7 @@ PROFILE_FIELDS = (
     "conditions",
     "authenticator",
     "cache",
+    "scope",
 )
 """The fields of a profile in `profiles.yaml`."""
 

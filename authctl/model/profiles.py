@@ -36,6 +36,8 @@ class Profile(NamedTuple):
     authenticator: str | None = None
     """The authenticator that checks passwords: a name from `authenticators.yaml`."""
     cache: CacheRules | None = None
+    scope: str | None = None
+    """The scope of its sessions' tokens, which the door tells to resource servers: words with a blank between them."""
 
     @property
     def tokens(self) -> Tokens:
@@ -90,6 +92,7 @@ class Profile(NamedTuple):
             "conditions": self.conditions and self.conditions.to_document(),
             "authenticator": self.authenticator,
             "cache": self.cache and self.cache.to_document(),
+            "scope": self.scope,
         }
         for rules in (self.pair, self.requested):
             document |= rules.to_document() if rules else {}
@@ -119,6 +122,7 @@ class Profile(NamedTuple):
             conditions and Conditions.from_document(conditions),
             document.get("authenticator"),
             cache and CacheRules.from_document(cache),
+            document.get("scope"),
         )
 
 

@@ -1,5 +1,6 @@
 """The fields of `profiles.yaml`, each checked by itself, and the profile they come to."""
 
+import re
 from collections.abc import Callable
 from enum import StrEnum
 from typing import Annotated, Any
@@ -49,6 +50,22 @@ def _checked(check: Callable[[str], object]) -> AfterValidator:
         return value
 
     return AfterValidator(checked)
+
+
+_NO_SCOPE_CHARACTER = re.compile(r"[^\x21\x23-\x5b\x5d-\x7e]")
+
+
+def _scope(value: str) -> str:
+    """The words of a scope, as RFC 6749, section 3.3, has them."""
+    words = value.split(" ")
+    if "" in words:
+        raise invalid("must be words with one blank between them")
+    for word in words:
+        if found := _NO_SCOPE_CHARACTER.search(word):
+            raise invalid(f"{names.quoted(word)} contains {names.quoted(found.group())}, which no scope may contain")
+        if words.count(word) > 1:
+            raise invalid(f"{names.quoted(word)} is given twice")
+    return value
 
 
 Pattern = Annotated[Text, AfterValidator(_not_blank)]
@@ -108,6 +125,7 @@ class WrittenProfile(Strict):
     conditions: WrittenConditions = WrittenConditions()
     authenticator: Annotated[Name | None, BeforeValidator(_given)] = None
     cache: Annotated[WrittenCache | None, BeforeValidator(_given)] = None
+    scope: Annotated[Text | None, AfterValidator(_scope), BeforeValidator(_given)] = None
 
     @property
     def absolute(self) -> int:
@@ -143,6 +161,7 @@ class WrittenProfile(Strict):
             conditions=self._conditions(),
             authenticator=self.authenticator,
             cache=None if self.cache is None else CacheRules(self.cache.max_age, self.cache.capacity),
+            scope=self.scope,
         )
 
     def _conditions(self) -> Conditions | None:

@@ -23,6 +23,7 @@ profiles:
   outside: {conditions: {networks: [10.0.0.0/8]}}
   inside: {conditions: {networks: [127.0.0.0/8]}}
   phones: {conditions: {platforms: [iOS]}}
+  current: {conditions: {platforms: ["iOS *"], minimum_versions: {Outlook: "16.0.5000"}}}
 """
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -101,6 +102,33 @@ def test_other_facts_come_from_the_application(site, registry):
         return {"platform": "iOS", "application": "Teams"}
 
     assert site(registry, facts=facts)("/app/me", bearer(token)).status == 200
+
+
+def test_the_version_of_the_application_comes_from_the_request(site, registry):
+    """A function of the application reads it, here from headers of its own; a version that is older, missing or unreadable is 403."""
+
+    def facts(*request: Any) -> dict[str, str | None]:
+        if not request:
+            import flask
+
+            request = (flask.request,)
+        headers = request[0].headers
+        return {"application_version": headers.get("X-App-Version"), "platform": headers.get("X-App-Platform")}
+
+    sign_in = {"platform": "iOS 18", "application_version": "16.0.5000"}
+    token = registry.issue(username="a", application="Outlook", profile="current", **sign_in).access_token
+    ask = site(registry, facts=facts)
+    for version, platform, expected in (
+        ("16.0.5000", "iOS 18", 200),
+        ("16.0.10000", "ios 18", 200),
+        ("16.0.4999", "iOS 18", 403),
+        ("16.0.5000", "Android 14", 403),
+        ("latest", "iOS 18", 403),
+    ):
+        headers = bearer(token) | {"X-App-Version": version, "X-App-Platform": platform}
+        assert ask("/app/me", headers).status == expected, (version[:20], platform)
+    assert ask("/app/me", bearer(token)).status == 403
+    assert registry.session(registry.tokens.session(token).id).status == "active"
 
 
 def test_a_cookie_counts_only_where_it_is_named(site, registry):

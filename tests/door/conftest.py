@@ -30,6 +30,7 @@ profiles:
   endless: {idle_timeout: never}
   wiping: {on_revoke: wipe}
   bound: {tokens: requested, default_lifetime: 60m, max_lifetime: 1d, bind: address}
+  scoped: {tokens: pair, access_lifetime: 1h, idle_timeout: 14d, refresh: {grace: 30s}, scope: orders.read orders:write}
   inside: {conditions: {networks: [10.0.0.0/8]}}
 """
 

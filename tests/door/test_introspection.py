@@ -1,12 +1,15 @@
 """POST /introspect and the authentication of clients (RFC 7662), as real clients send it."""
 
+import time
 from base64 import b64encode
 
 import pytest
 
+from authctl import Registry
 from authctl.errors import TokenInvalid
 from authctl.instants import HOUR, SECOND
-from tests.door.conftest import Client, percent
+from authctl.profiles import read as read_profiles
+from tests.door.conftest import PROFILES, Client, make_home, percent, start_door, stop_door
 
 
 def test_a_valid_token_is_active_with_every_member_that_resource_servers_need(door, registry, add):
@@ -200,3 +203,35 @@ def test_a_token_in_the_query_is_ignored_and_never_logged(door, registry, add):
     assert client.secret not in door.log()
     with pytest.raises(TokenInvalid):
         registry.verify(token + "0")
+
+
+def test_the_scope_of_the_profile_is_told_as_one_text(door, registry, add):
+    """By introspection and by a refresh; where the profile names none, neither has a `scope`."""
+    client = add("introspect", "refresh")
+    for profile, scope in (("scoped", "orders.read orders:write"), ("pairs", None)):
+        issued = registry.issue(username="alice", application="Shop", profile=profile)
+        assert door.ask(issued.access_token, client).get("scope") == scope
+        form = {"grant_type": "refresh_token", "refresh_token": issued.refresh_token}
+        pair = door.post("/token", client, **form).json
+        assert pair.get("scope") == scope
+        assert door.ask(pair["access_token"], client).get("scope") == scope
+
+
+def test_another_scope_is_told_within_a_second(tmp_path):
+    """A running door takes over new profiles, a profile that it does not know at once."""
+    home = make_home(tmp_path)
+    running = start_door(home, tmp_path)
+    try:
+        with Registry.open(home) as registry:
+            made = registry.clients.add("shop", may=["introspect"])
+            client = Client(made.client.client_id, made.secret)
+            old = registry.issue(username="alice", application="Shop", profile="scoped").access_token
+            assert running.ask(old, client)["scope"] == "orders.read orders:write"
+            text = PROFILES.replace("orders:write", "orders.cancel") + "  new: {scope: new}\n"
+            registry.profiles.apply(read_profiles(text.encode(), "-"), note="another scope")
+            new = registry.issue(username="alice", application="Shop", profile="new").access_token
+            assert running.ask(new, client)["scope"] == "new"
+            time.sleep(1.1)
+            assert running.ask(old, client)["scope"] == "orders.read orders.cancel"
+    finally:
+        stop_door(running)

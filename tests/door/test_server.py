@@ -374,3 +374,36 @@ def test_the_openapi_file_has_the_routes_and_methods():
     prefixes = {"/verify-as/{client}": {"get"}, "/verify": {"get"}}
     assert {f"/{name}" for name in PREFIXES} == {path.partition("/{")[0] for path in prefixes}
     assert described == routes | prefixes
+
+
+def test_the_answers_of_clients_have_the_form_of_the_openapi_file(door, registry, add):
+    """Each answer of 200 and of 400, with every member: none that the file does not have, none missing that it requires."""
+    jsonschema_rs = pytest.importorskip("jsonschema_rs", reason="jsonschema_rs is not installed: it comes with .[dev]")
+    import authctl.door
+
+    document = yaml.safe_load((Path(authctl.door.__file__).parent / "openapi.yaml").read_text())
+    client = add("introspect", "refresh", "revoke", "wipe")
+    scoped, plain = (registry.issue(username="alice", application="Shop", profile=name) for name in ("scoped", "pairs"))
+    endless = registry.issue(username="alice", application="Shop", profile="endless")
+    seen = set()
+    for route, form in (
+        *(("/introspect", {"token": token}) for token in (scoped.access_token, endless.access_token, "nothing")),
+        *(
+            ("/token", {"grant_type": "refresh_token", "refresh_token": token})
+            for token in (scoped.refresh_token, plain.refresh_token, "nothing")
+        ),
+        ("/introspect", {}),
+        ("/wipe", {"token": plain.refresh_token}),
+        ("/wipe", {"token": "nothing"}),
+        ("/revoke", {"token": plain.refresh_token}),
+    ):
+        answer = door.post(route, client, **form)
+        response = document["paths"][route]["post"]["responses"][str(answer.status)]
+        if "$ref" in response:
+            response = document["components"]["responses"][response["$ref"].rpartition("/")[2]]
+        schema = response["content"]["application/json"]["schema"] | {"components": document["components"]}
+        jsonschema_rs.validate(schema, answer.json)
+        seen |= {(route, name) for name in answer.json}
+    described = {("/introspect", name) for name in document["components"]["schemas"]["Active"]["properties"]}
+    pair = document["paths"]["/token"]["post"]["responses"]["200"]["content"]["application/json"]["schema"]
+    assert seen >= described | {("/token", name) for name in pair["properties"]}

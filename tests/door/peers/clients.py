@@ -23,6 +23,20 @@ class Authlib:
         """Ask whether a token is active."""
         return self.session.introspect_token(f"{door}/introspect", token=token).json()
 
+    def let_in(self, door, token, scope):
+        """Whether a resource server with its `IntrospectTokenValidator` lets a token in where it needs that scope: the user, or the refusal."""
+        from authlib.oauth2.rfc6749 import OAuth2Error
+        from authlib.oauth2.rfc7662 import IntrospectTokenValidator
+
+        validator = IntrospectTokenValidator()
+        validator.introspect_token = lambda text: self.introspect(door, text)
+        try:
+            found = validator.authenticate_token(token)
+            validator.validate_token(found, [scope], None)
+        except OAuth2Error as refusal:
+            return refusal.error
+        return found["username"]
+
     def refresh(self, door, token):
         """Exchange a refresh token."""
         return self.session.refresh_token(f"{door}/token", refresh_token=token)
@@ -95,7 +109,9 @@ def main():
     for line in sys.stdin:
         order = json.loads(line)
         try:
-            answer = {"answer": getattr(client, order["do"])(order["door"], order["token"])}
+            answer = {
+                "answer": getattr(client, order["do"])(order["door"], order["token"], *filter(None, [order["other"]]))
+            }
         except Exception as error:  # noqa: BLE001  # each client has errors of its own
             answer = {"error": type(error).__name__, "text": str(error)}
         print(json.dumps(answer), flush=True)  # noqa: T201  # it is a program

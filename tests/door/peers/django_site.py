@@ -36,7 +36,11 @@ def orders(request):
     return JsonResponse({"user": owner and owner.get_username()})
 
 
-urlpatterns = [path("orders", orders)]
+urlpatterns = [
+    path("orders", orders),
+    path("orders/read", protected_resource(scopes=["orders.read"])(orders.__wrapped__)),
+    path("orders/cancel", protected_resource(scopes=["orders.cancel"])(orders.__wrapped__)),
+]
 call_command("migrate", verbosity=0)
 with make_server("127.0.0.1", int(port), get_wsgi_application()) as server:
     server.serve_forever()

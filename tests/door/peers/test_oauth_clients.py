@@ -200,9 +200,9 @@ def test_django_lets_in_until_exp(door: RunningDoor, registry: Registry, tmp_pat
     log = (tmp_path / "django.log").open("w")
     process = subprocess.Popen([str(python()), str(HERE / "django_site.py"), *arguments], stdout=log, stderr=log)
 
-    def ask(token: str) -> tuple[int, bytes]:
+    def ask(token: str, path: str = "/orders") -> tuple[int, bytes]:
         with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=20)) as connection:
-            connection.request("GET", "/orders", headers={"Authorization": f"Bearer {token}"})
+            connection.request("GET", path, headers={"Authorization": f"Bearer {token}"})
             answer = connection.getresponse()
             return answer.status, answer.read()
 
@@ -211,6 +211,10 @@ def test_django_lets_in_until_exp(door: RunningDoor, registry: Registry, tmp_pat
         issued = registry.issue(username="alice", application="Shop")
         assert ask(issued.access_token) == (200, b'{"user": "alice"}')
         assert ask("nothing")[0] == 403
+        assert ask(issued.access_token, "/orders/read")[0] == 403, "its profile names no scope"
+        scoped = registry.issue(username="bob", application="Shop", profile="scoped").access_token
+        assert ask(scoped, "/orders/read") == (200, b'{"user": "bob"}')
+        assert ask(scoped, "/orders/cancel")[0] == 403
         revoke(door, issued.session.id)
         revoked_at = time.monotonic()
         assert ask(issued.access_token)[0] == 200, "it has kept the answer"
@@ -221,6 +225,17 @@ def test_django_lets_in_until_exp(door: RunningDoor, registry: Registry, tmp_pat
         process.terminate()
         process.wait(timeout=20)
         log.close()
+
+
+def test_authlib_lets_in_by_the_scope_of_the_profile(door: RunningDoor, registry: Registry, add: Any):
+    """Authlib's validator refuses a token without the scope that it needs."""
+    peer = Peer("Authlib", add("introspect"))
+    scoped = registry.issue(username="alice", application="Shop", profile="scoped")
+    assert peer("let_in", door.address, scoped.access_token, "orders.read") == "alice"
+    assert peer("let_in", door.address, scoped.access_token, "orders.cancel") == "insufficient_scope"
+    plain = registry.issue(username="alice", application="Shop")
+    assert peer("let_in", door.address, plain.access_token, "orders.read") == "insufficient_scope"
+    peer.end()
 
 
 def _await(port: int, process: subprocess.Popen[bytes]) -> None:
