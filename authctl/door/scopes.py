@@ -20,7 +20,7 @@ class Scopes:
 
     def of(self, session: "Session") -> str | None:
         """The scope of a session's tokens; None where its profile names none. Raises RegistryUnavailable, IntegrityFailure."""
-        # decision 380: an answer is kept for longer than a second by whoever asks
+        # decision 308: an answer is kept for longer than a second by whoever asks
         profile = self._ruling(session) if monotonic() < self._read_at + _KEPT_SECONDS else None
         if profile is None:
             self._kept, self._read_at = self._profiles.in_force(), monotonic()
