@@ -38,7 +38,14 @@ KILLED = (
     "    return done\n"
     "%s = kill\n"
 )
-WRITER = "from authctl.store.sqlite.change import SqliteChange as w\n"
+WRITER = (
+    "from authctl.store.sqlite.change import SqliteChange as w\n"
+    "from authctl.store.nouns.imports import ImportsWriter as imports\n"
+    "from authctl.store.nouns.import_journal import ImportJournalWriter as journal\n"
+    "from authctl.store.nouns.import_undo import ImportUndoWriter as undo\n"
+)
+"""The classes of a change: a noun that few changes write is found in its own class."""
+
 RUN = "from authctl.__main__ import main\nmain()"
 END_OF_INPUT = "\x04"
 PATIENCE = 60
@@ -145,13 +152,13 @@ POINTS = [
     (COMPLETE, "r.sleep", 6),
     (COMPLETE, "r.sleep", 7),
     (COMPLETE, "w.end_sessions", 2),
-    (COMPLETE, "w.add_complete_listings", 1),
-    (COMPLETE, "w.finish_import", 1),
+    (COMPLETE, "imports.add_complete_listings", 1),
+    (COMPLETE, "journal.finish_import", 1),
     (UNDO, "u.sleep", 1),
-    (UNDO, "w.remove_registered", 2),
-    (UNDO, "w.restore_before", 1),
-    (UNDO, "w.restore_listings", 1),
-    (UNDO, "w.record_undo", 4),
+    (UNDO, "undo.remove_registered", 2),
+    (UNDO, "undo.restore_before", 1),
+    (UNDO, "undo.restore_listings", 1),
+    (UNDO, "undo.record_undo", 4),
 ]
 """Commands, and the calls after which they are killed: between two batches, and within a transaction."""
 
