@@ -108,7 +108,7 @@ MUTANTS = (
         "            self._take_rows(None, known)\n",
     ),
     Mutant(
-        "what is known of the session is not compared",
+        "the known session is not compared",
         PARTITION,
         "        self._part.join(known)\n",
         "        self._part.join(known if until is None else None)\n",
@@ -389,7 +389,7 @@ MUTANTS = (
     Mutant(
         "a row of before the end of its session makes another one",
         PLAN,
-        "ends = [*(final_end(one) for one in own), *",
+        "ends = [*(final_end(known) for known in own), *",
         "ends = [*",
     ),
     Mutant(
