@@ -135,7 +135,7 @@ MUTANTS = (
         "True",
     ),
     Mutant(
-        "criteria: the profile is the one that is assigned now",
+        "criteria: the profile is that of the present assignment",
         PAST,
         "fold(session.profile_at(self.revocation))",
         "fold(session.profile.name)",
@@ -322,7 +322,7 @@ MUTANTS = (
         "",
     ),
     Mutant(
-        "the short way: rows that differ in what a revocation selects by are judged by the latest",
+        "the short way: rows that differ in a selected detail are judged by the latest",
         SHORT,
         "if self._changes_criteria(rows):",
         "if False:",
@@ -528,7 +528,7 @@ MUTANTS = (
         f"{LATE}::test_whom_0_1_0_lost_gets_a_session_of_her_own",
     ),
     Mutant(
-        "what was cleaned up in 0.1.0 is registered again",
+        "sessions that 0.1.0 cleaned up are registered again",
         KEYS,
         "finals += self._finals.get(staged.key_without_user, ())",
         "pass",
@@ -561,7 +561,7 @@ MUTANTS = (
         '_IS_TAKEN = f"({_IS_OVER})"',
     ),
     Mutant(
-        "a restore loses what imports know of sessions that were cleaned up",
+        "a restore loses the data of imports about sessions that were cleaned up",
         CARRIED,
         "keys = sum(execute(sql).rowcount for sql in _FINALS)",
         "keys = 0",
