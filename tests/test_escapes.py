@@ -58,7 +58,8 @@ def play(home: Path, location: Location, seconds: float, scheme: str = "right") 
         done: list[dict[str, Any]] = []
         for process in processes:
             out, _ = process.communicate(timeout=seconds + 120)
-            assert process.returncode == 0
+            # Under a wrong scheme the server may end a change, as by a deadlock with the lock of the chain.
+            assert process.returncode == 0 or scheme != "right"
             done += map(json.loads, out.splitlines())
     finally:
         for process in processes:
