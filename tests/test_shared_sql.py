@@ -7,6 +7,7 @@ from itertools import product
 
 from authctl import SessionFilter, Status
 from authctl.model import ContinuityEvent, Sort, SortField, Wipe
+from authctl.store.postgres.dialect import PostgresDialect
 from authctl.store.protocol.cursors import Cursor
 from authctl.store.sql import pages, rows, statistics
 from authctl.store.sql.continuity import Continuity
@@ -25,7 +26,7 @@ WORDS_OF_SQLITE = re.compile(
 
 
 @dataclass(frozen=True)
-class Plain:
+class Plain(PostgresDialect):
     """A tiny dialect of a database without hints, with arrays, and with functions of its own: see `Dialect`."""
 
     no_limit: int | None = None
@@ -42,9 +43,9 @@ class Plain:
         """A join whose order the database chooses."""
         return f"{first} JOIN {second} ON {condition}"
 
-    def list_rows(self, parameter: str, alias: str) -> str:
+    def list_rows(self, parameter: str, alias: str, kind: str) -> str:
         """An array as rows."""
-        return f"unnest(:{parameter}) AS {alias} (value)"
+        return f"unnest(:{parameter}) WITH ORDINALITY AS {alias} (value, id)"
 
     def is_listed(self, column: str, parameter: str) -> str:
         """A comparison with an array."""
