@@ -265,12 +265,13 @@ def test_a_dry_run_of_several_changes_nothing(signed_in: Authctl):
 
 
 def test_a_list_of_users_can_be_piped_on(signed_in: Authctl):
-    """A table's header is no user, and its first column is the name; a user called `username` can be named alone."""
+    """A table's header is no user, and its first column is the name. The header of a column alone is refused, unless it is an argument."""
     table = signed_in("users", "list").out
     assert table.startswith("username\t")
     ran = signed_in("users", "disable", "-", *WHY, "-o", "json", stdin=table)
     assert {one["username"] for one in ran.json} == set(KNOWN)
-    assert signed_in("users", "disable", "-", *WHY, "-o", "json", stdin="username\n").json[0]["username"] == "username"
+    assert signed_in("users", "disable", "-", *WHY, stdin="username\n").code == 2
+    assert signed_in("users", "disable", "username", *WHY, "-o", "json").json["username"] == "username"
 
 
 def test_of_many_names_ten_are_said_and_all_are_counted(signed_in: Authctl):

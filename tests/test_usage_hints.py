@@ -65,7 +65,7 @@ def test_an_option_of_all_commands_after_the_command(authctl: Authctl, option: s
         ran = authctl("sessions", "list", typed, "x")
         assert (ran.code, ran.out) == (2, "")
         assert f"error: {option} goes before the command\n" in ran.err
-        assert re.search(rf"^authctl: hint: authctl {option} (DIR|PATH) sessions list$", ran.err, re.MULTILINE)
+        assert re.search(rf"^authctl: hint: authctl {option} (DIR|PATH|PLACE) sessions list$", ran.err, re.MULTILINE)
     assert "hint: authctl sessions list --help\n" in authctl("sessions", "list", "--hone").err
     assert "hint: authctl --help\n" in authctl("--hone", "sessions", "list").err
 
