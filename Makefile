@@ -6,7 +6,7 @@ POSTGRES_TESTS := tests/test_postgres_*.py tests/test_escapes.py
 # what was written for any store, on PostgreSQL
 ON_POSTGRES := tests/test_store_contract.py tests/test_scenarios_*.py
 
-.PHONY: postgres-more console check quick test storm fuzz fuzz-door histories delivery-histories histories-mutants crash ldap real-systems door current-sqlite postgres postgres-storm bench bench-since bench-imports bench-full peers demo docs clean
+.PHONY: postgres-more console check quick test storm fuzz fuzz-door histories delivery-histories histories-mutants crash ldap real-systems door current-sqlite postgres postgres-storm postgres-cluster bench bench-postgres bench-since bench-imports bench-full peers demo docs clean
 
 check: $(VENV)/ready ## what CI runs beside the README's test command
 	$(BIN)/ruff format --check .
@@ -122,6 +122,10 @@ bench-since: $(VENV)/ready ## this build and an earlier one in turn: make bench-
 	test -e $(SINCE)/.venv/ready || { $(PYTHON) -m venv $(SINCE)/.venv && \
 		$(SINCE)/.venv/bin/python -m pip install --quiet --disable-pip-version-check ./$(SINCE) && touch $(SINCE)/.venv/ready; }
 	AUTHCTL_BENCH_SINCE=$(SINCE)/.venv/bin/python AUTHCTL_BENCH_SINCE_SOURCE=$(SINCE) $(BENCH)/since.py 100000 --imports
+
+bench-postgres: $(VENV)/ready ## a registry in PostgreSQL beside bare statements of the same driver, on a server that it starts, where one can be had
+	mkdir -p .bench
+	tests/install_postgres.sh $(BIN)/python && $(BENCH)/postgres.py 100000 || [ $$? = 77 ]
 
 bench-imports: $(VENV)/ready .venv-peers/ready ## imports of a million rows, beside an earlier build and sqlite-utils: make bench-imports REV=1cdad2f
 	test -x $(SINCE)/.venv/bin/python || { echo "first: make bench-since REV=$(REV)"; exit 1; }
