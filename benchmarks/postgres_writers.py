@@ -42,8 +42,7 @@ def by_store(population: OnServer, opened: ExitStack) -> Work:
         session = new._replace(id=new_id())
         with registry._installation.store.change(shared=True) as tx:
             tx.add_session(session)
-            event = audit_chain.seal_event(
-                tx.last_event(),
+            event = audit_chain.new_event(
                 at=population.now,
                 actor="benchmark",
                 action="session.issue",
@@ -51,7 +50,7 @@ def by_store(population: OnServer, opened: ExitStack) -> Work:
                 note=None,
                 detail={"username_key": session.username, "application": "Outlook", "profile": "mail"},
             )
-            tx.add_event(event)
+            assert tx.append_at_commit(event)
             tx.record_time(population.now)
 
     return issue

@@ -241,7 +241,7 @@ class Undo:
         if not changed:
             return None
         clock = self._installation.clock
-        now = clock.present(view, clock.now_or_earliest())
+        now = clock.present(view, clock.now_or_earliest(view))
         bound = self._operations.bind(view, [before for before in changed if before.kept is None], now)
         fates = [
             (before, before.kept or ("bound" if before.number in bound else self._unseen(before.number)))

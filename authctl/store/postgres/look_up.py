@@ -5,7 +5,9 @@ from typing import TYPE_CHECKING, Any
 from authctl.instants import check_now
 from authctl.model import Session
 from authctl.store.nouns.reader import continuity_events
+from authctl.store.postgres.exchange import Statement
 from authctl.store.postgres.executor import PostgresExecutor
+from authctl.store.postgres.facts import SERVER_CLOCK
 from authctl.store.sql import rows
 from authctl.store.sql.tables import WITH_REVOCATION
 
@@ -13,22 +15,23 @@ if TYPE_CHECKING:
     from authctl.model import Client
     from authctl.store.postgres.connection import Connection
 
-SERVER_CLOCK = "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
-"""The clock of the server, in microseconds since 1970: one clock for all hosts."""
-
-_NOW = f"greatest(coalesce(%(now)s::bigint, {SERVER_CLOCK}), (SELECT max(seen_at) FROM clock))"
+_NOW = f"greatest(coalesce($2::bigint, {SERVER_CLOCK}), (SELECT max(seen_at) FROM clock))"
 """The present instant: that of the clock, or the recorded time, if the clock is behind it (decision 80)."""
 
-_SESSION = f"SELECT {rows.session_columns(now=_NOW)}, s.secret_hash FROM sessions AS s {WITH_REVOCATION} WHERE s.number = %(number)s"
-_CLIENT = f"SELECT {rows.CLIENT} FROM clients WHERE client_id = %s AND removed_at IS NULL"
+_SESSION = (
+    f"SELECT {rows.session_columns(now=_NOW)}, s.secret_hash FROM sessions AS s {WITH_REVOCATION} WHERE s.number = $1"
+)
+_CLIENT = f"SELECT {rows.CLIENT} FROM clients WHERE client_id = $1 AND removed_at IS NULL"
 _MOST_KEPT = 1_000
 
 
 def session(connection: "Connection", number: int, now: int | None) -> tuple[Session, bytes | None] | None:
     """The session with that number, and the hash of its secret; without `now` at the time of the server's clock."""
-    row = connection.execute(_SESSION, {"now": None if now is None else check_now(now), "number": number}).fetchone()
-    if row is None:
+    given = (number, None if now is None else check_now(now))
+    (found,) = connection.exchange(Statement(_SESSION, given))
+    if not found:
         return None
+    row = found[0]
     read = rows.session(row)
     check_now(read.read_at)
     if read.read_at >= read.token_expires_at:
@@ -45,9 +48,10 @@ class ClientLookUp:
     def client(self, connection: "Connection", client_id: str) -> "Client | None":
         """The client with that id; None where there is none, or where it was removed."""
         # decision 246: the row is read each time, so that a removal or a new secret counts at once
-        row = connection.execute(_CLIENT, (client_id,)).fetchone()
-        if row is None:
+        (found,) = connection.exchange(Statement(_CLIENT, (client_id,)))
+        if not found:
             return None
+        row = found[0]
         kept = self._kept.get(client_id)
         if kept is None or kept[0] != row:
             if len(self._kept) >= _MOST_KEPT:
