@@ -52,7 +52,7 @@ class RegistryClock:
 
     def present(self, view: "View") -> tuple[int, int]:
         """The present instant, and that of the clock: the first is the recorded time where the clock is behind it."""
-        # In this order (decision 430): read before, the clock could be behind what another host records in between.
+        # In this order (decision 310): read before, the clock could be behind what another host records in between.
         recorded = view.recorded_time()
         clock = self.now_or_earliest()
         # decision 80: a clock that was set back must make no session active again.

@@ -146,7 +146,7 @@ class Installation:
             waiting.shorten(lock_timeouts)
         with self.store.change(timeout=timeout, lock_timeouts=lock_timeouts, synced=synced, shared=shared) as tx:
             # Taken inside the lock: two changes that wait get their instants in the order in which they happen. Shared changes wait
-            # for each other at the session (decision 430).
+            # for each other at the session (decision 310).
             if session is not None:
                 tx.keep_session(session)
             now, clock = self.clock.present(tx)
