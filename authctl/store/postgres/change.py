@@ -22,6 +22,7 @@ from authctl.store.postgres.cleanup import CleanupWriter
 from authctl.store.postgres.connection import gate_key
 from authctl.store.postgres.dialect import POSTGRES
 from authctl.store.postgres.exchange import AtCommit, Statement
+from authctl.store.postgres.facts import READ_CLOCK
 from authctl.store.postgres.view import PostgresView
 from authctl.store.sql import rows
 from authctl.store.sql.tables import tables
@@ -106,11 +107,19 @@ class PostgresChange(
         super().__init__(connection)
         self.locks_rows = shared
         self._facts = facts
+        self._clock: int | None = facts.clock
+        """The clock of the server when this change had its turn."""
         self._recorded_time = facts.recorded_time
         self._has_chain = False
 
-    def clock(self) -> int:
-        return self._facts.clock
+    def clock(self) -> int | None:
+        return self._clock if self._clock is not None else super().clock()
+
+    def keep_session(self, number: int) -> None:
+        # The instant of a change comes after its turn at the session (decision 310): both are read again, in one message.
+        keep = Statement("SELECT 1 FROM sessions WHERE number = $1 FOR NO KEY UPDATE", (number,))
+        if self.locks_rows:
+            _, ((self._clock, self._recorded_time),) = self.connection.connection.exchange(keep, Statement(READ_CLOCK))
 
     def profiles(self) -> "ProfileSet":
         # only a change that is alone changes profiles

@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     from psycopg.abc import PQGen
     from psycopg.pq.abc import PGconn, PGresult
 
-    from authctl.store.postgres.connection import Connection
-
 Row = tuple[Any, ...]
 
 _Status, _Connection = psycopg.pq.ExecStatus, psycopg.pq.ConnStatus
@@ -45,7 +43,7 @@ class AtCommit(NamedTuple):
 class Exchanges:
     """What a connection needs for exchanges: the statements that the server has prepared for it."""
 
-    def __init__(self, connection: "Connection") -> None:
+    def __init__(self, connection: "psycopg.Connection[Any]") -> None:
         self._connection = connection
         self._transformer = psycopg.adapt.Transformer(connection)
         self._names: dict[str, bytes] = {}
