@@ -29,7 +29,7 @@ class NewEvent(NamedTuple):
     detail: str
     """A JSON object as text."""
     hashed: str
-    """What is hashed of it: the text that stands between its number and the hash of the event before it."""
+    """The text that is hashed between its number and the hash of the event before it."""
 
 
 class Place(NamedTuple):

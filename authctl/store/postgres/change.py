@@ -126,8 +126,9 @@ class PostgresChange(
         return rows.profiles(*self._facts.profiles) if self.locks_rows else super().profiles()
 
     def end_disablings(self, now: int, limit: int) -> "list[User]":
+        # and users
         end = self._facts.end_of_disabling
-        return [] if end is None or end > now else super().end_disablings(now, limit)
+        return [] if self.locks_rows and (end is None or end > now) else super().end_disablings(now, limit)
 
     def set_recorded_time(self, at: int) -> None:
         self._recorded_time = None

@@ -19,11 +19,11 @@ class Connection(psycopg.Connection[tuple[Any, ...]]):
     last_event: tuple[int, str] | None = None
     """The number and hash of the last audit event that this transaction wrote; set by what writes it."""
     at_commit: AtCommit | None = None
-    """What this transaction does in one message with its commit."""
+    """The event that this transaction appends in one message with its commit."""
     place: Row | None = None
     """The row of the audit event that was appended so; None until the commit."""
     facts: Row = ()
-    """What this change read first, behind the gate."""
+    """The row that this change read first, behind the gate."""
     warnings: tuple[str, ...] = ()
 
     def wait(self, gen: "PQGen[Any]", interval: float = 0.1, timeout: float | None = None) -> Any:

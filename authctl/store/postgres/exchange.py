@@ -41,7 +41,7 @@ class AtCommit(NamedTuple):
 
 
 class Exchanges:
-    """What a connection needs for exchanges: the statements that the server has prepared for it."""
+    """The exchanges of a connection, and the statements that the server has prepared for them."""
 
     def __init__(self, connection: "psycopg.Connection[Any]") -> None:
         self._connection = connection
