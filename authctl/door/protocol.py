@@ -19,7 +19,9 @@ from authctl.door.turns import AT_ONCE, Exchange, is_usual, route_at_once
 _SWEEP_SECONDS = 1.0
 _LAST_SECONDS = 1.0
 """How long a process that ends waits for a request on its idle connections."""
-_TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\ncache-control: no-store\r\nconnection: close\r\n\r\n"
+_LAST = b"\r\ncontent-length: 0\r\ncache-control: no-store\r\nconnection: close\r\n\r\n"
+_TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large" + _LAST
+_NO_REQUEST = b"HTTP/1.1 400 Bad Request" + _LAST
 
 
 class _JoinedWrites:
@@ -96,7 +98,7 @@ class DoorProtocol(HttpToolsProtocol):
             self._head_bytes += len(data)
         super().data_received(data)
         if self._head_bytes is not None and self._head_bytes > REQUEST_BYTES and not self.transport.is_closing():
-            self._refuse_head()
+            self._refuse(_TOO_LARGE)
 
     def on_message_begin(self) -> None:
         """Begin a request. What ASGI needs is made later, for those that need it."""
@@ -170,6 +172,8 @@ class DoorProtocol(HttpToolsProtocol):
     def respond(self, exchange: Exchange, answer: Answer) -> None:
         """Send the answer of an exchange, and begin the next request of the connection."""
         exchange.response_complete = True
+        # Before it is sent: whoever has the answer finds it counted.
+        self._door.count(exchange.request, exchange.route, answer.status, exchange.begun)
         if not self.transport.is_closing():
             lines = [STATUS_LINE[answer.status]]
             lines += [b"%b: %b\r\n" % header for header in self.server_state.default_headers]
@@ -181,21 +185,20 @@ class DoorProtocol(HttpToolsProtocol):
             self._writes.write_whole(b"".join(lines))
             if not exchange.keep_alive:
                 self.transport.close()
-        self._door.count(exchange.request, exchange.route, answer.status, exchange.begun)
         self.on_response_complete()
 
     def _head_size(self) -> int:
         return len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
 
-    def send_400_response(self, msg: str) -> None:
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002  # as uvicorn calls it
         """Answer bytes that are no request."""
         if self._head_bytes is not None and self._head_bytes > REQUEST_BYTES:
-            self._refuse_head()
+            self._refuse(_TOO_LARGE)
         else:
-            super().send_400_response(msg)
+            self._refuse(_NO_REQUEST)
 
-    def _refuse_head(self) -> None:
-        self.transport.write(_TOO_LARGE)
+    def _refuse(self, answer: bytes) -> None:
+        self.transport.write(answer)
         self.transport.close()
 
     def on_response_complete(self) -> None:
