@@ -28,7 +28,7 @@ class ClientLookUp:
         self._cursor = connection.cursor()
         self._kept: dict[str, tuple[tuple[Any, ...], Client]] = {}
         self._of_snapshot: dict[str, Client | None] = {}
-        """What was looked up in the snapshot that is open on the connection."""
+        """The clients that were looked up in the snapshot that is open on the connection."""
 
     def client(self, client_id: str) -> Client | None:
         """The client with that id; None where there is none, or where it was removed. The same value as long as it did not change."""
