@@ -1,4 +1,4 @@
-"""A registry in PostgreSQL as a portable file, which is a registry in SQLite (decision 304), and back again (decision 330).
+"""A registry in PostgreSQL as a portable file, which is a registry in SQLite (decision 304), and back again (decision 311).
 
 The tables of both have the same names and columns; each store has a few more, which only it needs.
 """
