@@ -108,7 +108,7 @@ class FileSource:
         self._connection = connection
 
     def facts(self) -> Facts:
-        """What is no table with the same columns everywhere."""
+        """The facts of the registry that are in no table with the same columns everywhere."""
         return Facts(
             *self._one("SELECT id, profiles, restored_at, moves FROM registry"),
             *self._one("SELECT seen_at, leapt_at FROM clock"),
