@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from psycopg.abc import Params, PQGen, Query
 
 _TO_PRIMARY = "/*NO LOAD BALANCE*/ "
-"""The beginning of every statement: Pgpool-II sends it to the server that takes changes, and to no standby (decision 430)."""
+"""The beginning of every statement: Pgpool-II sends it to the server that takes changes, and to no standby (decision 312)."""
 
 
 class Connection(psycopg.Connection[tuple[Any, ...]]):

@@ -42,7 +42,7 @@ _BEGIN = (
     " SET LOCAL idle_in_transaction_session_timeout = {stall}; SELECT {gate}({key}); SELECT id FROM registry"
 )
 BEGIN_TO_READ = "BEGIN ISOLATION LEVEL SERIALIZABLE READ ONLY"
-"""A view sees one snapshot. A standby refuses this level, which a balancer may have asked without our knowledge (decision 430)."""
+"""A view sees one snapshot. A standby refuses this level, which a balancer may have asked without our knowledge (decision 312)."""
 _TAKE = {
     (True, True): "pg_try_advisory_xact_lock_shared",
     (True, False): "pg_try_advisory_xact_lock",

@@ -45,7 +45,7 @@ def session(connection: "Connection", number: int, now: int | None) -> tuple[Ses
 def _refuse_standby(connection: "Connection", row: tuple[Any, ...] | None) -> None:
     """Raise RegistryUnavailable if a standby gave that answer, whose last column tells; where it has no row, the server is asked.
 
-    A balancer may have asked a standby without our knowledge (decision 430). It may not have the newest revocation or session.
+    A balancer may have asked a standby without our knowledge (decision 312). It may not have the newest revocation or session.
     """
     is_standby = row[-1] if row else one_row(connection, "SELECT pg_is_in_recovery()")[0]
     if is_standby:
