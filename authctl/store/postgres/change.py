@@ -46,6 +46,11 @@ _RECORD_TIME = f"""
 """
 
 
+def text_of_event(note: str | None, subject: str | None, actor: str, action: str, detail: str) -> str:
+    """The folded text of an audit event, in which events are searched."""
+    return fold(f"{note or ''} {subject or ''} {actor} {action} {detail}")
+
+
 _RECORD_TIME_AT_COMMIT = _RECORD_TIME.replace(":at", "$1::bigint").replace(":leap", "$2::bigint")
 
 _APPEND = f"""
@@ -64,11 +69,6 @@ _FIND = (
     "SELECT seq, prev_hash, hash FROM audit_events"
     " WHERE seq > $1 AND subject = $2 AND at = $3 AND actor = $4 AND action = $5 AND detail = $6"
 )
-
-
-def _searched(event: "AuditEvent | NewEvent") -> str:
-    """The text in which a search of the audit log looks for an event."""
-    return fold(f"{event.note or ''} {event.subject or ''} {event.actor} {event.action} {event.detail}")
 
 
 @cache
@@ -176,7 +176,9 @@ class PostgresChange(
         if not self.locks_rows or self._has_chain or event.subject is None:
             return None
         connection = self.connection.connection
-        append = Statement(_APPEND, (*event, _searched(event)))
+        append = Statement(
+            _APPEND, (*event, text_of_event(event.note, event.subject, event.actor, event.action, event.detail))
+        )
         sought = (self._facts.last_event, event.subject, event.at, event.actor, event.action, event.detail)
         connection.at_commit = AtCommit(self._chain, append, Statement(_FIND, sought))
 
@@ -189,8 +191,9 @@ class PostgresChange(
         return place
 
     def add_event(self, event: "AuditEvent") -> None:
+        text = text_of_event(event.note, event.subject, event.actor, event.action, event.detail)
         sql = f"INSERT INTO audit_events ({rows.EVENT}, text_key) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-        self.write(sql, (*event, _searched(event)))
+        self.write(sql, (*event, text))
         # By it, the outcome of a commit whose answer was lost is found out.
         self.connection.connection.last_event = (event.seq, event.hash)
 

@@ -5,11 +5,11 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from authctl.store.postgres.addresses import Address
-from authctl.store.postgres.exchange import AtCommit, Exchanges, Row, Statement
+from authctl.store.postgres.exchange import TO_PRIMARY, AtCommit, Exchanges, Row, Statement
 from authctl.store.postgres.library import psycopg
 
 if TYPE_CHECKING:
-    from psycopg.abc import PQGen
+    from psycopg.abc import Params, PQGen, Query
 
 
 class Connection(psycopg.Connection[tuple[Any, ...]]):
@@ -25,6 +25,13 @@ class Connection(psycopg.Connection[tuple[Any, ...]]):
     facts: Row = ()
     """The row that this change read first, behind the gate."""
     warnings: tuple[str, ...] = ()
+
+    def execute(
+        self, query: "Query", params: "Params | None" = None, *, prepare: bool | None = None, binary: bool = False
+    ) -> psycopg.Cursor[tuple[Any, ...]]:
+        """Run a statement on the server that takes changes, also behind a balancer that sends reads to standbys."""
+        assert isinstance(query, str)
+        return super().execute(TO_PRIMARY + query, params, prepare=prepare, binary=binary)
 
     def wait(self, gen: "PQGen[Any]", interval: float = 0.1, timeout: float | None = None) -> Any:
         """Wait for the server, but not for ever."""

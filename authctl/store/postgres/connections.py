@@ -39,7 +39,9 @@ _LONGEST_WAIT = 2_000_000
 _SETTLE_SECONDS = 5.0
 """How long the outcome of a commit whose answer was lost is looked for."""
 
-_BEGIN_TO_READ = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+BEGIN_TO_READ = "BEGIN ISOLATION LEVEL SERIALIZABLE READ ONLY"
+"""A view sees one snapshot. A standby refuses this level, which a balancer may have asked without our knowledge (decision 312)."""
+
 _FLUSH = "SELECT pg_logical_emit_message(true, '', '')"
 """A commit of its own, with nothing in it: its flush covers every commit before it (decision 298)."""
 
@@ -129,7 +131,7 @@ class PostgresConnections:
             if not connection.is_idle:
                 raise RuntimeError("a view was begun inside a view")
             try:
-                connection.execute(_BEGIN_TO_READ, prepare=False)
+                connection.execute(BEGIN_TO_READ, prepare=False)
                 yield connection
             finally:
                 _roll_back(connection, self._reader)

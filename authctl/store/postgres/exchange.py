@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from psycopg.abc import PQGen
     from psycopg.pq.abc import PGconn, PGresult
 
+TO_PRIMARY = "/*NO LOAD BALANCE*/ "
+"""The beginning of every statement: Pgpool-II sends it to the server that takes changes, and to no standby (decision 312)."""
+
 Row = tuple[Any, ...]
 
 _Status, _Connection = psycopg.pq.ExecStatus, psycopg.pq.ConnStatus
@@ -82,14 +85,14 @@ class Exchanges:
         if (
             self._connection.prepare_threshold is None
         ):  # a pooler may give each transaction another process of the server
-            pgconn.send_query_params(sql.encode(), values, result_format=_BINARY_RESULT)
+            pgconn.send_query_params((TO_PRIMARY + sql).encode(), values, result_format=_BINARY_RESULT)
             return False
         name = self._names.get(sql)
         is_new = name is None
         if name is None:
             self._last_name += 1
             name = self._names[sql] = b"authctl_%d" % self._last_name
-            pgconn.send_prepare(name, sql.encode())
+            pgconn.send_prepare(name, (TO_PRIMARY + sql).encode())
         pgconn.send_query_prepared(name, values, result_format=_BINARY_RESULT)
         return is_new
 

@@ -1,7 +1,7 @@
 """The store in PostgreSQL: three connections, and the transactions on them."""
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,9 +11,8 @@ from authctl.store.postgres.addresses import Address
 from authctl.store.postgres.change import PostgresChange
 from authctl.store.postgres.connection import Connection
 from authctl.store.postgres.connections import PostgresConnections
-from authctl.store.postgres.exchange import Statement
 from authctl.store.postgres.executor import PostgresExecutor
-from authctl.store.postgres.facts import FIND_EVENT, READ_CLOCK, READ_FACTS, facts
+from authctl.store.postgres.facts import READ_CLOCK, READ_FACTS, facts
 from authctl.store.postgres.only_runner import only_runner
 from authctl.store.postgres.view import PostgresView
 
@@ -41,6 +40,9 @@ class PostgresStore:
     def by_number(self, number: int, now: int | None = None) -> "tuple[Session, bytes | None] | None":
         with self._connections.hot() as connection:
             return look_up.session(connection, number, now)
+
+    def look_ups(self) -> AbstractContextManager[None]:
+        return nullcontext()  # each look-up is one statement, and the server's connection is free for others in between
 
     def profiles(self) -> "ProfileSet":
         with self._connections.hot() as connection:
@@ -77,7 +79,7 @@ class PostgresStore:
     def has_events(self, events: Sequence[tuple[int, str]]) -> bool:
         # asked after most changes of a host beside others: by one message, without a transaction around it (decision 370)
         with self._connections.hot() as connection:
-            return all(connection.exchange(*(Statement(FIND_EVENT, event) for event in events)))
+            return look_up.has_events(connection, events)
 
     def engine(self) -> "Health":
         from authctl.store.postgres.diagnosis import engine
