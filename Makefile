@@ -77,6 +77,9 @@ postgres-more: $(VENV)/ready ## other tests of any store on PostgreSQL; some of 
 postgres-storm: $(VENV)/ready ## processes of three hosts on one PostgreSQL for two minutes: nothing escapes, and wrong schemes are noticed
 	tests/install_postgres.sh $(BIN)/python && AUTHCTL_ESCAPE_SECONDS=120 $(BIN)/python -m pytest -q -rs -s tests/test_escapes.py || [ $$? = 77 ]
 
+postgres-cluster: $(VENV)/ready ## a registry in a cluster of Patroni and etcd, whose leader is killed under load, where they can be had
+	tests/install_cluster.sh $(BIN)/python && AUTHCTL_TEST_CLUSTER=1 $(BIN)/python -m pytest -q -rs -s tests/test_cluster.py || [ $$? = 77 ]
+
 BENCH := AUTHCTL_BENCH_RESULTS=.bench/results.jsonl $(BIN)/python benchmarks
 
 bench: $(VENV)/ready .venv-peers/ready ## every ratio beside what is owed, at sizes that take minutes
