@@ -136,7 +136,7 @@ class TokenMint:
 
     def _keep(self, token: str, claims: Claims) -> None:
         """Keep the claims of a token. The oldest entry goes: a dictionary keeps the order in which its entries were added."""
-        # decision 410: the signature is a quarter of a verification, and most tokens are presented again and again
+        # decision 313: the signature is a quarter of a verification, and most tokens are presented again and again
         if len(self._read) >= MOST_READ:
             with suppress(KeyError, RuntimeError, StopIteration):  # another thread removes one at the same moment
                 del self._read[next(iter(self._read))]
