@@ -49,18 +49,20 @@ def advance(path: Path, registry_id: str, before: Head, head: Head, has: Callabl
     `before` is the event that the transaction of `head` went on from: if the file has that one, nobody came between,
     and the chain has both. Otherwise `has` returns whether the chain has those events at the time of the call. Raises OSError.
     """
-    with _opened(path, os.O_RDWR | os.O_CREAT, fcntl.LOCK_EX) as descriptor:
-        line = _find(descriptor, registry_id)
-        if line is not None:
-            _, known = line
-            # Both are asked for: without the known one the log was cut off, without ours it was replaced since the commit.
-            if known != before and not has((known, head)):
-                return False
-            # Another process committed later and wrote first: its event comes after ours in the chain, so it is the better head.
-            if known.seq >= head.seq:
+    seen = before
+    while True:
+        with _opened(path, os.O_RDWR | os.O_CREAT, fcntl.LOCK_EX) as descriptor:
+            line = _find(descriptor, registry_id)
+            if line is None or line[1] == seen or (seen is not before and line[1].seq >= head.seq):
+                # Another process committed later and wrote first: its event comes after ours in the chain, so it is the better head.
+                if line is None or line[1].seq < head.seq:
+                    _write(descriptor, registry_id, head, line[0] if line else None)
                 return True
-        _write(descriptor, registry_id, head, line[0] if line else None)
-    return True
+            seen = line[1]
+        # decision 373: without the lock, which the processes of the host share; the database may be on another machine.
+        # Both are asked for: without the known one the log was cut off, without ours it was replaced since the commit.
+        if not has((seen, head)):
+            return False
 
 
 def replace(path: Path, registry_id: str, head: Head) -> None:

@@ -21,8 +21,8 @@ from imports import MAPPINGS, empty, export
 from lists import KIND, PAGE, STATUSES, first_page, selection, some_user
 from measuring import compare, compared, fact, seconds
 from population import PROFILES
-from postgres_population import Bench, OnServer, bench, cores, database_of, server_version
-from postgres_writers import Writers, lone_commits, percentile, revocations_beside
+from postgres_population import Bench, OnServer, bench, cores, database_of, server_cpu, server_version
+from postgres_writers import Rate, Writers, lone_commits, percentile, revocations_beside
 
 from authctl import Registry, SessionFilter, TokenInvalid, profiles
 from authctl.import_mappings import read_mapping
@@ -33,7 +33,8 @@ from authctl.store.postgres.library import psycopg
 
 PARTS = ("verify", "issue", "revoke", "lists", "cleanup", "imports")
 TOKENS = 500
-RUN_SECONDS = 2.5
+RUN_SECONDS = 2.0
+CPU = "CPU time of client and server"
 TURNS = 5
 CONNECTIONS = (1, 16, 64)
 OWED = {"issue": (0.7, 0.45, 0.2), "store": (0.9, 0.6, 0.25)}
@@ -60,7 +61,7 @@ def prepared(url: str) -> Any:
     return connection
 
 
-def verifying(population: OnServer) -> None:
+def verifying(made: Bench, population: OnServer) -> None:
     """`Registry.verify`, and a SELECT of four columns by number."""
     with population.open() as registry, prepared(population.url) as connection:
         numbers = active_numbers(population, registry)
@@ -85,6 +86,19 @@ def verifying(population: OnServer) -> None:
             (whole, "", "a bare prepared SELECT of the row"),
         ):
             compare(table, "verify", ours, looked_up(text), owed=owed, against=against, rounds=15, each=len(tokens))
+            used: tuple[list[float], list[float]] = ([], [])
+            for _ in range(7):
+                for operation, times in zip((ours, looked_up(text)), used, strict=True):
+                    times.append(cpu_of(made, operation) / (4 * len(tokens)))
+            compared(table, f"verify, {CPU}", *used, owed=owed, against=against)
+
+
+def cpu_of(made: Bench, operation: Callable[[], object]) -> float:
+    """The CPU time of client and server that an operation takes, done four times."""
+    before = time.process_time() + server_cpu(made.server)
+    for _ in range(4):
+        operation()
+    return time.process_time() + server_cpu(made.server) - before
 
 
 def active_numbers(population: OnServer, registry: Registry) -> list[int]:
@@ -104,19 +118,24 @@ def active_numbers(population: OnServer, registry: Registry) -> list[int]:
     return found
 
 
-def issuing(population: OnServer) -> None:
+def issuing(made: Bench, population: OnServer) -> None:
     """Registrations from 1, 16 and 64 connections, each by a process, beside the bare INSERT by as many."""
     table = f"PostgreSQL: registrations a second, {cores()} cores, a flush takes 1 ms"
     for place, processes in enumerate(CONNECTIONS):
-        taken: dict[str, list[float]] = {"bare": [], "store": [], "issue": []}
+        taken: dict[str, list[Rate]] = {"bare": [], "store": [], "issue": []}
         for _ in range(TURNS):
             for kind, times in taken.items():
-                times.append(Writers(kind, population, processes, RUN_SECONDS).seconds_each())
+                times.append(Writers(kind, population, processes, RUN_SECONDS, made.server).rate())
         connections = "1 connection" if processes == 1 else f"{processes} connections"
         for kind, name in NAMES.items():
             owed = f"speed >= {OWED[kind][place]}"
-            against = f"the bare INSERT, {1 / statistics.median(taken['bare']):,.0f} a second"
-            compared(table, f"{name}, {connections}", taken[kind], taken["bare"], owed=owed, against=against)
+            bare = taken["bare"]
+            against = f"the bare INSERT, {1 / statistics.median(one.seconds for one in bare):,.0f} a second"
+            seconds_each, cpu_each = (
+                [[one[which] for one in side] for side in (taken[kind], bare)] for which in (0, 1)
+            )
+            compared(table, f"{name}, {connections}", *seconds_each, owed=owed, against=against)
+            compared(table, f"{name}, {connections}, {CPU}", *cpu_each, against="the bare INSERT")
 
 
 def revoking(populations: Sequence[OnServer]) -> None:
@@ -293,11 +312,11 @@ def main(sessions: int, parts: Sequence[str]) -> None:
         print(f"PostgreSQL {server_version(made.server)}, psycopg {psycopg.__version__}, {sessions:,} sessions")
         population = made.population(sessions)
         if "verify" in parts:
-            verifying(population)
+            verifying(made, population)
         if "lists" in parts:
             listing(population)
         if "issue" in parts:
-            issuing(population)
+            issuing(made, population)
         if "revoke" in parts:
             revoking([made.population(max(1_000, sessions // 10)), population])
         if "cleanup" in parts:

@@ -8,15 +8,16 @@ from itertools import count
 from multiprocessing.synchronize import Barrier
 from os import getpid
 from statistics import quantiles
-from typing import Any
+from typing import Any, NamedTuple
 
-from postgres_population import OnServer
+from postgres_population import OnServer, server_cpu
 
 from authctl import SessionFilter, audit_chain
 from authctl.model import NewSession, Tokens
 from authctl.names import new_id
 from authctl.store.postgres.library import psycopg
 from authctl.store.sql import rows
+from tests.postgres_server import Server
 
 _FORK = multiprocessing.get_context("fork")
 _READY_SECONDS = 120
@@ -95,6 +96,14 @@ def ready(population: OnServer) -> NewSession:
     )
 
 
+class Rate(NamedTuple):
+    """How much one registration took, of the time of all processes together."""
+
+    seconds: float
+    cpu: float
+    """CPU time of the client and of the server."""
+
+
 def _run(kind: str, population: OnServer, barrier: Barrier, seconds: float, answers: Any) -> None:
     """A process: open, wait for the others, work until the time is over, and send how often."""
     with ExitStack() as opened:
@@ -102,20 +111,23 @@ def _run(kind: str, population: OnServer, barrier: Barrier, seconds: float, answ
         for _ in range(5):
             work()
         barrier.wait(_READY_SECONDS)
-        until = time.perf_counter() + seconds
+        began, until = time.process_time(), time.perf_counter() + seconds
         done = 0
         while time.perf_counter() < until:
             work()
             done += 1
-        answers.put(done)
+        answers.put((done, time.process_time() - began))
         barrier.wait(_READY_SECONDS)  # nobody closes connections while others are measured
 
 
 class Writers:
     """A number of processes that register sessions in one way, all at once."""
 
-    def __init__(self, kind: str, population: OnServer, processes: int, seconds: float) -> None:
+    def __init__(
+        self, kind: str, population: OnServer, processes: int, seconds: float, server: Server | None = None
+    ) -> None:
         self.seconds = seconds
+        self._server = server
         self._answers = _FORK.Queue()
         self._barrier = _FORK.Barrier(processes + 1)
         given = (kind, population, self._barrier, seconds, self._answers)
@@ -129,7 +141,9 @@ class Writers:
         try:
             self._barrier.wait(_READY_SECONDS)
             yield
-            self._done = sum(self._answers.get(timeout=_READY_SECONDS + self.seconds) for _ in self._processes)
+            answers = [self._answers.get(timeout=_READY_SECONDS + self.seconds) for _ in self._processes]
+            self.server_cpu = server_cpu(self._server) if self._server else 0.0
+            self.done, self.cpu = sum(done for done, _ in answers), sum(cpu for _, cpu in answers)
             self._barrier.wait(_READY_SECONDS)
         finally:
             for process in self._processes:
@@ -137,11 +151,15 @@ class Writers:
                 if process.is_alive():
                     process.kill()
 
-    def seconds_each(self) -> float:
-        """How long one registration takes for all of them together."""
+    def rate(self) -> Rate:
+        """Let them work, and see what one registration took."""
+        assert self._server is not None
         with self.working():
-            pass
-        return self.seconds / max(1, self._done)
+            used = server_cpu(self._server)
+        # until the last of them has answered; the connections of all are still open
+        used = self.server_cpu - used
+        done = max(1, self.done)
+        return Rate(self.seconds / done, (self.cpu + used) / done)
 
 
 def revocations_beside(population: OnServer, processes: int, seconds: float, pause: float) -> list[float]:

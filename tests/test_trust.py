@@ -307,7 +307,7 @@ def test_j3_a_late_writer_does_not_bring_an_old_head_back(registry: Registry, ho
     registry_id = before.split()[0].decode()
     lost = audit_head.Head(9, "f" * 64)
     assert not audit_head.advance(
-        home / "audit.head", registry_id, audit_head.Head(8, "e" * 64), lost, registry._installation.head._has
+        home / "audit.head", registry_id, audit_head.Head(8, "e" * 64), lost, registry._installation.store.has_events
     )
     assert (home / "audit.head").read_bytes() == before
 

@@ -103,6 +103,8 @@ class PostgresChange(
 ):
     """`Change` over PostgreSQL: a transaction that holds the gate."""
 
+    is_snapshot = False
+
     def __init__(self, connection: "Connection", facts: "Facts", *, shared: bool) -> None:
         super().__init__(connection)
         self.locks_rows = shared
