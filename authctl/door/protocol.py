@@ -117,7 +117,7 @@ class DoorProtocol(HttpToolsProtocol):
         except httptools.HttpParserUpgrade as offer:
             if self.parser.get_method() == b"CONNECT":
                 return None
-            # decision 413: the parser leaves out the body of such a request, and stops
+            # decision 316: the parser leaves out the body of such a request, and stops
             head = _head_without_offer(self.parser, self.url, self.headers)
             self.parser = httptools.HttpRequestParser(self)
             self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn has it
