@@ -84,7 +84,7 @@ def create_store(location: Location, registry_id: str, profiles: "ProfileSet") -
 
 @contextmanager
 def load_store(address: str, file: Path) -> Iterator["Store"]:
-    """A new store on a server with all that the registry in a file has, exactly as it is there (decision 330).
+    """A new store on a server with all that the registry in a file has, exactly as it is there (decision 311).
 
     The block sees it in the one transaction that makes it, and may check or change it. It appears at the address, whole, when the
     block has succeeded. The file must not change meanwhile. Raises Refused if a registry is there, or the server cannot hold one;
