@@ -130,6 +130,8 @@ def remove(place: Location) -> None:
     """Remove the database of a registry; a file goes with its folder."""
     if isinstance(place, str):
         _databases.pop(place).close()
+        for home in [home for home, address in _of_home.items() if address == place]:
+            del _of_home[home]
 
 
 @contextmanager

@@ -97,6 +97,7 @@ class Restores(RuleBasedStateMachine):
         """Remove it."""
         if hasattr(self, "folder"):
             self.registry.close()
+            places.remove(self.place.registry)
             shutil.rmtree(self.folder)
 
     # Operations
