@@ -114,7 +114,7 @@ class UnitOfWork:
             detail=detail,
         )
         self._waiting.append(event)
-        # A change that is shared holds the lock of the chain as shortly as it can (decision 371).
+        # A change that is shared holds the lock of the chain as shortly as it can (decision 318).
         if not self._seals_late:
             _ = self.recorded
 

@@ -1,6 +1,6 @@
 """Several statements in one message to the server, and their answers in one: libpq's pipeline, without a cursor for each statement.
 
-A cursor of the driver takes 50 to 80 µs a statement, of which the server needs 20 (decision 370). So the statements of every sign-in
+A cursor of the driver takes 50 to 80 µs a statement, of which the server needs 20 (decision 317). So the statements of every sign-in
 and every look-up go this way. Parameters are `$1`, `$2`, …, and go as texts, so that the server alone decides of which type they are.
 """
 
