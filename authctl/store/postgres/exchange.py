@@ -7,7 +7,7 @@ and every look-up go this way. Parameters are `$1`, `$2`, …, and go as texts, 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from authctl.store.postgres.library import psycopg
+from authctl.store.postgres.library import execute, psycopg
 
 if TYPE_CHECKING:
     from psycopg.abc import PQGen
@@ -59,6 +59,8 @@ class Exchanges:
     def run(self, statements: Sequence[Statement]) -> list[list[Row]]:
         """The rows of each statement. After the first error nothing of the rest is done, and it is raised: a psycopg.Error."""
         pgconn = self._connection.pgconn
+        if len(statements) == 1 and (self._connection.prepare_threshold is None or statements[0].sql in self._names):
+            return [self._run_one(pgconn, statements[0])]
         values = [self._encoded(statement.parameters) for statement in statements]
         pgconn.enter_pipeline_mode()
         try:
@@ -76,6 +78,17 @@ class Exchanges:
             raise
         finally:
             _leave(pgconn)
+
+    def _run_one(self, pgconn: "PGconn", statement: Statement) -> list[Row]:
+        """The rows of one statement that needs no preparation: without a pipeline, which is a tenth of the time of a look-up."""
+        self._send(pgconn, statement.sql, self._encoded(statement.parameters))
+        results = self._connection.wait(execute(pgconn))
+        try:
+            _raise_first(results)
+        except psycopg.Error:
+            self.forget()
+            raise
+        return self._rows(results[-1])
 
     def _encoded(self, parameters: Sequence[Any]) -> Sequence[Any]:
         return self._transformer.dump_sequence(parameters, [_TEXT] * len(parameters)) if parameters else ()
@@ -134,7 +147,7 @@ def _consume(pgconn: "PGconn", results: "list[PGresult]") -> None:
         raise
 
 
-def _raise_first(results: "list[PGresult]") -> None:
+def _raise_first(results: "Sequence[PGresult]") -> None:
     """Raise the first error of some answers; those of the statements after it tell nothing."""
     for result in results:
         if result.status == _Status.FATAL_ERROR:

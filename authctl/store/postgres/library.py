@@ -9,9 +9,10 @@ try:
     import psycopg
     import psycopg.conninfo
     import psycopg.sql
+    from psycopg.generators import execute
 except ImportError as error:
     raise RegistryUnavailable(
         f"a registry in PostgreSQL needs psycopg, which cannot be loaded: {error}", "pip install 'authctl[postgres]'"
     ) from None
 
-__all__ = ["psycopg"]
+__all__ = ["execute", "psycopg"]
