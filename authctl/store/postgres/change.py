@@ -80,6 +80,10 @@ class PostgresChange(
             self._has_chain = True
         return super().last_event()
 
+    def take_turn(self) -> None:
+        # decision 351: after the gate and before everything else, by a statement of its own
+        self.write("SELECT pg_advisory_xact_lock(?)", (gate_key(self._registry_id, "deliveries"),))
+
     def add_event(self, event: "AuditEvent") -> None:
         text = f"{event.note or ''} {event.subject or ''} {event.actor} {event.action} {event.detail}"
         sql = f"INSERT INTO audit_events ({rows.EVENT}, text_key) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
