@@ -9,6 +9,7 @@ from authctl.store.postgres.addresses import Address
 from authctl.store.postgres.change import PostgresChange
 from authctl.store.postgres.connection import Connection, connect, gate_key
 from authctl.store.postgres.errors import translated_errors
+from authctl.store.postgres.loading import Source, load_new
 from authctl.store.postgres.look_up import SERVER_CLOCK
 from authctl.store.postgres.proofs import check_server
 from authctl.store.postgres.schema import create_schema
@@ -48,14 +49,29 @@ def creating(address: Address, registry_id: str, profiles: "ProfileSet") -> Iter
 
     Raises Refused if a registry is there already, or if the server cannot hold one.
     """
+    with _making(address) as connection:
+        create_schema(connection, registry_id, profiles)
+        yield _NewStore(address, connection, registry_id)
+
+
+@contextmanager
+def loading(address: Address, source: Source) -> Iterator[PostgresStore]:
+    """A new registry in an empty database, with all that another one has; as `creating`. Raises IntegrityFailure, too."""
+    with _making(address) as connection:
+        load_new(connection, source)
+        yield _NewStore(address, connection, source.facts().registry_id)
+
+
+@contextmanager
+def _making(address: Address) -> Iterator[Connection]:
+    """A transaction in which a registry is made; nobody else makes one there meanwhile."""
     check_server(address)
     with translated_errors(str(address)), closing(connect(address)) as connection:
         # The second of two `init` at once waits for the first one, and then finds its registry.
         connection.execute(f"BEGIN; SELECT pg_advisory_xact_lock({gate_key('', 'creation')})", prepare=False)
         if _is_there(connection):
             raise Refused(f"a registry already exists: {address}")
-        create_schema(connection, registry_id, profiles)
-        yield _NewStore(address, connection, registry_id)
+        yield connection
         connection.execute("COMMIT", prepare=False)
 
 
