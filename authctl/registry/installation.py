@@ -154,11 +154,7 @@ class Installation:
             written: Sequence[int] = [] if waiting is None else waiting.write_all(tx, unit.now)
             # Not in a batch or a restore: only a change of its own with events can record the end of a disabling (decision 208).
             if synced and anchored:
-                # decision 350: what takes the lock of the audit chain may not wait for a session afterwards
-                if shared:
-                    unit.is_to_end_disablings = True
-                else:
-                    unit.end_disablings()
+                unit.end_disablings()  # after the lock of the session, since it takes that of the chain (decision 350)
             yield unit
             if unit.recorded:
                 # A change without an event, such as a second sign-out, records the time by itself where it matters.

@@ -54,8 +54,6 @@ class UnitOfWork:
         self.clock = clock
         """The clock's instant: `now`, or earlier where the clock was set back."""
         self.recorded: list[AuditEvent] = []
-        self.is_to_end_disablings = False
-        """Whether the first event of this unit is preceded by those of disablings that ended by themselves."""
 
     def record(
         self,
@@ -69,8 +67,6 @@ class UnitOfWork:
         """Append an event to the audit log, in this transaction; `actor` replaces the actor of the unit."""
         from authctl import audit_chain
 
-        if self.is_to_end_disablings:
-            self.end_disablings()
         event = audit_chain.seal_event(
             # Read inside the lock: two events cannot follow the same one.
             self.tx.last_event(),
@@ -113,7 +109,6 @@ class UnitOfWork:
     def end_disablings(self) -> None:
         """Record the disablings that ended by themselves, with an event each; up to 100, and the rest with later changes."""
         # decision 208: nothing runs at the instant of the end, so the next change records it
-        self.is_to_end_disablings = False
         for user in self.tx.end_disablings(self.now, _MOST_ENDED):
             from authctl.model.told_events import Event
 

@@ -1,0 +1,48 @@
+"""A host whose process stands still inside a change: `stalling.py HOME ADDRESS OPERATION [TOKEN]`.
+
+It stops itself by SIGSTOP when it has done its work and is about to commit, and prints what became of it when it is let go on.
+"""
+
+import os
+import signal
+import sys
+from typing import Any
+
+from authctl import AuthctlError, Registry, SessionFilter
+from authctl.cli.exit_codes import exit_code_of
+from authctl.store.postgres.connection import Connection
+
+
+def stand_still_at_commit() -> None:
+    """Stop this process once, right before its first commit."""
+    real = Connection.execute
+    has_stopped = False
+
+    def execute(self: Any, query: Any, *given: Any, **options: Any) -> Any:
+        nonlocal has_stopped
+        if not has_stopped and isinstance(query, str) and query.startswith("COMMIT"):
+            has_stopped = True
+            os.kill(os.getpid(), signal.SIGSTOP)
+        return real(self, query, *given, **options)
+
+    Connection.execute = execute  # type: ignore[method-assign]
+
+
+def main(home: str, address: str, operation: str) -> None:
+    """Do it once."""
+    with Registry.open(home, registry=address) as registry:
+        registry.count()
+        stand_still_at_commit()
+        try:
+            if operation == "revoke":
+                registry.revoke(SessionFilter(username="bob"), note="stalled")
+            else:
+                registry.issue(username="bob", application="Stalled")
+        except AuthctlError as error:
+            print(exit_code_of(type(error)), error.message)  # noqa: T201  # the test reads it
+        else:
+            print(0, "done")  # noqa: T201
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
