@@ -15,17 +15,26 @@ from authctl.store.postgres.connection import Connection
 
 def stand_still_at_commit() -> None:
     """Stop this process once, right before its first commit."""
-    real = Connection.execute
+    real, sent = Connection.execute, Connection.exchange
     has_stopped = False
 
-    def execute(self: Any, query: Any, *given: Any, **options: Any) -> Any:
+    def stop(text: str) -> None:
         nonlocal has_stopped
-        if not has_stopped and isinstance(query, str) and query.startswith("COMMIT"):
+        if not has_stopped and text.startswith("COMMIT"):
             has_stopped = True
             os.kill(os.getpid(), signal.SIGSTOP)
+
+    def execute(self: Any, query: Any, *given: Any, **options: Any) -> Any:
+        stop(query)
         return real(self, query, *given, **options)
 
+    def exchange(self: Any, *statements: Any) -> Any:
+        for one in statements:
+            stop(one.sql)
+        return sent(self, *statements)
+
     Connection.execute = execute  # type: ignore[method-assign]
+    Connection.exchange = exchange  # type: ignore[method-assign]
 
 
 def main(home: str, address: str, operation: str) -> None:

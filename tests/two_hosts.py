@@ -85,22 +85,39 @@ def stopped_at_statements() -> Iterator[None]:
     """Let deeds stop at the statements of their connections."""
     from authctl.store.postgres.connection import Connection
 
-    real = Connection.execute
+    real, sent = Connection.execute, Connection.exchange
+
+    def rewritten(deed: Deed, connection: Any, text: str) -> str:
+        for rewrite in deed.rewrites:
+            text = rewrite(lambda sql: real(connection, sql), text)
+        return text
 
     def execute(self: Any, query: Any, *given: Any, **options: Any) -> Any:
         deed: Deed | None = getattr(_deeds, "current", None)
-        if deed is None or not isinstance(query, str):
+        if deed is None:
             return real(self, query, *given, **options)
         deed.process = self.info.backend_pid
-        for rewrite in deed.rewrites:
-            query = rewrite(lambda sql: real(self, sql), query)
+        query = rewritten(deed, self, query)
         deed.meet(False, query)
         answer = real(self, query, *given, **options)
         deed.meet(True, query)
         return answer
 
+    def exchange(self: Any, *statements: Any) -> Any:
+        deed: Deed | None = getattr(_deeds, "current", None)
+        if deed is None:
+            return sent(self, *statements)
+        deed.process = self.info.backend_pid
+        statements = tuple(one._replace(sql=rewritten(deed, self, one.sql.strip())) for one in statements)
+        text = "; ".join(one.sql for one in statements)
+        deed.meet(False, text)
+        answer = sent(self, *statements)
+        deed.meet(True, text)
+        return answer
+
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Connection, "execute", execute)
+        patch.setattr(Connection, "exchange", exchange)
         yield
 
 

@@ -72,10 +72,8 @@ def _issue_from_cache(
         # Forgotten or replaced while scrypt was running, for example by a changed password: ask the authenticator.
         if present is None or present.verifier != cached.verifier:
             return None
-        issued = _register(unit, reader, sign_in, state.profile, "cache")
-        # decision 350: only after the event, as every row that is no session
         unit.tx.use_login(present, unit.now)
-        return issued
+        return _register(unit, reader, sign_in, state.profile, "cache")
 
 
 def _issue_and_remember(

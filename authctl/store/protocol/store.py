@@ -31,6 +31,7 @@ from authctl.store.protocol.users import UsersChange, UsersView
 from authctl.store.protocol.wipes import WipesChange
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from contextlib import AbstractContextManager
     from pathlib import Path
 
@@ -106,8 +107,7 @@ class Store(Protocol):
         A shared change concerns one session or one login: it adds a session, or writes a use, a refresh, a wipe or a cached
         login; it may revoke the one session that it read, and record events. It must read the session inside its own block, by
         `by_number` or `session`, before it decides anything about it: the store keeps that session unchanged by others from
-        then on. Lists and counts that it reads may be out of date. Rows that are no sessions are written after the first event,
-        so that two shared changes never wait for each other. The delivery of announcements is shared, too: see
+        then on. Lists and counts that it reads may be out of date. The delivery of announcements is shared, too: see
         `OutboxChange.take_turn`. Whatever concerns several sessions, users, profiles, keys or
         everybody is not shared, so that it meets no session in the middle of a change.
 
@@ -143,6 +143,9 @@ class Store(Protocol):
         It is cheap enough to be asked every second. Only numbers of one open store can be compared, and only for equality. A store
         that nobody can change may always give the same number.
         """
+
+    def has_events(self, events: Sequence[tuple[int, str]]) -> bool:
+        """Whether the audit log has all events of those numbers and hashes."""
 
     def client(self, client_id: str) -> Client | None:
         """The client of the door with that id, on the connection of `by_number`; None where there is none, or where it was removed."""
