@@ -128,11 +128,12 @@ class Installation:
         anchored: bool = True,
         synced: bool = True,
         shared: bool = False,
+        step: bool = False,
         completes: bool = True,
     ) -> "Iterator[UnitOfWork]":
         """Change the registry: the whole block and its audit events, or nothing. The instant is taken inside the lock.
 
-        A `shared` change concerns one session or login: see `Store.change`. Any other one first writes the waiting uses, and, if it
+        A `shared` change concerns one session or login, and a `step` is one of many: see `Store.change`. Any other one first writes the waiting uses, and, if it
         `completes`, completes a changeover that was interrupted afterwards.
         """
         from authctl.registry.unit_of_work import UnitOfWork, actor_name
@@ -142,7 +143,9 @@ class Installation:
         # decision 156: lists and operations of an administrator must see the uses of this process
         if waiting is not None:
             waiting.shorten(lock_timeouts)
-        with self.store.change(timeout=timeout, lock_timeouts=lock_timeouts, synced=synced, shared=shared) as tx:
+        with self.store.change(
+            timeout=timeout, lock_timeouts=lock_timeouts, synced=synced, shared=shared, step=step
+        ) as tx:
             # Taken inside the lock: two changes that wait get their instants in the order in which they happen.
             clock = self.clock.now_or_earliest()
             unit = UnitOfWork(tx, self.clock.present(tx, clock), who, clock, self.outbox.announce)
