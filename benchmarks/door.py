@@ -28,6 +28,9 @@ MANY = 100_000
 """From so many requests on for the growth of memory, each side is measured more often and for longer."""
 CONNECTIONS = 16
 BEGIN_SECONDS = 60
+UNITS = {"us": 1e-6, "ms": 1e-3, "s": 1, "m": 60}
+"""The units in which wrk gives a time, in seconds."""
+
 TOKENS = 500
 PEERS = Path(".venv-peers/bin/python")
 TABLE = "The door"
@@ -65,9 +68,9 @@ class Side(NamedTuple):
         said = subprocess.run([*on_core(1), *wrk], capture_output=True, text=True, check=True).stdout
         if "Non-2xx" in said:
             raise SystemExit(f"{self.url} refused requests:\n{said}")
-        requests, taken = re.search(r"(\d+) requests in ([\d.]+)s", said).groups()
-        amount, unit = re.search(r"99%\s+([\d.]+)(us|ms|s)", said).groups()
-        return int(requests), float(taken), float(amount) * {"us": 1e-6, "ms": 1e-3, "s": 1}[unit]
+        requests, taken, of_taken = re.search(r"(\d+) requests in ([\d.]+)(ms|s|m)", said).groups()
+        amount, unit = re.search(r"99%\s+([\d.]+)(us|ms|s|m)", said).groups()
+        return int(requests), float(taken) * UNITS[of_taken], float(amount) * UNITS[unit]
 
 
 def cpu_of(process: int) -> float:

@@ -3,6 +3,7 @@
 To add a store, add a way to make one to `make`. Without a server, the tests of the store in PostgreSQL are skipped.
 """
 
+import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ from authctl.instants import DAY, HOUR, NEVER, WEEK, Duration
 from authctl.lifetimes import Deadlines
 from authctl.model import (
     CachedLogin,
+    Client,
     Conditions,
     EventFilter,
     Group,
@@ -24,6 +26,7 @@ from authctl.model import (
     OnRevoke,
     PairRules,
     Profile,
+    Right,
     User,
 )
 from authctl.model.deliveries import DeliveryFilter, Narrowing, Subscription
@@ -237,6 +240,60 @@ def test_recording_a_use(store: Store):
     assert found is not None
     assert (found.last_used_at, found.slid_at, found.expires_at) == (later, later, later + 3 * DAY)
     assert found.use_due_at == moved.use_due_at
+
+
+def test_look_ups_of_a_block_read_its_beginning_or_later(store: Store):
+    """Never what was true before the block, nor before a change of this thread; after the block everything is read anew."""
+    found, other = add(store, new(secret_hash=b"s" * 32), new("bob", secret_hash=b"s" * 32))
+    client = Client("c1", "shop", (Right.VERIFY,), (), 1, 1, False, None, None, NOW, "eve", b"a" * 32, NOW)
+
+    def secret() -> bytes | None:
+        known = store.client("c1")
+        return known and known.secret_hash
+
+    with store.look_ups():
+        assert store.by_number(found.number, NOW) == (found, b"s" * 32)
+        assert secret() is None
+    with store.change() as tx:
+        tx.add_client(client)
+    for number in range(3):
+        with store.look_ups():
+            assert secret() == bytes([97 + number]) * 32
+            assert secret() == bytes([97 + number]) * 32
+            with store.change() as tx:
+                tx.replace_client(client._replace(secret_hash=bytes([98 + number]) * 32))
+                tx.record_uses([(found.number, NOW + number, Profile("default").deadlines(NOW, NOW + number))])
+            assert secret() == bytes([98 + number]) * 32
+            read = store.by_number(found.number, NOW)
+            assert read is not None
+            assert read[0].last_used_at == NOW + number
+            assert store.by_number(other.number, NOW) == (other, b"s" * 32)
+    with pytest.raises(RuntimeError, match="over"), store.look_ups():
+        assert secret() is not None
+        raise RuntimeError("over")
+    with store.change() as tx:
+        tx.remove_client("c1", NOW)
+    assert secret() is None
+
+
+def test_a_block_of_look_ups_holds_no_writer_up(store: Store):
+    """Another thread commits while the block is open; the block may not see it, and the next one does."""
+    (found,) = add(store, new(secret_hash=b"s" * 32))
+
+    def use() -> None:
+        with store.change(timeout=5) as tx:
+            tx.record_uses([(found.number, NOW + DAY, Profile("default").deadlines(NOW, NOW + DAY))])
+
+    with store.look_ups():
+        assert store.by_number(found.number, NOW) == (found, b"s" * 32)
+        thread = threading.Thread(target=use)
+        thread.start()
+        thread.join(20)
+        assert not thread.is_alive()
+    with store.look_ups():
+        read = store.by_number(found.number, NOW)
+    assert read is not None
+    assert read[0].last_used_at == NOW + DAY
 
 
 def test_ending_is_for_good(store: Store):
@@ -740,6 +797,26 @@ def event(store: Store, action: str, **values):
     with store.change() as tx:
         said = {"at": NOW, "actor": "bob", "subject": None, "note": None, "detail": {}, **values}
         tx.add_event(audit_chain.seal_event(tx.last_event(), action=action, **said))
+
+
+def test_an_event_that_is_appended_at_the_commit(store: Store):
+    """A store that does so finds its place in the chain; another one says so, and does nothing."""
+    event(store, "first", subject="s1")
+    new = audit_chain.new_event(at=NOW, actor="bob", action="second", subject='ß"', note=None, detail={"a": "ж"})
+    with store.change(shared=True) as tx:
+        place = tx.append_at_commit(new)
+        if place is None:
+            tx.add_event(audit_chain.follow(tx.last_event(), new))
+        tx.record_time(NOW + 7)
+    with store.view() as view:
+        first, second = view.chain(0, 9)
+        assert view.recorded_time() == NOW + 7
+    assert second == audit_chain.follow(first, new)
+    assert place is None or audit_chain.placed(new, place()) == second
+    assert audit_chain.Verifier().verify_events([first, second])
+    assert store.has_events([(1, first.hash), (2, second.hash)])
+    assert not store.has_events([(1, first.hash), (2, first.hash)])
+    assert not store.has_events([(3, second.hash)])
 
 
 def test_events(store: Store):

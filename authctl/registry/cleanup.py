@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 _FIRST_BATCH = 500
 _LARGEST_BATCH = 20_000
-_STEP_SECONDS = 0.16
+_STEP_SECONDS = 0.12
 """How long a step may take, with the lock in its first part, and then until the disk has it (decision 390)."""
 
 
@@ -76,7 +76,7 @@ class Cleanup:
     ) -> CleanupOutcome:
         """Remove the sessions that ended before the retention in force, or before a longer `older_than`.
 
-        In batches that hold the lock for about 100 ms; two may run at once, and the next run completes one that was killed.
+        In batches that hold the lock for about 80 ms; two may run at once, and the next run completes one that was killed.
         `keep_unacknowledged` keeps revoked sessions whose wipe was not acknowledged. `archive` is given each batch before it is removed,
         inside the transaction: if it raises, the batch is kept. Raises Refused when `older_than` is shorter than the retention, where
         the clock is behind, and, unless `accept_clock_jump`, when more than half of all sessions would be removed though nothing was

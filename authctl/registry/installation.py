@@ -128,13 +128,15 @@ class Installation:
         anchored: bool = True,
         synced: bool = True,
         shared: bool = False,
+        session: int | None = None,
         step: bool = False,
         completes: bool = True,
     ) -> "Iterator[UnitOfWork]":
         """Change the registry: the whole block and its audit events, or nothing. The instant is taken inside the lock.
 
-        A `shared` change concerns one session or login, and a `step` is one of many: see `Store.change`. Any other one first writes the waiting uses, and, if it
-        `completes`, completes a changeover that was interrupted afterwards.
+        A `shared` change concerns one session or login, and a `step` is one of many: see `Store.change`. The number of that session,
+        if it is there already, is `session`: no other change writes it from the instant on. A change that is not shared first writes
+        the waiting uses, and, if it `completes`, completes a changeover that was interrupted afterwards.
         """
         from authctl.registry.unit_of_work import UnitOfWork, actor_name
 
@@ -146,23 +148,25 @@ class Installation:
         with self.store.change(
             timeout=timeout, lock_timeouts=lock_timeouts, synced=synced, shared=shared, step=step
         ) as tx:
-            # Taken inside the lock: two changes that wait get their instants in the order in which they happen.
-            clock = self.clock.now_or_earliest()
-            unit = UnitOfWork(tx, self.clock.present(tx, clock), who, clock, self.outbox.announce)
+            # Taken inside the lock: two changes that wait get their instants in the order in which they happen. Shared changes wait
+            # for each other at the session (decision 310).
+            if session is not None:
+                tx.keep_session(session)
+            now, clock = self.clock.present(tx)
+            unit = UnitOfWork(tx, now, who, clock, self.outbox.announce, seals_late=shared)
             written: Sequence[int] = [] if waiting is None else waiting.write_all(tx, unit.now)
             # Not in a batch or a restore: only a change of its own with events can record the end of a disabling (decision 208).
             if synced and anchored:
                 unit.end_disablings()
             yield unit
-            if unit.recorded:
-                # A change without an event, such as a second sign-out, records the time by itself where it matters.
-                tx.record_time(unit.now)
+            if unit.has_events:
+                unit.complete()
             is_unfinished = completes and anchored and not shared and tx.has_changeover()
         # After the commit: uses of a change that failed stay in the queue.
         if waiting is not None:
             waiting.forget(written)
         # After the commit: the head must never be ahead of the log, and the kept space must not take room from the change.
-        if unit.recorded and anchored:
+        if unit.has_events and anchored:
             self.store.keep_space()
             self.head.advance(unit.recorded)
         if is_unfinished and self.on_unfinished is not None:
@@ -178,7 +182,7 @@ class Installation:
             self.waiting_uses.write_within(_WAITING_USES_SECONDS)
         # The clock is read inside the snapshot: an event of the snapshot cannot be later than its instant.
         with self.store.view() as view:
-            yield view, self.clock.present(view, self.clock.now_or_earliest())
+            yield view, self.clock.present(view)[0]
 
     def with_kept_space(self, operation: Callable[[], Result]) -> Result:
         """Run an operation that must be possible on a full disk: a second time with the kept space, if the disk is full."""

@@ -82,6 +82,22 @@ def create_store(location: Location, registry_id: str, profiles: "ProfileSet") -
         yield store
 
 
+@contextmanager
+def load_store(address: str, file: Path) -> Iterator["Store"]:
+    """A new store on a server with all that the registry in a file has, exactly as it is there (decision 311).
+
+    The block sees it in the one transaction that makes it, and may check or change it. It appears at the address, whole, when the
+    block has succeeded. The file must not change meanwhile. Raises Refused if a registry is there, or the server cannot hold one;
+    IntegrityFailure if the file holds what no registry holds.
+    """
+    from authctl.store.portable import source_in
+    from authctl.store.postgres.addresses import read_address
+    from authctl.store.postgres.creation import loading
+
+    with source_in(file) as source, loading(read_address(address), source) as store:
+        yield store
+
+
 def setup_statements(address: str) -> str:
     """The SQL statements with which a database administrator makes the place of a registry on a server."""
     from authctl.store.postgres.addresses import read_address

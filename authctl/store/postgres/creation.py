@@ -9,9 +9,11 @@ from authctl.store.postgres.addresses import Address
 from authctl.store.postgres.change import PostgresChange
 from authctl.store.postgres.connection import Connection, connect, gate_key
 from authctl.store.postgres.errors import translated_errors
-from authctl.store.postgres.look_up import SERVER_CLOCK
+from authctl.store.postgres.facts import READ_FACTS, SERVER_CLOCK, facts
+from authctl.store.postgres.loading import Source, load_new
 from authctl.store.postgres.proofs import check_server
 from authctl.store.postgres.schema import create_schema
+from authctl.store.postgres.shared_connection import one_row
 from authctl.store.postgres.store import PostgresStore
 
 if TYPE_CHECKING:
@@ -21,10 +23,9 @@ if TYPE_CHECKING:
 class _NewStore(PostgresStore):
     """The store of a registry that is being created: its changes belong to the one transaction of the creation."""
 
-    def __init__(self, address: Address, connection: Connection, registry_id: str) -> None:
+    def __init__(self, address: Address, connection: Connection) -> None:
         super().__init__(address)
         self._connection = connection
-        self._registry_id = registry_id
 
     def clock(self) -> int | None:
         row = self._connection.execute(f"SELECT {SERVER_CLOCK}").fetchone()
@@ -32,7 +33,7 @@ class _NewStore(PostgresStore):
 
     @contextmanager
     def view(self) -> Iterator[PostgresChange]:
-        yield PostgresChange(self._connection, self._registry_id, shared=False)
+        yield PostgresChange(self._connection, facts(one_row(self._connection, READ_FACTS)), shared=False)
 
     @contextmanager
     def change(  # as in the store
@@ -45,7 +46,7 @@ class _NewStore(PostgresStore):
         step: bool = False,
     ) -> Iterator[PostgresChange]:
         del timeout, lock_timeouts, synced, shared, step  # nobody else knows of the registry
-        yield PostgresChange(self._connection, self._registry_id, shared=False)
+        yield PostgresChange(self._connection, facts(one_row(self._connection, READ_FACTS)), shared=False)
 
 
 @contextmanager
@@ -54,14 +55,29 @@ def creating(address: Address, registry_id: str, profiles: "ProfileSet") -> Iter
 
     Raises Refused if a registry is there already, or if the server cannot hold one.
     """
+    with _making(address) as connection:
+        create_schema(connection, registry_id, profiles)
+        yield _NewStore(address, connection)
+
+
+@contextmanager
+def loading(address: Address, source: Source) -> Iterator[PostgresStore]:
+    """A new registry in an empty database, with all that another one has; as `creating`. Raises IntegrityFailure, too."""
+    with _making(address) as connection:
+        load_new(connection, source)
+        yield _NewStore(address, connection)
+
+
+@contextmanager
+def _making(address: Address) -> Iterator[Connection]:
+    """A transaction in which a registry is made; nobody else makes one there meanwhile."""
     check_server(address)
     with translated_errors(str(address)), closing(connect(address)) as connection:
         # The second of two `init` at once waits for the first one, and then finds its registry.
         connection.execute(f"BEGIN; SELECT pg_advisory_xact_lock({gate_key('', 'creation')})", prepare=False)
         if _is_there(connection):
             raise Refused(f"a registry already exists: {address}")
-        create_schema(connection, registry_id, profiles)
-        yield _NewStore(address, connection, registry_id)
+        yield connection
         connection.execute("COMMIT", prepare=False)
 
 

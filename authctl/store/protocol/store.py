@@ -31,6 +31,7 @@ from authctl.store.protocol.users import UsersChange, UsersView
 from authctl.store.protocol.wipes import WipesChange
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from contextlib import AbstractContextManager
     from pathlib import Path
 
@@ -137,6 +138,13 @@ class Store(Protocol):
         replaces that clock, as a test does. Raises RegistryUnavailable if the clock gives no valid time.
         """
 
+    def look_ups(self) -> AbstractContextManager[None]:
+        """A block in which look-ups of this thread (`by_number`, `client`) may all read the registry as it was at the first of them.
+
+        A store may as well read it anew for each. No look-up reads an instant before the block began, and none that follows a `change`
+        of this thread one before that change. Keep the block short: other threads may wait for it with their look-ups.
+        """
+
     def profiles(self) -> ProfileSet:
         """The profiles in force, as `View.profiles`, on the connection of `by_number`."""
 
@@ -149,6 +157,9 @@ class Store(Protocol):
         It is cheap enough to be asked every second. Only numbers of one open store can be compared, and only for equality. A store
         that nobody can change may always give the same number.
         """
+
+    def has_events(self, events: Sequence[tuple[int, str]]) -> bool:
+        """Whether the audit log has all events of those numbers and hashes."""
 
     def client(self, client_id: str) -> Client | None:
         """The client of the door with that id, on the connection of `by_number`; None where there is none, or where it was removed."""
