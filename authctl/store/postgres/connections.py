@@ -9,13 +9,16 @@ import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from types import TracebackType
+from typing import Any
 
 from authctl.errors import OutcomeUnknown, RegistryLocked, RegistryUnavailable
+from authctl.store.postgres import versions
 from authctl.store.postgres.addresses import Address
 from authctl.store.postgres.connection import Connection, connect, gate_key
-from authctl.store.postgres.errors import READ_ONLY, is_lost, translated_errors
+from authctl.store.postgres.errors import READ_ONLY, is_lost
 from authctl.store.postgres.library import psycopg
 from authctl.store.postgres.shared_connection import SharedConnection, one_row
+from authctl.store.postgres.upgrades import VERSION, check_version, registry_errors
 
 LOCK_TIMEOUT_SECONDS = 30.0
 """How long a writer waits for its turn."""
@@ -39,7 +42,7 @@ _SETTLE_SECONDS = 5.0
 
 _BEGIN = (
     "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL lock_timeout = {wait}; SET LOCAL synchronous_commit = off;"
-    " SET LOCAL idle_in_transaction_session_timeout = {stall}; SELECT {gate}({key}); SELECT id FROM registry"
+    " SET LOCAL idle_in_transaction_session_timeout = {stall}; SELECT {gate}({key}); SELECT id, (SELECT version FROM schema_version) FROM registry"
 )
 BEGIN_TO_READ = "BEGIN ISOLATION LEVEL SERIALIZABLE READ ONLY"
 """A view sees one snapshot. A standby refuses this level, which a balancer may have asked without our knowledge (decision 312)."""
@@ -102,7 +105,7 @@ class PostgresConnections:
     def __init__(self, address: Address, lock_timeout: float | None = None) -> None:
         self.address = address
         self._lock_timeout = LOCK_TIMEOUT_SECONDS if lock_timeout is None else lock_timeout
-        self._errors = translated_errors(str(address))
+        self._errors = registry_errors(address)
         self._hot = _HotTurn(self, _Hot(address, patience=LOOK_UP_SECONDS))
         self._reader = SharedConnection(address)
         self._writer = _Writer(address)
@@ -138,7 +141,9 @@ class PostgresConnections:
             if not connection.is_idle:
                 raise RuntimeError("a view was begun inside a view")
             try:
-                connection.execute(BEGIN_TO_READ, prepare=False)
+                cursor = connection.execute(f"{BEGIN_TO_READ}; {VERSION}", prepare=False)
+                cursor.nextset()
+                self._check_version(cursor.fetchone())
                 yield connection
             finally:
                 _roll_back(connection, self._reader)
@@ -198,7 +203,18 @@ class PostgresConnections:
         if wait <= 0 and cursor.fetchone() == (False,):
             raise RegistryLocked(f"the registry at {self.address} cannot be used: it is locked by another process")
         cursor.nextset()
-        return cursor.fetchone() == (self._writer.registry_id,)
+        found = cursor.fetchone()
+        if found is None or found[0] != self._writer.registry_id:
+            return False
+        self._check_version(found[1:])
+        return True
+
+    def _check_version(self, found: tuple[Any, ...] | None) -> None:
+        """Raise RegistryUnavailable where another authctl has changed the schema since the connection was opened (decision 332)."""
+        version = int(found[0]) if found else 0
+        check_version(version, self.address)
+        if version < versions.SCHEMA_VERSION:
+            raise RegistryUnavailable(f"the registry at {self.address} was replaced by an older one while it was open")
 
     def _commit(self, connection: Connection, *, synced: bool) -> None:
         """Make the change last, and find out whether it did if the answer is lost. Raises OutcomeUnknown."""
@@ -274,7 +290,7 @@ class _HotTurn:
 
     def __init__(self, connections: PostgresConnections, shared: _Hot) -> None:
         self._connections = connections
-        self._errors = translated_errors(str(connections.address))
+        self._errors = registry_errors(connections.address)
         self.shared = shared
 
     def __enter__(self) -> Connection:
