@@ -15,8 +15,8 @@ from authctl.store.postgres.connection import Connection, connect
 from authctl.store.postgres.connections import PostgresConnections
 from authctl.store.postgres.creation import is_there, loading
 from authctl.store.postgres.errors import translated_errors
+from authctl.store.postgres.facts import SERVER_CLOCK
 from authctl.store.postgres.loading import lift_limits, load_over
-from authctl.store.postgres.look_up import SERVER_CLOCK
 from authctl.store.postgres.upgrades import is_owner
 from authctl.store.protocol.restores import Done, MakeReady
 from authctl.store.sqlite.backups import errors_about_backup, read_backup, vacant_path

@@ -1,5 +1,6 @@
 """The look-ups that every request needs: a session by its number, and a client by its id. Each is one prepared statement."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from authctl.errors import RegistryUnavailable
@@ -7,8 +8,9 @@ from authctl.instants import check_now
 from authctl.model import Session
 from authctl.store.nouns.reader import continuity_events
 from authctl.store.postgres import versions
+from authctl.store.postgres.exchange import Row, Statement
 from authctl.store.postgres.executor import PostgresExecutor
-from authctl.store.postgres.shared_connection import one_row
+from authctl.store.postgres.facts import FIND_EVENT, SERVER_CLOCK
 from authctl.store.postgres.upgrades import check_version
 from authctl.store.sql import rows
 from authctl.store.sql.tables import WITH_REVOCATION
@@ -17,22 +19,20 @@ if TYPE_CHECKING:
     from authctl.model import Client
     from authctl.store.postgres.connection import Connection
 
-SERVER_CLOCK = "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
-"""The clock of the server, in microseconds since 1970: one clock for all hosts."""
-
-_NOW = f"greatest(coalesce(%(now)s::bigint, {SERVER_CLOCK}), (SELECT max(seen_at) FROM clock))"
+_NOW = f"greatest(coalesce($2::bigint, {SERVER_CLOCK}), (SELECT max(seen_at) FROM clock))"
 """The present instant: that of the clock, or the recorded time, if the clock is behind it (decision 80)."""
 
 # After an upgrade by a newer authctl no row is found any more (decision 332).
 _OF_SCHEMA = f"JOIN schema_version AS v ON v.version = {versions.SCHEMA_VERSION}"
 _SESSION = (
     f"SELECT {rows.session_columns(now=_NOW)}, s.secret_hash, pg_is_in_recovery() FROM sessions AS s {WITH_REVOCATION} {_OF_SCHEMA}"
-    " WHERE s.number = %(number)s"
+    " WHERE s.number = $1"
 )
 _CLIENT = (
-    f"SELECT {rows.CLIENT}, pg_is_in_recovery() FROM clients {_OF_SCHEMA} WHERE client_id = %s AND removed_at IS NULL"
+    f"SELECT {rows.CLIENT}, pg_is_in_recovery() FROM clients {_OF_SCHEMA} WHERE client_id = $1 AND removed_at IS NULL"
 )
-_NO_ROW = "SELECT pg_is_in_recovery(), (SELECT version FROM schema_version)"
+_IS_STANDBY = Statement("SELECT pg_is_in_recovery()")
+_NO_ROW = Statement("SELECT (SELECT version FROM schema_version), pg_is_in_recovery()")
 _MOST_KEPT = 1_000
 
 
@@ -41,8 +41,8 @@ def session(connection: "Connection", number: int, now: int | None) -> tuple[Ses
 
     Raises RegistryUnavailable if a standby answered, and after an upgrade by a newer authctl.
     """
-    row = connection.execute(_SESSION, {"now": None if now is None else check_now(now), "number": number}).fetchone()
-    _check_answer(connection, row)
+    given = (number, None if now is None else check_now(now))
+    row = _primary_row(connection, Statement(_SESSION, given))
     if row is None:
         return None
     read = rows.session(row)
@@ -52,17 +52,30 @@ def session(connection: "Connection", number: int, now: int | None) -> tuple[Ses
     return read, row[-2]
 
 
-def _check_answer(connection: "Connection", row: tuple[Any, ...] | None) -> None:
-    """Raise RegistryUnavailable if a standby gave that answer, whose last column tells; where it has no row, the server is asked
-    that, and whether the schema is a newer one.
+def _primary_row(connection: "Connection", look_up: Statement) -> Row | None:
+    """The row that a look-up finds. Raises RegistryUnavailable if a standby gave it, as its last column tells.
 
-    A balancer may have asked a standby without our knowledge (decision 312). It may not have the newest revocation or session.
+    A balancer may have asked a standby without our knowledge (decision 312). It may not have the newest revocation or session. Where
+    there is no row, the server is asked that, and whether the schema is a newer one (decision 332).
     """
-    if row:
-        is_standby = row[-1]
-    else:
-        is_standby, version = one_row(connection, _NO_ROW)
-        check_version(version)
+    (found,) = connection.exchange(look_up)
+    if found:
+        _refuse(is_standby=found[0][-1])
+        return found[0]
+    (((version, is_standby),),) = connection.exchange(_NO_ROW)
+    _refuse(is_standby=is_standby)
+    check_version(version)
+    return None
+
+
+def has_events(connection: "Connection", events: Sequence[tuple[int, str]]) -> bool:
+    """Whether the audit log has all events of those numbers and hashes. Raises RegistryUnavailable if a standby answered."""
+    *found, ((is_standby,),) = connection.exchange(*(Statement(FIND_EVENT, event) for event in events), _IS_STANDBY)
+    _refuse(is_standby=is_standby)
+    return all(found)
+
+
+def _refuse(*, is_standby: bool) -> None:
     if is_standby:
         raise RegistryUnavailable("the registry cannot be used: a standby answered, which may be behind")
 
@@ -76,8 +89,7 @@ class ClientLookUp:
     def client(self, connection: "Connection", client_id: str) -> "Client | None":
         """The client with that id; None where there is none, or where it was removed."""
         # decision 246: the row is read each time, so that a removal or a new secret counts at once
-        row = connection.execute(_CLIENT, (client_id,)).fetchone()
-        _check_answer(connection, row)
+        row = _primary_row(connection, Statement(_CLIENT, (client_id,)))
         if row is None:
             return None
         kept = self._kept.get(client_id)
