@@ -1,4 +1,4 @@
-"""Restores into a registry on a server: a copy of a backup, which is a registry in a file, takes its place (decision 331).
+"""Restores into a registry on a server: a copy of a backup, which is a registry in a file, takes its place (decision 319).
 
 The restrictions are carried over between two files: the copy, and a portable copy of the registry that is replaced. The former becomes
 the registry, in one transaction, and the latter stays as the file in which the replaced registry is kept.
