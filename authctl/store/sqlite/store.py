@@ -220,7 +220,7 @@ class SqliteStore:
 
     def _copy_log(self, connection: sqlite3.Connection) -> None:
         """Copy the write-ahead log to the file beside other writers. Whatever goes wrong here: the change was committed before."""
-        # decision 390: otherwise the next small commit of anybody would copy the log of a large step
+        # decision 324: otherwise the next small commit of anybody would copy the log of a large step
         with suppress(sqlite3.Error):
             _has_begun_copy(connection)
 
@@ -328,7 +328,7 @@ def _has_begun_copy(connection: sqlite3.Connection) -> bool:
 
 def _has_emptied_log(connection: sqlite3.Connection) -> bool:
     """Try once to empty the write-ahead log. True if it is empty, or if another connection is emptying it."""
-    # decision 390: TRUNCATE keeps writers out while it copies, so it is left only the few pages that were written meanwhile
+    # decision 324: TRUNCATE keeps writers out while it copies, so it is left only the few pages that were written meanwhile
     if not _has_begun_copy(connection):
         return True
     busy, pages, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
