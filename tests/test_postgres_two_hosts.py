@@ -1,7 +1,7 @@
 """Two changes of two hosts at once, each stopped at the statement that matters; and the same without the guard, which is then noticed.
 
 The guards are the gate, the lock of a session's row, the conditions that a statement asks again of the row that it changes, and the
-order of locks (decisions 297 and 350). Where two guards keep one promise, each is enough alone, and the test takes both away.
+order of locks (decisions 297 and 320). Where two guards keep one promise, each is enough alone, and the test takes both away.
 """
 
 from __future__ import annotations

@@ -152,7 +152,7 @@ class _Run:
     @contextmanager
     def _turn(self, *, synced: bool = True) -> Iterator[UnitOfWork]:
         """A change in which no other run writes deliveries."""
-        # decision 351: sign-ins and uses go on meanwhile
+        # decision 321: sign-ins and uses go on meanwhile
         with self.installation.change(AUTHCTL, synced=synced, shared=True) as unit:
             unit.tx.take_turn()
             yield unit

@@ -152,7 +152,7 @@ class PostgresConnections:
             with self._errors:
                 self.check_usable()  # it may have been closed while this thread waited
                 wait = self._lock_timeout * lock_timeouts if timeout is None else timeout
-                # decision 352: who waits in the queue of the gate keeps later changes of administrators waiting
+                # decision 322: who waits in the queue of the gate keeps later changes of administrators waiting
                 tries = timeout is not None and (shared or timeout <= 0)
                 connection = self._begin(wait, shared=shared, tries=tries)
                 try:
