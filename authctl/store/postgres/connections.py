@@ -211,7 +211,7 @@ class PostgresConnections:
         return True
 
     def _check_version(self, version: int) -> None:
-        """Raise RegistryUnavailable where another authctl has changed the schema since the connection was opened (decision 332)."""
+        """Raise RegistryUnavailable where another authctl has changed the schema since the connection was opened (decision 323)."""
         check_version(version, self.address)
         if version < versions.SCHEMA_VERSION:
             raise RegistryUnavailable(f"the registry at {self.address} was replaced by an older one while it was open")

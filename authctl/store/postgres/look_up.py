@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _NOW = f"greatest(coalesce($2::bigint, {SERVER_CLOCK}), (SELECT max(seen_at) FROM clock))"
 """The present instant: that of the clock, or the recorded time, if the clock is behind it (decision 80)."""
 
-# After an upgrade by a newer authctl no row is found any more (decision 332).
+# After an upgrade by a newer authctl no row is found any more (decision 323).
 _OF_SCHEMA = f"JOIN schema_version AS v ON v.version = {versions.SCHEMA_VERSION}"
 _SESSION = (
     f"SELECT {rows.session_columns(now=_NOW)}, s.secret_hash, pg_is_in_recovery() FROM sessions AS s {WITH_REVOCATION} {_OF_SCHEMA}"
@@ -56,7 +56,7 @@ def _primary_row(connection: "Connection", look_up: Statement) -> Row | None:
     """The row that a look-up finds. Raises RegistryUnavailable if a standby gave it, as its last column tells.
 
     A balancer may have asked a standby without our knowledge (decision 312). It may not have the newest revocation or session. Where
-    there is no row, the server is asked that, and whether the schema is a newer one (decision 332).
+    there is no row, the server is asked that, and whether the schema is a newer one (decision 323).
     """
     (found,) = connection.exchange(look_up)
     if found:
