@@ -6,6 +6,7 @@ See docs/glossary.md#recorded-time.
 import os
 import stat
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
 
@@ -93,24 +94,18 @@ def examine(home: Home, installation: Installation | None = None) -> list[Findin
     Checks that need the registry are left out where it cannot be opened.
     """
     findings = [*_check_files(home)]
-    try:
-        findings += [_of_store(name, health) for name, health in location_health(home.registry)]
-        installation = installation or Installation(home, open_store(home.registry), None, lambda _text: None)
-        with installation.snapshot():
-            pass
-    except AuthctlError as error:
-        return [*findings, Finding("registry", ok=False, found=error.message, next=error.hint)]
-    findings.append(Finding("registry", ok=True, found=str(home.registry)))
-    checks = {
-        "engine": _check_engine,
-        "clock": _check_clock,
-        "audit_head": _check_head,
-        "keys": _check_keys,
-        "profiles": _check_profiles,
-        "cleanup": _check_cleanup,
-        "receivers": _check_receivers,
-    }
-    return findings + [_finding(name, check, installation) for name, check in checks.items()]
+    with ExitStack() as opened:
+        try:
+            findings += [_of_store(name, health) for name, health in location_health(home.registry)]
+            if installation is None:
+                installation = Installation(home, open_store(home.registry), None, lambda _text: None)
+                opened.callback(installation.close)
+            with installation.snapshot():
+                pass
+        except AuthctlError as error:
+            return [*findings, Finding("registry", ok=False, found=error.message, next=error.hint)]
+        findings.append(Finding("registry", ok=True, found=str(home.registry)))
+        return findings + [_finding(name, check, installation) for name, check in _CHECKS.items()]
 
 
 def _finding(name: str, check: Callable[[Installation], Finding], installation: Installation) -> Finding:
@@ -289,3 +284,15 @@ def _delivery_problem(count: OutboxCount, now: int, *, is_known: bool) -> str | 
     if count.oldest_at is not None and now - count.oldest_at > _DELIVERY_DUE:
         return f"{count.pending:,} pending, the oldest since {format_second(count.oldest_at)}"
     return None
+
+
+_CHECKS: dict[str, Callable[[Installation], Finding]] = {
+    "engine": _check_engine,
+    "clock": _check_clock,
+    "audit_head": _check_head,
+    "keys": _check_keys,
+    "profiles": _check_profiles,
+    "cleanup": _check_cleanup,
+    "receivers": _check_receivers,
+}
+"""The checks of an open registry, in their order."""

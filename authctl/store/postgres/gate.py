@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 from authctl.store.postgres.exchange import Statement
 
-READ_ID = "SELECT id FROM registry"
-"""The least that is read behind the gate. The first column of what is read there is the id of the registry."""
+READ_ID = "SELECT id, (SELECT version FROM schema_version) FROM registry"
+"""The least that is read behind the gate. What is read there begins with the id of the registry and the version of the schema."""
 
 _BEGIN = Statement("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE")
 _SET = (

@@ -7,9 +7,11 @@ from authctl.errors import RegistryUnavailable
 from authctl.instants import check_now
 from authctl.model import Session
 from authctl.store.nouns.reader import continuity_events
+from authctl.store.postgres import versions
 from authctl.store.postgres.exchange import Row, Statement
 from authctl.store.postgres.executor import PostgresExecutor
 from authctl.store.postgres.facts import FIND_EVENT, SERVER_CLOCK
+from authctl.store.postgres.upgrades import check_version
 from authctl.store.sql import rows
 from authctl.store.sql.tables import WITH_REVOCATION
 
@@ -20,16 +22,24 @@ if TYPE_CHECKING:
 _NOW = f"greatest(coalesce($2::bigint, {SERVER_CLOCK}), (SELECT max(seen_at) FROM clock))"
 """The present instant: that of the clock, or the recorded time, if the clock is behind it (decision 80)."""
 
-_SESSION = f"SELECT {rows.session_columns(now=_NOW)}, s.secret_hash, pg_is_in_recovery() FROM sessions AS s {WITH_REVOCATION} WHERE s.number = $1"
-_CLIENT = f"SELECT {rows.CLIENT}, pg_is_in_recovery() FROM clients WHERE client_id = $1 AND removed_at IS NULL"
+# After an upgrade by a newer authctl no row is found any more (decision 323).
+_OF_SCHEMA = f"JOIN schema_version AS v ON v.version = {versions.SCHEMA_VERSION}"
+_SESSION = (
+    f"SELECT {rows.session_columns(now=_NOW)}, s.secret_hash, pg_is_in_recovery() FROM sessions AS s {WITH_REVOCATION} {_OF_SCHEMA}"
+    " WHERE s.number = $1"
+)
+_CLIENT = (
+    f"SELECT {rows.CLIENT}, pg_is_in_recovery() FROM clients {_OF_SCHEMA} WHERE client_id = $1 AND removed_at IS NULL"
+)
 _IS_STANDBY = Statement("SELECT pg_is_in_recovery()")
+_NO_ROW = Statement("SELECT (SELECT version FROM schema_version), pg_is_in_recovery()")
 _MOST_KEPT = 1_000
 
 
 def session(connection: "Connection", number: int, now: int | None) -> tuple[Session, bytes | None] | None:
     """The session with that number, and the hash of its secret; without `now` at the time of the server's clock.
 
-    Raises RegistryUnavailable if a standby answered.
+    Raises RegistryUnavailable if a standby answered, and after an upgrade by a newer authctl.
     """
     given = (number, None if now is None else check_now(now))
     row = _primary_row(connection, Statement(_SESSION, given))
@@ -46,12 +56,16 @@ def _primary_row(connection: "Connection", look_up: Statement) -> Row | None:
     """The row that a look-up finds. Raises RegistryUnavailable if a standby gave it, as its last column tells.
 
     A balancer may have asked a standby without our knowledge (decision 312). It may not have the newest revocation or session. Where
-    there is no row, the server is asked.
+    there is no row, the server is asked that, and whether the schema is a newer one (decision 323).
     """
     (found,) = connection.exchange(look_up)
-    ((*_, is_standby),) = found or connection.exchange(_IS_STANDBY)[0]
+    if found:
+        _refuse(is_standby=found[0][-1])
+        return found[0]
+    (((version, is_standby),),) = connection.exchange(_NO_ROW)
     _refuse(is_standby=is_standby)
-    return found[0] if found else None
+    check_version(version)
+    return None
 
 
 def has_events(connection: "Connection", events: Sequence[tuple[int, str]]) -> bool:
