@@ -35,12 +35,17 @@ _LAST_NUMBER = (
 def write_file(source: "Connection", path: Path) -> None:
     """Copy a registry, from an open transaction that sees one snapshot of it, to a new private file. Raises Refused if one is there."""
     with draft_beside(path) as draft, errors_about_backup(path, draft, path), translated_errors(path):
-        check_folder(path.parent)
-        make_tables(draft, *_row(source, "SELECT id, profiles FROM registry"))
-        with closing(sqlite3.connect(draft, isolation_level=None)) as target:
-            _fill(source, target)
-            check(target, path)
+        fill_file(source, draft, path)
         put_in_place(draft, path)
+
+
+def fill_file(source: "Connection", draft: Path, path: Path) -> None:
+    """Copy a registry, from an open transaction that sees one snapshot of it, to an empty private file; errors name the path."""
+    check_folder(path.parent)
+    make_tables(draft, *_row(source, "SELECT id, profiles FROM registry"))
+    with closing(sqlite3.connect(draft, isolation_level=None)) as target:
+        _fill(source, target)
+        check(target, path)
 
 
 def _fill(source: "Connection", target: sqlite3.Connection) -> None:

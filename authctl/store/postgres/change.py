@@ -18,7 +18,7 @@ from authctl.store.nouns.sessions import SessionsWriter
 from authctl.store.nouns.users import UsersWriter
 from authctl.store.nouns.wipes import WipesWriter
 from authctl.store.postgres.cleanup import CleanupWriter
-from authctl.store.postgres.connection import gate_key
+from authctl.store.postgres.connection import gate_key, let_take_time
 from authctl.store.postgres.view import PostgresView
 from authctl.store.sql import rows
 
@@ -68,6 +68,9 @@ class PostgresChange(
 
         # decision 88: a leap from the first instant on is remembered, since 0 is that of an empty registry
         self.write(_RECORD_TIME, {"at": at, "leap": CLOCK_JUMP})
+
+    def take_time(self) -> None:
+        let_take_time(self.connection.connection)
 
     def last_event(self) -> "AuditEvent | None":
         """The newest event, which the next one follows. From now on until the commit nobody else appends one.

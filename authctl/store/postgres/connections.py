@@ -15,7 +15,8 @@ from authctl.store.postgres.addresses import Address
 from authctl.store.postgres.connection import Connection, connect, gate_key
 from authctl.store.postgres.errors import READ_ONLY, is_lost, translated_errors
 from authctl.store.postgres.library import psycopg
-from authctl.store.postgres.shared_connection import SharedConnection, one_row
+from authctl.store.move_marks import COLUMNS as MARKS
+from authctl.store.postgres.shared_connection import SharedConnection, check_in_force, one_row
 
 LOCK_TIMEOUT_SECONDS = 30.0
 """How long a writer waits for its turn."""
@@ -39,9 +40,9 @@ _SETTLE_SECONDS = 5.0
 
 _BEGIN = (
     "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL lock_timeout = {wait}; SET LOCAL synchronous_commit = off;"
-    " SET LOCAL idle_in_transaction_session_timeout = {stall}; SELECT {gate}({key}); SELECT id FROM registry"
+    " SET LOCAL idle_in_transaction_session_timeout = {stall}; SELECT {gate}({key}); SELECT id, {marks} FROM registry"
 )
-_BEGIN_TO_READ = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+_BEGIN_TO_READ = f"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SELECT {MARKS} FROM registry"
 _TAKE = {
     (True, True): "pg_try_advisory_xact_lock_shared",
     (True, False): "pg_try_advisory_xact_lock",
@@ -137,7 +138,9 @@ class PostgresConnections:
             if not connection.is_idle:
                 raise RuntimeError("a view was begun inside a view")
             try:
-                connection.execute(_BEGIN_TO_READ, prepare=False)
+                cursor = connection.execute(_BEGIN_TO_READ, prepare=False)
+                cursor.nextset()
+                check_in_force(self.address, cursor.fetchone())
                 yield connection
             finally:
                 _roll_back(connection, self._reader)
@@ -190,6 +193,7 @@ class PostgresConnections:
             "wait": max(_SHORTEST_WAIT, int(wait * 1000)),
             "stall": STALL_SECONDS[shared] * 1000,
             "key": self._writer.key,
+            "marks": MARKS,
         }
         cursor = connection.execute(_BEGIN.format(gate=_TAKE[wait <= 0, shared], **settings), prepare=False)
         for _ in range(4):
@@ -197,7 +201,11 @@ class PostgresConnections:
         if wait <= 0 and cursor.fetchone() == (False,):
             raise RegistryLocked(f"the registry at {self.address} cannot be used: it is locked by another process")
         cursor.nextset()
-        return cursor.fetchone() == (self._writer.registry_id,)
+        found = cursor.fetchone()
+        if found is None or found[0] != self._writer.registry_id:
+            return False
+        check_in_force(self.address, found[1:])
+        return True
 
     def _commit(self, connection: Connection, *, synced: bool) -> None:
         """Make the change last, and find out whether it did if the answer is lost. Raises OutcomeUnknown."""
@@ -244,6 +252,7 @@ class PostgresConnections:
             key=self._writer.key,
             wait=int(_SETTLE_SECONDS * 1000),
             stall=int(_SETTLE_SECONDS * 1000),
+            marks=MARKS,
         )
         try:
             with closing(connect(self.address, patience=_SETTLE_SECONDS + 1)) as connection:

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from authctl.instants import check_now
 from authctl.model import Session
+from authctl.store import move_marks
 from authctl.store.nouns.reader import continuity_events
 from authctl.store.postgres.executor import PostgresExecutor
 from authctl.store.sql import rows
@@ -19,21 +20,33 @@ SERVER_CLOCK = "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
 _NOW = f"greatest(coalesce(%(now)s::bigint, {SERVER_CLOCK}), (SELECT max(seen_at) FROM clock))"
 """The present instant: that of the clock, or the recorded time, if the clock is behind it (decision 80)."""
 
-_SESSION = f"SELECT {rows.session_columns(now=_NOW)}, s.secret_hash FROM sessions AS s {WITH_REVOCATION} WHERE s.number = %(number)s"
-_CLIENT = f"SELECT {rows.CLIENT} FROM clients WHERE client_id = %s AND removed_at IS NULL"
+_MOVED = "(SELECT moved_to FROM registry)"
+"""The place to which the registry was moved: a look-up asks for it in its one statement, and again where it finds no row."""
+
+_SESSION = f"SELECT {rows.session_columns(now=_NOW)}, s.secret_hash, {_MOVED} FROM sessions AS s {WITH_REVOCATION} WHERE s.number = %(number)s"
+_CLIENT = f"SELECT {rows.CLIENT}, {_MOVED} FROM clients WHERE client_id = %s AND removed_at IS NULL"
 _MOST_KEPT = 1_000
 
 
 def session(connection: "Connection", number: int, now: int | None) -> tuple[Session, bytes | None] | None:
     """The session with that number, and the hash of its secret; without `now` at the time of the server's clock."""
     row = connection.execute(_SESSION, {"now": None if now is None else check_now(now), "number": number}).fetchone()
-    if row is None:
+    if row is None or row[-1] is not None:
+        check_place(connection)
         return None
     read = rows.session(row)
     check_now(read.read_at)
     if read.read_at >= read.token_expires_at:
         read = read.held_by(continuity_events(PostgresExecutor(connection)))
-    return read, row[-1]
+    return read, row[-2]
+
+
+def check_place(connection: "Connection") -> None:
+    """Raise RegistryMoved if the registry is at another place now."""
+    # decision 311: a closed registry must not answer that it knows no such session or client
+    row = connection.execute(f"SELECT {move_marks.COLUMNS} FROM registry").fetchone()
+    if row is not None:
+        move_marks.check(connection.place, *row)
 
 
 class ClientLookUp:
@@ -46,8 +59,10 @@ class ClientLookUp:
         """The client with that id; None where there is none, or where it was removed."""
         # decision 246: the row is read each time, so that a removal or a new secret counts at once
         row = connection.execute(_CLIENT, (client_id,)).fetchone()
-        if row is None:
+        if row is None or row[-1] is not None:
+            check_place(connection)
             return None
+        row = row[:-1]
         kept = self._kept.get(client_id)
         if kept is None or kept[0] != row:
             if len(self._kept) >= _MOST_KEPT:

@@ -85,10 +85,20 @@ class BackupsWriter(Writer):
         return carry_over(self.connection, at, ended_at)
 
 
+class MovesWriter(FactsWriter):
+    """The part of `RegistryChange` about moves, over SQLite."""
+
+    def close_for_move(self, place: str) -> None:
+        from authctl.store.sqlite.moves import close
+
+        super().close_for_move(place)
+        close(self.connection)
+
+
 class SqliteChange(
     SeldomWriters,
     SqliteView,
-    FactsWriter,
+    MovesWriter,
     ClockWriter,
     SessionsWriter,
     UsersWriter,

@@ -1,4 +1,4 @@
-"""The tables and columns of schemas 11 and 12: users who are disabled until an instant, and clients of the door.
+"""The tables and columns of schemas 11, 12 and 14: users who are disabled until an instant, clients of the door, and moves.
 
 See docs/glossary.md#client.
 """
@@ -35,4 +35,11 @@ CLIENTS = (
     ) STRICT, WITHOUT ROWID
     """,
     "CREATE UNIQUE INDEX clients_by_name ON clients (name_key) WHERE removed_at IS NULL",
+)
+
+MOVES = (
+    # the place where the registry is now, the one to which it is being moved, and the one from which it is arriving
+    "ALTER TABLE registry ADD COLUMN moved_to TEXT",
+    "ALTER TABLE registry ADD COLUMN moving_to TEXT",
+    "ALTER TABLE registry ADD COLUMN arriving_from TEXT",
 )

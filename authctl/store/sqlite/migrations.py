@@ -16,7 +16,7 @@ See docs/glossary.md#open-revocation.
 from sqlite_utils import Database
 from sqlite_utils.migrations import Migrations
 
-from authctl.store.sqlite.later_schema import CLIENTS, DISABLED_UNTIL
+from authctl.store.sqlite.later_schema import CLIENTS, DISABLED_UNTIL, MOVES
 from authctl.store.sqlite.library import sqlite3
 from authctl.store.sqlite.outbox_schema import OUTBOX
 from authctl.store.sqlite.registry_file import SCHEMA_VERSION
@@ -379,6 +379,13 @@ def clients(db: Database) -> None:
 def outbox(db: Database) -> None:
     """Announcements to other systems, and the deliveries that they are expanded to."""
     for statement in OUTBOX:
+        db.conn.execute(statement)
+
+
+@migrations()
+def moves(db: Database) -> None:
+    """Where a registry was moved to, is being moved to, or comes from."""
+    for statement in MOVES:
         db.conn.execute(statement)
 
 

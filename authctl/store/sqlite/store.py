@@ -98,6 +98,7 @@ class SqliteStore:
 
         self._check_usable()
         with self._hot.lock, self._translated_errors:
+            connections.check_in_force(self._hot.connection(), self.path)
             return profiles_in_force(self._hot.connection())
 
     def client(self, client_id: str) -> "Client | None":
@@ -124,6 +125,7 @@ class SqliteStore:
             connection = self._reader.connection()
             try:
                 connection.execute("BEGIN")
+                connections.check_in_force(connection, self.path)
                 yield SqliteView(connection)
             finally:
                 roll_back(connection)
@@ -147,6 +149,7 @@ class SqliteStore:
                 self._writer.with_pragma("synchronous", SYNC_EACH_COMMIT if synced else SYNC_LATER)
                 try:  # a signal during the wait is raised once the transaction has begun
                     self._begin(self._usual_timeout() * lock_timeouts if timeout is None else timeout)
+                    connections.check_in_force(connection, self.path)
                     yield SqliteChange(connection)
                     connection.execute("COMMIT")
                     self._limit_log(_LOG_TIMEOUT_SECONDS if timeout is None else min(timeout, _SHORT_TIMEOUT_SECONDS))
