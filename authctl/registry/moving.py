@@ -185,7 +185,9 @@ class _Mover(NamedTuple):
         with installation.store.change(lock_timeouts=URGENT_LOCK_TIMEOUTS) as tx:
             tx.take_time()
             clock = installation.clock.now_or_earliest()
-            unit = UnitOfWork(tx, installation.clock.present(tx, clock), self.actor, clock, installation.outbox.announce)
+            unit = UnitOfWork(
+                tx, installation.clock.present(tx, clock), self.actor, clock, installation.outbox.announce
+            )
             unit.check_clock()
             # Begun when nobody else can change the registry any more: the snapshot is the last state, without the event.
             with installation.store.view() as view:
@@ -257,7 +259,9 @@ def _target(home: Home, to: str | Path) -> Location:
     """The new place. Raises InvalidInput for a text that names none, and for a file that the installation needs."""
     text = str(to)
     if not text.strip() or text in ("-", "."):
-        raise InvalidInput(f"not the place of a registry: {names.quoted(text)}", "name a file or a database: --to PATH or --to URL")
+        raise InvalidInput(
+            f"not the place of a registry: {names.quoted(text)}", "name a file or a database: --to PATH or --to URL"
+        )
     location = read_location(to)
     if isinstance(location, str):
         return location

@@ -143,8 +143,8 @@ def _write(view: "View", draft: Path, path: Path) -> None:
     from authctl.store.portable import fill_file
     from authctl.store.postgres.connection import let_take_time
 
-    let_take_time(connection.connection)  # type: ignore[attr-defined]
-    fill_file(connection.connection, draft, path)  # type: ignore[attr-defined]
+    let_take_time(connection.connection)
+    fill_file(connection.connection, draft, path)
 
 
 def check_may_replace(location: Location, marks: Marks, registry_id: str) -> None:
@@ -290,4 +290,6 @@ def _sorted(rows: list[Any]) -> list[tuple[Any, ...]]:
 
 
 def _different(table: str) -> IntegrityFailure:
-    return IntegrityFailure(f"the copy of the registry differs in the table {table}: nothing was moved", "authctl doctor")
+    return IntegrityFailure(
+        f"the copy of the registry differs in the table {table}: nothing was moved", "authctl doctor"
+    )

@@ -11,11 +11,11 @@ from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from types import TracebackType
 
 from authctl.errors import OutcomeUnknown, RegistryLocked, RegistryUnavailable
+from authctl.store.move_marks import COLUMNS as MARKS
 from authctl.store.postgres.addresses import Address
 from authctl.store.postgres.connection import Connection, connect, gate_key
 from authctl.store.postgres.errors import READ_ONLY, is_lost, translated_errors
 from authctl.store.postgres.library import psycopg
-from authctl.store.move_marks import COLUMNS as MARKS
 from authctl.store.postgres.shared_connection import SharedConnection, check_in_force, one_row
 
 LOCK_TIMEOUT_SECONDS = 30.0

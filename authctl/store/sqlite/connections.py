@@ -8,8 +8,8 @@ from typing import Any
 
 from authctl.errors import IntegrityFailure, RegistryUnavailable
 from authctl.names import fold
-from authctl.store.sqlite.library import sqlite3
 from authctl.store.move_marks import COLUMNS as MARKS
+from authctl.store.sqlite.library import sqlite3
 from authctl.store.sqlite.registry_file import APPLICATION_ID, SCHEMA_VERSION, check_file, file_uri, has_log
 
 LOCK_TIMEOUT_SECONDS = 30.0

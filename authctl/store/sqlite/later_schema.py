@@ -1,7 +1,25 @@
-"""The tables and columns of schemas 11, 12 and 14: users who are disabled until an instant, clients of the door, and moves.
+"""The tables and columns of schemas 10, 11, 12 and 14: changeovers, users who are disabled until an instant, clients of the door, and moves.
 
 See docs/glossary.md#client.
 """
+
+CHANGEOVER = (
+    # one row while new profiles have not reached all sessions: which ones they have reached, and the counts of these
+    """
+    CREATE TABLE changeover (
+        only INTEGER PRIMARY KEY CHECK (only = 1),
+        before TEXT NOT NULL,
+        stages TEXT NOT NULL,
+        stage INTEGER NOT NULL,
+        done INTEGER NOT NULL,
+        last INTEGER NOT NULL,
+        event INTEGER NOT NULL,
+        shortened INTEGER NOT NULL,
+        lengthened INTEGER NOT NULL,
+        ended INTEGER NOT NULL
+    ) STRICT
+    """,
+)
 
 DISABLED_UNTIL = (
     "ALTER TABLE users ADD COLUMN password_except TEXT",
