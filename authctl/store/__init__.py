@@ -146,6 +146,23 @@ def compare(view: "View", copy: "View", now: int) -> "Compared":
     return moving.compare(view, copy, now)
 
 
+@contextmanager
+def load_store(address: str, file: Path, *, replaces: str | None = None) -> Iterator["Store"]:
+    """A new store on a server with all that the registry in a file has, exactly as it is there (decision 330).
+
+    The block sees it in the one transaction that makes it, and may check or change it. It appears at the address, whole, when the
+    block has succeeded. The file must not change meanwhile. `replaces` is the id of a registry whose copy, left by a move that was
+    interrupted, is removed first. Raises Refused if a registry is there, or the server cannot hold one;
+    IntegrityFailure if the file holds what no registry holds.
+    """
+    from authctl.store.portable import source_in
+    from authctl.store.postgres.addresses import read_address
+    from authctl.store.postgres.creation import loading
+
+    with source_in(file) as source, loading(read_address(address), source, replaces) as store:
+        yield store
+
+
 def setup_statements(address: str) -> str:
     """The SQL statements with which a database administrator makes the place of a registry on a server."""
     from authctl.store.postgres.addresses import read_address

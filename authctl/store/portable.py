@@ -1,17 +1,18 @@
-"""A registry in PostgreSQL as a portable file, which is a registry in SQLite (decision 304).
+"""A registry in PostgreSQL as a portable file, which is a registry in SQLite (decision 304), and back again (decision 330).
 
 The tables of both have the same names and columns; each store has a few more, which only it needs.
 """
 
-from collections.abc import Iterator
-from contextlib import closing
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from authctl.files import check_folder
+from authctl.store.postgres.loading import Facts
 from authctl.store.sqlite import search_index
 from authctl.store.sqlite.backups import check, errors_about_backup, put_in_place
-from authctl.store.sqlite.connections import translated_errors
+from authctl.store.sqlite.connections import connect, translated_errors
 from authctl.store.sqlite.creation import make_tables
 from authctl.store.sqlite.library import sqlite3
 from authctl.store.sqlite.registry_file import draft_beside
@@ -92,9 +93,10 @@ def _keep_sequence(source: "Connection", target: sqlite3.Connection, table: str)
     """Let the next number of a table follow the last one that was ever given: none is given twice."""
     found = source.execute(_LAST_NUMBER, (table,)).fetchone()
     if found and found[0]:
-        (last,) = _row(source, f"SELECT last_value FROM {found[0]}")
+        (last,) = _row(source, f"SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM {found[0]}")
         target.execute("DELETE FROM sqlite_sequence WHERE name = ?", (table,))
-        target.execute("INSERT INTO sqlite_sequence (name, seq) VALUES (?, ?)", (table, last))
+        if last:
+            target.execute("INSERT INTO sqlite_sequence (name, seq) VALUES (?, ?)", (table, last))
 
 
 def _row(source: "Connection", sql: str) -> tuple[Any, ...]:
@@ -102,3 +104,43 @@ def _row(source: "Connection", sql: str) -> tuple[Any, ...]:
     row = source.execute(sql).fetchone()
     assert row is not None
     return row
+
+
+class FileSource:
+    """`loading.Source` over the file of a registry, through a connection in a transaction that sees one snapshot."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def facts(self) -> Facts:
+        """What is no table with the same columns everywhere."""
+        return Facts(
+            *self._one("SELECT id, profiles, restored_at, moves FROM registry"),
+            *self._one("SELECT seen_at, leapt_at FROM clock"),
+        )
+
+    def columns(self, table: str) -> Sequence[str]:
+        """The columns of a table."""
+        return [name for (name,) in self._connection.execute("SELECT name FROM pragma_table_info(?)", (table,))]
+
+    def rows(self, table: str, columns: Sequence[str]) -> Iterator[Sequence[Any]]:
+        """The rows of a table, as SQLite keeps them: in the order of its key."""
+        listed = ", ".join(f'"{name}"' for name in columns)
+        return self._connection.execute(f'SELECT {listed} FROM "{table}" NOT INDEXED')
+
+    def last_number(self, table: str) -> int:
+        """The last number that the table has given."""
+        row = self._connection.execute("SELECT seq FROM sqlite_sequence WHERE name = ?", (table,)).fetchone()
+        return int(row[0]) if row else 0
+
+    def _one(self, sql: str) -> tuple[Any, ...]:
+        row: tuple[Any, ...] = self._connection.execute(sql).fetchone()
+        return row
+
+
+@contextmanager
+def source_in(file: Path) -> Iterator[FileSource]:
+    """The registry in a file, in one snapshot; an older one is upgraded. Raises RegistryUnavailable or IntegrityFailure."""
+    with translated_errors(file), closing(connect(file)) as connection:
+        connection.execute("BEGIN")
+        yield FileSource(connection)

@@ -37,6 +37,11 @@ _RECORD_TIME = f"""
 """
 
 
+def text_of_event(note: str | None, subject: str | None, actor: str, action: str, detail: str) -> str:
+    """The folded text of an audit event, in which events are searched."""
+    return fold(f"{note or ''} {subject or ''} {actor} {action} {detail}")
+
+
 class PostgresChange(
     PostgresView,
     CleanupWriter,
@@ -84,9 +89,9 @@ class PostgresChange(
         return super().last_event()
 
     def add_event(self, event: "AuditEvent") -> None:
-        text = f"{event.note or ''} {event.subject or ''} {event.actor} {event.action} {event.detail}"
+        text = text_of_event(event.note, event.subject, event.actor, event.action, event.detail)
         sql = f"INSERT INTO audit_events ({rows.EVENT}, text_key) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-        self.write(sql, (*event, fold(text)))
+        self.write(sql, (*event, text))
         # By it, the outcome of a commit whose answer was lost is found out.
         self.connection.connection.last_event = (event.seq, event.hash)
 

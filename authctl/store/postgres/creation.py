@@ -9,7 +9,9 @@ from authctl.store.postgres.addresses import Address
 from authctl.store.postgres.change import PostgresChange
 from authctl.store.postgres.connection import Connection, connect, gate_key
 from authctl.store.postgres.errors import translated_errors
+from authctl.store.postgres.loading import Source, load_new
 from authctl.store.postgres.look_up import SERVER_CLOCK
+from authctl.store.postgres.moves import drop, read_marks
 from authctl.store.postgres.proofs import check_server
 from authctl.store.postgres.schema import create_schema
 from authctl.store.postgres.store import PostgresStore
@@ -48,14 +50,35 @@ def creating(address: Address, registry_id: str, profiles: "ProfileSet") -> Iter
 
     Raises Refused if a registry is there already, or if the server cannot hold one.
     """
+    with _making(address) as connection:
+        create_schema(connection, registry_id, profiles)
+        yield _NewStore(address, connection, registry_id)
+
+
+@contextmanager
+def loading(address: Address, source: Source, replaces: str | None = None) -> Iterator[PostgresStore]:
+    """A new registry in an empty database, with all that another one has; as `creating`. Raises IntegrityFailure, too.
+
+    `replaces` is the id of a registry whose copy, left by a move that was interrupted, is removed first.
+    """
+    with _making(address, replaces) as connection:
+        load_new(connection, source)
+        yield _NewStore(address, connection, source.facts().registry_id)
+
+
+@contextmanager
+def _making(address: Address, replaces: str | None = None) -> Iterator[Connection]:
+    """A transaction in which a registry is made; nobody else makes one there meanwhile."""
     check_server(address)
     with translated_errors(str(address)), closing(connect(address)) as connection:
         # The second of two `init` at once waits for the first one, and then finds its registry.
         connection.execute(f"BEGIN; SELECT pg_advisory_xact_lock({gate_key('', 'creation')})", prepare=False)
-        if _is_there(connection):
-            raise Refused(f"a registry already exists: {address}")
-        create_schema(connection, registry_id, profiles)
-        yield _NewStore(address, connection, registry_id)
+        marks = read_marks(connection)
+        if marks is not None:
+            if marks.registry_id != replaces or marks.arriving_from is None:
+                raise Refused(f"a registry already exists: {address}")
+            drop(connection)
+        yield connection
         connection.execute("COMMIT", prepare=False)
 
 

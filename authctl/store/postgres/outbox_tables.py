@@ -1,6 +1,6 @@
 """The tables of the outbox of a registry in PostgreSQL."""
 
-OUTBOX = (
+OUTBOX_TABLES = (
     'CREATE TABLE subscriptions ("only" smallint PRIMARY KEY CHECK ("only" = 1), digest bytea NOT NULL, content text NOT NULL)',
     """
     CREATE TABLE announcements (
@@ -26,13 +26,8 @@ OUTBOX = (
         CHECK (num_nonnulls(username, revocation_id, list) = 1)
     )
     """,
-    "CREATE INDEX announcements_pending ON announcements (receiver_key, id) WHERE rest = 'pending'",
-    "CREATE INDEX announcements_by_age ON announcements (give_up_at)",
-    "CREATE INDEX announcements_by_revocation ON announcements (revocation_id) WHERE revocation_id IS NOT NULL",
-    "CREATE INDEX announcements_by_list ON announcements (list) WHERE list IS NOT NULL",
     "CREATE SEQUENCE announced_lists",
     "CREATE TABLE announced_sessions (list bigint NOT NULL, number bigint NOT NULL, PRIMARY KEY (list, number))",
-    "CREATE INDEX announced_sessions_by_number ON announced_sessions (number)",
     """
     CREATE TABLE deliveries (
         announcement bigint NOT NULL,
@@ -51,11 +46,6 @@ OUTBOX = (
         CHECK ((state = 'pending') = (settled_at IS NULL))
     )
     """,
-    "CREATE INDEX deliveries_due ON deliveries (receiver_key, next_attempt_at, announcement, number) WHERE state = 'pending'",
-    "CREATE INDEX deliveries_pending ON deliveries (announcement) WHERE state = 'pending'",
-    "CREATE INDEX deliveries_by_session ON deliveries (number, announcement) WHERE number > 0",
-    "CREATE INDEX deliveries_by_user ON deliveries (username_key, announcement) WHERE number = 0",
-    "CREATE INDEX deliveries_unsuccessful ON deliveries (state, receiver_key) WHERE state IN ('refused', 'dead')",
     """
     CREATE TABLE receiver_pauses (
         receiver_key text COLLATE "C" PRIMARY KEY,
@@ -64,4 +54,17 @@ OUTBOX = (
         reason text COLLATE "C" NOT NULL
     )
     """,
+)
+
+OUTBOX_INDEXES = (
+    "CREATE INDEX announcements_pending ON announcements (receiver_key, id) WHERE rest = 'pending'",
+    "CREATE INDEX announcements_by_age ON announcements (give_up_at)",
+    "CREATE INDEX announcements_by_revocation ON announcements (revocation_id) WHERE revocation_id IS NOT NULL",
+    "CREATE INDEX announcements_by_list ON announcements (list) WHERE list IS NOT NULL",
+    "CREATE INDEX announced_sessions_by_number ON announced_sessions (number)",
+    "CREATE INDEX deliveries_due ON deliveries (receiver_key, next_attempt_at, announcement, number) WHERE state = 'pending'",
+    "CREATE INDEX deliveries_pending ON deliveries (announcement) WHERE state = 'pending'",
+    "CREATE INDEX deliveries_by_session ON deliveries (number, announcement) WHERE number > 0",
+    "CREATE INDEX deliveries_by_user ON deliveries (username_key, announcement) WHERE number = 0",
+    "CREATE INDEX deliveries_unsuccessful ON deliveries (state, receiver_key) WHERE state IN ('refused', 'dead')",
 )
