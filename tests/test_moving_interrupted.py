@@ -1,14 +1,8 @@
 """Moves that are interrupted, and changes by others during a move: nothing acknowledged is lost, and never are both places open."""
 
-import json
-import os
 import random
 import signal
 import subprocess
-import sys
-import time
-from collections.abc import Callable
-from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -17,9 +11,9 @@ from authctl import IntegrityFailure, Registry, RegistryMoved, RegistryUnavailab
 from authctl.registry.moving import move
 from authctl.registry_locations import Location
 from authctl.settings import find_home
-from authctl.store import marks_at, open_store
-from tests.conftest import PROGRAM, Authctl, Install, Start
-from tests.test_moving import WAYS, MakePlace, at, new_place  # noqa: F401  # fixtures
+from authctl.store import marks_at
+from tests.conftest import Authctl, Start
+from tests.new_places import WAYS, MakePlace
 
 pytestmark = pytest.mark.in_a_file
 
@@ -88,10 +82,17 @@ def state(home: Path, place: Location) -> str:
 @pytest.mark.parametrize("step", STEPS)
 @pytest.mark.parametrize(("old", "new"), WAYS)
 def test_a_kill_after_any_step(
-    at: MakePlace, home: Path, new_place: MakePlace, authctl: Authctl, start: Start, old: str, new: str, step: str
+    installed_at: MakePlace,
+    home: Path,
+    new_place: MakePlace,
+    authctl: Authctl,
+    start: Start,
+    old: str,
+    new: str,
+    step: str,
 ):
     """One place is open, or neither, and then both name the command; the same command again completes the move, with what came since."""
-    place, target = at(old), new_place(new)
+    place, target = installed_at(old), new_place(new)
     with Registry.open(home, registry=place) as registry:
         token = registry.issue(username="alice", application="Outlook").access_token
     command = ("--registry", str(place), "registry", "move", "--to", str(target), "--yes")
@@ -162,10 +163,10 @@ with Registry.open(home, registry=place) as registry:
 
 @pytest.mark.parametrize(("old", "new"), WAYS)
 def test_changes_during_a_move_are_moved_or_refused(
-    at: MakePlace, home: Path, new_place: MakePlace, start: Start, old: str, new: str
+    installed_at: MakePlace, home: Path, new_place: MakePlace, start: Start, old: str, new: str
 ):
     """Sign-ins, revocations and disablings of other processes: each that was acknowledged is in the new place, the others are refused."""
-    place, target = at(old), new_place(new)
+    place, target = installed_at(old), new_place(new)
     writers = [start("-c", WRITER, str(home), str(place), f"writer{number}") for number in range(3)]
     try:
         for writer in writers:
@@ -192,10 +193,10 @@ def test_changes_during_a_move_are_moved_or_refused(
 
 @pytest.mark.parametrize(("old", "new"), WAYS)
 def test_kills_at_random(
-    at: MakePlace, home: Path, new_place: MakePlace, start: Start, authctl: Authctl, old: str, new: str
+    installed_at: MakePlace, home: Path, new_place: MakePlace, start: Start, authctl: Authctl, old: str, new: str
 ):
     """Whenever a move is killed, exactly one place takes sign-ins, or neither; the last run completes it."""
-    place, target = at(old), new_place(new)
+    place, target = installed_at(old), new_place(new)
     with Registry.open(home, registry=place) as registry:
         tokens = [registry.issue(username=f"user{number}", application="Outlook").access_token for number in range(40)]
     command = ("-m", "authctl", "--registry", str(place), "registry", "move", "--to", str(target), "--yes")

@@ -71,8 +71,8 @@ def check_fit(location: Location) -> None:
         from authctl.store.postgres.proofs import check_server
 
         address = read_address(location)
-        check_server(address)
         moves.check_rights(address)
+        check_server(address)
         return
     try:
         check_folder(location.parent)

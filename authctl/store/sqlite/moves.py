@@ -12,7 +12,7 @@ from authctl.errors import RegistryMoved
 from authctl.store import move_marks
 from authctl.store.protocol.moves import Marks
 from authctl.store.sqlite.library import sqlite3
-from authctl.store.sqlite.registry_file import file_uri, registry_files
+from authctl.store.sqlite.registry_file import file_uri, has_log, registry_files
 
 _NEEDED_BY_ALL = ("clock", "clients")
 _CLOSED = "{table}_before_move"
@@ -38,7 +38,8 @@ def error_of_moved(path: Path) -> RegistryMoved | None:
 
 def read_marks(path: Path) -> Marks | None:
     """The marks of the registry in a file; None if it is no registry, or one of an earlier version. Raises sqlite3.Error."""
-    with _opened(path, "mode=ro") as connection:
+    unchanging = "" if has_log(path) else "&immutable=1"  # so that SQLite leaves no file beside it
+    with _opened(path, f"mode=ro{unchanging}") as connection:
         columns = {name for (name,) in connection.execute("SELECT name FROM pragma_table_info('registry')")}
         if "arriving_from" not in columns:
             return None
