@@ -332,6 +332,7 @@ def _faults(file: Path, table: str) -> Iterator[str]:
         "changeover": "ended = ended + 1",
         "continuity": "note = note || ' '",
         "deliveries": "reason = reason || ' '",
+        "imported_finals": "at = at + 1",
         "complete_listings": "taken_at = taken_at + 1",
         "revocations": "note = note || ' ' WHERE note IS NOT NULL",
     }

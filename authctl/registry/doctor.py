@@ -6,6 +6,7 @@ See docs/glossary.md#recorded-time.
 import os
 import stat
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
 from pathlib import Path
 from shlex import quote
 from typing import NamedTuple
@@ -94,15 +95,22 @@ def examine(home: Home, installation: Installation | None = None) -> list[Findin
     Checks that need the registry are left out where it cannot be opened.
     """
     findings = [*_check_files(home)]
-    try:
-        findings += [_of_store(name, health) for name, health in location_health(home.registry)]
-        installation = installation or Installation(home, open_store(home.registry), None, lambda _text: None)
-        with installation.snapshot():
-            pass
-    except AuthctlError as error:
-        return [*findings, Finding("registry", ok=False, found=error.message, next=error.hint)]
-    findings.append(Finding("registry", ok=True, found=str(home.registry)))
-    findings += _check_move(installation)
+    with ExitStack() as opened:
+        try:
+            findings += [_of_store(name, health) for name, health in location_health(home.registry)]
+            if installation is None:
+                store = opened.enter_context(closing(open_store(home.registry)))
+                installation = Installation(home, store, None, lambda _text: None)
+            with installation.snapshot():
+                pass
+        except AuthctlError as error:
+            return [*findings, Finding("registry", ok=False, found=error.message, next=error.hint)]
+        return [*findings, Finding("registry", ok=True, found=str(home.registry)), *_check_registry(installation)]
+
+
+def _check_registry(installation: Installation) -> Iterator[Finding]:
+    """The checks of a registry that can be opened."""
+    yield from _check_move(installation)
     checks = {
         "engine": _check_engine,
         "clock": _check_clock,
@@ -112,7 +120,8 @@ def examine(home: Home, installation: Installation | None = None) -> list[Findin
         "cleanup": _check_cleanup,
         "receivers": _check_receivers,
     }
-    return findings + [_finding(name, check, installation) for name, check in checks.items()]
+    for name, check in checks.items():
+        yield _finding(name, check, installation)
 
 
 def _finding(name: str, check: Callable[[Installation], Finding], installation: Installation) -> Finding:
