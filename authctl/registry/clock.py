@@ -50,14 +50,16 @@ class RegistryClock:
             self._warn(f"{error.message}: using the latest time recorded in the registry")
             return EARLIEST
 
-    def present(self, view: "View", clock: int) -> int:
-        """The present instant: that of the clock, or the recorded time when that is later."""
+    def present(self, view: "View") -> tuple[int, int]:
+        """The present instant, and that of the clock: the first is the recorded time where the clock is behind it."""
+        # In this order (decision 310): read before, the clock could be behind what another host records in between.
+        recorded = view.recorded_time()
+        clock = self.now_or_earliest()
         # decision 80: a clock that was set back must make no session active again.
         # No warning within the tolerance: hosts with NTP differ by seconds, and nobody reads a warning of every command.
-        recorded = view.recorded_time()
         if recorded - clock > TOLERANCE:
             self._warn(f"the clock is behind the latest time recorded in the registry: using {format_second(recorded)}")
-        return max(recorded, clock)
+        return max(recorded, clock), clock
 
 
 def check_clock(clock: int, recorded: int) -> None:

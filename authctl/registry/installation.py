@@ -128,11 +128,13 @@ class Installation:
         anchored: bool = True,
         synced: bool = True,
         shared: bool = False,
+        session: int | None = None,
         completes: bool = True,
     ) -> "Iterator[UnitOfWork]":
         """Change the registry: the whole block and its audit events, or nothing. The instant is taken inside the lock.
 
-        A `shared` change concerns one session or login: see `Store.change`. Any other one first writes the waiting uses, and, if it
+        A `shared` change concerns one session or login: see `Store.change`. The number of that session, if it is there already, is
+        `session`: no other change writes it from the instant on. Any other change first writes the waiting uses, and, if it
         `completes`, completes a changeover that was interrupted afterwards.
         """
         from authctl.registry.unit_of_work import UnitOfWork, actor_name
@@ -143,9 +145,12 @@ class Installation:
         if waiting is not None:
             waiting.shorten(lock_timeouts)
         with self.store.change(timeout=timeout, lock_timeouts=lock_timeouts, synced=synced, shared=shared) as tx:
-            # Taken inside the lock: two changes that wait get their instants in the order in which they happen.
-            clock = self.clock.now_or_earliest()
-            unit = UnitOfWork(tx, self.clock.present(tx, clock), who, clock, self.outbox.announce)
+            # Taken inside the lock: two changes that wait get their instants in the order in which they happen. Shared changes wait
+            # for each other at the session (decision 310).
+            if session is not None:
+                tx.keep_session(session)
+            now, clock = self.clock.present(tx)
+            unit = UnitOfWork(tx, now, who, clock, self.outbox.announce)
             written: Sequence[int] = [] if waiting is None else waiting.write_all(tx, unit.now)
             # Not in a batch or a restore: only a change of its own with events can record the end of a disabling (decision 208).
             if synced and anchored:
@@ -175,7 +180,7 @@ class Installation:
             self.waiting_uses.write_within(_WAITING_USES_SECONDS)
         # The clock is read inside the snapshot: an event of the snapshot cannot be later than its instant.
         with self.store.view() as view:
-            yield view, self.clock.present(view, self.clock.now_or_earliest())
+            yield view, self.clock.present(view)[0]
 
     def with_kept_space(self, operation: Callable[[], Result]) -> Result:
         """Run an operation that must be possible on a full disk: a second time with the kept space, if the disk is full."""

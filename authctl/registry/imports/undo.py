@@ -240,8 +240,7 @@ class Undo:
         changed = view.changed_by(self._id, after, limit)
         if not changed:
             return None
-        clock = self._installation.clock
-        now = clock.present(view, clock.now_or_earliest())
+        now, _clock = self._installation.clock.present(view)
         bound = self._operations.bind(view, [before for before in changed if before.kept is None], now)
         fates = [
             (before, before.kept or ("bound" if before.number in bound else self._unseen(before.number)))

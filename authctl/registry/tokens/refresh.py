@@ -54,7 +54,7 @@ def _exchange_token(
     installation: Installation, reader: TokenReader, claims: Claims, caller: Caller, actor: str | None
 ) -> Issued:
     # decision 134: shared, since it reads and changes one session only, and reads that before it judges it
-    with installation.change(actor, shared=True) as unit:
+    with installation.change(actor, shared=True, session=claims.number) as unit:
         mint = reader.mint()  # read inside the lock: the key that signed may have been retired while this change waited
         session = session_of_token(unit.tx.by_number(claims.number, unit.now), claims)
         check_alive(session, caller)

@@ -163,7 +163,7 @@ class WaitingUses:
         clock, store = self._installation.clock, self._installation.store
         with store.change(timeout=timeout, lock_timeouts=lock_timeouts, synced=False, shared=True) as tx:
             begun = monotonic()
-            places = self._write(tx, clock.present(tx, clock.now_or_earliest()), size.size)
+            places = self._write(tx, clock.present(tx)[0], size.size)
         # After the commit: an error above leaves the uses in the queue, for the next try.
         self.forget(places)
         # Only a full batch shows how long a batch of this size takes.

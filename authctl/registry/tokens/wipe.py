@@ -35,7 +35,7 @@ def record_delivery(installation: Installation, claims: Claims, refusal: TokenIn
         with installation.snapshot(with_waiting_uses=False) as (view, now):
             if session_of_token(view.by_number(claims.number, now), claims).wipe is not Wipe.PENDING:
                 return
-        with installation.change(AUTHCTL, timeout=_SHORT_TIMEOUT_SECONDS, shared=True) as unit:
+        with installation.change(AUTHCTL, timeout=_SHORT_TIMEOUT_SECONDS, shared=True, session=claims.number) as unit:
             session = session_of_token(unit.tx.by_number(claims.number, unit.now), claims)
             # Read again inside the lock: another process may have recorded the delivery since.
             if session.wipe is Wipe.PENDING:
@@ -57,7 +57,7 @@ def order(installation: Installation, reader: TokenReader, token: str) -> Sessio
 def acknowledge(installation: Installation, reader: TokenReader, token: str, actor: str | None) -> Session:
     """Record the first acknowledgement with its event. Contract: `Tokens.wipe_done`."""
     claims = reader.claims(token)
-    with installation.change(actor, shared=True) as unit:
+    with installation.change(actor, shared=True, session=claims.number) as unit:
         session = session_of_token(unit.tx.by_number(claims.number, unit.now), claims)
         if session.wipe is None:
             raise TokenInvalid("no wipe was ordered for the session of this token")

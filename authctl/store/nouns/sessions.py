@@ -113,6 +113,9 @@ class SessionsWriter(Writer):
         self.extend_search_at(row[0])
         return rows.session(row)
 
+    def keep_session(self, number: int) -> None:
+        self.keep_unchanged("number = :number", {"number": number})
+
     def record_uses(self, uses: "Sequence[tuple[int, int, Deadlines]]") -> None:
         recorded = self._recorded()
         for is_late in (False, True):

@@ -43,7 +43,7 @@ def session(connection: "Connection", number: int, now: int | None) -> tuple[Ses
 
 def check_place(connection: "Connection") -> None:
     """Raise RegistryMoved if the registry is at another place now."""
-    # decision 311: a closed registry must not answer that it knows no such session or client
+    # decision 320: a closed registry must not answer that it knows no such session or client
     row = connection.execute(f"SELECT {move_marks.COLUMNS} FROM registry").fetchone()
     if row is not None:
         move_marks.check(connection.place, *row)

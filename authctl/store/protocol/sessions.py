@@ -48,6 +48,9 @@ class SessionsChange(Protocol):
     def add_session(self, session: NewSession, revocation_id: int | None = None) -> Session:
         """Register a session. It is not revoked, unless a closed revocation is named. Its number is never given again."""
 
+    def keep_session(self, number: int) -> None:
+        """Wait until no other change writes the session with that number, and keep it unchanged by others until the commit."""
+
     def record_uses(self, uses: Sequence[tuple[int, int, Deadlines]]) -> None:
         """Write uses: the number of the session, the instant, and the deadlines after it.
 
