@@ -271,7 +271,11 @@ def test_a_role_that_may_change_nothing_moves_nothing(
     postgres_server.execute(f"CREATE ROLE {role} LOGIN; GRANT CONNECT ON DATABASE {database} TO {role}")
     postgres_server.execute(f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {role}", database)
     command = ("--registry", postgres_server.url(database, role), "registry", "move", "--to", str(target), "--yes")
-    for more in ("USAGE ON SEQUENCE changes", "UPDATE (moving_to) ON registry", "INSERT, UPDATE ON audit_events, clock"):
+    for more in (
+        "USAGE ON SEQUENCE changes",
+        "UPDATE (moving_to) ON registry",
+        "INSERT, UPDATE ON audit_events, clock",
+    ):
         ran = authctl(*command)
         assert (ran.code, "too few rights" in ran.err) == (6, True), ran.err
         postgres_server.execute(f"GRANT {more} TO {role}", database)
@@ -337,7 +341,9 @@ def _faults(file: Path, table: str) -> Iterator[str]:
         "revocations": "note = note || ' ' WHERE note IS NOT NULL",
     }
     name, kind, _ = columns[-1]
-    value = {"INTEGER": f"coalesce({name}, 0) + 1", "TEXT": f"coalesce({name}, '') || 'x'", "BLOB": f"randomblob(length({name}))"}[
-        kind
-    ]
+    value = {
+        "INTEGER": f"coalesce({name}, 0) + 1",
+        "TEXT": f"coalesce({name}, '') || 'x'",
+        "BLOB": f"randomblob(length({name}))",
+    }[kind]
     yield f'UPDATE "{table}" SET {changeable.get(table, f"{name} = {value}")}'

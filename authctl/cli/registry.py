@@ -91,4 +91,7 @@ def _next_step(cli: Cli, outcome: "MoveOutcome") -> str:
     """How every process finds the registry from now on."""
     if outcome.moved_to == str(resolved(cli.installation_home.folder / "registry.db")):
         return "the registry is in the home now: remove AUTHCTL_REGISTRY and --registry wherever they are set"
-    return f"set the new place for every process: export AUTHCTL_REGISTRY={quote(outcome.moved_to)}"
+    role = (
+        ", with the role of the hosts" if "://" in outcome.moved_to or outcome.moved_to.startswith("service=") else ""
+    )
+    return f"set the new place for every process{role}: export AUTHCTL_REGISTRY={quote(outcome.moved_to)}"
