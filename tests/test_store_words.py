@@ -9,8 +9,8 @@ WORDS = re.compile(
     re.IGNORECASE,
 )
 IMPORT = re.compile(r"^\s*from authctl\.store\.sqlite\.\w+ import \w+(, \w+)*$")
-OWN = ("authctl/store/sqlite/", "authctl/store/postgres/", "authctl/store/portable.py")
-"""The two stores, which are written each in the words of its database, and the module that knows both."""
+OWN = ("authctl/store/sqlite/", "authctl/store/postgres/", "authctl/store/portable.py", "authctl/store/moving.py")
+"""The two stores, which are written each in the words of its database, and the modules that know both."""
 
 ALLOWED = {
     "authctl/registry_locations.py": {

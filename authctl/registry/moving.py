@@ -184,10 +184,8 @@ class _Mover(NamedTuple):
         """Let a copy arrive at the new place, and close the old one. The event of the move is the last one of both."""
         with installation.store.change(lock_timeouts=URGENT_LOCK_TIMEOUTS) as tx:
             tx.take_time()
-            clock = installation.clock.now_or_earliest()
-            unit = UnitOfWork(
-                tx, installation.clock.present(tx, clock), self.actor, clock, installation.outbox.announce
-            )
+            now, clock = installation.clock.present(tx)
+            unit = UnitOfWork(tx, now, self.actor, clock, installation.outbox.announce)
             unit.check_clock()
             # Begun when nobody else can change the registry any more: the snapshot is the last state, without the event.
             with installation.store.view() as view:

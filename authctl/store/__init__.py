@@ -84,7 +84,7 @@ def create_store(location: Location, registry_id: str, profiles: "ProfileSet") -
 
 
 def marks_at(location: Location) -> "Marks | None":
-    """What the registry at a place records of a move; None if nothing is there. Raises Refused if something else is there."""
+    """The marks of a move in the registry at a place; None if nothing is there. Raises Refused if something else is there."""
     from authctl.store import moving
 
     return moving.marks_at(location)

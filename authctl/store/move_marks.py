@@ -1,4 +1,7 @@
-"""The marks of a move, judged: a registry that has one of them is closed, and the error names the place that is open."""
+"""The marks of a move, judged: a registry that has one of them is closed, and the error names the place that is open.
+
+See docs/glossary.md#move.
+"""
 
 from pathlib import Path
 

@@ -1,4 +1,7 @@
-"""The copy of a registry at another place, and its comparison with the registry that it was made of."""
+"""The copy of a registry at another place, and its comparison with the registry that it was made of.
+
+See docs/glossary.md#move.
+"""
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
@@ -44,7 +47,7 @@ class _Columns(NamedTuple):
 _FACTS = "SELECT id, profiles, restored_at, moves FROM registry"
 
 
-# What is at a place
+# The content of a place
 
 
 def marks_at(location: Location) -> Marks | None:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 
 class Marks(NamedTuple):
-    """What a registry records of a move. Without a move all of it is None but the id."""
+    """The marks of a move in a registry. Without a move all of them are None."""
 
     registry_id: str
     moved_to: str | None
