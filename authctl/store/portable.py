@@ -113,7 +113,7 @@ class FileSource:
         self._connection = connection
 
     def facts(self) -> Facts:
-        """What is no table with the same columns everywhere."""
+        """The facts that are no table with the same columns everywhere."""
         return Facts(
             *self._one("SELECT id, profiles, restored_at, moves FROM registry"),
             *self._one("SELECT seen_at, leapt_at FROM clock"),
