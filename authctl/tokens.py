@@ -16,6 +16,7 @@ See docs/glossary.md#generation.
 
 import hmac
 import re
+from contextlib import suppress
 from enum import StrEnum
 from hashlib import sha256
 from pathlib import Path
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
 SECRET_BYTES = 16
 # A sealed token grows with the user name; a longer text is refused before any cryptography.
 LONGEST_TOKEN = 4_096
+
+MOST_READ = 8_192
+"""The most tokens whose claims are kept: some 4 MB. Sealed tokens, which may be long, are not kept."""
 
 _SIGNATURE = 64
 _PREFIX = 5
@@ -91,6 +95,8 @@ class TokenMint:
         self.ring = ring
         self._algorithm = _Hmac(sha256)
         self._derived: dict[tuple[str, str], bytes] = {}
+        self._read: dict[str, Claims] = {}
+        """The claims of tokens whose signature was good. It counts as long as these keys do."""
 
     def mint(self, kind: TokenKind, key_id: str, number: int, generation: int, secret: bytes) -> str:
         """The one token with those claims. Raises TokenUnknown when the key is not in the ring."""
@@ -111,6 +117,9 @@ class TokenMint:
 
     def read(self, token: str) -> Claims:
         """The claims of a token that one of the keys signed or sealed. Raises TokenUnknown, and nothing else."""
+        known = self._read.get(token) if isinstance(token, str) else None
+        if known is not None:
+            return known
         # The length first: nothing reads a text of megabytes.
         if not isinstance(token, str) or len(token) != _LENGTH or token[:_PREFIX] not in _PREFIXES:
             return self._read_sealed(token)
@@ -121,7 +130,17 @@ class TokenMint:
         if not self._algorithm.verify_signature(self._key(kind, key_id), signed, content[-_SIGNATURE // 2 :]):
             raise TokenUnknown
         number, generation = int.from_bytes(content[_NUMBER], "big"), int.from_bytes(content[_GENERATION], "big")
-        return _NEW(Claims, (_KINDS[kind], key_id, number, generation, content[_SECRET]))
+        claims = _NEW(Claims, (_KINDS[kind], key_id, number, generation, content[_SECRET]))
+        self._keep(token, claims)
+        return claims
+
+    def _keep(self, token: str, claims: Claims) -> None:
+        """Keep the claims of a token. The oldest entry goes: a dictionary keeps the order in which its entries were added."""
+        # decision 313: the signature is a quarter of a verification, and most tokens are presented again and again
+        if len(self._read) >= MOST_READ:
+            with suppress(KeyError, RuntimeError, StopIteration):  # another thread removes one at the same moment
+                del self._read[next(iter(self._read))]
+        self._read[token] = claims
 
     def unseal(self, token: str) -> "Sealed":
         """The content of a sealed token. Raises TokenUnknown."""

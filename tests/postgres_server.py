@@ -191,8 +191,7 @@ def new_pooler(server: Server, user: str, *, connections: int = 2) -> Iterator[s
     program = shutil.which("pgbouncer", path=f"{os.environ.get('PATH')}:/usr/sbin")
     if program is None:
         pytest.skip("needs PgBouncer: Debian's package pgbouncer")
-    folder = server.folder / "pooler"
-    folder.mkdir(exist_ok=True)
+    folder = _beside_server(server, "pooler")
     users = folder / "users"
     users.write_text(f'"{user}" ""\n')
     settings = folder / "pgbouncer.ini"
@@ -200,19 +199,86 @@ def new_pooler(server: Server, user: str, *, connections: int = 2) -> Iterator[s
         f"[databases]\n* = host={server.folder}\n[pgbouncer]\nlisten_port = 6432\nunix_socket_dir = {folder}\nauth_type = trust\n"
         f"auth_file = {users}\npool_mode = transaction\ndefault_pool_size = {connections}\nmax_client_conn = 200\n"
     )
+    with _running(folder, folder / ".s.PGSQL.6432", program, str(settings)):
+        yield str(folder)
+
+
+@contextmanager
+def new_balancer(server: Server, standby: Server) -> Iterator[str]:
+    """The folder of a Pgpool-II, which sends every read that it can to the standby. Skips where there is none."""
+    program = shutil.which("pgpool", path=f"{os.environ.get('PATH')}:/usr/sbin")
+    if program is None:
+        pytest.skip("needs Pgpool-II: Debian's package pgpool2")
+    folder = _beside_server(server, "balancer")
+    settings = {
+        "backend_clustering_mode": "streaming_replication",
+        "listen_addresses": "",
+        "port": "9999",
+        "socket_dir": str(folder),
+        "pcp_listen_addresses": "",
+        "pcp_socket_dir": str(folder),
+        "pcp_port": "9898",
+        "wd_ipc_socket_dir": str(folder),
+        "pid_file_name": str(folder / "pid"),
+        "logdir": str(folder),
+        "backend_hostname0": str(server.folder),
+        "backend_port0": "5432",
+        "backend_weight0": "0",
+        "backend_hostname1": str(standby.folder),
+        "backend_port1": "5432",
+        "backend_weight1": "1",
+        "load_balance_mode": "on",
+        "sr_check_period": "1",
+        "sr_check_user": "postgres",
+        "sr_check_database": "postgres",
+        "num_init_children": "8",
+        "enable_pool_hba": "off",
+    }
+    file = folder / "pgpool.conf"
+    file.write_text("".join(f"{name} = '{value}'\n" for name, value in settings.items()))
+    for name in ("pcp.conf", "pool_hba.conf"):
+        (folder / name).touch()
+    arguments = ("-n", "-f", str(file), "-F", str(folder / "pcp.conf"), "-a", str(folder / "pool_hba.conf"))
+    with _running(folder, folder / ".s.PGSQL.9999", program, *arguments):
+        _wait_for_balance(folder)
+        yield str(folder)
+
+
+def _wait_for_balance(folder: Path) -> None:
+    """Wait until the balancer knows which server takes changes: until then it balances nothing."""
+    import psycopg
+
+    until = time.monotonic() + 30
+    while time.monotonic() < until:
+        with psycopg.connect(f"postgresql:///postgres?host={folder}&port=9999&user=postgres", autocommit=True) as found:
+            # no function that Pgpool-II takes for one that writes, as pg_is_in_recovery()
+            if found.execute("SELECT current_setting('in_hot_standby')").fetchone() == ("on",):
+                return
+        time.sleep(0.1)
+    raise AssertionError((folder / "log").read_text())
+
+
+def _beside_server(server: Server, name: str) -> Path:
+    """A folder for a program that runs as the user of the server."""
+    folder = server.folder / name
+    folder.mkdir(exist_ok=True)
     if account := _unprivileged() if os.geteuid() == 0 else None:
         os.chown(folder, account.pw_uid, account.pw_gid)
+    return folder
+
+
+@contextmanager
+def _running(folder: Path, socket: Path, *command: str) -> Iterator[None]:
+    """Run a program as the user of the server until the end of the block; its socket is there from the beginning."""
     with (folder / "log").open("ab") as log:
-        process = subprocess.Popen(
-            [*_as_user(), program, str(settings)], stdout=log, stderr=log, cwd=folder, start_new_session=True
-        )
+        process = subprocess.Popen([*_as_user(), *command], stdout=log, stderr=log, cwd=folder, start_new_session=True)
     try:
         until = time.monotonic() + 30
-        while not (folder / ".s.PGSQL.6432").exists():
+        while not socket.exists():
             assert process.poll() is None, (folder / "log").read_text()
             assert time.monotonic() < until, (folder / "log").read_text()
             time.sleep(0.02)
-        yield str(folder)
+        yield
     finally:
         process.terminate()
         process.wait(timeout=30)

@@ -6,7 +6,7 @@ from contextlib import closing
 
 import pytest
 
-from authctl.errors import RegistryLocked
+from authctl.errors import Refused, RegistryLocked
 from tests.postgres_server import Server, new_pooler, why_not
 
 pytestmark = pytest.mark.skipif(why_not() is not None, reason=why_not() or "")
@@ -86,3 +86,12 @@ def test_the_gate_and_the_only_runner_behind_it(address: "Address"):
         assert (mine, theirs) == (True, False)
     one.close()
     other.close()
+
+
+def test_one_connection_for_all_is_refused(postgres_server: Server, postgres_url: str):
+    """A pooler whose clients share one connection lets a host wait for ever while another one is in a transaction."""
+    database = read_address(postgres_url).parameters["dbname"]
+    with new_pooler(postgres_server, "registrar", connections=1) as folder:
+        address = read_address(f"postgresql:///{database}?host={folder}&port=6432&user=registrar")
+        with pytest.raises(Refused, match="gets no answer while another one is in a transaction"):
+            check_server(address)

@@ -3,6 +3,7 @@
 To add a store, add a way to make one to `make`. Without a server, the tests of the store in PostgreSQL are skipped.
 """
 
+import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ from authctl.instants import DAY, HOUR, NEVER, WEEK, Duration
 from authctl.lifetimes import Deadlines
 from authctl.model import (
     CachedLogin,
+    Client,
     Conditions,
     EventFilter,
     Group,
@@ -24,6 +26,7 @@ from authctl.model import (
     OnRevoke,
     PairRules,
     Profile,
+    Right,
     User,
 )
 from authctl.model.deliveries import DeliveryFilter, Narrowing, Subscription
@@ -237,6 +240,60 @@ def test_recording_a_use(store: Store):
     assert found is not None
     assert (found.last_used_at, found.slid_at, found.expires_at) == (later, later, later + 3 * DAY)
     assert found.use_due_at == moved.use_due_at
+
+
+def test_look_ups_of_a_block_read_its_beginning_or_later(store: Store):
+    """Never what was true before the block, nor before a change of this thread; after the block everything is read anew."""
+    found, other = add(store, new(secret_hash=b"s" * 32), new("bob", secret_hash=b"s" * 32))
+    client = Client("c1", "shop", (Right.VERIFY,), (), 1, 1, False, None, None, NOW, "eve", b"a" * 32, NOW)
+
+    def secret() -> bytes | None:
+        known = store.client("c1")
+        return known and known.secret_hash
+
+    with store.look_ups():
+        assert store.by_number(found.number, NOW) == (found, b"s" * 32)
+        assert secret() is None
+    with store.change() as tx:
+        tx.add_client(client)
+    for number in range(3):
+        with store.look_ups():
+            assert secret() == bytes([97 + number]) * 32
+            assert secret() == bytes([97 + number]) * 32
+            with store.change() as tx:
+                tx.replace_client(client._replace(secret_hash=bytes([98 + number]) * 32))
+                tx.record_uses([(found.number, NOW + number, Profile("default").deadlines(NOW, NOW + number))])
+            assert secret() == bytes([98 + number]) * 32
+            read = store.by_number(found.number, NOW)
+            assert read is not None
+            assert read[0].last_used_at == NOW + number
+            assert store.by_number(other.number, NOW) == (other, b"s" * 32)
+    with pytest.raises(RuntimeError, match="over"), store.look_ups():
+        assert secret() is not None
+        raise RuntimeError("over")
+    with store.change() as tx:
+        tx.remove_client("c1", NOW)
+    assert secret() is None
+
+
+def test_a_block_of_look_ups_holds_no_writer_up(store: Store):
+    """Another thread commits while the block is open; the block may not see it, and the next one does."""
+    (found,) = add(store, new(secret_hash=b"s" * 32))
+
+    def use() -> None:
+        with store.change(timeout=5) as tx:
+            tx.record_uses([(found.number, NOW + DAY, Profile("default").deadlines(NOW, NOW + DAY))])
+
+    with store.look_ups():
+        assert store.by_number(found.number, NOW) == (found, b"s" * 32)
+        thread = threading.Thread(target=use)
+        thread.start()
+        thread.join(20)
+        assert not thread.is_alive()
+    with store.look_ups():
+        read = store.by_number(found.number, NOW)
+    assert read is not None
+    assert read[0].last_used_at == NOW + DAY
 
 
 def test_ending_is_for_good(store: Store):

@@ -5,6 +5,7 @@ import random
 import re
 import secrets
 import shlex
+import threading
 from hashlib import sha256
 from itertools import product
 from pathlib import Path
@@ -18,7 +19,7 @@ from authctl.cli.exit_codes import exit_code_of
 from authctl.key_ring import KEY_BYTES, Key, KeyRing, KeyState
 from authctl.store.sqlite.library import sqlite3
 from authctl.token_encryption import Sealed
-from authctl.tokens import LONGEST_TOKEN, SECRET_BYTES, Claims, TokenKind, TokenMint, looks_like_token
+from authctl.tokens import LONGEST_TOKEN, MOST_READ, SECRET_BYTES, Claims, TokenKind, TokenMint, looks_like_token
 from tests.conftest import Install
 
 MUTATIONS = int(os.environ.get("AUTHCTL_TEST_MUTATIONS", "20000"))
@@ -48,6 +49,29 @@ def is_read(token: object, mint: TokenMint = MINT) -> bool:
     except TokenUnknown:
         return False
     return True
+
+
+def test_claims_are_kept_for_the_latest_tokens_and_for_these_keys_alone():
+    """What was read before is read again without its signature, as the same; memory has a limit, and threads may share it."""
+    mint = TokenMint(RING)
+    tokens = [mint.mint(TokenKind.ACCESS, "0123abcd", n, 0, SECRET) for n in range(MOST_READ + 500)]
+
+    def read(step: int) -> None:
+        for number in range(0, len(tokens), step):
+            assert mint.read(tokens[number]).number == number
+
+    threads = [threading.Thread(target=read, args=(step,)) for step in (1, 2, 3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(mint._read) <= MOST_READ + len(threads)
+    read(1)
+    assert all(is_read(token, mint) for token in tokens[:5] * 2)
+    changed = tokens[0][:-1] + ("0" if tokens[0][-1] != "0" else "1")
+    assert not is_read(changed, mint)
+    retired = TokenMint(KeyRing((key("89abcdef"), key("0123abcd", KeyState.RETIRED))))
+    assert not is_read(tokens[0], retired)
 
 
 @given(st.sampled_from(SIGNED), st.sampled_from(["0123abcd", "89abcdef"]), numbers, generations, session_secrets)

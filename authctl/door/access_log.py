@@ -21,12 +21,11 @@ class Log:
         """Write the line of a request. A line that cannot be written is left out, since the request was answered."""
         if self._form is AccessLog.OFF:
             return
-        peer = request.scope.get("client")
-        fields = {
+        fields: dict[str, object] = {
             "at": format_instant(utc_now()),
-            "peer": peer[0] if peer else None,
+            "peer": request.peer[0] if request.peer else None,
             "client": request.client_name,
-            "method": request.scope["method"],
+            "method": request.method,
             "route": route,
             "status": status,
             "milliseconds": round(seconds * 1000, 3),

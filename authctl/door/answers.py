@@ -21,10 +21,25 @@ class Answer(NamedTuple):
         """The headers that are sent: those of this answer, and those of every answer."""
         return [*self.headers, _NO_STORE, (b"content-length", b"%d" % len(self.body))]
 
+    def header_lines(self) -> bytes:
+        """The same as lines of a head."""
+        if self.headers is _JSON_ALONE:
+            return b"%bcontent-length: %d\r\n" % (_JSON_LINES, len(self.body))
+        return b"".join([b"%b: %b\r\n" % header for header in self.all_headers()])
+
+
+_JSON_ALONE: Headers = (_JSON,)
+_JSON_LINES = b"".join([b"%b: %b\r\n" % header for header in (_JSON, _NO_STORE)])
+
+
+def json_text_answer(text: str) -> Answer:
+    """A yes in JSON that is text already, in ASCII."""
+    return Answer(200, text.encode("ascii"), _JSON_ALONE)
+
 
 def json_answer(content: Any, status: int = 200, headers: Headers = ()) -> Answer:
     """An answer in JSON."""
-    return Answer(status, _ENCODER.encode(content).encode(), (_JSON, *headers))
+    return Answer(status, _ENCODER.encode(content).encode(), (_JSON, *headers) if headers else _JSON_ALONE)
 
 
 def error(status: int, code: str, description: str | None = None, headers: Headers = ()) -> Answer:

@@ -25,7 +25,8 @@ from authctl.door.client_authentication import Authentication, NamedClients
 from authctl.door.requests import NoAnswer, Receive, Request, Scope
 from authctl.door.scopes import Scopes
 from authctl.door.settings import LOCK_SECONDS, Settings
-from authctl.errors import AuthctlError, InvalidInput
+from authctl.door.turns import Judge, Turns
+from authctl.errors import AuthctlError, InvalidInput, RegistryUnavailable
 from authctl.model import Client
 from authctl.registry import Registry
 from authctl.settings import Home, find_home
@@ -72,6 +73,7 @@ class Door:
         self.client = Authentication(self.registry.clients.by_id).client
         self.named = NamedClients(self.registry.clients)
         self.metrics = metrics.Metrics()
+        self.turns = Turns(self)
         self._log = Log(settings.access_log)
 
     def close(self) -> None:
@@ -87,15 +89,13 @@ class Door:
         """Answer one request, or run the server's life span (ASGI 3)."""
         if scope["type"] == "lifespan":
             return await self._live(receive, send)
-        begun, request = perf_counter(), Request(scope, receive)
-        route, handler = _route(scope)
-        answer = await self._outcome(handler, request)
+        begun, request = perf_counter(), Request.of_asgi(scope, receive)
+        route, handler = _route(scope["path"], request.method)
+        answer = await self.outcome(handler, request)
         await send({"type": "http.response.start", "status": answer.status, "headers": _headers(request, answer)})
         # The answer to HEAD is that to GET, without its body: HAProxy asks so.
-        await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else answer.body})
-        seconds = perf_counter() - begun
-        self.metrics.count(route, answer.status, seconds)
-        self._log.write(request, route, answer.status, seconds)
+        await send({"type": "http.response.body", "body": b"" if request.method == "HEAD" else answer.body})
+        self.count(request, route, answer.status, begun)
         return None
 
     async def _live(self, receive: Receive, send: Send) -> None:
@@ -105,29 +105,48 @@ class Door:
         self.close()
         await send({"type": "lifespan.shutdown.complete"})
 
-    async def _outcome(self, handler: Handler, request: Request) -> Answer:
+    def count(self, request: Request, route: str, status: int, begun: float) -> None:
+        """Count a request that was answered, and write its line of the log. `begun` is its `perf_counter`."""
+        seconds = perf_counter() - begun
+        self.metrics.count(route, status, seconds)
+        self._log.write(request, route, status, seconds)
+
+    def at_once(self, judge: Judge, request: Request) -> Answer | None:
+        """The answer of a route that needs one look-up, for a request that was read; None where it has to wait for the registry."""
+        try:
+            return judge(self, request)
+        except RegistryUnavailable:
+            return None
+        except Exception as end:  # noqa: BLE001  # the boundary, as below
+            return _answer_to(end)
+
+    async def outcome(self, handler: Handler, request: Request) -> Answer:
         """The answer of a route. An error in it becomes an answer, too."""
         try:
             return await handler(self, request)
-        except NoAnswer as end:
-            return end.answer
-        except InvalidInput as refusal:
-            return error(400, "invalid_request", refusal.message)
-        except AuthctlError as failure:
-            _logger.warning("%s", failure)
-            return unavailable()
-        except Exception as failure:  # noqa: BLE001  # the boundary: nobody sees a traceback, which may contain a token
-            _logger.error("unexpected failure: %s", type(failure).__name__)  # noqa: TRY400  # likewise
-            return unavailable("the request could not be answered")
+        except Exception as end:  # noqa: BLE001  # the boundary: nobody sees a traceback, which may contain a token
+            return _answer_to(end)
 
 
-def _route(scope: Scope) -> tuple[str, Handler]:
+def _answer_to(end: Exception) -> Answer:
+    """The answer to a request that ended with an exception."""
+    if isinstance(end, NoAnswer):
+        return end.answer
+    if isinstance(end, InvalidInput):
+        return error(400, "invalid_request", end.message)
+    if isinstance(end, AuthctlError):
+        _logger.warning("%s", end)
+        return unavailable()
+    _logger.error("unexpected failure: %s", type(end).__name__)
+    return unavailable("the request could not be answered")
+
+
+def _route(path: str, method_of_request: str) -> tuple[str, Handler]:
     """The name of a request's route, and its handler."""
-    path: str = scope["path"]
     route = path if path in ROUTES else path.rstrip("/")
     if route in ROUTES:
         method, handler = ROUTES[route]
-        allowed = scope["method"] == method or (method == "GET" and scope["method"] == "HEAD")
+        allowed = method_of_request == method or (method == "GET" and method_of_request == "HEAD")
         return route, handler if allowed else _refuse_method(method)
     first = path.split("/", 2)[1] if path.startswith("/") else ""
     return (f"/{first}", PREFIXES[first]) if first in PREFIXES else ("other", _not_found)
@@ -147,7 +166,7 @@ async def _not_found(door: Door, request: Request) -> Answer:  # noqa: ARG001  #
 def _headers(request: Request, answer: Answer) -> list[tuple[bytes, bytes]]:
     """The headers of an answer. After a body that nobody read, the connection ends: the next request would begin with its bytes."""
     headers = answer.all_headers()
-    if request.is_read:
+    if request.body is not None:
         return headers
     announced = request.headers.get(b"content-length", b"0") != b"0" or b"transfer-encoding" in request.headers
     if announced and (b"connection", b"close") not in headers:

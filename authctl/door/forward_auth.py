@@ -34,30 +34,45 @@ _FORWARDED = {b"x-forwarded-platform": "platform", b"x-forwarded-application-ver
 
 async def answer_any(door: "Door", request: Request) -> Answer:
     """Let in the tokens of every application, if the settings of the door allow it."""
-    return await _answer(door, request, None) if door.settings.verify_any else _FORBIDDEN
+    return await door.calls.read(partial(any_at_once, door, request))
 
 
 async def answer_as(door: "Door", request: Request) -> Answer:
     """Let in the tokens of the applications of the client that the path names."""
-    name = unquote(request.scope["raw_path"].decode("latin-1").split("/")[2]) if request.scope.get("raw_path") else ""
+    return await door.calls.read(partial(as_at_once, door, request))
+
+
+def any_at_once(door: "Door", request: Request) -> Answer:
+    """The same as `answer_any`, without waiting. Raises RegistryUnavailable, NoAnswer."""
+    return _answer(door, request, None) if door.settings.verify_any else _FORBIDDEN
+
+
+def as_at_once(door: "Door", request: Request) -> Answer:
+    """The same as `answer_as`, without waiting. Raises RegistryUnavailable, NoAnswer."""
+    name = _client_name(request.path)
     try:
-        client = await door.calls.read(partial(door.named.client, name)) if name else None
+        client = door.named.client(name) if name else None
     except InvalidInput:  # no name of a client
         client = None
     if client is None or Right.VERIFY not in client.may:
         return _FORBIDDEN
     request.client_name = client.name
-    return await _answer(door, request, client)
+    return _answer(door, request, client)
 
 
-async def _answer(door: "Door", request: Request, client: Client | None) -> Answer:
+def _client_name(path: bytes) -> str:
+    """The name of a client, the part of the path after the first one; empty where there is none."""
+    parts = path.split(b"/", 3)
+    return unquote(parts[2].decode("latin-1")) if len(parts) > 2 else ""  # noqa: PLR2004  # nothing, the route, the name
+
+
+def _answer(door: "Door", request: Request, client: Client | None) -> Answer:
     # decision 250: every other status is an error page in at least one proxy
     token = presented_token(request.header(b"authorization"), request.header(b"cookie"), door.settings.cookie)
     if token is None:
         return _NO_TOKEN
     try:
-        facts = _facts(request, door.settings)
-        session = await door.calls.read(lambda: judge(door.registry.tokens, client, token, facts))
+        session = judge(door.registry.tokens, client, token, _facts(request, door.settings))
     except (ConditionNotMet, TokenMisused):
         return _FORBIDDEN
     except (TokenInvalid, InvalidInput):
@@ -104,7 +119,7 @@ def _is_whole(encoded: bytes) -> bool:
 def _facts(request: Request, settings: "Settings") -> Facts:
     """The facts of a request, from the headers of a configured proxy. Those of other peers are ignored. Raises NoAnswer."""
     facts = Facts()
-    if not _is_proxy(request.scope.get("client"), settings):
+    if not _is_proxy(request.peer, settings):
         return facts
     forwarded = request.header(b"x-forwarded-for")
     if forwarded is not None:

@@ -8,14 +8,20 @@ import hashlib
 from time import monotonic
 from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
+from authctl.door.answers import ABANDONED, Answer
+from authctl.door.application import Door
+from authctl.door.requests import Request, joined
 from authctl.door.settings import REQUEST_BYTES, REQUEST_SECONDS
+from authctl.door.turns import AT_ONCE, Exchange, is_usual, route_at_once
 
 _SWEEP_SECONDS = 1.0
 _LAST_SECONDS = 1.0
 """How long a process that ends waits for a request on its idle connections."""
-_TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\ncache-control: no-store\r\nconnection: close\r\n\r\n"
+_LAST = b"\r\ncontent-length: 0\r\ncache-control: no-store\r\nconnection: close\r\n\r\n"
+_TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large" + _LAST
+_NO_REQUEST = b"HTTP/1.1 400 Bad Request" + _LAST
 
 
 class _JoinedWrites:
@@ -41,6 +47,11 @@ class _JoinedWrites:
             kept, self._kept = self._kept, None
             self._transport.write(kept + data)
 
+    def write_whole(self, data: bytes) -> None:
+        """Send the bytes of a whole answer."""
+        self._flush()
+        self._transport.write(data)
+
     def close(self) -> None:
         """Send the kept bytes, and close."""
         self._flush()
@@ -57,8 +68,12 @@ class DoorProtocol(HttpToolsProtocol):
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
+        self._door: Door = self.app  # what `DoorFactory` makes
+        self._turns = self._door.turns
         self._begun_at: float | None = None
         """When the request began that is under way; None between two requests."""
+        self._idle_since = 0.0
+        """When the latest answer was sent."""
         self._is_leaving = False
         """Whether the process ends: the next answer is the last one of this connection."""
         self._head_bytes: int | None = 0
@@ -67,7 +82,8 @@ class DoorProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin: the first request is awaited from now on."""
         super().connection_made(transport)
-        self.transport = _JoinedWrites(transport, self.loop)  # type: ignore[assignment]  # the same methods
+        self._writes = _JoinedWrites(transport, self.loop)
+        self.transport = self._writes  # type: ignore[assignment]  # the same methods
         self._begun_at = monotonic()
         certificate = _fingerprint(transport)
         if certificate is not None:
@@ -82,7 +98,13 @@ class DoorProtocol(HttpToolsProtocol):
             self._head_bytes += len(data)
         super().data_received(data)
         if self._head_bytes is not None and self._head_bytes > REQUEST_BYTES and not self.transport.is_closing():
-            self._refuse_head()
+            self._refuse(_TOO_LARGE)
+
+    def on_message_begin(self) -> None:
+        """Begin a request. What ASGI needs is made later, for those that need it."""
+        self.url = b""
+        self.headers = []
+        self.expect_100_continue = False
 
     def on_headers_complete(self) -> None:
         """Begin to answer. Raises ValueError, which the parser passes on, for a head that is too large."""
@@ -90,28 +112,115 @@ class DoorProtocol(HttpToolsProtocol):
         if (received is None or received > REQUEST_BYTES) and self._head_size() > REQUEST_BYTES:
             raise ValueError("the head is too large")
         self._head_bytes = None
-        super().on_headers_complete()
+        exchange = self._exchange()
+        if exchange is None:
+            self._begin_by_asgi()
+        else:
+            self.cycle = exchange  # type: ignore[assignment]  # uvicorn uses the attributes that both have
         if self._is_leaving and self.cycle is not None:
             self.cycle.keep_alive = False
+
+    def _begin_by_asgi(self) -> None:
+        url, headers, expects = self.url, self.headers, self.expect_100_continue
+        super().on_message_begin()
+        self.url, self.headers, self.expect_100_continue = url, headers, expects
+        self.scope["headers"] = headers
+        super().on_headers_complete()
+
+    def _exchange(self) -> Exchange | None:
+        """The exchange of a request that one look-up answers, and that has nothing unusual; None for any other request."""
+        before = self.cycle
+        if (before is not None and not before.response_complete) or self.expect_100_continue or self.flow.write_paused:
+            return None
+        path = self.url.partition(b"?")[0]
+        route = route_at_once(path)
+        if route is None:
+            return None
+        method = self.parser.get_method().decode("ascii")
+        request = Request(method, path, joined(self.headers), self.client, self.app_state.get("certificate"))
+        if not is_usual(route, request):
+            return None
+        request.body = b""
+        keep_alive = self.parser.get_http_version() != "1.0" and self.parser.should_keep_alive()
+        return Exchange(self, request, route, keep_alive=keep_alive)
+
+    def on_body(self, body: bytes) -> None:
+        """Keep a part of the body, which is as long as the head announced: not too long."""
+        cycle: object = self.cycle
+        if isinstance(cycle, Exchange):
+            cycle.request.body = (cycle.request.body or b"") + body
+        else:
+            super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """The request is whole, and can be judged."""
+        cycle: object = self.cycle
+        if isinstance(cycle, Exchange):
+            self._turns.add(cycle)
+        else:
+            super().on_message_complete()
+
+    def answer_later(self, exchange: Exchange) -> None:
+        """Answer a request that has to wait for the registry."""
+        task = self.loop.create_task(self._answer_later(exchange))
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+
+    async def _answer_later(self, exchange: Exchange) -> None:
+        self.respond(exchange, await self._door.outcome(AT_ONCE[exchange.route].handler, exchange.request))
+
+    def respond(self, exchange: Exchange, answer: Answer) -> None:
+        """Send the answer of an exchange, and begin the next request of the connection."""
+        exchange.response_complete = True
+        # Before it is sent: whoever has the answer finds it counted.
+        self._door.count(exchange.request, exchange.route, answer.status, exchange.begun)
+        if not self.transport.is_closing():
+            lines = [STATUS_LINE[answer.status]]
+            lines += [b"%b: %b\r\n" % header for header in self.server_state.default_headers]
+            lines.append(answer.header_lines())
+            if not exchange.keep_alive:
+                lines.append(b"connection: close\r\n")
+            # The answer to HEAD is that to GET, without its body: HAProxy asks so.
+            lines += b"\r\n", b"" if exchange.request.method == "HEAD" else answer.body
+            self._writes.write_whole(b"".join(lines))
+            if not exchange.keep_alive:
+                self.transport.close()
+        self.on_response_complete()
 
     def _head_size(self) -> int:
         return len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
 
-    def send_400_response(self, msg: str) -> None:
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002  # as uvicorn calls it
         """Answer bytes that are no request."""
         if self._head_bytes is not None and self._head_bytes > REQUEST_BYTES:
-            self._refuse_head()
+            self._refuse(_TOO_LARGE)
         else:
-            super().send_400_response(msg)
+            self._refuse(_NO_REQUEST)
 
-    def _refuse_head(self) -> None:
-        self.transport.write(_TOO_LARGE)
+    def _refuse(self, answer: bytes) -> None:
+        self.transport.write(answer)
         self.transport.close()
 
     def on_response_complete(self) -> None:
-        """The answer was sent: the next request may come."""
+        """The answer was sent: the next request may come. As uvicorn does it, but the sweep watches over idle connections."""
         self._begun_at, self._head_bytes = None, 0
-        super().on_response_complete()
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._begun_at = monotonic()
+            self._start_asgi_task(*self.pipeline.pop())
+        else:
+            self._idle_since = monotonic()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The peer has gone. A request that it left in the middle is counted as ASGI's would be."""
+        cycle: object = self.cycle
+        if isinstance(cycle, Exchange) and not cycle.response_complete and not cycle.is_whole:
+            cycle.response_complete = True
+            self._door.count(cycle.request, cycle.route, ABANDONED.status, cycle.begun)
+        super().connection_lost(exc)
 
     def shutdown(self) -> None:
         """End after the answer that is under way, or after the next one. An idle connection may have a request on its way already.
@@ -125,9 +234,13 @@ class DoorProtocol(HttpToolsProtocol):
         else:
             super().shutdown()
 
-    def is_overdue(self, now: float) -> bool:
-        """Whether the request that is under way takes too long."""
-        return self._begun_at is not None and now - self._begun_at > REQUEST_SECONDS
+    def sweep(self, now: float) -> None:
+        """Cut the connection off if the request that is under way takes too long; close it if none came for a while."""
+        if self._begun_at is not None:
+            if now - self._begun_at > REQUEST_SECONDS:
+                self.transport.abort()
+        elif now - self._idle_since > self.timeout_keep_alive:
+            self.transport.close()
 
 
 def _fingerprint(transport: asyncio.Transport) -> str | None:
@@ -148,7 +261,7 @@ def _sweep(state: Any, loop: asyncio.AbstractEventLoop) -> None:
     state.authctl_sweep = None
     now = monotonic()
     for connection in list(state.connections):
-        if isinstance(connection, DoorProtocol) and connection.is_overdue(now):
-            connection.transport.abort()
+        if isinstance(connection, DoorProtocol):
+            connection.sweep(now)
     if state.connections:
         _keep_sweeping(state, loop)

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 async def answer(door: "Door", request: Request) -> Answer:
     """Answer one refresh. A client that lost the answer asks again, and gets the same pair within the profile's grace."""
-    form = await request.form()
+    await request.read()
+    form = request.form()
     client = door.client(request, form, Right.REFRESH)
     if form.get("grant_type") != "refresh_token":
         return error(400, "unsupported_grant_type", "only refresh_token")

@@ -16,7 +16,8 @@ _DONE = json_answer({})
 
 async def answer(door: "Door", request: Request) -> Answer:
     """Answer one revocation: 200 only after its commit."""
-    form = await request.form()
+    await request.read()
+    form = request.form()
     client = door.client(request, form, Right.REVOKE)
     token = token_of(form)
 

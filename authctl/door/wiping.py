@@ -20,7 +20,8 @@ _NOTHING_ORDERED = error(400, "invalid_request", "no wipe was ordered for the se
 
 async def answer(door: "Door", request: Request) -> Answer:
     """Answer one question for an order, or with `done=true` one report. Any token of the session will do, however old."""
-    form = await request.form()
+    await request.read()
+    form = request.form()
     client = door.client(request, form, Right.WIPE)
     token, is_done = token_of(form), form.get("done") == "true"
 

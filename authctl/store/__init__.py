@@ -148,7 +148,7 @@ def compare(view: "View", copy: "View", now: int) -> "Compared":
 
 @contextmanager
 def load_store(address: str, file: Path, *, replaces: str | None = None) -> Iterator["Store"]:
-    """A new store on a server with all that the registry in a file has, exactly as it is there (decision 330).
+    """A new store on a server with all that the registry in a file has, exactly as it is there (decision 311).
 
     The block sees it in the one transaction that makes it, and may check or change it. It appears at the address, whole, when the
     block has succeeded. The file must not change meanwhile. `replaces` is the id of a registry whose copy, left by a move that was

@@ -1,4 +1,4 @@
-"""A registry in PostgreSQL as a portable file, which is a registry in SQLite (decision 304), and back again (decision 330).
+"""A registry in PostgreSQL as a portable file, which is a registry in SQLite (decision 304), and back again (decision 311).
 
 The tables of both have the same names and columns; each store has a few more, which only it needs.
 """
@@ -113,7 +113,7 @@ class FileSource:
         self._connection = connection
 
     def facts(self) -> Facts:
-        """The facts that are no table with the same columns everywhere."""
+        """The facts of the registry that are in no table with the same columns everywhere."""
         return Facts(
             *self._one("SELECT id, profiles, restored_at, moves FROM registry"),
             *self._one("SELECT seen_at, leapt_at FROM clock"),

@@ -7,7 +7,10 @@ from authctl.store.postgres.addresses import Address
 from authctl.store.postgres.library import psycopg
 
 if TYPE_CHECKING:
-    from psycopg.abc import PQGen
+    from psycopg.abc import Params, PQGen, Query
+
+_TO_PRIMARY = "/*NO LOAD BALANCE*/ "
+"""The beginning of every statement: Pgpool-II sends it to the server that takes changes, and to no standby (decision 312)."""
 
 
 class Connection(psycopg.Connection[tuple[Any, ...]]):
@@ -19,6 +22,13 @@ class Connection(psycopg.Connection[tuple[Any, ...]]):
     last_event: tuple[int, str] | None = None
     """The number and hash of the last audit event that this transaction wrote; set by what writes it."""
     warnings: tuple[str, ...] = ()
+
+    def execute(
+        self, query: "Query", params: "Params | None" = None, *, prepare: bool | None = None, binary: bool = False
+    ) -> psycopg.Cursor[tuple[Any, ...]]:
+        """Run a statement on the server that takes changes, also behind a balancer that sends reads to standbys."""
+        assert isinstance(query, str)
+        return super().execute(_TO_PRIMARY + query, params, prepare=prepare, binary=binary)
 
     def wait(self, gen: "PQGen[Any]", interval: float = 0.1, timeout: float | None = None) -> Any:
         """Wait for the server, but not for ever."""

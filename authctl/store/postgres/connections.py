@@ -42,7 +42,8 @@ _BEGIN = (
     "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL lock_timeout = {wait}; SET LOCAL synchronous_commit = off;"
     " SET LOCAL idle_in_transaction_session_timeout = {stall}; SELECT {gate}({key}); SELECT id, {marks} FROM registry"
 )
-_BEGIN_TO_READ = f"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SELECT {MARKS} FROM registry"
+BEGIN_TO_READ = "BEGIN ISOLATION LEVEL SERIALIZABLE READ ONLY"
+"""A view sees one snapshot. A standby refuses this level, which a balancer may have asked without our knowledge (decision 312)."""
 _TAKE = {
     (True, True): "pg_try_advisory_xact_lock_shared",
     (True, False): "pg_try_advisory_xact_lock",
@@ -138,7 +139,7 @@ class PostgresConnections:
             if not connection.is_idle:
                 raise RuntimeError("a view was begun inside a view")
             try:
-                cursor = connection.execute(_BEGIN_TO_READ, prepare=False)
+                cursor = connection.execute(f"{BEGIN_TO_READ}; SELECT {MARKS} FROM registry", prepare=False)
                 cursor.nextset()
                 check_in_force(self.address, cursor.fetchone())
                 yield connection

@@ -10,6 +10,7 @@ from authctl.store.postgres.library import psycopg
 
 LOCKED = "55P03"
 READ_ONLY = "25006"
+NOT_SUPPORTED = "0A000"
 NO_ROOM = "53100"
 
 _KINDS: dict[str, type[RegistryUnavailable]] = {LOCKED: RegistryLocked, NO_ROOM: DiskFull}
@@ -17,6 +18,7 @@ _UNAVAILABLE = {
     LOCKED: "it is locked by another process",
     NO_ROOM: "the disk of the server is full",
     READ_ONLY: "the server takes no changes: it is a standby, or read-only",
+    NOT_SUPPORTED: "the server does not support what a registry needs: it is a standby, or not PostgreSQL",
     "25P03": "the change stood still for too long, and the server ended it",
     "25P04": "the change took too long, and the server ended it",
     "42501": "the role has too few rights",
@@ -75,6 +77,11 @@ def is_lost(error: BaseException) -> bool:
     return isinstance(error, psycopg.OperationalError) and (code is None or code[:2] in ("08", "57") or code == "25P03")
 
 
+def is_too_late(error: psycopg.Error) -> bool:
+    """Whether the driver did not wait any longer for a server that was silent."""
+    return error.sqlstate is None and "timeout expired" in str(error)
+
+
 def translated_error(error: BaseException, place: str) -> AuthctlError | None:
     """Our error for an error of PostgreSQL; None for any other error."""
     if not isinstance(error, psycopg.Error):
@@ -94,6 +101,8 @@ def _of_driver(error: psycopg.Error, unusable: str) -> RegistryUnavailable:
     text = str(error)
     if "session is read-only" in text or "server is in hot standby mode" in text:
         return RegistryUnavailable(f"{unusable}: {_UNAVAILABLE[READ_ONLY]}")
+    if is_too_late(error):
+        return RegistryUnavailable(f"{unusable}: the server is there, and does not answer")
     hint = "install the certificate of its authority: ?sslrootcert=FILE" if "root certificate" in text else None
     return RegistryUnavailable(f"{unusable}: {_first_line(error)}", hint)
 

@@ -21,7 +21,7 @@ _TEXT_OF_EVENT = "text_key"
 _FIRST = ("revocations",)
 """Tables that others refer to: they are filled first, and emptied last."""
 _INDEX_MEMORY = {"maintenance_work_mem": "256MB", "gin_pending_list_limit": "64MB"}
-"""The memory that the making of indexes, and the filling of the index of texts, may take beside what the server gives; larger changed little."""
+"""The memory for making indexes and filling the index of texts, beside what the server gives; more changed little."""
 _NO_LIMITS = ("statement_timeout", "transaction_timeout", "idle_in_transaction_session_timeout")
 
 _COLUMNS = (
@@ -48,7 +48,7 @@ class Source(Protocol):
     """A registry of another kind, in one snapshot, with the tables and columns that every kind has."""
 
     def facts(self) -> Facts:
-        """The facts that are no rows of a table."""
+        """The facts of the registry that are in no table."""
 
     def columns(self, table: str) -> Sequence[str]:
         """The columns of a table; none if there is no such table."""

@@ -11,7 +11,7 @@ from typing import Any
 from authctl.errors import Refused
 from authctl.store.postgres.addresses import Address
 from authctl.store.postgres.connection import Connection, connect
-from authctl.store.postgres.errors import translated_errors
+from authctl.store.postgres.errors import is_too_late, translated_errors
 from authctl.store.postgres.library import psycopg
 from authctl.store.protocol.health import Health
 
@@ -19,10 +19,13 @@ Checks = Iterator[tuple[str, Health]]
 
 OLDEST_VERSION = 15
 _PATIENCE = 15.0
+_TURN = 5.0
+"""How long one connection waits for an answer while another one is in a transaction, in seconds."""
 _MAKE_ANEW = (
     "CREATE DATABASE NAME OWNER USER TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C.UTF-8'"
     " (all of it: authctl init --print-sql)"
 )
+_ITSELF = "a server of PostgreSQL itself, whose pooler, if there is one, is in transaction mode and gives two hosts two connections"
 _SAMPLES = {"Cyrillic": "жук", "Japanese": "日本語"}
 _RIGHTS = {
     "rolsuper": "is a superuser",
@@ -38,10 +41,9 @@ def check_server(address: Address) -> None:
     with translated_errors(str(address)):
         failed = [health for _, health in proofs(address) if not health.ok]
     if failed:
-        found = "\n".join(health.found for health in failed)
-        raise Refused(
-            f"no registry can be made at {address}:\n{found}", "; ".join(health.hint or "" for health in failed)
-        )
+        found = "; ".join(health.found for health in failed)
+        hints = dict.fromkeys(health.hint for health in failed if health.hint)
+        raise Refused(f"no registry can be made at {address}: {found}", "; ".join(hints))
 
 
 def proofs(address: Address) -> Checks:
@@ -124,10 +126,25 @@ def _durability(connection: Connection) -> Health:
 
 
 def _locks(address: Address) -> Health:
-    """Whether an advisory lock of one connection keeps another one out, and lets it in afterwards."""
+    """Whether two connections work at once, and an advisory lock of one keeps the other one out, and lets it in afterwards."""
+    try:
+        answers = _answers(address)
+    except psycopg.Error as error:
+        if not is_too_late(error):
+            raise
+        found = "a connection gets no answer while another one is in a transaction: two hosts could not work at once"
+        return Health(ok=False, found=found, hint=_ITSELF)
+    if answers != [True, True, False, True, False, False, True]:
+        found = "advisory locks lock nothing on this server: two hosts would change the registry at once"
+        return Health(ok=False, found=found, hint=_ITSELF)
+    return Health(ok=True, found="advisory locks lock")
+
+
+def _answers(address: Address) -> list[bool]:
+    """Whether each of two connections gets a lock: both shared, then one alone; at last a lock that was let go of."""
     key = int.from_bytes(os.urandom(8), signed=True)
     shared, alone = f"pg_try_advisory_xact_lock_shared({key})", f"pg_try_advisory_xact_lock({key})"
-    with closing(connect(address, patience=_PATIENCE)) as one, closing(connect(address, patience=_PATIENCE)) as other:
+    with closing(connect(address, patience=_TURN)) as one, closing(connect(address, patience=_TURN)) as other:
         one.execute("BEGIN")
         answers = [_try(one, shared), _try(other, shared), _try(other, alone)]
         one.execute("COMMIT")
@@ -135,10 +152,7 @@ def _locks(address: Address) -> Health:
         answers += [_try(one, alone), _try(other, shared), _try(other, alone)]
         one.execute("COMMIT")
         answers += [_try(other, alone)]
-    if answers != [True, True, False, True, False, False, True]:
-        found = "advisory locks lock nothing on this server: two hosts would change the registry at once"
-        return Health(ok=False, found=found, hint="a server of PostgreSQL itself, without a pooler in statement mode")
-    return Health(ok=True, found="advisory locks lock")
+    return answers
 
 
 def _try(connection: Connection, lock: str) -> bool:

@@ -1,7 +1,7 @@
 """The store in PostgreSQL: three connections, and the transactions on them."""
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,6 +39,9 @@ class PostgresStore:
     def by_number(self, number: int, now: int | None = None) -> "tuple[Session, bytes | None] | None":
         with self._connections.hot() as connection:
             return look_up.session(connection, number, now)
+
+    def look_ups(self) -> AbstractContextManager[None]:
+        return nullcontext()  # each look-up is one statement, and the server's connection is free for others in between
 
     def profiles(self) -> "ProfileSet":
         with self._connections.hot() as connection:

@@ -122,6 +122,13 @@ class Store(Protocol):
         replaces that clock, as a test does. Raises RegistryUnavailable if the clock gives no valid time.
         """
 
+    def look_ups(self) -> AbstractContextManager[None]:
+        """A block in which look-ups of this thread (`by_number`, `client`) may all read the registry as it was at the first of them.
+
+        A store may as well read it anew for each. No look-up reads an instant before the block began, and none that follows a `change`
+        of this thread one before that change. Keep the block short: other threads may wait for it with their look-ups.
+        """
+
     def profiles(self) -> ProfileSet:
         """The profiles in force, as `View.profiles`, on the connection of `by_number`."""
 

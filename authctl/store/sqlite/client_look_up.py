@@ -27,6 +27,8 @@ class ClientLookUp:
         self._connection = connection
         self._cursor = connection.cursor()
         self._kept: dict[str, tuple[tuple[Any, ...], Client]] = {}
+        self._of_snapshot: dict[str, Client | None] = {}
+        """The clients that were looked up in the snapshot that is open on the connection."""
 
     def client(self, client_id: str) -> Client | None:
         """The client with that id; None where there is none, or where it was removed. The same value as long as it did not change."""
@@ -36,6 +38,18 @@ class ClientLookUp:
             return None
         kept = self._kept.get(client_id)
         return kept[1] if kept is not None and kept[0] == secrets else self._read(client_id)
+
+    def client_of_snapshot(self, client_id: str) -> Client | None:
+        """The same inside of a snapshot, in which it cannot change: it is read once."""
+        try:
+            return self._of_snapshot[client_id]
+        except KeyError:
+            client = self._of_snapshot[client_id] = self.client(client_id)
+            return client
+
+    def forget_snapshot(self) -> None:
+        """The snapshot ended: what was looked up in it may have changed."""
+        self._of_snapshot.clear()
 
     def _read(self, client_id: str) -> Client | None:
         row = self._connection.execute(_WHOLE, (client_id,)).fetchone()

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
+from threading import get_ident
 from time import monotonic, sleep
 from typing import TYPE_CHECKING
 
@@ -60,6 +61,8 @@ class SqliteStore:
         self._hot = SharedConnection(self.path)
         self._look_up: LookUp | None = None
         self._clients: ClientLookUp | None = None
+        self._looking_up: int | None = None
+        """The thread that is in a block of `look_ups`, while its snapshot is open; None without one."""
         self._reader = SharedConnection(self.path)
         self._writer = SharedConnection(self.path, writing=True)
         self._log = f"{self.path}-wal"  # a text: a `Path` takes longer to look at, and each change looks
@@ -93,6 +96,29 @@ class SqliteStore:
         self._look_up = LookUp(self._hot.connection())
         return self._look_up
 
+    @contextmanager
+    def look_ups(self) -> Iterator[None]:
+        self._check_usable()
+        with self._hot.lock:
+            with self._translated_errors:
+                connection = self._hot.connection()
+                # The snapshot begins with the first look-up: until then SQLite reads nothing.
+                connection.execute("BEGIN")
+            self._looking_up = get_ident()
+            try:
+                yield
+            finally:
+                self._end_look_ups()
+
+    def _end_look_ups(self) -> None:
+        """End the snapshot of a block of look-ups, if there is one: the next look-up reads the registry as it is then."""
+        if self._looking_up is not None:
+            self._looking_up = None
+            if self._clients is not None:
+                self._clients.forget_snapshot()
+            with self._translated_errors:
+                roll_back(self._hot.connection())
+
     def profiles(self) -> "ProfileSet":
         from authctl.store.nouns.profiles import profiles_in_force
 
@@ -107,7 +133,7 @@ class SqliteStore:
         try:
             with self._hot.lock:
                 look_up = self._clients or self._open_client_look_up()
-                return look_up.client(client_id)
+                return look_up.client(client_id) if self._looking_up is None else look_up.client_of_snapshot(client_id)
         except Exception:
             with self._translated_errors:
                 raise
@@ -136,6 +162,9 @@ class SqliteStore:
     ) -> "Iterator[SqliteChange]":
         del shared  # SQLite has one writer at a time
         self._check_usable()
+        # This thread's own look-ups: they would not see the change, and keep the log from being emptied after it.
+        if self._looking_up == get_ident():
+            self._end_look_ups()
         from authctl.store.sqlite.change import SqliteChange
 
         if not self._writer.lock.acquire(timeout=-1 if timeout is None else timeout):
