@@ -21,7 +21,7 @@ if why_not() is None:
     from authctl.store.protocol.health import Health
 
 SCHEMA = """
-CREATE TABLE registry (id text NOT NULL);
+CREATE TABLE registry (id text NOT NULL, moved_to text, moving_to text, arriving_from text);
 INSERT INTO registry VALUES ('r1');
 CREATE TABLE audit_events (seq bigint PRIMARY KEY, hash text NOT NULL);
 CREATE SEQUENCE changes;
