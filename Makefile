@@ -6,7 +6,7 @@ POSTGRES_TESTS := tests/test_postgres_*.py tests/test_escapes.py
 # what was written for any store, on PostgreSQL
 ON_POSTGRES := tests/test_store_contract.py tests/test_scenarios_*.py
 
-.PHONY: postgres-more console check quick test storm fuzz fuzz-door histories delivery-histories histories-mutants crash ldap real-systems door current-sqlite postgres postgres-storm bench bench-since bench-imports bench-full peers demo docs clean
+.PHONY: postgres-more console check quick test storm fuzz fuzz-door histories delivery-histories histories-mutants crash ldap real-systems door current-sqlite postgres postgres-storm postgres-cluster bench bench-postgres bench-since bench-imports bench-full peers demo docs clean
 
 check: $(VENV)/ready ## what CI runs beside the README's test command
 	$(BIN)/ruff format --check .
@@ -77,6 +77,9 @@ postgres-more: $(VENV)/ready ## other tests of any store on PostgreSQL; some of 
 postgres-storm: $(VENV)/ready ## processes of three hosts on one PostgreSQL for two minutes: nothing escapes, and wrong schemes are noticed
 	tests/install_postgres.sh $(BIN)/python && AUTHCTL_ESCAPE_SECONDS=120 $(BIN)/python -m pytest -q -rs -s tests/test_escapes.py || [ $$? = 77 ]
 
+postgres-cluster: $(VENV)/ready ## a registry in a cluster of Patroni and etcd, whose leader is killed under load, where they can be had
+	tests/install_cluster.sh $(BIN)/python && AUTHCTL_TEST_CLUSTER=1 $(BIN)/python -m pytest -q -rs -s tests/test_cluster.py || [ $$? = 77 ]
+
 BENCH := AUTHCTL_BENCH_RESULTS=.bench/results.jsonl $(BIN)/python benchmarks
 
 bench: $(VENV)/ready .venv-peers/ready ## every ratio beside what is owed, at sizes that take minutes
@@ -122,6 +125,10 @@ bench-since: $(VENV)/ready ## this build and an earlier one in turn: make bench-
 	test -e $(SINCE)/.venv/ready || { $(PYTHON) -m venv $(SINCE)/.venv && \
 		$(SINCE)/.venv/bin/python -m pip install --quiet --disable-pip-version-check ./$(SINCE) && touch $(SINCE)/.venv/ready; }
 	AUTHCTL_BENCH_SINCE=$(SINCE)/.venv/bin/python AUTHCTL_BENCH_SINCE_SOURCE=$(SINCE) $(BENCH)/since.py 100000 --imports
+
+bench-postgres: $(VENV)/ready ## a registry in PostgreSQL beside bare statements of the same driver, on a server that it starts, where one can be had
+	mkdir -p .bench
+	tests/install_postgres.sh $(BIN)/python && $(BENCH)/postgres.py 100000 || [ $$? = 77 ]
 
 bench-imports: $(VENV)/ready .venv-peers/ready ## imports of a million rows, beside an earlier build and sqlite-utils: make bench-imports REV=1cdad2f
 	test -x $(SINCE)/.venv/bin/python || { echo "first: make bench-since REV=$(REV)"; exit 1; }

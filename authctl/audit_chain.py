@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from hashlib import sha256
 from typing import Any
 
-from authctl.model import AuditEvent
+from authctl.model.audit import AuditEvent, NewEvent, Place
 
 FIRST_PREV_HASH = "0" * 64
 
@@ -28,18 +28,50 @@ def seal_event(
     detail: dict[str, Any],
 ) -> AuditEvent:
     """The event that follows `previous`, with its hash."""
-    # Sorted and without blanks: the hash is over the text, so that the same detail must always give the same text.
-    text = json.dumps(detail, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    return follow(previous, new_event(at=at, actor=actor, action=action, subject=subject, note=note, detail=detail))
+
+
+def new_event(
+    *, at: int, actor: str, action: str, subject: str | None, note: str | None, detail: dict[str, Any]
+) -> NewEvent:
+    """The event without its place, for a store that appends it by itself."""
+    text = _text(detail)
+    whole = _hashed(AuditEvent(0, at, actor, action, subject, note, text, "", ""))
+    # "[0" and '"]' at the ends are the number, and the end of the hash of the event before
+    return NewEvent(at, actor, action, subject, note, text, whole[2:-2])
+
+
+def placed(event: NewEvent, place: Place) -> AuditEvent:
+    """The event at its place in the chain, with the hash that the store computed."""
+    return AuditEvent(place.seq, *event[:6], place.prev_hash, place.hash)
+
+
+def follow(previous: AuditEvent | None, event: NewEvent) -> AuditEvent:
+    """The event that follows `previous`, with its hash."""
     seq, prev_hash = (previous.seq + 1, previous.hash) if previous else (1, FIRST_PREV_HASH)
-    event = AuditEvent(seq, at, actor, action, subject, note, text, prev_hash, "")
-    return event._replace(hash=digest(event))
+    return placed(event, Place(seq, prev_hash, _hash_of(f'[{seq}{event.hashed}{prev_hash}"]')))
 
 
 def digest(event: AuditEvent) -> str:
     """The hash that an event must have, in hexadecimal."""
+    return _hash_of(_hashed(event))
+
+
+def _text(detail: dict[str, Any]) -> str:
+    """A detail as it is stored."""
+    # Sorted and without blanks: the hash is over the text, so that the same detail must always give the same text.
+    return json.dumps(detail, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+
+
+def _hashed(event: AuditEvent) -> str:
+    """The text of an event whose hash is taken."""
     # A JSON array keeps the fields apart: joined texts could move a letter from the note to the subject unnoticed.
     fields = [event.seq, event.at, event.actor, event.action, event.subject, event.note, event.detail, event.prev_hash]
-    return sha256(json.dumps(fields, separators=(",", ":")).encode()).hexdigest()
+    return json.dumps(fields, separators=(",", ":"))
+
+
+def _hash_of(text: str) -> str:
+    return sha256(text.encode()).hexdigest()
 
 
 class Verifier:

@@ -7,7 +7,6 @@ another one. A scheme that is not `right` is wrong on purpose, to see that the t
 
 import json
 import random
-import re
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -123,31 +122,43 @@ ROLES: dict[str, type[Role]] = {role.__name__: role for role in (Issuer, Revoker
 
 def _no_gate() -> None:
     """Nobody waits for anybody."""
-    from authctl.store.postgres import connections
+    from authctl.store.postgres import gate
+    from authctl.store.postgres.exchange import Statement
 
-    connections._BEGIN = connections._BEGIN.replace("SELECT {gate}({key})", "SELECT true")
+    gate.Entrance.lock = property(lambda _: Statement("SELECT true"))  # type: ignore[assignment,method-assign]
 
 
-_GATE = re.compile(r"SELECT (pg_\w*advisory\w*\(-?\d+\)); SELECT id")
 _WRITES = ("INSERT", "UPDATE", "DELETE", "WITH")
 
 
 def _gate_after_what_is_read() -> None:
     """A change reads first, and takes the gate when it writes: what it read is older than the gate, as in one statement for both."""
-    from authctl.store.postgres import connections
+    from authctl.store.postgres import connections, gate
+    from authctl.store.postgres.exchange import Statement
 
-    real = connections.Connection.execute
-    due: dict[Any, str] = {}
+    class Late(Statement):
+        """The statement that takes the gate, which is to be done later."""
+
+    real, sent = connections.Connection.execute, connections.Connection.exchange
+    lock = gate.Entrance.lock.fget
+    due: dict[Any, Statement] = {}
+
+    def exchange(self: Any, *statements: Statement) -> Any:
+        late = [one for one in statements if isinstance(one, Late)]
+        if late:
+            due[self] = Statement(*late[0])
+            statements = tuple(Statement("SELECT true") if one in late else one for one in statements)
+        elif self in due and any(one.sql.lstrip().startswith(_WRITES) for one in statements):
+            sent(self, due.pop(self))
+        return sent(self, *statements)
 
     def execute(self: Any, query: Any, *given: Any, **options: Any) -> Any:
-        text = query if isinstance(query, str) else ""
-        if gate := _GATE.search(text):
-            due[self] = gate[1]
-            query = text.replace(f"SELECT {gate[1]}", "SELECT true")
-        elif text.startswith(_WRITES) and self in due:
-            real(self, f"SELECT {due.pop(self)}")
+        if isinstance(query, str) and query.startswith(_WRITES) and self in due:
+            sent(self, due.pop(self))
         return real(self, query, *given, **options)
 
+    gate.Entrance.lock = property(lambda entrance: Late(*lock(entrance)))  # type: ignore[assignment,method-assign]
+    connections.Connection.exchange = exchange  # type: ignore[method-assign]
     connections.Connection.execute = execute  # type: ignore[method-assign]
 
 
@@ -161,18 +172,19 @@ def _open_id_kept_between_transactions() -> None:
     from authctl.store.sql.tables import tables
 
     open_id = tables(POSTGRES).open_revocation
-    real = connections.Connection.execute
+    sent = connections.Connection.exchange
     kept = {"id": 0, "used": 0}
 
-    def execute(self: Any, query: Any, *given: Any, **options: Any) -> Any:
-        if isinstance(query, str) and query.startswith("INSERT INTO sessions") and open_id in query:
+    def exchange(self: Any, *statements: Any) -> Any:
+        first = statements[0]
+        if first.sql.startswith("INSERT INTO sessions") and open_id in first.sql:
             if kept["used"] % _KEPT_FOR == 0:
-                kept["id"] = real(self, f"SELECT {open_id}").fetchone()[0]
+                kept["id"] = self.execute(f"SELECT {open_id}").fetchone()[0]
             kept["used"] += 1
-            query = query.replace(open_id, str(kept["id"]))
-        return real(self, query, *given, **options)
+            statements = (first._replace(sql=first.sql.replace(open_id, str(kept["id"]))), *statements[1:])
+        return sent(self, *statements)
 
-    connections.Connection.execute = execute  # type: ignore[method-assign]
+    connections.Connection.exchange = exchange  # type: ignore[method-assign]
 
 
 SCHEMES: dict[str, Callable[[], None]] = {

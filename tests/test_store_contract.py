@@ -799,6 +799,26 @@ def event(store: Store, action: str, **values):
         tx.add_event(audit_chain.seal_event(tx.last_event(), action=action, **said))
 
 
+def test_an_event_that_is_appended_at_the_commit(store: Store):
+    """A store that does so finds its place in the chain; another one says so, and does nothing."""
+    event(store, "first", subject="s1")
+    new = audit_chain.new_event(at=NOW, actor="bob", action="second", subject='ß"', note=None, detail={"a": "ж"})
+    with store.change(shared=True) as tx:
+        place = tx.append_at_commit(new)
+        if place is None:
+            tx.add_event(audit_chain.follow(tx.last_event(), new))
+        tx.record_time(NOW + 7)
+    with store.view() as view:
+        first, second = view.chain(0, 9)
+        assert view.recorded_time() == NOW + 7
+    assert second == audit_chain.follow(first, new)
+    assert place is None or audit_chain.placed(new, place()) == second
+    assert audit_chain.Verifier().verify_events([first, second])
+    assert store.has_events([(1, first.hash), (2, second.hash)])
+    assert not store.has_events([(1, first.hash), (2, first.hash)])
+    assert not store.has_events([(3, second.hash)])
+
+
 def test_events(store: Store):
     """The log is read newest first by each criterion, and in order as a chain."""
     (session,) = add(store, new("Álice"))

@@ -8,6 +8,7 @@ import hashlib
 from time import monotonic
 from typing import Any
 
+import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from authctl.door.answers import ABANDONED, Answer
@@ -96,9 +97,33 @@ class DoorProtocol(HttpToolsProtocol):
             if self._begun_at is None:
                 self._begun_at = monotonic()
             self._head_bytes += len(data)
-        super().data_received(data)
+        self._feed(data)
         if self._head_bytes is not None and self._head_bytes > REQUEST_BYTES and not self.transport.is_closing():
             self._refuse(_TOO_LARGE)
+
+    def _feed(self, data: bytes) -> None:
+        rest: bytes | memoryview | None = data
+        try:
+            while rest is not None:
+                rest = self._parse(rest)
+        except httptools.HttpParserError:
+            self.logger.warning("Invalid HTTP request received.")
+            self.send_400_response("")
+
+    def _parse(self, data: bytes | memoryview) -> memoryview | None:
+        """Parse bytes. None when all are parsed; else those behind a head that offers another protocol, which is parsed without the offer."""
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as offer:
+            if self.parser.get_method() == b"CONNECT":
+                return None
+            # decision 316: the parser leaves out the body of such a request, and stops
+            head = _head_without_offer(self.parser, self.url, self.headers)
+            self.parser = httptools.HttpRequestParser(self)
+            self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn has it
+            self.parser.feed_data(head)
+            return memoryview(data)[offer.args[0] :]
+        return None
 
     def on_message_begin(self) -> None:
         """Begin a request. What ASGI needs is made later, for those that need it."""
@@ -111,6 +136,8 @@ class DoorProtocol(HttpToolsProtocol):
         received = self._head_bytes  # None for a request that came with the one before
         if (received is None or received > REQUEST_BYTES) and self._head_size() > REQUEST_BYTES:
             raise ValueError("the head is too large")
+        if self._is_offer():
+            return
         self._head_bytes = None
         exchange = self._exchange()
         if exchange is None:
@@ -155,10 +182,16 @@ class DoorProtocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         """The request is whole, and can be judged."""
         cycle: object = self.cycle
+        if self._is_offer():
+            return
         if isinstance(cycle, Exchange):
             self._turns.add(cycle)
         else:
             super().on_message_complete()
+
+    def _is_offer(self) -> bool:
+        """Whether the parser has taken a request for the beginning of another protocol (RFC 9110, section 7.8)."""
+        return bool(self.parser.should_upgrade()) and self.parser.get_method() != b"CONNECT"
 
     def answer_later(self, exchange: Exchange) -> None:
         """Answer a request that has to wait for the registry."""
@@ -241,6 +274,19 @@ class DoorProtocol(HttpToolsProtocol):
                 self.transport.abort()
         elif now - self._idle_since > self.timeout_keep_alive:
             self.transport.close()
+
+
+def _head_without_offer(parser: Any, url: bytes, headers: list[tuple[bytes, bytes]]) -> bytes:
+    """The head of a request without `Upgrade`, which the door does not follow: it answers as to any other request."""
+    version: str = parser.get_http_version()
+    lines = [b"%b %b HTTP/%b" % (parser.get_method(), url, version.encode())]
+    for name, value in headers:
+        if name == b"connection":
+            kept = [option for option in value.split(b",") if option.strip().lower() != b"upgrade"]
+            lines.append(b"connection: " + b",".join(kept))
+        elif name != b"upgrade":
+            lines.append(b"%b: %b" % (name, value))
+    return b"\r\n".join([*lines, b"", b""])
 
 
 def _fingerprint(transport: asyncio.Transport) -> str | None:

@@ -18,6 +18,28 @@ class AuditEvent(NamedTuple):
     hash: str
 
 
+class NewEvent(NamedTuple):
+    """An event without its place in the chain; a store that appends it computes the hashes of `audit_chain.digest`."""
+
+    at: int
+    actor: str
+    action: str
+    subject: str | None
+    note: str | None
+    detail: str
+    """A JSON object as text."""
+    hashed: str
+    """The text that is hashed between its number and the hash of the event before it."""
+
+
+class Place(NamedTuple):
+    """The place of an event in the chain."""
+
+    seq: int
+    prev_hash: str
+    hash: str
+
+
 ACTIONS = tuple(
     sorted(
         [

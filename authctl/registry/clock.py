@@ -29,10 +29,11 @@ class RegistryClock:
         self._warn = warn
         self._of_store = of_store
 
-    def now(self) -> int:
-        """The instant that the clock shows. Raises RegistryUnavailable when that is no valid time."""
+    def now(self, view: "View | None" = None) -> int:
+        """The instant that the clock shows, in a transaction by the clock of its store. Raises RegistryUnavailable when that is no valid time."""
+        of_store = self._of_store if view is None else view.clock
         try:
-            now = (self._of_store() or utc_now()) if self._clock is None else instant_of(self._clock())
+            now = (of_store() or utc_now()) if self._clock is None else instant_of(self._clock())
         # A clock of a test or host may return NaN, a date of the year 12000 or None: all of them count as no valid time.
         except (ValueError, OverflowError, TypeError):
             now = NEVER
@@ -42,10 +43,10 @@ class RegistryClock:
         """The instant of a clock that replaces the store's own clock; None if there is none."""
         return None if self._clock is None else self.now()
 
-    def now_or_earliest(self) -> int:
+    def now_or_earliest(self, view: "View") -> int:
         """The same for operations that must not depend on the clock: `EARLIEST`, with a warning, if the time is not valid."""
         try:
-            return self.now()
+            return self.now(view)
         except RegistryUnavailable as error:
             self._warn(f"{error.message}: using the latest time recorded in the registry")
             return EARLIEST
@@ -54,7 +55,7 @@ class RegistryClock:
         """The present instant, and that of the clock: the first is the recorded time where the clock is behind it."""
         # In this order (decision 310): read before, the clock could be behind what another host records in between.
         recorded = view.recorded_time()
-        clock = self.now_or_earliest()
+        clock = self.now_or_earliest(view)
         # decision 80: a clock that was set back must make no session active again.
         # No warning within the tolerance: hosts with NTP differ by seconds, and nobody reads a warning of every command.
         if recorded - clock > TOLERANCE:

@@ -150,21 +150,20 @@ class Installation:
             if session is not None:
                 tx.keep_session(session)
             now, clock = self.clock.present(tx)
-            unit = UnitOfWork(tx, now, who, clock, self.outbox.announce)
+            unit = UnitOfWork(tx, now, who, clock, self.outbox.announce, seals_late=shared)
             written: Sequence[int] = [] if waiting is None else waiting.write_all(tx, unit.now)
             # Not in a batch or a restore: only a change of its own with events can record the end of a disabling (decision 208).
             if synced and anchored:
                 unit.end_disablings()
             yield unit
-            if unit.recorded:
-                # A change without an event, such as a second sign-out, records the time by itself where it matters.
-                tx.record_time(unit.now)
+            if unit.has_events:
+                unit.complete()
             is_unfinished = completes and anchored and not shared and tx.has_changeover()
         # After the commit: uses of a change that failed stay in the queue.
         if waiting is not None:
             waiting.forget(written)
         # After the commit: the head must never be ahead of the log, and the kept space must not take room from the change.
-        if unit.recorded and anchored:
+        if unit.has_events and anchored:
             self.store.keep_space()
             self.head.advance(unit.recorded)
         if is_unfinished and self.on_unfinished is not None:

@@ -80,7 +80,7 @@ class OutsideHead:
         before = Head(recorded[0].seq - 1, recorded[0].prev_hash)
         head = Head(recorded[-1].seq, recorded[-1].hash)
         try:
-            agrees = audit_head.advance(self._file, self._registry_id(), before, head, self._has)
+            agrees = audit_head.advance(self._file, self._registry_id(), before, head, self._store.has_events)
         except (OSError, AuthctlError) as error:
             why = reason(error) if isinstance(error, OSError) else error.message
             self._warn(f"done, but the head of the audit log could not be written: {why}")
@@ -95,11 +95,6 @@ class OutsideHead:
             with self._store.view() as view:
                 self._known_id = view.registry_id()
         return self._known_id
-
-    def _has(self, heads: Sequence[Head]) -> bool:
-        """Whether the audit log has those events."""
-        with self._store.view() as view:
-            return all(has_event(view, head) for head in heads)
 
 
 def has_event(view: "View", head: Head) -> bool:

@@ -9,10 +9,11 @@ from authctl.registry.clock import check_clock
 from authctl.settings import default_actor
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from typing import Protocol
 
     from authctl.model import AuditEvent
+    from authctl.model.audit import NewEvent, Place
     from authctl.store.protocol import Change
 
     class Announce(Protocol):
@@ -46,14 +47,51 @@ _MOST_ENDED = 100
 class UnitOfWork:
     """One transaction: its changes, its one instant, and its actor."""
 
-    def __init__(self, tx: "Change", now: int, actor: str, clock: int, announce: "Announce") -> None:
+    def __init__(
+        self, tx: "Change", now: int, actor: str, clock: int, announce: "Announce", *, seals_late: bool = False
+    ) -> None:
         self.tx = tx
         self._announce = announce
         self.now = now
         self.actor = actor
         self.clock = clock
         """The clock's instant: `now`, or earlier where the clock was set back."""
-        self.recorded: list[AuditEvent] = []
+        self._seals_late = seals_late
+        self._sealed: list[AuditEvent] = []
+        self._waiting: list[NewEvent] = []
+        """Events that are not in the log yet."""
+        self._place: Callable[[], Place] | None = None
+
+    @property
+    def has_events(self) -> bool:
+        """Whether this unit has recorded an event."""
+        return bool(self._sealed or self._waiting)
+
+    @property
+    def recorded(self) -> "list[AuditEvent]":
+        """The events of this unit. Those that wait to be appended are appended when this is asked for."""
+        from authctl import audit_chain
+
+        if self._place is not None:
+            self._sealed.append(audit_chain.placed(self._waiting.pop(), self._place()))
+            self._place = None
+        for event in self._waiting:
+            # Read inside the lock: two events cannot follow the same one.
+            sealed = audit_chain.follow(self.tx.last_event(), event)
+            self.tx.add_event(sealed)
+            # Kept for the head outside, which is written after the commit.
+            self._sealed.append(sealed)
+        self._waiting.clear()
+        return self._sealed
+
+    def complete(self) -> None:
+        """Append the events that wait, the only one by the store if it does so at the commit; and record the time."""
+        if len(self._waiting) == 1 and not self._sealed:
+            self._place = self.tx.append_at_commit(self._waiting[0])
+        if self._place is None:
+            _ = self.recorded
+        # A change without an event, such as a second sign-out, records the time by itself where it matters.
+        self.tx.record_time(self.now)
 
     def record(
         self,
@@ -67,9 +105,7 @@ class UnitOfWork:
         """Append an event to the audit log, in this transaction; `actor` replaces the actor of the unit."""
         from authctl import audit_chain
 
-        event = audit_chain.seal_event(
-            # Read inside the lock: two events cannot follow the same one.
-            self.tx.last_event(),
+        event = audit_chain.new_event(
             at=self.now,
             actor=actor or self.actor,
             action=action,
@@ -77,9 +113,10 @@ class UnitOfWork:
             note=note,
             detail=detail,
         )
-        self.tx.add_event(event)
-        # Kept for the head outside, which is written after the commit.
-        self.recorded.append(event)
+        self._waiting.append(event)
+        # A change that is shared holds the lock of the chain as shortly as it can (decision 318).
+        if not self._seals_late:
+            _ = self.recorded
 
     def announce(
         self,

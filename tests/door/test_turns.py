@@ -139,6 +139,43 @@ def test_a_request_may_come_in_any_pieces(door: RunningDoor, registry: Registry,
         assert b'"username":"bob"' in _answer(connection)
 
 
+OFFER = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQCAAAAAAIAAAAA\r\n"
+
+
+@pytest.mark.parametrize("in_pieces", [False, True])
+def test_an_offer_of_another_protocol_is_ignored(door: RunningDoor, registry: Registry, add: Any, in_pieces: bool):
+    """As Java's client sends one with each request over plain HTTP, its body included; many in one packet are many requests."""
+    client, proxy = add("introspect"), add("verify")
+    token = registry.issue(username="bob", application="Shop").access_token
+    line, _, rest = introspection(client, token).partition(b"\r\n")
+    offering = line + b"\r\n" + OFFER + rest
+    plain = forward(proxy, token)
+    line, _, rest = plain.partition(b"\r\n")
+    with socket.create_connection(("127.0.0.1", door.port), timeout=10) as connection:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for _ in range(2):
+            if in_pieces:
+                for byte in offering:
+                    connection.sendall(bytes([byte]))
+            else:
+                connection.sendall(offering)
+            assert b'"username":"bob"' in _answer(connection)
+        connection.sendall(line + b"\r\nConnection: upgrade\r\nUpgrade: websocket\r\n" + rest)
+        assert _answer(connection) == b"200"
+        connection.sendall((offering + plain) * 30)
+        answers = b""
+        while answers.count(b"HTTP/1.1 200") < 60:
+            answers += connection.recv(65_536)
+        assert answers.count(b'"username":"bob"') == answers.count(b"x-auth-user: bob") == 30
+    with socket.create_connection(("127.0.0.1", door.port), timeout=20) as connection:
+        many = b"GET /health/live HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n" * 2000
+        connection.sendall(many + b"GET /health/live HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        answers = b""
+        while got := connection.recv(65_536):
+            answers += got
+        assert answers.count(b"HTTP/1.1 200") == 2001
+
+
 def test_the_name_of_the_client_is_needed(door: RunningDoor, registry: Registry):
     """A path that ends before it is refused, and is no failure of the door."""
     token = registry.issue(username="bob", application="Shop").access_token

@@ -13,6 +13,9 @@ class FactsReader(Reader):
     def recorded_time(self) -> int:
         return self.one_number("SELECT max(seen_at) FROM clock")
 
+    def clock(self) -> int | None:
+        return None
+
     def last_clock_jump(self) -> int | None:
         row = self.one_row("SELECT max(leapt_at) FROM clock")
         return row[0] if row else None

@@ -1,5 +1,6 @@
 """The change of the store in PostgreSQL: one small class a noun, as the protocol has them."""
 
+from functools import cache
 from typing import TYPE_CHECKING
 
 from authctl.names import fold
@@ -19,12 +20,20 @@ from authctl.store.nouns.users import UsersWriter
 from authctl.store.nouns.wipes import WipesWriter
 from authctl.store.postgres.cleanup import CleanupWriter
 from authctl.store.postgres.connection import gate_key, let_take_time
+from authctl.store.postgres.dialect import POSTGRES
+from authctl.store.postgres.exchange import AtCommit, Statement
+from authctl.store.postgres.facts import READ_CLOCK
 from authctl.store.postgres.view import PostgresView
 from authctl.store.sql import rows
+from authctl.store.sql.tables import tables
 
 if TYPE_CHECKING:
-    from authctl.model import AuditEvent
+    from collections.abc import Callable
+
+    from authctl.model import AuditEvent, NewSession, ProfileSet, Session, User
+    from authctl.model.audit import NewEvent, Place
     from authctl.store.postgres.connection import Connection
+    from authctl.store.postgres.facts import Facts
     from authctl.store.protocol.backups import Carried
 
 _SLOTS = 64
@@ -40,6 +49,38 @@ _RECORD_TIME = f"""
 def text_of_event(note: str | None, subject: str | None, actor: str, action: str, detail: str) -> str:
     """The folded text of an audit event, in which events are searched."""
     return fold(f"{note or ''} {subject or ''} {actor} {action} {detail}")
+
+
+_RECORD_TIME_AT_COMMIT = _RECORD_TIME.replace(":at", "$1::bigint").replace(":leap", "$2::bigint")
+
+_APPEND = f"""
+    INSERT INTO audit_events ({rows.EVENT}, text_key)
+    SELECT last.seq + 1, $1::bigint, $2, $3, $4, $5, $6, last.hash,
+        encode(sha256(convert_to('[' || last.seq + 1 || $7 || last.hash || '"]', 'UTF8')), 'hex'), $8
+    FROM (
+        SELECT newest.seq, coalesce(e.hash, repeat('0', 64)) AS hash
+        FROM (SELECT coalesce(max(seq), 0) AS seq FROM audit_events) AS newest LEFT JOIN audit_events AS e ON e.seq = newest.seq
+    ) AS last
+    RETURNING seq, prev_hash, hash
+"""
+"""Appends an event behind the lock of the chain; the hash is that of `audit_chain.digest`."""
+
+_FIND = (
+    "SELECT seq, prev_hash, hash FROM audit_events"
+    " WHERE seq > $1 AND subject = $2 AND at = $3 AND actor = $4 AND action = $5 AND detail = $6"
+)
+
+
+@cache
+def _insertion(columns: tuple[str, ...]) -> str:
+    """The statement that registers a session of the open revocation, and gives it as a look-up would read it."""
+    now = f"greatest(${len(columns) + 1}::bigint, (SELECT max(seen_at) FROM clock))"
+    read = rows.session_columns(now=now).replace("r.at, r.actor, r.note", "NULL::bigint, NULL::text, NULL::text")
+    given = ", ".join(f"${place}" for place in range(1, len(columns) + 1))
+    is_open = tables(POSTGRES).open_revocation
+    return (
+        f"INSERT INTO sessions AS s ({', '.join(columns)}, revocation_id) VALUES ({given}, {is_open}) RETURNING {read}"
+    )
 
 
 class PostgresChange(
@@ -62,17 +103,57 @@ class PostgresChange(
 ):
     """`Change` over PostgreSQL: a transaction that holds the gate."""
 
-    def __init__(self, connection: "Connection", registry_id: str, *, shared: bool) -> None:
+    def __init__(self, connection: "Connection", facts: "Facts", *, shared: bool) -> None:
         super().__init__(connection)
         self.locks_rows = shared
-        self._registry_id = registry_id
+        self._facts = facts
+        self._clock: int | None = facts.clock
+        """The clock of the server when this change had its turn."""
+        self._recorded_time = facts.recorded_time
         self._has_chain = False
+
+    def clock(self) -> int | None:
+        return self._clock if self._clock is not None else super().clock()
+
+    def keep_session(self, number: int) -> None:
+        # The instant of a change comes after its turn at the session (decision 310): both are read again, in one message.
+        keep = Statement("SELECT 1 FROM sessions WHERE number = $1 FOR NO KEY UPDATE", (number,))
+        if self.locks_rows:
+            _, ((self._clock, self._recorded_time),) = self.connection.connection.exchange(keep, Statement(READ_CLOCK))
+
+    def profiles(self) -> "ProfileSet":
+        # only a change that is alone changes profiles
+        return rows.profiles(*self._facts.profiles) if self.locks_rows else super().profiles()
+
+    def end_disablings(self, now: int, limit: int) -> "list[User]":
+        # and users
+        end = self._facts.end_of_disabling
+        return [] if self.locks_rows and (end is None or end > now) else super().end_disablings(now, limit)
+
+    def set_recorded_time(self, at: int) -> None:
+        self._recorded_time = None
+        super().set_recorded_time(at)
 
     def record_time(self, at: int) -> None:
         from authctl.store.protocol.registry import CLOCK_JUMP
 
+        self._recorded_time = None
         # decision 88: a leap from the first instant on is remembered, since 0 is that of an empty registry
-        self.write(_RECORD_TIME, {"at": at, "leap": CLOCK_JUMP})
+        connection = self.connection.connection
+        if connection.at_commit is None:
+            self.write(_RECORD_TIME, {"at": at, "leap": CLOCK_JUMP})
+            return
+        # behind the lock of the chain, as in every change: two changes that share a slot must take both in one order
+        later = Statement(_RECORD_TIME_AT_COMMIT, (at, CLOCK_JUMP))
+        connection.at_commit = connection.at_commit._replace(after=(*connection.at_commit.after, later))
+
+    def add_session(self, session: "NewSession", revocation_id: int | None = None) -> "Session":
+        if revocation_id is not None:
+            return super().add_session(session, revocation_id)
+        values = rows.columns(session)
+        statement = Statement(_insertion(tuple(values)), (*values.values(), session.last_used_at))
+        ((row,),) = self.connection.connection.exchange(statement)
+        return rows.session(row)
 
     def take_time(self) -> None:
         let_take_time(self.connection.connection)
@@ -84,9 +165,33 @@ class PostgresChange(
         """
         if not self._has_chain:
             # By a statement of its own: the snapshot of a statement that takes a lock is older than the lock.
-            self.write("SELECT pg_advisory_xact_lock(?)", (gate_key(self._registry_id, "chain"),))
+            self.connection.connection.exchange(self._chain)
             self._has_chain = True
         return super().last_event()
+
+    @property
+    def _chain(self) -> Statement:
+        """The statement that locks the chain."""
+        return Statement("SELECT pg_advisory_xact_lock($1)", (gate_key(self._facts.registry_id, "chain"),))
+
+    def append_at_commit(self, event: "NewEvent") -> "Callable[[], Place] | None":
+        # Without a subject it could not be told from another one, if the answer to the commit is lost.
+        if not self.locks_rows or self._has_chain or event.subject is None:
+            return None
+        connection = self.connection.connection
+        append = Statement(
+            _APPEND, (*event, text_of_event(event.note, event.subject, event.actor, event.action, event.detail))
+        )
+        sought = (self._facts.last_event, event.subject, event.at, event.actor, event.action, event.detail)
+        connection.at_commit = AtCommit(self._chain, append, Statement(_FIND, sought))
+
+        def place() -> "Place":
+            from authctl.model.audit import Place
+
+            assert connection.place is not None
+            return Place(*connection.place)
+
+        return place
 
     def add_event(self, event: "AuditEvent") -> None:
         text = text_of_event(event.note, event.subject, event.actor, event.action, event.detail)

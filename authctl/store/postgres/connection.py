@@ -1,26 +1,31 @@
 """One connection to a registry in PostgreSQL, and the keys of its advisory locks."""
 
 import hashlib
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from authctl.store.postgres.addresses import Address
+from authctl.store.postgres.exchange import TO_PRIMARY, AtCommit, Exchanges, Row, Statement
 from authctl.store.postgres.library import psycopg
 
 if TYPE_CHECKING:
     from psycopg.abc import Params, PQGen, Query
 
-_TO_PRIMARY = "/*NO LOAD BALANCE*/ "
-"""The beginning of every statement: Pgpool-II sends it to the server that takes changes, and to no standby (decision 312)."""
-
 
 class Connection(psycopg.Connection[tuple[Any, ...]]):
     """A connection whose statements wait no longer than `patience` seconds, and that keeps the warnings of the server."""
 
-    place: str = ""
+    address: str = ""
     """The address as it may be shown."""
     patience: float | None = None
     last_event: tuple[int, str] | None = None
     """The number and hash of the last audit event that this transaction wrote; set by what writes it."""
+    at_commit: AtCommit | None = None
+    """The event that this transaction appends in one message with its commit."""
+    place: Row | None = None
+    """The row of the audit event that was appended so; None until the commit."""
+    facts: Row = ()
+    """The row that this change read first, behind the gate."""
     warnings: tuple[str, ...] = ()
 
     def execute(
@@ -28,7 +33,7 @@ class Connection(psycopg.Connection[tuple[Any, ...]]):
     ) -> psycopg.Cursor[tuple[Any, ...]]:
         """Run a statement on the server that takes changes, also behind a balancer that sends reads to standbys."""
         assert isinstance(query, str)
-        return super().execute(_TO_PRIMARY + query, params, prepare=prepare, binary=binary)
+        return super().execute(TO_PRIMARY + query, params, prepare=prepare, binary=binary)
 
     def wait(self, gen: "PQGen[Any]", interval: float = 0.1, timeout: float | None = None) -> Any:
         """Wait for the server, but not for ever."""
@@ -39,6 +44,15 @@ class Connection(psycopg.Connection[tuple[Any, ...]]):
         if (notice.sqlstate or "").startswith("01"):
             self.warnings = (*self.warnings, notice.message_primary or "")
 
+    @cached_property
+    def exchanges(self) -> Exchanges:
+        """The statements that the server has prepared for exchanges."""
+        return Exchanges(self)
+
+    def exchange(self, *statements: Statement) -> list[list[Row]]:
+        """The rows of each of some statements, which are one message to the server. Raises psycopg.Error at the first that fails."""
+        return self.exchanges.run(statements)
+
     @property
     def is_idle(self) -> bool:
         """Whether it is open, and in no transaction."""
@@ -48,7 +62,7 @@ class Connection(psycopg.Connection[tuple[Any, ...]]):
 def connect(address: Address, *, patience: float | None = None) -> Connection:
     """Open a connection; a server that is a standby is refused. Raises psycopg.Error."""
     connection = Connection.connect(psycopg.conninfo.make_conninfo("", **address.parameters), autocommit=True)
-    connection.place = str(address)
+    connection.address = str(address)
     connection.patience = patience
     connection.add_notice_handler(connection.keep_warning)
     if address.is_pooled:

@@ -1,8 +1,7 @@
 """Connections to a registry in PostgreSQL: one to look up by number, one to read, one to write, each shared by threads.
 
 The order of locks is: the gate, then rows of sessions by ascending number, then the audit chain, then COMMIT (decision 297).
-The gate is an advisory lock. Whatever concerns one session takes it shared, everything else alone. It is taken by a statement of
-its own: the snapshot of a statement that takes it would be older than the lock.
+The gate is in `gate.py`.
 """
 
 import os
@@ -15,6 +14,9 @@ from authctl.store.move_marks import COLUMNS as MARKS
 from authctl.store.postgres.addresses import Address
 from authctl.store.postgres.connection import Connection, connect, gate_key
 from authctl.store.postgres.errors import READ_ONLY, is_lost, translated_errors
+from authctl.store.postgres.exchange import AtCommit, Row, Statement
+from authctl.store.postgres.facts import FIND_EVENT
+from authctl.store.postgres.gate import READ_ID, Entrance
 from authctl.store.postgres.library import psycopg
 from authctl.store.postgres.shared_connection import SharedConnection, check_in_force, one_row
 
@@ -38,19 +40,8 @@ _LONGEST_WAIT = 2_000_000
 _SETTLE_SECONDS = 5.0
 """How long the outcome of a commit whose answer was lost is looked for."""
 
-_BEGIN = (
-    "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL lock_timeout = {wait}; SET LOCAL synchronous_commit = off;"
-    " SET LOCAL idle_in_transaction_session_timeout = {stall}; SELECT {gate}({key}); SELECT id, {marks} FROM registry"
-)
 BEGIN_TO_READ = "BEGIN ISOLATION LEVEL SERIALIZABLE READ ONLY"
 """A view sees one snapshot. A standby refuses this level, which a balancer may have asked without our knowledge (decision 312)."""
-_TAKE = {
-    (True, True): "pg_try_advisory_xact_lock_shared",
-    (True, False): "pg_try_advisory_xact_lock",
-    (False, True): "pg_advisory_xact_lock_shared",
-    (False, False): "pg_advisory_xact_lock",
-}
-"""The functions that take the gate: by whether they only try, and whether shared."""
 
 _FLUSH = "SELECT pg_logical_emit_message(true, '', '')"
 """A commit of its own, with nothing in it: its flush covers every commit before it (decision 298)."""
@@ -100,8 +91,10 @@ class _Writer(SharedConnection):
 class PostgresConnections:
     """The three connections of an open registry (decision 16), and the transactions on them."""
 
-    def __init__(self, address: Address, lock_timeout: float | None = None) -> None:
+    def __init__(self, address: Address, lock_timeout: float | None = None, read_first: str = READ_ID) -> None:
+        """`read_first` is read by each change behind the gate, in the same message, and is in `facts` of its connection."""
         self.address = address
+        self._read_first = read_first
         self._lock_timeout = LOCK_TIMEOUT_SECONDS if lock_timeout is None else lock_timeout
         self._errors = translated_errors(str(address))
         self._hot = _HotTurn(self, _Hot(address, patience=LOOK_UP_SECONDS))
@@ -189,23 +182,18 @@ class PostgresConnections:
 
     def _enter(self, connection: Connection, wait: float, *, shared: bool) -> bool:
         """Begin a transaction and take the gate; False if the registry there is another one than before."""
-        connection.last_event = None
-        settings = {
-            "wait": max(_SHORTEST_WAIT, int(wait * 1000)),
-            "stall": STALL_SECONDS[shared] * 1000,
-            "key": self._writer.key,
-            "marks": MARKS,
-        }
-        cursor = connection.execute(_BEGIN.format(gate=_TAKE[wait <= 0, shared], **settings), prepare=False)
-        for _ in range(4):
-            cursor.nextset()
-        if wait <= 0 and cursor.fetchone() == (False,):
+        connection.last_event = connection.at_commit = connection.place = None
+        tries = wait <= 0
+        entrance = Entrance(
+            self._writer.key, max(_SHORTEST_WAIT, int(wait * 1000)), STALL_SECONDS[shared] * 1000, shared, tries
+        )
+        *_, locked, read = connection.exchange(*entrance.statements(self._read_first))
+        if tries and locked == [(False,)]:
             raise RegistryLocked(f"the registry at {self.address} cannot be used: it is locked by another process")
-        cursor.nextset()
-        found = cursor.fetchone()
-        if found is None or found[0] != self._writer.registry_id:
+        if not read or read[0][0] != self._writer.registry_id:
             return False
-        check_in_force(self.address, found[1:])
+        check_in_force(self.address, read[0][1:4])
+        connection.facts = read[0]
         return True
 
     def _commit(self, connection: Connection, *, synced: bool) -> None:
@@ -216,55 +204,56 @@ class PostgresConnections:
         connection.warnings = ()
         connection.patience = COMMIT_SECONDS
         try:
-            if synced and event:
+            if connection.at_commit is not None:
+                _commit_with(connection, connection.at_commit, synced=synced)
+            elif synced and event:
                 connection.execute(f"COMMIT; {_FLUSH}; {_COUNT}", prepare=False)
             else:  # apart, so that it is known which of the two has failed
                 connection.execute("COMMIT" if synced else f"COMMIT; {_COUNT}", prepare=False)
         except psycopg.Error as error:
-            self._settle(event, error)
+            self._settle(connection, error)
         else:
-            if synced and not event:
+            if synced and not event and connection.at_commit is None:
                 _flush(connection)
             _check_confirmed(connection)
         finally:
             connection.patience = None
 
-    def _settle(self, event: tuple[int, str] | None, error: psycopg.Error) -> None:
+    def _settle(self, connection: Connection, error: psycopg.Error) -> None:
         """Return if a commit that failed, or whose answer was lost, took place; else raise. Raises OutcomeUnknown."""
-        if event is None and not is_lost(error):
+        event = connection.last_event
+        sought = Statement(FIND_EVENT, event) if event else connection.at_commit and connection.at_commit.find
+        if sought is None and not is_lost(error):
             raise error
         self._writer.drop()
-        if event is None:
+        if sought is None:
             raise OutcomeUnknown(_UNKNOWN, "look at the registry before you repeat it") from error
-        if self._has_event(event, error):
+        hint = f"look for audit event {event[0]}: authctl audit list" if event else "authctl audit list"
+        connection.place = self._place_of(sought, error, hint)
+        if connection.place is not None:
             return
         if not is_lost(error):
             raise error
         lost = f"the registry at {self.address} cannot be used: the connection was lost, and nothing has changed"
         raise RegistryUnavailable(lost) from error
 
-    def _has_event(self, event: tuple[int, str], lost: psycopg.Error) -> bool:
-        """Whether the registry has that event, which is then made to last. Raises OutcomeUnknown.
+    def _place_of(self, sought: Statement, lost: psycopg.Error, hint: str) -> Row | None:
+        """The row of the event that is sought, which is then made to last; None if it is not there. Raises OutcomeUnknown.
 
         It is looked for alone behind the gate: the server releases the gate only after the lost transaction has ended.
         """
-        begin = _BEGIN.format(
-            gate=_TAKE[False, False],
-            key=self._writer.key,
-            wait=int(_SETTLE_SECONDS * 1000),
-            stall=int(_SETTLE_SECONDS * 1000),
-            marks=MARKS,
-        )
+        limit = int(_SETTLE_SECONDS * 1000)
+        entrance = Entrance(self._writer.key, limit, limit, shared=False, tries=False)
         try:
             with closing(connect(self.address, patience=_SETTLE_SECONDS + 1)) as connection:
-                connection.execute(begin, prepare=False)
-                found = connection.execute("SELECT 1 FROM audit_events WHERE seq = %s AND hash = %s", event).fetchone()
+                connection.exchange(*entrance.statements(READ_ID))
+                (found,) = connection.exchange(sought)
                 connection.execute("COMMIT", prepare=False)
                 if found:
                     _flush(connection)
         except psycopg.Error:
-            raise OutcomeUnknown(_UNKNOWN, f"look for audit event {event[0]}: authctl audit list") from lost
-        return found is not None
+            raise OutcomeUnknown(_UNKNOWN, hint) from lost
+        return found[0] if found else None
 
     def close(self) -> None:
         """Close the connections; those of a parent process stay open."""
@@ -311,6 +300,15 @@ class _HotTurn:
         self._errors.__exit__(kind, error, trace)
 
 
+def _commit_with(connection: Connection, last: AtCommit, *, synced: bool) -> None:
+    """Append the last event of a transaction, commit it and make it last, in one message to the server."""
+    flush = (Statement(_FLUSH),) if synced else ()
+    _, appended, *_ = connection.exchange(
+        last.lock, last.append, *last.after, Statement("COMMIT"), *flush, Statement(_COUNT)
+    )
+    connection.place = appended[0]
+
+
 def _flush(connection: Connection) -> None:
     """Make every commit before this one last. Raises OutcomeUnknown."""
     try:
@@ -342,6 +340,7 @@ def _check_gate(connection: Connection, address: Address) -> None:
 def _roll_back(connection: Connection, shared: SharedConnection) -> None:
     """Undo all changes that were not committed; a connection that cannot be used any more is dropped."""
     if not connection.closed and not connection.is_idle:
+        connection.exchanges.forget()
         with suppress(psycopg.Error):
             connection.execute("ROLLBACK", prepare=False)
     if connection.closed or not connection.is_idle:

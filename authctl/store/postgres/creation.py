@@ -9,11 +9,12 @@ from authctl.store.postgres.addresses import Address
 from authctl.store.postgres.change import PostgresChange
 from authctl.store.postgres.connection import Connection, connect, gate_key
 from authctl.store.postgres.errors import translated_errors
+from authctl.store.postgres.facts import READ_FACTS, SERVER_CLOCK, facts
 from authctl.store.postgres.loading import Source, load_new
-from authctl.store.postgres.look_up import SERVER_CLOCK
 from authctl.store.postgres.moves import drop, read_marks
 from authctl.store.postgres.proofs import check_server
 from authctl.store.postgres.schema import create_schema
+from authctl.store.postgres.shared_connection import one_row
 from authctl.store.postgres.store import PostgresStore
 
 if TYPE_CHECKING:
@@ -23,10 +24,9 @@ if TYPE_CHECKING:
 class _NewStore(PostgresStore):
     """The store of a registry that is being created: its changes belong to the one transaction of the creation."""
 
-    def __init__(self, address: Address, connection: Connection, registry_id: str) -> None:
+    def __init__(self, address: Address, connection: Connection) -> None:
         super().__init__(address)
         self._connection = connection
-        self._registry_id = registry_id
 
     def clock(self) -> int | None:
         row = self._connection.execute(f"SELECT {SERVER_CLOCK}").fetchone()
@@ -34,14 +34,14 @@ class _NewStore(PostgresStore):
 
     @contextmanager
     def view(self) -> Iterator[PostgresChange]:
-        yield PostgresChange(self._connection, self._registry_id, shared=False)
+        yield PostgresChange(self._connection, facts(one_row(self._connection, READ_FACTS)), shared=False)
 
     @contextmanager
     def change(  # as in the store
         self, *, timeout: float | None = None, lock_timeouts: int = 1, synced: bool = True, shared: bool = False
     ) -> Iterator[PostgresChange]:
         del timeout, lock_timeouts, synced, shared  # nobody else knows of the registry
-        yield PostgresChange(self._connection, self._registry_id, shared=False)
+        yield PostgresChange(self._connection, facts(one_row(self._connection, READ_FACTS)), shared=False)
 
 
 @contextmanager
@@ -52,7 +52,7 @@ def creating(address: Address, registry_id: str, profiles: "ProfileSet") -> Iter
     """
     with _making(address) as connection:
         create_schema(connection, registry_id, profiles)
-        yield _NewStore(address, connection, registry_id)
+        yield _NewStore(address, connection)
 
 
 @contextmanager
@@ -63,7 +63,7 @@ def loading(address: Address, source: Source, replaces: str | None = None) -> It
     """
     with _making(address, replaces) as connection:
         load_new(connection, source)
-        yield _NewStore(address, connection, source.facts().registry_id)
+        yield _NewStore(address, connection)
 
 
 @contextmanager

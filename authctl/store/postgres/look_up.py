@@ -1,5 +1,6 @@
 """The look-ups that every request needs: a session by its number, and a client by its id. Each is one prepared statement."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from authctl.errors import RegistryUnavailable
@@ -7,8 +8,9 @@ from authctl.instants import check_now
 from authctl.model import Session
 from authctl.store import move_marks
 from authctl.store.nouns.reader import continuity_events
+from authctl.store.postgres.exchange import Row, Statement
 from authctl.store.postgres.executor import PostgresExecutor
-from authctl.store.postgres.shared_connection import one_row
+from authctl.store.postgres.facts import FIND_EVENT, SERVER_CLOCK
 from authctl.store.sql import rows
 from authctl.store.sql.tables import WITH_REVOCATION
 
@@ -16,17 +18,16 @@ if TYPE_CHECKING:
     from authctl.model import Client
     from authctl.store.postgres.connection import Connection
 
-SERVER_CLOCK = "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
-"""The clock of the server, in microseconds since 1970: one clock for all hosts."""
-
-_NOW = f"greatest(coalesce(%(now)s::bigint, {SERVER_CLOCK}), (SELECT max(seen_at) FROM clock))"
+_NOW = f"greatest(coalesce($2::bigint, {SERVER_CLOCK}), (SELECT max(seen_at) FROM clock))"
 """The present instant: that of the clock, or the recorded time, if the clock is behind it (decision 80)."""
 
 _HERE = "pg_is_in_recovery(), (SELECT moved_to FROM registry)"
 """Whether this server may answer: the last columns of each look-up."""
 
-_SESSION = f"SELECT {rows.session_columns(now=_NOW)}, s.secret_hash, {_HERE} FROM sessions AS s {WITH_REVOCATION} WHERE s.number = %(number)s"
-_CLIENT = f"SELECT {rows.CLIENT}, {_HERE} FROM clients WHERE client_id = %s AND removed_at IS NULL"
+_SESSION = f"SELECT {rows.session_columns(now=_NOW)}, s.secret_hash, {_HERE} FROM sessions AS s {WITH_REVOCATION} WHERE s.number = $1"
+_CLIENT = f"SELECT {rows.CLIENT}, {_HERE} FROM clients WHERE client_id = $1 AND removed_at IS NULL"
+_IS_HERE = Statement(f"SELECT {_HERE}")
+_MARKS = Statement(f"SELECT {move_marks.COLUMNS} FROM registry")
 _MOST_KEPT = 1_000
 
 
@@ -35,8 +36,8 @@ def session(connection: "Connection", number: int, now: int | None) -> tuple[Ses
 
     Raises RegistryUnavailable if a standby answered.
     """
-    row = connection.execute(_SESSION, {"now": None if now is None else check_now(now), "number": number}).fetchone()
-    _check_answer(connection, row)
+    given = (number, None if now is None else check_now(now))
+    row = _primary_row(connection, Statement(_SESSION, given))
     if row is None:
         return None
     read = rows.session(row)
@@ -48,22 +49,35 @@ def session(connection: "Connection", number: int, now: int | None) -> tuple[Ses
 
 def check_place(connection: "Connection") -> None:
     """Raise RegistryMoved if the registry is at another place now."""
-    row = connection.execute(f"SELECT {move_marks.COLUMNS} FROM registry").fetchone()
-    if row is not None:
-        move_marks.check(connection.place, *row)
+    for marks in connection.exchange(_MARKS)[0]:
+        move_marks.check(connection.address, *marks)
 
 
-def _check_answer(connection: "Connection", row: tuple[Any, ...] | None) -> None:
-    """Refuse the answer of a look-up from where it may be out of date; its last columns tell, and without a row the server is asked.
+def _primary_row(connection: "Connection", look_up: Statement) -> Row | None:
+    """The row that a look-up finds. Raises RegistryUnavailable if it may be out of date, as its last columns tell.
 
     A balancer may have asked a standby without our knowledge (decision 312). It may not have the newest revocation or session.
-    A registry that was moved must not answer that it knows no such session or client (decision 316). Raises RegistryUnavailable.
+    A registry that was moved must not answer that it knows no such session or client (decision 319). Where there is no row, the
+    server is asked.
     """
-    is_standby, moved_to = row[-2:] if row else one_row(connection, f"SELECT {_HERE}")
-    if is_standby:
-        raise RegistryUnavailable("the registry cannot be used: a standby answered, which may be behind")
+    (found,) = connection.exchange(look_up)
+    ((*_, is_standby, moved_to),) = found or connection.exchange(_IS_HERE)[0]
+    _refuse(is_standby=is_standby)
     if moved_to is not None:
         check_place(connection)
+    return found[0] if found else None
+
+
+def has_events(connection: "Connection", events: Sequence[tuple[int, str]]) -> bool:
+    """Whether the audit log has all events of those numbers and hashes. Raises RegistryUnavailable if a standby answered."""
+    *found, ((is_standby, _),) = connection.exchange(*(Statement(FIND_EVENT, event) for event in events), _IS_HERE)
+    _refuse(is_standby=is_standby)
+    return all(found)
+
+
+def _refuse(*, is_standby: bool) -> None:
+    if is_standby:
+        raise RegistryUnavailable("the registry cannot be used: a standby answered, which may be behind")
 
 
 class ClientLookUp:
@@ -75,8 +89,7 @@ class ClientLookUp:
     def client(self, connection: "Connection", client_id: str) -> "Client | None":
         """The client with that id; None where there is none, or where it was removed."""
         # decision 246: the row is read each time, so that a removal or a new secret counts at once
-        row = connection.execute(_CLIENT, (client_id,)).fetchone()
-        _check_answer(connection, row)
+        row = _primary_row(connection, Statement(_CLIENT, (client_id,)))
         if row is None:
             return None
         row = row[:-2]

@@ -1,6 +1,6 @@
 """The store in PostgreSQL: three connections, and the transactions on them."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +12,7 @@ from authctl.store.postgres.change import PostgresChange
 from authctl.store.postgres.connection import Connection
 from authctl.store.postgres.connections import PostgresConnections
 from authctl.store.postgres.executor import PostgresExecutor
+from authctl.store.postgres.facts import READ_CLOCK, READ_FACTS, facts
 from authctl.store.postgres.only_runner import only_runner
 from authctl.store.postgres.view import PostgresView
 
@@ -33,7 +34,7 @@ class PostgresStore:
     ) -> None:
         self.address = address
         self._write_file = write_file
-        self._connections = PostgresConnections(address, lock_timeout)
+        self._connections = PostgresConnections(address, lock_timeout, READ_FACTS)
         self._clients = look_up.ClientLookUp()
 
     def by_number(self, number: int, now: int | None = None) -> "tuple[Session, bytes | None] | None":
@@ -64,17 +65,22 @@ class PostgresStore:
         with self._connections.writer(
             shared=shared, timeout=timeout, lock_timeouts=lock_timeouts, synced=synced
         ) as connection:
-            yield PostgresChange(connection, self._connections.registry_id, shared=shared)
+            yield PostgresChange(connection, facts(connection.facts), shared=shared)
 
     def clock(self) -> int | None:
         with self._connections.hot() as connection:
-            row = connection.execute(f"SELECT {look_up.SERVER_CLOCK}").fetchone()
+            row = connection.execute(READ_CLOCK).fetchone()
             return int(row[0]) if row else None
 
     def change_number(self) -> int:
         with self._connections.hot() as connection:
             row = connection.execute("SELECT last_value + is_called::int FROM changes").fetchone()
             return int(row[0]) if row else 0
+
+    def has_events(self, events: Sequence[tuple[int, str]]) -> bool:
+        # asked after most changes of a host beside others: by one message, without a transaction around it (decision 317)
+        with self._connections.hot() as connection:
+            return look_up.has_events(connection, events)
 
     def engine(self) -> "Health":
         from authctl.store.postgres.diagnosis import engine

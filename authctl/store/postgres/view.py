@@ -20,6 +20,7 @@ from authctl.store.nouns.revocations import RevocationsReader
 from authctl.store.nouns.sessions import SessionsReader
 from authctl.store.nouns.statistics import StatisticsReader
 from authctl.store.nouns.users import UsersReader
+from authctl.store.postgres.facts import READ_CLOCK
 from authctl.store.postgres.reader import Reader
 
 
@@ -47,3 +48,16 @@ class PostgresView(
     OutboxReader,
 ):
     """`View` over PostgreSQL: a snapshot."""
+
+    _recorded_time: int | None = None
+    """The recorded time, once it was read, until this transaction changes it."""
+
+    def clock(self) -> int | None:
+        row = self.one_row(READ_CLOCK)
+        if row is None:
+            return None
+        self._recorded_time = row[1]
+        return int(row[0])
+
+    def recorded_time(self) -> int:
+        return super().recorded_time() if self._recorded_time is None else self._recorded_time

@@ -8,9 +8,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection
 
     from authctl.model import AuditEvent, EventFilter
+    from authctl.model.audit import NewEvent, Place
 
 
 class AuditView(Protocol):
@@ -34,6 +35,13 @@ class AuditView(Protocol):
 
 class AuditChange(Protocol):
     """Writing the audit log."""
+
+    def append_at_commit(self, event: NewEvent) -> Callable[[], Place] | None:
+        """Append an event as the last step of this change, in which no other event is recorded; its place is known after the commit.
+
+        None, and nothing is done, if this store or this change does not do so. Then the event is sealed with the hash of
+        `last_event`, and added.
+        """
 
     def add_event(self, event: AuditEvent) -> None:
         """Append an event. The log accepts only the next number, and never changes."""

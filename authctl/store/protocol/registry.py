@@ -20,6 +20,9 @@ class RegistryView(Protocol):
     def recorded_time(self) -> int:
         """The latest instant of any change."""
 
+    def clock(self) -> int | None:
+        """The time of the store's own clock when this transaction had its turn, as `Store.clock`; None if it has only this machine's."""
+
     def last_clock_jump(self) -> int | None:
         """The instant to which the recorded time moved by more than `CLOCK_JUMP` at once; None if it has not, or was set since."""
 

@@ -31,6 +31,7 @@ from authctl.store.protocol.users import UsersChange, UsersView
 from authctl.store.protocol.wipes import WipesChange
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from contextlib import AbstractContextManager
     from pathlib import Path
 
@@ -141,6 +142,9 @@ class Store(Protocol):
         It is cheap enough to be asked every second. Only numbers of one open store can be compared, and only for equality. A store
         that nobody can change may always give the same number.
         """
+
+    def has_events(self, events: Sequence[tuple[int, str]]) -> bool:
+        """Whether the audit log has all events of those numbers and hashes."""
 
     def client(self, client_id: str) -> Client | None:
         """The client of the door with that id, on the connection of `by_number`; None where there is none, or where it was removed."""

@@ -5,7 +5,7 @@ a long list, or a wait for the turn to write, delays no `verify`.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
@@ -237,6 +237,11 @@ class SqliteStore:
         with self._reader.lock, self._translated_errors:
             number: int = self._reader.connection().execute("PRAGMA data_version").fetchone()[0]
             return number
+
+    def has_events(self, events: Sequence[tuple[int, str]]) -> bool:
+        with self.view() as view:
+            found = [view.event(seq) for seq, _ in events]
+        return all(event is not None and event.hash == known[1] for event, known in zip(found, events, strict=True))
 
     def engine(self) -> "Health":
         from authctl.store.sqlite.health import engine

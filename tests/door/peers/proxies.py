@@ -49,6 +49,8 @@ class Proxy:
     snippets: tuple[str, ...]
     when_down: int
     """The status for a client while the door is down."""
+    silence: int = 8
+    """The most seconds that it waits for a door that accepts and does not answer."""
     unix: tuple[str, str] = ("", "")
     """The text of the snippet with the door's address, and the one for a Unix socket."""
     lag: int = 0
@@ -190,7 +192,7 @@ PROXIES: dict[str, Proxy] = {
     "haproxy": Proxy("haproxy", ("-v",), _haproxy, ("haproxy.cfg", "haproxy.lua"), when_down=503, unix=("timeout = 2000 }", 'timeout = 2000, dst = "unix@/run/authctl/door.sock" }')),
     "envoy": Proxy("envoy", ("--version",), _envoy, ("envoy.yaml",), when_down=503, unix=("socket_address: {address: 127.0.0.1, port_value: 8400}", "pipe: {path: /run/authctl/door.sock}")),
     "apache, mod_oauth2": Proxy(
-        "apache2", ("-v",), _apache_oauth2, ("apache-oauth2.conf",), when_down=401, lag=2, is_cached=True, modules=("mod_oauth2.so",)
+        "apache2", ("-v",), _apache_oauth2, ("apache-oauth2.conf",), when_down=401, silence=15, lag=2, is_cached=True, modules=("mod_oauth2.so",)
     ),
     "apache, mod_auth_openidc": Proxy(
         "apache2", ("-v",), _apache_openidc, ("apache-openidc.conf",), when_down=401, lag=2, is_cached=True, modules=("mod_auth_openidc.so",)

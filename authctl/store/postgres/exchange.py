@@ -1,0 +1,151 @@
+"""Several statements in one message to the server, and their answers in one: libpq's pipeline, without a cursor for each statement.
+
+A cursor of the driver takes 50 to 80 µs a statement, of which the server needs 20 (decision 317). So the statements of every sign-in
+and every look-up go this way. Parameters are `$1`, `$2`, …, and go as texts, so that the server alone decides of which type they are.
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from authctl.store.postgres.library import psycopg
+
+if TYPE_CHECKING:
+    from psycopg.abc import PQGen
+    from psycopg.pq.abc import PGconn, PGresult
+
+TO_PRIMARY = "/*NO LOAD BALANCE*/ "
+"""The beginning of every statement: Pgpool-II sends it to the server that takes changes, and to no standby (decision 312)."""
+
+Row = tuple[Any, ...]
+
+_Status, _Connection = psycopg.pq.ExecStatus, psycopg.pq.ConnStatus
+_TEXT = psycopg.adapt.PyFormat.TEXT
+_BINARY_RESULT = 1
+_WAIT_R, _WAIT_RW = psycopg.waiting.Wait.R, psycopg.waiting.Wait.RW
+
+
+class Statement(NamedTuple):
+    """A statement with its parameters."""
+
+    sql: str
+    parameters: Sequence[Any] = ()
+
+
+class AtCommit(NamedTuple):
+    """An audit event that is appended in one message with the commit, so that the chain is locked for no turn of the client."""
+
+    lock: Statement
+    """Takes the lock of the chain, by a statement of its own: the snapshot of one that takes it would be older."""
+    append: Statement
+    """Appends the event, and gives its place as a row."""
+    find: Statement
+    """Gives the same row if the event is there; for a commit whose answer was lost."""
+    after: tuple[Statement, ...] = ()
+
+
+class Exchanges:
+    """The exchanges of a connection, and the statements that the server has prepared for them."""
+
+    def __init__(self, connection: "psycopg.Connection[Any]") -> None:
+        self._connection = connection
+        self._transformer = psycopg.adapt.Transformer(connection)
+        self._names: dict[str, bytes] = {}
+        self._last_name = 0
+
+    def forget(self) -> None:
+        """Prepare every statement again when it is next used: the driver has the server forget them after a rollback."""
+        self._names.clear()
+
+    def run(self, statements: Sequence[Statement]) -> list[list[Row]]:
+        """The rows of each statement. After the first error nothing of the rest is done, and it is raised: a psycopg.Error."""
+        pgconn = self._connection.pgconn
+        values = [self._encoded(statement.parameters) for statement in statements]
+        pgconn.enter_pipeline_mode()
+        try:
+            skipped = [self._send(pgconn, one.sql, given) for one, given in zip(statements, values, strict=True)]
+            pgconn.pipeline_sync()
+            answers = iter(self._connection.wait(_answers(pgconn)))
+            rows = []
+            for is_new in skipped:
+                if is_new:
+                    next(answers)
+                rows.append(self._rows(next(answers)))
+            return rows
+        except BaseException:
+            self.forget()  # whether one of them was prepared is not known
+            raise
+        finally:
+            _leave(pgconn)
+
+    def _encoded(self, parameters: Sequence[Any]) -> Sequence[Any]:
+        return self._transformer.dump_sequence(parameters, [_TEXT] * len(parameters)) if parameters else ()
+
+    def _send(self, pgconn: "PGconn", sql: str, values: Sequence[Any]) -> bool:
+        """Send one statement; True if it is prepared first, which has an answer of its own."""
+        if (
+            self._connection.prepare_threshold is None
+        ):  # a pooler may give each transaction another process of the server
+            pgconn.send_query_params((TO_PRIMARY + sql).encode(), values, result_format=_BINARY_RESULT)
+            return False
+        name = self._names.get(sql)
+        is_new = name is None
+        if name is None:
+            self._last_name += 1
+            name = self._names[sql] = b"authctl_%d" % self._last_name
+            pgconn.send_prepare(name, (TO_PRIMARY + sql).encode())
+        pgconn.send_query_prepared(name, values, result_format=_BINARY_RESULT)
+        return is_new
+
+    def _rows(self, result: "PGresult") -> list[Row]:
+        if not result.ntuples:
+            return []
+        self._transformer.set_pgresult(result)
+        return self._transformer.load_rows(0, result.ntuples, tuple)
+
+
+def _answers(pgconn: "PGconn") -> "PQGen[list[PGresult]]":
+    """Wait for the answers of a pipeline, up to its end. Raises the first error."""
+    while pgconn.flush():
+        yield _WAIT_RW
+        pgconn.consume_input()  # a server that has much to answer reads on only when its answers are read
+    results: list[PGresult] = []
+    while True:
+        while pgconn.is_busy():
+            yield _WAIT_R
+            _consume(pgconn, results)
+        result = pgconn.get_result()
+        if result is not None and result.status == _Status.PIPELINE_SYNC:
+            break
+        if result is not None:
+            results.append(result)
+        elif pgconn.status == _Connection.BAD:
+            _raise_first(results)
+            raise psycopg.OperationalError("the connection is lost")
+    _raise_first(results)
+    return results
+
+
+def _consume(pgconn: "PGconn", results: "list[PGresult]") -> None:
+    """Read what has come. A server that ends the connection gives its reason before."""
+    try:
+        pgconn.consume_input()
+    except psycopg.OperationalError:
+        _raise_first(results)
+        raise
+
+
+def _raise_first(results: "list[PGresult]") -> None:
+    """Raise the first error of some answers; those of the statements after it tell nothing."""
+    for result in results:
+        if result.status == _Status.FATAL_ERROR:
+            raise psycopg.errors.error_from_result(result, encoding="utf-8")
+
+
+def _leave(pgconn: "PGconn") -> None:
+    """Leave the pipeline; after a wait that was broken off the connection is of no more use."""
+    if pgconn.status == _Connection.BAD:
+        return
+    try:
+        pgconn.exit_pipeline_mode()
+    except psycopg.Error:
+        pgconn.finish()

@@ -1,0 +1,50 @@
+"""The gate, which is the lock of all changes, and the message to the server that begins a change.
+
+The gate is an advisory lock of the transaction. Whatever concerns one session takes it shared, everything else alone. It is taken
+by a statement of its own: the snapshot of a statement that takes it would be older than the lock (decision 297).
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from authctl.store.move_marks import COLUMNS as MARKS
+from authctl.store.postgres.exchange import Statement
+
+READ_ID = f"SELECT id, {MARKS} FROM registry"
+"""The least that is read behind the gate. The first columns of what is read there are the id of the registry and its marks of a move."""
+
+_BEGIN = Statement("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE")
+_SET = (
+    "SELECT set_config('lock_timeout', $1, true), set_config('synchronous_commit', 'off', true),"
+    " set_config('idle_in_transaction_session_timeout', $2, true)"
+)
+_FUNCTIONS = {
+    (True, True): "pg_try_advisory_xact_lock_shared",
+    (True, False): "pg_try_advisory_xact_lock",
+    (False, True): "pg_advisory_xact_lock_shared",
+    (False, False): "pg_advisory_xact_lock",
+}
+"""The functions that take the gate: by whether they only try, and whether shared."""
+
+
+class Entrance(NamedTuple):
+    """How a change begins."""
+
+    key: int
+    """The key of the gate."""
+    wait: int
+    """How long it waits for a lock, in milliseconds."""
+    stall: int
+    """How long it may stand still before the server ends it, in milliseconds."""
+    shared: bool
+    tries: bool
+    """Whether the gate is only tried."""
+
+    def statements(self, read: str) -> Sequence[Statement]:
+        """The statements that begin the transaction, take the gate, and read something behind it."""
+        return (_BEGIN, Statement(_SET, (str(self.wait), str(self.stall))), self.lock, Statement(read))
+
+    @property
+    def lock(self) -> Statement:
+        """The statement that takes the gate. Its only row says whether it did, where it only tries."""
+        return Statement(f"SELECT {_FUNCTIONS[self.tries, self.shared]}($1)", (self.key,))
