@@ -1,6 +1,7 @@
 """Where the registries of tests are: a file in the home, or with AUTHCTL_TEST_STORE=postgres a database of its own on a real server."""
 
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
@@ -30,14 +31,83 @@ def use_server(server: Server) -> None:
 
 
 def place_in(home: Path) -> Location:
-    """The place of a new registry: a file in the home, or an empty database."""
+    """The place of the registry of a home: a file in it, or a database, which is empty at first."""
     if not ON_POSTGRES:
         return home / "registry.db"
+    if home in _of_home:
+        return _of_home[home]
     database = ExitStack()
     address = database.enter_context(_servers[0].fresh_database())
     _of_home[home] = address
     _databases[address] = database
     return address
+
+
+def is_there(home: Path) -> bool:
+    """Whether a registry is in that place."""
+    from authctl.store import is_there as registry_is_there
+
+    return registry_is_there(place_in(home))
+
+
+def take_away(home: Path) -> None:
+    """Remove the registry of a home, as an accident does."""
+    if ON_POSTGRES:
+        change_in(home, "DROP SCHEMA public CASCADE; CREATE SCHEMA public; CREATE EXTENSION pg_trgm")
+        return
+    for name in ("registry.db", "registry.db-wal", "registry.db-shm"):
+        (home / name).unlink(missing_ok=True)
+
+
+def put_in(home: Path, file: Path) -> None:
+    """Put a portable copy in the place of the registry of a home, behind authctl's back."""
+    take_away(home)
+    if ON_POSTGRES:
+        from authctl.store import load_store
+
+        with load_store(str(place_in(home)), file):
+            pass
+    else:
+        shutil.copy(file, home / "registry.db")
+
+
+def damage(home: Path) -> None:
+    """Damage a registry so that it cannot be read."""
+    if ON_POSTGRES:
+        change_in(home, "ALTER TABLE audit_events DROP COLUMN detail")
+        return
+    for name in ("registry.db-wal", "registry.db-shm"):
+        (home / name).unlink(missing_ok=True)
+    (home / "registry.db").write_bytes(b"damage" * 5000)
+
+
+def change_in(home: Path, sql: str) -> None:
+    """Change the tables of a registry by hand."""
+    with closing(_connection(home)) as connection:
+        if ON_POSTGRES:
+            connection.execute(sql)
+            connection.commit()
+        else:
+            connection.executescript(sql)
+
+
+def tamper(home: Path, sql: str) -> None:
+    """Change the audit log of a registry by hand, as its owner can."""
+    if ON_POSTGRES:
+        on, off = (f"ALTER TABLE audit_events {word} TRIGGER USER" for word in ("ENABLE", "DISABLE"))
+        rights = ("GRANT UPDATE ON audit_events TO CURRENT_USER", "REVOKE UPDATE ON audit_events FROM CURRENT_USER")
+        change_in(home, "; ".join((off, rights[0], sql, rights[1], on)))
+    else:
+        change_in(home, f"DROP TRIGGER IF EXISTS audit_events_no_update; {sql}")
+
+
+def ask(home: Path, sql: str, parameters: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """Run a statement on the tables of a registry; its rows."""
+    with closing(_connection(home)) as connection:
+        cursor = connection.execute(sql.replace("?", "%s") if ON_POSTGRES else sql, parameters)
+        rows = cursor.fetchall() if cursor.description else []
+        connection.commit()
+        return list(rows)
 
 
 def rows_in(home: Path, sql: str) -> list[dict[str, Any]]:
@@ -60,6 +130,8 @@ def remove(place: Location) -> None:
     """Remove the database of a registry; a file goes with its folder."""
     if isinstance(place, str):
         _databases.pop(place).close()
+        for home in [home for home, address in _of_home.items() if address == place]:
+            del _of_home[home]
 
 
 @contextmanager

@@ -28,8 +28,9 @@ from authctl import (
 from authctl.registry.backups import restore
 from authctl.registry.init import create
 from authctl.settings import find_home
-from authctl.store.sqlite import connections
+from authctl.store import how_to_move_away
 from authctl.store.sqlite.library import sqlite3
+from tests import places
 from tests.conftest import Authctl, Clock
 
 
@@ -41,7 +42,7 @@ def issue(registry: Registry, name: str = "alice"):
 @pytest.fixture
 def put_back(home: Path, clock: Clock) -> Callable[..., object]:
     """Restore a backup into the home."""
-    place = find_home(home, home / "registry.db")
+    place = find_home(home, places.place_in(home))
     return lambda file, note="restored the backup of Monday", **how: restore(place, file, note=note, clock=clock, **how)
 
 
@@ -70,7 +71,7 @@ def test_a9_taken_while_others_write(registry: Registry, home: Path, tmp_path: P
     failed: list[Exception] = []
 
     def write() -> None:
-        with Registry.open(home, registry=home / "registry.db") as other:
+        with Registry.open(home, registry=places.place_in(home)) as other:
             while not stop.is_set():
                 try:
                     other.revoke(SessionFilter(ids=(issue(other).session.id,)), note="lost device")
@@ -122,7 +123,7 @@ def test_a8_what_is_put_back_signs_everybody_out(
     assert registry.audit.verify().seq == 5
     event = registry.audit.event(4)
     assert (event.action, event.note, event.actor) == ("registry.restore", "restored the backup of Monday", "eve")
-    with Registry.open(home, registry=home / "registry.db", clock=clock) as other:
+    with Registry.open(home, registry=places.place_in(home), clock=clock) as other:
         assert other.verify(carol.access_token)
 
 
@@ -148,7 +149,7 @@ def test_numbers_that_are_given_meanwhile_do_not_come_back_either(
             lost.append(issue(registry).session.number)
         return clock()
 
-    restore(find_home(home, home / "registry.db"), tmp_path / "copy.db", note="disk failed", clock=meanwhile)
+    restore(find_home(home, places.place_in(home)), tmp_path / "copy.db", note="disk failed", clock=meanwhile)
     assert lost
     assert issue(registry).session.number > max(lost)
 
@@ -161,7 +162,7 @@ def test_who_has_it_open_goes_on_with_what_was_put_there(
         issue(registry, f"user{n}")
     registry.backups.create(tmp_path / "copy.db")
     issue(registry, "late")
-    with Registry.open(home, registry=home / "registry.db", clock=clock) as other:
+    with Registry.open(home, registry=places.place_in(home), clock=clock) as other:
         listed = other.sessions()
         first = next(listed)
         put_back(tmp_path / "copy.db")
@@ -177,17 +178,17 @@ def test_a_missing_registry_is_put_back(registry: Registry, home: Path, tmp_path
     issue(registry)
     registry.backups.create(tmp_path / "copy.db")
     registry.close()
-    for name in ("registry.db", "registry.db-wal", "registry.db-shm"):
-        (home / name).unlink(missing_ok=True)
+    places.take_away(home)
     assert put_back(tmp_path / "copy.db").ended == 1
-    assert stat.S_IMODE((home / "registry.db").stat().st_mode) == 0o600
-    with Registry.open(home, registry=home / "registry.db") as again:
+    if not places.ON_POSTGRES:
+        assert stat.S_IMODE((home / "registry.db").stat().st_mode) == 0o600
+    with Registry.open(home, registry=places.place_in(home)) as again:
         assert again.audit.verify().seq == 3
     assert sorted(p.name for p in home.iterdir() if not p.name.startswith("registry.db-")) == [
         "audit.head",
         "keys.json",
         "profiles.yaml",
-        "registry.db",
+        *([] if places.ON_POSTGRES else ["registry.db"]),
     ]
 
 
@@ -198,9 +199,9 @@ def test_what_cannot_be_put_back(registry: Registry, home: Path, tmp_path: Path,
     registry.backups.create(copy)
     other = tmp_path / "other"
     create(
-        find_home(other, other / "registry.db"), profiles.read(profiles.DEFAULT_FILE.encode(), "p"), b"", clock=clock
+        find_home(other, places.place_in(other)), profiles.read(profiles.DEFAULT_FILE.encode(), "p"), b"", clock=clock
     )
-    with Registry.open(other, registry=other / "registry.db", clock=clock) as second:
+    with Registry.open(other, registry=places.place_in(other), clock=clock) as second:
         second.backups.create(tmp_path / "second.db")
     with closing(sqlite3.connect(tmp_path / "foreign.db")) as foreign:
         foreign.execute("CREATE TABLE something_else (it)")
@@ -245,6 +246,7 @@ def test_what_cannot_be_put_back(registry: Registry, home: Path, tmp_path: Path,
     assert [p.name for p in home.iterdir() if p.name.startswith(".")] == []
 
 
+@pytest.mark.in_a_file
 def test_a_log_that_was_left_is_not_taken_for_another_s(
     registry: Registry, home: Path, tmp_path: Path, put_back: Callable
 ):
@@ -257,8 +259,7 @@ def test_a_log_that_was_left_is_not_taken_for_another_s(
     assert not (tmp_path / "other.db").exists()
     log = (home / "registry.db-wal").read_bytes()
     registry.close()
-    for name in ("registry.db", "registry.db-wal", "registry.db-shm"):
-        (home / name).unlink(missing_ok=True)
+    places.take_away(home)
     (home / "registry.db-wal").write_bytes(log)
     with pytest.raises(Refused, match=r"file already exists: .*registry.db-wal"):
         put_back(tmp_path / "copy.db")
@@ -276,6 +277,7 @@ def test_no_backup_where_everybody_can_write(registry: Registry, tmp_path: Path)
     assert list((tmp_path / "open").iterdir()) == []
 
 
+@pytest.mark.in_a_file
 def test_a_backup_behind_a_link(registry: Registry, home: Path, tmp_path: Path, put_back: Callable):
     """A copy with its log beside it is restored with what the log has, by whatever name it is reached."""
     issue(registry)
@@ -325,12 +327,10 @@ def test_a_restore_waits_no_longer_than_any_writer(
     issue(registry)
     registry.backups.create(tmp_path / "copy.db")
     issue(registry, "late")
-    monkeypatch.setattr(connections, "LOCK_TIMEOUT_SECONDS", 0.2)
-    with closing(sqlite3.connect(home / "registry.db", isolation_level=None)) as hog:
-        hog.execute("BEGIN IMMEDIATE")
-        with pytest.raises(RegistryUnavailable, match="locked by another process"):
-            put_back(tmp_path / "copy.db")
-        hog.execute("ROLLBACK")
+    for kind in ("sqlite", "postgres") if places.ON_POSTGRES else ("sqlite",):
+        monkeypatch.setattr(f"authctl.store.{kind}.connections.LOCK_TIMEOUT_SECONDS", 0.2)
+    with places.held(places.place_in(home)), pytest.raises(RegistryUnavailable, match="locked by another process"):
+        put_back(tmp_path / "copy.db")
     assert registry.count() == 2
     assert registry.audit.verify().seq == 3
     assert [path.name for path in home.iterdir() if path.name.startswith(".")] == []
@@ -349,12 +349,10 @@ def test_backup_and_restore_by_command(installed: Authctl, tmp_path: Path, home:
     assert (done.code, done.json["ended"], done.json["note"]) == (0, 1, "disk failed")
     assert installed("tokens", "verify", stdin=token).code == 5
     assert installed("audit", "verify").code == 0
-    for name in ("registry.db-wal", "registry.db-shm"):
-        (home / name).unlink(missing_ok=True)
-    (home / "registry.db").write_bytes(b"damage" * 5000)
+    places.damage(home)
     refused = installed("restore", str(tmp_path / "copy.db"), "--note", "disk failed", "--yes")
-    assert (refused.code, "move" in refused.err) == (4, True)
-    (home / "registry.db").unlink()
+    assert (refused.code, how_to_move_away(places.place_in(home)) in refused.err) == (4, True)
+    places.take_away(home)
     assert installed("restore", str(tmp_path / "copy.db"), "--note", "disk failed", "--yes").code == 0
     assert installed("tokens", "verify", stdin=token).code == 5
 

@@ -125,8 +125,8 @@ def test_the_leader_dies_under_load(cluster: Cluster, tmp_path: Path, capsys: py
     assert run(home, both, "tokens", "verify", given=token).returncode == 5
     still = max(second - first for first, second in pairwise(instants))
     with capsys.disabled():
-        print(  # noqa: T201  # the figures of a run by hand
+        sys.stdout.write(
             f"\nleader killed under {WRITERS} writers (ttl {TTL} s, loop_wait {LOOP_WAIT} s): {len(issued):,} sessions and"
             f" {len(revoked):,} revocations acknowledged, lost {len(lost)}; writes stood still for {still:.1f} s;"
-            f" {sum(w.refused for w in writers)} calls refused, {sum(w.unknown for w in writers)} of unknown outcome"
+            f" {sum(w.refused for w in writers)} calls refused, {sum(w.unknown for w in writers)} of unknown outcome\n"
         )

@@ -19,8 +19,9 @@ from authctl.registry import audit as audit_log
 from authctl.registry.backups import RestoreOutcome, _Restoring, restore
 from authctl.registry.installation import Installation
 from authctl.settings import find_home
-from authctl.store import draft_of
+from authctl.store import draft_of, how_to_move_away
 from authctl.store.sqlite.library import sqlite3
+from tests import places
 from tests.conftest import Authctl, Clock, Install, OnTerminal, Start
 
 MAP = read_mapping(
@@ -34,7 +35,7 @@ Restore = Callable[..., RestoreOutcome]
 @pytest.fixture
 def put_back(home: Path, clock: Clock) -> Restore:
     """Restore a backup into the home."""
-    place = find_home(home, home / "registry.db")
+    place = find_home(home, places.place_in(home))
     return lambda file, note="disk failed", **how: restore(place, file, note=note, **{"clock": clock, **how})
 
 
@@ -63,8 +64,7 @@ def rows(clock: Clock, *users: str, ahead: int = 0, device: str = "PC") -> io.By
 
 def asked(home: Path, sql: str, parameters: tuple = ()) -> list[tuple]:
     """Rows of the registry's database."""
-    with closing(sqlite3.connect(home / "registry.db", isolation_level=None)) as connection:
-        return connection.execute(sql, parameters).fetchall()
+    return places.ask(home, sql, parameters)
 
 
 def of_user(registry: Registry, user: str):
@@ -95,6 +95,8 @@ def check_agrees(registry: Registry, home: Path) -> None:
     registry.audit.verify()
     looks = {finding.check: finding.ok for finding in registry.doctor.examine()}
     assert [looks[check] for check in ("registry", "clock", "audit_head", "keys")] == [True] * 4
+    if places.ON_POSTGRES:
+        return  # its index of texts is one of the database
     with closing(sqlite3.connect(home / "registry.db", isolation_level=None)) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
         for table in ("sessions_found", "notes_found"):
@@ -185,11 +187,8 @@ def test_every_column_of_a_revocation_is_carried(
     copy = copied(registry)
     made = registry.revoke(SessionFilter(username="alice", application="Outlook"), note="lost device").revocation_id
     document = json.dumps(registry.profiles.in_force().to_document())
-    with closing(sqlite3.connect(home / "registry.db")) as connection, connection:
-        connection.execute(
-            "UPDATE revocations SET by_criteria = 1, last_number = 7, profiles = ? WHERE id = ?", (document, made)
-        )
-        connection.execute("UPDATE sessions SET revocation_id = (SELECT id FROM revocations WHERE at IS NULL)")
+    asked(home, "UPDATE revocations SET by_criteria = 1, last_number = 7, profiles = ? WHERE id = ?", (document, made))
+    asked(home, "UPDATE sessions SET revocation_id = (SELECT id FROM revocations WHERE at IS NULL)")
     before = asked(home, "SELECT * FROM revocations WHERE at IS NOT NULL")
     put_back(copy)
     assert asked(home, "SELECT * FROM revocations WHERE at IS NOT NULL") == before
@@ -266,8 +265,7 @@ def test_imported_sessions_that_are_over_stay_known_to_imports(
     clock.forward(hours=1)
     registry.imports.run(rows(clock, "alice", "bob", device="NEW-PC"), MAP)
     registry.revoke(SessionFilter(application="Mail"), note="lost devices")
-    with closing(sqlite3.connect(home / "registry.db")) as connection, connection:
-        connection.execute("UPDATE imported SET key_without_user = x'00ff', profile_named = 1")
+    asked(home, "UPDATE imported SET key_without_user = ?, profile_named = 1", (b"\x00\xff",))
     remembered = asked(home, "SELECT * FROM imported ORDER BY number")
     assert len(remembered) == 2
     clock.forward(hours=1)
@@ -287,12 +285,12 @@ def test_the_latest_instant_of_each_imported_key_is_kept(
 ):
     """Up to which the rows of the key change nothing, since its sessions were removed."""
     finals = "INSERT INTO imported_finals (key, source_key, created_at, at, without_user) VALUES (?, '', -1, ?, 0)"
-    with closing(sqlite3.connect(home / "registry.db")) as connection, connection:
-        connection.executemany(finals, [(b"a", 5), (b"b", 5), (b"c", 5)])
+    for final in ((b"a", 5), (b"b", 5), (b"c", 5)):
+        asked(home, finals, final)
     copy = copied(registry)
-    with closing(sqlite3.connect(home / "registry.db")) as connection, connection:
-        connection.execute("DELETE FROM imported_finals")
-        connection.executemany(finals, [(b"a", 4), (b"b", 6), (b"d", 7)])
+    asked(home, "DELETE FROM imported_finals")
+    for final in ((b"a", 4), (b"b", 6), (b"d", 7)):
+        asked(home, finals, final)
     assert put_back(copy).carried.import_keys == 2
     assert asked(home, "SELECT key, at FROM imported_finals ORDER BY key") == [
         (b"a", 5),
@@ -358,8 +356,7 @@ def test_the_floor_for_imports_is_the_instant_of_the_restore(
     clock.forward(hours=1)
     again = put_back(copy)
     assert asked(home, "SELECT restored_at FROM registry") == [(again.at,)]
-    with closing(sqlite3.connect(home / "registry.db")) as connection, connection:
-        connection.execute("UPDATE registry SET restored_at = restored_at + 1000000000000")
+    asked(home, "UPDATE registry SET restored_at = restored_at + 1000000000000")
     later = asked(home, "SELECT restored_at FROM registry")
     put_back(copy)
     assert asked(home, "SELECT restored_at FROM registry") == later
@@ -370,10 +367,8 @@ def test_accepting_a_chain_is_such_a_floor_too(registry: Registry, copied: Calla
     copy = copied(registry)
     issue(registry)
     registry.close()
-    (home / "registry.db").write_bytes(copy.read_bytes())
-    for name in ("registry.db-wal", "registry.db-shm"):
-        (home / name).unlink(missing_ok=True)
-    with Registry.open(home, registry=home / "registry.db", clock=clock, warn=str) as old:
+    places.put_in(home, copy)
+    with Registry.open(home, registry=places.place_in(home), clock=clock, warn=str) as old:
         accepted = old.audit.accept(note="no newer one")
     assert asked(home, "SELECT restored_at FROM registry") == [(accepted.at,)]
 
@@ -399,9 +394,8 @@ def test_nothing_that_lets_somebody_in_is_carried_over(
     """No living or expired session, no profile, no remembered login, no enabling; the profiles' difference is said."""
 
     def remember(user: str) -> None:
-        login = f"'held', '{user}', '{user}', 'held', 'staff', 1, 1, 'ffffffff', zeroblob(16), zeroblob(32)"
-        with closing(sqlite3.connect(home / "registry.db")) as connection, connection:
-            connection.execute(f"INSERT INTO cached_logins VALUES ({login})")
+        login = f"'held', '{user}', '{user}', 'held', 'staff', 1, 1, 'ffffffff', ?, ?"
+        asked(home, f"INSERT INTO cached_logins VALUES ({login})", (bytes(16), bytes(32)))
 
     remember("erin")
     registry.users.disable("bob", note="left")
@@ -433,17 +427,16 @@ def test_only_from_a_registry_of_the_same_id_whose_chain_verifies(
     other = copied(install(folder="other"), "other.db")
     with pytest.raises(Refused, match="backup of another registry"):
         put_back(other)
-    with closing(sqlite3.connect(home / "registry.db", isolation_level=None)) as connection:
-        connection.execute("DROP TRIGGER audit_events_no_update")
-        connection.execute("UPDATE audit_events SET note = 'x' WHERE seq = 2")
+    places.tamper(home, "UPDATE audit_events SET note = 'x' WHERE seq = 2")
     before = sorted(path.name for path in home.iterdir())
     for how in ({}, {"dry_run": True}):
         with pytest.raises(Refused, match=r"cannot be replaced while it is damaged: .*event 2 was changed") as refused:
             put_back(copy, **how)
-        assert f"move {home / 'registry.db'} away" in refused.value.hint
+        assert refused.value.hint == how_to_move_away(places.place_in(home))
     assert sorted(path.name for path in home.iterdir()) == before
 
 
+@pytest.mark.in_a_file
 def test_a_page_that_is_damaged_is_found_before_anything_is_carried(
     registry: Registry, copied: Callable, put_back: Restore, home: Path
 ):
@@ -470,10 +463,9 @@ def test_where_no_registry_is_there_nothing_is_carried(
     copy = copied(registry)
     registry.users.disable("bob", note="left")
     registry.close()
-    for name in ("registry.db", "registry.db-wal", "registry.db-shm"):
-        (home / name).unlink(missing_ok=True)
+    places.take_away(home)
     dry = authctl("restore", str(copy), "--dry-run", "-o", "json")
-    assert (dry.code, dry.json["active_before"], (home / "registry.db").exists()) == (0, 1, False)
+    assert (dry.code, dry.json["active_before"], places.is_there(home)) == (0, 1, False)
     done = authctl("restore", str(copy), "--note", "disk failed", "--yes", "-o", "json")
     assert (done.code, done.json["carried_from"], done.json["carried"], done.json["replaced_kept_as"]) == (
         0,
@@ -501,10 +493,9 @@ def test_numbers_of_two_pasts_are_told_apart(
     second = copied(registry, "second.db")
     first_ids = {one.username: one.id for one in registry.sessions()}
     registry.close()
-    for name in ("registry.db", "registry.db-wal", "registry.db-shm"):  # so that the numbers begin anew
-        (home / name).unlink(missing_ok=True)
+    places.take_away(home)  # so that the numbers begin anew
     put_back(copy)
-    with Registry.open(home, registry=home / "registry.db", clock=clock) as other:
+    with Registry.open(home, registry=places.place_in(home), clock=clock) as other:
         for name in ("carol", "dora"):
             issue(other, name)
         other.revoke(SessionFilter(username="dora"), note="second past")
@@ -512,7 +503,7 @@ def test_numbers_of_two_pasts_are_told_apart(
         other_ids = {one.username: one.id for one in other.sessions()}
     clock.forward(hours=1)
     outcome = put_back(second)
-    with Registry.open(home, registry=home / "registry.db", clock=clock) as merged:
+    with Registry.open(home, registry=places.place_in(home), clock=clock) as merged:
         said = {(one.username, one.id): one.note or one.ended_reason for one in merged.sessions()}
         assert said == {
             ("alice", first_ids["alice"]): "first past",
@@ -566,11 +557,10 @@ def test_there_and_back_between_two_pasts(
 def another_past(registry: Registry, put_back: Restore, home: Path, clock: Clock, copy: Path) -> Registry:
     """The registry is lost, and what was done since the copy is not known: the other past begins."""
     registry.close()
-    for name in ("registry.db", "registry.db-wal", "registry.db-shm"):
-        (home / name).unlink(missing_ok=True)
+    places.take_away(home)
     clock.forward(hours=1)
     put_back(copy)
-    return Registry.open(home, registry=home / "registry.db", clock=clock)
+    return Registry.open(home, registry=places.place_in(home), clock=clock)
 
 
 def test_a_session_that_two_pasts_know_keeps_the_rows_of_both(
@@ -617,11 +607,10 @@ def test_the_first_revocation_and_the_first_end_of_two_pasts_win(
         second = copied(other, "second.db")
     put_back(first)
     if not is_backup_first:
-        for name in ("registry.db", "registry.db-wal", "registry.db-shm"):
-            (home / name).unlink(missing_ok=True)
+        places.take_away(home)
         put_back(first)
         put_back(second)
-    with Registry.open(home, registry=home / "registry.db", clock=clock) as merged:
+    with Registry.open(home, registry=places.place_in(home), clock=clock) as merged:
         assert (merged.session(alice).note, merged.session(bob).ended_reason) == ("first past", "signed_out")
         check_agrees(merged, home)
 
@@ -644,7 +633,7 @@ def test_a_revocation_that_was_carried_under_a_new_number_is_known_again(
             put_back(file)
     notes = asked(home, "SELECT note FROM revocations WHERE at IS NOT NULL ORDER BY at")
     assert notes == [("first past",), ("second past",)]
-    with Registry.open(home, registry=home / "registry.db", clock=clock) as merged:
+    with Registry.open(home, registry=places.place_in(home), clock=clock) as merged:
         assert sorted((one.username, one.note) for one in merged.sessions()) == [
             ("alice", "first past"),
             ("bob", "second past"),
@@ -664,7 +653,7 @@ def test_a_session_that_was_carried_under_a_new_number_is_the_same_session(
         second = copied(other, "second.db")
         other.revoke(SessionFilter(username="bob"), note="lost device")
     put_back(first)
-    with Registry.open(home, registry=home / "registry.db", clock=clock) as merged:
+    with Registry.open(home, registry=places.place_in(home), clock=clock) as merged:
         assert merged.session(bob.id).number != bob.number
         put_back(second)
         found = merged.session(bob.id)
@@ -672,6 +661,7 @@ def test_a_session_that_was_carried_under_a_new_number_is_the_same_session(
         check_agrees(merged, home)
 
 
+@pytest.mark.in_a_file
 def test_the_search_index_has_what_was_carried_and_no_more(
     registry: Registry, copied: Callable, put_back: Restore, home: Path, clock: Clock
 ):
@@ -708,7 +698,7 @@ def test_a_dry_run_shows_all_and_writes_nothing(
     dry = authctl("restore", str(copy), "--dry-run", "-o", "json")
     assert {path.name: path.read_bytes() for path in home.iterdir() if not path.name.endswith("-shm")} == before
     this_replaces, lost, would_restore = dry.err.splitlines()
-    assert f"this replaces {home / 'registry.db'}, at audit event 3, by the backup of " in this_replaces
+    assert f"this replaces {places.place_in(home)}, at audit event 3, by the backup of " in this_replaces
     assert "everything else after audit event 2 is lost: sessions, sign-ins and audit events" in lost
     assert "dry run, nothing was changed: would restore" in would_restore
     assert not authctl("restore", str(copy), "--dry-run", "-q").err
@@ -754,7 +744,7 @@ def test_it_asks_for_the_count_of_living_sessions_to_be_typed(
     text = " ".join(asked_for.text.split())
     head, _, tail = text.partition("Type 3 to restore:")
     when = f"{clock.now:%Y-%m-%dT%H:%M:%SZ}"
-    assert f"this replaces {home / 'registry.db'}, at audit event 6, by the backup of {when}, at audit event 3" in head
+    assert f"this replaces {places.place_in(home)}, at audit event 6, by the backup of {when}, at audit event 3" in head
     assert "1 active session of the backup would end" in head
     assert "carried over: 1 revocation, 1 revoked session" in head
     assert "everything else after audit event 3 is lost: sessions, sign-ins and audit events" in head
@@ -817,7 +807,7 @@ from authctl.settings import find_home
 from authctl import Registry
 
 disk, backup = Path(sys.argv[1]), Path(sys.argv[2])
-place = find_home(disk, disk / "registry.db")
+place = find_home(disk, sys.argv[3] if "//" in sys.argv[3] else disk / "registry.db")
 with Registry.open(disk, registry=place.registry) as registry:
     before, names = registry.audit.verify(), sorted(path.name for path in disk.iterdir())
 size, found = backup.stat().st_size, set()
@@ -843,6 +833,7 @@ print(*sorted(found))
 """
 
 
+@pytest.mark.skipif(places.ON_POSTGRES, reason="a namespace with a small disk cannot reach the socket of the server")
 def test_a_full_disk_leaves_the_registry_and_no_half_file(
     registry: Registry, copied: Callable, tmp_path: Path, home: Path
 ):
@@ -857,7 +848,7 @@ def test_a_full_disk_leaves_the_registry_and_no_half_file(
     (tmp_path / "keeping.py").write_text(KEEPING)
     run = (
         f"mount -t tmpfs -o size=40m,mode=700 tmpfs {{disk}} || exit 99; cp -p {home}/* {{disk}}/;"
-        f" {sys.executable} -P {tmp_path}/keeping.py {{disk}} {copy} > {{out}}/found 2>&1"
+        f" {sys.executable} -P {tmp_path}/keeping.py {{disk}} {copy} '{places.place_in(home)}' > {{out}}/found 2>&1"
     )
     assert on_a_small_disk(tmp_path, run)["found"] == "done same"
 
@@ -905,8 +896,8 @@ def put_with_operations_in_between(
     home: Path, clock: Clock, copy: Path, start: Start, operations: list[tuple[str, ...]]
 ) -> RestoreOutcome:
     """Restore a backup, while another process does operations after all was carried over beforehand, and before it is locked."""
-    place = find_home(home, home / "registry.db")
-    with draft_of(copy, place.registry) as draft:
+    place = find_home(home, places.place_in(home))
+    with draft_of(copy, place.registry, place.folder) as draft:
         installation = Installation(place, draft.store, clock)
         restoring = _Restoring(installation, copy, "disk failed", "eve", None, audit_log.verify_chain(installation))
 
@@ -936,7 +927,7 @@ def test_an_earlier_restore_at_the_same_instant_is_not_taken_for_this_one(
     clock.forward(hours=-1)
     with another_past(other, put_back, home, clock, revoked):
         outcome = put_back(ended)
-    with Registry.open(home, registry=home / "registry.db", clock=clock) as merged:
+    with Registry.open(home, registry=places.place_in(home), clock=clock) as merged:
         found = merged.session(alice)
     assert (found.note, found.ended_by, found.ended_at) == ("lost device", "restored", outcome.at)
     assert (outcome.ended, outcome.carried.sessions_ended, outcome.carried.sessions_revoked) == (0, 0, 1)
@@ -1039,7 +1030,7 @@ def test_no_acknowledged_operation_is_undone_by_a_restore_among_others(
         for process in processes:
             process.stdin.write("\n")
             process.stdin.flush()
-        place, restored = find_home(home, home / "registry.db"), 0
+        place, restored = find_home(home, places.place_in(home)), 0
         while any(process.poll() is None for process in processes):
             restore(place, tmp_path / "copy.db", note="disk failed")
             restored += 1
@@ -1069,9 +1060,7 @@ def test_a_chain_is_verified_up_to_the_moment_of_the_restore(
     def meanwhile() -> datetime:
         if registry.count() == 0:
             issue(registry)
-            with closing(sqlite3.connect(home / "registry.db", isolation_level=None)) as connection:
-                connection.execute("DROP TRIGGER IF EXISTS audit_events_no_update")
-                connection.execute("UPDATE audit_events SET note = 'x' WHERE seq = 2")
+            places.tamper(home, "UPDATE audit_events SET note = 'x' WHERE seq = 2")
         return clock()
 
     with pytest.raises(Refused, match="event 2 was changed"):

@@ -23,6 +23,7 @@ from authctl.instants import format_instant, instant_of
 from authctl.registry.backups import restore
 from authctl.registry.init import create
 from authctl.settings import find_home
+from tests import places
 from tests.test_restore import check_agrees
 
 pytestmark = pytest.mark.slow
@@ -71,7 +72,7 @@ class Restores(RuleBasedStateMachine):
         """Make it."""
         self.folder = Path(tempfile.mkdtemp(prefix="authctl-restores-"))
         self.now = datetime(2026, 3, 2, 9, tzinfo=UTC)
-        self.place = find_home(self.folder / "home", self.folder / "home" / "registry.db")
+        self.place = find_home(self.folder / "home", places.place_in(self.folder / "home"))
         raw = PROFILES.encode()
         create(self.place, profiles.read(raw, "profiles.yaml"), raw, actor="founder", clock=self.time)
         self.registry = self.opened()
@@ -96,6 +97,7 @@ class Restores(RuleBasedStateMachine):
         """Remove it."""
         if hasattr(self, "folder"):
             self.registry.close()
+            places.remove(self.place.registry)
             shutil.rmtree(self.folder)
 
     # Operations

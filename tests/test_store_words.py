@@ -9,7 +9,7 @@ WORDS = re.compile(
     re.IGNORECASE,
 )
 IMPORT = re.compile(r"^\s*from authctl\.store\.sqlite\.\w+ import \w+(, \w+)*$")
-OWN = ("authctl/store/sqlite/", "authctl/store/postgres/", "authctl/store/portable.py", "authctl/store/moving.py")
+OWN = ("authctl/store/sqlite/", "authctl/store/postgres/", "authctl/store/portable", "authctl/store/moving.py")
 """The two stores, which are written each in the words of its database, and the modules that know both."""
 
 ALLOWED = {
@@ -22,8 +22,6 @@ ALLOWED = {
         "sqlite/     the store in one SQLite file",
         "from authctl.store.portable import write_file  # loads SQLite, which a registry on a server does not need else",
         "return SqliteStore(place, lock_timeout=lock_timeout)",
-        "with closing(SqliteStore(draft, is_draft=True)) as store:",
-        "yield SqliteDraft(store, backup, path)",
     },
 }
 """The lines with such a word: what a person reads, and the one module that chooses a store."""

@@ -119,7 +119,7 @@ def restore(
     who = actor_name(actor)
     # Before the lock: verifying a long chain takes seconds. Inside the lock only the events since then are verified.
     trusted = _check_present(home)
-    with draft_of(file.absolute(), home.registry) as draft:
+    with draft_of(file.absolute(), home.registry, home.folder) as draft:
         installation = Installation(home, draft.store, clock, warn)
         restoring = _Restoring(installation, file, note, who, trusted, audit_log.verify_chain(installation))
         if dry_run:

@@ -8,11 +8,10 @@ postgres/   the store in a PostgreSQL database
 """
 
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from authctl.errors import InvalidInput
 from authctl.registry_locations import Location, read_location
 
 if TYPE_CHECKING:
@@ -30,11 +29,10 @@ def open_store(location: Path | str, lock_timeout: float | None = None) -> "Stor
     """
     place = read_location(location)
     if isinstance(place, str):
-        from authctl.store.portable import write_file
         from authctl.store.postgres.addresses import read_address
         from authctl.store.postgres.store import PostgresStore
 
-        return PostgresStore(read_address(place), lock_timeout, write_file)
+        return PostgresStore(read_address(place), lock_timeout, _write_file)
     from authctl.store.sqlite.registry_file import check_file
     from authctl.store.sqlite.store import SqliteStore
 
@@ -50,21 +48,23 @@ def _write_file(source: "Connection", path: Path) -> None:
 
 
 @contextmanager
-def draft_of(backup: Path, location: Location) -> Iterator["Draft"]:
+def draft_of(backup: Path, location: Location, folder: Path) -> Iterator["Draft"]:
     """A copy of a backup that may take the place of the registry at the location. It is removed when the block ends.
 
-    Raises RegistryUnavailable or IntegrityFailure if the backup cannot be used.
+    The folder is for the files of a restore where the registry is on a server; else they lie beside it. Raises RegistryUnavailable
+    or IntegrityFailure if the backup cannot be used.
     """
-    from authctl.store.sqlite.backups import errors_about_backup, read_backup
-    from authctl.store.sqlite.registry_file import draft_beside
-    from authctl.store.sqlite.restores import SqliteDraft
-    from authctl.store.sqlite.store import SqliteStore
+    if isinstance(location, str):
+        from authctl.store.portable_restores import server_draft
+        from authctl.store.postgres.addresses import read_address
 
-    path = _file(location)
-    with draft_beside(path) as draft, errors_about_backup(backup, draft, path):
-        read_backup(backup, draft)
-        with closing(SqliteStore(draft, is_draft=True)) as store:
-            yield SqliteDraft(store, backup, path)
+        with server_draft(backup, read_address(location), folder) as draft:
+            yield draft
+        return
+    from authctl.store.sqlite.restores import file_draft
+
+    with file_draft(backup, location) as draft:
+        yield draft
 
 
 @contextmanager
@@ -147,19 +147,18 @@ def compare(view: "View", copy: "View", now: int) -> "Compared":
 
 
 @contextmanager
-def load_store(address: str, file: Path, *, replaces: str | None = None) -> Iterator["Store"]:
+def load_store(address: str, file: Path) -> Iterator["Store"]:
     """A new store on a server with all that the registry in a file has, exactly as it is there (decision 311).
 
     The block sees it in the one transaction that makes it, and may check or change it. It appears at the address, whole, when the
-    block has succeeded. The file must not change meanwhile. `replaces` is the id of a registry whose copy, left by a move that was
-    interrupted, is removed first. Raises Refused if a registry is there, or the server cannot hold one;
+    block has succeeded. The file must not change meanwhile. Raises Refused if a registry is there, or the server cannot hold one;
     IntegrityFailure if the file holds what no registry holds.
     """
     from authctl.store.portable import source_in
     from authctl.store.postgres.addresses import read_address
     from authctl.store.postgres.creation import loading
 
-    with source_in(file) as source, loading(read_address(address), source, replaces) as store:
+    with source_in(file) as source, loading(read_address(address), source) as store:
         yield store
 
 
@@ -191,7 +190,7 @@ def how_to_move_away(location: Location) -> str:
 
 def name_of_replaced(location: Location, at: str) -> str:
     """The name under which a registry that is replaced at that instant is kept."""
-    return f"replaced_{at}" if isinstance(location, str) else f"{location.name}.replaced-{at}"
+    return f"{'registry' if isinstance(location, str) else location.name}.replaced-{at}"
 
 
 def is_there(location: Location) -> bool:
@@ -215,12 +214,3 @@ def location_health(location: Location) -> "Iterator[tuple[str, Health]]":
     from authctl.store.sqlite.health import file_system
 
     yield "file_system", file_system(location)
-
-
-def _file(location: Location) -> Path:
-    if isinstance(location, str):
-        message = "a backup cannot be restored into a registry in PostgreSQL yet"
-        raise InvalidInput(
-            message, "restore the database by its own backup, or the portable file as a registry in a file"
-        )
-    return location

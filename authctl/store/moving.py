@@ -120,19 +120,26 @@ def _arriving_in_file(view: "View", path: Path, _folder: Path) -> Iterator["Stor
 
 @contextmanager
 def _arriving_on_server(view: "View", address: str, folder: Path) -> Iterator["Store"]:
-    from authctl.store import load_store
+    from authctl.store.portable import source_in
+    from authctl.store.postgres.addresses import read_address
+    from authctl.store.postgres.creation import loading
 
+    with _file_of(view, folder) as file, source_in(file) as source:
+        with loading(read_address(address), source, replaces=view.registry_id()) as store:
+            yield store
+
+
+@contextmanager
+def _file_of(view: "View", folder: Path) -> Iterator[Path]:
+    """The file of the registry that a view shows, or a private file in a folder with the same content."""
     connection = _connection(view)
     if isinstance(connection, sqlite3.Connection):
-        file = Path(connection.execute("PRAGMA database_list").fetchone()[2])
-        with load_store(address, file, replaces=view.registry_id()) as store:
-            yield store
+        yield Path(connection.execute("PRAGMA database_list").fetchone()[2])
         return
     file = folder / "move.db"
     with draft_beside(file) as draft, _errors_about(draft, file):
         _write(view, draft, file)
-        with load_store(address, draft, replaces=view.registry_id()) as store:
-            yield store
+        yield draft
 
 
 def _write(view: "View", draft: Path, path: Path) -> None:
@@ -143,11 +150,11 @@ def _write(view: "View", draft: Path, path: Path) -> None:
             connection.backup(target)
             check(target, path)
         return
-    from authctl.store.portable import fill_file
+    from authctl.store.portable import fill_draft
     from authctl.store.postgres.connection import let_take_time
 
     let_take_time(connection.connection)
-    fill_file(connection.connection, draft, path)
+    fill_draft(connection.connection, draft)
 
 
 def check_may_replace(location: Location, marks: Marks, registry_id: str) -> None:

@@ -36,17 +36,17 @@ _LAST_NUMBER = (
 def write_file(source: "Connection", path: Path) -> None:
     """Copy a registry, from an open transaction that sees one snapshot of it, to a new private file. Raises Refused if one is there."""
     with draft_beside(path) as draft, errors_about_backup(path, draft, path), translated_errors(path):
-        fill_file(source, draft, path)
+        check_folder(path.parent)
+        fill_draft(source, draft)
         put_in_place(draft, path)
 
 
-def fill_file(source: "Connection", draft: Path, path: Path) -> None:
-    """Copy a registry, from an open transaction that sees one snapshot of it, to an empty private file; errors name the path."""
-    check_folder(path.parent)
+def fill_draft(source: "Connection", draft: Path) -> None:
+    """Copy a registry, from an open transaction that sees one snapshot of it, to an empty file."""
     make_tables(draft, *_row(source, "SELECT id, profiles FROM registry"))
     with closing(sqlite3.connect(draft, isolation_level=None)) as target:
         _fill(source, target)
-        check(target, path)
+        check(target, draft)
 
 
 def _fill(source: "Connection", target: sqlite3.Connection) -> None:

@@ -162,6 +162,12 @@ def test_an_offer_of_another_protocol_is_ignored(door: RunningDoor, registry: Re
             assert b'"username":"bob"' in _answer(connection)
         connection.sendall(line + b"\r\nConnection: upgrade\r\nUpgrade: websocket\r\n" + rest)
         assert _answer(connection) == b"200"
+        start, _, body = offering.partition(b"\r\n\r\n")
+        unannounced = b"\r\n".join(one for one in start.split(b"\r\n") if not one.startswith(b"Content-Length"))
+        connection.sendall(
+            unannounced + b"\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%b\r\n0\r\n\r\n" % (len(body), body)
+        )
+        assert b'"username":"bob"' in _answer(connection)
         connection.sendall((offering + plain) * 30)
         answers = b""
         while answers.count(b"HTTP/1.1 200") < 60:

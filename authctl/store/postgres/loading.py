@@ -65,7 +65,7 @@ def load_new(connection: "Connection", source: Source) -> None:
 
     It is done in the open transaction of the connection. Raises IntegrityFailure if the source holds what no registry holds.
     """
-    _prepare(connection)
+    lift_limits(connection)
     make_tables(connection)
     _fill(connection, source)
     finish_tables(connection)
@@ -78,7 +78,7 @@ def load_over(connection: "Connection", source: Source) -> None:
     Others read the former rows until the commit, and no read waits: nothing is locked against readers. No number that was given is
     given again: the sequences only rise. The role must be the owner of the tables. Raises IntegrityFailure as `load_new`.
     """
-    _prepare(connection)
+    lift_limits(connection)
     with _writable_log(connection):
         tables = _tables(connection)
         # Last what others refer to: else the server looks for rows that refer to each one.
@@ -97,8 +97,8 @@ def is_owner(connection: "Connection") -> bool:
     return bool(row and row[0])
 
 
-def _prepare(connection: "Connection") -> None:
-    """Give the transaction the time and the memory that it needs. A host that is gone is noticed by its connection."""
+def lift_limits(connection: "Connection") -> None:
+    """Give an open transaction the time and the memory that loading needs. A host that is gone is noticed by its connection."""
     names = ", ".join(f"'{name}'" for name in _NO_LIMITS)
     connection.execute(
         f"SELECT set_config(name, '0', true) FROM pg_settings WHERE name IN ({names});"

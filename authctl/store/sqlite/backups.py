@@ -53,9 +53,12 @@ def read_backup(source: Path, draft: Path) -> None:
 @contextmanager
 def errors_about_backup(backup: Path, draft: Path, path: Path) -> Iterator[None]:
     """Let errors name the backup, not the draft that is made of it or for it; on a full disk, the file that was to be written."""
+    files = {str(file) for file in (draft, path, resolved(draft), resolved(path))}
     try:
         yield
-    except DiskFull:
+    except DiskFull as error:
+        if not any(file in error.message for file in files):
+            raise  # the disk of a server
         raise DiskFull(f"cannot write {path}: the disk is full") from None
     except AuthctlError as error:
         message = error.message
@@ -76,13 +79,18 @@ def check(connection: sqlite3.Connection, path: Path) -> None:
 
 def keep_copy(source: sqlite3.Connection, folder: Path, name: str) -> Path:
     """Copy a registry to a new private file in a folder, with that name, or with a number after it if the name is taken."""
-    names = (name if number == 1 else f"{name}-{number}" for number in count(1))
-    path = next(path for path in map(folder.joinpath, names) if not any(map(os.path.lexists, registry_files(path))))
+    path = vacant_path(folder, name)
     with draft_beside(path) as draft, errors_about_backup(path, draft, path), translated_errors(path):
         with closing(sqlite3.connect(draft, isolation_level=None)) as target:
             source.backup(target)
         put_in_place(draft, path)
     return path
+
+
+def vacant_path(folder: Path, name: str) -> Path:
+    """The path of a new file in a folder, with that name, or with a number after it if the name is taken."""
+    names = (name if number == 1 else f"{name}-{number}" for number in count(1))
+    return next(path for path in map(folder.joinpath, names) if not any(map(os.path.lexists, registry_files(path))))
 
 
 def put_in_place(draft: Path, path: Path) -> None:

@@ -3,8 +3,8 @@
 SQLite's own backup writes the copy into the registry, in one transaction (decision 82).
 """
 
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from time import monotonic
 
@@ -12,10 +12,10 @@ from authctl.errors import Refused, RegistryUnavailable
 from authctl.files import resolved
 from authctl.store.protocol.restores import Done, MakeReady
 from authctl.store.sqlite import connections
-from authctl.store.sqlite.backups import keep_copy, put_in_place
+from authctl.store.sqlite.backups import errors_about_backup, keep_copy, put_in_place, read_backup
 from authctl.store.sqlite.change import SqliteChange
 from authctl.store.sqlite.library import sqlite3
-from authctl.store.sqlite.registry_file import check_vacant, file_uri
+from authctl.store.sqlite.registry_file import check_vacant, draft_beside, file_uri
 from authctl.store.sqlite.restrictions import SCHEMA
 from authctl.store.sqlite.store import SqliteStore
 from authctl.store.sqlite.view import SqliteView
@@ -23,6 +23,15 @@ from authctl.store.sqlite.view import SqliteView
 _COUNTED_TABLES = ("sessions", "revocations")
 _STEP_PAGES = 16
 """Pages of the first step: fewer than any registry has, so that something can be done between the steps."""
+
+
+@contextmanager
+def file_draft(backup: Path, path: Path) -> Iterator["SqliteDraft"]:
+    """A copy of a backup that may take the place of the registry in a file."""
+    with draft_beside(path) as draft, errors_about_backup(backup, draft, path):
+        read_backup(backup, draft)
+        with closing(SqliteStore(draft, is_draft=True)) as store:
+            yield SqliteDraft(store, backup, path)
 
 
 class SqliteDraft:
@@ -77,18 +86,24 @@ class SqliteDraft:
         return done[0]
 
     def _make_ready(self, present: SqliteView, make_ready: Callable[[], Done]) -> Done:
-        """Make the copy ready, with the registry that it replaces attached to its connection."""
-        with self.store.change() as tx:
-            if present.registry_id() != tx.registry_id():
-                message = f"{self._backup} is a backup of another registry"
-                raise Refused(message, "to use it, move the present registry away first")
-            continue_numbers(tx, present)
-        with self.store.exclusively() as connection:
-            connection.execute(f"ATTACH DATABASE ? AS {SCHEMA}", (file_uri(resolved(self._path), "mode=ro"),))
-            try:
-                return make_ready()
-            finally:
-                connection.execute(f"DETACH DATABASE {SCHEMA}")
+        return make_ready_beside(self.store, self._backup, present, self._path, make_ready)
+
+
+def make_ready_beside(
+    draft: SqliteStore, backup: Path, present: SqliteView, path: Path, make_ready: Callable[[], Done]
+) -> Done:
+    """Make a copy of a backup ready, with the registry that it replaces, a file at that path, attached to its connection."""
+    with draft.change() as tx:
+        if present.registry_id() != tx.registry_id():
+            message = f"{backup} is a backup of another registry"
+            raise Refused(message, "to use it, move the present registry away first")
+        continue_numbers(tx, present)
+    with draft.exclusively() as connection:
+        connection.execute(f"ATTACH DATABASE ? AS {SCHEMA}", (file_uri(resolved(path), "mode=ro"),))
+        try:
+            return make_ready()
+        finally:
+            connection.execute(f"DETACH DATABASE {SCHEMA}")
 
 
 def _progress(path: Path, when_locked: Callable[[], None]) -> Callable[[int, int, int], None]:
