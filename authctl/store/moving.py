@@ -18,7 +18,7 @@ from authctl.store.sqlite.backups import check, put_in_place
 from authctl.store.sqlite.connections import translated_errors
 from authctl.store.sqlite.library import sqlite3
 from authctl.store.sqlite.registry_file import check_vacant, draft_beside, finish_creation
-from authctl.store.sqlite.reserve import keep_reserve, reserve_file
+from authctl.store.sqlite.reserve import keep_reserve, release_reserve, reserve_file
 from authctl.store.sqlite.store import SqliteStore
 
 if TYPE_CHECKING:
@@ -124,9 +124,12 @@ def _arriving_on_server(view: "View", address: str, folder: Path) -> Iterator["S
     from authctl.store.postgres.addresses import read_address
     from authctl.store.postgres.creation import loading
 
-    with _file_of(view, folder) as file, source_in(file) as source:
-        with loading(read_address(address), source, replaces=view.registry_id()) as store:
-            yield store
+    with (
+        _file_of(view, folder) as file,
+        source_in(file) as source,
+        loading(read_address(address), source, replaces=view.registry_id()) as store,
+    ):
+        yield store
 
 
 @contextmanager
@@ -212,6 +215,7 @@ def discard_arrived(location: Location, registry_id: str) -> None:
     marks = marks_at(location)
     if marks is not None and marks.registry_id == registry_id and marks.arriving_from is not None:
         file_moves.discard(resolved(location))
+        release_reserve(reserve_file(resolved(location)))
 
 
 # The comparison
