@@ -190,6 +190,7 @@ def test_late_rows_after_the_end(registry: Registry, clock: Clock, until: int):
     assert [one.status.value for one in named(registry)][-1] == "active"
 
 
+@pytest.mark.in_a_file
 def test_a_restore_keeps_a_disabling_with_its_end(registry: Registry, home, tmp_path, clock: Clock):
     """The copy is from before: the user stays disabled, until the same instant."""
     registry.issue(username="alice", application="Mail")

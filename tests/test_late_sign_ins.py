@@ -366,7 +366,7 @@ def test_a_late_row_joins_the_session_that_began_last_before_it(install: Install
     assert (latest.created_at, latest.last_used_at) == (NOW + 24 * HOUR + HOUR // 2, NOW + 2 * DAY)
 
 
-@pytest.mark.parametrize("operation", ["disabled", "password", "restored"])
+@pytest.mark.parametrize("operation", ["disabled", "password", pytest.param("restored", marks=pytest.mark.in_a_file)])
 def test_rows_of_before_a_hard_end_are_over(
     registry: Registry, clock: Clock, noon: int, operation: str, tmp_path: Path
 ):
@@ -378,7 +378,7 @@ def test_rows_of_before_a_hard_end_are_over(
         assert [status for status, _ in verdicts(now)][-2:] == ["expired", "active"]
 
 
-@pytest.mark.parametrize("operation", ["disabled", "password", "restored"])
+@pytest.mark.parametrize("operation", ["disabled", "password", pytest.param("restored", marks=pytest.mark.in_a_file)])
 def test_a_session_that_had_expired_is_not_taken_up_again_after_a_hard_end(
     install: Install, clock: Clock, operation: str, tmp_path: Path
 ):
@@ -419,6 +419,7 @@ def test_what_ended_and_was_revoked_afterwards_is_revoked(registry: Registry, cl
     assert verdicts(registry)[-1] == ("revoked", "lost device")
 
 
+@pytest.mark.in_a_file
 def test_operations_since_a_backup_bind_late_rows_after_it_was_restored(
     registry: Registry, clock: Clock, noon: int, tmp_path: Path
 ):
@@ -435,6 +436,7 @@ def test_operations_since_a_backup_bind_late_rows_after_it_was_restored(
         assert verdicts(now)[-2:] == [("revoked", "lost device"), ("expired", None)]
 
 
+@pytest.mark.in_a_file
 @pytest.mark.parametrize("criteria", [{"everything": True}, {"username": ("alice", "bob")}])
 def test_a_session_that_a_restore_brings_back_was_not_spared(
     install: Install, clock: Clock, tmp_path: Path, criteria: dict[str, Any]
@@ -475,6 +477,7 @@ def test_the_same_rows_of_a_session_that_a_restore_brings_back_come_under_the_re
         assert verdicts(now) == [("revoked", "breach")]
 
 
+@pytest.mark.in_a_file
 @pytest.mark.parametrize("ahead_by", [{"minutes": 4}, {"hours": 22}])
 def test_a_row_ahead_of_the_clock_is_ended_by_a_restore_and_keeps_no_later_sign_in_out(
     registry: Registry, clock: Clock, tmp_path: Path, ahead_by: dict[str, int]
@@ -528,6 +531,7 @@ def test_a_row_ahead_of_the_clock_of_a_disabled_user_ends_its_session_by_now(
     assert load(registry, ahead).unchanged == 1
 
 
+@pytest.mark.in_a_file
 def test_an_end_ahead_of_the_clock_as_0_1_0_stored_it_binds_rows_of_now(install: Install, tmp_path: Path):
     """A row of now is older than that end, so the session of another user under the same key is not active."""
     registry = install("version: 1\nprofiles: {default: {idle_timeout: 6h}}")

@@ -122,10 +122,10 @@ def test_what_an_administrator_does_is_alone(registry: Registry, shared: list[bo
     assert not any(shared)
 
 
-def test_the_look_up_has_the_present_instant_of_the_store(registry: Registry, home: Path):
+def test_the_look_up_has_the_present_instant_of_the_store(registry: Registry):
     """Without a clock that replaces it, a session is read at the time of the machine, and never before the recorded time."""
     number = issue(registry).session.number
-    store = open_store(home / "registry.db")
+    store = open_store(registry._installation.home.registry)
     before = time_ns() // 1000
     session, _ = store.by_number(number)
     assert before <= session.read_at <= time_ns() // 1000

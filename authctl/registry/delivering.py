@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import random
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -140,13 +141,21 @@ class _Run:
         """Send one batch of due deliveries. Returns whether there may be more, and the receiver can take them."""
         assert self._channel is not None
         # Not synced: a power cut that loses the lease has also ended the process that took it.
-        with self.installation.change(AUTHCTL, synced=False) as unit:
+        with self._turn(synced=False) as unit:
             batch = self._lease(unit)
         if not batch.deliveries:
             # No session of this page concerns the receiver: the next page may have some.
             return batch.expanded > 0
         verdicts, failure = self._send(self._channel, batch)
         return self._settle(self._channel, batch, verdicts, failure)
+
+    @contextmanager
+    def _turn(self, *, synced: bool = True) -> Iterator[UnitOfWork]:
+        """A change in which no other run writes deliveries."""
+        # decision 321: sign-ins and uses go on meanwhile
+        with self.installation.change(AUTHCTL, synced=synced, shared=True) as unit:
+            unit.tx.take_turn()
+            yield unit
 
     def outcome(self, pending: int) -> ReceiverOutcome:
         """The counts of the run."""
@@ -172,7 +181,7 @@ class _Run:
     def _fail(self, error: AuthctlError) -> None:
         """Pause the receiver, because its channel cannot be opened."""
         self.reason = error.message
-        with self.installation.change(AUTHCTL) as unit:
+        with self._turn() as unit:
             self._pause(unit, error)
 
     def _lease(self, unit: UnitOfWork) -> _Batch:
@@ -210,7 +219,7 @@ class _Run:
         self, channel: Channel, batch: _Batch, verdicts: Mapping[str, Verdict], failure: AuthctlError | None
     ) -> bool:
         """Write the verdicts of a batch with their event. Returns whether the receiver can take more."""
-        with self.installation.change(AUTHCTL) as unit:
+        with self._turn() as unit:
             clock = unit.clock
             settled = [
                 self._settled(channel, delivery, verdicts.get(delivery.jti), failure, clock)

@@ -6,7 +6,7 @@ See docs/glossary.md#recorded-time.
 import os
 import stat
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from pathlib import Path
 from shlex import quote
 from typing import NamedTuple
@@ -99,29 +99,15 @@ def examine(home: Home, installation: Installation | None = None) -> list[Findin
         try:
             findings += [_of_store(name, health) for name, health in location_health(home.registry)]
             if installation is None:
-                store = opened.enter_context(closing(open_store(home.registry)))
-                installation = Installation(home, store, None, lambda _text: None)
+                installation = Installation(home, open_store(home.registry), None, lambda _text: None)
+                opened.callback(installation.close)
             with installation.snapshot():
                 pass
         except AuthctlError as error:
             return [*findings, Finding("registry", ok=False, found=error.message, next=error.hint)]
-        return [*findings, Finding("registry", ok=True, found=str(home.registry)), *_check_registry(installation)]
-
-
-def _check_registry(installation: Installation) -> Iterator[Finding]:
-    """The checks of a registry that can be opened."""
-    yield from _check_move(installation)
-    checks = {
-        "engine": _check_engine,
-        "clock": _check_clock,
-        "audit_head": _check_head,
-        "keys": _check_keys,
-        "profiles": _check_profiles,
-        "cleanup": _check_cleanup,
-        "receivers": _check_receivers,
-    }
-    for name, check in checks.items():
-        yield _finding(name, check, installation)
+        findings.append(Finding("registry", ok=True, found=str(home.registry)))
+        findings += _check_move(installation)
+        return findings + [_finding(name, check, installation) for name, check in _CHECKS.items()]
 
 
 def _finding(name: str, check: Callable[[Installation], Finding], installation: Installation) -> Finding:
@@ -309,3 +295,15 @@ def _delivery_problem(count: OutboxCount, now: int, *, is_known: bool) -> str | 
     if count.oldest_at is not None and now - count.oldest_at > _DELIVERY_DUE:
         return f"{count.pending:,} pending, the oldest since {format_second(count.oldest_at)}"
     return None
+
+
+_CHECKS: dict[str, Callable[[Installation], Finding]] = {
+    "engine": _check_engine,
+    "clock": _check_clock,
+    "audit_head": _check_head,
+    "keys": _check_keys,
+    "profiles": _check_profiles,
+    "cleanup": _check_cleanup,
+    "receivers": _check_receivers,
+}
+"""The checks of an open registry, in their order."""

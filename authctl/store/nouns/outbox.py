@@ -162,6 +162,9 @@ class OutboxWriter(Writer):
         self.write(sql, {"list": added, "numbers": self.dialect.list_of(numbers)})
         return added
 
+    def take_turn(self) -> None:
+        """Take nothing: nobody else writes."""
+
     def expand(self, receiver: str, limit: int, clock: int) -> int:
         from authctl.store.nouns.expansion import expand
 

@@ -88,6 +88,7 @@ class UsersWriter(Writer):
             return []
         sql = (
             "UPDATE users SET enabled_at = disabled_until, enabled_by = 'until'"
-            f" WHERE username_key IN ({over} ORDER BY disabled_until LIMIT ?) RETURNING {rows.USER}"
+            # The condition once more for the row itself: another change beside this one may have recorded that end meanwhile.
+            f" WHERE username_key IN ({over} ORDER BY disabled_until LIMIT ?) AND {_IS_OVER} RETURNING {rows.USER}"
         )
-        return [rows.user(row) for row in self.all_rows(sql, (now, limit))]
+        return [rows.user(row) for row in self.all_rows(sql, (now, limit, now))]

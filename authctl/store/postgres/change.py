@@ -169,6 +169,11 @@ class PostgresChange(
             self._has_chain = True
         return super().last_event()
 
+    def take_turn(self) -> None:
+        # decision 321: after the gate and before everything else, by a statement of its own
+        lock = Statement("SELECT pg_advisory_xact_lock($1)", (gate_key(self._facts.registry_id, "deliveries"),))
+        self.connection.connection.exchange(lock)
+
     @property
     def _chain(self) -> Statement:
         """The statement that locks the chain."""

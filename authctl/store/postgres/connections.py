@@ -7,18 +7,21 @@ The gate is in `gate.py`.
 import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, closing, contextmanager, suppress
+from time import monotonic, sleep
 from types import TracebackType
 
 from authctl.errors import OutcomeUnknown, RegistryLocked, RegistryUnavailable
 from authctl.store.move_marks import COLUMNS as MARKS
+from authctl.store.postgres import versions
 from authctl.store.postgres.addresses import Address
 from authctl.store.postgres.connection import Connection, connect, gate_key
-from authctl.store.postgres.errors import READ_ONLY, is_lost, translated_errors
+from authctl.store.postgres.errors import READ_ONLY, is_lost
 from authctl.store.postgres.exchange import AtCommit, Row, Statement
 from authctl.store.postgres.facts import FIND_EVENT
 from authctl.store.postgres.gate import READ_ID, Entrance
 from authctl.store.postgres.library import psycopg
 from authctl.store.postgres.shared_connection import SharedConnection, check_in_force, one_row
+from authctl.store.postgres.upgrades import VERSION, check_version, registry_errors
 
 LOCK_TIMEOUT_SECONDS = 30.0
 """How long a writer waits for its turn."""
@@ -27,7 +30,10 @@ STALL_SECONDS = {True: 5, False: 10}
 """How long a change may stand still before the server ends it, by whether it is shared; the gate is held meanwhile."""
 
 LOOK_UP_SECONDS = 10.0
-"""How long a look-up waits for the answer of a server that is there and silent."""
+"""How long a look-up, or a statement of a shared change, waits for the answer of a server that is there and silent."""
+
+_PAUSE_BETWEEN_TRIES = 0.005
+"""The seconds between two tries to take the gate."""
 
 COMMIT_SECONDS = 30.0
 """How long the writer waits for a commit. No time-out of the server ends one that waits for a standby (decision 299)."""
@@ -96,7 +102,7 @@ class PostgresConnections:
         self.address = address
         self._read_first = read_first
         self._lock_timeout = LOCK_TIMEOUT_SECONDS if lock_timeout is None else lock_timeout
-        self._errors = translated_errors(str(address))
+        self._errors = registry_errors(address)
         self._hot = _HotTurn(self, _Hot(address, patience=LOOK_UP_SECONDS))
         self._reader = SharedConnection(address)
         self._writer = _Writer(address)
@@ -132,7 +138,9 @@ class PostgresConnections:
             if not connection.is_idle:
                 raise RuntimeError("a view was begun inside a view")
             try:
-                cursor = connection.execute(f"{BEGIN_TO_READ}; SELECT {MARKS} FROM registry", prepare=False)
+                cursor = connection.execute(f"{BEGIN_TO_READ}; {VERSION}; SELECT {MARKS} FROM registry", prepare=False)
+                cursor.nextset()
+                self._check_version(int((cursor.fetchone() or (0,))[0]))
                 cursor.nextset()
                 check_in_force(self.address, cursor.fetchone())
                 yield connection
@@ -151,8 +159,12 @@ class PostgresConnections:
             with self._errors:
                 self.check_usable()  # it may have been closed while this thread waited
                 wait = self._lock_timeout * lock_timeouts if timeout is None else timeout
-                connection = self._begin(wait, shared=shared)
+                # decision 322: who waits in the queue of the gate keeps later changes of administrators waiting
+                tries = timeout is not None and (shared or timeout <= 0)
+                connection = self._begin(wait, shared=shared, tries=tries)
                 try:
+                    # A change of an administrator may have a statement that takes minutes.
+                    connection.patience = wait + LOOK_UP_SECONDS if shared else None
                     yield connection
                     self._commit(connection, synced=synced)
                 finally:
@@ -160,14 +172,14 @@ class PostgresConnections:
         finally:
             self._writer.lock.release()
 
-    def _begin(self, wait: float, *, shared: bool) -> Connection:
+    def _begin(self, wait: float, *, shared: bool, tries: bool) -> Connection:
         """Begin to write when the gate is free, once more on a new connection if the server has changed its part."""
         for is_last in (False, True):
             connection = self._writer.connection()
             if not connection.is_idle:
                 raise RuntimeError("a change was begun inside a change")
             try:
-                if self._enter(connection, wait, shared=shared):
+                if self._enter(connection, wait, shared=shared, tries=tries):
                     return connection
             except psycopg.Error as error:
                 # nothing was done yet: a server that became a standby, or that was started anew, is looked for once
@@ -180,21 +192,33 @@ class PostgresConnections:
             self._writer.drop()
         raise RegistryUnavailable(f"the registry at {self.address} was replaced while it was opened")
 
-    def _enter(self, connection: Connection, wait: float, *, shared: bool) -> bool:
+    def _enter(self, connection: Connection, wait: float, *, shared: bool, tries: bool) -> bool:
         """Begin a transaction and take the gate; False if the registry there is another one than before."""
         connection.last_event = connection.at_commit = connection.place = None
-        tries = wait <= 0
+        connection.patience = wait + LOOK_UP_SECONDS
         entrance = Entrance(
             self._writer.key, max(_SHORTEST_WAIT, int(wait * 1000)), STALL_SECONDS[shared] * 1000, shared, tries
         )
         *_, locked, read = connection.exchange(*entrance.statements(self._read_first))
-        if tries and locked == [(False,)]:
-            raise RegistryLocked(f"the registry at {self.address} cannot be used: it is locked by another process")
+        until = monotonic() + wait
+        while tries and locked == [(False,)]:
+            if monotonic() >= until:
+                raise RegistryLocked(f"the registry at {self.address} cannot be used: it is locked by another process")
+            sleep(_PAUSE_BETWEEN_TRIES)
+            # what was read before the gate was taken may have changed
+            locked, read = connection.exchange(entrance.lock, Statement(self._read_first))
         if not read or read[0][0] != self._writer.registry_id:
             return False
-        check_in_force(self.address, read[0][1:4])
+        self._check_version(read[0][1])
+        check_in_force(self.address, read[0][2:5])
         connection.facts = read[0]
         return True
+
+    def _check_version(self, version: int) -> None:
+        """Raise RegistryUnavailable where another authctl has changed the schema since the connection was opened (decision 323)."""
+        check_version(version, self.address)
+        if version < versions.SCHEMA_VERSION:
+            raise RegistryUnavailable(f"the registry at {self.address} was replaced by an older one while it was open")
 
     def _commit(self, connection: Connection, *, synced: bool) -> None:
         """Make the change last, and find out whether it did if the answer is lost. Raises OutcomeUnknown."""
@@ -272,7 +296,7 @@ class _HotTurn:
 
     def __init__(self, connections: PostgresConnections, shared: _Hot) -> None:
         self._connections = connections
-        self._errors = translated_errors(str(connections.address))
+        self._errors = registry_errors(connections.address)
         self.shared = shared
 
     def __enter__(self) -> Connection:
@@ -340,8 +364,10 @@ def _check_gate(connection: Connection, address: Address) -> None:
 def _roll_back(connection: Connection, shared: SharedConnection) -> None:
     """Undo all changes that were not committed; a connection that cannot be used any more is dropped."""
     if not connection.closed and not connection.is_idle:
+        usual, connection.patience = connection.patience, LOOK_UP_SECONDS
         connection.exchanges.forget()
         with suppress(psycopg.Error):
             connection.execute("ROLLBACK", prepare=False)
+        connection.patience = usual
     if connection.closed or not connection.is_idle:
         shared.drop()

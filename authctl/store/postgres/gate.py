@@ -10,8 +10,8 @@ from typing import NamedTuple
 from authctl.store.move_marks import COLUMNS as MARKS
 from authctl.store.postgres.exchange import Statement
 
-READ_ID = f"SELECT id, {MARKS} FROM registry"
-"""The least that is read behind the gate. The first columns of what is read there are the id of the registry and its marks of a move."""
+READ_ID = f"SELECT id, (SELECT version FROM schema_version), {MARKS} FROM registry"
+"""The least that is read behind the gate: the id of the registry, the version of the schema, and the marks of a move. All reading begins so."""
 
 _BEGIN = Statement("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE")
 _SET = (

@@ -132,6 +132,9 @@ class OutboxChange(Protocol):
     def announce(self, decision: Decision, subscriptions: Sequence[Subscription]) -> None:
         """Add an announcement for each subscription that has the event, however many sessions it covers."""
 
+    def take_turn(self) -> None:
+        """Let nobody else expand, lease, settle or pause until this transaction ends; a shared change calls it before it does so itself."""
+
     def expand(self, receiver: str, limit: int, clock: int) -> int:
         """Make deliveries of a receiver's announcements, up to about that many, due at `clock`; how many sessions were looked at.
 

@@ -107,7 +107,8 @@ class Store(Protocol):
         A shared change concerns one session or one login: it adds a session, or writes a use, a refresh, a wipe or a cached
         login; it may revoke the one session that it read, and record events. It must read the session inside its own block, by
         `by_number` or `session`, before it decides anything about it: the store keeps that session unchanged by others from
-        then on. Lists and counts that it reads may be out of date. Whatever concerns several sessions, users, profiles, keys or
+        then on. Lists and counts that it reads may be out of date. The delivery of announcements is shared, too: see
+        `OutboxChange.take_turn`. Whatever concerns several sessions, users, profiles, keys or
         everybody is not shared, so that it meets no session in the middle of a change.
 
         The call waits for its turn up to 30 seconds, or as long as the store was opened with, times `lock_timeouts`, or up to `timeout` seconds; with 0 it asks

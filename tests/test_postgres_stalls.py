@@ -1,0 +1,112 @@
+"""A host, or a process of the server, that stands still: others go on, and nobody waits for ever. Real processes, stopped by SIGSTOP."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from authctl import Registry, SessionFilter, profiles
+from authctl.errors import RegistryUnavailable
+from tests.postgres_server import Server, why_not
+from tests.two_hosts import Deed, stopped_at_statements, two_hosts
+
+pytestmark = pytest.mark.skipif(why_not() is not None, reason=why_not() or "")
+
+ROOT = Path(__file__).parents[1]
+PATIENCE = 60
+
+
+@pytest.fixture
+def hosts(tmp_path: Path, postgres_url: str) -> Iterator[tuple[Registry, Registry]]:
+    """Two hosts on one registry, by a clock that moves on by itself."""
+    both = two_hosts(tmp_path, postgres_url, profiles.DEFAULT_FILE, None)
+    yield both
+    for registry in both:
+        registry.close()
+
+
+def is_stopped(process: int) -> bool:
+    """Whether a process stands still."""
+    return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] == "T"
+
+
+def wait_until_stopped(process: int) -> None:
+    """Wait for it."""
+    until = time.monotonic() + PATIENCE
+    while not is_stopped(process):
+        assert time.monotonic() < until
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize(("operation", "seconds"), [("issue", 5), pytest.param("revoke", 10, marks=pytest.mark.slow)])
+def test_a_host_that_stands_still_in_a_change_is_ended_by_the_server(
+    hosts, tmp_path: Path, postgres_url: str, operation: str, seconds: int
+):
+    """A revocation of everything waits for it no longer than the server's time-out; the host learns that nothing was done."""
+    registry, _ = hosts
+    alice = registry.issue(username="alice", application="Mail")
+    command = [sys.executable, "-m", "tests.stalling", str(tmp_path / "second"), postgres_url, operation]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as stalled:
+        try:
+            wait_until_stopped(stalled.pid)
+            began = time.monotonic()
+            assert registry.verify(alice.access_token).id == alice.session.id  # nobody waits to look up
+            outcome = registry.revoke(SessionFilter(everything=True), note="breach")
+            waited = time.monotonic() - began
+        finally:
+            os.kill(stalled.pid, signal.SIGCONT)
+        said, _ = stalled.communicate(timeout=PATIENCE)
+    assert outcome.revoked == 1
+    assert waited > seconds - 2  # it did wait, so that this test meets the case
+    assert said.startswith("6 ")
+    assert [session.username for session in registry.sessions()] == ["alice"]
+    registry.audit.verify()
+
+
+def test_a_sign_in_does_not_hang_at_a_process_of_the_server_that_stands_still(
+    hosts, postgres_server: Server, monkeypatch: pytest.MonkeyPatch
+):
+    """Neither in the middle of the change, nor in a use that a verification writes by the way."""
+    from authctl.store.postgres import connections as module
+
+    monkeypatch.setattr(module, "LOOK_UP_SECONDS", 0.5)
+    registry, _ = hosts
+    token = registry.issue(username="alice", application="Mail").access_token
+    connections = registry._installation.store._connections
+    connections._lock_timeout = 0.5
+    process = connections._writer.connection().info.backend_pid
+    try:
+        os.kill(process, signal.SIGSTOP)
+        assert registry.issue(username="bob", application="Mail")  # not begun: by a new connection
+        os.kill(process, signal.SIGCONT)
+        process = connections._writer.connection().info.backend_pid
+        with pytest.raises(RegistryUnavailable), registry._installation.change("tester", shared=True) as unit:
+            os.kill(process, signal.SIGSTOP)
+            unit.record("session.issue", detail={})
+        assert registry.verify(token)
+        assert registry.issue(username="bob", application="Mail")
+    finally:
+        os.kill(process, signal.SIGCONT)
+    registry.audit.verify()
+
+
+def test_a_use_stands_in_no_queue(hosts, postgres_server: Server):
+    """It tries for the gate again and again: an administrator's change that comes later does not wait for it."""
+    registry, other = hosts
+
+    def write_uses() -> None:
+        with other._installation.store.change(timeout=PATIENCE, shared=True, synced=False):
+            pass
+
+    with stopped_at_statements():
+        use = Deed(write_uses, before="^SELECT pg_try_advisory_xact_lock_shared")
+        with registry._installation.store.change():
+            use.start()  # up to its second try
+            assert not postgres_server.execute("SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
+        use.go_on()
+    assert use.error is None

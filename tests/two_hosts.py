@@ -1,0 +1,143 @@
+"""Two hosts on one registry in PostgreSQL, stopped at a statement: which change comes in between is decided by a test.
+
+A deed is what one host does, in a thread of its own. It stops before, or after, the first statement that a pattern matches, and goes on
+when it is told to. Nothing waits by the clock: another deed has either ended, or its connection waits for a lock of the server.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from authctl import Registry, profiles
+from authctl.registry.init import create
+from authctl.settings import find_home
+from tests.postgres_server import Server
+
+PATIENCE = 60.0
+"""The seconds after which a test fails instead of waiting."""
+
+Rewrite = Callable[[Callable[[str], Any], str], str]
+"""A change of a statement: it is given a function that runs a statement of its own, and the text."""
+
+_deeds = threading.local()
+
+
+class Deed:
+    """An operation of one host. It stops once: before or after the statement that a pattern matches."""
+
+    def __init__(self, work: Callable[[], Any], *, before: str = "", after: str = "") -> None:
+        self.result: Any = None
+        self.error: BaseException | None = None
+        self.process = 0
+        """The server's process of the connection that was used last."""
+        self.rewrites: tuple[Rewrite, ...] = ()
+        self._before, self._after = before, after
+        self._work = work
+        self._stops, self._goes = threading.Event(), threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def _run(self) -> None:
+        _deeds.current = self
+        try:
+            self.result = self._work()
+        except BaseException as error:  # noqa: BLE001  # a test looks at it
+            self.error = error
+        finally:
+            self._stops.set()
+
+    def start(self) -> Deed:
+        """Let it run, up to its stop if it has one."""
+        self._thread.start()
+        if self._before or self._after:
+            assert self._stops.wait(PATIENCE)
+            assert self._thread.is_alive(), (self.result, self.error)
+        return self
+
+    def go_on(self) -> None:
+        """Let it run to its end."""
+        self._goes.set()
+        self._thread.join(PATIENCE)
+        assert not self._thread.is_alive()
+
+    def has_ended(self) -> bool:
+        """Whether it is over."""
+        return not self._thread.is_alive()
+
+    def meet(self, is_after: bool, text: str) -> None:
+        """Stop here, if this is the place."""
+        pattern = self._after if is_after else self._before
+        if pattern and not self._stops.is_set() and re.search(pattern, text, re.DOTALL):
+            self._stops.set()
+            assert self._goes.wait(PATIENCE)
+
+
+@contextmanager
+def stopped_at_statements() -> Iterator[None]:
+    """Let deeds stop at the statements of their connections."""
+    from authctl.store.postgres.connection import Connection
+
+    real, sent = Connection.execute, Connection.exchange
+
+    def rewritten(deed: Deed, connection: Any, text: str) -> str:
+        for rewrite in deed.rewrites:
+            text = rewrite(lambda sql: real(connection, sql), text)
+        return text
+
+    def execute(self: Any, query: Any, *given: Any, **options: Any) -> Any:
+        deed: Deed | None = getattr(_deeds, "current", None)
+        if deed is None:
+            return real(self, query, *given, **options)
+        deed.process = self.info.backend_pid
+        query = rewritten(deed, self, query)
+        deed.meet(False, query)
+        answer = real(self, query, *given, **options)
+        deed.meet(True, query)
+        return answer
+
+    def exchange(self: Any, *statements: Any) -> Any:
+        deed: Deed | None = getattr(_deeds, "current", None)
+        if deed is None:
+            return sent(self, *statements)
+        deed.process = self.info.backend_pid
+        statements = tuple(one._replace(sql=rewritten(deed, self, one.sql.strip())) for one in statements)
+        text = "; ".join(one.sql for one in statements)
+        deed.meet(False, text)
+        answer = sent(self, *statements)
+        deed.meet(True, text)
+        return answer
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Connection, "execute", execute)
+        patch.setattr(Connection, "exchange", exchange)
+        yield
+
+
+def waits(server: Server, deed: Deed) -> bool:
+    """Whether a deed waits for a lock; False if it has ended. One of both comes to be."""
+    until = time.monotonic() + PATIENCE
+    while time.monotonic() < until:
+        if deed.has_ended():
+            return False
+        if deed.process and server.execute(f"SELECT 1 FROM pg_locks WHERE pid = {deed.process} AND NOT granted"):
+            return True
+        time.sleep(0.005)
+    raise AssertionError("it neither ends nor waits for a lock")
+
+
+def two_hosts(folder: Path, url: str, text: str, clock: Any) -> tuple[Registry, Registry]:
+    """A new registry, opened by two hosts with homes of their own."""
+    first, second = folder / "first", folder / "second"
+    raw = text.encode()
+    create(find_home(first, url), profiles.read(raw, "profiles.yaml"), raw, actor="founder", clock=clock)
+    second.mkdir(mode=0o700)
+    shutil.copy2(first / "keys.json", second / "keys.json")
+    return Registry.open(first, registry=url, clock=clock), Registry.open(second, registry=url, clock=clock)
