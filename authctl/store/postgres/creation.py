@@ -38,9 +38,15 @@ class _NewStore(PostgresStore):
 
     @contextmanager
     def change(  # as in the store
-        self, *, timeout: float | None = None, lock_timeouts: int = 1, synced: bool = True, shared: bool = False
+        self,
+        *,
+        timeout: float | None = None,
+        lock_timeouts: int = 1,
+        synced: bool = True,
+        shared: bool = False,
+        step: bool = False,
     ) -> Iterator[PostgresChange]:
-        del timeout, lock_timeouts, synced, shared  # nobody else knows of the registry
+        del timeout, lock_timeouts, synced, shared, step  # nobody else knows of the registry
         yield PostgresChange(self._connection, facts(one_row(self._connection, READ_FACTS)), shared=False)
 
 

@@ -18,6 +18,9 @@ LOCK_TIMEOUT_SECONDS = 30.0
 SYNC_EACH_COMMIT, SYNC_LATER = 2, 1
 """Values of the pragma `synchronous`, FULL and NORMAL: a commit is on the disk when it returns, or some time later."""
 
+USUAL_AUTOCHECKPOINT = 1_000
+"""From how many pages in the write-ahead log on a commit copies it to the file; SQLite's own default."""
+
 fork_count = 0
 """How many forks lie between this process and the one that loaded this module."""
 
@@ -132,7 +135,11 @@ class SharedConnection:
         self.path = path
         self.writing = writing
         self.lock = threading.RLock()
-        self._pragmas = {"busy_timeout": int(LOCK_TIMEOUT_SECONDS * 1000), "synchronous": SYNC_EACH_COMMIT}
+        self._pragmas = {
+            "busy_timeout": int(LOCK_TIMEOUT_SECONDS * 1000),
+            "synchronous": SYNC_EACH_COMMIT,
+            "wal_autocheckpoint": USUAL_AUTOCHECKPOINT,
+        }
         self._connection: sqlite3.Connection | None = None
 
     def connection(self) -> sqlite3.Connection:
