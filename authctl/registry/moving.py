@@ -174,7 +174,7 @@ class _Mover(NamedTuple):
             raise InvalidInput(f"the registry is at {self.target} already", "name another place: --to PATH or --to URL")
         there = marks_at(self.target)
         with installation.snapshot() as (view, _now):
-            # decision 325: a copy that an interrupted move left is replaced, since changes may have followed it
+            # decision 327: a copy that an interrupted move left is replaced, since changes may have followed it
             if there is not None and (there.registry_id != view.registry_id() or there.arriving_from is None):
                 raise Refused(f"a registry already exists: {self.target}", "name an empty place")
         check_fit(self.target)

@@ -65,7 +65,7 @@ def _primary_row(connection: "Connection", look_up: Statement) -> Row | None:
     """The row that a look-up finds. Raises RegistryUnavailable if it may be out of date, as its last columns tell.
 
     A balancer may have asked a standby without our knowledge (decision 312). It may not have the newest revocation or session.
-    A registry that was moved must not answer that it knows no such session or client (decision 324). Where there is no row, the
+    A registry that was moved must not answer that it knows no such session or client (decision 326). Where there is no row, the
     server is asked that, and whether the schema is a newer one (decision 323).
     """
     (found,) = connection.exchange(look_up)

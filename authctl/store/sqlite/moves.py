@@ -20,7 +20,7 @@ _CLOSED = "{table}_before_move"
 
 def close(connection: sqlite3.Connection) -> None:
     """Take away the tables that every look-up needs, in an open transaction."""
-    # decision 324: so a look-up pays nothing for the question whether the registry was moved
+    # decision 326: so a look-up pays nothing for the question whether the registry was moved
     for table in _NEEDED_BY_ALL:
         connection.execute(f"ALTER TABLE {table} RENAME TO {_CLOSED.format(table=table)}")
 
