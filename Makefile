@@ -96,7 +96,7 @@ bench: $(VENV)/ready .venv-peers/ready ## every ratio beside what is owed, at si
 	$(BENCH)/disk.py 50000
 	$(BENCH)/peers.py 20000
 	$(BENCH)/continuity.py 20000
-	$(BENCH)/door.py 100000
+	$(BENCH)/door.py 20000
 	$(BENCH)/delivering.py 20000 200000
 
 bench-full: $(VENV)/ready .venv-peers/ready ## the same at a million and at ten million, into docs/benchmarks.md

@@ -15,7 +15,8 @@ import tempfile
 import time
 from base64 import b64encode
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,10 +24,10 @@ from measuring import compared, fact
 
 from authctl import Registry
 
-ROUNDS = 7
-SECONDS = 2
+MANY = 100_000
+"""From so many requests on for the growth of memory, each side is measured more often and for longer."""
 CONNECTIONS = 16
-TRIES = 3
+BEGIN_SECONDS = 60
 UNITS = {"us": 1e-6, "ms": 1e-3, "s": 1, "m": 60}
 """The units in which wrk gives a time, in seconds."""
 
@@ -46,51 +47,39 @@ class Load(NamedTuple):
 
 
 class Side(NamedTuple):
-    """A server, and what is asked of it."""
+    """A server, and what is asked of it; `rounds` loads of `seconds` each."""
 
     process: int
     url: str
     script: Path
+    rounds: int
+    seconds: int
 
     def load(self) -> Load:
-        """One round; once more if none of its requests was answered, as on a machine where others hold the processors."""
-        for _ in range(TRIES):
-            load = self._round()
-            if load is not None:
-                return load
-        raise SystemExit(f"{self.url} answered nothing in {TRIES} rounds of {SECONDS} seconds")
+        """One round. A status other than 2xx is an error: a refusal costs less."""
+        for seconds in (self.seconds, 10 * self.seconds):
+            before = cpu_of(self.process)
+            requests, taken, p99 = self._asked(seconds)
+            if requests:
+                return Load((cpu_of(self.process) - before) / requests, taken / requests, p99)
+        raise SystemExit(f"{self.url} answered nothing in {seconds} seconds")
 
-    def _round(self) -> Load | None:
-        """One round; None if no request was answered. A status other than 2xx is an error: a refusal costs less."""
-        before = cpu_of(self.process)
-        command = [
-            *on_core(1),
-            "wrk",
-            "-t1",
-            f"-c{CONNECTIONS}",
-            f"-d{SECONDS}s",
-            "--latency",
-            "-s",
-            self.script,
-            self.url,
-        ]
-        said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    def _asked(self, seconds: int) -> tuple[int, float, float]:
+        """How many requests were answered, in how many seconds, and the time of the slowest hundredth."""
+        wrk = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "--latency", "-s", self.script, self.url]
+        said = subprocess.run([*on_core(1), *wrk], capture_output=True, text=True, check=True).stdout
         if "Non-2xx" in said:
             raise SystemExit(f"{self.url} refused requests:\n{said}")
-        requests, seconds, unit = re.search(r"(\d+) requests in ([\d.]+)(ms|s|m)", said).groups()
-        if requests == "0":
-            return None
-        taken = float(seconds) * UNITS[unit]
+        requests, taken, of_taken = re.search(r"(\d+) requests in ([\d.]+)(ms|s|m)", said).groups()
         amount, unit = re.search(r"99%\s+([\d.]+)(us|ms|s|m)", said).groups()
-        count = int(requests)
-        return Load((cpu_of(self.process) - before) / count, taken / count, float(amount) * UNITS[unit])
+        return int(requests), float(taken) * UNITS[of_taken], float(amount) * UNITS[unit]
 
 
 def cpu_of(process: int) -> float:
-    """The CPU time of a process and its children, in seconds."""
+    """The CPU time of a process and its children in seconds, to the nanosecond: a tick is longer than a short load takes."""
     children = Path(f"/proc/{process}/task/{process}/children").read_text().split()
-    fields = [Path(f"/proc/{one}/stat").read_text().rsplit(")", 1)[1].split() for one in (process, *children)]
-    return sum(int(one[11]) + int(one[12]) for one in fields) / os.sysconf("SC_CLK_TCK")
+    # the number of a process's clock of CPU time, as clock_getcpuclockid(3) makes it on Linux
+    return sum(time.clock_gettime((~one << 3) | 2) for one in (process, *map(int, children)))
 
 
 def on_core(number: int) -> list[str]:
@@ -98,21 +87,32 @@ def on_core(number: int) -> list[str]:
     return ["taskset", "-c", str(number)] if (os.cpu_count() or 1) > 1 and shutil.which("taskset") else []
 
 
-def listens(port: int) -> bool:
-    """Whether a process listens at a port."""
+def free_port() -> int:
+    """A port of the loopback address at which nobody listens: another program on the machine may have any fixed one."""
     with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def answers(port: int) -> bool:
+    """Whether a process answers at a port, with whatever status: a master listens before its worker has started."""
+    with closing(HTTPConnection("127.0.0.1", port, timeout=BEGIN_SECONDS)) as probe:
+        try:
+            probe.request("GET", "/")
+            return probe.getresponse().status > 0
+        except OSError:
+            return False
 
 
 @contextmanager
 def server(port: int, *command: object, **environment: str) -> Iterator[int]:
-    """The id of a process that listens at a port."""
+    """The id of a process that answers at a port."""
     process = subprocess.Popen([*on_core(0), *map(str, command)], env=os.environ | environment)
     try:
-        until = time.monotonic() + 30
-        while not listens(port):
+        until = time.monotonic() + BEGIN_SECONDS
+        while not answers(port):
             if time.monotonic() > until or process.poll() is not None:
-                raise SystemExit(f"it does not listen: {command}")
+                raise SystemExit(f"it does not answer: {command}")
             time.sleep(0.1)
         yield process.pid
     finally:
@@ -143,7 +143,7 @@ def basic(client_id: str, secret: str) -> str:
 
 def in_turn(*sides: Side) -> list[list[Load]]:
     """The rounds of each side; all of them take turns, after one round to warm up."""
-    rounds = [[side.load() for side in sides] for _ in range(ROUNDS + 1)][1:]
+    rounds = [[side.load() for side in sides] for _ in range(sides[0].rounds + 1)][1:]
     return [list(side) for side in zip(*rounds, strict=True)]
 
 
@@ -183,7 +183,7 @@ def held_lock(home: Path) -> Iterator[None]:
 def with_the_lock_held(side: Side, home: Path, make_due: Callable[[], None]) -> None:
     """The rate while another process writes, and each use is due, beside the rate with the lock free."""
     free, held = [], []
-    for _ in range(ROUNDS):
+    for _ in range(side.rounds):
         make_due()
         free.append(side.load().time)
         make_due()
@@ -200,7 +200,7 @@ def memory(side: Side, requests: int) -> None:
 
     before, done = size(), 0
     while done < requests:
-        done += max(1, round(SECONDS / side.load().time))
+        done += round(side.seconds / side.load().time)
     fact("Memory of the door", {"requests": f"{done:,}", "before": f"{before:.1f} MiB", "after": f"{size():.1f} MiB"})
 
 
@@ -209,9 +209,7 @@ def peers(ours: Side, folder: Path, stack: ExitStack) -> None:
     if not PEERS.exists():
         print(f"\nno peers: {PEERS} is not there (make peers)", file=sys.stderr)
         return
-    for port, (name, module) in enumerate(
-        {"Authlib in Flask": "authlib_peer", "django-oauth-toolkit": "oauth_peer"}.items(), 8783
-    ):
+    for name, module in {"Authlib in Flask": "authlib_peer", "django-oauth-toolkit": "oauth_peer"}.items():
         place = {"AUTHCTL_PEER_DATABASE": str(folder / f"{module}.db"), "PYTHONPATH": str(Path(__file__).parent)}
         made = subprocess.run(
             [PEERS, "-c", f"import {module}; {module}.fill({TOKENS})"],
@@ -223,13 +221,26 @@ def peers(ours: Side, folder: Path, stack: ExitStack) -> None:
         if made.returncode:
             print(f"\n{name} is not measured: {made.stderr.strip().splitlines()[-1]}", file=sys.stderr)
             continue
-        command = [PEERS, "-m", "gunicorn", "-b", f"127.0.0.1:{port}", f"{module}:application()"]
+        port = free_port()
+        command = [
+            PEERS,
+            "-m",
+            "gunicorn",
+            "-b",
+            f"127.0.0.1:{port}",
+            "--log-level",
+            "warning",
+            "--no-control-socket",
+            f"{module}:application()",
+        ]
         process = stack.enter_context(server(port, *command, **place))
         tokens = [f"token{n}" for n in range(TOKENS)]
         theirs = Side(
             process,
             f"http://127.0.0.1:{port}/introspect",
             script(folder / f"{module}.lua", tokens, basic("client", "secret")),
+            ours.rounds,
+            ours.seconds,
         )
         mine, others = in_turn(ours, theirs)
         for what in ("cpu", "time"):
@@ -265,24 +276,27 @@ def main(requests: int) -> None:
             )
             many = [registry.issue(username=f"user{n}", application="Outlook").access_token for n in range(MANY_TOKENS)]
             tokens = many[:TOKENS]
-        door = stack.enter_context(
-            server(8781, *authctl, "serve", "-q", "--bind", "127.0.0.1:8781", "--access-log", "off")
-        )
-        options = ["--port", 8782, "--no-access-log", "--log-level", "error", "--no-server-header", "--lifespan", "off"]
+        ours_at, other_at = free_port(), free_port()
+        serve = [*authctl, "serve", "-q", "--bind", f"127.0.0.1:{ours_at}", "--access-log", "off"]
+        door = stack.enter_context(server(ours_at, *serve))
+        quiet = ["--no-access-log", "--log-level", "error", "--no-server-header", "--lifespan", "off"]
+        options = ["--port", other_at, *quiet]
         command = [sys.executable, "-m", "uvicorn", *options, "--app-dir", Path(__file__).parent, "door:constant"]
-        other = stack.enter_context(server(8782, *command))
+        other = stack.enter_context(server(other_at, *command))
         form = script(folder / "form.lua", tokens, basic(client.client.client_id, client.secret))
         bearer = script(folder / "bearer.lua", tokens, "", method="GET")
-        ours = Side(door, "http://127.0.0.1:8781/introspect", form)
+        often = (7, 2) if requests >= MANY else (3, 1)
+        ours = Side(door, f"http://127.0.0.1:{ours_at}/introspect", form, *often)
         beside_the_constant(
             ours,
-            Side(door, f"http://127.0.0.1:8781/verify-as/{proxy.client.client_id}/", bearer),
+            Side(door, f"http://127.0.0.1:{ours_at}/verify-as/{proxy.client.client_id}/", bearer, *often),
             Side(
                 door,
-                "http://127.0.0.1:8781/introspect",
+                f"http://127.0.0.1:{ours_at}/introspect",
                 script(folder / "many.lua", many, basic(client.client.client_id, client.secret)),
+                *often,
             ),
-            Side(other, "http://127.0.0.1:8782/introspect", form),
+            Side(other, f"http://127.0.0.1:{other_at}/introspect", form, *often),
         )
 
         def make_due() -> None:

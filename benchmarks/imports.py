@@ -70,8 +70,8 @@ SQLITE_UTILS = Path(__file__).parents[1] / ".venv-peers" / "bin" / "sqlite-utils
 ROWS_PER_SESSION = 5
 DAYS = 50
 MILLION = 1_000_000
-LISTS = (30 * 10**6, 300 * 10**6)
-"""Bytes of a list whose memory is measured: at less than a million rows, and from there on."""
+FEW = 100_000
+"""Below so many rows each side is measured once, so that all benchmarks together take minutes."""
 REVOCATIONS = """\
 import sys
 from pathlib import Path
@@ -86,6 +86,11 @@ with Registry.open(home, registry=home / "registry.db") as registry:
 """The program that makes a thousand revocations by criteria, in either build."""
 NO_BLOB = "secret_hash"
 """The column that JSON cannot carry."""
+
+
+def rounds_of(rows: int) -> int:
+    """How often each side is measured."""
+    return 3 if FEW <= rows < MILLION else 1
 
 
 def log_rows(rows: int) -> Iterator[dict[str, Any]]:
@@ -212,7 +217,7 @@ def make_table(path: Path) -> None:
 
 
 def memory(rows: int, size_of_list: int) -> None:
-    """The memory that a list on one line takes beside the same rows as lines, and ten times as many rows beside so many."""
+    """The memory that a list of so many bytes on one line takes beside the same rows as lines, and ten times as many rows beside so many."""
     of_list = rows * size_of_list // export("log", rows).stat().st_size
     listed = export("log", of_list, as_list=True)
     size = f"{size_of_list // 10**6} MB"
@@ -269,7 +274,7 @@ def beside_bare_inserts(rows: int) -> None:
         with path.open("rb") as file:
             registry.imports.run(file, mapping, actor="benchmark")
 
-    for _ in range(1 if rows >= MILLION else 3):
+    for _ in range(rounds_of(rows)):
         with empty() as registry, patch.object(search_index, "extend", return_value=0):
             times["unsearchable"].append(seconds(lambda registry=registry: imported(registry)))
         with empty() as registry:
@@ -311,11 +316,11 @@ def inserted(path: Path, columns: list[str], finished: list[tuple[object, ...]],
 
 if __name__ == "__main__":
     size = int(sys.argv[1]) if len(sys.argv) > 1 else 100_000
-    taken = 1 if size >= MILLION else 3
+    taken = rounds_of(size)
     beside_bare_inserts(size)
     if SINCE:
         for kind in MAPPINGS:
             since(kind, size, taken)
     if SQLITE_UTILS.exists():
         beside_sqlite_utils(size, taken)
-    memory(size, LISTS[size >= MILLION])
+    memory(size, 300 * min(size, MILLION))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from time import perf_counter, sleep
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from authctl.errors import InvalidInput, Refused
@@ -15,7 +15,7 @@ from authctl.instants import Duration, format_instant
 from authctl.lifetimes import retention_cutoff
 from authctl.model import SessionFilter
 from authctl.registry.backlog import CLEANUP_DUE, Backlog, backlog_of, cutoff_of
-from authctl.registry.batches import PAUSE_SECONDS, BatchSize, Progress, no_progress, work_in_batches
+from authctl.registry.batches import BatchSize, Progress, no_progress, work_in_batches
 from authctl.registry.clock import check_clock
 from authctl.registry.giving_up import give_up
 from authctl.registry.installation import Installation
@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 
 _FIRST_BATCH = 500
 _LARGEST_BATCH = 20_000
-_LOCK_SECONDS = 0.08
+_STEP_SECONDS = 0.12
+"""How long a step may take, with the lock in its first part, and then until the disk has it (decision 324)."""
 
 
 class CleanupOutcome(NamedTuple):
@@ -145,14 +146,13 @@ class _Removal:
             progress(removed.total, due)
             return None if after is None else seconds
 
-        work_in_batches(BatchSize(_FIRST_BATCH, _LARGEST_BATCH, _LOCK_SECONDS), remove_batch)
+        work_in_batches(BatchSize(_FIRST_BATCH, _LARGEST_BATCH, _STEP_SECONDS), remove_batch)
         return removed
 
     def finish(self, removed: Removable) -> None:
         """Remove rows that no session needs any more, let the store do its upkeep, and record the number of removed sessions."""
-        for step in _UPKEEP:
-            while self._is_more_upkeep(step):
-                sleep(PAUSE_SECONDS)
+        for upkeep, first, largest in _UPKEEP:
+            work_in_batches(BatchSize(first, largest, _STEP_SECONDS), partial(self._do_upkeep, upkeep))
         drop_journals(self.installation, self.actor)
         with self.installation.change(self.actor) as unit:
             unit.tx.remove_imports(self._allowed_cutoff(unit))
@@ -167,8 +167,8 @@ class _Removal:
 
     def _remove_batch(self, size: int, after: Cursor | None) -> tuple[Removable, Cursor | None, float]:
         """Remove one batch; the place that the next one follows, and the seconds for which the lock was held."""
-        with self.installation.change(self.actor) as unit:
-            began = perf_counter()
+        # decision 325: not synced one by one, since `finish` syncs them all; a power cut leaves the last ones to the next run
+        with self.installation.change(self.actor, synced=False, step=True) as unit:
             batch, after = unit.tx.remove_ended(
                 self._allowed_cutoff(unit),
                 size,
@@ -176,16 +176,24 @@ class _Removal:
                 keep_unacknowledged=self.keep_unacknowledged,
                 archive=self.archive,
             )
-        return batch, after, perf_counter() - began
+        return batch, after, unit.tx.held_seconds
 
     def _allowed_cutoff(self, unit: UnitOfWork) -> int:
         """The cutoff, or an earlier one if the retention was lengthened meanwhile: each batch asks again."""
         return min(self.cutoff, retention_cutoff(unit.tx.profiles().retention, unit.now))
 
-    def _is_more_upkeep(self, step: Callable[[Change], int]) -> bool:
-        with self.installation.change(self.actor) as unit:
-            return bool(step(unit.tx))
+    def _do_upkeep(self, upkeep: Callable[[Change, int], int], most: int) -> float | None:
+        """Do one step of an upkeep; the seconds for which the lock was held, or None where nothing was left to do."""
+        with self.installation.change(self.actor, synced=False, step=True) as unit:
+            done = upkeep(unit.tx, most)
+        return unit.tx.held_seconds if done else None
 
 
-_UPKEEP: tuple[Callable[[Change], int], ...] = (lambda tx: tx.extend_search_index(), lambda tx: tx.return_free_space())
-"""The store's own upkeep, step by step until nothing is left: its search index, and free space for the disk."""
+_UPKEEP: tuple[tuple[Callable[[Change, int], int], int, int], ...] = (
+    (lambda tx, most: tx.extend_search_index(most), 2_000, 8_000),
+    (lambda tx, most: tx.return_free_space(most), 500, 4_000),
+)
+"""The store's own upkeep, step by step until nothing is left, each with its first and its largest step.
+
+First sessions for its search index, then units of free space for the disk.
+"""

@@ -129,13 +129,14 @@ class Installation:
         synced: bool = True,
         shared: bool = False,
         session: int | None = None,
+        step: bool = False,
         completes: bool = True,
     ) -> "Iterator[UnitOfWork]":
         """Change the registry: the whole block and its audit events, or nothing. The instant is taken inside the lock.
 
-        A `shared` change concerns one session or login: see `Store.change`. The number of that session, if it is there already, is
-        `session`: no other change writes it from the instant on. Any other change first writes the waiting uses, and, if it
-        `completes`, completes a changeover that was interrupted afterwards.
+        A `shared` change concerns one session or login, and a `step` is one of many: see `Store.change`. The number of that session,
+        if it is there already, is `session`: no other change writes it from the instant on. A change that is not shared first writes
+        the waiting uses, and, if it `completes`, completes a changeover that was interrupted afterwards.
         """
         from authctl.registry.unit_of_work import UnitOfWork, actor_name
 
@@ -144,7 +145,9 @@ class Installation:
         # decision 156: lists and operations of an administrator must see the uses of this process
         if waiting is not None:
             waiting.shorten(lock_timeouts)
-        with self.store.change(timeout=timeout, lock_timeouts=lock_timeouts, synced=synced, shared=shared) as tx:
+        with self.store.change(
+            timeout=timeout, lock_timeouts=lock_timeouts, synced=synced, shared=shared, step=step
+        ) as tx:
             # Taken inside the lock: two changes that wait get their instants in the order in which they happen. Shared changes wait
             # for each other at the session (decision 310).
             if session is not None:

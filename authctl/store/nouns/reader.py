@@ -136,6 +136,8 @@ class Reader:
 class Writer(Reader):
     """An open transaction, to write in."""
 
+    held_seconds = 0.0
+
     def write(self, sql: str, parameters: Any = ()) -> int:
         """Execute a statement. Returns the number of rows that it changed."""
         return self.connection.execute(sql, parameters).rowcount

@@ -16,8 +16,8 @@ class CleanupWriter(Writer, RemovalWriter):
     def end_removal(self) -> None:
         """End nothing."""
 
-    def extend_search_index(self) -> int:
+    def extend_search_index(self, most: int | None = None) -> int:  # noqa: ARG002  # it has nothing to do
         return 0
 
-    def return_free_space(self) -> int:
+    def return_free_space(self, most: int = 0) -> int:  # noqa: ARG002  # as above
         return 0  # autovacuum makes the room of removed rows free for new ones, and no file shrinks

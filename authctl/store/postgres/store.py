@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from authctl.store.nouns.profiles import profiles_in_force
@@ -46,6 +47,7 @@ class PostgresStore:
 
     def profiles(self) -> "ProfileSet":
         with self._connections.hot() as connection:
+            look_up.check_place(connection)
             return profiles_in_force(PostgresExecutor(connection))
 
     def client(self, client_id: str) -> "Client | None":
@@ -59,12 +61,22 @@ class PostgresStore:
 
     @contextmanager
     def change(
-        self, *, timeout: float | None = None, lock_timeouts: int = 1, synced: bool = True, shared: bool = False
+        self,
+        *,
+        timeout: float | None = None,
+        lock_timeouts: int = 1,
+        synced: bool = True,
+        shared: bool = False,
+        step: bool = False,
     ) -> Iterator[PostgresChange]:
+        del step  # the server copies its log by itself
         with self._connections.writer(
             shared=shared, timeout=timeout, lock_timeouts=lock_timeouts, synced=synced
         ) as connection:
-            yield PostgresChange(connection, facts(connection.facts), shared=shared)
+            begun = monotonic()
+            change = PostgresChange(connection, facts(connection.facts), shared=shared)
+            yield change
+        change.held_seconds = monotonic() - begun
 
     def clock(self) -> int | None:
         with self._connections.hot() as connection:

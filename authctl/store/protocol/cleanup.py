@@ -75,11 +75,14 @@ class CleanupChange(Protocol):
     def remove_unnamed_revocations(self) -> int:
         """Remove closed revocations that no session names, except those by criteria. Returns how many."""
 
-    def extend_search_index(self) -> int:
-        """Add the next batch of sessions and notes to the search index, if it is behind, and delete some of a replaced one.
+    def extend_search_index(self, most: int = ...) -> int:
+        """Add the next `most` sessions and notes to the search index, if it is behind, and delete some of a replaced one.
 
-        Returns how many entries it wrote; 0 when nothing is left.
+        By default it is a number that the store holds for sensible. Returns how many entries it wrote; 0 when nothing is left.
         """
 
-    def return_free_space(self) -> int:
-        """Return some of the free room of the database to the disk; a tenth stays for what comes. Returns the number of units."""
+    def return_free_space(self, most: int = ...) -> int:
+        """Return up to `most` units of the free room of the database to the disk; a tenth stays for what comes.
+
+        By default it is a number that the store holds for sensible. Returns the number of units; 0 when nothing is left.
+        """

@@ -89,6 +89,13 @@ class Change(
 ):
     """Reading and writing until the block ends. Then all changes are kept; after an error, none."""
 
+    held_seconds: float
+    """After the block: for how long another writer may have waited because of it.
+
+    From the begin of the transaction to the end of its commit; of a `step`, until the disk has what it wrote, for which the commit
+    of another writer may have to wait.
+    """
+
 
 class Store(Protocol):
     """The database of one registry. Threads may share it; a fork of the process may not."""
@@ -97,7 +104,13 @@ class Store(Protocol):
         """A snapshot for reading. Keep it short: copy what you need, and leave the block."""
 
     def change(
-        self, *, timeout: float | None = None, lock_timeouts: int = 1, synced: bool = True, shared: bool = False
+        self,
+        *,
+        timeout: float | None = None,
+        lock_timeouts: int = 1,
+        synced: bool = True,
+        shared: bool = False,
+        step: bool = False,
     ) -> AbstractContextManager[Change]:
         """A transaction for writing.
 
@@ -112,7 +125,9 @@ class Store(Protocol):
         everybody is not shared, so that it meets no session in the middle of a change.
 
         The call waits for its turn up to 30 seconds, or as long as the store was opened with, times `lock_timeouts`, or up to `timeout` seconds; with 0 it asks
-        once. A change that is not `synced` is visible at once, and may be lost in a power cut. Raises RegistryLocked if the turn
+        once. A change that is not `synced` is visible at once, and may be lost in a power cut. A `step` is one of
+        many large changes in turn: after each of them, and beside other writers, the store does the upkeep that it otherwise does
+        now and then within a commit. Raises RegistryLocked if the turn
         does not come; RegistryUnavailable if the database cannot be written.
         """
 

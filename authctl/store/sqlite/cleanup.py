@@ -15,7 +15,7 @@ _CACHE_KIB = 65_536
 """The memory for pages of the file during a cleanup, in which each batch touches most pages of two indexes."""
 
 _PAGES_AT_ONCE = 500
-"""How many pages of the file one transaction returns to the disk (decision 105)."""
+"""How many pages of the file one transaction returns to the disk, unless told otherwise (decision 105)."""
 
 
 class CleanupWriter(Writer, RemovalWriter):
@@ -36,15 +36,15 @@ class CleanupWriter(Writer, RemovalWriter):
         search_index.end_renewal(self.connection)
         self.limit_page_cache()
 
-    def extend_search_index(self) -> int:
+    def extend_search_index(self, most: int | None = None) -> int:
         from authctl.store.sqlite import search_index
 
-        return search_index.extend(self.connection)
+        return search_index.extend(self.connection) if most is None else search_index.extend(self.connection, most)
 
-    def return_free_space(self) -> int:
+    def return_free_space(self, most: int = _PAGES_AT_ONCE) -> int:
         # A tenth stays: pages that are given back and needed again the next day cost a file that shrinks and grows.
         free = self.one_number("PRAGMA freelist_count") - self.one_number("PRAGMA page_count") // 10
-        pages = max(0, min(free, _PAGES_AT_ONCE))
+        pages = max(0, min(free, most))
         for _ in range(pages):
             self.write("PRAGMA incremental_vacuum(1)")  # `execute` takes one step, which is one page
         return pages

@@ -22,8 +22,8 @@ _MOST_ADDED = 4_000
 _RETIRED = "sessions_found_retired"
 """The table with the entries of an index that was replaced."""
 
-_MOST_RETIRED = 1_000
-"""The most entries of it that are deleted at once; each is a page."""
+_RETIRED_SHARE = 4
+"""One of its entries is deleted for so many rows that are added at once; each is a page."""
 
 # Many small parts are merged sixteen at a time, which writes each entry half as often; never all of a level in one transaction.
 _LATER = {"automerge": 16, "crisismerge": 64}
@@ -179,21 +179,21 @@ def _is_retired(connection: sqlite3.Connection) -> bool:
     return connection.execute(sql, (_RETIRED,)).fetchone() is not None
 
 
-def _delete_retired(connection: sqlite3.Connection) -> int:
+def _delete_retired(connection: sqlite3.Connection, most: int) -> int:
     """Delete the next entries of an old index, and its table after the last one. Returns how many."""
-    sql = f"DELETE FROM {_RETIRED} WHERE id IN (SELECT id FROM {_RETIRED} ORDER BY id LIMIT {_MOST_RETIRED})"
-    deleted = connection.execute(sql).rowcount
+    sql = f"DELETE FROM {_RETIRED} WHERE id IN (SELECT id FROM {_RETIRED} ORDER BY id LIMIT ?)"
+    deleted = connection.execute(sql, (most,)).rowcount
     if not deleted:
         connection.execute(f"DROP TABLE {_RETIRED}")
     return deleted
 
 
-def extend(connection: sqlite3.Connection) -> int:
-    """Add the next sessions and notes that the index does not have, and delete some of a replaced index. Returns how many."""
-    added = _delete_retired(connection) if _is_retired(connection) else 0
+def extend(connection: sqlite3.Connection, most: int = _MOST_ADDED) -> int:
+    """Add the next `most` sessions and notes that the index does not have, and delete some of a replaced index. Returns how many."""
+    added = _delete_retired(connection, max(1, most // _RETIRED_SHARE)) if _is_retired(connection) else 0
     # The last number is found first and then used twice: rows that are added meanwhile belong to the next batch.
     for table, sql in _ADDED.items():
-        last = connection.execute(_LAST[table], {"most": _MOST_ADDED}).fetchone()[0]
+        last = connection.execute(_LAST[table], {"most": most}).fetchone()[0]
         if last is not None:
             added += connection.execute(sql, {"last": last}).rowcount
             connection.execute(f"UPDATE search_index SET {table} = ?", (last,))
@@ -238,7 +238,7 @@ def _write(connection: sqlite3.Connection, command: str, numbers: Sequence[int])
     """
     sql = (
         f"INSERT INTO sessions_found {command} s.number, {_SESSION_TEXT}"
-        f" FROM json_each(?) AS n CROSS JOIN sessions AS s ON s.number = n.value WHERE s.number <= {_INDEXED_SESSIONS}"
+        f" FROM json_each(?) AS n CROSS JOIN sessions AS s ON s.number = n.value WHERE n.value <= {_INDEXED_SESSIONS}"
     )
     connection.execute(sql, (json.dumps(sorted(numbers)),))
 

@@ -19,6 +19,7 @@ from authctl.store.sqlite import connections
 from authctl.store.sqlite.connections import (
     SYNC_EACH_COMMIT,
     SYNC_LATER,
+    USUAL_AUTOCHECKPOINT,
     SharedConnection,
     roll_back,
     translated_errors,
@@ -124,6 +125,7 @@ class SqliteStore:
 
         self._check_usable()
         with self._hot.lock, self._translated_errors:
+            connections.check_in_force(self._hot.connection(), self.path)
             return profiles_in_force(self._hot.connection())
 
     def client(self, client_id: str) -> "Client | None":
@@ -150,13 +152,20 @@ class SqliteStore:
             connection = self._reader.connection()
             try:
                 connection.execute("BEGIN")
+                connections.check_in_force(connection, self.path)
                 yield SqliteView(connection)
             finally:
                 roll_back(connection)
 
     @contextmanager
     def change(
-        self, *, timeout: float | None = None, lock_timeouts: int = 1, synced: bool = True, shared: bool = False
+        self,
+        *,
+        timeout: float | None = None,
+        lock_timeouts: int = 1,
+        synced: bool = True,
+        shared: bool = False,
+        step: bool = False,
     ) -> "Iterator[SqliteChange]":
         del shared  # SQLite has one writer at a time
         self._check_usable()
@@ -174,10 +183,17 @@ class SqliteStore:
                 if connection.in_transaction:
                     raise RuntimeError("a change was begun inside a change")
                 self._writer.with_pragma("synchronous", SYNC_EACH_COMMIT if synced else SYNC_LATER)
+                self._writer.with_pragma("wal_autocheckpoint", 0 if step else USUAL_AUTOCHECKPOINT)
                 try:  # a signal during the wait is raised once the transaction has begun
                     self._begin(self._usual_timeout() * lock_timeouts if timeout is None else timeout)
-                    yield SqliteChange(connection)
+                    connections.check_in_force(connection, self.path)
+                    begun = monotonic()
+                    change = SqliteChange(connection)
+                    yield change
                     connection.execute("COMMIT")
+                    if step:
+                        self._copy_log(connection)
+                    change.held_seconds = monotonic() - begun
                     self._limit_log(_LOG_TIMEOUT_SECONDS if timeout is None else min(timeout, _SHORT_TIMEOUT_SECONDS))
                 finally:
                     roll_back(connection)
@@ -204,6 +220,12 @@ class SqliteStore:
                 # the lower byte: SQLITE_BUSY_SNAPSHOT and SQLITE_BUSY_RECOVERY are busy, too
                 if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or monotonic() > until:
                     raise
+
+    def _copy_log(self, connection: sqlite3.Connection) -> None:
+        """Copy the write-ahead log to the file beside other writers. Whatever goes wrong here: the change was committed before."""
+        # decision 324: otherwise the next small commit of anybody would copy the log of a large step
+        with suppress(sqlite3.Error):
+            _has_begun_copy(connection)
 
     def _limit_log(self, timeout: float) -> None:
         """Empty a write-ahead log that is too large. If readers stay for too long, try again when it has grown by as much.
@@ -301,7 +323,16 @@ class SqliteStore:
             connection.close()
 
 
+def _has_begun_copy(connection: sqlite3.Connection) -> bool:
+    """Copy the write-ahead log to the file, as far as readers let it; writers go on meanwhile. False if another connection is at it."""
+    _, pages, _ = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+    return bool(pages != _LOG_IN_USE)
+
+
 def _has_emptied_log(connection: sqlite3.Connection) -> bool:
     """Try once to empty the write-ahead log. True if it is empty, or if another connection is emptying it."""
+    # decision 324: TRUNCATE keeps writers out while it copies, so it is left only the few pages that were written meanwhile
+    if not _has_begun_copy(connection):
+        return True
     busy, pages, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
     return not busy or pages == _LOG_IN_USE
