@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 _FIRST_BATCH = 500
 _LARGEST_BATCH = 20_000
 _STEP_SECONDS = 0.12
-"""How long a step may take, with the lock in its first part, and then until the disk has it (decision 390)."""
+"""How long a step may take, with the lock in its first part, and then until the disk has it (decision 324)."""
 
 
 class CleanupOutcome(NamedTuple):
@@ -167,7 +167,7 @@ class _Removal:
 
     def _remove_batch(self, size: int, after: Cursor | None) -> tuple[Removable, Cursor | None, float]:
         """Remove one batch; the place that the next one follows, and the seconds for which the lock was held."""
-        # decision 391: not synced one by one, since `finish` syncs them all; a power cut leaves the last ones to the next run
+        # decision 325: not synced one by one, since `finish` syncs them all; a power cut leaves the last ones to the next run
         with self.installation.change(self.actor, synced=False, step=True) as unit:
             batch, after = unit.tx.remove_ended(
                 self._allowed_cutoff(unit),

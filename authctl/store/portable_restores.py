@@ -16,7 +16,8 @@ from authctl.store.postgres.connections import PostgresConnections
 from authctl.store.postgres.creation import is_there, loading
 from authctl.store.postgres.errors import translated_errors
 from authctl.store.postgres.facts import SERVER_CLOCK
-from authctl.store.postgres.loading import is_owner, lift_limits, load_over
+from authctl.store.postgres.loading import lift_limits, load_over
+from authctl.store.postgres.upgrades import is_owner
 from authctl.store.protocol.restores import Done, MakeReady
 from authctl.store.sqlite.backups import errors_about_backup, read_backup, vacant_path
 from authctl.store.sqlite.connections import translated_errors as translated_file_errors

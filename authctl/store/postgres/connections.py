@@ -11,14 +11,17 @@ from time import monotonic, sleep
 from types import TracebackType
 
 from authctl.errors import OutcomeUnknown, RegistryLocked, RegistryUnavailable
+from authctl.store.move_marks import COLUMNS as MARKS
+from authctl.store.postgres import versions
 from authctl.store.postgres.addresses import Address
 from authctl.store.postgres.connection import Connection, connect, gate_key
-from authctl.store.postgres.errors import READ_ONLY, is_lost, translated_errors
+from authctl.store.postgres.errors import READ_ONLY, is_lost
 from authctl.store.postgres.exchange import AtCommit, Row, Statement
 from authctl.store.postgres.facts import FIND_EVENT
 from authctl.store.postgres.gate import READ_ID, Entrance
 from authctl.store.postgres.library import psycopg
-from authctl.store.postgres.shared_connection import SharedConnection, one_row
+from authctl.store.postgres.shared_connection import SharedConnection, check_in_force, one_row
+from authctl.store.postgres.upgrades import VERSION, check_version, registry_errors
 
 LOCK_TIMEOUT_SECONDS = 30.0
 """How long a writer waits for its turn."""
@@ -99,7 +102,7 @@ class PostgresConnections:
         self.address = address
         self._read_first = read_first
         self._lock_timeout = LOCK_TIMEOUT_SECONDS if lock_timeout is None else lock_timeout
-        self._errors = translated_errors(str(address))
+        self._errors = registry_errors(address)
         self._hot = _HotTurn(self, _Hot(address, patience=LOOK_UP_SECONDS))
         self._reader = SharedConnection(address)
         self._writer = _Writer(address)
@@ -135,7 +138,11 @@ class PostgresConnections:
             if not connection.is_idle:
                 raise RuntimeError("a view was begun inside a view")
             try:
-                connection.execute(BEGIN_TO_READ, prepare=False)
+                cursor = connection.execute(f"{BEGIN_TO_READ}; {VERSION}; SELECT {MARKS} FROM registry", prepare=False)
+                cursor.nextset()
+                self._check_version(int((cursor.fetchone() or (0,))[0]))
+                cursor.nextset()
+                check_in_force(self.address, cursor.fetchone())
                 yield connection
             finally:
                 _roll_back(connection, self._reader)
@@ -202,8 +209,16 @@ class PostgresConnections:
             locked, read = connection.exchange(entrance.lock, Statement(self._read_first))
         if not read or read[0][0] != self._writer.registry_id:
             return False
+        self._check_version(read[0][1])
+        check_in_force(self.address, read[0][2:5])
         connection.facts = read[0]
         return True
+
+    def _check_version(self, version: int) -> None:
+        """Raise RegistryUnavailable where another authctl has changed the schema since the connection was opened (decision 323)."""
+        check_version(version, self.address)
+        if version < versions.SCHEMA_VERSION:
+            raise RegistryUnavailable(f"the registry at {self.address} was replaced by an older one while it was open")
 
     def _commit(self, connection: Connection, *, synced: bool) -> None:
         """Make the change last, and find out whether it did if the answer is lost. Raises OutcomeUnknown."""
@@ -281,7 +296,7 @@ class _HotTurn:
 
     def __init__(self, connections: PostgresConnections, shared: _Hot) -> None:
         self._connections = connections
-        self._errors = translated_errors(str(connections.address))
+        self._errors = registry_errors(connections.address)
         self.shared = shared
 
     def __enter__(self) -> Connection:

@@ -90,13 +90,6 @@ def load_over(connection: "Connection", source: Source) -> None:
     connection.execute("ANALYZE", prepare=False)
 
 
-def is_owner(connection: "Connection") -> bool:
-    """Whether the role of the connection may do what `load_over` does."""
-    sql = f"SELECT pg_has_role(relowner, 'USAGE') FROM pg_class WHERE oid = to_regclass('{AUDIT_LOG}')"
-    row = connection.execute(sql, prepare=False).fetchone()
-    return bool(row and row[0])
-
-
 def lift_limits(connection: "Connection") -> None:
     """Give an open transaction the time and the memory that loading needs. A host that is gone is noticed by its connection."""
     names = ", ".join(f"'{name}'" for name in _NO_LIMITS)

@@ -125,6 +125,7 @@ class SqliteStore:
 
         self._check_usable()
         with self._hot.lock, self._translated_errors:
+            connections.check_in_force(self._hot.connection(), self.path)
             return profiles_in_force(self._hot.connection())
 
     def client(self, client_id: str) -> "Client | None":
@@ -151,6 +152,7 @@ class SqliteStore:
             connection = self._reader.connection()
             try:
                 connection.execute("BEGIN")
+                connections.check_in_force(connection, self.path)
                 yield SqliteView(connection)
             finally:
                 roll_back(connection)
@@ -184,6 +186,7 @@ class SqliteStore:
                 self._writer.with_pragma("wal_autocheckpoint", 0 if step else USUAL_AUTOCHECKPOINT)
                 try:  # a signal during the wait is raised once the transaction has begun
                     self._begin(self._usual_timeout() * lock_timeouts if timeout is None else timeout)
+                    connections.check_in_force(connection, self.path)
                     begun = monotonic()
                     change = SqliteChange(connection)
                     yield change
@@ -220,7 +223,7 @@ class SqliteStore:
 
     def _copy_log(self, connection: sqlite3.Connection) -> None:
         """Copy the write-ahead log to the file beside other writers. Whatever goes wrong here: the change was committed before."""
-        # decision 390: otherwise the next small commit of anybody would copy the log of a large step
+        # decision 324: otherwise the next small commit of anybody would copy the log of a large step
         with suppress(sqlite3.Error):
             _has_begun_copy(connection)
 
@@ -328,7 +331,7 @@ def _has_begun_copy(connection: sqlite3.Connection) -> bool:
 
 def _has_emptied_log(connection: sqlite3.Connection) -> bool:
     """Try once to empty the write-ahead log. True if it is empty, or if another connection is emptying it."""
-    # decision 390: TRUNCATE keeps writers out while it copies, so it is left only the few pages that were written meanwhile
+    # decision 324: TRUNCATE keeps writers out while it copies, so it is left only the few pages that were written meanwhile
     if not _has_begun_copy(connection):
         return True
     busy, pages, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()

@@ -1,0 +1,10 @@
+"""The version of the schema in PostgreSQL, and the steps from each version to the next."""
+
+SCHEMA_VERSION = 1
+"""The version that this authctl knows; the one of the registry in a file has a number of its own."""
+
+UPGRADES: dict[int, tuple[str, ...]] = {}
+"""The statements that lead to a version from the one before it. They run in one transaction, behind the gate (decision 323).
+
+`registry.id` and `schema_version.version` keep their names and types for ever: by them, every authctl tells what it has before it.
+"""
