@@ -174,6 +174,16 @@ class DiskFull(RegistryUnavailable):
     code = "disk_full"
 
 
+class RegistryMoved(RegistryUnavailable):
+    """The registry is at another place now, `moved_to`, and is closed here; nothing has changed."""
+
+    code = "registry_moved"
+
+    def __init__(self, message: str, hint: str | None = None, moved_to: str = "") -> None:
+        super().__init__(message, hint)
+        self.moved_to = moved_to
+
+
 class IntegrityFailure(AuthctlError):
     """The registry, key ring or audit log is damaged, foreign or tampered with."""
 

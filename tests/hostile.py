@@ -88,6 +88,10 @@ def command_lines(authctl: Authctl, home: Path, folder: Path) -> list[tuple[str,
     def at(name: str) -> str:
         return str(folder / name)
 
+    assert authctl("--home", at("moved"), "--registry", at("moved/registry.db"), "init").code == 0
+    moving = ("registry", "move", "--to", at(f"{EVIL} registry"), "--note", NOTE, "--actor", ACTOR, "--yes")
+    assert authctl("--home", at("moved"), "--registry", at("moved/registry.db"), *moving).code == 0
+
     mapped = ("--map", at("map.yaml"))
     why = ("--note", "lost device")
     return [
@@ -229,6 +233,15 @@ def command_lines(authctl: Authctl, home: Path, folder: Path) -> list[tuple[str,
         ("backup", at(f"{EVIL} copy")),
         ("backup", at(f"{EVIL}/copy")),
         ("restore", EVIL, "--note", "disk failed"),
+        ("registry", "move", "--to", at(EVIL), "--note", NOTE, "--dry-run"),
+        ("--home", at("moved"), "registry", "move", "--to", at(f"{EVIL} registry")),
+        ("--home", at("moved"), "registry", "move", "--to", at(EVIL), "--yes"),
+        ("--home", at("moved"), "sessions", "list"),
+        ("--home", at("moved"), "doctor"),
+        ("--home", at("moved"), "--registry", at(f"{EVIL} registry"), "audit", "list"),
+        ("registry", "move", "--to", at(f"{EVIL}/new"), "--yes"),
+        ("registry", "move", "--to", f"postgresql://{EVIL}@localhost:1/{EVIL}", "--yes"),
+        ("registry", "move", "--to", f"{EVIL}://{EVIL}", "--yes"),
         ("continuity", "start", "--profile", EVIL, *why),
         ("continuity", "start", "--until", EVIL, *why),
         ("continuity", "start", "--note", NOTE, "--actor", ACTOR),

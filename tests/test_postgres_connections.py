@@ -31,7 +31,7 @@ if why_not() is None:
     from authctl.store.postgres.only_runner import only_runner
 
 SCHEMA = """
-CREATE TABLE registry (id text NOT NULL);
+CREATE TABLE registry (id text NOT NULL, moved_to text, moving_to text, arriving_from text);
 CREATE TABLE schema_version (version integer NOT NULL);
 INSERT INTO schema_version VALUES (1);
 INSERT INTO registry VALUES ('r1');

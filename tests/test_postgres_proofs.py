@@ -21,7 +21,7 @@ if why_not() is None:
     from authctl.store.protocol.health import Health
 
 SCHEMA = """
-CREATE TABLE registry (id text NOT NULL);
+CREATE TABLE registry (id text NOT NULL, moved_to text, moving_to text, arriving_from text);
 CREATE TABLE schema_version (version integer NOT NULL);
 INSERT INTO schema_version VALUES (1);
 INSERT INTO registry VALUES ('r1');

@@ -9,7 +9,7 @@ WORDS = re.compile(
     re.IGNORECASE,
 )
 IMPORT = re.compile(r"^\s*from authctl\.store\.sqlite\.\w+ import \w+(, \w+)*$")
-OWN = ("authctl/store/sqlite/", "authctl/store/postgres/", "authctl/store/portable")
+OWN = ("authctl/store/sqlite/", "authctl/store/postgres/", "authctl/store/portable", "authctl/store/moving.py")
 """The two stores, which are written each in the words of its database, and the modules that know both."""
 
 ALLOWED = {

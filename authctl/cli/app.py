@@ -39,6 +39,7 @@ COMMANDS = {
     "deliveries": "deliveries",
     "cleanup": "cleanup",
     "doctor": "doctor",
+    "registry": "registry",
     "backup": "backups",
     "restore": "backups",
     "completion": "completion",
@@ -85,8 +86,8 @@ def _command(name: str) -> Any:
     module = import_module(f"authctl.cli.{COMMANDS[name]}")
     group = getattr(module, f"{name}_app", None) or module.app
     verbs = group.registered_commands
-    # A command such as `authctl revoke` is a noun with one verb, and has no group around it.
-    if len(verbs) == 1:
+    # A command such as `authctl revoke` is a noun with one verb, and has no group around it; a group has a help text.
+    if len(verbs) == 1 and not group.info.help:
         return _verb(verbs[0])
     noun: Any = get_group(
         typer.Typer(cls=_LazyCommand, help=group.info.help, rich_markup_mode=None, add_completion=False)

@@ -11,19 +11,26 @@ from authctl.registry_locations import has_password
 from authctl.visible_text import visible
 
 _PLACES = ("--home", "--registry", "--keys")
-_COMMAND = r"(?<!of )\bauthctl (?=[a-z])"
-"""`authctl` before a command; "commands of authctl sessions" is none."""
+_COMMAND = r"(?<!of )\bauthctl (?=[a-z]|--registry )"
+"""`authctl` before a command, or before another registry; "commands of authctl sessions" is none."""
 
 
 def with_place(hint: str, arguments: Sequence[str]) -> str:
     """A hint whose commands have the options that were typed before the command, such as `--home DIR`."""
     # decision 271: without them, the command of the hint would act on another installation
-    place = " ".join(_typed(arguments))
-    return re.sub(_COMMAND, lambda match: f"{match[0]}{place} ", hint) if place else hint
+    typed = dict(_typed(arguments))
+
+    def insert(command: re.Match[str]) -> str:
+        names_registry = hint.startswith("--registry", command.end())
+        return command[0] + "".join(
+            f"{name} {value} " for name, value in typed.items() if not (names_registry and name == "--registry")
+        )
+
+    return re.sub(_COMMAND, insert, hint) if typed else hint
 
 
-def _typed(arguments: Sequence[str]) -> Iterator[str]:
-    """The options of an installation before the command, quoted for a shell."""
+def _typed(arguments: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """The options of an installation before the command, each with its value quoted for a shell."""
     words = iter(arguments)
     for word in words:
         name, equals, value = word.partition("=")
@@ -31,4 +38,4 @@ def _typed(arguments: Sequence[str]) -> Iterator[str]:
             return
         value = value if equals else next(words, "")
         if not has_password(value):
-            yield f"{name} {shlex.quote(visible(value))}"
+            yield name, shlex.quote(visible(value))

@@ -64,6 +64,7 @@ ACTIONS = tuple(
             "profile.done",
             "receiver.change",
             "registry.init",
+            "registry.move",
             "registry.restore",
             "session.end",
             "session.import",

@@ -21,8 +21,9 @@ _GROWTH = 2
 class BatchSize:
     """The size of a batch, learned from the time of the last one, so that each holds the lock for the same time."""
 
-    def __init__(self, first: int, largest: int, seconds: float) -> None:
+    def __init__(self, first: int, largest: int, seconds: float, *, least: int = 1) -> None:
         self.size = first
+        self._least = least
         self._largest = largest
         self._seconds = seconds
 
@@ -31,7 +32,7 @@ class BatchSize:
         # decision 114: a small batch is faster than a large one for each row, so growth is limited.
         # The time of a batch grows with its size: at 20 ms for 500 rows and a target of 80 ms, 2,000 rows would fit.
         fitting = int(self.size * self._seconds / max(seconds, 1e-6))
-        self.size = max(1, min(self._largest, _GROWTH * self.size, fitting))
+        self.size = max(self._least, min(self._largest, _GROWTH * self.size, fitting))
 
 
 def work_in_batches(size: BatchSize, work: Callable[[int], float | None]) -> None:

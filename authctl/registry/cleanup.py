@@ -146,13 +146,13 @@ class _Removal:
             progress(removed.total, due)
             return None if after is None else seconds
 
-        work_in_batches(BatchSize(_FIRST_BATCH, _LARGEST_BATCH, _STEP_SECONDS), remove_batch)
+        work_in_batches(BatchSize(_FIRST_BATCH, _LARGEST_BATCH, _STEP_SECONDS, least=_FIRST_BATCH), remove_batch)
         return removed
 
     def finish(self, removed: Removable) -> None:
         """Remove rows that no session needs any more, let the store do its upkeep, and record the number of removed sessions."""
         for upkeep, first, largest in _UPKEEP:
-            work_in_batches(BatchSize(first, largest, _STEP_SECONDS), partial(self._do_upkeep, upkeep))
+            work_in_batches(BatchSize(first, largest, _STEP_SECONDS, least=first), partial(self._do_upkeep, upkeep))
         drop_journals(self.installation, self.actor)
         with self.installation.change(self.actor) as unit:
             unit.tx.remove_imports(self._allowed_cutoff(unit))
@@ -190,10 +190,10 @@ class _Removal:
 
 
 _UPKEEP: tuple[tuple[Callable[[Change, int], int], int, int], ...] = (
-    (lambda tx, most: tx.extend_search_index(most), 2_000, 8_000),
-    (lambda tx, most: tx.return_free_space(most), 500, 4_000),
+    (lambda tx, most: tx.extend_search_index(most), 1_000, 8_000),
+    (lambda tx, most: tx.return_free_space(most), 250, 4_000),
 )
-"""The store's own upkeep, step by step until nothing is left, each with its first and its largest step.
+"""The store's own upkeep, step by step until nothing is left, each with its first and its largest step; the first is also the least.
 
 First sessions for its search index, then units of free space for the disk.
 """

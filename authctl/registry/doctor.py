@@ -8,6 +8,7 @@ import stat
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from shlex import quote
 from typing import NamedTuple
 
 from authctl import key_ring, names
@@ -105,6 +106,7 @@ def examine(home: Home, installation: Installation | None = None) -> list[Findin
         except AuthctlError as error:
             return [*findings, Finding("registry", ok=False, found=error.message, next=error.hint)]
         findings.append(Finding("registry", ok=True, found=str(home.registry)))
+        findings += _check_move(installation)
         return findings + [_finding(name, check, installation) for name, check in _CHECKS.items()]
 
 
@@ -153,6 +155,15 @@ def _check_files(home: Home) -> Iterator[Finding]:
 def _of_store(check: str, health: Health) -> Finding:
     """A finding of the store as one of the doctor's."""
     return Finding(check, health.ok, health.found, health.hint)
+
+
+def _check_move(installation: Installation) -> Iterator[Finding]:
+    """A move that was begun and did not end."""
+    with installation.store.view() as view:
+        moving_to = view.moving_to()
+    if moving_to is not None:
+        problem = f"a move to {moving_to} was begun, and not finished; this registry is in force"
+        yield Finding("move", ok=False, found=problem, next=f"authctl registry move --to {quote(moving_to)}")
 
 
 def _check_engine(installation: Installation) -> Finding:

@@ -198,4 +198,4 @@ def test_an_idle_connection_is_closed_after_thirty_seconds(door: RunningDoor, re
         assert b'"username":"bob"' in _answer(connection)
         begun = time.monotonic()
         assert connection.recv(10) == b""
-        assert 29 < time.monotonic() - begun < 36
+        assert 29 < time.monotonic() - begun < 45  # a loaded machine sweeps late

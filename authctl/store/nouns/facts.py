@@ -28,6 +28,10 @@ class FactsReader(Reader):
         row = self.one_row("SELECT seq, hash FROM audit_events WHERE seq = (SELECT max(seq) FROM audit_events)")
         return (row[0], row[1]) if row else (0, "")
 
+    def moving_to(self) -> str | None:
+        row = self.one_row("SELECT moving_to FROM registry")
+        return row[0] if row else None
+
 
 class FactsWriter(Writer):
     """`RegistryChange` over any database."""
@@ -39,3 +43,16 @@ class FactsWriter(Writer):
     def set_restored(self, at: int) -> None:
         latest = self.dialect.greatest("coalesce(restored_at, :at)", ":at")
         self.write(f"UPDATE registry SET restored_at = {latest}", {"at": at})
+
+    def set_moving_to(self, place: str | None) -> None:
+        self.write("UPDATE registry SET moving_to = ?", (place,))
+
+    def set_arriving_from(self, place: str) -> None:
+        self.write("UPDATE registry SET arriving_from = ?, moving_to = NULL", (place,))
+
+    def take_time(self) -> None:
+        """Nothing: only a server limits the time."""
+
+    def close_for_move(self, place: str) -> None:
+        # `moving_to` stays until the new place is open: until then the move is not finished
+        self.write("UPDATE registry SET moved_to = :place, moving_to = :place", {"place": place})

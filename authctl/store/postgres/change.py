@@ -19,7 +19,7 @@ from authctl.store.nouns.sessions import SessionsWriter
 from authctl.store.nouns.users import UsersWriter
 from authctl.store.nouns.wipes import WipesWriter
 from authctl.store.postgres.cleanup import CleanupWriter
-from authctl.store.postgres.connection import gate_key
+from authctl.store.postgres.connection import gate_key, let_take_time
 from authctl.store.postgres.dialect import POSTGRES
 from authctl.store.postgres.exchange import AtCommit, Statement
 from authctl.store.postgres.facts import READ_CLOCK
@@ -156,6 +156,9 @@ class PostgresChange(
         statement = Statement(_insertion(tuple(values)), (*values.values(), session.last_used_at))
         ((row,),) = self.connection.connection.exchange(statement)
         return rows.session(row)
+
+    def take_time(self) -> None:
+        let_take_time(self.connection.connection)
 
     def last_event(self) -> "AuditEvent | None":
         """The newest event, which the next one follows. From now on until the commit nobody else appends one.

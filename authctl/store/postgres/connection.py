@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 class Connection(psycopg.Connection[tuple[Any, ...]]):
     """A connection whose statements wait no longer than `patience` seconds, and that keeps the warnings of the server."""
 
+    address: str = ""
+    """The address as it may be shown."""
     patience: float | None = None
     last_event: tuple[int, str] | None = None
     """The number and hash of the last audit event that this transaction wrote; set by what writes it."""
@@ -60,6 +62,7 @@ class Connection(psycopg.Connection[tuple[Any, ...]]):
 def connect(address: Address, *, patience: float | None = None) -> Connection:
     """Open a connection; a server that is a standby is refused. Raises psycopg.Error."""
     connection = Connection.connect(psycopg.conninfo.make_conninfo("", **address.parameters), autocommit=True)
+    connection.address = str(address)
     connection.patience = patience
     connection.add_notice_handler(connection.keep_warning)
     if address.is_pooled:
@@ -70,3 +73,12 @@ def connect(address: Address, *, patience: float | None = None) -> Connection:
 def gate_key(registry_id: str, purpose: str = "gate") -> int:
     """The key of an advisory lock of that registry."""
     return int.from_bytes(hashlib.sha256(f"authctl {purpose} {registry_id}".encode()).digest()[:8], signed=True)
+
+
+def let_take_time(connection: Connection) -> None:
+    """Let the server not end the open transaction while it stands still; a host that is gone is noticed by its connection."""
+    connection.execute(
+        "SET LOCAL idle_in_transaction_session_timeout = 0; SET LOCAL statement_timeout = 0; SET LOCAL tcp_keepalives_idle = 30;"
+        " SET LOCAL tcp_keepalives_interval = 10; SET LOCAL tcp_keepalives_count = 3",
+        prepare=False,
+    )

@@ -11,6 +11,7 @@ from time import monotonic, sleep
 from types import TracebackType
 
 from authctl.errors import OutcomeUnknown, RegistryLocked, RegistryUnavailable
+from authctl.store.move_marks import COLUMNS as MARKS
 from authctl.store.postgres import versions
 from authctl.store.postgres.addresses import Address
 from authctl.store.postgres.connection import Connection, connect, gate_key
@@ -19,7 +20,7 @@ from authctl.store.postgres.exchange import AtCommit, Row, Statement
 from authctl.store.postgres.facts import FIND_EVENT
 from authctl.store.postgres.gate import READ_ID, Entrance
 from authctl.store.postgres.library import psycopg
-from authctl.store.postgres.shared_connection import SharedConnection, one_row
+from authctl.store.postgres.shared_connection import SharedConnection, check_in_force, one_row
 from authctl.store.postgres.upgrades import VERSION, check_version, registry_errors
 
 LOCK_TIMEOUT_SECONDS = 30.0
@@ -137,9 +138,11 @@ class PostgresConnections:
             if not connection.is_idle:
                 raise RuntimeError("a view was begun inside a view")
             try:
-                cursor = connection.execute(f"{BEGIN_TO_READ}; {VERSION}", prepare=False)
+                cursor = connection.execute(f"{BEGIN_TO_READ}; {VERSION}; SELECT {MARKS} FROM registry", prepare=False)
                 cursor.nextset()
                 self._check_version(int((cursor.fetchone() or (0,))[0]))
+                cursor.nextset()
+                check_in_force(self.address, cursor.fetchone())
                 yield connection
             finally:
                 _roll_back(connection, self._reader)
@@ -207,6 +210,7 @@ class PostgresConnections:
         if not read or read[0][0] != self._writer.registry_id:
             return False
         self._check_version(read[0][1])
+        check_in_force(self.address, read[0][2:5])
         connection.facts = read[0]
         return True
 

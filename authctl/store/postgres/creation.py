@@ -11,6 +11,7 @@ from authctl.store.postgres.connection import Connection, connect, gate_key
 from authctl.store.postgres.errors import translated_errors
 from authctl.store.postgres.facts import READ_FACTS, SERVER_CLOCK, facts
 from authctl.store.postgres.loading import Source, load_new
+from authctl.store.postgres.moves import drop, read_marks
 from authctl.store.postgres.proofs import check_server
 from authctl.store.postgres.schema import create_schema
 from authctl.store.postgres.shared_connection import one_row
@@ -61,22 +62,28 @@ def creating(address: Address, registry_id: str, profiles: "ProfileSet") -> Iter
 
 
 @contextmanager
-def loading(address: Address, source: Source) -> Iterator[PostgresStore]:
-    """A new registry in an empty database, with all that another one has; as `creating`. Raises IntegrityFailure, too."""
-    with _making(address) as connection:
+def loading(address: Address, source: Source, replaces: str | None = None) -> Iterator[PostgresStore]:
+    """A new registry in an empty database, with all that another one has; as `creating`. Raises IntegrityFailure, too.
+
+    `replaces` is the id of a registry whose copy, left by a move that was interrupted, is removed first.
+    """
+    with _making(address, replaces) as connection:
         load_new(connection, source)
         yield _NewStore(address, connection)
 
 
 @contextmanager
-def _making(address: Address) -> Iterator[Connection]:
+def _making(address: Address, replaces: str | None = None) -> Iterator[Connection]:
     """A transaction in which a registry is made; nobody else makes one there meanwhile."""
     check_server(address)
     with translated_errors(str(address)), closing(connect(address)) as connection:
         # The second of two `init` at once waits for the first one, and then finds its registry.
         connection.execute(f"BEGIN; SELECT pg_advisory_xact_lock({gate_key('', 'creation')})", prepare=False)
-        if _is_there(connection):
-            raise Refused(f"a registry already exists: {address}")
+        marks = read_marks(connection)
+        if marks is not None:
+            if marks.registry_id != replaces or marks.arriving_from is None:
+                raise Refused(f"a registry already exists: {address}")
+            drop(connection)
         yield connection
         connection.execute("COMMIT", prepare=False)
 

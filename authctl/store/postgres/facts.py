@@ -15,7 +15,7 @@ READ_CLOCK = f"SELECT {SERVER_CLOCK}, (SELECT max(seen_at) FROM clock)"
 """The clock of the server, and the recorded time."""
 
 READ_FACTS = (
-    f"SELECT g.id, (SELECT version FROM schema_version), {SERVER_CLOCK}, (SELECT max(seen_at) FROM clock),"
+    f"SELECT g.id, (SELECT version FROM schema_version), g.moved_to, g.moving_to, g.arriving_from, {SERVER_CLOCK}, (SELECT max(seen_at) FROM clock),"
     " (SELECT min(disabled_until) FROM users WHERE disabled_until IS NOT NULL AND enabled_at IS NULL),"
     " (SELECT coalesce(max(seq), 0) FROM audit_events),"
     f" g.profiles, {rows.CHANGEOVER} FROM registry AS g LEFT JOIN changeover AS c ON c.only = g.only"
@@ -42,5 +42,16 @@ class Facts(NamedTuple):
 
 def facts(row: tuple[Any, ...]) -> Facts:
     """The facts of a row."""
-    registry_id, version, clock, recorded_time, end_of_disabling, last_event, *profiles = row
+    (
+        registry_id,
+        version,
+        _moved_to,
+        _moving_to,
+        _from,
+        clock,
+        recorded_time,
+        end_of_disabling,
+        last_event,
+        *profiles,
+    ) = row
     return Facts(registry_id, version, clock, recorded_time, end_of_disabling, last_event, tuple(profiles))

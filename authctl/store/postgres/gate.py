@@ -7,10 +7,11 @@ by a statement of its own: the snapshot of a statement that takes it would be ol
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from authctl.store.move_marks import COLUMNS as MARKS
 from authctl.store.postgres.exchange import Statement
 
-READ_ID = "SELECT id, (SELECT version FROM schema_version) FROM registry"
-"""The least that is read behind the gate. What is read there begins with the id of the registry and the version of the schema."""
+READ_ID = f"SELECT id, (SELECT version FROM schema_version), {MARKS} FROM registry"
+"""The least that is read behind the gate: the id of the registry, the version of the schema, and the marks of a move. All reading begins so."""
 
 _BEGIN = Statement("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE")
 _SET = (

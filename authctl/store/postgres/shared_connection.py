@@ -6,6 +6,7 @@ from contextlib import suppress
 from typing import Any
 
 from authctl.errors import RegistryUnavailable
+from authctl.store import move_marks
 from authctl.store.postgres import versions
 from authctl.store.postgres.addresses import Address
 from authctl.store.postgres.connection import Connection, connect
@@ -16,6 +17,13 @@ _SETTINGS = (
     "SELECT pg_is_in_recovery(), current_setting('synchronous_commit'), current_setting('fsync'),"
     " current_setting('full_page_writes'), current_setting('server_encoding'), pg_backend_pid(), to_regclass('registry') IS NULL"
 )
+_MARKS = f"SELECT {move_marks.COLUMNS} FROM registry"
+
+
+def check_in_force(address: Address, marks: tuple[Any, ...] | None) -> None:
+    """Raise RegistryMoved if the registry is at another place now; RegistryUnavailable if it has not arrived at this one yet."""
+    if marks is not None and marks != (None, marks[1], None):
+        move_marks.check(str(address), *marks)
 
 
 class SharedConnection:
@@ -70,6 +78,7 @@ class SharedConnection:
         check_version(version, self._address)
         if version < versions.SCHEMA_VERSION:
             upgrade(self._address)
+        check_in_force(self._address, connection.execute(_MARKS, prepare=False).fetchone())
         # a pooler has a number of its own for the process of the server
         if process != connection.info.backend_pid:
             connection.prepare_threshold = None

@@ -47,6 +47,7 @@ class PostgresStore:
 
     def profiles(self) -> "ProfileSet":
         with self._connections.hot() as connection:
+            look_up.check_place(connection)
             return profiles_in_force(PostgresExecutor(connection))
 
     def client(self, client_id: str) -> "Client | None":

@@ -24,7 +24,9 @@ TABLES = (
         profiles text NOT NULL,
         restored_at bigint,
         moves bigint NOT NULL DEFAULT 0,
-        moved_to text
+        moved_to text,
+        moving_to text,
+        arriving_from text
     )
     """,
     # the number of changes that were committed: a change takes its number afterwards

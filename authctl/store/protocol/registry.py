@@ -32,6 +32,9 @@ class RegistryView(Protocol):
     def last_seal(self) -> tuple[int, str]:
         """The number and the hash of the newest audit event; 0 and a blank text without any."""
 
+    def moving_to(self) -> str | None:
+        """The place to which a move was begun that did not end; this registry is still in force."""
+
 
 class RegistryChange(Protocol):
     """Writing facts about the registry."""
@@ -44,3 +47,18 @@ class RegistryChange(Protocol):
 
     def set_restored(self, at: int) -> None:
         """Record a restore, or the acceptance of an audit chain: all earlier sessions ended then. The latest instant stays."""
+
+    def set_moving_to(self, place: str | None) -> None:
+        """Record that a move to that place begins, or with None that it was given up."""
+
+    def set_arriving_from(self, place: str) -> None:
+        """Keep this copy of the registry at that place closed until its move is finished. The last statement of a change."""
+
+    def take_time(self) -> None:
+        """Let this change take as long as it needs: a server would end one that stands still while something else is done."""
+
+    def close_for_move(self, place: str) -> None:
+        """Close the registry: it is at that place now. The last statement of a change.
+
+        Every later view, change and look-up, also of stores that were opened before, raises RegistryMoved.
+        """

@@ -11,11 +11,12 @@ from pathlib import Path
 
 from authctl.errors import AuthctlError, DiskFull, IntegrityFailure, Refused, RegistryUnavailable, reason
 from authctl.files import check_folder, check_private, resolved, sync
-from authctl.store.sqlite.connections import file_uri, translated_errors
+from authctl.store.sqlite.connections import translated_errors
 from authctl.store.sqlite.library import sqlite3
 from authctl.store.sqlite.registry_file import (
     check_vacant,
     draft_beside,
+    file_uri,
     finish_creation,
     has_log,
     link_draft,

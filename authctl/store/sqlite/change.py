@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from authctl.store.nouns.wipes import WipesWriter
     from authctl.store.protocol.backups import Carried
     from authctl.store.sqlite.cleanup import CleanupWriter
+    from authctl.store.sqlite.library import sqlite3
 
     class SeldomWriters(
         CleanupWriter,
@@ -85,10 +86,22 @@ class BackupsWriter(Writer):
         return carry_over(self.connection, at, ended_at)
 
 
+class MovesWriter(FactsWriter):
+    """The part of `RegistryChange` about moves, over SQLite."""
+
+    connection: "sqlite3.Connection"
+
+    def close_for_move(self, place: str) -> None:
+        from authctl.store.sqlite.moves import close
+
+        super().close_for_move(place)
+        close(self.connection)
+
+
 class SqliteChange(
     SeldomWriters,
     SqliteView,
-    FactsWriter,
+    MovesWriter,
     ClockWriter,
     SessionsWriter,
     UsersWriter,

@@ -5,12 +5,12 @@ import threading
 from pathlib import Path
 from types import TracebackType
 from typing import Any
-from urllib.parse import quote
 
 from authctl.errors import IntegrityFailure, RegistryUnavailable
 from authctl.names import fold
+from authctl.store.move_marks import COLUMNS as MARKS
 from authctl.store.sqlite.library import sqlite3
-from authctl.store.sqlite.registry_file import APPLICATION_ID, SCHEMA_VERSION, check_file, has_log
+from authctl.store.sqlite.registry_file import APPLICATION_ID, SCHEMA_VERSION, check_file, file_uri, has_log
 
 LOCK_TIMEOUT_SECONDS = 30.0
 """How long a writer waits for its turn."""
@@ -58,11 +58,6 @@ def connect(path: Path, *, writing: bool = False) -> sqlite3.Connection:
     return connection
 
 
-def file_uri(path: Path, options: str) -> str:
-    """The address of a file for SQLite, with options after the `?`."""
-    return f"file:{quote(os.fsencode(path))}?{options}"
-
-
 def set_up(connection: sqlite3.Connection, path: Path, *, is_read_only: bool, writing: bool) -> None:
     """Refuse a file that is no registry of this version, upgrade an older one, and set the pragmas."""
     if _pragma(connection, "application_id") != APPLICATION_ID:
@@ -99,6 +94,16 @@ def set_up(connection: sqlite3.Connection, path: Path, *, is_read_only: bool, wr
             f"if VACUUM INTO made it: sqlite3 {path} 'PRAGMA journal_mode = WAL'; for copies: authctl backup",
         )
     connection.create_function("folded", 1, fold, deterministic=True)
+    check_in_force(connection, path)
+
+
+def check_in_force(connection: sqlite3.Connection, path: Path) -> None:
+    """Raise RegistryMoved if the registry is at another place now; RegistryUnavailable if it has not arrived at this one yet."""
+    marks = connection.execute(f"SELECT {MARKS} FROM registry").fetchone()
+    if marks is not None and (marks[0] is not None or marks[2] is not None):
+        from authctl.store import move_marks
+
+        move_marks.check(path, *marks)
 
 
 def _upgrade(connection: sqlite3.Connection, path: Path, *, is_read_only: bool) -> None:
@@ -178,5 +183,11 @@ class translated_errors:  # noqa: N801  # used as a context manager, and entered
             return
         from authctl.store.sqlite.errors import translation
 
-        if translated := translation(error, self._path):
+        translated = translation(error, self._path)
+        if isinstance(translated, IntegrityFailure):
+            from authctl.store.sqlite.moves import error_of_moved
+
+            # a registry that was closed by a move lacks tables, as a damaged one may
+            translated = error_of_moved(self._path) or translated
+        if translated is not None:
             raise translated from error

@@ -1,7 +1,25 @@
-"""The tables and columns of schemas 11 and 12: users who are disabled until an instant, and clients of the door.
+"""The tables and columns of schemas 10, 11, 12 and 14: changeovers, users who are disabled until an instant, clients of the door, and moves.
 
 See docs/glossary.md#client.
 """
+
+CHANGEOVER = (
+    # one row while new profiles have not reached all sessions: which ones they have reached, and the counts of these
+    """
+    CREATE TABLE changeover (
+        only INTEGER PRIMARY KEY CHECK (only = 1),
+        before TEXT NOT NULL,
+        stages TEXT NOT NULL,
+        stage INTEGER NOT NULL,
+        done INTEGER NOT NULL,
+        last INTEGER NOT NULL,
+        event INTEGER NOT NULL,
+        shortened INTEGER NOT NULL,
+        lengthened INTEGER NOT NULL,
+        ended INTEGER NOT NULL
+    ) STRICT
+    """,
+)
 
 DISABLED_UNTIL = (
     "ALTER TABLE users ADD COLUMN password_except TEXT",
@@ -35,4 +53,11 @@ CLIENTS = (
     ) STRICT, WITHOUT ROWID
     """,
     "CREATE UNIQUE INDEX clients_by_name ON clients (name_key) WHERE removed_at IS NULL",
+)
+
+MOVES = (
+    # the place where the registry is now, the one to which it is being moved, and the one from which it is arriving
+    "ALTER TABLE registry ADD COLUMN moved_to TEXT",
+    "ALTER TABLE registry ADD COLUMN moving_to TEXT",
+    "ALTER TABLE registry ADD COLUMN arriving_from TEXT",
 )

@@ -16,7 +16,7 @@ See docs/glossary.md#open-revocation.
 from sqlite_utils import Database
 from sqlite_utils.migrations import Migrations
 
-from authctl.store.sqlite.later_schema import CLIENTS, DISABLED_UNTIL
+from authctl.store.sqlite.later_schema import CHANGEOVER, CLIENTS, DISABLED_UNTIL, MOVES
 from authctl.store.sqlite.library import sqlite3
 from authctl.store.sqlite.outbox_schema import OUTBOX
 from authctl.store.sqlite.registry_file import SCHEMA_VERSION
@@ -272,24 +272,6 @@ _ROWS_AHEAD = (
     "ALTER TABLE sessions RENAME COLUMN wipes TO wipe_on_revoke",
 )
 
-_CHANGEOVER = (
-    # one row while new profiles have not reached all sessions: which ones they have reached, and the counts of these
-    """
-    CREATE TABLE changeover (
-        only INTEGER PRIMARY KEY CHECK (only = 1),
-        before TEXT NOT NULL,
-        stages TEXT NOT NULL,
-        stage INTEGER NOT NULL,
-        done INTEGER NOT NULL,
-        last INTEGER NOT NULL,
-        event INTEGER NOT NULL,
-        shortened INTEGER NOT NULL,
-        lengthened INTEGER NOT NULL,
-        ended INTEGER NOT NULL
-    ) STRICT
-    """,
-)
-
 
 @migrations()
 def founding(db: Database) -> None:
@@ -357,7 +339,7 @@ def sources(db: Database) -> None:
 @migrations()
 def changeover(db: Database) -> None:
     """The state of new profiles that have not reached all sessions yet."""
-    for statement in _CHANGEOVER:
+    for statement in CHANGEOVER:
         db.conn.execute(statement)
 
 
@@ -379,6 +361,13 @@ def clients(db: Database) -> None:
 def outbox(db: Database) -> None:
     """Announcements to other systems, and the deliveries that they are expanded to."""
     for statement in OUTBOX:
+        db.conn.execute(statement)
+
+
+@migrations()
+def moves(db: Database) -> None:
+    """Where a registry was moved to, is being moved to, or comes from."""
+    for statement in MOVES:
         db.conn.execute(statement)
 
 

@@ -1,4 +1,4 @@
-"""The tables of the outbox: the newest schema.
+"""The tables of the outbox, schema 13.
 
 See docs/glossary.md#announcement.
 """

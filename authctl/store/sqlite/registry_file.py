@@ -5,12 +5,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from time import time
+from urllib.parse import quote
 
 from authctl.errors import DiskFull, IntegrityFailure, Refused, RegistryUnavailable, reason
 from authctl.files import check_private, sync_directory
 
 APPLICATION_ID = 0x61637431
-SCHEMA_VERSION = 13
+SCHEMA_VERSION = 14
 
 _ABANDONED_AFTER_SECONDS = 86_400
 """The age from which on a draft is one of a process that was killed."""
@@ -19,6 +20,11 @@ _ABANDONED_AFTER_SECONDS = 86_400
 def registry_files(path: Path) -> tuple[Path, ...]:
     """The file of a registry, and the files that SQLite keeps beside it."""
     return (path, *(Path(f"{path}{suffix}") for suffix in ("-wal", "-shm", "-journal")))
+
+
+def file_uri(path: Path, options: str) -> str:
+    """The address of a file for SQLite, with options after the `?`."""
+    return f"file:{quote(os.fsencode(path))}?{options}"
 
 
 def check_vacant(path: Path) -> None:

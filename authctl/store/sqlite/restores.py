@@ -14,9 +14,8 @@ from authctl.store.protocol.restores import Done, MakeReady
 from authctl.store.sqlite import connections
 from authctl.store.sqlite.backups import errors_about_backup, keep_copy, put_in_place, read_backup
 from authctl.store.sqlite.change import SqliteChange
-from authctl.store.sqlite.connections import file_uri
 from authctl.store.sqlite.library import sqlite3
-from authctl.store.sqlite.registry_file import check_vacant, draft_beside
+from authctl.store.sqlite.registry_file import check_vacant, draft_beside, file_uri
 from authctl.store.sqlite.restrictions import SCHEMA
 from authctl.store.sqlite.store import SqliteStore
 from authctl.store.sqlite.view import SqliteView

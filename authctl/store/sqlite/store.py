@@ -125,6 +125,7 @@ class SqliteStore:
 
         self._check_usable()
         with self._hot.lock, self._translated_errors:
+            connections.check_in_force(self._hot.connection(), self.path)
             return profiles_in_force(self._hot.connection())
 
     def client(self, client_id: str) -> "Client | None":
@@ -151,6 +152,7 @@ class SqliteStore:
             connection = self._reader.connection()
             try:
                 connection.execute("BEGIN")
+                connections.check_in_force(connection, self.path)
                 yield SqliteView(connection)
             finally:
                 roll_back(connection)
@@ -184,6 +186,7 @@ class SqliteStore:
                 self._writer.with_pragma("wal_autocheckpoint", 0 if step else USUAL_AUTOCHECKPOINT)
                 try:  # a signal during the wait is raised once the transaction has begun
                     self._begin(self._usual_timeout() * lock_timeouts if timeout is None else timeout)
+                    connections.check_in_force(connection, self.path)
                     begun = monotonic()
                     change = SqliteChange(connection)
                     yield change

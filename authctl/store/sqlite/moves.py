@@ -1,0 +1,72 @@
+"""Moves of a registry in a file: its marks, its closing, and the opening of one that has arrived.
+
+A closed registry lacks two tables under their names, so that every statement which judges a token, a client or a time fails at
+once, in every process that has the file open; also in one of an earlier authctl, which knows nothing of moves.
+"""
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from authctl.errors import RegistryMoved
+from authctl.store import move_marks
+from authctl.store.protocol.moves import Marks
+from authctl.store.sqlite.library import sqlite3
+from authctl.store.sqlite.registry_file import file_uri, has_log, registry_files
+
+_NEEDED_BY_ALL = ("clock", "clients")
+_CLOSED = "{table}_before_move"
+
+
+def close(connection: sqlite3.Connection) -> None:
+    """Take away the tables that every look-up needs, in an open transaction."""
+    # decision 326: so a look-up pays nothing for the question whether the registry was moved
+    for table in _NEEDED_BY_ALL:
+        connection.execute(f"ALTER TABLE {table} RENAME TO {_CLOSED.format(table=table)}")
+
+
+def error_of_moved(path: Path) -> RegistryMoved | None:
+    """The error for a registry that was moved; None for any other registry, and for a file that cannot be read."""
+    try:
+        marks = read_marks(path)
+    except sqlite3.Error:
+        return None
+    if marks is None or marks.moved_to is None:
+        return None
+    return move_marks.moved(path, marks.moved_to, is_finished=marks.moving_to is None)
+
+
+def read_marks(path: Path) -> Marks | None:
+    """The marks of the registry in a file; None if it is no registry, or one of an earlier version. Raises sqlite3.Error."""
+    unchanging = "" if has_log(path) else "&immutable=1"  # so that SQLite leaves no file beside it
+    with _opened(path, f"mode=ro{unchanging}") as connection:
+        columns = {name for (name,) in connection.execute("SELECT name FROM pragma_table_info('registry')")}
+        if "arriving_from" not in columns:
+            return None
+        row = connection.execute(f"SELECT id, {move_marks.COLUMNS} FROM registry").fetchone()
+    return row and Marks(*row)
+
+
+def open_arrived(path: Path) -> None:
+    """Open a registry that has arrived. Raises sqlite3.Error."""
+    with _opened(path, "mode=rw") as connection:
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("UPDATE registry SET arriving_from = NULL")
+
+
+def finish(path: Path) -> None:
+    """Record in a closed registry that its new place is open. Raises sqlite3.Error."""
+    with _opened(path, "mode=rw") as connection:
+        connection.execute("UPDATE registry SET moving_to = NULL WHERE moved_to IS NOT NULL")
+
+
+def discard(path: Path) -> None:
+    """Remove a copy whose move was given up. Raises OSError."""
+    for file in registry_files(path):
+        file.unlink(missing_ok=True)
+
+
+@contextmanager
+def _opened(path: Path, mode: str) -> Iterator[sqlite3.Connection]:
+    with closing(sqlite3.connect(file_uri(path, mode), uri=True, timeout=30.0, isolation_level=None)) as connection:
+        yield connection
