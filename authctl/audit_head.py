@@ -59,7 +59,7 @@ def advance(path: Path, registry_id: str, before: Head, head: Head, has: Callabl
                     _write(descriptor, registry_id, head, line[0] if line else None)
                 return True
             seen = line[1]
-        # decision 373: without the lock, which the processes of the host share; the database may be on another machine.
+        # decision 331: without the lock, which the processes of the host share; the database may be on another machine.
         # Both are asked for: without the known one the log was cut off, without ours it was replaced since the commit.
         if not has((seen, head)):
             return False

@@ -42,7 +42,7 @@ class PostgresExecutor:
     def execute(self, sql: str, parameters: Any = ()) -> "psycopg.Cursor[tuple[Any, ...]]":
         text = translated(sql)
         if self._snapshot and _OPEN in text:
-            # decision 372: as a number, so that the planner knows that nearly all sessions have it
+            # decision 330: as a number, so that the planner knows that nearly all sessions have it
             text = text.replace(_OPEN, self._open_revocation())
         return self.connection.execute(text, parameters)
 
