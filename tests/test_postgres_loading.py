@@ -3,7 +3,6 @@
 from contextlib import closing
 from pathlib import Path
 
-import psycopg
 import pytest
 
 from authctl import IntegrityFailure, Refused, Registry, SessionFilter, TokenRevoked, profiles
@@ -15,6 +14,8 @@ from tests.filled_registry import dump, fill
 from tests.postgres_server import Server, why_not
 
 pytestmark = pytest.mark.skipif(why_not() is not None, reason=why_not() or "")
+if why_not() is None:
+    import psycopg
 
 
 @pytest.fixture

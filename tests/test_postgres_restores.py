@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
-import psycopg
 import pytest
 
 from authctl import (
@@ -31,6 +30,8 @@ from authctl.settings import Home, find_home
 from tests.postgres_server import Server, why_not
 
 pytestmark = pytest.mark.skipif(why_not() is not None, reason=why_not() or "")
+if why_not() is None:
+    import psycopg
 
 RESTORING = """\
 import sys

@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import psycopg
 import pytest
 
 from authctl import Registry, RegistryUnavailable, SessionFilter, profiles
@@ -21,6 +20,8 @@ from authctl.settings import Home, find_home
 from tests.postgres_server import Server, why_not
 
 pytestmark = pytest.mark.skipif(why_not() is not None, reason=why_not() or "")
+if why_not() is None:
+    import psycopg
 
 NEWER = """\
 import sys
