@@ -285,9 +285,13 @@ def _running(folder: Path, socket: Path, *command: str) -> Iterator[None]:
 
 
 def _as_user() -> list[str]:
-    """The words before a command that run it as an unprivileged user, where the tests run as root."""
+    """The words before a command that run it as an unprivileged user, where the tests run as root, and end it if they are killed."""
     user = _unprivileged() if os.geteuid() == 0 else None
-    return ["setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups"] if user else []
+    return (
+        ["setpriv", "--pdeathsig=INT", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups"]
+        if user
+        else []
+    )
 
 
 @contextmanager
