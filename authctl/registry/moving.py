@@ -50,7 +50,6 @@ if TYPE_CHECKING:
     from authctl.store.protocol import Store, View
     from authctl.store.protocol.moves import Compared
 
-ACTION = "registry.move"
 _STEPS = 4
 
 
@@ -192,7 +191,9 @@ class _Mover(NamedTuple):
                 head = audit_log.verify_chain_since(view, trusted)
                 counts = count_rows(view)
                 places = {"from": visible(_text(self.home.registry)), "to": visible(_text(self.target))}
-                unit.record(ACTION, subject=view.registry_id(), note=self.note, detail={**places, "tables": counts})
+                unit.record(
+                    "registry.move", subject=view.registry_id(), note=self.note, detail={**places, "tables": counts}
+                )
                 tx.record_time(unit.now)
                 event = unit.recorded[-1]
                 compared = self._copy(view, head, event)
@@ -284,7 +285,7 @@ def _text(location: Location) -> str:
 def _event_of_move(view: "View", to: str) -> "AuditEvent | None":
     """The newest event of a move to that place."""
     before = None
-    while events := view.events(EventFilter(action=ACTION), 1, before):
+    while events := view.events(EventFilter(action="registry.move"), 1, before):
         if json.loads(events[0].detail).get("to") == visible(to):
             return events[0]
         before = events[0].seq

@@ -1,7 +1,6 @@
 """Requests that arrive together: the door judges them in one snapshot, which begins after the last of them arrived."""
 
 import socket
-import sqlite3
 import time
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 import pytest
 
 from authctl import Registry
+from authctl.store.sqlite.library import sqlite3
 from tests.door.conftest import Client, RunningDoor
 
 TOGETHER = 24
