@@ -41,6 +41,7 @@ ELSEWHERE = {
 NO_REGISTRY = {
     *((command,) for command in ("init", "demo", "restore", "help", "console", "serve")),
     ("receivers", "example"),
+    ("registry", "move"),
     *(("profiles", verb) for verb in ("check", "example")),
     *((noun, verb) for noun in ("mappings", "examples") for verb in ("list", "show")),
 }

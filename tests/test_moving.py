@@ -221,6 +221,7 @@ def test_wrong_places(installed: Authctl, home: Path, tmp_path: Path):
         "": 2,
         " ": 2,
         "-": 2,
+        "--yes": 2,
         "a\udcffb.db": 2,
         "mysql://host/db": 2,
         "postgresql://user:secret@host/db": 2,

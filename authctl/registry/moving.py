@@ -258,7 +258,8 @@ class _Mover(NamedTuple):
 def _target(home: Home, to: str | Path) -> Location:
     """The new place. Raises InvalidInput for a text that names none, and for a file that the installation needs."""
     text = str(to)
-    if not text.strip() or text in ("-", "."):
+    # One that begins with a hyphen was meant as the next option: `--to --yes`.
+    if not text.strip() or text.startswith("-") or text == ".":
         raise InvalidInput(
             f"not the place of a registry: {names.quoted(text)}", "name a file or a database: --to PATH or --to URL"
         )
