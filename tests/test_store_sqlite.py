@@ -313,6 +313,19 @@ def test_no_flipped_byte_is_a_traceback(registry: Registry, home: Path):
     assert "IntegrityFailure" in outcomes
 
 
+def test_a_name_in_the_schema_that_is_no_text(registry: Registry, home: Path):
+    """It is a damaged registry, and no defect; nor does the look for a move, which follows, stumble over it."""
+    registry.close()
+    path = home / "registry.db"
+    raw = path.read_bytes()
+    assert raw.count(b"tableregistryregistry") == 1
+    for suffix in ("-wal", "-shm"):
+        Path(f"{path}{suffix}").unlink(missing_ok=True)
+    path.write_bytes(raw.replace(b"tableregistryregistry", b"tableregis\xa9ryregistry"))
+    with pytest.raises(IntegrityFailure):
+        open_and_read(home)
+
+
 def test_a_newer_schema_is_unavailable_and_says_so(registry: Registry, home: Path):
     """What a newer authctl wrote is left alone."""
     registry.close()

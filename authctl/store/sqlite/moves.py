@@ -5,7 +5,7 @@ once, in every process that has the file open; also in one of an earlier authctl
 """
 
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from authctl.errors import RegistryMoved
@@ -37,14 +37,20 @@ def error_of_moved(path: Path) -> RegistryMoved | None:
 
 
 def read_marks(path: Path) -> Marks | None:
-    """The marks of the registry in a file; None if it is no registry, or one of an earlier version. Raises sqlite3.Error."""
+    """The marks of the registry in a file; None if it is no registry, or one of an earlier version, or unreadable.
+
+    Raises sqlite3.Error.
+    """
     unchanging = "" if has_log(path) else "&immutable=1"  # so that SQLite leaves no file beside it
-    with _opened(path, f"mode=ro{unchanging}") as connection:
+    # A damaged file may have bytes that are no text in any name, and a value of any type in any column.
+    with suppress(UnicodeDecodeError), _opened(path, f"mode=ro{unchanging}") as connection:
         columns = {name for (name,) in connection.execute("SELECT name FROM pragma_table_info('registry')")}
         if "arriving_from" not in columns:
             return None
         row = connection.execute(f"SELECT id, {move_marks.COLUMNS} FROM registry").fetchone()
-    return row and Marks(*row)
+        if row and all(value is None or isinstance(value, str) for value in row):
+            return Marks(*row)
+    return None
 
 
 def open_arrived(path: Path) -> None:
