@@ -395,6 +395,7 @@ def test_errors_by_their_state(both):
     kinds = {
         "53100": DiskFull,
         "53300": RegistryUnavailable,
+        "40P01": RegistryLocked,
         "XX001": IntegrityFailure,
         "P0001": IntegrityFailure,
         "25006": RegistryUnavailable,

@@ -12,10 +12,12 @@ LOCKED = "55P03"
 READ_ONLY = "25006"
 NOT_SUPPORTED = "0A000"
 NO_ROOM = "53100"
+DEADLOCK = "40P01"
 
-_KINDS: dict[str, type[RegistryUnavailable]] = {LOCKED: RegistryLocked, NO_ROOM: DiskFull}
+_KINDS: dict[str, type[RegistryUnavailable]] = {LOCKED: RegistryLocked, DEADLOCK: RegistryLocked, NO_ROOM: DiskFull}
 _UNAVAILABLE = {
     LOCKED: "it is locked by another process",
+    DEADLOCK: "this change and another one waited for each other, and the server ended this one",
     NO_ROOM: "the disk of the server is full",
     READ_ONLY: "the server takes no changes: it is a standby, or read-only",
     NOT_SUPPORTED: "the server does not support what a registry needs: it is a standby, or not PostgreSQL",
