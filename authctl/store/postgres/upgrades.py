@@ -1,4 +1,4 @@
-"""Upgrades of the schema, and what an authctl says of a schema that is newer than itself."""
+"""Upgrades of the schema, and the refusal of a schema that is newer than this authctl."""
 
 from contextlib import closing, suppress
 from time import monotonic, sleep
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from authctl.errors import RegistryUnavailable
 from authctl.store.postgres import versions
 from authctl.store.postgres.connection import connect, gate_key
-from authctl.store.postgres.errors import LOCKED, translated_errors
+from authctl.store.postgres.errors import DEADLOCK, LOCKED, NOT_SUPPORTED, translated_errors
 from authctl.store.postgres.library import psycopg
 
 if TYPE_CHECKING:
@@ -23,8 +23,7 @@ _TABLE_MILLISECONDS = 500
 """How long one try waits for a table that somebody reads: whoever wants to read it next waits behind it, so that it must be short. It is
 less than the second after which the server looks for a deadlock, and ends one of the two."""
 _PAUSE_SECONDS = 0.2
-_DEADLOCK = "40P01"
-_OTHER_SCHEMA_CLASS, _OTHER_SCHEMA = "42", ("0A000",)
+_OTHER_SCHEMA_CLASS, _OTHER_SCHEMA = "42", NOT_SUPPORTED
 """The errors that a statement for another schema causes: an unknown table or column, and a result that is no longer as prepared."""
 _NO_RIGHTS = "42501"
 _IS_OWNER = "SELECT pg_has_role(relowner, 'USAGE') FROM pg_class WHERE oid = to_regclass('audit_events')"
@@ -57,7 +56,7 @@ class registry_errors(translated_errors):  # noqa: N801  # as its parent
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         code = getattr(error, "sqlstate", None) or "" if isinstance(error, psycopg.Error) else ""
-        if code != _NO_RIGHTS and (code[:2] == _OTHER_SCHEMA_CLASS or code in _OTHER_SCHEMA):
+        if code != _NO_RIGHTS and (code[:2] == _OTHER_SCHEMA_CLASS or code == _OTHER_SCHEMA):
             with suppress(psycopg.Error), closing(connect(self._address)) as connection:
                 check_version(_version(connection), self._address)
         super().__exit__(kind, error, trace)
@@ -91,7 +90,7 @@ def upgrade(address: "Address") -> None:
                 # All of it in one transaction: a process that is killed, or a table that is read, leaves the older schema whole.
                 if not connection.closed:
                     connection.execute("ROLLBACK", prepare=False)
-                if error.sqlstate not in (LOCKED, _DEADLOCK) or monotonic() > until:
+                if error.sqlstate not in (LOCKED, DEADLOCK) or monotonic() > until:
                     raise
                 sleep(_PAUSE_SECONDS)  # outside the gate
             else:
