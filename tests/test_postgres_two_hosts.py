@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import re
-import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,7 +18,7 @@ from authctl import Registry, SessionFilter, TokenReused
 from authctl.errors import Refused
 from tests.conftest import Clock
 from tests.postgres_server import Server, why_not
-from tests.two_hosts import Deed, stopped_at_statements, two_hosts, waits
+from tests.two_hosts import Deed, configure, stopped_at_statements, two_hosts, waits, written_program
 
 pytestmark = pytest.mark.skipif(why_not() is not None, reason=why_not() or "")
 
@@ -342,13 +341,8 @@ def test_a_chain_that_is_taken_before_the_session_is_a_deadlock(hosts: Hosts, mo
 
 def test_logins_of_one_user_do_not_wait_for_each_other_in_a_circle(hosts: Hosts):
     """One by the cache and one by the authenticator: both write the cached login before they take the chain."""
-    accept = hosts.folder / "accept"
-    accept.write_text("#!/bin/sh\nexit 0\n")
-    accept.chmod(stat.S_IRWXU)
-    for home in ("first", "second"):
-        file = hosts.folder / home / "authenticators.yaml"
-        file.touch(0o600)
-        file.write_text(f"version: 1\nauthenticators: {{file: {{command: [{json.dumps(str(accept))}]}}}}\n")
+    accept = written_program(hosts.folder, "accept", "#!/bin/sh\nexit 0\n")
+    configure(hosts.folder, "authenticators", f"file: {{command: [{accept}]}}")
 
     def log_in(registry: Registry, password: str) -> Any:
         return registry.tokens.login(username="alice", application="Outlook", profile="login", password=password)
@@ -363,13 +357,8 @@ def test_logins_of_one_user_do_not_wait_for_each_other_in_a_circle(hosts: Hosts)
 
 def deliver_twice(hosts: Hosts) -> list[str]:
     """Two hosts deliver at once what could not be told before; the ids of the messages that were told."""
-    program = hosts.folder / "teller"
-    program.write_text("#!/bin/sh\nexit 1\n")
-    program.chmod(stat.S_IRWXU)
-    for home in ("first", "second"):
-        file = hosts.folder / home / "receivers.yaml"
-        file.touch(0o600)
-        file.write_text(f"version: 1\nreceivers: {{teller: {{command: [{program}], events: [session-revoked]}}}}\n")
+    program = written_program(hosts.folder, "teller", "#!/bin/sh\nexit 1\n")
+    configure(hosts.folder, "receivers", f"teller: {{command: [{program}], events: [session-revoked]}}")
     for _ in range(3):
         issue(hosts.first)
     hosts.first.revoke(SessionFilter(everything=True), note="breach")

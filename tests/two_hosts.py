@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import stat
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -141,3 +142,19 @@ def two_hosts(folder: Path, url: str, text: str, clock: Any) -> tuple[Registry, 
     second.mkdir(mode=0o700)
     shutil.copy2(first / "keys.json", second / "keys.json")
     return Registry.open(first, registry=url, clock=clock), Registry.open(second, registry=url, clock=clock)
+
+
+def written_program(folder: Path, name: str, text: str) -> Path:
+    """A program of that text in the folder of two hosts, which both can run."""
+    program = folder / name
+    program.write_text(text)
+    program.chmod(stat.S_IRWXU)
+    return program
+
+
+def configure(folder: Path, kind: str, entry: str) -> None:
+    """Give two hosts in a folder a file of authenticators or receivers with that one entry."""
+    for home in ("first", "second"):
+        file = folder / home / f"{kind}.yaml"
+        file.touch(0o600)
+        file.write_text(f"version: 1\n{kind}: {{{entry}}}\n")
