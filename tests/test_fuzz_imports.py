@@ -6,7 +6,7 @@ How many: a part of AUTHCTL_TEST_MUTATIONS, which `make fuzz` sets to a million.
 import io
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from random import Random
 
