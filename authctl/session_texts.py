@@ -4,24 +4,18 @@ A list of a million sessions would spend a third of its time on records and thei
 """
 
 import json
+from collections.abc import Callable
 from json.encoder import encode_basestring_ascii
-from operator import itemgetter
 from typing import Any
 
-from authctl import records
 from authctl.instants import HOUR, NEVER, SECOND, format_instant
-from authctl.model import Session
-
-
-def _fields(names: str) -> "itemgetter[Any]":
-    return itemgetter(*map(Session._fields.index, names.split()))
-
+from authctl.model.listed_sessions import ListedSession
+from authctl.model.sessions import is_alive, last_deadline, wipe_stage
 
 _MOST_TEXTS = 4_096
 _MOST_HOURS = 20_000
-_WHO = _fields("id username application application_version platform device ip user_agent kind profile")
-_WHEN = _fields("created_at last_used_at expires_at idle_expires_at absolute_expires_at ended_at")
-_REST = _fields("revoked_at revoked_by revocation_id note signed_in_with referrer source source_id read_at")
+_NO_REVOCATION = '"revoked_at": null, "revoked_by": null, "revocation_id": null, "note": null'
+"""The revocation that is open has no time, actor and note (docs/glossary.md#open-revocation)."""
 
 
 class _Texts(dict[Any, str]):
@@ -32,6 +26,13 @@ class _Texts(dict[Any, str]):
             self.clear()
         encoded = self[text] = "null" if text is None else encode_basestring_ascii(text)
         return encoded
+
+
+class _Values(dict[Any, str]):
+    """The JSON of values of any type, of which none is kept."""
+
+    def __missing__(self, value: Any) -> str:
+        return json.dumps(value)
 
 
 class _Hours(dict[int, str]):
@@ -57,38 +58,78 @@ _hours = _Hours()
 _seconds = _Seconds()
 
 
-def session_text(session: Session) -> str:
+def session_text(session: ListedSession) -> str:
     """The JSON text of a session's record."""
     try:
-        return _text(session)
+        return _text(session, encode_basestring_ascii, _known_texts)
     except TypeError:  # a damaged registry may hold a number where a text is expected
-        return json.dumps(records.session(session))
+        return _text(session, json.dumps, _Values())
 
 
-def _text(session: Session) -> str:
-    # decision 203: local variables, and no call where most sessions have nothing, take half the time
+def _text(session: ListedSession, text: Callable[[Any], str], known: dict[Any, str]) -> str:
+    # decision 203: local variables, and no call where most sessions have nothing, take half the time. The slice is a plain
+    # tuple, which Python takes apart faster than one of a class (decision 350).
     (
-        (id_, username, application, version, platform, device, ip, user_agent, kind, profile),
-        (created_at, last_used_at, expires_at, idle_expires_at, absolute_expires_at, ended_at),
-        (revoked_at, revoked_by, revocation_id, note, signed_in_with, referrer, source, source_id, read_at),
-    ) = _WHO(session), _WHEN(session), _REST(session)
-    text, known, first_end = encode_basestring_ascii, _known_texts, _instant(expires_at)
-    status = session.status_at(read_at)
+        _,
+        created_at,
+        last_used_at,
+        idle_expires_at,
+        absolute_expires_at,
+        expires_at,
+        ends_at,
+        read_at,
+        fixed_expires_at,
+        ended_at,
+        revoked_at,
+        wipe_delivered_at,
+        wipe_acknowledged_at,
+        id_,
+        username,
+        application,
+        version,
+        platform,
+        device,
+        ip,
+        user_agent,
+        kind,
+        profile,
+        signed_in_with,
+        referrer,
+        ended_by,
+        wipe_on_revoke,
+        source,
+        source_id,
+        revocation_id,
+        revoked_by,
+        note,
+    ) = session[:]
+    first_end = _instant(expires_at)
+    status, reason, revocation, wipe = "active", "null", _NO_REVOCATION, "null"
+    if not is_alive(ended_at, ends_at, read_at):
+        status = "expired"
+        deadlines = (idle_expires_at, absolute_expires_at, fixed_expires_at, expires_at, ends_at)
+        reason = known[ended_by or last_deadline(*deadlines)]
+    if revoked_at is not None:
+        status = "revoked"
+        revocation = (
+            f'"revoked_at": {_instant(revoked_at)}, "revoked_by": {known[revoked_by]},'
+            f' "revocation_id": {revocation_id}, "note": {known[note]}'
+        )
+        if wipe_on_revoke:
+            wipe = known[wipe_stage(wipe_delivered_at, wipe_acknowledged_at)]
     return (
         f'{{"id": {text(id_)}, "username": {text(username)}, "application": {known[application]},'
         f' "application_version": {known[version]}, "platform": {known[platform]},'
         f' "device": {"null" if device is None else text(device)}, "ip": {"null" if ip is None else text(ip)},'
-        f' "user_agent": {known[user_agent]}, "kind": {known[kind]}, "profile": {known[profile]},'
-        f' "status": {known[status]}, "created_at": {_instant(created_at)}, "last_used_at": {_instant(last_used_at)},'
+        f' "user_agent": {"null" if user_agent is None else known[user_agent]}, "kind": {known[kind]},'
+        f' "profile": {known[profile]},'
+        f' "status": "{status}", "created_at": {_instant(created_at)}, "last_used_at": {_instant(last_used_at)},'
         f' "expires_at": {first_end},'
         f' "idle_expires_at": {first_end if idle_expires_at == expires_at else _instant(idle_expires_at)},'
         f' "absolute_expires_at": {first_end if absolute_expires_at == expires_at else _instant(absolute_expires_at)},'
-        f' "ended_at": {"null" if ended_at is None else _instant(ended_at)},'
-        f' "ended_reason": {"null" if status == "active" else known[session.ended_reason]},'
-        f' "revoked_at": {"null" if revoked_at is None else _instant(revoked_at)}, "revoked_by": {known[revoked_by]},'
-        f' "revocation_id": {"null" if revoked_at is None else revocation_id}, "note": {known[note]},'
+        f' "ended_at": {"null" if ended_at is None else _instant(ended_at)}, "ended_reason": {reason}, {revocation},'
         f' "signed_in_with": {known[signed_in_with]}, "referrer": {"null" if referrer is None else text(referrer)},'
-        f' "wipe": {"null" if revoked_at is None else known[session.wipe]}, "source": {known[source]},'
+        f' "wipe": {wipe}, "source": {"null" if source is None else known[source]},'
         f' "source_id": {"null" if source_id is None else text(source_id)}}}'
     )
 
@@ -97,8 +138,8 @@ def _instant(instant: int) -> str:
     """`records.instant` as JSON."""
     if instant >= NEVER:
         return "null"
-    seconds, microseconds = divmod(instant, SECOND)
-    if not microseconds % 1_000:  # has fewer digits
+    hour, of_hour = divmod(instant, HOUR)
+    second, microsecond = divmod(of_hour, SECOND)
+    if not microsecond % 1_000:  # has fewer digits
         return f'"{format_instant(instant)}"'
-    hour, of_hour = divmod(seconds, 3_600)
-    return f'{_hours[hour]}{_seconds[of_hour]}.{microseconds:06}Z"'
+    return f'{_hours[hour]}{_seconds[second]}.{microsecond:06}Z"'

@@ -40,7 +40,7 @@ def streaming(population: Population) -> None:
 
         def ours() -> None:
             sink.seek(0)
-            for one in registry.sessions(SessionFilter(kind="application")):
+            for one in registry.lists.listed(SessionFilter(kind="application")):
                 sink.write(session_text(one) + "\n")
 
         def bare() -> None:

@@ -21,7 +21,6 @@ from authctl.render import AsJson, Format, Shape
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
 
-    from authctl.model import Session
     from authctl.registry import Registry
     from authctl.registry.batches import Progress
     from authctl.screens.times import Look
@@ -106,6 +105,11 @@ class Cli:
         """The format asked for, or a table."""
         return self.form or Format.TABLE
 
+    @property
+    def prints_json(self) -> bool:
+        """Whether records are printed as JSON, in one text or line by line."""
+        return self.form in (Format.JSON, Format.NDJSON)
+
     def rows_above(self, *messages: int) -> int | None:
         """The number of records that fit on a terminal above messages of these lengths; None if all are printed."""
         # decision 222: header, messages and the prompt of the shell stay in sight with the list
@@ -122,9 +126,9 @@ class Cli:
         """The same of a list that has pages."""
         return self.rows_above(_HINT, _CURSOR)
 
-    def show_sessions(self, sessions: "Iterable[Session]", shape: Shape) -> bool:
-        """Print a list of sessions as `show_many` does, in JSON without a record of each."""
-        if self.form not in (Format.JSON, Format.NDJSON):
+    def show_sessions(self, sessions: "Iterable[Any]", shape: Shape) -> bool:
+        """Print a list as `show_many` does: of `Session`, or in JSON of `ListedSession`, without a record of each."""
+        if not self.prints_json:
             return self.show_many(map(session_record, sessions), shape)
         from authctl.session_texts import session_text
 
@@ -201,7 +205,7 @@ class Cli:
         rows = record[field]
         whole = f"; to see all of them: {rest}" if rest else ""
         most = self.rows_above(_HINT + len(whole), _VERDICT)
-        if self.form in (Format.JSON, Format.NDJSON):
+        if self.prints_json:
             self.show(record)
         else:
             rows = rows[:most]

@@ -11,7 +11,6 @@ from authctl.cli.context import Cli
 from authctl.effect_words import effect_lines
 from authctl.errors import AuthctlError
 from authctl.names import counted, quoted
-from authctl.render import Format
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,7 +26,7 @@ def told_effect(
 
     `revoked` sessions may be over already: then it is said how many were active.
     """
-    if cli.quiet and cli.form not in (Format.JSON, Format.NDJSON):
+    if cli.quiet and not cli.prints_json:
         return None
     # decision 210: the operation is done, so an effect that cannot be read must not look like its failure
     with suppress(AuthctlError):

@@ -33,7 +33,6 @@ from authctl.errors import InvalidInput
 from authctl.filter_texts import read_session_filter
 from authctl.model import Grouping, Status
 from authctl.names import counted
-from authctl.render import Format
 
 app = typer.Typer(help="List, show, end and import sessions.", rich_markup_mode=None, add_completion=False)
 
@@ -99,8 +98,7 @@ def list_(
     groups = None if group_by is None else cli.registry.lists.groups(group_by, selection)
     if count:
         number = cli.registry.count(selection) if groups is None else len(groups)
-        as_json = cli.form in (Format.JSON, Format.NDJSON)
-        cli.show_line(f'{{"count": {number}}}' if as_json else str(number))
+        cli.show_line(f'{{"count": {number}}}' if cli.prints_json else str(number))
         report_users(ctx, cli, selection, is_empty=not number)
         return
     if groups is not None:
@@ -108,7 +106,9 @@ def list_(
         report_users(ctx, cli, selection, is_empty=not groups)
         return
     most = limit or cli.page_size
-    listed = cli.registry.sessions(selection, sort=sort, after=after, limit=most)
+    # decision 350: JSON shows fewer fields than a session has, and a list may be long
+    read = cli.registry.lists.listed if cli.prints_json else cli.registry.sessions
+    listed = read(selection, sort=sort, after=after, limit=most)
     shape = render.REVOKED_SESSIONS if selection.statuses == (Status.REVOKED,) else render.SESSIONS
     shape = shape if wipe is None else render.WIPED_SESSIONS
     shape = render.SESSIONS_OF_SOURCES if source or used_after_end else shape

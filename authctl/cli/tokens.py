@@ -32,7 +32,6 @@ from authctl.cli.sign_in import (
 from authctl.errors import TokenInvalid
 from authctl.instants import parse_lifetime
 from authctl.names import counted
-from authctl.render import Format
 
 Token = Annotated[
     str | None, typer.Argument(metavar="[TOKEN|-]", help="Token. Default, and with -: read from standard input.")
@@ -102,7 +101,7 @@ def verify(
 ) -> None:
     """Verify an access token. This counts as use of the session. With -o json the answer follows RFC 7662."""
     cli = start(ctx, output, quiet)
-    as_json = cli.form in (Format.JSON, Format.NDJSON)
+    as_json = cli.prints_json
     try:
         session = cli.registry.verify(
             read_token(cli, token),
@@ -148,7 +147,7 @@ def refresh(
             actor=actor,
         )
     except TokenInvalid as refusal:
-        if refusal.action and cli.form in (Format.JSON, Format.NDJSON):
+        if refusal.action and cli.prints_json:
             cli.show_line(json.dumps(records.refusal(refusal)))
         raise
     show_issued(cli, issued, "refreshed")

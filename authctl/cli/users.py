@@ -14,7 +14,6 @@ from authctl.cli.pasted_text import first_name, format_of_names, is_header_of_na
 from authctl.errors import InvalidInput, NotFound
 from authctl.instants import format_second, parse_when
 from authctl.names import counted, quoted
-from authctl.render import Format
 
 if TYPE_CHECKING:
     from authctl.registry.users import UserOutcome
@@ -215,7 +214,7 @@ def _show(cli: Cli, outcomes: Sequence["UserOutcome"], words: Callable[["UserOut
 
         say_deliveries(cli, outcomes[0].at)
     try:
-        if cli.form in (Format.JSON, Format.NDJSON) and not is_one:
+        if cli.prints_json and not is_one:
             each = effect_of_each(lambda: cli.registry.effects.of_each_user(outcomes), len(outcomes))
             changes = map(records.user_change, outcomes)
             cli.show_rows(({**change, "effect": own} for change, own in zip(changes, each, strict=True)), render.USERS)

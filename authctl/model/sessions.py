@@ -159,7 +159,9 @@ class Session(NamedTuple):
     @property
     def last_deadline(self) -> str:
         """The deadline that ends it: `continuity_ended` if an event keeps it active beyond its first deadline."""
-        return "continuity_ended" if self.ends_at > self.expires_at else self.first_deadline
+        return last_deadline(
+            self.idle_expires_at, self.absolute_expires_at, self.fixed_expires_at, self.expires_at, self.ends_at
+        )
 
     @property
     def first_deadline(self) -> str:
@@ -179,13 +181,8 @@ class Session(NamedTuple):
     @property
     def wipe(self) -> Wipe | None:
         """The stage of the order to remove the application's data; None without an order."""
-        # decision 47: the stage follows from two instants, as every status does, so a revocation of everything writes
-        # no row
-        if self.revoked_at is None or not self.wipe_on_revoke:
-            return None
-        if self.wipe_acknowledged_at is not None:
-            return Wipe.ACKNOWLEDGED
-        return Wipe.PENDING if self.wipe_delivered_at is None else Wipe.DELIVERED
+        is_ordered = self.revoked_at is not None and self.wipe_on_revoke
+        return wipe_stage(self.wipe_delivered_at, self.wipe_acknowledged_at) if is_ordered else None
 
     @property
     def token_issued_at(self) -> int:
@@ -214,3 +211,16 @@ def deadline_reason(idle: int, absolute: int, fixed: int | None, expires: int) -
     if fixed is not None and fixed <= expires:
         return "lifetime"
     return "absolute" if absolute <= idle else "idle"
+
+
+def last_deadline(idle: int, absolute: int, fixed: int | None, expires: int, ends: int) -> str:
+    """Which deadline ends a session: `continuity_ended` if an event keeps it active beyond the first one."""
+    return "continuity_ended" if ends > expires else deadline_reason(idle, absolute, fixed, expires)
+
+
+def wipe_stage(delivered_at: int | None, acknowledged_at: int | None) -> Wipe:
+    """The stage of an order to remove the application's data."""
+    # decision 47: the stage follows from two instants, as every status does, so a revocation of everything writes no row
+    if acknowledged_at is not None:
+        return Wipe.ACKNOWLEDGED
+    return Wipe.PENDING if delivered_at is None else Wipe.DELIVERED

@@ -7,7 +7,7 @@ from authctl import names
 from authctl.errors import InvalidInput
 from authctl.model import Grouping, Session, SessionFilter
 from authctl.registry.pages import SessionList, next_step
-from authctl.registry.sessions import ALL, cursor_of, position_of, read_sort, whole_list, with_whole_ids
+from authctl.registry.sessions import ALL, Listing, cursor_of, position_of, read_sort, whole_list, with_whole_ids
 
 if TYPE_CHECKING:
     from authctl.model import Group
@@ -54,6 +54,17 @@ class Lists:
             )
             shown = (*(view.sessions_by_number(step.numbers, now) if step.numbers else ()), *step.sessions)
         return SessionPage(shown, cursor_of(wanted_list, step.position))
+
+    def listed(
+        self,
+        selection: SessionFilter | None = None,
+        *,
+        sort: str | None = None,
+        after: str | None = None,
+        limit: int | None = None,
+    ) -> Listing:
+        """The list of `Registry.sessions` as `ListedSession`, which has what the JSON of a list shows: faster where a list is long."""
+        return Listing(self._installation, selection or ALL, sort, after, limit, brief=True)
 
     def groups(self, by: Grouping | str, selection: SessionFilter | None = None) -> "list[Group]":
         """The selected sessions counted by user, application or platform; most recently used first."""

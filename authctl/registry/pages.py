@@ -32,11 +32,12 @@ _ID_LENGTH = 8
 
 
 class SessionList:
-    """Which sessions, and in which order: the selection's own, or another."""
+    """Which sessions, in which order (the selection's own, or another), and whether as `ListedSession` with fewer fields."""
 
-    def __init__(self, selection: SessionFilter, sort: "Sort | None") -> None:
+    def __init__(self, selection: SessionFilter, sort: "Sort | None", *, brief: bool = False) -> None:
         self.selection = selection
         self.sort = sort
+        self.brief = brief
 
 
 class WalkPosition(NamedTuple):
@@ -83,7 +84,7 @@ def next_step(view: "View", listed: SessionList, now: int, size: int | None, pos
     if position.number is not None:
         return _by_number(view, listed, now, size or _BY_NUMBER, position)
     if listed.sort is None:
-        step = _in_own_order(view, listed.selection, now, size or _BY_NUMBER, position)
+        step = _in_own_order(view, listed, now, size or _BY_NUMBER, position)
     else:
         step = _sorted(view, listed.selection, listed.sort, now, size, position)
     # A list that one snapshot reads as a whole needs no second pass: nothing moved in it.
@@ -95,8 +96,8 @@ def next_step(view: "View", listed: SessionList, now: int, size: int | None, pos
     return WalkStep(step.numbers, step.sessions + rest.sessions, rest.position)
 
 
-def _in_own_order(view: "View", selection: SessionFilter, now: int, size: int, position: WalkPosition) -> WalkStep:
-    page = view.page(selection, now, size, _since(position))
+def _in_own_order(view: "View", listed: SessionList, now: int, size: int, position: WalkPosition) -> WalkStep:
+    page = view.page(listed.selection, now, size, _since(position), brief=listed.brief)
     return WalkStep((), page.sessions, position._replace(key=page.after) if page.after else None)
 
 
@@ -117,7 +118,12 @@ def _since(position: WalkPosition) -> Cursor | None:
 def _by_number(view: "View", listed: SessionList, now: int, size: int, position: WalkPosition) -> WalkStep:
     behind = position.number or 0
     moved = view.moved_sessions(
-        listed.selection, now, size + 1, Cursor((behind,), since=position.counters), listed.sort
+        listed.selection,
+        now,
+        size + 1,
+        Cursor((behind,), since=position.counters),
+        listed.sort,
+        brief=listed.brief,
     )
     # One session more than the page was read: without it there is no next page.
     if len(moved) <= size:

@@ -72,7 +72,10 @@ def find(view: "View", session_id: str, now: int) -> Session:
 
 
 class Listing(Iterator[Session]):
-    """The sessions of a list, read part by part as they are asked for, each once. Contract: `Registry.sessions`."""
+    """The sessions of a list, read part by part as they are asked for, each once. Contract: `Registry.sessions`.
+
+    With `brief` they are of `ListedSession`: a walk uses nothing but their numbers.
+    """
 
     def __init__(
         self,
@@ -81,9 +84,11 @@ class Listing(Iterator[Session]):
         sort: str | None,
         after: str | None,
         limit: int | None,
+        *,
+        brief: bool = False,
     ) -> None:
         self._installation = installation
-        self._list = SessionList(selection, read_sort(sort))
+        self._list = SessionList(selection, read_sort(sort), brief=brief)
         self._sessions = self._walk(after, limit)
         self.next: str | None = None
         """The cursor of the next page, known once the last session was taken; None where there is none."""
@@ -118,7 +123,7 @@ class Listing(Iterator[Session]):
     def _batches(self, step: WalkStep, now: int) -> Iterator[Sequence[Session]]:
         for start in range(0, len(step.numbers), _BATCH):
             with self._installation.store.view() as view:
-                batch = view.sessions_by_number(step.numbers[start : start + _BATCH], now)
+                batch = view.sessions_by_number(step.numbers[start : start + _BATCH], now, brief=self._list.brief)
             yield batch
         yield step.sessions
 
@@ -157,7 +162,7 @@ def whole_list(view: "View", wanted: SessionList, after: str | None) -> SessionL
         if is_cursor(after):  # a session that is excepted may have been removed since the page before
             excepted = tuple(text for text in selection.except_ids if resolve(view, text) is not None)
             selection = selection.narrowed(except_ids=excepted)
-    return SessionList(with_whole_ids(view, selection)[0], wanted.sort)
+    return SessionList(with_whole_ids(view, selection)[0], wanted.sort, brief=wanted.brief)
 
 
 def position_of(view: "View", listed: SessionList, wanted: SessionList, now: int, after: str | None) -> WalkPosition:

@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Any
 
 from authctl.model import Session, Sort, SortField
 from authctl.store.protocol.cursors import Cursor, MoveCounters
-from authctl.store.sql import rows
 from authctl.store.sql.selections import Selection
 from authctl.store.sql.tables import WITH_REVOCATION, tables
 
 if TYPE_CHECKING:
     from authctl.store.nouns.reader import Reader
+    from authctl.store.nouns.walks import Walk
     from authctl.store.sql.dialect import Dialect
 
 _READ_PER_WANTED = 20
@@ -84,16 +84,14 @@ def without_moved(chosen: Selection, since: MoveCounters | None, sort: Sort | No
     return chosen._replace(conditions=conditions, parameters={**chosen.parameters, **_given(since)})
 
 
-def page(
-    reader: "Reader", columns: str, chosen: Selection, limit: int, after: Cursor, sort: Sort | None
-) -> list[Session]:
+def page(reader: "Reader", walk: "Walk", limit: int, after: Cursor, sort: Sort | None) -> list[Session]:
     """The next sessions that moved, by number: see `PagesView.moved_sessions`.
 
     A selection of few sessions is read through. Otherwise the sessions of the next numbers are read first, then those that the
     indexes of moves, uses and revocations name, and at last all.
     """
-    search = _Search(reader, columns, chosen, limit, after, sort)
-    texts = search.texts
+    search = _Search(reader, walk, limit, after, sort)
+    texts, chosen = search.texts, walk.chosen
     # Few sessions: looking at each of them is cheaper than asking three indexes.
     if chosen.table not in texts.of_all_sessions:
         return search.sessions(chosen.source())
@@ -113,36 +111,25 @@ def page(
 class _Search:
     """A search for the next sessions of a selection that moved, by their numbers."""
 
-    def __init__(
-        self,
-        reader: "Reader",
-        columns: str,
-        chosen: Selection,
-        limit: int,
-        after: Cursor,
-        sort: Sort | None,
-    ) -> None:
+    def __init__(self, reader: "Reader", walk: "Walk", limit: int, after: Cursor, sort: Sort | None) -> None:
         assert after.since is not None
         self._reader = reader
         self.texts = _texts(reader.dialect)
-        self._columns = columns
-        self._chosen = chosen
+        self._walk = walk
         self._sort = sort
-        self._given = {**chosen.parameters, **_given(after.since), "after": after.key[0]}
+        self._given = {**walk.chosen.parameters, **_given(after.since), "after": after.key[0]}
         self._bounds = {"limit": limit, "read": min(limit * _READ_PER_WANTED, _MOST_READ)}
         self.knows_what_moved = after.since.moves >= 0
 
     def sessions(self, source: str, condition: str = "TRUE", numbers: Sequence[int] = ()) -> list[Session]:
         """The next sessions that moved, from that source."""
-        where = (
-            f"{self._chosen.where_in_all_parts} AND ({_has_moved(self._sort, self._reader.dialect)}) AND {condition}"
-        )
+        where = f"{self._walk.chosen.where_in_all_parts} AND ({_has_moved(self._sort, self._reader.dialect)}) AND {condition}"
         sql = (
-            f"SELECT {self._columns} FROM {source} WHERE {where}"
+            f"SELECT {self._walk.columns} FROM {source} WHERE {where}"
             " AND s.number > :after AND s.number <= :began_last_number ORDER BY s.number LIMIT :limit"
         )
         given = {**self._given, **self._bounds, "moved": self._reader.dialect.list_of(numbers)}
-        return [rows.checked_session(row) for row in self._reader.all_rows(sql, given)]
+        return list(map(self._walk.session, self._reader.all_rows(sql, given)))
 
     def numbers(self, most: int) -> list[int]:
         """Up to so many next numbers of sessions that may have moved; a number that two indexes have may come twice."""

@@ -17,18 +17,20 @@ if TYPE_CHECKING:
 class PagesReader(Reader):
     """`PagesView` over any database."""
 
-    def page(self, selection: "SessionFilter", now: int, limit: int, after: "Cursor | None" = None) -> "Page":
+    def page(
+        self, selection: "SessionFilter", now: int, limit: int, after: "Cursor | None" = None, *, brief: bool = False
+    ) -> "Page":
         from authctl.store.protocol.cursors import Cursor, Page
 
         numbers, is_many, since = (*self.search(selection), None) if after is None else after[1:]
-        walk = self._walk(selection, now, numbers, since)
+        walk = self._walk(selection, now, numbers, since, brief=brief)
         # First a short walk: where many sessions match, it fills the page. Where few match, all of them are read and sorted.
         if walk.chosen.needs_filtering and numbers is None and not is_many:
             if page := walk.short_walk(limit, after):
                 return page
             numbers = walk.numbers_if_few()
             is_many = numbers is None
-            walk = self._walk(selection, now, numbers, since)
+            walk = self._walk(selection, now, numbers, since, brief=brief)
         sessions, last = walk.page(limit, after)
         return Page(sessions, last and Cursor(last.key, numbers, is_many, since))
 
@@ -78,15 +80,28 @@ class PagesReader(Reader):
         return MoveCounters(*(self.one_row(sql) or ()))
 
     def moved_sessions(
-        self, selection: "SessionFilter", now: int, limit: int, after: "Cursor", sort: "Sort | None"
+        self,
+        selection: "SessionFilter",
+        now: int,
+        limit: int,
+        after: "Cursor",
+        sort: "Sort | None",
+        *,
+        brief: bool = False,
     ) -> "list[Session]":
         from authctl.store.nouns import moved_sessions
 
-        walk = self._walk(selection, now, self.search(selection)[0])
-        return moved_sessions.page(self, walk.columns, walk.chosen, limit, after, sort)
+        walk = self._walk(selection, now, self.search(selection)[0], brief=brief)
+        return moved_sessions.page(self, walk, limit, after, sort)
 
     def _walk(
-        self, selection: "SessionFilter", now: int, numbers: Sequence[int] | None, since: "MoveCounters | None" = None
+        self,
+        selection: "SessionFilter",
+        now: int,
+        numbers: Sequence[int] | None,
+        since: "MoveCounters | None" = None,
+        *,
+        brief: bool,
     ) -> "Walk":
         from authctl.store.nouns.walks import Walk
         from authctl.store.sql.selections import select
@@ -96,4 +111,4 @@ class PagesReader(Reader):
             from authctl.store.nouns import moved_sessions
 
             chosen = moved_sessions.without_moved(chosen, since)
-        return Walk(self.connection, self.session_columns, chosen)
+        return Walk(self.connection, chosen, *self.form(brief=brief))

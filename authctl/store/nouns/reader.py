@@ -1,6 +1,6 @@
 """A snapshot, and a change: the methods that the views and changes of all nouns share."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -79,6 +79,14 @@ class Reader:
     def session_columns(self) -> str:
         """The columns of a session, its real ends among them."""
         return rows.session_columns(self.continuity.end("s.expires_at"), self.continuity.end("s.access_expires_at"))
+
+    def form(self, *, brief: bool) -> "tuple[str, Callable[[tuple[Any, ...]], Any]]":
+        """The columns of a session in a list, and the function that makes the value of a row: a ListedSession if brief, else a Session."""
+        if not brief:
+            return self.session_columns, rows.checked_session
+        from authctl.store.sql.listed_rows import listed_columns, listed_session
+
+        return listed_columns(self.continuity.end("s.expires_at")), listed_session
 
     def given(self, now: int, **parameters: Any) -> dict[str, Any]:
         """The parameters of a query with `session_columns`, or with a condition on a status."""

@@ -41,11 +41,12 @@ def _look_up(dialect: "Dialect") -> str:
     return _BY_NUMBER.format(columns=rows.session_columns(now=now))
 
 
-def sessions_by_number(reader: Reader, numbers: Sequence[int], now: int) -> list[Session]:
+def sessions_by_number(reader: Reader, numbers: Sequence[int], now: int, *, brief: bool = False) -> list[Session]:
     """The sessions with those numbers, in the same order."""
-    sql = f"SELECT {reader.session_columns} FROM {reader.tables.by_numbers} {WITH_REVOCATION} ORDER BY listed.id"
+    columns, session = reader.form(brief=brief)
+    sql = f"SELECT {columns} FROM {reader.tables.by_numbers} {WITH_REVOCATION} ORDER BY listed.id"
     given = reader.given(now, numbers=reader.dialect.list_of(numbers))
-    return [rows.checked_session(row) for row in reader.all_rows(sql, given)]
+    return list(map(session, reader.all_rows(sql, given)))
 
 
 class SessionsReader(Reader):
@@ -62,8 +63,8 @@ class SessionsReader(Reader):
         row = self.one_row(_BY_NUMBER.format(columns=self.session_columns), self.given(now, number=number))
         return row and (rows.session(row), row[-1])
 
-    def sessions_by_number(self, numbers: Sequence[int], now: int) -> list[Session]:
-        return sessions_by_number(self, numbers, now)
+    def sessions_by_number(self, numbers: Sequence[int], now: int, *, brief: bool = False) -> list[Session]:
+        return sessions_by_number(self, numbers, now, brief=brief)
 
     def active_sessions(self, numbers: Sequence[int], now: int) -> "list[ActiveSession]":
         from authctl.model import ActiveSession

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from authctl.store.nouns import reader
 from authctl.store.protocol.cursors import Cursor, Page
-from authctl.store.sql import pages, rows
+from authctl.store.sql import pages
 
 if TYPE_CHECKING:
     from authctl.store.sql.continuity import OrderedPart
@@ -29,12 +29,15 @@ _READ_AT_ONCE = 32
 
 
 class Walk:
-    """A selection on a connection, and the columns to read."""
+    """A selection on a connection, the columns to read, and the function that makes the session of a row."""
 
-    def __init__(self, connection: "Executor", columns: str, chosen: "Selection") -> None:
+    def __init__(
+        self, connection: "Executor", chosen: "Selection", columns: str, session: Callable[[tuple[Any, ...]], Any]
+    ) -> None:
         self.connection = connection
-        self.columns = columns
         self.chosen = chosen
+        self.columns = columns
+        self.session = session
 
     def page(self, limit: int, after: Cursor | None) -> Page:
         """The next sessions, wherever they lie."""
@@ -71,7 +74,7 @@ class Walk:
     def _page(self, read: list[tuple[Any, ...]], limit: int) -> Page:
         """The first sessions of several parts, each of which is in order."""
         self._sort(read)
-        sessions = [rows.checked_session(row) for row in read[:limit]]
+        sessions = list(map(self.session, read[:limit]))
         return Page(sessions, Cursor(self._key(read[limit - 1])) if len(read) > limit else None)
 
     def _last_key(self, read: list[tuple[Any, ...]], wanted: int) -> tuple[Any, ...] | None:
@@ -83,7 +86,8 @@ class Walk:
         return self._key(read[-1])
 
     def _sort(self, read: list[tuple[Any, ...]]) -> None:
-        read.sort(key=self._key, reverse=True)
+        if len(self.chosen.kinds) * len(self.chosen.parts) > 1:  # the rows of one part are in order
+            read.sort(key=self._key, reverse=True)
 
     @cached_property
     def _key(self) -> Callable[[tuple[Any, ...]], tuple[Any, ...]]:

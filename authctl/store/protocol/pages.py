@@ -15,8 +15,10 @@ if TYPE_CHECKING:
 class PagesView(Protocol):
     """Reading lists of sessions, page by page."""
 
-    def page(self, selection: "SessionFilter", now: int, limit: int, after: Cursor | None = None) -> Page:
-        """The next `limit` sessions of a selection.
+    def page(
+        self, selection: "SessionFilter", now: int, limit: int, after: Cursor | None = None, *, brief: bool = False
+    ) -> Page:
+        """The next `limit` sessions of a selection; with `brief`, each of them is a ListedSession, which has fewer fields.
 
         The order is: most recent use first; of expired sessions alone, most recent end first; of revoked sessions alone, most
         recent revocation first. A session that does not change meanwhile is on exactly one page. If the cursor has counters,
@@ -44,9 +46,18 @@ class PagesView(Protocol):
         """The present counters of the registry, for later pages to compare with."""
 
     def moved_sessions(
-        self, selection: "SessionFilter", now: int, limit: int, after: Cursor, sort: "Sort | None"
+        self,
+        selection: "SessionFilter",
+        now: int,
+        limit: int,
+        after: Cursor,
+        sort: "Sort | None",
+        *,
+        brief: bool = False,
     ) -> "list[Session]":
         """Up to `limit` selected sessions that moved since the counters of the cursor, by number, above the number in the cursor.
+
+        `brief` is as in `page`.
 
         A session moved if a value changed by which its list is ordered: the selection's own order, or `sort`. Sessions that
         were registered since then are not among them.

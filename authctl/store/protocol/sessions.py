@@ -20,8 +20,8 @@ class SessionsView(Protocol):
     def by_number(self, number: int, now: int) -> tuple[Session, bytes | None] | None:
         """The session with that number, and the hash of its secret. In a change, others leave it unchanged from now on."""
 
-    def sessions_by_number(self, numbers: Sequence[int], now: int) -> list[Session]:
-        """The sessions with those numbers, in the same order. A number without a session is left out."""
+    def sessions_by_number(self, numbers: Sequence[int], now: int, *, brief: bool = False) -> list[Session]:
+        """The sessions with those numbers, in the same order; `brief` as in `page`. A number without a session is left out."""
 
     def active_sessions(self, numbers: Sequence[int], now: int) -> list[ActiveSession]:
         """Those of the sessions with these numbers that are active at `now`, by number. In a change, others leave them unchanged."""

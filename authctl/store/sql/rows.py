@@ -15,7 +15,7 @@ from authctl.instants import EARLIEST, NEVER
 from authctl.model import Session
 from authctl.names import fold
 
-_SESSION = (
+SESSION = (
     "s.number, s.id, s.username, s.application, s.application_version, s.platform, s.device, s.ip,"
     " s.user_agent, s.kind, s.profile, s.signed_in_with, s.referrer, s.created_at, s.last_used_at, s.slid_at,"
     " s.use_due_at, s.idle_expires_at, s.absolute_expires_at, s.fixed_expires_at, s.expires_at, {end},"
@@ -45,7 +45,7 @@ _NO_INSTANTS = (None,) * len(_OPTIONAL)
 
 def session_columns(end: str = "s.expires_at", access_end: str = "s.access_expires_at", now: str = ":now") -> str:
     """The columns of a session, with the SQL for its real end, the real end of its access token, and the instant of reading."""
-    return _SESSION.format(end=end, access_end=access_end, now=now)
+    return SESSION.format(end=end, access_end=access_end, now=now)
 
 
 def session(row: Sequence[Any]) -> Session:
@@ -63,11 +63,20 @@ def checked_session(row: Sequence[Any]) -> Session:
     optional = _OPTIONAL_INSTANTS(row)
     if optional != _NO_INSTANTS:
         instants += tuple(instant for instant in optional if instant is not None)
-    for instant in instants:
-        if type(instant) is not int or not EARLIEST <= instant <= NEVER:
-            raise IntegrityFailure(f"the registry is damaged: the instants of session {row[0]} are invalid")
+    check_instants(row[0], instants)
     read: Session = _NEW(Session, row[:_WIDTH])
     return read
+
+
+def check_instants(number: Any, instants: Sequence[Any]) -> None:
+    """Raise IntegrityFailure unless every instant of the session with that number is one that can be written."""
+    # decision 350: three passes in C take half the time of a loop. A text has no sum; the sum with a float is no whole number.
+    try:
+        if type(sum(instants)) is int and min(instants) >= EARLIEST and max(instants) <= NEVER:
+            return
+    except TypeError:
+        pass
+    raise IntegrityFailure(f"the registry is damaged: the instants of session {number} are invalid")
 
 
 def event(row: Sequence[Any]) -> "model.AuditEvent":
