@@ -20,6 +20,7 @@ from authctl.store.postgres.exchange import AtCommit, Row, Statement
 from authctl.store.postgres.facts import FIND_EVENT
 from authctl.store.postgres.gate import READ_ID, Entrance
 from authctl.store.postgres.library import psycopg
+from authctl.store.postgres.rights import READ_AFTER_COMMIT, check_after_commit
 from authctl.store.postgres.shared_connection import SharedConnection, check_in_force, one_row
 from authctl.store.postgres.upgrades import VERSION, check_version, registry_errors
 
@@ -89,7 +90,9 @@ class _Writer(SharedConnection):
 
     def set_up(self, connection: Connection) -> None:
         super().set_up(connection)
-        self.registry_id = str(one_row(connection, "SELECT id FROM registry")[0])
+        registry_id, *rights = one_row(connection, f"SELECT id, {READ_AFTER_COMMIT} FROM registry")
+        check_after_commit(connection, self._address, *rights)
+        self.registry_id = str(registry_id)
         self.key = gate_key(self.registry_id)
         _check_gate(connection, self._address)
 
@@ -238,10 +241,18 @@ class PostgresConnections:
             self._settle(connection, error)
         else:
             if synced and not event and connection.at_commit is None:
-                _flush(connection)
+                self._flush(connection)
             _check_confirmed(connection)
         finally:
             connection.patience = None
+
+    def _flush(self, connection: Connection) -> None:
+        """Make every commit before this one last. Raises OutcomeUnknown; the next change then looks at a new connection."""
+        try:
+            _flush(connection)
+        except OutcomeUnknown:
+            self._writer.drop()  # it looked at the role when it was opened: what has changed is found by a new one
+            raise
 
     def _settle(self, connection: Connection, error: psycopg.Error) -> None:
         """Return if a commit that failed, or whose answer was lost, took place; else raise. Raises OutcomeUnknown."""
