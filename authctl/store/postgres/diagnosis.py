@@ -55,7 +55,7 @@ def diagnosis(address: Address) -> Checks:
 
 
 def _health(connection: Connection, check: Callable[[Connection], Health]) -> Health:
-    """What a check finds. A right that the role lacks is a finding, too."""
+    """The finding of one check. A right that the role lacks is a finding, too."""
     try:
         return check(connection)
     except psycopg.errors.InsufficientPrivilege as error:
