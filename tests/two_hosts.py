@@ -101,6 +101,7 @@ class Deed:
 @contextmanager
 def stopped_at_statements() -> Iterator[None]:
     """Let deeds stop at the statements of their connections."""
+    from authctl.store.postgres import connections
     from authctl.store.postgres.connection import Connection
 
     real, sent = Connection.execute, Connection.exchange
@@ -136,6 +137,8 @@ def stopped_at_statements() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Connection, "execute", execute)
         patch.setattr(Connection, "exchange", exchange)
+        # a deed stands still on purpose: on a slow machine the server must not end it before the other deed has come as far
+        patch.setattr(connections, "STALL_SECONDS", {True: 120, False: 120})
         yield
 
 
