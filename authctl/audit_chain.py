@@ -16,12 +16,16 @@ from authctl.model.audit import AuditEvent, NewEvent, Place
 
 FIRST_PREV_HASH = "0" * 64
 
+# A detail as it is stored, sorted and without blanks: the hash is over the text, so that the same detail must always give the same text.
+_detail_text = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode
+_array_text = json.JSONEncoder(separators=(",", ":")).encode
+
 
 def new_event(
     *, at: int, actor: str, action: str, subject: str | None, note: str | None, detail: dict[str, Any]
 ) -> NewEvent:
     """The event without its place, for a store that appends it by itself."""
-    text = _text(detail)
+    text = _detail_text(detail)
     whole = _hashed(AuditEvent(0, at, actor, action, subject, note, text, "", ""))
     # "[0" and '"]' at the ends are the number, and the end of the hash of the event before
     return NewEvent(at, actor, action, subject, note, text, whole[2:-2])
@@ -43,17 +47,11 @@ def digest(event: AuditEvent) -> str:
     return _hash_of(_hashed(event))
 
 
-def _text(detail: dict[str, Any]) -> str:
-    """A detail as it is stored."""
-    # Sorted and without blanks: the hash is over the text, so that the same detail must always give the same text.
-    return json.dumps(detail, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
-
-
 def _hashed(event: AuditEvent) -> str:
     """The text of an event whose hash is taken."""
     # A JSON array keeps the fields apart: joined texts could move a letter from the note to the subject unnoticed.
     fields = [event.seq, event.at, event.actor, event.action, event.subject, event.note, event.detail, event.prev_hash]
-    return json.dumps(fields, separators=(",", ":"))
+    return _array_text(fields)
 
 
 def _hash_of(text: str) -> str:

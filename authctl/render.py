@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Iterable, Sequence
 from enum import StrEnum
 from itertools import chain, islice
-from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 from unicodedata import normalize
 
 from authctl.model.fields import IMPORT_COUNTS, PROFILE_FIELDS, SESSION_FIELDS
@@ -33,123 +33,129 @@ class Format(StrEnum):
     ID = "id"
 
 
-class Shape(NamedTuple):
+class Shape:  # every command makes all of them: no named tuple, whose class takes as long as a small module (decision 351)
     """How one kind of record is laid out: every field, in order, and the columns of its table, its id first."""
 
-    fields: tuple[str, ...]
-    columns: tuple[str, ...]
-    nothing: str
-    """The message for an empty list."""
-    keep: str
-    """The columns on a terminal, the most important one first; where room is short, those after the last `|` go first."""
-    drawn: tuple[str, ...]
-    """The columns on a terminal, in order, where they are others than in a pipe."""
-    view: str | None = None
-    """The view of the whole list on a terminal, where that is no table."""
-    short_ids: bool = False
-    """Whether a terminal may show unique beginnings of its ids: in lists for reading, never in the result of an operation."""
+    def __init__(
+        self,
+        fields: str,
+        columns: str,
+        nothing: str = "nothing is listed",
+        *,
+        keep: str = "",
+        drawn: str = "",
+        view: str | None = None,
+        short_ids: bool = False,
+    ) -> None:
+        self.columns = tuple(columns.split())
+        self.nothing = nothing
+        """The message for an empty list."""
+        self.keep = keep
+        """The columns on a terminal, the most important one first; where room is short, those after the last `|` go first."""
+        self.view = view
+        """The view of the whole list on a terminal, where that is no table."""
+        self.short_ids = short_ids
+        """Whether a terminal may show unique beginnings of its ids: in lists for reading, never in the result of an operation."""
+        self._fields = fields
+        self._drawn = drawn or columns
 
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """Every field."""
+        return tuple(self._fields.split())
 
-def _shape(
-    fields: str,
-    columns: str,
-    nothing: str = "nothing is listed",
-    *,
-    keep: str = "",
-    drawn: str = "",
-    view: str | None = None,
-    short_ids: bool = False,
-) -> Shape:
-    pipe, terminal = tuple(columns.split()), tuple((drawn or columns).split())
-    return Shape(tuple(fields.split()), pipe, nothing, keep, terminal, view, short_ids)
+    @property
+    def drawn(self) -> tuple[str, ...]:
+        """The columns on a terminal, in order, where they are others than in a pipe."""
+        return tuple(self._drawn.split())
 
 
 _NO_SESSION = "no session matches"
 # decision 131: derived, so that a field of a session is declared once
 _OF_SESSIONS = " ".join(SESSION_FIELDS)
 
-SESSIONS = _shape(
+SESSIONS = Shape(
     _OF_SESSIONS,
     "id username application device platform status last_used_at",
     _NO_SESSION,
     keep="username status application device | last_used_at | platform",
     short_ids=True,
 )
-REVOKED_SESSIONS = _shape(
+REVOKED_SESSIONS = Shape(
     _OF_SESSIONS,
     "id username application device status revoked_at revoked_by note",
     _NO_SESSION,
     keep="username status application device | note revoked_at | revoked_by",
     short_ids=True,
 )
-WIPED_SESSIONS = _shape(
+WIPED_SESSIONS = Shape(
     _OF_SESSIONS,
     "id username application device wipe revoked_at revoked_by note",
     _NO_SESSION,
     keep="username wipe application device | note revoked_at | revoked_by",
     short_ids=True,
 )
-SESSIONS_OF_SOURCES = _shape(
+SESSIONS_OF_SOURCES = Shape(
     _OF_SESSIONS,
     "id username application device status last_used_at source source_id",
     _NO_SESSION,
     keep="username status application device | source last_used_at | source_id",
     short_ids=True,
 )
-REVOKED = _shape(
+REVOKED = Shape(
     "id username application status_before",
     "id username application status_before",
     keep="username | application | status_before",
 )
-LISTED_USERS = _shape(
+LISTED_USERS = Shape(
     "row username result revoked already_revoked reason",
     "row username result revoked already_revoked reason",
     "the list has no rows",
     keep="username result | revoked reason | already_revoked",
 )
-PREVIEWED = _shape(_OF_SESSIONS, "id username application device status", keep="username status | application device")
-ENDED = _shape(
+PREVIEWED = Shape(_OF_SESSIONS, "id username application device status", keep="username status | application device")
+ENDED = Shape(
     _OF_SESSIONS, "id username application status ended_reason", keep="username status | application | ended_reason"
 )
-EVENTS = _shape(
+EVENTS = Shape(
     "seq at actor action subject note detail hash prev_hash",
     "seq at actor action subject note",
     "no event matches",
     keep="action about | at actor | note",
     drawn="seq at actor action about note",
 )
-GROUPS = _shape(
+GROUPS = Shape(
     "group active expired revoked total last_used_at",
     "group active expired revoked total last_used_at",
     _NO_SESSION,
     keep="active | last_used_at expired revoked | total",
 )
-CONTINUITY = _shape(
+CONTINUITY = Shape(
     "profile started_at until held_sessions actor note ended_by end_note",
     "profile started_at until held_sessions actor note",
     "no continuity event is running",
     keep="held_sessions until | note actor | started_at",
 )
-CACHED_LOGINS = _shape(
+CACHED_LOGINS = Shape(
     "username profile authenticator authenticated_at last_used_at expires_at",
     "username profile authenticator authenticated_at last_used_at expires_at",
     "no login is remembered",
     keep="expires_at | last_used_at profile authenticated_at | authenticator",
 )
-CLIENTS = _shape(
+CLIENTS = Shape(
     "client_id name may applications cache_for lag facts revoke_note certificate created_at created_by secret_at has_old_secret",
     "client_id name may applications cache_for secret_at",
     "no client was added",
     keep="name may client_id | applications | cache_for secret_at",
 )
-KEYS = _shape(
+KEYS = Shape(
     "id state created_at retired_at sessions retire_after retirable",
     "id state created_at sessions retire_after retirable",
     keep="state sessions | advice created_at | retire_after",
     drawn="id state sessions created_at retire_after advice",
 )
-FINDINGS = _shape("check ok found next", "check ok found next", view="findings")
-USERS = _shape(
+FINDINGS = Shape("check ok found next", "check ok found next", view="findings")
+USERS = Shape(
     "username disabled disabled_at disabled_by note password_changed_at active expired revoked total last_used_at"
     " disabled_until enabled_at enabled_by",
     "username disabled active expired revoked total last_used_at disabled_until",
@@ -157,54 +163,54 @@ USERS = _shape(
     keep="disabled active | last_used_at expired revoked | total",
     drawn="username disabled active expired revoked total last_used_at",
 )
-PROFILES = _shape(
+PROFILES = Shape(
     f"name default {' '.join(PROFILE_FIELDS)} assignments retention",
     "name default tokens idle_timeout absolute_timeout description",
     keep="default idle_timeout | absolute_timeout tokens | description",
 )
-DIFFERENCES = _shape(
+DIFFERENCES = Shape(
     "name change shortened lengthened ended unmet_conditions idle_timeout_before idle_timeout_after absolute_timeout_before"
     " absolute_timeout_after fields",
     "name change shortened lengthened ended unmet_conditions fields",
     view="differences",
 )
-IMPORTS = _shape(
+IMPORTS = Shape(
     f"id at finished_at actor source file files rows keys taken_at complete users {' '.join(IMPORT_COUNTS)}"
     " undone_at undone_by note undoable obstacle undo",
     "id at source file rows registered updated not_listed undone_at undoable",
     "no import is recorded",
     keep="source at registered | updated not_listed undone_at undoable | rows file",
 )
-STATISTICS = _shape("statistic name number at", "statistic name number")
-MAPPINGS = _shape(
+STATISTICS = Shape("statistic name number at", "statistic name number")
+MAPPINGS = Shape(
     "name system rows complete complete_for title",
     "name system rows complete_for title",
     keep="system | complete_for rows | title",
 )
-RECEIVERS = _shape(
+RECEIVERS = Shape(
     "name channel target events source application profile kind notes timeout give_up_after",
     "name channel target events source notes",
     "no receiver is configured: docs/delivering.md",
     keep="channel | events target | source notes",
 )
-RUN = _shape(
+RUN = Shape(
     "receiver delivered gone refused retried pending reason",
     "receiver delivered gone refused retried pending reason",
     keep="delivered pending | refused gone retried | reason",
 )
-OUTBOX = _shape(
+OUTBOX = Shape(
     "receiver pending oldest_at refused dead",
     "receiver pending oldest_at refused dead",
     "no delivery is recorded",
     keep="pending oldest_at | refused dead",
 )
-DELIVERIES = _shape(
+DELIVERIES = Shape(
     "id jti receiver event state attempts next_attempt_at session username created_at delivered_at reason rest revocation_id",
     "id receiver event state session username attempts next_attempt_at created_at delivered_at reason",
     "no delivery matches",
     keep="state receiver event username | created_at reason | session attempts next_attempt_at delivered_at",
 )
-EXAMPLES = _shape("name title", "name title", keep="name | title")
+EXAMPLES = Shape("name title", "name title", keep="name | title")
 
 # decision 25: `-o id` prints the first of these that a record has; commands without ids print nothing
 _IDS = ("id", "seq", "name", "username")

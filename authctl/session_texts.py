@@ -15,7 +15,7 @@ from authctl.model.sessions import is_alive, last_deadline, wipe_stage
 _MOST_TEXTS = 4_096
 _MOST_HOURS = 20_000
 _NO_REVOCATION = '"revoked_at": null, "revoked_by": null, "revocation_id": null, "note": null'
-"""The revocation that is open has no time, actor and note (docs/glossary.md#open-revocation)."""
+"""The revocation that is open has no time, actor and note."""
 
 
 class _Texts(dict[Any, str]):

@@ -257,4 +257,7 @@ def with_whole_ids(view: "View", selection: SessionFilter) -> tuple[SessionFilte
         raise NotFound(f"no session {names.quoted(unknown[0])} to except")
     known, not_found = resolve_all(view, selection.ids)
     ids = known or not_found  # unknown ids select nothing; no ids would select everything
+    # Each filter is checked when it is made: one with whole ids is not made again.
+    if (ids, excepted) == (selection.ids, selection.except_ids):
+        return selection, not_found
     return selection.narrowed(ids=ids, except_ids=excepted), not_found

@@ -1,6 +1,7 @@
 """The view of the SQLite store: one small class a noun, as the protocol has them."""
 
 from collections.abc import Mapping
+from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -97,6 +98,13 @@ def by_attribute(nouns: Mapping[str, str]) -> dict[str, str]:
     return {attribute: noun for noun, attributes in nouns.items() for attribute in attributes.split()}
 
 
+@cache
+def _loaded(noun: str, name: str) -> Any:
+    """An attribute of the class of a noun, whose module is loaded for it. Kept, since a change asks for up to nine of them."""
+    module, _, cls = noun.rpartition(".")
+    return getattr(import_module(f"authctl.store.{module}"), cls).__dict__[name]
+
+
 if not TYPE_CHECKING:
 
     class SeldomNouns(Reader):
@@ -107,8 +115,7 @@ if not TYPE_CHECKING:
         def __getattr__(self, name: str) -> Any:
             if name not in self.seldom:
                 raise AttributeError(f"{type(self).__name__!r} has no attribute {name!r}")
-            module, _, noun = self.seldom[name].rpartition(".")
-            attribute = getattr(import_module(f"authctl.store.{module}"), noun).__dict__[name]
+            attribute = _loaded(self.seldom[name], name)
             return attribute.__get__(self) if hasattr(attribute, "__get__") else attribute
 
 
