@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from authctl import Registry, SessionFilter, TokenReused
-from authctl.errors import Refused
+from authctl.errors import Refused, RegistryLocked
 from tests.conftest import Clock
 from tests.postgres_server import Server, why_not
 from tests.two_hosts import Deed, stopped_at_statements, two_hosts, waits
@@ -311,8 +311,8 @@ def test_the_end_of_a_disabling_is_recorded_once(hosts: Hosts):
     assert hosts.actions("user.enable") == 1
 
 
-def refresh_at_the_end_of_a_disabling(hosts: Hosts) -> list[str]:
-    """A disabling ends between two refreshes of another user's session; the errors that are no refusals."""
+def refresh_at_the_end_of_a_disabling(hosts: Hosts) -> list[BaseException]:
+    """A disabling ends between two refreshes of another user's session; the errors of both."""
     hosts.first.users.disable("bob", note="on leave", until=hosts.clock.now.replace(hour=10))
     token = issue(hosts.first, profile="pair").refresh_token
     one = Deed(lambda: hosts.first.refresh(token), before=_CHAIN)
@@ -322,12 +322,12 @@ def refresh_at_the_end_of_a_disabling(hosts: Hosts) -> list[str]:
     waits(hosts.server, other)
     one.go_on()
     other.go_on()
-    return [type(deed.error).__name__ for deed in (one, other) if deed.error]
+    return [deed.error for deed in (one, other) if deed.error]
 
 
 def test_the_end_of_a_disabling_keeps_no_session_waiting(hosts: Hosts):
     """The chain is taken after the session, also for the event of another user."""
-    assert refresh_at_the_end_of_a_disabling(hosts) == ["TokenReused"]
+    assert [type(error) for error in refresh_at_the_end_of_a_disabling(hosts)] == [TokenReused]
 
 
 def test_a_chain_that_is_taken_before_the_session_is_a_deadlock(hosts: Hosts, monkeypatch: pytest.MonkeyPatch):
@@ -337,7 +337,9 @@ def test_a_chain_that_is_taken_before_the_session_is_a_deadlock(hosts: Hosts, mo
 
     monkeypatch.setattr(UnitOfWork, "_seals_late", property(lambda _unit: False, lambda *_: None), raising=False)
     monkeypatch.setattr(PostgresChange, "keep_session", lambda _change, _number: None)
-    assert "DeadlockDetected" in refresh_at_the_end_of_a_disabling(hosts)
+    (error,) = refresh_at_the_end_of_a_disabling(hosts)
+    assert isinstance(error, RegistryLocked)
+    assert type(error.__cause__).__name__ == "DeadlockDetected"
 
 
 def test_logins_of_one_user_do_not_wait_for_each_other_in_a_circle(hosts: Hosts):

@@ -537,7 +537,7 @@ def check_unhindered(home: Path) -> None:
         assert registry.revoke(SessionFilter(username="user-1"), note="lost device").revoked == 1
         assert registry.revoke(SessionFilter(everything=True), note="breach drill").revoked == 2_500
         registry.cleanup.run()
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 20  # and not the 30 of a lock that stays
     with closing(sqlite3.connect(home / "registry.db", timeout=0)) as database:
         assert database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0] == 0
 
