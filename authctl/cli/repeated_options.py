@@ -4,8 +4,8 @@ Typer keeps the last value of such an option without a message: `--note A --note
 values, and they are compared before anything is made of them. The value of an environment variable does not count as a first value.
 """
 
-import os
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from typer import BadParameter
@@ -129,7 +129,7 @@ def _check_files(params: Sequence[Any], values: Mapping[str, Any], ctx: Any) -> 
 def _check_working_folder() -> None:
     """Raise InvalidInput if the working folder was deleted: no relative path leads anywhere then."""
     try:
-        os.getcwd()
+        Path.cwd()
     except OSError:
         raise InvalidInput("the working folder does not exist any more", "cd to another folder") from None
 
