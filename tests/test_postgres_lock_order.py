@@ -60,8 +60,8 @@ def test_a_chain_that_is_taken_before_the_session_is_a_deadlock(hosts: Hosts, mo
 
 def accept_passwords(hosts: Hosts) -> None:
     """Give both hosts an authenticator that accepts every password."""
-    accept = written_program(hosts, "accept", "#!/bin/sh\nexit 0\n")
-    configure(hosts, "authenticators", f"file: {{command: [{accept}]}}")
+    accept = written_program(hosts.folder, "accept", "#!/bin/sh\nexit 0\n")
+    configure(hosts.folder, "authenticators", f"file: {{command: [{accept}]}}")
 
 
 def log_in(registry: Registry, username: str, password: str, profile: str = "login") -> Any:
@@ -82,10 +82,9 @@ def test_logins_of_one_user_do_not_wait_for_each_other_in_a_circle(hosts: Hosts)
 
 def tell_of(hosts: Hosts, events: str, receivers: Sequence[str] = ("teller",)) -> None:
     """Give both hosts receivers that want some events."""
-    program = written_program(hosts, "teller", "#!/bin/sh\nexit 1\n")
-    configure(
-        hosts, "receivers", ", ".join(f"{name}: {{command: [{program}], events: [{events}]}}" for name in receivers)
-    )
+    program = written_program(hosts.folder, "teller", "#!/bin/sh\nexit 1\n")
+    each = ", ".join(f"{name}: {{command: [{program}], events: [{events}]}}" for name in receivers)
+    configure(hosts.folder, "receivers", each)
 
 
 def log_in_at_the_end_of_a_disabling(hosts: Hosts) -> list[str]:

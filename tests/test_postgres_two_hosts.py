@@ -238,8 +238,8 @@ def test_the_end_of_a_disabling_is_recorded_once(hosts: Hosts):
 
 def deliver_twice(hosts: Hosts) -> list[str]:
     """Two hosts deliver at once what could not be told before; the ids of the messages that were told."""
-    program = written_program(hosts, "teller", "#!/bin/sh\nexit 1\n")
-    configure(hosts, "receivers", f"teller: {{command: [{program}], events: [session-revoked]}}")
+    program = written_program(hosts.folder, "teller", "#!/bin/sh\nexit 1\n")
+    configure(hosts.folder, "receivers", f"teller: {{command: [{program}], events: [session-revoked]}}")
     for _ in range(3):
         issue(hosts.first)
     hosts.first.revoke(SessionFilter(everything=True), note="breach")

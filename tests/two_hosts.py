@@ -165,6 +165,22 @@ def two_hosts(folder: Path, url: str, text: str, clock: Any) -> tuple[Registry, 
     return Registry.open(first, registry=url, clock=clock), Registry.open(second, registry=url, clock=clock)
 
 
+def written_program(folder: Path, name: str, text: str) -> Path:
+    """A program of that text in the folder of two hosts, which both can run."""
+    program = folder / name
+    program.write_text(text)
+    program.chmod(stat.S_IRWXU)
+    return program
+
+
+def configure(folder: Path, kind: str, entry: str) -> None:
+    """Give two hosts in a folder a file of authenticators or receivers with that one entry."""
+    for home in ("first", "second"):
+        file = folder / home / f"{kind}.yaml"
+        file.touch(0o600)
+        file.write_text(f"version: 1\n{kind}: {{{entry}}}\n")
+
+
 class Hosts(NamedTuple):
     """Two hosts, their clock, and the server."""
 
@@ -204,22 +220,6 @@ def hosts(tmp_path: Path, postgres_url: str, postgres_server: Server) -> Iterato
 def issue(registry: Registry, username: str = "alice", profile: str = "single") -> Any:
     """Sign in."""
     return registry.issue(username=username, application="Outlook", profile=profile)
-
-
-def written_program(hosts: Hosts, name: str, text: str) -> Path:
-    """A program of that text, which both hosts can run."""
-    program = hosts.folder / name
-    program.write_text(text)
-    program.chmod(stat.S_IRWXU)
-    return program
-
-
-def configure(hosts: Hosts, kind: str, entries: str) -> None:
-    """Give both hosts a private file of authenticators or receivers with those entries."""
-    for home in ("first", "second"):
-        file = hosts.folder / home / f"{kind}.yaml"
-        file.touch(0o600)
-        file.write_text(f"version: 1\n{kind}: {{{entries}}}\n")
 
 
 def no_gate(_run: Callable[[str], Any], text: str) -> str:
