@@ -23,7 +23,7 @@ from authctl.instants import DAY, HOUR, MINUTE, datetime_of
 from authctl.model import NewSession, Tokens
 from authctl.names import new_id
 from authctl.registry.init import create
-from authctl.registry.tokens.issue import minted
+from authctl.registry.tokens.issue import mint_tokens
 from authctl.settings import find_home
 
 TEXT = b"""\
@@ -76,7 +76,7 @@ def filled(home: Path, sessions: int) -> list[str]:
             )
             session = tx.add_session(new)
             if number < TOKENS:
-                tokens.append(minted(mint, session, secret).access_token)
+                tokens.append(mint_tokens(mint, session, secret).access_token)
     side.registry.close()
     return tokens
 
@@ -113,8 +113,8 @@ def main(sessions: int) -> None:
         plain, held = Side(homes[0], EVENT + MINUTE), Side(homes[1], EVENT)
         held.registry.continuity.start(note="identity provider is down")
         held.now = BEYOND
-        (states) = held.registry.continuity.status()
-        assert sum(state.held for state in states) == sessions
+        states = held.registry.continuity.status()
+        assert sum(state.held_sessions for state in states) == sessions
         assert plain.registry.count(SessionFilter(status="active")) == sessions
         table = f"A continuity event over {sessions:,} sessions"
         without = "within it, without an event"
@@ -139,4 +139,5 @@ def main(sessions: int) -> None:
         compared(table, "continuity end", ended, counted[: len(ended)], against="count active, without an event")
 
 
-main(int(sys.argv[1]) if len(sys.argv) > 1 else 100_000)
+if __name__ == "__main__":
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 100_000)

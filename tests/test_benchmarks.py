@@ -4,6 +4,8 @@ import ast
 import json
 import sys
 from contextlib import closing
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -244,3 +246,15 @@ def compile_checked(path):
     source = path.read_text()
     compile(source, str(path), "exec")
     return source
+
+
+@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.py")), ids=lambda path: path.name)
+def test_every_name_of_authctl_that_a_benchmark_imports_exists(path):
+    """A benchmark runs seldom: a name that was changed would be noticed by the next person who measures."""
+    tree = ast.parse(path.read_text())
+    imported = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+    for node in imported:
+        if (node.module or "").partition(".")[0] == "authctl":
+            module = import_module(node.module)
+            for alias in node.names:
+                assert hasattr(module, alias.name) or find_spec(f"{node.module}.{alias.name}"), (path, alias.name)
