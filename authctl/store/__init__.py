@@ -17,7 +17,7 @@ from authctl.registry_locations import Location, read_location
 if TYPE_CHECKING:
     from authctl.model import ProfileSet
     from authctl.store.postgres.connection import Connection
-    from authctl.store.protocol import Draft, Store, View
+    from authctl.store.protocol import Change, Draft, Store, View
     from authctl.store.protocol.health import Health
     from authctl.store.protocol.moves import Compared, Marks
 
@@ -111,11 +111,11 @@ def arriving(view: "View", location: Location, came_from: str, folder: Path) -> 
         yield copy
 
 
-def open_arrived(location: Location) -> None:
-    """Open the registry that has arrived at a place. Raises RegistryUnavailable."""
+def open_arrived(location: Location, last_hash: str) -> None:
+    """Open the registry that has arrived at a place. Raises Refused if its last event has another hash; RegistryUnavailable."""
     from authctl.store import moving
 
-    moving.open_arrived(location)
+    moving.open_arrived(location, last_hash)
 
 
 def finish_move(location: Location) -> None:
@@ -125,11 +125,23 @@ def finish_move(location: Location) -> None:
     moving.finish_move(location)
 
 
-def discard_arrived(location: Location, registry_id: str) -> None:
-    """Remove the copy of that registry at a place, if there is one that never opened. Raises RegistryUnavailable."""
+def discard_arrived(location: Location, registry_id: str) -> bool:
+    """Remove the copy of that registry at a place, if there is one that never opened; whether there was one. Raises RegistryUnavailable."""
     from authctl.store import moving
 
-    moving.discard_arrived(location, registry_id)
+    return moving.discard_arrived(location, registry_id)
+
+
+@contextmanager
+def reopening(location: Location) -> "Iterator[Change | None]":
+    """The transaction in which a registry that an unfinished move has closed opens again; None if it is not closed so.
+
+    Raises RegistryUnavailable.
+    """
+    from authctl.store import moving
+
+    with moving.reopening(location) as change:
+        yield change
 
 
 def count_rows(view: "View") -> dict[str, int]:
