@@ -122,7 +122,7 @@ class _Giver(NamedTuple):
     copy_is_lost: bool
 
     def preview(self, marks: "Marks", *, was_closed: bool) -> GivenUp:
-        """What would be done. Raises RegistryMoved if the new place is open."""
+        """The outcome as it would be. Raises RegistryMoved if the new place is open."""
         assert marks.moving_to is not None
         copy, why_left = Copy.NONE, None
         try:
