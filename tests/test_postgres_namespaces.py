@@ -182,7 +182,7 @@ def storm(hosts: Hosts, seconds: float) -> int:
     running = [another(machine) for machine in hosts.machines for _ in range(PER_HOST)]
     killed = 0
     while time.monotonic() < began + seconds:
-        time.sleep(chance.uniform(0, 0.4))
+        time.sleep(chance.uniform(0, 1.5))
         at_work = [place for place, (*_, written) in enumerate(running) if written.exists() and written.stat().st_size]
         if at_work:
             place = chance.choice(at_work)
