@@ -195,7 +195,7 @@ def open_arrived(location: Location, last_hash: str) -> None:
 
 
 def finish_move(location: Location) -> None:
-    """Record in the closed registry at a place that its new place is open."""
+    """Record in the closed registry at a place that its new place is open. Raises RegistryUnavailable."""
     if isinstance(location, str):
         from authctl.store.postgres import moves
         from authctl.store.postgres.addresses import read_address
@@ -242,7 +242,7 @@ def reopening(location: Location) -> "Iterator[Change | None]":
 
 
 def count_rows(view: "View") -> dict[str, int]:
-    """The number of rows of each table of a registry."""
+    """The number of rows of each table of a registry, of those tables that every store has."""
     connection = _connection(view)
     return {table: _number(connection, f'SELECT count(*) FROM "{table}"') for table in _columns()}
 
