@@ -328,7 +328,9 @@ class Cli:
         from rich.console import Console
         from rich.progress import Progress as Bar
 
-        with Bar(console=Console(stderr=True), transient=True) as bar:
+        from authctl.screens.drawing import console_size
+
+        with Bar(console=Console(stderr=True, **console_size(sys.stderr)), transient=True) as bar:
             task = bar.add_task(text, total=None)
             self._bars.append(bar)
             try:
