@@ -18,7 +18,9 @@ COMMANDS = (
 
 
 @pytest.mark.parametrize("variable", ["COLUMNS", "LINES"])
-@pytest.mark.parametrize("size", ["\xb2", "\u0662\u0660", "-5", "0", "", "8" * 5_000, "wide"], ids=lambda size: size[:6])
+@pytest.mark.parametrize(
+    "size", ["\xb2", "\u0662\u0660", "-5", "0", "", "8" * 5_000, "wide"], ids=lambda size: size[:6]
+)
 def test_a_size_that_is_none_is_passed_over(
     installed: Authctl, monkeypatch: pytest.MonkeyPatch, variable: str, size: str
 ):

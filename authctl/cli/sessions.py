@@ -175,7 +175,5 @@ def end(
     with cli.last_line(f"ended {counted(outcome.ended, 'session')}; {outcome.already_ended:,} had already ended"):
         newest = f"authctl sessions list --status expired --kind all --limit {outcome.ended}"
         those = "those that ended now" if outcome.already_ended else "all of them"
-        cli.show_outcome(
-            records.ending(outcome), render.ENDED, total, newest if outcome.ended else None, those=those
-        )
+        cli.show_outcome(records.ending(outcome), render.ENDED, total, newest if outcome.ended else None, those=those)
     check_found(outcome.not_found)

@@ -214,6 +214,4 @@ def _coloured(text: str) -> Text:
 
 def _console(out: TextIO, width: int) -> Console:
     height = console_size(out)["height"]
-    return Console(
-        file=out, width=width, height=height, markup=False, highlight=False, emoji=False, soft_wrap=False
-    )
+    return Console(file=out, width=width, height=height, markup=False, highlight=False, emoji=False, soft_wrap=False)
