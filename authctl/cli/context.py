@@ -330,7 +330,8 @@ class Cli:
 
         from authctl.screens.drawing import console_size
 
-        with Bar(console=Console(stderr=True, **console_size(sys.stderr)), transient=True) as bar:
+        width, height = console_size(sys.stderr)
+        with Bar(console=Console(stderr=True, width=width, height=height), transient=True) as bar:
             task = bar.add_task(text, total=None)
             self._bars.append(bar)
             try:

@@ -93,10 +93,10 @@ def terminal_width(out: TextIO) -> int:
     return _USUAL_WIDTH
 
 
-def console_size(out: TextIO) -> dict[str, int]:
+def console_size(out: TextIO) -> tuple[int, int]:
     """Width and height for every console of rich on a stream."""
     # Without both, rich reads COLUMNS and LINES itself, and fails at digits that `int` cannot read, such as a raised 2: after the commit.
-    return {"width": terminal_width(out), "height": _terminal_height(out) or _USUAL_HEIGHT}
+    return terminal_width(out), _terminal_height(out) or _USUAL_HEIGHT
 
 
 def rows_that_fit(out: TextIO, messages: Iterable[int]) -> int | None:
@@ -213,5 +213,5 @@ def _coloured(text: str) -> Text:
 
 
 def _console(out: TextIO, width: int) -> Console:
-    height = console_size(out)["height"]
+    height = console_size(out)[1]
     return Console(file=out, width=width, height=height, markup=False, highlight=False, emoji=False, soft_wrap=False)
