@@ -12,7 +12,7 @@ _COOKIE_SIGNS = frozenset("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzAB
 
 def cookie_name(name: str | None) -> str | None:
     """The name of a cookie, or None where none is read. Raises InvalidInput for a text that cannot be one, such as a blank one."""
-    # decision 382: a name that no browser sends would leave the door closed for everybody, and nobody would learn why
+    # decision 336: a name that no browser sends would leave the door closed for everybody, and nobody would learn why
     if name is not None and not (name and _COOKIE_SIGNS.issuperset(name)):
         raise InvalidInput(f"not the name of a cookie: {quoted(name)}")
     return name

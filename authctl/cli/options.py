@@ -57,6 +57,9 @@ Note = Annotated[
         "--note", metavar="TEXT", help="Reason, kept and shown later. Required: at least three letters or digits."
     ),
 ]
+OptionalNote = Annotated[
+    str | None, typer.Option("--note", metavar="TEXT", help="Reason, kept in the audit log. Default: none.")
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the effect without changing anything.")]
 TIME = "a date (midnight UTC), today, yesterday, a time, or an age (7d: 7 days ago)"
 TIME_AHEAD = "a date (midnight UTC), a time, or a length of time ahead"

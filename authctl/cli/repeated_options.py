@@ -33,7 +33,7 @@ class Command(TyperCommand):
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command. A refusal of the operating system that no place expects is not taken for a result that cannot be written."""
-        # decision 383: exit 8 means that the operation was done
+        # decision 337: exit 8 means that the operation was done
         try:
             return super().invoke(ctx)
         except OSError as error:
@@ -117,7 +117,7 @@ def _gathering(parser: Any, params: Sequence[Any], ctx: Any) -> Any:
 
 def _check_files(params: Sequence[Any], values: Mapping[str, Any], ctx: Any) -> None:
     """Fail with a usage error where the name of a file is blank."""
-    # decision 381: Typer makes the path `.` of it, and the message would name the working folder, or read from there
+    # decision 335: Typer makes the path `.` of it, and the message would name the working folder, or read from there
     for param in () if ctx.resilient_parsing else params:
         given = values.get(param.name) if param.type.name == _PATH else None
         for text in (given,) if isinstance(given, str) else given or ():

@@ -62,7 +62,7 @@ def checked_texts(
 
 def _checked_text(text: str, name: str) -> None:
     """Raise InvalidInput for a text that no session or event is looked for by."""
-    # decision 380: `--device "$X"` with an unset X would select the devices whose names are white space
+    # decision 334: `--device "$X"` with an unset X would select the devices whose names are white space
     if not fold(checked_field(text, name)):
         raise InvalidInput(f"the {name} is blank")
 
