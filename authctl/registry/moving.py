@@ -215,7 +215,7 @@ class _Mover(NamedTuple):
         return compared
 
     def _give_up(self, store: "Store") -> None:
-        """Remove what a failed move left, unless the old place is closed; what stays is replaced by the next move."""
+        """Remove the copy that a failed move left, unless the old place is closed; a copy that stays is replaced by the next move."""
         with suppress(AuthctlError, OSError), store.change() as tx:
             tx.take_time()  # a server ends a change that stands still, and to remove a file from a busy disk takes long
             # Inside the change: the old place is open, and stays so until the copy is gone.

@@ -29,7 +29,7 @@ _SMALL = 2_000
 """The most rows of a table that are all compared; of a larger one as many random rows."""
 
 _OF_ONE_STORE = ("registry", "clock", "search_index", "_sqlite_migrations")
-"""Tables that differ by the kind of store; what they hold is compared by itself."""
+"""Tables that differ by the kind of store; their contents are compared separately."""
 
 _TABLES = (
     "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'"
@@ -161,7 +161,7 @@ def _write(view: "View", draft: Path, path: Path) -> None:
 
 
 def check_may_replace(location: Location, marks: Marks, registry_id: str) -> None:
-    """Raise Refused unless what is there is a copy of that registry that never opened."""
+    """Raise Refused unless the new place holds a copy of that registry that never opened."""
     if marks.registry_id != registry_id or marks.arriving_from is None:
         raise Refused(f"a registry already exists: {location}", "name an empty place")
 
