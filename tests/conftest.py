@@ -31,6 +31,7 @@ from authctl.registry_locations import Location
 from authctl.settings import find_home
 from tests import places
 from tests.new_places import installed_at, new_place  # noqa: F401  # fixtures, for every test
+from tests.postgres_homes import home_on_server  # noqa: F401  # a fixture, for every test
 from tests.postgres_server import postgres_server, postgres_url  # noqa: F401  # fixtures, for every test
 from tests.stores import make_store, store  # noqa: F401  # likewise
 from tests.two_hosts import hosts  # noqa: F401  # likewise

@@ -6,8 +6,6 @@ the server ends one of them after a second.
 
 from __future__ import annotations
 
-import json
-import stat
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,7 +13,7 @@ import pytest
 
 from authctl import Registry, SessionFilter, profiles
 from tests.postgres_server import why_not
-from tests.two_hosts import CHAIN, PROFILES, Deed, Hosts, issue, run_both, waits
+from tests.two_hosts import CHAIN, PROFILES, Deed, Hosts, configure, issue, run_both, waits, written_program
 
 pytestmark = pytest.mark.skipif(why_not() is not None, reason=why_not() or "")
 
@@ -62,18 +60,8 @@ def test_a_chain_that_is_taken_before_the_session_is_a_deadlock(hosts: Hosts, mo
 
 def accept_passwords(hosts: Hosts) -> None:
     """Give both hosts an authenticator that accepts every password."""
-    accept = hosts.folder / "accept"
-    accept.write_text("#!/bin/sh\nexit 0\n")
-    accept.chmod(stat.S_IRWXU)
-    for home in ("first", "second"):
-        write(hosts, home, "authenticators.yaml", f"authenticators: {{file: {{command: [{json.dumps(str(accept))}]}}}}")
-
-
-def write(hosts: Hosts, home: str, name: str, text: str) -> None:
-    """A private file of a host."""
-    file = hosts.folder / home / name
-    file.touch(0o600)
-    file.write_text(f"version: 1\n{text}\n")
+    accept = written_program(hosts.folder, "accept", "#!/bin/sh\nexit 0\n")
+    configure(hosts.folder, "authenticators", f"file: {{command: [{accept}]}}")
 
 
 def log_in(registry: Registry, username: str, password: str, profile: str = "login") -> Any:
@@ -94,12 +82,9 @@ def test_logins_of_one_user_do_not_wait_for_each_other_in_a_circle(hosts: Hosts)
 
 def tell_of(hosts: Hosts, events: str, receivers: Sequence[str] = ("teller",)) -> None:
     """Give both hosts receivers that want some events."""
-    program = hosts.folder / "teller"
-    program.write_text("#!/bin/sh\nexit 1\n")
-    program.chmod(stat.S_IRWXU)
-    for home in ("first", "second"):
-        each = ", ".join(f"{name}: {{command: [{program}], events: [{events}]}}" for name in receivers)
-        write(hosts, home, "receivers.yaml", f"receivers: {{{each}}}")
+    program = written_program(hosts.folder, "teller", "#!/bin/sh\nexit 1\n")
+    each = ", ".join(f"{name}: {{command: [{program}], events: [{events}]}}" for name in receivers)
+    configure(hosts.folder, "receivers", each)
 
 
 def log_in_at_the_end_of_a_disabling(hosts: Hosts) -> list[str]:

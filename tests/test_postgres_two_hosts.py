@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import re
-import stat
 from collections.abc import Callable
 from typing import Any
 
@@ -17,7 +16,7 @@ import pytest
 from authctl import SessionFilter, TokenReused
 from authctl.errors import Refused
 from tests.postgres_server import why_not
-from tests.two_hosts import COMMIT, Deed, Hosts, issue, no_gate, run_both
+from tests.two_hosts import COMMIT, Deed, Hosts, configure, issue, no_gate, run_both, written_program
 
 pytestmark = pytest.mark.skipif(why_not() is not None, reason=why_not() or "")
 
@@ -239,13 +238,8 @@ def test_the_end_of_a_disabling_is_recorded_once(hosts: Hosts):
 
 def deliver_twice(hosts: Hosts) -> list[str]:
     """Two hosts deliver at once what could not be told before; the ids of the messages that were told."""
-    program = hosts.folder / "teller"
-    program.write_text("#!/bin/sh\nexit 1\n")
-    program.chmod(stat.S_IRWXU)
-    for home in ("first", "second"):
-        file = hosts.folder / home / "receivers.yaml"
-        file.touch(0o600)
-        file.write_text(f"version: 1\nreceivers: {{teller: {{command: [{program}], events: [session-revoked]}}}}\n")
+    program = written_program(hosts.folder, "teller", "#!/bin/sh\nexit 1\n")
+    configure(hosts.folder, "receivers", f"teller: {{command: [{program}], events: [session-revoked]}}")
     for _ in range(3):
         issue(hosts.first)
     hosts.first.revoke(SessionFilter(everything=True), note="breach")

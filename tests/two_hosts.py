@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import stat
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -101,6 +102,7 @@ class Deed:
 @contextmanager
 def stopped_at_statements() -> Iterator[None]:
     """Let deeds stop at the statements of their connections."""
+    from authctl.store.postgres import connections
     from authctl.store.postgres.connection import Connection
 
     real, sent = Connection.execute, Connection.exchange
@@ -136,6 +138,8 @@ def stopped_at_statements() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Connection, "execute", execute)
         patch.setattr(Connection, "exchange", exchange)
+        # a deed stands still on purpose: on a slow machine the server must not end it before the other deed has come as far
+        patch.setattr(connections, "STALL_SECONDS", {True: 120, False: 120})
         yield
 
 
@@ -159,6 +163,22 @@ def two_hosts(folder: Path, url: str, text: str, clock: Any) -> tuple[Registry, 
     second.mkdir(mode=0o700)
     shutil.copy2(first / "keys.json", second / "keys.json")
     return Registry.open(first, registry=url, clock=clock), Registry.open(second, registry=url, clock=clock)
+
+
+def written_program(folder: Path, name: str, text: str) -> Path:
+    """A program of that text in the folder of two hosts, which both can run."""
+    program = folder / name
+    program.write_text(text)
+    program.chmod(stat.S_IRWXU)
+    return program
+
+
+def configure(folder: Path, kind: str, entry: str) -> None:
+    """Give two hosts in a folder a file of authenticators or receivers with that one entry."""
+    for home in ("first", "second"):
+        file = folder / home / f"{kind}.yaml"
+        file.touch(0o600)
+        file.write_text(f"version: 1\n{kind}: {{{entry}}}\n")
 
 
 class Hosts(NamedTuple):

@@ -23,7 +23,8 @@ from authctl.registry.moving import place_text
 from authctl.registry.outbox import Outbox
 from authctl.registry.unit_of_work import UnitOfWork, actor_name
 from authctl.registry_locations import read_location
-from authctl.store import discard_arrived, marks_at, open_store, reopening
+from authctl.store import open_store
+from authctl.store.moving import discard_arrived, marks_at, reopening
 from authctl.store.protocol.moves import Marks
 from authctl.visible_text import visible
 

@@ -138,7 +138,7 @@ class UnitOfWork:
 
         Its audit event is `recorded`, by default the last one of the unit. An event about sessions with none of them is not announced.
         A shared unit announces at its end: an announcement has the number of its audit event, which is known behind the lock of the
-        chain alone, and that lock is the last one of a change (decision 370).
+        chain alone, and that lock is the last one of a change (decision 332).
         """
         if username is None and revocation_id is None and not len(numbers):
             return

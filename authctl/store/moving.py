@@ -181,7 +181,10 @@ def _errors_about(draft: Path, path: Path) -> Iterator[None]:
 
 
 def open_arrived(location: Location, last_hash: str) -> None:
-    """Open the registry that has arrived at a place, if its last event has that hash. Raises Refused if it is another one."""
+    """Open the registry that has arrived at a place, if its last event has that hash.
+
+    Raises Refused if it is another one; RegistryUnavailable.
+    """
     if isinstance(location, str):
         from authctl.store.postgres import moves
         from authctl.store.postgres.addresses import read_address
@@ -195,7 +198,7 @@ def open_arrived(location: Location, last_hash: str) -> None:
 
 
 def finish_move(location: Location) -> None:
-    """Record in the closed registry at a place that its new place is open."""
+    """Record in the closed registry at a place that its new place is open. Raises RegistryUnavailable."""
     if isinstance(location, str):
         from authctl.store.postgres import moves
         from authctl.store.postgres.addresses import read_address
@@ -207,7 +210,7 @@ def finish_move(location: Location) -> None:
 
 
 def discard_arrived(location: Location, registry_id: str) -> bool:
-    """Remove the copy of that registry at a place, if there is one that never opened. Returns whether there was one."""
+    """Remove the copy of that registry at a place, if there is one that never opened; whether there was one. Raises RegistryUnavailable."""
     if isinstance(location, str):
         from authctl.store.postgres import moves
         from authctl.store.postgres.addresses import read_address
@@ -224,7 +227,7 @@ def discard_arrived(location: Location, registry_id: str) -> bool:
 
 @contextmanager
 def reopening(location: Location) -> "Iterator[Change | None]":
-    """The transaction in which a registry that a move has closed opens again; None if no unfinished move has closed it."""
+    """The transaction in which a registry that an unfinished move has closed opens again; None if none has. Raises RegistryUnavailable."""
     if isinstance(location, str):
         from authctl.store.postgres import moves
         from authctl.store.postgres.addresses import read_address
@@ -242,7 +245,7 @@ def reopening(location: Location) -> "Iterator[Change | None]":
 
 
 def count_rows(view: "View") -> dict[str, int]:
-    """The number of rows of each table of a registry."""
+    """The number of rows of each table of a registry, of those tables that every store has."""
     connection = _connection(view)
     return {table: _number(connection, f'SELECT count(*) FROM "{table}"') for table in _columns()}
 

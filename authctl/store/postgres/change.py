@@ -176,7 +176,7 @@ class PostgresChange(
         self.connection.connection.exchange(self._lock("deliveries"))
 
     def save_login(self, login: "CachedLogin", capacity: int) -> None:
-        # Each of two logins beyond the capacity would remove what the other one has written, and wait for it (decision 370).
+        # Each of two logins beyond the capacity would remove what the other one has written, and wait for it (decision 332).
         if self.locks_rows:
             self.connection.connection.exchange(self._lock("logins"))
         super().save_login(login, capacity)

@@ -1,7 +1,7 @@
 """Connections to a registry in PostgreSQL: one to look up by number, one to read, one to write, each shared by threads.
 
 The order of locks is: the gate, the turn of deliveries, rows of sessions by ascending number, users and cached logins, then the audit
-chain with what is written behind it (the recorded time and announcements), then COMMIT (decisions 297 and 370). The gate is in `gate.py`.
+chain with what is written behind it (the recorded time and announcements), then COMMIT (decisions 297 and 332). The gate is in `gate.py`.
 """
 
 import os

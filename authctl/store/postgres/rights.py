@@ -55,7 +55,7 @@ _HIDDEN = (
 def check_after_commit(connection: "Connection", address: "Address", *has: bool) -> None:
     """Raise RegistryUnavailable if a role lacks a right that a change needs after its commit; `has` are the columns of READ_AFTER_COMMIT.
 
-    Without this check the change would be in force, and the error would leave open whether it is (decision 371).
+    Without this check the change would be in force, and the error would leave open whether it is (decision 333).
     """
     for (what, grant), is_there in zip(_AFTER_COMMIT, has, strict=True):
         if not is_there:
