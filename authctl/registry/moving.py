@@ -185,7 +185,7 @@ class _Mover(NamedTuple):
         """Let a copy arrive at the new place, and close the old one. The event of the move is the last one of both."""
         with installation.store.change(lock_timeouts=URGENT_LOCK_TIMEOUTS) as tx:
             tx.take_time()
-            # another command may have given this move up, or begun another one, before this one had its turn (decision 372)
+            # another command may have given this move up, or begun another one, before this one had its turn (decision 338)
             if tx.moving_to() != place_text(self.target):
                 raise Refused(f"the move to {self.target} was given up meanwhile", "authctl doctor")
             now, clock = installation.clock.present(tx)
