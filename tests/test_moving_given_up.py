@@ -14,7 +14,7 @@ from authctl.registry.moving import move
 from authctl.registry.unfinished_moves import give_up
 from authctl.registry_locations import Location
 from authctl.settings import find_home
-from authctl.store import marks_at
+from authctl.store.moving import marks_at
 from tests.conftest import Authctl, Install, Start
 from tests.new_places import WAYS, MakePlace
 from tests.postgres_server import new_server, why_not
