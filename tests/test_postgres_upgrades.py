@@ -23,12 +23,16 @@ pytestmark = pytest.mark.skipif(why_not() is not None, reason=why_not() or "")
 if why_not() is None:
     import psycopg
 
+    from authctl.store.postgres.versions import SCHEMA_VERSION as PRESENT
+
+    REFUSED = rf"newer authctl \(schema {PRESENT + 1}, this one knows {PRESENT}\)"
+
 NEWER = """\
 import sys
 from authctl.store.postgres import versions
 
-versions.SCHEMA_VERSION = 2
-versions.UPGRADES[2] = tuple(sys.argv[3:])
+versions.SCHEMA_VERSION += 1
+versions.UPGRADES[versions.SCHEMA_VERSION] = tuple(sys.argv[3:])
 
 from authctl import Registry
 from authctl.errors import AuthctlError
@@ -89,7 +93,7 @@ def test_an_older_authctl_that_has_it_open_is_refused_at_its_next_use(home: Home
         out, err = process.communicate(timeout=120)
         assert (process.returncode, err) == (0, "")
         assert out.split()[1:] == (["newer"] if statement == ADDED else [])
-        assert version(home) == 2
+        assert version(home) == PRESENT + 1
         uses: tuple[Callable[[], object], ...] = (
             lambda: registry.verify(token),
             lambda: registry.issue(username="bob", application="Outlook"),
@@ -100,7 +104,7 @@ def test_an_older_authctl_that_has_it_open_is_refused_at_its_next_use(home: Home
             lambda: opened(home).verify(token),
         )
         for use in uses:
-            with pytest.raises(RegistryUnavailable, match=r"newer authctl \(schema 2, this one knows 1\)") as refused:
+            with pytest.raises(RegistryUnavailable, match=REFUSED) as refused:
                 use()
             assert refused.value.hint == "upgrade authctl"
             assert exit_code_of(type(refused.value)) == 6
@@ -122,11 +126,11 @@ def test_an_upgrade_waits_for_its_turn_and_keeps_no_reader_waiting(home: Home):
                 longest = max(longest, time.monotonic() - began)
                 time.sleep(0.01)
             assert process.poll() is None
-            assert version(home) == 1
+            assert version(home) == PRESENT
             assert longest < 4, "it waited for as long as the list was read"
             assert registry.issue(username="bob", application="Outlook").session.status == "active"
         assert process.communicate(timeout=120)[1] == ""
-    assert version(home) == 2
+    assert version(home) == PRESENT + 1
 
 
 def test_two_upgrades_at_once_are_one(home: Home):
@@ -144,13 +148,13 @@ def test_two_upgrades_at_once_are_one(home: Home):
         inside.wait(30)
         processes = [newer(home, ADDED) for _ in range(2)]
         time.sleep(1.5)
-        assert version(home) == 1
+        assert version(home) == PRESENT
         go_on.set()
         holder.join()
     for process in processes:
         assert process.communicate(timeout=120)[1] == ""
         assert process.returncode == 0
-    assert version(home) == 2
+    assert version(home) == PRESENT + 1
 
 
 def test_an_upgrade_that_fails_leaves_the_older_schema_whole(home: Home):
@@ -159,7 +163,7 @@ def test_an_upgrade_that_fails_leaves_the_older_schema_whole(home: Home):
         token = registry.issue(username="alice", application="Outlook").access_token
         process = newer(home, ADDED, "SELECT 1 FROM no_such_table")
         assert "no_such_table" in process.communicate(timeout=120)[1]
-        assert (process.returncode, version(home)) == (1, 1)
+        assert (process.returncode, version(home)) == (1, PRESENT)
         assert registry.verify(token).username == "alice"
         assert registry.issue(username="bob", application="Outlook").session.status == "active"
     with psycopg.connect(str(home.registry)) as connection, pytest.raises(psycopg.errors.UndefinedColumn):
@@ -177,5 +181,5 @@ def test_a_role_that_owns_no_table_does_not_upgrade(home: Home, postgres_server:
     )
     process = newer(home, ADDED, registry=postgres_server.url(database, role))
     err = process.communicate(timeout=120)[1]
-    assert "older authctl (schema 1), and only the owner of its tables may upgrade it | open it once" in err
-    assert (process.returncode, version(home)) == (1, 1)
+    assert f"older authctl (schema {PRESENT}), and only the owner of its tables may upgrade it | open it once" in err
+    assert (process.returncode, version(home)) == (1, PRESENT)

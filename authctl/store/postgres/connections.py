@@ -14,10 +14,10 @@ from authctl.errors import OutcomeUnknown, RegistryLocked, RegistryUnavailable
 from authctl.store.move_marks import COLUMNS as MARKS
 from authctl.store.postgres import versions
 from authctl.store.postgres.addresses import Address
-from authctl.store.postgres.connection import Connection, connect, gate_key
-from authctl.store.postgres.errors import READ_ONLY, is_lost
+from authctl.store.postgres.connection import CHECK_TURN, Connection, connect, gate_key
+from authctl.store.postgres.errors import LOCKED, READ_ONLY, is_lost
 from authctl.store.postgres.exchange import AtCommit, Row, Statement
-from authctl.store.postgres.facts import FIND_EVENT
+from authctl.store.postgres.facts import FIND_EVENT, READ_SIGN_IN, SignIn, sign_in
 from authctl.store.postgres.gate import READ_ID, Entrance
 from authctl.store.postgres.library import psycopg
 from authctl.store.postgres.shared_connection import SharedConnection, check_in_force, one_row
@@ -79,6 +79,7 @@ class _Hot(SharedConnection):
         super().set_up(connection)
         if connection.prepare_threshold is not None:
             connection.prepare_threshold = 0
+        _plan_with_indexes(connection)
 
 
 class _Writer(SharedConnection):
@@ -86,9 +87,12 @@ class _Writer(SharedConnection):
 
     key = 0
     registry_id = ""
+    sign_in: SignIn | None = None
+    """What was read for the sign-in that is under way."""
 
     def set_up(self, connection: Connection) -> None:
         super().set_up(connection)
+        _plan_with_indexes(connection)
         self.registry_id = str(one_row(connection, "SELECT id FROM registry")[0])
         self.key = gate_key(self.registry_id)
         _check_gate(connection, self._address)
@@ -124,6 +128,11 @@ class PostgresConnections:
         """The id of the registry; known inside a change."""
         return self._writer.registry_id
 
+    @property
+    def sign_in(self) -> SignIn | None:
+        """What was read for the sign-in that is under way; known inside its change."""
+        return self._writer.sign_in
+
     def hot(self) -> AbstractContextManager[Connection]:
         """The connection of the look-up by number, outside any transaction."""
         return self._hot
@@ -149,7 +158,13 @@ class PostgresConnections:
 
     @contextmanager
     def writer(
-        self, *, shared: bool = False, timeout: float | None = None, lock_timeouts: int = 1, synced: bool = True
+        self,
+        *,
+        shared: bool = False,
+        timeout: float | None = None,
+        lock_timeouts: int = 1,
+        synced: bool = True,
+        user_key: str | None = None,
     ) -> Iterator[Connection]:
         """A connection in a transaction that holds the gate; see `Store.change` for what is raised."""
         self.check_usable()
@@ -161,7 +176,7 @@ class PostgresConnections:
                 wait = self._lock_timeout * lock_timeouts if timeout is None else timeout
                 # decision 322: who waits in the queue of the gate keeps later changes of administrators waiting
                 tries = timeout is not None and (shared or timeout <= 0)
-                connection = self._begin(wait, shared=shared, tries=tries)
+                connection = self._begin(wait, shared=shared, tries=tries, user_key=user_key)
                 try:
                     # A change of an administrator may have a statement that takes minutes.
                     connection.patience = wait + LOOK_UP_SECONDS if shared else None
@@ -172,14 +187,14 @@ class PostgresConnections:
         finally:
             self._writer.lock.release()
 
-    def _begin(self, wait: float, *, shared: bool, tries: bool) -> Connection:
+    def _begin(self, wait: float, *, shared: bool, tries: bool, user_key: str | None) -> Connection:
         """Begin to write when the gate is free, once more on a new connection if the server has changed its part."""
         for is_last in (False, True):
             connection = self._writer.connection()
-            if not connection.is_idle:
+            if not connection.is_idle or connection.deferred:
                 raise RuntimeError("a change was begun inside a change")
             try:
-                if self._enter(connection, wait, shared=shared, tries=tries):
+                if self._enter(connection, wait, shared=shared, tries=tries, user_key=user_key):
                     return connection
             except psycopg.Error as error:
                 # nothing was done yet: a server that became a standby, or that was started anew, is looked for once
@@ -192,26 +207,51 @@ class PostgresConnections:
             self._writer.drop()
         raise RegistryUnavailable(f"the registry at {self.address} was replaced while it was opened")
 
-    def _enter(self, connection: Connection, wait: float, *, shared: bool, tries: bool) -> bool:
+    def _enter(self, connection: Connection, wait: float, *, shared: bool, tries: bool, user_key: str | None) -> bool:
         """Begin a transaction and take the gate; False if the registry there is another one than before."""
         connection.last_event = connection.at_commit = connection.place = None
         connection.patience = wait + LOOK_UP_SECONDS
         entrance = Entrance(
             self._writer.key, max(_SHORTEST_WAIT, int(wait * 1000)), STALL_SECONDS[shared] * 1000, shared, tries
         )
-        *_, locked, read = connection.exchange(*entrance.statements(self._read_first))
+        if user_key is not None:
+            return self._enter_later(connection, entrance, user_key)
+        alone = () if tries else entrance.alone  # nothing is written before the gate is taken
+        read_first = Statement(self._read_first)
+        _, _, locked, read, *_ = connection.exchange(*entrance.statements(read_first), *alone)
         until = monotonic() + wait
         while tries and locked == [(False,)]:
             if monotonic() >= until:
                 raise RegistryLocked(f"the registry at {self.address} cannot be used: it is locked by another process")
             sleep(_PAUSE_BETWEEN_TRIES)
             # what was read before the gate was taken may have changed
-            locked, read = connection.exchange(entrance.lock, Statement(self._read_first))
-        if not read or read[0][0] != self._writer.registry_id:
+            locked, read = connection.exchange(entrance.lock, read_first)
+        if tries and entrance.alone:
+            connection.exchange(*entrance.alone)
+        return bool(read) and self._accept(connection, read[0])
+
+    def _enter_later(self, connection: Connection, entrance: Entrance, user_key: str) -> bool:
+        """Read for a sign-in before its turn, which comes with the first statement that it sends; as `_enter`."""
+        # decision 361: so the gate is held for no turn of the client
+        read_first = Statement(READ_SIGN_IN, (user_key, entrance.key))
+        (read,) = connection.exchange(read_first)
+        if read and read[0][0] is None:  # behind whoever is alone, and waits for that
+            *_, read, _ = connection.exchange(*entrance.statements(read_first), Statement("COMMIT"))
+        if not read:
             return False
-        self._check_version(read[0][1])
-        check_in_force(self.address, read[0][2:5])
-        connection.facts = read[0]
+        self._writer.sign_in = found = sign_in(read[0])
+        if not self._accept(connection, found.facts):
+            return False
+        connection.deferred = (*entrance.beginning, Statement(CHECK_TURN, (found.turn,)))
+        return True
+
+    def _accept(self, connection: Connection, read: Row) -> bool:
+        """Keep the facts that a change read first; False if they are those of another registry than before."""
+        if read[0] != self._writer.registry_id:
+            return False
+        self._check_version(read[1])
+        check_in_force(self.address, read[2:5])
+        connection.facts = read
         return True
 
     def _check_version(self, version: int) -> None:
@@ -222,11 +262,12 @@ class PostgresConnections:
 
     def _commit(self, connection: Connection, *, synced: bool) -> None:
         """Make the change last, and find out whether it did if the answer is lost. Raises OutcomeUnknown."""
-        if connection.pgconn.transaction_status != psycopg.pq.TransactionStatus.INTRANS:
+        if connection.pgconn.transaction_status != psycopg.pq.TransactionStatus.INTRANS and not connection.deferred:
             raise RuntimeError("an error of a statement was caught inside a change")
         event = connection.last_event
         connection.warnings = ()
-        connection.patience = COMMIT_SECONDS
+        # with what was deferred it first waits for the gate
+        connection.patience = COMMIT_SECONDS + ((connection.patience or 0) if connection.deferred else 0)
         try:
             if connection.at_commit is not None:
                 _commit_with(connection, connection.at_commit, synced=synced)
@@ -245,6 +286,8 @@ class PostgresConnections:
 
     def _settle(self, connection: Connection, error: psycopg.Error) -> None:
         """Return if a commit that failed, or whose answer was lost, took place; else raise. Raises OutcomeUnknown."""
+        if error.sqlstate == LOCKED:  # before the COMMIT, which takes no lock: nothing was done
+            raise error
         event = connection.last_event
         sought = Statement(FIND_EVENT, event) if event else connection.at_commit and connection.at_commit.find
         if sought is None and not is_lost(error):
@@ -270,7 +313,7 @@ class PostgresConnections:
         entrance = Entrance(self._writer.key, limit, limit, shared=False, tries=False)
         try:
             with closing(connect(self.address, patience=_SETTLE_SECONDS + 1)) as connection:
-                connection.exchange(*entrance.statements(READ_ID))
+                connection.exchange(*entrance.statements(Statement(READ_ID)))
                 (found,) = connection.exchange(sought)
                 connection.execute("COMMIT", prepare=False)
                 if found:
@@ -348,6 +391,14 @@ def _check_confirmed(connection: Connection) -> None:
         raise OutcomeUnknown(f"done and in force, but the server warned: {connection.warnings[0]}", _AT_STANDBYS)
 
 
+def _plan_with_indexes(connection: Connection) -> None:
+    """Let the server plan what every sign-in and look-up sends without reading a whole table."""
+    # decision 360: it plans a prepared statement once, perhaps while the tables are small, and keeps the plan when they have grown
+    if connection.prepare_threshold is not None:
+        # Without jit: a small table without an index counts as dear then, and its statements would be compiled.
+        connection.execute("SET enable_seqscan = off; SET jit = off", prepare=False)
+
+
 def _check_gate(connection: Connection, address: Address) -> None:
     """Refuse a server whose advisory locks lock nothing: there are some that only pretend."""
     key = int.from_bytes(os.urandom(8), signed=True)  # nobody else waits for it
@@ -363,6 +414,7 @@ def _check_gate(connection: Connection, address: Address) -> None:
 
 def _roll_back(connection: Connection, shared: SharedConnection) -> None:
     """Undo all changes that were not committed; a connection that cannot be used any more is dropped."""
+    connection.deferred = ()
     if not connection.closed and not connection.is_idle:
         usual, connection.patience = connection.patience, LOOK_UP_SECONDS
         connection.exchanges.forget()
