@@ -17,15 +17,14 @@ from authctl import Registry, RegistryUnavailable, SessionFilter, profiles
 from authctl.cli.exit_codes import exit_code_of
 from authctl.registry.init import create
 from authctl.settings import Home, find_home
+from authctl.store.postgres.versions import SCHEMA_VERSION as PRESENT
 from tests.postgres_server import Server, why_not
 
 pytestmark = pytest.mark.skipif(why_not() is not None, reason=why_not() or "")
 if why_not() is None:
     import psycopg
 
-    from authctl.store.postgres.versions import SCHEMA_VERSION as PRESENT
-
-    REFUSED = rf"newer authctl \(schema {PRESENT + 1}, this one knows {PRESENT}\)"
+REFUSED = rf"newer authctl \(schema {PRESENT + 1}, this one knows {PRESENT}\)"
 
 NEWER = """\
 import sys

@@ -6,18 +6,19 @@ The gate is in `gate.py`.
 
 import os
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, closing, contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from time import monotonic, sleep
 from types import TracebackType
 
-from authctl.errors import OutcomeUnknown, RegistryLocked, RegistryUnavailable
+from authctl.errors import RegistryLocked, RegistryUnavailable
 from authctl.store.move_marks import COLUMNS as MARKS
 from authctl.store.postgres import versions
 from authctl.store.postgres.addresses import Address
-from authctl.store.postgres.connection import CHECK_TURN, Connection, connect, gate_key
-from authctl.store.postgres.errors import LOCKED, READ_ONLY, is_lost
-from authctl.store.postgres.exchange import AtCommit, Row, Statement
-from authctl.store.postgres.facts import FIND_EVENT, READ_SIGN_IN, SignIn, sign_in
+from authctl.store.postgres.commits import commit
+from authctl.store.postgres.connection import CHECK_TURN, Connection, gate_key
+from authctl.store.postgres.errors import READ_ONLY, is_lost
+from authctl.store.postgres.exchange import Row, Statement
+from authctl.store.postgres.facts import READ_SIGN_IN, SignIn, sign_in
 from authctl.store.postgres.gate import READ_ID, Entrance
 from authctl.store.postgres.library import psycopg
 from authctl.store.postgres.shared_connection import SharedConnection, check_in_force, one_row
@@ -35,30 +36,15 @@ LOOK_UP_SECONDS = 10.0
 _PAUSE_BETWEEN_TRIES = 0.005
 """The seconds between two tries to take the gate."""
 
-COMMIT_SECONDS = 30.0
-"""How long the writer waits for a commit. No time-out of the server ends one that waits for a standby (decision 299)."""
-
 _SHORTEST_WAIT = 20
 """How long a change that may not wait for the gate waits for any other lock, in milliseconds."""
 _LONGEST_WAIT = 2_000_000
 """The longest wait for a lock that PostgreSQL knows, in seconds."""
 
-_SETTLE_SECONDS = 5.0
-"""How long the outcome of a commit whose answer was lost is looked for."""
-
 BEGIN_TO_READ = "BEGIN ISOLATION LEVEL SERIALIZABLE READ ONLY"
 """A view sees one snapshot. A standby refuses this level, which a balancer may have asked without our knowledge (decision 312)."""
 
-_FLUSH = "SELECT pg_logical_emit_message(true, '', '')"
-"""A commit of its own, with nothing in it: its flush covers every commit before it (decision 298)."""
-
-_COUNT = "SELECT nextval('changes')"
-"""The number of a change, taken when others can see it: whoever reads the number earlier reads the change with the next number."""
-
 _HOLDS_GATE = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid() AND granted AND mode = 'ExclusiveLock'"
-
-_UNKNOWN = "the connection was lost when the change was due, and whether it is done is not known"
-_AT_STANDBYS = "look at the standbys before a failover"
 
 fork_count = 0
 """How many forks lie between this process and the one that loaded this module."""
@@ -95,7 +81,7 @@ class _Writer(SharedConnection):
         _plan_with_indexes(connection)
         self.registry_id = str(one_row(connection, "SELECT id FROM registry")[0])
         self.key = gate_key(self.registry_id)
-        _check_gate(connection, self._address)
+        _check_gate(connection, self.address)
 
 
 class PostgresConnections:
@@ -181,7 +167,7 @@ class PostgresConnections:
                     # A change of an administrator may have a statement that takes minutes.
                     connection.patience = wait + LOOK_UP_SECONDS if shared else None
                     yield connection
-                    self._commit(connection, synced=synced)
+                    commit(connection, self._writer, synced=synced)
                 finally:
                     _roll_back(connection, self._writer)
         finally:
@@ -260,68 +246,6 @@ class PostgresConnections:
         if version < versions.SCHEMA_VERSION:
             raise RegistryUnavailable(f"the registry at {self.address} was replaced by an older one while it was open")
 
-    def _commit(self, connection: Connection, *, synced: bool) -> None:
-        """Make the change last, and find out whether it did if the answer is lost. Raises OutcomeUnknown."""
-        if connection.pgconn.transaction_status != psycopg.pq.TransactionStatus.INTRANS and not connection.deferred:
-            raise RuntimeError("an error of a statement was caught inside a change")
-        event = connection.last_event
-        connection.warnings = ()
-        # with what was deferred it first waits for the gate
-        connection.patience = COMMIT_SECONDS + ((connection.patience or 0) if connection.deferred else 0)
-        try:
-            if connection.at_commit is not None:
-                _commit_with(connection, connection.at_commit, synced=synced)
-            elif synced and event:
-                connection.execute(f"COMMIT; {_FLUSH}; {_COUNT}", prepare=False)
-            else:  # apart, so that it is known which of the two has failed
-                connection.execute("COMMIT" if synced else f"COMMIT; {_COUNT}", prepare=False)
-        except psycopg.Error as error:
-            self._settle(connection, error)
-        else:
-            if synced and not event and connection.at_commit is None:
-                _flush(connection)
-            _check_confirmed(connection)
-        finally:
-            connection.patience = None
-
-    def _settle(self, connection: Connection, error: psycopg.Error) -> None:
-        """Return if a commit that failed, or whose answer was lost, took place; else raise. Raises OutcomeUnknown."""
-        if error.sqlstate == LOCKED:  # before the COMMIT, which takes no lock: nothing was done
-            raise error
-        event = connection.last_event
-        sought = Statement(FIND_EVENT, event) if event else connection.at_commit and connection.at_commit.find
-        if sought is None and not is_lost(error):
-            raise error
-        self._writer.drop()
-        if sought is None:
-            raise OutcomeUnknown(_UNKNOWN, "look at the registry before you repeat it") from error
-        hint = f"look for audit event {event[0]}: authctl audit list" if event else "authctl audit list"
-        connection.place = self._place_of(sought, error, hint)
-        if connection.place is not None:
-            return
-        if not is_lost(error):
-            raise error
-        lost = f"the registry at {self.address} cannot be used: the connection was lost, and nothing has changed"
-        raise RegistryUnavailable(lost) from error
-
-    def _place_of(self, sought: Statement, lost: psycopg.Error, hint: str) -> Row | None:
-        """The row of the event that is sought, which is then made to last; None if it is not there. Raises OutcomeUnknown.
-
-        It is looked for alone behind the gate: the server releases the gate only after the lost transaction has ended.
-        """
-        limit = int(_SETTLE_SECONDS * 1000)
-        entrance = Entrance(self._writer.key, limit, limit, shared=False, tries=False)
-        try:
-            with closing(connect(self.address, patience=_SETTLE_SECONDS + 1)) as connection:
-                connection.exchange(*entrance.statements(Statement(READ_ID)))
-                (found,) = connection.exchange(sought)
-                connection.execute("COMMIT", prepare=False)
-                if found:
-                    _flush(connection)
-        except psycopg.Error:
-            raise OutcomeUnknown(_UNKNOWN, hint) from lost
-        return found[0] if found else None
-
     def close(self) -> None:
         """Close the connections; those of a parent process stay open."""
         self.closed = True
@@ -365,30 +289,6 @@ class _HotTurn:
         finally:
             self.shared.lock.release()
         self._errors.__exit__(kind, error, trace)
-
-
-def _commit_with(connection: Connection, last: AtCommit, *, synced: bool) -> None:
-    """Append the last event of a transaction, commit it and make it last, in one message to the server."""
-    flush = (Statement(_FLUSH),) if synced else ()
-    _, appended, *_ = connection.exchange(
-        last.lock, last.append, *last.after, Statement("COMMIT"), *flush, Statement(_COUNT)
-    )
-    connection.place = appended[0]
-
-
-def _flush(connection: Connection) -> None:
-    """Make every commit before this one last. Raises OutcomeUnknown."""
-    try:
-        connection.execute(f"{_FLUSH}; {_COUNT}", prepare=False)
-    except psycopg.Error as error:
-        raise OutcomeUnknown("done and in force, but the server did not confirm that it lasts", _AT_STANDBYS) from error
-    _check_confirmed(connection)
-
-
-def _check_confirmed(connection: Connection) -> None:
-    """Raise OutcomeUnknown if the server warned at a commit: no standby has confirmed it, and a failover could lose it."""
-    if connection.warnings:
-        raise OutcomeUnknown(f"done and in force, but the server warned: {connection.warnings[0]}", _AT_STANDBYS)
 
 
 def _plan_with_indexes(connection: Connection) -> None:
