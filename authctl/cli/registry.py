@@ -8,7 +8,7 @@ import typer
 
 from authctl import move_records
 from authctl.cli.context import Cli, start
-from authctl.cli.options import Actor, DryRun, Output, Quiet, Yes
+from authctl.cli.options import Actor, DryRun, OptionalNote, Output, Quiet, Yes
 from authctl.cli.streams import print_message
 from authctl.files import resolved
 from authctl.names import counted
@@ -30,9 +30,7 @@ def move(
             "--to", metavar="PLACE", help="New place: a file, or an empty database as postgresql://USER@HOST/DATABASE."
         ),
     ],
-    note: Annotated[
-        str | None, typer.Option("--note", metavar="TEXT", help="Reason, kept in the audit log. Default: none.")
-    ] = None,
+    note: OptionalNote = None,
     dry_run: DryRun = False,
     yes: Yes = False,
     actor: Actor = None,

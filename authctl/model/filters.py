@@ -54,10 +54,23 @@ def checked_texts(
         raise InvalidInput(f"no {name} is given, where at least one has to be")
     once: dict[str, str] = {}
     for text in texts_of(value):
-        check(text) if check else checked_field(text, name)
+        check(text) if check else _checked_text(text, name)
         once.setdefault(key(text), text)
     texts = tuple(once.values())
     return texts[0] if len(texts) == 1 else texts
+
+
+def _checked_text(text: str, name: str) -> None:
+    """Raise InvalidInput for a text that no session or event is looked for by."""
+    # decision 334: `--device "$X"` with an unset X would select the devices whose names are white space
+    if not fold(checked_field(text, name)):
+        raise InvalidInput(f"the {name} is blank")
+
+
+def checked_search(search: str | None) -> None:
+    """Raise InvalidInput for a text that cannot be searched for, and for a blank one: it is in everything."""
+    if search is not None:
+        _checked_text(search, "search")
 
 
 def _instant(value: "int | datetime | None") -> int | None:
@@ -144,11 +157,8 @@ def _checked(criteria: _Criteria) -> _Criteria:
             raise InvalidInput(f"{quoted(value)} is none of: {', '.join(choices)}")
     # An order to remove data comes from a revocation: without a status, --wipe means revoked sessions (decision 52).
     statuses = (Status.REVOKED,) if criteria.wipe is not None and not statuses else statuses
-    # A blank text is in every session: `--search "$X"` with an unset X would select all of them.
-    if criteria.search is not None and not fold(criteria.search):
-        raise InvalidInput("the search is blank")
-    for name in ("search", "key_id"):
-        checked_field(getattr(criteria, name) or "", name.replace("_", " "))
+    checked_search(criteria.search)
+    checked_field(criteria.key_id or "", "key id")
     return criteria._replace(
         username=checked_texts(criteria.username, "username", username),
         application=checked_texts(criteria.application, "application"),

@@ -31,7 +31,8 @@ from authctl.registry.installation import URGENT_LOCK_TIMEOUTS, Installation
 from authctl.registry.unit_of_work import UnitOfWork, actor_name
 from authctl.registry_locations import Location, read_location
 from authctl.settings import Home
-from authctl.store import (
+from authctl.store import open_store, store_files
+from authctl.store.moving import (
     arriving,
     check_fit,
     compare,
@@ -40,8 +41,6 @@ from authctl.store import (
     finish_move,
     marks_at,
     open_arrived,
-    open_store,
-    store_files,
 )
 from authctl.visible_text import visible
 

@@ -181,7 +181,7 @@ def _errors_about(draft: Path, path: Path) -> Iterator[None]:
 
 
 def open_arrived(location: Location) -> None:
-    """Open the registry that has arrived at a place."""
+    """Open the registry that has arrived at a place. Raises RegistryUnavailable."""
     if isinstance(location, str):
         from authctl.store.postgres import moves
         from authctl.store.postgres.addresses import read_address
@@ -193,7 +193,7 @@ def open_arrived(location: Location) -> None:
 
 
 def finish_move(location: Location) -> None:
-    """Record in the closed registry at a place that its new place is open."""
+    """Record in the closed registry at a place that its new place is open. Raises RegistryUnavailable."""
     if isinstance(location, str):
         from authctl.store.postgres import moves
         from authctl.store.postgres.addresses import read_address
@@ -205,7 +205,7 @@ def finish_move(location: Location) -> None:
 
 
 def discard_arrived(location: Location, registry_id: str) -> None:
-    """Remove the copy of that registry at a place, if there is one that never opened."""
+    """Remove the copy of that registry at a place, if there is one that never opened. Raises RegistryUnavailable."""
     if isinstance(location, str):
         from authctl.store.postgres import moves
         from authctl.store.postgres.addresses import read_address
@@ -222,7 +222,7 @@ def discard_arrived(location: Location, registry_id: str) -> None:
 
 
 def count_rows(view: "View") -> dict[str, int]:
-    """The number of rows of each table of a registry."""
+    """The number of rows of each table of a registry, of those tables that every store has."""
     connection = _connection(view)
     return {table: _number(connection, f'SELECT count(*) FROM "{table}"') for table in _columns()}
 

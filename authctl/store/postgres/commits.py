@@ -58,7 +58,7 @@ def commit(connection: Connection, writer: Writer, *, synced: bool) -> None:
         _settle(connection, writer, error)
     else:
         if synced and not event and connection.at_commit is None:
-            _flush(connection)
+            _flush_alone(connection, writer)
         _check_confirmed(connection)
     finally:
         connection.patience = None
@@ -112,6 +112,15 @@ def _commit_with(connection: Connection, last: AtCommit, *, synced: bool) -> Non
         last.lock, last.append, *last.after, Statement("COMMIT"), *flush, Statement(_COUNT)
     )
     connection.place = appended[0]
+
+
+def _flush_alone(connection: Connection, writer: Writer) -> None:
+    """Make every commit before this one last. Raises OutcomeUnknown; the next change then looks at a new connection."""
+    try:
+        _flush(connection)
+    except OutcomeUnknown:
+        writer.drop()  # it looked at the role when it was opened: what has changed is found by a new one
+        raise
 
 
 def _flush(connection: Connection) -> None:

@@ -4,7 +4,8 @@ import hashlib
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from authctl.errors import Overtaken
+from authctl.errors import InvalidInput, Overtaken
+from authctl.names import quoted
 from authctl.store.postgres.addresses import Address
 from authctl.store.postgres.errors import READ_ONLY
 from authctl.store.postgres.exchange import TO_PRIMARY, AtCommit, Exchanges, Row, Statement
@@ -84,8 +85,11 @@ class Connection(psycopg.Connection[tuple[Any, ...]]):
 
 
 def connect(address: Address, *, patience: float | None = None) -> Connection:
-    """Open a connection; a server that is a standby is refused. Raises psycopg.Error."""
-    connection = Connection.connect(psycopg.conninfo.make_conninfo("", **address.parameters), autocommit=True)
+    """Open a connection; a server that is a standby is refused. Raises psycopg.Error, InvalidInput for parameters that cannot be."""
+    try:
+        connection = Connection.connect(psycopg.conninfo.make_conninfo("", **address.parameters), autocommit=True)
+    except psycopg.ProgrammingError as error:  # the driver reads some of them itself, such as `connect_timeout`
+        raise InvalidInput(f"not the address of a PostgreSQL database: {quoted(str(address))}: {error}") from None
     connection.address = str(address)
     connection.patience = patience
     connection.add_notice_handler(connection.keep_warning)

@@ -1,7 +1,7 @@
 """Connections to a registry in PostgreSQL: one to look up by number, one to read, one to write, each shared by threads.
 
-The order of locks is: the gate, then rows of sessions by ascending number, then the audit chain, then COMMIT (decision 297).
-The gate is in `gate.py`.
+The order of locks is: the gate, the turn of deliveries, rows of sessions by ascending number, users and cached logins, then the audit
+chain with what is written behind it (the recorded time and announcements), then COMMIT (decisions 297 and 332). The gate is in `gate.py`.
 """
 
 import os
@@ -21,6 +21,7 @@ from authctl.store.postgres.exchange import Row, Statement
 from authctl.store.postgres.facts import READ_SIGN_IN, SignIn, sign_in
 from authctl.store.postgres.gate import READ_ID, Entrance
 from authctl.store.postgres.library import psycopg
+from authctl.store.postgres.rights import READ_AFTER_COMMIT, check_after_commit
 from authctl.store.postgres.shared_connection import SharedConnection, check_in_force, one_row
 from authctl.store.postgres.upgrades import VERSION, check_version, registry_errors
 
@@ -79,7 +80,9 @@ class _Writer(SharedConnection):
     def set_up(self, connection: Connection) -> None:
         super().set_up(connection)
         _plan_with_indexes(connection)
-        self.registry_id = str(one_row(connection, "SELECT id FROM registry")[0])
+        registry_id, *rights = one_row(connection, f"SELECT id, {READ_AFTER_COMMIT} FROM registry")
+        check_after_commit(connection, self.address, *rights)
+        self.registry_id = str(registry_id)
         self.key = gate_key(self.registry_id)
         _check_gate(connection, self.address)
 

@@ -3,9 +3,11 @@
 from collections.abc import Callable
 from contextlib import closing
 
+from authctl.store.postgres import rights
 from authctl.store.postgres.addresses import Address
 from authctl.store.postgres.connection import Connection, connect, gate_key
-from authctl.store.postgres.errors import translated_errors
+from authctl.store.postgres.errors import translated_error, translated_errors
+from authctl.store.postgres.library import psycopg
 from authctl.store.postgres.proofs import Checks, one_row, proofs, version
 from authctl.store.postgres.roles import can_change_audit_log
 from authctl.store.protocol.health import Health
@@ -49,7 +51,15 @@ def diagnosis(address: Address) -> Checks:
             if one_row(connection, "SELECT to_regclass('registry') IS NULL")[0]:
                 return
             for name, check in _CHECKS.items():
-                yield name, check(connection)
+                yield name, _health(connection, check)
+
+
+def _health(connection: Connection, check: Callable[[Connection], Health]) -> Health:
+    """The finding of one check. A right that the role lacks is a finding, too."""
+    try:
+        return check(connection)
+    except psycopg.errors.InsufficientPrivilege as error:
+        return Health(ok=False, found=str(translated_error(error, str(connection.address))), hint="see: rights")
 
 
 def engine(address: Address) -> Health:
@@ -130,6 +140,7 @@ def _audit_log(connection: Connection) -> Health:
 
 
 _CHECKS: dict[str, Callable[[Connection], Health]] = {
+    "rights": rights.diagnosis,
     "replication": _replication,
     "transactions": _transactions,
     "gate": _gate,

@@ -1,6 +1,5 @@
 """Moves of a registry in PostgreSQL: its marks, the opening of one that has arrived, and the removal of one that was given up."""
 
-import re
 from contextlib import closing
 
 from authctl.errors import Refused, RegistryUnavailable
@@ -9,11 +8,9 @@ from authctl.store.postgres.addresses import Address
 from authctl.store.postgres.connection import Connection, connect
 from authctl.store.postgres.errors import translated_errors
 from authctl.store.postgres.library import psycopg
-from authctl.store.postgres.outbox_tables import OUTBOX_TABLES
-from authctl.store.postgres.tables import TABLES
+from authctl.store.postgres.table_names import made_names
 from authctl.store.protocol.moves import Marks
 
-_MADE = re.compile(r"CREATE (TABLE|SEQUENCE) (\w+)")
 _PATIENCE = 30.0
 
 
@@ -48,7 +45,7 @@ def check_rights(address: Address) -> None:
 
 def drop(connection: Connection) -> None:
     """Remove a copy whose move was given up, in an open transaction."""
-    for kind, name in reversed(_names()):
+    for kind, name in reversed(made_names()):
         connection.execute(f"DROP {kind} {name}", prepare=False)
     connection.execute("DROP FUNCTION audit_events_keep()", prepare=False)
 
@@ -78,13 +75,8 @@ def _update(address: Address, assignment: str) -> None:
         connection.execute(f"UPDATE registry SET {assignment}", prepare=False)
 
 
-def _names() -> list[tuple[str, str]]:
-    """The tables and sequences of a registry, in the order in which they are made."""
-    return [found.groups() for statement in (*TABLES, *OUTBOX_TABLES) if (found := _MADE.search(statement))]  # type: ignore[misc]
-
-
 def _there(connection: Connection) -> list[str]:
     """Which of their names are taken in the database."""
-    names = [name for _, name in _names()]
+    names = [name for _, name in made_names()]
     sql = "SELECT name FROM unnest(%s::text[]) AS name WHERE to_regclass(quote_ident(name)) IS NOT NULL"
     return [name for (name,) in connection.execute(sql, (names,)).fetchall()]
