@@ -45,8 +45,8 @@ def commit(connection: Connection, writer: Writer, *, synced: bool) -> None:
         raise RuntimeError("an error of a statement was caught inside a change")
     event = connection.last_event
     connection.warnings = ()
-    # with what was deferred it first waits for the gate
-    connection.patience = COMMIT_SECONDS + ((connection.patience or 0) if connection.deferred else 0)
+    # with what was deferred it may first wait for the gate, for as long as its patience says
+    connection.patience = max(COMMIT_SECONDS, (connection.patience or 0) if connection.deferred else 0)
     try:
         if connection.at_commit is not None:
             _commit_with(connection, connection.at_commit, synced=synced)
