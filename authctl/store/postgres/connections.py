@@ -75,7 +75,7 @@ class _Writer(SharedConnection):
     key = 0
     registry_id = ""
     sign_in: SignIn | None = None
-    """What was read for the sign-in that is under way."""
+    """The facts that were read for the sign-in that is under way."""
 
     def set_up(self, connection: Connection) -> None:
         super().set_up(connection)
@@ -119,7 +119,7 @@ class PostgresConnections:
 
     @property
     def sign_in(self) -> SignIn | None:
-        """What was read for the sign-in that is under way; known inside its change."""
+        """The facts that were read for the sign-in that is under way; known inside its change."""
         return self._writer.sign_in
 
     def hot(self) -> AbstractContextManager[Connection]:
