@@ -22,7 +22,7 @@ _FLUSH = "SELECT pg_logical_emit_message(true, '', '')"
 """A commit of its own, with nothing in it: its flush covers every commit before it (decision 298)."""
 
 _COUNT = "SELECT nextval('changes')"
-"""The number of a change, taken when others can see it: whoever reads the number earlier reads the change with the next number."""
+"""The number of a change, taken when others can see it: a reader that has an earlier number reads the change with the next one."""
 
 _UNKNOWN = "the connection was lost when the change was due, and whether it is done is not known"
 _AT_STANDBYS = "look at the standbys before a failover"

@@ -27,7 +27,7 @@ class Connection(psycopg.Connection[tuple[Any, ...]]):
     """The address as it may be shown."""
     patience: float | None = None
     last_event: tuple[int, str] | None = None
-    """The number and hash of the last audit event that this transaction wrote; set by what writes it."""
+    """The number and hash of the last audit event that this transaction wrote; set by the method that writes it."""
     at_commit: AtCommit | None = None
     """The event that this transaction appends in one message with its commit."""
     place: Row | None = None
@@ -50,7 +50,7 @@ class Connection(psycopg.Connection[tuple[Any, ...]]):
         return super().wait(gen, interval, self.patience if timeout is None else timeout)
 
     def keep_warning(self, notice: psycopg.errors.Diagnostic) -> None:
-        """Keep what the server warns of."""
+        """Keep the warnings of the server."""
         if (notice.sqlstate or "").startswith("01"):
             self.warnings = (*self.warnings, notice.message_primary or "")
 
@@ -73,7 +73,7 @@ class Connection(psycopg.Connection[tuple[Any, ...]]):
             raise
 
     def cursor(self, *given: Any, **named: Any) -> Any:
-        """As the driver's: whatever is run by it comes after the statements that were deferred."""
+        """As the driver's: its statements come after those that were deferred."""
         if self.deferred:
             self.exchange()
         return super().cursor(*given, **named)

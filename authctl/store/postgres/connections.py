@@ -155,7 +155,7 @@ class PostgresConnections:
         synced: bool = True,
         user_key: str | None = None,
     ) -> Iterator[Connection]:
-        """A connection in a transaction that holds the gate; see `Store.change` for what is raised."""
+        """A connection in a transaction that holds the gate; see `Store.change` for its errors."""
         self.check_usable()
         if not self._writer.lock.acquire(timeout=-1 if timeout is None else timeout):
             raise RegistryLocked("another thread is writing")
