@@ -121,3 +121,13 @@ def test_a_door_listens_at_an_address(installed: Authctl, address: str):
     ran = installed("serve", "--bind", address)
     assert ran.code == 2, ran
     assert "not an address to listen at" in ran.err
+
+
+def test_white_space_around_an_actor_is_not_recorded(installed: Authctl):
+    """The audit log is searched for exactly that name, and a list shows no difference."""
+    assert installed("tokens", "issue", "--user", "alice", "--application", "Teams", "-q").code == 0
+    assert installed("revoke", "--user", "alice", "--note", "lost device", "--actor", " bob\u3000").code == 0
+    assert [event["action"] for event in installed("audit", "list", "--actor", "bob", "-o", "json").json] == [
+        "session.revoke"
+    ]
+    assert installed("revoke", "--user", "alice", "--note", "lost device", "--actor", " \u3000").code == 2

@@ -1,9 +1,11 @@
 """Filters of audit events."""
 
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from authctl import names
 from authctl.errors import InvalidInput
+from authctl.instants import given_instant
 from authctl.model.audit import ACTIONS
 from authctl.model.filters import Texts, checked_search, checked_texts
 
@@ -11,8 +13,8 @@ _LONGEST_ACTION = 64
 
 
 class _Criteria(NamedTuple):
-    since: int | None = None
-    until: int | None = None
+    since: int | datetime | None = None
+    until: int | datetime | None = None
     actor: Texts = None
     action: Texts = None
     username: Texts = None
@@ -24,7 +26,7 @@ class EventFilter(_Criteria):
     """A filter of audit events: every criterion that is given must be met.
 
     Actor, action, user and session may be one text, or a tuple of several of which any matches.
-    Raises InvalidInput for a text that no event could have.
+    `since` and `until` may be given as datetimes. Raises InvalidInput for a text that no event could have.
     """
 
     __slots__ = ()
@@ -38,12 +40,13 @@ class EventFilter(_Criteria):
 def _checked(criteria: _Criteria) -> _Criteria:
     """The criteria with each text once. Raises InvalidInput."""
     checked_search(criteria.search)
-    texts: dict[str, Any] = {
+    checked: dict[str, Any] = {
         name: checked_texts(getattr(criteria, name), name.replace("_", " "), check, key=str)
         for name, check in _EXACT.items()
     }
-    texts["username"] = checked_texts(criteria.username, "username", names.username)
-    return criteria._replace(**texts)
+    checked["username"] = checked_texts(criteria.username, "username", names.username)
+    checked |= {name: given_instant(getattr(criteria, name), name) for name in ("since", "until")}
+    return criteria._replace(**checked)
 
 
 def _checked_action(action: str) -> str:

@@ -185,7 +185,7 @@ class _Mover(NamedTuple):
         """Let a copy arrive at the new place, and close the old one. The event of the move is the last one of both."""
         with installation.store.change(lock_timeouts=URGENT_LOCK_TIMEOUTS) as tx:
             tx.take_time()
-            # another command may have given this move up, or begun another one, before this one had its turn (decision 372)
+            # another command may have given this move up, or begun another one, before this one had its turn (decision 338)
             if tx.moving_to() != place_text(self.target):
                 raise Refused(f"the move to {self.target} was given up meanwhile", "authctl doctor")
             now, clock = installation.clock.present(tx)
@@ -221,7 +221,7 @@ class _Mover(NamedTuple):
         return compared
 
     def _give_up(self, store: "Store") -> None:
-        """Remove what a failed move left, unless the old place is closed; what stays is replaced by the next move."""
+        """Remove the copy that a failed move left, unless the old place is closed; a copy that stays is replaced by the next move."""
         with suppress(AuthctlError, OSError), store.change() as tx:
             tx.take_time()  # a server ends a change that stands still, and to remove a file from a busy disk takes long
             # Inside the change: the old place is open, and stays so until the copy is gone.

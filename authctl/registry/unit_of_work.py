@@ -179,8 +179,8 @@ class UnitOfWork:
 
 
 def actor_name(actor: str | None) -> str:
-    """The actor as recorded. Raises InvalidInput when it is blank or cannot be stored."""
-    name = names.field(default_actor() if actor is None else actor, "actor")
-    if not name.strip():
+    """The actor as recorded, without white space around it: a list of the audit log compares it exactly. Raises InvalidInput when it is blank or cannot be stored."""
+    name = names.field(default_actor() if actor is None else actor, "actor").strip()
+    if not name:
         raise InvalidInput("the actor is blank", 'name the actor: --actor "alice"')
     return name

@@ -29,7 +29,7 @@ _SMALL = 2_000
 """The most rows of a table that are all compared; of a larger one as many random rows."""
 
 _OF_ONE_STORE = ("registry", "clock", "search_index", "_sqlite_migrations")
-"""Tables that differ by the kind of store; what they hold is compared by itself."""
+"""Tables that differ by the kind of store; their contents are compared separately."""
 
 _TABLES = (
     "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'"
@@ -161,7 +161,7 @@ def _write(view: "View", draft: Path, path: Path) -> None:
 
 
 def check_may_replace(location: Location, marks: Marks, registry_id: str) -> None:
-    """Raise Refused unless what is there is a copy of that registry that never opened."""
+    """Raise Refused unless the new place holds a copy of that registry that never opened."""
     if marks.registry_id != registry_id or marks.arriving_from is None:
         raise Refused(f"a registry already exists: {location}", "name an empty place")
 
@@ -181,7 +181,10 @@ def _errors_about(draft: Path, path: Path) -> Iterator[None]:
 
 
 def open_arrived(location: Location, last_hash: str) -> None:
-    """Open the registry that has arrived at a place, if its last event has that hash. Raises Refused if it is another one."""
+    """Open the registry that has arrived at a place, if its last event has that hash.
+
+    Raises Refused if it is another one; RegistryUnavailable.
+    """
     if isinstance(location, str):
         from authctl.store.postgres import moves
         from authctl.store.postgres.addresses import read_address
@@ -207,7 +210,7 @@ def finish_move(location: Location) -> None:
 
 
 def discard_arrived(location: Location, registry_id: str) -> bool:
-    """Remove the copy of that registry at a place, if there is one that never opened. Returns whether there was one."""
+    """Remove the copy of that registry at a place, if there is one that never opened; whether there was one. Raises RegistryUnavailable."""
     if isinstance(location, str):
         from authctl.store.postgres import moves
         from authctl.store.postgres.addresses import read_address
@@ -224,7 +227,7 @@ def discard_arrived(location: Location, registry_id: str) -> bool:
 
 @contextmanager
 def reopening(location: Location) -> "Iterator[Change | None]":
-    """The transaction in which a registry that a move has closed opens again; None if no unfinished move has closed it."""
+    """The transaction in which a registry that an unfinished move has closed opens again; None if none has. Raises RegistryUnavailable."""
     if isinstance(location, str):
         from authctl.store.postgres import moves
         from authctl.store.postgres.addresses import read_address

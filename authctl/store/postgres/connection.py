@@ -21,7 +21,7 @@ class Connection(psycopg.Connection[tuple[Any, ...]]):
     """The address as it may be shown."""
     patience: float | None = None
     last_event: tuple[int, str] | None = None
-    """The number and hash of the last audit event that this transaction wrote; set by what writes it."""
+    """The number and hash of the last audit event that this transaction wrote; set by the method that writes it."""
     at_commit: AtCommit | None = None
     """The event that this transaction appends in one message with its commit."""
     place: Row | None = None
@@ -42,7 +42,7 @@ class Connection(psycopg.Connection[tuple[Any, ...]]):
         return super().wait(gen, interval, self.patience if timeout is None else timeout)
 
     def keep_warning(self, notice: psycopg.errors.Diagnostic) -> None:
-        """Keep what the server warns of."""
+        """Keep the warnings of the server."""
         if (notice.sqlstate or "").startswith("01"):
             self.warnings = (*self.warnings, notice.message_primary or "")
 

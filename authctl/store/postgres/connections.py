@@ -54,7 +54,7 @@ _FLUSH = "SELECT pg_logical_emit_message(true, '', '')"
 """A commit of its own, with nothing in it: its flush covers every commit before it (decision 298)."""
 
 _COUNT = "SELECT nextval('changes')"
-"""The number of a change, taken when others can see it: whoever reads the number earlier reads the change with the next number."""
+"""The number of a change, taken when others can see it: a reader that has an earlier number reads the change with the next one."""
 
 _HOLDS_GATE = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid() AND granted AND mode = 'ExclusiveLock'"
 
@@ -154,7 +154,7 @@ class PostgresConnections:
     def writer(
         self, *, shared: bool = False, timeout: float | None = None, lock_timeouts: int = 1, synced: bool = True
     ) -> Iterator[Connection]:
-        """A connection in a transaction that holds the gate; see `Store.change` for what is raised."""
+        """A connection in a transaction that holds the gate; see `Store.change` for its errors."""
         self.check_usable()
         if not self._writer.lock.acquire(timeout=-1 if timeout is None else timeout):
             raise RegistryLocked("another thread is writing")

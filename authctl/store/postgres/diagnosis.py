@@ -1,4 +1,4 @@
-"""Findings of the doctor about the server of a registry: all that `init` proved, and what may change later."""
+"""Findings of the doctor about the server of a registry: all that `init` proved, and the settings that may change later."""
 
 from collections.abc import Callable
 from contextlib import closing
@@ -69,7 +69,7 @@ def engine(address: Address) -> Health:
 
 
 def _replication(connection: Connection) -> Health:
-    """Whether a failover could lose what was acknowledged."""
+    """Whether a failover could lose an acknowledged change."""
     standbys, names, commits = one_row(connection, _STANDBYS)
     if standbys and not names:
         found = f"{standbys} standby, none of them synchronous: a failover can lose revocations"

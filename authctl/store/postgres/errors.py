@@ -75,7 +75,7 @@ class translated_errors:  # noqa: N801  # used as a context manager, and entered
 
 
 def is_lost(error: BaseException) -> bool:
-    """Whether an error leaves open what the server did: it has no SQLSTATE, or the server ended the connection."""
+    """Whether an error leaves open if the server made the change: it has no SQLSTATE, or the server ended the connection."""
     code = getattr(error, "sqlstate", None)
     return isinstance(error, psycopg.OperationalError) and (code is None or code[:2] in ("08", "57") or code == "25P03")
 

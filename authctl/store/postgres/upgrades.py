@@ -27,7 +27,7 @@ VERSION = "SELECT version FROM schema_version"
 _GATE_SECONDS = 30
 """How long an upgrade waits for the gate, and how long it tries to get the tables."""
 _TABLE_MILLISECONDS = 500
-"""How long one try waits for a table that somebody reads: whoever wants to read it next waits behind it, so that it must be short. It is
+"""How long one try waits for a table that somebody reads: the next reader waits behind it, so that it must be short. It is
 less than the second after which the server looks for a deadlock, and ends one of the two."""
 _PAUSE_SECONDS = 0.2
 _OTHER_SCHEMA_CLASS, _OTHER_SCHEMA = "42", NOT_SUPPORTED
