@@ -38,6 +38,12 @@ def test_a_blank_criterion_of_the_audit_log_is_refused(installed: Authctl, optio
     assert (ran.code, ran.out) == (2, "")
 
 
+def test_a_blank_receiver_is_refused(installed: Authctl):
+    """An empty list would look as if nothing waited for that receiver."""
+    ran = installed("deliveries", "list", "--receiver", " ")
+    assert (ran.code, ran.out) == (2, "")
+
+
 def test_the_filters_of_the_library_refuse_a_blank_text():
     """The same for the library, where the text may come from a form."""
     for name in ("application", "device", "platform", "source", "username", "profile", "search"):
