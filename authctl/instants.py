@@ -247,7 +247,7 @@ def given_instant(value: object, name: str) -> int | None:
         return instant_of(value)
     if isinstance(value, int) and not isinstance(value, bool) and EARLIEST <= value <= NEVER:
         return value
-    # decision 384: a database may order a number before every text without an error, so that all sessions were created before "7d"
+    # decision 339: a database may order a number before every text without an error, so that all sessions were created before "7d"
     raise InvalidInput(f"{name} is neither a datetime nor an instant in microseconds: {quoted(str(value))}")
 
 
