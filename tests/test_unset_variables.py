@@ -91,13 +91,6 @@ def test_a_client_without_a_right_is_not_made(installed: Authctl):
     assert installed("clients", "list", "-o", "id").out == ""
 
 
-def test_a_blank_mapping_is_refused(installed: Authctl, tmp_path: Path):
-    """No file and no shipped mapping has a blank name."""
-    (tmp_path / "listing.json").write_text("[]")
-    ran = installed("sessions", "import", str(tmp_path / "listing.json"), "--map", "")
-    assert (ran.code, ran.err.splitlines()[0]) == (2, "authctl: error: the mapping is blank")
-
-
 @pytest.mark.parametrize("name", ["", " ", "a b", "a;b", "a=b", "caf\xe9"])
 def test_a_cookie_has_a_name(installed: Authctl, name: str):
     """The door does not start with a cookie that no browser sends, and no adapter is made for one."""
